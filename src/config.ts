@@ -1,0 +1,170 @@
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { UsageError } from './errors.ts';
+
+export type LogLevel = 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+
+export type Config = {
+  /** Issuer identifier, without a trailing slash (RFC 8414 §2). */
+  issuer: string;
+  databaseUrl: string | undefined;
+  redisUrl: string | undefined;
+  /** Versions and keys as written: `v2:base64,v1:base64`; undefined: the embedded store makes its own. */
+  rootKey: string | undefined;
+  dataDir: string;
+  host: string;
+  port: number;
+  adminHost: string;
+  adminPort: number;
+  workers: number;
+  accessTokenTtlSeconds: number;
+  /** How long what a process has cached may serve while PostgreSQL is away. */
+  staleSeconds: number;
+  reveal: boolean;
+  /** Failed client authentications that one address may make in a minute; 0: no limit. */
+  failuresPerMinute: number;
+  allowedHosts: readonly string[];
+  /** CIDRs of the proxies whose X-Forwarded-For counts. */
+  trustProxy: readonly string[];
+  logLevel: LogLevel;
+};
+
+const variables = [
+  'KEYTURN_ISSUER',
+  'KEYTURN_ROOT_KEY',
+  'KEYTURN_ROOT_KEY_FILE',
+  'KEYTURN_DATA_DIR',
+  'KEYTURN_PORT',
+  'KEYTURN_HOST',
+  'KEYTURN_ADMIN_PORT',
+  'KEYTURN_ADMIN_HOST',
+  'KEYTURN_WORKERS',
+  'KEYTURN_ACCESS_TOKEN_TTL',
+  'KEYTURN_STALE_SECONDS',
+  'KEYTURN_REVEAL',
+  'KEYTURN_FAILURES_PER_MINUTE',
+  'KEYTURN_ALLOWED_HOSTS',
+  'KEYTURN_TRUST_PROXY',
+  'KEYTURN_LOG_LEVEL',
+] as const;
+
+const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'];
+
+/**
+ * Reads the whole configuration from the environment.
+ * @throws {UsageError} that names every wrong value at once, and a suggestion for a misspelt variable.
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const problems = unknownVariables(environment);
+  const text = (name: string) => environment[name]?.trim() || undefined;
+  const check = (name: string, valid: boolean, expected: string) => {
+    if (!valid) problems.push(`${name} must be ${expected}`);
+  };
+  const integer = (name: string, fallback: number, minimum: number, maximum: number) => {
+    const given = text(name);
+    const value = given === undefined ? fallback : /^\d+$/.test(given) ? Number(given) : Number.NaN;
+    check(name, value >= minimum && value <= maximum, `a whole number from ${minimum} to ${maximum}`);
+    return value;
+  };
+  const list = (name: string) =>
+    (text(name) ?? '')
+      .split(',')
+      .map((item) => item.trim())
+      .filter(Boolean);
+
+  const issuer = (text('KEYTURN_ISSUER') ?? 'http://localhost:4000').replace(/\/$/, '');
+  check('KEYTURN_ISSUER', isIssuer(issuer), 'an http or https URL without path, query and fragment');
+  const databaseUrl = text('DATABASE_URL');
+  check('DATABASE_URL', !databaseUrl || /^postgres(ql)?:\/\//.test(databaseUrl), 'a postgres:// URL');
+  const redisUrl = text('REDIS_URL');
+  check('REDIS_URL', !redisUrl || /^rediss?(\+sentinel|\+cluster)?:\/\//.test(redisUrl), 'a redis:// URL');
+  const logLevel = (text('KEYTURN_LOG_LEVEL') ?? 'info') as LogLevel;
+  check('KEYTURN_LOG_LEVEL', logLevels.includes(logLevel), `one of ${logLevels.join(', ')}`);
+  const reveal = text('KEYTURN_REVEAL') ?? 'on';
+  check('KEYTURN_REVEAL', reveal === 'on' || reveal === 'off', 'on or off');
+  const trustProxy = list('KEYTURN_TRUST_PROXY');
+  check('KEYTURN_TRUST_PROXY', trustProxy.every(isCidr), 'a list of CIDRs such as 10.0.0.0/8,::1/128');
+  const rootKeyFile = text('KEYTURN_ROOT_KEY_FILE');
+  const rootKey = rootKeyFile ? readSecretFile(rootKeyFile, problems) : text('KEYTURN_ROOT_KEY');
+  if (databaseUrl && !rootKey) {
+    problems.push('KEYTURN_ROOT_KEY is required with DATABASE_URL; `keyturn root-key generate` makes one');
+  }
+  const workersAuto = text('KEYTURN_WORKERS') === 'auto';
+  const workers = workersAuto ? availableParallelism() : integer('KEYTURN_WORKERS', 1, 1, 1024);
+  if (workers > 1 && !(databaseUrl && redisUrl)) {
+    problems.push('KEYTURN_WORKERS above 1 needs DATABASE_URL and REDIS_URL');
+  }
+
+  const config: Config = {
+    issuer,
+    databaseUrl,
+    redisUrl,
+    rootKey,
+    dataDir: resolve(text('KEYTURN_DATA_DIR') ?? './data'),
+    host: text('KEYTURN_HOST') ?? '0.0.0.0',
+    port: integer('KEYTURN_PORT', 4000, 0, 65_535),
+    adminHost: text('KEYTURN_ADMIN_HOST') ?? '127.0.0.1',
+    adminPort: integer('KEYTURN_ADMIN_PORT', 4001, 0, 65_535),
+    workers,
+    accessTokenTtlSeconds: integer('KEYTURN_ACCESS_TOKEN_TTL', 3600, 1, 86_400),
+    staleSeconds: integer('KEYTURN_STALE_SECONDS', 60, 0, 86_400),
+    reveal: reveal === 'on',
+    failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),
+    allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
+    trustProxy,
+    logLevel,
+  };
+  if (problems.length > 0) {
+    throw new UsageError(`The configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+  }
+  return config;
+}
+
+function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.keys(environment)
+    .filter((name) => name.startsWith('KEYTURN_') && !(variables as readonly string[]).includes(name))
+    .map((name) => {
+      const [nearest, distance] = variables
+        .map((known) => [known, editDistance(name, known)] as const)
+        .reduce((best, candidate) => (candidate[1] < best[1] ? candidate : best));
+      return `${name} is not a variable of Keyturn${distance <= 4 ? `; did you mean ${nearest}?` : ''}`;
+    });
+}
+
+/** For secrets that an orchestrator mounts as files; a file that cannot be read is one more problem to report. */
+function readSecretFile(path: string, problems: string[]): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    problems.push(`KEYTURN_ROOT_KEY_FILE cannot be read: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+function isIssuer(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, pathname, search, hash, username, password } = new URL(value);
+  return /^https?:$/.test(protocol) && pathname === '/' && !search && !hash && !username && !password;
+}
+
+function isCidr(value: string): boolean {
+  const [address = '', prefix, ...rest] = value.split('/');
+  const family = isIP(address);
+  if (!family || rest.length > 0) return false;
+  return prefix === undefined || (/^\d+$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
+}
+
+function editDistance(from: string, to: string): number {
+  let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= from.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= to.length; column++) {
+      const substitution = (previous[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1);
+      current.push(Math.min(substitution, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
+    }
+    previous = current;
+  }
+  return previous[to.length] ?? 0;
+}

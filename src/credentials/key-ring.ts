@@ -1,0 +1,60 @@
+import { hkdfSync } from 'node:crypto';
+import { UsageError } from '../errors.ts';
+
+/** What a derived key is for. One key a purpose: what one of them gives away says nothing about another. */
+export type KeyPurpose =
+  | 'client-secret-pepper'
+  | 'access-key-pepper'
+  | 'operator-token-pepper'
+  | 'sealing'
+  | 'audit-chain'
+  | 'confirmation'
+  | 'cursor';
+
+export type KeyRing = {
+  /** The version that everything new is made with, for example `v2`. */
+  readonly current: string;
+  /** All versions that still open what was made with them, the current one first. */
+  readonly versions: readonly string[];
+  /** The 32-byte key for a purpose. Undefined when that version is not in the ring. */
+  key(purpose: KeyPurpose, version: string): Buffer | undefined;
+};
+
+const minimumBytes = 32;
+
+/**
+ * Reads `KEYTURN_ROOT_KEY`: `v2:base64,v1:base64`, of which the first makes and the others still open.
+ * @throws {UsageError}
+ */
+export function createKeyRing(rootKey: string): KeyRing {
+  const roots = new Map<string, Buffer>();
+  for (const item of rootKey.split(',').map((part) => part.trim())) {
+    const [, version, encoded] = /^([A-Za-z0-9]{1,16}):([A-Za-z0-9+/_-]+={0,2})$/.exec(item) ?? [];
+    if (!version || !encoded)
+      throw new UsageError('KEYTURN_ROOT_KEY must be version:base64, several separated by commas');
+    const key = Buffer.from(encoded, 'base64');
+    if (key.length < minimumBytes) throw new UsageError(`KEYTURN_ROOT_KEY ${version} must have at least 32 bytes`);
+    if (roots.has(version)) throw new UsageError(`KEYTURN_ROOT_KEY has ${version} twice`);
+    roots.set(version, key);
+  }
+  const versions = [...roots.keys()];
+  const derived = new Map<string, Buffer>();
+  return {
+    current: versions[0] as string,
+    versions,
+    key(purpose, version) {
+      const name = `${version}/${purpose}`;
+      const known = derived.get(name);
+      const root = roots.get(version);
+      if (known || !root) return known;
+      const key = deriveKey(root, `keyturn/${purpose}`);
+      derived.set(name, key);
+      return key;
+    },
+  };
+}
+
+/** HKDF-SHA-256 (RFC 5869) without salt; the purpose is the `info`. */
+export function deriveKey(root: Uint8Array, info: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', root, new Uint8Array(0), info, 32));
+}

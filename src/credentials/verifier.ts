@@ -1,0 +1,46 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { KeyPurpose, KeyRing } from './key-ring.ts';
+
+/** All that is stored to recognise a secret: its HMAC-SHA-256 under a pepper, and which version of the pepper. */
+export type Verifier = { verifier: Uint8Array; keyVersion: string };
+
+export type PepperPurpose = Extract<KeyPurpose, `${string}-pepper`>;
+
+export function createVerifier(ring: KeyRing, purpose: PepperPurpose, secret: string): Verifier {
+  return { verifier: hmac(ring, purpose, ring.current, secret), keyVersion: ring.current };
+}
+
+/** The HMACs under every version in the ring: what an indexed look-up by secret asks for. */
+export function verifiersOf(ring: KeyRing, purpose: PepperPurpose, secret: string): Buffer[] {
+  return ring.versions.map((version) => hmac(ring, purpose, version, secret));
+}
+
+/**
+ * Which of the candidates the secret is. Takes the same time whether there are none, one or two, and whether one matches:
+ * every version is computed, and where there is nothing to compare with, a dummy is compared.
+ */
+export function findMatch<C extends Verifier>(
+  ring: KeyRing,
+  purpose: PepperPurpose,
+  secret: string,
+  candidates: readonly C[],
+): C | undefined {
+  let match: C | undefined;
+  for (const version of ring.versions) {
+    const computed = hmac(ring, purpose, version, secret);
+    timingSafeEqual(computed, dummy);
+    for (const candidate of candidates) {
+      if (candidate.keyVersion !== version || candidate.verifier.length !== computed.length) continue;
+      if (timingSafeEqual(computed, candidate.verifier)) match = candidate;
+    }
+  }
+  return match;
+}
+
+const dummy = Buffer.alloc(32);
+
+function hmac(ring: KeyRing, purpose: PepperPurpose, version: string, secret: string): Buffer {
+  const pepper = ring.key(purpose, version);
+  if (!pepper) throw new Error(`no root key of version ${version}`);
+  return createHmac('sha256', pepper).update(secret).digest();
+}

@@ -1,0 +1,67 @@
+/**
+ * What went wrong, told twice: `message` may be shown to the caller, `detail` is for the log alone.
+ * Each listener turns it into its own protocol's form once (RFC 6749 §5.2 or RFC 9457).
+ */
+export class KeyturnError extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly detail: string | undefined;
+  /** More members for an RFC 9457 problem, for example the review that a 428 carries. */
+  readonly extension: Record<string, unknown> | undefined;
+
+  constructor(
+    code: string,
+    status: number,
+    message: string,
+    options: { detail?: string; cause?: unknown; extension?: Record<string, unknown> } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.status = status;
+    this.detail = options.detail;
+    this.extension = options.extension;
+  }
+}
+
+/** A store cannot be asked, or did not answer in time. Never to be taken for "no". */
+export class StoreUnavailable extends KeyturnError {
+  constructor(store: 'database' | 'redis', detail: string, cause?: unknown) {
+    super('temporarily_unavailable', 503, 'A store cannot be reached right now; try again shortly.', {
+      detail: `${store}: ${detail}`,
+      cause,
+    });
+  }
+}
+
+export class NotFound extends KeyturnError {
+  constructor(what: string) {
+    super('not_found', 404, `There is no such ${what}.`);
+  }
+}
+
+/** The request is well-formed, but the state of its target does not allow it. */
+export class Conflict extends KeyturnError {
+  constructor(code: string, message: string, extension?: Record<string, unknown>) {
+    super(code, 409, message, extension ? { extension } : {});
+  }
+}
+
+export class InvalidInput extends KeyturnError {
+  constructor(message: string, issues?: readonly { path: string; message: string }[]) {
+    super('invalid_request', 400, message, issues ? { extension: { issues } } : {});
+  }
+}
+
+export class Forbidden extends KeyturnError {
+  constructor(message: string) {
+    super('forbidden', 403, message);
+  }
+}
+
+/** The configuration, the command or the environment is not usable; the text says what to do. */
+export class UsageError extends KeyturnError {
+  constructor(message: string) {
+    super('usage', 400, message);
+  }
+}

@@ -1,0 +1,147 @@
+import { StoreUnavailable } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Database, Transaction } from './database.ts';
+
+export type ChangeKind = 'client' | 'access_key' | 'contact' | 'token';
+
+/** Something that other processes may have cached is no longer what it was. */
+export type Change = { seq: number; kind: ChangeKind; target: string; expiresAt: Date };
+
+/** With announcements, a change is known in milliseconds; without them, within this time. */
+const pollEveryMs = 1_000;
+/** After so long without an answer from the database, what is cached counts as stale. */
+const freshForMs = 5_000;
+/** How long a change stays readable for a process or listener that comes back. */
+const keptMs = 24 * 3_600_000;
+
+/**
+ * Records in the change's own transaction that `target` changed. Committed together, so nobody learns of what did not happen.
+ * @param expiresAt until when the row must be kept; for a revoked token, the token's own end.
+ */
+export async function recordChange(
+  transaction: Transaction,
+  change: { kind: ChangeKind; target: string; at: Date; expiresAt?: Date },
+): Promise<void> {
+  await transaction.query('INSERT INTO changes (kind, target, at, expires_at) VALUES ($1, $2, $3, $4)', [
+    change.kind,
+    change.target,
+    change.at,
+    change.expiresAt ?? new Date(change.at.getTime() + keptMs),
+  ]);
+}
+
+/**
+ * Follows every change that any process commits, in each process once.
+ *
+ * Rows carry their transaction's id. A poll remembers the oldest transaction that was still open and the next one reads
+ * from there, so a row that commits late is never skipped; rows read twice are told once.
+ */
+export type ChangeFeed = {
+  /** To be called before `start`, or what is already revoked is missed. */
+  subscribe(onChange: (change: Change) => void): void;
+  /** Tells what still counts (revoked tokens that have not ended), then follows. */
+  start(): Promise<void>;
+  /** Reads now; resolved once everything committed before the call has been told to the subscribers of this process. */
+  sync(): Promise<void>;
+  /**
+   * Throws when what is cached may no longer serve: the database does not answer, and has not for `staleSeconds`.
+   * @throws {StoreUnavailable}
+   */
+  requireFresh(): void;
+  /** Milliseconds since everything committed was last known to be told. */
+  lagMs(): number;
+  close(): Promise<void>;
+};
+
+export function createChangeFeed(deps: { database: Database; log: Log; staleSeconds: number }): ChangeFeed {
+  const { database, log, staleSeconds } = deps;
+  const subscribers: ((change: Change) => void)[] = [];
+  let fromTransaction = '0';
+  let told = new Set<number>();
+  let syncedAt = Number.NEGATIVE_INFINITY;
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  let failing = false;
+
+  async function poll(): Promise<void> {
+    const startedAt = performance.now();
+    const rows = await database.query<{
+      seq: number;
+      kind: ChangeKind;
+      target: string;
+      expires_at: Date;
+      horizon: string;
+    }>(
+      `SELECT c.seq, c.kind, c.target, c.expires_at, s.horizon
+       FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon) s
+       LEFT JOIN changes c ON c.xact >= $1::text::xid8 AND ($1::text <> '0' OR (c.kind = 'token' AND c.expires_at > now()))
+       ORDER BY c.seq`,
+      [fromTransaction],
+    );
+    const seen = new Set<number>();
+    for (const row of rows) {
+      if (row.seq === null) continue;
+      seen.add(row.seq);
+      if (told.has(row.seq)) continue;
+      const change = { seq: row.seq, kind: row.kind, target: row.target, expiresAt: row.expires_at };
+      for (const subscriber of subscribers) subscriber(change);
+    }
+    told = seen;
+    fromTransaction = rows[0]?.horizon ?? fromTransaction;
+    syncedAt = startedAt;
+    if (failing) log.info('changes are followed again');
+    failing = false;
+  }
+
+  /** At most one poll runs and one waits: who asks while one runs needs the one after it. */
+  function sync(): Promise<void> {
+    if (!running) {
+      running = poll().finally(() => {
+        running = undefined;
+      });
+      return running;
+    }
+    next ??= running
+      .catch(() => undefined)
+      .then(() => {
+        next = undefined;
+        return sync();
+      });
+    return next;
+  }
+
+  function syncQuietly(): void {
+    sync().catch((error: Error) => {
+      if (!failing) log.warn({ error: error.message }, 'changes cannot be followed');
+      failing = true;
+    });
+  }
+
+  let timer: NodeJS.Timeout | undefined;
+  let unlisten: (() => Promise<void>) | undefined;
+
+  return {
+    start: async () => {
+      await sync();
+      timer = setInterval(syncQuietly, pollEveryMs);
+      timer.unref();
+      unlisten = await database.listen('keyturn_changes', syncQuietly);
+    },
+    subscribe: (onChange) => {
+      subscribers.push(onChange);
+    },
+    sync,
+    requireFresh: () => {
+      const lag = performance.now() - syncedAt;
+      const allowedMs = staleSeconds * 1_000;
+      if (lag > (failing ? allowedMs : Math.max(allowedMs, freshForMs)))
+        throw new StoreUnavailable('database', `changes unknown for ${Math.round(lag)} ms`);
+    },
+    lagMs: () => performance.now() - syncedAt,
+    close: async () => {
+      clearInterval(timer);
+      await unlisten?.();
+      await running?.catch(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,36 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PGlite, types } from '@electric-sql/pglite';
+import type { Database, Row, Transaction } from './database.ts';
+
+/** PostgreSQL inside this process (PGlite), kept in `dataDir`: for one process, and for a first look. */
+export async function openEmbeddedPostgres(dataDir: string | 'memory'): Promise<Database> {
+  const directory = dataDir === 'memory' ? undefined : join(dataDir, 'postgres');
+  if (directory) await mkdir(directory, { recursive: true, mode: 0o700 });
+  const parsers = { [types.INT8]: Number };
+  const engine = await PGlite.create(directory ? { dataDir: directory, parsers } : { parsers });
+
+  return {
+    async query<R extends Row>(sql: string, parameters: readonly unknown[] = []) {
+      return (await engine.query<R>(sql, [...parameters])).rows;
+    },
+    async run(script) {
+      await engine.exec(script);
+    },
+    async transaction(work) {
+      return await engine.transaction(async (inner) => {
+        const transaction: Transaction = {
+          inTransaction: true,
+          query: async <R extends Row>(sql: string, parameters: readonly unknown[] = []) =>
+            (await inner.query<R>(sql, [...parameters])).rows,
+          run: async (script) => {
+            await inner.exec(script);
+          },
+        };
+        return await work(transaction);
+      });
+    },
+    listen: (channel, onNotification) => engine.listen(channel, onNotification),
+    close: () => engine.close(),
+  };
+}

@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import Postgrator from 'postgrator';
+import { UsageError } from '../errors.ts';
+import type { Database } from './database.ts';
+
+const directory = fileURLToPath(new URL('../../sql/', import.meta.url));
+
+/** Only one process migrates at a time; the number has no meaning beyond being ours. */
+const advisoryLock = 0x6b_65_79_74;
+
+/** Brings the schema up to date. Returns the names of the migrations that it applied. */
+export async function migrate(database: Database): Promise<string[]> {
+  return await database.transaction(async (transaction) => {
+    await transaction.run(`SELECT pg_advisory_xact_lock(${advisoryLock})`);
+    const postgrator = new Postgrator({
+      migrationPattern: `${directory}*.sql`,
+      driver: 'pg',
+      schemaTable: 'migrations',
+      execQuery: async (query) => ({ rows: await transaction.query(query) }),
+      execSqlScript: (script) => transaction.run(script),
+    });
+    const applied = await postgrator.migrate();
+    return applied.map(({ filename }) => filename);
+  });
+}
+
+/** @throws {UsageError} when the schema is not the one that this version is made for. */
+export async function requireMigrated(database: Database): Promise<void> {
+  const expected = await latestVersion();
+  const [table] = await database.query<{ found: string | null }>(`SELECT to_regclass('migrations')::text AS found`);
+  const [row] = table?.found
+    ? await database.query<{ version: number }>('SELECT max(version) AS version FROM migrations')
+    : [];
+  if (!row || Number(row.version) < expected) {
+    throw new UsageError('The database is not migrated. Run `keyturn migrate` once, then start again.');
+  }
+}
+
+async function latestVersion(): Promise<number> {
+  if (!existsSync(directory)) throw new UsageError(`The migrations are missing: ${directory}`);
+  const versions = (await readdir(directory)).map((name) => Number.parseInt(name, 10)).filter(Number.isInteger);
+  return Math.max(...versions);
+}

@@ -1,0 +1,143 @@
+import pg from 'pg';
+import { KeyturnError, StoreUnavailable } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Database, Row, Transaction } from './database.ts';
+
+type Options = {
+  connectionString: string;
+  log: Log;
+  maxConnections?: number;
+  /** Until a statement or a free connection must be there; above it the answer is 503. */
+  timeoutMs?: number;
+};
+
+// A bigint counts rows or versions here and stays far below 2^53; as a string it would only invite mistakes.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+
+/** PostgreSQL over the network, through a pool that recovers by itself. */
+export function connectPostgres({ connectionString, log, maxConnections = 10, timeoutMs = 5_000 }: Options): Database {
+  const settings = {
+    connectionString,
+    application_name: 'keyturn',
+    connectionTimeoutMillis: timeoutMs,
+    query_timeout: timeoutMs,
+    keepAlive: true,
+  };
+  const pool = new pg.Pool({ ...settings, max: maxConnections, idleTimeoutMillis: 30_000 });
+  // Without a listener, an idle connection that the server ends would end the process.
+  pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'));
+
+  return {
+    async query<R extends Row>(sql: string, parameters: readonly unknown[] = []) {
+      const client = await pool.connect().catch((error) => rethrow(error));
+      return await using(client, () => select<R>(client, sql, parameters));
+    },
+    async run(script) {
+      const client = await pool.connect().catch((error) => rethrow(error));
+      await using(client, () => runScript(client, script));
+    },
+    async transaction(work) {
+      const client = await pool.connect().catch((error) => rethrow(error));
+      return await using(client, () => inTransaction(client, work));
+    },
+    listen: (channel, onNotification) => listen(settings, log, channel, onNotification),
+    close: () => pool.end(),
+  };
+}
+
+async function select<R extends Row>(client: pg.ClientBase, sql: string, parameters: readonly unknown[]): Promise<R[]> {
+  const { rows } = await client.query<R>(sql, parameters as unknown[]);
+  return rows;
+}
+
+async function runScript(client: pg.ClientBase, script: string): Promise<void> {
+  const scriptTimeoutMs = 600_000;
+  await client.query({ text: script, query_timeout: scriptTimeoutMs } as pg.QueryConfig);
+}
+
+async function inTransaction<T>(client: pg.PoolClient, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+  await client.query('BEGIN');
+  try {
+    const result = await work({
+      inTransaction: true,
+      query: <R extends Row>(sql: string, parameters: readonly unknown[] = []) =>
+        select<R>(client, sql, parameters).catch((error) => rethrow(error)),
+      run: (script) => runScript(client, script).catch((error) => rethrow(error)),
+    });
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    // After a time-out the connection may still be busy with the statement: it is closed instead, which rolls back too.
+    if (!isConnectionError(error)) await client.query('ROLLBACK');
+    throw error;
+  }
+}
+
+async function using<T>(client: pg.PoolClient, work: () => Promise<T>): Promise<T> {
+  let broken = false;
+  try {
+    return await work();
+  } catch (error) {
+    broken = isConnectionError(error);
+    return rethrow(error);
+  } finally {
+    client.release(broken);
+  }
+}
+
+/** The server's own complaints have a SQLSTATE; of those, classes 08, 53, 57 and 25006 mean "not now" (a standby, a shutdown). */
+function isConnectionError(error: unknown): boolean {
+  if (error instanceof StoreUnavailable) return true;
+  if (!(error instanceof Error) || error instanceof KeyturnError) return false;
+  const code = (error as { code?: unknown }).code;
+  if (error instanceof pg.DatabaseError) return typeof code === 'string' && /^(08|53|57)|^25006$/.test(code);
+  return typeof code === 'string' ? /^E[A-Z]+$/.test(code) : /timeout|terminated|Connection/i.test(error.message);
+}
+
+function rethrow(error: unknown): never {
+  if (error instanceof StoreUnavailable || !(error instanceof Error)) throw error;
+  if (isConnectionError(error)) throw new StoreUnavailable('database', error.message, error);
+  throw error;
+}
+
+async function listen(
+  settings: pg.ClientConfig,
+  log: Log,
+  channel: string,
+  onNotification: () => void,
+): Promise<() => Promise<void>> {
+  let client: pg.Client | undefined;
+  let retry: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  async function connect(): Promise<void> {
+    const connecting = new pg.Client(settings);
+    let lost = false;
+    const reconnect = (reason: string) => {
+      if (lost || closed) return;
+      lost = true;
+      log.warn({ reason }, 'announcements are interrupted; polling goes on');
+      connecting.end().catch(() => undefined);
+      retry = setTimeout(() => void connect(), 1_000);
+      retry.unref();
+    };
+    connecting.on('error', (error) => reconnect(error.message));
+    connecting.on('end', () => reconnect('the connection ended'));
+    connecting.on('notification', onNotification);
+    try {
+      await connecting.connect();
+      await connecting.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+      client = connecting;
+      onNotification();
+    } catch (error) {
+      reconnect((error as Error).message);
+    }
+  }
+
+  await connect();
+  return async () => {
+    closed = true;
+    clearTimeout(retry);
+    await client?.end().catch(() => undefined);
+  };
+}

@@ -36,11 +36,12 @@ CREATE TABLE client_secrets (
   verifier    bytea NOT NULL,                          -- HMAC-SHA-256 under the pepper of key_version
   key_version text NOT NULL,
   sealed      text,                                    -- sealed copy, only to be shown again
+  generation  integer NOT NULL,                        -- 1, 2, …: what a token says of the secret it was obtained with
   hint        text NOT NULL,                           -- the last four characters
   created_at  timestamptz NOT NULL,
   retires_at  timestamptz                              -- null: current; in the future: retiring; past: ended
 );
-CREATE INDEX client_secrets_client ON client_secrets (client, created_at);
+CREATE UNIQUE INDEX client_secrets_generation ON client_secrets (client, generation);
 
 -- A person or partner; an operator if there are permissions and an operator token.
 CREATE TABLE contacts (

@@ -1,0 +1,35 @@
+import { isWellFormedClientId } from '../credentials/credential-format.ts';
+import type { ChangeFeed } from '../storage/change-feed.ts';
+import type { Database } from '../storage/database.ts';
+import { createFollowedCache } from '../storage/followed-cache.ts';
+import type { Client, KnownClient } from './client.ts';
+import { findKnownClient, listResourceServers } from './client-store.ts';
+
+/** The clients that this process knows, and all resource servers. */
+export type ClientCache = {
+  /** By any Client ID of the client. No query for what cannot be a Client ID. */
+  find(clientId: string): Promise<KnownClient | undefined>;
+  resourceServers(): Promise<readonly Client[]>;
+};
+
+const maxClients = 20_000;
+
+export function createClientCache(deps: { database: Database; feed: ChangeFeed }): ClientCache {
+  const { database, feed } = deps;
+  const clients = createFollowedCache<KnownClient>({
+    feed,
+    kind: 'client',
+    maxEntries: maxClients,
+    load: (clientId) => findKnownClient(database, clientId),
+  });
+  const resourceServers = createFollowedCache<readonly Client[]>({
+    feed,
+    kind: 'resource_servers',
+    maxEntries: 1,
+    load: () => listResourceServers(database),
+  });
+  return {
+    find: async (clientId) => (isWellFormedClientId(clientId) ? await clients.get(clientId) : undefined),
+    resourceServers: async () => (await resourceServers.get('all')) ?? [],
+  };
+}

@@ -1,0 +1,270 @@
+import { recordChange } from '../storage/change-feed.ts';
+import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import type { AuthMethod, Client, ClientKind, ClientSecret, KnownClient, TokenFormat } from './client.ts';
+
+type ClientRow = Row & {
+  id: string;
+  client_id: string;
+  kind: ClientKind;
+  name: string;
+  enabled: boolean;
+  scope: string[];
+  access_key: 'optional' | 'required';
+  reveal: boolean;
+  auth_method: AuthMethod;
+  resource: string | null;
+  information: string[] | null;
+  token_format: TokenFormat | null;
+  token_epoch: number;
+  tokens_not_before: Date | null;
+  revision: number;
+  created_at: Date;
+  updated_at: Date;
+};
+
+type SecretRow = Row & {
+  id: string;
+  client_id: string;
+  generation: number;
+  verifier: Uint8Array;
+  key_version: string;
+  hint: string;
+  created_at: Date;
+  retires_at: Date | null;
+};
+
+/** A client by any of its Client IDs, with every secret it ever had. */
+export async function findKnownClient(database: Queryable, clientId: string): Promise<KnownClient | undefined> {
+  const rows = await database.query<ClientRow & { secrets: string }>(
+    `SELECT c.*, (
+       SELECT coalesce(jsonb_agg(jsonb_build_object(
+         'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', encode(s.verifier, 'base64'),
+         'key_version', s.key_version, 'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at
+       ) ORDER BY s.generation DESC), '[]')::text
+       FROM client_secrets s WHERE s.client = c.id
+     ) AS secrets
+     FROM client_ids i JOIN clients c ON c.id = i.client WHERE i.client_id = $1`,
+    [clientId],
+  );
+  const row = rows[0];
+  return row && { client: toClient(row), secrets: parseSecrets(row.secrets) };
+}
+
+/** The client, locked until the transaction ends: whoever changes it waits for whoever changes it now. */
+export async function lockClient(transaction: Transaction, clientId: string): Promise<Client | undefined> {
+  const rows = await transaction.query<ClientRow>(
+    'SELECT c.* FROM client_ids i JOIN clients c ON c.id = i.client WHERE i.client_id = $1 FOR UPDATE OF c',
+    [clientId],
+  );
+  return rows[0] && toClient(rows[0]);
+}
+
+export async function findSecrets(database: Queryable, client: Client): Promise<ClientSecret[]> {
+  const rows = await database.query<SecretRow>(
+    'SELECT * FROM client_secrets WHERE client = $1 ORDER BY generation DESC',
+    [client.id],
+  );
+  return rows.map(toSecret);
+}
+
+export async function findSealedSecret(database: Queryable, secretId: string): Promise<string | null> {
+  const rows = await database.query<{ sealed: string | null }>('SELECT sealed FROM client_secrets WHERE id = $1', [
+    secretId,
+  ]);
+  return rows[0]?.sealed ?? null;
+}
+
+export type ClientFilter = {
+  q?: string | undefined;
+  enabled?: boolean | undefined;
+  kind?: ClientKind | undefined;
+  limit: number;
+  /** The last row of the page before. */
+  after?: { createdAt: Date; id: string } | undefined;
+};
+
+/** Newest first. One row more than `limit` says that there is another page. */
+export async function listClients(database: Queryable, filter: ClientFilter): Promise<KnownClient[]> {
+  const rows = await database.query<ClientRow & { secrets: string }>(
+    `SELECT c.*, (
+       SELECT coalesce(jsonb_agg(jsonb_build_object(
+         'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', '', 'key_version', s.key_version,
+         'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at
+       ) ORDER BY s.generation DESC), '[]')::text
+       FROM client_secrets s WHERE s.client = c.id
+     ) AS secrets
+     FROM clients c
+     WHERE ($1::text IS NULL OR strpos(lower(c.name), lower($1)) > 0 OR c.id IN (SELECT client FROM client_ids WHERE client_id = $1))
+       AND ($2::boolean IS NULL OR c.enabled = $2)
+       AND ($3::text IS NULL OR c.kind = $3)
+       AND ($4::timestamptz IS NULL OR (c.created_at, c.id) < ($4, $5::uuid))
+     ORDER BY c.created_at DESC, c.id DESC
+     LIMIT $6`,
+    [
+      filter.q ?? null,
+      filter.enabled ?? null,
+      filter.kind ?? null,
+      filter.after?.createdAt ?? null,
+      filter.after?.id ?? null,
+      filter.limit + 1,
+    ],
+  );
+  return rows.map((row) => ({ client: toClient(row), secrets: parseSecrets(row.secrets) }));
+}
+
+export async function listResourceServers(database: Queryable): Promise<Client[]> {
+  const rows = await database.query<ClientRow>(
+    `SELECT * FROM clients WHERE kind = 'resource_server' ORDER BY created_at, id`,
+  );
+  return rows.map(toClient);
+}
+
+export async function insertClient(transaction: Transaction, client: Client): Promise<void> {
+  await transaction.query(
+    `INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
+       token_format, token_epoch, tokens_not_before, revision, created_at, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+    [
+      client.id,
+      client.clientId,
+      client.kind,
+      client.name,
+      client.enabled,
+      client.scope,
+      client.accessKey,
+      client.reveal,
+      client.authMethod,
+      client.resource,
+      client.kind === 'resource_server' ? client.information : null,
+      client.tokenFormat,
+      client.tokenEpoch,
+      client.tokensNotBefore,
+      client.revision,
+      client.createdAt,
+      client.updatedAt,
+    ],
+  );
+  await transaction.query('INSERT INTO client_ids (client_id, client) VALUES ($1, $2)', [client.clientId, client.id]);
+}
+
+/** Writes what may change of a client, raises its revision, and tells every process. Returns it as it is now. */
+export async function saveClient(transaction: Transaction, client: Client, at: Date): Promise<Client> {
+  const rows = await transaction.query<ClientRow>(
+    `UPDATE clients SET client_id = $2, name = $3, enabled = $4, scope = $5, access_key = $6, reveal = $7, resource = $8,
+       information = $9, token_format = $10, token_epoch = $11, tokens_not_before = $12, updated_at = $13, revision = revision + 1
+     WHERE id = $1 RETURNING *`,
+    [
+      client.id,
+      client.clientId,
+      client.name,
+      client.enabled,
+      client.scope,
+      client.accessKey,
+      client.reveal,
+      client.resource,
+      client.kind === 'resource_server' ? client.information : null,
+      client.tokenFormat,
+      client.tokenEpoch,
+      client.tokensNotBefore,
+      at,
+    ],
+  );
+  await announceClient(transaction, client, at);
+  return toClient(rows[0] as ClientRow);
+}
+
+export async function deleteClient(transaction: Transaction, client: Client, at: Date): Promise<void> {
+  await announceClient(transaction, client, at);
+  await transaction.query('DELETE FROM clients WHERE id = $1', [client.id]);
+}
+
+export async function insertSecret(
+  transaction: Transaction,
+  client: Client,
+  secret: ClientSecret & { sealed: string | null },
+): Promise<void> {
+  await transaction.query(
+    `INSERT INTO client_secrets (id, client, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    [
+      secret.id,
+      client.id,
+      secret.clientId,
+      secret.generation,
+      secret.verifier,
+      secret.keyVersion,
+      secret.sealed,
+      secret.hint,
+      secret.createdAt,
+      secret.retiresAt,
+    ],
+  );
+}
+
+/** Tells every process to forget what it has cached of the client, under each of its Client IDs. */
+export async function announceClient(transaction: Transaction, client: Client, at: Date): Promise<void> {
+  const ids = await transaction.query<{ client_id: string }>('SELECT client_id FROM client_ids WHERE client = $1', [
+    client.id,
+  ]);
+  for (const { client_id } of ids) await recordChange(transaction, { kind: 'client', target: client_id, at });
+  if (client.kind === 'resource_server') {
+    await recordChange(transaction, { kind: 'resource_servers', target: 'all', at });
+  }
+}
+
+function toClient(row: ClientRow): Client {
+  return {
+    id: row.id,
+    clientId: row.client_id,
+    kind: row.kind,
+    name: row.name,
+    enabled: row.enabled,
+    scope: row.scope,
+    accessKey: row.access_key,
+    reveal: row.reveal,
+    authMethod: row.auth_method,
+    resource: row.resource,
+    information: row.information ?? [],
+    tokenFormat: row.token_format,
+    tokenEpoch: row.token_epoch,
+    tokensNotBefore: row.tokens_not_before,
+    revision: row.revision,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}
+
+function toSecret(row: SecretRow): ClientSecret {
+  return {
+    id: row.id,
+    clientId: row.client_id,
+    generation: row.generation,
+    verifier: row.verifier,
+    keyVersion: row.key_version,
+    hint: row.hint,
+    createdAt: row.created_at,
+    retiresAt: row.retires_at,
+  };
+}
+
+/** Secrets come with their client as one JSON value, in one statement and so from one moment. */
+function parseSecrets(json: string): ClientSecret[] {
+  type JsonSecret = {
+    id: string;
+    client_id: string;
+    generation: number;
+    verifier: string;
+    key_version: string;
+    hint: string;
+    created_at: string;
+    retires_at: string | null;
+  };
+  return (JSON.parse(json) as JsonSecret[]).map((secret) =>
+    toSecret({
+      ...secret,
+      verifier: Buffer.from(secret.verifier, 'base64'),
+      created_at: new Date(secret.created_at),
+      retires_at: secret.retires_at === null ? null : new Date(secret.retires_at),
+    }),
+  );
+}

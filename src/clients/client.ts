@@ -1,0 +1,75 @@
+import type { Verifier } from '../credentials/verifier.ts';
+import { KeyturnError } from '../errors.ts';
+
+export const actions = ['create', 'read', 'update', 'delete'] as const;
+export const authMethods = ['client_secret_basic', 'client_secret_post'] as const;
+
+export type ClientKind = 'integration' | 'resource_server';
+export type AuthMethod = (typeof authMethods)[number];
+export type TokenFormat = 'opaque' | 'jwt';
+
+/** A registered client (RFC 6749 §2). */
+export type Client = {
+  /** Stays when the Client ID is regenerated; never leaves the server. */
+  id: string;
+  /** The current public Client ID. */
+  clientId: string;
+  kind: ClientKind;
+  name: string;
+  enabled: boolean;
+  /** The most that an integration may be granted, as `kind:action`. */
+  scope: readonly string[];
+  accessKey: 'optional' | 'required';
+  reveal: boolean;
+  authMethod: AuthMethod;
+  /** A resource server's identifier (RFC 8707), or the one an integration gets when it names none. */
+  resource: string | null;
+  /** The kinds of information that a resource server offers. */
+  information: readonly string[];
+  tokenFormat: TokenFormat | null;
+  /** Tokens issued under an earlier epoch are dead. A count and not a date, so that no clock decides. */
+  tokenEpoch: number;
+  tokensNotBefore: Date | null;
+  revision: number;
+  createdAt: Date;
+  updatedAt: Date;
+};
+
+/** One of a client's secrets, as it is stored: nothing here can be presented. */
+export type ClientSecret = Verifier & {
+  id: string;
+  /** The Client ID that this secret goes with: pairs are not mixed. */
+  clientId: string;
+  generation: number;
+  hint: string;
+  createdAt: Date;
+  /** Null: current. In the future: retiring, and accepted until then. Past: ended. */
+  retiresAt: Date | null;
+};
+
+/** All that a request needs to know of a client: what each process caches, by every Client ID that it answers to. */
+export type KnownClient = { client: Client; secrets: readonly ClientSecret[] };
+
+/** Compared at every use, so the overlap ends at its date on every process, whether or not anything else runs then. */
+export function isLive(secret: { retiresAt: Date | null }, now: number): boolean {
+  return secret.retiresAt === null || now < secret.retiresAt.getTime();
+}
+
+/** The scopes of a space-separated list (RFC 6749 §3.3), each once, in the order given. */
+export function parseScope(scope: string): string[] {
+  return [...new Set(scope.split(' ').filter(Boolean))];
+}
+
+/** @throws {KeyturnError} `invalid_scope` when something is asked that is not granted (RFC 6749 §5.2). */
+export function requireGranted(asked: readonly string[], granted: readonly string[]): void {
+  for (const scope of asked) {
+    if (!granted.includes(scope)) {
+      throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted.');
+    }
+  }
+}
+
+/** Every scope that a list of kinds of information makes. */
+export function offeredScopes(information: readonly string[]): string[] {
+  return information.flatMap((kind) => actions.map((action) => `${kind}:${action}`));
+}

@@ -1,0 +1,137 @@
+import type { Verifier } from '../credentials/verifier.ts';
+import type { Permission } from '../operators/permission.ts';
+import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import type { Contact } from './contact.ts';
+
+type ContactRow = Row & {
+  id: string;
+  name: string;
+  email: string;
+  external_id: string | null;
+  permissions: Permission[];
+  hint: string | null;
+  revision: number;
+  created_at: Date;
+  updated_at: Date;
+};
+
+const selectContacts = 'SELECT c.*, t.hint FROM contacts c LEFT JOIN operator_tokens t ON t.contact = c.id';
+
+export async function findContact(database: Queryable, id: string): Promise<Contact | undefined> {
+  const rows = await database.query<ContactRow>(`${selectContacts} WHERE c.id = $1`, [id]);
+  return rows[0] && toContact(rows[0]);
+}
+
+export async function lockContact(transaction: Transaction, id: string): Promise<Contact | undefined> {
+  const rows = await transaction.query<ContactRow>(`${selectContacts} WHERE c.id = $1 FOR UPDATE OF c`, [id]);
+  return rows[0] && toContact(rows[0]);
+}
+
+/** The contact whose operator token this is; `verifiers` are its HMACs under every version of the pepper. */
+export async function findContactByOperatorToken(
+  database: Queryable,
+  verifiers: readonly Uint8Array[],
+): Promise<Contact | undefined> {
+  const rows = await database.query<ContactRow>(`${selectContacts} WHERE t.verifier = ANY ($1::bytea[])`, [verifiers]);
+  return rows[0] && toContact(rows[0]);
+}
+
+export type ContactFilter = {
+  q?: string | undefined;
+  limit: number;
+  after?: { createdAt: Date; id: string } | undefined;
+};
+
+/** Newest first. One row more than `limit` says that there is another page. */
+export async function listContacts(database: Queryable, filter: ContactFilter): Promise<Contact[]> {
+  const rows = await database.query<ContactRow>(
+    `${selectContacts}
+     WHERE ($1::text IS NULL OR strpos(lower(c.name), lower($1)) > 0 OR strpos(lower(c.email), lower($1)) > 0 OR c.external_id = $1)
+       AND ($2::timestamptz IS NULL OR (c.created_at, c.id) < ($2, $3::uuid))
+     ORDER BY c.created_at DESC, c.id DESC LIMIT $4`,
+    [filter.q ?? null, filter.after?.createdAt ?? null, filter.after?.id ?? null, filter.limit + 1],
+  );
+  return rows.map(toContact);
+}
+
+/** Locks every holder of `contacts:manage`, so that two cannot lose it at once, and returns their ids. */
+export async function lockContactManagers(transaction: Transaction): Promise<string[]> {
+  const rows = await transaction.query<{ id: string }>(
+    `SELECT id FROM contacts WHERE 'contacts:manage' = ANY (permissions) ORDER BY id FOR UPDATE`,
+  );
+  return rows.map(({ id }) => id);
+}
+
+export async function externalIdIsTaken(
+  database: Queryable,
+  externalId: string,
+  byOtherThan: string,
+): Promise<boolean> {
+  const rows = await database.query('SELECT 1 FROM contacts WHERE external_id = $1 AND id <> $2', [
+    externalId,
+    byOtherThan,
+  ]);
+  return rows.length > 0;
+}
+
+export async function insertContact(transaction: Transaction, contact: Contact): Promise<void> {
+  await transaction.query(
+    `INSERT INTO contacts (id, name, email, external_id, permissions, revision, created_at, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      contact.id,
+      contact.name,
+      contact.email,
+      contact.externalId,
+      contact.permissions,
+      contact.revision,
+      contact.createdAt,
+      contact.updatedAt,
+    ],
+  );
+}
+
+export async function saveContact(transaction: Transaction, contact: Contact, at: Date): Promise<void> {
+  await transaction.query(
+    `UPDATE contacts SET name = $2, email = $3, external_id = $4, permissions = $5, updated_at = $6, revision = revision + 1
+     WHERE id = $1`,
+    [contact.id, contact.name, contact.email, contact.externalId, contact.permissions, at],
+  );
+}
+
+export async function deleteContact(transaction: Transaction, id: string): Promise<void> {
+  await transaction.query('DELETE FROM contacts WHERE id = $1', [id]);
+}
+
+export async function replaceOperatorToken(
+  transaction: Transaction,
+  contactId: string,
+  token: Verifier & { hint: string },
+  at: Date,
+): Promise<void> {
+  await transaction.query(
+    `INSERT INTO operator_tokens (contact, verifier, key_version, hint, created_at) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (contact) DO UPDATE SET verifier = $2, key_version = $3, hint = $4, created_at = $5`,
+    [contactId, token.verifier, token.keyVersion, token.hint, at],
+  );
+}
+
+/** Whether there was one. */
+export async function deleteOperatorToken(transaction: Transaction, contactId: string): Promise<boolean> {
+  const rows = await transaction.query('DELETE FROM operator_tokens WHERE contact = $1 RETURNING 1', [contactId]);
+  return rows.length > 0;
+}
+
+function toContact(row: ContactRow): Contact {
+  return {
+    id: row.id,
+    name: row.name,
+    email: row.email,
+    externalId: row.external_id,
+    permissions: row.permissions,
+    operatorTokenHint: row.hint,
+    revision: row.revision,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}

@@ -1,0 +1,160 @@
+import { randomUUID } from 'node:crypto';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
+import { Conflict, Forbidden, NotFound } from '../errors.ts';
+import type { Permission } from '../operators/permission.ts';
+import type { Transaction } from '../storage/database.ts';
+import type { Contact } from './contact.ts';
+import {
+  deleteContact as deleteContactRow,
+  externalIdIsTaken,
+  findContact,
+  insertContact,
+  lockContact,
+  lockContactManagers,
+  saveContact,
+} from './contact-store.ts';
+
+/** Who acts, and what they may hand on: nobody grants a permission that they lack. */
+export type Grantor = Actor & { permissions: readonly Permission[] };
+
+export type NewContact = {
+  name: string;
+  email: string;
+  externalId?: string | null | undefined;
+  permissions?: readonly Permission[] | undefined;
+};
+
+export async function createContact(
+  transaction: Transaction,
+  deps: ManageDeps,
+  grantor: Grantor,
+  input: NewContact,
+): Promise<Contact> {
+  const at = new Date(deps.clock());
+  const contact: Contact = {
+    id: randomUUID(),
+    name: input.name,
+    email: input.email,
+    externalId: input.externalId ?? null,
+    permissions: [...new Set(input.permissions ?? [])],
+    operatorTokenHint: null,
+    revision: 1,
+    createdAt: at,
+    updatedAt: at,
+  };
+  requireMayGrant(grantor, contact.permissions);
+  await requireFreeExternalId(transaction, contact);
+  await insertContact(transaction, contact);
+  await appendAuditEvent(transaction, {
+    at,
+    actor: grantor,
+    action: 'contact.create',
+    targetType: 'contact',
+    target: contact.id,
+    after: auditView(contact),
+  });
+  return contact;
+}
+
+/**
+ * Changes only what is given.
+ * @throws {Conflict} `last_contacts_manager` when nobody would be left who may manage contacts.
+ */
+export async function updateContact(
+  transaction: Transaction,
+  deps: ManageDeps,
+  grantor: Grantor,
+  id: string,
+  patch: Partial<NewContact>,
+  expectedRevision?: number,
+): Promise<Contact> {
+  const at = new Date(deps.clock());
+  const managers = patch.permissions ? await lockContactManagers(transaction) : [];
+  const contact = await requireContact(transaction, id);
+  requireRevision(contact.revision, expectedRevision);
+  const changed: Contact = {
+    ...contact,
+    name: patch.name ?? contact.name,
+    email: patch.email ?? contact.email,
+    externalId: patch.externalId === undefined ? contact.externalId : patch.externalId,
+    permissions: patch.permissions ? [...new Set(patch.permissions)] : contact.permissions,
+  };
+  if (patch.permissions) {
+    requireMayGrant(grantor, changedPermissions(contact.permissions, changed.permissions));
+    if (!changed.permissions.includes('contacts:manage')) requireAnotherManager(managers, id);
+  }
+  await requireFreeExternalId(transaction, changed);
+  await saveContact(transaction, changed, at);
+  const saved = (await findContact(transaction, id)) as Contact;
+  await appendAuditEvent(transaction, {
+    at,
+    actor: grantor,
+    action: 'contact.update',
+    targetType: 'contact',
+    target: id,
+    before: auditView(contact),
+    after: auditView(saved),
+  });
+  return saved;
+}
+
+/** Its history stays in the audit log. */
+export async function deleteContact(
+  transaction: Transaction,
+  deps: ManageDeps,
+  grantor: Grantor,
+  id: string,
+): Promise<void> {
+  const at = new Date(deps.clock());
+  const managers = await lockContactManagers(transaction);
+  const contact = await requireContact(transaction, id);
+  requireMayGrant(grantor, contact.permissions);
+  requireAnotherManager(managers, id);
+  await deleteContactRow(transaction, id);
+  await appendAuditEvent(transaction, {
+    at,
+    actor: grantor,
+    action: 'contact.delete',
+    targetType: 'contact',
+    target: id,
+    before: auditView(contact),
+  });
+}
+
+/** The contact, locked. @throws {NotFound} */
+export async function requireContact(transaction: Transaction, id: string): Promise<Contact> {
+  const contact = await lockContact(transaction, id);
+  if (!contact) throw new NotFound('contact');
+  return contact;
+}
+
+export function requireMayGrant(grantor: Grantor, permissions: readonly Permission[]): void {
+  const lacking = permissions.filter((permission) => !grantor.permissions.includes(permission));
+  if (lacking.length > 0) throw new Forbidden(`You lack what this would give or take: ${lacking.join(', ')}`);
+}
+
+/** What is given and what is taken away. */
+function changedPermissions(before: readonly Permission[], after: readonly Permission[]): Permission[] {
+  const all = [...new Set([...before, ...after])];
+  return all.filter((permission) => before.includes(permission) !== after.includes(permission));
+}
+
+function requireAnotherManager(managers: readonly string[], id: string): void {
+  if (managers.includes(id) && managers.length === 1) {
+    throw new Conflict(
+      'last_contacts_manager',
+      'This is the last contact with contacts:manage; give it to another first.',
+    );
+  }
+}
+
+async function requireFreeExternalId(transaction: Transaction, contact: Contact): Promise<void> {
+  if (contact.externalId !== null && (await externalIdIsTaken(transaction, contact.externalId, contact.id))) {
+    throw new Conflict('external_id_taken', 'Another contact has this `external_id`.');
+  }
+}
+
+function auditView({ name, email, externalId, permissions }: Contact): Record<string, unknown> {
+  return { name, email, external_id: externalId, permissions };
+}

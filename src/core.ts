@@ -1,0 +1,83 @@
+import { type ClientCache, createClientCache } from './clients/client-cache.ts';
+import type { ManageDeps } from './clients/manage-clients.ts';
+import type { Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import { createKeyRing } from './credentials/key-ring.ts';
+import type { Log } from './log.ts';
+import { type ChangeFeed, createChangeFeed } from './storage/change-feed.ts';
+import type { Database, Transaction } from './storage/database.ts';
+import { openDatabase, readRootKey } from './storage/open-database.ts';
+import { connectRedis } from './storage/redis.ts';
+import { startSweep } from './storage/sweep.ts';
+import type { TokenDeps } from './tokens/access-token.ts';
+import { createDatabaseTokenStore } from './tokens/database-token-store.ts';
+import { createRedisTokenStore } from './tokens/redis-token-store.ts';
+import { followRevocations } from './tokens/revocation.ts';
+import type { TokenStore } from './tokens/token-store.ts';
+
+/** Everything below the listeners, opened: what the server and the command line both stand on. */
+export type Core = ManageDeps &
+  TokenDeps & {
+    config: Config;
+    log: Log;
+    clock: Clock;
+    database: Database;
+    feed: ChangeFeed;
+    clients: ClientCache;
+    tokenStore: TokenStore;
+    /**
+     * Commits a change and then waits until this process has forgotten what it had cached of it: whoever asks next sees it.
+     * Other processes follow within a second.
+     */
+    change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+    close(): Promise<void>;
+  };
+
+/** @throws {KeyturnError} that says what to do when a store is away, unmigrated, or not fit for use. */
+export async function openCore(
+  config: Config,
+  log: Log,
+  { clock = Date.now, redisPrefix }: { clock?: Clock; redisPrefix?: string } = {},
+): Promise<Core> {
+  const keyRing = createKeyRing(await readRootKey(config));
+  const database = await openDatabase(config, log);
+  try {
+    const redis = config.redisUrl ? await connectRedis(config.redisUrl, log) : undefined;
+    const tokenStore = redis
+      ? createRedisTokenStore(redis, redisPrefix === undefined ? {} : { prefix: redisPrefix })
+      : createDatabaseTokenStore(database);
+    const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
+    const clients = createClientCache({ database, feed });
+    const revocations = followRevocations(feed);
+    await feed.start();
+    const stopSweep = startSweep(database, log);
+    return {
+      config,
+      log,
+      clock,
+      keyRing,
+      reveal: config.reveal,
+      ttlSeconds: config.accessTokenTtlSeconds,
+      database,
+      feed,
+      clients,
+      revocations,
+      tokenStore,
+      change: async (work) => {
+        const result = await database.transaction(work);
+        // The change is committed, whatever becomes of this: at worst it is followed a second later.
+        await feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'a change is followed late'));
+        return result;
+      },
+      close: async () => {
+        await stopSweep();
+        await feed.close();
+        redis?.disconnect();
+        await database.close();
+      },
+    };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}

@@ -1,0 +1,66 @@
+import { appendAuditEvent } from '../audit/audit-log.ts';
+import type { ManageDeps } from '../clients/manage-clients.ts';
+import type { Contact } from '../contacts/contact.ts';
+import { deleteOperatorToken, findContactByOperatorToken, replaceOperatorToken } from '../contacts/contact-store.ts';
+import { type Grantor, requireContact, requireMayGrant } from '../contacts/manage-contacts.ts';
+import { isWellFormedSecret } from '../credentials/credential-format.ts';
+import { issueSecret } from '../credentials/issue-secret.ts';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import { verifiersOf } from '../credentials/verifier.ts';
+import { NotFound } from '../errors.ts';
+import type { Queryable, Transaction } from '../storage/database.ts';
+
+/** Issues the contact's operator token; one that it had is dead from then on. No sealed copy is ever kept. */
+export async function issueOperatorToken(
+  transaction: Transaction,
+  deps: ManageDeps,
+  grantor: Grantor,
+  contactId: string,
+): Promise<{ contact: Contact; operatorToken: string }> {
+  const at = new Date(deps.clock());
+  const contact = await requireContact(transaction, contactId);
+  // Whoever holds the token has what the contact has, so it is a grant of all of that.
+  requireMayGrant(grantor, contact.permissions);
+  const { plaintext, sealed: _none, ...token } = issueSecret(deps.keyRing, 'kto_', 'operator-token-pepper', null);
+  await replaceOperatorToken(transaction, contactId, token, at);
+  await appendAuditEvent(transaction, {
+    at,
+    actor: grantor,
+    action: 'operator_token.issue',
+    targetType: 'operator_token',
+    target: contactId,
+    after: { hint: token.hint },
+  });
+  return { contact: { ...contact, operatorTokenHint: token.hint }, operatorToken: plaintext };
+}
+
+export async function revokeOperatorToken(
+  transaction: Transaction,
+  deps: ManageDeps,
+  grantor: Grantor,
+  contactId: string,
+): Promise<void> {
+  const contact = await requireContact(transaction, contactId);
+  requireMayGrant(grantor, contact.permissions);
+  if (!(await deleteOperatorToken(transaction, contactId))) throw new NotFound('operator token');
+  await appendAuditEvent(transaction, {
+    at: new Date(deps.clock()),
+    actor: grantor,
+    action: 'operator_token.revoke',
+    targetType: 'operator_token',
+    target: contactId,
+    before: { hint: contact.operatorTokenHint },
+  });
+}
+
+/** The contact that presents this operator token, as it is now. No query for what cannot be one. */
+export async function authenticateOperator(
+  deps: { database: Queryable; keyRing: KeyRing },
+  operatorToken: string,
+): Promise<Contact | undefined> {
+  if (!isWellFormedSecret(operatorToken, 'kto_')) return undefined;
+  return await findContactByOperatorToken(
+    deps.database,
+    verifiersOf(deps.keyRing, 'operator-token-pepper', operatorToken),
+  );
+}

@@ -1,0 +1,80 @@
+import { LRUCache } from 'lru-cache';
+import type { ChangeFeed, ChangeKind } from './change-feed.ts';
+import { withDeadline } from './with-deadline.ts';
+
+/** What a process keeps of a store's rows, forgotten as soon as any process announces that they changed. */
+export type FollowedCache<T extends object> = {
+  /**
+   * From memory, or loaded: many who ask at once cause one load.
+   * @throws {StoreUnavailable} when it must be loaded and cannot be, or when what is known is too old to serve.
+   */
+  get(key: string): Promise<T | undefined>;
+  /** From memory alone; undefined means "not known here", never "does not exist". */
+  peek(key: string): T | undefined;
+};
+
+const maxAgeMs = 300_000;
+/** Keys that do not exist are remembered apart, so that asking for many of them pushes nothing else out. */
+const maxAbsent = 1_000;
+
+export function createFollowedCache<T extends object>(options: {
+  feed: ChangeFeed;
+  kind: ChangeKind;
+  maxEntries: number;
+  load: (key: string) => Promise<T | undefined>;
+}): FollowedCache<T> {
+  const { feed, kind, load } = options;
+  const present = new LRUCache<string, T>({ max: options.maxEntries });
+  const absent = new LRUCache<string, true>({ max: maxAbsent, ttl: maxAgeMs });
+  const loadedAt = new WeakMap<T, number>();
+  const loading = new Map<string, Promise<T | undefined>>();
+
+  feed.subscribe((change) => {
+    if (change.kind !== kind) return;
+    present.delete(change.target);
+    absent.delete(change.target);
+    // What is being loaded may have been read before the change: it is answered to who asked, but not kept.
+    loading.delete(change.target);
+  });
+
+  function loadOnce(key: string): Promise<T | undefined> {
+    const running = loading.get(key);
+    if (running) return running;
+    const started = load(key).then(
+      (value) => {
+        if (loading.get(key) !== started) return value;
+        loading.delete(key);
+        if (value) {
+          loadedAt.set(value, performance.now());
+          present.set(key, value);
+          absent.delete(key);
+        } else {
+          present.delete(key);
+          absent.set(key, true);
+        }
+        return value;
+      },
+      (error) => {
+        if (loading.get(key) === started) loading.delete(key);
+        throw error;
+      },
+    );
+    loading.set(key, started);
+    return started;
+  }
+
+  return {
+    get: async (key) => {
+      feed.requireFresh();
+      const known = present.get(key);
+      if (!known) return absent.has(key) ? undefined : await withDeadline(loadOnce(key));
+      // Follow-ups make entries current; the age only bounds what a mistake in them could do. A failing reload keeps the entry.
+      if (performance.now() - (loadedAt.get(known) ?? 0) > maxAgeMs) loadOnce(key).catch(() => undefined);
+      return known;
+    },
+    peek: (key) => {
+      feed.requireFresh();
+      return present.get(key);
+    },
+  };
+}

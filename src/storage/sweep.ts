@@ -1,0 +1,42 @@
+import type { Log } from '../log.ts';
+import type { Database } from './database.ts';
+
+const everyMs = 30_000;
+const batchSize = 1_000;
+const tables = ['access_tokens', 'changes', 'idempotency_keys'] as const;
+
+/**
+ * Removes ended rows by itself, in bounded batches: a long backlog never becomes one long statement. Several processes may
+ * sweep at once; each skips what another has locked.
+ * @returns what stops it.
+ */
+export function startSweep(database: Database, log: Log): () => Promise<void> {
+  let running: Promise<void> = Promise.resolve();
+  let stopped = false;
+
+  async function sweep(): Promise<void> {
+    for (const table of tables) {
+      while (!stopped && (await sweepBatch(database, table)) === batchSize);
+    }
+  }
+
+  const timer = setInterval(() => {
+    running = running.then(sweep).catch((error: Error) => log.warn({ error: error.message }, 'sweeping failed'));
+  }, everyMs);
+  timer.unref();
+  return async () => {
+    stopped = true;
+    clearInterval(timer);
+    await running;
+  };
+}
+
+/** Removes up to 1,000 ended rows of a table. Returns how many. */
+export async function sweepBatch(database: Database, table: (typeof tables)[number]): Promise<number> {
+  const rows = await database.query(
+    `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
+       SELECT ctid FROM ${table} WHERE expires_at < now() ORDER BY expires_at LIMIT ${batchSize} FOR UPDATE SKIP LOCKED
+     )) RETURNING 1`,
+  );
+  return rows.length;
+}

@@ -1,0 +1,31 @@
+import type { Database } from '../storage/database.ts';
+import { withDeadline } from '../storage/with-deadline.ts';
+import { decodeTokenRecord, encodeTokenRecord, type TokenStore } from './token-store.ts';
+
+/** Access tokens in the database, for a deployment without Redis. Ended rows are swept away by `storage/sweep.ts`. */
+export function createDatabaseTokenStore(database: Database): TokenStore {
+  return {
+    name: 'database',
+    async save(record) {
+      await withDeadline(
+        database.query('INSERT INTO access_tokens (jti, record, expires_at) VALUES ($1, $2, $3)', [
+          record.jti,
+          encodeTokenRecord(record),
+          new Date(record.expiresAt * 1_000),
+        ]),
+      );
+    },
+    async find(jti) {
+      const rows = await withDeadline(
+        database.query<{ record: string }>('SELECT record FROM access_tokens WHERE jti = $1', [jti]),
+      );
+      return rows[0] && decodeTokenRecord(jti, rows[0].record);
+    },
+    async remove(jti) {
+      await withDeadline(database.query('DELETE FROM access_tokens WHERE jti = $1', [jti]));
+    },
+    async ping() {
+      await withDeadline(database.query('SELECT 1'));
+    },
+  };
+}

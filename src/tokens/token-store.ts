@@ -1,0 +1,64 @@
+/** What is kept of an access token: ids, not permissions. What it may do is computed from today's client and access key. */
+export type TokenRecord = {
+  /** The token's SHA-256 in base64url: its key in the store, and the `jti` that is told (RFC 7662 §2.2). */
+  jti: string;
+  /** The Client ID that it was issued to. */
+  clientId: string;
+  /** The client's epoch when it was issued. */
+  epoch: number;
+  /** The generation of the client secret that it was obtained with; 0: issued by an operator, or without a secret. */
+  generation: number;
+  /** Milliseconds since the epoch. */
+  issuedAt: number;
+  /** Seconds since the epoch, as in `exp`. */
+  expiresAt: number;
+  /** What was asked for: undefined: all that there is, the empty text: a client without any scope. */
+  scope: string | undefined;
+  /** The one resource asked for (RFC 8707). */
+  resource: string | undefined;
+  accessKeyId: string | undefined;
+};
+
+/** Where live access tokens are. Losing them fails closed: an unknown token is inactive. */
+export type TokenStore = {
+  readonly name: 'redis' | 'database';
+  /** @throws {StoreUnavailable} when it is not known to be stored. */
+  save(record: TokenRecord, now: number): Promise<void>;
+  /** @throws {StoreUnavailable} rather than to answer undefined for what could not be asked. */
+  find(jti: string): Promise<TokenRecord | undefined>;
+  remove(jti: string): Promise<void>;
+  /** Resolves when the store answers. @throws {StoreUnavailable} */
+  ping(): Promise<void>;
+};
+
+/** One short JSON array without names: a million tokens are a million of these. */
+export function encodeTokenRecord(record: TokenRecord): string {
+  const { clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKeyId } = record;
+  const values = [clientId, epoch, generation, issuedAt, expiresAt, scope ?? 0, resource ?? 0, accessKeyId ?? 0];
+  while (values.at(-1) === 0 && values.length > 5) values.pop();
+  return JSON.stringify(values);
+}
+
+export function decodeTokenRecord(jti: string, text: string): TokenRecord {
+  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKeyId] = JSON.parse(text) as [
+    string,
+    number,
+    number,
+    number,
+    number,
+    (string | 0)?,
+    (string | 0)?,
+    (string | 0)?,
+  ];
+  return {
+    jti,
+    clientId,
+    epoch,
+    generation,
+    issuedAt,
+    expiresAt,
+    scope: scope === 0 ? undefined : scope,
+    resource: resource || undefined,
+    accessKeyId: accessKeyId || undefined,
+  };
+}

@@ -72,6 +72,7 @@ export async function examineToken(deps: TokenDeps, token: string, server: Clien
   if (!record) return undefined;
   const known = await deps.clients.find(record.clientId);
   if (!known?.client.enabled || record.epoch !== known.client.tokenEpoch) return undefined;
+  if (deps.revocations.hasUnseen(record.jti, known.client.id)) return undefined;
   if (record.resource !== undefined && record.resource !== server.resource) return undefined;
   const granted = record.scope === undefined ? known.client.scope : parseScope(record.scope);
   const scope = offeredBy(
@@ -92,7 +93,7 @@ export async function findToken(deps: TokenDeps, token: string): Promise<TokenRe
 }
 
 /** The `jti` of an opaque token: its SHA-256, which says nothing about the token. */
-function tokenId(token: string): string {
+export function tokenId(token: string): string {
   return hash('sha256', token, 'base64url');
 }
 

@@ -6,7 +6,11 @@ import type { TokenRecord } from './token-store.ts';
  * The tokens that were revoked one by one and have not ended yet, as every process knows them. They come from PostgreSQL, so a
  * token store that comes back empty, or with an older state, revives none. About 100 bytes each, for as long as the token had.
  */
-export type Revocations = { has(jti: string): boolean };
+export type Revocations = {
+  has(jti: string): boolean;
+  /** Whether its owner revoked it while the token store was away. */
+  hasUnseen(jti: string, owner: string): boolean;
+};
 
 const pruneEveryMs = 60_000;
 
@@ -19,7 +23,10 @@ export function followRevocations(feed: ChangeFeed): Revocations {
     const now = Date.now();
     for (const [jti, expiresAt] of revoked) if (expiresAt < now) revoked.delete(jti);
   }, pruneEveryMs).unref();
-  return { has: (jti) => revoked.has(jti) };
+  return {
+    has: (jti) => revoked.has(jti),
+    hasUnseen: (jti, owner) => revoked.has(unseenTarget(jti, owner)),
+  };
 }
 
 /** Revokes a token for good, once the transaction commits. */
@@ -31,4 +38,17 @@ export async function revokeToken(
   // Kept a little longer than the token: the clock that ends the token and the one that sweeps may differ.
   const expiresAt = new Date(token.expiresAt * 1_000 + 60_000);
   await recordChange(transaction, { kind: 'token', target: token.jti, at, expiresAt });
+}
+
+/** Revokes a token that nobody can look up now, if it turns out to be `owner`'s (a client's id). */
+export async function revokeUnseenToken(
+  transaction: Transaction,
+  token: { jti: string; owner: string; expiresAt: number },
+  at: Date,
+): Promise<void> {
+  await revokeToken(transaction, { jti: unseenTarget(token.jti, token.owner), expiresAt: token.expiresAt }, at);
+}
+
+function unseenTarget(jti: string, owner: string): string {
+  return `${jti} ${owner}`;
 }

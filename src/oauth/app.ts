@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto';
+import type Koa from 'koa';
+import type { Context, Next } from 'koa';
+import { createAddressReader } from '../client-address.ts';
+import type { Config } from '../config.ts';
+import type { Core } from '../core.ts';
+import { KeyturnError } from '../errors.ts';
+import { authenticateClient } from './client-authentication.ts';
+import { limitFailures } from './failure-limit.ts';
+import { serveHealth } from './health.ts';
+import { serveMetadata } from './metadata.ts';
+import { presentOAuthError } from './oauth-error.ts';
+import { createProvider, handOver, rethrowProviderErrors } from './provider.ts';
+import { readForm } from './read-form.ts';
+
+/** The public listener: what integrations and resource servers talk to. */
+export function createPublicApp(core: Core, { isDraining }: { isDraining: () => boolean }): Koa {
+  const provider = createProvider(core);
+  const addressOf = createAddressReader(core.config.trustProxy);
+  provider.use(logAccess(core, addressOf));
+  provider.use(respondWithError(core));
+  provider.use(limitHeaders);
+  provider.use(serveHealth(core, isDraining));
+  provider.use(requireKnownHost(core.config));
+  provider.use(routeOnly);
+  provider.use(serveMetadata(core.config.issuer));
+  provider.use(readForm);
+  provider.use(limitFailures(core.config.failuresPerMinute, (ctx) => addressOf(ctx.req)));
+  provider.use(authenticateClient(core));
+  provider.use(presentProtocol);
+  provider.use(rethrowProviderErrors(provider));
+  provider.use(handOver);
+  return provider as unknown as Koa;
+}
+
+const routes: Readonly<Record<string, string>> = {
+  '/oauth2/token': 'POST',
+  '/oauth2/introspect': 'POST',
+  '/oauth2/revoke': 'POST',
+  '/.well-known/oauth-authorization-server': 'GET, HEAD',
+  '/.well-known/openid-configuration': 'GET, HEAD',
+  '/.well-known/jwks.json': 'GET, HEAD',
+  '/healthz': 'GET, HEAD',
+  '/readyz': 'GET, HEAD',
+};
+
+function logAccess({ log }: Core, addressOf: (request: Context['req']) => string) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    const startedAt = performance.now();
+    const id = randomUUID();
+    ctx.set('X-Request-Id', id);
+    ctx.set('X-Content-Type-Options', 'nosniff');
+    const address = addressOf(ctx.req);
+    await next();
+    const client = (ctx.state['caller'] as { clientId: string } | undefined)?.clientId;
+    const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
+    // The path alone: a query may hold what should not be in it.
+    log.info({ id, method: ctx.method, path: ctx.path, status: ctx.status, ms, address, client_id: client }, 'request');
+  };
+}
+
+function respondWithError({ config, log }: Core) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    try {
+      await next();
+    } catch (error) {
+      presentOAuthError(ctx, error, { issuer: config.issuer, log });
+    }
+  };
+}
+
+async function limitHeaders(ctx: Context, next: Next): Promise<void> {
+  const maxHeaders = 100;
+  if (ctx.req.rawHeaders.length / 2 > maxHeaders) throw new KeyturnError('invalid_request', 431, 'Too many headers.');
+  await next();
+}
+
+/** A Host that is not ours means a request that was meant for somebody else, or one that wants us to believe so. */
+function requireKnownHost({ issuer, allowedHosts }: Config) {
+  const hosts = new Set([new URL(issuer).host, ...allowedHosts]);
+  return async (ctx: Context, next: Next): Promise<void> => {
+    const host = (ctx.req.headers.host ?? '').toLowerCase();
+    if (!hosts.has(host) && !hosts.has(host.replace(/:\d+$/, ''))) {
+      throw new KeyturnError('invalid_request', 421, 'This server does not answer for that host.');
+    }
+    await next();
+  };
+}
+
+async function routeOnly(ctx: Context, next: Next): Promise<void> {
+  const allowed = Object.hasOwn(routes, ctx.path) ? routes[ctx.path] : undefined;
+  if (!allowed) throw new KeyturnError('not_found', 404, 'There is nothing here.');
+  if (!allowed.split(', ').includes(ctx.method)) {
+    ctx.set('Allow', allowed);
+    throw new KeyturnError('invalid_request', 405, `Only ${allowed} is allowed here.`);
+  }
+  await next();
+}
+
+/** RFC 6749 §5.1: what holds tokens is not to be stored. And the scope of a live token is told also when it is empty. */
+async function presentProtocol(ctx: Context, next: Next): Promise<void> {
+  await next();
+  ctx.set('Cache-Control', 'no-store');
+  ctx.set('Pragma', 'no-cache');
+  const body = ctx.body as { active?: boolean; scope?: string } | undefined;
+  if (body?.active === true) body.scope ??= '';
+}

@@ -1,0 +1,89 @@
+import type { Context, Next } from 'koa';
+import { isLive, type KnownClient } from '../clients/client.ts';
+import type { Core } from '../core.ts';
+import { isWellFormedSecret } from '../credentials/credential-format.ts';
+import { findMatch } from '../credentials/verifier.ts';
+import { KeyturnError } from '../errors.ts';
+import { InvalidClient } from './oauth-error.ts';
+import { type Form, formOf } from './read-form.ts';
+
+/** Who makes this request, proven. */
+export type Caller = KnownClient & {
+  /** The Client ID that was presented: the current one, or an earlier one that still answers. */
+  clientId: string;
+  /** The generation of the secret that was presented. */
+  generation: number;
+};
+
+type Presented = { clientId: string; clientSecret: string };
+
+/** Authenticates the client (RFC 6749 §2.3) into `ctx.state.caller`. */
+export function authenticateClient(core: Core) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    const presented = readCredentials(ctx, formOf(ctx));
+    ctx.state['caller'] = await verifyCredentials(core, presented);
+    await next();
+  };
+}
+
+export function callerOf(ctx: Context): Caller {
+  return ctx.state['caller'] as Caller;
+}
+
+/** @throws {InvalidClient} always the same, whatever is wrong. */
+async function verifyCredentials(core: Core, presented: Presented): Promise<Caller> {
+  const { clientId, clientSecret } = presented;
+  if (!isWellFormedSecret(clientSecret, 'kts_')) throw new InvalidClient('not a client secret');
+  const known = await core.clients.find(clientId);
+  // Pairs are not mixed: a secret is good with the Client ID that it was issued with.
+  const candidates = known?.secrets.filter((secret) => secret.clientId === clientId) ?? [];
+  const secret = findMatch(core.keyRing, 'client-secret-pepper', clientSecret, candidates);
+  if (!known || !secret) throw new InvalidClient('unknown client or wrong secret');
+  if (!known.client.enabled) throw new InvalidClient('the client is disabled');
+  if (!isLive(secret, core.clock())) throw new InvalidClient('the secret has ended');
+  return { ...known, clientId, generation: secret.generation };
+}
+
+/**
+ * The one pair of credentials of a request.
+ * @throws {KeyturnError} `invalid_request` when there is more than one way of authentication (RFC 6749 §2.3).
+ */
+function readCredentials(ctx: Context, { values }: Form): Presented {
+  const headers = ctx.req.rawHeaders.filter((name, index) => index % 2 === 0 && /^authorization$/i.test(name));
+  const ways = headers.length + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);
+  if (ways > 1) {
+    throw new KeyturnError('invalid_request', 400, 'Client authentication must be done in one way only.');
+  }
+  if (headers.length === 0) {
+    const clientId = values.get('client_id');
+    const clientSecret = values.get('client_secret');
+    if (!clientId || !clientSecret) throw new InvalidClient('no client authentication');
+    return { clientId, clientSecret };
+  }
+  const presented = readBasic(ctx.req.headers.authorization ?? '');
+  const named = values.get('client_id');
+  if (named !== undefined && named !== presented.clientId) {
+    throw new KeyturnError('invalid_request', 400, 'client_id in the body is not the authenticated one.');
+  }
+  return presented;
+}
+
+/** HTTP Basic with both parts form-encoded, decoded once (RFC 6749 §2.3.1 and Appendix B). */
+function readBasic(header: string): Presented {
+  const [, encoded] = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header) ?? [];
+  if (!encoded) throw new InvalidClient('not HTTP Basic');
+  const bytes = Buffer.from(encoded, 'base64');
+  if (bytes.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, '')) throw new InvalidClient('not base64');
+  const text = bytes.toString('utf8');
+  const colon = text.indexOf(':');
+  if (colon < 1 || colon === text.length - 1) throw new InvalidClient('an empty id or secret');
+  return { clientId: formDecode(text.slice(0, colon)), clientSecret: formDecode(text.slice(colon + 1)) };
+}
+
+function formDecode(value: string): string {
+  try {
+    return decodeURIComponent(value.replaceAll('+', ' '));
+  } catch {
+    throw new InvalidClient('not form-encoded');
+  }
+}

@@ -1,0 +1,24 @@
+import type { Context } from 'koa';
+import type { Core } from '../core.ts';
+import { KeyturnError } from '../errors.ts';
+import { issueAccessToken } from '../tokens/access-token.ts';
+import { callerOf } from './client-authentication.ts';
+import { formOf } from './read-form.ts';
+
+/** The client credentials grant (RFC 6749 §4.4) for the authenticated caller. */
+export function clientCredentialsGrant(core: Core) {
+  return async (ctx: Context): Promise<void> => {
+    const caller = callerOf(ctx);
+    const { values, resources } = formOf(ctx);
+    if (caller.client.kind !== 'integration') {
+      throw new KeyturnError('unauthorized_client', 400, 'A resource server is not allowed to ask for tokens.');
+    }
+    if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'One resource at a time can be asked for.');
+    const { accessToken, scope } = await issueAccessToken(core, caller, caller.clientId, {
+      scope: values.get('scope'),
+      resource: resources[0],
+      generation: caller.generation,
+    });
+    ctx.body = { access_token: accessToken, token_type: 'Bearer', expires_in: core.ttlSeconds, scope };
+  };
+}

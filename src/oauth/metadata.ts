@@ -1,0 +1,37 @@
+import type { Context, Next } from 'koa';
+import { authMethods } from '../clients/client.ts';
+
+/**
+ * Authorization server metadata (RFC 8414 §2): only what works, and every URL from the configured issuer, whatever the request
+ * says of its host.
+ */
+export function serveMetadata(issuer: string) {
+  const document = {
+    issuer,
+    token_endpoint: `${issuer}/oauth2/token`,
+    token_endpoint_auth_methods_supported: authMethods,
+    introspection_endpoint: `${issuer}/oauth2/introspect`,
+    introspection_endpoint_auth_methods_supported: authMethods,
+    revocation_endpoint: `${issuer}/oauth2/revoke`,
+    revocation_endpoint_auth_methods_supported: authMethods,
+    jwks_uri: `${issuer}/.well-known/jwks.json`,
+    grant_types_supported: ['client_credentials'],
+    response_types_supported: [],
+  };
+  return async (ctx: Context, next: Next): Promise<void> => {
+    switch (ctx.path) {
+      case '/.well-known/oauth-authorization-server':
+      case '/.well-known/openid-configuration':
+        return answer(ctx, document);
+      case '/.well-known/jwks.json':
+        return answer(ctx, { keys: [] });
+      default:
+        await next();
+    }
+  };
+}
+
+function answer(ctx: Context, body: object): void {
+  ctx.set('Cache-Control', 'public, max-age=300');
+  ctx.body = body;
+}

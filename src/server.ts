@@ -1,0 +1,111 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createAdminApp } from './admin/app.ts';
+import type { Config } from './config.ts';
+import { type Core, openCore } from './core.ts';
+import { UsageError } from './errors.ts';
+import { createLog } from './log.ts';
+import { createPublicApp } from './oauth/app.ts';
+
+export type RunningServer = {
+  publicUrl: string;
+  adminUrl: string;
+  /** Answers what has arrived, then ends; the stores stay open. */
+  close(): Promise<void>;
+};
+
+/** How long connections may stay open after the last answer while the server ends. */
+const drainMs = 5_000;
+
+/** Starts both listeners on opened stores. @throws {UsageError} when an address is taken. */
+export async function startServer(core: Core): Promise<RunningServer> {
+  const { config } = core;
+  let draining = false;
+  const publicApp = createPublicApp(core, { isDraining: () => draining });
+  const publicServer = createHttpServer(publicApp.callback());
+  const adminServer = createHttpServer(createAdminApp(core).callback());
+  const publicUrl = await listen(publicServer, config.port, config.host);
+  const adminUrl = await listen(adminServer, config.adminPort, config.adminHost).catch(async (error: unknown) => {
+    await drain(publicServer);
+    throw error;
+  });
+  return {
+    publicUrl,
+    adminUrl,
+    close: async () => {
+      draining = true;
+      await Promise.all([drain(publicServer), drain(adminServer)]);
+    },
+  };
+}
+
+/** The `start` command: serves until SIGTERM or SIGINT, then answers what has arrived and ends with 0. */
+export async function runServer(config: Config): Promise<void> {
+  const log = createLog(config.logLevel);
+  const core = await openCore(config, log);
+  const server = await startServer(core).catch(async (error: unknown) => {
+    await core.close();
+    throw error;
+  });
+  log.info({ public: server.publicUrl, admin: server.adminUrl, issuer: config.issuer }, 'Keyturn is ready');
+  const signal = await new Promise<string>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  log.info({ signal }, 'ending: what has arrived is answered');
+  await server.close();
+  await core.close();
+  log.flush();
+}
+
+function createHttpServer(listener: RequestListener): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: 16 * 1024,
+      headersTimeout: 10_000,
+      requestTimeout: 15_000,
+      keepAliveTimeout: 65_000,
+      connectionsCheckingInterval: 1_000,
+      // RFC 9112 §2.2 and §5.2: what two parsers could read differently is refused.
+      insecureHTTPParser: false,
+    },
+    listener,
+  );
+  // Counted by the listener, which answers 431; by itself Node would drop what is over its limit in silence.
+  server.maxHeadersCount = 0;
+  return server;
+}
+
+async function listen(server: Server, port: number, host: string): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE';
+      reject(taken ? new UsageError(`Port ${port} of ${host} is taken. Free it, or choose another port.`) : error);
+    });
+    server.listen(port, host, resolve);
+  });
+  const { port: actual, family, address } = server.address() as AddressInfo;
+  const reachable = address === '0.0.0.0' || address === '::' ? '127.0.0.1' : address;
+  return `http://${family === 'IPv6' && reachable.includes(':') ? `[${reachable}]` : reachable}:${actual}`;
+}
+
+/**
+ * Takes no new connections, tells every open one at its next answer that it was the last, and closes what stays idle. A connection
+ * is not cut while idle at once: its next request may be on the way.
+ */
+async function drain(server: Server): Promise<void> {
+  server.prependListener('request', (_request, response) => response.setHeader('Connection', 'close'));
+  const closed = new Promise<void>((resolve) => server.once('close', resolve));
+  const timer = setTimeout(() => server.closeIdleConnections(), drainMs);
+  const deadline = setTimeout(() => server.closeAllConnections(), drainMs * 2);
+  stopListening(server);
+  await closed;
+  clearTimeout(timer);
+  clearTimeout(deadline);
+}
+
+/** `http.Server.close` also ends idle connections at once; `net.Server.close` does not. */
+function stopListening(server: Server): void {
+  const { close } = Object.getPrototypeOf(Object.getPrototypeOf(server)) as Pick<Server, 'close'>;
+  close.call(server);
+}

@@ -1,0 +1,39 @@
+import type { Client } from '../clients/client.ts';
+import { isWellFormedSecret } from '../credentials/credential-format.ts';
+import { KeyturnError, StoreUnavailable } from '../errors.ts';
+import type { Transaction } from '../storage/database.ts';
+import { withDeadline } from '../storage/with-deadline.ts';
+import { findToken, type TokenDeps, tokenId } from './access-token.ts';
+import { revokeToken, revokeUnseenToken } from './revocation.ts';
+
+type Deps = TokenDeps & { change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> };
+
+/**
+ * Revokes a token on behalf of the client that it was issued to (RFC 7009 §2). Resolves once that is durable; what is unknown
+ * or has ended is a success, or the endpoint would be an oracle (§2.2).
+ *
+ * The token store may be away: then whose token it is cannot be looked up, and the revocation is recorded for the case that
+ * it is this client's.
+ * @throws {KeyturnError} `invalid_grant` when it was issued to another client; it stays as it is.
+ */
+export async function revokeOwnToken(deps: Deps, client: Client, token: string): Promise<void> {
+  if (!isWellFormedSecret(token, 'kta_')) return;
+  const at = new Date(deps.clock());
+  const record = await findToken(deps, token).catch((error: unknown) => {
+    if (error instanceof StoreUnavailable) return 'unseen' as const;
+    throw error;
+  });
+  if (record === undefined) return;
+  if (record === 'unseen') {
+    const expiresAt = Math.ceil(deps.clock() / 1_000) + deps.ttlSeconds;
+    const unseen = { jti: tokenId(token), owner: client.id, expiresAt };
+    return await withDeadline(deps.change((transaction) => revokeUnseenToken(transaction, unseen, at)));
+  }
+  const owner = await deps.clients.find(record.clientId);
+  if (owner?.client.id !== client.id) {
+    throw new KeyturnError('invalid_grant', 400, 'The token was issued to another client.');
+  }
+  await withDeadline(deps.change((transaction) => revokeToken(transaction, record, at)));
+  // It is dead already; this only frees the memory, and the TTL does so too.
+  await deps.tokenStore.remove(record.jti).catch(() => undefined);
+}

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
 import type { Context } from 'koa';
 import { type Configuration, Provider } from 'oidc-provider';
@@ -58,6 +59,8 @@ export function rethrowProviderErrors(provider: Provider) {
   }
   return async (ctx: Context, next: () => Promise<unknown>): Promise<void> => {
     await next();
+    // It speaks CORS by itself. Credentials do not belong into a browser, so nothing here is offered to one.
+    for (const header of ['Access-Control-Allow-Origin', 'Access-Control-Expose-Headers', 'Vary']) ctx.remove(header);
     if (ctx.state['providerError'] !== undefined) throw ctx.state['providerError'];
   };
 }
@@ -106,6 +109,11 @@ function currentContext(): Context {
   return Provider.ctx as unknown as Context;
 }
 
+/** oidc-provider takes no client without a key for ID tokens. None is ever issued, and this key never leaves the process. */
+function unusedIdTokenKey(): object {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
+}
+
 function configuration(): Configuration {
   return {
     adapter: (name: string) => (name === 'Client' ? clientAdapter : nothing),
@@ -113,7 +121,8 @@ function configuration(): Configuration {
     responseTypes: [],
     scopes: [],
     claims: {},
-    jwks: { keys: [] },
+    jwks: { keys: [unusedIdTokenKey()] },
+    clientDefaults: { id_token_signed_response_alg: 'ES256' },
     features: {
       clientCredentials: { enabled: true },
       introspection: { enabled: true, allowedPolicy: () => true },
@@ -126,6 +135,7 @@ function configuration(): Configuration {
       userinfo: { enabled: false },
     },
     routes: { token: '/oauth2/token', introspection: '/oauth2/introspect', revocation: '/oauth2/revoke' },
+    clientBasedCORS: () => true,
     // Errors are JSON whatever Accept says.
     renderError: (ctx: { body: unknown }, out: unknown) => {
       ctx.body = out;

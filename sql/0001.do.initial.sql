@@ -29,20 +29,6 @@ CREATE TABLE client_ids (
 );
 CREATE INDEX client_ids_client ON client_ids (client);
 
-CREATE TABLE client_secrets (
-  id          uuid PRIMARY KEY,
-  client      uuid NOT NULL REFERENCES clients ON DELETE CASCADE,
-  client_id   text NOT NULL,                           -- the Client ID that this secret goes with
-  verifier    bytea NOT NULL,                          -- HMAC-SHA-256 under the pepper of key_version
-  key_version text NOT NULL,
-  sealed      text,                                    -- sealed copy, only to be shown again
-  generation  integer NOT NULL,                        -- 1, 2, …: what a token says of the secret it was obtained with
-  hint        text NOT NULL,                           -- the last four characters
-  created_at  timestamptz NOT NULL,
-  retires_at  timestamptz                              -- null: current; in the future: retiring; past: ended
-);
-CREATE UNIQUE INDEX client_secrets_generation ON client_secrets (client, generation);
-
 -- A person or partner; an operator if there are permissions and an operator token.
 CREATE TABLE contacts (
   id          uuid PRIMARY KEY,
@@ -55,6 +41,43 @@ CREATE TABLE contacts (
   updated_at  timestamptz NOT NULL
 );
 CREATE INDEX contacts_created ON contacts (created_at DESC, id DESC);
+
+-- A credential of one contact: says who calls, and what they may touch.
+CREATE TABLE access_keys (
+  id          uuid PRIMARY KEY,
+  contact     uuid NOT NULL REFERENCES contacts,
+  name        text NOT NULL,
+  scope       text[] NOT NULL,                         -- its permissions, as kind:action
+  clients     uuid[],                                  -- null: with any client
+  enabled     boolean NOT NULL DEFAULT true,
+  reveal      boolean NOT NULL DEFAULT true,
+  expires_at  timestamptz,
+  used_at     timestamptz,                             -- when it was used first; null: never, and only then it can be removed
+  revision    integer NOT NULL DEFAULT 1,
+  created_at  timestamptz NOT NULL,
+  updated_at  timestamptz NOT NULL,
+  UNIQUE (contact, name)
+);
+CREATE INDEX access_keys_created ON access_keys (created_at DESC, id DESC);
+
+-- Client secrets and access key values, each as its HMAC. At most two of one owner are live: the current and a retiring one.
+CREATE TABLE secrets (
+  id          uuid PRIMARY KEY,
+  client      uuid REFERENCES clients ON DELETE CASCADE,
+  access_key  uuid REFERENCES access_keys ON DELETE CASCADE,
+  client_id   text,                                    -- of a client secret: the Client ID that it goes with
+  generation  integer NOT NULL,                        -- 1, 2, …: what a token says of the secret it was obtained with
+  verifier    bytea NOT NULL,                          -- HMAC-SHA-256 under the pepper of key_version
+  key_version text NOT NULL,
+  sealed      text,                                    -- sealed copy, only to be shown again
+  hint        text NOT NULL,                           -- the last four characters
+  created_at  timestamptz NOT NULL,
+  retires_at  timestamptz,                             -- null: current; in the future: retiring; past: ended
+  CHECK (num_nonnulls(client, access_key) = 1)
+);
+CREATE UNIQUE INDEX secrets_client ON secrets (client, generation);
+CREATE UNIQUE INDEX secrets_access_key ON secrets (access_key, generation);
+CREATE UNIQUE INDEX secrets_verifier ON secrets (verifier);
 
 CREATE TABLE operator_tokens (
   contact     uuid PRIMARY KEY REFERENCES contacts ON DELETE CASCADE,

@@ -41,7 +41,7 @@ export async function findKnownClient(database: Queryable, clientId: string): Pr
          'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', encode(s.verifier, 'base64'),
          'key_version', s.key_version, 'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at
        ) ORDER BY s.generation DESC), '[]')::text
-       FROM client_secrets s WHERE s.client = c.id
+       FROM secrets s WHERE s.client = c.id
      ) AS secrets
      FROM client_ids i JOIN clients c ON c.id = i.client WHERE i.client_id = $1`,
     [clientId],
@@ -61,14 +61,14 @@ export async function lockClient(transaction: Transaction, clientId: string): Pr
 
 export async function findSecrets(database: Queryable, client: Client): Promise<ClientSecret[]> {
   const rows = await database.query<SecretRow>(
-    'SELECT * FROM client_secrets WHERE client = $1 ORDER BY generation DESC',
+    'SELECT * FROM secrets WHERE client = $1 ORDER BY generation DESC',
     [client.id],
   );
   return rows.map(toSecret);
 }
 
 export async function findSealedSecret(database: Queryable, secretId: string): Promise<string | null> {
-  const rows = await database.query<{ sealed: string | null }>('SELECT sealed FROM client_secrets WHERE id = $1', [
+  const rows = await database.query<{ sealed: string | null }>('SELECT sealed FROM secrets WHERE id = $1', [
     secretId,
   ]);
   return rows[0]?.sealed ?? null;
@@ -91,7 +91,7 @@ export async function listClients(database: Queryable, filter: ClientFilter): Pr
          'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', '', 'key_version', s.key_version,
          'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at
        ) ORDER BY s.generation DESC), '[]')::text
-       FROM client_secrets s WHERE s.client = c.id
+       FROM secrets s WHERE s.client = c.id
      ) AS secrets
      FROM clients c
      WHERE ($1::text IS NULL OR strpos(lower(c.name), lower($1)) > 0 OR c.id IN (SELECT client FROM client_ids WHERE client_id = $1))
@@ -184,7 +184,7 @@ export async function insertSecret(
   secret: ClientSecret & { sealed: string | null },
 ): Promise<void> {
   await transaction.query(
-    `INSERT INTO client_secrets (id, client, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at)
+    `INSERT INTO secrets (id, client, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
     [
       secret.id,

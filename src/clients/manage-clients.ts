@@ -98,7 +98,7 @@ export async function addSecret(
     deps.keyRing,
     'kts_',
     'client-secret-pepper',
-    keepSealed ? { table: 'client_secrets', id } : null,
+    keepSealed ? { table: 'secrets', id } : null,
   );
   const secret: ClientSecret = {
     id,
@@ -215,7 +215,7 @@ export async function revealClientSecret(
     throw new Conflict('not_revealable', 'No copy of this secret is kept, so it cannot be shown again.');
   }
   await audit(transaction, actor, at, 'client.reveal_secret', client, { after: { hint: current.hint } });
-  const clientSecret = unseal(deps.keyRing, { table: 'client_secrets', id: current.id }, sealed);
+  const clientSecret = unseal(deps.keyRing, { table: 'secrets', id: current.id }, sealed);
   return { client, clientSecret };
 }
 

@@ -60,17 +60,14 @@ export async function lockClient(transaction: Transaction, clientId: string): Pr
 }
 
 export async function findSecrets(database: Queryable, client: Client): Promise<ClientSecret[]> {
-  const rows = await database.query<SecretRow>(
-    'SELECT * FROM secrets WHERE client = $1 ORDER BY generation DESC',
-    [client.id],
-  );
+  const rows = await database.query<SecretRow>('SELECT * FROM secrets WHERE client = $1 ORDER BY generation DESC', [
+    client.id,
+  ]);
   return rows.map(toSecret);
 }
 
 export async function findSealedSecret(database: Queryable, secretId: string): Promise<string | null> {
-  const rows = await database.query<{ sealed: string | null }>('SELECT sealed FROM secrets WHERE id = $1', [
-    secretId,
-  ]);
+  const rows = await database.query<{ sealed: string | null }>('SELECT sealed FROM secrets WHERE id = $1', [secretId]);
   return rows[0]?.sealed ?? null;
 }
 

@@ -4,6 +4,8 @@ import type { ClientCache } from '../clients/client-cache.ts';
 import type { Clock } from '../clock.ts';
 import { generateSecret, isWellFormedSecret } from '../credentials/credential-format.ts';
 import { KeyturnError } from '../errors.ts';
+import type { ChangeFeed } from '../storage/change-feed.ts';
+import { withDeadline } from '../storage/with-deadline.ts';
 import type { Revocations } from './revocation.ts';
 import type { TokenRecord, TokenStore } from './token-store.ts';
 
@@ -11,6 +13,7 @@ export type TokenDeps = {
   clients: ClientCache;
   tokenStore: TokenStore;
   revocations: Revocations;
+  feed: Pick<ChangeFeed, 'sync'>;
   clock: Clock;
   ttlSeconds: number;
 };
@@ -70,7 +73,7 @@ export async function issueAccessToken(
 export async function examineToken(deps: TokenDeps, token: string, server: Client): Promise<LiveToken | undefined> {
   const record = await findToken(deps, token);
   if (!record) return undefined;
-  const known = await deps.clients.find(record.clientId);
+  const known = await findClientOf(deps, record);
   if (!known?.client.enabled || record.epoch !== known.client.tokenEpoch) return undefined;
   if (deps.revocations.hasUnseen(record.jti, known.client.id)) return undefined;
   if (record.resource !== undefined && record.resource !== server.resource) return undefined;
@@ -82,6 +85,14 @@ export async function examineToken(deps: TokenDeps, token: string, server: Clien
   // A token without any scope says who calls and nothing else: that is meant for every resource server.
   if (scope.length === 0 && record.scope !== '') return undefined;
   return { record, scope: scope.join(' '), audience: server.resource ?? '' };
+}
+
+/** The token's client; read anew when the token shows that another process knows a later state of it than this one. */
+async function findClientOf(deps: TokenDeps, record: TokenRecord): Promise<KnownClient | undefined> {
+  const known = await deps.clients.find(record.clientId);
+  if (known && known.client.tokenEpoch >= record.epoch) return known;
+  await withDeadline(deps.feed.sync());
+  return await deps.clients.find(record.clientId);
 }
 
 /** The record of a token that was issued, has not ended and was not revoked itself; its client's state is not looked at. */

@@ -73,6 +73,7 @@ CREATE TABLE secrets (
   hint        text NOT NULL,                           -- the last four characters
   created_at  timestamptz NOT NULL,
   retires_at  timestamptz,                             -- null: current; in the future: retiring; past: ended
+  ended_as    text CHECK (ended_as IN ('finished', 'undone')), -- ended before its date; undone: its tokens are dead too
   CHECK (num_nonnulls(client, access_key) = 1)
 );
 CREATE UNIQUE INDEX secrets_client ON secrets (client, generation);
@@ -91,8 +92,9 @@ CREATE TABLE operator_tokens (
 CREATE TABLE authorization_tokens (
   client     uuid PRIMARY KEY REFERENCES clients ON DELETE CASCADE,
   jti        text NOT NULL,
+  epoch      integer NOT NULL,                         -- the client's when it was issued: dead under a later one
   scope      text NOT NULL,
-  issued_by  text NOT NULL,                            -- the operator, as in audit_events.actor
+  issued_by  text NOT NULL,                            -- the operator's name then
   issued_at  timestamptz NOT NULL,
   expires_at timestamptz NOT NULL
 );

@@ -2,40 +2,34 @@ import { randomUUID } from 'node:crypto';
 import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-log.ts';
 import type { Clock } from '../clock.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
-import { issueSecret } from '../credentials/issue-secret.ts';
-import type { KeyRing } from '../credentials/key-ring.ts';
 import { unseal } from '../credentials/sealed-copy.ts';
+import { isLive, type Secret } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, KeyturnError, NotFound } from '../errors.ts';
+import { addSecret, type SecretDeps } from '../regeneration/add-secret.ts';
+import { findSealedSecret, findSecrets } from '../regeneration/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
+import { unlessTaken } from '../storage/unique-violation.ts';
 import {
   type AuthMethod,
   type Client,
   type ClientKind,
-  type ClientSecret,
-  isLive,
   offeredScopes,
   parseScope,
   type TokenFormat,
+  withoutTokens,
 } from './client.ts';
+import { asSecretOwner } from './client-secret-owner.ts';
 import {
   announceClient,
   deleteClient as deleteClientRow,
-  findSealedSecret,
-  findSecrets,
   insertClient,
-  insertSecret,
   listResourceServers,
   lockClient,
   saveClient,
 } from './client-store.ts';
 
 /** What every change is made with; the transaction and the actor come with each call. */
-export type ManageDeps = {
-  keyRing: KeyRing;
-  clock: Clock;
-  /** False: no sealed copies are kept anywhere in this deployment. */
-  reveal: boolean;
-};
+export type ManageDeps = SecretDeps;
 
 export type NewClient = {
   name: string;
@@ -55,7 +49,7 @@ export async function generateClient(
   deps: ManageDeps,
   actor: Actor,
   input: NewClient,
-): Promise<{ client: Client; secret: ClientSecret; clientSecret: string }> {
+): Promise<{ client: Client; secret: Secret; clientSecret: string }> {
   const at = new Date(deps.clock());
   const client: Client = {
     id: randomUUID(),
@@ -77,46 +71,19 @@ export async function generateClient(
     updatedAt: at,
   };
   await requireConsistent(transaction, client, input);
-  await insertClient(transaction, client);
-  const { secret, clientSecret } = await addSecret(transaction, deps, client, client.clientId, 1);
+  await unlessTaken(insertClient(transaction, client), resourceTaken);
+  const { secret, plaintext } = await addSecret(transaction, deps, asSecretOwner(client), 1);
   await announceClient(transaction, client, at);
   await audit(transaction, actor, at, 'client.create', client, { after: auditView(client) });
-  return { client, secret, clientSecret };
-}
-
-/** Makes and stores one more secret of a client. */
-export async function addSecret(
-  transaction: Transaction,
-  deps: ManageDeps,
-  client: Client,
-  clientId: string,
-  generation: number,
-): Promise<{ secret: ClientSecret; clientSecret: string }> {
-  const id = randomUUID();
-  const keepSealed = deps.reveal && client.reveal;
-  const { plaintext, sealed, ...verifier } = issueSecret(
-    deps.keyRing,
-    'kts_',
-    'client-secret-pepper',
-    keepSealed ? { table: 'secrets', id } : null,
-  );
-  const secret: ClientSecret = {
-    id,
-    clientId,
-    generation,
-    ...verifier,
-    createdAt: new Date(deps.clock()),
-    retiresAt: null,
-  };
-  await insertSecret(transaction, client, { ...secret, sealed });
-  return { secret, clientSecret: plaintext };
+  return { client, secret, clientSecret: plaintext };
 }
 
 export type ClientPatch = {
   name?: string | undefined;
   scope?: string | undefined;
   accessKey?: 'optional' | 'required' | undefined;
-  resource?: string | undefined;
+  /** Null takes an integration's default resource away. */
+  resource?: string | null | undefined;
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
 };
@@ -136,12 +103,13 @@ export async function updateClient(
 ): Promise<Client> {
   const client = await requireClient(transaction, clientId);
   requireRevision(client.revision, expectedRevision);
+  if (Object.values(patch).every((value) => value === undefined)) return client;
   const changed: Client = {
     ...client,
     name: patch.name ?? client.name,
     scope: patch.scope === undefined ? client.scope : parseScope(patch.scope),
     accessKey: patch.accessKey ?? client.accessKey,
-    resource: patch.resource ?? client.resource,
+    resource: patch.resource === undefined ? client.resource : patch.resource,
     information: patch.information ?? client.information,
     tokenFormat: patch.tokenFormat ?? client.tokenFormat,
   };
@@ -159,7 +127,7 @@ export async function disableClient(
   const client = await requireClient(transaction, clientId);
   if (!client.enabled) return client;
   return await save(transaction, deps, actor, 'client.disable', client, {
-    ...withoutTokens(client, deps),
+    ...withoutTokens(client, deps.clock()),
     enabled: false,
   });
 }
@@ -183,7 +151,7 @@ export async function revokeClientTokens(
   clientId: string,
 ): Promise<Client> {
   const client = await requireClient(transaction, clientId);
-  return await save(transaction, deps, actor, 'client.revoke_tokens', client, withoutTokens(client, deps));
+  return await save(transaction, deps, actor, 'client.revoke_tokens', client, withoutTokens(client, deps.clock()));
 }
 
 /** @throws {Conflict} `client_is_enabled`: what is in use is disabled first, so that nothing in use goes by one slip. */
@@ -209,7 +177,9 @@ export async function revealClientSecret(
 ): Promise<{ client: Client; clientSecret: string }> {
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
-  const current = (await findSecrets(transaction, client)).find((secret) => isLive(secret, at.getTime()));
+  const current = (await findSecrets(transaction, { kind: 'client', id: client.id })).find((secret) =>
+    isLive(secret, at.getTime()),
+  );
   const sealed = current && (await findSealedSecret(transaction, current.id));
   if (!current || !sealed || !deps.reveal) {
     throw new Conflict('not_revealable', 'No copy of this secret is kept, so it cannot be shown again.');
@@ -232,11 +202,6 @@ export function requireRevision(revision: number, expected: number | undefined):
   }
 }
 
-/** The client as it is with all its live tokens dead. */
-export function withoutTokens(client: Client, deps: { clock: Clock }): Client {
-  return { ...client, tokenEpoch: client.tokenEpoch + 1, tokensNotBefore: new Date(deps.clock()) };
-}
-
 async function save(
   transaction: Transaction,
   deps: ManageDeps,
@@ -246,7 +211,7 @@ async function save(
   after: Client,
 ): Promise<Client> {
   const at = new Date(deps.clock());
-  const saved = await saveClient(transaction, after, at);
+  const saved = await unlessTaken(saveClient(transaction, after, at), resourceTaken);
   await audit(transaction, actor, at, action, saved, { before: auditView(before), after: auditView(saved) });
   return saved;
 }
@@ -263,8 +228,22 @@ function audit(
 }
 
 function auditView(client: Client): Record<string, unknown> {
-  const { id: _id, clientId, createdAt: _createdAt, updatedAt: _updatedAt, ...state } = client;
-  return { client_id: clientId, ...state };
+  return {
+    client_id: client.clientId,
+    kind: client.kind,
+    name: client.name,
+    enabled: client.enabled,
+    scope: client.scope.join(' '),
+    access_key: client.accessKey,
+    reveal: client.reveal,
+    auth_method: client.authMethod,
+    resource: client.resource,
+    information: client.information,
+    token_format: client.tokenFormat,
+    token_epoch: client.tokenEpoch,
+    tokens_not_before: client.tokensNotBefore,
+    revision: client.revision,
+  };
 }
 
 /** What one kind of client must have and the other must not; and no scope or resource that nobody offers. */
@@ -279,7 +258,7 @@ async function requireConsistent(
     if (given.accessKey !== undefined) throw new InvalidInput('A resource server has no `access_key`.');
     if (!client.resource) throw new InvalidInput('A resource server needs `resource`, its absolute URI.');
     if (others.some((server) => server.resource === client.resource)) {
-      throw new Conflict('resource_taken', 'Another resource server has this `resource`.');
+      throw resourceTaken();
     }
     return;
   }
@@ -290,7 +269,11 @@ async function requireConsistent(
     const unknown = client.scope.filter((scope) => !offered.has(scope));
     if (unknown.length > 0) throw new InvalidInput(`No resource server offers: ${unknown.join(', ')}`);
   }
-  if (given.resource !== undefined && !others.some((server) => server.resource === client.resource)) {
+  if (typeof given.resource === 'string' && !others.some((server) => server.resource === client.resource)) {
     throw new InvalidInput('No resource server has this `resource`.');
   }
+}
+
+function resourceTaken(): Conflict {
+  return new Conflict('resource_taken', 'Another resource server has this `resource`.');
 }

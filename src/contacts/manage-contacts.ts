@@ -4,6 +4,7 @@ import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
 import { Conflict, Forbidden, NotFound } from '../errors.ts';
 import type { Permission } from '../operators/permission.ts';
 import type { Transaction } from '../storage/database.ts';
+import { unlessTaken } from '../storage/unique-violation.ts';
 import type { Contact } from './contact.ts';
 import {
   deleteContact as deleteContactRow,
@@ -45,7 +46,7 @@ export async function createContact(
   };
   requireMayGrant(grantor, contact.permissions);
   await requireFreeExternalId(transaction, contact);
-  await insertContact(transaction, contact);
+  await unlessTaken(insertContact(transaction, contact), externalIdTaken);
   await appendAuditEvent(transaction, {
     at,
     actor: grantor,
@@ -73,6 +74,7 @@ export async function updateContact(
   const managers = patch.permissions ? await lockContactManagers(transaction) : [];
   const contact = await requireContact(transaction, id);
   requireRevision(contact.revision, expectedRevision);
+  if (Object.values(patch).every((value) => value === undefined)) return contact;
   const changed: Contact = {
     ...contact,
     name: patch.name ?? contact.name,
@@ -85,7 +87,7 @@ export async function updateContact(
     if (!changed.permissions.includes('contacts:manage')) requireAnotherManager(managers, id);
   }
   await requireFreeExternalId(transaction, changed);
-  await saveContact(transaction, changed, at);
+  await unlessTaken(saveContact(transaction, changed, at), externalIdTaken);
   const saved = (await findContact(transaction, id)) as Contact;
   await appendAuditEvent(transaction, {
     at,
@@ -151,8 +153,12 @@ function requireAnotherManager(managers: readonly string[], id: string): void {
 
 async function requireFreeExternalId(transaction: Transaction, contact: Contact): Promise<void> {
   if (contact.externalId !== null && (await externalIdIsTaken(transaction, contact.externalId, contact.id))) {
-    throw new Conflict('external_id_taken', 'Another contact has this `external_id`.');
+    throw externalIdTaken();
   }
+}
+
+function externalIdTaken(): Conflict {
+  return new Conflict('external_id_taken', 'Another contact has this `external_id`.');
 }
 
 function auditView({ name, email, externalId, permissions }: Contact): Record<string, unknown> {

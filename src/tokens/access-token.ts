@@ -44,7 +44,26 @@ export async function issueAccessToken(
   request: TokenRequest,
 ): Promise<IssuedToken> {
   const resource = request.resource ?? client.resource ?? undefined;
-  const server = resource === undefined ? undefined : await requireResourceServer(deps.clients, resource);
+  const servers = resource === undefined ? [] : await deps.clients.resourceServers();
+  const issued = makeAccessToken(deps, client, clientId, servers, request);
+  await deps.tokenStore.save(issued.record, issued.record.issuedAt);
+  return issued;
+}
+
+/**
+ * A token that works once its record is saved.
+ * @param servers the resource servers that there are; needed where a resource is named.
+ * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
+ */
+export function makeAccessToken(
+  deps: Pick<TokenDeps, 'clock' | 'ttlSeconds'>,
+  client: Client,
+  clientId: string,
+  servers: readonly Client[],
+  request: TokenRequest,
+): IssuedToken {
+  const resource = request.resource ?? client.resource ?? undefined;
+  const server = resource === undefined ? undefined : requireResourceServer(servers, resource);
   const grantable = server ? offeredBy(server, client.scope) : client.scope;
   const asked = request.scope === undefined ? undefined : parseScope(request.scope);
   if (asked) requireGranted(asked, grantable);
@@ -62,7 +81,6 @@ export async function issueAccessToken(
     resource: server?.resource ?? undefined,
     accessKeyId: undefined,
   };
-  await deps.tokenStore.save(record, now);
   return { accessToken, record, scope };
 }
 
@@ -113,8 +131,8 @@ function offeredBy(server: Client, scope: readonly string[]): string[] {
   return scope.filter((item) => offered.includes(item));
 }
 
-async function requireResourceServer(clients: ClientCache, resource: string): Promise<Client> {
-  const server = (await clients.resourceServers()).find((candidate) => candidate.resource === resource);
+function requireResourceServer(servers: readonly Client[], resource: string): Client {
+  const server = servers.find((candidate) => candidate.resource === resource);
   if (!server?.enabled) throw new KeyturnError('invalid_target', 400, 'The resource is unknown.');
   return server;
 }

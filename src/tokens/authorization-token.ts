@@ -1,13 +1,17 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Client } from '../clients/client.ts';
+import { findKnownClient, listResourceServers } from '../clients/client-store.ts';
 import { requireClient } from '../clients/manage-clients.ts';
 import { Conflict, NotFound } from '../errors.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { type IssuedToken, issueAccessToken, type TokenDeps } from './access-token.ts';
+import { type IssuedToken, makeAccessToken, type TokenDeps } from './access-token.ts';
 import { revokeToken } from './revocation.ts';
 
 /** What is known of the API authorization token that was issued last for a client; never the token. */
 export type AuthorizationToken = {
   jti: string;
+  /** The client's epoch when it was issued. */
+  epoch: number;
   scope: string;
   issuedBy: string;
   issuedAt: Date;
@@ -28,11 +32,23 @@ export async function issueAuthorizationToken(
   if (!client.enabled) throw new Conflict('client_is_disabled', 'The client is disabled; a token of it would be dead.');
   const earlier = await findAuthorizationToken(transaction, client.id);
   if (earlier) await revokeToken(transaction, toRevocable(earlier), at);
-  const issued = await issueAccessToken(deps, { client, secrets: [] }, client.clientId, { ...request, generation: 0 });
+  const servers = await listResourceServers(transaction);
+  const issued = makeAccessToken(deps, client, client.clientId, servers, { ...request, generation: 0 });
+  // Saved before the commit: if that fails, there is a token that nobody has seen, and never one that was told and is not there.
+  await deps.tokenStore.save(issued.record, at.getTime(), transaction);
   await transaction.query(
-    `INSERT INTO authorization_tokens (client, jti, scope, issued_by, issued_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (client) DO UPDATE SET jti = $2, scope = $3, issued_by = $4, issued_at = $5, expires_at = $6`,
-    [client.id, issued.record.jti, issued.scope, actor.name, at, new Date(issued.record.expiresAt * 1_000)],
+    `INSERT INTO authorization_tokens (client, jti, epoch, scope, issued_by, issued_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (client) DO UPDATE SET jti = $2, epoch = $3, scope = $4, issued_by = $5, issued_at = $6, expires_at = $7`,
+    [
+      client.id,
+      issued.record.jti,
+      issued.record.epoch,
+      issued.scope,
+      actor.name,
+      at,
+      new Date(issued.record.expiresAt * 1_000),
+    ],
   );
   await appendAuditEvent(transaction, {
     at,
@@ -47,30 +63,24 @@ export async function issueAuthorizationToken(
 
 /** @throws {NotFound} when none is live. */
 export async function getAuthorizationToken(
-  database: Transaction,
-  deps: { clock: () => number },
+  database: Queryable,
+  deps: Pick<TokenDeps, 'clock' | 'revocations'>,
   clientId: string,
 ): Promise<AuthorizationToken> {
-  const client = await requireClient(database, clientId);
-  const token = await findAuthorizationToken(database, client.id);
-  const isDead =
-    !token ||
-    token.expiresAt.getTime() <= deps.clock() ||
-    !client.enabled ||
-    (client.tokensNotBefore !== null && token.issuedAt < client.tokensNotBefore);
-  if (isDead) throw new NotFound('authorization token');
-  return token;
+  const known = await findKnownClient(database, clientId);
+  if (!known) throw new NotFound('client');
+  return await requireLive(database, deps, known.client);
 }
 
 export async function revokeAuthorizationToken(
   transaction: Transaction,
-  deps: { clock: () => number },
+  deps: Pick<TokenDeps, 'clock' | 'revocations'>,
   actor: Actor,
   clientId: string,
 ): Promise<void> {
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
-  const token = await getAuthorizationToken(transaction, deps, clientId);
+  const token = await requireLive(transaction, deps, client);
   await revokeToken(transaction, toRevocable(token), at);
   await transaction.query('DELETE FROM authorization_tokens WHERE client = $1', [client.id]);
   await appendAuditEvent(transaction, {
@@ -83,11 +93,34 @@ export async function revokeAuthorizationToken(
   });
 }
 
+async function requireLive(
+  database: Queryable,
+  { clock, revocations }: Pick<TokenDeps, 'clock' | 'revocations'>,
+  client: Client,
+): Promise<AuthorizationToken> {
+  const token = await findAuthorizationToken(database, client.id);
+  const isLive =
+    token &&
+    client.enabled &&
+    token.epoch === client.tokenEpoch &&
+    clock() < token.expiresAt.getTime() &&
+    !revocations.has(token.jti);
+  if (!isLive) throw new NotFound('authorization token');
+  return token;
+}
+
 function toRevocable({ jti, expiresAt }: AuthorizationToken): { jti: string; expiresAt: number } {
   return { jti, expiresAt: Math.ceil(expiresAt.getTime() / 1_000) };
 }
 
-type TokenRow = Row & { jti: string; scope: string; issued_by: string; issued_at: Date; expires_at: Date };
+type TokenRow = Row & {
+  jti: string;
+  epoch: number;
+  scope: string;
+  issued_by: string;
+  issued_at: Date;
+  expires_at: Date;
+};
 
 async function findAuthorizationToken(database: Queryable, client: string): Promise<AuthorizationToken | undefined> {
   const rows = await database.query<TokenRow>('SELECT * FROM authorization_tokens WHERE client = $1', [client]);
@@ -95,6 +128,7 @@ async function findAuthorizationToken(database: Queryable, client: string): Prom
   return (
     row && {
       jti: row.jti,
+      epoch: row.epoch,
       scope: row.scope,
       issuedBy: row.issued_by,
       issuedAt: row.issued_at,

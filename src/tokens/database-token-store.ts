@@ -6,9 +6,9 @@ import { decodeTokenRecord, encodeTokenRecord, type TokenStore } from './token-s
 export function createDatabaseTokenStore(database: Database): TokenStore {
   return {
     name: 'database',
-    async save(record) {
+    async save(record, _now, transaction) {
       await withDeadline(
-        database.query('INSERT INTO access_tokens (jti, record, expires_at) VALUES ($1, $2, $3)', [
+        (transaction ?? database).query('INSERT INTO access_tokens (jti, record, expires_at) VALUES ($1, $2, $3)', [
           record.jti,
           encodeTokenRecord(record),
           new Date(record.expiresAt * 1_000),

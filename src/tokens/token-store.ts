@@ -1,3 +1,5 @@
+import type { Transaction } from '../storage/database.ts';
+
 /** What is kept of an access token: ids, not permissions. What it may do is computed from today's client and access key. */
 export type TokenRecord = {
   /** The token's SHA-256 in base64url: its key in the store, and the `jti` that is told (RFC 7662 §2.2). */
@@ -22,8 +24,11 @@ export type TokenRecord = {
 /** Where live access tokens are. Losing them fails closed: an unknown token is inactive. */
 export type TokenStore = {
   readonly name: 'redis' | 'database';
-  /** @throws {StoreUnavailable} when it is not known to be stored. */
-  save(record: TokenRecord, now: number): Promise<void>;
+  /**
+   * @param transaction where the caller is inside of one: it may hold the only connection that there is.
+   * @throws {StoreUnavailable} when it is not known to be stored.
+   */
+  save(record: TokenRecord, now: number, transaction?: Transaction): Promise<void>;
   /** @throws {StoreUnavailable} rather than to answer undefined for what could not be asked. */
   find(jti: string): Promise<TokenRecord | undefined>;
   remove(jti: string): Promise<void>;

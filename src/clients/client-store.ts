@@ -1,6 +1,7 @@
+import { parseSecrets, secretsJson } from '../regeneration/secret-store.ts';
 import { recordChange } from '../storage/change-feed.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import type { AuthMethod, Client, ClientKind, ClientSecret, KnownClient, TokenFormat } from './client.ts';
+import type { AuthMethod, Client, ClientKind, KnownClient, TokenFormat } from './client.ts';
 
 type ClientRow = Row & {
   id: string;
@@ -22,27 +23,10 @@ type ClientRow = Row & {
   updated_at: Date;
 };
 
-type SecretRow = Row & {
-  id: string;
-  client_id: string;
-  generation: number;
-  verifier: Uint8Array;
-  key_version: string;
-  hint: string;
-  created_at: Date;
-  retires_at: Date | null;
-};
-
 /** A client by any of its Client IDs, with every secret it ever had. */
 export async function findKnownClient(database: Queryable, clientId: string): Promise<KnownClient | undefined> {
   const rows = await database.query<ClientRow & { secrets: string }>(
-    `SELECT c.*, (
-       SELECT coalesce(jsonb_agg(jsonb_build_object(
-         'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', encode(s.verifier, 'base64'),
-         'key_version', s.key_version, 'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at
-       ) ORDER BY s.generation DESC), '[]')::text
-       FROM secrets s WHERE s.client = c.id
-     ) AS secrets
+    `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets
      FROM client_ids i JOIN clients c ON c.id = i.client WHERE i.client_id = $1`,
     [clientId],
   );
@@ -59,18 +43,6 @@ export async function lockClient(transaction: Transaction, clientId: string): Pr
   return rows[0] && toClient(rows[0]);
 }
 
-export async function findSecrets(database: Queryable, client: Client): Promise<ClientSecret[]> {
-  const rows = await database.query<SecretRow>('SELECT * FROM secrets WHERE client = $1 ORDER BY generation DESC', [
-    client.id,
-  ]);
-  return rows.map(toSecret);
-}
-
-export async function findSealedSecret(database: Queryable, secretId: string): Promise<string | null> {
-  const rows = await database.query<{ sealed: string | null }>('SELECT sealed FROM secrets WHERE id = $1', [secretId]);
-  return rows[0]?.sealed ?? null;
-}
-
 export type ClientFilter = {
   q?: string | undefined;
   enabled?: boolean | undefined;
@@ -83,13 +55,7 @@ export type ClientFilter = {
 /** Newest first. One row more than `limit` says that there is another page. */
 export async function listClients(database: Queryable, filter: ClientFilter): Promise<KnownClient[]> {
   const rows = await database.query<ClientRow & { secrets: string }>(
-    `SELECT c.*, (
-       SELECT coalesce(jsonb_agg(jsonb_build_object(
-         'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', '', 'key_version', s.key_version,
-         'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at
-       ) ORDER BY s.generation DESC), '[]')::text
-       FROM secrets s WHERE s.client = c.id
-     ) AS secrets
+    `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets
      FROM clients c
      WHERE ($1::text IS NULL OR strpos(lower(c.name), lower($1)) > 0 OR c.id IN (SELECT client FROM client_ids WHERE client_id = $1))
        AND ($2::boolean IS NULL OR c.enabled = $2)
@@ -141,7 +107,15 @@ export async function insertClient(transaction: Transaction, client: Client): Pr
       client.updatedAt,
     ],
   );
-  await transaction.query('INSERT INTO client_ids (client_id, client) VALUES ($1, $2)', [client.clientId, client.id]);
+  await addClientId(transaction, client, client.clientId);
+}
+
+/** One more Client ID that the client answers to; none is ever given up, or it could come to mean another client. */
+export async function addClientId(transaction: Transaction, client: Client, clientId: string): Promise<void> {
+  await transaction.query(
+    'INSERT INTO client_ids (client_id, client) VALUES ($1, $2) ON CONFLICT (client_id) DO NOTHING',
+    [clientId, client.id],
+  );
 }
 
 /** Writes what may change of a client, raises its revision, and tells every process. Returns it as it is now. */
@@ -175,29 +149,6 @@ export async function deleteClient(transaction: Transaction, client: Client, at:
   await transaction.query('DELETE FROM clients WHERE id = $1', [client.id]);
 }
 
-export async function insertSecret(
-  transaction: Transaction,
-  client: Client,
-  secret: ClientSecret & { sealed: string | null },
-): Promise<void> {
-  await transaction.query(
-    `INSERT INTO secrets (id, client, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-    [
-      secret.id,
-      client.id,
-      secret.clientId,
-      secret.generation,
-      secret.verifier,
-      secret.keyVersion,
-      secret.sealed,
-      secret.hint,
-      secret.createdAt,
-      secret.retiresAt,
-    ],
-  );
-}
-
 /** Tells every process to forget what it has cached of the client, under each of its Client IDs. */
 export async function announceClient(transaction: Transaction, client: Client, at: Date): Promise<void> {
   const ids = await transaction.query<{ client_id: string }>('SELECT client_id FROM client_ids WHERE client = $1', [
@@ -229,39 +180,4 @@ function toClient(row: ClientRow): Client {
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
-}
-
-function toSecret(row: SecretRow): ClientSecret {
-  return {
-    id: row.id,
-    clientId: row.client_id,
-    generation: row.generation,
-    verifier: row.verifier,
-    keyVersion: row.key_version,
-    hint: row.hint,
-    createdAt: row.created_at,
-    retiresAt: row.retires_at,
-  };
-}
-
-/** Secrets come with their client as one JSON value, in one statement and so from one moment. */
-function parseSecrets(json: string): ClientSecret[] {
-  type JsonSecret = {
-    id: string;
-    client_id: string;
-    generation: number;
-    verifier: string;
-    key_version: string;
-    hint: string;
-    created_at: string;
-    retires_at: string | null;
-  };
-  return (JSON.parse(json) as JsonSecret[]).map((secret) =>
-    toSecret({
-      ...secret,
-      verifier: Buffer.from(secret.verifier, 'base64'),
-      created_at: new Date(secret.created_at),
-      retires_at: secret.retires_at === null ? null : new Date(secret.retires_at),
-    }),
-  );
 }

@@ -1,4 +1,4 @@
-import type { Verifier } from '../credentials/verifier.ts';
+import type { Secret } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
 
 export const actions = ['create', 'read', 'update', 'delete'] as const;
@@ -35,24 +35,12 @@ export type Client = {
   updatedAt: Date;
 };
 
-/** One of a client's secrets, as it is stored: nothing here can be presented. */
-export type ClientSecret = Verifier & {
-  id: string;
-  /** The Client ID that this secret goes with: pairs are not mixed. */
-  clientId: string;
-  generation: number;
-  hint: string;
-  createdAt: Date;
-  /** Null: current. In the future: retiring, and accepted until then. Past: ended. */
-  retiresAt: Date | null;
-};
+/** All that a request needs to know of a client and its secrets, newest first: what each process caches, by every Client ID that it answers to. */
+export type KnownClient = { client: Client; secrets: readonly Secret[] };
 
-/** All that a request needs to know of a client: what each process caches, by every Client ID that it answers to. */
-export type KnownClient = { client: Client; secrets: readonly ClientSecret[] };
-
-/** Compared at every use, so the overlap ends at its date on every process, whether or not anything else runs then. */
-export function isLive(secret: { retiresAt: Date | null }, now: number): boolean {
-  return secret.retiresAt === null || now < secret.retiresAt.getTime();
+/** The client as it is with all its live tokens dead. */
+export function withoutTokens(client: Client, now: number): Client {
+  return { ...client, tokenEpoch: client.tokenEpoch + 1, tokensNotBefore: new Date(now) };
 }
 
 /** The scopes of a space-separated list (RFC 6749 §3.3), each once, in the order given. */

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-log.ts';
-import type { Clock } from '../clock.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
 import { unseal } from '../credentials/sealed-copy.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';

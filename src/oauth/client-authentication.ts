@@ -1,7 +1,8 @@
 import type { Context, Next } from 'koa';
-import { isLive, type KnownClient } from '../clients/client.ts';
+import type { KnownClient } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
+import { isLive } from '../credentials/secret.ts';
 import { findMatch } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
 import { InvalidClient } from './oauth-error.ts';

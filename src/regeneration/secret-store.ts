@@ -1,0 +1,108 @@
+import type { Secret } from '../credentials/secret.ts';
+import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import type { OwnerRef } from './secret-owner.ts';
+
+type SecretRow = Row & {
+  id: string;
+  client_id: string | null;
+  generation: number;
+  verifier: string;
+  key_version: string;
+  hint: string;
+  created_at: string;
+  retires_at: string | null;
+  ended_as: Secret['endedAs'];
+};
+
+/** An owner's newest secrets are enough: with so many later ones, a token of an earlier one has ended long ago. */
+const kept = 100;
+
+/**
+ * An expression that is all secrets of an owner, newest first, as one JSON text for `parseSecrets`: so they are read in the
+ * statement that reads the owner, and from the same moment.
+ * @param owner for example `secretsJson('client', 'c.id')`.
+ */
+export function secretsJson(ownerKind: OwnerRef['kind'], owner: string): string {
+  return `(SELECT coalesce(jsonb_agg(jsonb_build_object(
+       'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', encode(s.verifier, 'base64'),
+       'key_version', s.key_version, 'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at,
+       'ended_as', s.ended_as
+     ) ORDER BY s.generation DESC), '[]')::text
+     FROM (SELECT * FROM secrets WHERE ${ownerKind} = ${owner} ORDER BY generation DESC LIMIT ${kept}) s)`;
+}
+
+/** What `secretsJson` selected. */
+export function parseSecrets(json: string): Secret[] {
+  return (JSON.parse(json) as SecretRow[]).map((row) => ({
+    id: row.id,
+    clientId: row.client_id,
+    generation: row.generation,
+    verifier: Buffer.from(row.verifier, 'base64'),
+    keyVersion: row.key_version,
+    hint: row.hint,
+    createdAt: new Date(row.created_at),
+    retiresAt: row.retires_at === null ? null : new Date(row.retires_at),
+    endedAs: row.ended_as,
+  }));
+}
+
+/** Newest first. */
+export async function findSecrets(database: Queryable, owner: OwnerRef): Promise<Secret[]> {
+  const rows = await database.query<{ secrets: string }>(`SELECT ${secretsJson(owner.kind, '$1')} AS secrets`, [
+    owner.id,
+  ]);
+  return parseSecrets(rows[0]?.secrets ?? '[]');
+}
+
+/** Whose secret it is; `verifiers` are its HMACs under every version of the pepper. */
+export async function findSecretOwner(
+  database: Queryable,
+  verifiers: readonly Uint8Array[],
+): Promise<{ owner: OwnerRef; secretId: string } | undefined> {
+  const [row] = await database.query<{ id: string; client: string | null; access_key: string | null }>(
+    'SELECT id, client, access_key FROM secrets WHERE verifier = ANY ($1::bytea[])',
+    [verifiers],
+  );
+  if (row?.client) return { owner: { kind: 'client', id: row.client }, secretId: row.id };
+  if (row?.access_key) return { owner: { kind: 'access_key', id: row.access_key }, secretId: row.id };
+  return undefined;
+}
+
+export async function findSealedSecret(database: Queryable, secretId: string): Promise<string | null> {
+  const rows = await database.query<{ sealed: string | null }>('SELECT sealed FROM secrets WHERE id = $1', [secretId]);
+  return rows[0]?.sealed ?? null;
+}
+
+export async function insertSecret(
+  transaction: Transaction,
+  owner: OwnerRef,
+  secret: Secret & { sealed: string | null },
+): Promise<void> {
+  await transaction.query(
+    `INSERT INTO secrets (id, ${owner.kind}, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    [
+      secret.id,
+      owner.id,
+      secret.clientId,
+      secret.generation,
+      secret.verifier,
+      secret.keyVersion,
+      secret.sealed,
+      secret.hint,
+      secret.createdAt,
+      secret.retiresAt,
+    ],
+  );
+}
+
+/** Writes when and how a secret ends; the sealed copy of one that has ended is of no more use and goes. */
+export async function saveSecretEnd(
+  transaction: Transaction,
+  secret: Pick<Secret, 'id' | 'retiresAt' | 'endedAs'>,
+): Promise<void> {
+  await transaction.query(
+    `UPDATE secrets SET retires_at = $2, ended_as = $3, sealed = CASE WHEN $3::text IS NULL THEN sealed END WHERE id = $1`,
+    [secret.id, secret.retiresAt, secret.endedAs],
+  );
+}

@@ -2,13 +2,23 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite, types } from '@electric-sql/pglite';
 import type { Database, Row, Transaction } from './database.ts';
+import { lockDataDir } from './lock-data-dir.ts';
 
-/** PostgreSQL inside this process (PGlite), kept in `dataDir`: for one process, and for a first look. */
+/**
+ * PostgreSQL inside this process (PGlite), kept in `dataDir`: for one process, and for a first look.
+ * @throws {DataDirInUse} when another process has it open.
+ */
 export async function openEmbeddedPostgres(dataDir: string | 'memory'): Promise<Database> {
   const directory = dataDir === 'memory' ? undefined : join(dataDir, 'postgres');
   if (directory) await mkdir(directory, { recursive: true, mode: 0o700 });
+  const unlock = directory ? await lockDataDir(dataDir) : async () => undefined;
   const parsers = { [types.INT8]: Number };
-  const engine = await PGlite.create(directory ? { dataDir: directory, parsers } : { parsers });
+  const engine = await PGlite.create(directory ? { dataDir: directory, parsers } : { parsers }).catch(
+    async (error: unknown) => {
+      await unlock();
+      throw error;
+    },
+  );
 
   return {
     async query<R extends Row>(sql: string, parameters: readonly unknown[] = []) {
@@ -31,6 +41,9 @@ export async function openEmbeddedPostgres(dataDir: string | 'memory'): Promise<
       });
     },
     listen: (channel, onNotification) => engine.listen(channel, onNotification),
-    close: () => engine.close(),
+    close: async () => {
+      await engine.close();
+      await unlock();
+    },
   };
 }

@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Conflict } from '../errors.ts';
+
+/** The embedded database is open in another process. */
+export class DataDirInUse extends Conflict {
+  constructor(dataDir: string, pid: string | undefined) {
+    const holder = pid ? `process ${pid}` : 'another process';
+    super(
+      'data_dir_in_use',
+      `The embedded database in ${dataDir} is open in ${holder}, and only one process may have it open. ` +
+        'Stop that process first, or do this through its admin API. With DATABASE_URL there is no such limit.',
+    );
+  }
+}
+
+/**
+ * Makes this process the only one that may open the embedded database: PGlite itself does not notice a second one, and both
+ * would write the same files.
+ *
+ * The lock is one of the operating system's (taken by SQLite, on a file that stays empty): it ends with its process however
+ * that ends, so it is never stale, holds between containers that share a volume, and two who try at once cannot both have it.
+ * The process id beside it only helps to find the holder.
+ * @returns what gives the lock back.
+ * @throws {DataDirInUse}
+ */
+export async function lockDataDir(dataDir: string): Promise<() => Promise<void>> {
+  const pidFile = join(dataDir, 'postgres.pid');
+  const lock = new DatabaseSync(join(dataDir, 'postgres.lock'));
+  try {
+    lock.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
+  } catch (error) {
+    lock.close();
+    const sqliteBusy = 5;
+    if ((error as { errcode?: number }).errcode === sqliteBusy) throw new DataDirInUse(dataDir, readPid(pidFile));
+    throw error;
+  }
+  await writeFile(pidFile, `${process.pid}\n`, { mode: 0o600 });
+  return async () => {
+    await rm(pidFile, { force: true });
+    lock.close();
+  };
+}
+
+function readPid(file: string): string | undefined {
+  try {
+    return /^\d+$/m.exec(readFileSync(file, 'utf8'))?.[0];
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,45 @@
+import type { AccessToken } from './access-token.ts';
+import { toAccessToken } from './access-token.ts';
+
+export type IntrospectionOptions = {
+  issuer: string;
+  clientId: string;
+  clientSecret: string;
+  /** Until the server's answer must be there, in milliseconds. */
+  timeoutMs: number;
+  fetch: typeof globalThis.fetch;
+};
+
+/** The server could not be asked, or did not answer as it should: nothing is known of the token. */
+export class IntrospectionUnavailable extends Error {}
+
+/**
+ * Asks the authorization server about a token (RFC 7662).
+ * @returns undefined when it is not active here.
+ * @throws {IntrospectionUnavailable}
+ */
+export async function introspect(
+  options: IntrospectionOptions,
+  token: string,
+  accessKey: string | undefined,
+): Promise<AccessToken | undefined> {
+  const body = new URLSearchParams({ token });
+  if (accessKey !== undefined) body.set('access_key', accessKey);
+  const credentials = `${encodeURIComponent(options.clientId)}:${encodeURIComponent(options.clientSecret)}`;
+  try {
+    const response = await options.fetch(`${options.issuer}/oauth2/introspect`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${Buffer.from(credentials).toString('base64')}`, accept: 'application/json' },
+      body,
+      redirect: 'error',
+      signal: AbortSignal.timeout(options.timeoutMs),
+    });
+    if (!response.ok) throw new Error(`introspection answered ${response.status}`);
+    const claims = (await response.json()) as Record<string, unknown>;
+    if (claims['active'] === false) return undefined;
+    if (claims['active'] !== true) throw new Error('introspection did not answer with `active`');
+    return toAccessToken(claims);
+  } catch (error) {
+    throw new IntrospectionUnavailable((error as Error).message, { cause: error });
+  }
+}

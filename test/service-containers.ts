@@ -1,0 +1,43 @@
+import { randomBytes } from 'node:crypto';
+import { findEngine } from './service-engine.ts';
+import { type Answers, awaitAnswer, type Service, startWatched } from './service-start.ts';
+
+type Image = {
+  name: string;
+  port: number;
+  command: string[];
+  environment: Record<string, string>;
+  ready: RegExp;
+  url: (host: string, port: number) => string;
+  answers: Answers;
+};
+
+/**
+ * Starts a container through testcontainers. Its reaper is an image more to be had, and ours to be rid of: the watchdog does
+ * the same by a label.
+ * @throws when no engine answers, or when it has and gets no such image.
+ */
+export async function startContainer(image: Image): Promise<Service> {
+  const engine = await findEngine();
+  if (!engine) throw new Error('no Docker engine answers');
+  process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true';
+  const { GenericContainer, Wait } = await import('testcontainers');
+  const run = randomBytes(8).toString('hex');
+  const watched = startWatched({ containers: { engine, label: `keyturn.test-run=${run}` } });
+  try {
+    const container = await new GenericContainer(image.name)
+      .withLabels({ 'keyturn.test-run': run })
+      .withExposedPorts(image.port)
+      .withEnvironment(image.environment)
+      .withCommand(image.command)
+      .withWaitStrategy(Wait.forLogMessage(image.ready))
+      .withStartupTimeout(60_000)
+      .start();
+    const url = image.url(container.getHost(), container.getMappedPort(image.port));
+    await awaitAnswer(() => image.answers(url), watched);
+    return { url, way: `testcontainers, ${image.name}`, stop: watched.stop };
+  } catch (error) {
+    await watched.stop();
+    throw error;
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Runs beside whoever needs a store, as a process of its own: holds a pipe from it, and when that closes, in whatever way its
+ * holder ended, ends the server, its containers and its directory. Started by `startWatched`; the task comes as its argument.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { askEngine, type Engine } from './service-engine.ts';
+
+export type WatchedTask = {
+  /** Removed at the end; the server's output is in its `log`. */
+  directory?: string;
+  server?: { command: readonly string[]; uid?: number; gid?: number };
+  /** Containers with this label are removed at the end. */
+  containers?: { engine: Engine; label: string };
+};
+
+const task = JSON.parse(process.argv[2] ?? '{}') as WatchedTask;
+let ending: Promise<void> | undefined;
+let asked = false;
+
+const server = start();
+process.stdin.on('data', () => {
+  asked = true;
+});
+for (const event of ['end', 'close', 'error'] as const) process.stdin.on(event, () => end());
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end());
+
+function start(): ChildProcess | undefined {
+  const { directory, server: wanted } = task;
+  const [program, ...parameters] = wanted?.command ?? [];
+  if (!wanted || !directory || !program) return undefined;
+  const log = openSync(join(directory, 'log'), 'a');
+  const child = spawn(program, parameters, {
+    cwd: directory,
+    detached: true, // a group of its own, so that all of it can be ended
+    stdio: ['ignore', log, log],
+    env: { PATH: process.env['PATH'], HOME: directory, LC_ALL: 'C', TZ: 'UTC' },
+    ...(wanted.uid === undefined ? {} : { uid: wanted.uid }),
+    ...(wanted.gid === undefined ? {} : { gid: wanted.gid }),
+  });
+  child.on('error', () => process.exit(1));
+  child.on('exit', () => ending ?? process.exit(1));
+  return child;
+}
+
+function end(): void {
+  ending ??= Promise.all([endServer(), removeContainers()])
+    .then(() => (task.directory ? rm(task.directory, { recursive: true, force: true, maxRetries: 10 }) : undefined))
+    .then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+}
+
+async function endServer(): Promise<void> {
+  if (!server?.pid || server.exitCode !== null || server.signalCode !== null) return;
+  const exited = new Promise((resolve) => server.once('exit', resolve));
+  // PostgreSQL's immediate shutdown; Redis ends by it too. Nothing that was written is needed.
+  process.kill(-server.pid, 'SIGQUIT');
+  if (await Promise.race([exited.then(() => true), delay(5_000, false)])) return;
+  process.kill(-server.pid, 'SIGKILL');
+  await exited;
+}
+
+/** Whoever was killed may have just asked for a container that the engine is still making: so it looks for a while. */
+async function removeContainers(): Promise<void> {
+  if (!task.containers) return;
+  const { engine, label } = task.containers;
+  const filters = encodeURIComponent(JSON.stringify({ label: [label] }));
+  const until = Date.now() + (asked ? 0 : 5_000);
+  for (;;) {
+    const answer = await askEngine(engine, 'GET', `/containers/json?all=1&filters=${filters}`);
+    for (const { Id } of JSON.parse(answer) as { Id: string }[]) {
+      await askEngine(engine, 'DELETE', `/containers/${Id}?force=1&v=1`).catch(() => undefined);
+    }
+    if (Date.now() >= until) return;
+    await delay(250);
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * Real PostgreSQL and Redis: for the tests, one of each for the whole run, and for the benchmark. Each is had by the first of
+ * these ways that works: what TEST_DATABASE_URL or TEST_REDIS_URL names; a container; a program of the machine, started
+ * privately; on Debian, as root, the same after installing it.
+ */
+import { randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { startContainer } from './service-containers.ts';
+import { installOnDebian, type Program, startProgram } from './service-programs.ts';
+import type { Service } from './service-start.ts';
+
+export type Services = { databaseUrl: string; redisUrl: string; stop: () => Promise<void> };
+
+/** Starts both, within a few seconds, and tells which way it took. They end with `stop`, and with this process, however it ends. */
+export async function startServices(tell: (line: string) => void = console.error): Promise<Services> {
+  const started = await Promise.allSettled([startPostgres(), startRedis()]);
+  const services = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const stop = async () => {
+    await Promise.all(services.map((service) => service.stop()));
+  };
+  const failed = started.find((result) => result.status === 'rejected');
+  const [postgres, redis] = services;
+  if (failed || !postgres || !redis) {
+    await stop();
+    throw failed?.reason;
+  }
+  tell(`PostgreSQL: ${postgres.way}`);
+  tell(`Redis: ${redis.way}`);
+  return { databaseUrl: postgres.url, redisUrl: redis.url, stop };
+}
+
+/** A database of its own, migrated, for one test file of a Jest run. It goes with the run. */
+export async function createTestDatabase(): Promise<string> {
+  return await createDatabase(`TEMPLATE ${templateName()}`);
+}
+
+/** The same, with nothing in it. */
+export async function createEmptyTestDatabase(): Promise<string> {
+  return await createDatabase('');
+}
+
+/** The run's Redis, and a prefix for one test file's keys. */
+export function createTestRedis(): { url: string; prefix: string } {
+  return { url: runVariable('TEST_REDIS_URL'), prefix: `${runVariable('TEST_RUN')}:${randomName()}:` };
+}
+
+/** The name of the migrated database that the others of a run are copies of. */
+export function templateName(): string {
+  return `${runVariable('TEST_RUN')}_template`;
+}
+
+/** One statement to a server, past Keyturn's own code; to the given database or the one of the run's URL. */
+export async function askPostgres(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function createDatabase(clause: string): Promise<string> {
+  const serverUrl = runVariable('TEST_DATABASE_URL');
+  const name = `${runVariable('TEST_RUN')}_${randomName()}`;
+  await askPostgres(serverUrl, `CREATE DATABASE ${name} ${clause}`);
+  return urlOfDatabase(serverUrl, name);
+}
+
+export function urlOfDatabase(serverUrl: string, name: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+function randomName(): string {
+  return randomBytes(6).toString('hex');
+}
+
+/** Set by global-setup.ts for all test files. */
+function runVariable(name: 'TEST_DATABASE_URL' | 'TEST_REDIS_URL' | 'TEST_RUN'): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: test files are run by Jest`);
+  return value;
+}
+
+const fastSettings = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  max_connections: '300',
+} as const;
+
+const settingsArguments = Object.entries(fastSettings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+
+function startPostgres(): Promise<Service> {
+  const password = randomBytes(16).toString('hex');
+  const answers = async (url: string) => {
+    await askPostgres(url, 'SELECT 1');
+  };
+  const program: Program = {
+    names: ['postgres'],
+    debianPackage: 'postgresql',
+    prepare: ({ program: postgres, directory, port }) => ({
+      files: { password },
+      command: [
+        'sh',
+        '-c',
+        `"$1" -D data -U postgres -E UTF8 --locale=C --auth=scram-sha-256 --pwfile=password --no-sync --no-instructions && shift && exec "$@"`,
+        'start',
+        join(dirname(postgres), 'initdb'),
+        postgres,
+        '-D',
+        join(directory, 'data'),
+        '-p',
+        String(port),
+        '-c',
+        'listen_addresses=127.0.0.1',
+        '-c',
+        'unix_socket_directories=',
+        ...settingsArguments,
+      ],
+    }),
+    url: (port) => `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+    answers,
+  };
+  return startFirst('PostgreSQL', 'TEST_DATABASE_URL', answers, program, () =>
+    startContainer({
+      name: 'postgres:17-bookworm',
+      port: 5432,
+      command: ['postgres', ...settingsArguments],
+      environment: { POSTGRES_PASSWORD: password },
+      ready: /ready to accept connections/,
+      url: (host, port) => `postgres://postgres:${password}@${host}:${port}/postgres`,
+      answers,
+    }),
+  );
+}
+
+function startRedis(): Promise<Service> {
+  const password = randomBytes(16).toString('hex');
+  const answers = async (url: string) => {
+    const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
+    redis.on('error', () => undefined);
+    try {
+      await redis.connect();
+      await redis.ping();
+    } finally {
+      redis.disconnect();
+    }
+  };
+  const program: Program = {
+    names: ['redis-server', 'valkey-server'],
+    debianPackage: 'redis-server',
+    prepare: ({ program: redis, directory, port }) => ({
+      files: {
+        'redis.conf': `port ${port}\nbind 127.0.0.1\nrequirepass ${password}\nsave ""\nappendonly no\ndir ${directory}\n`,
+      },
+      command: [redis, join(directory, 'redis.conf')],
+    }),
+    url: (port) => `redis://:${password}@127.0.0.1:${port}`,
+    answers,
+  };
+  return startFirst('Redis', 'TEST_REDIS_URL', answers, program, () =>
+    startContainer({
+      name: 'redis:7-bookworm',
+      port: 6379,
+      command: ['redis-server', '--save', '', '--appendonly', 'no', '--requirepass', password],
+      environment: {},
+      ready: /Ready to accept connections/i,
+      url: (host, port) => `redis://:${password}@${host}:${port}`,
+      answers,
+    }),
+  );
+}
+
+async function startFirst(
+  name: string,
+  variable: 'TEST_DATABASE_URL' | 'TEST_REDIS_URL',
+  answers: (url: string) => Promise<void>,
+  program: Program,
+  startInContainer: () => Promise<Service>,
+): Promise<Service> {
+  const given = process.env[variable];
+  if (given) {
+    // Who names a server means that one: another in its place would be a surprise.
+    await answers(given).catch((error: Error) => {
+      throw new Error(`${name}: ${variable} does not answer: ${error.message}`);
+    });
+    return { url: given, way: variable, stop: async () => undefined };
+  }
+  const refused: string[] = [];
+  const refuse = (error: unknown) => {
+    refused.push((error as Error).message);
+    return undefined;
+  };
+  const inContainer = await startInContainer().catch(refuse);
+  if (inContainer) return inContainer;
+  const private_ = await startProgram(program).catch(refuse);
+  if (private_) return private_;
+  const installed = await installOnDebian(program.debianPackage)
+    .then(() => startProgram(program))
+    .catch(refuse);
+  if (installed) return { ...installed, way: `${installed.way}, installed with apt-get` };
+  throw new Error(
+    `The tests need a real ${name}. Any of these gives one:
+  1. ${variable} names a running server
+  2. a Docker engine that answers (testcontainers): ${refused[0]}
+  3. ${program.names.join(' or ')} on this machine: ${refused[1]}
+  4. Debian, as root (apt-get install ${program.debianPackage}): ${refused[2]}`,
+  );
+}

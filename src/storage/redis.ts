@@ -66,7 +66,7 @@ function create(url: string): Redis | Cluster {
     const { hostname, port } = new URL(`http://${host}`);
     return { host: hostname, port: Number(port || (variant === 'sentinel' ? 26_379 : 6_379)) };
   });
-  const shared: RedisOptions = {
+  const shared = {
     ...options,
     ...(username ? { username } : {}),
     ...(password ? { password } : {}),

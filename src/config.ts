@@ -4,6 +4,9 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { UsageError } from './errors.ts';
 
+/** JWS algorithms for access tokens (RFC 7518 §3.1, RFC 8037). */
+export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'PS256' | 'RS256';
+
 export type LogLevel = 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
 
 export type Config = {
@@ -23,6 +26,10 @@ export type Config = {
   /** How long what a process has cached may serve while PostgreSQL is away. */
   staleSeconds: number;
   reveal: boolean;
+  /** What new signing keys are for (RFC 7518 §3.1). */
+  signingAlgorithm: SigningAlgorithm;
+  /** After so many days a signing key is replaced by itself; 0: never. */
+  signingKeyDays: number;
   /** Failed client authentications that one address may make in a minute; 0: no limit. */
   failuresPerMinute: number;
   allowedHosts: readonly string[];
@@ -44,11 +51,15 @@ const variables = [
   'KEYTURN_ACCESS_TOKEN_TTL',
   'KEYTURN_STALE_SECONDS',
   'KEYTURN_REVEAL',
+  'KEYTURN_SIGNING_ALG',
+  'KEYTURN_SIGNING_KEY_DAYS',
   'KEYTURN_FAILURES_PER_MINUTE',
   'KEYTURN_ALLOWED_HOSTS',
   'KEYTURN_TRUST_PROXY',
   'KEYTURN_LOG_LEVEL',
 ] as const;
+
+const signingAlgorithms: readonly SigningAlgorithm[] = ['ES256', 'EdDSA', 'PS256', 'RS256'];
 
 const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'];
 
@@ -84,6 +95,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   check('KEYTURN_LOG_LEVEL', logLevels.includes(logLevel), `one of ${logLevels.join(', ')}`);
   const reveal = text('KEYTURN_REVEAL') ?? 'on';
   check('KEYTURN_REVEAL', reveal === 'on' || reveal === 'off', 'on or off');
+  const signingAlgorithm = (text('KEYTURN_SIGNING_ALG') ?? 'ES256') as SigningAlgorithm;
+  check('KEYTURN_SIGNING_ALG', signingAlgorithms.includes(signingAlgorithm), `one of ${signingAlgorithms.join(', ')}`);
   const trustProxy = list('KEYTURN_TRUST_PROXY');
   check('KEYTURN_TRUST_PROXY', trustProxy.every(isCidr), 'a list of CIDRs such as 10.0.0.0/8,::1/128');
   const rootKeyFile = text('KEYTURN_ROOT_KEY_FILE');
@@ -111,6 +124,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     accessTokenTtlSeconds: integer('KEYTURN_ACCESS_TOKEN_TTL', 3600, 1, 86_400),
     staleSeconds: integer('KEYTURN_STALE_SECONDS', 60, 0, 86_400),
     reveal: reveal === 'on',
+    signingAlgorithm,
+    signingKeyDays: integer('KEYTURN_SIGNING_KEY_DAYS', 90, 0, 3_650),
     failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
     trustProxy,

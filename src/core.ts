@@ -1,7 +1,7 @@
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
 import type { Clock } from './clock.ts';
-import type { Config } from './config.ts';
+import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
 import type { Log } from './log.ts';
 import { type ChangeFeed, createChangeFeed } from './storage/change-feed.ts';
@@ -13,6 +13,7 @@ import type { TokenDeps } from './tokens/access-token.ts';
 import { createDatabaseTokenStore } from './tokens/database-token-store.ts';
 import { createRedisTokenStore } from './tokens/redis-token-store.ts';
 import { followRevocations } from './tokens/revocation.ts';
+import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
 import type { TokenStore } from './tokens/token-store.ts';
 
 /** Everything below the listeners, opened: what the server and the command line both stand on. */
@@ -25,6 +26,7 @@ export type Core = ManageDeps &
     feed: ChangeFeed;
     clients: ClientCache;
     tokenStore: TokenStore;
+    signingAlgorithm: SigningAlgorithm;
     /**
      * Commits a change and then waits until this process has forgotten what it had cached of it: whoever asks next sees it.
      * Other processes follow within a second.
@@ -49,7 +51,13 @@ export async function openCore(
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
     const clients = createClientCache({ database, feed });
     const revocations = followRevocations(feed);
+    const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     await feed.start();
+    const ttlSeconds = config.accessTokenTtlSeconds;
+    const { signingAlgorithm } = config;
+    await database.transaction((transaction) =>
+      ensureSigningKeys(transaction, { keyRing, clock, ttlSeconds, signingAlgorithm }),
+    );
     const stopSweep = startSweep(database, log);
     return {
       config,
@@ -57,7 +65,10 @@ export async function openCore(
       clock,
       keyRing,
       reveal: config.reveal,
-      ttlSeconds: config.accessTokenTtlSeconds,
+      ttlSeconds,
+      issuer: config.issuer,
+      signingAlgorithm,
+      signingKeys,
       database,
       feed,
       clients,

@@ -23,7 +23,7 @@ export function createPublicApp(core: Core, { isDraining }: { isDraining: () => 
   provider.use(serveHealth(core, isDraining));
   provider.use(requireKnownHost(core.config));
   provider.use(routeOnly);
-  provider.use(serveMetadata(core.config.issuer));
+  provider.use(serveMetadata(core));
   provider.use(readForm);
   provider.use(limitFailures(core.config.failuresPerMinute, (ctx) => addressOf(ctx.req)));
   provider.use(authenticateClient(core));

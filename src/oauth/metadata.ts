@@ -1,11 +1,12 @@
 import type { Context, Next } from 'koa';
 import { authMethods } from '../clients/client.ts';
+import type { Core } from '../core.ts';
 
 /**
  * Authorization server metadata (RFC 8414 §2): only what works, and every URL from the configured issuer, whatever the request
  * says of its host.
  */
-export function serveMetadata(issuer: string) {
+export function serveMetadata({ config: { issuer }, signingKeys }: Core) {
   const document = {
     issuer,
     token_endpoint: `${issuer}/oauth2/token`,
@@ -24,7 +25,7 @@ export function serveMetadata(issuer: string) {
       case '/.well-known/openid-configuration':
         return answer(ctx, document);
       case '/.well-known/jwks.json':
-        return answer(ctx, { keys: [] });
+        return answer(ctx, { keys: (await signingKeys.all()).map(({ publicJwk }) => publicJwk) });
       default:
         await next();
     }

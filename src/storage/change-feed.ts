@@ -2,7 +2,7 @@ import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Database, Transaction } from './database.ts';
 
-export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token';
+export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token' | 'signing_keys';
 
 /** Something that other processes may have cached is no longer what it was. */
 export type Change = { seq: number; kind: ChangeKind; target: string; expiresAt: Date };

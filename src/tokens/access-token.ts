@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { type Client, type KnownClient, offeredScopes, parseScope, requireGranted } from '../clients/client.ts';
 import type { ClientCache } from '../clients/client-cache.ts';
 import type { Clock } from '../clock.ts';
@@ -6,7 +6,9 @@ import { generateSecret, isWellFormedSecret } from '../credentials/credential-fo
 import { KeyturnError } from '../errors.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
+import { isJwtShaped, readJwtAccessToken, signAccessToken } from './jwt-access-token.ts';
 import type { Revocations } from './revocation.ts';
+import type { SigningKey, SigningKeys } from './signing-keys.ts';
 import type { TokenRecord, TokenStore } from './token-store.ts';
 
 export type TokenDeps = {
@@ -15,6 +17,8 @@ export type TokenDeps = {
   revocations: Revocations;
   feed: Pick<ChangeFeed, 'sync'>;
   clock: Clock;
+  signingKeys: SigningKeys;
+  issuer: string;
   ttlSeconds: number;
 };
 
@@ -27,13 +31,14 @@ export type TokenRequest = {
   generation: number;
 };
 
-export type IssuedToken = { accessToken: string; record: TokenRecord; scope: string };
+/** @property isStored whether the token store must hold its record; a JWT carries all of it itself. */
+export type IssuedToken = { accessToken: string; record: TokenRecord; scope: string; isStored: boolean };
 
 /** What a live token is today, to the resource server that asks. */
 export type LiveToken = { record: TokenRecord; scope: string; audience: string };
 
 /**
- * Issues an opaque access token to an authenticated client.
+ * Issues an access token to an authenticated client, in the form that its resource server chose.
  * @throws {KeyturnError} `invalid_scope` or `invalid_target`, with nothing issued.
  * @throws {StoreUnavailable}
  */
@@ -43,45 +48,66 @@ export async function issueAccessToken(
   clientId: string,
   request: TokenRequest,
 ): Promise<IssuedToken> {
-  const resource = request.resource ?? client.resource ?? undefined;
-  const servers = resource === undefined ? [] : await deps.clients.resourceServers();
-  const issued = makeAccessToken(deps, client, clientId, servers, request);
-  await deps.tokenStore.save(issued.record, issued.record.issuedAt);
+  const issued = await makeAccessToken(deps, client, clientId, request, {
+    servers: await deps.clients.resourceServers(),
+    signingKey: () => deps.signingKeys.current(),
+  });
+  if (issued.isStored) await deps.tokenStore.save(issued.record, issued.record.issuedAt);
   return issued;
 }
 
 /**
- * A token that works once its record is saved.
- * @param servers the resource servers that there are; needed where a resource is named.
+ * A token that works once its record is saved, where that has to be.
+ * @param sources where resource servers and the signing key come from: what is cached, or a transaction.
  * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
  */
-export function makeAccessToken(
-  deps: Pick<TokenDeps, 'clock' | 'ttlSeconds'>,
+export async function makeAccessToken(
+  deps: Pick<TokenDeps, 'clock' | 'ttlSeconds' | 'issuer'>,
   client: Client,
   clientId: string,
-  servers: readonly Client[],
   request: TokenRequest,
-): IssuedToken {
+  sources: { servers: readonly Client[]; signingKey: () => Promise<SigningKey> },
+): Promise<IssuedToken> {
   const resource = request.resource ?? client.resource ?? undefined;
-  const server = resource === undefined ? undefined : requireResourceServer(servers, resource);
-  const grantable = server ? offeredBy(server, client.scope) : client.scope;
+  const named = resource === undefined ? undefined : requireResourceServer(sources.servers, resource);
+  const grantable = named ? offeredBy(named, client.scope) : client.scope;
   const asked = request.scope === undefined ? undefined : parseScope(request.scope);
   if (asked) requireGranted(asked, grantable);
-  const scope = (asked ?? grantable).join(' ');
+  const granted = asked ?? grantable;
+  const scope = granted.join(' ');
+  const server = named ?? onlyJwtServer(sources.servers, granted);
   const now = deps.clock();
-  const accessToken = generateSecret('kta_');
+  const issuedAt = Math.floor(now / 1_000);
   const record: TokenRecord = {
-    jti: tokenId(accessToken),
+    jti: '',
     clientId,
     epoch: client.tokenEpoch,
     generation: request.generation,
     issuedAt: now,
-    expiresAt: Math.floor(now / 1_000) + deps.ttlSeconds,
+    expiresAt: issuedAt + deps.ttlSeconds,
     scope: asked || scope === '' ? scope : undefined,
     resource: server?.resource ?? undefined,
     accessKeyId: undefined,
   };
-  return { accessToken, record, scope };
+  if (server?.tokenFormat === 'jwt') {
+    record.jti = randomBytes(16).toString('base64url');
+    const accessToken = signAccessToken(await sources.signingKey(), {
+      iss: deps.issuer,
+      sub: clientId,
+      client_id: clientId,
+      aud: server.resource ?? '',
+      iat: issuedAt,
+      exp: record.expiresAt,
+      jti: record.jti,
+      scope,
+      epoch: record.epoch,
+      generation: record.generation,
+    });
+    return { accessToken, record, scope, isStored: false };
+  }
+  const accessToken = generateSecret('kta_');
+  record.jti = tokenId(accessToken);
+  return { accessToken, record, scope, isStored: true };
 }
 
 /**
@@ -115,10 +141,15 @@ async function findClientOf(deps: TokenDeps, record: TokenRecord): Promise<Known
 
 /** The record of a token that was issued, has not ended and was not revoked itself; its client's state is not looked at. */
 export async function findToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
-  if (!isWellFormedSecret(token, 'kta_')) return undefined;
-  const record = await deps.tokenStore.find(tokenId(token));
+  const record = await readToken(deps, token);
   if (!record || record.expiresAt * 1_000 <= deps.clock() || deps.revocations.has(record.jti)) return undefined;
   return record;
+}
+
+async function readToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
+  if (isWellFormedSecret(token, 'kta_')) return await deps.tokenStore.find(tokenId(token));
+  if (isJwtShaped(token)) return await readJwtAccessToken(deps.signingKeys, deps.issuer, token);
+  return undefined;
 }
 
 /** The `jti` of an opaque token: its SHA-256, which says nothing about the token. */
@@ -129,6 +160,20 @@ export function tokenId(token: string): string {
 function offeredBy(server: Client, scope: readonly string[]): string[] {
   const offered = offeredScopes(server.information);
   return scope.filter((item) => offered.includes(item));
+}
+
+/**
+ * The one resource server that the granted scopes are for, if it wants JWTs.
+ * @throws {KeyturnError} `invalid_target` when they are for several: a JWT has one audience, so one must be named (RFC 8707 §2).
+ */
+function onlyJwtServer(servers: readonly Client[], granted: readonly string[]): Client | undefined {
+  if (!servers.some(({ tokenFormat }) => tokenFormat === 'jwt')) return undefined;
+  const meant = servers.filter((server) => server.enabled && offeredBy(server, granted).length > 0);
+  if (!meant.some(({ tokenFormat }) => tokenFormat === 'jwt')) return undefined;
+  if (meant.length > 1) {
+    throw new KeyturnError('invalid_target', 400, 'These scopes are for several resources; name one with `resource`.');
+  }
+  return meant[0];
 }
 
 function requireResourceServer(servers: readonly Client[], resource: string): Client {

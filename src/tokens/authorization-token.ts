@@ -33,9 +33,15 @@ export async function issueAuthorizationToken(
   const earlier = await findAuthorizationToken(transaction, client.id);
   if (earlier) await revokeToken(transaction, toRevocable(earlier), at);
   const servers = await listResourceServers(transaction);
-  const issued = makeAccessToken(deps, client, client.clientId, servers, { ...request, generation: 0 });
+  const issued = await makeAccessToken(
+    deps,
+    client,
+    client.clientId,
+    { ...request, generation: 0 },
+    { servers, signingKey: () => deps.signingKeys.current(transaction) },
+  );
   // Saved before the commit: if that fails, there is a token that nobody has seen, and never one that was told and is not there.
-  await deps.tokenStore.save(issued.record, at.getTime(), transaction);
+  if (issued.isStored) await deps.tokenStore.save(issued.record, at.getTime(), transaction);
   await transaction.query(
     `INSERT INTO authorization_tokens (client, jti, epoch, scope, issued_by, issued_at, expires_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7)

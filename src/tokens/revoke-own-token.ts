@@ -17,7 +17,6 @@ type Deps = TokenDeps & { change<T>(work: (transaction: Transaction) => Promise<
  * @throws {KeyturnError} `invalid_grant` when it was issued to another client; it stays as it is.
  */
 export async function revokeOwnToken(deps: Deps, client: Client, token: string): Promise<void> {
-  if (!isWellFormedSecret(token, 'kta_')) return;
   const at = new Date(deps.clock());
   const record = await findToken(deps, token).catch((error: unknown) => {
     if (error instanceof StoreUnavailable) return 'unseen' as const;
@@ -25,6 +24,7 @@ export async function revokeOwnToken(deps: Deps, client: Client, token: string):
   });
   if (record === undefined) return;
   if (record === 'unseen') {
+    if (!isWellFormedSecret(token, 'kta_')) throw new StoreUnavailable('database', 'the signing keys are not known');
     const expiresAt = Math.ceil(deps.clock() / 1_000) + deps.ttlSeconds;
     const unseen = { jti: tokenId(token), owner: client.id, expiresAt };
     return await withDeadline(deps.change((transaction) => revokeUnseenToken(transaction, unseen, at)));

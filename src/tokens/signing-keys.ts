@@ -1,0 +1,160 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { calculateJwkThumbprint, type JWK } from 'jose';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Clock } from '../clock.ts';
+import type { SigningAlgorithm } from '../config.ts';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import { seal, unseal } from '../credentials/sealed-copy.ts';
+import { StoreUnavailable } from '../errors.ts';
+import { type ChangeFeed, recordChange } from '../storage/change-feed.ts';
+import type { Database, Queryable, Transaction } from '../storage/database.ts';
+import { createFollowedCache } from '../storage/followed-cache.ts';
+import {
+  insertSigningKey,
+  listSigningKeys,
+  lockSigningKeys,
+  promoteNextKey,
+  type StoredSigningKey,
+} from './signing-key-store.ts';
+
+/** A key that this process can verify with, and sign with while it is the current one. */
+export type SigningKey = Omit<StoredSigningKey, 'sealed'> & { privateKey: KeyObject; publicKey: KeyObject };
+
+/** The signing keys as this process knows them; every process follows a rotation within a second. */
+export type SigningKeys = {
+  /**
+   * @param transaction to read it on, where one is under way; otherwise it comes from memory.
+   * @throws {StoreUnavailable}
+   */
+  current(transaction?: Transaction): Promise<SigningKey>;
+  /** Every published key. */
+  all(): Promise<readonly SigningKey[]>;
+};
+
+export type SigningKeyDeps = {
+  keyRing: KeyRing;
+  clock: Clock;
+  ttlSeconds: number;
+  signingAlgorithm: SigningAlgorithm;
+};
+
+/** Verifiers' clocks may be behind ours, and a token of another process may be issued a moment after the rotation. */
+const leewaySeconds = 60;
+
+export function followSigningKeys(deps: {
+  database: Database;
+  feed: ChangeFeed;
+  keyRing: KeyRing;
+  clock: Clock;
+}): SigningKeys {
+  async function load(database: Queryable): Promise<SigningKey[]> {
+    const stored = await listSigningKeys(database, new Date(deps.clock()));
+    return stored.map((key) => openKey(deps.keyRing, key));
+  }
+
+  const cache = createFollowedCache<readonly SigningKey[]>({
+    feed: deps.feed,
+    kind: 'signing_keys',
+    maxEntries: 1,
+    load: () => load(deps.database),
+  });
+  const all = async () => (await cache.get('all')) ?? [];
+  return {
+    all,
+    current: async (transaction) => {
+      const keys = transaction ? await load(transaction) : await all();
+      const key = keys.find(({ state }) => state === 'current');
+      if (!key) throw new StoreUnavailable('database', 'there is no current signing key');
+      return key;
+    },
+  };
+}
+
+/** Makes the first keys of a deployment, once over all processes that start. */
+export async function ensureSigningKeys(transaction: Transaction, deps: SigningKeyDeps): Promise<void> {
+  const at = new Date(deps.clock());
+  if ((await listSigningKeys(transaction, at)).some(({ state }) => state === 'current')) return;
+  await lockSigningKeys(transaction);
+  if ((await listSigningKeys(transaction, at)).some(({ state }) => state === 'current')) return;
+  await insertSigningKey(transaction, { ...(await makeKey(deps)), state: 'current', currentAt: at });
+  await insertSigningKey(transaction, await makeKey(deps));
+  await recordChange(transaction, { kind: 'signing_keys', target: 'all', at });
+}
+
+/** The next key signs from now on; a new next one is published; the one until now stays published until its last token ended. */
+export async function rotateSigningKeys(
+  transaction: Transaction,
+  deps: SigningKeyDeps,
+  actor: Actor,
+): Promise<StoredSigningKey[]> {
+  const at = new Date(deps.clock());
+  await lockSigningKeys(transaction);
+  const before = (await listSigningKeys(transaction, at)).find(({ state }) => state === 'current');
+  await promoteNextKey(transaction, at, new Date(at.getTime() + (deps.ttlSeconds + leewaySeconds) * 1_000));
+  await insertSigningKey(transaction, await makeKey(deps));
+  await recordChange(transaction, { kind: 'signing_keys', target: 'all', at });
+  const keys = await listSigningKeys(transaction, at);
+  const current = keys.find(({ state }) => state === 'current');
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'signing_key.rotate',
+    targetType: 'signing_key',
+    target: current?.kid ?? '',
+    before: { kid: before?.kid },
+    after: { kid: current?.kid, next: keys.find(({ state }) => state === 'next')?.kid },
+  });
+  return keys;
+}
+
+/** Rotates when the current key has signed for longer than `maxAgeDays`. Returns whether it did. */
+export async function rotateOldSigningKey(
+  transaction: Transaction,
+  deps: SigningKeyDeps,
+  actor: Actor,
+  maxAgeDays: number,
+): Promise<boolean> {
+  await lockSigningKeys(transaction);
+  const keys = await listSigningKeys(transaction, new Date(deps.clock()));
+  const since = keys.find(({ state }) => state === 'current')?.currentAt?.getTime();
+  if (since === undefined || deps.clock() - since < maxAgeDays * 86_400_000) return false;
+  await rotateSigningKeys(transaction, deps, actor);
+  return true;
+}
+
+async function makeKey(deps: SigningKeyDeps): Promise<StoredSigningKey> {
+  const { alg, jwk } = { alg: deps.signingAlgorithm, jwk: generatePrivateJwk(deps.signingAlgorithm) };
+  const publicJwk = createPublicKey({ key: jwk as never, format: 'jwk' }).export({ format: 'jwk' }) as JWK;
+  const kid = await calculateJwkThumbprint(publicJwk);
+  return {
+    kid,
+    alg,
+    state: 'next',
+    publicJwk: { ...publicJwk, kid, alg, use: 'sig' },
+    sealed: seal(deps.keyRing, { table: 'signing_keys', id: kid }, JSON.stringify(jwk)),
+    createdAt: new Date(deps.clock()),
+    currentAt: null,
+    retiredAt: null,
+  };
+}
+
+function generatePrivateJwk(alg: SigningAlgorithm): object {
+  switch (alg) {
+    case 'ES256':
+      return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
+    case 'EdDSA':
+      return generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+    case 'PS256':
+    case 'RS256':
+      return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+  }
+}
+
+function openKey(ring: KeyRing, { sealed, ...key }: StoredSigningKey): SigningKey {
+  const jwk = JSON.parse(unseal(ring, { table: 'signing_keys', id: key.kid }, sealed)) as object;
+  return {
+    ...key,
+    privateKey: createPrivateKey({ key: jwk as never, format: 'jwk' }),
+    publicKey: createPublicKey({ key: key.publicJwk as never, format: 'jwk' }),
+  };
+}

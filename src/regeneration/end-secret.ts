@@ -1,0 +1,16 @@
+import type { Actor } from '../audit/audit-log.ts';
+import type { Secret } from '../credentials/secret.ts';
+import type { Transaction } from '../storage/database.ts';
+import { saveRegenerationEnd } from './regeneration-store.ts';
+import { saveSecretEnd } from './secret-store.ts';
+
+/** Ends a secret now and for good, and with it the overlap in which it was the old one. */
+export async function endSecret(
+  transaction: Transaction,
+  secret: Pick<Secret, 'id'>,
+  at: Date,
+  actor: Actor,
+): Promise<void> {
+  await saveSecretEnd(transaction, { id: secret.id, retiresAt: at, endedAs: 'finished' });
+  await saveRegenerationEnd(transaction, secret.id, { at, as: 'finished', by: actor.name });
+}

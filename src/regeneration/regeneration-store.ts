@@ -1,0 +1,135 @@
+import { NotFound } from '../errors.ts';
+import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import type { Regeneration, TurnedSecret } from './regeneration.ts';
+import type { OwnerRef } from './secret-owner.ts';
+
+type RegenerationRow = Row & {
+  id: string;
+  finish_when_unused: boolean;
+  revoke_tokens: boolean;
+  created_at: Date;
+  created_by: string;
+  ended_at: Date | null;
+  ended_as: 'finished' | 'undone' | null;
+  ended_by: string | null;
+} & SecretColumns<'old'> &
+  SecretColumns<'new'>;
+
+type SecretColumns<P extends string> = Record<`${P}_id` | `${P}_hint`, string> &
+  Record<`${P}_client_id`, string | null> &
+  Record<`${P}_generation`, number> &
+  Record<`${P}_retires_at`, Date | null> &
+  Record<`${P}_ended_as`, TurnedSecret['endedAs']>;
+
+const secretColumns = (alias: 'old' | 'new') =>
+  ['id', 'client_id', 'generation', 'hint', 'retires_at', 'ended_as']
+    .map((column) => `${alias}.${column} AS ${alias}_${column}`)
+    .join(', ');
+
+const selectRegenerations = `SELECT r.id, r.client, r.access_key, r.finish_when_unused, r.revoke_tokens, r.created_at, r.created_by,
+    r.ended_at, r.ended_as, r.ended_by, ${secretColumns('old')}, ${secretColumns('new')}
+  FROM regenerations r JOIN secrets old ON old.id = r.old_secret JOIN secrets new ON new.id = r.new_secret`;
+
+/** @throws {NotFound} also when it is another owner's. */
+export async function requireRegeneration(database: Queryable, owner: OwnerRef, id: string): Promise<Regeneration> {
+  const rows = await database.query<RegenerationRow>(
+    `${selectRegenerations} WHERE r.id::text = $1 AND r.${owner.kind} = $2`,
+    [id, owner.id],
+  );
+  if (!rows[0]) throw new NotFound('regeneration');
+  return toRegeneration(rows[0]);
+}
+
+/** Newest first. One row more than `limit` says that there is another page. */
+export async function listRegenerations(
+  database: Queryable,
+  owner: OwnerRef,
+  page: { limit: number; after?: { createdAt: Date; id: string } | undefined },
+): Promise<Regeneration[]> {
+  const rows = await database.query<RegenerationRow>(
+    `${selectRegenerations}
+     WHERE r.${owner.kind} = $1 AND ($2::timestamptz IS NULL OR (r.created_at, r.id) < ($2, $3::uuid))
+     ORDER BY r.created_at DESC, r.id DESC LIMIT $4`,
+    [owner.id, page.after?.createdAt ?? null, page.after?.id ?? null, page.limit + 1],
+  );
+  return rows.map(toRegeneration);
+}
+
+/** Those that overlap and are to end as soon as the old secret is no longer used. */
+export async function listFinishWhenUnused(
+  database: Queryable,
+  now: Date,
+): Promise<{ owner: OwnerRef; regeneration: Regeneration }[]> {
+  const rows = await database.query<RegenerationRow & { client: string | null; access_key: string | null }>(
+    `${selectRegenerations} WHERE r.finish_when_unused AND r.ended_as IS NULL AND old.ended_as IS NULL AND old.retires_at > $1
+     ORDER BY r.created_at`,
+    [now],
+  );
+  return rows.map((row) => ({
+    owner: row.client ? { kind: 'client', id: row.client } : { kind: 'access_key', id: row.access_key as string },
+    regeneration: toRegeneration(row),
+  }));
+}
+
+export async function insertRegeneration(
+  transaction: Transaction,
+  owner: OwnerRef,
+  regeneration: Pick<Regeneration, 'id' | 'finishWhenUnused' | 'revokeTokens' | 'createdAt' | 'createdBy'> & {
+    oldSecret: { id: string };
+    newSecret: { id: string };
+  },
+): Promise<void> {
+  await transaction.query(
+    `INSERT INTO regenerations (id, ${owner.kind}, old_secret, new_secret, finish_when_unused, revoke_tokens, created_at, created_by)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      regeneration.id,
+      owner.id,
+      regeneration.oldSecret.id,
+      regeneration.newSecret.id,
+      regeneration.finishWhenUnused,
+      regeneration.revokeTokens,
+      regeneration.createdAt,
+      regeneration.createdBy,
+    ],
+  );
+}
+
+/** Ends whatever regeneration of this old secret has no end yet. */
+export async function saveRegenerationEnd(
+  transaction: Transaction,
+  oldSecretId: string,
+  ended: NonNullable<Regeneration['ended']>,
+): Promise<void> {
+  await transaction.query(
+    `UPDATE regenerations SET ended_at = $2, ended_as = $3, ended_by = $4 WHERE old_secret = $1 AND ended_as IS NULL`,
+    [oldSecretId, ended.at, ended.as, ended.by],
+  );
+}
+
+function toRegeneration(row: RegenerationRow): Regeneration {
+  return {
+    id: row.id,
+    oldSecret: {
+      id: row.old_id,
+      clientId: row.old_client_id,
+      generation: row.old_generation,
+      hint: row.old_hint,
+      retiresAt: row.old_retires_at,
+      endedAs: row.old_ended_as,
+    },
+    newSecret: {
+      id: row.new_id,
+      clientId: row.new_client_id,
+      generation: row.new_generation,
+      hint: row.new_hint,
+      retiresAt: row.new_retires_at,
+      endedAs: row.new_ended_as,
+    },
+    finishWhenUnused: row.finish_when_unused,
+    revokeTokens: row.revoke_tokens,
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    ended: row.ended_at && row.ended_as ? { at: row.ended_at, as: row.ended_as, by: row.ended_by ?? '' } : null,
+  };
+}

@@ -1,0 +1,139 @@
+import { isLive, type Secret } from '../credentials/secret.ts';
+import { Conflict, KeyturnError } from '../errors.ts';
+import type { Transaction } from '../storage/database.ts';
+import type { SecretDeps } from './add-secret.ts';
+import { confirmationSeconds, confirms, issueConfirmation } from './confirmation.ts';
+import { presentReview } from './present-review.ts';
+import { currentOf, retiringOf } from './regeneration.ts';
+import type { SecretOwner } from './secret-owner.ts';
+import { findSecrets } from './secret-store.ts';
+import type { UsageSource } from './usage-source.ts';
+import { countLiveTokens, findSources } from './usage-store.ts';
+
+/** What regenerating would break, in numbers and names, and the confirmation that this was seen. */
+export type Review = {
+  confirmation: string;
+  expiresInSeconds: number;
+  impact: SecretUse & {
+    liveTokens: number;
+    /** An overlap that runs already: regenerating ends this secret at once. Null: none. */
+    retiringSecret: (SecretUse & { clientId: string | null; hint: string; retiresAt: Date }) | null;
+  };
+};
+
+export type SecretUse = {
+  lastUsedAt: Date | null;
+  /** In the last 30 days, the latest first; not more than 50. */
+  usedBy: UsageSource[];
+  /** How many more there are. */
+  usedByOthers: number;
+  tokens24h: number;
+};
+
+const shownSources = 50;
+const usedWithinMs = 30 * 24 * 3_600_000;
+
+/** Reviews what regenerating the secret of a locked owner would break. @throws {Conflict} `no_secret` */
+export async function reviewRegeneration(
+  transaction: Transaction,
+  deps: SecretDeps,
+  owner: SecretOwner,
+): Promise<Review> {
+  return (await review(transaction, deps, owner, await findSecrets(transaction, owner))).review;
+}
+
+/**
+ * @param confirmation as the operator sent it.
+ * @throws {KeyturnError} 428 `confirmation_required` with a new review: none was sent, or it is not for the state of now.
+ */
+export async function requireConfirmation(
+  transaction: Transaction,
+  deps: SecretDeps,
+  owner: SecretOwner,
+  secrets: readonly Secret[],
+  confirmation: string | undefined,
+): Promise<void> {
+  const fresh = await review(transaction, deps, owner, secrets);
+  if (confirmation !== undefined && confirms(deps.keyRing, confirmation, fresh.state, deps.clock())) return;
+  const message =
+    confirmation === undefined
+      ? 'Regenerating needs the confirmation of a review of what it would break.'
+      : 'What the confirmation was given for has changed, or it is older than ten minutes. Look at the new review.';
+  throw new KeyturnError('confirmation_required', 428, message, { extension: { review: presentReview(fresh.review) } });
+}
+
+async function review(
+  transaction: Transaction,
+  deps: SecretDeps,
+  owner: SecretOwner,
+  secrets: readonly Secret[],
+): Promise<{ review: Review; state: unknown }> {
+  const now = deps.clock();
+  const current = currentOf(secrets);
+  if (!current) throw new Conflict('no_secret', 'There is no secret to regenerate.');
+  const retiring = retiringOf(secrets, now);
+  const shown = retiring ? [current, retiring] : [current];
+  const sources = await findSources(transaction, owner.id, shown.map(generationOf), now);
+  const alive = secrets.filter((secret) => secret.endedAs !== 'undone').map(generationOf);
+  const state = stateShown(owner, secrets, sources, now);
+  return {
+    state,
+    review: {
+      confirmation: issueConfirmation(deps.keyRing, state, now),
+      expiresInSeconds: confirmationSeconds,
+      impact: {
+        ...useOf(current, sources, now),
+        liveTokens: await countLiveTokens(transaction, owner, alive, now),
+        retiringSecret: retiring
+          ? {
+              clientId: retiring.clientId,
+              hint: retiring.hint,
+              retiresAt: retiring.retiresAt ?? new Date(now),
+              ...useOf(retiring, sources, now),
+            }
+          : null,
+      },
+    },
+  };
+}
+
+/**
+ * What must not have changed for a confirmation to count: the owner (its revision rises with every change), its secrets and whether
+ * each is live, and who uses them. Of sources there may be so many, and ever new ones, that one more is no news: beyond those that a
+ * review shows, they no longer count.
+ */
+function stateShown(
+  owner: SecretOwner,
+  secrets: readonly Secret[],
+  sources: readonly UsageSource[],
+  now: number,
+): unknown {
+  const recent = sources.filter((source) => isRecent(source, now));
+  const names = recent.map(({ generation, address, userAgent }) => `${generation} ${address} ${userAgent}`).sort();
+  return [
+    [owner.kind, owner.id, owner.revision, owner.enabled],
+    secrets.map((secret) => [secret.id, secret.retiresAt, secret.endedAs, isLive(secret, now)]),
+    names.length > shownSources ? 'many' : names,
+  ];
+}
+
+function useOf(secret: Secret, all: readonly UsageSource[], now: number): SecretUse {
+  const sources = all.filter(({ generation }) => generation === secret.generation);
+  const recent = sources.filter((source) => isRecent(source, now));
+  recent.sort((a, b) => Number(b.lastUsedAt) - Number(a.lastUsedAt));
+  const last = Math.max(0, ...sources.map(({ lastUsedAt }) => lastUsedAt?.getTime() ?? 0));
+  return {
+    lastUsedAt: last === 0 ? null : new Date(last),
+    usedBy: recent.slice(0, shownSources),
+    usedByOthers: Math.max(0, recent.length - shownSources),
+    tokens24h: sources.reduce((sum, { issued24h }) => sum + issued24h, 0),
+  };
+}
+
+function isRecent({ lastUsedAt }: UsageSource, now: number): boolean {
+  return lastUsedAt !== null && now - lastUsedAt.getTime() < usedWithinMs;
+}
+
+function generationOf({ generation }: Secret): number {
+  return generation;
+}

@@ -1,0 +1,41 @@
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Transaction } from '../storage/database.ts';
+import type { SecretDeps } from './add-secret.ts';
+import type { Regeneration } from './regeneration.ts';
+import { saveRegenerationEnd } from './regeneration-store.ts';
+import { requireOverlapping } from './require-overlapping.ts';
+import type { SecretOwner } from './secret-owner.ts';
+import { saveSecretEnd } from './secret-store.ts';
+
+/**
+ * Turns the key of a locked owner back while it overlaps: the old secret is current again, with its Client ID; the new one is dead
+ * at once, and so is every token that was obtained with it.
+ * @throws {Conflict} when the regeneration has ended.
+ */
+export async function undoRegeneration(
+  transaction: Transaction,
+  deps: SecretDeps,
+  actor: Actor,
+  owner: SecretOwner,
+  id: string,
+): Promise<Regeneration> {
+  const at = new Date(deps.clock());
+  const { oldSecret, newSecret, ...regeneration } = await requireOverlapping(transaction, owner, id, at);
+  const ended = { at, as: 'undone', by: actor.name } as const;
+  const revived = { ...oldSecret, retiresAt: null };
+  const undone = { ...newSecret, retiresAt: at, endedAs: 'undone' } as const;
+  await saveSecretEnd(transaction, undone);
+  await saveSecretEnd(transaction, revived);
+  await saveRegenerationEnd(transaction, oldSecret.id, ended);
+  await owner.save(transaction, { clientId: oldSecret.clientId ?? undefined }, at);
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: `${owner.targetType}.undo_regeneration`,
+    targetType: owner.targetType,
+    target: owner.target,
+    before: { generation: newSecret.generation, hint: newSecret.hint },
+    after: { generation: oldSecret.generation, hint: oldSecret.hint, regeneration_id: id },
+  });
+  return { ...regeneration, oldSecret: revived, newSecret: undone, ended };
+}

@@ -1,0 +1,217 @@
+import type { Database, Queryable, Row } from '../storage/database.ts';
+import type { UsageSource } from './usage-source.ts';
+
+/** Tokens issued and refused of one secret in one hour or day. */
+export type UsageHour = {
+  generation: number;
+  startsAt: Date;
+  /** `issued`, `used` (for other than a token), or why it was refused. */
+  outcome: string;
+  count: number;
+};
+
+type SourceRow = Row & {
+  generation: number;
+  address: string;
+  user_agent: string;
+  first_used_at: Date | null;
+  last_used_at: Date | null;
+  issued_24h: number;
+  refused: number;
+  refused_at: Date | null;
+  refused_as: string | null;
+};
+
+const hourMs = 3_600_000;
+
+/** Where these secrets of an owner were used or tried, the latest first. Bounded by what is kept of a secret. */
+export async function findSources(
+  database: Queryable,
+  owner: string,
+  generations: readonly number[],
+  now: number,
+): Promise<UsageSource[]> {
+  const rows = await database.query<SourceRow>(
+    `SELECT s.*, (
+       SELECT coalesce(sum(h.issued), 0)::bigint FROM usage_source_hours h
+       WHERE (h.owner, h.generation, h.address, h.user_agent) = (s.owner, s.generation, s.address, s.user_agent)
+         AND h.starts_at > $3
+     ) AS issued_24h
+     FROM usage_sources s WHERE s.owner = $1 AND s.generation = ANY ($2::integer[])
+     ORDER BY GREATEST(s.last_used_at, s.refused_at) DESC, s.address, s.user_agent`,
+    [owner, generations, new Date(now - 24 * hourMs)],
+  );
+  return rows.map((row) => ({
+    generation: row.generation,
+    address: row.address,
+    userAgent: row.user_agent,
+    firstUsedAt: row.first_used_at,
+    lastUsedAt: row.last_used_at,
+    issued24h: row.issued_24h,
+    refused: row.refused,
+    refusedAt: row.refused_at,
+    refusedAs: row.refused_as,
+  }));
+}
+
+/** By the hour, the earliest first; all generations. */
+export async function findUsageHours(database: Queryable, owner: string, since: Date): Promise<UsageHour[]> {
+  const rows = await database.query<Row & { generation: number; starts_at: Date; outcome: string; count: number }>(
+    `SELECT generation, starts_at, outcome, count FROM usage_hours
+     WHERE owner = $1 AND starts_at > $2 ORDER BY starts_at, generation DESC, outcome`,
+    [owner, since],
+  );
+  return rows.map(({ generation, starts_at, outcome, count }) => ({ generation, startsAt: starts_at, outcome, count }));
+}
+
+/** How many tokens that were obtained with these secrets, in this epoch, have not ended; at most a minute's worth too many. */
+export async function countLiveTokens(
+  database: Queryable,
+  owner: { id: string; tokenEpoch: number },
+  generations: readonly number[],
+  now: number,
+): Promise<number> {
+  const rows = await database.query<{ live: number }>(
+    `SELECT coalesce(sum(count), 0)::bigint AS live FROM usage_live_tokens
+     WHERE owner = $1 AND epoch = $2 AND generation = ANY ($3::integer[]) AND expires_at > $4`,
+    [owner.id, owner.tokenEpoch, generations, new Date(now)],
+  );
+  return Math.max(0, rows[0]?.live ?? 0);
+}
+
+/** When each secret was used last, for a page of owners in one statement. Keys are `owner/generation`. */
+export async function findLastUsed(database: Queryable, owners: readonly string[]): Promise<Map<string, Date>> {
+  const rows = await database.query<{ owner: string; generation: number; last_used_at: Date }>(
+    `SELECT owner, generation, max(last_used_at) AS last_used_at FROM usage_sources
+     WHERE owner = ANY ($1::uuid[]) AND last_used_at IS NOT NULL GROUP BY owner, generation`,
+    [owners],
+  );
+  return new Map(rows.map((row) => [`${row.owner}/${row.generation}`, row.last_used_at]));
+}
+
+/** What was counted since the last batch, as rows; names are those of the columns. */
+export type UsageBatch = {
+  /** A batch that is sent again counts once. */
+  id: string;
+  hours: { owner: string; generation: number; starts_at: Date; outcome: string; count: number }[];
+  tokens: { owner: string; generation: number; epoch: number; expires_at: Date; count: number }[];
+  sources: {
+    owner: string;
+    generation: number;
+    address: string;
+    user_agent: string;
+    starts_at: Date;
+    issued: number;
+    first_used_at: Date | null;
+    last_used_at: Date | null;
+    refused: number;
+    refused_at: Date | null;
+    refused_as: string | null;
+  }[];
+};
+
+const maxSourcesPerSecret = 100;
+const keepSourcesMs = 90 * 24 * hourMs;
+
+/**
+ * Adds a batch to what is there: any number of processes add up. Rows are written in the order of their keys, so that two of them
+ * never wait for one another.
+ */
+export async function addUsage(database: Database, batch: UsageBatch, now: number): Promise<void> {
+  await database.transaction(async (transaction) => {
+    const fresh = await transaction.query(
+      'INSERT INTO usage_batches (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING 1',
+      [batch.id, new Date(now + hourMs)],
+    );
+    if (fresh.length === 0) return;
+    await transaction.query(addHours, [JSON.stringify(batch.hours)]);
+    await transaction.query(addTokens, [JSON.stringify(batch.tokens)]);
+    await transaction.query(addSources, [
+      JSON.stringify(batch.sources),
+      maxSourcesPerSecret,
+      new Date(now + keepSourcesMs),
+    ]);
+  });
+}
+
+const addHours = `
+  INSERT INTO usage_hours (owner, generation, starts_at, hours, outcome, count)
+  SELECT owner, generation, starts_at, 1, outcome, count
+  FROM jsonb_to_recordset($1::jsonb) AS b (owner uuid, generation integer, starts_at timestamptz, outcome text, count bigint)
+  ORDER BY owner, generation, starts_at, outcome
+  ON CONFLICT (owner, generation, starts_at, hours, outcome) DO UPDATE SET count = usage_hours.count + excluded.count`;
+
+const addTokens = `
+  INSERT INTO usage_live_tokens (owner, generation, epoch, expires_at, count)
+  SELECT owner, generation, epoch, expires_at, count
+  FROM jsonb_to_recordset($1::jsonb) AS b (owner uuid, generation integer, epoch integer, expires_at timestamptz, count bigint)
+  ORDER BY owner, expires_at, generation, epoch
+  ON CONFLICT (owner, expires_at, generation, epoch) DO UPDATE SET count = usage_live_tokens.count + excluded.count`;
+
+/** A source that would be one too many for its secret is added to the one that stands for all others. */
+const addSources = `
+  WITH batch AS (
+    SELECT * FROM jsonb_to_recordset($1::jsonb) AS b (owner uuid, generation integer, address text, user_agent text,
+      starts_at timestamptz, issued bigint, first_used_at timestamptz, last_used_at timestamptz, refused bigint,
+      refused_at timestamptz, refused_as text)
+  ), known AS (
+    SELECT owner, generation, count(*) AS sources FROM usage_sources
+    WHERE (owner, generation) IN (SELECT owner, generation FROM batch) GROUP BY owner, generation
+  ), placed AS (
+    SELECT b.*, s.owner IS NOT NULL OR coalesce(k.sources, 0) + row_number() OVER (
+        PARTITION BY b.owner, b.generation, s.owner IS NULL ORDER BY b.last_used_at DESC NULLS LAST, b.address, b.user_agent
+      ) < $2::integer AS kept
+    FROM batch b
+    LEFT JOIN usage_sources s ON (s.owner, s.generation, s.address, s.user_agent) = (b.owner, b.generation, b.address, b.user_agent)
+    LEFT JOIN known k ON (k.owner, k.generation) = (b.owner, b.generation)
+  ), rows AS (
+    SELECT owner, generation, CASE WHEN kept THEN address ELSE '*' END AS address,
+      CASE WHEN kept THEN user_agent ELSE '' END AS user_agent, starts_at, sum(issued) AS issued,
+      min(first_used_at) AS first_used_at, max(last_used_at) AS last_used_at, sum(refused) AS refused,
+      max(refused_at) AS refused_at, (array_agg(refused_as ORDER BY refused_at DESC NULLS LAST))[1] AS refused_as
+    FROM placed GROUP BY 1, 2, 3, 4, 5
+  ), hours AS (
+    INSERT INTO usage_source_hours (owner, generation, address, user_agent, starts_at, issued, expires_at)
+    SELECT owner, generation, address, user_agent, starts_at, issued, starts_at + interval '25 hours' FROM rows WHERE issued > 0
+    ORDER BY owner, generation, address, user_agent
+    ON CONFLICT (owner, generation, address, user_agent, starts_at)
+      DO UPDATE SET issued = usage_source_hours.issued + excluded.issued
+  )
+  INSERT INTO usage_sources AS s (owner, generation, address, user_agent, first_used_at, last_used_at, refused, refused_at,
+    refused_as, expires_at)
+  SELECT owner, generation, address, user_agent, first_used_at, last_used_at, refused, refused_at, refused_as, $3 FROM rows
+  ORDER BY owner, generation, address, user_agent
+  ON CONFLICT (owner, generation, address, user_agent) DO UPDATE SET
+    first_used_at = LEAST(s.first_used_at, excluded.first_used_at),
+    last_used_at = GREATEST(s.last_used_at, excluded.last_used_at),
+    refused = s.refused + excluded.refused,
+    refused_as = CASE WHEN excluded.refused_at >= coalesce(s.refused_at, excluded.refused_at)
+      THEN excluded.refused_as ELSE s.refused_as END,
+    refused_at = GREATEST(s.refused_at, excluded.refused_at),
+    expires_at = GREATEST(s.expires_at, excluded.expires_at)`;
+
+const rollUpBatch = 1_000;
+
+/** Sums up hours older than a month into days, and forgets days older than thirteen months. Returns whether there is more to do. */
+export async function rollUpUsage(database: Database): Promise<boolean> {
+  const rolled = await database.query(
+    `WITH old AS (
+       DELETE FROM usage_hours WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM usage_hours WHERE hours = 1 AND starts_at < now() - interval '31 days'
+         ORDER BY starts_at LIMIT ${rollUpBatch} FOR UPDATE SKIP LOCKED
+       )) RETURNING *
+     ), days AS (
+       INSERT INTO usage_hours AS u (owner, generation, starts_at, hours, outcome, count)
+       SELECT owner, generation, date_trunc('day', starts_at, 'UTC'), 24, outcome, sum(count) FROM old
+       GROUP BY 1, 2, 3, 5 ORDER BY 1, 2, 3, 5
+       ON CONFLICT (owner, generation, starts_at, hours, outcome) DO UPDATE SET count = u.count + excluded.count
+     ) SELECT 1 FROM old`,
+  );
+  const ended = await database.query(
+    `DELETE FROM usage_hours WHERE ctid = ANY (ARRAY(
+       SELECT ctid FROM usage_hours WHERE hours = 24 AND starts_at < now() - interval '400 days'
+       ORDER BY starts_at LIMIT ${rollUpBatch} FOR UPDATE SKIP LOCKED
+     )) RETURNING 1`,
+  );
+  return rolled.length === rollUpBatch || ended.length === rollUpBatch;
+}

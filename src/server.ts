@@ -6,6 +6,7 @@ import { type Core, openCore } from './core.ts';
 import { UsageError } from './errors.ts';
 import { createLog } from './log.ts';
 import { createPublicApp } from './oauth/app.ts';
+import { rotateOldSigningKey } from './tokens/signing-keys.ts';
 
 export type RunningServer = {
   publicUrl: string;
@@ -29,14 +30,28 @@ export async function startServer(core: Core): Promise<RunningServer> {
     await drain(publicServer);
     throw error;
   });
+  const rotation = rotateSigningKeysByAge(core);
   return {
     publicUrl,
     adminUrl,
     close: async () => {
       draining = true;
+      clearInterval(rotation);
+      publicApp.close();
       await Promise.all([drain(publicServer), drain(adminServer)]);
     },
   };
+}
+
+/** Looks once an hour; of several processes one rotates, and the others see that it is done. */
+function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
+  const actor = { id: 'keyturn', name: 'Keyturn', address: null };
+  const days = core.config.signingKeyDays;
+  const rotate = () =>
+    core
+      .change((transaction) => rotateOldSigningKey(transaction, core, actor, days))
+      .catch((error: Error) => core.log.warn({ error: error.message }, 'the signing key was not rotated'));
+  return setInterval(() => void (days > 0 && rotate()), 3_600_000).unref();
 }
 
 /** The `start` command: serves until SIGTERM or SIGINT, then answers what has arrived and ends with 0. */

@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { authenticateClient } from './client-authentication.ts';
+import { createEventStreams } from './events.ts';
 import { limitFailures } from './failure-limit.ts';
 import { serveHealth } from './health.ts';
 import { serveMetadata } from './metadata.ts';
@@ -13,9 +14,12 @@ import { presentOAuthError } from './oauth-error.ts';
 import { createProvider, handOver, rethrowProviderErrors } from './provider.ts';
 import { readForm } from './read-form.ts';
 
+export type PublicApp = { callback: Koa['callback']; close(): void };
+
 /** The public listener: what integrations and resource servers talk to. */
-export function createPublicApp(core: Core, { isDraining }: { isDraining: () => boolean }): Koa {
+export function createPublicApp(core: Core, { isDraining }: { isDraining: () => boolean }): PublicApp {
   const provider = createProvider(core);
+  const events = createEventStreams(core);
   const addressOf = createAddressReader(core.config.trustProxy);
   provider.use(logAccess(core, addressOf));
   provider.use(respondWithError(core));
@@ -27,16 +31,18 @@ export function createPublicApp(core: Core, { isDraining }: { isDraining: () => 
   provider.use(readForm);
   provider.use(limitFailures(core.config.failuresPerMinute, (ctx) => addressOf(ctx.req)));
   provider.use(authenticateClient(core));
+  provider.use(events.serve);
   provider.use(presentProtocol);
   provider.use(rethrowProviderErrors(provider));
   provider.use(handOver);
-  return provider as unknown as Koa;
+  return { callback: () => provider.callback(), close: events.close };
 }
 
 const routes: Readonly<Record<string, string>> = {
   '/oauth2/token': 'POST',
   '/oauth2/introspect': 'POST',
   '/oauth2/revoke': 'POST',
+  '/oauth2/events': 'GET',
   '/.well-known/oauth-authorization-server': 'GET, HEAD',
   '/.well-known/openid-configuration': 'GET, HEAD',
   '/.well-known/jwks.json': 'GET, HEAD',

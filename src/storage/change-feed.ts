@@ -5,7 +5,10 @@ import type { Database, Transaction } from './database.ts';
 export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token' | 'signing_keys';
 
 /** Something that other processes may have cached is no longer what it was. */
-export type Change = { seq: number; kind: ChangeKind; target: string; expiresAt: Date };
+export type Change = { seq: number; kind: ChangeKind; target: string; expiresAt: Date; position: FeedPosition };
+
+/** Up to where somebody has been told: every transaction below it. What is told again from there on may repeat, but lacks nothing. */
+export type FeedPosition = string;
 
 /** With announcements, a change is known in milliseconds; without them, within this time. */
 const pollEveryMs = 1_000;
@@ -43,6 +46,10 @@ export type ChangeFeed = {
   start(): Promise<void>;
   /** Reads now; resolved once everything committed before the call has been told to the subscribers of this process. */
   sync(): Promise<void>;
+  /** Where somebody stands who has been told everything until now. */
+  position(): FeedPosition;
+  /** What was committed after a position; undefined when that cannot be told any more, and everything may have changed. */
+  since(position: FeedPosition): Promise<Change[] | undefined>;
   /**
    * Throws when what is cached may no longer serve: the database does not answer, and has not for `staleSeconds`.
    * @throws {StoreUnavailable}
@@ -83,7 +90,7 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
       if (row.seq === null) continue;
       seen.add(row.seq);
       if (told.has(row.seq)) continue;
-      const change = { seq: row.seq, kind: row.kind, target: row.target, expiresAt: row.expires_at };
+      const change = toChange(row);
       for (const subscriber of subscribers) subscriber(change);
     }
     told = seen;
@@ -137,6 +144,19 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
       if (lag > (failing ? allowedMs : Math.max(allowedMs, freshForMs)))
         throw new StoreUnavailable('database', `changes unknown for ${Math.round(lag)} ms`);
     },
+    position: () => fromTransaction,
+    since: async (position) => {
+      if (!/^\d{1,19}$/.test(position)) return undefined;
+      const rows = await database.query<ChangeRow>(
+        `SELECT c.seq, c.kind, c.target, c.expires_at, s.horizon
+         FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon, (SELECT min(xact) FROM changes) AS oldest) s
+         LEFT JOIN changes c ON c.xact >= $1::text::xid8
+         WHERE coalesce(s.oldest <= $1::text::xid8, true) AND $1::text::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
+         ORDER BY c.seq`,
+        [position],
+      );
+      return rows.length === 0 ? undefined : rows.filter(({ seq }) => seq !== null).map(toChange);
+    },
     lagMs: () => performance.now() - syncedAt,
     close: async () => {
       clearInterval(timer);
@@ -144,4 +164,10 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
       await running?.catch(() => undefined);
     },
   };
+}
+
+type ChangeRow = { seq: number; kind: ChangeKind; target: string; expires_at: Date; horizon: string };
+
+function toChange(row: ChangeRow): Change {
+  return { seq: row.seq, kind: row.kind, target: row.target, expiresAt: row.expires_at, position: row.horizon };
 }

@@ -1,0 +1,104 @@
+import type { ServerResponse } from 'node:http';
+import type { Context, Next } from 'koa';
+import type { Core } from '../core.ts';
+import { KeyturnError } from '../errors.ts';
+import type { Change } from '../storage/change-feed.ts';
+import { withDeadline } from '../storage/with-deadline.ts';
+import { callerOf } from './client-authentication.ts';
+
+/** `GET /oauth2/events`: tells resource servers what ended or changed, so that their caches forget it at once. */
+export type EventStreams = {
+  serve(ctx: Context, next: Next): Promise<void>;
+  /** Ends every stream; who listened comes back elsewhere and resumes. */
+  close(): void;
+};
+
+const heartbeatMs = 10_000;
+/** A listener that reads slower than this buffers for is cut off: it resumes, and no memory piles up here. */
+const maxBufferedBytes = 256 * 1024;
+/** When this process does not learn of changes itself, a stream that stays open would say "nothing ended". */
+const maxLagMs = 5_000;
+
+export function createEventStreams({ feed }: Core): EventStreams {
+  const listeners = new Map<ServerResponse, string>();
+
+  feed.subscribe((change) => {
+    const text = presentEvent(change);
+    if (text) for (const response of listeners.keys()) send(response, text);
+    // A resource server whose own credentials changed authenticates again.
+    if (change.kind === 'client') {
+      for (const [response, clientId] of listeners) if (clientId === change.target) response.end();
+    }
+  });
+
+  const heartbeat = setInterval(() => {
+    const alive = feed.lagMs() < maxLagMs;
+    for (const response of listeners.keys()) {
+      if (alive) send(response, ': heartbeat\n\n');
+      else response.end();
+    }
+  }, heartbeatMs);
+  heartbeat.unref();
+
+  return {
+    serve: async (ctx, next) => {
+      if (ctx.path !== '/oauth2/events') return await next();
+      const { client, clientId } = callerOf(ctx);
+      if (client.kind !== 'resource_server') {
+        throw new KeyturnError('unauthorized_client', 403, 'Events are for resource servers.');
+      }
+      feed.requireFresh();
+      const lastEventId = ctx.get('Last-Event-ID');
+      // From here on it hears of new changes; what it missed before is read after, so that nothing falls between.
+      const { res: response } = ctx;
+      const position = feed.position();
+      const missed = lastEventId ? await withDeadline(feed.since(lastEventId)) : [];
+      ctx.respond = false;
+      ctx.status = 200;
+      response.writeHead(200, {
+        ...ctx.response.headers,
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+      } as Record<string, string>);
+      listeners.set(response, clientId);
+      response.once('close', () => listeners.delete(response));
+      send(response, `id: ${position}\nretry: 1000\n\n`);
+      if (missed === undefined) send(response, `id: ${position}\nevent: reset\ndata: {}\n\n`);
+      for (const change of missed ?? []) send(response, presentEvent(change));
+      const meanwhile = await feed.since(position).catch(() => undefined);
+      if (!meanwhile) response.end();
+      for (const change of meanwhile ?? []) send(response, presentEvent(change));
+    },
+    close: () => {
+      clearInterval(heartbeat);
+      for (const response of listeners.keys()) response.end();
+    },
+  };
+}
+
+function send(response: ServerResponse, text: string): void {
+  if (!text) return;
+  response.write(text);
+  if (response.writableLength > maxBufferedBytes) response.destroy();
+}
+
+/** The event of a change, or nothing where it does not concern tokens. */
+function presentEvent({ kind, target, position }: Change): string {
+  const data = eventData(kind, target);
+  return data ? `id: ${position}\nevent: ${kind}\ndata: ${JSON.stringify(data)}\n\n` : '';
+}
+
+function eventData(kind: Change['kind'], target: string): Record<string, string> | undefined {
+  switch (kind) {
+    case 'token':
+      // A token that was revoked while its record could not be read is announced with its owner behind the jti.
+      return { jti: target.split(' ', 1)[0] as string };
+    case 'client':
+      return { client_id: target };
+    case 'access_key':
+      return { access_key_id: target };
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,59 @@
+import type { Clock } from '../src/clock.ts';
+import { readConfig } from '../src/config.ts';
+import { type Core, openCore } from '../src/core.ts';
+import { createLog, type Log } from '../src/log.ts';
+import { startServer } from '../src/server.ts';
+import { generateRootKey } from '../src/storage/open-database.ts';
+import { createTestDatabase, createTestRedis } from './services.ts';
+
+export type Stores = { databaseUrl: string; redisUrl: string; redisPrefix: string; rootKey: string };
+
+export type TestServer = {
+  core: Core;
+  publicUrl: string;
+  adminUrl: string;
+  /** What it stands on; another server on the same is another process of the same deployment. */
+  stores: Stores;
+  close(): Promise<void>;
+};
+
+/** Stores for one test file: a database of its own, and a prefix in Redis. */
+export async function createTestStores(): Promise<Stores> {
+  const { url: redisUrl, prefix: redisPrefix } = createTestRedis();
+  return { databaseUrl: await createTestDatabase(), redisUrl, redisPrefix, rootKey: generateRootKey() };
+}
+
+/** A server on free ports, and on stores of its own unless `stores` are given. */
+export async function startTestServer(
+  options: { clock?: Clock; env?: Record<string, string>; stores?: Stores; log?: Log } = {},
+): Promise<TestServer> {
+  const stores = options.stores ?? (await createTestStores());
+  const config = readConfig({
+    DATABASE_URL: stores.databaseUrl,
+    REDIS_URL: stores.redisUrl,
+    KEYTURN_ROOT_KEY: stores.rootKey,
+    KEYTURN_ISSUER: 'http://localhost:4000',
+    KEYTURN_ALLOWED_HOSTS: '127.0.0.1,localhost',
+    KEYTURN_PORT: '0',
+    KEYTURN_ADMIN_PORT: '0',
+    KEYTURN_LOG_LEVEL: 'silent',
+    ...options.env,
+  });
+  const log = options.log ?? createLog(config.logLevel);
+  const { clock } = options;
+  const core = await openCore(config, log, { redisPrefix: stores.redisPrefix, ...(clock ? { clock } : {}) });
+  const server = await startServer(core).catch(async (error: unknown) => {
+    await core.close();
+    throw error;
+  });
+  return {
+    core,
+    publicUrl: server.publicUrl,
+    adminUrl: server.adminUrl,
+    stores,
+    close: async () => {
+      await server.close();
+      await core.close();
+    },
+  };
+}

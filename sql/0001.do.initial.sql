@@ -127,19 +127,40 @@ BEGIN
 END $$;
 CREATE TRIGGER changes_announce AFTER INSERT ON changes FOR EACH STATEMENT EXECUTE FUNCTION announce_change();
 
--- Who did what to which target; before and after hold no secret.
+-- Who did what to which target; before and after hold no secret. Each row carries an HMAC over itself and the row before it.
 CREATE TABLE audit_events (
-  seq         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  seq         bigint PRIMARY KEY,                      -- 1, 2, 3, … without a gap
   at          timestamptz NOT NULL,
-  actor       text NOT NULL,                           -- contact id, or 'cli:<system user>'
+  actor       text NOT NULL,                           -- contact id, 'cli:<system user>', or 'keyturn' itself
   actor_name  text NOT NULL,
   address     text,
   action      text NOT NULL,                           -- 'client.create', 'client.disable', …
   target_type text NOT NULL,
   target      text NOT NULL,
   before      jsonb,
-  after       jsonb
+  after       jsonb,
+  key_version text NOT NULL,
+  mac         bytea NOT NULL
 );
+
+-- The end of the log, held outside of it: what is cut off there is missed. Who appends locks this row, so the chain never forks.
+CREATE TABLE audit_anchor (
+  only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+  seq         bigint NOT NULL,                         -- of the last row; 0: there is none
+  mac         bytea NOT NULL,                          -- of the last row
+  key_version text NOT NULL,
+  seal        bytea NOT NULL                           -- HMAC over this row
+);
+INSERT INTO audit_anchor (seq, mac, key_version, seal) VALUES (0, '', '', '');
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_events
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_anchor_stays BEFORE DELETE OR TRUNCATE ON audit_anchor
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Answers to requests with an Idempotency-Key, sealed, so that a repeated request gets the first one's answer.
 CREATE TABLE idempotency_keys (

@@ -1,3 +1,4 @@
+import { auditedTransaction } from './audit/audited-transaction.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
 import type { Clock } from './clock.ts';
@@ -28,7 +29,7 @@ export type Core = ManageDeps &
     tokenStore: TokenStore;
     signingAlgorithm: SigningAlgorithm;
     /**
-     * Commits a change and then waits until this process has forgotten what it had cached of it: whoever asks next sees it.
+     * Commits a change with its audit events and then waits until this process has forgotten what it had cached of it: whoever asks next sees it.
      * Other processes follow within a second.
      */
     change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
@@ -75,7 +76,7 @@ export async function openCore(
       revocations,
       tokenStore,
       change: async (work) => {
-        const result = await database.transaction(work);
+        const result = await auditedTransaction(database, keyRing, work);
         // The change is committed, whatever becomes of this: at worst it is followed a second later.
         await feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'a change is followed late'));
         return result;

@@ -1,6 +1,7 @@
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { pendingEventsOf } from './audited-transaction.ts';
 
-/** Who does something: an operator over HTTP, or whoever runs the command line. */
+/** Who does something: an operator over HTTP, whoever runs the command line, or Keyturn itself. */
 export type Actor = { id: string; name: string; address: string | null };
 
 export type AuditEvent = {
@@ -10,27 +11,17 @@ export type AuditEvent = {
   action: string;
   targetType: 'client' | 'contact' | 'access_key' | 'operator_token' | 'signing_key' | 'token';
   target: string;
+  /** The state that was, and the one that is; whatever JSON can hold. */
   before?: Record<string, unknown>;
   after?: Record<string, unknown>;
 };
 
-/** Appends in the change's own transaction: both are there, or neither. What is handed over must hold no secret. */
+/**
+ * Appends in the change's own transaction: both are there, or neither. It is written last, just before the commit. What is handed over
+ * must hold no secret.
+ */
 export async function appendAuditEvent(transaction: Transaction, event: AuditEvent): Promise<void> {
-  await transaction.query(
-    `INSERT INTO audit_events (at, actor, actor_name, address, action, target_type, target, before, after)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9::jsonb)`,
-    [
-      event.at,
-      event.actor.id,
-      event.actor.name,
-      event.actor.address,
-      event.action,
-      event.targetType,
-      event.target,
-      event.before ? JSON.stringify(event.before) : null,
-      event.after ? JSON.stringify(event.after) : null,
-    ],
-  );
+  pendingEventsOf(transaction).push(event);
 }
 
 export type AuditFilter = {

@@ -119,6 +119,7 @@ export async function examineToken(deps: TokenDeps, token: string, server: Clien
   if (!record) return undefined;
   const known = await findClientOf(deps, record);
   if (!known?.client.enabled || record.epoch !== known.client.tokenEpoch) return undefined;
+  if (record.generation > 0 && !isOfGoodGeneration(known, record)) return undefined;
   if (deps.revocations.hasUnseen(record.jti, known.client.id)) return undefined;
   if (record.resource !== undefined && record.resource !== server.resource) return undefined;
   const granted = record.scope === undefined ? known.client.scope : parseScope(record.scope);
@@ -134,9 +135,16 @@ export async function examineToken(deps: TokenDeps, token: string, server: Clien
 /** The token's client; read anew when the token shows that another process knows a later state of it than this one. */
 async function findClientOf(deps: TokenDeps, record: TokenRecord): Promise<KnownClient | undefined> {
   const known = await deps.clients.find(record.clientId);
-  if (known && known.client.tokenEpoch >= record.epoch) return known;
+  const latest = known?.secrets[0]?.generation ?? 0;
+  if (known && known.client.tokenEpoch >= record.epoch && latest >= record.generation) return known;
   await withDeadline(deps.feed.sync());
   return await deps.clients.find(record.clientId);
+}
+
+/** Whether the secret that the token was obtained with was not undone. It may have ended: that ends no token. */
+function isOfGoodGeneration({ secrets }: KnownClient, { generation }: TokenRecord): boolean {
+  const secret = secrets.find((candidate) => candidate.generation === generation);
+  return secret !== undefined && secret.endedAs !== 'undone';
 }
 
 /** The record of a token that was issued, has not ended and was not revoked itself; its client's state is not looked at. */

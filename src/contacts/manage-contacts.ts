@@ -67,7 +67,7 @@ export async function updateContact(
   deps: ManageDeps,
   grantor: Grantor,
   id: string,
-  patch: Partial<NewContact>,
+  patch: { [Field in keyof NewContact]?: NewContact[Field] | undefined },
   expectedRevision?: number,
 ): Promise<Contact> {
   const at = new Date(deps.clock());

@@ -1,0 +1,34 @@
+import Router from '@koa/router';
+import Koa from 'koa';
+import { createAddressReader } from '../client-address.ts';
+import type { Core } from '../core.ts';
+import { adminEndpoints } from './endpoints.ts';
+import { requireKnownHost, requireOwnOrigin } from './known-host.ts';
+import { serveOpenApi } from './openapi.ts';
+import { authenticateBearer, requirePermission } from './operator-auth.ts';
+import { respondWithProblem } from './problem.ts';
+import { logAccess } from './request-log.ts';
+import { serveEndpoint } from './serve-endpoint.ts';
+
+/** The admin listener: what operators and their programs talk to. */
+export function createAdminApp(core: Core): Koa {
+  const addressOf = createAddressReader(core.config.trustProxy);
+  const endpoints = adminEndpoints(core);
+
+  const router = new Router({ prefix: '/admin/v1', sensitive: true, strict: true });
+  router.get('/openapi.json', serveOpenApi(endpoints));
+  for (const endpoint of endpoints) {
+    const path = endpoint.path.replace(/\{(\w+)\}/g, ':$1');
+    const authenticate = authenticateBearer(core, addressOf);
+    router[endpoint.method](path, authenticate, requirePermission(endpoint.permission), serveEndpoint(endpoint));
+  }
+
+  const app = new Koa();
+  app.use(logAccess(core.log, addressOf));
+  app.use(respondWithProblem(core.log));
+  app.use(requireKnownHost(core.config));
+  app.use(requireOwnOrigin);
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  return app;
+}

@@ -1,0 +1,236 @@
+import { z } from 'zod';
+import { authMethods, type Client } from '../clients/client.ts';
+import { findKnownClient, listClients } from '../clients/client-store.ts';
+import {
+  deleteClient,
+  disableClient,
+  enableClient,
+  generateClient,
+  revealClientSecret,
+  revokeClientTokens,
+  updateClient,
+} from '../clients/manage-clients.ts';
+import type { Core } from '../core.ts';
+import { isWellFormedClientId } from '../credentials/credential-format.ts';
+import { NotFound } from '../errors.ts';
+import { findSecrets } from '../regeneration/secret-store.ts';
+import type { Queryable } from '../storage/database.ts';
+import { type Answer, type Endpoint, endpoint } from './endpoint.ts';
+import { changeOnce } from './idempotency.ts';
+import { createdPosition, createPager, pageQuery, pageSchema } from './page.ts';
+import { clientSchema, clientWithSecretSchema, etagOf, presentClient } from './present-client.ts';
+import { createRevealLimit } from './reveal-limit.ts';
+import { resourceUri, scopeText, text, timestamp } from './text.ts';
+
+export const clientParams = z.strictObject({
+  client_id: z.string().refine(isWellFormedClientId).meta({ example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' }),
+});
+
+const information = z
+  .array(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'must be a lower-case word'))
+  .max(200)
+  .meta({ description: 'The kinds of information that a resource server offers', example: ['orders', 'products'] });
+const accessKey = z.enum(['optional', 'required']);
+const tokenFormat = z.enum(['opaque', 'jwt']);
+const kind = z.enum(['integration', 'resource_server']);
+
+const newClient = z.strictObject({
+  name: text(200),
+  kind,
+  scope: scopeText.optional(),
+  access_key: accessKey.optional(),
+  reveal: z.boolean().optional().meta({ description: 'Whether its secret can be shown again' }),
+  auth_method: z.enum(authMethods).optional(),
+  resource: resourceUri.optional(),
+  information: information.optional(),
+  token_format: tokenFormat.optional(),
+});
+
+const clientPatch = z.strictObject({
+  name: text(200).optional(),
+  scope: scopeText.optional(),
+  access_key: accessKey.optional(),
+  resource: resourceUri.nullable().optional(),
+  information: information.optional(),
+  token_format: tokenFormat.optional(),
+});
+
+const clientsQuery = z.strictObject({
+  ...pageQuery,
+  q: text(200).optional().meta({ description: 'A part of the name, or a Client ID' }),
+  status: z.enum(['enabled', 'disabled']).optional(),
+  kind: kind.optional(),
+});
+
+const secretSchema = z.strictObject({ client_id: z.string(), client_secret: z.string() });
+const notBeforeSchema = z.strictObject({ client_id: z.string(), tokens_not_before: timestamp.nullable() });
+
+export function clientEndpoints(core: Core): Endpoint[] {
+  const pager = createPager(core.keyRing, 'clients', createdPosition);
+  const requireRevealAllowance = createRevealLimit();
+
+  async function showClient(database: Queryable, client: Client): Promise<Answer> {
+    const secrets = await findSecrets(database, { kind: 'client', id: client.id });
+    return {
+      status: 200,
+      headers: { ETag: etagOf(client) },
+      body: presentClient({ client, secrets }, core.clock()),
+    };
+  }
+
+  return [
+    endpoint({
+      method: 'post',
+      path: '/clients',
+      permission: 'api_key:manage',
+      summary: 'Generate: register a client with its Client ID and secret',
+      body: newClient,
+      idempotent: true,
+      answers: { 201: clientWithSecretSchema },
+      problems: [409],
+      handle: ({ operator, body, idempotent }) =>
+        changeOnce(core, idempotent, async (transaction) => {
+          const { client, secret, clientSecret } = await generateClient(transaction, core, operator, {
+            ...body,
+            accessKey: body.access_key,
+            authMethod: body.auth_method,
+            tokenFormat: body.token_format,
+          });
+          return {
+            status: 201,
+            headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${client.clientId}` },
+            body: { ...presentClient({ client, secrets: [secret] }, core.clock()), client_secret: clientSecret },
+          };
+        }),
+    }),
+    endpoint({
+      method: 'get',
+      path: '/clients',
+      permission: 'integrations:view',
+      summary: 'List clients, newest first',
+      query: clientsQuery,
+      answers: { 200: pageSchema(clientSchema) },
+      handle: async ({ query: { q, status, kind, limit, cursor } }) => {
+        const position = pager.open(cursor);
+        const rows = await listClients(core.database, {
+          q,
+          kind,
+          enabled: status && status === 'enabled',
+          limit,
+          after: position && { createdAt: position.created_at, id: position.id },
+        });
+        const now = core.clock();
+        return pager.answer(
+          rows,
+          limit,
+          (row) => presentClient(row, now),
+          ({ client }) => ({ created_at: client.createdAt.toISOString(), id: client.id }),
+        );
+      },
+    }),
+    endpoint({
+      method: 'get',
+      path: '/clients/{client_id}',
+      permission: 'integrations:view',
+      summary: 'Look at a client',
+      params: clientParams,
+      answers: { 200: clientSchema },
+      handle: async ({ params }) => {
+        const known = await findKnownClient(core.database, params.client_id);
+        if (!known) throw new NotFound('client');
+        return { status: 200, headers: { ETag: etagOf(known.client) }, body: presentClient(known, core.clock()) };
+      },
+    }),
+    endpoint({
+      method: 'patch',
+      path: '/clients/{client_id}',
+      permission: 'integrations:edit',
+      summary: 'Change what is sent of a client, and nothing else',
+      params: clientParams,
+      body: clientPatch,
+      conditional: true,
+      answers: { 200: clientSchema },
+      problems: [409],
+      handle: ({ operator, params, body, expectedRevision }) =>
+        core.change(async (transaction) => {
+          const patch = { ...body, accessKey: body.access_key, tokenFormat: body.token_format };
+          const { access_key: _accessKey, token_format: _tokenFormat, ...given } = patch;
+          return await showClient(
+            transaction,
+            await updateClient(transaction, core, operator, params.client_id, given, expectedRevision),
+          );
+        }),
+    }),
+    endpoint({
+      method: 'delete',
+      path: '/clients/{client_id}',
+      permission: 'api_key:manage',
+      summary: 'Delete a disabled client',
+      params: clientParams,
+      answers: { 204: null },
+      problems: [409],
+      handle: async ({ operator, params }) => {
+        await core.change((transaction) => deleteClient(transaction, core, operator, params.client_id));
+        return { status: 204 };
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/clients/{client_id}/disable',
+      permission: 'integrations:edit',
+      summary: 'Disable a client: its live tokens are dead at once',
+      params: clientParams,
+      answers: { 200: clientSchema },
+      handle: ({ operator, params }) =>
+        core.change(async (transaction) =>
+          showClient(transaction, await disableClient(transaction, core, operator, params.client_id)),
+        ),
+    }),
+    endpoint({
+      method: 'post',
+      path: '/clients/{client_id}/enable',
+      permission: 'integrations:edit',
+      summary: 'Enable a client: it may ask for tokens again; earlier ones stay dead',
+      params: clientParams,
+      answers: { 200: clientSchema },
+      handle: ({ operator, params }) =>
+        core.change(async (transaction) =>
+          showClient(transaction, await enableClient(transaction, core, operator, params.client_id)),
+        ),
+    }),
+    endpoint({
+      method: 'post',
+      path: '/clients/{client_id}/secret/reveal',
+      permission: 'api_key:manage',
+      summary: 'Show the current secret again; the audit log says so first',
+      params: clientParams,
+      answers: { 200: secretSchema },
+      problems: [409],
+      handle: async ({ operator, params }) => {
+        await requireRevealAllowance(operator.id);
+        const { client, clientSecret } = await core.change((transaction) =>
+          revealClientSecret(transaction, core, operator, params.client_id),
+        );
+        return { status: 200, body: { client_id: client.clientId, client_secret: clientSecret } };
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/clients/{client_id}/tokens/revoke',
+      permission: 'api_key:manage',
+      summary: 'Kill every live token of a client, in one write',
+      params: clientParams,
+      answers: { 200: notBeforeSchema },
+      handle: async ({ operator, params }) => {
+        const client = await core.change((transaction) =>
+          revokeClientTokens(transaction, core, operator, params.client_id),
+        );
+        return {
+          status: 200,
+          headers: { ETag: etagOf(client) },
+          body: { client_id: client.clientId, tokens_not_before: client.tokensNotBefore?.toISOString() ?? null },
+        };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,120 @@
+import { STATUS_CODES } from 'node:http';
+import type { Context } from 'koa';
+import { z } from 'zod';
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import type { Endpoint } from './endpoint.ts';
+
+/** Serves the description of the admin API, to anybody who reaches the listener: it holds nothing of this deployment. */
+export function serveOpenApi(endpoints: readonly Endpoint[]) {
+  let document: ReturnType<typeof describeApi> | undefined;
+  return (ctx: Context): void => {
+    document ??= describeApi(endpoints);
+    ctx.body = document;
+  };
+}
+
+/** OpenAPI 3.1 of the endpoints, from the schemas that check the requests. */
+export function describeApi(endpoints: readonly Endpoint[]) {
+  const paths: ZodOpenApiPathsObject = {};
+  for (const endpoint of endpoints) {
+    const path = `/admin/v1${endpoint.path}`;
+    paths[path] = { ...paths[path], [endpoint.method]: describeEndpoint(endpoint) };
+  }
+  return createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Keyturn admin API',
+      version: '1',
+      description: 'Clients, contacts, tokens and the audit log of a Keyturn server.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    paths,
+    security: [{ operatorToken: [] }],
+    components: {
+      securitySchemes: {
+        operatorToken: { type: 'http', scheme: 'bearer', bearerFormat: 'kto_…', description: 'An operator token' },
+      },
+    },
+  });
+}
+
+const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string().meta({ description: 'Stable; what a program decides by' }),
+    issues: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457' });
+
+const commonProblems = [400, 401, 403, 429, 500, 503];
+const bodyProblems = [413, 415];
+
+function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
+  const { method, path, permission, summary, params, query, body, answers, problems = [] } = endpoint;
+  const headers = z.object({
+    ...(endpoint.conditional
+      ? { 'If-Match': z.string().optional().meta({ description: 'The ETag that it must still have' }) }
+      : {}),
+    ...(endpoint.idempotent
+      ? {
+          'Idempotency-Key': z
+            .string()
+            .min(1)
+            .max(255)
+            .optional()
+            .meta({ description: 'The same for ten minutes: the same answer, and no second change' }),
+        }
+      : {}),
+  });
+  const refusals = [
+    ...commonProblems,
+    ...problems,
+    ...(params ? [404] : []),
+    ...(method === 'get' ? [] : bodyProblems),
+    ...(endpoint.conditional ? [412] : []),
+    ...(endpoint.idempotent ? [422] : []),
+  ];
+  return {
+    operationId: [
+      method,
+      ...path
+        .split('/')
+        .filter(Boolean)
+        .map((part) => part.replace(/\W/g, '_')),
+    ].join('_'),
+    summary,
+    description: `Needs \`${permission}\`.`,
+    tags: [path.split('/')[1] ?? ''],
+    requestParams: {
+      ...(params ? { path: params } : {}),
+      ...(query ? { query } : {}),
+      ...(Object.keys(headers.shape).length > 0 ? { header: headers } : {}),
+    },
+    ...(body
+      ? { requestBody: { required: !body.safeParse({}).success, content: { 'application/json': { schema: body } } } }
+      : {}),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(answers).map(([status, schema]) => [
+          status,
+          {
+            description: STATUS_CODES[status] ?? '',
+            ...(schema ? { content: { 'application/json': { schema } } } : {}),
+          },
+        ]),
+      ),
+      ...Object.fromEntries(
+        [...new Set(refusals)].map((status) => [
+          String(status),
+          {
+            description: STATUS_CODES[status] ?? '',
+            content: { 'application/problem+json': { schema: problemSchema } },
+          },
+        ]),
+      ),
+    },
+  };
+}

@@ -1,0 +1,39 @@
+import type { Core } from '../core.ts';
+import { issueOperatorToken, revokeOperatorToken } from '../operators/operator-token.ts';
+import { contactParams } from './contact-routes.ts';
+import { type Endpoint, endpoint } from './endpoint.ts';
+import { changeOnce } from './idempotency.ts';
+import { contactWithTokenSchema, presentContact } from './present-contact.ts';
+
+const path = '/contacts/{id}/operator-token';
+
+export function operatorTokenEndpoints(core: Core): Endpoint[] {
+  return [
+    endpoint({
+      method: 'post',
+      path,
+      permission: 'contacts:manage',
+      summary: 'Issue the operator token of a contact, shown once; one that it had is dead at once',
+      params: contactParams,
+      idempotent: true,
+      answers: { 201: contactWithTokenSchema },
+      handle: ({ operator, params, idempotent }) =>
+        changeOnce(core, idempotent, async (transaction) => {
+          const { contact, operatorToken } = await issueOperatorToken(transaction, core, operator, params.id);
+          return { status: 201, body: { ...presentContact(contact), operator_token: operatorToken } };
+        }),
+    }),
+    endpoint({
+      method: 'delete',
+      path,
+      permission: 'contacts:manage',
+      summary: 'Revoke the operator token of a contact',
+      params: contactParams,
+      answers: { 204: null },
+      handle: async ({ operator, params }) => {
+        await core.change((transaction) => revokeOperatorToken(transaction, core, operator, params.id));
+        return { status: 204 };
+      },
+    }),
+  ];
+}

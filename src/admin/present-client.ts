@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { authMethods, type KnownClient } from '../clients/client.ts';
+import { isLive } from '../credentials/secret.ts';
+import { resourceUri, timestamp } from './text.ts';
+
+const secretSchema = z.strictObject({
+  hint: z.string().meta({ description: 'The last four characters', example: '…x7Qz' }),
+  client_id: z.string().meta({ description: 'The Client ID that it goes with' }),
+  status: z.enum(['current', 'retiring']),
+  created_at: timestamp,
+  last_used_at: timestamp.nullable(),
+  retires_at: timestamp.nullable(),
+});
+
+const clientFields = {
+  client_id: z.string(),
+  name: z.string(),
+  kind: z.enum(['integration', 'resource_server']),
+  status: z.enum(['enabled', 'disabled']),
+  scope: z.string(),
+  access_key: z.enum(['optional', 'required']),
+  auth_method: z.enum(authMethods),
+  reveal: z.boolean(),
+  resource: resourceUri.nullable(),
+  information: z.array(z.string()),
+  token_format: z.enum(['opaque', 'jwt']).nullable(),
+  tokens_not_before: timestamp.nullable(),
+  secrets: z.array(secretSchema).meta({ description: 'The live ones, newest first' }),
+  created_at: timestamp,
+  updated_at: timestamp,
+  last_used_at: timestamp.nullable(),
+  retires_at: timestamp.nullable().meta({ description: 'When the retiring secret ends' }),
+};
+
+export const clientSchema = z.strictObject(clientFields).meta({ id: 'Client' });
+
+/** A client together with the plaintext of a secret, told once. */
+export const clientWithSecretSchema = z
+  .strictObject({ ...clientFields, client_secret: z.string() })
+  .meta({ id: 'ClientWithSecret' });
+
+/** A client as the admin API shows it: no secret, only what it can be recognised by. */
+export function presentClient({ client, secrets }: KnownClient, now: number): z.input<typeof clientSchema> {
+  const live = secrets.filter((secret) => isLive(secret, now));
+  return {
+    client_id: client.clientId,
+    name: client.name,
+    kind: client.kind,
+    status: client.enabled ? 'enabled' : 'disabled',
+    scope: client.scope.join(' '),
+    access_key: client.accessKey,
+    auth_method: client.authMethod,
+    reveal: client.reveal,
+    resource: client.resource,
+    information: [...client.information],
+    token_format: client.tokenFormat,
+    tokens_not_before: client.tokensNotBefore?.toISOString() ?? null,
+    secrets: live.map((secret) => ({
+      hint: `…${secret.hint}`,
+      client_id: secret.clientId ?? client.clientId,
+      status: secret.retiresAt === null ? 'current' : 'retiring',
+      created_at: secret.createdAt.toISOString(),
+      last_used_at: null,
+      retires_at: secret.retiresAt?.toISOString() ?? null,
+    })),
+    created_at: client.createdAt.toISOString(),
+    updated_at: client.updatedAt.toISOString(),
+    last_used_at: null,
+    retires_at: live.find((secret) => secret.retiresAt !== null)?.retiresAt?.toISOString() ?? null,
+  };
+}
+
+/** RFC 9110 §8.8.3, strong: what If-Match is compared with. */
+export function etagOf({ revision }: { revision: number }): string {
+  return `"${revision}"`;
+}

@@ -1,0 +1,41 @@
+import type { IncomingMessage } from 'node:http';
+import { KeyturnError } from '../errors.ts';
+
+const maxBytes = 64 * 1024;
+
+/**
+ * The body of a request as text; empty where there is none.
+ * @throws {KeyturnError} 413 over 64 KiB, 415 for anything but plain JSON, before more than that is read.
+ */
+export async function readBody(request: IncomingMessage): Promise<string> {
+  const { headers } = request;
+  const isEmpty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
+  if (isEmpty) return '';
+  if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') {
+    throw new KeyturnError('unsupported_media_type', 415, 'A content encoding is not supported.');
+  }
+  if (!/^application\/json *(;|$)/i.test(headers['content-type'] ?? '')) {
+    throw new KeyturnError('unsupported_media_type', 415, 'The body must be application/json.');
+  }
+  if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maxBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return decode(Buffer.concat(chunks));
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new KeyturnError('invalid_json', 400, 'The body is not UTF-8.');
+  }
+}
+
+function tooLarge(): KeyturnError {
+  return new KeyturnError('content_too_large', 413, `The body must not exceed ${maxBytes} bytes.`);
+}

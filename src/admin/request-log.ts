@@ -1,0 +1,20 @@
+import { randomUUID } from 'node:crypto';
+import type { Context, Next } from 'koa';
+import type { Log } from '../log.ts';
+
+/** One line a request, and the headers that every answer has. */
+export function logAccess(log: Log, addressOf: (request: Context['req']) => string) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    const startedAt = performance.now();
+    const id = randomUUID();
+    ctx.set('X-Request-Id', id);
+    ctx.set('X-Content-Type-Options', 'nosniff');
+    ctx.set('Cache-Control', 'no-store');
+    const address = addressOf(ctx.req);
+    await next();
+    const operator = (ctx.state['operator'] as { id: string } | undefined)?.id;
+    const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
+    // The path alone: a query may hold what should not be in it.
+    log.info({ id, method: ctx.method, path: ctx.path, status: ctx.status, ms, address, operator }, 'admin request');
+  };
+}

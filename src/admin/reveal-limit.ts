@@ -1,0 +1,16 @@
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { TooManyRequests } from './problem.ts';
+
+const perMinute = 30;
+
+/** Bounds how fast one operator, or whoever has their token, can read secrets out. Counts in this process. */
+export function createRevealLimit(): (operator: string) => Promise<void> {
+  const limiter = new RateLimiterMemory({ points: perMinute, duration: 60 });
+  return async (operator) => {
+    await limiter.consume(operator).catch((rejected: unknown) => {
+      if (!(rejected instanceof RateLimiterRes)) throw rejected;
+      const seconds = Math.max(1, Math.ceil(rejected.msBeforeNext / 1_000));
+      throw new TooManyRequests(`At most ${perMinute} secrets can be shown in a minute.`, seconds);
+    });
+  };
+}

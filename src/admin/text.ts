@@ -1,0 +1,32 @@
+import { z } from 'zod';
+
+/**
+ * Text for people: no control characters, no line breaks, none that turns the direction of what stands next to it, no halves
+ * of characters (which no store takes), and something to see.
+ */
+const plain = /^(?=.*\S)[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]*$/u;
+
+/** Plain text of 1 to `max` characters. */
+export function text(max: number) {
+  return z.string().min(1).max(max).regex(plain, 'must be text without control characters');
+}
+
+/** RFC 6749 §3.3; the empty text is a list of none. */
+export const scopeText = z
+  .string()
+  .max(10_000)
+  .regex(
+    /^(?:[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*)?$/,
+    'must be scopes with a space between (RFC 6749 §3.3)',
+  )
+  .meta({ description: 'Scopes with a space between them (RFC 6749 §3.3)', example: 'orders:read orders:create' });
+
+/** RFC 8707 §2. */
+export const resourceUri = z
+  .string()
+  .max(2_000)
+  .regex(/^[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x22\x24-\x7e]+$/, 'must be an absolute URI without a fragment (RFC 8707)')
+  .refine((uri) => URL.canParse(uri), 'must be an absolute URI without a fragment (RFC 8707)')
+  .meta({ description: 'Absolute URI without a fragment (RFC 8707)', example: 'https://api.example.com' });
+
+export const timestamp = z.iso.datetime().meta({ description: 'RFC 3339' });

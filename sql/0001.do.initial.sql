@@ -145,7 +145,7 @@ CREATE TABLE audit_events (
 
 -- The end of the log, held outside of it: what is cut off there is missed. Who appends locks this row, so the chain never forks.
 CREATE TABLE audit_anchor (
-  only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+  singleton   boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   seq         bigint NOT NULL,                         -- of the last row; 0: there is none
   mac         bytea NOT NULL,                          -- of the last row
   key_version text NOT NULL,

@@ -15,11 +15,12 @@ export type RunningServer = {
   close(): Promise<void>;
 };
 
-/** How long connections may stay open after the last answer while the server ends. */
-const drainMs = 5_000;
-
-/** Starts both listeners on opened stores. @throws {UsageError} when an address is taken. */
-export async function startServer(core: Core): Promise<RunningServer> {
+/**
+ * Starts both listeners on opened stores.
+ * @param options.drainMs how long connections may stay idle while the server ends, before they are closed.
+ * @throws {UsageError} when an address is taken.
+ */
+export async function startServer(core: Core, { drainMs = 5_000 } = {}): Promise<RunningServer> {
   const { config } = core;
   let draining = false;
   const publicApp = createPublicApp(core, { isDraining: () => draining });
@@ -27,7 +28,7 @@ export async function startServer(core: Core): Promise<RunningServer> {
   const adminServer = createHttpServer(createAdminApp(core).callback());
   const publicUrl = await listen(publicServer, config.port, config.host);
   const adminUrl = await listen(adminServer, config.adminPort, config.adminHost).catch(async (error: unknown) => {
-    await drain(publicServer);
+    await drain(publicServer, drainMs);
     throw error;
   });
   const rotation = rotateSigningKeysByAge(core);
@@ -38,7 +39,7 @@ export async function startServer(core: Core): Promise<RunningServer> {
       draining = true;
       clearInterval(rotation);
       publicApp.close();
-      await Promise.all([drain(publicServer), drain(adminServer)]);
+      await Promise.all([drain(publicServer, drainMs), drain(adminServer, drainMs)]);
     },
   };
 }
@@ -108,11 +109,11 @@ async function listen(server: Server, port: number, host: string): Promise<strin
  * Takes no new connections, tells every open one at its next answer that it was the last, and closes what stays idle. A connection
  * is not cut while idle at once: its next request may be on the way.
  */
-async function drain(server: Server): Promise<void> {
+async function drain(server: Server, drainMs: number): Promise<void> {
   server.prependListener('request', (_request, response) => response.setHeader('Connection', 'close'));
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
   const timer = setTimeout(() => server.closeIdleConnections(), drainMs);
-  const deadline = setTimeout(() => server.closeAllConnections(), drainMs * 2);
+  const deadline = setTimeout(() => server.closeAllConnections(), drainMs + 5_000);
   stopListening(server);
   await closed;
   clearTimeout(timer);

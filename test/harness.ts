@@ -42,7 +42,7 @@ export async function startTestServer(
   const log = options.log ?? createLog(config.logLevel);
   const { clock } = options;
   const core = await openCore(config, log, { redisPrefix: stores.redisPrefix, ...(clock ? { clock } : {}) });
-  const server = await startServer(core).catch(async (error: unknown) => {
+  const server = await startServer(core, { drainMs: 100 }).catch(async (error: unknown) => {
     await core.close();
     throw error;
   });

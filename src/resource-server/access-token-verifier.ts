@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
+import { createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
 import { type AccessToken, toAccessToken } from './access-token.ts';
 import { AccessTokenError } from './access-token-error.ts';
 import { createChangeMemory, parseEventData } from './change-memory.ts';
@@ -68,7 +68,10 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
     timeoutMs: options.timeoutMs ?? 2_000,
   };
   const resourceMetadata = metadataUrl(options.resource);
-  const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`));
+  const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
+    cooldownDuration: 1_000,
+    [customFetch]: (url, init) => fetch(url, init as RequestInit),
+  });
   const algorithms = [...(options.algorithms ?? defaultAlgorithms)];
   let following = false;
   const cache = createTokenCache(options.maxCachedTokens ?? 10_000, () =>
@@ -133,11 +136,12 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
   /** Checks a JWT access token (RFC 9068 §4) here, and asks about it where what is known of its client may have changed. */
   async function examineJwt(token: string): Promise<AccessToken> {
     const found = await verifyJwt(token);
-    if (!followsEvents || (following && changes.isTrusted(found))) return found;
+    if (found && (!followsEvents || (following && changes.isTrusted(found)))) return found;
     return await examine(token, undefined);
   }
 
-  async function verifyJwt(token: string): Promise<AccessToken> {
+  /** Undefined when its key is not known here: a key that began to sign a moment ago is known to the server first. */
+  async function verifyJwt(token: string): Promise<AccessToken | undefined> {
     try {
       const { payload } = await jwtVerify(token, keys, {
         issuer,
@@ -148,6 +152,7 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
       });
       return toAccessToken(payload);
     } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey) return undefined;
       const isInvalid = error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout);
       if (isInvalid && error.code !== 'ERR_JOSE_GENERIC') throw invalidToken(error);
       throw new AccessTokenError('temporarily_unavailable', 'The signing keys cannot be read right now.', {

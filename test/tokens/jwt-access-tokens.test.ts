@@ -1,0 +1,232 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
+import { disableClient, enableClient, revokeClientTokens } from '../../src/clients/manage-clients.ts';
+import { rotateOldSigningKey, rotateSigningKeys } from '../../src/tokens/signing-keys.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { actor, endpointsOf, eventually, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { askPostgres } from '../services.ts';
+
+const reportsResource = 'https://reports.example/';
+
+let now = Date.now();
+let server: TestServer;
+let endpoints: ReturnType<typeof endpointsOf>;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let reports: TestClient;
+let analyst: TestClient;
+
+beforeAll(async () => {
+  server = await startTestServer({ clock: () => now });
+  endpoints = endpointsOf(server.publicUrl);
+  clients = await registerAll(server.core);
+  reports = await register(server.core, {
+    name: 'Reports API',
+    kind: 'resource_server',
+    resource: reportsResource,
+    information: ['reports', 'orders'],
+    tokenFormat: 'jwt',
+  });
+  analyst = await register(server.core, { name: 'Analyst', kind: 'integration', scope: 'reports:read reports:create' });
+});
+
+afterAll(async () => {
+  await server.close();
+});
+
+function keySet() {
+  return createRemoteJWKSet(new URL(`${server.publicUrl}/.well-known/jwks.json`), { cooldownDuration: 0 });
+}
+
+async function verify(token: string) {
+  return await jwtVerify(token, keySet(), {
+    issuer: 'http://localhost:4000',
+    audience: reportsResource,
+    typ: 'at+jwt',
+  });
+}
+
+describe('a resource server that chose jwt', () => {
+  test('gets tokens that anybody can verify by the published keys (RFC 9068)', async () => {
+    const { payload, protectedHeader } = await verify(await endpoints.accessToken(analyst));
+    expect(protectedHeader).toMatchObject({ alg: 'ES256', typ: 'at+jwt' });
+    expect(payload).toMatchObject({
+      iss: 'http://localhost:4000',
+      sub: analyst.id,
+      client_id: analyst.id,
+      aud: reportsResource,
+      scope: 'reports:read reports:create',
+    });
+    expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(3600);
+    expect(payload.jti).toMatch(/^[\w-]{22}$/);
+  });
+
+  test('keeps nothing of them in the token store', async () => {
+    const before = await server.core.database.query('SELECT count(*) FROM access_tokens');
+    await endpoints.accessToken(analyst);
+    expect(await server.core.database.query('SELECT count(*) FROM access_tokens')).toEqual(before);
+  });
+
+  test('may introspect them, and nobody else learns anything', async () => {
+    const token = await endpoints.accessToken(analyst, { scope: 'reports:read' });
+    const { json } = await endpoints.introspect(reports, token);
+    expect(json).toMatchObject({ active: true, client_id: analyst.id, scope: 'reports:read', aud: reportsResource });
+    expect((await endpoints.introspect(clients.orders, token)).text).toBe(inactive);
+  });
+
+  test('sees an end of each kind at once: revoked, all revoked, client disabled and enabled again, expired', async () => {
+    const revoked = await endpoints.accessToken(analyst);
+    expect((await endpoints.revoke(clients.shop, revoked)).status).toBe(400);
+    expect((await endpoints.introspect(reports, revoked)).json['active']).toBe(true);
+    expect((await endpoints.revoke(analyst, revoked)).status).toBe(200);
+    expect((await endpoints.introspect(reports, revoked)).text).toBe(inactive);
+
+    const swept = await endpoints.accessToken(analyst);
+    await server.core.change((transaction) => revokeClientTokens(transaction, server.core, actor, analyst.id));
+    expect((await endpoints.introspect(reports, swept)).text).toBe(inactive);
+
+    const disabled = await endpoints.accessToken(analyst);
+    await server.core.change((transaction) => disableClient(transaction, server.core, actor, analyst.id));
+    expect((await endpoints.introspect(reports, disabled)).text).toBe(inactive);
+    await server.core.change((transaction) => enableClient(transaction, server.core, actor, analyst.id));
+    expect((await endpoints.introspect(reports, disabled)).text).toBe(inactive);
+
+    const expiring = await endpoints.accessToken(analyst);
+    now += 3_599_000;
+    expect((await endpoints.introspect(reports, expiring)).json['active']).toBe(true);
+    now += 2_000;
+    expect((await endpoints.introspect(reports, expiring)).text).toBe(inactive);
+  });
+
+  test('gets no forged ones past introspection: another key, alg none, a changed claim, a foreign typ', async () => {
+    const token = await endpoints.accessToken(analyst);
+    const [header = '', payload = '', signature = ''] = token.split('.');
+    const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as object;
+    const forged = [
+      `${encode({ alg: 'none', typ: 'at+jwt' })}.${payload}.`,
+      `${encode({ ...decodeProtectedHeader(token), alg: 'HS256' })}.${payload}.${signature}`,
+      `${encode({ ...decodeProtectedHeader(token), typ: 'JWT' })}.${payload}.${signature}`,
+      `${encode({ ...decodeProtectedHeader(token), kid: "x' OR 1=1--" })}.${payload}.${signature}`,
+      `${header}.${encode({ ...claims, scope: 'reports:delete' })}.${signature}`,
+      `${header}.${payload}.${signature.slice(0, -4)}AAAA`,
+    ];
+    for (const value of forged) expect((await endpoints.introspect(reports, value)).text).toBe(inactive);
+  });
+});
+
+describe('which resource a token is for (RFC 8707)', () => {
+  test('a scope that two servers offer needs a resource once one of them takes JWTs: a JWT has one audience', async () => {
+    const refused = await endpoints.token(clients.shop, { scope: 'orders:read' });
+    expect([refused.status, refused.json['error']]).toEqual([400, 'invalid_target']);
+    const chosen = await endpoints.accessToken(clients.shop, { scope: 'orders:read', resource: reportsResource });
+    expect((await verify(chosen)).payload.aud).toBe(reportsResource);
+    const other = await endpoints.accessToken(clients.shop, {
+      scope: 'orders:read',
+      resource: 'https://orders.example',
+    });
+    expect(other).toMatch(/^kta_/);
+  });
+
+  test('a default resource is used when none is named', async () => {
+    const client = await register(server.core, {
+      name: 'Defaulted',
+      kind: 'integration',
+      scope: 'orders:read',
+      resource: reportsResource,
+    });
+    expect((await verify(await endpoints.accessToken(client))).payload.aud).toBe(reportsResource);
+  });
+
+  test('a scope of another resource than the named one is not granted', async () => {
+    const { json } = await endpoints.token(clients.shop, { scope: 'products:read', resource: reportsResource });
+    expect(json['error']).toBe('invalid_scope');
+  });
+});
+
+describe('signing keys', () => {
+  const rotate = () => server.core.change((transaction) => rotateSigningKeys(transaction, server.core, actor));
+
+  test('are published before they sign, and nothing private is ever published or stored in the open', async () => {
+    const keys = async () =>
+      (await (await fetch(`${server.publicUrl}/.well-known/jwks.json`)).json()) as { keys: Record<string, string>[] };
+    const before = await keys();
+    await rotate();
+    const { kid } = decodeProtectedHeader(await endpoints.accessToken(analyst));
+    expect(before.keys.map((key) => key['kid'])).toContain(kid);
+    for (const key of (await keys()).keys) {
+      for (const name of ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k']) expect(key).not.toHaveProperty(name);
+    }
+    const [stored] = await askPostgres(server.stores.databaseUrl, 'SELECT sealed, public_jwk FROM signing_keys');
+    expect(JSON.stringify(stored)).not.toContain('"d"');
+  });
+
+  test('ten rotations under load, seen by two processes, lose no token', async () => {
+    const other = await startTestServer({ clock: () => now, stores: server.stores });
+    const processes = [endpoints, endpointsOf(other.publicUrl)] as const;
+    const tokens: string[] = [];
+    let rotating = true;
+    const load = processes.map(async (process) => {
+      while (rotating) tokens.push(await process.accessToken(analyst));
+    });
+    for (let round = 0; round < 10; round++) {
+      await rotate();
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    rotating = false;
+    await Promise.all(load);
+    const { kid } = await server.core.signingKeys.current();
+    await eventually(
+      async () => decodeProtectedHeader(await processes[1].accessToken(analyst)).kid,
+      (seen) => seen === kid,
+      1_000,
+    );
+    expect(new Set(tokens.map((token) => decodeProtectedHeader(token).kid)).size).toBeGreaterThan(5);
+    const keys = keySet();
+    for (const token of tokens) await jwtVerify(token, keys, { issuer: 'http://localhost:4000' });
+    for (const token of tokens.slice(0, 50)) {
+      expect((await processes[1].introspect(reports, token)).json['active']).toBe(true);
+    }
+    await other.close();
+  });
+
+  test('a retired key stays published until the last token that it signed has ended, and not longer', async () => {
+    const { kid } = await server.core.signingKeys.current();
+    await rotate();
+    const published = async () => {
+      const body = (await (await fetch(`${server.publicUrl}/.well-known/jwks.json`)).json()) as {
+        keys: { kid: string }[];
+      };
+      return body.keys.map((key) => key.kid);
+    };
+    now += 3_600_000;
+    await rotate();
+    expect(await published()).toContain(kid);
+    now += 61_000;
+    await rotate();
+    expect(await published()).not.toContain(kid);
+  });
+
+  test('are replaced by age, once', async () => {
+    const byAge = () => server.core.change((transaction) => rotateOldSigningKey(transaction, server.core, actor, 90));
+    expect(await byAge()).toBe(false);
+    now += 90 * 86_400_000;
+    expect((await Promise.all([byAge(), byAge()])).filter(Boolean)).toHaveLength(1);
+  });
+});
+
+test.each(['EdDSA', 'PS256', 'RS256'])('signs with %s where that is configured', async (alg) => {
+  const other = await startTestServer({ env: { KEYTURN_SIGNING_ALG: alg } });
+  const client = endpointsOf(other.publicUrl);
+  await register(other.core, {
+    name: 'API',
+    kind: 'resource_server',
+    resource: reportsResource,
+    information: ['reports'],
+    tokenFormat: 'jwt',
+  });
+  const integration = await register(other.core, { name: 'A', kind: 'integration', scope: 'reports:read' });
+  const keys = createRemoteJWKSet(new URL(`${other.publicUrl}/.well-known/jwks.json`));
+  const { protectedHeader } = await jwtVerify(await client.accessToken(integration), keys);
+  expect(protectedHeader.alg).toBe(alg);
+  await other.close();
+});

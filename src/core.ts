@@ -4,7 +4,12 @@ import type { ManageDeps } from './clients/manage-clients.ts';
 import type { Clock } from './clock.ts';
 import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
+import { lockSecretOwner } from './lock-secret-owner.ts';
 import type { Log } from './log.ts';
+import { finishUnused } from './regeneration/finish-unused.ts';
+import { createUsageCounter, type UsageCounter } from './regeneration/usage-counter.ts';
+import { rollUpUsage } from './regeneration/usage-store.ts';
+import { startUsageWriter, type UsageWriter } from './regeneration/usage-writer.ts';
 import { type ChangeFeed, createChangeFeed } from './storage/change-feed.ts';
 import type { Database, Transaction } from './storage/database.ts';
 import { openDatabase, readRootKey } from './storage/open-database.ts';
@@ -27,10 +32,12 @@ export type Core = ManageDeps &
     feed: ChangeFeed;
     clients: ClientCache;
     tokenStore: TokenStore;
+    /** How secrets are used: counted here, written every few seconds. */
+    usage: UsageCounter & Pick<UsageWriter, 'flush'>;
     signingAlgorithm: SigningAlgorithm;
     /**
-     * Commits a change with its audit events and then waits until this process has forgotten what it had cached of it: whoever asks next sees it.
-     * Other processes follow within a second.
+     * Commits a change with its audit events, and then waits until this process has forgotten what it had cached of it: whoever
+     * asks next sees it. Other processes follow within a second.
      */
     change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
     close(): Promise<void>;
@@ -59,13 +66,24 @@ export async function openCore(
     await database.transaction((transaction) =>
       ensureSigningKeys(transaction, { keyRing, clock, ttlSeconds, signingAlgorithm }),
     );
-    const stopSweep = startSweep(database, log);
+    const stopSweep = startSweep(database, log, rollUpUsage);
+    const change: Core['change'] = async (work) => {
+      const result = await auditedTransaction(database, keyRing, work);
+      // The change is committed, whatever becomes of this: at worst it is followed a second later.
+      await feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'a change is followed late'));
+      return result;
+    };
+    const { reveal } = config;
+    const counter = createUsageCounter({ clock, ttlSeconds });
+    const usageWriter = startUsageWriter({ counter, database, clock, log }, () =>
+      finishUnused({ database, keyRing, clock, reveal, ttlSeconds, change, lockOwner: lockSecretOwner }),
+    );
     return {
       config,
       log,
       clock,
       keyRing,
-      reveal: config.reveal,
+      reveal,
       ttlSeconds,
       issuer: config.issuer,
       signingAlgorithm,
@@ -75,13 +93,10 @@ export async function openCore(
       clients,
       revocations,
       tokenStore,
-      change: async (work) => {
-        const result = await auditedTransaction(database, keyRing, work);
-        // The change is committed, whatever becomes of this: at worst it is followed a second later.
-        await feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'a change is followed late'));
-        return result;
-      },
+      usage: { ...counter, flush: usageWriter.flush },
+      change,
       close: async () => {
+        await usageWriter.close();
         await stopSweep();
         await feed.close();
         redis?.disconnect();

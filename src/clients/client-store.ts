@@ -43,6 +43,12 @@ export async function lockClient(transaction: Transaction, clientId: string): Pr
   return rows[0] && toClient(rows[0]);
 }
 
+/** The same, by the id that stays when the Client ID does not. */
+export async function lockClientById(transaction: Transaction, id: string): Promise<Client | undefined> {
+  const rows = await transaction.query<ClientRow>('SELECT * FROM clients WHERE id = $1 FOR UPDATE', [id]);
+  return rows[0] && toClient(rows[0]);
+}
+
 export type ClientFilter = {
   q?: string | undefined;
   enabled?: boolean | undefined;

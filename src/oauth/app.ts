@@ -5,6 +5,7 @@ import { createAddressReader } from '../client-address.ts';
 import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
+import { announceRetirement } from './announce-retirement.ts';
 import { authenticateClient } from './client-authentication.ts';
 import { createEventStreams } from './events.ts';
 import { limitFailures } from './failure-limit.ts';
@@ -13,6 +14,7 @@ import { serveMetadata } from './metadata.ts';
 import { presentOAuthError } from './oauth-error.ts';
 import { createProvider, handOver, rethrowProviderErrors } from './provider.ts';
 import { readForm } from './read-form.ts';
+import { recordUse } from './record-use.ts';
 
 export type PublicApp = { callback: Koa['callback']; close(): void };
 
@@ -30,7 +32,9 @@ export function createPublicApp(core: Core, { isDraining }: { isDraining: () => 
   provider.use(serveMetadata(core));
   provider.use(readForm);
   provider.use(limitFailures(core.config.failuresPerMinute, (ctx) => addressOf(ctx.req)));
+  provider.use(recordUse(core, addressOf));
   provider.use(authenticateClient(core));
+  provider.use(announceRetirement);
   provider.use(events.serve);
   provider.use(presentProtocol);
   provider.use(rethrowProviderErrors(provider));

@@ -1,10 +1,11 @@
 import type { Context, Next } from 'koa';
-import type { KnownClient } from '../clients/client.ts';
+import type { Client, KnownClient } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
-import { isLive } from '../credentials/secret.ts';
+import { isLive, type Secret } from '../credentials/secret.ts';
 import { findMatch } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
+import type { PresentedSecret } from '../regeneration/usage-counter.ts';
 import { InvalidClient } from './oauth-error.ts';
 import { type Form, formOf } from './read-form.ts';
 
@@ -12,8 +13,8 @@ import { type Form, formOf } from './read-form.ts';
 export type Caller = KnownClient & {
   /** The Client ID that was presented: the current one, or an earlier one that still answers. */
   clientId: string;
-  /** The generation of the secret that was presented. */
-  generation: number;
+  /** The secret that was presented; undefined: it was proven without one. */
+  secret: Secret | undefined;
 };
 
 type Presented = { clientId: string; clientSecret: string };
@@ -31,6 +32,11 @@ export function callerOf(ctx: Context): Caller {
   return ctx.state['caller'] as Caller;
 }
 
+/** The secret that was presented, as its use is counted. */
+export function presentedSecretOf({ client, secret }: Pick<Caller, 'client' | 'secret'>): PresentedSecret {
+  return { owner: client.id, generation: secret?.generation ?? 0, epoch: client.tokenEpoch };
+}
+
 /** @throws {InvalidClient} always the same, whatever is wrong. */
 async function verifyCredentials(core: Core, presented: Presented): Promise<Caller> {
   const { clientId, clientSecret } = presented;
@@ -39,10 +45,20 @@ async function verifyCredentials(core: Core, presented: Presented): Promise<Call
   // Pairs are not mixed: a secret is good with the Client ID that it was issued with.
   const candidates = known?.secrets.filter((secret) => secret.clientId === clientId) ?? [];
   const secret = findMatch(core.keyRing, 'client-secret-pepper', clientSecret, candidates);
-  if (!known || !secret) throw new InvalidClient('unknown client or wrong secret');
-  if (!known.client.enabled) throw new InvalidClient('the client is disabled');
-  if (!isLive(secret, core.clock())) throw new InvalidClient('the secret has ended');
-  return { ...known, clientId, generation: secret.generation };
+  const refusal = known && refusalOf(known.client, secret, core.clock());
+  if (!known || !secret || refusal) {
+    if (!known || !refusal) throw new InvalidClient('unknown_client');
+    throw new InvalidClient(refusal, { secret: presentedSecretOf({ client: known.client, secret }), reason: refusal });
+  }
+  return { ...known, clientId, secret };
+}
+
+/** Why a known client is not let in; undefined: it is. */
+function refusalOf(client: Client, secret: Secret | undefined, now: number): string | undefined {
+  if (!secret) return 'wrong_secret';
+  if (secret.endedAs === 'undone') return 'undone_secret';
+  if (!isLive(secret, now)) return 'retired_secret';
+  return client.enabled ? undefined : 'client_disabled';
 }
 
 /**

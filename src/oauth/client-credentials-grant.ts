@@ -17,7 +17,7 @@ export function clientCredentialsGrant(core: Core) {
     const { accessToken, scope } = await issueAccessToken(core, caller, caller.clientId, {
       scope: values.get('scope'),
       resource: resources[0],
-      generation: caller.generation,
+      generation: caller.secret?.generation ?? 0,
     });
     ctx.body = { access_token: accessToken, token_type: 'Bearer', expires_in: core.ttlSeconds, scope };
   };

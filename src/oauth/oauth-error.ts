@@ -2,6 +2,7 @@ import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
 import { KeyturnError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { PresentedSecret } from '../regeneration/usage-counter.ts';
 
 /** What the client is told (RFC 6749 §5.2). */
 type OAuthErrorBody = { error: string; error_description?: string };
@@ -11,8 +12,12 @@ type OAuthErrorBody = { error: string; error_description?: string };
  * secret, disabled client. Equal in bytes, or it would tell which Client IDs exist.
  */
 export class InvalidClient extends KeyturnError {
-  constructor(detail: string) {
+  /** Where the client is known: what was tried, for its operator to see. Never for the answer. */
+  readonly refused: { secret: PresentedSecret; reason: string } | undefined;
+
+  constructor(detail: string, refused?: { secret: PresentedSecret; reason: string }) {
     super('invalid_client', 401, 'Client authentication failed.', { detail });
+    this.refused = refused;
   }
 }
 

@@ -3,14 +3,27 @@ import type { Database } from './database.ts';
 
 const everyMs = 30_000;
 const batchSize = 1_000;
-const tables = ['access_tokens', 'changes', 'idempotency_keys'] as const;
+const tables = [
+  'access_tokens',
+  'changes',
+  'idempotency_keys',
+  'usage_sources',
+  'usage_source_hours',
+  'usage_live_tokens',
+  'usage_batches',
+] as const;
 
 /**
  * Removes ended rows by itself, in bounded batches: a long backlog never becomes one long statement. Several processes may
  * sweep at once; each skips what another has locked.
+ * @param rollUp does one more batch of what is not just removed, and says whether there is more to do.
  * @returns what stops it.
  */
-export function startSweep(database: Database, log: Log): () => Promise<void> {
+export function startSweep(
+  database: Database,
+  log: Log,
+  rollUp: (database: Database) => Promise<boolean>,
+): () => Promise<void> {
   let running: Promise<void> = Promise.resolve();
   let stopped = false;
 
@@ -18,6 +31,7 @@ export function startSweep(database: Database, log: Log): () => Promise<void> {
     for (const table of tables) {
       while (!stopped && (await sweepBatch(database, table)) === batchSize);
     }
+    while (!stopped && (await rollUp(database)));
   }
 
   const timer = setInterval(() => {

@@ -1,0 +1,11 @@
+import { asSecretOwner } from './clients/client-secret-owner.ts';
+import { lockClientById } from './clients/client-store.ts';
+import type { OwnerRef, SecretOwner } from './regeneration/secret-owner.ts';
+import type { Transaction } from './storage/database.ts';
+
+/** Any owner of secrets, locked until the transaction ends; undefined when it is gone. */
+export async function lockSecretOwner(transaction: Transaction, ref: OwnerRef): Promise<SecretOwner | undefined> {
+  if (ref.kind === 'access_key') return undefined;
+  const client = await lockClientById(transaction, ref.id);
+  return client && asSecretOwner(client);
+}

@@ -1,0 +1,18 @@
+import type { Context, Next } from 'koa';
+import { callerOf } from './client-authentication.ts';
+
+/**
+ * Every answer to a request with a retiring secret says so, and until when it is good: `Deprecation` since when (RFC 9745 §2),
+ * `Sunset` until when (RFC 8594 §3). So the integrator learns it from the integration itself.
+ */
+export async function announceRetirement(ctx: Context, next: Next): Promise<void> {
+  const { secret, secrets } = callerOf(ctx);
+  if (secret?.retiresAt) {
+    // It has been deprecated since the secret that follows it was made.
+    const successor = secrets.find(({ retiresAt }) => retiresAt === null);
+    const since = successor?.createdAt ?? secret.createdAt;
+    ctx.set('Deprecation', `@${Math.floor(since.getTime() / 1_000)}`);
+    ctx.set('Sunset', secret.retiresAt.toUTCString());
+  }
+  await next();
+}

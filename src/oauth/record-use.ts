@@ -1,0 +1,46 @@
+import type { Context, Next } from 'koa';
+import { errors } from 'oidc-provider';
+import type { Core } from '../core.ts';
+import { KeyturnError } from '../errors.ts';
+import type { RequestSource } from '../regeneration/usage-counter.ts';
+import { type Caller, presentedSecretOf } from './client-authentication.ts';
+import { InvalidClient } from './oauth-error.ts';
+
+/** Counts, in memory alone, by whom and from where each secret is used or tried, and what became of it. */
+export function recordUse(core: Core, addressOf: (request: Context['req']) => string) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    const source = { address: addressOf(ctx.req), userAgent: ctx.req.headers['user-agent'] ?? '' };
+    ctx.state['source'] = source;
+    try {
+      await next();
+    } catch (error) {
+      countFailure(core, ctx, source, error);
+      throw error;
+    }
+    const secret = presentedSecretOf(ctx.state['caller'] as Caller);
+    if (ctx.path === '/oauth2/token') core.usage.issued(secret, source);
+    else core.usage.used(secret, source);
+  };
+}
+
+/** Where the request came from. */
+export function sourceOf(ctx: Context): RequestSource {
+  return ctx.state['source'] as RequestSource;
+}
+
+function countFailure({ usage }: Core, ctx: Context, source: RequestSource, error: unknown): void {
+  if (error instanceof InvalidClient && error.refused) {
+    usage.refused(error.refused.secret, source, error.refused.reason);
+    return;
+  }
+  const caller = ctx.state['caller'] as Caller | undefined;
+  const code = codeOf(error);
+  if (caller && code !== undefined) usage.failed(presentedSecretOf(caller), source, code);
+}
+
+/** Undefined: it failed on our side, which says nothing about the client. */
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof KeyturnError && error.status < 500) return error.code;
+  if (error instanceof errors.OIDCProviderError && error.statusCode < 500) return error.error;
+  return undefined;
+}

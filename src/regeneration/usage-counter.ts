@@ -1,0 +1,173 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import { otherSources } from './usage-source.ts';
+import type { UsageBatch } from './usage-store.ts';
+
+/** A secret that was presented. Generation 0: none of the owner's secrets was. */
+export type PresentedSecret = { owner: string; generation: number; epoch: number };
+
+/** Where a request came from. */
+export type RequestSource = { address: string; userAgent: string };
+
+/** Counts in memory how secrets are used. Costs no store anything until a batch is taken, which is done every few seconds. */
+export type UsageCounter = {
+  issued(secret: PresentedSecret, source: RequestSource): void;
+  /** Let in for something else than a token. */
+  used(secret: PresentedSecret, source: RequestSource): void;
+  /** Let in, but what it asked for was refused. @param code an error code of RFC 6749 §5.2. */
+  failed(secret: PresentedSecret, source: RequestSource, code: string): void;
+  /** Not let in. @param reason `wrong_secret`, `retired_secret`, … */
+  refused(secret: PresentedSecret, source: RequestSource, reason: string): void;
+  /** Everything counted since the last time, in batches that one statement can take. */
+  take(): UsageBatch[];
+};
+
+type SecretCount = {
+  secret: PresentedSecret;
+  outcomes: Map<string, number>;
+  /** By the owner's epoch. */
+  tokens: Map<number, number>;
+  sources: Map<string, SourceCount>;
+};
+
+type SourceCount = {
+  address: string;
+  userAgent: string;
+  issued: number;
+  firstUsedAt: number;
+  lastUsedAt: number;
+  refused: number;
+  refusedAt: number;
+  refusedAs: string | null;
+};
+
+const hourMs = 3_600_000;
+const minuteMs = 60_000;
+/** Of one secret between two batches; the rest is counted as one. */
+const maxSources = 100;
+/** Of one process between two batches; beyond that, use is no longer told by source. */
+const maxSourcesInAll = 20_000;
+const maxUserAgentLength = 200;
+const secretsPerBatch = 2_000;
+
+export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSeconds: number }): UsageCounter {
+  // What is counted within one minute goes to one hour, and to one minute in which its tokens end.
+  let minute = Number.NaN;
+  let counts = new Map<string, SecretCount>();
+  let closed: UsageBatch[] = [];
+  let sourcesInAll = 0;
+
+  function countOf(secret: PresentedSecret, now: number): SecretCount {
+    const nowMinute = Math.floor(now / minuteMs);
+    if (nowMinute !== minute) {
+      closeMinute();
+      minute = nowMinute;
+    }
+    const key = `${secret.owner}/${secret.generation}`;
+    let count = counts.get(key);
+    if (!count) {
+      count = { secret, outcomes: new Map(), tokens: new Map(), sources: new Map() };
+      counts.set(key, count);
+    }
+    return count;
+  }
+
+  function sourceOf(count: SecretCount, { address, userAgent }: RequestSource): SourceCount {
+    const shortened = userAgent.length > maxUserAgentLength ? userAgent.slice(0, maxUserAgentLength) : userAgent;
+    const key = `${address} ${shortened}`;
+    const known = count.sources.get(key);
+    if (known) return known;
+    const isOneTooMany = count.sources.size >= maxSources || sourcesInAll >= maxSourcesInAll;
+    if (isOneTooMany && address !== otherSources) return sourceOf(count, { address: otherSources, userAgent: '' });
+    const source: SourceCount = {
+      address,
+      userAgent: shortened,
+      issued: 0,
+      firstUsedAt: 0,
+      lastUsedAt: 0,
+      refused: 0,
+      refusedAt: 0,
+      refusedAs: null,
+    };
+    count.sources.set(key, source);
+    sourcesInAll += 1;
+    return source;
+  }
+
+  function use(secret: PresentedSecret, from: RequestSource, outcome: string): void {
+    const now = clock();
+    const count = countOf(secret, now);
+    add(count.outcomes, outcome);
+    const source = sourceOf(count, from);
+    source.firstUsedAt ||= now;
+    source.lastUsedAt = now;
+    if (outcome !== 'issued') return;
+    source.issued += 1;
+    add(count.tokens, secret.epoch);
+  }
+
+  function closeMinute(): void {
+    const all = [...counts.values()];
+    for (let start = 0; start < all.length; start += secretsPerBatch) {
+      closed.push(toBatch(all.slice(start, start + secretsPerBatch), minute * minuteMs, ttlSeconds));
+    }
+    counts = new Map();
+    sourcesInAll = 0;
+  }
+
+  return {
+    issued: (secret, source) => use(secret, source, 'issued'),
+    used: (secret, source) => use(secret, source, 'used'),
+    failed: use,
+    refused: (secret, from, reason) => {
+      const now = clock();
+      const count = countOf(secret, now);
+      add(count.outcomes, reason);
+      const source = sourceOf(count, from);
+      source.refused += 1;
+      source.refusedAt = now;
+      source.refusedAs = reason;
+    },
+    take: () => {
+      closeMinute();
+      const batches = closed;
+      closed = [];
+      return batches;
+    },
+  };
+}
+
+function add<K>(counts: Map<K, number>, key: K): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+function toBatch(counts: readonly SecretCount[], startedAt: number, ttlSeconds: number): UsageBatch {
+  const batch: UsageBatch = { id: randomUUID(), hours: [], tokens: [], sources: [] };
+  const starts_at = new Date(Math.floor(startedAt / hourMs) * hourMs);
+  const expires_at = new Date(startedAt + minuteMs + ttlSeconds * 1_000);
+  for (const { secret, outcomes, tokens, sources } of counts) {
+    const { owner, generation } = secret;
+    for (const [outcome, count] of outcomes) batch.hours.push({ owner, generation, starts_at, outcome, count });
+    for (const [epoch, count] of tokens) batch.tokens.push({ owner, generation, epoch, expires_at, count });
+    for (const source of sources.values()) {
+      batch.sources.push({
+        owner,
+        generation,
+        address: source.address,
+        user_agent: source.userAgent,
+        starts_at,
+        issued: source.issued,
+        first_used_at: dateOf(source.firstUsedAt),
+        last_used_at: dateOf(source.lastUsedAt),
+        refused: source.refused,
+        refused_at: dateOf(source.refusedAt),
+        refused_as: source.refusedAs,
+      });
+    }
+  }
+  return batch;
+}
+
+function dateOf(time: number): Date | null {
+  return time === 0 ? null : new Date(time);
+}

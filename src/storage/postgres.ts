@@ -21,24 +21,33 @@ export function connectPostgres({ connectionString, log, maxConnections = 10, ti
     application_name: 'keyturn',
     connectionTimeoutMillis: timeoutMs,
     query_timeout: timeoutMs,
+    // At the server too: a statement that nobody waits for any more would go on holding its locks.
+    statement_timeout: timeoutMs,
     keepAlive: true,
   };
   const pool = new pg.Pool({ ...settings, max: maxConnections, idleTimeoutMillis: 30_000 });
-  // Without a listener, an idle connection that the server ends would end the process.
+  // Without these listeners, a connection that the server ends while it is idle, in the pool or in a transaction, would end the process.
   pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'));
+  pool.on('connect', (client) => client.on('error', () => undefined));
+
+  // Whatever keeps us from connecting, also a password that is no longer right, says nothing about what is stored.
+  const connect = () =>
+    pool.connect().catch((error: Error) => {
+      throw new StoreUnavailable('database', error.message, error);
+    });
 
   return {
     async query<R extends Row>(sql: string, parameters: readonly unknown[] = []) {
-      const client = await pool.connect().catch((error) => rethrow(error));
+      const client = await connect();
       return await using(client, () => select<R>(client, sql, parameters));
     },
     async run(script) {
-      const client = await pool.connect().catch((error) => rethrow(error));
-      await using(client, () => runScript(client, script));
+      const client = await connect();
+      await using(client, () => runScript(client, script, timeoutMs));
     },
     async transaction(work) {
-      const client = await pool.connect().catch((error) => rethrow(error));
-      return await using(client, () => inTransaction(client, work));
+      const client = await connect();
+      return await using(client, () => inTransaction(client, work, timeoutMs));
     },
     listen: (channel, onNotification) => listen(settings, log, channel, onNotification),
     close: () => pool.end(),
@@ -50,21 +59,33 @@ async function select<R extends Row>(client: pg.ClientBase, sql: string, paramet
   return rows;
 }
 
-async function runScript(client: pg.ClientBase, script: string): Promise<void> {
+async function runScript(client: pg.ClientBase, script: string, timeoutMs: number): Promise<void> {
   const scriptTimeoutMs = 600_000;
-  await client.query({ text: script, query_timeout: scriptTimeoutMs } as pg.QueryConfig);
+  await client.query(`SET statement_timeout = ${scriptTimeoutMs}`);
+  try {
+    await client.query({ text: script, query_timeout: scriptTimeoutMs } as pg.QueryConfig);
+  } finally {
+    // In a transaction that failed this fails too; its rollback undoes the first SET.
+    await client.query(`SET statement_timeout = ${timeoutMs}`).catch(() => undefined);
+  }
 }
 
-async function inTransaction<T>(client: pg.PoolClient, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+async function inTransaction<T>(
+  client: pg.PoolClient,
+  work: (transaction: Transaction) => Promise<T>,
+  timeoutMs: number,
+): Promise<T> {
   await client.query('BEGIN');
   try {
     const result = await work({
       inTransaction: true,
       query: <R extends Row>(sql: string, parameters: readonly unknown[] = []) =>
         select<R>(client, sql, parameters).catch((error) => rethrow(error)),
-      run: (script) => runScript(client, script).catch((error) => rethrow(error)),
+      run: (script) => runScript(client, script, timeoutMs).catch((error) => rethrow(error)),
     });
-    await client.query('COMMIT');
+    // Where a statement failed and `work` went on regardless, COMMIT succeeds as a ROLLBACK.
+    const { command } = await client.query('COMMIT');
+    if (command !== 'COMMIT') throw new Error('a statement of the transaction failed, so nothing of it was kept');
     return result;
   } catch (error) {
     // After a time-out the connection may still be busy with the statement: it is closed instead, which rolls back too.
@@ -91,7 +112,9 @@ function isConnectionError(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof KeyturnError) return false;
   const code = (error as { code?: unknown }).code;
   if (error instanceof pg.DatabaseError) return typeof code === 'string' && /^(08|53|57)|^25006$/.test(code);
-  return typeof code === 'string' ? /^E[A-Z]+$/.test(code) : /timeout|terminated|Connection/i.test(error.message);
+  return typeof code === 'string'
+    ? /^E[A-Z_]+$/.test(code)
+    : /timeout|terminated|connection|not queryable/i.test(error.message);
 }
 
 function rethrow(error: unknown): never {
@@ -128,7 +151,8 @@ async function listen(
       await connecting.connect();
       await connecting.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
       client = connecting;
-      onNotification();
+      if (closed) await client.end();
+      else onNotification();
     } catch (error) {
       reconnect((error as Error).message);
     }

@@ -1,0 +1,68 @@
+import { connect, createServer, type Socket } from 'node:net';
+
+/** Stands between a client and a server, and can become a network that is down or silent. */
+export type TcpProxy = {
+  /** The given URL with the proxy's address. */
+  url: string;
+  /** Open connections stay and nothing comes through any more; new ones are accepted and get no answer. */
+  stall(): void;
+  /** Open connections break and new ones are refused with a reset. */
+  cut(): void;
+  /** As it was: open connections go on where they were stalled. */
+  restore(): void;
+  close(): Promise<void>;
+};
+
+export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
+  const target = new URL(targetUrl);
+  const sockets = new Set<Socket>();
+  let state: 'open' | 'stalled' | 'cut' = 'open';
+
+  const server = createServer((inward) => {
+    if (state === 'cut') {
+      inward.resetAndDestroy();
+      return;
+    }
+    const outward = connect({ host: target.hostname, port: Number(target.port) });
+    for (const [from, to] of [
+      [inward, outward],
+      [outward, inward],
+    ] as const) {
+      sockets.add(from);
+      from.setNoDelay(true);
+      from.on('data', (data) => to.write(data));
+      from.on('error', () => undefined);
+      from.on('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+      if (state === 'stalled') from.pause();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
+  const url = new URL(targetUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String(address.port);
+
+  return {
+    url: url.href,
+    stall() {
+      state = 'stalled';
+      for (const socket of sockets) socket.pause();
+    },
+    cut() {
+      state = 'cut';
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
+    restore() {
+      state = 'open';
+      for (const socket of sockets) socket.resume();
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

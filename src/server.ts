@@ -7,6 +7,7 @@ import { UsageError } from './errors.ts';
 import { createLog } from './log.ts';
 import { createPublicApp } from './oauth/app.ts';
 import { rotateOldSigningKey } from './tokens/signing-keys.ts';
+import { isWorker, reportReady, superviseWorkers } from './workers.ts';
 
 export type RunningServer = {
   publicUrl: string;
@@ -58,12 +59,14 @@ function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
 /** The `start` command: serves until SIGTERM or SIGINT, then answers what has arrived and ends with 0. */
 export async function runServer(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
+  if (config.workers > 1 && !isWorker()) return await superviseWorkers(config.workers, log);
   const core = await openCore(config, log);
   const server = await startServer(core).catch(async (error: unknown) => {
     await core.close();
     throw error;
   });
   log.info({ public: server.publicUrl, admin: server.adminUrl, issuer: config.issuer }, 'Keyturn is ready');
+  reportReady();
   const signal = await new Promise<string>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
@@ -72,6 +75,7 @@ export async function runServer(config: Config): Promise<void> {
   await server.close();
   await core.close();
   log.flush();
+  process.disconnect?.();
 }
 
 function createHttpServer(listener: RequestListener): Server {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Postgrator from 'postgrator';
 import { UsageError } from '../errors.ts';
@@ -22,7 +23,7 @@ export async function migrate(database: Database): Promise<string[]> {
       execSqlScript: (script) => transaction.run(script),
     });
     const applied = await postgrator.migrate();
-    return applied.map(({ filename }) => filename);
+    return applied.map(({ filename }) => basename(filename));
   });
 }
 

@@ -1,0 +1,149 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { disableClient, enableClient } from '../../src/clients/manage-clients.ts';
+import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
+import { actor, endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
+
+let stores: Stores;
+let beside: TestServer;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let supervisor: ChildProcess;
+let url: string;
+
+beforeAll(async () => {
+  stores = await createTestStores();
+  beside = await startTestServer({ stores });
+  clients = await registerAll(beside.core);
+  const [port, adminPort] = [await freePort(), await freePort()];
+  url = `http://127.0.0.1:${port}`;
+  supervisor = spawn(process.execPath, ['src/main.ts', 'start'], {
+    env: {
+      PATH: process.env['PATH'],
+      DATABASE_URL: stores.databaseUrl,
+      REDIS_URL: stores.redisUrl,
+      KEYTURN_ROOT_KEY: stores.rootKey,
+      KEYTURN_ISSUER: url,
+      KEYTURN_PORT: String(port),
+      KEYTURN_ADMIN_PORT: String(adminPort),
+      KEYTURN_WORKERS: '2',
+      KEYTURN_LOG_LEVEL: 'error',
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  await readyWith(2);
+});
+
+afterAll(async () => {
+  if (supervisor.exitCode === null) {
+    supervisor.kill('SIGTERM');
+    await once(supervisor, 'exit');
+  }
+  await beside.close();
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+/** The workers' process ids. */
+function workers(): number[] {
+  try {
+    return execFileSync('ps', ['--ppid', String(supervisor.pid), '-o', 'pid='])
+      .toString()
+      .split('\n')
+      .filter(Boolean)
+      .map(Number);
+  } catch {
+    return [];
+  }
+}
+
+async function readyWith(count: number): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const isReady = await fetch(`${url}/readyz`, { headers: { connection: 'close' } }).then(
+      (answer) => answer.ok,
+      () => false,
+    );
+    if (isReady && workers().length === count) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error('the workers do not come to serve');
+}
+
+/** Asks for tokens over kept connections until told to stop; counts what did not come back as a token. */
+function load(connections: number) {
+  const failures: unknown[] = [];
+  let running = true;
+  let served = 0;
+  const { token } = endpointsOf(url);
+  const loops = Array.from({ length: connections }, async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    while (running) {
+      await token(clients.shop, {}, { agent }).then(
+        (answer) => {
+          served += 1;
+          if (answer.status !== 200) failures.push(`${answer.status} ${answer.text}`);
+        },
+        (error: unknown) => failures.push(error),
+      );
+    }
+    agent.destroy();
+  });
+  return {
+    stop: async () => {
+      running = false;
+      await Promise.all(loops);
+      return { served, failures };
+    },
+  };
+}
+
+test('a rolling restart over all workers fails no request', async () => {
+  const before = workers();
+  const running = load(8);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  supervisor.kill('SIGHUP');
+  const deadline = performance.now() + 20_000;
+  while (workers().some((pid) => before.includes(pid)) && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const { served, failures } = await running.stop();
+  expect(workers().filter((pid) => before.includes(pid))).toEqual([]);
+  expect(failures).toEqual([]);
+  expect(served).toBeGreaterThan(100);
+});
+
+test("a change made elsewhere is every worker's within a second", async () => {
+  const { introspect, accessToken } = endpointsOf(url);
+  const token = await accessToken(clients.shop);
+  await beside.core.change((transaction) => disableClient(transaction, beside.core, actor, clients.shop.id));
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  // Each request is a connection of its own, and they go to the workers in turn.
+  for (let round = 0; round < 10; round++) {
+    expect((await introspect(clients.orders, token)).text).toBe(inactive);
+  }
+  await beside.core.change((transaction) => enableClient(transaction, beside.core, actor, clients.shop.id));
+});
+
+test('a worker that dies is replaced', async () => {
+  const [victim] = workers();
+  process.kill(victim as number, 'SIGKILL');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await readyWith(2);
+  expect(workers()).not.toContain(victim);
+});
+
+test('SIGTERM ends all of them, with exit code 0', async () => {
+  supervisor.kill('SIGTERM');
+  const [code] = (await once(supervisor, 'exit')) as [number];
+  expect(code).toBe(0);
+  expect(workers()).toEqual([]);
+});

@@ -5,6 +5,7 @@ import { clientEndpoints } from './client-routes.ts';
 import { contactEndpoints } from './contact-routes.ts';
 import type { Endpoint } from './endpoint.ts';
 import { operatorTokenEndpoints } from './operator-token-routes.ts';
+import { signingKeyEndpoints } from './signing-key-routes.ts';
 
 /** Every route of the admin API: what is served, what OpenAPI tells, and what the tests walk through. */
 export function adminEndpoints(core: Core): Endpoint[] {
@@ -13,6 +14,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...authorizationTokenEndpoints(core),
     ...contactEndpoints(core),
     ...operatorTokenEndpoints(core),
+    ...signingKeyEndpoints(core),
     ...auditEndpoints(core),
   ];
 }

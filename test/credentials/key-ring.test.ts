@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto';
+import { createKeyRing, deriveKey, type KeyPurpose } from '../../src/credentials/key-ring.ts';
+import { UsageError } from '../../src/errors.ts';
+
+const key = () => randomBytes(32).toString('base64');
+const purposes: KeyPurpose[] = [
+  'client-secret-pepper',
+  'access-key-pepper',
+  'operator-token-pepper',
+  'sealing',
+  'cursor',
+];
+
+test('keys are derived by HKDF-SHA-256: RFC 5869, test case 3', () => {
+  const inputKey = Buffer.alloc(22, 0x0b);
+  expect(deriveKey(inputKey, '').toString('hex')).toBe(
+    '8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d',
+  );
+});
+
+test('the first version makes, and all of them open', () => {
+  const ring = createKeyRing(`v2:${key()}, v1:${key()}`);
+  expect(ring.current).toBe('v2');
+  expect(ring.versions).toEqual(['v2', 'v1']);
+  expect(ring.key('sealing', 'v1')).toHaveLength(32);
+  expect(ring.key('sealing', 'v3')).toBeUndefined();
+});
+
+test('each purpose and each version has a key of its own, the same in every process', () => {
+  const text = `v2:${key()},v1:${key()}`;
+  const [one, other] = [createKeyRing(text), createKeyRing(text)];
+  const keys = ['v1', 'v2'].flatMap((version) =>
+    purposes.map((purpose) => {
+      const derived = one.key(purpose, version)?.toString('hex');
+      expect(other.key(purpose, version)?.toString('hex')).toBe(derived);
+      expect(one.key(purpose, version)?.toString('hex')).toBe(derived);
+      return derived;
+    }),
+  );
+  expect(new Set(keys).size).toBe(purposes.length * 2);
+});
+
+test('a root key says the same in base64 and in base64url', () => {
+  const bytes = Buffer.from('fb'.repeat(32), 'hex');
+  const [padded, url] = (['base64', 'base64url'] as const).map((encoding) =>
+    createKeyRing(`v1:${bytes.toString(encoding)}`).key('sealing', 'v1'),
+  );
+  expect(padded).toEqual(url);
+});
+
+test.each([
+  ['nothing', ''],
+  ['no version', key()],
+  ['no key', 'v1:'],
+  ['a key that is too short', `v1:${randomBytes(31).toString('base64')}`],
+  ['a key that is not base64', `v1:${'*'.repeat(44)}`],
+  ['a version twice', `v1:${key()},v1:${key()}`],
+  ['a comma too many', `v1:${key()},`],
+  ['a version with a dot, which parts a sealed copy', `v.1:${key()}`],
+])('KEYTURN_ROOT_KEY with %s is refused, and the error does not repeat it', (_, text) => {
+  expect(() => createKeyRing(text)).toThrow(UsageError);
+  expect(() => createKeyRing(text)).toThrow('KEYTURN_ROOT_KEY');
+  const secret = text.split(':')[1]?.split(',')[0];
+  if (secret) expect(() => createKeyRing(text)).not.toThrow(secret);
+});

@@ -1,0 +1,94 @@
+import type { Endpoint } from '../../src/admin/endpoint.ts';
+import { adminEndpoints } from '../../src/admin/endpoints.ts';
+import { createContact } from '../../src/contacts/manage-contacts.ts';
+import type { Core } from '../../src/core.ts';
+import { issueOperatorToken } from '../../src/operators/operator-token.ts';
+import { permissions as allPermissions, type Permission } from '../../src/operators/permission.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+
+/** A running server, as operators see it. */
+export type AdminServer = TestServer & {
+  /** A new operator with these permissions; without any given, with all. */
+  operator(permissions?: readonly Permission[]): Promise<{ id: string; token: string }>;
+  operatorToken(permissions?: readonly Permission[]): Promise<string>;
+  /** A request below `/admin/v1` by an operator with all permissions. Every successful answer is checked against its schema. */
+  adminFetch(path: string, options?: AdminFetchOptions): Promise<AdminAnswer>;
+};
+
+export type AdminFetchOptions = {
+  method?: string;
+  /** Null: no Authorization header. */
+  token?: string | null | undefined;
+  /** Sent as JSON; a text is sent as it is. */
+  body?: unknown;
+  headers?: Record<string, string>;
+};
+
+// biome-ignore lint/suspicious/noExplicitAny: what came over the wire has any form until a test says which it must have.
+export type AdminAnswer = { status: number; headers: Headers; text: string; json: any };
+
+export async function startAdminServer(options: Parameters<typeof startTestServer>[0] = {}): Promise<AdminServer> {
+  const server = await startTestServer(options);
+  const { core } = server;
+  const endpoints = adminEndpoints(core);
+  const operator = (permissions: readonly Permission[] = allPermissions) => makeOperator(core, permissions);
+  const operatorToken = async (permissions?: readonly Permission[]) => (await operator(permissions)).token;
+  const everything = await operatorToken();
+  return {
+    ...server,
+    operator,
+    operatorToken,
+    async adminFetch(path, { method = 'GET', token = everything, body, headers = {} } = {}) {
+      const response = await fetch(`${server.adminUrl}/admin/v1${path}`, {
+        method,
+        headers: {
+          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      const isJson = /^application\/(problem\+)?json/.test(response.headers.get('content-type') ?? '');
+      const answer = {
+        status: response.status,
+        headers: response.headers,
+        text,
+        json: isJson ? JSON.parse(text) : null,
+      };
+      checkAnswer(endpoints, method, path, answer);
+      return answer;
+    },
+  };
+}
+
+/** A contact with these permissions, and its operator token. */
+async function makeOperator(core: Core, permissions: readonly Permission[]): Promise<{ id: string; token: string }> {
+  const grantor = { id: 'test', name: 'test', address: null, permissions: allPermissions };
+  return await core.change(async (transaction) => {
+    const contact = await createContact(transaction, core, grantor, {
+      name: `Operator ${permissions.join(' ') || 'without permissions'}`,
+      email: 'operator@example.com',
+      permissions,
+    });
+    const { operatorToken: token } = await issueOperatorToken(transaction, core, grantor, contact.id);
+    return { id: contact.id, token };
+  });
+}
+
+/** What succeeds has the status and the body that its OpenAPI operation tells. */
+function checkAnswer(endpoints: readonly Endpoint[], method: string, path: string, answer: AdminAnswer): void {
+  if (answer.status < 200 || answer.status > 299) return;
+  const asked = path.replace(/\?.*/, '');
+  const endpoint = endpoints.find(
+    (candidate) =>
+      candidate.method === method.toLowerCase() &&
+      new RegExp(`^${candidate.path.replace(/\{\w+\}/g, '[^/]+')}$`).test(asked),
+  );
+  if (!endpoint) return;
+  const schema = endpoint.answers[answer.status];
+  if (schema === undefined) throw new Error(`${method} ${path} answered ${answer.status}, which it does not declare`);
+  if (schema === null ? answer.text !== '' : !schema.safeParse(answer.json).success) {
+    throw new Error(`${method} ${path} answered ${answer.status} with what it does not declare: ${answer.text}`);
+  }
+}

@@ -1,0 +1,146 @@
+import { permissions } from '../../src/operators/permission.ts';
+import { type AdminServer, startAdminServer } from './admin-server.ts';
+
+let server: AdminServer;
+
+beforeAll(async () => {
+  server = await startAdminServer();
+});
+afterAll(() => server.close());
+
+const post = (body: object, token?: string) => server.adminFetch('/contacts', { method: 'POST', body, token });
+const patch = (id: string, body: object, token?: string) =>
+  server.adminFetch(`/contacts/${id}`, { method: 'PATCH', body, token });
+
+async function create(fields: object = {}) {
+  const { status, json } = await post({ name: 'Ada', email: 'ada@example.com', ...fields });
+  expect(status).toBe(201);
+  return json;
+}
+
+test('a contact is created, looked at, found, changed and deleted', async () => {
+  const created = await create({ name: 'Grace', external_id: 'crm-1' });
+  expect(created).toMatchObject({ external_id: 'crm-1', permissions: [], operator_token_hint: null });
+  expect((await server.adminFetch(`/contacts/${created.id}`)).json).toEqual(created);
+  expect((await server.adminFetch('/contacts?q=crm-1')).json.data).toEqual([created]);
+  const { json: changed } = await patch(created.id, { email: 'grace@example.com' });
+  expect(changed).toMatchObject({ name: 'Grace', email: 'grace@example.com', external_id: 'crm-1' });
+  expect((await patch(created.id, { external_id: null })).json.external_id).toBeNull();
+  expect((await server.adminFetch(`/contacts/${created.id}`, { method: 'DELETE' })).status).toBe(204);
+  expect((await server.adminFetch(`/contacts/${created.id}`)).status).toBe(404);
+});
+
+test.each([
+  { email: 'not an address' },
+  { permissions: ['everything'] },
+  { permissions: 'integrations:view' },
+  { operator_token: 'kto_x' },
+  { id: crypto.randomUUID() },
+  { external_id: '' },
+])('a contact with %j is refused', async (fields) => {
+  expect((await post({ name: 'Ada', email: 'ada@example.com', ...fields })).status).toBe(400);
+});
+
+test('of many at once with one external id, one is created', async () => {
+  const body = { name: 'Twin', email: 'twin@example.com', external_id: 'twin' };
+  const answers = await Promise.all(Array.from({ length: 6 }, () => post(body)));
+  expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409, 409, 409]);
+  expect(answers.find(({ status }) => status === 409)?.json.code).toBe('external_id_taken');
+});
+
+test('with If-Match, a change in between is not overwritten', async () => {
+  const { id } = await create();
+  await patch(id, { name: 'First' });
+  const headers = { 'if-match': '"1"' };
+  const late = await server.adminFetch(`/contacts/${id}`, { method: 'PATCH', body: { name: 'Second' }, headers });
+  expect([late.status, late.json.code]).toEqual([412, 'precondition_failed']);
+});
+
+describe('nobody grants what they lack', () => {
+  let token: string;
+  beforeAll(async () => {
+    token = await server.operatorToken(['contacts:manage', 'integrations:view']);
+  });
+
+  test('in a new contact', async () => {
+    const body = { name: 'Eve', email: 'eve@example.com', permissions: ['integrations:view', 'api_key:manage'] };
+    expect((await post(body, token)).status).toBe(403);
+    expect((await post({ ...body, permissions: ['integrations:view'] }, token)).status).toBe(201);
+  });
+
+  test('by a change, of others or of themselves', async () => {
+    const { id } = await create();
+    expect((await patch(id, { permissions: ['audit:view'] }, token)).status).toBe(403);
+    const own = await server.operator(['contacts:manage']);
+    expect((await patch(own.id, { permissions }, own.token)).status).toBe(403);
+    expect((await server.adminFetch(`/contacts/${own.id}`)).json.permissions).toEqual(['contacts:manage']);
+  });
+
+  test('nor takes it away', async () => {
+    const other = await server.operator(['api_key:manage']);
+    expect((await patch(other.id, { permissions: [] }, token)).status).toBe(403);
+    expect((await server.adminFetch(`/contacts/${other.id}`, { method: 'DELETE', token })).status).toBe(403);
+    expect((await patch(other.id, { name: 'Renamed' }, token)).status).toBe(200);
+  });
+
+  test('nor takes the token of somebody who has more', async () => {
+    const other = await server.operator(permissions);
+    const path = `/contacts/${other.id}/operator-token`;
+    expect((await server.adminFetch(path, { method: 'POST', token })).status).toBe(403);
+    expect((await server.adminFetch(path, { method: 'DELETE', token })).status).toBe(403);
+    expect((await server.adminFetch('/clients', { token: other.token })).status).toBe(200);
+  });
+});
+
+test('an operator token is shown once, works, is replaced at once, and ends when revoked', async () => {
+  const { id } = await create({ permissions: ['integrations:view'] });
+  const path = `/contacts/${id}/operator-token`;
+  const first = await server.adminFetch(path, { method: 'POST' });
+  expect(first.json.operator_token).toMatch(/^kto_[0-9A-Za-z]{49}$/);
+  const use = async (token: string) => (await server.adminFetch('/clients', { token })).status;
+  expect(await use(first.json.operator_token)).toBe(200);
+  const second = await server.adminFetch(path, { method: 'POST' });
+  expect(await use(first.json.operator_token)).toBe(401);
+  expect(await use(second.json.operator_token)).toBe(200);
+  const shown = await server.adminFetch(`/contacts/${id}`);
+  expect(shown.json.operator_token_hint).toBe(`…${second.json.operator_token.slice(-4)}`);
+  expect(shown.text.includes(second.json.operator_token)).toBe(false);
+  expect((await server.adminFetch(path, { method: 'DELETE' })).status).toBe(204);
+  expect(await use(second.json.operator_token)).toBe(401);
+  expect((await server.adminFetch(path, { method: 'DELETE' })).status).toBe(404);
+});
+
+describe('somebody stays who may manage contacts', () => {
+  let own: AdminServer;
+  beforeEach(async () => {
+    own = await startAdminServer();
+  });
+  afterEach(() => own.close());
+
+  const managers = async () =>
+    (await own.adminFetch('/contacts?limit=200')).json.data.filter((contact: { permissions: string[] }) =>
+      contact.permissions.includes('contacts:manage'),
+    );
+
+  test('the last one can neither lose the permission nor go', async () => {
+    const [last] = await managers();
+    const lost = await own.adminFetch(`/contacts/${last.id}`, { method: 'PATCH', body: { permissions: [] } });
+    expect([lost.status, lost.json.code]).toEqual([409, 'last_contacts_manager']);
+    const gone = await own.adminFetch(`/contacts/${last.id}`, { method: 'DELETE' });
+    expect([gone.status, gone.json.code]).toEqual([409, 'last_contacts_manager']);
+    expect(await managers()).toHaveLength(1);
+  });
+
+  test.each(['PATCH', 'DELETE'])('two who remove each other at once (%s): one stays', async (method) => {
+    const second = await own.operator();
+    const [first] = (await managers()).filter(({ id }: { id: string }) => id !== second.id);
+    const body = method === 'PATCH' ? { permissions: ['integrations:view'] } : undefined;
+    const answers = await Promise.all([
+      own.adminFetch(`/contacts/${first.id}`, { method, body, token: second.token }),
+      own.adminFetch(`/contacts/${second.id}`, { method, body }),
+    ]);
+    expect(answers.filter(({ status }) => status < 300)).toHaveLength(1);
+    const rows = await own.core.database.query(`SELECT 1 FROM contacts WHERE 'contacts:manage' = ANY (permissions)`);
+    expect(rows).toHaveLength(1);
+  });
+});

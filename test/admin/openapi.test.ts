@@ -1,0 +1,66 @@
+import { type AdminServer, startAdminServer } from './admin-server.ts';
+
+type Operation = {
+  operationId: string;
+  parameters?: { in: string; name: string; required?: boolean; schema: object }[];
+  requestBody?: object;
+  responses: Record<string, { content?: Record<string, { schema: object }> }>;
+};
+
+let server: AdminServer;
+// biome-ignore lint/suspicious/noExplicitAny: the document is walked through, whatever its form.
+let document: any;
+
+beforeAll(async () => {
+  server = await startAdminServer();
+  document = (await server.adminFetch('/openapi.json', { token: null })).json;
+});
+afterAll(() => server.close());
+
+const operations = () =>
+  Object.entries(document.paths as Record<string, Record<string, Operation>>).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+  );
+
+test('is OpenAPI 3.1 in which every reference leads somewhere and every operation has a name of its own', () => {
+  expect(document.openapi).toBe('3.1.0');
+  expect(document.info).toMatchObject({ title: expect.any(String), version: expect.any(String) });
+  const references = JSON.stringify(document).match(/#\/[^"]+/g) ?? [];
+  expect(references.length).toBeGreaterThan(0);
+  for (const reference of references) {
+    const found = reference
+      .slice(2)
+      .split('/')
+      .reduce((at, name) => at?.[name], document);
+    expect([reference, typeof found]).toEqual([reference, 'object']);
+  }
+  const names = operations().map(({ operation }) => operation.operationId);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+test('tells of every operation its parameters, its success and its problems', () => {
+  for (const { path, method, operation } of operations()) {
+    const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+    const told = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
+    expect([path, told.map(({ name, required }) => [name, required])]).toEqual([
+      path,
+      inPath.map((name) => [name, true]),
+    ]);
+    const statuses = Object.keys(operation.responses);
+    expect(statuses.filter((status) => status.startsWith('2'))).toHaveLength(1);
+    expect(statuses).toEqual(expect.arrayContaining(['400', '401', '403', '503']));
+    if (method !== 'get') expect(statuses).toEqual(expect.arrayContaining(['413', '415']));
+  }
+});
+
+test('says what requests take: required members, nothing else, and the limits', () => {
+  const { schema } = document.paths['/admin/v1/clients'].post.requestBody.content['application/json'];
+  expect(schema).toMatchObject({ required: ['name', 'kind'], additionalProperties: false });
+  const { parameters } = document.paths['/admin/v1/clients'].get;
+  const limit = parameters.find(({ name }: { name: string }) => name === 'limit');
+  expect(limit).toMatchObject({ in: 'query', schema: { type: 'integer', minimum: 1, maximum: 200 } });
+  const names = (path: string, method: string) =>
+    document.paths[`/admin/v1${path}`][method].parameters.map(({ name }: { name: string }) => name);
+  expect(names('/clients', 'post')).toContain('Idempotency-Key');
+  expect(names('/clients/{client_id}', 'patch')).toContain('If-Match');
+});

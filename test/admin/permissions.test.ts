@@ -1,0 +1,103 @@
+import { generateClientId } from '../../src/credentials/credential-format.ts';
+import { type Permission, permissions } from '../../src/operators/permission.ts';
+import { sendRaw } from '../oauth/http-client.ts';
+import { type AdminServer, startAdminServer } from './admin-server.ts';
+
+/** The whole table: no route may be missing from it, and none may need less. */
+const table: Record<string, Permission> = {
+  'post /clients': 'api_key:manage',
+  'get /clients': 'integrations:view',
+  'get /clients/{client_id}': 'integrations:view',
+  'patch /clients/{client_id}': 'integrations:edit',
+  'delete /clients/{client_id}': 'api_key:manage',
+  'post /clients/{client_id}/disable': 'integrations:edit',
+  'post /clients/{client_id}/enable': 'integrations:edit',
+  'post /clients/{client_id}/secret/reveal': 'api_key:manage',
+  'post /clients/{client_id}/tokens/revoke': 'api_key:manage',
+  'post /clients/{client_id}/authorization-token': 'api_key:manage',
+  'get /clients/{client_id}/authorization-token': 'integrations:view',
+  'delete /clients/{client_id}/authorization-token': 'api_key:manage',
+  'post /contacts': 'contacts:manage',
+  'get /contacts': 'integrations:view',
+  'get /contacts/{id}': 'integrations:view',
+  'patch /contacts/{id}': 'contacts:manage',
+  'delete /contacts/{id}': 'contacts:manage',
+  'post /contacts/{id}/operator-token': 'contacts:manage',
+  'delete /contacts/{id}/operator-token': 'contacts:manage',
+  'get /audit-events': 'audit:view',
+};
+
+let server: AdminServer;
+const tokens = new Map<string, string>();
+
+beforeAll(async () => {
+  server = await startAdminServer();
+  for (const permission of permissions) {
+    tokens.set(permission, await server.operatorToken([permission]));
+    tokens.set(
+      `all but ${permission}`,
+      await server.operatorToken(permissions.filter((other) => other !== permission)),
+    );
+  }
+});
+afterAll(() => server.close());
+
+/** To a thing that is not there: a request that may be made gets 200, 400 or 404, and never changes anything. */
+async function request(route: string, token: string | null) {
+  const [method = '', path = ''] = route.split(' ');
+  const real = path.replace('{client_id}', generateClientId()).replace('{id}', crypto.randomUUID());
+  return await server.adminFetch(real, { method: method.toUpperCase(), token });
+}
+
+test('the table names every route', async () => {
+  const { json } = await server.adminFetch('/openapi.json', { token: null });
+  const routes = Object.entries(json.paths as Record<string, object>).flatMap(([path, operations]) =>
+    Object.keys(operations).map((method) => `${method} ${path.replace('/admin/v1', '')}`),
+  );
+  expect(routes.sort()).toEqual(Object.keys(table).sort());
+});
+
+describe.each(Object.entries(table))('%s', (route, needed) => {
+  test('without a token: 401 that says which scheme', async () => {
+    const answer = await request(route, null);
+    expect(answer.status).toBe(401);
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+    expect(answer.json).toMatchObject({ status: 401, code: 'unauthenticated' });
+  });
+
+  test(`with everything but ${needed}: 403`, async () => {
+    const answer = await request(route, tokens.get(`all but ${needed}`) ?? '');
+    expect(answer.status).toBe(403);
+    expect(answer.json).toMatchObject({ status: 403, code: 'forbidden' });
+  });
+
+  test.each(permissions)('with %s alone', async (permission) => {
+    const { status } = await request(route, tokens.get(permission) ?? '');
+    if (permission === needed) expect([200, 400, 404]).toContain(status);
+    else expect(status).toBe(403);
+  });
+});
+
+test.each([
+  ['a token that nobody has', `kto_${'0'.repeat(43)}000000`],
+  ['an access token', `kta_${'0'.repeat(49)}`],
+  ['something else', 'x'.repeat(5_000)],
+])('%s is no operator token', async (_, token) => {
+  expect((await server.adminFetch('/clients', { token })).status).toBe(401);
+});
+
+test('two Authorization headers count as none, or one could hide the other', async () => {
+  const token = await server.operatorToken();
+  const line = `Authorization: Bearer ${token}\r\n`;
+  const head = `GET /admin/v1/clients HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n`;
+  expect((await sendRaw(server.adminUrl, `${head}${line}\r\n`)).text).toMatch(/^HTTP\/1\.1 200 /);
+  expect((await sendRaw(server.adminUrl, `${head}${line}${line}\r\n`)).text).toMatch(/^HTTP\/1\.1 401 /);
+});
+
+test('a permission that was taken away is gone at the next request', async () => {
+  const { id, token } = await server.operator(['integrations:view', 'contacts:manage']);
+  expect((await server.adminFetch('/clients', { token })).status).toBe(200);
+  const body = { permissions: ['contacts:manage'] };
+  expect((await server.adminFetch(`/contacts/${id}`, { method: 'PATCH', body })).status).toBe(200);
+  expect((await server.adminFetch('/clients', { token })).status).toBe(403);
+});

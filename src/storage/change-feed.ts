@@ -161,7 +161,7 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
     close: async () => {
       clearInterval(timer);
       await unlisten?.();
-      await running?.catch(() => undefined);
+      await (next ?? running)?.catch(() => undefined);
     },
   };
 }

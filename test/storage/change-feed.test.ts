@@ -1,0 +1,222 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { StoreUnavailable } from '../../src/errors.ts';
+import { createLog } from '../../src/log.ts';
+import { type Change, type ChangeFeed, createChangeFeed, recordChange } from '../../src/storage/change-feed.ts';
+import type { Database } from '../../src/storage/database.ts';
+import { openEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
+import { migrate } from '../../src/storage/migrate.ts';
+import { connectPostgres } from '../../src/storage/postgres.ts';
+import { eventually } from '../eventually.ts';
+import { createTestDatabase } from '../services.ts';
+import { startTcpProxy } from '../tcp-proxy.ts';
+
+const log = createLog('silent');
+const closing: { close: () => Promise<void> }[] = [];
+
+afterEach(async () => {
+  for (const each of closing.splice(0).reverse()) await each.close();
+});
+
+type Follower = { feed: ChangeFeed; told: Change[]; targets: () => string[] };
+
+function follow(database: Database, staleSeconds = 60): Follower {
+  const feed = createChangeFeed({ database, log, staleSeconds });
+  const told: Change[] = [];
+  feed.subscribe((change) => told.push(change));
+  closing.push(feed);
+  return { feed, told, targets: () => told.map(({ target }) => target) };
+}
+
+function change(database: Database, target: string): Promise<void> {
+  return database.transaction((transaction) => recordChange(transaction, { kind: 'client', target, at: new Date() }));
+}
+
+describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
+  let here: Database;
+  let elsewhere: Database;
+
+  beforeAll(async () => {
+    if (engine === 'PostgreSQL') {
+      const connectionString = await createTestDatabase();
+      here = connectPostgres({ connectionString, log });
+      elsewhere = connectPostgres({ connectionString, log });
+    } else {
+      here = await openEmbeddedPostgres('memory');
+      elsewhere = here;
+      await migrate(here);
+    }
+  });
+  afterAll(async () => {
+    await here.close();
+    if (elsewhere !== here) await elsewhere.close();
+  });
+
+  test('a change that is committed elsewhere is told at once', async () => {
+    const { feed, targets } = follow(here);
+    await feed.start();
+    for (const target of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      await delay(50);
+      await change(elsewhere, target);
+      expect(await eventually(() => targets().includes(target), 1_000)).toBeLessThan(500);
+    }
+    expect(targets()).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
+  });
+
+  test('a change is told to those who asked for it in this process as soon as `sync` resolves', async () => {
+    const { feed, targets } = follow(here);
+    await feed.start();
+    await Promise.all([feed.sync(), change(elsewhere, 'synced')]);
+    await feed.sync();
+    expect(targets()).toEqual(['synced']);
+  });
+
+  test('a change that is rolled back is never told', async () => {
+    const { feed, targets } = follow(here);
+    await feed.start();
+    const rolledBack = elsewhere.transaction(async (transaction) => {
+      await recordChange(transaction, { kind: 'client', target: 'never', at: new Date() });
+      throw new Error('rolled back');
+    });
+    await expect(rolledBack).rejects.toThrow('rolled back');
+    await change(elsewhere, 'after');
+    await eventually(() => targets().includes('after'), 1_000);
+    await delay(1_200);
+    expect(targets()).toEqual(['after']);
+  });
+
+  test('each of many changes at once is told exactly once, to every follower', async () => {
+    const followers = [follow(here), follow(elsewhere)];
+    for (const { feed } of followers) await feed.start();
+    const targets = Array.from({ length: 200 }, (_, index) => `many-${index}`);
+    await Promise.all(targets.map((target, index) => change(index % 2 ? here : elsewhere, target)));
+    for (const follower of followers) await eventually(() => follower.told.length >= targets.length);
+    await delay(1_200);
+    for (const follower of followers) expect(follower.targets().sort()).toEqual(targets.toSorted());
+  });
+
+  test('who starts learns of the revoked tokens that have not ended, and of nothing that is over', async () => {
+    const inAnHour = new Date(Date.now() + 3_600_000);
+    await elsewhere.transaction(async (transaction) => {
+      const at = new Date();
+      await recordChange(transaction, { kind: 'token', target: 'live', at, expiresAt: inAnHour });
+      await recordChange(transaction, { kind: 'token', target: 'ended', at, expiresAt: new Date(Date.now() - 1) });
+    });
+    // The rows above must lie before what a follower begins with.
+    await change(elsewhere, 'something else');
+    const { feed, told } = follow(here);
+    await feed.start();
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatchObject({ kind: 'token', target: 'live', expiresAt: inAnHour });
+    await elsewhere.query(`DELETE FROM changes WHERE kind = 'token'`);
+  });
+
+  test('without announcements, a change is told within five seconds', async () => {
+    await elsewhere.run('ALTER TABLE changes DISABLE TRIGGER changes_announce');
+    const { feed, targets } = follow(here);
+    await feed.start();
+    for (const target of ['silent-1', 'silent-2']) {
+      await change(elsewhere, target);
+      await eventually(() => targets().includes(target), 5_000);
+    }
+    expect(targets()).toEqual(['silent-1', 'silent-2']);
+    await elsewhere.run('ALTER TABLE changes ENABLE TRIGGER changes_announce');
+  });
+
+  test('what is cached may serve while changes are followed, and not before', async () => {
+    const { feed } = follow(here, 0);
+    expect(() => feed.requireFresh()).toThrow(StoreUnavailable);
+    await feed.start();
+    feed.requireFresh();
+    await delay(1_500);
+    feed.requireFresh();
+    expect(feed.lagMs()).toBeLessThan(1_500);
+  });
+});
+
+describe('PostgreSQL over the network', () => {
+  let url: string;
+  let elsewhere: Database;
+
+  beforeAll(async () => {
+    url = await createTestDatabase();
+    elsewhere = connectPostgres({ connectionString: url, log });
+  });
+  afterAll(() => elsewhere.close());
+
+  async function throughProxy() {
+    const proxy = await startTcpProxy(url);
+    const database = connectPostgres({ connectionString: proxy.url, log, timeoutMs: 500 });
+    closing.push(proxy, database);
+    return { proxy, database };
+  }
+
+  test('a change whose transaction began before others and committed after them is not skipped, and none is told twice', async () => {
+    const { feed, targets } = follow(elsewhere);
+    await feed.start();
+    await elsewhere.transaction(async (early) => {
+      await recordChange(early, { kind: 'client', target: 'late-commit', at: new Date() });
+      for (const target of ['first', 'second']) {
+        await change(elsewhere, target);
+        await eventually(() => targets().includes(target), 1_000);
+      }
+      // Several polls pass while it is still open.
+      await delay(2_500);
+      expect(targets()).toEqual(['first', 'second']);
+    });
+    await eventually(() => targets().includes('late-commit'), 1_000);
+    await change(elsewhere, 'third');
+    await eventually(() => targets().includes('third'), 1_000);
+    await delay(1_200);
+    expect(targets()).toEqual(['first', 'second', 'late-commit', 'third']);
+  });
+
+  test('what was committed while the database could not be reached is told once it can', async () => {
+    const { proxy, database } = await throughProxy();
+    const { feed, targets } = follow(database);
+    await feed.start();
+    proxy.cut();
+    await change(elsewhere, 'meanwhile');
+    await delay(1_500);
+    expect(targets()).toEqual([]);
+    proxy.restore();
+    await eventually(() => targets().includes('meanwhile'), 5_000);
+    await change(elsewhere, 'afterwards');
+    await eventually(() => targets().includes('afterwards'), 5_000);
+    expect(targets()).toEqual(['meanwhile', 'afterwards']);
+  });
+
+  test.each(['cut', 'stall'] as const)(
+    'after a %s, what is cached serves for staleSeconds and no longer, and again once the database is back',
+    async (fault) => {
+      const { proxy, database } = await throughProxy();
+      const { feed } = follow(database, 3);
+      await feed.start();
+      proxy[fault]();
+      await delay(1_500);
+      feed.requireFresh();
+      const stale = () => {
+        try {
+          feed.requireFresh();
+          return false;
+        } catch (error) {
+          expect(error).toBeInstanceOf(StoreUnavailable);
+          return true;
+        }
+      };
+      await eventually(stale, 2_500);
+      await delay(1_500);
+      expect(stale()).toBe(true);
+      proxy.restore();
+      await eventually(() => !stale(), 5_000);
+    },
+  );
+
+  test('with staleSeconds 0, nothing serves once the database is known to be away', async () => {
+    const { proxy, database } = await throughProxy();
+    const { feed } = follow(database, 0);
+    await feed.start();
+    proxy.cut();
+    await delay(2_000);
+    expect(() => feed.requireFresh()).toThrow(StoreUnavailable);
+  });
+});

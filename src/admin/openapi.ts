@@ -14,7 +14,7 @@ export function serveOpenApi(endpoints: readonly Endpoint[]) {
 }
 
 /** OpenAPI 3.1 of the endpoints, from the schemas that check the requests. */
-export function describeApi(endpoints: readonly Endpoint[]) {
+function describeApi(endpoints: readonly Endpoint[]) {
   const paths: ZodOpenApiPathsObject = {};
   for (const endpoint of endpoints) {
     const path = `/admin/v1${endpoint.path}`;

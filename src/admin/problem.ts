@@ -4,7 +4,7 @@ import { KeyturnError, NotFound } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 /** RFC 9457, with a `code` that stays the same when a text changes. */
-export type Problem = { type: 'about:blank'; title: string; status: number; detail: string; code: string };
+type Problem = { type: 'about:blank'; title: string; status: number; detail: string; code: string };
 
 /** Too much of something that is allowed now and then. */
 export class TooManyRequests extends KeyturnError {

@@ -15,7 +15,7 @@ export type AdminServer = TestServer & {
   adminFetch(path: string, options?: AdminFetchOptions): Promise<AdminAnswer>;
 };
 
-export type AdminFetchOptions = {
+type AdminFetchOptions = {
   method?: string;
   /** Null: no Authorization header. */
   token?: string | null | undefined;

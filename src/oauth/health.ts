@@ -5,6 +5,7 @@ import { withDeadline } from '../storage/with-deadline.ts';
 /** Liveness, which asks no store, and readiness, which asks both. */
 export function serveHealth(core: Core, isDraining: () => boolean) {
   return async (ctx: Context, next: Next): Promise<void> => {
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return await next();
     if (ctx.path === '/healthz') {
       ctx.set('Cache-Control', 'no-store');
       ctx.body = { status: 'ok' };

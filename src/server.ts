@@ -1,5 +1,6 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createAdminApp } from './admin/app.ts';
 import type { Config } from './config.ts';
 import { type Core, openCore } from './core.ts';
@@ -88,12 +89,33 @@ function createHttpServer(listener: RequestListener): Server {
       connectionsCheckingInterval: 1_000,
       // RFC 9112 §2.2 and §5.2: what two parsers could read differently is refused.
       insecureHTTPParser: false,
+      // The listeners look at Host themselves, and answer as they always do.
+      requireHostHeader: false,
     },
     listener,
   );
+  server.on('clientError', refuseUnreadable);
   // Counted by the listener, which answers 431; by itself Node would drop what is over its limit in silence.
   server.maxHeadersCount = 0;
   return server;
+}
+
+/** As Node answers what is not HTTP, but with the headers that every answer has. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const statuses: Record<string, string> = {
+    HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+    HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
+    ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  };
+  const status = statuses[error.code ?? ''] ?? '400 Bad Request';
+  // An answer that has begun would be torn apart by a second one.
+  const { _httpMessage: begun } = socket as Duplex & { _httpMessage?: ServerResponse };
+  if (socket.writable && !begun?.headersSent) {
+    socket.write(
+      `HTTP/1.1 ${status}\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
+    );
+  }
+  socket.destroy();
 }
 
 async function listen(server: Server, port: number, host: string): Promise<string> {

@@ -25,7 +25,7 @@ export function createPublicApp(core: Core, { isDraining }: { isDraining: () => 
   const addressOf = createAddressReader(core.config.trustProxy);
   provider.use(logAccess(core, addressOf));
   provider.use(respondWithError(core));
-  provider.use(limitHeaders);
+  provider.use(refuseHeaders);
   provider.use(serveHealth(core, isDraining));
   provider.use(requireKnownHost(core.config));
   provider.use(routeOnly);
@@ -79,9 +79,20 @@ function respondWithError({ config, log }: Core) {
   };
 }
 
-async function limitHeaders(ctx: Context, next: Next): Promise<void> {
+/** More headers than anybody needs; and a Host that is missing, or two, of which a proxy may take the other (RFC 9112 §3.2). */
+async function refuseHeaders(ctx: Context, next: Next): Promise<void> {
   const maxHeaders = 100;
-  if (ctx.req.rawHeaders.length / 2 > maxHeaders) throw new KeyturnError('invalid_request', 431, 'Too many headers.');
+  const names = ctx.req.rawHeaders.filter((_, index) => index % 2 === 0);
+  const refusal =
+    names.length > maxHeaders
+      ? new KeyturnError('invalid_request', 431, 'Too many headers.')
+      : names.filter((name) => name.toLowerCase() === 'host').length !== 1 && ctx.req.httpVersion === '1.1'
+        ? new KeyturnError('invalid_request', 400, 'There must be one Host.')
+        : undefined;
+  if (refusal) {
+    ctx.set('Connection', 'close');
+    throw refusal;
+  }
   await next();
 }
 

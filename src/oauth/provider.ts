@@ -32,6 +32,10 @@ type Replaceable = {
  */
 export function createProvider(core: Core): Provider {
   const provider = new Provider(core.config.issuer, configuration());
+  // Koa would write it to standard error: a connection that breaks while its request is read or answered is nothing to tell of.
+  (provider as EventEmitter).on('error', (error: Error) =>
+    core.log.debug({ error: error.message }, 'a connection broke'),
+  );
   provider.registerGrantType('client_credentials', clientCredentialsGrant(core), ['scope', 'resource'], ['resource']);
 
   const { Client, ClientCredentials } = provider as unknown as Replaceable;

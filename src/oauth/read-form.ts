@@ -6,6 +6,8 @@ import { KeyturnError } from '../errors.ts';
 export type Form = { readonly values: ReadonlyMap<string, string>; readonly resources: readonly string[] };
 
 const maxBytes = 16 * 1024;
+/** A resource server passes on whatever it was sent as a token. That it is none is its answer, not that it is too long. */
+const maxIntrospectionBytes = 256 * 1024;
 
 /** What must not stand in a URL, where proxies and histories keep it (RFC 6749 §2.3.1). */
 const secretParameters = ['client_secret', 'client_assertion', 'access_key', 'token'];
@@ -15,7 +17,9 @@ export async function readForm(ctx: Context, next: Next): Promise<void> {
   if (secretParameters.some((name) => new URLSearchParams(ctx.querystring).has(name))) {
     throw new KeyturnError('invalid_request', 400, 'Credentials and tokens belong into the body, never into the URL.');
   }
-  ctx.state['form'] = parseForm(await readBody(ctx.req));
+  ctx.state['form'] = parseForm(
+    await readBody(ctx.req, ctx.path === '/oauth2/introspect' ? maxIntrospectionBytes : maxBytes),
+  );
   await next();
 }
 
@@ -40,7 +44,7 @@ function parseForm(body: string): Form {
   return { values, resources };
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+async function readBody(request: IncomingMessage, limit: number): Promise<string> {
   const { headers } = request;
   const isEmpty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
   if (isEmpty && headers['content-type'] === undefined) return '';
@@ -50,17 +54,23 @@ async function readBody(request: IncomingMessage): Promise<string> {
   if (!/^application\/x-www-form-urlencoded *(;|$)/i.test(headers['content-type'] ?? '')) {
     throw new KeyturnError('invalid_request', 415, 'The body must be application/x-www-form-urlencoded.');
   }
-  if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
+  if (Number(headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxBytes) throw tooLarge();
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > limit) throw tooLarge(limit);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof KeyturnError) throw error;
+    // Its sender has gone, or sent something else than HTTP. Nobody reads the answer, and nothing is wrong here.
+    throw new KeyturnError('invalid_request', 400, 'The body did not arrive.', { detail: (error as Error).message });
   }
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function tooLarge(): KeyturnError {
-  return new KeyturnError('invalid_request', 413, `The body must not exceed ${maxBytes} bytes.`);
+function tooLarge(limit: number): KeyturnError {
+  return new KeyturnError('invalid_request', 413, `The body must not exceed ${limit} bytes.`);
 }

@@ -15,9 +15,10 @@ CREATE TABLE regenerations (
   CHECK (num_nonnulls(client, access_key) = 1),
   CHECK (num_nonnulls(ended_at, ended_as, ended_by) IN (0, 3))
 );
-CREATE INDEX regenerations_client ON regenerations (client, created_at DESC, id DESC);
-CREATE INDEX regenerations_access_key ON regenerations (access_key, created_at DESC, id DESC);
+CREATE INDEX regenerations_client ON regenerations (client);
+CREATE INDEX regenerations_access_key ON regenerations (access_key);
 CREATE INDEX regenerations_old_secret ON regenerations (old_secret);
+CREATE UNIQUE INDEX regenerations_new_secret ON regenerations (new_secret);
 CREATE INDEX regenerations_unused ON regenerations (created_at) WHERE finish_when_unused AND ended_as IS NULL;
 
 -- Use of secrets. The owner is a row of clients or access_keys; there is no foreign key, or a batch of counts that was gathered while

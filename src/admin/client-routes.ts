@@ -14,11 +14,12 @@ import type { Core } from '../core.ts';
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
 import { NotFound } from '../errors.ts';
 import { findSecrets } from '../regeneration/secret-store.ts';
+import { findLastUsed } from '../regeneration/usage-store.ts';
 import type { Queryable } from '../storage/database.ts';
 import { type Answer, type Endpoint, endpoint } from './endpoint.ts';
 import { changeOnce } from './idempotency.ts';
 import { createdPosition, createPager, pageQuery, pageSchema } from './page.ts';
-import { clientSchema, clientWithSecretSchema, etagOf, presentClient } from './present-client.ts';
+import { clientSchema, clientWithSecretSchema, etagOf, type LastUsed, presentClient } from './present-client.ts';
 import { createRevealLimit } from './reveal-limit.ts';
 import { resourceUri, scopeText, text, timestamp } from './text.ts';
 
@@ -62,6 +63,8 @@ const clientsQuery = z.strictObject({
   kind: kind.optional(),
 });
 
+const neverUsed: LastUsed = new Map();
+
 const secretSchema = z.strictObject({ client_id: z.string(), client_secret: z.string() });
 const notBeforeSchema = z.strictObject({ client_id: z.string(), tokens_not_before: timestamp.nullable() });
 
@@ -74,7 +77,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
     return {
       status: 200,
       headers: { ETag: etagOf(client) },
-      body: presentClient({ client, secrets }, core.clock()),
+      body: presentClient({ client, secrets }, core.clock(), await findLastUsed(database, [client.id])),
     };
   }
 
@@ -99,7 +102,10 @@ export function clientEndpoints(core: Core): Endpoint[] {
           return {
             status: 201,
             headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${client.clientId}` },
-            body: { ...presentClient({ client, secrets: [secret] }, core.clock()), client_secret: clientSecret },
+            body: {
+              ...presentClient({ client, secrets: [secret] }, core.clock(), neverUsed),
+              client_secret: clientSecret,
+            },
           };
         }),
     }),
@@ -120,10 +126,14 @@ export function clientEndpoints(core: Core): Endpoint[] {
           after: position && { createdAt: position.created_at, id: position.id },
         });
         const now = core.clock();
+        const lastUsed = await findLastUsed(
+          core.database,
+          rows.map(({ client }) => client.id),
+        );
         return pager.answer(
           rows,
           limit,
-          (row) => presentClient(row, now),
+          (row) => presentClient(row, now, lastUsed),
           ({ client }) => ({ created_at: client.createdAt.toISOString(), id: client.id }),
         );
       },
@@ -138,7 +148,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       handle: async ({ params }) => {
         const known = await findKnownClient(core.database, params.client_id);
         if (!known) throw new NotFound('client');
-        return { status: 200, headers: { ETag: etagOf(known.client) }, body: presentClient(known, core.clock()) };
+        return await showClient(core.database, known.client);
       },
     }),
     endpoint({

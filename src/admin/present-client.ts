@@ -39,8 +39,15 @@ export const clientWithSecretSchema = z
   .strictObject({ ...clientFields, client_secret: z.string() })
   .meta({ id: 'ClientWithSecret' });
 
+/** When each secret of some clients was used last. Keys are `client.id/generation`. */
+export type LastUsed = ReadonlyMap<string, Date>;
+
 /** A client as the admin API shows it: no secret, only what it can be recognised by. */
-export function presentClient({ client, secrets }: KnownClient, now: number): z.input<typeof clientSchema> {
+export function presentClient(
+  { client, secrets }: KnownClient,
+  now: number,
+  lastUsed: LastUsed,
+): z.input<typeof clientSchema> {
   const live = secrets.filter((secret) => isLive(secret, now));
   return {
     client_id: client.clientId,
@@ -60,14 +67,19 @@ export function presentClient({ client, secrets }: KnownClient, now: number): z.
       client_id: secret.clientId ?? client.clientId,
       status: secret.retiresAt === null ? 'current' : 'retiring',
       created_at: secret.createdAt.toISOString(),
-      last_used_at: null,
+      last_used_at: lastUsed.get(`${client.id}/${secret.generation}`)?.toISOString() ?? null,
       retires_at: secret.retiresAt?.toISOString() ?? null,
     })),
     created_at: client.createdAt.toISOString(),
     updated_at: client.updatedAt.toISOString(),
-    last_used_at: null,
+    last_used_at: latest(secrets.map(({ generation }) => lastUsed.get(`${client.id}/${generation}`))),
     retires_at: live.find((secret) => secret.retiresAt !== null)?.retiresAt?.toISOString() ?? null,
   };
+}
+
+function latest(dates: readonly (Date | undefined)[]): string | null {
+  const time = Math.max(0, ...dates.map((date) => date?.getTime() ?? 0));
+  return time === 0 ? null : new Date(time).toISOString();
 }
 
 /** RFC 9110 §8.8.3, strong: what If-Match is compared with. */

@@ -12,7 +12,7 @@ export function presentReview({ confirmation, expiresInSeconds, impact }: Review
       live_tokens: impact.liveTokens,
       retiring_secret: retiringSecret && {
         ...(retiringSecret.clientId === null ? {} : { client_id: retiringSecret.clientId }),
-        hint: retiringSecret.hint,
+        hint: `…${retiringSecret.hint}`,
         retires_at: retiringSecret.retiresAt,
         ...presentUse(retiringSecret),
       },

@@ -44,13 +44,13 @@ export async function requireRegeneration(database: Queryable, owner: OwnerRef, 
 export async function listRegenerations(
   database: Queryable,
   owner: OwnerRef,
-  page: { limit: number; after?: { createdAt: Date; id: string } | undefined },
+  page: { limit: number; beforeGeneration?: number | undefined },
 ): Promise<Regeneration[]> {
   const rows = await database.query<RegenerationRow>(
     `${selectRegenerations}
-     WHERE r.${owner.kind} = $1 AND ($2::timestamptz IS NULL OR (r.created_at, r.id) < ($2, $3::uuid))
-     ORDER BY r.created_at DESC, r.id DESC LIMIT $4`,
-    [owner.id, page.after?.createdAt ?? null, page.after?.id ?? null, page.limit + 1],
+     WHERE r.${owner.kind} = $1 AND ($2::integer IS NULL OR new.generation < $2)
+     ORDER BY new.generation DESC LIMIT $3`,
+    [owner.id, page.beforeGeneration ?? null, page.limit + 1],
   );
   return rows.map(toRegeneration);
 }

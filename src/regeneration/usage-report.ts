@@ -1,0 +1,89 @@
+import type { Clock } from '../clock.ts';
+import { isLive, type Secret } from '../credentials/secret.ts';
+import type { Queryable } from '../storage/database.ts';
+import { currentOf } from './regeneration.ts';
+import type { OwnerRef } from './secret-owner.ts';
+import { findSecrets } from './secret-store.ts';
+import type { UsageSource } from './usage-source.ts';
+import { findSources, findUsageHours, type UsageHour } from './usage-store.ts';
+
+/** Use of all secrets of an owner in a time. */
+export type UsageReport = {
+  since: Date;
+  until: Date;
+  /** The live secrets and those that were used or tried, newest first. */
+  secrets: (SecretUsage & { secret: Secret; status: SecretStatus })[];
+  /** What was tried without any of its secrets. */
+  withoutSecret: SecretUsage;
+};
+
+export type SecretStatus = 'current' | 'retiring' | 'ended' | 'undone';
+
+export type SecretUsage = {
+  issued: number;
+  /** For other than a token: introspection, revocation, events. */
+  used: number;
+  /** By reason. */
+  refused: Record<string, number>;
+  perHour: { startsAt: Date; issued: number; used: number; refused: number }[];
+  /** Where it was used or tried, the latest first. */
+  sources: UsageSource[];
+};
+
+const hourMs = 3_600_000;
+
+/** @param hours how far back, 1 to 720; the last of them is the one that is not over yet. */
+export async function reportUsage(
+  database: Queryable,
+  deps: { clock: Clock },
+  owner: OwnerRef,
+  hours: number,
+): Promise<UsageReport> {
+  const now = deps.clock();
+  const since = new Date(now - hours * hourMs);
+  const secrets = await findSecrets(database, owner);
+  const rows = await findUsageHours(database, owner.id, since);
+  const generations = [0, ...secrets.map(({ generation }) => generation)];
+  const sources = (await findSources(database, owner.id, generations, now)).filter(
+    ({ lastUsedAt, refusedAt }) => Math.max(Number(lastUsedAt), Number(refusedAt)) >= since.getTime(),
+  );
+  const current = currentOf(secrets);
+  const usageOf = (generation: number) =>
+    summarise(
+      rows.filter((row) => row.generation === generation),
+      sources.filter((source) => source.generation === generation),
+    );
+  return {
+    since,
+    until: new Date(now),
+    secrets: secrets
+      .map((secret) => ({ secret, status: statusOf(secret, current, now), ...usageOf(secret.generation) }))
+      .filter(({ secret, perHour }) => isLive(secret, now) || perHour.length > 0),
+    withoutSecret: usageOf(0),
+  };
+}
+
+function statusOf(secret: Secret, current: Secret | undefined, now: number): SecretStatus {
+  if (secret.endedAs === 'undone') return 'undone';
+  if (!isLive(secret, now)) return 'ended';
+  return secret === current ? 'current' : 'retiring';
+}
+
+function summarise(rows: readonly UsageHour[], sources: UsageSource[]): SecretUsage {
+  const usage: SecretUsage = { issued: 0, used: 0, refused: {}, perHour: [], sources };
+  for (const { startsAt, outcome, count } of rows) {
+    let hour = usage.perHour.at(-1);
+    if (hour?.startsAt.getTime() !== startsAt.getTime()) {
+      hour = { startsAt, issued: 0, used: 0, refused: 0 };
+      usage.perHour.push(hour);
+    }
+    if (outcome === 'issued' || outcome === 'used') {
+      usage[outcome] += count;
+      hour[outcome] += count;
+    } else {
+      usage.refused[outcome] = (usage.refused[outcome] ?? 0) + count;
+      hour.refused += count;
+    }
+  }
+  return usage;
+}

@@ -1,0 +1,319 @@
+import { createWorld, day, hour, minute, second, type World } from './world.ts';
+
+/** The life of a secret, over HTTP alone, with time moved by hand. Each chapter goes on from the one before. */
+describe('turning the key of a shop', () => {
+  let world: World;
+  const web = { from: '127.0.0.11', userAgent: 'shop-web/3.1' };
+  const nightly = { from: '127.0.0.12', userAgent: 'shop-nightly/1.0' };
+
+  beforeEach(async () => {
+    world = await createWorld();
+  });
+  afterEach(async () => {
+    await world.close();
+  });
+
+  it('from generating it to the day when the old one has ended', async () => {
+    const { shop: old, askToken, post, adminFetch } = world;
+
+    // The shop runs on two machines.
+    await world.token(old, nightly);
+    world.pass(2 * hour);
+    await world.token(old, web);
+    const early = await world.token(old, web);
+
+    // The operator asks what regenerating would break. Numbers and names.
+    const review = await post('/regeneration/review');
+    expect(review.json).toMatchObject({
+      expires_in: 600,
+      impact: {
+        last_used_at: new Date(world.now()).toISOString(),
+        used_by: [
+          { address: '127.0.0.11', user_agent: 'shop-web/3.1', tokens_24h: 2 },
+          { address: '127.0.0.12', user_agent: 'shop-nightly/1.0', tokens_24h: 1 },
+        ],
+        tokens_24h: 3,
+        // The nightly job's token has ended by now.
+        live_tokens: 2,
+        retiring_secret: null,
+      },
+    });
+
+    // Without that review, nothing is regenerated: the answer is the review.
+    const unseen = await post('/regenerate', {});
+    expect(unseen).toMatchObject({ status: 428, json: { code: 'confirmation_required' } });
+    expect(unseen.json.review.impact).toEqual(review.json.impact);
+
+    // With it, there is a new secret, and the old one has a day.
+    const regenerated = await post('/regenerate', { confirmation: review.json.confirmation });
+    expect(regenerated.status).toBe(201);
+    expect(regenerated.headers.get('cache-control')).toBe('no-store');
+    expect(regenerated.json).toEqual({
+      regeneration_id: expect.any(String),
+      client_id: old.id,
+      client_secret: expect.stringMatching(/^kts_/),
+      previous: { client_id: old.id, retires_at: new Date(world.now() + day).toISOString() },
+    });
+    const fresh = { id: old.id, secret: regenerated.json.client_secret };
+    const regeneratedAt = world.now();
+    const endsAt = new Date(regeneratedAt + day);
+
+    // Nobody notices: both secrets work, and so does every token.
+    world.pass(minute);
+    expect(await world.isLive(early)).toBe(true);
+    const withOld = await askToken(old, web);
+    const withNew = await askToken(fresh, web);
+    expect([withOld.status, withNew.status]).toEqual([200, 200]);
+
+    // But the old one's answers say that it is going, and until when.
+    expect(withOld.headers['deprecation']).toBe(`@${Math.floor(regeneratedAt / 1_000)}`);
+    expect(withOld.headers['sunset']).toBe(endsAt.toUTCString());
+    expect(withNew.headers).not.toHaveProperty('deprecation');
+    expect(withNew.headers).not.toHaveProperty('sunset');
+    expect((await askToken(old, web, { scope: 'nonsense' })).headers['sunset']).toBe(endsAt.toUTCString());
+
+    // The client's page says who has moved and who has not. The web machine came with the old one once more.
+    world.pass(minute);
+    await world.token(fresh, web);
+    world.pass(hour);
+    let [regeneration] = await world.regenerations();
+    expect(regeneration).toMatchObject({
+      state: 'overlapping',
+      moved: [{ address: '127.0.0.11' }],
+      still_using_old: [{ address: '127.0.0.12' }],
+      using_new: [{ address: '127.0.0.11' }],
+      tried_after_end: [],
+    });
+    const page = await adminFetch(`/clients/${old.id}`);
+    expect(page.json).toMatchObject({
+      retires_at: endsAt.toISOString(),
+      secrets: [
+        { status: 'current', hint: `…${fresh.secret.slice(-4)}`, retires_at: null },
+        { status: 'retiring', hint: `…${old.secret.slice(-4)}`, retires_at: endsAt.toISOString() },
+      ],
+    });
+
+    // Its end is its date: the last millisecond still works, the date itself does not.
+    const last = await (async () => {
+      world.pass(endsAt.getTime() - world.now() - 1);
+      return await world.token(old, nightly);
+    })();
+    world.pass(1);
+    const refused = await askToken(old, nightly);
+    expect(refused.status).toBe(401);
+    const wrong = await askToken({ id: old.id, secret: old.secret.replace(/.$/, 'x') }, nightly);
+    expect([refused.text, refused.headers['www-authenticate']]).toEqual([
+      wrong.text,
+      wrong.headers['www-authenticate'],
+    ]);
+    expect(refused.headers).not.toHaveProperty('sunset');
+    expect(await world.works(fresh)).toBe(true);
+
+    // What was obtained with it before lives on: only the secret has ended.
+    expect(await world.isLive(last)).toBe(true);
+
+    // And whoever still tries is told to the operator.
+    [regeneration] = await world.regenerations();
+    expect(regeneration).toMatchObject({
+      state: 'finished',
+      ended_at: endsAt.toISOString(),
+      ended_by: null,
+      tried_after_end: [
+        {
+          address: '127.0.0.12',
+          user_agent: 'shop-nightly/1.0',
+          refused: 1,
+          last_seen_at: new Date(world.now()).toISOString(),
+        },
+      ],
+    });
+    const usage = await adminFetch(`/clients/${old.id}/usage?hours=48`);
+    expect(usage.json).toMatchObject({
+      secrets: [
+        { status: 'current', issued: 3, refused: {} },
+        { status: 'ended', issued: 5, refused: { invalid_scope: 1, retired_secret: 1 } },
+      ],
+    });
+
+    // It is over; there is nothing to undo or finish.
+    expect(await post(`/regenerations/${regeneration.id}/undo`)).toMatchObject({
+      status: 409,
+      json: { code: 'regeneration_finished' },
+    });
+    expect(await post(`/regenerations/${regeneration.id}/finish`)).toMatchObject({ status: 409 });
+  });
+
+  it('to a change of mind', async () => {
+    const { shop: old, post } = world;
+    const before = await world.token(old);
+    const { json, credentials: fresh } = await world.regenerate();
+    const withNew = await world.token(fresh);
+    const withOld = await world.token(old);
+    expect(await world.isLive(withNew)).toBe(true);
+
+    const undone = await post(`/regenerations/${json.regeneration_id}/undo`);
+    expect(undone).toMatchObject({ status: 200, json: { state: 'undone', previous: { retires_at: null } } });
+
+    // The old one is what it was, the new one and all that came of it is dead at once.
+    expect(await world.works(old)).toBe(true);
+    expect((await world.askToken(old)).headers).not.toHaveProperty('sunset');
+    expect(await world.works(fresh)).toBe(false);
+    expect(await Promise.all([before, withOld, withNew].map(world.isLive))).toEqual([true, true, false]);
+
+    // For good: the date that the old one had means nothing now.
+    world.pass(31 * day);
+    expect(await world.works(old)).toBe(true);
+    expect(await post(`/regenerations/${json.regeneration_id}/undo`)).toMatchObject({
+      status: 409,
+      json: { code: 'regeneration_undone' },
+    });
+    const [regeneration] = await world.regenerations();
+    expect(regeneration.tried_after_end).toMatchObject([{ user_agent: 'shop/1.0', refused: 1 }]);
+
+    // And the next regeneration is one like the first.
+    const { credentials: next } = await world.regenerate();
+    expect([await world.works(old), await world.works(fresh), await world.works(next)]).toEqual([true, false, true]);
+  });
+
+  it('to an early end, by hand', async () => {
+    const { json, credentials: fresh } = await world.regenerate({ overlap_seconds: 2_592_000 });
+    const withOld = await world.token(world.shop);
+    expect(await world.post(`/regenerations/${json.regeneration_id}/finish`)).toMatchObject({
+      status: 200,
+      json: { state: 'finished', ended_by: expect.stringContaining('Operator') },
+    });
+    expect([await world.works(world.shop), await world.works(fresh)]).toEqual([false, true]);
+    expect(await world.isLive(withOld)).toBe(true);
+  });
+
+  it('with a new Client ID too: two pairs, not to be mixed, and one client', async () => {
+    const { shop: old, adminFetch, post } = world;
+    const { status, json, credentials: fresh } = await world.regenerate({ new_client_id: true });
+    expect(status).toBe(201);
+    expect(fresh.id).not.toBe(old.id);
+    expect(json.previous.client_id).toBe(old.id);
+
+    const mixed = [
+      { id: old.id, secret: fresh.secret },
+      { id: fresh.id, secret: old.secret },
+    ];
+    expect([await world.works(old), await world.works(fresh)]).toEqual([true, true]);
+    expect(await Promise.all(mixed.map(world.works))).toEqual([false, false]);
+
+    // Both ids lead to the same client; what is done to it is done to both.
+    expect((await adminFetch(`/clients/${old.id}`)).json).toEqual((await adminFetch(`/clients/${fresh.id}`)).json);
+    const tokens = [await world.token(old), await world.token(fresh)];
+    expect(await Promise.all(tokens.map(world.isLive))).toEqual([true, true]);
+    await adminFetch(`/clients/${old.id}/tokens/revoke`, { method: 'POST' });
+    expect(await Promise.all(tokens.map(world.isLive))).toEqual([false, false]);
+
+    await post(`/regenerations/${json.regeneration_id}/undo`);
+    expect((await adminFetch(`/clients/${fresh.id}`)).json.client_id).toBe(old.id);
+    expect([await world.works(old), await world.works(fresh)]).toEqual([true, false]);
+  });
+
+  it('because it leaked: every live token dies and the old one ends now', async () => {
+    const tokens = [await world.token(world.shop), await world.token(world.shop)];
+    const { json, credentials: fresh } = await world.regenerate({ revoke_tokens: true });
+    expect(json.previous.retires_at).toBe(new Date(world.now()).toISOString());
+    expect(await Promise.all(tokens.map(world.isLive))).toEqual([false, false]);
+    expect([await world.works(world.shop), await world.works(fresh)]).toEqual([false, true]);
+    expect(await world.post(`/regenerations/${json.regeneration_id}/undo`)).toMatchObject({ status: 409 });
+  });
+
+  it('again during an overlap: the review says so, and the older one ends at once', async () => {
+    const first = world.shop;
+    const { credentials: middle } = await world.regenerate();
+    await world.token(first, nightly);
+    const review = await world.post('/regeneration/review');
+    expect(review.json.impact.retiring_secret).toMatchObject({
+      client_id: first.id,
+      hint: `…${first.secret.slice(-4)}`,
+      used_by: [{ address: '127.0.0.12' }],
+      tokens_24h: 1,
+    });
+    const { credentials: newest } = await world.regenerate();
+    expect(await Promise.all([first, middle, newest].map(world.works))).toEqual([false, true, true]);
+    expect((await world.regenerations()).map(({ state }) => state)).toEqual(['overlapping', 'finished']);
+  });
+
+  it('by evidence: the overlap ends once every source of the old one has been seen with the new one', async () => {
+    const { shop: old } = world;
+    await world.token(old, nightly);
+    world.pass(20 * hour);
+    await world.token(old, web);
+    const { credentials: fresh } = await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
+
+    // What ran last night has not been heard of today; that does not mean that it has moved.
+    world.pass(minute);
+    await world.token(fresh, web);
+    await world.lookAfterOverlaps();
+    expect((await world.regenerations())[0]).toMatchObject({ state: 'overlapping', moved: [{ address: web.from }] });
+
+    world.pass(4 * hour);
+    await world.token(fresh, nightly);
+    await world.lookAfterOverlaps();
+    expect((await world.regenerations())[0]).toMatchObject({ state: 'finished', ended_by: 'Keyturn' });
+    expect([await world.works(old), await world.works(fresh)]).toEqual([false, true]);
+    const audited = await world.adminFetch('/audit-events?action=client.finish_regeneration');
+    expect(audited.json.data).toMatchObject([{ actor: 'keyturn', target: old.id }]);
+  });
+
+  it('by evidence, but not while several machines behind one address move one by one', async () => {
+    const { shop: old } = world;
+    await world.token(old, web);
+    const { credentials: fresh } = await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
+    world.pass(minute);
+    await world.token(fresh, web);
+    world.pass(minute);
+    await world.token(old, web);
+    world.pass(minute);
+    await world.token(fresh, web);
+    await world.lookAfterOverlaps();
+    expect(await world.works(old)).toBe(true);
+    expect((await world.regenerations())[0].still_using_old).toHaveLength(2);
+
+    // A token's lifetime without the old one: whoever was still on it would have come back.
+    world.pass(hour);
+    await world.token(fresh, { userAgent: 'shop/1.0' });
+    await world.lookAfterOverlaps();
+    expect(await world.works(old)).toBe(false);
+  });
+
+  it('a confirmation counts for ten minutes, and for what it was given for', async () => {
+    const { post, adminFetch, shop } = world;
+    const confirm = async () => (await post('/regeneration/review')).json.confirmation as string;
+    const isStale = async (confirmation: string) =>
+      (await post('/regenerate', { confirmation, overlap_seconds: 60 })).status === 428;
+
+    let confirmation = await confirm();
+    world.pass(600 * second);
+    expect(await isStale(confirmation)).toBe(true);
+    confirmation = await confirm();
+    world.pass(599 * second);
+    expect(await isStale(confirmation)).toBe(false);
+
+    // The overlap has come to its end.
+    confirmation = await confirm();
+    world.pass(minute);
+    expect(await isStale(confirmation)).toBe(true);
+
+    // Somebody changed the client.
+    confirmation = await confirm();
+    await adminFetch(`/clients/${shop.id}`, { method: 'PATCH', body: { name: 'Shop 2' } });
+    expect(await isStale(confirmation)).toBe(true);
+
+    // Somebody calls with it who was not there when the operator looked.
+    const { credentials } = await world.regenerate({ overlap_seconds: 0 });
+    confirmation = await confirm();
+    await world.token(credentials, web);
+    expect(await isStale(confirmation)).toBe(true);
+
+    // It is for another client.
+    const other = await adminFetch(`/clients/${world.api.id}/regeneration/review`, { method: 'POST' });
+    expect(await isStale(other.json.confirmation)).toBe(true);
+    for (const junk of ['', 'v1', 'v1.9999999999.AAAA', '...', 'v9.9999999999.AAAA']) {
+      expect(await isStale(junk)).toBe(true);
+    }
+  });
+});

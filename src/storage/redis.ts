@@ -25,7 +25,9 @@ const options = {
 export async function connectRedis(url: string, log: Log): Promise<Redis | Cluster> {
   const redis = create(url);
   let down = false;
+  let lastError: Error | undefined;
   redis.on('error', (error: Error) => {
+    lastError = error;
     if (!down) log.warn({ error: error.message }, 'Redis is not reachable');
     down = true;
   });
@@ -37,7 +39,9 @@ export async function connectRedis(url: string, log: Log): Promise<Redis | Clust
     await redis.connect();
   } catch (error) {
     redis.disconnect();
-    throw new StoreUnavailable('redis', (error as Error).message, error);
+    // The connection's own error says why; what `connect` rejects with says only that it closed.
+    const cause = lastError ?? (error as Error);
+    throw new StoreUnavailable('redis', cause.message, cause);
   }
   const policy = await evictionPolicy(redis);
   if (policy && policy !== 'noeviction') {

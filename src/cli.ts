@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { addAuditCommands } from './cli/audit.ts';
+import { addClientCommands } from './cli/clients.ts';
+import { addCompletionCommand } from './cli/completion.ts';
+import { addContactCommands } from './cli/contacts.ts';
+import { addDoctorCommand } from './cli/doctor.ts';
+import { addMigrateCommand } from './cli/migrate.ts';
+import { addQuickstartCommand } from './cli/quickstart.ts';
+import { addRootKeyCommands } from './cli/root-key.ts';
+import { addStartCommand } from './cli/start.ts';
+import { CommandEnd, paint, say } from './cli/terminal.ts';
+import { readConfig } from './config.ts';
+import { KeyturnError, StoreUnavailable } from './errors.ts';
+
+/**
+ * Every command; the same functions as the admin API, straight on the stores.
+ * @returns the exit code: 0, 1 for what was refused or failed, 2 for a command line or configuration that cannot be used.
+ */
+export async function runCli(args: readonly string[]): Promise<0 | 1 | 2> {
+  // A reader that has seen enough, such as `head`, is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
+  try {
+    await createProgram().parseAsync(args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    return endWith(error);
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command('keyturn')
+    .description('OAuth 2 client credentials that can be regenerated without breaking an integration')
+    .version(readVersion(), '-V, --version', 'print the version')
+    .helpCommand('help [command]', 'help for a command')
+    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
+    .showHelpAfterError('(--help says more)')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn quickstart
+  keyturn contacts create --name 'Ann Operator' --email ann@example.com --permission all --operator-token
+  keyturn clients create --name 'Order sync' --scope 'orders:read orders:create'
+
+Configuration comes from the environment (KEYTURN_…, DATABASE_URL, REDIS_URL); \`keyturn doctor\` checks it.
+Exit codes: 0 done, 1 refused or failed, 2 a command line or configuration that cannot be used.`,
+    );
+  addStartCommand(program);
+  addMigrateCommand(program);
+  addDoctorCommand(program);
+  addQuickstartCommand(program);
+  addClientCommands(program);
+  addContactCommands(program);
+  addAuditCommands(program);
+  addRootKeyCommands(program);
+  addCompletionCommand(program);
+  return program;
+}
+
+function endWith(error: unknown): 0 | 1 | 2 {
+  // It has said what is wrong itself.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof CommandEnd) {
+    if (error.message) say(paint('red', error.message, process.stderr));
+    return error.exitCode;
+  }
+  say(paint('red', `error: ${messageOf(error)}`, process.stderr));
+  return 1;
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const lines = [error.message];
+  if (error instanceof KeyturnError) {
+    // Whoever runs the command may know which store it is, and why.
+    if (error.detail && (isDebugging() || error instanceof StoreUnavailable)) lines.push(error.detail);
+    for (const issue of (error.extension?.['issues'] ?? []) as { path: string; message: string }[]) {
+      lines.push(`  ${issue.path}: ${issue.message}`);
+    }
+  }
+  if (isDebugging() && error.stack) lines.push(error.stack);
+  return lines.join('\n');
+}
+
+function isDebugging(): boolean {
+  try {
+    return ['debug', 'trace'].includes(readConfig().logLevel);
+  } catch {
+    return false;
+  }
+}
+
+function readVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return version;
+}

@@ -1,0 +1,216 @@
+import type { Command } from 'commander';
+import { permissions } from '../operators/permission.ts';
+import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { withDatabase } from './stores.ts';
+import { collect, confirm, type OutputOptions, present, presentSecret, say, sheet, table } from './terminal.ts';
+
+/** The members of the admin API's contact that people are shown. */
+type ShownContact = Json & {
+  id: string;
+  name: string;
+  email: string;
+  external_id: string | null;
+  permissions: string[];
+  operator_token_hint: string | null;
+  created_at: string;
+  updated_at: string;
+};
+
+type WithToken = ShownContact & { operator_token: string };
+
+type FieldOptions = OutputOptions & {
+  name?: string;
+  email?: string;
+  externalId?: string | false;
+  permission?: string[];
+};
+
+const one = '/contacts/{id}';
+
+export function addContactCommands(program: Command): void {
+  const contacts = program
+    .command('contacts')
+    .description('people and partners; operators, with permissions and a token');
+  addCreate(contacts);
+  addList(contacts);
+  addShow(contacts);
+  addUpdate(contacts);
+  addDelete(contacts);
+  addOperatorToken(contacts);
+}
+
+function addCreate(contacts: Command): void {
+  withPermission(contacts.command('create'))
+    .description('create a contact; with --operator-token, an operator')
+    .requiredOption('--name <text>', 'who it is')
+    .requiredOption('--email <address>', 'where to reach them')
+    .option('--external-id <id>', 'its id in your own system; unique')
+    .option('--operator-token', 'issue an operator token: printed to standard output, alone, this once')
+    .option('--json', 'one JSON object, with operator_token when asked for')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn contacts create --name 'Ann Operator' --email ann@example.com --permission all --operator-token
+  keyturn contacts create --name 'Partner Ltd' --email it@partner.example --external-id 4711
+  keyturn contacts create --name Auditor --email a@example.com --permission integrations:view,audit:view --operator-token`,
+    )
+    .action(async (options: FieldOptions & { operatorToken?: true }) => {
+      const contact = await withDatabase(async (core) => {
+        const created = await callAdmin<ShownContact>(core, 'POST /contacts', { body: toFields(options) });
+        if (!options.operatorToken) return created;
+        return await callAdmin<WithToken>(core, `POST ${one}/operator-token`, of(created.id));
+      });
+      if (hasToken(contact)) return presentToken(options, contact);
+      return present(options, contact, () => showContact(contact));
+    });
+}
+
+function addList(contacts: Command): void {
+  contacts
+    .command('list')
+    .description('list contacts, newest first')
+    .option('-q, --q <text>', 'a part of the name or e-mail address, or an external id')
+    .option('--limit <number>', 'at most so many, up to 200', '50')
+    .option('--cursor <cursor>', 'go on where the list before ended')
+    .option('--json', 'one JSON object, with data and next_cursor')
+    .addHelpText('after', '\nExamples:\n  keyturn contacts list -q example.com')
+    .action(async ({ json, ...query }: OutputOptions & { limit: string }) => {
+      const page = await withDatabase((core) => callAdmin<Page<ShownContact>>(core, 'GET /contacts', { query }));
+      present(json ? { json } : {}, page, () =>
+        table(
+          ['id', 'name', 'email', 'external_id', 'operator_token', 'permissions'],
+          page.data.map((contact) => [
+            contact.id,
+            contact.name,
+            contact.email,
+            contact.external_id ?? '',
+            contact.operator_token_hint ?? '',
+            shortPermissions(contact),
+          ]),
+        ),
+      );
+      if (page.next_cursor && !json) say(`There are more: --cursor ${page.next_cursor}`);
+    });
+}
+
+function addShow(contacts: Command): void {
+  contacts
+    .command('show')
+    .description('show one contact')
+    .argument('<id>', 'its id')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', '\nExamples:\n  keyturn contacts show 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11')
+    .action(async (id: string, options: OutputOptions) => {
+      const contact = await withDatabase((core) => callAdmin<ShownContact>(core, `GET ${one}`, of(id)));
+      present(options, contact, () => showContact(contact));
+    });
+}
+
+function addUpdate(contacts: Command): void {
+  withPermission(contacts.command('update'))
+    .description('change what is given, and nothing else')
+    .argument('<id>', 'its id')
+    .option('--name <text>', 'who it is')
+    .option('--email <address>', 'where to reach them')
+    .option('--external-id <id>', 'its id in your own system; unique')
+    .option('--no-external-id', 'it has none')
+    .option('--json', 'one JSON object: the contact as it is then')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn contacts update 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11 --permission integrations:view,audit:view
+  keyturn contacts update 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11 --permission none`,
+    )
+    .action(async (id: string, options: FieldOptions) => {
+      const request = { ...of(id), body: toFields(options) };
+      const contact = await withDatabase((core) => callAdmin<ShownContact>(core, `PATCH ${one}`, request));
+      present(options, contact, () => showContact(contact));
+    });
+}
+
+function addDelete(contacts: Command): void {
+  contacts
+    .command('delete')
+    .description('delete a contact; its history stays in the audit log')
+    .argument('<id>', 'its id')
+    .option('-y, --yes', 'do not ask')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', '\nExamples:\n  keyturn contacts delete 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11 --yes')
+    .action(async (id: string, options: OutputOptions & { yes?: true }) => {
+      await confirm(`Delete contact ${id}? Its operator token is dead then.`, options);
+      await withDatabase((core) => callAdmin(core, `DELETE ${one}`, of(id)));
+      present(options, { id, deleted: true }, () => `${id} is deleted.`);
+    });
+}
+
+function addOperatorToken(contacts: Command): void {
+  contacts
+    .command('operator-token')
+    .description('issue the operator token of a contact, printed this once; the one before is dead at once')
+    .argument('<id>', 'its id')
+    .option('--revoke', 'issue none: revoke the one that it has')
+    .option('--json', 'one JSON object, with operator_token')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn contacts operator-token 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11 > operator-token
+  keyturn contacts operator-token 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11 --revoke`,
+    )
+    .action(async (id: string, options: OutputOptions & { revoke?: true }) => {
+      if (!options.revoke) {
+        const path = `POST ${one}/operator-token` as const;
+        return presentToken(options, await withDatabase((core) => callAdmin<WithToken>(core, path, of(id))));
+      }
+      await withDatabase((core) => callAdmin(core, `DELETE ${one}/operator-token`, of(id)));
+      return present(options, { id, revoked: true }, () => 'The operator token is dead.');
+    });
+}
+
+function withPermission(command: Command): Command {
+  const list = `all, none, or some of ${permissions.join(', ')}; repeated, or with commas`;
+  return command.option('--permission <permissions>', list, collect);
+}
+
+function toFields(options: FieldOptions): Json {
+  const given = options.permission;
+  const granted = given?.includes('all') ? permissions : given?.filter((permission) => permission !== 'none');
+  return {
+    name: options.name,
+    email: options.email,
+    external_id: options.externalId === false ? null : options.externalId,
+    permissions: granted,
+  };
+}
+
+function of(id: string): { params: Json } {
+  return { params: { id } };
+}
+
+function hasToken(contact: ShownContact): contact is WithToken {
+  return typeof contact['operator_token'] === 'string';
+}
+
+function presentToken(options: OutputOptions, contact: WithToken): void {
+  const said = `${showContact(contact)}\n\nThe operator token; it cannot be shown again:`;
+  presentSecret(options, contact, said, contact.operator_token);
+}
+
+function showContact(contact: ShownContact): string {
+  return sheet({
+    id: contact.id,
+    name: contact.name,
+    email: contact.email,
+    external_id: contact.external_id ?? 'none',
+    permissions: contact.permissions.join(', ') || 'none',
+    operator_token: contact.operator_token_hint ?? 'none',
+    created: contact.created_at,
+    updated: contact.updated_at,
+  });
+}
+
+function shortPermissions(contact: ShownContact): string {
+  return contact.permissions.length === permissions.length ? 'all' : contact.permissions.join(', ');
+}

@@ -1,0 +1,71 @@
+import { request } from 'node:http';
+
+/** An HTTP request, told once: it is both made and printed as the `curl` line that makes it. */
+export type Call = {
+  method: 'GET' | 'POST';
+  url: string;
+  /** Client ID and secret of HTTP Basic (RFC 6749 §2.3.1). They need no escaping in their form. */
+  user?: { clientId: string; clientSecret: string };
+  headers?: Readonly<Record<string, string>>;
+  json?: unknown;
+  form?: Readonly<Record<string, string>>;
+};
+
+export type Answer = { status: number; body: unknown };
+
+export function toCurl(call: Call): string {
+  const words = ['curl', '-sS'];
+  // curl makes a POST of whatever has data.
+  if (call.method === 'POST' && !call.json && !call.form) words.push('-X', 'POST');
+  if (call.user) words.push('-u', quote(`${call.user.clientId}:${call.user.clientSecret}`));
+  for (const [name, value] of Object.entries(call.headers ?? {})) words.push('-H', quote(`${name}: ${value}`));
+  if (call.json) words.push('-H', quote('Content-Type: application/json'), '-d', quote(JSON.stringify(call.json)));
+  for (const [name, value] of Object.entries(call.form ?? {}))
+    words.push('--data-urlencode', quote(`${name}=${value}`));
+  words.push(quote(call.url));
+  return words.join(' ');
+}
+
+/** Each call on a connection of its own, as curl does: none is left open behind it. */
+export function send(call: Call): Promise<Answer> {
+  const body = call.json ? JSON.stringify(call.json) : call.form && new URLSearchParams(call.form).toString();
+  const type = call.json ? 'application/json' : 'application/x-www-form-urlencoded';
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      call.url,
+      {
+        method: call.method,
+        agent: false,
+        ...(call.user ? { auth: `${call.user.clientId}:${call.user.clientSecret}` } : {}),
+        headers: {
+          ...call.headers,
+          ...(body === undefined ? {} : { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) }),
+        },
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: parse(text) }));
+        response.on('error', reject);
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** As a shell takes it for one word. */
+function quote(word: string): string {
+  return /^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,256 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Config, readConfig } from '../config.ts';
+import { createKeyRing, type KeyRing } from '../credentials/key-ring.ts';
+import { seal, unseal } from '../credentials/sealed-copy.ts';
+import { KeyturnError, StoreUnavailable, UsageError } from '../errors.ts';
+import { createLog } from '../log.ts';
+import type { Database } from '../storage/database.ts';
+import { DataDirInUse } from '../storage/lock-data-dir.ts';
+import { requireMigrated } from '../storage/migrate.ts';
+import { connectDatabase, readRootKey } from '../storage/open-database.ts';
+import { connectRedis } from '../storage/redis.ts';
+
+export type Check = {
+  name: 'configuration' | 'issuer' | 'listeners' | 'root key' | 'database' | 'schema' | 'clock' | 'secrets' | 'redis';
+  status: 'ok' | 'warn' | 'fail';
+  message: string;
+  /** What to do about it. */
+  advice?: string;
+};
+
+const quiet = createLog('silent');
+
+/** Everything that can be known without changing anything. */
+export async function examine(): Promise<Check[]> {
+  let config: Config;
+  try {
+    config = readConfig();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const [heading = '', ...problems] = error.message.split('\n').map((line) => line.replace(/^ *- /, ''));
+    return (problems.length > 0 ? problems : [heading]).map((message) => fail('configuration', message));
+  }
+  const { ring, check } = await examineRootKey(config);
+  return [
+    ok('configuration', config.databaseUrl ? 'complete' : `complete; embedded, in ${config.dataDir}`),
+    examineIssuer(config),
+    examineListeners(config),
+    check,
+    ...(await examineDatabase(config, ring)),
+    ...(await examineRedis(config)),
+  ];
+}
+
+function examineIssuer({ issuer, databaseUrl }: Config): Check {
+  const { protocol, hostname } = new URL(issuer);
+  const isLocal = hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
+  if (protocol === 'https:') return ok('issuer', issuer);
+  if (!isLocal) {
+    const advice = 'Set KEYTURN_ISSUER to the https URL that clients use; end TLS at a proxy before Keyturn.';
+    return warn('issuer', `${issuer} is http: client secrets and tokens cross the network readable`, advice);
+  }
+  if (!databaseUrl) return ok('issuer', `${issuer}: for this machine alone`);
+  const advice = 'Set KEYTURN_ISSUER to the https URL that clients use, before the first token is issued.';
+  return warn('issuer', `${issuer}: clients elsewhere cannot reach this, and real use needs https`, advice);
+}
+
+function examineListeners({ host, port, adminHost, adminPort }: Config): Check {
+  const listening = `public ${host}:${port}, admin ${adminHost}:${adminPort}`;
+  if (port === adminPort && port !== 0) {
+    return fail('listeners', `${listening}: both have the same port`, 'Set KEYTURN_ADMIN_PORT to another port.');
+  }
+  if (/^127\.|^localhost$|^::1$/.test(adminHost)) return ok('listeners', listening);
+  const advice = 'Right in a container or a private network; otherwise set KEYTURN_ADMIN_HOST to 127.0.0.1.';
+  return warn('listeners', `${listening}: the admin side can be reached over the network`, advice);
+}
+
+async function examineRootKey(config: Config): Promise<{ ring: KeyRing | undefined; check: Check }> {
+  const file = join(config.dataDir, 'root-key');
+  if (!config.rootKey && !existsSync(file)) {
+    return { ring: undefined, check: ok('root key', `will be made at the first start, in ${file}`) };
+  }
+  try {
+    const ring = createKeyRing(await readRootKey(config));
+    const place = { table: 'doctor', id: 'none' };
+    if (unseal(ring, place, seal(ring, place, 'a value')) !== 'a value') throw new Error('what it seals does not open');
+    const versions = `${ring.current} makes${ring.versions.length > 1 ? `; ${ring.versions.slice(1)} still open` : ''}`;
+    if (!config.rootKey && (statSync(file).mode & 0o077) !== 0) {
+      return { ring, check: warn('root key', `${file} can be read by others than its owner`, `chmod 600 ${file}`) };
+    }
+    return { ring, check: ok('root key', config.rootKey ? versions : `${versions}; in ${file}`) };
+  } catch (error) {
+    const advice =
+      '`keyturn root-key generate` makes one; with data there already, find the one that it was made with.';
+    return { ring: undefined, check: fail('root key', explain(error), advice) };
+  }
+}
+
+async function examineDatabase(config: Config, ring: KeyRing | undefined): Promise<Check[]> {
+  if (!config.databaseUrl && !existsSync(join(config.dataDir, 'postgres'))) {
+    return [ok('database', 'embedded; it will be made at the first start')];
+  }
+  let database: Database | undefined;
+  try {
+    database = await connectDatabase(config, quiet);
+    const checks = [await examineServer(config, database), await examineClock(database)];
+    if (!(await isMigrated(database))) return [...checks, unmigrated(config)];
+    return [...checks, ok('schema', 'up to date'), ...(ring ? [await examineSecrets(database, ring)] : [])];
+  } catch (error) {
+    if (error instanceof DataDirInUse) {
+      const advice = 'GET /readyz of that process says whether it is well; to check it from here, stop it first.';
+      return [warn('database', error.message.replace(/, and only.*/s, '.'), advice)];
+    }
+    return [fail('database', explain(error), adviceFor(error))];
+  } finally {
+    await database?.close();
+  }
+}
+
+async function examineServer(config: Config, database: Database): Promise<Check> {
+  const [row] = await database.query<{ version: string; number: number; standby: boolean }>(
+    `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
+       pg_is_in_recovery() AS standby`,
+  );
+  const where = config.databaseUrl ? `PostgreSQL ${row?.version} at ${withoutPassword(config.databaseUrl)}` : undefined;
+  if (!where) return ok('database', `PostgreSQL ${row?.version}, embedded: for one process, and for a first look`);
+  if (row?.standby) return fail('database', `${where} is a standby`, 'Let DATABASE_URL name the primary.');
+  const oldestTested = 15;
+  if (row && row.number < oldestTested * 10_000) {
+    return warn('database', where, `Keyturn is tested from PostgreSQL ${oldestTested} on.`);
+  }
+  return ok('database', where);
+}
+
+async function examineClock(database: Database): Promise<Check> {
+  const before = Date.now();
+  const [row] = await database.query<{ now: Date }>('SELECT clock_timestamp() AS now');
+  const after = Date.now();
+  const tripMs = after - before;
+  const differenceMs = Math.abs((row?.now.getTime() ?? 0) - (before + after) / 2);
+  const message = `differs from the database's by ${Math.round(differenceMs)} ms`;
+  if (differenceMs <= 1_000 + tripMs / 2) return ok('clock', message);
+  return warn(
+    'clock',
+    message,
+    'Let both machines follow NTP: ends of tokens and overlaps are compared with the clock.',
+  );
+}
+
+async function isMigrated(database: Database): Promise<boolean> {
+  try {
+    await requireMigrated(database);
+    return true;
+  } catch (error) {
+    if (error instanceof UsageError) return false;
+    throw error;
+  }
+}
+
+function unmigrated({ databaseUrl }: Config): Check {
+  if (!databaseUrl) return ok('schema', 'none, or an earlier one; the embedded database migrates itself at start');
+  return fail('schema', 'the database is not migrated', 'Run `keyturn migrate`.');
+}
+
+/** Whether the ring has every version that is in use, and whether it is really the ring that the data was made with. */
+async function examineSecrets(database: Database, ring: KeyRing): Promise<Check> {
+  const inUse = await database.query<{ version: string }>(
+    `SELECT key_version AS version FROM secrets UNION
+     SELECT key_version FROM operator_tokens UNION
+     SELECT key_version FROM audit_anchor WHERE seq > 0 UNION
+     SELECT split_part(sealed, '.', 1) FROM secrets WHERE sealed IS NOT NULL UNION
+     SELECT split_part(sealed, '.', 1) FROM signing_keys ORDER BY version`,
+  );
+  const missing = inUse.filter(({ version }) => !ring.versions.includes(version)).map(({ version }) => version);
+  if (missing.length > 0) {
+    const advice = `Put ${missing.join(', ')} behind the current one: KEYTURN_ROOT_KEY=${ring.current}:…,${missing[0]}:…`;
+    return fail('secrets', `the database holds secrets of root key ${missing.join(', ')}, which is not given`, advice);
+  }
+  const samples = await database.query<Sample>(
+    `SELECT DISTINCT ON (version) split_part(sealed, '.', 1) AS version, place, id, sealed FROM (
+       SELECT 'secrets' AS place, id::text, sealed, created_at FROM secrets WHERE sealed IS NOT NULL UNION ALL
+       SELECT 'signing_keys', kid, sealed, created_at FROM signing_keys
+     ) AS sealed ORDER BY version, created_at DESC`,
+  );
+  const closed = samples.filter((sample) => !opens(ring, sample)).map(({ version }) => version);
+  if (closed.length > 0) {
+    const advice = 'Give the key that this database was used with; with another one no secret will match.';
+    return fail('secrets', `root key ${closed.join(', ')} is not the one that the secrets were made with`, advice);
+  }
+  const opened = samples.length > 0 ? ', and a sealed copy of each opens' : '';
+  return ok('secrets', inUse.length > 0 ? `every root key version in use is given${opened}` : 'none yet');
+}
+
+type Sample = { version: string; place: string; id: string; sealed: string };
+
+function opens(ring: KeyRing, { place, id, sealed }: Sample): boolean {
+  try {
+    return unseal(ring, { table: place, id }, sealed).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+async function examineRedis({ redisUrl, databaseUrl }: Config): Promise<Check[]> {
+  if (!redisUrl) {
+    return [ok('redis', `none: access tokens are kept in the ${databaseUrl ? '' : 'embedded '}database`)];
+  }
+  try {
+    const redis = await connectRedis(redisUrl, quiet);
+    try {
+      const info = await redis.info();
+      const value = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1];
+      const where = `${value('redis_version') ?? 'of unknown version'} at ${withoutPassword(redisUrl)}`;
+      const policy = value('maxmemory_policy');
+      return [
+        policy === 'noeviction'
+          ? ok('redis', `${where}, maxmemory-policy noeviction`)
+          : warn('redis', `${where} does not tell its maxmemory-policy`, 'See that it is noeviction.'),
+        value('aof_enabled') === '1'
+          ? ok('redis', 'append-only file is on: tokens outlive a restart of Redis')
+          : warn(
+              'redis',
+              'no append-only file: a restart of Redis ends the tokens since its last snapshot',
+              'CONFIG SET appendonly yes, and the same in redis.conf; or accept that clients ask for a new token then.',
+            ),
+      ];
+    } finally {
+      redis.disconnect();
+    }
+  } catch (error) {
+    return [fail('redis', explain(error), adviceFor(error))];
+  }
+}
+
+/** What the person who runs the machine may know, which is more than what a caller is told. */
+function explain(error: unknown): string {
+  if (error instanceof KeyturnError) return error.detail ?? error.message;
+  return error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code) : String(error);
+}
+
+function adviceFor(error: unknown): string | undefined {
+  if (error instanceof UsageError) return undefined;
+  const code = (error as { code?: unknown }).code;
+  if (code === '28P01' || code === '28000') return 'Check user and password in DATABASE_URL.';
+  if (code === '3D000') return 'Create that database, or name another in DATABASE_URL.';
+  if (/NOAUTH|WRONGPASS|invalid username-password/.test(explain(error))) return 'Check user and password in REDIS_URL.';
+  if (error instanceof StoreUnavailable) return 'Start it, or correct its URL; then see whether a firewall is between.';
+  return undefined;
+}
+
+/** A store's URL as it may be shown; of one with several hosts, nothing but the hosts is left. */
+function withoutPassword(url: string): string {
+  return url.replace(/^([a-z+]+:\/\/)[^/]*@/i, '$1').replace(/\?.*$/s, '');
+}
+
+function ok(name: Check['name'], message: string): Check {
+  return { name, status: 'ok', message };
+}
+
+function warn(name: Check['name'], message: string, advice: string): Check {
+  return { name, status: 'warn', message, advice };
+}
+
+function fail(name: Check['name'], message: string, advice?: string): Check {
+  return { name, status: 'fail', message, ...(advice ? { advice } : {}) };
+}

@@ -1,0 +1,30 @@
+import type { Command } from 'commander';
+import { commandLog, readCommandConfig } from './stores.ts';
+import { type OutputOptions, present } from './terminal.ts';
+
+export function addMigrateCommand(program: Command): void {
+  program
+    .command('migrate')
+    .description('bring the database up to date; safe to run at any time and from many places at once')
+    .option('--json', 'one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  DATABASE_URL=postgres://keyturn@db/keyturn keyturn migrate`,
+    )
+    .action(async (options: OutputOptions) => {
+      const config = readCommandConfig();
+      const { connectDatabase } = await import('../storage/open-database.ts');
+      const { migrate } = await import('../storage/migrate.ts');
+      const database = await connectDatabase(config, commandLog(config));
+      try {
+        const applied = await migrate(database);
+        present(options, { applied }, () =>
+          applied.length > 0 ? applied.map((name) => `applied ${name}`).join('\n') : 'The database is up to date.',
+        );
+      } finally {
+        await database.close();
+      }
+    });
+}

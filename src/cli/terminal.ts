@@ -1,0 +1,108 @@
+import { createInterface } from 'node:readline/promises';
+import { styleText } from 'node:util';
+import { InvalidArgumentError } from 'commander';
+
+/** What every command takes. */
+export type OutputOptions = { json?: true };
+
+/** Ends the command with this exit code. What there is to say beyond `message` has been said. */
+export class CommandEnd extends Error {
+  readonly exitCode: 1 | 2;
+
+  constructor(exitCode: 1 | 2, message = '') {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+/** To standard output: the result that a program reads. */
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** To standard error: everything that is said around the result. */
+export function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** One JSON value for programs, or text for people. */
+export function present(options: OutputOptions, json: unknown, text: () => string): void {
+  print(options.json ? toJson(json) : text());
+}
+
+/**
+ * Something with a secret in it: for people the secret stands on standard output alone, so that it can be piped, and what is
+ * said of it goes to standard error.
+ */
+export function presentSecret(options: OutputOptions, json: unknown, said: string, secret: string): void {
+  if (!options.json) say(said);
+  print(options.json ? toJson(json) : secret);
+}
+
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, undefined, 2);
+}
+
+type Style = Parameters<typeof styleText>[0];
+
+/** Colours only where the stream is a terminal, and not with NO_COLOR. */
+export function paint(style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string {
+  return styleText(style, text, { stream });
+}
+
+/** Columns as wide as their widest cell. */
+export function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = rows.map((row) => row.map(plain));
+  const widths = columns.map((column, index) =>
+    Math.max(column.length, ...cells.map((row) => row[index]?.length ?? 0)),
+  );
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+      .join('  ')
+      .trimEnd();
+  return [paint('bold', line(columns.map((column) => column.toUpperCase()))), ...cells.map(line)].join('\n');
+}
+
+/** Names and values below each other. */
+export function sheet(entries: Readonly<Record<string, string>>): string {
+  const width = Math.max(...Object.keys(entries).map((name) => name.length));
+  return Object.entries(entries)
+    .map(([name, value]) => `${name.padEnd(width)}  ${plain(value)}`)
+    .join('\n');
+}
+
+/** A stored text must not move the cursor or the colours of whoever reads it. */
+export function plain(text: string): string {
+  return text.replace(/\p{Cc}|\p{Bidi_Control}/gu, '�');
+}
+
+/**
+ * Asks before what breaks things, on a terminal; elsewhere only `--yes` will do.
+ * @throws {CommandEnd}
+ */
+export async function confirm(question: string, options: { yes?: true }): Promise<void> {
+  if (options.yes) return;
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw new CommandEnd(2, `${question}\nThere is no terminal to ask on: say it with --yes.`);
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await terminal.question(`${question} [y/N] `).catch(() => '');
+    if (!/^y(es)?$/i.test(answer.trim())) throw new CommandEnd(1, 'Nothing was changed.');
+  } finally {
+    terminal.close();
+  }
+}
+
+/** An option that may be repeated, or given once with commas or spaces between its values. */
+export function collect(value: string, earlier: readonly string[] = []): string[] {
+  return [...earlier, ...value.split(/[\s,]+/).filter(Boolean)];
+}
+
+/** A date or time as RFC 3339 has it. */
+export function time(value: string): Date {
+  const date = new Date(value);
+  if (/^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(date.getTime())) return date;
+  throw new InvalidArgumentError('It must be a date or a time such as 2026-01-31 or 2026-01-31T12:00:00Z.');
+}

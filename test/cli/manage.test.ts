@@ -1,0 +1,204 @@
+import { generateRootKey } from '../../src/storage/open-database.ts';
+import { askPostgres, createTestDatabase } from '../services.ts';
+import { type Environment, runCommand, runJson } from './run-command.ts';
+
+type Client = { client_id: string; client_secret: string; status: string; scope: string; name: string };
+
+let environment: Environment;
+let server: Client;
+let client: Client;
+
+beforeAll(async () => {
+  environment = {
+    DATABASE_URL: await createTestDatabase(),
+    KEYTURN_ROOT_KEY: generateRootKey(),
+    // Nobody is there. Only what makes a token may notice.
+    REDIS_URL: 'redis://127.0.0.1:1',
+  };
+  server = await runJson(
+    ['clients', 'create', '--name', 'Shop API', '--kind', 'resource-server'].concat([
+      '--resource',
+      'https://shop.example',
+      '--information',
+      'orders,products',
+    ]),
+    environment,
+  );
+  client = await runJson(['clients', 'create', '--name', 'Sync', '--scope', 'orders:read,orders:create'], environment);
+});
+
+const refusedBy = async (args: string[], input?: string) => {
+  const { code, stdout, stderr } = await runCommand(args, environment, input);
+  return { code, stdout, stderr };
+};
+
+test('clients create answers as the admin API does', () => {
+  expect(server).toMatchObject({
+    kind: 'resource_server',
+    information: ['orders', 'products'],
+    token_format: 'opaque',
+  });
+  expect(client).toMatchObject({ kind: 'integration', status: 'enabled', scope: 'orders:read orders:create' });
+  expect(client.client_id).toMatch(/^kti_/);
+  expect(client.client_secret).toMatch(/^kts_/);
+});
+
+test('a secret stands on standard output alone, what is said of it does not', async () => {
+  const created = await runCommand(['clients', 'create', '--name', 'Piped'], environment);
+  expect(created.code).toBe(0);
+  expect(created.stdout).toMatch(/^kts_\w{49}\n$/);
+  expect(created.stderr).toMatch(/client_id +kti_/);
+  const revealed = await runCommand(['clients', 'reveal', client.client_id], environment);
+  expect(revealed.stdout).toBe(`${client.client_secret}\n`);
+  expect(revealed.stderr).not.toContain('kts_');
+});
+
+test('clients list, show and update', async () => {
+  const [list, shown] = await Promise.all([
+    runJson<{ data: Client[]; next_cursor: string }>(
+      ['clients', 'list', '--kind', 'integration', '--limit', '1'],
+      environment,
+    ),
+    runJson<Client>(['clients', 'show', client.client_id], environment),
+  ]);
+  expect(list.data).toHaveLength(1);
+  expect(list.next_cursor).toEqual(expect.any(String));
+  expect(shown.name).toBe('Sync');
+  expect(shown).not.toHaveProperty('client_secret');
+  const args = ['clients', 'update', client.client_id, '--name', 'Order sync'];
+  expect(await runJson(args, environment)).toMatchObject({ name: 'Order sync', scope: 'orders:read orders:create' });
+});
+
+test('what breaks things asks first, and without a terminal wants --yes', async () => {
+  const commands = ['disable', 'delete', 'revoke-tokens'];
+  const all = await Promise.all(commands.map((command) => refusedBy(['clients', command, client.client_id], 'y\n')));
+  for (const { code, stdout, stderr } of all) {
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('--yes');
+  }
+});
+
+test('clients revoke-tokens, disable, enable, delete', async () => {
+  const { client_id: id } = await runJson<Client>(['clients', 'create', '--name', 'Gone soon'], environment);
+  expect(await runJson(['clients', 'revoke-tokens', id, '--yes'], environment)).toEqual({
+    client_id: id,
+    tokens_not_before: expect.stringMatching(/^\d{4}-.*Z$/),
+  });
+  const early = await refusedBy(['clients', 'delete', id, '--yes']);
+  expect(early).toEqual({ code: 1, stdout: '', stderr: expect.stringContaining('Disable the client first') });
+  expect(await runJson(['clients', 'disable', id, '-y'], environment)).toMatchObject({ status: 'disabled' });
+  expect(await runJson(['clients', 'enable', id], environment)).toMatchObject({ status: 'enabled' });
+  await runJson(['clients', 'disable', id, '-y'], environment);
+  expect(await runJson(['clients', 'delete', id, '-y'], environment)).toEqual({ client_id: id, deleted: true });
+  expect(await refusedBy(['clients', 'show', id])).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'error: There is no such client.\n',
+  });
+});
+
+test('a refusal ends with 1 and a sentence; a value of the wrong form with 2 and its option', async () => {
+  const id = client.client_id;
+  expect(await refusedBy(['clients', 'update', id, '--scope', 'nothing:read'])).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'error: No resource server offers: nothing:read\n',
+  });
+  expect(await refusedBy(['contacts', 'create', '--name', 'A', '--email', 'nobody'])).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining('--email: '),
+  });
+  expect(
+    await refusedBy(['contacts', 'create', '--name', 'A', '--email', 'a@b.example', '--permission', 'root']),
+  ).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining('--permission: '),
+  });
+});
+
+test('only what makes a token needs Redis, and says so when it is away', async () => {
+  const { code, stdout, stderr } = await refusedBy(['clients', 'authorization-token', client.client_id]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(/redis.*ECONNREFUSED/is);
+});
+
+test('clients authorization-token issues, shows and revokes', async () => {
+  const { REDIS_URL: _none, ...withoutRedis } = environment;
+  const args = ['clients', 'authorization-token', client.client_id];
+  expect(await runJson([...args, '--scope', 'orders:read'], withoutRedis)).toEqual({
+    access_token: expect.stringMatching(/^kta_/),
+    token_type: 'Bearer',
+    expires_in: 3600,
+    scope: 'orders:read',
+  });
+  expect(await runJson([...args, '--show'], withoutRedis)).toMatchObject({ scope: 'orders:read' });
+  await runJson([...args, '--revoke'], withoutRedis);
+  expect((await runCommand([...args, '--show'], withoutRedis)).code).toBe(1);
+});
+
+test('contacts create --permission all --operator-token makes an operator and prints the token alone, once', async () => {
+  const args = ['contacts', 'create', '--name', 'Ann', '--email', 'ann@example.com', '--permission', 'all'];
+  const { code, stdout, stderr } = await runCommand([...args, '--operator-token'], environment);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^kto_\w{49}\n$/);
+  expect(stderr).toContain('Ann');
+  expect(stderr).not.toContain('kto_');
+});
+
+test('contacts create, list, show, update, operator-token and delete', async () => {
+  type Contact = { id: string; permissions: string[]; operator_token?: string };
+  const given = [
+    '--permission',
+    'integrations:view,audit:view',
+    '--permission',
+    'api_key:manage',
+    '--external-id',
+    '4711',
+  ];
+  const fields = ['--name', 'Bo', '--email', 'bo@example.com', ...given];
+  const created = await runJson<Contact>(['contacts', 'create', ...fields, '--operator-token'], environment);
+  expect(created.operator_token).toMatch(/^kto_/);
+  expect(created.permissions).toEqual(['integrations:view', 'audit:view', 'api_key:manage']);
+  const { id } = created;
+  const [list, shown] = await Promise.all([
+    runJson<{ data: Contact[] }>(['contacts', 'list', '-q', '4711'], environment),
+    runJson<Contact>(['contacts', 'show', id], environment),
+  ]);
+  expect(list.data).toEqual([shown]);
+  const changes = ['--permission', 'none', '--no-external-id'];
+  expect(await runJson(['contacts', 'update', id, ...changes], environment)).toMatchObject({
+    permissions: [],
+    external_id: null,
+  });
+  const again = await runJson<Contact>(['contacts', 'operator-token', id], environment);
+  expect(again.operator_token).not.toBe(created.operator_token);
+  await runJson(['contacts', 'operator-token', id, '--revoke'], environment);
+  expect(await runJson(['contacts', 'delete', id, '--yes'], environment)).toEqual({ id, deleted: true });
+});
+
+test('the audit log names the system user, and tells what was done newest first', async () => {
+  type Event = { actor: string; actor_name: string; address: null; action: string };
+  const { data } = await runJson<{ data: Event[] }>(['audit', 'list', '--target', client.client_id], environment);
+  expect(data.at(-1)).toMatchObject({ action: 'client.create', address: null });
+  expect(data.at(-1)?.actor).toMatch(/^cli:./);
+  expect(data.at(-1)?.actor_name).toMatch(/ \(command line\)$/);
+  expect(data.map(({ action }) => action)).toContain('client.reveal_secret');
+  expect(JSON.stringify(data)).not.toMatch(/kt[sako]_/);
+});
+
+test('migrate says that there is nothing to do', async () => {
+  expect(await runJson(['migrate'], environment)).toEqual({ applied: [] });
+});
+
+test('a stored text that would move the cursor is shown as text', async () => {
+  const url = environment['DATABASE_URL'] ?? '';
+  await askPostgres(url, `UPDATE clients SET name = E'evil\\x1b[2J\\r\\n' WHERE client_id = '${client.client_id}'`);
+  const { code, stdout } = await runCommand(['clients', 'list'], environment);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^CLIENT_ID +NAME.*\n/);
+  expect(stdout).toMatch(/kti_\w{22} +Shop API +resource_server +enabled/);
+  expect(stdout).toContain('evil�[2J��');
+  expect(stdout).not.toContain('\u001b');
+});

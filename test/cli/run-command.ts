@@ -1,0 +1,92 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export type Ended = { code: number | null; stdout: string; stderr: string };
+export type Environment = Readonly<Record<string, string>>;
+
+/** Runs `keyturn …` as a process of its own, with nothing in its environment but what is given. */
+export function runCommand(args: readonly string[], environment: Environment = {}, input = ''): Promise<Ended> {
+  const child = startCommand(args, environment);
+  child.stdin.end(input);
+  return ended(child);
+}
+
+/** The one JSON value that a command prints; the command must have succeeded. */
+export async function runJson<Result = Record<string, unknown>>(
+  args: readonly string[],
+  environment: Environment = {},
+): Promise<Result> {
+  const { code, stdout, stderr } = await runCommand([...args, '--json'], environment);
+  if (code !== 0) throw new Error(`keyturn ${args.join(' ')}: exit code ${code}: ${stderr}`);
+  return JSON.parse(stdout) as Result;
+}
+
+export function startCommand(args: readonly string[], environment: Environment): ChildProcessWithoutNullStreams {
+  const path = process.env['PATH'] ?? '';
+  return spawn(process.execPath, [main, ...args], { env: { PATH: path, ...environment } });
+}
+
+export function ended(child: ChildProcessWithoutNullStreams): Promise<Ended> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk;
+  });
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    stderr += chunk;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+/** Resolved with all that was printed so far, once that has `text` in it. */
+export function printed(child: ChildProcessWithoutNullStreams, text: string): Promise<string> {
+  let seen = '';
+  return new Promise((resolve, reject) => {
+    const look = (chunk: Buffer) => {
+      seen += chunk;
+      if (seen.includes(text)) resolve(seen);
+    };
+    child.stdout.on('data', look);
+    child.stderr.on('data', look);
+    child.on('close', () => reject(new Error(`ended before it printed "${text}": ${seen}`)));
+  });
+}
+
+/** An embedded deployment of its own, on ports that are free. */
+export async function createEmbedded(): Promise<{
+  environment: Environment;
+  dataDir: string;
+  remove(): Promise<void>;
+}> {
+  const directory = await mkdtemp(join(tmpdir(), 'keyturn-cli-'));
+  const dataDir = join(directory, 'data');
+  const [port, adminPort] = await Promise.all([findFreePort(), findFreePort()]);
+  return {
+    environment: {
+      KEYTURN_DATA_DIR: dataDir,
+      KEYTURN_PORT: String(port),
+      KEYTURN_ADMIN_PORT: String(adminPort),
+      KEYTURN_ISSUER: `http://localhost:${port}`,
+    },
+    dataDir,
+    remove: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+export async function findFreePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}

@@ -1,0 +1,169 @@
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { generateRootKey } from '../../src/storage/open-database.ts';
+import { startContainer } from '../service-containers.ts';
+import { startProgram } from '../service-programs.ts';
+import type { Service } from '../service-start.ts';
+import { createEmptyTestDatabase, createTestDatabase, createTestRedis } from '../services.ts';
+import { createEmbedded, type Environment, runCommand, runJson } from './run-command.ts';
+
+type Check = { name: string; status: 'ok' | 'warn' | 'fail'; message: string; advice?: string };
+
+async function examine(environment: Environment) {
+  const { code, stdout } = await runCommand(['doctor', '--json'], environment);
+  const { status, checks } = JSON.parse(stdout) as { status: string; checks: Check[] };
+  const failed = checks.filter((check) => check.status === 'fail');
+  return { code, status, checks, failed };
+}
+
+test('embedded: well before and after the first use, and it makes nothing itself', async () => {
+  const { environment, dataDir, remove } = await createEmbedded();
+  const before = await examine(environment);
+  expect(before).toMatchObject({ code: 0, status: 'ok' });
+  expect(before.checks.find(({ name }) => name === 'root key')?.message).toContain('will be made');
+  await runJson(['clients', 'create', '--name', 'First'], environment);
+  expect(await examine(environment)).toMatchObject({ code: 0, status: 'ok' });
+  await chmod(join(dataDir, 'root-key'), 0o644);
+  expect(await examine(environment)).toMatchObject({ code: 0, status: 'warn' });
+  await remove();
+});
+
+describe('on real stores', () => {
+  let environment: Environment;
+  const rootKey = generateRootKey();
+
+  beforeAll(async () => {
+    environment = {
+      DATABASE_URL: await createTestDatabase(),
+      REDIS_URL: createTestRedis().url,
+      KEYTURN_ROOT_KEY: rootKey,
+      KEYTURN_ISSUER: 'https://id.example.com',
+    };
+    await runJson(['clients', 'create', '--name', 'First'], environment);
+  });
+
+  test('all is well, and no line shows a password', async () => {
+    const { code, failed, checks } = await examine(environment);
+    expect({ code, failed }).toEqual({ code: 0, failed: [] });
+    expect(checks.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['issuer', 'root key', 'database', 'clock', 'schema', 'secrets', 'redis']),
+    );
+    const text = JSON.stringify(checks);
+    for (const url of [environment['DATABASE_URL'], environment['REDIS_URL']]) {
+      const { password } = new URL(url ?? '');
+      if (password) expect(text).not.toContain(password);
+    }
+  });
+
+  test('an issuer without TLS is a warning', async () => {
+    const { code, checks } = await examine({ ...environment, KEYTURN_ISSUER: 'http://id.example.com' });
+    expect(code).toBe(0);
+    expect(checks.find(({ name }) => name === 'issuer')).toMatchObject({ status: 'warn', advice: expect.any(String) });
+  });
+
+  test('a root key that lacks a version in use fails', async () => {
+    const { code, failed } = await examine({ ...environment, KEYTURN_ROOT_KEY: generateRootKey('v2') });
+    expect(code).toBe(1);
+    expect(failed).toEqual([expect.objectContaining({ name: 'secrets', message: expect.stringContaining('v1') })]);
+  });
+
+  test('another root key under the same version fails', async () => {
+    const { code, failed } = await examine({ ...environment, KEYTURN_ROOT_KEY: generateRootKey() });
+    expect(code).toBe(1);
+    expect(failed).toEqual([
+      expect.objectContaining({ name: 'secrets', message: expect.stringContaining('not the one') }),
+    ]);
+  });
+
+  test('an unmigrated database fails and says which command to run', async () => {
+    const { code, failed } = await examine({ ...environment, DATABASE_URL: await createEmptyTestDatabase() });
+    expect(code).toBe(1);
+    expect(failed).toEqual([
+      expect.objectContaining({ name: 'schema', advice: expect.stringContaining('keyturn migrate') }),
+    ]);
+  });
+
+  test('stores that are away fail, both in one report', async () => {
+    const { code, failed } = await examine({
+      ...environment,
+      DATABASE_URL: 'postgres://keyturn:hidden@127.0.0.1:1/keyturn',
+      REDIS_URL: 'redis://:hidden@127.0.0.1:1',
+    });
+    expect(code).toBe(1);
+    expect(failed.map(({ name }) => name)).toEqual(['database', 'redis']);
+    expect(JSON.stringify(failed)).toContain('ECONNREFUSED');
+    expect(JSON.stringify(failed)).not.toContain('hidden');
+  });
+});
+
+test('a wrong configuration is a report, all of it at once', async () => {
+  const { code, failed } = await examine({ KEYTURN_PORT: 'x', KEYTURN_ISUER: 'y' });
+  expect(code).toBe(1);
+  expect(failed).toHaveLength(2);
+});
+
+describe('a Redis that may evict', () => {
+  let redis: Service;
+
+  beforeAll(async () => {
+    redis = await startEvictingRedis();
+  });
+
+  afterAll(() => redis.stop());
+
+  test('fails, with the command that mends it; without an append-only file it is a warning', async () => {
+    const environment = {
+      DATABASE_URL: await createTestDatabase(),
+      REDIS_URL: redis.url,
+      KEYTURN_ROOT_KEY: generateRootKey(),
+    };
+    const { code, failed } = await examine(environment);
+    expect(code).toBe(1);
+    expect(failed).toEqual([
+      expect.objectContaining({ name: 'redis', message: expect.stringContaining('allkeys-lru') }),
+    ]);
+    expect(failed[0]?.message).toContain('CONFIG SET maxmemory-policy noeviction');
+
+    const direct = new Redis(redis.url);
+    await direct.config('SET', 'maxmemory-policy', 'noeviction');
+    direct.disconnect();
+    const mended = await examine(environment);
+    expect(mended).toMatchObject({ code: 0, failed: [] });
+    expect(mended.checks.filter(({ name }) => name === 'redis').map(({ status }) => status)).toEqual(['ok', 'warn']);
+  });
+});
+
+/** One of its own: with another policy, the run's Redis would be refused to all other tests. */
+async function startEvictingRedis(): Promise<Service> {
+  const options = ['--save', '', '--appendonly', 'no', '--maxmemory-policy', 'allkeys-lru'];
+  const answers = async (url: string) => {
+    const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+    } finally {
+      client.disconnect();
+    }
+  };
+  return await startProgram({
+    names: ['redis-server', 'valkey-server'],
+    debianPackage: 'redis-server',
+    prepare: ({ program, port }) => ({
+      files: {},
+      command: [program, '--port', String(port), '--bind', '127.0.0.1', ...options],
+    }),
+    url: (port) => `redis://127.0.0.1:${port}`,
+    answers,
+  }).catch(() =>
+    startContainer({
+      name: 'redis:7-bookworm',
+      port: 6379,
+      command: ['redis-server', ...options],
+      environment: {},
+      ready: /Ready to accept connections/i,
+      url: (host, port) => `redis://${host}:${port}`,
+      answers,
+    }),
+  );
+}

@@ -1,0 +1,95 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { createEmbedded, type Environment, ended, printed, runCommand, runJson, startCommand } from './run-command.ts';
+
+type Step = { title: string; curl: string; status: number; body: Record<string, unknown> };
+type Walk = {
+  operator: { id: string; operator_token: string };
+  resource_server: { client_id: string; client_secret: string };
+  integration: { client_id: string; client_secret: string };
+  first_token_ms: number;
+  steps: Step[];
+};
+
+let environment: Environment;
+let dataDir: string;
+let remove: () => Promise<void>;
+let first: Walk;
+
+beforeAll(async () => {
+  ({ environment, dataDir, remove } = await createEmbedded());
+  first = await runJson<Walk>(['quickstart', '--once'], environment);
+});
+
+afterAll(() => remove());
+
+test('the first run registers, gets a token and introspects it', () => {
+  expect(first.steps.map(({ status }) => status)).toEqual([200, 201, 201, 200, 200]);
+  expect(first.steps[1]?.body).toMatchObject({ information: ['orders', 'products', 'contacts'] });
+  expect(first.steps[4]?.body).toMatchObject({ active: true, client_id: first.integration.client_id });
+});
+
+test('the second run registers nothing: the same credentials, and a token soon', async () => {
+  const second = await runJson<Walk>(['quickstart', '--once'], environment);
+  expect(second.resource_server).toEqual(first.resource_server);
+  expect(second.integration).toEqual(first.integration);
+  expect(second.operator.id).toBe(first.operator.id);
+  expect(second.operator.operator_token).not.toBe(first.operator.operator_token);
+  // About 1 s on a machine that has nothing else to do; the tests' own load is let in here.
+  expect(second.first_token_ms).toBeLessThan(10_000);
+  const { data } = await runJson<{ data: unknown[] }>(['clients', 'list'], environment);
+  expect(data).toHaveLength(2);
+});
+
+describe('while it stays up', () => {
+  test('every printed curl line works when pasted, nobody else opens its database, and SIGTERM ends it with 0', async () => {
+    const child = startCommand(['quickstart'], environment);
+    const end = ended(child);
+    const lines = (await printed(child, 'Ctrl-C ends it')).split('\n').filter((line) => line.startsWith('curl '));
+    expect(lines).toHaveLength(5);
+    for (const line of lines) {
+      const shown = JSON.parse((await promisify(execFile)('bash', ['-c', `${line} --fail`])).stdout);
+      expect(Object.keys(shown)).not.toContain('error');
+    }
+    const introspection = await promisify(execFile)('bash', ['-c', lines[4] ?? '']);
+    expect(JSON.parse(introspection.stdout)).toMatchObject({ active: true, scope: 'orders:read products:read' });
+
+    const [other, doctor] = await Promise.all([
+      runCommand(['clients', 'list'], environment),
+      runCommand(['doctor'], environment),
+    ]);
+    expect({ code: other.code, stdout: other.stdout }).toEqual({ code: 1, stdout: '' });
+    expect(other.stderr).toContain(`open in process ${child.pid}`);
+    expect(doctor.code).toBe(0);
+    expect(doctor.stdout).toMatch(/^warn {2}database/m);
+
+    child.kill('SIGTERM');
+    expect((await end).code).toBe(0);
+  });
+
+  test('killed, it leaves nothing that keeps the next one out', async () => {
+    const child = startCommand(['quickstart'], environment);
+    await printed(child, 'Ctrl-C ends it');
+    expect(readFileSync(join(dataDir, 'postgres.pid'), 'utf8')).toBe(`${child.pid}\n`);
+    child.kill('SIGKILL');
+    await ended(child);
+    const { data } = await runJson<{ data: { client_id: string }[] }>(['clients', 'list'], environment);
+    expect(data.map((client) => client.client_id).sort()).toEqual(
+      [first.integration.client_id, first.resource_server.client_id].sort(),
+    );
+  });
+});
+
+test('a port that is taken ends it with 1 and says which, and what to do', async () => {
+  const port = Number(environment['KEYTURN_PORT']);
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(port, '0.0.0.0', resolve));
+  const { code, stderr } = await runCommand(['quickstart', '--once'], environment);
+  await new Promise((resolve) => taken.close(resolve));
+  expect(code).toBe(1);
+  expect(stderr).toContain(`Port ${port}`);
+  expect(stderr).toContain('KEYTURN_PORT=');
+});

@@ -9,6 +9,8 @@ import { findKnownClient, listResourceServers } from './client-store.ts';
 export type ClientCache = {
   /** By any Client ID of the client. No query for what cannot be a Client ID. */
   find(clientId: string): Promise<KnownClient | undefined>;
+  /** The same, but not older than a second: no client is turned away for what has changed meanwhile. */
+  findRecent(clientId: string): Promise<KnownClient | undefined>;
   resourceServers(): Promise<readonly Client[]>;
 };
 
@@ -30,6 +32,7 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
   });
   return {
     find: async (clientId) => (isWellFormedClientId(clientId) ? await clients.get(clientId) : undefined),
+    findRecent: async (clientId) => (isWellFormedClientId(clientId) ? await clients.getRecent(clientId) : undefined),
     resourceServers: async () => (await resourceServers.get('all')) ?? [],
   };
 }

@@ -41,14 +41,24 @@ export function presentedSecretOf({ client, secret }: Pick<Caller, 'client' | 's
 async function verifyCredentials(core: Core, presented: Presented): Promise<Caller> {
   const { clientId, clientSecret } = presented;
   if (!isWellFormedSecret(clientSecret, 'kts_')) throw new InvalidClient('not a client secret');
-  const known = await core.clients.find(clientId);
+  const verdict = judge(core, presented, await core.clients.find(clientId));
+  if (!(verdict instanceof InvalidClient)) return verdict;
+  // Before anybody is refused, this is looked at anew: another process may have made the secret, or enabled the client, just now.
+  // And a first attempt costs the same look-up whether or not the client is one that is known here.
+  const verdictAnew = judge(core, presented, await core.clients.findRecent(clientId));
+  if (verdictAnew instanceof InvalidClient) throw verdictAnew;
+  return verdictAnew;
+}
+
+function judge(core: Core, presented: Presented, known: KnownClient | undefined): Caller | InvalidClient {
+  const { clientId, clientSecret } = presented;
   // Pairs are not mixed: a secret is good with the Client ID that it was issued with.
   const candidates = known?.secrets.filter((secret) => secret.clientId === clientId) ?? [];
   const secret = findMatch(core.keyRing, 'client-secret-pepper', clientSecret, candidates);
   const refusal = known && refusalOf(known.client, secret, core.clock());
   if (!known || !secret || refusal) {
-    if (!known || !refusal) throw new InvalidClient('unknown_client');
-    throw new InvalidClient(refusal, { secret: presentedSecretOf({ client: known.client, secret }), reason: refusal });
+    if (!known || !refusal) return new InvalidClient('unknown_client');
+    return new InvalidClient(refusal, { secret: presentedSecretOf({ client: known.client, secret }), reason: refusal });
   }
   return { ...known, clientId, secret };
 }

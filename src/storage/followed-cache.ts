@@ -9,11 +9,17 @@ export type FollowedCache<T extends object> = {
    * @throws {StoreUnavailable} when it must be loaded and cannot be, or when what is known is too old to serve.
    */
   get(key: string): Promise<T | undefined>;
+  /**
+   * Like `get`, but loaded anew when that is more than a second ago: for when what is known says "no".
+   * @throws {StoreUnavailable} also when it is known, but not whether it is still so.
+   */
+  getRecent(key: string): Promise<T | undefined>;
   /** From memory alone; undefined means "not known here", never "does not exist". */
   peek(key: string): T | undefined;
 };
 
 const maxAgeMs = 300_000;
+const recentMs = 1_000;
 /** Keys that do not exist are remembered apart, so that asking for many of them pushes nothing else out. */
 const maxAbsent = 1_000;
 
@@ -25,7 +31,7 @@ export function createFollowedCache<T extends object>(options: {
 }): FollowedCache<T> {
   const { feed, kind, load } = options;
   const present = new LRUCache<string, T>({ max: options.maxEntries });
-  const absent = new LRUCache<string, true>({ max: maxAbsent, ttl: maxAgeMs });
+  const absent = new LRUCache<string, number>({ max: maxAbsent, ttl: maxAgeMs });
   const loadedAt = new WeakMap<T, number>();
   const loading = new Map<string, Promise<T | undefined>>();
 
@@ -50,7 +56,7 @@ export function createFollowedCache<T extends object>(options: {
           absent.delete(key);
         } else {
           present.delete(key);
-          absent.set(key, true);
+          absent.set(key, performance.now());
         }
         return value;
       },
@@ -71,6 +77,13 @@ export function createFollowedCache<T extends object>(options: {
       // Follow-ups make entries current; the age only bounds what a mistake in them could do. A failing reload keeps the entry.
       if (performance.now() - (loadedAt.get(known) ?? 0) > maxAgeMs) loadOnce(key).catch(() => undefined);
       return known;
+    },
+    getRecent: async (key) => {
+      feed.requireFresh();
+      const known = present.get(key);
+      const at = known ? loadedAt.get(known) : absent.get(key);
+      if (at !== undefined && performance.now() - at < recentMs) return known;
+      return await withDeadline(loadOnce(key));
     },
     peek: (key) => {
       feed.requireFresh();

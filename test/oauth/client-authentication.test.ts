@@ -1,0 +1,342 @@
+import { Agent } from 'node:http';
+import { connect } from 'node:net';
+import { announceClient, findKnownClient } from '../../src/clients/client-store.ts';
+import { disableClient, generateClient, type NewClient } from '../../src/clients/manage-clients.ts';
+import { checksum, generateClientId, generateSecret } from '../../src/credentials/credential-format.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { askPostgres } from '../services.ts';
+import { actor, endpointsOf, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
+import { type Answer, basicOf, type Form, post, rawBasic, sendRaw } from './http-client.ts';
+
+let server: TestServer;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let api: ReturnType<typeof endpointsOf>;
+let disabled: TestClient;
+let ended: TestClient;
+
+beforeAll(async () => {
+  server = await startTestServer({ env: { KEYTURN_FAILURES_PER_MINUTE: '0' } });
+  clients = await registerAll(server.core);
+  api = endpointsOf(server.publicUrl);
+  const { core } = server;
+  disabled = clients.partner;
+  await core.change((transaction) => disableClient(transaction, core, actor, disabled.id));
+  ended = clients.bare;
+  await core.change(async (transaction) => {
+    const known = await findKnownClient(transaction, ended.id);
+    if (!known) throw new Error('not registered');
+    const at = new Date(core.clock());
+    await transaction.query('UPDATE secrets SET retires_at = $2 WHERE client = $1', [known.client.id, at]);
+    await announceClient(transaction, known.client, at);
+  });
+});
+
+afterAll(() => server?.close());
+
+const grant = { grant_type: 'client_credentials' };
+const refused = {
+  status: 401,
+  text: '{"error":"invalid_client","error_description":"Client authentication failed."}',
+};
+
+/** A form with a given Authorization header, sent to the token endpoint. */
+const withHeader = (authorization: string, form: Form = grant) =>
+  post(api.tokenUrl, form, { headers: { Authorization: authorization } });
+
+/** What of an answer may tell something, so all but its id and its date. */
+function bytesOf({ status, rawHeaders, text }: Answer): string {
+  const changing = /^(x-request-id|date)$/i;
+  const headers = rawHeaders.flatMap((name, index) =>
+    index % 2 === 0 ? [`${name}: ${changing.test(name) ? 'x' : rawHeaders[index + 1]}`] : [],
+  );
+  return [status, ...headers, '', text].join('\n');
+}
+
+/** The same secret with another last random character and a right checksum: all that is wrong is that it is not the one. */
+function neighbourOf(secret: string): string {
+  const last = secret.charAt(46);
+  const payload = secret.slice(0, 46) + (last === 'a' ? 'b' : 'a');
+  return payload + checksum(payload);
+}
+
+describe('every failed authentication', () => {
+  it('is answered with the same bytes, or the difference would tell which Client IDs exist', async () => {
+    const { shop } = clients;
+    const answers = {
+      'nothing presented': await post(api.tokenUrl, grant),
+      'an id alone': await post(api.tokenUrl, { ...grant, client_id: shop.id }),
+      'a secret alone': await post(api.tokenUrl, { ...grant, client_secret: shop.secret }),
+      'unknown client': await api.token({ id: generateClientId(), secret: shop.secret }),
+      'impossible client': await api.token({ id: 'shop', secret: shop.secret }),
+      'wrong secret': await api.token({ id: shop.id, secret: generateSecret('kts_') }),
+      'a neighbour of the secret': await api.token({ id: shop.id, secret: neighbourOf(shop.secret) }),
+      'impossible secret': await api.token({ id: shop.id, secret: 'hunter2' }),
+      "another client's secret": await api.token({ id: shop.id, secret: clients.orders.secret }),
+      'disabled client': await api.token(disabled),
+      'ended secret': await api.token(ended),
+      'in the body': await post(api.tokenUrl, { ...grant, client_id: shop.id, client_secret: generateSecret('kts_') }),
+      'at introspection': await api.introspect({ id: shop.id, secret: generateSecret('kts_') }, 'x'),
+      'at revocation': await api.revoke({ id: generateClientId(), secret: shop.secret }, 'x'),
+      'Bearer instead of Basic': await withHeader(`Bearer ${generateSecret('kta_')}`),
+      'junk instead of Basic': await withHeader('junk'),
+    };
+    const first = bytesOf(answers['nothing presented']);
+    expect(first).toContain('\nWWW-Authenticate: Basic realm="http://localhost:4000"\n');
+    expect(first).toContain('\nCache-Control: no-store\n');
+    for (const [name, answer] of Object.entries(answers)) expect([name, bytesOf(answer)]).toEqual([name, first]);
+    expect(answers['unknown client']).toMatchObject(refused);
+  });
+
+  it('takes the same time for an unknown client as for a wrong secret', async () => {
+    const authorization = {
+      unknown: basicOf(generateClientId(), generateSecret('kts_')),
+      wrong: basicOf(clients.shop.id, generateSecret('kts_')),
+    };
+    await expectSameTime(1_200, () => (kind) => authorization[kind]);
+  }, 60_000);
+
+  it('takes the same time also where it is the first for that Client ID, in use here or not known at all', async () => {
+    const { core } = server;
+    const rounds = 200;
+    await expectSameTime(rounds, async () => {
+      const inUse: TestClient[] = [];
+      await core.change(async (transaction) => {
+        while (inUse.length < rounds) {
+          const input: NewClient = { name: `In use ${inUse.length}`, kind: 'integration' };
+          const { client, clientSecret } = await generateClient(transaction, core, actor, input);
+          inUse.push({ id: client.clientId, secret: clientSecret });
+        }
+      });
+      for (const client of inUse) expect((await api.token(client)).status).toBe(200);
+      await new Promise((resolve) => setTimeout(resolve, 1_100));
+      return (kind, round) =>
+        basicOf(kind === 'wrong' ? (inUse[round] as TestClient).id : generateClientId(), generateSecret('kts_'));
+    });
+  }, 60_000);
+
+  it('is looked at anew before: what another process has just changed turns nobody away', async () => {
+    const { core } = server;
+    const client = await register(core, { name: 'Elsewhere', kind: 'integration' });
+    expect((await api.token(client)).status).toBe(200);
+    await core.change((transaction) => disableClient(transaction, core, actor, client.id));
+    expect(await api.token(client)).toMatchObject(refused);
+    // Without an announcement, as if it had not arrived yet.
+    await askPostgres(server.stores.databaseUrl, `UPDATE clients SET enabled = true WHERE client_id = '${client.id}'`);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect((await api.token(client)).status).toBe(200);
+  });
+});
+
+describe('HTTP Basic', () => {
+  it('is decoded exactly once (RFC 6749 Appendix B)', async () => {
+    const { id, secret } = clients.shop;
+    const encodeAll = (text: string) =>
+      [...text].map((character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`).join('');
+    expect((await withHeader(rawBasic(`${id}:${secret}`))).status).toBe(200);
+    expect((await withHeader(rawBasic(`${encodeAll(id)}:${encodeAll(secret)}`))).status).toBe(200);
+    const twice = encodeAll(encodeAll(secret));
+    expect(await withHeader(rawBasic(`${id}:${twice}`))).toMatchObject(refused);
+  });
+
+  it('may be written in any case and with several spaces (RFC 9110 §11.1)', async () => {
+    const { id, secret } = clients.shop;
+    const encoded = Buffer.from(`${id}:${secret}`).toString('base64');
+    for (const header of [`basic ${encoded}`, `BASIC   ${encoded}`]) {
+      expect((await withHeader(header)).status).toBe(200);
+    }
+  });
+
+  it.each<[string, (id: string, secret: string) => string]>([
+    ['with junk after the base64', (id, secret) => `${rawBasic(`${id}:${secret}`)} junk`],
+    ['with junk within the base64', (id, secret) => rawBasic(`${id}:${secret}`).replace(/.{8}$/, '$&!!')],
+    ['with a second value', (id, secret) => `${rawBasic(`${id}:${secret}`)}, ${rawBasic(`${id}:${secret}`)}`],
+    ['without a colon', (id, secret) => rawBasic(`${id}${secret}`)],
+    ['with an empty id', (_, secret) => rawBasic(`:${secret}`)],
+    ['with an empty secret', (id) => rawBasic(`${id}:`)],
+    ['with a colon alone', () => rawBasic(':')],
+    ['with nothing', () => 'Basic'],
+    ['with empty base64', () => 'Basic ='],
+    ['with a raw % in the secret', (id, secret) => rawBasic(`${id}:${secret}%`)],
+    ['with a % that encodes nothing', (id, secret) => rawBasic(`${id}:%zz${secret}`)],
+    ['with a % that encodes no text', (id, secret) => rawBasic(`${id}:${secret}%ff`)],
+    ['with a raw +, which is a space', (id, secret) => rawBasic(`${id}:${secret}+`)],
+    ['with an encoded +', (id, secret) => rawBasic(`${id}:${secret}%2B`)],
+    ['with a raw : in the secret', (id, secret) => rawBasic(`${id}:${secret}:`)],
+    ['with an encoded : instead of the colon', (id, secret) => rawBasic(`${id}%3A${secret}`)],
+    ['with a + in the id', (id, secret) => rawBasic(`+${id}:${secret}`)],
+    [
+      'with a byte that is no UTF-8',
+      (id, secret) => `Basic ${Buffer.from(`${id}:${secret}\xff`, 'latin1').toString('base64')}`,
+    ],
+  ])('%s is refused', async (_, header) => {
+    expect(await withHeader(header(clients.shop.id, clients.shop.secret))).toMatchObject(refused);
+  });
+
+  it('twice in one request is refused: two parsers may choose differently', async () => {
+    const { shop } = clients;
+    const header = `Authorization: ${basicOf(shop.id, shop.secret)}\r\n`;
+    for (const second of [header, 'AUTHORIZATION: Bearer x\r\n']) {
+      const body = 'grant_type=client_credentials';
+      const { text } = await sendRaw(
+        server.publicUrl,
+        `POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\n${header}${second}Connection: close\r\n` +
+          `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      );
+      expect(text).toMatch(/^HTTP\/1\.1 400 /);
+      expect(text).toContain('"error":"invalid_request"');
+      expect(text).toContain('Cache-Control: no-store');
+    }
+  });
+
+  it('together with a secret in the body is refused (RFC 6749 §2.3)', async () => {
+    const { shop } = clients;
+    const both = await api.token(shop, { client_id: shop.id, client_secret: shop.secret });
+    expect(both).toMatchObject({
+      status: 400,
+      json: { error: 'invalid_request', error_description: 'Client authentication must be done in one way only.' },
+    });
+    expect(both.headers['cache-control']).toBe('no-store');
+  });
+
+  it('together with another client_id in the body is refused', async () => {
+    const { shop, orders } = clients;
+    expect((await api.token(shop, { client_id: shop.id })).status).toBe(200);
+    expect(await api.token(shop, { client_id: orders.id })).toMatchObject({
+      status: 400,
+      json: { error: 'invalid_request' },
+    });
+  });
+});
+
+describe('a secret', () => {
+  it.each<[string, (secret: string) => string]>([
+    ['with a NUL behind', (secret) => `${secret}\0`],
+    ['with a NUL before', (secret) => `\0${secret}`],
+    ['with a space behind', (secret) => `${secret} `],
+    ['with a line break behind', (secret) => `${secret}\r\n`],
+    ['in upper case', (secret) => secret.toUpperCase()],
+    ['in lower case', (secret) => secret.toLowerCase()],
+    ['cut by one', (secret) => secret.slice(0, -1)],
+    ['cut to its random part', (secret) => secret.slice(0, 47)],
+    ['longer by one', (secret) => `${secret}0`],
+    ['of 72 bytes that begin with it', (secret) => secret.padEnd(72, '0')],
+    ['twice', (secret) => secret + secret],
+    ['of another kind', (secret) => secret.replace('kts_', 'kta_')],
+    ['of 10 kB', () => 'x'.repeat(10_000)],
+  ])('%s is another secret', async (_, change) => {
+    const { id, secret } = clients.shop;
+    expect(await post(api.tokenUrl, { ...grant, client_id: id, client_secret: change(secret) })).toMatchObject(refused);
+    const asBasic = await withHeader(basicOf(id, change(secret)));
+    expect(asBasic).toMatchObject(refused);
+  });
+
+  it.each(['client_secret', 'client_assertion', 'access_key', 'token'])(
+    'or token in the URL (%s) is refused, though it be right: URLs are logged and kept on the way',
+    async (name) => {
+      const { shop } = clients;
+      for (const path of ['token', 'introspect', 'revoke']) {
+        const url = `${server.publicUrl}/oauth2/${path}?${new URLSearchParams({ [name]: shop.secret })}`;
+        expect(await post(url, grant, { basic: [shop.id, shop.secret] })).toMatchObject({
+          status: 400,
+          json: { error: 'invalid_request' },
+        });
+      }
+    },
+  );
+
+  it('is good only with the Client ID that it was issued with', async () => {
+    const { shop, orders } = clients;
+    expect(await api.token({ id: shop.id, secret: orders.secret })).toMatchObject(refused);
+    expect(await api.token({ id: orders.id, secret: shop.secret })).toMatchObject(refused);
+  });
+});
+
+describe('an impossible Client ID', () => {
+  const impossible: [string, string][] = [
+    ['of 10 kB', 'x'.repeat(10_000)],
+    ['of 10 kB that begins well', `kti_${'a'.repeat(10_000)}`],
+    ['__proto__', '__proto__'],
+    ['constructor', 'constructor'],
+    ['with SQL', "' OR 1=1--"],
+    ['with U+202E', 'kti_\u202eaaaaaaaaaaaaaaaaaaaaa'],
+    ['with NUL', 'kti_aaaaaaaaaaaaaaaaaaaaaa\0'],
+    ['with a line break', 'kti_aaaaaaaaaaaaaaaaaaaaaa\n'],
+    ['with a wildcard', 'kti_%'],
+    ['one too short', 'kti_aaaaaaaaaaaaaaaaaaaaa'],
+    ['in upper case', 'KTI_AAAAAAAAAAAAAAAAAAAAAA'],
+  ];
+
+  it.each(impossible)('(%s) is refused in bounded time, and the database is not asked', async (_, id) => {
+    const queries = watchQueries(server.core);
+    const startedAt = performance.now();
+    expect(await post(api.tokenUrl, { ...grant, client_id: id, client_secret: clients.shop.secret })).toMatchObject(
+      refused,
+    );
+    expect(await withHeader(basicOf(id, clients.shop.secret))).toMatchObject(refused);
+    expect(performance.now() - startedAt).toBeLessThan(300);
+    queries.stop();
+    expect(queries.clientLookups()).toEqual([]);
+  });
+
+  it('is not needed to see that a secret is impossible: the database is not asked for that either', async () => {
+    const queries = watchQueries(server.core);
+    expect(await api.token({ id: generateClientId(), secret: `${clients.shop.secret.slice(0, -1)}_` })).toMatchObject(
+      refused,
+    );
+    queries.stop();
+    expect(queries.clientLookups()).toEqual([]);
+  });
+});
+
+it('a client that leaves in the middle of its request does no harm', async () => {
+  const { hostname, port } = new URL(server.publicUrl);
+  for (let round = 0; round < 20; round++) {
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => undefined);
+    await new Promise<void>((resolve) => socket.once('connect', resolve));
+    socket.write(
+      'POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant',
+    );
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    socket.resetAndDestroy();
+  }
+  expect((await api.token(clients.shop)).status).toBe(200);
+});
+
+type Authorization = (kind: 'unknown' | 'wrong', round: number) => string;
+
+/**
+ * Interleaves failing requests of two kinds, so that whatever else the machine does hits both, and compares medians, so that
+ * outliers do not count. A difference that an attacker could use is there every time; one of three attempts without it is enough.
+ */
+async function expectSameTime(rounds: number, prepare: () => Authorization | Promise<Authorization>): Promise<void> {
+  const seen: string[] = [];
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const [unknown, wrong] = await measure(rounds, await prepare());
+    if (Math.abs(unknown - wrong) < Math.max(0.05, 0.2 * Math.min(unknown, wrong))) return;
+    seen.push(`unknown ${unknown.toFixed(3)} ms, wrong ${wrong.toFixed(3)} ms`);
+  }
+  throw new Error(`the times differ: ${seen.join('; ')}`);
+}
+
+async function measure(rounds: number, authorization: Authorization): Promise<[unknown: number, wrong: number]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const times = { unknown: [] as number[], wrong: [] as number[] };
+  for (let round = 0; round < rounds; round++) {
+    for (const kind of round % 2 ? (['unknown', 'wrong'] as const) : (['wrong', 'unknown'] as const)) {
+      const headers = { Authorization: authorization(kind, round) };
+      const startedAt = performance.now();
+      const answer = await post(api.tokenUrl, grant, { agent, headers });
+      const ms = performance.now() - startedAt;
+      expect(answer.status).toBe(401);
+      // The first ones are spent on warming up.
+      if (round >= rounds / 8) times[kind].push(ms);
+    }
+  }
+  agent.destroy();
+  return [median(times.unknown), median(times.wrong)];
+}
+
+function median(values: number[]): number {
+  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] as number;
+}

@@ -1,0 +1,104 @@
+import type { Actor } from '../../src/audit/audit-log.ts';
+import { generateClient, type NewClient } from '../../src/clients/manage-clients.ts';
+import type { Core } from '../../src/core.ts';
+import { type Answer, type Form, post, type Sent } from './http-client.ts';
+
+/** Whoever makes changes in these tests. */
+export const actor: Actor = { id: 'test', name: 'test', address: null };
+
+/** A registered client with its credentials, as its owner has them. */
+export type TestClient = { id: string; secret: string };
+
+export async function register(core: Core, input: NewClient): Promise<TestClient> {
+  const { client, clientSecret } = await core.change((transaction) => generateClient(transaction, core, actor, input));
+  return { id: client.clientId, secret: clientSecret };
+}
+
+export const ordersResource = 'https://orders.example';
+export const invoicesResource = 'https://invoices.example/v1';
+
+/** Two APIs, and three integrations that may do much, little and nothing. */
+export async function registerAll(core: Core) {
+  const orders = await register(core, {
+    name: 'Orders API',
+    kind: 'resource_server',
+    resource: ordersResource,
+    information: ['orders', 'products'],
+  });
+  const invoices = await register(core, {
+    name: 'Invoices API',
+    kind: 'resource_server',
+    resource: invoicesResource,
+    information: ['invoices'],
+  });
+  const integration = (name: string, scope?: string) => register(core, { name, kind: 'integration', scope });
+  return {
+    orders,
+    invoices,
+    shop: await integration('Shop', 'orders:read orders:create products:read'),
+    partner: await integration('Partner', 'orders:read invoices:read'),
+    bare: await integration('Bare'),
+  };
+}
+
+type Options = Omit<Sent, 'body' | 'method'>;
+
+/** The three endpoints of a running server, as a client calls them. */
+export function endpointsOf(publicUrl: string) {
+  const call =
+    (path: string) =>
+    (client: TestClient, form: Form = {}, options: Options = {}): Promise<Answer> =>
+      post(`${publicUrl}${path}`, form, { basic: [client.id, client.secret], ...options });
+  const token = call('/oauth2/token');
+  const introspect = call('/oauth2/introspect');
+  const revoke = call('/oauth2/revoke');
+  return {
+    tokenUrl: `${publicUrl}/oauth2/token`,
+    introspectionUrl: `${publicUrl}/oauth2/introspect`,
+    revocationUrl: `${publicUrl}/oauth2/revoke`,
+    token: (client: TestClient, form: Record<string, string> = {}, options?: Options) =>
+      token(client, { grant_type: 'client_credentials', ...form }, options),
+    introspect: (client: TestClient, presented: string, form: Record<string, string> = {}, options?: Options) =>
+      introspect(client, { token: presented, ...form }, options),
+    revoke: (client: TestClient, presented: string, form: Record<string, string> = {}, options?: Options) =>
+      revoke(client, { token: presented, ...form }, options),
+    /** A token of the client, issued just now. */
+    async accessToken(client: TestClient, form: Record<string, string> = {}): Promise<string> {
+      const answer = await token(client, { grant_type: 'client_credentials', ...form });
+      if (answer.status !== 200) throw new Error(`no token: ${answer.status} ${answer.text}`);
+      return answer.json['access_token'] as string;
+    },
+  };
+}
+
+/** The whole body of the answer to any token that is not live. */
+export const inactive = '{"active":false}';
+
+/** Asks until it is so; fails with the last thing seen. */
+export async function eventually<T>(ask: () => Promise<T>, isSo: (seen: T) => boolean, withinMs: number): Promise<T> {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const seen = await ask();
+    if (isSo(seen)) return seen;
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms; last seen: ${JSON.stringify(seen)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Watches the statements that a server sends to its database, outside of transactions, until stopped. */
+export function watchQueries({ database }: Core) {
+  const { query } = database;
+  const statements: { sql: string; parameters: readonly unknown[] }[] = [];
+  database.query = async (sql, parameters = []) => {
+    statements.push({ sql, parameters });
+    return await query(sql, parameters);
+  };
+  return {
+    /** Look-ups of a client by its Client ID: the ids that were asked for. */
+    clientLookups: () =>
+      statements.filter(({ sql }) => sql.includes('client_ids')).map(({ parameters }) => parameters[0]),
+    stop: () => {
+      database.query = query;
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import { Agent, type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'node:http';
+import { connect } from 'node:net';
+
+/** What came back, whole. */
+export type Answer = {
+  status: number;
+  headers: IncomingHttpHeaders;
+  /** Names and values as they came, in their order. */
+  rawHeaders: string[];
+  text: string;
+  /** The body as JSON; an empty object where it is none. */
+  json: Record<string, unknown>;
+};
+
+export type Sent = {
+  method?: string;
+  headers?: OutgoingHttpHeaders;
+  body?: string | Buffer;
+  /** The address to call from, for example 127.0.0.2. */
+  from?: string;
+  agent?: Agent;
+};
+
+/** No connection outlives its request, unless a test brings an agent that keeps them: an idle one would hold up the server's end. */
+const oneShot = new Agent({ keepAlive: false });
+
+/** One HTTP request, sent exactly as given: unlike with `fetch`, any Host and any body may go out. */
+export async function send(url: string, { method = 'GET', headers, body, from, agent }: Sent = {}): Promise<Answer> {
+  const options = { method, headers, localAddress: from, agent: agent ?? oneShot };
+  const outgoing = request(url, options as Parameters<typeof request>[1]);
+  // A server that refuses a body may close before all of it is sent; its answer is what counts.
+  const answered = new Promise<Answer>((resolve, reject) => {
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.once('error', reject);
+      response.once('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8');
+        const { statusCode: status = 0, headers: received, rawHeaders } = response;
+        resolve({ status, headers: received, rawHeaders, text, json: parsed(text) });
+      });
+    });
+  });
+  outgoing.end(body);
+  return await answered;
+}
+
+export type Form = Record<string, string> | URLSearchParams | string;
+
+/** A form posted as OAuth clients do; `basic` adds HTTP Basic with both parts form-encoded (RFC 6749 §2.3.1). */
+export async function post(
+  url: string,
+  form: Form,
+  { basic, headers, ...rest }: Omit<Sent, 'body' | 'method'> & { basic?: readonly [id: string, secret: string] } = {},
+): Promise<Answer> {
+  return await send(url, {
+    ...rest,
+    method: 'POST',
+    headers: {
+      'Content-Type': 'application/x-www-form-urlencoded',
+      ...(basic ? { Authorization: basicOf(...basic) } : {}),
+      ...headers,
+    },
+    body: typeof form === 'string' ? form : new URLSearchParams(form).toString(),
+  });
+}
+
+export function basicOf(id: string, secret: string): string {
+  return rawBasic(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`);
+}
+
+/** HTTP Basic of a text that is taken as it is. */
+export function rawBasic(text: string): string {
+  return `Basic ${Buffer.from(text, 'utf8').toString('base64')}`;
+}
+
+/** Writes bytes as they are and reads until the server closes, or until it has been silent for `silenceMs`. */
+export async function sendRaw(
+  url: string,
+  bytes: string | Buffer,
+  { silenceMs = 1_000 }: { silenceMs?: number } = {},
+): Promise<{ text: string; closed: boolean }> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  const chunks: Buffer[] = [];
+  let closed = false;
+  socket.on('data', (chunk) => chunks.push(chunk));
+  socket.on('error', () => undefined);
+  socket.setTimeout(silenceMs, () => socket.destroy());
+  socket.once('end', () => {
+    closed = true;
+  });
+  await once(socket, 'connect');
+  socket.write(bytes);
+  await once(socket, 'close');
+  return { text: Buffer.concat(chunks).toString('latin1'), closed };
+}
+
+function parsed(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,339 @@
+import { gzipSync } from 'node:zlib';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { endpointsOf, registerAll } from './fixture.ts';
+import { basicOf, post, send, sendRaw } from './http-client.ts';
+
+let server: TestServer;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let api: ReturnType<typeof endpointsOf>;
+
+beforeAll(async () => {
+  server = await startTestServer({ env: { KEYTURN_FAILURES_PER_MINUTE: '0' } });
+  clients = await registerAll(server.core);
+  api = endpointsOf(server.publicUrl);
+});
+
+afterAll(() => server?.close());
+
+const form = 'grant_type=client_credentials';
+const formType = 'application/x-www-form-urlencoded';
+const authorized = () => ({ Authorization: basicOf(clients.shop.id, clients.shop.secret) });
+
+describe('the host', () => {
+  it.each([
+    'evil.example',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    'evil.example:4000',
+    'localhost@evil',
+    'localhost,evil',
+    '[::1]',
+    'x',
+  ])('%s is not this server: the request was meant for somebody else', async (host) => {
+    const answer = await post(api.tokenUrl, form, { headers: { ...authorized(), Host: host } });
+    expect(answer).toMatchObject({ status: 421, json: { error: 'invalid_request' } });
+    expect(answer.headers['cache-control']).toBe('no-store');
+    expect(answer.text).not.toContain(host);
+  });
+
+  it("is the issuer's, or one that was allowed, on any port and in any case", async () => {
+    for (const host of ['localhost:4000', 'LOCALHOST:4000', 'localhost', '127.0.0.1', '127.0.0.1:9']) {
+      expect(await post(api.tokenUrl, form, { headers: { ...authorized(), Host: host } })).toMatchObject({
+        status: 200,
+      });
+    }
+  });
+
+  it('is what the request says, not what X-Forwarded-Host says', async () => {
+    const headers = { ...authorized(), Host: 'evil.example', 'X-Forwarded-Host': 'localhost:4000' };
+    expect(await post(api.tokenUrl, form, { headers })).toMatchObject({ status: 421 });
+  });
+});
+
+describe('a request that two parsers could read differently is refused, and its connection closed', () => {
+  const head = (...lines: string[]) =>
+    ['POST /oauth2/token HTTP/1.1', `Content-Type: ${formType}`, ...lines, '', ''].join('\r\n');
+  const follower = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n';
+
+  it.each<[string, string]>([
+    [
+      'with Content-Length and Transfer-Encoding',
+      `${head('Host: localhost', 'Content-Length: 4', 'Transfer-Encoding: chunked')}0\r\n\r\n`,
+    ],
+    [
+      'with Transfer-Encoding and Content-Length',
+      `${head('Host: localhost', 'Transfer-Encoding: chunked', 'Content-Length: 5')}0\r\n\r\n`,
+    ],
+    ['with two Content-Lengths', `${head('Host: localhost', 'Content-Length: 0', 'Content-Length: 4')}GET `],
+    ['with one Content-Length of two values', `${head('Host: localhost', 'Content-Length: 0, 4')}GET `],
+    ['with a Content-Length that is no number', `${head('Host: localhost', 'Content-Length: 4x')}abcd`],
+    ['with a signed Content-Length', `${head('Host: localhost', 'Content-Length: +4')}abcd`],
+    ['with a Transfer-Encoding that is not chunked', `${head('Host: localhost', 'Transfer-Encoding: xchunked')}abcd`],
+    [
+      'with a Transfer-Encoding that ends otherwise',
+      `${head('Host: localhost', 'Transfer-Encoding: chunked, identity')}0\r\n\r\n`,
+    ],
+    [
+      'with a chunk size that is no number',
+      `${head('Host: localhost', 'Transfer-Encoding: chunked')}zz\r\nabc\r\n0\r\n\r\n`,
+    ],
+    [
+      'with a chunk longer than it says',
+      `${head('Host: localhost', 'Transfer-Encoding: chunked')}3\r\nabcdef\r\n0\r\n\r\n`,
+    ],
+    ['with a signed chunk size', `${head('Host: localhost', 'Transfer-Encoding: chunked')}-1\r\nabc\r\n0\r\n\r\n`],
+    ['with bare LF instead of CRLF', `POST /oauth2/token HTTP/1.1\nHost: localhost\nContent-Length: 0\n\n`],
+    ['with bare LF behind one header', 'GET /healthz HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n'],
+    ['with bare CR behind one header', 'GET /healthz HTTP/1.1\r\nHost: localhost\rX: y\r\n\r\n'],
+    ['with a folded header', head('Host: localhost', 'X-Folded: a', ' b', 'Content-Length: 0')],
+    ['with a space before the colon', head('Host: localhost', 'Content-Length : 0')],
+    ['with NUL in a header', head('Host: localhost', 'X: a\0b', 'Content-Length: 0')],
+    ['with no Host', head('Content-Length: 0')],
+    ['with two Hosts', head('Host: localhost', 'Host: evil.example', 'Content-Length: 0')],
+    ['with the same Host twice', head('Host: localhost', 'host: localhost', 'Content-Length: 0')],
+    ['of an unknown version', 'GET /healthz HTTP/9.9\r\nHost: localhost\r\n\r\n'],
+  ])('%s', async (_, bytes) => {
+    const { text, closed } = await sendRaw(server.publicUrl, bytes + follower);
+    expect(text).toMatch(/^HTTP\/1\.1 (400|501|505) /);
+    expect(closed).toBe(true);
+    // Nothing behind it was taken for a second request.
+    expect(text.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+    expect(text.toLowerCase()).toContain('x-content-type-options: nosniff');
+  });
+});
+
+describe('headers', () => {
+  it('by more than 100 are refused', async () => {
+    const many = (count: number) =>
+      sendRaw(
+        server.publicUrl,
+        `GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${'X: y\r\n'.repeat(count - 2)}\r\n`,
+      );
+    expect((await many(100)).text).toMatch(/^HTTP\/1\.1 200 /);
+    expect((await many(101)).text).toMatch(/^HTTP\/1\.1 431 /);
+    expect((await many(1_500)).text).toMatch(/^HTTP\/1\.1 431 /);
+  });
+
+  it('of more than 16 KB are refused', async () => {
+    const { text, closed } = await sendRaw(
+      server.publicUrl,
+      `GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ${'y'.repeat(16 * 1024)}\r\n\r\n`,
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 431 /);
+    expect(text.toLowerCase()).toContain('x-content-type-options: nosniff');
+    expect(closed).toBe(true);
+  });
+});
+
+describe('the body', () => {
+  const endpoints = ['token', 'introspect', 'revoke'];
+
+  it('must be a form, or what is in it would be a guess', async () => {
+    const types = [
+      'application/json',
+      'multipart/form-data; boundary=x',
+      'text/plain',
+      'application/x-www-form-urlencodedx',
+      '',
+    ];
+    for (const endpoint of endpoints) {
+      for (const type of types) {
+        const answer = await send(`${server.publicUrl}/oauth2/${endpoint}`, {
+          method: 'POST',
+          headers: { ...authorized(), 'Content-Type': type },
+          body: form,
+        });
+        expect(answer).toMatchObject({
+          status: 415,
+          json: { error: 'invalid_request', error_description: 'The body must be application/x-www-form-urlencoded.' },
+        });
+        expect(answer.headers['cache-control']).toBe('no-store');
+      }
+    }
+  });
+
+  it('may name a charset, and be sent in chunks', async () => {
+    const headers = { ...authorized(), 'Content-Type': `${formType.toUpperCase()} ; charset=UTF-8` };
+    expect(await post(api.tokenUrl, form, { headers })).toMatchObject({ status: 200 });
+    const chunked = { ...headers, 'Transfer-Encoding': 'chunked' };
+    expect(await post(api.tokenUrl, form, { headers: chunked })).toMatchObject({ status: 200 });
+  });
+
+  it('that is absent is a request without parameters, not without a type', async () => {
+    const answer = await send(api.tokenUrl, { method: 'POST', headers: authorized() });
+    expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
+  });
+
+  it.each(['gzip', 'deflate', 'br', 'zstd', 'GZIP', 'identity, gzip', 'x'])(
+    'that is compressed (%s) is refused unread: a small one may become a huge one',
+    async (encoding) => {
+      for (const endpoint of endpoints) {
+        const answer = await send(`${server.publicUrl}/oauth2/${endpoint}`, {
+          method: 'POST',
+          headers: { ...authorized(), 'Content-Type': formType, 'Content-Encoding': encoding },
+          body: gzipSync(form),
+        });
+        expect(answer).toMatchObject({ status: 415, json: { error: 'invalid_request' } });
+      }
+    },
+  );
+
+  it('of more than 16 KiB is refused, also when its length is not told before', async () => {
+    const fill = (length: number) => `${form}&x=`.padEnd(length, 'x');
+    expect(await post(api.tokenUrl, fill(16 * 1024), { headers: authorized() })).toMatchObject({ status: 200 });
+    for (const endpoint of ['token', 'revoke']) {
+      const url = `${server.publicUrl}/oauth2/${endpoint}`;
+      const told = await post(url, fill(16 * 1024 + 1), { headers: authorized() });
+      expect(told).toMatchObject({ status: 413, json: { error: 'invalid_request' } });
+      expect(told.headers['cache-control']).toBe('no-store');
+      const headers = { ...authorized(), 'Transfer-Encoding': 'chunked' };
+      expect(await post(url, fill(16 * 1024 + 1), { headers })).toMatchObject({ status: 413 });
+    }
+  });
+
+  it('that never ends is not waited for once it is too long', async () => {
+    const { text, closed } = await sendRaw(
+      server.publicUrl,
+      `POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${formType}\r\nContent-Length: 1000000000\r\n\r\n`,
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 413 /);
+    expect(closed).toBe(true);
+  });
+});
+
+describe('routes', () => {
+  it.each([
+    ['/oauth2/token', 'POST'],
+    ['/oauth2/introspect', 'POST'],
+    ['/oauth2/revoke', 'POST'],
+    ['/.well-known/oauth-authorization-server', 'GET, HEAD'],
+    ['/.well-known/openid-configuration', 'GET, HEAD'],
+    ['/.well-known/jwks.json', 'GET, HEAD'],
+    ['/healthz', 'GET, HEAD'],
+    ['/readyz', 'GET, HEAD'],
+  ])('%s answers any method but %s with 405 and says which it takes', async (path, allow) => {
+    const others = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE'].filter(
+      (method) => !allow.includes(method),
+    );
+    for (const method of others) {
+      const answer = await send(server.publicUrl + path, { method, headers: authorized() });
+      expect([method, answer.status, answer.headers.allow]).toEqual([method, 405, allow]);
+      expect(answer.json).toMatchObject({ error: 'invalid_request' });
+      expect(answer.headers['cache-control']).toBe('no-store');
+      expect(answer.headers['x-content-type-options']).toBe('nosniff');
+    }
+  });
+
+  it.each([
+    '/',
+    '/auth',
+    '/par',
+    '/request',
+    '/me',
+    '/userinfo',
+    '/reg',
+    '/token',
+    '/token/introspection',
+    '/token/revocation',
+    '/jwks',
+    '/session/end',
+    '/session/end/confirm',
+    '/device',
+    '/device/auth',
+    '/device/abc',
+    '/backchannel',
+    '/challenge',
+    '/credential',
+    '/interaction/abc',
+    '/auth/abc',
+    '/oauth2/token/',
+    '/oauth2/TOKEN',
+    '/oauth2//token',
+    '/oauth2/%74oken',
+    '/oauth2/token;x',
+    '/oauth2/authorize',
+    '/admin/v1/clients',
+    '/console/',
+    '/metrics',
+    '/__proto__',
+    '/constructor',
+    '/../etc/passwd',
+    '/.well-known/openid-configuration/x',
+    '/<script>alert(1)</script>',
+  ])('%s is not there: what nobody needs cannot be attacked', async (path) => {
+    for (const method of ['GET', 'POST']) {
+      const answer = await sendRaw(
+        server.publicUrl,
+        `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+      );
+      expect(answer.text).toMatch(/^HTTP\/1\.1 404 /);
+      expect(answer.text).toContain('{"error":"not_found","error_description":"There is nothing here."}');
+      expect(answer.text).not.toContain('alert');
+    }
+  });
+
+  it('tell liveness and readiness without credentials, and by any name, as probes ask by address', async () => {
+    for (const host of ['localhost', '10.1.2.3:4000']) {
+      expect(await send(`${server.publicUrl}/healthz`, { headers: { Host: host } })).toMatchObject({
+        status: 200,
+        json: { status: 'ok' },
+      });
+      expect(await send(`${server.publicUrl}/readyz`, { headers: { Host: host } })).toMatchObject({
+        status: 200,
+        json: { status: 'ready', stores: { database: 'ok', redis: 'ok' } },
+      });
+    }
+  });
+
+  it('answer HEAD as GET, without a body', async () => {
+    for (const path of ['/healthz', '/readyz', '/.well-known/jwks.json']) {
+      expect(await send(server.publicUrl + path, { method: 'HEAD' })).toMatchObject({ status: 200, text: '' });
+    }
+  });
+});
+
+describe('every answer', () => {
+  it('is JSON that no browser takes for anything else, is offered to none, and shows nothing of the input', async () => {
+    const marker = '<svg/onload=alert(1)>';
+    const headers = {
+      ...authorized(),
+      Accept: 'text/html,application/xml',
+      Origin: 'https://app.example',
+      'User-Agent': marker,
+      'X-Request-Id': marker,
+    };
+    const preflight = { ...headers, 'Access-Control-Request-Method': 'POST' };
+    const bad = { ...headers, Authorization: `Basic ${marker}` };
+    const token = { grant_type: 'client_credentials', scope: 'orders:read' };
+    const answers = [
+      await post(api.tokenUrl, token, { headers }),
+      await post(api.tokenUrl, { ...token, scope: marker }, { headers }),
+      await post(api.tokenUrl, { ...token, resource: marker }, { headers }),
+      await post(api.tokenUrl, { ...token, [marker]: marker }, { headers }),
+      await post(api.tokenUrl, { grant_type: marker }, { headers }),
+      await post(api.tokenUrl, token, { headers: bad }),
+      await post(api.introspectionUrl, { token: marker }, { headers }),
+      await post(api.introspectionUrl, { token_type_hint: marker }, { headers }),
+      await post(api.revocationUrl, { token_type_hint: marker }, { headers }),
+      await send(api.tokenUrl, { headers }),
+      await send(api.tokenUrl, { method: 'OPTIONS', headers: preflight }),
+      await send(`${server.publicUrl}/.well-known/jwks.json`, { headers }),
+      await send(`${server.publicUrl}/.well-known/oauth-authorization-server`, { headers }),
+      await send(`${server.publicUrl}/healthz`, { headers }),
+      await send(`${server.publicUrl}/readyz?${encodeURIComponent(marker)}`, { headers }),
+      await send(`${server.publicUrl}/nothing?${encodeURIComponent(marker)}`, { headers }),
+      await send(`${server.publicUrl}/healthz`, { headers: { ...headers, Host: marker } }),
+      await post(api.tokenUrl, token, { headers: { ...headers, Host: marker } }),
+    ];
+    for (const { status, headers: received, text, json } of answers) {
+      expect(received['x-content-type-options']).toBe('nosniff');
+      expect(received['content-type']).toBe('application/json; charset=utf-8');
+      expect(Object.keys(received).filter((name) => name.startsWith('access-control'))).toEqual([]);
+      expect(received['set-cookie']).toBeUndefined();
+      expect(received['x-powered-by']).toBeUndefined();
+      expect(text).not.toContain('svg');
+      expect(JSON.stringify(received)).not.toContain('svg');
+      if (status >= 400) expect(Object.keys(json)).toEqual(['error', 'error_description']);
+    }
+  });
+});

@@ -1,0 +1,330 @@
+import { Agent } from 'node:http';
+import {
+  deleteClient,
+  disableClient,
+  enableClient,
+  generateClient,
+  revokeClientTokens,
+  updateClient,
+} from '../../src/clients/manage-clients.ts';
+import { checksum, generateSecret } from '../../src/credentials/credential-format.ts';
+import type { Transaction } from '../../src/storage/database.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { askPostgres } from '../services.ts';
+import {
+  actor,
+  endpointsOf,
+  inactive,
+  invoicesResource,
+  ordersResource,
+  register,
+  registerAll,
+  type TestClient,
+} from './fixture.ts';
+import { post } from './http-client.ts';
+
+let server: TestServer;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let api: ReturnType<typeof endpointsOf>;
+/** How far this deployment's clock is ahead, in milliseconds. */
+let ahead = 0;
+const clock = () => Date.now() + ahead;
+
+beforeAll(async () => {
+  server = await startTestServer({ clock, env: { KEYTURN_FAILURES_PER_MINUTE: '0' } });
+  clients = await registerAll(server.core);
+  api = endpointsOf(server.publicUrl);
+});
+
+afterEach(() => {
+  ahead = 0;
+});
+
+afterAll(() => server?.close());
+
+describe('a live token', () => {
+  it('is told with all that its resource server needs, and is not to be stored on the way', async () => {
+    const startedAt = Math.floor(Date.now() / 1_000);
+    const token = await api.accessToken(clients.partner);
+    const answer = await api.introspect(clients.orders, token);
+    expect(answer.status).toBe(200);
+    expect(answer.json).toEqual({
+      active: true,
+      client_id: clients.partner.id,
+      sub: clients.partner.id,
+      scope: 'orders:read',
+      aud: ordersResource,
+      iss: 'http://localhost:4000',
+      iat: expect.any(Number),
+      exp: (answer.json['iat'] as number) + 3600,
+      token_type: 'Bearer',
+      jti: expect.stringMatching(/^[\w-]{43}$/),
+    });
+    expect(answer.json['iat']).toBeGreaterThanOrEqual(startedAt);
+    expect(answer.text).not.toContain(token.slice(4, 20));
+    expect(answer.headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+  });
+
+  it('shows each resource server its own part of the scope, and nothing of others', async () => {
+    const token = await api.accessToken(clients.partner);
+    expect((await api.introspect(clients.invoices, token)).json).toMatchObject({
+      aud: invoicesResource,
+      scope: 'invoices:read',
+    });
+  });
+
+  it('is found whatever the caller believes it to be (RFC 7662 §2.1)', async () => {
+    const token = await api.accessToken(clients.shop);
+    for (const hint of ['access_token', 'refresh_token', 'unknown', '__proto__', '']) {
+      expect(await api.introspect(clients.orders, token, { token_type_hint: hint })).toMatchObject({
+        status: 200,
+        json: { active: true },
+      });
+    }
+  });
+
+  it('is live until the second in which it ends, and not longer', async () => {
+    const token = await api.accessToken(clients.shop);
+    const { json } = await api.introspect(clients.orders, token);
+    const end = (json['exp'] as number) * 1_000;
+    ahead = end - Date.now() - 1_000;
+    expect((await api.introspect(clients.orders, token)).json).toMatchObject({ active: true });
+    ahead = end - Date.now();
+    expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
+  });
+});
+
+describe('exactly {"active":false} is all that is told', () => {
+  it('to anybody who is not a resource server: even the owner cannot try tokens out (RFC 7662 §4)', async () => {
+    const token = await api.accessToken(clients.shop);
+    for (const caller of [clients.shop, clients.partner, clients.bare]) {
+      expect(await api.introspect(caller, token)).toMatchObject({ status: 200, text: inactive });
+    }
+    expect((await api.introspect(clients.orders, token)).json).toMatchObject({ active: true });
+  });
+
+  it('to a resource server that the token is not meant for', async () => {
+    const token = await api.accessToken(clients.shop);
+    expect(await api.introspect(clients.invoices, token)).toMatchObject({ status: 200, text: inactive });
+  });
+
+  const jwt = (header: object) =>
+    `${[header, { iss: 'http://localhost:4000', active: true, exp: 4_102_444_800 }]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.')}.AAAA`;
+
+  it.each<[string, string]>([
+    ['unknown', generateSecret('kta_')],
+    ['with a wrong checksum', `${generateSecret('kta_').slice(0, -1)}_`],
+    ['of the kind of a client secret', generateSecret('kts_')],
+    ['of the kind of an operator token', generateSecret('kto_')],
+    ['malformed', 'kta_'],
+    ['of 64 kB', 'x'.repeat(64 * 1024)],
+    ['of 64 kB that begins like one', `kta_${'a'.repeat(64 * 1024)}`],
+    ['of 64 kB of braces', '{'.repeat(64 * 1024)],
+    ['shaped like a JWT', jwt({ alg: 'ES256', typ: 'at+jwt', kid: 'x' })],
+    ['shaped like an unsigned JWT', jwt({ alg: 'none', typ: 'at+jwt' })],
+    ['of dots', '..'],
+    ['a wildcard', '*'],
+    ['a wildcard behind the prefix', 'kta_*'],
+    ['a Redis Cluster hash tag', '{tag}'],
+    ['with a line break and a Redis command', 'x\r\nFLUSHALL\r\n'],
+    ['with NUL', '\0'],
+    ['named like a member of every object', '__proto__'],
+    ['of another script', '令牌'],
+    ['with a space before', ` ${generateSecret('kta_')}`],
+    ['JSON', '{"active":true}'],
+  ])('of a token %s', async (_, token) => {
+    const answer = await api.introspect(clients.orders, token);
+    expect(answer).toMatchObject({ status: 200, text: inactive });
+    expect(answer.headers).toMatchObject({
+      'cache-control': 'no-store',
+      'content-length': String(inactive.length),
+      'content-type': 'application/json; charset=utf-8',
+    });
+  });
+
+  it('of a token that another character was put behind or before', async () => {
+    const token = await api.accessToken(clients.shop);
+    for (const other of [`${token} `, ` ${token}`, `${token}\0`, `${token}\n`, token.toUpperCase(), token.slice(4)]) {
+      expect((await api.introspect(clients.orders, other)).text).toBe(inactive);
+    }
+  });
+
+  it('of a token of which all but one character and the checksum is right', async () => {
+    const token = await api.accessToken(clients.shop);
+    const payload = token.slice(0, 46) + (token.charAt(46) === 'a' ? 'b' : 'a');
+    expect((await api.introspect(clients.orders, payload + checksum(payload))).text).toBe(inactive);
+  });
+
+  // Medians of interleaved calls. Both ask Redis once; what differs is what was found there.
+  it('takes the same time for a token that was never issued as for one that is not for the caller', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const foreign = await api.accessToken(clients.shop);
+    const times = { unknown: [] as number[], foreign: [] as number[] };
+    for (let round = 0; round < 600; round++) {
+      for (const kind of round % 2 ? (['unknown', 'foreign'] as const) : (['foreign', 'unknown'] as const)) {
+        const token = kind === 'foreign' ? foreign : generateSecret('kta_');
+        const startedAt = performance.now();
+        await api.introspect(clients.invoices, token, {}, { agent });
+        if (round >= 100) times[kind].push(performance.now() - startedAt);
+      }
+    }
+    agent.destroy();
+    const [unknown, other] = [times.unknown, times.foreign].map(
+      (values) => values.toSorted((left, right) => left - right)[values.length >> 1] as number,
+    ) as [number, number];
+    expect(Math.abs(unknown - other)).toBeLessThan(Math.max(0.1, 0.25 * Math.min(unknown, other)));
+  });
+});
+
+describe('an introspection request', () => {
+  it('without client authentication is refused, or anybody could try out tokens', async () => {
+    const token = await api.accessToken(clients.shop);
+    const answer = await post(api.introspectionUrl, { token });
+    expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_client' } });
+    expect(answer.headers['www-authenticate']).toBe('Basic realm="http://localhost:4000"');
+    const withTheToken = await post(api.introspectionUrl, { token }, { headers: { Authorization: `Bearer ${token}` } });
+    expect(withTheToken).toMatchObject({ status: 401, json: { error: 'invalid_client' } });
+  });
+
+  it('without a token is an invalid request', async () => {
+    const answer = await api.introspect(clients.orders, '');
+    expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
+    expect(answer.headers['cache-control']).toBe('no-store');
+  });
+
+  it('with two tokens is an invalid request: which one was asked for would be a guess', async () => {
+    const token = await api.accessToken(clients.shop);
+    const answer = await post(api.introspectionUrl, `token=${token}&token=x`, {
+      basic: [clients.orders.id, clients.orders.secret],
+    });
+    expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
+  });
+});
+
+describe('what ends tokens ends them at once on the process that did it, and within a second on another', () => {
+  let second: TestServer;
+  let secondApi: ReturnType<typeof endpointsOf>;
+
+  beforeAll(async () => {
+    second = await startTestServer({ stores: server.stores, clock });
+    secondApi = endpointsOf(second.publicUrl);
+  });
+
+  afterAll(() => second?.close());
+
+  type Case = [what: string, change: (transaction: Transaction, clientId: string) => Promise<unknown>];
+  const cases: Case[] = [
+    ['disabling its client', (transaction, id) => disableClient(transaction, server.core, actor, id)],
+    ['revoking all tokens of its client', (transaction, id) => revokeClientTokens(transaction, server.core, actor, id)],
+    ['taking its scope away', (transaction, id) => updateClient(transaction, server.core, actor, id, { scope: '' })],
+    [
+      'deleting its client',
+      async (transaction, id) => {
+        await disableClient(transaction, server.core, actor, id);
+        await deleteClient(transaction, server.core, actor, id);
+      },
+    ],
+  ];
+
+  async function liveToken(): Promise<{ client: TestClient; token: string }> {
+    const client = await register(server.core, { name: 'Ending', kind: 'integration', scope: 'orders:read' });
+    const token = await api.accessToken(client);
+    for (const { introspect } of [api, secondApi]) {
+      expect((await introspect(clients.orders, token)).json).toMatchObject({ active: true });
+    }
+    return { client, token };
+  }
+
+  async function msUntilInactive(token: string): Promise<number> {
+    const startedAt = performance.now();
+    while ((await secondApi.introspect(clients.orders, token)).text !== inactive) {
+      if (performance.now() - startedAt > 8_000) throw new Error('still active after 8 s');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return performance.now() - startedAt;
+  }
+
+  it.each(cases)('%s', async (_, change) => {
+    const { client, token } = await liveToken();
+    await server.core.change((transaction) => change(transaction, client.id));
+    expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
+    expect(await msUntilInactive(token)).toBeLessThan(1_000);
+  });
+
+  it('revoking it', async () => {
+    const { client, token } = await liveToken();
+    expect((await api.revoke(client, token)).status).toBe(200);
+    expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
+    expect(await msUntilInactive(token)).toBeLessThan(1_000);
+  });
+
+  it('and what is taken from a token on one process only narrows it on both', async () => {
+    const client = await register(server.core, {
+      name: 'Narrowed',
+      kind: 'integration',
+      scope: 'orders:read orders:create',
+    });
+    const token = await api.accessToken(client);
+    expect((await secondApi.introspect(clients.orders, token)).json).toMatchObject({
+      scope: 'orders:read orders:create',
+    });
+    await server.core.change((transaction) =>
+      updateClient(transaction, server.core, actor, client.id, { scope: 'orders:create' }),
+    );
+    expect((await api.introspect(clients.orders, token)).json).toMatchObject({ active: true, scope: 'orders:create' });
+    const startedAt = performance.now();
+    while ((await secondApi.introspect(clients.orders, token)).json['scope'] !== 'orders:create') {
+      expect(performance.now() - startedAt).toBeLessThan(1_000);
+    }
+  });
+
+  it('and a token that was asked for with a scope is not widened by what its client gets later', async () => {
+    const client = await register(server.core, { name: 'Widened', kind: 'integration', scope: 'orders:read' });
+    const asked = await api.accessToken(client, { scope: 'orders:read' });
+    await server.core.change((transaction) =>
+      updateClient(transaction, server.core, actor, client.id, { scope: 'orders:read orders:delete' }),
+    );
+    expect((await api.introspect(clients.orders, asked)).json).toMatchObject({ scope: 'orders:read' });
+  });
+
+  it('and a token stays dead when its client is enabled again, while a new one lives', async () => {
+    const { client, token } = await liveToken();
+    await server.core.change((transaction) => disableClient(transaction, server.core, actor, client.id));
+    expect(await api.token(client)).toMatchObject({ status: 401 });
+    await server.core.change((transaction) => enableClient(transaction, server.core, actor, client.id));
+    expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
+    // Also where this process hears of it later than the other one issues.
+    const fresh = await api.accessToken(client);
+    expect((await secondApi.introspect(clients.orders, fresh)).json).toMatchObject({ active: true });
+    expect((await secondApi.introspect(clients.orders, token)).text).toBe(inactive);
+  });
+
+  it('and a client that was just registered on one process is known on the other at once', async () => {
+    const { client, clientSecret } = await server.core.change((transaction) =>
+      generateClient(transaction, server.core, actor, { name: 'New', kind: 'integration', scope: 'orders:read' }),
+    );
+    const token = await secondApi.accessToken({ id: client.clientId, secret: clientSecret });
+    expect((await api.introspect(clients.orders, token)).json).toMatchObject({ active: true });
+  });
+
+  describe('or within five seconds with the announcements between them cut', () => {
+    beforeAll(async () => {
+      await askPostgres(server.stores.databaseUrl, 'DROP TRIGGER changes_announce ON changes');
+    });
+
+    it.each(cases)('%s', async (_, change) => {
+      const { client, token } = await liveToken();
+      await server.core.change((transaction) => change(transaction, client.id));
+      expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
+      expect(await msUntilInactive(token)).toBeLessThan(5_000);
+    });
+
+    it('revoking it', async () => {
+      const { client, token } = await liveToken();
+      expect((await api.revoke(client, token)).status).toBe(200);
+      expect(await msUntilInactive(token)).toBeLessThan(5_000);
+    });
+  });
+});

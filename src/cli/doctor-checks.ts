@@ -115,9 +115,9 @@ async function examineServer(config: Config, database: Database): Promise<Check>
   const where = config.databaseUrl ? `PostgreSQL ${row?.version} at ${withoutPassword(config.databaseUrl)}` : undefined;
   if (!where) return ok('database', `PostgreSQL ${row?.version}, embedded: for one process, and for a first look`);
   if (row?.standby) return fail('database', `${where} is a standby`, 'Let DATABASE_URL name the primary.');
-  const oldestTested = 15;
-  if (row && row.number < oldestTested * 10_000) {
-    return warn('database', where, `Keyturn is tested from PostgreSQL ${oldestTested} on.`);
+  const oldest = 13;
+  if (row && row.number < oldest * 10_000) {
+    return fail('database', where, `Keyturn needs PostgreSQL ${oldest} or later: it follows transactions by xid8.`);
   }
   return ok('database', where);
 }

@@ -1,0 +1,207 @@
+/**
+ * The shipped image and compose file, for real: builds, starts, gets a token through the published port, restarts every container, and
+ * takes all of it down. Run by `npm run test:compose`; needs a Docker engine and its compose command.
+ */
+import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const project = `keyturn-test-${process.pid}`;
+const directory = mkdtempSync(join(tmpdir(), 'keyturn-compose-'));
+const secrets = join(directory, 'secrets.env');
+const [port, adminPort] = [await freePort(), await freePort()];
+const issuer = `http://localhost:${port}`;
+const admin = `http://localhost:${adminPort}/admin/v1`;
+const environment = {
+  ...process.env,
+  KEYTURN_ISSUER: issuer,
+  KEYTURN_PUBLISHED_PORT: String(port),
+  KEYTURN_PUBLISHED_ADMIN_PORT: String(adminPort),
+};
+const [command, ...prefix] = composeCommand();
+const results = { passed: 0, failed: 0 };
+
+process.once('SIGINT', () => void takeDown().finally(() => process.exit(130)));
+process.once('SIGTERM', () => void takeDown().finally(() => process.exit(143)));
+
+try {
+  await walk();
+} catch (error) {
+  results.failed += 1;
+  console.error((error as Error).message);
+  const { stdout } = await compose('logs', '--tail', '40').catch(() => ({ stdout: '' }));
+  console.error(stdout);
+} finally {
+  await takeDown();
+}
+console.log(`compose: ${results.passed} passed, ${results.failed} failed`);
+process.exitCode = results.failed === 0 ? 0 : 1;
+
+async function walk(): Promise<void> {
+  await step('without secrets nothing starts, and the message names the command that makes them', async () => {
+    const empty = join(directory, 'empty.env');
+    writeFileSync(empty, '');
+    const bare = ['-p', project, '--env-file', empty, 'config'];
+    const refused = await run(command, [...prefix, ...bare], { env: environment }).then(
+      () => '',
+      (error: { stderr: string }) => error.stderr,
+    );
+    expect(refused.includes('make-secrets.sh'), refused);
+  });
+  await step('one command makes the secrets, and never replaces them', async () => {
+    await run('./deploy/make-secrets.sh', [secrets]);
+    expect(
+      await run('./deploy/make-secrets.sh', [secrets]).then(
+        () => false,
+        () => true,
+      ),
+      'it replaced them',
+    );
+  });
+  await step('the image builds', () => compose('build'));
+  await step('the image runs as a user without rights, and holds no development dependencies', async () => {
+    const script =
+      'console.log(process.getuid(), fs.existsSync("node_modules/typescript"), fs.existsSync("node_modules/jest"))';
+    const { stdout } = await run('docker', ['run', '--rm', '--entrypoint', 'node', 'keyturn:local', '-e', script]);
+    expect(stdout.trim() === '1000 false false', stdout);
+  });
+  await step('everything starts, and is migrated before it serves', async () => {
+    await compose('up', '-d');
+    await ready();
+  });
+  await step("the image's own health check passes", async () => {
+    const { stdout: container } = await compose('ps', '-q', 'keyturn');
+    await eventually(async () => {
+      const { stdout } = await run('docker', ['inspect', '-f', '{{.State.Health.Status}}', container.trim()]);
+      return stdout.trim() === 'healthy';
+    }, 'it is not healthy');
+  });
+
+  const operator = await step('the first operator is made inside the container', async () => {
+    const { stdout } = await compose(
+      ...['exec', '-T', 'keyturn', 'node', 'dist/main.js', 'contacts', 'create', '--name', 'Ann'],
+      ...['--email', 'ann@example.com', '--permission', 'all', '--operator-token', '--json'],
+    );
+    return (JSON.parse(stdout) as { operator_token: string }).operator_token;
+  });
+  const [api, integration] = await step<[Client, Client]>(
+    'an API and an integration are registered through the admin port',
+    async () => [
+      await register(operator, {
+        name: 'API',
+        kind: 'resource_server',
+        resource: 'https://api.example.com',
+        information: ['orders'],
+      }),
+      await register(operator, { name: 'Order sync', kind: 'integration', scope: 'orders:read' }),
+    ],
+  );
+  const token = await step('the integration gets a token through the published port', () => accessToken(integration));
+  await step('the API sees that it is live', () => requireActive(api, token));
+  for (const service of ['redis', 'postgres', 'keyturn']) {
+    await step(`after a restart of ${service} the token and the client still work`, async () => {
+      await compose('restart', service);
+      await ready();
+      await requireActive(api, token);
+      await requireActive(api, await accessToken(integration));
+    });
+  }
+}
+
+type Client = { client_id: string; client_secret: string };
+
+async function register(operator: string, body: object): Promise<Client> {
+  const answer = await fetch(`${admin}/clients`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${operator}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  expect(answer.status === 201, `registering answered ${answer.status} ${await answer.clone().text()}`);
+  return (await answer.json()) as Client;
+}
+
+async function call(path: string, client: Client, form: Record<string, string>): Promise<Record<string, unknown>> {
+  const basic = Buffer.from(`${client.client_id}:${client.client_secret}`).toString('base64');
+  const answer = await fetch(`${issuer}${path}`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${basic}` },
+    body: new URLSearchParams(form),
+  });
+  expect(answer.ok, `${path} answered ${answer.status} ${await answer.clone().text()}`);
+  return (await answer.json()) as Record<string, unknown>;
+}
+
+async function accessToken(client: Client): Promise<string> {
+  return (await call('/oauth2/token', client, { grant_type: 'client_credentials' }))['access_token'] as string;
+}
+
+async function requireActive(api: Client, token: string): Promise<void> {
+  const answer = await call('/oauth2/introspect', api, { token });
+  expect(answer['active'] === true, 'the token is not active');
+}
+
+async function ready(): Promise<void> {
+  const isReady = () =>
+    fetch(`${issuer}/readyz`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
+  await eventually(isReady, 'it does not become ready');
+}
+
+async function eventually(isSo: () => Promise<boolean>, otherwise: string): Promise<void> {
+  const deadline = Date.now() + 90_000;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error(otherwise);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const startedAt = Date.now();
+  const result = await work().catch((error: Error) => {
+    console.log(`✗ ${name}`);
+    throw error;
+  });
+  results.passed += 1;
+  console.log(`✓ ${name} (${Date.now() - startedAt} ms)`);
+  return result;
+}
+
+function expect(isSo: boolean, otherwise: string): void {
+  if (!isSo) throw new Error(otherwise);
+}
+
+function compose(...words: string[]): Promise<{ stdout: string; stderr: string }> {
+  const options = { env: environment, maxBuffer: 64 * 1024 * 1024 };
+  return run(command, [...prefix, '-p', project, '--env-file', secrets, ...words], options);
+}
+
+/** The plugin where it is installed, else the program of the same name. */
+function composeCommand(): [string, ...string[]] {
+  try {
+    execFileSync('docker', ['compose', 'version'], { stdio: 'ignore' });
+    return ['docker', 'compose'];
+  } catch {
+    return ['docker-compose'];
+  }
+}
+
+async function takeDown(): Promise<void> {
+  if (existsSync(secrets))
+    await compose('down', '-v', '--remove-orphans').catch((error: Error) => console.error(error.message));
+  rmSync(directory, { recursive: true, force: true });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0);
+  await once(server, 'listening');
+  const { port: free } = server.address() as AddressInfo;
+  server.close();
+  return free;
+}

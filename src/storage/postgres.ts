@@ -1,3 +1,5 @@
+import { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { KeyturnError, StoreUnavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -14,6 +16,9 @@ type Options = {
 // A bigint counts rows or versions here and stays far below 2^53; as a string it would only invite mistakes.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
+/** How long a session may take to end: where the network is silent, the server's goodbye never comes. */
+const goodbyeMs = 2_000;
+
 /** PostgreSQL over the network, through a pool that recovers by itself. */
 export function connectPostgres({ connectionString, log, maxConnections = 10, timeoutMs = 5_000 }: Options): Database {
   const settings = {
@@ -25,7 +30,13 @@ export function connectPostgres({ connectionString, log, maxConnections = 10, ti
     statement_timeout: timeoutMs,
     keepAlive: true,
   };
-  const pool = new pg.Pool({ ...settings, max: maxConnections, idleTimeoutMillis: 30_000 });
+  const sockets = trackSockets();
+  const pool = new pg.Pool({
+    ...settings,
+    stream: sockets.open,
+    max: maxConnections,
+    idleTimeoutMillis: 30_000,
+  });
   // Without these listeners, a connection that the server ends while it is idle, in the pool or in a transaction, would end the process.
   pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'));
   pool.on('connect', (client) => client.on('error', () => undefined));
@@ -50,7 +61,10 @@ export function connectPostgres({ connectionString, log, maxConnections = 10, ti
       return await using(client, () => inTransaction(client, work, timeoutMs));
     },
     listen: (channel, onNotification) => listen(settings, log, channel, onNotification),
-    close: () => pool.end(),
+    close: async () => {
+      await Promise.race([pool.end(), delay(goodbyeMs, undefined, { ref: false })]);
+      sockets.destroy();
+    },
   };
 }
 
@@ -129,12 +143,13 @@ async function listen(
   channel: string,
   onNotification: () => void,
 ): Promise<() => Promise<void>> {
+  const sockets = trackSockets();
   let client: pg.Client | undefined;
   let retry: NodeJS.Timeout | undefined;
   let closed = false;
 
   async function connect(): Promise<void> {
-    const connecting = new pg.Client(settings);
+    const connecting = new pg.Client({ ...settings, stream: sockets.open });
     let lost = false;
     const reconnect = (reason: string) => {
       if (lost || closed) return;
@@ -151,8 +166,7 @@ async function listen(
       await connecting.connect();
       await connecting.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
       client = connecting;
-      if (closed) await client.end();
-      else onNotification();
+      onNotification();
     } catch (error) {
       reconnect((error as Error).message);
     }
@@ -162,6 +176,23 @@ async function listen(
   return async () => {
     closed = true;
     clearTimeout(retry);
-    await client?.end().catch(() => undefined);
+    await Promise.race([client?.end().catch(() => undefined), delay(goodbyeMs, undefined, { ref: false })]);
+    // Also the one of a connection that was just being made.
+    sockets.destroy();
+  };
+}
+
+function trackSockets(): { open: () => Socket; destroy: () => void } {
+  const sockets = new Set<Socket>();
+  return {
+    open: () => {
+      const socket = new Socket();
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      return socket;
+    },
+    destroy: () => {
+      for (const socket of sockets) socket.destroy();
+    },
   };
 }

@@ -278,6 +278,19 @@ describe('PostgreSQL over the network', () => {
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
+  test('closing takes seconds at most, also where the network is silent, in the middle of a statement and of a reconnection', async () => {
+    const proxy = await throughProxy();
+    const database = connectPostgres({ connectionString: proxy.url, log });
+    await Promise.all([database.query('SELECT 1'), database.query('SELECT 1')]);
+    const unlisten = await database.listen('things', () => undefined);
+    proxy.stall();
+    const waiting = expect(database.query('SELECT 2')).rejects.toBeInstanceOf(StoreUnavailable);
+    const startedAt = performance.now();
+    await Promise.all([unlisten(), database.close()]);
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    await waiting;
+  });
+
   test('a network that breaks is unavailable, and works again once it is back', async () => {
     const proxy = await throughProxy();
     const database = open({ connectionString: proxy.url, timeoutMs: 300 });

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
 
 /**
  * The address that a request comes from: the peer's, or, where the peer is a trusted proxy, the last one in X-Forwarded-For
@@ -29,7 +29,9 @@ export function createAddressReader(trustProxy: readonly string[]): (request: In
   };
 }
 
-/** An IPv4 address as such, also where the socket is an IPv6 one. */
+/** One way of writing for each address (RFC 5952), and an IPv4 one as such, also where the socket is an IPv6 one. */
 function plain(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
+  if (!isIPv6(address)) return address;
+  const { address: canonical } = new SocketAddress({ address, family: 'ipv6' });
+  return canonical.startsWith('::ffff:') && canonical.includes('.') ? canonical.slice(7) : canonical;
 }

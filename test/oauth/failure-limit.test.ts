@@ -1,0 +1,180 @@
+import { Agent } from 'node:http';
+import { generateClientId, generateSecret } from '../../src/credentials/credential-format.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { endpointsOf, registerAll, watchQueries } from './fixture.ts';
+import { type Answer, basicOf, post, type Sent } from './http-client.ts';
+
+type World = {
+  server: TestServer;
+  clients: Awaited<ReturnType<typeof registerAll>>;
+  api: ReturnType<typeof endpointsOf>;
+};
+
+async function startWorld(env: Record<string, string> = {}): Promise<World> {
+  const server = await startTestServer({ env });
+  return { server, clients: await registerAll(server.core), api: endpointsOf(server.publicUrl) };
+}
+
+/** So many requests for tokens in a row, and how often each status came. */
+async function knock(
+  { api }: World,
+  count: number,
+  attempt: (index: number) => { id: string; secret: string; options?: Omit<Sent, 'body' | 'method'> },
+): Promise<{ statuses: Record<number, number>; last: Answer }> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  const statuses: Record<number, number> = {};
+  let last: Answer | undefined;
+  for (let sent = 0; sent < count; sent += 8) {
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, index) => {
+        const { id, secret, options } = attempt(sent + index);
+        const headers = { Authorization: basicOf(id, secret), ...options?.headers };
+        return post(api.tokenUrl, { grant_type: 'client_credentials' }, { agent, ...options, headers });
+      }),
+    );
+    for (const { status } of answers) statuses[status] = (statuses[status] ?? 0) + 1;
+    last = answers.at(-1);
+  }
+  agent.destroy();
+  return { statuses, last: last as Answer };
+}
+
+describe('1,000 wrong secrets from one address', () => {
+  let world: World;
+
+  beforeAll(async () => {
+    world = await startWorld();
+  });
+
+  afterAll(() => world?.server.close());
+
+  it('end in 429 with Retry-After, and cost the database next to nothing', async () => {
+    const queries = watchQueries(world.server.core);
+    const { shop } = world.clients;
+    const { statuses, last } = await knock(world, 1_000, () => ({ id: shop.id, secret: generateSecret('kts_') }));
+    queries.stop();
+    expect(statuses[401]).toBeGreaterThanOrEqual(100);
+    expect(statuses[401]).toBeLessThanOrEqual(110);
+    expect((statuses[401] ?? 0) + (statuses[429] ?? 0)).toBe(1_000);
+    expect(last).toMatchObject({
+      status: 429,
+      json: { error: 'temporarily_unavailable', error_description: 'Too many failed attempts from this address.' },
+    });
+    expect(Number(last.headers['retry-after'])).toBeGreaterThan(0);
+    expect(Number(last.headers['retry-after'])).toBeLessThanOrEqual(60);
+    expect(last.headers['cache-control']).toBe('no-store');
+    expect(queries.clientLookups().length).toBeLessThan(20);
+  });
+
+  it('do not lock the owner out who calls from elsewhere', async () => {
+    const { api, clients } = world;
+    expect(await api.token(clients.shop)).toMatchObject({ status: 429 });
+    expect(await api.token(clients.shop, {}, { from: '127.0.0.2' })).toMatchObject({ status: 200 });
+  });
+
+  it('hold for every endpoint that takes a secret, or the next would be tried', async () => {
+    const { api, clients } = world;
+    expect(await api.introspect(clients.orders, 'x')).toMatchObject({ status: 429 });
+    expect(await api.revoke(clients.shop, 'x')).toMatchObject({ status: 429 });
+  });
+
+  it('are still those of that address when X-Forwarded-For claims another: nobody trusts it', async () => {
+    const { api, clients } = world;
+    const headers = { 'X-Forwarded-For': '203.0.113.9', Forwarded: 'for=203.0.113.9', 'X-Real-IP': '203.0.113.9' };
+    expect(await api.token(clients.shop, {}, { headers: { ...headers, ...auth(clients.shop) } })).toMatchObject({
+      status: 429,
+    });
+    // Nor can a claim turn a failure against somebody else.
+    const victim = { 'X-Forwarded-For': '127.0.0.3' };
+    await knock(world, 200, () => ({
+      id: clients.shop.id,
+      secret: generateSecret('kts_'),
+      options: { headers: victim, from: '127.0.0.4' },
+    }));
+    expect(await api.token(clients.shop, {}, { from: '127.0.0.3' })).toMatchObject({ status: 200 });
+  });
+
+  it('leave health and metadata alone', async () => {
+    for (const path of ['/healthz', '/readyz', '/.well-known/oauth-authorization-server', '/.well-known/jwks.json']) {
+      const answer = await fetch(world.server.publicUrl + path);
+      expect(answer.status).toBe(200);
+    }
+  });
+});
+
+it('one secret tried on 2,000 Client IDs ends in 429 as well', async () => {
+  const world = await startWorld();
+  const secret = generateSecret('kts_');
+  const queries = watchQueries(world.server.core);
+  const { statuses } = await knock(world, 2_000, () => ({ id: generateClientId(), secret }));
+  expect(statuses[401]).toBeLessThanOrEqual(110);
+  expect(queries.clientLookups().length).toBeLessThanOrEqual(110);
+  queries.stop();
+  await world.server.close();
+});
+
+it('successes are no failures: an integration may ask as often as it likes', async () => {
+  const world = await startWorld({ KEYTURN_FAILURES_PER_MINUTE: '5' });
+  const { shop } = world.clients;
+  expect((await knock(world, 80, () => shop)).statuses).toEqual({ 200: 80 });
+  // And neither is a request that is refused for what it asks.
+  for (let count = 0; count < 10; count++) await world.api.token(shop, { scope: 'unknown' });
+  expect(await world.api.token(shop)).toMatchObject({ status: 200 });
+  await world.server.close();
+});
+
+describe('behind a trusted proxy', () => {
+  let world: World;
+  const from = (forwarded: string) => ({ headers: { 'X-Forwarded-For': forwarded } });
+
+  beforeAll(async () => {
+    world = await startWorld({
+      KEYTURN_FAILURES_PER_MINUTE: '10',
+      KEYTURN_TRUST_PROXY: '127.0.0.1,10.0.0.0/8,fd00::/8',
+    });
+  });
+
+  afterAll(() => world?.server.close());
+
+  const fail = (forwarded: string, count = 16) =>
+    knock(world, count, () => ({ ...world.clients.shop, secret: generateSecret('kts_'), options: from(forwarded) }));
+  const statusFor = async (forwarded: string) => {
+    const headers = { 'X-Forwarded-For': forwarded, ...auth(world.clients.shop) };
+    return (await world.api.token(world.clients.shop, {}, { headers })).status;
+  };
+
+  it('each address that it names is counted by itself', async () => {
+    await fail('203.0.113.1');
+    expect(await statusFor('203.0.113.1')).toBe(429);
+    expect(await statusFor('203.0.113.2')).toBe(200);
+  });
+
+  it('the last one counts that is not a proxy: what stands before it is the caller’s own claim', async () => {
+    await fail('198.51.100.7, 203.0.113.3, 10.1.2.3');
+    expect(await statusFor('203.0.113.3')).toBe(429);
+    expect(await statusFor('198.51.100.7')).toBe(200);
+    expect(await statusFor('1.2.3.4, 203.0.113.3')).toBe(429);
+  });
+
+  it('junk in its place counts as the proxy itself', async () => {
+    await fail('<script>');
+    expect(await statusFor('unknown')).toBe(429);
+    expect(await statusFor('203.0.113.4')).toBe(200);
+  });
+
+  it('an IPv6 host counts with its whole network of 2^64 addresses, however they are written', async () => {
+    await fail('2001:db8:1:2::1');
+    expect(await statusFor('2001:db8:1:2:ffff:ffff:ffff:ffff')).toBe(429);
+    expect(await statusFor('2001:DB8:1:2::99')).toBe(429);
+    expect(await statusFor('2001:0db8:0001:0002::5')).toBe(429);
+    expect(await statusFor('2001:db8:1:3::1')).toBe(200);
+  });
+
+  it('an IPv4 address that is written as IPv6 is the same address', async () => {
+    await fail('203.0.113.77');
+    expect(await statusFor('::ffff:203.0.113.77')).toBe(429);
+    expect(await statusFor('::FFFF:203.0.113.77')).toBe(429);
+  });
+});
+
+const auth = ({ id, secret }: { id: string; secret: string }) => ({ Authorization: basicOf(id, secret) });

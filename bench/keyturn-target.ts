@@ -1,0 +1,38 @@
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { generateSecret } from '../src/credentials/credential-format.ts';
+import { freePort } from './free-port.ts';
+import type { Deployment } from './keyturn-deployment.ts';
+import { startServerProcess } from './server-process.ts';
+import { postRequest, type Target } from './target.ts';
+
+const program = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const form = { grant_type: 'client_credentials' };
+
+/** Keyturn as it is deployed: everything on, the access log to a file. */
+export async function startKeyturn(
+  deployment: Deployment,
+  name: string,
+  env: Record<string, string> = {},
+): Promise<Target> {
+  const [port, adminPort] = [await freePort(), await freePort()];
+  const log = openSync(join(deployment.directory, `${name.replaceAll(/\W/g, '-')}.log`), 'a');
+  const server = await startServerProcess({
+    args: [program, 'start'],
+    env: { ...deployment.env, KEYTURN_PORT: String(port), KEYTURN_ADMIN_PORT: String(adminPort), ...env },
+    stdio: ['ignore', log, 'inherit'],
+    isReady: async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok,
+  });
+  closeSync(log);
+  return {
+    ...server,
+    name,
+    port,
+    tokenRequests: deployment.integrations.map((client) => postRequest(port, '/oauth2/token', form, client)),
+    wrongSecretRequests: deployment.integrations.map(([id]) =>
+      postRequest(port, '/oauth2/token', form, [id, generateSecret('kts_')]),
+    ),
+    introspectionRequest: (token) => postRequest(port, '/oauth2/introspect', { token }, deployment.resourceServer),
+  };
+}

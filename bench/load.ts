@@ -1,0 +1,95 @@
+import { connect, type Socket } from 'node:net';
+
+export type LoadRequest = {
+  port: number;
+  connections: number;
+  /** When no more requests are sent; those that are under way are waited for. */
+  seconds: number;
+  /** The next request, whole, or undefined: there are no more. */
+  next: () => Buffer | undefined;
+  /** Every answer must have it: nothing is measured of a server that refuses. */
+  expectedStatus: number;
+  onBody?: (body: string) => void;
+};
+
+export type Load = {
+  answers: number;
+  seconds: number;
+  /** In milliseconds, ascending. */
+  latencies: Float64Array;
+};
+
+const patienceMs = 10_000;
+
+/**
+ * Asks over keep-alive connections, each with one request under way at a time. A plain reader of HTTP/1.1 with Content-Length: what it
+ * costs itself is small against any server.
+ * @throws {Error} at an answer with another status, and when nothing arrives for 10 s.
+ */
+export async function runLoad(request: LoadRequest): Promise<Load> {
+  const latencies: number[] = [];
+  const startedAt = performance.now();
+  const endAt = startedAt + request.seconds * 1_000;
+  await Promise.all(
+    Array.from({ length: request.connections }, () =>
+      askOver(connect(request.port, '127.0.0.1'), request, endAt, latencies),
+    ),
+  );
+  return {
+    answers: latencies.length,
+    seconds: (performance.now() - startedAt) / 1_000,
+    latencies: Float64Array.from(latencies).sort(),
+  };
+}
+
+function askOver(socket: Socket, request: LoadRequest, endAt: number, latencies: number[]): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let sentAt = 0;
+  let pending = '';
+
+  const send = () => {
+    const bytes = performance.now() < endAt ? request.next() : undefined;
+    if (!bytes) {
+      socket.destroy();
+      resolve();
+      return;
+    }
+    sentAt = performance.now();
+    socket.write(bytes);
+  };
+
+  socket.setNoDelay(true);
+  socket.setTimeout(patienceMs, () => fail(`no answer within ${patienceMs} ms`));
+  socket.on('connect', send);
+  socket.on('error', (error) => fail(error.message));
+  socket.on('close', () => fail('the server closed the connection'));
+  socket.on('data', (chunk) => {
+    pending += chunk.toString('latin1');
+    const answer = readAnswer(pending);
+    if (!answer) return;
+    if (answer.status !== request.expectedStatus) return fail(`answered ${answer.status}: ${answer.body}`);
+    pending = '';
+    latencies.push(performance.now() - sentAt);
+    request.onBody?.(answer.body);
+    send();
+  });
+  return promise;
+
+  function fail(reason: string): void {
+    socket.destroy();
+    reject(new Error(`port ${request.port}: ${reason}`));
+  }
+}
+
+/** One whole answer, or undefined: more of it is to come. */
+function readAnswer(text: string): { status: number; body: string } | undefined {
+  const headEnd = text.indexOf('\r\n\r\n');
+  if (headEnd === -1) return undefined;
+  let at = text.indexOf('Content-Length: ');
+  if (at === -1 || at > headEnd) at = text.toLowerCase().indexOf('content-length: ');
+  if (at === -1 || at > headEnd) throw new Error('an answer without Content-Length');
+  const length = Number.parseInt(text.slice(at + 16, at + 26), 10);
+  const bodyStart = headEnd + 4;
+  if (text.length < bodyStart + length) return undefined;
+  return { status: Number(text.slice(9, 12)), body: text.slice(bodyStart, bodyStart + length) };
+}

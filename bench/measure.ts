@@ -1,0 +1,105 @@
+import { runLoad } from './load.ts';
+import type { Options, Scenario } from './options.ts';
+import { processorSeconds } from './server-process.ts';
+import type { Target } from './target.ts';
+
+/** One window of load on one target. */
+export type Window = {
+  target: string;
+  scenario: Scenario;
+  round: number;
+  perSecond: number;
+  p50Ms: number;
+  p99Ms: number;
+  /** Processor time of the server for one answer; undefined where it cannot be told. */
+  processorMicros: number | undefined;
+};
+
+const hotTokens = 1_000;
+
+/** Windows of load, round by round over all targets, so that what else the machine does meets all of them alike. */
+export async function measure(
+  targets: readonly Target[],
+  options: Options,
+  onWindow: (window: Window) => void,
+): Promise<Window[]> {
+  const windows: Window[] = [];
+  // The first round, which is not counted, is for compilers and caches.
+  for (let round = 0; round <= options.rounds; round++) {
+    const inTurn = round % 2 === 0 ? targets : targets.toReversed();
+    const tokens = new Map(targets.map(({ name }) => [name, [] as string[]]));
+    for (const scenario of options.scenarios) {
+      for (const target of inTurn) {
+        const window = await measureWindow(target, scenario, round, options, tokens.get(target.name) ?? []);
+        if (!window || round === 0) continue;
+        windows.push(window);
+        onWindow(window);
+      }
+    }
+  }
+  return windows;
+}
+
+async function measureWindow(
+  target: Target,
+  scenario: Scenario,
+  round: number,
+  options: Options,
+  tokens: string[],
+): Promise<Window | undefined> {
+  if (scenario === 'wrong secret' && target.wrongSecretRequests.length === 0) return undefined;
+  const { port } = target;
+  const { connections, seconds } = options;
+  const work = requestsFor(target, scenario, tokens);
+  const processorBefore = processorSeconds(target.pid);
+  const load = await runLoad({
+    port,
+    connections,
+    seconds,
+    next: work,
+    expectedStatus: scenario === 'wrong secret' ? 401 : 200,
+    onBody: scenario === 'token' ? (body) => tokens.push(tokenIn(body)) : requireActive(scenario),
+  });
+  const processorAfter = processorSeconds(target.pid);
+  const processor = (processorAfter ?? Number.NaN) - (processorBefore ?? Number.NaN);
+  return {
+    target: target.name,
+    scenario,
+    round,
+    perSecond: load.answers / load.seconds,
+    p50Ms: load.latencies[Math.floor(load.answers * 0.5)] ?? Number.NaN,
+    p99Ms: load.latencies[Math.floor(load.answers * 0.99)] ?? Number.NaN,
+    processorMicros: Number.isNaN(processor) ? undefined : (processor / load.answers) * 1e6,
+  };
+}
+
+/** Tokens are those of the same round's token window: fresh ones, each asked once, or a thousand of them again and again. */
+function requestsFor(target: Target, scenario: Scenario, tokens: readonly string[]): () => Buffer | undefined {
+  let at = 0;
+  switch (scenario) {
+    case 'token':
+      return () => target.tokenRequests[at++ % target.tokenRequests.length];
+    case 'wrong secret':
+      return () => target.wrongSecretRequests[at++ % target.wrongSecretRequests.length];
+    case 'introspection cold': {
+      const requests = tokens.map((token) => target.introspectionRequest(token));
+      return () => requests[at++];
+    }
+    case 'introspection hot': {
+      const requests = tokens.slice(0, hotTokens).map((token) => target.introspectionRequest(token));
+      return () => requests[at++ % requests.length];
+    }
+  }
+}
+
+function requireActive(scenario: Scenario): (body: string) => void {
+  if (scenario === 'wrong secret') return () => undefined;
+  return (body) => {
+    if (!body.startsWith('{"active":true')) throw new Error(`not active: ${body}`);
+  };
+}
+
+export function tokenIn(body: string): string {
+  const start = body.indexOf('"access_token":"') + 16;
+  return body.slice(start, body.indexOf('"', start));
+}

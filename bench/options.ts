@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util';
+
+export type Options = {
+  rounds: number;
+  /** Of each window of load. */
+  seconds: number;
+  connections: number;
+  /** Registered integrations that take turns. */
+  clients: number;
+  scenarios: readonly Scenario[];
+  json: boolean;
+};
+
+export const scenarios = ['token', 'introspection cold', 'introspection hot', 'wrong secret'] as const;
+export type Scenario = (typeof scenarios)[number];
+
+const usage = `npm run bench -- [options]
+
+  --rounds N        interleaved rounds (5)
+  --seconds N       of each window of load (2)
+  --connections N   that ask without a pause (32)
+  --clients N       registered integrations that take turns (100)
+  --only NAME       one of: ${scenarios.join(', ')}; may be repeated
+  --json            results as JSON on standard output`;
+
+/** What the command line asks for; ends the process where it cannot be read. */
+export function readOptions(args: readonly string[]): Options {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        rounds: { type: 'string', default: '5' },
+        seconds: { type: 'string', default: '2' },
+        connections: { type: 'string', default: '32' },
+        clients: { type: 'string', default: '100' },
+        only: { type: 'string', multiple: true, default: [] },
+        json: { type: 'boolean', default: false },
+      },
+    });
+    return {
+      rounds: atLeastOne('rounds', values.rounds),
+      seconds: atLeastOne('seconds', values.seconds),
+      connections: atLeastOne('connections', values.connections),
+      clients: atLeastOne('clients', values.clients),
+      scenarios: values.only.length > 0 ? values.only.map(toScenario) : scenarios,
+      json: values.json,
+    };
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${usage}`);
+    process.exit(2);
+  }
+}
+
+function atLeastOne(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number from 1`);
+  return value;
+}
+
+function toScenario(name: string): Scenario {
+  const scenario = scenarios.find((known) => known === name);
+  if (!scenario) throw new Error(`--only ${name}: there is no such scenario`);
+  return scenario;
+}

@@ -1,0 +1,35 @@
+/** `npm run bench`: Keyturn against the least that any server must do, on real stores, in one run. It prints, and never fails. */
+import { startServices } from '../test/services.ts';
+import { checkAnswers } from './check-answers.ts';
+import { createDeployment } from './keyturn-deployment.ts';
+import { startKeyturn } from './keyturn-target.ts';
+import { startLimit } from './limit-target.ts';
+import { measure } from './measure.ts';
+import { readOptions } from './options.ts';
+import { createReport, presentReport } from './report.ts';
+import { leaveServersCore } from './server-process.ts';
+import type { Target } from './target.ts';
+
+const options = readOptions(process.argv.slice(2));
+leaveServersCore();
+await using ends = new AsyncDisposableStack();
+const stores = await startServices();
+ends.defer(() => stores.stop());
+const deployment = await createDeployment(stores, options.clients);
+ends.defer(() => deployment.remove());
+
+const targets: Target[] = [];
+for (const start of [() => startLimit(stores.redisUrl), () => startKeyturn(deployment, 'keyturn')]) {
+  const target = await start();
+  ends.defer(() => target.stop());
+  targets.push(target);
+}
+for (const target of targets) await checkAnswers(target);
+
+const windows = await measure(targets, options, ({ round, scenario, target, perSecond, p99Ms }) =>
+  console.error(
+    `round ${round}  ${scenario.padEnd(19)} ${target.padEnd(20)} ${perSecond.toFixed(0)}/s, p99 ${p99Ms.toFixed(1)} ms`,
+  ),
+);
+const report = createReport(windows, options);
+console.log(options.json ? JSON.stringify(report, null, 2) : presentReport(report));

@@ -1,0 +1,168 @@
+import type { Actor } from '../../src/audit/audit-log.ts';
+import { appendAuditEvent } from '../../src/audit/audit-log.ts';
+import { auditedTransaction } from '../../src/audit/audited-transaction.ts';
+import { verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
+import { createKeyRing, type KeyRing } from '../../src/credentials/key-ring.ts';
+import { createLog } from '../../src/log.ts';
+import type { Database, Transaction } from '../../src/storage/database.ts';
+import { generateRootKey } from '../../src/storage/open-database.ts';
+import { connectPostgres } from '../../src/storage/postgres.ts';
+import { askPostgres, createTestDatabase } from '../services.ts';
+
+const actor: Actor = { id: 'op', name: 'An operator', address: '192.0.2.1' };
+
+describe('the audit log', () => {
+  let url: string;
+  let database: Database;
+  let ring: KeyRing;
+  const rootKey = generateRootKey('v1');
+
+  beforeEach(async () => {
+    url = await createTestDatabase();
+    database = connectPostgres({ connectionString: url, log: createLog('silent') });
+    ring = createKeyRing(rootKey);
+  });
+  afterEach(async () => {
+    await database.close();
+  });
+
+  const event = (transaction: Transaction, target: string) =>
+    appendAuditEvent(transaction, {
+      at: new Date(),
+      actor,
+      action: 'client.update',
+      targetType: 'client',
+      target,
+      before: { z: 1, a: [1.5, { y: null, b: 'é' }], n: 1e21 },
+      after: { at: new Date(), missing: undefined },
+    });
+  const append = (target: string, keys = ring) =>
+    auditedTransaction(database, keys, (transaction) => event(transaction, target));
+  const verify = async (keys = ring) => (await verifyAuditLog(database, keys)).finding;
+
+  async function appendTen(): Promise<void> {
+    for (let index = 1; index <= 10; index++) await append(`target ${index}`);
+    expect(await verify()).toBeNull();
+  }
+
+  /** Past the triggers, as whoever owns the database can. */
+  const tamper = (sql: string) => askPostgres(url, `SET session_replication_role = replica; ${sql}`);
+
+  it('is whole when nothing was done to it, also when it is empty', async () => {
+    expect(await verify()).toBeNull();
+    await appendTen();
+  });
+
+  const findings: [string, string, { seq: number; problem: string }][] = [
+    ['another actor', `UPDATE audit_events SET actor = 'x' WHERE seq = 4`, { seq: 4, problem: 'changed' }],
+    ['another address', `UPDATE audit_events SET address = NULL WHERE seq = 4`, { seq: 4, problem: 'changed' }],
+    ['another time', `UPDATE audit_events SET at = at - interval '1 ms' WHERE seq = 4`, { seq: 4, problem: 'changed' }],
+    [
+      'another state',
+      `UPDATE audit_events SET before = before || '{"z":2}' WHERE seq = 4`,
+      { seq: 4, problem: 'changed' },
+    ],
+    ['another HMAC', `UPDATE audit_events SET mac = sha256(mac) WHERE seq = 4`, { seq: 4, problem: 'changed' }],
+    ['a row less', 'DELETE FROM audit_events WHERE seq = 4', { seq: 4, problem: 'missing' }],
+    ['the first rows less', 'DELETE FROM audit_events WHERE seq < 4', { seq: 1, problem: 'missing' }],
+    [
+      'a row less, the rest moved up',
+      `DELETE FROM audit_events WHERE seq = 4; UPDATE audit_events SET seq = seq + 100 WHERE seq > 4;
+       UPDATE audit_events SET seq = seq - 101 WHERE seq > 100; UPDATE audit_anchor SET seq = 9`,
+      { seq: 4, problem: 'changed' },
+    ],
+    [
+      'two rows in each other’s place',
+      `UPDATE audit_events SET seq = 100 WHERE seq = 4; UPDATE audit_events SET seq = 4 WHERE seq = 5;
+       UPDATE audit_events SET seq = 5 WHERE seq = 100`,
+      { seq: 4, problem: 'changed' },
+    ],
+    [
+      'a row more, the rest moved down',
+      `UPDATE audit_events SET seq = seq + 100 WHERE seq > 4; UPDATE audit_events SET seq = seq - 99 WHERE seq > 100;
+       INSERT INTO audit_events SELECT (jsonb_populate_record(e, '{"seq": 5}')).* FROM audit_events e WHERE seq = 4;
+       UPDATE audit_anchor SET seq = 11`,
+      { seq: 5, problem: 'changed' },
+    ],
+    ['its end cut off', 'DELETE FROM audit_events WHERE seq > 7', { seq: 8, problem: 'cut_off' }],
+    ['its last row cut off', 'DELETE FROM audit_events WHERE seq = 10', { seq: 10, problem: 'cut_off' }],
+    ['all of it cut off', 'TRUNCATE audit_events', { seq: 1, problem: 'cut_off' }],
+    [
+      'its end cut off, and the anchor put back',
+      `DELETE FROM audit_events WHERE seq > 7;
+       UPDATE audit_anchor SET seq = 7, mac = (SELECT mac FROM audit_events WHERE seq = 7)`,
+      { seq: 8, problem: 'anchor_changed' },
+    ],
+    [
+      'a row after its end',
+      `INSERT INTO audit_events SELECT (jsonb_populate_record(e, '{"seq": 11}')).* FROM audit_events e WHERE seq = 10`,
+      { seq: 11, problem: 'beyond_end' },
+    ],
+    ['an anchor that is gone', 'DELETE FROM audit_anchor', { seq: 1, problem: 'anchor_changed' }],
+  ];
+
+  it.each(findings)('with %s is found out, by the first row that is wrong', async (_what, sql, finding) => {
+    await appendTen();
+    await tamper(sql);
+    expect(await verify()).toEqual(finding);
+  });
+
+  it('can be appended to and nothing else: not even its owner changes a row by a slip', async () => {
+    await appendTen();
+    for (const sql of [
+      `UPDATE audit_events SET actor = 'x'`,
+      'DELETE FROM audit_events WHERE seq = 10',
+      'TRUNCATE audit_events',
+      'DELETE FROM audit_anchor',
+      'TRUNCATE audit_anchor',
+    ]) {
+      await expect(askPostgres(url, sql)).rejects.toThrow('append-only');
+    }
+    expect(await verify()).toBeNull();
+  });
+
+  it('does not fork when ten write at once, several events each', async () => {
+    await Promise.all(
+      Array.from({ length: 10 }, async (_, writer) => {
+        for (let index = 0; index < 10; index++) {
+          await auditedTransaction(database, ring, async (transaction) => {
+            await event(transaction, `${writer} ${index}`);
+            await transaction.query('SELECT pg_sleep(random() * 0.005)');
+            await event(transaction, `${writer} ${index} again`);
+          });
+        }
+      }),
+    );
+    expect(await verifyAuditLog(database, ring)).toMatchObject({ events: 200, finding: null });
+    const rows = await database.query<{ target: string }>('SELECT target FROM audit_events ORDER BY seq');
+    for (let index = 0; index < rows.length; index += 2) {
+      expect(rows[index + 1]?.target).toBe(`${rows[index]?.target} again`);
+    }
+  });
+
+  it('holds nothing of a change that was rolled back', async () => {
+    await append('before');
+    await expect(
+      auditedTransaction(database, ring, async (transaction) => {
+        await event(transaction, 'never');
+        throw new Error('refused');
+      }),
+    ).rejects.toThrow('refused');
+    await append('after');
+    expect(await verifyAuditLog(database, ring)).toMatchObject({ events: 2, finding: null });
+  });
+
+  it('refuses an event that nothing would write', async () => {
+    await expect(database.transaction((transaction) => event(transaction, 'lost'))).rejects.toThrow('audited');
+  });
+
+  it('goes on under a new root key, and needs the old one to be verified', async () => {
+    await append('under the first');
+    const second = generateRootKey('v2');
+    const rotated = createKeyRing(`${second},${rootKey}`);
+    await append('under the second', rotated);
+    expect(await verify(rotated)).toBeNull();
+    expect(await verify(createKeyRing(second))).toEqual({ seq: 1, problem: 'unknown_key' });
+    expect(await verify(createKeyRing(`${second},${generateRootKey('v1')}`))).toEqual({ seq: 1, problem: 'changed' });
+  });
+});

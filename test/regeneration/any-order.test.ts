@@ -1,0 +1,258 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import {
+  deleteClient,
+  disableClient,
+  enableClient,
+  generateClient,
+  revokeClientTokens,
+} from '../../src/clients/manage-clients.ts';
+import { requireClientOwner } from '../../src/clients/require-client-owner.ts';
+import { readConfig } from '../../src/config.ts';
+import { type Core, openCore } from '../../src/core.ts';
+import { KeyturnError } from '../../src/errors.ts';
+import { createLog } from '../../src/log.ts';
+import { finishRegeneration } from '../../src/regeneration/finish-regeneration.ts';
+import { regenerateSecret } from '../../src/regeneration/regenerate-secret.ts';
+import { reviewRegeneration } from '../../src/regeneration/review.ts';
+import { undoRegeneration } from '../../src/regeneration/undo-regeneration.ts';
+import { type RunningServer, startServer } from '../../src/server.ts';
+import { post } from '../oauth/http-client.ts';
+import {
+  current,
+  enable,
+  finish,
+  isLive,
+  type Model,
+  mayRegenerate,
+  newModel,
+  regenerate,
+  revoke,
+  seen,
+  tokenIsLive,
+  tokenMs,
+  undo,
+} from './model.ts';
+
+const stepsInARun = 100;
+const runs = 100;
+const agent = new Agent({ keepAlive: true });
+const actor = { id: 'test', name: 'test', address: null };
+
+type Step =
+  | { do: 'generate' | 'review' | 'disable' | 'enable' | 'revoke' | 'use new' | 'wait for the end' }
+  | { do: 'regenerate'; overlap: number; newId: boolean; revokeTokens: boolean; confirmed: boolean }
+  | { do: 'undo' | 'finish' | 'use old' | 'look at a token'; which: number }
+  | { do: 'advance time'; seconds: number };
+
+const which = fc.nat({ max: 9 });
+const always = (name: 'generate' | 'review' | 'disable' | 'enable' | 'revoke' | 'use new' | 'wait for the end') =>
+  fc.constant<Step>({ do: name });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 1, arbitrary: always('generate') },
+  { weight: 10, arbitrary: always('review') },
+  {
+    weight: 14,
+    arbitrary: fc.record({
+      do: fc.constant('regenerate' as const),
+      overlap: fc.constantFrom(0, 1, 60, 86_400, 2_592_000),
+      newId: fc.boolean(),
+      revokeTokens: fc.integer({ min: 0, max: 5 }).map((value) => value === 0),
+      // Mostly right after a review, as operators do.
+      confirmed: fc.integer({ min: 0, max: 3 }).map((value) => value > 0),
+    }),
+  },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('undo' as const), which }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('finish' as const), which }) },
+  { weight: 2, arbitrary: always('disable') },
+  { weight: 5, arbitrary: always('enable') },
+  { weight: 2, arbitrary: always('revoke') },
+  { weight: 10, arbitrary: always('use new') },
+  { weight: 10, arbitrary: fc.record({ do: fc.constant('use old' as const), which }) },
+  { weight: 10, arbitrary: fc.record({ do: fc.constant('look at a token' as const), which }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: fc.constant('advance time' as const), seconds: fc.integer({ min: 1, max: 200_000 }) }),
+  },
+  { weight: 3, arbitrary: always('wait for the end') },
+);
+
+describe('whatever is done to a client, in whatever order', () => {
+  let core: Core;
+  let server: RunningServer;
+  let directory: string;
+  let api: { id: string; secret: string };
+  let now = Date.now();
+
+  // One thing happens after the other here, so the embedded store is enough; in memory where that can be had, as there are so many.
+  beforeAll(async () => {
+    directory = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keyturn-'));
+    const config = readConfig({
+      KEYTURN_DATA_DIR: directory,
+      KEYTURN_ALLOWED_HOSTS: '127.0.0.1',
+      KEYTURN_FAILURES_PER_MINUTE: '0',
+      KEYTURN_PORT: '0',
+      KEYTURN_ADMIN_PORT: '0',
+      KEYTURN_LOG_LEVEL: 'silent',
+    });
+    core = await openCore(config, createLog(config.logLevel), { clock: () => now });
+    server = await startServer(core);
+    api = await generate('resource_server');
+  });
+  afterAll(async () => {
+    agent.destroy();
+    await server.close();
+    await core.close();
+    await rm(directory, { recursive: true });
+  });
+
+  async function generate(kind: 'integration' | 'resource_server') {
+    const input =
+      kind === 'integration' ? { name: 'Shop', kind } : { name: 'API', kind, resource: 'https://api.example' };
+    const made = await core.change((transaction) => generateClient(transaction, core, actor, input));
+    return { id: made.client.clientId, secret: made.clientSecret };
+  }
+
+  /** The code of the refusal, or what it came to. */
+  async function attempt<T>(work: () => Promise<T>): Promise<T | string> {
+    return await work().catch((error: unknown) => {
+      if (error instanceof KeyturnError) return error.code;
+      throw error;
+    });
+  }
+
+  /** A store that is slow for a moment says nothing about any secret. */
+  async function ask(path: string, form: Record<string, string>, { id, secret }: { id: string; secret: string }) {
+    for (;;) {
+      const answer = await post(`${server.publicUrl}/oauth2/${path}`, form, { basic: [id, secret], agent });
+      if (answer.status !== 503) return answer;
+    }
+  }
+
+  async function use(model: Model, secret: Model['secrets'][number]): Promise<void> {
+    const answer = await ask('token', { grant_type: 'client_credentials' }, secret);
+    const good = model.enabled && isLive(model, secret);
+    expect(answer.status).toBe(good ? 200 : 401);
+    if (!good) return;
+    expect(answer.headers['sunset'] !== undefined).toBe(Number.isFinite(secret.retiresAt));
+    secret.usedAt = now;
+    const endsAt = Math.floor(now / 1_000) * 1_000 + tokenMs;
+    model.tokens.push({ value: answer.json['access_token'] as string, from: secret, epoch: model.epoch, endsAt });
+  }
+
+  async function look(model: Model, token: Model['tokens'][number]): Promise<void> {
+    const answer = await ask('introspect', { token: token.value }, api);
+    expect(answer.json['active']).toBe(tokenIsLive(model, token));
+  }
+
+  async function take(model: Model, step: Step): Promise<void> {
+    switch (step.do) {
+      case 'generate':
+        return void Object.assign(model, newModel(now, await generate('integration')));
+      case 'review': {
+        await core.usage.flush();
+        const { confirmation } = await core.change(async (transaction) =>
+          reviewRegeneration(transaction, core, await requireClientOwner(transaction, model.id)),
+        );
+        model.confirmation = {
+          value: confirmation,
+          seen: seen(model),
+          endsAt: Math.floor(now / 1_000) * 1_000 + 600_000,
+        };
+        return;
+      }
+      case 'regenerate': {
+        if (step.confirmed) await take(model, { do: 'review' });
+        await core.usage.flush();
+        const expected = mayRegenerate(model);
+        const made = await attempt(() =>
+          core.change(async (transaction) =>
+            regenerateSecret(transaction, core, actor, await requireClientOwner(transaction, model.id), {
+              confirmation: model.confirmation?.value,
+              overlapSeconds: step.overlap,
+              newClientId: step.newId,
+              revokeTokens: step.revokeTokens,
+            }),
+          ),
+        );
+        if (!expected) return expect(made).toBe('confirmation_required');
+        if (typeof made === 'string') throw new Error(`not regenerated: ${made}`);
+        const { regenerationId, secret, plaintext } = made;
+        const id = secret.clientId as string;
+        expect(id !== model.id).toBe(step.newId);
+        return regenerate(
+          model,
+          { regenerationId, id, secret: plaintext },
+          { ...step, overlapMs: step.overlap * 1_000 },
+        );
+      }
+      case 'undo':
+      case 'finish': {
+        const index = step.which % Math.max(1, model.regenerations.length);
+        const id = model.regenerations[index]?.id;
+        if (id === undefined) return;
+        const end = step.do === 'undo' ? undoRegeneration : finishRegeneration;
+        const ended = await attempt(() =>
+          core.change(async (transaction) =>
+            end(transaction, core, actor, await requireClientOwner(transaction, model.id), id),
+          ),
+        );
+        const possible = step.do === 'undo' ? undo(model, index) : finish(model, index);
+        return expect(typeof ended === 'string' ? ended.replace(/_.*/, '') : 'done').toBe(
+          possible ? 'done' : 'regeneration',
+        );
+      }
+      case 'disable':
+      case 'enable': {
+        const change = step.do === 'disable' ? disableClient : enableClient;
+        await core.change((transaction) => change(transaction, core, actor, model.id));
+        return enable(model, step.do === 'enable');
+      }
+      case 'revoke':
+        await core.change((transaction) => revokeClientTokens(transaction, core, actor, model.id));
+        return revoke(model);
+      case 'use new':
+        return await use(model, current(model));
+      case 'use old':
+        return await use(model, model.secrets.at(-1 - (step.which % model.secrets.length)) as Model['secrets'][number]);
+      case 'look at a token': {
+        const token = model.tokens.at(-1 - (step.which % Math.max(1, model.tokens.length)));
+        return token && (await look(model, token));
+      }
+      case 'advance time':
+        now += step.seconds * 1_000;
+        break;
+      case 'wait for the end': {
+        const ends = model.secrets.map(({ retiresAt }) => retiresAt).filter((end) => end > now && Number.isFinite(end));
+        now = ends[0] ?? now;
+        break;
+      }
+    }
+    model.now = now;
+  }
+
+  it('exactly those secrets and tokens are good that the model says, and never none', async () => {
+    let steps = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: stepsInARun, maxLength: stepsInARun }), async (sequence) => {
+        const model = newModel(now, await generate('integration'));
+        for (const step of sequence) {
+          await take(model, step);
+          const live = model.secrets.filter((secret) => isLive(model, secret)).length;
+          expect(live === 1 || live === 2).toBe(true);
+          steps += 1;
+        }
+        for (const secret of model.secrets) await use(model, secret);
+        for (const token of model.tokens.slice(-10)) await look(model, token);
+        await take(model, { do: 'disable' });
+        await core.change((transaction) => deleteClient(transaction, core, actor, model.id));
+      }),
+      { numRuns: runs },
+    );
+    expect(steps).toBeGreaterThanOrEqual(10_000);
+  }, 180_000);
+});

@@ -1,0 +1,26 @@
+/**
+ * A process that regenerates one client's secret without end, once it is told to go on its standard input, and tells each new secret
+ * on its standard output as soon as it is committed. For `kill-nine.test.ts`, which kills it.
+ */
+import { requireClientOwner } from '../../src/clients/require-client-owner.ts';
+import { readConfig } from '../../src/config.ts';
+import { openCore } from '../../src/core.ts';
+import { createLog } from '../../src/log.ts';
+import { regenerateSecret } from '../../src/regeneration/regenerate-secret.ts';
+import { reviewRegeneration } from '../../src/regeneration/review.ts';
+
+const clientId = process.argv[2] ?? '';
+const config = readConfig();
+const core = await openCore(config, createLog('silent'));
+const actor = { id: 'killed', name: 'killed', address: null };
+
+process.stdout.write('ready\n');
+await new Promise((resolve) => process.stdin.once('data', resolve));
+for (;;) {
+  const { plaintext } = await core.change(async (transaction) => {
+    const owner = await requireClientOwner(transaction, clientId);
+    const { confirmation } = await reviewRegeneration(transaction, core, owner);
+    return await regenerateSecret(transaction, core, actor, owner, { confirmation, overlapSeconds: 600 });
+  });
+  process.stdout.write(`${plaintext}\n`);
+}

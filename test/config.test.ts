@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readConfig } from '../src/config.ts';
@@ -135,10 +135,12 @@ test('a database over the network needs a root key, and the message says how to 
 });
 
 test('the root key may come in a file; one that cannot be read is reported', () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'keyturn-config-')), 'root-key');
+  const directory = mkdtempSync(join(tmpdir(), 'keyturn-config-'));
+  const file = join(directory, 'root-key');
   writeFileSync(file, `${rootKey}\n`);
   expect(readConfig({ DATABASE_URL: stores.DATABASE_URL, KEYTURN_ROOT_KEY_FILE: file }).rootKey).toBe(rootKey);
   expect(refusal({ KEYTURN_ROOT_KEY_FILE: `${file}.missing` })).toContain('KEYTURN_ROOT_KEY_FILE');
+  rmSync(directory, { recursive: true });
 });
 
 test('several workers need both real stores', () => {

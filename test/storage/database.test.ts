@@ -278,13 +278,14 @@ describe('PostgreSQL over the network', () => {
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
-  test('closing takes seconds at most, also where the network is silent, in the middle of a statement and of a reconnection', async () => {
+  test('closing takes seconds at most, also where the network is silent, in the middle of a statement', async () => {
     const proxy = await throughProxy();
     const database = connectPostgres({ connectionString: proxy.url, log });
     await Promise.all([database.query('SELECT 1'), database.query('SELECT 1')]);
     const unlisten = await database.listen('things', () => undefined);
     proxy.stall();
     const waiting = expect(database.query('SELECT 2')).rejects.toBeInstanceOf(StoreUnavailable);
+    await delay(50);
     const startedAt = performance.now();
     await Promise.all([unlisten(), database.close()]);
     expect(performance.now() - startedAt).toBeLessThan(3_000);

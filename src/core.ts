@@ -1,3 +1,5 @@
+import { createAccessKeyCache } from './access-keys/access-key-cache.ts';
+import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
 import { auditedTransaction } from './audit/audited-transaction.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
@@ -34,6 +36,8 @@ export type Core = ManageDeps &
     tokenStore: TokenStore;
     /** How secrets are used: counted here, written every few seconds. */
     usage: UsageCounter & Pick<UsageWriter, 'flush'>;
+    /** What access keys are really used for, as resource servers report it. */
+    usedScopes: UsedScopes;
     signingAlgorithm: SigningAlgorithm;
     /**
      * Commits a change with its audit events, and then waits until this process has forgotten what it had cached of it: whoever
@@ -58,6 +62,7 @@ export async function openCore(
       : createDatabaseTokenStore(database);
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
     const clients = createClientCache({ database, feed });
+    const accessKeys = createAccessKeyCache({ database, feed, keyRing });
     const revocations = followRevocations(feed);
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     await feed.start();
@@ -74,6 +79,7 @@ export async function openCore(
       return result;
     };
     const { reveal } = config;
+    const usedScopes = startUsedScopes({ database, clock, log });
     const counter = createUsageCounter({ clock, ttlSeconds });
     const usageWriter = startUsageWriter({ counter, database, clock, log }, () =>
       finishUnused({ database, keyRing, clock, reveal, ttlSeconds, change, lockOwner: lockSecretOwner }),
@@ -91,12 +97,15 @@ export async function openCore(
       database,
       feed,
       clients,
+      accessKeys,
+      usedScopes,
       revocations,
       tokenStore,
       usage: { ...counter, flush: usageWriter.flush },
       change,
       close: async () => {
         await usageWriter.close();
+        await usedScopes.close();
         await stopSweep();
         await feed.close();
         redis?.disconnect();

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
-import { unseal } from '../credentials/sealed-copy.ts';
-import { isLive, type Secret } from '../credentials/secret.ts';
+import type { Secret } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, KeyturnError, NotFound } from '../errors.ts';
 import { addSecret, type SecretDeps } from '../regeneration/add-secret.ts';
-import { findSealedSecret, findSecrets } from '../regeneration/secret-store.ts';
+import { revealSecret } from '../regeneration/reveal-secret.ts';
 import type { Transaction } from '../storage/database.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
 import {
@@ -21,6 +20,7 @@ import { asSecretOwner } from './client-secret-owner.ts';
 import {
   announceClient,
   deleteClient as deleteClientRow,
+  findUsersOfOtherScopes,
   insertClient,
   listResourceServers,
   lockClient,
@@ -163,29 +163,21 @@ export async function deleteClient(
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
   if (client.enabled) throw new Conflict('client_is_enabled', 'Disable the client first; only then can it be deleted.');
+  const others = (await listResourceServers(transaction)).filter((server) => server.id !== client.id);
+  if (client.kind === 'resource_server') await requireUnused(transaction, { ...client, information: [] }, others);
   await deleteClientRow(transaction, client, at);
   await audit(transaction, actor, at, 'client.delete', client, { before: auditView(client) });
 }
 
-/** Opens the sealed copy of the current secret. The audit event is committed before anything is shown. */
+/** Shows the current secret again, once the audit event is committed. */
 export async function revealClientSecret(
   transaction: Transaction,
   deps: ManageDeps,
   actor: Actor,
   clientId: string,
 ): Promise<{ client: Client; clientSecret: string }> {
-  const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
-  const current = (await findSecrets(transaction, { kind: 'client', id: client.id })).find((secret) =>
-    isLive(secret, at.getTime()),
-  );
-  const sealed = current && (await findSealedSecret(transaction, current.id));
-  if (!current || !sealed || !deps.reveal) {
-    throw new Conflict('not_revealable', 'No copy of this secret is kept, so it cannot be shown again.');
-  }
-  await audit(transaction, actor, at, 'client.reveal_secret', client, { after: { hint: current.hint } });
-  const clientSecret = unseal(deps.keyRing, { table: 'secrets', id: current.id }, sealed);
-  return { client, clientSecret };
+  return { client, clientSecret: await revealSecret(transaction, deps, actor, asSecretOwner(client)) };
 }
 
 /** The client, locked. @throws {NotFound} */
@@ -259,6 +251,7 @@ async function requireConsistent(
     if (others.some((server) => server.resource === client.resource)) {
       throw resourceTaken();
     }
+    await requireUnused(transaction, client, others);
     return;
   }
   if (given.information !== undefined) throw new InvalidInput('Only a resource server has `information`.');
@@ -271,6 +264,18 @@ async function requireConsistent(
   if (typeof given.resource === 'string' && !others.some((server) => server.resource === client.resource)) {
     throw new InvalidInput('No resource server has this `resource`.');
   }
+}
+
+/** @throws {Conflict} `information_in_use` with who uses what nobody would offer any more. */
+async function requireUnused(transaction: Transaction, server: Client, others: readonly Client[]): Promise<void> {
+  const offered = [server, ...others].flatMap(({ information }) => offeredScopes(information));
+  const { clients, accessKeys, total } = await findUsersOfOtherScopes(transaction, server.id, offered);
+  if (total === 0) return;
+  throw new Conflict('information_in_use', 'Clients or access keys still use a kind of information that would go.', {
+    clients,
+    access_keys: accessKeys,
+    total,
+  });
 }
 
 function resourceTaken(): Conflict {

@@ -1,5 +1,6 @@
 import type { Verifier } from '../credentials/verifier.ts';
 import type { Permission } from '../operators/permission.ts';
+import { recordChange } from '../storage/change-feed.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import type { Contact } from './contact.ts';
 
@@ -99,7 +100,23 @@ export async function saveContact(transaction: Transaction, contact: Contact, at
   );
 }
 
-export async function deleteContact(transaction: Transaction, id: string): Promise<void> {
+/** The contact's access keys that could be used, locked. */
+export async function findLiveKeys(
+  transaction: Transaction,
+  contactId: string,
+  now: Date,
+): Promise<{ id: string; name: string }[]> {
+  return await transaction.query<{ id: string; name: string }>(
+    `SELECT id, name FROM access_keys WHERE contact = $1 AND enabled AND (expires_at IS NULL OR expires_at > $2)
+     ORDER BY created_at FOR UPDATE`,
+    [contactId, now],
+  );
+}
+
+/** With its access keys, of which every process is told. */
+export async function deleteContact(transaction: Transaction, id: string, at: Date): Promise<void> {
+  const keys = await transaction.query<{ id: string }>('DELETE FROM access_keys WHERE contact = $1 RETURNING id', [id]);
+  for (const key of keys) await recordChange(transaction, { kind: 'access_key', target: key.id, at });
   await transaction.query('DELETE FROM contacts WHERE id = $1', [id]);
 }
 

@@ -10,6 +10,7 @@ import {
   deleteContact as deleteContactRow,
   externalIdIsTaken,
   findContact,
+  findLiveKeys,
   insertContact,
   lockContact,
   lockContactManagers,
@@ -101,7 +102,10 @@ export async function updateContact(
   return saved;
 }
 
-/** Its history stays in the audit log. */
+/**
+ * Deletes a contact with the access keys that it has and that are not live; its history stays in the audit log.
+ * @throws {Conflict} `contact_has_keys` with the live ones.
+ */
 export async function deleteContact(
   transaction: Transaction,
   deps: ManageDeps,
@@ -113,7 +117,13 @@ export async function deleteContact(
   const contact = await requireContact(transaction, id);
   requireMayGrant(grantor, contact.permissions);
   requireAnotherManager(managers, id);
-  await deleteContactRow(transaction, id);
+  const liveKeys = await findLiveKeys(transaction, id, at);
+  if (liveKeys.length > 0) {
+    throw new Conflict('contact_has_keys', 'The contact has live access keys; disable them first.', {
+      access_keys: liveKeys,
+    });
+  }
+  await deleteContactRow(transaction, id, at);
   await appendAuditEvent(transaction, {
     at,
     actor: grantor,

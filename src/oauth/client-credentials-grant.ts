@@ -3,6 +3,7 @@ import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { issueAccessToken } from '../tokens/access-token.ts';
 import { callerOf } from './client-authentication.ts';
+import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
 /** The client credentials grant (RFC 6749 §4.4) for the authenticated caller. */
@@ -14,10 +15,15 @@ export function clientCredentialsGrant(core: Core) {
       throw new KeyturnError('unauthorized_client', 400, 'A resource server is not allowed to ask for tokens.');
     }
     if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'One resource at a time can be asked for.');
+    const accessKey = await readAccessKey(core, ctx, caller.client);
+    if (!accessKey && caller.client.accessKey === 'required') {
+      throw new KeyturnError('invalid_request', 400, 'This client must send an access_key.');
+    }
     const { accessToken, scope } = await issueAccessToken(core, caller, caller.clientId, {
       scope: values.get('scope'),
       resource: resources[0],
       generation: caller.secret?.generation ?? 0,
+      accessKey,
     });
     ctx.body = { access_token: accessToken, token_type: 'Bearer', expires_in: core.ttlSeconds, scope };
   };

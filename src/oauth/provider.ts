@@ -2,12 +2,15 @@ import { generateKeyPairSync } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
 import type { Context } from 'koa';
 import { type Configuration, Provider } from 'oidc-provider';
+import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
+import { type Client, parseScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { examineToken } from '../tokens/access-token.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import { callerOf } from './client-authentication.ts';
 import { clientCredentialsGrant } from './client-credentials-grant.ts';
+import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
 /** Stands for a secret that Keyturn has matched itself; oidc-provider never sees a real one. */
@@ -95,9 +98,11 @@ async function introspect(core: Core, ctx: Context, token: string, Model: Replac
   const { client: server } = callerOf(ctx);
   // RFC 7662 §4: open to any client, introspection would let anybody try out tokens.
   if (server.kind !== 'resource_server') return undefined;
-  const live = await examineToken(core, token, server);
+  const { values } = formOf(ctx);
+  const live = await examineToken(core, token, server, values.has('access_key') ? readPresentedKey : undefined);
   if (!live) return undefined;
-  const { record, scope, audience } = live;
+  const { record, scope, audience, accessKey } = live;
+  if (accessKey) core.usedScopes.count(accessKey.id, usedScope(values.get('used_scope'), accessKey.scope));
   return new Model({
     iat: Math.floor(record.issuedAt / 1_000),
     exp: record.expiresAt,
@@ -105,8 +110,21 @@ async function introspect(core: Core, ctx: Context, token: string, Model: Replac
     clientId: record.clientId,
     aud: audience,
     scope,
-    extra: { sub: record.clientId },
+    extra: { sub: record.clientId, access_key_id: accessKey?.id, contact_id: accessKey?.contactId },
   });
+
+  /** A key that is not good makes the token inactive here, which is all that the resource server is told. */
+  function readPresentedKey(client: Client) {
+    return readAccessKey(core, ctx, client).catch((error: unknown) => {
+      if (error instanceof RefusedAccessKey) return undefined;
+      throw error;
+    });
+  }
+}
+
+/** What the resource server says that the request really used: only what the key allows counts. */
+function usedScope(reported: string | undefined, allowed: readonly string[]): string[] {
+  return reported === undefined ? [] : parseScope(reported).filter((scope) => allowed.includes(scope));
 }
 
 function currentContext(): Context {

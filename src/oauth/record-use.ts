@@ -1,8 +1,9 @@
 import type { Context, Next } from 'koa';
 import { errors } from 'oidc-provider';
+import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import type { RequestSource } from '../regeneration/usage-counter.ts';
+import type { PresentedSecret, RequestSource } from '../regeneration/usage-counter.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
 import { InvalidClient } from './oauth-error.ts';
 
@@ -18,8 +19,12 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
       throw error;
     }
     const secret = presentedSecretOf(ctx.state['caller'] as Caller);
-    if (ctx.path === '/oauth2/token') core.usage.issued(secret, source);
-    else core.usage.used(secret, source);
+    const accessKey = ctx.state['presentedAccessKey'] as PresentedSecret | undefined;
+    const presented = accessKey ? [secret, accessKey] : [secret];
+    for (const each of presented) {
+      if (ctx.path === '/oauth2/token') core.usage.issued(each, source);
+      else core.usage.used(each, source);
+    }
   };
 }
 
@@ -32,6 +37,9 @@ function countFailure({ usage }: Core, ctx: Context, source: RequestSource, erro
   if (error instanceof InvalidClient && error.refused) {
     usage.refused(error.refused.secret, source, error.refused.reason);
     return;
+  }
+  if (error instanceof RefusedAccessKey && error.refused) {
+    usage.refused(error.refused.secret, source, error.refused.reason);
   }
   const caller = ctx.state['caller'] as Caller | undefined;
   const code = codeOf(error);

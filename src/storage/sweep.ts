@@ -11,6 +11,8 @@ const tables = [
   'usage_source_hours',
   'usage_live_tokens',
   'usage_batches',
+  'access_key_scopes',
+  'signing_keys',
 ] as const;
 
 /**

@@ -1,18 +1,22 @@
 import { hash, randomBytes } from 'node:crypto';
+import { type AccessKey, isUsable } from '../access-keys/access-key.ts';
+import type { AccessKeyCache, PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, offeredScopes, parseScope, requireGranted } from '../clients/client.ts';
 import type { ClientCache } from '../clients/client-cache.ts';
 import type { Clock } from '../clock.ts';
 import { generateSecret, isWellFormedSecret } from '../credentials/credential-format.ts';
+import type { Secret } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { isJwtShaped, readJwtAccessToken, signAccessToken } from './jwt-access-token.ts';
 import type { Revocations } from './revocation.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
-import type { TokenRecord, TokenStore } from './token-store.ts';
+import { type AccessKeyRef, encodeAccessKeyRef, type TokenRecord, type TokenStore } from './token-store.ts';
 
 export type TokenDeps = {
   clients: ClientCache;
+  accessKeys: AccessKeyCache;
   tokenStore: TokenStore;
   revocations: Revocations;
   feed: Pick<ChangeFeed, 'sync'>;
@@ -29,13 +33,15 @@ export type TokenRequest = {
   resource?: string | undefined;
   /** The generation of the client secret that was presented; 0: none. */
   generation: number;
+  /** The access key that was presented with it, already found good for the client. */
+  accessKey?: PresentedAccessKey | undefined;
 };
 
 /** @property isStored whether the token store must hold its record; a JWT carries all of it itself. */
 export type IssuedToken = { accessToken: string; record: TokenRecord; scope: string; isStored: boolean };
 
 /** What a live token is today, to the resource server that asks. */
-export type LiveToken = { record: TokenRecord; scope: string; audience: string };
+export type LiveToken = { record: TokenRecord; scope: string; audience: string; accessKey: AccessKey | undefined };
 
 /**
  * Issues an access token to an authenticated client, in the form that its resource server chose.
@@ -70,9 +76,11 @@ export async function makeAccessToken(
 ): Promise<IssuedToken> {
   const resource = request.resource ?? client.resource ?? undefined;
   const named = resource === undefined ? undefined : requireResourceServer(sources.servers, resource);
-  const grantable = named ? offeredBy(named, client.scope) : client.scope;
+  const key = request.accessKey;
+  const grantable = narrow(named ? offeredBy(named, client.scope) : client.scope, key?.key);
   const asked = request.scope === undefined ? undefined : parseScope(request.scope);
   if (asked) requireGranted(asked, grantable);
+  if (key && grantable.length === 0) requireGranted(client.scope, grantable);
   const granted = asked ?? grantable;
   const scope = granted.join(' ');
   const server = named ?? onlyJwtServer(sources.servers, granted);
@@ -87,7 +95,7 @@ export async function makeAccessToken(
     expiresAt: issuedAt + deps.ttlSeconds,
     scope: asked || scope === '' ? scope : undefined,
     resource: server?.resource ?? undefined,
-    accessKeyId: undefined,
+    accessKey: key && { id: key.key.id, epoch: key.key.tokenEpoch, generation: key.secret.generation },
   };
   if (server?.tokenFormat === 'jwt') {
     record.jti = randomBytes(16).toString('base64url');
@@ -102,6 +110,9 @@ export async function makeAccessToken(
       scope,
       epoch: record.epoch,
       generation: record.generation,
+      access_key_id: key?.key.id,
+      contact_id: key?.key.contactId,
+      access_key: record.accessKey && encodeAccessKeyRef(record.accessKey),
     });
     return { accessToken, record, scope, isStored: false };
   }
@@ -112,24 +123,49 @@ export async function makeAccessToken(
 
 /**
  * What the token is today to this resource server; undefined when it is anything but live there.
+ * @param presented the access key that came with the request that the resource server serves, if it tells of one.
  * @throws {StoreUnavailable} when that cannot be known.
  */
-export async function examineToken(deps: TokenDeps, token: string, server: Client): Promise<LiveToken | undefined> {
+export async function examineToken(
+  deps: TokenDeps,
+  token: string,
+  server: Client,
+  presented?: (client: Client) => Promise<PresentedAccessKey | undefined>,
+): Promise<LiveToken | undefined> {
   const record = await findToken(deps, token);
   if (!record) return undefined;
   const known = await findClientOf(deps, record);
   if (!known?.client.enabled || record.epoch !== known.client.tokenEpoch) return undefined;
-  if (record.generation > 0 && !isOfGoodGeneration(known, record)) return undefined;
+  if (record.generation > 0 && !isOfGoodGeneration(known.secrets, record.generation)) return undefined;
   if (deps.revocations.hasUnseen(record.jti, known.client.id)) return undefined;
   if (record.resource !== undefined && record.resource !== server.resource) return undefined;
-  const granted = record.scope === undefined ? known.client.scope : parseScope(record.scope);
-  const scope = offeredBy(
-    server,
-    granted.filter((item) => known.client.scope.includes(item)),
-  );
+  const key = record.accessKey && (await findLiveKey(deps, record.accessKey, known.client));
+  if (record.accessKey && !key) return undefined;
+  const presentedKey = await presented?.(known.client);
+  if (presented && !presentedKey) return undefined;
+  const asked = record.scope === undefined ? known.client.scope : parseScope(record.scope);
+  const granted = asked.filter((item) => known.client.scope.includes(item));
+  const scope = offeredBy(server, narrow(narrow(granted, key), presentedKey?.key));
   // A token without any scope says who calls and nothing else: that is meant for every resource server.
   if (scope.length === 0 && record.scope !== '') return undefined;
-  return { record, scope: scope.join(' '), audience: server.resource ?? '' };
+  return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey: key ?? presentedKey?.key };
+}
+
+/** The access key that a token was obtained with, if it is still good for the token's client. */
+async function findLiveKey(deps: TokenDeps, ref: AccessKeyRef, client: Client): Promise<AccessKey | undefined> {
+  let known = await deps.accessKeys.find(ref.id);
+  if (!known || known.key.tokenEpoch < ref.epoch || (known.secrets[0]?.generation ?? 0) < ref.generation) {
+    await withDeadline(deps.feed.sync());
+    known = await deps.accessKeys.find(ref.id);
+  }
+  if (!known || known.key.tokenEpoch !== ref.epoch || !isOfGoodGeneration(known.secrets, ref.generation))
+    return undefined;
+  return isUsable(known.key, client.id, deps.clock()) ? known.key : undefined;
+}
+
+/** What of a scope an access key allows; all, where there is none. */
+function narrow(scope: readonly string[], key: AccessKey | undefined): readonly string[] {
+  return key ? scope.filter((item) => key.scope.includes(item)) : scope;
 }
 
 /** The token's client; read anew when the token shows that another process knows a later state of it than this one. */
@@ -142,7 +178,7 @@ async function findClientOf(deps: TokenDeps, record: TokenRecord): Promise<Known
 }
 
 /** Whether the secret that the token was obtained with was not undone. It may have ended: that ends no token. */
-function isOfGoodGeneration({ secrets }: KnownClient, { generation }: TokenRecord): boolean {
+function isOfGoodGeneration(secrets: readonly Secret[], generation: number): boolean {
   const secret = secrets.find((candidate) => candidate.generation === generation);
   return secret !== undefined && secret.endedAs !== 'undone';
 }

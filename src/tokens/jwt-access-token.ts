@@ -2,7 +2,7 @@ import { constants, sign } from 'node:crypto';
 import { errors, jwtVerify } from 'jose';
 import type { SigningAlgorithm } from '../config.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
-import type { TokenRecord } from './token-store.ts';
+import { decodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
 /** What a JWT access token says beyond what RFC 9068 §2.2 names. */
 type AccessTokenClaims = {
@@ -19,6 +19,8 @@ type AccessTokenClaims = {
   /** The client's epoch and the secret's generation, so that "revoke all" and undo reach JWTs too. */
   epoch: number;
   generation: number;
+  /** Likewise of the access key: `id.epoch.generation`. */
+  access_key?: string | undefined;
 };
 
 /** Signs an access token as a JWT (RFC 9068), inline: a signature of ES256 costs less than handing it to another thread. */
@@ -58,7 +60,7 @@ export async function readJwtAccessToken(
       expiresAt: payload.exp,
       scope: payload.scope,
       resource: payload.aud,
-      accessKeyId: payload.access_key_id,
+      accessKey: payload.access_key === undefined ? undefined : decodeAccessKeyRef(payload.access_key),
     };
   } catch {
     return undefined;

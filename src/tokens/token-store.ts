@@ -18,8 +18,12 @@ export type TokenRecord = {
   scope: string | undefined;
   /** The one resource asked for (RFC 8707). */
   resource: string | undefined;
-  accessKeyId: string | undefined;
+  /** The access key that it was obtained with. */
+  accessKey: AccessKeyRef | undefined;
 };
+
+/** Which state of which access key: an undone value or an earlier epoch is dead. */
+export type AccessKeyRef = { id: string; epoch: number; generation: number };
 
 /** Where live access tokens are. Losing them fails closed: an unknown token is inactive. */
 export type TokenStore = {
@@ -38,14 +42,15 @@ export type TokenStore = {
 
 /** One short JSON array without names: a million tokens are a million of these. */
 export function encodeTokenRecord(record: TokenRecord): string {
-  const { clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKeyId } = record;
-  const values = [clientId, epoch, generation, issuedAt, expiresAt, scope ?? 0, resource ?? 0, accessKeyId ?? 0];
+  const { clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKey } = record;
+  const key = accessKey ? encodeAccessKeyRef(accessKey) : 0;
+  const values = [clientId, epoch, generation, issuedAt, expiresAt, scope ?? 0, resource ?? 0, key];
   while (values.at(-1) === 0 && values.length > 5) values.pop();
   return JSON.stringify(values);
 }
 
 export function decodeTokenRecord(jti: string, text: string): TokenRecord {
-  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKeyId] = JSON.parse(text) as [
+  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, key] = JSON.parse(text) as [
     string,
     number,
     number,
@@ -64,6 +69,16 @@ export function decodeTokenRecord(jti: string, text: string): TokenRecord {
     expiresAt,
     scope: scope === 0 ? undefined : scope,
     resource: resource || undefined,
-    accessKeyId: accessKeyId || undefined,
+    accessKey: key ? decodeAccessKeyRef(key) : undefined,
   };
+}
+
+/** `id.epoch.generation`, also as a claim of JWTs. */
+export function encodeAccessKeyRef({ id, epoch, generation }: AccessKeyRef): string {
+  return `${id}.${epoch}.${generation}`;
+}
+
+export function decodeAccessKeyRef(text: string): AccessKeyRef {
+  const [id = '', epoch, generation] = text.split('.');
+  return { id, epoch: Number(epoch), generation: Number(generation) };
 }

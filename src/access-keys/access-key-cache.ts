@@ -1,0 +1,73 @@
+import { hash } from 'node:crypto';
+import { isWellFormedSecret } from '../credentials/credential-format.ts';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import type { Secret } from '../credentials/secret.ts';
+import { verifiersOf } from '../credentials/verifier.ts';
+import { findSecretOwner } from '../regeneration/secret-store.ts';
+import type { ChangeFeed } from '../storage/change-feed.ts';
+import type { Database } from '../storage/database.ts';
+import { createFollowedCache } from '../storage/followed-cache.ts';
+import type { KnownAccessKey } from './access-key.ts';
+import { findKnownAccessKey } from './access-key-store.ts';
+
+/** An access key together with the one of its values that was presented. */
+export type PresentedAccessKey = KnownAccessKey & { secret: Secret };
+
+/** The access keys that this process knows. */
+export type AccessKeyCache = {
+  find(id: string): Promise<KnownAccessKey | undefined>;
+  /** By its value. No query for what cannot be one. It may be disabled or ended: that is for the caller to see. */
+  findByValue(value: string): Promise<PresentedAccessKey | undefined>;
+  /** The same, but not older than a second. */
+  findRecentByValue(value: string): Promise<PresentedAccessKey | undefined>;
+};
+
+const maxKeys = 50_000;
+
+export function createAccessKeyCache(deps: { database: Database; feed: ChangeFeed; keyRing: KeyRing }): AccessKeyCache {
+  const { database, feed, keyRing } = deps;
+  const keys = createFollowedCache<KnownAccessKey>({
+    feed,
+    kind: 'access_key',
+    maxEntries: maxKeys,
+    load: (id) => findKnownAccessKey(database, id),
+  });
+  /** Which key a value is of never changes, so these entries need not be forgotten when the key does; the key itself is. */
+  const owners = createFollowedCache<{ id: string; secretId: string }>({
+    feed,
+    kind: 'access_key',
+    maxEntries: maxKeys,
+    load: async (digest) => {
+      const value = asked.get(digest);
+      if (value === undefined) return undefined;
+      const found = await findSecretOwner(database, verifiersOf(keyRing, 'access-key-pepper', value));
+      return found?.owner.kind === 'access_key' ? { id: found.owner.id, secretId: found.secretId } : undefined;
+    },
+  });
+  /** Values that are being looked up; what is kept longer is their digest alone. */
+  const asked = new Map<string, string>();
+
+  async function ownerOf(value: string, how: 'get' | 'getRecent') {
+    const digest = hash('sha256', value, 'base64url');
+    asked.set(digest, value);
+    try {
+      return await owners[how](digest);
+    } finally {
+      asked.delete(digest);
+    }
+  }
+
+  async function findBy(value: string, how: 'get' | 'getRecent'): Promise<PresentedAccessKey | undefined> {
+    if (!isWellFormedSecret(value, 'ktk_')) return undefined;
+    const owner = await ownerOf(value, how);
+    const known = owner && (await keys[how](owner.id));
+    const secret = known?.secrets.find(({ id }) => id === owner?.secretId);
+    return known && secret && { ...known, secret };
+  }
+
+  return {
+    find: (id) => keys.get(id),
+    findByValue: (value) => findBy(value, 'get'),
+    findRecentByValue: (value) => findBy(value, 'getRecent'),
+  };
+}

@@ -1,0 +1,199 @@
+import { randomUUID } from 'node:crypto';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { offeredScopes } from '../clients/client.ts';
+import { listResourceServers } from '../clients/client-store.ts';
+import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
+import { requireContact } from '../contacts/manage-contacts.ts';
+import type { Secret } from '../credentials/secret.ts';
+import { Conflict, InvalidInput, NotFound } from '../errors.ts';
+import { addSecret } from '../regeneration/add-secret.ts';
+import { recordChange } from '../storage/change-feed.ts';
+import type { Transaction } from '../storage/database.ts';
+import { unlessTaken } from '../storage/unique-violation.ts';
+import { type AccessKey, type Permissions, toPermissions, toScope } from './access-key.ts';
+import { asSecretOwner } from './access-key-owner.ts';
+import { deleteAccessKey, findClientIds, insertAccessKey, lockAccessKey, saveAccessKey } from './access-key-store.ts';
+
+export type NewAccessKey = {
+  name: string;
+  permissions: Permissions;
+  /** Client IDs; null or undefined: any client. */
+  clients?: readonly string[] | null | undefined;
+  expiresAt?: Date | null | undefined;
+  reveal?: boolean | undefined;
+};
+
+/** Create Key. The plaintext is in the result and nowhere else. */
+export async function createAccessKey(
+  transaction: Transaction,
+  deps: ManageDeps,
+  actor: Actor,
+  contactId: string,
+  input: NewAccessKey,
+): Promise<{ key: AccessKey; secret: Secret; accessKey: string }> {
+  const at = new Date(deps.clock());
+  const contact = await requireContact(transaction, contactId);
+  const key: AccessKey = {
+    id: randomUUID(),
+    contactId: contact.id,
+    name: input.name,
+    scope: await requireOffered(transaction, input.permissions),
+    clients: await requireClients(transaction, input.clients),
+    enabled: true,
+    reveal: input.reveal ?? true,
+    expiresAt: input.expiresAt ?? null,
+    usedAt: null,
+    tokenEpoch: 0,
+    revision: 1,
+    createdAt: at,
+    updatedAt: at,
+  };
+  await unlessTaken(insertAccessKey(transaction, key), nameTaken);
+  const { secret, plaintext } = await addSecret(transaction, deps, asSecretOwner(key), 1);
+  await recordChange(transaction, { kind: 'access_key', target: key.id, at });
+  await audit(transaction, actor, at, 'access_key.create', { after: key });
+  return { key, secret, accessKey: plaintext };
+}
+
+export type AccessKeyPatch = {
+  name?: string | undefined;
+  permissions?: Permissions | undefined;
+  clients?: readonly string[] | null | undefined;
+  expiresAt?: Date | null | undefined;
+};
+
+/**
+ * Save Key: the same key, changed. What live tokens may do follows at once.
+ * @param expectedRevision from If-Match; undefined: whatever it is now.
+ */
+export async function saveKey(
+  transaction: Transaction,
+  deps: ManageDeps,
+  actor: Actor,
+  id: string,
+  patch: AccessKeyPatch,
+  expectedRevision?: number,
+): Promise<AccessKey> {
+  const key = await requireAccessKeyRow(transaction, id);
+  requireRevision(key.revision, expectedRevision);
+  if (Object.values(patch).every((value) => value === undefined)) return key;
+  return await save(transaction, deps, actor, 'access_key.update', key, {
+    ...key,
+    name: patch.name ?? key.name,
+    scope: patch.permissions ? await requireOffered(transaction, patch.permissions) : key.scope,
+    clients: patch.clients === undefined ? key.clients : await requireClients(transaction, patch.clients),
+    expiresAt: patch.expiresAt === undefined ? key.expiresAt : patch.expiresAt,
+  });
+}
+
+/** Disable Key: tokens that were obtained with it are inactive for as long as it is disabled. */
+export async function setAccessKeyEnabled(
+  transaction: Transaction,
+  deps: ManageDeps,
+  actor: Actor,
+  id: string,
+  enabled: boolean,
+): Promise<AccessKey> {
+  const key = await requireAccessKeyRow(transaction, id);
+  if (key.enabled === enabled) return key;
+  const action = enabled ? 'access_key.enable' : 'access_key.disable';
+  return await save(transaction, deps, actor, action, key, { ...key, enabled });
+}
+
+/**
+ * Remove Key: only one that was never used.
+ * @throws {Conflict} `access_key_was_used`; the lock makes a first use at the same moment come before or after, never in between.
+ */
+export async function removeAccessKey(
+  transaction: Transaction,
+  deps: ManageDeps,
+  actor: Actor,
+  id: string,
+): Promise<void> {
+  const at = new Date(deps.clock());
+  const key = await requireAccessKeyRow(transaction, id);
+  if (key.usedAt !== null) {
+    throw new Conflict('access_key_was_used', 'This key was used, so what it did stays known. Disable it instead.', {
+      used_at: key.usedAt.toISOString(),
+    });
+  }
+  await deleteAccessKey(transaction, id, at);
+  await audit(transaction, actor, at, 'access_key.remove', { before: key });
+}
+
+async function requireAccessKeyRow(transaction: Transaction, id: string): Promise<AccessKey> {
+  const key = await lockAccessKey(transaction, id);
+  if (!key) throw new NotFound('access key');
+  return key;
+}
+
+async function save(
+  transaction: Transaction,
+  deps: ManageDeps,
+  actor: Actor,
+  action: string,
+  before: AccessKey,
+  after: AccessKey,
+): Promise<AccessKey> {
+  const at = new Date(deps.clock());
+  const saved = await unlessTaken(saveAccessKey(transaction, after, at), nameTaken);
+  await audit(transaction, actor, at, action, { before, after: saved });
+  return saved;
+}
+
+async function audit(
+  transaction: Transaction,
+  actor: Actor,
+  at: Date,
+  action: string,
+  { before, after }: { before?: AccessKey; after?: AccessKey },
+): Promise<void> {
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action,
+    targetType: 'access_key',
+    target: (after ?? before)?.id ?? '',
+    ...(before ? { before: auditView(before) } : {}),
+    ...(after ? { after: auditView(after) } : {}),
+  });
+}
+
+function auditView(key: AccessKey): Record<string, unknown> {
+  return {
+    contact_id: key.contactId,
+    name: key.name,
+    permissions: toPermissions(key.scope),
+    clients: key.clients,
+    enabled: key.enabled,
+    expires_at: key.expiresAt,
+    reveal: key.reveal,
+    revision: key.revision,
+  };
+}
+
+/** The permissions as scopes. @throws {InvalidInput} that names what no resource server offers. */
+async function requireOffered(transaction: Transaction, permissions: Permissions): Promise<string[]> {
+  const scope = toScope(permissions);
+  const offered = new Set(
+    (await listResourceServers(transaction)).flatMap((server) => offeredScopes(server.information)),
+  );
+  const unknown = scope.filter((item) => !offered.has(item));
+  if (unknown.length > 0) throw new InvalidInput(`No resource server offers: ${unknown.join(', ')}`);
+  return scope;
+}
+
+async function requireClients(
+  transaction: Transaction,
+  clientIds: readonly string[] | null | undefined,
+): Promise<string[] | null> {
+  if (!clientIds) return null;
+  const ids = await findClientIds(transaction, clientIds);
+  const unknown = clientIds.filter((clientId) => !ids.has(clientId));
+  if (unknown.length > 0) throw new InvalidInput(`There is no client: ${unknown.join(', ')}`);
+  return [...new Set(ids.values())];
+}
+
+function nameTaken(): Conflict {
+  return new Conflict('name_taken', 'The contact has another access key of this name.');
+}

@@ -1,0 +1,84 @@
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Database, Queryable } from '../storage/database.ts';
+
+/** What resource servers report that access keys were really used for. Counted in memory, written every few seconds. */
+export type UsedScopes = {
+  count(accessKeyId: string, scope: readonly string[]): void;
+  /** Writes now. What cannot be written is kept for the next time; this never fails. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+};
+
+const everyMs = 4_000;
+const keptMs = 90 * 86_400_000;
+/** Distinct pairs of key and scope between two batches; what would be more is not counted. */
+const maxPairs = 50_000;
+
+export function startUsedScopes(deps: { database: Database; clock: Clock; log: Log }): UsedScopes {
+  const { database, clock, log } = deps;
+  let counts = new Map<string, number>();
+  let running: Promise<void> = Promise.resolve();
+
+  async function write(): Promise<void> {
+    if (counts.size === 0) return;
+    const taken = counts;
+    counts = new Map();
+    const now = clock();
+    const rows = [...taken].map(([pair, count]) => {
+      const [access_key, scope] = pair.split(' ');
+      return { access_key, scope, count };
+    });
+    try {
+      await database.query(
+        `INSERT INTO access_key_scopes AS s (access_key, scope, count, first_used_at, last_used_at, expires_at)
+         SELECT access_key, scope, count, $2, $2, $3
+         FROM jsonb_to_recordset($1::jsonb) AS b (access_key uuid, scope text, count bigint) ORDER BY access_key, scope
+         ON CONFLICT (access_key, scope) DO UPDATE SET count = s.count + excluded.count,
+           last_used_at = GREATEST(s.last_used_at, excluded.last_used_at), expires_at = excluded.expires_at`,
+        [JSON.stringify(rows), new Date(now), new Date(now + keptMs)],
+      );
+    } catch (error) {
+      for (const [pair, count] of taken) counts.set(pair, (counts.get(pair) ?? 0) + count);
+      throw error;
+    }
+  }
+
+  function flush(): Promise<void> {
+    running = running
+      .then(write)
+      .catch((error: Error) => log.warn({ error: error.message }, 'used scopes cannot be written'));
+    return running;
+  }
+
+  const timer = setInterval(() => void flush(), everyMs);
+  timer.unref();
+  return {
+    count: (accessKeyId, scope) => {
+      for (const item of scope) {
+        const pair = `${accessKeyId} ${item}`;
+        const known = counts.get(pair);
+        if (known !== undefined || counts.size < maxPairs) counts.set(pair, (known ?? 0) + 1);
+      }
+    },
+    flush,
+    close: async () => {
+      clearInterval(timer);
+      await flush();
+    },
+  };
+}
+
+/** The scopes that keys were really used for since a date, for a page of keys in one statement. */
+export async function findUsedScopes(
+  database: Queryable,
+  accessKeyIds: readonly string[],
+  since: Date,
+): Promise<Map<string, string[]>> {
+  const rows = await database.query<{ access_key: string; scopes: string[] }>(
+    `SELECT access_key, array_agg(scope ORDER BY scope) AS scopes FROM access_key_scopes
+     WHERE access_key = ANY ($1::uuid[]) AND last_used_at >= $2 GROUP BY access_key`,
+    [accessKeyIds, since],
+  );
+  return new Map(rows.map((row) => [row.access_key, row.scopes]));
+}

@@ -11,6 +11,8 @@ export type ClientCache = {
   find(clientId: string): Promise<KnownClient | undefined>;
   /** The same, but not older than a second: no client is turned away for what has changed meanwhile. */
   findRecent(clientId: string): Promise<KnownClient | undefined>;
+  /** From memory alone; undefined says nothing about the client. */
+  peek(clientId: string): KnownClient | undefined;
   resourceServers(): Promise<readonly Client[]>;
 };
 
@@ -33,6 +35,7 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
   return {
     find: async (clientId) => (isWellFormedClientId(clientId) ? await clients.get(clientId) : undefined),
     findRecent: async (clientId) => (isWellFormedClientId(clientId) ? await clients.getRecent(clientId) : undefined),
+    peek: clients.peek,
     resourceServers: async () => (await resourceServers.get('all')) ?? [],
   };
 }

@@ -2,14 +2,15 @@ import { randomUUID } from 'node:crypto';
 import type Koa from 'koa';
 import type { Context, Next } from 'koa';
 import { createAddressReader } from '../client-address.ts';
-import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
+import { logAccess } from './access-log.ts';
 import { announceRetirement } from './announce-retirement.ts';
 import { authenticateClient } from './client-authentication.ts';
 import { createEventStreams } from './events.ts';
-import { limitFailures } from './failure-limit.ts';
+import { createFailureLimit } from './failure-limit.ts';
 import { serveHealth } from './health.ts';
+import { createHostCheck } from './known-host.ts';
 import { serveMetadata } from './metadata.ts';
 import { presentOAuthError } from './oauth-error.ts';
 import { createProvider, handOver, rethrowProviderErrors } from './provider.ts';
@@ -23,15 +24,17 @@ export function createPublicApp(core: Core, { isDraining }: { isDraining: () => 
   const provider = createProvider(core);
   const events = createEventStreams(core);
   const addressOf = createAddressReader(core.config.trustProxy);
-  provider.use(logAccess(core, addressOf));
+  const isKnownHost = createHostCheck(core.config);
+  const failureLimit = createFailureLimit(core.config.failuresPerMinute, addressOf);
+  provider.use(identify(core, addressOf));
   provider.use(respondWithError(core));
   provider.use(refuseHeaders);
   provider.use(serveHealth(core, isDraining));
-  provider.use(requireKnownHost(core.config));
+  provider.use(requireKnownHost(isKnownHost));
   provider.use(routeOnly);
   provider.use(serveMetadata(core));
   provider.use(readForm);
-  provider.use(limitFailures(core.config.failuresPerMinute, (ctx) => addressOf(ctx.req)));
+  provider.use(failureLimit.serve);
   provider.use(recordUse(core, addressOf));
   provider.use(authenticateClient(core));
   provider.use(announceRetirement);
@@ -54,7 +57,8 @@ const routes: Readonly<Record<string, string>> = {
   '/readyz': 'GET, HEAD',
 };
 
-function logAccess({ log }: Core, addressOf: (request: Context['req']) => string) {
+/** Gives every answer its id, and tells of it in the access log. */
+function identify(core: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const startedAt = performance.now();
     const id = randomUUID();
@@ -62,10 +66,8 @@ function logAccess({ log }: Core, addressOf: (request: Context['req']) => string
     ctx.set('X-Content-Type-Options', 'nosniff');
     const address = addressOf(ctx.req);
     await next();
-    const client = (ctx.state['caller'] as { clientId: string } | undefined)?.clientId;
-    const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
-    // The path alone: a query may hold what should not be in it.
-    log.info({ id, method: ctx.method, path: ctx.path, status: ctx.status, ms, address, client_id: client }, 'request');
+    const clientId = (ctx.state['caller'] as { clientId: string } | undefined)?.clientId;
+    logAccess(core, { id, method: ctx.method, path: ctx.path, status: ctx.status, startedAt, address, clientId });
   };
 }
 
@@ -97,11 +99,9 @@ async function refuseHeaders(ctx: Context, next: Next): Promise<void> {
 }
 
 /** A Host that is not ours means a request that was meant for somebody else, or one that wants us to believe so. */
-function requireKnownHost({ issuer, allowedHosts }: Config) {
-  const hosts = new Set([new URL(issuer).host, ...allowedHosts]);
+function requireKnownHost(isKnownHost: (host: string) => boolean) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    const host = (ctx.req.headers.host ?? '').toLowerCase();
-    if (!hosts.has(host) && !hosts.has(host.replace(/:\d+$/, ''))) {
+    if (!isKnownHost(ctx.req.headers.host ?? '')) {
       throw new KeyturnError('invalid_request', 421, 'This server does not answer for that host.');
     }
     await next();

@@ -1,8 +1,10 @@
+import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import type { Client, KnownClient } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
+import { recallVerified, rememberVerified } from '../credentials/verified-secrets.ts';
 import { findMatch } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
 import type { PresentedSecret } from '../regeneration/usage-counter.ts';
@@ -17,12 +19,12 @@ export type Caller = KnownClient & {
   secret: Secret | undefined;
 };
 
-type Presented = { clientId: string; clientSecret: string };
+export type Presented = { clientId: string; clientSecret: string };
 
 /** Authenticates the client (RFC 6749 §2.3) into `ctx.state.caller`. */
 export function authenticateClient(core: Core) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    const presented = readCredentials(ctx, formOf(ctx));
+    const presented = readCredentials(ctx.req, formOf(ctx));
     ctx.state['caller'] = await verifyCredentials(core, presented);
     await next();
   };
@@ -37,10 +39,23 @@ export function presentedSecretOf({ client, secret }: Pick<Caller, 'client' | 's
   return { owner: client.id, generation: secret?.generation ?? 0, epoch: client.tokenEpoch };
 }
 
+/**
+ * The caller, if this process has verified the same credentials before and nothing of the client has changed since; undefined says
+ * nothing about them.
+ */
+export function recallCaller({ clients, clock }: Core, { clientId, clientSecret }: Presented): Caller | undefined {
+  const known = clients.peek(clientId);
+  const secret = recallVerified(clientSecret, known?.secrets ?? []);
+  if (!known || secret?.clientId !== clientId || refusalOf(known.client, secret, clock())) return undefined;
+  return { client: known.client, secrets: known.secrets, clientId, secret };
+}
+
 /** @throws {InvalidClient} always the same, whatever is wrong. */
 async function verifyCredentials(core: Core, presented: Presented): Promise<Caller> {
   const { clientId, clientSecret } = presented;
   if (!isWellFormedSecret(clientSecret, 'kts_')) throw new InvalidClient('not a client secret');
+  const recalled = recallCaller(core, presented);
+  if (recalled) return recalled;
   const verdict = judge(core, presented, await core.clients.find(clientId));
   if (!(verdict instanceof InvalidClient)) return verdict;
   // Before anybody is refused, this is looked at anew: another process may have made the secret, or enabled the client, just now.
@@ -60,6 +75,7 @@ function judge(core: Core, presented: Presented, known: KnownClient | undefined)
     if (!known || !refusal) return new InvalidClient('unknown_client');
     return new InvalidClient(refusal, { secret: presentedSecretOf({ client: known.client, secret }), reason: refusal });
   }
+  rememberVerified(secret, clientSecret);
   return { ...known, clientId, secret };
 }
 
@@ -75,8 +91,8 @@ function refusalOf(client: Client, secret: Secret | undefined, now: number): str
  * The one pair of credentials of a request.
  * @throws {KeyturnError} `invalid_request` when there is more than one way of authentication (RFC 6749 §2.3).
  */
-function readCredentials(ctx: Context, { values }: Form): Presented {
-  const headers = ctx.req.rawHeaders.filter((name, index) => index % 2 === 0 && /^authorization$/i.test(name));
+export function readCredentials(request: IncomingMessage, { values }: Form): Presented {
+  const headers = request.rawHeaders.filter((name, index) => index % 2 === 0 && /^authorization$/i.test(name));
   const ways = headers.length + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);
   if (ways > 1) {
     throw new KeyturnError('invalid_request', 400, 'Client authentication must be done in one way only.');
@@ -87,7 +103,7 @@ function readCredentials(ctx: Context, { values }: Form): Presented {
     if (!clientId || !clientSecret) throw new InvalidClient('no client authentication');
     return { clientId, clientSecret };
   }
-  const presented = readBasic(ctx.req.headers.authorization ?? '');
+  const presented = readBasic(request.headers.authorization ?? '');
   const named = values.get('client_id');
   if (named !== undefined && named !== presented.clientId) {
     throw new KeyturnError('invalid_request', 400, 'client_id in the body is not the authenticated one.');

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import { KeyturnError } from '../errors.ts';
+import { headStartOf } from './head-start.ts';
 
 /** The parameters of a request, each at most once and never empty; `resource` alone may come several times (RFC 8707 §2). */
 export type Form = { readonly values: ReadonlyMap<string, string>; readonly resources: readonly string[] };
@@ -27,7 +28,8 @@ export function formOf(ctx: Context): Form {
   return ctx.state['form'] as Form;
 }
 
-function parseForm(body: string): Form {
+/** @throws {KeyturnError} `invalid_request` when a parameter is repeated. */
+export function parseForm(body: string): Form {
   const values = new Map<string, string>();
   const resources: string[] = [];
   const seen = new Set<string>();
@@ -45,6 +47,8 @@ function parseForm(body: string): Form {
 }
 
 async function readBody(request: IncomingMessage, limit: number): Promise<string> {
+  const headStart = headStartOf(request);
+  if (headStart) return headStart.body;
   const { headers } = request;
   const isEmpty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
   if (isEmpty && headers['content-type'] === undefined) return '';

@@ -87,7 +87,9 @@ export function createFollowedCache<T extends object>(options: {
     },
     peek: (key) => {
       feed.requireFresh();
-      return present.get(key);
+      const known = present.get(key);
+      // Too old is for `get` to see to.
+      return known && performance.now() - (loadedAt.get(known) ?? 0) <= maxAgeMs ? known : undefined;
     },
   };
 }

@@ -1,0 +1,22 @@
+import type { IncomingMessage } from 'node:http';
+import type { LiveToken } from '../tokens/access-token.ts';
+
+/** What is known already of a request that the fast path began and left: nothing is read or asked twice. */
+export type HeadStart = {
+  /** Its whole body, which can be read only once. */
+  body: string;
+  /** What became of the token that introspection asks about. */
+  examined?: { live: LiveToken | undefined };
+  /** Why it cannot be answered now. */
+  failure?: unknown;
+};
+
+const headStarts = new WeakMap<IncomingMessage, HeadStart>();
+
+export function giveHeadStart(request: IncomingMessage, headStart: HeadStart): void {
+  headStarts.set(request, headStart);
+}
+
+export function headStartOf(request: IncomingMessage): HeadStart | undefined {
+  return headStarts.get(request);
+}

@@ -1,4 +1,5 @@
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { UsageError } from '../errors.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 import { type ChainedEvent, isSameMac, macOfAnchor, macOfEvent } from './audit-chain.ts';
 
@@ -11,7 +12,8 @@ export type AuditFinding = {
     | 'cut_off' // it, and all after it, were removed from the end
     | 'beyond_end' // it was put in after the end
     | 'anchor_changed' // the record of the end itself is not what was written
-    | 'unknown_key'; // it was written under a root key that is not configured
+    | 'unknown_key' // it was written under a root key that is not configured
+    | 'not_the_head'; // it is not the row that a head kept elsewhere names
 };
 
 /** @property head what to keep elsewhere: an older copy of the whole database does not have it. */
@@ -22,8 +24,17 @@ const pageSize = 1_000;
 type EventRow = Row & ChainedEvent & { key_version: string; mac: Uint8Array };
 type AnchorRow = Row & { seq: number; mac: Uint8Array; key_version: string; seal: Uint8Array; newest: number };
 
-/** Reads the whole log and checks every row, their order, and the end. */
-export async function verifyAuditLog(database: Queryable, ring: KeyRing): Promise<AuditVerification> {
+/**
+ * Reads the whole log and checks every row, their order, and the end.
+ * @param knownHead from an earlier verification: the log must still have that row.
+ * @throws {UsageError} when it is not in the form of a head.
+ */
+export async function verifyAuditLog(
+  database: Queryable,
+  ring: KeyRing,
+  knownHead?: string,
+): Promise<AuditVerification> {
+  const known = knownHead === undefined ? undefined : parseHead(knownHead);
   // In one statement, so that both are from the same moment.
   const [anchor] = await database.query<AnchorRow>(
     'SELECT a.*, (SELECT coalesce(max(seq), 0)::bigint FROM audit_events) AS newest FROM audit_anchor a',
@@ -48,11 +59,20 @@ export async function verifyAuditLog(database: Queryable, ring: KeyRing): Promis
       if (!isSameMac(macOfEvent(ring, row.key_version, mac, row), row.mac)) {
         return result({ seq: row.seq, problem: 'changed' });
       }
+      if (row.seq === known?.seq && !isSameMac(known.mac, row.mac))
+        return result({ seq: row.seq, problem: 'not_the_head' });
       ({ seq, mac } = row);
     }
   }
   if (!anchor || !isIntact(ring, anchor, mac)) return result({ seq: seq + 1, problem: 'anchor_changed' });
+  if (known && known.seq > end) return result({ seq: end + 1, problem: 'cut_off' });
   return result(anchor.newest > end ? { seq: end + 1, problem: 'beyond_end' } : null);
+}
+
+function parseHead(head: string): { seq: number; mac: Buffer } {
+  const [, seq = '', mac = ''] = /^(\d{1,15}):([0-9a-f]{64}|)$/.exec(head) ?? [];
+  if (!seq) throw new UsageError('A head is a number, a colon and 64 hexadecimal digits, as `audit verify` prints it.');
+  return { seq: Number(seq), mac: Buffer.from(mac, 'hex') };
 }
 
 /** An empty log has nothing to seal its anchor with. */

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
+import { verifyAuditLog } from '../audit/verify-audit-log.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { withDatabase } from './stores.ts';
-import { type OutputOptions, present, say, table, time } from './terminal.ts';
+import { CommandEnd, type OutputOptions, present, say, table, time } from './terminal.ts';
 
 /** The members of the admin API's audit event that people are shown. */
 type ShownEvent = Json & {
@@ -44,5 +45,27 @@ Examples:
         ),
       );
       if (page.next_cursor && !json) say(`There are more: --cursor ${page.next_cursor}`);
+    });
+  audit
+    .command('verify')
+    .description('check every event, their order, and the end; names the first one that is wrong')
+    .option('--head <head>', 'a head that was printed before: an older copy of the whole database does not have it')
+    .option('--json', 'one JSON object, with events, head and finding')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn audit verify
+  keyturn audit verify --head 42:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`,
+    )
+    .action(async ({ json, head }: OutputOptions & { head?: string }) => {
+      const verification = await withDatabase((core) => verifyAuditLog(core.database, core.keyRing, head));
+      present(json ? { json } : {}, verification, () => `${verification.events} events\nhead  ${verification.head}`);
+      const { finding } = verification;
+      if (finding)
+        throw new CommandEnd(
+          1,
+          `error: The audit log is not what was written: event ${finding.seq}, ${finding.problem}.`,
+        );
     });
 }

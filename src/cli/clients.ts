@@ -1,7 +1,9 @@
 import { type Command, Option } from 'commander';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { addRegenerationCommands } from './regenerate.ts';
 import { withDatabase, withStores } from './stores.ts';
 import { collect, confirm, type OutputOptions, present, presentSecret, say, sheet, table } from './terminal.ts';
+import { addUsageCommand } from './usage.ts';
 
 /** The members of the admin API's client that people are shown. */
 type ShownClient = Json & {
@@ -45,6 +47,14 @@ export function addClientCommands(program: Command): void {
   addEnable(clients);
   addDelete(clients);
   addReveal(clients);
+  addRegenerationCommands(clients, {
+    path: one,
+    parameter: 'client_id',
+    secret: 'client secret',
+    member: 'client_secret',
+    example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB',
+  });
+  addUsageCommand(clients);
   addRevokeTokens(clients);
   addAuthorizationToken(clients);
 }

@@ -1,0 +1,101 @@
+import { plain, sheet, table } from './terminal.ts';
+
+/** The members of the admin API's answers that people are shown. */
+type ShownUser = { address: string; user_agent: string; last_seen_at: string | null; tokens_24h: number };
+
+type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_others: number; tokens_24h: number };
+
+export type ShownReview = {
+  confirmation: string;
+  impact: ShownUse & { live_tokens: number; retiring_secret: (ShownUse & { hint: string; retires_at: string }) | null };
+};
+
+export type ShownRegeneration = {
+  id: string;
+  state: string;
+  hint: string;
+  previous: { hint: string; retires_at: string | null };
+  created_at: string;
+  created_by: string;
+  ended_at: string | null;
+  ended_by: string | null;
+  moved: ShownUser[];
+  still_using_old: ShownUser[];
+  tried_after_end: { address: string; user_agent: string; last_seen_at: string | null; refused: number }[];
+};
+
+/** What regenerating would break, for whoever is about to. */
+export function describeReview({ impact }: ShownReview): string {
+  const { retiring_secret: retiring } = impact;
+  const lines = [
+    `Used last: ${impact.last_used_at ?? 'never'}. Tokens in 24 hours: ${impact.tokens_24h}; live now: ${impact.live_tokens}.`,
+    impact.used_by.length === 0 ? 'Nobody used it in the last 30 days.' : 'Used in the last 30 days by:',
+    ...users(impact.used_by),
+  ];
+  if (impact.used_by_others > 0) lines.push(`… and ${impact.used_by_others} more`);
+  if (retiring) {
+    lines.push(
+      `An overlap is running: the secret ${retiring.hint}, good until ${retiring.retires_at}, would end at once. Used by:`,
+      ...(retiring.used_by.length === 0 ? ['  nobody in the last 30 days'] : users(retiring.used_by)),
+    );
+  }
+  return lines.join('\n');
+}
+
+export function describeRegeneration(regeneration: ShownRegeneration): string {
+  const { previous, ended_at: endedAt, ended_by: endedBy } = regeneration;
+  const lines = [
+    sheet({
+      regeneration: regeneration.id,
+      state: regeneration.state,
+      old: `${previous.hint}${previous.retires_at ? ` until ${previous.retires_at}` : ''}`,
+      new: regeneration.hint,
+      made: `${regeneration.created_at} by ${regeneration.created_by}`,
+      ...(endedAt ? { ended: `${endedAt} ${endedBy ? `by ${endedBy}` : 'by its date'}` } : {}),
+    }),
+  ];
+  const group = (title: string, rows: string[]) => rows.length > 0 && lines.push(title, ...rows);
+  group('Has moved to the new one:', users(regeneration.moved));
+  group('Has not moved:', users(regeneration.still_using_old));
+  group(
+    'Still calls with the dead one:',
+    regeneration.tried_after_end.map(({ address, user_agent, last_seen_at, refused }) =>
+      plain(`  ${address}  ${user_agent}  ${refused} times, last ${last_seen_at}`),
+    ),
+  );
+  return lines.join('\n');
+}
+
+/** The members of the admin API's usage that people are shown. */
+export type ShownUsage = {
+  secrets: (UsedSecret & { hint: string; status: string })[];
+  without_secret: UsedSecret;
+};
+
+type UsedSecret = {
+  issued: number;
+  used: number;
+  refused: Record<string, number>;
+  sources: { address: string; user_agent: string; last_used_at: string | null; refused_at: string | null }[];
+};
+
+/** One line a secret. */
+export function describeUsage({ secrets, without_secret: without }: ShownUsage): string {
+  const rows = [...secrets, { ...without, hint: '(none of them)', status: '' }].map((used) => [
+    used.hint,
+    used.status,
+    String(used.issued),
+    String(used.used),
+    Object.entries(used.refused)
+      .map(([reason, count]) => `${reason} ${count}`)
+      .join(', '),
+    used.sources.map(({ address, user_agent: agent }) => `${address} ${agent}`.trim()).join(', '),
+  ]);
+  return table(['secret', 'status', 'tokens', 'other use', 'refused', 'from'], rows);
+}
+
+function users(all: readonly ShownUser[]): string[] {
+  return all.map(({ address, user_agent, last_seen_at, tokens_24h }) =>
+    plain(`  ${address}  ${user_agent}  last ${last_seen_at}, ${tokens_24h} tokens in 24 hours`),
+  );
+}

@@ -1,0 +1,167 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Core } from '../core.ts';
+import { KeyturnError } from '../errors.ts';
+import { callAdmin, type Json, type Page } from './call-admin.ts';
+import {
+  describeRegeneration,
+  describeReview,
+  type ShownRegeneration,
+  type ShownReview,
+} from './describe-regeneration.ts';
+import { withDatabase } from './stores.ts';
+import { CommandEnd, confirm, type OutputOptions, present, presentSecret, say } from './terminal.ts';
+
+/** What is regenerated: a client's secret, or an access key. */
+export type RegenerateSubject = {
+  /** As the admin API has it: `/clients/{client_id}`. */
+  path: `/${string}`;
+  /** The parameter in it, which is the command's argument too. */
+  parameter: string;
+  /** What people call it: `client secret`. */
+  secret: string;
+  /** The member of the answer that holds it: `client_secret`. */
+  member: string;
+  example: string;
+};
+
+type Confirmed = OutputOptions & { yes?: true };
+
+type RegenerateOptions = Confirmed & {
+  overlap?: number;
+  finishWhenUnused?: true;
+  newClientId?: true;
+  revokeTokens?: true;
+};
+
+/** `regenerate`, `regenerations`, `undo` and `finish`, of whatever can be regenerated. */
+export function addRegenerationCommands(parent: Command, subject: RegenerateSubject): void {
+  addRegenerate(parent, subject);
+  addRegenerations(parent, subject);
+  addEnd(parent, subject, 'undo', 'make the old one current again; the new one and its tokens are dead at once');
+  addEnd(parent, subject, 'finish', 'end the overlap now: the old one is dead');
+}
+
+function addRegenerate(parent: Command, subject: RegenerateSubject): void {
+  const { parameter, secret, member, example } = subject;
+  const command = parent
+    .command('regenerate')
+    .description(`make a new ${secret}; the old one stays good through an overlap. Shows first what that would break`)
+    .argument(`<${parameter}>`, `whose ${secret}`)
+    .option(
+      '--overlap <time>',
+      'how long the old one stays good: 90s, 45m, 24h, 30d, or seconds (default: 24h)',
+      duration,
+    )
+    .option(
+      '--finish-when-unused',
+      'end the overlap early, once every source of the old one was seen with the new one',
+    );
+  // An access key has no id beside it that is presented.
+  if (member === 'client_secret')
+    command.option('--new-client-id', 'a new Client ID too; the old one answers as long as its secret');
+  command
+    .option('--revoke-tokens', 'for a leak: every live token dies and the old one ends now')
+    .option('-y, --yes', 'do not ask')
+    .option('--json', `one JSON object, with regeneration_id and ${member}`)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn ${parent.name()} regenerate ${example}
+  keyturn ${parent.name()} regenerate ${example} --overlap 7d --finish-when-unused --yes
+  keyturn ${parent.name()} regenerate ${example} --revoke-tokens --yes --json | jq -r .${member}`,
+    )
+    .action(async (id: string, options: RegenerateOptions) => {
+      const regenerated = await withDatabase((core) => regenerate(core, subject, id, options));
+      const { retires_at: end } = regenerated.previous;
+      const said = `The old ${secret} is good until ${end}.\nRegeneration ${regenerated.regeneration_id}; the new ${secret}:`;
+      presentSecret(options, regenerated, said, String(regenerated[member]));
+    });
+}
+
+type Regenerated = Json & { regeneration_id: string; previous: { retires_at: string } };
+
+/** Asks with the review in sight; where something changes meanwhile, once more with the new one. */
+async function regenerate(
+  core: Core,
+  { path, parameter }: RegenerateSubject,
+  id: string,
+  options: RegenerateOptions,
+): Promise<Regenerated> {
+  const params = { [parameter]: id };
+  let review = await callAdmin<ShownReview>(core, `POST ${path}/regeneration/review`, { params });
+  for (;;) {
+    if (!options.json) say(describeReview(review));
+    await confirm(`Regenerate ${id}?`, options);
+    const body = {
+      confirmation: review.confirmation,
+      overlap_seconds: options.overlap,
+      finish_when_unused: options.finishWhenUnused,
+      new_client_id: options.newClientId,
+      revoke_tokens: options.revokeTokens,
+    };
+    const outcome = await callAdmin<Regenerated>(core, `POST ${path}/regenerate`, { params, body }).catch(newReviewOf);
+    if (!('confirmation' in outcome)) return outcome;
+    say('Something changed in between:');
+    review = outcome as ShownReview;
+  }
+}
+
+function newReviewOf(error: unknown): ShownReview {
+  if (!(error instanceof KeyturnError) || error.code !== 'confirmation_required') throw error;
+  // As it comes over HTTP, with texts for dates.
+  return JSON.parse(JSON.stringify(error.extension?.['review'])) as ShownReview;
+}
+
+function addRegenerations(parent: Command, { path, parameter, secret, example }: RegenerateSubject): void {
+  parent
+    .command('regenerations')
+    .description(`list how the ${secret} was regenerated: who has moved, who has not, who tried after the end`)
+    .argument(`<${parameter}>`, `whose ${secret}`)
+    .option('--limit <number>', 'at most so many, up to 200', '50')
+    .option('--cursor <cursor>', 'go on where the list before ended')
+    .option('--json', 'one JSON object, with data and next_cursor')
+    .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} regenerations ${example}`)
+    .action(async (id: string, { json, ...query }: OutputOptions) => {
+      const request = { params: { [parameter]: id }, query };
+      const page = await withDatabase((core) =>
+        callAdmin<Page<ShownRegeneration>>(core, `GET ${path}/regenerations`, request),
+      );
+      present(json ? { json } : {}, page, () => page.data.map(describeRegeneration).join('\n\n') || 'There is none.');
+      if (page.next_cursor && !json) say(`There are more: --cursor ${page.next_cursor}`);
+    });
+}
+
+function addEnd(parent: Command, subject: RegenerateSubject, verb: 'undo' | 'finish', description: string): void {
+  const { path, parameter, secret, example } = subject;
+  parent
+    .command(verb)
+    .description(`${description}; while it overlaps`)
+    .argument(`<${parameter}>`, `whose ${secret}`)
+    .argument('[regeneration_id]', 'which one; the one that overlaps unless given')
+    .option('-y, --yes', 'do not ask')
+    .option('--json', 'one JSON object: the regeneration as it is then')
+    .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} ${verb} ${example} --yes`)
+    .action(async (id: string, given: string | undefined, options: Confirmed) => {
+      const ended = await withDatabase(async (core) => {
+        const params = { [parameter]: id };
+        const page = await callAdmin<Page<ShownRegeneration>>(core, `GET ${path}/regenerations`, { params });
+        const found = page.data.find((one) => (given ? one.id === given : one.state === 'overlapping'));
+        if (!found && !given) throw new CommandEnd(1, 'error: No regeneration overlaps now.');
+        if (found && !options.json) say(describeRegeneration(found));
+        await confirm(`${verb === 'undo' ? 'Undo' : 'Finish'} it?`, options);
+        return await callAdmin<ShownRegeneration>(core, `POST ${path}/regenerations/{regeneration_id}/${verb}`, {
+          params: { ...params, regeneration_id: given ?? found?.id },
+        });
+      });
+      present(options, ended, () => `The regeneration is ${ended.state}.`);
+    });
+}
+
+const seconds = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+
+function duration(value: string): number {
+  const [, count = '', unit = 's'] = /^(\d{1,9})([smhd])?$/.exec(value) ?? [];
+  if (!count) throw new InvalidArgumentError('It must be a time such as 90s, 45m, 24h or 30d.');
+  return Number(count) * seconds[unit as keyof typeof seconds];
+}

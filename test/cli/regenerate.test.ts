@@ -1,0 +1,75 @@
+import { generateRootKey } from '../../src/storage/open-database.ts';
+import { askPostgres, createTestDatabase } from '../services.ts';
+import { type Environment, runCommand, runJson } from './run-command.ts';
+
+type Regenerated = {
+  regeneration_id: string;
+  client_id: string;
+  client_secret: string;
+  previous: { retires_at: string };
+};
+
+let environment: Environment;
+let clientId: string;
+
+beforeAll(async () => {
+  environment = {
+    DATABASE_URL: await createTestDatabase(),
+    KEYTURN_ROOT_KEY: generateRootKey(),
+    // Nobody is there. Only what makes a token may notice.
+    REDIS_URL: 'redis://127.0.0.1:1',
+  };
+  const client = await runJson<{ client_id: string }>(['clients', 'create', '--name', 'Sync'], environment);
+  clientId = client.client_id;
+});
+
+const run = (...args: string[]) => runCommand(args, environment);
+const json = <T>(...args: string[]) => runJson<T>(args, environment);
+
+test('regenerate shows first what it would break, and without a terminal wants --yes', async () => {
+  const asked = await run('clients', 'regenerate', clientId);
+  expect(asked).toMatchObject({ code: 2, stdout: '' });
+  expect(asked.stderr).toContain('Nobody used it in the last 30 days.');
+  expect(asked.stderr).toContain('--yes');
+});
+
+test('the new secret stands on standard output alone; regenerations, undo and finish go on from there', async () => {
+  const regenerated = await run('clients', 'regenerate', clientId, '--overlap', '7d', '--yes');
+  expect(regenerated.code).toBe(0);
+  expect(regenerated.stdout).toMatch(/^kts_\w{49}\n$/);
+  const list = await run('clients', 'regenerations', clientId);
+  expect(list.stdout).toContain('overlapping');
+  const days = (Date.parse(/until (\S+)/.exec(list.stdout)?.[1] ?? '') - Date.now()) / 86_400_000;
+  expect(days).toBeGreaterThan(6.9);
+  expect(days).toBeLessThan(7.1);
+  expect(await json('clients', 'undo', clientId, '--yes')).toMatchObject({ state: 'undone' });
+  expect(await run('clients', 'undo', clientId, '--yes')).toMatchObject({ code: 1, stdout: '' });
+
+  const second = await json<Regenerated>('clients', 'regenerate', clientId, '--new-client-id', '--yes');
+  expect(second.client_id).not.toBe(clientId);
+  const args = ['clients', 'finish', second.client_id, second.regeneration_id, '--yes'];
+  expect(await json(...args)).toMatchObject({ state: 'finished' });
+  expect(await run(...args)).toMatchObject({ code: 1, stderr: expect.stringContaining('overlap has ended') });
+});
+
+test('usage shows each live secret', async () => {
+  const usage = await json<{ secrets: unknown[] }>('clients', 'usage', clientId, '--hours', '48');
+  expect(usage.secrets).toMatchObject([{ status: 'current', issued: 0 }]);
+  expect((await run('clients', 'usage', clientId)).stdout).toContain('current');
+  expect(await run('clients', 'usage', clientId, '--hours', '721')).toMatchObject({ code: 2 });
+});
+
+test('audit verify tells whether the log is what was written, and fails where it is not', async () => {
+  const whole = await json<{ events: number; head: string; finding: null }>('audit', 'verify');
+  expect(whole).toMatchObject({ events: 5, finding: null });
+  expect(await run('audit', 'verify', '--head', whole.head)).toMatchObject({ code: 0 });
+  expect(await run('audit', 'verify', '--head', `9${whole.head}`)).toMatchObject({ code: 1 });
+  expect(await run('audit', 'verify', '--head', `5:${'0'.repeat(64)}`)).toMatchObject({ code: 1 });
+  expect(await run('audit', 'verify', '--head', 'five')).toMatchObject({ code: 1 });
+  await askPostgres(
+    environment['DATABASE_URL'] ?? '',
+    `SET session_replication_role = replica; UPDATE audit_events SET target = 'x' WHERE seq = 2`,
+  );
+  const tampered = await run('audit', 'verify');
+  expect(tampered).toMatchObject({ code: 1, stderr: expect.stringContaining('event 2, changed') });
+});

@@ -33,13 +33,19 @@ export function authorizationTokenEndpoints(core: Core): Endpoint[] {
       permission: 'api_key:manage',
       summary: 'Issue an API authorization token; an earlier one is dead at once, the credentials stay',
       params: clientParams,
-      body: z.strictObject({ scope: scopeText.optional(), resource: resourceUri.optional() }),
+      body: z.strictObject({
+        scope: scopeText.optional(),
+        access_key_id: z.uuid().optional(),
+        resource: resourceUri.optional(),
+      }),
       idempotent: true,
       answers: { 201: issuedSchema },
       problems: [409],
       handle: ({ operator, params, body, idempotent }) =>
         changeOnce(core, idempotent, async (transaction) => {
-          const issued = await issueAuthorizationToken(transaction, core, operator, params.client_id, body);
+          const { access_key_id: accessKeyId, ...request } = body;
+          const asked = { ...request, accessKeyId };
+          const issued = await issueAuthorizationToken(transaction, core, operator, params.client_id, asked);
           return {
             status: 201,
             body: {

@@ -1,4 +1,6 @@
 import type { Core } from '../core.ts';
+import { accessKeyRegenerationEndpoints } from './access-key-regeneration-routes.ts';
+import { accessKeyEndpoints } from './access-key-routes.ts';
 import { auditEndpoints } from './audit-routes.ts';
 import { authorizationTokenEndpoints } from './authorization-token-routes.ts';
 import { clientRegenerationEndpoints } from './client-regeneration-routes.ts';
@@ -18,6 +20,8 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...authorizationTokenEndpoints(core),
     ...contactEndpoints(core),
     ...operatorTokenEndpoints(core),
+    ...accessKeyEndpoints(core),
+    ...accessKeyRegenerationEndpoints(core),
     ...signingKeyEndpoints(core),
     ...auditEndpoints(core),
   ];

@@ -155,26 +155,20 @@ export async function deleteClient(transaction: Transaction, client: Client, at:
   await transaction.query('DELETE FROM clients WHERE id = $1', [client.id]);
 }
 
-/**
- * Who has a scope that is not offered any more, once a resource server offers what is given: up to 100 of each, and how many in all.
- * @param serverId the resource server that changes; only scopes that it has offered until now count.
- */
-export async function findUsersOfOtherScopes(
+/** Who has any of these scopes: up to 100 clients and access keys each, and how many in all. */
+export async function findUsersOfScopes(
   transaction: Transaction,
-  serverId: string,
-  offered: readonly string[],
+  scopes: readonly string[],
 ): Promise<{ clients: object[]; accessKeys: object[]; total: number }> {
-  const gone = `(SELECT array_agg(kind || ':' || action) FROM clients s, unnest(s.information) kind,
-    unnest(ARRAY['create', 'read', 'update', 'delete']) action
-    WHERE s.id = $1 AND NOT kind || ':' || action = ANY ($2::text[]))`;
   const clients = await transaction.query<Row & { client_id: string; name: string; total: number }>(
     `SELECT client_id, name, count(*) OVER () AS total FROM clients
-     WHERE kind = 'integration' AND scope && ${gone} ORDER BY created_at LIMIT 100`,
-    [serverId, offered],
+     WHERE kind = 'integration' AND scope && $1::text[] ORDER BY created_at LIMIT 100`,
+    [scopes],
   );
   const keys = await transaction.query<Row & { id: string; name: string; contact: string; total: number }>(
-    `SELECT id, name, contact, count(*) OVER () AS total FROM access_keys WHERE scope && ${gone} ORDER BY created_at LIMIT 100`,
-    [serverId, offered],
+    `SELECT id, name, contact, count(*) OVER () AS total FROM access_keys
+     WHERE scope && $1::text[] ORDER BY created_at LIMIT 100`,
+    [scopes],
   );
   return {
     clients: clients.map(({ client_id, name }) => ({ client_id, name })),

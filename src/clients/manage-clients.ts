@@ -20,7 +20,7 @@ import { asSecretOwner } from './client-secret-owner.ts';
 import {
   announceClient,
   deleteClient as deleteClientRow,
-  findUsersOfOtherScopes,
+  findUsersOfScopes,
   insertClient,
   listResourceServers,
   lockClient,
@@ -113,6 +113,7 @@ export async function updateClient(
     tokenFormat: patch.tokenFormat ?? client.tokenFormat,
   };
   await requireConsistent(transaction, changed, patch);
+  await requireUnused(transaction, client, changed.information);
   return await save(transaction, deps, actor, 'client.update', client, changed);
 }
 
@@ -163,8 +164,7 @@ export async function deleteClient(
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
   if (client.enabled) throw new Conflict('client_is_enabled', 'Disable the client first; only then can it be deleted.');
-  const others = (await listResourceServers(transaction)).filter((server) => server.id !== client.id);
-  if (client.kind === 'resource_server') await requireUnused(transaction, { ...client, information: [] }, others);
+  await requireUnused(transaction, client, []);
   await deleteClientRow(transaction, client, at);
   await audit(transaction, actor, at, 'client.delete', client, { before: auditView(client) });
 }
@@ -251,7 +251,6 @@ async function requireConsistent(
     if (others.some((server) => server.resource === client.resource)) {
       throw resourceTaken();
     }
-    await requireUnused(transaction, client, others);
     return;
   }
   if (given.information !== undefined) throw new InvalidInput('Only a resource server has `information`.');
@@ -266,10 +265,16 @@ async function requireConsistent(
   }
 }
 
-/** @throws {Conflict} `information_in_use` with who uses what nobody would offer any more. */
-async function requireUnused(transaction: Transaction, server: Client, others: readonly Client[]): Promise<void> {
-  const offered = [server, ...others].flatMap(({ information }) => offeredScopes(information));
-  const { clients, accessKeys, total } = await findUsersOfOtherScopes(transaction, server.id, offered);
+/**
+ * @param information what the resource server will offer from now on.
+ * @throws {Conflict} `information_in_use` with who uses what nobody would offer any more.
+ */
+async function requireUnused(transaction: Transaction, server: Client, information: readonly string[]): Promise<void> {
+  if (server.information.every((kind) => information.includes(kind))) return;
+  const others = (await listResourceServers(transaction)).filter(({ id }) => id !== server.id);
+  const offered = [{ information }, ...others].flatMap((each) => offeredScopes(each.information));
+  const gone = offeredScopes(server.information).filter((scope) => !offered.includes(scope));
+  const { clients, accessKeys, total } = await findUsersOfScopes(transaction, gone);
   if (total === 0) return;
   throw new Conflict('information_in_use', 'Clients or access keys still use a kind of information that would go.', {
     clients,

@@ -18,6 +18,8 @@ const heartbeatMs = 10_000;
 const maxBufferedBytes = 256 * 1024;
 /** When this process does not learn of changes itself, a stream that stays open would say "nothing ended". */
 const maxLagMs = 5_000;
+/** Changes are kept for a day; an hour less leaves room for clocks that differ. */
+const maxAgeSeconds = 23 * 3_600;
 
 export function createEventStreams({ feed }: Core): EventStreams {
   const listeners = new Map<ServerResponse, string>();
@@ -40,6 +42,12 @@ export function createEventStreams({ feed }: Core): EventStreams {
   }, heartbeatMs);
   heartbeat.unref();
 
+  async function readMissed(lastEventId: string): Promise<Change[] | undefined> {
+    const [, position, seconds] = /^(\d+)-(\d+)$/.exec(lastEventId) ?? [];
+    if (!position || Date.now() / 1_000 - Number(seconds) > maxAgeSeconds) return undefined;
+    return await feed.since(position);
+  }
+
   return {
     serve: async (ctx, next) => {
       if (ctx.path !== '/oauth2/events') return await next();
@@ -52,7 +60,7 @@ export function createEventStreams({ feed }: Core): EventStreams {
       // From here on it hears of new changes; what it missed before is read after, so that nothing falls between.
       const { res: response } = ctx;
       const position = feed.position();
-      const missed = lastEventId ? await withDeadline(feed.since(lastEventId)) : [];
+      const missed = lastEventId ? await withDeadline(readMissed(lastEventId)) : [];
       ctx.respond = false;
       ctx.status = 200;
       response.writeHead(200, {
@@ -63,8 +71,8 @@ export function createEventStreams({ feed }: Core): EventStreams {
       } as Record<string, string>);
       listeners.set(response, clientId);
       response.once('close', () => listeners.delete(response));
-      send(response, `id: ${position}\nretry: 1000\n\n`);
-      if (missed === undefined) send(response, `id: ${position}\nevent: reset\ndata: {}\n\n`);
+      send(response, `id: ${eventId(position)}\nretry: 1000\n\n`);
+      if (missed === undefined) send(response, `id: ${eventId(position)}\nevent: reset\ndata: {}\n\n`);
       for (const change of missed ?? []) send(response, presentEvent(change));
       const meanwhile = await feed.since(position).catch(() => undefined);
       if (!meanwhile) response.end();
@@ -77,6 +85,11 @@ export function createEventStreams({ feed }: Core): EventStreams {
   };
 }
 
+/** Up to where the listener has been told, and when: after a day, what it missed is no longer kept. */
+function eventId(position: string): string {
+  return `${position}-${Math.floor(Date.now() / 1_000)}`;
+}
+
 function send(response: ServerResponse, text: string): void {
   if (!text) return;
   response.write(text);
@@ -86,7 +99,7 @@ function send(response: ServerResponse, text: string): void {
 /** The event of a change, or nothing where it does not concern tokens. */
 function presentEvent({ kind, target, position }: Change): string {
   const data = eventData(kind, target);
-  return data ? `id: ${position}\nevent: ${kind}\ndata: ${JSON.stringify(data)}\n\n` : '';
+  return data ? `id: ${eventId(position)}\nevent: ${kind}\ndata: ${JSON.stringify(data)}\n\n` : '';
 }
 
 function eventData(kind: Change['kind'], target: string): Record<string, string> | undefined {

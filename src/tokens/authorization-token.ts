@@ -1,8 +1,12 @@
+import { isUsable } from '../access-keys/access-key.ts';
+import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
+import { findKnownAccessKey, markAccessKeyUsed } from '../access-keys/access-key-store.ts';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import type { Client } from '../clients/client.ts';
 import { findKnownClient, listResourceServers } from '../clients/client-store.ts';
 import { requireClient } from '../clients/manage-clients.ts';
-import { Conflict, NotFound } from '../errors.ts';
+import { isLive } from '../credentials/secret.ts';
+import { Conflict, InvalidInput, NotFound } from '../errors.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { type IssuedToken, makeAccessToken, type TokenDeps } from './access-token.ts';
 import { revokeToken } from './revocation.ts';
@@ -24,7 +28,7 @@ export async function issueAuthorizationToken(
   deps: TokenDeps,
   actor: Actor,
   clientId: string,
-  request: { scope?: string | undefined; resource?: string | undefined },
+  request: { scope?: string | undefined; resource?: string | undefined; accessKeyId?: string | undefined },
 ): Promise<IssuedToken> {
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
@@ -37,7 +41,11 @@ export async function issueAuthorizationToken(
     deps,
     client,
     client.clientId,
-    { ...request, generation: 0 },
+    {
+      ...request,
+      generation: 0,
+      accessKey: await findAccessKey(transaction, deps, client, request.accessKeyId, at),
+    },
     { servers, signingKey: () => deps.signingKeys.current(transaction) },
   );
   // Saved before the commit: if that fails, there is a token that nobody has seen, and never one that was told and is not there.
@@ -65,6 +73,28 @@ export async function issueAuthorizationToken(
     after: { jti: issued.record.jti, scope: issued.scope },
   });
   return issued;
+}
+
+/** The access key that the token is to be issued with, marked as used. */
+async function findAccessKey(
+  transaction: Transaction,
+  deps: Pick<TokenDeps, 'clock'>,
+  client: Client,
+  id: string | undefined,
+  at: Date,
+): Promise<PresentedAccessKey | undefined> {
+  if (id === undefined) {
+    if (client.accessKey === 'required') throw new InvalidInput('This client must have an `access_key_id`.');
+    return undefined;
+  }
+  const known = await findKnownAccessKey(transaction, id);
+  if (!known) throw new NotFound('access key');
+  const secret = known.secrets.find((candidate) => isLive(candidate, deps.clock()));
+  if (!secret || !isUsable(known.key, client.id, deps.clock())) {
+    throw new Conflict('access_key_not_usable', 'The access key is disabled, expired, or not for this client.');
+  }
+  await markAccessKeyUsed(transaction, id, at);
+  return { ...known, secret };
 }
 
 /** @throws {NotFound} when none is live. */

@@ -203,12 +203,14 @@ describe('events', () => {
   }
 
   test('resume with Last-Event-ID without a gap, and say reset where they cannot', async () => {
-    const [, position] = /^id: (\d+)$/m.exec(await listen(clients.orders, undefined, 300)) ?? [];
+    const [, position] = /^id: (\d+-\d+)$/m.exec(await listen(clients.orders, undefined, 300)) ?? [];
     const token = await endpoints.accessToken(clients.shop);
     const { json } = await endpoints.introspect(clients.orders, token);
     await endpoints.revoke(clients.shop, token);
     expect(await listen(clients.orders, position, 500)).toContain(`event: token\ndata: {"jti":"${json['jti']}"}`);
-    expect(await listen(clients.orders, '1', 500)).toContain('event: reset');
+    expect(await listen(clients.orders, `1-${Math.floor(Date.now() / 1_000)}`, 500)).toContain('event: reset');
+    const aDayAgo = Math.floor(Date.now() / 1_000) - 86_400;
+    expect(await listen(clients.orders, `${position?.split('-')[0]}-${aDayAgo}`, 500)).toContain('event: reset');
     expect(await listen(clients.orders, 'nonsense', 500)).toContain('event: reset');
   });
 

@@ -1,0 +1,299 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { endpointsOf, eventually, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { askPostgres } from '../services.ts';
+
+let now = Date.now();
+let server: AdminServer;
+let endpoints: ReturnType<typeof endpointsOf>;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let contactId: string;
+
+beforeAll(async () => {
+  server = await startAdminServer({ clock: () => now });
+  endpoints = endpointsOf(server.publicUrl);
+  clients = await registerAll(server.core);
+  contactId = await createContact('Ann');
+});
+afterAll(() => server.close());
+
+let made = 0;
+
+async function createContact(name: string): Promise<string> {
+  made += 1;
+  const { json } = await server.adminFetch('/contacts', {
+    method: 'POST',
+    body: { name, email: `contact${made}@example.com` },
+  });
+  return json.id;
+}
+
+async function createKey(options: Record<string, unknown> = {}, owner = contactId) {
+  made += 1;
+  const answer = await server.adminFetch(`/contacts/${owner}/access-keys`, {
+    method: 'POST',
+    body: { name: `Key ${made}`, permissions: { orders: ['read'] }, ...options },
+  });
+  if (answer.status !== 201) throw new Error(answer.text);
+  return answer.json as { id: string; access_key: string; name: string };
+}
+
+const act = (id: string, path: string, body?: unknown, method = 'POST') =>
+  server.adminFetch(`/access-keys/${id}${path}`, { method, ...(body === undefined ? {} : { body }) });
+
+async function introspect(token: string, form: Record<string, string> = {}) {
+  return await endpoints.introspect(clients.orders, token, form);
+}
+
+describe('Create Key', () => {
+  test('shows the key once, in the documented form, and lists show a hint alone', async () => {
+    const key = await createKey();
+    expect(key.access_key).toMatch(/^ktk_[0-9A-Za-z]{49}$/);
+    const { text, json } = await server.adminFetch(`/access-keys/${key.id}`);
+    expect(text).not.toContain(key.access_key);
+    expect(json).toMatchObject({ hint: `…${key.access_key.slice(-4)}`, status: 'enabled', contact_id: contactId });
+    const rows = JSON.stringify(await askPostgres(server.stores.databaseUrl, 'SELECT * FROM secrets'));
+    expect(rows).not.toContain(key.access_key);
+  });
+
+  test('a name is unique within the contact, and free for another contact', async () => {
+    const key = await createKey();
+    const again = { method: 'POST', body: { name: key.name, permissions: { orders: ['read'] } } };
+    expect((await server.adminFetch(`/contacts/${contactId}/access-keys`, again)).json.code).toBe('name_taken');
+    const other = await createContact('Bob');
+    expect((await server.adminFetch(`/contacts/${other}/access-keys`, again)).status).toBe(201);
+  });
+
+  test.each([
+    ['a kind of information that nobody offers', { permissions: { secrets: ['read'] } }],
+    ['an action that there is not', { permissions: { orders: ['burn'] } }],
+    ['a client that there is not', { clients: ['kti_0000000000000000000000'] }],
+  ])('%s is refused, and nothing is made', async (_case, options) => {
+    await expect(createKey(options)).rejects.toThrow('invalid_request');
+  });
+});
+
+describe('a token with an access key', () => {
+  test('is granted what was asked, the client and the key allow, and says who called', async () => {
+    const key = await createKey({ permissions: { orders: ['read', 'delete'], products: ['read'] } });
+    const { json } = await endpoints.token(clients.shop, { access_key: key.access_key });
+    expect(json['scope']).toBe('orders:read products:read');
+    expect((await introspect(json['access_token'] as string)).json).toMatchObject({
+      active: true,
+      scope: 'orders:read products:read',
+      access_key_id: key.id,
+      contact_id: contactId,
+    });
+    const narrowed = await endpoints.token(clients.shop, { access_key: key.access_key, scope: 'orders:read' });
+    expect(narrowed.json['scope']).toBe('orders:read');
+  });
+
+  test.each([
+    ['the key does not allow', 'orders:create'],
+    ['the client does not have', 'orders:delete'],
+    ['nobody offers', 'orders:burn'],
+  ])('asks for what %s: invalid_scope, and nothing is issued', async (_case, scope) => {
+    const key = await createKey({ permissions: { orders: ['read', 'delete'] } });
+    const { status, json } = await endpoints.token(clients.shop, { access_key: key.access_key, scope });
+    expect([status, json['error']]).toEqual([400, 'invalid_scope']);
+  });
+
+  test('a key with nothing in common with the client gets nothing', async () => {
+    const key = await createKey({ permissions: { invoices: ['read'] } });
+    expect((await endpoints.token(clients.shop, { access_key: key.access_key })).json['error']).toBe('invalid_scope');
+  });
+
+  test('an unknown, malformed, disabled, expired or foreign key gets one and the same invalid_grant', async () => {
+    const disabled = await createKey();
+    await act(disabled.id, '/disable');
+    const expired = await createKey({ expires_at: new Date(now + 1_000).toISOString() });
+    const foreign = await createKey({ clients: [clients.partner.id] });
+    now += 2_000;
+    const unknown = `${disabled.access_key.slice(0, -7)}0000000`;
+    const values = [unknown, 'ktk_x', disabled.access_key, expired.access_key, foreign.access_key];
+    const texts = await Promise.all(
+      values.map(async (value) => {
+        const answer = await endpoints.token(clients.shop, { access_key: value });
+        return `${answer.status} ${answer.text}`;
+      }),
+    );
+    expect(new Set(texts).size).toBe(1);
+    expect(texts[0]).toMatch(/^400 .*"invalid_grant"/);
+    expect((await endpoints.token(clients.partner, { access_key: foreign.access_key })).status).toBe(200);
+  });
+
+  test('a client that must have one is refused without it', async () => {
+    const strict = await register(server.core, {
+      name: 'Strict',
+      kind: 'integration',
+      scope: 'orders:read',
+      accessKey: 'required',
+    });
+    expect((await endpoints.token(strict)).json['error']).toBe('invalid_request');
+    const key = await createKey();
+    expect((await endpoints.token(strict, { access_key: key.access_key })).status).toBe(200);
+  });
+});
+
+describe('what a key may do today reaches tokens that are out already', () => {
+  test('Save Key narrows and widens, Disable stops and Enable resumes', async () => {
+    const key = await createKey({ permissions: { orders: ['read', 'create'] } });
+    const token = await endpoints.accessToken(clients.shop, { access_key: key.access_key });
+    expect((await introspect(token)).json['scope']).toBe('orders:read orders:create');
+    await act(key.id, '', { permissions: { orders: ['read'] } }, 'PATCH');
+    expect((await introspect(token)).json['scope']).toBe('orders:read');
+    await act(key.id, '/disable');
+    expect((await introspect(token)).text).toBe(inactive);
+    await act(key.id, '/enable');
+    await act(key.id, '', { permissions: { orders: ['read', 'create'] } }, 'PATCH');
+    expect((await introspect(token)).json['scope']).toBe('orders:read orders:create');
+    await act(key.id, '', { permissions: { invoices: ['read'] } }, 'PATCH');
+    expect((await introspect(token)).text).toBe(inactive);
+  });
+
+  test('the end of the key and the deletion of its contact end its tokens', async () => {
+    const owner = await createContact('Short');
+    const key = await createKey({ expires_at: new Date(now + 60_000).toISOString() }, owner);
+    const token = await endpoints.accessToken(clients.shop, { access_key: key.access_key });
+    now += 61_000;
+    expect((await introspect(token)).text).toBe(inactive);
+    await act(key.id, '', { expires_at: null }, 'PATCH');
+    expect((await introspect(token)).json['active']).toBe(true);
+    const refused = await server.adminFetch(`/contacts/${owner}`, { method: 'DELETE' });
+    expect([refused.status, refused.json.code, refused.json.access_keys[0].id]).toEqual([
+      409,
+      'contact_has_keys',
+      key.id,
+    ]);
+    await act(key.id, '/disable');
+    expect((await server.adminFetch(`/contacts/${owner}`, { method: 'DELETE' })).status).toBe(204);
+    expect((await introspect(token)).text).toBe(inactive);
+  });
+
+  test('another process follows within a second', async () => {
+    const other = await startAdminServer({ clock: () => now, stores: server.stores });
+    const elsewhere = endpointsOf(other.publicUrl);
+    const key = await createKey({ permissions: { orders: ['read', 'create'] } });
+    const token = await elsewhere.accessToken(clients.shop, { access_key: key.access_key });
+    await elsewhere.introspect(clients.orders, token);
+    await act(key.id, '', { permissions: { orders: ['read'] } }, 'PATCH');
+    const seen = () => elsewhere.introspect(clients.orders, token);
+    await eventually(seen, ({ json }) => json['scope'] === 'orders:read', 1_000);
+    await act(key.id, '/disable');
+    await eventually(seen, ({ text }) => text === inactive, 1_000);
+    await other.close();
+  });
+});
+
+describe('an access key that comes with each request, at introspection', () => {
+  test('narrows the token, and one that is not live makes it inactive', async () => {
+    const token = await endpoints.accessToken(clients.shop);
+    const key = await createKey();
+    expect((await introspect(token, { access_key: key.access_key })).json).toMatchObject({
+      active: true,
+      scope: 'orders:read',
+      access_key_id: key.id,
+      contact_id: contactId,
+    });
+    await act(key.id, '/disable');
+    expect((await introspect(token, { access_key: key.access_key })).text).toBe(inactive);
+    expect((await introspect(token, { access_key: 'ktk_nonsense' })).text).toBe(inactive);
+    expect((await introspect(token)).json['active']).toBe(true);
+  });
+});
+
+describe('Remove Key', () => {
+  test('only a key that was never used; else 409 that names Disable', async () => {
+    const fresh = await createKey();
+    expect((await act(fresh.id, '', undefined, 'DELETE')).status).toBe(204);
+    expect((await act(fresh.id, '', undefined, 'DELETE')).status).toBe(404);
+    const used = await createKey();
+    await endpoints.accessToken(clients.shop, { access_key: used.access_key });
+    const refused = await act(used.id, '', undefined, 'DELETE');
+    expect([refused.status, refused.json.code]).toEqual([409, 'access_key_was_used']);
+    expect(refused.json.detail).toContain('Disable');
+  });
+
+  test('a first use at the same moment either counts or is refused: no token of a removed key is ever live', async () => {
+    for (let round = 0; round < 15; round++) {
+      const key = await createKey();
+      const [removed, token] = await Promise.all([
+        act(key.id, '', undefined, 'DELETE'),
+        endpoints.token(clients.shop, { access_key: key.access_key }),
+      ]);
+      expect([removed.status, token.status]).toEqual(removed.status === 204 ? [204, 400] : [409, 200]);
+    }
+  });
+});
+
+describe('Generate New Key', () => {
+  test('overlaps, can be undone and finished, and warns the one who still sends the old one, like a client secret', async () => {
+    const key = await createKey();
+    const stale = await act(key.id, '/regenerate', {});
+    expect([stale.status, stale.json.code]).toEqual([428, 'confirmation_required']);
+    const { json: review } = await act(key.id, '/regeneration/review');
+    const { json } = await act(key.id, '/regenerate', { confirmation: review.confirmation, overlap_seconds: 600 });
+    const works = async (value: string) => (await endpoints.token(clients.shop, { access_key: value })).status;
+    expect([await works(key.access_key), await works(json.access_key)]).toEqual([200, 200]);
+    const token = await endpoints.accessToken(clients.shop, { access_key: json.access_key });
+    expect((await act(key.id, `/regenerations/${json.regeneration_id}/undo`)).status).toBe(200);
+    expect([await works(key.access_key), await works(json.access_key)]).toEqual([200, 400]);
+    expect((await introspect(token)).text).toBe(inactive);
+
+    const again = (await act(key.id, '/regeneration/review')).json;
+    const next = await act(key.id, '/regenerate', { confirmation: again.confirmation, overlap_seconds: 600 });
+    expect((await act(key.id, `/regenerations/${next.json.regeneration_id}/finish`)).status).toBe(200);
+    expect([await works(key.access_key), await works(next.json.access_key)]).toEqual([400, 200]);
+    expect((await act(key.id, '/reveal')).json.access_key).toBe(next.json.access_key);
+  });
+
+  test('with revoke_tokens every token of the key dies, and the old value at once', async () => {
+    const key = await createKey();
+    const token = await endpoints.accessToken(clients.shop, { access_key: key.access_key });
+    const { json: review } = await act(key.id, '/regeneration/review');
+    await act(key.id, '/regenerate', { confirmation: review.confirmation, revoke_tokens: true });
+    expect((await introspect(token)).text).toBe(inactive);
+    expect((await endpoints.token(clients.shop, { access_key: key.access_key })).status).toBe(400);
+  });
+});
+
+describe('least privilege', () => {
+  test('what resource servers report as used is held against what is granted', async () => {
+    const key = await createKey({ permissions: { orders: ['create', 'read', 'update'], products: ['read'] } });
+    const token = await endpoints.accessToken(clients.shop, { access_key: key.access_key });
+    await introspect(token, { used_scope: 'orders:read' });
+    await introspect(token, { used_scope: 'orders:read invoices:read nonsense' });
+    expect((await server.adminFetch(`/access-keys/${key.id}`)).json.usage).toMatchObject({
+      granted: 4,
+      used: 1,
+      used_permissions: { orders: ['read'] },
+    });
+  });
+
+  test('a kind of information that is in use cannot be dropped, and the answer says who uses it', async () => {
+    const warehouse: TestClient = await register(server.core, {
+      name: 'Warehouse',
+      kind: 'resource_server',
+      resource: 'https://warehouse.example',
+      information: ['stock', 'shelves'],
+    });
+    const key = await createKey({ permissions: { stock: ['read'] } });
+    const patch = (information: string[]) =>
+      server.adminFetch(`/clients/${warehouse.id}`, { method: 'PATCH', body: { information } });
+    expect((await patch(['stock', 'shelves', 'gates'])).status).toBe(200);
+    expect((await patch(['stock'])).status).toBe(200);
+    const refused = await patch(['gates']);
+    expect([refused.status, refused.json.code, refused.json.total]).toEqual([409, 'information_in_use', 1]);
+    expect(refused.json.access_keys[0].id).toBe(key.id);
+  });
+});
+
+test('an API authorization token can be for an access key', async () => {
+  const key = await createKey();
+  const { json } = await server.adminFetch(`/clients/${clients.shop.id}/authorization-token`, {
+    method: 'POST',
+    body: { access_key_id: key.id },
+  });
+  expect(json.scope).toBe('orders:read');
+  expect((await introspect(json.access_token)).json).toMatchObject({ access_key_id: key.id, scope: 'orders:read' });
+});

@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { toPermissions } from '../../src/access-keys/access-key.ts';
+import { createAccessKey, saveKey, setAccessKeyEnabled } from '../../src/access-keys/manage-access-keys.ts';
+import { actions } from '../../src/clients/client.ts';
+import { createContact } from '../../src/contacts/manage-contacts.ts';
+import { permissions } from '../../src/operators/permission.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { actor, endpointsOf, register, registerAll, type TestClient } from '../oauth/fixture.ts';
+
+const all = ['orders', 'products'].flatMap((kind) => actions.map((action) => `${kind}:${action}`));
+const scopes = fc.uniqueArray(fc.constantFrom(...all), { maxLength: all.length });
+const some = fc.uniqueArray(fc.constantFrom(...all), { minLength: 1, maxLength: 4 });
+const steps = fc.array(
+  fc.oneof(
+    fc.record({ act: fc.constant('save' as const), scope: scopes }),
+    fc.record({ act: fc.constantFrom('disable' as const, 'enable' as const), scope: fc.constant<string[]>([]) }),
+  ),
+  { maxLength: 4 },
+);
+
+let server: TestServer;
+let orders: TestClient;
+let endpoints: ReturnType<typeof endpointsOf>;
+let contactId: string;
+let made = 0;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  endpoints = endpointsOf(server.publicUrl);
+  orders = (await registerAll(server.core)).orders;
+  const grantor = { ...actor, permissions };
+  const input = { name: 'Ann', email: 'ann@example.com' };
+  contactId = (await server.core.change((tx) => createContact(tx, server.core, grantor, input))).id;
+});
+afterAll(() => server.close());
+
+/** The whole model. */
+function granted(asked: readonly string[] | undefined, client: readonly string[], key: readonly string[]): string[] {
+  return (asked ?? all).filter((scope) => client.includes(scope) && key.includes(scope));
+}
+
+test('what is granted is the intersection of what was asked, the client and the key, and so it is introspected after any change', async () => {
+  await fc.assert(
+    fc.asyncProperty(some, scopes, fc.option(some, { nil: undefined }), steps, async (client, key, asked, changes) => {
+      made += 1;
+      const { core } = server;
+      const integration = await register(core, { name: `C${made}`, kind: 'integration', scope: client.join(' ') });
+      const input = { name: `K${made}`, permissions: toPermissions(key) };
+      const created = await core.change((tx) => createAccessKey(tx, core, actor, contactId, input));
+      const form = { access_key: created.accessKey, ...(asked ? { scope: asked.join(' ') } : {}) };
+      const answer = await endpoints.token(integration, form);
+
+      const allowed = granted(undefined, client, key);
+      const mayBeIssued = allowed.length > 0 && (asked ?? []).every((scope) => allowed.includes(scope));
+      if (!mayBeIssued) {
+        expect(answer.json['error']).toBe('invalid_scope');
+        return;
+      }
+      expect(new Set((answer.json['scope'] as string).split(' '))).toEqual(new Set(granted(asked, client, key)));
+
+      let today: readonly string[] = key;
+      let enabled = true;
+      for (const { act, scope } of changes) {
+        const { id } = created.key;
+        if (act === 'save') {
+          today = scope;
+          await core.change((tx) => saveKey(tx, core, actor, id, { permissions: toPermissions(scope) }));
+        } else {
+          enabled = act === 'enable';
+          await core.change((tx) => setAccessKeyEnabled(tx, core, actor, id, enabled));
+        }
+        const expected = enabled ? granted(asked, client, today) : [];
+        const { json } = await endpoints.introspect(orders, answer.json['access_token'] as string);
+        expect(json['active']).toBe(expected.length > 0);
+        expect(new Set((json['scope'] as string | undefined)?.split(' ') ?? [])).toEqual(new Set(expected));
+      }
+    }),
+    { numRuns: 150 },
+  );
+}, 60_000);

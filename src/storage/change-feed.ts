@@ -1,6 +1,7 @@
 import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Database, Transaction } from './database.ts';
+import { withDeadline } from './with-deadline.ts';
 
 export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token' | 'signing_keys';
 
@@ -14,6 +15,8 @@ export type FeedPosition = string;
 const pollEveryMs = 1_000;
 /** After so long without an answer from the database, what is cached counts as stale. */
 const freshForMs = 5_000;
+/** So long a poll is waited for: the next one may get through on another connection. */
+const pollTimeoutMs = 2_000;
 /** How long a change stays readable for a process or listener that comes back. */
 const keptMs = 24 * 3_600_000;
 
@@ -72,7 +75,7 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
 
   async function poll(): Promise<void> {
     const startedAt = performance.now();
-    const rows = await database.query<{
+    const answer = database.query<{
       seq: number;
       kind: ChangeKind;
       target: string;
@@ -85,6 +88,7 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
        ORDER BY c.seq`,
       [fromTransaction],
     );
+    const rows = await withDeadline(answer, 'database', pollTimeoutMs);
     const seen = new Set<number>();
     for (const row of rows) {
       if (row.seq === null) continue;

@@ -40,6 +40,7 @@ export function connectPostgres({ connectionString, log, maxConnections = 10, ti
   // Without these listeners, a connection that the server ends while it is idle, in the pool or in a transaction, would end the process.
   pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'));
   pool.on('connect', (client) => client.on('error', () => undefined));
+  dropIdleAfterLoss(pool);
 
   // Whatever keeps us from connecting, also a password that is no longer right, says nothing about what is stored.
   const connect = () =>
@@ -180,6 +181,23 @@ async function listen(
     // Also the one of a connection that was just being made.
     sockets.destroy();
   };
+}
+
+/**
+ * What broke one connection, such as a machine that lost its power, has broken the others too, and an idle one says nothing of it.
+ * Tried out one after the other, each until its time-out, they would hold up the recovery for a minute.
+ */
+function dropIdleAfterLoss(pool: pg.Pool): void {
+  const idle = new Set<pg.PoolClient>();
+  pool.on('acquire', (client) => idle.delete(client));
+  pool.on('remove', (client) => idle.delete(client));
+  pool.on('release', (broken, client) => {
+    if (!broken) {
+      idle.add(client);
+      return;
+    }
+    for (const other of idle) (other as pg.PoolClient & { connection: { stream: Socket } }).connection.stream.destroy();
+  });
 }
 
 function trackSockets(): { open: () => Socket; destroy: () => void } {

@@ -3,7 +3,7 @@ import { StoreUnavailable, UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 /** One command's answer must be here in time, or the request is answered 503. */
-const commandTimeoutMs = 250;
+const commandTimeoutMs = 200;
 
 const options = {
   commandTimeout: commandTimeoutMs,

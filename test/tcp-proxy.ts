@@ -8,15 +8,19 @@ export type TcpProxy = {
   stall(): void;
   /** Open connections break and new ones are refused with a reset. */
   cut(): void;
+  /** What is sent vanishes, as when the other machine has lost its power: connections of this time stay mute for ever. */
+  lose(): void;
   /** As it was: open connections go on where they were stalled. */
   restore(): void;
   close(): Promise<void>;
 };
 
-export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
+/** @param falsify changes what the server says. */
+export async function startTcpProxy(targetUrl: string, falsify = (data: Buffer) => data): Promise<TcpProxy> {
   const target = new URL(targetUrl);
   const sockets = new Set<Socket>();
-  let state: 'open' | 'stalled' | 'cut' = 'open';
+  const mute = new WeakSet<Socket>();
+  let state: 'open' | 'stalled' | 'cut' | 'lost' = 'open';
 
   const server = createServer((inward) => {
     if (state === 'cut') {
@@ -30,7 +34,10 @@ export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
     ] as const) {
       sockets.add(from);
       from.setNoDelay(true);
-      from.on('data', (data) => to.write(data));
+      if (state === 'lost') mute.add(from);
+      from.on('data', (data) => {
+        if (!mute.has(from)) to.write(from === outward ? falsify(data) : data);
+      });
       from.on('error', () => undefined);
       from.on('close', () => {
         sockets.delete(from);
@@ -55,6 +62,10 @@ export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
     cut() {
       state = 'cut';
       for (const socket of sockets) socket.resetAndDestroy();
+    },
+    lose() {
+      state = 'lost';
+      for (const socket of sockets) mute.add(socket);
     },
     restore() {
       state = 'open';

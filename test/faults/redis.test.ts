@@ -1,0 +1,189 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { readConfig } from '../../src/config.ts';
+import { openCore } from '../../src/core.ts';
+import { createLog } from '../../src/log.ts';
+import { eventually } from '../eventually.ts';
+import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
+import { endpointsOf, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { type Answer, send } from '../oauth/http-client.ts';
+import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
+
+let proxy: TcpProxy;
+let stores: Stores;
+let server: TestServer;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let signed: { api: TestClient; integration: TestClient };
+let api: ReturnType<typeof endpointsOf>;
+
+beforeAll(async () => {
+  const real = await createTestStores();
+  proxy = await startTcpProxy(real.redisUrl);
+  stores = { ...real, redisUrl: proxy.url };
+  server = await startTestServer({ stores, env: { KEYTURN_FAILURES_PER_MINUTE: '0' } });
+  const { core } = server;
+  clients = await registerAll(core);
+  const jwtApi = await register(core, {
+    name: 'Signed API',
+    kind: 'resource_server',
+    resource: 'https://signed.example',
+    information: ['signed'],
+    tokenFormat: 'jwt',
+  });
+  const integration = await register(core, { name: 'Signed', kind: 'integration', scope: 'signed:read' });
+  signed = { api: jwtApi, integration };
+  api = endpointsOf(server.publicUrl);
+});
+
+afterAll(async () => {
+  proxy?.restore();
+  await server?.close();
+  await proxy?.close();
+});
+
+/** Asks over and over, as many at once as given, and says what came and how long each took. */
+async function pester(ask: () => Promise<Answer>, { times, atOnce }: { times: number; atOnce: number }) {
+  const answers: Answer[] = [];
+  const tookMs: number[] = [];
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      for (let time = 0; time < times; time++) {
+        const startedAt = performance.now();
+        answers.push(await ask());
+        tookMs.push(performance.now() - startedAt);
+      }
+    }),
+  );
+  tookMs.sort((left, right) => left - right);
+  return { answers, median: tookMs[tookMs.length >> 1] as number, slowest: tookMs.at(-1) as number };
+}
+
+const unavailable = {
+  status: 503,
+  json: {
+    error: 'temporarily_unavailable',
+    error_description: 'A store cannot be reached right now; try again shortly.',
+  },
+};
+
+describe.each([
+  ['down', () => proxy.cut()],
+  ['stopped, its connections open', () => proxy.stall()],
+  ['lost with all that was sent to it', () => proxy.lose()],
+])('while Redis is %s', (_, breakIt) => {
+  let live: string;
+  let own: string;
+  let foreign: string;
+  let revokedBefore: string;
+  let jwt: string;
+
+  beforeAll(async () => {
+    live = await api.accessToken(clients.shop);
+    own = await api.accessToken(clients.shop);
+    foreign = await api.accessToken(clients.shop);
+    revokedBefore = await api.accessToken(clients.shop);
+    jwt = await api.accessToken(signed.integration);
+    await api.revoke(clients.shop, revokedBefore);
+    breakIt();
+  });
+
+  it.each<[string, () => Promise<Answer>]>([
+    ['a token', () => api.token(clients.shop)],
+    ['introspection', () => api.introspect(clients.orders, live)],
+  ])('%s is 503 with Retry-After within 300 ms, never "inactive"', async (__, ask) => {
+    const { answers, median, slowest } = await pester(ask, { times: 3, atOnce: 10 });
+    for (const answer of answers) {
+      expect(answer).toMatchObject(unavailable);
+      expect(answer.headers).toMatchObject({ 'retry-after': '1', 'cache-control': 'no-store' });
+    }
+    expect(median).toBeLessThanOrEqual(300);
+    // The machine that runs this may be busy with something else for a moment.
+    expect(slowest).toBeLessThanOrEqual(500);
+  });
+
+  it('what no store has to be asked for is answered as ever', async () => {
+    expect(await api.introspect(clients.orders, 'x')).toMatchObject({ status: 200, text: inactive });
+    expect(await api.introspect(clients.shop, live)).toMatchObject({ status: 200, text: inactive });
+    expect(await api.token({ ...clients.shop, secret: 'x' })).toMatchObject({ status: 401 });
+    expect(await api.token(clients.shop, { scope: 'unknown' })).toMatchObject({ status: 400 });
+  });
+
+  it('signed tokens are issued and told of: they need no store', async () => {
+    const fresh = await api.token(signed.integration);
+    expect(fresh.status).toBe(200);
+    for (const token of [jwt, fresh.json['access_token'] as string]) {
+      expect(await api.introspect(signed.api, token)).toMatchObject({ status: 200, json: { active: true } });
+    }
+  });
+
+  it('revocation still commits, and nobody can end the token of another', async () => {
+    expect(await api.revoke(clients.shop, own)).toMatchObject({ status: 200 });
+    await api.revoke(clients.partner, foreign);
+  });
+
+  it('the server says that it is alive, and that it is not ready', async () => {
+    expect(await send(`${server.publicUrl}/healthz`)).toMatchObject({ status: 200 });
+    const { answers, slowest } = await pester(() => send(`${server.publicUrl}/readyz`), { times: 1, atOnce: 3 });
+    for (const answer of answers) {
+      expect(answer).toMatchObject({
+        status: 503,
+        json: { status: 'not_ready', stores: { database: 'ok', redis: 'unavailable' } },
+      });
+    }
+    expect(slowest).toBeLessThanOrEqual(500);
+  });
+
+  it('and longer, it stays so: no wrong answer at any time', async () => {
+    const until = performance.now() + 2_500;
+    while (performance.now() < until) {
+      expect(await api.introspect(clients.orders, live)).toMatchObject({ status: 503 });
+      expect(await api.token(clients.shop)).toMatchObject({ status: 503 });
+      await delay(50);
+    }
+  });
+
+  it('it recovers by itself within 5 s of its return, with every revocation kept', async () => {
+    proxy.restore();
+    await eventually(async () => {
+      const answer = await api.introspect(clients.orders, live);
+      expect(answer.text).not.toBe(inactive);
+      return answer.status === 200;
+    }, 5_000);
+    await eventually(async () => (await api.token(clients.shop)).status === 200, 1_000);
+    for (const token of [own, revokedBefore]) {
+      expect(await api.introspect(clients.orders, token)).toMatchObject({ status: 200, text: inactive });
+    }
+    expect((await api.introspect(clients.orders, foreign)).json).toMatchObject({ active: true });
+    expect(await send(`${server.publicUrl}/readyz`)).toMatchObject({ status: 200 });
+  });
+});
+
+describe('a start is refused, with the reason,', () => {
+  const configFor = (redisUrl: string) =>
+    readConfig({
+      DATABASE_URL: stores.databaseUrl,
+      REDIS_URL: redisUrl,
+      KEYTURN_ROOT_KEY: stores.rootKey,
+    });
+
+  it('when Redis may throw live tokens away: an evicted token would be a wrong "inactive"', async () => {
+    const evicting = await startTcpProxy(stores.redisUrl, (data) =>
+      // Of the same length, as the protocol tells lengths before.
+      Buffer.from(
+        data.toString('latin1').replace('maxmemory_policy:noeviction\r', 'maxmemory_policy:allkeys-lru'),
+        'latin1',
+      ),
+    );
+    await expect(openCore(configFor(evicting.url), createLog('silent'))).rejects.toThrow(
+      /maxmemory-policy allkeys-lru .*noeviction/,
+    );
+    await evicting.close();
+  });
+
+  it('when Redis is not there', async () => {
+    const gone = await startTcpProxy(stores.redisUrl);
+    await gone.close();
+    await expect(openCore(configFor(gone.url), createLog('silent'))).rejects.toMatchObject({
+      code: 'temporarily_unavailable',
+    });
+  });
+});

@@ -5,6 +5,7 @@ import { addClientCommands } from './cli/clients.ts';
 import { addCompletionCommand } from './cli/completion.ts';
 import { addContactCommands } from './cli/contacts.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
+import { addLeakCommands } from './cli/leaks.ts';
 import { addMigrateCommand } from './cli/migrate.ts';
 import { addQuickstartCommand } from './cli/quickstart.ts';
 import { addRootKeyCommands } from './cli/root-key.ts';
@@ -58,6 +59,7 @@ Exit codes: 0 done, 1 refused or failed, 2 a command line or configuration that 
   addClientCommands(program);
   addContactCommands(program);
   addAuditCommands(program);
+  addLeakCommands(program);
   addRootKeyCommands(program);
   addCompletionCommand(program);
   return program;

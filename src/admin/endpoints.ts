@@ -7,6 +7,7 @@ import { clientRegenerationEndpoints } from './client-regeneration-routes.ts';
 import { clientEndpoints } from './client-routes.ts';
 import { contactEndpoints } from './contact-routes.ts';
 import type { Endpoint } from './endpoint.ts';
+import { leakEndpoints } from './leak-routes.ts';
 import { operatorTokenEndpoints } from './operator-token-routes.ts';
 import { signingKeyEndpoints } from './signing-key-routes.ts';
 import { usageEndpoints } from './usage-routes.ts';
@@ -23,6 +24,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...accessKeyEndpoints(core),
     ...accessKeyRegenerationEndpoints(core),
     ...signingKeyEndpoints(core),
+    ...leakEndpoints(core),
     ...auditEndpoints(core),
   ];
 }

@@ -43,7 +43,13 @@ export async function lockClient(transaction: Transaction, clientId: string): Pr
   return rows[0] && toClient(rows[0]);
 }
 
-/** The same, by the id that stays when the Client ID does not. */
+/** By the id that stays when the Client ID does not. */
+export async function findClientById(database: Queryable, id: string): Promise<Client | undefined> {
+  const rows = await database.query<ClientRow>('SELECT * FROM clients WHERE id = $1', [id]);
+  return rows[0] && toClient(rows[0]);
+}
+
+/** The same, locked until the transaction ends. */
 export async function lockClientById(transaction: Transaction, id: string): Promise<Client | undefined> {
   const rows = await transaction.query<ClientRow>('SELECT * FROM clients WHERE id = $1 FOR UPDATE', [id]);
   return rows[0] && toClient(rows[0]);

@@ -132,23 +132,34 @@ export async function examineToken(
   server: Client,
   presented?: (client: Client) => Promise<PresentedAccessKey | undefined>,
 ): Promise<LiveToken | undefined> {
+  const live = await findLiveToken(deps, token);
+  if (!live) return undefined;
+  const { record, client, key } = live;
+  if (record.resource !== undefined && record.resource !== server.resource) return undefined;
+  const presentedKey = await presented?.(client);
+  if (presented && !presentedKey) return undefined;
+  const asked = record.scope === undefined ? client.scope : parseScope(record.scope);
+  const granted = asked.filter((item) => client.scope.includes(item));
+  const scope = offeredBy(server, narrow(narrow(granted, key), presentedKey?.key));
+  // A token without any scope says who calls and nothing else: that is meant for every resource server.
+  if (scope.length === 0 && record.scope !== '') return undefined;
+  return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey: key ?? presentedKey?.key };
+}
+
+/** A token that is alive, whatever resource server it is for; with its client, and the access key that it was obtained with. */
+export async function findLiveToken(
+  deps: TokenDeps,
+  token: string,
+): Promise<{ record: TokenRecord; client: Client; key: AccessKey | undefined } | undefined> {
   const record = await findToken(deps, token);
   if (!record) return undefined;
   const known = await findClientOf(deps, record);
   if (!known?.client.enabled || record.epoch !== known.client.tokenEpoch) return undefined;
   if (record.generation > 0 && !isOfGoodGeneration(known.secrets, record.generation)) return undefined;
   if (deps.revocations.hasUnseen(record.jti, known.client.id)) return undefined;
-  if (record.resource !== undefined && record.resource !== server.resource) return undefined;
   const key = record.accessKey && (await findLiveKey(deps, record.accessKey, known.client));
   if (record.accessKey && !key) return undefined;
-  const presentedKey = await presented?.(known.client);
-  if (presented && !presentedKey) return undefined;
-  const asked = record.scope === undefined ? known.client.scope : parseScope(record.scope);
-  const granted = asked.filter((item) => known.client.scope.includes(item));
-  const scope = offeredBy(server, narrow(narrow(granted, key), presentedKey?.key));
-  // A token without any scope says who calls and nothing else: that is meant for every resource server.
-  if (scope.length === 0 && record.scope !== '') return undefined;
-  return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey: key ?? presentedKey?.key };
+  return { record, client: known.client, key };
 }
 
 /** The access key that a token was obtained with, if it is still good for the token's client. */

@@ -1,0 +1,99 @@
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { deleteOperatorToken } from '../contacts/contact-store.ts';
+import type { Core } from '../core.ts';
+import { isLive } from '../credentials/secret.ts';
+import { lockSecretOwner } from '../lock-secret-owner.ts';
+import { endSecret } from '../regeneration/end-secret.ts';
+import { findSecrets } from '../regeneration/secret-store.ts';
+import type { Transaction } from '../storage/database.ts';
+import { revokeToken } from '../tokens/revocation.ts';
+import type { Leak } from './find-leaks.ts';
+
+/**
+ * Ends what has leaked, now: that secret or key value and every live token of its owner, since nobody knows which of them were
+ * obtained with it; that token; that operator token. What else the owner has, such as the other secret of an overlap, goes on.
+ * @returns false when there was nothing left to end.
+ */
+export async function endLeak(core: Core, actor: Actor, leak: Leak): Promise<boolean> {
+  const at = new Date(core.clock());
+  switch (leak.kind) {
+    case 'client_secret':
+    case 'access_key':
+      return (
+        leak.found !== undefined && (await core.change((transaction) => endLeakedSecret(transaction, actor, leak, at)))
+      );
+    case 'access_token':
+      return (
+        leak.found?.isLive === true &&
+        (await core.change((transaction) => endLeakedToken(transaction, actor, leak, at)))
+      );
+    case 'operator_token':
+      return (
+        leak.found !== undefined && (await core.change((transaction) => endOperatorToken(transaction, actor, leak, at)))
+      );
+  }
+}
+
+type Leaked<K extends Leak['kind']> = Leak & { kind: K };
+
+async function endLeakedSecret(
+  transaction: Transaction,
+  actor: Actor,
+  { found }: Leaked<'client_secret' | 'access_key'>,
+  at: Date,
+): Promise<boolean> {
+  const owner = found && (await lockSecretOwner(transaction, found.owner));
+  if (!owner) return false;
+  const secret = (await findSecrets(transaction, owner)).find(({ id }) => id === found.secret.id);
+  if (!secret || !isLive(secret, at.getTime())) return false;
+  await endSecret(transaction, secret, at, actor);
+  await owner.save(transaction, { tokens: 'revoke' }, at);
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: `${owner.targetType}.end_leaked_secret`,
+    targetType: owner.targetType,
+    target: owner.target,
+    before: { generation: secret.generation, hint: secret.hint, retires_at: secret.retiresAt },
+    after: { retires_at: at },
+  });
+  return true;
+}
+
+async function endLeakedToken(
+  transaction: Transaction,
+  actor: Actor,
+  { found }: Leaked<'access_token'>,
+  at: Date,
+): Promise<boolean> {
+  if (!found) return false;
+  await revokeToken(transaction, found.record, at);
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'token.end_leaked',
+    targetType: 'token',
+    target: found.record.jti,
+    before: { client_id: found.record.clientId },
+  });
+  return true;
+}
+
+async function endOperatorToken(
+  transaction: Transaction,
+  actor: Actor,
+  { found, hint }: Leaked<'operator_token'>,
+  at: Date,
+): Promise<boolean> {
+  // Whoever holds it can do what it allows; that an operator with fewer permissions ends it takes nothing that was safe.
+  if (!found || !(await deleteOperatorToken(transaction, found.contact.id))) return false;
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'operator_token.end_leaked',
+    targetType: 'operator_token',
+    target: found.contact.id,
+    before: { hint },
+  });
+  return true;
+}

@@ -1,0 +1,96 @@
+import { findKnownAccessKey } from '../access-keys/access-key-store.ts';
+import { findClientById } from '../clients/client-store.ts';
+import type { Contact } from '../contacts/contact.ts';
+import { findContactByOperatorToken } from '../contacts/contact-store.ts';
+import type { Core } from '../core.ts';
+import { hintOf, isWellFormedSecret } from '../credentials/credential-format.ts';
+import { isLive, type Secret } from '../credentials/secret.ts';
+import { verifiersOf } from '../credentials/verifier.ts';
+import type { OwnerRef } from '../regeneration/secret-owner.ts';
+import { findSecretOwner, findSecrets } from '../regeneration/secret-store.ts';
+import { findLiveToken, findToken } from '../tokens/access-token.ts';
+import type { TokenRecord } from '../tokens/token-store.ts';
+import { leakPattern } from './leak-pattern.ts';
+
+/** A value in the form of one of ours that stood in a text. The value itself is not in here. */
+export type Leak = {
+  /** Which of the texts it stood in, from 0. */
+  text: number;
+  hint: string;
+} & (
+  | { kind: 'client_secret' | 'access_key'; found: { owner: OwnerRef; secret: Secret; shown: LeakOwner } | undefined }
+  | { kind: 'access_token'; found: { record: TokenRecord; isLive: boolean; shown: LeakOwner } | undefined }
+  | { kind: 'operator_token'; found: { contact: Contact; shown: LeakOwner } | undefined }
+);
+
+/** Whose it is, as operators know it. */
+export type LeakOwner = { type: 'client' | 'access_key' | 'contact'; id: string; name: string };
+
+/** Looks for our secrets, access keys and tokens in texts; each value once a text. Nothing is changed. */
+export async function findLeaks(core: Core, texts: readonly string[]): Promise<Leak[]> {
+  const leaks: Leak[] = [];
+  for (const [text, content] of texts.entries()) {
+    for (const value of new Set(content.match(leakPattern))) {
+      const leak = await identify(core, value, text);
+      if (leak) leaks.push(leak);
+    }
+  }
+  return leaks;
+}
+
+/** Whether it still lets anybody in, or would if its owner were enabled. */
+export function isLeakLive(leak: Leak, now: number): boolean {
+  if (!leak.found) return false;
+  if (leak.kind === 'operator_token') return true;
+  return leak.kind === 'access_token' ? leak.found.isLive : isLive(leak.found.secret, now);
+}
+
+async function identify(core: Core, value: string, text: number): Promise<Leak | undefined> {
+  const place = { text, hint: hintOf(value) };
+  if (isWellFormedSecret(value, 'kts_')) {
+    return { ...place, kind: 'client_secret', found: await findSecret(core, value, 'client-secret-pepper') };
+  }
+  if (isWellFormedSecret(value, 'ktk_')) {
+    return { ...place, kind: 'access_key', found: await findSecret(core, value, 'access-key-pepper') };
+  }
+  if (isWellFormedSecret(value, 'kta_')) {
+    return { ...place, kind: 'access_token', found: await findAccessToken(core, value) };
+  }
+  if (isWellFormedSecret(value, 'kto_')) {
+    const verifiers = verifiersOf(core.keyRing, 'operator-token-pepper', value);
+    const contact = await findContactByOperatorToken(core.database, verifiers);
+    const shown = contact && ({ type: 'contact', id: contact.id, name: contact.name } as const);
+    return { ...place, kind: 'operator_token', found: contact && shown && { contact, shown } };
+  }
+  return undefined;
+}
+
+async function findSecret(core: Core, value: string, pepper: 'client-secret-pepper' | 'access-key-pepper') {
+  const found = await findSecretOwner(core.database, verifiersOf(core.keyRing, pepper, value));
+  if (!found) return undefined;
+  const { owner, secretId } = found;
+  const secret = (await findSecrets(core.database, owner)).find(({ id }) => id === secretId);
+  const shown = await describeOwner(core, owner);
+  return secret && shown && { owner, secret, shown };
+}
+
+async function describeOwner({ database }: Core, owner: OwnerRef): Promise<LeakOwner | undefined> {
+  if (owner.kind === 'access_key') {
+    const known = await findKnownAccessKey(database, owner.id);
+    return known && { type: 'access_key', id: owner.id, name: known.key.name };
+  }
+  const client = await findClientById(database, owner.id);
+  return client && { type: 'client', id: client.clientId, name: client.name };
+}
+
+async function findAccessToken(core: Core, value: string) {
+  const record = await findToken(core, value);
+  const known = record && (await core.clients.find(record.clientId));
+  if (!record || !known) return undefined;
+  const { clientId: id, name } = known.client;
+  return {
+    record,
+    isLive: (await findLiveToken(core, value)) !== undefined,
+    shown: { type: 'client', id, name } as const,
+  };
+}

@@ -1,0 +1,135 @@
+import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { runCommand } from '../cli/run-command.ts';
+import { createWorld, type World } from '../regeneration/world.ts';
+
+describe('what leaked', () => {
+  let world: World;
+
+  beforeEach(async () => {
+    world = await createWorld();
+  });
+  afterEach(async () => {
+    await world.close();
+  });
+
+  const check = async (values: string[], disable = false) =>
+    (await world.adminFetch('/leaks', { method: 'POST', body: { values, ...(disable ? { disable } : {}) } })).json.data;
+
+  async function leakedOperatorToken(): Promise<string> {
+    return await world.operatorToken(['contacts:manage']);
+  }
+
+  async function leakedAccessKey(): Promise<string | undefined> {
+    const contact = await world.adminFetch('/contacts', {
+      method: 'POST',
+      body: { name: 'Partner', email: 'partner@example.com' },
+    });
+    const key = await world.adminFetch(`/contacts/${contact.json.id}/access-keys`, {
+      method: 'POST',
+      body: { name: 'Reading', permissions: { orders: ['read'] } },
+    });
+    return key.json?.access_key;
+  }
+
+  it('is found wherever it stands in a text, told by kind and owner, and never repeated', async () => {
+    const { shop } = world;
+    const token = await world.token(shop);
+    const operatorToken = await leakedOperatorToken();
+    const accessKey = await leakedAccessKey();
+    const foreign = generateSecret('kts_');
+    const typo = shop.secret.replace(/.$/, (last) => (last === 'a' ? 'b' : 'a'));
+    const answer = await world.adminFetch('/leaks', {
+      method: 'POST',
+      body: {
+        values: [
+          `curl -d client_secret%3D${shop.secret}&x -H "Authorization: Bearer ${token}"`,
+          `nothing here: ${typo} ${shop.id}`,
+          `${operatorToken}\n${foreign}${operatorToken} ${accessKey}`,
+        ],
+      },
+    });
+    expect(answer.json.data).toEqual([
+      expect.objectContaining({
+        value_index: 0,
+        kind: 'client_secret',
+        hint: `…${shop.secret.slice(-4)}`,
+        status: 'live',
+        owner: { type: 'client', id: shop.id, name: 'Shop' },
+        disabled: false,
+      }),
+      expect.objectContaining({ value_index: 0, kind: 'access_token', status: 'live' }),
+      expect.objectContaining({
+        value_index: 2,
+        kind: 'operator_token',
+        status: 'live',
+        owner: expect.objectContaining({ type: 'contact' }),
+      }),
+      expect.objectContaining({ value_index: 2, kind: 'client_secret', status: 'unknown', owner: null }),
+      expect.objectContaining({
+        value_index: 2,
+        kind: 'access_key',
+        status: 'live',
+        owner: expect.objectContaining({ type: 'access_key', name: 'Reading' }),
+      }),
+    ]);
+    for (const secret of [shop.secret, token, operatorToken, foreign]) expect(answer.text).not.toContain(secret);
+    // To look changes nothing.
+    expect([await world.works(shop), await world.isLive(token)]).toEqual([true, true]);
+  });
+
+  it('a client secret is ended with every live token; the other secret of an overlap goes on', async () => {
+    const { shop } = world;
+    const { credentials } = await world.regenerate();
+    const token = await world.token(credentials);
+    expect(await check([shop.secret], true)).toMatchObject([{ status: 'live', disabled: true }]);
+    expect([await world.works(shop), await world.works(credentials)]).toEqual([false, true]);
+    expect(await world.isLive(token)).toBe(false);
+    expect(await check([shop.secret], true)).toMatchObject([{ status: 'ended', disabled: false }]);
+    expect((await world.regenerations())[0]).toMatchObject({ state: 'finished' });
+    const audited = await world.adminFetch(`/audit-events?action=client.end_leaked_secret`);
+    expect(audited.json.data).toMatchObject([{ target: shop.id, before: { hint: shop.secret.slice(-4) } }]);
+  });
+
+  it('the only secret of a client is ended too, and regenerating brings the client back', async () => {
+    await check([world.shop.secret], true);
+    expect(await world.works(world.shop)).toBe(false);
+    const { status, credentials } = await world.regenerate();
+    expect(status).toBe(201);
+    expect([await world.works(world.shop), await world.works(credentials)]).toEqual([false, true]);
+  });
+
+  it('a token is ended alone', async () => {
+    const [leaked, other] = [await world.token(world.shop), await world.token(world.shop)];
+    expect(await check([leaked], true)).toMatchObject([{ kind: 'access_token', disabled: true }]);
+    expect([await world.isLive(leaked), await world.isLive(other)]).toEqual([false, true]);
+    expect(await check([leaked])).toMatchObject([{ status: 'unknown' }]);
+  });
+
+  it('an operator token is ended, also by an operator who may do less', async () => {
+    const leaked = await leakedOperatorToken();
+    expect(await check([leaked], true)).toMatchObject([{ kind: 'operator_token', disabled: true }]);
+    expect(await world.adminFetch('/contacts', { token: leaked })).toMatchObject({ status: 401 });
+  });
+
+  it('an access key is ended', async () => {
+    const accessKey = await leakedAccessKey();
+    const withKey = () => world.askToken(world.shop, {}, { access_key: accessKey ?? '' });
+    expect((await withKey()).status).toBe(200);
+    expect(await check([accessKey ?? ''], true)).toMatchObject([{ kind: 'access_key', disabled: true }]);
+    expect((await withKey()).json).toMatchObject({ error: 'invalid_grant' });
+  });
+
+  it('the command finds it in a text of any length, by its line, and fails while it is live', async () => {
+    const { databaseUrl, redisUrl, rootKey } = world.stores;
+    const environment = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey };
+    const text = `${'some line of a log\n'.repeat(5_000)}export SECRET=${world.shop.secret}\n`;
+    const found = await runCommand(['leaks', 'check', '-', '--json'], environment, text);
+    expect(found.code).toBe(1);
+    expect(JSON.parse(found.stdout).data).toMatchObject([{ line: 5_001, kind: 'client_secret', status: 'live' }]);
+    expect(found.stdout + found.stderr).not.toContain(world.shop.secret);
+    const ended = await runCommand(['leaks', 'check', '-', '--disable', '--yes'], environment, text);
+    expect(ended).toMatchObject({ code: 0, stdout: expect.stringContaining('ended now') });
+    expect(await runCommand(['leaks', 'check', '/nowhere'], environment)).toMatchObject({ code: 2 });
+    expect(await runCommand(['leaks', 'check', '-'], environment, 'none')).toMatchObject({ code: 0 });
+  });
+});

@@ -49,18 +49,12 @@ export async function listAccessKeys(database: Queryable, filter: AccessKeyFilte
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions = ['true'];
+  const keys = filter.q === undefined ? 'access_keys' : keysNamed(bind(`${escapeLike(filter.q.toLowerCase())}%`));
   if (filter.contactId !== undefined) conditions.push(`k.contact = ${bind(filter.contactId)}`);
   if (filter.status === 'disabled') conditions.push('NOT k.enabled');
   if (filter.status === 'expired') conditions.push(`k.enabled AND k.expires_at <= ${bind(filter.now)}`);
   if (filter.status === 'enabled') {
     conditions.push(`k.enabled AND (k.expires_at IS NULL OR k.expires_at > ${bind(filter.now)})`);
-  }
-  if (filter.q !== undefined) {
-    const prefix = bind(`${filter.q.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`);
-    conditions.push(
-      `k.id IN (SELECT id FROM access_keys WHERE lower(name) LIKE ${prefix}
-         UNION SELECT a.id FROM access_keys a JOIN contacts c ON c.id = a.contact WHERE lower(c.name) LIKE ${prefix})`,
-    );
   }
   if (filter.unusedSince) conditions.push(`coalesce(k.last_used_at, k.created_at) < ${bind(filter.unusedSince)}`);
   if (filter.after)
@@ -68,12 +62,23 @@ export async function listAccessKeys(database: Queryable, filter: AccessKeyFilte
   const rows = await database.query<KeyRow & { secrets: string }>(
     // The page is cut before anything is read for its rows.
     `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets FROM (
-       SELECT k.* FROM access_keys k WHERE ${conditions.join(' AND ')}
+       SELECT k.* FROM ${keys} k WHERE ${conditions.join(' AND ')}
        ORDER BY k.created_at DESC, k.id DESC LIMIT ${bind(filter.limit + 1)}
      ) k ORDER BY k.created_at DESC, k.id DESC`,
     parameters,
   );
   return rows.map(toKnown);
+}
+
+/** The keys whose name, or whose contact's name, begins so; each way by its index, and no key twice. */
+function keysNamed(prefix: string): string {
+  return `(SELECT * FROM access_keys WHERE lower(name) LIKE ${prefix}
+    UNION ALL SELECT a.* FROM contacts c JOIN access_keys a ON a.contact = c.id
+    WHERE lower(c.name) LIKE ${prefix} AND NOT lower(a.name) LIKE ${prefix})`;
+}
+
+function escapeLike(text: string): string {
+  return text.replace(/[\\%_]/g, '\\$&');
 }
 
 export async function insertAccessKey(transaction: Transaction, key: AccessKey): Promise<void> {

@@ -4,7 +4,7 @@ import type { Queryable, Row } from '../storage/database.ts';
 import { type ChainedEvent, isSameMac, macOfAnchor, macOfEvent } from './audit-chain.ts';
 
 /** What is wrong with the log, by the first row that is. */
-export type AuditFinding = {
+type AuditFinding = {
   seq: number;
   problem:
     | 'changed' // it is not what was written there: changed, put in, or moved

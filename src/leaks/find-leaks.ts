@@ -24,7 +24,7 @@ export type Leak = {
 );
 
 /** Whose it is, as operators know it. */
-export type LeakOwner = { type: 'client' | 'access_key' | 'contact'; id: string; name: string };
+type LeakOwner = { type: 'client' | 'access_key' | 'contact'; id: string; name: string };
 
 /** Looks for our secrets, access keys and tokens in texts; each value once a text. Nothing is changed. */
 export async function findLeaks(core: Core, texts: readonly string[]): Promise<Leak[]> {

@@ -29,7 +29,7 @@ export type SecretOwner = OwnerRef & {
   save(transaction: Transaction, change: OwnerChange, at: Date): Promise<void>;
 };
 
-export type OwnerChange = {
+type OwnerChange = {
   /** The Client ID that it has from now on; earlier ones keep answering for secrets that go with them. */
   clientId?: string | undefined;
   /** Kills every live token, in this one write. */

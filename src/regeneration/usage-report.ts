@@ -17,7 +17,7 @@ export type UsageReport = {
   withoutSecret: SecretUsage;
 };
 
-export type SecretStatus = 'current' | 'retiring' | 'ended' | 'undone';
+type SecretStatus = 'current' | 'retiring' | 'ended' | 'undone';
 
 export type SecretUsage = {
   issued: number;

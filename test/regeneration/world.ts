@@ -6,10 +6,10 @@ import type { Stores } from '../harness.ts';
 import { type Answer, post } from '../oauth/http-client.ts';
 
 /** A pair of credentials, as an integration has it. */
-export type Credentials = { id: string; secret: string };
+type Credentials = { id: string; secret: string };
 
 /** A machine that calls: its address and what it calls itself. */
-export type Machine = { from?: string; userAgent?: string };
+type Machine = { from?: string; userAgent?: string };
 
 export const second = 1_000;
 export const minute = 60 * second;

@@ -32,6 +32,8 @@ export type Config = {
   signingKeyDays: number;
   /** Failed client authentications that one address may make in a minute; 0: no limit. */
   failuresPerMinute: number;
+  /** Whether plain requests are answered before the protocol library sees them. */
+  fastPath: boolean;
   allowedHosts: readonly string[];
   /** CIDRs of the proxies whose X-Forwarded-For counts. */
   trustProxy: readonly string[];
@@ -54,6 +56,7 @@ const variables = [
   'KEYTURN_SIGNING_ALG',
   'KEYTURN_SIGNING_KEY_DAYS',
   'KEYTURN_FAILURES_PER_MINUTE',
+  'KEYTURN_FAST_PATH',
   'KEYTURN_ALLOWED_HOSTS',
   'KEYTURN_TRUST_PROXY',
   'KEYTURN_LOG_LEVEL',
@@ -95,6 +98,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   check('KEYTURN_LOG_LEVEL', logLevels.includes(logLevel), `one of ${logLevels.join(', ')}`);
   const reveal = text('KEYTURN_REVEAL') ?? 'on';
   check('KEYTURN_REVEAL', reveal === 'on' || reveal === 'off', 'on or off');
+  const fastPath = text('KEYTURN_FAST_PATH') ?? 'on';
+  check('KEYTURN_FAST_PATH', fastPath === 'on' || fastPath === 'off', 'on or off');
   const signingAlgorithm = (text('KEYTURN_SIGNING_ALG') ?? 'ES256') as SigningAlgorithm;
   check('KEYTURN_SIGNING_ALG', signingAlgorithms.includes(signingAlgorithm), `one of ${signingAlgorithms.join(', ')}`);
   const trustProxy = list('KEYTURN_TRUST_PROXY');
@@ -127,6 +132,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     signingAlgorithm,
     signingKeyDays: integer('KEYTURN_SIGNING_KEY_DAYS', 90, 0, 3_650),
     failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),
+    fastPath: fastPath === 'on',
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
     trustProxy,
     logLevel,

@@ -26,7 +26,7 @@ export async function startServer(core: Core, { drainMs = 5_000 } = {}): Promise
   const { config } = core;
   let draining = false;
   const publicApp = createPublicApp(core, { isDraining: () => draining });
-  const publicServer = createHttpServer(publicApp.callback());
+  const publicServer = createHttpServer(publicApp.listener);
   const adminServer = createHttpServer(createAdminApp(core).callback());
   const publicUrl = await listen(publicServer, config.port, config.host);
   const adminUrl = await listen(adminServer, config.adminPort, config.adminHost).catch(async (error: unknown) => {

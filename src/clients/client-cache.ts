@@ -1,9 +1,10 @@
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
+import { batchLoads } from '../storage/batch-loads.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Database } from '../storage/database.ts';
 import { createFollowedCache } from '../storage/followed-cache.ts';
 import type { Client, KnownClient } from './client.ts';
-import { findKnownClient, listResourceServers } from './client-store.ts';
+import { findKnownClients, listResourceServers } from './client-store.ts';
 
 /** The clients that this process knows, and all resource servers. */
 export type ClientCache = {
@@ -24,7 +25,7 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
     feed,
     kind: 'client',
     maxEntries: maxClients,
-    load: (clientId) => findKnownClient(database, clientId),
+    load: batchLoads((clientIds) => findKnownClients(database, clientIds)),
   });
   const resourceServers = createFollowedCache<readonly Client[]>({
     feed,

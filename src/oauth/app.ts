@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type Koa from 'koa';
+import type { RequestListener } from 'node:http';
 import type { Context, Next } from 'koa';
 import { createAddressReader } from '../client-address.ts';
 import type { Core } from '../core.ts';
@@ -7,8 +7,11 @@ import { KeyturnError } from '../errors.ts';
 import { logAccess } from './access-log.ts';
 import { announceRetirement } from './announce-retirement.ts';
 import { authenticateClient } from './client-authentication.ts';
+import { countHeaders } from './count-headers.ts';
 import { createEventStreams } from './events.ts';
 import { createFailureLimit } from './failure-limit.ts';
+import { createFastPath } from './fast-path.ts';
+import { headStartOf } from './head-start.ts';
 import { serveHealth } from './health.ts';
 import { createHostCheck } from './known-host.ts';
 import { serveMetadata } from './metadata.ts';
@@ -17,7 +20,7 @@ import { createProvider, handOver, rethrowProviderErrors } from './provider.ts';
 import { readForm } from './read-form.ts';
 import { recordUse } from './record-use.ts';
 
-export type PublicApp = { callback: Koa['callback']; close(): void };
+export type PublicApp = { listener: RequestListener; close(): void };
 
 /** The public listener: what integrations and resource servers talk to. */
 export function createPublicApp(core: Core, { isDraining }: { isDraining: () => boolean }): PublicApp {
@@ -38,11 +41,18 @@ export function createPublicApp(core: Core, { isDraining }: { isDraining: () => 
   provider.use(recordUse(core, addressOf));
   provider.use(authenticateClient(core));
   provider.use(announceRetirement);
+  provider.use(rethrowFailure);
   provider.use(events.serve);
   provider.use(presentProtocol);
   provider.use(rethrowProviderErrors(provider));
   provider.use(handOver);
-  return { callback: () => provider.callback(), close: events.close };
+  const listener = provider.callback();
+  return {
+    listener: core.config.fastPath
+      ? createFastPath(core, { addressOf, isKnownHost, failureLimit }, listener)
+      : listener,
+    close: events.close,
+  };
 }
 
 const routes: Readonly<Record<string, string>> = {
@@ -84,11 +94,11 @@ function respondWithError({ config, log }: Core) {
 /** More headers than anybody needs; and a Host that is missing, or two, of which a proxy may take the other (RFC 9112 §3.2). */
 async function refuseHeaders(ctx: Context, next: Next): Promise<void> {
   const maxHeaders = 100;
-  const names = ctx.req.rawHeaders.filter((_, index) => index % 2 === 0);
+  const { rawHeaders } = ctx.req;
   const refusal =
-    names.length > maxHeaders
+    rawHeaders.length > maxHeaders * 2
       ? new KeyturnError('invalid_request', 431, 'Too many headers.')
-      : names.filter((name) => name.toLowerCase() === 'host').length !== 1 && ctx.req.httpVersion === '1.1'
+      : countHeaders(rawHeaders, 'host') !== 1 && ctx.req.httpVersion === '1.1'
         ? new KeyturnError('invalid_request', 400, 'There must be one Host.')
         : undefined;
   if (refusal) {
@@ -115,6 +125,13 @@ async function routeOnly(ctx: Context, next: Next): Promise<void> {
     ctx.set('Allow', allowed);
     throw new KeyturnError('invalid_request', 405, `Only ${allowed} is allowed here.`);
   }
+  await next();
+}
+
+/** What the fast path has asked a store for in vain is not asked for again. */
+async function rethrowFailure(ctx: Context, next: Next): Promise<void> {
+  const failure = headStartOf(ctx.req)?.failure;
+  if (failure !== undefined) throw failure;
   await next();
 }
 

@@ -8,6 +8,7 @@ import { recallVerified, rememberVerified } from '../credentials/verified-secret
 import { findMatch } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
 import type { PresentedSecret } from '../regeneration/usage-counter.ts';
+import { countHeaders } from './count-headers.ts';
 import { InvalidClient } from './oauth-error.ts';
 import { type Form, formOf } from './read-form.ts';
 
@@ -92,12 +93,12 @@ function refusalOf(client: Client, secret: Secret | undefined, now: number): str
  * @throws {KeyturnError} `invalid_request` when there is more than one way of authentication (RFC 6749 §2.3).
  */
 export function readCredentials(request: IncomingMessage, { values }: Form): Presented {
-  const headers = request.rawHeaders.filter((name, index) => index % 2 === 0 && /^authorization$/i.test(name));
-  const ways = headers.length + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);
+  const headers = countHeaders(request.rawHeaders, 'authorization');
+  const ways = headers + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);
   if (ways > 1) {
     throw new KeyturnError('invalid_request', 400, 'Client authentication must be done in one way only.');
   }
-  if (headers.length === 0) {
+  if (headers === 0) {
     const clientId = values.get('client_id');
     const clientSecret = values.get('client_secret');
     if (!clientId || !clientSecret) throw new InvalidClient('no client authentication');

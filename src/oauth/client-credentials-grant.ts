@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import { issueAccessToken } from '../tokens/access-token.ts';
+import { type IssuedToken, issueAccessToken } from '../tokens/access-token.ts';
 import { callerOf } from './client-authentication.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
@@ -19,12 +19,17 @@ export function clientCredentialsGrant(core: Core) {
     if (!accessKey && caller.client.accessKey === 'required') {
       throw new KeyturnError('invalid_request', 400, 'This client must send an access_key.');
     }
-    const { accessToken, scope } = await issueAccessToken(core, caller, caller.clientId, {
+    const issued = await issueAccessToken(core, caller, caller.clientId, {
       scope: values.get('scope'),
       resource: resources[0],
       generation: caller.secret?.generation ?? 0,
       accessKey,
     });
-    ctx.body = { access_token: accessToken, token_type: 'Bearer', expires_in: core.ttlSeconds, scope };
+    ctx.body = presentToken(core, issued);
   };
+}
+
+/** RFC 6749 §5.1. */
+export function presentToken({ ttlSeconds }: Core, { accessToken, scope }: IssuedToken) {
+  return { access_token: accessToken, token_type: 'Bearer', expires_in: ttlSeconds, scope };
 }

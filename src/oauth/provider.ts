@@ -10,6 +10,7 @@ import { examineToken } from '../tokens/access-token.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import { callerOf } from './client-authentication.ts';
 import { clientCredentialsGrant } from './client-credentials-grant.ts';
+import { headStartOf } from './head-start.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
@@ -99,7 +100,10 @@ async function introspect(core: Core, ctx: Context, token: string, Model: Replac
   // RFC 7662 §4: open to any client, introspection would let anybody try out tokens.
   if (server.kind !== 'resource_server') return undefined;
   const { values } = formOf(ctx);
-  const live = await examineToken(core, token, server, values.has('access_key') ? readPresentedKey : undefined);
+  const examined = headStartOf(ctx.req)?.examined;
+  const live = examined
+    ? examined.live
+    : await examineToken(core, token, server, values.has('access_key') ? readPresentedKey : undefined);
   if (!live) return undefined;
   const { record, scope, audience, accessKey } = live;
   if (accessKey) core.usedScopes.count(accessKey.id, usedScope(values.get('used_scope'), accessKey.scope));

@@ -19,13 +19,21 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
       throw error;
     }
     const secret = presentedSecretOf(ctx.state['caller'] as Caller);
-    const accessKey = ctx.state['presentedAccessKey'] as PresentedSecret | undefined;
-    const presented = accessKey ? [secret, accessKey] : [secret];
-    for (const each of presented) {
-      if (ctx.path === '/oauth2/token') core.usage.issued(each, source);
-      else core.usage.used(each, source);
-    }
+    countUse(core, ctx.path, source, secret, ctx.state['presentedAccessKey'] as PresentedSecret | undefined);
   };
+}
+
+/** What came of a request that was answered. @param path tells whether that was a token. */
+export function countUse(
+  { usage }: Core,
+  path: string,
+  source: RequestSource,
+  secret: PresentedSecret,
+  accessKey: PresentedSecret | undefined,
+): void {
+  const count = path === '/oauth2/token' ? usage.issued : usage.used;
+  count(secret, source);
+  if (accessKey) count(accessKey, source);
 }
 
 /** Where the request came from. */

@@ -1,0 +1,40 @@
+import type { IncomingMessage } from 'node:http';
+import { countHeaders } from './count-headers.ts';
+
+const maxBytes = 16 * 1024;
+const maxHeaders = 50;
+const formTypes = new Set([
+  'application/x-www-form-urlencoded',
+  'application/x-www-form-urlencoded;charset=UTF-8',
+  'application/x-www-form-urlencoded; charset=UTF-8',
+  'application/x-www-form-urlencoded;charset=utf-8',
+  'application/x-www-form-urlencoded; charset=utf-8',
+]);
+
+/**
+ * Whether nothing about a POST's headers is out of the ordinary: HTTP/1.1, one known Host, a form of a stated length within bounds,
+ * and no header that asks for anything else than the plain answer. What is not understood here is not plain.
+ */
+export function isPlainForm(request: IncomingMessage, isKnownHost: (host: string) => boolean): boolean {
+  const { headers, rawHeaders } = request;
+  const length = Number(headers['content-length']);
+  return (
+    request.method === 'POST' &&
+    request.httpVersion === '1.1' &&
+    rawHeaders.length <= maxHeaders * 2 &&
+    length > 0 &&
+    length <= maxBytes &&
+    formTypes.has(headers['content-type'] ?? '') &&
+    headers['transfer-encoding'] === undefined &&
+    headers['content-encoding'] === undefined &&
+    headers.expect === undefined &&
+    headers.upgrade === undefined &&
+    headers.origin === undefined &&
+    // RFC 9449: a token bound to a key.
+    headers['dpop'] === undefined &&
+    // RFC 9701: an answer that is signed.
+    !headers.accept?.includes('jwt') &&
+    isKnownHost(headers.host ?? '') &&
+    countHeaders(rawHeaders, 'host') === 1
+  );
+}

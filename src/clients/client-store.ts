@@ -25,13 +25,20 @@ type ClientRow = Row & {
 
 /** A client by any of its Client IDs, with every secret it ever had. */
 export async function findKnownClient(database: Queryable, clientId: string): Promise<KnownClient | undefined> {
-  const rows = await database.query<ClientRow & { secrets: string }>(
-    `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets
-     FROM client_ids i JOIN clients c ON c.id = i.client WHERE i.client_id = $1`,
-    [clientId],
+  return (await findKnownClients(database, [clientId])).get(clientId);
+}
+
+/** The same for several, each under the Client ID that it was asked for by. */
+export async function findKnownClients(
+  database: Queryable,
+  clientIds: readonly string[],
+): Promise<Map<string, KnownClient>> {
+  const rows = await database.query<ClientRow & { asked: string; secrets: string }>(
+    `SELECT c.*, i.client_id AS asked, ${secretsJson('client', 'c.id')} AS secrets
+     FROM client_ids i JOIN clients c ON c.id = i.client WHERE i.client_id = ANY ($1::text[])`,
+    [clientIds],
   );
-  const row = rows[0];
-  return row && { client: toClient(row), secrets: parseSecrets(row.secrets) };
+  return new Map(rows.map((row) => [row.asked, { client: toClient(row), secrets: parseSecrets(row.secrets) }]));
 }
 
 /** The client, locked until the transaction ends: whoever changes it waits for whoever changes it now. */

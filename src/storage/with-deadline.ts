@@ -14,10 +14,10 @@ export async function withDeadline<T>(
     return await Promise.race([
       work,
       new Promise<never>((_, reject) => {
-        timer = setTimeout(
-          () => reject(new StoreUnavailable(store, `no answer within ${milliseconds} ms`)),
-          milliseconds,
-        );
+        // An answer that has arrived while this process was busy counts: it is read before the immediates are run.
+        const expire = () =>
+          setImmediate(() => reject(new StoreUnavailable(store, `no answer within ${milliseconds} ms`)));
+        timer = setTimeout(expire, milliseconds);
       }),
     ]);
   } finally {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { addAccessKeyCommands } from './cli/access-keys.ts';
 import { addAuditCommands } from './cli/audit.ts';
 import { addClientCommands } from './cli/clients.ts';
 import { addCompletionCommand } from './cli/completion.ts';
@@ -9,6 +10,7 @@ import { addLeakCommands } from './cli/leaks.ts';
 import { addMigrateCommand } from './cli/migrate.ts';
 import { addQuickstartCommand } from './cli/quickstart.ts';
 import { addRootKeyCommands } from './cli/root-key.ts';
+import { addSigningKeyCommands } from './cli/signing-keys.ts';
 import { addStartCommand } from './cli/start.ts';
 import { CommandEnd, paint, say } from './cli/terminal.ts';
 import { readConfig } from './config.ts';
@@ -58,8 +60,10 @@ Exit codes: 0 done, 1 refused or failed, 2 a command line or configuration that 
   addQuickstartCommand(program);
   addClientCommands(program);
   addContactCommands(program);
+  addAccessKeyCommands(program);
   addAuditCommands(program);
   addLeakCommands(program);
+  addSigningKeyCommands(program);
   addRootKeyCommands(program);
   addCompletionCommand(program);
   return program;

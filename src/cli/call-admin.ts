@@ -22,7 +22,8 @@ export async function callAdmin<Body = Json>(
   const endpoint = adminEndpoints(core).find((one) => one.method === method.toLowerCase() && one.path === path);
   if (!endpoint) throw new Error(`no such route: ${route}`);
   const params = endpoint.params?.safeParse(request.params ?? {});
-  if (params && !params.success) throw new NotFound(path?.split('/')[1]?.replace(/s$/, '') ?? 'thing');
+  if (params && !params.success)
+    throw new NotFound(path?.split('/')[1]?.replace(/s$/, '').replace('-', ' ') ?? 'thing');
   const answer = await endpoint.handle({
     operator: commandActor(),
     params: params?.data,
@@ -43,6 +44,14 @@ function check(schema: z.ZodObject, value: Json): unknown {
   throw new CommandEnd(2, problems.join('\n'));
 }
 
+/** Options that are not called as the field is. */
+const renamed: Readonly<Record<string, string>> = {
+  permissions: 'permission',
+  clients: 'client',
+  'contact-id': 'contact',
+};
+
 function optionOf([field]: readonly PropertyKey[]): string {
-  return `--${String(field).replaceAll('_', '-').replace('permissions', 'permission')}`;
+  const name = String(field).replaceAll('_', '-');
+  return `--${renamed[name] ?? name}`;
 }

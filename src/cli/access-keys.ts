@@ -1,0 +1,286 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { addRegenerationCommands } from './regenerate.ts';
+import { withDatabase } from './stores.ts';
+import { collect, confirm, type OutputOptions, present, presentSecret, say, sheet, table, time } from './terminal.ts';
+
+/** The members of the admin API's access key that people are shown. */
+type ShownKey = Json & {
+  id: string;
+  contact_id: string;
+  name: string;
+  status: string;
+  permissions: Permissions;
+  clients: string[] | null;
+  reveal: boolean;
+  hint: string;
+  expires_at: string | null;
+  retires_at: string | null;
+  last_used_at: string | null;
+  usage: { granted: number; used: number; since: string; used_permissions: Permissions };
+  created_at: string;
+  updated_at: string;
+};
+
+type Permissions = Record<string, string[]>;
+
+type FieldOptions = OutputOptions & {
+  name?: string;
+  permission?: Permissions;
+  client?: string[];
+  anyClient?: true;
+  expiresAt?: Date;
+  neverExpires?: true;
+};
+
+type Confirmed = OutputOptions & { yes?: true };
+
+const one = '/access-keys/{id}';
+const example = '9d2b7c1e-6a0f-4f1b-8a55-2f6f0c9d3b10';
+
+export function addAccessKeyCommands(program: Command): void {
+  const keys = program
+    .command('access-keys')
+    .description('what contacts may do: permissions by kind of information, beside the clients');
+  addCreate(keys);
+  addList(keys);
+  addShow(keys);
+  addUpdate(keys);
+  addDisable(keys);
+  addEnable(keys);
+  addRemove(keys);
+  addReveal(keys);
+  addRegenerationCommands(keys, {
+    path: one,
+    parameter: 'id',
+    secret: 'access key',
+    member: 'access_key',
+    example,
+  });
+}
+
+function addCreate(keys: Command): void {
+  withFields(keys.command('create'))
+    .description('create a key of a contact; its value is printed to standard output, alone')
+    .requiredOption('--contact <id>', "whose: the contact's id")
+    .requiredOption('--name <text>', 'what people call it; no two of a contact are called the same')
+    .option('--no-reveal', 'keep no sealed copy: the value can never be shown again')
+    .option('--json', 'one JSON object, with id and access_key')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn access-keys create --contact 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11 --name Warehouse --permission orders:read,orders:update
+  keyturn access-keys create --contact 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11 --name Trial --permission orders:read --client kti_4fW1mZ8qYc0RkT7pLs2VnB --expires-at 2027-01-01 --json | jq -r .access_key`,
+    )
+    .action(async (options: FieldOptions & { contact: string; reveal: boolean }) => {
+      const fields = toFields(options);
+      const body = {
+        ...fields,
+        permissions: fields['permissions'] ?? {},
+        reveal: options.reveal ? undefined : false,
+      };
+      const created = await withDatabase((core) =>
+        callAdmin<ShownKey & { access_key: string }>(core, 'POST /contacts/{id}/access-keys', {
+          ...of(options.contact),
+          body,
+        }),
+      );
+      presentSecret(options, created, `${showKey(created)}\n\nThe access key:`, created.access_key);
+    });
+}
+
+function addList(keys: Command): void {
+  keys
+    .command('list')
+    .description('list access keys over all contacts, newest first')
+    .option('--contact <id>', "only this contact's")
+    .addOption(new Option('--status <status>', 'only these').choices(['enabled', 'disabled', 'expired']))
+    .option('-q, --q <text>', "the beginning of the key's or its contact's name")
+    .option('--unused-for-days <days>', 'only those neither used nor made since')
+    .option('--limit <number>', 'at most so many, up to 200', '50')
+    .option('--cursor <cursor>', 'go on where the list before ended')
+    .option('--json', 'one JSON object, with data and next_cursor')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn access-keys list --status enabled --unused-for-days 90
+  keyturn access-keys list --contact 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11
+  keyturn access-keys list --json --limit 200 | jq -r '.data[] | select(.usage.used < .usage.granted) | .id'`,
+    )
+    .action(async ({ json, ...filter }: OutputOptions & ListOptions) => {
+      const { contact, unusedForDays, ...others } = filter;
+      const query = { ...others, contact_id: contact, unused_for_days: unusedForDays };
+      const page = await withDatabase((core) => callAdmin<Page<ShownKey>>(core, 'GET /access-keys', { query }));
+      present(json ? { json } : {}, page, () =>
+        table(
+          ['id', 'name', 'contact', 'status', 'value', 'permissions', 'last used', 'expires'],
+          page.data.map((key) => [
+            key.id,
+            key.name,
+            key.contact_id,
+            key.status,
+            key.retires_at ? `${key.hint}, retiring` : key.hint,
+            showPermissions(key.permissions),
+            key.last_used_at ?? 'never',
+            key.expires_at ?? 'never',
+          ]),
+        ),
+      );
+      if (page.next_cursor && !json) say(`There are more: --cursor ${page.next_cursor}`);
+    });
+}
+
+type ListOptions = { contact?: string; unusedForDays?: string; limit: string };
+
+function addShow(keys: Command): void {
+  keys
+    .command('show')
+    .description('show one access key and what it was really used for, without its value')
+    .argument('<id>', 'its id')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', `\nExamples:\n  keyturn access-keys show ${example}`)
+    .action(async (id: string, options: OutputOptions) => {
+      const key = await withDatabase((core) => callAdmin<ShownKey>(core, `GET ${one}`, of(id)));
+      present(options, key, () => showKey(key));
+    });
+}
+
+function addUpdate(keys: Command): void {
+  withFields(keys.command('update'))
+    .description('change what is given, and nothing else; live tokens follow at once')
+    .argument('<id>', 'its id')
+    .option('--name <text>', 'what people call it; no two of a contact are called the same')
+    .addOption(new Option('--any-client', 'it may be used with every client').conflicts('client'))
+    .addOption(new Option('--never-expires', 'it has no end').conflicts('expiresAt'))
+    .option('--json', 'one JSON object: the key as it is then')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn access-keys update ${example} --permission orders:read
+  keyturn access-keys update ${example} --any-client --never-expires`,
+    )
+    .action(async (id: string, options: FieldOptions) => {
+      const request = { ...of(id), body: toFields(options) };
+      const key = await withDatabase((core) => callAdmin<ShownKey>(core, `PATCH ${one}`, request));
+      present(options, key, () => showKey(key));
+    });
+}
+
+function addDisable(keys: Command): void {
+  breaking(keys.command('disable'))
+    .description('refuse the key; its tokens are inactive for as long as it is disabled')
+    .addHelpText('after', `\nExamples:\n  keyturn access-keys disable ${example} --yes`)
+    .action(async (id: string, options: Confirmed) => {
+      await confirm(`Disable ${id}? What it is used for stops working.`, options);
+      const key = await withDatabase((core) => callAdmin<ShownKey>(core, `POST ${one}/disable`, of(id)));
+      present(options, key, () => `${key.name} (${key.id}) is disabled.`);
+    });
+}
+
+function addEnable(keys: Command): void {
+  keys
+    .command('enable')
+    .description('let the key be used again')
+    .argument('<id>', 'its id')
+    .option('--json', 'one JSON object: the key as it is then')
+    .addHelpText('after', `\nExamples:\n  keyturn access-keys enable ${example}`)
+    .action(async (id: string, options: OutputOptions) => {
+      const key = await withDatabase((core) => callAdmin<ShownKey>(core, `POST ${one}/enable`, of(id)));
+      present(options, key, () => `${key.name} (${key.id}) is ${key.status}.`);
+    });
+}
+
+function addRemove(keys: Command): void {
+  breaking(keys.command('remove'))
+    .description('remove a key that was never used; one that was can be disabled')
+    .addHelpText('after', `\nExamples:\n  keyturn access-keys remove ${example} --yes`)
+    .action(async (id: string, options: Confirmed) => {
+      await confirm(`Remove ${id}? Its value is gone for good.`, options);
+      await withDatabase((core) => callAdmin(core, `DELETE ${one}`, of(id)));
+      present(options, { id, removed: true }, () => `${id} is removed.`);
+    });
+}
+
+function addReveal(keys: Command): void {
+  keys
+    .command('reveal')
+    .description('print the current value again, alone on standard output; the audit log says so first')
+    .argument('<id>', 'its id')
+    .option('--json', 'one JSON object, with id and access_key')
+    .addHelpText('after', `\nExamples:\n  keyturn access-keys reveal ${example} | pbcopy`)
+    .action(async (id: string, options: OutputOptions) => {
+      const revealed = await withDatabase((core) =>
+        callAdmin<{ id: string; access_key: string }>(core, `POST ${one}/reveal`, of(id)),
+      );
+      presentSecret(options, revealed, `The access key ${revealed.id}:`, revealed.access_key);
+    });
+}
+
+function withFields(command: Command): Command {
+  return command
+    .option(
+      '--permission <permissions>',
+      'such as orders:read, or none; all that it may do; repeated, or with commas',
+      collectPermissions,
+    )
+    .option('--client <client_ids>', 'the only clients it may be used with; repeated, or with commas', collect)
+    .option('--expires-at <time>', 'when it ends', time);
+}
+
+function breaking(command: Command): Command {
+  return command.argument('<id>', 'its id').option('-y, --yes', 'do not ask').option('--json', 'one JSON object');
+}
+
+/** `orders:read,orders:update` as `{orders: ["read", "update"]}`. */
+function collectPermissions(value: string, earlier: Permissions = {}): Permissions {
+  const permissions = new Map(Object.entries(earlier));
+  for (const item of collect(value)) {
+    if (item === 'none') continue;
+    const [kind, action, ...rest] = item.split(':');
+    if (!kind || !action || rest.length > 0) {
+      throw new InvalidArgumentError(`${item} must be a kind of information and an action, such as orders:read.`);
+    }
+    permissions.set(kind, [...new Set([...(permissions.get(kind) ?? []), action])]);
+  }
+  return Object.fromEntries(permissions);
+}
+
+function toFields(options: FieldOptions): Json {
+  return {
+    name: options.name,
+    permissions: options.permission,
+    clients: options.anyClient ? null : options.client,
+    expires_at: options.neverExpires ? null : options.expiresAt?.toISOString(),
+  };
+}
+
+function of(id: string): { params: Json } {
+  return { params: { id } };
+}
+
+function showPermissions(permissions: Permissions): string {
+  return Object.entries(permissions)
+    .flatMap(([kind, actions]) => actions.map((action) => `${kind}:${action}`))
+    .join(', ');
+}
+
+function showKey(key: ShownKey): string {
+  return sheet({
+    id: key.id,
+    name: key.name,
+    contact: key.contact_id,
+    status: key.status,
+    permissions: showPermissions(key.permissions) || 'none',
+    'really used': `${showPermissions(key.usage.used_permissions) || 'none'} (since ${key.usage.since})`,
+    clients: key.clients?.join(', ') ?? 'any',
+    value: key.retires_at ? `${key.hint}; the one before until ${key.retires_at}` : key.hint,
+    'kept to show': key.reveal ? 'yes' : 'no',
+    expires: key.expires_at ?? 'never',
+    created: key.created_at,
+    updated: key.updated_at,
+    'last used': key.last_used_at ?? 'never',
+  });
+}

@@ -16,7 +16,7 @@ export async function checkAnswers(target: Target): Promise<void> {
 async function ask({ port }: Target, request: Buffer, expectedStatus: number): Promise<string> {
   const requests = [request];
   let body = '';
-  await runLoad({
+  const { refusal } = await runLoad({
     port,
     connections: 1,
     seconds: 5,
@@ -26,7 +26,7 @@ async function ask({ port }: Target, request: Buffer, expectedStatus: number): P
       body = text;
     },
   });
-  return body;
+  return refusal ?? body;
 }
 
 function requireBody({ name }: Target, body: string, start: string): void {

@@ -7,13 +7,16 @@ export type LoadRequest = {
   seconds: number;
   /** The next request, whole, or undefined: there are no more. */
   next: () => Buffer | undefined;
-  /** Every answer must have it: nothing is measured of a server that refuses. */
+  /** Answers with another one are not counted as answers: nothing is measured of a server that refuses. */
   expectedStatus: number;
   onBody?: (body: string) => void;
 };
 
 export type Load = {
   answers: number;
+  /** Answers with another status, with the last one of them. */
+  refusals: number;
+  refusal: string | undefined;
   seconds: number;
   /** In milliseconds, ascending. */
   latencies: Float64Array;
@@ -24,25 +27,29 @@ const patienceMs = 10_000;
 /**
  * Asks over keep-alive connections, each with one request under way at a time. A plain reader of HTTP/1.1 with Content-Length: what it
  * costs itself is small against any server.
- * @throws {Error} at an answer with another status, and when nothing arrives for 10 s.
+ * @throws {Error} when a connection breaks, and when nothing arrives for 10 s.
  */
 export async function runLoad(request: LoadRequest): Promise<Load> {
-  const latencies: number[] = [];
+  const outcome: Outcome = { latencies: [], refusals: 0, refusal: undefined };
   const startedAt = performance.now();
   const endAt = startedAt + request.seconds * 1_000;
   await Promise.all(
     Array.from({ length: request.connections }, () =>
-      askOver(connect(request.port, '127.0.0.1'), request, endAt, latencies),
+      askOver(connect(request.port, '127.0.0.1'), request, endAt, outcome),
     ),
   );
   return {
-    answers: latencies.length,
+    answers: outcome.latencies.length,
+    refusals: outcome.refusals,
+    refusal: outcome.refusal,
     seconds: (performance.now() - startedAt) / 1_000,
-    latencies: Float64Array.from(latencies).sort(),
+    latencies: Float64Array.from(outcome.latencies).sort(),
   };
 }
 
-function askOver(socket: Socket, request: LoadRequest, endAt: number, latencies: number[]): Promise<void> {
+type Outcome = { latencies: number[]; refusals: number; refusal: string | undefined };
+
+function askOver(socket: Socket, request: LoadRequest, endAt: number, outcome: Outcome): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let sentAt = 0;
   let pending = '';
@@ -67,10 +74,14 @@ function askOver(socket: Socket, request: LoadRequest, endAt: number, latencies:
     pending += chunk.toString('latin1');
     const answer = readAnswer(pending);
     if (!answer) return;
-    if (answer.status !== request.expectedStatus) return fail(`answered ${answer.status}: ${answer.body}`);
     pending = '';
-    latencies.push(performance.now() - sentAt);
-    request.onBody?.(answer.body);
+    if (answer.status === request.expectedStatus) {
+      outcome.latencies.push(performance.now() - sentAt);
+      request.onBody?.(answer.body);
+    } else {
+      outcome.refusals += 1;
+      outcome.refusal = `${answer.status} ${answer.body}`;
+    }
     send();
   });
   return promise;

@@ -60,6 +60,7 @@ async function measureWindow(
     expectedStatus: scenario === 'wrong secret' ? 401 : 200,
     onBody: scenario === 'token' ? (body) => tokens.push(tokenIn(body)) : requireActive(scenario),
   });
+  if (load.refusals > 0) console.error(`${target.name}, ${scenario}: ${load.refusals} × ${load.refusal}`);
   const processorAfter = processorSeconds(target.pid);
   const processor = (processorAfter ?? Number.NaN) - (processorBefore ?? Number.NaN);
   return {

@@ -2,8 +2,11 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { StoreUnavailable, UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
-/** One command's answer must be here in time, or the request is answered 503. */
-const commandTimeoutMs = 200;
+/**
+ * When a command is given up. Whoever waits for it has given up sooner (with-deadline.ts), but takes an answer that is late only
+ * because this process was busy.
+ */
+const commandTimeoutMs = 1_000;
 
 const options = {
   commandTimeout: commandTimeoutMs,

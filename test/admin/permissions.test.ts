@@ -44,6 +44,7 @@ const table: Record<string, Permission> = {
   'get /access-keys/{id}/regenerations': 'integrations:view',
   'post /access-keys/{id}/regenerations/{regeneration_id}/undo': 'integrations:edit',
   'post /access-keys/{id}/regenerations/{regeneration_id}/finish': 'integrations:edit',
+  'post /leaks': 'api_key:manage',
   'get /audit-events': 'audit:view',
   'get /signing-keys': 'integrations:view',
   'post /signing-keys/rotate': 'api_key:manage',

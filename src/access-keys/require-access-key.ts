@@ -53,6 +53,9 @@ export function presentedValueOf({ key, secret }: PresentedAccessKey): Presented
   return { owner: key.id, generation: secret.generation, epoch: key.tokenEpoch };
 }
 
+/** Once in a key's life, so it may take longer than what every request waits for. */
+const firstUseMs = 1_000;
+
 /**
  * A key's first use is written before it is answered, for a used key can never be removed. All later uses are only counted.
  * @throws {RefusedAccessKey} when it was removed in the meantime.
@@ -60,7 +63,11 @@ export function presentedValueOf({ key, secret }: PresentedAccessKey): Presented
 export async function recordFirstUse(deps: AccessKeyDeps, { key }: PresentedAccessKey): Promise<void> {
   if (key.usedAt !== null) return;
   const at = new Date(deps.clock());
-  const isThere = await withDeadline(deps.change((transaction) => markAccessKeyUsed(transaction, key.id, at)));
+  const isThere = await withDeadline(
+    deps.change((transaction) => markAccessKeyUsed(transaction, key.id, at)),
+    'database',
+    firstUseMs,
+  );
   if (!isThere) throw new RefusedAccessKey();
 }
 

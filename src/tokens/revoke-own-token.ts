@@ -8,6 +8,9 @@ import { revokeToken, revokeUnseenToken } from './revocation.ts';
 
 type Deps = TokenDeps & { change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> };
 
+/** A commit may wait for others at a busy moment, and whoever revokes wants to know that it is done, not to try again. */
+const commitMs = 2_000;
+
 /**
  * Revokes a token on behalf of the client that it was issued to (RFC 7009 §2). Resolves once that is durable; what is unknown
  * or has ended is a success, or the endpoint would be an oracle (§2.2).
@@ -27,13 +30,21 @@ export async function revokeOwnToken(deps: Deps, client: Client, token: string):
     if (!isWellFormedSecret(token, 'kta_')) throw new StoreUnavailable('database', 'the signing keys are not known');
     const expiresAt = Math.ceil(deps.clock() / 1_000) + deps.ttlSeconds;
     const unseen = { jti: tokenId(token), owner: client.id, expiresAt };
-    return await withDeadline(deps.change((transaction) => revokeUnseenToken(transaction, unseen, at)));
+    return await withDeadline(
+      deps.change((transaction) => revokeUnseenToken(transaction, unseen, at)),
+      'database',
+      commitMs,
+    );
   }
   const owner = await deps.clients.find(record.clientId);
   if (owner?.client.id !== client.id) {
     throw new KeyturnError('invalid_grant', 400, 'The token was issued to another client.');
   }
-  await withDeadline(deps.change((transaction) => revokeToken(transaction, record, at)));
+  await withDeadline(
+    deps.change((transaction) => revokeToken(transaction, record, at)),
+    'database',
+    commitMs,
+  );
   // It is dead already; this only frees the memory, and the TTL does so too.
   await deps.tokenStore.remove(record.jti).catch(() => undefined);
 }

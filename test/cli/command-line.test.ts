@@ -60,6 +60,11 @@ test('bash completes commands, their options and what follows an argument', asyn
     return (await promisify(execFile)('bash', ['-c', line])).stdout.trim().split(' ');
   };
   expect(await complete('keyturn', 'qu')).toEqual(['quickstart']);
-  expect(await complete('keyturn', 'clients', 're')).toEqual(['reveal', 'revoke-tokens']);
+  expect(await complete('keyturn', 'clients', 're')).toEqual([
+    'reveal',
+    'regenerate',
+    'regenerations',
+    'revoke-tokens',
+  ]);
   expect(await complete('keyturn', 'clients', 'disable', 'kti_x', '--y')).toEqual(['--yes']);
 });

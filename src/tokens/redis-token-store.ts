@@ -33,6 +33,7 @@ async function inTime<T>(answer: Promise<T>): Promise<T> {
     answer.catch((error: Error) => {
       throw new StoreUnavailable('redis', error.message, error);
     }),
+    undefined,
     'redis',
   );
 }

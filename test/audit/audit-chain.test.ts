@@ -107,6 +107,17 @@ describe('the audit log', () => {
     expect(await verify()).toEqual(finding);
   });
 
+  it('with a row of another history is found out: one that was once written in that place, before a backup was restored', async () => {
+    await appendTen();
+    await tamper(`CREATE TABLE kept AS SELECT * FROM audit_events WHERE seq = 8;
+      DELETE FROM audit_events WHERE seq > 7`);
+    await tamper(`UPDATE audit_anchor SET seq = 7, mac = (SELECT mac FROM audit_events WHERE seq = 7)`);
+    for (let index = 8; index <= 10; index++) await append(`another ${index}`);
+    expect(await verify()).toBeNull();
+    await tamper('DELETE FROM audit_events WHERE seq = 8; INSERT INTO audit_events SELECT * FROM kept');
+    expect(await verify()).toEqual({ seq: 9, problem: 'changed' });
+  });
+
   it('can be appended to and nothing else: not even its owner changes a row by a slip', async () => {
     await appendTen();
     for (const sql of [

@@ -88,7 +88,7 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
        ORDER BY c.seq`,
       [fromTransaction],
     );
-    const rows = await withDeadline(answer, pollTimeoutMs);
+    const rows = await withDeadline(answer, 'database', pollTimeoutMs);
     const seen = new Set<number>();
     for (const row of rows) {
       if (row.seq === null) continue;

@@ -6,8 +6,8 @@ import { StoreUnavailable } from '../errors.ts';
  */
 export async function withDeadline<T>(
   work: Promise<T>,
-  milliseconds = 200,
   store: 'database' | 'redis' = 'database',
+  milliseconds = 200,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   try {

@@ -33,7 +33,6 @@ async function inTime<T>(answer: Promise<T>): Promise<T> {
     answer.catch((error: Error) => {
       throw new StoreUnavailable('redis', error.message, error);
     }),
-    undefined,
     'redis',
   );
 }

@@ -155,11 +155,11 @@ function unmigrated({ databaseUrl }: Config): Check {
 /** Whether the ring has every version that is in use, and whether it is really the ring that the data was made with. */
 async function examineSecrets(database: Database, ring: KeyRing): Promise<Check> {
   const inUse = await database.query<{ version: string }>(
-    `SELECT key_version AS version FROM secrets UNION
+    `SELECT key_version AS version FROM secrets WHERE ${live} UNION
      SELECT key_version FROM operator_tokens UNION
      SELECT key_version FROM audit_anchor WHERE seq > 0 UNION
-     SELECT split_part(sealed, '.', 1) FROM secrets WHERE sealed IS NOT NULL UNION
-     SELECT split_part(sealed, '.', 1) FROM signing_keys ORDER BY version`,
+     SELECT split_part(sealed, '.', 1) FROM secrets WHERE sealed IS NOT NULL AND ${live} UNION
+     SELECT split_part(sealed, '.', 1) FROM signing_keys WHERE expires_at > now() ORDER BY version`,
   );
   const missing = inUse.filter(({ version }) => !ring.versions.includes(version)).map(({ version }) => version);
   if (missing.length > 0) {
@@ -168,8 +168,8 @@ async function examineSecrets(database: Database, ring: KeyRing): Promise<Check>
   }
   const samples = await database.query<Sample>(
     `SELECT DISTINCT ON (version) split_part(sealed, '.', 1) AS version, place, id, sealed FROM (
-       SELECT 'secrets' AS place, id::text, sealed, created_at FROM secrets WHERE sealed IS NOT NULL UNION ALL
-       SELECT 'signing_keys', kid, sealed, created_at FROM signing_keys
+       SELECT 'secrets' AS place, id::text, sealed, created_at FROM secrets WHERE sealed IS NOT NULL AND ${live} UNION ALL
+       SELECT 'signing_keys', kid, sealed, created_at FROM signing_keys WHERE expires_at > now()
      ) AS sealed ORDER BY version, created_at DESC`,
   );
   const closed = samples.filter((sample) => !opens(ring, sample)).map(({ version }) => version);
@@ -180,6 +180,9 @@ async function examineSecrets(database: Database, ring: KeyRing): Promise<Check>
   const opened = samples.length > 0 ? ', and a sealed copy of each opens' : '';
   return ok('secrets', inUse.length > 0 ? `every root key version in use is given${opened}` : 'none yet');
 }
+
+/** What has ended is needed for nothing any more. */
+const live = 'ended_as IS NULL AND (retires_at IS NULL OR retires_at > now())';
 
 type Sample = { version: string; place: string; id: string; sealed: string };
 

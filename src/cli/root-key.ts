@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { createKeyRing } from '../credentials/key-ring.ts';
+import { rotateStoredRootKey } from './rotate-root-key.ts';
 import { type OutputOptions, presentSecret } from './terminal.ts';
 
 export function addRootKeyCommands(program: Command): void {
@@ -28,6 +29,29 @@ Examples:
         'The root key. Whoever has it and the database can open what is sealed; keep it apart from the database:';
       presentSecret(options, { root_key: value }, said, value);
     });
+  rootKey
+    .command('rotate')
+    .description('make anew under the current root key what was made under earlier ones, as far as copies are kept')
+    .option('--json', 'one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  KEYTURN_ROOT_KEY=v2:…,v1:… keyturn root-key rotate
+
+Change a root key without anybody noticing:
+  1. Add the new version behind the old one on every server, and restart them one after the other: v1:…,v2:…
+  2. Put it first, and restart them again: v2:…,v1:…
+  3. keyturn root-key rotate. Interrupted, it goes on when it runs again; servers serve meanwhile.
+  4. Once it says that v1 can go, and ten minutes later: take v1 from every server.
+It does not make anew, and says how many of them are left:
+  - secrets without a sealed copy (--no-reveal, KEYTURN_REVEAL=off): regenerate them, or let them end;
+  - operator tokens: issue them again (keyturn contacts operator-token).
+Not counted, as it needs the old version for ten minutes at most: what repeats an Idempotency-Key, confirmations, and
+cursors of lists. Audit events are never written again: keep the old version, apart from the servers, for as long as
+\`keyturn audit verify\` is to check the events of its time, and give it then behind the current one.`,
+    )
+    .action(rotateStoredRootKey);
 }
 
 function nextVersion(rootKey: string): string {

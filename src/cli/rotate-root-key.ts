@@ -1,0 +1,120 @@
+import type { RootKeyUse } from '../root-key/root-key-use.ts';
+import type { Rotation } from '../root-key/rotate-root-key.ts';
+import { commandActor, withDatabase } from './stores.ts';
+import { CommandEnd, type OutputOptions, plain, present, table } from './terminal.ts';
+
+const shownHolders = 20;
+const listedHolders = 1_000;
+
+type Holder = { type: string; id: string; name: string; version: string };
+
+/** `root-key rotate`: makes anew what can be, and tells what keeps earlier versions in use. */
+export async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
+  const { rotateRootKey } = await import('../root-key/rotate-root-key.ts');
+  const { findRootKeyUse, listHolders } = await import('../root-key/root-key-use.ts');
+  const { rotation, current, given, use, holders } = await withDatabase(async (core) => ({
+    rotation: await rotateRootKey(core, commandActor(), showProgress),
+    current: core.keyRing.current,
+    given: core.keyRing.versions,
+    use: await findRootKeyUse(core.database, new Date(core.clock())),
+    holders: await listHolders(core.database, core.keyRing.current, listedHolders),
+  }));
+  if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+  const old = withUnused(use, given).filter(({ version }) => version !== current);
+  const json = {
+    version: current,
+    secrets: rotation.secrets,
+    signing_keys: rotation.signingKeys,
+    unreadable: rotation.unreadable,
+    earlier_versions: old.map((one) => ({
+      version: one.version,
+      can_go: canGo(one),
+      secrets: one.secrets,
+      secrets_that_end: one.secretsThatEnd,
+      secrets_end_at: one.secretsEndAt,
+      sealed_copies: one.sealedCopies,
+      operator_tokens: one.operatorTokens,
+      signing_keys: one.signingKeys,
+      ended_secrets: one.endedSecrets,
+    })),
+    holders,
+  };
+  present(options, json, () => describe(rotation, current, old, holders));
+  if (rotation.unreadable.length > 0) {
+    throw new CommandEnd(
+      1,
+      `error: ${rotation.unreadable.length} sealed copies do not open, or are not of their secret: ${rotation.unreadable.slice(0, shownHolders).join(', ')}`,
+    );
+  }
+}
+
+/** A version that is given but not in use can go, and that is to be said. */
+function withUnused(use: readonly RootKeyUse[], given: readonly string[]): RootKeyUse[] {
+  const none = {
+    secrets: 0,
+    secretsThatEnd: 0,
+    secretsEndAt: null,
+    sealedCopies: 0,
+    operatorTokens: 0,
+    signingKeys: 0,
+    endedSecrets: 0,
+  };
+  const unused = given.filter((version) => !use.some((one) => one.version === version));
+  return [...use, ...unused.map((version) => ({ version, ...none }))];
+}
+
+function canGo(use: RootKeyUse): boolean {
+  return use.secrets + use.sealedCopies + use.operatorTokens + use.signingKeys === 0;
+}
+
+function describe(rotation: Rotation, current: string, old: readonly RootKeyUse[], holders: readonly Holder[]): string {
+  const lines = [`Under ${current} now: ${rotation.secrets} secrets and ${rotation.signingKeys} signing keys more.`];
+  for (const use of old) lines.push(...describeUse(use));
+  if (holders.length > 0) {
+    lines.push(
+      '',
+      table(
+        ['needs', 'what', 'id', 'name'],
+        holders.slice(0, shownHolders).map(({ type, id, name, version }) => [version, type, id, name]),
+      ),
+    );
+  }
+  if (holders.length > shownHolders) lines.push(`… and more; --json lists up to ${listedHolders}.`);
+  return lines.join('\n');
+}
+
+function describeUse(use: RootKeyUse): string[] {
+  const version = plain(use.version);
+  const ended =
+    use.endedSecrets > 0
+      ? [`  ${use.endedSecrets} ended secrets: tries of them are no longer told as theirs then`]
+      : [];
+  if (canGo(use)) {
+    return [
+      `${version} can go from every server in ten minutes. Keep it apart for \`keyturn audit verify\`.`,
+      ...ended,
+    ];
+  }
+  const { secrets, secretsThatEnd, secretsEndAt, operatorTokens, signingKeys, sealedCopies } = use;
+  const end = secretsThatEnd > 0 ? `, ${secretsThatEnd} of which end by ${secretsEndAt?.toISOString()}` : '';
+  const left = [
+    [secrets, `live secrets without a sealed copy that opens: regenerate them${end}`],
+    [sealedCopies, 'sealed copies that were locked or do not open: run it again'],
+    [operatorTokens, 'operator tokens: issue them again'],
+    [signingKeys, 'signing keys that were locked or do not open: run it again'],
+  ] as const;
+  return [
+    `${version} must stay. It is needed for`,
+    ...left.filter(([count]) => count > 0).map(([count, what]) => `  ${count} ${what}`),
+    ...ended,
+  ];
+}
+
+let shown = 0;
+
+/** For whoever watches; a file or a pipe gets the result alone. */
+function showProgress(done: number): void {
+  if (!process.stderr.isTTY || performance.now() - shown < 100) return;
+  shown = performance.now();
+  process.stderr.write(`\r\u001b[K${done} made anew`);
+}

@@ -1,0 +1,124 @@
+import type { Clock } from '../clock.ts';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import { type SealedPlace, seal, unseal } from '../credentials/sealed-copy.ts';
+import { createVerifier, findMatch, type PepperPurpose, type Verifier } from '../credentials/verifier.ts';
+import { recordChange } from '../storage/change-feed.ts';
+import type { Row, Transaction } from '../storage/database.ts';
+
+export type Batch = {
+  done: number;
+  unreadable: string[];
+  /** To go on after; undefined: there are no more. */
+  last: string | undefined;
+};
+
+type Deps = { keyRing: KeyRing; clock: Clock };
+
+const batchSize = 100;
+/** The least id that there can be, to begin with. */
+const leastUuid = '00000000-0000-0000-0000-000000000000';
+
+type SecretRow = Row & {
+  id: string;
+  client: string | null;
+  access_key: string | null;
+  verifier: Uint8Array;
+  key_version: string;
+  sealed: string;
+};
+
+/** The next secrets whose sealed copy or verifier is not of the current version; those that somebody has locked are passed over. */
+export async function rewrapSecrets(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
+  const { keyRing } = deps;
+  const rows = await transaction.query<SecretRow>(
+    `SELECT id, client, access_key, verifier, key_version, sealed FROM secrets
+     WHERE id > $1 AND sealed IS NOT NULL AND (key_version <> $2 OR split_part(sealed, '.', 1) <> $2)
+     ORDER BY id LIMIT ${batchSize} FOR UPDATE SKIP LOCKED`,
+    [after || leastUuid, keyRing.current],
+  );
+  const made = rows.flatMap((row) => {
+    const purpose: PepperPurpose = row.client ? 'client-secret-pepper' : 'access-key-pepper';
+    const plaintext = open(keyRing, { table: 'secrets', id: row.id }, row.sealed);
+    const stored: Verifier = { verifier: row.verifier, keyVersion: row.key_version };
+    // What is recognised must stay what was recognised before.
+    if (plaintext === undefined || !findMatch(keyRing, purpose, plaintext, [stored])) return [];
+    const { verifier } = createVerifier(keyRing, purpose, plaintext);
+    return [{ row, verifier, sealed: seal(keyRing, { table: 'secrets', id: row.id }, plaintext) }];
+  });
+  await transaction.query(
+    `UPDATE secrets s SET verifier = decode(n.verifier, 'base64'), key_version = $4, sealed = n.sealed
+     FROM unnest($1::uuid[], $2::text[], $3::text[]) AS n (id, verifier, sealed) WHERE s.id = n.id`,
+    [
+      made.map(({ row }) => row.id),
+      made.map(({ verifier }) => Buffer.from(verifier).toString('base64')),
+      made.map(({ sealed }) => sealed),
+      keyRing.current,
+    ],
+  );
+  await announceOwners(
+    transaction,
+    made.map(({ row }) => row),
+    new Date(deps.clock()),
+  );
+  return toBatch(
+    rows.map(({ id }) => id),
+    made.map(({ row }) => row.id),
+  );
+}
+
+/** The same of the keys that sign JWTs. */
+export async function rewrapSigningKeys(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
+  const { keyRing } = deps;
+  const rows = await transaction.query<{ kid: string; sealed: string }>(
+    `SELECT kid, sealed FROM signing_keys WHERE kid > $1 AND split_part(sealed, '.', 1) <> $2
+     ORDER BY kid LIMIT ${batchSize} FOR UPDATE SKIP LOCKED`,
+    [after, keyRing.current],
+  );
+  const done: string[] = [];
+  for (const { kid, sealed } of rows) {
+    const place = { table: 'signing_keys', id: kid };
+    const plaintext = open(keyRing, place, sealed);
+    if (plaintext === undefined) continue;
+    const parameters = [kid, seal(keyRing, place, plaintext)];
+    await transaction.query('UPDATE signing_keys SET sealed = $2 WHERE kid = $1', parameters);
+    done.push(kid);
+  }
+  if (done.length > 0) {
+    await recordChange(transaction, { kind: 'signing_keys', target: 'all', at: new Date(deps.clock()) });
+  }
+  return toBatch(
+    rows.map(({ kid }) => kid),
+    done,
+  );
+}
+
+function toBatch(read: readonly string[], done: readonly string[]): Batch {
+  const made = new Set(done);
+  return {
+    done: done.length,
+    unreadable: read.filter((id) => !made.has(id)),
+    last: read.length === batchSize ? read.at(-1) : undefined,
+  };
+}
+
+function open(ring: KeyRing, place: SealedPlace, sealed: string): string | undefined {
+  try {
+    return unseal(ring, place, sealed);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Every process forgets what it has cached of the secrets' owners. */
+async function announceOwners(transaction: Transaction, rows: readonly SecretRow[], at: Date): Promise<void> {
+  const clients = await transaction.query<{ client_id: string; kind: string }>(
+    'SELECT i.client_id, c.kind FROM client_ids i JOIN clients c ON c.id = i.client WHERE c.id = ANY ($1::uuid[])',
+    [rows.flatMap(({ client }) => client ?? [])],
+  );
+  for (const { client_id } of clients) await recordChange(transaction, { kind: 'client', target: client_id, at });
+  if (clients.some(({ kind }) => kind === 'resource_server')) {
+    await recordChange(transaction, { kind: 'resource_servers', target: 'all', at });
+  }
+  const keys = new Set(rows.flatMap(({ access_key: key }) => key ?? []));
+  for (const key of keys) await recordChange(transaction, { kind: 'access_key', target: key, at });
+}

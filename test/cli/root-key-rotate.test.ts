@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto';
+import { issueSecret } from '../../src/credentials/issue-secret.ts';
+import { createKeyRing } from '../../src/credentials/key-ring.ts';
+import { insertSecret } from '../../src/regeneration/secret-store.ts';
+import { generateRootKey } from '../../src/storage/open-database.ts';
+import { eventually } from '../eventually.ts';
+import { createTestStores, type Stores, startTestServer } from '../harness.ts';
+import { askPostgres } from '../services.ts';
+import { ended, runCommand, runJson, startCommand } from './run-command.ts';
+
+type Client = { client_id: string; client_secret: string };
+type Report = {
+  version: string;
+  secrets: number;
+  signing_keys: number;
+  unreadable: string[];
+  earlier_versions: { version: string; can_go: boolean; secrets: number; operator_tokens: number }[];
+  holders: { type: string; id: string; version: string }[];
+};
+
+const [v1, v2] = [generateRootKey('v1'), generateRootKey('v2')];
+const resource = 'https://jwt.example.com';
+
+function environmentOf(stores: Stores, rootKey: string) {
+  return { DATABASE_URL: stores.databaseUrl, KEYTURN_ROOT_KEY: rootKey };
+}
+
+async function requestToken(publicUrl: string, client: Client, more: Record<string, string> = {}): Promise<Response> {
+  const body = new URLSearchParams({ grant_type: 'client_credentials', ...more });
+  return await fetch(`${publicUrl}/oauth2/token`, { method: 'POST', headers: authorizationOf(client), body });
+}
+
+async function introspect(publicUrl: string, server: Client, token: string): Promise<unknown> {
+  const body = new URLSearchParams({ token });
+  const request = { method: 'POST', headers: authorizationOf(server), body };
+  return await (await fetch(`${publicUrl}/oauth2/introspect`, request)).json();
+}
+
+function authorizationOf({ client_id, client_secret }: Client) {
+  return { Authorization: `Basic ${Buffer.from(`${client_id}:${client_secret}`).toString('base64')}` };
+}
+
+test('v1, then v2 and v1, rotate, then v2 alone: nobody notices', async () => {
+  const stores = { ...(await createTestStores()), rootKey: v1 };
+  const run = <T = Record<string, unknown>>(rootKey: string, ...args: string[]) =>
+    runJson<T>(args, environmentOf(stores, rootKey));
+  const both = `${v2},${v1}`;
+
+  const offer = [
+    '--kind',
+    'resource-server',
+    '--resource',
+    resource,
+    '--information',
+    'orders',
+    '--token-format',
+    'jwt',
+  ];
+  const server = await run<Client>(v1, 'clients', 'create', '--name', 'Shop', ...offer);
+  const [client, unsealed, contact] = await Promise.all([
+    run<Client>(v1, 'clients', 'create', '--name', 'Sync', '--scope', 'orders:read'),
+    run<Client>(v1, 'clients', 'create', '--name', 'Unsealed', '--scope', 'orders:read', '--no-reveal'),
+    run<{ id: string }>(v1, 'contacts', 'create', '--name', 'Ann', '--email', 'ann@example.com', '--operator-token'),
+  ]);
+  const ofContact = ['--contact', contact.id, '--permission', 'orders:read'];
+  const key = await run<{ id: string; access_key: string }>(v1, 'access-keys', 'create', '--name', 'K', ...ofContact);
+  const more = { access_key: key.access_key, resource };
+
+  const during = await startTestServer({ stores: { ...stores, rootKey: both } });
+  try {
+    // What it keeps in memory of them is of v1.
+    const { access_token: token } = (await (await requestToken(during.publicUrl, client, more)).json()) as {
+      access_token: string;
+    };
+    const report = await run<Report>(both, 'root-key', 'rotate');
+    expect(report).toMatchObject({ version: 'v2', secrets: 3, signing_keys: 2, unreadable: [] });
+    expect(report.earlier_versions).toEqual([
+      expect.objectContaining({ version: 'v1', can_go: false, secrets: 1, sealed_copies: 0, operator_tokens: 1 }),
+    ]);
+    expect(report.holders).toEqual([
+      expect.objectContaining({ type: 'client', id: unsealed.client_id, version: 'v1' }),
+      expect.objectContaining({ type: 'operator_token', id: contact.id, version: 'v1' }),
+    ]);
+    for (const [one, with_] of [[client, more] as const, [unsealed, {}] as const]) {
+      expect((await requestToken(during.publicUrl, one, with_)).status).toBe(200);
+    }
+    expect(await introspect(during.publicUrl, server, token)).toMatchObject({ active: true });
+
+    const text = await runCommand(['root-key', 'rotate'], environmentOf(stores, both));
+    expect(text.stdout).toContain('v1 must stay.');
+    expect(text.stdout).toContain(unsealed.client_id);
+
+    await run(both, 'contacts', 'operator-token', contact.id);
+    const again = await run<Client>(both, 'clients', 'regenerate', unsealed.client_id, '--revoke-tokens', '--yes');
+    const last = await run<Report>(both, 'root-key', 'rotate');
+    expect(last).toMatchObject({ secrets: 0, signing_keys: 0, holders: [] });
+    expect(last.earlier_versions).toMatchObject([{ version: 'v1', can_go: true, ended_secrets: 1 }]);
+
+    const after = await startTestServer({ stores: { ...stores, rootKey: v2 } });
+    try {
+      const answer = await requestToken(after.publicUrl, client, more);
+      expect(answer.status).toBe(200);
+      const jwt = ((await answer.json()) as { access_token: string }).access_token;
+      expect(jwt).toMatch(/^eyJ/);
+      expect(await introspect(after.publicUrl, server, jwt)).toMatchObject({ active: true, access_key_id: key.id });
+      expect(await introspect(after.publicUrl, server, token)).toMatchObject({ active: true });
+      expect((await requestToken(after.publicUrl, again)).status).toBe(200);
+      expect((await requestToken(after.publicUrl, unsealed)).status).toBe(401);
+    } finally {
+      await after.close();
+    }
+  } finally {
+    await during.close();
+  }
+
+  expect(await run(v2, 'clients', 'reveal', client.client_id)).toMatchObject({ client_secret: client.client_secret });
+  expect(await run(v2, 'access-keys', 'reveal', key.id)).toMatchObject({ access_key: key.access_key });
+  // Events of its time are what the old version is still needed for.
+  expect(await run(both, 'audit', 'verify')).toMatchObject({ finding: null });
+  const { checks } = await run<{ checks: { name: string; status: string }[] }>(v2, 'doctor');
+  expect(checks.find(({ name }) => name === 'secrets')).toMatchObject({ status: 'ok' });
+});
+
+test('killed half way it has left nothing half done, and goes on when it runs again', async () => {
+  const stores = { ...(await createTestStores()), rootKey: v1 };
+  const total = 600;
+  const first = await startTestServer({ stores });
+  const plaintexts = new Map<number, string>();
+  const { core } = first;
+  const client = await runJson<Client>(['clients', 'create', '--name', 'Many'], environmentOf(stores, v1));
+  const [{ id: owner } = { id: '' }] = await core.database.query<{ id: string }>('SELECT id FROM clients');
+  await core.database.transaction(async (transaction) => {
+    for (let generation = 2; generation <= total; generation++) {
+      const id = randomUUID();
+      const made = issueSecret(createKeyRing(v1), 'kts_', 'client-secret-pepper', { table: 'secrets', id });
+      const { plaintext, sealed, ...verifier } = made;
+      plaintexts.set(generation, plaintext);
+      const dates = { createdAt: new Date(), retiresAt: new Date(Date.now() + 3_600_000), endedAs: null };
+      const secret = { id, clientId: client.client_id, generation, ...verifier, ...dates, sealed };
+      await insertSecret(transaction, { kind: 'client', id: owner }, secret);
+    }
+  });
+  await first.close();
+  const ask = (sql: string) => askPostgres(stores.databaseUrl, sql);
+  const countMade = async () =>
+    Number((await ask(`SELECT count(*) FROM secrets WHERE key_version = 'v2'`))[0]?.['count']);
+  await ask(`CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+    CREATE TRIGGER slow BEFORE UPDATE ON secrets FOR EACH STATEMENT EXECUTE FUNCTION take_time()`);
+
+  const environment = environmentOf(stores, `${v2},${v1}`);
+  const child = startCommand(['root-key', 'rotate'], environment);
+  const end = ended(child);
+  await eventually(async () => (await countMade()) > 0, 20_000);
+  child.kill('SIGKILL');
+  await end;
+  const made = await countMade();
+  expect(made).toBeLessThan(total);
+  const mixed = await ask(`SELECT 1 FROM secrets WHERE key_version <> split_part(sealed, '.', 1)`);
+  expect(mixed).toEqual([]);
+
+  await ask('DROP TRIGGER slow ON secrets');
+  const report = await runJson<Report>(['root-key', 'rotate'], environment);
+  // A batch whose commit was under way when it was killed may be there too.
+  expect([total - made, total - made - 100]).toContain(report.secrets);
+  expect(report.earlier_versions).toMatchObject([{ version: 'v1', can_go: true }]);
+  expect(await countMade()).toBe(total);
+
+  const last = await startTestServer({ stores: { ...stores, rootKey: v2 } });
+  try {
+    for (const generation of [total, total - 50]) {
+      const secret = { client_id: client.client_id, client_secret: plaintexts.get(generation) ?? '' };
+      expect((await requestToken(last.publicUrl, secret)).status).toBe(200);
+    }
+  } finally {
+    await last.close();
+  }
+});
+
+test('a sealed copy that is not of its secret is left as it is and told', async () => {
+  const stores = await createTestStores();
+  const environment = environmentOf(stores, `${v2},${v1}`);
+  await runJson(['clients', 'create', '--name', 'Whole'], environmentOf(stores, v1));
+  await runJson(['clients', 'create', '--name', 'Changed'], environmentOf(stores, v1));
+  await askPostgres(
+    stores.databaseUrl,
+    `UPDATE secrets SET verifier = sha256('other') WHERE client = (SELECT id FROM clients WHERE name = 'Changed')`,
+  );
+  const { code, stdout, stderr } = await runCommand(['root-key', 'rotate'], environment);
+  expect(code).toBe(1);
+  expect(stdout).toContain('v1 must stay.');
+  expect(stderr).toContain('error: 1 sealed copies do not open');
+});

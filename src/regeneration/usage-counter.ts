@@ -27,7 +27,9 @@ type SecretCount = {
   outcomes: Map<string, number>;
   /** By the owner's epoch. */
   tokens: Map<number, number>;
-  sources: Map<string, SourceCount>;
+  /** By address and then user agent: no text is put together on the path of a token. */
+  sources: Map<string, Map<string, SourceCount>>;
+  sourceCount: number;
 };
 
 type SourceCount = {
@@ -53,7 +55,7 @@ const secretsPerBatch = 2_000;
 export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSeconds: number }): UsageCounter {
   // What is counted within one minute goes to one hour, and to one minute in which its tokens end.
   let minute = Number.NaN;
-  let counts = new Map<string, SecretCount>();
+  let counts = new Map<string, SecretCount[]>();
   let closed: UsageBatch[] = [];
   let sourcesInAll = 0;
 
@@ -63,21 +65,23 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
       closeMinute();
       minute = nowMinute;
     }
-    const key = `${secret.owner}/${secret.generation}`;
-    let count = counts.get(key);
-    if (!count) {
-      count = { secret, outcomes: new Map(), tokens: new Map(), sources: new Map() };
-      counts.set(key, count);
+    let ofOwner = counts.get(secret.owner);
+    if (!ofOwner) {
+      ofOwner = [];
+      counts.set(secret.owner, ofOwner);
     }
+    for (const count of ofOwner) if (count.secret.generation === secret.generation) return count;
+    const count = { secret, outcomes: new Map(), tokens: new Map(), sources: new Map(), sourceCount: 0 };
+    ofOwner.push(count);
     return count;
   }
 
   function sourceOf(count: SecretCount, { address, userAgent }: RequestSource): SourceCount {
     const shortened = userAgent.length > maxUserAgentLength ? userAgent.slice(0, maxUserAgentLength) : userAgent;
-    const key = `${address} ${shortened}`;
-    const known = count.sources.get(key);
+    let ofAddress = count.sources.get(address);
+    const known = ofAddress?.get(shortened);
     if (known) return known;
-    const isOneTooMany = count.sources.size >= maxSources || sourcesInAll >= maxSourcesInAll;
+    const isOneTooMany = count.sourceCount >= maxSources || sourcesInAll >= maxSourcesInAll;
     if (isOneTooMany && address !== otherSources) return sourceOf(count, { address: otherSources, userAgent: '' });
     const source: SourceCount = {
       address,
@@ -89,7 +93,12 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
       refusedAt: 0,
       refusedAs: null,
     };
-    count.sources.set(key, source);
+    if (!ofAddress) {
+      ofAddress = new Map();
+      count.sources.set(address, ofAddress);
+    }
+    ofAddress.set(shortened, source);
+    count.sourceCount += 1;
     sourcesInAll += 1;
     return source;
   }
@@ -107,7 +116,7 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
   }
 
   function closeMinute(): void {
-    const all = [...counts.values()];
+    const all = [...counts.values()].flat();
     for (let start = 0; start < all.length; start += secretsPerBatch) {
       closed.push(toBatch(all.slice(start, start + secretsPerBatch), minute * minuteMs, ttlSeconds));
     }
@@ -149,7 +158,7 @@ function toBatch(counts: readonly SecretCount[], startedAt: number, ttlSeconds: 
     const { owner, generation } = secret;
     for (const [outcome, count] of outcomes) batch.hours.push({ owner, generation, starts_at, outcome, count });
     for (const [epoch, count] of tokens) batch.tokens.push({ owner, generation, epoch, expires_at, count });
-    for (const source of sources.values()) {
+    for (const source of [...sources.values()].flatMap((ofAddress) => [...ofAddress.values()])) {
       batch.sources.push({
         owner,
         generation,

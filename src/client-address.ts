@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
+import { BlockList, isIP, isIPv6, type Socket, SocketAddress } from 'node:net';
 
 /**
  * The address that a request comes from: the peer's, or, where the peer is a trusted proxy, the last one in X-Forwarded-For
@@ -15,8 +15,20 @@ export function createAddressReader(trustProxy: readonly string[]): (request: In
   }
   const isTrusted = (address: string) => trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 
+  /** A connection's other end stays the same, and it is asked for with every request. */
+  const peers = new WeakMap<Socket, string>();
+
+  function peerOf(socket: Socket): string {
+    let peer = peers.get(socket);
+    if (peer === undefined) {
+      peer = plain(socket.remoteAddress ?? '');
+      peers.set(socket, peer);
+    }
+    return peer;
+  }
+
   return (request) => {
-    let address = plain(request.socket.remoteAddress ?? '');
+    let address = peerOf(request.socket);
     if (trustProxy.length === 0) return address;
     const header = request.headers['x-forwarded-for'];
     const hops = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',').map((hop) => plain(hop.trim()));

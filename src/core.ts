@@ -1,4 +1,5 @@
 import { createAccessKeyCache } from './access-keys/access-key-cache.ts';
+import { noteLastUse } from './access-keys/access-key-store.ts';
 import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
 import { auditedTransaction } from './audit/audited-transaction.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
@@ -19,10 +20,10 @@ import { connectRedis } from './storage/redis.ts';
 import { startSweep } from './storage/sweep.ts';
 import type { TokenDeps } from './tokens/access-token.ts';
 import { createDatabaseTokenStore } from './tokens/database-token-store.ts';
+import { createNearTokenStore, type NearTokenStore } from './tokens/near-token-store.ts';
 import { createRedisTokenStore } from './tokens/redis-token-store.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
-import type { TokenStore } from './tokens/token-store.ts';
 
 /** Everything below the listeners, opened: what the server and the command line both stand on. */
 export type Core = ManageDeps &
@@ -33,7 +34,7 @@ export type Core = ManageDeps &
     database: Database;
     feed: ChangeFeed;
     clients: ClientCache;
-    tokenStore: TokenStore;
+    tokenStore: NearTokenStore;
     /** How secrets are used: counted here, written every few seconds. */
     usage: UsageCounter & Pick<UsageWriter, 'flush'>;
     /** What access keys are really used for, as resource servers report it. */
@@ -57,10 +58,11 @@ export async function openCore(
   const database = await openDatabase(config, log);
   try {
     const redis = config.redisUrl ? await connectRedis(config.redisUrl, log) : undefined;
-    const tokenStore = redis
+    const store = redis
       ? createRedisTokenStore(redis, redisPrefix === undefined ? {} : { prefix: redisPrefix })
       : createDatabaseTokenStore(database);
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
+    const tokenStore = createNearTokenStore(store, feed);
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
     const revocations = followRevocations(feed);
@@ -81,7 +83,7 @@ export async function openCore(
     const { reveal } = config;
     const usedScopes = startUsedScopes({ database, clock, log });
     const counter = createUsageCounter({ clock, ttlSeconds });
-    const usageWriter = startUsageWriter({ counter, database, clock, log }, () =>
+    const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
       finishUnused({ database, keyRing, clock, reveal, ttlSeconds, change, lockOwner: lockSecretOwner }),
     );
     return {

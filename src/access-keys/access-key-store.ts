@@ -1,4 +1,5 @@
 import { parseSecrets, secretsJson } from '../regeneration/secret-store.ts';
+import type { UsageBatch } from '../regeneration/usage-store.ts';
 import { recordChange } from '../storage/change-feed.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
@@ -13,6 +14,7 @@ type KeyRow = Row & {
   reveal: boolean;
   expires_at: Date | null;
   used_at: Date | null;
+  last_used_at: Date | null;
   token_epoch: number;
   revision: number;
   created_at: Date;
@@ -129,6 +131,25 @@ export async function markAccessKeyUsed(transaction: Transaction, id: string, at
   return rows.length > 0;
 }
 
+/**
+ * Writes when keys were used last, in the batch that counts it: to within an hour, so that a key in steady use is written once an
+ * hour. In the order of ids, in which whoever locks several keys does it.
+ */
+export async function noteLastUse(transaction: Transaction, { sources }: UsageBatch): Promise<void> {
+  const uses = sources.filter((source) => source.last_used_at !== null);
+  await transaction.query(
+    `WITH due AS (
+       SELECT k.id, u.at FROM access_keys k JOIN (
+         SELECT owner, max(last_used_at) AS at FROM jsonb_to_recordset($1::jsonb) AS b (owner uuid, last_used_at timestamptz)
+         GROUP BY owner
+       ) u ON u.owner = k.id
+       WHERE k.last_used_at IS NULL OR k.last_used_at < u.at - interval '1 hour'
+       ORDER BY k.id FOR NO KEY UPDATE OF k
+     ) UPDATE access_keys k SET last_used_at = due.at FROM due WHERE k.id = due.id`,
+    [JSON.stringify(uses.map(({ owner, last_used_at }) => ({ owner, last_used_at })))],
+  );
+}
+
 /** The ids of clients by their Client IDs; what is missing names no client. */
 export async function findClientIds(database: Queryable, clientIds: readonly string[]): Promise<Map<string, string>> {
   const rows = await database.query<{ client_id: string; client: string }>(
@@ -166,6 +187,7 @@ function toAccessKey(row: KeyRow): AccessKey {
     reveal: row.reveal,
     expiresAt: row.expires_at,
     usedAt: row.used_at,
+    lastUsedAt: row.last_used_at,
     tokenEpoch: row.token_epoch,
     revision: row.revision,
     createdAt: row.created_at,

@@ -16,6 +16,8 @@ export type AccessKey = {
   expiresAt: Date | null;
   /** When it was used first; null: never. */
   usedAt: Date | null;
+  /** To within an hour; null: never. */
+  lastUsedAt: Date | null;
   /** Tokens obtained under an earlier epoch are dead. */
   tokenEpoch: number;
   revision: number;

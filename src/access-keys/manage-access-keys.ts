@@ -43,6 +43,7 @@ export async function createAccessKey(
     reveal: input.reveal ?? true,
     expiresAt: input.expiresAt ?? null,
     usedAt: null,
+    lastUsedAt: null,
     tokenEpoch: 0,
     revision: 1,
     createdAt: at,

@@ -64,7 +64,7 @@ export function presentAccessKey(
   const current = live.find(({ retiresAt }) => retiresAt === null) ?? live[0];
   const used = (facts.usedScopes.get(key.id) ?? []).filter((scope) => key.scope.includes(scope));
   const lastUsed = secrets.map(({ generation }) => facts.lastUsed.get(`${key.id}/${generation}`)?.getTime() ?? 0);
-  const lastUsedAt = Math.max(0, key.usedAt?.getTime() ?? 0, ...lastUsed);
+  const lastUsedAt = Math.max(0, key.lastUsedAt?.getTime() ?? 0, ...lastUsed);
   return {
     id: key.id,
     contact_id: key.contactId,

@@ -1,6 +1,6 @@
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
-import { examineToken, type LiveToken } from '../tokens/access-token.ts';
+import { examineToken, type LiveToken, recallToken } from '../tokens/access-token.ts';
 import type { Caller } from './client-authentication.ts';
 import type { FastAnswer } from './fast-path-answer.ts';
 import type { HeadStart } from './head-start.ts';
@@ -14,10 +14,12 @@ export function answerIntrospection(
   { client: server }: Caller,
   { values }: Form,
   headStart: HeadStart,
-): Promise<FastAnswer | undefined> | undefined {
+): FastAnswer | Promise<FastAnswer | undefined> | undefined {
   for (const name of values.keys()) if (!parameters.has(name)) return undefined;
   const token = values.get('token') ?? '';
   if (server.kind !== 'resource_server' || !isWellFormedSecret(token, 'kta_')) return undefined;
+  const near = recallToken(core, token, server);
+  if (near) return { body: present(core, near), accessKey: undefined };
   return examineToken(core, token, server).then((live) => {
     headStart.examined = { live };
     return live && { body: present(core, live), accessKey: undefined };

@@ -78,7 +78,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     caller: Caller,
     form: Form,
     headStart: HeadStart,
-  ): Promise<FastAnswer | undefined> | undefined {
+  ): FastAnswer | Promise<FastAnswer | undefined> | undefined {
     return request.url === '/oauth2/token'
       ? answerToken(core, caller, form)
       : answerIntrospection(core, caller, form, headStart);

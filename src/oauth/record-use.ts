@@ -37,7 +37,7 @@ export function countUse(
 }
 
 /** Where the request came from. */
-export function sourceOf(ctx: Context): RequestSource {
+function sourceOf(ctx: Context): RequestSource {
   return ctx.state['source'] as RequestSource;
 }
 

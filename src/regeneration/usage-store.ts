@@ -1,4 +1,4 @@
-import type { Database, Queryable, Row } from '../storage/database.ts';
+import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
 import type { UsageSource } from './usage-source.ts';
 
 /** Tokens issued and refused of one secret in one hour or day. */
@@ -110,6 +110,9 @@ export type UsageBatch = {
   }[];
 };
 
+/** What else is to be written of a batch, together with its counts. */
+export type NoteUse = (transaction: Transaction, batch: UsageBatch) => Promise<void>;
+
 const maxSourcesPerSecret = 100;
 const keepSourcesMs = 90 * 24 * hourMs;
 
@@ -117,7 +120,12 @@ const keepSourcesMs = 90 * 24 * hourMs;
  * Adds a batch to what is there: any number of processes add up. Rows are written in the order of their keys, so that two of them
  * never wait for one another.
  */
-export async function addUsage(database: Database, batch: UsageBatch, now: number): Promise<void> {
+export async function addUsage(
+  database: Database,
+  batch: UsageBatch,
+  now: number,
+  noteUse: NoteUse = async () => undefined,
+): Promise<void> {
   await database.transaction(async (transaction) => {
     const fresh = await transaction.query(
       'INSERT INTO usage_batches (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING 1',
@@ -131,6 +139,7 @@ export async function addUsage(database: Database, batch: UsageBatch, now: numbe
       maxSourcesPerSecret,
       new Date(now + keepSourcesMs),
     ]);
+    await noteUse(transaction, batch);
   });
 }
 

@@ -3,7 +3,7 @@ import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Database } from '../storage/database.ts';
 import type { UsageCounter } from './usage-counter.ts';
-import { addUsage, type UsageBatch } from './usage-store.ts';
+import { addUsage, type NoteUse, type UsageBatch } from './usage-store.ts';
 
 /** Writes what was counted every few seconds, and what is left when it is closed. */
 export type UsageWriter = {
@@ -19,10 +19,10 @@ const maxRefusals = 3;
 
 /** @param afterwards is run after each time that the counts were written, or there were none. */
 export function startUsageWriter(
-  deps: { counter: UsageCounter; database: Database; clock: Clock; log: Log },
+  deps: { counter: UsageCounter; database: Database; clock: Clock; log: Log; noteUse: NoteUse },
   afterwards: () => Promise<unknown>,
 ): UsageWriter {
-  const { counter, database, clock, log } = deps;
+  const { counter, database, clock, log, noteUse } = deps;
   const waiting: UsageBatch[] = [];
   let running: Promise<void> = Promise.resolve();
   let refusals = 0;
@@ -30,7 +30,7 @@ export function startUsageWriter(
   async function write(): Promise<void> {
     waiting.push(...counter.take());
     while (waiting[0]) {
-      await addUsage(database, waiting[0], clock());
+      await addUsage(database, waiting[0], clock(), noteUse);
       waiting.shift();
       refusals = 0;
     }

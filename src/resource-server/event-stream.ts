@@ -74,7 +74,7 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
 }
 
 /** Server-sent events (WHATWG HTML §9.2.6), fed piece by piece. */
-export function createEventParser(onEvent: (event: ServerEvent) => void): (text: string) => void {
+function createEventParser(onEvent: (event: ServerEvent) => void): (text: string) => void {
   let rest = '';
   let id: string | undefined;
   let event = '';

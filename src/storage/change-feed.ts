@@ -9,7 +9,7 @@ export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token' 
 export type Change = { seq: number; kind: ChangeKind; target: string; expiresAt: Date; position: FeedPosition };
 
 /** Up to where somebody has been told: every transaction below it. What is told again from there on may repeat, but lacks nothing. */
-export type FeedPosition = string;
+type FeedPosition = string;
 
 /** With announcements, a change is known in milliseconds; without them, within this time. */
 const pollEveryMs = 1_000;

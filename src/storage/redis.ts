@@ -15,7 +15,6 @@ const options = {
   maxRetriesPerRequest: 1,
   // Down is down: a command that waits for a connection would be answered long after its request.
   enableOfflineQueue: false,
-  enableAutoPipelining: true,
   retryStrategy: (attempt: number) => Math.min(50 * attempt, 1_000),
   lazyConnect: true,
 } satisfies RedisOptions;

@@ -10,14 +10,15 @@ import { KeyturnError } from '../errors.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { isJwtShaped, readJwtAccessToken, signAccessToken } from './jwt-access-token.ts';
+import type { NearTokenStore } from './near-token-store.ts';
 import type { Revocations } from './revocation.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
-import { type AccessKeyRef, encodeAccessKeyRef, type TokenRecord, type TokenStore } from './token-store.ts';
+import { type AccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
 export type TokenDeps = {
   clients: ClientCache;
   accessKeys: AccessKeyCache;
-  tokenStore: TokenStore;
+  tokenStore: NearTokenStore;
   revocations: Revocations;
   feed: Pick<ChangeFeed, 'sync'>;
   clock: Clock;
@@ -134,16 +135,32 @@ export async function examineToken(
 ): Promise<LiveToken | undefined> {
   const live = await findLiveToken(deps, token);
   if (!live) return undefined;
-  const { record, client, key } = live;
-  if (record.resource !== undefined && record.resource !== server.resource) return undefined;
-  const presentedKey = await presented?.(client);
+  const presentedKey = await presented?.(live.client);
   if (presented && !presentedKey) return undefined;
+  return seenBy(server, live, presentedKey?.key);
+}
+
+/** What `examineToken` would say, from memory alone; undefined says nothing about the token. */
+export function recallToken(deps: TokenDeps, token: string, server: Client): LiveToken | undefined {
+  const record = deps.tokenStore.peek(tokenId(token));
+  if (!record || record.accessKey || !isUnended(deps, record)) return undefined;
+  const known = deps.clients.peek(record.clientId);
+  if (!known || !isOfLiveClient(deps, record, known)) return undefined;
+  return seenBy(server, { record, client: known.client, key: undefined });
+}
+
+function seenBy(
+  server: Client,
+  { record, client, key }: { record: TokenRecord; client: Client; key: AccessKey | undefined },
+  presentedKey?: AccessKey,
+): LiveToken | undefined {
+  if (record.resource !== undefined && record.resource !== server.resource) return undefined;
   const asked = record.scope === undefined ? client.scope : parseScope(record.scope);
   const granted = asked.filter((item) => client.scope.includes(item));
-  const scope = offeredBy(server, narrow(narrow(granted, key), presentedKey?.key));
+  const scope = offeredBy(server, narrow(narrow(granted, key), presentedKey));
   // A token without any scope says who calls and nothing else: that is meant for every resource server.
   if (scope.length === 0 && record.scope !== '') return undefined;
-  return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey: key ?? presentedKey?.key };
+  return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey: key ?? presentedKey };
 }
 
 /** A token that is alive, whatever resource server it is for; with its client, and the access key that it was obtained with. */
@@ -154,9 +171,7 @@ export async function findLiveToken(
   const record = await findToken(deps, token);
   if (!record) return undefined;
   const known = await findClientOf(deps, record);
-  if (!known?.client.enabled || record.epoch !== known.client.tokenEpoch) return undefined;
-  if (record.generation > 0 && !isOfGoodGeneration(known.secrets, record.generation)) return undefined;
-  if (deps.revocations.hasUnseen(record.jti, known.client.id)) return undefined;
+  if (!known || !isOfLiveClient(deps, record, known)) return undefined;
   const key = record.accessKey && (await findLiveKey(deps, record.accessKey, known.client));
   if (record.accessKey && !key) return undefined;
   return { record, client: known.client, key };
@@ -188,6 +203,13 @@ async function findClientOf(deps: TokenDeps, record: TokenRecord): Promise<Known
   return await deps.clients.find(record.clientId);
 }
 
+/** Whether nothing that was done to its client or to the secret that it was obtained with has ended the token. */
+function isOfLiveClient({ revocations }: TokenDeps, record: TokenRecord, { client, secrets }: KnownClient): boolean {
+  if (!client.enabled || record.epoch !== client.tokenEpoch) return false;
+  if (record.generation > 0 && !isOfGoodGeneration(secrets, record.generation)) return false;
+  return !revocations.hasUnseen(record.jti, client.id);
+}
+
 /** Whether the secret that the token was obtained with was not undone. It may have ended: that ends no token. */
 function isOfGoodGeneration(secrets: readonly Secret[], generation: number): boolean {
   const secret = secrets.find((candidate) => candidate.generation === generation);
@@ -197,8 +219,11 @@ function isOfGoodGeneration(secrets: readonly Secret[], generation: number): boo
 /** The record of a token that was issued, has not ended and was not revoked itself; its client's state is not looked at. */
 export async function findToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
   const record = await readToken(deps, token);
-  if (!record || record.expiresAt * 1_000 <= deps.clock() || deps.revocations.has(record.jti)) return undefined;
-  return record;
+  return record && isUnended(deps, record) ? record : undefined;
+}
+
+function isUnended({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenRecord): boolean {
+  return expiresAt * 1_000 > clock() && !revocations.has(jti);
 }
 
 async function readToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {

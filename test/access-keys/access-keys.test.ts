@@ -1,4 +1,3 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { endpointsOf, eventually, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { askPostgres } from '../services.ts';

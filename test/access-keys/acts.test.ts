@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Permission, permissions } from '../../src/operators/permission.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { endpointsOf, registerAll } from '../oauth/fixture.ts';

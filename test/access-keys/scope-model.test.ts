@@ -1,4 +1,3 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { toPermissions } from '../../src/access-keys/access-key.ts';
 import { createAccessKey, saveKey, setAccessKeyEnabled } from '../../src/access-keys/manage-access-keys.ts';

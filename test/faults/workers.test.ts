@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { Agent } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { disableClient, enableClient } from '../../src/clients/manage-clients.ts';
 import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';

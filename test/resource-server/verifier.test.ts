@@ -1,4 +1,3 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { disableClient } from '../../src/clients/manage-clients.ts';
 import { type AccessTokenVerifier, createAccessTokenVerifier } from '../../src/resource-server/resource-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';

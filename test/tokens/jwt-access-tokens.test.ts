@@ -1,4 +1,3 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { disableClient, enableClient, revokeClientTokens } from '../../src/clients/manage-clients.ts';
 import { rotateOldSigningKey, rotateSigningKeys } from '../../src/tokens/signing-keys.ts';

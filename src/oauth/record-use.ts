@@ -36,11 +36,6 @@ export function countUse(
   if (accessKey) count(accessKey, source);
 }
 
-/** Where the request came from. */
-function sourceOf(ctx: Context): RequestSource {
-  return ctx.state['source'] as RequestSource;
-}
-
 function countFailure({ usage }: Core, ctx: Context, source: RequestSource, error: unknown): void {
   if (error instanceof InvalidClient && error.refused) {
     usage.refused(error.refused.secret, source, error.refused.reason);

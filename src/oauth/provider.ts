@@ -6,7 +6,7 @@ import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import { type Client, parseScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
-import { examineToken } from '../tokens/access-token.ts';
+import { examineToken, recallToken } from '../tokens/access-token.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import { callerOf } from './client-authentication.ts';
 import { clientCredentialsGrant } from './client-credentials-grant.ts';
@@ -103,7 +103,9 @@ async function introspect(core: Core, ctx: Context, token: string, Model: Replac
   const examined = headStartOf(ctx.req)?.examined;
   const live = examined
     ? examined.live
-    : await examineToken(core, token, server, values.has('access_key') ? readPresentedKey : undefined);
+    : values.has('access_key')
+      ? await examineToken(core, token, server, readPresentedKey)
+      : (recallToken(core, token, server) ?? (await examineToken(core, token, server)));
   if (!live) return undefined;
   const { record, scope, audience, accessKey } = live;
   if (accessKey) core.usedScopes.count(accessKey.id, usedScope(values.get('used_scope'), accessKey.scope));

@@ -70,6 +70,8 @@ export function rethrowProviderErrors(provider: Provider) {
     // It speaks CORS by itself. Credentials do not belong into a browser, so nothing here is offered to one.
     for (const header of ['Access-Control-Allow-Origin', 'Access-Control-Expose-Headers', 'Vary']) ctx.remove(header);
     if (ctx.state['providerError'] !== undefined) throw ctx.state['providerError'];
+    // RFC 7009 §2.2: the body is ignored. Some clients insist that it is JSON all the same.
+    if (ctx.path === '/oauth2/revoke') ctx.body = {};
   };
 }
 

@@ -119,15 +119,15 @@ export async function deleteAccessKey(transaction: Transaction, id: string, at: 
 }
 
 /**
- * Writes that the key was used, once in its life and before the answer: from then on it cannot be removed.
+ * Writes that the key was used: from then on it cannot be removed. That changes nothing that is asked of a cached key, so it is not
+ * announced.
  * @returns false when it was removed in the meantime.
  */
-export async function markAccessKeyUsed(transaction: Transaction, id: string, at: Date): Promise<boolean> {
-  const rows = await transaction.query(
+export async function markAccessKeyUsed(database: Queryable, id: string, at: Date): Promise<boolean> {
+  const rows = await database.query(
     'UPDATE access_keys SET used_at = coalesce(used_at, $2), last_used_at = coalesce(last_used_at, $2) WHERE id = $1 RETURNING 1',
     [id, at],
   );
-  await announceAccessKey(transaction, id, at);
   return rows.length > 0;
 }
 

@@ -1,16 +1,16 @@
 import { isLive } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
 import type { PresentedSecret } from '../regeneration/usage-counter.ts';
-import type { Transaction } from '../storage/database.ts';
+import type { Queryable } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import { isUsable, statusOf } from './access-key.ts';
+import { type AccessKey, isUsable, statusOf } from './access-key.ts';
 import type { AccessKeyCache, PresentedAccessKey } from './access-key-cache.ts';
 import { markAccessKeyUsed } from './access-key-store.ts';
 
 export type AccessKeyDeps = {
   accessKeys: AccessKeyCache;
   clock: () => number;
-  change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  database: Queryable;
 };
 
 /**
@@ -60,15 +60,29 @@ const firstUseMs = 1_000;
  * A key's first use is written before it is answered, for a used key can never be removed. All later uses are only counted.
  * @throws {RefusedAccessKey} when it was removed in the meantime.
  */
-export async function recordFirstUse(deps: AccessKeyDeps, { key }: PresentedAccessKey): Promise<void> {
+export async function recordFirstUse(
+  deps: Pick<AccessKeyDeps, 'database' | 'clock'>,
+  { key }: PresentedAccessKey,
+): Promise<void> {
   if (key.usedAt !== null) return;
-  const at = new Date(deps.clock());
-  const isThere = await withDeadline(
-    deps.change((transaction) => markAccessKeyUsed(transaction, key.id, at)),
-    'database',
-    firstUseMs,
-  );
-  if (!isThere) throw new RefusedAccessKey();
+  const writing = firstUses.get(key) ?? writeFirstUse(deps, key);
+  firstUses.set(key, writing);
+  if (!(await withDeadline(writing, 'database', firstUseMs))) throw new RefusedAccessKey();
+}
+
+/** By the key as this process has it cached: many who use it first at once cause one write. */
+const firstUses = new WeakMap<AccessKey, Promise<boolean>>();
+
+async function writeFirstUse({ database, clock }: Pick<AccessKeyDeps, 'database' | 'clock'>, key: AccessKey) {
+  try {
+    const at = new Date(clock());
+    const isThere = await markAccessKeyUsed(database, key.id, at);
+    // What is cached is told of it here, so that nobody else has to forget the key for this.
+    if (isThere) key.usedAt = at;
+    return isThere;
+  } finally {
+    firstUses.delete(key);
+  }
 }
 
 function refusalOf({ key, secret }: PresentedAccessKey, client: string, now: number): string | undefined {

@@ -1,18 +1,27 @@
+# The classic builder is enough for this file: nothing here needs BuildKit.
 ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
+# Where a private registry must be used; unset, npm asks its own.
+ARG NPM_CONFIG_REGISTRY
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
-RUN node node_modules/typescript/bin/tsc --project tsconfig.build.json
-RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npm run build
+
+# By itself, so that a change of the sources leaves this layer as it is.
+FROM ${NODE_IMAGE} AS dependencies
+ARG NPM_CONFIG_REGISTRY
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
 ENV NODE_ENV=production KEYTURN_DATA_DIR=/data
 WORKDIR /app
-COPY --from=build /app/node_modules node_modules
+COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY sql sql
 COPY package.json LICENSE ./

@@ -2,40 +2,46 @@
  * The shipped image and compose file, for real: builds, starts, gets a token through the published port, restarts every container, and
  * takes all of it down. Run by `npm run test:compose`; needs a Docker engine and its compose command.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 
-const run = promisify(execFile);
+type Output = { stdout: string; stderr: string };
+
 const project = `keyturn-test-${process.pid}`;
 const directory = mkdtempSync(join(tmpdir(), 'keyturn-compose-'));
 const secrets = join(directory, 'secrets.env');
 const [port, adminPort] = [await freePort(), await freePort()];
 const issuer = `http://localhost:${port}`;
 const admin = `http://localhost:${adminPort}/admin/v1`;
+const image = `keyturn-test:${process.pid}`;
+// What the caller's shell says of another deployment must not reach this one: compose prefers it to the env file.
+const ofAnother = /^(KEYTURN|COMPOSE)_|^POSTGRES_PASSWORD$/;
 const environment = {
-  ...process.env,
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofAnother.test(name))),
+  KEYTURN_IMAGE: image,
+  KEYTURN_BUILD_NETWORK: process.env['KEYTURN_BUILD_NETWORK'],
   KEYTURN_ISSUER: issuer,
   KEYTURN_PUBLISHED_PORT: String(port),
   KEYTURN_PUBLISHED_ADMIN_PORT: String(adminPort),
 };
 const [command, ...prefix] = composeCommand();
 const results = { passed: 0, failed: 0 };
+const running = new Set<ChildProcess>();
+let stopped: Error | undefined;
 
-process.once('SIGINT', () => void takeDown().finally(() => process.exit(130)));
-process.once('SIGTERM', () => void takeDown().finally(() => process.exit(143)));
+process.once('SIGINT', stop);
+process.once('SIGTERM', stop);
 
 try {
   await walk();
 } catch (error) {
   results.failed += 1;
-  console.error((error as Error).message);
-  const { stdout } = await compose('logs', '--tail', '40').catch(() => ({ stdout: '' }));
-  console.error(stdout);
+  console.error((stopped ?? (error as Error)).message);
+  if (!stopped) console.error(await logs());
 } finally {
   await takeDown();
 }
@@ -46,10 +52,10 @@ async function walk(): Promise<void> {
   await step('without secrets nothing starts, and the message names the command that makes them', async () => {
     const empty = join(directory, 'empty.env');
     writeFileSync(empty, '');
-    const bare = ['-p', project, '--env-file', empty, 'config'];
-    const refused = await run(command, [...prefix, ...bare], { env: environment }).then(
+    const bare = ['-f', 'docker-compose.yml', '-p', project, '--env-file', empty, 'config'];
+    const refused = await run(command, [...prefix, ...bare], environment).then(
       () => '',
-      (error: { stderr: string }) => error.stderr,
+      (error: Error) => error.message,
     );
     expect(refused.includes('make-secrets.sh'), refused);
   });
@@ -63,12 +69,14 @@ async function walk(): Promise<void> {
       'it replaced them',
     );
   });
-  await step('the image builds', () => compose('build'));
-  await step('the image runs as a user without rights, and holds no development dependencies', async () => {
-    const script =
-      'console.log(process.getuid(), fs.existsSync("node_modules/typescript"), fs.existsSync("node_modules/jest"))';
-    const { stdout } = await run('docker', ['run', '--rm', '--entrypoint', 'node', 'keyturn:local', '-e', script]);
-    expect(stdout.trim() === '1000 false false', stdout);
+  await step('the image builds', () => compose('build', ...buildArgs()));
+  await step('the image holds what serves, and no development dependencies', async () => {
+    const { stdout } = await run('docker', ['run', '--rm', '--entrypoint', 'ls', image, '.', 'node_modules']);
+    const found = new Set(stdout.split(/\s+/));
+    const needed = ['dist', 'sql', 'LICENSE', 'package.json', ...dependencies('dependencies')];
+    const missing = needed.filter((name) => !found.has(name));
+    const surplus = ['src', 'test', ...dependencies('devDependencies')].filter((name) => found.has(name));
+    expect(missing.length + surplus.length === 0, `missing: ${missing}; too much: ${surplus}`);
   });
   await step('everything starts, and is migrated before it serves', async () => {
     await compose('up', '-d');
@@ -80,6 +88,14 @@ async function walk(): Promise<void> {
       const { stdout } = await run('docker', ['inspect', '-f', '{{.State.Health.Status}}', container.trim()]);
       return stdout.trim() === 'healthy';
     }, 'it is not healthy');
+  });
+
+  await step('it runs as a user without rights, and cannot change its own files', async () => {
+    const script = `const user = require('node:fs').statSync('/proc/1').uid;
+      try { require('node:fs').writeFileSync('/app/written', ''); console.log(user, 'writable'); }
+      catch (error) { console.log(user, error.code); }`;
+    const { stdout } = await compose('exec', '-T', 'keyturn', 'node', '-e', script);
+    expect(stdout.trim() === '1000 EROFS', stdout);
   });
 
   const operator = await step('the first operator is made inside the container', async () => {
@@ -157,12 +173,14 @@ async function ready(): Promise<void> {
 async function eventually(isSo: () => Promise<boolean>, otherwise: string): Promise<void> {
   const deadline = Date.now() + 90_000;
   while (!(await isSo())) {
+    if (stopped) throw stopped;
     if (Date.now() > deadline) throw new Error(otherwise);
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
 }
 
 async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
+  if (stopped) throw stopped;
   const startedAt = Date.now();
   const result = await work().catch((error: Error) => {
     console.log(`✗ ${name}`);
@@ -177,9 +195,59 @@ function expect(isSo: boolean, otherwise: string): void {
   if (!isSo) throw new Error(otherwise);
 }
 
-function compose(...words: string[]): Promise<{ stdout: string; stderr: string }> {
-  const options = { env: environment, maxBuffer: 64 * 1024 * 1024 };
-  return run(command, [...prefix, '-p', project, '--env-file', secrets, ...words], options);
+/** Both outputs of a program that went well; what it wrote is in the error of one that did not. */
+function run(program: string, words: string[], env: NodeJS.ProcessEnv = process.env): Promise<Output> {
+  return new Promise((resolve, reject) => {
+    // A group of its own: an interrupt from the keyboard comes to this process, which then ends what it started, in order.
+    const options = { env, maxBuffer: 64 * 1024 * 1024, detached: true };
+    const child = execFile(program, words, options, (error, stdout, stderr) => {
+      running.delete(child);
+      if (!error) return resolve({ stdout, stderr });
+      // A build says why it failed on its standard output, and says much before.
+      reject(new Error(`${error.message}\n${stdout.slice(-4_000)}`));
+    });
+    running.add(child);
+  });
+}
+
+function compose(...words: string[]): Promise<Output> {
+  const here = ['-f', 'docker-compose.yml', '-p', project, '--env-file', secrets];
+  return run(command, [...prefix, ...here, ...words], environment);
+}
+
+/** The way to a package registry, where the environment names one; a container does not see it by itself. */
+function buildArgs(): string[] {
+  const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'NPM_CONFIG_REGISTRY'];
+  return names.flatMap((name) => {
+    const value = process.env[name] ?? process.env[name.toLowerCase()];
+    return value ? ['--build-arg', `${name}=${value}`] : [];
+  });
+}
+
+/** As folders of node_modules are listed: of a scoped package, its scope. */
+function dependencies(kind: 'dependencies' | 'devDependencies'): string[] {
+  const described = JSON.parse(readFileSync('package.json', 'utf8')) as Record<typeof kind, Record<string, string>>;
+  const names = Object.keys(described[kind]);
+  return [...new Set(names.map((name) => name.split('/')[0] as string))];
+}
+
+async function logs(): Promise<string> {
+  return compose('logs', '--tail', '40').then(
+    ({ stdout }) => stdout,
+    () => '',
+  );
+}
+
+/** Ends what is under way, so that the step fails and all is taken down as after any other failure. */
+function stop(signal: NodeJS.Signals): void {
+  stopped = new Error(`stopped by ${signal}`);
+  for (const { pid } of running) {
+    try {
+      if (pid) process.kill(-pid, 'SIGTERM');
+    } catch {
+      // It has just ended by itself.
+    }
+  }
 }
 
 /** The plugin where it is installed, else the program of the same name. */
@@ -193,8 +261,11 @@ function composeCommand(): [string, ...string[]] {
 }
 
 async function takeDown(): Promise<void> {
-  if (existsSync(secrets))
+  if (existsSync(secrets)) {
     await compose('down', '-v', '--remove-orphans').catch((error: Error) => console.error(error.message));
+  }
+  // Its layers stay, so that the next build is quick. There is none if the build failed.
+  await run('docker', ['rmi', '--no-prune', image]).catch(() => undefined);
   rmSync(directory, { recursive: true, force: true });
 }
 

@@ -74,7 +74,8 @@ async function review(
   const retiring = retiringOf(secrets, now);
   const shown = retiring ? [current, retiring] : [current];
   const sources = await findSources(transaction, owner.id, shown.map(generationOf), now);
-  const alive = secrets.filter((secret) => secret.endedAs !== 'undone').map(generationOf);
+  // Generation 0: what its owner obtained without any secret.
+  const alive = [0, ...secrets.filter((secret) => secret.endedAs !== 'undone').map(generationOf)];
   const state = stateShown(owner, secrets, sources, now);
   return {
     state,

@@ -1,3 +1,4 @@
+import { eventually } from '../eventually.ts';
 import { createWorld, day, hour, minute, second, type World } from './world.ts';
 
 /** The life of a secret, over HTTP alone, with time moved by hand. Each chapter goes on from the one before. */
@@ -207,6 +208,15 @@ describe('turning the key of a shop', () => {
     await adminFetch(`/clients/${old.id}/tokens/revoke`, { method: 'POST' });
     expect(await Promise.all(tokens.map(world.isLive))).toEqual([false, false]);
 
+    const mine = await world.token(old);
+    await world.revoke(fresh, mine);
+    expect(await world.isLive(mine)).toBe(false);
+    const usage = await adminFetch(`/clients/${old.id}/usage`);
+    expect(usage.json.secrets).toMatchObject([
+      { client_id: fresh.id, issued: 2, used: 1 },
+      { client_id: old.id, issued: 3 },
+    ]);
+
     await post(`/regenerations/${json.regeneration_id}/undo`);
     expect((await adminFetch(`/clients/${fresh.id}`)).json.client_id).toBe(old.id);
     expect([await world.works(old), await world.works(fresh)]).toEqual([true, false]);
@@ -219,6 +229,50 @@ describe('turning the key of a shop', () => {
     expect(await Promise.all(tokens.map(world.isLive))).toEqual([false, false]);
     expect([await world.works(world.shop), await world.works(fresh)]).toEqual([false, true]);
     expect(await world.post(`/regenerations/${json.regeneration_id}/undo`)).toMatchObject({ status: 409 });
+  });
+
+  it('without a word to the API authorization token: that is another thing, replaced and revoked by itself', async () => {
+    const issue = async () => (await world.post('/authorization-token')).json.access_token as string;
+    const token = await issue();
+    const { json, credentials } = await world.regenerate();
+    expect(await world.isLive(token)).toBe(true);
+    await world.post(`/regenerations/${json.regeneration_id}/undo`);
+    expect(await world.isLive(token)).toBe(true);
+
+    const { credentials: next } = await world.regenerate();
+    const replaced = await issue();
+    expect(await Promise.all([token, replaced].map(world.isLive))).toEqual([false, true]);
+    expect(await Promise.all([world.shop, credentials, next].map(world.works))).toEqual([true, false, true]);
+
+    await world.regenerate({ revoke_tokens: true });
+    expect(await world.isLive(replaced)).toBe(false);
+  });
+
+  it('takes nothing that it does not know', async () => {
+    const confirmation = (await world.post('/regeneration/review')).json.confirmation as string;
+    for (const wrong of [
+      { overlap_seconds: -1 },
+      { overlap_seconds: 2_592_001 },
+      { overlap_seconds: 1.5 },
+      { overlap_seconds: '60' },
+      { revoke_tokens: 'yes' },
+      { retires_at: '2030-01-01T00:00:00Z' },
+    ]) {
+      expect(await world.post('/regenerate', { confirmation, ...wrong })).toMatchObject({ status: 400 });
+    }
+    expect(await world.adminFetch(`/clients/${world.shop.id}/usage?hours=721`)).toMatchObject({ status: 400 });
+    expect(await world.post('/regenerations/none/undo')).toMatchObject({ status: 404 });
+    expect(await world.post('/regenerate', { confirmation })).toMatchObject({ status: 201 });
+  });
+
+  it('is told page by page', async () => {
+    for (let count = 0; count < 3; count++) await world.regenerate({ overlap_seconds: 0 });
+    const path = `/clients/${world.shop.id}/regenerations`;
+    const { json: first } = await world.adminFetch(`${path}?limit=2`);
+    const { json: second } = await world.adminFetch(`${path}?limit=2&cursor=${first.next_cursor}`);
+    const ids = [...first.data, ...second.data].map(({ id }) => id);
+    expect([first.data.length, second.data.length, new Set(ids).size, second.next_cursor]).toEqual([2, 1, 3, null]);
+    expect(ids).toEqual((await world.regenerations()).map(({ id }) => id));
   });
 
   it('again during an overlap: the review says so, and the older one ends at once', async () => {
@@ -273,10 +327,10 @@ describe('turning the key of a shop', () => {
     expect(await world.works(old)).toBe(true);
     expect((await world.regenerations())[0].still_using_old).toHaveLength(2);
 
-    // A token's lifetime without the old one: whoever was still on it would have come back.
+    // A token's lifetime without the old one: whoever was still on it would have come back. Nobody has to ask for it to end.
     world.pass(hour);
     await world.token(fresh, { userAgent: 'shop/1.0' });
-    await world.lookAfterOverlaps();
+    await eventually(async () => (await world.regenerations())[0].state === 'finished', 9_000);
     expect(await world.works(old)).toBe(false);
   });
 

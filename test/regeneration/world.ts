@@ -27,6 +27,7 @@ export type World = AdminServer & {
   /** A token of these credentials. */
   token(credentials: Credentials, machine?: Machine): Promise<string>;
   isLive(token: string): Promise<boolean>;
+  revoke(credentials: Credentials, token: string): Promise<void>;
   /** Whether these credentials are good for a token now. */
   works(credentials: Credentials): Promise<boolean>;
   /** A POST by an operator, below the shop's page. */
@@ -82,6 +83,14 @@ export async function createWorld(options: { stores?: Stores; startAt?: number }
       const answer = await post(`${publicUrl}/oauth2/introspect`, { token }, { basic: [api.id, api.secret] });
       if (answer.status !== 200) throw new Error(`no introspection: ${answer.status} ${answer.text}`);
       return answer.json['active'] as boolean;
+    },
+    async revoke(credentials, token) {
+      const answer = await post(
+        `${publicUrl}/oauth2/revoke`,
+        { token },
+        { basic: [credentials.id, credentials.secret] },
+      );
+      if (answer.status !== 200) throw new Error(`not revoked: ${answer.status} ${answer.text}`);
     },
     works: async (credentials) => (await askToken(credentials)).status === 200,
     async regenerate(request = {}) {

@@ -9,7 +9,9 @@ import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
 import { lockSecretOwner } from './lock-secret-owner.ts';
 import type { Log } from './log.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { finishUnused } from './regeneration/finish-unused.ts';
+import { countOverlaps } from './regeneration/secret-store.ts';
 import { createUsageCounter, type UsageCounter } from './regeneration/usage-counter.ts';
 import { rollUpUsage } from './regeneration/usage-store.ts';
 import { startUsageWriter, type UsageWriter } from './regeneration/usage-writer.ts';
@@ -39,6 +41,7 @@ export type Core = ManageDeps &
     usage: UsageCounter & Pick<UsageWriter, 'flush'>;
     /** What access keys are really used for, as resource servers report it. */
     usedScopes: UsedScopes;
+    metrics: Metrics;
     signingAlgorithm: SigningAlgorithm;
     /**
      * Commits a change with its audit events, and then waits until this process has forgotten what it had cached of it: whoever
@@ -55,14 +58,15 @@ export async function openCore(
   { clock = Date.now, redisPrefix }: { clock?: Clock; redisPrefix?: string } = {},
 ): Promise<Core> {
   const keyRing = createKeyRing(await readRootKey(config));
-  const database = await openDatabase(config, log);
+  const metrics = createMetrics();
+  const database = metrics.watchDatabase(await openDatabase(config, log));
   try {
     const redis = config.redisUrl ? await connectRedis(config.redisUrl, log) : undefined;
     const store = redis
       ? createRedisTokenStore(redis, redisPrefix === undefined ? {} : { prefix: redisPrefix })
       : createDatabaseTokenStore(database);
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
-    const tokenStore = createNearTokenStore(store, feed);
+    const tokenStore = createNearTokenStore(metrics.watchTokenStore(store), feed);
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
     const revocations = followRevocations(feed);
@@ -86,6 +90,11 @@ export async function openCore(
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
       finishUnused({ database, keyRing, clock, reveal, ttlSeconds, change, lockOwner: lockSecretOwner }),
     );
+    metrics.sources({
+      clientLookups: () => clients.counts,
+      changesLagMs: feed.lagMs,
+      countOverlaps: () => countOverlaps(database, new Date(clock())),
+    });
     return {
       config,
       log,
@@ -103,11 +112,20 @@ export async function openCore(
       usedScopes,
       revocations,
       tokenStore,
-      usage: { ...counter, flush: usageWriter.flush },
+      usage: {
+        ...counter,
+        refused: (secret, source, reason) => {
+          metrics.refused(reason);
+          counter.refused(secret, source, reason);
+        },
+        flush: usageWriter.flush,
+      },
+      metrics,
       change,
       close: async () => {
         await usageWriter.close();
         await usedScopes.close();
+        metrics.close();
         await stopSweep();
         await feed.close();
         redis?.disconnect();
@@ -115,6 +133,7 @@ export async function openCore(
       },
     };
   } catch (error) {
+    metrics.close();
     await database.close();
     throw error;
   }

@@ -8,6 +8,7 @@ import { UsageError } from './errors.ts';
 import { createLog } from './log.ts';
 import { createPublicApp } from './oauth/app.ts';
 import { rotateOldSigningKey } from './tokens/signing-keys.ts';
+import { giveMetrics } from './worker-metrics.ts';
 import { isWorker, reportReady, superviseWorkers } from './workers.ts';
 
 export type RunningServer = {
@@ -62,6 +63,7 @@ export async function runServer(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   if (config.workers > 1 && !isWorker()) return await superviseWorkers(config.workers, log);
   const core = await openCore(config, log);
+  giveMetrics(core.metrics.collect);
   const server = await startServer(core).catch(async (error: unknown) => {
     await core.close();
     throw error;

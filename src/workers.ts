@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from './log.ts';
+import { superviseMetrics } from './worker-metrics.ts';
 
 const firstBackOffMs = 200;
 const maxBackOffMs = 10_000;
@@ -25,6 +26,7 @@ export function reportReady(): void {
  * connection with it, as it would where each had a socket of its own (SO_REUSEPORT).
  */
 export async function superviseWorkers(count: number, log: Log): Promise<void> {
+  superviseMetrics();
   let ending = false;
   let backOffMs = firstBackOffMs;
   const replaced = new Set<Worker>();

@@ -9,6 +9,7 @@ import { authenticateBearer, requirePermission } from './operator-auth.ts';
 import { respondWithProblem } from './problem.ts';
 import { logAccess } from './request-log.ts';
 import { serveEndpoint } from './serve-endpoint.ts';
+import { serveMetrics } from './serve-metrics.ts';
 
 /** The admin listener: what operators and their programs talk to. */
 export function createAdminApp(core: Core): Koa {
@@ -24,8 +25,9 @@ export function createAdminApp(core: Core): Koa {
   }
 
   const app = new Koa();
-  app.use(logAccess(core.log, addressOf));
+  app.use(logAccess(core, addressOf));
   app.use(respondWithProblem(core.log));
+  app.use(serveMetrics(core));
   app.use(requireKnownHost(core.config));
   app.use(requireOwnOrigin);
   app.use(router.routes());

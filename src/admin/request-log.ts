@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Next } from 'koa';
-import type { Log } from '../log.ts';
+import type { Core } from '../core.ts';
 
 /** One line a request, and the headers that every answer has. */
-export function logAccess(log: Log, addressOf: (request: Context['req']) => string) {
+export function logAccess({ log, metrics }: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const startedAt = performance.now();
     const id = randomUUID();
@@ -12,6 +12,7 @@ export function logAccess(log: Log, addressOf: (request: Context['req']) => stri
     ctx.set('Cache-Control', 'no-store');
     const address = addressOf(ctx.req);
     await next();
+    metrics.adminAnswered(ctx.method, ctx.status);
     const operator = (ctx.state['operator'] as { id: string } | undefined)?.id;
     const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
     // The path alone: a query may hold what should not be in it.

@@ -2,7 +2,7 @@ import { isWellFormedClientId } from '../credentials/credential-format.ts';
 import { batchLoads } from '../storage/batch-loads.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Database } from '../storage/database.ts';
-import { createFollowedCache } from '../storage/followed-cache.ts';
+import { createFollowedCache, type FollowedCache } from '../storage/followed-cache.ts';
 import type { Client, KnownClient } from './client.ts';
 import { findKnownClients, listResourceServers } from './client-store.ts';
 
@@ -15,6 +15,7 @@ export type ClientCache = {
   /** From memory alone; undefined says nothing about the client. */
   peek(clientId: string): KnownClient | undefined;
   resourceServers(): Promise<readonly Client[]>;
+  readonly counts: FollowedCache<KnownClient>['counts'];
 };
 
 const maxClients = 20_000;
@@ -37,6 +38,7 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
     find: async (clientId) => (isWellFormedClientId(clientId) ? await clients.get(clientId) : undefined),
     findRecent: async (clientId) => (isWellFormedClientId(clientId) ? await clients.getRecent(clientId) : undefined),
     peek: clients.peek,
+    counts: clients.counts,
     resourceServers: async () => (await resourceServers.get('all')) ?? [],
   };
 }

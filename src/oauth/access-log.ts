@@ -12,10 +12,16 @@ export type Access = {
   address: string;
   /** Undefined: nobody proved to be a client. */
   clientId: string | undefined;
+  /** The code of the error that was answered. */
+  reason?: string | undefined;
+  /** Of an introspection: whether the token was. */
+  active?: boolean | undefined;
 };
 
-/** One line for each request that was answered. */
-export function logAccess({ log }: Core, { id, method, path, status, startedAt, address, clientId }: Access): void {
+/** One line for each request that was answered; and it is counted. */
+export function logAccess({ log, metrics }: Core, access: Access): void {
+  const { id, method, path, status, startedAt, address, clientId } = access;
+  metrics.answered(access);
   const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
   log.info({ id, method, path, status, ms, address, client_id: clientId }, 'request');
 }

@@ -77,7 +77,9 @@ function identify(core: Core, addressOf: (request: Context['req']) => string) {
     const address = addressOf(ctx.req);
     await next();
     const clientId = (ctx.state['caller'] as { clientId: string } | undefined)?.clientId;
-    logAccess(core, { id, method: ctx.method, path: ctx.path, status: ctx.status, startedAt, address, clientId });
+    const { error: reason, active } = (ctx.body ?? {}) as { error?: string; active?: boolean };
+    const { method, path, status } = ctx;
+    logAccess(core, { id, method, path, status, startedAt, address, clientId, reason, active });
   };
 }
 

@@ -96,7 +96,9 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     writeFastAnswer(response, answer, caller, id);
     const source = { address, userAgent: request.headers['user-agent'] ?? '' };
     countUse(core, path, source, presentedSecretOf(caller), answer.accessKey);
-    logAccess(core, { id, method: 'POST', path, status: 200, startedAt, address, clientId: caller.clientId });
+    // Of what is introspected, it says so only if it is.
+    const active = path === '/oauth2/introspect' ? true : undefined;
+    logAccess(core, { id, method: 'POST', path, status: 200, startedAt, address, clientId: caller.clientId, active });
   }
 }
 

@@ -106,3 +106,12 @@ export async function saveSecretEnd(
     [secret.id, secret.retiresAt, secret.endedAs],
   );
 }
+
+/** How many regenerations overlap: each has one secret with an end that has not come. */
+export async function countOverlaps(database: Queryable, now: Date): Promise<number> {
+  const rows = await database.query<{ count: number }>(
+    'SELECT count(*) AS count FROM secrets WHERE retires_at > $1 AND ended_as IS NULL',
+    [now],
+  );
+  return rows[0]?.count ?? 0;
+}

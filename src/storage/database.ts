@@ -23,5 +23,7 @@ export type Database = Queryable & {
    * are lost, so whoever listens also polls.
    */
   listen(channel: string, onNotification: () => void): Promise<() => Promise<void>>;
+  /** Where there are several. */
+  connections?(): { total: number; idle: number; waiting: number };
   close(): Promise<void>;
 };

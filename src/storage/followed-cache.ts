@@ -16,6 +16,8 @@ export type FollowedCache<T extends object> = {
   getRecent(key: string): Promise<T | undefined>;
   /** From memory alone; undefined means "not known here", never "does not exist". */
   peek(key: string): T | undefined;
+  /** How often it was known in memory, and how often it had to be loaded. */
+  readonly counts: { memory: number; database: number };
 };
 
 const maxAgeMs = 300_000;
@@ -34,6 +36,7 @@ export function createFollowedCache<T extends object>(options: {
   const absent = new LRUCache<string, number>({ max: maxAbsent, ttl: maxAgeMs });
   const loadedAt = new WeakMap<T, number>();
   const loading = new Map<string, Promise<T | undefined>>();
+  const counts = { memory: 0, database: 0 };
 
   feed.subscribe((change) => {
     if (change.kind !== kind) return;
@@ -70,9 +73,11 @@ export function createFollowedCache<T extends object>(options: {
   }
 
   return {
+    counts,
     get: async (key) => {
       feed.requireFresh();
       const known = present.get(key);
+      counts[known || absent.has(key) ? 'memory' : 'database'] += 1;
       if (!known) return absent.has(key) ? undefined : await withDeadline(loadOnce(key));
       // Follow-ups make entries current; the age only bounds what a mistake in them could do. A failing reload keeps the entry.
       if (performance.now() - (loadedAt.get(known) ?? 0) > maxAgeMs) loadOnce(key).catch(() => undefined);
@@ -83,11 +88,13 @@ export function createFollowedCache<T extends object>(options: {
       const known = present.get(key);
       const at = known ? loadedAt.get(known) : absent.get(key);
       if (at !== undefined && performance.now() - at < recentMs) return known;
+      counts.database += 1;
       return await withDeadline(loadOnce(key));
     },
     peek: (key) => {
       feed.requireFresh();
       const known = present.get(key);
+      if (known) counts.memory += 1;
       // Too old is for `get` to see to.
       return known && performance.now() - (loadedAt.get(known) ?? 0) <= maxAgeMs ? known : undefined;
     },

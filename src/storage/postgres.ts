@@ -62,6 +62,7 @@ export function connectPostgres({ connectionString, log, maxConnections = 10, ti
       return await using(client, () => inTransaction(client, work, timeoutMs));
     },
     listen: (channel, onNotification) => listen(settings, log, channel, onNotification),
+    connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: async () => {
       await Promise.race([pool.end(), delay(goodbyeMs, undefined, { ref: false })]);
       sockets.destroy();

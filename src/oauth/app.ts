@@ -78,7 +78,9 @@ function identify(core: Core, addressOf: (request: Context['req']) => string) {
     await next();
     const clientId = (ctx.state['caller'] as { clientId: string } | undefined)?.clientId;
     const { error: reason, active } = (ctx.body ?? {}) as { error?: string; active?: boolean };
-    const { method, path, status } = ctx;
+    const { method, status } = ctx;
+    // A path that is not ours is not logged: it may be anything, also a secret that was pasted into the wrong place.
+    const path = Object.hasOwn(routes, ctx.path) ? ctx.path : 'other';
     logAccess(core, { id, method, path, status, startedAt, address, clientId, reason, active });
   };
 }

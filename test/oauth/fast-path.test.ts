@@ -1,0 +1,303 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import * as fc from 'fast-check';
+import { Redis } from 'ioredis';
+import { createAddressReader } from '../../src/client-address.ts';
+import { disableClient } from '../../src/clients/manage-clients.ts';
+import type { Core } from '../../src/core.ts';
+import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { createPublicApp } from '../../src/oauth/app.ts';
+import { createFailureLimit } from '../../src/oauth/failure-limit.ts';
+import { createFastPath } from '../../src/oauth/fast-path.ts';
+import { createHostCheck } from '../../src/oauth/known-host.ts';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { actor, endpointsOf, ordersResource, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
+import { exchange } from './raw-exchange.ts';
+import { type Cast, rawRequests } from './raw-requests.ts';
+
+const runs = Number(process.env['FAST_PATH_RUNS'] ?? 3_000);
+const seed = process.env['FAST_PATH_SEED'];
+/** A request that is cut short is waited for by both; no answer takes as long. */
+const silenceMs = 1_500;
+const unreadable = 'Content-Length: 0\r\nConnection: close\r\n\r\n';
+
+let fast: AdminServer;
+let slow: TestServer;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let cast: Cast;
+
+const pair = ({ id, secret }: TestClient) => [id, secret] as const;
+
+beforeAll(async () => {
+  // Everybody here fails often, and from one address.
+  const env = { KEYTURN_FAILURES_PER_MINUTE: '0' };
+  fast = await startAdminServer({ env });
+  slow = await startTestServer({ stores: fast.stores, env: { ...env, KEYTURN_FAST_PATH: 'off' } });
+  clients = await registerAll(fast.core);
+  cast = await assemble();
+});
+
+afterAll(async () => {
+  await slow?.close();
+  await fast?.close();
+});
+
+/** Clients, keys and tokens in every state. */
+async function assemble(): Promise<Cast> {
+  const api = endpointsOf(fast.publicUrl);
+  const keyed = await register(fast.core, {
+    name: 'Keyed',
+    kind: 'integration',
+    scope: 'orders:read',
+    accessKey: 'required',
+  });
+  const disabled = await register(fast.core, { name: 'Disabled', kind: 'integration', scope: 'orders:read' });
+  const regenerated = await register(fast.core, { name: 'Retiring', kind: 'integration', scope: 'orders:read' });
+  const tokenOfDisabled = await api.accessToken(disabled);
+  await fast.core.change((transaction) => disableClient(transaction, fast.core, actor, disabled.id));
+  const review = await fast.adminFetch(`/clients/${regenerated.id}/regeneration/review`, { method: 'POST', body: {} });
+  const answer = await fast.adminFetch(`/clients/${regenerated.id}/regenerate`, {
+    method: 'POST',
+    body: { confirmation: review.json.confirmation },
+  });
+  const renewed = { id: answer.json.client_id, secret: answer.json.client_secret };
+
+  const contact = await fast.adminFetch('/contacts', {
+    method: 'POST',
+    body: { name: 'Ann', email: 'ann@example.com' },
+  });
+  const key = async (options: object) => {
+    const { json } = await fast.adminFetch(`/contacts/${contact.json.id}/access-keys`, {
+      method: 'POST',
+      body: { permissions: { orders: ['read'] }, ...options },
+    });
+    return json as { id: string; access_key: string };
+  };
+  const goodKey = await key({ name: 'good' });
+  const freshKey = await key({ name: 'never used by a token' });
+  const disabledKey = await key({ name: 'disabled' });
+  await fast.adminFetch(`/access-keys/${disabledKey.id}/disable`, { method: 'POST', body: {} });
+
+  const revoked = await api.accessToken(clients.shop);
+  await api.revoke(clients.shop, revoked);
+  const integrations = [clients.shop, clients.partner, clients.bare, keyed, renewed, regenerated];
+  const accessKeys = [goodKey.access_key, freshKey.access_key, disabledKey.access_key, generateSecret('ktk_')];
+  const all: Cast = {
+    integrations: integrations.map(pair),
+    servers: [clients.orders, clients.invoices].map(pair),
+    strangers: [
+      pair(disabled),
+      [clients.shop.id, generateSecret('kts_')],
+      [renewed.id, clients.shop.secret],
+      ['kti_0000000000000000000000', generateSecret('kts_')],
+      ['__proto__', 'x'],
+    ],
+    tokens: [
+      await api.accessToken(clients.shop),
+      await api.accessToken(clients.partner, { scope: 'invoices:read' }),
+      await api.accessToken(clients.bare),
+      await api.accessToken(clients.shop, { resource: ordersResource }),
+      await api.accessToken(keyed, { access_key: goodKey.access_key }),
+      revoked,
+      tokenOfDisabled,
+      generateSecret('kta_'),
+      'kta_x',
+      'x.y.z',
+      '{"a":1}',
+      clients.shop.secret,
+    ],
+    accessKeys,
+    resources: [ordersResource],
+  };
+  // Each process knows each client from a request before, as it does a moment after its start.
+  for (const server of [fast, slow]) {
+    for (const client of [...integrations, clients.orders, clients.invoices])
+      await endpointsOf(server.publicUrl).token(client);
+  }
+  return all;
+}
+
+describe('with the fast path and without it, Keyturn is one server', () => {
+  it(`answers ${runs} random requests alike, in status, headers and body`, async () => {
+    const [fastPort, slowPort] = [fast, slow].map(({ publicUrl }) => Number(new URL(publicUrl).port)) as [
+      number,
+      number,
+    ];
+    const statuses = new Map<string, number>();
+    await fc.assert(
+      fc.asyncProperty(rawRequests(cast), async (pieces) => {
+        const both = () => Promise.all([exchange(fastPort, pieces, silenceMs), exchange(slowPort, pieces, silenceMs)]);
+        let [ours, reference] = await both();
+        // What cannot be read ends the connection; whether requests before it were answered by then is chance, for both.
+        for (let time = 0; time < 3 && ours !== reference && reference.endsWith(unreadable); time++) {
+          [ours, reference] = await both();
+        }
+        const status = reference.slice(9, 12);
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        expect(ours).toBe(reference);
+      }),
+      { numRuns: runs, ...(seed ? { seed: Number(seed) } : {}) },
+    );
+    // Random requests that are all refused would show nothing.
+    expect(statuses.get('200') ?? 0).toBeGreaterThan(runs * 0.2);
+    expect([...statuses.keys()].sort()).toEqual(
+      expect.arrayContaining(['200', '400', '401', '404', '405', '415', '421']),
+    );
+  }, 3_600_000);
+
+  it('counts use and tells the log alike', async () => {
+    const seen = [fast, slow].map(({ core }) => observe(core));
+    const api = [fast, slow].map(({ publicUrl }) => endpointsOf(publicUrl));
+    for (const { token, introspect } of api) {
+      await token(clients.shop, { scope: 'orders:read' }, { headers: { 'User-Agent': 'shop/1.0' } });
+      await token(clients.shop, { scope: 'nothing:read' });
+      await token({ ...clients.shop, secret: generateSecret('kts_') });
+      await introspect(clients.orders, cast.tokens[0] as string);
+      await introspect(clients.orders, generateSecret('kta_'));
+    }
+    const [ours, reference] = seen.map(({ stop }) => stop());
+    expect(ours?.used).toHaveLength(5);
+    expect(ours).toEqual(reference);
+  });
+});
+
+describe('the fast path', () => {
+  let server: Server;
+  let left: string[];
+  let api: ReturnType<typeof endpointsOf>;
+
+  beforeAll(async () => {
+    left = [];
+    const slowPath: RequestListener = (request, response) => {
+      left.push(request.url ?? '');
+      application(request, response);
+    };
+    const withoutIt = { ...fast.core, config: { ...fast.core.config, fastPath: false } };
+    const application = createPublicApp(withoutIt, { isDraining: () => false }).listener;
+    server = createServer(createFastPath(fast.core, sharedOf(fast.core), slowPath)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    api = endpointsOf(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  });
+
+  afterAll(() => server.close());
+
+  it('answers what is plain itself', async () => {
+    const [token = ''] = cast.tokens;
+    for (const client of [clients.shop, clients.orders]) await api.token(client);
+    left = [];
+    expect((await api.token(clients.shop)).status).toBe(200);
+    expect((await api.token(clients.shop, { scope: 'orders:read', resource: ordersResource })).status).toBe(200);
+    expect((await api.introspect(clients.orders, token)).json['active']).toBe(true);
+    expect(left).toEqual([]);
+  });
+
+  it('leaves to the application what is not, and what is refused', async () => {
+    left = [];
+    expect((await api.token(clients.shop, { scope: 'nothing:read' })).status).toBe(400);
+    expect((await api.token({ ...clients.shop, secret: generateSecret('kts_') })).status).toBe(401);
+    expect((await api.token(clients.shop, {}, { headers: { DPoP: 'x.y.z' } })).status).toBe(200);
+    expect((await api.token(clients.shop, { audience: 'x' })).status).toBe(200);
+    expect((await api.introspect(clients.orders, generateSecret('kta_'))).json).toEqual({ active: false });
+    expect(left).toHaveLength(5);
+  });
+
+  it('lets nobody in whom an operator has just shut out', async () => {
+    const client = await register(fast.core, { name: 'Soon disabled', kind: 'integration', scope: 'orders:read' });
+    const token = await api.accessToken(client);
+    expect((await api.introspect(clients.orders, token)).json['active']).toBe(true);
+    await fast.core.change((transaction) => disableClient(transaction, fast.core, actor, client.id));
+    expect((await api.token(client)).status).toBe(401);
+    expect((await api.introspect(clients.orders, token)).json).toEqual({ active: false });
+  });
+
+  it('forgets a token that is revoked, at once', async () => {
+    const token = await api.accessToken(clients.shop);
+    for (let time = 0; time < 3; time++) {
+      expect((await api.introspect(clients.orders, token)).json['active']).toBe(true);
+    }
+    await endpointsOf(fast.publicUrl).revoke(clients.shop, token);
+    expect((await api.introspect(clients.orders, token)).json).toEqual({ active: false });
+  });
+});
+
+describe('what a request may cost, when its client is known', () => {
+  let redis: Redis;
+
+  beforeAll(() => {
+    redis = new Redis(fast.stores.redisUrl);
+  });
+
+  afterAll(() => redis.disconnect());
+
+  /** Commands of this file's server alone: other files use the same Redis, under other prefixes. */
+  async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
+    const monitor = await redis.monitor();
+    const commands: string[] = [];
+    monitor.on('monitor', (_time: string, [name = '', key = '']: string[]) => {
+      if (key.startsWith(fast.stores.redisPrefix)) commands.push(name.toUpperCase());
+    });
+    await work();
+    // What was sent before this is seen before this.
+    const end = `${fast.stores.redisPrefix}end`;
+    await redis.exists(end);
+    while (commands.at(-1) !== 'EXISTS') await new Promise((resolve) => setTimeout(resolve, 5));
+    monitor.disconnect();
+    return commands.slice(0, -1);
+  }
+
+  it.each([
+    ['with the fast path', () => fast],
+    ['without it', () => slow],
+  ])('%s: one SET for a token, at most one GET for an introspection, nothing of PostgreSQL', async (_, serverOf) => {
+    const { core, publicUrl } = serverOf();
+    const api = endpointsOf(publicUrl);
+    const tokens = [await api.accessToken(clients.shop)];
+    const queries = watchQueries(core);
+    const forToken = await commandsOf(async () => tokens.push(await api.accessToken(clients.shop)));
+    const forLive = await commandsOf(() => api.introspect(clients.orders, tokens[0] as string));
+    const forNear = await commandsOf(() => api.introspect(clients.orders, tokens[0] as string));
+    const forUnknown = await commandsOf(() => api.introspect(clients.orders, generateSecret('kta_')));
+    const forImpossible = await commandsOf(() => api.introspect(clients.orders, 'kta_x'));
+    queries.stop();
+    expect({ forToken, forLive, forNear, forUnknown, forImpossible }).toEqual({
+      forToken: ['SET'],
+      forLive: ['GET'],
+      forNear: [],
+      forUnknown: ['GET'],
+      forImpossible: [],
+    });
+    expect(queries.clientLookups()).toEqual([]);
+  });
+});
+
+/** Everything that a server counts and logs, until stopped. */
+function observe(core: Core) {
+  const { usage, log } = core;
+  const counters = { issued: usage.issued, used: usage.used, failed: usage.failed, refused: usage.refused };
+  const info = log.info.bind(log);
+  const used: unknown[] = [];
+  const logged: unknown[] = [];
+  for (const [name, count] of Object.entries(counters) as [keyof typeof counters, (...args: unknown[]) => void][]) {
+    usage[name] = (...args: unknown[]) => {
+      used.push([name, ...args]);
+      count(...args);
+    };
+  }
+  log.info = ((line: { id: string; ms: number }, text: string) => {
+    logged.push([text, { ...line, id: typeof line.id, ms: typeof line.ms }]);
+  }) as typeof info;
+  return {
+    stop: () => {
+      Object.assign(usage, counters);
+      log.info = info;
+      return { used, logged };
+    },
+  };
+}
+
+function sharedOf({ config }: Core) {
+  const addressOf = createAddressReader(config.trustProxy);
+  return { addressOf, isKnownHost: createHostCheck(config), failureLimit: createFailureLimit(0, addressOf) };
+}

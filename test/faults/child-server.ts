@@ -1,0 +1,57 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Stores } from '../harness.ts';
+
+/** `keyturn start` as a process of its own. */
+export type ChildServer = {
+  process: ChildProcess;
+  publicUrl: string;
+  /** What it has logged, line by line. */
+  lines: string[];
+  /** Sends SIGTERM and waits for the end: its exit code, or the signal that killed it, and after how long. */
+  terminate(): Promise<{ ended: number | NodeJS.Signals | null; tookMs: number }>;
+};
+
+export async function startChildServer(stores: Stores, env: Record<string, string> = {}): Promise<ChildServer> {
+  const child = spawn(process.execPath, ['src/main.ts', 'start'], {
+    env: {
+      PATH: process.env['PATH'],
+      DATABASE_URL: stores.databaseUrl,
+      REDIS_URL: stores.redisUrl,
+      KEYTURN_ROOT_KEY: stores.rootKey,
+      KEYTURN_ALLOWED_HOSTS: '127.0.0.1',
+      KEYTURN_PORT: '0',
+      KEYTURN_ADMIN_PORT: '0',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const lines: string[] = [];
+  let publicUrl: string | undefined;
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line);
+      publicUrl ??= /"public":"([^"]+)"/.exec(line)?.[1];
+    });
+  }
+  const deadline = performance.now() + 20_000;
+  while (!publicUrl) {
+    if (child.exitCode !== null || performance.now() > deadline) throw new Error(`no start:\n${lines.join('\n')}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return {
+    process: child,
+    publicUrl,
+    lines,
+    terminate: async () => {
+      const startedAt = performance.now();
+      if (child.exitCode === null && child.signalCode === null) {
+        const exit = once(child, 'exit');
+        child.kill('SIGTERM');
+        await exit;
+      }
+      return { ended: child.exitCode ?? child.signalCode, tookMs: performance.now() - startedAt };
+    },
+  };
+}

@@ -1,131 +1,181 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import * as oauth4webapi from 'oauth4webapi';
-import * as openidClient from 'openid-client';
+import * as oauth from 'oauth4webapi';
+import * as client from 'openid-client';
 import { ClientCredentials } from 'simple-oauth2';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { registerAll, type TestClient } from '../oauth/fixture.ts';
+import { ordersResource, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { freePort } from './free-port.ts';
 
-/** Each client library goes this way on its own: discover, token, introspect, revoke, inactive. */
+/** What each library is used for: discover → token → introspect → revoke → inactive, as its own documentation has it. */
 let server: TestServer;
+let issuer: string;
 let shop: TestClient;
-let api: TestClient;
-let issuer: URL;
+let orders: TestClient;
 
 beforeAll(async () => {
+  // Libraries check that the metadata's issuer is the URL that they asked, so it must be known before the start.
   const port = await freePort();
-  issuer = new URL(`http://localhost:${port}`);
-  server = await startTestServer({ env: { KEYTURN_ISSUER: issuer.origin, KEYTURN_PORT: String(port) } });
-  const clients = await registerAll(server.core);
-  shop = clients.shop;
-  api = clients.orders;
+  issuer = `http://localhost:${port}`;
+  server = await startTestServer({ env: { KEYTURN_PORT: String(port), KEYTURN_ISSUER: issuer } });
+  ({ shop, orders } = await registerAll(server.core));
 });
-afterAll(() => server.close());
 
-async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net');
-  return await new Promise((resolve) => {
-    const listener = createServer().listen(0, () => {
-      const address = listener.address();
-      listener.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+afterAll(() => server?.close());
+
+const scope = 'orders:read products:read';
+
+describe.each([
+  ['client_secret_post', client.ClientSecretPost],
+  ['client_secret_basic', client.ClientSecretBasic],
+])('openid-client with %s', (_, authentication) => {
+  const discover = ({ id, secret }: TestClient, algorithm: 'oauth2' | 'oidc') =>
+    client.discovery(new URL(issuer), id, secret, authentication(secret), {
+      algorithm,
+      execute: [client.allowInsecureRequests],
+    });
+
+  it('gets a token, has it introspected by its resource server, and revokes it', async () => {
+    const integration = await discover(shop, 'oauth2');
+    const api = await discover(orders, 'oidc');
+    const tokens = await client.clientCredentialsGrant(integration, { scope, resource: ordersResource });
+    expect(tokens).toMatchObject({ token_type: 'bearer', scope });
+    expect(tokens.expiresIn()).toBeGreaterThan(3590);
+    expect(await client.tokenIntrospection(api, tokens.access_token)).toMatchObject({
+      active: true,
+      client_id: shop.id,
+      aud: ordersResource,
+      scope,
+    });
+    await client.tokenRevocation(integration, tokens.access_token);
+    expect(await client.tokenIntrospection(api, tokens.access_token)).toEqual({ active: false });
+  });
+
+  it('is told in its own terms what was wrong', async () => {
+    const stranger = await discover({ ...shop, secret: orders.secret }, 'oauth2');
+    // RFC 6750 and 7235 speak of challenges; the library does so too.
+    await expect(client.clientCredentialsGrant(stranger)).rejects.toMatchObject({
+      status: 401,
+      cause: [{ scheme: 'basic', parameters: { realm: issuer } }],
+    });
+    const integration = await discover(shop, 'oauth2');
+    await expect(client.clientCredentialsGrant(integration, { scope: 'unknown' })).rejects.toMatchObject({
+      status: 400,
+      error: 'invalid_scope',
     });
   });
+});
+
+it('openid-client as it is by default, knowing only the issuer, the id and the secret', async () => {
+  const integration = await client.discovery(new URL(issuer), shop.id, shop.secret, undefined, {
+    execute: [client.allowInsecureRequests],
+  });
+  const { access_token: token } = await client.clientCredentialsGrant(integration);
+  expect(token).toMatch(/^kta_/);
+});
+
+describe.each([
+  ['client_secret_basic', oauth.ClientSecretBasic],
+  ['client_secret_post', oauth.ClientSecretPost],
+])('oauth4webapi with %s', (_, authentication) => {
+  it('gets a token, has it introspected by its resource server, and revokes it', async () => {
+    const url = new URL(issuer);
+    const insecure = { [oauth.allowInsecureRequests]: true };
+    const found = await oauth.discoveryRequest(url, { algorithm: 'oauth2', ...insecure });
+    const as = await oauth.processDiscoveryResponse(url, found);
+    const integration = { client_id: shop.id };
+    const auth = authentication(shop.secret);
+
+    const issued = await oauth.clientCredentialsGrantRequest(as, integration, auth, { scope }, insecure);
+    const { access_token: token, ...rest } = await oauth.processClientCredentialsResponse(as, integration, issued);
+    expect(rest).toMatchObject({ token_type: 'bearer', expires_in: 3600, scope });
+
+    const introspect = async () => {
+      const api = { client_id: orders.id };
+      const answer = await oauth.introspectionRequest(as, api, authentication(orders.secret), token, insecure);
+      return await oauth.processIntrospectionResponse(as, api, answer);
+    };
+    expect(await introspect()).toMatchObject({ active: true, sub: shop.id, aud: ordersResource, iss: issuer });
+    await oauth.processRevocationResponse(await oauth.revocationRequest(as, integration, auth, token, insecure));
+    expect(await introspect()).toEqual({ active: false });
+  });
+});
+
+/** What simple-oauth2 does not do itself is done as any HTTP client would. */
+async function ask(path: string, { id, secret }: TestClient, token: string): Promise<unknown> {
+  const answer = await fetch(`${issuer}${path}`, {
+    method: 'POST',
+    headers: { Authorization: `Basic ${btoa(`${id}:${secret}`)}` },
+    body: new URLSearchParams({ token }),
+  });
+  expect(answer.status).toBe(200);
+  return await answer.json();
 }
 
-test('openid-client', async () => {
-  const insecure = { execute: [openidClient.allowInsecureRequests] };
-  const oauth = { ...insecure, algorithm: 'oauth2' as const };
-  const asShop = await openidClient.discovery(
-    issuer,
-    shop.id,
-    undefined,
-    openidClient.ClientSecretBasic(shop.secret),
-    oauth,
-  );
-  const asApi = await openidClient.discovery(
-    issuer,
-    api.id,
-    undefined,
-    openidClient.ClientSecretPost(api.secret),
-    oauth,
-  );
-  const { access_token, expires_in, scope } = await openidClient.clientCredentialsGrant(asShop, {
-    scope: 'orders:read',
-  });
-  expect([expires_in, scope]).toEqual([3600, 'orders:read']);
-  expect(await openidClient.tokenIntrospection(asApi, access_token)).toMatchObject({
-    active: true,
-    client_id: shop.id,
-    scope: 'orders:read',
-  });
-  await openidClient.tokenRevocation(asShop, access_token);
-  expect(await openidClient.tokenIntrospection(asApi, access_token)).toEqual({ active: false });
-});
-
-test('oauth4webapi', async () => {
-  const insecure = { [oauth4webapi.allowInsecureRequests]: true };
-  const found = await oauth4webapi.discoveryRequest(issuer, { ...insecure, algorithm: 'oauth2' });
-  const as = await oauth4webapi.processDiscoveryResponse(issuer, found);
-  const client = { client_id: shop.id };
-  const authentication = oauth4webapi.ClientSecretBasic(shop.secret);
-  const asked = await oauth4webapi.clientCredentialsGrantRequest(as, client, authentication, {}, insecure);
-  const { access_token } = await oauth4webapi.processClientCredentialsResponse(as, client, asked);
-  const introspect = async () => {
-    const resourceServer = { client_id: api.id };
-    const answer = await oauth4webapi.introspectionRequest(
-      as,
-      resourceServer,
-      oauth4webapi.ClientSecretBasic(api.secret),
-      access_token,
-      insecure,
-    );
-    return await oauth4webapi.processIntrospectionResponse(as, resourceServer, answer);
-  };
-  expect(await introspect()).toMatchObject({ active: true, client_id: shop.id });
-  const revoked = await oauth4webapi.revocationRequest(as, client, authentication, access_token, insecure);
-  await oauth4webapi.processRevocationResponse(revoked);
-  expect(await introspect()).toEqual({ active: false });
-});
-
-test('simple-oauth2, with the endpoints that discovery names', async () => {
-  const metadata = (await (await fetch(new URL('/.well-known/oauth-authorization-server', issuer))).json()) as Record<
-    'token_endpoint' | 'revocation_endpoint' | 'introspection_endpoint',
-    string
-  >;
-  const client = new ClientCredentials({
-    client: { id: shop.id, secret: shop.secret },
-    auth: {
-      tokenHost: issuer.origin,
-      tokenPath: new URL(metadata.token_endpoint).pathname,
-      revokePath: new URL(metadata.revocation_endpoint).pathname,
-    },
-  });
-  const accessToken = await client.getToken({ scope: 'orders:read' });
-  expect(accessToken.expired()).toBe(false);
-  const introspect = async () => {
-    const answer = await fetch(metadata.introspection_endpoint, {
-      method: 'POST',
-      headers: { authorization: `Basic ${Buffer.from(`${api.id}:${api.secret}`).toString('base64')}` },
-      body: new URLSearchParams({ token: accessToken.token['access_token'] as string }),
+describe.each(['header', 'body'] as const)('simple-oauth2 with the secret in the %s', (authorizationMethod) => {
+  it('gets a token and revokes it, knowing only the two URLs of the metadata', async () => {
+    const found = await fetch(`${issuer}/.well-known/oauth-authorization-server`);
+    const { token_endpoint: tokenUrl, revocation_endpoint: revocationUrl } = (await found.json()) as Record<
+      string,
+      string
+    >;
+    const integration = new ClientCredentials({
+      client: { id: shop.id, secret: shop.secret },
+      auth: {
+        tokenHost: issuer,
+        tokenPath: new URL(tokenUrl as string).pathname,
+        revokePath: new URL(revocationUrl as string).pathname,
+      },
+      options: { authorizationMethod },
+      http: { json: true },
     });
-    return (await answer.json()) as Record<string, unknown>;
-  };
-  expect(await introspect()).toMatchObject({ active: true, scope: 'orders:read' });
-  await accessToken.revoke('access_token');
-  expect(await introspect()).toEqual({ active: false });
+    const issued = await integration.getToken({ scope });
+    expect(issued.expired()).toBe(false);
+    expect(issued.token).toMatchObject({ token_type: 'Bearer', expires_in: 3600, scope });
+    const token = issued.token['access_token'] as string;
+    expect(await ask('/oauth2/introspect', orders, token)).toMatchObject({ active: true, client_id: shop.id });
+    await issued.revoke('access_token');
+    expect(await ask('/oauth2/introspect', orders, token)).toEqual({ active: false });
+  });
 });
 
-test('plain curl', async () => {
-  const curl = async (...words: string[]) =>
-    (await promisify(execFile)('curl', ['-sS', '--fail-with-body', ...words])).stdout;
-  const metadata = JSON.parse(await curl(`${issuer.origin}/.well-known/openid-configuration`));
-  const asShop = ['-u', `${shop.id}:${shop.secret}`];
-  const { access_token: token } = JSON.parse(
-    await curl(...asShop, '-d', 'grant_type=client_credentials', metadata.token_endpoint),
-  );
-  const introspect = async () =>
-    JSON.parse(await curl('-u', `${api.id}:${api.secret}`, '-d', `token=${token}`, metadata.introspection_endpoint));
-  expect(await introspect()).toMatchObject({ active: true, client_id: shop.id });
-  expect(await curl(...asShop, '-d', `token=${token}`, metadata.revocation_endpoint)).toBe('{}');
-  expect(await introspect()).toEqual({ active: false });
+describe('plain curl', () => {
+  const run = promisify(execFile);
+  const curl = async (...options: string[]) => (await run('curl', ['-sS', '--fail-with-body', ...options])).stdout;
+
+  it('finds the endpoints, gets a token, has it introspected, and revokes it', async () => {
+    const found = JSON.parse(await curl(`${issuer}/.well-known/oauth-authorization-server`)) as Record<string, string>;
+    const as = (who: TestClient) => ['-u', `${who.id}:${who.secret}`];
+    const issued = await curl(
+      ...as(shop),
+      '-d',
+      'grant_type=client_credentials',
+      '--data-urlencode',
+      `scope=${scope}`,
+      found['token_endpoint'] as string,
+    );
+    const { access_token: token, ...rest } = JSON.parse(issued) as Record<string, string>;
+    expect(rest).toEqual({ token_type: 'Bearer', expires_in: 3600, scope });
+    const introspect = () => curl(...as(orders), '-d', `token=${token}`, found['introspection_endpoint'] as string);
+    expect(JSON.parse(await introspect())).toMatchObject({ active: true, client_id: shop.id, scope });
+    const withHead = await curl('-i', ...as(shop), '-d', `token=${token}`, found['revocation_endpoint'] as string);
+    expect(withHead).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(await introspect()).toBe('{"active":false}');
+  });
+
+  it('is told why not, in one line of JSON', async () => {
+    const wrong = run('curl', [
+      '-sS',
+      '-i',
+      '-u',
+      `${shop.id}:wrong`,
+      '-d',
+      'grant_type=client_credentials',
+      `${issuer}/oauth2/token`,
+    ]);
+    const { stdout } = await wrong;
+    expect(stdout).toMatch(/^HTTP\/1\.1 401 Unauthorized\r\n/);
+    expect(stdout).toContain('WWW-Authenticate: Basic realm=');
+    expect(stdout).toContain('\r\n\r\n{"error":"invalid_client","error_description":"Client authentication failed."}');
+  });
 });

@@ -3,7 +3,10 @@ import { noteLastUse } from './access-keys/access-key-store.ts';
 import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
 import { auditedTransaction } from './audit/audited-transaction.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
+import { type ClientKeys, createClientKeys } from './clients/client-keys.ts';
+import { type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
+import { createUsedAssertions, type UsedAssertions } from './clients/used-assertions.ts';
 import type { Clock } from './clock.ts';
 import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
@@ -36,6 +39,9 @@ export type Core = ManageDeps &
     database: Database;
     feed: ChangeFeed;
     clients: ClientCache;
+    /** The public keys of clients that authenticate with one. */
+    clientKeys: ClientKeys;
+    usedAssertions: UsedAssertions;
     tokenStore: NearTokenStore;
     /** How secrets are used: counted here, written every few seconds. */
     usage: UsageCounter & Pick<UsageWriter, 'flush'>;
@@ -55,7 +61,11 @@ export type Core = ManageDeps &
 export async function openCore(
   config: Config,
   log: Log,
-  { clock = Date.now, redisPrefix }: { clock?: Clock; redisPrefix?: string } = {},
+  {
+    clock = Date.now,
+    redisPrefix,
+    readJwks = fetchJwks,
+  }: { clock?: Clock; redisPrefix?: string; readJwks?: FetchJwks } = {},
 ): Promise<Core> {
   const keyRing = createKeyRing(await readRootKey(config));
   const metrics = createMetrics();
@@ -108,6 +118,8 @@ export async function openCore(
       database,
       feed,
       clients,
+      usedAssertions: createUsedAssertions(database),
+      clientKeys: createClientKeys({ fetchJwks: readJwks, clock, log }),
       accessKeys,
       usedScopes,
       revocations,

@@ -1,25 +1,35 @@
 import { z } from 'zod';
 import { authMethods, type Client } from '../clients/client.ts';
 import { findKnownClient, listClients } from '../clients/client-store.ts';
+import { registerKeys, requireNoKeys } from '../clients/key-registration.ts';
 import {
   deleteClient,
   disableClient,
   enableClient,
   generateClient,
+  registerClient,
   revealClientSecret,
   revokeClientTokens,
   updateClient,
 } from '../clients/manage-clients.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
-import { NotFound } from '../errors.ts';
+import { Forbidden, NotFound } from '../errors.ts';
 import { findSecrets } from '../regeneration/secret-store.ts';
 import { findLastUsed } from '../regeneration/usage-store.ts';
-import type { Queryable } from '../storage/database.ts';
+import type { Queryable, Transaction } from '../storage/database.ts';
 import { type Answer, type Endpoint, endpoint } from './endpoint.ts';
 import { changeOnce } from './idempotency.ts';
+import type { Operator } from './operator-auth.ts';
 import { createdPosition, createPager, pageQuery, pageSchema } from './page.ts';
-import { clientSchema, clientWithSecretSchema, etagOf, type LastUsed, presentClient } from './present-client.ts';
+import {
+  clientSchema,
+  clientWithSecretSchema,
+  etagOf,
+  jwksSchema,
+  type LastUsed,
+  presentClient,
+} from './present-client.ts';
 import { createRevealLimit } from './reveal-limit.ts';
 import { resourceUri, scopeText, text, timestamp } from './text.ts';
 
@@ -45,6 +55,8 @@ const newClient = z.strictObject({
   resource: resourceUri.optional(),
   information: information.optional(),
   token_format: tokenFormat.optional(),
+  jwks: jwksSchema.optional(),
+  jwks_uri: z.string().max(2_000).optional(),
 });
 
 const clientPatch = z.strictObject({
@@ -54,6 +66,8 @@ const clientPatch = z.strictObject({
   resource: resourceUri.nullable().optional(),
   information: information.optional(),
   token_format: tokenFormat.optional(),
+  jwks: jwksSchema.optional(),
+  jwks_uri: z.string().max(2_000).optional(),
 });
 
 const clientsQuery = z.strictObject({
@@ -81,6 +95,20 @@ export function clientEndpoints(core: Core): Endpoint[] {
     };
   }
 
+  /** With a secret, or with public keys alone. */
+  async function generate(transaction: Transaction, operator: Operator, body: z.output<typeof newClient>) {
+    const { auth_method: authMethod = 'client_secret_basic' } = body;
+    const input = { ...body, accessKey: body.access_key, tokenFormat: body.token_format };
+    const keys = { jwks: body.jwks, jwksUri: body.jwks_uri };
+    if (authMethod !== 'private_key_jwt') {
+      requireNoKeys(true, keys);
+      return await generateClient(transaction, core, operator, { ...input, authMethod });
+    }
+    const authentication = { authMethod, ...registerKeys(keys) };
+    const client = await registerClient(transaction, core, operator, input, authentication);
+    return { client, secret: undefined, clientSecret: undefined };
+  }
+
   return [
     endpoint({
       method: 'post',
@@ -93,18 +121,13 @@ export function clientEndpoints(core: Core): Endpoint[] {
       problems: [409],
       handle: ({ operator, body, idempotent }) =>
         changeOnce(core, idempotent, async (transaction) => {
-          const { client, secret, clientSecret } = await generateClient(transaction, core, operator, {
-            ...body,
-            accessKey: body.access_key,
-            authMethod: body.auth_method,
-            tokenFormat: body.token_format,
-          });
+          const { client, secret, clientSecret } = await generate(transaction, operator, body);
           return {
             status: 201,
             headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${client.clientId}` },
             body: {
-              ...presentClient({ client, secrets: [secret] }, core.clock(), neverUsed),
-              client_secret: clientSecret,
+              ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), neverUsed),
+              ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
             },
           };
         }),
@@ -163,8 +186,12 @@ export function clientEndpoints(core: Core): Endpoint[] {
       problems: [409],
       handle: ({ operator, params, body, expectedRevision }) =>
         core.change(async (transaction) => {
-          const patch = { ...body, accessKey: body.access_key, tokenFormat: body.token_format };
-          const { access_key: _accessKey, token_format: _tokenFormat, ...given } = patch;
+          const { access_key: accessKey, token_format: tokenFormat, jwks_uri: jwksUri, ...rest } = body;
+          const given = { ...rest, accessKey, tokenFormat, jwksUri };
+          // Whoever may replace its keys may be the client.
+          if ((body.jwks || jwksUri) && !operator.permissions.includes('api_key:manage')) {
+            throw new Forbidden('New keys need api_key:manage.');
+          }
           return await showClient(
             transaction,
             await updateClient(transaction, core, operator, params.client_id, given, expectedRevision),

@@ -12,6 +12,9 @@ const secretSchema = z.strictObject({
   retires_at: timestamp.nullable(),
 });
 
+/** RFC 7517 §5; which keys are usable is for the registration to say. */
+export const jwksSchema = z.strictObject({ keys: z.array(z.record(z.string(), z.unknown())).max(100) });
+
 const clientFields = {
   client_id: z.string(),
   name: z.string(),
@@ -20,6 +23,8 @@ const clientFields = {
   scope: z.string(),
   access_key: z.enum(['optional', 'required']),
   auth_method: z.enum(authMethods),
+  jwks: jwksSchema.nullable().meta({ description: 'The public keys that it authenticates with' }),
+  jwks_uri: z.string().nullable(),
   reveal: z.boolean(),
   resource: resourceUri.nullable(),
   information: z.array(z.string()),
@@ -34,9 +39,9 @@ const clientFields = {
 
 export const clientSchema = z.strictObject(clientFields).meta({ id: 'Client' });
 
-/** A client together with the plaintext of a secret, told once. */
+/** A client together with the plaintext of its secret, told once; one that authenticates with keys has none. */
 export const clientWithSecretSchema = z
-  .strictObject({ ...clientFields, client_secret: z.string() })
+  .strictObject({ ...clientFields, client_secret: z.string().optional() })
   .meta({ id: 'ClientWithSecret' });
 
 /** When each secret of some clients was used last. Keys are `client.id/generation`. */
@@ -57,6 +62,8 @@ export function presentClient(
     scope: client.scope.join(' '),
     access_key: client.accessKey,
     auth_method: client.authMethod,
+    jwks: client.jwks && { keys: [...client.jwks.keys] },
+    jwks_uri: client.jwksUri,
     reveal: client.reveal,
     resource: client.resource,
     information: [...client.information],
@@ -72,7 +79,10 @@ export function presentClient(
     })),
     created_at: client.createdAt.toISOString(),
     updated_at: client.updatedAt.toISOString(),
-    last_used_at: latest(secrets.map(({ generation }) => lastUsed.get(`${client.id}/${generation}`))),
+    // Generation 0: without a secret.
+    last_used_at: latest(
+      [0, ...secrets.map(({ generation }) => generation)].map((of) => lastUsed.get(`${client.id}/${of}`)),
+    ),
     retires_at: live.find((secret) => secret.retiresAt !== null)?.retiresAt?.toISOString() ?? null,
   };
 }

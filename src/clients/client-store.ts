@@ -2,6 +2,7 @@ import { parseSecrets, secretsJson } from '../regeneration/secret-store.ts';
 import { recordChange } from '../storage/change-feed.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import type { AuthMethod, Client, ClientKind, KnownClient, TokenFormat } from './client.ts';
+import type { ClientJwks } from './client-jwks.ts';
 
 type ClientRow = Row & {
   id: string;
@@ -13,6 +14,8 @@ type ClientRow = Row & {
   access_key: 'optional' | 'required';
   reveal: boolean;
   auth_method: AuthMethod;
+  jwks: ClientJwks | null;
+  jwks_uri: string | null;
   resource: string | null;
   information: string[] | null;
   token_format: TokenFormat | null;
@@ -104,8 +107,8 @@ export async function listResourceServers(database: Queryable): Promise<Client[]
 export async function insertClient(transaction: Transaction, client: Client): Promise<void> {
   await transaction.query(
     `INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
-       token_format, token_epoch, tokens_not_before, revision, created_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+       token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
     [
       client.id,
       client.clientId,
@@ -124,6 +127,8 @@ export async function insertClient(transaction: Transaction, client: Client): Pr
       client.revision,
       client.createdAt,
       client.updatedAt,
+      client.jwks && JSON.stringify(client.jwks),
+      client.jwksUri,
     ],
   );
   await addClientId(transaction, client, client.clientId);
@@ -141,7 +146,7 @@ export async function addClientId(transaction: Transaction, client: Client, clie
 export async function saveClient(transaction: Transaction, client: Client, at: Date): Promise<Client> {
   const rows = await transaction.query<ClientRow>(
     `UPDATE clients SET client_id = $2, name = $3, enabled = $4, scope = $5, access_key = $6, reveal = $7, resource = $8,
-       information = $9, token_format = $10, token_epoch = $11, tokens_not_before = $12, updated_at = $13, revision = revision + 1
+       information = $9, token_format = $10, token_epoch = $11, tokens_not_before = $12, updated_at = $13, jwks = $14, jwks_uri = $15, revision = revision + 1
      WHERE id = $1 RETURNING *`,
     [
       client.id,
@@ -157,6 +162,8 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
       client.tokenEpoch,
       client.tokensNotBefore,
       at,
+      client.jwks && JSON.stringify(client.jwks),
+      client.jwksUri,
     ],
   );
   await announceClient(transaction, client, at);
@@ -212,6 +219,8 @@ function toClient(row: ClientRow): Client {
     accessKey: row.access_key,
     reveal: row.reveal,
     authMethod: row.auth_method,
+    jwks: row.jwks,
+    jwksUri: row.jwks_uri,
     resource: row.resource,
     information: row.information ?? [],
     tokenFormat: row.token_format,

@@ -1,10 +1,14 @@
 import type { Secret } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
+import type { ClientJwks } from './client-jwks.ts';
 
 export const actions = ['create', 'read', 'update', 'delete'] as const;
-export const authMethods = ['client_secret_basic', 'client_secret_post'] as const;
+export const secretMethods = ['client_secret_basic', 'client_secret_post'] as const;
+/** RFC 7591 §2 `token_endpoint_auth_method`. */
+export const authMethods = [...secretMethods, 'private_key_jwt'] as const;
 
 export type ClientKind = 'integration' | 'resource_server';
+export type SecretMethod = (typeof secretMethods)[number];
 export type AuthMethod = (typeof authMethods)[number];
 export type TokenFormat = 'opaque' | 'jwt';
 
@@ -22,6 +26,9 @@ export type Client = {
   accessKey: 'optional' | 'required';
   reveal: boolean;
   authMethod: AuthMethod;
+  /** The public keys of one that authenticates with them; null: it has none, or they are at `jwksUri`. */
+  jwks: ClientJwks | null;
+  jwksUri: string | null;
   /** A resource server's identifier (RFC 8707), or the one an integration gets when it names none. */
   resource: string | null;
   /** The kinds of information that a resource server offers. */
@@ -37,6 +44,11 @@ export type Client = {
 
 /** All that a request needs to know of a client and its secrets, newest first: what each process caches, by every Client ID that it answers to. */
 export type KnownClient = { client: Client; secrets: readonly Secret[] };
+
+/** Whether it authenticates with a secret; otherwise it never has one. */
+export function hasSecrets({ authMethod }: Pick<Client, 'authMethod'>): boolean {
+  return (secretMethods as readonly string[]).includes(authMethod);
+}
 
 /** The client as it is with all its live tokens dead. */
 export function withoutTokens(client: Client, now: number): Client {

@@ -8,14 +8,15 @@ import { revealSecret } from '../regeneration/reveal-secret.ts';
 import type { Transaction } from '../storage/database.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
 import {
-  type AuthMethod,
   type Client,
   type ClientKind,
   offeredScopes,
   parseScope,
+  type SecretMethod,
   type TokenFormat,
   withoutTokens,
 } from './client.ts';
+import type { ClientJwks } from './client-jwks.ts';
 import { asSecretOwner } from './client-secret-owner.ts';
 import {
   announceClient,
@@ -26,6 +27,7 @@ import {
   lockClient,
   saveClient,
 } from './client-store.ts';
+import { replaceKeys } from './key-registration.ts';
 
 /** What every change is made with; the transaction and the actor come with each call. */
 export type ManageDeps = SecretDeps;
@@ -36,11 +38,14 @@ export type NewClient = {
   scope?: string | undefined;
   accessKey?: 'optional' | 'required' | undefined;
   reveal?: boolean | undefined;
-  authMethod?: AuthMethod | undefined;
+  authMethod?: SecretMethod | undefined;
   resource?: string | undefined;
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
 };
+
+/** How a client authenticates, and with what. */
+type Authentication = Pick<Client, 'authMethod' | 'jwks' | 'jwksUri'>;
 
 /** Generate: registers a client with its first pair of credentials. The plaintext is in the result and nowhere else. */
 export async function generateClient(
@@ -49,6 +54,20 @@ export async function generateClient(
   actor: Actor,
   input: NewClient,
 ): Promise<{ client: Client; secret: Secret; clientSecret: string }> {
+  const { authMethod = 'client_secret_basic' } = input;
+  const client = await registerClient(transaction, deps, actor, input, { authMethod, jwks: null, jwksUri: null });
+  const { secret, plaintext } = await addSecret(transaction, deps, asSecretOwner(client), 1);
+  return { client, secret, clientSecret: plaintext };
+}
+
+/** Registers a client that has no secret, or none yet. */
+export async function registerClient(
+  transaction: Transaction,
+  deps: ManageDeps,
+  actor: Actor,
+  input: Omit<NewClient, 'authMethod'>,
+  authentication: Authentication,
+): Promise<Client> {
   const at = new Date(deps.clock());
   const client: Client = {
     id: randomUUID(),
@@ -59,7 +78,7 @@ export async function generateClient(
     scope: parseScope(input.scope ?? ''),
     accessKey: input.accessKey ?? 'optional',
     reveal: input.reveal ?? true,
-    authMethod: input.authMethod ?? 'client_secret_basic',
+    ...authentication,
     resource: input.resource ?? null,
     information: input.information ?? [],
     tokenFormat: input.kind === 'resource_server' ? (input.tokenFormat ?? 'opaque') : null,
@@ -71,10 +90,9 @@ export async function generateClient(
   };
   await requireConsistent(transaction, client, input);
   await unlessTaken(insertClient(transaction, client), resourceTaken);
-  const { secret, plaintext } = await addSecret(transaction, deps, asSecretOwner(client), 1);
   await announceClient(transaction, client, at);
   await audit(transaction, actor, at, 'client.create', client, { after: auditView(client) });
-  return { client, secret, clientSecret: plaintext };
+  return client;
 }
 
 export type ClientPatch = {
@@ -85,6 +103,9 @@ export type ClientPatch = {
   resource?: string | null | undefined;
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
+  /** New public keys take the place of the earlier ones, wherever those were. */
+  jwks?: ClientJwks | undefined;
+  jwksUri?: string | undefined;
 };
 
 /**
@@ -111,6 +132,7 @@ export async function updateClient(
     resource: patch.resource === undefined ? client.resource : patch.resource,
     information: patch.information ?? client.information,
     tokenFormat: patch.tokenFormat ?? client.tokenFormat,
+    ...replaceKeys(client, patch),
   };
   await requireConsistent(transaction, changed, patch);
   await requireUnused(transaction, client, changed.information);
@@ -228,6 +250,8 @@ function auditView(client: Client): Record<string, unknown> {
     access_key: client.accessKey,
     reveal: client.reveal,
     auth_method: client.authMethod,
+    jwks: client.jwks,
+    jwks_uri: client.jwksUri,
     resource: client.resource,
     information: client.information,
     token_format: client.tokenFormat,

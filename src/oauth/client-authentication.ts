@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
-import type { Client, KnownClient } from '../clients/client.ts';
+import { type Client, hasSecrets, type KnownClient } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
@@ -8,6 +8,7 @@ import { recallVerified, rememberVerified } from '../credentials/verified-secret
 import { findMatch } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
 import type { PresentedSecret } from '../regeneration/usage-counter.ts';
+import { type PresentedAssertion, readAssertion, refusalOfAssertion, reusedAssertion } from './client-assertion.ts';
 import { countHeaders } from './count-headers.ts';
 import { InvalidClient } from './oauth-error.ts';
 import { type Form, formOf } from './read-form.ts';
@@ -25,8 +26,9 @@ export type Presented = { clientId: string; clientSecret: string };
 /** Authenticates the client (RFC 6749 §2.3) into `ctx.state.caller`. */
 export function authenticateClient(core: Core) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    const presented = readCredentials(ctx.req, formOf(ctx));
-    ctx.state['caller'] = await verifyCredentials(core, presented);
+    const presented = readAuthentication(ctx.req, formOf(ctx));
+    ctx.state['caller'] =
+      'assertion' in presented ? await verifyAssertion(core, presented) : await verifyCredentials(core, presented);
     await next();
   };
 }
@@ -66,6 +68,40 @@ async function verifyCredentials(core: Core, presented: Presented): Promise<Call
   return verdictAnew;
 }
 
+/** @throws {InvalidClient} always the same, whatever is wrong. */
+async function verifyAssertion(core: Core, presented: PresentedAssertion): Promise<Caller> {
+  const verdict = await judgeAssertion(core, presented, await core.clients.find(presented.clientId));
+  if (!(verdict instanceof InvalidClient)) return verdict;
+  // Whatever else may have changed, that has not.
+  if (verdict.refused?.reason === reusedAssertion) throw verdict;
+  // As with secrets: another process may have replaced the keys, or registered the client, just now.
+  const verdictAnew = await judgeAssertion(core, presented, await core.clients.findRecent(presented.clientId));
+  if (verdictAnew instanceof InvalidClient) throw verdictAnew;
+  return verdictAnew;
+}
+
+async function judgeAssertion(
+  core: Core,
+  presented: PresentedAssertion,
+  known: KnownClient | undefined,
+): Promise<Caller | InvalidClient> {
+  if (!known) return new InvalidClient('unknown_client');
+  const { client } = known;
+  const refusal = await refusalOfKeyClient(core, client, presented);
+  if (!refusal) return { ...known, clientId: presented.clientId, secret: undefined };
+  return new InvalidClient(refusal, { secret: presentedSecretOf({ client, secret: undefined }), reason: refusal });
+}
+
+async function refusalOfKeyClient(
+  core: Core,
+  client: Client,
+  presented: PresentedAssertion,
+): Promise<string | undefined> {
+  if (client.authMethod !== 'private_key_jwt') return 'wrong_method';
+  if (!client.enabled) return 'client_disabled';
+  return await refusalOfAssertion(core, client, presented);
+}
+
 function judge(core: Core, presented: Presented, known: KnownClient | undefined): Caller | InvalidClient {
   const { clientId, clientSecret } = presented;
   // Pairs are not mixed: a secret is good with the Client ID that it was issued with.
@@ -82,10 +118,20 @@ function judge(core: Core, presented: Presented, known: KnownClient | undefined)
 
 /** Why a known client is not let in; undefined: it is. */
 function refusalOf(client: Client, secret: Secret | undefined, now: number): string | undefined {
+  if (!hasSecrets(client)) return 'wrong_method';
   if (!secret) return 'wrong_secret';
   if (secret.endedAs === 'undone') return 'undone_secret';
   if (!isLive(secret, now)) return 'retired_secret';
   return client.enabled ? undefined : 'client_disabled';
+}
+
+/** @throws {KeyturnError} `invalid_request` when there is more than one way of authentication (RFC 6749 §2.3). */
+function readAuthentication(request: IncomingMessage, form: Form): Presented | PresentedAssertion {
+  const { values } = form;
+  const assertion = values.get('client_assertion');
+  const isTheOnly = countHeaders(request.rawHeaders, 'authorization') === 0 && !values.has('client_secret');
+  if (assertion === undefined || !isTheOnly) return readCredentials(request, form);
+  return readAssertion(assertion, { type: values.get('client_assertion_type'), named: values.get('client_id') });
 }
 
 /**

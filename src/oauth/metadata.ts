@@ -1,5 +1,6 @@
 import type { Context, Next } from 'koa';
 import { authMethods } from '../clients/client.ts';
+import { verificationAlgorithms } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
 
 /**
@@ -11,10 +12,13 @@ export function serveMetadata({ config: { issuer }, signingKeys }: Core) {
     issuer,
     token_endpoint: `${issuer}/oauth2/token`,
     token_endpoint_auth_methods_supported: authMethods,
+    token_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
     introspection_endpoint: `${issuer}/oauth2/introspect`,
     introspection_endpoint_auth_methods_supported: authMethods,
+    introspection_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
     revocation_endpoint: `${issuer}/oauth2/revoke`,
     revocation_endpoint_auth_methods_supported: authMethods,
+    revocation_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],

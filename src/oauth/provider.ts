@@ -86,6 +86,7 @@ export async function handOver(ctx: Context, next: () => Promise<unknown>): Prom
   body.set('client_id', callerOf(ctx).clientId);
   body.set('client_secret', alreadyMatched);
   body.delete('client_assertion');
+  body.delete('client_assertion_type');
   const token = values.get('token');
   if (token !== undefined && !isWellFormedSecret(token, 'kta_')) body.set('token', notAToken);
   const bytes = Buffer.from(body.toString());

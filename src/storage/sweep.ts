@@ -13,6 +13,7 @@ const tables = [
   'usage_batches',
   'access_key_scopes',
   'signing_keys',
+  'used_assertions',
 ] as const;
 
 /**

@@ -1,4 +1,5 @@
 import { startTestServer, type TestServer } from '../harness.ts';
+import { makeAssertion, makePair, postAssertion, registerKeyClient } from './assertion.ts';
 import { endpointsOf, registerAll } from './fixture.ts';
 import { type Answer, post, send } from './http-client.ts';
 
@@ -74,6 +75,8 @@ describe('the metadata', () => {
   it('names only endpoints that are there, and authentication methods that work', async () => {
     const { json } = await send(server.publicUrl + paths[0]);
     const { shop } = await registerAll(server.core);
+    const pair = await makePair();
+    const keyed = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } });
     const endpoints = Object.entries(json).filter(([name]) => /_endpoint$|^jwks_uri$/.test(name));
     expect(endpoints.length).toBeGreaterThanOrEqual(4);
     for (const [, url] of endpoints) {
@@ -86,8 +89,9 @@ describe('the metadata', () => {
     const ways: Record<string, () => Promise<Answer>> = {
       client_secret_basic: () => post(tokenUrl, grant, { basic: [shop.id, shop.secret] }),
       client_secret_post: () => post(tokenUrl, { ...grant, client_id: shop.id, client_secret: shop.secret }),
+      private_key_jwt: async () => postAssertion(tokenUrl, await makeAssertion(pair, keyed, issuer)),
     };
-    expect(methods).toEqual(expect.arrayContaining(Object.keys(ways)));
+    expect(Object.keys(ways)).toEqual(methods);
     for (const way of Object.values(ways)) expect((await way()).status).toBe(200);
   });
 

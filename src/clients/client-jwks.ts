@@ -1,0 +1,42 @@
+import { InvalidInput } from '../errors.ts';
+import { readVerificationKey, type VerificationKey } from './verification-key.ts';
+
+/** A client's public keys as it registered them (RFC 7591 §2 `jwks`). */
+export type ClientJwks = { readonly keys: readonly Record<string, unknown>[] };
+
+const maxKeys = 10;
+const maxCharacters = 16 * 1024;
+
+/** By the snapshot of the client that they came with: another registration is another object. */
+const imported = new WeakMap<ClientJwks, readonly VerificationKey[]>();
+
+/** @throws {InvalidInput} when not every key can be used: who registers keys is told at once, not at the first token. */
+export function requireUsableJwks(jwks: ClientJwks): void {
+  const { keys } = jwks;
+  if (keys.length === 0 || keys.length > maxKeys) throw new InvalidInput(`\`jwks\` must have 1 to ${maxKeys} keys.`);
+  if (JSON.stringify(jwks).length > maxCharacters) throw new InvalidInput('`jwks` is too large.');
+  const read = keys.map(readVerificationKey);
+  for (const [index, key] of read.entries()) {
+    if (typeof key === 'string') throw new InvalidInput(`The key jwks.keys[${index}] ${key}.`);
+  }
+  const kids = (read as VerificationKey[]).flatMap(({ kid }) => kid ?? []);
+  if (new Set(kids).size < kids.length) throw new InvalidInput('Two keys of `jwks` have the same kid.');
+}
+
+/** The registered keys, imported once. */
+export function importJwks(jwks: ClientJwks): readonly VerificationKey[] {
+  let keys = imported.get(jwks);
+  if (!keys) {
+    keys = usableKeys(jwks.keys);
+    imported.set(jwks, keys);
+  }
+  return keys;
+}
+
+/** Those of some keys that can be used. A document that its owner serves to others too may hold more kinds than we take. */
+export function usableKeys(keys: readonly unknown[]): VerificationKey[] {
+  return keys
+    .slice(0, maxKeys)
+    .map(readVerificationKey)
+    .filter((key) => typeof key !== 'string');
+}

@@ -1,0 +1,65 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Client } from './client.ts';
+import { importJwks, usableKeys } from './client-jwks.ts';
+import type { FetchJwks } from './fetch-jwks.ts';
+import type { VerificationKey } from './verification-key.ts';
+
+export type ClientKeys = {
+  /**
+   * The keys that the client signs with, registered or behind its URL; none where that cannot be read.
+   * @param kid of the key that is looked for: one that is not known is reason to read the URL anew.
+   */
+  find(client: Client, kid: string | undefined): Promise<readonly VerificationKey[]>;
+};
+
+type Fetched = {
+  keys: readonly VerificationKey[];
+  readAt: number;
+  triedAt: number;
+  running: Promise<void> | undefined;
+};
+
+const maxUrls = 1_000;
+/** A key that was added is found at once; one that was taken away is good for so long. */
+const freshForMs = 5 * 60_000;
+/** What cannot be read anew serves so long: its server may be away for a while. */
+const usableForMs = 60 * 60_000;
+/** Whoever makes up kids must not make us ask a stranger's server again and again. */
+const retryAfterMs = 60_000;
+
+export function createClientKeys(deps: { fetchJwks: FetchJwks; clock: Clock; log: Log }): ClientKeys {
+  const { fetchJwks, clock, log } = deps;
+  const byUrl = new LRUCache<string, Fetched>({ max: maxUrls });
+
+  async function read(uri: string, fetched: Fetched): Promise<void> {
+    fetched.triedAt = clock();
+    try {
+      fetched.keys = usableKeys(await fetchJwks(uri));
+      fetched.readAt = clock();
+    } catch (error) {
+      log.warn({ jwks_uri: uri, error: (error as Error).message }, 'the keys of a client cannot be read');
+    } finally {
+      fetched.running = undefined;
+    }
+  }
+
+  function isWanting({ keys, readAt }: Fetched, kid: string | undefined): boolean {
+    return clock() - readAt > freshForMs || (kid !== undefined && !keys.some((key) => key.kid === kid));
+  }
+
+  return {
+    find: async ({ jwks, jwksUri }, kid) => {
+      if (jwks) return importJwks(jwks);
+      if (jwksUri === null) return [];
+      const never = Number.NEGATIVE_INFINITY;
+      const fetched = byUrl.get(jwksUri) ?? { keys: [], readAt: never, triedAt: never, running: undefined };
+      byUrl.set(jwksUri, fetched);
+      if (isWanting(fetched, kid) && clock() - fetched.triedAt > retryAfterMs)
+        fetched.running ??= read(jwksUri, fetched);
+      await fetched.running;
+      return clock() - fetched.readAt > usableForMs ? [] : fetched.keys;
+    },
+  };
+}

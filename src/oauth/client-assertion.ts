@@ -1,0 +1,105 @@
+import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, type ProtectedHeaderParameters } from 'jose';
+import type { Client } from '../clients/client.ts';
+import type { VerificationKey } from '../clients/verification-key.ts';
+import type { Core } from '../core.ts';
+import { InvalidClient } from './oauth-error.ts';
+
+/** The one refusal for which it does not matter what is known of the client. */
+export const reusedAssertion = 'assertion_reused';
+
+const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+const maxLength = 8 * 1024;
+/** How far a client's clock may be ahead of ours (FAPI 2.0 §5.3.2.1). */
+const leewaySeconds = 10;
+const maxLifetimeSeconds = 300;
+
+export type PresentedAssertion = { clientId: string; assertion: string; header: ProtectedHeaderParameters };
+
+/**
+ * Reads who an assertion claims to be from; nothing of it is proven yet.
+ * @param type `client_assertion_type`.
+ * @param named the `client_id` beside it, which need not be there (RFC 7521 §4.2).
+ * @throws {InvalidClient}
+ */
+export function readAssertion(
+  assertion: string,
+  { type, named }: { type: string | undefined; named: string | undefined },
+): PresentedAssertion {
+  if (type !== assertionType) throw new InvalidClient('not a JWT assertion');
+  if (assertion.length > maxLength || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(assertion)) {
+    throw new InvalidClient('not a signed JWT in compact form');
+  }
+  const { header, payload } = decode(assertion);
+  const clientId = payload.sub;
+  if (typeof clientId !== 'string' || clientId !== payload.iss)
+    throw new InvalidClient('iss and sub are not one client');
+  if (named !== undefined && named !== clientId) throw new InvalidClient('client_id is another one');
+  return { clientId, assertion, header };
+}
+
+/**
+ * Proves that an assertion is the client's own, meant for us, of now, and was never used before (RFC 7523 §3, FAPI 2.0 §5.3.2.1).
+ * Keys come from the registration alone: nothing that the assertion itself says of keys is looked at.
+ * @returns why it does not count; undefined: it does.
+ * @throws {StoreUnavailable} when it cannot be known whether it was used before.
+ */
+export async function refusalOfAssertion(
+  core: Core,
+  client: Client,
+  { clientId, assertion, header }: PresentedAssertion,
+): Promise<string | undefined> {
+  if (header.crit !== undefined || 'b64' in header) return 'assertion_header';
+  // An access token, or anything else that says that it is not a client's assertion (RFC 8725 §3.11).
+  if (header.typ !== undefined && !/^(application\/)?(client-authentication\+)?jwt$/i.test(header.typ))
+    return 'assertion_type';
+  const kid = typeof header.kid === 'string' ? header.kid : undefined;
+  const registered = await core.clientKeys.find(client, kid);
+  const keys = registered.filter((key) => key.alg === header.alg && (!kid || !key.kid || key.kid === kid));
+  const claims = await verify(assertion, keys);
+  if (!claims) return 'assertion_signature';
+  const refusal = refusalOfClaims(claims, core.config.issuer, core.clock() / 1_000);
+  if (refusal) return refusal;
+  const { jti = '', exp = 0 } = claims;
+  const isFirst = await core.usedAssertions.useOnce({
+    client: client.id,
+    kind: 'assertion',
+    jti: `${clientId} ${jti}`,
+    expiresAt: exp * 1_000,
+  });
+  return isFirst ? undefined : reusedAssertion;
+}
+
+/** Dates are compared by our own clock, below. */
+async function verify(assertion: string, keys: readonly VerificationKey[]): Promise<JWTPayload | undefined> {
+  for (const { key, alg } of keys) {
+    try {
+      const { payload } = await jwtVerify(assertion, key, {
+        algorithms: [alg],
+        currentDate: new Date(0),
+        clockTolerance: 1e12,
+      });
+      return payload;
+    } catch {
+      // The next one may be it.
+    }
+  }
+  return undefined;
+}
+
+function refusalOfClaims({ aud, exp, iat, nbf, jti }: JWTPayload, issuer: string, now: number): string | undefined {
+  // The issuer alone, as one text: an assertion that names anybody else too could be used there (FAPI 2.0 §5.3.2.1).
+  if (aud !== issuer) return 'assertion_audience';
+  if (typeof exp !== 'number' || exp <= now || exp > now + maxLifetimeSeconds) return 'assertion_expiry';
+  for (const since of [iat, nbf]) {
+    if (since !== undefined && !(typeof since === 'number' && since <= now + leewaySeconds)) return 'assertion_date';
+  }
+  return typeof jti === 'string' && jti.length > 0 ? undefined : 'assertion_id';
+}
+
+function decode(assertion: string): { header: ProtectedHeaderParameters; payload: JWTPayload } {
+  try {
+    return { header: decodeProtectedHeader(assertion), payload: decodeJwt(assertion) };
+  } catch {
+    throw new InvalidClient('not a JWT');
+  }
+}

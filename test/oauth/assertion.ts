@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import {
+  CompactSign,
+  exportJWK,
+  generateKeyPair,
+  type CryptoKey as JoseKey,
+  type JWK,
+  type JWTHeaderParameters,
+} from 'jose';
+import { registerKeys } from '../../src/clients/key-registration.ts';
+import { registerClient } from '../../src/clients/manage-clients.ts';
+import type { Core } from '../../src/core.ts';
+import { actor } from './fixture.ts';
+import { type Answer, post } from './http-client.ts';
+
+export type SigningPair = { alg: string; privateKey: JoseKey; publicJwk: JWK };
+
+export async function makePair(alg = 'ES256'): Promise<SigningPair> {
+  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+  return { alg, privateKey, publicJwk: await exportJWK(publicKey) };
+}
+
+/** A client with public keys, or a URL of them, and no secret. */
+export async function registerKeyClient(
+  core: Core,
+  keys: { jwks?: { keys: object[] }; jwksUri?: string },
+  input: { kind?: 'integration' | 'resource_server'; scope?: string; resource?: string; information?: string[] } = {},
+): Promise<string> {
+  const registered = registerKeys(keys as Parameters<typeof registerKeys>[0]);
+  const authentication = { authMethod: 'private_key_jwt', ...registered } as const;
+  const { kind = 'integration', ...rest } = input;
+  const { clientId } = await core.change((transaction) =>
+    registerClient(transaction, core, actor, { name: 'Keyed', kind, ...rest }, authentication),
+  );
+  return clientId;
+}
+
+export type AssertionChange = { claims?: Record<string, unknown>; header?: Partial<JWTHeaderParameters> };
+
+/** A right assertion, but for what is changed; a claim that is undefined is left out. */
+export async function makeAssertion(
+  { alg, privateKey }: Pick<SigningPair, 'alg' | 'privateKey'>,
+  clientId: string,
+  issuer: string,
+  { claims = {}, header = {} }: AssertionChange = {},
+): Promise<string> {
+  const now = Math.floor(Date.now() / 1_000);
+  const right = { iss: clientId, sub: clientId, aud: issuer, iat: now, exp: now + 60, jti: randomUUID() };
+  const payload = Buffer.from(JSON.stringify({ ...right, ...claims }));
+  return await new CompactSign(payload).setProtectedHeader({ alg, ...header }).sign(privateKey);
+}
+
+export const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
+export function postAssertion(
+  url: string,
+  assertion: string,
+  form: Record<string, string> = {},
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const authentication = { client_assertion_type: assertionType, client_assertion: assertion };
+  return post(url, { grant_type: 'client_credentials', ...authentication, ...form }, { headers });
+}

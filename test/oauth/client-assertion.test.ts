@@ -1,0 +1,322 @@
+import { createHmac } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { CompactEncrypt, exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { disableClient } from '../../src/clients/manage-clients.ts';
+import { type ChildServer, startChildServer } from '../faults/child-server.ts';
+import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
+import {
+  type AssertionChange,
+  makeAssertion,
+  makePair,
+  postAssertion,
+  registerKeyClient,
+  type SigningPair,
+} from './assertion.ts';
+import { actor, endpointsOf, register, registerAll, type TestClient } from './fixture.ts';
+import { type Answer, post } from './http-client.ts';
+
+const issuer = 'https://auth.example';
+const refused = {
+  status: 401,
+  text: '{"error":"invalid_client","error_description":"Client authentication failed."}',
+};
+
+let server: TestServer;
+let beside: ChildServer;
+let url: string;
+let pair: SigningPair;
+let clientId: string;
+let shop: TestClient;
+let orders: TestClient;
+
+beforeAll(async () => {
+  const stores = await createTestStores();
+  // A Redis database that is lost in this file.
+  stores.redisUrl = `${stores.redisUrl.replace(/\/\d*$/, '')}/7`;
+  const env = {
+    KEYTURN_ISSUER: issuer,
+    KEYTURN_FAILURES_PER_MINUTE: '0',
+    KEYTURN_ALLOWED_HOSTS: '127.0.0.1,localhost',
+  };
+  server = await startTestServer({ stores, env });
+  beside = await startChildServer(stores, env);
+  url = endpointsOf(server.publicUrl).tokenUrl;
+  ({ shop, orders } = await registerAll(server.core));
+  pair = await makePair();
+  clientId = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } }, { scope: 'orders:read' });
+});
+
+afterAll(async () => {
+  await beside?.terminate();
+  await server?.close();
+});
+
+/** The answer to an assertion that is right but for what is changed. */
+async function ask(change: AssertionChange = {}, form?: Record<string, string>): Promise<Answer> {
+  return await postAssertion(url, await makeAssertion(pair, clientId, issuer, change), form);
+}
+
+const inSeconds = (seconds: number) => Math.floor(Date.now() / 1_000) + seconds;
+const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () => {
+  it.each(['ES256', 'EdDSA', 'PS256'])('a client proves itself with a registered key of %s', async (alg) => {
+    const own = await makePair(alg);
+    const id = await registerKeyClient(server.core, { jwks: { keys: [own.publicJwk] } }, { scope: 'orders:read' });
+    const answer = await postAssertion(url, await makeAssertion(own, id, issuer), { client_id: id });
+    expect(answer).toMatchObject({ status: 200, json: { token_type: 'Bearer', scope: 'orders:read' } });
+    const introspected = await endpointsOf(server.publicUrl).introspect(orders, answer.json['access_token'] as string);
+    expect(introspected.json).toMatchObject({ active: true, client_id: id });
+  });
+
+  it('a resource server introspects, and a client revokes, with an assertion', async () => {
+    const input = { kind: 'resource_server', resource: 'https://keyed.example', information: ['things'] } as const;
+    const serverId = await registerKeyClient(
+      server.core,
+      { jwks: { keys: [pair.publicJwk] } },
+      { ...input, information: [...input.information] },
+    );
+    const { introspectionUrl, revocationUrl } = endpointsOf(server.publicUrl);
+    const introspected = await postAssertion(introspectionUrl, await makeAssertion(pair, serverId, issuer), {
+      token: 'x',
+    });
+    expect(introspected).toMatchObject({ status: 200, text: '{"active":false}' });
+    const token = (await ask()).json['access_token'] as string;
+    const revoked = await postAssertion(revocationUrl, await makeAssertion(pair, clientId, issuer), { token });
+    expect(revoked.status).toBe(200);
+    expect((await endpointsOf(server.publicUrl).introspect(orders, token)).json).toEqual({ active: false });
+  });
+
+  const now = () => Math.floor(Date.now() / 1_000);
+  const changes: [string, () => AssertionChange][] = [
+    ['FAPI 2.0: aud is the token endpoint', () => ({ claims: { aud: `${issuer}/oauth2/token` } })],
+    ['FAPI 2.0: aud is an array, even of the issuer alone', () => ({ claims: { aud: [issuer] } })],
+    ['aud is an array with somebody else', () => ({ claims: { aud: [issuer, 'https://evil.example'] } })],
+    ['aud has a slash more', () => ({ claims: { aud: `${issuer}/` } })],
+    ['aud is foreign', () => ({ claims: { aud: 'https://evil.example' } })],
+    ['aud is missing', () => ({ claims: { aud: undefined } })],
+    ['iss is somebody else', () => ({ claims: { iss: 'kti_somebody' } })],
+    ['sub is another client', () => ({ claims: { iss: shop.id, sub: shop.id } })],
+    ['FAPI 2.0: exp is over', () => ({ claims: { exp: now() - 1 } })],
+    ['exp is over 5 minutes ahead', () => ({ claims: { exp: now() + 310 } })],
+    ['exp is missing', () => ({ claims: { exp: undefined } })],
+    ['FAPI 2.0: iat is over 60 seconds in the future', () => ({ claims: { iat: now() + 61 } })],
+    ['FAPI 2.0: nbf is over 60 seconds in the future', () => ({ claims: { nbf: now() + 61 } })],
+    ['nbf is a text', () => ({ claims: { nbf: 'now' } })],
+    ['jti is missing', () => ({ claims: { jti: undefined } })],
+    ['jti is empty', () => ({ claims: { jti: '' } })],
+    ['typ is that of an access token', () => ({ header: { typ: 'at+jwt' } })],
+    ['typ is that of an access token, written in full', () => ({ header: { typ: 'application/at+jwt' } })],
+    ['typ is that of a DPoP proof', () => ({ header: { typ: 'dpop+jwt' } })],
+    ['b64 is false', () => ({ header: { b64: false } })],
+  ];
+  it.each(changes)('refused: %s', async (_title, change) => {
+    expect(await ask(change())).toMatchObject(refused);
+  });
+
+  it.each([
+    ['iat up to 10 seconds in the future', () => ({ claims: { iat: inSeconds(8) } })],
+    ['nbf up to 10 seconds in the future', () => ({ claims: { nbf: inSeconds(8) } })],
+    ['no iat', () => ({ claims: { iat: undefined } })],
+    ['typ client-authentication+jwt', () => ({ header: { typ: 'client-authentication+jwt' } })],
+    ['a kid that is a path, for the registered key has none', () => ({ header: { kid: '../../etc/passwd' } })],
+  ])('FAPI 2.0: accepted: %s', async (_title, change) => {
+    expect((await ask(change())).status).toBe(200);
+  });
+
+  it('neither Host nor X-Forwarded-Host moves the audience', async () => {
+    const assertion = await makeAssertion(pair, clientId, issuer, { claims: { aud: 'https://localhost' } });
+    const headers = { Host: 'localhost', 'X-Forwarded-Host': 'localhost', 'X-Forwarded-Proto': 'https' };
+    expect(await postAssertion(url, assertion, {}, headers)).toMatchObject(refused);
+  });
+
+  it('FAPI 2.0: alg none, in any case, is refused', async () => {
+    const claims = { iss: clientId, sub: clientId, aud: issuer, exp: inSeconds(60), jti: 'none' };
+    for (const alg of ['none', 'None', 'NONE', 'nOnE']) {
+      for (const signature of ['', 'AA']) {
+        const assertion = `${encode({ alg })}.${encode(claims)}.${signature}`;
+        expect(await postAssertion(url, assertion)).toMatchObject(refused);
+      }
+    }
+  });
+
+  it('HMAC with the public key as its secret is refused', async () => {
+    const claims = { iss: clientId, sub: clientId, aud: issuer, exp: inSeconds(60), jti: 'hmac' };
+    const input = `${encode({ alg: 'HS256' })}.${encode(claims)}`;
+    for (const secret of [JSON.stringify(pair.publicJwk), JSON.stringify({ keys: [pair.publicJwk] })]) {
+      const signature = createHmac('sha256', secret).update(input).digest('base64url');
+      expect(await postAssertion(url, `${input}.${signature}`)).toMatchObject(refused);
+    }
+  });
+
+  it('FAPI 2.0: RS256 is refused, with a registered RSA key too', async () => {
+    const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
+    const { kty, n, e } = await exportJWK(publicKey);
+    const id = await registerKeyClient(server.core, { jwks: { keys: [{ kty, n, e }] } });
+    const assertion = await makeAssertion({ alg: 'RS256', privateKey }, id, issuer);
+    expect(await postAssertion(url, assertion)).toMatchObject(refused);
+  });
+
+  it("FAPI 2.0: another's key is refused, and so is one that the header brings along", async () => {
+    const attacker = await makePair();
+    const headers = [
+      {},
+      { jwk: attacker.publicJwk },
+      { jku: 'https://evil.example/jwks.json' },
+      { x5u: 'https://evil.example/x5u' },
+      { kid: "' OR 1=1 --" },
+    ];
+    for (const header of headers) {
+      expect(await postAssertion(url, await makeAssertion(attacker, clientId, issuer, { header }))).toMatchObject(
+        refused,
+      );
+    }
+  });
+
+  it('a crit that nobody knows is refused', async () => {
+    const assertion = await new SignJWT({ iss: clientId, sub: clientId, aud: issuer, exp: inSeconds(60), jti: 'crit' })
+      .setProtectedHeader({ alg: 'ES256', crit: ['http://keyturn.example/x'], 'http://keyturn.example/x': true })
+      .sign(pair.privateKey, { crit: { 'http://keyturn.example/x': true } });
+    expect(await postAssertion(url, assertion)).toMatchObject(refused);
+  });
+
+  it('JWE, PBES2 and what is no JWT are refused, at once', async () => {
+    const jwe = await new CompactEncrypt(Buffer.from('{}'))
+      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
+      .encrypt(new Uint8Array(32));
+    const pbes2 = `${encode({ alg: 'PBES2-HS256+A128KW', enc: 'A128GCM', p2c: 2_147_483_647, p2s: 'AA' })}.AA.AA.AA.AA`;
+    const startedAt = performance.now();
+    for (const assertion of [
+      jwe,
+      pbes2,
+      'x',
+      'a.b.c',
+      '..',
+      `${'a'.repeat(9_000)}.b.c`,
+      `${encode({})}.${encode([])}.AA`,
+    ]) {
+      expect(await postAssertion(url, assertion)).toMatchObject(refused);
+    }
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+  });
+
+  it('2 MB are refused unread', async () => {
+    expect((await postAssertion(url, 'a'.repeat(2 * 1024 * 1024))).status).toBe(413);
+  });
+
+  it('an access token is not an assertion', async () => {
+    const resource = 'https://jwt.example';
+    await register(server.core, {
+      name: 'JWT',
+      kind: 'resource_server',
+      resource,
+      information: ['jwts'],
+      tokenFormat: 'jwt',
+    });
+    const id = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } }, { scope: 'jwts:read' });
+    const { json } = await postAssertion(url, await makeAssertion(pair, id, issuer));
+    const token = json['access_token'] as string;
+    expect(token.split('.')).toHaveLength(3);
+    expect(await postAssertion(url, token)).toMatchObject(refused);
+    expect(await postAssertion(url, token, { client_id: id })).toMatchObject(refused);
+  });
+
+  it('an assertion is not an access token', async () => {
+    const assertion = await makeAssertion(pair, clientId, issuer);
+    expect((await endpointsOf(server.publicUrl).introspect(orders, assertion)).text).toBe('{"active":false}');
+  });
+
+  it('every failure, of known and unknown clients, is the same answer', async () => {
+    const answers = await Promise.all([
+      ask({ claims: { aud: 'x' } }),
+      ask({ claims: { iss: 'kti_unknown', sub: 'kti_unknown' } }),
+      ask({}, { client_id: shop.id }),
+      ask({}, { client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:saml2-bearer' }),
+      post(url, { grant_type: 'client_credentials' }),
+    ]);
+    for (const answer of answers) {
+      expect(answer).toMatchObject(refused);
+      expect(answer.headers['www-authenticate']).toBe(answers[0]?.headers['www-authenticate']);
+    }
+  });
+
+  it('a client is let in only by the method that it registered', async () => {
+    const secret = shop.secret;
+    expect(await post(url, { grant_type: 'client_credentials' }, { basic: [clientId, secret] })).toMatchObject(refused);
+    expect(await postAssertion(url, await makeAssertion(pair, shop.id, issuer))).toMatchObject(refused);
+  });
+
+  it('two ways at once are refused as such', async () => {
+    const both = await ask({}, { client_secret: shop.secret });
+    expect(both).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
+    const assertion = await makeAssertion(pair, clientId, issuer);
+    const withHeader = await postAssertion(url, assertion, {}, { Authorization: 'Basic eDp5' });
+    expect(withHeader).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
+  });
+
+  it('a disabled client is refused', async () => {
+    const id = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } });
+    await server.core.change((transaction) => disableClient(transaction, server.core, actor, id));
+    expect(await postAssertion(url, await makeAssertion(pair, id, issuer))).toMatchObject(refused);
+  });
+});
+
+describe('an assertion is good once', () => {
+  const urls = () => [server.publicUrl, beside.publicUrl].map((base) => `${base}/oauth2/token`);
+
+  it('FAPI 2.0: jti reuse is refused, in this process and in another', async () => {
+    const assertion = await makeAssertion(pair, clientId, issuer);
+    expect((await postAssertion(url, assertion)).status).toBe(200);
+    for (const each of urls()) expect(await postAssertion(each, assertion)).toMatchObject(refused);
+  });
+
+  it('sent 50 times at once over two processes, exactly one is answered with a token', async () => {
+    const assertion = await makeAssertion(pair, clientId, issuer);
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => postAssertion(urls()[index % 2] as string, assertion)),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(49);
+  });
+
+  it('ids that were used survive the loss of Redis', async () => {
+    const assertion = await makeAssertion(pair, clientId, issuer);
+    expect((await postAssertion(url, assertion)).status).toBe(200);
+    const redis = new Redis(server.stores.redisUrl);
+    await redis.flushdb();
+    redis.disconnect();
+    for (const each of urls()) expect(await postAssertion(each, assertion)).toMatchObject(refused);
+    expect((await ask()).status).toBe(200);
+  });
+
+  it('an id is burnt only by an assertion that is right in all else', async () => {
+    const jti = 'not-yet';
+    const stranger = await makePair();
+    await postAssertion(url, await makeAssertion(stranger, clientId, issuer, { claims: { jti } }));
+    await ask({ claims: { jti, aud: 'https://other.example' } });
+    await ask({ claims: { jti, exp: inSeconds(-1) } });
+    expect((await ask({ claims: { jti } })).status).toBe(200);
+    expect((await ask({ claims: { jti } })).status).toBe(401);
+  });
+
+  it("one client's ids are not another's", async () => {
+    const id = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } });
+    const claims = { jti: 'the-same' };
+    expect((await ask({ claims })).status).toBe(200);
+    expect((await postAssertion(url, await makeAssertion(pair, id, issuer, { claims }))).status).toBe(200);
+  });
+
+  it('while PostgreSQL is away, nothing is believed: 503, within 300 ms', async () => {
+    const { database } = server.core;
+    const { query } = database;
+    database.query = (sql, parameters) =>
+      sql.includes('used_assertions') ? new Promise(() => undefined) : query(sql, parameters);
+    const assertion = await makeAssertion(pair, clientId, issuer);
+    const startedAt = performance.now();
+    const answer = await postAssertion(url, assertion);
+    database.query = query;
+    expect(answer).toMatchObject({ status: 503, json: { error: 'temporarily_unavailable' } });
+    expect(performance.now() - startedAt).toBeLessThan(300);
+    expect((await postAssertion(url, assertion)).status).toBe(200);
+  });
+});

@@ -5,7 +5,7 @@ export type Log = Logger;
 
 /** A line is written at the latest after so long; many at once are written together. */
 const delayMs = 100;
-const bufferedBytes = 8 * 1024;
+const bufferedBytes = 64 * 1024;
 
 /**
  * JSON lines, written without blocking, and on any end of the process but a kill. What could hold a secret is never handed to it.

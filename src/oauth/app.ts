@@ -11,7 +11,6 @@ import { countHeaders } from './count-headers.ts';
 import { createEventStreams } from './events.ts';
 import { createFailureLimit } from './failure-limit.ts';
 import { createFastPath } from './fast-path.ts';
-import { headStartOf } from './head-start.ts';
 import { serveHealth } from './health.ts';
 import { createHostCheck } from './known-host.ts';
 import { serveMetadata } from './metadata.ts';
@@ -41,7 +40,6 @@ export function createPublicApp(core: Core, { isDraining }: { isDraining: () => 
   provider.use(recordUse(core, addressOf));
   provider.use(authenticateClient(core));
   provider.use(announceRetirement);
-  provider.use(rethrowFailure);
   provider.use(events.serve);
   provider.use(presentProtocol);
   provider.use(rethrowProviderErrors(provider));
@@ -129,13 +127,6 @@ async function routeOnly(ctx: Context, next: Next): Promise<void> {
     ctx.set('Allow', allowed);
     throw new KeyturnError('invalid_request', 405, `Only ${allowed} is allowed here.`);
   }
-  await next();
-}
-
-/** What the fast path has asked a store for in vain is not asked for again. */
-async function rethrowFailure(ctx: Context, next: Next): Promise<void> {
-  const failure = headStartOf(ctx.req)?.failure;
-  if (failure !== undefined) throw failure;
   await next();
 }
 

@@ -3,12 +3,14 @@ import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { type IssuedToken, issueAccessToken } from '../tokens/access-token.ts';
 import { callerOf } from './client-authentication.ts';
+import { rethrowFailure } from './head-start.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
 /** The client credentials grant (RFC 6749 §4.4) for the authenticated caller. */
 export function clientCredentialsGrant(core: Core) {
   return async (ctx: Context): Promise<void> => {
+    rethrowFailure(ctx.req);
     const caller = callerOf(ctx);
     const { values, resources } = formOf(ctx);
     if (caller.client.kind !== 'integration') {

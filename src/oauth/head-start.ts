@@ -17,6 +17,12 @@ export function giveHeadStart(request: IncomingMessage, headStart: HeadStart): v
   headStarts.set(request, headStart);
 }
 
+/** What was asked of a store in vain is not asked for again. To be called where it would be. */
+export function rethrowFailure(request: IncomingMessage): void {
+  const failure = headStarts.get(request)?.failure;
+  if (failure !== undefined) throw failure;
+}
+
 export function headStartOf(request: IncomingMessage): HeadStart | undefined {
   return headStarts.get(request);
 }

@@ -10,7 +10,7 @@ import { examineToken, recallToken } from '../tokens/access-token.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import { callerOf } from './client-authentication.ts';
 import { clientCredentialsGrant } from './client-credentials-grant.ts';
-import { headStartOf } from './head-start.ts';
+import { headStartOf, rethrowFailure } from './head-start.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
@@ -103,6 +103,7 @@ async function introspect(core: Core, ctx: Context, token: string, Model: Replac
   // RFC 7662 §4: open to any client, introspection would let anybody try out tokens.
   if (server.kind !== 'resource_server') return undefined;
   const { values } = formOf(ctx);
+  rethrowFailure(ctx.req);
   const examined = headStartOf(ctx.req)?.examined;
   const live = examined
     ? examined.live

@@ -14,6 +14,12 @@ const bufferedBytes = 64 * 1024;
 export function createLog(level: LogLevel, descriptor = 1): Log {
   return pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ dest: descriptor, sync: false, minLength: bufferedBytes, periodicFlush: delayMs }),
+    pino.destination({
+      dest: descriptor,
+      sync: false,
+      minLength: bufferedBytes,
+      maxWrite: 2 * bufferedBytes,
+      periodicFlush: delayMs,
+    }),
   );
 }

@@ -15,19 +15,19 @@ const commitMs = 2_000;
  * Revokes a token on behalf of the client that it was issued to (RFC 7009 §2). Resolves once that is durable; what is unknown
  * or has ended is a success, or the endpoint would be an oracle (§2.2).
  *
- * The token store may be away: then whose token it is cannot be looked up, and the revocation is recorded for the case that
- * it is this client's.
+ * The token store may be away, or have come back without its newest tokens: then whose token it is cannot be looked up, and the
+ * revocation is recorded for the case that it is this client's and comes to light again.
  * @throws {KeyturnError} `invalid_grant` when it was issued to another client; it stays as it is.
  */
 export async function revokeOwnToken(deps: Deps, client: Client, token: string): Promise<void> {
   const at = new Date(deps.clock());
   const record = await findToken(deps, token).catch((error: unknown) => {
-    if (error instanceof StoreUnavailable) return 'unseen' as const;
-    throw error;
-  });
-  if (record === undefined) return;
-  if (record === 'unseen') {
+    if (!(error instanceof StoreUnavailable)) throw error;
     if (!isWellFormedSecret(token, 'kta_')) throw new StoreUnavailable('database', 'the signing keys are not known');
+    return undefined;
+  });
+  if (record === undefined) {
+    if (!isWellFormedSecret(token, 'kta_') || isRevoked(deps, client, tokenId(token))) return;
     const expiresAt = Math.ceil(deps.clock() / 1_000) + deps.ttlSeconds;
     const unseen = { jti: tokenId(token), owner: client.id, expiresAt };
     return await withDeadline(
@@ -47,4 +47,8 @@ export async function revokeOwnToken(deps: Deps, client: Client, token: string):
   );
   // It is dead already; this only frees the memory, and the TTL does so too.
   await deps.tokenStore.remove(record.jti).catch(() => undefined);
+}
+
+function isRevoked({ revocations }: Deps, client: Client, jti: string): boolean {
+  return revocations.has(jti) || revocations.hasUnseen(jti, client.id);
 }

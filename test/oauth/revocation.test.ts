@@ -154,6 +154,21 @@ describe('a revoked token does not come back', () => {
     expect((await api.introspect(clients.orders, revoked)).text).toBe(inactive);
   });
 
+  it('nor when it was revoked while Redis had lost it, and is then restored', async () => {
+    const revoked = await api.accessToken(clients.shop);
+    const foreign = await api.accessToken(clients.shop);
+    const before = await snapshot();
+    await redis.del(...before.keys());
+    // The process may remember for a second what it has just seen.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect(await api.revoke(clients.shop, revoked)).toMatchObject({ status: 200 });
+    expect(await api.revoke(clients.partner, foreign)).toMatchObject({ status: 200 });
+    for (const [key, value] of before) await redis.set(key, value, 'EX', 3600);
+    expect((await api.introspect(clients.orders, revoked)).text).toBe(inactive);
+    // Whoever it does not belong to has not ended it.
+    expect(await isActive(foreign)).toBe(true);
+  });
+
   it('nor on a process that starts only after that', async () => {
     const revoked = await api.accessToken(clients.shop);
     const before = await snapshot();

@@ -2,14 +2,14 @@ import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 
 /**
  * What a client or a proof may be signed with: FAPI 2.0 Security Profile §5.4.1. No HMAC, whose key would be a shared secret, and no
- * RSASSA-PKCS1-v1_5.
+ * RSASSA-PKCS1-v1_5. Ed25519 is EdDSA by its newer name (RFC 9864).
  */
-export const verificationAlgorithms = ['ES256', 'EdDSA', 'PS256'] as const;
+export const verificationAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256'] as const;
 
 export type VerificationAlgorithm = (typeof verificationAlgorithms)[number];
 
-/** A public key of somebody else, imported, with the one algorithm that it is good for. */
-export type VerificationKey = { kid: string | undefined; alg: VerificationAlgorithm; key: KeyObject };
+/** A public key of somebody else, imported, with what it is good for: one algorithm, by each of its names. */
+export type VerificationKey = { kid: string | undefined; algs: readonly VerificationAlgorithm[]; key: KeyObject };
 
 /** What makes a JWK a private or a symmetric key (RFC 7518 §6). */
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
@@ -30,10 +30,12 @@ export function readVerificationKey(jwk: unknown): VerificationKey | string {
     return 'is not for signatures';
   const key = importKey(members);
   if (!key) return 'is malformed';
-  const alg = algorithmOf(key);
-  if (!alg) return `is of a kind or size that is not allowed; ${verificationAlgorithms.join(', ')} are`;
-  if (members['alg'] !== undefined && members['alg'] !== alg) return `has another alg than ${alg}`;
-  return { kid, alg, key };
+  const possible = algorithmsOf(key);
+  if (possible.length === 0)
+    return `is of a kind or size that is not allowed; ${verificationAlgorithms.join(', ')} are`;
+  const algs = members['alg'] === undefined ? possible : possible.filter((alg) => alg === members['alg']);
+  if (algs.length === 0) return `has another alg than ${possible.join(' or ')}`;
+  return { kid, algs, key };
 }
 
 function importKey(members: Record<string, unknown>): KeyObject | undefined {
@@ -47,19 +49,19 @@ function importKey(members: Record<string, unknown>): KeyObject | undefined {
   }
 }
 
-function algorithmOf(key: KeyObject): VerificationAlgorithm | undefined {
+function algorithmsOf(key: KeyObject): VerificationAlgorithm[] {
   const { namedCurve, modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'ec':
-      return namedCurve === 'prime256v1' ? 'ES256' : undefined;
+      return namedCurve === 'prime256v1' ? ['ES256'] : [];
     case 'ed25519':
-      return 'EdDSA';
+      return ['EdDSA', 'Ed25519'];
     case 'rsa':
       // Under 2,048 bits it is weak (FAPI 2.0 §5.4.1); far above, each check of a signature is work that a stranger can ask for.
       return modulusLength >= 2_048 && modulusLength <= 8_192 && publicExponent >= 65_537n && publicExponent < 2n ** 32n
-        ? 'PS256'
-        : undefined;
+        ? ['PS256']
+        : [];
     default:
-      return undefined;
+      return [];
   }
 }

@@ -9,7 +9,8 @@ export type KeyPurpose =
   | 'sealing'
   | 'audit-chain'
   | 'confirmation'
-  | 'cursor';
+  | 'cursor'
+  | 'dpop-nonce';
 
 export type KeyRing = {
   /** The version that everything new is made with, for example `v2`. */

@@ -54,7 +54,9 @@ export async function refusalOfAssertion(
     return 'assertion_type';
   const kid = typeof header.kid === 'string' ? header.kid : undefined;
   const registered = await core.clientKeys.find(client, kid);
-  const keys = registered.filter((key) => key.alg === header.alg && (!kid || !key.kid || key.kid === kid));
+  const keys = registered.filter(
+    ({ algs, ...key }) => algs.some((alg) => alg === header.alg) && (!kid || !key.kid || key.kid === kid),
+  );
   const claims = await verify(assertion, keys);
   if (!claims) return 'assertion_signature';
   const refusal = refusalOfClaims(claims, core.config.issuer, core.clock() / 1_000);
@@ -71,10 +73,10 @@ export async function refusalOfAssertion(
 
 /** Dates are compared by our own clock, below. */
 async function verify(assertion: string, keys: readonly VerificationKey[]): Promise<JWTPayload | undefined> {
-  for (const { key, alg } of keys) {
+  for (const { key, algs } of keys) {
     try {
       const { payload } = await jwtVerify(assertion, key, {
-        algorithms: [alg],
+        algorithms: [...algs],
         currentDate: new Date(0),
         clockTolerance: 1e12,
       });

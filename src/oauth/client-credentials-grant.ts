@@ -2,13 +2,16 @@ import type { Context } from 'koa';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { type IssuedToken, issueAccessToken } from '../tokens/access-token.ts';
+import { tokenTypeOf } from '../tokens/token-store.ts';
 import { callerOf } from './client-authentication.ts';
+import { createDpopProofs } from './dpop-proof.ts';
 import { rethrowFailure } from './head-start.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
 /** The client credentials grant (RFC 6749 §4.4) for the authenticated caller. */
 export function clientCredentialsGrant(core: Core) {
+  const dpopProofs = createDpopProofs(core);
   return async (ctx: Context): Promise<void> => {
     rethrowFailure(ctx.req);
     const caller = callerOf(ctx);
@@ -17,6 +20,7 @@ export function clientCredentialsGrant(core: Core) {
       throw new KeyturnError('unauthorized_client', 400, 'A resource server is not allowed to ask for tokens.');
     }
     if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'One resource at a time can be asked for.');
+    const confirmation = await dpopProofs.read(ctx);
     const accessKey = await readAccessKey(core, ctx, caller.client);
     if (!accessKey && caller.client.accessKey === 'required') {
       throw new KeyturnError('invalid_request', 400, 'This client must send an access_key.');
@@ -26,12 +30,13 @@ export function clientCredentialsGrant(core: Core) {
       resource: resources[0],
       generation: caller.secret?.generation ?? 0,
       accessKey,
+      confirmation,
     });
     ctx.body = presentToken(core, issued);
   };
 }
 
 /** RFC 6749 §5.1. */
-export function presentToken({ ttlSeconds }: Core, { accessToken, scope }: IssuedToken) {
-  return { access_token: accessToken, token_type: 'Bearer', expires_in: ttlSeconds, scope };
+export function presentToken({ ttlSeconds }: Core, { accessToken, record, scope }: IssuedToken) {
+  return { access_token: accessToken, token_type: tokenTypeOf(record), expires_in: ttlSeconds, scope };
 }

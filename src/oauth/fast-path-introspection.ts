@@ -1,6 +1,7 @@
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { examineToken, type LiveToken, recallToken } from '../tokens/access-token.ts';
+import { tokenTypeOf } from '../tokens/token-store.ts';
 import type { Caller } from './client-authentication.ts';
 import type { FastAnswer } from './fast-path-answer.ts';
 import type { HeadStart } from './head-start.ts';
@@ -40,6 +41,7 @@ function present({ issuer }: Core, { record, scope, audience, accessKey }: LiveT
     jti: record.jti,
     aud: audience,
     scope,
-    token_type: 'Bearer',
+    cnf: record.confirmation,
+    token_type: tokenTypeOf(record),
   });
 }

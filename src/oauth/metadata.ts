@@ -19,6 +19,7 @@ export function serveMetadata({ config: { issuer }, signingKeys }: Core) {
     revocation_endpoint: `${issuer}/oauth2/revoke`,
     revocation_endpoint_auth_methods_supported: authMethods,
     revocation_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
+    dpop_signing_alg_values_supported: verificationAlgorithms,
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],

@@ -120,6 +120,7 @@ async function introspect(core: Core, ctx: Context, token: string, Model: Replac
     clientId: record.clientId,
     aud: audience,
     scope,
+    jkt: record.confirmation?.jkt,
     extra: { sub: record.clientId, access_key_id: accessKey?.id, contact_id: accessKey?.contactId },
   });
 

@@ -171,6 +171,8 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
       // A JWT is checked here; with an access key its scope is narrowed by the server alone, so that one is asked about.
       const isJwt = token.split('.').length === 3 && accessKey === undefined;
       const found = isJwt ? await examineJwt(token) : await examine(token, accessKey);
+      // Bound to a key (RFC 7800 §3.1), which nobody has proven here to have: as a bearer token it is good for nothing (RFC 9449 §7.1).
+      if (found.claims['cnf'] !== undefined) throw invalidToken();
       const lacking = [scope].flat().filter((item) => !found.scope.includes(item));
       if (lacking.length > 0) {
         throw new AccessTokenError('insufficient_scope', 'The access token does not allow this.', {

@@ -13,7 +13,7 @@ import { isJwtShaped, readJwtAccessToken, signAccessToken } from './jwt-access-t
 import type { NearTokenStore } from './near-token-store.ts';
 import type { Revocations } from './revocation.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
-import { type AccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
+import { type AccessKeyRef, type Confirmation, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
 export type TokenDeps = {
   clients: ClientCache;
@@ -36,6 +36,8 @@ export type TokenRequest = {
   generation: number;
   /** The access key that was presented with it, already found good for the client. */
   accessKey?: PresentedAccessKey | undefined;
+  /** What the client proved to have, for the token to be bound to it. */
+  confirmation?: Confirmation | undefined;
 };
 
 /** @property isStored whether the token store must hold its record; a JWT carries all of it itself. */
@@ -97,6 +99,7 @@ export async function makeAccessToken(
     scope: asked || scope === '' ? scope : undefined,
     resource: server?.resource ?? undefined,
     accessKey: key && { id: key.key.id, epoch: key.key.tokenEpoch, generation: key.secret.generation },
+    confirmation: request.confirmation,
   };
   if (server?.tokenFormat === 'jwt') {
     record.jti = randomBytes(16).toString('base64url');
@@ -113,6 +116,7 @@ export async function makeAccessToken(
       generation: record.generation,
       access_key_id: key?.key.id,
       contact_id: key?.key.contactId,
+      cnf: request.confirmation,
       access_key: record.accessKey && encodeAccessKeyRef(record.accessKey),
     });
     return { accessToken, record, scope, isStored: false };

@@ -2,7 +2,7 @@ import { constants, sign } from 'node:crypto';
 import { errors, jwtVerify } from 'jose';
 import type { SigningAlgorithm } from '../config.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
-import { decodeAccessKeyRef, type TokenRecord } from './token-store.ts';
+import { type Confirmation, decodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
 /** What a JWT access token says beyond what RFC 9068 §2.2 names. */
 type AccessTokenClaims = {
@@ -21,6 +21,8 @@ type AccessTokenClaims = {
   generation: number;
   /** Likewise of the access key: `id.epoch.generation`. */
   access_key?: string | undefined;
+  /** RFC 7800 §3.1. */
+  cnf?: Confirmation | undefined;
 };
 
 /** Signs an access token as a JWT (RFC 9068), inline: a signature of ES256 costs less than handing it to another thread. */
@@ -61,6 +63,7 @@ export async function readJwtAccessToken(
       scope: payload.scope,
       resource: payload.aud,
       accessKey: payload.access_key === undefined ? undefined : decodeAccessKeyRef(payload.access_key),
+      confirmation: payload.cnf,
     };
   } catch {
     return undefined;

@@ -20,7 +20,12 @@ export type TokenRecord = {
   resource: string | undefined;
   /** The access key that it was obtained with. */
   accessKey: AccessKeyRef | undefined;
+  /** What whoever presents it must prove to have; undefined: nothing. */
+  confirmation: Confirmation | undefined;
 };
+
+/** The key that a token is bound to, as in the claim `cnf`: by its JWK thumbprint (RFC 9449 §6). */
+export type Confirmation = { jkt: string };
 
 /** Which state of which access key: an undone value or an earlier epoch is dead. */
 export type AccessKeyRef = { id: string; epoch: number; generation: number };
@@ -42,20 +47,31 @@ export type TokenStore = {
 
 /** One short JSON array without names: a million tokens are a million of these. */
 export function encodeTokenRecord(record: TokenRecord): string {
-  const { clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKey } = record;
+  const { clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKey, confirmation } = record;
   const key = accessKey ? encodeAccessKeyRef(accessKey) : 0;
-  const values = [clientId, epoch, generation, issuedAt, expiresAt, scope ?? 0, resource ?? 0, key];
+  const values = [
+    clientId,
+    epoch,
+    generation,
+    issuedAt,
+    expiresAt,
+    scope ?? 0,
+    resource ?? 0,
+    key,
+    confirmation?.jkt ?? 0,
+  ];
   while (values.at(-1) === 0 && values.length > 5) values.pop();
   return JSON.stringify(values);
 }
 
 export function decodeTokenRecord(jti: string, text: string): TokenRecord {
-  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, key] = JSON.parse(text) as [
+  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, key, jkt] = JSON.parse(text) as [
     string,
     number,
     number,
     number,
     number,
+    (string | 0)?,
     (string | 0)?,
     (string | 0)?,
     (string | 0)?,
@@ -70,7 +86,13 @@ export function decodeTokenRecord(jti: string, text: string): TokenRecord {
     scope: scope === 0 ? undefined : scope,
     resource: resource || undefined,
     accessKey: key ? decodeAccessKeyRef(key) : undefined,
+    confirmation: jkt ? { jkt } : undefined,
   };
+}
+
+/** RFC 6750 §6.1.1, RFC 9449 §5. */
+export function tokenTypeOf({ confirmation }: Pick<TokenRecord, 'confirmation'>): 'Bearer' | 'DPoP' {
+  return confirmation ? 'DPoP' : 'Bearer';
 }
 
 /** `id.epoch.generation`, also as a claim of JWTs. */

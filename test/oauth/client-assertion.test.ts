@@ -60,7 +60,7 @@ const inSeconds = (seconds: number) => Math.floor(Date.now() / 1_000) + seconds;
 const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () => {
-  it.each(['ES256', 'EdDSA', 'PS256'])('a client proves itself with a registered key of %s', async (alg) => {
+  it.each(['ES256', 'EdDSA', 'Ed25519', 'PS256'])('a client proves itself with a registered key of %s', async (alg) => {
     const own = await makePair(alg);
     const id = await registerKeyClient(server.core, { jwks: { keys: [own.publicJwk] } }, { scope: 'orders:read' });
     const answer = await postAssertion(url, await makeAssertion(own, id, issuer), { client_id: id });

@@ -130,15 +130,13 @@ describe('with the fast path and without it, Keyturn is one server', () => {
       fc.asyncProperty(rawRequests(cast), async (pieces) => {
         const both = () => Promise.all([exchange(fastPort, pieces, silenceMs), exchange(slowPort, pieces, silenceMs)]);
         let [ours, reference] = await both();
-        // What cannot be read ends the connection; whether requests before it were answered by then is chance, for both. And so it is
-        // whether a store answered in time.
-        const byChance = () => reference.endsWith(unreadable) || / 503 /.test(ours + reference);
-        for (let time = 0; time < 5 && ours !== reference && byChance(); time++) {
+        // Whether a store answers in time is chance.
+        for (let time = 0; time < 5 && ours !== reference && / 503 /.test(ours + reference); time++) {
           [ours, reference] = await both();
         }
         const status = reference.slice(9, 12);
         statuses.set(status, (statuses.get(status) ?? 0) + 1);
-        expect(ours).toBe(reference);
+        expectAlike(ours, reference);
       }),
       { numRuns: runs, ...(seed ? { seed: Number(seed) } : {}) },
     );
@@ -199,7 +197,7 @@ describe('the fast path', () => {
     left = [];
     expect((await api.token(clients.shop, { scope: 'nothing:read' })).status).toBe(400);
     expect((await api.token({ ...clients.shop, secret: generateSecret('kts_') })).status).toBe(401);
-    expect((await api.token(clients.shop, {}, { headers: { DPoP: 'x.y.z' } })).status).toBe(200);
+    expect((await api.token(clients.shop, {}, { headers: { DPoP: 'x.y.z' } })).status).toBe(400);
     expect((await api.token(clients.shop, { audience: 'x' })).status).toBe(200);
     expect((await api.introspect(clients.orders, generateSecret('kta_'))).json).toEqual({ active: false });
     expect(left).toHaveLength(5);
@@ -273,6 +271,17 @@ describe('what a request may cost, when its client is known', () => {
     expect(queries.clientLookups()).toEqual([]);
   });
 });
+
+function expectAlike(ours: string, reference: string): void {
+  if (!ours.endsWith(unreadable) || !reference.endsWith(unreadable)) return expect(ours).toBe(reference);
+  // What cannot be read ends the connection at once; who is faster has answered more of what came before it.
+  const [some, others] = [ours, reference].map((text) => text.split(/(?=HTTP\/1\.1 )/).slice(0, -1)) as [
+    string[],
+    string[],
+  ];
+  const count = Math.min(some.length, others.length);
+  expect(some.slice(0, count)).toEqual(others.slice(0, count));
+}
 
 /** Everything that a server counts and logs, until stopped. */
 function observe(core: Core) {

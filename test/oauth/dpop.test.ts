@@ -1,0 +1,229 @@
+import { randomUUID } from 'node:crypto';
+import { CompactSign, calculateJwkThumbprint, decodeJwt, exportJWK, type JWK } from 'jose';
+import { type ChildServer, startChildServer } from '../faults/child-server.ts';
+import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
+import { makeAssertion, makePair, postAssertion, registerKeyClient, type SigningPair } from './assertion.ts';
+import { endpointsOf, register, registerAll, type TestClient } from './fixture.ts';
+import type { Answer } from './http-client.ts';
+
+const issuer = 'https://auth.example';
+const tokenUrl = `${issuer}/oauth2/token`;
+
+let server: TestServer;
+let beside: ChildServer;
+let api: ReturnType<typeof endpointsOf>;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let jwtOnly: TestClient;
+let pair: SigningPair;
+let nonce: string;
+
+beforeAll(async () => {
+  const stores = await createTestStores();
+  const env = {
+    KEYTURN_ISSUER: issuer,
+    KEYTURN_FAILURES_PER_MINUTE: '0',
+    KEYTURN_ALLOWED_HOSTS: '127.0.0.1,localhost',
+  };
+  server = await startTestServer({ stores, env });
+  beside = await startChildServer(stores, env);
+  api = endpointsOf(server.publicUrl);
+  clients = await registerAll(server.core);
+  await register(server.core, {
+    name: 'JWT',
+    kind: 'resource_server',
+    resource: 'https://jwt.example',
+    information: ['jwts'],
+    tokenFormat: 'jwt',
+  });
+  jwtOnly = await register(server.core, { name: 'Reader', kind: 'integration', scope: 'jwts:read' });
+  pair = await makePair();
+  nonce = (await ask(await makeProof({ claims: { nonce: undefined } }))).headers['dpop-nonce'] as string;
+});
+
+afterAll(async () => {
+  await beside?.terminate();
+  await server?.close();
+});
+
+type Change = { claims?: Record<string, unknown>; header?: Record<string, unknown>; by?: SigningPair };
+
+/** A right proof, but for what is changed. */
+async function makeProof({ claims = {}, header = {}, by = pair }: Change = {}): Promise<string> {
+  const now = Math.floor(Date.now() / 1_000);
+  const payload = { jti: randomUUID(), htm: 'POST', htu: tokenUrl, iat: now, nonce, ...claims };
+  return await new CompactSign(Buffer.from(JSON.stringify(payload)))
+    .setProtectedHeader({ alg: by.alg, typ: 'dpop+jwt', jwk: by.publicJwk, ...header })
+    .sign(by.privateKey);
+}
+
+function ask(proof: string | string[], { client = clients.shop, at = api } = {}): Promise<Answer> {
+  return at.token(client, {}, { headers: { DPoP: proof } });
+}
+
+const seconds = (distance: number) => Math.floor(Date.now() / 1_000) + distance;
+
+describe('a token that was asked for with a DPoP proof (RFC 9449)', () => {
+  it.each(['ES256', 'EdDSA', 'Ed25519', 'PS256'])(
+    'is bound to its key of %s, in the answer and in introspection',
+    async (alg) => {
+      const by = await makePair(alg);
+      const answer = await ask(await makeProof({ by }));
+      expect(answer).toMatchObject({ status: 200, json: { token_type: 'DPoP' } });
+      const jkt = await calculateJwkThumbprint(by.publicJwk);
+      // By both ways: the plain request, and one that only the protocol library answers.
+      for (const form of [{}, { token_type_hint: 'access_token', foo: 'bar' }]) {
+        const introspected = await api.introspect(clients.orders, answer.json['access_token'] as string, form);
+        expect(introspected.json).toMatchObject({ active: true, token_type: 'DPoP', cnf: { jkt } });
+      }
+    },
+  );
+
+  it('is bound as a JWT too, by its claim cnf', async () => {
+    const answer = await ask(await makeProof(), { client: jwtOnly });
+    expect(answer.json).toMatchObject({ token_type: 'DPoP' });
+    const claims = decodeJwt(answer.json['access_token'] as string);
+    expect(claims).toMatchObject({ cnf: { jkt: await calculateJwkThumbprint(pair.publicJwk) } });
+  });
+
+  it('is bound with a client that authenticates by private_key_jwt', async () => {
+    const id = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } }, { scope: 'orders:read' });
+    const assertion = await makeAssertion(pair, id, issuer);
+    const answer = await postAssertion(api.tokenUrl, assertion, {}, { DPoP: await makeProof() });
+    expect(answer).toMatchObject({ status: 200, json: { token_type: 'DPoP' } });
+  });
+
+  it('is a bearer token where there was no proof', async () => {
+    const answer = await api.token(clients.shop);
+    expect(answer.json).toMatchObject({ token_type: 'Bearer' });
+    expect(answer.headers).not.toHaveProperty('dpop-nonce');
+    const introspected = await api.introspect(clients.orders, answer.json['access_token'] as string);
+    expect(introspected.json).toMatchObject({ token_type: 'Bearer' });
+    expect(introspected.json).not.toHaveProperty('cnf');
+  });
+});
+
+describe('a proof that is wrong is invalid_dpop_proof, and nothing is issued', () => {
+  const changes: [string, () => Promise<Change> | Change][] = [
+    ['made for another method', () => ({ claims: { htm: 'GET' } })],
+    ['htm in small letters', () => ({ claims: { htm: 'post' } })],
+    ['made for another server', () => ({ claims: { htu: 'https://evil.example/oauth2/token' } })],
+    ['made for the address that the request came to', () => ({ claims: { htu: api.tokenUrl } })],
+    ['made for another endpoint', () => ({ claims: { htu: `${issuer}/oauth2/introspect` } })],
+    ['htu is missing', () => ({ claims: { htu: undefined } })],
+    ['typ is JWT', () => ({ header: { typ: 'JWT' } })],
+    ['typ is missing', () => ({ header: { typ: undefined } })],
+    ['iat is old', () => ({ claims: { iat: seconds(-62) } })],
+    ['iat is in the future', () => ({ claims: { iat: seconds(62) } })],
+    ['iat is missing', () => ({ claims: { iat: undefined } })],
+    ['jti is missing', () => ({ claims: { jti: undefined } })],
+    ['jti is empty', () => ({ claims: { jti: '' } })],
+    ['no key', () => ({ header: { jwk: undefined } })],
+    ["another's key", async () => ({ header: { jwk: (await makePair()).publicJwk } })],
+    ['a private key', async () => ({ header: { jwk: (await exportJWK(pair.privateKey)) as JWK } })],
+    ['a symmetric key', () => ({ header: { jwk: { kty: 'oct', k: 'AA' } } })],
+    ['b64 is false', () => ({ header: { b64: false } })],
+  ];
+  it.each(changes)('%s', async (_title, change) => {
+    const answer = await ask(await makeProof(await change()));
+    expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_dpop_proof' } });
+    expect(answer.json).not.toHaveProperty('access_token');
+  });
+
+  it('two proofs', async () => {
+    const answer = await ask([await makeProof(), await makeProof()]);
+    expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_dpop_proof' } });
+  });
+
+  it('alg none, HMAC, something that is no JWT, too long a one', async () => {
+    const [, payload] = (await makeProof()).split('.');
+    const header = (alg: string) =>
+      Buffer.from(JSON.stringify({ alg, typ: 'dpop+jwt', jwk: pair.publicJwk })).toString('base64url');
+    const proofs = [
+      `${header('none')}.${payload}.`,
+      `${header('none')}.${payload}.AA`,
+      `${header('HS256')}.${payload}.AA`,
+      'x',
+      'a.b.c',
+      `a.b.${'c'.repeat(5_000)}`,
+    ];
+    for (const proof of proofs) {
+      expect(await ask(proof)).toMatchObject({ status: 400, json: { error: 'invalid_dpop_proof' } });
+    }
+  });
+
+  it('but htu may have a query and a fragment, and be written in another way (RFC 9449 §4.3)', async () => {
+    for (const htu of [
+      `${tokenUrl}?a=b#c`,
+      'https://AUTH.example:443/oauth2/token',
+      'HTTPS://auth.example/oauth2/./token',
+    ]) {
+      expect((await ask(await makeProof({ claims: { htu } }))).status).toBe(200);
+    }
+  });
+
+  it('a wrong proof does not tell whether the client secret is right', async () => {
+    const client = { ...clients.shop, secret: clients.orders.secret };
+    expect((await ask('x', { client })).status).toBe(401);
+  });
+});
+
+describe('a proof is good once', () => {
+  const bases = () => [server.publicUrl, beside.publicUrl].map(endpointsOf);
+
+  it('replayed, it is refused by this process and by another', async () => {
+    const proof = await makeProof();
+    expect((await ask(proof)).status).toBe(200);
+    for (const at of bases()) {
+      expect(await ask(proof, { at })).toMatchObject({ status: 400, json: { error: 'invalid_dpop_proof' } });
+    }
+  });
+
+  it('sent 50 times at once over two processes, exactly one is answered with a token', async () => {
+    const proof = await makeProof();
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => ask(proof, { at: bases()[index % 2] as typeof api })),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 400)).toHaveLength(49);
+  });
+});
+
+describe('the nonce', () => {
+  it.each([undefined, '', 'wrong', 'A'.repeat(24), 5])(
+    '%j is not it: use_dpop_nonce, with one that is',
+    async (given) => {
+      const answer = await ask(await makeProof({ claims: { nonce: given } }));
+      expect(answer).toMatchObject({ status: 400, json: { error: 'use_dpop_nonce' } });
+      const told = answer.headers['dpop-nonce'];
+      expect((await ask(await makeProof({ claims: { nonce: told } }))).status).toBe(200);
+    },
+  );
+
+  it('of one process is good in every other', async () => {
+    const at = endpointsOf(beside.publicUrl);
+    const told = (await ask(await makeProof({ claims: { nonce: undefined } }), { at })).headers['dpop-nonce'];
+    expect((await ask(await makeProof({ claims: { nonce: told } }))).status).toBe(200);
+  });
+
+  it('for the next proof comes with every token', async () => {
+    expect((await ask(await makeProof())).headers['dpop-nonce']).toEqual(expect.stringMatching(/^[\w-]{24}$/));
+  });
+
+  it('is old after three minutes', async () => {
+    let ahead = 0;
+    const later = await startTestServer({
+      stores: server.stores,
+      env: { KEYTURN_ISSUER: issuer },
+      clock: () => Date.now() + ahead,
+    });
+    try {
+      const at = endpointsOf(later.publicUrl);
+      expect((await ask(await makeProof(), { at })).status).toBe(200);
+      ahead = 180_000;
+      const answer = await ask(await makeProof({ claims: { iat: seconds(180) } }), { at });
+      expect(answer.json).toMatchObject({ error: 'use_dpop_nonce' });
+    } finally {
+      await later.close();
+    }
+  });
+});

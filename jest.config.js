@@ -12,5 +12,6 @@ export default {
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   setupFiles: ['<rootDir>/test/one-realm.ts'],
   testTimeout: 30_000,
-  maxWorkers: 2,
+  // Half of the cores: the other half is for the stores and the processes that tests start, which answer within time limits.
+  maxWorkers: '50%',
 };

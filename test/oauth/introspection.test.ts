@@ -96,11 +96,13 @@ describe('a live token', () => {
 
 describe('exactly {"active":false} is all that is told', () => {
   it('to anybody who is not a resource server: even the owner cannot try tokens out (RFC 7662 §4)', async () => {
-    const token = await api.accessToken(clients.shop);
-    for (const caller of [clients.shop, clients.partner, clients.bare]) {
-      expect(await api.introspect(caller, token)).toMatchObject({ status: 200, text: inactive });
+    // Also of a token without any scope, which every resource server may see.
+    for (const token of [await api.accessToken(clients.shop), await api.accessToken(clients.bare)]) {
+      for (const caller of [clients.shop, clients.partner, clients.bare]) {
+        expect(await api.introspect(caller, token)).toMatchObject({ status: 200, text: inactive });
+      }
+      expect((await api.introspect(clients.orders, token)).json).toMatchObject({ active: true });
     }
-    expect((await api.introspect(clients.orders, token)).json).toMatchObject({ active: true });
   });
 
   it('to a resource server that the token is not meant for', async () => {

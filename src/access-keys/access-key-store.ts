@@ -37,7 +37,7 @@ export async function lockAccessKey(transaction: Transaction, id: string): Promi
 export type AccessKeyFilter = {
   contactId?: string | undefined;
   status?: AccessKeyStatus | undefined;
-  /** The beginning of the key's or of its contact's name. */
+  /** Beginnings of words of the key's and its contact's name, all of them; or `…` and the last four characters of its value. */
   q?: string | undefined;
   /** Neither used nor made since. */
   unusedSince?: Date | undefined;
@@ -46,41 +46,64 @@ export type AccessKeyFilter = {
   after?: { createdAt: Date; id: string } | undefined;
 };
 
-/** Newest first. One row more than `limit` says that there is another page. Only the conditions that are asked for are in the statement, so each filter has its index. */
+/** Newest first. One row more than `limit` says that there is another page. */
 export async function listAccessKeys(database: Queryable, filter: AccessKeyFilter): Promise<KnownAccessKey[]> {
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const conditions = ['true'];
-  const keys = filter.q === undefined ? 'access_keys' : keysNamed(bind(`${escapeLike(filter.q.toLowerCase())}%`));
-  if (filter.contactId !== undefined) conditions.push(`k.contact = ${bind(filter.contactId)}`);
-  if (filter.status === 'disabled') conditions.push('NOT k.enabled');
-  if (filter.status === 'expired') conditions.push(`k.enabled AND k.expires_at <= ${bind(filter.now)}`);
-  if (filter.status === 'enabled') {
-    conditions.push(`k.enabled AND (k.expires_at IS NULL OR k.expires_at > ${bind(filter.now)})`);
-  }
-  if (filter.unusedSince) conditions.push(`coalesce(k.last_used_at, k.created_at) < ${bind(filter.unusedSince)}`);
-  if (filter.after)
-    conditions.push(`(k.created_at, k.id) < (${bind(filter.after.createdAt)}, ${bind(filter.after.id)}::uuid)`);
+  const conditions = conditionsOf(filter, bind);
   const rows = await database.query<KeyRow & { secrets: string }>(
     // The page is cut before anything is read for its rows.
-    `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets FROM (
-       SELECT k.* FROM ${keys} k WHERE ${conditions.join(' AND ')}
-       ORDER BY k.created_at DESC, k.id DESC LIMIT ${bind(filter.limit + 1)}
-     ) k ORDER BY k.created_at DESC, k.id DESC`,
+    `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets
+     FROM (${pageOf(filter, conditions, bind)}) k ORDER BY k.created_at DESC, k.id DESC`,
     parameters,
   );
   return rows.map(toKnown);
 }
 
-/** The keys whose name, or whose contact's name, begins so; each way by its index, and no key twice. */
-function keysNamed(prefix: string): string {
-  return `(SELECT * FROM access_keys WHERE lower(name) LIKE ${prefix}
-    UNION ALL SELECT a.* FROM contacts c JOIN access_keys a ON a.contact = c.id
-    WHERE lower(c.name) LIKE ${prefix} AND NOT lower(a.name) LIKE ${prefix})`;
+type Bind = (value: unknown) => string;
+
+/** Only what is asked for is in the statement, in the form of the index that it is for. */
+function conditionsOf({ contactId, status, unusedSince, now, after, q }: AccessKeyFilter, bind: Bind): string[] {
+  const conditions: string[] = [];
+  if (contactId !== undefined) conditions.push(`k.contact = ${bind(contactId)}`);
+  if (status) conditions.push(status === 'disabled' ? 'NOT k.enabled' : 'k.enabled');
+  if (status === 'enabled') conditions.push(`coalesce(k.expires_at, 'infinity') > ${bind(now)}`);
+  if (status === 'expired') conditions.push(`k.expires_at <= ${bind(now)}`);
+  if (unusedSince) conditions.push(`coalesce(k.last_used_at, k.created_at) < ${bind(unusedSince)}`);
+  if (after) conditions.push(`(k.created_at, k.id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
+  const hint = hintOf(q);
+  if (hint) {
+    conditions.push(`k.id IN (SELECT access_key FROM secrets WHERE access_key IS NOT NULL AND hint = ${bind(hint)})`);
+  }
+  return conditions;
 }
 
-function escapeLike(text: string): string {
-  return text.replace(/[\\%_]/g, '\\$&');
+/** How the lists show what a key ends in. */
+function hintOf(q: string | undefined): string | undefined {
+  return /^…(.{4})$/.exec(q ?? '')?.[1];
+}
+
+const maxSorted = 4_000;
+
+/**
+ * Few matches of a text are found by the index of words and sorted; of many, the first ones are met soon by walking the list in its
+ * order. Which of both it is shows in the statement as it runs: how many names begin so is nothing that the planner knows. The
+ * function in place of the operator keeps it from using the index for the walk.
+ */
+function pageOf({ q, limit }: AccessKeyFilter, conditions: readonly string[], bind: Bind): string {
+  const where = (keys: string, first = 'true') => `${keys} k WHERE ${[first, ...conditions].join(' AND ')}`;
+  const cut = `ORDER BY k.created_at DESC, k.id DESC LIMIT ${bind(limit + 1)}`;
+  if (q === undefined || hintOf(q)) return `SELECT k.* FROM ${where('access_keys')} ${cut}`;
+  const words = `begins_words(${bind(q)})`;
+  return `
+    WITH found AS MATERIALIZED (
+      SELECT id, contact, enabled, expires_at, last_used_at, created_at FROM access_keys
+      WHERE words @@ ${words} LIMIT ${maxSorted + 1}
+    ), counted AS (SELECT count(*) <= ${maxSorted} AS are_few FROM found)
+    SELECT a.* FROM (SELECT k.id FROM ${where('found', '(SELECT are_few FROM counted)')} ${cut}) k JOIN access_keys a USING (id)
+    UNION ALL
+    SELECT k.* FROM (SELECT k.* FROM ${where('access_keys', `ts_match_vq(k.words, ${words})`)} ${cut}) k
+    WHERE NOT (SELECT are_few FROM counted)`;
 }
 
 export async function insertAccessKey(transaction: Transaction, key: AccessKey): Promise<void> {

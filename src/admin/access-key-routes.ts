@@ -54,7 +54,10 @@ const keysQuery = z.strictObject({
   ...pageQuery,
   contact_id: z.uuid().optional(),
   status: status.optional(),
-  q: text(200).optional().meta({ description: "The beginning of the key's or its contact's name" }),
+  q: text(200).optional().meta({
+    description:
+      "Beginnings of words of the key's and its contact's name, or `…` and the last four characters of its value",
+  }),
   unused_for_days: z
     .string()
     .regex(/^\d{1,4}$/, 'must be a whole number')

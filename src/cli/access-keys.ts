@@ -96,7 +96,7 @@ function addList(keys: Command): void {
     .description('list access keys over all contacts, newest first')
     .option('--contact <id>', "only this contact's")
     .addOption(new Option('--status <status>', 'only these').choices(['enabled', 'disabled', 'expired']))
-    .option('-q, --q <text>', "the beginning of the key's or its contact's name")
+    .option('-q, --q <text>', "beginnings of words of the key's and its contact's name; or … and a value's last four")
     .option('--unused-for-days <days>', 'only those neither used nor made since')
     .option('--limit <number>', 'at most so many, up to 200', '50')
     .option('--cursor <cursor>', 'go on where the list before ended')

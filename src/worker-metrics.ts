@@ -12,6 +12,8 @@ type Message =
 
 /** A worker that has not told its numbers after so long is told with its last ones. */
 const waitMs = 500;
+/** So many workers' last numbers are kept before they are added up. */
+const maxEnded = 20;
 
 /**
  * The supervisor's part: it asks every worker, and remembers what each has told last, also of those that have ended. So no sum ever
@@ -20,6 +22,7 @@ const waitMs = 500;
 export function superviseMetrics(): void {
   const latest = new Map<number, CollectedMetrics>();
   let ended: CollectedMetrics[] = [];
+  let isAdding = false;
   let requests = 0;
 
   async function collectAll(): Promise<CollectedMetrics[]> {
@@ -53,11 +56,18 @@ export function superviseMetrics(): void {
     const last = latest.get(worker.id);
     if (!last) return;
     latest.delete(worker.id);
-    const sums = last.filter(({ type }) => ['counter', 'histogram'].includes(String(type)));
-    addUpMetrics([...ended, sums]).then((sum) => {
-      ended = [sum];
-    });
+    ended.push(last.filter(({ type }) => ['counter', 'histogram'].includes(String(type))));
+    if (ended.length > maxEnded && !isAdding) void addUpEnded();
   });
+
+  /** Of however many workers that have ended, one sum is kept. */
+  async function addUpEnded(): Promise<void> {
+    isAdding = true;
+    const added = [...ended];
+    const sum = await addUpMetrics(added);
+    ended = [sum, ...ended.slice(added.length)];
+    isAdding = false;
+  }
 }
 
 /** A worker's part. */

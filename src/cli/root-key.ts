@@ -47,8 +47,8 @@ Change a root key without anybody noticing:
 It does not make anew, and says how many of them are left:
   - secrets without a sealed copy (--no-reveal, KEYTURN_REVEAL=off): regenerate them, or let them end;
   - operator tokens: issue them again (keyturn contacts operator-token).
-Not counted, as it needs the old version for ten minutes at most: what repeats an Idempotency-Key, confirmations, and
-cursors of lists. Audit events are never written again: keep the old version, apart from the servers, for as long as
+Not counted: answers to a repeated Idempotency-Key and confirmations need the old version for ten minutes at most; a
+cursor of a list that was given out before is refused then, and the list is read from its beginning. Audit events are never written again: keep the old version, apart from the servers, for as long as
 \`keyturn audit verify\` is to check the events of its time, and give it then behind the current one.`,
     )
     .action(rotateStoredRootKey);

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { type SealedPlace, seal, unseal } from '../credentials/sealed-copy.ts';
 import { createVerifier, findMatch, type PepperPurpose, type Verifier } from '../credentials/verifier.ts';
-import { recordChange } from '../storage/change-feed.ts';
+import { type ChangeKind, recordChange, recordChanges } from '../storage/change-feed.ts';
 import type { Row, Transaction } from '../storage/database.ts';
 
 export type Batch = {
@@ -115,10 +115,11 @@ async function announceOwners(transaction: Transaction, rows: readonly SecretRow
     'SELECT i.client_id, c.kind FROM client_ids i JOIN clients c ON c.id = i.client WHERE c.id = ANY ($1::uuid[])',
     [rows.flatMap(({ client }) => client ?? [])],
   );
-  for (const { client_id } of clients) await recordChange(transaction, { kind: 'client', target: client_id, at });
-  if (clients.some(({ kind }) => kind === 'resource_server')) {
-    await recordChange(transaction, { kind: 'resource_servers', target: 'all', at });
-  }
   const keys = new Set(rows.flatMap(({ access_key: key }) => key ?? []));
-  for (const key of keys) await recordChange(transaction, { kind: 'access_key', target: key, at });
+  const changes: { kind: ChangeKind; target: string }[] = [
+    ...clients.map(({ client_id }) => ({ kind: 'client' as const, target: client_id })),
+    ...[...keys].map((key) => ({ kind: 'access_key' as const, target: key })),
+  ];
+  if (clients.some(({ kind }) => kind === 'resource_server')) changes.push({ kind: 'resource_servers', target: 'all' });
+  await recordChanges(transaction, changes, at);
 }

@@ -36,6 +36,19 @@ export async function recordChange(
   ]);
 }
 
+/** The same of many at once, in one statement. */
+export async function recordChanges(
+  transaction: Transaction,
+  changes: readonly { kind: ChangeKind; target: string }[],
+  at: Date,
+): Promise<void> {
+  await transaction.query(
+    `INSERT INTO changes (kind, target, at, expires_at)
+     SELECT c.kind, c.target, $3, $4 FROM unnest($1::text[], $2::text[]) AS c (kind, target)`,
+    [changes.map(({ kind }) => kind), changes.map(({ target }) => target), at, new Date(at.getTime() + keptMs)],
+  );
+}
+
 /**
  * Follows every change that any process commits, in each process once.
  *

@@ -3,7 +3,7 @@ import { KeyturnError } from '../errors.ts';
 import type { ClientJwks } from './client-jwks.ts';
 
 export const actions = ['create', 'read', 'update', 'delete'] as const;
-export const secretMethods = ['client_secret_basic', 'client_secret_post'] as const;
+const secretMethods = ['client_secret_basic', 'client_secret_post'] as const;
 /** RFC 7591 §2 `token_endpoint_auth_method`. */
 export const authMethods = [...secretMethods, 'private_key_jwt'] as const;
 
@@ -69,7 +69,14 @@ export function requireGranted(asked: readonly string[], granted: readonly strin
   }
 }
 
-/** Every scope that a list of kinds of information makes. */
-export function offeredScopes(information: readonly string[]): string[] {
-  return information.flatMap((kind) => actions.map((action) => `${kind}:${action}`));
+const offered = new WeakMap<readonly string[], readonly string[]>();
+
+/** Every scope that a list of kinds of information makes; worked out once for each list. */
+export function offeredScopes(information: readonly string[]): readonly string[] {
+  let scopes = offered.get(information);
+  if (!scopes) {
+    scopes = information.flatMap((kind) => actions.map((action) => `${kind}:${action}`));
+    offered.set(information, scopes);
+  }
+  return scopes;
 }

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Database } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 
-export type UsableOnce = {
+type UsableOnce = {
   /** The client's id that stays. */
   client: string;
   kind: 'assertion' | 'dpop';

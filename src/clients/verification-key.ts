@@ -6,7 +6,7 @@ import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
  */
 export const verificationAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256'] as const;
 
-export type VerificationAlgorithm = (typeof verificationAlgorithms)[number];
+type VerificationAlgorithm = (typeof verificationAlgorithms)[number];
 
 /** A public key of somebody else, imported, with what it is good for: one algorithm, by each of its names. */
 export type VerificationKey = { kid: string | undefined; algs: readonly VerificationAlgorithm[]; key: KeyObject };

@@ -50,7 +50,7 @@ export async function makeAssertion(
   return await new CompactSign(payload).setProtectedHeader({ alg, ...header }).sign(privateKey);
 }
 
-export const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
 export function postAssertion(
   url: string,

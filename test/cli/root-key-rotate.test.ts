@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
+import { callAdmin } from '../../src/cli/call-admin.ts';
 import { issueSecret } from '../../src/credentials/issue-secret.ts';
 import { createKeyRing } from '../../src/credentials/key-ring.ts';
 import { insertSecret } from '../../src/regeneration/secret-store.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { eventually } from '../eventually.ts';
-import { createTestStores, type Stores, startTestServer } from '../harness.ts';
+import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
 import { askPostgres } from '../services.ts';
 import { ended, runCommand, runJson, startCommand } from './run-command.ts';
 
@@ -20,6 +22,19 @@ type Report = {
 
 const [v1, v2] = [generateRootKey('v1'), generateRootKey('v2')];
 const resource = 'https://jwt.example.com';
+
+const open: TestServer[] = [];
+
+/** Ended also where a test fails. */
+async function startServer(options: { stores: Stores }): Promise<TestServer> {
+  const server = await startTestServer(options);
+  open.push(server);
+  return server;
+}
+
+afterEach(async () => {
+  for (const server of open.splice(0)) await server.close();
+});
 
 function environmentOf(stores: Stores, rootKey: string) {
   return { DATABASE_URL: stores.databaseUrl, KEYTURN_ROOT_KEY: rootKey };
@@ -42,84 +57,79 @@ function authorizationOf({ client_id, client_secret }: Client) {
 
 test('v1, then v2 and v1, rotate, then v2 alone: nobody notices', async () => {
   const stores = { ...(await createTestStores()), rootKey: v1 };
-  const run = <T = Record<string, unknown>>(rootKey: string, ...args: string[]) =>
-    runJson<T>(args, environmentOf(stores, rootKey));
   const both = `${v2},${v1}`;
+  const rotate = () => runJson<Report>(['root-key', 'rotate'], environmentOf(stores, both));
 
-  const offer = [
-    '--kind',
-    'resource-server',
-    '--resource',
-    resource,
-    '--information',
-    'orders',
-    '--token-format',
-    'jwt',
-  ];
-  const server = await run<Client>(v1, 'clients', 'create', '--name', 'Shop', ...offer);
-  const [client, unsealed, contact] = await Promise.all([
-    run<Client>(v1, 'clients', 'create', '--name', 'Sync', '--scope', 'orders:read'),
-    run<Client>(v1, 'clients', 'create', '--name', 'Unsealed', '--scope', 'orders:read', '--no-reveal'),
-    run<{ id: string }>(v1, 'contacts', 'create', '--name', 'Ann', '--email', 'ann@example.com', '--operator-token'),
-  ]);
-  const ofContact = ['--contact', contact.id, '--permission', 'orders:read'];
-  const key = await run<{ id: string; access_key: string }>(v1, 'access-keys', 'create', '--name', 'K', ...ofContact);
+  const before = await startServer({ stores });
+  const create = <Body = Client>(route: `POST /${string}`, body: object, params = {}) =>
+    callAdmin<Body>(before.core, route, { params, body: { ...body } });
+  const offer = { kind: 'resource_server', resource, information: ['orders'], token_format: 'jwt' };
+  const server = await create('POST /clients', { name: 'Shop', ...offer });
+  const integration = { kind: 'integration', scope: 'orders:read' };
+  const client = await create('POST /clients', { name: 'Sync', ...integration });
+  const unsealed = await create('POST /clients', { name: 'Unsealed', ...integration, reveal: false });
+  const contact = await create<{ id: string }>('POST /contacts', { name: 'Ann', email: 'ann@example.com' });
+  await create('POST /contacts/{id}/operator-token', {}, { id: contact.id });
+  const key = await create<{ id: string; access_key: string }>(
+    'POST /contacts/{id}/access-keys',
+    { name: 'Warehouse', permissions: { orders: ['read'] } },
+    { id: contact.id },
+  );
   const more = { access_key: key.access_key, resource };
 
-  const during = await startTestServer({ stores: { ...stores, rootKey: both } });
-  try {
-    // What it keeps in memory of them is of v1.
-    const { access_token: token } = (await (await requestToken(during.publicUrl, client, more)).json()) as {
-      access_token: string;
-    };
-    const report = await run<Report>(both, 'root-key', 'rotate');
-    expect(report).toMatchObject({ version: 'v2', secrets: 3, signing_keys: 2, unreadable: [] });
-    expect(report.earlier_versions).toEqual([
-      expect.objectContaining({ version: 'v1', can_go: false, secrets: 1, sealed_copies: 0, operator_tokens: 1 }),
-    ]);
-    expect(report.holders).toEqual([
-      expect.objectContaining({ type: 'client', id: unsealed.client_id, version: 'v1' }),
-      expect.objectContaining({ type: 'operator_token', id: contact.id, version: 'v1' }),
-    ]);
-    for (const [one, with_] of [[client, more] as const, [unsealed, {}] as const]) {
-      expect((await requestToken(during.publicUrl, one, with_)).status).toBe(200);
-    }
-    expect(await introspect(during.publicUrl, server, token)).toMatchObject({ active: true });
-
-    const text = await runCommand(['root-key', 'rotate'], environmentOf(stores, both));
-    expect(text.stdout).toContain('v1 must stay.');
-    expect(text.stdout).toContain(unsealed.client_id);
-
-    await run(both, 'contacts', 'operator-token', contact.id);
-    const again = await run<Client>(both, 'clients', 'regenerate', unsealed.client_id, '--revoke-tokens', '--yes');
-    const last = await run<Report>(both, 'root-key', 'rotate');
-    expect(last).toMatchObject({ secrets: 0, signing_keys: 0, holders: [] });
-    expect(last.earlier_versions).toMatchObject([{ version: 'v1', can_go: true, ended_secrets: 1 }]);
-
-    const after = await startTestServer({ stores: { ...stores, rootKey: v2 } });
-    try {
-      const answer = await requestToken(after.publicUrl, client, more);
-      expect(answer.status).toBe(200);
-      const jwt = ((await answer.json()) as { access_token: string }).access_token;
-      expect(jwt).toMatch(/^eyJ/);
-      expect(await introspect(after.publicUrl, server, jwt)).toMatchObject({ active: true, access_key_id: key.id });
-      expect(await introspect(after.publicUrl, server, token)).toMatchObject({ active: true });
-      expect((await requestToken(after.publicUrl, again)).status).toBe(200);
-      expect((await requestToken(after.publicUrl, unsealed)).status).toBe(401);
-    } finally {
-      await after.close();
-    }
-  } finally {
-    await during.close();
+  const during = await startServer({ stores: { ...stores, rootKey: both } });
+  // What it keeps in memory of them is of v1.
+  const first = await requestToken(during.publicUrl, client, more);
+  const { access_token: token } = (await first.json()) as { access_token: string };
+  const report = await rotate();
+  expect(report).toMatchObject({ version: 'v2', secrets: 3, signing_keys: 2, unreadable: [] });
+  expect(report.earlier_versions).toEqual([
+    expect.objectContaining({ version: 'v1', can_go: false, secrets: 1, sealed_copies: 0, operator_tokens: 1 }),
+  ]);
+  expect(report.holders).toEqual([
+    expect.objectContaining({ type: 'client', id: unsealed.client_id, version: 'v1' }),
+    expect.objectContaining({ type: 'operator_token', id: contact.id, version: 'v1' }),
+  ]);
+  const inMemory = async () => (await during.core.clients.find(client.client_id))?.secrets[0]?.keyVersion;
+  await eventually(async () => (await inMemory()) === 'v2');
+  for (const [one, form] of [[client, more] as const, [unsealed, {}] as const]) {
+    expect((await requestToken(during.publicUrl, one, form)).status).toBe(200);
   }
+  expect(await introspect(during.publicUrl, server, token)).toMatchObject({ active: true });
 
-  expect(await run(v2, 'clients', 'reveal', client.client_id)).toMatchObject({ client_secret: client.client_secret });
-  expect(await run(v2, 'access-keys', 'reveal', key.id)).toMatchObject({ access_key: key.access_key });
+  const text = await runCommand(['root-key', 'rotate'], environmentOf(stores, both));
+  expect(text.stdout).toContain('v1 must stay.');
+  expect(text.stdout).toContain(unsealed.client_id);
+
+  const params = { client_id: unsealed.client_id };
+  await callAdmin(during.core, 'POST /contacts/{id}/operator-token', { params: { id: contact.id }, body: {} });
+  const review = await callAdmin(during.core, 'POST /clients/{client_id}/regeneration/review', { params });
+  const body = { confirmation: review['confirmation'], revoke_tokens: true };
+  const again = await callAdmin<Client>(during.core, 'POST /clients/{client_id}/regenerate', { params, body });
+  const last = await rotate();
+  expect(last).toMatchObject({ secrets: 0, signing_keys: 0, holders: [] });
+  expect(last.earlier_versions).toMatchObject([{ version: 'v1', can_go: true, ended_secrets: 1 }]);
   // Events of its time are what the old version is still needed for.
-  expect(await run(both, 'audit', 'verify')).toMatchObject({ finding: null });
-  const { checks } = await run<{ checks: { name: string; status: string }[] }>(v2, 'doctor');
-  expect(checks.find(({ name }) => name === 'secrets')).toMatchObject({ status: 'ok' });
-});
+  expect(await verifyAuditLog(during.core.database, during.core.keyRing)).toMatchObject({ finding: null });
+
+  const after = await startServer({ stores: { ...stores, rootKey: v2 } });
+  const answer = await requestToken(after.publicUrl, client, more);
+  expect(answer.status).toBe(200);
+  const { access_token: jwt } = (await answer.json()) as { access_token: string };
+  expect(jwt).toMatch(/^eyJ/);
+  expect(await introspect(after.publicUrl, server, jwt)).toMatchObject({ active: true, access_key_id: key.id });
+  expect(await introspect(after.publicUrl, server, token)).toMatchObject({ active: true });
+  expect((await requestToken(after.publicUrl, again)).status).toBe(200);
+  expect((await requestToken(after.publicUrl, unsealed)).status).toBe(401);
+  const reveal = (route: `POST /${string}`, of: object) =>
+    callAdmin(after.core, route, { params: { ...of }, body: {} });
+  expect(await reveal('POST /clients/{client_id}/secret/reveal', { client_id: client.client_id })).toMatchObject({
+    client_secret: client.client_secret,
+  });
+  expect(await reveal('POST /access-keys/{id}/reveal', { id: key.id })).toMatchObject({ access_key: key.access_key });
+  const { stdout } = await runCommand(['doctor'], environmentOf(stores, v2));
+  expect(stdout).toMatch(/ok +secrets/);
+}, 60_000);
 
 test('killed half way it has left nothing half done, and goes on when it runs again', async () => {
   const stores = { ...(await createTestStores()), rootKey: v1 };

@@ -1,4 +1,3 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type AccessKeyFilter, listAccessKeys } from '../../src/access-keys/access-key-store.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { askPostgres } from '../services.ts';

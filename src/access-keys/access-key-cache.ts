@@ -16,6 +16,8 @@ export type PresentedAccessKey = KnownAccessKey & { secret: Secret };
 /** The access keys that this process knows. */
 export type AccessKeyCache = {
   find(id: string): Promise<KnownAccessKey | undefined>;
+  /** From memory alone; undefined means "not known here". */
+  peek(id: string): KnownAccessKey | undefined;
   /** By its value. No query for what cannot be one. It may be disabled or ended: that is for the caller to see. */
   findByValue(value: string): Promise<PresentedAccessKey | undefined>;
   /** The same, but not older than a second. */
@@ -67,6 +69,7 @@ export function createAccessKeyCache(deps: { database: Database; feed: ChangeFee
 
   return {
     find: (id) => keys.get(id),
+    peek: (id) => keys.peek(id),
     findByValue: (value) => findBy(value, 'get'),
     findRecentByValue: (value) => findBy(value, 'getRecent'),
   };

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { offeredScopes } from '../clients/client.ts';
-import { listResourceServers } from '../clients/client-store.ts';
+import { holdResourceServers } from '../clients/client-store.ts';
 import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
 import { requireContact } from '../contacts/manage-contacts.ts';
 import type { Secret } from '../credentials/secret.ts';
@@ -177,7 +177,7 @@ function auditView(key: AccessKey): Record<string, unknown> {
 async function requireOffered(transaction: Transaction, permissions: Permissions): Promise<string[]> {
   const scope = toScope(permissions);
   const offered = new Set(
-    (await listResourceServers(transaction)).flatMap((server) => offeredScopes(server.information)),
+    (await holdResourceServers(transaction)).flatMap((server) => offeredScopes(server.information)),
   );
   const unknown = scope.filter((item) => !offered.has(item));
   if (unknown.length > 0) throw new InvalidInput(`No resource server offers: ${unknown.join(', ')}`);

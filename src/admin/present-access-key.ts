@@ -29,9 +29,15 @@ const keyFields = {
       granted: z.int(),
       used: z.int(),
       since: timestamp,
-      used_permissions: permissionsSchema.meta({ description: 'The smaller set that would have been enough' }),
+      used_scope: z.array(z.string()),
+      used_permissions: permissionsSchema.nullable().meta({
+        description: 'The smaller set that would have been enough; null: no resource server has reported use of it',
+      }),
     })
-    .meta({ description: 'What is granted against what resource servers reported as really used in the last 30 days' }),
+    .meta({
+      description:
+        'What is granted against what resource servers reported as really used, in the last 30 days or since it was made',
+    }),
   created_at: timestamp,
   updated_at: timestamp,
 };
@@ -81,8 +87,9 @@ export function presentAccessKey(
     usage: {
       granted: key.scope.length,
       used: used.length,
-      since: facts.usedSince.toISOString(),
-      used_permissions: toPermissions(used) as z.input<typeof permissionsSchema>,
+      since: new Date(Math.max(facts.usedSince.getTime(), key.createdAt.getTime())).toISOString(),
+      used_scope: used,
+      used_permissions: used.length > 0 ? (toPermissions(used) as z.input<typeof permissionsSchema>) : null,
     },
     created_at: key.createdAt.toISOString(),
     updated_at: key.updatedAt.toISOString(),

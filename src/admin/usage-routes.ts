@@ -1,8 +1,11 @@
 import { z } from 'zod';
+import { findKnownAccessKey } from '../access-keys/access-key-store.ts';
 import { findKnownClient } from '../clients/client-store.ts';
 import type { Core } from '../core.ts';
 import { NotFound } from '../errors.ts';
-import { reportUsage, type SecretUsage } from '../regeneration/usage-report.ts';
+import type { OwnerRef } from '../regeneration/secret-owner.ts';
+import { reportUsage, type SecretUsage, type UsageReport } from '../regeneration/usage-report.ts';
+import { accessKeyParams } from './access-key-routes.ts';
 import { clientParams } from './client-routes.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { timestamp } from './text.ts';
@@ -37,24 +40,31 @@ const counts = {
   ),
 };
 
-const usageSchema = z
+const secretFields = {
+  hint: z.string(),
+  status: z.enum(['current', 'retiring', 'ended', 'undone']),
+  created_at: timestamp,
+  retires_at: timestamp.nullable(),
+  ...counts,
+};
+
+const reportFields = {
+  since: timestamp,
+  until: timestamp,
+  without_secret: z.strictObject(counts).meta({ description: 'What was tried without any of its secrets' }),
+};
+
+const clientUsageSchema = z
   .strictObject({
     client_id: z.string(),
-    since: timestamp,
-    until: timestamp,
-    secrets: z.array(
-      z.strictObject({
-        hint: z.string(),
-        client_id: z.string(),
-        status: z.enum(['current', 'retiring', 'ended', 'undone']),
-        created_at: timestamp,
-        retires_at: timestamp.nullable(),
-        ...counts,
-      }),
-    ),
-    without_secret: z.strictObject(counts).meta({ description: 'What was tried without any of its secrets' }),
+    ...reportFields,
+    secrets: z.array(z.strictObject({ client_id: z.string(), ...secretFields })),
   })
   .meta({ id: 'ClientUsage' });
+
+const accessKeyUsageSchema = z
+  .strictObject({ id: z.uuid(), ...reportFields, secrets: z.array(z.strictObject(secretFields)) })
+  .meta({ id: 'AccessKeyUsage' });
 
 export function usageEndpoints(core: Core): Endpoint[] {
   return [
@@ -65,31 +75,67 @@ export function usageEndpoints(core: Core): Endpoint[] {
       summary: 'Tokens issued and refused, by the hour and by the secret',
       params: clientParams,
       query: usageQuery,
-      answers: { 200: usageSchema },
+      answers: { 200: clientUsageSchema },
       handle: async ({ params, query }) => {
         const known = await findKnownClient(core.database, params.client_id);
         if (!known) throw new NotFound('client');
         const { client } = known;
-        await core.usage.flush();
-        const report = await reportUsage(core.database, core, { kind: 'client', id: client.id }, query.hours);
-        const body: z.input<typeof usageSchema> = {
+        const report = await reportNow(core, { kind: 'client', id: client.id }, query.hours);
+        const body: z.input<typeof clientUsageSchema> = {
           client_id: client.clientId,
-          since: report.since.toISOString(),
-          until: report.until.toISOString(),
-          secrets: report.secrets.map(({ secret, status, ...usage }) => ({
-            hint: `…${secret.hint}`,
-            client_id: secret.clientId ?? client.clientId,
-            status,
-            created_at: secret.createdAt.toISOString(),
-            retires_at: secret.retiresAt?.toISOString() ?? null,
-            ...presentUsage(usage),
+          ...presentReport(report),
+          secrets: report.secrets.map((used) => ({
+            client_id: used.secret.clientId ?? client.clientId,
+            ...presentSecret(used),
           })),
-          without_secret: presentUsage(report.withoutSecret),
+        };
+        return { status: 200, body };
+      },
+    }),
+    endpoint({
+      method: 'get',
+      path: '/access-keys/{id}/usage',
+      permission: 'integrations:view',
+      summary: 'Tokens issued and refused, by the hour and by the value of the key',
+      params: accessKeyParams,
+      query: usageQuery,
+      answers: { 200: accessKeyUsageSchema },
+      handle: async ({ params: { id }, query }) => {
+        if (!(await findKnownAccessKey(core.database, id))) throw new NotFound('access key');
+        const report = await reportNow(core, { kind: 'access_key', id }, query.hours);
+        const body: z.input<typeof accessKeyUsageSchema> = {
+          id,
+          ...presentReport(report),
+          secrets: report.secrets.map(presentSecret),
         };
         return { status: 200, body };
       },
     }),
   ];
+}
+
+/** With all that was counted until now. */
+async function reportNow(core: Core, owner: OwnerRef, hours: number): Promise<UsageReport> {
+  await core.usage.flush();
+  return await reportUsage(core.database, core, owner, hours);
+}
+
+function presentReport({ since, until, withoutSecret }: UsageReport) {
+  return {
+    since: since.toISOString(),
+    until: until.toISOString(),
+    without_secret: presentUsage(withoutSecret),
+  };
+}
+
+function presentSecret({ secret, status, ...usage }: UsageReport['secrets'][number]) {
+  return {
+    hint: `…${secret.hint}`,
+    status,
+    created_at: secret.createdAt.toISOString(),
+    retires_at: secret.retiresAt?.toISOString() ?? null,
+    ...presentUsage(usage),
+  };
 }
 
 function presentUsage({ issued, used, refused, perHour, sources }: SecretUsage) {

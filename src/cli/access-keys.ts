@@ -3,6 +3,7 @@ import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withDatabase } from './stores.ts';
 import { collect, confirm, type OutputOptions, present, presentSecret, say, sheet, table, time } from './terminal.ts';
+import { addUsageCommand } from './usage.ts';
 
 /** The members of the admin API's access key that people are shown. */
 type ShownKey = Json & {
@@ -17,7 +18,7 @@ type ShownKey = Json & {
   expires_at: string | null;
   retires_at: string | null;
   last_used_at: string | null;
-  usage: { granted: number; used: number; since: string; used_permissions: Permissions };
+  usage: { granted: number; used: number; since: string; used_permissions: Permissions | null };
   created_at: string;
   updated_at: string;
 };
@@ -50,13 +51,9 @@ export function addAccessKeyCommands(program: Command): void {
   addEnable(keys);
   addRemove(keys);
   addReveal(keys);
-  addRegenerationCommands(keys, {
-    path: one,
-    parameter: 'id',
-    secret: 'access key',
-    member: 'access_key',
-    example,
-  });
+  const subject = { path: one, parameter: 'id', example } as const;
+  addRegenerationCommands(keys, { ...subject, secret: 'access key', member: 'access_key' });
+  addUsageCommand(keys, subject);
 }
 
 function addCreate(keys: Command): void {
@@ -267,6 +264,11 @@ function showPermissions(permissions: Permissions): string {
     .join(', ');
 }
 
+function showUse({ granted, used, since, used_permissions: permissions }: ShownKey['usage']): string {
+  if (!permissions) return `nothing reported since ${since}`;
+  return `${used} of ${granted} since ${since}: ${showPermissions(permissions)}`;
+}
+
 function showKey(key: ShownKey): string {
   return sheet({
     id: key.id,
@@ -274,7 +276,7 @@ function showKey(key: ShownKey): string {
     contact: key.contact_id,
     status: key.status,
     permissions: showPermissions(key.permissions) || 'none',
-    'really used': `${showPermissions(key.usage.used_permissions) || 'none'} (since ${key.usage.since})`,
+    'really used': showUse(key.usage),
     clients: key.clients?.join(', ') ?? 'any',
     value: key.retires_at ? `${key.hint}; the one before until ${key.retires_at}` : key.hint,
     'kept to show': key.reveal ? 'yes' : 'no',

@@ -47,14 +47,9 @@ export function addClientCommands(program: Command): void {
   addEnable(clients);
   addDelete(clients);
   addReveal(clients);
-  addRegenerationCommands(clients, {
-    path: one,
-    parameter: 'client_id',
-    secret: 'client secret',
-    member: 'client_secret',
-    example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB',
-  });
-  addUsageCommand(clients);
+  const subject = { path: one, parameter: 'client_id', example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' } as const;
+  addRegenerationCommands(clients, { ...subject, secret: 'client secret', member: 'client_secret' });
+  addUsageCommand(clients, subject);
   addRevokeTokens(clients);
   addAuthorizationToken(clients);
 }

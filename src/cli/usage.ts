@@ -4,19 +4,21 @@ import { describeUsage, type ShownUsage } from './describe-regeneration.ts';
 import { withDatabase } from './stores.ts';
 import { type OutputOptions, present } from './terminal.ts';
 
-export function addUsageCommand(clients: Command): void {
-  clients
+/** @param subject whose use: its path in the admin API, the parameter in that, and an example of it. */
+export function addUsageCommand(
+  parent: Command,
+  { path, parameter, example }: { path: `/${string}`; parameter: string; example: string },
+): void {
+  parent
     .command('usage')
     .description('tokens issued and refused, by the secret, and from where; with --json by the hour too')
-    .argument('<client_id>', 'its Client ID')
+    .argument(`<${parameter}>`, 'of which')
     .option('--hours <number>', 'how far back, up to 720', '24')
     .option('--json', 'one JSON object')
-    .addHelpText('after', '\nExamples:\n  keyturn clients usage kti_4fW1mZ8qYc0RkT7pLs2VnB --hours 168')
-    .action(async (clientId: string, { json, hours }: OutputOptions & { hours: string }) => {
-      const request = { params: { client_id: clientId }, query: { hours } };
-      const usage = await withDatabase((core) =>
-        callAdmin<ShownUsage>(core, 'GET /clients/{client_id}/usage', request),
-      );
+    .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} usage ${example} --hours 168`)
+    .action(async (id: string, { json, hours }: OutputOptions & { hours: string }) => {
+      const request = { params: { [parameter]: id }, query: { hours } };
+      const usage = await withDatabase((core) => callAdmin<ShownUsage>(core, `GET ${path}/usage`, request));
       present(json ? { json } : {}, usage, () => describeUsage(usage));
     });
 }

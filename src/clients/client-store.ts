@@ -104,6 +104,14 @@ export async function listResourceServers(database: Queryable): Promise<Client[]
   return rows.map(toClient);
 }
 
+/** The same, kept from being changed until the transaction ends: what is offered now still is when the transaction commits. */
+export async function holdResourceServers(transaction: Transaction): Promise<Client[]> {
+  const rows = await transaction.query<ClientRow>(
+    `SELECT * FROM clients WHERE kind = 'resource_server' ORDER BY id FOR SHARE`,
+  );
+  return rows.map(toClient);
+}
+
 export async function insertClient(transaction: Transaction, client: Client): Promise<void> {
   await transaction.query(
     `INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,

@@ -22,6 +22,7 @@ import {
   announceClient,
   deleteClient as deleteClientRow,
   findUsersOfScopes,
+  holdResourceServers,
   insertClient,
   listResourceServers,
   lockClient,
@@ -267,7 +268,9 @@ async function requireConsistent(
   client: Client,
   given: { scope?: unknown; accessKey?: unknown; information?: unknown; tokenFormat?: unknown; resource?: unknown },
 ): Promise<void> {
-  const others = (await listResourceServers(transaction)).filter((server) => server.id !== client.id);
+  // An integration holds on to what it refers to. A resource server does not, or two that change at once would wait for each other.
+  const servers = await (client.kind === 'integration' ? holdResourceServers : listResourceServers)(transaction);
+  const others = servers.filter((server) => server.id !== client.id);
   if (client.kind === 'resource_server') {
     if (given.scope !== undefined) throw new InvalidInput('A resource server has no scope; it has `information`.');
     if (given.accessKey !== undefined) throw new InvalidInput('A resource server has no `access_key`.');

@@ -100,15 +100,15 @@ export async function saveContact(transaction: Transaction, contact: Contact, at
   );
 }
 
-/** The contact's access keys that could be used, locked. */
-export async function findLiveKeys(
+/** The contact's access keys, all of them locked, in the order of ids, so that none becomes live meanwhile. */
+export async function lockKeysOf(
   transaction: Transaction,
   contactId: string,
   now: Date,
-): Promise<{ id: string; name: string }[]> {
-  return await transaction.query<{ id: string; name: string }>(
-    `SELECT id, name FROM access_keys WHERE contact = $1 AND enabled AND (expires_at IS NULL OR expires_at > $2)
-     ORDER BY created_at FOR UPDATE`,
+): Promise<{ id: string; name: string; isLive: boolean }[]> {
+  return await transaction.query<{ id: string; name: string; isLive: boolean }>(
+    `SELECT id, name, enabled AND (expires_at IS NULL OR expires_at > $2) AS "isLive" FROM access_keys WHERE contact = $1
+     ORDER BY id FOR UPDATE`,
     [contactId, now],
   );
 }

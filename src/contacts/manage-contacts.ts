@@ -10,10 +10,10 @@ import {
   deleteContact as deleteContactRow,
   externalIdIsTaken,
   findContact,
-  findLiveKeys,
   insertContact,
   lockContact,
   lockContactManagers,
+  lockKeysOf,
   saveContact,
 } from './contact-store.ts';
 
@@ -102,6 +102,9 @@ export async function updateContact(
   return saved;
 }
 
+/** Of keys that stand in the way; how many there are is told besides. */
+const maxNamedKeys = 100;
+
 /**
  * Deletes a contact with the access keys that it has and that are not live; its history stays in the audit log.
  * @throws {Conflict} `contact_has_keys` with the live ones.
@@ -117,13 +120,25 @@ export async function deleteContact(
   const contact = await requireContact(transaction, id);
   requireMayGrant(grantor, contact.permissions);
   requireAnotherManager(managers, id);
-  const liveKeys = await findLiveKeys(transaction, id, at);
+  const keys = await lockKeysOf(transaction, id, at);
+  const liveKeys = keys.filter(({ isLive }) => isLive);
   if (liveKeys.length > 0) {
     throw new Conflict('contact_has_keys', 'The contact has live access keys; disable them first.', {
-      access_keys: liveKeys,
+      access_keys: liveKeys.slice(0, maxNamedKeys).map((key) => ({ id: key.id, name: key.name })),
+      total: liveKeys.length,
     });
   }
   await deleteContactRow(transaction, id, at);
+  for (const key of keys) {
+    await appendAuditEvent(transaction, {
+      at,
+      actor: grantor,
+      action: 'access_key.remove',
+      targetType: 'access_key',
+      target: key.id,
+      before: { contact_id: id, name: key.name },
+    });
+  }
   await appendAuditEvent(transaction, {
     at,
     actor: grantor,

@@ -1,8 +1,9 @@
 import type { Context, Next } from 'koa';
-import { type Caller, callerOf } from './client-authentication.ts';
+import type { Secret } from '../credentials/secret.ts';
+import { callerOf } from './client-authentication.ts';
 
 /**
- * Every answer to a request with a retiring secret says so, and until when it is good: `Deprecation` since when (RFC 9745 §2),
+ * Every answer to a request with a retiring secret or access key says so, and until when it is good: `Deprecation` since when (RFC 9745 §2),
  * `Sunset` until when (RFC 8594 §3). So the integrator learns it from the integration itself.
  */
 export async function announceRetirement(ctx: Context, next: Next): Promise<void> {
@@ -11,14 +12,21 @@ export async function announceRetirement(ctx: Context, next: Next): Promise<void
   await next();
 }
 
-/** Undefined: the secret is not retiring. */
-export function retirementHeaders({ secret, secrets }: Caller): { Deprecation: string; Sunset: string } | undefined {
-  if (!secret?.retiresAt) return undefined;
+/** What a request was made with: a client secret or an access key's value, beside the others of its owner. */
+type Presented = { secret?: Secret | undefined; secrets: readonly Secret[] };
+
+/** Of what ends first; undefined where nothing is retiring. */
+export function retirementHeaders(
+  ...presented: readonly (Presented | undefined)[]
+): { Deprecation: string; Sunset: string } | undefined {
+  const [first] = presented.flatMap((one) => retirementOf(one) ?? []).sort((one, other) => +one.until - +other.until);
+  return first && { Deprecation: `@${Math.floor(+first.since / 1_000)}`, Sunset: first.until.toUTCString() };
+}
+
+function retirementOf(presented: Presented | undefined): { since: Date; until: Date } | undefined {
+  const secret = presented?.secret;
+  if (!presented || !secret?.retiresAt) return undefined;
   // It has been deprecated since the secret that follows it was made.
-  const successor = secrets.find(({ retiresAt }) => retiresAt === null);
-  const since = successor?.createdAt ?? secret.createdAt;
-  return {
-    Deprecation: `@${Math.floor(since.getTime() / 1_000)}`,
-    Sunset: secret.retiresAt.toUTCString(),
-  };
+  const successor = presented.secrets.find(({ retiresAt }) => retiresAt === null);
+  return { since: successor?.createdAt ?? secret.createdAt, until: secret.retiresAt };
 }

@@ -3,6 +3,7 @@ import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { type IssuedToken, issueAccessToken } from '../tokens/access-token.ts';
 import { tokenTypeOf } from '../tokens/token-store.ts';
+import { retirementHeaders } from './announce-retirement.ts';
 import { callerOf } from './client-authentication.ts';
 import { createDpopProofs } from './dpop-proof.ts';
 import { rethrowFailure } from './head-start.ts';
@@ -32,6 +33,7 @@ export function clientCredentialsGrant(core: Core) {
       accessKey,
       confirmation,
     });
+    ctx.set(retirementHeaders(caller, accessKey) ?? {});
     ctx.body = presentToken(core, issued);
   };
 }

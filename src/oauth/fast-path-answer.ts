@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { PresentedSecret } from '../regeneration/usage-counter.ts';
+import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { retirementHeaders } from './announce-retirement.ts';
 import type { Caller } from './client-authentication.ts';
 
@@ -7,14 +7,19 @@ import type { Caller } from './client-authentication.ts';
 export type FastAnswer = {
   /** JSON. */
   body: string;
-  /** The access key that came with the request, as its use is counted. */
-  accessKey: PresentedSecret | undefined;
+  /** The access key that came with the request. */
+  accessKey: PresentedAccessKey | undefined;
 };
 
 /** Writes it with the headers that the Koa application would have, in the same order. */
-export function writeFastAnswer(response: ServerResponse, { body }: FastAnswer, caller: Caller, id: string): void {
+export function writeFastAnswer(
+  response: ServerResponse,
+  { body, accessKey }: FastAnswer,
+  caller: Caller,
+  id: string,
+): void {
   const headers = ['X-Request-Id', id, 'X-Content-Type-Options', 'nosniff'];
-  const retirement = retirementHeaders(caller);
+  const retirement = retirementHeaders(caller, accessKey);
   if (retirement) headers.push('Deprecation', retirement.Deprecation, 'Sunset', retirement.Sunset);
   headers.push('Cache-Control', 'no-store', 'Content-Type', 'application/json; charset=utf-8', 'Pragma', 'no-cache');
   headers.push('Content-Length', String(Buffer.byteLength(body)));

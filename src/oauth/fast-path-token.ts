@@ -1,5 +1,5 @@
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
-import { presentedValueOf, requireAccessKey } from '../access-keys/require-access-key.ts';
+import { requireAccessKey } from '../access-keys/require-access-key.ts';
 import type { Core } from '../core.ts';
 import { issueAccessToken } from '../tokens/access-token.ts';
 import type { Caller } from './client-authentication.ts';
@@ -43,5 +43,5 @@ async function issue(
     generation: caller.secret?.generation ?? 0,
     accessKey,
   });
-  return { body: JSON.stringify(presentToken(core, issued)), accessKey: accessKey && presentedValueOf(accessKey) };
+  return { body: JSON.stringify(presentToken(core, issued)), accessKey };
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { presentedValueOf } from '../access-keys/require-access-key.ts';
 import type { Core } from '../core.ts';
 import { StoreUnavailable } from '../errors.ts';
 import { logAccess } from './access-log.ts';
@@ -95,7 +96,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     const address = addressOf(request);
     writeFastAnswer(response, answer, caller, id);
     const source = { address, userAgent: request.headers['user-agent'] ?? '' };
-    countUse(core, path, source, presentedSecretOf(caller), answer.accessKey);
+    countUse(core, path, source, presentedSecretOf(caller), answer.accessKey && presentedValueOf(answer.accessKey));
     // Of what is introspected, it says so only if it is.
     const active = path === '/oauth2/introspect' ? true : undefined;
     logAccess(core, { id, method: 'POST', path, status: 200, startedAt, address, clientId: caller.clientId, active });

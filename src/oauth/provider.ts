@@ -6,7 +6,7 @@ import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import { type Client, parseScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
-import { examineToken, recallToken } from '../tokens/access-token.ts';
+import { examineToken } from '../tokens/access-token.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import { callerOf } from './client-authentication.ts';
 import { clientCredentialsGrant } from './client-credentials-grant.ts';
@@ -107,12 +107,10 @@ async function introspect(core: Core, ctx: Context, token: string, Model: Replac
   const examined = headStartOf(ctx.req)?.examined;
   const live = examined
     ? examined.live
-    : values.has('access_key')
-      ? await examineToken(core, token, server, readPresentedKey)
-      : (recallToken(core, token, server) ?? (await examineToken(core, token, server)));
+    : await examineToken(core, token, server, values.has('access_key') ? readPresentedKey : undefined);
   if (!live) return undefined;
   const { record, scope, audience, accessKey } = live;
-  if (accessKey) core.usedScopes.count(accessKey.id, usedScope(values.get('used_scope'), accessKey.scope));
+  if (accessKey) core.usedScopes.count(accessKey.id, usedScope(values.get('used_scope'), scope));
   return new Model({
     iat: Math.floor(record.issuedAt / 1_000),
     exp: record.expiresAt,
@@ -133,9 +131,10 @@ async function introspect(core: Core, ctx: Context, token: string, Model: Replac
   }
 }
 
-/** What the resource server says that the request really used: only what the key allows counts. */
-function usedScope(reported: string | undefined, allowed: readonly string[]): string[] {
-  return reported === undefined ? [] : parseScope(reported).filter((scope) => allowed.includes(scope));
+/** What the resource server says that the request really used: only what it has just been told to be allowed counts. */
+function usedScope(reported: string | undefined, allowed: string): string[] {
+  const scopes = parseScope(allowed);
+  return reported === undefined ? [] : [...new Set(parseScope(reported))].filter((scope) => scopes.includes(scope));
 }
 
 function currentContext(): Context {

@@ -1,5 +1,5 @@
 import { hash, randomBytes } from 'node:crypto';
-import { type AccessKey, isUsable } from '../access-keys/access-key.ts';
+import { type AccessKey, isUsable, type KnownAccessKey } from '../access-keys/access-key.ts';
 import type { AccessKeyCache, PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, offeredScopes, parseScope, requireGranted } from '../clients/client.ts';
 import type { ClientCache } from '../clients/client-cache.ts';
@@ -137,27 +137,36 @@ export async function examineToken(
   server: Client,
   presented?: (client: Client) => Promise<PresentedAccessKey | undefined>,
 ): Promise<LiveToken | undefined> {
-  const live = await findLiveToken(deps, token);
-  if (!live) return undefined;
-  const presentedKey = await presented?.(live.client);
-  if (presented && !presentedKey) return undefined;
-  return seenBy(server, live, presentedKey?.key);
+  const see = async (found: FoundToken | undefined) => {
+    const presentedKey = found && (await presented?.(found.client));
+    return found && (presentedKey || !presented) ? seenBy(server, found, presentedKey?.key) : undefined;
+  };
+  // Only "yes" is told from memory, so that every "no" takes the same time.
+  return (await see(recallLiveToken(deps, token))) ?? (await see(await findLiveToken(deps, token)));
 }
 
 /** What `examineToken` would say, from memory alone; undefined says nothing about the token. */
 export function recallToken(deps: TokenDeps, token: string, server: Client): LiveToken | undefined {
-  const record = deps.tokenStore.peek(tokenId(token));
-  if (!record || record.accessKey || !isUnended(deps, record)) return undefined;
-  const known = deps.clients.peek(record.clientId);
-  if (!known || !isOfLiveClient(deps, record, known)) return undefined;
-  return seenBy(server, { record, client: known.client, key: undefined });
+  const found = recallLiveToken(deps, token);
+  return found && seenBy(server, found);
 }
 
-function seenBy(
-  server: Client,
-  { record, client, key }: { record: TokenRecord; client: Client; key: AccessKey | undefined },
-  presentedKey?: AccessKey,
-): LiveToken | undefined {
+/** A token with what is known of its client and access key today. */
+type FoundToken = { record: TokenRecord; client: Client; key: AccessKey | undefined };
+
+/** What `findLiveToken` would find, from memory alone. */
+function recallLiveToken(deps: TokenDeps, token: string): FoundToken | undefined {
+  const record = deps.tokenStore.peek(tokenId(token));
+  if (!record || !isUnended(deps, record)) return undefined;
+  const known = deps.clients.peek(record.clientId);
+  if (!known || !isOfLiveClient(deps, record, known)) return undefined;
+  if (!record.accessKey) return { record, client: known.client, key: undefined };
+  const knownKey = deps.accessKeys.peek(record.accessKey.id);
+  if (!knownKey || !isOfLiveKey(deps, record.accessKey, known.client, knownKey)) return undefined;
+  return { record, client: known.client, key: knownKey.key };
+}
+
+function seenBy(server: Client, { record, client, key }: FoundToken, presentedKey?: AccessKey): LiveToken | undefined {
   if (record.resource !== undefined && record.resource !== server.resource) return undefined;
   const asked = record.scope === undefined ? client.scope : parseScope(record.scope);
   const granted = asked.filter((item) => client.scope.includes(item));
@@ -168,10 +177,7 @@ function seenBy(
 }
 
 /** A token that is alive, whatever resource server it is for; with its client, and the access key that it was obtained with. */
-export async function findLiveToken(
-  deps: TokenDeps,
-  token: string,
-): Promise<{ record: TokenRecord; client: Client; key: AccessKey | undefined } | undefined> {
+export async function findLiveToken(deps: TokenDeps, token: string): Promise<FoundToken | undefined> {
   const record = await findToken(deps, token);
   if (!record) return undefined;
   const known = await findClientOf(deps, record);
@@ -188,9 +194,19 @@ async function findLiveKey(deps: TokenDeps, ref: AccessKeyRef, client: Client): 
     await withDeadline(deps.feed.sync());
     known = await deps.accessKeys.find(ref.id);
   }
-  if (!known || known.key.tokenEpoch !== ref.epoch || !isOfGoodGeneration(known.secrets, ref.generation))
-    return undefined;
-  return isUsable(known.key, client.id, deps.clock()) ? known.key : undefined;
+  return known && isOfLiveKey(deps, ref, client, known) ? known.key : undefined;
+}
+
+/** The same of its access key. */
+function isOfLiveKey(
+  { clock }: TokenDeps,
+  ref: AccessKeyRef,
+  client: Client,
+  { key, secrets }: KnownAccessKey,
+): boolean {
+  return (
+    key.tokenEpoch === ref.epoch && isOfGoodGeneration(secrets, ref.generation) && isUsable(key, client.id, clock())
+  );
 }
 
 /** What of a scope an access key allows; all, where there is none. */

@@ -167,12 +167,31 @@ describe('what a key may do today reaches tokens that are out already', () => {
     await act(key.id, '/disable');
     expect((await server.adminFetch(`/contacts/${owner}`, { method: 'DELETE' })).status).toBe(204);
     expect((await introspect(token)).text).toBe(inactive);
+    const { json } = await server.adminFetch(`/audit-events?target=${key.id}&limit=1`);
+    expect(json.data[0]).toMatchObject({ action: 'access_key.remove', before: { contact_id: owner } });
+  });
+
+  test('a key that is enabled while its contact is deleted: one of both is refused, and no live key is lost', async () => {
+    for (let round = 0; round < 15; round++) {
+      const owner = await createContact('Short');
+      const key = await createKey({}, owner);
+      await act(key.id, '/disable');
+      const [enabled, deleted] = await Promise.all([
+        act(key.id, '/enable'),
+        server.adminFetch(`/contacts/${owner}`, { method: 'DELETE' }),
+      ]);
+      expect([enabled.status, deleted.status]).toEqual(deleted.status === 204 ? [expect.any(Number), 204] : [200, 409]);
+      const there = (await act(key.id, '', undefined, 'GET')).status;
+      if (deleted.status === 204) expect([enabled.status, there]).toEqual([404, 404]);
+      else expect(there).toBe(200);
+    }
   });
 
   test('another process follows within a second', async () => {
     const other = await startAdminServer({ clock: () => now, stores: server.stores });
     const elsewhere = endpointsOf(other.publicUrl);
-    const key = await createKey({ permissions: { orders: ['read', 'create'] } });
+    const owner = await createContact('Elsewhere');
+    const key = await createKey({ permissions: { orders: ['read', 'create'] } }, owner);
     const token = await elsewhere.accessToken(clients.shop, { access_key: key.access_key });
     await elsewhere.introspect(clients.orders, token);
     await act(key.id, '', { permissions: { orders: ['read'] } }, 'PATCH');
@@ -180,6 +199,30 @@ describe('what a key may do today reaches tokens that are out already', () => {
     await eventually(seen, ({ json }) => json['scope'] === 'orders:read', 1_000);
     await act(key.id, '/disable');
     await eventually(seen, ({ text }) => text === inactive, 1_000);
+    await act(key.id, '/enable');
+    await eventually(seen, ({ json }) => json['active'] === true, 1_000);
+    const withKey = () => elsewhere.token(clients.shop, { access_key: key.access_key });
+    expect((await withKey()).status).toBe(200);
+    await act(key.id, '/disable');
+    await server.adminFetch(`/contacts/${owner}`, { method: 'DELETE' });
+    await eventually(seen, ({ text }) => text === inactive, 1_000);
+    await eventually(withKey, ({ status }) => status === 400, 1_000);
+    await other.close();
+  });
+
+  test('a process that has a key in memory as never used gives no token of it once another has removed it', async () => {
+    const other = await startAdminServer({ clock: () => now, stores: server.stores });
+    const elsewhere = endpointsOf(other.publicUrl);
+    for (let round = 0; round < 10; round++) {
+      const key = await createKey({ clients: [clients.partner.id] });
+      // Known there from now on, and not used: it is not for this client.
+      expect((await elsewhere.token(clients.shop, { access_key: key.access_key })).status).toBe(400);
+      const [removed, token] = await Promise.all([
+        act(key.id, '', undefined, 'DELETE'),
+        elsewhere.token(clients.partner, { access_key: key.access_key }),
+      ]);
+      expect([removed.status, token.status]).toEqual(removed.status === 204 ? [204, 400] : [409, 200]);
+    }
     await other.close();
   });
 });
@@ -234,6 +277,15 @@ describe('Generate New Key', () => {
     const { json } = await act(key.id, '/regenerate', { confirmation: review.confirmation, overlap_seconds: 600 });
     const works = async (value: string) => (await endpoints.token(clients.shop, { access_key: value })).status;
     expect([await works(key.access_key), await works(json.access_key)]).toEqual([200, 200]);
+    // The plain request, and one that is not.
+    for (const more of [{}, { unknown: 'parameter' }]) {
+      const headers = async (value: string) =>
+        (await endpoints.token(clients.shop, { access_key: value, ...more })).headers;
+      expect(await headers(json.access_key)).not.toHaveProperty('sunset');
+      const retiring = await headers(key.access_key);
+      expect(retiring['sunset']).toBe(new Date(json.previous.retires_at).toUTCString());
+      expect(retiring['deprecation']).toMatch(/^@\d+$/);
+    }
     const token = await endpoints.accessToken(clients.shop, { access_key: json.access_key });
     expect((await act(key.id, `/regenerations/${json.regeneration_id}/undo`)).status).toBe(200);
     expect([await works(key.access_key), await works(json.access_key)]).toEqual([200, 400]);
@@ -265,8 +317,46 @@ describe('least privilege', () => {
     expect((await server.adminFetch(`/access-keys/${key.id}`)).json.usage).toMatchObject({
       granted: 4,
       used: 1,
+      used_scope: ['orders:read'],
       used_permissions: { orders: ['read'] },
     });
+  });
+
+  test('a report counts only for what the resource server offers itself, and none is no advice to take everything away', async () => {
+    const key = await createKey({ permissions: { orders: ['read'], invoices: ['read'] } });
+    const token = await endpoints.accessToken(clients.partner, { access_key: key.access_key });
+    const usage = async () => (await server.adminFetch(`/access-keys/${key.id}`)).json.usage;
+    await introspect(token);
+    const { json } = await server.adminFetch(`/access-keys/${key.id}`);
+    expect(json.usage).toEqual({ granted: 2, used: 0, since: json.created_at, used_scope: [], used_permissions: null });
+    await introspect(token, { used_scope: 'invoices:read' });
+    expect(await usage()).toMatchObject({ used: 0 });
+    await endpoints.introspect(clients.invoices, token, { used_scope: 'invoices:read' });
+    expect(await usage()).toMatchObject({ used: 1, used_permissions: { invoices: ['read'] } });
+    await act(key.id, '', { permissions: (await usage()).used_permissions }, 'PATCH');
+    expect((await introspect(token)).text).toBe(inactive);
+    expect((await endpoints.introspect(clients.invoices, token)).json['scope']).toBe('invoices:read');
+  });
+
+  test('use is told by the hour and by the value, as of a client secret', async () => {
+    const key = await createKey();
+    await endpoints.accessToken(clients.shop, { access_key: key.access_key });
+    await endpoints.introspect(clients.orders, await endpoints.accessToken(clients.shop), {
+      access_key: key.access_key,
+    });
+    await endpoints.token(clients.shop, { access_key: key.access_key, scope: 'orders:create' });
+    await act(key.id, '/disable');
+    await endpoints.token(clients.shop, { access_key: key.access_key });
+    const { json } = await server.adminFetch(`/access-keys/${key.id}/usage?hours=1`);
+    expect(json.secrets).toMatchObject([
+      {
+        hint: `…${key.access_key.slice(-4)}`,
+        status: 'current',
+        issued: 1,
+        used: 1,
+        refused: { access_key_disabled: 1 },
+      },
+    ]);
   });
 
   test('a kind of information that is in use cannot be dropped, and the answer says who uses it', async () => {
@@ -284,6 +374,27 @@ describe('least privilege', () => {
     const refused = await patch(['gates']);
     expect([refused.status, refused.json.code, refused.json.total]).toEqual([409, 'information_in_use', 1]);
     expect(refused.json.access_keys[0].id).toBe(key.id);
+  });
+
+  test('a key that gets a kind of information while that is dropped: one of both is refused', async () => {
+    const shelf = await register(server.core, {
+      name: 'Shelf',
+      kind: 'resource_server',
+      resource: 'https://shelf.example',
+      information: ['boards', 'nails'],
+    });
+    for (let round = 0; round < 15; round++) {
+      const body = { information: round % 2 === 0 ? ['boards'] : ['boards', 'nails'] };
+      const key = await createKey({ permissions: { boards: ['read'] } });
+      const [dropped, saved] = await Promise.all([
+        server.adminFetch(`/clients/${shelf.id}`, { method: 'PATCH', body }),
+        act(key.id, '', { permissions: { nails: ['read'] } }, 'PATCH'),
+      ]);
+      if (round % 2 === 0) {
+        expect([dropped.status, saved.status]).toEqual(dropped.status === 200 ? [200, 400] : [409, 200]);
+      } else expect(dropped.status).toBe(200);
+      await act(key.id, '', { permissions: {} }, 'PATCH');
+    }
   });
 });
 

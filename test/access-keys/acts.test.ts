@@ -47,6 +47,10 @@ const acts: Record<string, Act> = {
   'Generate New Key': { method: 'POST', path: '/regenerate', body: {}, needs: 'integrations:edit' },
   'Remove Key': { method: 'DELETE', path: '', needs: 'integrations:edit' },
   reveal: { method: 'POST', path: '/reveal', needs: 'api_key:manage' },
+  regenerations: { method: 'GET', path: '/regenerations', needs: 'integrations:view' },
+  undo: { method: 'POST', path: `/regenerations/${randomUUID()}/undo`, needs: 'integrations:edit' },
+  finish: { method: 'POST', path: `/regenerations/${randomUUID()}/finish`, needs: 'integrations:edit' },
+  usage: { method: 'GET', path: '/usage', needs: 'integrations:view' },
 };
 
 /** What each act answers in each state, by whoever may do it. Without a confirmation, Generate New Key answers with the review. */
@@ -59,6 +63,10 @@ const answers: Record<string, Record<State, number>> = {
   'Generate New Key': { own: 428, foreign: 428, missing: 404, disabled: 428, used: 428 },
   'Remove Key': { own: 204, foreign: 204, missing: 404, disabled: 204, used: 409 },
   reveal: { own: 200, foreign: 200, missing: 404, disabled: 200, used: 200 },
+  regenerations: { own: 200, foreign: 200, missing: 404, disabled: 200, used: 200 },
+  undo: { own: 404, foreign: 404, missing: 404, disabled: 404, used: 404 },
+  finish: { own: 404, foreign: 404, missing: 404, disabled: 404, used: 404 },
+  usage: { own: 200, foreign: 200, missing: 404, disabled: 200, used: 200 },
 };
 
 describe.each(Object.entries(acts))('%s', (name, { method, path, body, needs }) => {
@@ -77,6 +85,29 @@ describe.each(Object.entries(acts))('%s', (name, { method, path, body, needs }) 
 });
 
 test.each([
+  ['Create Key', 'POST', 'integrations:edit', 201],
+  ['the list of its keys', 'GET', 'integrations:view', 200],
+] as const)(
+  '%s, of a contact that is there and of one that is not: as the table says',
+  async (_name, method, needs, done) => {
+    const { contact } = await makeKey('own');
+    for (const [id, answer] of [
+      [contact, done],
+      [randomUUID(), 404],
+    ] as const) {
+      for (const permission of permissions) {
+        const { status } = await server.adminFetch(`/contacts/${id}/access-keys`, {
+          method,
+          ...(method === 'POST' ? { body: { name: `Key of ${permission}`, permissions: { orders: ['read'] } } } : {}),
+          token: tokens.get(permission),
+        });
+        expect([permission, status]).toEqual([permission, permission === needs ? answer : 403]);
+      }
+    }
+  },
+);
+
+test.each([
   ['own', 200],
   ['foreign', 400],
   ['missing', 400],
@@ -87,44 +118,62 @@ test.each([
   expect((await endpoints.token(clients.shop, { access_key: value })).status).toBe(expected);
 });
 
-test('introspection with an access key costs no more round trips to any store than without, when warm', async () => {
-  const { value } = await makeKey('own');
-  const plain = await endpoints.accessToken(clients.shop);
-  const keyed = await endpoints.accessToken(clients.shop, { access_key: value });
-  await endpoints.introspect(clients.orders, keyed, { access_key: value });
-  await endpoints.introspect(clients.orders, plain);
-  const { database } = server.core;
-  const { query, transaction } = database;
-  let statements = 0;
-  database.query = (async (...all: Parameters<typeof query>) => {
-    // What polls in the background is no part of a request.
-    if (!all[0].includes('pg_snapshot_xmin')) statements += 1;
-    return await query(...all);
-  }) as typeof query;
-  database.transaction = (async (...all: Parameters<typeof transaction>) => {
-    statements += 1;
-    return await transaction(...all);
-  }) as typeof transaction;
-  const { tokenStore } = server.core;
-  const { find } = tokenStore;
-  let lookUps = 0;
-  tokenStore.find = async (jti) => {
-    lookUps += 1;
-    return await find(jti);
-  };
-  const cost = async (work: () => Promise<unknown>) => {
-    const before = lookUps;
-    for (let round = 0; round < 20; round++) await work();
-    return lookUps - before;
-  };
-  try {
-    const without = await cost(() => endpoints.introspect(clients.orders, plain));
-    const withKey = await cost(() => endpoints.introspect(clients.orders, keyed, { access_key: value }));
-    expect(withKey).toBeLessThanOrEqual(without === 0 ? 20 : without);
-    expect(statements).toBe(0);
-  } finally {
-    tokenStore.find = find;
-    database.query = query;
-    database.transaction = transaction;
+describe('round trips to the stores, when warm', () => {
+  /** How many statements and token look-ups some requests cost. @param remembered whether the record of a token is in memory. */
+  async function cost(work: () => Promise<{ status: number }>, remembered = false) {
+    const { database, tokenStore } = server.core;
+    const { query, transaction } = database;
+    const { find, peek, save } = tokenStore;
+    const seen = { statements: 0, finds: 0, saves: 0 };
+    await work();
+    database.query = (async (...all: Parameters<typeof query>) => {
+      // What polls and counts in the background is no part of a request.
+      if (!/pg_snapshot_xmin|usage_|access_key_scopes/.test(all[0])) seen.statements += 1;
+      return await query(...all);
+    }) as typeof query;
+    const records = new Map<string, Awaited<ReturnType<typeof find>>>();
+    tokenStore.find = async (jti) => {
+      seen.finds += 1;
+      const record = await find(jti);
+      records.set(jti, record);
+      return record;
+    };
+    tokenStore.peek = (jti) => (remembered ? records.get(jti) : undefined);
+    tokenStore.save = async (...all) => {
+      seen.saves += 1;
+      await save(...all);
+    };
+    try {
+      if (remembered) await work();
+      seen.finds = 0;
+      for (let round = 0; round < 10; round++) expect((await work()).status).toBe(200);
+      return seen;
+    } finally {
+      Object.assign(tokenStore, { find, peek, save });
+      Object.assign(database, { query, transaction });
+    }
   }
+
+  test.each([
+    ['one look-up of the token', false, { statements: 0, finds: 10, saves: 0 }],
+    ['nothing at all within the second that a token is remembered', true, { statements: 0, finds: 0, saves: 0 }],
+  ])('introspection costs %s, with an access key as without', async (_name, remembered, expected) => {
+    const { value } = await makeKey('own');
+    const plain = await endpoints.accessToken(clients.shop);
+    const keyed = await endpoints.accessToken(clients.shop, { access_key: value });
+    const form = { access_key: value, used_scope: 'orders:read' };
+    const introspect = (token: string, more = {}) =>
+      cost(() => endpoints.introspect(clients.orders, token, more), remembered);
+    expect(await introspect(plain)).toEqual(expected);
+    expect(await introspect(keyed)).toEqual(expected);
+    expect(await introspect(plain, form)).toEqual(expected);
+    expect(await introspect(keyed, form)).toEqual(expected);
+  });
+
+  test('a token costs the one write of its record, with an access key as without', async () => {
+    const { value } = await makeKey('own');
+    const expected = { statements: 0, finds: 0, saves: 10 };
+    expect(await cost(() => endpoints.token(clients.shop))).toEqual(expected);
+    expect(await cost(() => endpoints.token(clients.shop, { access_key: value }))).toEqual(expected);
+  });
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { toPermissions } from '../../src/access-keys/access-key.ts';
 import { createAccessKey, saveKey, setAccessKeyEnabled } from '../../src/access-keys/manage-access-keys.ts';
 import { actions } from '../../src/clients/client.ts';
+import { updateClient } from '../../src/clients/manage-clients.ts';
 import { createContact } from '../../src/contacts/manage-contacts.ts';
 import { permissions } from '../../src/operators/permission.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
@@ -12,10 +13,10 @@ const scopes = fc.uniqueArray(fc.constantFrom(...all), { maxLength: all.length }
 const some = fc.uniqueArray(fc.constantFrom(...all), { minLength: 1, maxLength: 4 });
 const steps = fc.array(
   fc.oneof(
-    fc.record({ act: fc.constant('save' as const), scope: scopes }),
+    fc.record({ act: fc.constantFrom('save' as const, 'client' as const), scope: scopes }),
     fc.record({ act: fc.constantFrom('disable' as const, 'enable' as const), scope: fc.constant<string[]>([]) }),
   ),
-  { maxLength: 4 },
+  { maxLength: 5 },
 );
 
 let server: TestServer;
@@ -59,17 +60,21 @@ test('what is granted is the intersection of what was asked, the client and the 
       expect(new Set((answer.json['scope'] as string).split(' '))).toEqual(new Set(granted(asked, client, key)));
 
       let today: readonly string[] = key;
+      let clientToday: readonly string[] = client;
       let enabled = true;
-      for (const { act, scope } of changes) {
+      for (const { act, scope } of [{ act: 'none', scope: [] }, ...changes]) {
         const { id } = created.key;
-        if (act === 'save') {
+        if (act === 'client') {
+          clientToday = scope;
+          await core.change((tx) => updateClient(tx, core, actor, integration.id, { scope: scope.join(' ') }));
+        } else if (act === 'save') {
           today = scope;
           await core.change((tx) => saveKey(tx, core, actor, id, { permissions: toPermissions(scope) }));
-        } else {
+        } else if (act !== 'none') {
           enabled = act === 'enable';
           await core.change((tx) => setAccessKeyEnabled(tx, core, actor, id, enabled));
         }
-        const expected = enabled ? granted(asked, client, today) : [];
+        const expected = enabled ? granted(asked, clientToday, today) : [];
         const { json } = await endpoints.introspect(orders, answer.json['access_token'] as string);
         expect(json['active']).toBe(expected.length > 0);
         expect(new Set((json['scope'] as string | undefined)?.split(' ') ?? [])).toEqual(new Set(expected));

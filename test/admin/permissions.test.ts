@@ -39,6 +39,7 @@ const table: Record<string, Permission> = {
   'post /access-keys/{id}/enable': 'integrations:edit',
   'delete /access-keys/{id}': 'integrations:edit',
   'post /access-keys/{id}/reveal': 'api_key:manage',
+  'get /access-keys/{id}/usage': 'integrations:view',
   'post /access-keys/{id}/regeneration/review': 'integrations:edit',
   'post /access-keys/{id}/regenerate': 'integrations:edit',
   'get /access-keys/{id}/regenerations': 'integrations:view',

@@ -6,6 +6,7 @@ import { startKeyturn } from './keyturn-target.ts';
 import { startLimit } from './limit-target.ts';
 import { measure } from './measure.ts';
 import { readOptions } from './options.ts';
+import { startOidcProvider } from './peer-target.ts';
 import { createReport, presentReport } from './report.ts';
 import { leaveServersCore } from './server-process.ts';
 import type { Target } from './target.ts';
@@ -19,7 +20,13 @@ const deployment = await createDeployment(stores, options.clients);
 ends.defer(() => deployment.remove());
 
 const targets: Target[] = [];
-for (const start of [() => startLimit(stores.redisUrl), () => startKeyturn(deployment, 'keyturn')]) {
+const starts = [
+  () => startLimit(stores.redisUrl),
+  () => startKeyturn(deployment, 'keyturn'),
+  () => startKeyturn(deployment, 'keyturn, fast path off', { KEYTURN_FAST_PATH: 'off' }),
+  () => startOidcProvider(stores.redisUrl, deployment.integrations),
+];
+for (const start of starts) {
   const target = await start();
   ends.defer(() => target.stop());
   targets.push(target);

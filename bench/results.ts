@@ -1,0 +1,62 @@
+/** `npm run bench:report`: writes what `npm run bench -- --json` printed as `bench/RESULTS.md` with a chart, `bench/results.svg`. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Report, Result } from './report.ts';
+
+const [source] = process.argv.slice(2);
+if (!source) {
+  console.error('npm run -s bench -- --json > results.json && npm run bench:report -- results.json');
+  process.exit(2);
+}
+const report = JSON.parse(readFileSync(source, 'utf8')) as Report;
+const directory = new URL('./', import.meta.url);
+writeFileSync(new URL('RESULTS.md', directory), present(report));
+writeFileSync(new URL('results.svg', directory), draw(report.results));
+
+function present({ at, node, processor, options, results }: Report): string {
+  const rows = results.map(
+    ({ scenario, target, ratio, processorRatio, perSecond, p50Ms, p99Ms }) =>
+      `| ${scenario} | ${target} | ${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)}) | ` +
+      `${processorRatio?.toFixed(2) ?? '–'} | ${Math.round(perSecond.median)} | ${p50Ms.toFixed(2)} | ${p99Ms.toFixed(2)} |`,
+  );
+  return `# What it costs
+
+Made by \`npm run bench:report\` from one run of \`npm run bench\`: ${at.slice(0, 10)}, Node ${node}, ${processor},
+${options.rounds} interleaved rounds of ${options.seconds} s, ${options.connections} connections, ${options.clients} clients, one core for each server.
+
+\`limit\` is a bare \`node:http\` server that parses the form, awaits one command of the same Redis, and answers. Ratios are to its rate in
+the same round (median, lowest and highest; a wrong secret to its rate of tokens); *by CPU* compares the processor time that an answer took,
+which other work on the machine disturbs less. Keyturn runs with everything on: limits, counters, metrics, access log to a file.
+
+![Rates as ratios to the limit](results.svg)
+
+| | server | to limit | by CPU | a second | p50 ms | p99 ms |
+| --- | --- | --- | --- | --- | --- | --- |
+${rows.join('\n')}
+`;
+}
+
+/** Bars in groups by scenario; a line at 1.00. */
+function draw(results: readonly Result[]): string {
+  const barHeight = 18;
+  const left = 290;
+  const scale = 320;
+  const most = Math.max(1, ...results.map(({ ratio }) => ratio.median));
+  const width = left + scale * most + 70;
+  const height = results.length * (barHeight + 6) + 40;
+  const bars = results.map(({ scenario, target, ratio }, index) => {
+    const y = 24 + index * (barHeight + 6);
+    const colour = target.startsWith('keyturn') ? '#2563eb' : '#94a3b8';
+    return (
+      `<text x="${left - 8}" y="${y + 13}" text-anchor="end">${scenario}: ${target}</text>` +
+      `<rect x="${left}" y="${y}" width="${(ratio.median * scale).toFixed(1)}" height="${barHeight}" fill="${colour}"/>` +
+      `<text x="${(left + ratio.median * scale + 6).toFixed(1)}" y="${y + 13}">${ratio.median.toFixed(2)}</text>`
+    );
+  });
+  const line = `<line x1="${left + scale}" x2="${left + scale}" y1="14" y2="${height - 10}" stroke="#dc2626" stroke-dasharray="4 3"/>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${Math.ceil(width)} ${height}" font-family="sans-serif" font-size="12">
+<rect width="100%" height="100%" fill="#ffffff"/>
+${bars.join('\n')}
+${line}
+</svg>
+`;
+}

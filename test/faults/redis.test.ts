@@ -133,7 +133,7 @@ describe.each([
   });
 
   it('and longer, it stays so: no wrong answer at any time', async () => {
-    const until = performance.now() + 2_500;
+    const until = performance.now() + 1_200;
     while (performance.now() < until) {
       expect(await api.introspect(clients.orders, live)).toMatchObject({ status: 503 });
       expect(await api.token(clients.shop)).toMatchObject({ status: 503 });

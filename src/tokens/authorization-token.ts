@@ -93,7 +93,7 @@ async function findAccessKey(
   if (!secret || !isUsable(known.key, client.id, deps.clock())) {
     throw new Conflict('access_key_not_usable', 'The access key is disabled, expired, or not for this client.');
   }
-  await markAccessKeyUsed(transaction, id, at);
+  if (!(await markAccessKeyUsed(transaction, id, at))) throw new NotFound('access key');
   return { ...known, secret };
 }
 

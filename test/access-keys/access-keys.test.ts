@@ -14,7 +14,18 @@ beforeAll(async () => {
   clients = await registerAll(server.core);
   contactId = await createContact('Ann');
 });
-afterAll(() => server.close());
+afterAll(async () => {
+  for (const each of [...others, server]) await each.close();
+});
+
+const others: AdminServer[] = [];
+
+/** Another process of the same deployment. */
+async function startOther(): Promise<AdminServer> {
+  const other = await startAdminServer({ clock: () => now, stores: server.stores });
+  others.push(other);
+  return other;
+}
 
 let made = 0;
 
@@ -188,8 +199,7 @@ describe('what a key may do today reaches tokens that are out already', () => {
   });
 
   test('another process follows within a second', async () => {
-    const other = await startAdminServer({ clock: () => now, stores: server.stores });
-    const elsewhere = endpointsOf(other.publicUrl);
+    const elsewhere = endpointsOf((await startOther()).publicUrl);
     const owner = await createContact('Elsewhere');
     const key = await createKey({ permissions: { orders: ['read', 'create'] } }, owner);
     const token = await elsewhere.accessToken(clients.shop, { access_key: key.access_key });
@@ -207,12 +217,10 @@ describe('what a key may do today reaches tokens that are out already', () => {
     await server.adminFetch(`/contacts/${owner}`, { method: 'DELETE' });
     await eventually(seen, ({ text }) => text === inactive, 1_000);
     await eventually(withKey, ({ status }) => status === 400, 1_000);
-    await other.close();
   });
 
   test('a process that has a key in memory as never used gives no token of it once another has removed it', async () => {
-    const other = await startAdminServer({ clock: () => now, stores: server.stores });
-    const elsewhere = endpointsOf(other.publicUrl);
+    const elsewhere = endpointsOf((await startOther()).publicUrl);
     for (let round = 0; round < 10; round++) {
       const key = await createKey({ clients: [clients.partner.id] });
       // Known there from now on, and not used: it is not for this client.
@@ -223,7 +231,6 @@ describe('what a key may do today reaches tokens that are out already', () => {
       ]);
       expect([removed.status, token.status]).toEqual(removed.status === 204 ? [204, 400] : [409, 200]);
     }
-    await other.close();
   });
 });
 

@@ -38,8 +38,6 @@ export type Config = {
   /** CIDRs of the proxies whose X-Forwarded-For counts. */
   trustProxy: readonly string[];
   logLevel: LogLevel;
-  /** The variables that were set; everything else has its default. */
-  given: readonly string[];
 };
 
 const variables = [
@@ -138,7 +136,6 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
     trustProxy,
     logLevel,
-    given: [...variables, 'DATABASE_URL', 'REDIS_URL'].filter((name) => text(name) !== undefined),
   };
   if (problems.length > 0) {
     throw new UsageError(`The configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);

@@ -12,7 +12,7 @@ import { resourceUri, scopeText, timestamp } from './text.ts';
 
 const path = '/clients/{client_id}/authorization-token';
 
-export const issuedSchema = z
+const issuedSchema = z
   .strictObject({
     access_token: z.string(),
     token_type: z.literal('Bearer'),
@@ -21,7 +21,7 @@ export const issuedSchema = z
   })
   .meta({ id: 'IssuedAuthorizationToken' });
 
-export const knownSchema = z
+const knownSchema = z
   .strictObject({ issued_at: timestamp, issued_by: z.string(), expires_at: timestamp, scope: z.string() })
   .meta({ id: 'AuthorizationToken' });
 

@@ -76,6 +76,8 @@ async function useEverything(): Promise<void> {
     headers: { authorization: `Bearer ${token}`, 'user-agent': 'sweep' },
   });
   await server.adminFetch('/clients', { token: old.secret });
+  await server.adminFetch(`/clients/${old.secret}`);
+  await server.adminFetch(`/${token}`);
   await server.adminFetch('/clients', { method: 'POST', body: { name: 'x', kind: old.secret } });
   await admin('/leaks', 'POST', { values: [old.secret, token, key.access_key] });
 }

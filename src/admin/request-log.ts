@@ -15,7 +15,8 @@ export function logAccess({ log, metrics }: Core, addressOf: (request: Context['
     metrics.adminAnswered(ctx.method, ctx.status);
     const operator = (ctx.state['operator'] as { id: string } | undefined)?.id;
     const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
-    // The path alone: a query may hold what should not be in it.
-    log.info({ id, method: ctx.method, path: ctx.path, status: ctx.status, ms, address, operator }, 'admin request');
+    // The route and not the path, which may be anything, also a secret that was pasted into the wrong place.
+    const route = (ctx['_matchedRoute'] as string | undefined) ?? 'other';
+    log.info({ id, method: ctx.method, route, status: ctx.status, ms, address, operator }, 'admin request');
   };
 }

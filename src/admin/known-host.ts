@@ -1,6 +1,7 @@
 import type { Context, Next } from 'koa';
 import type { Config } from '../config.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
+import { createHostCheck } from '../host-check.ts';
 
 const loopback = ['localhost', '127.0.0.1', '[::1]'];
 const wildcards = ['0.0.0.0', '::'];
@@ -11,15 +12,9 @@ const wildcards = ['0.0.0.0', '::'];
  */
 export function requireKnownHost({ adminHost, issuer, allowedHosts }: Config) {
   const own = wildcards.includes(adminHost) ? [] : [adminHost.includes(':') ? `[${adminHost}]` : adminHost];
-  const hosts = new Set([
-    ...loopback,
-    ...own.map((host) => host.toLowerCase()),
-    new URL(issuer).hostname,
-    ...allowedHosts,
-  ]);
+  const isKnownHost = createHostCheck([...loopback, ...own, new URL(issuer).hostname, ...allowedHosts]);
   return async (ctx: Context, next: Next): Promise<void> => {
-    const host = (ctx.req.headers.host ?? '').toLowerCase();
-    if (!hosts.has(host) && !hosts.has(host.replace(/:\d+$/, ''))) {
+    if (!isKnownHost(ctx.req.headers.host ?? '')) {
       throw new KeyturnError('misdirected_request', 421, 'This server does not answer for that host.');
     }
     await next();

@@ -7,10 +7,10 @@ import { createAddressReader } from '../../src/client-address.ts';
 import { disableClient } from '../../src/clients/manage-clients.ts';
 import type { Core } from '../../src/core.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { createHostCheck } from '../../src/host-check.ts';
 import { createPublicApp } from '../../src/oauth/app.ts';
 import { createFailureLimit } from '../../src/oauth/failure-limit.ts';
 import { createFastPath } from '../../src/oauth/fast-path.ts';
-import { createHostCheck } from '../../src/oauth/known-host.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, ordersResource, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
@@ -313,5 +313,9 @@ function observe(core: Core) {
 
 function sharedOf({ config }: Core) {
   const addressOf = createAddressReader(config.trustProxy);
-  return { addressOf, isKnownHost: createHostCheck(config), failureLimit: createFailureLimit(0, addressOf) };
+  return {
+    addressOf,
+    isKnownHost: createHostCheck([new URL(config.issuer).host, ...config.allowedHosts]),
+    failureLimit: createFailureLimit(0, addressOf),
+  };
 }

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { generateSecret } from '../src/credentials/credential-format.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../test/free-port.ts';
 import type { Deployment } from './keyturn-deployment.ts';
 import { startServerProcess } from './server-process.ts';
 import { postRequest, type Target } from './target.ts';

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { freePort } from './free-port.ts';
+import { freePort } from '../test/free-port.ts';
 import { startServerProcess } from './server-process.ts';
 import { postRequest, type Target } from './target.ts';
 

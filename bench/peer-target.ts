@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { generateSecret } from '../src/credentials/credential-format.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../test/free-port.ts';
 import type { Credentials } from './keyturn-deployment.ts';
 import { startServerProcess } from './server-process.ts';
 import { postRequest, type Target } from './target.ts';

@@ -3,11 +3,10 @@
  * takes all of it down. Run by `npm run test:compose`; needs a Docker engine and its compose command.
  */
 import { type ChildProcess, execFile, execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../free-port.ts';
 
 type Output = { stdout: string; stderr: string };
 
@@ -267,12 +266,4 @@ async function takeDown(): Promise<void> {
   // Its layers stay, so that the next build is quick. There is none if the build failed.
   await run('docker', ['rmi', '--no-prune', image]).catch(() => undefined);
   rmSync(directory, { recursive: true, force: true });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const { port: free } = server.address() as AddressInfo;
-  server.close();
-  return free;
 }

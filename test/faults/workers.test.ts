@@ -1,9 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { disableClient, enableClient } from '../../src/clients/manage-clients.ts';
+import { freePort } from '../free-port.ts';
 import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
 
@@ -43,14 +42,6 @@ afterAll(async () => {
   }
   await beside.close();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
 
 /** The workers' process ids. */
 function workers(): number[] {

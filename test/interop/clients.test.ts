@@ -3,9 +3,9 @@ import { promisify } from 'node:util';
 import * as oauth from 'oauth4webapi';
 import * as client from 'openid-client';
 import { ClientCredentials } from 'simple-oauth2';
+import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { ordersResource, registerAll, type TestClient } from '../oauth/fixture.ts';
-import { freePort } from './free-port.ts';
 
 /** What each library is used for: discover → token → introspect → revoke → inactive, as its own documentation has it. */
 let server: TestServer;

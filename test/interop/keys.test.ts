@@ -1,9 +1,9 @@
 import * as oauth from 'oauth4webapi';
 import * as client from 'openid-client';
+import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { registerKeyClient } from '../oauth/assertion.ts';
 import { registerAll, type TestClient } from '../oauth/fixture.ts';
-import { freePort } from './free-port.ts';
 
 let server: TestServer;
 let issuer: string;

@@ -53,6 +53,16 @@ export const regenerateFields = {
     .meta({ description: 'For a leak: every live token dies and the old one ends now, whatever the overlap' }),
 };
 
+/** The two ways in which an operator ends an overlap. */
+const ends = [
+  {
+    name: 'undo',
+    act: undoRegeneration,
+    summary: 'Undo while it overlaps: the old one is current again, the new one and its tokens are dead',
+  },
+  { name: 'finish', act: finishRegeneration, summary: 'End the overlap now' },
+];
+
 export function regenerationEndpoints<Params extends z.ZodObject, Body extends z.ZodObject>(
   core: Core,
   subject: RegenerationSubject<Params, Body>,
@@ -136,35 +146,21 @@ export function regenerationEndpoints<Params extends z.ZodObject, Body extends z
         );
       },
     }),
-    endpoint({
-      method: 'post',
-      path: `${path}/regenerations/{regeneration_id}/undo`,
-      permission,
-      summary: 'Undo while it overlaps: the old one is current again, the new one and its tokens are dead',
-      params: one,
-      answers: { 200: regenerationSchema },
-      problems: [409],
-      handle: ({ operator, params }) =>
-        end(
-          (transaction, owner) =>
-            undoRegeneration(transaction, core, operator, owner, params['regeneration_id'] as string),
-          params as z.output<Params>,
-        ),
-    }),
-    endpoint({
-      method: 'post',
-      path: `${path}/regenerations/{regeneration_id}/finish`,
-      permission,
-      summary: 'End the overlap now',
-      params: one,
-      answers: { 200: regenerationSchema },
-      problems: [409],
-      handle: ({ operator, params }) =>
-        end(
-          (transaction, owner) =>
-            finishRegeneration(transaction, core, operator, owner, params['regeneration_id'] as string),
-          params as z.output<Params>,
-        ),
-    }),
+    ...ends.map(({ name, act, summary }) =>
+      endpoint({
+        method: 'post',
+        path: `${path}/regenerations/{regeneration_id}/${name}`,
+        permission,
+        summary,
+        params: one,
+        answers: { 200: regenerationSchema },
+        problems: [409],
+        handle: ({ operator, params }) =>
+          end(
+            (transaction, owner) => act(transaction, core, operator, owner, params['regeneration_id'] as string),
+            params as z.output<Params>,
+          ),
+      }),
+    ),
   ];
 }

@@ -76,7 +76,7 @@ export async function openCore(
       ? createRedisTokenStore(redis, redisPrefix === undefined ? {} : { prefix: redisPrefix })
       : createDatabaseTokenStore(database);
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
-    const tokenStore = createNearTokenStore(metrics.watchTokenStore(store), feed);
+    const tokenStore = createNearTokenStore(metrics.watchTokenStore(store));
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
     const revocations = followRevocations(feed);

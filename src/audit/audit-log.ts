@@ -1,4 +1,5 @@
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import type { ChainedEvent } from './audit-chain.ts';
 import { pendingEventsOf } from './audited-transaction.ts';
 
 /** Who does something: an operator over HTTP, whoever runs the command line, or Keyturn itself. */
@@ -35,18 +36,7 @@ export type AuditFilter = {
   before?: number | undefined;
 };
 
-export type RecordedAuditEvent = Row & {
-  seq: number;
-  at: Date;
-  actor: string;
-  actor_name: string;
-  address: string | null;
-  action: string;
-  target_type: string;
-  target: string;
-  before: unknown;
-  after: unknown;
-};
+export type RecordedAuditEvent = Row & ChainedEvent;
 
 /** Newest first. One row more than `limit` says that there is another page. */
 export async function listAuditEvents(database: Queryable, filter: AuditFilter): Promise<RecordedAuditEvent[]> {

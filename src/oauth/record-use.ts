@@ -11,7 +11,6 @@ import { InvalidClient } from './oauth-error.ts';
 export function recordUse(core: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const source = { address: addressOf(ctx.req), userAgent: ctx.req.headers['user-agent'] ?? '' };
-    ctx.state['source'] = source;
     try {
       await next();
     } catch (error) {

@@ -2,9 +2,8 @@ import type { Duplex } from 'node:stream';
 import type { Redis } from 'ioredis';
 
 /**
- * To be called before each command: what is asked within one turn of the event loop then leaves in one write. Measured against
- * ioredis' own autopipelining, which does the same with a pipeline object and more promises: fewer microseconds a command, a lower
- * 99th percentile, and no command waits for the batch before it.
+ * To be called before each command: what is asked within one turn of the event loop then leaves in one write. ioredis' own
+ * autopipelining does the same with a pipeline object and more promises, and lets a command wait for the batch before it.
  */
 export function createWriteTogether(redis: Redis): () => void {
   let corked: Duplex | undefined;

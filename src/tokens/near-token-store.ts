@@ -1,4 +1,3 @@
-import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { TokenRecord, TokenStore } from './token-store.ts';
 
 /** A token store that remembers for a moment what it found. */
@@ -17,14 +16,10 @@ const maxRecords = 20_000;
  * record never changes, and whether it was revoked is known apart from it; so all that may be late, by that second, is that the store
  * has lost it. Records age by the generation: dropping a whole map costs nothing.
  */
-export function createNearTokenStore(store: TokenStore, feed: Pick<ChangeFeed, 'subscribe'>): NearTokenStore {
+export function createNearTokenStore(store: TokenStore): NearTokenStore {
   let young = new Map<string, TokenRecord>();
   let old = new Map<string, TokenRecord>();
   let bornAt = performance.now();
-
-  feed.subscribe(({ kind, target }) => {
-    if (kind === 'token') forget(target);
-  });
 
   function age(): void {
     const generations = Math.floor((performance.now() - bornAt) / generationMs);
@@ -32,11 +27,6 @@ export function createNearTokenStore(store: TokenStore, feed: Pick<ChangeFeed, '
     old = generations === 1 ? young : new Map();
     young = new Map();
     bornAt += generations * generationMs;
-  }
-
-  function forget(jti: string): void {
-    young.delete(jti);
-    old.delete(jti);
   }
 
   return {
@@ -55,7 +45,8 @@ export function createNearTokenStore(store: TokenStore, feed: Pick<ChangeFeed, '
       return record;
     },
     remove: async (jti) => {
-      forget(jti);
+      young.delete(jti);
+      old.delete(jti);
       await store.remove(jti);
     },
   };

@@ -8,9 +8,11 @@ export async function checkAnswers(target: Target): Promise<void> {
   const [wrongSecretRequest] = target.wrongSecretRequests;
   if (!tokenRequest) throw new Error(`${target.name} has nothing to ask`);
   const token = tokenIn(await ask(target, tokenRequest, 200));
-  requireBody(target, await ask(target, target.introspectionRequest(token), 200), '{"active":true');
-  requireBody(target, await ask(target, target.introspectionRequest(`${token}x`), 200), '{"active":false');
-  if (wrongSecretRequest) requireBody(target, await ask(target, wrongSecretRequest, 401), '{"error":"invalid_client"');
+  if (target.introspectionRequest) {
+    requireBody(target, await ask(target, target.introspectionRequest(token), 200), '"active":true');
+    requireBody(target, await ask(target, target.introspectionRequest(`${token}x`), 200), '"active":false');
+  }
+  if (wrongSecretRequest) requireBody(target, await ask(target, wrongSecretRequest, 401), '"error":"invalid_client"');
 }
 
 async function ask({ port }: Target, request: Buffer, expectedStatus: number): Promise<string> {
@@ -29,6 +31,6 @@ async function ask({ port }: Target, request: Buffer, expectedStatus: number): P
   return refusal ?? body;
 }
 
-function requireBody({ name }: Target, body: string, start: string): void {
-  if (!body.startsWith(start)) throw new Error(`${name} answers ${body} and not ${start}`);
+function requireBody({ name }: Target, body: string, part: string): void {
+  if (!body.includes(part)) throw new Error(`${name} answers ${body}, without ${part}`);
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { generateSecret } from '../src/credentials/credential-format.ts';
 import { freePort } from '../test/free-port.ts';
@@ -5,24 +6,65 @@ import type { Credentials } from './keyturn-deployment.ts';
 import { startServerProcess } from './server-process.ts';
 import { postRequest, type Target } from './target.ts';
 
-const form = { grant_type: 'client_credentials' };
+export type Peer = {
+  name: string;
+  program: string;
+  token: string;
+  /** Undefined: it has none. */
+  introspection: string | undefined;
+  /** It tells a client about its own tokens alone: so there is one client, which asks for tokens and about them. */
+  ownTokensOnly?: true;
+};
 
-/** oidc-provider by itself, with the same clients, on the same Redis. */
-export async function startOidcProvider(redisUrl: string, clients: readonly Credentials[]): Promise<Target> {
+const form = { grant_type: 'client_credentials' };
+const ours: Peer = {
+  name: 'oidc-provider',
+  program: 'oidc-provider.ts',
+  token: '/token',
+  introspection: '/token/introspection',
+};
+const installed: readonly Peer[] = [
+  { name: '@jmondi/oauth2-server', program: 'jmondi.js', token: '/token', introspection: '/introspect' },
+  { name: '@node-oauth/oauth2-server', program: 'node-oauth.js', token: '/token', introspection: undefined },
+  {
+    name: 'better-auth',
+    program: 'better-auth.js',
+    token: '/oauth2/token',
+    introspection: '/oauth2/introspect',
+    ownTokensOnly: true,
+  },
+];
+
+/** Those whose packages are here. */
+export function listPeers(): readonly Peer[] {
+  if (existsSync(new URL('./peers/node_modules', import.meta.url))) return [ours, ...installed];
+  console.error('npm ci --prefix bench/peers: and it is compared with other servers, too');
+  return [ours];
+}
+
+/** Another server by itself, as its documentation sets it up, with the same clients, on the same Redis. */
+export async function startPeer(
+  { name, program, token: tokenPath, introspection, ownTokensOnly }: Peer,
+  redisUrl: string,
+  registered: readonly Credentials[],
+): Promise<Target> {
   const port = await freePort();
+  const clients = ownTokensOnly ? registered.slice(0, 1) : registered;
   const server = await startServerProcess({
-    args: [fileURLToPath(new URL('./peers/oidc-provider.ts', import.meta.url))],
+    args: [fileURLToPath(new URL(`./peers/${program}`, import.meta.url))],
     env: { PORT: String(port), REDIS_URL: redisUrl, CLIENTS: JSON.stringify(clients) },
     stdio: ['ignore', 'ignore', 'ignore'],
-    isReady: async () => (await fetch(`http://127.0.0.1:${port}/.well-known/openid-configuration`)).ok,
+    isReady: async () => (await fetch(`http://127.0.0.1:${port}${tokenPath}`, { method: 'POST' })).status > 0,
   });
-  const [[id, secret] = ['', '']] = clients;
+  const [first = ['', ''] as const] = clients;
   return {
     ...server,
-    name: 'oidc-provider',
+    name,
     port,
-    tokenRequests: clients.map((client) => postRequest(port, '/token', form, client)),
-    wrongSecretRequests: clients.map(([known]) => postRequest(port, '/token', form, [known, generateSecret('kts_')])),
-    introspectionRequest: (token) => postRequest(port, '/token/introspection', { token }, [id, secret]),
+    tokenRequests: clients.map((client) => postRequest(port, tokenPath, form, client)),
+    wrongSecretRequests: clients.map(([known]) => postRequest(port, tokenPath, form, [known, generateSecret('kts_')])),
+    ...(introspection && {
+      introspectionRequest: (token: string) => postRequest(port, introspection, { token }, first),
+    }),
   };
 }

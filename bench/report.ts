@@ -85,7 +85,7 @@ export function presentReport({ results }: Report): string {
 }
 
 function row([first = '', ...rest]: readonly string[]): string {
-  return first.padEnd(40) + rest.map((cell, index) => cell.padStart(index === 0 ? 17 : 12)).join('');
+  return first.padEnd(46) + rest.map((cell, index) => cell.padStart(index === 0 ? 17 : 12)).join('');
 }
 
 function spread(values: readonly number[]): Spread {

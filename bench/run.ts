@@ -6,7 +6,7 @@ import { startKeyturn } from './keyturn-target.ts';
 import { startLimit } from './limit-target.ts';
 import { measure } from './measure.ts';
 import { readOptions } from './options.ts';
-import { startOidcProvider } from './peer-target.ts';
+import { listPeers, startPeer } from './peer-target.ts';
 import { createReport, presentReport } from './report.ts';
 import { leaveServersCore } from './server-process.ts';
 import type { Target } from './target.ts';
@@ -24,7 +24,7 @@ const starts = [
   () => startLimit(stores.redisUrl),
   () => startKeyturn(deployment, 'keyturn'),
   () => startKeyturn(deployment, 'keyturn, fast path off', { KEYTURN_FAST_PATH: 'off' }),
-  () => startOidcProvider(stores.redisUrl, deployment.integrations),
+  ...listPeers().map((peer) => () => startPeer(peer, stores.redisUrl, deployment.integrations)),
 ];
 for (const start of starts) {
   const target = await start();

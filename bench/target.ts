@@ -7,7 +7,8 @@ export type Target = {
   tokenRequests: readonly Buffer[];
   /** Requests whose secret is well-formed and wrong; none: the server does not look at secrets. */
   wrongSecretRequests: readonly Buffer[];
-  introspectionRequest(token: string): Buffer;
+  /** Undefined: it has no introspection. */
+  introspectionRequest?: (token: string) => Buffer;
   stop(): Promise<void>;
 };
 

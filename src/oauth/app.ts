@@ -18,6 +18,7 @@ import { presentOAuthError } from './oauth-error.ts';
 import { createProvider, handOver, rethrowProviderErrors } from './provider.ts';
 import { readForm } from './read-form.ts';
 import { recordUse } from './record-use.ts';
+import { signIntrospection } from './signed-introspection.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
 
@@ -41,6 +42,7 @@ export function createPublicApp(core: Core, { isDraining }: { isDraining: () => 
   provider.use(authenticateClient(core));
   provider.use(announceRetirement);
   provider.use(events.serve);
+  provider.use(signIntrospection(core));
   provider.use(presentProtocol);
   provider.use(rethrowProviderErrors(provider));
   provider.use(handOver);
@@ -75,7 +77,7 @@ function identify(core: Core, addressOf: (request: Context['req']) => string) {
     const address = addressOf(ctx.req);
     await next();
     const clientId = (ctx.state['caller'] as { clientId: string } | undefined)?.clientId;
-    const { error: reason, active } = (ctx.body ?? {}) as { error?: string; active?: boolean };
+    const { error: reason, active = ctx.state['active'] } = (ctx.body ?? {}) as { error?: string; active?: boolean };
     const { method, status } = ctx;
     // A path that is not ours is not logged: it may be anything, also a secret that was pasted into the wrong place.
     const path = Object.hasOwn(routes, ctx.path) ? ctx.path : 'other';

@@ -33,7 +33,7 @@ export function isPlainForm(request: IncomingMessage, isKnownHost: (host: string
     // RFC 9449: a token bound to a key.
     headers['dpop'] === undefined &&
     // RFC 9701: an answer that is signed.
-    !headers.accept?.includes('jwt') &&
+    !/jwt/i.test(headers.accept ?? '') &&
     isKnownHost(headers.host ?? '') &&
     countHeaders(rawHeaders, 'host') === 1
   );

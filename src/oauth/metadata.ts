@@ -2,13 +2,16 @@ import type { Context, Next } from 'koa';
 import { authMethods } from '../clients/client.ts';
 import { verificationAlgorithms } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
+import type { SigningKeys } from '../tokens/signing-keys.ts';
 
 /**
  * Authorization server metadata (RFC 8414 §2): only what works, and every URL from the configured issuer, whatever the request
  * says of its host.
  */
-export function serveMetadata({ config: { issuer }, signingKeys }: Core) {
-  const document = {
+export function serveMetadata({ config: { issuer }, signingAlgorithm, signingKeys }: Core) {
+  /** What is signed with, as last known: keys outlive a change of the configured algorithm, and discovery does without a store. */
+  let signingAlgorithms: readonly string[] = [signingAlgorithm];
+  const document = () => ({
     issuer,
     token_endpoint: `${issuer}/oauth2/token`,
     token_endpoint_auth_methods_supported: authMethods,
@@ -16,6 +19,7 @@ export function serveMetadata({ config: { issuer }, signingKeys }: Core) {
     introspection_endpoint: `${issuer}/oauth2/introspect`,
     introspection_endpoint_auth_methods_supported: authMethods,
     introspection_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
+    introspection_signing_alg_values_supported: signingAlgorithms,
     revocation_endpoint: `${issuer}/oauth2/revoke`,
     revocation_endpoint_auth_methods_supported: authMethods,
     revocation_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
@@ -23,18 +27,25 @@ export function serveMetadata({ config: { issuer }, signingKeys }: Core) {
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],
-  };
+  });
   return async (ctx: Context, next: Next): Promise<void> => {
     switch (ctx.path) {
       case '/.well-known/oauth-authorization-server':
       case '/.well-known/openid-configuration':
-        return answer(ctx, document);
+        signingAlgorithms = await signsWith(signingKeys).catch(() => signingAlgorithms);
+        return answer(ctx, document());
       case '/.well-known/jwks.json':
         return answer(ctx, { keys: (await signingKeys.all()).map(({ publicJwk }) => publicJwk) });
       default:
         await next();
     }
   };
+}
+
+/** The algorithms of the key that signs and of the one that is next. */
+async function signsWith(keys: SigningKeys): Promise<string[]> {
+  const signing = (await keys.all()).filter(({ state }) => state !== 'retired');
+  return [...new Set(signing.map(({ alg }) => alg))];
 }
 
 function answer(ctx: Context, body: object): void {

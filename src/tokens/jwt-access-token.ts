@@ -1,6 +1,5 @@
-import { constants, sign } from 'node:crypto';
 import { errors, jwtVerify } from 'jose';
-import type { SigningAlgorithm } from '../config.ts';
+import { signJwt } from './sign-jwt.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
 import { type Confirmation, decodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
@@ -25,11 +24,9 @@ type AccessTokenClaims = {
   cnf?: Confirmation | undefined;
 };
 
-/** Signs an access token as a JWT (RFC 9068), inline: a signature of ES256 costs less than handing it to another thread. */
+/** RFC 9068. */
 export function signAccessToken(key: SigningKey, claims: AccessTokenClaims): string {
-  const header = encode({ alg: key.alg, typ: 'at+jwt', kid: key.kid });
-  const input = `${header}.${encode(claims)}`;
-  return `${input}.${signInput(key, input).toString('base64url')}`;
+  return signJwt(key, 'at+jwt', claims);
 }
 
 /**
@@ -73,19 +70,4 @@ export async function readJwtAccessToken(
 /** Whether it is worth a signature check: compact JWS form, and no longer than any token of ours. */
 export function isJwtShaped(token: string): boolean {
   return token.length <= 8_192 && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
-}
-
-function signInput({ alg, privateKey }: SigningKey, input: string): Buffer {
-  const data = Buffer.from(input);
-  const algorithms: Record<SigningAlgorithm, () => Buffer> = {
-    ES256: () => sign('sha256', data, { key: privateKey, dsaEncoding: 'ieee-p1363' }),
-    EdDSA: () => sign(null, data, privateKey),
-    RS256: () => sign('sha256', data, privateKey),
-    PS256: () => sign('sha256', data, { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }),
-  };
-  return algorithms[alg]();
-}
-
-function encode(value: object): string {
-  return Buffer.from(JSON.stringify(value)).toString('base64url');
 }

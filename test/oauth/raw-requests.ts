@@ -146,6 +146,8 @@ function headerTwist(cast: Cast): fc.Arbitrary<Twist> {
     ['Accept', '*/*'],
     ['Accept', 'text/html'],
     ['Accept', 'application/token-introspection+jwt'],
+    ['Accept', 'Application/Token-Introspection+JWT, application/json;q=0.5'],
+    ['Accept', 'application/token-introspection+jwt;q=0.1, */*'],
     ['User-Agent', 'café'],
     ['User-Agent', ''],
     ['X-Forwarded-For', '10.0.0.1'],

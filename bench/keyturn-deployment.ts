@@ -24,10 +24,14 @@ export type Deployment = {
 
 const actor = { id: 'bench', name: 'bench', address: null };
 
-/** A migrated database of its own on the given server, with one resource server and so many integrations. */
+/**
+ * A migrated database of its own on the given server, with one resource server and so many integrations, whose credentials are given;
+ * filled up to `registered` with others.
+ */
 export async function createDeployment(
   stores: { databaseUrl: string; redisUrl: string },
   clients: number,
+  registered = clients,
 ): Promise<Deployment> {
   const name = `keyturn_bench_${process.pid}`;
   await askPostgres(stores.databaseUrl, `CREATE DATABASE ${name}`);
@@ -46,23 +50,29 @@ export async function createDeployment(
   await database.close();
 
   const core = await openCore(readConfig(env), log);
-  const register = (input: Parameters<typeof generateClient>[3]) =>
-    core.change(async (transaction): Promise<Credentials> => {
-      const { client, clientSecret } = await generateClient(transaction, core, actor, input);
-      return [client.clientId, clientSecret];
+  const register = (inputs: readonly Parameters<typeof generateClient>[3][]) =>
+    core.change(async (transaction): Promise<Credentials[]> => {
+      const credentials: Credentials[] = [];
+      for (const input of inputs) {
+        const { client, clientSecret } = await generateClient(transaction, core, actor, input);
+        credentials.push([client.clientId, clientSecret]);
+      }
+      return credentials;
     });
-  const resourceServer = await register({
-    name: 'Orders API',
-    kind: 'resource_server',
-    resource: 'https://orders.example',
-    information: ['orders', 'products'],
-  });
-  const integrations: Credentials[] = [];
-  for (let number = 0; number < clients; number++) {
-    const scope = 'orders:read orders:create products:read';
-    integrations.push(await register({ name: `Integration ${number}`, kind: 'integration', scope }));
-  }
+  const [resourceServer = ['', '']] = await register([
+    {
+      name: 'Orders API',
+      kind: 'resource_server',
+      resource: 'https://orders.example',
+      information: ['orders', 'products'],
+    },
+  ]);
+  const scope = 'orders:read orders:create products:read';
+  const integrations = await register(
+    Array.from({ length: clients }, (_, number) => ({ name: `Integration ${number}`, kind: 'integration', scope })),
+  );
   await core.close();
+  if (registered > clients) await fill(env.DATABASE_URL, registered - clients);
   const directory = await mkdtemp(join(tmpdir(), 'keyturn-bench-'));
   return {
     env,
@@ -74,4 +84,21 @@ export async function createDeployment(
       await askPostgres(stores.databaseUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
     },
   };
+}
+
+/** So many more integrations, each a copy of one that is there with an id, a Client ID and a secret of its own, which nobody knows. */
+async function fill(databaseUrl: string, clients: number): Promise<void> {
+  await askPostgres(
+    databaseUrl,
+    `WITH one AS (SELECT to_jsonb(c) AS client, to_jsonb(s) AS secret
+        FROM clients c JOIN secrets s ON s.client = c.id WHERE c.kind = 'integration' LIMIT 1),
+      more AS MATERIALIZED (SELECT gen_random_uuid() AS id, 'kti_' || left(md5(n::text), 22) AS client_id
+        FROM generate_series(1, ${clients}) n),
+      inserted AS (INSERT INTO clients SELECT r.* FROM one, more,
+        jsonb_populate_record(NULL::clients, one.client || jsonb_build_object('id', id, 'client_id', client_id)) r),
+      named AS (INSERT INTO client_ids (client_id, client) SELECT client_id, id FROM more)
+    INSERT INTO secrets SELECT r.* FROM one, more, jsonb_populate_record(NULL::secrets, one.secret || jsonb_build_object(
+      'id', gen_random_uuid(), 'client', id, 'client_id', client_id, 'verifier', sha256(client_id::bytea))) r`,
+  );
+  await askPostgres(databaseUrl, 'ANALYZE');
 }

@@ -15,10 +15,12 @@ export async function startKeyturn(
   deployment: Deployment,
   name: string,
   env: Record<string, string> = {},
+  on?: 'anywhere',
 ): Promise<Target> {
   const [port, adminPort] = [await freePort(), await freePort()];
   const log = openSync(join(deployment.directory, `${name.replaceAll(/\W/g, '-')}.log`), 'a');
   const server = await startServerProcess({
+    ...(on && { on }),
     args: [program, 'start'],
     env: { ...deployment.env, KEYTURN_PORT: String(port), KEYTURN_ADMIN_PORT: String(adminPort), ...env },
     stdio: ['ignore', log, 'inherit'],

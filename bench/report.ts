@@ -18,10 +18,10 @@ export type Result = {
   processorMicros: number | undefined;
 };
 
-export type Report = {
-  at: string;
-  node: string;
-  processor: string;
+/** When and on what something was measured. */
+export type Machine = { at: string; node: string; processor: string };
+
+export type Report = Machine & {
   options: Options;
   results: Result[];
 };
@@ -54,12 +54,14 @@ export function createReport(windows: readonly Window[], options: Options): Repo
       });
     }
   }
+  return { ...describeMachine(), options, results };
+}
+
+export function describeMachine(): Machine {
   return {
     at: new Date().toISOString(),
     node: process.version,
     processor: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`,
-    options,
-    results,
   };
 }
 

@@ -1,16 +1,26 @@
-/** `npm run bench:report`: writes what `npm run bench -- --json` printed as `bench/RESULTS.md` with a chart, `bench/results.svg`. */
+/**
+ * `npm run bench:report`: writes what `npm run bench -- --json` and `npm run bench:growth -- --json` printed as `bench/RESULTS.md` with a
+ * chart, `bench/results.svg`.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { Growth, Table } from './growth.ts';
 import type { Report, Result } from './report.ts';
 
-const [source] = process.argv.slice(2);
-if (!source) {
-  console.error('npm run -s bench -- --json > results.json && npm run bench:report -- results.json');
+const [source, growthSource] = process.argv.slice(2);
+if (!source || !growthSource) {
+  console.error(`npm run -s bench -- --json > results.json
+npm run -s bench:growth -- --json > growth.json
+npm run bench:report -- results.json growth.json`);
   process.exit(2);
 }
-const report = JSON.parse(readFileSync(source, 'utf8')) as Report;
+const report = read<Report>(source);
 const directory = new URL('./', import.meta.url);
-writeFileSync(new URL('RESULTS.md', directory), present(report));
+writeFileSync(new URL('RESULTS.md', directory), present(report) + presentGrowth(read<Growth>(growthSource)));
 writeFileSync(new URL('results.svg', directory), draw(report.results));
+
+function read<T>(file: string): T {
+  return JSON.parse(readFileSync(file, 'utf8')) as T;
+}
 
 function present({ at, node, processor, options, results }: Report): string {
   const rows = results.map(
@@ -33,6 +43,18 @@ which other work on the machine disturbs less. Keyturn runs with everything on: 
 | --- | --- | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
 `;
+}
+
+function presentGrowth({ at, tables }: Growth): string {
+  return `
+## As work grows
+From one run of \`npm run bench:growth\`, ${at.slice(0, 10)}, on the same stores.
+${tables.map(presentTable).join('')}`;
+}
+
+function presentTable({ title, head, rows }: Table): string {
+  const lines = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`);
+  return `\n**${title}.**\n\n${lines.join('\n')}\n`;
 }
 
 /** Bars in groups by scenario; a line at 1.00. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export type ServerProcess = { pid: number; stop(): Promise<void> };
@@ -19,12 +19,15 @@ export function leaveServersCore(): void {
  * @throws {Error} when it ends before that, or takes longer than 20 s.
  */
 export async function startServerProcess(options: {
+  /** On the servers' core, unless it says otherwise. */
+  on?: 'anywhere';
   args: readonly string[];
   env: Record<string, string>;
   stdio: StdioOptions;
   isReady: () => Promise<boolean>;
 }): Promise<ServerProcess> {
-  const command = canPin ? ['taskset', '-c', '0', process.execPath] : [process.execPath];
+  const cores = options.on === 'anywhere' ? `0-${cpus().length - 1}` : '0';
+  const command = canPin ? ['taskset', '-c', cores, process.execPath] : [process.execPath];
   const [program = '', ...args] = [...command, ...options.args];
   const child = spawn(program, args, {
     stdio: options.stdio,
@@ -49,6 +52,15 @@ async function end(child: ChildProcess): Promise<void> {
   child.kill('SIGTERM');
   await exited;
   clearTimeout(timer);
+}
+
+/** Memory that a process holds; NaN where the system does not tell it this way. */
+export function residentMegabytes(pid: number): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) / 1_024;
+  } catch {
+    return Number.NaN;
+  }
 }
 
 /** Seconds of processor time that a process has had, with all its threads; undefined where the system does not tell it this way. */

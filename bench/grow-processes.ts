@@ -1,0 +1,46 @@
+import { cpus } from 'node:os';
+import type { Table } from './growth.ts';
+import { createDeployment } from './keyturn-deployment.ts';
+import { startKeyturn } from './keyturn-target.ts';
+import { runLoad } from './load.ts';
+
+const sizes = [1, 2] as const;
+
+/** Tokens a second by worker processes. They may use every core; the load and the stores keep to one of them. */
+export async function growProcesses(stores: { databaseUrl: string; redisUrl: string }): Promise<Table> {
+  const deployment = await createDeployment(stores, 100);
+  const rows: string[][] = [];
+  try {
+    for (const workers of sizes) {
+      const keyturn = await startKeyturn(
+        deployment,
+        `workers ${workers}`,
+        { KEYTURN_WORKERS: String(workers) },
+        'anywhere',
+      );
+      try {
+        let at = 0;
+        const ask = (seconds: number) =>
+          runLoad({
+            port: keyturn.port,
+            connections: 64,
+            seconds,
+            next: () => keyturn.tokenRequests[at++ % keyturn.tokenRequests.length],
+            expectedStatus: 200,
+          });
+        await ask(2);
+        const { answers, seconds } = await ask(5);
+        rows.push([String(workers), (answers / seconds).toFixed(0)]);
+      } finally {
+        await keyturn.stop();
+      }
+    }
+  } finally {
+    await deployment.remove();
+  }
+  return {
+    title: `Worker processes, on ${cpus().length} cores, of which the load and both stores take one`,
+    head: ['workers', 'tokens a second'],
+    rows,
+  };
+}

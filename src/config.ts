@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { UsageError } from './errors.ts';
+import { readTlsFiles, type TlsFiles } from './tls-files.ts';
 
 /** JWS algorithms for access tokens (RFC 7518 §3.1, RFC 8037). */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'PS256' | 'RS256';
@@ -37,6 +38,8 @@ export type Config = {
   allowedHosts: readonly string[];
   /** CIDRs of the proxies whose X-Forwarded-For counts. */
   trustProxy: readonly string[];
+  /** Paths. With a certificate both listeners speak TLS. */
+  tlsFiles: TlsFiles;
   logLevel: LogLevel;
 };
 
@@ -59,6 +62,9 @@ const variables = [
   'KEYTURN_FAST_PATH',
   'KEYTURN_ALLOWED_HOSTS',
   'KEYTURN_TRUST_PROXY',
+  'KEYTURN_TLS_CERT',
+  'KEYTURN_TLS_KEY',
+  'KEYTURN_TLS_CLIENT_CA',
   'KEYTURN_LOG_LEVEL',
 ] as const;
 
@@ -88,8 +94,20 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       .map((item) => item.trim())
       .filter(Boolean);
 
-  const issuer = (text('KEYTURN_ISSUER') ?? 'http://localhost:4000').replace(/\/$/, '');
+  const tlsFiles = {
+    cert: text('KEYTURN_TLS_CERT'),
+    key: text('KEYTURN_TLS_KEY'),
+    clientCa: text('KEYTURN_TLS_CLIENT_CA'),
+  };
+  problems.push(...problemsOfTls(tlsFiles));
+  const scheme = tlsFiles.cert ? 'https' : 'http';
+  const issuer = (text('KEYTURN_ISSUER') ?? `${scheme}://localhost:4000`).replace(/\/$/, '');
   check('KEYTURN_ISSUER', isIssuer(issuer), 'an http or https URL without path, query and fragment');
+  check(
+    'KEYTURN_ISSUER',
+    !tlsFiles.cert || !issuer.startsWith('http:'),
+    'an https URL where there is KEYTURN_TLS_CERT',
+  );
   const databaseUrl = text('DATABASE_URL');
   check('DATABASE_URL', !databaseUrl || /^postgres(ql)?:\/\//.test(databaseUrl), 'a postgres:// URL');
   const redisUrl = text('REDIS_URL');
@@ -135,6 +153,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     fastPath: fastPath === 'on',
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
     trustProxy,
+    tlsFiles,
     logLevel,
   };
   if (problems.length > 0) {
@@ -161,6 +180,18 @@ function readSecretFile(path: string, problems: string[]): string | undefined {
   } catch (error) {
     problems.push(`KEYTURN_ROOT_KEY_FILE cannot be read: ${(error as Error).message}`);
     return undefined;
+  }
+}
+
+function problemsOfTls(paths: TlsFiles): string[] {
+  if ((paths.cert === undefined) !== (paths.key === undefined))
+    return ['KEYTURN_TLS_CERT and KEYTURN_TLS_KEY go together'];
+  if (paths.clientCa && !paths.cert) return ['KEYTURN_TLS_CLIENT_CA needs KEYTURN_TLS_CERT'];
+  try {
+    readTlsFiles(paths);
+    return [];
+  } catch (error) {
+    return [(error as Error).message];
   }
 }
 

@@ -1,10 +1,11 @@
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { Server as TlsServer } from 'node:tls';
 import { createAdminApp } from './admin/app.ts';
 import type { Config } from './config.ts';
 import { type Core, openCore } from './core.ts';
 import { UsageError } from './errors.ts';
+import { followTlsFiles } from './follow-tls-files.ts';
+import { createHttpServer, type HttpServer } from './http-server.ts';
 import { createLog } from './log.ts';
 import { createPublicApp } from './oauth/app.ts';
 import { rotateOldSigningKey } from './tokens/signing-keys.ts';
@@ -27,10 +28,12 @@ export async function startServer(core: Core, { drainMs = 5_000 } = {}): Promise
   const { config } = core;
   let draining = false;
   const publicApp = createPublicApp(core, { isDraining: () => draining });
-  const publicServer = createHttpServer(publicApp.listener);
-  const adminServer = createHttpServer(createAdminApp(core).callback());
+  const tls = followTlsFiles(config.tlsFiles, core.log);
+  const publicServer = createHttpServer(publicApp.listener, tls, { clientCertificates: true });
+  const adminServer = createHttpServer(createAdminApp(core).callback(), tls, { clientCertificates: false });
   const publicUrl = await listen(publicServer, config.port, config.host);
   const adminUrl = await listen(adminServer, config.adminPort, config.adminHost).catch(async (error: unknown) => {
+    tls.stop();
     await drain(publicServer, drainMs);
     throw error;
   });
@@ -41,6 +44,7 @@ export async function startServer(core: Core, { drainMs = 5_000 } = {}): Promise
     close: async () => {
       draining = true;
       clearInterval(rotation);
+      tls.stop();
       publicApp.close();
       await Promise.all([drain(publicServer, drainMs), drain(adminServer, drainMs)]);
     },
@@ -81,46 +85,7 @@ export async function runServer(config: Config): Promise<void> {
   process.disconnect?.();
 }
 
-function createHttpServer(listener: RequestListener): Server {
-  const server = createServer(
-    {
-      maxHeaderSize: 16 * 1024,
-      headersTimeout: 10_000,
-      requestTimeout: 15_000,
-      keepAliveTimeout: 65_000,
-      connectionsCheckingInterval: 1_000,
-      // RFC 9112 §2.2 and §5.2: what two parsers could read differently is refused.
-      insecureHTTPParser: false,
-      // The listeners look at Host themselves, and answer as they always do.
-      requireHostHeader: false,
-    },
-    listener,
-  );
-  server.on('clientError', refuseUnreadable);
-  // Counted by the listener, which answers 431; by itself Node would drop what is over its limit in silence.
-  server.maxHeadersCount = 0;
-  return server;
-}
-
-/** As Node answers what is not HTTP, but with the headers that every answer has. */
-function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
-  const statuses: Record<string, string> = {
-    HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-    HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
-    ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
-  };
-  const status = statuses[error.code ?? ''] ?? '400 Bad Request';
-  // An answer that has begun would be torn apart by a second one.
-  const { _httpMessage: begun } = socket as Duplex & { _httpMessage?: ServerResponse };
-  if (socket.writable && !begun?.headersSent) {
-    socket.write(
-      `HTTP/1.1 ${status}\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
-    );
-  }
-  socket.destroy();
-}
-
-async function listen(server: Server, port: number, host: string): Promise<string> {
+async function listen(server: HttpServer, port: number, host: string): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
@@ -130,14 +95,15 @@ async function listen(server: Server, port: number, host: string): Promise<strin
   });
   const { port: actual, family, address } = server.address() as AddressInfo;
   const reachable = address === '0.0.0.0' || address === '::' ? '127.0.0.1' : address;
-  return `http://${family === 'IPv6' && reachable.includes(':') ? `[${reachable}]` : reachable}:${actual}`;
+  const scheme = server instanceof TlsServer ? 'https' : 'http';
+  return `${scheme}://${family === 'IPv6' && reachable.includes(':') ? `[${reachable}]` : reachable}:${actual}`;
 }
 
 /**
  * Takes no new connections, tells every open one at its next answer that it was the last, and closes what stays idle. A connection
  * is not cut while idle at once: its next request may be on the way.
  */
-async function drain(server: Server, drainMs: number): Promise<void> {
+async function drain(server: HttpServer, drainMs: number): Promise<void> {
   server.prependListener('request', (_request, response) => response.setHeader('Connection', 'close'));
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
   const timer = setTimeout(() => server.closeIdleConnections(), drainMs);
@@ -149,7 +115,7 @@ async function drain(server: Server, drainMs: number): Promise<void> {
 }
 
 /** `http.Server.close` also ends idle connections at once; `net.Server.close` does not. */
-function stopListening(server: Server): void {
-  const { close } = Object.getPrototypeOf(Object.getPrototypeOf(server)) as Pick<Server, 'close'>;
+function stopListening(server: HttpServer): void {
+  const { close } = Object.getPrototypeOf(Object.getPrototypeOf(server)) as Pick<HttpServer, 'close'>;
   close.call(server);
 }

@@ -3,6 +3,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readConfig } from '../src/config.ts';
 import { UsageError } from '../src/errors.ts';
+import { makeCertificate } from './certificates.ts';
 
 const rootKey = `v1:${Buffer.alloc(32, 7).toString('base64')}`;
 const stores = { DATABASE_URL: 'postgres://keyturn@db/keyturn', REDIS_URL: 'redis://redis', KEYTURN_ROOT_KEY: rootKey };
@@ -92,6 +93,34 @@ test('all wrong values are reported together, each by its name', () => {
   };
   const message = refusal(wrong);
   for (const name of [...Object.keys(wrong), 'KEYTURN_ROOT_KEY']) expect(message).toContain(`  - ${name} `);
+});
+
+test('TLS files are looked at with all else, and each problem has its name', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'keyturn-config-'));
+  const file = (name: string, content: string) => {
+    writeFileSync(join(directory, name), content);
+    return join(directory, name);
+  };
+  const own = makeCertificate();
+  const KEYTURN_TLS_CERT = file('tls.crt', own.cert);
+  const KEYTURN_TLS_KEY = file('tls.key', own.key);
+  const otherKey = file('other.key', makeCertificate().key);
+  const complete = { KEYTURN_TLS_CERT, KEYTURN_TLS_KEY };
+  expect(readConfig({ ...complete, KEYTURN_TLS_CLIENT_CA: KEYTURN_TLS_CERT })).toMatchObject({
+    issuer: 'https://localhost:4000',
+    tlsFiles: { cert: KEYTURN_TLS_CERT, key: KEYTURN_TLS_KEY, clientCa: KEYTURN_TLS_CERT },
+  });
+  expect(refusal({ KEYTURN_TLS_CERT })).toContain('KEYTURN_TLS_CERT and KEYTURN_TLS_KEY go together');
+  expect(refusal({ KEYTURN_TLS_CLIENT_CA: KEYTURN_TLS_CERT })).toContain('KEYTURN_TLS_CLIENT_CA needs');
+  expect(refusal({ ...complete, KEYTURN_TLS_KEY: otherKey })).toContain('KEYTURN_TLS_KEY is not the key of');
+  expect(refusal({ ...complete, KEYTURN_TLS_CERT: otherKey })).toContain('KEYTURN_TLS_CERT has no certificate');
+  expect(refusal({ ...complete, KEYTURN_TLS_CLIENT_CA: otherKey })).toContain(
+    'KEYTURN_TLS_CLIENT_CA has no certificate',
+  );
+  const plainIssuer = refusal({ ...complete, KEYTURN_TLS_CERT: '/nowhere', KEYTURN_ISSUER: 'http://auth.example' });
+  expect(plainIssuer).toContain('KEYTURN_TLS_CERT cannot be read');
+  expect(plainIssuer).toContain('KEYTURN_ISSUER must be an https URL where');
+  rmSync(directory, { recursive: true });
 });
 
 test.each([

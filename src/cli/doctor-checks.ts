@@ -47,7 +47,7 @@ function examineIssuer({ issuer, databaseUrl }: Config): Check {
   const isLocal = hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
   if (protocol === 'https:') return ok('issuer', issuer);
   if (!isLocal) {
-    const advice = 'Set KEYTURN_ISSUER to the https URL that clients use; end TLS at a proxy before Keyturn.';
+    const advice = 'Set KEYTURN_ISSUER to the https URL that clients use; end TLS at a proxy, or set KEYTURN_TLS_CERT.';
     return warn('issuer', `${issuer} is http: client secrets and tokens cross the network readable`, advice);
   }
   if (!databaseUrl) return ok('issuer', `${issuer}: for this machine alone`);

@@ -60,11 +60,15 @@ async function quickstart(options: Options): Promise<void> {
   }
 }
 
-/** The default issuer names the default port: with another port it follows, so that the lines work as they are printed. */
+/**
+ * The default issuer names the default port: with another port it follows, so that the lines work as they are printed. And so that they
+ * do on a machine that no certificate names, there is no TLS.
+ */
 function forThisMachine(config: Config): Config {
-  const isDefault = config.issuer === 'http://localhost:4000';
+  const isDefault = /^https?:\/\/localhost:4000$/.test(config.issuer);
   const issuer = isDefault && config.port !== 0 ? `http://localhost:${config.port}` : config.issuer;
-  return { ...config, issuer, allowedHosts: [...config.allowedHosts, 'localhost'] };
+  const tlsFiles = { cert: undefined, key: undefined, clientCa: undefined };
+  return { ...config, issuer, tlsFiles, allowedHosts: [...config.allowedHosts, 'localhost'] };
 }
 
 function withLocalhost(url: string): string {

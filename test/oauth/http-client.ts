@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { Agent, type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import { connect } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 
 /** What came back, whole. */
 export type Answer = {
@@ -20,15 +22,21 @@ export type Sent = {
   /** The address to call from, for example 127.0.0.2. */
   from?: string;
   agent?: Agent;
+  /** Of an https URL: whom to believe, and what to show. */
+  tls?: ConnectionOptions;
 };
 
 /** No connection outlives its request, unless a test brings an agent that keeps them: an idle one would hold up the server's end. */
 const oneShot = new Agent({ keepAlive: false });
 
 /** One HTTP request, sent exactly as given: unlike with `fetch`, any Host and any body may go out. */
-export async function send(url: string, { method = 'GET', headers, body, from, agent }: Sent = {}): Promise<Answer> {
-  const options = { method, headers, localAddress: from, agent: agent ?? oneShot };
-  const outgoing = request(url, options as Parameters<typeof request>[1]);
+export async function send(
+  url: string,
+  { method = 'GET', headers, body, from, agent, tls }: Sent = {},
+): Promise<Answer> {
+  const isSecure = url.startsWith('https:');
+  const options = { ...tls, method, headers, localAddress: from, agent: agent ?? (isSecure ? false : oneShot) };
+  const outgoing = (isSecure ? secureRequest : request)(url, options as Parameters<typeof request>[1]);
   // A server that refuses a body may close before all of it is sent; its answer is what counts.
   const answered = new Promise<Answer>((resolve, reject) => {
     outgoing.once('error', reject);

@@ -1,0 +1,54 @@
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+/** What TLS is spoken with, and whom client certificates are believed from: each a path, or the PEM that is there. */
+export type TlsFiles = {
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly clientCa: string | undefined;
+};
+
+/** The contents, as they are now. @throws {Error} where one cannot be read, or does not go with the others. */
+export function readTlsFiles(paths: TlsFiles): TlsFiles {
+  const files = {
+    cert: read('KEYTURN_TLS_CERT', paths.cert),
+    key: read('KEYTURN_TLS_KEY', paths.key),
+    clientCa: read('KEYTURN_TLS_CLIENT_CA', paths.clientCa),
+  };
+  if (files.cert !== undefined && files.key !== undefined) requirePair(files.cert, files.key);
+  if (files.clientCa !== undefined) readCertificates(files.clientCa, 'KEYTURN_TLS_CLIENT_CA');
+  return files;
+}
+
+/** Every certificate of a PEM file. @throws {Error} when there is none, or one that cannot be read. */
+function readCertificates(pem: string, source: string): X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*(-----END CERTIFICATE-----)?/g) ?? [];
+  if (blocks.length === 0) throw new Error(`${source} has no certificate`);
+  return blocks.map((block) =>
+    attempt(() => new X509Certificate(block), `${source} has a certificate that is not one`),
+  );
+}
+
+function requirePair(cert: string, key: string): void {
+  const [own] = readCertificates(cert, 'KEYTURN_TLS_CERT');
+  const privateKey = attempt(
+    () => createPrivateKey(key),
+    'KEYTURN_TLS_KEY is not a private key in PEM without a passphrase',
+  );
+  if (!own?.publicKey.equals(createPublicKey(privateKey))) {
+    throw new Error('KEYTURN_TLS_KEY is not the key of the certificate in KEYTURN_TLS_CERT');
+  }
+}
+
+function read(variable: string, path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  return attempt(() => readFileSync(path, 'utf8'), `${variable} cannot be read`);
+}
+
+function attempt<T>(work: () => T, problem: string): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new Error(`${problem}: ${(error as Error).message}`);
+  }
+}

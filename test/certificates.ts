@@ -1,0 +1,142 @@
+import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+
+/** A certificate with its private key, as its owner has them. */
+export type TestCertificate = { cert: string; key: string; x509: X509Certificate };
+
+/** Relative names in the order in which the certificate has them; each of one or more attributes, as UTF8String unless told. */
+type TestName = readonly (readonly (readonly [oid: string, value: string, tag?: number])[])[];
+
+type CertificateOptions = {
+  subject?: string | TestName;
+  /** Undefined: it signs itself. */
+  issuer?: TestCertificate;
+  isCa?: boolean;
+  dns?: readonly string[];
+  ip?: readonly string[];
+  email?: readonly string[];
+  uri?: readonly string[];
+  notBefore?: Date;
+  notAfter?: Date;
+  /** Of the extended key usage: an OID. */
+  usage?: string;
+  keys?: { privateKey: KeyObject; publicKey: KeyObject };
+};
+
+const day = 86_400_000;
+const commonName = '2.5.4.3';
+const ecdsaWithSha256 = sequence(oid('1.2.840.10045.4.3.2'));
+
+/** Makes an X.509 certificate (RFC 5280) with a P-256 key, so that a test says all that is in it. */
+export function makeCertificate(options: CertificateOptions = {}): TestCertificate {
+  const { notBefore = new Date(Date.now() - day), notAfter = new Date(Date.now() + day), issuer } = options;
+  const keys = options.keys ?? generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const subject = encodeName(options.subject ?? 'test');
+  const content = sequence(
+    explicit(0, tlv(0x02, Buffer.from([2]))),
+    tlv(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)])),
+    ecdsaWithSha256,
+    issuer ? subjectOf(issuer) : subject,
+    sequence(time(notBefore), time(notAfter)),
+    subject,
+    keys.publicKey.export({ type: 'spki', format: 'der' }),
+    explicit(3, sequence(...extensions(options))),
+  );
+  const signature = sign('sha256', content, issuer ? createPrivateKey(issuer.key) : keys.privateKey);
+  const der = sequence(content, ecdsaWithSha256, tlv(0x03, Buffer.concat([Buffer.from([0]), signature])));
+  const x509 = new X509Certificate(der);
+  return { cert: x509.toString(), key: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), x509 };
+}
+
+function extensions({ isCa = false, dns = [], ip = [], email = [], uri = [], usage }: CertificateOptions): Buffer[] {
+  const names = [
+    ...email.map((value) => tlv(0x81, Buffer.from(value))),
+    ...dns.map((value) => tlv(0x82, Buffer.from(value))),
+    ...uri.map((value) => tlv(0x86, Buffer.from(value))),
+    ...ip.map((value) => tlv(0x87, addressBytes(value))),
+  ];
+  return [
+    extension('2.5.29.19', sequence(...(isCa ? [tlv(0x01, Buffer.from([255]))] : []))),
+    ...(names.length > 0 ? [extension('2.5.29.17', sequence(...names))] : []),
+    ...(usage ? [extension('2.5.29.37', sequence(oid(usage)))] : []),
+  ];
+}
+
+function extension(id: string, value: Buffer): Buffer {
+  return sequence(oid(id), tlv(0x04, value));
+}
+
+function encodeName(name: string | TestName): Buffer {
+  const parts: TestName = typeof name === 'string' ? [[[commonName, name]]] : name;
+  const relative = parts.map((attributes) =>
+    tlv(0x31, ...attributes.map(([id, value, tag = 0x0c]) => sequence(oid(id), tlv(tag, stringBytes(value, tag))))),
+  );
+  return sequence(...relative);
+}
+
+/** BMPString is UTF-16 in network order; all others that tests use are UTF-8 or a part of it. */
+function stringBytes(value: string, tag: number): Buffer {
+  return tag === 0x1e ? Buffer.from(value, 'utf16le').swap16() : Buffer.from(value);
+}
+
+/** The subject's bytes as they stand in the certificate, for those that it issues. */
+function subjectOf({ x509 }: TestCertificate): Buffer {
+  const [content] = children(x509.raw);
+  return children(content as Buffer)[5] as Buffer;
+}
+
+/** The elements inside of one; every certificate here is short of 64 KiB. */
+function children(element: Buffer): Buffer[] {
+  const found: Buffer[] = [];
+  for (let at = contentAt(element, 0); at < element.length; at = endOf(element, at)) {
+    found.push(element.subarray(at, endOf(element, at)));
+  }
+  return found;
+}
+
+function contentAt(bytes: Buffer, at: number): number {
+  const first = bytes[at + 1] as number;
+  return at + 2 + (first < 0x80 ? 0 : first & 0x7f);
+}
+
+function endOf(bytes: Buffer, at: number): number {
+  const first = bytes[at + 1] as number;
+  return contentAt(bytes, at) + (first < 0x80 ? first : bytes.readUIntBE(at + 2, first & 0x7f));
+}
+
+function addressBytes(address: string): Buffer {
+  if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
+  const [head = '', tail] = address.split('::').map((part) => part.split(':').filter(Boolean));
+  const zeros = Array.from({ length: 8 - head.length - (tail?.length ?? 0) }, () => '0');
+  const groups = [...head, ...zeros, ...(tail ?? [])].map((group) => group.padStart(4, '0'));
+  return Buffer.from(groups.join(''), 'hex');
+}
+
+function time(date: Date): Buffer {
+  return tlv(0x18, Buffer.from(`${date.toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`));
+}
+
+function oid(text: string): Buffer {
+  const [first = 0, second = 0, ...rest] = text.split('.').map(Number);
+  const bytes = [first * 40 + second, ...rest].flatMap((arc) => {
+    const groups = [arc & 0x7f];
+    for (let left = arc >>> 7; left > 0; left >>>= 7) groups.unshift((left & 0x7f) | 0x80);
+    return groups;
+  });
+  return tlv(0x06, Buffer.from(bytes));
+}
+
+function explicit(number: number, content: Buffer): Buffer {
+  return tlv(0xa0 + number, content);
+}
+
+function sequence(...parts: Buffer[]): Buffer {
+  return tlv(0x30, ...parts);
+}
+
+function tlv(tag: number, ...parts: Buffer[]): Buffer {
+  const content = Buffer.concat(parts);
+  const { length } = content;
+  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.from([tag, ...size]), content]);
+}

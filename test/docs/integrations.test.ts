@@ -1,0 +1,157 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { endpointsOf, registerAll, type TestClient } from '../oauth/fixture.ts';
+
+const run = promisify(execFile);
+const page = await readFile(new URL('../../docs/integrations.md', import.meta.url), 'utf8');
+const rustManifest = `[package]
+name = "token"
+version = "0.1.0"
+edition = "2024"
+
+[dependencies]
+serde_json = "1"
+ureq = { version = "3", features = ["json"] }
+`;
+
+type Language = {
+  /** Of the fence around the program. */
+  fence: string;
+  file: string;
+  /** What must be there, and succeed, for the program to be run. */
+  needs: readonly string[];
+  /** What the page tells to do first. */
+  prepare?: readonly string[];
+  command: readonly string[];
+  others?: Record<string, string>;
+};
+
+const languages: Record<string, Language> = {
+  Shell: { fence: 'sh', file: 'token.sh', needs: ['curl', '--version'], command: ['sh', 'token.sh'] },
+  JavaScript: { fence: 'js', file: 'token.mjs', needs: ['node', '--version'], command: ['node', 'token.mjs'] },
+  // The one that Debian's packages are for.
+  Python: {
+    fence: 'python',
+    file: 'token_.py',
+    needs: ['/usr/bin/python3', '-c', 'import requests_oauthlib'],
+    command: ['/usr/bin/python3', 'token_.py'],
+  },
+  Go: {
+    fence: 'go',
+    file: 'main.go',
+    needs: ['go', 'version'],
+    prepare: ['sh', '-c', 'go mod init token && go get golang.org/x/oauth2'],
+    command: ['go', 'run', '.'],
+  },
+  Java: { fence: 'java', file: 'Token.java', needs: ['javac', '-version'], command: ['java', 'Token.java'] },
+  Rust: {
+    fence: 'rust',
+    file: 'src/main.rs',
+    needs: ['cargo', '--version'],
+    prepare: ['cargo', 'build', '--quiet'],
+    command: ['cargo', 'run', '--quiet'],
+    others: { 'Cargo.toml': rustManifest },
+  },
+  PHP: { fence: 'php', file: 'token.php', needs: ['php', '-r', 'curl_init();'], command: ['php', 'token.php'] },
+  Ruby: { fence: 'ruby', file: 'token.rb', needs: ['ruby', '--version'], command: ['ruby', 'token.rb'] },
+};
+
+let server: AdminServer;
+let shop: TestClient;
+let orders: TestClient;
+let accessKey: string;
+
+beforeAll(async () => {
+  server = await startAdminServer();
+  ({ shop, orders } = await registerAll(server.core));
+  const contact = await server.adminFetch('/contacts', {
+    method: 'POST',
+    body: { name: 'Partner', email: 'partner@example.com', permissions: [] },
+  });
+  const key = await server.adminFetch(`/contacts/${contact.json.id}/access-keys`, {
+    method: 'POST',
+    body: { name: 'Warehouse', permissions: { orders: ['read'] } },
+  });
+  accessKey = key.json.access_key;
+});
+
+afterAll(() => server?.close());
+
+describe.each(Object.entries(languages))('the %s program of docs/integrations.md', (name, language) => {
+  const { needs, prepare, command, file, others = {} } = language;
+  const [program = '', ...args] = needs;
+  const isThere = spawnSync(program, args).status === 0;
+  let directory: string;
+
+  beforeAll(async () => {
+    if (!isThere) return;
+    directory = await mkdtemp(join(tmpdir(), 'keyturn-docs-'));
+    for (const [path, text] of Object.entries({ ...others, [file]: programOf(name, language) })) {
+      await mkdir(dirname(join(directory, path)), { recursive: true });
+      await writeFile(join(directory, path), text);
+    }
+    const [first, ...rest] = prepare ?? [];
+    if (first) await run(first, rest, { cwd: directory });
+  }, 240_000);
+
+  afterAll(() => directory && rm(directory, { recursive: true, force: true }));
+
+  (isThere ? it : it.skip)(
+    'gets a token for the client, and with an access key one for the contact',
+    async () => {
+      const ask = async (env: Record<string, string>) => {
+        const [first = '', ...rest] = command;
+        const { stdout } = await run(first, rest, {
+          cwd: directory,
+          env: { ...environment(), ...env },
+        });
+        return (await endpointsOf(server.publicUrl).introspect(orders, stdout.trim())).json;
+      };
+      expect(await ask({})).toMatchObject({
+        active: true,
+        client_id: shop.id,
+        scope: 'orders:read orders:create products:read',
+      });
+      expect(await ask({ ACCESS_KEY: accessKey })).toMatchObject({
+        active: true,
+        client_id: shop.id,
+        scope: 'orders:read',
+      });
+    },
+    60_000,
+  );
+
+  (isThere ? it : it.skip)(
+    'fails, and does not print a token, where the secret is wrong',
+    async () => {
+      const [first = '', ...rest] = command;
+      const env = { ...environment(), CLIENT_SECRET: orders.secret };
+      const outcome = await run(first, rest, { cwd: directory, env }).catch((error) => error);
+      expect(outcome.stdout).not.toMatch(/kta_/);
+      if (name !== 'Shell') expect(outcome.code).not.toBe(0);
+    },
+    60_000,
+  );
+});
+
+function environment(): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    TOKEN_URL: `${server.publicUrl}/oauth2/token`,
+    CLIENT_ID: shop.id,
+    CLIENT_SECRET: shop.secret,
+    // oauthlib wants TLS, or to be told.
+    OAUTHLIB_INSECURE_TRANSPORT: '1',
+  };
+}
+
+function programOf(name: string, { fence }: Language): string {
+  const section = page.slice(page.indexOf(`\n## ${name}\n`));
+  const text = new RegExp(`^\`\`\`${fence}\n(.*?)^\`\`\``, 'ms').exec(section)?.[1];
+  if (text === undefined) throw new Error(`the page has no program for ${name}`);
+  return text;
+}

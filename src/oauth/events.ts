@@ -13,7 +13,8 @@ export type EventStreams = {
   close(): void;
 };
 
-const heartbeatMs = 10_000;
+/** A listener that hears nothing for longer takes its connection for dead, and trusts its cache for a shorter time. */
+const heartbeatMs = 3_000;
 /** A listener that reads slower than this buffers for is cut off: it resumes, and no memory piles up here. */
 const maxBufferedBytes = 256 * 1024;
 /** When this process does not learn of changes itself, a stream that stays open would say "nothing ended". */

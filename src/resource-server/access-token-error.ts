@@ -1,8 +1,10 @@
-/** RFC 6750 §3.1, and what a resource server says when it cannot know. */
+/** RFC 6750 §3.1, RFC 9449 §7 and §9, and what a resource server says when it cannot know. */
 export type AccessTokenErrorCode =
   | 'missing_token'
   | 'invalid_request'
   | 'invalid_token'
+  | 'invalid_dpop_proof'
+  | 'use_dpop_nonce'
   | 'insufficient_scope'
   | 'temporarily_unavailable';
 
@@ -10,8 +12,22 @@ const statuses: Record<AccessTokenErrorCode, number> = {
   missing_token: 401,
   invalid_request: 400,
   invalid_token: 401,
+  invalid_dpop_proof: 401,
+  use_dpop_nonce: 401,
   insufficient_scope: 403,
   temporarily_unavailable: 503,
+};
+
+/** What a challenge says of the resource server itself. */
+type Challenge = {
+  /** Of the request that is refused; Bearer where there was none. */
+  scheme: 'Bearer' | 'DPoP';
+  /** The algorithms that DPoP proofs may be signed with (RFC 9449 §7.1). */
+  dpopAlgorithms: readonly string[];
+  /** For the next proof (RFC 9449 §9). */
+  dpopNonce: string | undefined;
+  /** Where the resource server's metadata is (RFC 9728 §5.1). */
+  resourceMetadata: string | undefined;
 };
 
 /** Why a request is refused, with all that its answer needs. */
@@ -19,43 +35,64 @@ export class AccessTokenError extends Error {
   readonly code: AccessTokenErrorCode;
   /** 400, 401, 403 or 503. */
   readonly status: number;
-  /** The scopes that were lacking, with `insufficient_scope`. */
+  /** The scopes that were needed, with `insufficient_scope`. */
   readonly scope: readonly string[];
-  /** Where the resource server's own metadata is (RFC 9728 §5.1). */
-  readonly resourceMetadata: string | undefined;
+  #challenge: Challenge = { scheme: 'Bearer', dpopAlgorithms: [], dpopNonce: undefined, resourceMetadata: undefined };
 
   constructor(
     code: AccessTokenErrorCode,
     message: string,
-    options: { scope?: readonly string[]; resourceMetadata?: string | undefined; cause?: unknown } = {},
+    { scope = [], cause }: { scope?: readonly string[]; cause?: unknown } = {},
   ) {
-    super(message, { cause: options.cause });
+    super(message, { cause });
     this.name = 'AccessTokenError';
     this.code = code;
     this.status = statuses[code];
-    this.scope = options.scope ?? [];
-    this.resourceMetadata = options.resourceMetadata;
+    this.scope = scope;
   }
 
-  /** The headers of the answer: `WWW-Authenticate` (RFC 6750 §3), or `Retry-After`. */
+  /** The same, for the answers of one resource server. */
+  withChallenge(challenge: Partial<Challenge>): this {
+    this.#challenge = { ...this.#challenge, ...challenge };
+    return this;
+  }
+
+  /** The headers of the answer: `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1), or `Retry-After`. */
   get headers(): Record<string, string> {
     if (this.status === 503) return { 'Retry-After': '1', 'Cache-Control': 'no-store' };
-    // RFC 6750 §3.1: a request without a token is told how to authenticate, not what is wrong.
-    const parameters =
-      this.code === 'missing_token'
-        ? []
-        : [
-            ['error', this.code],
-            ['error_description', this.message],
-          ];
-    if (this.scope.length > 0) parameters.push(['scope', this.scope.join(' ')]);
-    if (this.resourceMetadata) parameters.push(['resource_metadata', this.resourceMetadata]);
-    const list = parameters.map(([name, value]) => `${name}="${value}"`).join(', ');
-    return { 'WWW-Authenticate': list ? `Bearer ${list}` : 'Bearer', 'Cache-Control': 'no-store' };
+    const { dpopNonce } = this.#challenge;
+    return {
+      'WWW-Authenticate': this.#challenges().join(', '),
+      'Cache-Control': 'no-store',
+      ...(dpopNonce === undefined ? {} : { 'DPoP-Nonce': dpopNonce }),
+    };
   }
 
   /** The JSON body of the answer. */
   get body(): { error: string; error_description: string } {
     return { error: this.code === 'missing_token' ? 'invalid_token' : this.code, error_description: this.message };
   }
+
+  #challenges(): string[] {
+    const { scheme, dpopAlgorithms, resourceMetadata } = this.#challenge;
+    const algs: Parameter[] = dpopAlgorithms.length > 0 ? [['algs', dpopAlgorithms.join(' ')]] : [];
+    const metadata: Parameter[] = resourceMetadata === undefined ? [] : [['resource_metadata', resourceMetadata]];
+    // RFC 6750 §3.1: a request without a token is told how to authenticate, not what is wrong.
+    if (this.code === 'missing_token') {
+      const dpop = algs.length > 0 ? [present('DPoP', [...algs, ...metadata])] : [];
+      return [present('Bearer', metadata), ...dpop];
+    }
+    const scope: Parameter[] = this.scope.length > 0 ? [['scope', this.scope.join(' ')]] : [];
+    const wrong: Parameter[] = [['error', this.code], ['error_description', this.message], ...scope];
+    if (scheme === 'DPoP') return [present('DPoP', [...wrong, ...algs, ...metadata])];
+    // A token that is bound to a key may have come as a bearer token (RFC 9449 §7.2).
+    const other = this.code === 'invalid_token' && algs.length > 0 ? [present('DPoP', algs)] : [];
+    return [present('Bearer', [...wrong, ...metadata]), ...other];
+  }
+}
+
+type Parameter = [name: string, value: string];
+
+function present(scheme: string, parameters: readonly Parameter[]): string {
+  return `${scheme} ${parameters.map(([name, value]) => `${name}="${value}"`).join(', ')}`.trimEnd();
 }

@@ -1,11 +1,12 @@
-import { createHash } from 'node:crypto';
-import { createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
-import { type AccessToken, toAccessToken } from './access-token.ts';
+import type { AccessToken } from './access-token.ts';
 import { AccessTokenError } from './access-token-error.ts';
-import { createChangeMemory, parseEventData } from './change-memory.ts';
-import { followEvents, type ServerEvent } from './event-stream.ts';
+import { createDpopProofs, dpopAlgorithms } from './dpop-proof.ts';
 import { IntrospectionUnavailable, introspect } from './introspection.ts';
-import { createTokenCache } from './token-cache.ts';
+import { type PresentedToken, readPresentedToken } from './presented-token.ts';
+import { type ReceivedRequest, type RequestLike, receiveRequest } from './received-request.ts';
+import { requireBinding } from './token-binding.ts';
+import { createTokenExaminer } from './token-examiner.ts';
+import { createUsedScopeReports } from './used-scope-reports.ts';
 
 export type VerifierOptions = {
   /** The authorization server's issuer identifier. */
@@ -18,12 +19,26 @@ export type VerifierOptions = {
   failure?: 'closed' | { staleSeconds: number };
   /** How many answers are kept at most. Default 10,000. */
   maxCachedTokens?: number;
-  /** Whether to follow the server's events, which end what is cached at once. Without them an answer serves for 10 s. Default true. */
+  /**
+   * Whether to follow the server's events, which end what is cached at once. Default true. Without them an introspection serves for
+   * 10 s, and a JWT is taken at its word until it expires.
+   */
   events?: boolean;
   /** Until an introspection must be answered, in milliseconds. Default 2,000. */
   timeoutMs?: number;
   /** Signature algorithms that are accepted in JWTs. */
   algorithms?: readonly string[];
+  /** The URL under which callers reach this API, which DPoP proofs name (`htu`). Default: the origin of `resource`. */
+  publicUrl?: string;
+  /**
+   * The client certificate of a request, for tokens that are bound to one (RFC 8705): DER, PEM (also percent-encoded), base64 or RFC 9440's form.
+   * Default: that of the TLS connection. Read it from a header only where your proxy overwrites that header.
+   */
+  clientCertificate?: (request: ReceivedRequest) => Uint8Array | string | undefined;
+  /** Requires DPoP proofs to carry a nonce (RFC 9449 §9) that is made with this secret; the same in all processes. */
+  dpopNonceKey?: string;
+  /** How many DPoP proofs are remembered at most, so that none is good twice in this process. Default 100,000. */
+  maxDpopProofs?: number;
   fetch?: typeof globalThis.fetch;
 };
 
@@ -34,9 +49,6 @@ export type VerifyOptions = {
   scope?: string | readonly string[] | undefined;
 };
 
-/** Anything that has the headers of a request: a fetch `Request`, or one of Node's. */
-export type RequestLike = { headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>> };
-
 export type AccessTokenVerifier = {
   /**
    * The live access token of a request, or the token itself.
@@ -45,168 +57,107 @@ export type AccessTokenVerifier = {
   verify(requestOrToken: RequestLike | string, options?: VerifyOptions): Promise<AccessToken>;
   /** This resource server's metadata document (RFC 9728 §2). */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Where callers look for it (RFC 9728 §3.1). */
+  readonly metadataPath: string;
+  /** The header `DPoP-Nonce` of an answer to a DPoP request (RFC 9449 §9); undefined without `dpopNonceKey`. */
+  dpopNonce(): string | undefined;
   /** Stops following events. */
   close(): void;
 };
 
-const defaultAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'];
-/** Events tell of every end, so the age only bounds what a lost one could do. */
-const maxAgeWithEventsMs = 60_000;
-const maxAgeWithoutEventsMs = 10_000;
+const jwtAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'];
 
 /** Validates the access tokens of requests to one resource server, locally where it can. */
 export function createAccessTokenVerifier(options: VerifierOptions): AccessTokenVerifier {
-  const issuer = options.issuer.replace(/\/$/, '');
-  const fetch = options.fetch ?? globalThis.fetch;
-  const { failure = 'closed' } = options;
-  const staleMs = failure === 'closed' ? 0 : failure.staleSeconds * 1_000;
+  const { resource, failure = 'closed', dpopNonceKey, maxDpopProofs = 100_000 } = options;
   const asked = {
-    issuer,
+    issuer: options.issuer.replace(/\/$/, ''),
     clientId: options.clientId,
     clientSecret: options.clientSecret,
-    fetch,
+    fetch: options.fetch ?? globalThis.fetch,
     timeoutMs: options.timeoutMs ?? 2_000,
   };
-  const resourceMetadata = metadataUrl(options.resource);
-  const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
-    cooldownDuration: 1_000,
-    [customFetch]: (url, init) => fetch(url, init as RequestInit),
+  const examiner = createTokenExaminer({
+    ...asked,
+    resource,
+    staleMs: failure === 'closed' ? 0 : failure.staleSeconds * 1_000,
+    maxCachedTokens: options.maxCachedTokens ?? 10_000,
+    followsEvents: options.events !== false,
+    algorithms: options.algorithms ?? jwtAlgorithms,
   });
-  const algorithms = [...(options.algorithms ?? defaultAlgorithms)];
-  let following = false;
-  const cache = createTokenCache(options.maxCachedTokens ?? 10_000, () =>
-    following ? maxAgeWithEventsMs : maxAgeWithoutEventsMs,
-  );
-  const changes = createChangeMemory();
-  const underWay = new Map<string, Promise<AccessToken | undefined>>();
-  /** Raised by every event: an answer that was asked for before it may be older than it, and is not kept. */
-  let eventCount = 0;
-  const followsEvents = options.events !== false;
-  const stream = followsEvents
-    ? followEvents({ ...asked, onEvent: applyEvent, onConnection: setFollowing })
-    : undefined;
-
-  function applyEvent(event: ServerEvent): void {
-    eventCount += 1;
-    changes.apply(event, Date.now());
-    if (event.event === 'reset') cache.clear();
-    else cache.forget(parseEventData(event.data));
-  }
-
-  function setFollowing(connected: boolean): void {
-    // The first connection tells nothing of what was before it. A later one resumes, or says `reset`.
-    if (connected && eventCount === 0) changes.distrustAll(Date.now());
-    following = connected;
-  }
-
-  /** One question per token and access key, however many requests wait for it. */
-  function ask(key: string, token: string, accessKey: string | undefined): Promise<AccessToken | undefined> {
-    const running = underWay.get(key);
-    if (running) return running;
-    const askedAt = eventCount;
-    const question = introspect(asked, token, accessKey)
-      .then((found) => {
-        if (found && eventCount === askedAt) cache.set(key, found, Date.now());
-        return found;
-      })
-      .finally(() => underWay.delete(key));
-    underWay.set(key, question);
-    return question;
-  }
+  const proofs = createDpopProofs({ nonceKey: dpopNonceKey, maxProofs: maxDpopProofs });
+  const usedScopes = createUsedScopeReports();
+  // RFC 9728 §1.2: only an https or http URL has a place for metadata, and can be where requests go to.
+  const web = /^https?:/.test(resource) ? new URL(resource) : undefined;
+  const metadataPath = `/.well-known/oauth-protected-resource${web && web.pathname !== '/' ? web.pathname : ''}`;
+  const binding = {
+    proofs,
+    publicUrl: (options.publicUrl ?? web?.origin)?.replace(/\/$/, ''),
+    clientCertificate: options.clientCertificate,
+  };
 
   async function examine(token: string, accessKey: string | undefined): Promise<AccessToken> {
-    // Hashed, so that a heap dump of the cache holds no token that can be presented.
-    const key = createHash('sha256')
-      .update(`${token}\n${accessKey ?? ''}`)
-      .digest('base64url');
-    const cached = cache.get(key, Date.now());
-    if (cached) return cached;
     try {
-      const found = await ask(key, token, accessKey);
+      const found = await examiner.examine(token, accessKey);
       if (found) return found;
     } catch (error) {
       if (!(error instanceof IntrospectionUnavailable)) throw error;
-      const stale = staleMs > 0 ? cache.get(key, Date.now(), staleMs) : undefined;
-      if (stale) return stale;
       throw new AccessTokenError('temporarily_unavailable', 'The token cannot be checked right now.', { cause: error });
     }
-    throw invalidToken();
+    throw new AccessTokenError('invalid_token', 'The access token is not valid here.');
   }
 
-  /** Checks a JWT access token (RFC 9068 §4) here, and asks about it where what is known of its client may have changed. */
-  async function examineJwt(token: string): Promise<AccessToken> {
-    const found = await verifyJwt(token);
-    if (found && (!followsEvents || (following && changes.isTrusted(found)))) return found;
-    return await examine(token, undefined);
-  }
-
-  /** Undefined when its key is not known here: a key that began to sign a moment ago is known to the server first. */
-  async function verifyJwt(token: string): Promise<AccessToken | undefined> {
-    try {
-      const { payload } = await jwtVerify(token, keys, {
-        issuer,
-        audience: options.resource,
-        typ: 'at+jwt',
-        algorithms,
-        requiredClaims: ['exp', 'iat', 'client_id', 'jti'],
-      });
-      return toAccessToken(payload);
-    } catch (error) {
-      if (error instanceof errors.JWKSNoMatchingKey) return undefined;
-      const isInvalid = error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout);
-      if (isInvalid && error.code !== 'ERR_JOSE_GENERIC') throw invalidToken(error);
-      throw new AccessTokenError('temporarily_unavailable', 'The signing keys cannot be read right now.', {
-        cause: error,
-      });
+  async function check(
+    presented: PresentedToken,
+    request: ReceivedRequest | undefined,
+    { accessKey, scope = [] }: VerifyOptions,
+  ): Promise<AccessToken> {
+    const { token } = presented;
+    const found = await examine(token, accessKey);
+    if (found.claims['cnf'] !== undefined || presented.scheme === 'DPoP') {
+      await requireBinding(binding, found, presented, request);
     }
+    const needed = typeof scope === 'string' ? [scope] : scope;
+    if (!needed.every((item) => found.scope.includes(item))) {
+      throw new AccessTokenError('insufficient_scope', 'The access token does not allow this.', { scope: needed });
+    }
+    usedScopes.note(found, needed, (usedScope) => introspect(asked, token, { accessKey, usedScope }));
+    return found;
   }
 
-  function invalidToken(cause?: unknown): AccessTokenError {
-    return new AccessTokenError('invalid_token', 'The access token is not valid here.', { resourceMetadata, cause });
+  function challenge(error: unknown, scheme: PresentedToken['scheme'] = 'Bearer'): unknown {
+    if (!(error instanceof AccessTokenError)) return error;
+    return error.withChallenge({
+      scheme,
+      dpopAlgorithms,
+      dpopNonce: scheme === 'DPoP' ? proofs.nonce() : undefined,
+      resourceMetadata: web && web.origin + metadataPath,
+    });
   }
 
   return {
-    async verify(requestOrToken, { accessKey, scope = [] } = {}) {
-      const token = typeof requestOrToken === 'string' ? requestOrToken : readBearer(requestOrToken, resourceMetadata);
-      // A JWT is checked here; with an access key its scope is narrowed by the server alone, so that one is asked about.
-      const isJwt = token.split('.').length === 3 && accessKey === undefined;
-      const found = isJwt ? await examineJwt(token) : await examine(token, accessKey);
-      // Bound to a key (RFC 7800 §3.1), which nobody has proven here to have: as a bearer token it is good for nothing (RFC 9449 §7.1).
-      if (found.claims['cnf'] !== undefined) throw invalidToken();
-      const lacking = [scope].flat().filter((item) => !found.scope.includes(item));
-      if (lacking.length > 0) {
-        throw new AccessTokenError('insufficient_scope', 'The access token does not allow this.', {
-          scope: [scope].flat(),
-          resourceMetadata,
-        });
+    verify: async (requestOrToken, needs = {}) => {
+      let presented: PresentedToken | undefined;
+      try {
+        if (typeof requestOrToken === 'string') {
+          return await check({ scheme: 'Bearer', token: requestOrToken }, undefined, needs);
+        }
+        const request = receiveRequest(requestOrToken);
+        presented = readPresentedToken(request);
+        return await check(presented, request, needs);
+      } catch (error) {
+        throw challenge(error, presented?.scheme);
       }
-      return found;
     },
     metadata: {
-      resource: options.resource,
-      authorization_servers: [issuer],
+      resource,
+      authorization_servers: [asked.issuer],
       bearer_methods_supported: ['header'],
+      dpop_signing_alg_values_supported: dpopAlgorithms,
+      tls_client_certificate_bound_access_tokens: true,
     },
-    close: () => stream?.close(),
+    metadataPath,
+    dpopNonce: proofs.nonce,
+    close: examiner.close,
   };
-}
-
-/** `Authorization: Bearer …` (RFC 6750 §2.1), exactly once. */
-function readBearer({ headers }: RequestLike, resourceMetadata: string): string {
-  const value = headers instanceof Headers ? headers.get('authorization') : headers['authorization'];
-  if (value === undefined || value === null || value === '') {
-    throw new AccessTokenError('missing_token', 'An access token is required.', { resourceMetadata });
-  }
-  const [, token] = (typeof value === 'string' && /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(value)) || [];
-  if (!token)
-    throw new AccessTokenError('invalid_request', 'The Authorization header is not a bearer token.', {
-      resourceMetadata,
-    });
-  return token;
-}
-
-/** RFC 9728 §3.1: the well-known part goes between the host and the path. */
-function metadataUrl(resource: string): string {
-  const { origin, pathname } = new URL(resource);
-  return `${origin}/.well-known/oauth-protected-resource${pathname === '/' ? '' : pathname}`;
 }

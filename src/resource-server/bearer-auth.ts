@@ -1,6 +1,7 @@
 import type { AccessToken } from './access-token.ts';
 import { AccessTokenError } from './access-token-error.ts';
-import type { AccessTokenVerifier, RequestLike, VerifyOptions } from './access-token-verifier.ts';
+import type { AccessTokenVerifier } from './access-token-verifier.ts';
+import type { RequestLike } from './received-request.ts';
 
 /** What a route needs. `accessKeyFrom` reads the access key of a request, if yours bring one with each. */
 export type BearerAuthOptions<R = RequestLike> = {
@@ -11,6 +12,7 @@ export type BearerAuthOptions<R = RequestLike> = {
 // Only the members that are used, so that no framework is a dependency, and any version of it will do.
 type KoaContext = {
   req: RequestLike;
+  originalUrl: string;
   state: Record<string, unknown>;
   status: number;
   body: unknown;
@@ -32,14 +34,15 @@ type FastifyReply = {
 /** Koa middleware: the access token is at `ctx.state.accessToken`. */
 export function koaBearerAuth(verifier: AccessTokenVerifier, options: BearerAuthOptions = {}) {
   return async (ctx: KoaContext, next: () => Promise<unknown>): Promise<void> => {
-    const result = await authenticateRequest(verifier, ctx.req, options);
-    if (result instanceof AccessTokenError) {
-      ctx.status = result.status;
-      ctx.set(result.headers);
-      ctx.body = result.body;
+    const { headers, method, socket } = ctx.req;
+    const result = await authenticate(verifier, { headers, method, socket, url: ctx.originalUrl }, options);
+    ctx.set(result.headers);
+    if (result.refusal) {
+      ctx.status = result.refusal.status;
+      ctx.body = result.refusal.body;
       return;
     }
-    ctx.state['accessToken'] = result;
+    ctx.state['accessToken'] = result.token;
     await next();
   };
 }
@@ -48,12 +51,13 @@ export function koaBearerAuth(verifier: AccessTokenVerifier, options: BearerAuth
 export function expressBearerAuth(verifier: AccessTokenVerifier, options: BearerAuthOptions<ExpressRequest> = {}) {
   return async (request: ExpressRequest, response: ExpressResponse, next: (error?: unknown) => void): Promise<void> => {
     try {
-      const result = await authenticateRequest(verifier, request, options);
-      if (result instanceof AccessTokenError) {
-        response.status(result.status).set(result.headers).json(result.body);
+      const result = await authenticate(verifier, request, options);
+      response.set(result.headers);
+      if (result.refusal) {
+        response.status(result.refusal.status).json(result.refusal.body);
         return;
       }
-      request.accessToken = result;
+      request.accessToken = result.token;
     } catch (error) {
       next(error);
       return;
@@ -65,11 +69,10 @@ export function expressBearerAuth(verifier: AccessTokenVerifier, options: Bearer
 /** Fastify `preHandler` or `onRequest` hook: the access token is at `request.accessToken`. */
 export function fastifyBearerAuth(verifier: AccessTokenVerifier, options: BearerAuthOptions<FastifyRequest> = {}) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
-    const result = await authenticateRequest(verifier, request, options);
-    if (result instanceof AccessTokenError) {
-      return reply.code(result.status).headers(result.headers).send(result.body);
-    }
-    request.accessToken = result;
+    const result = await authenticate(verifier, request, options);
+    reply.headers(result.headers);
+    if (result.refusal) return reply.code(result.refusal.status).send(result.refusal.body);
+    request.accessToken = result.token;
     return undefined;
   };
 }
@@ -83,9 +86,8 @@ export async function fetchBearerAuth(
   request: Request,
   options: BearerAuthOptions<Request> = {},
 ): Promise<AccessToken | Response> {
-  const result = await authenticateRequest(verifier, request, options);
-  if (!(result instanceof AccessTokenError)) return result;
-  return Response.json(result.body, { status: result.status, headers: result.headers });
+  const { token, refusal, headers } = await authenticate(verifier, request, options);
+  return refusal ? Response.json(refusal.body, { status: refusal.status, headers }) : token;
 }
 
 /** The protected resource metadata of this resource server (RFC 9728 §3), as a fetch handler. */
@@ -93,16 +95,24 @@ export function protectedResourceMetadata(verifier: AccessTokenVerifier): () => 
   return () => Response.json(verifier.metadata, { headers: { 'Cache-Control': 'public, max-age=300' } });
 }
 
-async function authenticateRequest<R extends RequestLike>(
+/** @property headers what the answer has to have, whatever it is. */
+type Result = { headers: Record<string, string> } & (
+  | { token: AccessToken; refusal?: undefined }
+  | { token?: undefined; refusal: AccessTokenError }
+);
+
+async function authenticate<R extends RequestLike>(
   verifier: AccessTokenVerifier,
   request: R,
   { scope, accessKeyFrom }: BearerAuthOptions<R>,
-): Promise<AccessToken | AccessTokenError> {
-  const needs: VerifyOptions = { scope, accessKey: accessKeyFrom?.(request) };
+): Promise<Result> {
   try {
-    return await verifier.verify(request, needs);
+    const token = await verifier.verify(request, { scope, accessKey: accessKeyFrom?.(request) });
+    // The next proof's nonce comes with every answer to one (RFC 9449 §8.2), so that none has to be asked for in vain.
+    const nonce = token.claims['cnf'] === undefined ? undefined : verifier.dpopNonce();
+    return { token, headers: nonce === undefined ? {} : { 'DPoP-Nonce': nonce } };
   } catch (error) {
-    if (error instanceof AccessTokenError) return error;
+    if (error instanceof AccessTokenError) return { refusal: error, headers: error.headers };
     throw error;
   }
 }

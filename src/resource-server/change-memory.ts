@@ -6,15 +6,17 @@ import type { ServerEvent } from './event-stream.ts';
  * changed is no longer taken at its word: the server is asked about it.
  */
 export type ChangeMemory = {
-  apply(event: ServerEvent, now: number): void;
-  /** From now on nothing older is taken at its word: events may have been missed. */
-  distrustAll(now: number): void;
+  apply(event: ServerEvent): void;
+  /** Nothing that was issued before is taken at its word: events may have been missed. In seconds, by the server's clock. */
+  distrustAll(before: number): void;
   isTrusted(token: AccessToken): boolean;
 };
 
 /** What concerns tokens that have ended meanwhile is forgotten: none lives longer than this. */
 const keptSeconds = 86_400;
 const maxRemembered = 100_000;
+/** `iat` has whole seconds, and is from the clock of whichever of the server's processes issued the token. */
+const clockSkewSeconds = 5;
 
 export function createChangeMemory(): ChangeMemory {
   const changedAt = new Map<string, number>();
@@ -32,14 +34,13 @@ export function createChangeMemory(): ChangeMemory {
   }
 
   return {
-    apply: ({ event, data }, now) => {
-      // Rounded up: `iat` has whole seconds, and a token of the same second may be older than the change.
-      const seconds = Math.ceil(now / 1_000);
+    apply: ({ event, data, at }) => {
+      const seconds = at + clockSkewSeconds;
       if (event === 'reset') distrustedBefore = seconds;
       else for (const key of keysOf(parseEventData(data))) remember(key, seconds);
     },
-    distrustAll: (now) => {
-      distrustedBefore = Math.ceil(now / 1_000);
+    distrustAll: (before) => {
+      distrustedBefore = before + clockSkewSeconds;
     },
     isTrusted: (token) =>
       token.issuedAt > distrustedBefore &&

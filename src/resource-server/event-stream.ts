@@ -1,5 +1,10 @@
 /** One event of `GET /oauth2/events`. */
-export type ServerEvent = { id: string | undefined; event: string; data: string };
+export type ServerEvent = {
+  event: string;
+  data: string;
+  /** When the server told it, by its own clock, in seconds since the epoch. */
+  at: number;
+};
 
 export type EventStreamOptions = {
   issuer: string;
@@ -7,12 +12,16 @@ export type EventStreamOptions = {
   clientSecret: string;
   fetch: typeof globalThis.fetch;
   onEvent: (event: ServerEvent) => void;
-  /** Told when events begin to arrive, and when they stop. */
-  onConnection: (connected: boolean) => void;
+  /**
+   * Told when events begin to arrive.
+   * @param resumed whether what happened since the last connection is told too; otherwise only what comes after `at`.
+   */
+  onConnected: (resumed: boolean, at: number) => void;
+  onDisconnected: () => void;
 };
 
-/** Silence for longer than this means a dead connection: the server sends a heartbeat more often. */
-const silenceMs = 30_000;
+/** Silence for longer than this means a dead connection: the server sends a heartbeat every three seconds. */
+const silenceMs = 8_000;
 const firstRetryMs = 250;
 const maxRetryMs = 10_000;
 
@@ -24,6 +33,8 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
 
   async function connect(): Promise<void> {
     const stalled = new AbortController();
+    const resumed = lastEventId !== undefined;
+    let connected = false;
     let watchdog = setTimeout(() => stalled.abort(), silenceMs);
     const credentials = `${encodeURIComponent(options.clientId)}:${encodeURIComponent(options.clientSecret)}`;
     try {
@@ -37,11 +48,14 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
         signal: AbortSignal.any([closing.signal, stalled.signal]),
       });
       if (!response.ok || !response.body) throw new Error(`events answered ${response.status}`);
-      options.onConnection(true);
-      retryMs = firstRetryMs;
-      const parse = createEventParser((event) => {
-        if (event.id !== undefined) lastEventId = event.id;
-        options.onEvent(event);
+      const parse = createEventParser(({ id, event, data }) => {
+        // The server begins with an id alone, which says from where on it tells.
+        if (id !== undefined) lastEventId = id;
+        const at = timeOf(lastEventId);
+        if (!connected) options.onConnected(resumed, at);
+        connected = true;
+        retryMs = firstRetryMs;
+        if (event !== '' || data !== '') options.onEvent({ event, data, at });
       });
       const decoder = new TextDecoder();
       for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
@@ -52,7 +66,7 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
       }
     } finally {
       clearTimeout(watchdog);
-      options.onConnection(false);
+      options.onDisconnected();
     }
   }
 
@@ -61,7 +75,8 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
       await connect().catch(() => undefined);
       if (closing.signal.aborted) return;
       await new Promise((resolve) => {
-        const timer = setTimeout(resolve, retryMs);
+        // Not all listeners of a server that comes back in the same moment.
+        const timer = setTimeout(resolve, retryMs * (0.5 + Math.random()));
         timer.unref();
         closing.signal.addEventListener('abort', resolve, { once: true });
       });
@@ -73,24 +88,29 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
   return { close: () => closing.abort() };
 }
 
-/** Server-sent events (WHATWG HTML §9.2.6), fed piece by piece. */
-function createEventParser(onEvent: (event: ServerEvent) => void): (text: string) => void {
+/** An event's id ends with the second in which it was told. */
+function timeOf(id = ''): number {
+  return Number(/-(\d+)$/.exec(id)?.[1] ?? Math.ceil(Date.now() / 1_000));
+}
+
+type Block = { id: string | undefined; event: string; data: string };
+
+/** Server-sent events (WHATWG HTML §9.2.6), fed piece by piece; also those without data, which still move the last event's id. */
+function createEventParser(onBlock: (block: Block) => void): (text: string) => void {
   let rest = '';
-  let id: string | undefined;
-  let event = '';
-  let data: string[] = [];
+  let block: Block & { isEmpty: boolean } = emptyBlock();
 
   function readLine(line: string): void {
     if (line === '') {
-      if (data.length > 0 || event !== '') onEvent({ id, event: event || 'message', data: data.join('\n') });
-      event = '';
-      data = [];
+      if (!block.isEmpty) onBlock({ ...block, data: block.data.replace(/\n$/, '') });
+      block = emptyBlock();
       return;
     }
     const [, field = '', value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
-    if (field === 'event') event = value;
-    else if (field === 'data') data.push(value);
-    else if (field === 'id' && !value.includes('\0')) id = value;
+    if (field !== '') block.isEmpty = false;
+    if (field === 'event') block.event = value;
+    else if (field === 'data') block.data += `${value}\n`;
+    else if (field === 'id' && !value.includes('\0')) block.id = value;
   }
 
   return (text) => {
@@ -98,4 +118,8 @@ function createEventParser(onEvent: (event: ServerEvent) => void): (text: string
     rest = lines.pop() ?? '';
     for (const line of lines) readLine(line);
   };
+}
+
+function emptyBlock() {
+  return { id: undefined, event: '', data: '', isEmpty: true };
 }

@@ -15,16 +15,18 @@ export class IntrospectionUnavailable extends Error {}
 
 /**
  * Asks the authorization server about a token (RFC 7662).
+ * @param request what came with it: the access key; and what the request that it came with really used.
  * @returns undefined when it is not active here.
  * @throws {IntrospectionUnavailable}
  */
 export async function introspect(
   options: IntrospectionOptions,
   token: string,
-  accessKey: string | undefined,
+  { accessKey, usedScope = [] }: { accessKey: string | undefined; usedScope?: readonly string[] },
 ): Promise<AccessToken | undefined> {
   const body = new URLSearchParams({ token });
   if (accessKey !== undefined) body.set('access_key', accessKey);
+  if (usedScope.length > 0) body.set('used_scope', usedScope.join(' '));
   const credentials = `${encodeURIComponent(options.clientId)}:${encodeURIComponent(options.clientSecret)}`;
   try {
     const response = await options.fetch(`${options.issuer}/oauth2/introspect`, {

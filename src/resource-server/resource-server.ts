@@ -4,7 +4,6 @@ export { AccessTokenError, type AccessTokenErrorCode } from './access-token-erro
 export {
   type AccessTokenVerifier,
   createAccessTokenVerifier,
-  type RequestLike,
   type VerifierOptions,
   type VerifyOptions,
 } from './access-token-verifier.ts';
@@ -16,3 +15,4 @@ export {
   koaBearerAuth,
   protectedResourceMetadata,
 } from './bearer-auth.ts';
+export type { ReceivedRequest, RequestLike } from './received-request.ts';

@@ -1,16 +1,18 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { AggregatorRegistry, Counter, Gauge, Histogram, type MetricObjectWithValues, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, Gauge, type MetricObjectWithValues, Registry } from 'prom-client';
+import { createDurations, type Durations } from './durations.ts';
 import { StoreUnavailable } from './errors.ts';
 import type { Database, Row } from './storage/database.ts';
 import { withDeadline } from './storage/with-deadline.ts';
+import { createTally } from './tally.ts';
 import type { TokenStore } from './tokens/token-store.ts';
 
 /** A request on the public listener that was answered. */
 type Answered = {
   path: string;
   status: number;
-  /** By performance.now(). */
-  startedAt: number;
+  /** How long it took. */
+  ms: number;
   /** The code of the error that was answered. */
   reason?: string | undefined;
   /** Of an introspection: whether the token was. */
@@ -92,21 +94,36 @@ export function createMetrics(): Metrics {
   for (const result of ['active', 'inactive']) introspections.add(0, result);
   refusals.add(0, 'retired_secret');
 
-  const tokenSeconds = new Histogram({
-    ...named('token_request_duration_seconds', 'How long requests for a token took, whatever became of them'),
-    buckets: requestBuckets,
+  const durations = (name: string, help: string, buckets: number[]) => ({
+    name: `keyturn_${name}`,
+    help,
+    registry,
+    buckets,
   });
-  const introspectionSeconds = new Histogram({
-    ...named('introspection_request_duration_seconds', 'How long introspections took, whatever became of them'),
-    buckets: requestBuckets,
-  });
-  const tokenStoreSeconds = new Histogram({
-    ...named('token_store_duration_seconds', 'How long the token store took'),
-    labelNames: ['operation'],
-    buckets: storeBuckets,
-  });
-  for (const operation of ['save', 'find']) tokenStoreSeconds.zero({ operation });
-  const timed = { save: tokenStoreSeconds.labels('save'), find: tokenStoreSeconds.labels('find') };
+  const [tokenDurations] = createDurations(
+    durations(
+      'token_request_duration_seconds',
+      'How long requests for a token took, whatever became of them',
+      requestBuckets,
+    ),
+    [{}],
+  );
+  const [introspectionDurations] = createDurations(
+    durations(
+      'introspection_request_duration_seconds',
+      'How long introspections took, whatever became of them',
+      requestBuckets,
+    ),
+    [{}],
+  );
+  const [saveDurations, findDurations] = createDurations(
+    durations('token_store_duration_seconds', 'How long the token store took', storeBuckets),
+    [{ operation: 'save' }, { operation: 'find' }],
+  );
+  const issued = tokens.cell();
+  const live = introspections.cell('active');
+  const notLive = introspections.cell('inactive');
+  const answeredWell = new Map([...routes].map((route) => [route, requests.cell(route, '2xx', 'none')]));
 
   const loop = monitorEventLoopDelay({ resolution: resolutionMs });
   loop.enable();
@@ -160,14 +177,16 @@ export function createMetrics(): Metrics {
   });
 
   return {
-    answered({ path, status, startedAt, reason, active }) {
-      requests.add(1, routes.has(path) ? path : 'other', statusClass(status), boundedReason(reason ?? 'none'));
+    answered({ path, status, reason, active, ms }) {
+      const well = status === 200 ? answeredWell.get(path) : undefined;
+      if (well) well.count += 1;
+      else requests.add(1, routes.has(path) ? path : 'other', statusClass(status), boundedReason(reason ?? 'none'));
       if (path === '/oauth2/token') {
-        tokenSeconds.observe((performance.now() - startedAt) / 1_000);
-        if (status === 200) tokens.add(1);
+        tokenDurations.observe(ms);
+        if (status === 200) issued.count += 1;
       } else if (path === '/oauth2/introspect') {
-        introspectionSeconds.observe((performance.now() - startedAt) / 1_000);
-        if (active !== undefined) introspections.add(1, active ? 'active' : 'inactive');
+        introspectionDurations.observe(ms);
+        if (active !== undefined) (active ? live : notLive).count += 1;
       }
     },
     adminAnswered(method, status) {
@@ -177,24 +196,23 @@ export function createMetrics(): Metrics {
       refusals.add(1, boundedReason(reason));
     },
     watchTokenStore(store) {
-      async function timing<T>(work: Promise<T>, histogram?: { observe(seconds: number): void }): Promise<T> {
-        const startedAt = performance.now();
-        try {
-          return await work;
-        } catch (error) {
+      // Beside the work, not around it: whoever waits for it waits for nothing more.
+      function timing<T>(work: Promise<T>, startedAt: number, seconds?: Durations): Promise<T> {
+        const end = () => seconds?.observe(performance.now() - startedAt);
+        work.then(end, (error: unknown) => {
+          end();
           // The database tells its own.
           if (store.name === 'redis' && error instanceof StoreUnavailable) storeErrors.add(1, 'redis');
-          throw error;
-        } finally {
-          histogram?.observe((performance.now() - startedAt) / 1_000);
-        }
+        });
+        return work;
       }
       return {
         name: store.name,
-        save: (record, now, transaction) => timing(store.save(record, now, transaction), timed.save),
-        find: (jti) => timing(store.find(jti), timed.find),
-        remove: (jti) => timing(store.remove(jti)),
-        ping: () => timing(store.ping()),
+        save: (record, now, transaction) =>
+          timing(store.save(record, now, transaction), performance.now(), saveDurations),
+        find: (jti) => timing(store.find(jti), performance.now(), findDurations),
+        remove: (jti) => timing(store.remove(jti), performance.now()),
+        ping: () => timing(store.ping(), performance.now()),
       };
     },
     watchDatabase(watched) {
@@ -242,33 +260,6 @@ function createBound(max: number): (text: string) => string {
     if (known.size >= max) return 'other';
     known.add(text);
     return text;
-  };
-}
-
-type Cell = { labels: Record<string, string>; count: number };
-
-/** A counter that is a sum in a map, until it is read. */
-function createTally(labelNames: string[], options: { name: string; help: string; registers: Registry[] }) {
-  const cells = new Map<string, Cell>();
-  new Counter({
-    ...options,
-    labelNames,
-    collect() {
-      this.reset();
-      for (const { labels, count } of cells.values()) this.inc(labels, count);
-    },
-  });
-  return {
-    add(by: number, ...values: string[]): void {
-      const key = values.length === 1 ? (values[0] as string) : values.join('\n');
-      const cell = cells.get(key);
-      if (cell) {
-        cell.count += by;
-        return;
-      }
-      const labels = Object.fromEntries(labelNames.map((name, index) => [name, values[index] ?? '']));
-      cells.set(key, { labels, count: by });
-    },
   };
 }
 

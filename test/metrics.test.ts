@@ -173,7 +173,7 @@ test('a store that is away is counted, and the scrape answers all the same', asy
 test('codes that nobody foresaw do not become ever more series', async () => {
   const metrics = createMetrics();
   for (let code = 0; code < 1_000; code++) {
-    metrics.answered({ path: `/${code}`, status: 400, startedAt: 0, reason: `code_${code}` });
+    metrics.answered({ path: `/${code}`, status: 400, ms: 1, reason: `code_${code}` });
   }
   const text = await presentMetrics([await metrics.collect()]);
   metrics.close();

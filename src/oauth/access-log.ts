@@ -1,4 +1,5 @@
 import type { Core } from '../core.ts';
+import { logMembers } from '../log.ts';
 
 export type Access = {
   /** As the answer tells it in X-Request-Id. */
@@ -20,8 +21,14 @@ export type Access = {
 
 /** One line for each request that was answered; and it is counted. */
 export function logAccess({ log, metrics }: Core, access: Access): void {
-  const { id, method, path, status, startedAt, address, clientId } = access;
-  metrics.answered(access);
-  const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
-  log.info({ id, method, path, status, ms, address, client_id: clientId }, 'request');
+  const { id, method, path, status, startedAt, address, clientId, reason, active } = access;
+  const ms = performance.now() - startedAt;
+  metrics.answered({ path, status, ms, reason, active });
+  const client = clientId === undefined ? '' : `,"client_id":${JSON.stringify(clientId)}`;
+  const rounded = Math.round(ms * 1_000) / 1_000;
+  logMembers(
+    log,
+    `"id":"${id}","method":"${method}","path":"${path}","status":${status},"ms":${rounded},"address":${JSON.stringify(address)}${client}`,
+    'request',
+  );
 }

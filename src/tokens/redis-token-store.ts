@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { StoreUnavailable } from '../errors.ts';
+import { createRedisCommands, type RedisCommands } from '../storage/redis-commands.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import { createWriteTogether } from '../storage/write-together.ts';
 import { decodeTokenRecord, encodeTokenRecord, type TokenStore } from './token-store.ts';
 
 /** Access tokens in Redis, each under `prefix` and its SHA-256, ending by themselves with their TTL. */
@@ -9,19 +9,16 @@ export function createRedisTokenStore(
   redis: Redis | Cluster,
   { prefix = 'kt:' }: { prefix?: string } = {},
 ): TokenStore {
-  // A cluster's connections are several; there ioredis collects the commands itself.
-  const writeTogether = redis.isCluster ? () => undefined : createWriteTogether(redis as Redis);
+  const commands = redis.isCluster ? clusterCommands(redis as Cluster) : createRedisCommands(redis as Redis);
   return {
     name: 'redis',
-    async save(record, now) {
+    save(record, now) {
       const seconds = Math.max(1, Math.ceil(record.expiresAt - now / 1_000));
-      writeTogether();
-      await inTime(redis.set(prefix + record.jti, encodeTokenRecord(record), 'EX', seconds));
+      return commands.set(prefix + record.jti, encodeTokenRecord(record), seconds);
     },
     async find(jti) {
-      writeTogether();
-      const text = await inTime(redis.get(prefix + jti));
-      return text === null ? undefined : decodeTokenRecord(jti, text);
+      const text = await commands.get(prefix + jti);
+      return text === null ? undefined : decodeTokenRecord(jti, text.toString());
     },
     async remove(jti) {
       await inTime(redis.del(prefix + jti));
@@ -29,6 +26,14 @@ export function createRedisTokenStore(
     async ping() {
       await inTime(redis.ping());
     },
+  };
+}
+
+/** A cluster's connections are several: ioredis finds the right one, and collects the commands of each. */
+function clusterCommands(cluster: Cluster): RedisCommands {
+  return {
+    set: async (key, value, seconds) => void (await inTime(cluster.set(key, value, 'EX', seconds))),
+    get: (key) => inTime(cluster.getBuffer(key)),
   };
 }
 

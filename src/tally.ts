@@ -1,0 +1,42 @@
+import { Counter, type Registry } from 'prom-client';
+
+type Cell = { labels: Record<string, string>; count: number };
+
+/** Counts under labels, as plain numbers until somebody scrapes. */
+export type Tally = {
+  add(by: number, ...values: string[]): void;
+  /** What is counted under these values, for whoever adds to it so often that looking for it costs too much. */
+  cell(...values: string[]): Pick<Cell, 'count'>;
+};
+
+export function createTally(
+  labelNames: string[],
+  options: { name: string; help: string; registers: Registry[] },
+): Tally {
+  const cells = new Map<string, Cell>();
+  new Counter({
+    ...options,
+    labelNames,
+    collect() {
+      this.reset();
+      for (const { labels, count } of cells.values()) this.inc(labels, count);
+    },
+  });
+
+  function cellOf(values: readonly string[]): Cell {
+    const key = values.join('\n');
+    let cell = cells.get(key);
+    if (!cell) {
+      cell = { labels: Object.fromEntries(labelNames.map((name, index) => [name, values[index] ?? ''])), count: 0 };
+      cells.set(key, cell);
+    }
+    return cell;
+  }
+
+  return {
+    add: (by, ...values) => {
+      cellOf(values).count += by;
+    },
+    cell: (...values) => cellOf(values),
+  };
+}

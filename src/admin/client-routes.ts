@@ -14,6 +14,7 @@ import {
 } from '../clients/manage-clients.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
+import { isForeignClientId } from '../credentials/foreign-credential.ts';
 import { Forbidden, NotFound } from '../errors.ts';
 import { findSecrets } from '../regeneration/secret-store.ts';
 import { findLastUsed } from '../regeneration/usage-store.ts';
@@ -34,7 +35,10 @@ import { createRevealLimit } from './reveal-limit.ts';
 import { resourceUri, scopeText, text, timestamp } from './text.ts';
 
 export const clientParams = z.strictObject({
-  client_id: z.string().refine(isWellFormedClientId).meta({ example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' }),
+  client_id: z
+    .string()
+    .refine((value) => isWellFormedClientId(value) || isForeignClientId(value))
+    .meta({ example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' }),
 });
 
 const information = z

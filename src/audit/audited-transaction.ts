@@ -1,7 +1,10 @@
 import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Database, Transaction } from '../storage/database.ts';
-import { macOfAnchor, macOfEvent } from './audit-chain.ts';
+import { type ChainedEvent, macOfAnchor, macOfEvent } from './audit-chain.ts';
 import type { AuditEvent } from './audit-log.ts';
+
+/** Rows of one statement. */
+const batchSize = 500;
 
 const pending = new WeakMap<Transaction, AuditEvent[]>();
 
@@ -38,9 +41,20 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
   if (!anchor) throw new Error('the anchor of the audit log is missing');
   const version = ring.current;
   let { seq, mac } = anchor;
-  for (const event of events) {
-    seq += 1;
-    mac = await insert(transaction, ring, version, mac, seq, event);
+  for (let start = 0; start < events.length; start += batchSize) {
+    const rows: object[] = [];
+    for (const event of events.slice(start, start + batchSize)) {
+      seq += 1;
+      const chained = toChained(event, seq);
+      mac = macOfEvent(ring, version, mac, chained) as Buffer;
+      rows.push({ ...chained, key_version: version, mac: `\\x${Buffer.from(mac).toString('hex')}` });
+    }
+    await transaction.query(
+      `INSERT INTO audit_events (seq, at, actor, actor_name, address, action, target_type, target, before, after, key_version, mac)
+       SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, key_version, mac
+       FROM jsonb_populate_recordset(NULL::audit_events, $1::jsonb)`,
+      [JSON.stringify(rows)],
+    );
   }
   await transaction.query('UPDATE audit_anchor SET seq = $1, mac = $2, key_version = $3, seal = $4', [
     seq,
@@ -50,19 +64,9 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
   ]);
 }
 
-async function insert(
-  transaction: Transaction,
-  ring: KeyRing,
-  version: string,
-  previousMac: Uint8Array,
-  seq: number,
-  event: AuditEvent,
-): Promise<Uint8Array> {
-  const { at, actor, action, targetType, target } = event;
-  // As JSON and back: what is stored is what is covered, also where a date or an absent member was handed over.
-  const before = event.before ? JSON.stringify(event.before) : null;
-  const after = event.after ? JSON.stringify(event.after) : null;
-  const mac = macOfEvent(ring, version, previousMac, {
+/** As JSON and back: what is stored is what is covered, also where a date or an absent member was handed over. */
+function toChained({ at, actor, action, targetType, target, before, after }: AuditEvent, seq: number): ChainedEvent {
+  return {
     seq,
     at,
     actor: actor.id,
@@ -71,13 +75,7 @@ async function insert(
     action,
     target_type: targetType,
     target,
-    before: before && JSON.parse(before),
-    after: after && JSON.parse(after),
-  }) as Buffer;
-  await transaction.query(
-    `INSERT INTO audit_events (seq, at, actor, actor_name, address, action, target_type, target, before, after, key_version, mac)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10::jsonb, $11, $12)`,
-    [seq, at, actor.id, actor.name, actor.address, action, targetType, target, before, after, version, mac],
-  );
-  return mac;
+    before: before ? JSON.parse(JSON.stringify(before)) : null,
+    after: after ? JSON.parse(JSON.stringify(after)) : null,
+  };
 }

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { addMoveCommands } from './move-clients.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withDatabase, withStores } from './stores.ts';
 import { collect, confirm, type OutputOptions, present, presentSecret, say, sheet, table } from './terminal.ts';
@@ -52,6 +53,7 @@ export function addClientCommands(program: Command): void {
   addUsageCommand(clients, subject);
   addRevokeTokens(clients);
   addAuthorizationToken(clients);
+  addMoveCommands(clients);
 }
 
 function addCreate(clients: Command): void {

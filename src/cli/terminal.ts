@@ -50,18 +50,41 @@ export function paint(style: Style, text: string, stream: NodeJS.WriteStream = p
   return styleText(style, text, { stream });
 }
 
-/** Columns as wide as their widest cell. */
-export function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Columns as wide as their widest cell; on a terminal, as wide as fits: what comes first, mostly an id, is never cut. */
+export function table(
+  columns: readonly string[],
+  rows: readonly (readonly string[])[],
+  stream: NodeJS.WriteStream = process.stdout,
+): string {
   const cells = rows.map((row) => row.map(plain));
-  const widths = columns.map((column, index) =>
+  const heading = columns.map((column) => column.toUpperCase());
+  const widths = heading.map((column, index) =>
     Math.max(column.length, ...cells.map((row) => row[index]?.length ?? 0)),
   );
+  if (stream.isTTY) shrink(widths, stream.columns);
   const line = (row: readonly string[]) =>
     row
-      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-      .join('  ')
+      .map((cell, index) => cut(cell, widths[index] ?? 0).padEnd(widths[index] ?? 0))
+      .join(between)
       .trimEnd();
-  return [paint('bold', line(columns.map((column) => column.toUpperCase()))), ...cells.map(line)].join('\n');
+  return [paint('bold', line(heading), stream), ...cells.map(line)].join('\n');
+}
+
+const between = '  ';
+const narrowest = 6;
+
+/** Takes from the widest column, again and again, until all fit. */
+function shrink(widths: number[], available: number): void {
+  const total = () => widths.reduce((sum, width) => sum + width, between.length * (widths.length - 1));
+  while (total() > available) {
+    const widest = Math.max(...widths.slice(1));
+    if (widest <= narrowest) return;
+    widths[widths.indexOf(widest, 1)] = widest - 1;
+  }
+}
+
+function cut(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, width - 1)}…` : text;
 }
 
 /** Names and values below each other. */

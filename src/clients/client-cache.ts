@@ -1,14 +1,15 @@
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
+import { isForeignClientId } from '../credentials/foreign-credential.ts';
 import { batchLoads } from '../storage/batch-loads.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Database } from '../storage/database.ts';
 import { createFollowedCache, type FollowedCache } from '../storage/followed-cache.ts';
 import type { Client, KnownClient } from './client.ts';
-import { findKnownClients, listResourceServers } from './client-store.ts';
+import { findKnownClients, hasForeignClientIds, listResourceServers } from './client-store.ts';
 
 /** The clients that this process knows, and all resource servers. */
 export type ClientCache = {
-  /** By any Client ID of the client. No query for what cannot be a Client ID. */
+  /** By any Client ID of the client. No query for what cannot be a Client ID, nor for a foreign one where none was imported. */
   find(clientId: string): Promise<KnownClient | undefined>;
   /** The same, but not older than a second: no client is turned away for what has changed meanwhile. */
   findRecent(clientId: string): Promise<KnownClient | undefined>;
@@ -34,9 +35,19 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
     maxEntries: 1,
     load: () => listResourceServers(database),
   });
+  const foreignClientIds = createFollowedCache<{ exist: boolean }>({
+    feed,
+    kind: 'foreign_client_ids',
+    maxEntries: 1,
+    load: async () => ({ exist: await hasForeignClientIds(database) }),
+  });
+  async function isPossible(clientId: string): Promise<boolean> {
+    if (isWellFormedClientId(clientId)) return true;
+    return isForeignClientId(clientId) && (await foreignClientIds.get('all'))?.exist === true;
+  }
   return {
-    find: async (clientId) => (isWellFormedClientId(clientId) ? await clients.get(clientId) : undefined),
-    findRecent: async (clientId) => (isWellFormedClientId(clientId) ? await clients.getRecent(clientId) : undefined),
+    find: async (clientId) => ((await isPossible(clientId)) ? await clients.get(clientId) : undefined),
+    findRecent: async (clientId) => ((await isPossible(clientId)) ? await clients.getRecent(clientId) : undefined),
     peek: clients.peek,
     counts: clients.counts,
     resourceServers: async () => (await resourceServers.get('all')) ?? [],

@@ -44,6 +44,21 @@ export async function findKnownClients(
   return new Map(rows.map((row) => [row.asked, { client: toClient(row), secrets: parseSecrets(row.secrets) }]));
 }
 
+/** Whether there is any Client ID that came with an import. */
+export async function hasForeignClientIds(database: Queryable): Promise<boolean> {
+  const rows = await database.query(`SELECT 1 FROM client_ids WHERE client_id NOT LIKE 'kti\\_%' LIMIT 1`);
+  return rows.length > 0;
+}
+
+/** Which of these Client IDs are taken, now or ever before. */
+export async function findTakenClientIds(database: Queryable, clientIds: readonly string[]): Promise<Set<string>> {
+  const rows = await database.query<{ client_id: string }>(
+    'SELECT client_id FROM client_ids WHERE client_id = ANY ($1::text[])',
+    [clientIds],
+  );
+  return new Set(rows.map(({ client_id: clientId }) => clientId));
+}
+
 /** The client, locked until the transaction ends: whoever changes it waits for whoever changes it now. */
 export async function lockClient(transaction: Transaction, clientId: string): Promise<Client | undefined> {
   const rows = await transaction.query<ClientRow>(
@@ -113,33 +128,23 @@ export async function holdResourceServers(transaction: Transaction): Promise<Cli
 }
 
 export async function insertClient(transaction: Transaction, client: Client): Promise<void> {
+  await insertClients(transaction, [client]);
+}
+
+/** Many, in one statement. */
+export async function insertClients(transaction: Transaction, clients: readonly Client[]): Promise<void> {
   await transaction.query(
-    `INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
-       token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
-    [
-      client.id,
-      client.clientId,
-      client.kind,
-      client.name,
-      client.enabled,
-      client.scope,
-      client.accessKey,
-      client.reveal,
-      client.authMethod,
-      client.resource,
-      client.kind === 'resource_server' ? client.information : null,
-      client.tokenFormat,
-      client.tokenEpoch,
-      client.tokensNotBefore,
-      client.revision,
-      client.createdAt,
-      client.updatedAt,
-      client.jwks && JSON.stringify(client.jwks),
-      client.jwksUri,
-    ],
+    `WITH inserted AS (
+       INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
+         token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri)
+       SELECT id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
+         token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri
+       FROM jsonb_populate_recordset(NULL::clients, $1::jsonb)
+       RETURNING id, client_id
+     )
+     INSERT INTO client_ids (client_id, client) SELECT client_id, id FROM inserted`,
+    [JSON.stringify(clients.map(toRow))],
   );
-  await addClientId(transaction, client, client.clientId);
 }
 
 /** One more Client ID that the client answers to; none is ever given up, or it could come to mean another client. */
@@ -214,6 +219,30 @@ export async function announceClient(transaction: Transaction, client: Client, a
   if (client.kind === 'resource_server') {
     await recordChange(transaction, { kind: 'resource_servers', target: 'all', at });
   }
+}
+
+function toRow(client: Client): ClientRow {
+  return {
+    id: client.id,
+    client_id: client.clientId,
+    kind: client.kind,
+    name: client.name,
+    enabled: client.enabled,
+    scope: [...client.scope],
+    access_key: client.accessKey,
+    reveal: client.reveal,
+    auth_method: client.authMethod,
+    jwks: client.jwks,
+    jwks_uri: client.jwksUri,
+    resource: client.resource,
+    information: client.kind === 'resource_server' ? [...client.information] : null,
+    token_format: client.tokenFormat,
+    token_epoch: client.tokenEpoch,
+    tokens_not_before: client.tokensNotBefore,
+    revision: client.revision,
+    created_at: client.createdAt,
+    updated_at: client.updatedAt,
+  };
 }
 
 function toClient(row: ClientRow): Client {

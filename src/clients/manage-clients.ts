@@ -241,7 +241,8 @@ function audit(
   return appendAuditEvent(transaction, { at, actor, action, targetType: 'client', target: client.clientId, ...states });
 }
 
-function auditView(client: Client): Record<string, unknown> {
+/** A client as the audit log has it: without secrets. */
+export function auditView(client: Client): Record<string, unknown> {
   return {
     client_id: client.clientId,
     kind: client.kind,

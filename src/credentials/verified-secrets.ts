@@ -4,7 +4,8 @@ import type { Secret } from './secret.ts';
 /**
  * The SHA-256 of each secret that this process has verified, in memory alone and for as long as the stored secret that it belongs to
  * is: once that is forgotten (it changed, or anything of its owner did), so is this. It spares the keyed hash at every later use. A
- * secret has 256 bits of chance, so its plain hash gives nothing away that could be tried out.
+ * secret has 256 bits of chance, and an imported one was looked at for enough, so its plain hash gives nothing away that could be
+ * tried out.
  */
 const digests = new WeakMap<Secret, Buffer>();
 

@@ -3,6 +3,7 @@ import type { Context, Next } from 'koa';
 import { type Client, hasSecrets, type KnownClient } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
+import { isForeignClientId, isForeignSecret } from '../credentials/foreign-credential.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { recallVerified, rememberVerified } from '../credentials/verified-secrets.ts';
 import { findMatch } from '../credentials/verifier.ts';
@@ -55,8 +56,8 @@ export function recallCaller({ clients, clock }: Core, { clientId, clientSecret 
 
 /** @throws {InvalidClient} always the same, whatever is wrong. */
 async function verifyCredentials(core: Core, presented: Presented): Promise<Caller> {
-  const { clientId, clientSecret } = presented;
-  if (!isWellFormedSecret(clientSecret, 'kts_')) throw new InvalidClient('not a client secret');
+  const { clientId } = presented;
+  if (!isPossible(presented)) throw new InvalidClient('not a client secret');
   const recalled = recallCaller(core, presented);
   if (recalled) return recalled;
   const verdict = judge(core, presented, await core.clients.find(clientId));
@@ -66,6 +67,12 @@ async function verifyCredentials(core: Core, presented: Presented): Promise<Call
   const verdictAnew = judge(core, presented, await core.clients.findRecent(clientId));
   if (verdictAnew instanceof InvalidClient) throw verdictAnew;
   return verdictAnew;
+}
+
+/** An imported client may keep the secret that it came with. To a Client ID of ours, only a secret of ours belongs. */
+function isPossible({ clientId, clientSecret }: Presented): boolean {
+  if (isWellFormedSecret(clientSecret, 'kts_')) return true;
+  return isForeignClientId(clientId) && isForeignSecret(clientSecret);
 }
 
 /** @throws {InvalidClient} always the same, whatever is wrong. */

@@ -22,23 +22,29 @@ export async function addSecret(
   owner: SecretOwner,
   generation: number,
 ): Promise<{ secret: Secret; plaintext: string }> {
+  const { plaintext, ...secret } = makeSecret(deps, owner, generation);
+  await insertSecret(transaction, owner, secret);
+  const { sealed: _sealed, ...stored } = secret;
+  return { secret: stored, plaintext };
+}
+
+/** The same, to be stored by the caller. @param given the plaintext, where it is not to be made. */
+export function makeSecret(
+  deps: SecretDeps,
+  owner: SecretOwner,
+  generation: number,
+  given?: string,
+): Secret & { sealed: string | null; plaintext: string } {
   const id = randomUUID();
   const keepSealed = deps.reveal && owner.reveal;
-  const { plaintext, sealed, ...verifier } = issueSecret(
-    deps.keyRing,
-    owner.prefix,
-    owner.pepper,
-    keepSealed ? { table: 'secrets', id } : null,
-  );
-  const secret: Secret = {
+  const place = keepSealed ? { table: 'secrets', id } : null;
+  return {
     id,
     clientId: owner.clientId,
     generation,
-    ...verifier,
+    ...issueSecret(deps.keyRing, owner.prefix, owner.pepper, place, given),
     createdAt: new Date(deps.clock()),
     retiresAt: null,
     endedAs: null,
   };
-  await insertSecret(transaction, owner, { ...secret, sealed });
-  return { secret, plaintext };
 }

@@ -68,6 +68,18 @@ export async function findSecretOwner(
   return undefined;
 }
 
+/** Which of these verifiers are of a secret that is known, as base64. */
+export async function findTakenVerifiers(
+  database: Queryable,
+  verifiers: readonly Uint8Array[],
+): Promise<ReadonlySet<string>> {
+  const rows = await database.query<{ verifier: Uint8Array }>(
+    'SELECT verifier FROM secrets WHERE verifier = ANY ($1::bytea[])',
+    [verifiers],
+  );
+  return new Set(rows.map(({ verifier }) => Buffer.from(verifier).toString('base64')));
+}
+
 export async function findSealedSecret(database: Queryable, secretId: string): Promise<string | null> {
   const rows = await database.query<{ sealed: string | null }>('SELECT sealed FROM secrets WHERE id = $1', [secretId]);
   return rows[0]?.sealed ?? null;
@@ -78,21 +90,31 @@ export async function insertSecret(
   owner: OwnerRef,
   secret: Secret & { sealed: string | null },
 ): Promise<void> {
+  await insertSecrets(transaction, [{ ...secret, owner }]);
+}
+
+/** Many, in one statement. */
+export async function insertSecrets(
+  transaction: Transaction,
+  secrets: readonly (Secret & { sealed: string | null; owner: OwnerRef })[],
+): Promise<void> {
+  const rows = secrets.map(({ owner, ...secret }) => ({
+    id: secret.id,
+    [owner.kind]: owner.id,
+    client_id: secret.clientId,
+    generation: secret.generation,
+    verifier: `\\x${Buffer.from(secret.verifier).toString('hex')}`,
+    key_version: secret.keyVersion,
+    sealed: secret.sealed,
+    hint: secret.hint,
+    created_at: secret.createdAt,
+    retires_at: secret.retiresAt,
+  }));
   await transaction.query(
-    `INSERT INTO secrets (id, ${owner.kind}, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-    [
-      secret.id,
-      owner.id,
-      secret.clientId,
-      secret.generation,
-      secret.verifier,
-      secret.keyVersion,
-      secret.sealed,
-      secret.hint,
-      secret.createdAt,
-      secret.retiresAt,
-    ],
+    `INSERT INTO secrets (id, client, access_key, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at)
+     SELECT id, client, access_key, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at
+     FROM jsonb_populate_recordset(NULL::secrets, $1::jsonb)`,
+    [JSON.stringify(rows)],
   );
 }
 

@@ -3,7 +3,7 @@ import type { Log } from '../log.ts';
 import type { Database, Transaction } from './database.ts';
 import { withDeadline } from './with-deadline.ts';
 
-export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token' | 'signing_keys';
+export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token' | 'signing_keys' | 'foreign_client_ids';
 
 /** Something that other processes may have cached is no longer what it was. */
 export type Change = { seq: number; kind: ChangeKind; target: string; expiresAt: Date; position: FeedPosition };

@@ -96,7 +96,9 @@ export function watchQueries({ database }: Core) {
   return {
     /** Look-ups of a client by its Client ID: the ids that were asked for. */
     clientLookups: () =>
-      statements.filter(({ sql }) => sql.includes('client_ids')).flatMap(({ parameters }) => parameters[0] as string[]),
+      statements
+        .filter(({ sql }) => sql.includes('client_ids'))
+        .flatMap(({ parameters }) => (parameters[0] ?? []) as string[]),
     stop: () => {
       database.query = query;
     },

@@ -1,0 +1,92 @@
+/** Anything that could be mistaken for one of ours, or that scanners for leaked secrets take for one. */
+const ownPrefix = /^kt[a-z]_/i;
+/** No colon, or HTTP Basic would cut it (RFC 7617 §2); no slash, quote or space, so that it is one word in a URL, a log and a shell. */
+const foreignIdPattern = /^[A-Za-z0-9][A-Za-z0-9._~@-]{2,127}$/;
+/** RFC 6749 Appendix A.2: VSCHAR, without the space. */
+const foreignSecretPattern = /^[\x21-\x7e]{16,256}$/;
+/** As other servers store what they cannot tell again: bcrypt, PBKDF2, scrypt, Argon2, and crypt's other forms. */
+const hashPattern = /^(\$(2[abxy]?|pbkdf2[\w-]*|argon2\w*|scrypt|[156y])\$|\{(SSHA|PBKDF2|bcrypt)|pbkdf2[:_(])/i;
+
+const minimumBits = 80;
+/** A word that can be looked up adds about as much as two characters of chance. */
+const bitsPerWord = 10;
+const shortestRepeat = 3;
+const commonWords =
+  /password|passwort|passw0rd|secret|client|admin|change-?_?me|letmein|welcome|example|default|oauth|token|qwerty|qwertz|asdfgh|zxcvbn|test|demo|prod|acme|20\d\d/gi;
+
+/** Whether a value can be the Client ID of an imported client: never one of ours. */
+export function isForeignClientId(value: string): boolean {
+  return value.length <= 128 && foreignIdPattern.test(value) && !ownPrefix.test(value);
+}
+
+/** Whether a value can be the secret of an imported client: never one of ours, so those are always told by their checksum. */
+export function isForeignSecret(value: string): boolean {
+  return value.length <= 256 && foreignSecretPattern.test(value) && !ownPrefix.test(value);
+}
+
+/**
+ * Why a secret from another server cannot be kept; undefined: it can.
+ * @param known texts that belong to the client and that others know, such as its Client ID and name.
+ */
+export function weaknessOf(secret: string, known: readonly string[]): string | undefined {
+  if (/^[*•]+$/.test(secret)) return 'the secret is masked: export it with secrets';
+  if (hashPattern.test(secret)) return 'the secret is a hash of itself, so it cannot be taken over';
+  if (ownPrefix.test(secret)) return 'the secret begins like one of ours';
+  if (secret.length < 16 || secret.length > 256) return 'the secret must have 16 to 256 characters';
+  if (!isForeignSecret(secret)) return 'the secret must be of printable ASCII characters without spaces';
+  const bits = Math.floor(estimateBits(secret, known));
+  return bits < minimumBits
+    ? `the secret is too easy to guess: about ${bits} bits, ${minimumBits} are needed`
+    : undefined;
+}
+
+/**
+ * Estimates what there is to guess, from below: what each character adds (by the kinds of characters that occur, and by how unevenly
+ * they occur), times the characters that add anything. Known texts and common words count as one word each; what continues a repeat
+ * (`abcabc`) or a run (`aaaa`, `4321`) counts nothing.
+ */
+function estimateBits(secret: string, known: readonly string[]): number {
+  let words = 0;
+  let rest = secret;
+  const countWord = () => {
+    words += 1;
+    return '';
+  };
+  const texts = known.flatMap((text) => [text, ...text.split(/[^A-Za-z0-9]+/)]).filter((text) => text.length > 3);
+  for (const text of texts.sort((one, other) => other.length - one.length)) {
+    rest = rest.replaceAll(new RegExp(text.replace(/[^\w]/g, '\\$&'), 'gi'), countWord);
+  }
+  rest = rest.replace(commonWords, countWord);
+  return words * bitsPerWord + countNews(rest.toLowerCase()) * bitsPerCharacter(rest);
+}
+
+/** How many characters tell anything that those before them do not. */
+function countNews(text: string): number {
+  let news = 0;
+  for (let at = 0; at < text.length; at++) {
+    const isRepeat = at >= shortestRepeat && text.slice(0, at).includes(text.slice(at - shortestRepeat + 1, at + 1));
+    const step = text.charCodeAt(at) - text.charCodeAt(at - 1);
+    const isRun = at >= 2 && Math.abs(step) <= 1 && step === text.charCodeAt(at - 1) - text.charCodeAt(at - 2);
+    if (!isRepeat && !isRun) news += 1;
+  }
+  return news;
+}
+
+function bitsPerCharacter(text: string): number {
+  const counts = new Map<string, number>();
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
+  let observed = 0;
+  for (const count of counts.values()) observed -= (count / text.length) * Math.log2(count / text.length);
+  return Math.min(observed, Math.log2(alphabetSize(text)));
+}
+
+function alphabetSize(text: string): number {
+  if (/^[0-9a-f-]*$|^[0-9A-F-]*$/.test(text)) return /^[0-9-]*$/.test(text) ? 10 : 16;
+  const kinds = [
+    [/[0-9]/, 10],
+    [/[a-z]/, 26],
+    [/[A-Z]/, 26],
+    [/[^0-9A-Za-z]/, 32],
+  ] as const;
+  return kinds.reduce((size, [kind, adds]) => size + (kind.test(text) ? adds : 0), 0);
+}

@@ -1,0 +1,297 @@
+import { randomBytes } from 'node:crypto';
+import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { endpointsOf, eventually, watchQueries } from '../oauth/fixture.ts';
+import { type Environment, runCommand, runJson } from './run-command.ts';
+
+type Report = {
+  imported: number;
+  acceptable: number;
+  refused: { place: string; client_id: string; reasons: string[] }[];
+  skipped: { client_id: string }[];
+  secrets: { client_id: string; client_secret: string }[];
+};
+
+let server: TestServer;
+let api: ReturnType<typeof endpointsOf>;
+let environment: Environment;
+
+const secretOf = () => randomBytes(24).toString('base64url');
+const run = (args: string[], input = '') => runCommand(['clients', ...args], environment, input);
+
+/** What is refused ends with 1, and is told all the same. */
+async function importJson(input: string | object, ...options: string[]): Promise<Report & { code: number | null }> {
+  const text = typeof input === 'string' ? input : JSON.stringify(input);
+  const { code, stdout, stderr } = await run(['import', '-', '--json', ...options], text);
+  if (!stdout) throw new Error(`${code}: ${stderr}`);
+  return { code, ...(JSON.parse(stdout) as Report) };
+}
+
+beforeAll(async () => {
+  server = await startTestServer();
+  api = endpointsOf(server.publicUrl);
+  environment = { DATABASE_URL: server.stores.databaseUrl, KEYTURN_ROOT_KEY: server.stores.rootKey };
+  const offer = ['--resource', 'https://api.example.com', '--information', 'orders,products'];
+  await runJson(['clients', 'create', '--name', 'Shop', '--kind', 'resource-server', ...offer], environment);
+});
+afterAll(() => server.close());
+
+describe('before anything was imported', () => {
+  test('what is no Client ID of ours is refused without a look-up', async () => {
+    await api.token({ id: 'order-sync', secret: secretOf() });
+    const queries = watchQueries(server.core);
+    for (const id of ['order-sync', 'constructor', 'b7c9f1c0-9a1e-4c3e-8f3f-2d1f6f0a7d11']) {
+      expect((await api.token({ id, secret: secretOf() })).status).toBe(401);
+      expect((await api.token({ id, secret: generateSecret('kts_') })).status).toBe(401);
+    }
+    queries.stop();
+    expect(queries.clientLookups()).toEqual([]);
+  });
+});
+
+test('moving over: the partner goes on with what it has, turns the key when it likes, and the audit log tells it', async () => {
+  const partner = { id: 'order-sync@partner', secret: secretOf() };
+  const before = await api.token(partner);
+  expect(before.status).toBe(401);
+  const csv = `client_id,client_secret,name,scope\n${partner.id},${partner.secret},Order sync,orders:read orders:create\n`;
+  const imported = await run(['import', '-'], csv);
+  expect(imported).toMatchObject({ code: 0, stdout: '', stderr: '1 imported, 0 refused.\n' });
+
+  // A running server learns of it by itself.
+  const first = await eventually(
+    () => api.token(partner),
+    ({ status }) => status === 200,
+    5_000,
+  );
+  expect(first.json).toMatchObject({ scope: 'orders:read orders:create' });
+  const wrong = await api.token({ ...partner, secret: `${partner.secret}x` });
+  expect(wrong.text).toBe(before.text);
+
+  const turned = await run(['regenerate', partner.id, '--yes']);
+  const fresh = { id: partner.id, secret: turned.stdout.trim() };
+  expect(fresh.secret).toMatch(/^kts_\w{49}$/);
+  await eventually(
+    () => api.token(fresh),
+    ({ status }) => status === 200,
+    5_000,
+  );
+  const retiring = await api.token(partner);
+  expect(retiring.status).toBe(200);
+  expect(retiring.headers).toMatchObject({ deprecation: expect.any(String), sunset: expect.any(String) });
+
+  expect((await run(['finish', partner.id, '--yes'])).code).toBe(0);
+  await eventually(
+    () => api.token(partner),
+    ({ status }) => status === 401,
+    5_000,
+  );
+  expect((await api.token(fresh)).status).toBe(200);
+
+  const renamed = await run(['regenerate', partner.id, '--new-client-id', '--yes', '--json']);
+  const pair = JSON.parse(renamed.stdout) as { client_id: string; client_secret: string };
+  expect(pair.client_id).toMatch(/^kti_/);
+  const asOurs = { id: pair.client_id, secret: pair.client_secret };
+  await eventually(
+    () => api.token(asOurs),
+    ({ status }) => status === 200,
+    5_000,
+  );
+
+  type Events = { data: { action: string; after: object }[] };
+  const { data } = await runJson<Events>(['audit', 'list', '--target', partner.id], environment);
+  expect(data.map(({ action }) => action)).toEqual(
+    expect.arrayContaining(['client.import', 'client.regenerate', 'client.finish_regeneration']),
+  );
+  expect(data.find(({ action }) => action === 'client.import')?.after).toMatchObject({ secret: 'kept' });
+  expect(JSON.stringify(data)).not.toContain(partner.secret);
+});
+
+describe('what cannot be kept is refused by name and reason', () => {
+  const good = secretOf();
+  const rows = [
+    { client_id: 'short', client_secret: 'x7Qz9a', says: '16 to 256 characters' },
+    { client_id: 'word', client_secret: 'password-password-1', says: 'too easy to guess' },
+    { client_id: 'run-of-digits', client_secret: '12345678901234567890', says: 'too easy to guess' },
+    { client_id: 'repeat', client_secret: 'x7Qz9ax7Qz9ax7Qz9ax7Qz9ax7Qz9a', says: 'too easy to guess' },
+    { client_id: 'billing-service', client_secret: 'billing-service-secret-2024', says: 'too easy to guess' },
+    { client_id: 'spaced', client_secret: `${good.slice(0, 16)} ${good.slice(16)}`, says: 'without spaces' },
+    { client_id: 'bcrypt', client_secret: `$2a$10$${'N9qo8uLOickgx2ZMRZoMye'.repeat(2)}`, says: 'hash of itself' },
+    { client_id: 'pbkdf2', client_secret: `$pbkdf2-sha256$i=25000,l=32$${good}`, says: 'hash of itself' },
+    { client_id: 'masked', client_secret: '**********', says: 'masked' },
+    { client_id: 'like-ours', client_secret: `kts_${good}`, says: 'begins like one of ours' },
+    { client_id: 'none', says: 'it has no secret' },
+    { client_id: 'scoped', client_secret: secretOf(), scope: 'ships:sail', says: 'no resource server offers' },
+    { client_id: 'a b', client_secret: secretOf(), says: 'Client ID must have' },
+    { client_id: 'kti_short', client_secret: secretOf(), says: 'Client ID must have' },
+    {
+      client_id: `kti_${'a'.repeat(22)}`,
+      client_secret: secretOf(),
+      says: 'a Client ID of ours needs a secret of ours',
+    },
+    { client_id: 'twice', client_secret: good, says: undefined },
+    { client_id: 'twice', client_secret: secretOf(), says: 'the same Client ID as client 16' },
+    { client_id: 'copied', client_secret: good, says: 'the same secret as client 16' },
+    {
+      client_id: 'tls',
+      token_endpoint_auth_method: 'client_secret_jwt',
+      says: 'cannot authenticate with client_secret_jwt',
+    },
+    { client_id: 'keys', token_endpoint_auth_method: 'private_key_jwt', says: 'jwks' },
+  ];
+  const clients = rows.map(({ says: _says, ...client }) => client);
+
+  test('all of them, and nothing half done', async () => {
+    const report = await importJson(clients);
+    expect(report).toMatchObject({ code: 1, imported: 0, acceptable: 1 });
+    const told = new Map(report.refused.map(({ place, reasons }) => [place, reasons.join('; ')]));
+    for (const [index, { says }] of rows.entries()) {
+      if (says) expect(told.get(`client ${index + 1}`)).toContain(says);
+      else expect(told.has(`client ${index + 1}`)).toBe(false);
+    }
+    expect((await run(['show', 'twice'])).code).toBe(1);
+    expect(JSON.stringify(report)).not.toContain(good);
+  });
+
+  test('--check changes nothing; --skip-refused imports the others; what is there already is refused', async () => {
+    const one = [
+      { client_id: 'checked', client_secret: secretOf() },
+      { client_id: 'weak', client_secret: 'aaaa' },
+    ];
+    expect(await importJson(one, '--check')).toMatchObject({ code: 1, imported: 0, acceptable: 1 });
+    expect((await run(['show', 'checked'])).code).toBe(1);
+    expect(await importJson(one, '--skip-refused')).toMatchObject({ code: 0, imported: 1 });
+    const again = await importJson([one[0] as object, { client_id: 'other', client_secret: one[0]?.client_secret }]);
+    expect(again.refused.map(({ reasons }) => reasons)).toEqual([
+      ['the Client ID is taken here', 'the secret is in use by another client here'],
+      ['the secret is in use by another client here'],
+    ]);
+  });
+});
+
+test('secrets as other servers make them are kept', async () => {
+  const alnum = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+  const random = (length: number) => Array.from(randomBytes(length), (byte) => alnum[byte % alnum.length]).join('');
+  for (let round = 0; round < 3; round++) {
+    const made = Array.from({ length: 200 }, (_, index) => [
+      { client_id: `keycloak-${index}`, client_secret: random(32) },
+      { client_id: `hydra-${index}`, client_secret: random(26) },
+      { client_id: `auth0-${index}`, client_secret: randomBytes(48).toString('base64url') },
+      { client_id: `uuid-${index}`, client_secret: crypto.randomUUID() },
+      { client_id: `hex-${index}`, client_secret: randomBytes(16).toString('hex') },
+    ]).flat();
+    expect(await importJson(made, '--check')).toMatchObject({ refused: [], acceptable: 1_000 });
+  }
+});
+
+test("Hydra's clients: hashed secrets are made anew and told once, scopes are mapped, other grants skipped", async () => {
+  const hydra = {
+    items: undefined,
+    clients: [
+      {
+        client_id: 'b7c9f1c0-9a1e-4c3e-8f3f-2d1f6f0a7d11',
+        client_name: 'Warehouse',
+        client_secret: `$pbkdf2-sha256$i=25000,l=32$${secretOf()}`,
+        grant_types: ['client_credentials'],
+        scope: 'orders.read offline openid ships.sail',
+        audience: [],
+        token_endpoint_auth_method: 'client_secret_post',
+        metadata: {},
+      },
+      { client_id: 'web-app', grant_types: ['authorization_code'], redirect_uris: ['https://app.example.com'] },
+    ],
+  };
+  const options = ['--fresh-secrets', '--map-scope', 'orders.read=orders:read', '--drop-unknown-scopes'];
+  const { code, stdout, stderr } = await run(['import', '-', ...options], JSON.stringify(hydra));
+  expect(code).toBe(0);
+  expect(stderr).toContain('1 skipped');
+  const [heading, line = ''] = stdout.trim().split('\n');
+  expect(heading).toBe('client_id,client_secret');
+  const [id = '', secret = ''] = line.split(',');
+  expect(secret).toMatch(/^kts_/);
+  const token = await eventually(
+    () => api.token({ id, secret }),
+    ({ status }) => status === 200,
+    5_000,
+  );
+  expect(token.json).toMatchObject({ scope: 'orders:read' });
+});
+
+test("Keycloak's realm: service accounts with their secrets; a disabled one stays disabled", async () => {
+  const secret = secretOf();
+  const realm = {
+    realm: 'shop',
+    clients: [
+      { clientId: 'account-console', publicClient: true },
+      {
+        clientId: 'stock',
+        name: 'Stock',
+        enabled: true,
+        secret,
+        serviceAccountsEnabled: true,
+        clientAuthenticatorType: 'client-secret',
+        defaultClientScopes: ['service_account', 'profile', 'roles', 'products:read'],
+        optionalClientScopes: ['offline_access'],
+      },
+      { clientId: 'stock-old', enabled: false, secret: secretOf(), serviceAccountsEnabled: true },
+    ],
+  };
+  expect(await importJson(realm)).toMatchObject({ code: 0, imported: 2, skipped: [{ client_id: 'account-console' }] });
+  const token = await eventually(
+    () => api.token({ id: 'stock', secret }),
+    ({ status }) => status === 200,
+    5_000,
+  );
+  expect(token.json).toMatchObject({ scope: 'products:read' });
+  expect(await runJson(['clients', 'show', 'stock-old'], environment)).toMatchObject({ status: 'disabled' });
+});
+
+test('a file that is none of these ends with 2 and says where', async () => {
+  const files = [
+    { input: 'client_id,secret\na,b\n', says: 'unknown column "secret"' },
+    { input: 'client_id,client_secret\na,b,c\n', says: 'line 2' },
+    { input: '[{"client_id": 7}]', says: 'client 1: client_id' },
+    { input: '{"clients": [', says: 'The JSON cannot be read' },
+  ];
+  for (const { input, says } of files) {
+    const ended = await run(['import', '-'], input);
+    expect(ended).toEqual({ code: 2, stdout: '', stderr: expect.stringContaining(says) });
+  }
+  expect(await run(['import', '/nowhere.csv'])).toMatchObject({ code: 2, stderr: expect.stringContaining('ENOENT') });
+});
+
+test('10,000 clients in seconds, each with its audit event, and the chain holds', async () => {
+  const lines = Array.from({ length: 10_000 }, (_, index) => `bulk-${index},${secretOf()},Bulk ${index},orders:read`);
+  const startedAt = performance.now();
+  const { code, stderr } = await run(['import', '-'], `client_id,client_secret,name,scope\n${lines.join('\n')}\n`);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '10000 imported, 0 refused.\n' });
+  expect(performance.now() - startedAt).toBeLessThan(20_000);
+  const [id = '', secret = ''] = (lines[9_999] ?? '').split(',');
+  await eventually(
+    () => api.token({ id, secret }),
+    ({ status }) => status === 200,
+    5_000,
+  );
+  const verified = await runJson<{ events: number; finding: unknown }>(['audit', 'verify'], environment);
+  expect(verified.finding ?? undefined).toBeUndefined();
+  expect(verified.events).toBeGreaterThan(10_000);
+});
+
+test('export has every integration, no secret, and no formula for a spreadsheet; what is exported can be imported', async () => {
+  await runJson(['clients', 'create', '--name', '=HYPERLINK("https://evil.example")'], environment);
+  const [json, csv] = await Promise.all([run(['export']), run(['export', '--format', 'csv'])]);
+  const exported = JSON.parse(json.stdout) as { client_id: string }[];
+  expect(exported.length).toBeGreaterThan(10_000);
+  expect(exported.find(({ client_id: id }) => id === 'bulk-1')).toEqual({
+    client_id: 'bulk-1',
+    client_name: 'Bulk 1',
+    enabled: true,
+    scope: 'orders:read',
+    grant_types: ['client_credentials'],
+    token_endpoint_auth_method: 'client_secret_basic',
+  });
+  expect(csv.stdout.split('\n')[0]).toBe('client_id,name,scope,enabled');
+  expect(csv.stdout).toContain(`"'=HYPERLINK(""https://evil.example"")"`);
+  expect(json.stdout + csv.stdout).not.toMatch(/kts_|secret"/);
+  const back = await importJson(json.stdout, '--check', '--fresh-secrets');
+  expect(back.refused[0]?.reasons).toEqual(['the Client ID is taken here']);
+});

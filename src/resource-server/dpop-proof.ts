@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { calculateJwkThumbprint, decodeProtectedHeader, EmbeddedJWK, errors, type JWTPayload, jwtVerify } from 'jose';
+import { calculateJwkThumbprint, decodeProtectedHeader, EmbeddedJWK, errors, type JWK, type JWTPayload, jwtVerify } from 'jose';
 import { AccessTokenError } from './access-token-error.ts';
 import { createDpopNonce } from './dpop-nonce.ts';
 import { createProofMemory } from './proof-memory.ts';
@@ -61,8 +61,9 @@ async function verify(proof: string): Promise<{ claims: JWTPayload; thumbprint: 
     throw invalidProof('It is not one DPoP proof.');
   try {
     const { payload } = await jwtVerify(proof, EmbeddedJWK, { typ: 'dpop+jwt', algorithms: dpopAlgorithms });
-    const { jwk } = decodeProtectedHeader(proof);
-    return { claims: payload, thumbprint: await calculateJwkThumbprint(jwk as never) };
+    const header = decodeProtectedHeader(proof);
+    if (header.crit !== undefined || 'b64' in header) throw new errors.JOSENotSupported('it has an extension');
+    return { claims: payload, thumbprint: await calculateJwkThumbprint(header.jwk as JWK) };
   } catch (error) {
     // What is not of jose is of the key: one that cannot be imported, or is too weak.
     const reason = error instanceof errors.JOSEError ? error.code : 'its key';

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Context, Next } from 'koa';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
@@ -17,6 +18,10 @@ export type EventStreams = {
 const heartbeatMs = 3_000;
 /** A listener that reads slower than this buffers for is cut off: it resumes, and no memory piles up here. */
 const maxBufferedBytes = 256 * 1024;
+/** When so much changes at once, to forget everything costs less than to hear of each. */
+const maxBatchBytes = 64 * 1024;
+/** So many listeners are told in one turn; then requests have theirs. */
+const listenersPerTurn = 100;
 /** When this process does not learn of changes itself, a stream that stays open would say "nothing ended". */
 const maxLagMs = 5_000;
 /** Changes are kept for a day; an hour less leaves room for clocks that differ. */
@@ -25,21 +30,49 @@ const maxAgeSeconds = 23 * 3_600;
 export function createEventStreams({ feed }: Core): EventStreams {
   const listeners = new Map<ServerResponse, string>();
 
+  /** What is to be told, and to whom it means that they authenticate again. */
+  let batch = emptyBatch();
+  let isTelling = false;
+
   feed.subscribe((change) => {
-    const text = presentEvent(change);
-    if (text) for (const response of listeners.keys()) send(response, text);
-    // A resource server whose own credentials changed authenticates again.
-    if (change.kind === 'client') {
-      for (const [response, clientId] of listeners) if (clientId === change.target) response.end();
-    }
+    if (listeners.size === 0) return;
+    if (batch.text.length <= maxBatchBytes) batch.text += presentEvent(change);
+    batch.position = change.position;
+    if (change.kind === 'client') batch.clients.add(change.target);
+    if (!isTelling) void tellAll();
   });
+
+  async function tellAll(): Promise<void> {
+    isTelling = true;
+    // What changes in one turn is written once.
+    for (await turn(); batch.position !== undefined; await turn()) {
+      const { text, position, clients } = batch;
+      batch = emptyBatch();
+      const told = text.length > maxBatchBytes ? presentReset(position) : text;
+      await inTurns((response, clientId) => {
+        send(response, told);
+        // A resource server whose own credentials changed authenticates again.
+        if (clients.has(clientId)) response.end();
+      });
+    }
+    isTelling = false;
+  }
+
+  async function inTurns(tell: (response: ServerResponse, clientId: string) => void): Promise<void> {
+    let count = 0;
+    for (const [response, clientId] of [...listeners]) {
+      tell(response, clientId);
+      count += 1;
+      if (count % listenersPerTurn === 0) await turn();
+    }
+  }
 
   const heartbeat = setInterval(() => {
     const alive = feed.lagMs() < maxLagMs;
-    for (const response of listeners.keys()) {
+    void inTurns((response) => {
       if (alive) send(response, ': heartbeat\n\n');
       else response.end();
-    }
+    });
   }, heartbeatMs);
   heartbeat.unref();
 
@@ -73,11 +106,13 @@ export function createEventStreams({ feed }: Core): EventStreams {
       listeners.set(response, clientId);
       response.once('close', () => listeners.delete(response));
       send(response, `id: ${eventId(position)}\nretry: 1000\n\n`);
-      if (missed === undefined) send(response, `id: ${eventId(position)}\nevent: reset\ndata: {}\n\n`);
-      for (const change of missed ?? []) send(response, presentEvent(change));
-      const meanwhile = await feed.since(position).catch(() => undefined);
-      if (!meanwhile) response.end();
-      for (const change of meanwhile ?? []) send(response, presentEvent(change));
+      send(response, presentMissed(missed, position));
+      if (!lastEventId) return;
+      // While it was waited for that, more may have changed, and not been told to this listener yet.
+      await feed.since(position).then(
+        (meanwhile) => send(response, presentMissed(meanwhile, position)),
+        () => response.end(),
+      );
     },
     close: () => {
       clearInterval(heartbeat);
@@ -92,9 +127,22 @@ function eventId(position: string): string {
 }
 
 function send(response: ServerResponse, text: string): void {
-  if (!text) return;
+  if (text === '' || response.writableEnded || response.destroyed) return;
   response.write(text);
   if (response.writableLength > maxBufferedBytes) response.destroy();
+}
+
+function emptyBatch(): { text: string; position: string | undefined; clients: Set<string> } {
+  return { text: '', position: undefined, clients: new Set() };
+}
+
+function presentMissed(missed: readonly Change[] | undefined, position: string): string {
+  return missed ? missed.map(presentEvent).join('') : presentReset(position);
+}
+
+/** Everything may have changed. */
+function presentReset(position: string): string {
+  return `id: ${eventId(position)}\nevent: reset\ndata: {}\n\n`;
 }
 
 /** The event of a change, or nothing where it does not concern tokens. */

@@ -17,6 +17,8 @@ const pollEveryMs = 1_000;
 const freshForMs = 5_000;
 /** So long a poll is waited for: the next one may get through on another connection. */
 const pollTimeoutMs = 2_000;
+/** More than so many are not told one by one to whoever comes back: to forget everything costs less. */
+const maxMissed = 1_000;
 /** How long a change stays readable for a process or listener that comes back. */
 const keptMs = 24 * 3_600_000;
 
@@ -64,7 +66,7 @@ export type ChangeFeed = {
   sync(): Promise<void>;
   /** Where somebody stands who has been told everything until now. */
   position(): FeedPosition;
-  /** What was committed after a position; undefined when that cannot be told any more, and everything may have changed. */
+  /** What was committed after a position; undefined when that cannot be told any more or is too much, and everything may have changed. */
   since(position: FeedPosition): Promise<Change[] | undefined>;
   /**
    * Throws when what is cached may no longer serve: the database does not answer, and has not for `staleSeconds`.
@@ -169,10 +171,12 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
          FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon, (SELECT min(xact) FROM changes) AS oldest) s
          LEFT JOIN changes c ON c.xact >= $1::text::xid8
          WHERE coalesce(s.oldest <= $1::text::xid8, true) AND $1::text::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
-         ORDER BY c.seq`,
-        [position],
+         ORDER BY c.seq LIMIT $2`,
+        [position, maxMissed + 1],
       );
-      return rows.length === 0 ? undefined : rows.filter(({ seq }) => seq !== null).map(toChange);
+      return rows.length === 0 || rows.length > maxMissed
+        ? undefined
+        : rows.filter(({ seq }) => seq !== null).map(toChange);
     },
     lagMs: () => performance.now() - syncedAt,
     close: async () => {

@@ -41,6 +41,8 @@ export type Config = {
   /** Paths. With a certificate both listeners speak TLS. */
   tlsFiles: TlsFiles;
   logLevel: LogLevel;
+  /** The variables that were set; everything else has its default. */
+  given: readonly string[];
 };
 
 const variables = [
@@ -155,6 +157,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     trustProxy,
     tlsFiles,
     logLevel,
+    given: [...variables, 'DATABASE_URL', 'REDIS_URL'].filter((name) => text(name) !== undefined),
   };
   if (problems.length > 0) {
     throw new UsageError(`The configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);

@@ -2,6 +2,7 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import { createAddressReader } from '../client-address.ts';
 import type { Core } from '../core.ts';
+import { createConsole } from './console/console.ts';
 import { adminEndpoints } from './endpoints.ts';
 import { requireKnownHost, requireOwnOrigin } from './known-host.ts';
 import { serveOpenApi } from './openapi.ts';
@@ -30,6 +31,7 @@ export function createAdminApp(core: Core): Koa {
   app.use(serveMetrics(core));
   app.use(requireKnownHost(core.config));
   app.use(requireOwnOrigin);
+  app.use(createConsole(core, endpoints, addressOf));
   app.use(router.routes());
   app.use(router.allowedMethods());
   return app;

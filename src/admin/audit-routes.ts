@@ -5,7 +5,7 @@ import { type Endpoint, endpoint } from './endpoint.ts';
 import { createPager, pageQuery, pageSchema } from './page.ts';
 import { text, timestamp } from './text.ts';
 
-const eventSchema = z
+export const eventSchema = z
   .strictObject({
     id: z.int(),
     at: timestamp,

@@ -12,7 +12,7 @@ import { resourceUri, scopeText, timestamp } from './text.ts';
 
 const path = '/clients/{client_id}/authorization-token';
 
-const issuedSchema = z
+export const issuedSchema = z
   .strictObject({
     access_token: z.string(),
     token_type: z.literal('Bearer'),
@@ -21,7 +21,7 @@ const issuedSchema = z
   })
   .meta({ id: 'IssuedAuthorizationToken' });
 
-const knownSchema = z
+export const knownSchema = z
   .strictObject({ issued_at: timestamp, issued_by: z.string(), expires_at: timestamp, scope: z.string() })
   .meta({ id: 'AuthorizationToken' });
 

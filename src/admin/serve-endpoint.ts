@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
 import { z } from 'zod';
-import { InvalidInput, NotFound } from '../errors.ts';
+import { NotFound } from '../errors.ts';
+import { checkFields } from './check-fields.ts';
 import type { Answer, Endpoint } from './endpoint.ts';
 import { readIdempotencyKey } from './idempotency.ts';
 import { operatorOf } from './operator-auth.ts';
@@ -16,9 +17,9 @@ export function serveEndpoint(endpoint: Endpoint) {
     const params = (endpoint.params ?? nothing).safeParse({ ...ctx['params'] });
     // What cannot be an id is the id of nothing, and no store is asked.
     if (!params.success) throw new NotFound('thing');
-    const query = check(endpoint.query ?? nothing, { ...ctx.query });
+    const query = checkFields(endpoint.query ?? nothing, { ...ctx.query });
     const text = endpoint.method === 'get' ? '' : await readBody(ctx.req);
-    const body = check(endpoint.body ?? nothing, text === '' ? {} : parseStrictJson(text));
+    const body = checkFields(endpoint.body ?? nothing, text === '' ? {} : parseStrictJson(text));
     const operator = operatorOf(ctx);
     const answer = await endpoint.handle({
       operator,
@@ -36,25 +37,6 @@ function present(ctx: Context, answer: Answer): void {
   ctx.status = answer.status;
   for (const [name, value] of Object.entries(answer.headers ?? {})) ctx.set(name, value);
   if (answer.body !== undefined) ctx.body = answer.body;
-}
-
-/** @throws {InvalidInput} that names every field that is wrong or unknown, and no value. */
-function check(schema: z.ZodObject, value: unknown): unknown {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const shown = 20;
-  const issues = result.error.issues.flatMap(describe).slice(0, shown);
-  throw new InvalidInput(
-    issues.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; '),
-    issues,
-  );
-}
-
-function describe(issue: z.core.$ZodIssue): { path: string; message: string }[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: [...issue.path, key].join('.'), message: 'unknown field' }));
-  }
-  return [{ path: issue.path.join('.'), message: issue.message }];
 }
 
 /** RFC 9110 §13.1.1. A form that we never give out, a weak tag or a list matches nothing. */

@@ -17,7 +17,7 @@ const keySchema = z
   })
   .meta({ id: 'SigningKey' });
 
-const keysSchema = z.strictObject({ data: z.array(keySchema) });
+export const keysSchema = z.strictObject({ data: z.array(keySchema) });
 
 export function signingKeyEndpoints(core: Core): Endpoint[] {
   return [

@@ -54,7 +54,7 @@ const reportFields = {
   without_secret: z.strictObject(counts).meta({ description: 'What was tried without any of its secrets' }),
 };
 
-const clientUsageSchema = z
+export const clientUsageSchema = z
   .strictObject({
     client_id: z.string(),
     ...reportFields,
@@ -62,7 +62,7 @@ const clientUsageSchema = z
   })
   .meta({ id: 'ClientUsage' });
 
-const accessKeyUsageSchema = z
+export const accessKeyUsageSchema = z
   .strictObject({ id: z.uuid(), ...reportFields, secrets: z.array(z.strictObject(secretFields)) })
   .meta({ id: 'AccessKeyUsage' });
 

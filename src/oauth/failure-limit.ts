@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { isIPv6 } from 'node:net';
 import type { Context, Next } from 'koa';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { networkOf } from '../client-network.ts';
 import { InvalidClient, TooManyFailures } from './oauth-error.ts';
 
 const windowSeconds = 60;
@@ -46,14 +46,4 @@ export function createFailureLimit(perMinute: number, addressOf: (request: Incom
     },
     isWaiting: (address) => waiting.size > 0 && waiting.has(networkOf(address)),
   };
-}
-
-/** One host has a whole IPv6 /64 to call from. */
-function networkOf(address: string): string {
-  if (!isIPv6(address) || address.startsWith('::ffff:')) return address;
-  const [head = '', tail] = address.split('::');
-  const left = head ? head.split(':') : [];
-  const right = tail ? tail.split(':') : [];
-  const groups = tail === undefined ? left : [...left, ...Array(8 - left.length - right.length).fill('0'), ...right];
-  return groups.slice(0, 4).join(':');
 }

@@ -14,6 +14,8 @@ const tables = [
   'access_key_scopes',
   'signing_keys',
   'used_assertions',
+  'console_sessions',
+  'console_links',
 ] as const;
 
 /**

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto';
+import type { Context } from 'koa';
+import { script } from './script.ts';
+import { style } from './style.ts';
+
+/** Their names change with their content, so a browser may keep them for good. */
+export const stylePath = `/console/assets/console.${hashOf(style)}.css`;
+export const scriptPath = `/console/assets/console.${hashOf(script)}.js`;
+
+const assets = new Map([
+  [stylePath, { type: 'text/css; charset=utf-8', text: style }],
+  [scriptPath, { type: 'text/javascript; charset=utf-8', text: script }],
+]);
+
+export function serveAsset(ctx: Context): void {
+  const asset = assets.get(ctx.path);
+  // Of another version of this server: the page names those that are here.
+  if (!asset) ctx.throw(404);
+  ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
+  ctx.set('Content-Type', asset.type);
+  ctx.body = asset.text;
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
+}

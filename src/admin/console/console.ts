@@ -1,0 +1,58 @@
+import Router from '@koa/router';
+import type { Context, Middleware } from 'koa';
+import type { Core } from '../../core.ts';
+import type { Endpoint } from '../endpoint.ts';
+import { serveAsset } from './assets.ts';
+import { createCallEndpoint } from './call-endpoint.ts';
+import { setPageHeaders } from './page-headers.ts';
+import { consolePages } from './pages.ts';
+import { requireOwnPage } from './require-own-page.ts';
+import { requireSession } from './require-session.ts';
+import { respondWithPage } from './respond-with-page.ts';
+import { seeOther } from './see-other.ts';
+import { servePage } from './serve-page.ts';
+import { signInPages } from './sign-in-pages.ts';
+
+/**
+ * The console: pages for people over the same endpoints that programs call. Everything below `/console` is answered here.
+ * @param endpoints the ones that are served, so that what they limit is counted once.
+ */
+export function createConsole(
+  core: Core,
+  endpoints: readonly Endpoint[],
+  addressOf: (request: Context['req']) => string,
+): Middleware {
+  const signing = signInPages(core, addressOf);
+  const open = new Router({ prefix: '/console', sensitive: true, strict: true });
+  open.get('/assets/:name', serveAsset);
+  open.get('/sign-in', signing.showSignIn);
+  open.post('/sign-in', signing.signIn);
+  open.post('/sign-out', signing.signOut);
+
+  const call = createCallEndpoint(endpoints);
+  const closed = new Router({ prefix: '/console', sensitive: true, strict: true });
+  closed.post('/prove', signing.proveAgain);
+  for (const page of consolePages) closed[page.method](page.path, servePage(core, call, page));
+
+  const serve = chain([
+    setPageHeaders,
+    respondWithPage(core.log),
+    requireOwnPage,
+    open.routes() as Middleware,
+    requireSession(core, addressOf),
+    closed.routes() as Middleware,
+    closed.allowedMethods() as Middleware,
+  ]);
+  return async (ctx, next) => {
+    if (ctx.path === '/console') return seeOther(ctx, '/console/');
+    await (ctx.path.startsWith('/console/') ? serve(ctx, async () => undefined) : next());
+  };
+}
+
+/** One after the other, each around those behind it. */
+function chain(parts: readonly Middleware[]): Middleware {
+  const [first, ...rest] = parts;
+  if (!first) return (_ctx, next) => next();
+  const after = chain(rest);
+  return (ctx, next) => first(ctx, () => after(ctx, next));
+}

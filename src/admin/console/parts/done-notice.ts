@@ -1,0 +1,24 @@
+import type { VNode } from 'preact';
+import { notice } from './notice.ts';
+
+/** What was just done, as the address after it says. Only these words are ever shown. */
+const texts = {
+  saved: 'Saved.',
+  disabled: 'Disabled. Its live tokens are dead.',
+  'key-disabled': 'Disabled. Its tokens are inactive for as long as it stays so.',
+  enabled: 'Enabled.',
+  deleted: 'Deleted. Its history stays in the audit log.',
+  removed: 'Removed.',
+  'tokens-revoked': 'Every live token is dead. The credentials are as they were.',
+  finished: 'The overlap has ended. The old one is refused from now on.',
+  undone: 'Undone. The old one is current again, and the new one is dead.',
+  'token-revoked': 'The token is dead.',
+  'operator-token-revoked': 'The operator token is dead, and so are the sessions that were started with it.',
+  rotated: 'The next key signs from now on, and a new next one is published.',
+} as const;
+
+export type Done = keyof typeof texts;
+
+export function doneNotice({ done }: Readonly<Record<string, string>>): VNode | undefined {
+  return done !== undefined && Object.hasOwn(texts, done) ? notice('ok', texts[done as Done]) : undefined;
+}

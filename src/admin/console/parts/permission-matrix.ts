@@ -1,0 +1,58 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { actions } from '../../../clients/client.ts';
+
+/**
+ * Kinds of information against what may be done with them, to be ticked.
+ * @param used what resource servers reported as used; undefined: it is not shown.
+ */
+export function permissionMatrix({
+  kinds,
+  granted,
+  used,
+  isReadOnly = false,
+}: {
+  kinds: readonly string[];
+  granted: ReadonlySet<string>;
+  used?: ReadonlySet<string> | undefined;
+  isReadOnly?: boolean;
+}): VNode {
+  const rows = [...new Set([...kinds, ...[...granted].map((scope) => scope.split(':')[0] ?? '')])];
+  const remark = (scope: string) => {
+    if (!used || !granted.has(scope)) return undefined;
+    return used.has(scope) ? html`<span class="used">used</span>` : html`<span class="unused">not used</span>`;
+  };
+  return html`<div class="scroll">
+    <table class="matrix">
+      <caption class="unseen">Permissions by kind of information</caption>
+      <thead>
+        <tr>
+          <th scope="col">Kind of information</th>
+          ${actions.map((action) => html`<th scope="col">${action}</th>`)}
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          (kind) =>
+            html`<tr>
+              <th scope="row">${kind}</th>
+              ${actions.map((action) => {
+                const scope = `${kind}:${action}`;
+                return html`<td>
+                  <input
+                    type="checkbox"
+                    name="permission"
+                    value=${scope}
+                    aria-label=${`${kind}: ${action}`}
+                    checked=${granted.has(scope)}
+                    disabled=${isReadOnly}
+                  />
+                  ${remark(scope)}
+                </td>`;
+              })}
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`;
+}

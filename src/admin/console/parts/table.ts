@@ -1,0 +1,41 @@
+import { html } from 'htm/preact';
+import type { ComponentChildren, VNode } from 'preact';
+
+export type Column = { label: string; isNumber?: boolean };
+
+/**
+ * A table that becomes a list of cards where there is no room. The roles are said, as a browser forgets them where a table is laid
+ * out as something else.
+ * @param caption what it is a table of, for whoever cannot see what stands around it.
+ */
+export function table({
+  caption,
+  columns,
+  rows,
+  id,
+}: {
+  caption: string;
+  columns: readonly Column[];
+  rows: readonly (readonly ComponentChildren[])[];
+  id?: string;
+}): VNode {
+  return html`<table class="table" role="table" id=${id}>
+    <caption class="unseen">${caption}</caption>
+    <thead role="rowgroup">
+      <tr role="row">
+        ${columns.map(({ label, isNumber }) => html`<th role="columnheader" scope="col" class=${isNumber && 'number'}>${label}</th>`)}
+      </tr>
+    </thead>
+    <tbody role="rowgroup">
+      ${rows.map(
+        (row) =>
+          html`<tr role="row">
+            ${row.map((cell, index) => {
+              const { label, isNumber } = columns[index] ?? { label: '' };
+              return html`<td role="cell" data-label=${label} class=${isNumber && 'number'}><div>${cell}</div></td>`;
+            })}
+          </tr>`,
+      )}
+    </tbody>
+  </table>`;
+}

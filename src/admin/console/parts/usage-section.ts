@@ -1,0 +1,78 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { ShownUsage } from '../shown.ts';
+import type { Visit } from '../visit.ts';
+import { fromNow } from './moment.ts';
+import { table } from './table.ts';
+import { usageChart } from './usage-chart.ts';
+
+const spans = [
+  ['24', '24 hours'],
+  ['168', '7 days'],
+  ['720', '30 days'],
+] as const;
+
+/** The hours that a page is asked to show. */
+export function shownHours({ query }: Visit): string {
+  return spans.find(([hours]) => hours === query['hours'])?.[0] ?? '24';
+}
+
+/** How something is used: over time, and from where. */
+export function usageSection(visit: Visit, usage: ShownUsage): VNode {
+  const hours = shownHours(visit);
+  return html`<section class="card" id="use" aria-labelledby="use-title">
+    <div class="card-head">
+      <h2 id="use-title">Use</h2>
+      <nav class="tabs" aria-label="How far back">
+        ${spans.map(
+          ([each, label]) =>
+            html`<a href=${`${visit.path}?hours=${each}#use`} aria-current=${each === hours ? 'true' : undefined}>${label}</a>`,
+        )}
+      </nav>
+    </div>
+    ${
+      isUsed(usage)
+        ? html`${usageChart(usage, Number(hours))} ${sources(visit, usage)}`
+        : html`<p class="muted">Nobody has used it, or tried to, in this time.</p>`
+    }
+  </section>`;
+}
+
+function isUsed({ secrets, without_secret: without }: ShownUsage): boolean {
+  return [...secrets, without].some((each) => each.per_hour.length > 0 || each.sources.length > 0);
+}
+
+function sources(visit: Visit, usage: ShownUsage): VNode | null {
+  const rows = [...usage.secrets, { ...usage.without_secret, hint: '', status: 'none' }].flatMap((secret) =>
+    secret.sources.map((source) => ({ secret, source })),
+  );
+  if (rows.length === 0) return null;
+  return html`<details open=${rows.length <= 5}>
+    <summary>${`From where (${rows.length})`}</summary>
+    ${table({
+      caption: 'From where it was used',
+      columns: [
+        { label: 'Source' },
+        { label: 'With' },
+        { label: 'Tokens, 24 h', isNumber: true },
+        { label: 'Last used' },
+        { label: 'Refused' },
+      ],
+      rows: rows.map(({ secret, source }) => [
+        sourceName(source),
+        secret.hint ? html`<code>${secret.hint}</code> ${secret.status}` : 'none of its secrets',
+        String(source.tokens_24h),
+        source.last_used_at ? fromNow(source.last_used_at, visit.now) : html`<span class="muted">never</span>`,
+        source.refused > 0 && source.refused_at
+          ? html`<span>${`${source.refused} times, last `}${fromNow(source.refused_at, visit.now)}</span>`
+          : html`<span class="muted">no</span>`,
+      ]),
+    })}
+  </details>`;
+}
+
+/** A program at an address. */
+export function sourceName({ address, user_agent: userAgent }: { address: string; user_agent: string }): VNode {
+  return html`<span class="strong">${userAgent || 'no user agent'}</span
+    ><span class="under">${address === '*' ? 'other addresses' : address}</span>`;
+}

@@ -1,0 +1,20 @@
+import type { IncomingMessage } from 'node:http';
+import { KeyturnError } from '../../errors.ts';
+
+const maxBytes = 256 * 1024;
+
+/** The fields of a form. @throws {KeyturnError} 413, 415 */
+export async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
+  const { headers } = request;
+  if (!/^application\/x-www-form-urlencoded *(;|$)/i.test(headers['content-type'] ?? '')) {
+    throw new KeyturnError('unsupported_media_type', 415, 'The body must be a form.');
+  }
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maxBytes) throw new KeyturnError('content_too_large', 413, `A form has at most ${maxBytes} bytes.`);
+    chunks.push(chunk);
+  }
+  return new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
+}

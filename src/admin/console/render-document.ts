@@ -1,0 +1,67 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { renderToString } from 'preact-render-to-string';
+import { scriptPath, stylePath } from './assets.ts';
+import { sectionsFor } from './navigation.ts';
+import type { Section } from './page.ts';
+import type { Session } from './session.ts';
+
+/** Two turning halves of a ring. */
+const icon = `data:image/svg+xml,${encodeURIComponent(
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#1f5bc4"/><path d="M10 12a7.5 7.5 0 0 1 13 2M22 20a7.5 7.5 0 0 1-13-2" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round"/></svg>`,
+)}`;
+
+/** A whole document. Without a session: neither a navigation nor a name. */
+export function renderDocument(page: {
+  title: string;
+  section?: Section | undefined;
+  operator?: Session['operator'] | undefined;
+  body: VNode;
+}): string {
+  const { title, section, operator, body } = page;
+  return `<!doctype html>${renderToString(html`
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <title>${title} · Keyturn</title>
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <meta name="robots" content="noindex" />
+        <link rel="icon" href=${icon} />
+        <link rel="stylesheet" href=${stylePath} />
+        <script src=${scriptPath} defer></script>
+      </head>
+      <body class=${operator ? 'signed-in' : 'signed-out'}>
+        <a class="skip" href="#main">Skip to the content</a>
+        ${header(operator)} ${operator && navigation(operator, section)}
+        <main id="main" tabindex="-1">${body}</main>
+      </body>
+    </html>
+  `)}`;
+}
+
+function header(operator: Session['operator'] | undefined): VNode {
+  const brand = html`<img src=${icon} alt="" width="24" height="24" /><span>Keyturn</span>`;
+  return html`<header class="top">
+    ${operator ? html`<a class="brand" href="/console/">${brand}</a>` : html`<p class="brand">${brand}</p>`}
+    ${
+      operator &&
+      html`<form class="who" method="post" action="/console/sign-out">
+        <span class="who-name">${operator.name}</span><button class="quiet">Sign out</button>
+      </form>`
+    }
+  </header>`;
+}
+
+function navigation({ permissions }: Session['operator'], current: Section | undefined): VNode {
+  return html`<nav class="sections" aria-label="Sections">
+    <ul>
+      ${sectionsFor(permissions).map(
+        ({ section, label, path }) =>
+          html`<li>
+            <a href=${path} aria-current=${section === current ? 'page' : undefined}>${label}</a>
+          </li>`,
+      )}
+    </ul>
+  </nav>`;
+}

@@ -4,6 +4,7 @@ import { addAccessKeyCommands } from './cli/access-keys.ts';
 import { addAuditCommands } from './cli/audit.ts';
 import { addClientCommands } from './cli/clients.ts';
 import { addCompletionCommand } from './cli/completion.ts';
+import { addConsoleCommands } from './cli/console.ts';
 import { addContactCommands } from './cli/contacts.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
 import { addLeakCommands } from './cli/leaks.ts';
@@ -62,6 +63,7 @@ Exit codes: 0 done, 1 refused or failed, 2 a command line or configuration that 
   addContactCommands(program);
   addAccessKeyCommands(program);
   addAuditCommands(program);
+  addConsoleCommands(program);
   addLeakCommands(program);
   addSigningKeyCommands(program);
   addRootKeyCommands(program);

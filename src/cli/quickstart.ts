@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
+import { issueConsoleLink } from '../admin/console/console-link.ts';
 import type { Config } from '../config.ts';
 import { listContacts } from '../contacts/contact-store.ts';
 import { createContact } from '../contacts/manage-contacts.ts';
@@ -153,12 +154,15 @@ async function walk(core: Core, urls: { publicUrl: string; adminUrl: string }, o
   );
   if (introspection['active'] !== true) throw new CommandEnd(1, 'The token is not active, though it was just issued.');
 
-  if (!options.json) return print(whatNext(core.config, urls, firstTokenMs));
+  const link = await core.change((transaction) => issueConsoleLink(transaction, core, commandActor(), contactId));
+  const consoleUrl = new URL(link, urls.adminUrl).href;
+  if (!options.json) return print(whatNext(core.config, { ...urls, consoleUrl }, firstTokenMs));
   print(
     toJson({
       issuer: core.config.issuer,
       public_url: urls.publicUrl,
       admin_url: urls.adminUrl,
+      console_url: consoleUrl,
       operator: { id: contactId, operator_token: operatorToken },
       resource_server: { client_id: server.clientId, client_secret: server.clientSecret, resource },
       integration: { client_id: integration.clientId, client_secret: integration.clientSecret },
@@ -199,8 +203,13 @@ function showStep(number: number, title: string, call: Call, answer: Answer): st
   return `\n${paint('bold', `${number}. ${title}`)}\n${paint('cyan', toCurl(call))}\n  ${answer.status}\n${paint('dim', body)}`;
 }
 
-function whatNext(config: Config, urls: { publicUrl: string; adminUrl: string }, firstTokenMs: number): string {
+function whatNext(
+  config: Config,
+  urls: { publicUrl: string; adminUrl: string; consoleUrl: string },
+  firstTokenMs: number,
+): string {
   const next = {
+    Console: `${urls.consoleUrl} (signs you in once, within ten minutes)`,
     'Your own': `the calls of steps 2 and 3 with your names; all calls: ${urls.adminUrl}/admin/v1/openapi.json`,
     Discovery: `${urls.publicUrl}/.well-known/oauth-authorization-server`,
     Health: `${urls.publicUrl}/readyz`,

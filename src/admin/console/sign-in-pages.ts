@@ -1,6 +1,7 @@
 import type { Context } from 'koa';
 import type { Core } from '../../core.ts';
 import { KeyturnError } from '../../errors.ts';
+import { TooManyRequests } from '../problem.ts';
 import { ownPath } from './own-path.ts';
 import { signInForm } from './parts/sign-in-form.ts';
 import { proveAgain, signIn } from './prove.ts';
@@ -30,7 +31,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
         const visitor = { address: addressOf(ctx.req), cookie: readSessionCookie(ctx) };
         setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, proof, visitor)));
       } catch (error) {
-        return show(ctx, { next, ...refused(error) });
+        return show(ctx, { next, ...refused(ctx, error) });
       }
       seeOther(ctx, ownPath(next));
     },
@@ -44,7 +45,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
         const visitor = { address: addressOf(ctx.req), cookie: readSessionCookie(ctx) };
         setSessionCookie(ctx, await limited(visitor.address, () => proveAgain(core, token, visitor)));
       } catch (error) {
-        return show(ctx, { next, operator, ...refused(error) });
+        return show(ctx, { next, operator, ...refused(ctx, error) });
       }
       seeOther(ctx, ownPath(next));
     },
@@ -61,7 +62,8 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
 }
 
 /** Shown beside the form, which can be tried again. Anything else is an error page. */
-function refused(error: unknown): { status: number; problem: string } {
+function refused(ctx: Context, error: unknown): { status: number; problem: string } {
+  if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
   if (error instanceof KeyturnError && (error.status === 401 || error.status === 429)) {
     return { status: error.status, problem: error.message };
   }

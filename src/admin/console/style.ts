@@ -166,7 +166,9 @@ details > * + * { margin-top: 0.5rem; }
 .table { width: 100%; border-collapse: separate; border-spacing: 0; background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); }
 .card .table { border: 0; border-radius: 0; background: none; }
 .table th { text-align: left; font-weight: 550; color: var(--muted); font-size: var(--small); }
-.table th, .table td { padding: 0.625rem 0.875rem; vertical-align: top; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.table th, .table td { padding: 0.625rem 0.875rem; vertical-align: top; border-bottom: 1px solid var(--line); }
+.table th { white-space: nowrap; }
+.table td { overflow-wrap: anywhere; }
 .table tr:last-child td { border-bottom: 0; }
 .table td > div > .muted { white-space: nowrap; }
 .table .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -174,7 +176,8 @@ details > * + * { margin-top: 0.5rem; }
 .card .table th:last-child, .card .table td:last-child { padding-right: 0; }
 @media (max-width: 47.99rem) {
   .table, .table tbody, .table tr, .table td { display: block; }
-  .table thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .table { position: relative; }
+  .table thead { position: absolute; left: 0; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .table tr { padding: 0.75rem 0.875rem; border-bottom: 1px solid var(--line); }
   .card .table tr { padding-inline: 0; }
   .table tr:last-child { border-bottom: 0; }
@@ -192,6 +195,7 @@ details > * + * { margin-top: 0.5rem; }
 .matrix th[scope=row] { text-align: left; font-weight: 400; overflow-wrap: anywhere; min-width: 6rem; }
 .matrix thead th { font-size: var(--small); color: var(--muted); font-weight: 550; }
 .matrix thead th:first-child { text-align: left; }
+@media (max-width: 30rem) { .matrix th, .matrix td { padding-inline: 0.1875rem; } .matrix th[scope=row] { min-width: 4.5rem; } }
 .matrix input { width: 1.125rem; height: 1.125rem; margin: 0.125rem; accent-color: var(--accent); vertical-align: middle; }
 .matrix .used { display: block; font-size: 0.75rem; color: var(--ok); }
 .matrix .unused { display: block; font-size: 0.75rem; color: var(--muted); }

@@ -17,7 +17,7 @@ const texts = {
   rotated: 'The next key signs from now on, and a new next one is published.',
 } as const;
 
-export type Done = keyof typeof texts;
+type Done = keyof typeof texts;
 
 export function doneNotice({ done }: Readonly<Record<string, string>>): VNode | undefined {
   return done !== undefined && Object.hasOwn(texts, done) ? notice('ok', texts[done as Done]) : undefined;

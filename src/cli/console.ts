@@ -1,0 +1,40 @@
+import type { Command } from 'commander';
+import type { Config } from '../config.ts';
+import { commandActor, withDatabase } from './stores.ts';
+import { type OutputOptions, presentSecret } from './terminal.ts';
+
+type Options = OutputOptions & { contact: string; url?: string };
+
+export function addConsoleCommands(program: Command): void {
+  const consoleCommands = program.command('console').description("the operators' pages in a browser");
+  consoleCommands
+    .command('link')
+    .description('print a link that signs an operator in to the console: good once, for ten minutes')
+    .requiredOption('--contact <id>', 'who signs in; what they may do is what their permissions say')
+    .option('--url <url>', 'where the admin listener is reached by the browser, such as https://admin.example.com')
+    .option('--json', 'one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn console link --contact "$CONTACT"
+  keyturn console link --contact "$CONTACT" --url https://admin.example.com
+  xdg-open "$(keyturn console link --contact "$CONTACT")"`,
+    )
+    .action(async (options: Options) => {
+      const { issueConsoleLink } = await import('../admin/console/console-link.ts');
+      const url = await withDatabase(async (core) => {
+        const path = await core.change((transaction) =>
+          issueConsoleLink(transaction, core, commandActor(), options.contact),
+        );
+        return new URL(path, options.url ?? adminUrlOf(core.config)).href;
+      });
+      presentSecret(options, { url, expires_in: 600 }, 'Good once, for ten minutes:', url);
+    });
+}
+
+/** As a browser on this machine reaches it. */
+function adminUrlOf({ adminHost, adminPort, tlsFiles }: Config): string {
+  const host = adminHost === '0.0.0.0' || adminHost === '::' ? 'localhost' : adminHost;
+  return `${tlsFiles.cert ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${adminPort}`;
+}

@@ -1,0 +1,53 @@
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+
+/** What a browser sees of the console, without one: no cookie is kept, no redirect followed. */
+export type ConsoleAnswer = { status: number; headers: Headers; text: string; location: string | null };
+
+export type ConsoleServer = AdminServer & {
+  look(path: string, cookie?: string): Promise<ConsoleAnswer>;
+  /** A form sent from a page of the console itself, unless `headers` say otherwise. */
+  send(
+    path: string,
+    form: Record<string, string>,
+    cookie?: string,
+    headers?: Record<string, string>,
+  ): Promise<ConsoleAnswer>;
+  /** @returns the cookie of a new session. */
+  signIn(token: string): Promise<string>;
+};
+
+export async function startConsole(options: Parameters<typeof startAdminServer>[0] = {}): Promise<ConsoleServer> {
+  const env = { KEYTURN_TRUST_PROXY: '127.0.0.1/32', ...options.env };
+  const server = await startAdminServer({ ...options, env });
+  let visitors = 0;
+  const ask = async (path: string, cookie: string | undefined, init: RequestInit): Promise<ConsoleAnswer> => {
+    // Every visitor from another address, or the limit of attempts would meet them all.
+    const from = { 'x-forwarded-for': `198.51.${++visitors >> 8}.${visitors & 255}` };
+    const headers = { ...from, ...(init.headers as Record<string, string>), ...(cookie ? { cookie } : {}) };
+    const response = await fetch(`${server.adminUrl}${path}`, { ...init, headers, redirect: 'manual' });
+    const { status } = response;
+    return {
+      status,
+      headers: response.headers,
+      text: await response.text(),
+      location: response.headers.get('location'),
+    };
+  };
+  const send: ConsoleServer['send'] = (path, form, cookie, headers = { origin: server.adminUrl }) =>
+    ask(path, cookie, { method: 'POST', body: new URLSearchParams(form), headers });
+  return {
+    ...server,
+    send,
+    look: (path, cookie) => ask(path, cookie, {}),
+    async signIn(token) {
+      const answer = await send('/console/sign-in', { token });
+      if (answer.status !== 303) throw new Error(`no session: ${answer.status} ${answer.text}`);
+      return cookieOf(answer);
+    },
+  };
+}
+
+/** The pair of the first cookie that is set. */
+export function cookieOf({ headers }: Pick<ConsoleAnswer, 'headers'>): string {
+  return headers.getSetCookie()[0]?.split(';')[0] ?? '';
+}

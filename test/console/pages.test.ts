@@ -1,0 +1,215 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { endpointsOf } from '../oauth/fixture.ts';
+import { describeInBrowser, launchBrowser } from './browser.ts';
+import { type ConsoleServer, startConsole } from './console-server.ts';
+
+/** Where somebody wants to see them: `CONSOLE_SCREENSHOTS=/tmp/pages npm test -- test/console/pages.test.ts` */
+const screenshots = process.env['CONSOLE_SCREENSHOTS'];
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const hostile = `<script>window.wasRun=1</script><img src=x onerror="window.wasRun=1">"'&`;
+const widths = [320, 1280, 2560] as const;
+const themes = ['light', 'dark'] as const;
+
+let server: ConsoleServer;
+let browser: Browser;
+let cookie: string;
+/** Addresses of pages, by the names of their screenshots. */
+const paths: Record<string, string> = {
+  start: '/console/',
+  integrations: '/console/integrations',
+  'integrations-found': '/console/integrations?q=Order',
+  'integrations-none-found': '/console/integrations?q=zzz',
+  generate: '/console/integrations/new',
+  'access-keys': '/console/access-keys',
+  contacts: '/console/contacts',
+  'contact-new': '/console/contacts/new',
+  'resource-servers': '/console/resource-servers',
+  'resource-server-new': '/console/resource-servers/new',
+  'signing-keys': '/console/signing-keys',
+  audit: '/console/audit',
+  settings: '/console/settings',
+  'not-found': '/console/nowhere',
+};
+
+describeInBrowser('every page of the console', () => {
+  beforeAll(async () => {
+    server = await startConsole();
+    Object.assign(paths, await fill(server));
+    cookie = await server.signIn((await server.operator()).token);
+    browser = await launchBrowser();
+    if (screenshots) await mkdir(screenshots, { recursive: true });
+  }, 60_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  it.each(themes)(
+    'fits from 320 to 2,560 pixels, has nothing that axe finds, and shows stored markup as text (%s)',
+    async (theme) => {
+      const found: string[] = [];
+      const page = await openPage(theme);
+      for (const [name, path] of Object.entries(paths)) {
+        await page.goto(server.adminUrl + path);
+        for (const width of widths) {
+          await page.setViewportSize({ width, height: 900 });
+          if (screenshots && width < 2560) {
+            await page.screenshot({ path: join(screenshots, `${name}-${theme}-${width}.png`), fullPage: true });
+          }
+          found.push(...(await problemsOf(page)).map((problem) => `${name}, ${width} px: ${problem}`));
+        }
+        found.push(...(await violationsOf(page)).map((violation) => `${name}: ${violation}`));
+      }
+      expect(found).toEqual([]);
+    },
+    240_000,
+  );
+
+  it('is light: the first one takes less than 60 kB with all that belongs to it', async () => {
+    const page = await openPage('light');
+    const session = await page.context().newCDPSession(page);
+    await session.send('Network.enable');
+    let bytes = 0;
+    session.on('Network.loadingFinished', ({ encodedDataLength }) => {
+      bytes += encodedDataLength;
+    });
+    await page.goto(`${server.adminUrl}/console/integrations`, { waitUntil: 'networkidle' });
+    expect(bytes).toBeGreaterThan(1_000);
+    expect(bytes).toBeLessThan(60_000);
+  });
+
+  it('stays empty in a frame of another page', async () => {
+    const page = await openPage('light');
+    await page.route('https://elsewhere.example/', (route) =>
+      route.fulfill({
+        contentType: 'text/html',
+        body: `<iframe src="${server.adminUrl}/console/integrations"></iframe>`,
+      }),
+    );
+    await page.goto('https://elsewhere.example/');
+    await page.waitForTimeout(500);
+    const texts = await Promise.all(
+      page.frames().map((frame) =>
+        frame
+          .locator('body')
+          .textContent()
+          .catch(() => ''),
+      ),
+    );
+    expect(texts.join()).not.toContain('Integrations');
+  });
+
+  it('can be used by keyboard alone: the focus is seen, and the content is one step away', async () => {
+    const page = await openPage('light');
+    await page.goto(`${server.adminUrl}/console/integrations`);
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to the content');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.closest("main") !== null')).toBe(true);
+    const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle');
+    expect(outline).not.toBe('none');
+  });
+});
+
+async function openPage(colorScheme: 'light' | 'dark'): Promise<Page> {
+  const context = await browser.newContext({ colorScheme, viewport: { width: 1280, height: 900 }, bypassCSP: true });
+  const [name = '', value = ''] = cookie.split('=');
+  await context.addCookies([{ name, value, url: server.adminUrl }]);
+  return await context.newPage();
+}
+
+/** What a person would stumble over, whatever axe says. */
+async function problemsOf(page: Page): Promise<string[]> {
+  return (await page.evaluate(`(() => {
+    const found = [];
+    const { scrollWidth, clientWidth } = document.documentElement;
+    const isOut = (element) => element.getBoundingClientRect().right > clientWidth + 0.5;
+    const [out] = [...document.querySelectorAll('main, main *')].filter(isOut);
+    if (scrollWidth > clientWidth) found.push('wider than the window: ' + (out?.outerHTML.slice(0, 120) ?? 'something'));
+    if (window.wasRun) found.push('stored markup was run');
+    return found;
+  })()`)) as string[];
+}
+
+async function violationsOf(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  return (await page.evaluate(`axe.run().then(({ violations }) =>
+    violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ' ' + target)))`)) as string[];
+}
+
+/** A deployment in use, every text of which is hostile. @returns the pages of what is in it. */
+async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleServer): Promise<Record<string, string>> {
+  const post = async (path: string, body: unknown = {}) => {
+    const { status, json, text } = await adminFetch(path, { method: 'POST', body });
+    if (status > 299) throw new Error(`${path}: ${text}`);
+    return json;
+  };
+  const api = await post('/clients', {
+    name: `Shop API ${hostile}`,
+    kind: 'resource_server',
+    resource: 'https://api.example.com/a-rather-long-path/that-does-not-break-anywhere-in-the-middle',
+    information: ['orders', 'products', 'contacts', 'invoices_and_credit_notes'],
+  });
+  const scope = 'orders:read orders:create products:read';
+  const order = await post('/clients', { name: `Order sync ${hostile}`, kind: 'integration', scope });
+  for (let number = 1; number <= 12; number++) {
+    await post('/clients', { name: `Partner ${number}`, kind: 'integration', scope: 'orders:read' });
+  }
+  const contact = await post('/contacts', {
+    name: `Partner ${hostile}`,
+    email: 'it@partner.example',
+    external_id: `crm ${hostile}`,
+    permissions: ['integrations:view'],
+  });
+  const key = await post(`/contacts/${contact.id}/access-keys`, {
+    name: `Warehouse ${hostile}`,
+    permissions: { orders: ['read', 'update'], products: ['read'] },
+  });
+  const idle = await post(`/contacts/${contact.id}/access-keys`, {
+    name: 'Never used',
+    permissions: { orders: ['read'] },
+  });
+
+  const { token } = endpointsOf(publicUrl);
+  const headers = { 'user-agent': `sync/1.2 ${hostile}` };
+  const old = { id: order.client_id, secret: order.client_secret };
+  for (let count = 0; count < 6; count++) await token(old, {}, { headers });
+  await token(old, { access_key: key.access_key, scope: 'orders:read' }, { headers });
+  const review = await post(`/clients/${order.client_id}/regeneration/review`);
+  const turned = await post(`/clients/${order.client_id}/regenerate`, { confirmation: review.confirmation });
+  for (let count = 0; count < 3; count++) await token({ ...old, secret: turned.client_secret }, {}, { headers });
+  for (let count = 0; count < 2; count++) await token(old, {}, { headers: { 'user-agent': 'nightly' } });
+  await post(`/clients/${order.client_id}/authorization-token`);
+
+  // Use is written in batches.
+  const at = `/console/clients/${order.client_id}`;
+  const seen = await signIn((await operator()).token);
+  const deadline = Date.now() + 15_000;
+  while (!(await look(at, seen)).text.includes('nightly')) {
+    if (Date.now() > deadline) throw new Error('the use was not written');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return {
+    client: at,
+    'client-edit': `${at}/edit`,
+    'client-regenerate': `${at}/regenerate`,
+    'client-disable': `${at}/disable`,
+    'client-revoke-tokens': `${at}/revoke-tokens`,
+    'client-finish': `${at}/regenerations/${turned.regeneration_id}/finish`,
+    'client-undo': `${at}/regenerations/${turned.regeneration_id}/undo`,
+    'resource-server': `/console/clients/${api.client_id}`,
+    contact: `/console/contacts/${contact.id}`,
+    'contact-edit': `/console/contacts/${contact.id}/edit`,
+    'access-key': `/console/access-keys/${key.id}`,
+    'access-key-unused': `/console/access-keys/${idle.id}`,
+    'access-key-new': `/console/contacts/${contact.id}/access-keys/new`,
+    'access-key-regenerate': `/console/access-keys/${key.id}/regenerate`,
+    'access-key-disable': `/console/access-keys/${key.id}/disable`,
+    'access-key-remove': `/console/access-keys/${idle.id}/remove`,
+  };
+}

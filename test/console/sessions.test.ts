@@ -1,0 +1,290 @@
+import { issueConsoleLink } from '../../src/admin/console/console-link.ts';
+import { permissions } from '../../src/operators/permission.ts';
+import { actor } from '../oauth/fixture.ts';
+import { type ConsoleServer, cookieOf, startConsole } from './console-server.ts';
+
+const minute = 60_000;
+let now = Date.parse('2026-03-01T12:00:00Z');
+let server: ConsoleServer;
+
+beforeAll(async () => {
+  server = await startConsole({ clock: () => now });
+});
+afterAll(() => server?.close());
+
+const start = '/console/integrations';
+const isSignedIn = async (cookie: string) => (await server.look(start, cookie)).status === 200;
+
+async function link(contactId: string): Promise<string> {
+  return await server.core.change((transaction) => issueConsoleLink(transaction, server.core, actor, contactId));
+}
+
+/** Presses the button of the page that a link leads to. */
+async function follow(path: string) {
+  return await server.send('/console/sign-in', { code: path.split('code=')[1] ?? '' });
+}
+
+describe('signing in', () => {
+  it('sends whoever is not signed in to do that, and then on to where they wanted to go', async () => {
+    const refused = await server.look('/console/audit?action=client.create');
+    expect(refused).toMatchObject({ status: 303 });
+    expect(refused.location).toBe(`/console/sign-in?next=${encodeURIComponent('/console/audit?action=client.create')}`);
+    const { token } = await server.operator();
+    const answer = await server.send('/console/sign-in', { token, next: '/console/audit?action=client.create' });
+    expect(answer).toMatchObject({ status: 303, location: '/console/audit?action=client.create' });
+  });
+
+  it.each([
+    'https://evil.example/',
+    '//evil.example/',
+    '/\\evil.example',
+    '/console/../../evil',
+    'javascript:alert(1)',
+  ])('leads nowhere else than into the console (%s)', async (next) => {
+    const { token } = await server.operator();
+    const { location } = await server.send('/console/sign-in', { token, next });
+    expect(new URL(location ?? '', server.adminUrl).href).toBe(`${server.adminUrl}/console/`);
+  });
+
+  it('keeps the session in a cookie that no script reads and no other site sends', async () => {
+    const { token } = await server.operator();
+    const { headers } = await server.send('/console/sign-in', { token });
+    expect(headers.getSetCookie()).toEqual([
+      expect.stringMatching(/^keyturn=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/),
+    ]);
+  });
+
+  it('binds the cookie to the host and to TLS where the browser speaks that', async () => {
+    const { token } = await server.operator();
+    const origin = server.adminUrl.replace('http:', 'https:');
+    const { headers } = await server.send('/console/sign-in', { token }, undefined, { origin });
+    expect(headers.getSetCookie()).toEqual([
+      expect.stringMatching(/^__Host-keyturn=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Secure$/),
+    ]);
+  });
+
+  it('refuses a token that is wrong, malformed, or of another kind, and says what to do', async () => {
+    const { token } = await server.operator();
+    const other = `${token.slice(0, -1)}${token.endsWith('a') ? 'b' : 'a'}`;
+    for (const wrong of [other, '', 'kto_', `kts_${token.slice(4)}`, "' OR 1=1--"]) {
+      const answer = await server.send('/console/sign-in', { token: wrong });
+      expect(answer.status).toBe(401);
+      expect(answer.headers.getSetCookie()).toEqual([]);
+      expect(answer.text).toContain('This is not a valid operator token.');
+    }
+  });
+
+  it('takes a new id at each sign-in; the one that the browser had is dead', async () => {
+    const { token } = await server.operator();
+    const first = await server.signIn(token);
+    const again = await server.send('/console/sign-in', { token }, first);
+    expect(cookieOf(again)).not.toBe(first);
+    expect(await isSignedIn(cookieOf(again))).toBe(true);
+    expect(await isSignedIn(first)).toBe(false);
+  });
+
+  it('never takes an id that somebody planted', async () => {
+    const { token } = await server.operator();
+    const planted = `keyturn=${'A'.repeat(43)}`;
+    const answer = await server.send('/console/sign-in', { token }, planted);
+    expect(cookieOf(answer)).not.toBe(planted);
+    expect(await isSignedIn(planted)).toBe(false);
+  });
+
+  it('limits the attempts of an address, not of those that succeed', async () => {
+    const { token } = await server.operator();
+    const here = { origin: server.adminUrl, 'x-forwarded-for': '203.0.113.7' };
+    const attempt = (value: string) => server.send('/console/sign-in', { token: value }, undefined, here);
+    for (let count = 0; count < 15; count++) expect(await attempt(token)).toMatchObject({ status: 303 });
+    const wrong = [];
+    for (let count = 0; count < 12; count++) wrong.push(await attempt('kto_x'));
+    expect(wrong.map(({ status }) => status)).toEqual([...Array(10).fill(401), 429, 429]);
+    expect(Number(wrong.at(-1)?.headers.get('retry-after'))).toBeGreaterThan(0);
+    // Nobody can lock somebody else out.
+    await server.signIn(token);
+  });
+
+  it('is in the audit log', async () => {
+    const { id, token } = await server.operator();
+    await server.signIn(token);
+    const { json } = await server.adminFetch(`/audit-events?actor=${id}`);
+    expect(json.data.map(({ action }: { action: string }) => action)).toContain('console.sign_in');
+  });
+});
+
+describe('a link', () => {
+  it('signs in once', async () => {
+    const { id } = await server.operator();
+    const path = await link(id);
+    // What looks at links before people do, a mail scanner say, uses nothing up: that takes the button.
+    expect(await server.look(path)).toMatchObject({ status: 200 });
+    const used = await follow(path);
+    expect(used.status).toBe(303);
+    expect(await isSignedIn(cookieOf(used))).toBe(true);
+    expect(await follow(path)).toMatchObject({ status: 401 });
+  });
+
+  it('signs in one of two who use it at the same time', async () => {
+    const { id } = await server.operator();
+    const path = await link(id);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => follow(path)));
+    expect(answers.filter(({ status }) => status === 303)).toHaveLength(1);
+  });
+
+  it('is good for ten minutes', async () => {
+    const { id } = await server.operator();
+    const path = await link(id);
+    now += 10 * minute + 1;
+    expect(await follow(path)).toMatchObject({ status: 401 });
+  });
+});
+
+describe('a session ends', () => {
+  it('after eight hours', async () => {
+    const cookie = await server.signIn((await server.operator()).token);
+    now += 8 * 60 * minute - 1_000;
+    expect(await isSignedIn(cookie)).toBe(true);
+    now += 1_000;
+    expect(await isSignedIn(cookie)).toBe(false);
+  });
+
+  it('at sign-out, on the server and not in the browser alone', async () => {
+    const cookie = await server.signIn((await server.operator()).token);
+    const answer = await server.send('/console/sign-out', {}, cookie);
+    expect(answer).toMatchObject({ status: 303, location: '/console/sign-in' });
+    expect(answer.headers.getSetCookie().every((each) => each.includes('Max-Age=0'))).toBe(true);
+    expect(await isSignedIn(cookie)).toBe(false);
+  });
+
+  it.each<[string, (id: string) => Promise<unknown>]>([
+    [
+      'permissions are taken',
+      (id) => server.adminFetch(`/contacts/${id}`, { method: 'PATCH', body: { permissions: ['integrations:view'] } }),
+    ],
+    ['operator token is replaced', (id) => server.adminFetch(`/contacts/${id}/operator-token`, { method: 'POST' })],
+    ['operator token is revoked', (id) => server.adminFetch(`/contacts/${id}/operator-token`, { method: 'DELETE' })],
+    ['contact is deleted', (id) => server.adminFetch(`/contacts/${id}`, { method: 'DELETE' })],
+  ])('when the %s', async (_, change) => {
+    const { id, token } = await server.operator();
+    const cookie = await server.signIn(token);
+    expect(await isSignedIn(cookie)).toBe(true);
+    await change(id);
+    expect(await isSignedIn(cookie)).toBe(false);
+  });
+
+  it('and what was under way then is refused, not lost silently', async () => {
+    const { id, token } = await server.operator();
+    const cookie = await server.signIn(token);
+    await server.adminFetch(`/contacts/${id}/operator-token`, { method: 'DELETE' });
+    const answer = await server.send('/console/integrations', { name: 'Late', kind: 'integration' }, cookie);
+    expect(answer.status).toBe(401);
+    expect(answer.text).toContain('Nothing was changed.');
+  });
+});
+
+describe('a secret', () => {
+  const register = async () =>
+    (await server.adminFetch('/clients', { method: 'POST', body: { name: 'Shop', kind: 'integration' } })).json;
+
+  it('is shown again to somebody who signed in within 15 minutes', async () => {
+    const client = await register();
+    const cookie = await server.signIn((await server.operator()).token);
+    now += 14 * minute;
+    const shown = await server.send(`/console/clients/${client.client_id}/reveal`, {}, cookie);
+    expect(shown).toMatchObject({ status: 200 });
+    expect(shown.text).toContain(client.client_secret);
+    expect(shown.headers.get('cache-control')).toBe('no-store');
+  });
+
+  it('asks anybody else for the token once more, and no other token will do', async () => {
+    const client = await register();
+    const { token } = await server.operator();
+    const cookie = await server.signIn(token);
+    now += 15 * minute + 1;
+    const reveal = (as: string) => server.send(`/console/clients/${client.client_id}/reveal`, {}, as);
+    const asked = await reveal(cookie);
+    expect(asked.text).not.toContain(client.client_secret);
+    expect(asked.text).toContain('Prove that it is you');
+
+    const stranger = await server.operator();
+    expect(await server.send('/console/prove', { token: stranger.token }, cookie)).toMatchObject({ status: 401 });
+    expect((await reveal(cookie)).text).not.toContain(client.client_secret);
+
+    const proved = await server.send('/console/prove', { token }, cookie);
+    expect(proved.status).toBe(303);
+    expect(cookieOf(proved)).not.toBe(cookie);
+    expect((await reveal(cookieOf(proved))).text).toContain(client.client_secret);
+    expect(await isSignedIn(cookie)).toBe(false);
+  });
+
+  it('is never shown to a GET', async () => {
+    const client = await register();
+    const cookie = await server.signIn((await server.operator()).token);
+    expect((await server.look(`/console/clients/${client.client_id}/reveal`, cookie)).status).toBe(405);
+  });
+});
+
+describe('a page of another site', () => {
+  it.each<[string, Record<string, string>]>([
+    ['another origin', { origin: 'https://evil.example' }],
+    ['an origin that is hidden', { origin: 'null' }],
+    ['no origin', {}],
+    ['a host that only begins like ours', { origin: 'http://127.0.0.1.evil.example' }],
+  ])('gets nothing done: %s', async (_, headers) => {
+    const cookie = await server.signIn((await server.operator()).token);
+    const before = (await server.adminFetch('/clients?q=Planted')).json.data.length;
+    const answer = await server.send('/console/integrations', { name: 'Planted', reveal: 'on' }, cookie, headers);
+    expect(answer.status).toBe(403);
+    expect((await server.adminFetch('/clients?q=Planted')).json.data).toHaveLength(before);
+    const out = await server.send('/console/sign-out', {}, cookie, headers);
+    expect(out.status).toBe(403);
+    expect(await isSignedIn(cookie)).toBe(true);
+  });
+
+  it('cannot put a page into a frame, run a script in it, or send its form elsewhere', async () => {
+    const cookie = await server.signIn((await server.operator()).token);
+    for (const [path, as] of [['/console/sign-in'], [start, cookie], ['/console/nowhere', cookie]] as const) {
+      const { headers } = await server.look(path, as);
+      const policy = headers.get('content-security-policy') ?? '';
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).toContain("script-src 'self'");
+      expect(policy).toContain("frame-ancestors 'none'");
+      expect(policy).toContain("form-action 'self'");
+      expect(policy).not.toMatch(/unsafe|\*|https?:/);
+      expect(headers.get('x-frame-options')).toBe('DENY');
+      expect(headers.get('x-content-type-options')).toBe('nosniff');
+      expect(headers.get('cache-control')).toBe('no-store');
+      expect(headers.get('access-control-allow-origin')).toBeNull();
+    }
+  });
+});
+
+describe('what is not permitted', () => {
+  const posts = [
+    ['/console/integrations', 'api_key:manage'],
+    ['/console/clients/CLIENT/reveal', 'api_key:manage'],
+    ['/console/clients/CLIENT/regenerate', 'api_key:manage'],
+    ['/console/clients/CLIENT/authorization-token', 'api_key:manage'],
+    ['/console/clients/CLIENT/revoke-tokens', 'api_key:manage'],
+    ['/console/clients/CLIENT/disable', 'integrations:edit'],
+    ['/console/clients/CLIENT/edit', 'integrations:edit'],
+    ['/console/clients/CLIENT/delete', 'api_key:manage'],
+    ['/console/contacts/new', 'contacts:manage'],
+    ['/console/signing-keys/rotate', 'api_key:manage'],
+  ] as const;
+
+  it.each(posts)('is refused when it is tried anyway: POST %s without %s', async (path, needed) => {
+    const { json: client } = await server.adminFetch('/clients', {
+      method: 'POST',
+      body: { name: 'Stays', kind: 'integration' },
+    });
+    const before = (await server.adminFetch(`/clients/${client.client_id}`)).json;
+    const others = permissions.filter((permission) => permission !== needed);
+    const cookie = await server.signIn((await server.operator(others)).token);
+    const form = { name: 'Stays', email: 'x@example.com', confirm: 'Stays' };
+    const answer = await server.send(path.replace('CLIENT', client.client_id), form, cookie);
+    expect(answer.status).toBe(403);
+    expect(answer.text).toContain(needed);
+    expect((await server.adminFetch(`/clients/${client.client_id}`)).json).toEqual(before);
+  });
+});

@@ -181,7 +181,7 @@ details > * + * { margin-top: 0.5rem; }
   .table tr { padding: 0.75rem 0.875rem; border-bottom: 1px solid var(--line); }
   .card .table tr { padding-inline: 0; }
   .table tr:last-child { border-bottom: 0; }
-  .table td, .card .table td { padding: 0.125rem 0; border: 0; display: grid; grid-template-columns: 6.75rem minmax(0, 1fr); gap: 0 0.75rem; }
+  .table td, .card .table td { padding: 0.125rem 0; border: 0; display: grid; grid-template-columns: 6.25rem minmax(0, 1fr); gap: 0 0.75rem; }
   .table td::before { content: attr(data-label); color: var(--muted); font-size: var(--small); }
   .table td:first-child { display: block; padding-bottom: 0.25rem; }
   .table td:first-child::before { content: none; }

@@ -36,8 +36,10 @@ export type Config = {
   /** Whether plain requests are answered before the protocol library sees them. */
   fastPath: boolean;
   allowedHosts: readonly string[];
-  /** CIDRs of the proxies whose X-Forwarded-For counts. */
+  /** CIDRs of the proxies whose X-Forwarded-For and client certificates count. */
   trustProxy: readonly string[];
+  /** The header in which those proxies hand over their clients' certificates, in lower case. */
+  clientCertHeader: string | undefined;
   /** Paths. With a certificate both listeners speak TLS. */
   tlsFiles: TlsFiles;
   logLevel: LogLevel;
@@ -64,6 +66,7 @@ const variables = [
   'KEYTURN_FAST_PATH',
   'KEYTURN_ALLOWED_HOSTS',
   'KEYTURN_TRUST_PROXY',
+  'KEYTURN_CLIENT_CERT_HEADER',
   'KEYTURN_TLS_CERT',
   'KEYTURN_TLS_KEY',
   'KEYTURN_TLS_CLIENT_CA',
@@ -102,6 +105,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     clientCa: text('KEYTURN_TLS_CLIENT_CA'),
   };
   problems.push(...problemsOfTls(tlsFiles));
+  const clientCertHeader = text('KEYTURN_CLIENT_CERT_HEADER')?.toLowerCase();
+  check('KEYTURN_CLIENT_CERT_HEADER', /^[\w-]+$/.test(clientCertHeader ?? 'none'), 'the name of a header');
+  if (clientCertHeader && !text('KEYTURN_TRUST_PROXY')) {
+    problems.push('KEYTURN_CLIENT_CERT_HEADER needs KEYTURN_TRUST_PROXY, which names the proxies that send it');
+  }
+  if (tlsFiles.clientCa && !tlsFiles.cert && !clientCertHeader) {
+    problems.push('KEYTURN_TLS_CLIENT_CA needs KEYTURN_TLS_CERT or KEYTURN_CLIENT_CERT_HEADER');
+  }
   const scheme = tlsFiles.cert ? 'https' : 'http';
   const issuer = (text('KEYTURN_ISSUER') ?? `${scheme}://localhost:4000`).replace(/\/$/, '');
   check('KEYTURN_ISSUER', isIssuer(issuer), 'an http or https URL without path, query and fragment');
@@ -155,6 +166,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     fastPath: fastPath === 'on',
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
     trustProxy,
+    clientCertHeader,
     tlsFiles,
     logLevel,
     given: [...variables, 'DATABASE_URL', 'REDIS_URL'].filter((name) => text(name) !== undefined),
@@ -189,7 +201,6 @@ function readSecretFile(path: string, problems: string[]): string | undefined {
 function problemsOfTls(paths: TlsFiles): string[] {
   if ((paths.cert === undefined) !== (paths.key === undefined))
     return ['KEYTURN_TLS_CERT and KEYTURN_TLS_KEY go together'];
-  if (paths.clientCa && !paths.cert) return ['KEYTURN_TLS_CLIENT_CA needs KEYTURN_TLS_CERT'];
   try {
     readTlsFiles(paths);
     return [];

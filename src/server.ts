@@ -27,8 +27,9 @@ export type RunningServer = {
 export async function startServer(core: Core, { drainMs = 5_000 } = {}): Promise<RunningServer> {
   const { config } = core;
   let draining = false;
-  const publicApp = createPublicApp(core, { isDraining: () => draining });
   const tls = followTlsFiles(config.tlsFiles, core.log);
+  const clientCa = () => tls.current().clientCa;
+  const publicApp = createPublicApp(core, { isDraining: () => draining, clientCa });
   const publicServer = createHttpServer(publicApp.listener, tls, { clientCertificates: true });
   const adminServer = createHttpServer(createAdminApp(core).callback(), tls, { clientCertificates: false });
   const publicUrl = await listen(publicServer, config.port, config.host);

@@ -21,7 +21,7 @@ export function readTlsFiles(paths: TlsFiles): TlsFiles {
 }
 
 /** Every certificate of a PEM file. @throws {Error} when there is none, or one that cannot be read. */
-function readCertificates(pem: string, source: string): X509Certificate[] {
+export function readCertificates(pem: string, source: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*(-----END CERTIFICATE-----)?/g) ?? [];
   if (blocks.length === 0) throw new Error(`${source} has no certificate`);
   return blocks.map((block) =>

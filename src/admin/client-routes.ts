@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { authMethods, type Client } from '../clients/client.ts';
+import { authMethods, type Client, isSecretMethod } from '../clients/client.ts';
 import { findKnownClient, listClients } from '../clients/client-store.ts';
-import { registerKeys, requireNoKeys } from '../clients/key-registration.ts';
+import { registerKeys } from '../clients/key-registration.ts';
 import {
   deleteClient,
   disableClient,
@@ -30,6 +30,8 @@ import {
   jwksSchema,
   type LastUsed,
   presentClient,
+  readSubject,
+  subjectShape,
 } from './present-client.ts';
 import { createRevealLimit } from './reveal-limit.ts';
 import { resourceUri, scopeText, text, timestamp } from './text.ts';
@@ -61,6 +63,8 @@ const newClient = z.strictObject({
   token_format: tokenFormat.optional(),
   jwks: jwksSchema.optional(),
   jwks_uri: z.string().max(2_000).optional(),
+  ...subjectShape,
+  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
 });
 
 const clientPatch = z.strictObject({
@@ -72,6 +76,8 @@ const clientPatch = z.strictObject({
   token_format: tokenFormat.optional(),
   jwks: jwksSchema.optional(),
   jwks_uri: z.string().max(2_000).optional(),
+  ...subjectShape,
+  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
 });
 
 const clientsQuery = z.strictObject({
@@ -86,6 +92,18 @@ const neverUsed: LastUsed = new Map();
 const secretSchema = z.strictObject({ client_id: z.string(), client_secret: z.string() });
 const notBeforeSchema = z.strictObject({ client_id: z.string(), tokens_not_before: timestamp.nullable() });
 
+/** What a body says of a client, by our own names. */
+function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) {
+  return {
+    ...body,
+    accessKey: body.access_key,
+    tokenFormat: body.token_format,
+    jwksUri: body.jwks_uri,
+    certificateSubject: readSubject(body),
+    certificateBoundTokens: body.tls_client_certificate_bound_access_tokens,
+  };
+}
+
 export function clientEndpoints(core: Core): Endpoint[] {
   const pager = createPager(core.keyRing, 'clients', createdPosition);
   const requireRevealAllowance = createRevealLimit();
@@ -99,16 +117,14 @@ export function clientEndpoints(core: Core): Endpoint[] {
     };
   }
 
-  /** With a secret, or with public keys alone. */
+  /** With a secret, or with what the client proves itself by without one. */
   async function generate(transaction: Transaction, operator: Operator, body: z.output<typeof newClient>) {
     const { auth_method: authMethod = 'client_secret_basic' } = body;
-    const input = { ...body, accessKey: body.access_key, tokenFormat: body.token_format };
-    const keys = { jwks: body.jwks, jwksUri: body.jwks_uri };
-    if (authMethod !== 'private_key_jwt') {
-      requireNoKeys(true, keys);
+    const input = fieldsOf(body);
+    const authentication = { authMethod, ...registerKeys(authMethod, input) };
+    if (isSecretMethod(authMethod)) {
       return await generateClient(transaction, core, operator, { ...input, authMethod });
     }
-    const authentication = { authMethod, ...registerKeys(keys) };
     const client = await registerClient(transaction, core, operator, input, authentication);
     return { client, secret: undefined, clientSecret: undefined };
   }
@@ -190,10 +206,10 @@ export function clientEndpoints(core: Core): Endpoint[] {
       problems: [409],
       handle: ({ operator, params, body, expectedRevision }) =>
         core.change(async (transaction) => {
-          const { access_key: accessKey, token_format: tokenFormat, jwks_uri: jwksUri, ...rest } = body;
-          const given = { ...rest, accessKey, tokenFormat, jwksUri };
+          const given = fieldsOf(body);
+          const { jwks, jwksUri, certificateSubject } = given;
           // Whoever may replace its keys may be the client.
-          if ((body.jwks || jwksUri) && !operator.permissions.includes('api_key:manage')) {
+          if ((jwks || jwksUri || certificateSubject) && !operator.permissions.includes('api_key:manage')) {
             throw new Forbidden('New keys need api_key:manage.');
           }
           return await showClient(

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { type CertificateSubject, subjectFields } from '../clients/certificate-subject.ts';
 import { authMethods, type KnownClient } from '../clients/client.ts';
 import { isLive } from '../credentials/secret.ts';
+import { InvalidInput } from '../errors.ts';
 import { resourceUri, timestamp } from './text.ts';
 
 const secretSchema = z.strictObject({
@@ -15,6 +17,17 @@ const secretSchema = z.strictObject({
 /** RFC 7517 §5; which keys are usable is for the registration to say. */
 export const jwksSchema = z.strictObject({ keys: z.array(z.record(z.string(), z.unknown())).max(100) });
 
+const subject = z.string().max(1_000).optional();
+
+/** RFC 8705 §2.1.2: one of them for `tls_client_auth`. */
+export const subjectShape = {
+  tls_client_auth_subject_dn: subject.meta({ description: 'As in RFC 4514', example: 'CN=sync,O=Example,C=DE' }),
+  tls_client_auth_san_dns: subject,
+  tls_client_auth_san_uri: subject,
+  tls_client_auth_san_ip: subject,
+  tls_client_auth_san_email: subject,
+} satisfies Record<CertificateSubject['field'], unknown>;
+
 const clientFields = {
   client_id: z.string(),
   name: z.string(),
@@ -25,6 +38,8 @@ const clientFields = {
   auth_method: z.enum(authMethods),
   jwks: jwksSchema.nullable().meta({ description: 'The public keys that it authenticates with' }),
   jwks_uri: z.string().nullable(),
+  ...subjectShape,
+  tls_client_certificate_bound_access_tokens: z.boolean().meta({ description: 'RFC 8705 §3' }),
   reveal: z.boolean(),
   resource: resourceUri.nullable(),
   information: z.array(z.string()),
@@ -43,6 +58,15 @@ export const clientSchema = z.strictObject(clientFields).meta({ id: 'Client' });
 export const clientWithSecretSchema = z
   .strictObject({ ...clientFields, client_secret: z.string().optional() })
   .meta({ id: 'ClientWithSecret' });
+
+/** @throws {InvalidInput} when there are several. */
+export function readSubject(fields: { [field in CertificateSubject['field']]?: string | undefined }) {
+  const given = subjectFields
+    .flatMap((field) => ({ field, value: fields[field] }))
+    .filter(({ value }) => value !== undefined);
+  if (given.length > 1) throw new InvalidInput('A certificate is recognised by one `tls_client_auth_…` member alone.');
+  return given[0] as CertificateSubject | undefined;
+}
 
 /** When each secret of some clients was used last. Keys are `client.id/generation`. */
 export type LastUsed = ReadonlyMap<string, Date>;
@@ -64,6 +88,8 @@ export function presentClient(
     auth_method: client.authMethod,
     jwks: client.jwks && { keys: [...client.jwks.keys] },
     jwks_uri: client.jwksUri,
+    ...(client.certificateSubject && { [client.certificateSubject.field]: client.certificateSubject.value }),
+    tls_client_certificate_bound_access_tokens: client.certificateBoundTokens,
     reveal: client.reveal,
     resource: client.resource,
     information: [...client.information],

@@ -10,16 +10,19 @@ const maxCharacters = 16 * 1024;
 /** By the snapshot of the client that they came with: another registration is another object. */
 const imported = new WeakMap<ClientJwks, readonly VerificationKey[]>();
 
-/** @throws {InvalidInput} when not every key can be used: who registers keys is told at once, not at the first token. */
-export function requireUsableJwks(jwks: ClientJwks): void {
+/**
+ * @param read a key, or tells why it cannot be used.
+ * @throws {InvalidInput} when not every key can be used: who registers keys is told at once, not at the first token.
+ */
+export function requireUsableJwks(jwks: ClientJwks, read: (jwk: unknown) => object | string): void {
   const { keys } = jwks;
   if (keys.length === 0 || keys.length > maxKeys) throw new InvalidInput(`\`jwks\` must have 1 to ${maxKeys} keys.`);
   if (JSON.stringify(jwks).length > maxCharacters) throw new InvalidInput('`jwks` is too large.');
-  const read = keys.map(readVerificationKey);
-  for (const [index, key] of read.entries()) {
+  for (const [index, jwk] of keys.entries()) {
+    const key = read(jwk);
     if (typeof key === 'string') throw new InvalidInput(`The key jwks.keys[${index}] ${key}.`);
   }
-  const kids = (read as VerificationKey[]).flatMap(({ kid }) => kid ?? []);
+  const kids = keys.flatMap(({ kid }) => kid ?? []);
   if (new Set(kids).size < kids.length) throw new InvalidInput('Two keys of `jwks` have the same kid.');
 }
 

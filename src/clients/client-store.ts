@@ -1,6 +1,7 @@
 import { parseSecrets, secretsJson } from '../regeneration/secret-store.ts';
 import { recordChange } from '../storage/change-feed.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import type { CertificateSubject } from './certificate-subject.ts';
 import type { AuthMethod, Client, ClientKind, KnownClient, TokenFormat } from './client.ts';
 import type { ClientJwks } from './client-jwks.ts';
 
@@ -16,6 +17,8 @@ type ClientRow = Row & {
   auth_method: AuthMethod;
   jwks: ClientJwks | null;
   jwks_uri: string | null;
+  certificate_subject: CertificateSubject | null;
+  certificate_bound_tokens: boolean;
   resource: string | null;
   information: string[] | null;
   token_format: TokenFormat | null;
@@ -136,9 +139,11 @@ export async function insertClients(transaction: Transaction, clients: readonly 
   await transaction.query(
     `WITH inserted AS (
        INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
-         token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri)
+         token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
+         certificate_subject, certificate_bound_tokens)
        SELECT id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
-         token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri
+         token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
+         certificate_subject, certificate_bound_tokens
        FROM jsonb_populate_recordset(NULL::clients, $1::jsonb)
        RETURNING id, client_id
      )
@@ -159,7 +164,8 @@ export async function addClientId(transaction: Transaction, client: Client, clie
 export async function saveClient(transaction: Transaction, client: Client, at: Date): Promise<Client> {
   const rows = await transaction.query<ClientRow>(
     `UPDATE clients SET client_id = $2, name = $3, enabled = $4, scope = $5, access_key = $6, reveal = $7, resource = $8,
-       information = $9, token_format = $10, token_epoch = $11, tokens_not_before = $12, updated_at = $13, jwks = $14, jwks_uri = $15, revision = revision + 1
+       information = $9, token_format = $10, token_epoch = $11, tokens_not_before = $12, updated_at = $13, jwks = $14, jwks_uri = $15,
+       certificate_subject = $16, certificate_bound_tokens = $17, revision = revision + 1
      WHERE id = $1 RETURNING *`,
     [
       client.id,
@@ -177,6 +183,8 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
       at,
       client.jwks && JSON.stringify(client.jwks),
       client.jwksUri,
+      client.certificateSubject && JSON.stringify(client.certificateSubject),
+      client.certificateBoundTokens,
     ],
   );
   await announceClient(transaction, client, at);
@@ -234,6 +242,8 @@ function toRow(client: Client): ClientRow {
     auth_method: client.authMethod,
     jwks: client.jwks,
     jwks_uri: client.jwksUri,
+    certificate_subject: client.certificateSubject,
+    certificate_bound_tokens: client.certificateBoundTokens,
     resource: client.resource,
     information: client.kind === 'resource_server' ? [...client.information] : null,
     token_format: client.tokenFormat,
@@ -258,6 +268,8 @@ function toClient(row: ClientRow): Client {
     authMethod: row.auth_method,
     jwks: row.jwks,
     jwksUri: row.jwks_uri,
+    certificateSubject: row.certificate_subject,
+    certificateBoundTokens: row.certificate_bound_tokens,
     resource: row.resource,
     information: row.information ?? [],
     tokenFormat: row.token_format,

@@ -1,11 +1,14 @@
 import type { Secret } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
+import type { CertificateSubject } from './certificate-subject.ts';
 import type { ClientJwks } from './client-jwks.ts';
 
 export const actions = ['create', 'read', 'update', 'delete'] as const;
 const secretMethods = ['client_secret_basic', 'client_secret_post'] as const;
+/** With a certificate in TLS (RFC 8705 §2). */
+export const certificateMethods = ['tls_client_auth', 'self_signed_tls_client_auth'] as const;
 /** RFC 7591 §2 `token_endpoint_auth_method`. */
-export const authMethods = [...secretMethods, 'private_key_jwt'] as const;
+export const authMethods = [...secretMethods, 'private_key_jwt', ...certificateMethods] as const;
 
 export type ClientKind = 'integration' | 'resource_server';
 export type SecretMethod = (typeof secretMethods)[number];
@@ -29,6 +32,10 @@ export type Client = {
   /** The public keys of one that authenticates with them; null: it has none, or they are at `jwksUri`. */
   jwks: ClientJwks | null;
   jwksUri: string | null;
+  /** Whom the certificate of one with `tls_client_auth` must name. */
+  certificateSubject: CertificateSubject | null;
+  /** Whether its tokens are bound to the certificate that it asks for them with (RFC 8705 §3). */
+  certificateBoundTokens: boolean;
   /** A resource server's identifier (RFC 8707), or the one an integration gets when it names none. */
   resource: string | null;
   /** The kinds of information that a resource server offers. */
@@ -45,9 +52,14 @@ export type Client = {
 /** All that a request needs to know of a client and its secrets, newest first: what each process caches, by every Client ID that it answers to. */
 export type KnownClient = { client: Client; secrets: readonly Secret[] };
 
-/** Whether it authenticates with a secret; otherwise it never has one. */
-export function hasSecrets({ authMethod }: Pick<Client, 'authMethod'>): boolean {
-  return (secretMethods as readonly string[]).includes(authMethod);
+/** Whether a client of this method authenticates with a secret; otherwise it never has one. */
+export function isSecretMethod(method: AuthMethod): method is SecretMethod {
+  return (secretMethods as readonly string[]).includes(method);
+}
+
+/** Whether it authenticates with a certificate. */
+export function hasCertificate({ authMethod }: Pick<Client, 'authMethod'>): boolean {
+  return (certificateMethods as readonly string[]).includes(authMethod);
 }
 
 /** The client as it is with all its live tokens dead. */

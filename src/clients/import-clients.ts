@@ -9,7 +9,7 @@ import { findTakenVerifiers, insertSecrets } from '../regeneration/secret-store.
 import { recordChanges } from '../storage/change-feed.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
-import { type AuthMethod, authMethods, type Client, hasSecrets, offeredScopes } from './client.ts';
+import { type AuthMethod, authMethods, type Client, hasCertificate, isSecretMethod, offeredScopes } from './client.ts';
 import type { ClientJwks } from './client-jwks.ts';
 import { asSecretOwner } from './client-secret-owner.ts';
 import { findTakenClientIds, holdResourceServers, insertClients } from './client-store.ts';
@@ -104,7 +104,7 @@ export async function importClients(
       () => new Conflict('client_id_taken', 'Somebody registered one of these clients just now. Nothing was imported.'),
     );
     const secrets = part
-      .filter(({ client }) => hasSecrets(client))
+      .filter(({ client }) => isSecretMethod(client.authMethod))
       .map(({ client, kept }) => {
         const owner = asSecretOwner(client);
         const { plaintext, ...secret } = makeSecret(deps, owner, 1, kept);
@@ -135,7 +135,6 @@ export async function importClients(
 
 function toClient(row: ForeignClient, at: Date): Client {
   const authMethod = row.authMethod as AuthMethod;
-  const keys = authMethod === 'private_key_jwt' ? registerKeys(row) : { jwks: null, jwksUri: null };
   return {
     id: randomUUID(),
     clientId: row.clientId,
@@ -146,7 +145,8 @@ function toClient(row: ForeignClient, at: Date): Client {
     accessKey: 'optional',
     reveal: true,
     authMethod,
-    ...keys,
+    ...readKeys(row),
+    certificateBoundTokens: hasCertificate({ authMethod }),
     resource: null,
     information: [],
     tokenFormat: null,
@@ -159,7 +159,12 @@ function toClient(row: ForeignClient, at: Date): Client {
 }
 
 function usesSecret({ authMethod }: ForeignClient): boolean {
-  return hasSecrets({ authMethod: authMethod as AuthMethod });
+  return isSecretMethod(authMethod as AuthMethod);
+}
+
+/** @throws {InvalidInput} Where it has a secret, keys that it may have had beside it are left behind. */
+function readKeys(row: ForeignClient) {
+  return registerKeys(row.authMethod as AuthMethod, usesSecret(row) ? {} : { jwks: row.jwks, jwksUri: row.jwksUri });
 }
 
 function idProblems({ clientId, place }: ForeignClient, taken: ReadonlySet<string>, seen: Map<string, string>) {
@@ -182,9 +187,8 @@ function methodProblems(row: ForeignClient): string[] {
   if (!(authMethods as readonly string[]).includes(row.authMethod)) {
     return [`it cannot authenticate with ${row.authMethod} here`];
   }
-  if (row.authMethod !== 'private_key_jwt') return [];
   try {
-    registerKeys(row);
+    readKeys(row);
     return [];
   } catch (error) {
     if (error instanceof InvalidInput) return [error.message];

@@ -1,36 +1,54 @@
 import { isIP } from 'node:net';
 import { InvalidInput } from '../errors.ts';
-import { type Client, hasSecrets } from './client.ts';
+import { type CertificateSubject, requireUsableSubject } from './certificate-subject.ts';
+import type { AuthMethod, Client } from './client.ts';
 import { type ClientJwks, requireUsableJwks } from './client-jwks.ts';
 import { isPublicAddress } from './public-address.ts';
+import { readRegisteredCertificate } from './registered-certificate.ts';
+import { readVerificationKey } from './verification-key.ts';
 
-/** What of a registration says where a client's public keys are (RFC 7591 §2). */
-export type GivenKeys = { jwks?: ClientJwks | undefined; jwksUri?: string | undefined };
+/** What of a registration says what a client authenticates with (RFC 7591 §2, RFC 8705 §2.1.2). */
+export type GivenKeys = {
+  jwks?: ClientJwks | undefined;
+  jwksUri?: string | undefined;
+  certificateSubject?: CertificateSubject | undefined;
+};
 
-type RegisteredKeys = Pick<Client, 'jwks' | 'jwksUri'>;
+type RegisteredKeys = Pick<Client, 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
-/** @throws {InvalidInput} unless there is one usable set of keys, or one URL of it (RFC 7591 §2: never both). */
-export function registerKeys({ jwks, jwksUri }: GivenKeys): RegisteredKeys {
-  if (jwks === undefined && jwksUri === undefined)
-    throw new InvalidInput('This `auth_method` needs `jwks` or `jwks_uri`.');
-  if (jwks !== undefined && jwksUri !== undefined) throw new InvalidInput('`jwks` and `jwks_uri` exclude each other.');
-  if (jwks) requireUsableJwks(jwks);
-  if (jwksUri !== undefined) requirePublicUrl(jwksUri);
-  return { jwks: jwks ?? null, jwksUri: jwksUri ?? null };
-}
+const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: 'a `tls_client_auth_…` member' } as const;
 
-/** The keys after a change: new ones take the place of the earlier ones, wherever those were. @throws {InvalidInput} */
-export function replaceKeys(client: Client, given: GivenKeys): RegisteredKeys {
-  if (given.jwks === undefined && given.jwksUri === undefined) return { jwks: client.jwks, jwksUri: client.jwksUri };
-  requireNoKeys(hasSecrets(client), given);
-  return registerKeys(given);
-}
+/** One of these must be given, and nothing else. */
+const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
+  client_secret_basic: [],
+  client_secret_post: [],
+  private_key_jwt: ['jwks', 'jwksUri'],
+  tls_client_auth: ['certificateSubject'],
+  self_signed_tls_client_auth: ['jwks'],
+};
 
-/** @throws {InvalidInput} when there are keys for a client that authenticates with a secret. */
-export function requireNoKeys(hasSecret: boolean, { jwks, jwksUri }: GivenKeys): void {
-  if (hasSecret && (jwks !== undefined || jwksUri !== undefined)) {
-    throw new InvalidInput('Only a client that authenticates with keys has `jwks` or `jwks_uri`.');
+/** @throws {InvalidInput} unless there is what the method needs, once (RFC 7591 §2: never `jwks` and `jwks_uri`), and it can be used. */
+export function registerKeys(authMethod: AuthMethod, given: GivenKeys): RegisteredKeys {
+  const { jwks, jwksUri, certificateSubject } = given;
+  const taken = takenBy[authMethod];
+  const present = (Object.keys(names) as (keyof GivenKeys)[]).filter((name) => given[name] !== undefined);
+  for (const name of present) {
+    if (!taken.includes(name)) throw new InvalidInput(`A client with \`${authMethod}\` cannot have ${names[name]}.`);
   }
+  if (taken.length > 0 && present.length !== 1) {
+    throw new InvalidInput(`\`${authMethod}\` needs ${taken.map((name) => names[name]).join(' or ')}, and one alone.`);
+  }
+  if (jwks) requireUsableJwks(jwks, authMethod === 'private_key_jwt' ? readVerificationKey : readRegisteredCertificate);
+  if (jwksUri !== undefined) requirePublicUrl(jwksUri);
+  if (certificateSubject) requireUsableSubject(certificateSubject);
+  return { jwks: jwks ?? null, jwksUri: jwksUri ?? null, certificateSubject: certificateSubject ?? null };
+}
+
+/** What it is after a change: what is new takes the place of all that was before. @throws {InvalidInput} */
+export function replaceKeys(client: Client, given: GivenKeys): RegisteredKeys {
+  const { jwks, jwksUri, certificateSubject } = client;
+  const isGiven = given.jwks !== undefined || given.jwksUri !== undefined || given.certificateSubject !== undefined;
+  return isGiven ? registerKeys(client.authMethod, given) : { jwks, jwksUri, certificateSubject };
 }
 
 /** What a name leads to is looked at when it is connected to. */

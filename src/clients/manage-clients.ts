@@ -10,13 +10,13 @@ import { unlessTaken } from '../storage/unique-violation.ts';
 import {
   type Client,
   type ClientKind,
+  hasCertificate,
   offeredScopes,
   parseScope,
   type SecretMethod,
   type TokenFormat,
   withoutTokens,
 } from './client.ts';
-import type { ClientJwks } from './client-jwks.ts';
 import { asSecretOwner } from './client-secret-owner.ts';
 import {
   announceClient,
@@ -28,7 +28,7 @@ import {
   lockClient,
   saveClient,
 } from './client-store.ts';
-import { replaceKeys } from './key-registration.ts';
+import { type GivenKeys, replaceKeys } from './key-registration.ts';
 
 /** What every change is made with; the transaction and the actor come with each call. */
 export type ManageDeps = SecretDeps;
@@ -43,10 +43,12 @@ export type NewClient = {
   resource?: string | undefined;
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
+  /** Undefined: where it authenticates with a certificate. */
+  certificateBoundTokens?: boolean | undefined;
 };
 
 /** How a client authenticates, and with what. */
-type Authentication = Pick<Client, 'authMethod' | 'jwks' | 'jwksUri'>;
+type Authentication = Pick<Client, 'authMethod' | 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
 /** Generate: registers a client with its first pair of credentials. The plaintext is in the result and nowhere else. */
 export async function generateClient(
@@ -56,7 +58,8 @@ export async function generateClient(
   input: NewClient,
 ): Promise<{ client: Client; secret: Secret; clientSecret: string }> {
   const { authMethod = 'client_secret_basic' } = input;
-  const client = await registerClient(transaction, deps, actor, input, { authMethod, jwks: null, jwksUri: null });
+  const withoutKeys = { jwks: null, jwksUri: null, certificateSubject: null };
+  const client = await registerClient(transaction, deps, actor, input, { authMethod, ...withoutKeys });
   const { secret, plaintext } = await addSecret(transaction, deps, asSecretOwner(client), 1);
   return { client, secret, clientSecret: plaintext };
 }
@@ -80,6 +83,7 @@ export async function registerClient(
     accessKey: input.accessKey ?? 'optional',
     reveal: input.reveal ?? true,
     ...authentication,
+    certificateBoundTokens: input.certificateBoundTokens ?? hasCertificate(authentication),
     resource: input.resource ?? null,
     information: input.information ?? [],
     tokenFormat: input.kind === 'resource_server' ? (input.tokenFormat ?? 'opaque') : null,
@@ -96,7 +100,8 @@ export async function registerClient(
   return client;
 }
 
-export type ClientPatch = {
+/** New keys, or a new subject, take the place of those before. */
+export type ClientPatch = GivenKeys & {
   name?: string | undefined;
   scope?: string | undefined;
   accessKey?: 'optional' | 'required' | undefined;
@@ -104,9 +109,7 @@ export type ClientPatch = {
   resource?: string | null | undefined;
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
-  /** New public keys take the place of the earlier ones, wherever those were. */
-  jwks?: ClientJwks | undefined;
-  jwksUri?: string | undefined;
+  certificateBoundTokens?: boolean | undefined;
 };
 
 /**
@@ -133,6 +136,7 @@ export async function updateClient(
     resource: patch.resource === undefined ? client.resource : patch.resource,
     information: patch.information ?? client.information,
     tokenFormat: patch.tokenFormat ?? client.tokenFormat,
+    certificateBoundTokens: patch.certificateBoundTokens ?? client.certificateBoundTokens,
     ...replaceKeys(client, patch),
   };
   await requireConsistent(transaction, changed, patch);
@@ -254,6 +258,8 @@ export function auditView(client: Client): Record<string, unknown> {
     auth_method: client.authMethod,
     jwks: client.jwks,
     jwks_uri: client.jwksUri,
+    certificate_subject: client.certificateSubject,
+    certificate_bound_tokens: client.certificateBoundTokens,
     resource: client.resource,
     information: client.information,
     token_format: client.tokenFormat,

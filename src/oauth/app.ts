@@ -8,6 +8,7 @@ import { createHostCheck } from '../host-check.ts';
 import { logAccess } from './access-log.ts';
 import { announceRetirement } from './announce-retirement.ts';
 import { authenticateClient } from './client-authentication.ts';
+import { createCertificateReader } from './client-certificate.ts';
 import { countHeaders } from './count-headers.ts';
 import { createEventStreams } from './events.ts';
 import { createFailureLimit } from './failure-limit.ts';
@@ -22,8 +23,11 @@ import { signIntrospection } from './signed-introspection.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
 
+/** @property clientCa the CAs of clients' certificates in PEM, as they are now. */
+type Surroundings = { isDraining: () => boolean; clientCa: () => string | undefined };
+
 /** The public listener: what integrations and resource servers talk to. */
-export function createPublicApp(core: Core, { isDraining }: { isDraining: () => boolean }): PublicApp {
+export function createPublicApp(core: Core, { isDraining, clientCa }: Surroundings): PublicApp {
   const provider = createProvider(core);
   const events = createEventStreams(core);
   const addressOf = createAddressReader(core.config.trustProxy);
@@ -39,7 +43,7 @@ export function createPublicApp(core: Core, { isDraining }: { isDraining: () => 
   provider.use(readForm);
   provider.use(failureLimit.serve);
   provider.use(recordUse(core, addressOf));
-  provider.use(authenticateClient(core));
+  provider.use(authenticateClient(core, createCertificateReader(core, clientCa)));
   provider.use(announceRetirement);
   provider.use(events.serve);
   provider.use(signIntrospection(core));

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
-import { type Client, hasSecrets, type KnownClient } from '../clients/client.ts';
+import { type Client, isSecretMethod, type KnownClient } from '../clients/client.ts';
+import { type ClientCertificate, isInDate, refusalOfCertificate } from '../clients/client-certificate.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, isForeignSecret } from '../credentials/foreign-credential.ts';
@@ -10,6 +11,7 @@ import { findMatch } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
 import type { PresentedSecret } from '../regeneration/usage-counter.ts';
 import { type PresentedAssertion, readAssertion, refusalOfAssertion, reusedAssertion } from './client-assertion.ts';
+import type { CertificateReader } from './client-certificate.ts';
 import { countHeaders } from './count-headers.ts';
 import { InvalidClient } from './oauth-error.ts';
 import { type Form, formOf } from './read-form.ts';
@@ -20,16 +22,23 @@ export type Caller = KnownClient & {
   clientId: string;
   /** The secret that was presented; undefined: it was proven without one. */
   secret: Secret | undefined;
+  /** What its tokens are to be bound to; undefined: nothing was shown, or nothing is bound. */
+  certificate?: ClientCertificate | undefined;
 };
 
 export type Presented = { clientId: string; clientSecret: string };
 
+type PresentedCertificate = { clientId: string; certificate: ClientCertificate };
+
 /** Authenticates the client (RFC 6749 §2.3) into `ctx.state.caller`. */
-export function authenticateClient(core: Core) {
+export function authenticateClient(core: Core, certificateOf: CertificateReader) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    const presented = readAuthentication(ctx.req, formOf(ctx));
-    ctx.state['caller'] =
-      'assertion' in presented ? await verifyAssertion(core, presented) : await verifyCredentials(core, presented);
+    const presented = readAuthentication(ctx.req, formOf(ctx), certificateOf);
+    const caller =
+      'clientSecret' in presented ? await verifyCredentials(core, presented) : await verifyKeys(core, presented);
+    const certificate = caller.client.certificateBoundTokens ? certificateOf(ctx.req) : undefined;
+    if (certificate && isInDate(certificate, core.clock())) caller.certificate = certificate;
+    ctx.state['caller'] = caller;
     await next();
   };
 }
@@ -76,20 +85,20 @@ function isPossible({ clientId, clientSecret }: Presented): boolean {
 }
 
 /** @throws {InvalidClient} always the same, whatever is wrong. */
-async function verifyAssertion(core: Core, presented: PresentedAssertion): Promise<Caller> {
-  const verdict = await judgeAssertion(core, presented, await core.clients.find(presented.clientId));
+async function verifyKeys(core: Core, presented: PresentedAssertion | PresentedCertificate): Promise<Caller> {
+  const verdict = await judgeKeys(core, presented, await core.clients.find(presented.clientId));
   if (!(verdict instanceof InvalidClient)) return verdict;
   // Whatever else may have changed, that has not.
   if (verdict.refused?.reason === reusedAssertion) throw verdict;
   // As with secrets: another process may have replaced the keys, or registered the client, just now.
-  const verdictAnew = await judgeAssertion(core, presented, await core.clients.findRecent(presented.clientId));
+  const verdictAnew = await judgeKeys(core, presented, await core.clients.findRecent(presented.clientId));
   if (verdictAnew instanceof InvalidClient) throw verdictAnew;
   return verdictAnew;
 }
 
-async function judgeAssertion(
+async function judgeKeys(
   core: Core,
-  presented: PresentedAssertion,
+  presented: PresentedAssertion | PresentedCertificate,
   known: KnownClient | undefined,
 ): Promise<Caller | InvalidClient> {
   if (!known) return new InvalidClient('unknown_client');
@@ -102,10 +111,11 @@ async function judgeAssertion(
 async function refusalOfKeyClient(
   core: Core,
   client: Client,
-  presented: PresentedAssertion,
+  presented: PresentedAssertion | PresentedCertificate,
 ): Promise<string | undefined> {
-  if (client.authMethod !== 'private_key_jwt') return 'wrong_method';
   if (!client.enabled) return 'client_disabled';
+  if ('certificate' in presented) return refusalOfCertificate(client, presented.certificate, core.clock());
+  if (client.authMethod !== 'private_key_jwt') return 'wrong_method';
   return await refusalOfAssertion(core, client, presented);
 }
 
@@ -125,7 +135,7 @@ function judge(core: Core, presented: Presented, known: KnownClient | undefined)
 
 /** Why a known client is not let in; undefined: it is. */
 function refusalOf(client: Client, secret: Secret | undefined, now: number): string | undefined {
-  if (!hasSecrets(client)) return 'wrong_method';
+  if (!isSecretMethod(client.authMethod)) return 'wrong_method';
   if (!secret) return 'wrong_secret';
   if (secret.endedAs === 'undone') return 'undone_secret';
   if (!isLive(secret, now)) return 'retired_secret';
@@ -133,11 +143,22 @@ function refusalOf(client: Client, secret: Secret | undefined, now: number): str
 }
 
 /** @throws {KeyturnError} `invalid_request` when there is more than one way of authentication (RFC 6749 §2.3). */
-function readAuthentication(request: IncomingMessage, form: Form): Presented | PresentedAssertion {
+function readAuthentication(
+  request: IncomingMessage,
+  form: Form,
+  certificateOf: CertificateReader,
+): Presented | PresentedAssertion | PresentedCertificate {
   const { values } = form;
   const assertion = values.get('client_assertion');
-  const isTheOnly = countHeaders(request.rawHeaders, 'authorization') === 0 && !values.has('client_secret');
-  if (assertion === undefined || !isTheOnly) return readCredentials(request, form);
+  if (countHeaders(request.rawHeaders, 'authorization') > 0 || values.has('client_secret')) {
+    return readCredentials(request, form);
+  }
+  if (assertion === undefined) {
+    const clientId = values.get('client_id');
+    const certificate = clientId === undefined ? undefined : certificateOf(request);
+    // RFC 8705 §2: `client_id` is all that such a client says of itself.
+    return clientId && certificate ? { clientId, certificate } : readCredentials(request, form);
+  }
   return readAssertion(assertion, { type: values.get('client_assertion_type'), named: values.get('client_id') });
 }
 

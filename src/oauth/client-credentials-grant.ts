@@ -2,9 +2,9 @@ import type { Context } from 'koa';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { type IssuedToken, issueAccessToken } from '../tokens/access-token.ts';
-import { tokenTypeOf } from '../tokens/token-store.ts';
+import { type Confirmation, tokenTypeOf } from '../tokens/token-store.ts';
 import { retirementHeaders } from './announce-retirement.ts';
-import { callerOf } from './client-authentication.ts';
+import { type Caller, callerOf } from './client-authentication.ts';
 import { createDpopProofs } from './dpop-proof.ts';
 import { rethrowFailure } from './head-start.ts';
 import { readAccessKey } from './read-access-key.ts';
@@ -21,7 +21,7 @@ export function clientCredentialsGrant(core: Core) {
       throw new KeyturnError('unauthorized_client', 400, 'A resource server is not allowed to ask for tokens.');
     }
     if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'One resource at a time can be asked for.');
-    const confirmation = await dpopProofs.read(ctx);
+    const confirmation = confirmationOf(caller, await dpopProofs.read(ctx));
     const accessKey = await readAccessKey(core, ctx, caller.client);
     if (!accessKey && caller.client.accessKey === 'required') {
       throw new KeyturnError('invalid_request', 400, 'This client must send an access_key.');
@@ -36,6 +36,16 @@ export function clientCredentialsGrant(core: Core) {
     ctx.set(retirementHeaders(caller, accessKey) ?? {});
     ctx.body = presentToken(core, issued);
   };
+}
+
+/** @throws {KeyturnError} `invalid_request` when there is no certificate to bind the token to (RFC 8705 §3). */
+function confirmationOf(
+  { client, certificate }: Caller,
+  proven: { jkt: string } | undefined,
+): Confirmation | undefined {
+  if (!client.certificateBoundTokens) return proven;
+  if (!certificate) throw new KeyturnError('invalid_request', 400, 'This client must show its certificate.');
+  return { 'x5t#S256': certificate.thumbprint, ...proven };
 }
 
 /** RFC 6749 §5.1. */

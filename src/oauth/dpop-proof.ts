@@ -3,7 +3,6 @@ import type { Context } from 'koa';
 import { readVerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import type { Confirmation } from '../tokens/token-store.ts';
 import { callerOf } from './client-authentication.ts';
 import { countHeaders } from './count-headers.ts';
 import { createDpopNonce, type DpopNonce } from './dpop-nonce.ts';
@@ -17,7 +16,7 @@ export type DpopProofs = {
    * The key that a request for a token proves to have, for the token to be bound to it; undefined where there is no proof.
    * @throws {KeyturnError} `invalid_dpop_proof`, or `use_dpop_nonce` where all that is wrong is a missing or old nonce.
    */
-  read(ctx: Context): Promise<Confirmation | undefined>;
+  read(ctx: Context): Promise<{ jkt: string } | undefined>;
 };
 
 /** DPoP at the token endpoint (RFC 9449 §4.3, §5, §8). */

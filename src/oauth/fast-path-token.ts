@@ -14,6 +14,8 @@ export function answerToken(core: Core, caller: Caller, form: Form): Promise<Fas
   const { values, resources } = form;
   if (values.get('grant_type') !== 'client_credentials' || resources.length > 1) return undefined;
   for (const name of values.keys()) if (!parameters.has(name)) return undefined;
+  // Its certificate is not looked at here.
+  if (caller.client.certificateBoundTokens) return undefined;
   if (caller.client.kind !== 'integration' || !isPlainScope(values.get('scope') ?? 'all')) return undefined;
   const accessKey = values.get('access_key');
   if (accessKey !== undefined) return answerWithKey(core, caller, form, accessKey);

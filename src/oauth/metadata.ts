@@ -1,6 +1,7 @@
 import type { Context, Next } from 'koa';
-import { authMethods } from '../clients/client.ts';
+import { type AuthMethod, authMethods, certificateMethods } from '../clients/client.ts';
 import { verificationAlgorithms } from '../clients/verification-key.ts';
+import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
 import type { SigningKeys } from '../tokens/signing-keys.ts';
 
@@ -8,22 +9,26 @@ import type { SigningKeys } from '../tokens/signing-keys.ts';
  * Authorization server metadata (RFC 8414 §2): only what works, and every URL from the configured issuer, whatever the request
  * says of its host.
  */
-export function serveMetadata({ config: { issuer }, signingAlgorithm, signingKeys }: Core) {
+export function serveMetadata({ config, signingAlgorithm, signingKeys }: Core) {
+  const { issuer } = config;
+  const methods = methodsOf(config);
+  const bindsCertificates = certificateMethods.some((method) => methods.includes(method));
   /** What is signed with, as last known: keys outlive a change of the configured algorithm, and discovery does without a store. */
   let signingAlgorithms: readonly string[] = [signingAlgorithm];
   const document = () => ({
     issuer,
     token_endpoint: `${issuer}/oauth2/token`,
-    token_endpoint_auth_methods_supported: authMethods,
+    token_endpoint_auth_methods_supported: methods,
     token_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
     introspection_endpoint: `${issuer}/oauth2/introspect`,
-    introspection_endpoint_auth_methods_supported: authMethods,
+    introspection_endpoint_auth_methods_supported: methods,
     introspection_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
     introspection_signing_alg_values_supported: signingAlgorithms,
     revocation_endpoint: `${issuer}/oauth2/revoke`,
-    revocation_endpoint_auth_methods_supported: authMethods,
+    revocation_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
     dpop_signing_alg_values_supported: verificationAlgorithms,
+    ...(bindsCertificates ? { tls_client_certificate_bound_access_tokens: true } : {}),
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],
@@ -40,6 +45,15 @@ export function serveMetadata({ config: { issuer }, signingAlgorithm, signingKey
         await next();
     }
   };
+}
+
+/** Certificates are looked at where TLS ends here, or where a proxy hands them over; and only a CA makes names in them true. */
+function methodsOf({ tlsFiles, clientCertHeader }: Config): AuthMethod[] {
+  const works: Partial<Record<AuthMethod, boolean>> = {
+    tls_client_auth: tlsFiles.clientCa !== undefined || clientCertHeader !== undefined,
+    self_signed_tls_client_auth: tlsFiles.cert !== undefined || clientCertHeader !== undefined,
+  };
+  return authMethods.filter((method) => works[method] ?? true);
 }
 
 /** The algorithms of the key that signs and of the one that is next. */

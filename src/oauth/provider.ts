@@ -119,6 +119,7 @@ async function introspect(core: Core, ctx: Context, token: string, Model: Replac
     aud: audience,
     scope,
     jkt: record.confirmation?.jkt,
+    'x5t#S256': record.confirmation?.['x5t#S256'],
     extra: { sub: record.clientId, access_key_id: accessKey?.id, contact_id: accessKey?.contactId },
   });
 

@@ -24,8 +24,11 @@ export type TokenRecord = {
   confirmation: Confirmation | undefined;
 };
 
-/** The key that a token is bound to, as in the claim `cnf`: by its JWK thumbprint (RFC 9449 §6). */
-export type Confirmation = { jkt: string };
+/**
+ * What a token is bound to, as in the claim `cnf`: a certificate by its SHA-256 (RFC 8705 §3.1), a key by its JWK thumbprint (RFC 9449
+ * §6), or both. In this order, in which introspection tells them.
+ */
+export type Confirmation = { 'x5t#S256'?: string | undefined; jkt?: string | undefined };
 
 /** Which state of which access key: an undone value or an earlier epoch is dead. */
 export type AccessKeyRef = { id: string; epoch: number; generation: number };
@@ -59,18 +62,20 @@ export function encodeTokenRecord(record: TokenRecord): string {
     resource ?? 0,
     key,
     confirmation?.jkt ?? 0,
+    confirmation?.['x5t#S256'] ?? 0,
   ];
   while (values.at(-1) === 0 && values.length > 5) values.pop();
   return JSON.stringify(values);
 }
 
 export function decodeTokenRecord(jti: string, text: string): TokenRecord {
-  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, key, jkt] = JSON.parse(text) as [
+  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, key, jkt, x5t] = JSON.parse(text) as [
     string,
     number,
     number,
     number,
     number,
+    (string | 0)?,
     (string | 0)?,
     (string | 0)?,
     (string | 0)?,
@@ -86,13 +91,13 @@ export function decodeTokenRecord(jti: string, text: string): TokenRecord {
     scope: scope === 0 ? undefined : scope,
     resource: resource || undefined,
     accessKey: key ? decodeAccessKeyRef(key) : undefined,
-    confirmation: jkt ? { jkt } : undefined,
+    confirmation: jkt || x5t ? { ...(x5t ? { 'x5t#S256': x5t } : {}), ...(jkt ? { jkt } : {}) } : undefined,
   };
 }
 
-/** RFC 6750 §6.1.1, RFC 9449 §5. */
+/** RFC 6750 §6.1.1, RFC 9449 §5. One that is bound to a certificate alone is of the type Bearer (RFC 8705 §3). */
 export function tokenTypeOf({ confirmation }: Pick<TokenRecord, 'confirmation'>): 'Bearer' | 'DPoP' {
-  return confirmation ? 'DPoP' : 'Bearer';
+  return confirmation?.jkt ? 'DPoP' : 'Bearer';
 }
 
 /** `id.epoch.generation`, also as a claim of JWTs. */

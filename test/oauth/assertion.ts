@@ -26,7 +26,7 @@ export async function registerKeyClient(
   keys: { jwks?: { keys: object[] }; jwksUri?: string },
   input: { kind?: 'integration' | 'resource_server'; scope?: string; resource?: string; information?: string[] } = {},
 ): Promise<string> {
-  const registered = registerKeys(keys as Parameters<typeof registerKeys>[0]);
+  const registered = registerKeys('private_key_jwt', keys as Parameters<typeof registerKeys>[1]);
   const authentication = { authMethod: 'private_key_jwt', ...registered } as const;
   const { kind = 'integration', ...rest } = input;
   const { clientId } = await core.change((transaction) =>
@@ -50,7 +50,7 @@ export async function makeAssertion(
   return await new CompactSign(payload).setProtectedHeader({ alg, ...header }).sign(privateKey);
 }
 
-const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+export const jwtBearer = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
 export function postAssertion(
   url: string,
@@ -58,6 +58,6 @@ export function postAssertion(
   form: Record<string, string> = {},
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  const authentication = { client_assertion_type: assertionType, client_assertion: assertion };
+  const authentication = { client_assertion_type: jwtBearer, client_assertion: assertion };
   return post(url, { grant_type: 'client_credentials', ...authentication, ...form }, { headers });
 }

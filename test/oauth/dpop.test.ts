@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { CompactSign, calculateJwkThumbprint, decodeJwt, exportJWK, type JWK } from 'jose';
+import { calculateJwkThumbprint, decodeJwt, exportJWK, type JWK } from 'jose';
 import { type ChildServer, startChildServer } from '../faults/child-server.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import { makeAssertion, makePair, postAssertion, registerKeyClient, type SigningPair } from './assertion.ts';
+import { makeDpopProof, type ProofChange } from './dpop-proof.ts';
 import { endpointsOf, register, registerAll, type TestClient } from './fixture.ts';
 import type { Answer } from './http-client.ts';
 
@@ -45,15 +45,11 @@ afterAll(async () => {
   await server?.close();
 });
 
-type Change = { claims?: Record<string, unknown>; header?: Record<string, unknown>; by?: SigningPair };
+type Change = ProofChange & { by?: SigningPair };
 
 /** A right proof, but for what is changed. */
-async function makeProof({ claims = {}, header = {}, by = pair }: Change = {}): Promise<string> {
-  const now = Math.floor(Date.now() / 1_000);
-  const payload = { jti: randomUUID(), htm: 'POST', htu: tokenUrl, iat: now, nonce, ...claims };
-  return await new CompactSign(Buffer.from(JSON.stringify(payload)))
-    .setProtectedHeader({ alg: by.alg, typ: 'dpop+jwt', jwk: by.publicJwk, ...header })
-    .sign(by.privateKey);
+function makeProof({ by = pair, ...change }: Change = {}): Promise<string> {
+  return makeDpopProof(by, { htu: tokenUrl, nonce }, change);
 }
 
 function ask(proof: string | string[], { client = clients.shop, at = api } = {}): Promise<Answer> {

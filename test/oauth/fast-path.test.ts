@@ -183,7 +183,7 @@ describe('the fast path', () => {
       application(request, response);
     };
     const withoutIt = { ...fast.core, config: { ...fast.core.config, fastPath: false } };
-    const application = createPublicApp(withoutIt, { isDraining: () => false }).listener;
+    const application = createPublicApp(withoutIt, { isDraining: () => false, clientCa: () => undefined }).listener;
     server = createServer(createFastPath(fast.core, sharedOf(fast.core), slowPath)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     api = endpointsOf(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);

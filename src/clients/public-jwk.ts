@@ -1,0 +1,30 @@
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+
+/** What makes a JWK a private or a symmetric key (RFC 7518 §6). */
+const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
+const publicMembers = ['kty', 'crv', 'x', 'y', 'n', 'e'];
+
+/**
+ * Imports a public JWK (RFC 7517).
+ * @returns why it cannot be, as a text that ends the sentence "The key …".
+ */
+export function readPublicJwk(jwk: unknown): { key: KeyObject; members: Record<string, unknown> } | string {
+  if (typeof jwk !== 'object' || jwk === null || Array.isArray(jwk)) return 'is not an object';
+  const members = jwk as Record<string, unknown>;
+  if (privateMembers.some((name) => Object.hasOwn(members, name))) return 'is private or symmetric';
+  const { kid } = members;
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > 256)) return 'has an unusable kid';
+  const key = importKey(members);
+  return key ? { key, members } : 'is malformed';
+}
+
+function importKey(members: Record<string, unknown>): KeyObject | undefined {
+  // Nothing but the key itself reaches the parser.
+  const given = publicMembers.filter((name) => Object.hasOwn(members, name)).map((name) => [name, members[name]]);
+  if (given.some(([, value]) => typeof value !== 'string')) return undefined;
+  try {
+    return createPublicKey({ key: Object.fromEntries(given) as JsonWebKey, format: 'jwk' });
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,50 @@
+import { hash, type KeyObject, X509Certificate } from 'node:crypto';
+import type { ClientJwks } from './client-jwks.ts';
+import { readPublicJwk } from './public-jwk.ts';
+
+const curves = ['prime256v1', 'secp384r1', 'secp521r1'];
+
+/** By the snapshot of the client that they came with. */
+const thumbprints = new WeakMap<ClientJwks, ReadonlySet<string>>();
+
+/**
+ * The certificate of a key that was registered for `self_signed_tls_client_auth` (RFC 8705 §2.2.2): the first of its `x5c`.
+ * @returns why it cannot be used, as a text that ends the sentence "The key …".
+ */
+export function readRegisteredCertificate(jwk: unknown): X509Certificate | string {
+  const read = readPublicJwk(jwk);
+  if (typeof read === 'string') return read;
+  const { x5c } = read.members;
+  if (!Array.isArray(x5c) || typeof x5c[0] !== 'string') return 'has no x5c with its certificate';
+  const certificate = parse(Buffer.from(x5c[0], 'base64'));
+  if (!certificate) return 'has an x5c that begins with no certificate';
+  if (!certificate.publicKey.equals(read.key)) return 'is not the one of the certificate in its x5c';
+  return isStrong(read.key) ? certificate : 'is of a kind or size that is not allowed';
+}
+
+/** The SHA-256 of each registered certificate, as in `x5t#S256`. */
+export function registeredThumbprints(jwks: ClientJwks): ReadonlySet<string> {
+  let found = thumbprints.get(jwks);
+  if (!found) {
+    const certificates = jwks.keys.map(readRegisteredCertificate).filter((read) => typeof read !== 'string');
+    found = new Set(certificates.map(({ raw }) => hash('sha256', raw, 'base64url')));
+    thumbprints.set(jwks, found);
+  }
+  return found;
+}
+
+function parse(der: Buffer): X509Certificate | undefined {
+  try {
+    const certificate = new X509Certificate(der);
+    return certificate.raw.equals(der) ? certificate : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** FAPI 2.0 Security Profile §5.4.1; each handshake proves that the client has the private part. */
+function isStrong({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
+  const { namedCurve = '', modulusLength = 0 } = asymmetricKeyDetails ?? {};
+  if (asymmetricKeyType === 'ec') return curves.includes(namedCurve);
+  return asymmetricKeyType === 'ed25519' || (asymmetricKeyType === 'rsa' && modulusLength >= 2_048);
+}

@@ -22,7 +22,7 @@ Examples:
   xdg-open "$(keyturn console link --contact "$CONTACT")"`,
     )
     .action(async (options: Options) => {
-      const { issueConsoleLink } = await import('../admin/console/console-link.ts');
+      const { issueConsoleLink } = await import('../admin/console/sign-in/console-link.ts');
       const url = await withDatabase(async (core) => {
         const path = await core.change((transaction) =>
           issueConsoleLink(transaction, core, commandActor(), options.contact),

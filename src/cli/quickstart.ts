@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import { issueConsoleLink } from '../admin/console/console-link.ts';
+import { issueConsoleLink } from '../admin/console/sign-in/console-link.ts';
 import type { Config } from '../config.ts';
 import { listContacts } from '../contacts/contact-store.ts';
 import { createContact } from '../contacts/manage-contacts.ts';

@@ -1,4 +1,4 @@
-import { issueConsoleLink } from '../../src/admin/console/console-link.ts';
+import { issueConsoleLink } from '../../src/admin/console/sign-in/console-link.ts';
 import { permissions } from '../../src/operators/permission.ts';
 import { actor } from '../oauth/fixture.ts';
 import { type ConsoleServer, cookieOf, startConsole } from './console-server.ts';

@@ -6,12 +6,12 @@ import { serveAsset } from './assets.ts';
 import { createCallEndpoint } from './call-endpoint.ts';
 import { setPageHeaders } from './page-headers.ts';
 import { consolePages } from './pages.ts';
-import { requireOwnPage } from './require-own-page.ts';
-import { requireSession } from './require-session.ts';
 import { respondWithPage } from './respond-with-page.ts';
 import { seeOther } from './see-other.ts';
 import { servePage } from './serve-page.ts';
-import { signInPages } from './sign-in-pages.ts';
+import { requireOwnPage } from './sign-in/require-own-page.ts';
+import { requireSession } from './sign-in/require-session.ts';
+import { signInPages } from './sign-in/sign-in-pages.ts';
 
 /**
  * The console: pages for people over the same endpoints that programs call. Everything below `/console` is answered here.

@@ -1,6 +1,8 @@
 import type { VNode } from 'preact';
+import type { Core } from '../../core.ts';
 import type { Permission } from '../../operators/permission.ts';
-import type { Visit } from './visit.ts';
+import type { Operator } from '../operator-auth.ts';
+import type { Call, Called } from './call-endpoint.ts';
 
 /** What a page is part of, in the navigation. */
 export type Section =
@@ -25,4 +27,22 @@ export type Page = {
   /** Without it, the page is refused before anything is read. What is called has a permission of its own. */
   permission?: Permission;
   handle(visit: Visit): Promise<Reply>;
+};
+
+/** One request of somebody who is signed in. */
+export type Visit = {
+  core: Core;
+  operator: Operator;
+  /** The page's own address, to come back to. */
+  path: string;
+  params: Readonly<Record<string, string>>;
+  query: Readonly<Record<string, string>>;
+  /** Empty unless it is a POST. */
+  form: URLSearchParams;
+  now: number;
+  /** Whether they have proved who they are within the last 15 minutes. */
+  isFresh: boolean;
+  can(permission: Permission): boolean;
+  /** Calls the admin API as the operator. */
+  call<Body>(route: `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`, call?: Call): Promise<Called<Body>>;
 };

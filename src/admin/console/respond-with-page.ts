@@ -4,7 +4,7 @@ import { KeyturnError, NotFound } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { TooManyRequests } from '../problem.ts';
 import { renderDocument } from './render-document.ts';
-import type { Session } from './session.ts';
+import type { Session } from './sign-in/session.ts';
 
 /** What went wrong, as a page: what happened, whether anything was changed, and what to do. */
 export function respondWithPage(log: Log) {

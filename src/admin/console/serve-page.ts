@@ -4,12 +4,11 @@ import { Forbidden } from '../../errors.ts';
 import type { Permission } from '../../operators/permission.ts';
 import { operatorOf } from '../operator-auth.ts';
 import type { Call, CallEndpoint } from './call-endpoint.ts';
-import type { Page } from './page.ts';
+import type { Page, Visit } from './page.ts';
 import { readForm } from './read-form.ts';
 import { renderDocument } from './render-document.ts';
 import { seeOther } from './see-other.ts';
-import type { Session } from './session.ts';
-import type { Visit } from './visit.ts';
+import type { Session } from './sign-in/session.ts';
 
 /** For how long a sign-in is fresh enough to be shown a secret. */
 const freshMs = 900_000;

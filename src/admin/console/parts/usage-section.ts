@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import type { Visit } from '../page.ts';
 import type { ShownUsage } from '../shown.ts';
-import type { Visit } from '../visit.ts';
 import { fromNow } from './moment.ts';
 import { table } from './table.ts';
 import { usageChart } from './usage-chart.ts';

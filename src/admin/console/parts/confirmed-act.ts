@@ -1,0 +1,83 @@
+import { html } from 'htm/preact';
+import type { ComponentChildren, VNode } from 'preact';
+import { KeyturnError } from '../../../errors.ts';
+import type { Permission } from '../../../operators/permission.ts';
+import { attempt } from '../attempt.ts';
+import type { Page, Reply, Section, Visit } from '../page.ts';
+import { pageHeading } from './elements.ts';
+import { textField } from './fields.ts';
+import { postForm } from './forms.ts';
+import { problemNotice } from './notices.ts';
+
+/** What is said before something is done that breaks things. */
+export type Confirmation = {
+  title: string;
+  section: Section;
+  /** What will happen, in words and numbers. */
+  body: VNode;
+  button: string;
+  /** To be typed before it can be done; undefined: the button is enough. */
+  name?: string;
+  back: { path: string; label: string };
+};
+
+/** A page that says what an act would break, and the act: as one address, read and sent. */
+export function confirmedAct({
+  path,
+  permission,
+  confirm,
+  act,
+}: {
+  path: string;
+  permission: Permission;
+  confirm(visit: Visit): Promise<Confirmation>;
+  act(visit: Visit, once: string | undefined): Promise<Reply>;
+}): Page[] {
+  return [
+    { method: 'get', path, permission, handle: async (visit) => show(visit, await confirm(visit)) },
+    {
+      method: 'post',
+      path,
+      permission,
+      handle: async (visit) => {
+        const confirmation = await confirm(visit);
+        const typed = visit.form.get('name')?.trim();
+        if (confirmation.name !== undefined && typed !== confirmation.name.trim()) {
+          const problem = new KeyturnError(
+            'name_differs',
+            400,
+            `The name that you typed is not “${confirmation.name}”.`,
+          );
+          return show(visit, confirmation, problem);
+        }
+        const result = await attempt(() => act(visit, visit.form.get('once') ?? undefined));
+        return 'problem' in result ? show(visit, confirmation, result.problem) : result.done;
+      },
+    },
+  ];
+}
+
+function show(visit: Visit, { title, section, body, button, name, back }: Confirmation, problem?: KeyturnError): Reply {
+  const form: ComponentChildren = html`${name !== undefined && nameField(name)}
+    <div class="actions">
+      <button class="danger">${button}</button>
+      <a class="button" href=${back.path}>Leave it as it is</a>
+    </div>`;
+  return {
+    ...(problem ? { status: problem.status } : {}),
+    title,
+    section,
+    body: html`${pageHeading({ title, back })} ${problem && problemNotice(problem)}
+      <div class="card stack narrow">${body} ${postForm(visit.path, form)}</div>`,
+  };
+}
+
+/** Typing a name takes long enough to see which one it is. */
+export function nameField(name: string): VNode {
+  return textField({
+    name: 'name',
+    label: html`Type <strong>${name}</strong> to confirm`,
+    required: true,
+    'data-expected': name.trim(),
+  });
+}

@@ -1,0 +1,411 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { issueConsoleLink } from '../../src/admin/console/console-link.ts';
+import { type Permission, permissions } from '../../src/operators/permission.ts';
+import { actor, endpointsOf, eventually, type TestClient } from '../oauth/fixture.ts';
+import { describeInBrowser, launchBrowser } from './browser.ts';
+import { type ConsoleServer, startConsole } from './console-server.ts';
+
+/** What operators come for, by the buttons and words that they see. */
+describeInBrowser('in a browser', () => {
+  const run = promisify(execFile);
+  let server: ConsoleServer;
+  let browser: Browser;
+  let context: BrowserContext;
+  let api: TestClient;
+
+  beforeAll(async () => {
+    server = await startConsole({ env: { KEYTURN_ISSUER: 'http://127.0.0.1:4000' } });
+    api = await register('Shop API', {
+      kind: 'resource_server',
+      resource: 'https://api.example.com',
+      information: ['orders', 'products'],
+    });
+    browser = await launchBrowser();
+  }, 60_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  beforeEach(async () => {
+    context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
+    context.setDefaultTimeout(10_000);
+  });
+
+  afterEach(() => context?.close());
+
+  const click = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click();
+  const follow = (page: Page, name: string) => page.getByRole('link', { name, exact: true }).click();
+  const heading = (page: Page) => page.getByRole('heading', { level: 1 }).textContent();
+  const copied = async (page: Page, name: string) => {
+    await click(page, name);
+    return await page.evaluate<string>('navigator.clipboard.readText()');
+  };
+
+  /** With the operator token, as a person would. */
+  async function signIn(allowed: readonly Permission[] = permissions): Promise<Page> {
+    const page = await context.newPage();
+    await page.goto(`${server.adminUrl}/console/`);
+    await page.getByLabel('Operator token').fill((await server.operator(allowed)).token);
+    await click(page, 'Sign in');
+    await page.waitForURL(/\/console\/(?!sign-in)/);
+    return page;
+  }
+
+  async function open(page: Page, section: string): Promise<void> {
+    await page.getByRole('navigation', { name: 'Sections' }).getByRole('link', { name: section }).click();
+  }
+
+  async function register(
+    name: string,
+    more: object = { kind: 'integration', scope: 'orders:read' },
+  ): Promise<TestClient> {
+    const body = { name, ...more };
+    const { json } = await server.adminFetch('/clients', { method: 'POST', body });
+    return { id: json.client_id, secret: json.client_secret };
+  }
+
+  it('an API is registered, and may then be asked for', async () => {
+    const page = await signIn();
+    await open(page, 'Resource servers');
+    await follow(page, 'Register a resource server');
+    await page.getByLabel('Name').fill('Stock API');
+    await page.getByLabel('Resource identifier').fill('https://stock.example.com');
+    await page.getByLabel('Kinds of information').fill('shelves boxes');
+    await click(page, 'Review');
+    await click(page, 'Generate Client ID and Secret');
+    const stock = { id: await copied(page, 'Copy Client ID'), secret: await copied(page, 'Copy Client secret') };
+    const { status, json } = await server.adminFetch(`/clients/${stock.id}`);
+    expect([status, json.information]).toEqual([200, ['shelves', 'boxes']]);
+    expect((await endpointsOf(server.publicUrl).introspect(stock, 'kta_x')).text).toBe('{"active":false}');
+  });
+
+  it('a key is turned: generate, copy, curl, token, regenerate, old and new work, finish, old refused, audit shows it', async () => {
+    const page = await signIn();
+    await open(page, 'Integrations');
+    await page
+      .getByRole('link', { name: /Generate .*Client ID and Secret/ })
+      .first()
+      .click();
+    await page.getByLabel('Name').fill('Order sync');
+    await page.getByLabel('orders: read').check();
+    await click(page, 'Review');
+    expect(await page.getByText('Nothing has been done yet.').isVisible()).toBe(true);
+    await click(page, 'Generate Client ID and Secret');
+    const id = await copied(page, 'Copy Client ID');
+    const old = { id, secret: await copied(page, 'Copy Client secret') };
+
+    // The line works as it was copied, but for the port, which is another in a test.
+    const line = (await copied(page, 'Copy the curl line')).replace('http://127.0.0.1:4000', server.publicUrl);
+    const { stdout } = await run('sh', ['-c', line]);
+    const issued = JSON.parse(stdout);
+    expect(issued).toMatchObject({ token_type: 'Bearer', expires_in: 3600, scope: 'orders:read' });
+    const { token, introspect } = endpointsOf(server.publicUrl);
+    expect((await introspect(api, issued.access_token)).json).toMatchObject({ active: true, client_id: id });
+
+    await follow(page, 'Go to Order sync');
+    await eventually(
+      async () => {
+        await page.reload();
+        return await page.content();
+      },
+      (text) => text.includes('curl/'),
+      15_000,
+    );
+    await follow(page, 'Regenerate…');
+    expect(await page.getByText('1 source uses the secret now.').isVisible()).toBe(true);
+    const button = page.getByRole('button', { name: 'Regenerate', exact: true });
+    expect(await button.isDisabled()).toBe(true);
+    await page.getByLabel('Type Order sync to confirm').fill('Order sync');
+    await page.getByLabel('Overlap', { exact: true }).selectOption({ label: '7 days' });
+    await button.click();
+    const fresh = { id, secret: await copied(page, 'Copy Client secret') };
+    expect(fresh.secret).not.toBe(old.secret);
+
+    await eventually(
+      () => token(fresh),
+      ({ status }) => status === 200,
+      2_000,
+    );
+    const late = await token(old);
+    expect(late.status).toBe(200);
+    expect(late.headers['sunset']).toBeDefined();
+
+    await follow(page, 'Go to Order sync');
+    expect(await page.getByText(/Both work: the new secret/).isVisible()).toBe(true);
+    await follow(page, 'End the overlap now');
+    await click(page, 'End the overlap now');
+    expect(await page.getByText('The overlap has ended.').isVisible()).toBe(true);
+    await eventually(
+      () => token(old),
+      ({ status }) => status === 401,
+      2_000,
+    );
+    expect((await token(fresh)).status).toBe(200);
+
+    await open(page, 'Audit log');
+    const log = await page.locator('main').textContent();
+    for (const act of ['client.create', 'client.regenerate', 'regeneration.finish']) {
+      expect(log).toContain(act.split('.')[1]);
+    }
+    await click(page, 'Verify the chain');
+    expect(await page.getByText('The chain is whole.').isVisible()).toBe(true);
+  }, 60_000);
+
+  it('a regeneration is undone: the old secret is current again, the new one dead', async () => {
+    const client = await register('Undone');
+    const page = await signIn();
+    await page.goto(`${server.adminUrl}/console/clients/${client.id}/regenerate`);
+    await page.getByLabel('Type Undone to confirm').fill('Undone');
+    await click(page, 'Regenerate');
+    const fresh = { id: client.id, secret: await copied(page, 'Copy Client secret') };
+    await follow(page, 'Go to Undone');
+    await follow(page, 'Undo the regeneration');
+    await click(page, 'Undo the regeneration');
+    expect(await page.getByText('Undone. The old one is current again').isVisible()).toBe(true);
+    const { token } = endpointsOf(server.publicUrl);
+    await eventually(
+      () => token(fresh),
+      ({ status }) => status === 401,
+      2_000,
+    );
+    expect((await token(client)).headers['sunset']).toBeUndefined();
+  });
+
+  it('credentials are looked up again, and the audit log says who did', async () => {
+    const client = await register('Forgotten');
+    const page = await signIn();
+    await open(page, 'Integrations');
+    await page.getByRole('searchbox').fill('Forgotten');
+    await click(page, 'Search');
+    await follow(page, 'Forgotten');
+    await click(page, 'Show the secret');
+    expect(await copied(page, 'Copy Client secret')).toBe(client.secret);
+    const { json } = await server.adminFetch(`/audit-events?target=${client.id}`);
+    expect(json.data[0].action).toMatch(/reveal/);
+  });
+
+  it('an API authorization token is issued, seen to run out, and issued again, which ends the first', async () => {
+    const client = await register('Tried by hand');
+    const page = await signIn();
+    await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
+    await click(page, 'Issue a token');
+    const first = await copied(page, 'Copy Access token');
+    const { introspect } = endpointsOf(server.publicUrl);
+    expect((await introspect(api, first)).json).toMatchObject({ active: true, client_id: client.id });
+    await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
+    const clock = page.locator('[data-ends]').first();
+    const before = await clock.textContent();
+    expect(before).toMatch(/^59 min \d\d s$/);
+    await expectSoon(async () => (await clock.textContent()) !== before);
+    await click(page, 'Issue again');
+    const second = await copied(page, 'Copy Access token');
+    await eventually(
+      () => introspect(api, first),
+      ({ text }) => text === '{"active":false}',
+      2_000,
+    );
+    expect((await introspect(api, second)).json['active']).toBe(true);
+  });
+
+  it('a client is disabled, enabled and deleted', async () => {
+    const client = await register('Stopped');
+    const { token } = endpointsOf(server.publicUrl);
+    const page = await signIn();
+    await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
+    await follow(page, 'Disable…');
+    await click(page, 'Disable');
+    await eventually(
+      () => token(client),
+      ({ status }) => status === 401,
+      2_000,
+    );
+    await click(page, 'Enable');
+    await eventually(
+      () => token(client),
+      ({ status }) => status === 200,
+      2_000,
+    );
+    await follow(page, 'Disable…');
+    await click(page, 'Disable');
+    await follow(page, 'Delete…');
+    await page.getByLabel('Type Stopped to confirm').fill('Stopped');
+    await click(page, 'Delete');
+    expect((await server.adminFetch(`/clients/${client.id}`)).status).toBe(404);
+  });
+
+  it('a contact gets an access key, which is saved with other permissions, turned, disabled; one that was never used is removed', async () => {
+    const client = await register('With a key', { kind: 'integration', scope: 'orders:read products:read' });
+    const { token } = endpointsOf(server.publicUrl);
+    const page = await signIn();
+    await open(page, 'Contacts');
+    await follow(page, 'New contact');
+    await page.getByLabel('Name').fill('Partner Ltd');
+    await page.getByLabel('E-mail').fill('it@partner.example');
+    await page.locator('main').getByRole('button').last().click();
+    expect(await heading(page)).toBe('Partner Ltd');
+    const contactPage = page.url();
+
+    const create = async (name: string) => {
+      await page.goto(`${contactPage.replace(/\?.*/, '')}/access-keys/new`);
+      await page.getByLabel('Name').fill(name);
+      await page.getByLabel('orders: read').check();
+      await click(page, 'Create Key');
+      return await copied(page, 'Copy Access key');
+    };
+    await create('Spare');
+    const key = await create('Warehouse');
+    expect((await token(client, { access_key: key })).json).toMatchObject({ scope: 'orders:read' });
+
+    await open(page, 'Access keys');
+    await follow(page, 'Warehouse');
+    expect(await page.getByRole('button', { name: 'Remove Key' }).isDisabled()).toBe(true);
+    expect(await page.getByText(/It cannot be removed: it was used .* Disable it instead/).isVisible()).toBe(true);
+    await page.getByLabel('orders: read').uncheck();
+    await page.getByLabel('products: read').check();
+    await click(page, 'Save Key');
+    expect(await page.getByText('Saved.').isVisible()).toBe(true);
+    await eventually(
+      () => token(client, { access_key: key, scope: 'orders:read' }),
+      ({ status }) => status === 400,
+      2_000,
+    );
+
+    await follow(page, 'Generate New Key…');
+    await page.getByLabel('Type Warehouse to confirm').fill('Warehouse');
+    await click(page, 'Regenerate');
+    const turned = await copied(page, 'Copy Access key');
+    expect(turned).not.toBe(key);
+    await eventually(
+      () => token(client, { access_key: turned }),
+      ({ status }) => status === 200,
+      2_000,
+    );
+    expect((await token(client, { access_key: key })).status).toBe(200);
+
+    await open(page, 'Access keys');
+    await follow(page, 'Warehouse');
+    await follow(page, 'Disable Key…');
+    await click(page, 'Disable Key');
+    await eventually(
+      () => token(client, { access_key: turned }),
+      ({ status }) => status === 400,
+      2_000,
+    );
+
+    await open(page, 'Access keys');
+    await follow(page, 'Spare');
+    await follow(page, 'Remove Key…');
+    await click(page, 'Remove Key');
+    expect(await page.getByText('Removed.').isVisible()).toBe(true);
+  }, 60_000);
+
+  it('a link of the command line signs in, without a token to type', async () => {
+    const { id } = await server.operator();
+    const path = await server.core.change((transaction) => issueConsoleLink(transaction, server.core, actor, id));
+    const page = await context.newPage();
+    await page.goto(server.adminUrl + path);
+    await click(page, 'Sign in');
+    expect(await heading(page)).toBe('Integrations');
+    await click(page, 'Sign out');
+    expect(await heading(page)).toBe('Sign in');
+    await page.goto(`${server.adminUrl}/console/integrations`);
+    expect(await heading(page)).toBe('Sign in');
+  });
+
+  it('two clicks on one button do it once; a lost answer is asked for again and does it once', async () => {
+    const page = await signIn();
+    await page.goto(`${server.adminUrl}/console/integrations/new`);
+    await page.getByLabel('Name').fill('Twice');
+    await click(page, 'Review');
+    const sent = await page.evaluate<Record<string, string>>(
+      `Object.fromEntries(new FormData(document.querySelector('form[action="/console/integrations"]')))`,
+    );
+    await page.getByRole('button', { name: 'Generate Client ID and Secret' }).dblclick();
+    const secret = await copied(page, 'Copy Client secret');
+
+    // What was sent before its answer was lost is sent again by hand; the answer is the same, and there is one client.
+    const cookies = await context.cookies();
+    const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
+    const again = await server.send('/console/integrations', sent, cookie);
+    expect(again.text).toContain(secret);
+    expect((await server.adminFetch('/clients?q=Twice')).json.data).toHaveLength(1);
+  });
+
+  it('somebody else was faster: nothing is overwritten, and that is said', async () => {
+    const client = await register('Raced');
+    const page = await signIn();
+    await page.goto(`${server.adminUrl}/console/clients/${client.id}/edit`);
+    await server.adminFetch(`/clients/${client.id}`, { method: 'PATCH', body: { name: 'Raced by another' } });
+    await page.getByLabel('Name').fill('Raced by me');
+    await page.locator('main').getByRole('button').first().click();
+    expect((await page.locator('main').textContent())?.toLowerCase()).toMatch(/meanwhile|faster|changed/);
+    expect((await server.adminFetch(`/clients/${client.id}`)).json.name).toBe('Raced by another');
+  });
+
+  it.each<[string, readonly Permission[], readonly string[], readonly string[]]>([
+    [
+      'looks on',
+      ['integrations:view'],
+      ['Integrations', 'Access keys', 'Contacts', 'Resource servers', 'Signing keys', 'Settings'],
+      [],
+    ],
+    ['edits', ['integrations:view', 'integrations:edit'], [], ['Edit', 'Disable…']],
+    [
+      'manages keys',
+      ['integrations:view', 'api_key:manage'],
+      [],
+      ['Regenerate…', 'Show the secret', 'Issue a token', 'Revoke all tokens…'],
+    ],
+    ['audits', ['audit:view'], ['Audit log'], []],
+    ['manages contacts', ['contacts:manage'], ['Contacts'], []],
+  ])(
+    'an operator who %s is offered what the permissions allow, and nothing else',
+    async (_, allowed, sections, acts) => {
+      const client = await register(`Offered ${allowed.join(' ')}`);
+      const page = await signIn(allowed);
+      const links = page.getByRole('navigation', { name: 'Sections' }).getByRole('link');
+      if (sections.length > 0) expect(await links.allTextContents()).toEqual(sections);
+      await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
+      if (!allowed.includes('integrations:view')) {
+        expect(await heading(page)).toBe('You may not do this');
+        return;
+      }
+      const all = ['Edit', 'Disable…', 'Regenerate…', 'Show the secret', 'Issue a token', 'Revoke all tokens…'];
+      const main = page.locator('main');
+      const offered = await main.locator('a.button, button:visible').allTextContents();
+      expect(all.filter((act) => offered.map((text) => text.trim()).includes(act)).toSorted()).toEqual(
+        [...acts].toSorted(),
+      );
+    },
+  );
+
+  it('all of it works without a script, too', async () => {
+    const plain = await browser.newContext({ javaScriptEnabled: false });
+    try {
+      const page = await plain.newPage();
+      await page.goto(`${server.adminUrl}/console/`);
+      await page.getByLabel('Operator token').fill((await server.operator()).token);
+      await click(page, 'Sign in');
+      await page.goto(`${server.adminUrl}/console/integrations/new`);
+      await page.getByLabel('Name').fill('Without a script');
+      await click(page, 'Review');
+      await click(page, 'Generate Client ID and Secret');
+      const secret = await page.locator('#client-secret').textContent();
+      await follow(page, 'Go to Without a script');
+      await follow(page, 'Regenerate…');
+      await page.getByLabel('Type Without a script to confirm').fill('Without a script');
+      await click(page, 'Regenerate');
+      expect(await page.locator('#client-secret').textContent()).not.toBe(secret);
+    } finally {
+      await plain.close();
+    }
+  });
+});
+
+async function expectSoon(isSo: () => Promise<boolean>): Promise<void> {
+  await eventually(isSo, (seen) => seen, 5_000);
+}

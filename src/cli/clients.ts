@@ -1,5 +1,8 @@
 import { type Command, Option } from 'commander';
+import { subjectFields } from '../clients/certificate-subject.ts';
+import { authMethods } from '../clients/client.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { type KeyOptions, toKeyFields, withKeys } from './client-keys.ts';
 import { addMoveCommands } from './move-clients.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withDatabase, withStores } from './stores.ts';
@@ -25,14 +28,15 @@ type ShownClient = Json & {
   last_used_at: string | null;
 };
 
-type FieldOptions = OutputOptions & {
-  name?: string;
-  scope?: string[];
-  accessKey?: string;
-  resource?: string | false;
-  information?: string[];
-  tokenFormat?: string;
-};
+type FieldOptions = OutputOptions &
+  KeyOptions & {
+    name?: string;
+    scope?: string[];
+    accessKey?: string;
+    resource?: string | false;
+    information?: string[];
+    tokenFormat?: string;
+  };
 
 type Confirmed = OutputOptions & { yes?: true };
 
@@ -58,7 +62,7 @@ export function addClientCommands(program: Command): void {
 
 function addCreate(clients: Command): void {
   withFields(clients.command('create'))
-    .description('register a client; its secret is printed to standard output, alone')
+    .description('register a client; its secret, if it has one, is printed to standard output, alone')
     .requiredOption('--name <text>', 'what people call it')
     .addOption(
       new Option('--kind <kind>', 'who asks for tokens, or an API that validates them')
@@ -66,10 +70,9 @@ function addCreate(clients: Command): void {
         .default('integration'),
     )
     .addOption(
-      new Option('--auth-method <method>', 'how it authenticates').choices([
-        'client_secret_basic',
-        'client_secret_post',
-      ]),
+      new Option('--auth-method <method>', 'how it authenticates; without a secret: with keys or certificates').choices(
+        authMethods,
+      ),
     )
     .option('--no-reveal', 'keep no sealed copy: the secret can never be shown again')
     .option('--json', 'one JSON object, with client_id and client_secret')
@@ -79,7 +82,10 @@ function addCreate(clients: Command): void {
 Examples:
   keyturn clients create --name 'Shop API' --kind resource-server --resource https://api.example.com --information orders,products
   keyturn clients create --name 'Order sync' --scope 'orders:read orders:create'
-  keyturn clients create --name 'Order sync' --scope orders:read --json | jq -r .client_secret`,
+  keyturn clients create --name 'Order sync' --scope orders:read --json | jq -r .client_secret
+  keyturn clients create --name 'Order sync' --auth-method private_key_jwt --jwks public-keys.json
+  keyturn clients create --name 'Order sync' --auth-method tls_client_auth --tls-client-auth-subject-dn 'CN=sync,O=Example,C=DE'
+  keyturn clients create --name 'Order sync' --auth-method self_signed_tls_client_auth --certificate client.crt`,
     )
     .action(async (options: FieldOptions & { kind: string; authMethod?: string; reveal: boolean }) => {
       const { kind, authMethod, reveal } = options;
@@ -90,10 +96,11 @@ Examples:
         reveal: reveal ? undefined : false,
       };
       const client = await withDatabase((core) =>
-        callAdmin<ShownClient & { client_secret: string }>(core, 'POST /clients', { body }),
+        callAdmin<ShownClient & { client_secret?: string }>(core, 'POST /clients', { body }),
       );
-      const said = `${showClient(client)}\n\nIts client secret:`;
-      presentSecret(options, client, said, client.client_secret);
+      const { client_secret: secret } = client;
+      if (secret === undefined) return present(options, client, () => showClient(client));
+      presentSecret(options, client, `${showClient(client)}\n\nIts client secret:`, secret);
     });
 }
 
@@ -279,7 +286,7 @@ async function authorizationToken(
 }
 
 function withFields(command: Command): Command {
-  return command
+  return withKeys(command)
     .option('--scope <scopes>', 'an integration: the most it may ask for; repeated, or with commas', collect)
     .addOption(
       new Option('--access-key <use>', 'an integration: must an access key come with each request').choices([
@@ -309,6 +316,7 @@ function toFields(options: FieldOptions): Json {
     resource: options.resource === false ? null : options.resource,
     information: options.information,
     token_format: options.tokenFormat,
+    ...toKeyFields(options),
   };
 }
 
@@ -331,6 +339,7 @@ function showClient(client: ShownClient): string {
         }
       : { scope: client.scope, access_key: client.access_key, resource: client.resource ?? 'any' }),
     auth_method: client.auth_method,
+    ...Object.fromEntries(subjectFields.flatMap((field) => (client[field] ? [[field, String(client[field])]] : []))),
     secrets: client.secrets
       .map(({ hint, status, retires_at }) => `${hint} ${status}${retires_at ? ` until ${retires_at}` : ''}`)
       .join(', '),

@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { generateRootKey } from '../../src/storage/open-database.ts';
+import { makeCertificate } from '../certificates.ts';
 import { askPostgres, createTestDatabase } from '../services.ts';
 import { type Environment, runCommand, runJson } from './run-command.ts';
 
@@ -52,6 +56,45 @@ test('a secret stands on standard output alone, what is said of it does not', as
   expect(revealed.stdout).toBe(`${client.client_secret}\n`);
   expect(revealed.stderr).not.toContain('kts_');
 });
+
+test('a client that authenticates with a certificate or with keys is registered from files, and no secret is printed', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'keyturn-cli-'));
+  const file = (name: string, content: string) => {
+    writeFileSync(join(directory, name), content);
+    return join(directory, name);
+  };
+  const create = ['clients', 'create', '--name', 'Sync', '--auth-method'];
+  const [own, next] = [makeCertificate(), makeCertificate()];
+  const selfSigned = [...create, 'self_signed_tls_client_auth', '--certificate', file('own.crt', own.cert)];
+  const registered = await runJson(selfSigned, environment);
+  expect(registered).not.toHaveProperty('client_secret');
+  expect(registered).toMatchObject({
+    jwks: { keys: [{ x5c: [own.x509.raw.toString('base64')] }] },
+    tls_client_certificate_bound_access_tokens: true,
+  });
+  const both = ['--certificate', file('own.crt', own.cert), '--certificate', file('next.crt', next.cert)];
+  const update = ['clients', 'update', String(registered['client_id']), ...both, '--no-certificate-bound-tokens'];
+  const updated = await runJson<{ jwks: { keys: object[] } }>(update, environment);
+  expect(updated).toMatchObject({ tls_client_certificate_bound_access_tokens: false });
+  expect(updated.jwks.keys).toHaveLength(2);
+
+  const named = [...create, 'tls_client_auth', '--tls-client-auth-subject-dn', 'CN=sync,O=Example'];
+  const shown = await runCommand(named, environment);
+  expect(shown.code).toBe(0);
+  expect(shown.stdout).toMatch(/tls_client_auth_subject_dn +CN=sync,O=Example/);
+  expect(shown.stdout).not.toContain('kts_');
+
+  const jwks = { keys: [own.x509.publicKey.export({ format: 'jwk' })] };
+  const keyed = [...create, 'private_key_jwt', '--jwks', file('jwks.json', JSON.stringify(jwks))];
+  expect(await runJson(keyed, environment)).toMatchObject({ jwks });
+  expect(await refusedBy([...create, 'private_key_jwt', '--jwks', file('broken.json', '{')])).toMatchObject({
+    code: 2,
+  });
+  const nothing = [...create, 'self_signed_tls_client_auth', '--certificate', file('key.pem', own.key)];
+  expect(await refusedBy(nothing)).toMatchObject({ code: 2 });
+  expect(await refusedBy([...create, 'tls_client_auth'])).toMatchObject({ code: 1 });
+  rmSync(directory, { recursive: true });
+}, 30_000);
 
 test('clients list, show and update', async () => {
   const [list, shown] = await Promise.all([

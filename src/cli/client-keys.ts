@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { subjectFields } from '../clients/certificate-subject.ts';
+import { readCertificates } from '../tls-files.ts';
+import type { Json } from './call-admin.ts';
+
+export type KeyOptions = {
+  jwks?: Json;
+  jwksUri?: string;
+  certificate?: object[];
+  certificateBoundTokens?: boolean;
+} & Readonly<Record<string, unknown>>;
+
+/** What a client without a secret authenticates with. */
+export function withKeys(command: Command): Command {
+  command
+    .option('--jwks <file>', 'private_key_jwt: a file with its public keys (JWKS)', readJwks)
+    .option('--jwks-uri <url>', 'private_key_jwt: the https URL of its public keys')
+    .option('--certificate <file>', 'self_signed_tls_client_auth: its certificates in PEM; repeatable', readCertificate)
+    .addOption(new Option('--certificate-bound-tokens', 'bind its tokens to its certificate (RFC 8705 §3)'))
+    .addOption(new Option('--no-certificate-bound-tokens', 'do not, also where it authenticates with one'));
+  for (const field of subjectFields) {
+    const what = field === 'tls_client_auth_subject_dn' ? 'the subject' : `an alternative name (${field.slice(20)})`;
+    command.option(`--${field.replaceAll('_', '-')} <name>`, `tls_client_auth: ${what} of its certificate`);
+  }
+  return command;
+}
+
+/** The same by the names of the admin API. */
+export function toKeyFields(options: KeyOptions): Json {
+  const camel = (field: string) => field.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  return {
+    jwks: options.jwks ?? (options.certificate && { keys: options.certificate }),
+    jwks_uri: options.jwksUri,
+    ...Object.fromEntries(subjectFields.map((field) => [field, options[camel(field)]])),
+    tls_client_certificate_bound_access_tokens: options.certificateBoundTokens,
+  };
+}
+
+function readJwks(path: string): Json {
+  return attempt(() => JSON.parse(readFileSync(path, 'utf8')) as Json);
+}
+
+/** Each certificate as a key that carries it (RFC 8705 §2.2.2). */
+function readCertificate(path: string, earlier: readonly object[] = []): object[] {
+  const certificates = attempt(() => readCertificates(readFileSync(path, 'utf8'), path));
+  const keys = certificates.map(({ publicKey, raw }) => ({
+    ...publicKey.export({ format: 'jwk' }),
+    x5c: [raw.toString('base64')],
+  }));
+  return [...earlier, ...keys];
+}
+
+function attempt<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}

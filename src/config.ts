@@ -73,6 +73,9 @@ const variables = [
   'KEYTURN_LOG_LEVEL',
 ] as const;
 
+/** Named as everywhere, so without our prefix. */
+const ofStores = ['DATABASE_URL', 'DATABASE_URL_FILE', 'REDIS_URL', 'REDIS_URL_FILE'] as const;
+
 const signingAlgorithms: readonly SigningAlgorithm[] = ['ES256', 'EdDSA', 'PS256', 'RS256'];
 
 const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'];
@@ -84,6 +87,10 @@ const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'inf
 export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
   const problems = unknownVariables(environment);
   const text = (name: string) => environment[name]?.trim() || undefined;
+  const secret = (name: string) => {
+    const file = text(`${name}_FILE`);
+    return file ? readSecretFile(`${name}_FILE`, file, problems) : text(name);
+  };
   const check = (name: string, valid: boolean, expected: string) => {
     if (!valid) problems.push(`${name} must be ${expected}`);
   };
@@ -121,9 +128,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     !tlsFiles.cert || !issuer.startsWith('http:'),
     'an https URL where there is KEYTURN_TLS_CERT',
   );
-  const databaseUrl = text('DATABASE_URL');
+  const databaseUrl = secret('DATABASE_URL');
   check('DATABASE_URL', !databaseUrl || /^postgres(ql)?:\/\//.test(databaseUrl), 'a postgres:// URL');
-  const redisUrl = text('REDIS_URL');
+  const redisUrl = secret('REDIS_URL');
   check('REDIS_URL', !redisUrl || /^rediss?(\+sentinel|\+cluster)?:\/\//.test(redisUrl), 'a redis:// URL');
   const logLevel = (text('KEYTURN_LOG_LEVEL') ?? 'info') as LogLevel;
   check('KEYTURN_LOG_LEVEL', logLevels.includes(logLevel), `one of ${logLevels.join(', ')}`);
@@ -135,8 +142,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   check('KEYTURN_SIGNING_ALG', signingAlgorithms.includes(signingAlgorithm), `one of ${signingAlgorithms.join(', ')}`);
   const trustProxy = list('KEYTURN_TRUST_PROXY');
   check('KEYTURN_TRUST_PROXY', trustProxy.every(isCidr), 'a list of CIDRs such as 10.0.0.0/8,::1/128');
-  const rootKeyFile = text('KEYTURN_ROOT_KEY_FILE');
-  const rootKey = rootKeyFile ? readSecretFile(rootKeyFile, problems) : text('KEYTURN_ROOT_KEY');
+  const rootKey = secret('KEYTURN_ROOT_KEY');
   if (databaseUrl && !rootKey) {
     problems.push('KEYTURN_ROOT_KEY is required with DATABASE_URL; `keyturn root-key generate` makes one');
   }
@@ -169,7 +175,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     clientCertHeader,
     tlsFiles,
     logLevel,
-    given: [...variables, 'DATABASE_URL', 'REDIS_URL'].filter((name) => text(name) !== undefined),
+    given: [...variables, ...ofStores].filter((name) => text(name) !== undefined),
   };
   if (problems.length > 0) {
     throw new UsageError(`The configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
@@ -189,11 +195,11 @@ function unknownVariables(environment: Readonly<Record<string, string | undefine
 }
 
 /** For secrets that an orchestrator mounts as files; a file that cannot be read is one more problem to report. */
-function readSecretFile(path: string, problems: string[]): string | undefined {
+function readSecretFile(name: string, path: string, problems: string[]): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch (error) {
-    problems.push(`KEYTURN_ROOT_KEY_FILE cannot be read: ${(error as Error).message}`);
+    problems.push(`${name} cannot be read: ${(error as Error).message}`);
     return undefined;
   }
 }

@@ -163,12 +163,15 @@ test('a database over the network needs a root key, and the message says how to 
   expect(refusal({ DATABASE_URL: stores.DATABASE_URL })).toContain('keyturn root-key generate');
 });
 
-test('the root key may come in a file; one that cannot be read is reported', () => {
+test('the root key and the URLs of the stores may come in files; one that cannot be read is reported', () => {
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-config-'));
   const file = join(directory, 'root-key');
   writeFileSync(file, `${rootKey}\n`);
   expect(readConfig({ DATABASE_URL: stores.DATABASE_URL, KEYTURN_ROOT_KEY_FILE: file }).rootKey).toBe(rootKey);
   expect(refusal({ KEYTURN_ROOT_KEY_FILE: `${file}.missing` })).toContain('KEYTURN_ROOT_KEY_FILE');
+  writeFileSync(file, `${stores.DATABASE_URL}\n`);
+  expect(readConfig({ DATABASE_URL_FILE: file, KEYTURN_ROOT_KEY: rootKey }).databaseUrl).toBe(stores.DATABASE_URL);
+  expect(refusal({ REDIS_URL_FILE: `${file}.missing` })).toContain('REDIS_URL_FILE');
   rmSync(directory, { recursive: true });
 });
 

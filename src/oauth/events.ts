@@ -27,8 +27,10 @@ const maxLagMs = 5_000;
 /** Changes are kept for a day; an hour less leaves room for clocks that differ. */
 const maxAgeSeconds = 23 * 3_600;
 
-export function createEventStreams({ feed }: Core): EventStreams {
+export function createEventStreams({ feed, clock }: Core): EventStreams {
   const listeners = new Map<ServerResponse, string>();
+  /** By the clock that tokens are issued by. */
+  const seconds = () => Math.floor(clock() / 1_000);
 
   /** What is to be told, and to whom it means that they authenticate again. */
   let batch = emptyBatch();
@@ -36,7 +38,7 @@ export function createEventStreams({ feed }: Core): EventStreams {
 
   feed.subscribe((change) => {
     if (listeners.size === 0) return;
-    if (batch.text.length <= maxBatchBytes) batch.text += presentEvent(change);
+    if (batch.text.length <= maxBatchBytes) batch.text += presentEvent(change, seconds());
     batch.position = change.position;
     if (change.kind === 'client') batch.clients.add(change.target);
     if (!isTelling) void tellAll();
@@ -48,7 +50,7 @@ export function createEventStreams({ feed }: Core): EventStreams {
     for (await turn(); batch.position !== undefined; await turn()) {
       const { text, position, clients } = batch;
       batch = emptyBatch();
-      const told = text.length > maxBatchBytes ? presentReset(position) : text;
+      const told = text.length > maxBatchBytes ? presentReset(position, seconds()) : text;
       await inTurns((response, clientId) => {
         send(response, told);
         // A resource server whose own credentials changed authenticates again.
@@ -77,8 +79,8 @@ export function createEventStreams({ feed }: Core): EventStreams {
   heartbeat.unref();
 
   async function readMissed(lastEventId: string): Promise<Change[] | undefined> {
-    const [, position, seconds] = /^(\d+)-(\d+)$/.exec(lastEventId) ?? [];
-    if (!position || Date.now() / 1_000 - Number(seconds) > maxAgeSeconds) return undefined;
+    const [, position, at] = /^(\d+)-(\d+)$/.exec(lastEventId) ?? [];
+    if (!position || seconds() - Number(at) > maxAgeSeconds) return undefined;
     return await feed.since(position);
   }
 
@@ -105,12 +107,12 @@ export function createEventStreams({ feed }: Core): EventStreams {
       } as Record<string, string>);
       listeners.set(response, clientId);
       response.once('close', () => listeners.delete(response));
-      send(response, `id: ${eventId(position)}\nretry: 1000\n\n`);
-      send(response, presentMissed(missed, position));
+      send(response, `id: ${position}-${seconds()}\nretry: 1000\n\n`);
+      send(response, presentMissed(missed, position, seconds()));
       if (!lastEventId) return;
       // While it was waited for that, more may have changed, and not been told to this listener yet.
       await feed.since(position).then(
-        (meanwhile) => send(response, presentMissed(meanwhile, position)),
+        (meanwhile) => send(response, presentMissed(meanwhile, position, seconds())),
         () => response.end(),
       );
     },
@@ -119,11 +121,6 @@ export function createEventStreams({ feed }: Core): EventStreams {
       for (const response of listeners.keys()) response.end();
     },
   };
-}
-
-/** Up to where the listener has been told, and when: after a day, what it missed is no longer kept. */
-function eventId(position: string): string {
-  return `${position}-${Math.floor(Date.now() / 1_000)}`;
 }
 
 function send(response: ServerResponse, text: string): void {
@@ -136,19 +133,22 @@ function emptyBatch(): { text: string; position: string | undefined; clients: Se
   return { text: '', position: undefined, clients: new Set() };
 }
 
-function presentMissed(missed: readonly Change[] | undefined, position: string): string {
-  return missed ? missed.map(presentEvent).join('') : presentReset(position);
+function presentMissed(missed: readonly Change[] | undefined, position: string, at: number): string {
+  return missed ? missed.map((change) => presentEvent(change, at)).join('') : presentReset(position, at);
 }
 
 /** Everything may have changed. */
-function presentReset(position: string): string {
-  return `id: ${eventId(position)}\nevent: reset\ndata: {}\n\n`;
+function presentReset(position: string, at: number): string {
+  return `id: ${position}-${at}\nevent: reset\ndata: {}\n\n`;
 }
 
-/** The event of a change, or nothing where it does not concern tokens. */
-function presentEvent({ kind, target, position }: Change): string {
+/**
+ * The event of a change, or nothing where it does not concern tokens. Its id says up to where the listener has been told, and when, in
+ * seconds: after a day, what it missed is no longer kept.
+ */
+function presentEvent({ kind, target, position }: Change, at: number): string {
   const data = eventData(kind, target);
-  return data ? `id: ${eventId(position)}\nevent: ${kind}\ndata: ${JSON.stringify(data)}\n\n` : '';
+  return data ? `id: ${position}-${at}\nevent: ${kind}\ndata: ${JSON.stringify(data)}\n\n` : '';
 }
 
 function eventData(kind: Change['kind'], target: string): Record<string, string> | undefined {

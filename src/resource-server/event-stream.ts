@@ -17,6 +17,8 @@ export type EventStreamOptions = {
    * @param resumed whether what happened since the last connection is told too; otherwise only what comes after `at`.
    */
   onConnected: (resumed: boolean, at: number) => void;
+  /** Told of every sign of life: up to then, all was told. */
+  onHeard: () => void;
   onDisconnected: () => void;
 };
 
@@ -63,6 +65,7 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
         watchdog = setTimeout(() => stalled.abort(), silenceMs);
         watchdog.unref();
         parse(decoder.decode(chunk, { stream: true }));
+        if (connected) options.onHeard();
       }
     } finally {
       clearTimeout(watchdog);

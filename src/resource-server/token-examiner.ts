@@ -31,7 +31,8 @@ const maxAgeWithoutEventsMs = 10_000;
 export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   const { followsEvents, staleMs } = options;
   let following = false;
-  let lostAt = Number.NEGATIVE_INFINITY;
+  /** Until when events told of everything. */
+  let heardAt = Number.NEGATIVE_INFINITY;
   const readJwt = createJwtReader(options);
   const cache = createTokenCache(options.maxCachedTokens, () =>
     following ? maxAgeWithEventsMs : maxAgeWithoutEventsMs,
@@ -40,7 +41,9 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   const underWay = new Map<string, Promise<AccessToken | undefined>>();
   /** Raised by everything that is told: what was found out before it may be older than it, and is not kept. */
   let told = 0;
-  const stream = followsEvents ? followEvents({ ...options, onEvent, onConnected, onDisconnected }) : undefined;
+  const stream = followsEvents
+    ? followEvents({ ...options, onEvent, onConnected, onHeard, onDisconnected })
+    : undefined;
 
   function onEvent(event: ServerEvent): void {
     told += 1;
@@ -57,8 +60,11 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
     cache.clear();
   }
 
+  function onHeard(): void {
+    heardAt = Date.now();
+  }
+
   function onDisconnected(): void {
-    if (following) lostAt = Date.now();
     following = false;
   }
 
@@ -81,7 +87,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   function recallStale(key: string, read: AccessToken | undefined): AccessToken | undefined {
     if (staleMs === 0) return undefined;
     const now = Date.now();
-    const isReadRecent = read && changes.isTrusted(read) && now - lostAt <= staleMs;
+    const isReadRecent = read && changes.isTrusted(read) && now - heardAt <= staleMs;
     return cache.get(key, now, staleMs) ?? (isReadRecent ? read : undefined);
   }
 
@@ -96,7 +102,8 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
       if (read === 'invalid') return undefined;
       // Taken at its word as long as nothing is known to have changed. With an access key, the server alone can tell the scope.
       if (read && accessKey === undefined && (!followsEvents || (following && changes.isTrusted(read)))) {
-        if (told === toldBefore) cache.set(key, read, Date.now());
+        // A JWT says nothing of today: with the events it is as good as they are.
+        if (told === toldBefore) cache.set(key, read, followsEvents ? heardAt : Date.now());
         return read;
       }
       try {

@@ -1,0 +1,204 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import Koa from 'koa';
+import { disableClient } from '../../src/clients/manage-clients.ts';
+import {
+  type AccessTokenVerifier,
+  createAccessTokenVerifier,
+  koaBearerAuth,
+} from '../../src/resource-server/resource-server.ts';
+import { eventually } from '../eventually.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { actor, endpointsOf, register, type TestClient } from '../oauth/fixture.ts';
+import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
+
+const resources = { opaque: 'https://opaque.example', jwt: 'https://jwt.example' };
+type Format = keyof typeof resources;
+const formats: Format[] = ['opaque', 'jwt'];
+
+let server: TestServer;
+let servers: Record<Format, TestClient>;
+/** How far the server's clock is ahead of the resource server's, in milliseconds. */
+let ahead = 0;
+const open: (Server | AccessTokenVerifier | TcpProxy)[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer({ clock: () => Date.now() + ahead });
+  const resourceServer = (tokenFormat: Format) =>
+    register(server.core, {
+      name: tokenFormat,
+      kind: 'resource_server',
+      resource: resources[tokenFormat],
+      information: ['orders'],
+      tokenFormat,
+    });
+  servers = { opaque: await resourceServer('opaque'), jwt: await resourceServer('jwt') };
+});
+
+afterEach(async () => {
+  ahead = 0;
+  for (const each of open.splice(0)) await each.close();
+});
+
+afterAll(() => server?.close());
+
+/** A verifier whose events come another way than its questions. */
+function verifierFor(format: Format, eventsUrl: () => string = () => server.publicUrl): AccessTokenVerifier {
+  const { id: clientId, secret: clientSecret } = servers[format];
+  const verifier = createAccessTokenVerifier({
+    issuer: 'http://localhost:4000',
+    resource: resources[format],
+    clientId,
+    clientSecret,
+    fetch: (input, init) => {
+      const { pathname } = new URL(String(input));
+      const base = pathname === '/oauth2/events' ? eventsUrl() : server.publicUrl;
+      return fetch(base.replace(/\/$/, '') + pathname, init);
+    },
+  });
+  open.push(verifier);
+  return verifier;
+}
+
+async function startProxy(): Promise<TcpProxy> {
+  const proxy = await startTcpProxy(server.publicUrl);
+  open.push(proxy);
+  return proxy;
+}
+
+async function newToken(format: Format): Promise<{ client: TestClient; token: string }> {
+  const client = await register(server.core, { name: 'Client', kind: 'integration', scope: 'orders:read' });
+  return { client, token: await endpointsOf(server.publicUrl).accessToken(client, { resource: resources[format] }) };
+}
+
+async function disable({ id }: TestClient): Promise<void> {
+  await server.core.change((transaction) => disableClient(transaction, server.core, actor, id));
+}
+
+function isAccepted(verifier: AccessTokenVerifier, token: string): Promise<boolean> {
+  return verifier.verify(token).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Events are followed, and JWTs from now on are taken at their word: for that, they must be some seconds younger than what was told. */
+async function followed(): Promise<void> {
+  await delay(300);
+  ahead += 6_000;
+}
+
+/** An API under load: four callers, each as fast as it can. Ends with when the last request was let through. */
+async function startLoad(verifier: AccessTokenVerifier, token: string) {
+  const app = new Koa();
+  app.use(koaBearerAuth(verifier, { scope: 'orders:read' }));
+  app.use((ctx) => {
+    ctx.body = 'done';
+  });
+  const api = createServer(app.callback()).listen(0, '127.0.0.1');
+  open.push(api);
+  await once(api, 'listening');
+  const url = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  let running = true;
+  let lastAccepted = Number.NEGATIVE_INFINITY;
+  let accepted = 0;
+  const call = async () => {
+    while (running) {
+      const { status } = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+      if (status !== 200) continue;
+      lastAccepted = performance.now();
+      accepted += 1;
+    }
+  };
+  const callers = Promise.all(Array.from({ length: 4 }, call));
+  await eventually(() => accepted > 50, 5_000);
+  return async () => {
+    running = false;
+    await callers;
+    return lastAccepted;
+  };
+}
+
+describe.each(formats)('while an API is under load, a disabled client (%s)', (format) => {
+  test('is let through for less than a second more', async () => {
+    const verifier = verifierFor(format);
+    await followed();
+    const { client, token } = await newToken(format);
+    const stop = await startLoad(verifier, token);
+    await disable(client);
+    const disabledAt = performance.now();
+    await delay(1_500);
+    expect((await stop()) - disabledAt).toBeLessThan(1_000);
+    await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'invalid_token' });
+  });
+});
+
+test('when the event stream is gone, reset or mute, a disabled client is let through for less than ten seconds more', async () => {
+  const proxies = { cut: await startProxy(), lose: await startProxy() };
+  const verifiers = Object.values(proxies).flatMap((proxy) =>
+    formats.map((format) => ({ format, verifier: verifierFor(format, () => proxy.url) })),
+  );
+  await followed();
+  const cases = await Promise.all(
+    verifiers.map(async ({ format, verifier }) => ({
+      verifier,
+      known: await newToken(format),
+      unknown: await newToken(format),
+    })),
+  );
+  for (const { verifier, known } of cases) expect(await isAccepted(verifier, known.token)).toBe(true);
+  proxies.cut.cut();
+  proxies.lose.lose();
+  const goneAt = performance.now();
+  for (const { known, unknown } of cases) for (const { client } of [known, unknown]) await disable(client);
+  let lastAccepted = Number.NEGATIVE_INFINITY;
+  while (performance.now() - goneAt < 11_000) {
+    for (const { verifier, known, unknown } of cases) {
+      // One that comes for the first time when it is not known yet that the stream is gone.
+      const tokens = performance.now() - goneAt > 6_500 ? [known.token, unknown.token] : [known.token];
+      for (const token of tokens) if (await isAccepted(verifier, token)) lastAccepted = performance.now();
+    }
+    await delay(20);
+  }
+  expect(lastAccepted - goneAt).toBeLessThan(10_000);
+  for (const { verifier, known } of cases) {
+    await expect(verifier.verify(known.token)).rejects.toMatchObject({ code: 'invalid_token' });
+  }
+}, 20_000);
+
+describe.each(formats)('what ended while no events came (%s)', (format) => {
+  test('is known as soon as they come again, also if none had come before', async () => {
+    const proxy = await startProxy();
+    const verifier = verifierFor(format, () => proxy.url);
+    await followed();
+    const { client, token } = await newToken(format);
+    expect(await isAccepted(verifier, token)).toBe(true);
+    proxy.cut();
+    await disable(client);
+    proxy.restore();
+    await eventually(async () => !(await isAccepted(verifier, token)), 3_000);
+  });
+
+  test('is known when the first connection comes about', async () => {
+    const proxy = await startProxy();
+    proxy.cut();
+    const verifier = verifierFor(format, () => proxy.url);
+    const { client, token } = await newToken(format);
+    expect(await isAccepted(verifier, token)).toBe(true);
+    await disable(client);
+    proxy.restore();
+    await eventually(async () => !(await isAccepted(verifier, token)), 3_000);
+  });
+
+  test.each([30_000, -30_000])("is known however far the server's clock is ahead: %d ms", async (distance) => {
+    ahead = distance;
+    const verifier = verifierFor(format);
+    await followed();
+    const { client, token } = await newToken(format);
+    expect(await isAccepted(verifier, token)).toBe(true);
+    await disable(client);
+    await eventually(async () => !(await isAccepted(verifier, token)), 1_000);
+  });
+});

@@ -3,12 +3,16 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
+import fastify from 'fastify';
 import { CompactSign, exportJWK, type JWK } from 'jose';
+import Koa from 'koa';
 import {
   type AccessTokenVerifier,
   createAccessTokenVerifier,
   expressBearerAuth,
+  fastifyBearerAuth,
   fetchBearerAuth,
+  koaBearerAuth,
 } from '../../src/resource-server/resource-server.ts';
 import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
@@ -320,6 +324,54 @@ describe('a nonce, where it is required', () => {
     expect(answer.status).toBe(200);
     expect(answer.headers).not.toHaveProperty('dpop-nonce');
   });
+});
+
+describe('each framework', () => {
+  const key = { dpopNonceKey: 'shared' };
+  const listeners: Record<string, () => Promise<RequestListener>> = {
+    express: async () =>
+      express()
+        .use('/orders', expressBearerAuth(verifierFor('opaque', key)))
+        .use((_request, response) => void response.json({ done: true })),
+    koa: async () => {
+      const app = new Koa();
+      app.use(async (ctx, next) => {
+        // As koa-mount does.
+        ctx.path = ctx.path.replace('/orders', '') || '/';
+        await next();
+      });
+      app.use(koaBearerAuth(verifierFor('opaque', key)));
+      app.use((ctx) => {
+        ctx.body = { done: true };
+      });
+      return app.callback();
+    },
+    fastify: async () => {
+      const app = fastify();
+      app.get('/orders/1', { onRequest: fastifyBearerAuth(verifierFor('opaque', key)) }, async () => ({ done: true }));
+      await app.ready();
+      return app.routing;
+    },
+  };
+
+  test.each(Object.keys(listeners))(
+    '%s: the whole URL is what the proof is for, and the next nonce is told',
+    async (name) => {
+      const url = await listen((await listeners[name]?.()) as RequestListener);
+      const token = await bound('opaque');
+      const ask = async (nonce?: string) => {
+        const headers = {
+          Authorization: `DPoP ${token}`,
+          DPoP: await prove(token, '/orders/1', { claims: { nonce } }),
+        };
+        return await send(`${url}/orders/1?page=2`, { headers });
+      };
+      const refused = await ask();
+      expect(refused).toMatchObject({ status: 401, json: { error: 'use_dpop_nonce' } });
+      const nonce = refused.headers['dpop-nonce'] as string;
+      expect(await ask(nonce)).toMatchObject({ status: 200, json: { done: true }, headers: { 'dpop-nonce': nonce } });
+    },
+  );
 });
 
 test('without a token, both schemes are offered', async () => {

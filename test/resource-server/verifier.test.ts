@@ -1,17 +1,28 @@
+import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { type AccessTokenVerifier, createAccessTokenVerifier } from '../../src/resource-server/resource-server.ts';
-import { startTestServer, type TestServer } from '../harness.ts';
-import { endpointsOf, eventually, ordersResource, register, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { signJwt } from '../../src/tokens/sign-jwt.ts';
+import { rotateSigningKeys, type SigningKey } from '../../src/tokens/signing-keys.ts';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import {
+  actor,
+  endpointsOf,
+  eventually,
+  ordersResource,
+  register,
+  registerAll,
+  type TestClient,
+} from '../oauth/fixture.ts';
 
 const reportsResource = 'https://reports.example/';
 
-let server: TestServer;
+let server: AdminServer;
 let endpoints: ReturnType<typeof endpointsOf>;
 let clients: Awaited<ReturnType<typeof registerAll>>;
 let reports: TestClient;
 const open: AccessTokenVerifier[] = [];
 
 beforeAll(async () => {
-  server = await startTestServer();
+  server = await startAdminServer();
   endpoints = endpointsOf(server.publicUrl);
   clients = await registerAll(server.core);
   reports = await register(server.core, {
@@ -48,6 +59,17 @@ function verifierFor(client: TestClient, resource: string, options: Record<strin
   });
   open.push(verifier);
   return verifier;
+}
+
+/** What is done so many milliseconds later, by the clock of whoever looks at it. */
+async function atTime<T>(later: number, work: () => Promise<T>): Promise<T> {
+  const realNow = Date.now;
+  Date.now = () => realNow() + later;
+  try {
+    return await work();
+  } finally {
+    Date.now = realNow;
+  }
 }
 
 const followed = () => new Promise((resolve) => setTimeout(resolve, 1_200));
@@ -131,17 +153,174 @@ describe('a verifier', () => {
       failure: { staleSeconds: 60 },
     });
     const token = await endpoints.accessToken(clients.shop);
-    const realNow = Date.now;
     await lenient.verify(token);
     url = 'http://127.0.0.1:1';
     await expect(closed.verify(token)).rejects.toMatchObject({ status: 503, headers: { 'Retry-After': '1' } });
-    try {
-      Date.now = () => realNow() + 30_000;
-      await expect(lenient.verify(token)).resolves.toMatchObject({ clientId: clients.shop.id });
-      Date.now = () => realNow() + 75_000;
-      await expect(lenient.verify(token)).rejects.toMatchObject({ status: 503 });
-    } finally {
-      Date.now = realNow;
+    expect((await atTime(30_000, () => lenient.verify(token))).clientId).toBe(clients.shop.id);
+    await expect(atTime(75_000, () => lenient.verify(token))).rejects.toMatchObject({ status: 503 });
+  });
+
+  test('keeps no more answers than it may, the longest unused going first', async () => {
+    const count = { introspections: 0 };
+    const fetch = toServer(() => server.publicUrl, count);
+    const verifier = verifierFor(clients.orders, ordersResource, { events: false, maxCachedTokens: 2, fetch });
+    const tokens = await Promise.all(Array.from({ length: 3 }, () => endpoints.accessToken(clients.shop)));
+    const [first = '', second = '', third = ''] = tokens;
+    for (const token of [first, second, first, third, first]) await verifier.verify(token);
+    expect(count.introspections).toBe(3);
+    await verifier.verify(second);
+    expect(count.introspections).toBe(4);
+  });
+
+  test('keeps an answer for ten seconds without events, and asks again after', async () => {
+    const count = { introspections: 0 };
+    const fetch = toServer(() => server.publicUrl, count);
+    const verifier = verifierFor(clients.orders, ordersResource, { events: false, fetch });
+    const token = await endpoints.accessToken(clients.shop);
+    for (const [later, questions] of [
+      [0, 1],
+      [9_900, 1],
+      [10_100, 2],
+    ] as const) {
+      await atTime(later, () => verifier.verify(token));
+      expect(count.introspections).toBe(questions);
     }
   });
+
+  test('lets nothing that it knows outlive the token, even where old answers may serve', async () => {
+    let url = server.publicUrl;
+    const failure = { staleSeconds: 100_000 };
+    const analyst = await register(server.core, { name: 'Analyst', kind: 'integration', scope: 'reports:read' });
+    const cases = [
+      [verifierFor(clients.orders, ordersResource, { failure, fetch: toServer(() => url) }), clients.shop],
+      [verifierFor(reports, reportsResource, { failure, fetch: toServer(() => url) }), analyst],
+    ] as const;
+    await followed();
+    const known = await Promise.all(
+      cases.map(async ([verifier, client]) => {
+        const token = await endpoints.accessToken(client);
+        await verifier.verify(token);
+        return { verifier, token };
+      }),
+    );
+    url = 'http://127.0.0.1:1';
+    for (const { verifier, token } of known) {
+      await atTime(3_590_000, () => verifier.verify(token));
+      const late = atTime(3_601_000, () => verifier.verify(token));
+      await expect(late).rejects.toMatchObject({ status: expect.any(Number), code: /temporarily|invalid_token/ });
+    }
+  });
+});
+
+describe('a JWT', () => {
+  let analyst: TestClient;
+  let key: SigningKey;
+
+  beforeAll(async () => {
+    analyst = await register(server.core, { name: 'Analyst', kind: 'integration', scope: 'reports:read' });
+    key = await server.core.signingKeys.current();
+  });
+
+  const right = () => {
+    const now = Math.floor(Date.now() / 1_000);
+    const { id } = analyst;
+    const subject = { sub: id, client_id: id, jti: 'x', scope: 'reports:read' };
+    return { iss: 'http://localhost:4000', aud: reportsResource, iat: now, exp: now + 60, ...subject };
+  };
+
+  test('is read without asking', async () => {
+    const count = { introspections: 0 };
+    const fetch = toServer(() => server.publicUrl, count);
+    const verifier = verifierFor(reports, reportsResource, { events: false, fetch });
+    const found = await verifier.verify(await endpoints.accessToken(analyst), { scope: 'reports:read' });
+    expect(found).toMatchObject({ clientId: analyst.id, subject: analyst.id, scope: ['reports:read'] });
+    expect((await verifier.verify(signJwt(key, 'at+jwt', right()))).jti).toBe('x');
+    expect(count.introspections).toBe(0);
+  });
+
+  const wrong: [string, (now: number) => object, typ?: string][] = [
+    ['another issuer', () => ({ iss: 'https://evil.example' })],
+    ['no issuer', () => ({ iss: undefined })],
+    ['another audience', () => ({ aud: ordersResource })],
+    ['no audience', () => ({ aud: undefined })],
+    ['its end behind it', (now) => ({ exp: now - 1 })],
+    ['no end', () => ({ exp: undefined })],
+    ['its begin before it', (now) => ({ nbf: now + 60 })],
+    ['no date', () => ({ iat: undefined })],
+    ['no client', () => ({ client_id: undefined })],
+    ['no jti', () => ({ jti: undefined })],
+    ['another type', () => ({}), 'JWT'],
+    ['the type of a signed introspection', () => ({}), 'token-introspection+jwt'],
+  ];
+
+  test.each(wrong)('that has %s is refused, without asking', async (_case, change, typ = 'at+jwt') => {
+    const count = { introspections: 0 };
+    const fetch = toServer(() => server.publicUrl, count);
+    const verifier = verifierFor(reports, reportsResource, { events: false, fetch });
+    const token = signJwt(key, typ, { ...right(), ...change(Math.floor(Date.now() / 1_000)) });
+    await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'invalid_token', status: 401 });
+    expect(count.introspections).toBe(0);
+  });
+
+  test('that nobody signed with the key that it names is refused: alg none, HMAC with the public key, another key, a changed claim', async () => {
+    const verifier = verifierFor(reports, reportsResource, { events: false });
+    const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const header = { typ: 'at+jwt', kid: key.kid };
+    const [good, claims, signature] = signJwt(key, 'at+jwt', right()).split('.');
+    const hmac = `${encode({ ...header, alg: 'HS256' })}.${claims}`;
+    const publicPem = key.publicKey.export({ type: 'spki', format: 'pem' });
+    const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const tokens = [
+      `${encode({ ...header, alg: 'none' })}.${claims}.`,
+      `${encode({ ...header, alg: 'none' })}.${claims}.AA`,
+      `${hmac}.${createHmac('sha256', publicPem).update(hmac).digest('base64url')}`,
+      signJwt({ ...key, privateKey: other.privateKey }, 'at+jwt', right()),
+      `${good}.${encode({ ...right(), scope: 'reports:delete' })}.${signature}`,
+      signJwt({ ...key, kid: 'unknown', privateKey: other.privateKey }, 'at+jwt', right()),
+    ];
+    for (const token of tokens) await expect(verifier.verify(token)).rejects.toMatchObject({ status: 401 });
+  });
+
+  test('of a key that began to sign a moment ago is good at once', async () => {
+    const verifier = verifierFor(reports, reportsResource);
+    await verifier.verify(await endpoints.accessToken(analyst));
+    for (let time = 0; time < 2; time++) {
+      await server.core.change((transaction) => rotateSigningKeys(transaction, server.core, actor));
+      expect((await verifier.verify(await endpoints.accessToken(analyst))).clientId).toBe(analyst.id);
+    }
+  });
+});
+
+test('tells which scopes an access key was really used for, once for each, whatever form its tokens have', async () => {
+  const contact = (
+    await server.adminFetch('/contacts', { method: 'POST', body: { name: 'A', email: 'a@example.com' } })
+  ).json;
+  const permissions = { orders: ['read', 'create'], reports: ['read', 'delete'] };
+  const body = { name: 'Key', permissions };
+  const accessKey = (await server.adminFetch(`/contacts/${contact.id}/access-keys`, { method: 'POST', body })).json;
+  const scope = 'orders:read orders:create reports:read reports:delete';
+  const client = await register(server.core, { name: 'Keyed', kind: 'integration', scope });
+  const tokenFor = (resource: string) => endpoints.accessToken(client, { access_key: accessKey.access_key, resource });
+  const count = { introspections: 0 };
+  const fetch = toServer(() => server.publicUrl, count);
+  const opaque = verifierFor(clients.orders, ordersResource, { events: false, fetch });
+  const jwt = verifierFor(reports, reportsResource, { events: false, fetch });
+  const [ordersToken, reportsToken] = [await tokenFor(ordersResource), await tokenFor(reportsResource)];
+  for (let time = 0; time < 5; time++) {
+    await opaque.verify(ordersToken, { scope: 'orders:read' });
+    await jwt.verify(reportsToken, { scope: 'reports:read' });
+  }
+  // What is refused was not used.
+  await expect(opaque.verify(ordersToken, { scope: 'orders:delete' })).rejects.toMatchObject({ status: 403 });
+  const usage = async () => {
+    await server.core.usedScopes.flush();
+    return (await server.adminFetch(`/access-keys/${accessKey.id}`)).json.usage;
+  };
+  await eventually(usage, ({ used }) => used === 2, 2_000);
+  expect(await usage()).toMatchObject({ granted: 4, used: 2, used_scope: ['orders:read', 'reports:read'] });
+  // One to know the opaque token, and one report for each.
+  expect(count.introspections).toBe(3);
+  await opaque.verify(ordersToken, { scope: ['orders:read', 'orders:create'] });
+  await eventually(usage, ({ used }) => used === 3, 2_000);
+  expect(count.introspections).toBe(4);
 });

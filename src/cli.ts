@@ -35,7 +35,8 @@ export async function runCli(args: readonly string[]): Promise<0 | 1 | 2> {
   }
 }
 
-function createProgram(): Command {
+/** Every command; also for what is made of them: completion, the page of documentation. */
+export function createProgram(): Command {
   const program = new Command('keyturn')
     .description('OAuth 2 client credentials that can be regenerated without breaking an integration')
     .version(readVersion(), '-V, --version', 'print the version')

@@ -1,8 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { addAct, addReveal, type Subject } from './acts.ts';
+import { callAdmin, type Json } from './call-admin.ts';
+import { addListCommand } from './list-command.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withDatabase } from './stores.ts';
-import { collect, confirm, type OutputOptions, present, presentSecret, say, sheet, table, time } from './terminal.ts';
+import { collect, type OutputOptions, present, presentSecret, sheet, time } from './terminal.ts';
 import { addUsageCommand } from './usage.ts';
 
 /** The members of the admin API's access key that people are shown. */
@@ -34,8 +36,6 @@ type FieldOptions = OutputOptions & {
   neverExpires?: true;
 };
 
-type Confirmed = OutputOptions & { yes?: true };
-
 const one = '/access-keys/{id}';
 const example = '9d2b7c1e-6a0f-4f1b-8a55-2f6f0c9d3b10';
 
@@ -43,15 +43,18 @@ export function addAccessKeyCommands(program: Command): void {
   const keys = program
     .command('access-keys')
     .description('what contacts may do: permissions by kind of information, beside the clients');
+  const subject = { path: one, parameter: 'id', example } as const;
   addCreate(keys);
   addList(keys);
-  addShow(keys);
+  addAct<ShownKey>(keys, subject, {
+    name: 'show',
+    description: 'show one access key and what it was really used for, without its value',
+    method: 'GET',
+    text: showKey,
+  });
   addUpdate(keys);
-  addDisable(keys);
-  addEnable(keys);
-  addRemove(keys);
-  addReveal(keys);
-  const subject = { path: one, parameter: 'id', example } as const;
+  addActs(keys, subject);
+  addReveal(keys, subject, { below: '/reveal', secret: 'access key', member: 'access_key' });
   addRegenerationCommands(keys, { ...subject, secret: 'access key', member: 'access_key' });
   addUsageCommand(keys, subject);
 }
@@ -88,60 +91,65 @@ Examples:
 }
 
 function addList(keys: Command): void {
-  keys
-    .command('list')
-    .description('list access keys over all contacts, newest first')
-    .option('--contact <id>', "only this contact's")
-    .addOption(new Option('--status <status>', 'only these').choices(['enabled', 'disabled', 'expired']))
-    .option('-q, --q <text>', "beginnings of words of the key's and its contact's name; or … and a value's last four")
-    .option('--unused-for-days <days>', 'only those neither used nor made since')
-    .option('--limit <number>', 'at most so many, up to 200', '50')
-    .option('--cursor <cursor>', 'go on where the list before ended')
-    .option('--json', 'one JSON object, with data and next_cursor')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  keyturn access-keys list --status enabled --unused-for-days 90
-  keyturn access-keys list --contact 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11
-  keyturn access-keys list --json --limit 200 | jq -r '.data[] | select(.usage.used < .usage.granted) | .id'`,
-    )
-    .action(async ({ json, ...filter }: OutputOptions & ListOptions) => {
-      const { contact, unusedForDays, ...others } = filter;
-      const query = { ...others, contact_id: contact, unused_for_days: unusedForDays };
-      const page = await withDatabase((core) => callAdmin<Page<ShownKey>>(core, 'GET /access-keys', { query }));
-      present(json ? { json } : {}, page, () =>
-        table(
-          ['id', 'name', 'contact', 'status', 'value', 'permissions', 'last used', 'expires'],
-          page.data.map((key) => [
-            key.id,
-            key.name,
-            key.contact_id,
-            key.status,
-            key.retires_at ? `${key.hint}, retiring` : key.hint,
-            showPermissions(key.permissions),
-            key.last_used_at ?? 'never',
-            key.expires_at ?? 'never',
-          ]),
-        ),
-      );
-      if (page.next_cursor && !json) say(`There are more: --cursor ${page.next_cursor}`);
-    });
+  addListCommand<ShownKey, Json & { contact?: string; unusedForDays?: string }>(keys, {
+    description: 'list access keys over all contacts, newest first',
+    route: 'GET /access-keys',
+    options: [
+      new Option('--contact <id>', "only this contact's"),
+      new Option('--status <status>', 'only these').choices(['enabled', 'disabled', 'expired']),
+      new Option(
+        '-q, --q <text>',
+        "beginnings of words of the key's and its contact's name; or … and a value's last four",
+      ),
+      new Option('--unused-for-days <days>', 'only those neither used nor made since'),
+    ],
+    toQuery: ({ contact, unusedForDays, ...query }) => ({
+      ...query,
+      contact_id: contact,
+      unused_for_days: unusedForDays,
+    }),
+    columns: {
+      id: (key) => key.id,
+      name: (key) => key.name,
+      contact: (key) => key.contact_id,
+      status: (key) => key.status,
+      value: (key) => (key.retires_at ? `${key.hint}, retiring` : key.hint),
+      permissions: (key) => showPermissions(key.permissions),
+      'last used': (key) => key.last_used_at ?? 'never',
+      expires: (key) => key.expires_at ?? 'never',
+    },
+    examples: [
+      'keyturn access-keys list --status enabled --unused-for-days 90',
+      'keyturn access-keys list --contact 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11',
+      "keyturn access-keys list --json --limit 200 | jq -r '.data[] | select(.usage.used < .usage.granted) | .id'",
+    ],
+  });
 }
 
-type ListOptions = { contact?: string; unusedForDays?: string; limit: string };
-
-function addShow(keys: Command): void {
-  keys
-    .command('show')
-    .description('show one access key and what it was really used for, without its value')
-    .argument('<id>', 'its id')
-    .option('--json', 'one JSON object')
-    .addHelpText('after', `\nExamples:\n  keyturn access-keys show ${example}`)
-    .action(async (id: string, options: OutputOptions) => {
-      const key = await withDatabase((core) => callAdmin<ShownKey>(core, `GET ${one}`, of(id)));
-      present(options, key, () => showKey(key));
-    });
+function addActs(keys: Command, subject: Subject): void {
+  addAct<ShownKey>(keys, subject, {
+    name: 'disable',
+    description: 'refuse the key; its tokens are inactive for as long as it is disabled',
+    method: 'POST',
+    below: '/disable',
+    question: (id) => `Disable ${id}? What it is used for stops working.`,
+    text: (key) => `${key.name} (${key.id}) is disabled.`,
+  });
+  addAct<ShownKey>(keys, subject, {
+    name: 'enable',
+    description: 'let the key be used again',
+    method: 'POST',
+    below: '/enable',
+    text: (key) => `${key.name} (${key.id}) is ${key.status}.`,
+  });
+  addAct(keys, subject, {
+    name: 'remove',
+    description: 'remove a key that was never used; one that was can be disabled',
+    method: 'DELETE',
+    question: (id) => `Remove ${id}? Its value is gone for good.`,
+    json: (id) => ({ id, removed: true }),
+    text: (_, id) => `${id} is removed.`,
+  });
 }
 
 function addUpdate(keys: Command): void {
@@ -166,56 +174,6 @@ Examples:
     });
 }
 
-function addDisable(keys: Command): void {
-  breaking(keys.command('disable'))
-    .description('refuse the key; its tokens are inactive for as long as it is disabled')
-    .addHelpText('after', `\nExamples:\n  keyturn access-keys disable ${example} --yes`)
-    .action(async (id: string, options: Confirmed) => {
-      await confirm(`Disable ${id}? What it is used for stops working.`, options);
-      const key = await withDatabase((core) => callAdmin<ShownKey>(core, `POST ${one}/disable`, of(id)));
-      present(options, key, () => `${key.name} (${key.id}) is disabled.`);
-    });
-}
-
-function addEnable(keys: Command): void {
-  keys
-    .command('enable')
-    .description('let the key be used again')
-    .argument('<id>', 'its id')
-    .option('--json', 'one JSON object: the key as it is then')
-    .addHelpText('after', `\nExamples:\n  keyturn access-keys enable ${example}`)
-    .action(async (id: string, options: OutputOptions) => {
-      const key = await withDatabase((core) => callAdmin<ShownKey>(core, `POST ${one}/enable`, of(id)));
-      present(options, key, () => `${key.name} (${key.id}) is ${key.status}.`);
-    });
-}
-
-function addRemove(keys: Command): void {
-  breaking(keys.command('remove'))
-    .description('remove a key that was never used; one that was can be disabled')
-    .addHelpText('after', `\nExamples:\n  keyturn access-keys remove ${example} --yes`)
-    .action(async (id: string, options: Confirmed) => {
-      await confirm(`Remove ${id}? Its value is gone for good.`, options);
-      await withDatabase((core) => callAdmin(core, `DELETE ${one}`, of(id)));
-      present(options, { id, removed: true }, () => `${id} is removed.`);
-    });
-}
-
-function addReveal(keys: Command): void {
-  keys
-    .command('reveal')
-    .description('print the current value again, alone on standard output; the audit log says so first')
-    .argument('<id>', 'its id')
-    .option('--json', 'one JSON object, with id and access_key')
-    .addHelpText('after', `\nExamples:\n  keyturn access-keys reveal ${example} | pbcopy`)
-    .action(async (id: string, options: OutputOptions) => {
-      const revealed = await withDatabase((core) =>
-        callAdmin<{ id: string; access_key: string }>(core, `POST ${one}/reveal`, of(id)),
-      );
-      presentSecret(options, revealed, `The access key ${revealed.id}:`, revealed.access_key);
-    });
-}
-
 function withFields(command: Command): Command {
   return command
     .option(
@@ -225,10 +183,6 @@ function withFields(command: Command): Command {
     )
     .option('--client <client_ids>', 'the only clients it may be used with; repeated, or with commas', collect)
     .option('--expires-at <time>', 'when it ends', time);
-}
-
-function breaking(command: Command): Command {
-  return command.argument('<id>', 'its id').option('-y, --yes', 'do not ask').option('--json', 'one JSON object');
 }
 
 /** `orders:read,orders:update` as `{orders: ["read", "update"]}`. */

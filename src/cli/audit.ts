@@ -1,8 +1,9 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { verifyAuditLog } from '../audit/verify-audit-log.ts';
-import { callAdmin, type Json, type Page } from './call-admin.ts';
+import type { Json } from './call-admin.ts';
+import { addListCommand } from './list-command.ts';
 import { withDatabase } from './stores.ts';
-import { CommandEnd, type OutputOptions, present, say, table, time } from './terminal.ts';
+import { CommandEnd, type OutputOptions, present, time } from './terminal.ts';
 
 /** The members of the admin API's audit event that people are shown. */
 type ShownEvent = Json & {
@@ -16,36 +17,34 @@ type ShownEvent = Json & {
 
 export function addAuditCommands(program: Command): void {
   const audit = program.command('audit').description('who did what to which target');
-  audit
-    .command('list')
-    .description('list audit events, newest first')
-    .option('--actor <id>', "a contact's id, or cli: and a system user")
-    .option('--action <action>', 'for example client.disable')
-    .option('--target <id>', 'for example a Client ID')
-    .option('--since <time>', 'not before', time)
-    .option('--until <time>', 'before', time)
-    .option('--limit <number>', 'at most so many, up to 200', '50')
-    .option('--cursor <cursor>', 'go on where the list before ended')
-    .option('--json', 'one JSON object, with data and next_cursor')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  keyturn audit list --target kti_4fW1mZ8qYc0RkT7pLs2VnB
-  keyturn audit list --action client.reveal_secret --since 2026-01-01
-  keyturn audit list --json --limit 200 | jq '.data[] | {at, actor_name, action, target}'`,
-    )
-    .action(async ({ json, since, until, ...filter }: OutputOptions & { since?: Date; until?: Date }) => {
-      const query = { ...filter, since: since?.toISOString(), until: until?.toISOString() };
-      const page = await withDatabase((core) => callAdmin<Page<ShownEvent>>(core, 'GET /audit-events', { query }));
-      present(json ? { json } : {}, page, () =>
-        table(
-          ['at', 'actor', 'address', 'action', 'target'],
-          page.data.map((event) => [event.at, event.actor_name, event.address ?? '', event.action, event.target]),
-        ),
-      );
-      if (page.next_cursor && !json) say(`There are more: --cursor ${page.next_cursor}`);
-    });
+  addListCommand<ShownEvent, Json & { since?: Date; until?: Date }>(audit, {
+    description: 'list audit events, newest first',
+    route: 'GET /audit-events',
+    options: [
+      new Option('--actor <id>', "a contact's id, or cli: and a system user"),
+      new Option('--action <action>', 'for example client.disable'),
+      new Option('--target <id>', 'for example a Client ID'),
+      new Option('--since <time>', 'not before').argParser(time),
+      new Option('--until <time>', 'before').argParser(time),
+    ],
+    toQuery: ({ since, until, ...filter }) => ({
+      ...filter,
+      since: since?.toISOString(),
+      until: until?.toISOString(),
+    }),
+    columns: {
+      at: (event) => event.at,
+      actor: (event) => event.actor_name,
+      address: (event) => event.address ?? '',
+      action: (event) => event.action,
+      target: (event) => event.target,
+    },
+    examples: [
+      'keyturn audit list --target kti_4fW1mZ8qYc0RkT7pLs2VnB',
+      'keyturn audit list --action client.reveal_secret --since 2026-01-01',
+      "keyturn audit list --json --limit 200 | jq '.data[] | {at, actor_name, action, target}'",
+    ],
+  });
   audit
     .command('verify')
     .description('check every event, their order, and the end; names the first one that is wrong')

@@ -21,6 +21,7 @@ export async function callAdmin<Body = Json>(
   const [method = '', path] = route.split(' ');
   const endpoint = adminEndpoints(core).find((one) => one.method === method.toLowerCase() && one.path === path);
   if (!endpoint) throw new Error(`no such route: ${route}`);
+  core.log.debug({ route }, 'calls the admin API');
   const params = endpoint.params?.safeParse(request.params ?? {});
   if (params && !params.success)
     throw new NotFound(path?.split('/')[1]?.replace(/s$/, '').replace('-', ' ') ?? 'thing');

@@ -1,12 +1,15 @@
 import { type Command, Option } from 'commander';
 import { subjectFields } from '../clients/certificate-subject.ts';
 import { authMethods } from '../clients/client.ts';
-import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { addAct, addReveal, type Subject } from './acts.ts';
+import { addAuthorizationTokenCommand } from './authorization-token.ts';
+import { callAdmin, type Json } from './call-admin.ts';
 import { type KeyOptions, toKeyFields, withKeys } from './client-keys.ts';
+import { addListCommand } from './list-command.ts';
 import { addMoveCommands } from './move-clients.ts';
 import { addRegenerationCommands } from './regenerate.ts';
-import { withDatabase, withStores } from './stores.ts';
-import { collect, confirm, type OutputOptions, present, presentSecret, say, sheet, table } from './terminal.ts';
+import { withDatabase } from './stores.ts';
+import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
 import { addUsageCommand } from './usage.ts';
 
 /** The members of the admin API's client that people are shown. */
@@ -38,25 +41,25 @@ type FieldOptions = OutputOptions &
     tokenFormat?: string;
   };
 
-type Confirmed = OutputOptions & { yes?: true };
-
 const one = '/clients/{client_id}';
 
 export function addClientCommands(program: Command): void {
   const clients = program.command('clients').description('integrations and resource servers');
+  const subject = { path: one, parameter: 'client_id', example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' } as const;
   addCreate(clients);
   addList(clients);
-  addShow(clients);
+  addAct<ShownClient>(clients, subject, {
+    name: 'show',
+    description: 'show one client, without its secret',
+    method: 'GET',
+    text: showClient,
+  });
   addUpdate(clients);
-  addDisable(clients);
-  addEnable(clients);
-  addDelete(clients);
-  addReveal(clients);
-  const subject = { path: one, parameter: 'client_id', example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' } as const;
+  addActs(clients, subject);
+  addReveal(clients, subject, { below: '/secret/reveal', secret: 'client secret', member: 'client_secret' });
   addRegenerationCommands(clients, { ...subject, secret: 'client secret', member: 'client_secret' });
   addUsageCommand(clients, subject);
-  addRevokeTokens(clients);
-  addAuthorizationToken(clients);
+  addAuthorizationTokenCommand(clients, subject);
   addMoveCommands(clients);
 }
 
@@ -105,54 +108,64 @@ Examples:
 }
 
 function addList(clients: Command): void {
-  clients
-    .command('list')
-    .description('list clients, newest first')
-    .option('-q, --q <text>', 'a part of the name, or a Client ID')
-    .addOption(new Option('--status <status>', 'only these').choices(['enabled', 'disabled']))
-    .addOption(new Option('--kind <kind>', 'only these').choices(['integration', 'resource-server']))
-    .option('--limit <number>', 'at most so many, up to 200', '50')
-    .option('--cursor <cursor>', 'go on where the list before ended')
-    .option('--json', 'one JSON object, with data and next_cursor')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  keyturn clients list
-  keyturn clients list --kind integration --status disabled
-  keyturn clients list --json | jq -r '.data[].client_id'`,
-    )
-    .action(async ({ json, kind, ...query }: OutputOptions & { kind?: string; limit: string }) => {
-      const request = { query: { ...query, kind: kind?.replace('-', '_') } };
-      const page = await withDatabase((core) => callAdmin<Page<ShownClient>>(core, 'GET /clients', request));
-      present(json ? { json } : {}, page, () =>
-        table(
-          ['client_id', 'name', 'kind', 'status', 'secrets', 'created'],
-          page.data.map((client) => [
-            client.client_id,
-            client.name,
-            client.kind,
-            client.status,
-            client.secrets.map(({ hint, status }) => (status === 'current' ? hint : `${hint} ${status}`)).join(', '),
-            client.created_at,
-          ]),
-        ),
-      );
-      if (page.next_cursor && !json) say(`There are more: --cursor ${page.next_cursor}`);
-    });
+  addListCommand<ShownClient, Json & { kind?: string }>(clients, {
+    description: 'list clients, newest first',
+    route: 'GET /clients',
+    options: [
+      new Option('-q, --q <text>', 'a part of the name, or a Client ID'),
+      new Option('--status <status>', 'only these').choices(['enabled', 'disabled']),
+      new Option('--kind <kind>', 'only these').choices(['integration', 'resource-server']),
+    ],
+    toQuery: ({ kind, ...query }) => ({ ...query, kind: kind?.replace('-', '_') }),
+    columns: {
+      client_id: (client) => client.client_id,
+      name: (client) => client.name,
+      kind: (client) => client.kind,
+      status: (client) => client.status,
+      secrets: (client) =>
+        client.secrets.map(({ hint, status }) => (status === 'current' ? hint : `${hint} ${status}`)).join(', '),
+      created: (client) => client.created_at,
+    },
+    examples: [
+      'keyturn clients list',
+      'keyturn clients list --kind integration --status disabled',
+      "keyturn clients list --json | jq -r '.data[].client_id'",
+    ],
+  });
 }
 
-function addShow(clients: Command): void {
-  clients
-    .command('show')
-    .description('show one client, without its secret')
-    .argument('<client_id>', 'its Client ID')
-    .option('--json', 'one JSON object')
-    .addHelpText('after', '\nExamples:\n  keyturn clients show kti_4fW1mZ8qYc0RkT7pLs2VnB')
-    .action(async (clientId: string, options: OutputOptions) => {
-      const client = await withDatabase((core) => callAdmin<ShownClient>(core, `GET ${one}`, of(clientId)));
-      present(options, client, () => showClient(client));
-    });
+function addActs(clients: Command, subject: Subject): void {
+  addAct<ShownClient>(clients, subject, {
+    name: 'disable',
+    description: 'refuse the client; its live tokens are dead at once and for good',
+    method: 'POST',
+    below: '/disable',
+    question: (id) => `Disable ${id}? Its integration stops working, and its live tokens are dead.`,
+    text: (client) => `${client.client_id} is disabled.`,
+  });
+  addAct<ShownClient>(clients, subject, {
+    name: 'enable',
+    description: 'let the client ask for tokens again; earlier ones stay dead',
+    method: 'POST',
+    below: '/enable',
+    text: (client) => `${client.client_id} is enabled.`,
+  });
+  addAct(clients, subject, {
+    name: 'delete',
+    description: 'delete a client that is disabled',
+    method: 'DELETE',
+    question: (id) => `Delete ${id}? Its credentials are gone for good.`,
+    json: (id) => ({ client_id: id, deleted: true }),
+    text: (_, id) => `${id} is deleted.`,
+  });
+  addAct(clients, subject, {
+    name: 'revoke-tokens',
+    description: 'kill every live token of the client; it can ask for new ones at once',
+    method: 'POST',
+    below: '/tokens/revoke',
+    question: (id) => `Revoke every live token of ${id}?`,
+    text: (_, id) => `Every token that ${id} had is dead.`,
+  });
 }
 
 function addUpdate(clients: Command): void {
@@ -176,115 +189,6 @@ Examples:
     });
 }
 
-function addDisable(clients: Command): void {
-  breaking(clients.command('disable'))
-    .description('refuse the client; its live tokens are dead at once and for good')
-    .addHelpText('after', '\nExamples:\n  keyturn clients disable kti_4fW1mZ8qYc0RkT7pLs2VnB --yes')
-    .action(async (clientId: string, options: Confirmed) => {
-      await confirm(`Disable ${clientId}? Its integration stops working, and its live tokens are dead.`, options);
-      const client = await withDatabase((core) => callAdmin<ShownClient>(core, `POST ${one}/disable`, of(clientId)));
-      present(options, client, () => `${client.client_id} is disabled.`);
-    });
-}
-
-function addEnable(clients: Command): void {
-  clients
-    .command('enable')
-    .description('let the client ask for tokens again; earlier ones stay dead')
-    .argument('<client_id>', 'its Client ID')
-    .option('--json', 'one JSON object: the client as it is then')
-    .addHelpText('after', '\nExamples:\n  keyturn clients enable kti_4fW1mZ8qYc0RkT7pLs2VnB')
-    .action(async (clientId: string, options: OutputOptions) => {
-      const client = await withDatabase((core) => callAdmin<ShownClient>(core, `POST ${one}/enable`, of(clientId)));
-      present(options, client, () => `${client.client_id} is enabled.`);
-    });
-}
-
-function addDelete(clients: Command): void {
-  breaking(clients.command('delete'))
-    .description('delete a client that is disabled')
-    .addHelpText('after', '\nExamples:\n  keyturn clients delete kti_4fW1mZ8qYc0RkT7pLs2VnB --yes')
-    .action(async (clientId: string, options: Confirmed) => {
-      await confirm(`Delete ${clientId}? Its credentials are gone for good.`, options);
-      await withDatabase((core) => callAdmin(core, `DELETE ${one}`, of(clientId)));
-      present(options, { client_id: clientId, deleted: true }, () => `${clientId} is deleted.`);
-    });
-}
-
-function addReveal(clients: Command): void {
-  clients
-    .command('reveal')
-    .description('print the current client secret again, alone on standard output; the audit log says so first')
-    .argument('<client_id>', 'its Client ID')
-    .option('--json', 'one JSON object, with client_id and client_secret')
-    .addHelpText('after', '\nExamples:\n  keyturn clients reveal kti_4fW1mZ8qYc0RkT7pLs2VnB | pbcopy')
-    .action(async (clientId: string, options: OutputOptions) => {
-      const revealed = await withDatabase((core) =>
-        callAdmin<{ client_id: string; client_secret: string }>(core, `POST ${one}/secret/reveal`, of(clientId)),
-      );
-      presentSecret(options, revealed, `The client secret of ${revealed.client_id}:`, revealed.client_secret);
-    });
-}
-
-function addRevokeTokens(clients: Command): void {
-  breaking(clients.command('revoke-tokens'))
-    .description('kill every live token of the client; it can ask for new ones at once')
-    .addHelpText('after', '\nExamples:\n  keyturn clients revoke-tokens kti_4fW1mZ8qYc0RkT7pLs2VnB --yes')
-    .action(async (clientId: string, options: Confirmed) => {
-      await confirm(`Revoke every live token of ${clientId}?`, options);
-      const revoked = await withDatabase((core) => callAdmin(core, `POST ${one}/tokens/revoke`, of(clientId)));
-      present(options, revoked, () => `Every token that ${clientId} had is dead.`);
-    });
-}
-
-function addAuthorizationToken(clients: Command): void {
-  clients
-    .command('authorization-token')
-    .description(
-      'issue an API authorization token for the client; the one before is dead at once, the credentials stay',
-    )
-    .argument('<client_id>', 'its Client ID')
-    .option('--scope <scopes>', 'less than the client may have', collect)
-    .option('--resource <uri>', 'for this resource alone')
-    .addOption(
-      new Option('--show', 'issue none: when was the live one issued, by whom, until when').conflicts('revoke'),
-    )
-    .option('--revoke', 'issue none: revoke the live one')
-    .option('--json', 'one JSON object, with access_token and expires_in')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  keyturn clients authorization-token kti_4fW1mZ8qYc0RkT7pLs2VnB --scope orders:read
-  curl -H "Authorization: Bearer $(keyturn clients authorization-token kti_4fW1mZ8qYc0RkT7pLs2VnB)" https://api.example.com/orders`,
-    )
-    .action(authorizationToken);
-}
-
-async function authorizationToken(
-  clientId: string,
-  options: OutputOptions & { scope?: string[]; resource?: string; show?: true; revoke?: true },
-): Promise<void> {
-  const path = `${one}/authorization-token` as const;
-  if (options.show) {
-    const known = await withDatabase((core) => callAdmin<Record<string, string>>(core, `GET ${path}`, of(clientId)));
-    return present(options, known, () => sheet(known));
-  }
-  if (options.revoke) {
-    await withDatabase((core) => callAdmin(core, `DELETE ${path}`, of(clientId)));
-    return present(options, { client_id: clientId, revoked: true }, () => 'The API authorization token is dead.');
-  }
-  const body = { scope: options.scope?.join(' '), resource: options.resource };
-  const issued = await withStores((core) =>
-    callAdmin<{ access_token: string; expires_in: number; scope: string }>(core, `POST ${path}`, {
-      ...of(clientId),
-      body,
-    }),
-  );
-  const said = `An access token for ${issued.scope || 'no scope'}, good for ${issued.expires_in} seconds:`;
-  return presentSecret(options, issued, said, issued.access_token);
-}
-
 function withFields(command: Command): Command {
   return withKeys(command)
     .option('--scope <scopes>', 'an integration: the most it may ask for; repeated, or with commas', collect)
@@ -299,13 +203,6 @@ function withFields(command: Command): Command {
     .addOption(
       new Option('--token-format <format>', 'a resource server: of its access tokens').choices(['opaque', 'jwt']),
     );
-}
-
-function breaking(command: Command): Command {
-  return command
-    .argument('<client_id>', 'its Client ID')
-    .option('-y, --yes', 'do not ask')
-    .option('--json', 'one JSON object');
 }
 
 function toFields(options: FieldOptions): Json {
@@ -340,9 +237,10 @@ function showClient(client: ShownClient): string {
       : { scope: client.scope, access_key: client.access_key, resource: client.resource ?? 'any' }),
     auth_method: client.auth_method,
     ...Object.fromEntries(subjectFields.flatMap((field) => (client[field] ? [[field, String(client[field])]] : []))),
-    secrets: client.secrets
-      .map(({ hint, status, retires_at }) => `${hint} ${status}${retires_at ? ` until ${retires_at}` : ''}`)
-      .join(', '),
+    secrets:
+      client.secrets
+        .map(({ hint, status, retires_at }) => `${hint} ${status}${retires_at ? ` until ${retires_at}` : ''}`)
+        .join(', ') || 'none',
     'kept to show': client.reveal ? 'yes' : 'no',
     created: client.created_at,
     updated: client.updated_at,

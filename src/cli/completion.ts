@@ -1,51 +1,94 @@
 import { Argument, type Command } from 'commander';
 import { print } from './terminal.ts';
 
+const shells = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
+
 export function addCompletionCommand(program: Command): void {
   program
     .command('completion')
     .description('print a script that completes commands and options in a shell')
-    .addArgument(new Argument('<shell>', 'the shell').choices(['bash', 'zsh']))
+    .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(shells)))
     .addHelpText(
       'after',
       `
 Examples:
   keyturn completion bash > /etc/bash_completion.d/keyturn
-  source <(keyturn completion zsh)`,
+  source <(keyturn completion zsh)
+  keyturn completion fish > ~/.config/fish/completions/keyturn.fish`,
     )
-    .action((shell: string) => print(script(program, shell)));
+    .action((shell: keyof typeof shells) => print(shells[shell](program)));
 }
 
-/** One list of words for each command line so far; zsh takes bash's form through its own bridge. */
-function script(program: Command, shell: string): string {
-  const cases = walk(program, []).map(([pattern, words]) => `    ${pattern}) words='${words.join(' ')}' ;;`);
-  return `${shell === 'zsh' ? 'autoload -U +X bashcompinit && bashcompinit\n' : ''}_keyturn() {
-  local path= word words=
+/** One list of words for each command line so far. */
+function bashScript(program: Command): string {
+  return `_keyturn() {
+  local line= word words=
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     [[ $word == -* ]] && break
-    path="\${path:+$path }$word"
+    line="\${line:+$line }$word"
   done
-  case "$path" in
-${cases.join('\n')}
+  case "$line" in
+${casesOf(program)}
   esac
   COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _keyturn keyturn`;
 }
 
-/** What may follow each command, by a pattern of the shell that matches the words before it. */
-function walk(command: Command, path: readonly string[]): [pattern: string, words: string[]][] {
+/** The same in zsh's own words; `path` is a name that zsh keeps for itself. */
+function zshScript(program: Command): string {
+  return `#compdef keyturn
+_keyturn() {
+  local line= word words_here=
+  for word in "\${(@)words[2,CURRENT-1]}"; do
+    [[ $word == -* ]] && break
+    line="\${line:+$line }$word"
+  done
+  case "$line" in
+${casesOf(program).replaceAll(" words='", " words_here='")}
+  esac
+  compadd -- \${=words_here} || _files
+}
+if [[ $funcstack[1] == _keyturn ]]; then _keyturn "$@"; else (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }; compdef _keyturn keyturn; fi`;
+}
+
+/** A function that prints the words for what stands before the cursor. */
+function fishScript(program: Command): string {
+  const cases = walk(program, []).map(
+    ([path, words, goesOn]) =>
+      `    case '${path}'${goesOn ? ` '${path} *'` : ''}\n      printf '%s\\n' ${words.join(' ')}`,
+  );
+  return `function __keyturn_words
+  set -l line
+  for word in (commandline -opc)[2..-1]
+    string match -q -- '-*' $word; and break
+    set -a line $word
+  end
+  switch "$line"
+${cases.join('\n')}
+  end
+end
+complete -c keyturn -f -a '(__keyturn_words)'
+complete -c keyturn -n '__fish_seen_subcommand_from import check' -F
+complete -c keyturn -l jwks -r -F`;
+}
+
+function casesOf(program: Command): string {
+  return walk(program, [])
+    .map(([path, words, goesOn]) => `    '${path}'${goesOn ? `|'${path} '*` : ''}) words='${words.join(' ')}' ;;`)
+    .join('\n');
+}
+
+/** What may follow each command; and whether its options follow its arguments, such as a Client ID, too. */
+function walk(command: Command, path: readonly string[]): [path: string, words: string[], goesOn: boolean][] {
   const help = command.createHelp();
-  const choices = command.registeredArguments.flatMap((argument) => argument.argChoices ?? []);
   const words = [
+    ...command.registeredArguments.flatMap((argument) => argument.argChoices ?? []),
     ...help.visibleCommands(command).map((child) => child.name()),
     ...help.visibleOptions(command).flatMap((option) => option.long ?? []),
   ];
-  // What follows an argument, such as a Client ID, is the command's options again.
-  const takesArguments = command.registeredArguments.length > 0;
   return [
-    [`'${path.join(' ')}'`, [...choices, ...words]],
-    ...(takesArguments ? [[`'${path.join(' ')} '*`, words] as [string, string[]]] : []),
+    [path.join(' '), words, command.registeredArguments.length > 0],
     ...command.commands.flatMap((child) => walk(child, [...path, child.name()])),
   ];
 }

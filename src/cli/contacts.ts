@@ -1,8 +1,10 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { permissions } from '../operators/permission.ts';
-import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { addAct } from './acts.ts';
+import { callAdmin, type Json } from './call-admin.ts';
+import { addListCommand } from './list-command.ts';
 import { withDatabase } from './stores.ts';
-import { collect, confirm, type OutputOptions, present, presentSecret, say, sheet, table } from './terminal.ts';
+import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
 
 /** The members of the admin API's contact that people are shown. */
 type ShownContact = Json & {
@@ -26,6 +28,7 @@ type FieldOptions = OutputOptions & {
 };
 
 const one = '/contacts/{id}';
+const subject = { path: one, parameter: 'id', example: '3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11' } as const;
 
 export function addContactCommands(program: Command): void {
   const contacts = program
@@ -33,9 +36,21 @@ export function addContactCommands(program: Command): void {
     .description('people and partners; operators, with permissions and a token');
   addCreate(contacts);
   addList(contacts);
-  addShow(contacts);
+  addAct<ShownContact>(contacts, subject, {
+    name: 'show',
+    description: 'show one contact',
+    method: 'GET',
+    text: showContact,
+  });
   addUpdate(contacts);
-  addDelete(contacts);
+  addAct(contacts, subject, {
+    name: 'delete',
+    description: 'delete a contact; its history stays in the audit log',
+    method: 'DELETE',
+    question: (id) => `Delete contact ${id}? Its operator token is dead then.`,
+    json: (id) => ({ id, deleted: true }),
+    text: (_, id) => `${id} is deleted.`,
+  });
   addOperatorToken(contacts);
 }
 
@@ -67,44 +82,20 @@ Examples:
 }
 
 function addList(contacts: Command): void {
-  contacts
-    .command('list')
-    .description('list contacts, newest first')
-    .option('-q, --q <text>', 'a part of the name or e-mail address, or an external id')
-    .option('--limit <number>', 'at most so many, up to 200', '50')
-    .option('--cursor <cursor>', 'go on where the list before ended')
-    .option('--json', 'one JSON object, with data and next_cursor')
-    .addHelpText('after', '\nExamples:\n  keyturn contacts list -q example.com')
-    .action(async ({ json, ...query }: OutputOptions & { limit: string }) => {
-      const page = await withDatabase((core) => callAdmin<Page<ShownContact>>(core, 'GET /contacts', { query }));
-      present(json ? { json } : {}, page, () =>
-        table(
-          ['id', 'name', 'email', 'external_id', 'operator_token', 'permissions'],
-          page.data.map((contact) => [
-            contact.id,
-            contact.name,
-            contact.email,
-            contact.external_id ?? '',
-            contact.operator_token_hint ?? '',
-            shortPermissions(contact),
-          ]),
-        ),
-      );
-      if (page.next_cursor && !json) say(`There are more: --cursor ${page.next_cursor}`);
-    });
-}
-
-function addShow(contacts: Command): void {
-  contacts
-    .command('show')
-    .description('show one contact')
-    .argument('<id>', 'its id')
-    .option('--json', 'one JSON object')
-    .addHelpText('after', '\nExamples:\n  keyturn contacts show 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11')
-    .action(async (id: string, options: OutputOptions) => {
-      const contact = await withDatabase((core) => callAdmin<ShownContact>(core, `GET ${one}`, of(id)));
-      present(options, contact, () => showContact(contact));
-    });
+  addListCommand<ShownContact>(contacts, {
+    description: 'list contacts, newest first',
+    route: 'GET /contacts',
+    options: [new Option('-q, --q <text>', 'a part of the name or e-mail address, or an external id')],
+    columns: {
+      id: (contact) => contact.id,
+      name: (contact) => contact.name,
+      email: (contact) => contact.email,
+      external_id: (contact) => contact.external_id ?? '',
+      operator_token: (contact) => contact.operator_token_hint ?? '',
+      permissions: shortPermissions,
+    },
+    examples: ['keyturn contacts list -q example.com'],
+  });
 }
 
 function addUpdate(contacts: Command): void {
@@ -127,21 +118,6 @@ Examples:
       const request = { ...of(id), body: toFields(options) };
       const contact = await withDatabase((core) => callAdmin<ShownContact>(core, `PATCH ${one}`, request));
       present(options, contact, () => showContact(contact));
-    });
-}
-
-function addDelete(contacts: Command): void {
-  contacts
-    .command('delete')
-    .description('delete a contact; its history stays in the audit log')
-    .argument('<id>', 'its id')
-    .option('-y, --yes', 'do not ask')
-    .option('--json', 'one JSON object')
-    .addHelpText('after', '\nExamples:\n  keyturn contacts delete 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11 --yes')
-    .action(async (id: string, options: OutputOptions & { yes?: true }) => {
-      await confirm(`Delete contact ${id}? Its operator token is dead then.`, options);
-      await withDatabase((core) => callAdmin(core, `DELETE ${one}`, of(id)));
-      present(options, { id, deleted: true }, () => `${id} is deleted.`);
     });
 }
 

@@ -103,8 +103,8 @@ function readJson(text: string): Placed[] {
 /** An answer of Hydra's or Auth0's API, a realm, or one client alone. */
 function listOf(json: unknown): unknown[] {
   if (Array.isArray(json)) return json;
-  const { clients, data } = json as { clients?: unknown; data?: unknown };
-  const list = [clients, data].find(Array.isArray);
+  const { clients, items, data } = json as { clients?: unknown; items?: unknown; data?: unknown };
+  const list = [clients, items, data].find(Array.isArray);
   return list ?? [json];
 }
 

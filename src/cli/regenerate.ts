@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
+import type { Subject } from './acts.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import {
   describeRegeneration,
@@ -8,20 +9,16 @@ import {
   type ShownRegeneration,
   type ShownReview,
 } from './describe-regeneration.ts';
+import { presentPage, withPages } from './list-command.ts';
 import { withDatabase } from './stores.ts';
 import { CommandEnd, confirm, type OutputOptions, present, presentSecret, say } from './terminal.ts';
 
 /** What is regenerated: a client's secret, or an access key. */
-export type RegenerateSubject = {
-  /** As the admin API has it: `/clients/{client_id}`. */
-  path: `/${string}`;
-  /** The parameter in it, which is the command's argument too. */
-  parameter: string;
+export type RegenerateSubject = Subject & {
   /** What people call it: `client secret`. */
   secret: string;
   /** The member of the answer that holds it: `client_secret`. */
   member: string;
-  example: string;
 };
 
 type Confirmed = OutputOptions & { yes?: true };
@@ -114,21 +111,19 @@ function newReviewOf(error: unknown): ShownReview {
 }
 
 function addRegenerations(parent: Command, { path, parameter, secret, example }: RegenerateSubject): void {
-  parent
+  const command = parent
     .command('regenerations')
     .description(`list how the ${secret} was regenerated: who has moved, who has not, who tried after the end`)
-    .argument(`<${parameter}>`, `whose ${secret}`)
-    .option('--limit <number>', 'at most so many, up to 200', '50')
-    .option('--cursor <cursor>', 'go on where the list before ended')
-    .option('--json', 'one JSON object, with data and next_cursor')
+    .argument(`<${parameter}>`, `whose ${secret}`);
+  withPages(command)
     .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} regenerations ${example}`)
     .action(async (id: string, { json, ...query }: OutputOptions) => {
       const request = { params: { [parameter]: id }, query };
       const page = await withDatabase((core) =>
         callAdmin<Page<ShownRegeneration>>(core, `GET ${path}/regenerations`, request),
       );
-      present(json ? { json } : {}, page, () => page.data.map(describeRegeneration).join('\n\n') || 'There is none.');
-      if (page.next_cursor && !json) say(`There are more: --cursor ${page.next_cursor}`);
+      const text = () => page.data.map(describeRegeneration).join('\n\n') || 'There is none.';
+      presentPage(json ? { json } : {}, page, text);
     });
 }
 

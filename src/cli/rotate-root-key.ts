@@ -1,5 +1,6 @@
 import type { RootKeyUse } from '../root-key/root-key-use.ts';
 import type { Rotation } from '../root-key/rotate-root-key.ts';
+import { startProgress } from './progress.ts';
 import { commandActor, withDatabase } from './stores.ts';
 import { CommandEnd, type OutputOptions, plain, present, table } from './terminal.ts';
 
@@ -12,14 +13,18 @@ type Holder = { type: string; id: string; name: string; version: string };
 export async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
   const { rotateRootKey } = await import('../root-key/rotate-root-key.ts');
   const { findRootKeyUse, listHolders } = await import('../root-key/root-key-use.ts');
-  const { rotation, current, given, use, holders } = await withDatabase(async (core) => ({
-    rotation: await rotateRootKey(core, commandActor(), showProgress),
-    current: core.keyRing.current,
-    given: core.keyRing.versions,
-    use: await findRootKeyUse(core.database, new Date(core.clock())),
-    holders: await listHolders(core.database, core.keyRing.current, listedHolders),
-  }));
-  if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+  const progress = startProgress('Making anew');
+  const { rotation, current, given, use, holders } = await withDatabase(async (core) => {
+    const readUse = () => findRootKeyUse(core.database, new Date(core.clock()));
+    const total = countToMake(await readUse(), core.keyRing.current);
+    return {
+      rotation: await rotateRootKey(core, commandActor(), (done) => progress.show(done, total)),
+      current: core.keyRing.current,
+      given: core.keyRing.versions,
+      use: await readUse(),
+      holders: await listHolders(core.database, core.keyRing.current, listedHolders),
+    };
+  }).finally(progress.end);
   const old = withUnused(use, given).filter(({ version }) => version !== current);
   const json = {
     version: current,
@@ -46,6 +51,12 @@ export async function rotateStoredRootKey(options: OutputOptions): Promise<void>
       `error: ${rotation.unreadable.length} sealed copies do not open, or are not of their secret: ${rotation.unreadable.slice(0, shownHolders).join(', ')}`,
     );
   }
+}
+
+/** What has a sealed copy under an earlier version. */
+function countToMake(use: readonly RootKeyUse[], current: string): number {
+  const earlier = use.filter(({ version }) => version !== current);
+  return earlier.reduce((sum, { sealedCopies, signingKeys }) => sum + sealedCopies + signingKeys, 0);
 }
 
 /** A version that is given but not in use can go, and that is to be said. */
@@ -108,13 +119,4 @@ function describeUse(use: RootKeyUse): string[] {
     ...left.filter(([count]) => count > 0).map(([count, what]) => `  ${count} ${what}`),
     ...ended,
   ];
-}
-
-let shown = 0;
-
-/** For whoever watches; a file or a pipe gets the result alone. */
-function showProgress(done: number): void {
-  if (!process.stderr.isTTY || performance.now() - shown < 100) return;
-  shown = performance.now();
-  process.stderr.write(`\r\u001b[K${done} made anew`);
 }

@@ -1,14 +1,11 @@
 import type { Command } from 'commander';
+import type { Subject } from './acts.ts';
 import { callAdmin } from './call-admin.ts';
 import { describeUsage, type ShownUsage } from './describe-regeneration.ts';
 import { withDatabase } from './stores.ts';
 import { type OutputOptions, present } from './terminal.ts';
 
-/** @param subject whose use: its path in the admin API, the parameter in that, and an example of it. */
-export function addUsageCommand(
-  parent: Command,
-  { path, parameter, example }: { path: `/${string}`; parameter: string; example: string },
-): void {
+export function addUsageCommand(parent: Command, { path, parameter, example }: Subject): void {
   parent
     .command('usage')
     .description('tokens issued and refused, by the secret, and from where; with --json by the hour too')

@@ -1,5 +1,7 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
+import type { Command } from 'commander';
+import { createProgram } from '../../src/cli.ts';
 import { runCommand, runJson } from './run-command.ts';
 
 describe('a command line that cannot be used', () => {
@@ -23,15 +25,41 @@ test('a misspelt variable ends with 2 and a suggestion, before anything is opene
   expect(stderr).toContain('did you mean KEYTURN_ISSUER?');
 });
 
-test.each([['start'], ['clients', 'create'], ['contacts', 'operator-token']])(
-  'help has examples and --json, and is no failure: keyturn %s %s',
-  async (...args) => {
-    const { code, stdout } = await runCommand([...args, '--help']);
+/** Every command that does something, by its words. */
+function commandsOf(command: Command, path: readonly string[] = []): { path: readonly string[]; command: Command }[] {
+  if (command.commands.length === 0) return [{ path, command }];
+  return command.commands.flatMap((child) => commandsOf(child, [...path, child.name()]));
+}
+
+describe('help of every command', () => {
+  test.each(commandsOf(createProgram()).map(({ path, command }) => [path.join(' '), command] as const))(
+    'has examples of itself, and says whether it answers in JSON: keyturn %s',
+    (path, command) => {
+      let help = '';
+      command.configureOutput({ writeOut: (text) => (help += text) });
+      command.outputHelp();
+      const examples = help.split('Examples:\n')[1] ?? '';
+      expect(examples).toContain(`keyturn ${path}`);
+      // A script is no result, and a server none either.
+      if (path !== 'completion') expect(help).toContain('--json');
+    },
+  );
+
+  test('is no failure', async () => {
+    const { code, stdout } = await runCommand(['clients', 'create', '--help']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/Examples:\n {2}.*keyturn /);
-    expect(stdout).toContain('--json');
-  },
-);
+    expect(stdout).toContain('Examples:');
+  });
+});
+
+test('colours are forced by FORCE_COLOR, and never come with NO_COLOR', async () => {
+  const [forced, none] = await Promise.all([
+    runCommand(['clients', 'list', '--jsno'], { FORCE_COLOR: '1' }),
+    runCommand(['clients', 'list', '--jsno'], { NO_COLOR: '1' }),
+  ]);
+  expect(forced.stderr).toContain('\u001b[31m');
+  expect(none.stderr).not.toContain('\u001b');
+});
 
 test('nothing is coloured where there is no terminal', async () => {
   const { stdout, stderr } = await runCommand(['clients']);
@@ -53,18 +81,34 @@ describe('root-key generate', () => {
   });
 });
 
-test('bash completes commands, their options and what follows an argument', async () => {
-  const { stdout: script } = await runCommand(['completion', 'bash']);
-  const complete = async (...words: string[]) => {
-    const line = `${script}\nCOMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _keyturn; echo "\${COMPREPLY[*]}"`;
-    return (await promisify(execFile)('bash', ['-c', line])).stdout.trim().split(' ');
-  };
-  expect(await complete('keyturn', 'qu')).toEqual(['quickstart']);
-  expect(await complete('keyturn', 'clients', 're')).toEqual([
-    'reveal',
-    'regenerate',
-    'regenerations',
-    'revoke-tokens',
-  ]);
-  expect(await complete('keyturn', 'clients', 'disable', 'kti_x', '--y')).toEqual(['--yes']);
-});
+const isInstalled = (shell: string) => spawnSync(shell, ['-c', 'true']).status === 0;
+
+/** How each shell is asked what it would offer for a line whose last word is being typed. */
+const askers: Record<string, (script: string, words: readonly string[]) => string> = {
+  bash: (script, words) =>
+    `${script}\nCOMP_WORDS=(${words.join(' ')}); COMP_CWORD=${words.length - 1}; _keyturn; printf '%s\\n' "\${COMPREPLY[@]}"`,
+  // Completion runs in an editor of lines alone: what it would add is caught.
+  zsh: (script, words) =>
+    `function compdef() {}; ${script}\nfunction compadd() { shift; local one; for one in "$@"; do [[ $one == ${words.at(-1)}* ]] && print -r -- $one; done; true }
+words=(${words.join(' ')}); CURRENT=${words.length}; _keyturn`,
+  fish: (script, words) => `${script}\ncomplete -C '${words.join(' ')}'`,
+};
+
+for (const [shell, ask] of Object.entries(askers)) {
+  (isInstalled(shell) ? test : test.skip)(
+    `${shell} completes commands, their options and what follows an argument`,
+    async () => {
+      const { stdout: script } = await runCommand(['completion', shell]);
+      const complete = async (...words: string[]) => {
+        const { stdout } = await promisify(execFile)(shell, ['-c', ask(script, words)]);
+        return stdout.trim().split('\n');
+      };
+      expect(await complete('keyturn', 'qu')).toEqual(['quickstart']);
+      expect((await complete('keyturn', 'clients', 're')).sort()).toEqual(
+        ['reveal', 'regenerate', 'regenerations', 'revoke-tokens'].sort(),
+      );
+      expect(await complete('keyturn', 'clients', 'disable', 'kti_x', '--y')).toEqual(['--yes']);
+      expect(await complete('keyturn', 'completion', 'f')).toEqual(['fish']);
+    },
+  );
+}

@@ -185,8 +185,8 @@ test('secrets as other servers make them are kept', async () => {
 
 test("Hydra's clients: hashed secrets are made anew and told once, scopes are mapped, other grants skipped", async () => {
   const hydra = {
-    items: undefined,
-    clients: [
+    next_page_token: '',
+    items: [
       {
         client_id: 'b7c9f1c0-9a1e-4c3e-8f3f-2d1f6f0a7d11',
         client_name: 'Warehouse',

@@ -1,0 +1,60 @@
+import { type Command, Option } from 'commander';
+import type { Subject } from './acts.ts';
+import { callAdmin } from './call-admin.ts';
+import { withDatabase, withStores } from './stores.ts';
+import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
+
+type Options = OutputOptions & {
+  scope?: string[];
+  accessKeyId?: string;
+  resource?: string;
+  show?: true;
+  revoke?: true;
+};
+
+/** `authorization-token` of a client: issue, show, revoke. */
+export function addAuthorizationTokenCommand(clients: Command, { path, parameter, example }: Subject): void {
+  const route = `${path}/authorization-token` as const;
+  clients
+    .command('authorization-token')
+    .description(
+      'issue an API authorization token for the client; the one before is dead at once, the credentials stay',
+    )
+    .argument(`<${parameter}>`, 'its Client ID')
+    .option('--scope <scopes>', 'less than the client may have', collect)
+    .option('--access-key-id <id>', 'with what this access key allows, and no more')
+    .option('--resource <uri>', 'for this resource alone')
+    .addOption(
+      new Option('--show', 'issue none: when was the live one issued, by whom, until when').conflicts('revoke'),
+    )
+    .option('--revoke', 'issue none: revoke the live one')
+    .option('--json', 'one JSON object, with access_token and expires_in')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn clients authorization-token ${example} --scope orders:read
+  curl -H "Authorization: Bearer $(keyturn clients authorization-token ${example})" https://api.example.com/orders`,
+    )
+    .action(async (id: string, options: Options) => {
+      const params = { [parameter]: id };
+      if (options.show) {
+        const known = await withDatabase((core) => callAdmin<Record<string, string>>(core, `GET ${route}`, { params }));
+        return present(options, known, () => sheet(known));
+      }
+      if (options.revoke) {
+        await withDatabase((core) => callAdmin(core, `DELETE ${route}`, { params }));
+        return present(options, { ...params, revoked: true }, () => 'The API authorization token is dead.');
+      }
+      const body = {
+        scope: options.scope?.join(' '),
+        access_key_id: options.accessKeyId,
+        resource: options.resource,
+      };
+      const issued = await withStores((core) =>
+        callAdmin<{ access_token: string; expires_in: number; scope: string }>(core, `POST ${route}`, { params, body }),
+      );
+      const said = `An access token for ${issued.scope || 'no scope'}, good for ${issued.expires_in} seconds:`;
+      return presentSecret(options, issued, said, issued.access_token);
+    });
+}

@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { createProgram } from '../../src/cli.ts';
+import { generateRootKey } from '../../src/storage/open-database.ts';
+import { createTestDatabase } from '../services.ts';
+import { ended } from './run-command.ts';
+
+const docs = (name: string) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
+
+test('docs/command-line.md is what the commands say (UPDATE_DOCS=1 writes it)', async () => {
+  const page = describeProgram();
+  if (process.env['UPDATE_DOCS']) await writeFile(docs('command-line.md'), page);
+  expect(await readFile(docs('command-line.md'), 'utf8')).toBe(page);
+});
+
+test('every command of docs/moving.md does what it is there for, in that order', async () => {
+  const page = await readFile(docs('moving.md'), 'utf8');
+  const commands = [...page.matchAll(/^ *(keyturn .*)$/gm)].map(([, command = '']) => command);
+  expect(commands).toHaveLength(4);
+  const directory = await mkdtemp(join(tmpdir(), 'keyturn-docs-'));
+  const client = { client_id: 'order-sync', client_secret: generateRootKey().slice(3), scope: 'orders.read' };
+  await writeFile(join(directory, 'clients.json'), JSON.stringify({ items: [client] }));
+  const env = {
+    PATH: process.env['PATH'],
+    DATABASE_URL: await createTestDatabase(),
+    KEYTURN_ROOT_KEY: generateRootKey(),
+  };
+  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+  for (const command of commands) {
+    const line = `keyturn() { '${process.execPath}' '${main}' "$@"; }; ${command}`;
+    const child = spawn('bash', ['-c', line], { env, cwd: directory });
+    child.stdin.end();
+    expect({ command, ...(await ended(child)) }).toMatchObject({ command, code: 0 });
+  }
+  await rm(directory, { recursive: true });
+});
+
+function describeProgram(): string {
+  const program = createProgram();
+  const groups = program.commands.filter(({ commands }) => commands.length > 0);
+  const single = program.commands.filter(({ commands }) => commands.length === 0);
+  return `# The command line
+
+Made from the commands themselves; \`keyturn help COMMAND\` says the same. Exit codes: 0 done, 1 refused or failed, 2 a command line or
+configuration that cannot be used. Results stand on standard output, secrets alone on it; all else is on standard error. What breaks things asks
+first; without a terminal it wants \`--yes\`. \`NO_COLOR\` and \`FORCE_COLOR\` are heeded.
+
+${single.map((command) => describeCommand(command, 'keyturn', '##')).join('\n')}
+${groups
+  .map(
+    (group) =>
+      `## keyturn ${group.name()}\n${sentence(group.description())}\n\n${group.commands
+        .map((command) => describeCommand(command, `keyturn ${group.name()}`, '###'))
+        .join('\n')}`,
+  )
+  .join('\n')}`;
+}
+
+function describeCommand(command: Command, parent: string, level: string): string {
+  const help = command.createHelp();
+  const words = command.registeredArguments.map((one) => (one.required ? `<${one.name()}>` : `[${one.name()}]`));
+  const options = help
+    .visibleOptions(command)
+    .filter(({ long }) => long !== '--help')
+    .map((option) => `- \`${help.optionTerm(option)}\` ${help.optionDescription(option)}`);
+  const heading = [parent, command.name(), ...words].join(' ');
+  const lines = [`${level} \`${heading}\``, sentence(command.description())];
+  if (options.length > 0) lines.push('', ...options);
+  return `${lines.join('\n')}\n`;
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}

@@ -1,0 +1,78 @@
+import { adminEndpoints } from '../../src/admin/endpoints.ts';
+import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { generateRootKey } from '../../src/storage/open-database.ts';
+import { startTestServer } from '../harness.ts';
+import { createTestDatabase } from '../services.ts';
+import { type Environment, runCommand } from './run-command.ts';
+
+/** Reached by another command: `access-keys list --contact` asks for the complete list with a filter. */
+const reachedOtherwise = ['GET /contacts/{id}/access-keys'];
+
+let environment: Environment;
+const called = new Set<string>();
+
+/** Runs a command, which must succeed, and notes which endpoints it calls. */
+async function run(line: string, input = ''): Promise<Record<string, string>> {
+  const { code, stdout, stderr } = await runCommand([...line.split(' '), '--json'], environment, input);
+  if (code !== 0) throw new Error(`keyturn ${line}: ${code}: ${stderr}`);
+  for (const [, route = ''] of stderr.matchAll(/"route":"([^"]+)"/g)) called.add(route);
+  return JSON.parse(stdout) as Record<string, string>;
+}
+
+/** All that is done to whatever can be regenerated, in an order in which it can be. */
+async function walk(group: 'clients' | 'access-keys', id: string | undefined): Promise<void> {
+  for (const verb of ['list', `show ${id}`, `reveal ${id}`, `usage ${id}`, `update ${id} --name New`]) {
+    await run(`${group} ${verb}`);
+  }
+  for (const end of ['undo', 'finish']) {
+    await run(`${group} regenerate ${id} --yes`);
+    await run(`${group} ${end} ${id} --yes`);
+  }
+  await run(`${group} regenerations ${id}`);
+  await run(`${group} disable ${id} --yes`);
+  await run(`${group} enable ${id}`);
+}
+
+async function walkClient(): Promise<void> {
+  const { client_id: id } = await run('clients create --name Sync');
+  await walk('clients', id);
+  for (const option of ['', ' --show', ' --revoke']) await run(`clients authorization-token ${id}${option}`);
+  await run(`clients revoke-tokens ${id} --yes`);
+  await run(`clients disable ${id} --yes`);
+  await run(`clients delete ${id} --yes`);
+}
+
+async function walkContact(): Promise<void> {
+  const fields = '--name Ann --email ann@example.com --permission all --operator-token';
+  const { id: keeper } = await run(`contacts create ${fields}`);
+  const { id: key } = await run(`access-keys create --contact ${keeper} --name Warehouse`);
+  await walk('access-keys', key);
+  await run(`access-keys remove ${key} --yes`);
+  const { id } = await run('contacts create --name Bo --email bo@example.com');
+  await run(`contacts show ${id}`);
+  await run(`contacts update ${id} --name Bob`);
+  await run(`contacts operator-token ${id}`);
+  await run(`contacts operator-token ${id} --revoke`);
+  await run(`contacts delete ${id} --yes`);
+  await run('contacts list');
+}
+
+async function walkOthers(): Promise<void> {
+  await run('audit list');
+  await run('signing-keys list');
+  await run('signing-keys rotate');
+  await run('leaks check -', generateSecret('kts_'));
+}
+
+test('every endpoint of the admin API is called by a command', async () => {
+  environment = {
+    DATABASE_URL: await createTestDatabase(),
+    KEYTURN_ROOT_KEY: generateRootKey(),
+    KEYTURN_LOG_LEVEL: 'debug',
+  };
+  await Promise.all([walkClient(), walkContact(), walkOthers()]);
+  const server = await startTestServer();
+  const routes = adminEndpoints(server.core).map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+  await server.close();
+  expect(routes.filter((route) => !called.has(route)).sort()).toEqual(reachedOtherwise);
+}, 120_000);

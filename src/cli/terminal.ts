@@ -56,27 +56,42 @@ export function table(
   rows: readonly (readonly string[])[],
   stream: NodeJS.WriteStream = process.stdout,
 ): string {
-  const cells = rows.map((row) => row.map(plain));
-  const heading = columns.map((column) => column.toUpperCase());
-  const widths = heading.map((column, index) =>
-    Math.max(column.length, ...cells.map((row) => row[index]?.length ?? 0)),
-  );
-  if (stream.isTTY) shrink(widths, stream.columns);
-  const line = (row: readonly string[]) =>
+  const all = [columns.map((column) => column.toUpperCase()), ...rows.map((row) => row.map(plain))];
+  const isTooWide = stream.isTTY && widthOf(widthsOf(all)) > stream.columns;
+  const cells = isTooWide ? condense(all) : all;
+  const widths = widthsOf(cells);
+  if (isTooWide) shrink(widths, stream.columns);
+  const [heading = '', ...lines] = cells.map((row) =>
     row
       .map((cell, index) => cut(cell, widths[index] ?? 0).padEnd(widths[index] ?? 0))
       .join(between)
-      .trimEnd();
-  return [paint('bold', line(heading), stream), ...cells.map(line)].join('\n');
+      .trimEnd(),
+  );
+  return [paint('bold', heading, stream), ...lines].join('\n');
 }
 
 const between = '  ';
 const narrowest = 6;
 
+function widthsOf(cells: readonly (readonly string[])[]): number[] {
+  return (cells[0] ?? []).map((_, index) => Math.max(...cells.map((row) => row[index]?.length ?? 0)));
+}
+
+function widthOf(widths: readonly number[]): number {
+  return widths.reduce((sum, width) => sum + width, between.length * (widths.length - 1));
+}
+
+/** Without columns that say nothing, and times to the second. */
+function condense([heading = [], ...rows]: readonly (readonly string[])[]): string[][] {
+  const isSaid = heading.map((_, index) => rows.some((row) => row[index] !== ''));
+  return [heading, ...rows].map((row) =>
+    row.filter((_, index) => isSaid[index]).map((cell) => cell.replace(/^(\d{4}-\d\d-\d\dT[\d:]{8})\.\d+Z$/, '$1Z')),
+  );
+}
+
 /** Takes from the widest column, again and again, until all fit. */
 function shrink(widths: number[], available: number): void {
-  const total = () => widths.reduce((sum, width) => sum + width, between.length * (widths.length - 1));
-  while (total() > available) {
+  while (widthOf(widths) > available) {
     const widest = Math.max(...widths.slice(1));
     if (widest <= narrowest) return;
     widths[widths.indexOf(widest, 1)] = widest - 1;

@@ -92,7 +92,7 @@ class Terminal {
     const list = await terminal.run('keyturn clients list');
     const id = /kti_\w{22}/.exec(list.text)?.[0] ?? '';
     expect(id).not.toBe('');
-    expect(list.colours).toMatch(/\u001b\[1mCLIENT_ID/);
+    expect(list.colours).toContain('\u001b[1mCLIENT_ID');
     expect(list.text).toMatch(/ SECRETS +CREATED/);
     // Each client is one line: nothing wraps, and the id is whole.
     expect(list.text.split('\n').filter((line) => line.includes('kti_'))).toHaveLength(1);
@@ -108,7 +108,7 @@ class Terminal {
     const declined = await terminal.end();
     expect(declined.code).toBe(1);
     expect(declined.text).toContain('Nothing was changed.');
-    expect(declined.colours).toMatch(/\u001b\[31mNothing was changed/);
+    expect(declined.colours).toContain('\u001b[31mNothing was changed');
 
     await terminal.run('clear');
     terminal.type(`keyturn clients regenerate ${id} > new`);

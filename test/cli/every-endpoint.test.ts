@@ -65,14 +65,18 @@ async function walkOthers(): Promise<void> {
 }
 
 test('every endpoint of the admin API is called by a command', async () => {
-  environment = {
-    DATABASE_URL: await createTestDatabase(),
-    KEYTURN_ROOT_KEY: generateRootKey(),
-    KEYTURN_LOG_LEVEL: 'debug',
-  };
-  await Promise.all([walkClient(), walkContact(), walkOthers()]);
   const server = await startTestServer();
   const routes = adminEndpoints(server.core).map(({ method, path }) => `${method.toUpperCase()} ${path}`);
   await server.close();
-  expect(routes.filter((route) => !called.has(route)).sort()).toEqual(reachedOtherwise);
-}, 120_000);
+  const missing = () => routes.filter((route) => !called.has(route) && !reachedOtherwise.includes(route));
+  // The log is written in batches, and a process that ends may lose its last line: a second walk tells that from a missing command.
+  for (let walks = 0; walks < 2 && (walks === 0 || missing().length > 0); walks++) {
+    environment = {
+      DATABASE_URL: await createTestDatabase(),
+      KEYTURN_ROOT_KEY: generateRootKey(),
+      KEYTURN_LOG_LEVEL: 'debug',
+    };
+    await Promise.all([walkClient(), walkContact(), walkOthers()]);
+  }
+  expect(missing()).toEqual([]);
+}, 180_000);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addAccessKeyCommands } from './cli/access-keys.ts';
+import { addAfterRestoreCommand } from './cli/after-restore.ts';
 import { addAuditCommands } from './cli/audit.ts';
 import { addClientCommands } from './cli/clients.ts';
 import { addCompletionCommand } from './cli/completion.ts';
@@ -68,6 +69,7 @@ Exit codes: 0 done, 1 refused or failed, 2 a command line or configuration that 
   addLeakCommands(program);
   addSigningKeyCommands(program);
   addRootKeyCommands(program);
+  addAfterRestoreCommand(program);
   addCompletionCommand(program);
   return program;
 }

@@ -10,7 +10,15 @@ export type AuditEvent = {
   actor: Actor;
   /** `noun.verb`, for example `client.disable`. */
   action: string;
-  targetType: 'client' | 'contact' | 'access_key' | 'operator_token' | 'signing_key' | 'root_key' | 'token';
+  targetType:
+    | 'client'
+    | 'contact'
+    | 'access_key'
+    | 'operator_token'
+    | 'signing_key'
+    | 'root_key'
+    | 'token'
+    | 'deployment';
   target: string;
   /** The state that was, and the one that is; whatever JSON can hold. */
   before?: Record<string, unknown>;

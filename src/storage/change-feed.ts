@@ -52,6 +52,14 @@ export async function recordChanges(
 }
 
 /**
+ * Gives every change this transaction's id. In a database that was restored they carry those of the server before, which
+ * mean another order here.
+ */
+export async function restampChanges(transaction: Transaction): Promise<void> {
+  await transaction.query('UPDATE changes SET xact = pg_current_xact_id()');
+}
+
+/**
  * Follows every change that any process commits, in each process once.
  *
  * Rows carry their transaction's id. A poll remembers the oldest transaction that was still open and the next one reads

@@ -1,0 +1,33 @@
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Clock } from '../clock.ts';
+import { recordChanges, restampChanges } from '../storage/change-feed.ts';
+import type { Transaction } from '../storage/database.ts';
+import { raiseEveryTokenEpoch } from './client-store.ts';
+
+/**
+ * Ends every access token that was ever issued, for a database that came back from a backup: what was revoked after the backup is not known
+ * there, and a token could come back with it. @returns how many clients there are.
+ */
+export async function endEveryToken(
+  transaction: Transaction,
+  { clock }: { clock: Clock },
+  actor: Actor,
+): Promise<number> {
+  const at = new Date(clock());
+  const { clients, clientIds } = await raiseEveryTokenEpoch(transaction, at);
+  await restampChanges(transaction);
+  await recordChanges(
+    transaction,
+    clientIds.map((target) => ({ kind: 'client', target })),
+    at,
+  );
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'deployment.after_restore',
+    targetType: 'deployment',
+    target: 'all',
+    after: { clients },
+  });
+  return clients;
+}

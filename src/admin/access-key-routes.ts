@@ -4,7 +4,7 @@ import { requireAccessKeyOwner } from '../access-keys/access-key-owner.ts';
 import { findKnownAccessKey, listAccessKeys, nameClients } from '../access-keys/access-key-store.ts';
 import { createAccessKey, removeAccessKey, saveKey, setAccessKeyEnabled } from '../access-keys/manage-access-keys.ts';
 import { findUsedScopes } from '../access-keys/used-scopes.ts';
-import { findContact } from '../contacts/contact-store.ts';
+import { findContact, nameContacts } from '../contacts/contact-store.ts';
 import type { Core } from '../core.ts';
 import { NotFound } from '../errors.ts';
 import { revealSecret } from '../regeneration/reveal-secret.ts';
@@ -73,7 +73,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
   const pager = createPager(core.keyRing, 'access-keys', createdPosition);
   const requireRevealAllowance = createRevealLimit();
 
-  /** All that is shown beside keys, however many, in three statements. */
+  /** All that is shown beside keys, however many, in four statements. */
   async function readFacts(database: Queryable, rows: readonly KnownAccessKey[]): Promise<AccessKeyFacts> {
     const ids = rows.map(({ key }) => key.id);
     const now = core.clock();
@@ -83,6 +83,10 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       usedSince,
       lastUsed: await findLastUsed(database, ids),
       usedScopes: await findUsedScopes(database, ids, usedSince),
+      contactNames: await nameContacts(
+        database,
+        rows.map(({ key }) => key.contactId),
+      ),
       clientIds: await nameClients(database, [...new Set(rows.flatMap(({ key }) => key.clients ?? []))]),
     };
   }

@@ -14,6 +14,7 @@ export const permissionsSchema = z
 const keyFields = {
   id: z.uuid(),
   contact_id: z.uuid(),
+  contact_name: z.string(),
   name: text(200),
   status: z.enum(['enabled', 'disabled', 'expired']),
   permissions: permissionsSchema,
@@ -59,6 +60,8 @@ export type AccessKeyFacts = {
   usedSince: Date;
   /** Client IDs by the clients' ids. */
   clientIds: ReadonlyMap<string, string>;
+  /** The contacts' names by their ids. */
+  contactNames: ReadonlyMap<string, string>;
 };
 
 /** An access key as the admin API shows it: no value, only what it can be recognised by. */
@@ -74,6 +77,7 @@ export function presentAccessKey(
   return {
     id: key.id,
     contact_id: key.contactId,
+    contact_name: facts.contactNames.get(key.contactId) ?? '',
     name: key.name,
     status: statusOf(key, facts.now),
     permissions: toPermissions(key.scope) as z.input<typeof permissionsSchema>,

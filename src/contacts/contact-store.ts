@@ -55,6 +55,15 @@ export async function listContacts(database: Queryable, filter: ContactFilter): 
   return rows.map(toContact);
 }
 
+/** The names of contacts by their ids, however many, in one statement. */
+export async function nameContacts(database: Queryable, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const rows = await database.query<{ id: string; name: string }>(
+    'SELECT id, name FROM contacts WHERE id = ANY ($1::uuid[])',
+    [[...new Set(ids)]],
+  );
+  return new Map(rows.map(({ id, name }) => [id, name]));
+}
+
 /** Locks every holder of `contacts:manage`, so that two cannot lose it at once, and returns their ids. */
 export async function lockContactManagers(transaction: Transaction): Promise<string[]> {
   const rows = await transaction.query<{ id: string }>(

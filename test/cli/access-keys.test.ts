@@ -43,6 +43,7 @@ test('create takes permissions, clients, an end, and --no-reveal', async () => {
   const limits = ['--client', clientId, '--expires-at', '2999-01-01', '--no-reveal'];
   expect(await create('--name', 'Full', ...permissions, ...limits)).toMatchObject({
     contact_id: contact,
+    contact_name: 'Bo',
     name: 'Full',
     status: 'enabled',
     permissions: { orders: ['read', 'update'] },

@@ -12,7 +12,6 @@ import { shownHours, usageSection } from '../parts/usage-section.ts';
 import { regenerationSection } from '../regeneration/regeneration-section.ts';
 import type { Listed, ShownAccessKey, ShownRegeneration, ShownUsage } from '../shown.ts';
 import { accessKeyFields, readAccessKeyForm, scopesOf, toAccessKeyForm } from './access-key-form.ts';
-import { nameContacts } from './name-contacts.ts';
 
 const path = '/access-keys/:id';
 
@@ -60,8 +59,7 @@ async function show(
   problem?: KeyturnError,
 ): Promise<Reply> {
   const params = { id: key.id };
-  const [contacts, offers, usage, regenerations] = await Promise.all([
-    nameContacts(visit, [key.contact_id]),
+  const [offers, usage, regenerations] = await Promise.all([
     readOffers(visit),
     visit.call<ShownUsage>('GET /access-keys/{id}/usage', { params, query: { hours: shownHours(visit) } }),
     visit.call<Listed<ShownRegeneration>>('GET /access-keys/{id}/regenerations', { params, query: { limit: '5' } }),
@@ -75,7 +73,7 @@ async function show(
     body: html`${pageHeading({
       title: key.name,
       lead: statusBadges(key, visit.now),
-      back: { path: `/console/contacts/${key.contact_id}`, label: contacts.get(key.contact_id) ?? 'Contact' },
+      back: { path: `/console/contacts/${key.contact_id}`, label: key.contact_name },
     })}
     ${problem ? problemNotice(problem) : doneNotice(visit.query)}
     <div class="grid two">

@@ -6,18 +6,18 @@ import { fromNow, lastUse } from '../parts/moment.ts';
 import { table } from '../parts/table.ts';
 import type { ShownAccessKey } from '../shown.ts';
 
-/** Access keys, one a row. @param contacts their names by id; undefined: all are of the contact whose page it is. */
+/** Access keys, one a row. @param of whose they are; of one contact, its name stands above already. */
 export function accessKeyTable(
   visit: Visit,
   keys: readonly ShownAccessKey[],
-  contacts?: ReadonlyMap<string, string>,
+  of: 'all contacts' | 'one contact',
 ): VNode {
   return table({
     id: 'filtered',
     caption: 'Access keys',
     columns: [
       { label: 'Name' },
-      ...(contacts ? [{ label: 'Contact' }] : []),
+      ...(of === 'all contacts' ? [{ label: 'Contact' }] : []),
       { label: 'Status' },
       { label: 'May' },
       { label: 'Used of granted', isNumber: true },
@@ -26,8 +26,8 @@ export function accessKeyTable(
     ],
     rows: keys.map((key) => [
       html`<a class="strong" href=${`/console/access-keys/${key.id}`}>${key.name}</a><code class="under">${key.hint}</code>`,
-      ...(contacts
-        ? [html`<a href=${`/console/contacts/${key.contact_id}`}>${contacts.get(key.contact_id) ?? ''}</a>`]
+      ...(of === 'all contacts'
+        ? [html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`]
         : []),
       statusBadges(key, visit.now),
       permissionsInWords(key.permissions),

@@ -6,7 +6,6 @@ import { doneNotice } from '../parts/notices.ts';
 import { nextPage } from '../parts/table.ts';
 import type { Listed, ShownAccessKey } from '../shown.ts';
 import { accessKeyTable } from './access-key-table.ts';
-import { nameContacts } from './name-contacts.ts';
 
 const path = '/console/access-keys';
 
@@ -50,10 +49,6 @@ export const accessKeysPage: Page = {
         limit: '25',
       },
     });
-    const contacts = await nameContacts(
-      visit,
-      body.data.map(({ contact_id: id }) => id),
-    );
     const isFiltered = Boolean(q || status || unused);
     return {
       title: 'Access keys',
@@ -74,7 +69,7 @@ export const accessKeysPage: Page = {
             ${
               body.data.length === 0
                 ? emptyState('Nothing matches', html`<p><a href=${path}>Show all access keys</a></p>`)
-                : accessKeyTable(visit, body.data, contacts)
+                : accessKeyTable(visit, body.data, 'all contacts')
             }
             ${nextPage(path, visit.query, body.next_cursor)}`
       }`,

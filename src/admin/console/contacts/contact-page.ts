@@ -55,7 +55,7 @@ function accessKeys(visit: Visit, contact: ShownContact, keys: Listed<ShownAcces
       <h2 id="keys">Access keys</h2>
       ${visit.can('integrations:edit') && html`<a class="button" href=${`${at}/access-keys/new`}>Create Key</a>`}
     </div>
-    ${keys.data.length === 0 ? html`<p class="muted">It has none.</p>` : accessKeyTable(visit, keys.data)}
+    ${keys.data.length === 0 ? html`<p class="muted">It has none.</p>` : accessKeyTable(visit, keys.data, 'one contact')}
     ${nextPage(at, visit.query, keys.next_cursor)}
   </section>`;
 }

@@ -44,11 +44,16 @@ export type Config = {
   tlsFiles: TlsFiles;
   logLevel: LogLevel;
   /** The variables that were set; everything else has its default. */
-  given: readonly string[];
+  given: readonly Variable[];
 };
 
-const variables = [
+/** All that is read, in the order in which people are shown them. */
+export const variables = [
   'KEYTURN_ISSUER',
+  'DATABASE_URL',
+  'DATABASE_URL_FILE',
+  'REDIS_URL',
+  'REDIS_URL_FILE',
   'KEYTURN_ROOT_KEY',
   'KEYTURN_ROOT_KEY_FILE',
   'KEYTURN_DATA_DIR',
@@ -73,8 +78,7 @@ const variables = [
   'KEYTURN_LOG_LEVEL',
 ] as const;
 
-/** Named as everywhere, so without our prefix. */
-const ofStores = ['DATABASE_URL', 'DATABASE_URL_FILE', 'REDIS_URL', 'REDIS_URL_FILE'] as const;
+export type Variable = (typeof variables)[number];
 
 const signingAlgorithms: readonly SigningAlgorithm[] = ['ES256', 'EdDSA', 'PS256', 'RS256'];
 
@@ -175,7 +179,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     clientCertHeader,
     tlsFiles,
     logLevel,
-    given: [...variables, ...ofStores].filter((name) => text(name) !== undefined),
+    given: variables.filter((name) => text(name) !== undefined),
   };
   if (problems.length > 0) {
     throw new UsageError(`The configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);

@@ -116,7 +116,8 @@ function authorizationToken(
       mayManage &&
       (client.status === 'enabled'
         ? html`<div class="actions">
-            ${postForm(`${at}/authorization-token`, html`<button>${token ? 'Issue again' : 'Issue a token'}</button>`)}
+            ${client.access_key === 'optional' && postForm(`${at}/authorization-token`, html`<button>${token ? 'Issue again' : 'Issue a token'}</button>`)}
+            <a class="button" href=${`${at}/authorization-token`}>${client.access_key === 'optional' ? 'With less…' : 'Issue a token…'}</a>
             ${token && postForm(`${at}/authorization-token/revoke`, html`<button class="danger">Revoke</button>`)}
           </div>
           ${token && html`<p class="hint">Issuing again ends this one at once.</p>`}`
@@ -144,6 +145,9 @@ function grants(client: ShownClient): VNode {
       'Access key': client.access_key,
       Resource: client.resource ? html`<code>${client.resource}</code>` : 'chosen by each request, or the only one',
       Authenticates: client.auth_method,
+      'Certificate subject': Object.entries(client).find(([name]) => name.startsWith('tls_client_auth_'))?.[1] as
+        | string
+        | undefined,
       'Public keys': client.jwks_uri ?? (client.jwks ? `${client.jwks.keys.length} registered` : undefined),
     })}
   </section>`;

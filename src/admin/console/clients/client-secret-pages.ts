@@ -64,7 +64,8 @@ export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerate
       name: client.name,
       at: `/console/clients/${client.client_id}`,
       section: sectionOf(client),
-      params: { client_id: client.client_id },
+      // As it was asked for: sent again after the Client ID has changed, the form is still the same request.
+      params: { client_id: visit.params['client_id'] ?? '' },
     };
   },
   showNew: async (visit, _owner, { client_id, client_secret: clientSecret, previous }) => {

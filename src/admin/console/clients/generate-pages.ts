@@ -1,10 +1,11 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../errors.ts';
+import { parseStrictJson } from '../../strict-json.ts';
 import { attempt } from '../attempt.ts';
 import type { Page, Reply, Section, Visit } from '../page.ts';
 import { facts, pageHeading } from '../parts/elements.ts';
-import { checkbox, choices, textField } from '../parts/fields.ts';
+import { checkbox, choices, textArea } from '../parts/fields.ts';
 import { hiddenFields, postForm } from '../parts/forms.ts';
 import { problemNotice } from '../parts/notices.ts';
 import type { ShownClient } from '../shown.ts';
@@ -90,7 +91,7 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
 }
 
 function authentication(form: URLSearchParams): VNode {
-  const method = form.get('auth_method') ?? 'client_secret_basic';
+  const method = authMethodOf(form);
   return html`<details open=${method !== 'client_secret_basic'}>
     <summary>Another way to authenticate</summary>
     ${choices({
@@ -103,24 +104,33 @@ function authentication(form: URLSearchParams): VNode {
         {
           value: 'private_key_jwt',
           label: 'Its own key (private_key_jwt)',
-          hint: 'There is no secret; it signs with a key that only it has.',
+          hint: 'There is no secret; it signs with a key that only it has. Below goes its JWK set, or the https address of that.',
+        },
+        {
+          value: 'tls_client_auth',
+          label: 'A certificate of a known authority (tls_client_auth)',
+          hint: html`There is no secret. Below goes the subject, such as <code>CN=sync,O=Example,C=DE</code>`,
+        },
+        {
+          value: 'self_signed_tls_client_auth',
+          label: 'A certificate that it signed itself (self_signed_tls_client_auth)',
+          hint: 'There is no secret. Below goes a JWK set with the certificate (x5c).',
         },
       ],
     })}
-    ${textField({
-      name: 'jwks_uri',
-      label: 'Address of its public keys',
-      value: form.get('jwks_uri') ?? '',
-      maxlength: 2_000,
-      placeholder: 'https://partner.example/jwks.json',
-      hint: 'For private_key_jwt alone.',
+    ${textArea({
+      name: 'proof',
+      label: 'Keys or certificate',
+      value: form.get('proof') ?? '',
+      maxlength: 100_000,
+      hint: 'For the last three alone. Nothing of it is secret.',
     })}
   </details>`;
 }
 
 function showReview(visit: Visit, kind: Kind): Reply {
   const { form } = visit;
-  const isKey = form.get('auth_method') === 'private_key_jwt';
+  const isKey = !authMethodOf(form).startsWith('client_secret');
   const input = readClientForm(kind.kind, form);
   const granted = String(input['scope'] ?? '');
   return {
@@ -132,6 +142,7 @@ function showReview(visit: Visit, kind: Kind): Reply {
           Name: input['name'] as string,
           'May be granted': kind.kind === 'integration' ? granted || 'nothing yet' : undefined,
           'Access key': input['access_key'] as string | undefined,
+          Authenticates: kind.kind === 'integration' ? authMethodOf(form) : undefined,
           Resource: (input['resource'] as string | undefined) ?? undefined,
           'Kinds of information':
             kind.kind === 'resource_server' ? (input['information'] as string[]).join(', ') || 'none yet' : undefined,
@@ -142,7 +153,7 @@ function showReview(visit: Visit, kind: Kind): Reply {
           <li>A new Client ID is made, and is good from that moment on.</li>
           ${
             isKey
-              ? html`<li>No secret is made: it authenticates with its own key.</li>`
+              ? html`<li>No secret is made: it authenticates with what only it has.</li>`
               : html`<li>A new secret is made and shown to you on the next page. Pass it on over a channel that you trust.</li>`
           }
           ${
@@ -168,18 +179,17 @@ function showReview(visit: Visit, kind: Kind): Reply {
 
 async function generate(visit: Visit, kind: Kind): Promise<Reply> {
   const { form } = visit;
-  const authMethod = form.get('auth_method') ?? 'client_secret_basic';
-  const body = {
-    ...readClientForm(kind.kind, form),
-    kind: kind.kind,
-    reveal: form.has('reveal'),
-    auth_method: authMethod,
-    jwks_uri: authMethod === 'private_key_jwt' ? form.get('jwks_uri')?.trim() : undefined,
-  };
   const once = form.get('once') ?? undefined;
-  const result = await attempt(() =>
-    visit.call<ShownClient & { client_secret?: string }>('POST /clients', { body, once }),
-  );
+  const result = await attempt(() => {
+    const body = {
+      ...readClientForm(kind.kind, form),
+      kind: kind.kind,
+      reveal: form.has('reveal'),
+      auth_method: authMethodOf(form),
+      ...readProof(form),
+    };
+    return visit.call<ShownClient & { client_secret?: string }>('POST /clients', { body, once });
+  });
   if ('problem' in result) return await showForm(visit, kind, form, result.problem);
   const { body: client } = result.done;
   return showCredentials(visit, {
@@ -188,6 +198,25 @@ async function generate(visit: Visit, kind: Kind): Promise<Reply> {
     clientSecret: client.client_secret,
     said: client.client_secret
       ? html`<p><strong>Generated.</strong> ${client.reveal ? 'Take the secret with you now; each later look is recorded.' : 'The secret is shown this once. Take it with you before you leave this page.'}</p>`
-      : html`<p><strong>Generated.</strong> It authenticates with its own key.</p>`,
+      : html`<p><strong>Generated.</strong> It authenticates with what only it has.</p>`,
   });
+}
+
+function authMethodOf(form: URLSearchParams): string {
+  return form.get('auth_method') ?? 'client_secret_basic';
+}
+
+/** What it authenticates with instead of a secret. @throws {InvalidInput} where a JWK set is no JSON. */
+function readProof(form: URLSearchParams): Record<string, unknown> {
+  const proof = form.get('proof')?.trim() || undefined;
+  switch (authMethodOf(form)) {
+    case 'private_key_jwt':
+      return proof?.startsWith('https:') ? { jwks_uri: proof } : { jwks: proof && parseStrictJson(proof) };
+    case 'tls_client_auth':
+      return { tls_client_auth_subject_dn: proof };
+    case 'self_signed_tls_client_auth':
+      return { jwks: proof && parseStrictJson(proof) };
+    default:
+      return {};
+  }
 }

@@ -32,6 +32,28 @@ export function textField({
   </div>`;
 }
 
+/** Several lines of text. */
+export function textArea({
+  name,
+  label,
+  hint,
+  value = '',
+  ...area
+}: Field & { value?: string; maxlength?: number }): VNode {
+  return html`<div class="field">
+    <label for=${`field-${name}`}>${label}</label>
+    <textarea
+      id=${`field-${name}`}
+      name=${name}
+      rows="4"
+      spellcheck="false"
+      ...${area}
+      aria-describedby=${hint ? `hint-${name}` : undefined}
+    >${value}</textarea>
+    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}
+  </div>`;
+}
+
 export function selectField({
   name,
   label,

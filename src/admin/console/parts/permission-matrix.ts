@@ -4,20 +4,23 @@ import { actions } from '../../../clients/client.ts';
 
 /**
  * Kinds of information against what may be done with them, to be ticked.
+ * @param offered the scopes that can be ticked; undefined: all.
  * @param used what resource servers reported as used; undefined: it is not shown.
  */
 export function permissionMatrix({
   kinds,
   granted,
+  offered,
   used,
   isReadOnly = false,
 }: {
   kinds: readonly string[];
   granted: ReadonlySet<string>;
+  offered?: ReadonlySet<string> | undefined;
   used?: ReadonlySet<string> | undefined;
   isReadOnly?: boolean;
 }): VNode {
-  const rows = [...new Set([...kinds, ...[...granted].map((scope) => scope.split(':')[0] ?? '')])];
+  const rows = [...new Set([...kinds, ...[...granted, ...(offered ?? [])].map((scope) => scope.split(':')[0] ?? '')])];
   const remark = (scope: string) => {
     if (!used || !granted.has(scope)) return undefined;
     return used.has(scope) ? html`<span class="used">used</span>` : html`<span class="unused">not used</span>`;
@@ -38,6 +41,8 @@ export function permissionMatrix({
               <th scope="row">${kind}</th>
               ${actions.map((action) => {
                 const scope = `${kind}:${action}`;
+                if (offered && !offered.has(scope))
+                  return html`<td><span class="muted" aria-hidden="true">–</span></td>`;
                 return html`<td>
                   <input
                     type="checkbox"

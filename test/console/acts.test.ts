@@ -1,0 +1,188 @@
+import { variables } from '../../src/config.ts';
+import { permissions } from '../../src/operators/permission.ts';
+import { endpointsOf } from '../oauth/fixture.ts';
+import { type ConsoleServer, startConsole } from './console-server.ts';
+
+let server: ConsoleServer;
+let cookie: string;
+
+beforeAll(async () => {
+  server = await startConsole();
+  cookie = await server.signIn((await server.operator()).token);
+});
+afterAll(() => server?.close());
+
+const post = async (path: string, body: unknown = {}) => {
+  const { status, json, text } = await server.adminFetch(path, { method: 'POST', body });
+  if (status > 299) throw new Error(`${path}: ${text}`);
+  return json;
+};
+const integration = (more: object = {}) => post('/clients', { name: 'Sync', kind: 'integration', ...more });
+const clientsNamed = async (name: string) => (await server.adminFetch(`/clients?q=${name}`)).json.data as object[];
+
+/** The value of a field of a page. */
+function field(text: string, name: string): string {
+  return new RegExp(`name="${name}" value="([^"]*)"`).exec(text)?.[1] ?? '';
+}
+/** A value that a page has to be copied. */
+function shown(text: string, id: string): string {
+  return new RegExp(`<code id="${id}">([^<]*)</code>`).exec(text)?.[1] ?? '';
+}
+
+describe('the same form sent twice, by a double click or after a lost connection, does it once', () => {
+  it('Generate: one client, and the second answer shows the same secret', async () => {
+    const review = await server.send('/console/integrations/review', { name: 'Twice', reveal: 'on' }, cookie);
+    expect(review.text).toContain('Nothing has been done yet.');
+    const form = { name: 'Twice', reveal: 'on', once: field(review.text, 'once') };
+    const answers = await Promise.all([1, 2, 3].map(() => server.send('/console/integrations', form, cookie)));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const secrets = new Set(answers.map(({ text }) => shown(text, 'client-secret')));
+    expect([...secrets]).toEqual([expect.stringMatching(/^kts_\w{49}$/)]);
+    expect(await clientsNamed('Twice')).toHaveLength(1);
+  });
+
+  it('another form has another key: two clients', async () => {
+    for (let count = 0; count < 2; count++) {
+      const { text } = await server.send('/console/integrations/review', { name: 'Again', reveal: 'on' }, cookie);
+      await server.send('/console/integrations', { name: 'Again', reveal: 'on', once: field(text, 'once') }, cookie);
+    }
+    expect(await clientsNamed('Again')).toHaveLength(2);
+  });
+
+  it.each([{}, { new_client_id: 'on' }])('Regenerate: one regeneration, and the same new secret (%o)', async (more) => {
+    const client = await integration();
+    const at = `/console/clients/${client.client_id}`;
+    const { text } = await server.look(`${at}/regenerate`, cookie);
+    const form = { name: 'Sync', once: field(text, 'once'), confirmation: field(text, 'confirmation'), ...more };
+    const answers = [];
+    for (let count = 0; count < 2; count++) answers.push(await server.send(`${at}/regenerate`, form, cookie));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    const [first, second] = answers.map((answer) => shown(answer.text, 'client-secret'));
+    expect(first).toMatch(/^kts_/);
+    expect(second).toBe(first);
+  });
+
+  it('an authorization token, an access key, an operator token: the one that was shown first stays good', async () => {
+    const api = await post('/clients', {
+      name: 'API',
+      kind: 'resource_server',
+      resource: 'https://api.example',
+      information: ['orders'],
+    });
+    const client = await integration({ scope: 'orders:read' });
+    const contact = await post('/contacts', {
+      name: 'Bo',
+      email: 'bo@example.com',
+      permissions: ['integrations:view'],
+    });
+    const acts: [string, string, Record<string, string>][] = [
+      [`/console/clients/${client.client_id}/authorization-token`, 'access-token', {}],
+      [`/console/contacts/${contact.id}/access-keys/new`, 'access-key', { name: 'Key', permission: 'orders:read' }],
+      [`/console/contacts/${contact.id}/operator-token`, 'operator-token', {}],
+    ];
+    for (const [path, id, fields] of acts) {
+      const form = { ...fields, once: `key of ${id}` };
+      const [first, second] = [await server.send(path, form, cookie), await server.send(path, form, cookie)];
+      expect(shown(first.text, id)).toMatch(/^kt\w_\w{49}$/);
+      expect(shown(second.text, id)).toBe(shown(first.text, id));
+      if (id !== 'access-token') continue;
+      const { introspect } = endpointsOf(server.publicUrl);
+      const answer = await introspect({ id: api.client_id, secret: api.client_secret }, shown(first.text, id));
+      expect(answer.json).toMatchObject({ active: true });
+    }
+  });
+});
+
+describe('an authorization token', () => {
+  it('may do what was ticked and no more, on behalf of the contact that was chosen', async () => {
+    const client = await integration({ scope: 'orders:read orders:create' });
+    const at = `/console/clients/${client.client_id}/authorization-token`;
+    const form = await server.look(at, cookie);
+    expect(form.text).toContain('orders: create');
+    const issued = await server.send(at, { choosing: 'on', permission: 'orders:read', once: 'a' }, cookie);
+    const { json } = await server.adminFetch(`/clients/${client.client_id}/authorization-token`);
+    expect(json.scope).toBe('orders:read');
+    expect(issued.text).toMatch(/59 min|60 min/);
+    await server.send(at, { choosing: 'on', once: 'b' }, cookie);
+    expect((await server.adminFetch(`/clients/${client.client_id}/authorization-token`)).json.scope).toBe('');
+  });
+
+  it('asks for an access key where the client must have one, and says so where there is none', async () => {
+    const client = await integration({ scope: 'orders:read', access_key: 'required' });
+    const at = `/console/clients/${client.client_id}/authorization-token`;
+    const refused = await server.send(at, { once: 'c' }, cookie);
+    expect(refused).toMatchObject({ status: 400 });
+    expect(refused.text).toContain('Nothing was changed.');
+    const contact = await post('/contacts', { name: 'Ada', email: 'ada@example.com' });
+    const key = await post(`/contacts/${contact.id}/access-keys`, { name: 'K', permissions: { orders: ['read'] } });
+    expect((await server.look(at, cookie)).text).toContain('Ada: K');
+    const issued = await server.send(at, { access_key_id: key.id, once: 'd' }, cookie);
+    expect(shown(issued.text, 'access-token')).toMatch(/^kta_/);
+  });
+});
+
+describe('what somebody may not do is not offered', () => {
+  const sets = Array.from({ length: 2 ** permissions.length }, (_, bits) =>
+    permissions.filter((__, index) => bits & (1 << index)),
+  );
+
+  beforeAll(async () => {
+    const client = await integration({ scope: 'orders:read' });
+    const { confirmation } = await post(`/clients/${client.client_id}/regeneration/review`);
+    await post(`/clients/${client.client_id}/regenerate`, { confirmation });
+    const contact = await post('/contacts', { name: 'Eve', email: 'eve@example.com' });
+    await post(`/contacts/${contact.id}/access-keys`, { name: 'Key', permissions: { orders: ['read'] } });
+  });
+
+  it.each(sets.map((set) => [set.join(' ') || 'nothing', set] as const))(
+    'every link and every button of somebody with %s leads where they may go',
+    async (_, set) => {
+      const { id, token } = await server.operator([...set]);
+      const as = await server.signIn(token);
+      const offered = await crawl(as, id);
+      const refused = offered.filter(({ status }) => status === 403 || status === 404);
+      expect(refused).toEqual([]);
+      expect(offered.length).toBeGreaterThan(set.includes('integrations:view') ? 10 : 0);
+    },
+    30_000,
+  );
+
+  /** Looks at every page that can be reached, once a kind; what a form would do is asked of the page it is sent to, without its fields. */
+  async function crawl(as: string, own: string): Promise<{ path: string; status: number }[]> {
+    const seen = new Map<string, number>();
+    const queue = ['/console/'];
+    for (let path = queue.shift(); path; path = queue.shift()) {
+      const kind = kindOf(path);
+      if (seen.has(kind) || path.startsWith('/console/sign-')) continue;
+      const answer = await server.look(path, as);
+      seen.set(kind, answer.status);
+      if (answer.location) queue.push(answer.location);
+      const links = [...answer.text.matchAll(/<a [^>]*href="(\/console\/[^"#]*)/g)];
+      queue.push(...links.map(([, link = '']) => link.replaceAll('&amp;', '&')));
+      for (const [, action = ''] of answer.text.matchAll(/<form [^>]*method="post" action="([^"]*)"/g)) {
+        if (seen.has(`POST ${kindOf(action)}`) || action.startsWith('/console/sign-') || action.includes(own)) continue;
+        // A content type that is refused after the permission and before anything is done.
+        const tried = await server.send(action, {}, as, { origin: server.adminUrl, 'content-type': 'text/plain' });
+        seen.set(`POST ${kindOf(action)}`, tried.status);
+      }
+    }
+    return [...seen].map(([path, status]) => ({ path, status }));
+  }
+
+  function kindOf(path: string): string {
+    return path
+      .replace(/kti_\w+/g, ':client')
+      .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, ':id')
+      .replace(/=[^&]*/g, '=');
+  }
+});
+
+it('settings: every variable stands there with where it comes from, and no secret of any', async () => {
+  const { text } = await server.look('/console/settings', cookie);
+  for (const name of variables) {
+    if (!name.endsWith('_FILE')) expect(text).toContain(`<code>${name}</code>`);
+  }
+  for (const secret of [server.core.config.rootKey, new URL(server.core.config.databaseUrl ?? 'x:').password]) {
+    if (secret) expect(text).not.toContain(secret);
+  }
+});

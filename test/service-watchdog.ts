@@ -12,7 +12,12 @@ import { askEngine, type Engine } from './service-engine.ts';
 export type WatchedTask = {
   /** Removed at the end; the server's output is in its `log`. */
   directory?: string;
-  server?: { command: readonly string[]; uid?: number; gid?: number };
+  server?: {
+    command: readonly string[];
+    uid?: number;
+    gid?: number /** That ends it; SIGQUIT unless told. */;
+    signal?: NodeJS.Signals;
+  };
   /** Containers with this label are removed at the end. */
   containers?: { engine: Engine; label: string };
 };
@@ -59,7 +64,7 @@ async function endServer(): Promise<void> {
   if (!server?.pid || server.exitCode !== null || server.signalCode !== null) return;
   const exited = new Promise((resolve) => server.once('exit', resolve));
   // PostgreSQL's immediate shutdown; Redis ends by it too. Nothing that was written is needed.
-  process.kill(-server.pid, 'SIGQUIT');
+  process.kill(-server.pid, task.server?.signal ?? 'SIGQUIT');
   await Promise.race([exited, delay(5_000)]);
   try {
     // What is left of the group: itself, where it does not end, and what it started and did not take along.

@@ -1,0 +1,313 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { Agent, request } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { makeCertificate } from '../certificates.ts';
+import { eventually } from '../eventually.ts';
+import { type ChildServer, startChildServer } from '../faults/child-server.ts';
+import { freePort } from '../free-port.ts';
+import { createTestStores, type Stores, startTestServer } from '../harness.ts';
+import { inactive, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { type Answer, basicOf, type Form, post, type Sent, send } from '../oauth/http-client.ts';
+import { runBeside, shippedFile } from './run-beside.ts';
+
+/** The proxies' sample configurations, run as they are shipped but for addresses and the certificate, before two processes of Keyturn. */
+const host = 'auth.example.com';
+const certificate = makeCertificate({ dns: [host] });
+const clientCertificate = makeCertificate();
+const tls = { ca: certificate.cert, servername: host };
+const failuresPerMinute = 20;
+
+type Addresses = { port: number; upstreams: readonly [string, string] };
+type Proxy = {
+  program: string;
+  start: (addresses: Addresses, changes?: readonly [string, string][]) => Promise<{ stop: () => Promise<void> }>;
+  /** What turns client certificates on. */
+  withClientCertificates: readonly [string, string][];
+  /** Theirs differ, and each is one that Keyturn reads. */
+  certificateHeader: string;
+};
+
+const proxies: [string, Proxy][] = [
+  [
+    'nginx',
+    {
+      program: '/usr/sbin/nginx',
+      start: async ({ port, upstreams }, changes = []) => {
+        const conf = await shippedFile('deploy/proxy/nginx.conf', [
+          ...changes,
+          ['10.0.0.11:4000', upstreams[0]],
+          ['10.0.0.12:4000', upstreams[1]],
+          ['listen 443 ssl http2 backlog=4096', `listen 127.0.0.1:${port} ssl http2`],
+          ['/etc/nginx/tls/', ''],
+          ['worker_processes auto', 'worker_processes 2'],
+        ]);
+        return await runBeside({
+          files: { 'nginx.conf': conf, 'cert.pem': certificate.cert, 'key.pem': certificate.key },
+          command: (directory) => [
+            ...['/usr/sbin/nginx', '-p', directory, '-c', `${directory}/nginx.conf`, '-e', 'stderr'],
+            ...['-g', `daemon off; pid ${directory}/pid;`],
+          ],
+          answers: () => ask(port, '/'),
+        });
+      },
+      withClientCertificates: [['# ssl_verify_client', 'ssl_verify_client']],
+      certificateHeader: encodeURIComponent(clientCertificate.cert),
+    },
+  ],
+  [
+    'HAProxy',
+    {
+      program: '/usr/sbin/haproxy',
+      start: async ({ port, upstreams }, changes = []) => {
+        const cfg = await shippedFile('deploy/proxy/haproxy.cfg', [
+          ...changes,
+          ['10.0.0.11:4000', upstreams[0]],
+          ['10.0.0.12:4000', upstreams[1]],
+          ['bind :443', `bind 127.0.0.1:${port}`],
+          ['/etc/haproxy/auth.example.com.pem', 'cert.pem'],
+        ]);
+        return await runBeside({
+          files: { 'haproxy.cfg': cfg, 'cert.pem': certificate.cert + certificate.key },
+          command: () => ['/usr/sbin/haproxy', '-db', '-f', 'haproxy.cfg'],
+          answers: () => ask(port, '/'),
+        });
+      },
+      withClientCertificates: [
+        ['  bind :443 ssl crt /etc/haproxy/auth.example.com.pem alpn h2,http/1.1\n', ''],
+        ['# bind', 'bind'],
+      ],
+      certificateHeader: `:${clientCertificate.x509.raw.toString('base64')}:`,
+    },
+  ],
+];
+
+let stores: Stores;
+let replicas: { server: ChildServer; port: number }[] = [];
+let shop: TestClient;
+let orders: TestClient;
+/** Each test comes from addresses of its own, so that no other's failures count against it. */
+let lastAddress = 0;
+
+beforeAll(async () => {
+  if (!proxies.some(([, { program }]) => existsSync(program))) return;
+  stores = await createTestStores();
+  const registrar = await startTestServer({ stores });
+  ({ shop, orders } = await registerAll(registrar.core));
+  await registrar.close();
+  replicas = await Promise.all(
+    [1, 2].map(async () => {
+      const port = await freePort();
+      return { port, server: await startReplica(port) };
+    }),
+  );
+});
+
+afterAll(() => Promise.all(replicas.map(({ server }) => server.terminate())));
+
+function startReplica(port: number): Promise<ChildServer> {
+  return startChildServer(stores, {
+    KEYTURN_PORT: String(port),
+    KEYTURN_ISSUER: `https://${host}`,
+    KEYTURN_TRUST_PROXY: '127.0.0.1',
+    KEYTURN_FAILURES_PER_MINUTE: String(failuresPerMinute),
+    KEYTURN_LOG_LEVEL: 'info',
+  });
+}
+
+function newAddress(): string {
+  lastAddress += 1;
+  return `127.0.77.${lastAddress}`;
+}
+
+function ask(port: number, path: string, sent: Sent = {}): Promise<Answer> {
+  return send(`https://127.0.0.1:${port}${path}`, { tls, ...sent, headers: { Host: host, ...sent.headers } });
+}
+
+describe.each(proxies)('%s as deploy/proxy/ has it', (_name, proxy) => {
+  const isThere = existsSync(proxy.program);
+  const guarantee = isThere ? test : test.skip;
+  let running: { stop: () => Promise<void> };
+  let port: number;
+
+  beforeAll(async () => {
+    if (!isThere) return;
+    port = await freePort();
+    const [one, two] = replicas.map((replica) => `127.0.0.1:${replica.port}`) as [string, string];
+    running = await proxy.start({ port, upstreams: [one, two] });
+    await eventually(async () => (await ask(port, '/.well-known/jwks.json')).status === 200);
+  });
+
+  afterAll(() => running?.stop());
+
+  const form = (path: string, client: TestClient, fields: Form, { headers, ...rest }: Sent = {}) =>
+    post(`https://127.0.0.1:${port}${path}`, fields, {
+      tls,
+      ...rest,
+      headers: { Host: host, Authorization: basicOf(client.id, client.secret), ...headers },
+    });
+  const token = (client: TestClient, sent?: Sent) =>
+    form('/oauth2/token', client, { grant_type: 'client_credentials' }, sent);
+  const introspect = (presented: string, sent?: Sent) => form('/oauth2/introspect', orders, { token: presented }, sent);
+
+  guarantee('a token is issued, introspected and revoked, and the metadata is that of the issuer', async () => {
+    const issued = await token(shop);
+    expect(issued).toMatchObject({ status: 200, json: { token_type: 'Bearer' } });
+    const presented = issued.json['access_token'] as string;
+    expect((await introspect(presented)).json).toMatchObject({ active: true, client_id: shop.id });
+    expect((await form('/oauth2/revoke', shop, { token: presented })).status).toBe(200);
+    await eventually(async () => (await introspect(presented)).text === inactive);
+    expect((await ask(port, '/.well-known/oauth-authorization-server')).json).toMatchObject({
+      issuer: `https://${host}`,
+      token_endpoint: `https://${host}/oauth2/token`,
+    });
+  });
+
+  guarantee('what is not for the world is not there, and what is too much is refused as Keyturn does', async () => {
+    for (const path of [
+      '/',
+      '/readyz',
+      '/healthz',
+      '/metrics',
+      '/console/',
+      '/admin/v1/clients',
+      '/oauth2/../readyz',
+    ]) {
+      expect([path, (await ask(port, path)).status]).toEqual([path, 404]);
+    }
+    const much = await form('/oauth2/token', shop, { grant_type: 'client_credentials', padding: 'x'.repeat(17_000) });
+    expect(much).toMatchObject({
+      status: 413,
+      headers: { 'content-type': expect.stringMatching(/^application\/json/) },
+    });
+  });
+
+  guarantee('the failure limit meets the address that fails, by whatever name it goes, and no other one', async () => {
+    const [guilty, innocent] = [newAddress(), newAddress()];
+    const wrong = { id: shop.id, secret: orders.secret };
+    const seen = new Set<number>();
+    for (let count = 0; count < 3 * failuresPerMinute; count++) {
+      const headers = { 'X-Forwarded-For': `198.51.100.${count}`, Forwarded: `for=198.51.100.${count}` };
+      seen.add((await token(wrong, { from: guilty, headers })).status);
+    }
+    expect([...seen]).toEqual([401, 429]);
+    expect((await token(shop, { from: innocent, headers: { 'X-Forwarded-For': guilty } })).status).toBe(200);
+    expect((await token(wrong, { from: innocent, headers: { 'X-Forwarded-For': guilty } })).status).toBe(401);
+  });
+
+  guarantee('events come through as they happen', async () => {
+    const presented = (await token(shop)).json['access_token'] as string;
+    let heard = '';
+    const stream = request(`https://127.0.0.1:${port}/oauth2/events`, {
+      ...tls,
+      agent: false,
+      headers: { Host: host, Authorization: basicOf(orders.id, orders.secret) },
+    });
+    stream.on('response', (response) => response.on('data', (data: Buffer) => (heard += data)));
+    stream.on('error', () => undefined);
+    stream.end();
+    await eventually(() => heard !== '');
+    heard = '';
+    await form('/oauth2/revoke', shop, { token: presented });
+    expect(await eventually(() => heard.includes('event: token\n'))).toBeLessThan(1_000);
+    stream.destroy();
+  });
+
+  guarantee(
+    'a process is killed, another one ended, and both come back: no request fails, and no answer is wrong',
+    async () => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+      const wrong: string[] = [];
+      let [count, underLoad] = [0, true];
+      const caller = async () => {
+        while (underLoad) {
+          try {
+            const issued = await token(shop, { agent });
+            const introspected = await introspect(String(issued.json['access_token']), { agent });
+            if (introspected.json['active'] !== true)
+              wrong.push(`${issued.status} ${issued.text} ${introspected.status} ${introspected.text}`);
+          } catch (error) {
+            wrong.push(String(error));
+          }
+          count += 2;
+        }
+      };
+      const callers = Array.from({ length: 6 }, caller);
+      try {
+        for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+          const replica = replicas[signal === 'SIGKILL' ? 0 : 1] as (typeof replicas)[number];
+          await delay(300);
+          const exit = once(replica.server.process, 'exit');
+          replica.server.process.kill(signal);
+          await exit;
+          await delay(500);
+          replica.server = await startReplica(replica.port);
+          // Until the proxy knows that it is back.
+          await delay(1_500);
+        }
+      } finally {
+        underLoad = false;
+        await Promise.all(callers);
+        agent.destroy();
+      }
+      expect(wrong.slice(0, 5)).toEqual([]);
+      expect(count).toBeGreaterThan(100);
+    },
+  );
+
+  guarantee('without any process to ask, the answer is 503 with Retry-After, as Keyturn says it', async () => {
+    const nowhere = await freePort();
+    const alone = await freePort();
+    const stopped = await proxy.start({ port: alone, upstreams: [`127.0.0.1:${nowhere}`, `127.0.0.1:${nowhere}`] });
+    try {
+      const answer = await ask(alone, '/oauth2/introspect', { method: 'POST' });
+      expect(answer).toMatchObject({
+        status: 503,
+        headers: { 'retry-after': '1', 'cache-control': 'no-store', 'content-type': 'application/json' },
+        json: { error: 'temporarily_unavailable' },
+      });
+    } finally {
+      await stopped.stop();
+    }
+  });
+
+  guarantee(
+    'headers that only the proxy may set are its own; a client certificate is handed over where that is turned on',
+    async () => {
+      let received: IncomingHttpHeaders = {};
+      const echo = createServer((incoming, response) => {
+        if (incoming.url !== '/readyz') received = incoming.headers;
+        response.end('{}');
+      }).listen(0, '127.0.0.1');
+      echo.unref();
+      await once(echo, 'listening');
+      const upstream = `127.0.0.1:${(echo.address() as AddressInfo).port}`;
+      const claims = {
+        'X-Forwarded-For': '198.51.100.1',
+        'X-Forwarded-Proto': 'http',
+        'Client-Cert': ':AA==:',
+        Forwarded: 'for=198.51.100.1',
+      };
+      const from = newAddress();
+      for (const isTurnedOn of [false, true]) {
+        const there = await freePort();
+        const changes = isTurnedOn ? proxy.withClientCertificates : [];
+        const started = await proxy.start({ port: there, upstreams: [upstream, upstream] }, changes);
+        try {
+          const { cert, key } = clientCertificate;
+          const call = (shown: object) =>
+            ask(there, '/oauth2/token', { from, headers: claims, tls: { ...tls, ...shown } });
+          await eventually(async () => (await call({})).status === 200);
+          expect(received).toMatchObject({ host, 'x-forwarded-for': from, 'x-forwarded-proto': 'https' });
+          expect([received['client-cert'], received['forwarded']]).toEqual([undefined, undefined]);
+          await call({ cert, key });
+          expect(received['client-cert']).toBe(isTurnedOn ? proxy.certificateHeader : undefined);
+        } finally {
+          await started.stop();
+        }
+      }
+    },
+  );
+});

@@ -77,7 +77,7 @@ async function install(debianPackage: string): Promise<void> {
   await promisify(execFile)('sh', ['-c', script, 'install', debianPackage], { env, maxBuffer: 2 ** 26 });
 }
 
-function findProgram(names: readonly string[]): string | undefined {
+export function findProgram(names: readonly string[]): string | undefined {
   const ofDebian = globSync('/usr/lib/postgresql/*/bin').sort((a, b) => versionOf(b) - versionOf(a));
   const path = (process.env['PATH'] ?? '').split(delimiter).filter(Boolean);
   const directories = [...path, '/usr/local/bin', '/usr/bin', '/usr/local/pgsql/bin', ...ofDebian];
@@ -98,7 +98,7 @@ function isExecutable(path: string): boolean {
 }
 
 /** PostgreSQL refuses to run as root. Undefined: as whoever we are. */
-function unprivilegedUser(): { uid: number; gid: number } | undefined {
+export function unprivilegedUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const users = readFileSync('/etc/passwd', 'utf8').split('\n');
   for (const name of ['postgres', 'nobody']) {

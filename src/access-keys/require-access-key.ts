@@ -53,11 +53,9 @@ export function presentedValueOf({ key, secret }: PresentedAccessKey): Presented
   return { owner: key.id, generation: secret.generation, epoch: key.tokenEpoch };
 }
 
-/** Once in a key's life, so it may take longer than what every request waits for. */
-const firstUseMs = 1_000;
-
 /**
- * A key's first use is written before it is answered, for a used key can never be removed. All later uses are only counted.
+ * A key's first use is written before it is answered, for a used key can never be removed. All later uses are only counted. Where that takes
+ * longer than a request can wait it goes on, and who asks again finds it done.
  * @throws {RefusedAccessKey} when it was removed in the meantime.
  */
 export async function recordFirstUse(
@@ -67,7 +65,7 @@ export async function recordFirstUse(
   if (key.usedAt !== null) return;
   const writing = firstUses.get(key) ?? writeFirstUse(deps, key);
   firstUses.set(key, writing);
-  if (!(await withDeadline(writing, 'database', firstUseMs))) throw new RefusedAccessKey();
+  if (!(await withDeadline(writing))) throw new RefusedAccessKey();
 }
 
 /** By the key as this process has it cached: many who use it first at once cause one write. */

@@ -1,28 +1,35 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { StoreUnavailable, UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { readRedisUrl } from './redis-url.ts';
 
 /**
  * When a command is given up. Whoever waits for it has given up sooner (with-deadline.ts), but takes an answer that is late only
  * because this process was busy.
  */
 const commandTimeoutMs = 1_000;
+/** How often a cluster is asked who has which slots: a primary that is silent instead of gone never says MOVED. */
+const slotsRefreshMs = 2_000;
 
 const options = {
   commandTimeout: commandTimeoutMs,
-  connectTimeout: 2_000,
+  connectTimeout: 1_000,
   socketTimeout: 5_000,
   maxRetriesPerRequest: 1,
   // Down is down: a command that waits for a connection would be answered long after its request.
   enableOfflineQueue: false,
+  // One command less that a user of least rights has to be granted.
+  disableClientInfo: true,
+  // A primary that has become a replica refuses to write, and what it reads may be old.
+  reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   retryStrategy: (attempt: number) => Math.min(50 * attempt, 1_000),
   lazyConnect: true,
 } satisfies RedisOptions;
 
 /**
- * Connects to `redis://`, `rediss://`, `redis+sentinel://host,host/name` or `redis+cluster://host,host`, and reconnects by itself.
+ * Connects to what `REDIS_URL` names (redis-url.ts), and reconnects by itself: after a failover to the new primary.
  * @throws {StoreUnavailable} when it cannot be reached now.
- * @throws {UsageError} when it may evict: a token that is thrown out early would be a wrong "inactive".
+ * @throws {UsageError} when the URL is wrong, or it may evict: a token that is thrown out early would be a wrong "inactive".
  */
 export async function connectRedis(url: string, log: Log): Promise<Redis | Cluster> {
   const redis = create(url);
@@ -33,58 +40,69 @@ export async function connectRedis(url: string, log: Log): Promise<Redis | Clust
     if (!down) log.warn({ error: error.message }, 'Redis is not reachable');
     down = true;
   });
+  // A cluster's connection to one node; the cluster itself says nothing of why.
+  redis.on('node error', (error: Error) => {
+    lastError = error;
+  });
   redis.on('ready', () => {
     if (down) log.info('Redis is reachable again');
     down = false;
   });
   try {
     await redis.connect();
+    const policies = await Promise.all(primariesOf(redis).map(evictionPolicy));
+    const evicting = policies.find((policy) => policy && policy !== 'noeviction');
+    if (!evicting) return redis;
+    throw new UsageError(
+      `Redis has maxmemory-policy ${evicting} and may throw live tokens away. Set it to noeviction: CONFIG SET maxmemory-policy noeviction`,
+    );
   } catch (error) {
     redis.disconnect();
+    if (error instanceof UsageError) throw error;
     // The connection's own error says why; what `connect` rejects with says only that it closed.
     const cause = lastError ?? (error as Error);
     throw new StoreUnavailable('redis', cause.message, cause);
   }
-  const policy = await evictionPolicy(redis);
-  if (policy && policy !== 'noeviction') {
-    redis.disconnect();
-    throw new UsageError(
-      `Redis has maxmemory-policy ${policy} and may throw live tokens away. Set it to noeviction: CONFIG SET maxmemory-policy noeviction`,
-    );
-  }
-  return redis;
+}
+
+function primariesOf(redis: Redis | Cluster): Redis[] {
+  return redis instanceof Cluster ? redis.nodes('master') : [redis];
 }
 
 /** INFO tells it, where CONFIG is often forbidden; undefined where the server does not say. */
-async function evictionPolicy(redis: Redis | Cluster): Promise<string | undefined> {
+async function evictionPolicy(redis: Redis): Promise<string | undefined> {
   const info = await redis.info('memory');
   return /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
 }
 
 function create(url: string): Redis | Cluster {
-  const [, scheme = '', variant, rest = ''] = /^(rediss?)(?:\+(sentinel|cluster))?:\/\/(.*)$/s.exec(url) ?? [];
-  if (!variant) return new Redis(url, options);
-  const [authority = '', path = ''] = rest.split('/');
-  const at = authority.lastIndexOf('@');
-  const [username, password] = (at === -1 ? '' : authority.slice(0, at)).split(':').map(decodeURIComponent);
-  const hosts = authority.slice(at + 1).split(',');
-  const nodes = hosts.map((host) => {
-    const { hostname, port } = new URL(`http://${host}`);
-    return { host: hostname, port: Number(port || (variant === 'sentinel' ? 26_379 : 6_379)) };
-  });
-  const shared = {
-    ...options,
-    ...(username ? { username } : {}),
-    ...(password ? { password } : {}),
-    ...(scheme === 'rediss' ? { tls: {} } : {}),
-  };
-  if (variant === 'cluster') {
-    return new Cluster(nodes, {
-      redisOptions: shared,
-      enableOfflineQueue: false,
-      lazyConnect: true,
-      enableAutoPipelining: true,
+  const { topology, nodes, primaryName, db, tls, ...rest } = readRedisUrl(url);
+  const { sentinelUsername, sentinelPassword, ...user } = rest;
+  const shared = { ...options, ...user, ...(tls ? { tls } : {}) };
+  if (topology === 'standalone') return new Redis({ ...shared, ...nodes[0], db });
+  if (topology === 'sentinel') {
+    return new Redis({
+      ...shared,
+      db,
+      sentinels: [...nodes],
+      name: primaryName,
+      ...(sentinelUsername ? { sentinelUsername } : {}),
+      ...(sentinelPassword ? { sentinelPassword } : {}),
+      ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls } : {}),
+      sentinelCommandTimeout: commandTimeoutMs,
+      sentinelReconnectStrategy: (attempt: number) => Math.min(1_000 * attempt, 10_000),
+      // Without it, a primary that was replaced while it was only silent would go on being asked, and know nothing of newer tokens.
+      failoverDetector: true,
     });
   }
-  return new Redis({ ...shared, sentinels: nodes, name: path || 'mymaster' });
+  return new Cluster([...nodes], {
+    redisOptions: shared,
+    enableOfflineQueue: false,
+    lazyConnect: true,
+    slotsRefreshTimeout: commandTimeoutMs,
+    slotsRefreshInterval: slotsRefreshMs,
+    clusterRetryStrategy: options.retryStrategy,
+    // In all about as long as somebody waits for an answer.
+    maxRedirections: 5,
+  });
 }

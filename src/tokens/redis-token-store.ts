@@ -29,7 +29,10 @@ export function createRedisTokenStore(
   };
 }
 
-/** A cluster's connections are several: ioredis finds the right one, and collects the commands of each. */
+/**
+ * A cluster's connections are several: ioredis finds the right one, and follows MOVED and ASK. One by one: in a batch (autopipelining) a
+ * command that is redirected fails where others of it are not.
+ */
 function clusterCommands(cluster: Cluster): RedisCommands {
   return {
     set: async (key, value, seconds) => void (await inTime(cluster.set(key, value, 'EX', seconds))),

@@ -1,0 +1,70 @@
+import { chown, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { eventually } from '../eventually.ts';
+import { unprivilegedUser } from '../service-programs.ts';
+import { startWatched } from '../service-start.ts';
+
+/** Servers that belong together, such as a primary and its replicas, in one directory: each can be killed, stopped and started again. */
+export type ProgramGroup = {
+  directory: string;
+  start(name: string): Promise<void>;
+  /** Sends it to that server, and with SIGKILL waits for its end. */
+  signal(name: string, signal: NodeJS.Signals): Promise<void>;
+  log(name: string): Promise<string>;
+  stop(): Promise<void>;
+};
+
+/** Waits for somebody to write to NAME.start, runs NAME.sh, and waits again once that has ended. */
+const keeper = `for name in "$@"; do
+  mkfifo "$name.start"
+  while read -r _ <"$name.start"; do
+    sh "./$name.sh" >>"$name.log" 2>&1 &
+    echo $! >"$name.pid.new"; mv "$name.pid.new" "$name.pid"
+    wait $!
+    rm -f "$name.pid"
+  done &
+done
+touch ready
+wait`;
+
+/**
+ * @param programs a shell script by name, to end with the server's `exec`; they run in the group's directory, one after another as told.
+ * @param files more files in that directory.
+ */
+export async function startProgramGroup(
+  programs: Readonly<Record<string, string>>,
+  files: Readonly<Record<string, string>> = {},
+): Promise<ProgramGroup> {
+  const user = unprivilegedUser();
+  const directory = await mkdtemp(join(tmpdir(), 'keyturn-test-'));
+  const scripts = Object.entries(programs).map(([name, script]) => [`${name}.sh`, script] as const);
+  for (const [name, text] of [...scripts, ...Object.entries(files)]) {
+    await writeFile(join(directory, name), text, { mode: 0o600 });
+    if (user) await chown(join(directory, name), user.uid, user.gid);
+  }
+  if (user) await chown(directory, user.uid, user.gid);
+  const command = ['sh', '-c', keeper, 'keeper', ...Object.keys(programs)];
+  const watched = startWatched({ directory, server: { command, ...user } });
+  const read = (name: string) => readFile(join(directory, name), 'utf8').catch(() => '');
+  const group: ProgramGroup = {
+    directory,
+    start: async (name) => {
+      const fifo = await open(join(directory, `${name}.start`), 'w');
+      await fifo.write('\n');
+      await fifo.close();
+      await eventually(async () => (await read(`${name}.pid`)) !== '', 5_000);
+    },
+    signal: async (name, signal) => {
+      process.kill(Number(await read(`${name}.pid`)), signal);
+      if (signal === 'SIGKILL') await eventually(async () => (await read(`${name}.pid`)) === '', 5_000);
+    },
+    log: (name) => read(`${name}.log`),
+    stop: async () => {
+      await watched.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+  await eventually(async () => (await readFile(join(directory, 'ready')).catch(() => undefined)) !== undefined, 5_000);
+  return group;
+}

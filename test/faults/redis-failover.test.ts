@@ -1,0 +1,113 @@
+import { createLog } from '../../src/log.ts';
+import { connectRedis } from '../../src/storage/redis.ts';
+import { eventually } from '../eventually.ts';
+import { createTestStores } from '../harness.ts';
+import { type Load, startLoad, zeros } from './load.ts';
+import { type RedisGroup, redisServer, startRedisCluster, startSentinelTrio } from './redis-topologies.ts';
+
+/** Until the others take a primary for down, and have another. */
+const detectionMs = 4_000;
+const log = createLog('silent');
+const describeWithRedis = redisServer ? describe : describe.skip;
+
+describeWithRedis.each([
+  ['Sentinel', startSentinelTrio],
+  ['Cluster', startRedisCluster],
+])('with Redis %s', (topology, startTopology) => {
+  let redis: RedisGroup;
+  let load: Load;
+
+  beforeAll(async () => {
+    redis = await startTopology();
+    load = await startLoad({ stores: { ...(await createTestStores()), redisUrl: redis.url } });
+  }, 60_000);
+
+  afterAll(async () => {
+    await load?.close();
+    await redis?.stop();
+  });
+
+  /** Ends or freezes a primary, and waits until another has its place. */
+  async function lose(signal: 'SIGKILL' | 'SIGSTOP'): Promise<string> {
+    const before = await redis.primaries();
+    const victim = before[0] as string;
+    await redis.signal(victim, signal);
+    await eventually(async () => (await redis.primaries()).some((name) => !before.includes(name)), 15_000);
+    return victim;
+  }
+
+  async function isReplica(name: string): Promise<boolean> {
+    const text = String(await redis.ask(name, 'INFO', 'replication').catch(() => ''));
+    return /role:slave/.test(text) && /master_link_status:up/.test(text);
+  }
+
+  it('a start is refused when any primary may throw live tokens away', async () => {
+    const last = (await redis.primaries()).at(-1) as string;
+    await redis.ask(last, 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+    await expect(connectRedis(redis.url, log)).rejects.toThrow(/maxmemory-policy allkeys-lru .*noeviction/);
+    await redis.ask(last, 'CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
+    (await connectRedis(redis.url, log)).disconnect();
+  });
+
+  it('a primary that is killed under load costs 503s for at most detection + 5 s, and no wrong answer', async () => {
+    let victim = '';
+    const outcome = await load.during(
+      `${topology}, primary killed`,
+      async () => {
+        victim = await lose('SIGKILL');
+      },
+      { afterMs: 3_000 },
+    );
+    expect(outcome).toMatchObject(zeros);
+    expect(outcome.unavailableMs).toBeLessThanOrEqual(detectionMs + 5_000);
+    expect(outcome.answered).toBeGreaterThan(100);
+    await redis.start(victim);
+    await eventually(() => isReplica(victim), 20_000);
+  }, 60_000);
+
+  it('a primary that freezes is replaced, and believed no more when it wakes up', async () => {
+    const outcome = await load.during(
+      `${topology}, primary frozen and back`,
+      async () => {
+        const victim = await lose('SIGSTOP');
+        await new Promise((resolve) => setTimeout(resolve, 2_500));
+        await redis.signal(victim, 'SIGCONT');
+      },
+      { afterMs: 2_000 },
+    );
+    expect(outcome).toMatchObject(zeros);
+    expect(outcome.unavailableMs).toBeLessThanOrEqual(detectionMs + 5_000);
+  }, 60_000);
+
+  if (topology === 'Cluster') {
+    it('slots that move from one primary to another fail no request', async () => {
+      const [from = '', to = ''] = await redis.primaries();
+      const [fromId, toId] = [
+        String(await redis.ask(from, 'CLUSTER', 'MYID')),
+        String(await redis.ask(to, 'CLUSTER', 'MYID')),
+      ];
+      const nodes = String(await redis.ask(from, 'CLUSTER', 'NODES'));
+      const own = nodes.split('\n').find((line) => line.startsWith(fromId)) ?? '';
+      const first = Number(/ (\d+)-\d+/.exec(own)?.[1]);
+      const outcome = await load.during('Cluster, slots moved', async () => {
+        // 500 of its slots, so that many requests meet one that is on its way.
+        const slots = Array.from({ length: 500 }, (_, index) => String(first + index));
+        const chunk = 250;
+        for (let at = 0; at < slots.length; at += chunk) {
+          const some = slots.slice(at, at + chunk);
+          for (const slot of some) {
+            await redis.ask(to, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId);
+            await redis.ask(from, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId);
+          }
+          for (const slot of some) {
+            const keys = (await redis.ask(from, 'CLUSTER', 'GETKEYSINSLOT', slot, '1000')) as string[];
+            const target = ['127.0.0.1', String(redis.ports[to]), '', '0', '5000', 'AUTH', redis.password];
+            if (keys.length > 0) await redis.ask(from, 'MIGRATE', ...target, 'KEYS', ...keys);
+            for (const name of [to, from]) await redis.ask(name, 'CLUSTER', 'SETSLOT', slot, 'NODE', toId);
+          }
+        }
+      });
+      expect(outcome).toMatchObject({ ...zeros, unavailable: 0 });
+    }, 60_000);
+  }
+});

@@ -5,7 +5,7 @@ import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
 import type { Answer } from '../oauth/http-client.ts';
 
 /** What must be zero under every fault (SECURITY.md), and what happened besides. */
-export type Outcome = {
+type Outcome = {
   wrongActive: number;
   wrongInactive: number;
   lostRevocations: number;

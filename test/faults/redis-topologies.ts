@@ -104,7 +104,7 @@ export async function startRedisCluster(): Promise<RedisGroup> {
   return { ...group, url: `redis+cluster://:${password}@${hosts}` };
 }
 
-export function serverConfig(port: number, password: string, name: string): string {
+function serverConfig(port: number, password: string, name: string): string {
   return (
     `port ${port}\nbind 127.0.0.1\nrequirepass ${password}\nmasterauth ${password}\nsave ""\nappendonly no\n` +
     `dbfilename ${name}.rdb\nrepl-diskless-sync yes\nrepl-diskless-sync-delay 0\nrepl-ping-replica-period 1\n`

@@ -65,6 +65,7 @@ const newClient = z.strictObject({
   jwks_uri: z.string().max(2_000).optional(),
   ...subjectShape,
   tls_client_certificate_bound_access_tokens: z.boolean().optional(),
+  dpop_bound_access_tokens: z.boolean().optional(),
 });
 
 const clientPatch = z.strictObject({
@@ -78,6 +79,7 @@ const clientPatch = z.strictObject({
   jwks_uri: z.string().max(2_000).optional(),
   ...subjectShape,
   tls_client_certificate_bound_access_tokens: z.boolean().optional(),
+  dpop_bound_access_tokens: z.boolean().optional(),
 });
 
 const clientsQuery = z.strictObject({
@@ -101,6 +103,7 @@ function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) {
     jwksUri: body.jwks_uri,
     certificateSubject: readSubject(body),
     certificateBoundTokens: body.tls_client_certificate_bound_access_tokens,
+    dpopBoundTokens: body.dpop_bound_access_tokens,
   };
 }
 

@@ -9,6 +9,7 @@ export type KeyOptions = {
   jwksUri?: string;
   certificate?: object[];
   certificateBoundTokens?: boolean;
+  dpopBoundTokens?: boolean;
 } & Readonly<Record<string, unknown>>;
 
 /** What a client without a secret authenticates with. */
@@ -18,7 +19,9 @@ export function withKeys(command: Command): Command {
     .option('--jwks-uri <url>', 'private_key_jwt: the https URL of its public keys')
     .option('--certificate <file>', 'self_signed_tls_client_auth: its certificates in PEM; repeatable', readCertificate)
     .addOption(new Option('--certificate-bound-tokens', 'bind its tokens to its certificate (RFC 8705 §3)'))
-    .addOption(new Option('--no-certificate-bound-tokens', 'do not, also where it authenticates with one'));
+    .addOption(new Option('--no-certificate-bound-tokens', 'do not, also where it authenticates with one'))
+    .addOption(new Option('--dpop-bound-tokens', 'no token without a DPoP proof (RFC 9449 §5.2)'))
+    .addOption(new Option('--no-dpop-bound-tokens', 'also without one'));
   for (const field of subjectFields) {
     const what = field === 'tls_client_auth_subject_dn' ? 'the subject' : `an alternative name (${field.slice(20)})`;
     command.option(`--${field.replaceAll('_', '-')} <name>`, `tls_client_auth: ${what} of its certificate`);
@@ -34,6 +37,7 @@ export function toKeyFields(options: KeyOptions): Json {
     jwks_uri: options.jwksUri,
     ...Object.fromEntries(subjectFields.map((field) => [field, options[camel(field)]])),
     tls_client_certificate_bound_access_tokens: options.certificateBoundTokens,
+    dpop_bound_access_tokens: options.dpopBoundTokens,
   };
 }
 

@@ -19,6 +19,7 @@ type ClientRow = Row & {
   jwks_uri: string | null;
   certificate_subject: CertificateSubject | null;
   certificate_bound_tokens: boolean;
+  dpop_bound_tokens: boolean;
   resource: string | null;
   information: string[] | null;
   token_format: TokenFormat | null;
@@ -140,10 +141,10 @@ export async function insertClients(transaction: Transaction, clients: readonly 
     `WITH inserted AS (
        INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
          token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
-         certificate_subject, certificate_bound_tokens)
+         certificate_subject, certificate_bound_tokens, dpop_bound_tokens)
        SELECT id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
          token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
-         certificate_subject, certificate_bound_tokens
+         certificate_subject, certificate_bound_tokens, dpop_bound_tokens
        FROM jsonb_populate_recordset(NULL::clients, $1::jsonb)
        RETURNING id, client_id
      )
@@ -165,7 +166,8 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
   const rows = await transaction.query<ClientRow>(
     `UPDATE clients SET client_id = $2, name = $3, enabled = $4, scope = $5, access_key = $6, reveal = $7, resource = $8,
        information = $9, token_format = $10, token_epoch = $11, tokens_not_before = $12, updated_at = $13, jwks = $14, jwks_uri = $15,
-       certificate_subject = $16, certificate_bound_tokens = $17, revision = revision + 1
+       certificate_subject = $16, certificate_bound_tokens = $17, dpop_bound_tokens = $18,
+       revision = revision + 1
      WHERE id = $1 RETURNING *`,
     [
       client.id,
@@ -185,6 +187,7 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
       client.jwksUri,
       client.certificateSubject && JSON.stringify(client.certificateSubject),
       client.certificateBoundTokens,
+      client.dpopBoundTokens,
     ],
   );
   await announceClient(transaction, client, at);
@@ -260,6 +263,7 @@ function toRow(client: Client): ClientRow {
     jwks_uri: client.jwksUri,
     certificate_subject: client.certificateSubject,
     certificate_bound_tokens: client.certificateBoundTokens,
+    dpop_bound_tokens: client.dpopBoundTokens,
     resource: client.resource,
     information: client.kind === 'resource_server' ? [...client.information] : null,
     token_format: client.tokenFormat,
@@ -286,6 +290,7 @@ function toClient(row: ClientRow): Client {
     jwksUri: row.jwks_uri,
     certificateSubject: row.certificate_subject,
     certificateBoundTokens: row.certificate_bound_tokens,
+    dpopBoundTokens: row.dpop_bound_tokens,
     resource: row.resource,
     information: row.information ?? [],
     tokenFormat: row.token_format,

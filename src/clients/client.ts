@@ -36,6 +36,8 @@ export type Client = {
   certificateSubject: CertificateSubject | null;
   /** Whether its tokens are bound to the certificate that it asks for them with (RFC 8705 §3). */
   certificateBoundTokens: boolean;
+  /** Whether it gets no token without a DPoP proof (RFC 9449 §5.2). */
+  dpopBoundTokens: boolean;
   /** A resource server's identifier (RFC 8707), or the one an integration gets when it names none. */
   resource: string | null;
   /** The kinds of information that a resource server offers. */
@@ -60,6 +62,11 @@ export function isSecretMethod(method: AuthMethod): method is SecretMethod {
 /** Whether it authenticates with a certificate. */
 export function hasCertificate({ authMethod }: Pick<Client, 'authMethod'>): boolean {
   return (certificateMethods as readonly string[]).includes(authMethod);
+}
+
+/** Whether it gets no token that is not bound to something that it has. */
+export function bindsTokens({ certificateBoundTokens, dpopBoundTokens }: Client): boolean {
+  return certificateBoundTokens || dpopBoundTokens;
 }
 
 /** The client as it is with all its live tokens dead. */

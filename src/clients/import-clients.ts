@@ -147,6 +147,7 @@ function toClient(row: ForeignClient, at: Date): Client {
     authMethod,
     ...readKeys(row),
     certificateBoundTokens: hasCertificate({ authMethod }),
+    dpopBoundTokens: false,
     resource: null,
     information: [],
     tokenFormat: null,

@@ -45,6 +45,7 @@ export type NewClient = {
   tokenFormat?: TokenFormat | undefined;
   /** Undefined: where it authenticates with a certificate. */
   certificateBoundTokens?: boolean | undefined;
+  dpopBoundTokens?: boolean | undefined;
 };
 
 /** How a client authenticates, and with what. */
@@ -84,6 +85,7 @@ export async function registerClient(
     reveal: input.reveal ?? true,
     ...authentication,
     certificateBoundTokens: input.certificateBoundTokens ?? hasCertificate(authentication),
+    dpopBoundTokens: input.dpopBoundTokens ?? false,
     resource: input.resource ?? null,
     information: input.information ?? [],
     tokenFormat: input.kind === 'resource_server' ? (input.tokenFormat ?? 'opaque') : null,
@@ -110,6 +112,7 @@ export type ClientPatch = GivenKeys & {
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
   certificateBoundTokens?: boolean | undefined;
+  dpopBoundTokens?: boolean | undefined;
 };
 
 /**
@@ -137,6 +140,7 @@ export async function updateClient(
     information: patch.information ?? client.information,
     tokenFormat: patch.tokenFormat ?? client.tokenFormat,
     certificateBoundTokens: patch.certificateBoundTokens ?? client.certificateBoundTokens,
+    dpopBoundTokens: patch.dpopBoundTokens ?? client.dpopBoundTokens,
     ...replaceKeys(client, patch),
   };
   await requireConsistent(transaction, changed, patch);
@@ -260,6 +264,7 @@ export function auditView(client: Client): Record<string, unknown> {
     jwks_uri: client.jwksUri,
     certificate_subject: client.certificateSubject,
     certificate_bound_tokens: client.certificateBoundTokens,
+    dpop_bound_tokens: client.dpopBoundTokens,
     resource: client.resource,
     information: client.information,
     token_format: client.tokenFormat,

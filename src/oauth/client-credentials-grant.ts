@@ -38,11 +38,13 @@ export function clientCredentialsGrant(core: Core) {
   };
 }
 
-/** @throws {KeyturnError} `invalid_request` when there is no certificate to bind the token to (RFC 8705 §3). */
+/** @throws {KeyturnError} `invalid_request` when there is not what its tokens are to be bound to (RFC 8705 §3, RFC 9449 §5.2). */
 function confirmationOf(
   { client, certificate }: Caller,
   proven: { jkt: string } | undefined,
 ): Confirmation | undefined {
+  if (client.dpopBoundTokens && !proven)
+    throw new KeyturnError('invalid_request', 400, 'This client must send a DPoP proof.');
   if (!client.certificateBoundTokens) return proven;
   if (!certificate) throw new KeyturnError('invalid_request', 400, 'This client must show its certificate.');
   return { 'x5t#S256': certificate.thumbprint, ...proven };

@@ -1,5 +1,6 @@
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { requireAccessKey } from '../access-keys/require-access-key.ts';
+import { bindsTokens } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { issueAccessToken } from '../tokens/access-token.ts';
 import type { Caller } from './client-authentication.ts';
@@ -14,8 +15,8 @@ export function answerToken(core: Core, caller: Caller, form: Form): Promise<Fas
   const { values, resources } = form;
   if (values.get('grant_type') !== 'client_credentials' || resources.length > 1) return undefined;
   for (const name of values.keys()) if (!parameters.has(name)) return undefined;
-  // Its certificate is not looked at here.
-  if (caller.client.certificateBoundTokens) return undefined;
+  // Certificates and proofs are not looked at here.
+  if (bindsTokens(caller.client)) return undefined;
   if (caller.client.kind !== 'integration' || !isPlainScope(values.get('scope') ?? 'all')) return undefined;
   const accessKey = values.get('access_key');
   if (accessKey !== undefined) return answerWithKey(core, caller, form, accessKey);

@@ -7,8 +7,9 @@ import {
   type JWK,
   type JWTHeaderParameters,
 } from 'jose';
-import { registerKeys } from '../../src/clients/key-registration.ts';
-import { registerClient } from '../../src/clients/manage-clients.ts';
+import type { AuthMethod, ClientKind } from '../../src/clients/client.ts';
+import { type GivenKeys, registerKeys } from '../../src/clients/key-registration.ts';
+import { type NewClient, registerClient } from '../../src/clients/manage-clients.ts';
 import type { Core } from '../../src/core.ts';
 import { actor } from './fixture.ts';
 import { type Answer, post } from './http-client.ts';
@@ -20,19 +21,29 @@ export async function makePair(alg = 'ES256'): Promise<SigningPair> {
   return { alg, privateKey, publicJwk: await exportJWK(publicKey) };
 }
 
-/** A client with public keys, or a URL of them, and no secret. */
-export async function registerKeyClient(
+type KeylessInput = Omit<NewClient, 'name' | 'authMethod' | 'kind'> & { kind?: ClientKind };
+
+/** A client that proves itself without a secret. */
+export async function registerWithoutSecret(
   core: Core,
-  keys: { jwks?: { keys: object[] }; jwksUri?: string },
-  input: { kind?: 'integration' | 'resource_server'; scope?: string; resource?: string; information?: string[] } = {},
+  authMethod: AuthMethod,
+  keys: GivenKeys,
+  { kind = 'integration', ...rest }: KeylessInput = {},
 ): Promise<string> {
-  const registered = registerKeys('private_key_jwt', keys as Parameters<typeof registerKeys>[1]);
-  const authentication = { authMethod: 'private_key_jwt', ...registered } as const;
-  const { kind = 'integration', ...rest } = input;
+  const authentication = { authMethod, ...registerKeys(authMethod, keys) };
   const { clientId } = await core.change((transaction) =>
     registerClient(transaction, core, actor, { name: 'Keyed', kind, ...rest }, authentication),
   );
   return clientId;
+}
+
+/** A client with public keys, or a URL of them, and no secret. */
+export function registerKeyClient(
+  core: Core,
+  keys: { jwks?: { keys: object[] }; jwksUri?: string },
+  input: KeylessInput = {},
+): Promise<string> {
+  return registerWithoutSecret(core, 'private_key_jwt', keys as GivenKeys, input);
 }
 
 export type AssertionChange = { claims?: Record<string, unknown>; header?: Partial<JWTHeaderParameters> };

@@ -88,6 +88,16 @@ describe('a token that was asked for with a DPoP proof (RFC 9449)', () => {
     expect(answer).toMatchObject({ status: 200, json: { token_type: 'DPoP' } });
   });
 
+  it('is what a client that was registered for it gets, and nothing else (RFC 9449 §5.2)', async () => {
+    const input = { kind: 'integration', scope: 'orders:read', dpopBoundTokens: true } as const;
+    const client = await register(server.core, { name: 'Bound', ...input });
+    // The second time, the fast path knows the client.
+    for (let time = 0; time < 2; time++) {
+      expect((await ask(await makeProof(), { client })).json['token_type']).toBe('DPoP');
+      expect(await api.token(client)).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
+    }
+  });
+
   it('is a bearer token where there was no proof', async () => {
     const answer = await api.token(clients.shop);
     expect(answer.json).toMatchObject({ token_type: 'Bearer' });

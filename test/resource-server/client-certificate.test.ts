@@ -1,11 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { createHash, X509Certificate } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, request, type Server } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import Koa from 'koa';
 import {
   type AccessTokenVerifier,
@@ -13,65 +9,76 @@ import {
   koaBearerAuth,
   type VerifierOptions,
 } from '../../src/resource-server/resource-server.ts';
-import { startTestServer, type TestServer } from '../harness.ts';
-import { endpointsOf, ordersResource, registerAll } from '../oauth/fixture.ts';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { makeCertificate, type TestCertificate } from '../certificates.ts';
+import { endpointsOf, register, type TestClient } from '../oauth/fixture.ts';
+import { post, send } from '../oauth/http-client.ts';
 
-type Certificate = { key: string; cert: string };
+const resources = { opaque: 'https://opaque.example', jwt: 'https://jwt.example' };
+type Format = keyof typeof resources;
 
-let directory: string;
-let ours: Certificate;
-let other: Certificate;
-let server: TestServer;
-let clients: Awaited<ReturnType<typeof registerAll>>;
-/** What the tokens of these tests are bound to. */
-let confirmation: Record<string, unknown>;
+const ours = makeCertificate({ subject: 'ours' });
+const other = makeCertificate({ subject: 'other' });
+const thumbprint = hash('sha256', ours.x509.raw, 'base64url');
+
+let server: AdminServer;
+let servers: Record<Format, TestClient>;
+/** A client that authenticates with a certificate, so that its tokens are bound to it. */
+let clientId: string;
 const open: (Server | AccessTokenVerifier)[] = [];
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'keyturn-certificates-'));
-  ours = makeCertificate('ours');
-  other = makeCertificate('other');
-  server = await startTestServer();
-  clients = await registerAll(server.core);
-});
-
-beforeEach(() => {
-  confirmation = { 'x5t#S256': thumbprintOf(ours) };
+  server = await startAdminServer({
+    env: { KEYTURN_TRUST_PROXY: '127.0.0.0/8', KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' },
+  });
+  const resourceServer = (tokenFormat: Format) =>
+    register(server.core, {
+      name: tokenFormat,
+      kind: 'resource_server',
+      resource: resources[tokenFormat],
+      information: ['orders'],
+      tokenFormat,
+    });
+  servers = { opaque: await resourceServer('opaque'), jwt: await resourceServer('jwt') };
+  const jwk = ours.x509.publicKey.export({ format: 'jwk' });
+  const jwks = { keys: [{ ...jwk, x5c: [ours.x509.raw.toString('base64')] }] };
+  const body = {
+    name: 'C',
+    kind: 'integration',
+    scope: 'orders:read',
+    auth_method: 'self_signed_tls_client_auth',
+    jwks,
+  };
+  clientId = (await server.adminFetch('/clients', { method: 'POST', body })).json.client_id;
 });
 
 afterAll(async () => {
   for (const each of open) each.close();
   await server?.close();
-  rmSync(directory, { recursive: true });
 });
 
-function makeCertificate(name: string): Certificate {
-  const [key, cert] = [join(directory, `${name}.key`), join(directory, `${name}.pem`)];
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  const files = ['-subj', `/CN=${name}`, '-keyout', key, '-out', cert];
-  execFileSync('openssl', ['req', '-x509', ...newKey, ...files], { stdio: 'ignore' });
-  return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
+async function bearer(format: Format): Promise<string> {
+  const form = { grant_type: 'client_credentials', client_id: clientId, resource: resources[format] };
+  const headers = { 'Client-Cert': `:${ours.x509.raw.toString('base64')}:` };
+  const { json } = await post(endpointsOf(server.publicUrl).tokenUrl, form, { headers });
+  expect(json).toMatchObject({ token_type: 'Bearer' });
+  return `Bearer ${json['access_token']}`;
 }
 
-function derOf({ cert }: Certificate): Buffer {
-  return new X509Certificate(cert).raw;
-}
-
-function thumbprintOf(certificate: Certificate): string {
-  return createHash('sha256').update(derOf(certificate)).digest('base64url');
-}
-
-/** A verifier whose server says of each token that it is bound as `confirmation` has it. */
-function verifierWith(options: Partial<VerifierOptions> = {}): AccessTokenVerifier {
+/** @param options.cnf what its server says that every token is bound to, other than the truth. */
+function verifierFor(
+  format: Format,
+  { cnf, ...options }: Partial<VerifierOptions> & { cnf?: unknown } = {},
+): AccessTokenVerifier {
   const verifier = createAccessTokenVerifier({
     issuer: 'http://localhost:4000',
-    resource: ordersResource,
-    clientId: clients.orders.id,
-    clientSecret: clients.orders.secret,
+    resource: resources[format],
+    clientId: servers[format].id,
+    clientSecret: servers[format].secret,
     events: false,
     fetch: async (input, init) => {
       const answer = await fetch(`${server.publicUrl}${new URL(String(input)).pathname}`, init);
-      return Response.json({ ...((await answer.json()) as object), cnf: confirmation });
+      return cnf === undefined ? answer : Response.json({ ...((await answer.json()) as object), cnf });
     },
     ...options,
   });
@@ -79,107 +86,106 @@ function verifierWith(options: Partial<VerifierOptions> = {}): AccessTokenVerifi
   return verifier;
 }
 
-async function bearer(): Promise<string> {
-  return `Bearer ${await endpointsOf(server.publicUrl).accessToken(clients.shop)}`;
-}
+const invalid = { code: 'invalid_token', status: 401 };
 
-describe('a token that is bound to a client certificate (RFC 8705), where TLS ends at the resource server', () => {
-  async function startApi(verifier: AccessTokenVerifier): Promise<number> {
+describe.each(['opaque', 'jwt'] as const)('a token that is bound to a client certificate (RFC 8705; %s)', (format) => {
+  let url: string;
+
+  beforeAll(async () => {
     const app = new Koa();
-    app.use(koaBearerAuth(verifier, { scope: 'orders:read' }));
+    app.use(koaBearerAuth(verifierFor(format), { scope: 'orders:read' }));
     app.use((ctx) => {
       ctx.body = { done: true };
     });
-    const tls = { ...makeCertificate('server'), requestCert: true, rejectUnauthorized: false };
-    const listening = createServer(tls, app.callback()).listen(0, '127.0.0.1');
-    open.push(listening);
-    await once(listening, 'listening');
-    return (listening.address() as AddressInfo).port;
-  }
+    const { cert, key } = makeCertificate({ subject: 'api', ip: ['127.0.0.1'] });
+    const tls = { cert, key, requestCert: true, rejectUnauthorized: false };
+    const api = createServer(tls, app.callback()).listen(0, '127.0.0.1');
+    open.push(api);
+    await once(api, 'listening');
+    url = `https://127.0.0.1:${(api.address() as AddressInfo).port}`;
+  });
 
-  async function get(port: number, headers: Record<string, string>, certificate?: Certificate): Promise<number> {
-    const options = { port, host: '127.0.0.1', rejectUnauthorized: false, agent: false, headers, ...certificate };
-    const outgoing = request(options).end();
-    const [response] = await once(outgoing, 'response');
-    response.resume();
-    return response.statusCode;
+  async function get(headers: Record<string, string>, certificate?: TestCertificate): Promise<number> {
+    const shown = certificate ? { cert: certificate.cert, key: certificate.key } : {};
+    return (await send(url, { headers, tls: { rejectUnauthorized: false, ...shown } })).status;
   }
 
   test('is good with that certificate, and with no other, and without none', async () => {
-    const port = await startApi(verifierWith());
-    const authorization = await bearer();
-    expect(await get(port, { authorization }, ours)).toBe(200);
-    expect(await get(port, { authorization }, other)).toBe(401);
-    expect(await get(port, { authorization })).toBe(401);
+    const authorization = await bearer(format);
+    expect(await get({ authorization }, ours)).toBe(200);
+    expect(await get({ authorization }, other)).toBe(401);
+    expect(await get({ authorization })).toBe(401);
+    expect(await get({ authorization }, ours)).toBe(200);
   });
 
   test('is not proven by a header that nobody said is to be trusted', async () => {
-    const port = await startApi(verifierWith());
-    const headers = { authorization: await bearer(), 'client-cert': `:${derOf(ours).toString('base64')}:` };
-    expect(await get(port, headers)).toBe(401);
-    expect(await get(port, headers, other)).toBe(401);
+    const headers = { authorization: await bearer(format), 'client-cert': `:${ours.x509.raw.toString('base64')}:` };
+    expect(await get(headers)).toBe(401);
+    expect(await get(headers, other)).toBe(401);
+  });
+
+  test('is worth nothing by itself', async () => {
+    const [, token = ''] = (await bearer(format)).split(' ');
+    await expect(verifierFor(format).verify(token)).rejects.toMatchObject(invalid);
   });
 });
 
 describe('behind a proxy that hands the certificate over in a header', () => {
-  const forms: [string, (certificate: Certificate) => string][] = [
+  const forms: [string, (certificate: TestCertificate) => string][] = [
     ['PEM on one line, percent-encoded (nginx)', ({ cert }) => encodeURIComponent(cert)],
     ['PEM', ({ cert }) => cert],
-    ['base64 between colons (RFC 9440)', (certificate) => `:${derOf(certificate).toString('base64')}:`],
-    ['base64', (certificate) => derOf(certificate).toString('base64')],
+    ['base64 between colons (RFC 9440)', ({ x509 }) => `:${x509.raw.toString('base64')}:`],
+    ['base64', ({ x509 }) => x509.raw.toString('base64')],
   ];
+  const clientCertificate: VerifierOptions['clientCertificate'] = (request) => request.header('Client-Cert');
 
   test.each(forms)('%s is understood, and another one refused', async (_form, write) => {
-    const verifier = verifierWith({ clientCertificate: (received) => received.header('Client-Cert') });
-    const headers = (certificate: Certificate) => ({ 'client-cert': write(certificate) });
-    const authorization = await bearer();
-    const found = await verifier.verify({ headers: { authorization, ...headers(ours) } });
-    expect(found.clientId).toBe(clients.shop.id);
-    await expect(verifier.verify({ headers: { authorization, ...headers(other) } })).rejects.toMatchObject({
-      code: 'invalid_token',
-    });
+    const verifier = verifierFor('opaque', { clientCertificate });
+    const authorization = await bearer('opaque');
+    const present = (certificate: TestCertificate) =>
+      verifier.verify({ headers: { authorization, 'client-cert': write(certificate) } });
+    expect((await present(ours)).clientId).toBe(clientId);
+    await expect(present(other)).rejects.toMatchObject(invalid);
   });
 
   test('DER is understood, as a program may have it', async () => {
-    const verifier = verifierWith({ clientCertificate: () => derOf(ours) });
-    await verifier.verify({ headers: { authorization: await bearer() } });
+    const verifier = verifierFor('opaque', { clientCertificate: () => ours.x509.raw });
+    await verifier.verify({ headers: { authorization: await bearer('opaque') } });
   });
 
   test.each(['', ':', '::', 'x', '%', '%zz', '-----BEGIN CERTIFICATE-----', ':AAAA:', 'a'.repeat(10_000)])(
     '%j is no certificate, and no error of ours',
     async (value) => {
-      const verifier = verifierWith({ clientCertificate: (received) => received.header('client-cert') });
-      const headers = { authorization: await bearer(), 'client-cert': value };
-      await expect(verifier.verify({ headers })).rejects.toMatchObject({ code: 'invalid_token', status: 401 });
+      const headers = { authorization: await bearer('opaque'), 'client-cert': value };
+      await expect(verifierFor('opaque', { clientCertificate }).verify({ headers })).rejects.toMatchObject(invalid);
     },
   );
 });
 
-test.each([{ 'x5t#S256': 5 }, { 'x5t#S256': '' }, { jwk: {} }, {}, 'x', null])(
-  'what a token is bound to by %j cannot be proven here, so it is refused',
-  async (given) => {
-    confirmation = given as Record<string, unknown>;
-    const verifier = verifierWith({ clientCertificate: () => derOf(ours) });
-    const headers = { authorization: await bearer() };
-    await expect(verifier.verify({ headers })).rejects.toMatchObject({ code: 'invalid_token' });
-  },
-);
+describe('what a token is bound to', () => {
+  const clientCertificate = () => ours.x509.raw;
 
-test('bound to a certificate and to something unknown besides, a token is refused', async () => {
-  confirmation['other'] = 'x';
-  const verifier = verifierWith({ clientCertificate: () => derOf(ours) });
-  await expect(verifier.verify({ headers: { authorization: await bearer() } })).rejects.toMatchObject({
-    code: 'invalid_token',
+  test.each([
+    { 'x5t#S256': 5 },
+    { 'x5t#S256': '' },
+    { jwk: {} },
+    { 'x5t#S256': thumbprint, other: 'x' },
+    {},
+    'x',
+    null,
+  ])('and cannot be proven here is refused: %j', async (cnf) => {
+    const verifier = verifierFor('opaque', { clientCertificate, cnf });
+    const headers = { authorization: await bearer('opaque') };
+    await expect(verifier.verify({ headers })).rejects.toMatchObject(invalid);
   });
-});
 
-test('bound to a key and a certificate, the certificate alone is not enough', async () => {
-  confirmation['jkt'] = 'x';
-  const verifier = verifierWith({ clientCertificate: () => derOf(ours) });
-  const authorization = await bearer();
-  await expect(verifier.verify({ headers: { authorization } })).rejects.toMatchObject({ code: 'invalid_token' });
-  const dpop = authorization.replace('Bearer', 'DPoP');
-  await expect(verifier.verify({ headers: { authorization: dpop } })).rejects.toMatchObject({
-    code: 'invalid_dpop_proof',
+  test('may be a key and a certificate: the certificate alone is not enough', async () => {
+    const verifier = verifierFor('opaque', { clientCertificate, cnf: { 'x5t#S256': thumbprint, jkt: 'x' } });
+    const authorization = await bearer('opaque');
+    await expect(verifier.verify({ headers: { authorization } })).rejects.toMatchObject(invalid);
+    const dpop = authorization.replace('Bearer', 'DPoP');
+    await expect(verifier.verify({ headers: { authorization: dpop } })).rejects.toMatchObject({
+      code: 'invalid_dpop_proof',
+    });
   });
 });

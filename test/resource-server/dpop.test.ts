@@ -1,10 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import fastify from 'fastify';
-import { CompactSign, exportJWK, type JWK } from 'jose';
+import { exportJWK, type JWK } from 'jose';
 import Koa from 'koa';
 import {
   type AccessTokenVerifier,
@@ -17,6 +17,7 @@ import {
 import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { makePair, type SigningPair } from '../oauth/assertion.ts';
+import { makeDpopProof } from '../oauth/dpop-proof.ts';
 import { endpointsOf, register, type TestClient } from '../oauth/fixture.ts';
 import { type Answer, send } from '../oauth/http-client.ts';
 
@@ -95,25 +96,21 @@ async function prove(
   path: string,
   { claims = {}, header = {}, by = pair }: Change = {},
 ): Promise<string> {
-  const ath = createHash('sha256').update(token).digest('base64url');
-  const iat = Math.floor(Date.now() / 1_000);
-  const payload = { jti: randomUUID(), htm: 'GET', htu: `https://api.example${path}`, iat, ath, ...claims };
-  return await new CompactSign(Buffer.from(JSON.stringify(payload)))
-    .setProtectedHeader({ alg: by.alg, typ: 'dpop+jwt', jwk: by.publicJwk, ...header })
-    .sign(by.privateKey);
+  const right = { htm: 'GET', ath: hash('sha256', token, 'base64url') };
+  return await makeDpopProof(
+    by,
+    { htu: `https://api.example${path}`, nonce: undefined },
+    { claims: { ...right, ...claims }, header },
+  );
 }
 
 /** An access token that is bound to a key. */
 async function bound(format: Format, by = pair, scope = 'orders:read'): Promise<string> {
-  const ask = async (nonce?: unknown) => {
-    const iat = Math.floor(Date.now() / 1_000);
-    const payload = { jti: randomUUID(), htm: 'POST', htu: `${issuer}/oauth2/token`, iat, nonce };
-    const proof = await new CompactSign(Buffer.from(JSON.stringify(payload)))
-      .setProtectedHeader({ alg: by.alg, typ: 'dpop+jwt', jwk: by.publicJwk })
-      .sign(by.privateKey);
+  const ask = async (nonce?: string) => {
+    const proof = await makeDpopProof(by, { htu: `${issuer}/oauth2/token`, nonce });
     return await api.token(shop, { scope, resource: resources[format] }, { headers: { DPoP: proof } });
   };
-  const answer = await ask((await ask()).headers['dpop-nonce']);
+  const answer = await ask((await ask()).headers['dpop-nonce'] as string);
   expect(answer.json).toMatchObject({ token_type: 'DPoP' });
   return answer.json['access_token'] as string;
 }
@@ -184,7 +181,7 @@ describe('a proof that is wrong is invalid_dpop_proof, with the right key too', 
     ['made for another host', () => ({ claims: { htu: `https://evil.example${path}` } })],
     ['made for the address that the request came to', () => ({ claims: { htu: apiUrl + path } })],
     ['htu is missing', () => ({ claims: { htu: undefined } })],
-    ['made for another token', () => ({ claims: { ath: createHash('sha256').update('x').digest('base64url') } })],
+    ['made for another token', () => ({ claims: { ath: hash('sha256', 'x', 'base64url') } })],
     ['ath is missing', () => ({ claims: { ath: undefined } })],
     ['typ is JWT', () => ({ header: { typ: 'JWT' } })],
     ['typ is missing', () => ({ header: { typ: undefined } })],

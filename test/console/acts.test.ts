@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { variables } from '../../src/config.ts';
 import { permissions } from '../../src/operators/permission.ts';
 import { endpointsOf } from '../oauth/fixture.ts';
@@ -119,6 +120,48 @@ describe('an authorization token', () => {
     const issued = await server.send(at, { access_key_id: key.id, once: 'd' }, cookie);
     expect(shown(issued.text, 'access-token')).toMatch(/^kta_/);
   });
+});
+
+describe('a client without a secret', () => {
+  const name = 'Signs by itself';
+  const jwks = (kid: string) => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    return JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid, alg: 'ES256' }] });
+  };
+
+  it('is generated with its keys, or the subject of its certificate; both can be replaced', async () => {
+    const form = { name, auth_method: 'private_key_jwt', proof: jwks('first') };
+    const review = await server.send('/console/integrations/review', form, cookie);
+    expect(review.text).toContain('No secret is made');
+    const made = await server.send('/console/integrations', { ...form, once: field(review.text, 'once') }, cookie);
+    const id = shown(made.text, 'client-id');
+    const read = async () => (await server.adminFetch(`/clients/${id}`)).json;
+    expect(await read()).toMatchObject({ auth_method: 'private_key_jwt', jwks: { keys: [{ kid: 'first' }] } });
+
+    const edit = `/console/clients/${id}/edit`;
+    const { text } = await server.look(edit, cookie);
+    await server.send(edit, { name: 'Renamed', revision: field(text, 'revision') }, cookie);
+    expect(await read()).toMatchObject({ name: 'Renamed', jwks: { keys: [{ kid: 'first' }] } });
+    await server.send(edit, { name, proof: jwks('second') }, cookie);
+    expect((await read()).jwks.keys).toEqual([expect.objectContaining({ kid: 'second' })]);
+    const certificate = { name, auth_method: 'tls_client_auth', proof: 'CN=sync,O=Example,C=DE' };
+    const { text: shownClient } = await server.send('/console/integrations', { ...certificate, once: 'cert' }, cookie);
+    expect((await server.look(`/console/clients/${shown(shownClient, 'client-id')}`, cookie)).text).toContain(
+      'CN=sync',
+    );
+  });
+
+  it.each(['{"keys":', '{"keys":[]}', 'http://127.0.0.1/keys', '{"keys":[],"keys":[]}'])(
+    'says what is wrong with %s, and keeps what was entered',
+    async (proof) => {
+      const form = { name: 'Wrong keys', auth_method: 'private_key_jwt', proof, once: `wrong ${proof}` };
+      const answer = await server.send('/console/integrations', form, cookie);
+      expect(answer.status).toBe(400);
+      expect(answer.text).toContain('Nothing was changed.');
+      expect(answer.text).toContain('value="Wrong keys"');
+      expect(await clientsNamed('Wrong')).toEqual([]);
+    },
+  );
 });
 
 describe('what somebody may not do is not offered', () => {

@@ -8,6 +8,7 @@ import { problemNotice } from '../parts/notices.ts';
 import type { ShownClient } from '../shown.ts';
 import { integrationFields, readClientForm, resourceServerFields, toClientForm } from './client-form.ts';
 import { sectionOf } from './client-page.ts';
+import { newProofField, readProof } from './client-proof.ts';
 import { readOffers } from './read-offers.ts';
 
 const path = '/clients/:client_id/edit';
@@ -31,10 +32,15 @@ export const clientEditPages: readonly Page[] = [
       const { body: client } = await findClient(visit);
       const { form } = visit;
       const fields = readClientForm(client.kind, form);
-      const body = client.kind === 'integration' ? { ...fields, resource: form.get('resource') || null } : fields;
       const revision = form.get('revision') ?? '';
       const params = { client_id: client.client_id };
-      const result = await attempt(() => visit.call('PATCH /clients/{client_id}', { params, body, revision }));
+      const result = await attempt(() => {
+        const body =
+          client.kind === 'integration'
+            ? { ...fields, resource: form.get('resource') || null, ...readProof(client.auth_method, form) }
+            : fields;
+        return visit.call('PATCH /clients/{client_id}', { params, body, revision });
+      });
       if ('problem' in result) return await showForm(visit, client, form, revision, result.problem);
       return { seeOther: `/console/clients/${client.client_id}?done=saved` };
     },
@@ -66,6 +72,7 @@ async function showForm(
         ${postForm(
           visit.path,
           html`<input type="hidden" name="revision" value=${revision} />${fields}
+            ${visit.can('api_key:manage') && newProofField(client.auth_method, form)}
             <div class="actions">
               <button class="primary">Save</button><a class="button" href=${back.path}>Leave it as it is</a>
             </div>`,

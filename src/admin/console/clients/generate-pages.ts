@@ -1,15 +1,14 @@
 import { html } from 'htm/preact';
-import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../errors.ts';
-import { parseStrictJson } from '../../strict-json.ts';
 import { attempt } from '../attempt.ts';
 import type { Page, Reply, Section, Visit } from '../page.ts';
 import { facts, pageHeading } from '../parts/elements.ts';
-import { checkbox, choices, textArea } from '../parts/fields.ts';
+import { checkbox } from '../parts/fields.ts';
 import { hiddenFields, postForm } from '../parts/forms.ts';
 import { problemNotice } from '../parts/notices.ts';
 import type { ShownClient } from '../shown.ts';
 import { integrationFields, readClientForm, resourceServerFields } from './client-form.ts';
+import { authMethodOf, hasProof, proofFields, readProof } from './client-proof.ts';
 import { showCredentials } from './client-secret-pages.ts';
 import { readOffers } from './read-offers.ts';
 
@@ -84,53 +83,15 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
           checked: form.has('reveal'),
         })
       }
-      ${kind.kind === 'integration' && authentication(form)}
+      ${kind.kind === 'integration' && proofFields(form)}
       <button class="primary">Review</button>
     </form>`,
   };
 }
 
-function authentication(form: URLSearchParams): VNode {
-  const method = authMethodOf(form);
-  return html`<details open=${method !== 'client_secret_basic'}>
-    <summary>Another way to authenticate</summary>
-    ${choices({
-      name: 'auth_method',
-      label: html`<span class="unseen">How it authenticates</span>`,
-      value: method,
-      options: [
-        { value: 'client_secret_basic', label: 'Secret, in the Authorization header' },
-        { value: 'client_secret_post', label: 'Secret, in the body' },
-        {
-          value: 'private_key_jwt',
-          label: 'Its own key (private_key_jwt)',
-          hint: 'There is no secret; it signs with a key that only it has. Below goes its JWK set, or the https address of that.',
-        },
-        {
-          value: 'tls_client_auth',
-          label: 'A certificate of a known authority (tls_client_auth)',
-          hint: html`There is no secret. Below goes the subject, such as <code>CN=sync,O=Example,C=DE</code>`,
-        },
-        {
-          value: 'self_signed_tls_client_auth',
-          label: 'A certificate that it signed itself (self_signed_tls_client_auth)',
-          hint: 'There is no secret. Below goes a JWK set with the certificate (x5c).',
-        },
-      ],
-    })}
-    ${textArea({
-      name: 'proof',
-      label: 'Keys or certificate',
-      value: form.get('proof') ?? '',
-      maxlength: 100_000,
-      hint: 'For the last three alone. Nothing of it is secret.',
-    })}
-  </details>`;
-}
-
 function showReview(visit: Visit, kind: Kind): Reply {
   const { form } = visit;
-  const isKey = !authMethodOf(form).startsWith('client_secret');
+  const isKey = hasProof(authMethodOf(form));
   const input = readClientForm(kind.kind, form);
   const granted = String(input['scope'] ?? '');
   return {
@@ -186,7 +147,7 @@ async function generate(visit: Visit, kind: Kind): Promise<Reply> {
       kind: kind.kind,
       reveal: form.has('reveal'),
       auth_method: authMethodOf(form),
-      ...readProof(form),
+      ...readProof(authMethodOf(form), form),
     };
     return visit.call<ShownClient & { client_secret?: string }>('POST /clients', { body, once });
   });
@@ -200,23 +161,4 @@ async function generate(visit: Visit, kind: Kind): Promise<Reply> {
       ? html`<p><strong>Generated.</strong> ${client.reveal ? 'Take the secret with you now; each later look is recorded.' : 'The secret is shown this once. Take it with you before you leave this page.'}</p>`
       : html`<p><strong>Generated.</strong> It authenticates with what only it has.</p>`,
   });
-}
-
-function authMethodOf(form: URLSearchParams): string {
-  return form.get('auth_method') ?? 'client_secret_basic';
-}
-
-/** What it authenticates with instead of a secret. @throws {InvalidInput} where a JWK set is no JSON. */
-function readProof(form: URLSearchParams): Record<string, unknown> {
-  const proof = form.get('proof')?.trim() || undefined;
-  switch (authMethodOf(form)) {
-    case 'private_key_jwt':
-      return proof?.startsWith('https:') ? { jwks_uri: proof } : { jwks: proof && parseStrictJson(proof) };
-    case 'tls_client_auth':
-      return { tls_client_auth_subject_dn: proof };
-    case 'self_signed_tls_client_auth':
-      return { jwks: proof && parseStrictJson(proof) };
-    default:
-      return {};
-  }
 }

@@ -34,10 +34,9 @@ export function signInForm({
       <button class="primary">${isAgain ? 'Go on' : 'Sign in'}</button>
     </form>
     ${
-      !isAgain &&
       !code &&
       html`<p class="hint">
-        No token? Whoever runs the server can make a link that signs you in once: <code>keyturn console link</code>
+        No token? Whoever runs the server can make a link that signs you in once: <code>keyturn console link</code>${isAgain && '. Sign out first.'}
       </p>`
     }
   </div>`;

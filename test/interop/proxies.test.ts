@@ -1,14 +1,17 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { makeCertificate } from '../certificates.ts';
+import { makeCertificate, type TestCertificate } from '../certificates.ts';
 import { eventually } from '../eventually.ts';
 import { type ChildServer, startChildServer } from '../faults/child-server.ts';
 import { freePort } from '../free-port.ts';
 import { createTestStores, type Stores, startTestServer } from '../harness.ts';
+import { registerWithoutSecret } from '../oauth/assertion.ts';
 import { inactive, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { type Answer, basicOf, type Form, post, type Sent, send } from '../oauth/http-client.ts';
 import { runBeside, shippedFile } from './run-beside.ts';
@@ -307,6 +310,59 @@ describe.each(proxies)('%s as deploy/proxy/ has it', (_name, proxy) => {
         } finally {
           await started.stop();
         }
+      }
+    },
+  );
+
+  guarantee(
+    'clients prove themselves with certificates through it (RFC 8705), and nobody by a header of their own',
+    async () => {
+      const directory = mkdtempSync(join(tmpdir(), 'keyturn-proxy-'));
+      const ca = makeCertificate({ subject: 'Clients CA', isCa: true });
+      writeFileSync(join(directory, 'ca.crt'), ca.cert);
+      const keyturn = await startTestServer({
+        stores,
+        env: {
+          KEYTURN_ISSUER: `https://${host}`,
+          KEYTURN_TRUST_PROXY: '127.0.0.1',
+          KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert',
+          KEYTURN_TLS_CLIENT_CA: join(directory, 'ca.crt'),
+        },
+      });
+      const there = await freePort();
+      const upstream = `127.0.0.1:${new URL(keyturn.publicUrl).port}`;
+      const started = await proxy.start({ port: there, upstreams: [upstream, upstream] }, proxy.withClientCertificates);
+      try {
+        const jwk = { ...clientCertificate.x509.publicKey.export({ format: 'jwk' }) };
+        const x5c = [clientCertificate.x509.raw.toString('base64')];
+        const selfSigned = await registerWithoutSecret(keyturn.core, 'self_signed_tls_client_auth', {
+          jwks: { keys: [{ ...jwk, x5c }] },
+        });
+        const named = await registerWithoutSecret(keyturn.core, 'tls_client_auth', {
+          certificateSubject: { field: 'tls_client_auth_san_dns', value: 'sync.example.com' },
+        });
+        const dns = ['sync.example.com'];
+        const issued = makeCertificate({ dns, issuer: ca });
+        const call = async (clientId: string, shown?: TestCertificate, headers = {}) => {
+          const form = { grant_type: 'client_credentials', client_id: clientId };
+          const own = shown ? { cert: shown.cert, key: shown.key } : {};
+          const url = `https://127.0.0.1:${there}/oauth2/token`;
+          return (await post(url, form, { tls: { ...tls, ...own }, headers: { Host: host, ...headers } })).status;
+        };
+        const forged = { 'Client-Cert': `:${issued.x509.raw.toString('base64')}:` };
+        expect(await call(selfSigned, clientCertificate)).toBe(200);
+        expect(await call(named, issued)).toBe(200);
+        expect(await call(named, makeCertificate({ dns }))).toBe(401);
+        // nginx refuses it itself.
+        const expired = makeCertificate({ dns, issuer: ca, notAfter: new Date(Date.now() - 1_000) });
+        expect([400, 401]).toContain(await call(named, expired));
+        expect(await call(named)).toBe(401);
+        expect(await call(named, undefined, forged)).toBe(401);
+        expect(await call(named, clientCertificate, forged)).toBe(401);
+      } finally {
+        await started.stop();
+        await keyturn.close();
+        rmSync(directory, { recursive: true });
       }
     },
   );

@@ -20,7 +20,9 @@ export type AccessKeyCache = {
   peek(id: string): KnownAccessKey | undefined;
   /** By its value. No query for what cannot be one. It may be disabled or ended: that is for the caller to see. */
   findByValue(value: string): Promise<PresentedAccessKey | undefined>;
-  /** The same, but not older than a second. */
+  /** From memory alone; undefined says nothing about the value. */
+  peekByValue(value: string): PresentedAccessKey | undefined;
+  /** The same as `findByValue`, but not older than a second. */
   findRecentByValue(value: string): Promise<PresentedAccessKey | undefined>;
 };
 
@@ -50,7 +52,7 @@ export function createAccessKeyCache(deps: { database: Database; feed: ChangeFee
   const asked = new Map<string, string>();
 
   async function ownerOf(value: string, how: 'get' | 'getRecent') {
-    const digest = hash('sha256', value, 'base64url');
+    const digest = digestOf(value);
     asked.set(digest, value);
     try {
       return await owners[how](digest);
@@ -62,15 +64,26 @@ export function createAccessKeyCache(deps: { database: Database; feed: ChangeFee
   async function findBy(value: string, how: 'get' | 'getRecent'): Promise<PresentedAccessKey | undefined> {
     if (!isWellFormedSecret(value, 'ktk_')) return undefined;
     const owner = await ownerOf(value, how);
-    const known = owner && (await keys[how](owner.id));
-    const secret = known?.secrets.find(({ id }) => id === owner?.secretId);
-    return known && secret && { ...known, secret };
+    return owner && presentedAs(await keys[how](owner.id), owner.secretId);
   }
 
   return {
     find: (id) => keys.get(id),
     peek: (id) => keys.peek(id),
+    peekByValue: (value) => {
+      const owner = owners.peek(digestOf(value));
+      return owner && presentedAs(keys.peek(owner.id), owner.secretId);
+    },
     findByValue: (value) => findBy(value, 'get'),
     findRecentByValue: (value) => findBy(value, 'getRecent'),
   };
+}
+
+function digestOf(value: string): string {
+  return hash('sha256', value, 'base64url');
+}
+
+function presentedAs(known: KnownAccessKey | undefined, secretId: string): PresentedAccessKey | undefined {
+  const secret = known?.secrets.find(({ id }) => id === secretId);
+  return known && secret && { key: known.key, secrets: known.secrets, secret };
 }

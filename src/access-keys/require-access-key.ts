@@ -48,6 +48,16 @@ export async function requireAccessKey(
   return recent;
 }
 
+/** The same from memory alone, where it is good for the client and was used before; undefined says nothing about it. */
+export function recallAccessKey(
+  { accessKeys, clock }: AccessKeyDeps,
+  value: string,
+  client: string,
+): PresentedAccessKey | undefined {
+  const known = accessKeys.peekByValue(value);
+  return known && known.key.usedAt !== null && !refusalOf(known, client, clock()) ? known : undefined;
+}
+
 /** As its use is counted. */
 export function presentedValueOf({ key, secret }: PresentedAccessKey): PresentedSecret {
   return { owner: key.id, generation: secret.generation, epoch: key.tokenEpoch };

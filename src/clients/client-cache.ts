@@ -16,6 +16,8 @@ export type ClientCache = {
   /** From memory alone; undefined says nothing about the client. */
   peek(clientId: string): KnownClient | undefined;
   resourceServers(): Promise<readonly Client[]>;
+  /** From memory alone; undefined says nothing. */
+  peekResourceServers(): readonly Client[] | undefined;
   readonly counts: FollowedCache<KnownClient>['counts'];
 };
 
@@ -50,6 +52,7 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
     findRecent: async (clientId) => ((await isPossible(clientId)) ? await clients.getRecent(clientId) : undefined),
     peek: clients.peek,
     counts: clients.counts,
+    peekResourceServers: () => resourceServers.peek('all'),
     resourceServers: async () => (await resourceServers.get('all')) ?? [],
   };
 }

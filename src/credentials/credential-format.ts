@@ -50,18 +50,20 @@ export function checksum(text: string): string {
 
 const pool = Buffer.alloc(4_096);
 let used = pool.length;
+const written = Buffer.alloc(bodyLength);
 
 /** Uniform: bytes of 248 and more are thrown away, so no character is likelier than another. The pool is wiped as it is used. */
 function randomBase62(length: number): string {
-  let text = '';
-  while (text.length < length) {
+  for (let index = 0; index < length; ) {
     if (used === pool.length) {
       randomFillSync(pool);
       used = 0;
     }
     const byte = pool[used] as number;
     pool[used++] = 0;
-    if (byte < 248) text += alphabet.charAt(byte % 62);
+    if (byte < 248) written[index++] = alphabet.charCodeAt(byte % 62);
   }
+  const text = written.toString('latin1', 0, length);
+  written.fill(0);
   return text;
 }

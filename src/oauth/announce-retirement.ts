@@ -19,6 +19,7 @@ type Presented = { secret?: Secret | undefined; secrets: readonly Secret[] };
 export function retirementHeaders(
   ...presented: readonly (Presented | undefined)[]
 ): { Deprecation: string; Sunset: string } | undefined {
+  if (!presented.some((one) => one?.secret?.retiresAt)) return undefined;
   const [first] = presented.flatMap((one) => retirementOf(one) ?? []).sort((one, other) => +one.until - +other.until);
   return first && { Deprecation: `@${Math.floor(+first.since / 1_000)}`, Sunset: first.until.toUTCString() };
 }

@@ -189,7 +189,9 @@ export function readCredentials(request: IncomingMessage, { values }: Form): Pre
 /** HTTP Basic with both parts form-encoded, decoded once (RFC 6749 §2.3.1 and Appendix B). */
 function readBasic(header: string): Presented {
   if (header.slice(0, 6).toLowerCase() !== 'basic ') throw new InvalidClient('not HTTP Basic');
-  const encoded = header.slice(6).replace(/^ +/, '');
+  let start = 6;
+  while (header[start] === ' ') start += 1;
+  const encoded = header.slice(start);
   const bytes = Buffer.from(encoded, 'base64');
   // What was skipped in reading is missing when it is written again; only the padding may be left out.
   const written = bytes.toString('base64');

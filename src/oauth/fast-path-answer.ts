@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { retirementHeaders } from './announce-retirement.ts';
 import type { Caller } from './client-authentication.ts';
+import { writeAnswer } from './plain-exchange.ts';
 
 /** What the fast path answers with. */
 export type FastAnswer = {
@@ -18,11 +19,9 @@ export function writeFastAnswer(
   caller: Caller,
   id: string,
 ): void {
-  const headers = ['X-Request-Id', id, 'X-Content-Type-Options', 'nosniff'];
   const retirement = retirementHeaders(caller, accessKey);
-  if (retirement) headers.push('Deprecation', retirement.Deprecation, 'Sunset', retirement.Sunset);
-  headers.push('Cache-Control', 'no-store', 'Content-Type', 'application/json; charset=utf-8', 'Pragma', 'no-cache');
-  headers.push('Content-Length', String(Buffer.byteLength(body)));
-  response.writeHead(200, headers);
-  response.end(body);
+  const retiring = retirement ? `Deprecation: ${retirement.Deprecation}\r\nSunset: ${retirement.Sunset}\r\n` : '';
+  writeAnswer(response, `X-Request-Id: ${id}\r\nX-Content-Type-Options: nosniff\r\n${retiring}${always}`, body);
 }
+
+const always = 'Cache-Control: no-store\r\nContent-Type: application/json; charset=utf-8\r\nPragma: no-cache\r\n';

@@ -1,7 +1,8 @@
+import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
-import { examineToken, type LiveToken, recallToken } from '../tokens/access-token.ts';
-import { tokenTypeOf } from '../tokens/token-store.ts';
+import { examineRecord, type LiveToken, recallLiveToken, recallSameToken, tokenId } from '../tokens/access-token.ts';
+import { type TokenRecord, tokenTypeOf } from '../tokens/token-store.ts';
 import type { Caller } from './client-authentication.ts';
 import type { FastAnswer } from './fast-path-answer.ts';
 import type { HeadStart } from './head-start.ts';
@@ -19,12 +20,42 @@ export function answerIntrospection(
   for (const name of values.keys()) if (!parameters.has(name)) return undefined;
   const token = values.get('token') ?? '';
   if (server.kind !== 'resource_server' || !isWellFormedSecret(token, 'kta_')) return undefined;
-  const near = recallToken(core, token, server);
-  if (near) return { body: present(core, near), accessKey: undefined };
-  return examineToken(core, token, server).then((live) => {
-    headStart.examined = { live };
-    return live && { body: present(core, live), accessKey: undefined };
+  const id = tokenId(token);
+  const near = core.tokenStore.peek(id);
+  const same = near && recallSameToken(core, near, server);
+  if (same) return { body: bodyOf(core, same), accessKey: undefined };
+  return core.tokenStore.find(id).then((record) => {
+    const live = record && recallLiveToken(core, record, server);
+    return live ? answerOf(core, live) : examine(core, record, server, headStart);
   });
+}
+
+/** What memory alone does not tell. */
+async function examine(
+  core: Core,
+  record: TokenRecord | undefined,
+  server: Client,
+  headStart: HeadStart,
+): Promise<FastAnswer | undefined> {
+  const live = await examineRecord(core, record, server);
+  headStart.examined = { live };
+  return live && answerOf(core, live);
+}
+
+function answerOf(core: Core, live: LiveToken): FastAnswer {
+  return { body: present(core, live), accessKey: undefined };
+}
+
+/** Of tokens that are asked about again and again. */
+const bodies = new WeakMap<LiveToken, string>();
+
+function bodyOf(core: Core, live: LiveToken): string {
+  let body = bodies.get(live);
+  if (body === undefined) {
+    body = present(core, live);
+    bodies.set(live, body);
+  }
+  return body;
 }
 
 /** RFC 7662 §2.2, with the members in the order in which oidc-provider has them. */

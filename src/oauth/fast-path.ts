@@ -11,10 +11,11 @@ import { answerIntrospection } from './fast-path-introspection.ts';
 import { isPlainForm } from './fast-path-request.ts';
 import { answerToken } from './fast-path-token.ts';
 import { giveHeadStart, type HeadStart } from './head-start.ts';
+import { takeBody } from './plain-exchange.ts';
 import { type Form, parseForm } from './read-form.ts';
 import { countUse } from './record-use.ts';
 
-type Exchange = { request: IncomingMessage; response: ServerResponse; startedAt: number; isRead: boolean };
+type Exchange = { request: IncomingMessage; response: ServerResponse; startedAt: number; address: string };
 
 /** What it shares with the Koa application. */
 type Shared = {
@@ -38,40 +39,51 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
       slowPath(request, response);
       return;
     }
-    const exchange = { request, response, startedAt: performance.now(), isRead: false };
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      exchange.isRead = true;
-      answer(exchange, { body: textOf(chunks) }).catch((error: Error) => {
-        core.log.error({ error: error.stack }, 'an answer could not be written');
-        response.destroy();
-      });
+    const exchange = { request, response, startedAt: performance.now(), address: addressOf(request) };
+    let isRead = false;
+    takeBody(request, (body) => {
+      isRead = true;
+      answer(exchange, { body });
     });
     // A sender who has gone is no plain case either. One who goes later is noticed when there is an answer to write.
     request.on('error', () => {
-      if (!exchange.isRead) slowPath(request, response);
+      if (!isRead) slowPath(request, response);
     });
   };
 
-  async function answer(exchange: Exchange, headStart: HeadStart): Promise<void> {
+  function answer(exchange: Exchange, headStart: HeadStart): void {
     let caller: Caller | undefined;
-    let found: FastAnswer | undefined;
+    let found: FastAnswer | Promise<FastAnswer | undefined> | undefined;
     try {
       const form = parseForm(headStart.body);
       caller = findCaller(exchange, form);
-      found = caller && (await findAnswer(exchange, caller, form, headStart));
+      found = caller && findAnswer(exchange, caller, form, headStart);
     } catch (error) {
-      // Whoever waited for a store in vain is not to wait for it once more. All else is found again, and told, by the application.
-      if (error instanceof StoreUnavailable) headStart.failure = error;
+      leave(exchange, headStart, error);
+      return;
     }
-    if (caller && found) finish(exchange, caller, found);
-    else leave(exchange, headStart);
+    if (!caller || !found) leave(exchange, headStart);
+    else if (found instanceof Promise) answerLater(exchange, headStart, caller, found);
+    else finish(exchange, caller, found);
   }
 
-  function findCaller({ request }: Exchange, form: Form): Caller | undefined {
-    if (failureLimit.isWaiting(addressOf(request))) return undefined;
-    return recallCaller(core, readCredentials(request, form));
+  function answerLater(
+    exchange: Exchange,
+    headStart: HeadStart,
+    caller: Caller,
+    coming: Promise<FastAnswer | undefined>,
+  ): void {
+    coming.then(
+      (found) => {
+        if (found) finish(exchange, caller, found);
+        else leave(exchange, headStart);
+      },
+      (error: unknown) => leave(exchange, headStart, error),
+    );
+  }
+
+  function findCaller({ request, address }: Exchange, form: Form): Caller | undefined {
+    return failureLimit.isWaiting(address) ? undefined : recallCaller(core, readCredentials(request, form));
   }
 
   function findAnswer(
@@ -85,15 +97,16 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
       : answerIntrospection(core, caller, form, headStart);
   }
 
-  function leave({ request, response }: Exchange, headStart: HeadStart): void {
+  function leave({ request, response }: Exchange, headStart: HeadStart, error?: unknown): void {
+    // Whoever waited for a store in vain is not to wait for it once more. All else is found again, and told, by the application.
+    if (error instanceof StoreUnavailable) headStart.failure = error;
     giveHeadStart(request, headStart);
     slowPath(request, response);
   }
 
-  function finish({ request, response, startedAt }: Exchange, caller: Caller, answer: FastAnswer): void {
+  function finish({ request, response, startedAt, address }: Exchange, caller: Caller, answer: FastAnswer): void {
     const id = randomUUID();
     const path = request.url ?? '';
-    const address = addressOf(request);
     writeFastAnswer(response, answer, caller, id);
     const source = { address, userAgent: request.headers['user-agent'] ?? '' };
     countUse(core, path, source, presentedSecretOf(caller), answer.accessKey && presentedValueOf(answer.accessKey));
@@ -101,9 +114,4 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     const active = path === '/oauth2/introspect' ? true : undefined;
     logAccess(core, { id, method: 'POST', path, status: 200, startedAt, address, clientId: caller.clientId, active });
   }
-}
-
-function textOf(chunks: readonly Buffer[]): string {
-  const [only, ...more] = chunks;
-  return only && more.length === 0 ? only.toString('utf8') : Buffer.concat(chunks).toString('utf8');
 }

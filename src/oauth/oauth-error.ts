@@ -16,7 +16,11 @@ export class InvalidClient extends KeyturnError {
   readonly refused: { secret: PresentedSecret; reason: string } | undefined;
 
   constructor(detail: string, refused?: { secret: PresentedSecret; reason: string }) {
+    // Whoever tries out secrets is not to have stacks collected by it: nothing is wrong here, and nobody reads them.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super('invalid_client', 401, 'Client authentication failed.', { detail });
+    Error.stackTraceLimit = stackTraceLimit;
     this.refused = refused;
   }
 }

@@ -30,20 +30,40 @@ export function formOf(ctx: Context): Form {
 
 /** @throws {KeyturnError} `invalid_request` when a parameter is repeated. */
 export function parseForm(body: string): Form {
-  const values = new Map<string, string>();
-  const resources: string[] = [];
-  const seen = new Set<string>();
-  for (const [name, value] of new URLSearchParams(body)) {
-    if (name === 'resource') {
-      if (value) resources.push(value);
-      continue;
-    }
-    // RFC 6749 §3.2: parameters must not be included more than once; one without a value counts as omitted.
-    if (seen.has(name)) throw new KeyturnError('invalid_request', 400, 'A parameter must not be repeated.');
-    seen.add(name);
-    if (value) values.set(name, value);
+  const reading: Reading = { values: new Map(), resources: [], empty: undefined };
+  if (body.includes('%') || body.includes('+') || body.startsWith('?')) {
+    for (const [name, value] of new URLSearchParams(body)) add(reading, name, value);
+    return reading;
   }
-  return { values, resources };
+  // Where nothing is encoded, which is most often so, this is what URLSearchParams would read.
+  for (let start = 0, end = 0; start < body.length; start = end + 1) {
+    end = body.indexOf('&', start);
+    if (end === -1) end = body.length;
+    const equals = body.indexOf('=', start);
+    if (equals !== -1 && equals < end) add(reading, body.slice(start, equals), body.slice(equals + 1, end));
+    else if (end > start) add(reading, body.slice(start, end), '');
+  }
+  return reading;
+}
+
+type Reading = { values: Map<string, string>; resources: string[]; empty: Set<string> | undefined };
+
+function add(reading: Reading, name: string, value: string): void {
+  const { values, resources } = reading;
+  if (name === 'resource') {
+    if (value) resources.push(value);
+    return;
+  }
+  // RFC 6749 §3.2: parameters must not be included more than once; one without a value counts as omitted.
+  if (values.has(name) || reading.empty?.has(name)) {
+    throw new KeyturnError('invalid_request', 400, 'A parameter must not be repeated.');
+  }
+  if (value) {
+    values.set(name, value);
+    return;
+  }
+  reading.empty ??= new Set();
+  reading.empty.add(name);
 }
 
 async function readBody(request: IncomingMessage, limit: number): Promise<string> {

@@ -57,12 +57,26 @@ export async function issueAccessToken(
   clientId: string,
   request: TokenRequest,
 ): Promise<IssuedToken> {
-  const issued = await makeAccessToken(deps, client, clientId, request, {
-    servers: await deps.clients.resourceServers(),
-    signingKey: () => deps.signingKeys.current(),
-  });
+  const servers = await deps.clients.resourceServers();
+  const signingKey = await deps.signingKeys.current();
+  const issued = makeAccessToken(deps, client, clientId, request, { servers, signingKey });
   if (issued.isStored) await deps.tokenStore.save(issued.record, issued.record.issuedAt);
   return issued;
+}
+
+/**
+ * The same token, made of what is known in memory; its record is still to be saved. Undefined: not all of that is in memory.
+ * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
+ */
+export function makeAccessTokenNow(
+  deps: TokenDeps,
+  { client }: KnownClient,
+  clientId: string,
+  request: TokenRequest,
+): IssuedToken | undefined {
+  const servers = deps.clients.peekResourceServers();
+  const signingKey = deps.signingKeys.peekCurrent();
+  return servers && signingKey && makeAccessToken(deps, client, clientId, request, { servers, signingKey });
 }
 
 /**
@@ -70,13 +84,13 @@ export async function issueAccessToken(
  * @param sources where resource servers and the signing key come from: what is cached, or a transaction.
  * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
  */
-export async function makeAccessToken(
+export function makeAccessToken(
   deps: Pick<TokenDeps, 'clock' | 'ttlSeconds' | 'issuer'>,
   client: Client,
   clientId: string,
   request: TokenRequest,
-  sources: { servers: readonly Client[]; signingKey: () => Promise<SigningKey> },
-): Promise<IssuedToken> {
+  sources: { servers: readonly Client[]; signingKey: SigningKey },
+): IssuedToken {
   const resource = request.resource ?? client.resource ?? undefined;
   const named = resource === undefined ? undefined : requireResourceServer(sources.servers, resource);
   const key = request.accessKey;
@@ -103,7 +117,7 @@ export async function makeAccessToken(
   };
   if (server?.tokenFormat === 'jwt') {
     record.jti = randomBytes(16).toString('base64url');
-    const accessToken = signAccessToken(await sources.signingKey(), {
+    const accessToken = signAccessToken(sources.signingKey, {
       iss: deps.issuer,
       sub: clientId,
       client_id: clientId,
@@ -142,22 +156,47 @@ export async function examineToken(
     return found && (presentedKey || !presented) ? seenBy(server, found, presentedKey?.key) : undefined;
   };
   // Only "yes" is told from memory, so that every "no" takes the same time.
-  return (await see(recallLiveToken(deps, token))) ?? (await see(await findLiveToken(deps, token)));
+  const near = deps.tokenStore.peek(tokenId(token));
+  return (await see(near && recallFound(deps, near))) ?? (await see(await findLiveToken(deps, token)));
 }
 
-/** What `examineToken` would say, from memory alone; undefined says nothing about the token. */
-export function recallToken(deps: TokenDeps, token: string, server: Client): LiveToken | undefined {
-  const found = recallLiveToken(deps, token);
+/** What `examineToken` would say of a token with this record. */
+export async function examineRecord(
+  deps: TokenDeps,
+  record: TokenRecord | undefined,
+  server: Client,
+): Promise<LiveToken | undefined> {
+  const found = record && isUnended(deps, record) ? await findOwners(deps, record) : undefined;
   return found && seenBy(server, found);
 }
+
+/** The same from memory alone; undefined says nothing about the token. */
+export function recallLiveToken(deps: TokenDeps, record: TokenRecord, server: Client): LiveToken | undefined {
+  const found = recallFound(deps, record);
+  return found && seenBy(server, found);
+}
+
+/** The same, of a token that is asked about again and again: the same object until anything changes that it follows from. */
+export function recallSameToken(deps: TokenDeps, record: TokenRecord, server: Client): LiveToken | undefined {
+  const found = recallFound(deps, record);
+  if (!found) return undefined;
+  const { client, key } = found;
+  const before = seenBefore.get(record);
+  // Caches hold another object as soon as it may have changed.
+  if (before?.server === server && before.client === client && before.key === key) return before.live;
+  const live = seenBy(server, found);
+  if (live) seenBefore.set(record, { server, client, key, live });
+  return live;
+}
+
+const seenBefore = new WeakMap<TokenRecord, Omit<FoundToken, 'record'> & { server: Client; live: LiveToken }>();
 
 /** A token with what is known of its client and access key today. */
 type FoundToken = { record: TokenRecord; client: Client; key: AccessKey | undefined };
 
-/** What `findLiveToken` would find, from memory alone. */
-function recallLiveToken(deps: TokenDeps, token: string): FoundToken | undefined {
-  const record = deps.tokenStore.peek(tokenId(token));
-  if (!record || !isUnended(deps, record)) return undefined;
+/** What `findOwners` would find, from memory alone, of a token that has not ended. */
+function recallFound(deps: TokenDeps, record: TokenRecord): FoundToken | undefined {
+  if (!isUnended(deps, record)) return undefined;
   const known = deps.clients.peek(record.clientId);
   if (!known || !isOfLiveClient(deps, record, known)) return undefined;
   if (!record.accessKey) return { record, client: known.client, key: undefined };
@@ -179,7 +218,11 @@ function seenBy(server: Client, { record, client, key }: FoundToken, presentedKe
 /** A token that is alive, whatever resource server it is for; with its client, and the access key that it was obtained with. */
 export async function findLiveToken(deps: TokenDeps, token: string): Promise<FoundToken | undefined> {
   const record = await findToken(deps, token);
-  if (!record) return undefined;
+  return record && (await findOwners(deps, record));
+}
+
+/** Undefined: something that was done to its client or its access key has ended the token. */
+async function findOwners(deps: TokenDeps, record: TokenRecord): Promise<FoundToken | undefined> {
   const known = await findClientOf(deps, record);
   if (!known || !isOfLiveClient(deps, record, known)) return undefined;
   const key = record.accessKey && (await findLiveKey(deps, record.accessKey, known.client));

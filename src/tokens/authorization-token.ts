@@ -37,7 +37,8 @@ export async function issueAuthorizationToken(
   const earlier = await findAuthorizationToken(transaction, client.id);
   if (earlier) await revokeToken(transaction, toRevocable(earlier), at);
   const servers = await listResourceServers(transaction);
-  const issued = await makeAccessToken(
+  const signingKey = await deps.signingKeys.current(transaction);
+  const issued = makeAccessToken(
     deps,
     client,
     client.clientId,
@@ -46,7 +47,7 @@ export async function issueAuthorizationToken(
       generation: 0,
       accessKey: await findAccessKey(transaction, deps, client, request.accessKeyId, at),
     },
-    { servers, signingKey: () => deps.signingKeys.current(transaction) },
+    { servers, signingKey },
   );
   // Saved before the commit: if that fails, there is a token that nobody has seen, and never one that was told and is not there.
   if (issued.isStored) await deps.tokenStore.save(issued.record, at.getTime(), transaction);

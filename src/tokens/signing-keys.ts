@@ -27,6 +27,8 @@ export type SigningKeys = {
    * @throws {StoreUnavailable}
    */
   current(transaction?: Transaction): Promise<SigningKey>;
+  /** From memory alone; undefined: it is not there. */
+  peekCurrent(): SigningKey | undefined;
   /** Every published key. */
   all(): Promise<readonly SigningKey[]>;
 };
@@ -61,6 +63,7 @@ export function followSigningKeys(deps: {
   const all = async () => (await cache.get('all')) ?? [];
   return {
     all,
+    peekCurrent: () => cache.peek('all')?.find(({ state }) => state === 'current'),
     current: async (transaction) => {
       const keys = transaction ? await load(transaction) : await all();
       const key = keys.find(({ state }) => state === 'current');

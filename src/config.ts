@@ -33,6 +33,8 @@ export type Config = {
   signingKeyDays: number;
   /** Failed client authentications that one address may make in a minute; 0: no limit. */
   failuresPerMinute: number;
+  /** Tokens that one client may get in a minute; 0: no limit. */
+  tokensPerMinute: number;
   /** Whether plain requests are answered before the protocol library sees them. */
   fastPath: boolean;
   allowedHosts: readonly string[];
@@ -68,6 +70,7 @@ export const variables = [
   'KEYTURN_SIGNING_ALG',
   'KEYTURN_SIGNING_KEY_DAYS',
   'KEYTURN_FAILURES_PER_MINUTE',
+  'KEYTURN_TOKENS_PER_MINUTE',
   'KEYTURN_FAST_PATH',
   'KEYTURN_ALLOWED_HOSTS',
   'KEYTURN_TRUST_PROXY',
@@ -173,6 +176,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     signingAlgorithm,
     signingKeyDays: integer('KEYTURN_SIGNING_KEY_DAYS', 90, 0, 3_650),
     failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),
+    tokensPerMinute: integer('KEYTURN_TOKENS_PER_MINUTE', 0, 0, 10_000_000),
     fastPath: fastPath === 'on',
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
     trustProxy,

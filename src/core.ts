@@ -21,6 +21,7 @@ import { startUsageWriter, type UsageWriter } from './regeneration/usage-writer.
 import { type ChangeFeed, createChangeFeed } from './storage/change-feed.ts';
 import type { Database, Transaction } from './storage/database.ts';
 import { openDatabase, readRootKey } from './storage/open-database.ts';
+import { createRateLimit, type RateLimit } from './storage/rate-limit.ts';
 import { connectRedis } from './storage/redis.ts';
 import { startSweep } from './storage/sweep.ts';
 import type { TokenDeps } from './tokens/access-token.ts';
@@ -48,6 +49,10 @@ export type Core = ManageDeps &
     /** What access keys are really used for, as resource servers report it. */
     usedScopes: UsedScopes;
     metrics: Metrics;
+    /** Failed authentications of each network; undefined: without limit. */
+    failureRate: RateLimit | undefined;
+    /** Tokens of each client, likewise. */
+    tokenRate: RateLimit | undefined;
     signingAlgorithm: SigningAlgorithm;
     /**
      * Commits a change with its audit events, and then waits until this process has forgotten what it had cached of it: whoever
@@ -63,7 +68,7 @@ export async function openCore(
   log: Log,
   {
     clock = Date.now,
-    redisPrefix,
+    redisPrefix: prefix = 'kt:',
     readJwks = fetchJwks,
   }: { clock?: Clock; redisPrefix?: string; readJwks?: FetchJwks } = {},
 ): Promise<Core> {
@@ -72,9 +77,7 @@ export async function openCore(
   const database = metrics.watchDatabase(await openDatabase(config, log));
   try {
     const redis = config.redisUrl ? await connectRedis(config.redisUrl, log) : undefined;
-    const store = redis
-      ? createRedisTokenStore(redis, redisPrefix === undefined ? {} : { prefix: redisPrefix })
-      : createDatabaseTokenStore(database);
+    const store = redis ? createRedisTokenStore(redis, { prefix }) : createDatabaseTokenStore(database);
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
     const tokenStore = createNearTokenStore(metrics.watchTokenStore(store));
     const clients = createClientCache({ database, feed });
@@ -95,6 +98,8 @@ export async function openCore(
       return result;
     };
     const { reveal } = config;
+    const limit = (name: string, perMinute: number) =>
+      perMinute > 0 ? createRateLimit(name, perMinute, { redis, prefix }) : undefined;
     const usedScopes = startUsedScopes({ database, clock, log });
     const counter = createUsageCounter({ clock, ttlSeconds });
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
@@ -133,6 +138,8 @@ export async function openCore(
         flush: usageWriter.flush,
       },
       metrics,
+      failureRate: limit('failures', config.failuresPerMinute),
+      tokenRate: limit('tokens', config.tokensPerMinute),
       change,
       close: async () => {
         await usageWriter.close();

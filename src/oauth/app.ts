@@ -32,7 +32,7 @@ export function createPublicApp(core: Core, { isDraining, clientCa }: Surroundin
   const events = createEventStreams(core);
   const addressOf = createAddressReader(core.config.trustProxy);
   const isKnownHost = createHostCheck([new URL(core.config.issuer).host, ...core.config.allowedHosts]);
-  const failureLimit = createFailureLimit(core.config.failuresPerMinute, addressOf);
+  const failureLimit = createFailureLimit(core.failureRate, addressOf);
   provider.use(identify(core, addressOf));
   provider.use(respondWithError(core));
   provider.use(refuseHeaders);

@@ -7,6 +7,7 @@ import { retirementHeaders } from './announce-retirement.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { createDpopProofs } from './dpop-proof.ts';
 import { rethrowFailure } from './head-start.ts';
+import { TooManyRequests } from './oauth-error.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
@@ -21,6 +22,8 @@ export function clientCredentialsGrant(core: Core) {
       throw new KeyturnError('unauthorized_client', 400, 'A resource server is not allowed to ask for tokens.');
     }
     if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'One resource at a time can be asked for.');
+    const seconds = core.tokenRate?.secondsToWait(caller.client.id);
+    if (seconds !== undefined) throw new TooManyRequests(seconds, 'This client has had too many tokens.');
     const confirmation = confirmationOf(caller, await dpopProofs.read(ctx));
     const accessKey = await readAccessKey(core, ctx, caller.client);
     if (!accessKey && caller.client.accessKey === 'required') {
@@ -33,6 +36,7 @@ export function clientCredentialsGrant(core: Core) {
       accessKey,
       confirmation,
     });
+    core.tokenRate?.count(caller.client.id);
     ctx.set(retirementHeaders(caller, accessKey) ?? {});
     ctx.body = presentToken(core, issued);
   };

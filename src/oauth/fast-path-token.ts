@@ -16,6 +16,7 @@ export function answerToken(core: Core, caller: Caller, form: Form): Promise<Fas
   if (values.size > 1) for (const name of values.keys()) if (!parameters.has(name)) return undefined;
   // Certificates and proofs are not looked at here.
   if (bindsTokens(caller.client)) return undefined;
+  if (core.tokenRate?.secondsToWait(caller.client.id) !== undefined) return undefined;
   if (caller.client.kind !== 'integration' || !isPlainScope(values.get('scope') ?? 'all')) return undefined;
   const value = values.get('access_key');
   const accessKey = value === undefined ? undefined : recallAccessKey(core, value, caller.client.id);
@@ -28,6 +29,7 @@ export function answerToken(core: Core, caller: Caller, form: Form): Promise<Fas
     confirmation: undefined,
   });
   if (!issued) return undefined;
+  core.tokenRate?.count(caller.client.id);
   const answer = { body: JSON.stringify(presentToken(core, issued)), accessKey };
   return issued.isStored ? core.tokenStore.save(issued.record, issued.record.issuedAt).then(() => answer) : answer;
 }

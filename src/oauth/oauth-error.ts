@@ -25,12 +25,12 @@ export class InvalidClient extends KeyturnError {
   }
 }
 
-/** Too many failures from one address. */
-export class TooManyFailures extends KeyturnError {
+/** Too many failures from one address, or too many tokens of one client. */
+export class TooManyRequests extends KeyturnError {
   readonly retryAfterSeconds: number;
 
-  constructor(retryAfterSeconds: number) {
-    super('temporarily_unavailable', 429, 'Too many failed attempts from this address.');
+  constructor(retryAfterSeconds: number, message: string) {
+    super('temporarily_unavailable', 429, message);
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }
@@ -46,7 +46,7 @@ export function presentOAuthError(ctx: Context, error: unknown, { issuer, log }:
   ctx.set('Pragma', 'no-cache');
   if (status === 401) ctx.set('WWW-Authenticate', `Basic realm="${issuer}"`);
   if (status === 503) ctx.set('Retry-After', '1');
-  if (error instanceof TooManyFailures) ctx.set('Retry-After', String(error.retryAfterSeconds));
+  if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
   // The rest of a body that was not read would be taken for the next request.
   if (status === 413 || status === 415) ctx.set('Connection', 'close');
 }

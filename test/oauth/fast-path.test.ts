@@ -321,6 +321,6 @@ function sharedOf({ config }: Core) {
   return {
     addressOf,
     isKnownHost: createHostCheck([new URL(config.issuer).host, ...config.allowedHosts]),
-    failureLimit: createFailureLimit(0, addressOf),
+    failureLimit: createFailureLimit(undefined, addressOf),
   };
 }

@@ -1,7 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { variables } from '../../src/config.ts';
 import { permissions } from '../../src/operators/permission.ts';
+import { eventually } from '../eventually.ts';
+import { createTestStores } from '../harness.ts';
 import { endpointsOf } from '../oauth/fixture.ts';
+import { startTcpProxy } from '../tcp-proxy.ts';
 import { type ConsoleServer, startConsole } from './console-server.ts';
 
 let server: ConsoleServer;
@@ -229,3 +232,31 @@ it('settings: every variable stands there with where it comes from, and no secre
     if (secret) expect(text).not.toContain(secret);
   }
 });
+
+it('while the database is away, pages say so and nobody is signed out; the same form does it once afterwards', async () => {
+  const stores = await createTestStores();
+  const proxy = await startTcpProxy(stores.databaseUrl);
+  const away = await startConsole({ stores: { ...stores, databaseUrl: proxy.url } });
+  try {
+    const session = await away.signIn((await away.operator()).token);
+    const form = { name: 'Later', reveal: 'on', once: 'one form' };
+    proxy.cut();
+    const looked = await away.look('/console/integrations', session);
+    expect(looked).toMatchObject({ status: 503 });
+    expect(looked.text).toContain('Nothing was changed.');
+    expect(looked.headers.get('retry-after')).toBe('1');
+    const sent = await away.send('/console/integrations', form, session);
+    expect(sent).toMatchObject({ status: 503 });
+    expect(sent.text).toContain('sending the same form twice does it once');
+    proxy.restore();
+    await eventually(async () => (await away.look('/console/integrations', session)).status === 200, 10_000);
+    for (let count = 0; count < 2; count++) {
+      expect(await away.send('/console/integrations', form, session)).toMatchObject({ status: 200 });
+    }
+    expect((await away.adminFetch('/clients?q=Later')).json.data).toHaveLength(1);
+  } finally {
+    proxy.restore();
+    await away.close();
+    await proxy.close();
+  }
+}, 30_000);

@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { issueConsoleLink } from '../../src/admin/console/sign-in/console-link.ts';
 import { permissions } from '../../src/operators/permission.ts';
 import { actor } from '../oauth/fixture.ts';
@@ -6,9 +7,15 @@ import { type ConsoleServer, cookieOf, startConsole } from './console-server.ts'
 const minute = 60_000;
 let now = Date.parse('2026-03-01T12:00:00Z');
 let server: ConsoleServer;
+let logged = '';
 
 beforeAll(async () => {
-  server = await startConsole({ clock: () => now });
+  const stream = {
+    write(line: string) {
+      logged += line;
+    },
+  };
+  server = await startConsole({ clock: () => now, log: pino({ level: 'trace' }, stream) });
 });
 afterAll(() => server?.close());
 
@@ -222,6 +229,34 @@ describe('a secret', () => {
     const cookie = await server.signIn((await server.operator()).token);
     expect((await server.look(`/console/clients/${client.client_id}/reveal`, cookie)).status).toBe(405);
   });
+});
+
+it('opens the console alone: to the admin API, a cookie says nothing', async () => {
+  const cookie = await server.signIn((await server.operator()).token);
+  const answer = await server.adminFetch('/clients', { token: null, headers: { cookie } });
+  expect(answer).toMatchObject({ status: 401 });
+});
+
+it('leaves neither token, cookie nor link in any log line, nor what could open it in the database', async () => {
+  const { id, token } = await server.operator();
+  const path = await link(id);
+  await server.look(path);
+  const cookie = cookieOf(await follow(path));
+  await server.look(`${start}?q=${token}`, cookie);
+  await server.send('/console/sign-in', { token: `${token.slice(0, -1)}!` }, cookie);
+  const signedIn = await server.signIn(token);
+  await server.look(`/console/clients/${token}`, signedIn);
+  expect(logged).toContain('"route":"/console/sign-in"');
+  const rows = await server.core.database.query(
+    `SELECT to_jsonb(s)::text AS row FROM console_sessions s UNION ALL SELECT to_jsonb(l)::text FROM console_links l`,
+  );
+  const code = path.split('code=')[1] ?? '';
+  for (const secret of [token, cookie.split('=')[1] ?? '', signedIn.split('=')[1] ?? '', code]) {
+    expect(secret.length).toBeGreaterThan(40);
+    expect(logged).not.toContain(secret);
+    const hex = Buffer.from(secret, 'base64url').toString('hex');
+    for (const { row } of rows as { row: string }[]) expect(row).not.toMatch(new RegExp(`${secret}|${hex}`));
+  }
 });
 
 describe('a page of another site', () => {

@@ -117,7 +117,7 @@ function authorizationToken(
       (client.status === 'enabled'
         ? html`<div class="actions">
             ${client.access_key === 'optional' && postForm(`${at}/authorization-token`, html`<button>${token ? 'Issue again' : 'Issue a token'}</button>`)}
-            <a class="button" href=${`${at}/authorization-token`}>${client.access_key === 'optional' ? 'With less…' : 'Issue a token…'}</a>
+            <a class="button" href=${`${at}/authorization-token`}>${client.access_key === 'optional' ? 'With options…' : 'Issue a token…'}</a>
             ${token && postForm(`${at}/authorization-token/revoke`, html`<button class="danger">Revoke</button>`)}
           </div>
           ${token && html`<p class="hint">Issuing again ends this one at once.</p>`}`

@@ -7,6 +7,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { calculateJwkThumbprint, decodeJwt } from 'jose';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { makeCertificate, type TestCertificate } from '../certificates.ts';
+import { startChildServer } from '../faults/child-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { jwtBearer, makeAssertion, makePair, postAssertion } from './assertion.ts';
 import { makeDpopProof } from './dpop-proof.ts';
@@ -221,6 +222,21 @@ describe('tls_client_auth (RFC 8705 §2.1)', () => {
     const chain = { ...leaf, cert: leaf.cert + intermediate.cert };
     expect((await askDirectly(clientId, chain)).status).toBe(200);
     await expectRefused(await askDirectly(clientId, leaf));
+  });
+
+  it('believes no CA that only the machine does', async () => {
+    const child = await startChildServer(proxied.stores, {
+      KEYTURN_ISSUER: issuer,
+      KEYTURN_TLS_CERT: join(directory, 'tls.crt'),
+      KEYTURN_TLS_KEY: join(directory, 'tls.key'),
+      NODE_EXTRA_CA_CERTS: join(directory, 'ca.crt'),
+    });
+    try {
+      const form = { grant_type: 'client_credentials', client_id: await register(byDns) };
+      await expectRefused(await post(`${child.publicUrl}/oauth2/token`, form, { tls: showing(good) }));
+    } finally {
+      await child.terminate();
+    }
   });
 
   it('looks at the date again on a connection that is kept', async () => {

@@ -115,6 +115,10 @@ test('TLS files are looked at with all else, and each problem has its name', () 
   });
   expect(refusal({ KEYTURN_TLS_CERT })).toContain('KEYTURN_TLS_CERT and KEYTURN_TLS_KEY go together');
   expect(refusal({ KEYTURN_TLS_CLIENT_CA: KEYTURN_TLS_CERT })).toContain('KEYTURN_TLS_CLIENT_CA needs');
+  expect(refusal({ KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' })).toContain('KEYTURN_CLIENT_CERT_HEADER needs');
+  const proxied = { KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert', KEYTURN_TRUST_PROXY: '10.0.0.1' };
+  expect(refusal({ ...proxied, KEYTURN_CLIENT_CERT_HEADER: 'a b' })).toContain('must be the name of a header');
+  expect(readConfig({ ...proxied, KEYTURN_TLS_CLIENT_CA: KEYTURN_TLS_CERT }).clientCertHeader).toBe('client-cert');
   expect(refusal({ ...complete, KEYTURN_TLS_KEY: otherKey })).toContain('KEYTURN_TLS_KEY is not the key of');
   expect(refusal({ ...complete, KEYTURN_TLS_CERT: otherKey })).toContain('KEYTURN_TLS_CERT has no certificate');
   expect(refusal({ ...complete, KEYTURN_TLS_CLIENT_CA: otherKey })).toContain(

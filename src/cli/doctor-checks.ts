@@ -1,4 +1,5 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { type Config, readConfig } from '../config.ts';
 import { createKeyRing, type KeyRing } from '../credentials/key-ring.ts';
@@ -10,9 +11,20 @@ import { DataDirInUse } from '../storage/lock-data-dir.ts';
 import { requireMigrated } from '../storage/migrate.ts';
 import { connectDatabase, readRootKey } from '../storage/open-database.ts';
 import { connectRedis } from '../storage/redis.ts';
+import { readCertificates } from '../tls-files.ts';
 
 export type Check = {
-  name: 'configuration' | 'issuer' | 'listeners' | 'root key' | 'database' | 'schema' | 'clock' | 'secrets' | 'redis';
+  name:
+    | 'configuration'
+    | 'issuer'
+    | 'certificate'
+    | 'listeners'
+    | 'root key'
+    | 'database'
+    | 'schema'
+    | 'clock'
+    | 'secrets'
+    | 'redis';
   status: 'ok' | 'warn' | 'fail';
   message: string;
   /** What to do about it. */
@@ -35,6 +47,7 @@ export async function examine(): Promise<Check[]> {
   return [
     ok('configuration', config.databaseUrl ? 'complete' : `complete; embedded, in ${config.dataDir}`),
     examineIssuer(config),
+    ...examineCertificate(config),
     examineListeners(config),
     check,
     ...(await examineDatabase(config, ring)),
@@ -53,6 +66,23 @@ function examineIssuer({ issuer, databaseUrl }: Config): Check {
   if (!databaseUrl) return ok('issuer', `${issuer}: for this machine alone`);
   const advice = 'Set KEYTURN_ISSUER to the https URL that clients use, before the first token is issued.';
   return warn('issuer', `${issuer}: clients elsewhere cannot reach this, and real use needs https`, advice);
+}
+
+function examineCertificate({ tlsFiles, issuer }: Config): Check[] {
+  const [certificate] = tlsFiles.cert ? readCertificates(readFileSync(tlsFiles.cert, 'utf8'), tlsFiles.cert) : [];
+  if (!certificate) return [];
+  const host = new URL(issuer).hostname.replace(/^\[|\]$/g, '');
+  const isNamed = isIP(host) ? certificate.checkIP(host) : certificate.checkHost(host);
+  const days = Math.floor((certificate.validToDate.getTime() - Date.now()) / 86_400_000);
+  const until = `good until ${certificate.validToDate.toISOString()}`;
+  const renew = 'Renew it; the new files are used within a second.';
+  if (days < 0) return [fail('certificate', `${tlsFiles.cert} has expired`, renew)];
+  if (days < 14) return [warn('certificate', `${tlsFiles.cert} is ${until}`, renew)];
+  if (!isNamed) {
+    const advice = 'Right where a proxy in front has one that does; otherwise clients will refuse it.';
+    return [warn('certificate', `${tlsFiles.cert} does not name ${host}, the host of KEYTURN_ISSUER`, advice)];
+  }
+  return [ok('certificate', `${tlsFiles.cert}, ${until}`)];
 }
 
 function examineListeners({ host, port, adminHost, adminPort }: Config): Check {

@@ -1,7 +1,8 @@
-import { chmod } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { generateRootKey } from '../../src/storage/open-database.ts';
+import { makeCertificate } from '../certificates.ts';
 import { startContainer } from '../service-containers.ts';
 import { startProgram } from '../service-programs.ts';
 import type { Service } from '../service-start.ts';
@@ -54,6 +55,28 @@ describe('on real stores', () => {
       const { password } = new URL(url ?? '');
       if (password) expect(text).not.toContain(password);
     }
+  });
+
+  test('a certificate that ends soon or names another host is a warning, an expired one a failure', async () => {
+    const { dataDir, remove } = await createEmbedded();
+    const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
+    const seen = [];
+    for (const options of [
+      { dns: ['id.example.com'], notAfter: inDays(30) },
+      { dns: ['id.example.com'], notAfter: inDays(5) },
+      { dns: ['other.example.com'], notAfter: inDays(30) },
+      { dns: ['id.example.com'], notAfter: inDays(-0.5) },
+    ]) {
+      const { cert, key } = makeCertificate(options);
+      const paths = { KEYTURN_TLS_CERT: join(dataDir, 'tls.crt'), KEYTURN_TLS_KEY: join(dataDir, 'tls.key') };
+      await mkdir(dataDir, { recursive: true });
+      await writeFile(paths.KEYTURN_TLS_CERT, cert);
+      await writeFile(paths.KEYTURN_TLS_KEY, key);
+      const { checks } = await examine({ ...environment, ...paths });
+      seen.push(checks.find(({ name }) => name === 'certificate')?.status);
+    }
+    await remove();
+    expect(seen).toEqual(['ok', 'warn', 'warn', 'fail']);
   });
 
   test('an issuer without TLS is a warning', async () => {

@@ -37,6 +37,7 @@ export async function startTestServer(
     KEYTURN_PORT: '0',
     KEYTURN_ADMIN_PORT: '0',
     KEYTURN_LOG_LEVEL: 'silent',
+    KEYTURN_FAST_PATH: process.env['TEST_FAST_PATH'] ?? 'on',
     ...options.env,
   });
   const log = options.log ?? createLog(config.logLevel);

@@ -74,6 +74,11 @@ export function withoutTokens(client: Client, now: number): Client {
   return { ...client, tokenEpoch: client.tokenEpoch + 1, tokensNotBefore: new Date(now) };
 }
 
+/** Whether a scope is written as RFC 6749 §3.3 has it: one space between one item and the next, and none elsewhere. */
+export function isWellFormedScope(scope: string): boolean {
+  return /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/.test(scope);
+}
+
 /** The scopes of a space-separated list (RFC 6749 §3.3), each once, in the order given. */
 export function parseScope(scope: string): string[] {
   return [...new Set(scope.split(' ').filter(Boolean))];

@@ -19,6 +19,7 @@ import { presentOAuthError } from './oauth-error.ts';
 import { createProvider, handOver, rethrowProviderErrors } from './provider.ts';
 import { readForm } from './read-form.ts';
 import { recordUse } from './record-use.ts';
+import { serveTokens } from './serve-tokens.ts';
 import { signIntrospection } from './signed-introspection.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
@@ -48,6 +49,7 @@ export function createPublicApp(core: Core, { isDraining, clientCa }: Surroundin
   provider.use(events.serve);
   provider.use(signIntrospection(core));
   provider.use(presentProtocol);
+  provider.use(serveTokens(core));
   provider.use(rethrowProviderErrors(provider));
   provider.use(handOver);
   const listener = provider.callback();
@@ -136,11 +138,9 @@ async function routeOnly(ctx: Context, next: Next): Promise<void> {
   await next();
 }
 
-/** RFC 6749 §5.1: what holds tokens is not to be stored. And the scope of a live token is told also when it is empty. */
+/** RFC 6749 §5.1: what holds tokens is not to be stored. */
 async function presentProtocol(ctx: Context, next: Next): Promise<void> {
   await next();
   ctx.set('Cache-Control', 'no-store');
   ctx.set('Pragma', 'no-cache');
-  const body = ctx.body as { active?: boolean; scope?: string } | undefined;
-  if (body?.active === true) body.scope ??= '';
 }

@@ -1,4 +1,5 @@
 import type { Context } from 'koa';
+import { isWellFormedScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { type IssuedToken, issueAccessToken } from '../tokens/access-token.ts';
@@ -21,6 +22,10 @@ export function clientCredentialsGrant(core: Core) {
     if (caller.client.kind !== 'integration') {
       throw new KeyturnError('unauthorized_client', 400, 'A resource server is not allowed to ask for tokens.');
     }
+    const scope = values.get('scope');
+    if (scope !== undefined && !isWellFormedScope(scope)) {
+      throw new KeyturnError('invalid_scope', 400, 'The scope is malformed.');
+    }
     if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'One resource at a time can be asked for.');
     const seconds = core.tokenRate?.secondsToWait(caller.client.id);
     if (seconds !== undefined) throw new TooManyRequests(seconds, 'This client has had too many tokens.');
@@ -30,7 +35,7 @@ export function clientCredentialsGrant(core: Core) {
       throw new KeyturnError('invalid_request', 400, 'This client must send an access_key.');
     }
     const issued = await issueAccessToken(core, caller, caller.clientId, {
-      scope: values.get('scope'),
+      scope,
       resource: resources[0],
       generation: caller.secret?.generation ?? 0,
       accessKey,

@@ -2,10 +2,11 @@ import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { examineRecord, type LiveToken, recallLiveToken, recallSameToken, tokenId } from '../tokens/access-token.ts';
-import { type TokenRecord, tokenTypeOf } from '../tokens/token-store.ts';
+import type { TokenRecord } from '../tokens/token-store.ts';
 import type { Caller } from './client-authentication.ts';
 import type { FastAnswer } from './fast-path-answer.ts';
 import type { HeadStart } from './head-start.ts';
+import { presentIntrospection } from './introspect.ts';
 import type { Form } from './read-form.ts';
 
 const parameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret']);
@@ -43,7 +44,7 @@ async function examine(
 }
 
 function answerOf(core: Core, live: LiveToken): FastAnswer {
-  return { body: present(core, live), accessKey: undefined };
+  return { body: JSON.stringify(presentIntrospection(core, live)), accessKey: undefined };
 }
 
 /** Of tokens that are asked about again and again. */
@@ -52,27 +53,8 @@ const bodies = new WeakMap<LiveToken, string>();
 function bodyOf(core: Core, live: LiveToken): string {
   let body = bodies.get(live);
   if (body === undefined) {
-    body = present(core, live);
+    body = JSON.stringify(presentIntrospection(core, live));
     bodies.set(live, body);
   }
   return body;
-}
-
-/** RFC 7662 §2.2, with the members in the order in which oidc-provider has them. */
-function present({ issuer }: Core, { record, scope, audience, accessKey }: LiveToken): string {
-  return JSON.stringify({
-    active: true,
-    sub: record.clientId,
-    access_key_id: accessKey?.id,
-    contact_id: accessKey?.contactId,
-    client_id: record.clientId,
-    exp: record.expiresAt,
-    iat: Math.floor(record.issuedAt / 1_000),
-    iss: issuer,
-    jti: record.jti,
-    aud: audience,
-    scope,
-    cnf: record.confirmation,
-    token_type: tokenTypeOf(record),
-  });
 }

@@ -1,5 +1,5 @@
 import { recallAccessKey } from '../access-keys/require-access-key.ts';
-import { bindsTokens } from '../clients/client.ts';
+import { bindsTokens, isWellFormedScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { makeAccessTokenNow } from '../tokens/access-token.ts';
 import type { Caller } from './client-authentication.ts';
@@ -17,12 +17,13 @@ export function answerToken(core: Core, caller: Caller, form: Form): Promise<Fas
   // Certificates and proofs are not looked at here.
   if (bindsTokens(caller.client)) return undefined;
   if (core.tokenRate?.secondsToWait(caller.client.id) !== undefined) return undefined;
-  if (caller.client.kind !== 'integration' || !isPlainScope(values.get('scope') ?? 'all')) return undefined;
+  const scope = values.get('scope');
+  if (caller.client.kind !== 'integration' || (scope !== undefined && !isWellFormedScope(scope))) return undefined;
   const value = values.get('access_key');
   const accessKey = value === undefined ? undefined : recallAccessKey(core, value, caller.client.id);
   if (!accessKey && (value !== undefined || caller.client.accessKey === 'required')) return undefined;
   const issued = makeAccessTokenNow(core, caller, caller.clientId, {
-    scope: values.get('scope'),
+    scope,
     resource: resources[0],
     generation: caller.secret?.generation ?? 0,
     accessKey,
@@ -32,9 +33,4 @@ export function answerToken(core: Core, caller: Caller, form: Form): Promise<Fas
   core.tokenRate?.count(caller.client.id);
   const answer = { body: JSON.stringify(presentToken(core, issued)), accessKey };
   return issued.isStored ? core.tokenStore.save(issued.record, issued.record.issuedAt).then(() => answer) : answer;
-}
-
-/** RFC 6749 §3.3: one space between one scope and the next. What may be in one follows from that it must be granted. */
-function isPlainScope(scope: string): boolean {
-  return !scope.startsWith(' ') && !scope.endsWith(' ') && !scope.includes('  ');
 }

@@ -2,16 +2,10 @@ import { generateKeyPairSync } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
 import type { Context } from 'koa';
 import { type Configuration, Provider } from 'oidc-provider';
-import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
-import { type Client, parseScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
-import { examineToken } from '../tokens/access-token.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import { callerOf } from './client-authentication.ts';
-import { clientCredentialsGrant } from './client-credentials-grant.ts';
-import { headStartOf, rethrowFailure } from './head-start.ts';
-import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
 /** Stands for a secret that Keyturn has matched itself; oidc-provider never sees a real one. */
@@ -40,15 +34,14 @@ export function createProvider(core: Core): Provider {
   (provider as EventEmitter).on('error', (error: Error) =>
     core.log.debug({ error: error.message }, 'a connection broke'),
   );
-  provider.registerGrantType('client_credentials', clientCredentialsGrant(core), ['scope', 'resource'], ['resource']);
+  // No request gets there (serve-tokens.ts). So it is known to be supported, and oidc-provider never issues a token by itself.
+  provider.registerGrantType('client_credentials', async () => Promise.reject(new Error('not reached')), []);
 
   const { Client, ClientCredentials } = provider as unknown as Replaceable;
   Client.prototype.compareClientSecret = async (secret) => secret === alreadyMatched;
   ClientCredentials.find = async () => {
     const ctx = currentContext();
-    const token = formOf(ctx).values.get('token') ?? '';
-    if (ctx.path === '/oauth2/revoke') return new ClientCredentials({ jti: token });
-    return await introspect(core, ctx, token, ClientCredentials);
+    return new ClientCredentials({ jti: formOf(ctx).values.get('token') ?? '' });
   };
   ClientCredentials.prototype.destroy = async function destroy() {
     await revokeOwnToken(core, callerOf(currentContext()).client, this.jti);
@@ -96,46 +89,6 @@ export async function handOver(ctx: Context, next: () => Promise<unknown>): Prom
   delete ctx.req.headers['transfer-encoding'];
   Object.defineProperties(ctx.req, { readable: { value: true }, iterator: { value: () => [bytes] } });
   await next();
-}
-
-async function introspect(core: Core, ctx: Context, token: string, Model: Replaceable['ClientCredentials']) {
-  const { client: server } = callerOf(ctx);
-  // RFC 7662 §4: open to any client, introspection would let anybody try out tokens.
-  if (server.kind !== 'resource_server') return undefined;
-  const { values } = formOf(ctx);
-  rethrowFailure(ctx.req);
-  const examined = headStartOf(ctx.req)?.examined;
-  const live = examined
-    ? examined.live
-    : await examineToken(core, token, server, values.has('access_key') ? readPresentedKey : undefined);
-  if (!live) return undefined;
-  const { record, scope, audience, accessKey } = live;
-  if (accessKey) core.usedScopes.count(accessKey.id, usedScope(values.get('used_scope'), scope));
-  return new Model({
-    iat: Math.floor(record.issuedAt / 1_000),
-    exp: record.expiresAt,
-    jti: record.jti,
-    clientId: record.clientId,
-    aud: audience,
-    scope,
-    jkt: record.confirmation?.jkt,
-    'x5t#S256': record.confirmation?.['x5t#S256'],
-    extra: { sub: record.clientId, access_key_id: accessKey?.id, contact_id: accessKey?.contactId },
-  });
-
-  /** A key that is not good makes the token inactive here, which is all that the resource server is told. */
-  function readPresentedKey(client: Client) {
-    return readAccessKey(core, ctx, client).catch((error: unknown) => {
-      if (error instanceof RefusedAccessKey) return undefined;
-      throw error;
-    });
-  }
-}
-
-/** What the resource server says that the request really used: only what it has just been told to be allowed counts. */
-function usedScope(reported: string | undefined, allowed: string): string[] {
-  const scopes = parseScope(allowed);
-  return reported === undefined ? [] : [...new Set(parseScope(reported))].filter((scope) => scopes.includes(scope));
 }
 
 function currentContext(): Context {

@@ -1,0 +1,82 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent } from 'node:http';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { endpointsOf, registerAll, type TestClient } from './fixture.ts';
+import { post } from './http-client.ts';
+
+/** So much that the whole measurement fits into it: what is used at its end is what was allocated in it. */
+const youngMegabytes = 64;
+const requests = 1_000;
+
+let owner: TestServer;
+let child: ChildProcess;
+let clients: { orders: TestClient; shop: TestClient };
+let url: string;
+
+beforeAll(async () => {
+  owner = await startTestServer();
+  clients = await registerAll(owner.core);
+  const { databaseUrl, redisUrl, rootKey } = owner.stores;
+  child = fork(new URL('./measured-server.ts', import.meta.url), {
+    execArgv: [
+      '--expose-gc',
+      `--min-semi-space-size=${youngMegabytes}`,
+      `--max-semi-space-size=${youngMegabytes}`,
+      `--scavenger-max-new-space-capacity-mb=${youngMegabytes}`,
+    ],
+    env: {
+      DATABASE_URL: databaseUrl,
+      REDIS_URL: redisUrl,
+      KEYTURN_ROOT_KEY: rootKey,
+      KEYTURN_ISSUER: 'http://localhost:4000',
+      KEYTURN_ALLOWED_HOSTS: '127.0.0.1',
+      KEYTURN_PORT: '0',
+      KEYTURN_ADMIN_PORT: '0',
+    },
+  });
+  [url] = (await once(child, 'message')) as [string];
+});
+
+afterAll(async () => {
+  child?.disconnect();
+  await owner?.close();
+});
+
+async function usedBytes(when: 'collect' | 'now'): Promise<number> {
+  const answered = once(child, 'message');
+  child.send(when);
+  const [bytes] = (await answered) as [number];
+  return bytes;
+}
+
+/** Bytes that the server allocates for one request, compiled and warm. */
+async function bytesOf(send: (agent: Agent) => Promise<{ status: number }>): Promise<number> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (let round = 0; round < requests * 2; round++) expect((await send(agent)).status).toBe(200);
+  const before = await usedBytes('collect');
+  for (let round = 0; round < requests; round++) await send(agent);
+  const after = await usedBytes('now');
+  agent.destroy();
+  return (after - before) / requests;
+}
+
+// Three quarters of it is what is measured. It is no time, so a busy machine does not change it; the application leaves several times as much.
+test.each([
+  ['a token', 24_000],
+  ['an introspection', 14_000],
+])('%s leaves no more garbage than %d bytes', async (what, bound) => {
+  const api = endpointsOf(url);
+  const token = await api.accessToken(clients.shop);
+  const bytes = await bytesOf((agent) =>
+    what === 'a token'
+      ? post(
+          api.tokenUrl,
+          { grant_type: 'client_credentials' },
+          { basic: [clients.shop.id, clients.shop.secret], agent },
+        )
+      : post(api.introspectionUrl, { token }, { basic: [clients.orders.id, clients.orders.secret], agent }),
+  );
+  expect(bytes).toBeGreaterThan(1_000);
+  expect(bytes).toBeLessThan(bound);
+});

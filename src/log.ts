@@ -30,7 +30,7 @@ function createDestination(descriptor: number) {
   const destination = pino.destination({
     dest: descriptor,
     sync: false,
-    minLength: 1,
+    minLength: batchCharacters,
     maxWrite: 4 * batchCharacters,
     periodicFlush: delayMs,
   });

@@ -1,0 +1,25 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const log = new URL('../src/log.ts', import.meta.url).href;
+
+/** A process that writes so many lines, and ends by itself or at once. */
+function writing(lines: number, end: string): Promise<{ stdout: string }> {
+  const program = `import { createLog } from '${log}';
+    const log = createLog('info', 1);
+    for (let number = 0; number < ${lines}; number++) log.info({ number }, 'line');
+    ${end}`;
+  return run(process.execPath, ['--input-type=module', '--eval', program], { maxBuffer: 16_000_000 });
+}
+
+it.each([
+  [1, ''],
+  [200, ''],
+  [5_000, ''],
+  [200, 'process.exit();'],
+])('no line is lost in a pipe at the end of a process: %i lines, %j', async (lines, end) => {
+  // What is lost depends on which of two writers is faster, so one run shows little.
+  const runs = await Promise.all(Array.from({ length: 12 }, () => writing(lines, end)));
+  for (const { stdout } of runs) expect(stdout.trimEnd().split('\n')).toHaveLength(lines);
+});

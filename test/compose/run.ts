@@ -3,17 +3,20 @@
  * takes all of it down. Run by `npm run test:compose`; needs a Docker engine and its compose command.
  */
 import { type ChildProcess, execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeCertificate } from '../certificates.ts';
 import { freePort } from '../free-port.ts';
+import { type Answer, basicOf, post, send } from '../oauth/http-client.ts';
 
 type Output = { stdout: string; stderr: string };
 
 const project = `keyturn-test-${process.pid}`;
 const directory = mkdtempSync(join(tmpdir(), 'keyturn-compose-'));
 const secrets = join(directory, 'secrets.env');
-const [port, adminPort] = [await freePort(), await freePort()];
+const [port, adminPort, tlsPort] = [await freePort(), await freePort(), await freePort()];
 const issuer = `http://localhost:${port}`;
 const admin = `http://localhost:${adminPort}/admin/v1`;
 const image = `keyturn-test:${process.pid}`;
@@ -26,7 +29,13 @@ const environment = {
   KEYTURN_ISSUER: issuer,
   KEYTURN_PUBLISHED_PORT: String(port),
   KEYTURN_PUBLISHED_ADMIN_PORT: String(adminPort),
+  KEYTURN_ALLOWED_HOSTS: `localhost:${tlsPort}`,
+  KEYTURN_PUBLISHED_TLS_PORT: String(tlsPort),
+  KEYTURN_TLS_DIRECTORY: directory,
 };
+const certificate = makeCertificate({ dns: ['localhost'] });
+writeFileSync(join(directory, 'cert.pem'), certificate.cert);
+writeFileSync(join(directory, 'key.pem'), certificate.key);
 const [command, ...prefix] = composeCommand();
 const results = { passed: 0, failed: 0 };
 const running = new Set<ChildProcess>();
@@ -126,6 +135,74 @@ async function walk(): Promise<void> {
       await requireActive(api, await accessToken(integration));
     });
   }
+  await step('two processes behind nginx start', async () => {
+    await nginxImage();
+    await compose('--profile', 'replicas', 'up', '-d');
+    await ready();
+    await eventually(
+      async () => (await throughProxy('/.well-known/jwks.json')).status === 200,
+      'nginx does not answer',
+    );
+  });
+  for (const service of ['keyturn', 'replica']) {
+    await step(`${service} is killed under load: no request fails, and no answer is wrong`, async () => {
+      const wrong: string[] = [];
+      let [underLoad, count] = [true, 0];
+      const caller = async () => {
+        for (; underLoad; count++) {
+          const found = await introspectThroughProxy(integration, api).catch(String);
+          if (found !== 'active') wrong.push(found);
+        }
+      };
+      const callers = [caller(), caller(), caller(), caller()];
+      await sleep(1_000);
+      await compose('--profile', 'replicas', 'kill', service);
+      await sleep(2_000);
+      const before = count;
+      await compose('--profile', 'replicas', 'up', '-d', '--no-recreate', service);
+      await sleep(2_000);
+      underLoad = false;
+      await Promise.all(callers);
+      expect(wrong.length === 0, `${wrong.length} of ${count} went wrong: ${wrong.slice(0, 3)}`);
+      expect(before > 50, `only ${before} rounds while it was gone`);
+    });
+  }
+}
+
+/** What nginx says for both processes. */
+function throughProxy(path: string, client?: Client, form?: Record<string, string>): Promise<Answer> {
+  const authorization = client ? { Authorization: basicOf(client.client_id, client.client_secret) } : {};
+  const options = { tls: { ca: certificate.cert }, headers: authorization };
+  const url = `https://localhost:${tlsPort}${path}`;
+  return form ? post(url, form, options) : send(url, options);
+}
+
+/** A token and what it is worth, one after the other: "active", or what went wrong. */
+async function introspectThroughProxy(integration: Client, api: Client): Promise<string> {
+  const issued = await throughProxy('/oauth2/token', integration, { grant_type: 'client_credentials' });
+  const token = issued.json['access_token'];
+  if (issued.status !== 200 || typeof token !== 'string') return `token: ${issued.status} ${issued.text}`;
+  const found = await throughProxy('/oauth2/introspect', api, { token });
+  return found.json['active'] === true ? 'active' : `introspection: ${found.status} ${found.text}`;
+}
+
+/** nginx's own image, or, where it cannot be had, Debian's nginx under its name. */
+async function nginxImage(): Promise<void> {
+  const name = /image: (nginx:\S+)/.exec(readFileSync('docker-compose.yml', 'utf8'))?.[1] as string;
+  const has = (words: string[]) =>
+    run('docker', words).then(
+      () => true,
+      () => false,
+    );
+  if ((await has(['image', 'inspect', name])) || (await has(['pull', '-q', name]))) return;
+  const context = join(directory, 'nginx');
+  mkdirSync(context);
+  writeFileSync(
+    join(context, 'Dockerfile'),
+    'FROM debian:bookworm-slim\nRUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light && rm -rf /var/lib/apt/lists/*\n',
+  );
+  const network = process.env['KEYTURN_BUILD_NETWORK'];
+  await run('docker', ['build', '-q', '-t', name, ...(network ? ['--network', network] : []), ...buildArgs(), context]);
 }
 
 type Client = { client_id: string; client_secret: string };
@@ -261,7 +338,9 @@ function composeCommand(): [string, ...string[]] {
 
 async function takeDown(): Promise<void> {
   if (existsSync(secrets)) {
-    await compose('down', '-v', '--remove-orphans').catch((error: Error) => console.error(error.message));
+    await compose('--profile', 'replicas', 'down', '-v', '--remove-orphans').catch((error: Error) =>
+      console.error(error.message),
+    );
   }
   // Its layers stay, so that the next build is quick. There is none if the build failed.
   await run('docker', ['rmi', '--no-prune', image]).catch(() => undefined);

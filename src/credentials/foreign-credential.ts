@@ -1,5 +1,5 @@
 /** Anything that could be mistaken for one of ours, or that scanners for leaked secrets take for one. */
-const ownPrefix = /^kt[a-z]_/i;
+const ownPrefix = /^kt[isako]_/;
 /** No colon, or HTTP Basic would cut it (RFC 7617 §2); no slash, quote or space, so that it is one word in a URL, a log and a shell. */
 const foreignIdPattern = /^[A-Za-z0-9][A-Za-z0-9._~@-]{2,127}$/;
 /** RFC 6749 Appendix A.2: VSCHAR, without the space. */

@@ -16,7 +16,8 @@ let server: TestServer;
 let api: ReturnType<typeof endpointsOf>;
 let environment: Environment;
 
-const secretOf = () => randomBytes(24).toString('base64url');
+/** Never beginning like one of ours. */
+const secretOf = () => `x${randomBytes(24).toString('base64url')}`;
 const run = (args: string[], input = '') => runCommand(['clients', ...args], environment, input);
 
 /** What is refused ends with 1, and is told all the same. */

@@ -132,7 +132,10 @@ class Terminal {
   }, 120_000);
 
   test('an import shows how far it is, and takes that away when it is done', async () => {
-    const lines = Array.from({ length: 5_000 }, (_, index) => `bulk-${index},x${randomBytes(24).toString('base64url')}`);
+    const lines = Array.from(
+      { length: 5_000 },
+      (_, index) => `bulk-${index},x${randomBytes(24).toString('base64url')}`,
+    );
     const directory = mkdtempSync(join(tmpdir(), 'keyturn-bulk-'));
     const file = join(directory, 'bulk.csv');
     writeFileSync(file, `client_id,client_secret\n${lines.join('\n')}\n`);

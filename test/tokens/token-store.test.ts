@@ -96,7 +96,7 @@ describe.each(kinds)('access tokens in %s', (_kind, open) => {
   });
 
   test('many at once are all kept', async () => {
-    const records = Array.from({ length: 500 }, () => record());
+    const records = Array.from({ length: 100 }, () => record());
     await Promise.all(records.map((each) => opened.store.save(each, each.issuedAt)));
     const found = await Promise.all(records.map((each) => opened.store.find(each.jti)));
     expect(found).toEqual(records);

@@ -195,7 +195,7 @@ details > * + * { margin-top: 0.5rem; }
 .matrix th[scope=row] { text-align: left; font-weight: 400; overflow-wrap: anywhere; min-width: 6rem; }
 .matrix thead th { font-size: var(--small); color: var(--muted); font-weight: 550; }
 .matrix thead th:first-child { text-align: left; }
-@media (max-width: 30rem) { .matrix th, .matrix td { padding-inline: 0.1875rem; } .matrix th[scope=row] { min-width: 4.5rem; } }
+@media (max-width: 30rem) { .matrix th, .matrix td { padding-inline: 0.125rem; } .matrix thead th { font-size: 0.6875rem; } .matrix th[scope=row] { min-width: 3.5rem; } }
 .matrix input { width: 1.125rem; height: 1.125rem; margin: 0.125rem; accent-color: var(--accent); vertical-align: middle; }
 .matrix .used { display: block; font-size: 0.75rem; color: var(--ok); }
 .matrix .unused { display: block; font-size: 0.75rem; color: var(--muted); }

@@ -1,13 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import type { Context, Next } from 'koa';
 import type { Core } from '../core.ts';
-import { createRequestIds } from '../request-id.ts';
 
 /** One line a request, and the headers that every answer has. */
-export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (request: Context['req']) => string) {
-  const requestIdOf = createRequestIds(config.trustProxy);
+export function logAccess({ log, metrics }: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const startedAt = performance.now();
-    const id = requestIdOf(ctx.req);
+    const id = randomUUID();
     ctx.set('X-Request-Id', id);
     ctx.set('X-Content-Type-Options', 'nosniff');
     ctx.set('Cache-Control', 'no-store');
@@ -18,8 +17,6 @@ export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (r
     const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
     // The route and not the path, which may be anything, also a secret that was pasted into the wrong place.
     const route = (ctx['_matchedRoute'] as string | undefined) ?? 'other';
-    tracing?.nameRoute(ctx.method, route);
-    const trace_id = tracing?.traceId();
-    log.info({ id, method: ctx.method, route, status: ctx.status, ms, address, operator, trace_id }, 'admin request');
+    log.info({ id, method: ctx.method, route, status: ctx.status, ms, address, operator }, 'admin request');
   };
 }

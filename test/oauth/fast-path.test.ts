@@ -12,7 +12,6 @@ import { createHostCheck } from '../../src/host-check.ts';
 import { createPublicApp } from '../../src/oauth/app.ts';
 import { createFailureLimit } from '../../src/oauth/failure-limit.ts';
 import { createFastPath } from '../../src/oauth/fast-path.ts';
-import { createRequestIds } from '../../src/request-id.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, ordersResource, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
@@ -322,7 +321,6 @@ function sharedOf({ config }: Core) {
   return {
     addressOf,
     isKnownHost: createHostCheck([new URL(config.issuer).host, ...config.allowedHosts]),
-    requestIdOf: createRequestIds(config.trustProxy),
     failureLimit: createFailureLimit(undefined, addressOf),
   };
 }

@@ -11,6 +11,7 @@ export default {
   globalSetup: '<rootDir>/test/global-setup.ts',
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   setupFiles: ['<rootDir>/test/one-realm.ts'],
+  setupFilesAfterEnv: ['<rootDir>/test/retry-in-ci.ts'],
   testTimeout: 30_000,
   // Half of the cores: the other half is for the stores and the processes that tests start, which answer within time limits.
   maxWorkers: '50%',

@@ -209,6 +209,13 @@ describe('Apache httpd with mod_oauth2', () => {
     'lets through what is signed, for this API, and has the scope, by the published keys',
     async () => {
       await expectProtection(`${apache}/invoices`, 'invoices');
+      // The same words in another API's JWT: what tells them apart is the audience alone.
+      const resource = 'https://archive.example.com';
+      const archive = { kind: 'resource_server', resource, information: ['invoices'], tokenFormat: 'jwt' } as const;
+      await register(server.core, { name: 'Archive', ...archive });
+      const foreign = await api.accessToken(shop, { scope: 'invoices:read', resource });
+      expect(foreign).toMatch(/^eyJ/);
+      expect((await get(`${apache}/invoices`, `Bearer ${foreign}`)).status).toBe(401);
     },
   );
 });

@@ -42,7 +42,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
     batch.position = change.position;
     if (change.kind === 'client') batch.clients.add(change.target);
     if (!isTelling) void tellAll();
-  });
+  }, resetAll);
 
   async function tellAll(): Promise<void> {
     isTelling = true;
@@ -58,6 +58,11 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
       });
     }
     isTelling = false;
+  }
+
+  /** Another database server took over: what any listener was told, and from where it would resume, is worth nothing. */
+  function resetAll(): void {
+    for (const response of listeners.keys()) send(response, presentReset(feed.position(), seconds()));
   }
 
   async function inTurns(tell: (response: ServerResponse, clientId: string) => void): Promise<void> {
@@ -79,7 +84,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
   heartbeat.unref();
 
   async function readMissed(lastEventId: string): Promise<Change[] | undefined> {
-    const [, position, at] = /^(\d+)-(\d+)$/.exec(lastEventId) ?? [];
+    const [, position, at] = /^(\d+\.\d+)-(\d+)$/.exec(lastEventId) ?? [];
     if (!position || seconds() - Number(at) > maxAgeSeconds) return undefined;
     return await feed.since(position);
   }

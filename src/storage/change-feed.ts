@@ -22,6 +22,9 @@ const maxMissed = 1_000;
 /** How long a change stays readable for a process or listener that comes back. */
 const keptMs = 24 * 3_600_000;
 
+/** When the server started, in microseconds: so a promoted standby is told from the primary that it was a copy of. */
+const serverSql = '(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text';
+
 /**
  * Records in the change's own transaction that `target` changed. Committed together, so nobody learns of what did not happen.
  * @param expiresAt until when the row must be kept; for a revoked token, the token's own end.
@@ -63,11 +66,15 @@ export async function restampChanges(transaction: Transaction): Promise<void> {
  * Follows every change that any process commits, in each process once.
  *
  * Rows carry their transaction's id. A poll remembers the oldest transaction that was still open and the next one reads
- * from there, so a row that commits late is never skipped; rows read twice are told once.
+ * from there, so a row that commits late is never skipped; rows read twice are told once. After a crash the ids of transactions that left
+ * nothing are used again: so what has a higher number than anything told is read as well.
  */
 export type ChangeFeed = {
-  /** To be called before `start`, or what is already revoked is missed. */
-  subscribe(onChange: (change: Change) => void): void;
+  /**
+   * To be called before `start`, or what is already revoked is missed.
+   * @param onReset another server took over, and anything may be different from what was told.
+   */
+  subscribe(onChange: (change: Change) => void, onReset?: () => void): void;
   /** Tells what still counts (revoked tokens that have not ended), then follows. */
   start(): Promise<void>;
   /** Reads now; resolved once everything committed before the call has been told to the subscribers of this process. */
@@ -89,7 +96,10 @@ export type ChangeFeed = {
 export function createChangeFeed(deps: { database: Database; log: Log; staleSeconds: number }): ChangeFeed {
   const { database, log, staleSeconds } = deps;
   const subscribers: ((change: Change) => void)[] = [];
+  const resets: (() => void)[] = [];
   let fromTransaction = '0';
+  let fromSeq = 0;
+  let server: string | undefined;
   let told = new Set<number>();
   let syncedAt = Number.NEGATIVE_INFINITY;
   let running: Promise<void> | undefined;
@@ -98,20 +108,29 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
 
   async function poll(): Promise<void> {
     const startedAt = performance.now();
-    const answer = database.query<{
-      seq: number;
-      kind: ChangeKind;
-      target: string;
-      expires_at: Date;
-      horizon: string;
-    }>(
-      `SELECT c.seq, c.kind, c.target, c.expires_at, s.horizon
-       FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon) s
-       LEFT JOIN changes c ON c.xact >= $1::text::xid8 AND ($1::text <> '0' OR (c.kind = 'token' AND c.expires_at > now()))
+    const answer = database.query<ChangeRow & { latest: number | null; standby: boolean }>(
+      `SELECT c.seq, c.kind, c.target, c.expires_at, s.horizon, s.server, s.latest, pg_is_in_recovery() AS standby
+       FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon, ${serverSql} AS server,
+         (SELECT max(seq) FROM changes) AS latest) s
+       LEFT JOIN changes c ON (c.xact >= $1::text::xid8 OR c.seq > $2)
+         AND ($1::text <> '0' OR (c.kind = 'token' AND c.expires_at > now()))
        ORDER BY c.seq`,
-      [fromTransaction],
+      [fromTransaction, fromSeq],
     );
     const rows = await withDeadline(answer, 'database', pollTimeoutMs);
+    const [first] = rows;
+    if (!first || first.standby) throw new StoreUnavailable('database', 'a standby knows what changed only later');
+    if (server !== undefined && server !== first.server) {
+      // Another server, or the same after a restart: it may lack what was told, and use its transaction ids again for something else.
+      log.warn('the database is another one, or has restarted: everything known of it is forgotten');
+      server = first.server;
+      fromTransaction = '0';
+      fromSeq = 0;
+      told = new Set();
+      for (const reset of resets) reset();
+      return await poll();
+    }
+    server = first.server;
     const seen = new Set<number>();
     for (const row of rows) {
       if (row.seq === null) continue;
@@ -121,7 +140,8 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
       for (const subscriber of subscribers) subscriber(change);
     }
     told = seen;
-    fromTransaction = rows[0]?.horizon ?? fromTransaction;
+    fromTransaction = first.horizon;
+    fromSeq = Math.max(fromSeq, first.latest ?? 0);
     syncedAt = startedAt;
     if (failing) log.info('changes are followed again');
     failing = false;
@@ -161,8 +181,9 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
       timer.unref();
       unlisten = await database.listen('keyturn_changes', syncQuietly);
     },
-    subscribe: (onChange) => {
+    subscribe: (onChange, onReset) => {
       subscribers.push(onChange);
+      if (onReset) resets.push(onReset);
     },
     sync,
     requireFresh: () => {
@@ -171,16 +192,19 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
       if (lag > (failing ? allowedMs : Math.max(allowedMs, freshForMs)))
         throw new StoreUnavailable('database', `changes unknown for ${Math.round(lag)} ms`);
     },
-    position: () => fromTransaction,
+    position: () => `${fromTransaction}.${server}`,
     since: async (position) => {
-      if (!/^\d{1,19}$/.test(position)) return undefined;
+      const [, transaction, ofServer] = /^(\d{1,19})\.(\d{1,19})$/.exec(position) ?? [];
+      if (!transaction) return undefined;
       const rows = await database.query<ChangeRow>(
-        `SELECT c.seq, c.kind, c.target, c.expires_at, s.horizon
-         FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon, (SELECT min(xact) FROM changes) AS oldest) s
+        `SELECT c.seq, c.kind, c.target, c.expires_at, s.horizon, s.server
+         FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon, ${serverSql} AS server,
+           (SELECT min(xact) FROM changes) AS oldest) s
          LEFT JOIN changes c ON c.xact >= $1::text::xid8
          WHERE coalesce(s.oldest <= $1::text::xid8, true) AND $1::text::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
+           AND s.server = $3
          ORDER BY c.seq LIMIT $2`,
-        [position, maxMissed + 1],
+        [transaction, maxMissed + 1, ofServer],
       );
       return rows.length === 0 || rows.length > maxMissed
         ? undefined
@@ -195,8 +219,8 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
   };
 }
 
-type ChangeRow = { seq: number; kind: ChangeKind; target: string; expires_at: Date; horizon: string };
+type ChangeRow = { seq: number; kind: ChangeKind; target: string; expires_at: Date; horizon: string; server: string };
 
-function toChange(row: ChangeRow): Change {
-  return { seq: row.seq, kind: row.kind, target: row.target, expiresAt: row.expires_at, position: row.horizon };
+function toChange({ seq, kind, target, expires_at: expiresAt, horizon, server }: ChangeRow): Change {
+  return { seq, kind, target, expiresAt, position: `${horizon}.${server}` };
 }

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { ChangeFeed, ChangeKind } from './change-feed.ts';
+import type { Change, ChangeFeed, ChangeKind } from './change-feed.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** What a process keeps of a store's rows, forgotten as soon as any process announces that they changed. */
@@ -38,12 +38,17 @@ export function createFollowedCache<T extends object>(options: {
   const loading = new Map<string, Promise<T | undefined>>();
   const counts = { memory: 0, database: 0 };
 
-  feed.subscribe((change) => {
+  const forget = (change: Change) => {
     if (change.kind !== kind) return;
     present.delete(change.target);
     absent.delete(change.target);
     // What is being loaded may have been read before the change: it is answered to who asked, but not kept.
     loading.delete(change.target);
+  };
+  feed.subscribe(forget, () => {
+    present.clear();
+    absent.clear();
+    loading.clear();
   });
 
   function loadOnce(key: string): Promise<T | undefined> {

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { KeyturnError, StoreUnavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Database, Row, Transaction } from './database.ts';
+import { findPrimary, splitHosts } from './find-primary.ts';
 
 type Options = {
   connectionString: string;
@@ -19,27 +20,69 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 /** How long a session may take to end: where the network is silent, the server's goodbye never comes. */
 const goodbyeMs = 2_000;
 
-/** PostgreSQL over the network, through a pool that recovers by itself. */
-export function connectPostgres({ connectionString, log, maxConnections = 10, timeoutMs = 5_000 }: Options): Database {
+/** Between two looks at what changed, where a pooler keeps announcements from coming. */
+const pollBehindPoolerMs = 500;
+
+/**
+ * PostgreSQL over the network, through a pool that recovers by itself. It never writes to a standby, also where the URL names several
+ * hosts; and a pooler in transaction mode may stand between.
+ */
+export function connectPostgres({
+  connectionString: url,
+  log,
+  maxConnections = 10,
+  timeoutMs = 5_000,
+}: Options): Database {
+  const hosts = splitHosts(url);
   const settings = {
-    connectionString,
+    connectionString: hosts[0]?.url ?? url,
     application_name: 'keyturn',
     connectionTimeoutMillis: timeoutMs,
     query_timeout: timeoutMs,
-    // At the server too: a statement that nobody waits for any more would go on holding its locks.
-    statement_timeout: timeoutMs,
     keepAlive: true,
   };
   const sockets = trackSockets();
+  const primary =
+    hosts.length > 1
+      ? findPrimary(hosts, () => {
+          log.warn('another host is the primary now');
+          sockets.destroy();
+        })
+      : undefined;
+  /** Goes to the primary, wherever that is when it connects. */
+  class Client extends pg.Client {
+    override connect(): Promise<pg.Client>;
+    override connect(callback: (error: Error) => void): void;
+    override connect(callback?: (error: Error) => void): Promise<pg.Client> | undefined {
+      const connected = this.#connect();
+      if (!callback) return connected;
+      connected.then(() => (callback as () => void)(), callback);
+      return undefined;
+    }
+
+    async #connect(): Promise<pg.Client> {
+      const found = await primary?.find();
+      if (found) Object.assign(this, { host: found.host, port: found.port });
+      try {
+        return await super.connect();
+      } catch (error) {
+        primary?.lost();
+        throw error;
+      }
+    }
+  }
   const pool = new pg.Pool({
     ...settings,
+    Client: Client as unknown as NonNullable<pg.PoolConfig['Client']>,
     stream: sockets.open,
     max: maxConnections,
     idleTimeoutMillis: 30_000,
+    onConnect: (client) => prepare(client, timeoutMs),
   });
   // Without these listeners, a connection that the server ends while it is idle, in the pool or in a transaction, would end the process.
   pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'));
   pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('release', (broken) => broken && primary?.lost());
   dropIdleAfterLoss(pool);
 
   // Whatever keeps us from connecting, also a password that is no longer right, says nothing about what is stored.
@@ -55,19 +98,42 @@ export function connectPostgres({ connectionString, log, maxConnections = 10, ti
     },
     async run(script) {
       const client = await connect();
-      await using(client, () => runScript(client, script, timeoutMs));
+      await using(client, () => runScript(client, script, timeoutMs, 'SET'));
     },
     async transaction(work) {
       const client = await connect();
       return await using(client, () => inTransaction(client, work, timeoutMs));
     },
-    listen: (channel, onNotification) => listen(settings, log, channel, onNotification),
+    listen: (channel, onNotification) =>
+      listen((stream) => new Client({ ...settings, stream }), log, channel, onNotification),
     connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: async () => {
+      primary?.close();
       await Promise.race([pool.end(), delay(goodbyeMs, undefined, { ref: false })]);
       sockets.destroy();
     },
   };
+}
+
+/**
+ * Refuses a standby, which could only be read from, and late. A pooler (PgBouncer) says a process id of its own: what is set for the
+ * session would go to whichever connection of its is next, so there the time limit is left to the role, and to each transaction.
+ */
+async function prepare(client: pg.ClientBase, timeoutMs: number): Promise<void> {
+  try {
+    const { rows } = await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
+    if (rows[0]?.standby !== false) throw new StoreUnavailable('database', 'this is a standby, not the primary');
+    // At the server too: a statement that nobody waits for any more would go on holding its locks.
+    if (!(await isPooled(client))) await client.query(`SET statement_timeout = ${timeoutMs}`);
+  } catch (error) {
+    (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+    throw error;
+  }
+}
+
+async function isPooled(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  return rows[0]?.pid !== (client as unknown as { processID: number }).processID;
 }
 
 async function select<R extends Row>(client: pg.ClientBase, sql: string, parameters: readonly unknown[]): Promise<R[]> {
@@ -75,14 +141,19 @@ async function select<R extends Row>(client: pg.ClientBase, sql: string, paramet
   return rows;
 }
 
-async function runScript(client: pg.ClientBase, script: string, timeoutMs: number): Promise<void> {
+async function runScript(
+  client: pg.ClientBase,
+  script: string,
+  timeoutMs: number,
+  set: 'SET' | 'SET LOCAL',
+): Promise<void> {
   const scriptTimeoutMs = 600_000;
-  await client.query(`SET statement_timeout = ${scriptTimeoutMs}`);
+  await client.query(`${set} statement_timeout = ${scriptTimeoutMs}`);
   try {
     await client.query({ text: script, query_timeout: scriptTimeoutMs } as pg.QueryConfig);
   } finally {
     // In a transaction that failed this fails too; its rollback undoes the first SET.
-    await client.query(`SET statement_timeout = ${timeoutMs}`).catch(() => undefined);
+    await client.query(`${set} statement_timeout = ${timeoutMs}`).catch(() => undefined);
   }
 }
 
@@ -91,23 +162,34 @@ async function inTransaction<T>(
   work: (transaction: Transaction) => Promise<T>,
   timeoutMs: number,
 ): Promise<T> {
-  await client.query('BEGIN');
+  await client.query(`BEGIN; SET LOCAL statement_timeout = ${timeoutMs}`);
   try {
     const result = await work({
       inTransaction: true,
       query: <R extends Row>(sql: string, parameters: readonly unknown[] = []) =>
         select<R>(client, sql, parameters).catch((error) => rethrow(error)),
-      run: (script) => runScript(client, script, timeoutMs).catch((error) => rethrow(error)),
+      run: (script) => runScript(client, script, timeoutMs, 'SET LOCAL').catch((error) => rethrow(error)),
     });
     // Where a statement failed and `work` went on regardless, COMMIT succeeds as a ROLLBACK.
-    const { command } = await client.query('COMMIT');
-    if (command !== 'COMMIT') throw new Error('a statement of the transaction failed, so nothing of it was kept');
+    await commit(client);
     return result;
   } catch (error) {
     // After a time-out the connection may still be busy with the statement: it is closed instead, which rolls back too.
     if (!isConnectionError(error)) await client.query('ROLLBACK');
     throw error;
   }
+}
+
+async function commit(client: pg.PoolClient): Promise<void> {
+  let warning: string | undefined;
+  const onNotice = (notice: { code?: string | undefined; message?: string | undefined }) => {
+    if (notice.code === '01000') warning = notice.message ?? '';
+  };
+  client.on('notice', onNotice);
+  const { command } = await client.query('COMMIT').finally(() => client.off('notice', onNotice));
+  if (command !== 'COMMIT') throw new Error('a statement of the transaction failed, so nothing of it was kept');
+  // A synchronous standby did not answer in time: it is committed here, and would be lost if that standby took over.
+  if (warning !== undefined) throw new StoreUnavailable('database', warning);
 }
 
 async function using<T>(client: pg.PoolClient, work: () => Promise<T>): Promise<T> {
@@ -140,7 +222,7 @@ function rethrow(error: unknown): never {
 }
 
 async function listen(
-  settings: pg.ClientConfig,
+  createClient: (stream: () => Socket) => pg.Client,
   log: Log,
   channel: string,
   onNotification: () => void,
@@ -148,10 +230,11 @@ async function listen(
   const sockets = trackSockets();
   let client: pg.Client | undefined;
   let retry: NodeJS.Timeout | undefined;
+  let polling: NodeJS.Timeout | undefined;
   let closed = false;
 
   async function connect(): Promise<void> {
-    const connecting = new pg.Client({ ...settings, stream: sockets.open });
+    const connecting = createClient(sockets.open);
     let lost = false;
     const reconnect = (reason: string) => {
       if (lost || closed) return;
@@ -166,6 +249,17 @@ async function listen(
     connecting.on('notification', onNotification);
     try {
       await connecting.connect();
+      if (await isPooled(connecting)) {
+        lost = true;
+        await connecting.end();
+        if (closed) return;
+        log.info(
+          'a pooler stands before the database: instead of listening to announcements, changes are looked for twice a second',
+        );
+        polling = setInterval(onNotification, pollBehindPoolerMs);
+        polling.unref();
+        return;
+      }
       await connecting.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
       client = connecting;
       onNotification();
@@ -178,6 +272,7 @@ async function listen(
   return async () => {
     closed = true;
     clearTimeout(retry);
+    clearInterval(polling);
     await Promise.race([client?.end().catch(() => undefined), delay(goodbyeMs, undefined, { ref: false })]);
     // Also the one of a connection that was just being made.
     sockets.destroy();

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { chown, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { startWatched } from '../service-start.ts';
 export type ProgramGroup = {
   directory: string;
   start(name: string): Promise<void>;
-  /** Sends it to that server, and with SIGKILL waits for its end. */
+  /** Sends it to that server and its processes, and with SIGKILL waits for its end. */
   signal(name: string, signal: NodeJS.Signals): Promise<void>;
   log(name: string): Promise<string>;
   stop(): Promise<void>;
@@ -56,7 +57,11 @@ export async function startProgramGroup(
       await eventually(async () => (await read(`${name}.pid`)) !== '', 5_000);
     },
     signal: async (name, signal) => {
-      process.kill(Number(await read(`${name}.pid`)), signal);
+      const pid = Number(await read(`${name}.pid`));
+      // Parent first: what is stopped starts no more children.
+      process.kill(pid, signal === 'SIGKILL' ? 'SIGSTOP' : signal);
+      for (const child of childrenOf(pid)) process.kill(child, signal);
+      if (signal === 'SIGKILL') process.kill(pid, signal);
       if (signal === 'SIGKILL') await eventually(async () => (await read(`${name}.pid`)) === '', 5_000);
     },
     log: (name) => read(`${name}.log`),
@@ -67,4 +72,16 @@ export async function startProgramGroup(
   };
   await eventually(async () => (await readFile(join(directory, 'ready')).catch(() => undefined)) !== undefined, 5_000);
   return group;
+}
+
+function childrenOf(pid: number): number[] {
+  const children = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
+  return children.map(Number).filter((child) => {
+    try {
+      // The name, in parentheses, may hold anything; after it come the state and the parent.
+      return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${child}/stat`, 'utf8'))?.[1]) === pid;
+    } catch {
+      return false;
+    }
+  });
 }

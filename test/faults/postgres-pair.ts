@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import { createLog } from '../../src/log.ts';
+import { migrate } from '../../src/storage/migrate.ts';
+import { connectPostgres } from '../../src/storage/postgres.ts';
+import { eventually } from '../eventually.ts';
+import { freePort } from '../free-port.ts';
+import { findProgram } from '../service-programs.ts';
+import { askPostgres } from '../services.ts';
+import { type ProgramGroup, startProgramGroup } from './program-group.ts';
+
+/** A primary and its standby, which it waits for at each commit. */
+export type PostgresPair = ProgramGroup & {
+  /** Both hosts, the primary first. */
+  url: string;
+  urlOf(name: 'primary' | 'standby'): string;
+  /** Makes the standby the primary, as whoever watches over them does. */
+  promote(): Promise<void>;
+};
+
+const [postgres, initdb, pgBasebackup] = ['postgres', 'initdb', 'pg_basebackup'].map((name) => findProgram([name]));
+/** Whether the machine has all that it takes. */
+export const canStartPair = Boolean(postgres && initdb && pgBasebackup);
+export const pgbouncer = findProgram(['pgbouncer', '../sbin/pgbouncer']);
+
+export async function startPostgresPair(): Promise<PostgresPair> {
+  const password = randomBytes(8).toString('hex');
+  const ports = { primary: await freePort(), standby: await freePort() };
+  const urlOf = (name: 'primary' | 'standby') => `postgres://postgres:${password}@127.0.0.1:${ports[name]}/postgres`;
+  const serve = (name: 'primary' | 'standby') =>
+    `exec "${postgres}" -D ${name} -p ${ports[name]} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=100 ` +
+    '-c fsync=off -c wal_receiver_timeout=5s -c wal_retrieve_retry_interval=200ms';
+  const group = await startProgramGroup(
+    {
+      primary: `[ -d primary ] || "${initdb}" -D primary -U postgres -E UTF8 --locale=C --auth=scram-sha-256 --pwfile=password --no-sync --no-instructions
+${serve('primary')}`,
+      standby: `[ -d standby ] || "${pgBasebackup}" -D standby -d "${urlOf('primary')}" -R -X stream --checkpoint=fast --no-sync
+${serve('standby')}`,
+    },
+    { password },
+  );
+  try {
+    for (const name of ['primary', 'standby'] as const) {
+      await group.start(name);
+      await eventually(
+        () =>
+          askPostgres(urlOf(name), 'SELECT 1').then(
+            () => true,
+            () => false,
+          ),
+        20_000,
+      );
+    }
+    await askPostgres(urlOf('primary'), `ALTER SYSTEM SET synchronous_standby_names = '*'`);
+    await askPostgres(urlOf('primary'), 'SELECT pg_reload_conf()');
+    const isSynchronous = async () =>
+      (await askPostgres(urlOf('primary'), 'SELECT sync_state FROM pg_stat_replication'))[0]?.['sync_state'] === 'sync';
+    await eventually(isSynchronous, 10_000);
+    const database = connectPostgres({ connectionString: urlOf('primary'), log: createLog('silent') });
+    await migrate(database);
+    await database.close();
+  } catch (error) {
+    const logs = [await group.log('primary'), await group.log('standby')].join('\n');
+    await group.stop();
+    throw new Error(`${(error as Error).message}\n${logs}`);
+  }
+  return {
+    ...group,
+    url: `postgres://postgres:${password}@127.0.0.1:${ports.primary},127.0.0.1:${ports.standby}/postgres`,
+    urlOf,
+    promote: async () => {
+      // First without waiting for a standby of its own, which it does not have.
+      await askPostgres(urlOf('standby'), `ALTER SYSTEM SET synchronous_standby_names = ''`).catch(() => undefined);
+      await askPostgres(urlOf('standby'), 'SELECT pg_promote(true, 20)');
+    },
+  };
+}

@@ -1,0 +1,102 @@
+import { readFile } from 'node:fs/promises';
+import { findKnownClients } from '../../src/clients/client-store.ts';
+import { createLog } from '../../src/log.ts';
+import { migrate } from '../../src/storage/migrate.ts';
+import { generateRootKey } from '../../src/storage/open-database.ts';
+import { connectPostgres } from '../../src/storage/postgres.ts';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
+import { askPostgres, createEmptyTestDatabase, createTestRedis } from '../services.ts';
+
+const password = generateRootKey().replace(/\W/g, '');
+const log = createLog('silent');
+let owner: string;
+let server: AdminServer;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+
+function as(role: 'keyturn_migrate' | 'keyturn_serve' | 'keyturn_token'): string {
+  const url = new URL(owner);
+  url.username = role;
+  url.password = password;
+  return url.href;
+}
+
+beforeAll(async () => {
+  owner = await createEmptyTestDatabase();
+  const roles = await readFile('deploy/postgres/roles.sql', 'utf8');
+  await askPostgres(owner, roles);
+  for (const role of ['keyturn_migrate', 'keyturn_serve', 'keyturn_token']) {
+    await askPostgres(owner, `ALTER ROLE ${role} PASSWORD '${password}'`);
+  }
+  const database = connectPostgres({ connectionString: as('keyturn_migrate'), log });
+  await migrate(database);
+  await database.close();
+  await askPostgres(owner, roles);
+  const { url: redisUrl, prefix: redisPrefix } = createTestRedis();
+  server = await startAdminServer({
+    stores: { databaseUrl: as('keyturn_serve'), redisUrl, redisPrefix, rootKey: generateRootKey() },
+  });
+  clients = await registerAll(server.core);
+});
+
+afterAll(async () => {
+  await server?.close();
+  // Roles are the whole server's: what they own here goes with them.
+  await askPostgres(owner, 'DROP OWNED BY keyturn_migrate, keyturn_serve, keyturn_token CASCADE');
+  await askPostgres(owner, 'DROP ROLE keyturn_migrate, keyturn_serve, keyturn_token');
+});
+
+test('the whole main job runs under keyturn_serve: tokens, introspection, revocation, access keys, regeneration, reveal, audit', async () => {
+  const { adminFetch, publicUrl } = server;
+  const api = endpointsOf(publicUrl);
+  const post = async (path: string, body: object, status: number) => {
+    const answer = await adminFetch(path, { method: 'POST', body });
+    expect([path, answer.status, answer.text]).toEqual([path, status, answer.text]);
+    return answer.json;
+  };
+  const token = await api.accessToken(clients.shop);
+  expect((await api.introspect(clients.orders, token)).json).toMatchObject({ active: true });
+  expect((await api.revoke(clients.shop, token)).status).toBe(200);
+  expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
+
+  const contact = await post('/contacts', { name: 'Partner', email: 'p@example.com' }, 201);
+  const key = await post(`/contacts/${contact.id}/access-keys`, { name: 'K', permissions: { orders: ['read'] } }, 201);
+  expect((await api.token(clients.shop, { access_key: key.access_key })).status).toBe(200);
+  const { confirmation } = await post(`/clients/${clients.shop.id}/regeneration/review`, {}, 200);
+  const regenerated = await post(`/clients/${clients.shop.id}/regenerate`, { confirmation }, 201);
+  expect((await api.token({ id: clients.shop.id, secret: regenerated.client_secret })).status).toBe(200);
+  const revealed = await post(`/clients/${clients.shop.id}/secret/reveal`, {}, 200);
+  expect(JSON.stringify(revealed)).toContain(regenerated.client_secret);
+  await post(`/clients/${clients.bare.id}/disable`, {}, 200);
+  expect((await adminFetch(`/clients/${clients.bare.id}`, { method: 'DELETE' })).status).toBe(204);
+  expect((await adminFetch('/audit-events')).json.data.length).toBeGreaterThan(5);
+  await server.core.usage.flush();
+  expect((await adminFetch(`/clients/${clients.shop.id}/usage?hours=1`)).status).toBe(200);
+});
+
+test.each([
+  ['keyturn_serve', 'UPDATE audit_events SET actor = $$nobody$$'],
+  ['keyturn_serve', 'DELETE FROM audit_events'],
+  ['keyturn_serve', 'TRUNCATE audit_events'],
+  ['keyturn_serve', 'ALTER TABLE audit_events DISABLE TRIGGER audit_events_append_only'],
+  ['keyturn_serve', 'DELETE FROM audit_anchor'],
+  ['keyturn_serve', 'CREATE TABLE more (id integer)'],
+  ['keyturn_serve', 'UPDATE migrations SET version = 0'],
+  ['keyturn_token', 'SELECT sealed FROM secrets'],
+  ['keyturn_token', 'SELECT * FROM secrets'],
+  ['keyturn_token', 'SELECT sealed FROM signing_keys'],
+  ['keyturn_token', 'SELECT * FROM operator_tokens'],
+  ['keyturn_token', 'SELECT * FROM audit_events'],
+  ['keyturn_token', 'SELECT * FROM idempotency_keys'],
+  ['keyturn_token', 'UPDATE clients SET enabled = true'],
+  ['keyturn_token', 'SET default_transaction_read_only = off; UPDATE clients SET enabled = true'],
+] as const)('%s may not: %s', async (role, sql) => {
+  await expect(askPostgres(as(role), sql)).rejects.toThrow(/permission denied|must be owner|read-only transaction/);
+});
+
+test('keyturn_token reads what a token request is decided by', async () => {
+  const database = connectPostgres({ connectionString: as('keyturn_token'), log });
+  const found = await findKnownClients(database, [clients.shop.id]);
+  expect(found.get(clients.shop.id)?.secrets.length).toBe(2);
+  await database.close();
+});

@@ -28,7 +28,8 @@ export function secretsJson(ownerKind: OwnerRef['kind'], owner: string): string 
        'key_version', s.key_version, 'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at,
        'ended_as', s.ended_as
      ) ORDER BY s.generation DESC), '[]')::text
-     FROM (SELECT * FROM secrets WHERE ${ownerKind} = ${owner} ORDER BY generation DESC LIMIT ${kept}) s)`;
+     FROM (SELECT id, client_id, generation, verifier, key_version, hint, created_at, retires_at, ended_as FROM secrets
+       WHERE ${ownerKind} = ${owner} ORDER BY generation DESC LIMIT ${kept}) s)`;
 }
 
 /** What `secretsJson` selected. */

@@ -19,7 +19,7 @@ describeWithRedis.each([
 
   beforeAll(async () => {
     redis = await startTopology();
-    load = await startLoad({ stores: { ...(await createTestStores()), redisUrl: redis.url } });
+    load = await startLoad({ stores: { ...(await createTestStores()), redisUrl: redis.url, redisPrefix: 'kt:' } });
   }, 60_000);
 
   afterAll(async () => {

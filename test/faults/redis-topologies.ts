@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
@@ -51,7 +52,7 @@ export async function startSentinelTrio(): Promise<RedisGroup> {
     }, 15_000);
   }
   const hosts = sentinels.map((name) => `127.0.0.1:${ports[name]}`).join(',');
-  return { ...group, url: `redis+sentinel://:${password}@${hosts}/keyturn` };
+  return { ...group, url: `redis+sentinel://keyturn:${password}@${hosts}/keyturn` };
 }
 
 /** Three primaries with a replica each, which takes over after a second and a half. */
@@ -101,13 +102,13 @@ export async function startRedisCluster(): Promise<RedisGroup> {
     );
   }
   const hosts = primaries.map((name) => `127.0.0.1:${ports[name]}`).join(',');
-  return { ...group, url: `redis+cluster://:${password}@${hosts}` };
+  return { ...group, url: `redis+cluster://keyturn:${password}@${hosts}` };
 }
 
 function serverConfig(port: number, password: string, name: string): string {
   return (
     `port ${port}\nbind 127.0.0.1\nrequirepass ${password}\nmasterauth ${password}\nsave ""\nappendonly no\n` +
-    `dbfilename ${name}.rdb\nrepl-diskless-sync yes\nrepl-diskless-sync-delay 0\nrepl-ping-replica-period 1\n`
+    `dbfilename ${name}.rdb\nrepl-diskless-sync yes\nrepl-diskless-sync-delay 0\nrepl-ping-replica-period 1\n${documentedUser(password)}\n`
   );
 }
 
@@ -178,4 +179,10 @@ async function portsFor(names: readonly string[], above = 0): Promise<Record<str
     ports[name] = port;
   }
   return ports;
+}
+
+/** The user of least rights, as docs/stores.md has it. */
+export function documentedUser(password: string): string {
+  const [line = ''] = /^user keyturn .*$/m.exec(readFileSync('docs/stores.md', 'utf8')) ?? [];
+  return line.replace('>PASSWORD', `>${password}`);
 }

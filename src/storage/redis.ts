@@ -2,6 +2,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { StoreUnavailable, UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { readRedisUrl } from './redis-url.ts';
+import { watchSentinels } from './watch-sentinels.ts';
 
 /**
  * When a command is given up. Whoever waits for it has given up sooner (with-deadline.ts), but takes an answer that is late only
@@ -14,6 +15,8 @@ const slotsRefreshMs = 2_000;
 const options = {
   commandTimeout: commandTimeoutMs,
   connectTimeout: 1_000,
+  // What is silent does not say goodbye either.
+  disconnectTimeout: 200,
   socketTimeout: 5_000,
   maxRetriesPerRequest: 1,
   // Down is down: a command that waits for a connection would be answered long after its request.
@@ -81,7 +84,13 @@ function create(url: string): Redis | Cluster {
   const shared = { ...options, ...user, ...(tls ? { tls } : {}) };
   if (topology === 'standalone') return new Redis({ ...shared, ...nodes[0], db });
   if (topology === 'sentinel') {
-    return new Redis({
+    const ofSentinel = {
+      ...options,
+      ...(sentinelUsername ? { username: sentinelUsername } : {}),
+      ...(sentinelPassword ? { password: sentinelPassword } : {}),
+      ...(tls ? { tls } : {}),
+    };
+    const redis = new Redis({
       ...shared,
       db,
       sentinels: [...nodes],
@@ -90,10 +99,13 @@ function create(url: string): Redis | Cluster {
       ...(sentinelPassword ? { sentinelPassword } : {}),
       ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls } : {}),
       sentinelCommandTimeout: commandTimeoutMs,
-      sentinelReconnectStrategy: (attempt: number) => Math.min(1_000 * attempt, 10_000),
-      // Without it, a primary that was replaced while it was only silent would go on being asked, and know nothing of newer tokens.
-      failoverDetector: true,
     });
+    // A primary that was replaced while it was only silent would go on being asked, and know nothing of newer tokens.
+    redis.once(
+      'end',
+      watchSentinels(nodes, ofSentinel, primaryName, () => connectAnew(redis)),
+    );
+    return redis;
   }
   return new Cluster([...nodes], {
     redisOptions: shared,
@@ -105,4 +117,10 @@ function create(url: string): Redis | Cluster {
     // In all about as long as somebody waits for an answer.
     maxRedirections: 5,
   });
+}
+
+/** Also where it is connecting just now, to whatever address it has learnt. Cut off then, ioredis would give up for good. */
+function connectAnew(redis: Redis): void {
+  if (redis.status === 'connecting') redis.once('connect', () => redis.disconnect(true));
+  else if (redis.status === 'connect' || redis.status === 'ready') redis.disconnect(true);
 }

@@ -31,6 +31,8 @@ describeWithRedis.each([
   async function lose(signal: 'SIGKILL' | 'SIGSTOP'): Promise<string> {
     const before = await redis.primaries();
     const victim = before[0] as string;
+    // Replication is asynchronous, and a new replica's begins a while after its link is up: what is lost then is not what this is about.
+    await eventually(() => redis.isReplicated(victim), 10_000);
     await redis.signal(victim, signal);
     await eventually(async () => (await redis.primaries()).some((name) => !before.includes(name)), 15_000);
     return victim;

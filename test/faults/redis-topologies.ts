@@ -14,6 +14,8 @@ export type RedisGroup = ProgramGroup & {
   ports: Readonly<Record<string, number>>;
   /** Asks one of them, past Keyturn's own code. */
   ask(name: string, ...command: string[]): Promise<unknown>;
+  /** Whether what this primary takes now reaches a replica at once. */
+  isReplicated(name: string): Promise<boolean>;
   /** The primaries' names. */
   primaries(): Promise<string[]>;
 };
@@ -123,8 +125,7 @@ async function startGroup(
     `exec "${redisServer}" ./${name}.conf ${sentinels.includes(name) ? '--sentinel' : ''}\n`;
   const programs = Object.fromEntries(names.map((name) => [name, script(name)]));
   const group = await startProgramGroup(programs, files);
-  const ask = async (name: string, ...command: string[]) => {
-    const [verb = '', ...parameters] = command;
+  async function connected<T>(name: string, work: (redis: Redis) => Promise<T>): Promise<T> {
     const redis = new Redis({
       host: '127.0.0.1',
       port: ports[name] as number,
@@ -138,11 +139,25 @@ async function startGroup(
     redis.on('error', () => undefined);
     try {
       await redis.connect();
-      return await redis.call(verb, ...parameters);
+      return await work(redis);
     } finally {
       redis.disconnect();
     }
-  };
+  }
+  const ask = (name: string, ...[verb = '', ...parameters]: string[]) =>
+    connected(name, (redis) => redis.call(verb, ...parameters));
+  const isReplicated = (name: string) =>
+    connected(name, async (redis) => {
+      // In a cluster, not every key is this primary's.
+      for (let key = 0; key < 50; key++) {
+        const isWritten = await redis.set(`probe${key}`, '').then(
+          () => true,
+          () => false,
+        );
+        if (isWritten) return (await redis.wait(1, 500)) >= 1;
+      }
+      return false;
+    });
   try {
     for (const name of names) await group.start(name);
     for (const name of names)
@@ -167,7 +182,7 @@ async function startGroup(
     );
     return roles.filter(([, text]) => /role:master/.test(text)).map(([name]) => name);
   };
-  return { ...group, password, ports, ask, primaries };
+  return { ...group, password, ports, ask, isReplicated, primaries };
 }
 
 /** @param above a cluster's second port, for itself, is the first plus 10,000. */

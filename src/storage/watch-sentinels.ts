@@ -1,0 +1,52 @@
+import { Redis, type RedisOptions } from 'ioredis';
+
+const everyMs = 500;
+
+/**
+ * Asks every Sentinel twice a second which address the primary has, and tells when their answers have changed: when one of them knows of
+ * another, and again when the last of them does. ioredis takes the first Sentinel's word, which may be the last to learn of a failover, and
+ * so it may go back to the old primary.
+ * @returns what ends it.
+ */
+export function watchSentinels(
+  sentinels: readonly { host: string; port: number }[],
+  options: Omit<RedisOptions, 'replyMapping'>,
+  primaryName: string,
+  onChanged: () => void,
+): () => void {
+  const connections = sentinels.map((node) => {
+    const connection = new Redis({ ...options, host: node.host, port: node.port, enableReadyCheck: false });
+    // Whether Redis itself can be reached is told by its own connection.
+    connection.on('error', () => undefined);
+    connection.connect().catch(() => undefined);
+    return connection;
+  });
+  let known: string | undefined;
+  let isAsking = false;
+
+  async function ask(): Promise<void> {
+    const answers = await Promise.all(
+      connections.map((connection) =>
+        connection.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primaryName).then(String, () => undefined),
+      ),
+    );
+    const addresses = [...new Set(answers.filter((answer) => answer !== undefined))].sort().join(' ');
+    if (addresses === '') return;
+    const isChanged = known !== undefined && known !== addresses;
+    known = addresses;
+    if (isChanged) onChanged();
+  }
+
+  const timer = setInterval(() => {
+    if (isAsking) return;
+    isAsking = true;
+    void ask().finally(() => {
+      isAsking = false;
+    });
+  }, everyMs);
+  timer.unref();
+  return () => {
+    clearInterval(timer);
+    for (const connection of connections) connection.disconnect();
+  };
+}

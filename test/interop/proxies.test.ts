@@ -247,8 +247,8 @@ describe.each(proxies)('%s as deploy/proxy/ has it', (_name, proxy) => {
           await exit;
           await delay(500);
           replica.server = await startReplica(replica.port);
-          // Until the proxy knows that it is back.
-          await delay(1_500);
+          // Until the proxy knows that it is back: nginx counts whole seconds, so its one may be two.
+          await delay(2_500);
         }
       } finally {
         underLoad = false;

@@ -8,7 +8,7 @@ import { isLive, type Secret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
 import type { OwnerRef } from '../regeneration/secret-owner.ts';
 import { findSecretOwner, findSecrets } from '../regeneration/secret-store.ts';
-import { findLiveToken, findToken } from '../tokens/access-token.ts';
+import { findLiveToken, findToken } from '../tokens/examine-access-token.ts';
 import type { TokenRecord } from '../tokens/token-store.ts';
 import { leakPattern } from './leak-pattern.ts';
 

@@ -2,7 +2,7 @@ import type { Context } from 'koa';
 import { isWellFormedScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import { type IssuedToken, issueAccessToken } from '../tokens/access-token.ts';
+import { type IssuedToken, issueAccessToken } from '../tokens/issue-access-token.ts';
 import { type Confirmation, tokenTypeOf } from '../tokens/token-store.ts';
 import { retirementHeaders } from './announce-retirement.ts';
 import { type Caller, callerOf } from './client-authentication.ts';

@@ -1,7 +1,8 @@
 import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
-import { examineRecord, type LiveToken, recallLiveToken, recallSameToken, tokenId } from '../tokens/access-token.ts';
+import { tokenId } from '../tokens/access-token.ts';
+import { examineRecord, type LiveToken, recallLiveToken, recallSameToken } from '../tokens/examine-access-token.ts';
 import type { TokenRecord } from '../tokens/token-store.ts';
 import type { Caller } from './client-authentication.ts';
 import type { FastAnswer } from './fast-path-answer.ts';

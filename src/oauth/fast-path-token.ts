@@ -1,7 +1,7 @@
 import { recallAccessKey } from '../access-keys/require-access-key.ts';
 import { bindsTokens, isWellFormedScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
-import { makeAccessTokenNow } from '../tokens/access-token.ts';
+import { makeAccessTokenNow } from '../tokens/issue-access-token.ts';
 import type { Caller } from './client-authentication.ts';
 import { presentToken } from './client-credentials-grant.ts';
 import type { FastAnswer } from './fast-path-answer.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { LiveToken } from '../tokens/access-token.ts';
+import type { LiveToken } from '../tokens/examine-access-token.ts';
 
 /** What is known already of a request that the fast path began and left: nothing is read or asked twice. */
 export type HeadStart = {

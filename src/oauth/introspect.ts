@@ -2,7 +2,7 @@ import type { Context } from 'koa';
 import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import { type Client, parseScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
-import { examineToken, type LiveToken } from '../tokens/access-token.ts';
+import { examineToken, type LiveToken } from '../tokens/examine-access-token.ts';
 import { tokenTypeOf } from '../tokens/token-store.ts';
 import { callerOf } from './client-authentication.ts';
 import { headStartOf, rethrowFailure } from './head-start.ts';

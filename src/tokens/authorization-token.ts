@@ -8,7 +8,8 @@ import { requireClient } from '../clients/manage-clients.ts';
 import { isLive } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { type IssuedToken, makeAccessToken, type TokenDeps } from './access-token.ts';
+import type { TokenDeps } from './access-token.ts';
+import { type IssuedToken, makeAccessToken } from './issue-access-token.ts';
 import { revokeToken } from './revocation.ts';
 
 /** What is known of the API authorization token that was issued last for a client; never the token. */

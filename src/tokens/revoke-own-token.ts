@@ -3,7 +3,8 @@ import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { KeyturnError, StoreUnavailable } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import { findToken, type TokenDeps, tokenId } from './access-token.ts';
+import { type TokenDeps, tokenId } from './access-token.ts';
+import { findToken } from './examine-access-token.ts';
 import { revokeToken, revokeUnseenToken } from './revocation.ts';
 
 type Deps = TokenDeps & { change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> };

@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
+import { type Client, type KnownClient, parseScope, requireGranted } from '../clients/client.ts';
+import { generateSecret } from '../credentials/credential-format.ts';
+import { KeyturnError } from '../errors.ts';
+import { narrow, offeredBy, type TokenDeps, tokenId } from './access-token.ts';
+import { signAccessToken } from './jwt-access-token.ts';
+import type { SigningKey } from './signing-keys.ts';
+import { type Confirmation, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
+
+export type TokenRequest = {
+  /** As sent (RFC 6749 §3.3); undefined: all that there is. */
+  scope?: string | undefined;
+  /** As sent (RFC 8707 §2). */
+  resource?: string | undefined;
+  /** The generation of the client secret that was presented; 0: none. */
+  generation: number;
+  /** The access key that was presented with it, already found good for the client. */
+  accessKey?: PresentedAccessKey | undefined;
+  /** What the client proved to have, for the token to be bound to it. */
+  confirmation?: Confirmation | undefined;
+};
+
+/** @property isStored whether the token store must hold its record; a JWT carries all of it itself. */
+export type IssuedToken = { accessToken: string; record: TokenRecord; scope: string; isStored: boolean };
+
+/**
+ * Issues an access token to an authenticated client, in the form that its resource server chose.
+ * @throws {KeyturnError} `invalid_scope` or `invalid_target`, with nothing issued.
+ * @throws {StoreUnavailable}
+ */
+export async function issueAccessToken(
+  deps: TokenDeps,
+  { client }: KnownClient,
+  clientId: string,
+  request: TokenRequest,
+): Promise<IssuedToken> {
+  const servers = await deps.clients.resourceServers();
+  const signingKey = await deps.signingKeys.current();
+  const issued = makeAccessToken(deps, client, clientId, request, { servers, signingKey });
+  if (issued.isStored) await deps.tokenStore.save(issued.record, issued.record.issuedAt);
+  return issued;
+}
+
+/**
+ * The same token, made of what is known in memory; its record is still to be saved. Undefined: not all of that is in memory.
+ * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
+ */
+export function makeAccessTokenNow(
+  deps: TokenDeps,
+  { client }: KnownClient,
+  clientId: string,
+  request: TokenRequest,
+): IssuedToken | undefined {
+  const servers = deps.clients.peekResourceServers();
+  const signingKey = deps.signingKeys.peekCurrent();
+  return servers && signingKey && makeAccessToken(deps, client, clientId, request, { servers, signingKey });
+}
+
+/**
+ * A token that works once its record is saved, where that has to be.
+ * @param sources where resource servers and the signing key come from: what is cached, or a transaction.
+ * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
+ */
+export function makeAccessToken(
+  deps: Pick<TokenDeps, 'clock' | 'ttlSeconds' | 'issuer'>,
+  client: Client,
+  clientId: string,
+  request: TokenRequest,
+  sources: { servers: readonly Client[]; signingKey: SigningKey },
+): IssuedToken {
+  const resource = request.resource ?? client.resource ?? undefined;
+  const named = resource === undefined ? undefined : requireResourceServer(sources.servers, resource);
+  const key = request.accessKey;
+  const grantable = narrow(named ? offeredBy(named, client.scope) : client.scope, key?.key);
+  const asked = request.scope === undefined ? undefined : parseScope(request.scope);
+  if (asked) requireGranted(asked, grantable);
+  if (key && grantable.length === 0) requireGranted(client.scope, grantable);
+  const granted = asked ?? grantable;
+  const scope = granted.join(' ');
+  const server = named ?? onlyJwtServer(sources.servers, granted);
+  const now = deps.clock();
+  const issuedAt = Math.floor(now / 1_000);
+  const record: TokenRecord = {
+    jti: '',
+    clientId,
+    epoch: client.tokenEpoch,
+    generation: request.generation,
+    issuedAt: now,
+    expiresAt: issuedAt + deps.ttlSeconds,
+    scope: asked || scope === '' ? scope : undefined,
+    resource: server?.resource ?? undefined,
+    accessKey: key && { id: key.key.id, epoch: key.key.tokenEpoch, generation: key.secret.generation },
+    confirmation: request.confirmation,
+  };
+  if (server?.tokenFormat === 'jwt') {
+    record.jti = randomBytes(16).toString('base64url');
+    const accessToken = signAccessToken(sources.signingKey, {
+      iss: deps.issuer,
+      sub: clientId,
+      client_id: clientId,
+      aud: server.resource ?? '',
+      iat: issuedAt,
+      exp: record.expiresAt,
+      jti: record.jti,
+      scope,
+      epoch: record.epoch,
+      generation: record.generation,
+      access_key_id: key?.key.id,
+      contact_id: key?.key.contactId,
+      cnf: request.confirmation,
+      access_key: record.accessKey && encodeAccessKeyRef(record.accessKey),
+    });
+    return { accessToken, record, scope, isStored: false };
+  }
+  const accessToken = generateSecret('kta_');
+  record.jti = tokenId(accessToken);
+  return { accessToken, record, scope, isStored: true };
+}
+
+/**
+ * The one resource server that the granted scopes are for, if it wants JWTs.
+ * @throws {KeyturnError} `invalid_target` when they are for several: a JWT has one audience, so one must be named (RFC 8707 §2).
+ */
+function onlyJwtServer(servers: readonly Client[], granted: readonly string[]): Client | undefined {
+  if (!servers.some(({ tokenFormat }) => tokenFormat === 'jwt')) return undefined;
+  const meant = servers.filter((server) => server.enabled && offeredBy(server, granted).length > 0);
+  if (!meant.some(({ tokenFormat }) => tokenFormat === 'jwt')) return undefined;
+  if (meant.length > 1) {
+    throw new KeyturnError('invalid_target', 400, 'These scopes are for several resources; name one with `resource`.');
+  }
+  return meant[0];
+}
+
+function requireResourceServer(servers: readonly Client[], resource: string): Client {
+  const server = servers.find((candidate) => candidate.resource === resource);
+  if (!server?.enabled) throw new KeyturnError('invalid_target', 400, 'The resource is unknown.');
+  return server;
+}

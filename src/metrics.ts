@@ -197,7 +197,8 @@ export function createMetrics(): Metrics {
     },
     watchTokenStore(store) {
       // Beside the work, not around it: whoever waits for it waits for nothing more.
-      function timing<T>(work: Promise<T>, startedAt: number, seconds?: Durations): Promise<T> {
+      function timing<T>(work: Promise<T>, seconds?: Durations): Promise<T> {
+        const startedAt = performance.now();
         const end = () => seconds?.observe(performance.now() - startedAt);
         work.then(end, (error: unknown) => {
           end();
@@ -208,11 +209,10 @@ export function createMetrics(): Metrics {
       }
       return {
         name: store.name,
-        save: (record, now, transaction) =>
-          timing(store.save(record, now, transaction), performance.now(), saveDurations),
-        find: (jti) => timing(store.find(jti), performance.now(), findDurations),
-        remove: (jti) => timing(store.remove(jti), performance.now()),
-        ping: () => timing(store.ping(), performance.now()),
+        save: (record, now, transaction) => timing(store.save(record, now, transaction), saveDurations),
+        find: (jti) => timing(store.find(jti), findDurations),
+        remove: (jti) => timing(store.remove(jti)),
+        ping: () => timing(store.ping()),
       };
     },
     watchDatabase(watched) {

@@ -1,10 +1,13 @@
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { KeyturnError, StoreUnavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Database, Row, Transaction } from './database.ts';
 import { findPrimary, splitHosts } from './find-primary.ts';
+import { isPooled } from './is-pooled.ts';
+import { listenToPostgres } from './listen-to-postgres.ts';
+import { goodbyeMs, trackSockets } from './track-sockets.ts';
 
 type Options = {
   connectionString: string;
@@ -16,12 +19,6 @@ type Options = {
 
 // A bigint counts rows or versions here and stays far below 2^53; as a string it would only invite mistakes.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
-
-/** How long a session may take to end: where the network is silent, the server's goodbye never comes. */
-const goodbyeMs = 2_000;
-
-/** Between two looks at what changed, where a pooler keeps announcements from coming. */
-const pollBehindPoolerMs = 500;
 
 /**
  * PostgreSQL over the network, through a pool that recovers by itself. It never writes to a standby, also where the URL names several
@@ -105,7 +102,7 @@ export function connectPostgres({
       return await using(client, () => inTransaction(client, work, timeoutMs));
     },
     listen: (channel, onNotification) =>
-      listen((stream) => new Client({ ...settings, stream }), log, channel, onNotification),
+      listenToPostgres((stream) => new Client({ ...settings, stream }), log, channel, onNotification),
     connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: async () => {
       primary?.close();
@@ -129,11 +126,6 @@ async function prepare(client: pg.ClientBase, timeoutMs: number): Promise<void> 
     (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
     throw error;
   }
-}
-
-async function isPooled(client: pg.ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  return rows[0]?.pid !== (client as unknown as { processID: number }).processID;
 }
 
 async function select<R extends Row>(client: pg.ClientBase, sql: string, parameters: readonly unknown[]): Promise<R[]> {
@@ -221,64 +213,6 @@ function rethrow(error: unknown): never {
   throw error;
 }
 
-async function listen(
-  createClient: (stream: () => Socket) => pg.Client,
-  log: Log,
-  channel: string,
-  onNotification: () => void,
-): Promise<() => Promise<void>> {
-  const sockets = trackSockets();
-  let client: pg.Client | undefined;
-  let retry: NodeJS.Timeout | undefined;
-  let polling: NodeJS.Timeout | undefined;
-  let closed = false;
-
-  async function connect(): Promise<void> {
-    const connecting = createClient(sockets.open);
-    let lost = false;
-    const reconnect = (reason: string) => {
-      if (lost || closed) return;
-      lost = true;
-      log.warn({ reason }, 'announcements are interrupted; polling goes on');
-      connecting.end().catch(() => undefined);
-      retry = setTimeout(() => void connect(), 1_000);
-      retry.unref();
-    };
-    connecting.on('error', (error) => reconnect(error.message));
-    connecting.on('end', () => reconnect('the connection ended'));
-    connecting.on('notification', onNotification);
-    try {
-      await connecting.connect();
-      if (await isPooled(connecting)) {
-        lost = true;
-        await connecting.end();
-        if (closed) return;
-        log.info(
-          'a pooler stands before the database: instead of listening to announcements, changes are looked for twice a second',
-        );
-        polling = setInterval(onNotification, pollBehindPoolerMs);
-        polling.unref();
-        return;
-      }
-      await connecting.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
-      client = connecting;
-      onNotification();
-    } catch (error) {
-      reconnect((error as Error).message);
-    }
-  }
-
-  await connect();
-  return async () => {
-    closed = true;
-    clearTimeout(retry);
-    clearInterval(polling);
-    await Promise.race([client?.end().catch(() => undefined), delay(goodbyeMs, undefined, { ref: false })]);
-    // Also the one of a connection that was just being made.
-    sockets.destroy();
-  };
-}
-
 /**
  * What broke one connection, such as a machine that lost its power, has broken the others too, and an idle one says nothing of it.
  * Tried out one after the other, each until its time-out, they would hold up the recovery for a minute.
@@ -294,19 +228,4 @@ function dropIdleAfterLoss(pool: pg.Pool): void {
     }
     for (const other of idle) (other as pg.PoolClient & { connection: { stream: Socket } }).connection.stream.destroy();
   });
-}
-
-function trackSockets(): { open: () => Socket; destroy: () => void } {
-  const sockets = new Set<Socket>();
-  return {
-    open: () => {
-      const socket = new Socket();
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
-      return socket;
-    },
-    destroy: () => {
-      for (const socket of sockets) socket.destroy();
-    },
-  };
 }

@@ -1,0 +1,68 @@
+import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import type { Log } from '../log.ts';
+import { isPooled } from './is-pooled.ts';
+import { goodbyeMs, trackSockets } from './track-sockets.ts';
+
+/** Between two looks at what changed, where a pooler keeps announcements from coming. */
+const pollBehindPoolerMs = 500;
+
+/** LISTEN on a connection of its own, which is made anew when it breaks. @returns what ends it. */
+export async function listenToPostgres(
+  createClient: (stream: () => Socket) => pg.Client,
+  log: Log,
+  channel: string,
+  onNotification: () => void,
+): Promise<() => Promise<void>> {
+  const sockets = trackSockets();
+  let client: pg.Client | undefined;
+  let retry: NodeJS.Timeout | undefined;
+  let polling: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  async function connect(): Promise<void> {
+    const connecting = createClient(sockets.open);
+    let lost = false;
+    const reconnect = (reason: string) => {
+      if (lost || closed) return;
+      lost = true;
+      log.warn({ reason }, 'announcements are interrupted; polling goes on');
+      connecting.end().catch(() => undefined);
+      retry = setTimeout(() => void connect(), 1_000);
+      retry.unref();
+    };
+    connecting.on('error', (error) => reconnect(error.message));
+    connecting.on('end', () => reconnect('the connection ended'));
+    connecting.on('notification', onNotification);
+    try {
+      await connecting.connect();
+      if (await isPooled(connecting)) {
+        lost = true;
+        await connecting.end();
+        if (closed) return;
+        log.info(
+          'a pooler stands before the database: instead of listening to announcements, changes are looked for twice a second',
+        );
+        polling = setInterval(onNotification, pollBehindPoolerMs);
+        polling.unref();
+        return;
+      }
+      await connecting.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+      client = connecting;
+      onNotification();
+    } catch (error) {
+      reconnect((error as Error).message);
+    }
+  }
+
+  await connect();
+  return async () => {
+    closed = true;
+    clearTimeout(retry);
+    clearInterval(polling);
+    await Promise.race([client?.end().catch(() => undefined), delay(goodbyeMs, undefined, { ref: false })]);
+    // Also the one of a connection that was just being made.
+    sockets.destroy();
+  };
+}

@@ -200,7 +200,11 @@ describeInBrowser('in a browser', () => {
     const clock = page.locator('[data-ends]').first();
     const before = await clock.textContent();
     expect(before).toMatch(/^59 min \d\d s$/);
-    await expectSoon(async () => (await clock.textContent()) !== before);
+    await eventually(
+      () => clock.textContent(),
+      (text) => text !== before,
+      5_000,
+    );
     await click(page, 'Issue again');
     const second = await copied(page, 'Copy Access token');
     await eventually(
@@ -405,7 +409,3 @@ describeInBrowser('in a browser', () => {
     }
   });
 });
-
-async function expectSoon(isSo: () => Promise<boolean>): Promise<void> {
-  await eventually(isSo, (seen) => seen, 5_000);
-}

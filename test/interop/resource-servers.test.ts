@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { endpointsOf, eventually, register, type TestClient } from '../oauth/fixture.ts';
+import { endpointsOf, eventually, register, registerBothFormats, type TestClient } from '../oauth/fixture.ts';
 import { send } from '../oauth/http-client.ts';
 
 const page = 'docs/resource-servers.md';
@@ -33,15 +33,7 @@ beforeAll(async () => {
   const issuer = `http://localhost:${port}`;
   server = await startTestServer({ env: { KEYTURN_PORT: String(port), KEYTURN_ISSUER: issuer } });
   api = endpointsOf(server.publicUrl);
-  const resourceServer = (tokenFormat: keyof typeof resources) =>
-    register(server.core, {
-      name: tokenFormat,
-      kind: 'resource_server',
-      resource: resources[tokenFormat],
-      information: ['orders'],
-      tokenFormat,
-    });
-  servers = { opaque: await resourceServer('opaque'), jwt: await resourceServer('jwt') };
+  servers = await registerBothFormats(server.core, resources);
   shop = await register(server.core, { name: 'Shop', kind: 'integration', scope: 'orders:read orders:create' });
 
   // As somebody has it who installed the library's package, and jose, and nothing else of ours.

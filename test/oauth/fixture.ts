@@ -41,6 +41,22 @@ export async function registerAll(core: Core) {
   };
 }
 
+/** Two APIs that own orders: one that takes opaque tokens, and one that takes JWTs. */
+export async function registerBothFormats(
+  core: Core,
+  resources: Record<'opaque' | 'jwt', string>,
+): Promise<Record<'opaque' | 'jwt', TestClient>> {
+  const one = (tokenFormat: 'opaque' | 'jwt') =>
+    register(core, {
+      name: tokenFormat,
+      kind: 'resource_server',
+      resource: resources[tokenFormat],
+      information: ['orders'],
+      tokenFormat,
+    });
+  return { opaque: await one('opaque'), jwt: await one('jwt') };
+}
+
 type Options = Omit<Sent, 'body' | 'method'>;
 
 /** The three endpoints of a running server, as a client calls them. */

@@ -11,7 +11,7 @@ import {
 } from '../../src/resource-server/resource-server.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { makeCertificate, type TestCertificate } from '../certificates.ts';
-import { endpointsOf, register, type TestClient } from '../oauth/fixture.ts';
+import { endpointsOf, registerBothFormats, type TestClient } from '../oauth/fixture.ts';
 import { post, send } from '../oauth/http-client.ts';
 
 const resources = { opaque: 'https://opaque.example', jwt: 'https://jwt.example' };
@@ -31,15 +31,7 @@ beforeAll(async () => {
   server = await startAdminServer({
     env: { KEYTURN_TRUST_PROXY: '127.0.0.0/8', KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' },
   });
-  const resourceServer = (tokenFormat: Format) =>
-    register(server.core, {
-      name: tokenFormat,
-      kind: 'resource_server',
-      resource: resources[tokenFormat],
-      information: ['orders'],
-      tokenFormat,
-    });
-  servers = { opaque: await resourceServer('opaque'), jwt: await resourceServer('jwt') };
+  servers = await registerBothFormats(server.core, resources);
   const jwk = ours.x509.publicKey.export({ format: 'jwk' });
   const jwks = { keys: [{ ...jwk, x5c: [ours.x509.raw.toString('base64')] }] };
   const body = {

@@ -18,7 +18,7 @@ import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { makePair, type SigningPair } from '../oauth/assertion.ts';
 import { makeDpopProof } from '../oauth/dpop-proof.ts';
-import { endpointsOf, register, type TestClient } from '../oauth/fixture.ts';
+import { endpointsOf, register, registerBothFormats, type TestClient } from '../oauth/fixture.ts';
 import { type Answer, send } from '../oauth/http-client.ts';
 
 const resources = { opaque: 'https://api.example/opaque', jwt: 'https://api.example/jwt' };
@@ -39,15 +39,7 @@ beforeAll(async () => {
   issuer = `http://localhost:${port}`;
   server = await startTestServer({ env: { KEYTURN_PORT: String(port), KEYTURN_ISSUER: issuer } });
   api = endpointsOf(server.publicUrl);
-  const resourceServer = (tokenFormat: Format) =>
-    register(server.core, {
-      name: tokenFormat,
-      kind: 'resource_server',
-      resource: resources[tokenFormat],
-      information: ['orders'],
-      tokenFormat,
-    });
-  servers = { opaque: await resourceServer('opaque'), jwt: await resourceServer('jwt') };
+  servers = await registerBothFormats(server.core, resources);
   shop = await register(server.core, { name: 'Shop', kind: 'integration', scope: 'orders:read orders:create' });
   pair = await makePair();
 

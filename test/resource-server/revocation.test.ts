@@ -11,7 +11,7 @@ import {
 } from '../../src/resource-server/resource-server.ts';
 import { eventually } from '../eventually.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { actor, endpointsOf, register, type TestClient } from '../oauth/fixture.ts';
+import { actor, endpointsOf, register, registerBothFormats, type TestClient } from '../oauth/fixture.ts';
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
 
 const resources = { opaque: 'https://opaque.example', jwt: 'https://jwt.example' };
@@ -26,15 +26,7 @@ const open: (Server | AccessTokenVerifier | TcpProxy)[] = [];
 
 beforeAll(async () => {
   server = await startTestServer({ clock: () => Date.now() + ahead });
-  const resourceServer = (tokenFormat: Format) =>
-    register(server.core, {
-      name: tokenFormat,
-      kind: 'resource_server',
-      resource: resources[tokenFormat],
-      information: ['orders'],
-      tokenFormat,
-    });
-  servers = { opaque: await resourceServer('opaque'), jwt: await resourceServer('jwt') };
+  servers = await registerBothFormats(server.core, resources);
 });
 
 afterEach(async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import { offeredScopes } from '../clients/client.ts';
+import { requireOffered } from '../clients/client.ts';
 import { holdResourceServers } from '../clients/client-store.ts';
 import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
 import { requireContact } from '../contacts/manage-contacts.ts';
@@ -37,7 +37,7 @@ export async function createAccessKey(
     id: randomUUID(),
     contactId: contact.id,
     name: input.name,
-    scope: await requireOffered(transaction, input.permissions),
+    scope: await toOfferedScope(transaction, input.permissions),
     clients: await requireClients(transaction, input.clients),
     enabled: true,
     reveal: input.reveal ?? true,
@@ -81,7 +81,7 @@ export async function saveKey(
   return await save(transaction, deps, actor, 'access_key.update', key, {
     ...key,
     name: patch.name ?? key.name,
-    scope: patch.permissions ? await requireOffered(transaction, patch.permissions) : key.scope,
+    scope: patch.permissions ? await toOfferedScope(transaction, patch.permissions) : key.scope,
     clients: patch.clients === undefined ? key.clients : await requireClients(transaction, patch.clients),
     expiresAt: patch.expiresAt === undefined ? key.expiresAt : patch.expiresAt,
   });
@@ -174,13 +174,9 @@ function auditView(key: AccessKey): Record<string, unknown> {
 }
 
 /** The permissions as scopes. @throws {InvalidInput} that names what no resource server offers. */
-async function requireOffered(transaction: Transaction, permissions: Permissions): Promise<string[]> {
+async function toOfferedScope(transaction: Transaction, permissions: Permissions): Promise<string[]> {
   const scope = toScope(permissions);
-  const offered = new Set(
-    (await holdResourceServers(transaction)).flatMap((server) => offeredScopes(server.information)),
-  );
-  const unknown = scope.filter((item) => !offered.has(item));
-  if (unknown.length > 0) throw new InvalidInput(`No resource server offers: ${unknown.join(', ')}`);
+  requireOffered(scope, await holdResourceServers(transaction));
   return scope;
 }
 

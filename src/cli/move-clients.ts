@@ -82,8 +82,8 @@ async function runImport(core: Core, { rows }: ForeignClients, options: ImportOp
 }
 
 async function offeredHere({ clients }: Core): Promise<Set<string>> {
-  const { offeredScopes } = await import('../clients/client.ts');
-  return new Set((await clients.resourceServers()).flatMap(({ information }) => offeredScopes(information)));
+  const { scopesOfferedBy } = await import('../clients/client.ts');
+  return scopesOfferedBy(await clients.resourceServers());
 }
 
 function toOurScope(

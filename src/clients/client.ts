@@ -1,5 +1,5 @@
 import type { Secret } from '../credentials/secret.ts';
-import { KeyturnError } from '../errors.ts';
+import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { ClientJwks } from './client-jwks.ts';
 
@@ -103,4 +103,16 @@ export function offeredScopes(information: readonly string[]): readonly string[]
     offered.set(information, scopes);
   }
   return scopes;
+}
+
+/** Every scope that any of these resource servers offers. */
+export function scopesOfferedBy(servers: readonly Pick<Client, 'information'>[]): Set<string> {
+  return new Set(servers.flatMap(({ information }) => offeredScopes(information)));
+}
+
+/** @throws {InvalidInput} that names what none of these resource servers offers. */
+export function requireOffered(scope: readonly string[], servers: readonly Pick<Client, 'information'>[]): void {
+  const offered = scopesOfferedBy(servers);
+  const unknown = scope.filter((item) => !offered.has(item));
+  if (unknown.length > 0) throw new InvalidInput(`No resource server offers: ${unknown.join(', ')}`);
 }

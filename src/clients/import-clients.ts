@@ -9,7 +9,14 @@ import { findTakenVerifiers, insertSecrets } from '../regeneration/secret-store.
 import { recordChanges } from '../storage/change-feed.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
-import { type AuthMethod, authMethods, type Client, hasCertificate, isSecretMethod, offeredScopes } from './client.ts';
+import {
+  type AuthMethod,
+  authMethods,
+  type Client,
+  hasCertificate,
+  isSecretMethod,
+  scopesOfferedBy,
+} from './client.ts';
 import type { ClientJwks } from './client-jwks.ts';
 import { asSecretOwner } from './client-secret-owner.ts';
 import { findTakenClientIds, holdResourceServers, insertClients } from './client-store.ts';
@@ -47,9 +54,7 @@ export async function reviewImport(
   rows: readonly ForeignClient[],
   policy: SecretPolicy,
 ): Promise<ImportReview> {
-  const offered = new Set(
-    (await holdResourceServers(transaction)).flatMap(({ information }) => offeredScopes(information)),
-  );
+  const offered = scopesOfferedBy(await holdResourceServers(transaction));
   const takenIds = await findTaken(rows, (part) =>
     findTakenClientIds(
       transaction,

@@ -13,7 +13,9 @@ import {
   hasCertificate,
   offeredScopes,
   parseScope,
+  requireOffered,
   type SecretMethod,
+  scopesOfferedBy,
   type TokenFormat,
   withoutTokens,
 } from './client.ts';
@@ -295,9 +297,7 @@ async function requireConsistent(
   if (given.information !== undefined) throw new InvalidInput('Only a resource server has `information`.');
   if (given.tokenFormat !== undefined) throw new InvalidInput('Only a resource server has `token_format`.');
   if (given.scope !== undefined) {
-    const offered = new Set(others.flatMap((server) => offeredScopes(server.information)));
-    const unknown = client.scope.filter((scope) => !offered.has(scope));
-    if (unknown.length > 0) throw new InvalidInput(`No resource server offers: ${unknown.join(', ')}`);
+    requireOffered(client.scope, others);
   }
   if (typeof given.resource === 'string' && !others.some((server) => server.resource === client.resource)) {
     throw new InvalidInput('No resource server has this `resource`.');
@@ -311,8 +311,8 @@ async function requireConsistent(
 async function requireUnused(transaction: Transaction, server: Client, information: readonly string[]): Promise<void> {
   if (server.information.every((kind) => information.includes(kind))) return;
   const others = (await listResourceServers(transaction)).filter(({ id }) => id !== server.id);
-  const offered = [{ information }, ...others].flatMap((each) => offeredScopes(each.information));
-  const gone = offeredScopes(server.information).filter((scope) => !offered.includes(scope));
+  const offered = scopesOfferedBy([{ information }, ...others]);
+  const gone = offeredScopes(server.information).filter((scope) => !offered.has(scope));
   const { clients, accessKeys, total } = await findUsersOfScopes(transaction, gone);
   if (total === 0) return;
   throw new Conflict('information_in_use', 'Clients or access keys still use a kind of information that would go.', {

@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
+import { type CryptoKey, createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
 import { type AccessToken, toAccessToken } from './access-token.ts';
 
 export type JwtReaderOptions = {
@@ -11,6 +11,9 @@ export type JwtReaderOptions = {
 
 /** What a value says as a JWT access token; undefined: nothing, so it has to be asked about. */
 export type JwtReader = (token: string) => Promise<AccessToken | 'invalid' | undefined>;
+
+/** How long a key that was found is used for the same header without a look at the key set, which jose reads again after ten minutes. */
+const keyMs = 60_000;
 
 /** Reads JWT access tokens (RFC 9068 §4) by the server's published keys. */
 export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs }: JwtReaderOptions): JwtReader {
@@ -26,10 +29,19 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
     algorithms: [...algorithms],
     requiredClaims: ['exp', 'iat', 'client_id', 'jti'],
   };
+  /** All that one key signs begins with the same header, byte for byte: nothing to be parsed and looked for again. */
+  let known: { header: string; key: CryptoKey; until: number } | undefined;
+
   return async (token) => {
-    if (token.split('.', 4).length !== 3) return undefined;
+    const [header, ...rest] = token.split('.', 4) as [string, ...string[]];
+    if (rest.length !== 2) return undefined;
     try {
-      const { payload } = await jwtVerify(token, keys, options);
+      const now = Date.now();
+      if (known?.header === header && now < known.until) {
+        return toAccessToken((await jwtVerify(token, known.key, options)).payload);
+      }
+      const { payload, key } = await jwtVerify(token, keys, options);
+      known = { header, key: key as CryptoKey, until: now + keyMs };
       return toAccessToken(payload);
     } catch (error) {
       return isOfKeys(error) ? undefined : 'invalid';

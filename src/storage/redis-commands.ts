@@ -46,7 +46,12 @@ export function createRedisCommands(redis: Redis): RedisCommands {
   }
 
   function forgetAnswered(): void {
-    while (oldest?.isAnswered) oldest = oldest.next;
+    while (oldest?.isAnswered) {
+      const { next } = oldest;
+      // An old one that still points at the next would keep every later one alive until all of memory is collected.
+      oldest.next = undefined;
+      oldest = next;
+    }
   }
 
   /** An answer that has arrived while this process was busy counts: it is read before the immediates are run. */

@@ -3,11 +3,13 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import type { FollowedTlsFiles } from './follow-tls-files.ts';
+import { PlainRequest } from './oauth/plain-exchange.ts';
 import type { TlsFiles } from './tls-files.ts';
 
-export type HttpServer = Server | TlsServer;
+export type HttpServer = Server<typeof PlainRequest> | TlsServer<typeof PlainRequest>;
 
-const limits = {
+const options = {
+  IncomingMessage: PlainRequest,
   maxHeaderSize: 16 * 1024,
   headersTimeout: 10_000,
   requestTimeout: 15_000,
@@ -39,15 +41,15 @@ export function createHttpServer(
   tls: FollowedTlsFiles,
   { clientCertificates }: { clientCertificates: boolean },
 ): HttpServer {
-  const server = tls.current().cert === undefined ? createServer(limits, listener) : createSecure();
+  const server = tls.current().cert === undefined ? createServer(options, listener) : createSecure();
   server.on('clientError', refuseUnreadable);
   // Counted by the listener, which answers 431; by itself Node would drop what is over its limit in silence.
   server.maxHeadersCount = 0;
   return server;
 
-  function createSecure(): TlsServer {
+  function createSecure(): TlsServer<typeof PlainRequest> {
     const asked = { requestCert: clientCertificates, rejectUnauthorized: false, handshakeTimeout: 10_000 };
-    const secure = createTlsServer({ ...limits, ...asked, ...secureContext(tls.current()) }, listener);
+    const secure = createTlsServer({ ...options, ...asked, ...secureContext(tls.current()) }, listener);
     let earlier = new WeakSet<Duplex>();
     const open = new Set<Duplex>();
     secure.on('secureConnection', (socket) => {

@@ -11,7 +11,7 @@ import { answerIntrospection } from './fast-path-introspection.ts';
 import { isPlainForm } from './fast-path-request.ts';
 import { answerToken } from './fast-path-token.ts';
 import { giveHeadStart, type HeadStart } from './head-start.ts';
-import { takeBody } from './plain-exchange.ts';
+import { PlainRequest } from './plain-exchange.ts';
 import { type Form, parseForm } from './read-form.ts';
 import { countUse } from './record-use.ts';
 
@@ -34,14 +34,13 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
   const { addressOf, isKnownHost, failureLimit } = shared;
 
   return (request, response) => {
-    const { url } = request;
-    if ((url !== '/oauth2/token' && url !== '/oauth2/introspect') || !isPlainForm(request, isKnownHost)) {
+    if (!isTaken(request, isKnownHost)) {
       slowPath(request, response);
       return;
     }
     const exchange = { request, response, startedAt: performance.now(), address: addressOf(request) };
     let isRead = false;
-    takeBody(request, (body) => {
+    request.takeBody((body) => {
       isRead = true;
       answer(exchange, { body });
     });
@@ -114,4 +113,10 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     const active = path === '/oauth2/introspect' ? true : undefined;
     logAccess(core, { id, method: 'POST', path, status: 200, startedAt, address, clientId: caller.clientId, active });
   }
+}
+
+function isTaken(request: IncomingMessage, isKnownHost: (host: string) => boolean): request is PlainRequest {
+  const { url } = request;
+  if (url !== '/oauth2/token' && url !== '/oauth2/introspect') return false;
+  return request instanceof PlainRequest && isPlainForm(request, isKnownHost);
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /*
@@ -10,19 +10,30 @@ import type { Socket } from 'node:net';
 type Inner = { _consuming: boolean; _readableState: { endEmitted: boolean } };
 type InnerResponse = { _header: string; _keepAliveTimeout: number; finished: boolean };
 
-/** Hands over a body once all of it is there. A sender who goes before that is told of by the request's `error`. */
-export function takeBody(request: IncomingMessage, onBody: (body: string) => void): void {
-  let body: Buffer | undefined;
-  // All that the HTTP parser does with what it reads is to push it, and null after the last of it.
-  request.push = (chunk: Buffer | null) => {
-    if (chunk !== null) body = body ? Buffer.concat([body, chunk]) : chunk;
+/**
+ * What a server makes of each request (`IncomingMessage` of http.createServer). A class, for a method that is put on each request by
+ * itself makes V8 keep the dead ones until all of memory is collected.
+ */
+export class PlainRequest extends IncomingMessage {
+  #onBody: ((body: string) => void) | undefined;
+  #body: Buffer | undefined;
+
+  /** Hands over the body once all of it is there. A sender who goes before that is told of by the event `error`. */
+  takeBody(onBody: (body: string) => void): void {
+    this.#onBody = onBody;
+  }
+
+  /** All that the HTTP parser does with what it reads is to push it, and null after the last of it. */
+  override push(chunk: Buffer | null): boolean {
+    if (!this.#onBody) return super.push(chunk);
+    if (chunk !== null) this.#body = this.#body ? Buffer.concat([this.#body, chunk]) : chunk;
     // As with a stream's end, not before the parser has read all that has arrived: it may be no HTTP from here on.
-    else process.nextTick(handOver, request, body, onBody);
+    else process.nextTick(handOver, this, this.#body, this.#onBody);
     return true;
-  };
+  }
 }
 
-function handOver(request: IncomingMessage, body: Buffer | undefined, onBody: (body: string) => void): void {
+function handOver(request: PlainRequest, body: Buffer | undefined, onBody: (body: string) => void): void {
   if (request.destroyed) return;
   const inner = request as unknown as Inner;
   // There is nothing left to be read by somebody else.

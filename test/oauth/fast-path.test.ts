@@ -12,6 +12,7 @@ import { createHostCheck } from '../../src/host-check.ts';
 import { createPublicApp } from '../../src/oauth/app.ts';
 import { createFailureLimit } from '../../src/oauth/failure-limit.ts';
 import { createFastPath } from '../../src/oauth/fast-path.ts';
+import { PlainRequest } from '../../src/oauth/plain-exchange.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, ordersResource, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
@@ -184,7 +185,8 @@ describe('the fast path', () => {
     };
     const withoutIt = { ...fast.core, config: { ...fast.core.config, fastPath: false } };
     const application = createPublicApp(withoutIt, { isDraining: () => false, clientCa: () => undefined }).listener;
-    server = createServer(createFastPath(fast.core, sharedOf(fast.core), slowPath)).listen(0, '127.0.0.1');
+    const listener = createFastPath(fast.core, sharedOf(fast.core), slowPath);
+    server = createServer({ IncomingMessage: PlainRequest }, listener).listen(0, '127.0.0.1');
     await once(server, 'listening');
     api = endpointsOf(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   });

@@ -1,4 +1,4 @@
-/** A server by itself, that tells how much memory it has used. Its parent asks by IPC; `collect` collects garbage before. */
+/** A server by itself, that tells how much memory it has used. Its parent asks by IPC; `major` and `minor` collect garbage before. */
 import { openSync } from 'node:fs';
 import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';
@@ -9,7 +9,7 @@ const config = readConfig(process.env);
 const core = await openCore(config, createLog('info', openSync('/dev/null', 'w')));
 const { publicUrl } = await startServer(core);
 process.on('message', (asked) => {
-  if (asked === 'collect') globalThis.gc?.();
+  if (asked !== 'now') globalThis.gc?.({ type: asked as 'major' | 'minor' });
   process.send?.(process.memoryUsage().heapUsed);
 });
 process.on('disconnect', () => process.exit());

@@ -15,26 +15,26 @@ export function verifiersOf(ring: KeyRing, purpose: PepperPurpose, secret: strin
   return ring.versions.map((version) => hmac(ring, purpose, version, secret));
 }
 
+/** Which of the candidates a secret is. */
+export type Matcher = <C extends Verifier>(candidates: readonly C[]) => C | undefined;
+
 /**
- * Which of the candidates the secret is. Takes the same time whether there are none, one or two, and whether one matches:
- * every version is computed, and where there is nothing to compare with, a dummy is compared.
+ * Computes a secret's HMACs under every version once, to be compared with any candidates. That takes the same time whether there are
+ * none, one or two, and whether one matches: where there is nothing to compare with, a dummy is compared.
  */
-export function findMatch<C extends Verifier>(
-  ring: KeyRing,
-  purpose: PepperPurpose,
-  secret: string,
-  candidates: readonly C[],
-): C | undefined {
-  let match: C | undefined;
-  for (const version of ring.versions) {
-    const computed = hmac(ring, purpose, version, secret);
-    timingSafeEqual(computed, dummy);
-    for (const candidate of candidates) {
-      if (candidate.keyVersion !== version || candidate.verifier.length !== computed.length) continue;
-      if (timingSafeEqual(computed, candidate.verifier)) match = candidate;
+export function createMatcher(ring: KeyRing, purpose: PepperPurpose, secret: string): Matcher {
+  const computed = ring.versions.map((version) => [version, hmac(ring, purpose, version, secret)] as const);
+  return <C extends Verifier>(candidates: readonly C[]) => {
+    let match: C | undefined;
+    for (const [version, verifier] of computed) {
+      timingSafeEqual(verifier, dummy);
+      for (const candidate of candidates) {
+        if (candidate.keyVersion !== version || candidate.verifier.length !== verifier.length) continue;
+        if (timingSafeEqual(verifier, candidate.verifier)) match = candidate;
+      }
     }
-  }
-  return match;
+    return match;
+  };
 }
 
 const dummy = Buffer.alloc(32);

@@ -7,7 +7,7 @@ import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, isForeignSecret } from '../credentials/foreign-credential.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { recallVerified, rememberVerified } from '../credentials/verified-secrets.ts';
-import { findMatch } from '../credentials/verifier.ts';
+import { createMatcher, type Matcher } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
 import type { PresentedSecret } from '../regeneration/usage-counter.ts';
 import { type PresentedAssertion, readAssertion, refusalOfAssertion, reusedAssertion } from './client-assertion.ts';
@@ -69,11 +69,12 @@ async function verifyCredentials(core: Core, presented: Presented): Promise<Call
   if (!isPossible(presented)) throw new InvalidClient('not a client secret');
   const recalled = recallCaller(core, presented);
   if (recalled) return recalled;
-  const verdict = judge(core, presented, await core.clients.find(clientId));
+  const match = createMatcher(core.keyRing, 'client-secret-pepper', presented.clientSecret);
+  const verdict = judge(core, presented, match, await core.clients.find(clientId));
   if (!(verdict instanceof InvalidClient)) return verdict;
   // Before anybody is refused, this is looked at anew: another process may have made the secret, or enabled the client, just now.
   // And a first attempt costs the same look-up whether or not the client is one that is known here.
-  const verdictAnew = judge(core, presented, await core.clients.findRecent(clientId));
+  const verdictAnew = judge(core, presented, match, await core.clients.findRecent(clientId));
   if (verdictAnew instanceof InvalidClient) throw verdictAnew;
   return verdictAnew;
 }
@@ -119,11 +120,16 @@ async function refusalOfKeyClient(
   return await refusalOfAssertion(core, client, presented);
 }
 
-function judge(core: Core, presented: Presented, known: KnownClient | undefined): Caller | InvalidClient {
+function judge(
+  core: Core,
+  presented: Presented,
+  match: Matcher,
+  known: KnownClient | undefined,
+): Caller | InvalidClient {
   const { clientId, clientSecret } = presented;
   // Pairs are not mixed: a secret is good with the Client ID that it was issued with.
   const candidates = known?.secrets.filter((secret) => secret.clientId === clientId) ?? [];
-  const secret = findMatch(core.keyRing, 'client-secret-pepper', clientSecret, candidates);
+  const secret = match(candidates);
   const refusal = known && refusalOf(known.client, secret, core.clock());
   if (!known || !secret || refusal) {
     if (!known || !refusal) return new InvalidClient('unknown_client');

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { type SealedPlace, seal, unseal } from '../credentials/sealed-copy.ts';
-import { createVerifier, findMatch, type PepperPurpose, type Verifier } from '../credentials/verifier.ts';
+import { createMatcher, createVerifier, type PepperPurpose, type Verifier } from '../credentials/verifier.ts';
 import { type ChangeKind, recordChange, recordChanges } from '../storage/change-feed.ts';
 import type { Row, Transaction } from '../storage/database.ts';
 
@@ -41,7 +41,7 @@ export async function rewrapSecrets(transaction: Transaction, deps: Deps, after:
     const plaintext = open(keyRing, { table: 'secrets', id: row.id }, row.sealed);
     const stored: Verifier = { verifier: row.verifier, keyVersion: row.key_version };
     // What is recognised must stay what was recognised before.
-    if (plaintext === undefined || !findMatch(keyRing, purpose, plaintext, [stored])) return [];
+    if (plaintext === undefined || !createMatcher(keyRing, purpose, plaintext)([stored])) return [];
     const { verifier } = createVerifier(keyRing, purpose, plaintext);
     return [{ row, verifier, sealed: seal(keyRing, { table: 'secrets', id: row.id }, plaintext) }];
   });

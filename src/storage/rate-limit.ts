@@ -39,14 +39,28 @@ export function createRateLimit(
   /** Until when each key waits. What one process finds full, the others find so when they count the next. */
   const waiting = new LRUCache<string, number>({ max: maxWaiting });
 
-  async function count(key: string): Promise<void> {
-    const result = await limiter.consume(key).catch((rejected: unknown) => rejected);
+  /** What happened in this turn of the event loop is told at its end, each key once. */
+  let happened = new Map<string, number>();
+
+  function count(key: string): void {
+    if (happened.size === 0) setImmediate(tell);
+    happened.set(key, (happened.get(key) ?? 0) + 1);
+  }
+
+  function tell(): void {
+    const told = happened;
+    happened = new Map();
+    for (const [key, times] of told) void consume(key, times);
+  }
+
+  async function consume(key: string, times: number): Promise<void> {
+    const result = await limiter.consume(key, times).catch((rejected: unknown) => rejected);
     if (!(result instanceof RateLimiterRes) || result.consumedPoints < perMinute) return;
     waiting.set(key, Date.now() + result.msBeforeNext);
   }
 
   return {
-    count: (key) => void count(key),
+    count,
     secondsToWait: (key) => {
       if (waiting.size === 0) return undefined;
       const ms = (waiting.get(key) ?? 0) - Date.now();

@@ -3,7 +3,7 @@ import { generateSecret, isWellFormedSecret } from '../../src/credentials/creden
 import { issueSecret } from '../../src/credentials/issue-secret.ts';
 import { createKeyRing } from '../../src/credentials/key-ring.ts';
 import { unseal } from '../../src/credentials/sealed-copy.ts';
-import { createVerifier, findMatch, verifiersOf } from '../../src/credentials/verifier.ts';
+import { createMatcher, createVerifier, verifiersOf } from '../../src/credentials/verifier.ts';
 
 const roots = { v1: randomBytes(32), v2: randomBytes(32) };
 const oldRing = createKeyRing(`v1:${roots.v1.toString('base64')}`);
@@ -25,31 +25,31 @@ test('a secret matches its own candidate among several, also one made under an e
     { name: 'current', ...createVerifier(ring, purpose, current) },
     { name: 'retiring', ...createVerifier(oldRing, purpose, retiring) },
   ];
-  expect(findMatch(ring, purpose, current, candidates)?.name).toBe('current');
-  expect(findMatch(ring, purpose, retiring, candidates)?.name).toBe('retiring');
-  expect(findMatch(ring, purpose, stranger, candidates)).toBeUndefined();
-  expect(findMatch(ring, purpose, current, [])).toBeUndefined();
+  expect(createMatcher(ring, purpose, current)(candidates)?.name).toBe('current');
+  expect(createMatcher(ring, purpose, retiring)(candidates)?.name).toBe('retiring');
+  expect(createMatcher(ring, purpose, stranger)(candidates)).toBeUndefined();
+  expect(createMatcher(ring, purpose, current)([])).toBeUndefined();
 });
 
 test('a secret with something before or after it does not match', () => {
   const secret = generateSecret('kts_');
   const candidates = [createVerifier(ring, purpose, secret)];
   for (const wrong of [`${secret}\0`, `${secret} `, `\0${secret}`, secret.slice(0, -1), secret.toLowerCase(), '']) {
-    expect(findMatch(ring, purpose, wrong, candidates)).toBeUndefined();
+    expect(createMatcher(ring, purpose, wrong)(candidates)).toBeUndefined();
   }
 });
 
 test('a verifier of one purpose does not match for another', () => {
   const secret = generateSecret('kts_');
   const candidates = [createVerifier(ring, 'access-key-pepper', secret)];
-  expect(findMatch(ring, purpose, secret, candidates)).toBeUndefined();
-  expect(findMatch(ring, 'access-key-pepper', secret, candidates)).toBe(candidates[0]);
+  expect(createMatcher(ring, purpose, secret)(candidates)).toBeUndefined();
+  expect(createMatcher(ring, 'access-key-pepper', secret)(candidates)).toBe(candidates[0]);
 });
 
 test('a verifier whose root key is no longer there, or that is damaged, matches nothing', () => {
   const secret = generateSecret('kts_');
   const newRing = createKeyRing(`v2:${roots.v2.toString('base64')}`);
-  expect(findMatch(newRing, purpose, secret, [createVerifier(oldRing, purpose, secret)])).toBeUndefined();
+  expect(createMatcher(newRing, purpose, secret)([createVerifier(oldRing, purpose, secret)])).toBeUndefined();
   const { verifier, keyVersion } = createVerifier(ring, purpose, secret);
   const damaged = [
     { verifier: verifier.subarray(0, 31), keyVersion },
@@ -57,7 +57,7 @@ test('a verifier whose root key is no longer there, or that is damaged, matches 
     { verifier, keyVersion: 'v1' },
     { verifier: new Uint8Array(32), keyVersion },
   ];
-  expect(findMatch(ring, purpose, secret, damaged)).toBeUndefined();
+  expect(createMatcher(ring, purpose, secret)(damaged)).toBeUndefined();
 });
 
 test('a look-up by secret asks for its verifier under every root key', () => {
@@ -73,7 +73,7 @@ test('an issued secret is well formed, matches what is stored of it, and opens f
   const place = { table: 'secrets', id: '1' };
   const issued = issueSecret(ring, 'kts_', purpose, place);
   expect(isWellFormedSecret(issued.plaintext, 'kts_')).toBe(true);
-  expect(findMatch(ring, purpose, issued.plaintext, [issued])).toBe(issued);
+  expect(createMatcher(ring, purpose, issued.plaintext)([issued])).toBe(issued);
   expect(unseal(ring, place, issued.sealed ?? '')).toBe(issued.plaintext);
   expect(issued.plaintext.endsWith(issued.hint)).toBe(true);
   expect(issued.hint).toHaveLength(4);

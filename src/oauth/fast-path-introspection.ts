@@ -21,11 +21,12 @@ export function answerIntrospection(
 ): FastAnswer | Promise<FastAnswer | undefined> | undefined {
   for (const name of values.keys()) if (!parameters.has(name)) return undefined;
   const token = values.get('token') ?? '';
-  if (server.kind !== 'resource_server' || !isWellFormedSecret(token, 'kta_')) return undefined;
+  if (server.kind !== 'resource_server' || !token.startsWith('kta_')) return undefined;
   const id = tokenId(token);
   const near = core.tokenStore.peek(id);
   const same = near && recallSameToken(core, near, server);
   if (same) return { body: bodyOf(core, same), accessKey: undefined };
+  if (!isWellFormedSecret(token, 'kta_')) return undefined;
   return core.tokenStore.find(id).then((record) => {
     const live = record && recallLiveToken(core, record, server);
     return live ? answerOf(core, live) : examine(core, record, server, headStart);

@@ -24,13 +24,14 @@ export async function exchange(port: number, pieces: readonly Buffer[], silenceM
   return comparable(Buffer.concat(chunks).toString('latin1'));
 }
 
-/** The token's value, a signature, the request's id and the time of day are each answer's own. */
+/** The token's value, a signature, the request's id, the time of day and how far an event stream has come are each answer's own. */
 function comparable(text: string): string {
   return text
     .replaceAll(/"access_token":"kta_[0-9A-Za-z]{49}"/g, '"access_token":"…"')
     .replaceAll(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, claimsOf)
     .replaceAll(/^X-Request-Id: [0-9a-f-]{36}\r$/gim, 'X-Request-Id: …\r')
-    .replaceAll(/^Date: [^\r]*\r$/gim, 'Date: …\r');
+    .replaceAll(/^Date: [^\r]*\r$/gim, 'Date: …\r')
+    .replaceAll(/^id: .*$/gm, 'id: …');
 }
 
 /** What a JWT says, but for when it was signed. */

@@ -5,7 +5,9 @@ export type Log = Logger;
 
 /** A line is written at the latest after so long; many at once are written together. */
 const delayMs = 100;
-const batchCharacters = 32 * 1024;
+const batchBytes = 32 * 1024;
+/** So many characters are written apart; each is at most so many bytes in UTF-8. */
+const [longLine, bytesOfCharacter] = [4_096, 3];
 
 /**
  * JSON lines, written without blocking, and on any end of the process but a kill. What could hold a secret is never handed to it.
@@ -25,28 +27,42 @@ export function logMembers(log: Log, members: string, message: string): void {
   stream?.write(`{"level":30${time()},${members},"msg":"${message}"}\n`);
 }
 
-/** pino's own destination measures all that it holds at every line; so lines are collected in front of it. */
+/**
+ * pino's own destination measures all that it holds at every line, and encodes it twice; so lines are collected in front of it, and each
+ * is encoded as soon as it is made.
+ */
 function createDestination(descriptor: number) {
-  const destination = pino.destination({
+  const options = {
     dest: descriptor,
     sync: false,
-    minLength: batchCharacters,
-    maxWrite: 4 * batchCharacters,
+    minLength: batchBytes,
+    maxWrite: 4 * batchBytes,
     periodicFlush: delayMs,
-  });
-  const { write, flush, flushSync } = destination;
-  let collected = '';
+  };
+  const destination = pino.destination({ ...options, contentMode: 'buffer' });
+  const { flush, flushSync } = destination;
+  // In this mode it takes bytes, whatever its type says.
+  const writeBytes = destination.write.bind(destination) as unknown as (lines: Buffer) => boolean;
+  let batch = Buffer.allocUnsafeSlow(batchBytes + longLine * bytesOfCharacter);
+  let used = 0;
 
   function handOver(): void {
-    const lines = collected;
-    collected = '';
-    if (lines) write.call(destination, lines);
+    if (used === 0) return;
+    const lines = batch.subarray(0, used);
+    batch = Buffer.allocUnsafeSlow(batchBytes + longLine * bytesOfCharacter);
+    used = 0;
+    writeBytes(lines);
   }
 
   return Object.assign(destination, {
     write: (line: string) => {
-      collected += line;
-      if (collected.length >= batchCharacters) handOver();
+      if (line.length >= longLine) {
+        handOver();
+        writeBytes(Buffer.from(line));
+      } else {
+        used += batch.write(line, used);
+        if (used >= batchBytes) handOver();
+      }
       return true;
     },
     flush: (done?: (error?: Error) => void) => {

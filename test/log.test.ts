@@ -16,10 +16,27 @@ function writing(lines: number, end: string): Promise<{ stdout: string }> {
 it.each([
   [1, ''],
   [200, ''],
+  [300, ''],
   [5_000, ''],
   [200, 'process.exit();'],
 ])('no line is lost in a pipe at the end of a process: %i lines, %j', async (lines, end) => {
   // What is lost depends on which of two writers is faster, so one run shows little.
   const runs = await Promise.all(Array.from({ length: 12 }, () => writing(lines, end)));
   for (const { stdout } of runs) expect(stdout.trimEnd().split('\n')).toHaveLength(lines);
+});
+
+test('every line is whole and in its order, however long and in whatever script', async () => {
+  const program = `import { createLog } from '${log}';
+    const log = createLog('info', 1);
+    for (let number = 0; number < 2_000; number++) {
+      log.info({ number, text: 'é€😀'.repeat(number % 7 === 0 ? 3_000 : number % 50) });
+      if (number % 100 === 0) await new Promise((done) => setTimeout(done, number % 3));
+    }`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', program], { maxBuffer: 64_000_000 });
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line) as object)).toEqual(
+    Array.from({ length: 2_000 }, (_, number) =>
+      expect.objectContaining({ number, text: 'é€😀'.repeat(number % 7 === 0 ? 3_000 : number % 50) }),
+    ),
+  );
 });

@@ -45,6 +45,8 @@ export type Config = {
   /** Paths. With a certificate both listeners speak TLS. */
   tlsFiles: TlsFiles;
   logLevel: LogLevel;
+  /** Whether requests are traced; where to, OpenTelemetry's own variables say. */
+  traces: boolean;
   /** The variables that were set; everything else has its default. */
   given: readonly Variable[];
 };
@@ -183,6 +185,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     clientCertHeader,
     tlsFiles,
     logLevel,
+    traces:
+      text('OTEL_SDK_DISABLED') !== 'true' &&
+      (text('OTEL_EXPORTER_OTLP_ENDPOINT') ?? text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')) !== undefined,
     given: variables.filter((name) => text(name) !== undefined),
   };
   if (problems.length > 0) {

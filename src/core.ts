@@ -30,6 +30,7 @@ import { createNearTokenStore, type NearTokenStore } from './tokens/near-token-s
 import { createRedisTokenStore } from './tokens/redis-token-store.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
+import type { Tracing } from './tracing.ts';
 
 /** Everything below the listeners, opened: what the server and the command line both stand on. */
 export type Core = ManageDeps &
@@ -49,6 +50,8 @@ export type Core = ManageDeps &
     /** What access keys are really used for, as resource servers report it. */
     usedScopes: UsedScopes;
     metrics: Metrics;
+    /** Undefined: no requests are traced. */
+    tracing: Tracing | undefined;
     /** Failed authentications of each network; undefined: without limit. */
     failureRate: RateLimit | undefined;
     /** Tokens of each client, likewise. */
@@ -70,16 +73,19 @@ export async function openCore(
     clock = Date.now,
     redisPrefix: prefix = 'kt:',
     readJwks = fetchJwks,
-  }: { clock?: Clock; redisPrefix?: string; readJwks?: FetchJwks } = {},
+    tracing,
+  }: { clock?: Clock; redisPrefix?: string; readJwks?: FetchJwks; tracing?: Tracing | undefined } = {},
 ): Promise<Core> {
   const keyRing = createKeyRing(await readRootKey(config));
   const metrics = createMetrics();
-  const database = metrics.watchDatabase(await openDatabase(config, log));
+  const opened = metrics.watchDatabase(await openDatabase(config, log));
+  const database = tracing?.watchDatabase(opened) ?? opened;
   try {
     const redis = config.redisUrl ? await connectRedis(config.redisUrl, log) : undefined;
     const store = redis ? createRedisTokenStore(redis, { prefix }) : createDatabaseTokenStore(database);
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
-    const tokenStore = createNearTokenStore(metrics.watchTokenStore(store));
+    const watchedStore = metrics.watchTokenStore(store);
+    const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
     const revocations = followRevocations(feed);
@@ -138,6 +144,7 @@ export async function openCore(
         flush: usageWriter.flush,
       },
       metrics,
+      tracing,
       failureRate: limit('failures', config.failuresPerMinute),
       tokenRate: limit('tokens', config.tokensPerMinute),
       change,
@@ -149,6 +156,7 @@ export async function openCore(
         await feed.close();
         redis?.disconnect();
         await database.close();
+        await tracing?.close();
       },
     };
   } catch (error) {

@@ -1,5 +1,7 @@
+import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
+import { createRangeCheck } from './address-ranges.ts';
 import { createAdminApp } from './admin/app.ts';
 import type { Config } from './config.ts';
 import { type Core, openCore } from './core.ts';
@@ -9,6 +11,7 @@ import { createHttpServer, type HttpServer } from './http-server.ts';
 import { createLog } from './log.ts';
 import { createPublicApp } from './oauth/app.ts';
 import { rotateOldSigningKey } from './tokens/signing-keys.ts';
+import type { Tracing } from './tracing.ts';
 import { giveMetrics } from './worker-metrics.ts';
 import { isWorker, reportReady, superviseWorkers } from './workers.ts';
 
@@ -30,8 +33,9 @@ export async function startServer(core: Core, { drainMs = 5_000 } = {}): Promise
   const tls = followTlsFiles(config.tlsFiles, core.log);
   const clientCa = () => tls.current().clientCa;
   const publicApp = createPublicApp(core, { isDraining: () => draining, clientCa });
-  const publicServer = createHttpServer(publicApp.listener, tls, { clientCertificates: true });
-  const adminServer = createHttpServer(createAdminApp(core).callback(), tls, { clientCertificates: false });
+  const watched = (listener: RequestListener) => core.tracing?.watchListener(listener) ?? listener;
+  const publicServer = createHttpServer(watched(publicApp.listener), tls, { clientCertificates: true });
+  const adminServer = createHttpServer(watched(createAdminApp(core).callback()), tls, { clientCertificates: false });
   const publicUrl = await listen(publicServer, config.port, config.host);
   const adminUrl = await listen(adminServer, config.adminPort, config.adminHost).catch(async (error: unknown) => {
     tls.stop();
@@ -52,6 +56,13 @@ export async function startServer(core: Core, { drainMs = 5_000 } = {}): Promise
   };
 }
 
+/** Nothing of OpenTelemetry is loaded unless it is wanted. */
+async function startTracing({ traces, trustProxy }: Config): Promise<Tracing | undefined> {
+  if (!traces) return undefined;
+  const { createTracing } = await import('./tracing.ts');
+  return createTracing(createRangeCheck(trustProxy));
+}
+
 /** Looks once an hour; of several processes one rotates, and the others see that it is done. */
 function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
   const actor = { id: 'keyturn', name: 'Keyturn', address: null };
@@ -67,7 +78,7 @@ function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
 export async function runServer(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   if (config.workers > 1 && !isWorker()) return await superviseWorkers(config.workers, log);
-  const core = await openCore(config, log);
+  const core = await openCore(config, log, { tracing: await startTracing(config) });
   giveMetrics(core.metrics.collect);
   const server = await startServer(core).catch(async (error: unknown) => {
     await core.close();

@@ -1,12 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import type { Context, Next } from 'koa';
 import type { Core } from '../core.ts';
+import { createRequestIds } from '../request-id.ts';
 
 /** One line a request, and the headers that every answer has. */
-export function logAccess({ log, metrics }: Core, addressOf: (request: Context['req']) => string) {
+export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (request: Context['req']) => string) {
+  const requestIdOf = createRequestIds(config.trustProxy);
   return async (ctx: Context, next: Next): Promise<void> => {
     const startedAt = performance.now();
-    const id = randomUUID();
+    const id = requestIdOf(ctx.req);
     ctx.set('X-Request-Id', id);
     ctx.set('X-Content-Type-Options', 'nosniff');
     ctx.set('Cache-Control', 'no-store');
@@ -17,6 +18,8 @@ export function logAccess({ log, metrics }: Core, addressOf: (request: Context['
     const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
     // The route and not the path, which may be anything, also a secret that was pasted into the wrong place.
     const route = (ctx['_matchedRoute'] as string | undefined) ?? 'other';
-    log.info({ id, method: ctx.method, route, status: ctx.status, ms, address, operator }, 'admin request');
+    tracing?.nameRoute(ctx.method, route);
+    const trace_id = tracing?.traceId();
+    log.info({ id, method: ctx.method, route, status: ctx.status, ms, address, operator, trace_id }, 'admin request');
   };
 }

@@ -20,15 +20,18 @@ export type Access = {
 };
 
 /** One line for each request that was answered; and it is counted. */
-export function logAccess({ log, metrics }: Core, access: Access): void {
+export function logAccess({ log, metrics, tracing }: Core, access: Access): void {
   const { id, method, path, status, startedAt, address, clientId, reason, active } = access;
   const ms = performance.now() - startedAt;
   metrics.answered({ path, status, ms, reason, active });
   const client = clientId === undefined ? '' : `,"client_id":${JSON.stringify(clientId)}`;
+  tracing?.nameRoute(method, path);
+  const traceId = tracing?.traceId();
+  const trace = traceId === undefined ? '' : `,"trace_id":"${traceId}"`;
   const rounded = Math.round(ms * 1_000) / 1_000;
   logMembers(
     log,
-    `"id":"${id}","method":"${method}","path":"${path}","status":${status},"ms":${rounded},"address":${JSON.stringify(address)}${client}`,
+    `"id":"${id}","method":"${method}","path":"${path}","status":${status},"ms":${rounded},"address":${JSON.stringify(address)}${client}${trace}`,
     'request',
   );
 }

@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Context, Next } from 'koa';
 import { createAddressReader } from '../client-address.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { createHostCheck } from '../host-check.ts';
+import { createRequestIds } from '../request-id.ts';
 import { logAccess } from './access-log.ts';
 import { announceRetirement } from './announce-retirement.ts';
 import { authenticateClient } from './client-authentication.ts';
@@ -34,7 +34,8 @@ export function createPublicApp(core: Core, { isDraining, clientCa }: Surroundin
   const addressOf = createAddressReader(core.config.trustProxy);
   const isKnownHost = createHostCheck([new URL(core.config.issuer).host, ...core.config.allowedHosts]);
   const failureLimit = createFailureLimit(core.failureRate, addressOf);
-  provider.use(identify(core, addressOf));
+  const requestIdOf = createRequestIds(core.config.trustProxy);
+  provider.use(identify(core, addressOf, requestIdOf));
   provider.use(respondWithError(core));
   provider.use(refuseHeaders);
   provider.use(serveHealth(core, isDraining));
@@ -55,11 +56,13 @@ export function createPublicApp(core: Core, { isDraining, clientCa }: Surroundin
   const listener = provider.callback();
   return {
     listener: core.config.fastPath
-      ? createFastPath(core, { addressOf, isKnownHost, failureLimit }, listener)
+      ? createFastPath(core, { addressOf, isKnownHost, requestIdOf, failureLimit }, listener)
       : listener,
     close: events.close,
   };
 }
+
+type ReadRequest = (request: IncomingMessage) => string;
 
 const routes: Readonly<Record<string, string>> = {
   '/oauth2/token': 'POST',
@@ -74,10 +77,10 @@ const routes: Readonly<Record<string, string>> = {
 };
 
 /** Gives every answer its id, and tells of it in the access log. */
-function identify(core: Core, addressOf: (request: Context['req']) => string) {
+function identify(core: Core, addressOf: ReadRequest, requestIdOf: ReadRequest) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const startedAt = performance.now();
-    const id = randomUUID();
+    const id = requestIdOf(ctx.req);
     ctx.set('X-Request-Id', id);
     ctx.set('X-Content-Type-Options', 'nosniff');
     const address = addressOf(ctx.req);

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { presentedValueOf } from '../access-keys/require-access-key.ts';
 import type { Core } from '../core.ts';
@@ -21,6 +20,7 @@ type Exchange = { request: IncomingMessage; response: ServerResponse; startedAt:
 type Shared = {
   addressOf: (request: IncomingMessage) => string;
   isKnownHost: (host: string) => boolean;
+  requestIdOf: (request: IncomingMessage) => string;
   failureLimit: FailureLimit;
 };
 
@@ -31,7 +31,7 @@ type Shared = {
  * the same functions, from the same caches and stores. Without it, nothing changes but the speed.
  */
 export function createFastPath(core: Core, shared: Shared, slowPath: RequestListener): RequestListener {
-  const { addressOf, isKnownHost, failureLimit } = shared;
+  const { addressOf, isKnownHost, requestIdOf, failureLimit } = shared;
 
   return (request, response) => {
     if (!isTaken(request, isKnownHost)) {
@@ -40,10 +40,11 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     }
     const exchange = { request, response, startedAt: performance.now(), address: addressOf(request) };
     let isRead = false;
-    request.takeBody((body) => {
+    const take = (body: string) => {
       isRead = true;
       answer(exchange, { body });
-    });
+    };
+    request.takeBody(core.tracing?.bind(take) ?? take);
     // A sender who has gone is no plain case either. One who goes later is noticed when there is an answer to write.
     request.on('error', () => {
       if (!isRead) slowPath(request, response);
@@ -104,7 +105,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
   }
 
   function finish({ request, response, startedAt, address }: Exchange, caller: Caller, answer: FastAnswer): void {
-    const id = randomUUID();
+    const id = requestIdOf(request);
     const path = request.url ?? '';
     writeFastAnswer(response, answer, caller, id);
     const source = { address, userAgent: request.headers['user-agent'] ?? '' };

@@ -13,6 +13,7 @@ import { createPublicApp } from '../../src/oauth/app.ts';
 import { createFailureLimit } from '../../src/oauth/failure-limit.ts';
 import { createFastPath } from '../../src/oauth/fast-path.ts';
 import { PlainRequest } from '../../src/oauth/plain-exchange.ts';
+import { createRequestIds } from '../../src/request-id.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, ordersResource, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
@@ -323,6 +324,7 @@ function sharedOf({ config }: Core) {
   return {
     addressOf,
     isKnownHost: createHostCheck([new URL(config.issuer).host, ...config.allowedHosts]),
+    requestIdOf: createRequestIds(config.trustProxy),
     failureLimit: createFailureLimit(undefined, addressOf),
   };
 }

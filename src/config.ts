@@ -37,6 +37,8 @@ export type Config = {
   tokensPerMinute: number;
   /** Whether plain requests are answered before the protocol library sees them. */
   fastPath: boolean;
+  /** Whether there is a line in the log for every request. */
+  accessLog: boolean;
   allowedHosts: readonly string[];
   /** CIDRs of the proxies whose X-Forwarded-For and client certificates count. */
   trustProxy: readonly string[];
@@ -74,6 +76,7 @@ export const variables = [
   'KEYTURN_FAILURES_PER_MINUTE',
   'KEYTURN_TOKENS_PER_MINUTE',
   'KEYTURN_FAST_PATH',
+  'KEYTURN_ACCESS_LOG',
   'KEYTURN_ALLOWED_HOSTS',
   'KEYTURN_TRUST_PROXY',
   'KEYTURN_CLIENT_CERT_HEADER',
@@ -147,6 +150,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   check('KEYTURN_REVEAL', reveal === 'on' || reveal === 'off', 'on or off');
   const fastPath = text('KEYTURN_FAST_PATH') ?? 'on';
   check('KEYTURN_FAST_PATH', fastPath === 'on' || fastPath === 'off', 'on or off');
+  const accessLog = text('KEYTURN_ACCESS_LOG') ?? 'on';
+  check('KEYTURN_ACCESS_LOG', accessLog === 'on' || accessLog === 'off', 'on or off');
   const signingAlgorithm = (text('KEYTURN_SIGNING_ALG') ?? 'ES256') as SigningAlgorithm;
   check('KEYTURN_SIGNING_ALG', signingAlgorithms.includes(signingAlgorithm), `one of ${signingAlgorithms.join(', ')}`);
   const trustProxy = list('KEYTURN_TRUST_PROXY');
@@ -180,6 +185,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),
     tokensPerMinute: integer('KEYTURN_TOKENS_PER_MINUTE', 0, 0, 10_000_000),
     fastPath: fastPath === 'on',
+    accessLog: accessLog === 'on',
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
     trustProxy,
     clientCertHeader,

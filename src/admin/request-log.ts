@@ -14,11 +14,12 @@ export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (r
     const address = addressOf(ctx.req);
     await next();
     metrics.adminAnswered(ctx.method, ctx.status);
-    const operator = (ctx.state['operator'] as { id: string } | undefined)?.id;
-    const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
     // The route and not the path, which may be anything, also a secret that was pasted into the wrong place.
     const route = (ctx['_matchedRoute'] as string | undefined) ?? 'other';
     tracing?.nameRoute(ctx.method, route);
+    if (!config.accessLog) return;
+    const operator = (ctx.state['operator'] as { id: string } | undefined)?.id;
+    const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
     const trace_id = tracing?.traceId();
     log.info({ id, method: ctx.method, route, status: ctx.status, ms, address, operator, trace_id }, 'admin request');
   };

@@ -20,12 +20,13 @@ export type Access = {
 };
 
 /** One line for each request that was answered; and it is counted. */
-export function logAccess({ log, metrics, tracing }: Core, access: Access): void {
+export function logAccess({ config, log, metrics, tracing }: Core, access: Access): void {
   const { id, method, path, status, startedAt, address, clientId, reason, active } = access;
   const ms = performance.now() - startedAt;
   metrics.answered({ path, status, ms, reason, active });
-  const client = clientId === undefined ? '' : `,"client_id":${JSON.stringify(clientId)}`;
   tracing?.nameRoute(method, path);
+  if (!config.accessLog) return;
+  const client = clientId === undefined ? '' : `,"client_id":${JSON.stringify(clientId)}`;
   const traceId = tracing?.traceId();
   const trace = traceId === undefined ? '' : `,"trace_id":"${traceId}"`;
   const rounded = Math.round(ms * 1_000) / 1_000;

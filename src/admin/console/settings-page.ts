@@ -55,6 +55,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_FAILURES_PER_MINUTE: code(config.failuresPerMinute),
     KEYTURN_TOKENS_PER_MINUTE: config.tokensPerMinute === 0 ? 'no limit' : code(config.tokensPerMinute),
     KEYTURN_FAST_PATH: onOff(config.fastPath),
+    KEYTURN_ACCESS_LOG: onOff(config.accessLog),
     KEYTURN_ALLOWED_HOSTS: list(config.allowedHosts),
     KEYTURN_TRUST_PROXY: list(config.trustProxy),
     KEYTURN_CLIENT_CERT_HEADER: optional(config.clientCertHeader, 'none'),

@@ -6,6 +6,7 @@ export type Log = Logger;
 /** A line is written at the latest after so long; many at once are written together. */
 const delayMs = 100;
 const batchBytes = 32 * 1024;
+const maxHeldBytes = 16 * 1024 * 1024;
 /** So many characters are written apart; each is at most so many bytes in UTF-8. */
 const [longLine, bytesOfCharacter] = [4_096, 3];
 
@@ -32,19 +33,31 @@ export function logMembers(log: Log, members: string, message: string): void {
  * is encoded as soon as it is made.
  */
 function createDestination(descriptor: number) {
-  const options = {
+  const destination = pino.destination({
     dest: descriptor,
     sync: false,
     minLength: batchBytes,
     maxWrite: 4 * batchBytes,
+    maxLength: maxHeldBytes,
     periodicFlush: delayMs,
-  };
-  const destination = pino.destination({ ...options, contentMode: 'buffer' });
+    contentMode: 'buffer',
+  });
   const { flush, flushSync } = destination;
   // In this mode it takes bytes, whatever its type says.
   const writeBytes = destination.write.bind(destination) as unknown as (lines: Buffer) => boolean;
   let batch = Buffer.allocUnsafeSlow(batchBytes + longLine * bytesOfCharacter);
   let used = 0;
+  let lost = 0;
+  // Whoever reads the log and has stopped doing so holds nobody up, and costs no more memory than that.
+  destination.on('drop', (lines: Buffer) => {
+    lost += lines.toString('latin1').split('\n').length - 1;
+  });
+  destination.on('drain', () => {
+    if (lost === 0) return;
+    const line = `{"level":40${time()},"lost":${lost},"msg":"log lines were lost: nobody read them in time"}\n`;
+    lost = 0;
+    writeBytes(Buffer.from(line));
+  });
 
   function handOver(): void {
     if (used === 0) return;

@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -39,4 +40,43 @@ test('every line is whole and in its order, however long and in whatever script'
       expect.objectContaining({ number, text: 'é€😀'.repeat(number % 7 === 0 ? 3_000 : number % 50) }),
     ),
   );
+});
+
+test('a log that nobody reads holds nothing up and fills no memory, and says later what was lost', async () => {
+  const written = 600_000;
+  const program = `import { createLog } from '${log}';
+    const log = createLog('info', 1);
+    const heapBefore = process.memoryUsage().rss;
+    let longest = 0;
+    for (let number = 0; number < ${written}; number++) {
+      log.info({ number }, 'a line that nobody reads for now');
+      if (number % 1_000 > 0) continue;
+      const startedAt = performance.now();
+      await new Promise(setImmediate);
+      longest = Math.max(longest, performance.now() - startedAt);
+    }
+    process.send({ longest, grown: process.memoryUsage().rss - heapBefore });
+    await new Promise((resolve) => process.once('message', resolve));
+    log.info({ number: ${written} }, 'again');
+    process.disconnect();`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  const [{ longest, grown }] = (await once(child, 'message')) as [{ longest: number; grown: number }];
+  expect(longest).toBeLessThan(1_000);
+  expect(grown).toBeLessThan(80 * 1024 * 1024);
+  let text = '';
+  child.stdout?.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  const exited = once(child, 'close');
+  child.send('read');
+  await exited;
+  const lines = text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { number?: number; lost?: number });
+  const lost = lines.reduce((sum, line) => sum + (line.lost ?? 0), 0);
+  expect(lost).toBeGreaterThan(written / 2);
+  expect(lines.filter(({ number }) => number !== undefined)).toHaveLength(written + 1 - lost);
 });

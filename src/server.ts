@@ -10,6 +10,7 @@ import { followTlsFiles } from './follow-tls-files.ts';
 import { createHttpServer, type HttpServer } from './http-server.ts';
 import { createLog } from './log.ts';
 import { createPublicApp } from './oauth/app.ts';
+import { watchOverload } from './overload.ts';
 import { rotateOldSigningKey } from './tokens/signing-keys.ts';
 import type { Tracing } from './tracing.ts';
 import { giveMetrics } from './worker-metrics.ts';
@@ -25,14 +26,18 @@ export type RunningServer = {
 /**
  * Starts both listeners on opened stores.
  * @param options.drainMs how long connections may stay idle while the server ends, before they are closed.
+ * @param options.isOverloaded whether the public listener sheds load now.
  * @throws {UsageError} when an address is taken.
  */
-export async function startServer(core: Core, { drainMs = 5_000 } = {}): Promise<RunningServer> {
+export async function startServer(
+  core: Core,
+  { drainMs = 5_000, isOverloaded = () => false }: { drainMs?: number; isOverloaded?: () => boolean } = {},
+): Promise<RunningServer> {
   const { config } = core;
   let draining = false;
   const tls = followTlsFiles(config.tlsFiles, core.log);
   const clientCa = () => tls.current().clientCa;
-  const publicApp = createPublicApp(core, { isDraining: () => draining, clientCa });
+  const publicApp = createPublicApp(core, { isDraining: () => draining, isOverloaded, clientCa });
   const watched = (listener: RequestListener) => core.tracing?.watchListener(listener) ?? listener;
   const publicServer = createHttpServer(watched(publicApp.listener), tls, { clientCertificates: true });
   const adminServer = createHttpServer(watched(createAdminApp(core).callback()), tls, { clientCertificates: false });
@@ -80,7 +85,8 @@ export async function runServer(config: Config): Promise<void> {
   if (config.workers > 1 && !isWorker()) return await superviseWorkers(config.workers, log);
   const core = await openCore(config, log, { tracing: await startTracing(config) });
   giveMetrics(core.metrics.collect);
-  const server = await startServer(core).catch(async (error: unknown) => {
+  const overload = watchOverload();
+  const server = await startServer(core, overload).catch(async (error: unknown) => {
     await core.close();
     throw error;
   });
@@ -92,6 +98,7 @@ export async function runServer(config: Config): Promise<void> {
   });
   log.info({ signal }, 'ending: what has arrived is answered');
   await server.close();
+  overload.stop();
   await core.close();
   log.flush();
   process.disconnect?.();

@@ -25,10 +25,10 @@ import { signIntrospection } from './signed-introspection.ts';
 export type PublicApp = { listener: RequestListener; close(): void };
 
 /** @property clientCa the CAs of clients' certificates in PEM, as they are now. */
-type Surroundings = { isDraining: () => boolean; clientCa: () => string | undefined };
+type Surroundings = { isDraining: () => boolean; isOverloaded: () => boolean; clientCa: () => string | undefined };
 
 /** The public listener: what integrations and resource servers talk to. */
-export function createPublicApp(core: Core, { isDraining, clientCa }: Surroundings): PublicApp {
+export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa }: Surroundings): PublicApp {
   const provider = createProvider(core);
   const events = createEventStreams(core);
   const addressOf = createAddressReader(core.config.trustProxy);
@@ -38,7 +38,8 @@ export function createPublicApp(core: Core, { isDraining, clientCa }: Surroundin
   provider.use(identify(core, addressOf, requestIdOf));
   provider.use(respondWithError(core));
   provider.use(refuseHeaders);
-  provider.use(serveHealth(core, isDraining));
+  provider.use(serveHealth(core, { isDraining, isOverloaded }));
+  provider.use(shedLoad(isOverloaded));
   provider.use(requireKnownHost(isKnownHost));
   provider.use(routeOnly);
   provider.use(serveMetadata(core));
@@ -56,7 +57,7 @@ export function createPublicApp(core: Core, { isDraining, clientCa }: Surroundin
   const listener = provider.callback();
   return {
     listener: core.config.fastPath
-      ? createFastPath(core, { addressOf, isKnownHost, requestIdOf, failureLimit }, listener)
+      ? createFastPath(core, { addressOf, isKnownHost, isOverloaded, requestIdOf, failureLimit }, listener)
       : listener,
     close: events.close,
   };
@@ -119,6 +120,20 @@ async function refuseHeaders(ctx: Context, next: Next): Promise<void> {
     throw refusal;
   }
   await next();
+}
+
+/** What has piled up is told to come again, rather than answered after its sender has gone. */
+function shedLoad(isOverloaded: () => boolean) {
+  return async (_ctx: Context, next: Next): Promise<void> => {
+    if (isOverloaded()) {
+      throw new KeyturnError(
+        'temporarily_unavailable',
+        503,
+        'The server has more to do than it can; try again shortly.',
+      );
+    }
+    await next();
+  };
 }
 
 /** A Host that is not ours means a request that was meant for somebody else, or one that wants us to believe so. */

@@ -20,6 +20,7 @@ type Exchange = { request: IncomingMessage; response: ServerResponse; startedAt:
 type Shared = {
   addressOf: (request: IncomingMessage) => string;
   isKnownHost: (host: string) => boolean;
+  isOverloaded: () => boolean;
   requestIdOf: (request: IncomingMessage) => string;
   failureLimit: FailureLimit;
 };
@@ -31,10 +32,10 @@ type Shared = {
  * the same functions, from the same caches and stores. Without it, nothing changes but the speed.
  */
 export function createFastPath(core: Core, shared: Shared, slowPath: RequestListener): RequestListener {
-  const { addressOf, isKnownHost, requestIdOf, failureLimit } = shared;
+  const { addressOf, isKnownHost, isOverloaded, requestIdOf, failureLimit } = shared;
 
   return (request, response) => {
-    if (!isTaken(request, isKnownHost)) {
+    if (!isTaken(request, isKnownHost) || isOverloaded()) {
       slowPath(request, response);
       return;
     }

@@ -185,7 +185,11 @@ describe('the fast path', () => {
       application(request, response);
     };
     const withoutIt = { ...fast.core, config: { ...fast.core.config, fastPath: false } };
-    const application = createPublicApp(withoutIt, { isDraining: () => false, clientCa: () => undefined }).listener;
+    const application = createPublicApp(withoutIt, {
+      isDraining: () => false,
+      isOverloaded: () => false,
+      clientCa: () => undefined,
+    }).listener;
     const listener = createFastPath(fast.core, sharedOf(fast.core), slowPath);
     server = createServer({ IncomingMessage: PlainRequest }, listener).listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -324,6 +328,7 @@ function sharedOf({ config }: Core) {
   return {
     addressOf,
     isKnownHost: createHostCheck([new URL(config.issuer).host, ...config.allowedHosts]),
+    isOverloaded: () => false,
     requestIdOf: createRequestIds(config.trustProxy),
     failureLimit: createFailureLimit(undefined, addressOf),
   };

@@ -247,3 +247,26 @@ test('the dashboard and the alert rules ask for what exists, with labels that ex
   const grouped = [...asked.matchAll(/by \(([^)]*)\)/g)].flatMap(([, list = '']) => list.split(', '));
   expect([...selected, ...grouped].filter((label) => !labels.has(label))).toEqual([]);
 });
+
+test('docs/operations.md tells every metric with its type and labels and every alert, and none that is not there', async () => {
+  const { text, samples } = await scrape();
+  const exposed = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '', type]) => {
+    const own = samples.filter((sample) => sample.name.replace(/_(bucket|sum|count)$/, '') === name);
+    const labels = new Set(own.flatMap((sample) => Object.keys(sample.labels)).filter((label) => label !== 'le'));
+    return [name, type, ...[...labels].sort()].join(' ');
+  });
+  const page = readFileSync('docs/operations.md', 'utf8');
+  const told = [...page.matchAll(/^\| `(keyturn_\w+)` \| (\w+) \| ([^|]*)\| \S/gm)].map(([, name, type, labels = '']) =>
+    [name, type, ...[...labels.matchAll(/\w+/g)].map(([label]) => label).sort()].join(' '),
+  );
+  expect(told.sort()).toEqual(exposed.sort());
+  const names = new Set(told.map((line) => line.split(' ')[0]));
+  expect([...page.matchAll(/keyturn_\w+/g)].filter(([name]) => !names.has(name))).toEqual([]);
+
+  const rules = readFileSync('deploy/monitoring/prometheus-alerts.yaml', 'utf8');
+  const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
+  expect(alerts.length).toBeGreaterThan(5);
+  const withAdvice = [...page.matchAll(/^\| `(Keyturn\w+)` \| \S/gm)].map(([, name]) => name);
+  expect(withAdvice.sort()).toEqual(alerts.sort());
+  expect([...page.matchAll(/`(Keyturn\w+)`/g)].filter(([, name]) => !alerts.includes(name))).toEqual([]);
+});

@@ -249,6 +249,8 @@ test('the dashboard and the alert rules ask for what exists, with labels that ex
 });
 
 test('docs/operations.md tells every metric with its type and labels and every alert, and none that is not there', async () => {
+  // What has labels shows them once it was counted.
+  await scrape();
   const { text, samples } = await scrape();
   const exposed = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '', type]) => {
     const own = samples.filter((sample) => sample.name.replace(/_(bucket|sum|count)$/, '') === name);

@@ -72,6 +72,41 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
   }, 60_000);
 });
 
+describeWithPair('PostgreSQL, its primary killed', () => {
+  let pair: PostgresPair;
+  let load: Load;
+
+  beforeAll(async () => {
+    pair = await startPostgresPair();
+    load = await startLoad({ stores: storesOn(pair.url) });
+  }, 60_000);
+
+  afterAll(async () => {
+    await load?.close();
+    await pair?.stop();
+  });
+
+  it('the standby takes over under load, and nothing that was confirmed is lost', async () => {
+    const outcome = await load.during(
+      'PostgreSQL, primary killed, standby promoted',
+      async () => {
+        await pair.signal('primary', 'SIGKILL');
+        await delay(1_000);
+        await pair.promote();
+      },
+      { afterMs: 6_000 },
+    );
+    expect(outcome).toMatchObject(zeros);
+    expect(outcome.adminChanges).toBeGreaterThan(0);
+    expect(outcome.unavailableMs).toBeLessThan(8_000);
+    const created = await load.servers[0]?.adminFetch('/clients', {
+      method: 'POST',
+      body: { name: 'X', kind: 'integration' },
+    });
+    expect(created?.status).toBe(201);
+  }, 60_000);
+});
+
 describeWithPooler('PgBouncer in transaction mode', () => {
   let pair: PostgresPair;
   let pooler: ProgramGroup;

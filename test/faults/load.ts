@@ -25,6 +25,7 @@ export const zeros = { wrongActive: 0, wrongInactive: 0, lostRevocations: 0, los
 /** Two processes of one deployment that are asked without a pause, and what they have confirmed. */
 export type Load = {
   servers: readonly AdminServer[];
+  clients: Awaited<ReturnType<typeof registerAll>>;
   /** Asks while `fault` runs and for so long after it, then checks everything that was ever confirmed. */
   during(title: string, fault: () => Promise<unknown>, options?: { afterMs?: number }): Promise<Outcome>;
   close(): Promise<void>;
@@ -169,6 +170,7 @@ export async function startLoad(options: Parameters<typeof startAdminServer>[0])
 
   return {
     servers,
+    clients,
     during,
     close: async () => {
       for (const server of servers) await server.close();

@@ -8,13 +8,15 @@ import { findProgram } from '../service-programs.ts';
 import { askPostgres } from '../services.ts';
 import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 
-/** A primary and its standby, which it waits for at each commit. */
+/** A primary and its standby. */
 export type PostgresPair = ProgramGroup & {
   /** Both hosts, the primary first. */
   url: string;
   urlOf(name: 'primary' | 'standby'): string;
   /** Makes the standby the primary, as whoever watches over them does. */
   promote(): Promise<void>;
+  /** From here on the standby receives nothing, as when the line between the two is cut. */
+  cutReplication(): Promise<void>;
 };
 
 const [postgres, initdb, pgBasebackup] = ['postgres', 'initdb', 'pg_basebackup'].map((name) => findProgram([name]));
@@ -22,7 +24,8 @@ const [postgres, initdb, pgBasebackup] = ['postgres', 'initdb', 'pg_basebackup']
 export const canStartPair = Boolean(postgres && initdb && pgBasebackup);
 export const pgbouncer = findProgram(['pgbouncer', '../sbin/pgbouncer']);
 
-export async function startPostgresPair(): Promise<PostgresPair> {
+/** @param standby whether the primary waits for it at each commit. */
+export async function startPostgresPair(standby: 'synchronous' | 'asynchronous'): Promise<PostgresPair> {
   const password = randomBytes(8).toString('hex');
   const ports = { primary: await freePort(), standby: await freePort() };
   const urlOf = (name: 'primary' | 'standby') => `postgres://postgres:${password}@127.0.0.1:${ports[name]}/postgres`;
@@ -38,6 +41,11 @@ ${serve('standby')}`,
     },
     { password },
   );
+  async function configure(name: 'primary' | 'standby', setting: string, value: string): Promise<void> {
+    await askPostgres(urlOf(name), `ALTER SYSTEM SET ${setting} = '${value}'`);
+    await askPostgres(urlOf(name), 'SELECT pg_reload_conf()');
+  }
+
   try {
     for (const name of ['primary', 'standby'] as const) {
       await group.start(name);
@@ -50,11 +58,11 @@ ${serve('standby')}`,
         20_000,
       );
     }
-    await askPostgres(urlOf('primary'), `ALTER SYSTEM SET synchronous_standby_names = '*'`);
-    await askPostgres(urlOf('primary'), 'SELECT pg_reload_conf()');
-    const isSynchronous = async () =>
-      (await askPostgres(urlOf('primary'), 'SELECT sync_state FROM pg_stat_replication'))[0]?.['sync_state'] === 'sync';
-    await eventually(isSynchronous, 10_000);
+    if (standby === 'synchronous') await configure('primary', 'synchronous_standby_names', '*');
+    const state = standby === 'synchronous' ? 'sync' : 'async';
+    const isReplicating = async () =>
+      (await askPostgres(urlOf('primary'), 'SELECT sync_state FROM pg_stat_replication'))[0]?.['sync_state'] === state;
+    await eventually(isReplicating, 10_000);
     const database = connectPostgres({ connectionString: urlOf('primary'), log: createLog('silent') });
     await migrate(database);
     await database.close();
@@ -71,6 +79,12 @@ ${serve('standby')}`,
       // First without waiting for a standby of its own, which it does not have.
       await askPostgres(urlOf('standby'), `ALTER SYSTEM SET synchronous_standby_names = ''`).catch(() => undefined);
       await askPostgres(urlOf('standby'), 'SELECT pg_promote(true, 20)');
+    },
+    cutReplication: async () => {
+      await configure('standby', 'primary_conninfo', '');
+      const isCut = async () =>
+        (await askPostgres(urlOf('primary'), 'SELECT pid FROM pg_stat_replication')).length === 0;
+      await eventually(isCut, 10_000);
     },
   };
 }

@@ -60,7 +60,7 @@ export async function startProgramGroup(
       const pid = Number(await read(`${name}.pid`));
       // Parent first: what is stopped starts no more children.
       process.kill(pid, signal === 'SIGKILL' ? 'SIGSTOP' : signal);
-      for (const child of childrenOf(pid)) process.kill(child, signal);
+      for (const child of childrenOf(pid)) signalIfThere(child, signal);
       if (signal === 'SIGKILL') process.kill(pid, signal);
       if (signal === 'SIGKILL') await eventually(async () => (await read(`${name}.pid`)) === '', 5_000);
     },
@@ -72,6 +72,15 @@ export async function startProgramGroup(
   };
   await eventually(async () => (await readFile(join(directory, 'ready')).catch(() => undefined)) !== undefined, 5_000);
   return group;
+}
+
+/** What was listed a moment ago may have ended by itself. */
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 function childrenOf(pid: number): number[] {

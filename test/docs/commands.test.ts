@@ -1,0 +1,159 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { endpointsOf } from '../oauth/fixture.ts';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const pages = [
+  'README.md',
+  ...(await readdir(`${root}docs`)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
+];
+
+/** What cannot be run beside a test server, by how it begins; and what runs it instead, if that is possible. */
+const elsewhere: Readonly<Record<string, string>> = {
+  'npm ci && npm run quickstart': 'test/cli/quickstart.test.ts',
+  'npm ci && npm test': '.ci/run',
+  './deploy/make-secrets.sh': 'test/compose/run.ts',
+  'docker compose exec keyturn node dist/main.js console link': 'test/cli/manage.test.ts',
+  'DATABASE_URL=postgres://… ./deploy/backup/backup.sh': 'test/deploy/backup.test.ts',
+  'DATABASE_URL=postgres://… ./deploy/backup/restore.sh': 'test/deploy/backup.test.ts',
+  'curl -sS --fail-with-body': 'test/docs/integrations.test.ts',
+  'kubectl create namespace': 'test/deploy/kubernetes.test.ts',
+  'kubectl -n keyturn exec': 'test/deploy/kubernetes.test.ts',
+  'KEYTURN_ISSUER=https://auth.example.com docker compose': 'test/compose/run.ts',
+  'KEYTURN_ISSUER=https://auth.example.com': 'test/oauth/mutual-tls.test.ts',
+  'KEYTURN_TRUST_PROXY=10.0.0.0/8': 'test/oauth/mutual-tls.test.ts',
+};
+const blocks = (await Promise.all(pages.map(blocksOf))).flat();
+const runHere = blocks.filter(({ text }) => !Object.keys(elsewhere).some((start) => text.startsWith(start)));
+
+type Block = { page: string; text: string };
+
+async function blocksOf(page: string): Promise<Block[]> {
+  const text = await readFile(root + page, 'utf8');
+  return [...text.matchAll(/^( *)```sh\n(.*?)^ *```/gms)].map(([, indent = '', block = '']) => ({
+    page,
+    text: block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+  }));
+}
+
+let server: AdminServer;
+let directory: string;
+let environment: Record<string, string>;
+
+beforeAll(async () => {
+  server = await startAdminServer();
+  directory = await mkdtemp(join(tmpdir(), 'keyturn-docs-'));
+  const { databaseUrl, redisUrl, rootKey } = server.stores;
+  const create = async (path: string, body: object) => (await server.adminFetch(path, { method: 'POST', body })).json;
+  const api = await create('/clients', {
+    name: 'API',
+    kind: 'resource_server',
+    resource: 'https://old.example.com',
+    information: ['orders', 'products'],
+  });
+  const client = await create('/clients', {
+    name: 'Order sync',
+    kind: 'integration',
+    scope: 'orders:read orders:update products:read',
+  });
+  const turned = await create('/clients', { name: 'Turned', kind: 'integration', scope: 'orders:read' });
+  const contact = await create('/contacts', { name: 'Partner', email: 'partner@example.com', permissions: [] });
+  const key = await create(`/contacts/${contact.id}/access-keys`, {
+    name: 'Existing',
+    permissions: { orders: ['read'] },
+  });
+  const token = await endpointsOf(server.publicUrl).accessToken({ id: client.client_id, secret: client.client_secret });
+  environment = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: directory,
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: redisUrl,
+    KEYTURN_ROOT_KEY: rootKey,
+    KEYTURN_ISSUER: 'http://localhost:4000',
+    OPERATOR: await server.operatorToken(),
+    CLIENT_ID: client.client_id,
+    TURNED_ID: turned.client_id,
+    CLIENT_SECRET: client.client_secret,
+    API_ID: api.client_id,
+    API_SECRET: api.client_secret,
+    ACCESS_TOKEN: token,
+    ACCESS_KEY: key.access_key,
+    CONTACT: contact.id,
+  };
+  const imported = [
+    {
+      client_id: 'order-sync',
+      client_secret: 'pq8Zt1Vw6kR3yM0xLs9cBn4H',
+      client_name: 'Imported',
+      grant_types: ['client_credentials'],
+      scope: 'orders.read',
+    },
+  ];
+  await writeFile(join(directory, 'clients.json'), JSON.stringify(imported));
+  await writeFile(join(directory, 'paste.txt'), `found: ${generateSecret('kts_')}`);
+  const shell = 'git init -q . && git -c user.name=A -c user.email=a@example.com commit -q --allow-empty -m first && ';
+  const certificate =
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout sync.key -out sync.crt -days 30 -subj '/C=DE/O=Example/CN=sync'";
+  await run('bash', ['-c', shell + certificate], { cwd: directory, env: environment });
+});
+
+afterAll(async () => {
+  await server?.close();
+  if (directory) await rm(directory, { recursive: true, force: true });
+});
+
+test('every shell block of the README and docs/ is run here, or where it is said', async () => {
+  expect(blocks.length).toBeGreaterThan(20);
+  const unused = Object.keys(elsewhere).filter((start) => !blocks.some(({ text }) => text.startsWith(start)));
+  expect(unused).toEqual([]);
+  for (const place of new Set(Object.values(elsewhere))) expect(await readFile(root + place, 'utf8')).not.toBe('');
+});
+
+test.each(runHere.map(({ page, text }) => [page, text.split('\n')[0] as string, text]))(
+  '%s: %s',
+  async (page, _first, text) => {
+    const { stdout } = await run('bash', ['-c', `${preamble()}\n${hereAndNow(page, text)}`], {
+      cwd: directory,
+      env: environment,
+    });
+    // The admin API and the endpoints answer errors without failing curl.
+    expect(stdout).not.toMatch(/"error"|"title":/);
+  },
+  60_000,
+);
+
+function preamble(): string {
+  return `set -euo pipefail
+keyturn() { "${process.execPath}" "${root}src/main.ts" "$@"; }`;
+}
+
+/** As written, but for where the server is and whom the page only names. */
+function hereAndNow(page: string, text: string): string {
+  return (
+    text
+      .replace(/^export OPERATOR=.*\n/, '')
+      .replace(/^keyturn\(\) .*\n/m, '')
+      .replaceAll('docker compose exec keyturn node dist/main.js', 'keyturn')
+      .replaceAll('http://localhost:4001', server.adminUrl)
+      .replaceAll(/http:\/\/localhost:4000|https:\/\/auth\.example\.com/g, server.publicUrl)
+      .replaceAll(/--contact CONTACT\b/g, '--contact "$CONTACT"')
+      .replaceAll('https://api.example.com', `https://api.example.com/${pages.indexOf(page)}`)
+      // Of these, a reader chooses one, and is asked.
+      .replace(/^(keyturn clients undo )"\$CLIENT_ID"/m, '$1"$TURNED_ID" --yes')
+      .replace(
+        /^(keyturn clients finish )"\$CLIENT_ID"/m,
+        'keyturn clients regenerate "$TURNED_ID" --yes; $1"$TURNED_ID" --yes',
+      )
+      .replaceAll(/^(keyturn clients (?:regenerate|regenerations) )"\$CLIENT_ID"/gm, '$1"$TURNED_ID"')
+      .replace('--disable', '--disable --yes')
+      // Its certificate is shown at Keyturn's own TLS: test/oauth/mutual-tls.test.ts.
+      .replaceAll(/^curl --cert .*\\\n.*$/gm, '')
+  );
+}

@@ -101,10 +101,9 @@ function list({ query }: Visit, { data, next_cursor: cursor }: Listed<ShownEvent
   ${nextPage(path, query, cursor)}`;
 }
 
-/** A line may break after the dot. */
+/** A line may break between the words, and nowhere else. */
 function breakable(action: string): VNode {
-  const [noun, verb] = action.split('.');
-  return html`${noun}.<wbr />${verb}`;
+  return html`${action.split(/(?<=[._])/).map((word) => html`${word}<wbr />`)}`;
 }
 
 /** What differs between the state before and the one after. */

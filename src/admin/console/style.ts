@@ -156,7 +156,7 @@ pre { margin: 0; padding: 0.75rem; background: var(--sunken); border: 1px solid 
 .code { position: relative; }
 .code .copy { position: absolute; right: 0.375rem; top: 0.375rem; padding: 0.1875rem 0.625rem; font-size: var(--small); }
 details > summary { cursor: pointer; font-weight: 550; padding: 0.375rem 0; }
-.table details > summary { font-weight: 400; padding: 0; }
+.table details > summary { font-weight: 400; padding: 0; white-space: nowrap; }
 .changes > * + * { margin-top: 0.25rem; }
 details > * + * { margin-top: 0.5rem; }
 .snippets details { border-top: 1px solid var(--line); }

@@ -169,6 +169,7 @@ details > * + * { margin-top: 0.5rem; }
 .table th, .table td { padding: 0.625rem 0.875rem; vertical-align: top; border-bottom: 1px solid var(--line); }
 .table th { white-space: nowrap; }
 .table td { overflow-wrap: anywhere; }
+.table td .badge, .table td li > strong { overflow-wrap: break-word; }
 .table tr:last-child td { border-bottom: 0; }
 .table td > div > .muted { white-space: nowrap; }
 .table .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }

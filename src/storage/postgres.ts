@@ -196,20 +196,25 @@ async function using<T>(client: pg.PoolClient, work: () => Promise<T>): Promise<
   }
 }
 
-/** The server's own complaints have a SQLSTATE; of those, classes 08, 53, 57 and 25006 mean "not now" (a standby, a shutdown). */
+/** The server's own complaints have a SQLSTATE; of those, classes 08, 57 and 25006 mean "not here, not now" (a standby, a shutdown). */
 function isConnectionError(error: unknown): boolean {
-  if (error instanceof StoreUnavailable) return true;
+  if (error instanceof StoreUnavailable) return !isShortage(error.cause);
   if (!(error instanceof Error) || error instanceof KeyturnError) return false;
   const code = (error as { code?: unknown }).code;
-  if (error instanceof pg.DatabaseError) return typeof code === 'string' && /^(08|53|57)|^25006$/.test(code);
+  if (error instanceof pg.DatabaseError) return typeof code === 'string' && /^(08|57)|^25006$/.test(code);
   return typeof code === 'string'
     ? /^E[A-Z_]+$/.test(code)
     : /timeout|terminated|connection|not queryable/i.test(error.message);
 }
 
+/** Class 53: the server lacks disk or memory for this statement. Its connections are in order, and what is only read goes on. */
+function isShortage(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code?.startsWith('53') === true;
+}
+
 function rethrow(error: unknown): never {
   if (error instanceof StoreUnavailable || !(error instanceof Error)) throw error;
-  if (isConnectionError(error)) throw new StoreUnavailable('database', error.message, error);
+  if (isConnectionError(error) || isShortage(error)) throw new StoreUnavailable('database', error.message, error);
   throw error;
 }
 

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { createLog } from '../../src/log.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { readRedisUrl } from '../../src/storage/redis-url.ts';
+import { eventually } from '../eventually.ts';
 import { type ProgramGroup, startProgramGroup } from '../faults/program-group.ts';
 import { documentedUser } from '../faults/redis-topologies.ts';
 import { freePort } from '../free-port.ts';
-import { createTestStores, startTestServer } from '../harness.ts';
+import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
 import { findProgram } from '../service-programs.ts';
 
@@ -22,6 +23,7 @@ describe.each([
   const test_ = program && findProgram(['openssl']) ? it : it.skip;
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-test-'));
   let redis: ProgramGroup;
+  let server: TestServer | undefined;
   let url: (user: string, query?: string) => string;
 
   beforeAll(async () => {
@@ -78,6 +80,12 @@ describe.each([
     url = (user, query = all) => `rediss://${user}@127.0.0.1:${port}?${query}`;
   });
 
+  // A test that fails must not leave a server behind, or the run would not end.
+  afterEach(async () => {
+    await server?.close();
+    server = undefined;
+  });
+
   afterAll(async () => {
     await redis?.stop();
     rmSync(directory, { recursive: true, force: true });
@@ -85,7 +93,7 @@ describe.each([
 
   test_('does all that the server asks of it, rate limits included', async () => {
     const stores = { ...(await createTestStores()), redisUrl: url('keyturn:s3cret'), redisPrefix: 'kt:' };
-    const server = await startTestServer({
+    server = await startTestServer({
       stores,
       env: { KEYTURN_FAILURES_PER_MINUTE: '3', KEYTURN_TOKENS_PER_MINUTE: '100' },
     });
@@ -96,10 +104,10 @@ describe.each([
     expect((await api.revoke(clients.shop, token)).status).toBe(200);
     expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
     const wrong = { id: clients.shop.id, secret: clients.orders.secret };
-    const statuses = [];
-    for (let attempt = 0; attempt < 5; attempt++) statuses.push((await api.token(wrong)).status);
-    expect(statuses).toEqual([401, 401, 401, 429, 429]);
-    await server.close();
+    for (let attempt = 0; attempt < 3; attempt++) expect((await api.token(wrong)).status).toBe(401);
+    // Failures are counted beside the requests: over TLS the next may be there before Redis has answered.
+    await eventually(async () => (await api.token(wrong)).status === 429, 1_000);
+    expect((await api.token(wrong)).status).toBe(429);
   });
 
   test_('is not entered without its certificate, ours, or the right password', async () => {

@@ -39,22 +39,21 @@ export function createRateLimit(
   /** Until when each key waits. What one process finds full, the others find so when they count the next. */
   const waiting = new LRUCache<string, number>({ max: maxWaiting });
 
-  /** What happened in this turn of the event loop is told at its end, each key once. */
-  let happened = new Map<string, number>();
+  /** Keys that the limiter is being told of, and how often each happened again meanwhile: that is told next, all in one. */
+  const again = new Map<string, number>();
 
   function count(key: string): void {
-    if (happened.size === 0) setImmediate(tell);
-    happened.set(key, (happened.get(key) ?? 0) + 1);
+    const times = again.get(key);
+    if (times === undefined) void tell(key, 1);
+    else again.set(key, times + 1);
   }
 
-  function tell(): void {
-    const told = happened;
-    happened = new Map();
-    for (const [key, times] of told) void consume(key, times);
-  }
-
-  async function consume(key: string, times: number): Promise<void> {
+  async function tell(key: string, times: number): Promise<void> {
+    again.set(key, 0);
     const result = await limiter.consume(key, times).catch((rejected: unknown) => rejected);
+    const more = again.get(key) ?? 0;
+    again.delete(key);
+    if (more > 0) void tell(key, more);
     if (!(result instanceof RateLimiterRes) || result.consumedPoints < perMinute) return;
     waiting.set(key, Date.now() + result.msBeforeNext);
   }

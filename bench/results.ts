@@ -48,7 +48,7 @@ ${rows.join('\n')}
 function presentGrowth({ at, tables }: Growth): string {
   return `
 ## As work grows
-From one run of \`npm run bench:growth\`, ${at.slice(0, 10)}, on the same stores.
+From \`npm run bench:growth\`, ${at.slice(0, 10)}, on the same stores.
 ${tables.map(presentTable).join('')}`;
 }
 

@@ -45,7 +45,7 @@ function createDestination(descriptor: number) {
   const { flush, flushSync } = destination;
   // In this mode it takes bytes, whatever its type says.
   const writeBytes = destination.write.bind(destination) as unknown as (lines: Buffer) => boolean;
-  let batch = Buffer.allocUnsafeSlow(batchBytes + longLine * bytesOfCharacter);
+  let batch = newBatch();
   let used = 0;
   let lost = 0;
   // Whoever reads the log and has stopped doing so holds nobody up, and costs no more memory than that.
@@ -62,7 +62,7 @@ function createDestination(descriptor: number) {
   function handOver(): void {
     if (used === 0) return;
     const lines = batch.subarray(0, used);
-    batch = Buffer.allocUnsafeSlow(batchBytes + longLine * bytesOfCharacter);
+    batch = newBatch();
     used = 0;
     writeBytes(lines);
   }
@@ -87,6 +87,11 @@ function createDestination(descriptor: number) {
       flushSync.call(destination);
     },
   });
+}
+
+/** With room for a line more than it is to hold. */
+function newBatch(): Buffer {
+  return Buffer.allocUnsafeSlow(batchBytes + longLine * bytesOfCharacter);
 }
 
 let writtenAt = 0;

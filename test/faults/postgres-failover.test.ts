@@ -22,12 +22,13 @@ function storesOn(databaseUrl: string) {
   return { databaseUrl, redisUrl, redisPrefix, rootKey: generateRootKey() };
 }
 
-describeWithPair('PostgreSQL with a synchronous standby', () => {
-  let pair: PostgresPair;
-  let load: Load;
+let pair: PostgresPair;
+let load: Load;
 
+/** A pair, and two processes on it, for the tests of one `describe`. */
+function usePairUnderLoad(replication: Parameters<typeof startPostgresPair>[0]): void {
   beforeAll(async () => {
-    pair = await startPostgresPair('synchronous');
+    pair = await startPostgresPair(replication);
     load = await startLoad({ stores: storesOn(pair.url) });
   }, 60_000);
 
@@ -35,6 +36,10 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
     await load?.close();
     await pair?.stop();
   });
+}
+
+describeWithPair('PostgreSQL with a synchronous standby', () => {
+  usePairUnderLoad('synchronous');
 
   it('a standby is refused, by itself and behind the name of a primary', async () => {
     const database = connectPostgres({ connectionString: pair.urlOf('standby'), log });
@@ -78,18 +83,7 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
 });
 
 describeWithPair('PostgreSQL, its primary killed', () => {
-  let pair: PostgresPair;
-  let load: Load;
-
-  beforeAll(async () => {
-    pair = await startPostgresPair('synchronous');
-    load = await startLoad({ stores: storesOn(pair.url) });
-  }, 60_000);
-
-  afterAll(async () => {
-    await load?.close();
-    await pair?.stop();
-  });
+  usePairUnderLoad('synchronous');
 
   it('the standby takes over under load, nothing confirmed is lost, and the old primary is passed over when it is started again', async () => {
     const outcome = await load.during(
@@ -120,18 +114,7 @@ describeWithPair('PostgreSQL, its primary killed', () => {
 });
 
 describeWithPair('PostgreSQL, its asynchronous standby promoted without the last changes', () => {
-  let pair: PostgresPair;
-  let load: Load;
-
-  beforeAll(async () => {
-    pair = await startPostgresPair('asynchronous');
-    load = await startLoad({ stores: storesOn(pair.url) });
-  }, 60_000);
-
-  afterAll(async () => {
-    await load?.close();
-    await pair?.stop();
-  });
+  usePairUnderLoad('asynchronous');
 
   it('no process goes on with what is lost, revoked opaque tokens stay revoked, and later changes are followed', async () => {
     const [here, there] = load.servers as [AdminServer, AdminServer];

@@ -5,7 +5,7 @@ export type Log = Logger;
 
 /** A line is written at the latest after so long; many at once are written together. */
 const delayMs = 100;
-const batchBytes = 32 * 1024;
+const batchBytes = 128 * 1024;
 const maxHeldBytes = 16 * 1024 * 1024;
 /** So many characters are written apart; each is at most so many bytes in UTF-8. */
 const [longLine, bytesOfCharacter] = [4_096, 3];

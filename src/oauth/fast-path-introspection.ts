@@ -1,7 +1,6 @@
 import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
-import { tokenId } from '../tokens/access-token.ts';
 import { examineRecord, type LiveToken, recallLiveToken, recallSameToken } from '../tokens/examine-access-token.ts';
 import type { TokenRecord } from '../tokens/token-store.ts';
 import type { Caller } from './client-authentication.ts';
@@ -22,12 +21,11 @@ export function answerIntrospection(
   for (const name of values.keys()) if (!parameters.has(name)) return undefined;
   const token = values.get('token') ?? '';
   if (server.kind !== 'resource_server' || !token.startsWith('kta_')) return undefined;
-  const id = tokenId(token);
-  const near = core.tokenStore.peek(id);
+  const near = core.tokenStore.peek(token);
   const same = near && recallSameToken(core, near, server);
   if (same) return { body: bodyOf(core, same), accessKey: undefined };
   if (!isWellFormedSecret(token, 'kta_')) return undefined;
-  return core.tokenStore.find(id).then((record) => {
+  return core.tokenStore.find(token).then((record) => {
     const live = record && recallLiveToken(core, record, server);
     return live ? answerOf(core, live) : examine(core, record, server, headStart);
   });

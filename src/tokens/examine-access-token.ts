@@ -4,7 +4,7 @@ import { type Client, type KnownClient, parseScope } from '../clients/client.ts'
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import { narrow, offeredBy, type TokenDeps, tokenId } from './access-token.ts';
+import { narrow, offeredBy, type TokenDeps } from './access-token.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
 import type { AccessKeyRef, TokenRecord } from './token-store.ts';
 
@@ -27,7 +27,7 @@ export async function examineToken(
     return found && (presentedKey || !presented) ? seenBy(server, found, presentedKey?.key) : undefined;
   };
   // Only "yes" is told from memory, so that every "no" takes the same time.
-  const near = deps.tokenStore.peek(tokenId(token));
+  const near = deps.tokenStore.peek(token);
   return (await see(near && recallFound(deps, near))) ?? (await see(await findLiveToken(deps, token)));
 }
 
@@ -156,7 +156,7 @@ function isUnended({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenR
 }
 
 async function readToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
-  if (isWellFormedSecret(token, 'kta_')) return await deps.tokenStore.find(tokenId(token));
+  if (isWellFormedSecret(token, 'kta_')) return await deps.tokenStore.find(token);
   if (isJwtShaped(token)) return await readJwtAccessToken(deps.signingKeys, deps.issuer, token);
   return undefined;
 }

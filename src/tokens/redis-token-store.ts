@@ -16,10 +16,8 @@ export function createRedisTokenStore(
       const seconds = Math.max(1, Math.ceil(record.expiresAt - now / 1_000));
       return commands.set(prefix + record.jti, encodeTokenRecord(record), seconds);
     },
-    async find(jti) {
-      const text = await commands.get(prefix + jti);
-      return text === null ? undefined : decodeTokenRecord(jti, text.toString());
-    },
+    find: (jti) =>
+      commands.get(prefix + jti).then((text) => (text === null ? undefined : decodeTokenRecord(jti, text.toString()))),
     async remove(jti) {
       await inTime(redis.del(prefix + jti));
     },

@@ -25,7 +25,8 @@ export function followRevocations(feed: ChangeFeed): Revocations {
   }, pruneEveryMs).unref();
   return {
     has: (jti) => revoked.has(jti),
-    hasUnseen: (jti, owner) => revoked.has(unseenTarget(jti, owner)),
+    // The text is put together only where there is something to compare it with.
+    hasUnseen: (jti, owner) => revoked.size > 0 && revoked.has(unseenTarget(jti, owner)),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { setImmediate } from 'node:timers/promises';
 import type { Context, Next } from 'koa';
 import { type Client, isSecretMethod, type KnownClient } from '../clients/client.ts';
 import { type ClientCertificate, isInDate, refusalOfCertificate } from '../clients/client-certificate.ts';
@@ -13,6 +14,7 @@ import type { PresentedSecret } from '../regeneration/usage-counter.ts';
 import { type PresentedAssertion, readAssertion, refusalOfAssertion, reusedAssertion } from './client-assertion.ts';
 import type { CertificateReader } from './client-certificate.ts';
 import { countHeaders } from './count-headers.ts';
+import { headStartOf } from './head-start.ts';
 import { InvalidClient } from './oauth-error.ts';
 import { type Form, formOf } from './read-form.ts';
 
@@ -33,9 +35,12 @@ type PresentedCertificate = { clientId: string; certificate: ClientCertificate }
 /** Authenticates the client (RFC 6749 §2.3) into `ctx.state.caller`. */
 export function authenticateClient(core: Core, certificateOf: CertificateReader) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    const presented = readAuthentication(ctx.req, formOf(ctx), certificateOf);
+    const unknown = headStartOf(ctx.req)?.presented;
+    const presented = unknown ?? readAuthentication(ctx.req, formOf(ctx), certificateOf);
     const caller =
-      'clientSecret' in presented ? await verifyCredentials(core, presented) : await verifyKeys(core, presented);
+      'clientSecret' in presented
+        ? (!unknown && recallCaller(core, presented)) || (await verifyCredentials(core, presented))
+        : await verifyKeys(core, presented);
     const certificate = caller.client.certificateBoundTokens ? certificateOf(ctx.req) : undefined;
     if (certificate && isInDate(certificate, core.clock())) caller.certificate = certificate;
     ctx.state['caller'] = caller;
@@ -63,20 +68,25 @@ export function recallCaller({ clients, clock }: Core, { clientId, clientSecret 
   return { client: known.client, secrets: known.secrets, clientId, secret };
 }
 
+/** Whether a caller that was recalled would be recalled again, as the same. */
+export function isUnchanged({ clients, clock }: Core, { client, secrets, clientId, secret }: Caller): boolean {
+  const known = clients.peek(clientId);
+  // The cache holds other objects as soon as anything may have changed.
+  return known?.client === client && known.secrets === secrets && refusalOf(client, secret, clock()) === undefined;
+}
+
 /** @throws {InvalidClient} always the same, whatever is wrong. */
 async function verifyCredentials(core: Core, presented: Presented): Promise<Caller> {
   const { clientId } = presented;
   if (!isPossible(presented)) throw new InvalidClient('not a client secret');
-  const recalled = recallCaller(core, presented);
-  if (recalled) return recalled;
   const match = createMatcher(core.keyRing, 'client-secret-pepper', presented.clientSecret);
   const verdict = judge(core, presented, match, await core.clients.find(clientId));
-  if (!(verdict instanceof InvalidClient)) return verdict;
+  if ('client' in verdict) return verdict;
   // Before anybody is refused, this is looked at anew: another process may have made the secret, or enabled the client, just now.
-  // And a first attempt costs the same look-up whether or not the client is one that is known here.
-  const verdictAnew = judge(core, presented, match, await core.clients.findRecent(clientId));
-  if (verdictAnew instanceof InvalidClient) throw verdictAnew;
-  return verdictAnew;
+  // And a first attempt costs the same look-up whether or not the client is one that is known here. All else that has arrived with it
+  // comes first: so many refusals leave at once, and nobody who has the right secret waits for them.
+  await setImmediate();
+  return admit(judge(core, presented, match, await core.clients.findRecent(clientId)));
 }
 
 /** An imported client may keep the secret that it came with. To a Client ID of ours, only a secret of ours belongs. */
@@ -85,28 +95,37 @@ function isPossible({ clientId, clientSecret }: Presented): boolean {
   return isForeignClientId(clientId) && isForeignSecret(clientSecret);
 }
 
+/** Why nobody is let in. @property tried where the client is known. */
+type Refusal = { reason: string; tried?: PresentedSecret };
+
+const unknownClient: Refusal = { reason: 'unknown_client' };
+
+/** @throws {InvalidClient} always the same, whatever is wrong. */
+function admit(verdict: Caller | Refusal): Caller {
+  if ('client' in verdict) return verdict;
+  const { reason, tried } = verdict;
+  throw new InvalidClient(reason, tried && { secret: tried, reason });
+}
+
 /** @throws {InvalidClient} always the same, whatever is wrong. */
 async function verifyKeys(core: Core, presented: PresentedAssertion | PresentedCertificate): Promise<Caller> {
   const verdict = await judgeKeys(core, presented, await core.clients.find(presented.clientId));
-  if (!(verdict instanceof InvalidClient)) return verdict;
-  // Whatever else may have changed, that has not.
-  if (verdict.refused?.reason === reusedAssertion) throw verdict;
+  // Whatever else may have changed, a reused assertion has not.
+  if ('client' in verdict || verdict.reason === reusedAssertion) return admit(verdict);
   // As with secrets: another process may have replaced the keys, or registered the client, just now.
-  const verdictAnew = await judgeKeys(core, presented, await core.clients.findRecent(presented.clientId));
-  if (verdictAnew instanceof InvalidClient) throw verdictAnew;
-  return verdictAnew;
+  return admit(await judgeKeys(core, presented, await core.clients.findRecent(presented.clientId)));
 }
 
 async function judgeKeys(
   core: Core,
   presented: PresentedAssertion | PresentedCertificate,
   known: KnownClient | undefined,
-): Promise<Caller | InvalidClient> {
-  if (!known) return new InvalidClient('unknown_client');
+): Promise<Caller | Refusal> {
+  if (!known) return unknownClient;
   const { client } = known;
-  const refusal = await refusalOfKeyClient(core, client, presented);
-  if (!refusal) return { ...known, clientId: presented.clientId, secret: undefined };
-  return new InvalidClient(refusal, { secret: presentedSecretOf({ client, secret: undefined }), reason: refusal });
+  const reason = await refusalOfKeyClient(core, client, presented);
+  if (!reason) return { ...known, clientId: presented.clientId, secret: undefined };
+  return { reason, tried: presentedSecretOf({ client, secret: undefined }) };
 }
 
 async function refusalOfKeyClient(
@@ -120,21 +139,14 @@ async function refusalOfKeyClient(
   return await refusalOfAssertion(core, client, presented);
 }
 
-function judge(
-  core: Core,
-  presented: Presented,
-  match: Matcher,
-  known: KnownClient | undefined,
-): Caller | InvalidClient {
+function judge(core: Core, presented: Presented, match: Matcher, known: KnownClient | undefined): Caller | Refusal {
   const { clientId, clientSecret } = presented;
   // Pairs are not mixed: a secret is good with the Client ID that it was issued with.
   const candidates = known?.secrets.filter((secret) => secret.clientId === clientId) ?? [];
   const secret = match(candidates);
-  const refusal = known && refusalOf(known.client, secret, core.clock());
-  if (!known || !secret || refusal) {
-    if (!known || !refusal) return new InvalidClient('unknown_client');
-    return new InvalidClient(refusal, { secret: presentedSecretOf({ client: known.client, secret }), reason: refusal });
-  }
+  if (!known) return unknownClient;
+  const reason = refusalOf(known.client, secret, core.clock());
+  if (!secret || reason) return { reason: reason ?? '', tried: presentedSecretOf({ client: known.client, secret }) };
   rememberVerified(secret, clientSecret);
   return { ...known, clientId, secret };
 }
@@ -190,6 +202,12 @@ export function readCredentials(request: IncomingMessage, { values }: Form): Pre
     throw new KeyturnError('invalid_request', 400, 'client_id in the body is not the authenticated one.');
   }
   return presented;
+}
+
+/** Whether the client of a request is authenticated by one Authorization header and nothing else. */
+export function usesHeaderAlone(request: IncomingMessage, { values }: Form): boolean {
+  const isOne = countHeaders(request.rawHeaders, 'authorization') === 1;
+  return isOne && !values.has('client_secret') && !values.has('client_assertion');
 }
 
 /** HTTP Basic with both parts form-encoded, decoded once (RFC 6749 §2.3.1 and Appendix B). */

@@ -3,18 +3,19 @@ import { presentedValueOf } from '../access-keys/require-access-key.ts';
 import type { Core } from '../core.ts';
 import { StoreUnavailable } from '../errors.ts';
 import { logAccess } from './access-log.ts';
-import { type Caller, presentedSecretOf, readCredentials, recallCaller } from './client-authentication.ts';
+import { type Caller, presentedSecretOf } from './client-authentication.ts';
 import type { FailureLimit } from './failure-limit.ts';
 import { type FastAnswer, writeFastAnswer } from './fast-path-answer.ts';
 import { answerIntrospection } from './fast-path-introspection.ts';
 import { isPlainForm } from './fast-path-request.ts';
 import { answerToken } from './fast-path-token.ts';
-import { giveHeadStart, type HeadStart } from './head-start.ts';
+import type { HeadStart } from './head-start.ts';
 import { PlainRequest } from './plain-exchange.ts';
 import { type Form, parseForm } from './read-form.ts';
+import { createHeaderMemory } from './recall-by-header.ts';
 import { countUse } from './record-use.ts';
 
-type Exchange = { request: IncomingMessage; response: ServerResponse; startedAt: number; address: string };
+type Exchange = { request: PlainRequest; response: ServerResponse; startedAt: number; address: string };
 
 /** What it shares with the Koa application. */
 type Shared = {
@@ -33,6 +34,7 @@ type Shared = {
  */
 export function createFastPath(core: Core, shared: Shared, slowPath: RequestListener): RequestListener {
   const { addressOf, isKnownHost, isOverloaded, requestIdOf, failureLimit } = shared;
+  const recall = createHeaderMemory(core);
 
   return (request, response) => {
     if (!isTaken(request, isKnownHost) || isOverloaded()) {
@@ -57,7 +59,8 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     let found: FastAnswer | Promise<FastAnswer | undefined> | undefined;
     try {
       const form = parseForm(headStart.body);
-      caller = findCaller(exchange, form);
+      headStart.form = form;
+      caller = findCaller(exchange, form, headStart);
       found = caller && findAnswer(exchange, caller, form, headStart);
     } catch (error) {
       leave(exchange, headStart, error);
@@ -83,8 +86,12 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     );
   }
 
-  function findCaller({ request, address }: Exchange, form: Form): Caller | undefined {
-    return failureLimit.isWaiting(address) ? undefined : recallCaller(core, readCredentials(request, form));
+  function findCaller({ request, address }: Exchange, form: Form, headStart: HeadStart): Caller | undefined {
+    if (failureLimit.isWaiting(address)) return undefined;
+    const found = recall(request, form);
+    if ('client' in found) return found;
+    headStart.presented = found;
+    return undefined;
   }
 
   function findAnswer(
@@ -101,7 +108,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
   function leave({ request, response }: Exchange, headStart: HeadStart, error?: unknown): void {
     // Whoever waited for a store in vain is not to wait for it once more. All else is found again, and told, by the application.
     if (error instanceof StoreUnavailable) headStart.failure = error;
-    giveHeadStart(request, headStart);
+    request.headStart = headStart;
     slowPath(request, response);
   }
 

@@ -1,5 +1,6 @@
 import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { HeadStart } from './head-start.ts';
 
 /*
  * Node reads a body as a stream and writes an answer as another, which for a form and a short JSON that come and go whole is half of what
@@ -15,6 +16,7 @@ type InnerResponse = { _header: string; _keepAliveTimeout: number; finished: boo
  * itself makes V8 keep the dead ones until all of memory is collected.
  */
 export class PlainRequest extends IncomingMessage {
+  headStart: HeadStart | undefined = undefined;
   #onBody: ((body: string) => void) | undefined;
   #body: Buffer | undefined;
 

@@ -15,12 +15,13 @@ const secretParameters = ['client_secret', 'client_assertion', 'access_key', 'to
 
 /** Reads `application/x-www-form-urlencoded` once, in bounds, into `ctx.state.form`. */
 export async function readForm(ctx: Context, next: Next): Promise<void> {
-  if (secretParameters.some((name) => new URLSearchParams(ctx.querystring).has(name))) {
+  const query = ctx.querystring && new URLSearchParams(ctx.querystring);
+  if (query && secretParameters.some((name) => query.has(name))) {
     throw new KeyturnError('invalid_request', 400, 'Credentials and tokens belong into the body, never into the URL.');
   }
-  ctx.state['form'] = parseForm(
-    await readBody(ctx.req, ctx.path === '/oauth2/introspect' ? maxIntrospectionBytes : maxBytes),
-  );
+  const headStart = headStartOf(ctx.req);
+  const limit = ctx.path === '/oauth2/introspect' ? maxIntrospectionBytes : maxBytes;
+  ctx.state['form'] = headStart?.form ?? parseForm(headStart?.body ?? (await readBody(ctx.req, limit)));
   await next();
 }
 
@@ -67,8 +68,6 @@ function add(reading: Reading, name: string, value: string): void {
 }
 
 async function readBody(request: IncomingMessage, limit: number): Promise<string> {
-  const headStart = headStartOf(request);
-  if (headStart) return headStart.body;
   const { headers } = request;
   const isEmpty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
   if (isEmpty && headers['content-type'] === undefined) return '';

@@ -106,7 +106,7 @@ function respondWithError({ config, log }: Core) {
 }
 
 /** More headers than anybody needs; and a Host that is missing, or two, of which a proxy may take the other (RFC 9112 §3.2). */
-async function refuseHeaders(ctx: Context, next: Next): Promise<void> {
+function refuseHeaders(ctx: Context, next: Next): Promise<void> {
   const maxHeaders = 100;
   const { rawHeaders } = ctx.req;
   const refusal =
@@ -119,12 +119,12 @@ async function refuseHeaders(ctx: Context, next: Next): Promise<void> {
     ctx.set('Connection', 'close');
     throw refusal;
   }
-  await next();
+  return next();
 }
 
 /** What has piled up is told to come again, rather than answered after its sender has gone. */
 function shedLoad(isOverloaded: () => boolean) {
-  return async (_ctx: Context, next: Next): Promise<void> => {
+  return (_ctx: Context, next: Next): Promise<void> => {
     if (isOverloaded()) {
       throw new KeyturnError(
         'temporarily_unavailable',
@@ -132,28 +132,28 @@ function shedLoad(isOverloaded: () => boolean) {
         'The server has more to do than it can; try again shortly.',
       );
     }
-    await next();
+    return next();
   };
 }
 
 /** A Host that is not ours means a request that was meant for somebody else, or one that wants us to believe so. */
 function requireKnownHost(isKnownHost: (host: string) => boolean) {
-  return async (ctx: Context, next: Next): Promise<void> => {
+  return (ctx: Context, next: Next): Promise<void> => {
     if (!isKnownHost(ctx.req.headers.host ?? '')) {
       throw new KeyturnError('invalid_request', 421, 'This server does not answer for that host.');
     }
-    await next();
+    return next();
   };
 }
 
-async function routeOnly(ctx: Context, next: Next): Promise<void> {
+function routeOnly(ctx: Context, next: Next): Promise<void> {
   const allowed = Object.hasOwn(routes, ctx.path) ? routes[ctx.path] : undefined;
   if (!allowed) throw new KeyturnError('not_found', 404, 'There is nothing here.');
   if (!allowed.split(', ').includes(ctx.method)) {
     ctx.set('Allow', allowed);
     throw new KeyturnError('invalid_request', 405, `Only ${allowed} is allowed here.`);
   }
-  await next();
+  return next();
 }
 
 /** RFC 6749 §5.1: what holds tokens is not to be stored. */

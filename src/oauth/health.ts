@@ -7,35 +7,39 @@ export function serveHealth(
   core: Core,
   { isDraining, isOverloaded }: { isDraining: () => boolean; isOverloaded: () => boolean },
 ) {
-  return async (ctx: Context, next: Next): Promise<void> => {
-    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return await next();
-    if (ctx.path === '/healthz') {
-      ctx.set('Cache-Control', 'no-store');
-      ctx.body = { status: 'ok' };
-    } else if (ctx.path === '/readyz') {
-      const overloaded = isOverloaded();
-      const [database, tokens] = await Promise.all([
-        stateOf(withDeadline(core.database.query('SELECT 1'))),
-        stateOf(core.tokenStore.ping()),
-      ]);
-      const status = isDraining()
-        ? 'draining'
-        : overloaded
-          ? 'overloaded'
-          : database === 'ok' && tokens === 'ok'
-            ? 'ready'
-            : 'not_ready';
-      ctx.set('Cache-Control', 'no-store');
-      ctx.status = status === 'ready' ? 200 : 503;
-      ctx.body = {
-        status,
-        stores: { database, [core.tokenStore.name === 'redis' ? 'redis' : 'tokens']: tokens },
-      };
-      if (status !== 'ready') ctx.set('Retry-After', '1');
-    } else {
-      await next();
-    }
+  async function answerReady(ctx: Context): Promise<void> {
+    const overloaded = isOverloaded();
+    const [database, tokens] = await Promise.all([
+      stateOf(withDeadline(core.database.query('SELECT 1'))),
+      stateOf(core.tokenStore.ping()),
+    ]);
+    const status = statusOf([
+      [isDraining(), 'draining'],
+      [overloaded, 'overloaded'],
+      [database !== 'ok' || tokens !== 'ok', 'not_ready'],
+    ]);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.status = status === 'ready' ? 200 : 503;
+    ctx.body = {
+      status,
+      stores: { database, [core.tokenStore.name === 'redis' ? 'redis' : 'tokens']: tokens },
+    };
+    if (status !== 'ready') ctx.set('Retry-After', '1');
+  }
+
+  return (ctx: Context, next: Next): Promise<void> => {
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return next();
+    if (ctx.path === '/readyz') return answerReady(ctx);
+    if (ctx.path !== '/healthz') return next();
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { status: 'ok' };
+    return Promise.resolve();
   };
+}
+
+/** The first of what stands in the way. */
+function statusOf(obstacles: readonly [stands: boolean, status: string][]): string {
+  return obstacles.find(([stands]) => stands)?.[1] ?? 'ready';
 }
 
 async function stateOf(answer: Promise<unknown>): Promise<'ok' | 'unavailable'> {

@@ -33,16 +33,21 @@ export function serveMetadata({ config, signingAlgorithm, signingKeys }: Core) {
     grant_types_supported: ['client_credentials'],
     response_types_supported: [],
   });
-  return async (ctx: Context, next: Next): Promise<void> => {
+  const readDocument = async () => {
+    signingAlgorithms = await signsWith(signingKeys).catch(() => signingAlgorithms);
+    return document();
+  };
+  const readKeys = async () => ({ keys: (await signingKeys.all()).map(({ publicJwk }) => publicJwk) });
+
+  return (ctx: Context, next: Next): Promise<void> => {
     switch (ctx.path) {
       case '/.well-known/oauth-authorization-server':
       case '/.well-known/openid-configuration':
-        signingAlgorithms = await signsWith(signingKeys).catch(() => signingAlgorithms);
-        return answer(ctx, document());
+        return answer(ctx, readDocument());
       case '/.well-known/jwks.json':
-        return answer(ctx, { keys: (await signingKeys.all()).map(({ publicJwk }) => publicJwk) });
+        return answer(ctx, readKeys());
       default:
-        await next();
+        return next();
     }
   };
 }
@@ -62,7 +67,7 @@ async function signsWith(keys: SigningKeys): Promise<string[]> {
   return [...new Set(signing.map(({ alg }) => alg))];
 }
 
-function answer(ctx: Context, body: object): void {
+async function answer(ctx: Context, body: Promise<object>): Promise<void> {
+  ctx.body = await body;
   ctx.set('Cache-Control', 'public, max-age=300');
-  ctx.body = body;
 }

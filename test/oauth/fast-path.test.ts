@@ -265,7 +265,7 @@ describe('what a request may cost, when its client is known', () => {
   it.each([
     ['with the fast path', () => fast],
     ['without it', () => slow],
-  ])('%s: one SET for a token, at most one GET for an introspection, nothing of PostgreSQL', async (_, serverOf) => {
+  ])('%s: one SET for a token, at most one MGET for an introspection, nothing of PostgreSQL', async (_, serverOf) => {
     const { core, publicUrl } = serverOf();
     const api = endpointsOf(publicUrl);
     const tokens = [await api.accessToken(clients.shop)];
@@ -278,12 +278,27 @@ describe('what a request may cost, when its client is known', () => {
     queries.stop();
     expect({ forToken, forLive, forNear, forUnknown, forImpossible }).toEqual({
       forToken: ['SET'],
-      forLive: ['GET'],
+      forLive: ['MGET'],
       forNear: [],
-      forUnknown: ['GET'],
+      forUnknown: ['MGET'],
       forImpossible: [],
     });
     expect(queries.clientLookups()).toEqual([]);
+  });
+
+  it('looks up tokens that are asked about at the same moment in one command, and tells each apart', async () => {
+    const { core, publicUrl } = slow;
+    const api = endpointsOf(publicUrl);
+    const ofShop = await api.accessToken(clients.shop);
+    const ofPartner = await api.accessToken(clients.partner, { scope: 'invoices:read' });
+    const tokens = [ofShop, generateSecret('kta_'), ofPartner, ofShop];
+    const found: unknown[] = [];
+    const commands = await commandsOf(async () => {
+      found.push(...(await Promise.all(tokens.map((token) => core.tokenStore.find(token)))));
+    });
+    expect(commands).toEqual(['MGET']);
+    const { shop, partner } = clients;
+    expect(found).toMatchObject([{ clientId: shop.id }, undefined, { clientId: partner.id }, { clientId: shop.id }]);
   });
 });
 

@@ -30,6 +30,8 @@ type SecretCount = {
   /** By address and then user agent: no text is put together on the path of a token. */
   sources: Map<string, Map<string, SourceCount>>;
   sourceCount: number;
+  /** The source that was counted last: most often, that is the next one's too. */
+  latest: SourceCount | undefined;
 };
 
 type SourceCount = {
@@ -71,18 +73,32 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
       counts.set(secret.owner, ofOwner);
     }
     for (const count of ofOwner) if (count.secret.generation === secret.generation) return count;
-    const count = { secret, outcomes: new Map(), tokens: new Map(), sources: new Map(), sourceCount: 0 };
+    const count = {
+      secret,
+      outcomes: new Map(),
+      tokens: new Map(),
+      sources: new Map(),
+      sourceCount: 0,
+      latest: undefined,
+    };
     ofOwner.push(count);
     return count;
   }
 
-  function sourceOf(count: SecretCount, { address, userAgent }: RequestSource): SourceCount {
+  function sourceOf(count: SecretCount, from: RequestSource): SourceCount {
+    const { latest } = count;
+    if (latest?.address === from.address && latest.userAgent === from.userAgent) return latest;
+    count.latest = findSource(count, from);
+    return count.latest;
+  }
+
+  function findSource(count: SecretCount, { address, userAgent }: RequestSource): SourceCount {
     const shortened = userAgent.length > maxUserAgentLength ? userAgent.slice(0, maxUserAgentLength) : userAgent;
     let ofAddress = count.sources.get(address);
     const known = ofAddress?.get(shortened);
     if (known) return known;
     const isOneTooMany = count.sourceCount >= maxSources || sourcesInAll >= maxSourcesInAll;
-    if (isOneTooMany && address !== otherSources) return sourceOf(count, { address: otherSources, userAgent: '' });
+    if (isOneTooMany && address !== otherSources) return findSource(count, { address: otherSources, userAgent: '' });
     const source: SourceCount = {
       address,
       userAgent: shortened,

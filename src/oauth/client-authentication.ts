@@ -146,7 +146,8 @@ function judge(core: Core, presented: Presented, match: Matcher, known: KnownCli
   const secret = match(candidates);
   if (!known) return unknownClient;
   const reason = refusalOf(known.client, secret, core.clock());
-  if (!secret || reason) return { reason: reason ?? 'wrong_secret', tried: presentedSecretOf({ client: known.client, secret }) };
+  if (!secret || reason)
+    return { reason: reason ?? 'wrong_secret', tried: presentedSecretOf({ client: known.client, secret }) };
   rememberVerified(secret, clientSecret);
   return { ...known, clientId, secret };
 }

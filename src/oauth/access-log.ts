@@ -39,6 +39,5 @@ export function logAccess({ config, log, metrics, tracing }: Core, access: Acces
 /** With three decimals. Of whole numbers, for a text is made of those in a fraction of the time. */
 function decimal(value: number): string {
   const thousandths = Math.round(value * 1_000);
-  const rest = thousandths % 1_000;
-  return `${Math.floor(thousandths / 1_000)}.${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}`;
+  return `${Math.floor(thousandths / 1_000)}.${String(thousandths % 1_000).padStart(3, '0')}`;
 }

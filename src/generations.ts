@@ -1,4 +1,7 @@
-/** What is remembered for a while, and then forgotten by the generation: dropping a whole map costs nothing. */
+/**
+ * What is remembered for a while, and then forgotten by the generation: dropping a whole map costs nothing. Nothing older is ever told;
+ * the memory itself is given up at the next use.
+ */
 export type Generations<K, V> = { get(key: K): V | undefined; set(key: K, value: V): void };
 
 /**

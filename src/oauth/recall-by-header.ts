@@ -11,7 +11,7 @@ import {
 } from './client-authentication.ts';
 import type { Form } from './read-form.ts';
 
-/** An Authorization header that is used at all is remembered for at least this long, and at most twice as long. */
+/** An Authorization header is good for this long without being read anew, and for at most twice as long. */
 const generationMs = 30_000;
 /** As many as clients are known at a time (client-cache.ts); about 400 bytes each. */
 const maxHeaders = 20_000;

@@ -187,8 +187,7 @@ function readAuthentication(
  */
 export function readCredentials(request: IncomingMessage, { values }: Form): Presented {
   const headers = countHeaders(request.rawHeaders, 'authorization');
-  const ways = headers + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);
-  if (ways > 1) {
+  if (waysOf(headers, values) > 1) {
     throw new KeyturnError('invalid_request', 400, 'Client authentication must be done in one way only.');
   }
   if (headers === 0) {
@@ -207,8 +206,13 @@ export function readCredentials(request: IncomingMessage, { values }: Form): Pre
 
 /** Whether the client of a request is authenticated by one Authorization header and nothing else. */
 export function usesHeaderAlone(request: IncomingMessage, { values }: Form): boolean {
-  const isOne = countHeaders(request.rawHeaders, 'authorization') === 1;
-  return isOne && !values.has('client_secret') && !values.has('client_assertion');
+  const headers = countHeaders(request.rawHeaders, 'authorization');
+  return headers === 1 && waysOf(headers, values) === 1;
+}
+
+/** In how many ways a request with so many Authorization headers authenticates its client. */
+function waysOf(headers: number, values: Form['values']): number {
+  return headers + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);
 }
 
 /** HTTP Basic with both parts form-encoded, decoded once (RFC 6749 §2.3.1 and Appendix B). */

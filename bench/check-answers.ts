@@ -2,7 +2,10 @@ import { runLoad } from './load.ts';
 import { tokenIn } from './measure.ts';
 import type { Target } from './target.ts';
 
-/** Nothing is measured of a server that does not do the job: a token is live, another value is not, a wrong secret is refused. */
+/**
+ * Checks that a server does its job before it is measured: its token is active, another value is not, and a wrong
+ * secret is refused.
+ */
 export async function checkAnswers(target: Target): Promise<void> {
   const [tokenRequest] = target.tokenRequests;
   const [wrongSecretRequest] = target.wrongSecretRequests;

@@ -2,7 +2,7 @@ import { measure } from './measure.ts';
 import { createReport } from './report.ts';
 import type { Target } from './target.ts';
 
-/** Windows of token requests on both in turn; medians. */
+/** Measures token requests on two targets in alternating windows and returns the medians. */
 export async function compareTokens(
   limit: Target,
   target: Target,

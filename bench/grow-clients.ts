@@ -6,12 +6,12 @@ import { startLimit } from './limit-target.ts';
 import { runLoad } from './load.ts';
 import { residentMegabytes } from './server-process.ts';
 
-/** Of those registered so many, at most, ask. */
+/** The largest number of registered clients that send requests. */
 const asking = 10_000;
 const sizes = [10, 10_000, 1_000_000] as const;
 const cell = (value: number, digits = 0) => value.toFixed(digits);
 
-/** The price of a token, of a client's first one, of starting, and of memory, by how many clients are registered. */
+/** Measures token rate, first tokens, start-up time and memory by the number of registered clients. */
 export async function growClients(stores: { databaseUrl: string; redisUrl: string }): Promise<Table> {
   const rows: string[][] = [];
   for (const clients of sizes) {

@@ -6,7 +6,7 @@ import { startLimit } from './limit-target.ts';
 
 const sizes = [1, 32, 256, 2_000] as const;
 
-/** The rate of tokens and their latency, by how many connections ask without a pause. */
+/** Measures token rate and latency by the number of connections that send requests without a pause. */
 export async function growConnections(stores: { databaseUrl: string; redisUrl: string }): Promise<Table> {
   await using ends = new AsyncDisposableStack();
   const deployment = await createDeployment(stores, 100);

@@ -6,7 +6,7 @@ import { runLoad } from './load.ts';
 
 const sizes = [1, 2] as const;
 
-/** Tokens a second by worker processes. They may use every core; the load and the stores keep to one of them. */
+/** Measures tokens per second by number of workers. Workers may use every core; load and stores use one of them. */
 export async function growProcesses(stores: { databaseUrl: string; redisUrl: string }): Promise<Table> {
   const deployment = await createDeployment(stores, 100);
   const rows: string[][] = [];

@@ -6,11 +6,11 @@ import { tokenIn } from './measure.ts';
 import { residentMegabytes } from './server-process.ts';
 
 const minutes = 30;
-/** A burst of work, then rest: memory is what is looked at, not speed. */
+/** A burst of work followed by a pause: this scenario measures memory, not speed. */
 const burst = { seconds: 1, connections: 32 } as const;
 const burstsEachMinute = 6;
 
-/** Memory of one process over half an hour of tokens and introspections. */
+/** Measures the memory of one process over half an hour of tokens and introspections. */
 export async function growTime(stores: { databaseUrl: string; redisUrl: string }): Promise<Table> {
   await using ends = new AsyncDisposableStack();
   const deployment = await createDeployment(stores, 1_000);

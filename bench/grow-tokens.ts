@@ -9,8 +9,8 @@ const sizes = [100_000, 1_000_000, 10_000_000] as const;
 const together = 10_000;
 
 /**
- * Redis' memory for a live token. The first is asked for; the others are its record under other keys of the same form, since what is measured
- * is the store.
+ * Measures Redis memory per live token. The first token is issued; the others are copies of its record under other keys
+ * of the same form, because only the store is measured.
  */
 export async function growTokens(stores: { databaseUrl: string; redisUrl: string }): Promise<Table> {
   await using ends = new AsyncDisposableStack();

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:growth`: what becomes of speed and memory as there is more of everything: clients, connections, live tokens,
- * processes, time. On real stores; it prints, and never fails.
+ * `npm run bench:growth`: how speed and memory change with more clients, connections, live tokens, processes and time.
+ * Uses real stores; prints results and never fails.
  */
 import { parseArgs } from 'node:util';
 import { startServices } from '../test/services.ts';
@@ -12,7 +12,7 @@ import { growTokens } from './grow-tokens.ts';
 import { describeMachine, type Machine } from './report.ts';
 import { leaveServersCore } from './server-process.ts';
 
-/** A table as it is printed: a row of headings, and rows of cells. */
+/** A printed table: a heading row and rows of cells. */
 export type Table = { title: string; head: readonly string[]; rows: string[][] };
 export type Growth = Machine & { tables: Table[] };
 type Stores = { databaseUrl: string; redisUrl: string };

@@ -12,10 +12,10 @@ import { askPostgres, urlOfDatabase } from '../test/services.ts';
 
 export type Credentials = readonly [id: string, secret: string];
 
-/** What the processes of one Keyturn have in common, with clients registered in it. */
+/** What all processes of one Keyturn deployment share, with registered clients. */
 export type Deployment = {
   env: Record<string, string>;
-  /** For the access log. */
+  /** Directory of the access log. */
   directory: string;
   integrations: readonly Credentials[];
   resourceServer: Credentials;
@@ -25,8 +25,8 @@ export type Deployment = {
 const actor = { id: 'bench', name: 'bench', address: null };
 
 /**
- * A migrated database of its own on the given server, with one resource server and so many integrations, whose credentials are given;
- * filled up to `registered` with others.
+ * Creates a migrated database on the given server with one resource server and `clients` integrations, whose
+ * credentials are returned; then adds integrations until `registered` exist.
  */
 export async function createDeployment(
   stores: { databaseUrl: string; redisUrl: string },
@@ -41,7 +41,7 @@ export async function createDeployment(
     KEYTURN_ROOT_KEY: generateRootKey(),
     KEYTURN_HOST: '127.0.0.1',
     KEYTURN_ALLOWED_HOSTS: '127.0.0.1',
-    // The limit is on, and counts, but does not refuse: refusing is cheaper than what is measured.
+    // The limit counts but never refuses, because a refusal costs less than the work that is measured.
     KEYTURN_FAILURES_PER_MINUTE: '1000000',
   };
   const log = createLog('warn', 2);
@@ -86,7 +86,7 @@ export async function createDeployment(
   };
 }
 
-/** So many more integrations, each a copy of one that is there with an id, a Client ID and a secret of its own, which nobody knows. */
+/** Inserts more integrations: copies of an existing one with new ids and Client IDs, and secrets that nobody knows. */
 async function fill(databaseUrl: string, clients: number): Promise<void> {
   await askPostgres(
     databaseUrl,

@@ -10,7 +10,7 @@ import { postRequest, type Target } from './target.ts';
 const program = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const form = { grant_type: 'client_credentials' };
 
-/** Keyturn as it is deployed: everything on, the access log to a file. */
+/** Starts Keyturn as it is deployed: all features on, access log to a file. */
 export async function startKeyturn(
   deployment: Deployment,
   name: string,

@@ -1,6 +1,6 @@
 /**
- * The ceiling: what any server in this process model must at least do for an answer. It parses the form, awaits one command of Redis
- * over the same driver, and answers. It checks nothing.
+ * The reference server: the least work any server in this process model does for an answer. Parses the form, awaits one
+ * Redis command over the same driver, and answers. Checks nothing.
  */
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';

@@ -4,10 +4,10 @@ import { startServerProcess } from './server-process.ts';
 import { postRequest, type Target } from './target.ts';
 
 const program = fileURLToPath(new URL('./limit-server.ts', import.meta.url));
-/** It looks at no credentials, but reads as many bytes of them as the others. */
+/** The reference server ignores credentials but reads as many bytes of them as the others. */
 const credentials = [`kti_${'0'.repeat(22)}`, `kts_${'0'.repeat(49)}`] as const;
 
-/** The bare server that all others are compared with. */
+/** The reference server that all others are compared with. */
 export async function startLimit(redisUrl: string): Promise<Target> {
   const port = await freePort();
   const server = await startServerProcess({

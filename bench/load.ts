@@ -3,31 +3,31 @@ import { connect, type Socket } from 'node:net';
 export type LoadRequest = {
   port: number;
   connections: number;
-  /** When no more requests are sent; those that are under way are waited for. */
+  /** When to stop sending; requests already sent are awaited. */
   seconds: number;
-  /** The next request, whole, or undefined: there are no more. */
+  /** Returns the next complete request, or undefined if there are no more. */
   next: () => Buffer | undefined;
-  /** Answers with another one are not counted as answers: nothing is measured of a server that refuses. */
+  /** Answers with another status do not count, so that a server that refuses is not measured. */
   expectedStatus: number;
   onBody?: (body: string) => void;
 };
 
 export type Load = {
   answers: number;
-  /** Answers with another status, with the last one of them. */
+  /** Number of answers with another status, and the last one of them. */
   refusals: number;
   refusal: string | undefined;
   seconds: number;
-  /** In milliseconds, ascending. */
+  /** Latencies in milliseconds, ascending. */
   latencies: Float64Array;
 };
 
 const patienceMs = 10_000;
 
 /**
- * Asks over keep-alive connections, each with one request under way at a time. A plain reader of HTTP/1.1: what it costs itself is
- * small against any server.
- * @throws {Error} when a connection breaks, when nothing arrives for 10 s, and what `onBody` throws.
+ * Sends requests over keep-alive connections, one at a time on each. A minimal HTTP/1.1 reader: its own cost is small
+ * compared with any server.
+ * @throws {Error} if a connection breaks or nothing arrives for 10 s; also whatever `onBody` throws.
  */
 export async function runLoad(request: LoadRequest): Promise<Load> {
   const outcome: Outcome = { latencies: [], refusals: 0, refusal: undefined };
@@ -97,7 +97,7 @@ function askOver(socket: Socket, request: LoadRequest, endAt: number, outcome: O
   }
 }
 
-/** One whole answer, or undefined: more of it is to come. */
+/** Returns one complete answer, or undefined if more bytes are needed. */
 function readAnswer(text: string): { status: number; body: string } | undefined {
   const headEnd = text.indexOf('\r\n\r\n');
   if (headEnd === -1) return undefined;
@@ -106,7 +106,7 @@ function readAnswer(text: string): { status: number; body: string } | undefined 
   const status = Number(text.slice(9, 12));
   const bodyStart = headEnd + 4;
   if (at === -1 || at > headEnd) {
-    // In chunks (RFC 9112 §7.1), which are kept as they are: whoever reads the body looks for a part of it.
+    // Chunks (RFC 9112 §7.1) stay as they are: readers of the body only search it for a substring.
     return text.endsWith('\r\n0\r\n\r\n') ? { status, body: text.slice(bodyStart) } : undefined;
   }
   const length = Number.parseInt(text.slice(at + 16, at + 26), 10);

@@ -11,20 +11,23 @@ export type Window = {
   perSecond: number;
   p50Ms: number;
   p99Ms: number;
-  /** Processor time of the server for one answer; undefined where it cannot be told. */
+  /** Server processor time per answer; undefined where the system cannot report it. */
   processorMicros: number | undefined;
 };
 
 const hotTokens = 1_000;
 
-/** Windows of load, round by round over all targets, so that what else the machine does meets all of them alike. */
+/**
+ * Measures windows of load, one round at a time over all targets, so that other load on the machine affects all of
+ * them.
+ */
 export async function measure(
   targets: readonly Target[],
   options: Options,
   onWindow: (window: Window) => void,
 ): Promise<Window[]> {
   const windows: Window[] = [];
-  // The first round, which is not counted, is for compilers and caches.
+  // Round 0 warms up compilers and caches and is not counted.
   for (let round = 0; round <= options.rounds; round++) {
     const inTurn = round % 2 === 0 ? targets : targets.toReversed();
     const tokens = new Map(targets.map(({ name }) => [name, [] as string[]]));
@@ -74,7 +77,10 @@ async function measureWindow(
   };
 }
 
-/** Tokens are those of the same round's token window: fresh ones, each asked once, or a thousand of them again and again. */
+/**
+ * Returns tokens of the same round's token window: for "cold" each is used once, for "hot" a thousand are used
+ * repeatedly.
+ */
 function requestsFor(target: Target, scenario: Scenario, tokens: readonly string[]): () => Buffer | undefined {
   let at = 0;
   switch (scenario) {

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 
 export type Options = {
   rounds: number;
-  /** Of each window of load. */
+  /** Length of each window of load. */
   seconds: number;
   connections: number;
   /** Registered integrations that take turns. */
@@ -23,7 +23,7 @@ const usage = `npm run bench -- [options]
   --only NAME       one of: ${scenarios.join(', ')}; may be repeated
   --json            results as JSON on standard output`;
 
-/** What the command line asks for; ends the process where it cannot be read. */
+/** Reads the command line; prints usage and exits if it is invalid. */
 export function readOptions(args: readonly string[]): Options {
   try {
     const { values } = parseArgs({

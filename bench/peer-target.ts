@@ -10,9 +10,9 @@ export type Peer = {
   name: string;
   program: string;
   token: string;
-  /** Undefined: it has none. */
+  /** Undefined if the server has no introspection endpoint. */
   introspection: string | undefined;
-  /** It tells a client about its own tokens alone: so there is one client, which asks for tokens and about them. */
+  /** The server only describes a client's own tokens, so one client both requests and introspects. */
   ownTokensOnly?: true;
 };
 
@@ -35,14 +35,16 @@ const installed: readonly Peer[] = [
   },
 ];
 
-/** Those whose packages are here. */
+/** Lists the peers whose packages are installed. */
 export function listPeers(): readonly Peer[] {
   if (existsSync(new URL('./peers/node_modules', import.meta.url))) return [ours, ...installed];
   console.error('npm ci --prefix bench/peers: and it is compared with other servers, too');
   return [ours];
 }
 
-/** Another server by itself, as its documentation sets it up, with the same clients, on the same Redis. */
+/**
+ * Starts another server in its own process as its documentation sets it up, with the same clients and the same Redis.
+ */
 export async function startPeer(
   { name, program, token: tokenPath, introspection, ownTokensOnly }: Peer,
   redisUrl: string,

@@ -2,23 +2,25 @@ import { cpus } from 'node:os';
 import type { Window } from './measure.ts';
 import { type Options, type Scenario, scenarios } from './options.ts';
 
-/** Lowest, middle and highest of the rounds. */
+/** Lowest, median and highest value of the rounds. */
 export type Spread = { min: number; median: number; max: number };
 
 export type Result = {
   target: string;
   scenario: Scenario;
   perSecond: Spread;
-  /** To the limit's rate of the same round; a wrong secret to its rate of tokens. */
+  /** Ratio to the reference server's rate in the same round; for a wrong secret, to the target's own token rate. */
   ratio: Spread;
   p50Ms: number;
   p99Ms: number;
-  /** The limit's processor time for one answer divided by this one's: the ratio that other work on the machine disturbs least. */
+  /**
+   * The reference server's processor time per answer divided by this one's: the ratio that other load disturbs least.
+   */
   processorRatio: number | undefined;
   processorMicros: number | undefined;
 };
 
-/** When and on what something was measured. */
+/** The date and the machine of a measurement. */
 export type Machine = { at: string; node: string; processor: string };
 
 export type Report = Machine & {
@@ -26,7 +28,7 @@ export type Report = Machine & {
   results: Result[];
 };
 
-/** Compares every window with the limit's of the same round and scenario. */
+/** Compares each window with the reference server's of the same round and scenario. */
 export function createReport(windows: readonly Window[], options: Options): Report {
   const names = [...new Set(windows.map(({ target }) => target))];
   const results: Result[] = [];
@@ -65,7 +67,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** The report as a table for a terminal. */
+/** Formats the report as a table for a terminal. */
 export function presentReport({ results }: Report): string {
   const lines = [
     row(['', 'to limit: median', 'min', 'max', 'per second', 'p50 ms', 'p99 ms', 'CPU µs', 'by CPU time']),

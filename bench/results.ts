@@ -1,6 +1,6 @@
 /**
- * `npm run bench:report`: writes what `npm run bench -- --json` and `npm run bench:growth -- --json` printed as `bench/RESULTS.md` with a
- * chart, `bench/results.svg`.
+ * `npm run bench:report`: writes `bench/RESULTS.md` and its chart `bench/results.svg` from the output of `npm run bench
+ * -- --json` and `npm run bench:growth -- --json`.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Growth, Table } from './growth.ts';
@@ -57,7 +57,7 @@ function presentTable({ title, head, rows }: Table): string {
   return `\n**${title}.**\n\n${lines.join('\n')}\n`;
 }
 
-/** Bars in groups by scenario; a line at 1.00. */
+/** Draws bars grouped by scenario, with a line at 1.00. */
 function draw(results: readonly Result[]): string {
   const barHeight = 18;
   const left = 290;

@@ -1,4 +1,7 @@
-/** `npm run bench`: Keyturn against the least that any server must do, on real stores, in one run. It prints, and never fails. */
+/**
+ * `npm run bench`: compares Keyturn with a minimal reference server on real stores in one run. Prints results, never
+ * fails.
+ */
 import { startServices } from '../test/services.ts';
 import { checkAnswers } from './check-answers.ts';
 import { createDeployment } from './keyturn-deployment.ts';

@@ -6,20 +6,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 export type ServerProcess = { pid: number; stop(): Promise<void> };
 
-/** Servers run on the first core; the load, and the stores that it starts, on the second. Elsewhere than on Linux, wherever they like. */
+/** On Linux, servers run on the first core, and the load and the stores on the second. */
 const canPin = availableParallelism() > 1 && spawnSync('taskset', ['-c', '0', 'true']).status === 0;
 
-/** Moves this process, and whatever it starts from now on, off the core of the servers. */
+/** Moves this process, and everything that it starts afterwards, off the servers' core. */
 export function leaveServersCore(): void {
   if (canPin) spawnSync('taskset', ['-a', '-c', '-p', '1', String(process.pid)]);
 }
 
 /**
- * Starts one server process and waits until `isReady`.
- * @throws {Error} when it ends before that, or takes longer than 20 s.
+ * Starts a server process and waits until `isReady`.
+ * @throws {Error} if the process ends before that or takes longer than 20 s.
  */
 export async function startServerProcess(options: {
-  /** On the servers' core, unless it says otherwise. */
+  /** Pins the process to the servers' core unless false. */
   on?: 'anywhere';
   args: readonly string[];
   env: Record<string, string>;
@@ -54,7 +54,7 @@ async function end(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-/** Memory that a process holds; NaN where the system does not tell it this way. */
+/** Returns a process's resident memory in bytes; NaN where the system cannot report it. */
 export function residentMegabytes(pid: number): number {
   try {
     return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) / 1_024;
@@ -63,7 +63,7 @@ export function residentMegabytes(pid: number): number {
   }
 }
 
-/** Seconds of processor time that a process has had, with all its threads; undefined where the system does not tell it this way. */
+/** Returns the processor time of a process and its threads in seconds; undefined where the system cannot report it. */
 export function processorSeconds(pid: number): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');

@@ -1,10 +1,10 @@
 /**
- * `node bench/signing.ts`: what a signature costs where the event loop makes it, in the thread pool, and by Web Crypto. Pin it to one core
- * (`taskset -c 0`) for what a process has that shares a machine with others, as the servers of the bench do.
+ * `node bench/signing.ts`: cost of a signature on the event loop, in the thread pool and by Web Crypto. Pin it to one
+ * core (`taskset -c 0`) to measure what a process on a shared machine gets, as the bench's servers do.
  */
 import { constants, generateKeyPairSync, type KeyObject, sign, type webcrypto } from 'node:crypto';
 
-/** The size of what is signed of an access token. */
+/** The size of an access token's signing input. */
 const data = Buffer.alloc(420, 'a');
 const inFlight = 32;
 const signatures = 2_000;
@@ -48,7 +48,7 @@ for (const { name, key, digest, options, web } of algorithms) {
   console.log(name.padEnd(32) + figures.map((figure) => figure.padStart(16)).join(''));
 }
 
-/** The best of five windows: what else the machine does only adds to a window. */
+/** Takes the best of five windows, because other load only adds time. */
 async function measure(way: Sign): Promise<string> {
   let processor = Number.POSITIVE_INFINITY;
   let elapsed = Number.POSITIVE_INFINITY;

@@ -3,16 +3,16 @@ export type Target = {
   name: string;
   port: number;
   pid: number;
-  /** Valid requests for a token, to be sent in turn. */
+  /** Valid token requests, sent in turn. */
   tokenRequests: readonly Buffer[];
-  /** Requests whose secret is well-formed and wrong; none: the server does not look at secrets. */
+  /** Requests with a well-formed but wrong secret; empty if the server does not check secrets. */
   wrongSecretRequests: readonly Buffer[];
-  /** Undefined: it has no introspection. */
+  /** Undefined if the server has no introspection endpoint. */
   introspectionRequest?: (token: string) => Buffer;
   stop(): Promise<void>;
 };
 
-/** A form posted with HTTP Basic, as bytes of HTTP/1.1. */
+/** Returns a form POST with HTTP Basic as HTTP/1.1 bytes. */
 export function postRequest(
   port: number,
   path: string,

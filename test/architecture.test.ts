@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 const text = readFileSync('ARCHITECTURE.md', 'utf8');
 
-/** The files that the document's tree names below `src/`, by its indentation. */
+/** Returns the files that the document's tree lists below `src/`, derived from its indentation. */
 function documented(): string[] {
   const [, tree = ''] = /```\n([\s\S]*?)```/.exec(text) ?? [];
   const files: string[] = [];

@@ -1,15 +1,15 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 
-/** A certificate with its private key, as its owner has them. */
+/** A certificate with its private key. */
 export type TestCertificate = { cert: string; key: string; x509: X509Certificate };
 
-/** Relative names in the order in which the certificate has them; each of one or more attributes, as UTF8String unless told. */
+/** Relative distinguished names in certificate order, each with one or more attributes, as UTF8String by default. */
 type TestName = readonly (readonly (readonly [oid: string, value: string, tag?: number])[])[];
 
 type CertificateOptions = {
   subject?: string | TestName;
-  /** Undefined: it signs itself. */
+  /** The issuer; the certificate is self-signed if undefined. */
   issuer?: TestCertificate;
   isCa?: boolean;
   dns?: readonly string[];
@@ -18,7 +18,7 @@ type CertificateOptions = {
   uri?: readonly string[];
   notBefore?: Date;
   notAfter?: Date;
-  /** Of the extended key usage: an OID. */
+  /** OID of the extended key usage. */
   usage?: string;
   keys?: { privateKey: KeyObject; publicKey: KeyObject };
 };
@@ -27,7 +27,9 @@ const day = 86_400_000;
 const commonName = '2.5.4.3';
 const ecdsaWithSha256 = sequence(oid('1.2.840.10045.4.3.2'));
 
-/** Makes an X.509 certificate (RFC 5280) with a P-256 key, so that a test says all that is in it. */
+/**
+ * Creates an X.509 certificate (RFC 5280) with a P-256 key, so that a test states everything the certificate contains.
+ */
 export function makeCertificate(options: CertificateOptions = {}): TestCertificate {
   const { notBefore = new Date(Date.now() - day), notAfter = new Date(Date.now() + day), issuer } = options;
   const keys = options.keys ?? generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -74,18 +76,18 @@ function encodeName(name: string | TestName): Buffer {
   return sequence(...relative);
 }
 
-/** BMPString is UTF-16 in network order; all others that tests use are UTF-8 or a part of it. */
+/** BMPString is UTF-16 in network byte order; the other string types in tests are UTF-8 or a subset of it. */
 function stringBytes(value: string, tag: number): Buffer {
   return tag === 0x1e ? Buffer.from(value, 'utf16le').swap16() : Buffer.from(value);
 }
 
-/** The subject's bytes as they stand in the certificate, for those that it issues. */
+/** Returns the DER bytes of the subject, which certificates issued by it repeat as issuer. */
 function subjectOf({ x509 }: TestCertificate): Buffer {
   const [content] = children(x509.raw);
   return children(content as Buffer)[5] as Buffer;
 }
 
-/** The elements inside of one; every certificate here is short of 64 KiB. */
+/** Returns the elements inside a DER element; no certificate here reaches 64 KiB. */
 function children(element: Buffer): Buffer[] {
   const found: Buffer[] = [];
   for (let at = contentAt(element, 0); at < element.length; at = endOf(element, at)) {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Waits until `holds` is true, at most so long. Returns how many milliseconds it took. */
+/** Polls until `holds` returns true, for a limited time. Returns the elapsed milliseconds. */
 export async function eventually(holds: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<number> {
   const startedAt = performance.now();
   while (!(await holds())) {

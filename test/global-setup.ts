@@ -4,7 +4,7 @@ import { migrate } from '../src/storage/migrate.ts';
 import { connectPostgres } from '../src/storage/postgres.ts';
 import { askPostgres, startServices, templateName, urlOfDatabase } from './services.ts';
 
-/** Starts the stores of a run and makes the migrated database that each test file gets a copy of. */
+/** Starts the stores of a test run and creates the migrated template database that each test file copies. */
 export default async function globalSetup(): Promise<void> {
   const services = await startServices((line) => process.stderr.write(`${line}\n`));
   const run = `keyturn_test_${randomBytes(6).toString('hex')}`;

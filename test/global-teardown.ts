@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { askPostgres, type Services } from './services.ts';
 
-/** Leaves servers that were there before as they were found; the others end. */
+/** Stops the stores that the run started; those that existed before stay as they were. */
 export default async function globalTeardown(): Promise<void> {
   const { keyturnTestServices: services } = globalThis as unknown as { keyturnTestServices: Services };
   const run = process.env['TEST_RUN'];

@@ -12,18 +12,18 @@ export type TestServer = {
   core: Core;
   publicUrl: string;
   adminUrl: string;
-  /** What it stands on; another server on the same is another process of the same deployment. */
+  /** The stores of this server. Another server on the same stores is another process of the same deployment. */
   stores: Stores;
   close(): Promise<void>;
 };
 
-/** Stores for one test file: a database of its own, and a prefix in Redis. */
+/** Creates stores for one test file: its own database, and a key prefix in Redis. */
 export async function createTestStores(): Promise<Stores> {
   const { url: redisUrl, prefix: redisPrefix } = createTestRedis();
   return { databaseUrl: await createTestDatabase(), redisUrl, redisPrefix, rootKey: generateRootKey() };
 }
 
-/** A server on free ports, and on stores of its own unless `stores` are given. */
+/** Starts a server on free ports, with stores of its own unless `stores` is given. */
 export async function startTestServer(
   options: { clock?: Clock; env?: Record<string, string>; stores?: Stores; log?: Log } = {},
 ): Promise<TestServer> {

@@ -5,7 +5,7 @@ import { endpointsOf, register, registerAll } from './oauth/fixture.ts';
 import { send } from './oauth/http-client.ts';
 import { askPostgres } from './services.ts';
 
-/** Everything that was handed out or presented, as it must stand nowhere. */
+/** Every secret that was issued or presented; none may be found anywhere. */
 const handedOut = new Set<string>();
 const lines: string[] = [];
 let server: AdminServer;
@@ -26,7 +26,9 @@ function keep<T>(value: T): T {
   return value;
 }
 
-/** Every act that makes, shows, takes or refuses a secret; right ones, wrong ones, and right ones in wrong places. */
+/**
+ * Runs every operation that creates, reveals, accepts or refuses a secret, also with wrong secrets and in wrong places.
+ */
 async function useEverything(): Promise<void> {
   const endpoints = endpointsOf(server.publicUrl);
   const clients = keep(await registerAll(server.core));
@@ -103,7 +105,7 @@ test('no table of the database holds any of it, nor its bytes', async () => {
   );
   expect(tables.length).toBeGreaterThan(15);
   for (const { table_name } of tables) {
-    // Bytes as text too, and not only in hexadecimal.
+    // Search binary values as text as well as hexadecimal.
     const rows = await askPostgres(databaseUrl, `SELECT t::text AS row FROM ${table_name} t`);
     const text = rows.map(({ row }) => row).join('\n');
     const bytes = [...text.matchAll(/\\\\?x([0-9a-f]+)/g)].map(([, hex]) =>

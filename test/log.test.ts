@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const log = new URL('../src/log.ts', import.meta.url).href;
 
-/** A process that writes so many lines, and ends by itself or at once. */
+/** Runs a process that writes the given number of lines and then ends, normally or at once. */
 function writing(lines: number, end: string): Promise<{ stdout: string }> {
   const program = `import { createLog } from '${log}';
     const log = createLog('info', 1);
@@ -21,7 +21,7 @@ it.each([
   [5_000, ''],
   [200, 'process.exit();'],
 ])('no line is lost in a pipe at the end of a process: %i lines, %j', async (lines, end) => {
-  // What is lost depends on which of two writers is faster, so one run shows little.
+  // Which lines are dropped depends on a race between two writers, so one run is not enough.
   const runs = await Promise.all(Array.from({ length: 12 }, () => writing(lines, end)));
   for (const { stdout } of runs) expect(stdout.trimEnd().split('\n')).toHaveLength(lines);
 });

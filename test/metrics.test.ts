@@ -92,7 +92,7 @@ test.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])(
       expect(await count('keyturn_token_store_duration_seconds_count', { operation: 'save' })).toBe(3);
       expect(await count('keyturn_client_lookups_total', { from: 'memory' })).toBeGreaterThan(4);
       expect(await count('keyturn_client_lookups_total', { from: 'database' })).toBeGreaterThan(1);
-      // Another server in the same process has its own.
+      // A second server in the same process has its own metrics.
       expect(await read('keyturn_tokens_issued_total')).toBe(0);
     } finally {
       await own.close();
@@ -118,7 +118,7 @@ test('overlaps, retired secrets, stores and the process are told', async () => {
     samples.find((one) => one.name === name && Object.entries(labels).every(([key, text]) => one.labels[key] === text))
       ?.value;
   expect(value('keyturn_credentials_refused_total', { reason: 'retired_secret' })).toBe(1);
-  // Counted at most every 15 seconds.
+  // This value is refreshed at most every 15 seconds.
   expect(value('keyturn_overlaps_running')).toBe(1);
   expect(value('keyturn_store_errors_total', { store: 'database' })).toBe(0);
   expect(value('keyturn_database_connections', { state: 'idle' })).toBeGreaterThan(0);
@@ -204,7 +204,7 @@ test('several workers are told as one, whoever is asked, and what an ended one h
     const ready = () => lines.filter(({ msg }) => msg === 'Keyturn is ready');
     await eventually(() => ready().length === 2, 20_000);
     const { public: publicUrl = '', admin: adminUrl = '' } = ready()[0] ?? {};
-    // A connection each, so that both workers have some.
+    // One connection per request, so that both workers receive some.
     for (let round = 0; round < 10; round++) await requestOnce(publicUrl, client);
     for (let round = 0; round < 6; round++) {
       expect(await read('keyturn_tokens_issued_total', {}, adminUrl)).toBe(10);
@@ -239,7 +239,7 @@ test('the dashboard and the alert rules ask for what exists, with labels that ex
   const mentioned = [...asked.matchAll(/keyturn_\w+/g)].map(([name]) => name.replace(/_(bucket|sum|count)$/, ''));
   expect(mentioned.length).toBeGreaterThan(20);
   expect(mentioned.filter((name) => !names.has(name))).toEqual([]);
-  // What is told is shown.
+  // Every metric that the server exports is on the dashboard.
   expect([...names].filter((name) => !dashboard.includes(name))).toEqual([]);
   const selected = [...asked.matchAll(/keyturn_\w+\{([^}]*)\}/g)].flatMap(([, selector = '']) =>
     [...selector.matchAll(/(\w+)(?:=~|!=|!~|=)"/g)].map(([, label]) => label ?? ''),
@@ -249,7 +249,7 @@ test('the dashboard and the alert rules ask for what exists, with labels that ex
 });
 
 test('docs/operations.md tells every metric with its type and labels and every alert, and none that is not there', async () => {
-  // What has labels shows them once it was counted.
+  // A metric with labels has no series until it was counted once.
   await scrape();
   const { text, samples } = await scrape();
   const exposed = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '', type]) => {

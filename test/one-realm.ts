@@ -1,6 +1,6 @@
 /**
- * Jest runs each test file in a realm of its own, where an error that Node itself made (a refused connection, say) is not an
- * `instanceof Error`. In production there is one realm; this makes the tests see the same.
+ * Jest runs each test file in its own realm, where errors created by Node (such as a refused connection) are not
+ * `instanceof Error`. Production has one realm; this file makes tests behave the same.
  */
 const ordinary = Function.prototype[Symbol.hasInstance];
 const { isError } = Error as unknown as { isError: (value: unknown) => boolean };

@@ -1,6 +1,5 @@
 /**
- * Much is promised within a time, and a machine that others use breaks such a promise now and then: there, what fails is tried once
- * more, and the first failure is told. What is broken stays red.
+ * Retries a failed test once in CI and logs the first failure, because a busy machine can break a promise about time.
  */
 const { jest: here } = import.meta as ImportMeta & { jest: typeof jest };
 

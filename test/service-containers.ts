@@ -13,9 +13,9 @@ type Image = {
 };
 
 /**
- * Starts a container through testcontainers. Its reaper is an image more to be had, and ours to be rid of: the watchdog does
- * the same by a label.
- * @throws when no engine answers, or when it has and gets no such image.
+ * Starts a container through testcontainers. Its reaper would need another image, so the watchdog removes containers by
+ * label instead.
+ * @throws if no engine answers, or if the engine cannot get the image.
  */
 export async function startContainer(image: Image): Promise<Service> {
   const engine = await findEngine();

@@ -3,10 +3,10 @@ import { request } from 'node:http';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** Where a Docker engine listens, as `http.request` takes it. */
+/** Where a Docker engine listens, as options for `http.request`. */
 export type Engine = { socketPath: string } | { host: string; port: number };
 
-/** The engine that answers now, within two seconds; undefined where there is none. */
+/** Returns the engine that answers within two seconds, or undefined. */
 export async function findEngine(): Promise<Engine | undefined> {
   for (const engine of candidates()) {
     const answer = await askEngine(engine, 'GET', '/_ping', 2_000).catch(() => undefined);
@@ -15,7 +15,7 @@ export async function findEngine(): Promise<Engine | undefined> {
   return undefined;
 }
 
-/** `DOCKER_HOST` alone where it is set, else the sockets that an engine usually has. */
+/** Returns only `DOCKER_HOST` if it is set, else the sockets where an engine usually listens. */
 function candidates(): Engine[] {
   const host = process.env['DOCKER_HOST'];
   if (host?.startsWith('unix://')) return [{ socketPath: host.slice('unix://'.length) }];
@@ -29,7 +29,7 @@ function candidates(): Engine[] {
   return sockets.filter((path) => existsSync(path)).map((socketPath) => ({ socketPath }));
 }
 
-/** One request to the engine's API. Rejects unless the answer is a success. */
+/** Sends one request to the engine's API. Rejects unless the answer is a success. */
 export function askEngine(engine: Engine, method: string, path: string, timeoutMs = 20_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const asking = request({ ...engine, method, path, signal: AbortSignal.timeout(timeoutMs) }, (response) => {

@@ -7,12 +7,12 @@ import { promisify } from 'node:util';
 import { freePort } from './free-port.ts';
 import { type Answers, awaitAnswer, type Service, startWatched } from './service-start.ts';
 
-/** How a program of the machine is started privately. */
+/** How to start a private instance of an installed program. */
 export type Program = {
-  /** In the order in which they are tried. */
+  /** Candidate programs in the order in which they are tried. */
   names: readonly string[];
   debianPackage: string;
-  /** The files to be written into the server's own directory first, and the command. */
+  /** Returns the command, and the files to write into the server's own directory first. */
   prepare: (place: { program: string; directory: string; port: number }) => {
     files: Record<string, string>;
     command: readonly string[];
@@ -22,8 +22,8 @@ export type Program = {
 };
 
 /**
- * Starts the program on a free port of 127.0.0.1, in a directory of its own under the system's temporary one.
- * @throws when there is no such program, or when it does not come up.
+ * Starts the program on a free port of 127.0.0.1 in its own temporary directory.
+ * @throws if the program does not exist or does not start.
  */
 export async function startProgram(wanted: Program): Promise<Service> {
   const program = findProgram(wanted.names);
@@ -51,8 +51,8 @@ export async function startProgram(wanted: Program): Promise<Service> {
 }
 
 /**
- * Installs a Debian package without letting its service start.
- * @throws when this is not Debian, or not root.
+ * Installs a Debian package without starting its service.
+ * @throws if this is not Debian or the user is not root.
  */
 export async function installOnDebian(debianPackage: string): Promise<void> {
   if (!existsSync('/etc/debian_version')) throw new Error('this is not Debian');
@@ -61,7 +61,7 @@ export async function installOnDebian(debianPackage: string): Promise<void> {
   await installing;
 }
 
-/** One apt-get at a time: it holds a lock. */
+/** Runs one apt-get at a time, because apt-get holds a lock. */
 let installing: Promise<unknown> = Promise.resolve();
 
 async function install(debianPackage: string): Promise<void> {
@@ -97,7 +97,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** PostgreSQL refuses to run as root. Undefined: as whoever we are. */
+/** The user for PostgreSQL, which refuses to run as root. Undefined means the current user. */
 export function unprivilegedUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const users = readFileSync('/etc/passwd', 'utf8').split('\n');

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { WatchedTask } from './service-watchdog.ts';
 
-/** A store that runs. */
+/** A running store. */
 export type Service = { url: string; way: string; stop: () => Promise<void> };
 
 /** Rejects as long as the store at `url` does not answer. */
@@ -12,10 +12,10 @@ export type Answers = (url: string) => Promise<void>;
 
 export type Watched = { readonly ended: boolean; stop: () => Promise<void> };
 
-/** Starts a watchdog for `task`: what it watches ends with `stop`, and with this process, in whatever way that ends. */
+/** Starts a watchdog for `task`. It cleans up on `stop`, and when this process ends in any way. */
 export function startWatched(task: WatchedTask): Watched {
   const watchdog = fileURLToPath(new URL('./service-watchdog.ts', import.meta.url));
-  // A session of its own: Ctrl-C must reach who holds the pipe, not who cleans up after it.
+  // The watchdog needs its own session: Ctrl-C must end the test run, not the process that cleans up after it.
   const child = spawn(process.execPath, [watchdog, JSON.stringify(task)], {
     detached: true,
     stdio: ['pipe', 'ignore', 'inherit'],
@@ -44,7 +44,7 @@ export function startWatched(task: WatchedTask): Watched {
   };
 }
 
-/** Asks until there is an answer: for 30 seconds, or until what is watched has ended. */
+/** Polls for 30 seconds, or until the watched process has ended. */
 export async function awaitAnswer(answers: () => Promise<void>, watched?: Watched): Promise<void> {
   const until = Date.now() + 30_000;
   for (;;) {

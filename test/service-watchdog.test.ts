@@ -9,7 +9,7 @@ import { eventually } from './eventually.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 
-/** A process that holds a server with a child of its own, as a test run holds its stores. */
+/** A process that starts a server with a child process, as a test run starts its stores. */
 async function startHolder(): Promise<{ holder: ChildProcess; directory: string; pids: number[] }> {
   const directory = await mkdtemp(join(tmpdir(), 'keyturn-test-'));
   const command = ['sh', '-c', 'trap "" TERM; sleep 600 & echo $$ $! ready; wait'];

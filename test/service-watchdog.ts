@@ -1,6 +1,7 @@
 /**
- * Runs beside whoever needs a store, as a process of its own: holds a pipe from it, and when that closes, in whatever way its
- * holder ended, ends the server, its containers and its directory. Started by `startWatched`; the task comes as its argument.
+ * Watchdog process for a store: holds a pipe from the process that uses the store, and when the pipe closes for any
+ * reason, ends the server, its containers and its directory. Started by `startWatched`, which passes the task as an
+ * argument.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
@@ -10,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { askEngine, type Engine } from './service-engine.ts';
 
 export type WatchedTask = {
-  /** Removed at the end; the server's output is in its `log`. */
+  /** Directory that is removed at the end; the server's output is in its `log` file. */
   directory?: string;
   server?: {
     command: readonly string[];
@@ -63,19 +64,21 @@ function end(): void {
 async function endServer(): Promise<void> {
   if (!server?.pid || server.exitCode !== null || server.signalCode !== null) return;
   const exited = new Promise((resolve) => server.once('exit', resolve));
-  // PostgreSQL's immediate shutdown; Redis ends by it too. Nothing that was written is needed.
+  // SIGQUIT is PostgreSQL's immediate shutdown, and ends Redis too. No written data is needed any more.
   process.kill(-server.pid, task.server?.signal ?? 'SIGQUIT');
   await Promise.race([exited, delay(5_000)]);
   try {
-    // What is left of the group: itself, where it does not end, and what it started and did not take along.
+    // Kill the rest of the process group: the server if it did not end, and children that it left behind.
     process.kill(-server.pid, 'SIGKILL');
   } catch {
-    // Nothing is.
+    // The group is empty.
   }
   await exited;
 }
 
-/** Whoever was killed may have just asked for a container that the engine is still making: so it looks for a while. */
+/**
+ * Searches for containers for a while: a killed process may have just requested one that the engine is still creating.
+ */
 async function removeContainers(): Promise<void> {
   if (!task.containers) return;
   const { engine, label } = task.containers;

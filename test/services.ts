@@ -1,7 +1,7 @@
 /**
- * Real PostgreSQL and Redis: for the tests, one of each for the whole run, and for the benchmark. Each is had by the first of
- * these ways that works: what TEST_DATABASE_URL or TEST_REDIS_URL names; a container; a program of the machine, started
- * privately; on Debian, as root, the same after installing it.
+ * Real PostgreSQL and Redis for the tests (one of each per run) and the benchmark. Each comes from the first of these
+ * that works: the URL in TEST_DATABASE_URL or TEST_REDIS_URL; a container; a private instance of an installed program;
+ * on Debian as root, the same after installing it.
  */
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
@@ -13,7 +13,10 @@ import type { Service } from './service-start.ts';
 
 export type Services = { databaseUrl: string; redisUrl: string; stop: () => Promise<void> };
 
-/** Starts both, within a few seconds, and tells which way it took. They end with `stop`, and with this process, however it ends. */
+/**
+ * Starts both stores within a few seconds and reports which way was used. They end on `stop` and when this process
+ * ends.
+ */
 export async function startServices(tell: (line: string) => void = console.error): Promise<Services> {
   const started = await Promise.allSettled([startPostgres(), startRedis()]);
   const services = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
@@ -31,27 +34,27 @@ export async function startServices(tell: (line: string) => void = console.error
   return { databaseUrl: postgres.url, redisUrl: redis.url, stop };
 }
 
-/** A database of its own, migrated, for one test file of a Jest run. It goes with the run. */
+/** Creates a migrated database for one test file. It is removed with the run. */
 export async function createTestDatabase(): Promise<string> {
   return await createDatabase(`TEMPLATE ${templateName()}`);
 }
 
-/** The same, with nothing in it. */
+/** Creates an empty database for one test file. */
 export async function createEmptyTestDatabase(): Promise<string> {
   return await createDatabase('');
 }
 
-/** The run's Redis, and a prefix for one test file's keys. */
+/** Returns the run's Redis URL and a key prefix for one test file. */
 export function createTestRedis(): { url: string; prefix: string } {
   return { url: runVariable('TEST_REDIS_URL'), prefix: `${runVariable('TEST_RUN')}:${randomName()}:` };
 }
 
-/** The name of the migrated database that the others of a run are copies of. */
+/** The name of the migrated template database. */
 export function templateName(): string {
   return `${runVariable('TEST_RUN')}_template`;
 }
 
-/** One statement to a server, past Keyturn's own code; to the given database or the one of the run's URL. */
+/** Runs one statement on a server without Keyturn's code, in the given database or the one in the URL. */
 export async function askPostgres(url: string, sql: string): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on('error', () => undefined);
@@ -80,7 +83,7 @@ function randomName(): string {
   return randomBytes(6).toString('hex');
 }
 
-/** Set by global-setup.ts for all test files. */
+/** The run's environment, set by global-setup.ts for all test files. */
 function runVariable(name: 'TEST_DATABASE_URL' | 'TEST_REDIS_URL' | 'TEST_RUN'): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: test files are run by Jest`);
@@ -186,7 +189,7 @@ async function startFirst(
 ): Promise<Service> {
   const given = process.env[variable];
   if (given) {
-    // Who names a server means that one: another in its place would be a surprise.
+    // A server that was named explicitly is used or reported; another one in its place would be a surprise.
     await answers(given).catch((error: Error) => {
       throw new Error(`${name}: ${variable} does not answer: ${error.message}`);
     });

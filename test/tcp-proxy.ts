@@ -1,21 +1,23 @@
 import { connect, createServer, type Socket } from 'node:net';
 
-/** Stands between a client and a server, and can become a network that is down or silent. */
+/** A TCP proxy between a client and a server that can simulate a network that is down or silent. */
 export type TcpProxy = {
-  /** The given URL with the proxy's address. */
+  /** Returns the given URL with the proxy's address. */
   url: string;
-  /** Open connections stay and nothing comes through any more; new ones are accepted and get no answer. */
+  /** Stalls: open connections stay but transfer nothing; new ones are accepted and get no answer. */
   stall(): void;
-  /** Open connections break and new ones are refused with a reset. */
+  /** Cuts: open connections break and new ones are refused with a reset. */
   cut(): void;
-  /** What is sent vanishes, as when the other machine has lost its power: connections of this time stay mute for ever. */
+  /**
+   * Drops all bytes, as when the other machine lost power; connections that exist at that time stay silent for ever.
+   */
   lose(): void;
-  /** As it was: open connections go on where they were stalled. */
+  /** Restores normal operation; stalled connections continue. */
   restore(): void;
   close(): Promise<void>;
 };
 
-/** @param falsify changes what the server says. */
+/** @param falsify changes what the server sends. */
 export async function startTcpProxy(targetUrl: string, falsify = (data: Buffer) => data): Promise<TcpProxy> {
   const target = new URL(targetUrl);
   const sockets = new Set<Socket>();

@@ -31,7 +31,7 @@ let first: TestCertificate;
 let server: TestServer;
 let clients: Awaited<ReturnType<typeof registerAll>>;
 
-/** As Kubernetes mounts a secret: the files are links into `..data`, which is a link to the directory of today. */
+/** Files as Kubernetes mounts a secret: links into `..data`, which links to the current directory. */
 let versions = 0;
 function swap(files: Record<string, string>): void {
   const version = `..version-${++versions}`;
@@ -63,7 +63,7 @@ function tlsEnvironment(): Record<string, string> {
   };
 }
 
-/** A connection to a server of ours, once it is agreed on. */
+/** Connects to our server and resolves after the handshake. */
 async function handshake(url: string, options: ConnectionOptions = {}): Promise<TLSSocket> {
   const { hostname: host, port } = new URL(url);
   const socket = connect({ host, port: Number(port), ...trusting, ...options });
@@ -71,7 +71,7 @@ async function handshake(url: string, options: ConnectionOptions = {}): Promise<
   return socket;
 }
 
-/** Which certificate new connections are shown: its SHA-256. */
+/** Returns the SHA-256 of the certificate that new connections get. */
 async function shown(url: string): Promise<string> {
   const socket = await handshake(url);
   const { fingerprint256 } = socket.getPeerCertificate();
@@ -145,7 +145,7 @@ describe('a certificate that is renewed', () => {
     );
     expect(after).toBe(next.x509.fingerprint256);
     expect(await shown(server.adminUrl)).toBe(after);
-    // Connections of before end with their next answer, and are made anew under the new certificate.
+    // Existing connections end with their next answer; new ones use the new certificate.
     const used = () => Object.values(agent.sockets).concat(Object.values(agent.freeSockets)).flat();
     const shownTo = () => used().map((socket) => (socket as TLSSocket).getPeerCertificate().fingerprint256);
     await eventually(
@@ -196,7 +196,7 @@ describe('a certificate that is renewed', () => {
       KEYTURN_ADMIN_PORT: String(await freePort()),
     });
     try {
-      // The supervisor hands connections out in turns.
+      // The supervisor distributes connections in turn.
       const seenByAll = async () => new Set(await Promise.all([1, 2, 3, 4].map(() => shown(child.publicUrl))));
       const next = issueServer();
       swap({ 'tls.crt': next.cert, 'tls.key': next.key });

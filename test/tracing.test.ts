@@ -14,7 +14,7 @@ type Span = {
   attributes: { key: string; value: { stringValue?: string; intValue?: number } }[];
 };
 
-/** A collector: takes OTLP/HTTP in JSON, and keeps what came. */
+/** An OTLP/HTTP JSON collector that keeps what it receives. */
 async function startCollector() {
   const received: { path: string; headers: Record<string, unknown>; body: string }[] = [];
   const http = createServer((request, response) => {

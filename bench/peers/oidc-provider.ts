@@ -1,6 +1,6 @@
 /**
- * oidc-provider as its documentation sets it up for client credentials and introspection: its clients in its configuration, opaque
- * tokens in Redis by the adapter of its examples, reduced to what this needs. No limits, counters, hashes or log.
+ * oidc-provider as its documentation sets it up for client credentials and introspection: clients in its configuration,
+ * opaque tokens in Redis through a reduced form of its example adapter. No limits, counters, hashes or log.
  */
 import { Redis } from 'ioredis';
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';

@@ -55,7 +55,7 @@ export async function listContacts(database: Queryable, filter: ContactFilter): 
   return rows.map(toContact);
 }
 
-/** The names of contacts by their ids, however many, in one statement. */
+/** Returns the names of contacts by id, in one statement. */
 export async function nameContacts(database: Queryable, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const rows = await database.query<{ id: string; name: string }>(
     'SELECT id, name FROM contacts WHERE id = ANY ($1::uuid[])',
@@ -64,7 +64,7 @@ export async function nameContacts(database: Queryable, ids: readonly string[]):
   return new Map(rows.map(({ id, name }) => [id, name]));
 }
 
-/** Locks every holder of `contacts:manage`, so that two cannot lose it at once, and returns their ids. */
+/** Locks every holder of `contacts:manage`, so that two holders cannot lose it at the same time. Returns their ids. */
 export async function lockContactManagers(transaction: Transaction): Promise<string[]> {
   const rows = await transaction.query<{ id: string }>(
     `SELECT id FROM contacts WHERE 'contacts:manage' = ANY (permissions) ORDER BY id FOR UPDATE`,
@@ -109,7 +109,7 @@ export async function saveContact(transaction: Transaction, contact: Contact, at
   );
 }
 
-/** The contact's access keys, all of them locked, in the order of ids, so that none becomes live meanwhile. */
+/** Locks all access keys of the contact in the order of their ids, so that none becomes live meanwhile. */
 export async function lockKeysOf(
   transaction: Transaction,
   contactId: string,
@@ -122,7 +122,7 @@ export async function lockKeysOf(
   );
 }
 
-/** With its access keys, of which every process is told. */
+/** Deletes a contact with its access keys and records each as a change for other processes. */
 export async function deleteContact(transaction: Transaction, id: string, at: Date): Promise<void> {
   const keys = await transaction.query<{ id: string }>('DELETE FROM access_keys WHERE contact = $1 RETURNING id', [id]);
   for (const key of keys) await recordChange(transaction, { kind: 'access_key', target: key.id, at });
@@ -142,7 +142,7 @@ export async function replaceOperatorToken(
   );
 }
 
-/** Whether there was one. */
+/** Deletes the contact's operator token. Returns whether there was one. */
 export async function deleteOperatorToken(transaction: Transaction, contactId: string): Promise<boolean> {
   const rows = await transaction.query('DELETE FROM operator_tokens WHERE contact = $1 RETURNING 1', [contactId]);
   return rows.length > 0;

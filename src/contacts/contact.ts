@@ -1,14 +1,17 @@
 import type { Permission } from '../operators/permission.ts';
 
-/** A person or partner that the operator of the API deals with; an operator too, with permissions and an operator token. */
+/**
+ * A person or partner that the API's operator deals with. With permissions and an operator token, a contact is an
+ * operator.
+ */
 export type Contact = {
   id: string;
   name: string;
   email: string;
-  /** Its id in the caller's own system; unique. */
+  /** The id in the caller's own system; unique. */
   externalId: string | null;
   permissions: readonly Permission[];
-  /** The last four characters of its operator token, if it has one. */
+  /** The last four characters of the operator token, or null if there is none. */
   operatorTokenHint: string | null;
   revision: number;
   createdAt: Date;

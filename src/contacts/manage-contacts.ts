@@ -17,7 +17,7 @@ import {
   saveContact,
 } from './contact-store.ts';
 
-/** Who acts, and what they may hand on: nobody grants a permission that they lack. */
+/** Who acts, with the permissions that they may grant: nobody grants a permission that they lack. */
 export type Grantor = Actor & { permissions: readonly Permission[] };
 
 export type NewContact = {
@@ -60,8 +60,8 @@ export async function createContact(
 }
 
 /**
- * Changes only what is given.
- * @throws {Conflict} `last_contacts_manager` when nobody would be left who may manage contacts.
+ * Changes only the given fields.
+ * @throws {Conflict} `last_contacts_manager` if nobody would be left who may manage contacts.
  */
 export async function updateContact(
   transaction: Transaction,
@@ -102,12 +102,12 @@ export async function updateContact(
   return saved;
 }
 
-/** Of keys that stand in the way; how many there are is told besides. */
+/** Number of blocking keys that an error lists. It also gives their total. */
 const maxNamedKeys = 100;
 
 /**
- * Deletes a contact with the access keys that it has and that are not live; its history stays in the audit log.
- * @throws {Conflict} `contact_has_keys` with the live ones.
+ * Deletes a contact together with its access keys, provided that none is live. Its history stays in the audit log.
+ * @throws {Conflict} `contact_has_keys` with the live keys.
  */
 export async function deleteContact(
   transaction: Transaction,
@@ -149,7 +149,7 @@ export async function deleteContact(
   });
 }
 
-/** The contact, locked. @throws {NotFound} */
+/** Returns the contact, locked. @throws {NotFound} */
 export async function requireContact(transaction: Transaction, id: string): Promise<Contact> {
   const contact = await lockContact(transaction, id);
   if (!contact) throw new NotFound('contact');
@@ -161,7 +161,7 @@ export function requireMayGrant(grantor: Grantor, permissions: readonly Permissi
   if (lacking.length > 0) throw new Forbidden(`You lack what this would give or take: ${lacking.join(', ')}`);
 }
 
-/** What is given and what is taken away. */
+/** Returns all permissions that are granted or withdrawn. */
 function changedPermissions(before: readonly Permission[], after: readonly Permission[]): Permission[] {
   const all = [...new Set([...before, ...after])];
   return all.filter((permission) => before.includes(permission) !== after.includes(permission));

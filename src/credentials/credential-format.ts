@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** The public contract's prefixes: what leaked text is recognised by. */
+/** The prefixes of the public contract, by which leaked values are recognised. */
 export type SecretPrefix = 'kts_' | 'ktk_' | 'kta_' | 'kto_';
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -11,18 +11,21 @@ const secretLength = 4 + bodyLength + checksumLength;
 const clientIdPattern = /^kti_[0-9A-Za-z]{22}$/;
 const secretPattern = /^kt[skao]_[0-9A-Za-z]{49}$/;
 
-/** A new secret value: prefix, 43 base62 characters from the system's random source (256 bits), and their CRC-32 as 6 more. */
+/**
+ * Generates a secret: prefix, 43 base62 characters from the system's random source (256 bits), and 6 characters of
+ * CRC-32.
+ */
 export function generateSecret(prefix: SecretPrefix): string {
   const payload = prefix + randomBase62(bodyLength);
   return payload + checksum(payload);
 }
 
-/** A new public Client ID: `kti_` and 22 base62 characters (131 bits). */
+/** Generates a public Client ID: `kti_` and 22 base62 characters (131 bits). */
 export function generateClientId(): string {
   return `kti_${randomBase62(22)}`;
 }
 
-/** Whether a value can be one of ours at all. Costs no store anything. */
+/** Checks form and checksum of a value, without asking a store. */
 export function isWellFormedSecret(value: string, prefix: SecretPrefix): boolean {
   if (value.length !== secretLength || !value.startsWith(prefix) || !secretPattern.test(value)) return false;
   return checksum(value.slice(0, -checksumLength)) === value.slice(-checksumLength);
@@ -32,7 +35,7 @@ export function isWellFormedClientId(value: string): boolean {
   return value.length === 26 && clientIdPattern.test(value);
 }
 
-/** What a list may show of a secret: its last four characters. */
+/** Returns the part of a secret that lists may show: its last four characters. */
 export function hintOf(secret: string): string {
   return secret.slice(-4);
 }
@@ -52,7 +55,10 @@ const pool = Buffer.alloc(4_096);
 let used = pool.length;
 const written = Buffer.alloc(bodyLength);
 
-/** Uniform: bytes of 248 and more are thrown away, so no character is likelier than another. The pool is wiped as it is used. */
+/**
+ * Returns uniformly distributed characters: bytes from 248 are rejected, so none is more likely. Used pool bytes are
+ * erased.
+ */
 function randomBase62(length: number): string {
   for (let index = 0; index < length; ) {
     if (used === pool.length) {

@@ -3,12 +3,13 @@ import type { KeyRing } from './key-ring.ts';
 import { type SealedPlace, seal } from './sealed-copy.ts';
 import { createVerifier, type PepperPurpose, type Verifier } from './verifier.ts';
 
-/** A secret that was just made. The only type that holds a plaintext; everything that is stored comes beside it. */
+/** A newly issued secret. The only type that holds a plaintext, beside the values that are stored. */
 export type IssuedSecret = Verifier & { plaintext: string; sealed: string | null; hint: string };
 
 /**
- * @param place where a sealed copy will stand, or null to keep none.
- * @param plaintext of an imported client: what it came with.
+ * Issues a secret, or takes the one of an imported client.
+ * @param place where a sealed copy will be stored, or null to keep none.
+ * @param plaintext the secret of an imported client.
  */
 export function issueSecret(
   ring: KeyRing,

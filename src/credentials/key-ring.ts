@@ -1,7 +1,7 @@
 import { hkdfSync } from 'node:crypto';
 import { UsageError } from '../errors.ts';
 
-/** What a derived key is for. One key a purpose: what one of them gives away says nothing about another. */
+/** The purpose of a derived key. Each purpose has its own key, so that one key reveals nothing about another. */
 export type KeyPurpose =
   | 'client-secret-pepper'
   | 'access-key-pepper'
@@ -13,18 +13,18 @@ export type KeyPurpose =
   | 'dpop-nonce';
 
 export type KeyRing = {
-  /** The version that everything new is made with, for example `v2`. */
+  /** The version that new values are made with, for example `v2`. */
   readonly current: string;
-  /** All versions that still open what was made with them, the current one first. */
+  /** All versions that can still be read, the current one first. */
   readonly versions: readonly string[];
-  /** The 32-byte key for a purpose. Undefined when that version is not in the ring. */
+  /** Returns the 32-byte key for a purpose, or undefined if that version is not in the ring. */
   key(purpose: KeyPurpose, version: string): Buffer | undefined;
 };
 
 const minimumBytes = 32;
 
 /**
- * Reads `KEYTURN_ROOT_KEY`: `v2:base64,v1:base64`, of which the first makes and the others still open.
+ * Reads `KEYTURN_ROOT_KEY`, `v2:base64,v1:base64`: the first version is used for new values, the others only to read.
  * @throws {UsageError}
  */
 export function createKeyRing(rootKey: string): KeyRing {

@@ -1,12 +1,16 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { KeyRing } from './key-ring.ts';
 
-/** Where a sealed copy belongs. Bound as AAD (table, row id), so that a copy moved to another row does not open. */
+/**
+ * Where a sealed copy is stored. Table and row id are authenticated (AAD), so a copy moved to another row does not
+ * open.
+ */
 export type SealedPlace = { table: string; id: string };
 
 /**
- * Seals a value to be shown again: AES-256-GCM (NIST SP 800-38D) under a data key of its own, which is wrapped likewise under
- * a key derived from the root key. Form: `version.wrappedKey.value`, each part base64url of nonce, ciphertext and tag.
+ * Seals a value that may be revealed later: AES-256-GCM (NIST SP 800-38D) under its own data key, which is encrypted
+ * the same way under a key derived from the root key. Form: `version.wrappedKey.value`, each part base64url of nonce,
+ * ciphertext and tag.
  */
 export function seal(ring: KeyRing, place: SealedPlace, plaintext: string): string {
   const version = ring.current;
@@ -17,7 +21,7 @@ export function seal(ring: KeyRing, place: SealedPlace, plaintext: string): stri
   return `${version}.${wrapped.toString('base64url')}.${value.toString('base64url')}`;
 }
 
-/** @throws when the copy was changed, belongs elsewhere, or its root key is not in the ring. */
+/** Opens a sealed copy. @throws if it was changed, belongs to another row, or its root key is not in the ring. */
 export function unseal(ring: KeyRing, place: SealedPlace, sealed: string): string {
   const [version = '', wrapped = '', value = ''] = sealed.split('.');
   const aad = additionalData(place, version);
@@ -28,7 +32,10 @@ export function unseal(ring: KeyRing, place: SealedPlace, sealed: string): strin
 const nonceLength = 12;
 const tagLength = 16;
 
-/** Nonce, ciphertext and tag in one. The nonce is random: a key seals one value, a wrapping key far fewer than 2^32. */
+/**
+ * Returns nonce, ciphertext and tag. The nonce is random: a data key seals one value, a wrapping key far fewer than
+ * 2^32.
+ */
 function encrypt(key: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Buffer {
   const nonce = randomBytes(nonceLength);
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: tagLength }).setAAD(aad);

@@ -1,23 +1,23 @@
 import type { Verifier } from './verifier.ts';
 
-/** One secret of a client, or one value of an access key, as it is stored: nothing here can be presented. */
+/** A client secret or access key value as it is stored. Nothing in it can be presented. */
 export type Secret = Verifier & {
   id: string;
-  /** Of a client secret: the Client ID that it goes with, as pairs are not mixed. Of an access key: null. */
+  /** The Client ID that this client secret belongs to, because pairs are not mixed. Null for an access key. */
   clientId: string | null;
-  /** 1, 2, …: what a token says of the secret that it was obtained with. */
+  /** 1, 2, …: recorded in each token that was obtained with this secret. */
   generation: number;
   hint: string;
   createdAt: Date;
-  /** Null: current. In the future: retiring, and accepted until then. Past: ended. */
+  /** Null: current. A future date: retiring, accepted until then. A past date: ended. */
   retiresAt: Date | null;
-  /** Ended by somebody and not by its date. Undone: the tokens that were obtained with it are dead too. */
+  /** Set if somebody ended the secret before its date. Tokens obtained with an undone secret are inactive too. */
   endedAs: 'finished' | 'undone' | null;
 };
 
 /**
- * Compared at every use, so an overlap ends at its date on every process, whether or not anything else runs then. What was ended
- * early is dead whatever a process's clock says.
+ * Checks a secret at each use, so that a grace period ends at its date on every process without any job. A secret that
+ * was ended early is rejected whatever the process's clock says.
  */
 export function isLive(secret: Pick<Secret, 'retiresAt' | 'endedAs'>, now: number): boolean {
   if (secret.endedAs !== null) return false;

@@ -2,22 +2,21 @@ import { hash, randomBytes } from 'node:crypto';
 import type { Secret } from './secret.ts';
 
 /**
- * The SHA-256 of each secret that this process has verified, in memory alone and for as long as the stored secret that it belongs to
- * is: once that is forgotten (it changed, or anything of its owner did), so is this. It spares the keyed hash at every later use. It is
- * taken together with a value that this process has drawn by chance: so how long two digests take to compare tells nobody anything that
- * a secret could be tried out against.
+ * SHA-256 digests of secrets that this process has verified, kept only in memory and only as long as the stored secret
+ * they belong to; they save the HMAC at later uses. Each digest includes a random value of this process, so the time of
+ * a comparison reveals nothing that could be used to test guesses.
  */
 const digests = new WeakMap<Secret, string>();
 const salt = randomBytes(32).toString('base64url');
 
-/** To be called with what the verifier has matched, and nothing else. */
+/** Remembers a value. Call it only with values that the verifier has matched. */
 export function rememberVerified(secret: Secret, value: string): void {
   digests.set(secret, digestOf(value));
 }
 
-/** Which of the candidates the value was verified to be; undefined says nothing about the value. */
+/** Returns the candidate that the value was verified against. Undefined means unknown, not wrong. */
 export function recallVerified(value: string, candidates: readonly Secret[]): Secret | undefined {
-  // Also for nobody, so that it takes the same time whether or not there are candidates.
+  // Compute the digest without candidates too, so that the time does not depend on whether there are any.
   const digest = digestOf(value);
   for (const candidate of candidates) if (digests.get(candidate) === digest) return candidate;
   return undefined;

@@ -1,7 +1,7 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { KeyPurpose, KeyRing } from './key-ring.ts';
 
-/** All that is stored to recognise a secret: its HMAC-SHA-256 under a pepper, and which version of the pepper. */
+/** What is stored to recognise a secret: its HMAC-SHA-256 under a pepper, and the version of the pepper. */
 export type Verifier = { verifier: Uint8Array; keyVersion: string };
 
 export type PepperPurpose = Extract<KeyPurpose, `${string}-pepper`>;
@@ -10,17 +10,17 @@ export function createVerifier(ring: KeyRing, purpose: PepperPurpose, secret: st
   return { verifier: hmac(ring, purpose, ring.current, secret), keyVersion: ring.current };
 }
 
-/** The HMACs under every version in the ring: what an indexed look-up by secret asks for. */
+/** Returns the HMACs under every version in the ring, for an indexed look-up by secret. */
 export function verifiersOf(ring: KeyRing, purpose: PepperPurpose, secret: string): Buffer[] {
   return ring.versions.map((version) => hmac(ring, purpose, version, secret));
 }
 
-/** Which of the candidates a secret is. */
+/** Returns the candidate that matches a secret, if any. */
 export type Matcher = <C extends Verifier>(candidates: readonly C[]) => C | undefined;
 
 /**
- * Computes a secret's HMACs under every version once, to be compared with any candidates. That takes the same time whether there are
- * none, one or two, and whether one matches: where there is nothing to compare with, a dummy is compared.
+ * Computes a secret's HMACs under every version once, to compare them with any candidates. The time does not depend on
+ * the number of candidates or on a match: without candidates, a dummy is compared.
  */
 export function createMatcher(ring: KeyRing, purpose: PepperPurpose, secret: string): Matcher {
   const computed = ring.versions.map((version) => [version, hmac(ring, purpose, version, secret)] as const);
@@ -39,7 +39,7 @@ export function createMatcher(ring: KeyRing, purpose: PepperPurpose, secret: str
 
 const dummy = Buffer.alloc(32);
 
-/** Peppers as OpenSSL holds them. To make one of these costs four times what an HMAC with it does. */
+/** Peppers as OpenSSL key objects. Creating one costs four times as much as an HMAC with it. */
 const keyObjects = new WeakMap<Buffer, KeyObject>();
 
 function hmac(ring: KeyRing, purpose: PepperPurpose, version: string, secret: string): Buffer {

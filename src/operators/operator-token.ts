@@ -10,7 +10,7 @@ import { verifiersOf } from '../credentials/verifier.ts';
 import { NotFound } from '../errors.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
 
-/** Issues the contact's operator token; one that it had is dead from then on. No sealed copy is ever kept. */
+/** Issues the contact's operator token. A previous token ends at once. No sealed copy is kept. */
 export async function issueOperatorToken(
   transaction: Transaction,
   deps: ManageDeps,
@@ -19,7 +19,7 @@ export async function issueOperatorToken(
 ): Promise<{ contact: Contact; operatorToken: string }> {
   const at = new Date(deps.clock());
   const contact = await requireContact(transaction, contactId);
-  // Whoever holds the token has what the contact has, so it is a grant of all of that.
+  // The token gives everything that the contact may do, so issuing it grants all of those permissions.
   requireMayGrant(grantor, contact.permissions);
   const { plaintext, sealed: _none, ...token } = issueSecret(deps.keyRing, 'kto_', 'operator-token-pepper', null);
   await replaceOperatorToken(transaction, contactId, token, at);
@@ -53,7 +53,7 @@ export async function revokeOperatorToken(
   });
 }
 
-/** The contact that presents this operator token, as it is now. No query for what cannot be one. */
+/** Returns the contact that presents this operator token, as it is now. Malformed values cause no query. */
 export async function authenticateOperator(
   deps: { database: Queryable; keyRing: KeyRing },
   operatorToken: string,

@@ -1,13 +1,16 @@
-/** So many statements at a time: other work finds a free connection, and what comes meanwhile goes together into the next. */
+/**
+ * Concurrent statements. Other work still finds a free connection, and keys that arrive meanwhile share the next
+ * statement.
+ */
 const maxRunning = 3;
 const maxKeys = 200;
 
 type Waiting<T> = { resolve: (value: T | undefined) => void; reject: (error: unknown) => void };
 
 /**
- * Many keys that are asked for at about the same time become few statements: when all clients come back at once, the database
- * is asked about hundreds of them in one go. A single one is asked about at once.
- * @param loadMany what was found, by its key.
+ * Combines look-ups of many keys at about the same time into few statements: when all clients reconnect at once, one
+ * statement asks for hundreds of them. A single key is looked up at once.
+ * @param loadMany returns what was found, by key.
  */
 export function batchLoads<T>(
   loadMany: (keys: readonly string[]) => Promise<ReadonlyMap<string, T>>,
@@ -41,7 +44,7 @@ export function batchLoads<T>(
       const waiting = queue.get(key);
       if (waiting) waiting.push({ resolve, reject });
       else queue.set(key, [{ resolve, reject }]);
-      // What is asked for in the same turn goes together.
+      // Keys requested in the same turn of the event loop share a statement.
       if (queue.size === 1) setImmediate(start);
       else if (running === 0) start();
     });

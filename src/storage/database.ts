@@ -1,17 +1,17 @@
 export type Row = Record<string, unknown>;
 
-/** What a statement can be run on: the database itself, or a transaction of it. */
+/** Something that can run a statement: the database itself or one of its transactions. */
 export type Queryable = {
   /**
    * Runs one statement with `$1`-style parameters.
-   * @throws {StoreUnavailable} when the database cannot be asked or does not answer in time.
+   * @throws {StoreUnavailable} if the database cannot be reached or does not answer in time.
    */
   query<R extends Row = Row>(sql: string, parameters?: readonly unknown[]): Promise<R[]>;
-  /** Runs a script of several statements without parameters, such as a migration; it may take minutes. */
+  /** Runs a script of several statements without parameters, such as a migration. It may take minutes. */
   run(script: string): Promise<void>;
 };
 
-/** A transaction under way; what a writer takes, so that a change and its audit event are there together or not at all. */
+/** An open transaction. Functions that write take one, so that a change and its audit event are committed together. */
 export type Transaction = Queryable & { readonly inTransaction: true };
 
 /** PostgreSQL, embedded or over the network, with the same guarantees. */
@@ -19,11 +19,11 @@ export type Database = Queryable & {
   /** Commits when `work` resolves, rolls back when it rejects. */
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
   /**
-   * Calls `onNotification` at every NOTIFY on `channel` until closed. Reconnects by itself; notifications sent meanwhile
-   * are lost, so whoever listens also polls.
+   * Calls `onNotification` at every NOTIFY on `channel` until closed. Reconnects after a failure; notifications sent
+   * meanwhile are lost, so callers must also poll.
    */
   listen(channel: string, onNotification: () => void): Promise<() => Promise<void>>;
-  /** Where there are several. */
+  /** Numbers of connections, if the database has a pool. */
   connections?(): { total: number; idle: number; waiting: number };
   close(): Promise<void>;
 };

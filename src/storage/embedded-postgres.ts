@@ -5,8 +5,9 @@ import type { Database, Row, Transaction } from './database.ts';
 import { lockDataDir } from './lock-data-dir.ts';
 
 /**
- * PostgreSQL inside this process (PGlite), kept in `dataDir`: for one process, and for a first look.
- * @throws {DataDirInUse} when another process has it open.
+ * Opens PostgreSQL inside this process (PGlite), stored in `dataDir`. It serves one process and is meant for evaluation
+ * and small deployments.
+ * @throws {DataDirInUse} if another process has it open.
  */
 export async function openEmbeddedPostgres(dataDir: string | 'memory'): Promise<Database> {
   const directory = dataDir === 'memory' ? undefined : join(dataDir, 'postgres');

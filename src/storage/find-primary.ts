@@ -2,14 +2,17 @@ import { Socket } from 'node:net';
 import pg from 'pg';
 import { StoreUnavailable } from '../errors.ts';
 
-/** One of the hosts, and the URL that names it alone. */
+/** One of the hosts, and a URL that names only this host. */
 export type Host = { host: string; port: number; url: string };
 
-/** Of the hosts of a `DATABASE_URL`, the one that is the primary. */
+/** The primary among the hosts of a `DATABASE_URL`. */
 export type Primary = {
-  /** The host that was found last, or found now. @throws {StoreUnavailable} when none of them is a primary that answers. */
+  /**
+   * Returns the host that was found last, or searches now. @throws {StoreUnavailable} if no host is a primary that
+   * answers.
+   */
   find(): Promise<Host>;
-  /** A connection to it broke: it is looked for anew. */
+  /** Reports that a connection to the primary broke, so that the next call searches again. */
   lost(): void;
   close(): void;
 };
@@ -17,7 +20,7 @@ export type Primary = {
 const askMs = 1_000;
 const watchEveryMs = 2_000;
 
-/** The hosts of `postgres://user@host:port,host:port/database`, which libpq understands and node-postgres does not. */
+/** Splits `postgres://user@host:port,host:port/database`, which libpq understands and node-postgres does not. */
 export function splitHosts(url: string): Host[] {
   const [, before = '', authority = '', after = ''] = /^([^:]+:\/\/(?:[^/?]*@)?)([^/?]*)(.*)$/s.exec(url) ?? [];
   return authority.split(',').map((text) => {
@@ -27,9 +30,9 @@ export function splitHosts(url: string): Host[] {
 }
 
 /**
- * Asks all hosts and takes the primary of the latest timeline: one that was replaced while it was only silent still says that it is one when
- * it comes back. Looks every two seconds whether another has been promoted.
- * @param onMoved the primary is another one now; connections to the old one are to be given up.
+ * Asks all hosts and takes the primary with the latest timeline: a primary that was replaced while it was unreachable
+ * still claims to be one when it returns. Checks every two seconds whether another host was promoted.
+ * @param onMoved called when another host is the primary; connections to the previous one must be closed.
  */
 export function findPrimary(hosts: readonly Host[], onMoved: () => void): Primary {
   let known: { host: Host; timeline: number } | undefined;
@@ -74,7 +77,7 @@ export function findPrimary(hosts: readonly Host[], onMoved: () => void): Primar
   };
 }
 
-/** Undefined of a standby. It rejects when there is no answer within a second. */
+/** Returns undefined for a standby. Rejects if there is no answer within a second. */
 async function askTimeline({ url }: Host): Promise<number | undefined> {
   const socket = new Socket();
   const client = new pg.Client({
@@ -87,7 +90,8 @@ async function askTimeline({ url }: Host): Promise<number | undefined> {
   client.on('error', () => undefined);
   try {
     await client.connect();
-    // A WAL file's name begins with the timeline, in hexadecimal. CASE: a standby has no current WAL position.
+    // A WAL file name begins with the timeline in hexadecimal. CASE is needed because a standby has no current WAL
+    // position.
     const { rows } = await client.query<{ wal: string | null }>(
       'SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END AS wal',
     );

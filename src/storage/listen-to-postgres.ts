@@ -5,10 +5,10 @@ import type { Log } from '../log.ts';
 import { isPooled } from './is-pooled.ts';
 import { goodbyeMs, trackSockets } from './track-sockets.ts';
 
-/** Between two looks at what changed, where a pooler keeps announcements from coming. */
+/** Poll interval where a pooler keeps notifications from arriving. */
 const pollBehindPoolerMs = 500;
 
-/** LISTEN on a connection of its own, which is made anew when it breaks. @returns what ends it. */
+/** Runs LISTEN on a connection of its own, which is replaced when it breaks. Returns a function that stops it. */
 export async function listenToPostgres(
   createClient: (stream: () => Socket) => pg.Client,
   log: Log,
@@ -62,7 +62,7 @@ export async function listenToPostgres(
     clearTimeout(retry);
     clearInterval(polling);
     await Promise.race([client?.end().catch(() => undefined), delay(goodbyeMs, undefined, { ref: false })]);
-    // Also the one of a connection that was just being made.
+    // This also covers a connection that is just being opened.
     sockets.destroy();
   };
 }

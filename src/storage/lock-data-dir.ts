@@ -17,13 +17,13 @@ export class DataDirInUse extends Conflict {
 }
 
 /**
- * Makes this process the only one that may open the embedded database: PGlite itself does not notice a second one, and both
- * would write the same files.
+ * Makes this process the only one that may open the embedded database: PGlite does not notice a second process, and
+ * both would write the same files.
  *
- * The lock is one of the operating system's (taken by SQLite, on a file that stays empty): it ends with its process however
- * that ends, so it is never stale, holds between containers that share a volume, and two who try at once cannot both have it.
- * The process id beside it only helps to find the holder.
- * @returns what gives the lock back.
+ * The lock belongs to the operating system (SQLite takes it on a file that stays empty). It ends with its process in
+ * every case, so it is never stale, it works between containers that share a volume, and two processes cannot both get
+ * it. The process id beside it only helps to find the holder.
+ * @returns a function that releases the lock.
  * @throws {DataDirInUse}
  */
 export async function lockDataDir(dataDir: string): Promise<() => Promise<void>> {

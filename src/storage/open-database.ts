@@ -8,17 +8,17 @@ import type { Database } from './database.ts';
 import { migrate, requireMigrated } from './migrate.ts';
 import { connectPostgres } from './postgres.ts';
 
-/** The configured database, unmigrated or not: what `migrate` and `doctor` begin with. */
+/** Connects to the configured database without checking its schema, for `migrate` and `doctor`. */
 export async function connectDatabase(config: Config, log: Log): Promise<Database> {
   if (config.databaseUrl) return connectPostgres({ connectionString: config.databaseUrl, log });
-  // Loaded only where it is used: its WebAssembly is larger than all else together.
+  // Loaded on demand: its WebAssembly is larger than everything else together.
   const { openEmbeddedPostgres } = await import('./embedded-postgres.ts');
   return await openEmbeddedPostgres(config.dataDir);
 }
 
 /**
- * The configured database, ready to serve. The embedded one migrates itself.
- * @throws {UsageError} when a database over the network is not migrated.
+ * Opens the configured database, ready to serve. The embedded one migrates itself.
+ * @throws {UsageError} if a database over the network is not migrated.
  */
 export async function openDatabase(config: Config, log: Log): Promise<Database> {
   const database = await connectDatabase(config, log);
@@ -32,20 +32,23 @@ export async function openDatabase(config: Config, log: Log): Promise<Database> 
   }
 }
 
-/** The configured root key; the embedded store has one of its own, made at the first start, readable by its owner alone. */
+/**
+ * Returns the configured root key. The embedded store has its own, created at the first start and readable by its owner
+ * only.
+ */
 export async function readRootKey(config: Config): Promise<string> {
   if (config.rootKey) return config.rootKey;
   if (config.databaseUrl) throw new UsageError('KEYTURN_ROOT_KEY is required with DATABASE_URL');
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const file = join(config.dataDir, 'root-key');
-  // "wx" fails where one exists: two first starts at once agree on one key.
+  // "wx" fails if the file exists, so two first starts at once agree on one key.
   await writeFile(file, `${generateRootKey()}\n`, { flag: 'wx', mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });
   return (await readFile(file, 'utf8')).trim();
 }
 
-/** A new root key in the form of `KEYTURN_ROOT_KEY`: version and 32 random bytes. */
+/** Generates a root key in the form of `KEYTURN_ROOT_KEY`: version and 32 random bytes. */
 export function generateRootKey(version = 'v1'): string {
   return `${version}:${randomBytes(32).toString('base64')}`;
 }

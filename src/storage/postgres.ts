@@ -13,16 +13,17 @@ type Options = {
   connectionString: string;
   log: Log;
   maxConnections?: number;
-  /** Until a statement or a free connection must be there; above it the answer is 503. */
+  /** Time limit in milliseconds for a statement, and for getting a free connection. After it the answer is 503. */
   timeoutMs?: number;
 };
 
-// A bigint counts rows or versions here and stays far below 2^53; as a string it would only invite mistakes.
+// A bigint counts rows or versions here and stays far below 2^53, so a number is safe and a string would invite
+// mistakes.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 /**
- * PostgreSQL over the network, through a pool that recovers by itself. It never writes to a standby, also where the URL names several
- * hosts; and a pooler in transaction mode may stand between.
+ * Connects to PostgreSQL over the network, through a pool that recovers from failures. Never writes to a standby, also
+ * if the URL names several hosts. Works through a pooler in transaction mode.
  */
 export function connectPostgres({
   connectionString: url,
@@ -46,7 +47,7 @@ export function connectPostgres({
           sockets.destroy();
         })
       : undefined;
-  /** Goes to the primary, wherever that is when it connects. */
+  /** Connects to the host that is the primary at that moment. */
   class Client extends pg.Client {
     override connect(): Promise<pg.Client>;
     override connect(callback: (error: Error) => void): void;
@@ -76,13 +77,14 @@ export function connectPostgres({
     idleTimeoutMillis: 30_000,
     onConnect: (client) => prepare(client, timeoutMs),
   });
-  // Without these listeners, a connection that the server ends while it is idle, in the pool or in a transaction, would end the process.
+  // Without these listeners, a connection that the server closes while it is idle would end the process.
   pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'));
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('release', (broken) => broken && primary?.lost());
   dropIdleAfterLoss(pool);
 
-  // Whatever keeps us from connecting, also a password that is no longer right, says nothing about what is stored.
+  // A failure to connect, even because of a wrong password, does not tell whether a row exists, so it is always
+  // "unavailable".
   const connect = () =>
     pool.connect().catch((error: Error) => {
       throw new StoreUnavailable('database', error.message, error);
@@ -113,14 +115,15 @@ export function connectPostgres({
 }
 
 /**
- * Refuses a standby, which could only be read from, and late. A pooler (PgBouncer) says a process id of its own: what is set for the
- * session would go to whichever connection of its is next, so there the time limit is left to the role, and to each transaction.
+ * Rejects a standby, which is read-only and may lag behind. A pooler (PgBouncer) reports its own process id; a session
+ * setting would reach whichever server connection is used next, so behind a pooler the time limit is set per
+ * transaction and by the role.
  */
 async function prepare(client: pg.ClientBase, timeoutMs: number): Promise<void> {
   try {
     const { rows } = await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
     if (rows[0]?.standby !== false) throw new StoreUnavailable('database', 'this is a standby, not the primary');
-    // At the server too: a statement that nobody waits for any more would go on holding its locks.
+    // Limit the server too: a statement that nobody awaits any more would keep its locks.
     if (!(await isPooled(client))) await client.query(`SET statement_timeout = ${timeoutMs}`);
   } catch (error) {
     (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
@@ -144,7 +147,7 @@ async function runScript(
   try {
     await client.query({ text: script, query_timeout: scriptTimeoutMs } as pg.QueryConfig);
   } finally {
-    // In a transaction that failed this fails too; its rollback undoes the first SET.
+    // This fails in a failed transaction, whose rollback reverts the first SET anyway.
     await client.query(`${set} statement_timeout = ${timeoutMs}`).catch(() => undefined);
   }
 }
@@ -162,11 +165,11 @@ async function inTransaction<T>(
         select<R>(client, sql, parameters).catch((error) => rethrow(error)),
       run: (script) => runScript(client, script, timeoutMs, 'SET LOCAL').catch((error) => rethrow(error)),
     });
-    // Where a statement failed and `work` went on regardless, COMMIT succeeds as a ROLLBACK.
+    // If a statement failed and `work` ignored that, COMMIT succeeds but rolls back.
     await commit(client);
     return result;
   } catch (error) {
-    // After a time-out the connection may still be busy with the statement: it is closed instead, which rolls back too.
+    // After a time-out the connection may still be busy. It is closed, which rolls back too.
     if (!isConnectionError(error)) await client.query('ROLLBACK');
     throw error;
   }
@@ -180,7 +183,8 @@ async function commit(client: pg.PoolClient): Promise<void> {
   client.on('notice', onNotice);
   const { command } = await client.query('COMMIT').finally(() => client.off('notice', onNotice));
   if (command !== 'COMMIT') throw new Error('a statement of the transaction failed, so nothing of it was kept');
-  // A synchronous standby did not answer in time: it is committed here, and would be lost if that standby took over.
+  // A synchronous standby did not confirm in time: the change is committed here but would be lost if that standby took
+  // over.
   if (warning !== undefined) throw new StoreUnavailable('database', warning);
 }
 
@@ -196,7 +200,10 @@ async function using<T>(client: pg.PoolClient, work: () => Promise<T>): Promise<
   }
 }
 
-/** The server's own complaints have a SQLSTATE; of those, classes 08, 57 and 25006 mean "not here, not now" (a standby, a shutdown). */
+/**
+ * Errors from the server have a SQLSTATE. Classes 08, 57 and 25006 mean that this server cannot serve now (a standby, a
+ * shutdown).
+ */
 function isConnectionError(error: unknown): boolean {
   if (error instanceof StoreUnavailable) return !isShortage(error.cause);
   if (!(error instanceof Error) || error instanceof KeyturnError) return false;
@@ -207,7 +214,7 @@ function isConnectionError(error: unknown): boolean {
     : /timeout|terminated|connection|not queryable/i.test(error.message);
 }
 
-/** Class 53: the server lacks disk or memory for this statement. Its connections are in order, and what is only read goes on. */
+/** Class 53: the server lacks disk or memory for this statement. Its connections are intact, and reads continue. */
 function isShortage(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code?.startsWith('53') === true;
 }
@@ -219,8 +226,8 @@ function rethrow(error: unknown): never {
 }
 
 /**
- * What broke one connection, such as a machine that lost its power, has broken the others too, and an idle one says nothing of it.
- * Tried out one after the other, each until its time-out, they would hold up the recovery for a minute.
+ * Drops idle connections when one breaks: a machine that lost power broke all of them, and an idle one does not report
+ * that. Trying them one by one until each times out would delay recovery by a minute.
  */
 function dropIdleAfterLoss(pool: pg.Pool): void {
   const idle = new Set<pg.PoolClient>();

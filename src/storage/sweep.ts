@@ -19,10 +19,10 @@ const tables = [
 ] as const;
 
 /**
- * Removes ended rows by itself, in bounded batches: a long backlog never becomes one long statement. Several processes may
- * sweep at once; each skips what another has locked.
- * @param rollUp does one more batch of what is not just removed, and says whether there is more to do.
- * @returns what stops it.
+ * Deletes expired rows in bounded batches, so that a backlog never becomes one long statement. Several processes may
+ * sweep at once; each skips rows that another has locked.
+ * @param rollUp processes one batch of other clean-up work and returns whether there is more.
+ * @returns a function that stops the sweep.
  */
 export function startSweep(
   database: Database,
@@ -50,7 +50,7 @@ export function startSweep(
   };
 }
 
-/** Removes up to 1,000 ended rows of a table. Returns how many. */
+/** Deletes up to 1,000 expired rows of a table. Returns how many. */
 export async function sweepBatch(database: Database, table: (typeof tables)[number]): Promise<number> {
   const rows = await database.query(
     `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(

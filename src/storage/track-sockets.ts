@@ -1,9 +1,9 @@
 import { Socket } from 'node:net';
 
-/** How long a session may take to end: where the network is silent, the server's goodbye never comes. */
+/** Longest wait for a session to end. On a silent network the server's closing message never arrives. */
 export const goodbyeMs = 2_000;
 
-/** Sockets that can all be given up at once. */
+/** Keeps track of sockets so that all of them can be destroyed at once. */
 export function trackSockets(): { open: () => Socket; destroy: () => void } {
   const sockets = new Set<Socket>();
   return {

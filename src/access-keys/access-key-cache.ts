@@ -10,19 +10,22 @@ import { createFollowedCache } from '../storage/followed-cache.ts';
 import type { KnownAccessKey } from './access-key.ts';
 import { findKnownAccessKey } from './access-key-store.ts';
 
-/** An access key together with the one of its values that was presented. */
+/** An access key with the one of its values that was presented. */
 export type PresentedAccessKey = KnownAccessKey & { secret: Secret };
 
-/** The access keys that this process knows. */
+/** The access keys that this process has cached. */
 export type AccessKeyCache = {
   find(id: string): Promise<KnownAccessKey | undefined>;
-  /** From memory alone; undefined means "not known here". */
+  /** Looks in memory only. Undefined means "not cached". */
   peek(id: string): KnownAccessKey | undefined;
-  /** By its value. No query for what cannot be one. It may be disabled or ended: that is for the caller to see. */
+  /**
+   * Finds a key by its value, without a query for malformed values. The key may be disabled or ended; the caller must
+   * check.
+   */
   findByValue(value: string): Promise<PresentedAccessKey | undefined>;
-  /** From memory alone; undefined says nothing about the value. */
+  /** Looks in memory only. Undefined does not mean that the value is wrong. */
   peekByValue(value: string): PresentedAccessKey | undefined;
-  /** The same as `findByValue`, but not older than a second. */
+  /** Like `findByValue`, but the result is at most one second old. */
   findRecentByValue(value: string): Promise<PresentedAccessKey | undefined>;
 };
 
@@ -36,7 +39,10 @@ export function createAccessKeyCache(deps: { database: Database; feed: ChangeFee
     maxEntries: maxKeys,
     load: (id) => findKnownAccessKey(database, id),
   });
-  /** Which key a value is of never changes, so these entries need not be forgotten when the key does; the key itself is. */
+  /**
+   * A value always belongs to the same key, so these entries stay valid when the key changes; the key's own entry does
+   * not.
+   */
   const owners = createFollowedCache<{ id: string; secretId: string }>({
     feed,
     kind: 'access_key',
@@ -48,7 +54,7 @@ export function createAccessKeyCache(deps: { database: Database; feed: ChangeFee
       return found?.owner.kind === 'access_key' ? { id: found.owner.id, secretId: found.secretId } : undefined;
     },
   });
-  /** Values that are being looked up; what is kept longer is their digest alone. */
+  /** Values of look-ups in progress. Only their digests are kept longer. */
   const asked = new Map<string, string>();
 
   async function ownerOf(value: string, how: 'get' | 'getRecent') {

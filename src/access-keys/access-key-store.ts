@@ -28,7 +28,7 @@ export async function findKnownAccessKey(database: Queryable, id: string): Promi
   return rows[0] && toKnown(rows[0]);
 }
 
-/** The key, locked until the transaction ends. */
+/** Returns the key, locked until the transaction ends. */
 export async function lockAccessKey(transaction: Transaction, id: string): Promise<AccessKey | undefined> {
   const rows = await transaction.query<KeyRow>('SELECT * FROM access_keys WHERE id = $1 FOR UPDATE', [id]);
   return rows[0] && toAccessKey(rows[0]);
@@ -37,22 +37,25 @@ export async function lockAccessKey(transaction: Transaction, id: string): Promi
 export type AccessKeyFilter = {
   contactId?: string | undefined;
   status?: AccessKeyStatus | undefined;
-  /** Beginnings of words of the key's and its contact's name, all of them; or `…` and the last four characters of its value. */
+  /**
+   * Beginnings of words in the names of the key and its contact, all of which must match; or `…` and the last four
+   * characters of its value.
+   */
   q?: string | undefined;
-  /** Neither used nor made since. */
+  /** Keys that were neither used nor created since this date. */
   unusedSince?: Date | undefined;
   now: Date;
   limit: number;
   after?: { createdAt: Date; id: string } | undefined;
 };
 
-/** Newest first. One row more than `limit` says that there is another page. */
+/** Lists keys, newest first. Returns one row more than `limit` if there is another page. */
 export async function listAccessKeys(database: Queryable, filter: AccessKeyFilter): Promise<KnownAccessKey[]> {
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions = conditionsOf(filter, bind);
   const rows = await database.query<KeyRow & { secrets: string }>(
-    // The page is cut before anything is read for its rows.
+    // Cut the page first, so that only its rows are joined.
     `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets
      FROM (${pageOf(filter, conditions, bind)}) k ORDER BY k.created_at DESC, k.id DESC`,
     parameters,
@@ -62,7 +65,7 @@ export async function listAccessKeys(database: Queryable, filter: AccessKeyFilte
 
 type Bind = (value: unknown) => string;
 
-/** Only what is asked for is in the statement, in the form of the index that it is for. */
+/** Returns only the requested conditions, each in the form that its index needs. */
 function conditionsOf({ contactId, status, unusedSince, now, after, q }: AccessKeyFilter, bind: Bind): string[] {
   const conditions: string[] = [];
   if (contactId !== undefined) conditions.push(`k.contact = ${bind(contactId)}`);
@@ -78,7 +81,7 @@ function conditionsOf({ contactId, status, unusedSince, now, after, q }: AccessK
   return conditions;
 }
 
-/** How the lists show what a key ends in. */
+/** Returns the hint if the query is one, in the form that lists show. */
 function hintOf(q: string | undefined): string | undefined {
   return /^…(.{4})$/.exec(q ?? '')?.[1];
 }
@@ -86,9 +89,9 @@ function hintOf(q: string | undefined): string | undefined {
 const maxSorted = 4_000;
 
 /**
- * Few matches of a text are found by the index of words and sorted; of many, the first ones are met soon by walking the list in its
- * order. Which of both it is shows in the statement as it runs: how many names begin so is nothing that the planner knows. The
- * function in place of the operator keeps it from using the index for the walk.
+ * If few keys match a text, the word index finds them and they are sorted; if many match, walking the list in its order
+ * soon finds the first ones. The planner cannot know how many names match, so the statement decides while it runs. A
+ * function instead of the operator keeps the walk from using the index.
  */
 function pageOf({ q, limit }: AccessKeyFilter, conditions: readonly string[], bind: Bind): string {
   const where = (keys: string, first = 'true') => `${keys} k WHERE ${[first, ...conditions].join(' AND ')}`;
@@ -125,7 +128,10 @@ export async function insertAccessKey(transaction: Transaction, key: AccessKey):
   );
 }
 
-/** Writes what may change, raises the revision, and tells every process. Returns it as it is now. */
+/**
+ * Saves the changeable members, increments the revision and records the change for other processes. Returns the saved
+ * key.
+ */
 export async function saveAccessKey(transaction: Transaction, key: AccessKey, at: Date): Promise<AccessKey> {
   const rows = await transaction.query<KeyRow>(
     `UPDATE access_keys SET name = $2, scope = $3, clients = $4, enabled = $5, expires_at = $6, token_epoch = $7,
@@ -142,9 +148,9 @@ export async function deleteAccessKey(transaction: Transaction, id: string, at: 
 }
 
 /**
- * Writes that the key was used: from then on it cannot be removed. That changes nothing that is asked of a cached key, so it is not
- * announced.
- * @returns false when it was removed in the meantime.
+ * Records that the key was used, after which it cannot be removed. Cached keys do not depend on this, so the change is
+ * not announced.
+ * @returns false if the key was removed meanwhile.
  */
 export async function markAccessKeyUsed(database: Queryable, id: string, at: Date): Promise<boolean> {
   const rows = await database.query(
@@ -155,8 +161,8 @@ export async function markAccessKeyUsed(database: Queryable, id: string, at: Dat
 }
 
 /**
- * Writes when keys were used last, in the batch that counts it: to within an hour, so that a key in steady use is written once an
- * hour. In the order of ids, in which whoever locks several keys does it.
+ * Records when keys were last used, to within an hour, so that a key in steady use is written once an hour. Rows are
+ * locked in the order of ids, like everywhere else.
  */
 export async function noteLastUse(transaction: Transaction, { sources }: UsageBatch): Promise<void> {
   const uses = sources.filter((source) => source.last_used_at !== null);
@@ -173,7 +179,7 @@ export async function noteLastUse(transaction: Transaction, { sources }: UsageBa
   );
 }
 
-/** The ids of clients by their Client IDs; what is missing names no client. */
+/** Maps Client IDs to ids. Client IDs that do not exist are missing from the result. */
 export async function findClientIds(database: Queryable, clientIds: readonly string[]): Promise<Map<string, string>> {
   const rows = await database.query<{ client_id: string; client: string }>(
     'SELECT client_id, client FROM client_ids WHERE client_id = ANY ($1)',
@@ -182,7 +188,7 @@ export async function findClientIds(database: Queryable, clientIds: readonly str
   return new Map(rows.map((row) => [row.client_id, row.client]));
 }
 
-/** The current Client IDs of clients by their ids, for a page of keys in one statement. */
+/** Maps ids of clients to their current Client IDs, in one statement for a page of keys. */
 export async function nameClients(database: Queryable, ids: readonly string[]): Promise<Map<string, string>> {
   const rows = await database.query<{ id: string; client_id: string }>(
     'SELECT id, client_id FROM clients WHERE id = ANY ($1::uuid[])',

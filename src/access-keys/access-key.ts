@@ -1,34 +1,34 @@
 import { actions } from '../clients/client.ts';
 import type { Secret } from '../credentials/secret.ts';
 
-/** A credential of one contact: says who calls, and what they may touch. */
+/** A credential of one contact: says for whom a client calls and what it may touch. */
 export type AccessKey = {
   id: string;
   contactId: string;
   /** Unique within the contact. */
   name: string;
-  /** Its permissions, as `kind:action`. */
+  /** The key's permissions as scopes, `kind:action`. */
   scope: readonly string[];
-  /** The ids of the clients that it may be used with; null: any. */
+  /** Ids of the clients that may use the key; null allows any client. */
   clients: readonly string[] | null;
   enabled: boolean;
   reveal: boolean;
   expiresAt: Date | null;
-  /** When it was used first; null: never. */
+  /** First use; null if never used. */
   usedAt: Date | null;
-  /** To within an hour; null: never. */
+  /** Last use, to within an hour; null if never used. */
   lastUsedAt: Date | null;
-  /** Tokens obtained under an earlier epoch are dead. */
+  /** Tokens that were obtained under another epoch are inactive. */
   tokenEpoch: number;
   revision: number;
   createdAt: Date;
   updatedAt: Date;
 };
 
-/** All that a request needs to know of an access key and its values, newest first. */
+/** What a request needs to know of an access key, with its values, newest first. */
 export type KnownAccessKey = { key: AccessKey; secrets: readonly Secret[] };
 
-/** By kind of information, the actions that are allowed: `{ orders: ['read'] }`. */
+/** Allowed actions by kind of information: `{ orders: ['read'] }`. */
 export type Permissions = Readonly<Record<string, readonly string[]>>;
 
 export type AccessKeyStatus = 'enabled' | 'disabled' | 'expired';
@@ -38,7 +38,7 @@ export function statusOf(key: Pick<AccessKey, 'enabled' | 'expiresAt'>, now: num
   return key.expiresAt !== null && key.expiresAt.getTime() <= now ? 'expired' : 'enabled';
 }
 
-/** Whether it may be used with a client now. @param client the client's id. */
+/** Returns whether the key may be used with a client now. @param client the client's id. */
 export function isUsable(key: AccessKey, client: string, now: number): boolean {
   return statusOf(key, now) === 'enabled' && (key.clients === null || key.clients.includes(client));
 }

@@ -17,13 +17,13 @@ import { deleteAccessKey, findClientIds, insertAccessKey, lockAccessKey, saveAcc
 export type NewAccessKey = {
   name: string;
   permissions: Permissions;
-  /** Client IDs; null or undefined: any client. */
+  /** Client IDs; null or undefined allows any client. */
   clients?: readonly string[] | null | undefined;
   expiresAt?: Date | null | undefined;
   reveal?: boolean | undefined;
 };
 
-/** Create Key. The plaintext is in the result and nowhere else. */
+/** Create Key. Only the result contains the plaintext. */
 export async function createAccessKey(
   transaction: Transaction,
   deps: ManageDeps,
@@ -64,8 +64,8 @@ export type AccessKeyPatch = {
 };
 
 /**
- * Save Key: the same key, changed. What live tokens may do follows at once.
- * @param expectedRevision from If-Match; undefined: whatever it is now.
+ * Save Key: changes the key's name or permissions. Live tokens follow at once.
+ * @param expectedRevision from If-Match; undefined accepts any revision.
  */
 export async function saveKey(
   transaction: Transaction,
@@ -87,7 +87,7 @@ export async function saveKey(
   });
 }
 
-/** Disable Key: tokens that were obtained with it are inactive for as long as it is disabled. */
+/** Disable Key: tokens obtained with the key are inactive while it is disabled. */
 export async function setAccessKeyEnabled(
   transaction: Transaction,
   deps: ManageDeps,
@@ -102,8 +102,8 @@ export async function setAccessKeyEnabled(
 }
 
 /**
- * Remove Key: only one that was never used.
- * @throws {Conflict} `access_key_was_used`; the lock makes a first use at the same moment come before or after, never in between.
+ * Remove Key: only a key that was never used.
+ * @throws {Conflict} `access_key_was_used`. The lock orders a first use at the same moment before or after the removal.
  */
 export async function removeAccessKey(
   transaction: Transaction,
@@ -173,7 +173,7 @@ function auditView(key: AccessKey): Record<string, unknown> {
   };
 }
 
-/** The permissions as scopes. @throws {InvalidInput} that names what no resource server offers. */
+/** Converts permissions to scopes. @throws {InvalidInput} naming what no resource server offers. */
 async function toOfferedScope(transaction: Transaction, permissions: Permissions): Promise<string[]> {
   const scope = toScope(permissions);
   requireOffered(scope, await holdResourceServers(transaction));

@@ -14,8 +14,8 @@ export type AccessKeyDeps = {
 };
 
 /**
- * The one answer to every access key that is not good for a request: unknown, disabled, ended, expired, or not for this client.
- * Why is only counted.
+ * The only answer to an access key that is unknown, disabled, ended, expired or not for this client. The reason is only
+ * counted.
  */
 export class RefusedAccessKey extends KeyturnError {
   readonly refused: { secret: PresentedSecret; reason: string } | undefined;
@@ -29,7 +29,7 @@ export class RefusedAccessKey extends KeyturnError {
 }
 
 /**
- * The access key of this value, good for the client now.
+ * Returns the access key with this value if the client may use it now.
  * @param client the client's id.
  * @throws {RefusedAccessKey}
  */
@@ -40,7 +40,7 @@ export async function requireAccessKey(
 ): Promise<PresentedAccessKey> {
   const known = await deps.accessKeys.findByValue(value);
   if (known && !refusalOf(known, client, deps.clock())) return known;
-  // Looked at anew before it is refused: another process may have made or enabled it just now.
+  // Reload before refusing: another process may just have created or enabled the key.
   const recent = await deps.accessKeys.findRecentByValue(value);
   if (!recent) throw new RefusedAccessKey();
   const reason = refusalOf(recent, client, deps.clock());
@@ -48,7 +48,10 @@ export async function requireAccessKey(
   return recent;
 }
 
-/** The same from memory alone, where it is good for the client and was used before; undefined says nothing about it. */
+/**
+ * Like requireAccessKey, but from memory only, for keys that were used before. Undefined does not mean that the key is
+ * bad.
+ */
 export function recallAccessKey(
   { accessKeys, clock }: AccessKeyDeps,
   value: string,
@@ -58,15 +61,15 @@ export function recallAccessKey(
   return known && known.key.usedAt !== null && !refusalOf(known, client, clock()) ? known : undefined;
 }
 
-/** As its use is counted. */
+/** Returns the form in which a key's use is counted. */
 export function presentedValueOf({ key, secret }: PresentedAccessKey): PresentedSecret {
   return { owner: key.id, generation: secret.generation, epoch: key.tokenEpoch };
 }
 
 /**
- * A key's first use is written before it is answered, for a used key can never be removed. All later uses are only counted. Where that takes
- * longer than a request can wait it goes on, and who asks again finds it done.
- * @throws {RefusedAccessKey} when it was removed in the meantime.
+ * Writes a key's first use before the answer, because a used key can never be removed. Later uses are only counted. If
+ * the write takes longer than a request may wait it continues, and a retry finds it done.
+ * @throws {RefusedAccessKey} if the key was removed meanwhile.
  */
 export async function recordFirstUse(
   deps: Pick<AccessKeyDeps, 'database' | 'clock'>,
@@ -78,14 +81,14 @@ export async function recordFirstUse(
   if (!(await withDeadline(writing))) throw new RefusedAccessKey();
 }
 
-/** By the key as this process has it cached: many who use it first at once cause one write. */
+/** Writes in progress by cached key, so that concurrent first uses cause one write. */
 const firstUses = new WeakMap<AccessKey, Promise<boolean>>();
 
 async function writeFirstUse({ database, clock }: Pick<AccessKeyDeps, 'database' | 'clock'>, key: AccessKey) {
   try {
     const at = new Date(clock());
     const isThere = await markAccessKeyUsed(database, key.id, at);
-    // What is cached is told of it here, so that nobody else has to forget the key for this.
+    // Update the cached key here, so that it does not have to be reloaded for this.
     if (isThere) key.usedAt = at;
     return isThere;
   } finally {

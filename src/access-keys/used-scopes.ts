@@ -2,17 +2,20 @@ import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Database, Queryable } from '../storage/database.ts';
 
-/** What resource servers report that access keys were really used for. Counted in memory, written every few seconds. */
+/**
+ * Which scopes access keys were used for, as reported by resource servers. Counted in memory, written every few
+ * seconds.
+ */
 export type UsedScopes = {
   count(accessKeyId: string, scope: readonly string[]): void;
-  /** Writes now. What cannot be written is kept for the next time; this never fails. */
+  /** Writes now. What cannot be written is kept for the next time. Never fails. */
   flush(): Promise<void>;
   close(): Promise<void>;
 };
 
 const everyMs = 4_000;
 const keptMs = 90 * 86_400_000;
-/** Distinct pairs of key and scope between two batches; what would be more is not counted. */
+/** Maximum number of distinct pairs of key and scope between two writes; further pairs are not counted. */
 const maxPairs = 50_000;
 
 export function startUsedScopes(deps: { database: Database; clock: Clock; log: Log }): UsedScopes {
@@ -69,7 +72,7 @@ export function startUsedScopes(deps: { database: Database; clock: Clock; log: L
   };
 }
 
-/** The scopes that keys were really used for since a date, for a page of keys in one statement. */
+/** Returns the scopes that keys were used for since a date, in one statement for a page of keys. */
 export async function findUsedScopes(
   database: Queryable,
   accessKeyIds: readonly string[],

@@ -8,14 +8,14 @@ import type { Row, Transaction } from '../storage/database.ts';
 export type Batch = {
   done: number;
   unreadable: string[];
-  /** To go on after; undefined: there are no more. */
+  /** The id to continue after; undefined if there are no more rows. */
   last: string | undefined;
 };
 
 type Deps = { keyRing: KeyRing; clock: Clock };
 
 const batchSize = 100;
-/** The least id that there can be, to begin with. */
+/** The smallest possible id, to begin with. */
 const leastUuid = '00000000-0000-0000-0000-000000000000';
 
 type SecretRow = Row & {
@@ -27,7 +27,10 @@ type SecretRow = Row & {
   sealed: string;
 };
 
-/** The next secrets whose sealed copy or verifier is not of the current version; those that somebody has locked are passed over. */
+/**
+ * Processes the next secrets whose sealed copy or verifier has not the current version. Rows locked by others are
+ * skipped.
+ */
 export async function rewrapSecrets(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
   const { keyRing } = deps;
   const rows = await transaction.query<SecretRow>(
@@ -40,7 +43,7 @@ export async function rewrapSecrets(transaction: Transaction, deps: Deps, after:
     const purpose: PepperPurpose = row.client ? 'client-secret-pepper' : 'access-key-pepper';
     const plaintext = open(keyRing, { table: 'secrets', id: row.id }, row.sealed);
     const stored: Verifier = { verifier: row.verifier, keyVersion: row.key_version };
-    // What is recognised must stay what was recognised before.
+    // The new verifier must recognise the same value as the previous one.
     if (plaintext === undefined || !createMatcher(keyRing, purpose, plaintext)([stored])) return [];
     const { verifier } = createVerifier(keyRing, purpose, plaintext);
     return [{ row, verifier, sealed: seal(keyRing, { table: 'secrets', id: row.id }, plaintext) }];
@@ -66,7 +69,7 @@ export async function rewrapSecrets(transaction: Transaction, deps: Deps, after:
   );
 }
 
-/** The same of the keys that sign JWTs. */
+/** Processes the next keys that sign JWTs. */
 export async function rewrapSigningKeys(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
   const { keyRing } = deps;
   const rows = await transaction.query<{ kid: string; sealed: string }>(
@@ -109,7 +112,7 @@ function open(ring: KeyRing, place: SealedPlace, sealed: string): string | undef
   }
 }
 
-/** Every process forgets what it has cached of the secrets' owners. */
+/** Makes every process drop the owners of these secrets from its cache. */
 async function announceOwners(transaction: Transaction, rows: readonly SecretRow[], at: Date): Promise<void> {
   const clients = await transaction.query<{ client_id: string; kind: string }>(
     'SELECT i.client_id, c.kind FROM client_ids i JOIN clients c ON c.id = i.client WHERE c.id = ANY ($1::uuid[])',

@@ -1,22 +1,22 @@
 import type { Queryable } from '../storage/database.ts';
 
-/** What is in use of one version of the root key, and would be lost without it. */
+/** Everything that still uses one version of the root key and would be lost without it. */
 export type RootKeyUse = {
   version: string;
-  /** Live secrets and access keys that are recognised under it. */
+  /** Live secrets and access keys whose verifier uses it. */
   secrets: number;
-  /** Of those, the ones with an end; the last of them ends at `secretsEndAt`. */
+  /** How many of those have an end date; the last one ends at `secretsEndAt`. */
   secretsThatEnd: number;
   secretsEndAt: Date | null;
   /** Copies of live secrets that are sealed under it. */
   sealedCopies: number;
   operatorTokens: number;
   signingKeys: number;
-  /** Secrets that have ended: only that they are still tried can be told no more. */
+  /** Secrets that have ended. Without the version, attempts to use them can no longer be recognised. */
   endedSecrets: number;
 };
 
-/** By version, those that nothing is in use of left out. */
+/** Returns the use of each version that is in use. */
 export async function findRootKeyUse(database: Queryable, now: Date): Promise<RootKeyUse[]> {
   const rows = await database.query<{
     version: string;
@@ -59,7 +59,7 @@ export async function findRootKeyUse(database: Queryable, now: Date): Promise<Ro
   }));
 }
 
-/** The beginning of the list of those that keep an old version in use; who they are, for somebody to regenerate them. */
+/** Lists the first owners that keep an old version in use, so that somebody can regenerate their secrets. */
 export async function listHolders(
   database: Queryable,
   currentVersion: string,

@@ -5,16 +5,16 @@ import { rewrapSecrets, rewrapSigningKeys } from './rewrap.ts';
 export type Rotation = {
   secrets: number;
   signingKeys: number;
-  /** Rows whose sealed copy does not open, or is not what the secret is recognised by: left as they are. */
+  /** Rows whose sealed copy does not open or does not match the verifier. They are left unchanged. */
   unreadable: string[];
 };
 
 type Deps = Pick<Core, 'change' | 'clock' | 'database' | 'keyRing'>;
 
 /**
- * Makes everything that has a sealed copy anew under the current root key: the copies, and what the secrets are recognised by. In small
- * transactions, each complete in itself: what was interrupted goes on where it was when it runs again, and two at once share the work.
- * @param onProgress is told how many are done.
+ * Re-creates sealed copies and verifiers under the current root key for everything that has a sealed copy. Works in
+ * small, complete transactions: an interrupted run continues where it stopped, and two runs at once share the work.
+ * @param onProgress receives the number of processed rows.
  */
 export async function rotateRootKey(
   deps: Deps,
@@ -22,7 +22,8 @@ export async function rotateRootKey(
   onProgress: (done: number) => void = () => undefined,
 ): Promise<Rotation> {
   const { current, versions } = deps.keyRing;
-  // First, so that it is known also of a rotation that never ends. Written under the current version, as is the end of the log then.
+  // Recorded first, so that a rotation that never finishes is known too. The audit log's end is sealed under the
+  // current version by this event.
   await deps.change((transaction) =>
     appendAuditEvent(transaction, {
       at: new Date(deps.clock()),
@@ -39,7 +40,7 @@ export async function rotateRootKey(
     { counted: 'secrets', rewrap: rewrapSecrets },
   ] as const;
   for (const { counted, rewrap } of kinds) {
-    // A row that somebody else has locked is passed over, and met at the next pass; what is locked longer is told as remaining.
+    // A locked row is skipped and retried in the next pass. A row that stays locked is reported as remaining.
     for (let pass = 0; pass < maxPasses; pass++) {
       const before = rotation[counted];
       const unreadable = new Set<string>();

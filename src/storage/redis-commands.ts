@@ -4,8 +4,8 @@ import { StoreUnavailable } from '../errors.ts';
 import { storeDeadlineMs } from './with-deadline.ts';
 
 /**
- * What requests ask of Redis.
- * @throws {StoreUnavailable} when there is no good answer within the time that a request can wait for one (with-deadline.ts).
+ * The Redis commands of requests.
+ * @throws {StoreUnavailable} if there is no usable answer within the time that a request waits (with-deadline.ts).
  */
 export type RedisCommands = {
   set(key: string, value: string, seconds: number): Promise<void>;
@@ -13,9 +13,10 @@ export type RedisCommands = {
 };
 
 /**
- * Commands over a connection of ioredis for a fraction of what its own methods cost, of which each makes several promises, two timers
- * and a copy of its arguments. What is asked within one turn of the event loop leaves in one write, and what is looked up in one
- * command. One timer watches over all commands, for they are answered in the order in which they are asked.
+ * Sends commands over an ioredis connection for a fraction of the cost of its own methods, each of which creates
+ * several promises, two timers and a copy of its arguments. Commands of one turn of the event loop leave in one write,
+ * look-ups of one turn in one command. One timer watches all commands, because they are answered in the order in which
+ * they were sent.
  */
 export function createRedisCommands(redis: Redis): RedisCommands {
   let corked: Duplex | undefined;
@@ -31,7 +32,7 @@ export function createRedisCommands(redis: Redis): RedisCommands {
   }
 
   function cork(): void {
-    // Not in its types. Another one after each reconnection.
+    // `stream` is not in ioredis' types. It is replaced at each reconnection.
     corked = (redis as unknown as { stream?: Duplex }).stream;
     if (!corked) return;
     corked.cork();
@@ -49,13 +50,13 @@ export function createRedisCommands(redis: Redis): RedisCommands {
   function forgetAnswered(): void {
     while (oldest?.isAnswered) {
       const { next } = oldest;
-      // An old one that still points at the next would keep every later one alive until all of memory is collected.
+      // An old entry that still points to the next one would keep all later ones alive until a full collection.
       oldest.next = undefined;
       oldest = next;
     }
   }
 
-  /** An answer that has arrived while this process was busy counts: it is read before the immediates are run. */
+  /** An answer that arrived while this process was busy still counts: it is read before immediates run. */
   function expireLater(): void {
     setImmediate(expire);
   }
@@ -102,21 +103,21 @@ export function createRedisCommands(redis: Redis): RedisCommands {
 
 type Lookup = { key: string; resolve: (value: Buffer | null) => void; reject: (error: unknown) => void };
 
-/** RESP's form of a text, but for its last line's end. */
+/** Encodes a text as a RESP bulk string without its final line end. */
 function bulk(text: string): string {
   return `\r\n$${Buffer.byteLength(text)}\r\n${text}`;
 }
 
-/** All that ioredis asks of a command while it sends it and reads its reply, with one promise and without a timer. */
+/** The members of a command that ioredis uses to send it and read its reply, with one promise and no timer. */
 class Question {
   readonly name: string;
   readonly answer: Promise<unknown>;
   readonly askedAt = performance.now();
   isAnswered = false;
   next: Question | undefined = undefined;
-  /** Not told of by diagnostics_channel, which takes a promise more. */
+  /** Skips diagnostics_channel, which would cost another promise. */
   readonly isTraced = true;
-  /** For the error that a reply may be. No values: it may be logged. */
+  /** Shown in the error of a failed reply. Empty, because the error may be logged. */
   readonly args: readonly string[] = [];
   readonly #text: string;
   #resolve!: (reply: unknown) => void;

@@ -3,10 +3,10 @@ import { Redis, type RedisOptions } from 'ioredis';
 const everyMs = 500;
 
 /**
- * Asks every Sentinel twice a second which address the primary has, and tells when their answers have changed: when one of them knows of
- * another, and again when the last of them does. ioredis takes the first Sentinel's word, which may be the last to learn of a failover, and
- * so it may go back to the old primary.
- * @returns what ends it.
+ * Asks every Sentinel twice a second for the primary's address and reports changes of their answers: when the first
+ * Sentinel knows another primary, and again when the last one does. ioredis trusts the first Sentinel, which may be the
+ * last to learn of a failover, and could reconnect to the old primary.
+ * @returns a function that stops watching.
  */
 export function watchSentinels(
   sentinels: readonly { host: string; port: number }[],
@@ -16,7 +16,7 @@ export function watchSentinels(
 ): () => void {
   const connections = sentinels.map((node) => {
     const connection = new Redis({ ...options, host: node.host, port: node.port, enableReadyCheck: false });
-    // Whether Redis itself can be reached is told by its own connection.
+    // Redis' own connection reports whether Redis can be reached.
     connection.on('error', () => undefined);
     connection.connect().catch(() => undefined);
     return connection;

@@ -1,16 +1,19 @@
 import { StoreUnavailable } from '../errors.ts';
 
-/** What a request on the public listener may wait for a store: its answer must be there within 300 ms, be it 503, on a busy machine too. */
+/**
+ * How long a request on the public listener waits for a store. The answer, even a 503, must be sent within 300 ms on a
+ * busy machine too.
+ */
 export const storeDeadlineMs = 200;
 
-/** The work itself goes on; its late result is dropped. */
+/** Rejects after the time limit. The work itself continues and its late result is dropped. */
 export function withDeadline<T>(
   work: Promise<T>,
   store: 'database' | 'redis' = 'database',
   milliseconds = storeDeadlineMs,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    // An answer that has arrived while this process was busy counts: it is read before the immediates are run.
+    // An answer that arrived while this process was busy still counts: it is read before immediates run.
     const expire = () => setImmediate(() => reject(new StoreUnavailable(store, `no answer within ${milliseconds} ms`)));
     const timer = setTimeout(expire, milliseconds);
     work.then(

@@ -27,6 +27,8 @@ export type Endpoint = {
   params?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodObject;
+  /** False if the body is only searched, so that it may hold text that no database can store. */
+  storesBody?: boolean;
   /** Whether a repeated request with the same Idempotency-Key gets the first one's answer; `changeOnce` sees to it. */
   idempotent?: boolean;
   /** Whether If-Match counts. */

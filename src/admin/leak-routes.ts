@@ -34,6 +34,7 @@ export function leakEndpoints(core: Core): Endpoint[] {
           .meta({ description: 'Values, or any texts that they may stand in' }),
         disable: z.boolean().optional(),
       }),
+      storesBody: false,
       answers: { 200: z.strictObject({ data: z.array(leakSchema) }) },
       handle: async ({ operator, body }) => {
         const leaks = await findLeaks(core, body.values);

@@ -1,31 +1,25 @@
 import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
-import { z } from 'zod';
-import { NotFound } from '../errors.ts';
-import { checkFields } from './check-fields.ts';
+import { checkRequest } from './check-request.ts';
 import type { Answer, Endpoint } from './endpoint.ts';
 import { readIdempotencyKey } from './idempotency.ts';
 import { operatorOf } from './operator-auth.ts';
 import { readBody } from './read-body.ts';
 import { parseStrictJson } from './strict-json.ts';
 
-const nothing = z.strictObject({});
-
-/** Checks every part of a request by the endpoint's schemas, lets it handle what is left, and sends its answer. */
+/** Serves one endpoint over HTTP: checks the request by its schemas, calls its handler and sends the answer. */
 export function serveEndpoint(endpoint: Endpoint) {
   return async (ctx: Context): Promise<void> => {
-    const params = (endpoint.params ?? nothing).safeParse({ ...ctx['params'] });
-    // What cannot be an id is the id of nothing, and no store is asked.
-    if (!params.success) throw new NotFound('thing');
-    const query = checkFields(endpoint.query ?? nothing, { ...ctx.query });
     const text = endpoint.method === 'get' ? '' : await readBody(ctx.req);
-    const body = checkFields(endpoint.body ?? nothing, text === '' ? {} : parseStrictJson(text));
+    const checked = checkRequest(endpoint, {
+      params: { ...ctx['params'] },
+      query: { ...ctx.query },
+      body: text === '' ? {} : parseStrictJson(text),
+    });
     const operator = operatorOf(ctx);
     const answer = await endpoint.handle({
       operator,
-      params: params.data,
-      query,
-      body,
+      ...checked,
       expectedRevision: endpoint.conditional ? parseIfMatch(ctx.get('If-Match')) : undefined,
       idempotent: endpoint.idempotent ? readIdempotentRequest(ctx, operator.id, text) : undefined,
     });

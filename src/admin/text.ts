@@ -1,14 +1,16 @@
 import { z } from 'zod';
+import { textProblem } from '../text-problem.ts';
 
-/**
- * Text for people: no control characters, no line breaks, none that turns the direction of what stands next to it, no halves
- * of characters (which no store takes), and something to see.
- */
-const plain = /^(?=.*\S)[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]*$/u;
-
-/** Plain text of 1 to `max` characters. */
+/** Text for people, of 1 to `max` characters; `textProblem` says which. */
 export function text(max: number) {
-  return z.string().min(1).max(max).regex(plain, 'must be text without control characters');
+  return z
+    .string()
+    .min(1)
+    .max(max)
+    .superRefine((value, context) => {
+      const message = textProblem(value, max);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
+    });
 }
 
 /** RFC 6749 §3.3; the empty text is a list of none. */

@@ -1,6 +1,5 @@
-import type { z } from 'zod';
 import type { Core } from '../core.ts';
-import { NotFound } from '../errors.ts';
+import { InvalidInput } from '../errors.ts';
 import { commandActor } from './stores.ts';
 import { CommandEnd } from './terminal.ts';
 
@@ -8,41 +7,52 @@ export type Json = Record<string, unknown>;
 export type Page<Item> = { data: Item[]; next_cursor: string | null };
 
 /**
- * Calls a route of the admin API inside this process: the same checks, the same use case, the same JSON, and whoever runs the
- * command as operator. Members that are undefined count as not given.
+ * Calls a route of the admin API inside this process, with the same checks and the same JSON. The operator is the system user who
+ * runs the command. Members that are undefined count as not given.
  * @param route as in `PATCH /clients/{client_id}`.
+ * @throws {CommandEnd} 2 that names every option with a wrong value.
  */
 export async function callAdmin<Body = Json>(
   core: Core,
   route: `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`,
   request: { params?: Json; query?: Json; body?: Json },
 ): Promise<Body> {
+  // Loaded here, so that `--help` and completion do not wait for it.
   const { adminEndpoints } = await import('../admin/endpoints.ts');
+  const { checkRequest } = await import('../admin/check-request.ts');
   const [method = '', path] = route.split(' ');
   const endpoint = adminEndpoints(core).find((one) => one.method === method.toLowerCase() && one.path === path);
   if (!endpoint) throw new Error(`no such route: ${route}`);
   core.log.debug({ route }, 'calls the admin API');
-  const params = endpoint.params?.safeParse(request.params ?? {});
-  if (params && !params.success)
-    throw new NotFound(path?.split('/')[1]?.replace(/s$/, '').replace('-', ' ') ?? 'thing');
   const answer = await endpoint.handle({
     operator: commandActor(),
-    params: params?.data,
-    query: endpoint.query && check(endpoint.query, request.query ?? {}),
-    body: endpoint.body && check(endpoint.body, request.body ?? {}),
+    ...checkOptions(() =>
+      checkRequest(endpoint, {
+        params: request.params,
+        query: withoutUndefined(request.query),
+        body: withoutUndefined(request.body),
+      }),
+    ),
     expectedRevision: undefined,
     idempotent: undefined,
   });
   return (answer.body ?? {}) as Body;
 }
 
-/** @throws {CommandEnd} that names every option with a value that is not taken. */
-function check(schema: z.ZodObject, value: Json): unknown {
-  const given = Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined));
-  const result = schema.safeParse(given);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `error: ${optionOf(path)}: ${message}`);
-  throw new CommandEnd(2, problems.join('\n'));
+function withoutUndefined(members: Json = {}): Json {
+  return Object.fromEntries(Object.entries(members).filter(([, member]) => member !== undefined));
+}
+
+/** Turns the fields of a refused request into options. @throws {CommandEnd} 2 */
+function checkOptions<Checked>(check: () => Checked): Checked {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error;
+    const issues = error.extension?.['issues'] as { path: string; message: string }[];
+    const problems = issues.map(({ path, message }) => `error: ${optionOf(path)}: ${message}`);
+    throw new CommandEnd(2, problems.join('\n'));
+  }
 }
 
 /** Options that are not called as the field is. */
@@ -52,7 +62,8 @@ const renamed: Readonly<Record<string, string>> = {
   'contact-id': 'contact',
 };
 
-function optionOf([field]: readonly PropertyKey[]): string {
-  const name = String(field).replaceAll('_', '-');
+function optionOf(path: string): string {
+  const [field = ''] = path.split('.');
+  const name = field.replaceAll('_', '-');
   return `--${renamed[name] ?? name}`;
 }

@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { isIP, SocketAddress } from 'node:net';
 import { InvalidInput } from '../errors.ts';
+import { textProblem } from '../text-problem.ts';
 import { readDer } from './der.ts';
 import { parseDistinguishedName, readDistinguishedName } from './distinguished-name.ts';
 
@@ -32,11 +33,13 @@ const registered = new WeakMap<CertificateSubject, string>();
 export function requireUsableSubject(subject: CertificateSubject): void {
   const { field, value } = subject;
   const isName: Record<SubjectField, () => boolean> = {
-    tls_client_auth_subject_dn: () => value.trim() !== '',
+    tls_client_auth_subject_dn: () => textProblem(value, 1_000) === undefined,
     tls_client_auth_san_dns: () => /^(?!.*\.\.)[\w-][\w.-]*$/.test(value),
-    tls_client_auth_san_uri: () => URL.canParse(value),
-    tls_client_auth_san_ip: () => isIP(value) !== 0,
-    tls_client_auth_san_email: () => /^[^@\s]+@[^@\s]+$/.test(value),
+    // RFC 5280 §4.2.1.6: these are IA5Strings, so ASCII. The URL parser alone would drop a NUL or a space.
+    tls_client_auth_san_uri: () => /^[\x21-\x7e]+$/.test(value) && URL.canParse(value),
+    // Without a zone: a certificate has none.
+    tls_client_auth_san_ip: () => isIP(value) !== 0 && !value.includes('%'),
+    tls_client_auth_san_email: () => /^[\x21-\x3f\x41-\x7e]+@[\x21-\x3f\x41-\x7e]+$/.test(value),
   };
   if (!isName[field]()) throw new InvalidInput(`\`${field}\` is not such a name.`);
   comparable(subject);

@@ -1,4 +1,5 @@
 import { InvalidInput } from '../errors.ts';
+import { findUnstorableText } from '../find-unstorable-text.ts';
 import { readVerificationKey, type VerificationKey } from './verification-key.ts';
 
 /** A client's public keys as it registered them (RFC 7591 §2 `jwks`). */
@@ -11,12 +12,18 @@ const maxCharacters = 16 * 1024;
 const imported = new WeakMap<ClientJwks, readonly VerificationKey[]>();
 
 /**
- * @param read a key, or tells why it cannot be used.
- * @throws {InvalidInput} when not every key can be used: who registers keys is told at once, not at the first token.
+ * Checks public keys before they are registered, so that a key that cannot be used is refused here and not at the first token.
+ * @param read returns a key, or the reason why it cannot be used.
+ * @throws {InvalidInput} unless every key can be used.
  */
 export function requireUsableJwks(jwks: ClientJwks, read: (jwk: unknown) => object | string): void {
   const { keys } = jwks;
   if (keys.length === 0 || keys.length > maxKeys) throw new InvalidInput(`\`jwks\` must have 1 to ${maxKeys} keys.`);
+  const path = findUnstorableText(jwks);
+  if (path)
+    throw new InvalidInput(
+      `${['jwks', ...path].join('.')}: a member has a NUL character, a lone surrogate or too many levels.`,
+    );
   if (JSON.stringify(jwks).length > maxCharacters) throw new InvalidInput('`jwks` is too large.');
   for (const [index, jwk] of keys.entries()) {
     const key = read(jwk);

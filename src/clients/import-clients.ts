@@ -9,6 +9,7 @@ import { findTakenVerifiers, insertSecrets } from '../regeneration/secret-store.
 import { recordChanges } from '../storage/change-feed.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
+import { textProblem } from '../text-problem.ts';
 import {
   type AuthMethod,
   authMethods,
@@ -185,8 +186,8 @@ function idProblems({ clientId, place }: ForeignClient, taken: ReadonlySet<strin
 }
 
 function nameProblems({ name }: ForeignClient): string[] {
-  const isText = name.trim() !== '' && name.length <= 200 && !/\p{Cc}/u.test(name);
-  return isText ? [] : ['the name must have 1 to 200 characters, none of them a control character'];
+  const problem = textProblem(name, 200);
+  return problem === undefined ? [] : [`the name ${problem}`];
 }
 
 function methodProblems(row: ForeignClient): string[] {

@@ -18,6 +18,9 @@ type RegisteredKeys = Pick<Client, 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
 const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: 'a `tls_client_auth_…` member' } as const;
 
+/** RFC 3986 §2, without the fragment. */
+const uriCharacters = /^[\w\-.~:/?[\]@!$&'()*+,;=%]+$/;
+
 /** One of these must be given, and nothing else. */
 const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
   client_secret_basic: [],
@@ -51,11 +54,20 @@ export function replaceKeys(client: Client, given: GivenKeys): RegisteredKeys {
   return isGiven ? registerKeys(client.authMethod, given) : { jwks, jwksUri, certificateSubject };
 }
 
-/** What a name leads to is looked at when it is connected to. */
+/**
+ * Requires an https URL of a public host, in the characters of RFC 3986: the URL parser drops others, and what is fetched would not
+ * be what is stored. The address of a host name is checked at each connection.
+ */
 function requirePublicUrl(uri: string): void {
   const url = URL.canParse(uri) ? new URL(uri) : undefined;
   const host = url?.hostname.replace(/^\[|\]$/g, '') ?? '';
-  const isUsable = url?.protocol === 'https:' && !url.username && !url.password && !url.hash && uri.length <= 2_000;
+  const isUsable =
+    url?.protocol === 'https:' &&
+    !url.username &&
+    !url.password &&
+    !url.hash &&
+    uri.length <= 2_000 &&
+    uriCharacters.test(uri);
   if (!isUsable || (isIP(host) && !isPublicAddress(host)) || /(^|\.)localhost\.?$/.test(host)) {
     throw new InvalidInput('`jwks_uri` must be an https URL of a public address.');
   }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
-import { Forbidden, NotFound } from '../../errors.ts';
-import { checkFields } from '../check-fields.ts';
+import { Forbidden } from '../../errors.ts';
+import { checkRequest } from '../check-request.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { Operator } from '../operator-auth.ts';
 
@@ -26,8 +25,6 @@ export type CallEndpoint = <Body>(
   call?: Call,
 ) => Promise<Called<Body>>;
 
-const nothing = z.strictObject({});
-
 /**
  * The admin API for the pages, inside this process: the same endpoints with the same permissions, checks and idempotency. So what a
  * page can do is what its operator can do by the API, and no more.
@@ -38,15 +35,11 @@ export function createCallEndpoint(endpoints: readonly Endpoint[]): CallEndpoint
     const endpoint = byRoute.get(route);
     if (!endpoint) throw new Error(`no such route: ${route}`);
     if (!operator.permissions.includes(endpoint.permission)) throw new Forbidden(`This needs ${endpoint.permission}.`);
-    const params = (endpoint.params ?? nothing).safeParse(call.params ?? {});
-    if (!params.success) throw new NotFound('thing');
     const body = withoutUndefined(call.body ?? {});
     const { once } = call;
     const answer = await endpoint.handle({
       operator,
-      params: params.data,
-      query: checkFields(endpoint.query ?? nothing, withoutUndefined(call.query ?? {})),
-      body: checkFields(endpoint.body ?? nothing, body),
+      ...checkRequest(endpoint, { params: call.params, query: withoutUndefined(call.query ?? {}), body }),
       expectedRevision: endpoint.conditional && call.revision ? Number(call.revision) : undefined,
       idempotent:
         endpoint.idempotent && once

@@ -1,4 +1,4 @@
-/** RFC 6750 §3.1, RFC 9449 §7 and §9, and what a resource server says when it cannot know. */
+/** Error codes of RFC 6750 §3.1 and RFC 9449 §7 and §9, and the one for an unavailable authorization server. */
 export type AccessTokenErrorCode =
   | 'missing_token'
   | 'invalid_request'
@@ -18,24 +18,24 @@ const statuses: Record<AccessTokenErrorCode, number> = {
   temporarily_unavailable: 503,
 };
 
-/** What a challenge says of the resource server itself. */
+/** What a `WWW-Authenticate` challenge says about the resource server. */
 type Challenge = {
-  /** Of the request that is refused; Bearer where there was none. */
+  /** The scheme of the refused request; Bearer if it had none. */
   scheme: 'Bearer' | 'DPoP';
-  /** The algorithms that DPoP proofs may be signed with (RFC 9449 §7.1). */
+  /** Accepted signature algorithms of DPoP proofs (RFC 9449 §7.1). */
   dpopAlgorithms: readonly string[];
-  /** For the next proof (RFC 9449 §9). */
+  /** Nonce for the next proof (RFC 9449 §9). */
   dpopNonce: string | undefined;
-  /** Where the resource server's metadata is (RFC 9728 §5.1). */
+  /** URL of the resource server's metadata (RFC 9728 §5.1). */
   resourceMetadata: string | undefined;
 };
 
-/** Why a request is refused, with all that its answer needs. */
+/** Why a request is refused, with everything that its answer needs. */
 export class AccessTokenError extends Error {
   readonly code: AccessTokenErrorCode;
   /** 400, 401, 403 or 503. */
   readonly status: number;
-  /** The scopes that were needed, with `insufficient_scope`. */
+  /** The required scopes, with `insufficient_scope`. */
   readonly scope: readonly string[];
   #challenge: Challenge = { scheme: 'Bearer', dpopAlgorithms: [], dpopNonce: undefined, resourceMetadata: undefined };
 
@@ -51,13 +51,13 @@ export class AccessTokenError extends Error {
     this.scope = scope;
   }
 
-  /** The same, for the answers of one resource server. */
+  /** Adds the challenge of one resource server. Returns this error. */
   withChallenge(challenge: Partial<Challenge>): this {
     this.#challenge = { ...this.#challenge, ...challenge };
     return this;
   }
 
-  /** The headers of the answer: `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1), or `Retry-After`. */
+  /** Headers of the answer: `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1), or `Retry-After`. */
   get headers(): Record<string, string> {
     if (this.status === 503) return { 'Retry-After': '1', 'Cache-Control': 'no-store' };
     const { dpopNonce } = this.#challenge;
@@ -68,7 +68,7 @@ export class AccessTokenError extends Error {
     };
   }
 
-  /** The JSON body of the answer. */
+  /** JSON body of the answer. */
   get body(): { error: string; error_description: string } {
     return { error: this.code === 'missing_token' ? 'invalid_token' : this.code, error_description: this.message };
   }
@@ -77,7 +77,7 @@ export class AccessTokenError extends Error {
     const { scheme, dpopAlgorithms, resourceMetadata } = this.#challenge;
     const algs: Parameter[] = dpopAlgorithms.length > 0 ? [['algs', dpopAlgorithms.join(' ')]] : [];
     const metadata: Parameter[] = resourceMetadata === undefined ? [] : [['resource_metadata', resourceMetadata]];
-    // RFC 6750 §3.1: a request without a token is told how to authenticate, not what is wrong.
+    // RFC 6750 §3.1: the challenge for a request without a token contains no error code.
     if (this.code === 'missing_token') {
       const dpop = algs.length > 0 ? [present('DPoP', [...algs, ...metadata])] : [];
       return [present('Bearer', metadata), ...dpop];
@@ -85,7 +85,7 @@ export class AccessTokenError extends Error {
     const scope: Parameter[] = this.scope.length > 0 ? [['scope', this.scope.join(' ')]] : [];
     const wrong: Parameter[] = [['error', this.code], ['error_description', this.message], ...scope];
     if (scheme === 'DPoP') return [present('DPoP', [...wrong, ...algs, ...metadata])];
-    // A token that is bound to a key may have come as a bearer token (RFC 9449 §7.2).
+    // A token that is bound to a key may have been sent as a bearer token (RFC 9449 §7.2), so offer DPoP too.
     const other = this.code === 'invalid_token' && algs.length > 0 ? [present('DPoP', algs)] : [];
     return [present('Bearer', [...wrong, ...metadata]), ...other];
   }

@@ -15,51 +15,58 @@ export type VerifierOptions = {
   resource: string;
   clientId: string;
   clientSecret: string;
-  /** While the authorization server cannot be reached: refuse with 503 (`closed`, the default), or `staleSeconds`. */
+  /**
+   * What to do while the authorization server cannot be reached: answer 503 (`closed`, the default), or use the last
+   * known answer for up to `staleSeconds`.
+   */
   failure?: 'closed' | { staleSeconds: number };
-  /** How many answers are kept at most. Default 10,000. */
+  /** Maximum number of cached answers. Default 10,000. */
   maxCachedTokens?: number;
   /**
-   * Whether to follow the server's events, which end what is cached at once. Default true. Without them an introspection serves for
-   * 10 s, and a JWT is taken at its word until it expires.
+   * Whether to follow the server's events, which end cached answers at once. Default true. Without them an
+   * introspection answer is used for 10 s, and a JWT until it expires.
    */
   events?: boolean;
-  /** Until an introspection must be answered, in milliseconds. Default 2,000. */
+  /** Time limit of an introspection in milliseconds. Default 2,000. */
   timeoutMs?: number;
-  /** Signature algorithms that are accepted in JWTs. */
+  /** Accepted signature algorithms of JWTs. */
   algorithms?: readonly string[];
-  /** The URL under which callers reach this API, which DPoP proofs name (`htu`). Default: the origin of `resource`. */
+  /**
+   * The URL under which callers reach this API, which DPoP proofs contain (`htu`). Default: the origin of `resource`.
+   */
   publicUrl?: string;
   /**
    * The client certificate of a request, for tokens that are bound to one (RFC 8705): DER, PEM (also percent-encoded), base64 or RFC 9440's form.
    * Default: that of the TLS connection. Read it from a header only where your proxy overwrites that header.
    */
   clientCertificate?: (request: ReceivedRequest) => Uint8Array | string | undefined;
-  /** Requires DPoP proofs to carry a nonce (RFC 9449 §9) that is made with this secret; the same in all processes. */
+  /** Requires a nonce in DPoP proofs (RFC 9449 §9), derived from this secret. Use the same value in all processes. */
   dpopNonceKey?: string;
-  /** How many DPoP proofs are remembered at most, so that none is good twice in this process. Default 100,000. */
+  /** Maximum number of remembered DPoP proofs, which makes each proof usable once in this process. Default 100,000. */
   maxDpopProofs?: number;
   fetch?: typeof globalThis.fetch;
 };
 
 export type VerifyOptions = {
-  /** The access key that came with this request, if yours take one. */
+  /** The access key that came with this request, if your API accepts one. */
   accessKey?: string | undefined;
-  /** What this request needs: one scope, or all of several. */
+  /** The scope that this request needs; of several, all are required. */
   scope?: string | readonly string[] | undefined;
 };
 
 export type AccessTokenVerifier = {
   /**
-   * The live access token of a request, or the token itself.
-   * @throws {AccessTokenError} that says how to answer: 400, 401, 403 or 503.
+   * Returns the live access token of a request, or of a token value.
+   * @throws {AccessTokenError} with the answer to send: 400, 401, 403 or 503.
    */
   verify(requestOrToken: RequestLike | string, options?: VerifyOptions): Promise<AccessToken>;
   /** This resource server's metadata document (RFC 9728 §2). */
   readonly metadata: Readonly<Record<string, unknown>>;
-  /** Where callers look for it (RFC 9728 §3.1). */
+  /** The path under which callers look for the metadata (RFC 9728 §3.1). */
   readonly metadataPath: string;
-  /** The header `DPoP-Nonce` of an answer to a DPoP request (RFC 9449 §9); undefined without `dpopNonceKey`. */
+  /**
+   * Value of the `DPoP-Nonce` header for an answer to a DPoP request (RFC 9449 §9); undefined without `dpopNonceKey`.
+   */
   dpopNonce(): string | undefined;
   /** Stops following events. */
   close(): void;
@@ -67,7 +74,7 @@ export type AccessTokenVerifier = {
 
 const jwtAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'];
 
-/** Validates the access tokens of requests to one resource server, locally where it can. */
+/** Creates a verifier for the access tokens of requests to one resource server. JWTs are verified locally. */
 export function createAccessTokenVerifier(options: VerifierOptions): AccessTokenVerifier {
   const { resource, failure = 'closed', dpopNonceKey, maxDpopProofs = 100_000 } = options;
   const asked = {
@@ -87,7 +94,7 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
   });
   const proofs = createDpopProofs({ nonceKey: dpopNonceKey, maxProofs: maxDpopProofs });
   const usedScopes = createUsedScopeReports();
-  // RFC 9728 §1.2: only an https or http URL has a place for metadata, and can be where requests go to.
+  // RFC 9728 §1.2: only an http or https URL has a location for metadata and can be a request's target.
   const web = /^https?:/.test(resource) ? new URL(resource) : undefined;
   const metadataPath = `/.well-known/oauth-protected-resource${web && web.pathname !== '/' ? web.pathname : ''}`;
   const binding = {

@@ -5,19 +5,19 @@ export type AccessToken = {
   /** `sub`; for client credentials the client itself (RFC 9068 §2.2). */
   subject: string;
   scope: readonly string[];
-  /** The access key that it was obtained with, and that key's contact. */
+  /** The access key that the token was obtained with, and that key's contact. */
   accessKeyId: string | undefined;
   contactId: string | undefined;
   jti: string | undefined;
-  /** Seconds since the epoch. */
+  /** Seconds since 1970-01-01 UTC. */
   issuedAt: number;
-  /** Seconds since the epoch. */
+  /** Seconds since 1970-01-01 UTC. */
   expiresAt: number;
-  /** Every claim, as the JWT or the introspection answer (RFC 7662 §2.2) has it. */
+  /** All claims of the JWT or the introspection answer (RFC 7662 §2.2). */
   claims: Readonly<Record<string, unknown>>;
 };
 
-/** @throws {TypeError} when what the server said is not what RFC 7662 or RFC 9068 describe. */
+/** @throws {TypeError} if the claims do not conform to RFC 7662 or RFC 9068. */
 export function toAccessToken(claims: Readonly<Record<string, unknown>>): AccessToken {
   const { client_id: clientId, exp, iat } = claims;
   if (typeof clientId !== 'string' || typeof exp !== 'number') throw new TypeError('client_id or exp is missing');

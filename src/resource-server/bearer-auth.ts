@@ -3,13 +3,13 @@ import { AccessTokenError } from './access-token-error.ts';
 import type { AccessTokenVerifier } from './access-token-verifier.ts';
 import type { RequestLike } from './received-request.ts';
 
-/** What a route needs. `accessKeyFrom` reads the access key of a request, if yours bring one with each. */
+/** Requirements of a route. `accessKeyFrom` reads the access key of a request, if your API accepts one. */
 export type BearerAuthOptions<R = RequestLike> = {
   scope?: string | readonly string[];
   accessKeyFrom?: (request: R) => string | undefined;
 };
 
-// Only the members that are used, so that no framework is a dependency, and any version of it will do.
+// Only the members that are used, so that no framework is a dependency and any version of it works.
 type KoaContext = {
   req: RequestLike;
   originalUrl: string;
@@ -31,7 +31,7 @@ type FastifyReply = {
   send(body: unknown): unknown;
 };
 
-/** Koa middleware: the access token is at `ctx.state.accessToken`. */
+/** Koa middleware. Sets `ctx.state.accessToken`. */
 export function koaBearerAuth(verifier: AccessTokenVerifier, options: BearerAuthOptions = {}) {
   return async (ctx: KoaContext, next: () => Promise<unknown>): Promise<void> => {
     const { headers, method, socket } = ctx.req;
@@ -47,7 +47,7 @@ export function koaBearerAuth(verifier: AccessTokenVerifier, options: BearerAuth
   };
 }
 
-/** Express middleware: the access token is at `request.accessToken`. */
+/** Express middleware. Sets `request.accessToken`. */
 export function expressBearerAuth(verifier: AccessTokenVerifier, options: BearerAuthOptions<ExpressRequest> = {}) {
   return async (request: ExpressRequest, response: ExpressResponse, next: (error?: unknown) => void): Promise<void> => {
     try {
@@ -66,7 +66,7 @@ export function expressBearerAuth(verifier: AccessTokenVerifier, options: Bearer
   };
 }
 
-/** Fastify `preHandler` or `onRequest` hook: the access token is at `request.accessToken`. */
+/** Fastify `preHandler` or `onRequest` hook. Sets `request.accessToken`. */
 export function fastifyBearerAuth(verifier: AccessTokenVerifier, options: BearerAuthOptions<FastifyRequest> = {}) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const result = await authenticate(verifier, request, options);
@@ -78,7 +78,7 @@ export function fastifyBearerAuth(verifier: AccessTokenVerifier, options: Bearer
 }
 
 /**
- * For whatever speaks fetch's `Request` and `Response`: the access token, or the response to answer with.
+ * For servers based on fetch's `Request` and `Response`: returns the access token, or the response to send.
  * @example const auth = await fetchBearerAuth(verifier, request); if (auth instanceof Response) return auth;
  */
 export async function fetchBearerAuth(
@@ -90,12 +90,12 @@ export async function fetchBearerAuth(
   return refusal ? Response.json(refusal.body, { status: refusal.status, headers }) : token;
 }
 
-/** The protected resource metadata of this resource server (RFC 9728 §3), as a fetch handler. */
+/** Returns a fetch handler for the protected resource metadata (RFC 9728 §3). */
 export function protectedResourceMetadata(verifier: AccessTokenVerifier): () => Response {
   return () => Response.json(verifier.metadata, { headers: { 'Cache-Control': 'public, max-age=300' } });
 }
 
-/** @property headers what the answer has to have, whatever it is. */
+/** @property headers to set on the answer in any case. */
 type Result = { headers: Record<string, string> } & (
   | { token: AccessToken; refusal?: undefined }
   | { token?: undefined; refusal: AccessTokenError }
@@ -108,7 +108,7 @@ async function authenticate<R extends RequestLike>(
 ): Promise<Result> {
   try {
     const token = await verifier.verify(request, { scope, accessKey: accessKeyFrom?.(request) });
-    // The next proof's nonce comes with every answer to one (RFC 9449 §8.2), so that none has to be asked for in vain.
+    // Send the next nonce with each answer to a DPoP request (RFC 9449 §8.2), so that no request fails for lack of one.
     const nonce = token.claims['cnf'] === undefined ? undefined : verifier.dpopNonce();
     return { token, headers: nonce === undefined ? {} : { 'DPoP-Nonce': nonce } };
   } catch (error) {

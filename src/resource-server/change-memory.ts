@@ -2,20 +2,22 @@ import type { AccessToken } from './access-token.ts';
 import type { ServerEvent } from './event-stream.ts';
 
 /**
- * What the server's events have said of tokens that can be checked locally. A JWT that was issued before its client or access key
- * changed is no longer taken at its word: the server is asked about it.
+ * What the server's events said about tokens that are verified locally. A JWT that was issued before a change of its
+ * client or access key is not trusted any more: the server is asked about it.
  */
 export type ChangeMemory = {
   apply(event: ServerEvent): void;
-  /** Nothing that was issued before is taken at its word: events may have been missed. In seconds, by the server's clock. */
+  /**
+   * Distrusts every token issued before a time (seconds, by the server's clock), because events may have been missed.
+   */
   distrustAll(before: number): void;
   isTrusted(token: AccessToken): boolean;
 };
 
-/** What concerns tokens that have ended meanwhile is forgotten: none lives longer than this. */
+/** Changes older than this are dropped: no token lives longer. */
 const keptSeconds = 86_400;
 const maxRemembered = 100_000;
-/** `iat` has whole seconds, and is from the clock of whichever of the server's processes issued the token. */
+/** `iat` has whole seconds and comes from the clock of one of the server's processes. */
 const clockSkewSeconds = 5;
 
 export function createChangeMemory(): ChangeMemory {
@@ -27,7 +29,7 @@ export function createChangeMemory(): ChangeMemory {
     changedAt.set(key, seconds);
     for (const [oldest, at] of changedAt) {
       if (at > seconds - keptSeconds && changedAt.size <= maxRemembered) break;
-      // Of what is forgotten too early nothing is known any more, so everything that old is asked about.
+      // When a change is dropped early, tokens from before it are all distrusted.
       if (at > seconds - keptSeconds) distrustedBefore = Math.max(distrustedBefore, at);
       changedAt.delete(oldest);
     }

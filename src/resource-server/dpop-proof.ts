@@ -12,7 +12,7 @@ import { AccessTokenError } from './access-token-error.ts';
 import { createDpopNonce } from './dpop-nonce.ts';
 import { createProofMemory } from './proof-memory.ts';
 
-/** What the server binds tokens to as well. No HMAC, and no RSASSA-PKCS1-v1_5. */
+/** The algorithms that the server accepts too. No HMAC and no RSASSA-PKCS1-v1_5. */
 export const dpopAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256'];
 
 /** The request that a proof must have been made for. */
@@ -20,17 +20,18 @@ type ProvenRequest = { method: string | undefined; url: string | undefined; toke
 
 export type DpopProofs = {
   /**
-   * Checks that a proof was made for this request, just now, by whoever has the key that the token is bound to (RFC 9449 §4.3, §7).
+   * Checks that a proof was made for this request, just now, with the key that the token is bound to (RFC 9449 §4.3,
+   * §7).
    * @param jkt that key's thumbprint, as in the token's `cnf`.
    * @throws {AccessTokenError} `invalid_dpop_proof`, `use_dpop_nonce`, or `invalid_token` for another key.
    */
   require(proof: string | undefined, request: ProvenRequest, jkt: string): Promise<void>;
-  /** The nonce for the next proof, where one is required. */
+  /** The nonce for the next proof, if nonces are required. */
   nonce(): string | undefined;
 };
 
 const maxLength = 4 * 1_024;
-/** How far a proof's date may be from ours. */
+/** Largest accepted difference between a proof's date and the clock. */
 const freshSeconds = 60;
 
 /** @param options.nonceKey makes a nonce required; the same in all processes of a resource server. */
@@ -56,7 +57,7 @@ export function createDpopProofs({
         throw new AccessTokenError('use_dpop_nonce', 'The DPoP proof must carry the nonce of the DPoP-Nonce header.');
       }
       if (thumbprint !== jkt) throw new AccessTokenError('invalid_token', 'The access token is bound to another key.');
-      // Last, so that only who has the key can use up room and proofs.
+      // Remember the proof last, so that only the holder of the key can use up memory and proofs.
       const id = createHash('sha256').update(`${jkt} ${claims.jti}`).digest('base64url');
       if (!memory.useOnce(id, claims.iat as number, now / 1_000)) throw invalidProof('The DPoP proof was used before.');
     },
@@ -64,7 +65,7 @@ export function createDpopProofs({
 }
 
 async function verify(proof: string): Promise<{ claims: JWTPayload; thumbprint: string }> {
-  // Several headers of the name come joined by commas, which is no JWT.
+  // Repeated headers arrive joined by commas, which is not a JWT.
   if (proof.length > maxLength || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(proof))
     throw invalidProof('It is not one DPoP proof.');
   try {
@@ -73,7 +74,7 @@ async function verify(proof: string): Promise<{ claims: JWTPayload; thumbprint: 
     if (header.crit !== undefined || 'b64' in header) throw new errors.JOSENotSupported('it has an extension');
     return { claims: payload, thumbprint: await calculateJwkThumbprint(header.jwk as JWK) };
   } catch (error) {
-    // What is not of jose is of the key: one that cannot be imported, or is too weak.
+    // Errors from outside jose concern the key: it cannot be imported or is too weak.
     const reason = error instanceof errors.JOSEError ? error.code : 'its key';
     throw invalidProof(`The DPoP proof is not valid (${reason}).`, error);
   }
@@ -93,7 +94,7 @@ function requireClaims(claims: JWTPayload, { method, url, token }: ProvenRequest
   }
 }
 
-/** RFC 9449 §4.3: without query and fragment, in the one form of RFC 3986 §6.2.2 and §6.2.3. */
+/** RFC 9449 §4.3: the URL without query and fragment, normalised by RFC 3986 §6.2.2 and §6.2.3. */
 function normalize(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const { origin, pathname } = new URL(text);

@@ -2,7 +2,7 @@
 export type ServerEvent = {
   event: string;
   data: string;
-  /** When the server told it, by its own clock, in seconds since the epoch. */
+  /** When the server sent it, by its own clock, in seconds since 1970-01-01 UTC. */
   at: number;
 };
 
@@ -13,21 +13,21 @@ export type EventStreamOptions = {
   fetch: typeof globalThis.fetch;
   onEvent: (event: ServerEvent) => void;
   /**
-   * Told when events begin to arrive.
-   * @param resumed whether what happened since the last connection is told too; otherwise only what comes after `at`.
+   * Called when events begin to arrive.
+   * @param resumed true if the events since the last connection follow; false if only those after `at` do.
    */
   onConnected: (resumed: boolean, at: number) => void;
-  /** Told of every sign of life: up to then, all was told. */
+  /** Called whenever something arrives: all events up to then have been received. */
   onHeard: () => void;
   onDisconnected: () => void;
 };
 
-/** Silence for longer than this means a dead connection: the server sends a heartbeat every three seconds. */
+/** A connection that is silent for longer is dead: the server sends a heartbeat every three seconds. */
 const silenceMs = 8_000;
 const firstRetryMs = 250;
 const maxRetryMs = 10_000;
 
-/** Follows the server's events until closed, and comes back with `Last-Event-ID` after every interruption. */
+/** Follows the server's events until closed. Reconnects with `Last-Event-ID` after each interruption. */
 export function followEvents(options: EventStreamOptions): { close(): void } {
   const closing = new AbortController();
   let lastEventId: string | undefined;
@@ -51,7 +51,7 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
       });
       if (!response.ok || !response.body) throw new Error(`events answered ${response.status}`);
       const parse = createEventParser(({ id, event, data }) => {
-        // The server begins with an id alone, which says from where on it tells.
+        // The server's first event has only an id: the position from which it reports.
         if (id !== undefined) lastEventId = id;
         const at = timeOf(lastEventId);
         if (!connected) options.onConnected(resumed, at);
@@ -78,7 +78,7 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
       await connect().catch(() => undefined);
       if (closing.signal.aborted) return;
       await new Promise((resolve) => {
-        // Not all listeners of a server that comes back in the same moment.
+        // Random delay, so that not all listeners of a restarted server reconnect at the same moment.
         const timer = setTimeout(resolve, retryMs * (0.5 + Math.random()));
         timer.unref();
         closing.signal.addEventListener('abort', resolve, { once: true });
@@ -91,14 +91,17 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
   return { close: () => closing.abort() };
 }
 
-/** An event's id ends with the second in which it was told. */
+/** An event's id ends with the second in which it was sent. */
 function timeOf(id = ''): number {
   return Number(/-(\d+)$/.exec(id)?.[1] ?? Math.ceil(Date.now() / 1_000));
 }
 
 type Block = { id: string | undefined; event: string; data: string };
 
-/** Server-sent events (WHATWG HTML §9.2.6), fed piece by piece; also those without data, which still move the last event's id. */
+/**
+ * Parses server-sent events (WHATWG HTML §9.2.6) from chunks, including those without data, which still set the last
+ * event id.
+ */
 function createEventParser(onBlock: (block: Block) => void): (text: string) => void {
   let rest = '';
   let block: Block & { isEmpty: boolean } = emptyBlock();

@@ -5,18 +5,18 @@ export type IntrospectionOptions = {
   issuer: string;
   clientId: string;
   clientSecret: string;
-  /** Until the server's answer must be there, in milliseconds. */
+  /** Time limit of an introspection in milliseconds. */
   timeoutMs: number;
   fetch: typeof globalThis.fetch;
 };
 
-/** The server could not be asked, or did not answer as it should: nothing is known of the token. */
+/** The server could not be reached or gave an invalid answer, so the token's state is unknown. */
 export class IntrospectionUnavailable extends Error {}
 
 /**
  * Asks the authorization server about a token (RFC 7662).
- * @param request what came with it: the access key; and what the request that it came with really used.
- * @returns undefined when it is not active here.
+ * @param request the access key that came with the token, and the scopes that were used.
+ * @returns undefined if the token is not active here.
  * @throws {IntrospectionUnavailable}
  */
 export async function introspect(

@@ -9,13 +9,13 @@ export type JwtReaderOptions = {
   timeoutMs: number;
 };
 
-/** What a value says as a JWT access token; undefined: nothing, so it has to be asked about. */
+/** Reads a value as a JWT access token. Undefined means that the server must be asked about it. */
 export type JwtReader = (token: string) => Promise<AccessToken | 'invalid' | undefined>;
 
-/** How long a key that was found is used for the same header without a look at the key set, which jose reads again after ten minutes. */
+/** How long a key is reused for the same header without the key set, which jose refreshes after ten minutes. */
 const keyMs = 60_000;
 
-/** Reads JWT access tokens (RFC 9068 §4) by the server's published keys. */
+/** Reads JWT access tokens (RFC 9068 §4) with the server's published keys. */
 export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs }: JwtReaderOptions): JwtReader {
   const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
     cooldownDuration: 1_000,
@@ -29,7 +29,7 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
     algorithms: [...algorithms],
     requiredClaims: ['exp', 'iat', 'client_id', 'jti'],
   };
-  /** All that one key signs begins with the same header, byte for byte: nothing to be parsed and looked for again. */
+  /** All tokens of one key begin with the same header bytes, so parsing it and finding the key can be skipped. */
   let known: { header: string; key: CryptoKey; until: number } | undefined;
 
   return async (token) => {
@@ -49,7 +49,7 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
   };
 }
 
-/** Whether the keys are at fault: they cannot be read, or lack one that began to sign a moment ago, which the server knows first. */
+/** Returns whether the key set is the cause: it cannot be read, or lacks a new key, which only the server knows yet. */
 function isOfKeys(error: unknown): boolean {
   if (!(error instanceof errors.JOSEError)) return true;
   return error.code.startsWith('ERR_JWKS') || error.code === 'ERR_JOSE_GENERIC';

@@ -1,17 +1,17 @@
-/** Which DPoP proofs were used here already. */
+/** The DPoP proofs that were already used here. */
 export type ProofMemory = {
-  /** Whether it is the first time; times in seconds. */
+  /** Returns true the first time. Times in seconds. */
   useOnce(id: string, issuedAt: number, now: number): boolean;
 };
 
 /**
- * Remembers proofs for as long as they would be accepted, and never more than `maxProofs`: what would be more costs the oldest their
- * acceptance, not their memory, so that none is good twice.
+ * Remembers proofs as long as they could be accepted, and never more than `maxProofs`: when full, the oldest ones are
+ * not accepted any more rather than forgotten, so that no proof is accepted twice.
  */
 export function createProofMemory(maxProofs: number, acceptedForSeconds: number): ProofMemory {
   const bySecond = new Map<number, Set<string>>();
   let size = 0;
-  /** What was issued until then is refused. */
+  /** Proofs issued until then are refused. */
   let refusedUntil = Number.NEGATIVE_INFINITY;
   let cleanedAt = Number.NEGATIVE_INFINITY;
 

@@ -1,22 +1,25 @@
-/** Anything that has the headers of a request: a fetch `Request`, or one of Node's. The rest is for tokens that are bound to a key. */
+/**
+ * Anything with the headers of a request: a fetch `Request` or a Node one. The other members are needed for bound
+ * tokens.
+ */
 export type RequestLike = {
   headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>;
   method?: string | undefined;
-  /** As it came: a path, or the whole URL. */
+  /** The path or whole URL, as received. */
   url?: string | undefined;
-  /** The same before a router took its part off it, as Express and Fastify have it. */
+  /** The URL before a router removed its prefix, as Express and Fastify provide it. */
   originalUrl?: string | undefined;
-  /** The connection, which knows the client certificate where TLS ends here. */
+  /** The connection, which knows the client certificate if TLS ends here. */
   socket?: unknown;
 };
 
-/** A request, whatever it was made by. */
+/** A request, independent of the framework. */
 export type ReceivedRequest = {
   method: string | undefined;
-  /** Without query, as it came; undefined where it is not known. */
+  /** The path without query, as received; undefined if unknown. */
   path: string | undefined;
   socket: unknown;
-  /** The value of a header; several of one name are joined by commas. */
+  /** Returns the value of a header; repeated headers are joined by commas. */
   header(name: string): string | undefined;
 };
 

@@ -1,4 +1,4 @@
-/** `keyturn/resource-server`: validates access tokens for APIs that are protected by Keyturn. Needs jose and nothing else. */
+/** `keyturn/resource-server`: validates access tokens for APIs protected by Keyturn. Its only dependency is jose. */
 export type { AccessToken } from './access-token.ts';
 export { AccessTokenError, type AccessTokenErrorCode } from './access-token-error.ts';
 export {

@@ -7,17 +7,17 @@ import type { ReceivedRequest } from './received-request.ts';
 
 export type BindingOptions = {
   proofs: DpopProofs;
-  /** The URL under which callers reach this API; undefined: not known, so no proof can be for it. */
+  /** The URL under which callers reach this API. If undefined, no DPoP proof can be checked. */
   publicUrl: string | undefined;
   clientCertificate: ((request: ReceivedRequest) => Uint8Array | string | undefined) | undefined;
 };
 
-/** What a bound token names (RFC 7800 §3.1): a DPoP key (RFC 9449 §6), a certificate (RFC 8705 §3.1), or both. */
+/** What a token is bound to (RFC 7800 §3.1): a DPoP key (RFC 9449 §6), a certificate (RFC 8705 §3.1), or both. */
 type Confirmation = { jkt?: unknown; 'x5t#S256'?: unknown; [other: string]: unknown };
 
 /**
- * Has whoever presents a bound token prove to be the one whom it was issued to.
- * @param request undefined where only the token itself is at hand, by which nothing can be proven.
+ * Requires proof that the caller is the one to whom a bound token was issued.
+ * @param request undefined if only the token is available, in which case nothing can be proven.
  * @throws {AccessTokenError} `invalid_token`, `invalid_dpop_proof` or `use_dpop_nonce`.
  */
 export async function requireBinding(
@@ -29,9 +29,9 @@ export async function requireBinding(
   const confirmation = found.claims['cnf'] as Confirmation | undefined;
   if (confirmation === undefined && scheme === 'Bearer') return;
   const { jkt, 'x5t#S256': thumbprint, ...others } = confirmation ?? {};
-  // RFC 9449 §7.1: a bound token is no bearer token, and the other way round.
+  // RFC 9449 §7.1: a bound token must use the DPoP scheme, and only a bound token may.
   if ((jkt !== undefined) !== (scheme === 'DPoP')) throw refusal('The access token is not of this scheme.');
-  // What cannot be checked here is not taken for proven.
+  // A confirmation method that cannot be checked here counts as not proven.
   if (!request || Object.keys(others).length > 0 || (jkt ?? thumbprint) === undefined) {
     throw refusal('The access token is bound to something that was not proven.');
   }

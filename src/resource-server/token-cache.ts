@@ -1,12 +1,15 @@
 import type { AccessToken } from './access-token.ts';
 import type { EventData } from './change-memory.ts';
 
-/** What this process knows of tokens that it asked about. Bounded: the longest unused goes first. */
+/** Cached introspection answers. Bounded: the least recently used is evicted first. */
 export type TokenCache = {
-  /** The answer if it may still be used; `stale`: it may only be used because the server cannot be reached. */
+  /**
+   * Returns an answer that may still be used. With `staleMs`, also one that may only be used because the server is
+   * unreachable.
+   */
   get(key: string, now: number, staleMs?: number): AccessToken | undefined;
   set(key: string, token: AccessToken, now: number): void;
-  /** Forgets all that concerns an ended or changed token, client or access key. */
+  /** Removes everything about a token, client or access key that ended or changed. */
   forget(what: EventData): void;
   clear(): void;
   readonly size: number;
@@ -14,14 +17,14 @@ export type TokenCache = {
 
 type Entry = { token: AccessToken; storedAt: number };
 
-/** @param maxAgeMs how long an answer serves: short without events, which would otherwise tell of an end. */
+/** @param maxAgeMs how long an answer is used; short without events, because then nothing reports an end. */
 export function createTokenCache(maxEntries: number, maxAgeMs: () => number): TokenCache {
   const entries = new Map<string, Entry>();
   return {
     get: (key, now, staleMs = 0) => {
       const entry = entries.get(key);
       if (!entry) return undefined;
-      // Never beyond the token's own end, whatever else is allowed.
+      // Never use an answer beyond the token's own expiry.
       if (entry.token.expiresAt * 1_000 <= now) {
         entries.delete(key);
         return undefined;

@@ -8,7 +8,7 @@ import { createTokenCache } from './token-cache.ts';
 
 export type ExaminerOptions = IntrospectionOptions & {
   resource: string;
-  /** How long what was known before serves while the server cannot be reached. */
+  /** How long a cached answer is used while the server is unreachable. */
   staleMs: number;
   maxCachedTokens: number;
   followsEvents: boolean;
@@ -17,21 +17,22 @@ export type ExaminerOptions = IntrospectionOptions & {
 
 export type TokenExaminer = {
   /**
-   * What a token is now; undefined when it is not live here. A JWT is read here, everything else is asked about.
-   * @throws {IntrospectionUnavailable} when that cannot be known.
+   * Returns the token's current state, or undefined if it is not live here. Verifies a JWT locally and asks about
+   * everything else.
+   * @throws {IntrospectionUnavailable} if the state cannot be determined.
    */
   examine(token: string, accessKey: string | undefined): Promise<AccessToken | undefined>;
   close(): void;
 };
 
-/** Events tell of every end, so the age only bounds what a lost one could do. */
+/** Events report every end, so this age only limits the effect of a lost event. */
 const maxAgeWithEventsMs = 60_000;
 const maxAgeWithoutEventsMs = 10_000;
 
 export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   const { followsEvents, staleMs } = options;
   let following = false;
-  /** Until when events told of everything. */
+  /** The time up to which all events have been received. */
   let heardAt = Number.NEGATIVE_INFINITY;
   const readJwt = createJwtReader(options);
   const cache = createTokenCache(options.maxCachedTokens, () =>
@@ -39,7 +40,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   );
   const changes = createChangeMemory();
   const underWay = new Map<string, Promise<AccessToken | undefined>>();
-  /** Raised by everything that is told: what was found out before it may be older than it, and is not kept. */
+  /** Counts events: an answer that was requested before an event may be outdated and is not cached. */
   let told = 0;
   const stream = followsEvents
     ? followEvents({ ...options, onEvent, onConnected, onHeard, onDisconnected })
@@ -68,7 +69,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
     following = false;
   }
 
-  /** One question per token and access key, however many requests wait for it. */
+  /** Sends one introspection per token and access key, shared by all requests that wait for it. */
   function ask(key: string, token: string, accessKey: string | undefined): Promise<AccessToken | undefined> {
     const running = underWay.get(key);
     if (running) return running;
@@ -83,7 +84,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
     return question;
   }
 
-  /** What serves while the server cannot be reached, if anything may. */
+  /** Returns what may be used while the server is unreachable, if anything. */
   function recallStale(key: string, read: AccessToken | undefined): AccessToken | undefined {
     if (staleMs === 0) return undefined;
     const now = Date.now();
@@ -93,16 +94,16 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
 
   return {
     examine: async (token, accessKey) => {
-      // Hashed, so that a heap dump of the cache holds no token that can be presented.
+      // Hash the key, so that a heap dump of the cache contains no usable token.
       const key = hash('sha256', accessKey === undefined ? token : `${token}\n${accessKey}`, 'base64url');
       const cached = cache.get(key, Date.now());
       if (cached) return cached;
       const toldBefore = told;
       const read = await readJwt(token);
       if (read === 'invalid') return undefined;
-      // Taken at its word as long as nothing is known to have changed. With an access key, the server alone can tell the scope.
+      // Trust the JWT as long as no change is known. With an access key, only the server can compute the scope.
       if (read && accessKey === undefined && (!followsEvents || (following && changes.isTrusted(read)))) {
-        // A JWT says nothing of today: with the events it is as good as they are.
+        // A JWT says nothing about later changes, so its entry is as old as the last event.
         if (told === toldBefore) cache.set(key, read, followsEvents ? heardAt : Date.now());
         return read;
       }

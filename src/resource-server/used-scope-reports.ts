@@ -1,14 +1,14 @@
 import type { AccessToken } from './access-token.ts';
 
-/** Tells the server which scopes access keys were really used for, so that an operator sees what is granted and never used. */
+/** Reports which scopes access keys were used for, so that operators see what is granted and never used. */
 export type UsedScopeReports = {
-  /** To be called for every request that is let through; tells of each key and scope once an hour, in the background. */
+  /** Call it for every accepted request. Reports each key and scope once an hour, in the background. */
   note(found: AccessToken, scope: readonly string[], tell: (scope: readonly string[]) => Promise<unknown>): void;
 };
 
 const everyMs = 3_600_000;
 const againAfterFailureMs = 60_000;
-/** Distinct pairs of key and scope; beyond that, the longest known are told of again. */
+/** Maximum number of remembered pairs of key and scope; beyond it, the oldest are reported again. */
 const maxKnown = 50_000;
 
 export function createUsedScopeReports(): UsedScopeReports {

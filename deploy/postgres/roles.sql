@@ -1,10 +1,12 @@
--- Three roles of least rights, in Keyturn's own database. Run it as the database's owner or a superuser, before the first `keyturn migrate`
--- and again after each: psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$ADMIN_URL". It may be run at any time, and changes no data.
--- Then give those that you use a password: ALTER ROLE keyturn_serve PASSWORD '…';
+-- Creates three roles of least privilege in Keyturn's own database. Run it once, before the first `keyturn migrate`, as the database's owner
+-- or a superuser: psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$ADMIN_URL". Running it again is safe and changes no data; on a
+-- database that another user has migrated, it hands the tables over. Then set passwords: ALTER ROLE keyturn_serve PASSWORD '…';
 --
---   keyturn_migrate  owns the schema: for `keyturn migrate` alone
---   keyturn_serve    for the server and all other commands: changes no schema, and cannot rewrite the audit log
---   keyturn_token    reads what a token request is decided by, and no sealed copy, operator token or audit event; writes nothing
+--   keyturn_migrate  owns the schema; for `keyturn migrate` only
+--   keyturn_serve    for the server and all other commands: cannot change the schema and can only append to the audit log
+--   keyturn_token    reads what a token request is decided by, but no sealed copy, operator token or audit event; cannot write
+--
+-- What each role may do with a table is granted here once for all tables to come. The migrations narrow it (restrict_roles).
 
 DO $$
 DECLARE role text;
@@ -14,18 +16,25 @@ BEGIN
       EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', role);
     END IF;
   END LOOP;
+  -- A managed PostgreSQL has no superuser: only a member of a role may hand tables over to it.
+  IF NOT pg_has_role('keyturn_migrate', 'MEMBER') THEN
+    EXECUTE format('GRANT keyturn_migrate TO %I', current_user);
+  END IF;
 END $$;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO keyturn_migrate;
 GRANT USAGE ON SCHEMA public TO keyturn_serve, keyturn_token;
 
--- What the server sets for itself on a direct connection; behind a pooler it cannot.
+-- The server sets these itself on a direct connection. Behind a pooler it cannot.
 ALTER ROLE keyturn_serve SET statement_timeout = '5s';
 ALTER ROLE keyturn_token SET statement_timeout = '5s';
 ALTER ROLE keyturn_token SET default_transaction_read_only = on;
 
--- A schema that was made by another user before.
+ALTER DEFAULT PRIVILEGES FOR ROLE keyturn_migrate IN SCHEMA public
+  GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO keyturn_serve;
+
+-- Tables that another user has created before.
 DO $$
 DECLARE thing record;
 BEGIN
@@ -36,17 +45,14 @@ BEGIN
     EXECUTE format('ALTER FUNCTION %s OWNER TO keyturn_migrate', thing.name);
   END LOOP;
 END $$;
-
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM keyturn_serve, keyturn_token, PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO keyturn_serve;
 
+-- As the role that owns the function: a superuser must not run code that a lesser role can replace.
 DO $$
 BEGIN
-  IF to_regclass('public.audit_events') IS NULL THEN RETURN; END IF; -- before the first migration
-  REVOKE UPDATE, DELETE ON audit_events FROM keyturn_serve;
-  REVOKE INSERT, DELETE ON audit_anchor FROM keyturn_serve;
-  REVOKE INSERT, UPDATE, DELETE ON migrations FROM keyturn_serve;
-  GRANT SELECT ON clients, client_ids, access_keys, changes, migrations TO keyturn_token;
-  GRANT SELECT (id, client, access_key, client_id, generation, verifier, key_version, hint, created_at, retires_at, ended_as)
-    ON secrets TO keyturn_token;
+  IF to_regprocedure('public.restrict_roles()') IS NULL THEN RETURN; END IF; -- before the first migration
+  SET LOCAL ROLE keyturn_migrate;
+  PERFORM public.restrict_roles();
+  RESET ROLE;
 END $$;

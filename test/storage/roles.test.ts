@@ -6,32 +6,38 @@ import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
-import { askPostgres, createEmptyTestDatabase, createTestRedis } from '../services.ts';
+import { askPostgres, createEmptyTestDatabase, createTestDatabase, createTestRedis } from '../services.ts';
 
 const password = generateRootKey().replace(/\W/g, '');
 const log = createLog('silent');
+const names = ['keyturn_migrate', 'keyturn_serve', 'keyturn_token'] as const;
 let owner: string;
+let handedOver: string;
+let roles: string;
 let server: AdminServer;
 let clients: Awaited<ReturnType<typeof registerAll>>;
 
-function as(role: 'keyturn_migrate' | 'keyturn_serve' | 'keyturn_token'): string {
-  const url = new URL(owner);
+function as(role: (typeof names)[number], database = owner): string {
+  const url = new URL(database);
   url.username = role;
   url.password = password;
   return url.href;
 }
 
-beforeAll(async () => {
-  owner = await createEmptyTestDatabase();
-  const roles = await readFile('deploy/postgres/roles.sql', 'utf8');
-  await askPostgres(owner, roles);
-  for (const role of ['keyturn_migrate', 'keyturn_serve', 'keyturn_token']) {
+async function setPasswords(): Promise<void> {
+  for (const role of names) {
     await askPostgres(owner, `ALTER ROLE ${role} PASSWORD '${password}'`);
   }
+}
+
+beforeAll(async () => {
+  [owner, handedOver] = await Promise.all([createEmptyTestDatabase(), createTestDatabase()]);
+  roles = await readFile('deploy/postgres/roles.sql', 'utf8');
+  await askPostgres(owner, roles);
+  await setPasswords();
   const database = connectPostgres({ connectionString: as('keyturn_migrate'), log });
   await migrate(database);
   await database.close();
-  await askPostgres(owner, roles);
   const { url: redisUrl, prefix: redisPrefix } = createTestRedis();
   server = await startAdminServer({
     stores: { databaseUrl: as('keyturn_serve'), redisUrl, redisPrefix, rootKey: generateRootKey() },
@@ -41,12 +47,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await server?.close();
-  // Roles are the whole server's: what they own here goes with them.
-  await askPostgres(owner, 'DROP OWNED BY keyturn_migrate, keyturn_serve, keyturn_token CASCADE');
-  await askPostgres(owner, 'DROP ROLE keyturn_migrate, keyturn_serve, keyturn_token');
+  // Roles belong to the whole server, and can be dropped only when no database needs them any more.
+  for (const database of [owner, handedOver]) {
+    for (const role of names) await askPostgres(database, `DROP OWNED BY ${role} CASCADE`);
+  }
+  await askPostgres(owner, `DROP ROLE ${names}`);
 });
 
-test('the whole main job runs under keyturn_serve: tokens, introspection, revocation, access keys, regeneration, reveal, audit', async () => {
+test('keyturn_serve can do the whole main job when roles.sql was run once, before the first migration', async () => {
   const { adminFetch, publicUrl } = server;
   const api = endpointsOf(publicUrl);
   const post = async (path: string, body: object, status: number) => {
@@ -74,12 +82,15 @@ test('the whole main job runs under keyturn_serve: tokens, introspection, revoca
   expect((await adminFetch(`/clients/${clients.shop.id}/usage?hours=1`)).status).toBe(200);
 });
 
-test.each([
+const forbidden = [
   ['keyturn_serve', 'UPDATE audit_events SET actor = $$nobody$$'],
   ['keyturn_serve', 'DELETE FROM audit_events'],
   ['keyturn_serve', 'TRUNCATE audit_events'],
   ['keyturn_serve', 'ALTER TABLE audit_events DISABLE TRIGGER audit_events_append_only'],
   ['keyturn_serve', 'DELETE FROM audit_anchor'],
+  ['keyturn_serve', 'UPDATE audit_anchor SET seq = seq - 1'],
+  ['keyturn_serve', 'ALTER TABLE audit_anchor DISABLE TRIGGER ALL'],
+  ['keyturn_serve', 'DROP TABLE audit_events'],
   ['keyturn_serve', 'CREATE TABLE more (id integer)'],
   ['keyturn_serve', 'UPDATE migrations SET version = 0'],
   ['keyturn_token', 'SELECT sealed FROM secrets'],
@@ -90,8 +101,24 @@ test.each([
   ['keyturn_token', 'SELECT * FROM idempotency_keys'],
   ['keyturn_token', 'UPDATE clients SET enabled = true'],
   ['keyturn_token', 'SET default_transaction_read_only = off; UPDATE clients SET enabled = true'],
-] as const)('%s may not: %s', async (role, sql) => {
-  await expect(askPostgres(as(role), sql)).rejects.toThrow(/permission denied|must be owner|read-only transaction/);
+] as const;
+
+async function expectForbidden(role: (typeof names)[number], sql: string, database = owner): Promise<void> {
+  await expect(askPostgres(as(role, database), sql)).rejects.toThrow(
+    /permission denied|must be owner|read-only transaction|only moves forward/,
+  );
+}
+
+test.each(forbidden)('%s may not: %s', (role, sql) => expectForbidden(role, sql));
+
+test('roles.sql hands over a database that a superuser has migrated, with the same limits', async () => {
+  await askPostgres(handedOver, roles);
+  for (const [role, sql] of forbidden) await expectForbidden(role, sql, handedOver);
+  const [tables] = await askPostgres(
+    handedOver,
+    `SELECT count(*) FILTER (WHERE tableowner <> 'keyturn_migrate')::int AS others FROM pg_tables WHERE schemaname = 'public'`,
+  );
+  expect(tables).toEqual({ others: 0 });
 });
 
 test('keyturn_token reads what a token request is decided by', async () => {

@@ -29,6 +29,6 @@ RUN mkdir /data && chown node:node /data
 USER node
 EXPOSE 4000 4001
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "process.env.NODE_TLS_REJECT_UNAUTHORIZED = 0; fetch(`http${process.env.KEYTURN_TLS_CERT ? `s` : ``}://127.0.0.1:${process.env.KEYTURN_PORT || 4000}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "dist/main.js", "health"]
 ENTRYPOINT ["node", "dist/main.js"]
 CMD ["start"]

@@ -8,6 +8,7 @@ import { addCompletionCommand } from './cli/completion.ts';
 import { addConsoleCommands } from './cli/console.ts';
 import { addContactCommands } from './cli/contacts.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
+import { addHealthCommand } from './cli/health.ts';
 import { addLeakCommands } from './cli/leaks.ts';
 import { addMigrateCommand } from './cli/migrate.ts';
 import { addQuickstartCommand } from './cli/quickstart.ts';
@@ -60,6 +61,7 @@ Exit codes: 0 done, 1 refused or failed, 2 a command line or configuration that 
   addStartCommand(program);
   addMigrateCommand(program);
   addDoctorCommand(program);
+  addHealthCommand(program);
   addQuickstartCommand(program);
   addClientCommands(program);
   addContactCommands(program);

@@ -2,7 +2,11 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { checkPostgresUrl } from './check-postgres-url.ts';
+import { editDistance } from './edit-distance.ts';
 import { UsageError } from './errors.ts';
+import { withoutPlatformLinks } from './platform-links.ts';
+import { readRedisUrl } from './redis-url.ts';
 import { readTlsFiles, type TlsFiles } from './tls-files.ts';
 
 /** JWS algorithms for access tokens (RFC 7518 §3.1, RFC 8037). */
@@ -94,10 +98,11 @@ const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'inf
 
 /**
  * Reads the whole configuration from the environment.
- * @throws {UsageError} that names every wrong value at once, and a suggestion for a misspelt variable.
+ * @throws {UsageError} that names every wrong value at once, with a suggestion for a misspelt variable.
  */
-export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
-  const problems = unknownVariables(environment);
+export function readConfig(given: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const environment = withoutPlatformLinks(given);
+  const problems = [...unknownVariables(environment), ...emptyVariables(environment)];
   const text = (name: string) => environment[name]?.trim() || undefined;
   const secret = (name: string) => {
     const file = text(`${name}_FILE`);
@@ -106,17 +111,34 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const check = (name: string, valid: boolean, expected: string) => {
     if (!valid) problems.push(`${name} must be ${expected}`);
   };
+  const oneOf = <T extends string>(name: string, fallback: T, values: readonly T[]): T => {
+    const value = text(name) ?? fallback;
+    check(name, (values as readonly string[]).includes(value), `one of ${values.join(', ')}`);
+    return value as T;
+  };
+  const onOrOff = (name: string) => oneOf(name, 'on', ['on', 'off']) === 'on';
   const integer = (name: string, fallback: number, minimum: number, maximum: number) => {
-    const given = text(name);
-    const value = given === undefined ? fallback : /^\d+$/.test(given) ? Number(given) : Number.NaN;
+    const written = text(name);
+    const value = written === undefined ? fallback : /^\d+$/.test(written) ? Number(written) : Number.NaN;
     check(name, value >= minimum && value <= maximum, `a whole number from ${minimum} to ${maximum}`);
     return value;
   };
-  const list = (name: string) =>
-    (text(name) ?? '')
-      .split(',')
-      .map((item) => item.trim())
-      .filter(Boolean);
+  const list = (name: string) => {
+    const items = (text(name) ?? '').split(',').map((item) => item.trim());
+    check(name, text(name) === undefined || items.every(Boolean), 'a list without empty items');
+    return items.filter(Boolean);
+  };
+  const listenOn = (name: string, fallback: string) => {
+    const host = (text(name) ?? fallback).replace(/^\[(.*)\]$/, '$1');
+    check(name, isIP(host) > 0 || isHostName(host), 'an IP address or a host name; 0.0.0.0 or :: is every address');
+    return host;
+  };
+  const storeUrl = (name: string, read: (url: string) => unknown) => {
+    const url = secret(name);
+    const problem = url && problemOf(() => read(url));
+    if (problem) problems.push(problem);
+    return url;
+  };
 
   const tlsFiles = {
     cert: text('KEYTURN_TLS_CERT'),
@@ -132,28 +154,16 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if (tlsFiles.clientCa && !tlsFiles.cert && !clientCertHeader) {
     problems.push('KEYTURN_TLS_CLIENT_CA needs KEYTURN_TLS_CERT or KEYTURN_CLIENT_CERT_HEADER');
   }
-  const scheme = tlsFiles.cert ? 'https' : 'http';
-  const issuer = (text('KEYTURN_ISSUER') ?? `${scheme}://localhost:4000`).replace(/\/$/, '');
+  const port = integer('KEYTURN_PORT', 4000, 0, 65_535);
+  const issuer = text('KEYTURN_ISSUER')?.replace(/\/$/, '') ?? defaultIssuer(tlsFiles.cert ? 'https' : 'http', port);
   check('KEYTURN_ISSUER', isIssuer(issuer), 'an http or https URL without path, query and fragment');
   check(
     'KEYTURN_ISSUER',
     !tlsFiles.cert || !issuer.startsWith('http:'),
     'an https URL where there is KEYTURN_TLS_CERT',
   );
-  const databaseUrl = secret('DATABASE_URL');
-  check('DATABASE_URL', !databaseUrl || /^postgres(ql)?:\/\//.test(databaseUrl), 'a postgres:// URL');
-  const redisUrl = secret('REDIS_URL');
-  check('REDIS_URL', !redisUrl || /^rediss?(\+sentinel|\+cluster)?:\/\//.test(redisUrl), 'a redis:// URL');
-  const logLevel = (text('KEYTURN_LOG_LEVEL') ?? 'info') as LogLevel;
-  check('KEYTURN_LOG_LEVEL', logLevels.includes(logLevel), `one of ${logLevels.join(', ')}`);
-  const reveal = text('KEYTURN_REVEAL') ?? 'on';
-  check('KEYTURN_REVEAL', reveal === 'on' || reveal === 'off', 'on or off');
-  const fastPath = text('KEYTURN_FAST_PATH') ?? 'on';
-  check('KEYTURN_FAST_PATH', fastPath === 'on' || fastPath === 'off', 'on or off');
-  const accessLog = text('KEYTURN_ACCESS_LOG') ?? 'on';
-  check('KEYTURN_ACCESS_LOG', accessLog === 'on' || accessLog === 'off', 'on or off');
-  const signingAlgorithm = (text('KEYTURN_SIGNING_ALG') ?? 'ES256') as SigningAlgorithm;
-  check('KEYTURN_SIGNING_ALG', signingAlgorithms.includes(signingAlgorithm), `one of ${signingAlgorithms.join(', ')}`);
+  const databaseUrl = storeUrl('DATABASE_URL', checkPostgresUrl);
+  const redisUrl = storeUrl('REDIS_URL', readRedisUrl);
   const trustProxy = list('KEYTURN_TRUST_PROXY');
   check('KEYTURN_TRUST_PROXY', trustProxy.every(isCidr), 'a list of CIDRs such as 10.0.0.0/8,::1/128');
   const rootKey = secret('KEYTURN_ROOT_KEY');
@@ -172,25 +182,25 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     redisUrl,
     rootKey,
     dataDir: resolve(text('KEYTURN_DATA_DIR') ?? './data'),
-    host: text('KEYTURN_HOST') ?? '0.0.0.0',
-    port: integer('KEYTURN_PORT', 4000, 0, 65_535),
-    adminHost: text('KEYTURN_ADMIN_HOST') ?? '127.0.0.1',
+    host: listenOn('KEYTURN_HOST', '0.0.0.0'),
+    port,
+    adminHost: listenOn('KEYTURN_ADMIN_HOST', '127.0.0.1'),
     adminPort: integer('KEYTURN_ADMIN_PORT', 4001, 0, 65_535),
     workers,
     accessTokenTtlSeconds: integer('KEYTURN_ACCESS_TOKEN_TTL', 3600, 1, 86_400),
     staleSeconds: integer('KEYTURN_STALE_SECONDS', 60, 0, 86_400),
-    reveal: reveal === 'on',
-    signingAlgorithm,
+    reveal: onOrOff('KEYTURN_REVEAL'),
+    signingAlgorithm: oneOf('KEYTURN_SIGNING_ALG', 'ES256', signingAlgorithms),
     signingKeyDays: integer('KEYTURN_SIGNING_KEY_DAYS', 90, 0, 3_650),
     failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),
     tokensPerMinute: integer('KEYTURN_TOKENS_PER_MINUTE', 0, 0, 10_000_000),
-    fastPath: fastPath === 'on',
-    accessLog: accessLog === 'on',
+    fastPath: onOrOff('KEYTURN_FAST_PATH'),
+    accessLog: onOrOff('KEYTURN_ACCESS_LOG'),
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
     trustProxy,
     clientCertHeader,
     tlsFiles,
-    logLevel,
+    logLevel: oneOf('KEYTURN_LOG_LEVEL', 'info', logLevels),
     traces:
       text('OTEL_SDK_DISABLED') !== 'true' &&
       (text('OTEL_EXPORTER_OTLP_ENDPOINT') ?? text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')) !== undefined,
@@ -200,6 +210,13 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     throw new UsageError(`The configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
   }
   return config;
+}
+
+/** A variable that is set to nothing is mostly a secret that was not filled in; its default would start an empty server. */
+function emptyVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
+  return variables
+    .filter((name) => environment[name] !== undefined && environment[name].trim() === '')
+    .map((name) => `${name} is set but empty: give it a value, or remove it for its default`);
 }
 
 function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
@@ -213,13 +230,25 @@ function unknownVariables(environment: Readonly<Record<string, string | undefine
     });
 }
 
-/** For secrets that an orchestrator mounts as files; a file that cannot be read is one more problem to report. */
+/** Reads a secret that an orchestrator mounts as a file. Reports a file that is empty or cannot be read as a problem. */
 function readSecretFile(name: string, path: string, problems: string[]): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trim();
+    const content = readFileSync(path, 'utf8').trim();
+    if (content === '') problems.push(`${name} names a file that is empty: ${path}`);
+    return content || undefined;
   } catch (error) {
     problems.push(`${name} cannot be read: ${(error as Error).message}`);
     return undefined;
+  }
+}
+
+function problemOf(read: () => unknown): string | undefined {
+  try {
+    read();
+    return undefined;
+  } catch (error) {
+    if (error instanceof UsageError) return error.message;
+    throw error;
   }
 }
 
@@ -240,22 +269,20 @@ function isIssuer(value: string): boolean {
   return /^https?:$/.test(protocol) && pathname === '/' && !search && !hash && !username && !password;
 }
 
+function defaultIssuer(scheme: 'http' | 'https', port: number): string {
+  // Port 0 is any free port, which is known only after the start.
+  return Number.isNaN(port) || port === 0
+    ? `${scheme}://localhost:4000`
+    : new URL(`${scheme}://localhost:${port}`).origin;
+}
+
+function isHostName(value: string): boolean {
+  return /^[a-z0-9_]([\w.-]*[\w.])?$/i.test(value) && !/^[\d.]+$/.test(value);
+}
+
 function isCidr(value: string): boolean {
   const [address = '', prefix, ...rest] = value.split('/');
   const family = isIP(address);
   if (!family || rest.length > 0) return false;
   return prefix === undefined || (/^\d+$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
-}
-
-function editDistance(from: string, to: string): number {
-  let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let row = 1; row <= from.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= to.length; column++) {
-      const substitution = (previous[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1);
-      current.push(Math.min(substitution, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return previous[to.length] ?? 0;
 }

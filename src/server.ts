@@ -4,6 +4,7 @@ import { Server as TlsServer } from 'node:tls';
 import { createRangeCheck } from './address-ranges.ts';
 import { createAdminApp } from './admin/app.ts';
 import type { Config } from './config.ts';
+import { configWarnings } from './config-warnings.ts';
 import { type Core, openCore } from './core.ts';
 import { UsageError } from './errors.ts';
 import { followTlsFiles } from './follow-tls-files.ts';
@@ -83,6 +84,7 @@ function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
 export async function runServer(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   if (config.workers > 1 && !isWorker()) return await superviseWorkers(config.workers, log);
+  for (const warning of configWarnings(config)) log.warn(warning);
   const core = await openCore(config, log, { tracing: await startTracing(config) });
   giveMetrics(core.metrics.collect);
   const overload = watchOverload();
@@ -104,11 +106,19 @@ export async function runServer(config: Config): Promise<void> {
   process.disconnect?.();
 }
 
+/** Errors of `listen` that a change of the configuration mends. */
+const listenProblems: Record<string, ((port: number, host: string) => string) | undefined> = {
+  EADDRINUSE: (port, host) => `Port ${port} of ${host} is taken. Free it, or choose another port.`,
+  EACCES: (port, host) => `This user may not listen on port ${port} of ${host}. Choose a port from 1024.`,
+  EADDRNOTAVAIL: (_, host) => `This machine has no address ${host}: correct KEYTURN_HOST or KEYTURN_ADMIN_HOST.`,
+  ENOTFOUND: (_, host) => `The host name ${host} has no address: correct KEYTURN_HOST or KEYTURN_ADMIN_HOST.`,
+};
+
 async function listen(server: HttpServer, port: number, host: string): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      reject(taken ? new UsageError(`Port ${port} of ${host} is taken. Free it, or choose another port.`) : error);
+      const reason = listenProblems[error.code ?? '']?.(port, host);
+      reject(reason ? new UsageError(reason) : error);
     });
     server.listen(port, host, resolve);
   });

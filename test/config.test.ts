@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { readConfig } from '../src/config.ts';
+import { readConfig, variables } from '../src/config.ts';
+import { configWarnings } from '../src/config-warnings.ts';
 import { UsageError } from '../src/errors.ts';
 import { makeCertificate } from './certificates.ts';
 
@@ -192,4 +193,111 @@ test('no secret is repeated in what is reported', () => {
   const message = refusal({ KEYTURN_ROOT_KEY: rootKey, DATABASE_URL: 'mysql://u:p4ssw0rd@db', KEYTURN_PORT: 'x' });
   expect(message).not.toContain('p4ssw0rd');
   expect(message).not.toContain(rootKey);
+});
+
+test.each(variables.flatMap((name) => ['', '  '].map((value) => [name, value])))(
+  'refuses %s=%j, because set but empty is not unset',
+  (name, value) => {
+    expect(refusal({ ...stores, [name]: value })).toContain(`${name} is set but empty`);
+  },
+);
+
+test.each(['DATABASE_URL_FILE', 'REDIS_URL_FILE', 'KEYTURN_ROOT_KEY_FILE'])('refuses an empty file: %s', (name) => {
+  const directory = mkdtempSync(join(tmpdir(), 'keyturn-config-'));
+  const file = join(directory, 'empty');
+  writeFileSync(file, '\n');
+  expect(refusal({ [name]: file })).toContain(`${name} names a file that is empty`);
+  rmSync(directory, { recursive: true });
+});
+
+test.each(['KEYTURN_ALLOWED_HOSTS', 'KEYTURN_TRUST_PROXY'])('refuses a list that lacks an item: %s', (name) => {
+  for (const list of [',', '10.0.0.1,', '10.0.0.1,,10.0.0.2']) expect(refusal({ [name]: list })).toContain(name);
+});
+
+test('warns of a root key or an https issuer without a database, by the names of the variables', () => {
+  const warnings = configWarnings(readConfig({ KEYTURN_ROOT_KEY: rootKey, KEYTURN_ISSUER: 'https://id.example.com' }));
+  expect(warnings).toEqual([
+    expect.stringMatching(/^KEYTURN_ROOT_KEY .* DATABASE_URL/),
+    expect.stringMatching(/^KEYTURN_ISSUER .* DATABASE_URL/),
+  ]);
+  expect(warnings.join()).not.toContain(rootKey);
+  expect(configWarnings(readConfig({}))).toEqual([]);
+  expect(configWarnings(readConfig({ ...stores, KEYTURN_ISSUER: 'https://id.example.com' }))).toEqual([]);
+});
+
+test.each([
+  [{ KEYTURN_PORT: '4100' }, 'http://localhost:4100'],
+  [{ KEYTURN_PORT: '80' }, 'http://localhost'],
+  [{ KEYTURN_PORT: '4100', KEYTURN_ISSUER: 'http://id.example.com:4000' }, 'http://id.example.com:4000'],
+])('the default issuer follows the port: %p', (given, issuer) => {
+  expect(readConfig(given as Record<string, string>).issuer).toBe(issuer);
+});
+
+test.each(['KEYTURN_HOST', 'KEYTURN_ADMIN_HOST'])(
+  '%s takes addresses, in brackets too, and names; nothing else',
+  (name) => {
+    const member = name === 'KEYTURN_HOST' ? 'host' : 'adminHost';
+    for (const [given, host] of [
+      ['[::1]', '::1'],
+      ['::', '::'],
+      ['127.0.0.2', '127.0.0.2'],
+      ['auth.internal', 'auth.internal'],
+    ] as const) {
+      expect(readConfig({ [name]: given })[member]).toBe(host);
+    }
+    for (const wrong of ['*', '[::1', '127.0.0.1:4000', '300.1.1.1', 'http://auth', '10.0.0.0/8']) {
+      expect(refusal({ [name]: wrong })).toContain(`${name} must be an IP address or a host name`);
+    }
+  },
+);
+
+/** Each part of a secret that a message could repeat is a word of its own. */
+const halves = /tulip|orchid/i;
+
+test.each([
+  'redis://:tulip?orchid@redis:6379',
+  'redis://user:12?orchid@redis:6379',
+  'redis://:tulip/orchid@redis:6379/0',
+  'redis://:tulip%orchid@redis:6379',
+  'redis://:tulip%E0%A4@redis',
+  'redis://:tulip orchid',
+  'redis://user:tulip',
+  'redis://redis/0/tulip',
+  'redis://redis?tulip=orchid',
+  'redis://redis:6379:tulip',
+  'tulip://:orchid@redis',
+  'orchid',
+])('a wrong REDIS_URL is named, with no part of it: %s', (redisUrl) => {
+  const message = refusal({ REDIS_URL: redisUrl });
+  expect(message).toMatch(/REDIS_URL.*(percent-encod|%3F|%2F|write scheme)/);
+  expect(message).not.toMatch(halves);
+});
+
+test.each([
+  'postgres://user:tulip?orchid@db/keyturn',
+  'postgres://user:12?orchid@db/keyturn',
+  'postgres://user:tulip/orchid@db/keyturn',
+  'postgres://user:12#orchid@db/keyturn',
+  'postgres://user:tulip%orchid@db/keyturn',
+  'postgres://user:tulip%E0%A4@db/keyturn',
+  'postgres://user:tulip[orchid@a:1:2,b/keyturn',
+  'tulip://user:orchid@db',
+])('a wrong DATABASE_URL is named, with no part of it: %s', (databaseUrl) => {
+  const message = refusal({ ...stores, DATABASE_URL: databaseUrl });
+  expect(message).toMatch(/DATABASE_URL.*(percent-encod|%23)/);
+  expect(message).not.toMatch(halves);
+});
+
+test('a file that DATABASE_URL names is read at the start, and the problem names the parameter', () => {
+  const message = refusal({ ...stores, DATABASE_URL: 'postgres://db/keyturn?sslrootcert=/nowhere/tulip' });
+  expect(message).toContain('DATABASE_URL: sslrootcert cannot be read (ENOENT)');
+});
+
+test.each([
+  'postgres://keyturn:p%3Fss%2Fw%25@db:5432/keyturn?sslmode=verify-full',
+  'postgresql://keyturn@[::1]:5432,standby/keyturn',
+  'postgres:///keyturn?host=/var/run/postgresql',
+  'postgres://keyturn@%2Fvar%2Frun%2Fpostgresql/keyturn',
+])('takes a usual DATABASE_URL: %s', (databaseUrl) => {
+  expect(readConfig({ ...stores, DATABASE_URL: databaseUrl }).databaseUrl).toBe(databaseUrl);
 });

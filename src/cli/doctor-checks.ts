@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { type Config, readConfig } from '../config.ts';
+import { configWarnings } from '../config-warnings.ts';
 import { createKeyRing, type KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { KeyturnError, StoreUnavailable, UsageError } from '../errors.ts';
@@ -45,7 +46,7 @@ export async function examine(): Promise<Check[]> {
   }
   const { ring, check } = await examineRootKey(config);
   return [
-    ok('configuration', config.databaseUrl ? 'complete' : `complete; embedded, in ${config.dataDir}`),
+    ...examineConfiguration(config),
     examineIssuer(config),
     ...examineCertificate(config),
     examineListeners(config),
@@ -53,6 +54,14 @@ export async function examine(): Promise<Check[]> {
     ...(await examineDatabase(config, ring)),
     ...(await examineRedis(config)),
   ];
+}
+
+function examineConfiguration(config: Config): Check[] {
+  const warnings = configWarnings(config).map(
+    (warning): Check => ({ name: 'configuration', status: 'warn', message: warning }),
+  );
+  if (warnings.length > 0) return warnings;
+  return [ok('configuration', config.databaseUrl ? 'complete' : `complete; embedded, in ${config.dataDir}`)];
 }
 
 function examineIssuer({ issuer, databaseUrl }: Config): Check {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { commandLog, readCommandConfig } from './stores.ts';
+import { commandLog, readCommandConfig, sayWarnings } from './stores.ts';
 import { type OutputOptions, present } from './terminal.ts';
 
 export function addMigrateCommand(program: Command): void {
@@ -15,6 +15,7 @@ Examples:
     )
     .action(async (options: OutputOptions) => {
       const config = readCommandConfig();
+      sayWarnings(config);
       const { connectDatabase } = await import('../storage/open-database.ts');
       const { migrate } = await import('../storage/migrate.ts');
       const database = await connectDatabase(config, commandLog(config));

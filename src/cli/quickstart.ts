@@ -61,13 +61,9 @@ async function quickstart(options: Options): Promise<void> {
   }
 }
 
-/**
- * The default issuer names the default port: with another port it follows, so that the lines work as they are printed. And so that they
- * do on a machine that no certificate names, there is no TLS.
- */
+/** The walk calls the server by a name that no certificate of this machine has, so it goes without TLS. */
 function forThisMachine(config: Config): Config {
-  const isDefault = /^https?:\/\/localhost:4000$/.test(config.issuer);
-  const issuer = isDefault && config.port !== 0 ? `http://localhost:${config.port}` : config.issuer;
+  const issuer = config.issuer.replace(/^https:(?=\/\/localhost(:|$))/, 'http:');
   const tlsFiles = { cert: undefined, key: undefined, clientCa: undefined };
   return { ...config, issuer, tlsFiles, allowedHosts: [...config.allowedHosts, 'localhost'] };
 }

@@ -1,11 +1,12 @@
 import { userInfo } from 'node:os';
 import { type Config, readConfig } from '../config.ts';
+import { configWarnings } from '../config-warnings.ts';
 import type { Grantor } from '../contacts/manage-contacts.ts';
 import type { Core } from '../core.ts';
 import { UsageError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { permissions } from '../operators/permission.ts';
-import { CommandEnd } from './terminal.ts';
+import { CommandEnd, say } from './terminal.ts';
 
 /** The configuration; a wrong one is a wrong call of the command. */
 export function readCommandConfig(): Config {
@@ -30,12 +31,18 @@ export function withDatabase<T>(work: (core: Core) => Promise<T>): Promise<T> {
 async function withOpened<T>(config: Config, work: (core: Core) => Promise<T>): Promise<T> {
   // The stores are loaded by the commands that need them: `--help` answers sooner without.
   const { openCore } = await import('../core.ts');
+  sayWarnings(config);
   const core = await openCore(config, commandLog(config));
   try {
     return await work(core);
   } finally {
     await core.close();
   }
+}
+
+/** Prints what is suspicious in the configuration to standard error. */
+export function sayWarnings(config: Config): void {
+  for (const warning of configWarnings(config)) say(`warning: ${warning}`);
 }
 
 /** On standard error, for standard output is the result's. What goes wrong is told by the command itself, so little is left. */

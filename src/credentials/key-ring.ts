@@ -35,6 +35,12 @@ export function createKeyRing(rootKey: string): KeyRing {
       throw new UsageError('KEYTURN_ROOT_KEY must be version:base64, several separated by commas');
     const key = Buffer.from(encoded, 'base64');
     if (key.length < minimumBytes) throw new UsageError(`KEYTURN_ROOT_KEY ${version} must have at least 32 bytes`);
+    // Only for the first: a rotation away from a weak key still has to open what that key made.
+    if (roots.size === 0 && isTrivial(key)) {
+      throw new UsageError(
+        `KEYTURN_ROOT_KEY ${version} is not random: its bytes repeat or count up. \`keyturn root-key generate\` makes one`,
+      );
+    }
     if (roots.has(version)) throw new UsageError(`KEYTURN_ROOT_KEY has ${version} twice`);
     roots.set(version, key);
   }
@@ -53,6 +59,16 @@ export function createKeyRing(rootKey: string): KeyRing {
       return key;
     },
   };
+}
+
+/** Whether a key is a placeholder: a text that repeats, bytes that count up or down, or a handful of different bytes. */
+function isTrivial(key: Buffer): boolean {
+  const repeatsAfter = (period: number) => key.every((byte, index) => index < period || byte === key[index - period]);
+  const periods = Array.from({ length: minimumBytes - 1 }, (_, index) => index + 1);
+  const step = ((key[1] ?? 0) - (key[0] ?? 0) + 256) % 256;
+  const counts = key.every((byte, index) => index === 0 || (byte - (key[index - 1] ?? 0) + 256) % 256 === step);
+  // Among 32 random bytes about 30 differ; fewer than 10 never happens by chance.
+  return counts || new Set(key).size < 10 || periods.some(repeatsAfter);
 }
 
 /** HKDF-SHA-256 (RFC 5869) without salt; the purpose is the `info`. */

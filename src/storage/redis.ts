@@ -1,7 +1,7 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { StoreUnavailable, UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readRedisUrl } from './redis-url.ts';
+import { readRedisUrl } from '../redis-url.ts';
 import { watchSentinels } from './watch-sentinels.ts';
 
 /**
@@ -30,7 +30,7 @@ const options = {
 } satisfies RedisOptions;
 
 /**
- * Connects to what `REDIS_URL` names (redis-url.ts), and reconnects by itself: after a failover to the new primary.
+ * Connects to what `REDIS_URL` names (src/redis-url.ts), and reconnects by itself: after a failover to the new primary.
  * @throws {StoreUnavailable} when it cannot be reached now.
  * @throws {UsageError} when the URL is wrong, or it may evict: a token that is thrown out early would be a wrong "inactive".
  */

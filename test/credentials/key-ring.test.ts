@@ -41,7 +41,7 @@ test('each purpose and each version has a key of its own, the same in every proc
 });
 
 test('a root key says the same in base64 and in base64url', () => {
-  const bytes = Buffer.from('fb'.repeat(32), 'hex');
+  const bytes = Buffer.concat([Buffer.from('fbff', 'hex'), randomBytes(30)]);
   const [padded, url] = (['base64', 'base64url'] as const).map((encoding) =>
     createKeyRing(`v1:${bytes.toString(encoding)}`).key('sealing', 'v1'),
   );
@@ -62,4 +62,26 @@ test.each([
   expect(() => createKeyRing(text)).toThrow('KEYTURN_ROOT_KEY');
   const secret = text.split(':')[1]?.split(',')[0];
   if (secret) expect(() => createKeyRing(text)).not.toThrow(secret);
+});
+
+const weak = [
+  Buffer.alloc(32),
+  Buffer.alloc(48, 0x41),
+  Buffer.from('changeme'.repeat(4)),
+  Buffer.from('correct-horse-42'.repeat(2)),
+  Buffer.from(Array.from({ length: 32 }, (_, index) => index)),
+  Buffer.from(Array.from({ length: 32 }, (_, index) => 255 - index)),
+];
+
+test.each(weak.map((bytes) => [bytes.toString('base64'), `v2:${bytes.toString('base64')}`]))(
+  'refuses a root key that is a placeholder: %s',
+  (_, text) => {
+    expect(() => createKeyRing(text)).toThrow('KEYTURN_ROOT_KEY v2 is not random');
+    expect(() => createKeyRing(text)).toThrow('keyturn root-key generate');
+  },
+);
+
+test('opens what a weak root key made, so that it can be rotated away', () => {
+  const ring = createKeyRing(`v2:${key()},v1:${Buffer.alloc(32).toString('base64')}`);
+  expect(ring.key('sealing', 'v1')).toHaveLength(32);
 });

@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
+import { ended, printed, runCommand, startCommand } from '../cli/run-command.ts';
+import { createEmptyTestDatabase, createTestRedis } from '../services.ts';
 
 const directory = fileURLToPath(new URL('../../deploy/kubernetes/', import.meta.url));
 const files = readdirSync(directory).map((name) => `${directory}${name}`);
@@ -43,5 +45,110 @@ describe('the Kubernetes manifests', () => {
       adminHost: '0.0.0.0',
     });
     expect(() => readConfig(settings)).toThrow(/(_FILE cannot be read[\s\S]*){3}/);
+  });
+});
+
+/** What Kubernetes adds to every container of a namespace that has a Service of this name. */
+function serviceLinks(service: string, ip: string, port: number, portName = 'HTTP'): Record<string, string> {
+  const name = service.toUpperCase().replaceAll('-', '_');
+  const url = `tcp://${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
+  return {
+    [`${name}_SERVICE_HOST`]: ip,
+    [`${name}_SERVICE_PORT`]: `${port}`,
+    [`${name}_SERVICE_PORT_${portName}`]: `${port}`,
+    [`${name}_PORT`]: url,
+    [`${name}_PORT_${port}_TCP`]: url,
+    [`${name}_PORT_${port}_TCP_PROTO`]: 'tcp',
+    [`${name}_PORT_${port}_TCP_PORT`]: `${port}`,
+    [`${name}_PORT_${port}_TCP_ADDR`]: ip,
+  };
+}
+
+const shippedServices = {
+  ...serviceLinks('keyturn', '10.96.12.34', 80),
+  ...serviceLinks('keyturn-admin', '10.96.12.35', 4001),
+};
+
+describe('the variables that Kubernetes adds for Services', () => {
+  it('keep neither migrate nor doctor nor start from running', async () => {
+    const environment = {
+      ...shippedServices,
+      DATABASE_URL: await createEmptyTestDatabase(),
+      REDIS_URL: createTestRedis().url,
+      KEYTURN_ROOT_KEY: generateRootKey(),
+      KEYTURN_ISSUER: 'https://auth.example.com',
+    };
+    for (const command of ['migrate', 'doctor']) {
+      expect(await runCommand([command], environment)).toMatchObject({ code: 0, stderr: '' });
+    }
+    const server = startCommand(['start'], environment);
+    const end = ended(server);
+    // The default ports may be taken on this machine; then the message names ours, and not the platform's.
+    await printed(server, '4000');
+    server.kill('SIGTERM');
+    const { stdout, stderr } = await end;
+    expect(stdout + stderr).toMatch(/Keyturn is ready|Port 4000 of 0\.0\.0\.0 is taken/);
+  }, 30_000);
+
+  it.each([
+    ['the shipped Services', shippedServices],
+    ['another name', serviceLinks('keyturn-prod-admin', '10.0.0.9', 4001)],
+    ['a name in front of ours', serviceLinks('my-keyturn', '10.0.0.9', 4001)],
+    ['IPv6', serviceLinks('keyturn', 'fd00::1', 80)],
+    ['a port with a name of several words', serviceLinks('keyturn', '10.0.0.9', 80, 'HTTP_ADMIN')],
+    [
+      'two ports, one of them UDP',
+      {
+        ...serviceLinks('keyturn', '10.0.0.9', 80),
+        KEYTURN_PORT_53_UDP: 'udp://10.0.0.9:53',
+        KEYTURN_PORT_53_UDP_PROTO: 'udp',
+        KEYTURN_PORT_53_UDP_PORT: '53',
+        KEYTURN_PORT_53_UDP_ADDR: '10.0.0.9',
+      },
+    ],
+    [
+      'a linked container of Docker',
+      {
+        KEYTURN_NAME: '/shop/keyturn',
+        KEYTURN_PORT: 'tcp://172.17.0.5:4000',
+        KEYTURN_PORT_4000_TCP: 'tcp://172.17.0.5:4000',
+        KEYTURN_PORT_4000_TCP_PROTO: 'tcp',
+        KEYTURN_PORT_4000_TCP_PORT: '4000',
+        KEYTURN_PORT_4000_TCP_ADDR: '172.17.0.5',
+        KEYTURN_PORT_4000_TCP_START: 'tcp://172.17.0.5:4000',
+        KEYTURN_PORT_4000_TCP_PORT_START: '4000',
+        KEYTURN_PORT_4001_TCP_END: 'tcp://172.17.0.5:4001',
+        KEYTURN_PORT_4000_TCP_PORT_END: '4001',
+        KEYTURN_ENV_NODE_ENV: 'production',
+        KEYTURN_ENV_KEYTURN_ISSUER: 'https://auth.example.com',
+      },
+    ],
+  ])('are passed over: %s', (_, links) => {
+    expect(readConfig(links)).toEqual(readConfig({}));
+  });
+
+  it.each([
+    { KEYTURN_SERVICE_PORT: '4000' },
+    { KEYTURN_SERVICE_HOST: 'auth.example.com' },
+    { KEYTURN_ADMN_PORT: '4001' },
+    { KEYTURN_PORT_4000: 'tcp://10.0.0.9:4000' },
+    { KEYTURN_PORT_4000_TCP_PORT: '4000' },
+    { KEYTURN_ENV_ISSUER: 'https://auth.example.com' },
+    { KEYTURN_NAME: 'keyturn' },
+  ])('do not hide a variable of the same prefix that nobody but a person set: %p', (given) => {
+    const [name] = Object.keys(given);
+    expect(() => readConfig(given)).toThrow(`${name} is not a variable of Keyturn`);
+    expect(() => readConfig({ ...shippedServices, KEYTURN_ISUER: 'x' })).toThrow('did you mean KEYTURN_ISSUER?');
+  });
+
+  it('leave our own ports alone where they are set', () => {
+    const given = { ...shippedServices, KEYTURN_PORT: '4100', KEYTURN_ADMIN_PORT: '4101' };
+    expect(readConfig(given)).toMatchObject({ port: 4100, adminPort: 4101 });
+  });
+
+  it('are switched off in every pod of the manifests', () => {
+    const pods = manifests.filter((name) => / {4}spec:/.test(readFileSync(name, 'utf8')));
+    expect(pods.length).toBeGreaterThan(1);
+    for (const name of pods) expect(readFileSync(name, 'utf8')).toContain('      enableServiceLinks: false\n');
   });
 });

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLog } from '../../src/log.ts';
+import { readRedisUrl } from '../../src/redis-url.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
-import { readRedisUrl } from '../../src/storage/redis-url.ts';
 import { eventually } from '../eventually.ts';
 import { type ProgramGroup, startProgramGroup } from '../faults/program-group.ts';
 import { documentedUser } from '../faults/redis-topologies.ts';
@@ -126,9 +126,13 @@ test.each([
   ['redis://a,b', /several hosts/],
   ['redis://', /no host/],
   ['redis://a/x', /database number/],
-  ['redis+cluster://a/1', /database 0/],
+  ['redis+cluster://a/1', /only database 0/],
   ['rediss://a?ca=/does/not/exist', /ca cannot be read/],
-  ['redis://a?tls=true', /tls is none of/],
+  ['redis://a?tls=true', /a parameter other than ca, cert, key/],
+  ['redis://a/-1', /database number/],
+  ['redis://a/1e1', /database number/],
+  ['redis://a:65536', /host:port/],
+  ['redis://:6379', /a port without a host/],
 ])('%s is refused with the reason', (given, reason) => {
   expect(() => readRedisUrl(given)).toThrow(reason);
 });

@@ -1,0 +1,44 @@
+import { isIP } from 'node:net';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const address = /^(tcp|udp|sctp):\/\/(\[[\da-f:.]+\]|[\da-f:.]+):\d{1,5}$/i;
+const containerName = /^(\/[\w.-]+){2,}$/;
+/** The variable that proves a link, and the form of its value. A name alone proves little. */
+const evidence: readonly [suffix: string, isProof: (value: string) => boolean][] = [
+  ['_SERVICE_HOST', (value) => isIP(value) > 0],
+  ['_PORT', (value) => address.test(value)],
+  ['_NAME', (value) => containerName.test(value)],
+];
+const numbers = /^_SERVICE_PORT(_\w+)?$|^_PORT_\d+_(TCP|UDP|SCTP)_PORT(_START|_END)?$/;
+const addresses = /^_PORT(_\d+_(TCP|UDP|SCTP)(_START|_END)?)?$/;
+const others = /^_SERVICE_HOST$|^_PORT_\d+_(TCP|UDP|SCTP)_(PROTO|ADDR)$/;
+
+/**
+ * Returns the environment without the variables that Kubernetes and Docker add for a Service or a linked container whose name begins with
+ * `keyturn`. Their names share our prefix, and `KEYTURN_PORT` and `KEYTURN_ADMIN_PORT` are names of our own variables too.
+ *
+ * Source: Kubernetes, "Environment variables" of "Service"; Docker, "Legacy container links".
+ */
+export function withoutPlatformLinks(environment: Environment): Environment {
+  const read = (name: string) => environment[name]?.trim() ?? '';
+  const names = Object.keys(environment).filter((name) => name.startsWith('KEYTURN_'));
+  const links = names.flatMap((name) =>
+    evidence
+      .filter(([suffix, isProof]) => name.endsWith(suffix) && isProof(read(name)))
+      .map(([suffix]) => name.slice(0, -suffix.length)),
+  );
+  const isAdded = (name: string) =>
+    links.some(
+      (link) => name.startsWith(link) && isLinkVariable(name.slice(link.length), read(name), read(`${link}_NAME`)),
+    );
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !isAdded(name)));
+}
+
+/** @param linkedContainer value of the link's `_NAME`, which only Docker sets; it then copies the container's own variables. */
+function isLinkVariable(suffix: string, value: string, linkedContainer: string): boolean {
+  if (addresses.test(suffix)) return address.test(value);
+  if (numbers.test(suffix)) return /^\d{1,5}$/.test(value);
+  if (suffix === '_NAME' || suffix.startsWith('_ENV_')) return containerName.test(linkedContainer);
+  return others.test(suffix);
+}

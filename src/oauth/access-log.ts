@@ -2,24 +2,24 @@ import type { Core } from '../core.ts';
 import { logMembers } from '../log.ts';
 
 export type Access = {
-  /** As the answer tells it in X-Request-Id. */
+  /** Also sent as X-Request-Id in the answer. */
   id: string;
   method: string;
-  /** The path alone: a query may hold what should not be in it. */
+  /** The path without query, because a query may contain secrets by mistake. */
   path: string;
   status: number;
-  /** By performance.now(). */
+  /** From performance.now(), in milliseconds. */
   startedAt: number;
   address: string;
-  /** Undefined: nobody proved to be a client. */
+  /** Undefined if no client was authenticated. */
   clientId: string | undefined;
-  /** The code of the error that was answered. */
+  /** The error code of the answer. */
   reason?: string | undefined;
-  /** Of an introspection: whether the token was. */
+  /** For an introspection: whether the token was active. */
   active?: boolean | undefined;
 };
 
-/** One line for each request that was answered; and it is counted. */
+/** Counts an answered request and writes its log line. */
 export function logAccess({ config, log, metrics, tracing }: Core, access: Access): void {
   const { id, method, path, status, startedAt, address, clientId, reason, active } = access;
   const ms = performance.now() - startedAt;
@@ -36,7 +36,7 @@ export function logAccess({ config, log, metrics, tracing }: Core, access: Acces
   );
 }
 
-/** With three decimals. Of whole numbers, for a text is made of those in a fraction of the time. */
+/** Formats with three decimals. Built from integers, which is several times faster than toFixed. */
 function decimal(value: number): string {
   const thousandths = Math.round(value * 1_000);
   return `${Math.floor(thousandths / 1_000)}.${String(thousandths % 1_000).padStart(3, '0')}`;

@@ -3,8 +3,8 @@ import type { Secret } from '../credentials/secret.ts';
 import { callerOf } from './client-authentication.ts';
 
 /**
- * Every answer to a request with a retiring secret or access key says so, and until when it is good: `Deprecation` since when (RFC 9745 §2),
- * `Sunset` until when (RFC 8594 §3). So the integrator learns it from the integration itself.
+ * Adds `Deprecation` (since when, RFC 9745 §2) and `Sunset` (until when, RFC 8594 §3) to every answer to a request with
+ * a retiring secret or access key, so that the integrator learns it from the integration itself.
  */
 export async function announceRetirement(ctx: Context, next: Next): Promise<void> {
   const retirement = retirementHeaders(callerOf(ctx));
@@ -12,10 +12,10 @@ export async function announceRetirement(ctx: Context, next: Next): Promise<void
   await next();
 }
 
-/** What a request was made with: a client secret or an access key's value, beside the others of its owner. */
+/** The client secret or access key value of a request, with the other secrets of its owner. */
 type Presented = { secret?: Secret | undefined; secrets: readonly Secret[] };
 
-/** Of what ends first; undefined where nothing is retiring. */
+/** Returns the headers for the secret that ends first; undefined if none is retiring. */
 export function retirementHeaders(
   ...presented: readonly (Presented | undefined)[]
 ): { Deprecation: string; Sunset: string } | undefined {
@@ -27,7 +27,7 @@ export function retirementHeaders(
 function retirementOf(presented: Presented | undefined): { since: Date; until: Date } | undefined {
   const secret = presented?.secret;
   if (!presented || !secret?.retiresAt) return undefined;
-  // It has been deprecated since the secret that follows it was made.
+  // A secret is deprecated since its successor was created.
   const successor = presented.secrets.find(({ retiresAt }) => retiresAt === null);
   return { since: successor?.createdAt ?? secret.createdAt, until: secret.retiresAt };
 }

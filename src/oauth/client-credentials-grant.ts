@@ -12,7 +12,7 @@ import { TooManyRequests } from './oauth-error.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
-/** The client credentials grant (RFC 6749 §4.4) for the authenticated caller. */
+/** The client credentials grant (RFC 6749 §4.4) for the authenticated client. */
 export function clientCredentialsGrant(core: Core) {
   const dpopProofs = createDpopProofs(core);
   return async (ctx: Context): Promise<void> => {
@@ -47,7 +47,10 @@ export function clientCredentialsGrant(core: Core) {
   };
 }
 
-/** @throws {KeyturnError} `invalid_request` when there is not what its tokens are to be bound to (RFC 8705 §3, RFC 9449 §5.2). */
+/**
+ * @throws {KeyturnError} `invalid_request` if the certificate or proof that tokens must be bound to is missing (RFC
+ * 8705 §3, RFC 9449 §5.2).
+ */
 function confirmationOf(
   { client, certificate }: Caller,
   proven: { jkt: string } | undefined,
@@ -59,7 +62,7 @@ function confirmationOf(
   return { 'x5t#S256': certificate.thumbprint, ...proven };
 }
 
-/** RFC 6749 §5.1. */
+/** The token response of RFC 6749 §5.1. */
 export function presentToken({ ttlSeconds }: Core, { accessToken, record, scope }: IssuedToken) {
   return { access_token: accessToken, token_type: tokenTypeOf(record), expires_in: ttlSeconds, scope };
 }

@@ -1,4 +1,4 @@
-/** How often a header was sent, whatever Node makes of that in `headers`. @param name in lower case. */
+/** Counts how often a header was sent, before Node merges repetitions in `headers`. @param name in lower case. */
 export function countHeaders(rawHeaders: readonly string[], name: string): number {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {

@@ -7,24 +7,31 @@ import type { Change } from '../storage/change-feed.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { callerOf } from './client-authentication.ts';
 
-/** `GET /oauth2/events`: tells resource servers what ended or changed, so that their caches forget it at once. */
+/**
+ * `GET /oauth2/events`: tells resource servers what ended or changed, so that they drop it from their caches at once.
+ */
 export type EventStreams = {
   serve(ctx: Context, next: Next): Promise<void>;
-  /** Ends every stream; who listened comes back elsewhere and resumes. */
+  /** Ends every stream. Listeners reconnect elsewhere and resume. */
   close(): void;
 };
 
-/** A listener that hears nothing for longer takes its connection for dead, and trusts its cache for a shorter time. */
+/**
+ * Heartbeat interval. A listener that hears nothing for longer considers its connection dead and trusts its cache for a
+ * shorter time.
+ */
 const heartbeatMs = 3_000;
-/** A listener that reads slower than this buffers for is cut off: it resumes, and no memory piles up here. */
+/** A listener that reads too slowly is disconnected at this backlog. It can resume, and memory stays bounded. */
 const maxBufferedBytes = 256 * 1024;
-/** When so much changes at once, to forget everything costs less than to hear of each. */
+/** If more changes at once, a `reset` costs listeners less than the single events. */
 const maxBatchBytes = 64 * 1024;
-/** So many listeners are told in one turn; then requests have theirs. */
+/** Listeners served per turn of the event loop, so that requests are served in between. */
 const listenersPerTurn = 100;
-/** When this process does not learn of changes itself, a stream that stays open would say "nothing ended". */
+/**
+ * Streams end when this process has not learned of changes for longer, because an open stream means "nothing ended".
+ */
 const maxLagMs = 5_000;
-/** Changes are kept for a day; an hour less leaves room for clocks that differ. */
+/** Changes are kept for a day; one hour less allows for clocks that differ. */
 const maxAgeSeconds = 23 * 3_600;
 
 export function createEventStreams({ feed, clock }: Core): EventStreams {
@@ -32,7 +39,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
   /** By the clock that tokens are issued by. */
   const seconds = () => Math.floor(clock() / 1_000);
 
-  /** What is to be told, and to whom it means that they authenticate again. */
+  /** Events to send, and the clients that must authenticate again. */
   let batch = emptyBatch();
   let isTelling = false;
 
@@ -46,21 +53,21 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
 
   async function tellAll(): Promise<void> {
     isTelling = true;
-    // What changes in one turn is written once.
+    // Changes of one turn of the event loop are written once.
     for (await turn(); batch.position !== undefined; await turn()) {
       const { text, position, clients } = batch;
       batch = emptyBatch();
       const told = text.length > maxBatchBytes ? presentReset(position, seconds()) : text;
       await inTurns((response, clientId) => {
         send(response, told);
-        // A resource server whose own credentials changed authenticates again.
+        // A resource server whose own credentials changed has to authenticate again.
         if (clients.has(clientId)) response.end();
       });
     }
     isTelling = false;
   }
 
-  /** Another database server took over: what any listener was told, and from where it would resume, is worth nothing. */
+  /** Another database server took over, so earlier events and positions are not valid any more. */
   function resetAll(): void {
     for (const response of listeners.keys()) send(response, presentReset(feed.position(), seconds()));
   }
@@ -98,7 +105,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
       }
       feed.requireFresh();
       const lastEventId = ctx.get('Last-Event-ID');
-      // From here on it hears of new changes; what it missed before is read after, so that nothing falls between.
+      // Subscribe first and read the missed changes afterwards, so that none falls in between.
       const { res: response } = ctx;
       const position = feed.position();
       const missed = lastEventId ? await withDeadline(readMissed(lastEventId)) : [];
@@ -115,7 +122,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
       send(response, `id: ${position}-${seconds()}\nretry: 1000\n\n`);
       send(response, presentMissed(missed, position, seconds()));
       if (!lastEventId) return;
-      // While it was waited for that, more may have changed, and not been told to this listener yet.
+      // More may have changed during this query that this listener has not received yet.
       await feed.since(position).then(
         (meanwhile) => send(response, presentMissed(meanwhile, position, seconds())),
         () => response.end(),
@@ -142,14 +149,14 @@ function presentMissed(missed: readonly Change[] | undefined, position: string, 
   return missed ? missed.map((change) => presentEvent(change, at)).join('') : presentReset(position, at);
 }
 
-/** Everything may have changed. */
+/** Formats an event that tells listeners to drop everything. */
 function presentReset(position: string, at: number): string {
   return `id: ${position}-${at}\nevent: reset\ndata: {}\n\n`;
 }
 
 /**
- * The event of a change, or nothing where it does not concern tokens. Its id says up to where the listener has been told, and when, in
- * seconds: after a day, what it missed is no longer kept.
+ * Formats a change as an event; empty if it does not concern tokens. The id contains the position up to which the
+ * listener is informed, and the time in seconds: missed changes are kept for a day only.
  */
 function presentEvent({ kind, target, position }: Change, at: number): string {
   const data = eventData(kind, target);
@@ -159,7 +166,7 @@ function presentEvent({ kind, target, position }: Change, at: number): string {
 function eventData(kind: Change['kind'], target: string): Record<string, string> | undefined {
   switch (kind) {
     case 'token':
-      // A token that was revoked while its record could not be read is announced with its owner behind the jti.
+      // If a token was revoked while its record could not be read, its target is the jti followed by the owner.
       return { jti: target.split(' ', 1)[0] as string };
     case 'client':
       return { client_id: target };

@@ -4,15 +4,15 @@ import { retirementHeaders } from './announce-retirement.ts';
 import type { Caller } from './client-authentication.ts';
 import { writeAnswer } from './plain-exchange.ts';
 
-/** What the fast path answers with. */
+/** An answer of the fast path. */
 export type FastAnswer = {
-  /** JSON. */
+  /** JSON text. */
   body: string;
   /** The access key that came with the request. */
   accessKey: PresentedAccessKey | undefined;
 };
 
-/** Writes it with the headers that the Koa application would have, in the same order. */
+/** Writes the answer with the headers of the Koa application, in the same order. */
 export function writeFastAnswer(
   response: ServerResponse,
   { body, accessKey }: FastAnswer,

@@ -11,7 +11,10 @@ import type { Form } from './read-form.ts';
 
 const parameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret']);
 
-/** Undefined: that is for the slow path, with what was found in `headStart`, so that no store is asked twice. */
+/**
+ * Returns undefined to leave the request to the application; results so far are in `headStart`, so that no store is
+ * asked twice.
+ */
 export function answerIntrospection(
   core: Core,
   { client: server }: Caller,
@@ -31,7 +34,7 @@ export function answerIntrospection(
   });
 }
 
-/** What memory alone does not tell. */
+/** Examines a token that is not in memory. */
 async function examine(
   core: Core,
   record: TokenRecord | undefined,
@@ -47,7 +50,7 @@ function answerOf(core: Core, live: LiveToken): FastAnswer {
   return { body: JSON.stringify(presentIntrospection(core, live)), accessKey: undefined };
 }
 
-/** Of tokens that are asked about again and again. */
+/** Cached bodies for tokens that are introspected repeatedly. */
 const bodies = new WeakMap<LiveToken, string>();
 
 function bodyOf(core: Core, live: LiveToken): string {

@@ -12,8 +12,8 @@ const formTypes = new Set([
 ]);
 
 /**
- * Whether nothing about a POST's headers is out of the ordinary: HTTP/1.1, one known Host, a form of a stated length within bounds,
- * and no header that asks for anything else than the plain answer. What is not understood here is not plain.
+ * Returns whether the headers of a POST are plain: HTTP/1.1, one known Host, a form with a stated length within bounds,
+ * and no header that asks for another kind of answer. Anything unknown is not plain.
  */
 export function isPlainForm(request: IncomingMessage, isKnownHost: (host: string) => boolean): boolean {
   const { headers, rawHeaders } = request;
@@ -32,7 +32,7 @@ export function isPlainForm(request: IncomingMessage, isKnownHost: (host: string
     headers.origin === undefined &&
     // RFC 9449: a token bound to a key.
     headers['dpop'] === undefined &&
-    // RFC 9701: an answer that is signed.
+    // RFC 9701: a signed answer.
     !/jwt/i.test(headers.accept ?? '') &&
     isKnownHost(headers.host ?? '') &&
     countHeaders(rawHeaders, 'host') === 1

@@ -9,12 +9,12 @@ import type { Form } from './read-form.ts';
 
 const parameters = new Set(['grant_type', 'scope', 'resource', 'client_id', 'client_secret', 'access_key']);
 
-/** Undefined: that is for the slow path. */
+/** Returns undefined to leave the request to the application. */
 export function answerToken(core: Core, caller: Caller, form: Form): Promise<FastAnswer> | FastAnswer | undefined {
   const { values, resources } = form;
   if (values.get('grant_type') !== 'client_credentials' || resources.length > 1) return undefined;
   if (values.size > 1) for (const name of values.keys()) if (!parameters.has(name)) return undefined;
-  // Certificates and proofs are not looked at here.
+  // Certificates and proofs are checked by the application only.
   if (bindsTokens(caller.client)) return undefined;
   if (core.tokenRate?.secondsToWait(caller.client.id) !== undefined) return undefined;
   const scope = values.get('scope');

@@ -17,7 +17,7 @@ import { countUse } from './record-use.ts';
 
 type Exchange = { request: PlainRequest; response: ServerResponse; startedAt: number; address: string };
 
-/** What it shares with the Koa application. */
+/** What the fast path shares with the Koa application. */
 type Shared = {
   addressOf: (request: IncomingMessage) => string;
   isKnownHost: (host: string) => boolean;
@@ -27,10 +27,9 @@ type Shared = {
 };
 
 /**
- * Answers the plain, valid request for a token or an introspection, several times as fast as the Koa application can. It only ever
- * says yes: at the first thing that is out of the ordinary, and at every error, the request goes to the application, with the body that
- * was already read. It has no rules of its own but reads the form, matches credentials, issues and examines tokens, counts and logs by
- * the same functions, from the same caches and stores. Without it, nothing changes but the speed.
+ * Answers plain, valid requests for a token or an introspection, several times as fast as the Koa application. It only
+ * says yes: anything unusual and every error is left to the application, together with the body that was read. It has
+ * no rules of its own and calls the same functions on the same caches and stores. Without it, only the speed changes.
  */
 export function createFastPath(core: Core, shared: Shared, slowPath: RequestListener): RequestListener {
   const { addressOf, isKnownHost, isOverloaded, requestIdOf, failureLimit } = shared;
@@ -48,7 +47,8 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
       answer(exchange, { body });
     };
     request.takeBody(core.tracing?.bind(take) ?? take);
-    // A sender who has gone is no plain case either. One who goes later is noticed when there is an answer to write.
+    // A sender that disconnects early is left to the application. A later disconnection is noticed when the answer is
+    // written.
     request.on('error', () => {
       if (!isRead) slowPath(request, response);
     });
@@ -106,7 +106,8 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
   }
 
   function leave({ request, response }: Exchange, headStart: HeadStart, error?: unknown): void {
-    // Whoever waited for a store in vain is not to wait for it once more. All else is found again, and told, by the application.
+    // Pass a store failure on, so that the request does not wait for the store a second time. The application finds all
+    // other errors again.
     if (error instanceof StoreUnavailable) headStart.failure = error;
     request.headStart = headStart;
     slowPath(request, response);
@@ -118,7 +119,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     writeFastAnswer(response, answer, caller, id);
     const source = { address, userAgent: request.headers['user-agent'] ?? '' };
     countUse(core, path, source, presentedSecretOf(caller), answer.accessKey && presentedValueOf(answer.accessKey));
-    // Of what is introspected, it says so only if it is.
+    // The fast path answers an introspection only if the token is active.
     const active = path === '/oauth2/introspect' ? true : undefined;
     logAccess(core, { id, method: 'POST', path, status: 200, startedAt, address, clientId: caller.clientId, active });
   }

@@ -4,21 +4,24 @@ import type { Presented } from './client-authentication.ts';
 import { PlainRequest } from './plain-exchange.ts';
 import type { Form } from './read-form.ts';
 
-/** What is known already of a request that the fast path began and left: nothing is read or asked twice. */
+/**
+ * What the fast path has found out about a request that it leaves to the application, so that nothing is read or asked
+ * twice.
+ */
 export type HeadStart = {
-  /** Its whole body, which can be read only once. */
+  /** The whole body, which can be read only once. */
   body: string;
-  /** What that says, if it is a form. */
+  /** The parsed body, if it is a form. */
   form?: Form;
-  /** The credentials it came with, if they were read, and memory alone did not tell whose they are. */
+  /** The presented credentials, if they were read and their client is not in memory. */
   presented?: Presented;
-  /** What became of the token that introspection asks about. */
+  /** The result of examining the token of an introspection. */
   examined?: { live: LiveToken | undefined };
-  /** Why it cannot be answered now. */
+  /** The error because of which the request cannot be answered now. */
   failure?: unknown;
 };
 
-/** What was asked of a store in vain is not asked for again. To be called where it would be. */
+/** Throws the store failure that the fast path met, instead of asking the store again. */
 export function rethrowFailure(request: IncomingMessage): void {
   const failure = headStartOf(request)?.failure;
   if (failure !== undefined) throw failure;

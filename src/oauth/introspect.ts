@@ -10,12 +10,12 @@ import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
 /**
- * The answer to an introspection (RFC 7662 §2.2).
+ * Returns the answer to an introspection (RFC 7662 §2.2).
  * @throws {StoreUnavailable}
  */
 export async function introspect(core: Core, ctx: Context): Promise<object> {
   const { client: server } = callerOf(ctx);
-  // RFC 7662 §4: open to any client, introspection would let anybody try out tokens.
+  // RFC 7662 §4: only resource servers may introspect, because other clients could use it to test tokens.
   if (server.kind !== 'resource_server') return { active: false };
   const { values } = formOf(ctx);
   rethrowFailure(ctx.req);
@@ -33,7 +33,7 @@ export async function introspect(core: Core, ctx: Context): Promise<object> {
   if (accessKey) core.usedScopes.count(accessKey.id, usedScope(values.get('used_scope'), scope));
   return presentIntrospection(core, live);
 
-  /** A key that is not good makes the token inactive here, which is all that the resource server is told. */
+  /** A bad access key makes the token inactive. The resource server is not told why. */
   function readPresentedKey(client: Client) {
     return readAccessKey(core, ctx, client).catch((error: unknown) => {
       if (error instanceof RefusedAccessKey) return undefined;
@@ -42,7 +42,7 @@ export async function introspect(core: Core, ctx: Context): Promise<object> {
   }
 }
 
-/** What is told of a live token. */
+/** The introspection response for a live token. */
 export function presentIntrospection({ issuer }: Core, { record, scope, audience, accessKey }: LiveToken) {
   return {
     active: true,
@@ -61,7 +61,7 @@ export function presentIntrospection({ issuer }: Core, { record, scope, audience
   };
 }
 
-/** What the resource server says that the request really used: only what it has just been told to be allowed counts. */
+/** Returns the reported scopes that the answer allows; others do not count as used. */
 function usedScope(reported: string | undefined, allowed: string): string[] {
   const scopes = parseScope(allowed);
   return reported === undefined ? [] : [...new Set(parseScope(reported))].filter((scope) => scopes.includes(scope));

@@ -4,19 +4,19 @@ import { KeyturnError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { PresentedSecret } from '../regeneration/usage-counter.ts';
 
-/** What the client is told (RFC 6749 §5.2). */
+/** Error response of RFC 6749 §5.2. */
 type OAuthErrorBody = { error: string; error_description?: string };
 
 /**
- * The one answer to every failed client authentication (RFC 6749 §5.2 `invalid_client`): unknown client, wrong, ended or absent
- * secret, disabled client. Equal in bytes, or it would tell which Client IDs exist.
+ * The only answer to every failed client authentication (RFC 6749 §5.2 `invalid_client`): unknown client, wrong, ended
+ * or missing secret, disabled client. The bytes are equal, because a difference would reveal which Client IDs exist.
  */
 export class InvalidClient extends KeyturnError {
-  /** Where the client is known: what was tried, for its operator to see. Never for the answer. */
+  /** If the client is known: what was tried, for its operator. Never part of the answer. */
   readonly refused: { secret: PresentedSecret; reason: string } | undefined;
 
   constructor(detail: string, refused?: { secret: PresentedSecret; reason: string }) {
-    // Whoever tries out secrets is not to have stacks collected by it: nothing is wrong here, and nobody reads them.
+    // Skip the stack trace: this is an expected error, and collecting traces would make wrong secrets expensive.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
     super('invalid_client', 401, 'Client authentication failed.', { detail });
@@ -35,7 +35,7 @@ export class TooManyRequests extends KeyturnError {
   }
 }
 
-/** Turns whatever was thrown into its answer. Called once a request, at the outside. */
+/** Converts an error to its answer. Called once per request, by the outermost middleware. */
 export function presentOAuthError(ctx: Context, error: unknown, { issuer, log }: { issuer: string; log: Log }): void {
   const { status, body } = describe(error);
   if (status >= 500) log.error({ error: detailOf(error), path: ctx.path }, body.error);
@@ -47,7 +47,7 @@ export function presentOAuthError(ctx: Context, error: unknown, { issuer, log }:
   if (status === 401) ctx.set('WWW-Authenticate', `Basic realm="${issuer}"`);
   if (status === 503) ctx.set('Retry-After', '1');
   if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
-  // The rest of a body that was not read would be taken for the next request.
+  // Unread bytes of the body would be parsed as the next request.
   if (status === 413 || status === 415) ctx.set('Connection', 'close');
 }
 

@@ -8,13 +8,15 @@ import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import { callerOf } from './client-authentication.ts';
 import { formOf } from './read-form.ts';
 
-/** Stands for a secret that Keyturn has matched itself; oidc-provider never sees a real one. */
+/** Stands for a secret that Keyturn has already matched; oidc-provider never receives a real one. */
 const alreadyMatched = 'already-matched';
 
-/** Stands for a token that cannot be one of ours; oidc-provider would refuse some forms of it with an error. */
+/** Stands for a token in a wrong form, because oidc-provider would reject some forms with an error. */
 const notAToken = 'not-a-token';
 
-/** oidc-provider's model classes, whose members are replaced below. Its types name only what it documents. */
+/**
+ * oidc-provider's model classes, some of whose members are replaced below. Its own types cover only documented members.
+ */
 type Replaceable = {
   Client: { prototype: { compareClientSecret: (secret: string) => Promise<boolean> } };
   ClientCredentials: {
@@ -25,16 +27,17 @@ type Replaceable = {
 };
 
 /**
- * oidc-provider as Keyturn runs it: a Koa application. Everything that is bent in it is bent in this file. Clients are authenticated
- * before it is reached and handed over as proven; tokens live in Keyturn's own store, under Keyturn's own rules.
+ * Creates oidc-provider, a Koa application. Every adaptation of it is in this file. Clients are authenticated before
+ * they reach it, and tokens live in Keyturn's own store under Keyturn's own rules.
  */
 export function createProvider(core: Core): Provider {
   const provider = new Provider(core.config.issuer, configuration());
-  // Koa would write it to standard error: a connection that breaks while its request is read or answered is nothing to tell of.
+  // Without a listener, Koa writes broken connections to standard error.
   (provider as EventEmitter).on('error', (error: Error) =>
     core.log.debug({ error: error.message }, 'a connection broke'),
   );
-  // No request gets there (serve-tokens.ts). So it is known to be supported, and oidc-provider never issues a token by itself.
+  // This handler is never reached (serve-tokens.ts). Registering it makes the grant type known, and oidc-provider
+  // issues no token itself.
   provider.registerGrantType('client_credentials', async () => Promise.reject(new Error('not reached')), []);
 
   const { Client, ClientCredentials } = provider as unknown as Replaceable;
@@ -49,7 +52,7 @@ export function createProvider(core: Core): Provider {
   return provider;
 }
 
-/** What oidc-provider throws is presented by whoever waits outside, like all else that is thrown. */
+/** Rethrows errors that oidc-provider handled itself, so that one place presents all errors. */
 export function rethrowProviderErrors(provider: Provider) {
   const remember = (ctx: { state: Record<string, unknown> }, error: unknown) => {
     ctx.state['providerError'] = error;
@@ -60,17 +63,17 @@ export function rethrowProviderErrors(provider: Provider) {
   }
   return async (ctx: Context, next: () => Promise<unknown>): Promise<void> => {
     await next();
-    // It speaks CORS by itself. Credentials do not belong into a browser, so nothing here is offered to one.
+    // oidc-provider adds CORS headers. Credentials do not belong in a browser, so remove them.
     for (const header of ['Access-Control-Allow-Origin', 'Access-Control-Expose-Headers', 'Vary']) ctx.remove(header);
     if (ctx.state['providerError'] !== undefined) throw ctx.state['providerError'];
-    // RFC 7009 §2.2: the body is ignored. Some clients insist that it is JSON all the same.
+    // RFC 7009 §2.2: clients ignore the body, but some require it to be JSON.
     if (ctx.path === '/oauth2/revoke') ctx.body = {};
   };
 }
 
 /**
- * Hands the request over as oidc-provider is to see it: the parsed form, and the authenticated client as one that has posted its
- * secret. So there is one reading of the request, not two that may differ.
+ * Gives the request to oidc-provider in the form it expects: the parsed form, and the authenticated client as one that
+ * posted its secret. The request is read once, so two parsers cannot disagree.
  */
 export async function handOver(ctx: Context, next: () => Promise<unknown>): Promise<void> {
   const { values, resources } = formOf(ctx);
@@ -95,7 +98,7 @@ function currentContext(): Context {
   return Provider.ctx as unknown as Context;
 }
 
-/** oidc-provider takes no client without a key for ID tokens. None is ever issued, and this key never leaves the process. */
+/** oidc-provider requires a key for ID tokens. None is ever issued, and this key never leaves the process. */
 function unusedIdTokenKey(): object {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
 }
@@ -122,14 +125,14 @@ function configuration(): Configuration {
     },
     routes: { token: '/oauth2/token', introspection: '/oauth2/introspect', revocation: '/oauth2/revoke' },
     clientBasedCORS: () => true,
-    // Errors are JSON whatever Accept says.
+    // Errors are JSON whatever the Accept header says.
     renderError: (ctx: { body: unknown }, out: unknown) => {
       ctx.body = out;
     },
   } as unknown as Configuration;
 }
 
-/** Every client that gets here is authenticated, and to oidc-provider they are all alike but for their id. */
+/** Every client that gets here is authenticated, so oidc-provider needs only its id. */
 const clientAdapter = {
   find: async (clientId: string) => ({
     client_id: clientId,
@@ -141,5 +144,5 @@ const clientAdapter = {
   }),
 };
 
-/** There are none of oidc-provider's other things, so there is nothing to be found. */
+/** An empty store for all other models of oidc-provider. */
 const nothing = { find: async () => undefined };

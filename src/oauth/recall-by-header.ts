@@ -11,16 +11,17 @@ import {
 } from './client-authentication.ts';
 import type { Form } from './read-form.ts';
 
-/** An Authorization header is good for this long without being read anew, and for at most twice as long. */
+/** An Authorization header is trusted for this long without being parsed again, and for at most twice as long. */
 const generationMs = 30_000;
-/** As many as clients are known at a time (client-cache.ts); about 400 bytes each. */
+/** The same as the number of cached clients (client-cache.ts); about 400 bytes each. */
 const maxHeaders = 20_000;
 
 /**
- * Recalls who makes a request, as `recallCaller` does, or answers with the credentials that it came with. Clients send the same header
- * again and again, so what it was read as is remembered with it, and good for as long as nothing changes of its client. The header itself
- * is held, for to hash it takes longer than all else here; who could read this memory could read the root key. Of texts a map compares
- * only those whose hashes, seeded by chance in each process, are equal, so how long that takes says nothing about how much was guessed.
+ * Finds the caller of a request like `recallCaller`, or returns the presented credentials. Clients repeat the same
+ * header, so the result is cached with it until something about its client changes. The header itself is the key,
+ * because hashing it costs more than everything else here, and whoever can read this memory can also read the root key.
+ * A map compares strings only if their hashes, seeded randomly per process, are equal, so its timing does not reveal
+ * how close a guess is.
  */
 export function createHeaderMemory(core: Core): (request: IncomingMessage, form: Form) => Caller | Presented {
   const callers = createGenerations<string, Caller>(generationMs, maxHeaders);
@@ -36,7 +37,7 @@ export function createHeaderMemory(core: Core): (request: IncomingMessage, form:
   };
 }
 
-/** A Client ID in the body besides must be the same one. */
+/** A Client ID in the body as well must be the same. */
 function isNamed({ values }: Form, { clientId }: Caller): boolean {
   const named = values.get('client_id');
   return named === undefined || named === clientId;

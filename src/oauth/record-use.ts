@@ -7,7 +7,7 @@ import type { PresentedSecret, RequestSource } from '../regeneration/usage-count
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
 import { InvalidClient } from './oauth-error.ts';
 
-/** Counts, in memory alone, by whom and from where each secret is used or tried, and what became of it. */
+/** Counts in memory who uses or tries each secret, from where, and with which result. */
 export function recordUse(core: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const source = { address: addressOf(ctx.req), userAgent: ctx.req.headers['user-agent'] ?? '' };
@@ -22,7 +22,7 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
   };
 }
 
-/** What came of a request that was answered. @param path tells whether that was a token. */
+/** Counts an answered request. @param path tells whether a token was issued. */
 export function countUse(
   { usage }: Core,
   path: string,
@@ -48,7 +48,7 @@ function countFailure({ usage }: Core, ctx: Context, source: RequestSource, erro
   if (caller && code !== undefined) usage.failed(presentedSecretOf(caller), source, code);
 }
 
-/** Undefined: it failed on our side, which says nothing about the client. */
+/** Returns undefined for a failure on the server's side, which says nothing about the client. */
 function codeOf(error: unknown): string | undefined {
   if (error instanceof KeyturnError && error.status < 500) return error.code;
   if (error instanceof errors.OIDCProviderError && error.statusCode < 500) return error.error;

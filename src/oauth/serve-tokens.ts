@@ -5,8 +5,8 @@ import { introspect } from './introspect.ts';
 import { formOf } from './read-form.ts';
 
 /**
- * Issues tokens and examines them. Whatever else is asked of the two endpoints, another grant or nothing at all, is for oidc-provider to
- * refuse, as revocation is for it to serve: who has been read and authenticated here already is not to be once more for these.
+ * Issues and introspects tokens. oidc-provider refuses all other requests to these two endpoints, such as other grants,
+ * and serves revocation.
  */
 export function serveTokens(core: Core) {
   const issue = clientCredentialsGrant(core);

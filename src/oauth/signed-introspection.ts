@@ -6,15 +6,16 @@ import { callerOf } from './client-authentication.ts';
 const jwtAnswer = 'application/token-introspection+jwt';
 
 /**
- * Signs the answer of an introspection where the resource server asks for that (RFC 9701 §5): one that it can keep as evidence of what
- * it was told. "Not active" is signed like all else, and errors stay JSON.
+ * Signs the answer of an introspection if the resource server asks for it (RFC 9701 §5), so that it can keep the answer
+ * as evidence. "Not active" is signed too; errors stay JSON.
  */
 export function signIntrospection({ signingKeys, issuer, clock }: Core) {
   return async (ctx: Context, next: Next): Promise<void> => {
     await next();
     if (ctx.path !== '/oauth2/introspect' || !isSignedAnswerAsked(ctx)) return;
     const introspection = ctx.body as { active: boolean };
-    // Neither `sub` nor `exp` stands beside them, so that it can be taken for no access token (RFC 9701 §5, RFC 8725).
+    // No `sub` and `exp` at the top level, so that the answer cannot be used as an access token (RFC 9701 §5, RFC
+    // 8725).
     const claims = {
       iss: issuer,
       aud: callerOf(ctx).clientId,
@@ -27,7 +28,7 @@ export function signIntrospection({ signingKeys, issuer, clock }: Core) {
   };
 }
 
-/** Only by its name (RFC 9701 §4): whoever would take anything is given JSON, as before there was this. */
+/** Only if the media type is named (RFC 9701 §4): a client that accepts anything gets JSON. */
 function isSignedAnswerAsked(ctx: Context): boolean {
   const isNamed = ctx.get('Accept').toLowerCase().includes(jwtAnswer);
   return isNamed && ctx.accepts(['application/json', jwtAnswer]) === jwtAnswer;

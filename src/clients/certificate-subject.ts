@@ -5,7 +5,7 @@ import { textProblem } from '../text-problem.ts';
 import { readDer } from './der.ts';
 import { parseDistinguishedName, readDistinguishedName } from './distinguished-name.ts';
 
-/** RFC 8705 §2.1.2: what a certificate is recognised by. */
+/** The fields of RFC 8705 §2.1.2 that identify a certificate. */
 export const subjectFields = [
   'tls_client_auth_subject_dn',
   'tls_client_auth_san_dns',
@@ -16,10 +16,10 @@ export const subjectFields = [
 
 type SubjectField = (typeof subjectFields)[number];
 
-/** Whom a client's certificate must name, as it was registered. */
+/** The subject that a client's certificate must have, as registered. */
 export type CertificateSubject = { readonly field: SubjectField; readonly value: string };
 
-/** Of alternative names (RFC 5280 §4.2.1.6): their context tags. */
+/** Context tags of alternative names (RFC 5280 §4.2.1.6). */
 const nameTags: Readonly<Record<string, number>> = {
   tls_client_auth_san_email: 0x81,
   tls_client_auth_san_dns: 0x82,
@@ -29,15 +29,15 @@ const nameTags: Readonly<Record<string, number>> = {
 
 const registered = new WeakMap<CertificateSubject, string>();
 
-/** @throws {InvalidInput} when no certificate could name it so. */
+/** @throws {InvalidInput} if no certificate could have this subject. */
 export function requireUsableSubject(subject: CertificateSubject): void {
   const { field, value } = subject;
   const isName: Record<SubjectField, () => boolean> = {
     tls_client_auth_subject_dn: () => textProblem(value, 1_000) === undefined,
     tls_client_auth_san_dns: () => /^(?!.*\.\.)[\w-][\w.-]*$/.test(value),
-    // RFC 5280 §4.2.1.6: these are IA5Strings, so ASCII. The URL parser alone would drop a NUL or a space.
+    // RFC 5280 §4.2.1.6: these are IA5Strings, hence ASCII. The URL parser alone would drop a NUL or a space.
     tls_client_auth_san_uri: () => /^[\x21-\x7e]+$/.test(value) && URL.canParse(value),
-    // Without a zone: a certificate has none.
+    // A certificate contains no zone.
     tls_client_auth_san_ip: () => isIP(value) !== 0 && !value.includes('%'),
     tls_client_auth_san_email: () => /^[\x21-\x3f\x41-\x7e]+@[\x21-\x3f\x41-\x7e]+$/.test(value),
   };
@@ -45,7 +45,7 @@ export function requireUsableSubject(subject: CertificateSubject): void {
   comparable(subject);
 }
 
-/** Whether a certificate names the registered subject. Whether it is to be believed is for others to see. */
+/** Returns whether a certificate has the registered subject. The caller checks whether the certificate is trusted. */
 export function namesSubject(certificate: X509Certificate, subject: CertificateSubject): boolean {
   let expected = registered.get(subject);
   if (expected === undefined) {
@@ -55,13 +55,13 @@ export function namesSubject(certificate: X509Certificate, subject: CertificateS
   try {
     return namesOf(certificate, subject.field).includes(expected);
   } catch (error) {
-    // A name in a form that OpenSSL let pass, but nobody's.
+    // OpenSSL accepted a name that this reader does not understand; it matches nobody.
     if (error instanceof RangeError) return false;
     throw error;
   }
 }
 
-/** In the form in which equal names are equal texts. */
+/** Returns a normal form, in which equal names are equal strings. */
 function comparable({ field, value }: CertificateSubject): string {
   switch (field) {
     case 'tls_client_auth_subject_dn':
@@ -76,7 +76,7 @@ function comparable({ field, value }: CertificateSubject): string {
 function namesOf(certificate: X509Certificate, field: SubjectField): string[] {
   const [toBeSigned] = readDer(readDer(certificate.raw)[0]?.content ?? Buffer.alloc(0));
   const parts = readDer(toBeSigned?.content ?? Buffer.alloc(0));
-  // The version comes first, and only from version 2 on (RFC 5280 §4.1).
+  // The version is optional and comes first (RFC 5280 §4.1).
   const subject = parts[parts[0]?.tag === 0xa0 ? 5 : 4];
   if (field === 'tls_client_auth_subject_dn') return subject ? [readDistinguishedName(subject.content)] : [];
   return alternativeNames(parts.find(({ tag }) => tag === 0xa3)?.content)
@@ -90,7 +90,7 @@ function alternativeNames(explicitExtensions: Buffer | undefined) {
   const [extensions] = readDer(explicitExtensions ?? Buffer.alloc(0));
   for (const { content } of readDer(extensions?.content ?? Buffer.alloc(0))) {
     const [oid, ...rest] = readDer(content);
-    // 2.5.29.17
+    // 2.5.29.17, subjectAltName
     if (oid?.content.toString('hex') !== '551d11') continue;
     const [names] = readDer(rest.at(-1)?.content ?? Buffer.alloc(0));
     return readDer(names?.content ?? Buffer.alloc(0));
@@ -98,7 +98,7 @@ function alternativeNames(explicitExtensions: Buffer | undefined) {
   return [];
 }
 
-/** RFC 5280 §7.2 and §7.5: the names of hosts are equal in any case; a URI is compared as it is. */
+/** RFC 5280 §7.2 and §7.5: host names compare case-insensitively; a URI is compared as it is. */
 function fold(field: SubjectField, name: string): string {
   if (field === 'tls_client_auth_san_dns') return name.toLowerCase();
   if (field === 'tls_client_auth_san_email') return name.replace(/@[^@]*$/, (host) => host.toLowerCase());

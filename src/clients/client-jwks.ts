@@ -8,11 +8,11 @@ export type ClientJwks = { readonly keys: readonly Record<string, unknown>[] };
 const maxKeys = 10;
 const maxCharacters = 16 * 1024;
 
-/** By the snapshot of the client that they came with: another registration is another object. */
+/** Imported keys by registration: a changed registration is another object. */
 const imported = new WeakMap<ClientJwks, readonly VerificationKey[]>();
 
 /**
- * Checks public keys before they are registered, so that a key that cannot be used is refused here and not at the first token.
+ * Checks public keys before they are registered, so that an unusable key is refused here and not at the first token.
  * @param read returns a key, or the reason why it cannot be used.
  * @throws {InvalidInput} unless every key can be used.
  */
@@ -33,7 +33,7 @@ export function requireUsableJwks(jwks: ClientJwks, read: (jwk: unknown) => obje
   if (new Set(kids).size < kids.length) throw new InvalidInput('Two keys of `jwks` have the same kid.');
 }
 
-/** The registered keys, imported once. */
+/** Returns the registered keys, imported once. */
 export function importJwks(jwks: ClientJwks): readonly VerificationKey[] {
   let keys = imported.get(jwks);
   if (!keys) {

@@ -2,7 +2,7 @@ import type { SecretOwner } from '../regeneration/secret-owner.ts';
 import { type Client, withoutTokens } from './client.ts';
 import { addClientId, saveClient } from './client-store.ts';
 
-/** A locked client as an owner of secrets. */
+/** Presents a locked client as an owner of secrets. */
 export function asSecretOwner(client: Client): SecretOwner {
   return {
     kind: 'client',

@@ -5,9 +5,9 @@ import type { ClientJwks } from './client-jwks.ts';
 
 export const actions = ['create', 'read', 'update', 'delete'] as const;
 const secretMethods = ['client_secret_basic', 'client_secret_post'] as const;
-/** With a certificate in TLS (RFC 8705 §2). */
+/** Authentication by TLS certificate (RFC 8705 §2). */
 export const certificateMethods = ['tls_client_auth', 'self_signed_tls_client_auth'] as const;
-/** RFC 7591 §2 `token_endpoint_auth_method`. */
+/** Values of RFC 7591 §2 `token_endpoint_auth_method`. */
 export const authMethods = [...secretMethods, 'private_key_jwt', ...certificateMethods] as const;
 
 export type ClientKind = 'integration' | 'resource_server';
@@ -17,28 +17,28 @@ export type TokenFormat = 'opaque' | 'jwt';
 
 /** A registered client (RFC 6749 §2). */
 export type Client = {
-  /** Stays when the Client ID is regenerated; never leaves the server. */
+  /** Does not change when the Client ID is regenerated; never leaves the server. */
   id: string;
   /** The current public Client ID. */
   clientId: string;
   kind: ClientKind;
   name: string;
   enabled: boolean;
-  /** The most that an integration may be granted, as `kind:action`. */
+  /** The largest scope that an integration may be granted, as `kind:action`. */
   scope: readonly string[];
   accessKey: 'optional' | 'required';
   reveal: boolean;
   authMethod: AuthMethod;
-  /** The public keys of one that authenticates with them; null: it has none, or they are at `jwksUri`. */
+  /** Registered public keys; null if there are none or they are at `jwksUri`. */
   jwks: ClientJwks | null;
   jwksUri: string | null;
-  /** Whom the certificate of one with `tls_client_auth` must name. */
+  /** The subject that the certificate of a `tls_client_auth` client must have. */
   certificateSubject: CertificateSubject | null;
-  /** Whether its tokens are bound to the certificate that it asks for them with (RFC 8705 §3). */
+  /** Whether tokens are bound to the certificate of the token request (RFC 8705 §3). */
   certificateBoundTokens: boolean;
-  /** Whether it gets no token without a DPoP proof (RFC 9449 §5.2). */
+  /** Whether tokens are issued only with a DPoP proof (RFC 9449 §5.2). */
   dpopBoundTokens: boolean;
-  /** A resource server's identifier (RFC 8707), or the one an integration gets when it names none. */
+  /** A resource server's identifier (RFC 8707), or the default resource of an integration. */
   resource: string | null;
   /** The kinds of information that a resource server offers. */
   information: readonly string[];
@@ -51,20 +51,23 @@ export type Client = {
   updatedAt: Date;
 };
 
-/** All that a request needs to know of a client and its secrets, newest first: what each process caches, by every Client ID that it answers to. */
+/**
+ * What a request needs to know of a client, with its secrets, newest first. Each process caches it under every Client
+ * ID of the client.
+ */
 export type KnownClient = { client: Client; secrets: readonly Secret[] };
 
-/** Whether a client of this method authenticates with a secret; otherwise it never has one. */
+/** Returns whether clients with this method authenticate with a secret; others never have one. */
 export function isSecretMethod(method: AuthMethod): method is SecretMethod {
   return (secretMethods as readonly string[]).includes(method);
 }
 
-/** Whether it authenticates with a certificate. */
+/** Returns whether the client authenticates with a certificate. */
 export function hasCertificate({ authMethod }: Pick<Client, 'authMethod'>): boolean {
   return (certificateMethods as readonly string[]).includes(authMethod);
 }
 
-/** Whether it gets no token that is not bound to something that it has. */
+/** Returns whether the client gets only tokens that are bound to a key or certificate. */
 export function bindsTokens({ certificateBoundTokens, dpopBoundTokens }: Client): boolean {
   return certificateBoundTokens || dpopBoundTokens;
 }
@@ -74,17 +77,17 @@ export function withoutTokens(client: Client, now: number): Client {
   return { ...client, tokenEpoch: client.tokenEpoch + 1, tokensNotBefore: new Date(now) };
 }
 
-/** Whether a scope is written as RFC 6749 §3.3 has it: one space between one item and the next, and none elsewhere. */
+/** Checks the form of RFC 6749 §3.3: single spaces between items and none elsewhere. */
 export function isWellFormedScope(scope: string): boolean {
   return /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/.test(scope);
 }
 
-/** The scopes of a space-separated list (RFC 6749 §3.3), each once, in the order given. */
+/** Splits a space-separated list of scopes (RFC 6749 §3.3), without repetitions, in the given order. */
 export function parseScope(scope: string): string[] {
   return [...new Set(scope.split(' ').filter(Boolean))];
 }
 
-/** @throws {KeyturnError} `invalid_scope` when something is asked that is not granted (RFC 6749 §5.2). */
+/** @throws {KeyturnError} `invalid_scope` if a requested scope is not granted (RFC 6749 §5.2). */
 export function requireGranted(asked: readonly string[], granted: readonly string[]): void {
   for (const scope of asked) {
     if (!granted.includes(scope)) {
@@ -95,7 +98,7 @@ export function requireGranted(asked: readonly string[], granted: readonly strin
 
 const offered = new WeakMap<readonly string[], readonly string[]>();
 
-/** Every scope that a list of kinds of information makes; worked out once for each list. */
+/** Returns every scope of a list of kinds of information; computed once per list. */
 export function offeredScopes(information: readonly string[]): readonly string[] {
   let scopes = offered.get(information);
   if (!scopes) {
@@ -105,12 +108,12 @@ export function offeredScopes(information: readonly string[]): readonly string[]
   return scopes;
 }
 
-/** Every scope that any of these resource servers offers. */
+/** Returns every scope that any of these resource servers offers. */
 export function scopesOfferedBy(servers: readonly Pick<Client, 'information'>[]): Set<string> {
   return new Set(servers.flatMap(({ information }) => offeredScopes(information)));
 }
 
-/** @throws {InvalidInput} that names what none of these resource servers offers. */
+/** @throws {InvalidInput} naming the scopes that none of these resource servers offers. */
 export function requireOffered(scope: readonly string[], servers: readonly Pick<Client, 'information'>[]): void {
   const offered = scopesOfferedBy(servers);
   const unknown = scope.filter((item) => !offered.has(item));

@@ -1,10 +1,10 @@
-/** One element of DER (X.690): its tag, what is in it, and all of it. */
+/** One DER element (X.690): its tag, its content, and all its bytes. */
 export type DerElement = { tag: number; content: Buffer; bytes: Buffer };
 
 /**
- * The elements that stand one after the other. For certificates, which OpenSSL has read before: Node tells the names in them only as
+ * Reads consecutive DER elements of a certificate that OpenSSL has already parsed: Node gives the names in it only as
  * text for people, which cannot be compared.
- * @throws {RangeError} where it is cut short, or has a form that certificates do not use.
+ * @throws {RangeError} if an element is truncated or has a form that certificates do not use.
  */
 export function readDer(bytes: Buffer): DerElement[] {
   const elements: DerElement[] = [];

@@ -1,10 +1,13 @@
 import { InvalidInput } from '../errors.ts';
 import { readDer } from './der.ts';
 
-/** An attribute of a name: text of whatever ASN.1 type, or the DER of a value that is no text. */
+/** An attribute of a name: text of any ASN.1 type, or the DER of a value that is not text. */
 type Attribute = { oid: string; text: string } | { oid: string; der: string };
 
-/** By lower-case name: RFC 4514 §3, RFC 4519, and what OpenSSL and the CA/Browser Forum write beyond them. */
+/**
+ * Attribute types by lower-case name: RFC 4514 §3, RFC 4519, and further ones that OpenSSL and the CA/Browser Forum
+ * use.
+ */
 const attributeTypes: Readonly<Record<string, string>> = {
   cn: '2.5.4.3',
   sn: '2.5.4.4',
@@ -34,17 +37,17 @@ const attributeTypes: Readonly<Record<string, string>> = {
 };
 
 /**
- * A name as it was written down (RFC 4514), in the form in which equal names are equal texts: types by their OIDs, text without regard
- * to case and to how often a space is repeated (RFC 4518, RFC 5280 §7.1), the attributes of one relative name in any order.
+ * Parses a written name (RFC 4514) into a normal form in which equal names are equal strings: types as OIDs, text
+ * without regard to case and repeated spaces (RFC 4518, RFC 5280 §7.1), the attributes of one relative name sorted.
  * @throws {InvalidInput}
  */
 export function parseDistinguishedName(name: string): string {
-  // The text begins with the end of the name (RFC 4514 §2.1).
+  // The written form begins with the last relative name (RFC 4514 §2.1).
   const relative = split(name, ',').reverse();
   return comparable(relative.map((attributes) => split(attributes, '+').map(parseAttribute)));
 }
 
-/** A name as it stands in a certificate, in the same form. @param der an RDNSequence. */
+/** Reads a name from a certificate into the same normal form. @param der an RDNSequence. */
 export function readDistinguishedName(der: Buffer): string {
   return comparable(
     readDer(der).map(({ content: set }) =>
@@ -75,7 +78,7 @@ function fold(text: string): string {
   return text.normalize('NFKC').toLowerCase().trim().replace(/\s+/g, ' ');
 }
 
-/** Characters and what is escaped (RFC 4514 §3 `pair`), one after the other. */
+/** Splits a text into characters and escaped pairs (RFC 4514 §3 `pair`). */
 function pieces(text: string): string[] {
   return text.match(/\\[0-9a-f]{2}|\\.|./gisu) ?? [];
 }
@@ -100,7 +103,7 @@ function parseAttribute(text: string): Attribute {
   return { oid, text: unescaped(trimmed) };
 }
 
-/** A space at the end may be escaped, and then it belongs to the value. */
+/** A trailing space may be escaped, in which case it belongs to the value. */
 function trimUnescaped(value: string): string {
   const kept = pieces(value.trimStart());
   while (kept.at(-1)?.trim() === '') kept.pop();
@@ -112,7 +115,7 @@ function readWritten(der: Buffer): { text: string } | { der: string } {
     const [value, ...more] = readDer(der);
     if (value && more.length === 0) return readValue(value);
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new InvalidInput('A value of a subject that begins with # must be DER in hexadecimal (RFC 4514 §2.4).');
 }

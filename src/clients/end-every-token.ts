@@ -5,8 +5,8 @@ import type { Transaction } from '../storage/database.ts';
 import { raiseEveryTokenEpoch } from './client-store.ts';
 
 /**
- * Ends every access token that was ever issued, for a database that came back from a backup: what was revoked after the backup is not known
- * there, and a token could come back with it. @returns how many clients there are.
+ * Ends every access token that was ever issued, for a database restored from a backup: it does not contain later
+ * revocations, which would bring tokens back to life. @returns the number of clients.
  */
 export async function endEveryToken(
   transaction: Transaction,

@@ -7,7 +7,7 @@ import { isPublicAddress } from './public-address.ts';
 import { readRegisteredCertificate } from './registered-certificate.ts';
 import { readVerificationKey } from './verification-key.ts';
 
-/** What of a registration says what a client authenticates with (RFC 7591 §2, RFC 8705 §2.1.2). */
+/** The members of a registration that say how a client authenticates (RFC 7591 §2, RFC 8705 §2.1.2). */
 export type GivenKeys = {
   jwks?: ClientJwks | undefined;
   jwksUri?: string | undefined;
@@ -21,7 +21,7 @@ const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: 'a `t
 /** RFC 3986 §2, without the fragment. */
 const uriCharacters = /^[\w\-.~:/?[\]@!$&'()*+,;=%]+$/;
 
-/** One of these must be given, and nothing else. */
+/** Exactly one of these must be given for the method. */
 const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
   client_secret_basic: [],
   client_secret_post: [],
@@ -30,7 +30,10 @@ const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
   self_signed_tls_client_auth: ['jwks'],
 };
 
-/** @throws {InvalidInput} unless there is what the method needs, once (RFC 7591 §2: never `jwks` and `jwks_uri`), and it can be used. */
+/**
+ * @throws {InvalidInput} unless exactly what the method needs is given (RFC 7591 §2: never both `jwks` and `jwks_uri`)
+ * and can be used.
+ */
 export function registerKeys(authMethod: AuthMethod, given: GivenKeys): RegisteredKeys {
   const { jwks, jwksUri, certificateSubject } = given;
   const taken = takenBy[authMethod];
@@ -47,7 +50,7 @@ export function registerKeys(authMethod: AuthMethod, given: GivenKeys): Register
   return { jwks: jwks ?? null, jwksUri: jwksUri ?? null, certificateSubject: certificateSubject ?? null };
 }
 
-/** What it is after a change: what is new takes the place of all that was before. @throws {InvalidInput} */
+/** Returns the registration after a change: new keys replace all previous ones. @throws {InvalidInput} */
 export function replaceKeys(client: Client, given: GivenKeys): RegisteredKeys {
   const { jwks, jwksUri, certificateSubject } = client;
   const isGiven = given.jwks !== undefined || given.jwksUri !== undefined || given.certificateSubject !== undefined;
@@ -55,8 +58,9 @@ export function replaceKeys(client: Client, given: GivenKeys): RegisteredKeys {
 }
 
 /**
- * Requires an https URL of a public host, in the characters of RFC 3986: the URL parser drops others, and what is fetched would not
- * be what is stored. The address of a host name is checked at each connection.
+ * Requires an https URL with a public host, written in the characters of RFC 3986: the URL parser drops other
+ * characters, so the fetched URL would differ from the stored one. The address of a host name is checked at each
+ * connection.
  */
 function requirePublicUrl(uri: string): void {
   const url = URL.canParse(uri) ? new URL(uri) : undefined;

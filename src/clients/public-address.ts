@@ -1,6 +1,6 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 
-/** Not reachable for everybody, or meant for something else (IANA special-purpose address registries, RFC 6890). */
+/** Addresses that are not publicly reachable or have a special purpose (IANA registries, RFC 6890). */
 const special = new BlockList();
 for (const subnet of [
   '0.0.0.0/8',
@@ -24,7 +24,7 @@ for (const subnet of [
   const [address = '', prefix] = subnet.split('/');
   special.addSubnet(address, Number(prefix), 'ipv4');
 }
-// Within 2000::/3. Those that carry an IPv4 address (Teredo, 6to4) could lead back into a private network.
+// Parts of 2000::/3 that embed an IPv4 address (Teredo, 6to4) could lead back into a private network.
 special.addSubnet('2001::', 23, 'ipv6');
 special.addSubnet('2001:db8::', 32, 'ipv6');
 special.addSubnet('2002::', 16, 'ipv6');
@@ -33,7 +33,7 @@ special.addSubnet('3fff::', 20, 'ipv6');
 const globalUnicast = new BlockList();
 globalUnicast.addSubnet('2000::', 3, 'ipv6');
 
-/** Whether an address is one of the public Internet: where a URL that somebody registered may lead this server. */
+/** Returns whether an address belongs to the public Internet, where a registered URL may lead this server. */
 export function isPublicAddress(address: string): boolean {
   if (isIPv4(address)) return !special.check(address, 'ipv4');
   return isIPv6(address) && globalUnicast.check(address, 'ipv6') && !special.check(address, 'ipv6');

@@ -1,12 +1,12 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 
-/** What makes a JWK a private or a symmetric key (RFC 7518 §6). */
+/** Members that make a JWK a private or a symmetric key (RFC 7518 §6). */
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
 const publicMembers = ['kty', 'crv', 'x', 'y', 'n', 'e'];
 
 /**
  * Imports a public JWK (RFC 7517).
- * @returns why it cannot be, as a text that ends the sentence "The key …".
+ * @returns the key, or the reason why it cannot be imported, as the end of a sentence that begins with "The key".
  */
 export function readPublicJwk(jwk: unknown): { key: KeyObject; members: Record<string, unknown> } | string {
   if (typeof jwk !== 'object' || jwk === null || Array.isArray(jwk)) return 'is not an object';
@@ -19,7 +19,7 @@ export function readPublicJwk(jwk: unknown): { key: KeyObject; members: Record<s
 }
 
 function importKey(members: Record<string, unknown>): KeyObject | undefined {
-  // Nothing but the key itself reaches the parser.
+  // Pass only the members of the key itself to the parser.
   const given = publicMembers.filter((name) => Object.hasOwn(members, name)).map((name) => [name, members[name]]);
   if (given.some(([, value]) => typeof value !== 'string')) return undefined;
   try {

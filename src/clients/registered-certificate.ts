@@ -4,12 +4,13 @@ import { readPublicJwk } from './public-jwk.ts';
 
 const curves = ['prime256v1', 'secp384r1', 'secp521r1'];
 
-/** By the snapshot of the client that they came with. */
+/** Thumbprints by registration: a changed registration is another object. */
 const thumbprints = new WeakMap<ClientJwks, ReadonlySet<string>>();
 
 /**
- * The certificate of a key that was registered for `self_signed_tls_client_auth` (RFC 8705 §2.2.2): the first of its `x5c`.
- * @returns why it cannot be used, as a text that ends the sentence "The key …".
+ * Returns the certificate of a key registered for `self_signed_tls_client_auth` (RFC 8705 §2.2.2): the first in its
+ * `x5c`.
+ * @returns the certificate, or the reason why it cannot be used, as the end of a sentence that begins with "The key".
  */
 export function readRegisteredCertificate(jwk: unknown): X509Certificate | string {
   const read = readPublicJwk(jwk);
@@ -22,7 +23,7 @@ export function readRegisteredCertificate(jwk: unknown): X509Certificate | strin
   return isStrong(read.key) ? certificate : 'is of a kind or size that is not allowed';
 }
 
-/** The SHA-256 of each registered certificate, as in `x5t#S256`. */
+/** Returns the SHA-256 of each registered certificate, as in `x5t#S256`. */
 export function registeredThumbprints(jwks: ClientJwks): ReadonlySet<string> {
   let found = thumbprints.get(jwks);
   if (!found) {
@@ -42,7 +43,7 @@ function parse(der: Buffer): X509Certificate | undefined {
   }
 }
 
-/** FAPI 2.0 Security Profile §5.4.1; each handshake proves that the client has the private part. */
+/** FAPI 2.0 Security Profile §5.4.1. Each TLS handshake proves that the client has the private key. */
 function isStrong({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
   const { namedCurve = '', modulusLength = 0 } = asymmetricKeyDetails ?? {};
   if (asymmetricKeyType === 'ec') return curves.includes(namedCurve);

@@ -2,19 +2,19 @@ import type { KeyObject } from 'node:crypto';
 import { readPublicJwk } from './public-jwk.ts';
 
 /**
- * What a client or a proof may be signed with: FAPI 2.0 Security Profile §5.4.1. No HMAC, whose key would be a shared secret, and no
- * RSASSA-PKCS1-v1_5. Ed25519 is EdDSA by its newer name (RFC 9864).
+ * Accepted signature algorithms of clients and proofs: FAPI 2.0 Security Profile §5.4.1. No HMAC, whose key would be a
+ * shared secret, and no RSASSA-PKCS1-v1_5. Ed25519 is the newer name of EdDSA (RFC 9864).
  */
 export const verificationAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256'] as const;
 
 type VerificationAlgorithm = (typeof verificationAlgorithms)[number];
 
-/** A public key of somebody else, imported, with what it is good for: one algorithm, by each of its names. */
+/** An imported public key with the names of the one algorithm that it is used with. */
 export type VerificationKey = { kid: string | undefined; algs: readonly VerificationAlgorithm[]; key: KeyObject };
 
 /**
- * Reads a public JWK (RFC 7517) that signatures are checked with.
- * @returns why it cannot be used, as a text that ends the sentence "The key …".
+ * Reads a public JWK (RFC 7517) for checking signatures.
+ * @returns the key, or the reason why it cannot be used, as the end of a sentence that begins with "The key".
  */
 export function readVerificationKey(jwk: unknown): VerificationKey | string {
   const read = readPublicJwk(jwk);
@@ -40,7 +40,7 @@ function algorithmsOf(key: KeyObject): VerificationAlgorithm[] {
     case 'ed25519':
       return ['EdDSA', 'Ed25519'];
     case 'rsa':
-      // Under 2,048 bits it is weak (FAPI 2.0 §5.4.1); far above, each check of a signature is work that a stranger can ask for.
+      // Below 2,048 bits a key is weak (FAPI 2.0 §5.4.1); a far larger one would let a stranger cause expensive checks.
       return modulusLength >= 2_048 && modulusLength <= 8_192 && publicExponent >= 65_537n && publicExponent < 2n ** 32n
         ? ['PS256']
         : [];

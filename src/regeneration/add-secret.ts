@@ -7,15 +7,15 @@ import type { Transaction } from '../storage/database.ts';
 import type { SecretOwner } from './secret-owner.ts';
 import { insertSecret } from './secret-store.ts';
 
-/** What a secret is made with. */
+/** Dependencies for creating a secret. */
 export type SecretDeps = {
   keyRing: KeyRing;
   clock: Clock;
-  /** False: no sealed copies are kept anywhere in this deployment. */
+  /** False if this deployment keeps no sealed copies at all. */
   reveal: boolean;
 };
 
-/** Makes and stores one more secret of an owner. The plaintext is in the result and nowhere else. */
+/** Creates and stores another secret of an owner. Only the result contains the plaintext. */
 export async function addSecret(
   transaction: Transaction,
   deps: SecretDeps,
@@ -28,7 +28,7 @@ export async function addSecret(
   return { secret: stored, plaintext };
 }
 
-/** The same, to be stored by the caller. @param given the plaintext, where it is not to be made. */
+/** Creates a secret that the caller stores. @param given the plaintext of an imported secret. */
 export function makeSecret(
   deps: SecretDeps,
   owner: SecretOwner,

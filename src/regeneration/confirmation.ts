@@ -1,20 +1,20 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
 
-/** How long the operator may think about a review. */
+/** How long a review's confirmation is valid. */
 export const confirmationSeconds = 600;
 
 /**
- * What a review hands out and regenerating asks back: an HMAC over the state that was shown and when it ends to count. Nothing is
- * stored, so any process can check what any other has handed out.
- * @param state whatever must not have changed in between; the owner is part of it.
+ * Issues the confirmation of a review, which regenerating requires: an HMAC over the reviewed state and the time at
+ * which it expires. Nothing is stored, so any process can check it.
+ * @param state everything that must not have changed in between, including the owner.
  */
 export function issueConfirmation(ring: KeyRing, state: unknown, now: number): string {
   const endsAt = Math.floor(now / 1_000) + confirmationSeconds;
   return `${ring.current}.${endsAt}.${sign(ring, ring.current, endsAt, state)?.toString('base64url')}`;
 }
 
-/** Whether it was handed out for this very state, and not too long ago. */
+/** Returns whether the confirmation was issued for exactly this state and has not expired. */
 export function confirms(ring: KeyRing, confirmation: string, state: unknown, now: number): boolean {
   const [version = '', end = '', mac = '', ...rest] = confirmation.split('.');
   if (rest.length > 0 || !/^\d{1,12}$/.test(end) || Number(end) * 1_000 <= now) return false;

@@ -4,7 +4,7 @@ import type { Transaction } from '../storage/database.ts';
 import { saveRegenerationEnd } from './regeneration-store.ts';
 import { saveSecretEnd } from './secret-store.ts';
 
-/** Ends a secret now and for good, and with it the overlap in which it was the old one. */
+/** Ends a secret permanently, and the grace period in which it was the previous one. */
 export async function endSecret(
   transaction: Transaction,
   secret: Pick<Secret, 'id'>,

@@ -7,8 +7,8 @@ import { requireOverlapping } from './require-overlapping.ts';
 import type { SecretOwner } from './secret-owner.ts';
 
 /**
- * Ends the overlap of a locked owner now: the old secret is dead, the tokens that were obtained with it live on.
- * @throws {Conflict} when the regeneration has ended.
+ * Ends the grace period of a locked owner now: the previous secret stops working, tokens obtained with it stay valid.
+ * @throws {Conflict} if the regeneration has already ended.
  */
 export async function finishRegeneration(
   transaction: Transaction,

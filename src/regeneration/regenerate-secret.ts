@@ -13,19 +13,19 @@ import type { SecretOwner } from './secret-owner.ts';
 import { findSecrets, saveSecretEnd } from './secret-store.ts';
 
 export type RegenerateRequest = {
-  /** From a review; it says that whoever regenerates has seen what that would break. */
+  /** From a review: proves that the caller has seen what regenerating would break. */
   confirmation: string | undefined;
-  /** How long the old secret stays good beside the new one. */
+  /** Length of the grace period in seconds. */
   overlapSeconds?: number | undefined;
-  /** End the overlap early, once every source of the old secret has been seen with the new one. */
+  /** End the grace period early, as soon as every source of the previous secret has moved. */
   finishWhenUnused?: boolean | undefined;
-  /** A new Client ID too. The old one keeps answering, with the old secret, through the overlap. */
+  /** Also create a new Client ID. The previous one keeps working with the previous secret during the grace period. */
   newClientId?: boolean | undefined;
-  /** For a leak: every live token dies and the old secret ends now, whatever the overlap says. */
+  /** For a leak: revokes every live token and ends the previous secret now, without a grace period. */
   revokeTokens?: boolean | undefined;
 };
 
-/** The plaintext is in here and nowhere else. */
+/** The result. Only this value contains the plaintext. */
 export type RegeneratedSecret = {
   regenerationId: string;
   secret: Secret;
@@ -36,9 +36,10 @@ export type RegeneratedSecret = {
 const defaultOverlapSeconds = 86_400;
 
 /**
- * Turns the key of a locked owner: stores a new secret, dates the old one's end, and, where an overlap was running already, ends the
- * older of the two: no owner ever has more than two live secrets.
- * @throws {KeyturnError} 428 `confirmation_required` with a new review, when the confirmation is not for the state of now.
+ * Rotates the secret of a locked owner: stores a new secret and sets the end of the previous one. If a grace period is
+ * running, the older of its two secrets ends, because an owner never has more than two live secrets.
+ * @throws {KeyturnError} 428 `confirmation_required` with a new review if the confirmation does not match the current
+ * state.
  */
 export async function regenerateSecret(
   transaction: Transaction,
@@ -93,7 +94,7 @@ export async function regenerateSecret(
   return { regenerationId, secret, plaintext, previous: { clientId: current.clientId, retiresAt } };
 }
 
-/** Dates the old secret's end. What has ended already, for example because it leaked, stays so. */
+/** Sets the end of the previous secret. A secret that has already ended, for example because it leaked, stays ended. */
 async function retire(
   transaction: Transaction,
   actor: Actor,

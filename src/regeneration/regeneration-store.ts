@@ -30,7 +30,7 @@ const selectRegenerations = `SELECT r.id, r.client, r.access_key, r.finish_when_
     r.ended_at, r.ended_as, r.ended_by, ${secretColumns('old')}, ${secretColumns('new')}
   FROM regenerations r JOIN secrets old ON old.id = r.old_secret JOIN secrets new ON new.id = r.new_secret`;
 
-/** @throws {NotFound} also when it is another owner's. */
+/** @throws {NotFound} also if the regeneration belongs to another owner. */
 export async function requireRegeneration(database: Queryable, owner: OwnerRef, id: string): Promise<Regeneration> {
   const rows = await database.query<RegenerationRow>(
     `${selectRegenerations} WHERE r.id::text = $1 AND r.${owner.kind} = $2`,
@@ -40,7 +40,7 @@ export async function requireRegeneration(database: Queryable, owner: OwnerRef, 
   return toRegeneration(rows[0]);
 }
 
-/** Newest first. One row more than `limit` says that there is another page. */
+/** Lists regenerations, newest first. Returns one row more than `limit` if there is another page. */
 export async function listRegenerations(
   database: Queryable,
   owner: OwnerRef,
@@ -55,7 +55,7 @@ export async function listRegenerations(
   return rows.map(toRegeneration);
 }
 
-/** Those that overlap and are to end as soon as the old secret is no longer used. */
+/** Lists those in their grace period that should end as soon as the previous secret is unused. */
 export async function listFinishWhenUnused(
   database: Queryable,
   now: Date,
@@ -95,7 +95,7 @@ export async function insertRegeneration(
   );
 }
 
-/** Ends whatever regeneration of this old secret has no end yet. */
+/** Records the end of the regeneration of this previous secret, if it has none yet. */
 export async function saveRegenerationEnd(
   transaction: Transaction,
   oldSecretId: string,

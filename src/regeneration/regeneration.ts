@@ -1,6 +1,6 @@
 import { isLive, type Secret } from '../credentials/secret.ts';
 
-/** One turn of a key: an old secret, and the new one that takes its place. */
+/** One rotation: a previous secret, and the one that replaced it. */
 export type Regeneration = {
   id: string;
   oldSecret: TurnedSecret;
@@ -9,7 +9,7 @@ export type Regeneration = {
   revokeTokens: boolean;
   createdAt: Date;
   createdBy: string;
-  /** When, how and by whom it was ended before the old secret's date; null: it was not. */
+  /** When, how and by whom it was ended before the previous secret's date; null if it was not. */
   ended: { at: Date; as: 'finished' | 'undone'; by: string } | null;
 };
 
@@ -22,12 +22,12 @@ export function stateOf({ ended, oldSecret }: Regeneration, now: number): Regene
   return isLive(oldSecret, now) ? 'overlapping' : 'finished';
 }
 
-/** The secret that is regenerated next: the newest that was not undone. @param secrets newest first. */
+/** Returns the current secret: the newest that was not undone. @param secrets newest first. */
 export function currentOf(secrets: readonly Secret[]): Secret | undefined {
   return secrets.find((secret) => secret.endedAs !== 'undone');
 }
 
-/** The one that an overlap still lets in beside the current one. @param secrets newest first. */
+/** Returns the previous secret during a grace period. @param secrets newest first. */
 export function retiringOf(secrets: readonly Secret[], now: number): Secret | undefined {
   const current = currentOf(secrets);
   return secrets.find((secret) => secret !== current && isLive(secret, now));

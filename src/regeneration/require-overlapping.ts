@@ -5,7 +5,7 @@ import { requireRegeneration } from './regeneration-store.ts';
 import type { SecretOwner } from './secret-owner.ts';
 
 /**
- * A regeneration that can still be undone or finished.
+ * Returns a regeneration that can still be undone or finished.
  * @throws {NotFound}
  * @throws {Conflict} `regeneration_finished` or `regeneration_undone`.
  */

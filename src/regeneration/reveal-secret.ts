@@ -7,7 +7,7 @@ import type { SecretDeps } from './add-secret.ts';
 import type { SecretOwner } from './secret-owner.ts';
 import { findSealedSecret, findSecrets } from './secret-store.ts';
 
-/** Opens the sealed copy of an owner's current secret. The audit event is committed before anything is shown. */
+/** Opens the sealed copy of an owner's current secret. The audit event is committed before the secret is shown. */
 export async function revealSecret(
   transaction: Transaction,
   deps: SecretDeps,

@@ -14,12 +14,12 @@ type SecretRow = Row & {
   ended_as: Secret['endedAs'];
 };
 
-/** An owner's newest secrets are enough: with so many later ones, a token of an earlier one has ended long ago. */
+/** Only an owner's newest secrets are loaded: tokens of secrets that are this many generations old have expired. */
 const kept = 100;
 
 /**
- * An expression that is all secrets of an owner, newest first, as one JSON text for `parseSecrets`: so they are read in the
- * statement that reads the owner, and from the same moment.
+ * Returns an SQL expression for all secrets of an owner, newest first, as one JSON text for `parseSecrets`. The secrets
+ * are thus read in the same statement and from the same snapshot as their owner.
  * @param owner for example `secretsJson('client', 'c.id')`.
  */
 export function secretsJson(ownerKind: OwnerRef['kind'], owner: string): string {
@@ -32,7 +32,7 @@ export function secretsJson(ownerKind: OwnerRef['kind'], owner: string): string 
        WHERE ${ownerKind} = ${owner} ORDER BY generation DESC LIMIT ${kept}) s)`;
 }
 
-/** What `secretsJson` selected. */
+/** Parses what `secretsJson` selected. */
 export function parseSecrets(json: string): Secret[] {
   return (JSON.parse(json) as SecretRow[]).map((row) => ({
     id: row.id,
@@ -47,7 +47,7 @@ export function parseSecrets(json: string): Secret[] {
   }));
 }
 
-/** Newest first. */
+/** Returns the secrets, newest first. */
 export async function findSecrets(database: Queryable, owner: OwnerRef): Promise<Secret[]> {
   const rows = await database.query<{ secrets: string }>(`SELECT ${secretsJson(owner.kind, '$1')} AS secrets`, [
     owner.id,
@@ -55,7 +55,7 @@ export async function findSecrets(database: Queryable, owner: OwnerRef): Promise
   return parseSecrets(rows[0]?.secrets ?? '[]');
 }
 
-/** Whose secret it is; `verifiers` are its HMACs under every version of the pepper. */
+/** Finds the owner of a secret. `verifiers` are its HMACs under every version of the pepper. */
 export async function findSecretOwner(
   database: Queryable,
   verifiers: readonly Uint8Array[],
@@ -69,7 +69,7 @@ export async function findSecretOwner(
   return undefined;
 }
 
-/** Which of these verifiers are of a secret that is known, as base64. */
+/** Returns those of the verifiers that belong to an existing secret, as base64. */
 export async function findTakenVerifiers(
   database: Queryable,
   verifiers: readonly Uint8Array[],
@@ -94,7 +94,7 @@ export async function insertSecret(
   await insertSecrets(transaction, [{ ...secret, owner }]);
 }
 
-/** Many, in one statement. */
+/** Inserts many secrets in one statement. */
 export async function insertSecrets(
   transaction: Transaction,
   secrets: readonly (Secret & { sealed: string | null; owner: OwnerRef })[],
@@ -119,7 +119,7 @@ export async function insertSecrets(
   );
 }
 
-/** Writes when and how a secret ends; the sealed copy of one that has ended is of no more use and goes. */
+/** Records when and how a secret ends. Deletes the sealed copy of one that has ended, which is of no more use. */
 export async function saveSecretEnd(
   transaction: Transaction,
   secret: Pick<Secret, 'id' | 'retiresAt' | 'endedAs'>,
@@ -130,7 +130,7 @@ export async function saveSecretEnd(
   );
 }
 
-/** How many regenerations overlap: each has one secret with an end that has not come. */
+/** Counts running grace periods: each has one secret with an end in the future. */
 export async function countOverlaps(database: Queryable, now: Date): Promise<number> {
   const rows = await database.query<{ count: number }>(
     'SELECT count(*) AS count FROM secrets WHERE retires_at > $1 AND ended_as IS NULL',

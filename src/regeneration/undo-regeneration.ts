@@ -8,9 +8,9 @@ import type { SecretOwner } from './secret-owner.ts';
 import { saveSecretEnd } from './secret-store.ts';
 
 /**
- * Turns the key of a locked owner back while it overlaps: the old secret is current again, with its Client ID; the new one is dead
- * at once, and so is every token that was obtained with it.
- * @throws {Conflict} when the regeneration has ended.
+ * Undoes the rotation of a locked owner during its grace period: the previous secret and its Client ID are current
+ * again; the new secret and every token obtained with it end at once.
+ * @throws {Conflict} if the regeneration has already ended.
  */
 export async function undoRegeneration(
   transaction: Transaction,

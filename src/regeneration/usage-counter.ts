@@ -3,34 +3,34 @@ import type { Clock } from '../clock.ts';
 import { otherSources } from './usage-source.ts';
 import type { UsageBatch } from './usage-store.ts';
 
-/** A secret that was presented. Generation 0: none of the owner's secrets was. */
+/** The secret that was presented. Generation 0 means none of the owner's secrets. */
 export type PresentedSecret = { owner: string; generation: number; epoch: number };
 
 /** Where a request came from. */
 export type RequestSource = { address: string; userAgent: string };
 
-/** Counts in memory how secrets are used. Costs no store anything until a batch is taken, which is done every few seconds. */
+/** Counts in memory how secrets are used. No store is involved until a batch is taken, every few seconds. */
 export type UsageCounter = {
   issued(secret: PresentedSecret, source: RequestSource): void;
-  /** Let in for something else than a token. */
+  /** Counts an accepted request for something other than a token. */
   used(secret: PresentedSecret, source: RequestSource): void;
-  /** Let in, but what it asked for was refused. @param code an error code of RFC 6749 §5.2. */
+  /** Counts an authenticated request that was refused. @param code an error code of RFC 6749 §5.2. */
   failed(secret: PresentedSecret, source: RequestSource, code: string): void;
-  /** Not let in. @param reason `wrong_secret`, `retired_secret`, … */
+  /** Counts a failed authentication. @param reason `wrong_secret`, `retired_secret`, … */
   refused(secret: PresentedSecret, source: RequestSource, reason: string): void;
-  /** Everything counted since the last time, in batches that one statement can take. */
+  /** Returns and clears everything counted, in batches that fit one statement. */
   take(): UsageBatch[];
 };
 
 type SecretCount = {
   secret: PresentedSecret;
   outcomes: Map<string, number>;
-  /** By the owner's epoch. */
+  /** Token counts by the owner's epoch. */
   tokens: Map<number, number>;
-  /** By address and then user agent: no text is put together on the path of a token. */
+  /** By address and then user agent, so that no string has to be built on the path of a token. */
   sources: Map<string, Map<string, SourceCount>>;
   sourceCount: number;
-  /** The source that was counted last: most often, that is the next one's too. */
+  /** The source that was counted last, which is usually also the next one. */
   latest: SourceCount | undefined;
 };
 
@@ -47,15 +47,15 @@ type SourceCount = {
 
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
-/** Of one secret between two batches; the rest is counted as one. */
+/** Maximum per secret between two batches; further sources are counted as one. */
 const maxSources = 100;
-/** Of one process between two batches; beyond that, use is no longer told by source. */
+/** Maximum per process between two batches; beyond it, use is not recorded by source. */
 const maxSourcesInAll = 20_000;
 const maxUserAgentLength = 200;
 const secretsPerBatch = 2_000;
 
 export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSeconds: number }): UsageCounter {
-  // What is counted within one minute goes to one hour, and to one minute in which its tokens end.
+  // Everything counted within one minute belongs to the same hour, and its tokens expire in the same minute.
   let minute = Number.NaN;
   let counts = new Map<string, SecretCount[]>();
   let closed: UsageBatch[] = [];

@@ -7,13 +7,13 @@ import { findSecrets } from './secret-store.ts';
 import type { UsageSource } from './usage-source.ts';
 import { findSources, findUsageHours, type UsageHour } from './usage-store.ts';
 
-/** Use of all secrets of an owner in a time. */
+/** Use of all secrets of an owner in a period. */
 export type UsageReport = {
   since: Date;
   until: Date;
-  /** The live secrets and those that were used or tried, newest first. */
+  /** Live secrets and those that were used or tried, newest first. */
   secrets: (SecretUsage & { secret: Secret; status: SecretStatus })[];
-  /** What was tried without any of its secrets. */
+  /** Attempts without any of its secrets. */
   withoutSecret: SecretUsage;
 };
 
@@ -21,18 +21,18 @@ type SecretStatus = 'current' | 'retiring' | 'ended' | 'undone';
 
 export type SecretUsage = {
   issued: number;
-  /** For other than a token: introspection, revocation, events. */
+  /** Uses other than for a token: introspection, revocation, events. */
   used: number;
-  /** By reason. */
+  /** Counts by reason. */
   refused: Record<string, number>;
   perHour: { startsAt: Date; issued: number; used: number; refused: number }[];
-  /** Where it was used or tried, the latest first. */
+  /** Sources that used or tried it, latest first. */
   sources: UsageSource[];
 };
 
 const hourMs = 3_600_000;
 
-/** @param hours how far back, 1 to 720; the last of them is the one that is not over yet. */
+/** @param hours how far back, 1 to 720; the last hour is the current one. */
 export async function reportUsage(
   database: Queryable,
   deps: { clock: Clock },

@@ -5,19 +5,19 @@ import type { Database } from '../storage/database.ts';
 import type { UsageCounter } from './usage-counter.ts';
 import { addUsage, type NoteUse, type UsageBatch } from './usage-store.ts';
 
-/** Writes what was counted every few seconds, and what is left when it is closed. */
+/** Writes the counts every few seconds and when it is closed. */
 export type UsageWriter = {
-  /** Writes now. What cannot be written is kept for the next time; this never fails. */
+  /** Writes now. What cannot be written is kept for the next time. Never fails. */
   flush(): Promise<void>;
   close(): Promise<void>;
 };
 
 const everyMs = 4_000;
-/** While the database is away: an hour's worth of a busy process, then the oldest go. */
+/** Batches kept while the database is unavailable, about an hour of a busy process; then the oldest are dropped. */
 const maxWaiting = 500;
 const maxRefusals = 3;
 
-/** @param afterwards is run after each time that the counts were written, or there were none. */
+/** @param afterwards runs each time after the counts were written or there were none. */
 export function startUsageWriter(
   deps: { counter: UsageCounter; database: Database; clock: Clock; log: Log; noteUse: NoteUse },
   afterwards: () => Promise<unknown>,
@@ -36,7 +36,7 @@ export function startUsageWriter(
     }
   }
 
-  /** A batch that the database refuses again and again must not hold up all others for ever. */
+  /** A batch that the database rejects repeatedly must not block all others. */
   function giveUpRefused(error: unknown): void {
     refusals = error instanceof StoreUnavailable ? 0 : refusals + 1;
     if (refusals < maxRefusals) return;

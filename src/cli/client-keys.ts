@@ -42,7 +42,7 @@ export function toKeyFields(options: KeyOptions): Json {
 }
 
 function readJwks(path: string): Json {
-  return attempt(() => JSON.parse(readFileSync(path, 'utf8')) as Json);
+  return attempt(() => JSON.parse(new TextDecoder().decode(readFileSync(path))) as Json);
 }
 
 /** Each certificate as a key that carries it (RFC 8705 §2.2.2). */

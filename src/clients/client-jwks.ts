@@ -43,10 +43,16 @@ export function importJwks(jwks: ClientJwks): readonly VerificationKey[] {
   return keys;
 }
 
-/** Those of some keys that can be used. A document that its owner serves to others too may hold more kinds than we take. */
+/**
+ * Returns the first usable keys, at most ten. A published document may contain more kinds of keys than are accepted
+ * here, so unusable ones do not count.
+ */
 export function usableKeys(keys: readonly unknown[]): VerificationKey[] {
-  return keys
-    .slice(0, maxKeys)
-    .map(readVerificationKey)
-    .filter((key) => typeof key !== 'string');
+  const usable: VerificationKey[] = [];
+  for (const jwk of keys) {
+    const key = readVerificationKey(jwk);
+    if (typeof key !== 'string') usable.push(key);
+    if (usable.length === maxKeys) break;
+  }
+  return usable;
 }

@@ -70,7 +70,8 @@ function read(uri: string, ca: string | undefined, lookup: LookupFunction): Prom
       });
       response.once('error', reject);
       response.once('close', () => reject(new Error('cut off')));
-      response.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+      // A TextDecoder drops a byte order mark, which JSON.parse would reject (RFC 8259 §8.1).
+      response.once('end', () => resolve(new TextDecoder().decode(Buffer.concat(chunks))));
     });
     outgoing.end();
   });

@@ -4,33 +4,35 @@ import type { Database } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 
 type UsableOnce = {
-  /** The client's id that stays. */
+  /** The internal id of the client that sent it. Its row is deleted together with the client. */
   client: string;
   kind: 'assertion' | 'dpop';
+  /** Identifies it among all clients: a `jti` together with the issuer or key that it is unique for. */
   jti: string;
-  /** When it will be refused for its age, in milliseconds. */
+  /** When it becomes too old to be accepted, in milliseconds since 1970-01-01 UTC. */
   expiresAt: number;
 };
 
 export type UsedAssertions = {
   /**
-   * Burns the id of an assertion or a proof. Committed before it is believed, so that of all processes one alone may go on with it.
-   * @returns false: it was used before.
-   * @throws {StoreUnavailable} when that cannot be known.
+   * Marks an assertion or a proof as used. Commits before returning, so that only one of all processes accepts it.
+   * @returns false if any client used it before.
+   * @throws {StoreUnavailable} if that cannot be determined.
    */
   useOnce(assertion: UsableOnce): Promise<boolean>;
 };
 
-/** So long after its end an id is still known: the clocks of the processes and of the database may differ. */
+/** How much longer an id is kept, because the clocks of the processes and of the database may differ. */
 const leewayMs = 60_000;
-/** Whoever sends the same again and again is refused from memory, up to so many. */
+/** How many ids this process remembers, to refuse repetitions without a query. */
 const maxRemembered = 50_000;
 
 export function createUsedAssertions(database: Database): UsedAssertions {
-  /** Used here, or being used right now. Whether an id is new is for the database alone to say. */
+  /** Used in this process. Only the database can tell that an id is new. */
   const used = new LRUCache<string, true>({ max: maxRemembered });
 
   async function insert({ client, expiresAt }: UsableOnce, id: Buffer): Promise<boolean> {
+    // The unique index over `id` alone makes an id that another client used a conflict too.
     const rows = await withDeadline(
       database.query(
         `INSERT INTO used_assertions (client, id, expires_at)
@@ -44,7 +46,7 @@ export function createUsedAssertions(database: Database): UsedAssertions {
   return {
     useOnce: async (assertion) => {
       const id = hash('sha256', `${assertion.kind} ${assertion.jti}`, 'buffer');
-      const name = `${assertion.client} ${id.toString('base64url')}`;
+      const name = id.toString('base64url');
       if (used.has(name)) return false;
       used.set(name, true);
       try {

@@ -9,7 +9,7 @@ export const reusedAssertion = 'assertion_reused';
 
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const maxLength = 8 * 1024;
-/** How far a client's clock may be ahead of ours (FAPI 2.0 §5.3.2.1). */
+/** How far a client's clock may be ahead of this one (FAPI 2.0 §5.3.2.1). Applies to every date that it computed. */
 const leewaySeconds = 10;
 const maxLifetimeSeconds = 300;
 
@@ -91,7 +91,8 @@ async function verify(assertion: string, keys: readonly VerificationKey[]): Prom
 function refusalOfClaims({ aud, exp, iat, nbf, jti }: JWTPayload, issuer: string, now: number): string | undefined {
   // The issuer alone, as one text: an assertion that names anybody else too could be used there (FAPI 2.0 §5.3.2.1).
   if (aud !== issuer) return 'assertion_audience';
-  if (typeof exp !== 'number' || exp <= now || exp > now + maxLifetimeSeconds) return 'assertion_expiry';
+  if (typeof exp !== 'number' || exp <= now || exp > now + maxLifetimeSeconds + leewaySeconds)
+    return 'assertion_expiry';
   for (const since of [iat, nbf]) {
     if (since !== undefined && !(typeof since === 'number' && since <= now + leewaySeconds)) return 'assertion_date';
   }

@@ -3,18 +3,17 @@ import type { Context } from 'koa';
 import { readVerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
+import { findProofProblem, proofFreshSeconds } from '../resource-server/dpop-claims.ts';
 import { callerOf } from './client-authentication.ts';
 import { countHeaders } from './count-headers.ts';
 import { createDpopNonce, type DpopNonce } from './dpop-nonce.ts';
 
 const maxLength = 4 * 1024;
-/** How far a proof's date may be from ours. */
-const freshSeconds = 60;
 
 export type DpopProofs = {
   /**
-   * The key that a request for a token proves to have, for the token to be bound to it; undefined where there is no proof.
-   * @throws {KeyturnError} `invalid_dpop_proof`, or `use_dpop_nonce` where all that is wrong is a missing or old nonce.
+   * Returns the thumbprint of the key that a token request proves to have, or undefined if it has no proof.
+   * @throws {KeyturnError} `invalid_dpop_proof`, or `use_dpop_nonce` if only the nonce is missing or old.
    */
   read(ctx: Context): Promise<{ jkt: string } | undefined>;
 };
@@ -28,18 +27,19 @@ export function createDpopProofs(core: Core): DpopProofs {
     read: async (ctx) => {
       const headers = countHeaders(ctx.req.rawHeaders, 'dpop');
       if (headers === 0) return undefined;
-      // The next proof's nonce comes with every answer, so that none has to be asked for in vain (§8.2).
+      // Send the nonce of the next proof with every answer, so that clients need no extra request for it (§8.2).
       ctx.set('DPoP-Nonce', nonces.current());
       if (headers > 1) throw invalidProof('more than one proof');
       const { jwk, claims } = await verify(String(ctx.req.headers['dpop']));
-      requireClaims(claims, uri, core.clock() / 1_000);
+      const problem = findProofProblem(claims, { method: 'POST', url: uri }, core.clock() / 1_000);
+      if (problem !== undefined) throw invalidProof(problem);
       requireNonce(claims, nonces);
       const jkt = await calculateJwkThumbprint(jwk);
       const isFirst = await core.usedAssertions.useOnce({
         client: callerOf(ctx).client.id,
         kind: 'dpop',
         jti: `${jkt} ${claims['jti']}`,
-        expiresAt: (Number(claims['iat']) + freshSeconds) * 1_000,
+        expiresAt: (Number(claims['iat']) + proofFreshSeconds) * 1_000,
       });
       if (!isFirst) throw invalidProof('used before');
       return { jkt };
@@ -65,26 +65,10 @@ async function verify(proof: string): Promise<{ jwk: JWK; claims: Record<string,
   }
 }
 
-function requireClaims({ htm, htu, iat, jti }: Record<string, unknown>, uri: string, now: number): void {
-  if (htm !== 'POST') throw invalidProof('made for another method');
-  if (typeof htu !== 'string' || withoutQuery(htu) !== uri) throw invalidProof('made for another URL');
-  if (typeof iat !== 'number' || !(Math.abs(iat - now) <= freshSeconds)) throw invalidProof('not of now');
-  if (typeof jti !== 'string' || jti.length === 0) throw invalidProof('no jti');
-}
-
-/** @throws {KeyturnError} `use_dpop_nonce` (RFC 9449 §8). Nothing is used up: the same client comes again at once. */
+/** @throws {KeyturnError} `use_dpop_nonce` (RFC 9449 §8). The proof's `jti` stays usable. */
 function requireNonce({ nonce }: Record<string, unknown>, nonces: DpopNonce): void {
   if (nonces.isGood(nonce)) return;
   throw new KeyturnError('use_dpop_nonce', 400, 'The DPoP proof must carry the nonce of the DPoP-Nonce header.');
-}
-
-/** RFC 9449 §4.3: normalised, and without query and fragment. Never compared with what the request says of its host. */
-function withoutQuery(htu: string): string | undefined {
-  if (!URL.canParse(htu)) return undefined;
-  const url = new URL(htu);
-  url.search = '';
-  url.hash = '';
-  return url.href;
 }
 
 function invalidProof(detail: string): KeyturnError {

@@ -60,6 +60,11 @@ describe('a JWKS by URL', () => {
     await expect(fetchLocal({ ca: '' })).rejects.toThrow();
   });
 
+  it('may begin with a byte order mark (RFC 8259 §8.1)', async () => {
+    answer = (_request, response) => response.end('\ufeff{"keys":[{"kty":"EC"}]}');
+    expect(await fetchLocal()).toEqual([{ kty: 'EC' }]);
+  });
+
   it('is not fetched from an address that is not public, whether it is written or looked up', async () => {
     answer = (_request, response) => response.end('{"keys":[]}');
     await expect(fetchLocal({ isAllowed: isPublicAddress })).rejects.toThrow('not a public address');
@@ -205,6 +210,18 @@ describe('the keys of a client by their URL', () => {
     world.state.served = [world.two];
     world.pass(5 * minute + 1);
     expect(await world.kids('one')).toEqual(['two']);
+  });
+
+  it('include a usable key after more unusable ones than keys are kept', async () => {
+    const world = await start();
+    world.state.served = [...Array.from({ length: 20 }, () => ({ kty: 'oct', k: 'AA' })), world.two];
+    expect(await world.kids('two')).toEqual(['two']);
+  });
+
+  it('are at most ten, so that a wrong signature costs at most ten checks', async () => {
+    const world = await start();
+    world.state.served = Array.from({ length: 20 }, () => world.one);
+    expect(await world.kids('one')).toHaveLength(10);
   });
 
   it('are only those that may be used: no symmetric, private or weak one', async () => {

@@ -98,7 +98,7 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     ['iss is somebody else', () => ({ claims: { iss: 'kti_somebody' } })],
     ['sub is another client', () => ({ claims: { iss: shop.id, sub: shop.id } })],
     ['FAPI 2.0: exp is over', () => ({ claims: { exp: now() - 1 } })],
-    ['exp is over 5 minutes ahead', () => ({ claims: { exp: now() + 310 } })],
+    ['exp is over 5 minutes and 10 seconds ahead', () => ({ claims: { exp: now() + 312 } })],
     ['exp is missing', () => ({ claims: { exp: undefined } })],
     ['FAPI 2.0: iat is over 60 seconds in the future', () => ({ claims: { iat: now() + 61 } })],
     ['FAPI 2.0: nbf is over 60 seconds in the future', () => ({ claims: { nbf: now() + 61 } })],
@@ -117,6 +117,7 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
   it.each([
     ['iat up to 10 seconds in the future', () => ({ claims: { iat: inSeconds(8) } })],
     ['nbf up to 10 seconds in the future', () => ({ claims: { nbf: inSeconds(8) } })],
+    ['exp 5 minutes after an iat 8 seconds ahead', () => ({ claims: { iat: inSeconds(8), exp: inSeconds(308) } })],
     ['no iat', () => ({ claims: { iat: undefined } })],
     ['typ client-authentication+jwt', () => ({ header: { typ: 'client-authentication+jwt' } })],
     ['a kid that is a path, for the registered key has none', () => ({ header: { kid: '../../etc/passwd' } })],

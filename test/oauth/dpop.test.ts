@@ -121,6 +121,10 @@ describe('a proof that is wrong is invalid_dpop_proof, and nothing is issued', (
     ['iat is old', () => ({ claims: { iat: seconds(-62) } })],
     ['iat is in the future', () => ({ claims: { iat: seconds(62) } })],
     ['iat is missing', () => ({ claims: { iat: undefined } })],
+    ['exp has passed', () => ({ claims: { exp: seconds(-1) } })],
+    ['exp is a text', () => ({ claims: { exp: String(seconds(60)) } })],
+    ['nbf is over 60 seconds ahead', () => ({ claims: { nbf: seconds(62) } })],
+    ['nbf is a text', () => ({ claims: { nbf: String(seconds(0)) } })],
     ['jti is missing', () => ({ claims: { jti: undefined } })],
     ['jti is empty', () => ({ claims: { jti: '' } })],
     ['no key', () => ({ header: { jwk: undefined } })],
@@ -162,6 +166,7 @@ describe('a proof that is wrong is invalid_dpop_proof, and nothing is issued', (
       `${tokenUrl}?a=b#c`,
       'https://AUTH.example:443/oauth2/token',
       'HTTPS://auth.example/oauth2/./token',
+      'https://auth.example/%6Fauth2/%74oken',
     ]) {
       expect((await ask(await makeProof({ claims: { htu } }))).status).toBe(200);
     }
@@ -173,6 +178,11 @@ describe('a proof that is wrong is invalid_dpop_proof, and nothing is issued', (
   });
 });
 
+test('accepts a proof whose exp is ahead and whose nbf is up to 60 seconds ahead, like iat', async () => {
+  const proof = await makeProof({ claims: { iat: seconds(50), nbf: seconds(50), exp: seconds(100) } });
+  expect((await ask(proof)).status).toBe(200);
+});
+
 describe('a proof is good once', () => {
   const bases = () => [server.publicUrl, beside.publicUrl].map(endpointsOf);
 
@@ -181,6 +191,15 @@ describe('a proof is good once', () => {
     expect((await ask(proof)).status).toBe(200);
     for (const at of bases()) {
       expect(await ask(proof, { at })).toMatchObject({ status: 400, json: { error: 'invalid_dpop_proof' } });
+    }
+  });
+
+  it('rejects a used proof from another client, on this process and on another', async () => {
+    const proof = await makeProof();
+    expect((await ask(proof)).status).toBe(200);
+    for (const at of bases()) {
+      const answer = await ask(proof, { at, client: clients.partner });
+      expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_dpop_proof' } });
     }
   });
 

@@ -185,6 +185,8 @@ describe('a proof that is wrong is invalid_dpop_proof, with the right key too', 
     ['jti is empty', () => ({ claims: { jti: '' } })],
     ['jti is a number', () => ({ claims: { jti: 5 } })],
     ['it has expired by its own word', () => ({ claims: { exp: seconds(-1) } })],
+    ['exp is a text', () => ({ claims: { exp: String(seconds(60)) } })],
+    ['nbf is over 60 seconds ahead', () => ({ claims: { nbf: seconds(62) } })],
     ['no key', () => ({ header: { jwk: undefined } })],
     ["another's key in the header", async () => ({ header: { jwk: (await makePair()).publicJwk } })],
     ['a private key', async () => ({ header: { jwk: (await exportJWK(pair.privateKey)) as JWK } })],
@@ -235,12 +237,20 @@ describe('a proof that is wrong is invalid_dpop_proof, with the right key too', 
       [path, `https://api.example${path}?a=b#c`],
       [path, 'HTTPS://API.example:443/opaque/./1'],
       ['/opaque/%c3%a9~', 'https://api.example/opaque/%C3%A9%7e'],
+      [path, 'https://api.example/%6Fpaque/%31'],
     ] as const;
     for (const [requested, htu] of cases) {
       const proof = await prove(token, requested, { claims: { htu } });
       expect((await get(requested, `DPoP ${token}`, proof)).status).toBe(200);
     }
   });
+});
+
+test('accepts a proof whose exp is ahead and whose nbf is up to 60 seconds ahead, like iat', async () => {
+  const token = await bound('opaque');
+  const claims = { iat: seconds(50), nbf: seconds(50), exp: seconds(100) };
+  const answer = await get('/opaque/1', `DPoP ${token}`, await prove(token, '/opaque/1', { claims }));
+  expect(answer.status).toBe(200);
 });
 
 describe('a proof is good once', () => {

@@ -139,6 +139,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path: '/contacts/{id}/access-keys',
       permission: 'integrations:edit',
+      asksProof: true,
       summary: 'Create Key',
       params: contactParams,
       body: newKey,
@@ -152,6 +153,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
           const known = { key: created.key, secrets: [created.secret] };
           return {
             status: 201,
+            secretOf: { targetType: 'access_key', target: created.key.id },
             headers: { ETag: etagOf(created.key), Location: `/admin/v1/access-keys/${created.key.id}` },
             body: {
               ...presentAccessKey(known, await readFacts(transaction, [known])),
@@ -189,6 +191,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       method: 'patch',
       path: '/access-keys/{id}',
       permission: 'integrations:edit',
+      asksProof: true,
       summary: 'Save Key: the same key, changed; live tokens follow at once',
       params: accessKeyParams,
       body: keyPatch,
@@ -206,6 +209,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
         method: 'post',
         path: `/access-keys/{id}/${path}`,
         permission: 'integrations:edit',
+        asksProof: enabled,
         summary,
         params: accessKeyParams,
         answers: { 200: accessKeySchema },
@@ -233,6 +237,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path: '/access-keys/{id}/reveal',
       permission: 'api_key:manage',
+      asksProof: true,
       summary: 'Show the current value again; the audit log says so first',
       params: accessKeyParams,
       answers: { 200: valueSchema },

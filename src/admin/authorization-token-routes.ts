@@ -31,6 +31,7 @@ export function authorizationTokenEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path,
       permission: 'api_key:manage',
+      asksProof: true,
       summary: 'Issue an API authorization token; an earlier one is dead at once, the credentials stay',
       params: clientParams,
       body: z.strictObject({
@@ -48,6 +49,7 @@ export function authorizationTokenEndpoints(core: Core): Endpoint[] {
           const issued = await issueAuthorizationToken(transaction, core, operator, params.client_id, asked);
           return {
             status: 201,
+            secretOf: { targetType: 'client', target: params.client_id },
             body: {
               access_token: issued.accessToken,
               token_type: 'Bearer',

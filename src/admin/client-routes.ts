@@ -137,6 +137,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path: '/clients',
       permission: 'api_key:manage',
+      asksProof: true,
       summary: 'Generate: register a client with its Client ID and secret',
       body: newClient,
       idempotent: true,
@@ -147,6 +148,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
           const { client, secret, clientSecret } = await generate(transaction, operator, body);
           return {
             status: 201,
+            ...(clientSecret === undefined ? {} : { secretOf: { targetType: 'client', target: client.clientId } }),
             headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${client.clientId}` },
             body: {
               ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), neverUsed),
@@ -201,6 +203,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       method: 'patch',
       path: '/clients/{client_id}',
       permission: 'integrations:edit',
+      asksProof: true,
       summary: 'Change what is sent of a client, and nothing else',
       params: clientParams,
       body: clientPatch,
@@ -250,6 +253,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path: '/clients/{client_id}/enable',
       permission: 'integrations:edit',
+      asksProof: true,
       summary: 'Enable a client: it may ask for tokens again; earlier ones stay dead',
       params: clientParams,
       answers: { 200: clientSchema },
@@ -262,6 +266,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path: '/clients/{client_id}/secret/reveal',
       permission: 'api_key:manage',
+      asksProof: true,
       summary: 'Show the current secret again; the audit log says so first',
       params: clientParams,
       answers: { 200: secretSchema },

@@ -3,8 +3,14 @@ import type { Permission } from '../operators/permission.ts';
 import type { IdempotentRequest } from './idempotency.ts';
 import type { Operator } from './operator-auth.ts';
 
-/** What goes back: also what is kept of it where a request may be repeated. */
-export type Answer = { status: number; headers?: Readonly<Record<string, string>>; body?: unknown };
+/** The answer of an endpoint, which is kept where a request may be repeated. */
+export type Answer = {
+  status: number;
+  headers?: Readonly<Record<string, string>>;
+  body?: unknown;
+  /** Whose secret is in the body, so that every later look at it is an audit event. Not sent. */
+  secretOf?: { targetType: 'client' | 'access_key' | 'operator_token'; target: string };
+};
 
 /** A request whose operator may do it and whose every part has the form that the endpoint declares. */
 export type AdminRequest<Params, Query, Body> = {
@@ -23,6 +29,11 @@ export type Endpoint = {
   /** Below `/admin/v1`, in OpenAPI's form: `/clients/{client_id}`. */
   path: string;
   permission: Permission;
+  /**
+   * Whether the endpoint tells a secret or gives somebody more power. A session of the console must then have proved who it is within
+   * the last 15 minutes. A program proves that with its operator token, at every request.
+   */
+  asksProof?: boolean;
   summary: string;
   params?: z.ZodObject;
   query?: z.ZodObject;

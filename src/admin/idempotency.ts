@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import type { Core } from '../core.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
@@ -11,7 +12,13 @@ export type IdempotentRequest = {
   key: string;
   /** SHA-256 of method, path and body. */
   request: Uint8Array;
+  /** Who is shown a repeated answer; undefined if it is not shown now, but by `recallAnswer` later. */
+  viewer: Actor | undefined;
 };
+
+type KeptUnder = Pick<IdempotentRequest, 'operator' | 'key'>;
+/** With whether a page has shown it already. */
+type KeptAnswer = Answer & { isSeen?: true };
 
 /** How long a repeated request gets the first one's answer. */
 const keptMs = 600_000;
@@ -30,9 +37,35 @@ export async function changeOnce(
   return await core.change(async (transaction) => {
     await lockKey(transaction, repeatable);
     const earlier = await findAnswer(transaction, core, repeatable);
-    if (earlier) return earlier;
+    if (earlier) {
+      if (repeatable.viewer) await auditLook(transaction, core, repeatable.viewer, earlier);
+      return earlier;
+    }
     const answer = await work(transaction);
     await saveAnswer(transaction, core, repeatable, answer);
+    return answer;
+  });
+}
+
+/**
+ * The kept answer of an earlier request, to be shown after a redirect. The first look belongs to the request itself; each later one is
+ * an audit event if the answer holds a secret.
+ * @returns undefined if there was no such request, or if it was made more than ten minutes ago.
+ */
+export async function recallAnswer(core: Core, viewer: Actor, key: string): Promise<Answer | undefined> {
+  const kept = { operator: viewer.id, key };
+  return await core.change(async (transaction) => {
+    await lockKey(transaction, kept);
+    const answer = (await findKept(transaction, core, kept))?.answer;
+    if (!answer?.secretOf) return answer;
+    if (answer.isSeen) await auditLook(transaction, core, viewer, answer);
+    else {
+      await transaction.query('UPDATE idempotency_keys SET sealed = $3 WHERE operator = $1 AND key = $2', [
+        viewer.id,
+        key,
+        seal(core.keyRing, place(kept), JSON.stringify({ ...answer, isSeen: true })),
+      ]);
+    }
     return answer;
   });
 }
@@ -49,25 +82,48 @@ export function readIdempotencyKey(request: IncomingMessage): string | undefined
 }
 
 /** Held until the transaction ends. There is no row yet that could be locked; a collision of hashes only makes one wait. */
-async function lockKey(transaction: Transaction, { operator, key }: IdempotentRequest): Promise<void> {
+async function lockKey(transaction: Transaction, { operator, key }: KeptUnder): Promise<void> {
   await transaction.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [place({ operator, key }).id]);
 }
 
 async function findAnswer(
   transaction: Transaction,
   core: Core,
-  { operator, key, request }: IdempotentRequest,
+  repeatable: IdempotentRequest,
 ): Promise<Answer | undefined> {
+  const kept = await findKept(transaction, core, repeatable);
+  if (kept && Buffer.compare(kept.request, repeatable.request) !== 0) {
+    throw new KeyturnError('idempotency_key_reused', 422, 'This Idempotency-Key came with another request before.');
+  }
+  return kept?.answer;
+}
+
+async function findKept(
+  transaction: Transaction,
+  core: Core,
+  { operator, key }: KeptUnder,
+): Promise<{ request: Uint8Array; answer: KeptAnswer } | undefined> {
   const rows = await transaction.query<Row & { request: Uint8Array; sealed: string }>(
     'SELECT request, sealed FROM idempotency_keys WHERE operator = $1 AND key = $2 AND expires_at > $3',
     [operator, key, new Date(core.clock())],
   );
   const row = rows[0];
-  if (!row) return undefined;
-  if (Buffer.compare(row.request, request) !== 0) {
-    throw new KeyturnError('idempotency_key_reused', 422, 'This Idempotency-Key came with another request before.');
-  }
-  return JSON.parse(unseal(core.keyRing, place({ operator, key }), row.sealed)) as Answer;
+  return (
+    row && {
+      request: row.request,
+      answer: JSON.parse(unseal(core.keyRing, place({ operator, key }), row.sealed)) as KeptAnswer,
+    }
+  );
+}
+
+async function auditLook(transaction: Transaction, core: Core, actor: Actor, { secretOf }: Answer): Promise<void> {
+  if (!secretOf) return;
+  await appendAuditEvent(transaction, {
+    at: new Date(core.clock()),
+    actor,
+    action: 'secret.show_again',
+    ...secretOf,
+  });
 }
 
 async function saveAnswer(
@@ -90,6 +146,6 @@ async function saveAnswer(
   );
 }
 
-function place({ operator, key }: { operator: string; key: string }) {
+function place({ operator, key }: KeptUnder) {
   return { table: 'idempotency_keys', id: `${operator} ${key}` };
 }

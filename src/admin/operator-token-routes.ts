@@ -13,6 +13,7 @@ export function operatorTokenEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path,
       permission: 'contacts:manage',
+      asksProof: true,
       summary: 'Issue the operator token of a contact, shown once; one that it had is dead at once',
       params: contactParams,
       idempotent: true,
@@ -20,7 +21,11 @@ export function operatorTokenEndpoints(core: Core): Endpoint[] {
       handle: ({ operator, params, idempotent }) =>
         changeOnce(core, idempotent, async (transaction) => {
           const { contact, operatorToken } = await issueOperatorToken(transaction, core, operator, params.id);
-          return { status: 201, body: { ...presentContact(contact), operator_token: operatorToken } };
+          return {
+            status: 201,
+            secretOf: { targetType: 'operator_token', target: contact.id },
+            body: { ...presentContact(contact), operator_token: operatorToken },
+          };
         }),
     }),
     endpoint({

@@ -105,6 +105,7 @@ export function regenerationEndpoints<Params extends z.ZodObject, Body extends z
       method: 'post',
       path: `${path}/regenerate`,
       permission,
+      asksProof: true,
       summary:
         'Regenerate; the old one stays good through an overlap. Without a current confirmation: 428 and a review',
       params: owned,
@@ -118,7 +119,11 @@ export function regenerationEndpoints<Params extends z.ZodObject, Body extends z
           const owner = await subject.requireOwner(transaction, params as z.output<Params>);
           const request = subject.parse(body as z.output<Body>);
           const regenerated = await regenerateSecret(transaction, core, operator, owner, request);
-          return { status: 201, body: subject.present(owner, regenerated) };
+          return {
+            status: 201,
+            secretOf: { targetType: owner.kind, target: owner.target },
+            body: subject.present(owner, regenerated),
+          };
         });
       },
     }),
@@ -151,6 +156,8 @@ export function regenerationEndpoints<Params extends z.ZodObject, Body extends z
         method: 'post',
         path: `${path}/regenerations/{regeneration_id}/${name}`,
         permission,
+        // An undone regeneration makes an earlier secret good again for good.
+        asksProof: name === 'undo',
         summary,
         params: one,
         answers: { 200: regenerationSchema },

@@ -3,7 +3,7 @@ import type { Context } from 'koa';
 import { checkRequest } from './check-request.ts';
 import type { Answer, Endpoint } from './endpoint.ts';
 import { readIdempotencyKey } from './idempotency.ts';
-import { operatorOf } from './operator-auth.ts';
+import { type Operator, operatorOf } from './operator-auth.ts';
 import { readBody } from './read-body.ts';
 import { parseStrictJson } from './strict-json.ts';
 
@@ -21,7 +21,7 @@ export function serveEndpoint(endpoint: Endpoint) {
       operator,
       ...checked,
       expectedRevision: endpoint.conditional ? parseIfMatch(ctx.get('If-Match')) : undefined,
-      idempotent: endpoint.idempotent ? readIdempotentRequest(ctx, operator.id, text) : undefined,
+      idempotent: endpoint.idempotent ? readIdempotentRequest(ctx, operator, text) : undefined,
     });
     present(ctx, answer);
   };
@@ -40,10 +40,10 @@ function parseIfMatch(header: string): number | undefined {
   return Number(/^"(\d{1,9})"$/.exec(header)?.[1] ?? matchesNothing);
 }
 
-function readIdempotentRequest(ctx: Context, operator: string, body: string) {
+function readIdempotentRequest(ctx: Context, operator: Operator, body: string) {
   const key = readIdempotencyKey(ctx.req);
   const request = createHash('sha256')
     .update(JSON.stringify([ctx.method, ctx.path, body]))
     .digest();
-  return key === undefined ? undefined : { operator, key, request };
+  return key === undefined ? undefined : { operator: operator.id, key, request, viewer: operator };
 }

@@ -38,7 +38,7 @@ describe('the same form sent twice, by a double click or after a lost connection
     const review = await server.send('/console/integrations/review', { name: 'Twice', reveal: 'on' }, cookie);
     expect(review.text).toContain('Nothing has been done yet.');
     const form = { name: 'Twice', reveal: 'on', once: field(review.text, 'once') };
-    const answers = await Promise.all([1, 2, 3].map(() => server.send('/console/integrations', form, cookie)));
+    const answers = await Promise.all([1, 2, 3].map(() => server.sendAndLook('/console/integrations', form, cookie)));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
     const secrets = new Set(answers.map(({ text }) => shown(text, 'client-secret')));
     expect([...secrets]).toEqual([expect.stringMatching(/^kts_\w{49}$/)]);
@@ -59,7 +59,7 @@ describe('the same form sent twice, by a double click or after a lost connection
     const { text } = await server.look(`${at}/regenerate`, cookie);
     const form = { name: 'Sync', once: field(text, 'once'), confirmation: field(text, 'confirmation'), ...more };
     const answers = [];
-    for (let count = 0; count < 2; count++) answers.push(await server.send(`${at}/regenerate`, form, cookie));
+    for (let count = 0; count < 2; count++) answers.push(await server.sendAndLook(`${at}/regenerate`, form, cookie));
     expect(answers.map(({ status }) => status)).toEqual([200, 200]);
     const [first, second] = answers.map((answer) => shown(answer.text, 'client-secret'));
     expect(first).toMatch(/^kts_/);
@@ -85,8 +85,9 @@ describe('the same form sent twice, by a double click or after a lost connection
       [`/console/contacts/${contact.id}/operator-token`, 'operator-token', {}],
     ];
     for (const [path, id, fields] of acts) {
-      const form = { ...fields, once: `key of ${id}` };
-      const [first, second] = [await server.send(path, form, cookie), await server.send(path, form, cookie)];
+      const form = { ...fields, once: `once-${id}` };
+      const first = await server.sendAndLook(path, form, cookie);
+      const second = await server.sendAndLook(path, form, cookie);
       expect(shown(first.text, id)).toMatch(/^kt\w_\w{49}$/);
       expect(shown(second.text, id)).toBe(shown(first.text, id));
       if (id !== 'access-token') continue;
@@ -103,7 +104,7 @@ describe('an authorization token', () => {
     const at = `/console/clients/${client.client_id}/authorization-token`;
     const form = await server.look(at, cookie);
     expect(form.text).toContain('orders: create');
-    const issued = await server.send(at, { choosing: 'on', permission: 'orders:read', once: 'a' }, cookie);
+    const issued = await server.sendAndLook(at, { choosing: 'on', permission: 'orders:read', once: 'a' }, cookie);
     const { json } = await server.adminFetch(`/clients/${client.client_id}/authorization-token`);
     expect(json.scope).toBe('orders:read');
     expect(issued.text).toMatch(/59 min|60 min/);
@@ -120,7 +121,7 @@ describe('an authorization token', () => {
     const contact = await post('/contacts', { name: 'Ada', email: 'ada@example.com' });
     const key = await post(`/contacts/${contact.id}/access-keys`, { name: 'K', permissions: { orders: ['read'] } });
     expect((await server.look(at, cookie)).text).toContain('Ada: K');
-    const issued = await server.send(at, { access_key_id: key.id, once: 'd' }, cookie);
+    const issued = await server.sendAndLook(at, { access_key_id: key.id, once: 'd' }, cookie);
     expect(shown(issued.text, 'access-token')).toMatch(/^kta_/);
   });
 });
@@ -136,7 +137,11 @@ describe('a client without a secret', () => {
     const form = { name, auth_method: 'private_key_jwt', proof: jwks('first') };
     const review = await server.send('/console/integrations/review', form, cookie);
     expect(review.text).toContain('No secret is made');
-    const made = await server.send('/console/integrations', { ...form, once: field(review.text, 'once') }, cookie);
+    const made = await server.sendAndLook(
+      '/console/integrations',
+      { ...form, once: field(review.text, 'once') },
+      cookie,
+    );
     const id = shown(made.text, 'client-id');
     const read = async () => (await server.adminFetch(`/clients/${id}`)).json;
     expect(await read()).toMatchObject({ auth_method: 'private_key_jwt', jwks: { keys: [{ kid: 'first' }] } });
@@ -148,7 +153,7 @@ describe('a client without a secret', () => {
     await server.send(edit, { name, proof: jwks('second') }, cookie);
     expect((await read()).jwks.keys).toEqual([expect.objectContaining({ kid: 'second' })]);
     const certificate = { name, auth_method: 'tls_client_auth', proof: 'CN=sync,O=Example,C=DE' };
-    const { text: shownClient } = await server.send('/console/integrations', { ...certificate, once: 'cert' }, cookie);
+    const { text: shownClient } = await server.sendAndLook('/console/integrations', certificate, cookie);
     expect((await server.look(`/console/clients/${shown(shownClient, 'client-id')}`, cookie)).text).toContain(
       'CN=sync',
     );
@@ -157,7 +162,7 @@ describe('a client without a secret', () => {
   it.each(['{"keys":', '{"keys":[]}', 'http://127.0.0.1/keys', '{"keys":[],"keys":[]}'])(
     'says what is wrong with %s, and keeps what was entered',
     async (proof) => {
-      const form = { name: 'Wrong keys', auth_method: 'private_key_jwt', proof, once: `wrong ${proof}` };
+      const form = { name: 'Wrong keys', auth_method: 'private_key_jwt', proof };
       const answer = await server.send('/console/integrations', form, cookie);
       expect(answer.status).toBe(400);
       expect(answer.text).toContain('Nothing was changed.');
@@ -239,7 +244,7 @@ it('while the database is away, pages say so and nobody is signed out; the same 
   const away = await startConsole({ stores: { ...stores, databaseUrl: proxy.url } });
   try {
     const session = await away.signIn((await away.operator()).token);
-    const form = { name: 'Later', reveal: 'on', once: 'one form' };
+    const form = { name: 'Later', reveal: 'on', once: 'one-form' };
     proxy.cut();
     const looked = await away.look('/console/integrations', session);
     expect(looked).toMatchObject({ status: 503 });
@@ -251,7 +256,7 @@ it('while the database is away, pages say so and nobody is signed out; the same 
     proxy.restore();
     await eventually(async () => (await away.look('/console/integrations', session)).status === 200, 10_000);
     for (let count = 0; count < 2; count++) {
-      expect(await away.send('/console/integrations', form, session)).toMatchObject({ status: 200 });
+      expect(await away.sendAndLook('/console/integrations', form, session)).toMatchObject({ status: 200 });
     }
     expect((await away.adminFetch('/clients?q=Later')).json.data).toHaveLength(1);
   } finally {

@@ -12,6 +12,8 @@ export type ConsoleServer = AdminServer & {
     cookie?: string,
     headers?: Record<string, string>,
   ): Promise<ConsoleAnswer>;
+  /** Sends a form and looks at the page that it leads to, as a browser does. */
+  sendAndLook(path: string, form: Record<string, string>, cookie: string): Promise<ConsoleAnswer>;
   /** @returns the cookie of a new session. */
   signIn(token: string): Promise<string>;
 };
@@ -39,6 +41,11 @@ export async function startConsole(options: Parameters<typeof startAdminServer>[
     ...server,
     send,
     look: (path, cookie) => ask(path, cookie, {}),
+    async sendAndLook(path, form, cookie) {
+      const answer = await send(path, form, cookie);
+      if (answer.status !== 303) return answer;
+      return await ask(answer.location ?? '', cookieOf(answer) || cookie, {});
+    },
     async signIn(token) {
       const answer = await send('/console/sign-in', { token });
       if (answer.status !== 303) throw new Error(`no session: ${answer.status} ${answer.text}`);

@@ -211,13 +211,15 @@ describe('a secret', () => {
     const reveal = (as: string) => server.send(`/console/clients/${client.client_id}/reveal`, {}, as);
     const asked = await reveal(cookie);
     expect(asked.text).not.toContain(client.client_secret);
-    expect(asked.text).toContain('Prove that it is you');
+    expect(asked.text).toContain('Confirm that it is you');
 
     const stranger = await server.operator();
-    expect(await server.send('/console/prove', { token: stranger.token }, cookie)).toMatchObject({ status: 401 });
+    expect(await server.send('/console/prove', { operator_token: stranger.token }, cookie)).toMatchObject({
+      status: 401,
+    });
     expect((await reveal(cookie)).text).not.toContain(client.client_secret);
 
-    const proved = await server.send('/console/prove', { token }, cookie);
+    const proved = await server.send('/console/prove', { operator_token: token }, cookie);
     expect(proved.status).toBe(303);
     expect(cookieOf(proved)).not.toBe(cookie);
     expect((await reveal(cookieOf(proved))).text).toContain(client.client_secret);

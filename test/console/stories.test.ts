@@ -334,7 +334,7 @@ describeInBrowser('in a browser', () => {
     // What was sent before its answer was lost is sent again by hand; the answer is the same, and there is one client.
     const cookies = await context.cookies();
     const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
-    const again = await server.send('/console/integrations', sent, cookie);
+    const again = await server.sendAndLook('/console/integrations', sent, cookie);
     expect(again.text).toContain(secret);
     expect((await server.adminFetch('/clients?q=Twice')).json.data).toHaveLength(1);
   });

@@ -29,10 +29,10 @@ export function createConsole(
   open.post('/sign-in', signing.signIn);
   open.post('/sign-out', signing.signOut);
 
-  const call = createCallEndpoint(endpoints);
+  const api = createCallEndpoint(core, endpoints);
   const closed = new Router({ prefix: '/console', sensitive: true, strict: true });
   closed.post('/prove', signing.proveAgain);
-  for (const page of consolePages) closed[page.method](page.path, servePage(core, call, page));
+  for (const page of consolePages) closed[page.method](page.path, servePage(core, api, signing, page));
 
   const serve = chain([
     setPageHeaders,

@@ -2,7 +2,7 @@ import type { VNode } from 'preact';
 import type { Core } from '../../core.ts';
 import type { Permission } from '../../operators/permission.ts';
 import type { Operator } from '../operator-auth.ts';
-import type { Call, Called } from './call-endpoint.ts';
+import type { Call, Called, Route } from './call-endpoint.ts';
 
 /** What a page is part of, in the navigation. */
 export type Section =
@@ -26,6 +26,8 @@ export type Page = {
   path: string;
   /** Without it, the page is refused before anything is read. What is called has a permission of its own. */
   permission?: Permission;
+  /** For a form that leads to something that asks for a proof: asks for it before the form is filled in. */
+  asksProof?: boolean;
   handle(visit: Visit): Promise<Reply>;
 };
 
@@ -40,9 +42,13 @@ export type Visit = {
   /** Empty unless it is a POST. */
   form: URLSearchParams;
   now: number;
-  /** Whether they have proved who they are within the last 15 minutes. */
-  isFresh: boolean;
+  /** Names the one sending of this form: the same form sent again has the same name. */
+  once: string;
   can(permission: Permission): boolean;
   /** Calls the admin API as the operator. */
-  call<Body>(route: `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`, call?: Call): Promise<Called<Body>>;
+  call<Body>(route: Route, call?: Call): Promise<Called<Body>>;
+  /** The answer that an earlier form of this session got, for ten minutes; undefined if there is none. */
+  recall<Body>(route: Route, call: Pick<Call, 'params'> & { once: string }): Promise<Body | undefined>;
+  /** Lets the session go on with a new operator token of the same contact; the one that it was started with has ended. */
+  continueWith(operatorToken: string): Promise<void>;
 };

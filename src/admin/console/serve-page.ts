@@ -1,41 +1,74 @@
+import { randomUUID } from 'node:crypto';
 import type { Context } from 'koa';
 import type { Core } from '../../core.ts';
 import { Forbidden } from '../../errors.ts';
 import type { Permission } from '../../operators/permission.ts';
 import { operatorOf } from '../operator-auth.ts';
-import type { Call, CallEndpoint } from './call-endpoint.ts';
-import type { Page, Visit } from './page.ts';
+import type { CallEndpoint, Caller } from './call-endpoint.ts';
+import type { Page, Reply, Visit } from './page.ts';
 import { readForm } from './read-form.ts';
 import { renderDocument } from './render-document.ts';
 import { seeOther } from './see-other.ts';
+import { ProofNeeded } from './sign-in/proof-needed.ts';
 import type { Session } from './sign-in/session.ts';
+import type { Signing } from './sign-in/sign-in-pages.ts';
 
-/** For how long a sign-in is fresh enough to be shown a secret. */
+/** How long a proof is recent enough for a secret, or for more power. */
 const freshMs = 900_000;
 
-export function servePage(core: Core, call: CallEndpoint, page: Page) {
+/** Serves one page to somebody who is signed in. */
+export function servePage(core: Core, api: CallEndpoint, signing: Signing, page: Page) {
   return async (ctx: Context): Promise<void> => {
     const operator = operatorOf(ctx);
-    const { provedAt } = ctx.state['session'] as Session;
     const can = (permission: Permission) => operator.permissions.includes(permission);
     if (page.permission && !can(page.permission)) throw new Forbidden(`This needs ${page.permission}.`);
+    const session = ctx.state['session'] as Session;
     const now = core.clock();
+    const form = page.method === 'post' ? await readForm(ctx.req) : new URLSearchParams();
+    let isFresh = now - session.provedAt.getTime() < freshMs;
+    if (!isFresh && form.has('operator_token')) {
+      // The form was sent before, and was answered with a form that asks for the proof. Both arrive together.
+      if (!(await signing.proveWithForm(ctx, form))) return;
+      isFresh = true;
+    }
+    form.delete('operator_token');
+    const caller: Caller = { operator, session: session.name, isFresh };
     const visit: Visit = {
       core,
       operator,
       path: ctx.path,
       params: { ...ctx['params'] },
       query: Object.fromEntries(ctx.URL.searchParams),
-      form: page.method === 'post' ? await readForm(ctx.req) : new URLSearchParams(),
+      form,
+      once: readOnce(form),
       now,
-      isFresh: now - provedAt.getTime() < freshMs,
       can,
-      call: <Body>(route: Parameters<Visit['call']>[0], request?: Call) => call<Body>(operator, route, request),
+      call: (route, call) => api.call(caller, route, call),
+      recall: (route, call) => api.recall(caller, route, call),
+      continueWith: (token) => signing.continueWith(ctx, token),
     };
-    const reply = await page.handle(visit);
+    const reply = await answer(page, visit, isFresh);
+    if (reply === undefined) return signing.askProof(ctx, form);
     if ('seeOther' in reply) return seeOther(ctx, reply.seeOther);
     ctx.status = reply.status ?? 200;
     ctx.type = 'text/html; charset=utf-8';
     ctx.body = renderDocument({ ...reply, operator });
   };
+}
+
+/** @returns undefined if a proof is needed first. */
+async function answer(page: Page, visit: Visit, isFresh: boolean): Promise<Reply | undefined> {
+  if (page.asksProof && !isFresh) return undefined;
+  try {
+    return await page.handle(visit);
+  } catch (error) {
+    if (error instanceof ProofNeeded) return undefined;
+    throw error;
+  }
+}
+
+/** What a page has put into its form, or what stands for it if something else was sent. */
+function readOnce(form: URLSearchParams): string {
+  const once = form.get('once') ?? '';
+  return /^[\w-]{1,64}$/.test(once) ? once : randomUUID();
 }

@@ -73,8 +73,8 @@ export const signingKeysPages: readonly Page[] = [
       button: 'Rotate',
       back: { path: '/console/signing-keys', label: 'Signing keys' },
     }),
-    act: async (visit, once) => {
-      await visit.call('POST /signing-keys/rotate', { once });
+    act: async (visit) => {
+      await visit.call('POST /signing-keys/rotate', { once: visit.once });
       return { seeOther: '/console/signing-keys?done=rotated' };
     },
   }),

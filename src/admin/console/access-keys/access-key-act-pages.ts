@@ -7,7 +7,6 @@ import { exactMoment, lastUse } from '../parts/moment.ts';
 import { problemNotice } from '../parts/notices.ts';
 import { regeneratePages } from '../regeneration/regenerate-pages.ts';
 import type { ShownAccessKey } from '../shown.ts';
-import { showProveAgain } from '../sign-in/sign-in-form.ts';
 import { showAccessKey } from './show-access-key.ts';
 
 const path = '/access-keys/:id';
@@ -71,7 +70,6 @@ export const accessKeyActPages: readonly Page[] = [
     path: `${path}/reveal`,
     permission: 'api_key:manage',
     handle: async (visit) => {
-      if (!visit.isFresh) return showProveAgain(at(visit));
       const key = await findKey(visit);
       const result = await attempt(() =>
         visit.call<{ access_key: string }>('POST /access-keys/{id}/reveal', of(visit)),
@@ -96,15 +94,16 @@ export const accessKeyActPages: readonly Page[] = [
     permission: 'integrations:edit',
     what: 'key',
     hasClientId: false,
+    paramsOf: ({ params }) => ({ id: params['id'] ?? '' }),
     findOwner: async (visit) => {
       const key = await findKey(visit);
-      return { name: key.name, at: `/console/access-keys/${key.id}`, section: 'access-keys', params: { id: key.id } };
+      return { name: key.name, at: `/console/access-keys/${key.id}`, section: 'access-keys' };
     },
-    showNew: async (visit, owner, { id, access_key: value, previous }) =>
+    showNew: async (visit, { id, access_key: value, previous }) =>
       showAccessKey(visit, {
         title: 'The new key',
         id,
-        name: owner.name,
+        name: (await findKey(visit)).name,
         value,
         said: html`<p><strong>Generated.</strong> Take the new key with you before you leave this page.</p>
           <p>

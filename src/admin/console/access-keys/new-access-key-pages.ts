@@ -6,12 +6,16 @@ import type { Page, Reply, Visit } from '../page.ts';
 import { pageHeading } from '../parts/elements.ts';
 import { checkbox } from '../parts/fields.ts';
 import { postForm } from '../parts/forms.ts';
+import { madePage, shownHowLong } from '../parts/made-page.ts';
 import { problemNotice } from '../parts/notices.ts';
 import type { ShownAccessKey, ShownContact } from '../shown.ts';
 import { accessKeyFields, readAccessKeyForm } from './access-key-form.ts';
 import { showAccessKey } from './show-access-key.ts';
 
 const path = '/contacts/:id/access-keys/new';
+const route = 'POST /contacts/{id}/access-keys';
+
+type Created = ShownAccessKey & { access_key: string };
 
 /** Create Key. */
 export const newAccessKeyPages: readonly Page[] = [
@@ -19,6 +23,7 @@ export const newAccessKeyPages: readonly Page[] = [
     method: 'get',
     path,
     permission: 'integrations:edit',
+    asksProof: true,
     handle: (visit) => showForm(visit, new URLSearchParams({ reveal: 'on' })),
   },
   {
@@ -26,24 +31,28 @@ export const newAccessKeyPages: readonly Page[] = [
     path,
     permission: 'integrations:edit',
     handle: async (visit) => {
-      const { form } = visit;
+      const { form, once } = visit;
       const body = { ...readAccessKeyForm(form), reveal: form.has('reveal') };
-      const once = form.get('once') ?? undefined;
       const params = { id: visit.params['id'] };
-      const result = await attempt(() =>
-        visit.call<ShownAccessKey & { access_key: string }>('POST /contacts/{id}/access-keys', { params, body, once }),
-      );
+      const result = await attempt(() => visit.call<Created>(route, { params, body, once }));
       if ('problem' in result) return await showForm(visit, form, result.problem);
-      const { id, name, access_key: value, reveal } = result.done.body;
-      return showAccessKey(visit, {
+      return { seeOther: `/console/contacts/${params.id}/access-keys/new/made/${once}` };
+    },
+  },
+  madePage<Created>({
+    path,
+    route,
+    permission: 'integrations:edit',
+    params: ({ params: { id } }) => ({ id }),
+    show: (visit, { id, name, access_key: value, reveal }) =>
+      showAccessKey(visit, {
         title: 'Access key',
         id,
         name,
         value,
-        said: html`<p><strong>Created.</strong> ${reveal ? 'Take it with you now; each later look is recorded.' : 'It is shown this once. Take it with you before you leave this page.'}</p>`,
-      });
-    },
-  },
+        said: html`<p><strong>Created.</strong> ${shownHowLong(reveal)}</p>`,
+      }),
+  }),
 ];
 
 async function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnError): Promise<Reply> {

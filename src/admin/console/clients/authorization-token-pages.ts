@@ -6,6 +6,7 @@ import type { Page, Reply, Visit } from '../page.ts';
 import { copyable, facts, pageHeading } from '../parts/elements.ts';
 import { selectField } from '../parts/fields.ts';
 import { postForm } from '../parts/forms.ts';
+import { madePage } from '../parts/made-page.ts';
 import { timeLeft } from '../parts/moment.ts';
 import { notice, problemNotice } from '../parts/notices.ts';
 import { permissionMatrix } from '../parts/permission-matrix.ts';
@@ -19,6 +20,7 @@ import type {
 import { readOffers } from './read-offers.ts';
 
 const path = '/clients/:client_id/authorization-token';
+const route = 'POST /clients/{client_id}/authorization-token';
 const title = 'API authorization token';
 
 /** An access token that an operator issues: shown once, with the time that it has left. */
@@ -27,6 +29,7 @@ export const authorizationTokenPages: readonly Page[] = [
     method: 'get',
     path,
     permission: 'api_key:manage',
+    asksProof: true,
     handle: async (visit) => {
       const client = await findClient(visit);
       const form = new URLSearchParams();
@@ -35,6 +38,13 @@ export const authorizationTokenPages: readonly Page[] = [
     },
   },
   { method: 'post', path, permission: 'api_key:manage', handle: issue },
+  madePage<IssuedAuthorizationToken>({
+    path,
+    route,
+    permission: 'api_key:manage',
+    params: ({ params: { client_id } }) => ({ client_id }),
+    show: showToken,
+  }),
   {
     method: 'post',
     path: `${path}/revoke`,
@@ -47,7 +57,7 @@ export const authorizationTokenPages: readonly Page[] = [
 ];
 
 async function issue(visit: Visit): Promise<Reply> {
-  const { form } = visit;
+  const { form, once } = visit;
   const client = await findClient(visit);
   const params = { client_id: client.client_id };
   const chosen = form.getAll('permission');
@@ -58,21 +68,15 @@ async function issue(visit: Visit): Promise<Reply> {
     resource: form.get('resource') || undefined,
     access_key_id: form.get('access_key_id') || undefined,
   };
-  const once = form.get('once') ?? undefined;
-  const result = await attempt(() =>
-    visit.call<IssuedAuthorizationToken>('POST /clients/{client_id}/authorization-token', { params, body, once }),
-  );
+  const result = await attempt(() => visit.call<IssuedAuthorizationToken>(route, { params, body, once }));
   if ('problem' in result) return await showForm(visit, client, form, result.problem);
-  return await showToken(visit, client, result.done.body);
+  return { seeOther: `/console/clients/${client.client_id}/authorization-token/made/${once}` };
 }
 
-async function showToken(
-  visit: Visit,
-  { client_id, name }: ShownClient,
-  { access_token: token, scope }: IssuedAuthorizationToken,
-): Promise<Reply> {
+async function showToken(visit: Visit, { access_token: token, scope }: IssuedAuthorizationToken): Promise<Reply> {
+  const { client_id, name } = await findClient(visit);
   const at = `/console/clients/${client_id}`;
-  // Asked for, as the same form sent again is told of a token that has lived for a while.
+  // Read now: this page may be reloaded, and the token may have been revoked since.
   const live = await unlessMissing(
     visit.call<ShownAuthorizationToken>('GET /clients/{client_id}/authorization-token', { params: { client_id } }),
   );
@@ -80,7 +84,7 @@ async function showToken(
     title,
     section: 'integrations',
     body: html`${pageHeading({ title, back: { path: at, label: name } })}
-      ${notice('ok', html`<p><strong>Issued.</strong> It is shown this once. One that was issued earlier is dead.</p>`)}
+      ${notice('ok', html`<p><strong>Issued.</strong> It is shown here for ten minutes, and nowhere else. An earlier token was revoked.</p>`)}
       <section class="card" aria-label="Token">
         ${copyable({ id: 'access-token', label: 'Access token', value: token })}
         ${facts({

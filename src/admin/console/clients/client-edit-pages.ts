@@ -19,6 +19,7 @@ export const clientEditPages: readonly Page[] = [
     method: 'get',
     path,
     permission: 'integrations:edit',
+    asksProof: true,
     handle: async (visit) => {
       const { body: client, revision } = await findClient(visit);
       return await showForm(visit, client, toClientForm(client), revision);

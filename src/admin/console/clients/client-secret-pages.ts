@@ -3,11 +3,11 @@ import type { VNode } from 'preact';
 import { attempt } from '../attempt.ts';
 import type { Page, Reply, Visit } from '../page.ts';
 import { copyable, pageHeading } from '../parts/elements.ts';
+import { shownHowLong } from '../parts/made-page.ts';
 import { exactMoment } from '../parts/moment.ts';
 import { notice, problemNotice } from '../parts/notices.ts';
 import { regeneratePages } from '../regeneration/regenerate-pages.ts';
 import type { ShownClient } from '../shown.ts';
-import { showProveAgain } from '../sign-in/sign-in-form.ts';
 import { sectionOf } from './client-page.ts';
 import { tokenRequest } from './token-request.ts';
 
@@ -20,7 +20,6 @@ export const clientSecretPages: readonly Page[] = [
     handle: async (visit) => {
       const params = { client_id: visit.params['client_id'] };
       const at = `/console/clients/${params.client_id}`;
-      if (!visit.isFresh) return showProveAgain(at);
       const { body: client } = await visit.call<ShownClient>('GET /clients/{client_id}', { params });
       const result = await attempt(() =>
         visit.call<{ client_id: string; client_secret: string }>('POST /clients/{client_id}/secret/reveal', { params }),
@@ -58,24 +57,24 @@ export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerate
   permission: 'api_key:manage',
   what: 'secret',
   hasClientId: true,
+  // As the address has it: after the Client ID has changed, the same form is still the same request.
+  paramsOf: ({ params }) => ({ client_id: params['client_id'] ?? '' }),
   findOwner: async (visit) => {
     const client = await findClient(visit, visit.params['client_id'] ?? '');
     return {
       name: client.name,
       at: `/console/clients/${client.client_id}`,
       section: sectionOf(client),
-      // As it was asked for: sent again after the Client ID has changed, the form is still the same request.
-      params: { client_id: visit.params['client_id'] ?? '' },
     };
   },
-  showNew: async (visit, _owner, { client_id, client_secret: clientSecret, previous }) => {
+  showNew: async (visit, { client_id, client_secret: clientSecret, previous }) => {
     const client = await findClient(visit, client_id);
     const isOver = Date.parse(previous.retires_at) <= visit.core.clock();
     return showCredentials(visit, {
       title: 'The new secret',
       client: { ...client, client_id },
       clientSecret,
-      said: html`<p><strong>Regenerated.</strong> ${client.reveal ? 'Take the new secret with you now; each later look is recorded.' : 'The new secret is shown this once. Take it with you before you leave this page.'}</p>
+      said: html`<p><strong>Regenerated.</strong> ${shownHowLong(client.reveal)}</p>
         <p>
           ${
             isOver

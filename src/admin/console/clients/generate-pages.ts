@@ -5,6 +5,7 @@ import type { Page, Reply, Section, Visit } from '../page.ts';
 import { facts, pageHeading } from '../parts/elements.ts';
 import { checkbox } from '../parts/fields.ts';
 import { hiddenFields, postForm } from '../parts/forms.ts';
+import { madePage, shownHowLong } from '../parts/made-page.ts';
 import { problemNotice } from '../parts/notices.ts';
 import type { ShownClient } from '../shown.ts';
 import { integrationFields, readClientForm, resourceServerFields } from './client-form.ts';
@@ -42,6 +43,7 @@ export const generatePages: readonly Page[] = [integration, resourceServer].flat
     method: 'get',
     path: `${kind.path}/new`,
     permission: 'api_key:manage',
+    asksProof: true,
     handle: (visit) => showForm(visit, kind, new URLSearchParams({ reveal: 'on' })),
   },
   {
@@ -57,7 +59,10 @@ export const generatePages: readonly Page[] = [integration, resourceServer].flat
     handle: async (visit) => showReview(visit, kind),
   },
   { method: 'post', path: kind.path, permission: 'api_key:manage', handle: (visit) => generate(visit, kind) },
+  madePage<Generated>({ path: kind.path, route: 'POST /clients', permission: 'api_key:manage', show: showGenerated }),
 ]);
+
+type Generated = ShownClient & { client_secret?: string };
 
 async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem?: KeyturnError): Promise<Reply> {
   const fields =
@@ -139,8 +144,7 @@ function showReview(visit: Visit, kind: Kind): Reply {
 }
 
 async function generate(visit: Visit, kind: Kind): Promise<Reply> {
-  const { form } = visit;
-  const once = form.get('once') ?? undefined;
+  const { form, once } = visit;
   const result = await attempt(() => {
     const body = {
       ...readClientForm(kind.kind, form),
@@ -149,16 +153,19 @@ async function generate(visit: Visit, kind: Kind): Promise<Reply> {
       auth_method: authMethodOf(form),
       ...readProof(authMethodOf(form), form),
     };
-    return visit.call<ShownClient & { client_secret?: string }>('POST /clients', { body, once });
+    return visit.call<Generated>('POST /clients', { body, once });
   });
   if ('problem' in result) return await showForm(visit, kind, form, result.problem);
-  const { body: client } = result.done;
+  return { seeOther: `/console${kind.path}/made/${once}` };
+}
+
+function showGenerated(visit: Visit, client: Generated): Reply {
   return showCredentials(visit, {
     title: client.client_secret ? 'Client ID and secret' : 'Client ID',
     client,
     clientSecret: client.client_secret,
     said: client.client_secret
-      ? html`<p><strong>Generated.</strong> ${client.reveal ? 'Take the secret with you now; each later look is recorded.' : 'The secret is shown this once. Take it with you before you leave this page.'}</p>`
+      ? html`<p><strong>Generated.</strong> ${shownHowLong(client.reveal)}</p>`
       : html`<p><strong>Generated.</strong> It authenticates with what only it has.</p>`,
   });
 }

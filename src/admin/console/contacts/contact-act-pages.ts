@@ -2,16 +2,21 @@ import { html } from 'htm/preact';
 import type { Page, Visit } from '../page.ts';
 import { confirmedAct } from '../parts/confirmed-act.ts';
 import { copyable, pageHeading } from '../parts/elements.ts';
+import { madePage } from '../parts/made-page.ts';
 import { notice } from '../parts/notices.ts';
 import type { ShownContact } from '../shown.ts';
 
 const path = '/contacts/:id';
+const route = 'POST /contacts/{id}/operator-token';
+
+type Issued = ShownContact & { operator_token: string };
 
 /** Issue or revoke an operator token; delete. */
 export const contactActPages: readonly Page[] = [
   ...confirmedAct({
     path: `${path}/operator-token`,
     permission: 'contacts:manage',
+    asksProof: true,
     confirm: async (visit) => {
       const contact = await findContact(visit);
       return {
@@ -20,33 +25,36 @@ export const contactActPages: readonly Page[] = [
         body: html`<ul class="bullets">
           <li>Whoever has it can do here what ${contact.name} can: ${contact.permissions.join(', ') || 'nothing yet'}.</li>
           <li>The one that it has now is dead at once, and so are the sessions that were started with it.</li>
-          ${contact.id === visit.operator.id && html`<li><strong>This is your own.</strong> You are signed out, and sign in again with the new one.</li>`}
+          ${contact.id === visit.operator.id && html`<li><strong>This is your own.</strong> You stay signed in here. Your other sessions and your programs need the new one.</li>`}
         </ul>`,
         button: 'Issue',
         back: backTo(contact),
       };
     },
-    act: async (visit, once) => {
-      const { body } = await visit.call<ShownContact & { operator_token: string }>(
-        'POST /contacts/{id}/operator-token',
-        {
-          ...of(visit),
-          once,
-        },
-      );
-      return {
-        title: 'Operator token',
-        section: 'contacts',
-        body: html`${pageHeading({ title: 'Operator token', lead: body.name, back: backTo(body) })}
-          ${notice('ok', html`<p><strong>Issued.</strong> It is shown this once. Take it with you before you leave this page.</p>`)}
+    act: async (visit) => {
+      const { body } = await visit.call<Issued>(route, { ...of(visit), once: visit.once });
+      // Otherwise this session would end with the earlier token, and nobody would see the new one.
+      if (body.id === visit.operator.id) await visit.continueWith(body.operator_token);
+      return { seeOther: `/console/contacts/${body.id}/operator-token/made/${visit.once}` };
+    },
+  }),
+  madePage<Issued>({
+    path: `${path}/operator-token`,
+    route,
+    permission: 'contacts:manage',
+    params: ({ params: { id } }) => ({ id }),
+    show: (_visit, body) => ({
+      title: 'Operator token',
+      section: 'contacts',
+      body: html`${pageHeading({ title: 'Operator token', lead: body.name, back: backTo(body) })}
+          ${notice('ok', html`<p><strong>Issued.</strong> It is shown here for ten minutes, and nowhere else. Copy it before you leave this page.</p>`)}
           <section class="card" aria-label="Token">
             ${copyable({ id: 'operator-token', label: 'Operator token', value: body.operator_token })}
             <p class="hint">
               It signs in to this console, and is the bearer token of the admin API. Pass it on over a channel that you trust.
             </p>
           </section>`,
-      };
-    },
+    }),
   }),
   ...confirmedAct({
     path: `${path}/operator-token/revoke`,

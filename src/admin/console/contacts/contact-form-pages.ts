@@ -14,6 +14,7 @@ export const contactFormPages: readonly Page[] = [
     method: 'get',
     path: '/contacts/new',
     permission: 'contacts:manage',
+    asksProof: true,
     handle: async (visit) => showForm(visit, { form: new URLSearchParams() }),
   },
   {
@@ -22,7 +23,7 @@ export const contactFormPages: readonly Page[] = [
     permission: 'contacts:manage',
     handle: async (visit) => {
       const { form } = visit;
-      const request = { body: readContactForm(form), once: form.get('once') ?? undefined };
+      const request = { body: readContactForm(form), once: visit.once };
       const result = await attempt(() => visit.call<ShownContact>('POST /contacts', request));
       if ('problem' in result) return showForm(visit, { form, problem: result.problem });
       const mayLook = visit.can('integrations:view');
@@ -33,6 +34,7 @@ export const contactFormPages: readonly Page[] = [
     method: 'get',
     path: '/contacts/:id/edit',
     permission: 'contacts:manage',
+    asksProof: true,
     handle: async (visit) => {
       const { body: contact, revision } = await findContact(visit);
       return showForm(visit, { form: toContactForm(contact), contact, revision });

@@ -25,16 +25,18 @@ export type Confirmation = {
 export function confirmedAct({
   path,
   permission,
+  asksProof = false,
   confirm,
   act,
 }: {
   path: string;
   permission: Permission;
+  asksProof?: boolean;
   confirm(visit: Visit): Promise<Confirmation>;
-  act(visit: Visit, once: string | undefined): Promise<Reply>;
+  act(visit: Visit): Promise<Reply>;
 }): Page[] {
   return [
-    { method: 'get', path, permission, handle: async (visit) => show(visit, await confirm(visit)) },
+    { method: 'get', path, permission, asksProof, handle: async (visit) => show(visit, await confirm(visit)) },
     {
       method: 'post',
       path,
@@ -50,7 +52,7 @@ export function confirmedAct({
           );
           return show(visit, confirmation, problem);
         }
-        const result = await attempt(() => act(visit, visit.form.get('once') ?? undefined));
+        const result = await attempt(() => act(visit));
         return 'problem' in result ? show(visit, confirmation, result.problem) : result.done;
       },
     },

@@ -10,11 +10,9 @@ export function postForm(action: string, content: ComponentChildren, className =
   </form>`;
 }
 
-/** What was entered on the page before, taken along. */
+/** The fields of a form that was sent, to be sent again with the next one. */
 export function hiddenFields(form: URLSearchParams): VNode[] {
-  return [...form]
-    .filter(([name]) => name !== 'once')
-    .map(([name, value]) => html`<input type="hidden" name=${name} value=${value} />`);
+  return [...form].map(([name, value]) => html`<input type="hidden" name=${name} value=${value} />`);
 }
 
 type Filter = { name: string; label: string; options: readonly (readonly [value: string, text: string])[] };

@@ -8,13 +8,14 @@ import { confirmedAct, nameField } from '../parts/confirmed-act.ts';
 import { pageHeading } from '../parts/elements.ts';
 import { checkbox, selectField } from '../parts/fields.ts';
 import { postForm } from '../parts/forms.ts';
+import { madePage } from '../parts/made-page.ts';
 import { notice, problemNotice } from '../parts/notices.ts';
 import { sourceName } from '../parts/usage-section.ts';
 import type { Listed, ShownRegeneration, ShownReview } from '../shown.ts';
 import { impactOf } from './impact.ts';
 
 /** Whose secret is turned, and where. */
-type Owner = { name: string; at: `/console/${string}`; section: Section; params: Record<string, string> };
+type Owner = { name: string; at: `/console/${string}`; section: Section };
 
 /** All that differs between the secret of a client and the value of an access key. */
 export type Turning<Regenerated> = {
@@ -24,8 +25,10 @@ export type Turning<Regenerated> = {
   /** What is turned: `secret` or `key`. */
   what: string;
   hasClientId: boolean;
+  /** The parameters of `route`, as the page's address has them. */
+  paramsOf(visit: Visit): Record<string, string>;
   findOwner(visit: Visit): Promise<Owner>;
-  showNew(visit: Visit, owner: Owner, regenerated: Regenerated): Promise<Reply>;
+  showNew(visit: Visit, regenerated: Regenerated): Promise<Reply>;
 };
 
 const overlaps = [
@@ -41,8 +44,21 @@ const overlaps = [
 export function regeneratePages<Regenerated>(turning: Turning<Regenerated>): Page[] {
   const { path, permission } = turning;
   return [
-    { method: 'get', path: `${path}/regenerate`, permission, handle: (visit) => review(visit, turning) },
+    {
+      method: 'get',
+      path: `${path}/regenerate`,
+      permission,
+      asksProof: true,
+      handle: (visit) => review(visit, turning),
+    },
     { method: 'post', path: `${path}/regenerate`, permission, handle: (visit) => regenerate(visit, turning) },
+    madePage<Regenerated>({
+      path: `${path}/regenerate`,
+      route: `POST ${turning.route}/regenerate`,
+      permission,
+      params: (visit) => turning.paramsOf(visit),
+      show: (visit, regenerated) => turning.showNew(visit, regenerated),
+    }),
     ...ending(turning, 'finish'),
     ...ending(turning, 'undo'),
   ];
@@ -51,7 +67,7 @@ export function regeneratePages<Regenerated>(turning: Turning<Regenerated>): Pag
 async function review<R>(visit: Visit, turning: Turning<R>): Promise<Reply> {
   const owner = await turning.findOwner(visit);
   const result = await attempt(() =>
-    visit.call<ShownReview>(`POST ${turning.route}/regeneration/review`, { params: owner.params }),
+    visit.call<ShownReview>(`POST ${turning.route}/regeneration/review`, { params: turning.paramsOf(visit) }),
   );
   if ('problem' in result) {
     const back = { path: owner.at, label: owner.name };
@@ -66,11 +82,12 @@ async function review<R>(visit: Visit, turning: Turning<R>): Promise<Reply> {
 }
 
 async function regenerate<R>(visit: Visit, turning: Turning<R>): Promise<Reply> {
-  const { form } = visit;
+  const { form, once } = visit;
+  const params = turning.paramsOf(visit);
   const owner = await turning.findOwner(visit);
   if (form.get('name')?.trim() !== owner.name.trim()) {
     const { body: fresh } = await visit.call<ShownReview>(`POST ${turning.route}/regeneration/review`, {
-      params: owner.params,
+      params,
     });
     return showReview(visit, turning, owner, fresh, `The name that you typed is not “${owner.name}”.`);
   }
@@ -81,10 +98,9 @@ async function regenerate<R>(visit: Visit, turning: Turning<R>): Promise<Reply> 
     revoke_tokens: form.has('revoke_tokens'),
     ...(turning.hasClientId ? { new_client_id: form.has('new_client_id') } : {}),
   };
-  const once = form.get('once') ?? undefined;
   try {
-    const done = await visit.call<R>(`POST ${turning.route}/regenerate`, { params: owner.params, body, once });
-    return await turning.showNew(visit, owner, done.body);
+    await visit.call<R>(`POST ${turning.route}/regenerate`, { params, body, once });
+    return { seeOther: `${visit.path}/made/${once}` as `/console/${string}` };
   } catch (error) {
     // 428: what was reviewed is no longer so, and the answer holds how it is now.
     const fresh = error instanceof KeyturnError && error.status === 428 ? error.extension?.['review'] : undefined;
@@ -159,9 +175,10 @@ function ending<R>(turning: Turning<R>, act: 'finish' | 'undo'): Page[] {
   return confirmedAct({
     path: `${path}/regenerations/:regeneration_id/${act}`,
     permission,
+    asksProof: act === 'undo',
     confirm: async (visit) => {
       const owner = await turning.findOwner(visit);
-      const overlap = visit.can('integrations:view') ? await findOverlap(visit, turning, owner) : undefined;
+      const overlap = visit.can('integrations:view') ? await findOverlap(visit, turning) : undefined;
       const isFinish = act === 'finish';
       return {
         title: isFinish ? `End the overlap of ${owner.name}?` : `Undo the regeneration of ${owner.name}?`,
@@ -172,21 +189,18 @@ function ending<R>(turning: Turning<R>, act: 'finish' | 'undo'): Page[] {
       };
     },
     act: async (visit) => {
-      const { params, at } = await turning.findOwner(visit);
+      const { at } = await turning.findOwner(visit);
       const regeneration_id = visit.params['regeneration_id'];
       await visit.call(`POST ${route}/regenerations/{regeneration_id}/${act}`, {
-        params: { ...params, regeneration_id },
+        params: { ...turning.paramsOf(visit), regeneration_id },
       });
       return { seeOther: `${at}?done=${act === 'finish' ? 'finished' : 'undone'}` };
     },
   });
 }
 
-async function findOverlap<R>(
-  visit: Visit,
-  { route }: Turning<R>,
-  { params }: Owner,
-): Promise<ShownRegeneration | undefined> {
+async function findOverlap<R>(visit: Visit, { route, paramsOf }: Turning<R>): Promise<ShownRegeneration | undefined> {
+  const params = paramsOf(visit);
   const { body } = await visit.call<Listed<ShownRegeneration>>(`GET ${route}/regenerations`, { params });
   return body.data.find(({ id }) => id === visit.params['regeneration_id']);
 }

@@ -6,7 +6,7 @@ import { verifiersOf } from '../../../credentials/verifier.ts';
 import { KeyturnError } from '../../../errors.ts';
 import type { Row, Transaction } from '../../../storage/database.ts';
 import { useConsoleLink } from './console-link.ts';
-import { endSession, findSession, type Proved, renewSession, startSession } from './session.ts';
+import { endSession, type Proved, renewSession, startSession } from './session.ts';
 
 /** With what somebody proves who they are. */
 export type Proof = { token: string } | { code: string };
@@ -26,15 +26,24 @@ export async function signIn(core: Core, proof: Proof, { address, cookie }: Visi
   });
 }
 
-/** Proves once more who is signed in, before something that asks for it. @returns the new cookie. @throws {KeyturnError} 401 */
-export async function proveAgain(core: Core, token: string, { address, cookie }: Visitor): Promise<string> {
+/**
+ * Proves again who is signed in, before something that asks for it. Also lets a session go on with the operator token that its own
+ * contact was just issued: the caller has found the session before that ended the earlier token.
+ * @returns the new cookie.
+ * @throws {KeyturnError} 401 if this is not an operator token of the contact that is signed in.
+ */
+export async function proveAgain(
+  core: Core,
+  contact: string,
+  token: string,
+  { address, cookie = '' }: Visitor,
+): Promise<string> {
   const now = core.clock();
   return await core.change(async (transaction) => {
-    const session = cookie === undefined ? undefined : await findSession(transaction, cookie, now);
     const proved = await prove(transaction, core, { token });
-    if (cookie === undefined || !session || proved?.contact !== session.operator.id) throw refusal({ token });
+    if (proved?.contact !== contact) throw refusal({ token });
     await audit(transaction, 'console.prove', proved, address, now);
-    return await renewSession(transaction, cookie, now);
+    return await renewSession(transaction, cookie, proved, now);
   });
 }
 

@@ -4,6 +4,8 @@ import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 
 /** Somebody who is signed in, with what they may do at this moment. */
 export type Session = {
+  /** Names the session without opening it: the same for as long as it lives, also when its id is renewed. */
+  name: string;
   operator: { id: string; name: string; permissions: readonly Permission[] };
   /** When they last proved who they are. */
   provedAt: Date;
@@ -30,9 +32,9 @@ export function randomCode(): string {
  */
 export async function findSession(database: Queryable, cookie: string, now: number): Promise<Session | undefined> {
   const rows = await database.query<
-    Row & { contact: string; name: string; permissions: Permission[]; proved_at: Date }
+    Row & { session: string; contact: string; name: string; permissions: Permission[]; proved_at: Date }
   >(
-    `SELECT s.contact, c.name, c.permissions, s.proved_at
+    `SELECT s.name AS session, s.contact, c.name, c.permissions, s.proved_at
      FROM console_sessions s JOIN contacts c ON c.id = s.contact LEFT JOIN operator_tokens t ON t.contact = c.id
      WHERE s.id = $1 AND s.expires_at > $2 AND t.verifier IS NOT DISTINCT FROM s.operator_token
        AND c.permissions <@ s.permissions AND s.permissions <@ c.permissions`,
@@ -41,6 +43,7 @@ export async function findSession(database: Queryable, cookie: string, now: numb
   const row = rows[0];
   return (
     row && {
+      name: row.session,
       operator: { id: row.contact, name: row.name, permissions: row.permissions },
       provedAt: row.proved_at,
     }
@@ -62,12 +65,22 @@ export async function startSession(
   return cookie;
 }
 
-/** Its end is what it was, however often it is proved again. @returns what the cookie is to hold from then on. */
-export async function renewSession(transaction: Transaction, cookie: string, now: number): Promise<string> {
+/**
+ * Gives a session a new id after its contact has proved who it is, by the operator token that it has now. When the session ends stays
+ * the same.
+ * @returns what the cookie is to hold from then on.
+ */
+export async function renewSession(
+  transaction: Transaction,
+  cookie: string,
+  { operatorToken }: Proved,
+  now: number,
+): Promise<string> {
   const renewed = randomCode();
-  await transaction.query('UPDATE console_sessions SET id = $2, proved_at = $3 WHERE id = $1', [
+  await transaction.query('UPDATE console_sessions SET id = $2, operator_token = $3, proved_at = $4 WHERE id = $1', [
     digest(cookie),
     digest(renewed),
+    operatorToken,
     new Date(now),
   ]);
   return renewed;

@@ -1,53 +1,75 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { Reply } from '../page.ts';
+import { hiddenFields } from '../parts/forms.ts';
 import { notice } from '../parts/notices.ts';
 
-/** Where a person proves who they are. */
+/** Where a person signs in, by operator token or by a link. */
 export function signInForm({
-  title,
   next,
   code,
-  isAgain = false,
   problem,
 }: {
-  title: string;
   next: string | null;
-  /** Of a link: there is nothing to enter. */
+  /** The code of a link; there is nothing to enter then. */
   code?: string | undefined;
-  /** Whether they are signed in already. */
-  isAgain?: boolean;
   problem?: string | undefined;
 }): VNode {
   return html`<div class="narrow sign-in">
-    <h1>${title}</h1>
+    <h1>Sign in</h1>
     ${problem && notice('bad', problem)}
-    ${isAgain && html`<p>A secret is shown only to somebody who has proved who they are within the last 15 minutes.</p>`}
-    <form class="card stack" method="post" action=${isAgain ? '/console/prove' : '/console/sign-in'}>
+    <form class="card stack" method="post" action="/console/sign-in">
       ${next && html`<input type="hidden" name="next" value=${next} />`}
       ${
         code
           ? html`<p>This link signs you in once.</p>
               <input type="hidden" name="code" value=${code} />`
-          : tokenField()
+          : tokenField('token')
       }
-      <button class="primary">${isAgain ? 'Go on' : 'Sign in'}</button>
+      <button class="primary">Sign in</button>
     </form>
     ${
       !code &&
       html`<p class="hint">
-        No token? Whoever runs the server can make a link that signs you in once: <code>keyturn console link</code>${isAgain && '. Sign out first.'}
+        No token? Whoever runs the server can make a link that signs you in once: <code>keyturn console link</code>
       </p>`
     }
   </div>`;
 }
 
-function tokenField(): VNode {
+/** Where somebody who is signed in proves again who they are. Nothing that they have entered before is lost. */
+export function proofForm({
+  action,
+  fields,
+  problem,
+}: {
+  /** Where the form is sent: the page that asked for the proof, or `/console/prove`. */
+  action: string;
+  /** The fields of the form that was sent, to be sent again together with the proof. */
+  fields: URLSearchParams;
+  problem?: string | undefined;
+}): VNode {
+  return html`<div class="narrow sign-in">
+    <h1>Confirm that it is you</h1>
+    ${problem && notice('bad', problem)}
+    <p>
+      You signed in more than 15 minutes ago. To see a secret or to give somebody more access, enter your operator token again. Nothing has been changed yet.
+    </p>
+    <form class="card stack" method="post" action=${action}>
+      ${hiddenFields(fields)} ${tokenField('operator_token')}
+      <button class="primary">Continue</button>
+    </form>
+    <p class="hint">
+      Signed in with a link and no token? Sign out, and ask whoever runs the server for a new link: <code>keyturn console link</code>
+    </p>
+  </div>`;
+}
+
+function tokenField(name: 'token' | 'operator_token'): VNode {
   return html`<div class="field">
     <label for="token">Operator token</label>
     <input
       id="token"
-      name="token"
+      name=${name}
       type="password"
       autocomplete="current-password"
       autocapitalize="none"
@@ -59,10 +81,4 @@ function tokenField(): VNode {
     />
     <p class="hint" id="token-hint">It starts with kto_ and was shown once, when it was issued for you.</p>
   </div>`;
-}
-
-/** Instead of a secret, to somebody whose sign-in is too old for that. @param next where to go on. */
-export function showProveAgain(next: string): Reply {
-  const title = 'Prove that it is you';
-  return { title, body: signInForm({ title, next, isAgain: true }) };
 }

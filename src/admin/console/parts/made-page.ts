@@ -1,0 +1,55 @@
+import { html } from 'htm/preact';
+import type { Permission } from '../../../operators/permission.ts';
+import type { Route } from '../call-endpoint.ts';
+import type { Page, Reply, Visit } from '../page.ts';
+import { pageHeading } from './elements.ts';
+
+/**
+ * The page after a form that has made something (post, redirect, get): a reload shows the same answer again and makes nothing. It
+ * shows the sealed answer that is kept for ten minutes, to the session that sent the form.
+ * @param path the form's own address below `/console`; this page is at `made/` and the form's name below it.
+ * @param route what the form has called.
+ */
+export function madePage<Body>({
+  path,
+  route,
+  permission,
+  params,
+  show,
+}: {
+  path: string;
+  route: Route;
+  permission: Permission;
+  /** The parameters that the form has called the route with. */
+  params?(visit: Visit): Record<string, string | undefined>;
+  show(visit: Visit, made: Body): Reply | Promise<Reply>;
+}): Page {
+  return {
+    method: 'get',
+    path: `${path}/made/:once`,
+    permission,
+    handle: async (visit) => {
+      const made = await visit.recall<Body>(route, { params: params?.(visit) ?? {}, once: visit.params['once'] ?? '' });
+      return made === undefined ? notShown : await show(visit, made);
+    },
+  };
+}
+
+const title = 'This is no longer shown here';
+
+const notShown: Reply = {
+  status: 404,
+  title,
+  body: html`${pageHeading({ title })}
+    <p>
+      What was made here is shown for ten minutes, and only in the session that made it. It still works. Look for it in the lists: if a sealed copy of a secret is kept, it can be shown again there; if not, regenerate it.
+    </p>
+    <p><a class="button" href="/console/">Go to the start page</a></p>`,
+};
+
+/** How long a new secret can be seen. @param isKept whether a sealed copy is kept beyond the ten minutes. */
+export function shownHowLong(isKept: boolean): string {
+  return isKept
+    ? 'Copy it now. It is shown here for ten minutes; later, somebody with api_key:manage can show it again. Each look is in the audit log.'
+    : 'Copy it now. It is shown here for ten minutes, and never again.';
+}

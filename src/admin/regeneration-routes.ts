@@ -46,7 +46,10 @@ export const regenerateFields = {
   finish_when_unused: z
     .boolean()
     .optional()
-    .meta({ description: 'End the overlap early, once every source of the old one has been seen with the new one' }),
+    .meta({
+      description:
+        'End the overlap early, once every source was seen with the new one and has not used the old one for a token lifetime, or for its longest gap between two uses',
+    }),
   revoke_tokens: z
     .boolean()
     .optional()

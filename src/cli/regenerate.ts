@@ -51,7 +51,7 @@ function addRegenerate(parent: Command, subject: RegenerateSubject): void {
     )
     .option(
       '--finish-when-unused',
-      'end the overlap early, once every source of the old one was seen with the new one',
+      'end the overlap early, once every source uses the new one and has left the old one long enough',
     );
   // An access key has no id beside it that is presented.
   if (member === 'client_secret')

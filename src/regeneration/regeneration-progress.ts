@@ -1,26 +1,20 @@
 import type { Clock } from '../clock.ts';
 import type { Queryable } from '../storage/database.ts';
-import { sourcesToMove } from './finish-unused.ts';
+import { type JudgedSources, judgeSources } from './judge-sources.ts';
 import { type Regeneration, type RegenerationState, stateOf } from './regeneration.ts';
 import type { OwnerRef } from './secret-owner.ts';
-import { hasMoved, type UsageSource } from './usage-source.ts';
-import { findSources } from './usage-store.ts';
+import type { UsageSource } from './usage-source.ts';
+import { countLiveTokensBySecret, findSources } from './usage-store.ts';
 
-/** Who has moved from the old secret to the new one, and who has not. */
-export type RegenerationProgress = {
+/** A regeneration with the sources that have moved to the new secret, and those that have not. */
+export type RegenerationProgress = JudgedSources & {
   regeneration: Regeneration;
   state: RegenerationState;
-  /** Sources of the old secret that use the new one instead. */
-  moved: UsageSource[];
-  /** Sources of the old secret that do not, or not only. */
-  stillUsingOld: UsageSource[];
-  /** Sources of the new secret. */
-  usingNew: UsageSource[];
-  /** Who still calls with the secret that is dead: the old one, or after an undo the new one. */
+  /** Sources that were refused with the ended secret: the old one, or after an undo the new one. */
   triedAfterEnd: UsageSource[];
 };
 
-/** Follows regenerations of one owner, all with one query. */
+/** Finds the progress of regenerations of one owner, with a fixed number of queries. */
 export async function followProgress(
   database: Queryable,
   deps: { clock: Clock; ttlSeconds: number },
@@ -30,25 +24,25 @@ export async function followProgress(
   const now = deps.clock();
   const generations = regenerations.flatMap(({ oldSecret, newSecret }) => [oldSecret.generation, newSecret.generation]);
   const sources = await findSources(database, owner.id, generations, now);
+  const liveTokens = await countLiveTokensBySecret(database, owner.id, now);
   return regenerations.map((regeneration) => {
     const { oldSecret, newSecret } = regeneration;
     const state = stateOf(regeneration, now);
-    const usingNew = sources.filter((source) => source.generation === newSecret.generation && source.lastUsedAt);
-    const old = sourcesToMove(sources, regeneration);
-    const moved = old.filter((source) => hasMoved(source, usingNew, { now, tokenLifetimeMs: deps.ttlSeconds * 1_000 }));
-    const dead = state === 'undone' ? newSecret : oldSecret;
+    const ended = state === 'undone' ? newSecret : oldSecret;
     return {
       regeneration,
       state,
-      moved,
-      stillUsingOld: old.filter((source) => !moved.includes(source)),
-      usingNew,
+      ...judgeSources(sources, regeneration, {
+        now,
+        tokenLifetimeMs: deps.ttlSeconds * 1_000,
+        liveOldTokens: liveTokens.get(oldSecret.generation) ?? 0,
+      }),
       triedAfterEnd:
         state === 'overlapping'
           ? []
           : sources.filter(
               (source) =>
-                source.generation === dead.generation &&
+                source.generation === ended.generation &&
                 (source.refusedAs === 'retired_secret' || source.refusedAs === 'undone_secret'),
             ),
     };

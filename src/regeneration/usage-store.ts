@@ -16,6 +16,7 @@ type SourceRow = Row & {
   user_agent: string;
   first_used_at: Date | null;
   last_used_at: Date | null;
+  longest_gap: number;
   issued_24h: number;
   refused: number;
   refused_at: Date | null;
@@ -24,7 +25,10 @@ type SourceRow = Row & {
 
 const hourMs = 3_600_000;
 
-/** Where these secrets of an owner were used or tried, the latest first. Bounded by what is kept of a secret. */
+/**
+ * Lists the sources that used or tried these secrets of an owner, the latest first. Their number is bounded, since a secret keeps a bounded
+ * number of sources.
+ */
 export async function findSources(
   database: Queryable,
   owner: string,
@@ -37,7 +41,10 @@ export async function findSources(
        WHERE (h.owner, h.generation, h.address, h.user_agent) = (s.owner, s.generation, s.address, s.user_agent)
          AND h.starts_at > $3
      ) AS issued_24h
-     FROM usage_sources s WHERE s.owner = $1 AND s.generation = ANY ($2::integer[])
+     FROM (
+       SELECT u.*, coalesce(max(gap) OVER (PARTITION BY address, user_agent), 0)::bigint AS longest_gap
+       FROM (${withGaps}) AS u
+     ) AS s WHERE s.generation = ANY ($2::integer[])
      ORDER BY GREATEST(s.last_used_at, s.refused_at) DESC, s.address, s.user_agent`,
     [owner, generations, new Date(now - 24 * hourMs)],
   );
@@ -47,12 +54,26 @@ export async function findSources(
     userAgent: row.user_agent,
     firstUsedAt: row.first_used_at,
     lastUsedAt: row.last_used_at,
+    longestGapMs: Math.min(row.longest_gap * 1_000, longestGapMs),
     issued24h: row.issued_24h,
     refused: row.refused,
     refusedAt: row.refused_at,
     refusedAs: row.refused_as,
   }));
 }
+
+const longestGapMs = 30 * 24 * hourMs;
+
+/**
+ * All sources of an owner with the longest time between two uses, in whole seconds, rounded up: with one secret, or from the last use of
+ * an earlier secret to the first use of this one.
+ */
+const withGaps = `
+  SELECT *, ceil(extract(epoch FROM GREATEST(
+    coalesce(longest_gap_seconds * interval '1 second', last_used_at - first_used_at),
+    first_used_at - max(last_used_at) OVER (
+      PARTITION BY address, user_agent ORDER BY first_used_at, generation ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+  ))) AS gap FROM usage_sources WHERE owner = $1`;
 
 /** By the hour, the earliest first; all generations. */
 export async function findUsageHours(database: Queryable, owner: string, since: Date): Promise<UsageHour[]> {
@@ -77,6 +98,20 @@ export async function countLiveTokens(
     [owner.id, owner.tokenEpoch, generations, new Date(now)],
   );
   return Math.max(0, rows[0]?.live ?? 0);
+}
+
+/** Counts the live tokens of an owner by the generation of the secret that they were issued for; at most a minute's worth too many. */
+export async function countLiveTokensBySecret(
+  database: Queryable,
+  owner: string,
+  now: number,
+): Promise<Map<number, number>> {
+  const rows = await database.query<{ generation: number; live: number }>(
+    `SELECT generation, sum(count)::bigint AS live FROM usage_live_tokens
+     WHERE owner = $1 AND expires_at > $2 GROUP BY generation`,
+    [owner, new Date(now)],
+  );
+  return new Map(rows.map(({ generation, live }) => [generation, live]));
 }
 
 /** When each secret was used last, for a page of owners in one statement. Keys are `owner/generation`. */
@@ -187,12 +222,15 @@ const addSources = `
       DO UPDATE SET issued = usage_source_hours.issued + excluded.issued
   )
   INSERT INTO usage_sources AS s (owner, generation, address, user_agent, first_used_at, last_used_at, refused, refused_at,
-    refused_as, expires_at)
-  SELECT owner, generation, address, user_agent, first_used_at, last_used_at, refused, refused_at, refused_as, $3 FROM rows
+    refused_as, longest_gap_seconds, expires_at)
+  SELECT owner, generation, address, user_agent, first_used_at, last_used_at, refused, refused_at, refused_as, 0, $3 FROM rows
   ORDER BY owner, generation, address, user_agent
   ON CONFLICT (owner, generation, address, user_agent) DO UPDATE SET
     first_used_at = LEAST(s.first_used_at, excluded.first_used_at),
     last_used_at = GREATEST(s.last_used_at, excluded.last_used_at),
+    longest_gap_seconds = GREATEST(
+      coalesce(s.longest_gap_seconds, ceil(extract(epoch FROM s.last_used_at - s.first_used_at))),
+      ceil(extract(epoch FROM excluded.first_used_at - s.last_used_at))),
     refused = s.refused + excluded.refused,
     refused_as = CASE WHEN excluded.refused_at >= coalesce(s.refused_at, excluded.refused_at)
       THEN excluded.refused_as ELSE s.refused_as END,

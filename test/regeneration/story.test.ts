@@ -291,20 +291,21 @@ describe('turning the key of a shop', () => {
     expect((await world.regenerations()).map(({ state }) => state)).toEqual(['overlapping', 'finished']);
   });
 
-  it('by evidence: the overlap ends once every source of the old one has been seen with the new one', async () => {
+  it('by evidence: the overlap ends once every source was seen with the new secret and has left the old one long enough', async () => {
     const { shop: old } = world;
     await world.token(old, nightly);
     world.pass(20 * hour);
     await world.token(old, web);
     const { credentials: fresh } = await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
 
-    // What ran last night has not been heard of today; that does not mean that it has moved.
+    // The nightly program was silent today; that does not mean that it has moved.
     world.pass(minute);
     await world.token(fresh, web);
+    world.pass(hour);
     await world.lookAfterOverlaps();
     expect((await world.regenerations())[0]).toMatchObject({ state: 'overlapping', moved: [{ address: web.from }] });
 
-    world.pass(4 * hour);
+    world.pass(3 * hour);
     await world.token(fresh, nightly);
     await world.lookAfterOverlaps();
     expect((await world.regenerations())[0]).toMatchObject({ state: 'finished', ended_by: 'Keyturn' });
@@ -327,11 +328,72 @@ describe('turning the key of a shop', () => {
     expect(await world.works(old)).toBe(true);
     expect((await world.regenerations())[0].still_using_old).toHaveLength(2);
 
-    // A token's lifetime without the old one: whoever was still on it would have come back. Nobody has to ask for it to end.
-    world.pass(hour);
+    // After a token lifetime and a minute without the old secret, no program still has it. The overlap ends without a request.
+    world.pass(hour + minute);
     await world.token(fresh, { userAgent: 'shop/1.0' });
     await eventually(async () => (await world.regenerations())[0].state === 'finished', 9_000);
     expect(await world.works(old)).toBe(false);
+  });
+
+  it('by evidence, but not while one of two programs with one address and one user agent has not moved', async () => {
+    const { shop: old } = world;
+    await world.token(old, web);
+    const { credentials: fresh } = await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
+    world.pass(minute);
+    await world.token(fresh, web);
+    // The second program asks again shortly before its token expires.
+    world.pass(58 * minute);
+    await world.lookAfterOverlaps();
+    const progress = async () => (await world.regenerations())[0];
+    expect(await progress()).toMatchObject({
+      state: 'overlapping',
+      moved: [],
+      still_using_old: [{ address: web.from }],
+    });
+    await world.token(old, web);
+    await world.token(fresh, web);
+
+    world.pass(hour + minute - 1);
+    await world.lookAfterOverlaps();
+    expect(await progress()).toMatchObject({ state: 'overlapping', moved: [] });
+    world.pass(1);
+    await world.lookAfterOverlaps();
+    expect(await progress()).toMatchObject({ state: 'finished', ended_by: 'Keyturn' });
+  });
+
+  it('by evidence, but not before a program has left the old secret for as long as it was ever silent, over all its secrets', async () => {
+    const { shop: first } = world;
+    await world.token(first, nightly);
+    world.pass(day);
+    await world.token(first, nightly);
+    const { credentials: second } = await world.regenerate({ overlap_seconds: 0 });
+    world.pass(minute);
+    await world.token(second, nightly);
+    const { credentials: third } = await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
+    world.pass(minute);
+    await world.token(third, nightly);
+    const progress = async () => {
+      await world.lookAfterOverlaps();
+      return (await world.regenerations())[0];
+    };
+    world.pass(day - minute - 1);
+    expect(await progress()).toMatchObject({ state: 'overlapping', still_using_old: [{ address: nightly.from }] });
+    world.pass(1);
+    expect(await progress()).toMatchObject({ state: 'finished' });
+  });
+
+  it('by evidence, but never while the old secret is used from an address that could not be read', async () => {
+    await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
+    const [row] = await world.core.database.query<{ id: string }>('SELECT id FROM clients WHERE client_id = $1', [
+      world.shop.id,
+    ]);
+    for (const generation of [1, 2]) {
+      const secret = { owner: row?.id ?? '', generation, epoch: 0 };
+      world.core.usage.issued(secret, { address: 'unknown', userAgent: 'shop/1.0' });
+    }
+    world.pass(day);
+    await world.lookAfterOverlaps();
+    expect((await world.regenerations())[0]).toMatchObject({ state: 'overlapping', moved: [], still_using_old: [{}] });
   });
 
   it('a confirmation counts for ten minutes, and for what it was given for', async () => {

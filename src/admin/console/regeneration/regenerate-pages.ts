@@ -142,7 +142,7 @@ function showReview<R>(
             ${checkbox({
               name: 'finish_when_unused',
               label: 'End the overlap early, once everybody has moved',
-              hint: `When every source of the old ${what} has been seen with the new one.`,
+              hint: `When every source was seen with the new ${what} and has not used the old one for longer than it was ever silent, at least a token lifetime.`,
               checked: form.has('finish_when_unused'),
             })}
             ${

@@ -1,0 +1,58 @@
+import { isIP } from 'node:net';
+import type { Regeneration } from './regeneration.ts';
+import type { UsageSource } from './usage-source.ts';
+
+/** Sources of one regeneration, by whether they have moved from the old secret to the new one. */
+export type JudgedSources = {
+  moved: UsageSource[];
+  stillUsingOld: UsageSource[];
+  /** Sources of the new secret. */
+  usingNew: UsageSource[];
+};
+
+/** Times compared with each other come from several processes and are rounded to a minute. */
+const marginMs = 60_000;
+const rememberedMs = 30 * 24 * 3_600_000;
+
+/**
+ * Decides which sources of the old secret have moved to the new one. It is the only rule: whatever is shown, and the end of an overlap by
+ * evidence, follow from it.
+ *
+ * A source has moved if it was seen with the new secret, and has not used the old one for a token lifetime plus a minute and for at least
+ * its longest gap between two uses. Several programs can share an address and a user agent, so seeing the new secret there does not
+ * mean that the last of them has moved; one that still has the old secret would have used it again within that time. Silence alone
+ * moves nobody: a source must have been seen with the new secret.
+ * @param sources all sources of the old and the new secret.
+ * @param liveOldTokens how many tokens that were issued for the old secret have not expired.
+ */
+export function judgeSources(
+  sources: readonly UsageSource[],
+  { oldSecret, newSecret, createdAt }: Pick<Regeneration, 'oldSecret' | 'newSecret' | 'createdAt'>,
+  { now, tokenLifetimeMs, liveOldTokens }: { now: number; tokenLifetimeMs: number; liveOldTokens: number },
+): JudgedSources {
+  const usingNew = sources.filter((source) => source.generation === newSecret.generation && source.lastUsedAt);
+  const newNames = new Set(usingNew.map(nameOf));
+  const quietMs = (source: UsageSource) => now - Number(source.lastUsedAt);
+  const hasMoved = (source: UsageSource) =>
+    // Without an IP address, this row stands for callers that nobody can tell apart.
+    isIP(source.address) !== 0 &&
+    newNames.has(nameOf(source)) &&
+    quietMs(source) >= Math.max(tokenLifetimeMs + marginMs, source.longestGapMs);
+  // A program that calls once a night has not moved because it was silent since the regeneration at noon.
+  const old = sources.filter(
+    ({ generation, lastUsedAt }) =>
+      generation === oldSecret.generation &&
+      lastUsedAt !== null &&
+      createdAt.getTime() - lastUsedAt.getTime() < rememberedMs,
+  );
+  const moved = old.filter(hasMoved);
+  // Tokens outlive the lifetime above only if it was shortened meanwhile. The source that used the old secret last is taken for their holder.
+  if (liveOldTokens > 0 && moved.length === old.length) {
+    moved.sort((a, b) => quietMs(b) - quietMs(a)).pop();
+  }
+  return { moved, stillUsingOld: old.filter((source) => !moved.includes(source)), usingNew };
+}
+
+function nameOf({ address, userAgent }: UsageSource): string {
+  return `${address} ${userAgent}`;
+}

@@ -50,11 +50,9 @@ export const regenerationSchema = z
     created_by: z.string(),
     ended_at: timestamp.nullable(),
     ended_by: z.string().nullable().meta({ description: 'Null: it ended by its date, or has not ended' }),
-    moved: z
-      .array(userSchema)
-      .meta({
-        description: 'Sources of the old secret that use the new one and have not used the old one for long enough',
-      }),
+    moved: z.array(userSchema).meta({
+      description: 'Sources of the old secret that use the new one and have not used the old one for long enough',
+    }),
     still_using_old: z.array(userSchema).meta({ description: 'All other sources of the old secret' }),
     using_new: z.array(userSchema),
     tried_after_end: z.array(trierSchema).meta({ description: 'Who still calls with the secret that is dead' }),

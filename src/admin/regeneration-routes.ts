@@ -43,13 +43,10 @@ export const regenerateFields = {
     .max(2_592_000)
     .optional()
     .meta({ description: 'How long the old one stays good; 86400 unless given' }),
-  finish_when_unused: z
-    .boolean()
-    .optional()
-    .meta({
-      description:
-        'End the overlap early, once every source was seen with the new one and has not used the old one for a token lifetime, or for its longest gap between two uses',
-    }),
+  finish_when_unused: z.boolean().optional().meta({
+    description:
+      'End the overlap early, once every source was seen with the new one and has not used the old one for a token lifetime, or for its longest gap between two uses',
+  }),
   revoke_tokens: z
     .boolean()
     .optional()

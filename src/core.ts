@@ -76,12 +76,15 @@ export async function openCore(
     tracing,
   }: { clock?: Clock; redisPrefix?: string; readJwks?: FetchJwks; tracing?: Tracing | undefined } = {},
 ): Promise<Core> {
-  const keyRing = createKeyRing(await readRootKey(config));
   const metrics = createMetrics();
-  const opened = metrics.watchDatabase(await openDatabase(config, log));
-  const database = tracing?.watchDatabase(opened) ?? opened;
+  const closers: (() => unknown)[] = [() => tracing?.close(), metrics.close];
   try {
+    const keyRing = createKeyRing(await readRootKey(config));
+    const opened = metrics.watchDatabase(await openDatabase(config, log));
+    closers.push(opened.close);
+    const database = tracing?.watchDatabase(opened) ?? opened;
     const redis = config.redisUrl ? await connectRedis(config.redisUrl, log) : undefined;
+    closers.push(() => redis?.disconnect());
     const store = redis ? createRedisTokenStore(redis, { prefix }) : createDatabaseTokenStore(database);
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
     const watchedStore = metrics.watchTokenStore(store);
@@ -90,13 +93,14 @@ export async function openCore(
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
     const revocations = followRevocations(feed);
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
+    closers.push(feed.close);
     await feed.start();
     const ttlSeconds = config.accessTokenTtlSeconds;
     const { signingAlgorithm } = config;
     await database.transaction((transaction) =>
       ensureSigningKeys(transaction, { keyRing, clock, ttlSeconds, signingAlgorithm }),
     );
-    const stopSweep = startSweep(database, log, rollUpUsage);
+    closers.push(startSweep(database, log, rollUpUsage));
     const change: Core['change'] = async (work) => {
       const result = await auditedTransaction(database, keyRing, work);
       // The change is committed, whatever becomes of this: at worst it is followed a second later.
@@ -107,10 +111,12 @@ export async function openCore(
     const limit = (name: string, perMinute: number) =>
       perMinute > 0 ? createRateLimit(name, perMinute, { redis, prefix }) : undefined;
     const usedScopes = startUsedScopes({ database, clock, log });
+    closers.push(usedScopes.close);
     const counter = createUsageCounter({ clock, ttlSeconds });
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
       finishUnused({ database, keyRing, clock, reveal, ttlSeconds, change, lockOwner: lockSecretOwner }),
     );
+    closers.push(usageWriter.close);
     metrics.sources({
       clientLookups: () => clients.counts,
       changesLagMs: feed.lagMs,
@@ -148,20 +154,24 @@ export async function openCore(
       failureRate: limit('failures', config.failuresPerMinute),
       tokenRate: limit('tokens', config.tokensPerMinute),
       change,
-      close: async () => {
-        await usageWriter.close();
-        await usedScopes.close();
-        metrics.close();
-        await stopSweep();
-        await feed.close();
-        redis?.disconnect();
-        await database.close();
-        await tracing?.close();
-      },
+      close: () => closeInReverse(closers),
     };
   } catch (error) {
-    metrics.close();
-    await database.close();
+    // What stayed open would keep a process alive that failed to start, and so keep its restart policy from acting.
+    await closeInReverse(closers).catch(() => undefined);
     throw error;
   }
+}
+
+/** Closes everything, the last opened first. @throws the first error, after the rest is closed too. */
+async function closeInReverse(closers: readonly (() => unknown)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const close of closers.toReversed()) {
+    try {
+      await close();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
 }

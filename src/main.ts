@@ -4,3 +4,5 @@ import './young-generation.ts';
 import { runCli } from './cli.ts';
 
 process.exitCode = await runCli(process.argv.slice(2));
+// The event loop is empty now. If something is still open after all, a restart policy must not wait for it.
+setTimeout(() => process.exit(), 3_000).unref();

@@ -42,10 +42,13 @@ export async function startServer(
   const watched = (listener: RequestListener) => core.tracing?.watchListener(listener) ?? listener;
   const publicServer = createHttpServer(watched(publicApp.listener), tls, { clientCertificates: true });
   const adminServer = createHttpServer(watched(createAdminApp(core).callback()), tls, { clientCertificates: false });
-  const publicUrl = await listen(publicServer, config.port, config.host);
-  const adminUrl = await listen(adminServer, config.adminPort, config.adminHost).catch(async (error: unknown) => {
+  const stop = async () => {
     tls.stop();
-    await drain(publicServer, drainMs);
+    publicApp.close();
+    await Promise.all([publicServer, adminServer].map((server) => server.listening && drain(server, drainMs)));
+  };
+  const [publicUrl, adminUrl] = await listenOnBoth(config, publicServer, adminServer).catch(async (error: unknown) => {
+    await stop();
     throw error;
   });
   const rotation = rotateSigningKeysByAge(core);
@@ -55,9 +58,7 @@ export async function startServer(
     close: async () => {
       draining = true;
       clearInterval(rotation);
-      tls.stop();
-      publicApp.close();
-      await Promise.all([drain(publicServer, drainMs), drain(adminServer, drainMs)]);
+      await stop();
     },
   };
 }
@@ -113,6 +114,17 @@ const listenProblems: Record<string, ((port: number, host: string) => string) | 
   EADDRNOTAVAIL: (_, host) => `This machine has no address ${host}: correct KEYTURN_HOST or KEYTURN_ADMIN_HOST.`,
   ENOTFOUND: (_, host) => `The host name ${host} has no address: correct KEYTURN_HOST or KEYTURN_ADMIN_HOST.`,
 };
+
+async function listenOnBoth(
+  config: Config,
+  publicServer: HttpServer,
+  adminServer: HttpServer,
+): Promise<[string, string]> {
+  return [
+    await listen(publicServer, config.port, config.host),
+    await listen(adminServer, config.adminPort, config.adminHost),
+  ];
+}
 
 async function listen(server: HttpServer, port: number, host: string): Promise<string> {
   await new Promise<void>((resolve, reject) => {

@@ -50,3 +50,28 @@ export function watchSentinels(
     for (const connection of connections) connection.disconnect();
   };
 }
+
+/** Asks every Sentinel once for the primary's address. An answer that is an error is returned, not thrown. */
+export async function askSentinels(
+  sentinels: readonly { host: string; port: number }[],
+  options: Omit<RedisOptions, 'replyMapping'>,
+  primaryName: string,
+): Promise<unknown[]> {
+  return await Promise.all(
+    sentinels.map(async (node) => {
+      const connection = new Redis({ ...options, host: node.host, port: node.port, enableReadyCheck: false });
+      let refusal: Error | undefined;
+      connection.on('error', (error: Error) => {
+        refusal = error;
+      });
+      try {
+        await connection.connect();
+        return await connection.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primaryName);
+      } catch (error) {
+        return refusal ?? error;
+      } finally {
+        connection.disconnect();
+      }
+    }),
+  );
+}

@@ -13,6 +13,7 @@ import { createKeyRing } from './credentials/key-ring.ts';
 import { lockSecretOwner } from './lock-secret-owner.ts';
 import type { Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { createReadiness, type Readiness } from './readiness.ts';
 import { finishUnused } from './regeneration/finish-unused.ts';
 import { countOverlaps } from './regeneration/secret-store.ts';
 import { createUsageCounter, type UsageCounter } from './regeneration/usage-counter.ts';
@@ -50,6 +51,8 @@ export type Core = ManageDeps &
     /** What access keys are really used for, as resource servers report it. */
     usedScopes: UsedScopes;
     metrics: Metrics;
+    /** What a process needs in order to serve. Modules add their own checks; `startServer` starts it. */
+    readiness: Readiness;
     /** Undefined: no requests are traced. */
     tracing: Tracing | undefined;
     /** Failed authentications of each network; undefined: without limit. */
@@ -89,6 +92,9 @@ export async function openCore(
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
     const watchedStore = metrics.watchTokenStore(store);
     const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);
+    const readiness = createReadiness();
+    addStoreChecks(readiness, database, tokenStore);
+    closers.push(readiness.stop);
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
     const revocations = followRevocations(feed);
@@ -150,6 +156,7 @@ export async function openCore(
         flush: usageWriter.flush,
       },
       metrics,
+      readiness,
       tracing,
       failureRate: limit('failures', config.failuresPerMinute),
       tokenRate: limit('tokens', config.tokensPerMinute),
@@ -174,4 +181,16 @@ async function closeInReverse(closers: readonly (() => unknown)[]): Promise<void
     }
   }
   if (errors.length > 0) throw errors[0];
+}
+
+function addStoreChecks(readiness: Readiness, database: Database, tokenStore: NearTokenStore): void {
+  const ok = () => 'ok';
+  readiness.add({
+    group: 'stores',
+    name: 'database',
+    examine: () => database.query('SELECT 1').then(ok),
+    isRequired: true,
+  });
+  const name = tokenStore.name === 'redis' ? 'redis' : 'tokens';
+  readiness.add({ group: 'stores', name, examine: () => tokenStore.ping().then(ok), isRequired: true });
 }

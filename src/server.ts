@@ -36,6 +36,7 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { config } = core;
   let draining = false;
+  await core.readiness.start();
   const tls = followTlsFiles(config.tlsFiles, core.log);
   const clientCa = () => tls.current().clientCa;
   const publicApp = createPublicApp(core, { isDraining: () => draining, isOverloaded, clientCa });

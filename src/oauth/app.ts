@@ -38,7 +38,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(identify(core, addressOf, requestIdOf));
   provider.use(respondWithError(core));
   provider.use(refuseHeaders);
-  provider.use(serveHealth(core, { isDraining, isOverloaded }));
+  provider.use(serveHealth(core.readiness, { isDraining, isOverloaded }));
   provider.use(shedLoad(isOverloaded));
   provider.use(requireKnownHost(isKnownHost));
   provider.use(routeOnly);

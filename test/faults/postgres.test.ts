@@ -104,6 +104,7 @@ describe.each([
 
   it('the server says that it is alive, and that it is not ready', async () => {
     expect(await send(`${server.publicUrl}/healthz`)).toMatchObject({ status: 200 });
+    await eventually(async () => (await send(`${server.publicUrl}/readyz`)).status === 503, 2_000);
     const [answer, ms] = await timed(send(`${server.publicUrl}/readyz`));
     expect(answer).toMatchObject({ status: 503, json: { stores: { database: 'unavailable', redis: 'ok' } } });
     expect(ms).toBeLessThanOrEqual(400);

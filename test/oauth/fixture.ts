@@ -110,6 +110,8 @@ export function watchQueries({ database }: Core) {
     return await query(sql, parameters);
   };
   return {
+    /** Number of statements with exactly this text. */
+    count: (text: string) => statements.filter(({ sql }) => sql === text).length,
     /** Look-ups of a client by its Client ID: the ids that were asked for. */
     clientLookups: () =>
       statements

@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
+import { eventually } from '../eventually.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { endpointsOf, registerAll } from './fixture.ts';
+import { endpointsOf, registerAll, watchQueries } from './fixture.ts';
 import { basicOf, post, send, sendRaw } from './http-client.ts';
 
 let server: TestServer;
@@ -283,6 +284,32 @@ describe('routes', () => {
         json: { status: 'ready', stores: { database: 'ok', redis: 'ok' } },
       });
     }
+  });
+
+  it('answer 400 requests for readiness without a statement for each', async () => {
+    const queries = watchQueries(server.core);
+    for (let round = 0; round < 20; round++) {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => send(`${server.publicUrl}/readyz`)));
+      for (const { status } of answers) expect(status).toBe(200);
+    }
+    queries.stop();
+    // One a second.
+    expect(queries.count('SELECT 1')).toBeLessThan(20);
+  });
+
+  it('report a failing check, and are not ready only if the check is required', async () => {
+    const states = { advisory: 'behind', required: 'ok' };
+    for (const [name, isRequired] of [['advisory', false] as const, ['required', true] as const]) {
+      server.core.readiness.add({ group: 'checks', name, examine: () => states[name], isRequired });
+    }
+    const ready = () => send(`${server.publicUrl}/readyz`);
+    await eventually(async () => (await ready()).status === 200, 5_000);
+    expect((await ready()).json).toMatchObject({ status: 'ready', checks: states });
+    states.required = 'lost';
+    await eventually(async () => (await ready()).status === 503, 5_000);
+    expect((await ready()).json).toMatchObject({ status: 'not_ready', checks: states });
+    states.required = 'ok';
+    await eventually(async () => (await ready()).status === 200, 5_000);
   });
 
   it('answer HEAD as GET, without a body', async () => {

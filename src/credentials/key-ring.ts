@@ -61,10 +61,13 @@ export function createKeyRing(rootKey: string): KeyRing {
   };
 }
 
-/** Whether a key is a placeholder: a text that repeats, bytes that count up or down, or a handful of different bytes. */
+/**
+ * Whether a key is a placeholder: a short text that repeats, bytes that count up or down, or a handful of different bytes.
+ * Sixteen bytes twice are accepted: they may be a random 128-bit key, and existing deployments must start.
+ */
 function isTrivial(key: Buffer): boolean {
   const repeatsAfter = (period: number) => key.every((byte, index) => index < period || byte === key[index - period]);
-  const periods = Array.from({ length: minimumBytes - 1 }, (_, index) => index + 1);
+  const periods = Array.from({ length: minimumBytes / 2 - 1 }, (_, index) => index + 1);
   const step = ((key[1] ?? 0) - (key[0] ?? 0) + 256) % 256;
   const counts = key.every((byte, index) => index === 0 || (byte - (key[index - 1] ?? 0) + 256) % 256 === step);
   // Among 32 random bytes about 30 differ; fewer than 10 never happens by chance.

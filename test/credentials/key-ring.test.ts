@@ -68,7 +68,7 @@ const weak = [
   Buffer.alloc(32),
   Buffer.alloc(48, 0x41),
   Buffer.from('changeme'.repeat(4)),
-  Buffer.from('correct-horse-42'.repeat(2)),
+  Buffer.from('correct-horse'.repeat(3)),
   Buffer.from(Array.from({ length: 32 }, (_, index) => index)),
   Buffer.from(Array.from({ length: 32 }, (_, index) => 255 - index)),
 ];
@@ -80,6 +80,11 @@ test.each(weak.map((bytes) => [bytes.toString('base64'), `v2:${bytes.toString('b
     expect(() => createKeyRing(text)).toThrow('keyturn root-key generate');
   },
 );
+
+test('accepts a root key of sixteen bytes that is written twice, as existing deployments have', () => {
+  const twice = Buffer.from('0123456789abcdef'.repeat(2)).toString('base64');
+  expect(createKeyRing(`v1:${twice}`).current).toBe('v1');
+});
 
 test('opens what a weak root key made, so that it can be rotated away', () => {
   const ring = createKeyRing(`v2:${key()},v1:${Buffer.alloc(32).toString('base64')}`);

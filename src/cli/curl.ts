@@ -1,10 +1,12 @@
 import { request } from 'node:http';
+import { basicUser } from '../basic-user.ts';
+import { shellQuote } from '../shell-quote.ts';
 
-/** An HTTP request, told once: it is both made and printed as the `curl` line that makes it. */
+/** An HTTP request, which is both sent and printed as the `curl` line that sends it. */
 export type Call = {
   method: 'GET' | 'POST';
   url: string;
-  /** Client ID and secret of HTTP Basic (RFC 6749 §2.3.1). They need no escaping in their form. */
+  /** Client ID and secret of HTTP Basic. */
   user?: { clientId: string; clientSecret: string };
   headers?: Readonly<Record<string, string>>;
   json?: unknown;
@@ -17,12 +19,13 @@ export function toCurl(call: Call): string {
   const words = ['curl', '-sS'];
   // curl makes a POST of whatever has data.
   if (call.method === 'POST' && !call.json && !call.form) words.push('-X', 'POST');
-  if (call.user) words.push('-u', quote(`${call.user.clientId}:${call.user.clientSecret}`));
-  for (const [name, value] of Object.entries(call.headers ?? {})) words.push('-H', quote(`${name}: ${value}`));
-  if (call.json) words.push('-H', quote('Content-Type: application/json'), '-d', quote(JSON.stringify(call.json)));
+  if (call.user) words.push('-u', shellQuote(basicUser(call.user.clientId, call.user.clientSecret)));
+  for (const [name, value] of Object.entries(call.headers ?? {})) words.push('-H', shellQuote(`${name}: ${value}`));
+  if (call.json)
+    words.push('-H', shellQuote('Content-Type: application/json'), '-d', shellQuote(JSON.stringify(call.json)));
   for (const [name, value] of Object.entries(call.form ?? {}))
-    words.push('--data-urlencode', quote(`${name}=${value}`));
-  words.push(quote(call.url));
+    words.push('--data-urlencode', shellQuote(`${name}=${value}`));
+  words.push(shellQuote(call.url));
   return words.join(' ');
 }
 
@@ -36,7 +39,7 @@ export function send(call: Call): Promise<Answer> {
       {
         method: call.method,
         agent: false,
-        ...(call.user ? { auth: `${call.user.clientId}:${call.user.clientSecret}` } : {}),
+        ...(call.user ? { auth: basicUser(call.user.clientId, call.user.clientSecret) } : {}),
         headers: {
           ...call.headers,
           ...(body === undefined ? {} : { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body) }),
@@ -63,9 +66,4 @@ function parse(text: string): unknown {
   } catch {
     return text;
   }
-}
-
-/** As a shell takes it for one word. */
-function quote(word: string): string {
-  return /^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

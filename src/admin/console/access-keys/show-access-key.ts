@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { shellQuote } from '../../../shell-quote.ts';
 import type { Reply, Visit } from '../page.ts';
 import { codeBlock, copyable, pageHeading } from '../parts/elements.ts';
 import { notice } from '../parts/notices.ts';
@@ -9,7 +10,7 @@ export function showAccessKey(
   { core, can }: Visit,
   shown: { title: string; said: VNode; id: string; name: string; value: string },
 ): Reply {
-  const curl = `curl -sS -u "$CLIENT_ID:$CLIENT_SECRET" \\\n  -d grant_type=client_credentials -d access_key='${shown.value}' \\\n  ${core.issuer}/oauth2/token`;
+  const curl = `curl -sS -u "$CLIENT_ID:$CLIENT_SECRET" \\\n  -d grant_type=client_credentials -d access_key=${shellQuote(shown.value)} \\\n  ${shellQuote(`${core.issuer}/oauth2/token`)}`;
   return {
     title: shown.title,
     section: 'access-keys',

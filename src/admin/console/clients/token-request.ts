@@ -1,15 +1,18 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { basicUser } from '../../../basic-user.ts';
+import { shellQuote } from '../../../shell-quote.ts';
 import { codeBlock } from '../parts/elements.ts';
 
-/** How a program asks for a token (RFC 6749 §4.4.2): the line that works as it stands, and the same in five languages. */
+/** Shows how a program gets a token (RFC 6749 §4.4.2): a curl line that works as it is, and programs in five languages. */
 export function tokenRequest(
   tokenUrl: string,
   credentials: { clientId: string; clientSecret: string; needsAccessKey: boolean },
 ): VNode {
   const { clientId, clientSecret, needsAccessKey } = credentials;
   const accessKey = needsAccessKey ? ` \\\n  -d access_key="$ACCESS_KEY"` : '';
-  const curl = `curl -sS -u '${clientId}:${clientSecret}' \\\n  -d grant_type=client_credentials${accessKey} \\\n  ${tokenUrl}`;
+  const user = shellQuote(basicUser(clientId, clientSecret));
+  const curl = `curl -sS -u ${user} \\\n  -d grant_type=client_credentials${accessKey} \\\n  ${shellQuote(tokenUrl)}`;
   return html`<section class="card" aria-labelledby="ask">
     <h2 id="ask">Ask for a token</h2>
     ${codeBlock({ id: 'curl', label: 'the curl line', code: curl })}
@@ -31,13 +34,16 @@ export function tokenRequest(
 
 function snippets(tokenUrl: string, needsAccessKey: boolean): { language: string; code: string }[] {
   const when = (text: string) => (needsAccessKey ? text : '');
+  // A URL is ASCII, and so JSON's form of it is a literal in JavaScript, Python, Go and C#.
+  const url = JSON.stringify(tokenUrl);
+  const urlInPhp = `'${tokenUrl.replace(/[\\']/g, '\\$&')}'`;
   return [
     {
       language: 'Node.js',
       code: `const { CLIENT_ID, CLIENT_SECRET${when(', ACCESS_KEY')} } = process.env;
-const answer = await fetch('${tokenUrl}', {
+const answer = await fetch(${url}, {
   method: 'POST',
-  headers: { Authorization: \`Basic \${btoa(\`\${CLIENT_ID}:\${CLIENT_SECRET}\`)}\` },
+  headers: { Authorization: \`Basic \${btoa([CLIENT_ID, CLIENT_SECRET].map(encodeURIComponent).join(':'))}\` },
   body: new URLSearchParams({ grant_type: 'client_credentials'${when(', access_key: ACCESS_KEY')} }),
 });
 if (!answer.ok) throw new Error(await answer.text());
@@ -46,10 +52,11 @@ const { access_token, expires_in } = await answer.json();`,
     {
       language: 'Python',
       code: `import os, requests
+from urllib.parse import quote
 
 answer = requests.post(
-    "${tokenUrl}",
-    auth=(os.environ["CLIENT_ID"], os.environ["CLIENT_SECRET"]),
+    ${url},
+    auth=(quote(os.environ["CLIENT_ID"], safe=""), quote(os.environ["CLIENT_SECRET"], safe="")),
     data={"grant_type": "client_credentials"${when(', "access_key": os.environ["ACCESS_KEY"]')}},
     timeout=10,
 )
@@ -62,16 +69,16 @@ access_token = answer.json()["access_token"]`,
 config := clientcredentials.Config{
 	ClientID:     os.Getenv("CLIENT_ID"),
 	ClientSecret: os.Getenv("CLIENT_SECRET"),
-	TokenURL:     "${tokenUrl}",
+	TokenURL:     ${url},
 	AuthStyle:    oauth2.AuthStyleInHeader,${when('\n\tEndpointParams: url.Values{"access_key": {os.Getenv("ACCESS_KEY")}},')}
 }
 client := config.Client(context.Background())`,
     },
     {
       language: 'PHP',
-      code: `$request = curl_init('${tokenUrl}');
+      code: `$request = curl_init(${urlInPhp});
 curl_setopt_array($request, [
-    CURLOPT_USERPWD => getenv('CLIENT_ID') . ':' . getenv('CLIENT_SECRET'),
+    CURLOPT_USERPWD => rawurlencode(getenv('CLIENT_ID')) . ':' . rawurlencode(getenv('CLIENT_SECRET')),
     CURLOPT_POSTFIELDS => http_build_query(['grant_type' => 'client_credentials'${when(", 'access_key' => getenv('ACCESS_KEY')")}]),
     CURLOPT_RETURNTRANSFER => true,
     CURLOPT_FAILONERROR => true,
@@ -86,10 +93,11 @@ using System.Text;
 using System.Text.Json;
 
 var basic = Convert.ToBase64String(Encoding.UTF8.GetBytes(
-    Environment.GetEnvironmentVariable("CLIENT_ID") + ":" + Environment.GetEnvironmentVariable("CLIENT_SECRET")));
+    Uri.EscapeDataString(Environment.GetEnvironmentVariable("CLIENT_ID")!) + ":" +
+    Uri.EscapeDataString(Environment.GetEnvironmentVariable("CLIENT_SECRET")!)));
 using var http = new HttpClient();
 http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", basic);
-using var answer = await http.PostAsync("${tokenUrl}", new FormUrlEncodedContent(new Dictionary<string, string?>
+using var answer = await http.PostAsync(${url}, new FormUrlEncodedContent(new Dictionary<string, string?>
 {
     ["grant_type"] = "client_credentials",${when('\n    ["access_key"] = Environment.GetEnvironmentVariable("ACCESS_KEY"),')}
 }));

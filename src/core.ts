@@ -27,10 +27,12 @@ import { connectRedis } from './storage/redis.ts';
 import { startSweep } from './storage/sweep.ts';
 import type { TokenDeps } from './tokens/access-token.ts';
 import { createDatabaseTokenStore } from './tokens/database-token-store.ts';
+import { findUnauthenticatedRecords } from './tokens/find-unauthenticated-records.ts';
 import { createNearTokenStore, type NearTokenStore } from './tokens/near-token-store.ts';
 import { createRedisTokenStore } from './tokens/redis-token-store.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
+import { createTokenRecordCodec } from './tokens/token-record-codec.ts';
 import type { Tracing } from './tracing.ts';
 
 /** Everything below the listeners, opened: what the server and the command line both stand on. */
@@ -88,7 +90,9 @@ export async function openCore(
     const database = tracing?.watchDatabase(opened) ?? opened;
     const redis = config.redisUrl ? await connectRedis(config.redisUrl, log) : undefined;
     closers.push(() => redis?.disconnect());
-    const store = redis ? createRedisTokenStore(redis, { prefix }) : createDatabaseTokenStore(database);
+    const ttlSeconds = config.accessTokenTtlSeconds;
+    const codec = createTokenRecordCodec(keyRing, await findUnauthenticatedRecords(database, clock(), ttlSeconds));
+    const store = redis ? createRedisTokenStore(redis, codec, { prefix }) : createDatabaseTokenStore(database, codec);
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
     const watchedStore = metrics.watchTokenStore(store);
     const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);
@@ -101,7 +105,6 @@ export async function openCore(
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     closers.push(feed.close);
     await feed.start();
-    const ttlSeconds = config.accessTokenTtlSeconds;
     const { signingAlgorithm } = config;
     await database.transaction((transaction) =>
       ensureSigningKeys(transaction, { keyRing, clock, ttlSeconds, signingAlgorithm }),

@@ -25,7 +25,7 @@ export async function createTestStores(): Promise<Stores> {
 
 /** Starts a server on free ports, with stores of its own unless `stores` is given. */
 export async function startTestServer(
-  options: { clock?: Clock; env?: Record<string, string>; stores?: Stores; log?: Log } = {},
+  options: { clock?: Clock; env?: Record<string, string | undefined>; stores?: Stores; log?: Log } = {},
 ): Promise<TestServer> {
   const stores = options.stores ?? (await createTestStores());
   const config = readConfig({

@@ -43,11 +43,12 @@ Change a root key without anybody noticing:
   1. Add the new version behind the old one on every server, and restart them one after the other: v1:…,v2:…
   2. Put it first, and restart them again: v2:…,v1:…
   3. keyturn root-key rotate. Interrupted, it goes on when it runs again; servers serve meanwhile.
-  4. Once it says that v1 can go, and ten minutes later: take v1 from every server.
+  4. Once it says that v1 can go, and one access token lifetime (an hour) after step 2: take v1 from every server.
 It does not make anew, and says how many of them are left:
   - secrets without a sealed copy (--no-reveal, KEYTURN_REVEAL=off): regenerate them, or let them end;
   - operator tokens: issue them again (keyturn contacts operator-token).
-Not counted: answers to a repeated Idempotency-Key and confirmations need the old version for ten minutes at most; a
+Not counted: records of opaque access tokens need the old version until the tokens expire, and answers to a repeated
+Idempotency-Key and confirmations for ten minutes at most; a
 cursor of a list that was given out before is refused then, and the list is read from its beginning. Audit events are never written again: keep the old version, apart from the servers, for as long as
 \`keyturn audit verify\` is to check the events of its time, and give it then behind the current one.`,
     )

@@ -102,7 +102,7 @@ function describeUse(use: RootKeyUse): string[] {
       : [];
   if (canGo(use)) {
     return [
-      `${version} can go from every server in ten minutes. Keep it apart for \`keyturn audit verify\`.`,
+      `${version} can go from every server once the access tokens of its time have expired (an hour by default). Keep it apart for \`keyturn audit verify\`.`,
       ...ended,
     ];
   }

@@ -10,7 +10,8 @@ export type KeyPurpose =
   | 'audit-chain'
   | 'confirmation'
   | 'cursor'
-  | 'dpop-nonce';
+  | 'dpop-nonce'
+  | 'token-record';
 
 export type KeyRing = {
   /** The version that new values are made with, for example `v2`. */

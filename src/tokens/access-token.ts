@@ -8,6 +8,7 @@ import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { NearTokenStore } from './near-token-store.ts';
 import type { Revocations } from './revocation.ts';
 import type { SigningKeys } from './signing-keys.ts';
+import type { Confirmation } from './token-store.ts';
 
 export type TokenDeps = {
   clients: ClientCache;
@@ -24,6 +25,15 @@ export type TokenDeps = {
 /** The `jti` of an opaque token: its SHA-256, which says nothing about the token. */
 export function tokenId(token: string): string {
   return hash('sha256', token, 'base64url');
+}
+
+/** Returns whether a token is bound to everything that its client's tokens must be bound to (RFC 8705 §3, RFC 9449 §5.2). */
+export function isBoundAsRequired(
+  { certificateBoundTokens, dpopBoundTokens }: Client,
+  confirmation: Confirmation | undefined,
+): boolean {
+  if (dpopBoundTokens && confirmation?.jkt === undefined) return false;
+  return !certificateBoundTokens || confirmation?.['x5t#S256'] !== undefined;
 }
 
 /** What of a scope an access key allows; all, where there is none. */

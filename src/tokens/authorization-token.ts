@@ -8,7 +8,7 @@ import { requireClient } from '../clients/manage-clients.ts';
 import { isLive } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import type { TokenDeps } from './access-token.ts';
+import { isBoundAsRequired, type TokenDeps } from './access-token.ts';
 import { type IssuedToken, makeAccessToken } from './issue-access-token.ts';
 import { revokeToken } from './revocation.ts';
 
@@ -35,6 +35,12 @@ export async function issueAuthorizationToken(
   const client = await requireClient(transaction, clientId);
   if (client.kind !== 'integration') throw new Conflict('not_an_integration', 'Only an integration has tokens.');
   if (!client.enabled) throw new Conflict('client_is_disabled', 'The client is disabled; a token of it would be dead.');
+  if (!isBoundAsRequired(client, undefined)) {
+    throw new Conflict(
+      'client_binds_tokens',
+      "This client's tokens must be bound to a key or certificate, and a token issued here cannot be.",
+    );
+  }
   const earlier = await findAuthorizationToken(transaction, client.id);
   if (earlier) await revokeToken(transaction, toRevocable(earlier), at);
   const servers = await listResourceServers(transaction);
@@ -141,6 +147,7 @@ async function requireLive(
     token &&
     client.enabled &&
     token.epoch === client.tokenEpoch &&
+    isBoundAsRequired(client, undefined) &&
     clock() < token.expiresAt.getTime() &&
     !revocations.has(token.jti);
   if (!isLive) throw new NotFound('authorization token');

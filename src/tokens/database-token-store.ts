@@ -1,16 +1,17 @@
 import type { Database } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import { decodeTokenRecord, encodeTokenRecord, type TokenStore } from './token-store.ts';
+import type { TokenRecordCodec } from './token-record-codec.ts';
+import type { TokenStore } from './token-store.ts';
 
-/** Access tokens in the database, for a deployment without Redis. Ended rows are swept away by `storage/sweep.ts`. */
-export function createDatabaseTokenStore(database: Database): TokenStore {
+/** Stores access tokens in the database, for a deployment without Redis. `storage/sweep.ts` deletes ended ones. */
+export function createDatabaseTokenStore(database: Database, codec: TokenRecordCodec): TokenStore {
   return {
     name: 'database',
     async save(record, _now, transaction) {
       await withDeadline(
         (transaction ?? database).query('INSERT INTO access_tokens (jti, record, expires_at) VALUES ($1, $2, $3)', [
           record.jti,
-          encodeTokenRecord(record),
+          codec.encode(record),
           new Date(record.expiresAt * 1_000),
         ]),
       );
@@ -19,7 +20,7 @@ export function createDatabaseTokenStore(database: Database): TokenStore {
       const rows = await withDeadline(
         database.query<{ record: string }>('SELECT record FROM access_tokens WHERE jti = $1', [jti]),
       );
-      return rows[0] && decodeTokenRecord(jti, rows[0].record);
+      return rows[0] && codec.decode(jti, rows[0].record);
     },
     async remove(jti) {
       await withDeadline(database.query('DELETE FROM access_tokens WHERE jti = $1', [jti]));

@@ -4,7 +4,7 @@ import { type Client, type KnownClient, parseScope } from '../clients/client.ts'
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import { narrow, offeredBy, type TokenDeps } from './access-token.ts';
+import { isBoundAsRequired, narrow, offeredBy, type TokenDeps } from './access-token.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
 import type { AccessKeyRef, TokenRecord } from './token-store.ts';
 
@@ -132,9 +132,13 @@ async function findClientOf(deps: TokenDeps, record: TokenRecord): Promise<Known
   return await deps.clients.find(record.clientId);
 }
 
-/** Whether nothing that was done to its client or to the secret that it was obtained with has ended the token. */
+/**
+ * Returns whether a token is still good as far as its client and the secret it was obtained with are concerned. An
+ * unbound token of a client whose tokens must be bound is not.
+ */
 function isOfLiveClient({ revocations }: TokenDeps, record: TokenRecord, { client, secrets }: KnownClient): boolean {
   if (!client.enabled || record.epoch !== client.tokenEpoch) return false;
+  if (!isBoundAsRequired(client, record.confirmation)) return false;
   if (record.generation > 0 && !isOfGoodGeneration(secrets, record.generation)) return false;
   return !revocations.hasUnseen(record.jti, client.id);
 }

@@ -2,11 +2,13 @@ import type { Cluster, Redis } from 'ioredis';
 import { StoreUnavailable } from '../errors.ts';
 import { createRedisCommands, type RedisCommands } from '../storage/redis-commands.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import { decodeTokenRecord, encodeTokenRecord, type TokenStore } from './token-store.ts';
+import type { TokenRecordCodec } from './token-record-codec.ts';
+import type { TokenStore } from './token-store.ts';
 
-/** Access tokens in Redis, each under `prefix` and its SHA-256, ending by themselves with their TTL. */
+/** Stores access tokens in Redis, each under `prefix` and its SHA-256. Redis deletes them at their end. */
 export function createRedisTokenStore(
   redis: Redis | Cluster,
+  codec: TokenRecordCodec,
   { prefix = 'kt:' }: { prefix?: string } = {},
 ): TokenStore {
   const commands = redis.isCluster ? clusterCommands(redis as Cluster) : createRedisCommands(redis as Redis);
@@ -14,10 +16,10 @@ export function createRedisTokenStore(
     name: 'redis',
     save(record, now) {
       const seconds = Math.max(1, Math.ceil(record.expiresAt - now / 1_000));
-      return commands.set(prefix + record.jti, encodeTokenRecord(record), seconds);
+      return commands.set(prefix + record.jti, codec.encode(record), seconds);
     },
     find: (jti) =>
-      commands.get(prefix + jti).then((text) => (text === null ? undefined : decodeTokenRecord(jti, text.toString()))),
+      commands.get(prefix + jti).then((text) => (text === null ? undefined : codec.decode(jti, text.toString()))),
     async remove(jti) {
       await inTime(redis.del(prefix + jti));
     },

@@ -48,53 +48,6 @@ export type TokenStore = {
   ping(): Promise<void>;
 };
 
-/** One short JSON array without names: a million tokens are a million of these. */
-export function encodeTokenRecord(record: TokenRecord): string {
-  const { clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKey, confirmation } = record;
-  const key = accessKey ? encodeAccessKeyRef(accessKey) : 0;
-  const values = [
-    clientId,
-    epoch,
-    generation,
-    issuedAt,
-    expiresAt,
-    scope ?? 0,
-    resource ?? 0,
-    key,
-    confirmation?.jkt ?? 0,
-    confirmation?.['x5t#S256'] ?? 0,
-  ];
-  while (values.at(-1) === 0 && values.length > 5) values.pop();
-  return JSON.stringify(values);
-}
-
-export function decodeTokenRecord(jti: string, text: string): TokenRecord {
-  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, key, jkt, x5t] = JSON.parse(text) as [
-    string,
-    number,
-    number,
-    number,
-    number,
-    (string | 0)?,
-    (string | 0)?,
-    (string | 0)?,
-    (string | 0)?,
-    (string | 0)?,
-  ];
-  return {
-    jti,
-    clientId,
-    epoch,
-    generation,
-    issuedAt,
-    expiresAt,
-    scope: scope === 0 ? undefined : scope,
-    resource: resource || undefined,
-    accessKey: key ? decodeAccessKeyRef(key) : undefined,
-    confirmation: jkt || x5t ? { ...(x5t ? { 'x5t#S256': x5t } : {}), ...(jkt ? { jkt } : {}) } : undefined,
-  };
-}
-
 /** RFC 6750 §6.1.1, RFC 9449 §5. One that is bound to a certificate alone is of the type Bearer (RFC 8705 §3). */
 export function tokenTypeOf({ confirmation }: Pick<TokenRecord, 'confirmation'>): 'Bearer' | 'DPoP' {
   return confirmation?.jkt ? 'DPoP' : 'Bearer';

@@ -3,8 +3,8 @@ import { type AdminServer, startAdminServer } from './admin-server.ts';
 
 describe.each([
   ['Redis', {}],
-  ['the database', { REDIS_URL: '' }],
-  ['the embedded database', { REDIS_URL: '', DATABASE_URL: '' }],
+  ['the database', { REDIS_URL: undefined }],
+  ['the embedded database', { REDIS_URL: undefined, DATABASE_URL: undefined }],
 ])('an API authorization token, kept in %s', (where, env) => {
   let server: AdminServer;
   let api: { id: string; secret: string };
@@ -97,6 +97,21 @@ describe.each([
     expect((await issue(client.id, { resource: 'https://api.example' })).status).toBe(201);
     await server.adminFetch(`/clients/${client.id}/disable`, { method: 'POST' });
     expect(await code(issue(client.id))).toBe('client_is_disabled');
+  });
+
+  test('is refused to a client whose tokens must be bound, and ends when they must be from now on', async () => {
+    const client = await newClient();
+    const { json } = await issue(client.id);
+    const { headers } = await server.adminFetch(`/clients/${client.id}`);
+    const change = {
+      method: 'PATCH',
+      body: { dpop_bound_access_tokens: true },
+      headers: { 'If-Match': headers.get('etag') ?? '' },
+    };
+    expect((await server.adminFetch(`/clients/${client.id}`, change)).status).toBe(200);
+    expect(await isActive(json.access_token)).toBe(false);
+    expect((await server.adminFetch(path(client.id))).status).toBe(404);
+    expect((await issue(client.id)).json.code).toBe('client_binds_tokens');
   });
 });
 

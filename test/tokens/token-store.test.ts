@@ -1,15 +1,19 @@
+import { createKeyRing } from '../../src/credentials/key-ring.ts';
 import { createLog } from '../../src/log.ts';
+import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { sweepBatch } from '../../src/storage/sweep.ts';
 import { createDatabaseTokenStore } from '../../src/tokens/database-token-store.ts';
 import { createRedisTokenStore } from '../../src/tokens/redis-token-store.ts';
+import { createTokenRecordCodec } from '../../src/tokens/token-record-codec.ts';
 import type { TokenRecord, TokenStore } from '../../src/tokens/token-store.ts';
 import { createTestDatabase, createTestRedis } from '../services.ts';
 
 type Opened = { store: TokenStore; removeEnded: () => Promise<unknown>; close: () => Promise<void> };
 
 const log = createLog('silent');
+const codec = createTokenRecordCodec(createKeyRing(generateRootKey()));
 const kinds: [string, () => Promise<Opened>][] = [
   [
     'Redis',
@@ -17,7 +21,7 @@ const kinds: [string, () => Promise<Opened>][] = [
       const { url, prefix } = createTestRedis();
       const redis = await connectRedis(url, log);
       return {
-        store: createRedisTokenStore(redis, { prefix }),
+        store: createRedisTokenStore(redis, codec, { prefix }),
         removeEnded: async () => undefined,
         close: async () => redis.disconnect(),
       };
@@ -28,7 +32,7 @@ const kinds: [string, () => Promise<Opened>][] = [
     async () => {
       const database = connectPostgres({ connectionString: await createTestDatabase(), log });
       return {
-        store: createDatabaseTokenStore(database),
+        store: createDatabaseTokenStore(database, codec),
         removeEnded: () => sweepBatch(database, 'access_tokens'),
         close: database.close,
       };
@@ -105,4 +109,14 @@ describe.each(kinds)('access tokens in %s', (_kind, open) => {
   test('answers that it is there', async () => {
     await expect(opened.store.ping()).resolves.toBeUndefined();
   });
+});
+
+test('a record is read under every version of the root key in the ring, and under no other', () => {
+  const [first, second] = [generateRootKey('v1'), generateRootKey('v2')];
+  const saved = record({ scope: 'orders:read' });
+  const text = createTokenRecordCodec(createKeyRing(first)).encode(saved);
+  const read = (ring: string) => createTokenRecordCodec(createKeyRing(ring)).decode(saved.jti, text);
+  expect(read(`${second},${first}`)).toEqual(saved);
+  expect(read(second)).toBeUndefined();
+  expect(read(generateRootKey('v1'))).toBeUndefined();
 });

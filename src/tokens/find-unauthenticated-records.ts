@@ -1,0 +1,24 @@
+import type { Database } from '../storage/database.ts';
+import type { UnauthenticatedRecords } from './token-record-codec.ts';
+
+/** How long after the migration processes of the version before it may still issue tokens. */
+const rolloutMs = 3_600_000;
+
+/**
+ * Returns which token records without authentication are accepted: those that the version before it issued until an
+ * hour after the migration. Returns undefined if that time and the lifetime of its last tokens are over.
+ */
+export async function findUnauthenticatedRecords(
+  database: Database,
+  now: number,
+  ttlSeconds: number,
+): Promise<UnauthenticatedRecords | undefined> {
+  const rows = await database.query<{ since: Date | null }>(
+    'SELECT max(since) AS since FROM authenticated_token_records',
+  );
+  const since = rows[0]?.since;
+  if (!since) return undefined;
+  const issuedBefore = since.getTime() + rolloutMs;
+  const ttlMs = ttlSeconds * 1_000;
+  return now < issuedBefore + ttlMs ? { issuedBefore, ttlMs } : undefined;
+}

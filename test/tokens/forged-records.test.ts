@@ -1,0 +1,153 @@
+import { Redis } from 'ioredis';
+import { updateClient } from '../../src/clients/manage-clients.ts';
+import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { tokenId } from '../../src/tokens/access-token.ts';
+import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
+import { makePair } from '../oauth/assertion.ts';
+import { makeDpopProof } from '../oauth/dpop-proof.ts';
+import { actor, endpointsOf, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
+
+const now = Date.now();
+let server: TestServer;
+let api: ReturnType<typeof endpointsOf>;
+let clients: Awaited<ReturnType<typeof registerAll>>;
+let redis: Redis;
+
+beforeAll(async () => {
+  server = await startTestServer({ clock: () => now });
+  api = endpointsOf(server.publicUrl);
+  clients = await registerAll(server.core);
+  redis = new Redis(server.stores.redisUrl);
+});
+
+afterAll(async () => {
+  redis?.disconnect();
+  await server?.close();
+});
+
+const keyOf = (token: string) => server.stores.redisPrefix + tokenId(token);
+
+/** A record without authentication, as every version before the one that authenticates them wrote it. */
+async function writeRecord(client: TestClient, { issuedAt = now, seconds = 3_600 } = {}): Promise<string> {
+  const token = generateSecret('kta_');
+  const known = await server.core.clients.find(client.id);
+  const record = [client.id, known?.client.tokenEpoch, 1, issuedAt, Math.floor(issuedAt / 1_000) + seconds];
+  await redis.set(keyOf(token), JSON.stringify(record), 'EX', 7_200);
+  return token;
+}
+
+/** By both ways: the plain request, and one that only the application behind the fast path answers. */
+async function introspect(token: string, at = api): Promise<unknown[]> {
+  const answers = [await at.introspect(clients.orders, token), await at.introspect(clients.orders, token, { x: 'y' })];
+  return answers.map(({ json }) => json['active']);
+}
+
+describe('somebody who can write to Redis but has no root key', () => {
+  it('cannot make a token: a record that the server did not write is inactive', async () => {
+    const token = await writeRecord(clients.shop);
+    expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
+    expect(await introspect(token)).toEqual([false, false]);
+  });
+
+  it("cannot make a token from another token's record", async () => {
+    const stolen = (await redis.get(keyOf(await api.accessToken(clients.shop)))) as string;
+    const token = generateSecret('kta_');
+    await redis.set(keyOf(token), stolen);
+    expect(await introspect(token)).toEqual([false, false]);
+  });
+
+  it.each<[string, (record: unknown[]) => unknown[]]>([
+    ['client', ([, ...rest]) => [clients.partner.id, ...rest]],
+    [
+      'end',
+      ([id, epoch, generation, issuedAt, end, ...rest]) => [id, epoch, generation, issuedAt, Number(end) + 1, ...rest],
+    ],
+    ['code', (record) => [...record.slice(0, -1), `${server.core.keyRing.current}.${'A'.repeat(22)}`]],
+    ['key version', (record) => [...record.slice(0, -1), String(record.at(-1)).replace(/^\w+/, 'v9')]],
+    ['form', () => ['no', 'record']],
+  ])('cannot change the %s of a token', async (_what, change) => {
+    const token = await api.accessToken(clients.shop, { scope: 'orders:read' });
+    const record = JSON.parse((await redis.get(keyOf(token))) as string) as unknown[];
+    await redis.set(keyOf(token), JSON.stringify(change(record)));
+    expect(await introspect(token)).toEqual([false, false]);
+    await redis.set(keyOf(token), JSON.stringify(record));
+    expect(await introspect(token)).toEqual([true, true]);
+  });
+
+  it('cannot cause an error with a value that is no record', async () => {
+    const token = generateSecret('kta_');
+    for (const text of ['', 'x', '{}', '[', '[1]', `["${'a'.repeat(10_000)}"]`]) {
+      await redis.set(keyOf(token), text);
+      expect(await introspect(token)).toEqual([false, false]);
+    }
+  });
+});
+
+describe('a client whose tokens must be bound', () => {
+  it.each([
+    ['a key (DPoP)', { dpopBoundTokens: true }],
+    ['a certificate', { certificateBoundTokens: true }],
+  ])('has no live token that is not bound to %s', async (_what, patch) => {
+    const client = await register(server.core, { name: 'Bound', kind: 'integration', scope: 'orders:read' });
+    const token = await api.accessToken(client);
+    expect(await introspect(token)).toEqual([true, true]);
+    await server.core.change((transaction) => updateClient(transaction, server.core, actor, client.id, patch));
+    expect(await introspect(token)).toEqual([false, false]);
+  });
+
+  it('keeps a token that is bound to a key', async () => {
+    const input = { kind: 'integration', scope: 'orders:read', dpopBoundTokens: true } as const;
+    const partner = await register(server.core, { name: 'Bound', ...input });
+    const pair = await makePair();
+    const htu = 'http://localhost:4000/oauth2/token';
+    const ask = async (nonce?: string) =>
+      await api.token(
+        partner,
+        { scope: 'orders:read' },
+        { headers: { DPoP: await makeDpopProof(pair, { htu, nonce }) } },
+      );
+    const { json } = await ask((await ask()).headers['dpop-nonce'] as string);
+    expect(await introspect(json['access_token'] as string)).toEqual([true, true]);
+  });
+});
+
+describe('in a database of the version before, tokens that it issued', () => {
+  it('live on until an hour after the migration; later ones, longer ones and all of them after their lifetime do not', async () => {
+    const { database } = server.core;
+    await database.query('INSERT INTO authenticated_token_records VALUES ($1)', [new Date(now)]);
+    let ahead = 0;
+    const minute = 60_000;
+    const start = () => startTestServer({ stores: server.stores, clock: () => now + ahead });
+    const migrated = await start();
+    const at = endpointsOf(migrated.publicUrl);
+    const [earlier, rolling, later, longer] = [
+      await writeRecord(clients.shop, { issuedAt: now - 10 * minute }),
+      await writeRecord(clients.shop, { issuedAt: now + 59 * minute }),
+      await writeRecord(clients.shop, { issuedAt: now + 61 * minute }),
+      await writeRecord(clients.shop, { issuedAt: now, seconds: 3_700 }),
+    ];
+    expect(await introspect(earlier, at)).toEqual([true, true]);
+    expect(await introspect(rolling, at)).toEqual([true, true]);
+    expect(await introspect(later, at)).toEqual([false, false]);
+    expect(await introspect(longer, at)).toEqual([false, false]);
+    await migrated.close();
+
+    ahead = 121 * minute;
+    const afterwards = await start();
+    const last = await writeRecord(clients.shop, { issuedAt: now + ahead });
+    expect(await introspect(last, endpointsOf(afterwards.publicUrl))).toEqual([false, false]);
+    await afterwards.close();
+  });
+
+  it('are unknown in a new database', async () => {
+    const stores = await createTestStores();
+    const fresh = await startTestServer({ stores });
+    expect(await fresh.core.database.query('SELECT since FROM authenticated_token_records')).toEqual([]);
+    await fresh.close();
+  });
+});
+
+test('the record of a plain token takes at most 112 bytes of Redis, whatever its scope is by default', async () => {
+  const token = await api.accessToken(clients.shop);
+  expect(await redis.strlen(keyOf(token))).toBeLessThanOrEqual(112);
+});

@@ -2,6 +2,7 @@ import { createAccessKeyCache } from './access-keys/access-key-cache.ts';
 import { noteLastUse } from './access-keys/access-key-store.ts';
 import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
 import { auditedTransaction } from './audit/audited-transaction.ts';
+import { type Refusals, startRefusals } from './audit/refusals.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
 import { type ClientKeys, createClientKeys } from './clients/client-keys.ts';
 import { type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
@@ -52,6 +53,8 @@ export type Core = ManageDeps &
     usage: UsageCounter & Pick<UsageWriter, 'flush'>;
     /** What access keys are really used for, as resource servers report it. */
     usedScopes: UsedScopes;
+    /** Refused requests of the admin listener, for the audit log. */
+    refusals: Refusals;
     metrics: Metrics;
     /** What a process needs in order to serve. Modules add their own checks; `startServer` starts it. */
     readiness: Readiness;
@@ -116,6 +119,8 @@ export async function openCore(
       await feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'a change is followed late'));
       return result;
     };
+    const refusals = startRefusals({ clock, log, change });
+    closers.push(refusals.close);
     const { reveal } = config;
     const limit = (name: string, perMinute: number) =>
       perMinute > 0 ? createRateLimit(name, perMinute, { redis, prefix }) : undefined;
@@ -149,6 +154,7 @@ export async function openCore(
       accessKeys,
       usedScopes,
       revocations,
+      refusals,
       tokenStore,
       usage: {
         ...counter,

@@ -8,6 +8,7 @@ import { requireKnownHost, requireOwnOrigin } from './known-host.ts';
 import { serveOpenApi } from './openapi.ts';
 import { authenticateBearer, requirePermission } from './operator-auth.ts';
 import { respondWithProblem } from './problem.ts';
+import { recordRefusals } from './record-refusals.ts';
 import { logAccess } from './request-log.ts';
 import { serveEndpoint } from './serve-endpoint.ts';
 import { serveMetrics } from './serve-metrics.ts';
@@ -19,14 +20,15 @@ export function createAdminApp(core: Core): Koa {
 
   const router = new Router({ prefix: '/admin/v1', sensitive: true, strict: true });
   router.get('/openapi.json', serveOpenApi(endpoints));
+  const authenticate = authenticateBearer(core, addressOf);
   for (const endpoint of endpoints) {
     const path = endpoint.path.replace(/\{(\w+)\}/g, ':$1');
-    const authenticate = authenticateBearer(core, addressOf);
     router[endpoint.method](path, authenticate, requirePermission(endpoint.permission), serveEndpoint(endpoint));
   }
 
   const app = new Koa();
   app.use(logAccess(core, addressOf));
+  app.use(recordRefusals(core, addressOf));
   app.use(respondWithProblem(core.log));
   app.use(serveMetrics(core));
   app.use(requireKnownHost(core.config));

@@ -4,20 +4,35 @@ import type { Core } from '../core.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
 import { authenticateOperator } from '../operators/operator-token.ts';
 import type { Permission } from '../operators/permission.ts';
+import { createAttemptLimit } from './attempt-limit.ts';
 
 /** Who asks, from where, and what they may do at this moment. */
 export type Operator = Grantor;
 
-/** Finds the operator by the token in the Authorization header (RFC 6750 §2.1), at every request anew: a permission taken away is gone. */
+/**
+ * Finds the operator by the token in the Authorization header (RFC 6750 §2.1). Reads it at every request, so that a permission that was
+ * taken away has no effect from the next request on.
+ */
 export function authenticateBearer(core: Core, addressOf: (request: Context['req']) => string) {
+  const limited = createAttemptLimit(core.config.failuresPerMinute);
   return async (ctx: Context, next: Next): Promise<void> => {
     const token = bearerToken(ctx.req.rawHeaders);
-    const contact = token === undefined ? undefined : await authenticateOperator(core, token);
-    if (!contact) throw new KeyturnError('unauthenticated', 401, 'A valid operator token is needed.');
-    const { id, name, permissions } = contact;
-    ctx.state['operator'] = { id, name, permissions, address: addressOf(ctx.req) } satisfies Operator;
+    if (token === undefined) throw unauthenticated();
+    ctx.state['presented'] = true;
+    const address = addressOf(ctx.req);
+    const { id, name, permissions } = await limited(address, async () => {
+      const contact = await authenticateOperator(core, token);
+      if (!contact) throw unauthenticated();
+      return contact;
+    });
+    ctx.state['presented'] = false;
+    ctx.state['operator'] = { id, name, permissions, address } satisfies Operator;
     await next();
   };
+}
+
+function unauthenticated(): KeyturnError {
+  return new KeyturnError('unauthenticated', 401, 'A valid operator token is needed.');
 }
 
 export function requirePermission(permission: Permission) {

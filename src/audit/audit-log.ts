@@ -18,7 +18,8 @@ export type AuditEvent = {
     | 'signing_key'
     | 'root_key'
     | 'token'
-    | 'deployment';
+    | 'deployment'
+    | 'address';
   target: string;
   /** The state that was, and the one that is; whatever JSON can hold. */
   before?: Record<string, unknown>;

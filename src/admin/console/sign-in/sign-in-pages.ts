@@ -2,6 +2,7 @@ import type { Context } from 'koa';
 import type { VNode } from 'preact';
 import type { Core } from '../../../core.ts';
 import { KeyturnError } from '../../../errors.ts';
+import { createAttemptLimit } from '../../attempt-limit.ts';
 import { TooManyRequests } from '../../problem.ts';
 import { readForm } from '../read-form.ts';
 import { renderDocument } from '../render-document.ts';
@@ -10,14 +11,16 @@ import { proveAgain, signIn } from './prove.ts';
 import { endSession, type Session } from './session.ts';
 import { clearSessionCookie, readSessionCookie, setSessionCookie } from './session-cookie.ts';
 import { proofForm, signInForm } from './sign-in-form.ts';
-import { createSignInLimit } from './sign-in-limit.ts';
+
+/** Failed attempts of one network in a minute. */
+const perMinute = 10;
 
 /** Signing in and out, and proving again who is signed in. */
 export type Signing = ReturnType<typeof signInPages>;
 
 /** The pages around a session: signing in with an operator token or a link, proving it again, signing out. */
 export function signInPages(core: Core, addressOf: (request: Context['req']) => string) {
-  const limited = createSignInLimit();
+  const limited = createAttemptLimit(perMinute);
 
   /** @throws {KeyturnError} 401, 429 */
   async function prove(ctx: Context, token: string): Promise<void> {
@@ -101,6 +104,7 @@ type Refusal = { status: number; problem: string };
 
 /** A refusal that is shown beside the form, which can be tried again. Anything else is an error page. */
 function refused(ctx: Context, error: unknown): Refusal {
+  ctx.state['presented'] = true;
   if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
   if (error instanceof KeyturnError && (error.status === 401 || error.status === 429)) {
     return { status: error.status, problem: error.message };

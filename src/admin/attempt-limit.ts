@@ -1,0 +1,33 @@
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { networkOf } from '../client-network.ts';
+import { KeyturnError } from '../errors.ts';
+import { TooManyRequests } from './problem.ts';
+
+/** Runs an attempt to prove who somebody is, from an address. @throws {TooManyRequests} instead of 401, after too many failures. */
+export type AttemptLimit = <T>(address: string, attempt: () => Promise<T>) => Promise<T>;
+
+/**
+ * Limits how many failed attempts a network has in a minute; counts in this process. A right credential always passes, so the
+ * failures of others behind the same proxy lock nobody out.
+ * @param perMinute 0 for no limit.
+ */
+export function createAttemptLimit(perMinute: number): AttemptLimit {
+  if (perMinute === 0) return (_address, attempt) => attempt();
+  const limiter = new RateLimiterMemory({ points: perMinute, duration: 60 });
+  return async (address, attempt) => {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof KeyturnError) || error.status !== 401) throw error;
+      await limiter.consume(networkOf(address)).catch((rejected: unknown) => {
+        if (!(rejected instanceof RateLimiterRes)) throw rejected;
+        const seconds = Math.max(1, Math.ceil(rejected.msBeforeNext / 1_000));
+        throw new TooManyRequests(
+          `Too many failed attempts from your address. Try again in ${seconds} seconds.`,
+          seconds,
+        );
+      });
+      throw error;
+    }
+  };
+}

@@ -1,6 +1,6 @@
 import { parseSecrets, secretsJson } from '../regeneration/secret-store.ts';
-import { recordChange } from '../storage/change-feed.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { recordChange } from '../storage/record-change.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { AuthMethod, Client, ClientKind, KnownClient, TokenFormat } from './client.ts';
 import type { ClientJwks } from './client-jwks.ts';

@@ -1,7 +1,7 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import type { Clock } from '../clock.ts';
-import { recordChanges, restampChanges } from '../storage/change-feed.ts';
 import type { Transaction } from '../storage/database.ts';
+import { recordChanges } from '../storage/record-change.ts';
 import { raiseEveryTokenEpoch } from './client-store.ts';
 
 /**
@@ -15,7 +15,6 @@ export async function endEveryToken(
 ): Promise<number> {
   const at = new Date(clock());
   const { clients, clientIds } = await raiseEveryTokenEpoch(transaction, at);
-  await restampChanges(transaction);
   await recordChanges(
     transaction,
     clientIds.map((target) => ({ kind: 'client', target })),

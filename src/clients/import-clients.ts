@@ -6,8 +6,8 @@ import { verifiersOf } from '../credentials/verifier.ts';
 import { Conflict, InvalidInput } from '../errors.ts';
 import { makeSecret } from '../regeneration/add-secret.ts';
 import { findTakenVerifiers, insertSecrets } from '../regeneration/secret-store.ts';
-import { recordChanges } from '../storage/change-feed.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
+import { recordChanges } from '../storage/record-change.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
 import { textProblem } from '../text-problem.ts';
 import {

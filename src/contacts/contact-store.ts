@@ -1,7 +1,7 @@
 import type { Verifier } from '../credentials/verifier.ts';
 import type { Permission } from '../operators/permission.ts';
-import { recordChange } from '../storage/change-feed.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { recordChange } from '../storage/record-change.ts';
 import type { Contact } from './contact.ts';
 
 type ContactRow = Row & {

@@ -43,13 +43,17 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
   let batch = emptyBatch();
   let isTelling = false;
 
-  feed.subscribe((change) => {
-    if (listeners.size === 0) return;
-    if (batch.text.length <= maxBatchBytes) batch.text += presentEvent(change, seconds());
-    batch.position = change.position;
-    if (change.kind === 'client') batch.clients.add(change.target);
-    if (!isTelling) void tellAll();
-  }, resetAll);
+  feed.subscribe(
+    (change) => {
+      if (listeners.size === 0 || change.isLoaded) return;
+      if (batch.text.length <= maxBatchBytes) batch.text += presentEvent(change, seconds());
+      batch.position = change.position;
+      if (change.kind === 'client') batch.clients.add(change.target);
+      if (!isTelling) void tellAll();
+    },
+    resetAll,
+    resetAll,
+  );
 
   async function tellAll(): Promise<void> {
     isTelling = true;
@@ -67,7 +71,10 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
     isTelling = false;
   }
 
-  /** Another database server took over, so earlier events and positions are not valid any more. */
+  /**
+   * Another database server took over: what listeners were told and their positions are invalid. Called again once all its
+   * revocations are known, because what listeners asked meanwhile may have been answered without them.
+   */
   function resetAll(): void {
     for (const response of listeners.keys()) send(response, presentReset(feed.position(), seconds()));
   }
@@ -91,7 +98,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
   heartbeat.unref();
 
   async function readMissed(lastEventId: string): Promise<Change[] | undefined> {
-    const [, position, at] = /^(\d+\.\d+)-(\d+)$/.exec(lastEventId) ?? [];
+    const [, position, at] = /^(c\d+\.\d+)-(\d+)$/.exec(lastEventId) ?? [];
     if (!position || seconds() - Number(at) > maxAgeSeconds) return undefined;
     return await feed.since(position);
   }

@@ -1,106 +1,87 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Database, Transaction } from './database.ts';
-import { withDeadline } from './with-deadline.ts';
+import { createChangeGaps } from './change-gaps.ts';
+import type { Database } from './database.ts';
+import { type ChangeRow, createChangeReader } from './read-changes.ts';
 
 export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token' | 'signing_keys' | 'foreign_client_ids';
 
 /** Something that other processes may have cached is no longer what it was. */
-export type Change = { seq: number; kind: ChangeKind; target: string; expiresAt: Date; position: FeedPosition };
+export type Change = {
+  kind: ChangeKind;
+  target: string;
+  expiresAt: Date;
+  position: FeedPosition;
+  /** Whether it was read as part of the current state, at the start or after a restart of the database. */
+  isLoaded: boolean;
+};
 
-/** Up to where somebody has been told: every transaction below it. What is told again from there on may repeat, but lacks nothing. */
+/**
+ * How far a follower has been told, as `c<number>.<server>`: it has been told every change up to this number of this server.
+ * Reading on from there may repeat some changes and misses none.
+ */
 type FeedPosition = string;
 
-/** With announcements, a change is known in milliseconds; without them, within this time. */
+/** Without notifications, a change is known after at most this time. */
 const pollEveryMs = 1_000;
-/** After so long without an answer from the database, what is cached counts as stale. */
+/** Cached values count as stale after so long without an answer from the database. */
 const freshForMs = 5_000;
-/** So long a poll is waited for: the next one may get through on another connection. */
-const pollTimeoutMs = 2_000;
-/** More than so many are not told one by one to whoever comes back: to forget everything costs less. */
+/** At the start, transactions that are writing changes get so long to end before the state is read without them. */
+const writersEndWithinMs = 250;
+const lookAgainMs = 10;
+/** A returning follower that missed more changes than this forgets everything instead, which costs less. */
 const maxMissed = 1_000;
-/** How long a change stays readable for a process or listener that comes back. */
-const keptMs = 24 * 3_600_000;
-
-/** When the server started, in microseconds: so a promoted standby is told from the primary that it was a copy of. */
-const serverSql = '(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text';
-
-/**
- * Records in the change's own transaction that `target` changed. Committed together, so nobody learns of what did not happen.
- * @param expiresAt until when the row must be kept; for a revoked token, the token's own end.
- */
-export async function recordChange(
-  transaction: Transaction,
-  change: { kind: ChangeKind; target: string; at: Date; expiresAt?: Date },
-): Promise<void> {
-  await transaction.query('INSERT INTO changes (kind, target, at, expires_at) VALUES ($1, $2, $3, $4)', [
-    change.kind,
-    change.target,
-    change.at,
-    change.expiresAt ?? new Date(change.at.getTime() + keptMs),
-  ]);
-}
-
-/** The same of many at once, in one statement. */
-export async function recordChanges(
-  transaction: Transaction,
-  changes: readonly { kind: ChangeKind; target: string }[],
-  at: Date,
-): Promise<void> {
-  await transaction.query(
-    `INSERT INTO changes (kind, target, at, expires_at)
-     SELECT c.kind, c.target, $3, $4 FROM unnest($1::text[], $2::text[]) AS c (kind, target)`,
-    [changes.map(({ kind }) => kind), changes.map(({ target }) => target), at, new Date(at.getTime() + keptMs)],
-  );
-}
-
-/**
- * Gives every change this transaction's id. In a database that was restored they carry those of the server before, which
- * mean another order here.
- */
-export async function restampChanges(transaction: Transaction): Promise<void> {
-  await transaction.query('UPDATE changes SET xact = pg_current_xact_id()');
-}
-
 /**
  * Follows every change that any process commits, in each process once.
  *
- * Rows carry their transaction's id. A poll remembers the oldest transaction that was still open and the next one reads
- * from there, so a row that commits late is never skipped; rows read twice are told once. After a crash the ids of transactions that left
- * nothing are used again: so what has a higher number than anything told is read as well.
+ * Reads in the order of the sequence numbers. Numbers are assigned before the commit, so a lower one may become visible later:
+ * a missing number is asked for again until every transaction that may have taken it has ended. The open transactions that have
+ * written changes are known from their locks, so no other session delays the feed. Everything is read in bounded pages.
  */
 export type ChangeFeed = {
   /**
-   * To be called before `start`, or what is already revoked is missed.
-   * @param onReset another server took over, and anything may be different from what was told.
+   * Must be called before `start`, or what is already revoked is missed.
+   * @param hooks.onReset another server took over, and anything may differ from what was told.
+   * @param hooks.onLoaded after a reset, all revoked tokens of that server have been told.
    */
-  subscribe(onChange: (change: Change) => void, onReset?: () => void): void;
-  /** Tells what still counts (revoked tokens that have not ended), then follows. */
+  subscribe(onChange: (change: Change) => void, onReset?: () => void, onLoaded?: () => void): void;
+  /** Tells the revoked tokens that have not expired, then follows. */
   start(): Promise<void>;
-  /** Reads now; resolved once everything committed before the call has been told to the subscribers of this process. */
+  /** Reads now. Resolves once everything committed before the call has been told to the subscribers of this process. */
   sync(): Promise<void>;
-  /** Where somebody stands who has been told everything until now. */
+  /** The position of a follower that has been told everything until now. */
   position(): FeedPosition;
-  /** What was committed after a position; undefined when that cannot be told any more or is too much, and everything may have changed. */
+  /** What was committed after a position. Returns undefined if that is not known or too much, so anything may have changed. */
   since(position: FeedPosition): Promise<Change[] | undefined>;
   /**
-   * Throws when what is cached may no longer serve: the database does not answer, and has not for `staleSeconds`.
+   * Throws if cached values may no longer be used, because the database has not answered for `staleSeconds`.
    * @throws {StoreUnavailable}
    */
   requireFresh(): void;
-  /** Milliseconds since everything committed was last known to be told. */
+  /** Milliseconds since the last moment up to which every committed change has been told. */
   lagMs(): number;
+  /** Whether revoked tokens are still being read, at the start or after a restart of the database. */
+  isLoading(): boolean;
   close(): Promise<void>;
 };
 
+/** The state of a server that is being read: revoked tokens numbered up to `upTo` are still missing. */
+type Loading = { upTo: number; running: Promise<void> | undefined };
+
 export function createChangeFeed(deps: { database: Database; log: Log; staleSeconds: number }): ChangeFeed {
   const { database, log, staleSeconds } = deps;
+  const reader = createChangeReader(database);
   const subscribers: ((change: Change) => void)[] = [];
   const resets: (() => void)[] = [];
-  let fromTransaction = '0';
-  let fromSeq = 0;
+  const afterLoads: (() => void)[] = [];
+  const gaps = createChangeGaps();
   let server: string | undefined;
-  let told = new Set<number>();
+  /** Every number up to here has been told, is in `gaps`, or belongs to one of the early writers. */
+  let toldTo = 0;
+  /** Transactions that were writing changes when the state was read, and may still commit any lower number. */
+  let earlyWriters: ReadonlySet<string> = new Set();
+  let loading: Loading | undefined;
   let syncedAt = Number.NEGATIVE_INFINITY;
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;
@@ -108,46 +89,124 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
 
   async function poll(): Promise<void> {
     const startedAt = performance.now();
-    const answer = database.query<ChangeRow & { latest: number | null; standby: boolean }>(
-      `SELECT c.seq, c.kind, c.target, c.expires_at, s.horizon, s.server, s.latest, pg_is_in_recovery() AS standby
-       FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon, ${serverSql} AS server,
-         (SELECT max(seq) FROM changes) AS latest) s
-       LEFT JOIN changes c ON (c.xact >= $1::text::xid8 OR c.seq > $2)
-         AND ($1::text <> '0' OR (c.kind = 'token' AND c.expires_at > now()))
-       ORDER BY c.seq`,
-      [fromTransaction, fromSeq],
-    );
-    const rows = await withDeadline(answer, 'database', pollTimeoutMs);
-    const [first] = rows;
-    if (!first || first.standby) throw new StoreUnavailable('database', 'a standby knows what changed only later');
-    if (server !== undefined && server !== first.server) {
-      // Another server, or the same after a restart: it may lack what was told, and use its transaction ids again for something else.
-      log.warn('the database is another one, or has restarted: everything known of it is forgotten');
-      server = first.server;
-      fromTransaction = '0';
-      fromSeq = 0;
-      told = new Set();
-      for (const reset of resets) reset();
-      return await poll();
+    if (server === undefined) await begin();
+    await readOn();
+    await readGaps();
+    if (loading && !loading.running) {
+      const started = loading;
+      await loadPage(started);
+      started.running = loadRest(started).catch(noteFailure);
     }
-    server = first.server;
-    const seen = new Set<number>();
-    for (const row of rows) {
-      if (row.seq === null) continue;
-      seen.add(row.seq);
-      if (told.has(row.seq)) continue;
-      const change = toChange(row);
-      for (const subscriber of subscribers) subscriber(change);
-    }
-    told = seen;
-    fromTransaction = first.horizon;
-    fromSeq = Math.max(fromSeq, first.latest ?? 0);
-    syncedAt = startedAt;
+    if (!loading) syncedAt = startedAt;
     if (failing) log.info('changes are followed again');
     failing = false;
   }
 
-  /** At most one poll runs and one waits: who asks while one runs needs the one after it. */
+  /** Reads the state from the start: everything up to the latest change, then follows from there. */
+  async function begin(): Promise<void> {
+    const found = await reader.latest();
+    const deadline = performance.now() + writersEndWithinMs;
+    let writers: ReadonlySet<string> = await reader.writers();
+    while (writers.size > 0 && performance.now() < deadline) {
+      await delay(lookAgainMs);
+      writers = writers.intersection(await reader.writers());
+    }
+    server = found.server;
+    toldTo = found.latest;
+    earlyWriters = writers;
+    gaps.clear();
+    loading = { upTo: found.latest, running: undefined };
+  }
+
+  /** Forgets what was cached. Revoked tokens stay known until they expire, and are read again beside the requests. */
+  function restart(): void {
+    server = undefined;
+    loading = undefined;
+    for (const reset of resets) reset();
+  }
+
+  function requireServer(answering: string): void {
+    if (answering === server) return;
+    // It may lack what was told, and may assign the same numbers to other changes.
+    log.warn('the database server was replaced or restarted: reading its state again');
+    restart();
+  }
+
+  async function readOn(): Promise<void> {
+    for (;;) {
+      const page = await reader.after(toldTo);
+      requireServer(page.server);
+      if (server === undefined) {
+        await begin();
+        continue;
+      }
+      for (const row of page.rows) {
+        gaps.add(toldTo + 1, row.seq - 1);
+        toldTo = row.seq;
+        tell(row);
+      }
+      if (page.isLast) return;
+    }
+  }
+
+  /** Tells what has become visible of the missing numbers, and gives up those that no open transaction can hold. */
+  async function readGaps(): Promise<void> {
+    if (gaps.isEmpty() && earlyWriters.size === 0) return;
+    const writers = await reader.writers();
+    const stillOpen = earlyWriters.intersection(writers);
+    if (stillOpen.size < earlyWriters.size) {
+      // One of them has ended, and its changes may have any number.
+      restart();
+      await begin();
+      await readOn();
+      return await readGaps();
+    }
+    let ranges = gaps.ranges();
+    for (let isLast = ranges.length === 0; !isLast; ) {
+      const page = await reader.within(ranges);
+      isLast = page.isLast;
+      gaps.remove(page.rows);
+      for (const row of page.rows) tell(row);
+      const last = page.rows.at(-1)?.seq ?? 0;
+      ranges = ranges.filter(({ to }) => to > last).map(({ from, to }) => ({ from: Math.max(from, last + 1), to }));
+    }
+    gaps.close(writers);
+  }
+
+  async function loadRest(started: Loading): Promise<void> {
+    while (loading === started) await loadPage(started);
+  }
+
+  /** Tells a page of the revoked tokens, newest first: of those, this process may not have been told. */
+  async function loadPage(started: Loading): Promise<void> {
+    const page = await reader.revokedUpTo(started.upTo);
+    if (loading !== started) return;
+    if (page.server !== server) return restart();
+    const position = positionOf(0);
+    for (const [target, expiresAt] of page.revoked) {
+      const change: Change = { kind: 'token', target, expiresAt: new Date(expiresAt), position, isLoaded: true };
+      for (const subscriber of subscribers) subscriber(change);
+    }
+    if (page.below === undefined) {
+      loading = undefined;
+      for (const loaded of afterLoads) loaded();
+    } else {
+      started.upTo = page.below;
+    }
+  }
+
+  function tell(row: ChangeRow): void {
+    const change = toChange(row, positionOf(row.seq));
+    for (const subscriber of subscribers) subscriber(change);
+  }
+
+  /** How far a follower has been told that has just been told the change with this number. */
+  function positionOf(seq: number): FeedPosition {
+    const first = earlyWriters.size > 0 ? 1 : (gaps.first() ?? Number.POSITIVE_INFINITY);
+    return `c${Math.min(seq, first - 1)}.${server ?? 0}`;
+  }
+
+  /** At most one poll runs and one waits: a caller during a poll needs the one after it. */
   function sync(): Promise<void> {
     if (!running) {
       running = poll().finally(() => {
@@ -164,11 +223,14 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
     return next;
   }
 
+  function noteFailure(error: Error): void {
+    if (!failing) log.warn({ error: error.message }, 'changes cannot be followed');
+    failing = true;
+    if (loading) loading.running = undefined;
+  }
+
   function syncQuietly(): void {
-    sync().catch((error: Error) => {
-      if (!failing) log.warn({ error: error.message }, 'changes cannot be followed');
-      failing = true;
-    });
+    sync().catch(noteFailure);
   }
 
   let timer: NodeJS.Timeout | undefined;
@@ -177,13 +239,18 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
   return {
     start: async () => {
       await sync();
+      while (loading) {
+        await loading.running;
+        await sync();
+      }
       timer = setInterval(syncQuietly, pollEveryMs);
       timer.unref();
       unlisten = await database.listen('keyturn_changes', syncQuietly);
     },
-    subscribe: (onChange, onReset) => {
+    subscribe: (onChange, onReset, onLoaded) => {
       subscribers.push(onChange);
       if (onReset) resets.push(onReset);
+      if (onLoaded) afterLoads.push(onLoaded);
     },
     sync,
     requireFresh: () => {
@@ -192,35 +259,28 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
       if (lag > (failing ? allowedMs : Math.max(allowedMs, freshForMs)))
         throw new StoreUnavailable('database', `changes unknown for ${Math.round(lag)} ms`);
     },
-    position: () => `${fromTransaction}.${server}`,
+    position: () => positionOf(toldTo),
     since: async (position) => {
-      const [, transaction, ofServer] = /^(\d{1,19})\.(\d{1,19})$/.exec(position) ?? [];
-      if (!transaction) return undefined;
-      const rows = await database.query<ChangeRow>(
-        `SELECT c.seq, c.kind, c.target, c.expires_at, s.horizon, s.server
-         FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon, ${serverSql} AS server,
-           (SELECT min(xact) FROM changes) AS oldest) s
-         LEFT JOIN changes c ON c.xact >= $1::text::xid8
-         WHERE coalesce(s.oldest <= $1::text::xid8, true) AND $1::text::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
-           AND s.server = $3
-         ORDER BY c.seq LIMIT $2`,
-        [transaction, maxMissed + 1, ofServer],
-      );
-      return rows.length === 0 || rows.length > maxMissed
-        ? undefined
-        : rows.filter(({ seq }) => seq !== null).map(toChange);
+      const [, seq, ofServer] = /^c(\d{1,15})\.(\d{1,19})$/.exec(position) ?? [];
+      if (!seq || !ofServer) return undefined;
+      const rows = await reader.missed(Number(seq), ofServer, maxMissed + 1);
+      if (!rows || rows.length > maxMissed) return undefined;
+      // Lower numbers may still be missing, so none of these moves the position.
+      return rows.map((row) => toChange(row, position));
     },
     lagMs: () => performance.now() - syncedAt,
+    isLoading: () => loading !== undefined || server === undefined,
     close: async () => {
       clearInterval(timer);
+      const { running: lastPage } = loading ?? {};
+      loading = undefined;
       await unlisten?.();
       await (next ?? running)?.catch(() => undefined);
+      await lastPage;
     },
   };
 }
 
-type ChangeRow = { seq: number; kind: ChangeKind; target: string; expires_at: Date; horizon: string; server: string };
-
-function toChange({ seq, kind, target, expires_at: expiresAt, horizon, server }: ChangeRow): Change {
-  return { seq, kind, target, expiresAt, position: `${horizon}.${server}` };
+function toChange({ kind, target, expires_at: expiresAt }: ChangeRow, position: FeedPosition): Change {
+  return { kind, target, expiresAt, position, isLoaded: false };
 }

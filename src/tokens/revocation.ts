@@ -1,5 +1,6 @@
-import { type ChangeFeed, recordChange } from '../storage/change-feed.ts';
+import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Transaction } from '../storage/database.ts';
+import { recordChange } from '../storage/record-change.ts';
 import type { TokenRecord } from './token-store.ts';
 
 /**

@@ -6,9 +6,10 @@ import type { SigningAlgorithm } from '../config.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { StoreUnavailable } from '../errors.ts';
-import { type ChangeFeed, recordChange } from '../storage/change-feed.ts';
+import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
 import { createFollowedCache } from '../storage/followed-cache.ts';
+import { recordChange } from '../storage/record-change.ts';
 import {
   insertSigningKey,
   listSigningKeys,

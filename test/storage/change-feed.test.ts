@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
-import { type Change, type ChangeFeed, createChangeFeed, recordChange } from '../../src/storage/change-feed.ts';
+import { type Change, type ChangeFeed, createChangeFeed } from '../../src/storage/change-feed.ts';
 import type { Database } from '../../src/storage/database.ts';
 import { openEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
 import { migrate } from '../../src/storage/migrate.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
+import { recordChange } from '../../src/storage/record-change.ts';
 import { eventually } from '../eventually.ts';
 import { createTestDatabase } from '../services.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';

@@ -1,0 +1,61 @@
+/**
+ * Sequence numbers that were assigned to changes but were not visible when a later one was. Either their transaction is still
+ * open, or it was rolled back and they never appear.
+ */
+export type ChangeGaps = {
+  isEmpty(): boolean;
+  /** The lowest missing number. */
+  first(): number | undefined;
+  /** The missing numbers as ranges, bounds included, in ascending order. */
+  ranges(): { from: number; to: number }[];
+  /** Adds a range above all others. Does nothing if it is empty. */
+  add(from: number, to: number): void;
+  remove(found: readonly { seq: number }[]): void;
+  /**
+   * Gives up the ranges whose possible writers have all ended.
+   * @param writers the transactions that were open at a moment after which all rows of all ranges were read.
+   */
+  close(writers: ReadonlySet<string>): void;
+  clear(): void;
+};
+
+/** @property writers the transactions that may still commit rows of this range; undefined before the first look. */
+type Gap = { from: number; to: number; writers?: ReadonlySet<string> | undefined };
+
+export function createChangeGaps(): ChangeGaps {
+  let gaps: Gap[] = [];
+
+  return {
+    isEmpty: () => gaps.length === 0,
+    first: () => gaps[0]?.from,
+    ranges: () => gaps.map(({ from, to }) => ({ from, to })),
+    add: (from, to) => {
+      if (from <= to) gaps.push({ from, to });
+    },
+    remove: (found) => {
+      if (found.length === 0) return;
+      const seqs = found.map(({ seq }) => seq).sort((a, b) => a - b);
+      let next = 0;
+      gaps = gaps.flatMap((gap) => {
+        const left: Gap[] = [];
+        let { from } = gap;
+        for (; next < seqs.length && (seqs[next] as number) <= gap.to; next += 1) {
+          const seq = seqs[next] as number;
+          if (from < seq) left.push({ ...gap, from, to: seq - 1 });
+          from = seq + 1;
+        }
+        if (from <= gap.to) left.push({ ...gap, from });
+        return left;
+      });
+    },
+    close: (writers) => {
+      gaps = gaps.flatMap((gap) => {
+        const open = gap.writers ? gap.writers.intersection(writers) : writers;
+        return open.size > 0 ? [{ ...gap, writers: open }] : [];
+      });
+    },
+    clear: () => {
+      gaps = [];
+    },
+  };
+}

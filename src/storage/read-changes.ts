@@ -1,0 +1,114 @@
+import { StoreUnavailable } from '../errors.ts';
+import type { ChangeKind } from './change-feed.ts';
+import type { Database } from './database.ts';
+import { withDeadline } from './with-deadline.ts';
+
+export type ChangeRow = { seq: number; kind: ChangeKind; target: string; expires_at: Date };
+
+/** Rows in the order of their numbers. */
+export type ChangePage = { server: string; rows: ChangeRow[]; isLast: boolean };
+
+/** A part of the revoked tokens, each as its target and when its row expires, in milliseconds since the epoch. */
+export type RevokedPage = { server: string; below: number | undefined; revoked: [target: string, expiresAt: number][] };
+
+/** The statements by which the change feed reads. Each is bounded in rows and in time, so each can be repeated by itself. */
+export type ChangeReader = ReturnType<typeof createChangeReader>;
+
+const timeoutMs = 2_000;
+const pageSize = 1_000;
+/** About 20 ms of work for a process and for the database. */
+const revokedPageSize = 10_000;
+
+/** When the server started, in microseconds, which distinguishes a promoted standby from the primary that it was a copy of. */
+const serverSql = '(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text';
+
+export function createChangeReader(database: Database) {
+  async function read<R extends object>(sql: string, parameters: readonly unknown[] = []): Promise<R[]> {
+    return await withDeadline(database.query<R & Record<string, unknown>>(sql, parameters), 'database', timeoutMs);
+  }
+
+  async function readServer<R extends object>(sql: string, parameters: readonly unknown[]) {
+    const rows = await read<R & { server: string; standby: boolean }>(sql, parameters);
+    const [first] = rows;
+    if (!first || first.standby) throw new StoreUnavailable('database', 'a standby learns of changes late');
+    return { server: first.server, first, rows };
+  }
+
+  return {
+    /** The highest number that is visible now. */
+    latest: async (): Promise<{ server: string; latest: number }> => {
+      const { server, first } = await readServer<{ latest: number }>(
+        `SELECT ${serverSql} AS server, pg_is_in_recovery() AS standby,
+           (SELECT coalesce(max(seq), 0) FROM changes) AS latest`,
+        [],
+      );
+      return { server, latest: first.latest };
+    },
+    after: async (seq: number): Promise<ChangePage> => {
+      const { server, rows } = await readServer<ChangeRow | { seq: null }>(
+        `SELECT c.seq, c.kind, c.target, c.expires_at, ${serverSql} AS server, pg_is_in_recovery() AS standby
+         FROM (SELECT 1) one LEFT JOIN
+           (SELECT * FROM changes WHERE seq > $1 ORDER BY seq LIMIT ${pageSize}) c ON true
+         ORDER BY c.seq`,
+        [seq],
+      );
+      return { server, rows: rows.filter((row) => row.seq !== null) as ChangeRow[], isLast: rows.length < pageSize };
+    },
+    /** What has become visible in these ranges, a page of it. */
+    within: async (
+      ranges: readonly { from: number; to: number }[],
+    ): Promise<{ rows: ChangeRow[]; isLast: boolean }> => {
+      const rows = await read<ChangeRow>(
+        `SELECT c.seq, c.kind, c.target, c.expires_at
+         FROM unnest($1::bigint[], $2::bigint[]) AS r (low, high) JOIN changes c ON c.seq BETWEEN r.low AND r.high
+         ORDER BY c.seq LIMIT ${pageSize}`,
+        [ranges.map(({ from }) => from), ranges.map(({ to }) => to)],
+      );
+      return { rows, isLast: rows.length < pageSize };
+    },
+    /**
+     * The open transactions that may have written changes. An INSERT locks the table before it takes a number, and holds the
+     * lock until its rows are visible or gone. Other transactions of the cluster do not matter.
+     */
+    writers: async (): Promise<Set<string>> => {
+      const rows = await read<{ writer: string }>(
+        `SELECT DISTINCT virtualtransaction AS writer FROM pg_locks
+         WHERE locktype = 'relation' AND relation = 'changes'::regclass AND mode = 'RowExclusiveLock' AND granted
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+      );
+      return new Set(rows.map(({ writer }) => writer));
+    },
+    /** Revoked tokens whose numbers are at most `seq`, the newest first. `below` is where the next page ends. */
+    revokedUpTo: async (seq: number): Promise<RevokedPage> => {
+      // One text instead of rows: parsing a million rows takes longer than reading them.
+      const { server, first } = await readServer<{ lowest: number | null; revoked: string | null }>(
+        `SELECT ${serverSql} AS server, pg_is_in_recovery() AS standby, min(seq) AS lowest,
+           string_agg(target || E'\\t' || round(extract(epoch FROM expires_at) * 1000)::bigint, E'\\n')
+             FILTER (WHERE kind = 'token' AND expires_at > now()) AS revoked
+         FROM (SELECT * FROM changes WHERE seq <= $1 ORDER BY seq DESC LIMIT ${revokedPageSize}) page`,
+        [seq],
+      );
+      const lines = first.revoked === null ? [] : first.revoked.split('\n');
+      return {
+        server,
+        below: first.lowest === null ? undefined : first.lowest - 1,
+        revoked: lines.map((line) => {
+          const tab = line.lastIndexOf('\t');
+          return [line.slice(0, tab), Number(line.slice(tab + 1))];
+        }),
+      };
+    },
+    /** Changes after `seq`, at most `limit`; undefined if some of them may be kept no longer, or by another server. */
+    missed: async (seq: number, server: string, limit: number): Promise<ChangeRow[] | undefined> => {
+      const rows = await read<ChangeRow | { seq: null }>(
+        `SELECT c.seq, c.kind, c.target, c.expires_at
+         FROM (SELECT (SELECT min(seq) FROM changes) AS oldest) s
+         LEFT JOIN (SELECT * FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2) c ON true
+         WHERE coalesce(s.oldest <= $1::bigint + 1, true) AND ${serverSql} = $3
+         ORDER BY c.seq`,
+        [seq, limit, server],
+      );
+      return rows.length === 0 ? undefined : (rows.filter((row) => row.seq !== null) as ChangeRow[]);
+    },
+  };
+}

@@ -22,6 +22,7 @@ import { rollUpUsage } from './regeneration/usage-store.ts';
 import { startUsageWriter, type UsageWriter } from './regeneration/usage-writer.ts';
 import { type ChangeFeed, createChangeFeed } from './storage/change-feed.ts';
 import type { Database, Transaction } from './storage/database.ts';
+import { createDatabaseClock, type DatabaseClock } from './storage/database-clock.ts';
 import { openDatabase, readRootKey } from './storage/open-database.ts';
 import { createRateLimit, type RateLimit } from './storage/rate-limit.ts';
 import { connectRedis } from './storage/redis.ts';
@@ -79,10 +80,18 @@ export async function openCore(
   log: Log,
   {
     clock = Date.now,
+    // A test that moves the clock moves the time of the whole deployment, unless it says otherwise.
+    databaseClock = clock === Date.now ? createDatabaseClock() : { now: clock, observe: () => undefined },
     redisPrefix: prefix = 'kt:',
     readJwks = fetchJwks,
     tracing,
-  }: { clock?: Clock; redisPrefix?: string; readJwks?: FetchJwks; tracing?: Tracing | undefined } = {},
+  }: {
+    clock?: Clock;
+    databaseClock?: DatabaseClock;
+    redisPrefix?: string;
+    readJwks?: FetchJwks;
+    tracing?: Tracing | undefined;
+  } = {},
 ): Promise<Core> {
   const metrics = createMetrics();
   const closers: (() => unknown)[] = [() => tracing?.close(), metrics.close];
@@ -96,7 +105,7 @@ export async function openCore(
     const ttlSeconds = config.accessTokenTtlSeconds;
     const codec = createTokenRecordCodec(keyRing, await findUnauthenticatedRecords(database, clock(), ttlSeconds));
     const store = redis ? createRedisTokenStore(redis, codec, { prefix }) : createDatabaseTokenStore(database, codec);
-    const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds });
+    const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds, databaseClock });
     const watchedStore = metrics.watchTokenStore(store);
     const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);
     const readiness = createReadiness();
@@ -104,7 +113,7 @@ export async function openCore(
     closers.push(readiness.stop);
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
-    const revocations = followRevocations(feed);
+    const revocations = followRevocations(feed, databaseClock);
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     closers.push(feed.close);
     await feed.start();

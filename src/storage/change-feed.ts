@@ -3,7 +3,8 @@ import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createChangeGaps } from './change-gaps.ts';
 import type { Database } from './database.ts';
-import { type ChangeRow, createChangeReader } from './read-changes.ts';
+import type { DatabaseClock } from './database-clock.ts';
+import { type ChangePage, type ChangeRow, createChangeReader, type RevokedPage } from './read-changes.ts';
 
 export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token' | 'signing_keys' | 'foreign_client_ids';
 
@@ -30,6 +31,8 @@ const freshForMs = 5_000;
 /** At the start, transactions that are writing changes get so long to end before the state is read without them. */
 const writersEndWithinMs = 250;
 const lookAgainMs = 10;
+/** Changes are kept for a day. After a longer pause, such as that of a suspended machine, some may be gone. */
+const maxPauseMs = 12 * 3_600_000;
 /** A returning follower that missed more changes than this forgets everything instead, which costs less. */
 const maxMissed = 1_000;
 /**
@@ -69,8 +72,14 @@ export type ChangeFeed = {
 /** The state of a server that is being read: revoked tokens numbered up to `upTo` are still missing. */
 type Loading = { upTo: number; running: Promise<void> | undefined };
 
-export function createChangeFeed(deps: { database: Database; log: Log; staleSeconds: number }): ChangeFeed {
-  const { database, log, staleSeconds } = deps;
+/** @param deps.databaseClock is told the database's time with each answer. */
+export function createChangeFeed(deps: {
+  database: Database;
+  log: Log;
+  staleSeconds: number;
+  databaseClock?: Pick<DatabaseClock, 'observe'>;
+}): ChangeFeed {
+  const { database, log, staleSeconds, databaseClock } = deps;
   const reader = createChangeReader(database);
   const subscribers: ((change: Change) => void)[] = [];
   const resets: (() => void)[] = [];
@@ -82,6 +91,8 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
   /** Transactions that were writing changes when the state was read, and may still commit any lower number. */
   let earlyWriters: ReadonlySet<string> = new Set();
   let loading: Loading | undefined;
+  /** By the database's clock. */
+  let lastReadAt: number | undefined;
   let syncedAt = Number.NEGATIVE_INFINITY;
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;
@@ -94,8 +105,9 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
     await readGaps();
     if (loading && !loading.running) {
       const started = loading;
-      await loadPage(started);
-      started.running = loadRest(started).catch(noteFailure);
+      const first = await reader.revokedUpTo(started.upTo);
+      takeRevoked(started, first);
+      if (loading) started.running = loadRest(started).catch(noteFailure);
     }
     if (!loading) syncedAt = startedAt;
     if (failing) log.info('changes are followed again');
@@ -125,17 +137,26 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
     for (const reset of resets) reset();
   }
 
-  function requireServer(answering: string): void {
-    if (answering === server) return;
-    // It may lack what was told, and may assign the same numbers to other changes.
-    log.warn('the database server was replaced or restarted: reading its state again');
+  /** Starts over if it cannot be known what was missed. */
+  function requireSequel(page: ChangePage): void {
+    const isLate = lastReadAt !== undefined && page.databaseTime - lastReadAt > maxPauseMs;
+    lastReadAt = page.databaseTime;
+    if (page.server === server && !isLate) return;
+    // Another server may lack what was told, and may assign the same numbers to other changes.
+    log.warn(
+      isLate
+        ? 'changes were not followed for hours: reading the state of the database again'
+        : 'the database server was replaced or restarted: reading its state again',
+    );
     restart();
   }
 
   async function readOn(): Promise<void> {
     for (;;) {
+      const askedAt = performance.now();
       const page = await reader.after(toldTo);
-      requireServer(page.server);
+      databaseClock?.observe(page.databaseTime, askedAt);
+      requireSequel(page);
       if (server === undefined) {
         await begin();
         continue;
@@ -174,14 +195,23 @@ export function createChangeFeed(deps: { database: Database; log: Log; staleSeco
   }
 
   async function loadRest(started: Loading): Promise<void> {
-    while (loading === started) await loadPage(started);
+    let upcoming = reader.revokedUpTo(started.upTo);
+    while (loading === started) {
+      const page = await upcoming;
+      // The database reads the next page while this one is told.
+      if (page.below !== undefined) upcoming = reader.revokedUpTo(page.below);
+      takeRevoked(started, page);
+    }
+    await upcoming;
   }
 
-  /** Tells a page of the revoked tokens, newest first: of those, this process may not have been told. */
-  async function loadPage(started: Loading): Promise<void> {
-    const page = await reader.revokedUpTo(started.upTo);
+  /** Tells a page of the revoked tokens. The newest come first, because this process may not have been told of them. */
+  function takeRevoked(started: Loading, page: RevokedPage): void {
     if (loading !== started) return;
-    if (page.server !== server) return restart();
+    if (page.server !== server) {
+      restart();
+      return;
+    }
     const position = positionOf(0);
     for (const [target, expiresAt] of page.revoked) {
       const change: Change = { kind: 'token', target, expiresAt: new Date(expiresAt), position, isLoaded: true };

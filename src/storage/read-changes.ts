@@ -5,8 +5,8 @@ import { withDeadline } from './with-deadline.ts';
 
 export type ChangeRow = { seq: number; kind: ChangeKind; target: string; expires_at: Date };
 
-/** Rows in the order of their numbers. */
-export type ChangePage = { server: string; rows: ChangeRow[]; isLast: boolean };
+/** Rows in the order of their numbers, and when they were read, in milliseconds since the epoch. */
+export type ChangePage = { server: string; databaseTime: number; rows: ChangeRow[]; isLast: boolean };
 
 /** A part of the revoked tokens, each as its target and when its row expires, in milliseconds since the epoch. */
 export type RevokedPage = { server: string; below: number | undefined; revoked: [target: string, expiresAt: number][] };
@@ -45,14 +45,16 @@ export function createChangeReader(database: Database) {
       return { server, latest: first.latest };
     },
     after: async (seq: number): Promise<ChangePage> => {
-      const { server, rows } = await readServer<ChangeRow | { seq: null }>(
-        `SELECT c.seq, c.kind, c.target, c.expires_at, ${serverSql} AS server, pg_is_in_recovery() AS standby
+      const { server, first, rows } = await readServer<(ChangeRow | { seq: null }) & { time: Date }>(
+        `SELECT c.seq, c.kind, c.target, c.expires_at, ${serverSql} AS server, pg_is_in_recovery() AS standby,
+           clock_timestamp() AS time
          FROM (SELECT 1) one LEFT JOIN
            (SELECT * FROM changes WHERE seq > $1 ORDER BY seq LIMIT ${pageSize}) c ON true
          ORDER BY c.seq`,
         [seq],
       );
-      return { server, rows: rows.filter((row) => row.seq !== null) as ChangeRow[], isLast: rows.length < pageSize };
+      const changes = rows.filter((row) => row.seq !== null) as ChangeRow[];
+      return { server, databaseTime: first.time.getTime(), rows: changes, isLast: rows.length < pageSize };
     },
     /** What has become visible in these ranges, a page of it. */
     within: async (

@@ -156,7 +156,7 @@ export async function findToken(deps: TokenDeps, token: string): Promise<TokenRe
 }
 
 function isUnended({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenRecord): boolean {
-  return expiresAt * 1_000 > clock() && !revocations.has(jti);
+  return expiresAt * 1_000 > clock() && revocations.areKeptFor(expiresAt) && !revocations.has(jti);
 }
 
 async function readToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {

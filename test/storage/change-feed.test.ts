@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
 import { type Change, type ChangeFeed, createChangeFeed } from '../../src/storage/change-feed.ts';
-import type { Database } from '../../src/storage/database.ts';
+import type { Database, Row } from '../../src/storage/database.ts';
 import { openEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
 import { migrate } from '../../src/storage/migrate.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
-import { recordChange } from '../../src/storage/record-change.ts';
+import { recordChange, recordChanges } from '../../src/storage/record-change.ts';
 import { eventually } from '../eventually.ts';
 import { createTestDatabase } from '../services.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';
@@ -31,6 +31,8 @@ function follow(database: Database, staleSeconds = 60): Follower {
 function change(database: Database, target: string): Promise<void> {
   return database.transaction((transaction) => recordChange(transaction, { kind: 'client', target, at: new Date() }));
 }
+
+const inAnHour = () => new Date(Date.now() + 3_600_000);
 
 describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
   let here: Database;
@@ -96,10 +98,10 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
   });
 
   test('who starts learns of the revoked tokens that have not ended, and of nothing that is over', async () => {
-    const inAnHour = new Date(Date.now() + 3_600_000);
+    const expiresAt = inAnHour();
     await elsewhere.transaction(async (transaction) => {
       const at = new Date();
-      await recordChange(transaction, { kind: 'token', target: 'live', at, expiresAt: inAnHour });
+      await recordChange(transaction, { kind: 'token', target: 'live', at, expiresAt });
       await recordChange(transaction, { kind: 'token', target: 'ended', at, expiresAt: new Date(Date.now() - 1) });
     });
     // The rows above must lie before what a follower begins with.
@@ -107,7 +109,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     const { feed, told } = follow(here);
     await feed.start();
     expect(told).toHaveLength(1);
-    expect(told[0]).toMatchObject({ kind: 'token', target: 'live', expiresAt: inAnHour });
+    expect(told[0]).toMatchObject({ kind: 'token', target: 'live', expiresAt });
     await elsewhere.query(`DELETE FROM changes WHERE kind = 'token'`);
   });
 
@@ -169,6 +171,78 @@ describe('PostgreSQL over the network', () => {
     await eventually(() => targets().includes('third'), 1_000);
     await delay(1_200);
     expect(targets()).toEqual(['first', 'second', 'late-commit', 'third']);
+  });
+
+  test('an idle transaction elsewhere in the cluster makes it read nothing twice', async () => {
+    const idle = connectPostgres({ connectionString: await createTestDatabase(), log });
+    closing.push(idle);
+    let read = 0;
+    const counting: Database = {
+      ...elsewhere,
+      query: async <R extends Row>(sql: string, parameters?: readonly unknown[]) => {
+        const rows = await elsewhere.query<R>(sql, parameters);
+        if (sql.includes('changes')) read += rows.length;
+        return rows;
+      },
+    };
+    const { feed, told } = follow(counting);
+    await feed.start();
+    await idle.transaction(async (transaction) => {
+      // From here on it has a transaction id, and PostgreSQL's oldest one stays where it is.
+      await transaction.query('SELECT pg_current_xact_id()');
+      for (let batch = 0; batch < 10; batch += 1) {
+        await elsewhere.transaction((writer) =>
+          recordChanges(
+            writer,
+            Array.from({ length: 500 }, (_, index) => ({ kind: 'client' as const, target: `${batch}-${index}` })),
+            new Date(),
+          ),
+        );
+        await feed.sync();
+      }
+    });
+    expect(told).toHaveLength(5_000);
+    expect(read).toBeLessThan(5_500);
+  });
+
+  test('a change that was being written when it started is not missed, whenever it is committed', async () => {
+    const { feed, targets } = follow(elsewhere);
+    let resets = 0;
+    const onReset = () => {
+      resets += 1;
+    };
+    feed.subscribe(() => undefined, onReset);
+    await elsewhere.transaction(async (writer) => {
+      await recordChange(writer, { kind: 'token', target: 'early', at: new Date(), expiresAt: inAnHour() });
+      await change(elsewhere, 'higher number');
+      await feed.start();
+      expect(targets()).toEqual([]);
+    });
+    await feed.sync();
+    // Changes of other kinds are not read again, so everything cached is forgotten instead.
+    expect(resets).toBe(1);
+    expect(targets()).toEqual(['early']);
+    await elsewhere.query(`DELETE FROM changes WHERE kind = 'token'`);
+  });
+
+  test('an abandoned change holds up nothing, however long other writers stay open', async () => {
+    const { feed, targets } = follow(elsewhere);
+    await feed.start();
+    await elsewhere.transaction(async (open) => {
+      await recordChange(open, { kind: 'client', target: 'open', at: new Date() });
+      for (const target of ['one', 'two', 'three']) {
+        const abandoned = elsewhere.transaction(async (transaction) => {
+          await recordChange(transaction, { kind: 'client', target: 'abandoned', at: new Date() });
+          throw new Error('abandoned');
+        });
+        await expect(abandoned).rejects.toThrow('abandoned');
+        await change(elsewhere, target);
+        await feed.sync();
+      }
+      expect(targets()).toEqual(['one', 'two', 'three']);
+    });
+    await feed.sync();
+    expect(targets()).toEqual(['one', 'two', 'three', 'open']);
   });
 
   test('what was committed while the database could not be reached is told once it can', async () => {

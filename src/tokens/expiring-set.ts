@@ -1,0 +1,123 @@
+import { randomInt } from 'node:crypto';
+
+/** A set of texts that each expire, held in about 30 bytes each. */
+export type ExpiringSet = {
+  readonly size: number;
+  has(text: string): boolean;
+  /** @param expiresAt in seconds since the epoch. Of two values for one text, the later counts. */
+  add(text: string, expiresAt: number): void;
+  /** Forgets what has expired in one part of the set; the next call continues with the next part. */
+  prune(now: number): void;
+};
+
+const { imul } = Math;
+
+/** Growing and pruning copy one part at a time, so that neither holds up requests, whatever the size. */
+const parts = 256;
+/** 128 bits that stand for the text, and when it expires. */
+const wordsPerSlot = 5;
+const initialSlots = 8;
+
+type Part = { slots: number; used: number; words: Uint32Array };
+
+/**
+ * Holds 128-bit fingerprints instead of texts, under seeds of this process. Two texts that share one are as likely as a guessed
+ * token: the texts are hashes and random ids, which no caller chooses.
+ */
+export function createExpiringSet(): ExpiringSet {
+  const seeds = Array.from({ length: 4 }, () => randomInt(2 ** 32)) as [number, number, number, number];
+  const all: Part[] = Array.from({ length: parts }, () => emptyPart(initialSlots));
+  let size = 0;
+  let nextPart = 0;
+  const print = new Uint32Array(4);
+
+  /** Computes the fingerprint into `print` (cyrb128, seeded). */
+  function fingerprint(text: string): void {
+    let [a, b, c, d] = seeds;
+    for (let index = 0; index < text.length; index += 1) {
+      const code = text.charCodeAt(index);
+      a = b ^ imul(a ^ code, 597_399_067);
+      b = c ^ imul(b ^ code, 2_869_860_233);
+      c = d ^ imul(c ^ code, 951_274_213);
+      d = a ^ imul(d ^ code, 2_716_044_179);
+    }
+    a = imul(c ^ (a >>> 18), 597_399_067);
+    b = imul(d ^ (b >>> 22), 2_869_860_233);
+    c = imul(a ^ (c >>> 17), 951_274_213);
+    d = imul(b ^ (d >>> 19), 2_716_044_179);
+    print[0] = a ^ b ^ c ^ d;
+    print[1] = b;
+    print[2] = c;
+    print[3] = d;
+  }
+
+  function rebuild(index: number, slots: number, now: number): Part {
+    const before = all[index] as Part;
+    const after = emptyPart(slots);
+    for (let at = 0; at < before.words.length; at += wordsPerSlot) {
+      const expiresAt = before.words[at + 4] as number;
+      if (expiresAt === 0 || expiresAt < now) continue;
+      const slot = findSlot(after, before.words, at);
+      after.words.set(before.words.subarray(at, at + wordsPerSlot), slot);
+      after.used += 1;
+    }
+    size += after.used - before.used;
+    all[index] = after;
+    return after;
+  }
+
+  return {
+    get size() {
+      return size;
+    },
+    has: (text) => {
+      if (size === 0) return false;
+      fingerprint(text);
+      const part = all[(print[0] as number) % parts] as Part;
+      return part.words[findSlot(part, print, 0) + 4] !== 0;
+    },
+    add: (text, expiresAt) => {
+      fingerprint(text);
+      const index = (print[0] as number) % parts;
+      let part = all[index] as Part;
+      if ((part.used + 1) * 3 > part.slots * 2) part = rebuild(index, part.slots * 2, 0);
+      const slot = findSlot(part, print, 0);
+      if (part.words[slot + 4] === 0) {
+        part.words.set(print, slot);
+        part.used += 1;
+        size += 1;
+      }
+      part.words[slot + 4] = Math.max(part.words[slot + 4] as number, expiresAt);
+    },
+    prune: (now) => {
+      const { words } = all[nextPart] as Part;
+      let left = 0;
+      for (let at = 4; at < words.length; at += wordsPerSlot) if ((words[at] as number) >= Math.max(now, 1)) left += 1;
+      if (left < (all[nextPart] as Part).used) {
+        let slots = initialSlots;
+        while ((left + 1) * 3 > slots * 2) slots *= 2;
+        rebuild(nextPart, slots, now);
+      }
+      nextPart = (nextPart + 1) % parts;
+    },
+  };
+}
+
+function emptyPart(slots: number): Part {
+  return { slots, used: 0, words: new Uint32Array(slots * wordsPerSlot) };
+}
+
+/** The first word of the slot that holds a fingerprint, or of the empty slot where it would be. */
+function findSlot({ slots, words }: Part, print: Uint32Array, from: number): number {
+  let slot = ((print[from + 1] as number) % slots) * wordsPerSlot;
+  while (
+    words[slot + 4] !== 0 &&
+    (words[slot] !== print[from] ||
+      words[slot + 1] !== print[from + 1] ||
+      words[slot + 2] !== print[from + 2] ||
+      words[slot + 3] !== print[from + 3])
+  ) {
+    slot = slot + wordsPerSlot === words.length ? 0 : slot + wordsPerSlot;
+  }
+  return slot;
+}

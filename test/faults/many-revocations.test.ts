@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { createLog } from '../../src/log.ts';
+import { migrate } from '../../src/storage/migrate.ts';
+import { generateRootKey } from '../../src/storage/open-database.ts';
+import { connectPostgres } from '../../src/storage/postgres.ts';
+import { eventually } from '../eventually.ts';
+import { freePort } from '../free-port.ts';
+import { startTestServer } from '../harness.ts';
+import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
+import { findProgram } from '../service-programs.ts';
+import { askPostgres, createTestRedis } from '../services.ts';
+import { type ProgramGroup, startProgramGroup } from './program-group.ts';
+
+const [postgres, initdb] = ['postgres', 'initdb'].map((name) => findProgram([name]));
+const describeWithPostgres = postgres && initdb ? describe : describe.skip;
+const million = 1_000_000;
+
+describeWithPostgres('with a million revoked tokens', () => {
+  let group: ProgramGroup;
+  let url: string;
+
+  const isUp = () =>
+    askPostgres(url, 'SELECT 1').then(
+      () => true,
+      () => false,
+    );
+
+  beforeAll(async () => {
+    const password = randomBytes(8).toString('hex');
+    const port = await freePort();
+    url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
+    group = await startProgramGroup(
+      {
+        postgres: `[ -d data ] || "${initdb}" -D data -U postgres -E UTF8 --locale=C --auth=scram-sha-256 --pwfile=password --no-sync --no-instructions
+exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off`,
+      },
+      { password },
+    );
+    await group.start('postgres');
+    await eventually(isUp, 20_000);
+    const database = connectPostgres({ connectionString: url, log: createLog('silent') });
+    await migrate(database);
+    await database.run(
+      `INSERT INTO changes (kind, target, at, expires_at)
+       SELECT 'token', md5(n::text) || 'AAAAAAAAAAA', now(), now() + interval '1 hour' FROM generate_series(1, ${million}) n`,
+    );
+    await database.close();
+  }, 60_000);
+  afterAll(() => group?.stop());
+
+  it('starts, and answers every request while PostgreSQL restarts', async () => {
+    const { url: redisUrl, prefix: redisPrefix } = createTestRedis();
+    const stores = { databaseUrl: url, redisUrl, redisPrefix, rootKey: generateRootKey() };
+    const server = await startTestServer({ stores });
+    const api = endpointsOf(server.publicUrl);
+    const { shop, orders } = await registerAll(server.core);
+    const [live, revoked] = [await api.accessToken(shop), await api.accessToken(shop)];
+    await api.introspect(orders, live);
+    await api.revoke(shop, revoked);
+
+    const wrong: unknown[] = [];
+    let isOver = false;
+    const load = (async () => {
+      while (!isOver && wrong.length === 0) {
+        const [issued, ofLive, ofRevoked] = await Promise.all([
+          api.token(shop),
+          api.introspect(orders, live),
+          api.introspect(orders, revoked),
+        ]);
+        if (issued.status !== 200) wrong.push(issued);
+        if (ofLive.json['active'] !== true) wrong.push(ofLive);
+        if (ofRevoked.text !== inactive) wrong.push(ofRevoked);
+      }
+    })();
+    try {
+      await group.signal('postgres', 'SIGKILL');
+      await group.start('postgres');
+      await eventually(isUp, 20_000);
+      // The server that came back has been read to its end: everything committed is known again.
+      await eventually(() => server.core.feed.lagMs() < 1_500, 30_000);
+      const later = await api.accessToken(shop);
+      expect((await api.revoke(shop, later)).status).toBe(200);
+      expect((await api.introspect(orders, later)).text).toBe(inactive);
+    } finally {
+      isOver = true;
+      await load;
+      await server.close();
+    }
+    expect(wrong).toEqual([]);
+  }, 90_000);
+});

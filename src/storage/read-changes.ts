@@ -11,9 +11,6 @@ export type ChangePage = { server: string; databaseTime: number; rows: ChangeRow
 /** A part of the revoked tokens, each as its target and when its row expires, in milliseconds since the epoch. */
 export type RevokedPage = { server: string; below: number | undefined; revoked: [target: string, expiresAt: number][] };
 
-/** The statements by which the change feed reads. Each is bounded in rows and in time, so each can be repeated by itself. */
-export type ChangeReader = ReturnType<typeof createChangeReader>;
-
 const timeoutMs = 2_000;
 const pageSize = 1_000;
 /** About 20 ms of work for a process and for the database. */
@@ -22,6 +19,7 @@ const revokedPageSize = 10_000;
 /** When the server started, in microseconds, which distinguishes a promoted standby from the primary that it was a copy of. */
 const serverSql = '(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text';
 
+/** The statements by which the change feed reads. Each is bounded in rows and in time, so each can be repeated by itself. */
 export function createChangeReader(database: Database) {
   async function read<R extends object>(sql: string, parameters: readonly unknown[] = []): Promise<R[]> {
     return await withDeadline(database.query<R & Record<string, unknown>>(sql, parameters), 'database', timeoutMs);

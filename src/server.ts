@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import { createRangeCheck } from './address-ranges.ts';
 import { createAdminApp } from './admin/app.ts';
+import { logCheckpoints } from './audit/log-checkpoints.ts';
 import type { Config } from './config.ts';
 import { configWarnings } from './config-warnings.ts';
 import { type Core, openCore } from './core.ts';
@@ -96,6 +97,7 @@ export async function runServer(config: Config): Promise<void> {
   });
   log.info({ public: server.publicUrl, admin: server.adminUrl, issuer: config.issuer }, 'Keyturn is ready');
   reportReady();
+  const stopCheckpoints = logCheckpoints(core.database, core.keyRing, log);
   const signal = await new Promise<string>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
@@ -103,6 +105,7 @@ export async function runServer(config: Config): Promise<void> {
   log.info({ signal }, 'ending: what has arrived is answered');
   await server.close();
   overload.stop();
+  stopCheckpoints();
   await core.close();
   log.flush();
   process.disconnect?.();

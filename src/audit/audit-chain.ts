@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
 
-/** A row of the log as its HMAC covers it; names are those of the columns. */
+/** A row of the audit log as its HMAC covers it. The names are those of the columns. */
 export type ChainedEvent = {
   seq: number;
   at: Date;
@@ -15,14 +15,9 @@ export type ChainedEvent = {
   after: unknown;
 };
 
-/** The HMAC of a row: over all of it, its place, and the HMAC of the row before. Undefined: that version is not in the ring. */
-export function macOfEvent(
-  ring: KeyRing,
-  version: string,
-  previousMac: Uint8Array,
-  event: ChainedEvent,
-): Buffer | undefined {
-  return mac(ring, version, [
+/** Returns the text that the HMAC of a row is computed over: all of the row, its place, and the HMAC of the row before it. */
+export function textOfEvent(previousMac: Uint8Array, event: ChainedEvent): string {
+  return JSON.stringify([
     'event',
     Buffer.from(previousMac).toString('hex'),
     event.seq,
@@ -38,25 +33,40 @@ export function macOfEvent(
   ]);
 }
 
-/** The HMAC of the anchor: without it, whoever cut rows off could put the anchor back to a row that was the last one once. */
+/** Returns the HMAC of a row, or undefined if the version is not in the ring. @param text from {@link textOfEvent}. */
+export function macOfEvent(ring: KeyRing, version: string, text: string): Buffer | undefined {
+  return mac(ring, version, text);
+}
+
+/** Returns the HMAC of the anchor. Without it, somebody who cut rows off could put the anchor back to an earlier row. */
 export function macOfAnchor(
   ring: KeyRing,
   version: string,
   anchor: { seq: number; mac: Uint8Array },
 ): Buffer | undefined {
-  return mac(ring, version, ['anchor', anchor.seq, Buffer.from(anchor.mac).toString('hex')]);
+  return mac(ring, version, JSON.stringify(['anchor', anchor.seq, Buffer.from(anchor.mac).toString('hex')]));
+}
+
+/** Returns the HMAC of a checkpoint. */
+export function macOfCheckpoint(
+  ring: KeyRing,
+  version: string,
+  { seq, mac: last, digest }: { seq: number; mac: Uint8Array; digest: Uint8Array },
+): Buffer | undefined {
+  const parts = ['checkpoint', seq, Buffer.from(last).toString('hex'), Buffer.from(digest).toString('hex')];
+  return mac(ring, version, JSON.stringify(parts));
 }
 
 export function isSameMac(expected: Uint8Array | undefined, actual: Uint8Array): boolean {
   return expected !== undefined && expected.length === actual.length && timingSafeEqual(expected, actual);
 }
 
-function mac(ring: KeyRing, version: string, parts: readonly unknown[]): Buffer | undefined {
+function mac(ring: KeyRing, version: string, text: string): Buffer | undefined {
   const key = ring.key('audit-chain', version);
-  return key && createHmac('sha256', key).update(JSON.stringify(parts)).digest();
+  return key && createHmac('sha256', key).update(text).digest();
 }
 
-/** The order of members is not kept by the database, and is none of what is said. */
+/** Sorts the members of objects, because the database does not keep their order. */
 function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);
   if (value === null || typeof value !== 'object') return value ?? null;

@@ -1,6 +1,7 @@
 import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Database, Transaction } from '../storage/database.ts';
-import { type ChainedEvent, macOfAnchor, macOfEvent } from './audit-chain.ts';
+import { type AuditAnchor, isSealed, isVersionInUse, mayBeEmpty } from './audit-anchor.ts';
+import { type ChainedEvent, macOfAnchor, macOfEvent, textOfEvent } from './audit-chain.ts';
 import type { AuditEvent } from './audit-log.ts';
 
 /** Rows of one statement. */
@@ -35,18 +36,18 @@ export function pendingEventsOf(transaction: Transaction): AuditEvent[] {
 }
 
 async function append(transaction: Transaction, ring: KeyRing, events: readonly AuditEvent[]): Promise<void> {
-  const [anchor] = await transaction.query<{ seq: number; mac: Uint8Array }>(
-    'SELECT seq, mac FROM audit_anchor FOR UPDATE',
-  );
+  const [anchor] = await transaction.query<AuditAnchor>('SELECT * FROM audit_anchor FOR UPDATE');
   if (!anchor) throw new Error('the anchor of the audit log is missing');
-  const version = ring.current;
+  const version = await chooseVersion(transaction, ring, anchor);
+  // A log that was tampered with takes further events, so that operators can act, but is never sealed again: verification keeps failing.
+  const isWhole = anchor.seq === 0 ? await mayBeEmpty(transaction) : isSealed(ring, anchor);
   let { seq, mac } = anchor;
   for (let start = 0; start < events.length; start += batchSize) {
     const rows: object[] = [];
     for (const event of events.slice(start, start + batchSize)) {
       seq += 1;
       const chained = toChained(event, seq);
-      mac = macOfEvent(ring, version, mac, chained) as Buffer;
+      mac = macOfEvent(ring, version, textOfEvent(mac, chained)) as Buffer;
       rows.push({ ...chained, key_version: version, mac: `\\x${Buffer.from(mac).toString('hex')}` });
     }
     await transaction.query(
@@ -60,8 +61,30 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
     seq,
     mac,
     version,
-    macOfAnchor(ring, version, { seq, mac }),
+    isWhole ? macOfAnchor(ring, version, { seq, mac }) : '',
   ]);
+}
+
+/**
+ * Chooses the version of the root key for the next events. Versions only rise along the chain: once the log has left a version, nothing
+ * can be added under it, so a replaced key that leaks cannot write a later part of the log. While servers are restarted with a new key
+ * one after the other, those that still have the old one first write under the new one as well.
+ */
+async function chooseVersion(transaction: Transaction, ring: KeyRing, anchor: AuditAnchor): Promise<string> {
+  const { current, versions } = ring;
+  if (anchor.seq === 0 || anchor.key_version === current) return current;
+  if (!versions.includes(anchor.key_version)) {
+    throw new Error(
+      `The audit log ends under version ${anchor.key_version} of the root key, which KEYTURN_ROOT_KEY does not have. Add it behind the first one.`,
+    );
+  }
+  const [row] = await transaction.query<{ was_left: boolean }>(
+    'SELECT EXISTS (SELECT FROM audit_events WHERE key_version = $1) AS was_left',
+    [current],
+  );
+  // What is made under a version leaves an event under it. Without one, an earlier key was used to replace the log.
+  const isNew = !row?.was_left && !(await isVersionInUse(transaction, current));
+  return isNew ? current : anchor.key_version;
 }
 
 /** As JSON and back: what is stored is what is covered, also where a date or an absent member was handed over. */

@@ -1,82 +1,184 @@
+import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import type { KeyRing } from '../credentials/key-ring.ts';
-import { UsageError } from '../errors.ts';
 import type { Queryable, Row } from '../storage/database.ts';
-import { type ChainedEvent, isSameMac, macOfAnchor, macOfEvent } from './audit-chain.ts';
+import { type AuditAnchor, isSealed, isVersionInUse, mayBeEmpty } from './audit-anchor.ts';
+import { type ChainedEvent, isSameMac, macOfEvent, textOfEvent } from './audit-chain.ts';
+import { type AuditCheckpoint, findCheckpoint, saveCheckpoint } from './audit-checkpoint.ts';
+import { readCheckpoint, writeCheckpoint } from './outside-checkpoint.ts';
 
-/** What is wrong with the log, by the first row that is. */
+/** What is wrong with the log, and the first row that is wrong. */
 type AuditFinding = {
   seq: number;
   problem:
-    | 'changed' // it is not what was written there: changed, put in, or moved
-    | 'missing' // it was removed
-    | 'cut_off' // it, and all after it, were removed from the end
-    | 'beyond_end' // it was put in after the end
+    | 'changed' // the row is not what was written: changed, inserted or moved
+    | 'missing' // the row was removed
+    | 'cut_off' // the row and all rows after it were removed from the end
+    | 'beyond_end' // the row was inserted after the end
     | 'anchor_changed' // the record of the end itself is not what was written
-    | 'unknown_key' // it was written under a root key that is not configured
-    | 'not_the_head'; // it is not the row that a head kept elsewhere names
+    | 'unknown_key' // the row was written under a root key that is not configured, after the last checkpoint
+    | 'old_key' // the row was written under a root key that had been replaced before
+    | 'not_the_checkpoint'; // the row is not the one that the given checkpoint names
 };
 
-/** @property head what to keep elsewhere: an older copy of the whole database does not have it. */
-export type AuditVerification = { events: number; head: string; finding: AuditFinding | null };
+export type AuditVerification = {
+  /** Number of the last event that was verified. */
+  events: number;
+  /** Number of the first event that was verified. */
+  from: number;
+  /** To be kept outside the database: neither a shortened log nor an older copy of the database has it. */
+  checkpoint: string;
+  finding: AuditFinding | null;
+};
 
-const pageSize = 1_000;
+export type VerifyOptions = {
+  /** A checkpoint kept outside the database, which the log must still have. */
+  checkpoint?: string | undefined;
+  /** Verify only events after the last checkpoint that an earlier verification has sealed in the database. */
+  recent?: boolean | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+};
+
+/** About five milliseconds of work, after which other work of this process gets its turn. */
+const pageSize = 500;
 
 type EventRow = Row & ChainedEvent & { key_version: string; mac: Uint8Array };
-type AnchorRow = Row & { seq: number; mac: Uint8Array; key_version: string; seal: Uint8Array; newest: number };
 
 /**
- * Reads the whole log and checks every row, their order, and the end.
- * @param knownHead from an earlier verification: the log must still have that row.
- * @throws {UsageError} when it is not in the form of a head.
+ * Checks every row, their order, and the end of the log. If the whole log is right, seals a checkpoint in the database.
+ * @throws {UsageError} if the given checkpoint has the wrong form.
  */
 export async function verifyAuditLog(
   database: Queryable,
   ring: KeyRing,
-  knownHead?: string,
+  { checkpoint, recent = false, onProgress }: VerifyOptions = {},
 ): Promise<AuditVerification> {
-  const known = knownHead === undefined ? undefined : parseHead(knownHead);
+  const outside = checkpoint === undefined ? undefined : readCheckpoint(checkpoint);
+  const sealed = await findCheckpoint(database, ring);
   // In one statement, so that both are from the same moment.
-  const [anchor] = await database.query<AnchorRow>(
+  const [anchor] = await database.query<AuditAnchor & { newest: number }>(
     'SELECT a.*, (SELECT coalesce(max(seq), 0)::bigint FROM audit_events) AS newest FROM audit_anchor a',
   );
   const end = anchor?.seq ?? 0;
-  let mac: Uint8Array = new Uint8Array(0);
-  let seq = 0;
+  const start = recent && sealed && sealed.seq <= end ? sealed : undefined;
+  const chain = createChain(ring, sealed, start);
   const result = (finding: AuditFinding | null): AuditVerification => ({
-    events: seq,
-    head: `${seq}:${Buffer.from(mac).toString('hex')}`,
+    events: chain.last.seq,
+    from: (start?.seq ?? 0) + 1,
+    checkpoint: writeCheckpoint(chain.last),
     finding,
   });
-  while (seq < end) {
-    const rows = await database.query<EventRow>(
-      'SELECT * FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3',
-      [seq, end, pageSize],
-    );
-    if (rows.length === 0) return result({ seq: seq + 1, problem: 'cut_off' });
+  // The next page is read while this one is checked.
+  const read = (after: number) =>
+    database.query<EventRow>('SELECT * FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3', [
+      after,
+      end,
+      pageSize,
+    ]);
+  let next = read(chain.last.seq);
+  while (chain.last.seq < end) {
+    const rows = await next;
+    const last = rows.at(-1);
+    if (!last) return result({ seq: chain.last.seq + 1, problem: 'cut_off' });
+    next = read(last.seq);
+    next.catch(() => undefined);
     for (const row of rows) {
-      if (row.seq !== seq + 1) return result({ seq: seq + 1, problem: 'missing' });
-      if (!ring.versions.includes(row.key_version)) return result({ seq: row.seq, problem: 'unknown_key' });
-      if (!isSameMac(macOfEvent(ring, row.key_version, mac, row), row.mac)) {
-        return result({ seq: row.seq, problem: 'changed' });
-      }
-      if (row.seq === known?.seq && !isSameMac(known.mac, row.mac))
-        return result({ seq: row.seq, problem: 'not_the_head' });
-      ({ seq, mac } = row);
+      const finding = chain.check(row);
+      if (finding) return result(finding);
     }
+    onProgress?.(chain.last.seq, end);
+    await setImmediate();
   }
-  if (!anchor || !isIntact(ring, anchor, mac)) return result({ seq: seq + 1, problem: 'anchor_changed' });
-  if (known && known.seq > end) return result({ seq: end + 1, problem: 'cut_off' });
-  return result(anchor.newest > end ? { seq: end + 1, problem: 'beyond_end' } : null);
+  await next;
+  const finding =
+    (await checkEnd(database, ring, anchor, chain)) ??
+    (sealed && sealed.seq > end ? { seq: end + 1, problem: 'cut_off' as const } : null) ??
+    (outside ? await checkOutside(database, outside, end) : null);
+  if (!finding && !start && end > 0 && chain.last.version === ring.current) {
+    await saveCheckpoint(database, ring, { ...chain.last, digest: chain.digest() });
+  }
+  return result(finding);
 }
 
-function parseHead(head: string): { seq: number; mac: Buffer } {
-  const [, seq = '', mac = ''] = /^(\d{1,15}):([0-9a-f]{64}|)$/.exec(head) ?? [];
-  if (!seq) throw new UsageError('A head is a number, a colon and 64 hexadecimal digits, as `audit verify` prints it.');
-  return { seq: Number(seq), mac: Buffer.from(mac, 'hex') };
+type Chain = {
+  readonly last: { seq: number; mac: Uint8Array; version: string };
+  readonly versions: ReadonlySet<string>;
+  /** Rows must be given in order. */
+  check(row: EventRow): AuditFinding | null;
+  digest(): Buffer;
+};
+
+/**
+ * @param sealed vouches for rows up to it, also for those whose root key is not configured any more.
+ * @param start if given, rows up to it are not checked.
+ */
+function createChain(ring: KeyRing, sealed: AuditCheckpoint | undefined, start: AuditCheckpoint | undefined): Chain {
+  const hash = createHash('sha256');
+  const versions = new Set<string>();
+  let last = start
+    ? { seq: start.seq, mac: start.mac, version: ring.current }
+    : { seq: 0, mac: new Uint8Array(0), version: '' };
+  /** First row that no key has vouched for so far. */
+  let unchecked: number | undefined;
+  if (start) versions.add(ring.current);
+
+  function check(row: EventRow): AuditFinding | null {
+    const { seq, key_version: version } = row;
+    if (seq !== last.seq + 1) return { seq: last.seq + 1, problem: 'missing' };
+    if (version !== last.version && versions.has(version)) return { seq, problem: 'old_key' };
+    const text = textOfEvent(last.mac, row);
+    if (ring.versions.includes(version)) {
+      if (!isSameMac(macOfEvent(ring, version, text), row.mac)) return { seq: unchecked ?? seq, problem: 'changed' };
+    } else if (sealed && seq <= sealed.seq) unchecked ??= seq;
+    else return { seq, problem: 'unknown_key' };
+    versions.add(version);
+    last = { seq, mac: row.mac, version };
+    if (start) return null;
+    hash.update(text);
+    if (seq !== sealed?.seq) return null;
+    const isSame = isSameMac(sealed.mac, row.mac) && isSameMac(sealed.digest, hash.copy().digest());
+    if (!isSame) return { seq: unchecked ?? seq, problem: 'changed' };
+    unchecked = undefined;
+    return null;
+  }
+
+  return {
+    get last() {
+      return last;
+    },
+    versions,
+    check,
+    digest: () => hash.copy().digest(),
+  };
 }
 
-/** An empty log has nothing to seal its anchor with. */
-function isIntact(ring: KeyRing, anchor: AnchorRow, lastMac: Uint8Array): boolean {
-  if (anchor.seq === 0) return anchor.newest === 0;
-  return isSameMac(anchor.mac, lastMac) && isSameMac(macOfAnchor(ring, anchor.key_version, anchor), anchor.seal);
+async function checkEnd(
+  database: Queryable,
+  ring: KeyRing,
+  anchor: (AuditAnchor & { newest: number }) | undefined,
+  { last, versions }: Chain,
+): Promise<AuditFinding | null> {
+  const next = last.seq + 1;
+  if (!anchor) return { seq: next, problem: 'anchor_changed' };
+  if (anchor.seq === 0) {
+    if (anchor.newest > 0 || anchor.mac.length > 0) return { seq: next, problem: 'anchor_changed' };
+    return (await mayBeEmpty(database)) ? null : { seq: 1, problem: 'cut_off' };
+  }
+  if (!isSealed(ring, anchor) || !isSameMac(anchor.mac, last.mac) || anchor.key_version !== last.version) {
+    return { seq: next, problem: 'anchor_changed' };
+  }
+  if (!versions.has(ring.current) && (await isVersionInUse(database, ring.current))) {
+    return { seq: last.seq, problem: 'old_key' };
+  }
+  return anchor.newest > anchor.seq ? { seq: next, problem: 'beyond_end' } : null;
+}
+
+async function checkOutside(
+  database: Queryable,
+  { seq, mac }: { seq: number; mac: Uint8Array },
+  end: number,
+): Promise<AuditFinding | null> {
+  if (seq > end) return { seq: end + 1, problem: 'cut_off' };
+  const [row] = await database.query<{ mac: Uint8Array }>('SELECT mac FROM audit_events WHERE seq = $1', [seq]);
+  return seq === 0 || (row && isSameMac(mac, row.mac)) ? null : { seq, problem: 'not_the_checkpoint' };
 }

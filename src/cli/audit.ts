@@ -1,7 +1,9 @@
 import { type Command, Option } from 'commander';
+import { currentCheckpoint } from '../audit/outside-checkpoint.ts';
 import { verifyAuditLog } from '../audit/verify-audit-log.ts';
 import type { Json } from './call-admin.ts';
 import { addListCommand } from './list-command.ts';
+import { startProgress } from './progress.ts';
 import { withDatabase } from './stores.ts';
 import { CommandEnd, type OutputOptions, present, time } from './terminal.ts';
 
@@ -47,24 +49,58 @@ export function addAuditCommands(program: Command): void {
   });
   audit
     .command('verify')
-    .description('check every event, their order, and the end; names the first one that is wrong')
-    .option('--head <head>', 'a head that was printed before: an older copy of the whole database does not have it')
-    .option('--json', 'one JSON object, with events, head and finding')
+    .description('check every event, their order, and the end; names the first event that is wrong')
+    .option('--checkpoint <checkpoint>', 'a checkpoint kept outside the database, which the log must still have')
+    .option('--recent', 'only events after the last checkpoint that a complete verification has sealed in the database')
+    .option('--json', 'one JSON object, with events, from, checkpoint and finding')
     .addHelpText(
       'after',
       `
 Examples:
   keyturn audit verify
-  keyturn audit verify --head 42:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`,
+  keyturn audit verify --checkpoint 42:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+  keyturn audit verify --recent --json | jq .finding
+
+A log that was shortened together with its recorded end, or a database that was replaced by an older copy, is found only with
+a checkpoint from outside: keep what \`keyturn audit checkpoint\` prints, or the log lines "audit checkpoint" of a server.`,
     )
-    .action(async ({ json, head }: OutputOptions & { head?: string }) => {
-      const verification = await withDatabase((core) => verifyAuditLog(core.database, core.keyRing, head));
-      present(json ? { json } : {}, verification, () => `${verification.events} events\nhead  ${verification.head}`);
-      const { finding } = verification;
+    .action(async ({ json, ...options }: OutputOptions & { checkpoint?: string; recent?: true }) => {
+      const progress = startProgress('Verifying');
+      const onProgress = progress.show;
+      const verification = await withDatabase((core) =>
+        verifyAuditLog(core.database, core.keyRing, { ...options, onProgress }),
+      ).finally(progress.end);
+      const { events, from, checkpoint, finding } = verification;
+      present(
+        json ? { json } : {},
+        verification,
+        () => `${events} events${from > 1 ? `, verified from event ${from}` : ''}\ncheckpoint  ${checkpoint}`,
+      );
       if (finding)
         throw new CommandEnd(
           1,
           `error: The audit log is not what was written: event ${finding.seq}, ${finding.problem}.`,
         );
+    });
+  audit
+    .command('checkpoint')
+    .description('print the end of the log, to be kept outside the database for `audit verify --checkpoint`')
+    .option('--json', 'one JSON object, with checkpoint')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn audit checkpoint >> /somewhere/else/audit-checkpoints
+  keyturn audit verify --checkpoint "$(tail -n 1 /somewhere/else/audit-checkpoints)"`,
+    )
+    .action(async ({ json }: OutputOptions) => {
+      const checkpoint = await withDatabase((core) => currentCheckpoint(core.database, core.keyRing));
+      if (checkpoint === undefined) {
+        throw new CommandEnd(
+          1,
+          'error: The recorded end of the audit log is not what was written. Run `keyturn audit verify`.',
+        );
+      }
+      present(json ? { json } : {}, { checkpoint }, () => checkpoint);
     });
 }

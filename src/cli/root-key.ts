@@ -48,9 +48,9 @@ It does not make anew, and says how many of them are left:
   - secrets without a sealed copy (--no-reveal, KEYTURN_REVEAL=off): regenerate them, or let them end;
   - operator tokens: issue them again (keyturn contacts operator-token).
 Not counted: records of opaque access tokens need the old version until the tokens expire, and answers to a repeated
-Idempotency-Key and confirmations for ten minutes at most; a
-cursor of a list that was given out before is refused then, and the list is read from its beginning. Audit events are never written again: keep the old version, apart from the servers, for as long as
-\`keyturn audit verify\` is to check the events of its time, and give it then behind the current one.`,
+Idempotency-Key and confirmations for ten minutes at most; a cursor of a list that was given out before is refused then,
+and the list is read from its beginning. Audit events are never written again: the whole log is verified, and a checkpoint
+sealed under the new key then vouches for the earlier events, so \`keyturn audit verify\` does not need the old version.`,
     )
     .action(rotateStoredRootKey);
 }

@@ -14,11 +14,14 @@ export async function rotateStoredRootKey(options: OutputOptions): Promise<void>
   const { rotateRootKey } = await import('../root-key/rotate-root-key.ts');
   const { findRootKeyUse, listHolders } = await import('../root-key/root-key-use.ts');
   const progress = startProgress('Making anew');
-  const { rotation, current, given, use, holders } = await withDatabase(async (core) => {
+  const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');
+  const { rotation, audit, current, given, use, holders } = await withDatabase(async (core) => {
     const readUse = () => findRootKeyUse(core.database, new Date(core.clock()));
     const total = countToMake(await readUse(), core.keyRing.current);
     return {
       rotation: await rotateRootKey(core, commandActor(), (done) => progress.show(done, total)),
+      // Seals a checkpoint under the new key, so that later verifications need no earlier one.
+      audit: await verifyAuditLog(core.database, core.keyRing, { onProgress: progress.show }),
       current: core.keyRing.current,
       given: core.keyRing.versions,
       use: await readUse(),
@@ -43,8 +46,15 @@ export async function rotateStoredRootKey(options: OutputOptions): Promise<void>
       ended_secrets: one.endedSecrets,
     })),
     holders,
+    audit_finding: audit.finding,
   };
   present(options, json, () => describe(rotation, current, old, holders));
+  if (audit.finding) {
+    throw new CommandEnd(
+      1,
+      `error: The audit log is not what was written: event ${audit.finding.seq}, ${audit.finding.problem}. Keep the earlier root keys to look into it.`,
+    );
+  }
   if (rotation.unreadable.length > 0) {
     throw new CommandEnd(
       1,
@@ -102,7 +112,7 @@ function describeUse(use: RootKeyUse): string[] {
       : [];
   if (canGo(use)) {
     return [
-      `${version} can go from every server once the access tokens of its time have expired (an hour by default). Keep it apart for \`keyturn audit verify\`.`,
+      `${version} can go from every server once the access tokens of its time have expired (an hour by default). \`keyturn audit verify\` does not need it any more.`,
       ...ended,
     ];
   }

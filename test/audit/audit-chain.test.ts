@@ -1,7 +1,9 @@
+import { macOfAnchor } from '../../src/audit/audit-chain.ts';
 import type { Actor } from '../../src/audit/audit-log.ts';
 import { appendAuditEvent } from '../../src/audit/audit-log.ts';
 import { auditedTransaction } from '../../src/audit/audited-transaction.ts';
-import { verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
+import { currentCheckpoint } from '../../src/audit/outside-checkpoint.ts';
+import { type VerifyOptions, verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
 import { createKeyRing, type KeyRing } from '../../src/credentials/key-ring.ts';
 import { createLog } from '../../src/log.ts';
 import type { Database, Transaction } from '../../src/storage/database.ts';
@@ -38,7 +40,8 @@ describe('the audit log', () => {
     });
   const append = (target: string, keys = ring) =>
     auditedTransaction(database, keys, (transaction) => event(transaction, target));
-  const verify = async (keys = ring) => (await verifyAuditLog(database, keys)).finding;
+  const verify = async (keys = ring, options: VerifyOptions = {}) =>
+    (await verifyAuditLog(database, keys, options)).finding;
 
   async function appendTen(): Promise<void> {
     for (let index = 1; index <= 10; index++) await append(`target ${index}`);
@@ -110,8 +113,8 @@ describe('the audit log', () => {
   it('with a row of another history is found out: one that was once written in that place, before a backup was restored', async () => {
     await appendTen();
     await tamper(`CREATE TABLE kept AS SELECT * FROM audit_events WHERE seq = 8;
-      DELETE FROM audit_events WHERE seq > 7`);
-    await tamper(`UPDATE audit_anchor SET seq = 7, mac = (SELECT mac FROM audit_events WHERE seq = 7)`);
+      DELETE FROM audit_events WHERE seq > 7; DELETE FROM audit_checkpoints`);
+    await tamper(await anchorAt(7));
     for (let index = 8; index <= 10; index++) await append(`another ${index}`);
     expect(await verify()).toBeNull();
     await tamper('DELETE FROM audit_events WHERE seq = 8; INSERT INTO audit_events SELECT * FROM kept');
@@ -167,13 +170,115 @@ describe('the audit log', () => {
     await expect(database.transaction((transaction) => event(transaction, 'lost'))).rejects.toThrow('audited');
   });
 
-  it('goes on under a new root key, and needs the old one to be verified', async () => {
-    await append('under the first');
+  it('is not verified if it was wiped and its anchor emptied, not even after further events', async () => {
+    await appendTen();
+    await addContact('v1');
+    await tamper(`DELETE FROM audit_events; DELETE FROM audit_checkpoints;
+      UPDATE audit_anchor SET seq = 0, mac = '', key_version = '', seal = ''`);
+    expect(await verify()).toEqual({ seq: 1, problem: 'cut_off' });
+    await append('after');
+    expect(await verify()).toEqual({ seq: 2, problem: 'anchor_changed' });
+  });
+
+  it('is not verified if its end was cut off and an old anchor put back, given a checkpoint from outside', async () => {
+    await appendTen();
+    await tamper('CREATE TABLE kept AS SELECT * FROM audit_anchor');
+    await append('to be hidden');
+    const checkpoint = (await currentCheckpoint(database, ring)) ?? '';
+    expect(await verify(ring, { checkpoint })).toBeNull();
+    await tamper(`DELETE FROM audit_events WHERE seq > 10; DELETE FROM audit_checkpoints WHERE seq > 10;
+      UPDATE audit_anchor a SET (seq, mac, key_version, seal) = (SELECT seq, mac, key_version, seal FROM kept)`);
+    expect(await verify(ring, { checkpoint })).toEqual({ seq: 11, problem: 'cut_off' });
+    await append('another history');
+    expect(await verify(ring, { checkpoint })).toEqual({ seq: 11, problem: 'not_the_checkpoint' });
+    await expect(verify(ring, { checkpoint: 'five' })).rejects.toThrow('A checkpoint is');
+  });
+
+  it('is not verified if its end was cut off after a complete verification, also without a checkpoint from outside', async () => {
+    await append('first');
+    await tamper('CREATE TABLE kept AS SELECT * FROM audit_anchor');
+    await append('to be hidden');
+    expect(await verify()).toBeNull();
+    await tamper(`DELETE FROM audit_events WHERE seq > 1;
+      UPDATE audit_anchor a SET (seq, mac, key_version, seal) = (SELECT seq, mac, key_version, seal FROM kept)`);
+    expect(await verify()).toEqual({ seq: 2, problem: 'cut_off' });
+  });
+
+  it('is verified from the last complete verification on, if asked for', async () => {
+    await appendTen();
+    await append('new');
+    expect(await verifyAuditLog(database, ring, { recent: true })).toMatchObject({
+      from: 11,
+      events: 11,
+      finding: null,
+    });
+    await tamper(`UPDATE audit_events SET actor = 'x' WHERE seq = 11`);
+    expect(await verify(ring, { recent: true })).toEqual({ seq: 11, problem: 'changed' });
+  });
+
+  describe('after its root key was replaced', () => {
     const second = generateRootKey('v2');
     const rotated = createKeyRing(`${second},${rootKey}`);
-    await append('under the second', rotated);
-    expect(await verify(rotated)).toBeNull();
-    expect(await verify(createKeyRing(second))).toEqual({ seq: 1, problem: 'unknown_key' });
-    expect(await verify(createKeyRing(`${second},${generateRootKey('v1')}`))).toEqual({ seq: 1, problem: 'changed' });
+
+    it('is verified with both keys, and then without the old one', async () => {
+      await append('under the first');
+      await append('under the second', rotated);
+      expect(await verify(createKeyRing(second))).toEqual({ seq: 1, problem: 'unknown_key' });
+      const other = createKeyRing(`${second},${generateRootKey('v1')}`);
+      expect(await verify(other)).toEqual({ seq: 1, problem: 'changed' });
+      expect(await verify(rotated)).toBeNull();
+      await append('without the first', createKeyRing(second));
+      expect(await verify(createKeyRing(second))).toBeNull();
+      await tamper(`UPDATE audit_events SET actor = 'x' WHERE seq = 1`);
+      expect(await verify(createKeyRing(second))).toEqual({ seq: 1, problem: 'changed' });
+    });
+
+    it('takes events under the new key only, also from a server that still has the old one first', async () => {
+      await append('under the first');
+      await append('under the second', rotated);
+      const behind = createKeyRing(`${rootKey},${second}`);
+      await append('from a server that was not restarted yet', behind);
+      const versions = await database.query('SELECT key_version FROM audit_events ORDER BY seq');
+      expect(versions.map((row) => row['key_version'])).toEqual(['v1', 'v2', 'v2']);
+      expect([await verify(rotated), await verify(behind)]).toEqual([null, null]);
+      await expect(append('without the new key')).rejects.toThrow('version v2');
+    });
+
+    it.each([
+      ['its rotation', 2, { seq: 5, problem: 'old_key' }],
+      ['a later event', 4, { seq: 5, problem: 'old_key' }],
+    ])('is not verified if the old key, leaked, has written another history since %s', async (_what, kept, finding) => {
+      for (const target of ['first', 'second']) await append(target);
+      for (const target of ['third', 'fourth', 'fifth']) await append(target, rotated);
+      await addContact('v2');
+      expect(await verify(rotated)).toBeNull();
+      const anchor = await anchorAt(kept);
+      await tamper(`DELETE FROM audit_events WHERE seq > ${kept}; DELETE FROM audit_checkpoints; ${anchor}`);
+      for (let seq = kept + 1; seq <= 5; seq++) await append(`forged ${seq}`);
+      expect(await verify(rotated)).toEqual(finding);
+      // Further events do not make it right.
+      await append('after', rotated);
+      expect(await verify(rotated)).toMatchObject({ problem: 'old_key' });
+    });
   });
+
+  /** Returns SQL that puts the anchor back to this event, sealed under the first key as when the event was the last one. */
+  async function anchorAt(seq: number): Promise<string> {
+    const [row] = await database.query<{ mac: Uint8Array }>('SELECT mac FROM audit_events WHERE seq = $1', [seq]);
+    const mac = Buffer.from(row?.mac ?? []);
+    const seal = macOfAnchor(ring, 'v1', { seq, mac })?.toString('hex');
+    return `UPDATE audit_anchor SET seq = ${seq}, mac = '\\x${mac.toString('hex')}', key_version = 'v1', seal = '\\x${seal}'`;
+  }
+
+  /** A contact with an operator token under this version of the root key, as something that has left an event. */
+  async function addContact(version: string): Promise<void> {
+    await askPostgres(
+      url,
+      `WITH contact AS (
+         INSERT INTO contacts (id, name, email, created_at, updated_at) VALUES (gen_random_uuid(), 'Ann', 'a@example.com', now(), now())
+         RETURNING id
+       ) INSERT INTO operator_tokens (contact, verifier, key_version, hint, created_at)
+         SELECT id, 'x', '${version}', 'abcd', now() FROM contact`,
+    );
+  }
 });

@@ -60,12 +60,17 @@ test('usage shows each live secret', async () => {
 });
 
 test('audit verify tells whether the log is what was written, and fails where it is not', async () => {
-  const whole = await json<{ events: number; head: string; finding: null }>('audit', 'verify');
+  const whole = await json<{ events: number; checkpoint: string; finding: null }>('audit', 'verify');
   expect(whole).toMatchObject({ events: 5, finding: null });
-  expect(await run('audit', 'verify', '--head', whole.head)).toMatchObject({ code: 0 });
-  expect(await run('audit', 'verify', '--head', `9${whole.head}`)).toMatchObject({ code: 1 });
-  expect(await run('audit', 'verify', '--head', `5:${'0'.repeat(64)}`)).toMatchObject({ code: 1 });
-  expect(await run('audit', 'verify', '--head', 'five')).toMatchObject({ code: 1 });
+  expect((await run('audit', 'checkpoint')).stdout.trim()).toBe(whole.checkpoint);
+  expect(await run('audit', 'verify', '--recent')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('from event 6'),
+  });
+  expect(await run('audit', 'verify', '--checkpoint', whole.checkpoint)).toMatchObject({ code: 0 });
+  expect(await run('audit', 'verify', '--checkpoint', `9${whole.checkpoint}`)).toMatchObject({ code: 1 });
+  expect(await run('audit', 'verify', '--checkpoint', `5:${'0'.repeat(64)}`)).toMatchObject({ code: 1 });
+  expect(await run('audit', 'verify', '--checkpoint', 'five')).toMatchObject({ code: 1 });
   await askPostgres(
     environment['DATABASE_URL'] ?? '',
     `SET session_replication_role = replica; UPDATE audit_events SET target = 'x' WHERE seq = 2`,

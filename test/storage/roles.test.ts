@@ -88,6 +88,8 @@ const forbidden = [
   ['keyturn_serve', 'TRUNCATE audit_events'],
   ['keyturn_serve', 'ALTER TABLE audit_events DISABLE TRIGGER audit_events_append_only'],
   ['keyturn_serve', 'DELETE FROM audit_anchor'],
+  ['keyturn_serve', 'DELETE FROM audit_checkpoints'],
+  ['keyturn_serve', 'UPDATE audit_checkpoints SET seq = 0'],
   ['keyturn_serve', 'UPDATE audit_anchor SET seq = seq - 1'],
   ['keyturn_serve', 'ALTER TABLE audit_anchor DISABLE TRIGGER ALL'],
   ['keyturn_serve', 'DROP TABLE audit_events'],

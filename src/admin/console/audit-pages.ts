@@ -47,13 +47,13 @@ async function show(visit: Visit, verification?: AuditVerification): Promise<Rep
   };
 }
 
-function verdict({ events, head, finding }: AuditVerification): VNode {
+function verdict({ events, checkpoint, finding }: AuditVerification): VNode {
   if (!finding) {
     return notice(
       'ok',
       html`<p><strong>The chain is whole.</strong> ${`${events} events verified up to here; nothing was changed, moved or taken out.`}</p>
-        <p>Keep this head elsewhere; <code>keyturn audit verify --head</code> then finds an older copy of the whole database too:</p>
-        <p><code>${head}</code></p>`,
+        <p>Keep this checkpoint outside the database. <code>keyturn audit verify --checkpoint</code> then also finds an older copy of the whole database:</p>
+        <p><code>${checkpoint}</code></p>`,
     );
   }
   return notice(

@@ -1,0 +1,36 @@
+import type { KeyRing } from '../credentials/key-ring.ts';
+import type { Queryable, Row } from '../storage/database.ts';
+import { isSameMac, macOfAnchor } from './audit-chain.ts';
+
+/** The recorded end of the audit log. It is held outside the log, so that rows cut off at the end are missed. */
+export type AuditAnchor = Row & { seq: number; mac: Uint8Array; key_version: string; seal: Uint8Array };
+
+/** Returns whether the anchor of a log that is not empty is what was written. */
+export function isSealed(ring: KeyRing, anchor: AuditAnchor): boolean {
+  return anchor.seq > 0 && isSameMac(macOfAnchor(ring, anchor.key_version, anchor), anchor.seal);
+}
+
+/**
+ * Returns whether the log may be empty: nothing has been created that would have left an event. So a log that was wiped together with
+ * its anchor is not taken for a new one. In a transaction, what it has created itself does not count.
+ */
+export async function mayBeEmpty(database: Queryable): Promise<boolean> {
+  const [row] = await database.query<{ created: boolean }>(
+    `SELECT EXISTS (SELECT FROM clients WHERE revision > 1 OR ${isEarlier}) OR EXISTS (SELECT FROM contacts WHERE revision > 1 OR ${isEarlier})
+       AS created`,
+  );
+  return row?.created === false;
+}
+
+/** Returns whether anything is stored under this version of the root key. In a transaction, its own rows do not count. */
+export async function isVersionInUse(database: Queryable, version: string): Promise<boolean> {
+  const [row] = await database.query<{ used: boolean }>(
+    `SELECT EXISTS (SELECT FROM secrets WHERE key_version = $1 AND ${isEarlier})
+       OR EXISTS (SELECT FROM operator_tokens WHERE key_version = $1 AND ${isEarlier})
+       OR EXISTS (SELECT FROM audit_checkpoints WHERE key_version = $1) AS used`,
+    [version],
+  );
+  return row?.used === true;
+}
+
+const isEarlier = 'pg_current_xact_id_if_assigned()::xid IS DISTINCT FROM xmin';

@@ -212,3 +212,29 @@ describe('a certificate that is renewed', () => {
 function halfOf({ cert, key }: TestCertificate): Record<string, string> {
   return { 'tls.crt': cert.slice(0, cert.length / 2), 'tls.key': key };
 }
+
+describe('Strict-Transport-Security', () => {
+  it('is on every answer of both listeners where the issuer is https, from the fast path too', async () => {
+    const behind = await startTestServer({ env: { KEYTURN_ISSUER: 'https://auth.example.com' } });
+    try {
+      const { shop } = await registerAll(behind.core);
+      const api = endpointsOf(behind.publicUrl);
+      const answers = [
+        await api.token(shop),
+        await api.token({ ...shop, secret: 'wrong' }),
+        await send(`${behind.publicUrl}/healthz`),
+        await send(`${behind.adminUrl}/admin/v1/clients`),
+        await send(`${behind.adminUrl}/console/sign-in`),
+      ];
+      expect(answers.map(({ status }) => status)).toEqual([200, 401, 200, 401, 200]);
+      for (const { headers } of answers) expect(headers['strict-transport-security']).toBe('max-age=31536000');
+    } finally {
+      await behind.close();
+    }
+  });
+
+  it('is not sent for localhost, where it would apply to every port of the machine', async () => {
+    const { headers } = await send(`${server.publicUrl}/healthz`, { tls: trusting });
+    expect(headers['strict-transport-security']).toBeUndefined();
+  });
+});

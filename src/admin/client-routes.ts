@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { authMethods, type Client, isSecretMethod } from '../clients/client.ts';
+import { type Client, isSecretMethod } from '../clients/client.ts';
 import { findKnownClient, listClients } from '../clients/client-store.ts';
 import { registerKeys } from '../clients/key-registration.ts';
 import {
@@ -8,10 +8,12 @@ import {
   enableClient,
   generateClient,
   registerClient,
+  requireClient,
   revealClientSecret,
   revokeClientTokens,
   updateClient,
 } from '../clients/manage-clients.ts';
+import { weakensAuthentication } from '../clients/weakens-authentication.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
 import { isForeignClientId } from '../credentials/foreign-credential.ts';
@@ -19,22 +21,14 @@ import { Forbidden, NotFound } from '../errors.ts';
 import { findSecrets } from '../regeneration/secret-store.ts';
 import { findLastUsed } from '../regeneration/usage-store.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
+import { clientKind, clientPatch, fieldsOf, newClient } from './client-input.ts';
 import { type Answer, type Endpoint, endpoint } from './endpoint.ts';
 import { changeOnce } from './idempotency.ts';
 import type { Operator } from './operator-auth.ts';
 import { createdPosition, createPager, pageQuery, pageSchema } from './page.ts';
-import {
-  clientSchema,
-  clientWithSecretSchema,
-  etagOf,
-  jwksSchema,
-  type LastUsed,
-  presentClient,
-  readSubject,
-  subjectShape,
-} from './present-client.ts';
+import { clientSchema, clientWithSecretSchema, etagOf, type LastUsed, presentClient } from './present-client.ts';
 import { createRevealLimit } from './reveal-limit.ts';
-import { resourceUri, scopeText, text, timestamp } from './text.ts';
+import { text, timestamp } from './text.ts';
 
 export const clientParams = z.strictObject({
   client_id: z
@@ -43,69 +37,17 @@ export const clientParams = z.strictObject({
     .meta({ example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' }),
 });
 
-const information = z
-  .array(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'must be a lower-case word'))
-  .max(200)
-  .meta({ description: 'The kinds of information that a resource server offers', example: ['orders', 'products'] });
-const accessKey = z.enum(['optional', 'required']);
-const tokenFormat = z.enum(['opaque', 'jwt']);
-const kind = z.enum(['integration', 'resource_server']);
-
-const newClient = z.strictObject({
-  name: text(200),
-  kind,
-  scope: scopeText.optional(),
-  access_key: accessKey.optional(),
-  reveal: z.boolean().optional().meta({ description: 'Whether its secret can be shown again' }),
-  auth_method: z.enum(authMethods).optional(),
-  resource: resourceUri.optional(),
-  information: information.optional(),
-  token_format: tokenFormat.optional(),
-  jwks: jwksSchema.optional(),
-  jwks_uri: z.string().max(2_000).optional(),
-  ...subjectShape,
-  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
-  dpop_bound_access_tokens: z.boolean().optional(),
-});
-
-const clientPatch = z.strictObject({
-  name: text(200).optional(),
-  scope: scopeText.optional(),
-  access_key: accessKey.optional(),
-  resource: resourceUri.nullable().optional(),
-  information: information.optional(),
-  token_format: tokenFormat.optional(),
-  jwks: jwksSchema.optional(),
-  jwks_uri: z.string().max(2_000).optional(),
-  ...subjectShape,
-  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
-  dpop_bound_access_tokens: z.boolean().optional(),
-});
-
 const clientsQuery = z.strictObject({
   ...pageQuery,
   q: text(200).optional().meta({ description: 'A part of the name, or a Client ID' }),
   status: z.enum(['enabled', 'disabled']).optional(),
-  kind: kind.optional(),
+  kind: clientKind.optional(),
 });
 
 const neverUsed: LastUsed = new Map();
 
 const secretSchema = z.strictObject({ client_id: z.string(), client_secret: z.string() });
 const notBeforeSchema = z.strictObject({ client_id: z.string(), tokens_not_before: timestamp.nullable() });
-
-/** What a body says of a client, by our own names. */
-function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) {
-  return {
-    ...body,
-    accessKey: body.access_key,
-    tokenFormat: body.token_format,
-    jwksUri: body.jwks_uri,
-    certificateSubject: readSubject(body),
-    certificateBoundTokens: body.tls_client_certificate_bound_access_tokens,
-    dpopBoundTokens: body.dpop_bound_access_tokens,
-  };
-}
 
 export function clientEndpoints(core: Core): Endpoint[] {
   const pager = createPager(core.keyRing, 'clients', createdPosition);
@@ -213,10 +155,13 @@ export function clientEndpoints(core: Core): Endpoint[] {
       handle: ({ operator, params, body, expectedRevision }) =>
         core.change(async (transaction) => {
           const given = fieldsOf(body);
-          const { jwks, jwksUri, certificateSubject } = given;
-          // Whoever may replace its keys may be the client.
-          if ((jwks || jwksUri || certificateSubject) && !operator.permissions.includes('api_key:manage')) {
-            throw new Forbidden('New keys need api_key:manage.');
+          if (!operator.permissions.includes('api_key:manage')) {
+            const { jwks, jwksUri, certificateSubject } = given;
+            // Somebody who can replace the keys of a client can act as the client.
+            if (jwks || jwksUri || certificateSubject) throw new Forbidden('New keys need api_key:manage.');
+            if (weakensAuthentication(await requireClient(transaction, params.client_id), given)) {
+              throw new Forbidden('To drop DPoP, certificate binding or a required access key needs api_key:manage.');
+            }
           }
           return await showClient(
             transaction,

@@ -35,6 +35,7 @@ export function operatorTokenEndpoints(core: Core): Endpoint[] {
       summary: 'Revoke the operator token of a contact',
       params: contactParams,
       answers: { 204: null },
+      problems: [409],
       handle: async ({ operator, params }) => {
         await core.change((transaction) => revokeOperatorToken(transaction, core, operator, params.id));
         return { status: 204 };

@@ -1,9 +1,11 @@
 import type { Context, Next } from 'koa';
 import type { Core } from '../core.ts';
 import { createRequestIds } from '../request-id.ts';
+import { strictTransport } from '../strict-transport.ts';
 
 /** One line a request, and the headers that every answer has. */
 export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (request: Context['req']) => string) {
+  const transport = strictTransport(config);
   const requestIdOf = createRequestIds(config.trustProxy);
   return async (ctx: Context, next: Next): Promise<void> => {
     const startedAt = performance.now();
@@ -11,6 +13,7 @@ export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (r
     ctx.set('X-Request-Id', id);
     ctx.set('X-Content-Type-Options', 'nosniff');
     ctx.set('Cache-Control', 'no-store');
+    if (transport) ctx.set('Strict-Transport-Security', transport);
     const address = addressOf(ctx.req);
     await next();
     metrics.adminAnswered(ctx.method, ctx.status);

@@ -64,12 +64,20 @@ export async function nameContacts(database: Queryable, ids: readonly string[]):
   return new Map(rows.map(({ id, name }) => [id, name]));
 }
 
-/** Locks every holder of `contacts:manage`, so that two holders cannot lose it at the same time. Returns their ids. */
+/**
+ * Locks every holder of `contacts:manage`, so that two holders cannot lose it at the same time.
+ * @returns the ids of those that can use it, because they have an operator token.
+ */
 export async function lockContactManagers(transaction: Transaction): Promise<string[]> {
   const rows = await transaction.query<{ id: string }>(
     `SELECT id FROM contacts WHERE 'contacts:manage' = ANY (permissions) ORDER BY id FOR UPDATE`,
   );
-  return rows.map(({ id }) => id);
+  // A statement of its own, after the locks: of two transactions that take a token away, the second sees what the first has done.
+  const able = await transaction.query<{ contact: string }>(
+    'SELECT contact FROM operator_tokens WHERE contact = ANY ($1::uuid[])',
+    [rows.map(({ id }) => id)],
+  );
+  return able.map(({ contact }) => contact);
 }
 
 export async function externalIdIsTaken(

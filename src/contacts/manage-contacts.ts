@@ -83,8 +83,9 @@ export async function updateContact(
     externalId: patch.externalId === undefined ? contact.externalId : patch.externalId,
     permissions: patch.permissions ? [...new Set(patch.permissions)] : contact.permissions,
   };
+  // Also for a name or an address: a contact that can do more than the grantor could be made to look like another.
+  requireMayGrant(grantor, [...new Set([...contact.permissions, ...changed.permissions])]);
   if (patch.permissions) {
-    requireMayGrant(grantor, changedPermissions(contact.permissions, changed.permissions));
     if (!changed.permissions.includes('contacts:manage')) requireAnotherManager(managers, id);
   }
   await requireFreeExternalId(transaction, changed);
@@ -158,20 +159,18 @@ export async function requireContact(transaction: Transaction, id: string): Prom
 
 export function requireMayGrant(grantor: Grantor, permissions: readonly Permission[]): void {
   const lacking = permissions.filter((permission) => !grantor.permissions.includes(permission));
-  if (lacking.length > 0) throw new Forbidden(`You lack what this would give or take: ${lacking.join(', ')}`);
+  if (lacking.length > 0) throw new Forbidden(`You need the permissions of this contact: ${lacking.join(', ')}.`);
 }
 
-/** Returns all permissions that are granted or withdrawn. */
-function changedPermissions(before: readonly Permission[], after: readonly Permission[]): Permission[] {
-  const all = [...new Set([...before, ...after])];
-  return all.filter((permission) => before.includes(permission) !== after.includes(permission));
-}
-
-function requireAnotherManager(managers: readonly string[], id: string): void {
+/**
+ * Refuses to take away the last contact that can manage contacts.
+ * @param managers the contacts with that permission and an operator token.
+ */
+export function requireAnotherManager(managers: readonly string[], id: string): void {
   if (managers.includes(id) && managers.length === 1) {
     throw new Conflict(
       'last_contacts_manager',
-      'This is the last contact with contacts:manage; give it to another first.',
+      'This is the last contact with contacts:manage and an operator token. Give both to another contact first.',
     );
   }
 }

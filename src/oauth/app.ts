@@ -5,6 +5,7 @@ import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { createHostCheck } from '../host-check.ts';
 import { createRequestIds } from '../request-id.ts';
+import { strictTransport } from '../strict-transport.ts';
 import { logAccess } from './access-log.ts';
 import { announceRetirement } from './announce-retirement.ts';
 import { authenticateClient } from './client-authentication.ts';
@@ -79,11 +80,13 @@ const routes: Readonly<Record<string, string>> = {
 
 /** Gives every answer its id, and tells of it in the access log. */
 function identify(core: Core, addressOf: ReadRequest, requestIdOf: ReadRequest) {
+  const transport = strictTransport(core.config);
   return async (ctx: Context, next: Next): Promise<void> => {
     const startedAt = performance.now();
     const id = requestIdOf(ctx.req);
     ctx.set('X-Request-Id', id);
     ctx.set('X-Content-Type-Options', 'nosniff');
+    if (transport) ctx.set('Strict-Transport-Security', transport);
     const address = addressOf(ctx.req);
     await next();
     const clientId = (ctx.state['caller'] as { clientId: string } | undefined)?.clientId;

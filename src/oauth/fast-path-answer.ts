@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
+import type { Config } from '../config.ts';
+import { strictTransport } from '../strict-transport.ts';
 import { retirementHeaders } from './announce-retirement.ts';
 import type { Caller } from './client-authentication.ts';
 import { writeAnswer } from './plain-exchange.ts';
@@ -12,16 +14,15 @@ export type FastAnswer = {
   accessKey: PresentedAccessKey | undefined;
 };
 
-/** Writes the answer with the headers of the Koa application, in the same order. */
-export function writeFastAnswer(
-  response: ServerResponse,
-  { body, accessKey }: FastAnswer,
-  caller: Caller,
-  id: string,
-): void {
-  const retirement = retirementHeaders(caller, accessKey);
-  const retiring = retirement ? `Deprecation: ${retirement.Deprecation}\r\nSunset: ${retirement.Sunset}\r\n` : '';
-  writeAnswer(response, `X-Request-Id: ${id}\r\nX-Content-Type-Options: nosniff\r\n${retiring}${always}`, body);
+/** Writes answers with the headers of the Koa application, in the same order. */
+export function createFastWriter(config: Config) {
+  const transport = strictTransport(config);
+  const security = `X-Content-Type-Options: nosniff\r\n${transport ? `Strict-Transport-Security: ${transport}\r\n` : ''}`;
+  return (response: ServerResponse, { body, accessKey }: FastAnswer, caller: Caller, id: string): void => {
+    const retirement = retirementHeaders(caller, accessKey);
+    const retiring = retirement ? `Deprecation: ${retirement.Deprecation}\r\nSunset: ${retirement.Sunset}\r\n` : '';
+    writeAnswer(response, `X-Request-Id: ${id}\r\n${security}${retiring}${always}`, body);
+  };
 }
 
 const always = 'Cache-Control: no-store\r\nContent-Type: application/json; charset=utf-8\r\nPragma: no-cache\r\n';

@@ -5,7 +5,7 @@ import { StoreUnavailable } from '../errors.ts';
 import { logAccess } from './access-log.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
 import type { FailureLimit } from './failure-limit.ts';
-import { type FastAnswer, writeFastAnswer } from './fast-path-answer.ts';
+import { createFastWriter, type FastAnswer } from './fast-path-answer.ts';
 import { answerIntrospection } from './fast-path-introspection.ts';
 import { isPlainForm } from './fast-path-request.ts';
 import { answerToken } from './fast-path-token.ts';
@@ -34,6 +34,7 @@ type Shared = {
 export function createFastPath(core: Core, shared: Shared, slowPath: RequestListener): RequestListener {
   const { addressOf, isKnownHost, isOverloaded, requestIdOf, failureLimit } = shared;
   const recall = createHeaderMemory(core);
+  const writeAnswer = createFastWriter(core.config);
 
   return (request, response) => {
     if (!isTaken(request, isKnownHost) || isOverloaded()) {
@@ -116,7 +117,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
   function finish({ request, response, startedAt, address }: Exchange, caller: Caller, answer: FastAnswer): void {
     const id = requestIdOf(request);
     const path = request.url ?? '';
-    writeFastAnswer(response, answer, caller, id);
+    writeAnswer(response, answer, caller, id);
     const source = { address, userAgent: request.headers['user-agent'] ?? '' };
     countUse(core, path, source, presentedSecretOf(caller), answer.accessKey && presentedValueOf(answer.accessKey));
     // The fast path answers an introspection only if the token is active.

@@ -1,8 +1,13 @@
 import { appendAuditEvent } from '../audit/audit-log.ts';
 import type { ManageDeps } from '../clients/manage-clients.ts';
 import type { Contact } from '../contacts/contact.ts';
-import { deleteOperatorToken, findContactByOperatorToken, replaceOperatorToken } from '../contacts/contact-store.ts';
-import { type Grantor, requireContact, requireMayGrant } from '../contacts/manage-contacts.ts';
+import {
+  deleteOperatorToken,
+  findContactByOperatorToken,
+  lockContactManagers,
+  replaceOperatorToken,
+} from '../contacts/contact-store.ts';
+import { type Grantor, requireAnotherManager, requireContact, requireMayGrant } from '../contacts/manage-contacts.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { issueSecret } from '../credentials/issue-secret.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
@@ -40,8 +45,10 @@ export async function revokeOperatorToken(
   grantor: Grantor,
   contactId: string,
 ): Promise<void> {
+  const managers = await lockContactManagers(transaction);
   const contact = await requireContact(transaction, contactId);
   requireMayGrant(grantor, contact.permissions);
+  requireAnotherManager(managers, contactId);
   if (!(await deleteOperatorToken(transaction, contactId))) throw new NotFound('operator token');
   await appendAuditEvent(transaction, {
     at: new Date(deps.clock()),

@@ -99,6 +99,22 @@ describe('a client that authenticates with keys', () => {
     expect(patched.status).toBe(400);
   });
 
+  it.each([
+    [{ dpop_bound_access_tokens: true }, { dpop_bound_access_tokens: false }],
+    [{ tls_client_certificate_bound_access_tokens: true }, { tls_client_certificate_bound_access_tokens: false }],
+    [{ access_key: 'required' }, { access_key: 'optional' }],
+  ])('lets only somebody with api_key:manage drop a demand of a client: %j', async (demand, weaker) => {
+    const body = { name: 'Bound', kind: 'integration', ...demand };
+    const { json } = await server.adminFetch('/clients', { method: 'POST', body });
+    const token = await server.operatorToken(['integrations:view', 'integrations:edit']);
+    const patch = (change: object, by?: string) =>
+      server.adminFetch(`/clients/${json.client_id}`, { method: 'PATCH', body: change, ...(by ? { token: by } : {}) });
+    expect((await patch(weaker, token)).status).toBe(403);
+    expect((await patch({ name: 'Renamed', ...demand }, token)).json).toMatchObject({ name: 'Renamed', ...demand });
+    expect((await patch(weaker)).json).toMatchObject(weaker);
+    expect((await patch(demand, token)).json).toMatchObject(demand);
+  });
+
   it('new keys take the place of the old ones at once, for whoever may manage credentials', async () => {
     const { json } = await generate(keysOf(pair.publicJwk));
     const path = `/clients/${json.client_id}`;

@@ -80,7 +80,15 @@ describe('nobody grants what they lack', () => {
     const other = await server.operator(['api_key:manage']);
     expect((await patch(other.id, { permissions: [] }, token)).status).toBe(403);
     expect((await server.adminFetch(`/contacts/${other.id}`, { method: 'DELETE', token })).status).toBe(403);
-    expect((await patch(other.id, { name: 'Renamed' }, token)).status).toBe(200);
+  });
+
+  test('nor renames somebody who has more, or gives them another address', async () => {
+    const other = await server.operator(permissions);
+    for (const body of [{ name: 'Renamed' }, { email: 'eve@example.com' }, { external_id: 'eve' }]) {
+      expect((await patch(other.id, body, token)).status).toBe(403);
+    }
+    const equal = await server.operator(['integrations:view']);
+    expect((await patch(equal.id, { name: 'Renamed' }, token)).status).toBe(200);
   });
 
   test('nor takes the token of somebody who has more', async () => {
@@ -129,6 +137,21 @@ describe('somebody stays who may manage contacts', () => {
     const gone = await own.adminFetch(`/contacts/${last.id}`, { method: 'DELETE' });
     expect([gone.status, gone.json.code]).toEqual([409, 'last_contacts_manager']);
     expect(await managers()).toHaveLength(1);
+  });
+
+  test('a contact with the permission and no operator token does not count', async () => {
+    const [last] = await managers();
+    const body = { name: 'Without a token', email: 'a@example.com', permissions };
+    const { json: other } = await own.adminFetch('/contacts', { method: 'POST', body });
+    const asks = [
+      own.adminFetch(`/contacts/${last.id}`, { method: 'PATCH', body: { permissions: [] } }),
+      own.adminFetch(`/contacts/${last.id}`, { method: 'DELETE' }),
+      own.adminFetch(`/contacts/${last.id}/operator-token`, { method: 'DELETE' }),
+    ];
+    for (const { status, json } of await Promise.all(asks)) {
+      expect([status, json.code]).toEqual([409, 'last_contacts_manager']);
+    }
+    expect((await own.adminFetch(`/contacts/${other.id}`, { method: 'DELETE' })).status).toBe(204);
   });
 
   test.each(['PATCH', 'DELETE'])('two who remove each other at once (%s): one stays', async (method) => {

@@ -66,8 +66,24 @@ describe('signing in', () => {
     const origin = server.adminUrl.replace('http:', 'https:');
     const { headers } = await server.send('/console/sign-in', { token }, undefined, { origin });
     expect(headers.getSetCookie()).toEqual([
-      expect.stringMatching(/^__Host-keyturn=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Secure$/),
+      expect.stringMatching(/^__Host-keyturn=s_[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Secure$/),
     ]);
+  });
+
+  it('refuses a session that was started over TLS under the cookie name that other pages can set', async () => {
+    const { token } = await server.operator();
+    const origin = server.adminUrl.replace('http:', 'https:');
+    const secure = cookieOf(await server.send('/console/sign-in', { token }, undefined, { origin }));
+    expect(await isSignedIn(secure)).toBe(true);
+    expect(await isSignedIn(secure.replace('__Host-', ''))).toBe(false);
+    expect(await isSignedIn(secure.replace('__Host-keyturn=s_', 'keyturn='))).toBe(false);
+  });
+
+  it('refuses a session without TLS in a form that is sent over TLS', async () => {
+    const plain = await server.signIn((await server.operator()).token);
+    const origin = server.adminUrl.replace('http:', 'https:');
+    const answer = await server.send('/console/integrations', { name: 'Planted' }, plain, { origin });
+    expect(answer.status).toBe(401);
   });
 
   it('refuses a token that is wrong, malformed, or of another kind, and says what to do', async () => {

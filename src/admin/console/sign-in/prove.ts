@@ -11,18 +11,18 @@ import { endSession, type Proved, renewSession, startSession } from './session.t
 /** With what somebody proves who they are. */
 export type Proof = { token: string } | { code: string };
 
-/** Where they are, and the cookie that their browser has. */
-export type Visitor = { address: string; cookie: string | undefined };
+/** Where they are, the cookie that their browser has, and how the next one begins. */
+export type Visitor = { address: string; cookie: string | undefined; mark: string };
 
 /** Signs in, with a new session. The one that the browser had ends. @returns the new cookie. @throws {KeyturnError} 401 */
-export async function signIn(core: Core, proof: Proof, { address, cookie }: Visitor): Promise<string> {
+export async function signIn(core: Core, proof: Proof, { address, cookie, mark }: Visitor): Promise<string> {
   const now = core.clock();
   return await core.change(async (transaction) => {
     const proved = await prove(transaction, core, proof);
     if (!proved) throw refusal(proof);
     if (cookie !== undefined) await endSession(transaction, cookie);
     await audit(transaction, 'console.sign_in', proved, address, now);
-    return await startSession(transaction, proved, now);
+    return await startSession(transaction, proved, { mark, now });
   });
 }
 
@@ -36,14 +36,14 @@ export async function proveAgain(
   core: Core,
   contact: string,
   token: string,
-  { address, cookie = '' }: Visitor,
+  { address, cookie = '', mark }: Visitor,
 ): Promise<string> {
   const now = core.clock();
   return await core.change(async (transaction) => {
     const proved = await prove(transaction, core, { token });
     if (proved?.contact !== contact) throw refusal({ token });
     await audit(transaction, 'console.prove', proved, address, now);
-    return await renewSession(transaction, cookie, proved, now);
+    return await renewSession(transaction, cookie, proved, { mark, now });
   });
 }
 

@@ -3,17 +3,34 @@ import type { Context } from 'koa';
 /** RFC 6265bis §4.1.3.2: with this prefix, a browser takes it from this host alone, over TLS alone. */
 const secureName = '__Host-keyturn';
 const plainName = 'keyturn';
+/** Marks the value of a session that was started over TLS, so that it is not accepted under the name that anybody can set. */
+const secureMark = 's_';
 
-/** What is in the session's cookie; the one that came over TLS counts first. */
+/**
+ * The value of the session's cookie. A cookie with the plain name, which a page of another port or of a subdomain can set, counts only
+ * for a session that was started without TLS, and in a request that shows no TLS.
+ */
 export function readSessionCookie(ctx: Context): string | undefined {
-  return ctx.cookies.get(secureName) ?? ctx.cookies.get(plainName);
+  const secure = ctx.cookies.get(secureName);
+  if (secure !== undefined || isSecure(ctx)) return secure;
+  const plain = ctx.cookies.get(plainName);
+  return plain?.startsWith(secureMark) ? undefined : plain;
 }
 
-/** Whether the browser speaks TLS, it says itself: a proxy may end it before this process. */
 export function setSessionCookie(ctx: Context, value: string): void {
-  const isSecure = ctx.get('Origin').toLowerCase().startsWith('https:');
+  const isOverTls = isSecure(ctx);
   const attributes = 'Path=/; HttpOnly; SameSite=Strict';
-  ctx.set('Set-Cookie', `${isSecure ? secureName : plainName}=${value}; ${attributes}${isSecure ? '; Secure' : ''}`);
+  ctx.set('Set-Cookie', `${isOverTls ? secureName : plainName}=${value}; ${attributes}${isOverTls ? '; Secure' : ''}`);
+}
+
+/** Begins the value of a session that this request starts. */
+export function sessionMark(ctx: Context): string {
+  return isSecure(ctx) ? secureMark : '';
+}
+
+/** Whether the browser uses TLS. It says so itself in a form's Origin, since a proxy may end TLS before this process. */
+function isSecure(ctx: Context): boolean {
+  return ctx.secure || ctx.get('Origin').toLowerCase().startsWith('https:');
 }
 
 export function clearSessionCookie(ctx: Context): void {

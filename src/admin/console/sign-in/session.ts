@@ -50,13 +50,13 @@ export async function findSession(database: Queryable, cookie: string, now: numb
   );
 }
 
-/** Starts a session with a new id. @returns what the cookie is to hold. */
+/** Starts a session with a new id, which begins with `mark`. @returns what the cookie is to hold. */
 export async function startSession(
   transaction: Transaction,
   { contact, operatorToken }: Proved,
-  now: number,
+  { mark, now }: { mark: string; now: number },
 ): Promise<string> {
-  const cookie = randomCode();
+  const cookie = mark + randomCode();
   await transaction.query(
     `INSERT INTO console_sessions (id, contact, operator_token, permissions, created_at, proved_at, expires_at)
      SELECT $1, id, $3, permissions, $4, $4, $5 FROM contacts WHERE id = $2`,
@@ -66,7 +66,7 @@ export async function startSession(
 }
 
 /**
- * Gives a session a new id after its contact has proved who it is, by the operator token that it has now. When the session ends stays
+ * Gives a session a new id, which begins with `mark`, after its contact has proved who it is, by the operator token that it has now. When the session ends stays
  * the same.
  * @returns what the cookie is to hold from then on.
  */
@@ -74,9 +74,9 @@ export async function renewSession(
   transaction: Transaction,
   cookie: string,
   { operatorToken }: Proved,
-  now: number,
+  { mark, now }: { mark: string; now: number },
 ): Promise<string> {
-  const renewed = randomCode();
+  const renewed = mark + randomCode();
   await transaction.query('UPDATE console_sessions SET id = $2, operator_token = $3, proved_at = $4 WHERE id = $1', [
     digest(cookie),
     digest(renewed),

@@ -9,7 +9,7 @@ import { renderDocument } from '../render-document.ts';
 import { seeOther } from '../see-other.ts';
 import { proveAgain, signIn } from './prove.ts';
 import { endSession, type Session } from './session.ts';
-import { clearSessionCookie, readSessionCookie, setSessionCookie } from './session-cookie.ts';
+import { clearSessionCookie, readSessionCookie, sessionMark, setSessionCookie } from './session-cookie.ts';
 import { proofForm, signInForm } from './sign-in-form.ts';
 
 /** Failed attempts of one network in a minute. */
@@ -22,10 +22,16 @@ export type Signing = ReturnType<typeof signInPages>;
 export function signInPages(core: Core, addressOf: (request: Context['req']) => string) {
   const limited = createAttemptLimit(perMinute);
 
+  const visitorOf = (ctx: Context) => ({
+    address: addressOf(ctx.req),
+    cookie: readSessionCookie(ctx),
+    mark: sessionMark(ctx),
+  });
+
   /** @throws {KeyturnError} 401, 429 */
   async function prove(ctx: Context, token: string): Promise<void> {
     const { operator } = ctx.state['session'] as Session;
-    const visitor = { address: addressOf(ctx.req), cookie: readSessionCookie(ctx) };
+    const visitor = visitorOf(ctx);
     setSessionCookie(ctx, await limited(visitor.address, () => proveAgain(core, operator.id, token, visitor)));
   }
 
@@ -76,7 +82,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       const proof = code === null ? { token: (form.get('token') ?? '').trim() } : { code };
       const next = form.get('next');
       try {
-        const visitor = { address: addressOf(ctx.req), cookie: readSessionCookie(ctx) };
+        const visitor = visitorOf(ctx);
         setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, proof, visitor)));
       } catch (error) {
         return showSignIn(ctx, { next }, refused(ctx, error));

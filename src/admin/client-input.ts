@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { authMethods } from '../clients/client.ts';
+import { jwksSchema, readSubject, subjectShape } from './present-client.ts';
+import { resourceUri, scopeText, text } from './text.ts';
+
+export const clientKind = z.enum(['integration', 'resource_server']);
+const information = z
+  .array(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'must be a lower-case word'))
+  .max(200)
+  .meta({ description: 'The kinds of information that a resource server offers', example: ['orders', 'products'] });
+const accessKey = z.enum(['optional', 'required']);
+const tokenFormat = z.enum(['opaque', 'jwt']);
+
+/** The body that registers a client. */
+export const newClient = z.strictObject({
+  name: text(200),
+  kind: clientKind,
+  scope: scopeText.optional(),
+  access_key: accessKey.optional(),
+  reveal: z.boolean().optional().meta({ description: 'Whether its secret can be shown again' }),
+  auth_method: z.enum(authMethods).optional(),
+  resource: resourceUri.optional(),
+  information: information.optional(),
+  token_format: tokenFormat.optional(),
+  jwks: jwksSchema.optional(),
+  jwks_uri: z.string().max(2_000).optional(),
+  ...subjectShape,
+  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
+  dpop_bound_access_tokens: z.boolean().optional(),
+});
+
+/** The body that changes a client. */
+export const clientPatch = z.strictObject({
+  name: text(200).optional(),
+  scope: scopeText.optional(),
+  access_key: accessKey.optional(),
+  resource: resourceUri.nullable().optional(),
+  information: information.optional(),
+  token_format: tokenFormat.optional(),
+  jwks: jwksSchema.optional(),
+  jwks_uri: z.string().max(2_000).optional(),
+  ...subjectShape,
+  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
+  dpop_bound_access_tokens: z.boolean().optional(),
+});
+
+/** The fields of a body under the names that the code uses. */
+export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) {
+  return {
+    ...body,
+    accessKey: body.access_key,
+    tokenFormat: body.token_format,
+    jwksUri: body.jwks_uri,
+    certificateSubject: readSubject(body),
+    certificateBoundTokens: body.tls_client_certificate_bound_access_tokens,
+    dpopBoundTokens: body.dpop_bound_access_tokens,
+  };
+}

@@ -11,8 +11,10 @@ import type { Operator } from './operator-auth.ts';
  */
 export function recordRefusals({ refusals }: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
+    // Read the address first: a socket that was closed with the answer has none any more.
+    const address = addressOf(ctx.req);
     await next();
-    const refusal = refusalOf(ctx, addressOf(ctx.req));
+    const refusal = refusalOf(ctx, address);
     if (refusal) await refusals.record(refusal);
   };
 }

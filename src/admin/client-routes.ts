@@ -186,7 +186,8 @@ export function clientEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path: '/clients/{client_id}/disable',
       permission: 'integrations:edit',
-      summary: 'Disable a client: its live tokens are dead at once',
+      summary:
+        'Disable a client: an integration gets no tokens and its live ones are revoked; a resource server can no longer introspect, and tokens for it stay as they are',
       params: clientParams,
       answers: { 200: clientSchema },
       handle: ({ operator, params }) =>
@@ -199,7 +200,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}/enable',
       permission: 'integrations:edit',
       asksProof: true,
-      summary: 'Enable a client: it may ask for tokens again; earlier ones stay dead',
+      summary: 'Enable a client again; tokens that were revoked when it was disabled stay revoked',
       params: clientParams,
       answers: { 200: clientSchema },
       handle: ({ operator, params }) =>

@@ -126,6 +126,48 @@ describe('an authorization token', () => {
   });
 });
 
+describe('the page before a client is disabled', () => {
+  const api = () => endpointsOf(server.publicUrl);
+  const secretOf = ({ client_id: id, client_secret: secret }: Record<string, string>) => ({
+    id: `${id}`,
+    secret: `${secret}`,
+  });
+
+  it('says of a resource server what happens then: its own requests fail, no token is revoked', async () => {
+    const owner = await post('/clients', {
+      name: 'Stopped API',
+      kind: 'resource_server',
+      resource: 'https://stopped.example',
+      information: ['stops'],
+    });
+    const caller = secretOf(await integration({ scope: 'stops:read' }));
+    const token = await api().accessToken(caller);
+    for (let count = 0; count < 2; count++) await api().introspect(secretOf(owner), token);
+    const at = `/console/clients/${owner.client_id}/disable`;
+    const { text } = await server.look(at, cookie);
+    expect(text.replace(/\s+/g, ' ')).toContain('In the last 24 hours it made 2 requests from 1 source.');
+    expect(text).toContain('No token is revoked, and integrations still get tokens for it.');
+    const { location } = await server.send(at, {}, cookie);
+    expect((await server.look(location ?? '', cookie)).text).toContain('No token was revoked.');
+
+    expect((await api().introspect(secretOf(owner), token)).status).toBe(401);
+    const late = await api().accessToken(caller);
+    await server.send(`/console/clients/${owner.client_id}/enable`, {}, cookie);
+    for (const each of [token, late]) {
+      expect((await api().introspect(secretOf(owner), each)).json).toMatchObject({ active: true });
+    }
+  });
+
+  it('says of an integration how many live tokens are revoked, where the operator may know that', async () => {
+    const client = await integration();
+    for (let count = 0; count < 3; count++) await api().accessToken(secretOf(client));
+    const at = `/console/clients/${client.client_id}/disable`;
+    expect((await server.look(at, cookie)).text).toContain('Its 3 live tokens are revoked now');
+    const editor = await server.signIn(await server.operatorToken(['integrations:view', 'integrations:edit']));
+    expect((await server.look(at, editor)).text).toContain('Its live tokens are revoked now');
+  });
+});
+
 describe('a client without a secret', () => {
   const name = 'Signs by itself';
   const jwks = (kid: string) => {

@@ -10,7 +10,8 @@ export function notice(tone: 'ok' | 'warn' | 'bad' | 'plain', content: Component
 /** What was just done, as the address after it says. Only these words are ever shown. */
 const texts = {
   saved: 'Saved.',
-  disabled: 'Disabled. Its live tokens are dead.',
+  disabled: 'Disabled. Its live tokens are revoked.',
+  'server-disabled': 'Disabled. Its own requests to Keyturn are refused. No token was revoked.',
   'key-disabled': 'Disabled. Its tokens are inactive for as long as it stays so.',
   enabled: 'Enabled.',
   deleted: 'Deleted. Its history stays in the audit log.',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Core } from '../core.ts';
 import { listSigningKeys, type StoredSigningKey } from '../tokens/signing-key-store.ts';
-import { rotateSigningKeys } from '../tokens/signing-keys.ts';
+import { revokeSigningKey, rotateSigningKeys } from '../tokens/signing-keys.ts';
 import { type Answer, type Endpoint, endpoint } from './endpoint.ts';
 import { changeOnce } from './idempotency.ts';
 import { timestamp } from './text.ts';
@@ -40,6 +40,17 @@ export function signingKeyEndpoints(core: Core): Endpoint[] {
         changeOnce(core, idempotent, async (transaction) =>
           present(await rotateSigningKeys(transaction, core, operator)),
         ),
+    }),
+    endpoint({
+      method: 'post',
+      path: '/signing-keys/{kid}/revoke',
+      permission: 'api_key:manage',
+      summary:
+        'Withdraw a key that may have been stolen: every JWT that it signed is inactive at once. If it is the current one, the next one signs from now on',
+      params: z.strictObject({ kid: z.string().regex(/^[\w-]{1,128}$/) }),
+      answers: { 200: keysSchema },
+      handle: ({ operator, params }) =>
+        core.change(async (transaction) => present(await revokeSigningKey(transaction, core, operator, params.kid))),
     }),
   ];
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addAct } from './acts.ts';
 import { callAdmin } from './call-admin.ts';
 import { withDatabase } from './stores.ts';
 import { type OutputOptions, present, table } from './terminal.ts';
@@ -43,6 +44,18 @@ those who check tokens may not have read yet.`,
       const keys = await withDatabase((core) => callAdmin<ShownKeys>(core, 'POST /signing-keys/rotate', {}));
       present(options, keys, () => showKeys(keys));
     });
+  addAct<ShownKeys>(
+    keys,
+    { path: '/signing-keys/{kid}', parameter: 'kid', example: 'ZpEjXW0AQmCGMJ0JrgkRuvQd1pFUBCPHrnGDpoV7aJk' },
+    {
+      name: 'revoke',
+      description: 'withdraw a key that may have been stolen; every JWT that it signed is inactive at once',
+      method: 'POST',
+      below: '/revoke',
+      question: (kid) => `Revoke ${kid}? Every JWT that it signed is refused at once, and its clients need new tokens.`,
+      text: (shown) => showKeys(shown),
+    },
+  );
 }
 
 function showKeys({ data }: ShownKeys): string {

@@ -179,6 +179,10 @@ function eventData(kind: Change['kind'], target: string): Record<string, string>
       return { client_id: target };
     case 'access_key':
       return { access_key_id: target };
+    case 'signing_keys':
+      return {};
+    case 'revoked_signing_key':
+      return { kid: target };
     default:
       return undefined;
   }

@@ -3,7 +3,7 @@ import { type AuthMethod, authMethods, certificateMethods } from '../clients/cli
 import { verificationAlgorithms } from '../clients/verification-key.ts';
 import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
-import type { SigningKeys } from '../tokens/signing-keys.ts';
+import type { SigningKey, SigningKeys } from '../tokens/signing-keys.ts';
 
 /**
  * Authorization server metadata (RFC 8414 §2): only what works, and every URL from the configured issuer, whatever the request
@@ -37,7 +37,7 @@ export function serveMetadata({ config, signingAlgorithm, signingKeys }: Core) {
     signingAlgorithms = await signsWith(signingKeys).catch(() => signingAlgorithms);
     return document();
   };
-  const readKeys = async () => ({ keys: (await signingKeys.all()).map(({ publicJwk }) => publicJwk) });
+  const readKeys = async () => ({ keys: (await signingKeys.all()).map(presentKey) });
 
   return (ctx: Context, next: Next): Promise<void> => {
     switch (ctx.path) {
@@ -61,7 +61,19 @@ function methodsOf({ tlsFiles, clientCertHeader }: Config): AuthMethod[] {
   return authMethods.filter((method) => works[method] ?? true);
 }
 
-/** The algorithms of the key that signs and of the one that is next. */
+/**
+ * Returns a key as it is published. `token_lifetime` and `retired_at`, both in seconds, let verifiers refuse what only
+ * somebody else can have signed; others ignore them (RFC 7517 §4).
+ */
+function presentKey({ publicJwk, tokenSeconds, retiredAt }: SigningKey): object {
+  return {
+    ...publicJwk,
+    ...(tokenSeconds === null ? {} : { token_lifetime: tokenSeconds }),
+    ...(retiredAt === null ? {} : { retired_at: Math.ceil(retiredAt.getTime() / 1_000) }),
+  };
+}
+
+/** Returns the algorithms of the current and the next key. */
 async function signsWith(keys: SigningKeys): Promise<string[]> {
   const signing = (await keys.all()).filter(({ state }) => state !== 'retired');
   return [...new Set(signing.map(({ alg }) => alg))];

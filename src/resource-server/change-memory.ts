@@ -52,7 +52,7 @@ export function createChangeMemory(): ChangeMemory {
   };
 }
 
-export type EventData = { jti?: unknown; client_id?: unknown; access_key_id?: unknown };
+export type EventData = { jti?: unknown; client_id?: unknown; access_key_id?: unknown; kid?: unknown };
 
 export function parseEventData(data: string): EventData {
   try {

@@ -1,4 +1,4 @@
-import { type CryptoKey, createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
+import { type CryptoKey, createRemoteJWKSet, customFetch, decodeProtectedHeader, errors, jwtVerify } from 'jose';
 import { type AccessToken, toAccessToken } from './access-token.ts';
 
 export type JwtReaderOptions = {
@@ -9,13 +9,27 @@ export type JwtReaderOptions = {
   timeoutMs: number;
 };
 
-/** Reads a value as a JWT access token. Undefined means that the server must be asked about it. */
-export type JwtReader = (token: string) => Promise<AccessToken | 'invalid' | undefined>;
+/** Reads JWT access tokens (RFC 9068 §4) with the server's published keys. */
+export type JwtReader = {
+  /** Returns undefined if the server must be asked about the token. */
+  read(token: string): Promise<AccessToken | 'invalid' | undefined>;
+  /**
+   * Reads the published keys again before the next token is read.
+   * @param revoked the `kid` of a key that was revoked: only the server is believed about its tokens.
+   */
+  keysChanged(revoked?: string): void;
+};
+
+/** The members of a published key that limit what it can have signed, in seconds. */
+type Limits = { token_lifetime?: unknown; retired_at?: unknown };
 
 /** How long a key is reused for the same header without the key set, which jose refreshes after ten minutes. */
 const keyMs = 60_000;
+/** How far the clocks of the server's processes and of this one may differ. */
+const leewaySeconds = 60;
+/** More revoked keys are not remembered. The published keys, read again, do not contain them either. */
+const maxRevoked = 100;
 
-/** Reads JWT access tokens (RFC 9068 §4) with the server's published keys. */
 export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs }: JwtReaderOptions): JwtReader {
   const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
     cooldownDuration: 1_000,
@@ -30,23 +44,68 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
     requiredClaims: ['exp', 'iat', 'client_id', 'jti'],
   };
   /** All tokens of one key begin with the same header bytes, so parsing it and finding the key can be skipped. */
-  let known: { header: string; key: CryptoKey; until: number } | undefined;
+  let known: { header: string; key: CryptoKey; limits: Limits; until: number } | undefined;
+  const revoked = new Set<unknown>();
+  /** Counts the changes that were reported. The keys are read again until those of the last change were read. */
+  let changed = 0;
+  let readAt = 0;
 
-  return async (token) => {
-    const [header, ...rest] = token.split('.', 4) as [string, ...string[]];
-    if (rest.length !== 2) return undefined;
-    try {
-      const now = Date.now();
-      if (known?.header === header && now < known.until) {
-        return toAccessToken((await jwtVerify(token, known.key, options)).payload);
-      }
-      const { payload, key } = await jwtVerify(token, keys, options);
-      known = { header, key: key as CryptoKey, until: now + keyMs };
-      return toAccessToken(payload);
-    } catch (error) {
-      return isOfKeys(error) ? undefined : 'invalid';
+  async function refreshKeys(): Promise<void> {
+    const change = changed;
+    if (change === readAt) return;
+    await keys.reload();
+    readAt = change;
+  }
+
+  async function verify(token: string, header: string): Promise<AccessToken | undefined> {
+    const now = Date.now();
+    if (known?.header === header && now < known.until) {
+      const { payload } = await jwtVerify(token, known.key, options);
+      return withinLimits(toAccessToken(payload), known.limits);
     }
+    await refreshKeys();
+    const change = changed;
+    const { payload, key, protectedHeader } = await jwtVerify(token, keys, options);
+    const { kid } = protectedHeader;
+    const limits = (keys.jwks()?.keys.find((one) => one.kid === kid) ?? {}) as Limits;
+    if (change === changed) known = { header, key: key as CryptoKey, limits, until: now + keyMs };
+    return withinLimits(toAccessToken(payload), limits);
+  }
+
+  return {
+    read: async (token) => {
+      const [header, ...rest] = token.split('.', 4) as [string, ...string[]];
+      if (rest.length !== 2) return undefined;
+      try {
+        const change = changed;
+        if (revoked.size > 0 && revoked.has(decodeProtectedHeader(token).kid)) return undefined;
+        const read = await verify(token, header);
+        // The key may have been revoked meanwhile.
+        return change === changed ? read : undefined;
+      } catch (error) {
+        return isOfKeys(error) ? undefined : 'invalid';
+      }
+    },
+    keysChanged: (kid) => {
+      changed += 1;
+      known = undefined;
+      if (kid === undefined) return;
+      revoked.add(kid);
+      if (revoked.size > maxRevoked) revoked.delete(revoked.values().next().value);
+    },
   };
+}
+
+/**
+ * Returns a token only if its dates are ones that the server gives. Others were made with a stolen key, or this clock is
+ * wrong: a longer lifetime than the key's tokens have, or an `iat` after the key's retirement or in the future.
+ */
+function withinLimits(token: AccessToken, limits: Limits): AccessToken | undefined {
+  const { issuedAt, expiresAt } = token;
+  const { token_lifetime: lifetime, retired_at: retiredAt } = limits;
+  if (typeof lifetime === 'number' && expiresAt - issuedAt > lifetime) return undefined;
+  if (typeof retiredAt === 'number' && issuedAt > retiredAt + leewaySeconds) return undefined;
+  return issuedAt <= Date.now() / 1_000 + leewaySeconds ? token : undefined;
 }
 
 /** Returns whether the key set is the cause: it cannot be read, or lacks a new key, which only the server knows yet. */

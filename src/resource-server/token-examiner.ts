@@ -34,7 +34,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   let following = false;
   /** The time up to which all events have been received. */
   let heardAt = Number.NEGATIVE_INFINITY;
-  const readJwt = createJwtReader(options);
+  const jwts = createJwtReader(options);
   const cache = createTokenCache(options.maxCachedTokens, () =>
     following ? maxAgeWithEventsMs : maxAgeWithoutEventsMs,
   );
@@ -49,8 +49,12 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   function onEvent(event: ServerEvent): void {
     told += 1;
     changes.apply(event);
-    if (event.event === 'reset') cache.clear();
-    else cache.forget(parseEventData(event.data));
+    const data = parseEventData(event.data);
+    const isOfKeys = event.event === 'signing_keys' || event.event === 'revoked_signing_key';
+    if (isOfKeys || event.event === 'reset') {
+      jwts.keysChanged(typeof data.kid === 'string' ? data.kid : undefined);
+      cache.clear();
+    } else cache.forget(data);
   }
 
   function onConnected(resumed: boolean, at: number): void {
@@ -58,6 +62,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
     if (resumed) return;
     told += 1;
     changes.distrustAll(at);
+    jwts.keysChanged();
     cache.clear();
   }
 
@@ -99,7 +104,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
       const cached = cache.get(key, Date.now());
       if (cached) return cached;
       const toldBefore = told;
-      const read = await readJwt(token);
+      const read = await jwts.read(token);
       if (read === 'invalid') return undefined;
       // Trust the JWT as long as no change is known. With an access key, only the server can compute the scope.
       if (read && accessKey === undefined && (!followsEvents || (following && changes.isTrusted(read)))) {

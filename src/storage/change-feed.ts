@@ -6,7 +6,14 @@ import type { Database } from './database.ts';
 import type { DatabaseClock } from './database-clock.ts';
 import { type ChangePage, type ChangeRow, createChangeReader, type RevokedPage } from './read-changes.ts';
 
-export type ChangeKind = 'client' | 'resource_servers' | 'access_key' | 'token' | 'signing_keys' | 'foreign_client_ids';
+export type ChangeKind =
+  | 'client'
+  | 'resource_servers'
+  | 'access_key'
+  | 'token'
+  | 'signing_keys'
+  | 'revoked_signing_key'
+  | 'foreign_client_ids';
 
 /** Something that other processes may have cached is no longer what it was. */
 export type Change = {

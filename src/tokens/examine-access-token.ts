@@ -161,6 +161,6 @@ function isUnended({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenR
 
 async function readToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
   if (isWellFormedSecret(token, 'kta_')) return await deps.tokenStore.find(token);
-  if (isJwtShaped(token)) return await readJwtAccessToken(deps.signingKeys, deps.issuer, token);
+  if (isJwtShaped(token)) return await readJwtAccessToken(deps, token);
   return undefined;
 }

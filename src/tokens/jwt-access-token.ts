@@ -1,5 +1,7 @@
 import { errors, jwtVerify } from 'jose';
+import type { Clock } from '../clock.ts';
 import { signJwt } from './sign-jwt.ts';
+import { signingKeyLeewaySeconds } from './signing-key-store.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
 import { type Confirmation, decodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
@@ -30,26 +32,27 @@ export function signAccessToken(key: SigningKey, claims: AccessTokenClaims): str
 }
 
 /**
- * The record that a JWT access token of ours stands for; undefined for any other value. Whether it has ended or was revoked is for
- * the caller to see, as with an opaque one.
+ * Returns the record that a JWT access token stands for, or undefined if this deployment cannot have signed it. As with
+ * an opaque token, the caller checks whether it has expired or was revoked.
  */
 export async function readJwtAccessToken(
-  keys: SigningKeys,
-  issuer: string,
+  { signingKeys, issuer, clock }: { signingKeys: SigningKeys; issuer: string; clock: Clock },
   token: string,
 ): Promise<TokenRecord | undefined> {
-  const published = await keys.all();
+  const published = await signingKeys.all();
+  let signedBy: SigningKey | undefined;
   try {
     const { payload } = await jwtVerify<AccessTokenClaims>(
       token,
       ({ kid, alg }) => {
-        const key = published.find((candidate) => candidate.kid === kid && candidate.alg === alg);
-        if (!key) throw new errors.JWKSNoMatchingKey();
-        return key.publicKey;
+        signedBy = published.find((candidate) => candidate.kid === kid && candidate.alg === alg);
+        if (!signedBy) throw new errors.JWKSNoMatchingKey();
+        return signedBy.publicKey;
       },
-      // `exp` is compared by our own clock, so it must not be refused by another one here.
-      { issuer, typ: 'at+jwt', currentDate: new Date(0) },
+      // The caller compares `exp` with another clock, so jose must not.
+      { issuer, typ: 'at+jwt', currentDate: new Date(0), requiredClaims: ['iat', 'exp'] },
     );
+    if (!signedBy || !isIssuedHere(payload, signedBy, clock() / 1_000)) return undefined;
     return {
       jti: payload.jti,
       clientId: payload.client_id,
@@ -67,7 +70,20 @@ export async function readJwtAccessToken(
   }
 }
 
-/** Whether it is worth a signature check: compact JWS form, and no longer than any token of ours. */
+/**
+ * Returns whether the dates of a signed token are ones that this deployment gives. Others were made with a stolen key:
+ * a longer lifetime than the key's tokens have, or an `iat` after the key's retirement or in the future.
+ */
+function isIssuedHere({ iat, exp }: AccessTokenClaims, key: SigningKey, now: number): boolean {
+  const { tokenSeconds, retiredAt } = key;
+  const signsUntil = retiredAt === null ? Number.POSITIVE_INFINITY : retiredAt.getTime() / 1_000;
+  return (
+    exp - iat <= (tokenSeconds ?? Number.POSITIVE_INFINITY) &&
+    iat <= Math.min(signsUntil, now) + signingKeyLeewaySeconds
+  );
+}
+
+/** Returns whether a value is worth a signature check: a compact JWS that is not longer than any access token. */
 export function isJwtShaped(token: string): boolean {
   return token.length <= 8_192 && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
 }

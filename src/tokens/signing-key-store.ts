@@ -1,7 +1,10 @@
 import type { SigningAlgorithm } from '../config.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 
-/** A signing key as it is stored: the private part only sealed. */
+/** How far the clocks of processes and verifiers may differ, and how long a process may sign with a key after its retirement. */
+export const signingKeyLeewaySeconds = 60;
+
+/** A signing key as it is stored, with its private part sealed. */
 export type StoredSigningKey = {
   kid: string;
   alg: SigningAlgorithm;
@@ -11,6 +14,8 @@ export type StoredSigningKey = {
   createdAt: Date;
   currentAt: Date | null;
   retiredAt: Date | null;
+  /** The longest lifetime of a token that it signs; null while only an earlier version of this program has used it. */
+  tokenSeconds: number | null;
 };
 
 type KeyRow = Row & {
@@ -22,12 +27,14 @@ type KeyRow = Row & {
   created_at: Date;
   current_at: Date | null;
   retired_at: Date | null;
+  token_seconds: number | null;
 };
 
-/** Every key that is published: next, current, and those retired whose tokens may still live. */
+/** Returns every published key: next, current, and retired ones whose tokens may still live. */
 export async function listSigningKeys(database: Queryable, now: Date): Promise<StoredSigningKey[]> {
   const rows = await database.query<KeyRow>(
-    `SELECT kid, alg, state, public_jwk, sealed, created_at, current_at, retired_at FROM signing_keys
+    `SELECT kid, alg, state, public_jwk, sealed, created_at, current_at, retired_at, token_seconds
+     FROM signing_keys
      WHERE expires_at > $1 ORDER BY created_at DESC, kid`,
     [now],
   );
@@ -40,18 +47,19 @@ export async function listSigningKeys(database: Queryable, now: Date): Promise<S
     createdAt: row.created_at,
     currentAt: row.current_at,
     retiredAt: row.retired_at,
+    tokenSeconds: row.token_seconds,
   }));
 }
 
-/** One rotation at a time, over all processes. */
+/** Lets only one process change the keys at a time. */
 export async function lockSigningKeys(transaction: Transaction): Promise<void> {
   await transaction.query('LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE');
 }
 
 export async function insertSigningKey(transaction: Transaction, key: StoredSigningKey): Promise<void> {
   await transaction.query(
-    `INSERT INTO signing_keys (kid, alg, state, public_jwk, sealed, created_at, current_at, retired_at)
-     VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8)`,
+    `INSERT INTO signing_keys (kid, alg, state, public_jwk, sealed, created_at, current_at, retired_at, token_seconds)
+     VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9)`,
     [
       key.kid,
       key.alg,
@@ -61,15 +69,40 @@ export async function insertSigningKey(transaction: Transaction, key: StoredSign
       key.createdAt,
       key.currentAt,
       key.retiredAt,
+      key.tokenSeconds,
     ],
   );
 }
 
-/** The current key retires and stays published until `expiresAt`; the next one signs from now on. */
-export async function promoteNextKey(transaction: Transaction, at: Date, expiresAt: Date): Promise<void> {
+/**
+ * Retires the current key and lets the next one sign. The retired one stays published until its last token has expired.
+ * @param ttlSeconds the lifetime of tokens, for a key that does not know its own.
+ */
+export async function promoteNextKey(transaction: Transaction, at: Date, ttlSeconds: number): Promise<void> {
   await transaction.query(
-    `UPDATE signing_keys SET state = 'retired', retired_at = $1, expires_at = $2 WHERE state = 'current'`,
-    [at, expiresAt],
+    `UPDATE signing_keys SET state = 'retired', retired_at = $1::timestamptz,
+       expires_at = $1::timestamptz + make_interval(secs => greatest(token_seconds, $2::integer) + ${signingKeyLeewaySeconds})
+     WHERE state = 'current'`,
+    [at, ttlSeconds],
   );
   await transaction.query(`UPDATE signing_keys SET state = 'current', current_at = $1 WHERE state = 'next'`, [at]);
+}
+
+/** Ends the publication of a key. Not at a date, so that no process's clock decides. */
+export async function withdrawSigningKey(transaction: Transaction, kid: string, at: Date): Promise<void> {
+  await transaction.query(
+    `UPDATE signing_keys SET state = 'retired', retired_at = coalesce(retired_at, $2::timestamptz), expires_at = '-infinity'
+     WHERE kid = $1`,
+    [kid, at],
+  );
+}
+
+/** Raises the longest lifetime of the tokens that the next and the current key sign. Returns whether it was shorter. */
+export async function raiseTokenSeconds(transaction: Transaction, ttlSeconds: number): Promise<boolean> {
+  const rows = await transaction.query(
+    `UPDATE signing_keys SET token_seconds = $1
+     WHERE state <> 'retired' AND (token_seconds IS NULL OR token_seconds < $1) RETURNING 1`,
+    [ttlSeconds],
+  );
+  return rows.length > 0;
 }

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { SigningAlgorithm } from '../config.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
-import { StoreUnavailable } from '../errors.ts';
+import { NotFound, StoreUnavailable } from '../errors.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
 import { createFollowedCache } from '../storage/followed-cache.ts';
@@ -15,7 +15,9 @@ import {
   listSigningKeys,
   lockSigningKeys,
   promoteNextKey,
+  raiseTokenSeconds,
   type StoredSigningKey,
+  withdrawSigningKey,
 } from './signing-key-store.ts';
 
 /** A key that this process can verify with, and sign with while it is the current one. */
@@ -40,9 +42,6 @@ export type SigningKeyDeps = {
   ttlSeconds: number;
   signingAlgorithm: SigningAlgorithm;
 };
-
-/** Verifiers' clocks may be behind ours, and a token of another process may be issued a moment after the rotation. */
-const leewaySeconds = 60;
 
 export function followSigningKeys(deps: {
   database: Database;
@@ -74,9 +73,12 @@ export function followSigningKeys(deps: {
   };
 }
 
-/** Makes the first keys of a deployment, once over all processes that start. */
+/** Creates the first keys of a deployment, and announces longer lifetimes of tokens before the first one is issued. */
 export async function ensureSigningKeys(transaction: Transaction, deps: SigningKeyDeps): Promise<void> {
   const at = new Date(deps.clock());
+  if (await raiseTokenSeconds(transaction, deps.ttlSeconds)) {
+    await recordChange(transaction, { kind: 'signing_keys', target: 'all', at });
+  }
   if ((await listSigningKeys(transaction, at)).some(({ state }) => state === 'current')) return;
   await lockSigningKeys(transaction);
   if ((await listSigningKeys(transaction, at)).some(({ state }) => state === 'current')) return;
@@ -94,7 +96,7 @@ export async function rotateSigningKeys(
   const at = new Date(deps.clock());
   await lockSigningKeys(transaction);
   const before = (await listSigningKeys(transaction, at)).find(({ state }) => state === 'current');
-  await promoteNextKey(transaction, at, new Date(at.getTime() + (deps.ttlSeconds + leewaySeconds) * 1_000));
+  await promoteNextKey(transaction, at, deps.ttlSeconds);
   await insertSigningKey(transaction, await makeKey(deps));
   await recordChange(transaction, { kind: 'signing_keys', target: 'all', at });
   const keys = await listSigningKeys(transaction, at);
@@ -107,6 +109,40 @@ export async function rotateSigningKeys(
     target: current?.kid ?? '',
     before: { kid: before?.kid },
     after: { kid: current?.kid, next: keys.find(({ state }) => state === 'next')?.kid },
+  });
+  return keys;
+}
+
+/**
+ * Withdraws a key that somebody else may have: every token that it signed is inactive as soon as processes and resource
+ * servers learn of it. If it was the current one, the next one signs from now on.
+ * @throws {NotFound} if no such key is published.
+ */
+export async function revokeSigningKey(
+  transaction: Transaction,
+  deps: SigningKeyDeps,
+  actor: Actor,
+  kid: string,
+): Promise<StoredSigningKey[]> {
+  const at = new Date(deps.clock());
+  await lockSigningKeys(transaction);
+  const revoked = (await listSigningKeys(transaction, at)).find((key) => key.kid === kid);
+  if (!revoked) throw new NotFound('signing key');
+  if (revoked.state === 'current') await promoteNextKey(transaction, at, deps.ttlSeconds);
+  await withdrawSigningKey(transaction, kid, at);
+  if (revoked.state !== 'retired') await insertSigningKey(transaction, await makeKey(deps));
+  await recordChange(transaction, { kind: 'signing_keys', target: 'all', at });
+  await recordChange(transaction, { kind: 'revoked_signing_key', target: kid, at });
+  const keys = await listSigningKeys(transaction, at);
+  const kidOf = (state: StoredSigningKey['state']) => keys.find((key) => key.state === state)?.kid;
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'signing_key.revoke',
+    targetType: 'signing_key',
+    target: kid,
+    before: { state: revoked.state },
+    after: { kid: kidOf('current'), next: kidOf('next') },
   });
   return keys;
 }
@@ -139,6 +175,7 @@ async function makeKey(deps: SigningKeyDeps): Promise<StoredSigningKey> {
     createdAt: new Date(deps.clock()),
     currentAt: null,
     retiredAt: null,
+    tokenSeconds: deps.ttlSeconds,
   };
 }
 

@@ -49,6 +49,7 @@ const table: Record<string, Permission> = {
   'get /audit-events': 'audit:view',
   'get /signing-keys': 'integrations:view',
   'post /signing-keys/rotate': 'api_key:manage',
+  'post /signing-keys/{kid}/revoke': 'api_key:manage',
 };
 
 let server: AdminServer;

@@ -60,7 +60,9 @@ async function walkContact(): Promise<void> {
 async function walkOthers(): Promise<void> {
   await run('audit list');
   await run('signing-keys list');
-  await run('signing-keys rotate');
+  const { data: keys } = (await run('signing-keys rotate')) as unknown as { data: { kid: string }[] };
+  // One that is not taken for an option.
+  await run(`signing-keys revoke ${keys.find(({ kid }) => !kid.startsWith('-'))?.kid} --yes`);
   await run('leaks check -', generateSecret('kts_'));
 }
 

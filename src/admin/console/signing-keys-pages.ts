@@ -1,4 +1,5 @@
 import { html } from 'htm/preact';
+import { NotFound } from '../../errors.ts';
 import type { Page } from './page.ts';
 import { confirmedAct } from './parts/confirmed-act.ts';
 import { badge, pageHeading } from './parts/elements.ts';
@@ -18,6 +19,7 @@ export const signingKeysPages: readonly Page[] = [
     handle: async (visit) => {
       const { body } = await visit.call<ShownSigningKeys>('GET /signing-keys');
       const { signingKeyDays } = visit.core.config;
+      const canRevoke = visit.can('api_key:manage');
       const dash = html`<span class="muted">–</span>`;
       return {
         title: 'Signing keys',
@@ -41,6 +43,7 @@ export const signingKeysPages: readonly Page[] = [
             { label: 'Created' },
             { label: 'Signs since' },
             { label: 'Retired' },
+            ...(canRevoke ? [{ label: 'Revoke' }] : []),
           ],
           rows: body.data.map((key) => [
             html`<code>${key.kid}</code>`,
@@ -49,6 +52,7 @@ export const signingKeysPages: readonly Page[] = [
             fromNow(key.created_at, visit.now),
             key.current_since ? fromNow(key.current_since, visit.now) : dash,
             key.retired_at ? fromNow(key.retired_at, visit.now) : dash,
+            ...(canRevoke ? [html`<a href=${`/console/signing-keys/${key.kid}/revoke`}>Revoke…</a>`] : []),
           ]),
         })}
         <p class="hint">
@@ -76,6 +80,33 @@ export const signingKeysPages: readonly Page[] = [
     act: async (visit) => {
       await visit.call('POST /signing-keys/rotate', { once: visit.once });
       return { seeOther: '/console/signing-keys?done=rotated' };
+    },
+  }),
+  ...confirmedAct({
+    path: '/signing-keys/:kid/revoke',
+    permission: 'api_key:manage',
+    confirm: async (visit) => {
+      const kid = visit.params['kid'] ?? '';
+      const { body } = await visit.call<ShownSigningKeys>('GET /signing-keys');
+      const key = body.data.find((one) => one.kid === kid);
+      if (!key) throw new NotFound('signing key');
+      return {
+        title: 'Revoke this signing key?',
+        section: 'signing-keys',
+        body: html`<p><code>${kid}</code>, ${key.status}</p>
+          <ul class="bullets">
+            <li>Every JWT that it signed is refused within a second by introspection and by the resource-server library.</li>
+            <li>APIs that verify JWTs with another library refuse them once they read the published keys again.</li>
+            <li>Clients with such tokens must get new ones. Opaque tokens are not affected.</li>
+            ${key.status === 'current' && html`<li>The next key signs from now on.</li>`}
+          </ul>`,
+        button: 'Revoke key',
+        back: { path: '/console/signing-keys', label: 'Signing keys' },
+      };
+    },
+    act: async (visit) => {
+      await visit.call('POST /signing-keys/{kid}/revoke', { params: { kid: visit.params['kid'] } });
+      return { seeOther: '/console/signing-keys?done=key-revoked' };
     },
   }),
 ];

@@ -21,6 +21,7 @@ const texts = {
   undone: 'Undone. The old one is current again, and the new one is dead.',
   'token-revoked': 'The token is dead.',
   'operator-token-revoked': 'The operator token is dead, and so are the sessions that were started with it.',
+  'key-revoked': 'The signing key is revoked. Every JWT that it signed is refused from now on.',
   rotated: 'The next key signs from now on, and a new next one is published.',
 } as const;
 

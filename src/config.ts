@@ -39,6 +39,8 @@ export type Config = {
   failuresPerMinute: number;
   /** Tokens that one client may get in a minute; 0: no limit. */
   tokensPerMinute: number;
+  /** Revocations that one client may ask for in a minute; 0: no limit. */
+  revocationsPerMinute: number;
   /** Whether plain requests are answered before the protocol library sees them. */
   fastPath: boolean;
   /** Whether there is a line in the log for every request. */
@@ -79,6 +81,7 @@ export const variables = [
   'KEYTURN_SIGNING_KEY_DAYS',
   'KEYTURN_FAILURES_PER_MINUTE',
   'KEYTURN_TOKENS_PER_MINUTE',
+  'KEYTURN_REVOCATIONS_PER_MINUTE',
   'KEYTURN_FAST_PATH',
   'KEYTURN_ACCESS_LOG',
   'KEYTURN_ALLOWED_HOSTS',
@@ -194,6 +197,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     signingKeyDays: integer('KEYTURN_SIGNING_KEY_DAYS', 90, 0, 3_650),
     failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),
     tokensPerMinute: integer('KEYTURN_TOKENS_PER_MINUTE', 0, 0, 10_000_000),
+    revocationsPerMinute: integer('KEYTURN_REVOCATIONS_PER_MINUTE', 6_000, 0, 10_000_000),
     fastPath: onOrOff('KEYTURN_FAST_PATH'),
     accessLog: onOrOff('KEYTURN_ACCESS_LOG'),
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),

@@ -31,6 +31,7 @@ import type { TokenDeps } from './tokens/access-token.ts';
 import { createDatabaseTokenStore } from './tokens/database-token-store.ts';
 import { findUnauthenticatedRecords } from './tokens/find-unauthenticated-records.ts';
 import { createNearTokenStore, type NearTokenStore } from './tokens/near-token-store.ts';
+import { createRedisCompleteness } from './tokens/redis-completeness.ts';
 import { createRedisTokenStore } from './tokens/redis-token-store.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
@@ -65,6 +66,10 @@ export type Core = ManageDeps &
     failureRate: RateLimit | undefined;
     /** Tokens of each client, likewise. */
     tokenRate: RateLimit | undefined;
+    /** Revocations of each client; undefined if there is no limit. */
+    revocationRate: RateLimit | undefined;
+    /** Whether a token that the token store does not know was never issued or has expired. Rejects if that cannot be found out. */
+    isTokenStoreComplete(): Promise<boolean>;
     signingAlgorithm: SigningAlgorithm;
     /**
      * Commits a change with its audit events, and then waits until this process has forgotten what it had cached of it: whoever
@@ -73,6 +78,11 @@ export type Core = ManageDeps &
     change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
     close(): Promise<void>;
   };
+
+/** A deployment without clients has not issued any token. */
+async function hasNoClients(database: Database): Promise<boolean> {
+  return (await database.query('SELECT 1 FROM clients LIMIT 1')).length === 0;
+}
 
 /** @throws {KeyturnError} that says what to do when a store is away, unmigrated, or not fit for use. */
 export async function openCore(
@@ -106,10 +116,13 @@ export async function openCore(
     const codec = createTokenRecordCodec(keyRing, await findUnauthenticatedRecords(database, clock(), ttlSeconds));
     const store = redis ? createRedisTokenStore(redis, codec, { prefix }) : createDatabaseTokenStore(database, codec);
     const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds, databaseClock });
+    const completeness = redis && createRedisCompleteness(redis, { prefix, ttlSeconds });
+    if (completeness && (await hasNoClients(database))) await completeness.begin();
     const watchedStore = metrics.watchTokenStore(store);
     const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);
     const readiness = createReadiness();
     addStoreChecks(readiness, database, tokenStore);
+    readiness.add({ group: 'checks', name: 'changes', examine: feed.state, isRequired: true });
     closers.push(readiness.stop);
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
@@ -143,6 +156,7 @@ export async function openCore(
     metrics.sources({
       clientLookups: () => clients.counts,
       changesLagMs: feed.lagMs,
+      revokedTokens: () => revocations.size,
       countOverlaps: () => countOverlaps(database, new Date(clock())),
     });
     return {
@@ -178,6 +192,8 @@ export async function openCore(
       tracing,
       failureRate: limit('failures', config.failuresPerMinute),
       tokenRate: limit('tokens', config.tokensPerMinute),
+      revocationRate: limit('revocations', config.revocationsPerMinute),
+      isTokenStoreComplete: completeness?.isComplete ?? (async () => true),
       change,
       close: () => closeInReverse(closers),
     };

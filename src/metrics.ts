@@ -24,6 +24,8 @@ export type Metrics = {
   answered(request: Answered): void;
   /** Of the admin listener. */
   adminAnswered(method: string, status: number): void;
+  /** A revocation of a token that the token store does not know. */
+  revokedUnknown(result: 'ignored' | 'kept' | 'refused'): void;
   /** A secret or an access key that is known, but not let in. @param reason `wrong_secret`, `retired_secret`, … */
   refused(reason: string): void;
   /** The same store, with its errors and how long it takes told. */
@@ -41,6 +43,7 @@ export type CollectedMetrics = MetricObjectWithValues<never>[];
 type Sources = {
   clientLookups: () => { memory: number; database: number };
   changesLagMs: () => number;
+  revokedTokens: () => number;
   countOverlaps: () => Promise<number>;
 };
 
@@ -89,6 +92,11 @@ export function createMetrics(): Metrics {
     ['store'],
     named('store_errors_total', 'Statements and commands that a store failed'),
   );
+  const unknownRevocations = createTally(
+    ['result'],
+    named('unknown_token_revocations_total', 'Revocations of tokens that the token store did not know'),
+  );
+  for (const result of ['ignored', 'kept', 'refused']) unknownRevocations.add(0, result);
   for (const store of ['database', 'redis']) storeErrors.add(0, store);
   tokens.add(0);
   for (const result of ['active', 'inactive']) introspections.add(0, result);
@@ -163,6 +171,13 @@ export function createMetrics(): Metrics {
       this.set(Math.min((sources?.changesLagMs() ?? 0) / 1_000, 86_400));
     },
   });
+  new Gauge({
+    ...named('revoked_tokens', 'Revoked tokens that have not expired, as this process knows them'),
+    aggregator: 'max',
+    collect() {
+      this.set(sources?.revokedTokens() ?? 0);
+    },
+  });
   const overlaps = createRemembered(overlapsForMs, async () => {
     return sources ? await withDeadline(sources.countOverlaps(), 'database', 1_000) : 0;
   });
@@ -191,6 +206,9 @@ export function createMetrics(): Metrics {
     },
     adminAnswered(method, status) {
       adminRequests.add(1, methods.has(method) ? method : 'other', statusClass(status));
+    },
+    revokedUnknown(result) {
+      unknownRevocations.add(1, result);
     },
     refused(reason) {
       refusals.add(1, boundedReason(reason));

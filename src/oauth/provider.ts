@@ -6,6 +6,7 @@ import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import { callerOf } from './client-authentication.ts';
+import { TooManyRequests } from './oauth-error.ts';
 import { formOf } from './read-form.ts';
 
 /** Stands for a secret that Keyturn has already matched; oidc-provider never receives a real one. */
@@ -47,7 +48,11 @@ export function createProvider(core: Core): Provider {
     return new ClientCredentials({ jti: formOf(ctx).values.get('token') ?? '' });
   };
   ClientCredentials.prototype.destroy = async function destroy() {
-    await revokeOwnToken(core, callerOf(currentContext()).client, this.jti);
+    const { client } = callerOf(currentContext());
+    const seconds = core.revocationRate?.secondsToWait(client.id);
+    if (seconds !== undefined) throw new TooManyRequests(seconds, 'This client has revoked too many tokens.');
+    core.revocationRate?.count(client.id);
+    await revokeOwnToken(core, client, this.jti);
   };
   return provider;
 }

@@ -71,8 +71,8 @@ export type ChangeFeed = {
   requireFresh(): void;
   /** Milliseconds since the last moment up to which every committed change has been told. */
   lagMs(): number;
-  /** Whether revoked tokens are still being read, at the start or after a restart of the database. */
-  isLoading(): boolean;
+  /** `ok`, or why cached values may not be used: `loading` while revoked tokens are read, else `behind`. */
+  state(): 'ok' | 'loading' | 'behind';
   close(): Promise<void>;
 };
 
@@ -270,6 +270,15 @@ export function createChangeFeed(deps: {
     sync().catch(noteFailure);
   }
 
+  function lag(): number {
+    return performance.now() - syncedAt;
+  }
+
+  function allowedLag(): number {
+    const allowedMs = staleSeconds * 1_000;
+    return failing ? allowedMs : Math.max(allowedMs, freshForMs);
+  }
+
   let timer: NodeJS.Timeout | undefined;
   let unlisten: (() => Promise<void>) | undefined;
 
@@ -291,10 +300,7 @@ export function createChangeFeed(deps: {
     },
     sync,
     requireFresh: () => {
-      const lag = performance.now() - syncedAt;
-      const allowedMs = staleSeconds * 1_000;
-      if (lag > (failing ? allowedMs : Math.max(allowedMs, freshForMs)))
-        throw new StoreUnavailable('database', `changes unknown for ${Math.round(lag)} ms`);
+      if (lag() > allowedLag()) throw new StoreUnavailable('database', `changes unknown for ${Math.round(lag())} ms`);
     },
     position: () => positionOf(toldTo),
     since: async (position) => {
@@ -305,8 +311,11 @@ export function createChangeFeed(deps: {
       // Lower numbers may still be missing, so none of these moves the position.
       return rows.map((row) => toChange(row, position));
     },
-    lagMs: () => performance.now() - syncedAt,
-    isLoading: () => loading !== undefined || server === undefined,
+    lagMs: lag,
+    state: () => {
+      if (lag() <= allowedLag()) return 'ok';
+      return loading ? 'loading' : 'behind';
+    },
     close: async () => {
       clearInterval(timer);
       const { running: lastPage } = loading ?? {};

@@ -14,6 +14,7 @@ const tables = [
   'access_key_scopes',
   'signing_keys',
   'used_assertions',
+  'unseen_revocations',
   'console_sessions',
   'console_links',
 ] as const;

@@ -159,7 +159,8 @@ function isUnended({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenR
   return expiresAt * 1_000 > clock() && revocations.areKeptFor(expiresAt) && !revocations.has(jti);
 }
 
-async function readToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
+/** The record of a token that was issued, whether or not it has ended. */
+export async function readToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
   if (isWellFormedSecret(token, 'kta_')) return await deps.tokenStore.find(token);
   if (isJwtShaped(token)) return await readJwtAccessToken(deps, token);
   return undefined;

@@ -4,52 +4,68 @@ import { KeyturnError, StoreUnavailable } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { type TokenDeps, tokenId } from './access-token.ts';
-import { findToken } from './examine-access-token.ts';
-import { revokeToken, revokeUnseenToken } from './revocation.ts';
+import { readToken } from './examine-access-token.ts';
+import { revokeToken } from './revocation.ts';
+import type { TokenRecord } from './token-store.ts';
+import { keepUnseenRevocation } from './unseen-revocations.ts';
 
-type Deps = TokenDeps & { change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> };
+type Deps = TokenDeps & {
+  change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  /** Whether a token that the token store does not know was never issued or has expired. */
+  isTokenStoreComplete(): Promise<boolean>;
+  metrics: { revokedUnknown(result: 'ignored' | 'kept' | 'refused'): void };
+};
 
-/** A commit may wait for others at a busy moment, and whoever revokes wants to know that it is done, not to try again. */
+/** A commit may wait for others at a busy moment, and a caller wants its revocation done rather than a reason to try again. */
 const commitMs = 2_000;
 
 /**
- * Revokes a token on behalf of the client that it was issued to (RFC 7009 §2). Resolves once that is durable; what is unknown
- * or has ended is a success, or the endpoint would be an oracle (§2.2).
- *
- * The token store may be away, or have come back without its newest tokens: then whose token it is cannot be looked up, and the
- * revocation is recorded for the case that it is this client's and comes to light again.
- * @throws {KeyturnError} `invalid_grant` when it was issued to another client; it stays as it is.
+ * Revokes a token on behalf of the client that it was issued to (RFC 7009 §2). Resolves once that is durable. A token that is
+ * unknown or has expired is a success, or the endpoint would be an oracle (§2.2), and leaves nothing behind.
+ * @throws {KeyturnError} `invalid_grant` if it was issued to another client; the token stays valid.
+ * @throws {StoreUnavailable} if the revocation cannot be recorded.
  */
 export async function revokeOwnToken(deps: Deps, client: Client, token: string): Promise<void> {
-  const at = new Date(deps.clock());
-  const record = await findToken(deps, token).catch((error: unknown) => {
-    if (!(error instanceof StoreUnavailable)) throw error;
-    if (!isWellFormedSecret(token, 'kta_')) throw new StoreUnavailable('database', 'the signing keys are not known');
-    return undefined;
-  });
-  if (record === undefined) {
-    if (!isWellFormedSecret(token, 'kta_') || isRevoked(deps, client, tokenId(token))) return;
-    const expiresAt = Math.ceil(deps.clock() / 1_000) + deps.ttlSeconds;
-    const unseen = { jti: tokenId(token), owner: client.id, expiresAt };
-    return await withDeadline(
-      deps.change((transaction) => revokeUnseenToken(transaction, unseen, at)),
-      'database',
-      commitMs,
-    );
+  if (!isWellFormedSecret(token, 'kta_')) {
+    const record = await readToken(deps, token);
+    return record && (await revokeKnown(deps, client, record));
   }
+  const jti = tokenId(token);
+  if (deps.revocations.has(jti) || deps.revocations.hasUnseen(jti, client.id)) return;
+  const record = await readToken(deps, token).catch(noteUnavailable);
+  if (record !== undefined && record !== 'unavailable') return await revokeKnown(deps, client, record);
+  const isCertain = record === undefined && (await deps.isTokenStoreComplete().catch(noteUnavailable)) === true;
+  if (isCertain) deps.metrics.revokedUnknown('ignored');
+  else await revokeUnseen(deps, client, jti);
+}
+
+async function revokeKnown(deps: Deps, client: Client, record: TokenRecord): Promise<void> {
+  // This process's clock may be wrong, so it does not decide whether the token has expired.
+  if (!deps.revocations.areKeptFor(record.expiresAt) || deps.revocations.has(record.jti)) return;
   const owner = await deps.clients.find(record.clientId);
   if (owner?.client.id !== client.id) {
     throw new KeyturnError('invalid_grant', 400, 'The token was issued to another client.');
   }
-  await withDeadline(
-    deps.change((transaction) => revokeToken(transaction, record, at)),
-    'database',
-    commitMs,
-  );
-  // It is dead already; this only frees the memory, and the TTL does so too.
+  await commit(deps, (transaction) => revokeToken(transaction, record, new Date(deps.clock())));
+  // The token is invalid already. This only frees memory, as its TTL would.
   await deps.tokenStore.remove(record.jti).catch(() => undefined);
 }
 
-function isRevoked({ revocations }: Deps, client: Client, jti: string): boolean {
-  return revocations.has(jti) || revocations.hasUnseen(jti, client.id);
+/** Revokes a token that may exist although the token store does not answer, or may have lost it. */
+async function revokeUnseen(deps: Deps, client: Client, jti: string): Promise<void> {
+  const expiresAt = Math.ceil(deps.clock() / 1_000) + deps.ttlSeconds;
+  const isKept = await commit(deps, (transaction) =>
+    keepUnseenRevocation(transaction, { jti, owner: client.id, expiresAt }, new Date(deps.clock())),
+  );
+  deps.metrics.revokedUnknown(isKept ? 'kept' : 'refused');
+  if (!isKept) throw new StoreUnavailable('redis', 'too many revoked tokens cannot be looked up');
+}
+
+async function commit<T>(deps: Deps, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+  return await withDeadline(deps.change(work), 'database', commitMs);
+}
+
+function noteUnavailable(error: unknown): 'unavailable' {
+  if (!(error instanceof StoreUnavailable)) throw error;
+  return 'unavailable';
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';
+import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { createLog } from '../../src/log.ts';
 import { eventually } from '../eventually.ts';
 import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
@@ -118,6 +119,21 @@ describe.each([
   it('revocation still commits, and nobody can end the token of another', async () => {
     expect(await api.revoke(clients.shop, own)).toMatchObject({ status: 200 });
     await api.revoke(clients.partner, foreign);
+  });
+
+  it('keeps a bounded number of revocations of each client, and refuses more', async () => {
+    const { core } = server;
+    const { shop, partner } = clients;
+    await core.database.query(
+      `INSERT INTO unseen_revocations (client, jti, expires_at)
+       SELECT client, 'made-up-' || n, now() + interval '1 hour'
+       FROM generate_series(1, 1000) n, client_ids WHERE client_id = $1`,
+      [shop.id],
+    );
+    expect(await api.revoke(shop, generateSecret('kta_'))).toMatchObject(unavailable);
+    expect(await api.revoke(shop, own)).toMatchObject({ status: 200 });
+    expect(await api.revoke(partner, generateSecret('kta_'))).toMatchObject({ status: 200 });
+    await core.database.query('DELETE FROM unseen_revocations');
   });
 
   it('the server says that it is alive, and that it is not ready', async () => {

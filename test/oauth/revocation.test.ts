@@ -98,6 +98,33 @@ describe('revoking a token', () => {
     },
   );
 
+  it('leaves nothing behind if the token was never issued', async () => {
+    const kept = async () => {
+      const [row] = await askPostgres(
+        server.stores.databaseUrl,
+        `SELECT (SELECT count(*) FROM changes)::int AS changes, (SELECT count(*) FROM unseen_revocations)::int AS unseen`,
+      );
+      return row;
+    };
+    const before = await kept();
+    for (let count = 0; count < 20; count += 1) {
+      expect(await api.revoke(clients.shop, generateSecret('kta_'))).toMatchObject({ status: 200, text: '{}' });
+    }
+    expect(await kept()).toEqual(before);
+  });
+
+  it('is limited for each client, with a time to wait', async () => {
+    const limited = await startTestServer({ env: { KEYTURN_REVOCATIONS_PER_MINUTE: '3' } });
+    const { shop, partner } = await registerAll(limited.core);
+    const { revoke } = endpointsOf(limited.publicUrl);
+    const answers = [];
+    for (let count = 0; count < 6; count += 1) answers.push(await revoke(shop, generateSecret('kta_')));
+    expect(answers.at(-1)).toMatchObject({ status: 429 });
+    expect(Number(answers.at(-1)?.headers['retry-after'])).toBeGreaterThan(0);
+    expect(await revoke(partner, generateSecret('kta_'))).toMatchObject({ status: 200 });
+    await limited.close();
+  });
+
   it('succeeds whatever the caller believes it to be (RFC 7009 §2.1)', async () => {
     for (const hint of ['access_token', 'refresh_token', 'unknown']) {
       const token = await api.accessToken(clients.shop);

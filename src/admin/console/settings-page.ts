@@ -53,6 +53,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_SIGNING_ALG: code(config.signingAlgorithm),
     KEYTURN_SIGNING_KEY_DAYS: html`${code(config.signingKeyDays)} days`,
     KEYTURN_FAILURES_PER_MINUTE: code(config.failuresPerMinute),
+    KEYTURN_REVOCATIONS_PER_MINUTE: config.revocationsPerMinute === 0 ? 'no limit' : code(config.revocationsPerMinute),
     KEYTURN_TOKENS_PER_MINUTE: config.tokensPerMinute === 0 ? 'no limit' : code(config.tokensPerMinute),
     KEYTURN_FAST_PATH: onOff(config.fastPath),
     KEYTURN_ACCESS_LOG: onOff(config.accessLog),

@@ -1,0 +1,61 @@
+import type { Cluster, Redis } from 'ioredis';
+import { StoreUnavailable } from '../errors.ts';
+import { withDeadline } from '../storage/with-deadline.ts';
+
+/**
+ * Finds out whether Redis still holds every live token, so that a token it does not know was never issued or has expired.
+ *
+ * A marker in Redis names the server process that it was written to. It is missing after Redis was emptied, and names another
+ * process after a restart or failover; each of them may have lost tokens. Then the answer is no until the last of those tokens
+ * would have expired, by Redis's own clock.
+ *
+ * The answer is always no with Sentinel and in a cluster, because a primary that was cut off does not know the tokens that its
+ * successor stores.
+ */
+export type RedisCompleteness = {
+  /** @throws {StoreUnavailable} */
+  isComplete(): Promise<boolean>;
+  /** Writes the marker of a deployment that has not issued any token. */
+  begin(): Promise<void>;
+};
+
+/** Covers clocks that run at different speeds. */
+const leewaySeconds = 60;
+
+export function createRedisCompleteness(
+  redis: Redis | Cluster,
+  { prefix, ttlSeconds }: { prefix: string; ttlSeconds: number },
+): RedisCompleteness {
+  const marker = `${prefix}complete:server`;
+  const recent = `${prefix}complete:recent`;
+  const hasSuccessors = redis.isCluster || Boolean((redis as Redis).options.sentinels);
+
+  async function readServer(): Promise<string | undefined> {
+    return /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1];
+  }
+
+  async function check(): Promise<boolean> {
+    const server = await readServer();
+    if (server === undefined) return false;
+    const [known, isRecent] = await redis.mget(marker, recent);
+    if (known === server) return isRecent === null;
+    await redis.set(recent, '1', 'EX', ttlSeconds + leewaySeconds);
+    await redis.set(marker, server);
+    return false;
+  }
+
+  // Tokens that were lost with the old connection have expired the sooner, the sooner that is noted.
+  if (!hasSuccessors) redis.on('ready', () => void check().catch(() => undefined));
+  return {
+    isComplete: async () => {
+      if (hasSuccessors) return false;
+      return await withDeadline(check(), 'redis').catch((error: Error) => {
+        throw new StoreUnavailable('redis', error.message, error);
+      });
+    },
+    begin: async () => {
+      const server = hasSuccessors ? undefined : await readServer();
+      if (server !== undefined) await redis.set(marker, server);
+    },
+  };
+}

@@ -65,7 +65,7 @@ export type AccessKeyPatch = {
 
 /**
  * Save Key: changes the key's name or permissions. Live tokens follow at once.
- * @param expectedRevision from If-Match; undefined accepts any revision.
+ * @param expectedRevisions from If-Match; undefined accepts any revision.
  */
 export async function saveKey(
   transaction: Transaction,
@@ -73,10 +73,10 @@ export async function saveKey(
   actor: Actor,
   id: string,
   patch: AccessKeyPatch,
-  expectedRevision?: number,
+  expectedRevisions?: readonly number[],
 ): Promise<AccessKey> {
   const key = await requireAccessKeyRow(transaction, id);
-  requireRevision(key.revision, expectedRevision);
+  requireRevision(key.revision, expectedRevisions);
   if (Object.values(patch).every((value) => value === undefined)) return key;
   return await save(transaction, deps, actor, 'access_key.update', key, {
     ...key,

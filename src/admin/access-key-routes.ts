@@ -198,9 +198,9 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       conditional: true,
       answers: { 200: accessKeySchema },
       problems: [409],
-      handle: ({ operator, params, body: { expires_at: expiresAt, ...body }, expectedRevision }) =>
+      handle: ({ operator, params, body: { expires_at: expiresAt, ...body }, expectedRevisions }) =>
         core.change(async (transaction) => {
-          await saveKey(transaction, core, operator, params.id, { ...body, expiresAt }, expectedRevision);
+          await saveKey(transaction, core, operator, params.id, { ...body, expiresAt }, expectedRevisions);
           return await showKey(transaction, params.id);
         }),
     }),

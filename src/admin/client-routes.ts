@@ -152,7 +152,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       conditional: true,
       answers: { 200: clientSchema },
       problems: [409],
-      handle: ({ operator, params, body, expectedRevision }) =>
+      handle: ({ operator, params, body, expectedRevisions }) =>
         core.change(async (transaction) => {
           const given = fieldsOf(body);
           if (!operator.permissions.includes('api_key:manage')) {
@@ -165,7 +165,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
           }
           return await showClient(
             transaction,
-            await updateClient(transaction, core, operator, params.client_id, given, expectedRevision),
+            await updateClient(transaction, core, operator, params.client_id, given, expectedRevisions),
           );
         }),
     }),

@@ -102,9 +102,9 @@ export function contactEndpoints(core: Core): Endpoint[] {
       conditional: true,
       answers: { 200: contactSchema },
       problems: [409],
-      handle: ({ operator, params, body, expectedRevision }) =>
+      handle: ({ operator, params, body, expectedRevisions }) =>
         core.change(async (transaction) =>
-          show(await updateContact(transaction, core, operator, params.id, toInput(body), expectedRevision)),
+          show(await updateContact(transaction, core, operator, params.id, toInput(body), expectedRevisions)),
         ),
     }),
     endpoint({

@@ -18,8 +18,8 @@ export type AdminRequest<Params, Query, Body> = {
   params: Params;
   query: Query;
   body: Body;
-  /** From If-Match; undefined: whatever it is now. */
-  expectedRevision: number | undefined;
+  /** From If-Match: the change applies to one of these revisions only; undefined accepts any. */
+  expectedRevisions: readonly number[] | undefined;
   idempotent: IdempotentRequest | undefined;
 };
 

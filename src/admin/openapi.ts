@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import type { Endpoint } from './endpoint.ts';
+import { problemSchemaOf } from './problem-schema.ts';
 
 /** Serves the description of the admin API, to anybody who reaches the listener: it holds nothing of this deployment. */
 export function serveOpenApi(endpoints: readonly Endpoint[]) {
@@ -37,17 +38,6 @@ function describeApi(endpoints: readonly Endpoint[]) {
     },
   });
 }
-
-const problemSchema = z
-  .object({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    detail: z.string(),
-    code: z.string().meta({ description: 'Stable; what a program decides by' }),
-    issues: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
-  })
-  .meta({ id: 'Problem', description: 'RFC 9457' });
 
 const commonProblems = [400, 401, 403, 429, 500, 503];
 const bodyProblems = [413, 415];
@@ -111,7 +101,7 @@ function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
           String(status),
           {
             description: STATUS_CODES[status] ?? '',
-            content: { 'application/problem+json': { schema: problemSchema } },
+            content: { 'application/problem+json': { schema: problemSchemaOf(status) } },
           },
         ]),
       ),

@@ -5,6 +5,7 @@ import type { Answer, Endpoint } from './endpoint.ts';
 import { readIdempotencyKey } from './idempotency.ts';
 import { type Operator, operatorOf } from './operator-auth.ts';
 import { readBody } from './read-body.ts';
+import { readIfMatch } from './read-if-match.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /** Serves one endpoint over HTTP: checks the request by its schemas, calls its handler and sends the answer. */
@@ -20,7 +21,7 @@ export function serveEndpoint(endpoint: Endpoint) {
     const answer = await endpoint.handle({
       operator,
       ...checked,
-      expectedRevision: endpoint.conditional ? parseIfMatch(ctx.get('If-Match')) : undefined,
+      expectedRevisions: endpoint.conditional ? readIfMatch(ctx.get('If-Match')) : undefined,
       idempotent: endpoint.idempotent ? readIdempotentRequest(ctx, operator, text) : undefined,
     });
     present(ctx, answer);
@@ -31,13 +32,6 @@ function present(ctx: Context, answer: Answer): void {
   ctx.status = answer.status;
   for (const [name, value] of Object.entries(answer.headers ?? {})) ctx.set(name, value);
   if (answer.body !== undefined) ctx.body = answer.body;
-}
-
-/** RFC 9110 §13.1.1. A form that we never give out, a weak tag or a list matches nothing. */
-function parseIfMatch(header: string): number | undefined {
-  if (header === '' || header === '*') return undefined;
-  const matchesNothing = -1;
-  return Number(/^"(\d{1,9})"$/.exec(header)?.[1] ?? matchesNothing);
 }
 
 function readIdempotentRequest(ctx: Context, operator: Operator, body: string) {

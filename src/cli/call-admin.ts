@@ -33,7 +33,7 @@ export async function callAdmin<Body = Json>(
         body: withoutUndefined(request.body),
       }),
     ),
-    expectedRevision: undefined,
+    expectedRevisions: undefined,
     idempotent: undefined,
   });
   return (answer.body ?? {}) as Body;

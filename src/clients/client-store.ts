@@ -206,12 +206,12 @@ export async function findUsersOfScopes(
 ): Promise<{ clients: object[]; accessKeys: object[]; total: number }> {
   const clients = await transaction.query<Row & { client_id: string; name: string; total: number }>(
     `SELECT client_id, name, count(*) OVER () AS total FROM clients
-     WHERE kind = 'integration' AND scope && $1::text[] ORDER BY created_at LIMIT 100`,
+     WHERE kind = 'integration' AND scope && $1::text[] ORDER BY created_at LIMIT 10`,
     [scopes],
   );
   const keys = await transaction.query<Row & { id: string; name: string; contact: string; total: number }>(
     `SELECT id, name, contact, count(*) OVER () AS total FROM access_keys
-     WHERE scope && $1::text[] ORDER BY created_at LIMIT 100`,
+     WHERE scope && $1::text[] ORDER BY created_at LIMIT 10`,
     [scopes],
   );
   return {

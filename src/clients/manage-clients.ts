@@ -119,7 +119,7 @@ export type ClientPatch = GivenKeys & {
 
 /**
  * Changes only what is given.
- * @param expectedRevision from If-Match; undefined: whatever it is now.
+ * @param expectedRevisions from If-Match; undefined: whatever it is now.
  * @throws {KeyturnError} `precondition_failed` when somebody changed the client in between.
  */
 export async function updateClient(
@@ -128,10 +128,10 @@ export async function updateClient(
   actor: Actor,
   clientId: string,
   patch: ClientPatch,
-  expectedRevision?: number,
+  expectedRevisions?: readonly number[],
 ): Promise<Client> {
   const client = await requireClient(transaction, clientId);
-  requireRevision(client.revision, expectedRevision);
+  requireRevision(client.revision, expectedRevisions);
   if (Object.values(patch).every((value) => value === undefined)) return client;
   const changed: Client = {
     ...client,
@@ -220,8 +220,9 @@ export async function requireClient(transaction: Transaction, clientId: string):
   return client;
 }
 
-export function requireRevision(revision: number, expected: number | undefined): void {
-  if (expected !== undefined && expected !== revision) {
+/** @param expected undefined accepts any revision. @throws {KeyturnError} 412 `precondition_failed` */
+export function requireRevision(revision: number, expected: readonly number[] | undefined): void {
+  if (expected && !expected.includes(revision)) {
     throw new KeyturnError('precondition_failed', 412, 'It has changed since you read it; read it again.');
   }
 }

@@ -69,12 +69,12 @@ export async function updateContact(
   grantor: Grantor,
   id: string,
   patch: { [Field in keyof NewContact]?: NewContact[Field] | undefined },
-  expectedRevision?: number,
+  expectedRevisions?: readonly number[],
 ): Promise<Contact> {
   const at = new Date(deps.clock());
   const managers = patch.permissions ? await lockContactManagers(transaction) : [];
   const contact = await requireContact(transaction, id);
-  requireRevision(contact.revision, expectedRevision);
+  requireRevision(contact.revision, expectedRevisions);
   if (Object.values(patch).every((value) => value === undefined)) return contact;
   const changed: Contact = {
     ...contact,
@@ -104,7 +104,7 @@ export async function updateContact(
 }
 
 /** Number of blocking keys that an error lists. It also gives their total. */
-const maxNamedKeys = 100;
+const maxNamedKeys = 10;
 
 /**
  * Deletes a contact together with its access keys, provided that none is live. Its history stays in the audit log.

@@ -1,5 +1,6 @@
 import type { Endpoint } from '../../src/admin/endpoint.ts';
 import { adminEndpoints } from '../../src/admin/endpoints.ts';
+import { problemSchemaOf } from '../../src/admin/problem-schema.ts';
 import { createContact } from '../../src/contacts/manage-contacts.ts';
 import type { Core } from '../../src/core.ts';
 import { issueOperatorToken } from '../../src/operators/operator-token.ts';
@@ -76,8 +77,11 @@ async function makeOperator(core: Core, permissions: readonly Permission[]): Pro
   });
 }
 
-/** What succeeds has the status and the body that its OpenAPI operation tells. */
+/** Each success has the status and the body that its OpenAPI operation declares, and each error has the body for its status. */
 function checkAnswer(endpoints: readonly Endpoint[], method: string, path: string, answer: AdminAnswer): void {
+  if (answer.status >= 400 && answer.text !== '' && !problemSchemaOf(answer.status).safeParse(answer.json).success) {
+    throw new Error(`${method} ${path} answered ${answer.status} with a body that is not declared: ${answer.text}`);
+  }
   if (answer.status < 200 || answer.status > 299) return;
   const asked = path.replace(/\?.*/, '');
   const endpoint = endpoints.find(

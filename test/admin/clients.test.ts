@@ -106,6 +106,27 @@ test('with If-Match, a change that somebody else made in between is not overwrit
   expect((await patch(id, { name: 'Any' }, { 'if-match': '*' })).status).toBe(200);
 });
 
+test('takes a list of entity tags in If-Match, of which one must be the current one', async () => {
+  const { client_id: id } = await integration();
+  const change = async (tags: string) => (await patch(id, { name: 'Listed' }, { 'if-match': tags })).status;
+  expect(await change('"1", "7"')).toBe(200);
+  expect(await change('W/"9" ,"8",, "2",')).toBe(200);
+  expect(await change('"a,\\b", "3"')).toBe(200);
+  for (const wrong of ['"1", "2"', 'W/"4"', '"4" "4"', '4', '"4', '*, "4"']) expect(await change(wrong)).toBe(412);
+});
+
+test('names the first ten clients that use a kind of information that would go, and how many there are', async () => {
+  const server1 = await create({
+    name: 'Crowded API',
+    kind: 'resource_server',
+    resource: 'https://crowded.example',
+    information: ['crowds'],
+  });
+  for (let count = 0; count < 12; count++) await integration({ scope: 'crowds:read' });
+  const { status, json } = await patch(server1.client_id, { information: [] });
+  expect([status, json.code, json.clients.length, json.total]).toEqual([409, 'information_in_use', 10, 12]);
+});
+
 test('of two at once with the same If-Match, one wins', async () => {
   const { client_id: id } = await integration();
   const answers = await Promise.all(['A', 'B'].map((name) => patch(id, { name }, { 'if-match': '"1"' })));

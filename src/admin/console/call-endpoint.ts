@@ -70,7 +70,7 @@ export function createCallEndpoint(core: Core, endpoints: readonly Endpoint[]): 
       const answer = await endpoint.handle({
         operator,
         ...checkRequest(endpoint, { params: call.params, query: withoutUndefined(call.query ?? {}), body }),
-        expectedRevision: endpoint.conditional && call.revision ? Number(call.revision) : undefined,
+        expectedRevisions: endpoint.conditional && call.revision ? [Number(call.revision)] : undefined,
         idempotent:
           endpoint.idempotent && once
             ? {

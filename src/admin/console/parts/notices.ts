@@ -39,6 +39,8 @@ export function problemNotice(problem: KeyturnError): VNode {
     clients?: Named[];
     access_keys?: Named[];
   };
+  const total = (problem.extension?.['total'] as number | undefined) ?? 0;
+  const more = total - clients.length - keys.length;
   return notice(
     'bad',
     html`<p><strong>${problem.message}</strong> Nothing was changed.</p>
@@ -47,6 +49,7 @@ export function problemNotice(problem: KeyturnError): VNode {
         html`<ul>
           ${clients.map((each) => html`<li><a href=${`/console/clients/${each.client_id}`}>${each.name}</a></li>`)}
           ${keys.map((each) => html`<li><a href=${`/console/access-keys/${each.id}`}>${each.name}</a></li>`)}
+          ${more > 0 && html`<li>${`and ${more} more`}</li>`}
         </ul>`
       }`,
   );

@@ -1,11 +1,17 @@
+import { type NotASecret, recognizeNotASecret } from './not-a-secret.ts';
+
 /** Anything that could be mistaken for one of ours, or that scanners for leaked secrets take for one. */
 const ownPrefix = /^kt[isako]_/;
 /** No colon, or HTTP Basic would cut it (RFC 7617 §2); no slash, quote or space, so that it is one word in a URL, a log and a shell. */
 const foreignIdPattern = /^[A-Za-z0-9][A-Za-z0-9._~@-]{2,127}$/;
 /** RFC 6749 Appendix A.2: VSCHAR, without the space. */
 const foreignSecretPattern = /^[\x21-\x7e]{16,256}$/;
-/** As other servers store what they cannot tell again: bcrypt, PBKDF2, scrypt, Argon2, and crypt's other forms. */
-const hashPattern = /^(\$(2[abxy]?|pbkdf2[\w-]*|argon2\w*|scrypt|[156y])\$|\{(SSHA|PBKDF2|bcrypt)|pbkdf2[:_(])/i;
+const reasons: Record<NotASecret, string> = {
+  mask: 'the secret is masked: export it with secrets',
+  placeholder: 'the secret is a placeholder: put in the secret that it stands for',
+  hash: 'the secret is a hash of itself, so it cannot be taken over',
+  hash_like: 'the secret looks like a hash of itself; if the client sends exactly this text, use --accept-hash-like',
+};
 
 const minimumBits = 80;
 /** A word that can be looked up adds about as much as two characters of chance. */
@@ -25,12 +31,13 @@ export function isForeignSecret(value: string): boolean {
 }
 
 /**
- * Why a secret from another server cannot be kept; undefined: it can.
+ * Returns why a secret from another server cannot be kept, without any part of it; undefined if it can be kept.
  * @param known texts that belong to the client and that others know, such as its Client ID and name.
+ * @param acceptHashLike whether a value with the length and alphabet of a bare hash counts as a secret.
  */
-export function weaknessOf(secret: string, known: readonly string[]): string | undefined {
-  if (/^[*•]+$/.test(secret)) return 'the secret is masked: export it with secrets';
-  if (hashPattern.test(secret)) return 'the secret is a hash of itself, so it cannot be taken over';
+export function weaknessOf(secret: string, known: readonly string[], acceptHashLike: boolean): string | undefined {
+  const kind = recognizeNotASecret(secret);
+  if (kind && !(kind === 'hash_like' && acceptHashLike)) return reasons[kind];
   if (ownPrefix.test(secret)) return 'the secret begins like one of ours';
   if (secret.length < 16 || secret.length > 256) return 'the secret must have 16 to 256 characters';
   if (!isForeignSecret(secret)) return 'the secret must be of printable ASCII characters without spaces';

@@ -22,7 +22,7 @@ test('every command of docs/moving.md does what it is there for, in that order',
   const commands = [...page.matchAll(/^ *(keyturn .*)$/gm)].map(([, command = '']) => command);
   expect(commands).toHaveLength(4);
   const directory = await mkdtemp(join(tmpdir(), 'keyturn-docs-'));
-  const client = { client_id: 'order-sync', client_secret: generateRootKey().slice(3), scope: 'orders.read' };
+  const client = { client_id: 'order-sync', client_secret: generateRootKey().slice(3, 40), scope: 'orders.read' };
   await writeFile(join(directory, 'clients.json'), JSON.stringify({ items: [client] }));
   const env = {
     PATH: process.env['PATH'],

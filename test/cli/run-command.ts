@@ -11,7 +11,11 @@ export type Ended = { code: number | null; stdout: string; stderr: string };
 export type Environment = Readonly<Record<string, string>>;
 
 /** Runs `keyturn …` as a process of its own, with nothing in its environment but what is given. */
-export function runCommand(args: readonly string[], environment: Environment = {}, input = ''): Promise<Ended> {
+export function runCommand(
+  args: readonly string[],
+  environment: Environment = {},
+  input: string | Uint8Array = '',
+): Promise<Ended> {
   const child = startCommand(args, environment);
   child.stdin.end(input);
   return ended(child);

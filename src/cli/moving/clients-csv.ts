@@ -1,0 +1,35 @@
+import { stringify } from 'csv-stringify/sync';
+import { subjectFields } from '../../clients/certificate-subject.ts';
+
+/** The columns of a CSV file of clients: as RFC 7591, RFC 8705, RFC 9449 and the admin API name them. */
+export const clientColumns = [
+  'client_id',
+  'client_secret',
+  'name',
+  'scope',
+  'enabled',
+  'token_endpoint_auth_method',
+  'token_endpoint_auth_signing_alg',
+  'jwks',
+  'jwks_uri',
+  ...subjectFields,
+  'tls_client_certificate_bound_access_tokens',
+  'dpop_bound_access_tokens',
+  'access_key',
+  'reveal',
+  'resource',
+] as const;
+
+/** What a spreadsheet takes for a formula (CWE-1236). A quote before it makes it text; a text that has one gets another. */
+const formula = /^'*[=+\-@\t\r＝＋－＠]/;
+
+/** Writes CSV in which no field is a formula for a spreadsheet. */
+export function toCsv(rows: readonly (readonly string[])[]): string {
+  const escaped = rows.map((row) => row.map((field) => (formula.test(field) ? `'${field}` : field)));
+  return stringify(escaped, { quoted_match: /^\s|\s$/ }).trimEnd();
+}
+
+/** Reads a field as `toCsv` wrote it. */
+export function unescapeField(field: string): string {
+  return field.startsWith("'") && formula.test(field) ? field.slice(1) : field;
+}

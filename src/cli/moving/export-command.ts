@@ -1,0 +1,109 @@
+import { type Command, Option } from 'commander';
+import { subjectFields } from '../../clients/certificate-subject.ts';
+import { type AuthMethod, hasCertificate } from '../../clients/client.ts';
+import type { Core } from '../../core.ts';
+import { callAdmin, type Json, type Page } from '../call-admin.ts';
+import { withDatabase } from '../stores.ts';
+import { type OutputOptions, print, toJson } from '../terminal.ts';
+import { clientColumns, toCsv } from './clients-csv.ts';
+
+/** The members of the admin API's client that are exported. */
+type ExportedClient = Json & {
+  client_id: string;
+  name: string;
+  status: string;
+  scope: string;
+  access_key: string;
+  auth_method: AuthMethod;
+  jwks: unknown;
+  jwks_uri: string | null;
+  tls_client_certificate_bound_access_tokens: boolean;
+  dpop_bound_access_tokens: boolean;
+  reveal: boolean;
+  resource: string | null;
+};
+
+/** Columns that are there even if no client has anything in them. */
+const alwaysThere = ['client_id', 'name', 'scope', 'enabled'];
+
+/** `clients export`: for another server, or another deployment of Keyturn. */
+export function addExportCommand(clients: Command): void {
+  clients
+    .command('export')
+    .description('print all integrations for another server, with all that they demand; never a secret')
+    .addOption(new Option('--format <format>', 'how').choices(['json', 'csv']).default('json'))
+    .option('--json', 'the same as --format json')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn clients export > clients.json
+  keyturn clients export --format csv > clients.csv`,
+    )
+    .action(async ({ format, json }: OutputOptions & { format: 'json' | 'csv' }) => {
+      const found = await withDatabase(readAllClients);
+      print(json || format === 'json' ? toJson(found.map(toRegistration)) : toTable(found));
+    });
+}
+
+async function readAllClients(core: Core): Promise<ExportedClient[]> {
+  const found: ExportedClient[] = [];
+  let cursor: string | undefined;
+  do {
+    const query = { kind: 'integration', limit: '200', cursor };
+    const page: Page<ExportedClient> = await callAdmin(core, 'GET /clients', { query });
+    found.push(...page.data);
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor);
+  return found;
+}
+
+function toRegistration(client: ExportedClient): Json {
+  return {
+    client_id: client.client_id,
+    client_name: client.name,
+    enabled: client.status === 'enabled',
+    scope: client.scope,
+    grant_types: ['client_credentials'],
+    token_endpoint_auth_method: client.auth_method,
+    ...demandsOf(client),
+  };
+}
+
+/** What differs from the defaults of a registration. */
+function demandsOf(client: ExportedClient): Json {
+  const isBound = client.tls_client_certificate_bound_access_tokens;
+  return {
+    ...(client.jwks ? { jwks: client.jwks } : {}),
+    ...(client.jwks_uri ? { jwks_uri: client.jwks_uri } : {}),
+    ...Object.fromEntries(subjectFields.filter((field) => client[field]).map((field) => [field, client[field]])),
+    ...(isBound === hasCertificate({ authMethod: client.auth_method })
+      ? {}
+      : { tls_client_certificate_bound_access_tokens: isBound }),
+    ...(client.dpop_bound_access_tokens ? { dpop_bound_access_tokens: true } : {}),
+    ...(client.access_key === 'required' ? { access_key: 'required' } : {}),
+    ...(client.reveal ? {} : { reveal: false }),
+    ...(client.resource ? { resource: client.resource } : {}),
+  };
+}
+
+function toTable(clients: readonly ExportedClient[]): string {
+  const rows = clients.map((client): Json => {
+    const method = client.auth_method;
+    return {
+      client_id: client.client_id,
+      name: client.name,
+      scope: client.scope,
+      enabled: client.status === 'enabled',
+      ...(method === 'client_secret_basic' ? {} : { token_endpoint_auth_method: method }),
+      ...demandsOf(client),
+    };
+  });
+  const columns = clientColumns.filter((name) => alwaysThere.includes(name) || rows.some((row) => name in row));
+  return toCsv([columns, ...rows.map((row) => columns.map((name) => toField(row[name])))]);
+}
+
+function toField(value: unknown): string {
+  if (value === undefined) return '';
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,97 @@
+import { readFile } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { ForeignClient } from '../../clients/foreign-client.ts';
+import type { Core } from '../../core.ts';
+import { withDatabase } from '../stores.ts';
+import { CommandEnd } from '../terminal.ts';
+import { type ImportOutcome, runImport } from './import-in-batches.ts';
+import { startImportReport } from './import-report.ts';
+import { readClientsFile } from './read-clients-file.ts';
+
+export type ImportOptions = {
+  json?: true;
+  check?: true;
+  skipRefused?: true;
+  resume?: true;
+  freshSecrets?: true;
+  acceptHashLike?: true;
+  mapScope?: ReadonlyMap<string, string>;
+  dropUnknownScopes?: true;
+};
+
+/** `clients import`: moving over from another server. */
+export function addImportCommand(clients: Command): void {
+  clients
+    .command('import')
+    .description('register the clients of another server, with the Client IDs and secrets that they have')
+    .argument(
+      '<file>',
+      "CSV, or JSON: Hydra's or Auth0's clients, a Keycloak realm, an export of Keyturn; - for standard input",
+    )
+    .option('--check', 'import nothing; tell what would be refused')
+    .option('--skip-refused', 'import the others; otherwise a file with a refused client is not imported at all')
+    .option('--resume', 'pass over clients that an interrupted import of the file has made')
+    .option('--fresh-secrets', 'where a secret cannot be kept (none, hashed, weak), make a new one and print it once')
+    .option(
+      '--accept-hash-like',
+      'keep secrets that look like a bare hash, such as the output of `openssl rand -base64 32`',
+    )
+    .option('--map-scope <from=to>', 'a scope and what it is called here; repeated', mapScope)
+    .option('--drop-unknown-scopes', 'leave out scopes that no resource server offers')
+    .option('--json', 'one JSON object, with imported, refused, skipped and new secrets')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  keyturn clients import clients.csv --check
+  hydra list oauth2-clients --format json | keyturn clients import - --fresh-secrets --map-scope orders.read=orders:read > new-secrets.csv
+  keyturn clients import realm-export.json --drop-unknown-scopes --skip-refused
+
+CSV has a heading: client_id,client_secret,name,scope,enabled and the other columns of an export; only client_id is needed.
+A secret is kept if it has 16 to 256 printable characters and is hard to guess: 80 bits or more, where repeats, runs, common
+words, the Client ID and the name hardly count. No two clients may have the same one. Placeholders and hashes are refused.
+The whole file is checked first. Clients are then registered in batches of 500, each with its audit events, so that other
+changes do not wait; after an interruption, --resume goes on with the rest.
+Exits with 1 when something was refused and nothing was imported, and with 2 when the file has no clients.`,
+    )
+    .action(async (file: string, options: ImportOptions) => {
+      const read = readClientsFile(await readInput(file));
+      const report = startImportReport(options);
+      const outcome = await withDatabase(async (core): Promise<ImportOutcome> => {
+        const offered = options.dropUnknownScopes ? await offeredHere(core) : undefined;
+        const rows = read.rows.map((row) => ({ ...row, scope: toOurScope(row, options.mapScope, offered) }));
+        return await runImport(core, { ...read, rows }, options, report.showSecrets);
+      });
+      report.end(read, outcome);
+      if (outcome.failure || (outcome.refused.length > 0 && outcome.imported === 0)) throw new CommandEnd(1);
+    });
+}
+
+async function offeredHere({ clients }: Core): Promise<Set<string>> {
+  const { scopesOfferedBy } = await import('../../clients/client.ts');
+  return scopesOfferedBy(await clients.resourceServers());
+}
+
+function toOurScope(
+  { scope }: ForeignClient,
+  names: ReadonlyMap<string, string> = new Map(),
+  offered: ReadonlySet<string> | undefined,
+): string[] {
+  const ours = new Set(scope.map((one) => names.get(one) ?? one));
+  return [...ours].filter((one) => !offered || offered.has(one));
+}
+
+async function readInput(file: string): Promise<Uint8Array> {
+  try {
+    return file === '-' ? await buffer(process.stdin) : await readFile(file);
+  } catch (error) {
+    throw new CommandEnd(2, `error: ${(error as Error).message}`);
+  }
+}
+
+function mapScope(value: string, earlier: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
+  const [from, to, ...rest] = value.split('=');
+  if (!from || !to || rest.length > 0) throw new InvalidArgumentError('It must be such as orders.read=orders:read.');
+  return new Map([...earlier, [from, to]]);
+}

@@ -1,0 +1,49 @@
+import type { ForeignClient, RefusedClient } from '../../clients/foreign-client.ts';
+import { CommandEnd } from '../terminal.ts';
+import { decodeText } from './decode-text.ts';
+import { readClientJson } from './read-client-json.ts';
+import { readCsv } from './read-csv.ts';
+import { isKeycloakClient, readKeycloakClient } from './read-keycloak-client.ts';
+import { readRegistration } from './read-registration.ts';
+
+/** What a file contains, before it is known what each client says. */
+export type FileContent = {
+  clients: { place: string; value: unknown }[];
+  refused: { place: string; reasons: string[] }[];
+  warnings: string[];
+};
+
+/** What a client of a file says, or why it cannot be read. */
+export type ReadClient = { row: Omit<ForeignClient, 'place'>; isMoved: boolean } | { reasons: string[] };
+
+export type ForeignClients = {
+  rows: ForeignClient[];
+  refused: RefusedClient[];
+  /** Clients that do not use the client credentials grant. */
+  skipped: { place: string; clientId: string }[];
+  warnings: string[];
+};
+
+/**
+ * Reads the clients of another server: CSV with a heading, or JSON as RFC 7591 names its members (Hydra, Auth0 and Keyturn), or a
+ * Keycloak realm. A client that cannot be read is refused, and the others are read.
+ * @throws {CommandEnd} 2 if the file has no clients, and says what it looks like. No message contains a value of a secret.
+ */
+export function readClientsFile(bytes: Uint8Array): ForeignClients {
+  const text = decodeText(bytes);
+  const { clients, refused, warnings } = /^\s*[[{]/.test(text) ? readClientJson(text) : readCsv(text);
+  if (clients.length === 0 && refused.length === 0) throw new CommandEnd(2, 'error: There are no clients in the file.');
+  const result: ForeignClients = {
+    rows: [],
+    refused: refused.map((one) => ({ ...one, clientId: undefined })),
+    skipped: [],
+    warnings,
+  };
+  for (const { place, value } of clients) {
+    const read = isKeycloakClient(value) ? readKeycloakClient(value) : readRegistration(value);
+    if ('reasons' in read) result.refused.push({ place, clientId: undefined, reasons: read.reasons });
+    else if (read.isMoved) result.rows.push({ place, ...read.row });
+    else result.skipped.push({ place, clientId: read.row.clientId });
+  }
+  return result;
+}

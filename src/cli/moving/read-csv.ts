@@ -1,0 +1,98 @@
+import { type CsvError, parse } from 'csv-parse/sync';
+import { CommandEnd } from '../terminal.ts';
+import { clientColumns, unescapeField } from './clients-csv.ts';
+import type { FileContent } from './read-clients-file.ts';
+
+type Line = { record: string[]; info: { lines: number } };
+
+/** Columns that are compared with what was sent, so they are taken as they are. */
+const literal = ['client_id', 'client_secret'];
+
+/**
+ * Reads CSV with a heading, separated by commas, semicolons or tabs. A row that cannot be read is refused, and the others are read.
+ * Messages name the line and the column, and never contain a field.
+ * @throws {CommandEnd} 2 if the file as a whole cannot be read.
+ */
+export function readCsv(text: string): FileContent {
+  const refused: FileContent['refused'] = [];
+  const lines = parseLines(
+    text,
+    (line, problem) => refused.push({ place: `line ${line}`, reasons: [problem] }),
+    () => {
+      // After a field like "a"b the parser looks for the end of the quotes to the end of the file.
+      const [first] = refused;
+      return first && `${first.place}: ${first.reasons.join('; ')}`;
+    },
+  );
+  const [heading, ...rows] = lines;
+  const names = readHeading(heading?.record ?? []);
+  const clients: FileContent['clients'] = [];
+  for (const { record, info } of rows) {
+    const place = `line ${info.lines}`;
+    if (record.length === names.length) clients.push({ place, value: toMembers(names, record) });
+    else refused.push({ place, reasons: [`it has ${record.length} fields, but the heading has ${names.length}`] });
+  }
+  return { clients, refused, warnings: [] };
+}
+
+function parseLines(
+  text: string,
+  onRefused: (line: number, problem: string) => void,
+  earlierProblem: () => string | undefined,
+): Line[] {
+  const [first = ''] = text.split(/\r?\n/, 1);
+  const delimiter = [',', ';', '\t'].find((one) => first.includes(one)) ?? ',';
+  const refuse = (error: CsvError | undefined) => {
+    const unclosed = error?.code === 'CSV_QUOTE_NOT_CLOSED';
+    const line = Number(error?.['lines'] ?? 0);
+    if (unclosed) throw unreadable(earlierProblem() ?? `a quote that opens in line ${line} is never closed`);
+    onRefused(line, problemOf(first.split(delimiter), error));
+    return undefined;
+  };
+  try {
+    const read: unknown = parse(text, {
+      bom: true,
+      delimiter,
+      info: true,
+      skip_empty_lines: true,
+      trim: true,
+      relax_column_count: true,
+      skip_records_with_error: true,
+      on_skip: refuse,
+    });
+    return read as Line[];
+  } catch (error) {
+    if (error instanceof CommandEnd) throw error;
+    throw unreadable(`line ${Number((error as CsvError)['lines'] ?? 1)} is not CSV`);
+  }
+}
+
+function problemOf(names: readonly string[], error: CsvError | undefined): string {
+  const name = names[Number(error?.['column'] ?? -1)]?.trim();
+  const column = (clientColumns as readonly (string | undefined)[]).includes(name) ? `column ${name}: ` : '';
+  return `${column}a quote inside a field; put quotes around the field, and write each quote in it twice`;
+}
+
+/** Shows an unknown column only if the line is a heading; otherwise it may have a secret in it. */
+function readHeading(names: readonly string[]): string[] {
+  if (names.length === 0) throw unreadable('it has no lines');
+  if (!names.includes('client_id'))
+    throw unreadable(`the first line must be a heading with client_id; there are ${clientColumns.join(', ')}`);
+  for (const [index, name] of names.entries()) {
+    if (names.indexOf(name) < index) throw unreadable(`the heading has ${JSON.stringify(name)} twice`);
+    if ((clientColumns as readonly string[]).includes(name)) continue;
+    throw unreadable(`unknown column ${JSON.stringify(name)}; there are ${clientColumns.join(', ')}`);
+  }
+  return [...names];
+}
+
+function toMembers(names: readonly string[], record: readonly string[]): Record<string, string> {
+  const given = names.map((name, index) => [name, record[index] ?? ''] as const).filter(([, field]) => field !== '');
+  return Object.fromEntries(
+    given.map(([name, field]) => [name, literal.includes(name) ? field : unescapeField(field)]),
+  );
+}
+
+function unreadable(problem: string): CommandEnd {
+  return new CommandEnd(2, `error: The CSV cannot be read: ${problem}.`);
+}

@@ -1,0 +1,130 @@
+import { X509Certificate } from 'node:crypto';
+import { z } from 'zod';
+import { expiry, flag, jwks, meaningfulScopes, readMembers, words } from './members.ts';
+import type { ReadClient } from './read-clients-file.ts';
+
+/** What only Keycloak's clients have, beside `clientId`. */
+const marks = [
+  'serviceAccountsEnabled',
+  'clientAuthenticatorType',
+  'publicClient',
+  'bearerOnly',
+  'standardFlowEnabled',
+  'attributes',
+];
+
+const client = z.object({
+  clientId: z.string(),
+  name: z.string().optional(),
+  enabled: flag.optional(),
+  secret: z.string().optional(),
+  serviceAccountsEnabled: flag.optional(),
+  clientAuthenticatorType: z.string().optional(),
+  defaultClientScopes: words.optional(),
+  optionalClientScopes: words.optional(),
+  attributes: z.record(z.string(), z.unknown()).optional(),
+});
+
+const attribute = z.string().optional();
+/** An attribute of older exports is a list with one value. */
+const attributes = z.object({
+  'token.endpoint.auth.signing.alg': attribute,
+  'tls.client.certificate.bound.access.tokens': flag.optional(),
+  'dpop.bound.access.tokens': flag.optional(),
+  'x509.subjectdn': attribute,
+  'x509.allow.regex.pattern.comparison': flag.optional(),
+  'use.jwks.url': flag.optional(),
+  'jwks.url': attribute,
+  'jwks.string': jwks.optional(),
+  'jwt.credential.certificate': attribute,
+  'client.secret.expiration.time': expiry.optional(),
+  'client.secret.rotated': attribute,
+  'client.secret.rotated.expiration.time': expiry.optional(),
+  'access.token.lifespan': attribute,
+});
+
+type Attributes = z.output<typeof attributes>;
+
+const methods: Readonly<Record<string, string>> = {
+  'client-secret': 'client_secret_basic',
+  'client-secret-jwt': 'client_secret_jwt',
+  'client-jwt': 'private_key_jwt',
+  'client-x509': 'tls_client_auth',
+};
+
+const unknownDemand = /dpop|mtls|tls\.client|holder.of.key|proof.of.possession/i;
+
+export function isKeycloakClient(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && 'clientId' in value && marks.some((mark) => mark in value);
+}
+
+/** Reads a client of a Keycloak realm export. Those with a service account use the client credentials grant. */
+export function readKeycloakClient(value: object): ReadClient {
+  const read = readMembers(client, value);
+  if ('reasons' in read) return read;
+  const { clientAuthenticatorType: type = 'client-secret', ...given } = read.data;
+  const all = Object.entries(given.attributes ?? {}).map(
+    ([name, one]) => [name, Array.isArray(one) ? one[0] : one] as const,
+  );
+  const more = readMembers(attributes, Object.fromEntries(all.filter(([, one]) => one !== '')));
+  if ('reasons' in more) return { reasons: more.reasons.map((reason) => `attributes.${reason}`) };
+  const { data } = more;
+  const rotated = data['client.secret.rotated'];
+  const rotatedEndsAt = data['client.secret.rotated.expiration.time'];
+  const subject = data['x509.subjectdn'];
+  return {
+    isMoved: given.serviceAccountsEnabled === true,
+    row: {
+      clientId: given.clientId,
+      clientSecret: given.secret || undefined,
+      secretExpiresAt: data['client.secret.expiration.time'],
+      previousSecret: rotated && rotatedEndsAt ? { secret: rotated, endsAt: rotatedEndsAt } : undefined,
+      name: given.name || given.clientId,
+      enabled: given.enabled ?? true,
+      scope: meaningfulScopes([...(given.defaultClientScopes ?? []), ...(given.optionalClientScopes ?? [])]),
+      accessKey: 'optional',
+      reveal: true,
+      resource: undefined,
+      authMethod: methods[type] ?? type,
+      signingAlgorithm: data['token.endpoint.auth.signing.alg'],
+      ...keysOf(data),
+      certificateSubjects:
+        type === 'client-x509' && subject ? [{ field: 'tls_client_auth_subject_dn', value: subject }] : [],
+      certificateBoundTokens: data['tls.client.certificate.bound.access.tokens'],
+      dpopBoundTokens: data['dpop.bound.access.tokens'] ?? false,
+      unmet: unmetOf(data, all),
+      notes: data['access.token.lifespan']
+        ? ['its token lifetime is not carried over; KEYTURN_ACCESS_TOKEN_TTL holds for every client']
+        : [],
+    },
+  };
+}
+
+function keysOf(data: Attributes) {
+  if (data['use.jwks.url'] === true) return { jwks: undefined, jwksUri: data['jwks.url'] };
+  const certificate = data['jwt.credential.certificate'];
+  return { jwks: data['jwks.string'] ?? (certificate ? readCertificate(certificate) : undefined), jwksUri: undefined };
+}
+
+/** The public key of a certificate that was uploaded in Keycloak's console. */
+function readCertificate(base64: string) {
+  try {
+    const { publicKey } = new X509Certificate(Buffer.from(base64, 'base64'));
+    return { keys: [{ ...publicKey.export({ format: 'jwk' }) }] };
+  } catch {
+    return undefined;
+  }
+}
+
+function unmetOf(data: Attributes, all: readonly (readonly [string, unknown])[]): string[] {
+  const unmet: string[] = [];
+  if (data['x509.allow.regex.pattern.comparison'] === true) {
+    unmet.push('`x509.subjectdn` is a pattern; a subject is compared as a whole here');
+  }
+  for (const [name, value] of all) {
+    if (Object.hasOwn(attributes.shape, name) || !unknownDemand.test(name)) continue;
+    if (value !== '' && value !== 'false' && value !== null)
+      unmet.push(`it has a demand that is not known here: \`${name.slice(0, 60)}\``);
+  }
+  return unmet;
+}

@@ -1,0 +1,162 @@
+import { z } from 'zod';
+import { subjectFields } from '../../clients/certificate-subject.ts';
+import { expiry, flag, jwks, meaningfulScopes, readMembers, words } from './members.ts';
+import type { ReadClient } from './read-clients-file.ts';
+
+const text = z.string().optional();
+
+/** The members that are read, by the names of RFC 7591, RFC 8705, RFC 9449, Hydra, Auth0 and Keyturn's export and admin API. */
+const registration = z.object({
+  client_id: z.string(),
+  client_secret: text,
+  secret: text,
+  client_secret_expires_at: expiry.optional(),
+  client_name: text,
+  name: text,
+  kind: text,
+  global: flag.optional(),
+  enabled: flag.optional(),
+  disabled: flag.optional(),
+  active: flag.optional(),
+  status: text,
+  scope: words.optional(),
+  scopes: words.optional(),
+  grant_types: words.optional(),
+  token_endpoint_auth_method: text,
+  auth_method: text,
+  client_authentication_methods: z.record(z.string(), z.unknown()).optional(),
+  token_endpoint_auth_signing_alg: text,
+  jwks: jwks.optional(),
+  jwks_uri: text,
+  ...(Object.fromEntries(subjectFields.map((field) => [field, text])) as Record<
+    (typeof subjectFields)[number],
+    typeof text
+  >),
+  tls_client_certificate_bound_access_tokens: flag.optional(),
+  dpop_bound_access_tokens: flag.optional(),
+  require_proof_of_possession: flag.optional(),
+  access_key: z.enum(['optional', 'required']).optional(),
+  reveal: flag.optional(),
+  resource: text,
+  client_credentials_grant_access_token_lifespan: z.unknown().optional(),
+  access_token_lifetime: z.unknown().optional(),
+});
+
+type Registration = z.output<typeof registration>;
+
+/** Names without case and punctuation, so that `clientId`, `ClientID` and `client-id` are `client_id`. */
+const namesByLetters = new Map(Object.keys(registration.shape).map((name) => [lettersOf(name), name]));
+
+/** Members that say how a client must be authenticated or from where, and that are not read. */
+const unknownDemand =
+  /dpop|mtls|tlsclient|certificatebound|clientcertificate|proofofpossession|holderofkey|senderconstrain|(?:allowed|trusted)_?(?:ip|network|address|cidr)|ip(?:allow|white)list|expirationdate/;
+
+/** Reads a client as RFC 7591 describes it. Members in camel case are taken by the same names. */
+export function readRegistration(value: unknown): ReadClient {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { reasons: ['it is not a client'] };
+  const { members, unmet } = toKnownMembers(value);
+  const read = readMembers(registration, members);
+  if ('reasons' in read) return { reasons: [...read.reasons, ...unmet] };
+  const client = read.data;
+  if (client.kind === 'resource_server' || client.kind === 'resource-server') {
+    return { reasons: ['it is a resource server; register it with `keyturn clients create --kind resource-server`'] };
+  }
+  const status = isEnabled(client);
+  const grants = client.grant_types;
+  return {
+    // Auth0's `global` client is the tenant itself.
+    isMoved: client.global !== true && (!grants || grants.includes('client_credentials')),
+    row: {
+      clientId: client.client_id,
+      clientSecret: client.client_secret || client.secret || undefined,
+      secretExpiresAt: client.client_secret_expires_at,
+      previousSecret: undefined,
+      name: client.client_name || client.name || client.client_id,
+      enabled: status === true,
+      scope: meaningfulScopes(client.scope ?? client.scopes ?? []),
+      accessKey: client.access_key ?? 'optional',
+      reveal: client.reveal ?? true,
+      resource: client.resource || undefined,
+      authMethod: authMethodOf(client),
+      signingAlgorithm: signingAlgorithmOf(client),
+      jwks: client.jwks,
+      jwksUri: client.jwks_uri || undefined,
+      certificateSubjects: subjectFields.flatMap((field) => {
+        const name = client[field];
+        return name ? [{ field, value: name }] : [];
+      }),
+      certificateBoundTokens: client.tls_client_certificate_bound_access_tokens,
+      dpopBoundTokens: client.dpop_bound_access_tokens ?? false,
+      unmet: [...unmet, ...(status === undefined ? ['`status` is not known here'] : []), ...unmetOf(client)],
+      notes: notesOf(client),
+    },
+  };
+}
+
+function toKnownMembers(value: object): { members: Record<string, unknown>; unmet: string[] } {
+  const members: Record<string, unknown> = {};
+  const unmet: string[] = [];
+  for (const [given, member] of Object.entries(value)) {
+    const letters = lettersOf(given);
+    const name = namesByLetters.get(letters);
+    if (name && Object.hasOwn(members, name)) unmet.push(`\`${name}\` is there twice`);
+    else if (name) members[name] = member;
+    else if (isGiven(member) && unknownDemand.test(letters))
+      unmet.push(`it has a demand that is not known here: ${shown(given)}`);
+  }
+  return { members, unmet };
+}
+
+function authMethodOf(client: Registration): string {
+  const given = client.token_endpoint_auth_method || client.auth_method;
+  // Auth0: its keys or certificates are credentials with ids, which the export does not have.
+  return given || Object.keys(client.client_authentication_methods ?? {})[0] || 'client_secret_basic';
+}
+
+function signingAlgorithmOf({ token_endpoint_auth_signing_alg: algorithm }: Registration): string | undefined {
+  return algorithm && algorithm !== 'none' ? algorithm : undefined;
+}
+
+/** Undefined if its `status` is not known. A client is enabled only if every member says so. */
+function isEnabled({ enabled, disabled, active, status }: Registration): boolean | undefined {
+  const word = status?.toLowerCase() ?? 'enabled';
+  if (!/^(enabled|active|disabled|inactive|deactivated|suspended|blocked)$/.test(word)) return undefined;
+  return enabled !== false && disabled !== true && active !== false && /^(enabled|active)$/.test(word);
+}
+
+function unmetOf(client: Registration): string[] {
+  const unmet: string[] = [];
+  const methods = Object.keys(client.client_authentication_methods ?? {});
+  if (methods.length > 1) unmet.push('it has more than one `client_authentication_methods`');
+  const isBound =
+    client.dpop_bound_access_tokens === true || client.tls_client_certificate_bound_access_tokens === true;
+  if (client.require_proof_of_possession === true && !isBound) {
+    unmet.push(
+      '`require_proof_of_possession` does not say how: set `dpop_bound_access_tokens` or `tls_client_certificate_bound_access_tokens`',
+    );
+  }
+  if (client.scope && client.scopes && client.scope.join(' ') !== client.scopes.join(' ')) {
+    unmet.push('`scope` and `scopes` differ');
+  }
+  return unmet;
+}
+
+function notesOf(client: Registration): string[] {
+  const lifetime = client.client_credentials_grant_access_token_lifespan ?? client.access_token_lifetime;
+  return isGiven(lifetime)
+    ? ['its token lifetime is not carried over; KEYTURN_ACCESS_TOKEN_TTL holds for every client']
+    : [];
+}
+
+function isGiven(member: unknown): boolean {
+  if (member === null || member === undefined || member === false || member === '' || member === 'false') return false;
+  return typeof member !== 'object' || Object.keys(member).length > 0;
+}
+
+function lettersOf(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '');
+}
+
+function shown(name: string): string {
+  return /^[\w.-]{1,60}$/.test(name) ? `\`${name}\`` : 'a member';
+}

@@ -1,0 +1,226 @@
+import { isWellFormedClientId, isWellFormedSecret } from '../credentials/credential-format.ts';
+import { isForeignClientId, weaknessOf } from '../credentials/foreign-credential.ts';
+import { createMatcher, verifiersOf } from '../credentials/verifier.ts';
+import { findTakenVerifiers } from '../regeneration/secret-store.ts';
+import type { Queryable } from '../storage/database.ts';
+import { textProblem } from '../text-problem.ts';
+import {
+  type AuthMethod,
+  type Client,
+  isSecretMethod,
+  type KnownClient,
+  offeredScopes,
+  scopesOfferedBy,
+} from './client.ts';
+import { findTakenClientIds } from './client-store.ts';
+import { demandProblems } from './demand-problems.ts';
+import { findImported } from './find-imported.ts';
+import type { ForeignClient, RefusedClient } from './foreign-client.ts';
+import type { ManageDeps } from './manage-clients.ts';
+
+export type ImportPolicy = {
+  /** Whether a client without a secret that can be kept gets a new one. Otherwise it is refused. */
+  freshSecrets: boolean;
+  /** Whether a secret is kept that looks like a bare hash. */
+  acceptHashLike: boolean;
+  /** Whether clients that an earlier import of the same file has made are passed over. Otherwise they are refused. */
+  resume: boolean;
+};
+
+export type ImportReview = {
+  accepted: AcceptedClient[];
+  refused: RefusedClient[];
+  /** Clients of the file that were imported before, unchanged. */
+  present: ForeignClient[];
+  /** What an operator should know of accepted clients. */
+  notes: { place: string; clientId: string; note: string }[];
+};
+
+/** A client that can be imported. */
+export type AcceptedClient = {
+  row: ForeignClient;
+  /** The secret that it keeps; undefined if one is to be made, or if it authenticates without one. */
+  kept: string | undefined;
+  /** The secret that it keeps until a date, beside the other. */
+  previous: ForeignClient['previousSecret'];
+};
+
+const batchSize = 500;
+
+/**
+ * Decides which clients can be imported. Changes nothing. An import decides by this function too, so a check and the import say the
+ * same.
+ * @param servers all resource servers.
+ * @returns every reason of every refused client, without values of secrets.
+ */
+export async function reviewImport(
+  database: Queryable,
+  deps: ManageDeps,
+  servers: readonly Client[],
+  rows: readonly ForeignClient[],
+  policy: ImportPolicy,
+): Promise<ImportReview> {
+  const review: ImportReview = { accepted: [], refused: [], present: [], notes: [] };
+  const places = { ids: new Map<string, string>(), secrets: new Map<string, string>() };
+  const offered = scopesOfferedBy(servers);
+  for (let start = 0; start < rows.length; start += batchSize) {
+    const part = rows.slice(start, start + batchSize);
+    const usable = part.filter(({ clientId }) => isUsableId(clientId));
+    const imported = policy.resume ? await findImported(database, usable) : undefined;
+    const takenIds = await findTakenClientIds(
+      database,
+      usable.map(({ clientId }) => clientId),
+    );
+    const takenSecrets = await findKnownSecrets(database, deps, part);
+    for (const row of part) {
+      const secrets = decideSecrets(row, policy, deps.clock());
+      const here = imported?.get(row);
+      if (here && hasSecret(deps, here, secrets.kept)) {
+        review.present.push(row);
+        continue;
+      }
+      const reasons = [
+        ...idProblems(row, takenIds, places.ids),
+        ...nameProblems(row),
+        ...demandProblems(row),
+        ...scopeProblems(row, offered),
+        ...resourceProblems(row, servers),
+        ...secrets.reasons,
+        ...secretsOf(secrets).flatMap((secret) => repeatedSecret(row, secret, takenSecrets, places.secrets)),
+      ];
+      if (reasons.length > 0) review.refused.push({ place: row.place, clientId: shownId(row), reasons });
+      else {
+        review.accepted.push({ row, kept: secrets.kept, previous: secrets.previous });
+        for (const note of [...row.notes, ...audienceNotes(row, servers)]) {
+          review.notes.push({ place: row.place, clientId: row.clientId, note });
+        }
+      }
+    }
+  }
+  return review;
+}
+
+type Secrets = Pick<AcceptedClient, 'kept' | 'previous'> & { reasons: string[] };
+
+function decideSecrets(row: ForeignClient, policy: ImportPolicy, now: number): Secrets {
+  if (!isSecretMethod(row.authMethod as AuthMethod)) return { kept: undefined, previous: undefined, reasons: [] };
+  const problem = secretProblem(row, row.clientSecret, policy) ?? expiryProblem(row, now);
+  const reasons = problem && !policy.freshSecrets ? [problem] : [];
+  const kept = problem ? undefined : row.clientSecret;
+  const previous = row.previousSecret && row.previousSecret.endsAt.getTime() > now ? row.previousSecret : undefined;
+  if (!previous) return { kept, previous, reasons };
+  const previousProblem =
+    previous.secret === row.clientSecret ? 'is the current one too' : secretProblem(row, previous.secret, policy);
+  if (previousProblem === undefined) return { kept, previous, reasons };
+  if (!policy.freshSecrets) reasons.push(`of the secret that was rotated: ${previousProblem}`);
+  return { kept, previous: undefined, reasons };
+}
+
+/** Whether a registered client has, or had, the secret that a file has for it. It has another one if its own could not be kept. */
+function hasSecret({ keyRing }: ManageDeps, { secrets }: KnownClient, kept: string | undefined): boolean {
+  return kept === undefined || createMatcher(keyRing, 'client-secret-pepper', kept)(secrets) !== undefined;
+}
+
+function secretsOf({ kept, previous }: Secrets): string[] {
+  return [kept, previous?.secret].filter((secret) => secret !== undefined);
+}
+
+function secretProblem(
+  { clientId, name }: ForeignClient,
+  secret: string | undefined,
+  { acceptHashLike }: ImportPolicy,
+): string | undefined {
+  if (secret === undefined) return 'it has no secret';
+  if (isWellFormedSecret(secret, 'kts_')) return undefined;
+  if (isWellFormedClientId(clientId)) return 'a Client ID of ours needs a secret of ours';
+  return weaknessOf(secret, [clientId, name], acceptHashLike);
+}
+
+/** The end of a secret is a demand, and a secret here has no end of its own. */
+function expiryProblem({ secretExpiresAt }: ForeignClient, now: number): string | undefined {
+  if (!secretExpiresAt) return undefined;
+  if (secretExpiresAt.getTime() <= now) return 'the secret has expired';
+  return `the secret expires on ${secretExpiresAt.toISOString()}, which cannot be enforced here`;
+}
+
+function idProblems({ clientId, place }: ForeignClient, taken: ReadonlySet<string>, seen: Map<string, string>) {
+  if (!isUsableId(clientId)) {
+    return ['the Client ID must have 3 to 128 letters, digits and . _ ~ @ -, and must not begin like one of ours'];
+  }
+  if (taken.has(clientId)) return ['the Client ID is taken here'];
+  const earlier = seen.get(clientId);
+  if (earlier) return [`the same Client ID as ${earlier}`];
+  seen.set(clientId, place);
+  return [];
+}
+
+function isUsableId(clientId: string): boolean {
+  return isWellFormedClientId(clientId) || isForeignClientId(clientId);
+}
+
+/** Where columns are mixed up, what stands for the Client ID may be a secret. */
+function shownId({ clientId, clientSecret }: ForeignClient): string | undefined {
+  return isUsableId(clientId) && clientId !== clientSecret ? clientId : undefined;
+}
+
+function nameProblems({ name }: ForeignClient): string[] {
+  const problem = textProblem(name, 200);
+  return problem === undefined ? [] : [`the name ${problem}`];
+}
+
+function scopeProblems({ scope, clientSecret }: ForeignClient, offered: ReadonlySet<string>): string[] {
+  return scope
+    .filter((one) => !offered.has(one))
+    .map((one) => {
+      const isShown = one !== clientSecret && /^[\x21-\x7e]{1,128}$/.test(one);
+      return `no resource server offers ${isShown ? `the scope ${one}` : 'one of its scopes'}`;
+    });
+}
+
+function resourceProblems({ resource }: ForeignClient, servers: readonly Client[]): string[] {
+  if (resource === undefined || servers.some((server) => server.resource === resource)) return [];
+  return ['no resource server has its `resource`'];
+}
+
+/** A JWT has one audience (RFC 9068 §2.2), so a request for scopes of several resource servers is refused. */
+function audienceNotes({ scope, resource }: ForeignClient, servers: readonly Client[]): string[] {
+  if (resource !== undefined) return [];
+  const meant = servers.filter(
+    ({ enabled, information }) => enabled && offeredScopes(information).some((one) => scope.includes(one)),
+  );
+  if (meant.length < 2 || !meant.some(({ tokenFormat }) => tokenFormat === 'jwt')) return [];
+  return [
+    `its scopes are of ${meant.length} resource servers, one of which issues JWTs: a token request without \`resource\` gets invalid_target`,
+  ];
+}
+
+/** Two clients with one secret could not be told apart if it leaked. */
+function repeatedSecret(
+  { place }: ForeignClient,
+  secret: string,
+  taken: ReadonlySet<string>,
+  seen: Map<string, string>,
+): string[] {
+  if (taken.has(secret)) return ['the secret is in use by another client here'];
+  const earlier = seen.get(secret);
+  if (earlier) return [`the same secret as ${earlier}`];
+  seen.set(secret, place);
+  return [];
+}
+
+async function findKnownSecrets(
+  database: Queryable,
+  { keyRing }: ManageDeps,
+  rows: readonly ForeignClient[],
+): Promise<Set<string>> {
+  const known = new Map<string, string>();
+  for (const secret of rows.flatMap((row) => [row.clientSecret, row.previousSecret?.secret])) {
+    if (!secret) continue;
+    for (const verifier of verifiersOf(keyRing, 'client-secret-pepper', secret)) {
+      known.set(verifier.toString('base64'), secret);
+    }
+  }
+  const verifiers = [...known.keys()].map((verifier) => Buffer.from(verifier, 'base64'));
+  const taken = await findTakenVerifiers(database, verifiers);
+  return new Set([...taken].flatMap((verifier) => known.get(verifier) ?? []));
+}

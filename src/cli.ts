@@ -12,8 +12,10 @@ import { addHealthCommand } from './cli/health.ts';
 import { addLeakCommands } from './cli/leaks.ts';
 import { addMigrateCommand } from './cli/migrate.ts';
 import { addQuickstartCommand } from './cli/quickstart.ts';
+import { refuseEmptyValues } from './cli/refuse-empty-values.ts';
 import { addRootKeyCommands } from './cli/root-key.ts';
 import { addSigningKeyCommands } from './cli/signing-keys.ts';
+import { OutputFailed } from './cli/standard-output.ts';
 import { addStartCommand } from './cli/start.ts';
 import { CommandEnd, paint, say } from './cli/terminal.ts';
 import { readConfig } from './config.ts';
@@ -24,11 +26,13 @@ import { KeyturnError, StoreUnavailable } from './errors.ts';
  * @returns the exit code: 0, 1 for what was refused or failed, 2 for a command line or configuration that cannot be used.
  */
 export async function runCli(args: readonly string[]): Promise<0 | 1 | 2> {
-  // A reader that has seen enough, such as `head`, is no failure.
+  // Help and usage are written by commander. A reader that has seen enough, such as `head`, is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
+    if (error.code !== 'EPIPE') say(`error: Standard output cannot be written: ${error.code}.`);
+    process.exit(error.code === 'EPIPE' ? 0 : 1);
   });
+  // Without a reader of standard error, the exit code still says what happened.
+  process.stderr.on('error', () => undefined);
   try {
     await createProgram().parseAsync(args, { from: 'user' });
     return 0;
@@ -73,12 +77,14 @@ Exit codes: 0 done, 1 refused or failed, 2 a command line or configuration that 
   addRootKeyCommands(program);
   addAfterRestoreCommand(program);
   addCompletionCommand(program);
+  refuseEmptyValues(program);
   return program;
 }
 
 function endWith(error: unknown): 0 | 1 | 2 {
   // It has said what is wrong itself.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof OutputFailed && error.isClosed) return 0;
   if (error instanceof CommandEnd) {
     if (error.message) say(paint('red', error.message, process.stderr));
     return error.exitCode;

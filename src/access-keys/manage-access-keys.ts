@@ -10,7 +10,7 @@ import { addSecret } from '../regeneration/add-secret.ts';
 import type { Transaction } from '../storage/database.ts';
 import { recordChange } from '../storage/record-change.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
-import { type AccessKey, type Permissions, toPermissions, toScope } from './access-key.ts';
+import { type AccessKey, type Permissions, statusOf, toPermissions, toScope } from './access-key.ts';
 import { asSecretOwner } from './access-key-owner.ts';
 import { deleteAccessKey, findClientIds, insertAccessKey, lockAccessKey, saveAccessKey } from './access-key-store.ts';
 
@@ -32,6 +32,7 @@ export async function createAccessKey(
   input: NewAccessKey,
 ): Promise<{ key: AccessKey; secret: Secret; accessKey: string }> {
   const at = new Date(deps.clock());
+  requireFuture(input.expiresAt, deps);
   const contact = await requireContact(transaction, contactId);
   const key: AccessKey = {
     id: randomUUID(),
@@ -78,6 +79,8 @@ export async function saveKey(
   const key = await requireAccessKeyRow(transaction, id);
   requireRevision(key.revision, expectedRevisions);
   if (Object.values(patch).every((value) => value === undefined)) return key;
+  // A form sends the end of a key that has expired together with whatever else is changed.
+  if (statusOf({ ...key, enabled: true }, deps.clock()) !== 'expired') requireFuture(patch.expiresAt, deps);
   return await save(transaction, deps, actor, 'access_key.update', key, {
     ...key,
     name: patch.name ?? key.name,
@@ -85,6 +88,14 @@ export async function saveKey(
     clients: patch.clients === undefined ? key.clients : await requireClients(transaction, patch.clients),
     expiresAt: patch.expiresAt === undefined ? key.expiresAt : patch.expiresAt,
   });
+}
+
+/** @throws {InvalidInput} if a key would have expired already: to end a key now, disable it, which the audit log shows as such. */
+function requireFuture(end: Date | null | undefined, { clock }: ManageDeps): void {
+  if (end && end.getTime() <= clock()) {
+    const message = 'is in the past; to end a key now, disable it';
+    throw new InvalidInput(`expires_at: ${message}.`, [{ path: 'expires_at', message }]);
+  }
 }
 
 /** Disable Key: tokens obtained with the key are inactive while it is disabled. */

@@ -23,22 +23,18 @@ import {
 } from './present-access-key.ts';
 import { etagOf } from './present-client.ts';
 import { createRevealLimit } from './reveal-limit.ts';
-import { text } from './text.ts';
+import { moment, text } from './text.ts';
 
 export const accessKeyParams = z.strictObject({ id: z.uuid() });
 
 const clients = z.array(z.string().max(100)).min(1).max(100).nullable();
-const moment = z.iso
-  .datetime({ offset: true })
-  .transform((at) => new Date(at))
-  .nullable()
-  .meta({ override: { type: ['string', 'null'], format: 'date-time' } });
+const end = moment.nullable().meta({ override: { type: ['string', 'null'], format: 'date-time' } });
 
 const newKey = z.strictObject({
   name: text(200),
   permissions: permissionsSchema,
   clients: clients.optional(),
-  expires_at: moment.optional(),
+  expires_at: end.optional(),
   reveal: z.boolean().optional().meta({ description: 'Whether its value can be shown again' }),
 });
 
@@ -46,7 +42,7 @@ const keyPatch = z.strictObject({
   name: text(200).optional(),
   permissions: permissionsSchema.optional(),
   clients: clients.optional(),
-  expires_at: moment.optional(),
+  expires_at: end.optional(),
 });
 
 const status = z.enum(['enabled', 'disabled', 'expired']);

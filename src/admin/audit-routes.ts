@@ -3,7 +3,7 @@ import { listAuditEvents, type RecordedAuditEvent } from '../audit/audit-log.ts'
 import type { Core } from '../core.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { createPager, pageQuery, pageSchema } from './page.ts';
-import { text, timestamp } from './text.ts';
+import { moment, text, timestamp } from './text.ts';
 
 export const eventSchema = z
   .strictObject({
@@ -19,11 +19,6 @@ export const eventSchema = z
     after: z.record(z.string(), z.unknown()).nullable(),
   })
   .meta({ id: 'AuditEvent' });
-
-const moment = z.iso
-  .datetime({ offset: true })
-  .transform((at) => new Date(at))
-  .meta({ override: { type: 'string', format: 'date-time' } });
 
 const auditQuery = z.strictObject({
   ...pageQuery,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { momentProblem, readMoment } from '../moment.ts';
 import { textProblem } from '../text-problem.ts';
 
 /** Text for people, of 1 to `max` characters; `textProblem` says which. */
@@ -30,5 +31,16 @@ export const resourceUri = z
   .regex(/^[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x22\x24-\x7e]+$/, 'must be an absolute URI without a fragment (RFC 8707)')
   .refine((uri) => URL.canParse(uri), 'must be an absolute URI without a fragment (RFC 8707)')
   .meta({ description: 'Absolute URI without a fragment (RFC 8707)', example: 'https://api.example.com' });
+
+/** A time in a request. */
+export const moment = z
+  .string()
+  .max(100)
+  .transform((text, context) => {
+    const at = readMoment(text);
+    if (!at) context.addIssue({ code: 'custom', message: momentProblem });
+    return at ?? z.NEVER;
+  })
+  .meta({ override: { type: 'string', format: 'date-time' } });
 
 export const timestamp = z.iso.datetime().meta({ description: 'RFC 3339' });

@@ -80,13 +80,14 @@ Examples:
         permissions: fields['permissions'] ?? {},
         reveal: options.reveal ? undefined : false,
       };
-      const created = await withDatabase((core) =>
-        callAdmin<ShownKey & { access_key: string }>(core, 'POST /contacts/{id}/access-keys', {
-          ...of(options.contact),
-          body,
-        }),
+      await withDatabase((core) =>
+        callAdmin<ShownKey & { access_key: string }>(
+          core,
+          'POST /contacts/{id}/access-keys',
+          { ...of(options.contact), body },
+          (created) => presentSecret(options, created, `${showKey(created)}\n\nThe access key:`, created.access_key),
+        ),
       );
-      presentSecret(options, created, `${showKey(created)}\n\nThe access key:`, created.access_key);
     });
 }
 

@@ -51,10 +51,12 @@ Examples:
         access_key_id: options.accessKeyId,
         resource: options.resource,
       };
-      const issued = await withStores((core) =>
-        callAdmin<{ access_token: string; expires_in: number; scope: string }>(core, `POST ${route}`, { params, body }),
+      type Issued = { access_token: string; expires_in: number; scope: string };
+      await withStores((core) =>
+        callAdmin<Issued>(core, `POST ${route}`, { params, body }, (issued) => {
+          const said = `An access token for ${issued.scope || 'no scope'}, good for ${issued.expires_in} seconds:`;
+          presentSecret(options, issued, said, issued.access_token);
+        }),
       );
-      const said = `An access token for ${issued.scope || 'no scope'}, good for ${issued.expires_in} seconds:`;
-      return presentSecret(options, issued, said, issued.access_token);
     });
 }

@@ -10,18 +10,22 @@ export type Page<Item> = { data: Item[]; next_cursor: string | null };
  * Calls a route of the admin API inside this process, with the same checks and the same JSON. The operator is the system user who
  * runs the command. Members that are undefined count as not given.
  * @param route as in `PATCH /clients/{client_id}`.
+ * @param beforeCommit gets the answer of a change before it is committed: what throws there undoes the change.
  * @throws {CommandEnd} 2 that names every option with a wrong value.
  */
 export async function callAdmin<Body = Json>(
   core: Core,
   route: `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`,
   request: { params?: Json; query?: Json; body?: Json },
+  beforeCommit?: (answer: Body) => void,
 ): Promise<Body> {
   // Loaded here, so that `--help` and completion do not wait for it.
   const { adminEndpoints } = await import('../admin/endpoints.ts');
   const { checkRequest } = await import('../admin/check-request.ts');
   const [method = '', path] = route.split(' ');
-  const endpoint = adminEndpoints(core).find((one) => one.method === method.toLowerCase() && one.path === path);
+  const endpoint = adminEndpoints(beforeCommit ? watchChanges(core, beforeCommit) : core).find(
+    (one) => one.method === method.toLowerCase() && one.path === path,
+  );
   if (!endpoint) throw new Error(`no such route: ${route}`);
   core.log.debug({ route }, 'calls the admin API');
   const answer = await endpoint.handle({
@@ -37,6 +41,22 @@ export async function callAdmin<Body = Json>(
     idempotent: undefined,
   });
   return (answer.body ?? {}) as Body;
+}
+
+/** The same core, whose changes are committed only after `beforeCommit` has returned. */
+function watchChanges<Body>(core: Core, beforeCommit: (answer: Body) => void): Core {
+  const change: Core['change'] = (work) =>
+    core.change(async (transaction) => {
+      const answer = await work(transaction);
+      try {
+        beforeCommit((answer as { body: Body }).body);
+      } catch (error) {
+        if (error instanceof CommandEnd) throw new CommandEnd(error.exitCode, `${error.message} Nothing was changed.`);
+        throw error;
+      }
+      return answer;
+    });
+  return { ...core, change };
 }
 
 function withoutUndefined(members: Json = {}): Json {

@@ -6,7 +6,8 @@ import { addAuthorizationTokenCommand } from './authorization-token.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { type KeyOptions, toKeyFields, withKeys } from './client-keys.ts';
 import { addListCommand } from './list-command.ts';
-import { addMoveCommands } from './move-clients.ts';
+import { addExportCommand } from './moving/export-command.ts';
+import { addImportCommand } from './moving/import-command.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withDatabase } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
@@ -34,10 +35,10 @@ type ShownClient = Json & {
 type FieldOptions = OutputOptions &
   KeyOptions & {
     name?: string;
-    scope?: string[];
+    scope?: string[] | false;
     accessKey?: string;
     resource?: string | false;
-    information?: string[];
+    information?: string[] | false;
     tokenFormat?: string;
   };
 
@@ -60,7 +61,8 @@ export function addClientCommands(program: Command): void {
   addRegenerationCommands(clients, { ...subject, secret: 'client secret', member: 'client_secret' });
   addUsageCommand(clients, subject);
   addAuthorizationTokenCommand(clients, subject);
-  addMoveCommands(clients);
+  addImportCommand(clients);
+  addExportCommand(clients);
 }
 
 function addCreate(clients: Command): void {
@@ -98,12 +100,13 @@ Examples:
         auth_method: authMethod,
         reveal: reveal ? undefined : false,
       };
-      const client = await withDatabase((core) =>
-        callAdmin<ShownClient & { client_secret?: string }>(core, 'POST /clients', { body }),
+      await withDatabase((core) =>
+        callAdmin<ShownClient & { client_secret?: string }>(core, 'POST /clients', { body }, (client) => {
+          const { client_secret: secret } = client;
+          if (secret === undefined) return present(options, client, () => showClient(client));
+          presentSecret(options, client, `${showClient(client)}\n\nIts client secret:`, secret);
+        }),
       );
-      const { client_secret: secret } = client;
-      if (secret === undefined) return present(options, client, () => showClient(client));
-      presentSecret(options, client, `${showClient(client)}\n\nIts client secret:`, secret);
     });
 }
 
@@ -173,7 +176,9 @@ function addUpdate(clients: Command): void {
     .description('change what is given, and nothing else')
     .argument('<client_id>', 'its Client ID')
     .option('--name <text>', 'what people call it')
+    .option('--no-scope', 'an integration: no scope at all')
     .option('--no-resource', 'an integration: no resource of its own')
+    .option('--no-information', 'a resource server: no kind of information')
     .option('--json', 'one JSON object: the client as it is then')
     .addHelpText(
       'after',
@@ -208,10 +213,10 @@ function withFields(command: Command): Command {
 function toFields(options: FieldOptions): Json {
   return {
     name: options.name,
-    scope: options.scope?.join(' '),
+    scope: options.scope === false ? '' : options.scope?.join(' '),
     access_key: options.accessKey,
     resource: options.resource === false ? null : options.resource,
-    information: options.information,
+    information: options.information === false ? [] : options.information,
     token_format: options.tokenFormat,
     ...toKeyFields(options),
   };

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Config } from '../config.ts';
 import { commandActor, withDatabase } from './stores.ts';
 import { type OutputOptions, presentSecret } from './terminal.ts';
@@ -11,7 +11,11 @@ export function addConsoleCommands(program: Command): void {
     .command('link')
     .description('print a link that signs an operator in to the console: good once, for ten minutes')
     .requiredOption('--contact <id>', 'who signs in; what they may do is what their permissions say')
-    .option('--url <url>', 'where the admin listener is reached by the browser, such as https://admin.example.com')
+    .option(
+      '--url <url>',
+      'where the admin listener is reached by the browser, such as https://admin.example.com',
+      webUrl,
+    )
     .option('--json', 'one JSON object')
     .addHelpText(
       'after',
@@ -23,14 +27,19 @@ Examples:
     )
     .action(async (options: Options) => {
       const { issueConsoleLink } = await import('../admin/console/sign-in/console-link.ts');
-      const url = await withDatabase(async (core) => {
-        const path = await core.change((transaction) =>
-          issueConsoleLink(transaction, core, commandActor(), options.contact),
-        );
-        return new URL(path, options.url ?? adminUrlOf(core.config)).href;
-      });
-      presentSecret(options, { url, expires_in: 600 }, 'Good once, for ten minutes:', url);
+      await withDatabase((core) =>
+        core.change(async (transaction) => {
+          const path = await issueConsoleLink(transaction, core, commandActor(), options.contact);
+          const url = new URL(path, options.url ?? adminUrlOf(core.config)).href;
+          presentSecret(options, { url, expires_in: 600 }, 'Good once, for ten minutes:', url);
+        }),
+      );
     });
+}
+
+function webUrl(value: string): string {
+  if (/^https?:$/.test(URL.parse(value)?.protocol ?? '')) return value;
+  throw new InvalidArgumentError('It must be an http or https URL such as https://admin.example.com.');
 }
 
 /** As a browser on this machine reaches it. */

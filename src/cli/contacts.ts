@@ -1,10 +1,11 @@
 import { type Command, Option } from 'commander';
+import type { Core } from '../core.ts';
 import { permissions } from '../operators/permission.ts';
 import { addAct } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { addListCommand } from './list-command.ts';
 import { withDatabase } from './stores.ts';
-import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
+import { collect, type OutputOptions, present, presentSecret, say, sheet } from './terminal.ts';
 
 /** The members of the admin API's contact that people are shown. */
 type ShownContact = Json & {
@@ -71,13 +72,14 @@ Examples:
   keyturn contacts create --name Auditor --email a@example.com --permission integrations:view,audit:view --operator-token`,
     )
     .action(async (options: FieldOptions & { operatorToken?: true }) => {
-      const contact = await withDatabase(async (core) => {
+      await withDatabase(async (core) => {
         const created = await callAdmin<ShownContact>(core, 'POST /contacts', { body: toFields(options) });
-        if (!options.operatorToken) return created;
-        return await callAdmin<WithToken>(core, `POST ${one}/operator-token`, of(created.id));
+        if (!options.operatorToken) return present(options, created, () => showContact(created));
+        await issueToken(core, options, created.id).catch((error: unknown) => {
+          say(`The contact ${created.id} was created without an operator token.`);
+          throw error;
+        });
       });
-      if (hasToken(contact)) return presentToken(options, contact);
-      return present(options, contact, () => showContact(contact));
     });
 }
 
@@ -137,11 +139,11 @@ Examples:
     )
     .action(async (id: string, options: OutputOptions & { revoke?: true }) => {
       if (!options.revoke) {
-        const path = `POST ${one}/operator-token` as const;
-        return presentToken(options, await withDatabase((core) => callAdmin<WithToken>(core, path, of(id))));
+        await withDatabase((core) => issueToken(core, options, id));
+        return;
       }
       await withDatabase((core) => callAdmin(core, `DELETE ${one}/operator-token`, of(id)));
-      return present(options, { id, revoked: true }, () => 'The operator token is dead.');
+      present(options, { id, revoked: true }, () => 'The operator token is dead.');
     });
 }
 
@@ -165,8 +167,9 @@ function of(id: string): { params: Json } {
   return { params: { id } };
 }
 
-function hasToken(contact: ShownContact): contact is WithToken {
-  return typeof contact['operator_token'] === 'string';
+/** Issues a token, which is printed before it is committed. */
+async function issueToken(core: Core, options: OutputOptions, id: string): Promise<void> {
+  await callAdmin<WithToken>(core, `POST ${one}/operator-token`, of(id), (contact) => presentToken(options, contact));
 }
 
 function presentToken(options: OutputOptions, contact: WithToken): void {

@@ -69,10 +69,7 @@ Examples:
   keyturn ${parent.name()} regenerate ${example} --revoke-tokens --yes --json | jq -r .${member}`,
     )
     .action(async (id: string, options: RegenerateOptions) => {
-      const regenerated = await withDatabase((core) => regenerate(core, subject, id, options));
-      const { retires_at: end } = regenerated.previous;
-      const said = `The old ${secret} is good until ${end}.\nRegeneration ${regenerated.regeneration_id}; the new ${secret}:`;
-      presentSecret(options, regenerated, said, String(regenerated[member]));
+      await withDatabase((core) => regenerate(core, subject, id, options));
     });
 }
 
@@ -81,10 +78,15 @@ type Regenerated = Json & { regeneration_id: string; previous: { retires_at: str
 /** Asks with the review in sight; where something changes meanwhile, once more with the new one. */
 async function regenerate(
   core: Core,
-  { path, parameter }: RegenerateSubject,
+  { path, parameter, secret, member }: RegenerateSubject,
   id: string,
   options: RegenerateOptions,
-): Promise<Regenerated> {
+): Promise<void> {
+  const show = (regenerated: Regenerated) => {
+    const { retires_at: end } = regenerated.previous;
+    const said = `The old ${secret} is good until ${end}.\nRegeneration ${regenerated.regeneration_id}; the new ${secret}:`;
+    presentSecret(options, regenerated, said, String(regenerated[member]));
+  };
   const params = { [parameter]: id };
   let review = await callAdmin<ShownReview>(core, `POST ${path}/regeneration/review`, { params });
   for (;;) {
@@ -97,8 +99,9 @@ async function regenerate(
       new_client_id: options.newClientId,
       revoke_tokens: options.revokeTokens,
     };
-    const outcome = await callAdmin<Regenerated>(core, `POST ${path}/regenerate`, { params, body }).catch(newReviewOf);
-    if (!('confirmation' in outcome)) return outcome;
+    const route = `POST ${path}/regenerate` as const;
+    const outcome = await callAdmin<Regenerated>(core, route, { params, body }, show).catch(newReviewOf);
+    if (!('confirmation' in outcome)) return;
     say('Something changed in between:');
     review = outcome as ShownReview;
   }

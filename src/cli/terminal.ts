@@ -1,6 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import { InvalidArgumentError } from 'commander';
+import { momentProblem, readMoment } from '../moment.ts';
+import { OutputFailed, writeToStandardOutput } from './standard-output.ts';
 
 /** What every command takes. */
 export type OutputOptions = { json?: true };
@@ -15,12 +17,12 @@ export class CommandEnd extends Error {
   }
 }
 
-/** To standard output: the result that a program reads. */
+/** Writes the result that a program reads to standard output. @throws {OutputFailed} */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  writeToStandardOutput(`${text}\n`);
 }
 
-/** To standard error: everything that is said around the result. */
+/** Writes everything that is said around the result to standard error. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
@@ -31,12 +33,18 @@ export function present(options: OutputOptions, json: unknown, text: () => strin
 }
 
 /**
- * Something with a secret in it: for people the secret stands on standard output alone, so that it can be piped, and what is
- * said of it goes to standard error.
+ * Prints a result that contains a secret. For people the secret is alone on standard output, so that it can be piped, and its
+ * description is on standard error. `callAdmin` calls this before it commits, so that no secret is made that nobody saw.
+ * @throws {CommandEnd} 1 if standard output cannot be written, also if its reader has gone.
  */
 export function presentSecret(options: OutputOptions, json: unknown, said: string, secret: string): void {
   if (!options.json) say(said);
-  print(options.json ? toJson(json) : secret);
+  try {
+    print(options.json ? toJson(json) : secret);
+  } catch (error) {
+    if (error instanceof OutputFailed) throw new CommandEnd(1, `error: ${error.message}`);
+    throw error;
+  }
 }
 
 export function toJson(value: unknown): string {
@@ -135,12 +143,14 @@ export async function confirm(question: string, options: { yes?: true }): Promis
 
 /** An option that may be repeated, or given once with commas or spaces between its values. */
 export function collect(value: string, earlier: readonly string[] = []): string[] {
-  return [...earlier, ...value.split(/[\s,]+/).filter(Boolean)];
+  const values = value.split(/[\s,]+/).filter(Boolean);
+  if (values.length === 0) throw new InvalidArgumentError('It has no value in it.');
+  return [...earlier, ...values];
 }
 
-/** A date or time as RFC 3339 has it. */
+/** An option with a date or a time. A date alone is its first moment in UTC. */
 export function time(value: string): Date {
-  const date = new Date(value);
-  if (/^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(date.getTime())) return date;
-  throw new InvalidArgumentError('It must be a date or a time such as 2026-01-31 or 2026-01-31T12:00:00Z.');
+  const at = readMoment(/^\d{4}-\d\d-\d\d$/.test(value) ? `${value}T00:00:00Z` : value);
+  if (at) return at;
+  throw new InvalidArgumentError(`It ${momentProblem}, or a date such as 2027-01-31.`);
 }

@@ -55,6 +55,32 @@ async function introspect(token: string, form: Record<string, string> = {}) {
   return await endpoints.introspect(clients.orders, token, form);
 }
 
+test('rejects an end that does not exist, has no offset or is in the past, and lets an expired key be renamed', async () => {
+  const create = (end: string) =>
+    server.adminFetch(`/contacts/${contactId}/access-keys`, {
+      method: 'POST',
+      body: { name: 'Never made', permissions: {}, expires_at: end },
+    });
+  const problem = 'must be a time that exists, with its offset, such as 2027-01-31T12:00:00Z (RFC 3339)';
+  for (const end of ['2999-02-30T12:00:00Z', '2999-01-31T12:00:00', '2999-01-31', '2999-01-31T24:00:00Z']) {
+    const { status, json } = await create(end);
+    expect({ end, status, issues: json.issues }).toEqual({
+      end,
+      status: 400,
+      issues: [{ path: 'expires_at', message: problem }],
+    });
+  }
+  const past = [{ path: 'expires_at', message: 'is in the past; to end a key now, disable it' }];
+  expect(await create(new Date(now - 1).toISOString())).toMatchObject({ status: 400, json: { issues: past } });
+
+  const end = new Date(now + 60_000).toISOString().replace('Z', '+00:00');
+  const key = await createKey({ expires_at: end });
+  const patch = (body: object) => act(key.id, '', body, 'PATCH');
+  expect(await patch({ expires_at: new Date(now - 1).toISOString() })).toMatchObject({ json: { issues: past } });
+  now += 120_000;
+  expect(await patch({ name: 'Renamed', expires_at: end })).toMatchObject({ status: 200, json: { status: 'expired' } });
+});
+
 describe('Create Key', () => {
   test('shows the key once, in the documented form, and lists show a hint alone', async () => {
     const key = await createKey();

@@ -136,6 +136,9 @@ test('a refusal ends with 1 and a sentence; a value of the wrong form with 2 and
     { more: ['--permission', 'orders'], code: 2, says: 'such as orders:read' },
     { more: ['--permission', 'orders:eat'], code: 2, says: 'error: --permission: ' },
     { more: ['--expires-at', 'soon'], code: 2, says: '--expires-at' },
+    { more: ['--expires-at', '2027-02-30'], code: 2, says: 'a time that exists' },
+    { more: ['--expires-at', '2999-01-31T12:00:00'], code: 2, says: 'with its offset' },
+    { more: ['--expires-at', '2020-01-31'], code: 1, says: 'error: expires_at: is in the past' },
   ];
   const ended = await Promise.all(refusals.map(({ more }) => run(...args, ...more)));
   for (const [index, { code, says }] of refusals.entries()) {

@@ -52,6 +52,33 @@ describe('help of every command', () => {
   });
 });
 
+describe('an empty value is refused, and does not count as "not given", "all" or "none"', () => {
+  const commands = commandsOf(createProgram());
+  const withValue = commands.flatMap(({ path, command }) => [
+    ...command.options.filter(({ required }) => required).map(({ long }) => ({ path, more: [long as string, ''] })),
+    ...command.registeredArguments.map((_, index) => ({ path, more: [...Array(index).fill('one'), ''] })),
+  ]);
+
+  test('by every command, for each of its options and arguments', async () => {
+    expect(withValue.length).toBeGreaterThan(100);
+    for (const { path, more } of withValue) {
+      let said = '';
+      const program = createProgram();
+      for (const { command } of commandsOf(program)) command.configureOutput({ writeErr: (text) => (said += text) });
+      const args = [...path, ...more];
+      const refusal = { code: 'commander.invalidArgument' };
+      await expect(program.parseAsync(args, { from: 'user' })).rejects.toMatchObject(refusal);
+      expect(said).toContain('It is empty.');
+    }
+  });
+
+  test('before anything is opened', async () => {
+    const { code, stdout, stderr } = await runCommand(['contacts', 'update', 'some-id', '--permission', '']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain("option '--permission <permissions>' argument '' is invalid. It is empty.");
+  });
+});
+
 test('colours are forced by FORCE_COLOR, and never come with NO_COLOR', async () => {
   const [forced, none] = await Promise.all([
     runCommand(['clients', 'list', '--jsno'], { FORCE_COLOR: '1' }),

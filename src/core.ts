@@ -12,7 +12,7 @@ import type { Clock } from './clock.ts';
 import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
 import { lockSecretOwner } from './lock-secret-owner.ts';
-import type { Log } from './log.ts';
+import { type Log, logLoss } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
 import { finishUnused } from './regeneration/finish-unused.ts';
@@ -123,6 +123,7 @@ export async function openCore(
     const readiness = createReadiness();
     addStoreChecks(readiness, database, tokenStore);
     readiness.add({ group: 'checks', name: 'changes', examine: feed.state, isRequired: true });
+    readiness.add({ group: 'checks', name: 'log', examine: () => examineLog(log), isRequired: false });
     closers.push(readiness.stop);
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
@@ -157,6 +158,7 @@ export async function openCore(
       clientLookups: () => clients.counts,
       changesLagMs: feed.lagMs,
       revokedTokens: () => revocations.size,
+      lostLogLines: () => logLoss(log).lines,
       countOverlaps: () => countOverlaps(database, new Date(clock())),
     });
     return {
@@ -227,4 +229,10 @@ function addStoreChecks(readiness: Readiness, database: Database, tokenStore: Ne
   });
   const name = tokenStore.name === 'redis' ? 'redis' : 'tokens';
   readiness.add({ group: 'stores', name, examine: () => tokenStore.ping().then(ok), isRequired: true });
+}
+
+/** A log that cannot be written is reported, but requests are served: the next process would have the same disk. */
+function examineLog(log: Log): string {
+  const { reason } = logLoss(log);
+  return reason ? `dropping lines (${reason})` : 'ok';
 }

@@ -1,97 +1,39 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { LogLevel } from './config.ts';
+import { createLogDestination, type LogDestination, type LogLoss } from './log-destination.ts';
 
 export type Log = Logger;
 
-/** A line is written at the latest after so long; many at once are written together. */
-const delayMs = 100;
-const batchBytes = 128 * 1024;
-const maxHeldBytes = 16 * 1024 * 1024;
-/** So many characters are written apart; each is at most so many bytes in UTF-8. */
-const [longLine, bytesOfCharacter] = [4_096, 3];
-
 /**
- * JSON lines, written without blocking, and on any end of the process but a kill. What could hold a secret is never handed to it.
- * @param descriptor of an open file; 1 is standard output.
+ * Creates a log of JSON lines. Lines are written without blocking, and also at the end of the process unless it is killed. Never pass a
+ * value that could contain a secret.
+ * @param descriptor an open file descriptor; 1 is standard output.
  */
 export function createLog(level: LogLevel, descriptor = 1): Log {
-  return pino({ level, base: null, timestamp: time }, createDestination(descriptor));
+  return pino({ level, base: null, timestamp: time }, createLogDestination(descriptor));
 }
 
 /**
- * The line that `log.info` would write, of members that are JSON already: what is written at every request is put together by who knows
- * its form, for a fraction of what it costs to look for it.
+ * Writes the line that `log.info` would write, from members that are JSON already. The access log knows the form of its lines, and building
+ * them itself costs a fraction of pino's time.
  */
 export function logMembers(log: Log, members: string, message: string): void {
   if (!log.isLevelEnabled('info')) return;
-  const { [pino.symbols.streamSym]: stream } = log as unknown as Record<symbol, DestinationStream>;
-  stream?.write(`{"level":30${time()},${members},"msg":"${message}"}\n`);
+  destinationOf(log).write(`{"level":30${time()},${members},"msg":"${message}"}\n`);
 }
 
 /**
- * pino's own destination measures all that it holds at every line, and encodes it twice; so lines are collected in front of it, and each
- * is encoded as soon as it is made.
+ * Returns how many lines were dropped because they could not be written, and why lines are dropped now. A log that was not made by
+ * `createLog` reports no loss.
  */
-function createDestination(descriptor: number) {
-  const destination = pino.destination({
-    dest: descriptor,
-    sync: false,
-    minLength: batchBytes,
-    maxWrite: 4 * batchBytes,
-    maxLength: maxHeldBytes,
-    periodicFlush: delayMs,
-    contentMode: 'buffer',
-  });
-  const { flush, flushSync } = destination;
-  // In this mode it takes bytes, whatever its type says.
-  const writeBytes = destination.write.bind(destination) as unknown as (lines: Buffer) => boolean;
-  let batch = newBatch();
-  let used = 0;
-  let lost = 0;
-  // Whoever reads the log and has stopped doing so holds nobody up, and costs no more memory than that.
-  destination.on('drop', (lines: Buffer) => {
-    lost += lines.toString('latin1').split('\n').length - 1;
-  });
-  destination.on('drain', () => {
-    if (lost === 0) return;
-    const line = `{"level":40${time()},"lost":${lost},"msg":"log lines were lost: nobody read them in time"}\n`;
-    lost = 0;
-    writeBytes(Buffer.from(line));
-  });
-
-  function handOver(): void {
-    if (used === 0) return;
-    const lines = batch.subarray(0, used);
-    batch = newBatch();
-    used = 0;
-    writeBytes(lines);
-  }
-
-  return Object.assign(destination, {
-    write: (line: string) => {
-      if (line.length >= longLine) {
-        handOver();
-        writeBytes(Buffer.from(line));
-      } else {
-        used += batch.write(line, used);
-        if (used >= batchBytes) handOver();
-      }
-      return true;
-    },
-    flush: (done?: (error?: Error) => void) => {
-      handOver();
-      flush.call(destination, done);
-    },
-    flushSync: () => {
-      handOver();
-      flushSync.call(destination);
-    },
-  });
+export function logLoss(log: Log): LogLoss {
+  return destinationOf(log).loss?.() ?? { lines: 0, reason: undefined };
 }
 
-/** With room for a line more than it is to hold. */
-function newBatch(): Buffer {
-  return Buffer.allocUnsafeSlow(batchBytes + longLine * bytesOfCharacter);
+type Destination = Pick<LogDestination, 'write'> & Partial<LogDestination>;
+
+function destinationOf(log: Log): Destination {
+  return (log as unknown as Record<symbol, Destination>)[pino.symbols.streamSym] as Destination;
 }
 
 let writtenAt = 0;

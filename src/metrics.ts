@@ -44,6 +44,7 @@ type Sources = {
   clientLookups: () => { memory: number; database: number };
   changesLagMs: () => number;
   revokedTokens: () => number;
+  lostLogLines: () => number;
   countOverlaps: () => Promise<number>;
 };
 
@@ -176,6 +177,13 @@ export function createMetrics(): Metrics {
     aggregator: 'max',
     collect() {
       this.set(sources?.revokedTokens() ?? 0);
+    },
+  });
+  new Counter({
+    ...named('log_lines_lost_total', 'Log lines that were dropped because they could not be written'),
+    collect() {
+      this.reset();
+      this.inc(sources?.lostLogLines() ?? 0);
     },
   });
   const overlaps = createRemembered(overlapsForMs, async () => {

@@ -20,11 +20,15 @@ import { countOverlaps } from './regeneration/secret-store.ts';
 import { createUsageCounter, type UsageCounter } from './regeneration/usage-counter.ts';
 import { rollUpUsage } from './regeneration/usage-store.ts';
 import { startUsageWriter, type UsageWriter } from './regeneration/usage-writer.ts';
+import { createAnnouncementStream } from './storage/announcement-stream.ts';
+import { createAnnouncements } from './storage/announcements.ts';
+import type { CommittedChange } from './storage/change.ts';
 import { type ChangeFeed, createChangeFeed } from './storage/change-feed.ts';
 import type { Database, Transaction } from './storage/database.ts';
 import { createDatabaseClock, type DatabaseClock } from './storage/database-clock.ts';
 import { openDatabase, readRootKey } from './storage/open-database.ts';
 import { createRateLimit, type RateLimit } from './storage/rate-limit.ts';
+import { changesOf } from './storage/record-change.ts';
 import { connectRedis } from './storage/redis.ts';
 import { startSweep } from './storage/sweep.ts';
 import type { TokenDeps } from './tokens/access-token.ts';
@@ -115,7 +119,13 @@ export async function openCore(
     const ttlSeconds = config.accessTokenTtlSeconds;
     const codec = createTokenRecordCodec(keyRing, await findUnauthenticatedRecords(database, clock(), ttlSeconds));
     const store = redis ? createRedisTokenStore(redis, codec, { prefix }) : createDatabaseTokenStore(database, codec);
-    const feed = createChangeFeed({ database, log, staleSeconds: config.staleSeconds, databaseClock });
+    const announcements = redis
+      ? createAnnouncements({ stream: createAnnouncementStream(redis, `${prefix}changes`), log })
+      : undefined;
+    const { staleSeconds } = config;
+    // The embedded database belongs to one process, so nobody else can change anything.
+    const staleAlways = config.given.includes('KEYTURN_STALE_SECONDS') || config.databaseUrl === undefined;
+    const feed = createChangeFeed({ database, log, staleSeconds, staleAlways, databaseClock, announcements });
     const completeness = redis && createRedisCompleteness(redis, { prefix, ttlSeconds });
     if (completeness && (await hasNoClients(database))) await completeness.begin();
     const watchedStore = metrics.watchTokenStore(store);
@@ -137,9 +147,17 @@ export async function openCore(
     );
     closers.push(startSweep(database, log, rollUpUsage));
     const change: Core['change'] = async (work) => {
-      const result = await auditedTransaction(database, keyRing, work);
-      // The change is committed, whatever becomes of this: at worst it is followed a second later.
-      await feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'a change is followed late'));
+      let changes: readonly CommittedChange[] = [];
+      const result = await auditedTransaction(database, keyRing, async (transaction) => {
+        const done = await work(transaction);
+        changes = changesOf(transaction);
+        return done;
+      });
+      // The change is committed, whatever becomes of this: other processes learn of it from the database as well.
+      await Promise.all([
+        feed.committed(changes),
+        feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'a change is followed late')),
+      ]);
       return result;
     };
     const refusals = startRefusals({ clock, log, change });
@@ -159,6 +177,7 @@ export async function openCore(
       changesLagMs: feed.lagMs,
       revokedTokens: () => revocations.size,
       lostLogLines: () => logLoss(log).lines,
+      changesState: feed.freshness,
       countOverlaps: () => countOverlaps(database, new Date(clock())),
     });
     return {

@@ -45,6 +45,7 @@ type Sources = {
   changesLagMs: () => number;
   revokedTokens: () => number;
   lostLogLines: () => number;
+  changesState: () => string;
   countOverlaps: () => Promise<number>;
 };
 
@@ -177,6 +178,14 @@ export function createMetrics(): Metrics {
     aggregator: 'max',
     collect() {
       this.set(sources?.revokedTokens() ?? 0);
+    },
+  });
+  new Gauge({
+    ...named('changes_state', 'How this process knows of changes: current, announced, stale or unknown'),
+    labelNames: ['state'],
+    collect() {
+      this.reset();
+      if (sources) this.set({ state: sources.changesState() }, 1);
     },
   });
   new Counter({

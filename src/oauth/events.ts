@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Context, Next } from 'koa';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import type { Change } from '../storage/change-feed.ts';
+import type { Change } from '../storage/change.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { callerOf } from './client-authentication.ts';
 
@@ -110,7 +110,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
       if (client.kind !== 'resource_server') {
         throw new KeyturnError('unauthorized_client', 403, 'Events are for resource servers.');
       }
-      feed.requireFresh();
+      await feed.whenFresh();
       const lastEventId = ctx.get('Last-Event-ID');
       // Subscribe first and read the missed changes afterwards, so that none falls in between.
       const { res: response } = ctx;

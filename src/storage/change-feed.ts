@@ -1,40 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Announcements } from './announcements.ts';
+import type { Change, CommittedChange, FeedPosition } from './change.ts';
 import { createChangeGaps } from './change-gaps.ts';
+import { coalesce } from './coalesce.ts';
 import type { Database } from './database.ts';
 import type { DatabaseClock } from './database-clock.ts';
-import { type ChangePage, type ChangeRow, createChangeReader, type RevokedPage } from './read-changes.ts';
-
-export type ChangeKind =
-  | 'client'
-  | 'resource_servers'
-  | 'access_key'
-  | 'token'
-  | 'signing_keys'
-  | 'revoked_signing_key'
-  | 'foreign_client_ids';
-
-/** Something that other processes may have cached is no longer what it was. */
-export type Change = {
-  kind: ChangeKind;
-  target: string;
-  expiresAt: Date;
-  position: FeedPosition;
-  /** Whether it was read as part of the current state, at the start or after a restart of the database. */
-  isLoaded: boolean;
-};
-
-/**
- * How far a follower has been told, as `c<number>.<server>`: it has been told every change up to this number of this server.
- * Reading on from there may repeat some changes and misses none.
- */
-type FeedPosition = string;
+import { createFreshness, type FreshnessState, requireUsable } from './freshness.ts';
+import { type ChangePage, createChangeReader, type RevokedPage } from './read-changes.ts';
+import { withDeadline } from './with-deadline.ts';
 
 /** Without notifications, a change is known after at most this time. */
-const pollEveryMs = 1_000;
-/** Cached values count as stale after so long without an answer from the database. */
-const freshForMs = 5_000;
+const pollEveryMs = 400;
 /** At the start, transactions that are writing changes get so long to end before the state is read without them. */
 const writersEndWithinMs = 250;
 const lookAgainMs = 10;
@@ -64,29 +42,45 @@ export type ChangeFeed = {
   position(): FeedPosition;
   /** What was committed after a position. Returns undefined if that is not known or too much, so anything may have changed. */
   since(position: FeedPosition): Promise<Change[] | undefined>;
+  /** Whether cached values may be used now (freshness.ts). */
+  isFresh(): boolean;
   /**
-   * Throws if cached values may no longer be used, because the database has not answered for `staleSeconds`.
-   * @throws {StoreUnavailable}
+   * Resolves as soon as cached values may be used, at the latest after the time that a request waits for a store.
+   * @throws {StoreUnavailable} if they may not.
    */
+  whenFresh(): Promise<void>;
+  /** @throws {StoreUnavailable} if cached values may not be used. */
   requireFresh(): void;
+  /** @throws {StoreUnavailable} if others are known to have made changes that this process does not know. */
+  requireNotOld(): void;
+  /** How current the knowledge of this process is. */
+  freshness(): FreshnessState;
+  /** Tells changes that this process has committed to its subscribers, and announces them to other processes. */
+  committed(changes: readonly CommittedChange[]): Promise<void>;
   /** Milliseconds since the last moment up to which every committed change has been told. */
   lagMs(): number;
-  /** `ok`, or why cached values may not be used: `loading` while revoked tokens are read, else `behind`. */
-  state(): 'ok' | 'loading' | 'behind';
+  /** For `/readyz`: `ok`, `loading` while revoked tokens are read, or `stale` or `unknown` (freshness.ts). */
+  state(): 'ok' | 'loading' | 'stale' | 'unknown';
   close(): Promise<void>;
 };
 
 /** The state of a server that is being read: revoked tokens numbered up to `upTo` are still missing. */
 type Loading = { upTo: number; running: Promise<void> | undefined };
 
-/** @param deps.databaseClock is told the database's time with each answer. */
+/**
+ * @param deps.databaseClock is told the database's time with each answer.
+ * @param deps.announcements a second way by which changes are learned and told.
+ * @param deps.staleAlways see freshness.ts.
+ */
 export function createChangeFeed(deps: {
   database: Database;
   log: Log;
   staleSeconds: number;
+  staleAlways?: boolean;
   databaseClock?: Pick<DatabaseClock, 'observe'>;
+  announcements?: Announcements | undefined;
 }): ChangeFeed {
-  const { database, log, staleSeconds, databaseClock } = deps;
+  const { database, log, staleSeconds, staleAlways = true, databaseClock, announcements } = deps;
   const reader = createChangeReader(database);
   const subscribers: ((change: Change) => void)[] = [];
   const resets: (() => void)[] = [];
@@ -101,9 +95,10 @@ export function createChangeFeed(deps: {
   /** By the database's clock. */
   let lastReadAt: number | undefined;
   let syncedAt = Number.NEGATIVE_INFINITY;
-  let running: Promise<void> | undefined;
-  let next: Promise<void> | undefined;
   let failing = false;
+  /** Whether all revoked tokens have been told since the start. */
+  let isComplete = false;
+  const freshness = createFreshness({ knownUntil: () => syncedAt, announcements, staleSeconds, staleAlways, log });
 
   async function poll(): Promise<void> {
     const startedAt = performance.now();
@@ -116,7 +111,11 @@ export function createChangeFeed(deps: {
       takeRevoked(started, first);
       if (loading) started.running = loadRest(started).catch(noteFailure);
     }
-    if (!loading) syncedAt = startedAt;
+    // After a restart of the database, only the newest revoked tokens may be unknown here, and they are read first.
+    if (!loading || isComplete) {
+      syncedAt = startedAt;
+      if (server !== undefined) announcements?.databaseAnswered(server, startedAt);
+    }
     if (failing) log.info('changes are followed again');
     failing = false;
   }
@@ -141,6 +140,7 @@ export function createChangeFeed(deps: {
   function restart(): void {
     server = undefined;
     loading = undefined;
+    announcements?.databaseReplaced();
     for (const reset of resets) reset();
   }
 
@@ -226,15 +226,26 @@ export function createChangeFeed(deps: {
     }
     if (page.below === undefined) {
       loading = undefined;
+      isComplete = true;
       for (const loaded of afterLoads) loaded();
     } else {
       started.upTo = page.below;
     }
   }
 
-  function tell(row: ChangeRow): void {
-    const change = toChange(row, positionOf(row.seq));
+  function tell(row: CommittedChange): void {
+    tellSubscribers(row, positionOf(row.seq));
+    announcements?.relay(row);
+  }
+
+  function tellSubscribers(committed: CommittedChange, position: FeedPosition): void {
+    const change = toChange(committed, position);
     for (const subscriber of subscribers) subscriber(change);
+  }
+
+  /** Tells a change that the database may not have told yet. It is told once more when it is read there. */
+  function tellEarly(committed: CommittedChange): void {
+    if (committed.seq > toldTo || gaps.has(committed.seq)) tellSubscribers(committed, positionOf(toldTo));
   }
 
   /** How far a follower has been told that has just been told the change with this number. */
@@ -243,22 +254,13 @@ export function createChangeFeed(deps: {
     return `c${Math.min(seq, first - 1)}.${server ?? 0}`;
   }
 
-  /** At most one poll runs and one waits: a caller during a poll needs the one after it. */
-  function sync(): Promise<void> {
-    if (!running) {
-      running = poll().finally(() => {
-        running = undefined;
-      });
-      return running;
-    }
-    next ??= running
-      .catch(() => undefined)
-      .then(() => {
-        next = undefined;
-        return sync();
-      });
-    return next;
-  }
+  const polls = coalesce(() =>
+    poll().catch((error: unknown) => {
+      announcements?.databaseFailed();
+      throw error;
+    }),
+  );
+  const sync = polls.run;
 
   function noteFailure(error: Error): void {
     if (!failing) log.warn({ error: error.message }, 'changes cannot be followed');
@@ -270,15 +272,7 @@ export function createChangeFeed(deps: {
     sync().catch(noteFailure);
   }
 
-  function lag(): number {
-    return performance.now() - syncedAt;
-  }
-
-  function allowedLag(): number {
-    const allowedMs = staleSeconds * 1_000;
-    return failing ? allowedMs : Math.max(allowedMs, freshForMs);
-  }
-
+  const isFresh = () => freshness.state() !== 'unknown';
   let timer: NodeJS.Timeout | undefined;
   let unlisten: (() => Promise<void>) | undefined;
 
@@ -289,7 +283,11 @@ export function createChangeFeed(deps: {
         await loading.running;
         await sync();
       }
-      timer = setInterval(syncQuietly, pollEveryMs);
+      announcements?.start({ onChange: tellEarly, knownUntil: () => syncedAt });
+      timer = setInterval(() => {
+        syncQuietly();
+        freshness.watch();
+      }, pollEveryMs);
       timer.unref();
       unlisten = await database.listen('keyturn_changes', syncQuietly);
     },
@@ -299,8 +297,23 @@ export function createChangeFeed(deps: {
       if (onLoaded) afterLoads.push(onLoaded);
     },
     sync,
-    requireFresh: () => {
-      if (lag() > allowedLag()) throw new StoreUnavailable('database', `changes unknown for ${Math.round(lag())} ms`);
+    isFresh,
+    whenFresh: async () => {
+      if (isFresh()) return;
+      const ways = [sync(), announcements?.refresh()].map(async (way) => {
+        await way;
+        requireUsable(freshness);
+      });
+      await withDeadline(Promise.any(ways)).catch(() => requireUsable(freshness));
+    },
+    requireFresh: () => requireUsable(freshness),
+    requireNotOld: () => {
+      if (freshness.isKnownOld()) throw new StoreUnavailable('database', 'changes of other processes are unknown');
+    },
+    freshness: freshness.state,
+    committed: async (changes) => {
+      for (const change of changes) tellEarly(change);
+      await announcements?.publish(changes);
     },
     position: () => positionOf(toldTo),
     since: async (position) => {
@@ -311,22 +324,24 @@ export function createChangeFeed(deps: {
       // Lower numbers may still be missing, so none of these moves the position.
       return rows.map((row) => toChange(row, position));
     },
-    lagMs: lag,
+    lagMs: freshness.lagMs,
     state: () => {
-      if (lag() <= allowedLag()) return 'ok';
-      return loading ? 'loading' : 'behind';
+      const state = freshness.state();
+      if (state === 'current' || state === 'announced') return 'ok';
+      return loading ? 'loading' : state;
     },
     close: async () => {
       clearInterval(timer);
       const { running: lastPage } = loading ?? {};
       loading = undefined;
       await unlisten?.();
-      await (next ?? running)?.catch(() => undefined);
+      await polls.idle();
       await lastPage;
+      await announcements?.close();
     },
   };
 }
 
-function toChange({ kind, target, expires_at: expiresAt }: ChangeRow, position: FeedPosition): Change {
+function toChange({ kind, target, expiresAt }: CommittedChange, position: FeedPosition): Change {
   return { kind, target, expiresAt, position, isLoaded: false };
 }

@@ -4,6 +4,7 @@
  */
 export type ChangeGaps = {
   isEmpty(): boolean;
+  has(seq: number): boolean;
   /** The lowest missing number. */
   first(): number | undefined;
   /** The missing numbers as ranges, bounds included, in ascending order. */
@@ -27,6 +28,7 @@ export function createChangeGaps(): ChangeGaps {
 
   return {
     isEmpty: () => gaps.length === 0,
+    has: (seq) => gaps.some(({ from, to }) => from <= seq && seq <= to),
     first: () => gaps[0]?.from,
     ranges: () => gaps.map(({ from, to }) => ({ from, to })),
     add: (from, to) => {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import type { Change, ChangeFeed, ChangeKind } from './change-feed.ts';
+import type { Change, ChangeKind } from './change.ts';
+import type { ChangeFeed } from './change-feed.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** What a process keeps of a store's rows, forgotten as soon as any process announces that they changed. */
@@ -80,7 +81,7 @@ export function createFollowedCache<T extends object>(options: {
   return {
     counts,
     get: async (key) => {
-      feed.requireFresh();
+      if (!feed.isFresh()) await feed.whenFresh();
       const known = present.get(key);
       counts[known || absent.has(key) ? 'memory' : 'database'] += 1;
       if (!known) return absent.has(key) ? undefined : await withDeadline(loadOnce(key));
@@ -89,7 +90,7 @@ export function createFollowedCache<T extends object>(options: {
       return known;
     },
     getRecent: async (key) => {
-      feed.requireFresh();
+      if (!feed.isFresh()) await feed.whenFresh();
       const known = present.get(key);
       const at = known ? loadedAt.get(known) : absent.get(key);
       if (at !== undefined && performance.now() - at < recentMs) return known;
@@ -97,8 +98,7 @@ export function createFollowedCache<T extends object>(options: {
       return await withDeadline(loadOnce(key));
     },
     peek: (key) => {
-      feed.requireFresh();
-      const known = present.get(key);
+      const known = feed.isFresh() ? present.get(key) : undefined;
       if (known) counts.memory += 1;
       // Too old is for `get` to see to.
       return known && performance.now() - (loadedAt.get(known) ?? 0) <= maxAgeMs ? known : undefined;

@@ -1,12 +1,10 @@
 import { StoreUnavailable } from '../errors.ts';
-import type { ChangeKind } from './change-feed.ts';
+import type { CommittedChange } from './change.ts';
 import type { Database } from './database.ts';
 import { withDeadline } from './with-deadline.ts';
 
-export type ChangeRow = { seq: number; kind: ChangeKind; target: string; expires_at: Date };
-
 /** Rows in the order of their numbers, and when they were read, in milliseconds since the epoch. */
-export type ChangePage = { server: string; databaseTime: number; rows: ChangeRow[]; isLast: boolean };
+export type ChangePage = { server: string; databaseTime: number; rows: CommittedChange[]; isLast: boolean };
 
 /** A part of the revoked tokens, each as its target and when its row expires, in milliseconds since the epoch. */
 export type RevokedPage = { server: string; below: number | undefined; revoked: [target: string, expiresAt: number][] };
@@ -43,23 +41,23 @@ export function createChangeReader(database: Database) {
       return { server, latest: first.latest };
     },
     after: async (seq: number): Promise<ChangePage> => {
-      const { server, first, rows } = await readServer<(ChangeRow | { seq: null }) & { time: Date }>(
-        `SELECT c.seq, c.kind, c.target, c.expires_at, ${serverSql} AS server, pg_is_in_recovery() AS standby,
+      const { server, first, rows } = await readServer<(CommittedChange | { seq: null }) & { time: Date }>(
+        `SELECT c.seq, c.kind, c.target, c.expires_at AS "expiresAt", ${serverSql} AS server, pg_is_in_recovery() AS standby,
            clock_timestamp() AS time
          FROM (SELECT 1) one LEFT JOIN
            (SELECT * FROM changes WHERE seq > $1 ORDER BY seq LIMIT ${pageSize}) c ON true
          ORDER BY c.seq`,
         [seq],
       );
-      const changes = rows.filter((row) => row.seq !== null) as ChangeRow[];
+      const changes = rows.filter((row) => row.seq !== null) as CommittedChange[];
       return { server, databaseTime: first.time.getTime(), rows: changes, isLast: rows.length < pageSize };
     },
     /** What has become visible in these ranges, a page of it. */
     within: async (
       ranges: readonly { from: number; to: number }[],
-    ): Promise<{ rows: ChangeRow[]; isLast: boolean }> => {
-      const rows = await read<ChangeRow>(
-        `SELECT c.seq, c.kind, c.target, c.expires_at
+    ): Promise<{ rows: CommittedChange[]; isLast: boolean }> => {
+      const rows = await read<CommittedChange>(
+        `SELECT c.seq, c.kind, c.target, c.expires_at AS "expiresAt"
          FROM unnest($1::bigint[], $2::bigint[]) AS r (low, high) JOIN changes c ON c.seq BETWEEN r.low AND r.high
          ORDER BY c.seq LIMIT ${pageSize}`,
         [ranges.map(({ from }) => from), ranges.map(({ to }) => to)],
@@ -99,16 +97,16 @@ export function createChangeReader(database: Database) {
       };
     },
     /** Changes after `seq`, at most `limit`; undefined if some of them may be kept no longer, or by another server. */
-    missed: async (seq: number, server: string, limit: number): Promise<ChangeRow[] | undefined> => {
-      const rows = await read<ChangeRow | { seq: null }>(
-        `SELECT c.seq, c.kind, c.target, c.expires_at
+    missed: async (seq: number, server: string, limit: number): Promise<CommittedChange[] | undefined> => {
+      const rows = await read<CommittedChange | { seq: null }>(
+        `SELECT c.seq, c.kind, c.target, c.expires_at AS "expiresAt"
          FROM (SELECT (SELECT min(seq) FROM changes) AS oldest) s
          LEFT JOIN (SELECT * FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2) c ON true
          WHERE coalesce(s.oldest <= $1::bigint + 1, true) AND ${serverSql} = $3
          ORDER BY c.seq`,
         [seq, limit, server],
       );
-      return rows.length === 0 ? undefined : (rows.filter((row) => row.seq !== null) as ChangeRow[]);
+      return rows.length === 0 ? undefined : (rows.filter((row) => row.seq !== null) as CommittedChange[]);
     },
   };
 }

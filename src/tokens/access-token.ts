@@ -15,7 +15,7 @@ export type TokenDeps = {
   accessKeys: AccessKeyCache;
   tokenStore: NearTokenStore;
   revocations: Revocations;
-  feed: Pick<ChangeFeed, 'sync'>;
+  feed: Pick<ChangeFeed, 'sync' | 'requireNotOld'>;
   clock: Clock;
   signingKeys: SigningKeys;
   issuer: string;

@@ -35,6 +35,7 @@ export async function issueAccessToken(
   clientId: string,
   request: TokenRequest,
 ): Promise<IssuedToken> {
+  deps.feed.requireNotOld();
   const servers = await deps.clients.resourceServers();
   const signingKey = await deps.signingKeys.current();
   const issued = makeAccessToken(deps, client, clientId, request, { servers, signingKey });
@@ -52,6 +53,7 @@ export function makeAccessTokenNow(
   clientId: string,
   request: TokenRequest,
 ): IssuedToken | undefined {
+  deps.feed.requireNotOld();
   const servers = deps.clients.peekResourceServers();
   const signingKey = deps.signingKeys.peekCurrent();
   return servers && signingKey && makeAccessToken(deps, client, clientId, request, { servers, signingKey });

@@ -1,0 +1,34 @@
+import type { Cluster, Redis } from 'ioredis';
+import { withDeadline } from './with-deadline.ts';
+
+/** A bounded, ordered log in Redis that every process appends to and reads. */
+export type AnnouncementStream = {
+  /** Appends an entry and returns its id. */
+  append(entry: string): Promise<string>;
+  /**
+   * Returns the entries after this id, or undefined if the entry with this id is gone. Then others may be gone as well: Redis
+   * came back empty or older, or the reader was slower than the oldest entries are removed.
+   */
+  after(id: string): Promise<{ id: string; entry: string }[] | undefined>;
+};
+
+/** With ten processes, about a minute. Redis removes whole blocks of entries, so it holds some more. */
+const maxEntries = 2_000;
+const pageSize = 500;
+const deadlineMs = 500;
+
+export function createAnnouncementStream(redis: Redis | Cluster, key: string): AnnouncementStream {
+  return {
+    append: async (entry) => {
+      const id = await withDeadline(redis.xadd(key, 'MAXLEN', '~', maxEntries, '*', 'm', entry), 'redis', deadlineMs);
+      if (id === null) throw new Error('XADD returned no id');
+      return id;
+    },
+    after: async (id) => {
+      // Reading includes the known entry, so its absence is seen.
+      const rows = await withDeadline(redis.xrange(key, id, '+', 'COUNT', pageSize), 'redis', deadlineMs);
+      if (rows[0]?.[0] !== id) return undefined;
+      return rows.slice(1).map(([entryId, [, entry = '']]) => ({ id: entryId, entry }));
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import { StoreUnavailable } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Announcements } from './announcements.ts';
+
+/**
+ * How current this process' knowledge of changes is:
+ * - `current`: PostgreSQL answers.
+ * - `announced`: PostgreSQL does not answer, but every change is known from announcements through Redis.
+ * - `stale`: changes may be unknown, and cached values serve for `KEYTURN_STALE_SECONDS`.
+ * - `unknown`: changes may be unknown, and cached values do not serve.
+ */
+export type FreshnessState = 'current' | 'announced' | 'stale' | 'unknown';
+
+export type Freshness = {
+  state(): FreshnessState;
+  /** Milliseconds since the last moment up to which every committed change is known. */
+  lagMs(): number;
+  /** Whether others are known to have made changes that this process does not know. */
+  isKnownOld(): boolean;
+  /** Logs and returns the state. */
+  watch(): FreshnessState;
+};
+
+/** Every change is known within a second, or cached values count as stale. */
+const currentForMs = 1_000;
+
+/**
+ * Decides by comparisons in memory alone whether cached values may serve.
+ * @param deps.knownUntil up to when PostgreSQL has told every change, by `performance.now()`.
+ * @param deps.staleAlways whether cached values serve for `staleSeconds` even if other processes may still make changes.
+ * Otherwise they do so only if PostgreSQL answers no process of the deployment, so that nothing can change.
+ */
+export function createFreshness(deps: {
+  knownUntil: () => number;
+  announcements: Announcements | undefined;
+  staleSeconds: number;
+  staleAlways: boolean;
+  log: Log;
+}): Freshness {
+  const { knownUntil, announcements, staleSeconds, staleAlways, log } = deps;
+  let logged: FreshnessState = 'current';
+
+  const lagMs = () => performance.now() - Math.max(knownUntil(), announcements?.knownUntil() ?? 0);
+  const isCurrent = () => performance.now() - knownUntil() <= currentForMs;
+  const isKnownOld = () => !isCurrent() && announcements?.hasMissed() === true;
+
+  function state(): FreshnessState {
+    if (isCurrent()) return 'current';
+    const isOld = isKnownOld();
+    if (!isOld && announcements?.areFollowed()) return 'announced';
+    const mayBeStale = staleAlways || (!isOld && announcements?.isEveryoneCutOff() === true);
+    return mayBeStale && lagMs() <= staleSeconds * 1_000 ? 'stale' : 'unknown';
+  }
+
+  return {
+    state,
+    lagMs,
+    isKnownOld,
+    watch: () => {
+      const now = state();
+      if (now !== logged) {
+        const text = texts[now];
+        if (now === 'current') log.info(text);
+        else log.warn({ lag_ms: Math.round(lagMs()) }, text);
+      }
+      logged = now;
+      return now;
+    },
+  };
+}
+
+/** @throws {StoreUnavailable} if cached values may not serve. */
+export function requireUsable(freshness: Pick<Freshness, 'state' | 'lagMs'>): void {
+  if (freshness.state() !== 'unknown') return;
+  throw new StoreUnavailable('database', `changes unknown for ${Math.round(freshness.lagMs())} ms`);
+}
+
+const texts: Record<FreshnessState, string> = {
+  current: 'changes are followed through PostgreSQL again',
+  announced: 'PostgreSQL does not answer: changes are followed through Redis alone, and cached values serve',
+  stale: 'changes may be unknown: cached values serve for KEYTURN_STALE_SECONDS',
+  unknown: 'changes may be unknown: requests are answered 503',
+};

@@ -1,0 +1,196 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { disableClient, enableClient } from '../../src/clients/manage-clients.ts';
+import { eventually } from '../eventually.ts';
+import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
+import { actor, endpointsOf, inactive, register, type TestClient } from '../oauth/fixture.ts';
+import { type Answer, send } from '../oauth/http-client.ts';
+import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
+
+/** Two processes of a deployment; a fault is between one of them and the stores. */
+type World = {
+  stores: Stores;
+  here: TestServer;
+  there: TestServer;
+  postgres: TcpProxy;
+  redis: TcpProxy;
+  api: TestClient;
+  jwtApi: TestClient;
+  atHere: ReturnType<typeof endpointsOf>;
+  atThere: ReturnType<typeof endpointsOf>;
+  close(): Promise<void>;
+};
+
+const resource = { opaque: 'https://orders.example', jwt: 'https://invoices.example' };
+
+const open = new Set<World>();
+
+afterAll(async () => {
+  for (const world of open) await world.close();
+});
+
+async function createWorld(env: Record<string, string> = {}): Promise<World> {
+  const stores = await createTestStores();
+  const postgres = await startTcpProxy(stores.databaseUrl);
+  const redis = await startTcpProxy(stores.redisUrl);
+  const there = await startTestServer({ stores, env });
+  const here = await startTestServer({ stores: { ...stores, databaseUrl: postgres.url, redisUrl: redis.url }, env });
+  const apiOf = (name: string, format: 'opaque' | 'jwt', information: string) =>
+    register(there.core, {
+      name,
+      kind: 'resource_server',
+      resource: resource[format],
+      information: [information],
+      tokenFormat: format,
+    });
+  const world: World = {
+    stores,
+    here,
+    there,
+    postgres,
+    redis,
+    api: await apiOf('Orders', 'opaque', 'orders'),
+    jwtApi: await apiOf('Invoices', 'jwt', 'invoices'),
+    atHere: endpointsOf(here.publicUrl),
+    atThere: endpointsOf(there.publicUrl),
+    close: async () => {
+      for (const proxy of [postgres, redis]) proxy.restore();
+      await Promise.all([here.close(), there.close()]);
+      await Promise.all([postgres.close(), redis.close()]);
+      open.delete(world);
+    },
+  };
+  open.add(world);
+  // They have to hear of each other once while both reach PostgreSQL.
+  await delay(1_200);
+  return world;
+}
+
+/** A client that the process which will be cut off has cached, with a token of each form. */
+async function createClient({ here, there, atHere, api, jwtApi }: World, name: string) {
+  const client = await register(there.core, { name, kind: 'integration', scope: 'orders:read invoices:read' });
+  // What is cached from here on is not forgotten again for what happened until now.
+  await here.core.feed.sync();
+  const opaque = await atHere.accessToken(client, { resource: resource.opaque });
+  const jwt = await atHere.accessToken(client, { resource: resource.jwt });
+  const cached = {
+    client,
+    opaque,
+    jwt,
+    introspect: (): Promise<Answer[]> => Promise.all([atHere.introspect(api, opaque), atHere.introspect(jwtApi, jwt)]),
+    issue: (): Promise<Answer[]> =>
+      Promise.all(Object.values(resource).map((each) => atHere.token(client, { resource: each }))),
+  };
+  // Caches the resource servers too.
+  await cached.introspect();
+  return cached;
+}
+
+function setEnabled({ there }: World, client: TestClient, enabled: boolean) {
+  const act = enabled ? enableClient : disableClient;
+  return there.core.change((transaction) => act(transaction, there.core, actor, client.id));
+}
+
+async function state({ here }: World): Promise<unknown> {
+  return (await send(`${here.publicUrl}/readyz`)).json['checks'];
+}
+
+const statuses = (answers: Answer[]) => answers.map(({ status }) => status);
+const isLive = ({ status, text }: Answer) => status === 200 && text !== inactive;
+
+describe.each(['cut', 'stall', 'lose'] as const)(
+  'a process whose connections to PostgreSQL are broken (%s)',
+  (fault) => {
+    let world: World;
+
+    beforeAll(async () => {
+      world = await createWorld();
+    });
+
+    it('knows within a second what another process ended, and goes on serving what nobody ended', async () => {
+      const [kept, disabled, revoked] = await Promise.all(
+        ['Kept', 'Disabled', 'Revoked'].map((name) => createClient(world, name)),
+      );
+      if (!kept || !disabled || !revoked) throw new Error('no clients');
+      world.postgres[fault]();
+      await setEnabled(world, disabled.client, false);
+      for (const token of [revoked.opaque, revoked.jwt]) await world.atThere.revoke(revoked.client, token);
+      await delay(1_000);
+      // Long enough for what PostgreSQL told last to count as old.
+      for (let round = 0; round < 15; round++) {
+        expect(statuses(await kept.introspect())).toEqual([200, 200]);
+        expect((await kept.introspect()).every(isLive)).toBe(true);
+        expect(statuses(await kept.issue())).toEqual([200, 200]);
+        for (const answer of [...(await disabled.introspect()), ...(await revoked.introspect())])
+          expect(isLive(answer)).toBe(false);
+        for (const answer of await disabled.issue()) expect([401, 503]).toContain(answer.status);
+        await delay(150);
+      }
+      expect(world.here.core.feed.freshness()).toBe('announced');
+      world.postgres.restore();
+      await setEnabled(world, disabled.client, true);
+      await eventually(async () => statuses(await disabled.issue()).every((status) => status === 200));
+      expect((await Promise.all([disabled.introspect(), revoked.introspect()])).flat().map(({ text }) => text)).toEqual(
+        Array.from({ length: 4 }, () => inactive),
+      );
+    });
+  },
+);
+
+it('a process that reaches neither store says 503 within a second of what it cannot know, and tells why', async () => {
+  const world = await createWorld();
+  const { client, introspect, issue } = await createClient(world, 'Disabled');
+  for (const proxy of [world.postgres, world.redis]) proxy.stall();
+  await setEnabled(world, client, false);
+  await delay(1_000);
+  expect((await introspect()).some(isLive)).toBe(false);
+  expect(statuses(await issue())).toEqual([503, 503]);
+  await eventually(async () => JSON.stringify(await state(world)).includes('unknown'), 3_000);
+  const metrics = await send(`${world.here.adminUrl}/metrics`);
+  expect(metrics.text).toContain('keyturn_changes_state{state="unknown"} 1');
+  await world.close();
+});
+
+it('a process that reaches neither store serves for KEYTURN_STALE_SECONDS if that is set, and tells so', async () => {
+  const world = await createWorld({ KEYTURN_STALE_SECONDS: '60' });
+  const { introspect, issue } = await createClient(world, 'Kept');
+  for (const proxy of [world.postgres, world.redis]) proxy.stall();
+  await eventually(async () => JSON.stringify(await state(world)).includes('stale'), 8_000);
+  // Opaque tokens need Redis in any case.
+  expect(statuses(await introspect())[1]).toBe(200);
+  expect(statuses(await issue())[1]).toBe(200);
+  await world.close();
+});
+
+it('processes that PostgreSQL answers none of serve what is cached, without a setting', async () => {
+  const stores = await createTestStores();
+  const postgres = await startTcpProxy(stores.databaseUrl);
+  const throughProxy = { ...stores, databaseUrl: postgres.url };
+  const servers = [await startTestServer({ stores: throughProxy }), await startTestServer({ stores: throughProxy })];
+  const [first] = servers as [TestServer, TestServer];
+  const client = await register(first.core, { name: 'Kept', kind: 'integration' });
+  const apis = servers.map(({ publicUrl }) => endpointsOf(publicUrl));
+  for (const api of apis) await api.accessToken(client);
+  postgres.cut();
+  await eventually(() => servers.every(({ core }) => core.feed.freshness() === 'stale'), 8_000);
+  for (const api of apis) expect((await api.token(client)).status).toBe(200);
+  postgres.restore();
+  await eventually(() => servers.every(({ core }) => core.feed.freshness() === 'current'), 8_000);
+  for (const server of servers) await server.close();
+  await postgres.close();
+});
+
+it('a process that sees announcements missing while PostgreSQL does not answer issues no tokens', async () => {
+  const world = await createWorld({ KEYTURN_STALE_SECONDS: '60' });
+  const { issue, introspect } = await createClient(world, 'Kept');
+  world.postgres.cut();
+  const redis = new Redis(world.stores.redisUrl);
+  await redis.del(`${world.stores.redisPrefix}changes`);
+  redis.disconnect();
+  await eventually(async () => statuses(await issue()).every((status) => status === 503), 3_000);
+  // What was chosen with KEYTURN_STALE_SECONDS still holds for introspection.
+  expect(statuses(await introspect())).toEqual([200, 200]);
+  world.postgres.restore();
+  await eventually(async () => statuses(await issue()).every((status) => status === 200));
+  await world.close();
+});

@@ -87,6 +87,8 @@ function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
 export async function runServer(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   if (config.workers > 1 && !isWorker()) return await superviseWorkers(config.workers, log);
+  // A signal to the whole process group reaches workers too; the supervisor replaces them.
+  if (isWorker()) process.on('SIGHUP', () => undefined);
   for (const warning of configWarnings(config)) log.warn(warning);
   const core = await openCore(config, log, { tracing: await startTracing(config) });
   giveMetrics(core.metrics.collect);
@@ -101,8 +103,10 @@ export async function runServer(config: Config): Promise<void> {
   const signal = await new Promise<string>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
+    // All settings are environment variables, so there is nothing to reload: what started this process starts the next one.
+    if (!isWorker()) process.once('SIGHUP', resolve);
   });
-  log.info({ signal }, 'ending: what has arrived is answered');
+  log.info({ signal }, 'shutting down, draining requests');
   await server.close();
   overload.stop();
   stopCheckpoints();

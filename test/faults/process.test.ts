@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Agent } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -118,6 +119,27 @@ describe('SIGTERM under load', () => {
     await ending.close();
     expect(performance.now() - startedAt).toBeLessThan(8_000);
   });
+});
+
+describe('SIGHUP to a single process', () => {
+  it('answers the request under way, and ends with 0', async () => {
+    const child = await start(stores);
+    const { socket, received } = await open(child.publicUrl);
+    const form = 'grant_type=client_credentials';
+    socket.write(
+      `POST /oauth2/token HTTP/1.1\r\nHost: localhost:4000\r\nAuthorization: ${basicOf(clients.shop.id, clients.shop.secret)}\r\n` +
+        `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${form.length}\r\n\r\n${form.slice(0, 5)}`,
+    );
+    // Answered after the first part above was read.
+    expect((await send(`${child.publicUrl}/healthz`)).status).toBe(200);
+    const exit = once(child.process, 'exit');
+    child.process.kill('SIGHUP');
+    await eventually(() => child.lines.some((line) => line.includes('"signal":"SIGHUP"')), 5_000);
+    socket.write(form.slice(5));
+    await eventually(() => received().includes('access_token'), 5_000);
+    socket.end();
+    expect(await exit).toEqual([0, null]);
+  }, 20_000);
 });
 
 describe('the process', () => {

@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent } from 'node:http';
 import { disableClient, enableClient } from '../../src/clients/manage-clients.ts';
+import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
@@ -129,6 +130,28 @@ test('a worker that dies is replaced', async () => {
   await new Promise((resolve) => setTimeout(resolve, 300));
   await readyWith(2);
   expect(workers()).not.toContain(victim);
+});
+
+test('keeps the number of workers when SIGHUP arrives while a dead worker waits for its back-off', async () => {
+  const before = workers();
+  process.kill(before[0] as number, 'SIGKILL');
+  await eventually(async () => workers().length === 1, 5_000);
+  supervisor.kill('SIGHUP');
+  await eventually(async () => workers().length === 2 && !workers().some((pid) => before.includes(pid)), 20_000);
+  // Longer than the back-off, after which another start was due.
+  const counts: number[] = [];
+  for (let round = 0; round < 20; round++) {
+    counts.push(workers().length);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  expect(Math.max(...counts)).toBe(2);
+});
+
+test('keeps its workers when a signal for the whole process group reaches them too', async () => {
+  const before = workers();
+  for (const pid of before) process.kill(pid, 'SIGHUP');
+  expect((await fetch(`${url}/readyz`, { headers: { connection: 'close' } })).status).toBe(200);
+  expect(workers()).toEqual(before);
 });
 
 test('SIGTERM ends all of them, with exit code 0', async () => {

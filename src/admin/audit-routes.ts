@@ -30,7 +30,7 @@ const auditQuery = z.strictObject({
 });
 
 export function auditEndpoints(core: Core): Endpoint[] {
-  const pager = createPager(core.keyRing, 'audit-events', z.strictObject({ id: z.int() }));
+  const pager = createPager(core.keyRing, 'audit-events', z.strictObject({ at: z.iso.datetime(), id: z.int() }));
 
   return [
     endpoint({
@@ -41,8 +41,10 @@ export function auditEndpoints(core: Core): Endpoint[] {
       query: auditQuery,
       answers: { 200: pageSchema(eventSchema) },
       handle: async ({ query: { cursor, limit, ...filter } }) => {
-        const rows = await listAuditEvents(core.database, { ...filter, limit, before: pager.open(cursor)?.id });
-        return pager.answer(rows, limit, presentEvent, ({ seq }) => ({ id: seq }));
+        const last = pager.open(cursor);
+        const after = last && { at: new Date(last.at), seq: last.id };
+        const rows = await listAuditEvents(core.database, { ...filter, limit, after });
+        return pager.answer(rows, limit, presentEvent, ({ at, seq }) => ({ at: at.toISOString(), id: seq }));
       },
     }),
   ];

@@ -39,7 +39,7 @@ export const clientParams = z.strictObject({
 
 const clientsQuery = z.strictObject({
   ...pageQuery,
-  q: text(200).optional().meta({ description: 'A part of the name, or a Client ID' }),
+  q: text(200).optional().meta({ description: 'Beginnings of words in the name, or a Client ID' }),
   status: z.enum(['enabled', 'disabled']).optional(),
   kind: clientKind.optional(),
 });

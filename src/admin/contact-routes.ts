@@ -34,7 +34,7 @@ const contactPatch = z.strictObject({
 
 const contactsQuery = z.strictObject({
   ...pageQuery,
-  q: text(200).optional().meta({ description: 'A part of the name or e-mail address, or an external id' }),
+  q: text(200).optional().meta({ description: 'Beginnings of words in the name or e-mail address, or an external id' }),
 });
 
 export function contactEndpoints(core: Core): Endpoint[] {

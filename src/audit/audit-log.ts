@@ -41,28 +41,31 @@ export type AuditFilter = {
   since?: Date | undefined;
   until?: Date | undefined;
   limit: number;
-  /** Only events with a smaller number: the last one of the page before. */
-  before?: number | undefined;
+  /** The last event of the page before. */
+  after?: { at: Date; seq: number } | undefined;
 };
 
 export type RecordedAuditEvent = Row & ChainedEvent;
 
-/** Newest first. One row more than `limit` says that there is another page. */
+/**
+ * Lists events, the latest first; those of one moment in the reverse order of their numbers. Returns one row more than `limit` if there is
+ * another page.
+ */
 export async function listAuditEvents(database: Queryable, filter: AuditFilter): Promise<RecordedAuditEvent[]> {
+  const { actor, action, target, since, until, after, limit } = filter;
+  const parameters: unknown[] = [];
+  const bind = (value: unknown) => `$${parameters.push(value)}`;
+  const conditions = ['true'];
+  // Only the requested conditions, so that each finds its index.
+  if (actor !== undefined) conditions.push(`actor = ${bind(actor)}`);
+  if (action !== undefined) conditions.push(`action = ${bind(action)}`);
+  if (target !== undefined) conditions.push(`target = ${bind(target)}`);
+  if (since) conditions.push(`at >= ${bind(since)}`);
+  if (until) conditions.push(`at < ${bind(until)}`);
+  if (after) conditions.push(`(at, seq) < (${bind(after.at)}, ${bind(after.seq)}::bigint)`);
   return await database.query<RecordedAuditEvent>(
     `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after FROM audit_events
-     WHERE ($1::text IS NULL OR actor = $1) AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR target = $3)
-       AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)
-       AND ($6::bigint IS NULL OR seq < $6)
-     ORDER BY seq DESC LIMIT $7`,
-    [
-      filter.actor ?? null,
-      filter.action ?? null,
-      filter.target ?? null,
-      filter.since ?? null,
-      filter.until ?? null,
-      filter.before ?? null,
-      filter.limit + 1,
-    ],
+     WHERE ${conditions.join(' AND ')} ORDER BY at DESC, seq DESC LIMIT ${bind(limit + 1)}`,
+    parameters,
   );
 }

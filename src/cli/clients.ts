@@ -115,7 +115,7 @@ function addList(clients: Command): void {
     description: 'list clients, newest first',
     route: 'GET /clients',
     options: [
-      new Option('-q, --q <text>', 'a part of the name, or a Client ID'),
+      new Option('-q, --q <text>', 'beginnings of words in the name, or a Client ID'),
       new Option('--status <status>', 'only these').choices(['enabled', 'disabled']),
       new Option('--kind <kind>', 'only these').choices(['integration', 'resource-server']),
     ],

@@ -87,7 +87,7 @@ function addList(contacts: Command): void {
   addListCommand<ShownContact>(contacts, {
     description: 'list contacts, newest first',
     route: 'GET /contacts',
-    options: [new Option('-q, --q <text>', 'a part of the name or e-mail address, or an external id')],
+    options: [new Option('-q, --q <text>', 'beginnings of words in the name or e-mail address, or an external id')],
     columns: {
       id: (contact) => contact.id,
       name: (contact) => contact.name,

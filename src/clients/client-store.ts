@@ -1,5 +1,6 @@
 import { parseSecrets, secretsJson } from '../regeneration/secret-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { pageByText } from '../storage/page-by-text.ts';
 import { recordChange } from '../storage/record-change.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { AuthMethod, Client, ClientKind, KnownClient, TokenFormat } from './client.ts';
@@ -85,6 +86,7 @@ export async function lockClientById(transaction: Transaction, id: string): Prom
 }
 
 export type ClientFilter = {
+  /** Beginnings of words in the name, all of which must match; or a Client ID. */
   q?: string | undefined;
   enabled?: boolean | undefined;
   kind?: ClientKind | undefined;
@@ -93,25 +95,33 @@ export type ClientFilter = {
   after?: { createdAt: Date; id: string } | undefined;
 };
 
-/** Newest first. One row more than `limit` says that there is another page. */
+/** Lists clients, newest first. Returns one row more than `limit` if there is another page. */
 export async function listClients(database: Queryable, filter: ClientFilter): Promise<KnownClient[]> {
+  const { q, enabled, kind, after, limit } = filter;
+  const parameters: unknown[] = [];
+  const bind = (value: unknown) => `$${parameters.push(value)}`;
+  const conditions = ['true'];
+  // Only the requested conditions, so that each finds its index.
+  if (enabled !== undefined) conditions.push(`enabled = ${bind(enabled)}`);
+  if (kind) conditions.push(`kind = ${bind(kind)}`);
+  if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
+  const page = pageByText({
+    table: 'clients',
+    columns: 'id, kind, enabled, created_at',
+    where: conditions.join(' AND '),
+    limit: bind(limit + 1),
+    search:
+      q === undefined
+        ? undefined
+        : {
+            words: 'array_to_tsvector(words_of(name))',
+            text: bind(q),
+            exact: (text) => `id IN (SELECT client FROM client_ids WHERE client_id = ${text})`,
+          },
+  });
   const rows = await database.query<ClientRow & { secrets: string }>(
-    `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets
-     FROM clients c
-     WHERE ($1::text IS NULL OR strpos(lower(c.name), lower($1)) > 0 OR c.id IN (SELECT client FROM client_ids WHERE client_id = $1))
-       AND ($2::boolean IS NULL OR c.enabled = $2)
-       AND ($3::text IS NULL OR c.kind = $3)
-       AND ($4::timestamptz IS NULL OR (c.created_at, c.id) < ($4, $5::uuid))
-     ORDER BY c.created_at DESC, c.id DESC
-     LIMIT $6`,
-    [
-      filter.q ?? null,
-      filter.enabled ?? null,
-      filter.kind ?? null,
-      filter.after?.createdAt ?? null,
-      filter.after?.id ?? null,
-      filter.limit + 1,
-    ],
+    `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets FROM (${page}) c ORDER BY c.created_at DESC, c.id DESC`,
+    parameters,
   );
   return rows.map((row) => ({ client: toClient(row), secrets: parseSecrets(row.secrets) }));
 }

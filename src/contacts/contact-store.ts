@@ -1,6 +1,7 @@
 import type { Verifier } from '../credentials/verifier.ts';
 import type { Permission } from '../operators/permission.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { pageByText } from '../storage/page-by-text.ts';
 import { recordChange } from '../storage/record-change.ts';
 import type { Contact } from './contact.ts';
 
@@ -38,19 +39,33 @@ export async function findContactByOperatorToken(
 }
 
 export type ContactFilter = {
+  /** Beginnings of words in the name or e-mail address, all of which must match; or an external id. */
   q?: string | undefined;
   limit: number;
   after?: { createdAt: Date; id: string } | undefined;
 };
 
-/** Newest first. One row more than `limit` says that there is another page. */
-export async function listContacts(database: Queryable, filter: ContactFilter): Promise<Contact[]> {
+/** Lists contacts, newest first. Returns one row more than `limit` if there is another page. */
+export async function listContacts(database: Queryable, { q, limit, after }: ContactFilter): Promise<Contact[]> {
+  const parameters: unknown[] = [];
+  const bind = (value: unknown) => `$${parameters.push(value)}`;
+  const page = pageByText({
+    table: 'contacts',
+    columns: 'id, created_at',
+    where: after ? `(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)` : 'true',
+    limit: bind(limit + 1),
+    search:
+      q === undefined
+        ? undefined
+        : {
+            words: 'array_to_tsvector(words_of(name) || words_of(email))',
+            text: bind(q),
+            exact: (text) => `external_id = ${text}`,
+          },
+  });
   const rows = await database.query<ContactRow>(
-    `${selectContacts}
-     WHERE ($1::text IS NULL OR strpos(lower(c.name), lower($1)) > 0 OR strpos(lower(c.email), lower($1)) > 0 OR c.external_id = $1)
-       AND ($2::timestamptz IS NULL OR (c.created_at, c.id) < ($2, $3::uuid))
-     ORDER BY c.created_at DESC, c.id DESC LIMIT $4`,
-    [filter.q ?? null, filter.after?.createdAt ?? null, filter.after?.id ?? null, filter.limit + 1],
+    `SELECT c.*, t.hint FROM (${page}) c LEFT JOIN operator_tokens t ON t.contact = c.id ORDER BY c.created_at DESC, c.id DESC`,
+    parameters,
   );
   return rows.map(toContact);
 }

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Postgrator from 'postgrator';
 import { UsageError } from '../errors.ts';
+import { buildLargeIndexes, buildSmallIndexes } from './build-indexes.ts';
 import type { Database } from './database.ts';
 
 const directory = fileURLToPath(new URL('../../sql/', import.meta.url));
@@ -13,7 +14,7 @@ const advisoryLock = 0x6b_65_79_74;
 
 /** Brings the schema up to date. Returns the names of the migrations that it applied. */
 export async function migrate(database: Database): Promise<string[]> {
-  return await database.transaction(async (transaction) => {
+  const names = await database.transaction(async (transaction) => {
     await transaction.run(`SELECT pg_advisory_xact_lock(${advisoryLock})`);
     const postgrator = new Postgrator({
       migrationPattern: `${directory}*.sql`,
@@ -23,8 +24,11 @@ export async function migrate(database: Database): Promise<string[]> {
       execSqlScript: (script) => transaction.run(script),
     });
     const applied = await postgrator.migrate();
+    await buildSmallIndexes(transaction);
     return applied.map(({ filename }) => basename(filename));
   });
+  await buildLargeIndexes(database);
+  return names;
 }
 
 /** @throws {UsageError} when the schema is not the one that this version is made for. */

@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database, Queryable, Transaction } from './database.ts';
+
+/**
+ * Indexes of tables that can have a million rows. A migration would lock such a table against writes until it has built them, so they are
+ * defined here and built beside a version that is serving. Nothing but speed depends on them.
+ */
+const indexes = [
+  // Lists of clients, in their order, by what they are filtered by.
+  ['clients_by_kind', 'clients', '(kind, created_at DESC, id DESC)'],
+  ['clients_by_status', 'clients', '(enabled, created_at DESC, id DESC)'],
+  ['clients_words', 'clients', 'USING gin (array_to_tsvector(words_of(name))) WITH (fastupdate = off)'],
+  [
+    'contacts_words',
+    'contacts',
+    'USING gin (array_to_tsvector(words_of(name) || words_of(email))) WITH (fastupdate = off)',
+  ],
+  // Each filter of the audit log, in the order of its list.
+  ['audit_events_at', 'audit_events', '(at DESC, seq DESC)'],
+  ['audit_events_target', 'audit_events', '(target, at DESC, seq DESC)'],
+  ['audit_events_action', 'audit_events', '(action, at DESC, seq DESC)'],
+  ['audit_events_actor', 'audit_events', '(actor, at DESC, seq DESC)'],
+  ['audit_events_actor_action', 'audit_events', '(actor, action, at DESC, seq DESC)'],
+] as const;
+
+const smallTable = 10_000;
+const maxAttempts = 5;
+
+/** Builds the missing indexes of small tables, which takes milliseconds, in the transaction of the migrations. */
+export async function buildSmallIndexes(transaction: Transaction): Promise<void> {
+  for (const [name, table, definition] of indexes) {
+    if ((await stateOf(transaction, name)) !== 'missing') continue;
+    const [row] = await transaction.query<{ large: boolean }>(
+      `SELECT EXISTS (SELECT FROM ${table} OFFSET ${smallTable}) AS large`,
+    );
+    if (!row?.large) await transaction.run(`CREATE INDEX ${name} ON ${table} ${definition}`);
+  }
+}
+
+/** Builds the missing indexes of large tables while others write to them. Several processes can run it at once. */
+export async function buildLargeIndexes(database: Database): Promise<void> {
+  for (const [name, table, definition] of indexes) {
+    for (let attempt = 1; ; ) {
+      const state = await stateOf(database, name);
+      if (state === 'valid') break;
+      if (state === 'building') {
+        await sleep(1_000);
+        continue;
+      }
+      try {
+        // An interrupted build leaves an index that is never used.
+        if (state === 'broken') await database.run(`DROP INDEX CONCURRENTLY IF EXISTS ${name}`);
+        await database.run(`CREATE INDEX CONCURRENTLY IF NOT EXISTS ${name} ON ${table} ${definition}`);
+      } catch (error) {
+        // Another process may have begun to build it at the same moment.
+        if (attempt === maxAttempts) throw error;
+      }
+      attempt += 1;
+    }
+  }
+}
+
+async function stateOf(database: Queryable, name: string): Promise<'missing' | 'building' | 'broken' | 'valid'> {
+  const [index] = await database.query<{ valid: boolean; building: boolean }>(
+    `SELECT indisvalid AS valid, EXISTS (SELECT FROM pg_stat_progress_create_index WHERE index_relid = indexrelid) AS building
+     FROM pg_index WHERE indexrelid = to_regclass($1)`,
+    [name],
+  );
+  if (!index) return 'missing';
+  if (index.valid) return 'valid';
+  return index.building ? 'building' : 'broken';
+}

@@ -1,0 +1,184 @@
+import { type AuditFilter, listAuditEvents } from '../../src/audit/audit-log.ts';
+import { type ClientFilter, listClients } from '../../src/clients/client-store.ts';
+import { type ContactFilter, listContacts } from '../../src/contacts/contact-store.ts';
+import { createLog } from '../../src/log.ts';
+import { buildLargeIndexes } from '../../src/storage/build-indexes.ts';
+import type { Database } from '../../src/storage/database.ts';
+import { connectPostgres } from '../../src/storage/postgres.ts';
+import { askPostgres, createTestDatabase } from '../services.ts';
+
+let url: string;
+let database: Database;
+
+/** Few disabled clients and few resource servers, and events of each kind far from the end of the log. */
+const seed = `
+  INSERT INTO clients (id, client_id, kind, name, enabled, auth_method, created_at, updated_at)
+    SELECT gen_random_uuid(), 'kti_' || n, CASE WHEN n % 5000 = 1 THEN 'resource_server' ELSE 'integration' END,
+      CASE WHEN n <= 300 THEN 'Acme ' ELSE 'Partner ' END || n, n > 100, 'client_secret_basic', timestamptz '2025-01-01' + n * interval '1 s', now()
+    FROM generate_series(1, 50000) n ORDER BY random();
+  INSERT INTO client_ids SELECT client_id, id FROM clients;
+  INSERT INTO contacts (id, name, email, external_id, created_at, updated_at)
+    SELECT gen_random_uuid(), CASE WHEN n <= 300 THEN 'Acme ' ELSE 'Partner ' END || n, 'p' || n || '@example.com', 'crm-' || n,
+      timestamptz '2025-01-01' + n * interval '1 s', now()
+    FROM generate_series(1, 50000) n ORDER BY random();
+  INSERT INTO audit_events (seq, at, actor, actor_name, action, target_type, target, key_version, mac)
+    SELECT n, timestamptz '2025-01-01' + n * interval '1 s', CASE WHEN n <= 200 THEN 'rare' ELSE 'op ' || n % 2 END, '',
+      CASE WHEN n <= 200 THEN 'client.reveal_secret' WHEN n % 2 = 0 THEN 'client.create' ELSE 'client.disable' END,
+      'client', 'kti_' || n % 20000, 'v1', ''
+    FROM generate_series(1, 50000) n;
+  VACUUM ANALYZE clients; VACUUM ANALYZE contacts; VACUUM ANALYZE audit_events`;
+
+beforeAll(async () => {
+  url = await createTestDatabase();
+  for (const statement of seed.split(';')) await askPostgres(url, statement);
+  database = connectPostgres({ connectionString: url, log: createLog('silent') });
+}, 120_000);
+afterAll(() => database.close());
+
+type Node = {
+  'Node Type': string;
+  'Actual Rows': number;
+  'Actual Loops': number;
+  'Rows Removed by Filter'?: number;
+  'Rows Removed by Index Recheck'?: number;
+  'Relation Name'?: string;
+  Plans?: Node[];
+};
+
+/** Runs a list with EXPLAIN and returns all nodes of its plan that were executed. */
+async function explain(list: (recorder: Database) => Promise<unknown>): Promise<Node[]> {
+  const nodes: Node[] = [];
+  const walk = (node: Node) => {
+    if (node['Actual Loops'] > 0) nodes.push(node);
+    for (const each of node.Plans ?? []) walk(each);
+  };
+  const query = async (sql: string, parameters: readonly unknown[]) => {
+    const [row] = await database.query<{ 'QUERY PLAN': { Plan: Node }[] }>(
+      `EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`,
+      parameters,
+    );
+    for (const { Plan } of row?.['QUERY PLAN'] ?? []) walk(Plan);
+    return [];
+  };
+  await list({ query } as unknown as Database);
+  return nodes;
+}
+
+function rowsRead(node: Node): number {
+  const removed = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0);
+  return (node['Actual Rows'] + removed) * node['Actual Loops'];
+}
+
+async function expectBounded(list: (recorder: Database) => Promise<unknown>): Promise<void> {
+  const nodes = await explain(list);
+  expect(nodes.length).toBeGreaterThan(0);
+  const scanned = nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
+  // There are as many operator tokens as operators, which is few.
+  expect(scanned.filter((table) => table !== 'operator_tokens')).toEqual([]);
+  expect(Math.max(...nodes.map(rowsRead))).toBeLessThan(4_100);
+}
+
+const date = (second: number) => new Date(Date.parse('2025-01-01T00:00:00Z') + second * 1_000);
+const id = '00000000-0000-0000-0000-000000000000';
+const after = { createdAt: date(40_000), id };
+
+const clientFilters: Partial<ClientFilter>[] = [
+  undefined,
+  'acme',
+  'partner',
+  'nobody',
+  'kti_777',
+  'acme 7',
+  '?',
+].flatMap((q) => [
+  { q },
+  { q, after },
+  { q, enabled: false },
+  { q, enabled: true },
+  { q, kind: 'resource_server' as const },
+  { q, kind: 'integration' as const, enabled: false },
+  { q, kind: 'resource_server' as const, enabled: true },
+]);
+test.each(clientFilters)('the page of clients with %j is found by indexes and reads few rows', async (filter) => {
+  await expectBounded((recorder) => listClients(recorder, { limit: 50, ...filter }));
+});
+
+const contactFilters: Partial<ContactFilter>[] = [
+  undefined,
+  'acme',
+  'partner',
+  'p777@example.com',
+  'crm-42',
+  'nobody',
+].flatMap((q) => [{ q }, { q, after }]);
+test.each(contactFilters)('the page of contacts with %j is found by indexes and reads few rows', async (filter) => {
+  await expectBounded((recorder) => listContacts(recorder, { limit: 50, ...filter }));
+});
+
+const [early, middle, late] = [date(100), date(25_000), date(90_000)];
+const events: Partial<AuditFilter>[] = [
+  {},
+  { actor: 'rare' },
+  { actor: 'nobody' },
+  { actor: 'op 1' },
+  { action: 'client.reveal_secret' },
+  { action: 'nothing' },
+  { target: 'kti_7' },
+  { target: 'kti_none', action: 'client.create' },
+].flatMap((filter) => [
+  filter,
+  { ...filter, since: late },
+  { ...filter, since: early, until: middle },
+  { ...filter, until: early },
+  { ...filter, after: { at: middle, seq: 25_000 } },
+]);
+// Each is half of the log, but they never come together.
+events.push({ actor: 'op 1', action: 'client.create' });
+test.each(events)('the page of audit events with %j is found by indexes and reads few rows', async (filter) => {
+  await expectBounded((recorder) => listAuditEvents(recorder, { limit: 50, ...filter }));
+});
+
+test('the pages of audit events add up to all events, each once, the latest first', async () => {
+  const seen: number[] = [];
+  let last: AuditFilter['after'];
+  do {
+    const rows = await listAuditEvents(database, { limit: 3_000, action: 'client.create', after: last });
+    const page = rows.slice(0, 3_000);
+    seen.push(...page.map(({ seq }) => seq));
+    last = rows.length > 3_000 ? page.at(-1) : undefined;
+  } while (last);
+  expect(seen).toHaveLength(24_900);
+  expect(seen).toEqual([...new Set(seen)].sort((one, other) => other - one));
+});
+
+test('a client is found by the beginnings of words in its name, or by any Client ID', async () => {
+  const find = async (q: string) => (await listClients(database, { q, limit: 50 })).map(({ client }) => client.name);
+  expect(await find('ACME 299')).toEqual(['Acme 299']);
+  expect(await find('7777 part')).toEqual(['Partner 7777']);
+  expect(await find('kti_778')).toEqual(['Partner 778']);
+  expect(await find('nobody')).toEqual([]);
+});
+
+test('an index whose building was interrupted is built again while others write', async () => {
+  await askPostgres(url, `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'audit_events_at'::regclass`);
+  await askPostgres(url, 'DROP INDEX clients_words');
+  let writes = 0;
+  let building = true;
+  const write = async () => {
+    while (building) {
+      writes += 1;
+      await database.query('UPDATE clients SET revision = revision + 1 WHERE client_id = $1', [`kti_${writes}`]);
+    }
+  };
+  const writing = write();
+  await buildLargeIndexes(database);
+  building = false;
+  await writing;
+  expect(writes).toBeGreaterThan(0);
+  const valid = await askPostgres(
+    url,
+    `SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+     WHERE relname IN ('audit_events_at', 'clients_words') AND indisvalid ORDER BY relname`,
+  );
+  expect(valid.map(({ relname }) => relname)).toEqual(['audit_events_at', 'clients_words']);
+});

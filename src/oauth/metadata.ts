@@ -1,20 +1,22 @@
 import type { Context, Next } from 'koa';
-import { type AuthMethod, authMethods, certificateMethods } from '../clients/client.ts';
+import { type AuthMethod, authMethods, type Client, certificateMethods, scopesOfferedBy } from '../clients/client.ts';
 import { verificationAlgorithms } from '../clients/verification-key.ts';
 import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
 import type { SigningKey, SigningKeys } from '../tokens/signing-keys.ts';
 
 /**
- * Authorization server metadata (RFC 8414 §2): only what works, and every URL from the configured issuer, whatever the request
- * says of its host.
+ * Serves authorization server metadata (RFC 8414 §2), which lists only what works. Every URL starts with the configured
+ * issuer, never with a host from the request. Libraries that know OpenID Connect alone also require members of OpenID
+ * Connect Discovery §3: those are present with what is true here, and `authorization_endpoint` is not.
  */
-export function serveMetadata({ config, signingAlgorithm, signingKeys }: Core) {
+export function serveMetadata({ clients, config, signingAlgorithm, signingKeys }: Core) {
   const { issuer } = config;
   const methods = methodsOf(config);
   const bindsCertificates = certificateMethods.some((method) => methods.includes(method));
-  /** What is signed with, as last known: keys outlive a change of the configured algorithm, and discovery does without a store. */
+  /** The last known values, because discovery must not depend on a store. */
   let signingAlgorithms: readonly string[] = [signingAlgorithm];
+  let scopes: readonly string[] = [];
   const document = () => ({
     issuer,
     token_endpoint: `${issuer}/oauth2/token`,
@@ -31,10 +33,17 @@ export function serveMetadata({ config, signingAlgorithm, signingKeys }: Core) {
     ...(bindsCertificates ? { tls_client_certificate_bound_access_tokens: true } : {}),
     jwks_uri: `${issuer}/.well-known/jwks.json`,
     grant_types_supported: ['client_credentials'],
-    response_types_supported: [],
+    // Both documents require this list, and an empty one must be left out (RFC 8414 §3.2).
+    response_types_supported: ['none'],
+    // A client is the same `sub` for every resource server.
+    subject_types_supported: ['public'],
+    // Verifiers such as go-oidc take the algorithms of JWTs from here.
+    id_token_signing_alg_values_supported: signingAlgorithms,
+    ...(scopes.length > 0 ? { scopes_supported: scopes } : {}),
   });
   const readDocument = async () => {
     signingAlgorithms = await signsWith(signingKeys).catch(() => signingAlgorithms);
+    scopes = await clients.resourceServers().then(offeredNow, () => scopes);
     return document();
   };
   const readKeys = async () => ({ keys: (await signingKeys.all()).map(presentKey) });
@@ -59,6 +68,11 @@ function methodsOf({ tlsFiles, clientCertHeader }: Config): AuthMethod[] {
     self_signed_tls_client_auth: tlsFiles.cert !== undefined || clientCertHeader !== undefined,
   };
   return authMethods.filter((method) => works[method] ?? true);
+}
+
+/** Returns every scope that an enabled resource server offers. */
+function offeredNow(servers: readonly Client[]): string[] {
+  return [...scopesOfferedBy(servers.filter(({ enabled }) => enabled))].sort();
 }
 
 /**

@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AuthMethod } from '../../src/clients/client.ts';
+
 import type { GivenKeys } from '../../src/clients/key-registration.ts';
+import { disableClient } from '../../src/clients/manage-clients.ts';
 import { makeCertificate, type TestCertificate } from '../certificates.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import {
@@ -16,7 +18,7 @@ import {
   type SigningPair,
 } from './assertion.ts';
 import { makeDpopProof } from './dpop-proof.ts';
-import { register } from './fixture.ts';
+import { actor, register } from './fixture.ts';
 import { post, send } from './http-client.ts';
 
 const issuer = 'https://auth.example';
@@ -48,7 +50,9 @@ describe('the metadata', () => {
       revocation_endpoint: `${issuer}/oauth2/revoke`,
       jwks_uri: `${issuer}/.well-known/jwks.json`,
       grant_types_supported: ['client_credentials'],
-      response_types_supported: [],
+      response_types_supported: ['none'],
+      subject_types_supported: ['public'],
+      id_token_signing_alg_values_supported: ['ES256'],
     });
     const absent = [
       'authorization_endpoint',
@@ -60,10 +64,27 @@ describe('the metadata', () => {
       'backchannel_authentication_endpoint',
       'claims_supported',
       'code_challenge_methods_supported',
-      'id_token_signing_alg_values_supported',
-      'subject_types_supported',
     ];
     for (const name of absent) expect(json).not.toHaveProperty(name);
+  });
+
+  it('has no empty array (RFC 8414 §3.2), and lists the scopes of enabled resource servers once there are any', async () => {
+    const own = await startTestServer({ env: { KEYTURN_ISSUER: issuer } });
+    const read = async () => (await send(own.publicUrl + paths[0])).json;
+    try {
+      expect(await read()).not.toHaveProperty('scopes_supported');
+      for (const member of Object.values(await read())) expect(member).not.toEqual([]);
+      const of = (name: string) =>
+        ({ name, kind: 'resource_server', resource: `https://${name}`, information: [name] }) as const;
+      await register(own.core, of('orders'));
+      const { id } = await register(own.core, of('secrets'));
+      await own.core.change((transaction) => disableClient(transaction, own.core, actor, id));
+      expect(await read()).toMatchObject({
+        scopes_supported: ['orders:create', 'orders:delete', 'orders:read', 'orders:update'],
+      });
+    } finally {
+      await own.close();
+    }
   });
 
   it('has no URL that does not begin with the issuer, whatever a request says of its host', async () => {

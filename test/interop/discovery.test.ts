@@ -1,0 +1,97 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { freePort } from '../free-port.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
+import { endpointsOf, register } from '../oauth/fixture.ts';
+
+/** Libraries of other languages read the discovery document and a JWT as their users do, with what they need fetched once. */
+
+const run = promisify(execFile);
+const programs = fileURLToPath(new URL('./discovery/', import.meta.url));
+const built = mkdtempSync(join(tmpdir(), 'keyturn-discovery-'));
+const resource = 'https://reports.example/';
+const other = /^refused: .*(aud|audience)/i;
+
+/** Says which toolchain is missing, and skips the test then. */
+function guarantee(name: string, prepare: readonly string[], cwd: string): typeof test | typeof test.skip {
+  const [command = '', ...args] = prepare;
+  const { status, error, stderr } = spawnSync(command, args, { cwd, timeout: 100_000, encoding: 'utf8' });
+  if (status === 0) return test;
+  console.warn(`${name} cannot be tested here: ${error?.message ?? stderr.slice(0, 500)}`);
+  return test.skip;
+}
+
+const classPath = join(built, 'class-path');
+const withJava = guarantee(
+  'Spring',
+  ['mvn', '-q', '-B', 'dependency:build-classpath', `-Dmdep.outputFile=${classPath}`],
+  join(programs, 'java'),
+);
+const withGo = guarantee('go-oidc', ['go', 'build', '-o', join(built, 'go'), '.'], join(programs, 'go'));
+const python = '/usr/bin/python3';
+const withAuthlib = guarantee('Authlib', [python, '-c', 'import authlib.oauth2.rfc8414'], programs);
+
+let server: TestServer;
+let issuer: string;
+let token: string;
+let subject: string;
+
+beforeAll(async () => {
+  const port = String(await freePort());
+  issuer = `http://127.0.0.1:${port}`;
+  server = await startTestServer({ env: { KEYTURN_ISSUER: issuer, KEYTURN_PORT: port } });
+  const api = { resource, information: ['reports'], tokenFormat: 'jwt' } as const;
+  await register(server.core, { name: 'Reports API', kind: 'resource_server', ...api });
+  const analyst = await register(server.core, { name: 'Analyst', kind: 'integration', scope: 'reports:read' });
+  token = await endpointsOf(issuer).accessToken(analyst);
+  subject = analyst.id;
+});
+
+afterAll(async () => {
+  await server?.close();
+  rmSync(built, { recursive: true, force: true });
+});
+
+async function linesOf(command: string, ...args: string[]): Promise<string[]> {
+  const { stdout } = await run(command, args, { timeout: 60_000 });
+  return stdout.trim().split('\n');
+}
+
+withJava(
+  'Spring and Nimbus take the discovery document, and Spring takes at+jwt with the lines of the document',
+  async () => {
+    const program = join(programs, 'java', 'Discovery.java');
+    const lines = await linesOf('java', '-cp', readFileSync(classPath, 'utf8'), program, issuer, resource, token);
+    const answers = Object.fromEntries(lines.map((line) => line.split(/ (.*)/s)));
+    expect(answers).toEqual({
+      nimbus: `${issuer}/oauth2/token`,
+      'spring-client': `${issuer}/oauth2/token`,
+      'spring-default': expect.stringContaining('at+jwt'),
+      'spring-at+jwt': subject,
+      'spring-other-audience': expect.stringMatching(other),
+    });
+  },
+  120_000,
+);
+
+withGo(
+  "go-oidc's default verifier takes the discovery document and a JWT",
+  async () => {
+    expect(await linesOf(join(built, 'go'), issuer, resource, token)).toEqual([subject, expect.stringMatching(other)]);
+  },
+  60_000,
+);
+
+withAuthlib('Authlib finds the discovery document valid (RFC 8414)', async () => {
+  const document = (await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).text()).replaceAll(
+    issuer,
+    'https://auth.example',
+  );
+  const program =
+    'import json, sys; from authlib.oauth2.rfc8414 import AuthorizationServerMetadata as M; M(json.loads(sys.argv[1])).validate(); print("valid")';
+  expect(await linesOf(python, '-c', program, document)).toEqual(['valid']);
+});

@@ -1,7 +1,12 @@
 import { isIPv6 } from 'node:net';
+import { unreadableAddress } from './unreadable-address.ts';
 
-/** What failures of an address are counted by: one host has a whole IPv6 /64 to call from. */
-export function networkOf(address: string): string {
+/**
+ * Returns the network that failures of an address are counted by: an IPv4 address itself, or the /64 that one IPv6 host can
+ * call from. Returns undefined for an address that could not be read, because different callers would be counted as one.
+ */
+export function networkOf(address: string): string | undefined {
+  if (address === unreadableAddress) return undefined;
   if (!address.includes(':') || !isIPv6(address) || address.startsWith('::ffff:')) return address;
   const [head = '', tail] = address.split('::');
   const left = head ? head.split(':') : [];

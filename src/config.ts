@@ -6,6 +6,7 @@ import { checkPostgresUrl } from './check-postgres-url.ts';
 import { editDistance } from './edit-distance.ts';
 import { UsageError } from './errors.ts';
 import { withoutPlatformLinks } from './platform-links.ts';
+import { problemsOfProxySettings } from './proxy-settings.ts';
 import { readRedisUrl } from './redis-url.ts';
 import { readTlsFiles, type TlsFiles } from './tls-files.ts';
 
@@ -46,10 +47,12 @@ export type Config = {
   /** Whether there is a line in the log for every request. */
   accessLog: boolean;
   allowedHosts: readonly string[];
-  /** CIDRs of the proxies whose X-Forwarded-For and client certificates count. */
+  /** CIDRs of the proxies whose X-Forwarded-For or Forwarded counts. */
   trustProxy: readonly string[];
-  /** The header in which those proxies hand over their clients' certificates, in lower case. */
+  /** Header in which proxies hand over their clients' certificates, in lower case. */
   clientCertHeader: string | undefined;
+  /** Addresses or small ranges of the proxies that may send that header. Other hosts there could pose as any client. */
+  clientCertProxy: readonly string[];
   /** Paths. With a certificate both listeners speak TLS. */
   tlsFiles: TlsFiles;
   logLevel: LogLevel;
@@ -87,6 +90,7 @@ export const variables = [
   'KEYTURN_ALLOWED_HOSTS',
   'KEYTURN_TRUST_PROXY',
   'KEYTURN_CLIENT_CERT_HEADER',
+  'KEYTURN_CLIENT_CERT_PROXY',
   'KEYTURN_TLS_CERT',
   'KEYTURN_TLS_KEY',
   'KEYTURN_TLS_CLIENT_CA',
@@ -150,10 +154,9 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   };
   problems.push(...problemsOfTls(tlsFiles));
   const clientCertHeader = text('KEYTURN_CLIENT_CERT_HEADER')?.toLowerCase();
-  check('KEYTURN_CLIENT_CERT_HEADER', /^[\w-]+$/.test(clientCertHeader ?? 'none'), 'the name of a header');
-  if (clientCertHeader && !text('KEYTURN_TRUST_PROXY')) {
-    problems.push('KEYTURN_CLIENT_CERT_HEADER needs KEYTURN_TRUST_PROXY, which names the proxies that send it');
-  }
+  const clientCertProxy = list('KEYTURN_CLIENT_CERT_PROXY');
+  const trustProxy = list('KEYTURN_TRUST_PROXY');
+  problems.push(...problemsOfProxySettings({ trustProxy, clientCertHeader, clientCertProxy }));
   if (tlsFiles.clientCa && !tlsFiles.cert && !clientCertHeader) {
     problems.push('KEYTURN_TLS_CLIENT_CA needs KEYTURN_TLS_CERT or KEYTURN_CLIENT_CERT_HEADER');
   }
@@ -167,8 +170,6 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   );
   const databaseUrl = storeUrl('DATABASE_URL', checkPostgresUrl);
   const redisUrl = storeUrl('REDIS_URL', readRedisUrl);
-  const trustProxy = list('KEYTURN_TRUST_PROXY');
-  check('KEYTURN_TRUST_PROXY', trustProxy.every(isCidr), 'a list of CIDRs such as 10.0.0.0/8,::1/128');
   const rootKey = secret('KEYTURN_ROOT_KEY');
   if (databaseUrl && !rootKey) {
     problems.push('KEYTURN_ROOT_KEY is required with DATABASE_URL; `keyturn root-key generate` makes one');
@@ -203,6 +204,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
     trustProxy,
     clientCertHeader,
+    clientCertProxy,
     tlsFiles,
     logLevel: oneOf('KEYTURN_LOG_LEVEL', 'info', logLevels),
     traces:
@@ -282,11 +284,4 @@ function defaultIssuer(scheme: 'http' | 'https', port: number): string {
 
 function isHostName(value: string): boolean {
   return /^[a-z0-9_]([\w.-]*[\w.])?$/i.test(value) && !/^[\d.]+$/.test(value);
-}
-
-function isCidr(value: string): boolean {
-  const [address = '', prefix, ...rest] = value.split('/');
-  const family = isIP(address);
-  if (!family || rest.length > 0) return false;
-  return prefix === undefined || (/^\d+$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
 }

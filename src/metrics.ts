@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { AggregatorRegistry, Counter, Gauge, type MetricObjectWithValues, Registry } from 'prom-client';
 import { createDurations, type Durations } from './durations.ts';
 import { StoreUnavailable } from './errors.ts';
+import { type ProxyProblem, proxyProblems } from './proxy-alarm.ts';
 import type { Database, Row } from './storage/database.ts';
 import { withDeadline } from './storage/with-deadline.ts';
 import { createTally } from './tally.ts';
@@ -28,6 +29,8 @@ export type Metrics = {
   revokedUnknown(result: 'ignored' | 'kept' | 'refused'): void;
   /** A secret or an access key that is known, but not let in. @param reason `wrong_secret`, `retired_secret`, … */
   refused(reason: string): void;
+  /** A header that only a proxy should send was ignored. */
+  proxyProblem(problem: ProxyProblem): void;
   /** The same store, with its errors and how long it takes told. */
   watchTokenStore(store: TokenStore): TokenStore;
   watchDatabase(database: Database): Database;
@@ -90,6 +93,11 @@ export function createMetrics(): Metrics {
     ['method', 'status'],
     named('admin_requests_total', 'Requests on the admin listener that were answered'),
   );
+  const ignoredHeaders = createTally(
+    ['problem'],
+    named('proxy_headers_ignored_total', 'Forwarded addresses and client certificates in headers that were ignored'),
+  );
+  for (const problem of proxyProblems) ignoredHeaders.add(0, problem);
   const storeErrors = createTally(
     ['store'],
     named('store_errors_total', 'Statements and commands that a store failed'),
@@ -229,6 +237,9 @@ export function createMetrics(): Metrics {
     },
     refused(reason) {
       refusals.add(1, boundedReason(reason));
+    },
+    proxyProblem(problem) {
+      ignoredHeaders.add(1, problem);
     },
     watchTokenStore(store) {
       // Beside the work, not around it: whoever waits for it waits for nothing more.

@@ -119,7 +119,8 @@ test('TLS files are looked at with all else, and each problem has its name', () 
   expect(refusal({ KEYTURN_TLS_CERT })).toContain('KEYTURN_TLS_CERT and KEYTURN_TLS_KEY go together');
   expect(refusal({ KEYTURN_TLS_CLIENT_CA: KEYTURN_TLS_CERT })).toContain('KEYTURN_TLS_CLIENT_CA needs');
   expect(refusal({ KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' })).toContain('KEYTURN_CLIENT_CERT_HEADER needs');
-  const proxied = { KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert', KEYTURN_TRUST_PROXY: '10.0.0.1' };
+  expect(refusal({ KEYTURN_CLIENT_CERT_PROXY: '10.0.0.1' })).toContain('KEYTURN_CLIENT_CERT_PROXY needs');
+  const proxied = { KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert', KEYTURN_CLIENT_CERT_PROXY: '10.0.0.1' };
   expect(refusal({ ...proxied, KEYTURN_CLIENT_CERT_HEADER: 'a b' })).toContain('must be the name of a header');
   expect(readConfig({ ...proxied, KEYTURN_TLS_CLIENT_CA: KEYTURN_TLS_CERT }).clientCertHeader).toBe('client-cert');
   expect(refusal({ ...complete, KEYTURN_TLS_KEY: otherKey })).toContain('KEYTURN_TLS_KEY is not the key of');
@@ -211,6 +212,17 @@ test.each(['DATABASE_URL_FILE', 'REDIS_URL_FILE', 'KEYTURN_ROOT_KEY_FILE'])('ref
   expect(refusal({ [name]: file })).toContain(`${name} names a file that is empty`);
   rmSync(directory, { recursive: true });
 });
+
+test.each(['10.0.0.0/8', '10.0.0.0/26', '0.0.0.0/0', 'fd00::/64', '10.0.0.1,10.1.0.0/16', '10.0.0.0/33', 'proxy'])(
+  'refuses %s as the proxies that may hand over client certificates',
+  (range) => {
+    const header = { KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' };
+    expect(refusal({ ...header, KEYTURN_CLIENT_CERT_PROXY: range })).toContain('KEYTURN_CLIENT_CERT_PROXY must be');
+    const exact = '10.0.0.1,fd00::1,10.0.0.32/27,fd00::20/123';
+    const { clientCertProxy } = readConfig({ ...header, KEYTURN_CLIENT_CERT_PROXY: exact });
+    expect(clientCertProxy).toEqual(exact.split(','));
+  },
+);
 
 test.each(['KEYTURN_ALLOWED_HOSTS', 'KEYTURN_TRUST_PROXY'])('refuses a list that lacks an item: %s', (name) => {
   for (const list of [',', '10.0.0.1,', '10.0.0.1,,10.0.0.2']) expect(refusal({ [name]: list })).toContain(name);

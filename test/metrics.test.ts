@@ -154,6 +154,7 @@ test('no label says who calls or from where, and paths that are not ours are one
     'method',
     'quantile',
     'le',
+    'problem',
   ];
   expect([...labels].filter((label) => !known.includes(label))).toEqual([]);
   expect(await read('keyturn_requests_total', { route: 'other' })).toBeGreaterThan(0);

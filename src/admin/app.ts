@@ -2,6 +2,7 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import { createAddressReader } from '../client-address.ts';
 import type { Core } from '../core.ts';
+import { createProxyAlarm } from '../proxy-alarm.ts';
 import { createConsole } from './console/console.ts';
 import { adminEndpoints } from './endpoints.ts';
 import { requireKnownHost, requireOwnOrigin } from './known-host.ts';
@@ -15,7 +16,7 @@ import { serveMetrics } from './serve-metrics.ts';
 
 /** The admin listener: what operators and their programs talk to. */
 export function createAdminApp(core: Core): Koa {
-  const addressOf = createAddressReader(core.config.trustProxy);
+  const addressOf = createAddressReader(core.config.trustProxy, createProxyAlarm(core));
   const endpoints = adminEndpoints(core);
 
   const router = new Router({ prefix: '/admin/v1', sensitive: true, strict: true });

@@ -19,7 +19,9 @@ export function createAttemptLimit(perMinute: number): AttemptLimit {
       return await attempt();
     } catch (error) {
       if (!(error instanceof KeyturnError) || error.status !== 401) throw error;
-      await limiter.consume(networkOf(address)).catch((rejected: unknown) => {
+      const network = networkOf(address);
+      if (network === undefined) throw error;
+      await limiter.consume(network).catch((rejected: unknown) => {
         if (!(rejected instanceof RateLimiterRes)) throw rejected;
         const seconds = Math.max(1, Math.ceil(rejected.msBeforeNext / 1_000));
         throw new TooManyRequests(

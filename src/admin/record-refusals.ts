@@ -25,7 +25,7 @@ function refusalOf(ctx: Context, address: string): Refusal | undefined {
   const request = [ctx.method, route, ...idsOf(ctx)].join(' ');
   if (ctx.state['presented'] && (ctx.status === 401 || ctx.status === 429)) {
     const actor = operator ?? { id: 'unknown', name: '', address };
-    return { action: 'operator.refused', actor, targetType: 'address', target: networkOf(address), request };
+    return { action: 'operator.refused', actor, targetType: 'address', target: networkOf(address) ?? address, request };
   }
   const isRefused = ctx.status === 403 || ctx.status === 429 || (ctx.status === 409 && route.endsWith('/reveal'));
   if (operator && isRefused) {

@@ -13,6 +13,7 @@ import { requireMigrated } from '../storage/migrate.ts';
 import { connectDatabase, readRootKey } from '../storage/open-database.ts';
 import { connectRedis } from '../storage/redis.ts';
 import { readCertificates } from '../tls-files.ts';
+import { examineProxies } from './examine-proxies.ts';
 
 export type Check = {
   name:
@@ -20,6 +21,7 @@ export type Check = {
     | 'issuer'
     | 'certificate'
     | 'listeners'
+    | 'proxies'
     | 'root key'
     | 'database'
     | 'schema'
@@ -50,6 +52,7 @@ export async function examine(): Promise<Check[]> {
     examineIssuer(config),
     ...examineCertificate(config),
     examineListeners(config),
+    ...(await examineProxies(config)),
     check,
     ...(await examineDatabase(config, ring)),
     ...(await examineRedis(config)),

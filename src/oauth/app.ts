@@ -4,6 +4,7 @@ import { createAddressReader } from '../client-address.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { createHostCheck } from '../host-check.ts';
+import { createProxyAlarm } from '../proxy-alarm.ts';
 import { createRequestIds } from '../request-id.ts';
 import { strictTransport } from '../strict-transport.ts';
 import { logAccess } from './access-log.ts';
@@ -32,9 +33,8 @@ type Surroundings = { isDraining: () => boolean; isOverloaded: () => boolean; cl
 export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa }: Surroundings): PublicApp {
   const provider = createProvider(core);
   const events = createEventStreams(core);
-  const addressOf = createAddressReader(core.config.trustProxy);
+  const addressOf = createAddressReader(core.config.trustProxy, createProxyAlarm(core));
   const isKnownHost = createHostCheck([new URL(core.config.issuer).host, ...core.config.allowedHosts]);
-  const failureLimit = createFailureLimit(core.failureRate, addressOf);
   const requestIdOf = createRequestIds(core.config.trustProxy);
   provider.use(identify(core, addressOf, requestIdOf));
   provider.use(respondWithError(core));
@@ -45,7 +45,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(routeOnly);
   provider.use(serveMetadata(core));
   provider.use(readForm);
-  provider.use(failureLimit.serve);
+  provider.use(createFailureLimit(core.failureRate, addressOf));
   provider.use(recordUse(core, addressOf));
   provider.use(authenticateClient(core, createCertificateReader(core, clientCa)));
   provider.use(announceRetirement);
@@ -58,7 +58,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   const listener = provider.callback();
   return {
     listener: core.config.fastPath
-      ? createFastPath(core, { addressOf, isKnownHost, isOverloaded, requestIdOf, failureLimit }, listener)
+      ? createFastPath(core, { addressOf, isKnownHost, isOverloaded, requestIdOf }, listener)
       : listener,
     close: events.close,
   };

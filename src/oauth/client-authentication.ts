@@ -30,7 +30,7 @@ export type Caller = KnownClient & {
 
 export type Presented = { clientId: string; clientSecret: string };
 
-type PresentedCertificate = { clientId: string; certificate: ClientCertificate };
+type PresentedCertificate = { clientId: string; certificate: ClientCertificate | 'unreadable' };
 
 /** Authenticates the client (RFC 6749 §2.3) into `ctx.state.caller`. */
 export function authenticateClient(core: Core, certificateOf: CertificateReader) {
@@ -42,7 +42,8 @@ export function authenticateClient(core: Core, certificateOf: CertificateReader)
         ? (!unknown && recallCaller(core, presented)) || (await verifyCredentials(core, presented))
         : await verifyKeys(core, presented);
     const certificate = caller.client.certificateBoundTokens ? certificateOf(ctx.req) : undefined;
-    if (certificate && isInDate(certificate, core.clock())) caller.certificate = certificate;
+    if (certificate && certificate !== 'unreadable' && isInDate(certificate, core.clock()))
+      caller.certificate = certificate;
     ctx.state['caller'] = caller;
     await next();
   };
@@ -134,7 +135,12 @@ async function refusalOfKeyClient(
   presented: PresentedAssertion | PresentedCertificate,
 ): Promise<string | undefined> {
   if (!client.enabled) return 'client_disabled';
-  if ('certificate' in presented) return refusalOfCertificate(client, presented.certificate, core.clock());
+  if ('certificate' in presented) {
+    const { certificate } = presented;
+    return certificate === 'unreadable'
+      ? 'certificate_unreadable'
+      : refusalOfCertificate(client, certificate, core.clock());
+  }
   if (client.authMethod !== 'private_key_jwt') return 'wrong_method';
   return await refusalOfAssertion(core, client, presented);
 }

@@ -6,14 +6,19 @@ import { createRangeCheck, plainAddress } from '../address-ranges.ts';
 import { type ClientCertificate, isInDate } from '../clients/client-certificate.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
+import { createProxyAlarm } from '../proxy-alarm.ts';
+import { readForwardedCertificate } from '../resource-server/forwarded-certificate.ts';
 import { readCertificates } from '../tls-files.ts';
 import { countHeaders } from './count-headers.ts';
 
 /** RFC 5280 §4.2.1.12: for clients, and for anything. */
 const clientUsages = ['1.3.6.1.5.5.7.3.2', '2.5.29.37.0'];
 
-/** @throws {KeyturnError} `invalid_request` when a proxy hands over more than one. */
-export type CertificateReader = (request: IncomingMessage) => ClientCertificate | undefined;
+/**
+ * Returns the certificate of a request, `unreadable` if a proxy sent something else in its place, or undefined if there is none.
+ * @throws {KeyturnError} `invalid_request` if a proxy sent the header more than once.
+ */
+export type CertificateReader = (request: IncomingMessage) => ClientCertificate | 'unreadable' | undefined;
 
 /**
  * The certificate that a client has shown: in the handshake with us, or, where the peer is a trusted proxy and a header is named for
@@ -21,18 +26,21 @@ export type CertificateReader = (request: IncomingMessage) => ClientCertificate 
  * @param clientCa the CAs of clients' certificates in PEM, as they are now; undefined: there are none.
  */
 export function createCertificateReader(
-  { config, clock }: Core,
+  { config, clock, log, metrics }: Core,
   clientCa: () => string | undefined,
 ): CertificateReader {
   const header = config.clientCertHeader;
-  const isTrustedProxy = createRangeCheck(config.trustProxy);
+  const isTrustedProxy = createRangeCheck(config.clientCertProxy);
+  const alarm = createProxyAlarm({ log, metrics });
   const shown = new WeakMap<Socket, ClientCertificate>();
   let authorities: { pem: string; certificates: X509Certificate[] } | undefined;
 
   return (request) => {
     const { socket } = request;
-    if (header !== undefined && isTrustedProxy(plainAddress(socket.remoteAddress ?? ''))) {
-      return fromHeader(request, header);
+    if (header !== undefined) {
+      const peer = plainAddress(socket.remoteAddress ?? '');
+      if (isTrustedProxy(peer)) return fromHeader(request, header, peer);
+      if (request.headers[header] !== undefined) alarm('untrusted_certificate', peer);
     }
     return socket instanceof TLSSocket ? fromHandshake(socket) : undefined;
   };
@@ -48,12 +56,17 @@ export function createCertificateReader(
     return certificate;
   }
 
-  function fromHeader({ headers, rawHeaders }: IncomingMessage, name: string): ClientCertificate | undefined {
+  function fromHeader(
+    { headers, rawHeaders }: IncomingMessage,
+    name: string,
+    peer: string,
+  ): ReturnType<CertificateReader> {
     if (countHeaders(rawHeaders, name) > 1) {
       throw new KeyturnError('invalid_request', 400, 'There is more than one client certificate.');
     }
-    const x509 = parse(String(headers[name] ?? ''));
-    return x509 && describe(x509, isIssuedByOurs(x509));
+    const x509 = readForwardedCertificate(String(headers[name] ?? ''));
+    if (x509 === 'unreadable') alarm('unreadable_certificate', peer);
+    return x509 instanceof X509Certificate ? describe(x509, isIssuedByOurs(x509)) : x509;
   }
 
   /** Where we name no CAs, the proxy does, and lets nothing else through. */
@@ -70,30 +83,4 @@ export function createCertificateReader(
 
 function describe(x509: X509Certificate, isTrusted: boolean): ClientCertificate {
   return { x509, thumbprint: hash('sha256', x509.raw, 'base64url'), isTrusted };
-}
-
-/**
- * The one certificate of a header, whose form says itself which it is: RFC 9440's byte sequence, base64 alone, or PEM with
- * percent-encoding, as nginx and others send it. Undefined for anything else.
- */
-function parse(value: string): X509Certificate | undefined {
-  const pem = /^-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----\s*$/.exec(percentDecoded(value))?.[1];
-  const base64 = pem?.replace(/\s/g, '') ?? /^:(.*):$/.exec(value)?.[1] ?? value;
-  const der = Buffer.from(base64, 'base64');
-  // What was skipped in reading is missing when it is written again.
-  if (der.length === 0 || der.toString('base64') !== base64) return undefined;
-  try {
-    const x509 = new X509Certificate(der);
-    return x509.raw.equals(der) ? x509 : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function percentDecoded(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
 }

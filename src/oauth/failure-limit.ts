@@ -5,33 +5,23 @@ import type { RateLimit } from '../storage/rate-limit.ts';
 import { InvalidClient, TooManyRequests } from './oauth-error.ts';
 
 /**
- * After too many failed authentications from one address, that address waits out the minute (429). It counts addresses and
- * never Client IDs, so nobody can lock an integration out from elsewhere.
+ * After too many failed authentications from one address within a minute, further failures from it are answered with 429 and
+ * Retry-After. Right credentials are always served, so callers that share an address (behind NAT, or behind a proxy that
+ * KEYTURN_TRUST_PROXY does not name) cannot lock each other out. This helps nobody to guess: every secret, imported ones included,
+ * has at least 80 bits, and a wrong one gets the same answer in the same time whatever is wrong with it.
+ * @param limit undefined: there is no limit.
  */
-export type FailureLimit = {
-  serve(ctx: Context, next: Next): Promise<void>;
-  /** Whether `serve` would refuse this address now. */
-  isWaiting(address: string): boolean;
-};
-
-/** @param limit undefined: there is none. */
-export function createFailureLimit(
-  limit: RateLimit | undefined,
-  addressOf: (request: IncomingMessage) => string,
-): FailureLimit {
-  if (!limit) return { serve: (_ctx, next) => next(), isWaiting: () => false };
-  return {
-    serve: async (ctx, next) => {
-      const network = networkOf(addressOf(ctx.req));
-      const seconds = limit.secondsToWait(network);
+export function createFailureLimit(limit: RateLimit | undefined, addressOf: (request: IncomingMessage) => string) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    try {
+      await next();
+    } catch (error) {
+      const network = error instanceof InvalidClient && limit ? networkOf(addressOf(ctx.req)) : undefined;
+      if (network === undefined) throw error;
+      const seconds = limit?.secondsToWait(network);
       if (seconds !== undefined) throw new TooManyRequests(seconds, 'Too many failed attempts from this address.');
-      try {
-        await next();
-      } catch (error) {
-        if (error instanceof InvalidClient) limit.count(network);
-        throw error;
-      }
-    },
-    isWaiting: (address) => limit.secondsToWait(networkOf(address)) !== undefined,
+      limit?.count(network);
+      throw error;
+    }
   };
 }

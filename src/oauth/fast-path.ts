@@ -4,7 +4,6 @@ import type { Core } from '../core.ts';
 import { StoreUnavailable } from '../errors.ts';
 import { logAccess } from './access-log.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
-import type { FailureLimit } from './failure-limit.ts';
 import { createFastWriter, type FastAnswer } from './fast-path-answer.ts';
 import { answerIntrospection } from './fast-path-introspection.ts';
 import { isPlainForm } from './fast-path-request.ts';
@@ -23,7 +22,6 @@ type Shared = {
   isKnownHost: (host: string) => boolean;
   isOverloaded: () => boolean;
   requestIdOf: (request: IncomingMessage) => string;
-  failureLimit: FailureLimit;
 };
 
 /**
@@ -32,7 +30,7 @@ type Shared = {
  * no rules of its own and calls the same functions on the same caches and stores. Without it, only the speed changes.
  */
 export function createFastPath(core: Core, shared: Shared, slowPath: RequestListener): RequestListener {
-  const { addressOf, isKnownHost, isOverloaded, requestIdOf, failureLimit } = shared;
+  const { addressOf, isKnownHost, isOverloaded, requestIdOf } = shared;
   const recall = createHeaderMemory(core);
   const writeAnswer = createFastWriter(core.config);
 
@@ -87,8 +85,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     );
   }
 
-  function findCaller({ request, address }: Exchange, form: Form, headStart: HeadStart): Caller | undefined {
-    if (failureLimit.isWaiting(address)) return undefined;
+  function findCaller({ request }: Exchange, form: Form, headStart: HeadStart): Caller | undefined {
     const found = recall(request, form);
     if ('client' in found) return found;
     headStart.presented = found;

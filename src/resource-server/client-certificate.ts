@@ -1,4 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto';
+import { readForwardedCertificate } from './forwarded-certificate.ts';
 
 /** The client certificate of a TLS connection of Node's, in DER; undefined where there is none. */
 export function certificateOfConnection(socket: unknown): Uint8Array | undefined {
@@ -12,16 +13,15 @@ export function certificateOfConnection(socket: unknown): Uint8Array | undefined
  * @returns undefined for what is not a certificate.
  */
 export function certificateThumbprint(certificate: Uint8Array | string): string | undefined {
+  const x509 = typeof certificate === 'string' ? readForwardedCertificate(certificate) : parse(certificate);
+  if (!x509 || x509 === 'unreadable') return undefined;
+  return createHash('sha256').update(x509.raw).digest('base64url');
+}
+
+function parse(der: Uint8Array): X509Certificate | undefined {
   try {
-    const { raw } = new X509Certificate(typeof certificate === 'string' ? readText(certificate) : certificate);
-    return createHash('sha256').update(raw).digest('base64url');
+    return new X509Certificate(der);
   } catch {
     return undefined;
   }
-}
-
-function readText(text: string): string | Buffer {
-  const plain = text.includes('%') ? decodeURIComponent(text) : text;
-  if (plain.includes('-----BEGIN')) return plain;
-  return Buffer.from(plain.trim().replace(/^:|:$/g, ''), 'base64');
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { makeCertificate } from '../certificates.ts';
+import { startTestServer } from '../harness.ts';
 import { startContainer } from '../service-containers.ts';
 import { startProgram } from '../service-programs.ts';
 import type { Service } from '../service-start.ts';
@@ -190,3 +191,42 @@ async function startEvictingRedis(): Promise<Service> {
     }),
   );
 }
+
+test('warns if TLS ends at a proxy that KEYTURN_TRUST_PROXY does not name', async () => {
+  const { environment, remove } = await createEmbedded();
+  const proxies = async (more: Environment) =>
+    (await examine({ ...environment, ...more })).checks.filter(({ name }) => name === 'proxies');
+  const KEYTURN_ISSUER = 'https://id.example.com';
+  expect(await proxies({ KEYTURN_ISSUER })).toMatchObject([
+    { status: 'warn', advice: expect.stringContaining('KEYTURN_TRUST_PROXY') },
+  ]);
+  expect(await proxies({ KEYTURN_ISSUER, KEYTURN_TRUST_PROXY: '10.0.0.5' })).toMatchObject([{ status: 'ok' }]);
+  await remove();
+});
+
+test('fails if a wide range may hand over client certificates', async () => {
+  const { environment, remove } = await createEmbedded();
+  const header = { ...environment, KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' };
+  const { code, failed } = await examine({ ...header, KEYTURN_CLIENT_CERT_PROXY: '10.0.0.0/8' });
+  expect(code).toBe(1);
+  expect(failed[0]?.message).toContain('KEYTURN_CLIENT_CERT_PROXY');
+  await remove();
+});
+
+test('warns if the running server ignored a forwarded address of a peer that is not trusted', async () => {
+  const server = await startTestServer();
+  const environment = {
+    DATABASE_URL: server.stores.databaseUrl,
+    REDIS_URL: server.stores.redisUrl,
+    KEYTURN_ROOT_KEY: server.stores.rootKey,
+    KEYTURN_ADMIN_PORT: new URL(server.adminUrl).port,
+  };
+  const proxies = async () => (await examine(environment)).checks.filter(({ name }) => name === 'proxies');
+  expect(await proxies()).toMatchObject([{ status: 'ok' }]);
+  await fetch(`${server.publicUrl}/healthz`, { headers: { 'X-Forwarded-For': '203.0.113.9' } });
+  const [check] = await proxies();
+  expect(check).toMatchObject({ status: 'warn' });
+  expect(check?.message).toContain('X-Forwarded-For');
+  expect(check?.advice).toContain('KEYTURN_TRUST_PROXY');
+  await server.close();
+});

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
@@ -29,6 +30,31 @@ describe('the Kubernetes manifests', () => {
     const kustomization = readFileSync(`${directory}kustomization.yaml`, 'utf8');
     const listed = [...kustomization.matchAll(/^ {2}- (\S+\.yaml)$/gm)].map(([, name]) => directory + name);
     expect(listed.toSorted()).toEqual(manifests.toSorted());
+  });
+
+  it('trust single addresses as proxies, in the documents too', () => {
+    const pages = [
+      '../../docs/kubernetes.md',
+      '../../docs/proxies.md',
+      '../../docs/mutual-tls.md',
+      '../../docker-compose.yml',
+    ];
+    const texts = [...manifests, ...pages.map((page) => fileURLToPath(new URL(page, import.meta.url)))].map((name) =>
+      readFileSync(name, 'utf8'),
+    );
+    const examples = texts.flatMap((text) => [
+      ...text.matchAll(/KEYTURN_(?:TRUST|CLIENT_CERT)_PROXY(?:=|: |, value: )"?([\d.,/]+)/g),
+    ]);
+    expect(examples.length).toBeGreaterThanOrEqual(4);
+    for (const [, value = ''] of examples) expect(value.split(',').every((address) => isIP(address) !== 0)).toBe(true);
+  });
+
+  it('let the ingress controller and labelled namespaces alone reach the public port', () => {
+    const policy = readFileSync(`${directory}network-policy.yaml`, 'utf8');
+    const ingress = policy.slice(policy.indexOf('  ingress:'), policy.indexOf('  egress:'));
+    // A rule without `from` lets everybody in.
+    expect(ingress.match(/^ {4}- \w+/gm)).toEqual(['    - from', '    - from']);
+    expect(policy).toContain('keyturn.dev/access');
   });
 
   it('set what the server knows, and reads', () => {

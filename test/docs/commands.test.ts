@@ -28,7 +28,8 @@ const elsewhere: Readonly<Record<string, string>> = {
   'kubectl -n keyturn exec': 'test/deploy/kubernetes.test.ts',
   'KEYTURN_ISSUER=https://auth.example.com docker compose': 'test/compose/run.ts',
   'KEYTURN_ISSUER=https://auth.example.com': 'test/oauth/mutual-tls.test.ts',
-  'KEYTURN_TRUST_PROXY=10.0.0.0/8': 'test/oauth/mutual-tls.test.ts',
+  'KEYTURN_CLIENT_CERT_PROXY=10.0.0.5': 'test/oauth/mutual-tls.test.ts',
+  'kubectl label namespace': 'test/deploy/kubernetes.test.ts',
 };
 const blocks = (await Promise.all(pages.map(blocksOf))).flat();
 const runHere = blocks.filter(({ text }) => !Object.keys(elsewhere).some((start) => text.startsWith(start)));

@@ -326,6 +326,7 @@ describe.each(proxies)('%s as deploy/proxy/ has it', (_name, proxy) => {
           KEYTURN_ISSUER: `https://${host}`,
           KEYTURN_TRUST_PROXY: '127.0.0.1',
           KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert',
+          KEYTURN_CLIENT_CERT_PROXY: '127.0.0.1',
           KEYTURN_TLS_CLIENT_CA: join(directory, 'ca.crt'),
         },
       });

@@ -1,9 +1,10 @@
 import { Agent } from 'node:http';
 import { Redis } from 'ioredis';
+import { pino } from 'pino';
 import { generateClientId, generateSecret } from '../../src/credentials/credential-format.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';
-import { endpointsOf, eventually, registerAll, watchQueries } from './fixture.ts';
+import { endpointsOf, eventually, register, registerAll, watchQueries } from './fixture.ts';
 import { type Answer, basicOf, post, type Sent } from './http-client.ts';
 
 type World = {
@@ -68,32 +69,43 @@ describe('1,000 wrong secrets from one address', () => {
     expect(queries.clientLookups().length).toBeLessThan(20);
   });
 
-  it('do not lock the owner out who calls from elsewhere', async () => {
+  it('do not lock out callers with right credentials, from that address or elsewhere', async () => {
     const { api, clients } = world;
-    expect(await api.token(clients.shop)).toMatchObject({ status: 429 });
-    expect(await api.token(clients.shop, {}, { from: '127.0.0.2' })).toMatchObject({ status: 200 });
+    for (const from of ['127.0.0.1', '127.0.0.2']) {
+      const issued = await api.token(clients.shop, {}, { from });
+      expect(issued).toMatchObject({ status: 200 });
+      const token = String(issued.json['access_token']);
+      expect(await api.introspect(clients.orders, token)).toMatchObject({ status: 200, json: { active: true } });
+      expect(await api.revoke(clients.shop, token)).toMatchObject({ status: 200 });
+    }
   });
 
-  it('hold for every endpoint that takes a secret, or the next would be tried', async () => {
+  it('do not lock out a client that this process has never seen', async () => {
+    const fresh = await register(world.server.core, { name: 'Fresh', kind: 'integration' });
+    expect(await world.api.token({ ...fresh, secret: generateSecret('kts_') })).toMatchObject({ status: 429 });
+    expect(await world.api.token(fresh)).toMatchObject({ status: 200 });
+  });
+
+  it('are limited at every endpoint that takes a secret', async () => {
     const { api, clients } = world;
-    expect(await api.introspect(clients.orders, 'x')).toMatchObject({ status: 429 });
-    expect(await api.revoke(clients.shop, 'x')).toMatchObject({ status: 429 });
+    const wrong = { secret: generateSecret('kts_') };
+    expect(await api.introspect({ ...clients.orders, ...wrong }, 'x')).toMatchObject({ status: 429 });
+    expect(await api.revoke({ ...clients.shop, ...wrong }, 'x')).toMatchObject({ status: 429 });
   });
 
   it('are still those of that address when X-Forwarded-For claims another: nobody trusts it', async () => {
     const { api, clients } = world;
     const headers = { 'X-Forwarded-For': '203.0.113.9', Forwarded: 'for=203.0.113.9', 'X-Real-IP': '203.0.113.9' };
-    expect(await api.token(clients.shop, {}, { headers: { ...headers, ...auth(clients.shop) } })).toMatchObject({
-      status: 429,
-    });
-    // Nor can a claim turn a failure against somebody else.
+    const wrong = { ...clients.shop, secret: generateSecret('kts_') };
+    expect(await api.token(wrong, {}, { headers: { ...headers, ...auth(wrong) } })).toMatchObject({ status: 429 });
+    // A claim cannot count a failure against another address either.
     const victim = { 'X-Forwarded-For': '127.0.0.3' };
     await knock(world, 200, () => ({
       id: clients.shop.id,
       secret: generateSecret('kts_'),
       options: { headers: victim, from: '127.0.0.4' },
     }));
-    expect(await api.token(clients.shop, {}, { from: '127.0.0.3' })).toMatchObject({ status: 200 });
+    expect(await api.token(wrong, {}, { from: '127.0.0.3' })).toMatchObject({ status: 401 });
   });
 
   it('leave health and metadata alone', async () => {
@@ -110,8 +122,10 @@ it('one secret tried on 2,000 Client IDs ends in 429 as well', async () => {
   const queries = watchQueries(world.server.core);
   const { statuses } = await knock(world, 2_000, () => ({ id: generateClientId(), secret }));
   expect(statuses[401]).toBeLessThanOrEqual(110);
-  expect(queries.clientLookups().length).toBeLessThanOrEqual(110);
+  // Each is looked up once, because it might be right; those that arrive together share a statement.
+  expect(queries.clientLookups().length).toBeLessThanOrEqual(2_000);
   queries.stop();
+  expect(await world.api.token(world.clients.shop)).toMatchObject({ status: 200 });
   await world.server.close();
 });
 
@@ -140,10 +154,12 @@ describe('behind a trusted proxy', () => {
 
   const fail = (forwarded: string, count = 16) =>
     knock(world, count, () => ({ ...world.clients.shop, secret: generateSecret('kts_'), options: from(forwarded) }));
-  const statusFor = async (forwarded: string) => {
-    const headers = { 'X-Forwarded-For': forwarded, ...auth(world.clients.shop) };
-    return (await world.api.token(world.clients.shop, {}, { headers })).status;
+  /** The answer to one more wrong secret. */
+  const statusOf = async (headers: Record<string, string>) => {
+    const wrong = { ...world.clients.shop, secret: generateSecret('kts_') };
+    return (await world.api.token(wrong, {}, { headers: { ...headers, ...auth(wrong) } })).status;
   };
+  const statusFor = (forwarded: string) => statusOf({ 'X-Forwarded-For': forwarded });
 
   it('each address that it names is counted by itself', async () => {
     await fail('203.0.113.1');
@@ -152,7 +168,7 @@ describe('behind a trusted proxy', () => {
       (status) => status === 429,
       2_000,
     );
-    expect(await statusFor('203.0.113.2')).toBe(200);
+    expect(await statusFor('203.0.113.2')).toBe(401);
   });
 
   it('the last one counts that is not a proxy: what stands before it is the caller’s own claim', async () => {
@@ -162,18 +178,69 @@ describe('behind a trusted proxy', () => {
       (status) => status === 429,
       2_000,
     );
-    expect(await statusFor('198.51.100.7')).toBe(200);
+    expect(await statusFor('198.51.100.7')).toBe(401);
     expect(await statusFor('1.2.3.4, 203.0.113.3')).toBe(429);
   });
 
-  it('junk in its place counts as the proxy itself', async () => {
-    await fail('<script>');
+  it.each([
+    ['an IPv4 address with a port', { 'X-Forwarded-For': '203.0.113.8:40001' }, '203.0.113.8'],
+    ['an IPv6 address in brackets', { 'X-Forwarded-For': '[2001:db8:5::1]' }, '2001:db8:5::1'],
+    ['an IPv6 address in brackets with a port', { 'X-Forwarded-For': '[2001:db8:6::1]:1' }, '2001:db8:6::1'],
+    ['an address after a proxy with a port', { 'X-Forwarded-For': '203.0.113.9:1, 10.0.0.1:2' }, '203.0.113.9'],
+    ['Forwarded (RFC 7239)', { Forwarded: 'for=192.0.2.43;proto=https;by=10.0.0.1' }, '192.0.2.43'],
+    ['Forwarded with a port', { Forwarded: 'For="[2001:db8:cafe::17]:4711"' }, '2001:db8:cafe::17'],
+    ['Forwarded with an obfuscated port', { Forwarded: 'for="192.0.2.44:_p1"' }, '192.0.2.44'],
+    ['Forwarded after a proxy', { Forwarded: 'for=192.0.2.45, for=10.0.0.1' }, '192.0.2.45'],
+    ['Forwarded after an unclosed quote', { Forwarded: 'for="x, for=192.0.2.46' }, '192.0.2.46'],
+    ['X-Forwarded-For beside Forwarded', { 'X-Forwarded-For': '192.0.2.47', Forwarded: 'for=1.2.3.4' }, '192.0.2.47'],
+  ])('reads %s', async (_name, headers, address) => {
+    await knock(world, 16, () => ({
+      ...world.clients.shop,
+      secret: generateSecret('kts_'),
+      options: { headers: headers as Record<string, string> },
+    }));
     await eventually(
-      () => statusFor('unknown'),
+      () => statusFor(address),
       (status) => status === 429,
       2_000,
     );
-    expect(await statusFor('203.0.113.4')).toBe(200);
+    expect(await statusFor('203.0.113.4')).toBe(401);
+  });
+
+  it.each([
+    'unknown',
+    '_hidden',
+    '<script>',
+    '203.0.113.8:99999',
+    '203.0.113.8:',
+    '203.0.113',
+    '[203.0.113.8]',
+    '[2001:db8::1',
+    '203.0.113.10, unknown',
+  ])('counts no failures for an address that cannot be read: %s', async (forwarded) => {
+    const { statuses } = await knock(world, 32, () => ({
+      ...world.clients.shop,
+      secret: generateSecret('kts_'),
+      options: from(forwarded),
+    }));
+    expect(statuses).toEqual({ 401: 32 });
+    // Neither against the proxy itself.
+    expect(await statusOf({})).toBe(401);
+  });
+
+  it('records a caller whose address cannot be read as such, and not under the address of the proxy', async () => {
+    const { core } = world.server;
+    const client = await register(core, { name: 'Behind junk', kind: 'integration' });
+    for (const forwarded of ['unknown', '_hidden', '203.0.113.8:99999']) {
+      const headers = { 'X-Forwarded-For': forwarded, ...auth(client) };
+      expect((await world.api.token(client, {}, { headers })).status).toBe(200);
+    }
+    await core.usage.flush();
+    const sources = await core.database.query<{ address: string }>(
+      'SELECT DISTINCT address FROM usage_sources JOIN client_ids ON client_ids.client = owner WHERE client_ids.client_id = $1',
+      [client.id],
+    );
+    expect(sources).toEqual([{ address: 'unreadable' }]);
   });
 
   it('an IPv6 host counts with its whole network of 2^64 addresses, however they are written', async () => {
@@ -185,7 +252,7 @@ describe('behind a trusted proxy', () => {
     );
     expect(await statusFor('2001:DB8:1:2::99')).toBe(429);
     expect(await statusFor('2001:0db8:0001:0002::5')).toBe(429);
-    expect(await statusFor('2001:db8:1:3::1')).toBe(200);
+    expect(await statusFor('2001:db8:1:3::1')).toBe(401);
   });
 
   it('an IPv4 address that is written as IPv6 is the same address', async () => {
@@ -197,6 +264,20 @@ describe('behind a trusted proxy', () => {
     );
     expect(await statusFor('::FFFF:203.0.113.77')).toBe(429);
   });
+});
+
+it('logs a forwarded address of an untrusted peer once a minute, and counts every one', async () => {
+  const lines: { msg: string; peer?: string }[] = [];
+  const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  const server = await startTestServer({ log, env: { KEYTURN_LOG_LEVEL: 'warn' } });
+  for (const headers of [{ 'X-Forwarded-For': '203.0.113.9' }, { Forwarded: 'for=203.0.113.9' }]) {
+    for (let count = 0; count < 3; count++) await fetch(`${server.publicUrl}/healthz`, { headers });
+  }
+  const warnings = lines.filter(({ msg }) => msg.includes('KEYTURN_TRUST_PROXY'));
+  expect(warnings).toEqual([expect.objectContaining({ peer: '127.0.0.1' })]);
+  const metrics = await (await fetch(`${server.adminUrl}/metrics`)).text();
+  expect(metrics).toContain('keyturn_proxy_headers_ignored_total{problem="untrusted_address"} 6');
+  await server.close();
 });
 
 const auth = ({ id, secret }: { id: string; secret: string }) => ({ Authorization: basicOf(id, secret) });
@@ -224,14 +305,14 @@ describe('two servers of one deployment', () => {
     expect((await fail(here, 8)).statuses).toEqual({ 401: 8 });
     await fail(there, 8);
     await eventually(
-      () => there.api.token(there.clients.shop),
+      () => there.api.token({ ...there.clients.shop, secret: generateSecret('kts_') }),
       ({ status }) => status === 429,
       2_000,
     );
     // The first one hears of it at the next failure.
     await fail(here, 8);
     await eventually(
-      () => here.api.token(here.clients.shop),
+      () => here.api.token({ ...here.clients.shop, secret: generateSecret('kts_') }),
       ({ status }) => status === 429,
       2_000,
     );
@@ -262,7 +343,7 @@ it('while Redis is away each process counts for itself, and nobody waits for it'
   await knock(world, 24, () => ({ ...world.clients.shop, secret: generateSecret('kts_') }));
   const tookMs = performance.now() - startedAt;
   await eventually(
-    () => world.api.token(world.clients.shop),
+    () => world.api.token({ ...world.clients.shop, secret: generateSecret('kts_') }),
     ({ status }) => status === 429,
     2_000,
   );

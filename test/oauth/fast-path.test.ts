@@ -10,7 +10,6 @@ import type { Core } from '../../src/core.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { createHostCheck } from '../../src/host-check.ts';
 import { createPublicApp } from '../../src/oauth/app.ts';
-import { createFailureLimit } from '../../src/oauth/failure-limit.ts';
 import { createFastPath } from '../../src/oauth/fast-path.ts';
 import { PlainRequest } from '../../src/oauth/plain-exchange.ts';
 import { createRequestIds } from '../../src/request-id.ts';
@@ -339,12 +338,10 @@ function observe({ core, lines }: { core: Core; lines: string[] }) {
 }
 
 function sharedOf({ config }: Core) {
-  const addressOf = createAddressReader(config.trustProxy);
   return {
-    addressOf,
+    addressOf: createAddressReader(config.trustProxy),
     isKnownHost: createHostCheck([new URL(config.issuer).host, ...config.allowedHosts]),
     isOverloaded: () => false,
     requestIdOf: createRequestIds(config.trustProxy),
-    failureLimit: createFailureLimit(undefined, addressOf),
   };
 }

@@ -8,6 +8,7 @@ import { calculateJwkThumbprint, decodeJwt } from 'jose';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { makeCertificate, type TestCertificate } from '../certificates.ts';
 import { startChildServer } from '../faults/child-server.ts';
+import { forwardedForms, unreadableForms } from '../forwarded-certificates.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { jwtBearer, makeAssertion, makePair, postAssertion } from './assertion.ts';
 import { makeDpopProof } from './dpop-proof.ts';
@@ -59,7 +60,7 @@ beforeAll(async () => {
     KEYTURN_FAILURES_PER_MINUTE: '0',
     KEYTURN_TRUST_PROXY: '127.0.0.2',
   };
-  const handedOver = { KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' };
+  const handedOver = { KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert', KEYTURN_CLIENT_CERT_PROXY: '127.0.0.2' };
   proxied = await startAdminServer({ env: { ...shared, ...handedOver, KEYTURN_TLS_CLIENT_CA } });
   const { stores } = proxied;
   server = await startTestServer({ stores, env: { ...shared, ...tls, KEYTURN_TLS_CLIENT_CA } });
@@ -444,15 +445,49 @@ describe('a certificate in a header', () => {
   const escaped = encodeURIComponent(good.cert);
   const base64 = good.x509.raw.toString('base64');
 
-  it.each([
-    ['RFC 9440', `:${base64}:`],
-    ['nginx $ssl_client_escaped_cert', escaped],
-    ['a load balancer that leaves +, = and / alone', encodeURI(good.cert)],
-    ['base64 alone', base64],
-    ['PEM with spaces for line ends', good.cert.replaceAll('\n', ' ')],
-  ])('is read as %s has it', async (_title, header) => {
+  it.each(forwardedForms)('is read in the form of %s', async (_proxy, write) => {
     const clientId = await register(byDns);
-    expect((await askProxied(clientId, undefined, { headers: { 'Client-Cert': header } })).status).toBe(200);
+    expect((await askProxied(clientId, undefined, { headers: { 'Client-Cert': write(good, ca) } })).status).toBe(200);
+  });
+
+  it.each(unreadableForms)('that is %s is refused, and its client sees so in usage', async (_what, write) => {
+    const clientId = await register(byDns);
+    const headers = { 'Client-Cert': write(good, makeCertificate()) };
+    await expectRefused(await askProxied(clientId, undefined, { headers }));
+    await proxied.core.usage.flush();
+    const { json } = await proxied.adminFetch(`/clients/${clientId}/usage`);
+    expect(JSON.stringify(json)).toContain('certificate_unreadable');
+    const metrics = await (await fetch(`${proxied.adminUrl}/metrics`)).text();
+    expect(metrics).toMatch(/keyturn_proxy_headers_ignored_total\{problem="unreadable_certificate"\} [1-9]/);
+  });
+
+  it.each(['', '(null)'])('is absent if the header is %j', async (header) => {
+    const clientId = await register(byDns);
+    await expectRefused(await askProxied(clientId, undefined, { headers: { 'Client-Cert': header } }));
+    await proxied.core.usage.flush();
+    const { json } = await proxied.adminFetch(`/clients/${clientId}/usage`);
+    expect(JSON.stringify(json)).not.toContain('certificate_unreadable');
+  });
+
+  it('is ignored and reported if it comes from another peer than KEYTURN_CLIENT_CERT_PROXY names', async () => {
+    // This server trusts the peer for X-Forwarded-For.
+    const env = {
+      KEYTURN_ISSUER: issuer,
+      KEYTURN_TRUST_PROXY: '127.0.0.0/8',
+      KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert',
+      KEYTURN_CLIENT_CERT_PROXY: '127.0.0.9',
+    };
+    const apart = await startTestServer({ stores: proxied.stores, env });
+    try {
+      const form = { grant_type: 'client_credentials', client_id: await register(byDns) };
+      const headers = { 'Client-Cert': headerOf(good) };
+      await expectRefused(await post(`${apart.publicUrl}/oauth2/token`, form, { headers, from: proxy }));
+      const metrics = await (await fetch(`${apart.adminUrl}/metrics`)).text();
+      expect(metrics).toContain('keyturn_proxy_headers_ignored_total{problem="untrusted_certificate"} 1');
+      expect((await post(`${apart.publicUrl}/oauth2/token`, form, { headers, from: '127.0.0.9' })).status).toBe(200);
+    } finally {
+      await apart.close();
+    }
   });
 
   it.each([

@@ -60,6 +60,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_ALLOWED_HOSTS: list(config.allowedHosts),
     KEYTURN_TRUST_PROXY: list(config.trustProxy),
     KEYTURN_CLIENT_CERT_HEADER: optional(config.clientCertHeader, 'none'),
+    KEYTURN_CLIENT_CERT_PROXY: list(config.clientCertProxy),
     KEYTURN_TLS_CERT: pem(tlsFiles.cert, 'none: plain HTTP'),
     KEYTURN_TLS_KEY: tlsFiles.key === undefined ? 'none' : 'set',
     KEYTURN_TLS_CLIENT_CA: pem(tlsFiles.clientCa, 'none'),

@@ -1,0 +1,30 @@
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { Config } from '../config.ts';
+
+const timeoutMs = 2_000;
+
+/** Sends GET to a listener of the server that runs on this machine with the same configuration. */
+export function askServer(
+  { tlsFiles }: Config,
+  { host, port, path }: { host: string; port: number; path: string },
+): Promise<{ status: number | undefined; body: string }> {
+  // A listener on every address is asked over loopback; one on a single address answers only there.
+  const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const options = { host: address, port, path, timeout: timeoutMs, agent: false };
+  return new Promise((resolve, reject) => {
+    // The certificate names the issuer's host, not this address.
+    const request = tlsFiles.cert ? httpsRequest({ ...options, rejectUnauthorized: false }) : httpRequest(options);
+    request.once('response', (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.once('error', reject);
+      response.once('end', () => resolve({ status: response.statusCode, body }));
+    });
+    request.once('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
+    request.once('error', reject);
+    request.end();
+  });
+}

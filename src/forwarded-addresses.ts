@@ -1,0 +1,55 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { plainAddress } from './address-ranges.ts';
+
+/** RFC 7239 §6.3: a port, or an obfuscated one. */
+const port = String.raw`(?::(?:\d{1,5}|_[\w.-]+))?`;
+const bracketed = new RegExp(String.raw`^\[([^\]]+)\]${port}$`);
+const withPort = new RegExp(String.raw`^([\d.]+)${port}$`);
+
+/**
+ * Returns the addresses that proxies have put into X-Forwarded-For or, without that header, into Forwarded (RFC 7239), the
+ * nearest caller last. An address that cannot be read is undefined. Of two headers the first counts, because proxies that set it
+ * often pass on a caller's own Forwarded header unchanged.
+ */
+export function forwardedAddresses(headers: IncomingHttpHeaders): (string | undefined)[] {
+  const header = headers['x-forwarded-for'];
+  const listed = elementsOf(Array.isArray(header) ? header.join() : header);
+  if (listed.length > 0) return listed.map(readAddress);
+  return elementsOf(headers.forwarded).map(readForwarded);
+}
+
+/**
+ * Splits at every comma, in quotes too. An address needs no quoted comma, and a caller's unclosed quote must not swallow what a
+ * proxy appended.
+ */
+function elementsOf(header: string | undefined): string[] {
+  return (header ?? '')
+    .split(',')
+    .map((element) => element.trim())
+    .filter(Boolean);
+}
+
+/** The `for` parameter of one element of Forwarded, if there is exactly one. */
+function readForwarded(element: string): string | undefined {
+  const values = element
+    .split(';')
+    .map((pair) => /^\s*for\s*=\s*(.*?)\s*$/i.exec(pair)?.[1])
+    .filter((value) => value !== undefined);
+  return values.length === 1 ? readAddress(values[0] ?? '') : undefined;
+}
+
+/** An IP address without its port, brackets and quotes: `203.0.113.8:40001` (as Azure sends it), `"[2001:db8::1]:443"`. */
+function readAddress(text: string): string | undefined {
+  const bare = /^"(.*)"$/.exec(text)?.[1] ?? text;
+  const inBrackets = bracketed.exec(bare)?.[1];
+  const address = inBrackets ?? withPort.exec(bare)?.[1] ?? bare;
+  const isReadable = inBrackets === undefined ? isIP(address) !== 0 : isIPv6(address);
+  if (!isReadable || hasWrongPort(bare, address)) return undefined;
+  return plainAddress(address);
+}
+
+function hasWrongPort(text: string, address: string): boolean {
+  const digits = isIPv4(address) || text.startsWith('[') ? /:(\d+)$/.exec(text)?.[1] : undefined;
+  return digits !== undefined && Number(digits) > 65_535;
+}

@@ -1,12 +1,18 @@
-/** Tells whether a Host header names one of these hosts, which may come with a port or stand for any. */
+/** Returns a function that checks whether a Host header is one of these hosts. A name without a port stands for any port. */
 export function createHostCheck(names: readonly string[]): (host: string) => boolean {
   const hosts = new Set(names.map((name) => name.toLowerCase()));
   let lastKnown: string | undefined;
   return (host) => {
     if (host === lastKnown) return true;
     const name = host.toLowerCase();
-    const isKnown = hosts.has(name) || hosts.has(name.replace(/:\d+$/, ''));
+    const isKnown = hosts.has(name) || hosts.has(withoutPort(name));
     if (isKnown) lastKnown = host;
     return isKnown;
   };
+}
+
+/** Leaves a port that cannot be one in place, so that no URL is made of such a host. */
+function withoutPort(host: string): string {
+  const [ending, port] = /:(\d{1,5})$/.exec(host) ?? [];
+  return ending !== undefined && Number(port) <= 65_535 ? host.slice(0, -ending.length) : host;
 }

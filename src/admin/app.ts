@@ -1,7 +1,8 @@
 import Router from '@koa/router';
-import Koa from 'koa';
+import Koa, { type Context, type Next } from 'koa';
 import { createAddressReader } from '../client-address.ts';
 import type { Core } from '../core.ts';
+import { normalizeRequest } from '../normalize-request.ts';
 import { createProxyAlarm } from '../proxy-alarm.ts';
 import { createConsole } from './console/console.ts';
 import { adminEndpoints } from './endpoints.ts';
@@ -31,6 +32,7 @@ export function createAdminApp(core: Core): Koa {
   app.use(logAccess(core, addressOf));
   app.use(recordRefusals(core, addressOf));
   app.use(respondWithProblem(core.log));
+  app.use(normalize);
   app.use(serveMetrics(core));
   app.use(requireKnownHost(core.config));
   app.use(requireOwnOrigin);
@@ -38,4 +40,16 @@ export function createAdminApp(core: Core): Koa {
   app.use(router.routes());
   app.use(router.allowedMethods());
   return app;
+}
+
+/** Applies the rules for all requests. Whatever follows on a refused connection cannot be trusted. */
+async function normalize(ctx: Context, next: Next): Promise<void> {
+  try {
+    normalizeRequest(ctx.req);
+  } catch (error) {
+    ctx.set('Connection', 'close');
+    throw error;
+  }
+  ctx.originalUrl = ctx.url;
+  await next();
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { KeyturnError } from '../errors.ts';
+import { hasMediaType } from '../media-type.ts';
 
 const maxBytes = 64 * 1024;
 
@@ -14,7 +15,7 @@ export async function readBody(request: IncomingMessage): Promise<string> {
   if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') {
     throw new KeyturnError('unsupported_media_type', 415, 'A content encoding is not supported.');
   }
-  if (!/^application\/json *(;|$)/i.test(headers['content-type'] ?? '')) {
+  if (!hasMediaType(headers['content-type'], 'application/json')) {
     throw new KeyturnError('unsupported_media_type', 415, 'The body must be application/json.');
   }
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge();

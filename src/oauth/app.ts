@@ -4,6 +4,7 @@ import { createAddressReader } from '../client-address.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { createHostCheck } from '../host-check.ts';
+import { normalizeRequest } from '../normalize-request.ts';
 import { createProxyAlarm } from '../proxy-alarm.ts';
 import { createRequestIds } from '../request-id.ts';
 import { strictTransport } from '../strict-transport.ts';
@@ -11,7 +12,6 @@ import { logAccess } from './access-log.ts';
 import { announceRetirement } from './announce-retirement.ts';
 import { authenticateClient } from './client-authentication.ts';
 import { createCertificateReader } from './client-certificate.ts';
-import { countHeaders } from './count-headers.ts';
 import { createEventStreams } from './events.ts';
 import { createFailureLimit } from './failure-limit.ts';
 import { createFastPath } from './fast-path.ts';
@@ -38,7 +38,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   const requestIdOf = createRequestIds(core.config.trustProxy);
   provider.use(identify(core, addressOf, requestIdOf));
   provider.use(respondWithError(core));
-  provider.use(refuseHeaders);
+  provider.use(normalize);
   provider.use(serveHealth(core.readiness, { isDraining, isOverloaded }));
   provider.use(shedLoad(isOverloaded));
   provider.use(requireKnownHost(isKnownHost));
@@ -108,20 +108,15 @@ function respondWithError({ config, log }: Core) {
   };
 }
 
-/** More headers than anybody needs; and a Host that is missing, or two, of which a proxy may take the other (RFC 9112 §3.2). */
-function refuseHeaders(ctx: Context, next: Next): Promise<void> {
-  const maxHeaders = 100;
-  const { rawHeaders } = ctx.req;
-  const refusal =
-    rawHeaders.length > maxHeaders * 2
-      ? new KeyturnError('invalid_request', 431, 'Too many headers.')
-      : countHeaders(rawHeaders, 'host') !== 1 && ctx.req.httpVersion === '1.1'
-        ? new KeyturnError('invalid_request', 400, 'There must be one Host.')
-        : undefined;
-  if (refusal) {
+/** Applies the rules for all requests. Whatever follows on a refused connection cannot be trusted. */
+function normalize(ctx: Context, next: Next): Promise<void> {
+  try {
+    normalizeRequest(ctx.req);
+  } catch (error) {
     ctx.set('Connection', 'close');
-    throw refusal;
+    throw error;
   }
+  ctx.originalUrl = ctx.url;
   return next();
 }
 

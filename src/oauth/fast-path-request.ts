@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { countHeaders } from './count-headers.ts';
+import { countHeaders } from '../count-headers.ts';
 
 const maxBytes = 16 * 1024;
 const maxHeaders = 50;
@@ -35,6 +35,8 @@ export function isPlainForm(request: IncomingMessage, isKnownHost: (host: string
     // RFC 9701: a signed answer.
     !/jwt/i.test(headers.accept ?? '') &&
     isKnownHost(headers.host ?? '') &&
-    countHeaders(rawHeaders, 'host') === 1
+    headers['te'] === undefined &&
+    countHeaders(rawHeaders, 'host') === 1 &&
+    countHeaders(rawHeaders, 'content-type') === 1
   );
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import { KeyturnError } from '../errors.ts';
+import { hasMediaType } from '../media-type.ts';
 import { headStartOf } from './head-start.ts';
 
 /** The parameters of a request, each at most once and never empty; `resource` alone may come several times (RFC 8707 §2). */
@@ -74,7 +75,7 @@ async function readBody(request: IncomingMessage, limit: number): Promise<string
   if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') {
     throw new KeyturnError('invalid_request', 415, 'A content encoding is not supported.');
   }
-  if (!/^application\/x-www-form-urlencoded *(;|$)/i.test(headers['content-type'] ?? '')) {
+  if (!hasMediaType(headers['content-type'], 'application/x-www-form-urlencoded')) {
     throw new KeyturnError('invalid_request', 415, 'The body must be application/x-www-form-urlencoded.');
   }
   if (Number(headers['content-length'] ?? 0) > limit) throw tooLarge(limit);

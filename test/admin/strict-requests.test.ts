@@ -193,6 +193,7 @@ test.each([
   ['127.0.0.1.evil.example', 421],
   ['localhost.evil.example:4001', 421],
   ['169.254.169.254', 421],
+  ['localhost:99999', 421],
   ['localhost', 200],
   ['LOCALHOST:4001', 200],
   ['[::1]:4001', 200],

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { issueConsoleLink } from '../../src/admin/console/sign-in/console-link.ts';
 import { permissions } from '../../src/operators/permission.ts';
 import { actor } from '../oauth/fixture.ts';
+import { sendRaw } from '../oauth/http-client.ts';
 import { type ConsoleServer, cookieOf, startConsole } from './console-server.ts';
 
 const minute = 60_000;
@@ -112,6 +113,14 @@ describe('signing in', () => {
     const answer = await server.send('/console/sign-in', { token }, planted);
     expect(cookieOf(answer)).not.toBe(planted);
     expect(await isSignedIn(planted)).toBe(false);
+  });
+
+  it('is refused with 421 for a Host whose port cannot be one', async () => {
+    const { text } = await sendRaw(
+      server.adminUrl,
+      'GET /console/sign-in HTTP/1.1\r\nHost: localhost:99999\r\nConnection: close\r\n\r\n',
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 421 /);
   });
 
   it('limits the failed attempts of an address, and accepts a right token from it all the time', async () => {

@@ -27,6 +27,8 @@ describe('the host', () => {
     '127.0.0.1.evil.example',
     'evil.example:4000',
     'localhost@evil',
+    'localhost:99999',
+    'localhost:000080',
     'localhost,evil',
     '[::1]',
     'x',
@@ -103,6 +105,74 @@ describe('a request that two parsers could read differently is refused, and its 
   });
 });
 
+describe('a request target in absolute form (RFC 9112 §3.2.2)', () => {
+  const ask = (target: string, host: string) =>
+    sendRaw(
+      server.publicUrl,
+      [
+        `POST ${target} HTTP/1.1`,
+        `Host: ${host}`,
+        'Connection: close',
+        `Content-Type: ${formType}`,
+        `Authorization: ${authorized().Authorization}`,
+        `Content-Length: ${form.length}`,
+        '',
+        form,
+      ].join('\r\n'),
+    );
+
+  it.each([
+    ['http://localhost:4000/oauth2/token', 'evil.example', 200],
+    ['HTTPS://LOCALHOST/oauth2/token?', 'evil.example', 200],
+    ['http://127.0.0.1/oauth2/token', 'localhost', 200],
+    ['http://evil.example/oauth2/token', 'localhost', 421],
+    ['http://localhost@evil.example/oauth2/token', 'localhost', 421],
+    ['http://evil@localhost/oauth2/token', 'localhost', 421],
+    ['http://localhost:99999/oauth2/token', 'localhost', 421],
+    ['http:///oauth2/token', 'localhost', 421],
+    ['http://localhost', 'localhost', 404],
+  ])('names the host, whatever Host says: %s with Host %s is %d', async (target, host, status) => {
+    expect((await ask(target, host)).text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  });
+});
+
+describe('on both listeners, a request', () => {
+  const ask = async (version: string, lines: string[]) => {
+    const answers = [
+      [server.publicUrl, '/.well-known/jwks.json'] as const,
+      [server.adminUrl, '/metrics'] as const,
+      [server.adminUrl, '/admin/v1/openapi.json'] as const,
+    ].map(async ([url, path]) => {
+      const { text, closed } = await sendRaw(url, [`GET ${path} HTTP/${version}`, ...lines, '', ''].join('\r\n'));
+      return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]), closed };
+    });
+    return await Promise.all(answers);
+  };
+  const host = 'Host: localhost';
+
+  it.each<[string, string, string[], number]>([
+    ['two Hosts', '1.1', [host, host], 400],
+    ['two Hosts over HTTP/1.0', '1.0', [host, host], 400],
+    ['no Host', '1.1', ['X: y'], 400],
+    ['two Content-Types', '1.1', [host, 'Content-Type: a/b', 'Content-Type: a/b'], 400],
+    ['Transfer-Encoding gzip, chunked', '1.1', [host, 'Transfer-Encoding: gzip, chunked', '', '0'], 400],
+    ['two Transfer-Encodings', '1.1', [host, 'Transfer-Encoding: gzip', 'Transfer-Encoding: chunked', '', '0'], 400],
+    ['TE that lists chunked', '1.1', [host, 'TE: gzip, chunked'], 400],
+    ['1,200 headers', '1.1', [host, ...Array(1_200).fill('X: y')], 431],
+  ])('with %s is refused and its connection closed', async (_what, version, lines, status) => {
+    const refused = { status, closed: true };
+    expect(await ask(version, lines)).toEqual([refused, refused, refused]);
+  });
+
+  it.each<[string, string, string[]]>([
+    ['one Host over HTTP/1.0', '1.0', [host]],
+    ['chunked alone, in any case', '1.1', [host, 'Connection: close', 'Transfer-Encoding: Chunked', '', '0']],
+    ['TE: trailers', '1.1', [host, 'Connection: close', 'TE: trailers']],
+  ])('with %s is served', async (_what, version, lines) => {
+    expect((await ask(version, lines)).map(({ status }) => status)).toEqual([200, 200, 200]);
+  });
+});
+
 describe('headers', () => {
   it('by more than 100 are refused', async () => {
     const many = (count: number) =>
@@ -156,6 +226,8 @@ describe('the body', () => {
   it('may name a charset, and be sent in chunks', async () => {
     const headers = { ...authorized(), 'Content-Type': `${formType.toUpperCase()} ; charset=UTF-8` };
     expect(await post(api.tokenUrl, form, { headers })).toMatchObject({ status: 200 });
+    const tabbed = { ...headers, 'Content-Type': `${formType}\t; charset=utf-8` };
+    expect(await post(api.tokenUrl, form, { headers: tabbed })).toMatchObject({ status: 200 });
     const chunked = { ...headers, 'Transfer-Encoding': 'chunked' };
     expect(await post(api.tokenUrl, form, { headers: chunked })).toMatchObject({ status: 200 });
   });

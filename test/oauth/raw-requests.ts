@@ -163,6 +163,7 @@ function headerTwist(cast: Cast): fc.Arbitrary<Twist> {
     ['Cookie', 'a=b; _session=1'],
     ['Upgrade', 'h2c'],
     ['TE', 'trailers'],
+    ['TE', 'gzip, chunked'],
     ['Trailer', 'X'],
     ['Connection', 'keep-alive'],
     ['If-None-Match', '*'],

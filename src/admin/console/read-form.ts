@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { KeyturnError } from '../../errors.ts';
+import { hasMediaType } from '../../media-type.ts';
 
 const maxBytes = 256 * 1024;
 
 /** The fields of a form. @throws {KeyturnError} 413, 415 */
 export async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
   const { headers } = request;
-  if (!/^application\/x-www-form-urlencoded *(;|$)/i.test(headers['content-type'] ?? '')) {
+  if (!hasMediaType(headers['content-type'], 'application/x-www-form-urlencoded')) {
     throw new KeyturnError('unsupported_media_type', 415, 'The body must be a form.');
   }
   const chunks: Buffer[] = [];

@@ -17,11 +17,14 @@ ARG NPM_CONFIG_REGISTRY
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+# What the image contains, for scanners: CycloneDX.
+RUN npm sbom --omit=dev --sbom-format=cyclonedx >sbom.cdx.json
 
 FROM ${NODE_IMAGE}
 ENV NODE_ENV=production KEYTURN_DATA_DIR=/data
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
+COPY --from=dependencies /app/sbom.cdx.json ./
 COPY --from=build /app/dist dist
 COPY sql sql
 COPY package.json LICENSE ./

@@ -1,17 +1,24 @@
 #!/bin/sh
-# Makes the two secrets that docker-compose.yml needs, once: ./deploy/make-secrets.sh [FILE]
+# Writes the secrets that docker-compose.yml needs: ./deploy/make-secrets.sh [FILE]
+# Adds what is missing to an existing file and never replaces a value.
 # Keep a copy of KEYTURN_ROOT_KEY apart from the database: without it no stored credential can be recognised again.
 set -eu
 file=${1:-.env}
-if [ -e "$file" ]; then
-  echo "$file exists already; nothing was changed." >&2
-  exit 1
-fi
 umask 077
 random() { head -c 32 /dev/urandom | base64 | tr -d '\n'; }
-{
-  # Goes into a URL, so without the characters that mean something there.
-  echo "POSTGRES_PASSWORD=$(random | tr -d '/+=')"
-  echo "KEYTURN_ROOT_KEY=v1:$(random)"
-} >"$file"
-echo "$file written."
+added=
+add() { # NAME VALUE
+  if [ -e "$file" ] && grep -q "^$1=" "$file"; then return; fi
+  echo "$1=$2" >>"$file"
+  added="$added $1"
+}
+# Passwords become parts of URLs, so they contain no character that means something there.
+for name in POSTGRES_PASSWORD KEYTURN_MIGRATE_PASSWORD KEYTURN_SERVE_PASSWORD REDIS_PASSWORD; do
+  add "$name" "$(random | tr -d '/+=')"
+done
+add KEYTURN_ROOT_KEY "v1:$(random)"
+if [ -z "$added" ]; then
+  echo "$file has all secrets already; nothing was changed." >&2
+  exit 1
+fi
+echo "Added to $file:$added"

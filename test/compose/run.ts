@@ -21,7 +21,7 @@ const issuer = `http://localhost:${port}`;
 const admin = `http://localhost:${adminPort}/admin/v1`;
 const image = `keyturn-test:${process.pid}`;
 // What the caller's shell says of another deployment must not reach this one: compose prefers it to the env file.
-const ofAnother = /^(KEYTURN|COMPOSE)_|^POSTGRES_PASSWORD$/;
+const ofAnother = /^(KEYTURN|COMPOSE)_|^(POSTGRES|REDIS)_PASSWORD$|^(POSTGRES|REDIS|NGINX|NODE)_IMAGE$/;
 const environment = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofAnother.test(name))),
   KEYTURN_IMAGE: image,
@@ -83,7 +83,7 @@ async function walk(): Promise<void> {
   await step('the image holds what serves, and no development dependencies', async () => {
     const { stdout } = await run('docker', ['run', '--rm', '--entrypoint', 'ls', image, '.', 'node_modules']);
     const found = new Set(stdout.split(/\s+/));
-    const needed = ['dist', 'sql', 'LICENSE', 'package.json', ...dependencies('dependencies')];
+    const needed = ['dist', 'sql', 'LICENSE', 'package.json', 'sbom.cdx.json', ...dependencies('dependencies')];
     const missing = needed.filter((name) => !found.has(name));
     const surplus = ['src', 'test', ...dependencies('devDependencies')].filter((name) => found.has(name));
     expect(missing.length + surplus.length === 0, `missing: ${missing}; too much: ${surplus}`);
@@ -106,6 +106,25 @@ async function walk(): Promise<void> {
       catch (error) { console.log(user, error.code); }`;
     const { stdout } = await compose('exec', '-T', 'keyturn', 'node', '-e', script);
     expect(stdout.trim() === '1000 EROFS', stdout);
+  });
+
+  await step('the server cannot change the schema or rewrite the audit log, and Redis wants a password', async () => {
+    const asServer = (sql: string) => {
+      const line = 'PGPASSWORD="$KEYTURN_SERVE_PASSWORD" psql -h postgres -U keyturn_serve -d keyturn -c "$0"';
+      return compose('run', '--rm', '-T', 'roles', 'sh', '-c', line, sql).then(
+        () => true,
+        () => false,
+      );
+    };
+    expect(await asServer('SELECT count(*) FROM clients'), 'it cannot read');
+    expect(!(await asServer('CREATE TABLE more (id integer)')), 'it can create a table');
+    expect(!(await asServer('DELETE FROM audit_events')), 'it can delete audit events');
+    const { stdout } = await compose('exec', '-T', 'redis', 'env', '-u', 'REDISCLI_AUTH', 'redis-cli', 'get', 'x');
+    expect(stdout.includes('NOAUTH'), stdout);
+  });
+  await step('the image lists what it contains', async () => {
+    const { stdout } = await run('docker', ['run', '--rm', '--entrypoint', 'cat', image, 'sbom.cdx.json']);
+    expect(stdout.includes('"CycloneDX"') && stdout.includes('pkg:npm/ioredis@'), stdout.slice(0, 200));
   });
 
   const operator = await step('the first operator is made inside the container', async () => {
@@ -193,7 +212,7 @@ async function introspectThroughProxy(integration: Client, api: Client): Promise
 
 /** nginx's own image, or, where it cannot be had, Debian's nginx under its name. */
 async function nginxImage(): Promise<void> {
-  const name = /image: (nginx:\S+)/.exec(readFileSync('docker-compose.yml', 'utf8'))?.[1] as string;
+  const name = /NGINX_IMAGE:-(nginx:[^}]+)\}/.exec(readFileSync('docker-compose.yml', 'utf8'))?.[1] as string;
   const has = (words: string[]) =>
     run('docker', words).then(
       () => true,

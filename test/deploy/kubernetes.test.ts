@@ -74,6 +74,13 @@ describe('the Kubernetes manifests', () => {
   });
 });
 
+test('the pods that serve do not see the URL of the role that owns the tables', () => {
+  const [migrate, serve] = ['migrate.yaml', 'deployment.yaml'].map((name) => readFileSync(directory + name, 'utf8'));
+  expect(migrate).toMatch(/name: keyturn-migrate\n +items:\n +- \{ key: database-url, path: database-url \}/);
+  expect(migrate?.match(/key: database-url/g)).toHaveLength(1);
+  expect(serve).not.toContain('keyturn-migrate');
+});
+
 /** What Kubernetes adds to every container of a namespace that has a Service of this name. */
 function serviceLinks(service: string, ip: string, port: number, portName = 'HTTP'): Record<string, string> {
   const name = service.toUpperCase().replaceAll('-', '_');

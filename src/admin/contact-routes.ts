@@ -16,7 +16,14 @@ export const contactParams = z.strictObject({ id: z.uuid() });
 
 const externalId = text(200).nullable().meta({ description: 'Its id in your own system; unique' });
 const grants = z.array(z.enum(permissions)).meta({ description: 'You can give and take only what you have' });
-const email = z.email().max(254);
+/** RFC 5321 §4.5.3.1 and RFC 1123 §2.1 limit the parts; a mail server would reject the address otherwise. */
+const email = z
+  .email()
+  .max(254)
+  .refine(
+    hasPartsWithinLimits,
+    'must have at most 64 characters before the @, and after it labels of at most 63 that do not end with a hyphen',
+  );
 
 const newContact = z.strictObject({
   name: text(200),
@@ -36,6 +43,11 @@ const contactsQuery = z.strictObject({
   ...pageQuery,
   q: text(200).optional().meta({ description: 'Beginnings of words in the name or e-mail address, or an external id' }),
 });
+
+function hasPartsWithinLimits(address: string): boolean {
+  const [local = '', domain = ''] = address.split('@');
+  return local.length <= 64 && domain.split('.').every((label) => label.length <= 63 && !label.endsWith('-'));
+}
 
 export function contactEndpoints(core: Core): Endpoint[] {
   const pager = createPager(core.keyRing, 'contacts', createdPosition);

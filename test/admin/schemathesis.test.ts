@@ -1,0 +1,78 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type AdminServer, startAdminServer } from './admin-server.ts';
+
+const run = promisify(execFile);
+const version = '4.32.5';
+/** Kept between runs, since an installation takes longer than the test. */
+const home = join(tmpdir(), `keyturn-schemathesis-${version}`);
+const program = join(home, 'bin', 'schemathesis');
+const hasPython = spawnSync('python3', ['-c', 'import sys, venv; sys.exit(sys.version_info < (3, 10))']).status === 0;
+
+/** What would end the operator that the run authenticates with. Runs on its own, at the end. */
+const endsOperators = '^/admin/v1/contacts/[{]id[}](/operator-token)?$';
+
+/** Valid requests may be refused for what no schema says, such as a cursor that was never given out. Everything else counts. */
+const options = [
+  '--exclude-checks=positive_data_acceptance',
+  '--phases=examples,coverage,fuzzing',
+  '--max-examples=5',
+  '--seed=1',
+  '--continue-on-failure',
+  '--no-color',
+];
+
+/** Installs schemathesis in a virtual environment. @returns why that is not possible, or undefined. */
+async function install(): Promise<string | undefined> {
+  if (existsSync(program)) return undefined;
+  if (!hasPython) return 'there is no python3 of version 3.10 or later with venv';
+  try {
+    await run('python3', ['-m', 'venv', home]);
+    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', `schemathesis==${version}`];
+    await run(join(home, 'bin', 'python'), pip, { timeout: 180_000 });
+    return undefined;
+  } catch (error) {
+    await rm(home, { recursive: true, force: true });
+    return `it cannot be installed: ${(error as Error).message.split('\n')[0]}`;
+  }
+}
+
+const missing = await install();
+if (missing) console.warn(`The schemathesis run is skipped: ${missing}`);
+
+let server: AdminServer;
+
+beforeAll(async () => {
+  server = await startAdminServer({ env: { KEYTURN_FAILURES_PER_MINUTE: '0' } });
+  const body = { name: 'API', kind: 'resource_server', resource: 'https://api.example.com', information: ['orders'] };
+  await server.adminFetch('/clients', { method: 'POST', body });
+});
+afterAll(() => server?.close());
+
+(missing ? test.skip : test)(
+  'answers every generated request as its OpenAPI document says, and accepts none that violates it',
+  async () => {
+    for (const paths of [`--exclude-path-regex=${endsOperators}`, `--include-path-regex=${endsOperators}`]) {
+      const args = [
+        'run',
+        `${server.adminUrl}/admin/v1/openapi.json`,
+        `--url=${server.adminUrl}`,
+        `--header=Authorization: Bearer ${await server.operatorToken()}`,
+        paths,
+        ...options,
+      ];
+      const { code, stdout } = await run(program, args, { maxBuffer: 2 ** 28, cwd: tmpdir() }).then(
+        (ended) => ({ ...ended, code: 0 }),
+        (error: { code: number; stdout: string }) => error,
+      );
+      // From the first failure on, without the advice at the end.
+      expect(code === 0 ? '' : stdout.slice(stdout.indexOf('1. Test Case ID'), -3_000)).toBe('');
+      expect(stdout).toMatch(/Test cases:\s+\d+ generated/);
+    }
+  },
+  120_000,
+);

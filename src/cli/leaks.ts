@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
-import { leakPattern } from '../leaks/leak-pattern.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { withStores } from './stores.ts';
 import { CommandEnd, confirm, type OutputOptions, present, table } from './terminal.ts';
@@ -16,8 +15,13 @@ type ShownLeak = Json & {
   disabled: boolean;
 };
 
-/** As many values as one request takes. */
-const valuesPerCall = 1_000;
+/** A leak by the line that it stands in. */
+type FoundLeak = { line: number } & Pick<ShownLeak, 'kind' | 'hint' | 'status' | 'owner' | 'disabled'>;
+
+const linesPerCall = 500;
+const pieceLength = 50_000;
+/** Longer than any value, a JWT included. */
+const overlap = 9_000;
 
 export function addLeakCommands(program: Command): void {
   program
@@ -43,16 +47,19 @@ Exits with 1 when something live was found and not ended.`,
     )
     .action(async (file: string, options: OutputOptions & { disable?: true; yes?: true }) => {
       if (options.disable) await confirm('End every live one that is found?', options);
-      const lines = await readValues(file);
-      const values = [...lines.keys()];
       const leaks = await withStores(async (core) => {
-        const found: (ShownLeak & { line: number })[] = [];
-        for (let start = 0; start < values.length; start += valuesPerCall) {
-          const body = { values: values.slice(start, start + valuesPerCall), disable: options.disable };
+        const found = new Map<string, FoundLeak>();
+        for await (const batch of readLines(file)) {
+          const body = { values: batch.map(({ text }) => text), disable: options.disable };
           const { data } = await callAdmin<{ data: ShownLeak[] }>(core, 'POST /leaks', { body });
-          found.push(...data.map((leak) => ({ ...leak, line: lines.get(body.values[leak.value_index] ?? '') ?? 0 })));
+          for (const { value_index: index, kind, hint, status, owner, disabled } of data) {
+            // The same value in another line is reported once, by its first line.
+            const value = `${kind} ${hint} ${owner?.id}`;
+            const line = batch[index]?.line ?? 0;
+            if (!found.has(value)) found.set(value, { line, kind, hint, status, owner, disabled });
+          }
         }
-        return found.map(({ value_index: _index, ...leak }) => leak);
+        return [...found.values()];
       });
       present(options, { data: leaks }, () =>
         leaks.length === 0
@@ -73,21 +80,34 @@ Exits with 1 when something live was found and not ended.`,
     });
 }
 
-/** What has the form of one of ours, and the first line that it stands in. */
-async function readValues(file: string): Promise<Map<string, number>> {
+type Line = { text: string; line: number };
+
+/** Reads a file in batches of lines that could hold a value. @throws {CommandEnd} 2 if it cannot be read. */
+async function* readLines(file: string): AsyncGenerator<Line[]> {
   const input = file === '-' ? process.stdin : createReadStream(file);
   const failed = new Promise<never>((_, reject) => {
     input.once('error', (error: Error) => reject(new CommandEnd(2, `error: ${error.message}`)));
   });
-  return await Promise.race([failed, collectValues(input)]);
+  failed.catch(() => undefined);
+  const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
+  const batch: Line[] = [];
+  let line = 0;
+  for (;;) {
+    const next = await Promise.race([failed, lines.next()]);
+    if (next.done) break;
+    line += 1;
+    if (/\S{16}/.test(next.value)) for (const text of piecesOf(next.value)) batch.push({ text, line });
+    if (batch.length < linesPerCall) continue;
+    yield batch.splice(0, linesPerCall);
+  }
+  while (batch.length > 0) yield batch.splice(0, linesPerCall);
 }
 
-async function collectValues(input: NodeJS.ReadableStream): Promise<Map<string, number>> {
-  const values = new Map<string, number>();
-  let line = 0;
-  for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-    line += 1;
-    for (const [value] of text.matchAll(leakPattern)) if (!values.has(value)) values.set(value, line);
+/** A long line in overlapping pieces, so that a value at a cut is whole in one of them. */
+function piecesOf(line: string): string[] {
+  const pieces: string[] = [];
+  for (let start = 0; start === 0 || start + overlap < line.length; start += pieceLength - overlap) {
+    pieces.push(line.slice(start, start + pieceLength));
   }
-  return values;
+  return pieces;
 }

@@ -1,16 +1,17 @@
 import { findKnownAccessKey } from '../access-keys/access-key-store.ts';
-import { findClientById } from '../clients/client-store.ts';
+import { findClientById, hasForeignClientIds } from '../clients/client-store.ts';
 import type { Contact } from '../contacts/contact.ts';
 import { findContactByOperatorToken } from '../contacts/contact-store.ts';
 import type { Core } from '../core.ts';
 import { hintOf, isWellFormedSecret } from '../credentials/credential-format.ts';
+import { isForeignSecret } from '../credentials/foreign-credential.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
 import type { OwnerRef } from '../regeneration/secret-owner.ts';
-import { findSecretOwner, findSecrets } from '../regeneration/secret-store.ts';
-import { findLiveToken, findToken } from '../tokens/examine-access-token.ts';
+import { findSecretOwner, findSecrets, findTakenVerifiers } from '../regeneration/secret-store.ts';
+import { findLiveToken, findToken, readToken } from '../tokens/examine-access-token.ts';
 import type { TokenRecord } from '../tokens/token-store.ts';
-import { leakPattern } from './leak-pattern.ts';
+import { leakCandidates } from './leak-candidates.ts';
 
 /** A value in the form of one of ours that stood in a text. The value itself is not in here. */
 export type Leak = {
@@ -26,13 +27,57 @@ export type Leak = {
 /** Whose it is, as operators know it. */
 type LeakOwner = { type: 'client' | 'access_key' | 'contact'; id: string; name: string };
 
-/** Looks for our secrets, access keys and tokens in texts; each value once a text. Nothing is changed. */
+/** Hashes and looks up so many values at a time, so that other requests are answered in between. */
+const batchSize = 500;
+
+/**
+ * Looks for secrets, access keys and tokens of this deployment in texts, imported secrets and JWTs included; reports each value once a
+ * text. Changes nothing.
+ */
 export async function findLeaks(core: Core, texts: readonly string[]): Promise<Leak[]> {
+  const mayBeForeign = await hasForeignClientIds(core.database);
   const leaks: Leak[] = [];
   for (const [text, content] of texts.entries()) {
-    for (const value of new Set(content.match(leakPattern))) {
+    const { own, jwts, foreign } = leakCandidates(content);
+    for (const value of own) {
       const leak = await identify(core, value, text);
       if (leak) leaks.push(leak);
+    }
+    for (const value of jwts) {
+      const found = await findJwt(core, value);
+      if (found) leaks.push({ text, hint: hintOf(value), kind: 'access_token', found });
+    }
+    if (mayBeForeign) leaks.push(...(await findForeign(core, [...foreign], text)));
+  }
+  return leaks;
+}
+
+/** A JWT that this deployment has signed; undefined for a JWT of somebody else. */
+async function findJwt(core: Core, value: string) {
+  const record = await readToken(core, value);
+  const known = record && (await core.clients.find(record.clientId));
+  if (!record || !known) return undefined;
+  const { clientId: id, name } = known.client;
+  const isLive = (await findLiveToken(core, value)) !== undefined;
+  return { record, isLive, shown: { type: 'client', id, name } as const };
+}
+
+/** Imported secrets have no form of their own, so each value that could be one is looked up. */
+async function findForeign(core: Core, values: readonly string[], text: number): Promise<Leak[]> {
+  const leaks: Leak[] = [];
+  const possible = values.filter(isForeignSecret);
+  for (let start = 0; start < possible.length; start += batchSize) {
+    const byVerifier = new Map<string, string>();
+    for (const value of possible.slice(start, start + batchSize)) {
+      for (const verifier of verifiersOf(core.keyRing, 'client-secret-pepper', value)) {
+        byVerifier.set(verifier.toString('base64'), value);
+      }
+    }
+    const verifiers = [...byVerifier.keys()].map((verifier) => Buffer.from(verifier, 'base64'));
+    for (const verifier of await findTakenVerifiers(core.database, verifiers)) {
+      const value = byVerifier.get(verifier) ?? '';
+      const found = await findSecret(core, value, 'client-secret-pepper');
+      if (found) leaks.push({ text, hint: hintOf(value), kind: 'client_secret', found });
     }
   }
   return leaks;

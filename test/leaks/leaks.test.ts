@@ -119,6 +119,73 @@ describe('what leaked', () => {
     expect((await withKey()).json).toMatchObject({ error: 'invalid_grant' });
   });
 
+  it('is found where it is encoded: in HTTP Basic, percent-encoded once or twice', async () => {
+    const { shop } = world;
+    const basic = Buffer.from(`${shop.id}:${shop.secret}`).toString('base64');
+    const values = [
+      `Authorization: Basic ${basic}`,
+      `Authorization%3A%20Basic%20${encodeURIComponent(basic)}`,
+      shop.secret.replace('_', '%5F'),
+      shop.secret.replace('_', '%255f'),
+    ];
+    const found = await check(values);
+    expect(found.map(({ value_index: index }: { value_index: number }) => index)).toEqual([0, 1, 2, 3]);
+    for (const leak of found)
+      expect(leak).toMatchObject({ kind: 'client_secret', status: 'live', owner: { id: shop.id } });
+  });
+
+  it('is a JWT, live until it is ended; a JWT of somebody else is not reported', async () => {
+    const api = {
+      name: 'JWT API',
+      kind: 'resource_server',
+      resource: 'https://jwt.example',
+      information: ['jwts'],
+      token_format: 'jwt',
+    };
+    await world.adminFetch('/clients', { method: 'POST', body: api });
+    const { json: client } = await world.adminFetch('/clients', {
+      method: 'POST',
+      body: { name: 'JWT user', kind: 'integration', scope: 'jwts:read', resource: 'https://jwt.example' },
+    });
+    const jwt = await world.token({ id: client.client_id, secret: client.client_secret });
+    expect(jwt).toMatch(/^eyJ/);
+    const foreign = `${jwt.slice(0, -4)}AAAA`;
+    const leaked = [`{"token":"${jwt}"}`, foreign];
+    const owner = { id: client.client_id };
+    expect(await check(leaked)).toMatchObject([{ value_index: 0, kind: 'access_token', status: 'live', owner }]);
+    expect(await check(leaked, true)).toMatchObject([{ disabled: true }]);
+    expect(await check(leaked)).toMatchObject([{ status: 'ended' }]);
+  });
+
+  it('is an imported secret, whatever characters surround it', async () => {
+    const { databaseUrl, redisUrl, rootKey } = world.stores;
+    const environment = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey };
+    const secret = 'aB+3dE5:fG7=hJ9kL1mN3pQ5rS7tU9vW1xY';
+    const row = {
+      client_id: 'imported',
+      client_secret: secret,
+      client_name: 'Moved',
+      grant_types: ['client_credentials'],
+    };
+    const imported = await runCommand(['clients', 'import', '-'], environment, JSON.stringify([row]));
+    expect(imported.code).toBe(0);
+    const basic = Buffer.from(`imported:${encodeURIComponent(secret)}`).toString('base64');
+    const values = [
+      `SECRET=${secret}`,
+      `{"s":"${secret}"}`,
+      `basic ${basic}`,
+      `client_secret=${encodeURIComponent(secret)}&x=1`,
+      'other',
+    ];
+    const found = await check(values);
+    expect(found.map(({ value_index: index }: { value_index: number }) => index)).toEqual([0, 1, 2, 3]);
+    for (const leak of found)
+      expect(leak).toMatchObject({ kind: 'client_secret', status: 'live', owner: { id: 'imported' } });
+    const log = `${'a line of a log without anything\n'.repeat(700)}password: "${secret}"\n`;
+    const command = await runCommand(['leaks', 'check', '-', '--json'], environment, log);
+    expect(JSON.parse(command.stdout).data).toMatchObject([{ line: 701, kind: 'client_secret', status: 'live' }]);
+  });
+
   it('the command finds it in a text of any length, by its line, and fails while it is live', async () => {
     const { databaseUrl, redisUrl, rootKey } = world.stores;
     const environment = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey };

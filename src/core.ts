@@ -20,6 +20,7 @@ import { countOverlaps } from './regeneration/secret-store.ts';
 import { createUsageCounter, type UsageCounter } from './regeneration/usage-counter.ts';
 import { rollUpUsage } from './regeneration/usage-store.ts';
 import { startUsageWriter, type UsageWriter } from './regeneration/usage-writer.ts';
+import { startStep } from './start-step.ts';
 import { createAnnouncementStream } from './storage/announcement-stream.ts';
 import { createAnnouncements } from './storage/announcements.ts';
 import type { CommittedChange } from './storage/change.ts';
@@ -111,10 +112,12 @@ export async function openCore(
   const closers: (() => unknown)[] = [() => tracing?.close(), metrics.close];
   try {
     const keyRing = createKeyRing(await readRootKey(config));
-    const opened = metrics.watchDatabase(await openDatabase(config, log));
+    const opened = metrics.watchDatabase(
+      await startStep(log, 'the database and its schema', openDatabase(config, log)),
+    );
     closers.push(opened.close);
     const database = tracing?.watchDatabase(opened) ?? opened;
-    const redis = config.redisUrl ? await connectRedis(config.redisUrl, log) : undefined;
+    const redis = config.redisUrl ? await startStep(log, 'Redis', connectRedis(config.redisUrl, log)) : undefined;
     closers.push(() => redis?.disconnect());
     const ttlSeconds = config.accessTokenTtlSeconds;
     const codec = createTokenRecordCodec(keyRing, await findUnauthenticatedRecords(database, clock(), ttlSeconds));
@@ -140,10 +143,14 @@ export async function openCore(
     const revocations = followRevocations(feed, databaseClock);
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     closers.push(feed.close);
-    await feed.start();
+    await startStep(log, 'the change feed', feed.start());
     const { signingAlgorithm } = config;
-    await database.transaction((transaction) =>
-      ensureSigningKeys(transaction, { keyRing, clock, ttlSeconds, signingAlgorithm }),
+    await startStep(
+      log,
+      'the signing keys',
+      database.transaction((transaction) =>
+        ensureSigningKeys(transaction, { keyRing, clock, ttlSeconds, signingAlgorithm }),
+      ),
     );
     closers.push(startSweep(database, log, rollUpUsage));
     const change: Core['change'] = async (work) => {

@@ -1,8 +1,9 @@
 import { Redis } from 'ioredis';
+import pg from 'pg';
 import { createLog } from '../../src/log.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
-import { type Environment, runCommand } from '../cli/run-command.ts';
+import { type Environment, ended, printed, runCommand, startCommand } from '../cli/run-command.ts';
 import { eventually } from '../eventually.ts';
 import { type ProgramGroup, startProgramGroup } from '../faults/program-group.ts';
 import { documentedUser, redisServer } from '../faults/redis-topologies.ts';
@@ -132,6 +133,29 @@ describe('a connection as REDIS_URL says', () => {
     redis.disconnect();
     const guarded = await connectRedis(`redis+sentinel://${sentinels[1]}/keyturn?sentinel_password=s3ntinel`, log);
     guarded.disconnect();
+  });
+});
+
+describe('a start that waits', () => {
+  test_.each([
+    ['changes', 'the change feed'],
+    ['signing_keys', 'the signing keys'],
+  ])('logs what it waits for, and continues: %s', async (table, waitsFor) => {
+    const databaseUrl = await createTestDatabase();
+    const holder = new pg.Client({ connectionString: databaseUrl });
+    await holder.connect();
+    await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+    const server = startCommand(['start'], { ...environment, DATABASE_URL: databaseUrl });
+    const end = ended(server);
+    await printed(server, 'start is waiting');
+    await holder.query('COMMIT');
+    await holder.end();
+    await printed(server, 'Keyturn is ready');
+    server.kill('SIGTERM');
+    const { code, stdout } = await end;
+    expect(code).toBe(0);
+    expect(stdout).toContain(`"waits_for":"${waitsFor}"`);
+    expect(stdout).toContain(`"waited_for":"${waitsFor}"`);
   });
 });
 

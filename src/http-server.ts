@@ -1,8 +1,10 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
-import type { SecureContextOptions } from 'node:tls';
+import { type SecureContextOptions, TLSSocket } from 'node:tls';
+import { plainAddress } from './address-ranges.ts';
 import type { FollowedTlsFiles } from './follow-tls-files.ts';
+import type { Log } from './log.ts';
 import { PlainRequest } from './oauth/plain-exchange.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -20,6 +22,9 @@ const options = {
   // The listeners look at Host themselves, and answer as they always do.
   requireHostHeader: false,
 } as const;
+
+/** A peer can try again and again, so the log says so at most this often. */
+const alarmEveryMs = 60_000;
 
 /** FAPI 2.0 §5.2.2, BCP 195: all of TLS 1.3, and of TLS 1.2 what has forward secrecy and AES-GCM. */
 const ciphers = [
@@ -39,10 +44,14 @@ const ciphers = [
 export function createHttpServer(
   listener: RequestListener,
   tls: FollowedTlsFiles,
-  { clientCertificates }: { clientCertificates: boolean },
+  { clientCertificates, log }: { clientCertificates: boolean; log: Log },
 ): HttpServer {
   const server = tls.current().cert === undefined ? createServer(options, listener) : createSecure();
-  server.on('clientError', refuseUnreadable);
+  const noteUntrustedCertificate = createCertificateAlarm(log);
+  server.on('clientError', (error, socket) => {
+    noteUntrustedCertificate(socket);
+    refuseUnreadable(error, socket);
+  });
   // Counted by the listener, which answers 431; by itself Node would drop what is over its limit in silence.
   server.maxHeadersCount = 0;
   return server;
@@ -70,6 +79,23 @@ export function createHttpServer(
 
 function secureContext({ cert, key, clientCa }: TlsFiles): SecureContextOptions {
   return { cert, key, ca: clientCa, minVersion: 'TLSv1.2', ciphers };
+}
+
+/**
+ * Returns a function that logs a connection which ends because of its client certificate, at most once a minute. A certificate that
+ * names one of our CAs as its issuer, but was signed with another RSA key, makes OpenSSL end the connection before any request is read.
+ */
+function createCertificateAlarm(log: Log): (socket: Duplex) => void {
+  let loggedAt = Number.NEGATIVE_INFINITY;
+  return (socket) => {
+    if (!(socket instanceof TLSSocket) || !socket.authorizationError) return;
+    if (performance.now() - loggedAt < alarmEveryMs) return;
+    loggedAt = performance.now();
+    log.warn(
+      { peer: plainAddress(socket.remoteAddress ?? ''), reason: String(socket.authorizationError) },
+      'closed a connection whose client certificate was not issued by a CA in KEYTURN_TLS_CLIENT_CA',
+    );
+  };
 }
 
 /** As Node answers what is not HTTP, but with the headers that every answer has. */

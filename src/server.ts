@@ -42,8 +42,11 @@ export async function startServer(
   const clientCa = () => tls.current().clientCa;
   const publicApp = createPublicApp(core, { isDraining: () => draining, isOverloaded, clientCa });
   const watched = (listener: RequestListener) => core.tracing?.watchListener(listener) ?? listener;
-  const publicServer = createHttpServer(watched(publicApp.listener), tls, { clientCertificates: true });
-  const adminServer = createHttpServer(watched(createAdminApp(core).callback()), tls, { clientCertificates: false });
+  const publicServer = createHttpServer(watched(publicApp.listener), tls, { clientCertificates: true, log: core.log });
+  const adminServer = createHttpServer(watched(createAdminApp(core).callback()), tls, {
+    clientCertificates: false,
+    log: core.log,
+  });
   const stop = async () => {
     tls.stop();
     publicApp.close();

@@ -26,6 +26,7 @@ type CertificateOptions = {
 const day = 86_400_000;
 const commonName = '2.5.4.3';
 const ecdsaWithSha256 = sequence(oid('1.2.840.10045.4.3.2'));
+const rsaWithSha256 = sequence(oid('1.2.840.113549.1.1.11'), tlv(0x05, Buffer.alloc(0)));
 
 /**
  * Creates an X.509 certificate (RFC 5280) with a P-256 key, so that a test states everything the certificate contains.
@@ -34,18 +35,20 @@ export function makeCertificate(options: CertificateOptions = {}): TestCertifica
   const { notBefore = new Date(Date.now() - day), notAfter = new Date(Date.now() + day), issuer } = options;
   const keys = options.keys ?? generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const subject = encodeName(options.subject ?? 'test');
+  const signingKey = issuer ? createPrivateKey(issuer.key) : keys.privateKey;
+  const algorithm = signingKey.asymmetricKeyType === 'rsa' ? rsaWithSha256 : ecdsaWithSha256;
   const content = sequence(
     explicit(0, tlv(0x02, Buffer.from([2]))),
     tlv(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)])),
-    ecdsaWithSha256,
+    algorithm,
     issuer ? subjectOf(issuer) : subject,
     sequence(time(notBefore), time(notAfter)),
     subject,
     keys.publicKey.export({ type: 'spki', format: 'der' }),
     explicit(3, sequence(...extensions(options))),
   );
-  const signature = sign('sha256', content, issuer ? createPrivateKey(issuer.key) : keys.privateKey);
-  const der = sequence(content, ecdsaWithSha256, tlv(0x03, Buffer.concat([Buffer.from([0]), signature])));
+  const signature = sign('sha256', content, signingKey);
+  const der = sequence(content, algorithm, tlv(0x03, Buffer.concat([Buffer.from([0]), signature])));
   const x509 = new X509Certificate(der);
   return { cert: x509.toString(), key: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), x509 };
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { calculateJwkThumbprint, decodeJwt } from 'jose';
+import { pino } from 'pino';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { makeCertificate, type TestCertificate } from '../certificates.ts';
 import { startChildServer } from '../faults/child-server.ts';
@@ -556,6 +557,36 @@ describe('a certificate in a header', () => {
     await expectRefused(await post(url, form, { tls: showing(makeCertificate(names)) }));
     await expectRefused(await post(url, form, { tls: showing(good) }));
   });
+});
+
+it('logs a connection that ends because of a certificate of another CA with the same name', async () => {
+  const makeCa = () =>
+    makeCertificate({ subject: 'RSA CA', isCa: true, keys: generateKeyPairSync('rsa', { modulusLength: 2048 }) });
+  const [known, foreign] = [makeCa(), makeCa()];
+  const file = (name: string, content: string) => {
+    writeFileSync(join(directory, name), content);
+    return join(directory, name);
+  };
+  const lines: { msg: string; peer?: string; reason?: string }[] = [];
+  const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  const env = {
+    KEYTURN_ISSUER: issuer,
+    KEYTURN_TLS_CERT: file('tls.crt', serverOwn.cert),
+    KEYTURN_TLS_KEY: file('tls.key', serverOwn.key),
+    KEYTURN_TLS_CLIENT_CA: file('rsa-ca.crt', known.cert),
+  };
+  const own = await startTestServer({ stores: proxied.stores, log, env });
+  try {
+    const form = { grant_type: 'client_credentials', client_id: await register(byDns) };
+    const tls = { ...showing(makeCertificate({ ...names, issuer: foreign })), maxVersion: 'TLSv1.2' as const };
+    await expect(post(`${own.publicUrl}/oauth2/token`, form, { tls })).rejects.toThrow();
+    const warnings = lines.filter(({ msg }) => msg.includes('KEYTURN_TLS_CLIENT_CA'));
+    expect(warnings).toEqual([expect.objectContaining({ peer: '127.0.0.1', reason: 'CERT_SIGNATURE_FAILURE' })]);
+    const good = showing(makeCertificate({ ...names, issuer: known }));
+    expect((await post(`${own.publicUrl}/oauth2/token`, form, { tls: good })).status).toBe(200);
+  } finally {
+    await own.close();
+  }
 });
 
 describe('a registration with certificates', () => {

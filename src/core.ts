@@ -9,6 +9,7 @@ import { type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
 import { createUsedAssertions, type UsedAssertions } from './clients/used-assertions.ts';
 import type { Clock } from './clock.ts';
+import { createClockCheck } from './clock-check.ts';
 import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
 import { lockSecretOwner } from './lock-secret-owner.ts';
@@ -140,6 +141,9 @@ export async function openCore(
     closers.push(readiness.stop);
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
+    const clockCheck = createClockCheck(clock, databaseClock.now);
+    const examineClock = () => (clockCheck.isRight() ? 'ok' : 'differs_from_database');
+    readiness.add({ group: 'checks', name: 'clock', examine: examineClock, isRequired: true });
     const revocations = followRevocations(feed, databaseClock);
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     closers.push(feed.close);
@@ -152,7 +156,7 @@ export async function openCore(
         ensureSigningKeys(transaction, { keyRing, clock, ttlSeconds, signingAlgorithm }),
       ),
     );
-    closers.push(startSweep(database, log, rollUpUsage));
+    closers.push(startSweep(database, log, rollUpUsage, clockCheck.isRight));
     const change: Core['change'] = async (work) => {
       let changes: readonly CommittedChange[] = [];
       const result = await auditedTransaction(database, keyRing, async (transaction) => {
@@ -176,7 +180,10 @@ export async function openCore(
     closers.push(usedScopes.close);
     const counter = createUsageCounter({ clock, ttlSeconds });
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
-      finishUnused({ database, keyRing, clock, reveal, ttlSeconds, change, lockOwner: lockSecretOwner }),
+      // A wrong clock must end no secret for good.
+      clockCheck.isRight()
+        ? finishUnused({ database, keyRing, clock, reveal, ttlSeconds, change, lockOwner: lockSecretOwner })
+        : Promise.resolve(),
     );
     closers.push(usageWriter.close);
     metrics.sources({
@@ -185,12 +192,14 @@ export async function openCore(
       revokedTokens: () => revocations.size,
       lostLogLines: () => logLoss(log).lines,
       changesState: feed.freshness,
+      clockDifferenceMs: clockCheck.differenceMs,
       countOverlaps: () => countOverlaps(database, new Date(clock())),
     });
     return {
       config,
       log,
       clock,
+      clockCheck,
       keyRing,
       reveal,
       ttlSeconds,

@@ -49,6 +49,7 @@ type Sources = {
   revokedTokens: () => number;
   lostLogLines: () => number;
   changesState: () => string;
+  clockDifferenceMs: () => number;
   countOverlaps: () => Promise<number>;
 };
 
@@ -179,6 +180,13 @@ export function createMetrics(): Metrics {
     aggregator: 'max',
     collect() {
       this.set(Math.min((sources?.changesLagMs() ?? 0) / 1_000, 86_400));
+    },
+  });
+  new Gauge({
+    ...named('clock_difference_seconds', "How far this process's clock is ahead of the database's"),
+    aggregator: 'max',
+    collect() {
+      this.set((sources?.clockDifferenceMs() ?? 0) / 1_000);
     },
   });
   new Gauge({

@@ -83,7 +83,7 @@ function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
     core
       .change((transaction) => rotateOldSigningKey(transaction, core, actor, days))
       .catch((error: Error) => core.log.warn({ error: error.message }, 'the signing key was not rotated'));
-  return setInterval(() => void (days > 0 && rotate()), 3_600_000).unref();
+  return setInterval(() => void (days > 0 && core.clockCheck.isRight() && rotate()), 3_600_000).unref();
 }
 
 /** The `start` command: serves until SIGTERM or SIGINT, then answers what has arrived and ends with 0. */

@@ -3,6 +3,7 @@ import { readConfig } from '../src/config.ts';
 import { type Core, openCore } from '../src/core.ts';
 import { createLog, type Log } from '../src/log.ts';
 import { startServer } from '../src/server.ts';
+import type { DatabaseClock } from '../src/storage/database-clock.ts';
 import { generateRootKey } from '../src/storage/open-database.ts';
 import { createTestDatabase, createTestRedis } from './services.ts';
 
@@ -25,7 +26,14 @@ export async function createTestStores(): Promise<Stores> {
 
 /** Starts a server on free ports, with stores of its own unless `stores` is given. */
 export async function startTestServer(
-  options: { clock?: Clock; env?: Record<string, string | undefined>; stores?: Stores; log?: Log } = {},
+  options: {
+    clock?: Clock;
+    /** Unless given, the database's clock follows `clock`. */
+    databaseClock?: DatabaseClock;
+    env?: Record<string, string | undefined>;
+    stores?: Stores;
+    log?: Log;
+  } = {},
 ): Promise<TestServer> {
   const stores = options.stores ?? (await createTestStores());
   const config = readConfig({
@@ -41,8 +49,12 @@ export async function startTestServer(
     ...options.env,
   });
   const log = options.log ?? createLog(config.logLevel);
-  const { clock } = options;
-  const core = await openCore(config, log, { redisPrefix: stores.redisPrefix, ...(clock ? { clock } : {}) });
+  const { clock, databaseClock } = options;
+  const core = await openCore(config, log, {
+    redisPrefix: stores.redisPrefix,
+    ...(clock ? { clock } : {}),
+    ...(databaseClock ? { databaseClock } : {}),
+  });
   const server = await startServer(core, { drainMs: 100 }).catch(async (error: unknown) => {
     await core.close();
     throw error;

@@ -172,11 +172,9 @@ async function examineClock(database: Database): Promise<Check> {
   const differenceMs = Math.abs((row?.now.getTime() ?? 0) - (before + after) / 2);
   const message = `differs from the database's by ${Math.round(differenceMs)} ms`;
   if (differenceMs <= 1_000 + tripMs / 2) return ok('clock', message);
-  return warn(
-    'clock',
-    message,
-    'Let both machines follow NTP: ends of tokens and overlaps are compared with the clock.',
-  );
+  const advice = 'Let both machines follow NTP: the clock decides when tokens and overlaps end.';
+  if (differenceMs <= 5_000 + tripMs / 2) return warn('clock', message, advice);
+  return fail('clock', `${message}, so no tokens are issued`, advice);
 }
 
 async function isMigrated(database: Database): Promise<boolean> {

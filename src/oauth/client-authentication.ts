@@ -87,7 +87,7 @@ async function verifyCredentials(core: Core, presented: Presented): Promise<Call
   // And a first attempt costs the same look-up whether or not the client is one that is known here. All else that has arrived with it
   // comes first: so many refusals leave at once, and nobody who has the right secret waits for them.
   await setImmediate();
-  return admit(judge(core, presented, match, await core.clients.findRecent(clientId)));
+  return admit(core, judge(core, presented, match, await core.clients.findRecent(clientId)));
 }
 
 /** An imported client may keep the secret that it came with. To a Client ID of ours, only a secret of ours belongs. */
@@ -102,8 +102,10 @@ type Refusal = { reason: string; tried?: PresentedSecret };
 const unknownClient: Refusal = { reason: 'unknown_client' };
 
 /** @throws {InvalidClient} always the same, whatever is wrong. */
-function admit(verdict: Caller | Refusal): Caller {
+function admit({ clockCheck }: Core, verdict: Caller | Refusal): Caller {
   if ('client' in verdict) return verdict;
+  // Of a known client, a secret may seem to have ended only because the clock is wrong.
+  if (verdict.tried) clockCheck.requireRight();
   const { reason, tried } = verdict;
   throw new InvalidClient(reason, tried && { secret: tried, reason });
 }
@@ -112,9 +114,9 @@ function admit(verdict: Caller | Refusal): Caller {
 async function verifyKeys(core: Core, presented: PresentedAssertion | PresentedCertificate): Promise<Caller> {
   const verdict = await judgeKeys(core, presented, await core.clients.find(presented.clientId));
   // Whatever else may have changed, a reused assertion has not.
-  if ('client' in verdict || verdict.reason === reusedAssertion) return admit(verdict);
+  if ('client' in verdict || verdict.reason === reusedAssertion) return admit(core, verdict);
   // As with secrets: another process may have replaced the keys, or registered the client, just now.
-  return admit(await judgeKeys(core, presented, await core.clients.findRecent(presented.clientId)));
+  return admit(core, await judgeKeys(core, presented, await core.clients.findRecent(presented.clientId)));
 }
 
 async function judgeKeys(

@@ -1,5 +1,6 @@
 import { type CryptoKey, createRemoteJWKSet, customFetch, decodeProtectedHeader, errors, jwtVerify } from 'jose';
 import { type AccessToken, toAccessToken } from './access-token.ts';
+import { ageOf, currentMoment, type Moment } from './moment.ts';
 
 export type JwtReaderOptions = {
   issuer: string;
@@ -44,7 +45,7 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
     requiredClaims: ['exp', 'iat', 'client_id', 'jti'],
   };
   /** All tokens of one key begin with the same header bytes, so parsing it and finding the key can be skipped. */
-  let known: { header: string; key: CryptoKey; limits: Limits; until: number } | undefined;
+  let known: { header: string; key: CryptoKey; limits: Limits; at: Moment } | undefined;
   const revoked = new Set<unknown>();
   /** Counts the changes that were reported. The keys are read again until those of the last change were read. */
   let changed = 0;
@@ -58,8 +59,8 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
   }
 
   async function verify(token: string, header: string): Promise<AccessToken | undefined> {
-    const now = Date.now();
-    if (known?.header === header && now < known.until) {
+    const at = currentMoment();
+    if (known?.header === header && ageOf(known.at) < keyMs) {
       const { payload } = await jwtVerify(token, known.key, options);
       return withinLimits(toAccessToken(payload), known.limits);
     }
@@ -68,7 +69,7 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
     const { payload, key, protectedHeader } = await jwtVerify(token, keys, options);
     const { kid } = protectedHeader;
     const limits = (keys.jwks()?.keys.find((one) => one.kid === kid) ?? {}) as Limits;
-    if (change === changed) known = { header, key: key as CryptoKey, limits, until: now + keyMs };
+    if (change === changed) known = { header, key: key as CryptoKey, limits, at };
     return withinLimits(toAccessToken(payload), limits);
   }
 

@@ -23,7 +23,12 @@ export function createProofMemory(maxProofs: number, acceptedForSeconds: number)
   function forgetEnded(now: number): void {
     if (now - cleanedAt < 1) return;
     cleanedAt = now;
-    for (const second of bySecond.keys()) if (second < Math.floor(now - acceptedForSeconds)) forget(second);
+    for (const second of bySecond.keys()) {
+      if (second >= Math.floor(now - acceptedForSeconds)) continue;
+      forget(second);
+      // The clock may have jumped forward and be set back later.
+      refusedUntil = Math.max(refusedUntil, second);
+    }
   }
 
   function shrink(): void {

@@ -1,5 +1,6 @@
 import type { AccessToken } from './access-token.ts';
 import type { EventData } from './change-memory.ts';
+import { ageOf, type Moment } from './moment.ts';
 
 /** Cached introspection answers. Bounded: the least recently used is evicted first. */
 export type TokenCache = {
@@ -7,36 +8,37 @@ export type TokenCache = {
    * Returns an answer that may still be used. With `staleMs`, also one that may only be used because the server is
    * unreachable.
    */
-  get(key: string, now: number, staleMs?: number): AccessToken | undefined;
-  set(key: string, token: AccessToken, now: number): void;
+  get(key: string, staleMs?: number): AccessToken | undefined;
+  /** @param at when the answer was known to be right. */
+  set(key: string, token: AccessToken, at: Moment): void;
   /** Removes everything about a token, client or access key that ended or changed. */
   forget(what: EventData): void;
   clear(): void;
   readonly size: number;
 };
 
-type Entry = { token: AccessToken; storedAt: number };
+type Entry = { token: AccessToken; storedAt: Moment };
 
 /** @param maxAgeMs how long an answer is used; short without events, because then nothing reports an end. */
 export function createTokenCache(maxEntries: number, maxAgeMs: () => number): TokenCache {
   const entries = new Map<string, Entry>();
   return {
-    get: (key, now, staleMs = 0) => {
+    get: (key, staleMs = 0) => {
       const entry = entries.get(key);
       if (!entry) return undefined;
       // Never use an answer beyond the token's own expiry.
-      if (entry.token.expiresAt * 1_000 <= now) {
+      if (entry.token.expiresAt * 1_000 <= Date.now()) {
         entries.delete(key);
         return undefined;
       }
-      if (now - entry.storedAt > maxAgeMs() + staleMs) return undefined;
+      if (ageOf(entry.storedAt) > maxAgeMs() + staleMs) return undefined;
       entries.delete(key);
       entries.set(key, entry);
       return entry.token;
     },
-    set: (key, token, now) => {
+    set: (key, token, at) => {
       entries.delete(key);
-      entries.set(key, { token, storedAt: now });
+      entries.set(key, { token, storedAt: at });
       if (entries.size > maxEntries) entries.delete(entries.keys().next().value as string);
     },
     forget: ({ jti, client_id, access_key_id }) => {

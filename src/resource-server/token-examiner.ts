@@ -4,6 +4,7 @@ import { createChangeMemory, parseEventData } from './change-memory.ts';
 import { followEvents, type ServerEvent } from './event-stream.ts';
 import { type IntrospectionOptions, IntrospectionUnavailable, introspect } from './introspection.ts';
 import { createJwtReader } from './jwt-reader.ts';
+import { ageOf, currentMoment, type Moment } from './moment.ts';
 import { createTokenCache } from './token-cache.ts';
 
 export type ExaminerOptions = IntrospectionOptions & {
@@ -33,7 +34,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   const { followsEvents, staleMs } = options;
   let following = false;
   /** The time up to which all events have been received. */
-  let heardAt = Number.NEGATIVE_INFINITY;
+  let heardAt: Moment = { wall: Number.NEGATIVE_INFINITY, steady: Number.NEGATIVE_INFINITY };
   const jwts = createJwtReader(options);
   const cache = createTokenCache(options.maxCachedTokens, () =>
     following ? maxAgeWithEventsMs : maxAgeWithoutEventsMs,
@@ -67,7 +68,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   }
 
   function onHeard(): void {
-    heardAt = Date.now();
+    heardAt = currentMoment();
   }
 
   function onDisconnected(): void {
@@ -81,7 +82,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
     const toldBefore = told;
     const question = introspect(options, token, { accessKey })
       .then((found) => {
-        if (found && told === toldBefore) cache.set(key, found, Date.now());
+        if (found && told === toldBefore) cache.set(key, found, currentMoment());
         return found;
       })
       .finally(() => underWay.delete(key));
@@ -92,16 +93,15 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   /** Returns what may be used while the server is unreachable, if anything. */
   function recallStale(key: string, read: AccessToken | undefined): AccessToken | undefined {
     if (staleMs === 0) return undefined;
-    const now = Date.now();
-    const isReadRecent = read && changes.isTrusted(read) && now - heardAt <= staleMs;
-    return cache.get(key, now, staleMs) ?? (isReadRecent ? read : undefined);
+    const isReadRecent = read && changes.isTrusted(read) && ageOf(heardAt) <= staleMs;
+    return cache.get(key, staleMs) ?? (isReadRecent ? read : undefined);
   }
 
   return {
     examine: async (token, accessKey) => {
       // Hash the key, so that a heap dump of the cache contains no usable token.
       const key = hash('sha256', accessKey === undefined ? token : `${token}\n${accessKey}`, 'base64url');
-      const cached = cache.get(key, Date.now());
+      const cached = cache.get(key);
       if (cached) return cached;
       const toldBefore = told;
       const read = await jwts.read(token);
@@ -109,7 +109,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
       // Trust the JWT as long as no change is known. With an access key, only the server can compute the scope.
       if (read && accessKey === undefined && (!followsEvents || (following && changes.isTrusted(read)))) {
         // A JWT says nothing about later changes, so its entry is as old as the last event.
-        if (told === toldBefore) cache.set(key, read, followsEvents ? heardAt : Date.now());
+        if (told === toldBefore) cache.set(key, read, followsEvents ? heardAt : currentMoment());
         return read;
       }
       try {

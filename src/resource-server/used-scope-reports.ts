@@ -25,8 +25,8 @@ export function createUsedScopeReports(): UsedScopeReports {
   return {
     note: ({ accessKeyId }, scope, tell) => {
       if (accessKeyId === undefined || scope.length === 0) return;
-      const now = Date.now();
-      const due = scope.filter((item) => now >= (nextAt.get(`${accessKeyId} ${item}`) ?? 0));
+      const now = performance.now();
+      const due = scope.filter((item) => now >= (nextAt.get(`${accessKeyId} ${item}`) ?? Number.NEGATIVE_INFINITY));
       if (due.length === 0) return;
       const pairs = due.map((item) => `${accessKeyId} ${item}`);
       postpone(pairs, now + everyMs);

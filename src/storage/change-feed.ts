@@ -111,10 +111,11 @@ export function createChangeFeed(deps: {
       takeRevoked(started, first);
       if (loading) started.running = loadRest(started).catch(noteFailure);
     }
-    // After a restart of the database, only the newest revoked tokens may be unknown here, and they are read first.
-    if (!loading || isComplete) {
+    // After a restart of the database, only the newest revoked tokens may be unknown here, and they are read first. A page of
+    // another server may just have started everything over.
+    if (server !== undefined && (!loading || isComplete)) {
       syncedAt = startedAt;
-      if (server !== undefined) announcements?.databaseAnswered(server, startedAt);
+      announcements?.databaseAnswered(server, startedAt);
     }
     if (failing) log.info('changes are followed again');
     failing = false;

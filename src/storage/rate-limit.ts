@@ -55,14 +55,14 @@ export function createRateLimit(
     again.delete(key);
     if (more > 0) void tell(key, more);
     if (!(result instanceof RateLimiterRes) || result.consumedPoints < perMinute) return;
-    waiting.set(key, Date.now() + result.msBeforeNext);
+    waiting.set(key, performance.now() + result.msBeforeNext);
   }
 
   return {
     count,
     secondsToWait: (key) => {
       if (waiting.size === 0) return undefined;
-      const ms = (waiting.get(key) ?? 0) - Date.now();
+      const ms = (waiting.get(key) ?? 0) - performance.now();
       return ms > 0 ? Math.ceil(ms / 1_000) : undefined;
     },
   };

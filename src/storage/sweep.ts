@@ -23,12 +23,14 @@ const tables = [
  * Deletes expired rows in bounded batches, so that a backlog never becomes one long statement. Several processes may
  * sweep at once; each skips rows that another has locked.
  * @param rollUp processes one batch of other clean-up work and returns whether there is more.
+ * @param isClockRight whether the database's clock, which decides what has expired, agrees with this process's.
  * @returns a function that stops the sweep.
  */
 export function startSweep(
   database: Database,
   log: Log,
   rollUp: (database: Database) => Promise<boolean>,
+  isClockRight: () => boolean = () => true,
 ): () => Promise<void> {
   let running: Promise<void> = Promise.resolve();
   let stopped = false;
@@ -41,6 +43,7 @@ export function startSweep(
   }
 
   const timer = setInterval(() => {
+    if (!isClockRight()) return;
     running = running.then(sweep).catch((error: Error) => log.warn({ error: error.message }, 'sweeping failed'));
   }, everyMs);
   timer.unref();

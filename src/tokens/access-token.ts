@@ -4,6 +4,7 @@ import type { AccessKeyCache } from '../access-keys/access-key-cache.ts';
 import { type Client, offeredScopes } from '../clients/client.ts';
 import type { ClientCache } from '../clients/client-cache.ts';
 import type { Clock } from '../clock.ts';
+import type { ClockCheck } from '../clock-check.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { NearTokenStore } from './near-token-store.ts';
 import type { Revocations } from './revocation.ts';
@@ -17,6 +18,7 @@ export type TokenDeps = {
   revocations: Revocations;
   feed: Pick<ChangeFeed, 'sync' | 'requireNotOld'>;
   clock: Clock;
+  clockCheck: ClockCheck;
   signingKeys: SigningKeys;
   issuer: string;
   ttlSeconds: number;

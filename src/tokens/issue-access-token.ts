@@ -65,12 +65,13 @@ export function makeAccessTokenNow(
  * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
  */
 export function makeAccessToken(
-  deps: Pick<TokenDeps, 'clock' | 'ttlSeconds' | 'issuer'>,
+  deps: Pick<TokenDeps, 'clock' | 'clockCheck' | 'ttlSeconds' | 'issuer'>,
   client: Client,
   clientId: string,
   request: TokenRequest,
   sources: { servers: readonly Client[]; signingKey: SigningKey },
 ): IssuedToken {
+  deps.clockCheck.requireRight();
   const resource = request.resource ?? client.resource ?? undefined;
   const named = resource === undefined ? undefined : requireResourceServer(sources.servers, resource);
   const key = request.accessKey;

@@ -25,7 +25,7 @@ const maxHeldBytes = 16 * 1024 * 1024;
 /** Lines with this many characters bypass the batch. A character has at most three bytes in UTF-8. */
 const [longLine, bytesOfCharacter] = [4_096, 3];
 /** Time that the end of the process waits for the reader of a full pipe to read anything. */
-const lastWriteMs = 1_000;
+const lastWriteMs = 3_000;
 const newLine = '\n'.charCodeAt(0);
 
 const destinations = new Set<LogDestination>();

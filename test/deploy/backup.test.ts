@@ -50,9 +50,9 @@ function run(name: string, databaseUrl: string, target = file): { status: number
     const { accessToken, revoke: revokeToken } = endpointsOf(before.publicUrl);
     // What revoking takes out of Redis is put back later, as a Redis that restarts from an older file has it.
     const redis = new Redis(stores.redisUrl);
-    const records = new Map<string, string>();
+    const records = new Map<string, Buffer>();
     const revoke = async (client: TestClient, token: string) => {
-      for (const key of await redis.keys(`${stores.redisPrefix}*`)) records.set(key, (await redis.get(key)) ?? '');
+      for (const key of await redis.keys(`${stores.redisPrefix}*`)) records.set(key, await redis.dumpBuffer(key));
       await revokeToken(client, token);
     };
     tokens['kept'] = await accessToken(shop);
@@ -67,7 +67,7 @@ function run(name: string, databaseUrl: string, target = file): { status: number
     await revoke(shop, tokens['issued after all were revoked, and revoked']);
     await before.close();
 
-    for (const [key, record] of records) await redis.set(key, record, 'EX', 3600);
+    for (const [key, record] of records) await redis.restore(key, 3_600_000, record, 'REPLACE');
     redis.disconnect();
     // Another server, as far as it can be told.
     const databaseUrl = await createEmptyTestDatabase();

@@ -68,6 +68,7 @@ describe('a session that proved more than 15 minutes ago who it is', () => {
     '/contacts/:id/operator-token/revoke',
     '/contacts/:id/delete',
     '/signing-keys/rotate',
+    '/signing-keys/:kid/revoke',
     '/audit/verify',
   ];
   const doors = consolePages.filter(({ method, path }) => method === 'post' && !unasked.includes(path));

@@ -2,6 +2,7 @@ import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, type Prot
 import type { Client } from '../clients/client.ts';
 import type { VerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
+import { decoyKeys } from './decoy-keys.ts';
 import { InvalidClient } from './oauth-error.ts';
 
 /** The one refusal for which it does not matter what is known of the client. */
@@ -38,14 +39,16 @@ export function readAssertion(
 }
 
 /**
- * Proves that an assertion is the client's own, meant for us, of now, and was never used before (RFC 7523 §3, FAPI 2.0 §5.3.2.1).
- * Keys come from the registration alone: nothing that the assertion itself says of keys is looked at.
- * @returns why it does not count; undefined: it does.
- * @throws {StoreUnavailable} when it cannot be known whether it was used before.
+ * Checks that an assertion is the client's own, for this issuer, current, and was never used before (RFC 7523 §3, FAPI
+ * 2.0 §5.3.2.1). Keys come from the registration alone; what the assertion says about keys is ignored.
+ * @param client undefined if no client may use an assertion here. Its signature is checked all the same, so that the
+ * time does not tell which clients exist.
+ * @returns why it is refused, or undefined if it is good.
+ * @throws {StoreUnavailable} if it cannot be determined whether it was used before.
  */
 export async function refusalOfAssertion(
   core: Core,
-  client: Client,
+  client: Client | undefined,
   { clientId, assertion, header }: PresentedAssertion,
 ): Promise<string | undefined> {
   if (header.crit !== undefined || 'b64' in header) return 'assertion_header';
@@ -53,12 +56,12 @@ export async function refusalOfAssertion(
   if (header.typ !== undefined && !/^(application\/)?(client-authentication\+)?jwt$/i.test(header.typ))
     return 'assertion_type';
   const kid = typeof header.kid === 'string' ? header.kid : undefined;
-  const registered = await core.clientKeys.find(client, kid);
+  const registered = client ? await core.clientKeys.find(client, kid) : [];
   const keys = registered.filter(
     ({ algs, ...key }) => algs.some((alg) => alg === header.alg) && (!kid || !key.kid || key.kid === kid),
   );
-  const claims = await verify(assertion, keys);
-  if (!claims) return 'assertion_signature';
+  const claims = await verify(assertion, keys.length > 0 ? keys : decoyKeys(header.alg));
+  if (!client || !claims) return 'assertion_signature';
   const refusal = refusalOfClaims(claims, core.config.issuer, core.clock() / 1_000);
   if (refusal) return refusal;
   const { jti = '', exp = 0 } = claims;
@@ -71,7 +74,7 @@ export async function refusalOfAssertion(
   return isFirst ? undefined : reusedAssertion;
 }
 
-/** Dates are compared by our own clock, below. */
+/** Returns the claims of a correctly signed assertion. Its dates are compared with the server's clock elsewhere. */
 async function verify(assertion: string, keys: readonly VerificationKey[]): Promise<JWTPayload | undefined> {
   for (const { key, algs } of keys) {
     try {

@@ -124,7 +124,10 @@ async function judgeKeys(
   presented: PresentedAssertion | PresentedCertificate,
   known: KnownClient | undefined,
 ): Promise<Caller | Refusal> {
-  if (!known) return unknownClient;
+  if (!known) {
+    if ('assertion' in presented) await refusalOfAssertion(core, undefined, presented);
+    return unknownClient;
+  }
   const { client } = known;
   const reason = await refusalOfKeyClient(core, client, presented);
   if (!reason) return { ...known, clientId: presented.clientId, secret: undefined };
@@ -136,15 +139,17 @@ async function refusalOfKeyClient(
   client: Client,
   presented: PresentedAssertion | PresentedCertificate,
 ): Promise<string | undefined> {
-  if (!client.enabled) return 'client_disabled';
   if ('certificate' in presented) {
     const { certificate } = presented;
+    if (!client.enabled) return 'client_disabled';
     return certificate === 'unreadable'
       ? 'certificate_unreadable'
       : refusalOfCertificate(client, certificate, core.clock());
   }
-  if (client.authMethod !== 'private_key_jwt') return 'wrong_method';
-  return await refusalOfAssertion(core, client, presented);
+  const mayUseIt = client.enabled && client.authMethod === 'private_key_jwt';
+  const refusal = await refusalOfAssertion(core, mayUseIt ? client : undefined, presented);
+  if (mayUseIt) return refusal;
+  return client.enabled ? 'wrong_method' : 'client_disabled';
 }
 
 function judge(core: Core, presented: Presented, match: Matcher, known: KnownClient | undefined): Caller | Refusal {

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { CompactEncrypt, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { disableClient } from '../../src/clients/manage-clients.ts';
+import { generateClientId } from '../../src/credentials/credential-format.ts';
 import { type ChildServer, startChildServer } from '../faults/child-server.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import {
@@ -12,7 +13,7 @@ import {
   registerKeyClient,
   type SigningPair,
 } from './assertion.ts';
-import { actor, endpointsOf, register, registerAll, type TestClient } from './fixture.ts';
+import { actor, endpointsOf, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
 import { type Answer, post } from './http-client.ts';
 
 const issuer = 'https://auth.example';
@@ -240,6 +241,38 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
       expect(answer.headers['www-authenticate']).toBe(answers[0]?.headers['www-authenticate']);
     }
   });
+
+  it.each(['ES256', 'PS256', 'EdDSA'])(
+    'checks as many %s signatures and reads the store for an unknown or disabled client as for a known one',
+    async (alg) => {
+      const stranger = await makePair(alg);
+      const registered = await makePair(alg);
+      const ids = await Promise.all(
+        Array.from({ length: 2 }, () => registerKeyClient(server.core, { jwks: { keys: [registered.publicJwk] } })),
+      );
+      const [known = '', disabled = ''] = ids;
+      await server.core.change((transaction) => disableClient(transaction, server.core, actor, disabled));
+      const work = async (id: string) => {
+        const assertion = await makeAssertion(stranger, id, issuer);
+        const { verify } = crypto.subtle;
+        let signatures = 0;
+        crypto.subtle.verify = (...parameters) => {
+          signatures += 1;
+          return verify.apply(crypto.subtle, parameters);
+        };
+        const queries = watchQueries(server.core);
+        expect(await postAssertion(url, assertion)).toMatchObject(refused);
+        queries.stop();
+        crypto.subtle.verify = verify;
+        return { signatures, lookups: new Set(queries.clientLookups()).size };
+      };
+      const expected = await work(known);
+      expect(expected.signatures).toBeGreaterThan(0);
+      expect(await work(disabled)).toEqual(expected);
+      expect(await work(generateClientId())).toEqual(expected);
+      expect((await work(shop.id)).signatures).toBe(expected.signatures);
+    },
+  );
 
   it('a client is let in only by the method that it registered', async () => {
     const secret = shop.secret;

@@ -7,7 +7,7 @@ type Search = {
   exact?: (text: string) => string;
 };
 
-const maxWalked = 4_000;
+const maxWalked = 2_000;
 
 /**
  * Builds a query for one page of a table, newest first, optionally of rows whose words begin with the words of a text. If many rows match,

@@ -16,6 +16,8 @@ export type PresentedAccessKey = KnownAccessKey & { secret: Secret };
 /** The access keys that this process has cached. */
 export type AccessKeyCache = {
   find(id: string): Promise<KnownAccessKey | undefined>;
+  /** Like `find`, but the result includes every change that was committed before the call. */
+  findRecent(id: string): Promise<KnownAccessKey | undefined>;
   /** Looks in memory only. Undefined means "not cached". */
   peek(id: string): KnownAccessKey | undefined;
   /**
@@ -25,7 +27,7 @@ export type AccessKeyCache = {
   findByValue(value: string): Promise<PresentedAccessKey | undefined>;
   /** Looks in memory only. Undefined does not mean that the value is wrong. */
   peekByValue(value: string): PresentedAccessKey | undefined;
-  /** Like `findByValue`, but the result is at most one second old. */
+  /** Like `findByValue`, but the result includes every change that was committed before the call. */
   findRecentByValue(value: string): Promise<PresentedAccessKey | undefined>;
 };
 
@@ -75,6 +77,7 @@ export function createAccessKeyCache(deps: { database: Database; feed: ChangeFee
 
   return {
     find: (id) => keys.get(id),
+    findRecent: (id) => keys.getRecent(id),
     peek: (id) => keys.peek(id),
     peekByValue: (value) => {
       const owner = owners.peek(digestOf(value));

@@ -1,3 +1,4 @@
+import { newTokenEpoch } from '../credentials/token-epoch.ts';
 import { NotFound } from '../errors.ts';
 import type { SecretOwner } from '../regeneration/secret-owner.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -21,7 +22,7 @@ export function asSecretOwner(key: AccessKey): SecretOwner {
     revision: key.revision,
     tokenEpoch: key.tokenEpoch,
     save: async (transaction, change, at) => {
-      const tokenEpoch = change.tokens === 'revoke' ? key.tokenEpoch + 1 : key.tokenEpoch;
+      const tokenEpoch = change.tokens === 'revoke' ? newTokenEpoch() : key.tokenEpoch;
       await saveAccessKey(transaction, { ...key, tokenEpoch }, at);
     },
   };

@@ -11,8 +11,11 @@ import { findKnownClients, hasForeignClientIds, listResourceServers } from './cl
 export type ClientCache = {
   /** By any Client ID of the client. No query for what cannot be a Client ID, nor for a foreign one where none was imported. */
   find(clientId: string): Promise<KnownClient | undefined>;
-  /** The same, but not older than a second: no client is turned away for what has changed meanwhile. */
-  findRecent(clientId: string): Promise<KnownClient | undefined>;
+  /**
+   * Like `find`, but includes every change that was committed before the call, so that no client is refused for what has changed.
+   * @param since when the request began, by `performance.now()`: what was loaded after that is returned as it is.
+   */
+  findRecent(clientId: string, since?: number): Promise<KnownClient | undefined>;
   /** From memory alone; undefined says nothing about the client. */
   peek(clientId: string): KnownClient | undefined;
   resourceServers(): Promise<readonly Client[]>;
@@ -49,7 +52,8 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
   }
   return {
     find: async (clientId) => ((await isPossible(clientId)) ? await clients.get(clientId) : undefined),
-    findRecent: async (clientId) => ((await isPossible(clientId)) ? await clients.getRecent(clientId) : undefined),
+    findRecent: async (clientId, since) =>
+      (await isPossible(clientId)) ? await clients.getRecent(clientId, since) : undefined,
     peek: clients.peek,
     counts: clients.counts,
     peekResourceServers: () => resourceServers.peek('all'),

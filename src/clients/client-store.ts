@@ -1,3 +1,4 @@
+import { lowestTokenEpoch, tokenEpochs } from '../credentials/token-epoch.ts';
 import { parseSecrets, secretsJson } from '../regeneration/secret-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { pageByText } from '../storage/page-by-text.ts';
@@ -242,17 +243,15 @@ export async function announceClient(transaction: Transaction, client: Client, a
   }
 }
 
-/** So far that no epoch which was reached after a backup, and is not known in it, is this one. */
-const epochsAhead = 1_000_000;
-
 /** Ends the tokens of every client. */
 export async function raiseEveryTokenEpoch(
   transaction: Transaction,
   at: Date,
 ): Promise<{ clients: number; clientIds: string[] }> {
   const rows = await transaction.query<{ id: string }>(
-    'UPDATE clients SET token_epoch = token_epoch + $1, tokens_not_before = $2 RETURNING id',
-    [epochsAhead, at],
+    // As random as newTokenEpoch, one value for each client.
+    `UPDATE clients SET token_epoch = $1::bigint + floor(random() * $2)::integer, tokens_not_before = $3 RETURNING id`,
+    [lowestTokenEpoch, tokenEpochs, at],
   );
   const ids = await transaction.query<{ client_id: string }>('SELECT client_id FROM client_ids', []);
   return { clients: rows.length, clientIds: ids.map(({ client_id }) => client_id) };

@@ -1,4 +1,5 @@
 import type { Secret } from '../credentials/secret.ts';
+import { newTokenEpoch } from '../credentials/token-epoch.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { ClientJwks } from './client-jwks.ts';
@@ -72,9 +73,9 @@ export function bindsTokens({ certificateBoundTokens, dpopBoundTokens }: Client)
   return certificateBoundTokens || dpopBoundTokens;
 }
 
-/** The client as it is with all its live tokens dead. */
+/** Returns the client with all its live tokens ended. */
 export function withoutTokens(client: Client, now: number): Client {
-  return { ...client, tokenEpoch: client.tokenEpoch + 1, tokensNotBefore: new Date(now) };
+  return { ...client, tokenEpoch: newTokenEpoch(), tokensNotBefore: new Date(now) };
 }
 
 /** Checks the form of RFC 6749 §3.3: single spaces between items and none elsewhere. */

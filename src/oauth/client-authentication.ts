@@ -80,6 +80,7 @@ export function isUnchanged({ clients, clock }: Core, { client, secrets, clientI
 async function verifyCredentials(core: Core, presented: Presented): Promise<Caller> {
   const { clientId } = presented;
   if (!isPossible(presented)) throw new InvalidClient('not a client secret');
+  const since = performance.now();
   const match = createMatcher(core.keyRing, 'client-secret-pepper', presented.clientSecret);
   const verdict = judge(core, presented, match, await core.clients.find(clientId));
   if ('client' in verdict) return verdict;
@@ -87,7 +88,7 @@ async function verifyCredentials(core: Core, presented: Presented): Promise<Call
   // And a first attempt costs the same look-up whether or not the client is one that is known here. All else that has arrived with it
   // comes first: so many refusals leave at once, and nobody who has the right secret waits for them.
   await setImmediate();
-  return admit(core, judge(core, presented, match, await core.clients.findRecent(clientId)));
+  return admit(core, judge(core, presented, match, await core.clients.findRecent(clientId, since)));
 }
 
 /** An imported client may keep the secret that it came with. To a Client ID of ours, only a secret of ours belongs. */
@@ -112,11 +113,12 @@ function admit({ clockCheck }: Core, verdict: Caller | Refusal): Caller {
 
 /** @throws {InvalidClient} always the same, whatever is wrong. */
 async function verifyKeys(core: Core, presented: PresentedAssertion | PresentedCertificate): Promise<Caller> {
+  const since = performance.now();
   const verdict = await judgeKeys(core, presented, await core.clients.find(presented.clientId));
   // Whatever else may have changed, a reused assertion has not.
   if ('client' in verdict || verdict.reason === reusedAssertion) return admit(core, verdict);
   // As with secrets: another process may have replaced the keys, or registered the client, just now.
-  return admit(core, await judgeKeys(core, presented, await core.clients.findRecent(presented.clientId)));
+  return admit(core, await judgeKeys(core, presented, await core.clients.findRecent(presented.clientId, since)));
 }
 
 async function judgeKeys(

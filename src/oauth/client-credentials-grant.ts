@@ -1,6 +1,7 @@
 import type { Context } from 'koa';
 import { isWellFormedScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
+import { isLive } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
 import { type IssuedToken, issueAccessToken } from '../tokens/issue-access-token.ts';
 import { type Confirmation, tokenTypeOf } from '../tokens/token-store.ts';
@@ -29,22 +30,41 @@ export function clientCredentialsGrant(core: Core) {
     if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'One resource at a time can be asked for.');
     const seconds = core.tokenRate?.secondsToWait(caller.client.id);
     if (seconds !== undefined) throw new TooManyRequests(seconds, 'This client has had too many tokens.');
-    const confirmation = confirmationOf(caller, await dpopProofs.read(ctx));
-    const accessKey = await readAccessKey(core, ctx, caller.client);
-    if (!accessKey && caller.client.accessKey === 'required') {
-      throw new KeyturnError('invalid_request', 400, 'This client must send an access_key.');
-    }
-    const issued = await issueAccessToken(core, caller, caller.clientId, {
-      scope,
-      resource: resources[0],
-      generation: caller.secret?.generation ?? 0,
-      accessKey,
-      confirmation,
+    const proven = await dpopProofs.read(ctx);
+    const issue = async (client: Caller) => {
+      const confirmation = confirmationOf(client, proven);
+      const accessKey = await readAccessKey(core, ctx, client.client);
+      if (!accessKey && client.client.accessKey === 'required') {
+        throw new KeyturnError('invalid_request', 400, 'This client must send an access_key.');
+      }
+      const generation = client.secret?.generation ?? 0;
+      const request = { scope, resource: resources[0], generation, accessKey, confirmation };
+      return { issued: await issueAccessToken(core, client, client.clientId, request), accessKey };
+    };
+    const { issued, accessKey } = await issue(caller).catch(async (error: unknown) => {
+      const recent = isRefusal(error) && (await findRecentCaller(core, caller));
+      if (!recent) throw error;
+      return await issue(recent);
     });
     core.tokenRate?.count(caller.client.id);
     ctx.set(retirementHeaders(caller, accessKey) ?? {});
     ctx.body = presentToken(core, issued);
   };
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof KeyturnError && ['invalid_scope', 'invalid_target', 'invalid_request'].includes(error.code);
+}
+
+/**
+ * Returns the caller with every change that was committed before, to look again before a token is refused: another process may
+ * just have widened what it may do. Returns undefined if it could not authenticate any more.
+ */
+async function findRecentCaller({ clients, clock }: Core, caller: Caller): Promise<Caller | undefined> {
+  const known = await clients.findRecent(caller.clientId);
+  const secret = known?.secrets.find(({ id }) => id === caller.secret?.id);
+  if (!known?.client.enabled || (caller.secret && !(secret && isLive(secret, clock())))) return undefined;
+  return { ...caller, ...known, secret };
 }
 
 /**

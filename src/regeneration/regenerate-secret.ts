@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
@@ -63,7 +63,7 @@ export async function regenerateSecret(
     { clientId: clientId ?? undefined, tokens: request.revokeTokens ? 'revoke' : undefined },
     at,
   );
-  const generation = Math.max(...secrets.map((secret) => secret.generation)) + 1;
+  const generation = nextGeneration(secrets);
   const { secret, plaintext } = await addSecret(transaction, deps, { ...owner, clientId }, generation);
   const regenerationId = randomUUID();
   await insertRegeneration(transaction, owner, {
@@ -112,4 +112,14 @@ async function retire(
 
 function auditView({ clientId, generation, hint }: Secret): Record<string, unknown> {
   return { ...(clientId === null ? {} : { client_id: clientId }), generation, hint };
+}
+
+/**
+ * Returns a generation above all of these. It is random, because after the loss of commits in a promotion the number of a lost
+ * secret would be given to another one, whose tokens would then include those of the lost one.
+ */
+function nextGeneration(secrets: readonly Pick<Secret, 'generation'>[]): number {
+  const latest = Math.max(...secrets.map((secret) => secret.generation));
+  // A small part of what is left of PostgreSQL's `integer`, so that it never runs out.
+  return latest + randomInt(1, Math.max(2, Math.floor((2 ** 31 - 1 - latest) / 2_048)));
 }

@@ -11,10 +11,11 @@ export type FollowedCache<T extends object> = {
    */
   get(key: string): Promise<T | undefined>;
   /**
-   * Like `get`, but loaded anew when that is more than a second ago: for when what is known says "no".
-   * @throws {StoreUnavailable} also when it is known, but not whether it is still so.
+   * Like `get`, but includes every change that was committed before the call. Used before something is refused.
+   * @param since when the request began, by `performance.now()`: what was loaded after that is returned as it is.
+   * @throws {StoreUnavailable} also if the value is cached, but the database cannot tell whether it has changed.
    */
-  getRecent(key: string): Promise<T | undefined>;
+  getRecent(key: string, since?: number): Promise<T | undefined>;
   /** From memory alone; undefined means "not known here", never "does not exist". */
   peek(key: string): T | undefined;
   /** How often it was known in memory, and how often it had to be loaded. */
@@ -22,6 +23,7 @@ export type FollowedCache<T extends object> = {
 };
 
 const maxAgeMs = 300_000;
+/** The changes of a row are followed, and what is refused is also read again once it is older than this. */
 const recentMs = 1_000;
 /** Keys that do not exist are remembered apart, so that asking for many of them pushes nothing else out. */
 const maxAbsent = 1_000;
@@ -89,11 +91,16 @@ export function createFollowedCache<T extends object>(options: {
       if (performance.now() - (loadedAt.get(known) ?? 0) > maxAgeMs) loadOnce(key).catch(() => undefined);
       return known;
     },
-    getRecent: async (key) => {
+    getRecent: async (key, since = Number.POSITIVE_INFINITY) => {
       if (!feed.isFresh()) await feed.whenFresh();
-      const known = present.get(key);
-      const at = known ? loadedAt.get(known) : absent.get(key);
-      if (at !== undefined && performance.now() - at < recentMs) return known;
+      const lookedAt = () => {
+        const known = present.get(key);
+        return (known ? loadedAt.get(known) : absent.get(key)) ?? Number.NEGATIVE_INFINITY;
+      };
+      if (lookedAt() >= since) return present.get(key);
+      // Forgets what has changed. Costs one statement for all that look again at the same time.
+      await withDeadline(feed.sync());
+      if (performance.now() - lookedAt() < recentMs) return present.get(key);
       counts.database += 1;
       return await withDeadline(loadOnce(key));
     },

@@ -3,7 +3,6 @@ import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, parseScope } from '../clients/client.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
-import { withDeadline } from '../storage/with-deadline.ts';
 import { isBoundAsRequired, narrow, offeredBy, type TokenDeps } from './access-token.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
 import type { AccessKeyRef, TokenRecord } from './token-store.ts';
@@ -94,8 +93,8 @@ export async function findLiveToken(deps: TokenDeps, token: string): Promise<Fou
 
 /** Undefined: something that was done to its client or its access key has ended the token. */
 async function findOwners(deps: TokenDeps, record: TokenRecord): Promise<FoundToken | undefined> {
-  const known = await findClientOf(deps, record);
-  if (!known || !isOfLiveClient(deps, record, known)) return undefined;
+  const known = await findLiveClient(deps, record);
+  if (!known) return undefined;
   const key = record.accessKey && (await findLiveKey(deps, record.accessKey, known.client));
   if (record.accessKey && !key) return undefined;
   return { record, client: known.client, key };
@@ -103,12 +102,11 @@ async function findOwners(deps: TokenDeps, record: TokenRecord): Promise<FoundTo
 
 /** The access key that a token was obtained with, if it is still good for the token's client. */
 async function findLiveKey(deps: TokenDeps, ref: AccessKeyRef, client: Client): Promise<AccessKey | undefined> {
-  let known = await deps.accessKeys.find(ref.id);
-  if (!known || known.key.tokenEpoch < ref.epoch || (known.secrets[0]?.generation ?? 0) < ref.generation) {
-    await withDeadline(deps.feed.sync());
-    known = await deps.accessKeys.find(ref.id);
-  }
-  return known && isOfLiveKey(deps, ref, client, known) ? known.key : undefined;
+  const known = await deps.accessKeys.find(ref.id);
+  if (known && isOfLiveKey(deps, ref, client, known)) return known.key;
+  // Look again before the token counts as ended: another process may just have enabled or regenerated the key.
+  const recent = await deps.accessKeys.findRecent(ref.id);
+  return recent && isOfLiveKey(deps, ref, client, recent) ? recent.key : undefined;
 }
 
 /** The same of its access key. */
@@ -123,13 +121,13 @@ function isOfLiveKey(
   );
 }
 
-/** The token's client; read anew when the token shows that another process knows a later state of it than this one. */
-async function findClientOf(deps: TokenDeps, record: TokenRecord): Promise<KnownClient | undefined> {
+/** Returns the token's client, or undefined if something that was done to it has ended the token. */
+async function findLiveClient(deps: TokenDeps, record: TokenRecord): Promise<KnownClient | undefined> {
   const known = await deps.clients.find(record.clientId);
-  const latest = known?.secrets[0]?.generation ?? 0;
-  if (known && known.client.tokenEpoch >= record.epoch && latest >= record.generation) return known;
-  await withDeadline(deps.feed.sync());
-  return await deps.clients.find(record.clientId);
+  if (known && isOfLiveClient(deps, record, known)) return known;
+  // Look again before the token counts as ended: another process may just have enabled or regenerated the client.
+  const recent = await deps.clients.findRecent(record.clientId);
+  return recent && isOfLiveClient(deps, record, recent) ? recent : undefined;
 }
 
 /**

@@ -123,6 +123,11 @@ describeWithPair('PostgreSQL, its asynchronous standby promoted without the last
     const kept = await register(here.core, { name: 'Kept', kind: 'integration', scope: 'orders:read' });
     const [token, revoked] = [await apis[0].accessToken(kept), await apis[0].accessToken(shop)];
     const listener = await listen(there.publicUrl, orders);
+    const twice = await register(here.core, { name: 'Twice', kind: 'integration', scope: 'orders:read' });
+    const revokeAll = async () =>
+      expect((await here.adminFetch(`/clients/${twice.id}/tokens/revoke`, { method: 'POST', body: {} })).status).toBe(
+        200,
+      );
 
     await pair.cutReplication();
     const lost = await register(here.core, { name: 'Lost', kind: 'integration', scope: 'orders:read' });
@@ -134,6 +139,8 @@ describeWithPair('PostgreSQL, its asynchronous standby promoted without the last
       await eventually(async () => (await api.introspect(orders, token)).text === inactive, 2_000);
       await eventually(async () => (await api.introspect(orders, revoked)).text === inactive, 2_000);
     }
+    await revokeAll();
+    const ofLostEpoch = await apis[0].accessToken(twice);
     await pair.signal('primary', 'SIGKILL');
     await pair.promote();
 
@@ -152,6 +159,10 @@ describeWithPair('PostgreSQL, its asynchronous standby promoted without the last
     expect((await here.adminFetch(`/clients/${kept.id}/disable`, { method: 'POST', body: {} })).status).toBe(200);
     await eventually(async () => (await apis[1].token(kept)).status === 401, 1_500);
     expect((await apis[1].introspect(orders, token)).text).toBe(inactive);
+    // Ending all tokens once more must not bring those back that were issued after the end that was lost.
+    expect((await apis[0].introspect(orders, ofLostEpoch)).text).toBe(inactive);
+    await revokeAll();
+    for (const api of apis) expect((await api.introspect(orders, ofLostEpoch)).text).toBe(inactive);
     expect(await load.during('PostgreSQL, after a promotion with loss', async () => delay(1_000))).toMatchObject(zeros);
   }, 60_000);
 });

@@ -1,0 +1,115 @@
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { eventually } from '../eventually.ts';
+import { askPostgres } from '../services.ts';
+import { endpointsOf, inactive, register, type TestClient } from './fixture.ts';
+
+const resource = 'https://orders.example';
+
+let here: AdminServer;
+let there: AdminServer;
+let atHere: ReturnType<typeof endpointsOf>;
+let atThere: ReturnType<typeof endpointsOf>;
+let api: TestClient;
+
+/** The processes do not notify each other, so each has outdated values for as long as there may be any. */
+beforeAll(async () => {
+  here = await startAdminServer();
+  await askPostgres(here.stores.databaseUrl, 'ALTER TABLE changes DISABLE TRIGGER changes_announce');
+  there = await startAdminServer({ stores: here.stores });
+  [atHere, atThere] = [endpointsOf(here.publicUrl), endpointsOf(there.publicUrl)];
+  api = await register(here.core, { name: 'Orders', kind: 'resource_server', resource, information: ['orders'] });
+});
+afterAll(async () => {
+  await there?.close();
+  await here?.close();
+});
+
+async function change(method: string, path: string, body: object = {}) {
+  const answer = await here.adminFetch(path, { method, body });
+  if (answer.status !== 200 && answer.status !== 201)
+    throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
+  return answer.json;
+}
+
+/** An integration that both processes have cached. */
+async function cachedClient(scope = 'orders:read') {
+  const client = await register(here.core, { name: 'Shop', kind: 'integration', scope });
+  for (const at of [atHere, atThere]) await at.introspect(api, await at.accessToken(client));
+  return { client, path: `/clients/${client.id}` };
+}
+
+async function regenerate(path: string): Promise<Record<string, string>> {
+  const { confirmation } = await change('POST', `${path}/regeneration/review`);
+  return await change('POST', `${path}/regenerate`, { confirmation });
+}
+
+/** Each does at one process what makes something good, and uses it at the other right after the answer. */
+const uses: Record<string, () => Promise<boolean>> = {
+  'a new secret': async () => {
+    const { client, path } = await cachedClient();
+    const { client_secret: secret = '' } = await regenerate(path);
+    return (await atThere.token({ ...client, secret })).status === 200;
+  },
+  'a client that was enabled again': async () => {
+    const { client, path } = await cachedClient();
+    await change('POST', `${path}/disable`);
+    await eventually(async () => (await atThere.token(client)).status === 401);
+    await change('POST', `${path}/enable`);
+    return (await atThere.token(client)).status === 200;
+  },
+  'a widened scope': async () => {
+    const { client, path } = await cachedClient();
+    await change('PATCH', path, { scope: 'orders:read orders:create' });
+    return (await atThere.token(client, { scope: 'orders:create' })).status === 200;
+  },
+  'a token that was issued after all earlier ones were revoked': async () => {
+    const { client, path } = await cachedClient();
+    await change('POST', `${path}/tokens/revoke`);
+    return (await atThere.introspect(api, await atHere.accessToken(client))).text !== inactive;
+  },
+  'a token of a secret that was just made': async () => {
+    const { client, path } = await cachedClient();
+    const { client_secret: secret = '' } = await regenerate(path);
+    return (await atThere.introspect(api, await atHere.accessToken({ ...client, secret }))).text !== inactive;
+  },
+  'the earlier secret after an undo': async () => {
+    const { client, path } = await cachedClient();
+    const { regeneration_id: id } = await regenerate(path);
+    await change('POST', `${path}/regenerations/${id}/undo`);
+    return (await atThere.token(client)).status === 200;
+  },
+  'a new access key, and what it was given later': async () => {
+    const { client } = await cachedClient('orders:read orders:create');
+    const contact = await change('POST', '/contacts', { name: 'Ann', email: 'ann@example.com' });
+    const key = await change('POST', `/contacts/${contact.id}/access-keys`, {
+      name: `k${Math.random()}`,
+      permissions: { orders: ['read'] },
+    });
+    const form = { access_key: key.access_key as string };
+    if ((await atThere.token(client, form)).status !== 200) return false;
+    await change('PATCH', `/access-keys/${key.id}`, { permissions: { orders: ['read', 'create'] } });
+    if ((await atThere.token(client, { ...form, scope: 'orders:create' })).status !== 200) return false;
+    await change('POST', `/access-keys/${key.id}/disable`);
+    await eventually(async () => (await atThere.token(client, form)).status === 400);
+    await change('POST', `/access-keys/${key.id}/enable`);
+    return (await atThere.token(client, form)).status === 200;
+  },
+  'a new resource server': async () => {
+    const { client, path } = await cachedClient();
+    const name = `stock${Math.floor(Math.random() * 1e9)}`;
+    const target = `https://${name}.example`;
+    const made = await change('POST', '/clients', {
+      name,
+      kind: 'resource_server',
+      resource: target,
+      information: [name],
+    });
+    const _server = { id: made.client_id as string, secret: made.client_secret as string };
+    await change('PATCH', path, { scope: `orders:read ${name}:read` });
+    return (await atThere.token(client, { resource: target })).status === 200;
+  },
+};
+
+test.each(Object.keys(uses))('accepts at one process, right after another one has answered: %s', async (name) => {
+  for (let round = 0; round < 3; round++) expect([round, await uses[name]?.()]).toEqual([round, true]);
+});

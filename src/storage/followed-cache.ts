@@ -98,9 +98,10 @@ export function createFollowedCache<T extends object>(options: {
         return (known ? loadedAt.get(known) : absent.get(key)) ?? Number.NEGATIVE_INFINITY;
       };
       if (lookedAt() >= since) return present.get(key);
-      // Forgets what has changed. Costs one statement for all that look again at the same time.
-      await withDeadline(feed.sync());
-      if (performance.now() - lookedAt() < recentMs) return present.get(key);
+      const isRecent = () => performance.now() - lookedAt() < recentMs;
+      // Forgets what has changed. Either way costs one statement, as does a key that does not exist.
+      if (isRecent()) await withDeadline(feed.sync());
+      if (isRecent()) return present.get(key);
       counts.database += 1;
       return await withDeadline(loadOnce(key));
     },

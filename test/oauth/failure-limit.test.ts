@@ -152,32 +152,30 @@ describe('behind a trusted proxy', () => {
 
   afterAll(() => world?.server.close());
 
-  const fail = (forwarded: string, count = 16) =>
-    knock(world, count, () => ({ ...world.clients.shop, secret: generateSecret('kts_'), options: from(forwarded) }));
   /** The answer to one more wrong secret. */
   const statusOf = async (headers: Record<string, string>) => {
     const wrong = { ...world.clients.shop, secret: generateSecret('kts_') };
     return (await world.api.token(wrong, {}, { headers: { ...headers, ...auth(wrong) } })).status;
   };
   const statusFor = (forwarded: string) => statusOf({ 'X-Forwarded-For': forwarded });
+  /** Fails under one form of an address until it is limited, so that one more failure under another form shows whether it is the same. */
+  const exhaust = (headers: Record<string, string>) =>
+    eventually(
+      () => statusOf(headers),
+      (status) => status === 429,
+      5_000,
+    );
+  const fail = (forwarded: string) => exhaust({ 'X-Forwarded-For': forwarded });
 
   it('each address that it names is counted by itself', async () => {
     await fail('203.0.113.1');
-    await eventually(
-      () => statusFor('203.0.113.1'),
-      (status) => status === 429,
-      2_000,
-    );
+    expect(await statusFor('203.0.113.1')).toBe(429);
     expect(await statusFor('203.0.113.2')).toBe(401);
   });
 
   it('the last one counts that is not a proxy: what stands before it is the caller’s own claim', async () => {
     await fail('198.51.100.7, 203.0.113.3, 10.1.2.3');
-    await eventually(
-      () => statusFor('203.0.113.3'),
-      (status) => status === 429,
-      2_000,
-    );
+    expect(await statusFor('203.0.113.3')).toBe(429);
     expect(await statusFor('198.51.100.7')).toBe(401);
     expect(await statusFor('1.2.3.4, 203.0.113.3')).toBe(429);
   });
@@ -194,16 +192,8 @@ describe('behind a trusted proxy', () => {
     ['Forwarded after an unclosed quote', { Forwarded: 'for="x, for=192.0.2.46' }, '192.0.2.46'],
     ['X-Forwarded-For beside Forwarded', { 'X-Forwarded-For': '192.0.2.47', Forwarded: 'for=1.2.3.4' }, '192.0.2.47'],
   ])('reads %s', async (_name, headers, address) => {
-    await knock(world, 16, () => ({
-      ...world.clients.shop,
-      secret: generateSecret('kts_'),
-      options: { headers: headers as Record<string, string> },
-    }));
-    await eventually(
-      () => statusFor(address),
-      (status) => status === 429,
-      2_000,
-    );
+    await exhaust(headers as Record<string, string>);
+    expect(await statusFor(address)).toBe(429);
     expect(await statusFor('203.0.113.4')).toBe(401);
   });
 
@@ -245,11 +235,7 @@ describe('behind a trusted proxy', () => {
 
   it('an IPv6 host counts with its whole network of 2^64 addresses, however they are written', async () => {
     await fail('2001:db8:1:2::1');
-    await eventually(
-      () => statusFor('2001:db8:1:2:ffff:ffff:ffff:ffff'),
-      (status) => status === 429,
-      2_000,
-    );
+    expect(await statusFor('2001:db8:1:2:ffff:ffff:ffff:ffff')).toBe(429);
     expect(await statusFor('2001:DB8:1:2::99')).toBe(429);
     expect(await statusFor('2001:0db8:0001:0002::5')).toBe(429);
     expect(await statusFor('2001:db8:1:3::1')).toBe(401);
@@ -257,11 +243,7 @@ describe('behind a trusted proxy', () => {
 
   it('an IPv4 address that is written as IPv6 is the same address', async () => {
     await fail('203.0.113.77');
-    await eventually(
-      () => statusFor('::ffff:203.0.113.77'),
-      (status) => status === 429,
-      2_000,
-    );
+    expect(await statusFor('::ffff:203.0.113.77')).toBe(429);
     expect(await statusFor('::FFFF:203.0.113.77')).toBe(429);
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { generateClient } from '../src/clients/manage-clients.ts';
 import { readConfig } from '../src/config.ts';
 import { openCore } from '../src/core.ts';
-import { createLog } from '../src/log.ts';
+import { createLog } from '../src/observability/log.ts';
 import { migrate } from '../src/storage/migrate.ts';
 import { generateRootKey } from '../src/storage/open-database.ts';
 import { connectPostgres } from '../src/storage/postgres.ts';

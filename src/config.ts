@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { checkPostgresUrl } from './check-postgres-url.ts';
-import { editDistance } from './edit-distance.ts';
+import { checkPostgresUrl } from './configuration/check-postgres-url.ts';
+import { withoutPlatformLinks } from './configuration/platform-links.ts';
+import { readRedisUrl } from './configuration/redis-url.ts';
 import { UsageError } from './errors.ts';
-import { withoutPlatformLinks } from './platform-links.ts';
-import { problemsOfProxySettings } from './proxy-settings.ts';
-import { readRedisUrl } from './redis-url.ts';
-import { readTlsFiles, type TlsFiles } from './tls-files.ts';
+import { problemsOfProxySettings } from './http/proxy-settings.ts';
+import { readTlsFiles, type TlsFiles } from './http/tls-files.ts';
+import { editDistance } from './text/edit-distance.ts';
 
 /** JWS algorithms for access tokens (RFC 7518 §3.1, RFC 8037). */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'PS256' | 'RS256';

@@ -1,22 +1,22 @@
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
-import { createRangeCheck } from './address-ranges.ts';
 import { createAdminApp } from './admin/app.ts';
 import { logCheckpoints } from './audit/log-checkpoints.ts';
 import type { Config } from './config.ts';
-import { configWarnings } from './config-warnings.ts';
+import { configWarnings } from './configuration/config-warnings.ts';
 import { type Core, openCore } from './core.ts';
 import { UsageError } from './errors.ts';
-import { followTlsFiles } from './follow-tls-files.ts';
-import { createHttpServer, type HttpServer } from './http-server.ts';
-import { createLog } from './log.ts';
+import { createRangeCheck } from './http/address-ranges.ts';
+import { followTlsFiles } from './http/follow-tls-files.ts';
+import { createHttpServer, type HttpServer } from './http/http-server.ts';
+import { watchOverload } from './http/overload.ts';
 import { createPublicApp } from './oauth/app.ts';
-import { watchOverload } from './overload.ts';
+import { createLog } from './observability/log.ts';
+import type { Tracing } from './observability/tracing.ts';
+import { giveMetrics } from './observability/worker-metrics.ts';
+import { isWorker, reportReady, superviseWorkers } from './process/workers.ts';
 import { rotateOldSigningKey } from './tokens/signing-keys.ts';
-import type { Tracing } from './tracing.ts';
-import { giveMetrics } from './worker-metrics.ts';
-import { isWorker, reportReady, superviseWorkers } from './workers.ts';
 
 export type RunningServer = {
   publicUrl: string;
@@ -71,7 +71,7 @@ export async function startServer(
 /** Nothing of OpenTelemetry is loaded unless it is wanted. */
 async function startTracing({ traces, trustProxy }: Config): Promise<Tracing | undefined> {
   if (!traces) return undefined;
-  const { createTracing } = await import('./tracing.ts');
+  const { createTracing } = await import('./observability/tracing.ts');
   return createTracing(createRangeCheck(trustProxy));
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createLog } from '../src/log.ts';
+import { createLog } from '../src/observability/log.ts';
 import { migrate } from '../src/storage/migrate.ts';
 import { connectPostgres } from '../src/storage/postgres.ts';
 import { askPostgres, startServices, templateName, urlOfDatabase } from './services.ts';

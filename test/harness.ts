@@ -1,7 +1,7 @@
-import type { Clock } from '../src/clock.ts';
 import { readConfig } from '../src/config.ts';
 import { type Core, openCore } from '../src/core.ts';
-import { createLog, type Log } from '../src/log.ts';
+import { createLog, type Log } from '../src/observability/log.ts';
+import type { Clock } from '../src/process/clock.ts';
 import { startServer } from '../src/server.ts';
 import type { DatabaseClock } from '../src/storage/database-clock.ts';
 import { generateRootKey } from '../src/storage/open-database.ts';

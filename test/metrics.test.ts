@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createMetrics, presentMetrics } from '../src/metrics.ts';
+import { createMetrics, presentMetrics } from '../src/observability/metrics.ts';
 import { runCommand, startCommand } from './cli/run-command.ts';
 import { eventually } from './eventually.ts';
 import { createTestStores, startTestServer, type TestServer } from './harness.ts';

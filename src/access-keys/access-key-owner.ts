@@ -1,6 +1,6 @@
 import { newTokenEpoch } from '../credentials/token-epoch.ts';
 import { NotFound } from '../errors.ts';
-import type { SecretOwner } from '../regeneration/secret-owner.ts';
+import type { SecretOwner } from '../secrets/secret-owner.ts';
 import type { Transaction } from '../storage/database.ts';
 import type { AccessKey } from './access-key.ts';
 import { lockAccessKey, saveAccessKey } from './access-key-store.ts';

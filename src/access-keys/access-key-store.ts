@@ -1,7 +1,7 @@
-import { parseSecrets, secretsJson } from '../regeneration/secret-store.ts';
-import type { UsageBatch } from '../regeneration/usage-store.ts';
+import { parseSecrets, secretsJson } from '../secrets/secret-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { recordChange } from '../storage/record-change.ts';
+import type { UsageBatch } from '../usage/usage-store.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
 
 type KeyRow = Row & {

@@ -1,8 +1,8 @@
 import { isLive } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
-import type { PresentedSecret } from '../regeneration/usage-counter.ts';
 import type { Queryable } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
+import type { PresentedSecret } from '../usage/usage-counter.ts';
 import { type AccessKey, isUsable, statusOf } from './access-key.ts';
 import type { AccessKeyCache, PresentedAccessKey } from './access-key-cache.ts';
 import { markAccessKeyUsed } from './access-key-store.ts';

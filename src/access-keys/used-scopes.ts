@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
+import type { Clock } from '../process/clock.ts';
 import type { Database, Queryable } from '../storage/database.ts';
 
 /**

@@ -1,9 +1,9 @@
 import Router from '@koa/router';
 import Koa, { type Context, type Next } from 'koa';
-import { createAddressReader } from '../client-address.ts';
 import type { Core } from '../core.ts';
-import { normalizeRequest } from '../normalize-request.ts';
-import { createProxyAlarm } from '../proxy-alarm.ts';
+import { createAddressReader } from '../http/client-address.ts';
+import { normalizeRequest } from '../http/normalize-request.ts';
+import { createProxyAlarm } from '../http/proxy-alarm.ts';
 import { createConsole } from './console/console.ts';
 import { adminEndpoints } from './endpoints.ts';
 import { requireKnownHost, requireOwnOrigin } from './known-host.ts';

@@ -1,6 +1,6 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import { networkOf } from '../client-network.ts';
 import { KeyturnError } from '../errors.ts';
+import { networkOf } from '../http/client-network.ts';
 import { TooManyRequests } from './problem.ts';
 
 /** Runs an attempt to prove who somebody is, from an address. @throws {TooManyRequests} instead of 401, after too many failures. */

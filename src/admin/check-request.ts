@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { InvalidInput, NotFound } from '../errors.ts';
-import { findUnstorableText } from '../find-unstorable-text.ts';
+import { findUnstorableText } from '../text/find-unstorable-text.ts';
 import type { AdminRequest, Endpoint } from './endpoint.ts';
 
 /** The parts of a request as they arrived; a part that is not given is empty. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { authMethods } from '../clients/client.ts';
-import { jwksSchema, readSubject, subjectShape } from './present-client.ts';
+import { jwksSchema, readSubject, subjectShape } from './presenters/present-client.ts';
 import { resourceUri, scopeText, text } from './text.ts';
 
 export const clientKind = z.enum(['integration', 'resource_server']);

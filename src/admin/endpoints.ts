@@ -1,16 +1,16 @@
 import type { Core } from '../core.ts';
-import { accessKeyRegenerationEndpoints } from './access-key-regeneration-routes.ts';
-import { accessKeyEndpoints } from './access-key-routes.ts';
-import { auditEndpoints } from './audit-routes.ts';
-import { authorizationTokenEndpoints } from './authorization-token-routes.ts';
-import { clientRegenerationEndpoints } from './client-regeneration-routes.ts';
-import { clientEndpoints } from './client-routes.ts';
-import { contactEndpoints } from './contact-routes.ts';
 import type { Endpoint } from './endpoint.ts';
-import { leakEndpoints } from './leak-routes.ts';
-import { operatorTokenEndpoints } from './operator-token-routes.ts';
-import { signingKeyEndpoints } from './signing-key-routes.ts';
-import { usageEndpoints } from './usage-routes.ts';
+import { accessKeyRegenerationEndpoints } from './routes/access-key-regeneration-routes.ts';
+import { accessKeyEndpoints } from './routes/access-key-routes.ts';
+import { auditEndpoints } from './routes/audit-routes.ts';
+import { authorizationTokenEndpoints } from './routes/authorization-token-routes.ts';
+import { clientRegenerationEndpoints } from './routes/client-regeneration-routes.ts';
+import { clientEndpoints } from './routes/client-routes.ts';
+import { contactEndpoints } from './routes/contact-routes.ts';
+import { leakEndpoints } from './routes/leak-routes.ts';
+import { operatorTokenEndpoints } from './routes/operator-token-routes.ts';
+import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
+import { usageEndpoints } from './routes/usage-routes.ts';
 
 /** Every route of the admin API: what is served, what OpenAPI tells, and what the tests walk through. */
 export function adminEndpoints(core: Core): Endpoint[] {

@@ -1,7 +1,7 @@
 import type { Context, Next } from 'koa';
 import type { Config } from '../config.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
-import { createHostCheck } from '../host-check.ts';
+import { createHostCheck } from '../http/host-check.ts';
 
 const loopback = ['localhost', '127.0.0.1', '[::1]'];
 const wildcards = ['0.0.0.0', '::'];

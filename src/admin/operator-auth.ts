@@ -1,9 +1,9 @@
 import type { Context, Next } from 'koa';
 import type { Grantor } from '../contacts/manage-contacts.ts';
+import { authenticateOperator } from '../contacts/operator-token.ts';
+import type { Permission } from '../contacts/permission.ts';
 import type { Core } from '../core.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
-import { authenticateOperator } from '../operators/operator-token.ts';
-import type { Permission } from '../operators/permission.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
 
 /** Who asks, from where, and what they may do at this moment. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { reviewSchema } from './present-regeneration.ts';
+import { reviewSchema } from './presenters/present-regeneration.ts';
 import { timestamp } from './text.ts';
 
 const issues = z

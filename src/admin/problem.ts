@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Context, Next } from 'koa';
 import { KeyturnError, NotFound } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 
 /** RFC 9457, with a `code` that stays the same when a text changes. */
 type Problem = { type: 'about:blank'; title: string; status: number; detail: string; code: string };

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { KeyturnError } from '../errors.ts';
-import { hasMediaType } from '../media-type.ts';
+import { hasMediaType } from '../http/media-type.ts';
 
 const maxBytes = 64 * 1024;
 

@@ -1,8 +1,8 @@
 import type { Context, Next } from 'koa';
 import type { Refusal } from '../audit/refusals.ts';
-import { networkOf } from '../client-network.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
+import { networkOf } from '../http/client-network.ts';
 import type { Operator } from './operator-auth.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Context, Next } from 'koa';
 import type { Core } from '../core.ts';
-import { createRequestIds } from '../request-id.ts';
-import { strictTransport } from '../strict-transport.ts';
+import { createRequestIds } from '../http/request-id.ts';
+import { strictTransport } from '../http/strict-transport.ts';
 
 /** One line a request, and the headers that every answer has. */
 export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (request: Context['req']) => string) {

@@ -1,7 +1,7 @@
 import type { Context, Next } from 'koa';
 import type { Core } from '../core.ts';
-import { metricsContentType, presentMetrics } from '../metrics.ts';
-import { collectFromWorkers } from '../worker-metrics.ts';
+import { metricsContentType, presentMetrics } from '../observability/metrics.ts';
+import { collectFromWorkers } from '../observability/worker-metrics.ts';
 
 /**
  * `GET /metrics` for Prometheus, which asks by whatever address it has found: so before Host is looked at, and without a token. It

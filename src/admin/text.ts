@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { momentProblem, readMoment } from '../moment.ts';
-import { textProblem } from '../text-problem.ts';
+import { momentProblem, readMoment } from '../text/moment.ts';
+import { textProblem } from '../text/text-problem.ts';
 
 /** Text for people, of 1 to `max` characters; `textProblem` says which. */
 export function text(max: number) {

@@ -1,5 +1,5 @@
 import type { KeyRing } from '../credentials/key-ring.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import type { Queryable } from '../storage/database.ts';
 import { currentCheckpoint } from './outside-checkpoint.ts';
 

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
+import type { Clock } from '../process/clock.ts';
 import type { Transaction } from '../storage/database.ts';
 import { type Actor, type AuditEvent, appendAuditEvent } from './audit-log.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { subjectFields } from '../clients/certificate-subject.ts';
-import { readCertificates } from '../tls-files.ts';
+import { readCertificates } from '../http/tls-files.ts';
 import type { Json } from './call-admin.ts';
 
 export type KeyOptions = {

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
+import { permissions } from '../contacts/permission.ts';
 import type { Core } from '../core.ts';
-import { permissions } from '../operators/permission.ts';
 import { addAct } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { addListCommand } from './list-command.ts';

@@ -1,6 +1,6 @@
 import { request } from 'node:http';
-import { basicUser } from '../basic-user.ts';
-import { shellQuote } from '../shell-quote.ts';
+import { basicUser } from '../text/basic-user.ts';
+import { shellQuote } from '../text/shell-quote.ts';
 
 /** An HTTP request, which is both sent and printed as the `curl` line that sends it. */
 export type Call = {

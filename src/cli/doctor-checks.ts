@@ -2,17 +2,17 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { type Config, readConfig } from '../config.ts';
-import { configWarnings } from '../config-warnings.ts';
+import { configWarnings } from '../configuration/config-warnings.ts';
 import { createKeyRing, type KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { KeyturnError, StoreUnavailable, UsageError } from '../errors.ts';
-import { createLog } from '../log.ts';
+import { readCertificates } from '../http/tls-files.ts';
+import { createLog } from '../observability/log.ts';
 import type { Database } from '../storage/database.ts';
 import { DataDirInUse } from '../storage/lock-data-dir.ts';
 import { requireMigrated } from '../storage/migrate.ts';
 import { connectDatabase, readRootKey } from '../storage/open-database.ts';
 import { connectRedis } from '../storage/redis.ts';
-import { readCertificates } from '../tls-files.ts';
 import { examineProxies } from './examine-proxies.ts';
 
 export type Check = {

@@ -1,11 +1,11 @@
 import { userInfo } from 'node:os';
 import { type Config, readConfig } from '../config.ts';
-import { configWarnings } from '../config-warnings.ts';
+import { configWarnings } from '../configuration/config-warnings.ts';
 import type { Grantor } from '../contacts/manage-contacts.ts';
+import { permissions } from '../contacts/permission.ts';
 import type { Core } from '../core.ts';
 import { UsageError } from '../errors.ts';
-import { createLog, type Log } from '../log.ts';
-import { permissions } from '../operators/permission.ts';
+import { createLog, type Log } from '../observability/log.ts';
 import { CommandEnd, say } from './terminal.ts';
 
 /** The configuration; a wrong one is a wrong call of the command. */

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
+import type { Clock } from '../process/clock.ts';
 import type { Client } from './client.ts';
 import { importJwks, usableKeys } from './client-jwks.ts';
 import type { FetchJwks } from './fetch-jwks.ts';

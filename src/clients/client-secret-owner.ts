@@ -1,4 +1,4 @@
-import type { SecretOwner } from '../regeneration/secret-owner.ts';
+import type { SecretOwner } from '../secrets/secret-owner.ts';
 import { type Client, withoutTokens } from './client.ts';
 import { addClientId, saveClient } from './client-store.ts';
 

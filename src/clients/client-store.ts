@@ -1,5 +1,5 @@
 import { lowestTokenEpoch, tokenEpochs } from '../credentials/token-epoch.ts';
-import { parseSecrets, secretsJson } from '../regeneration/secret-store.ts';
+import { parseSecrets, secretsJson } from '../secrets/secret-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { pageByText } from '../storage/page-by-text.ts';
 import { recordChange } from '../storage/record-change.ts';

@@ -1,5 +1,5 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../process/clock.ts';
 import type { Transaction } from '../storage/database.ts';
 import { recordChanges } from '../storage/record-change.ts';
 import { raiseEveryTokenEpoch } from './client-store.ts';

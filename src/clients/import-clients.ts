@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { Conflict } from '../errors.ts';
-import { makeSecret } from '../regeneration/add-secret.ts';
 import { insertRegeneration } from '../regeneration/regeneration-store.ts';
-import { insertSecrets } from '../regeneration/secret-store.ts';
+import { makeSecret } from '../secrets/add-secret.ts';
+import { insertSecrets } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { recordChanges } from '../storage/record-change.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';

@@ -3,8 +3,8 @@ import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-lo
 import { generateClientId } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, KeyturnError, NotFound } from '../errors.ts';
-import { addSecret, type SecretDeps } from '../regeneration/add-secret.ts';
-import { revealSecret } from '../regeneration/reveal-secret.ts';
+import { addSecret, type SecretDeps } from '../secrets/add-secret.ts';
+import { revealSecret } from '../secrets/reveal-secret.ts';
 import type { Transaction } from '../storage/database.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
 import {

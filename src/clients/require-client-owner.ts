@@ -1,5 +1,5 @@
 import { NotFound } from '../errors.ts';
-import type { SecretOwner } from '../regeneration/secret-owner.ts';
+import type { SecretOwner } from '../secrets/secret-owner.ts';
 import type { Transaction } from '../storage/database.ts';
 import { asSecretOwner } from './client-secret-owner.ts';
 import { lockClient } from './client-store.ts';

@@ -1,9 +1,9 @@
 import { isWellFormedClientId, isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, weaknessOf } from '../credentials/foreign-credential.ts';
 import { createMatcher, verifiersOf } from '../credentials/verifier.ts';
-import { findTakenVerifiers } from '../regeneration/secret-store.ts';
+import { findTakenVerifiers } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
-import { textProblem } from '../text-problem.ts';
+import { textProblem } from '../text/text-problem.ts';
 import {
   type AuthMethod,
   type Client,

@@ -1,9 +1,9 @@
 import type { Verifier } from '../credentials/verifier.ts';
-import type { Permission } from '../operators/permission.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { pageByText } from '../storage/page-by-text.ts';
 import { recordChange } from '../storage/record-change.ts';
 import type { Contact } from './contact.ts';
+import type { Permission } from './permission.ts';
 
 type ContactRow = Row & {
   id: string;

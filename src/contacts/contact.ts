@@ -1,4 +1,4 @@
-import type { Permission } from '../operators/permission.ts';
+import type { Permission } from './permission.ts';
 
 /**
  * A person or partner that the API's operator deals with. With permissions and an operator token, a contact is an

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
 import { Conflict, Forbidden, NotFound } from '../errors.ts';
-import type { Permission } from '../operators/permission.ts';
 import type { Transaction } from '../storage/database.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
 import type { Contact } from './contact.ts';
@@ -16,6 +15,7 @@ import {
   lockKeysOf,
   saveContact,
 } from './contact-store.ts';
+import type { Permission } from './permission.ts';
 
 /** Who acts, with the permissions that they may grant: nobody grants a permission that they lack. */
 export type Grantor = Actor & { permissions: readonly Permission[] };

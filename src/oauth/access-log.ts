@@ -1,5 +1,5 @@
 import type { Core } from '../core.ts';
-import { logMembers } from '../log.ts';
+import { logMembers } from '../observability/log.ts';
 
 export type Access = {
   /** Also sent as X-Request-Id in the answer. */

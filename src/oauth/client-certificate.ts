@@ -2,14 +2,14 @@ import { hash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { createRangeCheck, plainAddress } from '../address-ranges.ts';
 import { type ClientCertificate, isInDate } from '../clients/client-certificate.ts';
 import type { Core } from '../core.ts';
-import { countHeaders } from '../count-headers.ts';
 import { KeyturnError } from '../errors.ts';
-import { createProxyAlarm } from '../proxy-alarm.ts';
+import { createRangeCheck, plainAddress } from '../http/address-ranges.ts';
+import { countHeaders } from '../http/count-headers.ts';
+import { createProxyAlarm } from '../http/proxy-alarm.ts';
+import { readCertificates } from '../http/tls-files.ts';
 import { readForwardedCertificate } from '../resource-server/forwarded-certificate.ts';
-import { readCertificates } from '../tls-files.ts';
 
 /** RFC 5280 §4.2.1.12: for clients, and for anything. */
 const clientUsages = ['1.3.6.1.5.5.7.3.2', '2.5.29.37.0'];

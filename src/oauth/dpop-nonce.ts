@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../clock.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
+import type { Clock } from '../process/clock.ts';
 
 /** A nonce is accepted for one to two steps, long enough that not every token needs a second attempt. */
 const stepMs = 60_000;

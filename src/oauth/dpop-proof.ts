@@ -2,8 +2,8 @@ import { calculateJwkThumbprint, compactVerify, decodeProtectedHeader, type JWK 
 import type { Context } from 'koa';
 import { readVerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
-import { countHeaders } from '../count-headers.ts';
 import { KeyturnError } from '../errors.ts';
+import { countHeaders } from '../http/count-headers.ts';
 import { findProofProblem, proofFreshSeconds } from '../resource-server/dpop-claims.ts';
 import { callerOf } from './client-authentication.ts';
 import { createDpopNonce, type DpopNonce } from './dpop-nonce.ts';

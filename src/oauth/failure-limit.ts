@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
-import { networkOf } from '../client-network.ts';
+import { networkOf } from '../http/client-network.ts';
 import type { RateLimit } from '../storage/rate-limit.ts';
 import { InvalidClient, TooManyRequests } from './oauth-error.ts';
 

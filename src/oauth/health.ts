@@ -1,5 +1,5 @@
 import type { Context, Next } from 'koa';
-import type { Readiness } from '../readiness.ts';
+import type { Readiness } from '../observability/readiness.ts';
 
 /** Serves `/healthz` and `/readyz`. Neither asks a store, so anyone may call them as often as they like. */
 export function serveHealth(

@@ -1,8 +1,8 @@
 import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
 import { KeyturnError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { PresentedSecret } from '../regeneration/usage-counter.ts';
+import type { Log } from '../observability/log.ts';
+import type { PresentedSecret } from '../usage/usage-counter.ts';
 
 /** Error response of RFC 6749 §5.2. */
 type OAuthErrorBody = { error: string; error_description?: string };

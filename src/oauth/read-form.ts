@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import { KeyturnError } from '../errors.ts';
-import { hasMediaType } from '../media-type.ts';
-import { headStartOf } from './head-start.ts';
+import { hasMediaType } from '../http/media-type.ts';
+import { headStartOf } from './fast-path/head-start.ts';
 
 /** The parameters of a request, each at most once and never empty; `resource` alone may come several times (RFC 8707 §2). */
 export type Form = { readonly values: ReadonlyMap<string, string>; readonly resources: readonly string[] };

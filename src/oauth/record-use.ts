@@ -3,7 +3,7 @@ import { errors } from 'oidc-provider';
 import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import type { PresentedSecret, RequestSource } from '../regeneration/usage-counter.ts';
+import type { PresentedSecret, RequestSource } from '../usage/usage-counter.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
 import { InvalidClient } from './oauth-error.ts';
 

@@ -1,10 +1,10 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { SecretDeps } from '../secrets/add-secret.ts';
+import { endSecret } from '../secrets/end-secret.ts';
+import type { SecretOwner } from '../secrets/secret-owner.ts';
 import type { Transaction } from '../storage/database.ts';
-import type { SecretDeps } from './add-secret.ts';
-import { endSecret } from './end-secret.ts';
 import type { Regeneration } from './regeneration.ts';
 import { requireOverlapping } from './require-overlapping.ts';
-import type { SecretOwner } from './secret-owner.ts';
 
 /**
  * Ends the grace period of a locked owner now: the previous secret stops working, tokens obtained with it stay valid.

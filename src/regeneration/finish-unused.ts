@@ -1,12 +1,12 @@
 import type { Actor } from '../audit/audit-log.ts';
 import { Conflict } from '../errors.ts';
+import type { SecretDeps } from '../secrets/add-secret.ts';
+import type { OwnerRef, SecretOwner } from '../secrets/secret-owner.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
-import type { SecretDeps } from './add-secret.ts';
 import { finishRegeneration } from './finish-regeneration.ts';
 import type { Regeneration } from './regeneration.ts';
 import { followProgress } from './regeneration-progress.ts';
 import { listFinishWhenUnused } from './regeneration-store.ts';
-import type { OwnerRef, SecretOwner } from './secret-owner.ts';
 
 type Deps = SecretDeps & {
   database: Database;

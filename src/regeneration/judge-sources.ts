@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
+import type { UsageSource } from '../usage/usage-source.ts';
 import type { Regeneration } from './regeneration.ts';
-import type { UsageSource } from './usage-source.ts';
 
 /** Sources of one regeneration, by whether they have moved from the old secret to the new one. */
 export type JudgedSources = {

@@ -1,5 +1,5 @@
+import type { UsageSource } from '../usage/usage-source.ts';
 import type { Review, SecretUse } from './review.ts';
-import type { UsageSource } from './usage-source.ts';
 
 /** A review in its form on the wire. It stands here, and not with the routes, as it is also part of the error that asks for it. */
 export function presentReview({ confirmation, expiresInSeconds, impact }: Review): Record<string, unknown> {

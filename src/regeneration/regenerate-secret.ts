@@ -3,14 +3,14 @@ import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';
+import { addSecret, type SecretDeps } from '../secrets/add-secret.ts';
+import { endSecret } from '../secrets/end-secret.ts';
+import type { SecretOwner } from '../secrets/secret-owner.ts';
+import { findSecrets, saveSecretEnd } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
-import { addSecret, type SecretDeps } from './add-secret.ts';
-import { endSecret } from './end-secret.ts';
 import { currentOf, retiringOf } from './regeneration.ts';
 import { insertRegeneration } from './regeneration-store.ts';
 import { requireConfirmation } from './review.ts';
-import type { SecretOwner } from './secret-owner.ts';
-import { findSecrets, saveSecretEnd } from './secret-store.ts';
 
 export type RegenerateRequest = {
   /** From a review: proves that the caller has seen what regenerating would break. */

@@ -1,10 +1,10 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../process/clock.ts';
+import type { OwnerRef } from '../secrets/secret-owner.ts';
 import type { Queryable } from '../storage/database.ts';
+import type { UsageSource } from '../usage/usage-source.ts';
+import { countLiveTokensBySecret, findSources } from '../usage/usage-store.ts';
 import { type JudgedSources, judgeSources } from './judge-sources.ts';
 import { type Regeneration, type RegenerationState, stateOf } from './regeneration.ts';
-import type { OwnerRef } from './secret-owner.ts';
-import type { UsageSource } from './usage-source.ts';
-import { countLiveTokensBySecret, findSources } from './usage-store.ts';
 
 /** A regeneration with the sources that have moved to the new secret, and those that have not. */
 export type RegenerationProgress = JudgedSources & {

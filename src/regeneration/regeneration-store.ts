@@ -1,7 +1,7 @@
 import { NotFound } from '../errors.ts';
+import type { OwnerRef } from '../secrets/secret-owner.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import type { Regeneration, TurnedSecret } from './regeneration.ts';
-import type { OwnerRef } from './secret-owner.ts';
 
 type RegenerationRow = Row & {
   id: string;

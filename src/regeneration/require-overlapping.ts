@@ -1,8 +1,8 @@
 import { Conflict } from '../errors.ts';
+import type { SecretOwner } from '../secrets/secret-owner.ts';
 import type { Transaction } from '../storage/database.ts';
 import { type Regeneration, stateOf } from './regeneration.ts';
 import { requireRegeneration } from './regeneration-store.ts';
-import type { SecretOwner } from './secret-owner.ts';
 
 /**
  * Returns a regeneration that can still be undone or finished.

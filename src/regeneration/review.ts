@@ -1,14 +1,14 @@
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { Conflict, KeyturnError } from '../errors.ts';
+import type { SecretDeps } from '../secrets/add-secret.ts';
+import type { SecretOwner } from '../secrets/secret-owner.ts';
+import { findSecrets } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
-import type { SecretDeps } from './add-secret.ts';
+import type { UsageSource } from '../usage/usage-source.ts';
+import { countLiveTokens, findSources } from '../usage/usage-store.ts';
 import { confirmationSeconds, confirms, issueConfirmation } from './confirmation.ts';
 import { presentReview } from './present-review.ts';
 import { currentOf, retiringOf } from './regeneration.ts';
-import type { SecretOwner } from './secret-owner.ts';
-import { findSecrets } from './secret-store.ts';
-import type { UsageSource } from './usage-source.ts';
-import { countLiveTokens, findSources } from './usage-store.ts';
 
 /** What regenerating would break, in numbers and names, and the confirmation that this was seen. */
 export type Review = {

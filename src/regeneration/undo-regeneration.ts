@@ -1,11 +1,11 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { SecretDeps } from '../secrets/add-secret.ts';
+import type { SecretOwner } from '../secrets/secret-owner.ts';
+import { saveSecretEnd } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
-import type { SecretDeps } from './add-secret.ts';
 import type { Regeneration } from './regeneration.ts';
 import { saveRegenerationEnd } from './regeneration-store.ts';
 import { requireOverlapping } from './require-overlapping.ts';
-import type { SecretOwner } from './secret-owner.ts';
-import { saveSecretEnd } from './secret-store.ts';
 
 /**
  * Undoes the rotation of a locked owner during its grace period: the previous secret and its Client ID are current

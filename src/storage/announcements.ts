@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { createGenerations } from '../generations.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import { type Announcement, decodeAnnouncement, encodeAnnouncement } from './announcement.ts';
 import type { AnnouncementStream } from './announcement-stream.ts';
 import type { CommittedChange } from './change.ts';
 import { coalesce } from './coalesce.ts';
+import { createGenerations } from './generations.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import type { Announcements } from './announcements.ts';
 import type { Change, CommittedChange, FeedPosition } from './change.ts';
 import { createChangeGaps } from './change-gaps.ts';

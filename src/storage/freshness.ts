@@ -1,5 +1,5 @@
 import { StoreUnavailable } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import type { Announcements } from './announcements.ts';
 
 /**

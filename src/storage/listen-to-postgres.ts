@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import { isPooled } from './is-pooled.ts';
 import { goodbyeMs, trackSockets } from './track-sockets.ts';
 

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { UsageError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import type { Database } from './database.ts';
 import { migrate, requireMigrated } from './migrate.ts';
 import { connectPostgres } from './postgres.ts';

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { KeyturnError, StoreUnavailable } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import type { Database, Row, Transaction } from './database.ts';
 import { findPrimary, splitHosts } from './find-primary.ts';
 import { isPooled } from './is-pooled.ts';

@@ -1,7 +1,7 @@
 import { Cluster, Redis, type RedisOptions, ReplyError } from 'ioredis';
+import { type RedisAddress, readRedisUrl } from '../configuration/redis-url.ts';
 import { StoreUnavailable, UsageError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import { type RedisAddress, readRedisUrl } from '../redis-url.ts';
+import type { Log } from '../observability/log.ts';
 import { askSentinels, watchSentinels } from './watch-sentinels.ts';
 import { withDeadline } from './with-deadline.ts';
 
@@ -33,7 +33,7 @@ const options = {
 } satisfies RedisOptions;
 
 /**
- * Connects to the Redis of `REDIS_URL` (src/redis-url.ts). The connection reconnects by itself, after a failover to the new primary.
+ * Connects to the Redis of `REDIS_URL` (src/configuration/redis-url.ts). The connection reconnects by itself, after a failover to the new primary.
  * @throws {StoreUnavailable} when Redis cannot be reached now.
  * @throws {UsageError} when the URL is wrong, Redis refuses to set up the connection as the URL says, or Redis may evict keys: a token
  *   that is evicted early would be a wrong "inactive".

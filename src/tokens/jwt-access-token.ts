@@ -1,5 +1,5 @@
 import { errors, jwtVerify } from 'jose';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../process/clock.ts';
 import { signJwt } from './sign-jwt.ts';
 import { signingKeyLeewaySeconds } from './signing-key-store.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';

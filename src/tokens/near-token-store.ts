@@ -1,4 +1,4 @@
-import { createGenerations } from '../generations.ts';
+import { createGenerations } from '../storage/generations.ts';
 import { tokenId } from './access-token.ts';
 import type { TokenRecord, TokenStore } from './token-store.ts';
 

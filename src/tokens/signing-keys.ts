@@ -1,11 +1,11 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import type { Clock } from '../clock.ts';
 import type { SigningAlgorithm } from '../config.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { NotFound, StoreUnavailable } from '../errors.ts';
+import type { Clock } from '../process/clock.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
 import { createFollowedCache } from '../storage/followed-cache.ts';

@@ -4,7 +4,7 @@ import { createAccessKey, saveKey, setAccessKeyEnabled } from '../../src/access-
 import { actions } from '../../src/clients/client.ts';
 import { updateClient } from '../../src/clients/manage-clients.ts';
 import { createContact } from '../../src/contacts/manage-contacts.ts';
-import { permissions } from '../../src/operators/permission.ts';
+import { permissions } from '../../src/contacts/permission.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 

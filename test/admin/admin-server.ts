@@ -2,9 +2,9 @@ import type { Endpoint } from '../../src/admin/endpoint.ts';
 import { adminEndpoints } from '../../src/admin/endpoints.ts';
 import { problemSchemaOf } from '../../src/admin/problem-schema.ts';
 import { createContact } from '../../src/contacts/manage-contacts.ts';
+import { issueOperatorToken } from '../../src/contacts/operator-token.ts';
+import { permissions as allPermissions, type Permission } from '../../src/contacts/permission.ts';
 import type { Core } from '../../src/core.ts';
-import { issueOperatorToken } from '../../src/operators/operator-token.ts';
-import { permissions as allPermissions, type Permission } from '../../src/operators/permission.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 
 /** A running server, as operators see it. */

@@ -1,5 +1,5 @@
+import { type Permission, permissions } from '../../src/contacts/permission.ts';
 import { generateClientId } from '../../src/credentials/credential-format.ts';
-import { type Permission, permissions } from '../../src/operators/permission.ts';
 import { sendRaw } from '../oauth/http-client.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';
 

@@ -5,7 +5,7 @@ import { auditedTransaction } from '../../src/audit/audited-transaction.ts';
 import { currentCheckpoint } from '../../src/audit/outside-checkpoint.ts';
 import { type VerifyOptions, verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
 import { createKeyRing, type KeyRing } from '../../src/credentials/key-ring.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import type { Database, Transaction } from '../../src/storage/database.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';

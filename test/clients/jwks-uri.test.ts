@@ -9,7 +9,7 @@ import type { Client } from '../../src/clients/client.ts';
 import { createClientKeys } from '../../src/clients/client-keys.ts';
 import { type FetchOptions, fetchJwks } from '../../src/clients/fetch-jwks.ts';
 import { isPublicAddress } from '../../src/clients/public-address.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { makePair } from '../oauth/assertion.ts';
 
 let server: Server;

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { migrate } from '../../src/storage/migrate.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';

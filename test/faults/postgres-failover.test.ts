@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';

@@ -1,4 +1,4 @@
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { eventually } from '../eventually.ts';
 import { createTestStores } from '../harness.ts';

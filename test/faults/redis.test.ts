@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { eventually } from '../eventually.ts';
 import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
 import { endpointsOf, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';

@@ -2,7 +2,7 @@
 import { openSync } from 'node:fs';
 import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { startServer } from '../../src/server.ts';
 
 const config = readConfig(process.env);

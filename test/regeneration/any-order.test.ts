@@ -15,7 +15,7 @@ import { requireClientOwner } from '../../src/clients/require-client-owner.ts';
 import { readConfig } from '../../src/config.ts';
 import { type Core, openCore } from '../../src/core.ts';
 import { KeyturnError } from '../../src/errors.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { finishRegeneration } from '../../src/regeneration/finish-regeneration.ts';
 import { regenerateSecret } from '../../src/regeneration/regenerate-secret.ts';
 import { reviewRegeneration } from '../../src/regeneration/review.ts';

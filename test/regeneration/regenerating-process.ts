@@ -6,7 +6,7 @@ import { requireClientOwner } from '../../src/clients/require-client-owner.ts';
 import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';
 import { KeyturnError } from '../../src/errors.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { regenerateSecret } from '../../src/regeneration/regenerate-secret.ts';
 import { reviewRegeneration } from '../../src/regeneration/review.ts';
 import type { Transaction } from '../../src/storage/database.ts';

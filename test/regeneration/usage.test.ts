@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { createUsageCounter } from '../../src/regeneration/usage-counter.ts';
-import { addUsage, findSources, findUsageHours, rollUpUsage } from '../../src/regeneration/usage-store.ts';
+import { createUsageCounter } from '../../src/usage/usage-counter.ts';
+import { addUsage, findSources, findUsageHours, rollUpUsage } from '../../src/usage/usage-store.ts';
 import { eventually } from '../eventually.ts';
 import { startTestServer } from '../harness.ts';
 import { post } from '../oauth/http-client.ts';

@@ -1,5 +1,5 @@
-import { lockSecretOwner } from '../../src/lock-secret-owner.ts';
 import { finishUnused } from '../../src/regeneration/finish-unused.ts';
+import { lockSecretOwner } from '../../src/secrets/lock-secret-owner.ts';
 import type { AdminAnswer, AdminServer } from '../admin/admin-server.ts';
 import { startAdminServer } from '../admin/admin-server.ts';
 import type { Stores } from '../harness.ts';

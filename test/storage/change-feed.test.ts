@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../../src/errors.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import type { Change } from '../../src/storage/change.ts';
 import { type ChangeFeed, createChangeFeed } from '../../src/storage/change-feed.ts';
 import type { Database, Row } from '../../src/storage/database.ts';

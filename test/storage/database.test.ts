@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../../src/errors.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import type { Database } from '../../src/storage/database.ts';
 import { openEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';

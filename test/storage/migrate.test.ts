@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { UsageError } from '../../src/errors.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import type { Database } from '../../src/storage/database.ts';
 import { openEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
 import { migrate, requireMigrated } from '../../src/storage/migrate.ts';
@@ -43,7 +43,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
 test('ten processes that migrate an empty database at once apply each migration once', async () => {
   const url = await createEmptyTestDatabase();
   const script = `
-    import { createLog } from './src/log.ts';
+    import { createLog } from './src/observability/log.ts';
     import { migrate } from './src/storage/migrate.ts';
     import { connectPostgres } from './src/storage/postgres.ts';
     const database = connectPostgres({ connectionString: process.env.TEST_URL, log: createLog('silent') });

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { type Environment, ended, printed, runCommand, startCommand } from '../cli/run-command.ts';

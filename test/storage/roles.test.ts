@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { findKnownClients } from '../../src/clients/client-store.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { migrate } from '../../src/storage/migrate.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';

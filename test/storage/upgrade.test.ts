@@ -7,7 +7,7 @@ import Postgrator from 'postgrator';
 import { generateClientId, generateSecret, hintOf } from '../../src/credentials/credential-format.ts';
 import { createKeyRing } from '../../src/credentials/key-ring.ts';
 import { createVerifier } from '../../src/credentials/verifier.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import type { Database } from '../../src/storage/database.ts';
 import { migrate, requireMigrated } from '../../src/storage/migrate.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';

@@ -1,5 +1,5 @@
 import { createKeyRing } from '../../src/credentials/key-ring.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { connectRedis } from '../../src/storage/redis.ts';

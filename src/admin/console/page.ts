@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
+import type { Permission } from '../../contacts/permission.ts';
 import type { Core } from '../../core.ts';
-import type { Permission } from '../../operators/permission.ts';
 import type { Operator } from '../operator-auth.ts';
 import type { Call, Called, Route } from './call-endpoint.ts';
 

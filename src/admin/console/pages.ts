@@ -1,24 +1,24 @@
-import { accessKeyActPages } from './access-keys/access-key-act-pages.ts';
-import { accessKeyPages } from './access-keys/access-key-pages.ts';
-import { accessKeysPage } from './access-keys/access-keys-page.ts';
-import { newAccessKeyPages } from './access-keys/new-access-key-pages.ts';
-import { auditPages } from './audit-pages.ts';
-import { authorizationTokenPages } from './clients/authorization-token-pages.ts';
-import { clientActPages } from './clients/client-act-pages.ts';
-import { clientEditPages } from './clients/client-edit-pages.ts';
-import { clientPage } from './clients/client-page.ts';
-import { clientRegeneratePages, clientSecretPages } from './clients/client-secret-pages.ts';
-import { generatePages } from './clients/generate-pages.ts';
-import { integrationsPage } from './clients/integrations-page.ts';
-import { resourceServersPage } from './clients/resource-servers-page.ts';
-import { contactActPages } from './contacts/contact-act-pages.ts';
-import { contactFormPages } from './contacts/contact-form-pages.ts';
-import { contactPage } from './contacts/contact-page.ts';
-import { contactsPage } from './contacts/contacts-page.ts';
 import type { Page } from './page.ts';
-import { settingsPage } from './settings-page.ts';
-import { signingKeysPages } from './signing-keys-pages.ts';
-import { startPage } from './start-page.ts';
+import { accessKeyActPages } from './pages/access-keys/access-key-act-pages.ts';
+import { accessKeyPages } from './pages/access-keys/access-key-pages.ts';
+import { accessKeysPage } from './pages/access-keys/access-keys-page.ts';
+import { newAccessKeyPages } from './pages/access-keys/new-access-key-pages.ts';
+import { auditPages } from './pages/audit-pages.ts';
+import { authorizationTokenPages } from './pages/clients/authorization-token-pages.ts';
+import { clientActPages } from './pages/clients/client-act-pages.ts';
+import { clientEditPages } from './pages/clients/client-edit-pages.ts';
+import { clientPage } from './pages/clients/client-page.ts';
+import { clientRegeneratePages, clientSecretPages } from './pages/clients/client-secret-pages.ts';
+import { generatePages } from './pages/clients/generate-pages.ts';
+import { integrationsPage } from './pages/clients/integrations-page.ts';
+import { resourceServersPage } from './pages/clients/resource-servers-page.ts';
+import { contactActPages } from './pages/contacts/contact-act-pages.ts';
+import { contactFormPages } from './pages/contacts/contact-form-pages.ts';
+import { contactPage } from './pages/contacts/contact-page.ts';
+import { contactsPage } from './pages/contacts/contacts-page.ts';
+import { settingsPage } from './pages/settings-page.ts';
+import { signingKeysPages } from './pages/signing-keys-pages.ts';
+import { startPage } from './pages/start-page.ts';
 
 /** Every page of the console for somebody who is signed in. The first that fits an address counts. */
 export const consolePages: readonly Page[] = [

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { Context, Next } from 'koa';
 import { KeyturnError, NotFound } from '../../errors.ts';
-import type { Log } from '../../log.ts';
+import type { Log } from '../../observability/log.ts';
 import { TooManyRequests } from '../problem.ts';
 import { renderDocument } from './render-document.ts';
 import type { Session } from './sign-in/session.ts';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'koa';
+import type { Permission } from '../../contacts/permission.ts';
 import type { Core } from '../../core.ts';
 import { Forbidden } from '../../errors.ts';
-import type { Permission } from '../../operators/permission.ts';
 import { operatorOf } from '../operator-auth.ts';
 import type { CallEndpoint, Caller } from './call-endpoint.ts';
 import type { Page, Reply, Visit } from './page.ts';

@@ -1,12 +1,12 @@
 import type { z } from 'zod';
-import type { eventSchema } from '../audit-routes.ts';
-import type { issuedSchema, knownSchema } from '../authorization-token-routes.ts';
-import type { accessKeySchema } from '../present-access-key.ts';
-import type { clientSchema } from '../present-client.ts';
-import type { contactSchema } from '../present-contact.ts';
-import type { regenerationSchema, reviewSchema } from '../present-regeneration.ts';
-import type { keysSchema } from '../signing-key-routes.ts';
-import type { accessKeyUsageSchema, clientUsageSchema } from '../usage-routes.ts';
+import type { accessKeySchema } from '../presenters/present-access-key.ts';
+import type { clientSchema } from '../presenters/present-client.ts';
+import type { contactSchema } from '../presenters/present-contact.ts';
+import type { regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
+import type { eventSchema } from '../routes/audit-routes.ts';
+import type { issuedSchema, knownSchema } from '../routes/authorization-token-routes.ts';
+import type { keysSchema } from '../routes/signing-key-routes.ts';
+import type { accessKeyUsageSchema, clientUsageSchema } from '../routes/usage-routes.ts';
 
 /** What the endpoints answer, as the pages read it. */
 export type ShownClient = z.input<typeof clientSchema>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { momentProblem, readMoment } from '../../moment.ts';
+import { momentProblem, readMoment } from '../../text/moment.ts';
 
 /** Kinds of members that exports of other servers have. None of their messages contains a value. */
 

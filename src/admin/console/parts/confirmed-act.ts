@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
+import type { Permission } from '../../../contacts/permission.ts';
 import { KeyturnError } from '../../../errors.ts';
-import type { Permission } from '../../../operators/permission.ts';
 import { attempt } from '../attempt.ts';
 import type { Page, Reply, Section, Visit } from '../page.ts';
 import { pageHeading } from './elements.ts';

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Permission } from '../../../operators/permission.ts';
+import type { Permission } from '../../../contacts/permission.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 
 /** Somebody who is signed in, with what they may do at this moment. */

@@ -1,0 +1,134 @@
+import { html } from 'htm/preact';
+import { attempt } from '../../attempt.ts';
+import type { Page, Visit } from '../../page.ts';
+import { confirmedAct } from '../../parts/confirmed-act.ts';
+import { pageHeading } from '../../parts/elements.ts';
+import { exactMoment, lastUse } from '../../parts/moment.ts';
+import { problemNotice } from '../../parts/notices.ts';
+import type { ShownAccessKey } from '../../shown.ts';
+import { regeneratePages } from '../regeneration/regenerate-pages.ts';
+import { showAccessKey } from './show-access-key.ts';
+
+const path = '/access-keys/:id';
+
+/** Disable Key, Enable, Remove Key, Generate New Key; and its value, shown again. */
+export const accessKeyActPages: readonly Page[] = [
+  ...confirmedAct({
+    path: `${path}/disable`,
+    permission: 'integrations:edit',
+    confirm: async (visit) => {
+      const key = await findKey(visit);
+      return {
+        title: `Disable ${key.name}?`,
+        section: 'access-keys',
+        body: html`<ul class="bullets">
+          <li>It was last used: ${lastUse(key.last_used_at, visit.now)}.</li>
+          <li>Tokens that were obtained with it are inactive for as long as it is disabled, and no new ones are issued.</li>
+          <li>You can enable it again at any time.</li>
+        </ul>`,
+        button: 'Disable Key',
+        back: backTo(key),
+      };
+    },
+    act: async (visit) => {
+      await visit.call('POST /access-keys/{id}/disable', of(visit));
+      return { seeOther: `${at(visit)}?done=key-disabled` };
+    },
+  }),
+  {
+    method: 'post',
+    path: `${path}/enable`,
+    permission: 'integrations:edit',
+    handle: async (visit) => {
+      await visit.call('POST /access-keys/{id}/enable', of(visit));
+      return { seeOther: `${at(visit)}?done=enabled` };
+    },
+  },
+  ...confirmedAct({
+    path: `${path}/remove`,
+    permission: 'integrations:edit',
+    confirm: async (visit) => {
+      const key = await findKey(visit);
+      return {
+        title: `Remove ${key.name}?`,
+        section: 'access-keys',
+        body: html`<ul class="bullets">
+          <li>It was never used, so nothing breaks now. Whoever has its value can do nothing with it.</li>
+          <li>This cannot be undone.</li>
+        </ul>`,
+        button: 'Remove Key',
+        back: backTo(key),
+      };
+    },
+    act: async (visit) => {
+      await visit.call('DELETE /access-keys/{id}', of(visit));
+      return { seeOther: '/console/access-keys?done=removed' };
+    },
+  }),
+  {
+    method: 'post',
+    path: `${path}/reveal`,
+    permission: 'api_key:manage',
+    handle: async (visit) => {
+      const key = await findKey(visit);
+      const result = await attempt(() =>
+        visit.call<{ access_key: string }>('POST /access-keys/{id}/reveal', of(visit)),
+      );
+      if ('problem' in result) {
+        const title = 'It cannot be shown';
+        const body = html`${pageHeading({ title, back: backTo(key) })} ${problemNotice(result.problem)}`;
+        return { status: result.problem.status, title, section: 'access-keys', body };
+      }
+      return showAccessKey(visit, {
+        title: 'Access key',
+        id: key.id,
+        name: key.name,
+        value: result.done.body.access_key,
+        said: html`<p>This is the current value. The audit log says that you looked at it.</p>`,
+      });
+    },
+  },
+  ...regeneratePages<{ id: string; access_key: string; previous: { retires_at: string } }>({
+    path,
+    route: '/access-keys/{id}',
+    permission: 'integrations:edit',
+    what: 'key',
+    hasClientId: false,
+    paramsOf: ({ params }) => ({ id: params['id'] ?? '' }),
+    findOwner: async (visit) => {
+      const key = await findKey(visit);
+      return { name: key.name, at: `/console/access-keys/${key.id}`, section: 'access-keys' };
+    },
+    showNew: async (visit, { id, access_key: value, previous }) =>
+      showAccessKey(visit, {
+        title: 'The new key',
+        id,
+        name: (await findKey(visit)).name,
+        value,
+        said: html`<p><strong>Generated.</strong> Take the new key with you before you leave this page.</p>
+          <p>
+            ${
+              Date.parse(previous.retires_at) <= visit.core.clock()
+                ? 'The old one has ended.'
+                : html`The old one works until ${exactMoment(previous.retires_at)}.`
+            }
+          </p>`,
+      }),
+  }),
+];
+
+async function findKey(visit: Visit): Promise<ShownAccessKey> {
+  return (await visit.call<ShownAccessKey>('GET /access-keys/{id}', of(visit))).body;
+}
+
+function of({ params }: Visit) {
+  return { params: { id: params['id'] } };
+}
+
+function at({ params }: Visit): `/console/${string}` {
+  return `/console/access-keys/${params['id']}`;
+}
+
+function backTo({ id, name }: ShownAccessKey) {
+  return { path: `/console/access-keys/${id}`, label: name };
+}

@@ -1,0 +1,87 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { textField } from '../../parts/fields.ts';
+import { permissionMatrix } from '../../parts/permission-matrix.ts';
+import type { ShownAccessKey } from '../../shown.ts';
+import type { Offer } from '../clients/read-offers.ts';
+
+/** What an access key may do, and for how long, to be entered. */
+export function accessKeyFields(
+  form: URLSearchParams,
+  offers: readonly Offer[],
+  { used, isReadOnly = false }: { used?: ReadonlySet<string>; isReadOnly?: boolean } = {},
+): VNode {
+  const kinds = [...new Set(offers.flatMap(({ information }) => information))];
+  const granted = new Set(form.getAll('permission'));
+  return html`${textField({
+    name: 'name',
+    label: 'Name',
+    value: form.get('name') ?? '',
+    required: true,
+    maxlength: 200,
+    readonly: isReadOnly,
+    hint: 'Unique among the keys of the contact.',
+  })}
+    <fieldset class="stack">
+      <legend>What it may do</legend>
+      ${
+        kinds.length === 0 && granted.size === 0
+          ? html`<p>No resource server offers anything yet. <a href="/console/resource-servers">Register one first</a>.</p>`
+          : permissionMatrix({ kinds, granted, used, isReadOnly })
+      }
+    </fieldset>
+    ${textField({
+      name: 'expires_at',
+      label: 'Ends at (UTC)',
+      type: 'datetime-local',
+      value: form.get('expires_at') ?? '',
+      readonly: isReadOnly,
+      hint: 'Empty: it has no end.',
+    })}
+    ${textField({
+      name: 'clients',
+      label: 'Only with these Client IDs',
+      value: form.get('clients') ?? '',
+      readonly: isReadOnly,
+      placeholder: 'kti_…',
+      hint: 'With spaces between. Empty: with any client.',
+    })}`;
+}
+
+/** The fields of an access key in the form that endpoints take them. */
+export function readAccessKeyForm(form: URLSearchParams): Record<string, unknown> {
+  const permissions: Record<string, string[]> = {};
+  for (const scope of form.getAll('permission')) {
+    const [kind = '', action = ''] = scope.split(':');
+    if (!Object.hasOwn(permissions, kind)) permissions[kind] = [];
+    permissions[kind]?.push(action);
+  }
+  const clients = (form.get('clients') ?? '').split(/[\s,]+/).filter(Boolean);
+  const end = form.get('expires_at');
+  return {
+    name: form.get('name')?.trim() ?? '',
+    permissions,
+    clients: clients.length > 0 ? clients : null,
+    expires_at: end ? toMoment(end) : null,
+  };
+}
+
+/** An access key that is there, as its form. */
+export function toAccessKeyForm(key: ShownAccessKey): URLSearchParams {
+  const form = new URLSearchParams({
+    name: key.name,
+    clients: key.clients?.join(' ') ?? '',
+    expires_at: key.expires_at?.slice(0, 16) ?? '',
+  });
+  for (const scope of scopesOf(key.permissions)) form.append('permission', scope);
+  return form;
+}
+
+export function scopesOf(permissions: ShownAccessKey['permissions']): string[] {
+  return Object.entries(permissions).flatMap(([kind, actions]) => actions.map((action) => `${kind}:${action}`));
+}
+
+/** A browser leaves the seconds out where they are none; what is no moment is for the endpoint to say. */
+function toMoment(local: string): string {
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(local) ? `${local}:00Z` : `${local}Z`;
+}

@@ -1,0 +1,174 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { KeyturnError } from '../../../../errors.ts';
+import { attempt } from '../../attempt.ts';
+import type { Page, Reply, Visit } from '../../page.ts';
+import { facts, pageHeading, statusBadges } from '../../parts/elements.ts';
+import { postForm } from '../../parts/forms.ts';
+import { fromNow, lastUse } from '../../parts/moment.ts';
+import { doneNotice, notice, problemNotice } from '../../parts/notices.ts';
+import { shownHours, usageSection } from '../../parts/usage-section.ts';
+import type { Listed, ShownAccessKey, ShownRegeneration, ShownUsage } from '../../shown.ts';
+import { type Offer, readOffers } from '../clients/read-offers.ts';
+import { regenerationSection } from '../regeneration/regeneration-section.ts';
+import { accessKeyFields, readAccessKeyForm, scopesOf, toAccessKeyForm } from './access-key-form.ts';
+
+const path = '/access-keys/:id';
+
+/** One access key: what it may do, what it really does, and what can be done with it. */
+export const accessKeyPages: readonly Page[] = [
+  {
+    method: 'get',
+    path,
+    permission: 'integrations:view',
+    handle: async (visit) => {
+      const { body: key, revision } = await findKey(visit);
+      return await show(visit, key, toAccessKeyForm(key), revision);
+    },
+  },
+  {
+    method: 'post',
+    path,
+    permission: 'integrations:edit',
+    handle: async (visit) => {
+      const { form } = visit;
+      const revision = form.get('revision') ?? '';
+      const { body: key } = await findKey(visit);
+      const fields = readAccessKeyForm(form);
+      // The field has no seconds: an end that nobody has touched stays what it is.
+      const sameEnd = form.get('expires_at') === toAccessKeyForm(key).get('expires_at');
+      const body = { ...fields, ...(sameEnd ? { expires_at: undefined } : {}) };
+      const saved = await attempt(() =>
+        visit.call('PATCH /access-keys/{id}', { params: { id: key.id }, body, revision }),
+      );
+      if ('done' in saved) return { seeOther: `/console/access-keys/${key.id}?done=saved` };
+      return await show(visit, key, form, revision, saved.problem);
+    },
+  },
+];
+
+async function findKey(visit: Visit) {
+  return await visit.call<ShownAccessKey>('GET /access-keys/{id}', { params: { id: visit.params['id'] } });
+}
+
+async function show(
+  visit: Visit,
+  key: ShownAccessKey,
+  form: URLSearchParams,
+  revision: string,
+  problem?: KeyturnError,
+): Promise<Reply> {
+  const params = { id: key.id };
+  const [offers, usage, regenerations] = await Promise.all([
+    readOffers(visit),
+    visit.call<ShownUsage>('GET /access-keys/{id}/usage', { params, query: { hours: shownHours(visit) } }),
+    visit.call<Listed<ShownRegeneration>>('GET /access-keys/{id}/regenerations', { params, query: { limit: '5' } }),
+  ]);
+  const at = `/console/access-keys/${key.id}`;
+  const mayEdit = visit.can('integrations:edit');
+  return {
+    ...(problem ? { status: problem.status } : {}),
+    title: key.name,
+    section: 'access-keys',
+    body: html`${pageHeading({
+      title: key.name,
+      lead: statusBadges(key, visit.now),
+      back: { path: `/console/contacts/${key.contact_id}`, label: key.contact_name },
+    })}
+    ${problem ? problemNotice(problem) : doneNotice(visit.query)}
+    <div class="grid two">
+      <section class="card" aria-labelledby="permissions">
+        <h2 id="permissions">Permissions</h2>
+        ${permissions(visit, key, form, offers ?? [], revision, mayEdit)}
+      </section>
+      <div class="grid">${about(visit, key, at)} ${reach(key)}</div>
+    </div>
+    ${regenerationSection(visit, { at, what: 'key', mayAct: mayEdit }, regenerations.body.data)}
+    ${usageSection(visit, usage.body)} ${mayEdit && danger(visit, key, at)}`,
+  };
+}
+
+function permissions(
+  visit: Visit,
+  key: ShownAccessKey,
+  form: URLSearchParams,
+  offers: readonly Offer[],
+  revision: string,
+  mayEdit: boolean,
+): VNode {
+  const fields = accessKeyFields(form, offers, {
+    isReadOnly: !mayEdit,
+    ...(key.usage.used_permissions ? { used: new Set(key.usage.used_scope) } : {}),
+  });
+  if (!mayEdit) return html`<div class="stack">${fields}</div>`;
+  const at = `/console/access-keys/${key.id}`;
+  return postForm(
+    visit.path,
+    html`<input type="hidden" name="revision" value=${revision} />${fields}
+      <p class="hint">What live tokens may do follows at once.</p>
+      <div class="actions"><button class="primary">Save Key</button><a class="button" href=${`${at}/regenerate`}>Generate New Key…</a></div>`,
+  );
+}
+
+function about(visit: Visit, key: ShownAccessKey, at: string): VNode {
+  return html`<section class="card" aria-labelledby="about">
+    <h2 id="about">The key</h2>
+    ${facts({
+      Value: html`<code>${key.hint}</code>`,
+      Created: fromNow(key.created_at, visit.now),
+      'First used': lastUse(key.first_used_at, visit.now),
+      'Last used': lastUse(key.last_used_at, visit.now),
+      Ends: key.expires_at ? fromNow(key.expires_at, visit.now) : 'no end',
+    })}
+    ${
+      visit.can('api_key:manage') &&
+      (key.reveal
+        ? postForm(`${at}/reveal`, html`<button>Show the key</button>`)
+        : html`<p class="hint">No copy of it is kept, so it cannot be shown again.</p>`)
+    }
+  </section>`;
+}
+
+/** Granted against used: what could be taken away and nobody would notice. */
+function reach({ usage, permissions }: ShownAccessKey): VNode {
+  const used = new Set(usage.used_scope);
+  const spare = scopesOf(permissions).filter((scope) => !used.has(scope));
+  return html`<section class="card" aria-labelledby="reach">
+    <h2 id="reach">Granted against used</h2>
+    <dl class="numbers">
+      <div><dt>Granted</dt><dd>${usage.granted}</dd></div>
+      <div><dt>Used, 30 days</dt><dd>${usage.used}</dd></div>
+    </dl>
+    ${
+      usage.used_permissions === null
+        ? html`<p class="muted">No resource server has reported use of it in this time. It does when it asks whether a token is good.</p>`
+        : spare.length === 0
+          ? notice('ok', 'All that is granted is used.')
+          : notice('plain', html`<p>${`${spare.length} granted and not used:`} <code>${spare.join(' ')}</code></p>`)
+    }
+  </section>`;
+}
+
+function danger(visit: Visit, key: ShownAccessKey, at: string): VNode {
+  return html`<section class="card" aria-labelledby="danger">
+    <h2 id="danger">${key.status === 'disabled' ? 'It is disabled' : 'Stop it'}</h2>
+    <div class="actions">
+      ${
+        key.status === 'disabled'
+          ? postForm(`${at}/enable`, html`<button>Enable Key</button>`)
+          : html`<a class="button danger" href=${`${at}/disable`}>Disable Key…</a>`
+      }
+      ${
+        key.first_used_at
+          ? html`<button type="button" class="danger" disabled aria-describedby="why-not">Remove Key</button>`
+          : html`<a class="button danger" href=${`${at}/remove`}>Remove Key…</a>`
+      }
+    </div>
+    ${
+      key.first_used_at &&
+      html`<p class="hint" id="why-not">
+        It cannot be removed: it was used ${fromNow(key.last_used_at ?? key.first_used_at, visit.now)}, and what it did stays known.${key.status === 'enabled' ? ' Disable it instead.' : ''}
+      </p>`
+    }
+  </section>`;
+}

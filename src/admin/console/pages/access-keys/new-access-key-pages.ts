@@ -1,0 +1,89 @@
+import { html } from 'htm/preact';
+import type { KeyturnError } from '../../../../errors.ts';
+import { attempt } from '../../attempt.ts';
+import type { Page, Reply, Visit } from '../../page.ts';
+import { pageHeading } from '../../parts/elements.ts';
+import { checkbox } from '../../parts/fields.ts';
+import { postForm } from '../../parts/forms.ts';
+import { madePage, shownHowLong } from '../../parts/made-page.ts';
+import { problemNotice } from '../../parts/notices.ts';
+import type { ShownAccessKey, ShownContact } from '../../shown.ts';
+import { readOffers } from '../clients/read-offers.ts';
+import { accessKeyFields, readAccessKeyForm } from './access-key-form.ts';
+import { showAccessKey } from './show-access-key.ts';
+
+const path = '/contacts/:id/access-keys/new';
+const route = 'POST /contacts/{id}/access-keys';
+
+type Created = ShownAccessKey & { access_key: string };
+
+/** Create Key. */
+export const newAccessKeyPages: readonly Page[] = [
+  {
+    method: 'get',
+    path,
+    permission: 'integrations:edit',
+    asksProof: true,
+    handle: (visit) => showForm(visit, new URLSearchParams({ reveal: 'on' })),
+  },
+  {
+    method: 'post',
+    path,
+    permission: 'integrations:edit',
+    handle: async (visit) => {
+      const { form, once } = visit;
+      const body = { ...readAccessKeyForm(form), reveal: form.has('reveal') };
+      const params = { id: visit.params['id'] };
+      const result = await attempt(() => visit.call<Created>(route, { params, body, once }));
+      if ('problem' in result) return await showForm(visit, form, result.problem);
+      return { seeOther: `/console/contacts/${params.id}/access-keys/new/made/${once}` };
+    },
+  },
+  madePage<Created>({
+    path,
+    route,
+    permission: 'integrations:edit',
+    params: ({ params: { id } }) => ({ id }),
+    show: (visit, { id, name, access_key: value, reveal }) =>
+      showAccessKey(visit, {
+        title: 'Access key',
+        id,
+        name,
+        value,
+        said: html`<p><strong>Created.</strong> ${shownHowLong(reveal)}</p>`,
+      }),
+  }),
+];
+
+async function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnError): Promise<Reply> {
+  const { body: contact } = await visit.call<ShownContact>('GET /contacts/{id}', {
+    params: { id: visit.params['id'] },
+  });
+  const offers = (await readOffers(visit)) ?? [];
+  const back = { path: `/console/contacts/${contact.id}`, label: contact.name };
+  return {
+    ...(problem ? { status: problem.status } : {}),
+    title: `New access key for ${contact.name}`,
+    section: 'contacts',
+    body: html`${pageHeading({ title: `New access key for ${contact.name}`, lead: 'Its value is shown on the next page.', back })}
+      ${problem && problemNotice(problem)}
+      <div class="card narrow">
+        ${postForm(
+          visit.path,
+          html`${accessKeyFields(form, offers)}
+            ${
+              visit.core.reveal &&
+              checkbox({
+                name: 'reveal',
+                label: 'Keep a sealed copy of the key',
+                hint: 'So that it can be looked up again by somebody with api_key:manage. Each look is in the audit log.',
+                checked: form.has('reveal'),
+              })
+            }
+            <div class="actions">
+              <button class="primary">Create Key</button><a class="button" href=${back.path}>Leave it</a>
+            </div>`,
+        )}
+      </div>`,
+  };
+}

@@ -1,0 +1,26 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { shellQuote } from '../../../../text/shell-quote.ts';
+import type { Reply, Visit } from '../../page.ts';
+import { codeBlock, copyable, pageHeading } from '../../parts/elements.ts';
+import { notice } from '../../parts/notices.ts';
+
+/** The one page that the value of an access key stands on. It is the answer to a POST. */
+export function showAccessKey(
+  { core, can }: Visit,
+  shown: { title: string; said: VNode; id: string; name: string; value: string },
+): Reply {
+  const curl = `curl -sS -u "$CLIENT_ID:$CLIENT_SECRET" \\\n  -d grant_type=client_credentials -d access_key=${shellQuote(shown.value)} \\\n  ${shellQuote(`${core.issuer}/oauth2/token`)}`;
+  return {
+    title: shown.title,
+    section: 'access-keys',
+    body: html`${pageHeading({ title: shown.title, lead: shown.name })} ${notice('ok', shown.said)}
+      <section class="card" aria-label="Access key">${copyable({ id: 'access-key', label: 'Access key', value: shown.value })}</section>
+      <section class="card" aria-labelledby="ask">
+        <h2 id="ask">Use it</h2>
+        <p>It goes along with the Client ID and the secret of an integration, and says on whose behalf that calls.</p>
+        ${codeBlock({ id: 'curl', label: 'the curl line', code: curl })}
+      </section>
+      ${can('integrations:view') && html`<p><a class="button" href=${`/console/access-keys/${shown.id}`}>${`Go to ${shown.name}`}</a></p>`}`,
+  };
+}

@@ -1,0 +1,126 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { type AuditVerification, verifyAuditLog } from '../../../audit/verify-audit-log.ts';
+import { attempt } from '../attempt.ts';
+import type { Page, Reply, Visit } from '../page.ts';
+import { emptyState, pageHeading } from '../parts/elements.ts';
+import { textField } from '../parts/fields.ts';
+import { exactMoment } from '../parts/moment.ts';
+import { notice, problemNotice } from '../parts/notices.ts';
+import { nextPage, table } from '../parts/table.ts';
+import type { Listed, ShownEvent } from '../shown.ts';
+
+const path = '/console/audit';
+const fields = ['actor', 'action', 'target', 'since', 'until'] as const;
+
+/** Who did what, and whether the log is whole. */
+export const auditPages: readonly Page[] = [
+  { method: 'get', path: '/audit', permission: 'audit:view', handle: (visit) => show(visit) },
+  {
+    method: 'post',
+    path: '/audit/verify',
+    permission: 'audit:view',
+    handle: async (visit) => show(visit, await verifyAuditLog(visit.core.database, visit.core.keyRing)),
+  },
+];
+
+async function show(visit: Visit, verification?: AuditVerification): Promise<Reply> {
+  const { query } = visit;
+  const filter = Object.fromEntries(fields.map((name) => [name, query[name]?.trim() || undefined]));
+  const result = await attempt(() =>
+    visit.call<Listed<ShownEvent>>('GET /audit-events', {
+      query: { ...filter, since: toMoment(filter['since']), until: toMoment(filter['until']), cursor: query['cursor'] },
+    }),
+  );
+  const isFiltered = Object.values(filter).some((value) => value !== undefined);
+  return {
+    ...('problem' in result ? { status: result.problem.status } : {}),
+    title: 'Audit log',
+    section: 'audit',
+    body: html`${pageHeading({
+      title: 'Audit log',
+      lead: 'Who did what. Each row is sealed together with the one before it, so none can be changed or taken out unseen.',
+      actions: html`<form method="post" action="/console/audit/verify"><button>Verify the chain</button></form>`,
+    })}
+    ${verification && verdict(verification)} ${filterForm(filter, isFiltered)}
+    ${'problem' in result ? problemNotice(result.problem) : list(visit, result.done.body, isFiltered)}`,
+  };
+}
+
+function verdict({ events, checkpoint, finding }: AuditVerification): VNode {
+  if (!finding) {
+    return notice(
+      'ok',
+      html`<p><strong>The chain is whole.</strong> ${`${events} events verified up to here; nothing was changed, moved or taken out.`}</p>
+        <p>Keep this checkpoint outside the database. <code>keyturn audit verify --checkpoint</code> then also finds an older copy of the whole database:</p>
+        <p><code>${checkpoint}</code></p>`,
+    );
+  }
+  return notice(
+    'bad',
+    html`<p><strong>The chain is broken at event ${finding.seq}:</strong> ${finding.problem.replaceAll('_', ' ')}.</p>
+      <p>${`${events} events before it are whole. Keep the database as it is, and find out who can write to it.`}</p>`,
+  );
+}
+
+function filterForm(filter: Record<string, string | undefined>, isFiltered: boolean): VNode {
+  const field = (name: string, label: string, more: Record<string, string> = {}) =>
+    textField({ name, label, value: filter[name] ?? '', maxlength: 200, ...more });
+  return html`<details class="card" open=${isFiltered}>
+    <summary>Filter</summary>
+    <form class="filters" method="get" action=${path}>
+      ${field('actor', 'Actor’s id')} ${field('action', 'Action', { placeholder: 'client.disable' })}
+      ${field('target', 'Target’s id', { placeholder: 'kti_…' })} ${field('since', 'Not before (UTC)', { type: 'datetime-local' })}
+      ${field('until', 'Before (UTC)', { type: 'datetime-local' })}
+      <button>Filter</button>
+      ${isFiltered && html`<a class="button" href=${path}>Show all</a>`}
+    </form>
+  </details>`;
+}
+
+function list({ query }: Visit, { data, next_cursor: cursor }: Listed<ShownEvent>, isFiltered: boolean): VNode {
+  if (data.length === 0) {
+    return emptyState(
+      isFiltered ? 'Nothing matches' : 'Nothing has been done yet',
+      isFiltered && html`<p><a href=${path}>Show all events</a></p>`,
+    );
+  }
+  return html`${table({
+    caption: 'Events, newest first',
+    columns: [{ label: 'What' }, { label: 'When' }, { label: 'Who' }, { label: 'Target' }, { label: 'Change' }],
+    rows: data.map((event) => [
+      html`<strong class="strong">${breakable(event.action)}</strong><span class="under">#${event.id}</span>`,
+      exactMoment(event.at),
+      html`<a href=${`${path}?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name}</a
+        >${event.address && html`<span class="under">${event.address}</span>`}`,
+      html`<a href=${`${path}?target=${encodeURIComponent(event.target)}`}><code>${event.target}</code></a
+        ><span class="under">${event.target_type.replaceAll('_', ' ')}</span>`,
+      change(event),
+    ]),
+  })}
+  ${nextPage(path, query, cursor)}`;
+}
+
+/** A line may break between the words, and nowhere else. */
+function breakable(action: string): VNode {
+  return html`${action.split(/(?<=[._])/).map((word) => html`${word}<wbr />`)}`;
+}
+
+/** What differs between the state before and the one after. */
+function change({ before, after }: ShownEvent): VNode {
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
+  const text = (value: unknown) => (value === undefined ? 'nothing' : JSON.stringify(value));
+  const changed = names.filter((name) => text(before?.[name]) !== text(after?.[name]));
+  if (changed.length === 0) return html`<span class="muted">–</span>`;
+  return html`<details>
+    <summary>${changed.length === 1 ? '1 field' : `${changed.length} fields`}</summary>
+    <ul class="changes">
+      ${changed.map((name) => html`<li><code>${before ? `${name}: ${text(before[name])} → ${text(after?.[name])}` : `${name}: ${text(after?.[name])}`}</code></li>`)}
+    </ul>
+  </details>`;
+}
+
+/** A browser's field has minutes, and no zone. */
+function toMoment(local: string | undefined): string | undefined {
+  return local && /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(local) ? `${local.slice(0, 16)}:00Z` : local;
+}

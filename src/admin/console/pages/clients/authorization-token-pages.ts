@@ -1,0 +1,182 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { KeyturnError } from '../../../../errors.ts';
+import { attempt, unlessMissing } from '../../attempt.ts';
+import type { Page, Reply, Visit } from '../../page.ts';
+import { copyable, facts, pageHeading } from '../../parts/elements.ts';
+import { selectField } from '../../parts/fields.ts';
+import { postForm } from '../../parts/forms.ts';
+import { madePage } from '../../parts/made-page.ts';
+import { timeLeft } from '../../parts/moment.ts';
+import { notice, problemNotice } from '../../parts/notices.ts';
+import { permissionMatrix } from '../../parts/permission-matrix.ts';
+import type {
+  IssuedAuthorizationToken,
+  Listed,
+  ShownAccessKey,
+  ShownAuthorizationToken,
+  ShownClient,
+} from '../../shown.ts';
+import { readOffers } from './read-offers.ts';
+
+const path = '/clients/:client_id/authorization-token';
+const route = 'POST /clients/{client_id}/authorization-token';
+const title = 'API authorization token';
+
+/** An access token that an operator issues: shown once, with the time that it has left. */
+export const authorizationTokenPages: readonly Page[] = [
+  {
+    method: 'get',
+    path,
+    permission: 'api_key:manage',
+    asksProof: true,
+    handle: async (visit) => {
+      const client = await findClient(visit);
+      const form = new URLSearchParams();
+      for (const scope of scopesOf(client)) form.append('permission', scope);
+      return await showForm(visit, client, form);
+    },
+  },
+  { method: 'post', path, permission: 'api_key:manage', handle: issue },
+  madePage<IssuedAuthorizationToken>({
+    path,
+    route,
+    permission: 'api_key:manage',
+    params: ({ params: { client_id } }) => ({ client_id }),
+    show: showToken,
+  }),
+  {
+    method: 'post',
+    path: `${path}/revoke`,
+    permission: 'api_key:manage',
+    handle: async ({ call, params: { client_id } }) => {
+      await call('DELETE /clients/{client_id}/authorization-token', { params: { client_id } });
+      return { seeOther: `/console/clients/${client_id}?done=token-revoked` };
+    },
+  },
+];
+
+async function issue(visit: Visit): Promise<Reply> {
+  const { form, once } = visit;
+  const client = await findClient(visit);
+  const params = { client_id: client.client_id };
+  const chosen = form.getAll('permission');
+  // All that is there is asked for by not asking: an access key then narrows it, where naming it would be refused.
+  const isAll = !form.has('choosing') || chosen.length === scopesOf(client).length;
+  const body = {
+    scope: isAll ? undefined : chosen.join(' '),
+    resource: form.get('resource') || undefined,
+    access_key_id: form.get('access_key_id') || undefined,
+  };
+  const result = await attempt(() => visit.call<IssuedAuthorizationToken>(route, { params, body, once }));
+  if ('problem' in result) return await showForm(visit, client, form, result.problem);
+  return { seeOther: `/console/clients/${client.client_id}/authorization-token/made/${once}` };
+}
+
+async function showToken(visit: Visit, { access_token: token, scope }: IssuedAuthorizationToken): Promise<Reply> {
+  const { client_id, name } = await findClient(visit);
+  const at = `/console/clients/${client_id}`;
+  // Read now: this page may be reloaded, and the token may have been revoked since.
+  const live = await unlessMissing(
+    visit.call<ShownAuthorizationToken>('GET /clients/{client_id}/authorization-token', { params: { client_id } }),
+  );
+  return {
+    title,
+    section: 'integrations',
+    body: html`${pageHeading({ title, back: { path: at, label: name } })}
+      ${notice('ok', html`<p><strong>Issued.</strong> It is shown here for ten minutes, and nowhere else. An earlier token was revoked.</p>`)}
+      <section class="card" aria-label="Token">
+        ${copyable({ id: 'access-token', label: 'Access token', value: token })}
+        ${facts({
+          'Time left': live && timeLeft(live.body.expires_at, visit.now),
+          'May do': scope || 'nothing',
+        })}
+        <p class="hint">Send it as <code>Authorization: Bearer …</code> to the API.</p>
+        <div class="actions">
+          <a class="button" href=${`${at}/authorization-token`}>Issue again…</a>
+          ${postForm(`${at}/authorization-token/revoke`, html`<button class="danger">Revoke</button>`)}
+        </div>
+      </section>`,
+  };
+}
+
+/** What it may do, where, and on whose behalf; left as it is, all that the client may. */
+async function showForm(
+  visit: Visit,
+  client: ShownClient,
+  form: URLSearchParams,
+  problem?: KeyturnError,
+): Promise<Reply> {
+  const back = { path: `/console/clients/${client.client_id}`, label: client.name };
+  return {
+    ...(problem ? { status: problem.status } : {}),
+    title,
+    section: 'integrations',
+    body: html`${pageHeading({
+      title,
+      lead: 'An access token that you issue yourself. The credentials stay as they are; an earlier one is dead at once.',
+      back,
+    })}
+    ${problem && problemNotice(problem)}
+    <div class="card narrow">
+      ${postForm(
+        visit.path,
+        html`${mayDo(client, form)} ${await onBehalfOf(visit, client, form)} ${await forResource(visit, client, form)}
+          <div class="actions">
+            <button class="primary">Issue the token</button><a class="button" href=${back.path}>Leave it</a>
+          </div>`,
+      )}
+    </div>`,
+  };
+}
+
+function mayDo(client: ShownClient, form: URLSearchParams): VNode {
+  const scopes = scopesOf(client);
+  if (scopes.length === 0) return html`<p>It is granted nothing yet, so its token says who calls and no more.</p>`;
+  return html`<fieldset class="stack">
+    <legend>What it may do</legend>
+    <input type="hidden" name="choosing" value="on" />
+    ${permissionMatrix({ kinds: [], granted: new Set(form.getAll('permission')), offered: new Set(scopes) })}
+  </fieldset>`;
+}
+
+async function onBehalfOf(visit: Visit, client: ShownClient, form: URLSearchParams): Promise<VNode | undefined> {
+  const { body } = await visit.call<Listed<ShownAccessKey>>('GET /access-keys', {
+    query: { status: 'enabled', limit: '200' },
+  });
+  const keys = body.data.filter(({ clients }) => clients?.includes(client.client_id) ?? true);
+  const isRequired = client.access_key === 'required';
+  if (keys.length === 0 && !isRequired) return undefined;
+  return selectField({
+    name: 'access_key_id',
+    label: 'On behalf of',
+    value: form.get('access_key_id') ?? '',
+    options: [
+      ['', isRequired ? 'Choose an access key' : 'Nobody: without an access key'],
+      ...keys.map(({ id, name, contact_name: contact }) => [id, `${contact}: ${name}`] as const),
+    ],
+    hint: body.next_cursor === null ? undefined : 'The newest 200 access keys.',
+  });
+}
+
+async function forResource(visit: Visit, client: ShownClient, form: URLSearchParams): Promise<VNode | undefined> {
+  const offers = (await readOffers(visit)) ?? [];
+  if (offers.length < 2) return undefined;
+  return selectField({
+    name: 'resource',
+    label: 'Resource server',
+    value: form.get('resource') ?? '',
+    options: [
+      ['', client.resource ? `That of the client (${client.resource})` : 'The one that offers what it may do'],
+      ...offers.map(({ name, resource }) => [resource, `${name} (${resource})`] as const),
+    ],
+  });
+}
+
+async function findClient({ call, params: { client_id } }: Visit): Promise<ShownClient> {
+  return (await call<ShownClient>('GET /clients/{client_id}', { params: { client_id } })).body;
+}
+
+function scopesOf({ scope }: ShownClient): string[] {
+  return scope.split(' ').filter(Boolean);
+}

@@ -1,0 +1,147 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { unlessMissing } from '../../attempt.ts';
+import type { Page, Visit } from '../../page.ts';
+import { confirmedAct } from '../../parts/confirmed-act.ts';
+import type { ShownClient, ShownReview, ShownUsage } from '../../shown.ts';
+import { sectionOf } from './client-page.ts';
+
+const path = '/clients/:client_id';
+
+/** Disable, enable, revoke all tokens, delete. */
+export const clientActPages: readonly Page[] = [
+  ...confirmedAct({
+    path: `${path}/disable`,
+    permission: 'integrations:edit',
+    confirm: async (visit) => {
+      const client = await findClient(visit);
+      return {
+        title: `Disable ${client.name}?`,
+        section: sectionOf(client),
+        body: client.kind === 'integration' ? await disablesIntegration(visit) : await disablesResourceServer(visit),
+        button: 'Disable',
+        back: backTo(client),
+      };
+    },
+    act: async (visit) => {
+      await visit.call('POST /clients/{client_id}/disable', of(visit));
+      const { kind } = await findClient(visit);
+      return { seeOther: `${at(visit)}?done=${kind === 'integration' ? 'disabled' : 'server-disabled'}` };
+    },
+  }),
+  {
+    method: 'post',
+    path: `${path}/enable`,
+    permission: 'integrations:edit',
+    handle: async (visit) => {
+      await visit.call('POST /clients/{client_id}/enable', of(visit));
+      return { seeOther: `${at(visit)}?done=enabled` };
+    },
+  },
+  ...confirmedAct({
+    path: `${path}/revoke-tokens`,
+    permission: 'api_key:manage',
+    confirm: async (visit) => {
+      const client = await findClient(visit);
+      const live = await countLiveTokens(visit);
+      return {
+        title: `Revoke all tokens of ${client.name}?`,
+        section: sectionOf(client),
+        body: html`<ul class="bullets">
+          ${live !== undefined && html`<li>${live === 1 ? '1 token is live' : `${live} tokens are live`}. All die at once.</li>`}
+          <li>Programs that hold one fail until they ask for a new one, which they can: the credentials stay.</li>
+          <li>This cannot be undone.</li>
+        </ul>`,
+        button: 'Revoke all tokens',
+        back: backTo(client),
+      };
+    },
+    act: async (visit) => {
+      await visit.call('POST /clients/{client_id}/tokens/revoke', of(visit));
+      return { seeOther: `${at(visit)}?done=tokens-revoked` };
+    },
+  }),
+  ...confirmedAct({
+    path: `${path}/delete`,
+    permission: 'api_key:manage',
+    confirm: async (visit) => {
+      const client = await findClient(visit);
+      return {
+        title: `Delete ${client.name}?`,
+        section: sectionOf(client),
+        body: html`<ul class="bullets">
+          <li>Its Client ID and secrets are gone for good; no copy is left.</li>
+          <li>What it did stays in the audit log.</li>
+          <li>This cannot be undone.</li>
+        </ul>`,
+        button: 'Delete',
+        name: client.name,
+        back: backTo(client),
+      };
+    },
+    act: async (visit) => {
+      const client = await findClient(visit);
+      await visit.call('DELETE /clients/{client_id}', of(visit));
+      return { seeOther: `/console/${sectionOf(client)}?done=deleted` };
+    },
+  }),
+];
+
+async function disablesIntegration(visit: Visit): Promise<VNode> {
+  const live = await countLiveTokens(visit);
+  return html`<ul class="bullets">
+    <li>It gets no more tokens, with neither of its secrets.</li>
+    <li>
+      ${live === undefined ? 'Its live tokens are' : live === 1 ? 'Its 1 live token is' : `Its ${live} live tokens are`} revoked now, for good: they stay invalid after it is enabled again.
+    </li>
+    <li>Its credentials are kept. You can enable it again at any time.</li>
+  </ul>`;
+}
+
+async function disablesResourceServer(visit: Visit): Promise<VNode> {
+  const { body } = await visit.call<ShownUsage>('GET /clients/{client_id}/usage', {
+    ...of(visit),
+    query: { hours: '24' },
+  });
+  const asked = body.secrets.reduce((sum, { used }) => sum + used, 0);
+  const sources = new Set(
+    body.secrets.flatMap((secret) => secret.sources.map((source) => `${source.address} ${source.user_agent}`)),
+  ).size;
+  return html`<ul class="bullets">
+    <li>
+      Its own requests to Keyturn fail with 401 from now on: introspection, and the event stream when it connects again. In the last 24 hours it made
+      ${` ${asked === 1 ? '1 request' : `${asked} requests`} from ${sources === 1 ? '1 source' : `${sources} sources`}`}.
+    </li>
+    <li>If it asks Keyturn about each token, every integration that calls it fails. If it checks JWTs by itself, it goes on accepting them.</li>
+    <li>
+      No token is revoked, and integrations still get tokens for it. To end tokens, revoke those of an integration, or disable the integration.
+    </li>
+    <li>Its credentials are kept. After you enable it again, tokens that have not expired work again.</li>
+  </ul>`;
+}
+
+/** Undefined without api_key:manage or for a client without a secret: there is no review then, which holds the number. */
+async function countLiveTokens(visit: Visit): Promise<number | undefined> {
+  const client = await findClient(visit);
+  if (client.secrets.length === 0 || !visit.can('api_key:manage')) return undefined;
+  const review = await unlessMissing(
+    visit.call<ShownReview>('POST /clients/{client_id}/regeneration/review', of(visit)),
+  );
+  return review?.body.impact.live_tokens;
+}
+
+async function findClient(visit: Visit): Promise<ShownClient> {
+  return (await visit.call<ShownClient>('GET /clients/{client_id}', of(visit))).body;
+}
+
+function of({ params }: Visit) {
+  return { params: { client_id: params['client_id'] } };
+}
+
+function at({ params }: Visit): `/console/${string}` {
+  return `/console/clients/${params['client_id']}`;
+}
+
+function backTo({ client_id, name }: ShownClient) {
+  return { path: `/console/clients/${client_id}`, label: name };
+}

@@ -1,0 +1,83 @@
+import { html } from 'htm/preact';
+import type { KeyturnError } from '../../../../errors.ts';
+import { attempt } from '../../attempt.ts';
+import type { Page, Reply, Visit } from '../../page.ts';
+import { pageHeading } from '../../parts/elements.ts';
+import { postForm } from '../../parts/forms.ts';
+import { problemNotice } from '../../parts/notices.ts';
+import type { ShownClient } from '../../shown.ts';
+import { integrationFields, readClientForm, resourceServerFields, toClientForm } from './client-form.ts';
+import { sectionOf } from './client-page.ts';
+import { newProofField, readProof } from './client-proof.ts';
+import { readOffers } from './read-offers.ts';
+
+const path = '/clients/:client_id/edit';
+
+/** What a client is, changed; its credentials stay. */
+export const clientEditPages: readonly Page[] = [
+  {
+    method: 'get',
+    path,
+    permission: 'integrations:edit',
+    asksProof: true,
+    handle: async (visit) => {
+      const { body: client, revision } = await findClient(visit);
+      return await showForm(visit, client, toClientForm(client), revision);
+    },
+  },
+  {
+    method: 'post',
+    path,
+    permission: 'integrations:edit',
+    handle: async (visit) => {
+      const { body: client } = await findClient(visit);
+      const { form } = visit;
+      const fields = readClientForm(client.kind, form);
+      const revision = form.get('revision') ?? '';
+      const params = { client_id: client.client_id };
+      const result = await attempt(() => {
+        const body =
+          client.kind === 'integration'
+            ? { ...fields, resource: form.get('resource') || null, ...readProof(client.auth_method, form) }
+            : fields;
+        return visit.call('PATCH /clients/{client_id}', { params, body, revision });
+      });
+      if ('problem' in result) return await showForm(visit, client, form, revision, result.problem);
+      return { seeOther: `/console/clients/${client.client_id}?done=saved` };
+    },
+  },
+];
+
+async function findClient(visit: Visit) {
+  const params = { client_id: visit.params['client_id'] };
+  return await visit.call<ShownClient>('GET /clients/{client_id}', { params });
+}
+
+async function showForm(
+  visit: Visit,
+  client: ShownClient,
+  form: URLSearchParams,
+  revision: string,
+  problem?: KeyturnError,
+): Promise<Reply> {
+  const back = { path: `/console/clients/${client.client_id}`, label: client.name };
+  const fields =
+    client.kind === 'integration' ? integrationFields(form, await readOffers(visit)) : resourceServerFields(form);
+  return {
+    ...(problem ? { status: problem.status } : {}),
+    title: `Edit ${client.name}`,
+    section: sectionOf(client),
+    body: html`${pageHeading({ title: `Edit ${client.name}`, lead: 'What its live tokens may do follows at once.', back })}
+      ${problem && problemNotice(problem)}
+      <div class="card narrow">
+        ${postForm(
+          visit.path,
+          html`<input type="hidden" name="revision" value=${revision} />${fields}
+            ${visit.can('api_key:manage') && newProofField(client.auth_method, form)}
+            <div class="actions">
+              <button class="primary">Save</button><a class="button" href=${back.path}>Leave it as it is</a>
+            </div>`,
+        )}
+      </div>`,
+  };
+}

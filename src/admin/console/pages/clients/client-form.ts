@@ -1,0 +1,142 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { choices, selectField, textField } from '../../parts/fields.ts';
+import { permissionMatrix } from '../../parts/permission-matrix.ts';
+import type { ShownClient } from '../../shown.ts';
+import type { Offer } from './read-offers.ts';
+
+/** What an integration is, to be entered. Without offers, its scope is typed. */
+export function integrationFields(form: URLSearchParams, offers: readonly Offer[] | undefined): VNode {
+  return html`${nameField(form, 'For example the program and the partner that runs it.')}
+    <fieldset class="stack">
+      <legend>What it may be granted</legend>
+      <p class="hint">The most that a token of it can do. A token may ask for less, and an access key narrows it further.</p>
+      ${
+        offers
+          ? grantable(form, offers)
+          : textField({
+              name: 'scope',
+              label: 'Scopes',
+              value: form.get('scope') ?? '',
+              placeholder: 'orders:read orders:create',
+            })
+      }
+    </fieldset>
+    ${choices({
+      name: 'access_key',
+      label: 'Access key',
+      value: form.get('access_key') ?? 'optional',
+      options: [
+        { value: 'optional', label: 'Optional', hint: 'A token is issued with or without one.' },
+        {
+          value: 'required',
+          label: 'Required',
+          hint: 'A token is issued only together with the access key of a contact.',
+        },
+      ],
+    })}
+    ${
+      offers &&
+      offers.length > 0 &&
+      selectField({
+        name: 'resource',
+        label: 'Resource server',
+        value: form.get('resource') ?? '',
+        options: [
+          ['', 'Chosen by each request, or the only one'],
+          ...offers.map(({ resource, name }) => [resource, `${name} (${resource})`] as const),
+        ],
+        hint: 'The API that its tokens are for when a request names none.',
+      })
+    }`;
+}
+
+function grantable(form: URLSearchParams, offers: readonly Offer[]): VNode {
+  const kinds = [...new Set(offers.flatMap(({ information }) => information))];
+  const granted = new Set(form.getAll('permission'));
+  if (kinds.length === 0 && granted.size === 0) {
+    return html`<p>No resource server offers anything yet. <a href="/console/resource-servers">Register one first</a>, or grant later.</p>`;
+  }
+  return permissionMatrix({ kinds, granted });
+}
+
+/** What a resource server is, to be entered. */
+export function resourceServerFields(form: URLSearchParams): VNode {
+  return html`${nameField(form, 'The API that gets tokens and checks them.')}
+    ${textField({
+      name: 'resource',
+      label: 'Resource identifier',
+      value: form.get('resource') ?? '',
+      required: true,
+      maxlength: 2_000,
+      placeholder: 'https://api.example.com',
+      hint: 'An absolute URI. It is the audience of its tokens.',
+    })}
+    ${textField({
+      name: 'information',
+      label: 'Kinds of information',
+      value: form.get('information') ?? '',
+      placeholder: 'orders products contacts',
+      hint: 'Lower-case words with spaces between. Each can be created, read, updated and deleted, which makes four scopes.',
+    })}
+    ${choices({
+      name: 'token_format',
+      label: 'Access tokens',
+      value: form.get('token_format') ?? 'opaque',
+      options: [
+        {
+          value: 'opaque',
+          label: 'Opaque',
+          hint: 'It asks Keyturn what a token may do. What is revoked is known at once.',
+        },
+        { value: 'jwt', label: 'JWT', hint: 'It verifies the signature by itself (RFC 9068).' },
+      ],
+    })}`;
+}
+
+function nameField(form: URLSearchParams, hint: string): VNode {
+  return textField({
+    name: 'name',
+    label: 'Name',
+    value: form.get('name') ?? '',
+    required: true,
+    maxlength: 200,
+    hint,
+  });
+}
+
+/** The fields of a client in the form that endpoints take them. */
+export function readClientForm(kind: ShownClient['kind'], form: URLSearchParams): Record<string, unknown> {
+  const name = form.get('name')?.trim() ?? '';
+  if (kind === 'resource_server') {
+    return {
+      name,
+      resource: form.get('resource')?.trim() ?? '',
+      information: words(form.get('information')),
+      token_format: form.get('token_format') ?? undefined,
+    };
+  }
+  return {
+    name,
+    scope: form.has('scope') ? words(form.get('scope')).join(' ') : form.getAll('permission').join(' '),
+    access_key: form.get('access_key') ?? undefined,
+    resource: form.get('resource') || undefined,
+  };
+}
+
+/** A client that is there, as its form. */
+export function toClientForm(client: ShownClient): URLSearchParams {
+  const form = new URLSearchParams({ name: client.name, resource: client.resource ?? '' });
+  if (client.kind === 'resource_server') {
+    form.set('information', client.information.join(' '));
+    form.set('token_format', client.token_format ?? 'opaque');
+    return form;
+  }
+  form.set('access_key', client.access_key);
+  for (const scope of words(client.scope)) form.append('permission', scope);
+  return form;
+}
+
+function words(text: string | null): string[] {
+  return (text ?? '').split(/[\s,]+/).filter(Boolean);
+}

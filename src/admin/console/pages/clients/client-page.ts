@@ -1,0 +1,174 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { unlessMissing } from '../../attempt.ts';
+import type { Page, Section, Visit } from '../../page.ts';
+import { badge, copyable, facts, pageHeading, statusBadges } from '../../parts/elements.ts';
+import { postForm } from '../../parts/forms.ts';
+import { fromNow, lastUse, timeLeft } from '../../parts/moment.ts';
+import { doneNotice } from '../../parts/notices.ts';
+import { table } from '../../parts/table.ts';
+import { shownHours, usageSection } from '../../parts/usage-section.ts';
+import type { Listed, ShownAuthorizationToken, ShownClient, ShownRegeneration, ShownUsage } from '../../shown.ts';
+import { regenerationSection } from '../regeneration/regeneration-section.ts';
+
+/** One integration or resource server: its credentials, who uses them, and what can be done. */
+export const clientPage: Page = {
+  method: 'get',
+  path: '/clients/:client_id',
+  permission: 'integrations:view',
+  handle: async (visit) => {
+    const params = { client_id: visit.params['client_id'] };
+    const { body: client } = await visit.call<ShownClient>('GET /clients/{client_id}', { params });
+    const isIntegration = client.kind === 'integration';
+    const query = { hours: shownHours(visit) };
+    const [usage, regenerations, token] = await Promise.all([
+      visit.call<ShownUsage>('GET /clients/{client_id}/usage', { params, query }),
+      visit.call<Listed<ShownRegeneration>>('GET /clients/{client_id}/regenerations', {
+        params,
+        query: { limit: '5' },
+      }),
+      isIntegration
+        ? unlessMissing(visit.call<ShownAuthorizationToken>('GET /clients/{client_id}/authorization-token', { params }))
+        : undefined,
+    ]);
+    const at = `/console/clients/${client.client_id}`;
+    const owner = { at, what: 'secret', mayAct: visit.can('api_key:manage') };
+    return {
+      title: client.name,
+      section: sectionOf(client),
+      body: html`${pageHeading({
+        title: client.name,
+        lead: statusBadges(client, visit.now),
+        back: isIntegration
+          ? { path: '/console/integrations', label: 'Integrations' }
+          : { path: '/console/resource-servers', label: 'Resource servers' },
+        actions: visit.can('integrations:edit') && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
+      })}
+      ${doneNotice(visit.query)}
+      <div class="grid two">
+        ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body) : offers(client)}
+      </div>
+      ${regenerationSection(visit, owner, regenerations.body.data)} ${usageSection(visit, usage.body)}
+      ${isIntegration && grants(client)} ${danger(visit, client, at)}`,
+    };
+  },
+};
+
+/** What the page of a client is part of. */
+export function sectionOf({ kind }: Pick<ShownClient, 'kind'>): Section {
+  return kind === 'integration' ? 'integrations' : 'resource-servers';
+}
+
+function credentials(visit: Visit, client: ShownClient, at: string): VNode {
+  const mayManage = visit.can('api_key:manage');
+  const hasSecrets = client.secrets.length > 0;
+  return html`<section class="card" aria-labelledby="credentials">
+    <h2 id="credentials">Credentials</h2>
+    ${copyable({ id: 'client-id', label: 'Client ID', value: client.client_id })}
+    ${
+      hasSecrets
+        ? table({
+            caption: 'Live secrets',
+            columns: [{ label: 'Secret' }, { label: 'State' }, { label: 'Last used' }, { label: 'Ends' }],
+            rows: client.secrets.map((secret) => [
+              html`<code>${secret.hint}</code>${secret.client_id !== client.client_id && html`<span class="under">with <code>${secret.client_id}</code></span>`}`,
+              badge(secret.status === 'current' ? 'ok' : 'warn', secret.status),
+              lastUse(secret.last_used_at, visit.now),
+              secret.retires_at ? fromNow(secret.retires_at, visit.now) : html`<span class="muted">no end</span>`,
+            ]),
+          })
+        : html`<p class="muted">It has no secret: it authenticates with its own key (${client.auth_method}).</p>`
+    }
+    ${
+      mayManage &&
+      hasSecrets &&
+      html`<div class="actions">
+        ${client.reveal && postForm(`${at}/reveal`, html`<button>Show the secret</button>`)}
+        <a class="button" href=${`${at}/regenerate`}>Regenerate…</a>
+      </div>`
+    }
+    ${!client.reveal && hasSecrets && html`<p class="hint">No copy of the secret is kept, so it cannot be shown again.</p>`}
+  </section>`;
+}
+
+function authorizationToken(
+  visit: Visit,
+  client: ShownClient,
+  at: string,
+  token: ShownAuthorizationToken | undefined,
+): VNode {
+  const mayManage = visit.can('api_key:manage');
+  return html`<section class="card" aria-labelledby="token">
+    <h2 id="token">API authorization token</h2>
+    ${
+      token
+        ? facts({
+            'Time left': timeLeft(token.expires_at, visit.now),
+            Issued: html`${fromNow(token.issued_at, visit.now)} by ${token.issued_by}`,
+            'May do': token.scope || 'nothing',
+          })
+        : html`<p class="muted">
+            None is live. It is an access token for an hour that you issue yourself, to try something out; the credentials stay as
+            they are.
+          </p>`
+    }
+    ${
+      mayManage &&
+      (client.status === 'enabled'
+        ? html`<div class="actions">
+            ${client.access_key === 'optional' && postForm(`${at}/authorization-token`, html`<button>${token ? 'Issue again' : 'Issue a token'}</button>`)}
+            <a class="button" href=${`${at}/authorization-token`}>${client.access_key === 'optional' ? 'With options…' : 'Issue a token…'}</a>
+            ${token && postForm(`${at}/authorization-token/revoke`, html`<button class="danger">Revoke</button>`)}
+          </div>
+          ${token && html`<p class="hint">Issuing again ends this one at once.</p>`}`
+        : html`<p class="hint">While it is disabled, no token is issued.</p>`)
+    }
+  </section>`;
+}
+
+function offers(client: ShownClient): VNode {
+  return html`<section class="card" aria-labelledby="offers">
+    <h2 id="offers">What it offers</h2>
+    ${facts({
+      'Resource identifier': html`<code>${client.resource}</code>`,
+      'Kinds of information': client.information.join(', ') || 'none yet',
+      'Access tokens': client.token_format === 'jwt' ? 'JWT (RFC 9068)' : 'Opaque',
+    })}
+  </section>`;
+}
+
+function grants(client: ShownClient): VNode {
+  return html`<section class="card" aria-labelledby="settings">
+    <h2 id="settings">Settings</h2>
+    ${facts({
+      'May be granted': client.scope ? html`<code>${client.scope}</code>` : 'nothing yet',
+      'Access key': client.access_key,
+      Resource: client.resource ? html`<code>${client.resource}</code>` : 'chosen by each request, or the only one',
+      Authenticates: client.auth_method,
+      'Certificate subject': Object.entries(client).find(([name]) => name.startsWith('tls_client_auth_'))?.[1] as
+        | string
+        | undefined,
+      'Public keys': client.jwks_uri ?? (client.jwks ? `${client.jwks.keys.length} registered` : undefined),
+    })}
+  </section>`;
+}
+
+function danger(visit: Visit, client: ShownClient, at: string): VNode | null {
+  const [mayEdit, mayManage] = [visit.can('integrations:edit'), visit.can('api_key:manage')];
+  if (!mayEdit && !mayManage) return null;
+  const isEnabled = client.status === 'enabled';
+  return html`<section class="card" aria-labelledby="danger">
+    <h2 id="danger">${isEnabled ? 'Stop it' : 'It is disabled'}</h2>
+    <div class="actions">
+      ${
+        mayEdit &&
+        (isEnabled
+          ? html`<a class="button danger" href=${`${at}/disable`}>Disable…</a>`
+          : postForm(`${at}/enable`, html`<button>Enable</button>`))
+      }
+      ${mayManage && client.kind === 'integration' && html`<a class="button danger" href=${`${at}/revoke-tokens`}>Revoke all tokens…</a>`}
+      ${mayManage && !isEnabled && html`<a class="button danger" href=${`${at}/delete`}>Delete…</a>`}
+    </div>
+    ${mayManage && isEnabled && html`<p class="hint">It can be deleted once it is disabled.</p>`}
+  </section>`;
+}

@@ -1,0 +1,85 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { InvalidInput } from '../../../../errors.ts';
+import { parseStrictJson } from '../../../strict-json.ts';
+import { choices, textArea } from '../../parts/fields.ts';
+import type { ShownClient } from '../../shown.ts';
+
+type AuthMethod = ShownClient['auth_method'];
+
+/** How a new client proves who it is, to be entered; a secret unless somebody wants something else. */
+export function proofFields(form: URLSearchParams): VNode {
+  const method = authMethodOf(form);
+  return html`<details open=${hasProof(method)}>
+    <summary>Another way to authenticate</summary>
+    ${choices({
+      name: 'auth_method',
+      label: html`<span class="unseen">How it authenticates</span>`,
+      value: method,
+      options: [
+        { value: 'client_secret_basic', label: 'Secret, in the Authorization header' },
+        { value: 'client_secret_post', label: 'Secret, in the body' },
+        { value: 'private_key_jwt', label: 'Its own key (private_key_jwt)', hint: whatGoesIn.private_key_jwt },
+        {
+          value: 'tls_client_auth',
+          label: 'A certificate of a known authority (tls_client_auth)',
+          hint: whatGoesIn.tls_client_auth,
+        },
+        {
+          value: 'self_signed_tls_client_auth',
+          label: 'A certificate that it signed itself (self_signed_tls_client_auth)',
+          hint: whatGoesIn.self_signed_tls_client_auth,
+        },
+      ],
+    })}
+    ${proofField(form, 'For the last three alone. Nothing of it is secret.')}
+  </details>`;
+}
+
+/** What takes the place of its keys or its certificate; for somebody who may. */
+export function newProofField(method: AuthMethod, form: URLSearchParams): VNode | undefined {
+  if (!hasProof(method)) return undefined;
+  return proofField(form, `New ones take the place of all that were there. Empty: they stay. ${whatGoesIn[method]}`);
+}
+
+export function authMethodOf(form: URLSearchParams): AuthMethod {
+  return (form.get('auth_method') ?? 'client_secret_basic') as AuthMethod;
+}
+
+/** Whether it proves with something else than a secret. */
+export function hasProof(method: AuthMethod): method is keyof typeof whatGoesIn {
+  return Object.hasOwn(whatGoesIn, method);
+}
+
+/** What was entered, in the form that endpoints take it. @throws {KeyturnError} where it is no JSON. */
+export function readProof(method: AuthMethod, form: URLSearchParams): Record<string, unknown> {
+  const proof = form.get('proof')?.trim();
+  if (!proof) return {};
+  if (method === 'tls_client_auth') return { tls_client_auth_subject_dn: proof };
+  if (method === 'private_key_jwt' && proof.startsWith('https:')) return { jwks_uri: proof };
+  return hasProof(method) ? { jwks: readJwks(proof) } : {};
+}
+
+function readJwks(text: string): unknown {
+  try {
+    return parseStrictJson(text);
+  } catch {
+    throw new InvalidInput('What was entered as keys is not the JSON of a JWK set.');
+  }
+}
+
+const whatGoesIn = {
+  private_key_jwt: 'It signs with a key that only it has: its JWK set goes below, or the https address of that.',
+  tls_client_auth: 'The subject of the certificate goes below, such as CN=sync,O=Example,C=DE.',
+  self_signed_tls_client_auth: 'A JWK set with the certificate (x5c) goes below.',
+};
+
+function proofField(form: URLSearchParams, hint: string): VNode {
+  return textArea({
+    name: 'proof',
+    label: 'Keys or certificate',
+    value: form.get('proof') ?? '',
+    maxlength: 100_000,
+    hint,
+  });
+}

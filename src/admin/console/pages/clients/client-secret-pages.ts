@@ -1,0 +1,123 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { attempt } from '../../attempt.ts';
+import type { Page, Reply, Visit } from '../../page.ts';
+import { copyable, pageHeading } from '../../parts/elements.ts';
+import { shownHowLong } from '../../parts/made-page.ts';
+import { exactMoment } from '../../parts/moment.ts';
+import { notice, problemNotice } from '../../parts/notices.ts';
+import type { ShownClient } from '../../shown.ts';
+import { regeneratePages } from '../regeneration/regenerate-pages.ts';
+import { sectionOf } from './client-page.ts';
+import { tokenRequest } from './token-request.ts';
+
+/** The secret, shown again. It asks for a sign-in that is not old, and the audit log says so first. */
+export const clientSecretPages: readonly Page[] = [
+  {
+    method: 'post',
+    path: '/clients/:client_id/reveal',
+    permission: 'api_key:manage',
+    handle: async (visit) => {
+      const params = { client_id: visit.params['client_id'] };
+      const at = `/console/clients/${params.client_id}`;
+      const { body: client } = await visit.call<ShownClient>('GET /clients/{client_id}', { params });
+      const result = await attempt(() =>
+        visit.call<{ client_id: string; client_secret: string }>('POST /clients/{client_id}/secret/reveal', { params }),
+      );
+      if ('problem' in result) {
+        return {
+          status: result.problem.status,
+          title: 'It cannot be shown',
+          section: sectionOf(client),
+          body: html`${pageHeading({ title: 'It cannot be shown', back: { path: at, label: client.name } })}
+          ${problemNotice(result.problem)}`,
+        };
+      }
+      const { client_id, client_secret: clientSecret } = result.done.body;
+      return showCredentials(visit, {
+        title: 'Client ID and secret',
+        client: { ...client, client_id },
+        clientSecret,
+        said: html`<p>This is the current secret. The audit log says that you looked at it.</p>`,
+      });
+    },
+  },
+];
+
+type Regenerated = {
+  client_id: string;
+  client_secret: string;
+  previous: { client_id: string; retires_at: string };
+};
+
+/** Turning the secret of a client. */
+export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerated>({
+  path: '/clients/:client_id',
+  route: '/clients/{client_id}',
+  permission: 'api_key:manage',
+  what: 'secret',
+  hasClientId: true,
+  // As the address has it: after the Client ID has changed, the same form is still the same request.
+  paramsOf: ({ params }) => ({ client_id: params['client_id'] ?? '' }),
+  findOwner: async (visit) => {
+    const client = await findClient(visit, visit.params['client_id'] ?? '');
+    return {
+      name: client.name,
+      at: `/console/clients/${client.client_id}`,
+      section: sectionOf(client),
+    };
+  },
+  showNew: async (visit, { client_id, client_secret: clientSecret, previous }) => {
+    const client = await findClient(visit, client_id);
+    const isOver = Date.parse(previous.retires_at) <= visit.core.clock();
+    return showCredentials(visit, {
+      title: 'The new secret',
+      client: { ...client, client_id },
+      clientSecret,
+      said: html`<p><strong>Regenerated.</strong> ${shownHowLong(client.reveal)}</p>
+        <p>
+          ${
+            isOver
+              ? 'The old one has ended.'
+              : html`The old one${previous.client_id !== client_id && html`, with Client ID <code>${previous.client_id}</code>,`} works until ${exactMoment(previous.retires_at)}.`
+          }
+        </p>`,
+    });
+  },
+});
+
+async function findClient(visit: Visit, clientId: string): Promise<ShownClient> {
+  return (await visit.call<ShownClient>('GET /clients/{client_id}', { params: { client_id: clientId } })).body;
+}
+
+/** The one page that a client's secret stands on. It is the answer to a POST, never stored, and nowhere in the history. */
+export function showCredentials(
+  { core, can }: Visit,
+  shown: {
+    title: string;
+    said: VNode;
+    client: Pick<ShownClient, 'client_id' | 'name' | 'kind' | 'access_key'>;
+    clientSecret: string | undefined;
+  },
+): Reply {
+  const { client, clientSecret } = shown;
+  return {
+    title: shown.title,
+    section: client.kind === 'integration' ? 'integrations' : 'resource-servers',
+    body: html`${pageHeading({ title: shown.title, lead: client.name })} ${notice('ok', shown.said)}
+      <section class="card" aria-label="Credentials">
+        ${copyable({ id: 'client-id', label: 'Client ID', value: client.client_id })}
+        ${clientSecret !== undefined && copyable({ id: 'client-secret', label: 'Client secret', value: clientSecret })}
+      </section>
+      ${
+        client.kind === 'integration' &&
+        clientSecret !== undefined &&
+        tokenRequest(`${core.issuer}/oauth2/token`, {
+          clientId: client.client_id,
+          clientSecret,
+          needsAccessKey: client.access_key === 'required',
+        })
+      }
+      ${can('integrations:view') && html`<p><a class="button" href=${`/console/clients/${client.client_id}`}>${`Go to ${client.name}`}</a></p>`}`,
+  };
+}

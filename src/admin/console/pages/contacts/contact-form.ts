@@ -1,0 +1,66 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { type Permission, permissions } from '../../../../contacts/permission.ts';
+import type { Visit } from '../../page.ts';
+import { checkbox, textField } from '../../parts/fields.ts';
+import type { ShownContact } from '../../shown.ts';
+
+const meanings: Readonly<Record<Permission, string>> = {
+  'integrations:view': 'Look at integrations, access keys, contacts and their use.',
+  'integrations:edit': 'Change, disable and enable integrations and access keys; create and turn access keys.',
+  'api_key:manage': 'Generate, look up, turn and delete credentials; issue and revoke tokens.',
+  'contacts:manage': 'Manage contacts, their permissions and operator tokens.',
+  'audit:view': 'Read the audit log.',
+};
+
+/** Who a contact is, and what it may do here. Nobody gives or takes what they lack. */
+export function contactFields(visit: Visit, form: URLSearchParams): VNode {
+  const granted = form.getAll('permissions');
+  return html`${textField({ name: 'name', label: 'Name', value: form.get('name') ?? '', required: true, maxlength: 200 })}
+    ${textField({ name: 'email', label: 'E-mail address', type: 'email', value: form.get('email') ?? '', required: true, maxlength: 254 })}
+    ${textField({
+      name: 'external_id',
+      label: 'External id',
+      value: form.get('external_id') ?? '',
+      maxlength: 200,
+      hint: 'Its id in your own system, such as a customer number. Unique.',
+    })}
+    <fieldset class="checks">
+      <legend>Permissions as an operator</legend>
+      <p class="hint">A partner that only holds access keys needs none. You can give and take what you have yourself.</p>
+      ${permissions.map((permission) => {
+        const isGranted = granted.includes(permission);
+        const mayChange = visit.can(permission);
+        return html`${checkbox({
+          name: 'permissions',
+          value: permission,
+          label: permission,
+          hint: meanings[permission],
+          checked: isGranted,
+          disabled: !mayChange,
+        })}
+        ${isGranted && !mayChange && html`<input type="hidden" name="permissions" value=${permission} />`}`;
+      })}
+    </fieldset>`;
+}
+
+/** The fields of a contact in the form that endpoints take them. */
+export function readContactForm(form: URLSearchParams): Record<string, unknown> {
+  return {
+    name: form.get('name')?.trim() ?? '',
+    email: form.get('email')?.trim() ?? '',
+    external_id: form.get('external_id')?.trim() || null,
+    permissions: form.getAll('permissions'),
+  };
+}
+
+/** A contact that is there, as its form. */
+export function toContactForm(contact: ShownContact): URLSearchParams {
+  const form = new URLSearchParams({
+    name: contact.name,
+    email: contact.email,
+    external_id: contact.external_id ?? '',
+  });
+  for (const permission of contact.permissions) form.append('permissions', permission);
+  return form;
+}

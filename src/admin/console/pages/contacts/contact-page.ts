@@ -1,0 +1,102 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { Page, Visit } from '../../page.ts';
+import { facts, pageHeading } from '../../parts/elements.ts';
+import { postForm } from '../../parts/forms.ts';
+import { fromNow } from '../../parts/moment.ts';
+import { doneNotice } from '../../parts/notices.ts';
+import { nextPage } from '../../parts/table.ts';
+import type { Listed, ShownAccessKey, ShownContact } from '../../shown.ts';
+import { accessKeyTable } from '../access-keys/access-key-table.ts';
+
+/** One contact: its access keys, and what it may do as an operator. */
+export const contactPage: Page = {
+  method: 'get',
+  path: '/contacts/:id',
+  permission: 'integrations:view',
+  handle: async (visit) => {
+    const params = { id: visit.params['id'] };
+    const [{ body: contact }, { body: keys }] = await Promise.all([
+      visit.call<ShownContact>('GET /contacts/{id}', { params }),
+      visit.call<Listed<ShownAccessKey>>('GET /contacts/{id}/access-keys', {
+        params,
+        query: { cursor: visit.query['cursor'] },
+      }),
+    ]);
+    const at = `/console/contacts/${contact.id}`;
+    const mayManage = visit.can('contacts:manage');
+    return {
+      title: contact.name,
+      section: 'contacts',
+      body: html`${pageHeading({
+        title: contact.name,
+        lead: contact.email,
+        back: { path: '/console/contacts', label: 'Contacts' },
+        actions: mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
+      })}
+      ${doneNotice(visit.query)} ${accessKeys(visit, contact, keys)}
+      <div class="grid two">${about(visit, contact)} ${operator(visit, contact, at)}</div>
+      ${
+        mayManage &&
+        html`<section class="card" aria-labelledby="danger">
+          <h2 id="danger">Delete the contact</h2>
+          <p class="muted">Possible once none of its access keys is live. What it did stays in the audit log.</p>
+          <p><a class="button danger" href=${`${at}/delete`}>Delete…</a></p>
+        </section>`
+      }`,
+    };
+  },
+};
+
+function accessKeys(visit: Visit, contact: ShownContact, keys: Listed<ShownAccessKey>): VNode {
+  const at = `/console/contacts/${contact.id}`;
+  return html`<section class="card" aria-labelledby="keys">
+    <div class="card-head">
+      <h2 id="keys">Access keys</h2>
+      ${visit.can('integrations:edit') && html`<a class="button" href=${`${at}/access-keys/new`}>Create Key</a>`}
+    </div>
+    ${keys.data.length === 0 ? html`<p class="muted">It has none.</p>` : accessKeyTable(visit, keys.data, 'one contact')}
+    ${nextPage(at, visit.query, keys.next_cursor)}
+  </section>`;
+}
+
+function about(visit: Visit, contact: ShownContact): VNode {
+  return html`<section class="card" aria-labelledby="about">
+    <h2 id="about">About</h2>
+    ${facts({
+      'E-mail address': contact.email,
+      'External id': contact.external_id ?? html`<span class="muted">none</span>`,
+      Id: html`<code>${contact.id}</code>`,
+      Created: fromNow(contact.created_at, visit.now),
+    })}
+  </section>`;
+}
+
+function operator(visit: Visit, contact: ShownContact, at: string): VNode {
+  const hint = contact.operator_token_hint;
+  const mayIssue = visit.can('contacts:manage') && contact.permissions.every((permission) => visit.can(permission));
+  return html`<section class="card" aria-labelledby="operator">
+    <h2 id="operator">As an operator</h2>
+    ${facts({
+      Permissions:
+        contact.permissions.length > 0 ? contact.permissions.join(', ') : html`<span class="muted">none</span>`,
+      'Operator token': hint ? html`<code>${hint}</code>` : html`<span class="muted">none: it cannot sign in</span>`,
+    })}
+    ${
+      mayIssue &&
+      html`<div class="actions">
+          ${
+            hint
+              ? html`<a class="button" href=${`${at}/operator-token`}>Issue a new token…</a>
+                  <a class="button danger" href=${`${at}/operator-token/revoke`}>Revoke…</a>`
+              : postForm(`${at}/operator-token`, html`<button>Issue an operator token</button>`)
+          }
+        </div>`
+    }
+    ${
+      visit.can('contacts:manage') &&
+      !mayIssue &&
+      html`<p class="hint">It may do what you may not, so only somebody who may can issue or revoke its token.</p>`
+    }
+  </section>`;
+}

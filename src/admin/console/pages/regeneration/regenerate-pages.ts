@@ -1,0 +1,240 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { Permission } from '../../../../contacts/permission.ts';
+import { KeyturnError } from '../../../../errors.ts';
+import { attempt } from '../../attempt.ts';
+import type { Page, Reply, Section, Visit } from '../../page.ts';
+import { confirmedAct, nameField } from '../../parts/confirmed-act.ts';
+import { pageHeading } from '../../parts/elements.ts';
+import { checkbox, selectField } from '../../parts/fields.ts';
+import { postForm } from '../../parts/forms.ts';
+import { madePage } from '../../parts/made-page.ts';
+import { notice, problemNotice } from '../../parts/notices.ts';
+import { sourceName } from '../../parts/usage-section.ts';
+import type { Listed, ShownRegeneration, ShownReview } from '../../shown.ts';
+import { impactOf } from './impact.ts';
+
+/** Whose secret is turned, and where. */
+type Owner = { name: string; at: `/console/${string}`; section: Section };
+
+/** All that differs between the secret of a client and the value of an access key. */
+export type Turning<Regenerated> = {
+  path: string;
+  route: '/clients/{client_id}' | '/access-keys/{id}';
+  permission: Permission;
+  /** What is turned: `secret` or `key`. */
+  what: string;
+  hasClientId: boolean;
+  /** The parameters of `route`, as the page's address has them. */
+  paramsOf(visit: Visit): Record<string, string>;
+  findOwner(visit: Visit): Promise<Owner>;
+  showNew(visit: Visit, regenerated: Regenerated): Promise<Reply>;
+};
+
+const overlaps = [
+  ['0', 'None: the old one ends now'],
+  ['3600', '1 hour'],
+  ['86400', '1 day'],
+  ['259200', '3 days'],
+  ['604800', '7 days'],
+  ['2592000', '30 days'],
+] as const;
+
+/** Turning a key: the review of what it would break, the new one, the end of the overlap, and the way back. */
+export function regeneratePages<Regenerated>(turning: Turning<Regenerated>): Page[] {
+  const { path, permission } = turning;
+  return [
+    {
+      method: 'get',
+      path: `${path}/regenerate`,
+      permission,
+      asksProof: true,
+      handle: (visit) => review(visit, turning),
+    },
+    { method: 'post', path: `${path}/regenerate`, permission, handle: (visit) => regenerate(visit, turning) },
+    madePage<Regenerated>({
+      path: `${path}/regenerate`,
+      route: `POST ${turning.route}/regenerate`,
+      permission,
+      params: (visit) => turning.paramsOf(visit),
+      show: (visit, regenerated) => turning.showNew(visit, regenerated),
+    }),
+    ...ending(turning, 'finish'),
+    ...ending(turning, 'undo'),
+  ];
+}
+
+async function review<R>(visit: Visit, turning: Turning<R>): Promise<Reply> {
+  const owner = await turning.findOwner(visit);
+  const result = await attempt(() =>
+    visit.call<ShownReview>(`POST ${turning.route}/regeneration/review`, { params: turning.paramsOf(visit) }),
+  );
+  if ('problem' in result) {
+    const back = { path: owner.at, label: owner.name };
+    return {
+      status: result.problem.status,
+      title: 'It cannot be regenerated',
+      section: owner.section,
+      body: html`${pageHeading({ title: 'It cannot be regenerated', back })} ${problemNotice(result.problem)}`,
+    };
+  }
+  return showReview(visit, turning, owner, result.done.body);
+}
+
+async function regenerate<R>(visit: Visit, turning: Turning<R>): Promise<Reply> {
+  const { form, once } = visit;
+  const params = turning.paramsOf(visit);
+  const owner = await turning.findOwner(visit);
+  if (form.get('name')?.trim() !== owner.name.trim()) {
+    const { body: fresh } = await visit.call<ShownReview>(`POST ${turning.route}/regeneration/review`, {
+      params,
+    });
+    return showReview(visit, turning, owner, fresh, `The name that you typed is not “${owner.name}”.`);
+  }
+  const body = {
+    confirmation: form.get('confirmation') ?? undefined,
+    overlap_seconds: Number(form.get('overlap_seconds') ?? 86_400),
+    finish_when_unused: form.has('finish_when_unused'),
+    revoke_tokens: form.has('revoke_tokens'),
+    ...(turning.hasClientId ? { new_client_id: form.has('new_client_id') } : {}),
+  };
+  try {
+    await visit.call<R>(`POST ${turning.route}/regenerate`, { params, body, once });
+    return { seeOther: `${visit.path}/made/${once}` as `/console/${string}` };
+  } catch (error) {
+    // 428: what was reviewed is no longer so, and the answer holds how it is now.
+    const fresh = error instanceof KeyturnError && error.status === 428 ? error.extension?.['review'] : undefined;
+    if (!fresh) throw error;
+    const said = 'What you reviewed has changed meanwhile, or was older than ten minutes. This is how it is now.';
+    return showReview(visit, turning, owner, JSON.parse(JSON.stringify(fresh)) as ShownReview, said);
+  }
+}
+
+function showReview<R>(
+  visit: Visit,
+  { what, hasClientId }: Turning<R>,
+  owner: Owner,
+  { confirmation, impact }: ShownReview,
+  problem?: string,
+): Reply {
+  const { form } = visit;
+  const title = `Regenerate the ${what} of ${owner.name}`;
+  return {
+    ...(problem ? { status: 409 } : {}),
+    title,
+    section: owner.section,
+    body: html`${pageHeading({ title, lead: 'A review first. Nothing has been done yet.', back: { path: owner.at, label: owner.name } })}
+    ${problem && notice('bad', html`<p><strong>${problem}</strong> Nothing was changed.</p>`)}
+    <div class="grid two">
+      ${impactOf(visit, impact, what)}
+      <section class="card" aria-labelledby="choose">
+        <h2 id="choose">How to turn it</h2>
+        ${postForm(
+          visit.path,
+          html`<input type="hidden" name="confirmation" value=${confirmation} />
+            ${selectField({
+              name: 'overlap_seconds',
+              label: 'Overlap',
+              value: form.get('overlap_seconds') ?? '86400',
+              options: overlaps,
+              hint: `For so long both work, the old ${what} and the new one. Programs move one by one, and nothing breaks.`,
+            })}
+            ${checkbox({
+              name: 'finish_when_unused',
+              label: 'End the overlap early, once everybody has moved',
+              hint: `When every source was seen with the new ${what} and has not used the old one for longer than it was ever silent, at least a token lifetime.`,
+              checked: form.has('finish_when_unused'),
+            })}
+            ${
+              hasClientId &&
+              checkbox({
+                name: 'new_client_id',
+                label: 'A new Client ID too',
+                hint: 'The old one keeps working with the old secret until the overlap ends.',
+                checked: form.has('new_client_id'),
+              })
+            }
+            ${checkbox({
+              name: 'revoke_tokens',
+              label: 'It has leaked: revoke every live token, and end the old one now',
+              hint: 'Whatever the overlap. Programs fail until they have the new one.',
+              checked: form.has('revoke_tokens'),
+            })}
+            ${nameField(owner.name)}
+            <div class="actions">
+              <button class="primary">Regenerate</button><a class="button" href=${owner.at}>Leave it as it is</a>
+            </div>`,
+        )}
+      </section>
+    </div>`,
+  };
+}
+
+function ending<R>(turning: Turning<R>, act: 'finish' | 'undo'): Page[] {
+  const { path, permission, route, what } = turning;
+  return confirmedAct({
+    path: `${path}/regenerations/:regeneration_id/${act}`,
+    permission,
+    asksProof: act === 'undo',
+    confirm: async (visit) => {
+      const owner = await turning.findOwner(visit);
+      const overlap = visit.can('integrations:view') ? await findOverlap(visit, turning) : undefined;
+      const isFinish = act === 'finish';
+      return {
+        title: isFinish ? `End the overlap of ${owner.name}?` : `Undo the regeneration of ${owner.name}?`,
+        section: owner.section,
+        body: isFinish ? whatFinishBreaks(overlap, what) : whatUndoBreaks(overlap, what),
+        button: isFinish ? 'End the overlap now' : 'Undo the regeneration',
+        back: { path: owner.at, label: owner.name },
+      };
+    },
+    act: async (visit) => {
+      const { at } = await turning.findOwner(visit);
+      const regeneration_id = visit.params['regeneration_id'];
+      await visit.call(`POST ${route}/regenerations/{regeneration_id}/${act}`, {
+        params: { ...turning.paramsOf(visit), regeneration_id },
+      });
+      return { seeOther: `${at}?done=${act === 'finish' ? 'finished' : 'undone'}` };
+    },
+  });
+}
+
+async function findOverlap<R>(visit: Visit, { route, paramsOf }: Turning<R>): Promise<ShownRegeneration | undefined> {
+  const params = paramsOf(visit);
+  const { body } = await visit.call<Listed<ShownRegeneration>>(`GET ${route}/regenerations`, { params });
+  return body.data.find(({ id }) => id === visit.params['regeneration_id']);
+}
+
+function whatFinishBreaks(overlap: ShownRegeneration | undefined, what: string): VNode {
+  const still = overlap?.still_using_old ?? [];
+  return html`<ul class="bullets">
+      <li>The old ${what} is refused from now on. Tokens that were obtained with it live to their end.</li>
+      <li>This cannot be undone.</li>
+    </ul>
+    ${
+      still.length > 0
+        ? notice(
+            'warn',
+            html`<p><strong>${still.length === 1 ? '1 source has' : `${still.length} sources have`} not moved</strong>, and would stop:</p>
+              <ul>${still.map((source) => html`<li>${sourceName(source)}</li>`)}</ul>`,
+          )
+        : overlap && notice('ok', `Nobody is left on the old ${what}.`)
+    }`;
+}
+
+function whatUndoBreaks(overlap: ShownRegeneration | undefined, what: string): VNode {
+  const users = overlap?.using_new ?? [];
+  return html`<ul class="bullets">
+      <li>The old ${what} is the current one again, without an end.</li>
+      <li>The new ${what} and every token that was obtained with it are dead at once.</li>
+    </ul>
+    ${
+      users.length > 0
+        ? notice(
+            'warn',
+            html`<p><strong>${users.length === 1 ? '1 source uses' : `${users.length} sources use`} the new ${what}</strong>, and would stop:</p>
+              <ul>${users.map((source) => html`<li>${sourceName(source)}</li>`)}</ul>`,
+          )
+        : overlap && notice('ok', `Nobody uses the new ${what} yet.`)
+    }`;
+}

@@ -1,0 +1,94 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { Visit } from '../../page.ts';
+import { badge } from '../../parts/elements.ts';
+import { exactMoment, fromNow } from '../../parts/moment.ts';
+import { notice } from '../../parts/notices.ts';
+import { table } from '../../parts/table.ts';
+import { sourceName } from '../../parts/usage-section.ts';
+import type { ShownRegeneration } from '../../shown.ts';
+
+/** @param at the page of the owner. @param what is regenerated: `secret` or `key`. */
+type Owner = { at: string; what: string; mayAct: boolean };
+
+/** The overlap that runs, with who has moved and who has not; and the turns before it. */
+export function regenerationSection(
+  visit: Visit,
+  owner: Owner,
+  regenerations: readonly ShownRegeneration[],
+): VNode | null {
+  if (regenerations.length === 0) return null;
+  const overlap = regenerations.find(({ state }) => state === 'overlapping');
+  const earlier = regenerations.filter((each) => each !== overlap);
+  return html`<section class="card" id="regenerations" aria-labelledby="regenerations-title">
+    <h2 id="regenerations-title">${overlap ? 'Overlap' : 'Regenerations'}</h2>
+    ${overlap && running(visit, owner, overlap)} ${earlier.length > 0 && history(visit, owner, earlier)}
+  </section>`;
+}
+
+function running(visit: Visit, { at, what, mayAct }: Owner, overlap: ShownRegeneration): VNode {
+  const { moved, still_using_old: still, previous } = overlap;
+  const all = moved.length + still.length;
+  const path = `${at}/regenerations/${overlap.id}`;
+  return html`<div class="stack">
+    <p>
+      Both work: the new ${what} <code>${overlap.hint}</code> and the old one <code>${previous.hint}</code>, which ends
+      ${previous.retires_at && html` ${fromNow(previous.retires_at, visit.now)} (${exactMoment(previous.retires_at)})`}${overlap.finish_when_unused && ', or as soon as everybody has moved'}.
+    </p>
+    ${
+      all === 0
+        ? notice('plain', `Nobody has used the old ${what} in the last 30 days.`)
+        : still.length === 0
+          ? notice('ok', `Everybody has moved: ${all} of ${all} sources use the new ${what}. The overlap can end.`)
+          : notice(
+              'warn',
+              `${moved.length} of ${all} sources have moved. ${still.length} would stop if the overlap ended now.`,
+            )
+    }
+    ${all > 0 && sources(visit, overlap)}
+    ${
+      mayAct &&
+      html`<div class="actions">
+        <a class="button" href=${`${path}/finish`}>End the overlap now</a>
+        <a class="button" href=${`${path}/undo`}>Undo the regeneration</a>
+      </div>`
+    }
+  </div>`;
+}
+
+function sources(visit: Visit, { moved, still_using_old: still }: ShownRegeneration): VNode {
+  const rows = [
+    ...still.map((source) => ({ source, hasMoved: false })),
+    ...moved.map((source) => ({ source, hasMoved: true })),
+  ];
+  return table({
+    caption: 'Who has moved',
+    columns: [
+      { label: 'Source' },
+      { label: 'Moved' },
+      { label: 'Old one, last used' },
+      { label: 'Tokens, 24 h', isNumber: true },
+    ],
+    rows: rows.map(({ source, hasMoved }) => [
+      sourceName(source),
+      hasMoved ? badge('ok', 'moved') : badge('warn', 'still on the old one'),
+      source.last_seen_at ? fromNow(source.last_seen_at, visit.now) : 'never',
+      String(source.tokens_24h),
+    ]),
+  });
+}
+
+function history(visit: Visit, { what }: Owner, earlier: readonly ShownRegeneration[]): VNode {
+  return table({
+    caption: 'Earlier regenerations',
+    columns: [{ label: 'Turned' }, { label: 'State' }, { label: 'By' }, { label: `Tried with the dead ${what}` }],
+    rows: earlier.map((each) => [
+      html`${fromNow(each.created_at, visit.now)} <code class="under">${each.previous.hint} → ${each.hint}</code>`,
+      each.state,
+      each.created_by,
+      each.tried_after_end.length === 0
+        ? html`<span class="muted">nobody</span>`
+        : html`<ul>${each.tried_after_end.map((source) => html`<li>${sourceName(source)}</li>`)}</ul>`,
+    ]),
+  });
+}

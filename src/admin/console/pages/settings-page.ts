@@ -1,0 +1,90 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { Config, Variable } from '../../../config.ts';
+import type { Page, Visit } from '../page.ts';
+import { pageHeading } from '../parts/elements.ts';
+import { table } from '../parts/table.ts';
+
+/** The configuration of the process that answers, to be read; it comes from its environment alone. */
+export const settingsPage: Page = {
+  method: 'get',
+  path: '/settings',
+  permission: 'integrations:view',
+  handle: async (visit) => ({
+    title: 'Settings',
+    section: 'settings',
+    body: html`${pageHeading({
+      title: 'Settings',
+      lead: 'To be read only: they come from the environment of the server, and count from its next start on.',
+    })}
+    ${table({
+      caption: 'Settings',
+      columns: [{ label: 'Variable' }, { label: 'Value' }, { label: 'Comes from' }],
+      rows: Object.entries(settings(visit)).map(([name, value]) => {
+        const [variable, origin] = originOf(visit.core.config, name);
+        return [html`<code>${variable}</code>`, value, origin];
+      }),
+    })}
+    <p class="hint">Passwords and keys are not shown. <code>keyturn doctor</code> checks all of it, both stores and the root key.</p>`,
+  }),
+};
+
+/** Every variable that there is, with its value as people read it. */
+function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable, `${string}_FILE`>, VNode | string> {
+  const { tlsFiles } = config;
+  const code = (value: string | number) => html`<code>${value}</code>`;
+  const optional = (value: string | undefined, without: string) => (value === undefined ? without : code(value));
+  const list = (values: readonly string[]) => (values.length > 0 ? code(values.join(', ')) : 'none');
+  const onOff = (value: boolean) => code(value ? 'on' : 'off');
+  return {
+    KEYTURN_ISSUER: code(config.issuer),
+    DATABASE_URL: store(config.databaseUrl, 'embedded, in the data directory'),
+    REDIS_URL: store(config.redisUrl, 'none: access tokens are in the database'),
+    KEYTURN_ROOT_KEY: html`versions ${code(keyRing.versions.join(', '))}, of which the first is used`,
+    KEYTURN_DATA_DIR: code(config.dataDir),
+    KEYTURN_PORT: code(config.port),
+    KEYTURN_HOST: code(config.host),
+    KEYTURN_ADMIN_PORT: code(config.adminPort),
+    KEYTURN_ADMIN_HOST: code(config.adminHost),
+    KEYTURN_WORKERS: code(config.workers),
+    KEYTURN_ACCESS_TOKEN_TTL: html`${code(config.accessTokenTtlSeconds)} seconds`,
+    KEYTURN_STALE_SECONDS: html`${code(config.staleSeconds)} seconds`,
+    KEYTURN_REVEAL: onOff(config.reveal),
+    KEYTURN_SIGNING_ALG: code(config.signingAlgorithm),
+    KEYTURN_SIGNING_KEY_DAYS: html`${code(config.signingKeyDays)} days`,
+    KEYTURN_FAILURES_PER_MINUTE: code(config.failuresPerMinute),
+    KEYTURN_REVOCATIONS_PER_MINUTE: config.revocationsPerMinute === 0 ? 'no limit' : code(config.revocationsPerMinute),
+    KEYTURN_TOKENS_PER_MINUTE: config.tokensPerMinute === 0 ? 'no limit' : code(config.tokensPerMinute),
+    KEYTURN_FAST_PATH: onOff(config.fastPath),
+    KEYTURN_ACCESS_LOG: onOff(config.accessLog),
+    KEYTURN_ALLOWED_HOSTS: list(config.allowedHosts),
+    KEYTURN_TRUST_PROXY: list(config.trustProxy),
+    KEYTURN_CLIENT_CERT_HEADER: optional(config.clientCertHeader, 'none'),
+    KEYTURN_CLIENT_CERT_PROXY: list(config.clientCertProxy),
+    KEYTURN_TLS_CERT: pem(tlsFiles.cert, 'none: plain HTTP'),
+    KEYTURN_TLS_KEY: tlsFiles.key === undefined ? 'none' : 'set',
+    KEYTURN_TLS_CLIENT_CA: pem(tlsFiles.clientCa, 'none'),
+    KEYTURN_LOG_LEVEL: code(config.logLevel),
+  };
+}
+
+/** The variable that a setting comes from, or what stands in for it. An embedded store makes its own root key. */
+function originOf({ given, databaseUrl }: Config, name: string): [variable: string, origin: VNode | string] {
+  const set = given.find((variable) => variable === name || variable === `${name}_FILE`);
+  if (set) return [set, set === name ? 'the environment' : 'the file that the environment names'];
+  const isOwnKey = name === 'KEYTURN_ROOT_KEY' && databaseUrl === undefined;
+  return [name, html`<span class="muted">${isOwnKey ? 'the data directory' : 'the default'}</span>`];
+}
+
+/** A path is shown, what stands in its place is not. */
+function pem(value: string | undefined, without: string): VNode | string {
+  if (value === undefined) return without;
+  return value.includes('-----BEGIN') ? 'set' : html`<code>${value}</code>`;
+}
+
+/** Where a store is, and nothing that opens it. */
+function store(address: string | undefined, without: string): VNode | string {
+  if (address === undefined) return without;
+  const [, scheme = '', hosts = '', path = ''] = /^([a-z+]+:\/\/)(?:[^/]*@)?([^/?#]*)(\/[^?#]*)?/i.exec(address) ?? [];
+  return html`<code>${scheme}${hosts}${path}</code>`;
+}

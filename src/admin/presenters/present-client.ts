@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { type CertificateSubject, subjectFields } from '../../clients/certificate-subject.ts';
+import { authMethods, type KnownClient } from '../../clients/client.ts';
+import { isLive } from '../../credentials/secret.ts';
+import { InvalidInput } from '../../errors.ts';
+import { resourceUri, timestamp } from '../text.ts';
+
+const secretSchema = z.strictObject({
+  hint: z.string().meta({ description: 'The last four characters', example: '…x7Qz' }),
+  client_id: z.string().meta({ description: 'The Client ID that it goes with' }),
+  status: z.enum(['current', 'retiring']),
+  created_at: timestamp,
+  last_used_at: timestamp.nullable(),
+  retires_at: timestamp.nullable(),
+});
+
+/** RFC 7517 §5; which keys are usable is for the registration to say. */
+export const jwksSchema = z.strictObject({ keys: z.array(z.record(z.string(), z.unknown())).max(100) });
+
+const subject = z.string().max(1_000).optional();
+
+/** RFC 8705 §2.1.2: one of them for `tls_client_auth`. */
+export const subjectShape = {
+  tls_client_auth_subject_dn: subject.meta({ description: 'As in RFC 4514', example: 'CN=sync,O=Example,C=DE' }),
+  tls_client_auth_san_dns: subject,
+  tls_client_auth_san_uri: subject,
+  tls_client_auth_san_ip: subject,
+  tls_client_auth_san_email: subject,
+} satisfies Record<CertificateSubject['field'], unknown>;
+
+const clientFields = {
+  client_id: z.string(),
+  name: z.string(),
+  kind: z.enum(['integration', 'resource_server']),
+  status: z.enum(['enabled', 'disabled']),
+  scope: z.string(),
+  access_key: z.enum(['optional', 'required']),
+  auth_method: z.enum(authMethods),
+  jwks: jwksSchema.nullable().meta({ description: 'The public keys that it authenticates with' }),
+  jwks_uri: z.string().nullable(),
+  ...subjectShape,
+  tls_client_certificate_bound_access_tokens: z.boolean().meta({ description: 'RFC 8705 §3' }),
+  dpop_bound_access_tokens: z.boolean().meta({ description: 'RFC 9449 §5.2' }),
+  reveal: z.boolean(),
+  resource: resourceUri.nullable(),
+  information: z.array(z.string()),
+  token_format: z.enum(['opaque', 'jwt']).nullable(),
+  tokens_not_before: timestamp.nullable(),
+  secrets: z.array(secretSchema).meta({ description: 'The live ones, newest first' }),
+  created_at: timestamp,
+  updated_at: timestamp,
+  last_used_at: timestamp.nullable(),
+  retires_at: timestamp.nullable().meta({ description: 'When the retiring secret ends' }),
+};
+
+export const clientSchema = z.strictObject(clientFields).meta({ id: 'Client' });
+
+/** A client together with the plaintext of its secret, told once; one that authenticates with keys has none. */
+export const clientWithSecretSchema = z
+  .strictObject({ ...clientFields, client_secret: z.string().optional() })
+  .meta({ id: 'ClientWithSecret' });
+
+/** @throws {InvalidInput} when there are several. */
+export function readSubject(fields: { [field in CertificateSubject['field']]?: string | undefined }) {
+  const given = subjectFields
+    .flatMap((field) => ({ field, value: fields[field] }))
+    .filter(({ value }) => value !== undefined);
+  if (given.length > 1) throw new InvalidInput('A certificate is recognised by one `tls_client_auth_…` member alone.');
+  return given[0] as CertificateSubject | undefined;
+}
+
+/** When each secret of some clients was used last. Keys are `client.id/generation`. */
+export type LastUsed = ReadonlyMap<string, Date>;
+
+/** A client as the admin API shows it: no secret, only what it can be recognised by. */
+export function presentClient(
+  { client, secrets }: KnownClient,
+  now: number,
+  lastUsed: LastUsed,
+): z.input<typeof clientSchema> {
+  const live = secrets.filter((secret) => isLive(secret, now));
+  return {
+    client_id: client.clientId,
+    name: client.name,
+    kind: client.kind,
+    status: client.enabled ? 'enabled' : 'disabled',
+    scope: client.scope.join(' '),
+    access_key: client.accessKey,
+    auth_method: client.authMethod,
+    jwks: client.jwks && { keys: [...client.jwks.keys] },
+    jwks_uri: client.jwksUri,
+    ...(client.certificateSubject && { [client.certificateSubject.field]: client.certificateSubject.value }),
+    tls_client_certificate_bound_access_tokens: client.certificateBoundTokens,
+    dpop_bound_access_tokens: client.dpopBoundTokens,
+    reveal: client.reveal,
+    resource: client.resource,
+    information: [...client.information],
+    token_format: client.tokenFormat,
+    tokens_not_before: client.tokensNotBefore?.toISOString() ?? null,
+    secrets: live.map((secret) => ({
+      hint: `…${secret.hint}`,
+      client_id: secret.clientId ?? client.clientId,
+      status: secret.retiresAt === null ? 'current' : 'retiring',
+      created_at: secret.createdAt.toISOString(),
+      last_used_at: lastUsed.get(`${client.id}/${secret.generation}`)?.toISOString() ?? null,
+      retires_at: secret.retiresAt?.toISOString() ?? null,
+    })),
+    created_at: client.createdAt.toISOString(),
+    updated_at: client.updatedAt.toISOString(),
+    // Generation 0: without a secret.
+    last_used_at: latest(
+      [0, ...secrets.map(({ generation }) => generation)].map((of) => lastUsed.get(`${client.id}/${of}`)),
+    ),
+    retires_at: live.find((secret) => secret.retiresAt !== null)?.retiresAt?.toISOString() ?? null,
+  };
+}
+
+function latest(dates: readonly (Date | undefined)[]): string | null {
+  const time = Math.max(0, ...dates.map((date) => date?.getTime() ?? 0));
+  return time === 0 ? null : new Date(time).toISOString();
+}
+
+/** RFC 9110 §8.8.3, strong: what If-Match is compared with. */
+export function etagOf({ revision }: { revision: number }): string {
+  return `"${revision}"`;
+}

@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import { requireAccessKeyOwner } from '../../access-keys/access-key-owner.ts';
+import { findKnownAccessKey } from '../../access-keys/access-key-store.ts';
+import type { Core } from '../../core.ts';
+import { NotFound } from '../../errors.ts';
+import type { Endpoint } from '../endpoint.ts';
+import { timestamp } from '../text.ts';
+import { accessKeyParams } from './access-key-routes.ts';
+import { regenerateFields, regenerationEndpoints } from './regeneration-routes.ts';
+
+const regeneratedSchema = z
+  .strictObject({
+    regeneration_id: z.uuid(),
+    id: z.uuid(),
+    access_key: z.string(),
+    previous: z.strictObject({ retires_at: timestamp }),
+  })
+  .meta({ id: 'RegeneratedAccessKey' });
+
+/** Generate New Key: the review, overlap and undo of a client secret, for the value of an access key. */
+export function accessKeyRegenerationEndpoints(core: Core): Endpoint[] {
+  return regenerationEndpoints(core, {
+    path: '/access-keys/{id}',
+    params: accessKeyParams,
+    permission: 'integrations:edit',
+    requireOwner: (transaction, params) => requireAccessKeyOwner(transaction, params.id),
+    findOwner: async (database, params) => {
+      if (!(await findKnownAccessKey(database, params.id))) throw new NotFound('access key');
+      return { kind: 'access_key', id: params.id };
+    },
+    body: z.strictObject(regenerateFields),
+    parse: (body) => ({
+      confirmation: body.confirmation,
+      overlapSeconds: body.overlap_seconds,
+      finishWhenUnused: body.finish_when_unused,
+      revokeTokens: body.revoke_tokens,
+    }),
+    answer: regeneratedSchema,
+    present: (owner, { regenerationId, plaintext, previous }) => ({
+      regeneration_id: regenerationId,
+      id: owner.id,
+      access_key: plaintext,
+      previous: { retires_at: previous.retiresAt.toISOString() },
+    }),
+  });
+}

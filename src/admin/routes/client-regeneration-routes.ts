@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { findKnownClient } from '../../clients/client-store.ts';
+import { requireClientOwner } from '../../clients/require-client-owner.ts';
+import type { Core } from '../../core.ts';
+import { NotFound } from '../../errors.ts';
+import type { Endpoint } from '../endpoint.ts';
+import { timestamp } from '../text.ts';
+import { clientParams } from './client-routes.ts';
+import { regenerateFields, regenerationEndpoints } from './regeneration-routes.ts';
+
+const regeneratedSchema = z
+  .strictObject({
+    regeneration_id: z.uuid(),
+    client_id: z.string(),
+    client_secret: z.string(),
+    previous: z.strictObject({ client_id: z.string(), retires_at: timestamp }),
+  })
+  .meta({ id: 'RegeneratedClientSecret' });
+
+/** Regeneration of a client's secret, and of its Client ID too where that is asked for. */
+export function clientRegenerationEndpoints(core: Core): Endpoint[] {
+  return regenerationEndpoints(core, {
+    path: '/clients/{client_id}',
+    params: clientParams,
+    permission: 'api_key:manage',
+    requireOwner: (transaction, params) => requireClientOwner(transaction, params.client_id),
+    findOwner: async (database, params) => {
+      const known = await findKnownClient(database, params.client_id);
+      if (!known) throw new NotFound('client');
+      return { kind: 'client', id: known.client.id };
+    },
+    body: z.strictObject({
+      ...regenerateFields,
+      new_client_id: z.boolean().optional().meta({
+        description: 'A new Client ID too; the old one keeps answering, with the old secret, through the overlap',
+      }),
+    }),
+    parse: (body) => ({
+      confirmation: body.confirmation,
+      overlapSeconds: body.overlap_seconds,
+      finishWhenUnused: body.finish_when_unused,
+      newClientId: body.new_client_id,
+      revokeTokens: body.revoke_tokens,
+    }),
+    answer: regeneratedSchema,
+    present: (owner, { regenerationId, secret, plaintext, previous }) => ({
+      regeneration_id: regenerationId,
+      client_id: secret.clientId ?? owner.target,
+      client_secret: plaintext,
+      previous: { client_id: previous.clientId ?? owner.target, retires_at: previous.retiresAt.toISOString() },
+    }),
+  });
+}

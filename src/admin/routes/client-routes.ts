@@ -1,0 +1,253 @@
+import { z } from 'zod';
+import { type Client, isSecretMethod } from '../../clients/client.ts';
+import { findKnownClient, listClients } from '../../clients/client-store.ts';
+import { registerKeys } from '../../clients/key-registration.ts';
+import {
+  deleteClient,
+  disableClient,
+  enableClient,
+  generateClient,
+  registerClient,
+  requireClient,
+  revealClientSecret,
+  revokeClientTokens,
+  updateClient,
+} from '../../clients/manage-clients.ts';
+import { weakensAuthentication } from '../../clients/weakens-authentication.ts';
+import type { Core } from '../../core.ts';
+import { isWellFormedClientId } from '../../credentials/credential-format.ts';
+import { isForeignClientId } from '../../credentials/foreign-credential.ts';
+import { Forbidden, NotFound } from '../../errors.ts';
+import { findSecrets } from '../../secrets/secret-store.ts';
+import type { Queryable, Transaction } from '../../storage/database.ts';
+import { findLastUsed } from '../../usage/usage-store.ts';
+import { clientKind, clientPatch, fieldsOf, newClient } from '../client-input.ts';
+import { type Answer, type Endpoint, endpoint } from '../endpoint.ts';
+import { changeOnce } from '../idempotency.ts';
+import type { Operator } from '../operator-auth.ts';
+import { createdPosition, createPager, pageQuery, pageSchema } from '../page.ts';
+import {
+  clientSchema,
+  clientWithSecretSchema,
+  etagOf,
+  type LastUsed,
+  presentClient,
+} from '../presenters/present-client.ts';
+import { createRevealLimit } from '../reveal-limit.ts';
+import { text, timestamp } from '../text.ts';
+
+export const clientParams = z.strictObject({
+  client_id: z
+    .string()
+    .refine((value) => isWellFormedClientId(value) || isForeignClientId(value))
+    .meta({ example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' }),
+});
+
+const clientsQuery = z.strictObject({
+  ...pageQuery,
+  q: text(200).optional().meta({ description: 'Beginnings of words in the name, or a Client ID' }),
+  status: z.enum(['enabled', 'disabled']).optional(),
+  kind: clientKind.optional(),
+});
+
+const neverUsed: LastUsed = new Map();
+
+const secretSchema = z.strictObject({ client_id: z.string(), client_secret: z.string() });
+const notBeforeSchema = z.strictObject({ client_id: z.string(), tokens_not_before: timestamp.nullable() });
+
+export function clientEndpoints(core: Core): Endpoint[] {
+  const pager = createPager(core.keyRing, 'clients', createdPosition);
+  const requireRevealAllowance = createRevealLimit();
+
+  async function showClient(database: Queryable, client: Client): Promise<Answer> {
+    const secrets = await findSecrets(database, { kind: 'client', id: client.id });
+    return {
+      status: 200,
+      headers: { ETag: etagOf(client) },
+      body: presentClient({ client, secrets }, core.clock(), await findLastUsed(database, [client.id])),
+    };
+  }
+
+  /** With a secret, or with what the client proves itself by without one. */
+  async function generate(transaction: Transaction, operator: Operator, body: z.output<typeof newClient>) {
+    const { auth_method: authMethod = 'client_secret_basic' } = body;
+    const input = fieldsOf(body);
+    const authentication = { authMethod, ...registerKeys(authMethod, input) };
+    if (isSecretMethod(authMethod)) {
+      return await generateClient(transaction, core, operator, { ...input, authMethod });
+    }
+    const client = await registerClient(transaction, core, operator, input, authentication);
+    return { client, secret: undefined, clientSecret: undefined };
+  }
+
+  return [
+    endpoint({
+      method: 'post',
+      path: '/clients',
+      permission: 'api_key:manage',
+      asksProof: true,
+      summary: 'Generate: register a client with its Client ID and secret',
+      body: newClient,
+      idempotent: true,
+      answers: { 201: clientWithSecretSchema },
+      problems: [409],
+      handle: ({ operator, body, idempotent }) =>
+        changeOnce(core, idempotent, async (transaction) => {
+          const { client, secret, clientSecret } = await generate(transaction, operator, body);
+          return {
+            status: 201,
+            ...(clientSecret === undefined ? {} : { secretOf: { targetType: 'client', target: client.clientId } }),
+            headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${client.clientId}` },
+            body: {
+              ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), neverUsed),
+              ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
+            },
+          };
+        }),
+    }),
+    endpoint({
+      method: 'get',
+      path: '/clients',
+      permission: 'integrations:view',
+      summary: 'List clients, newest first',
+      query: clientsQuery,
+      answers: { 200: pageSchema(clientSchema) },
+      handle: async ({ query: { q, status, kind, limit, cursor } }) => {
+        const position = pager.open(cursor);
+        const rows = await listClients(core.database, {
+          q,
+          kind,
+          enabled: status && status === 'enabled',
+          limit,
+          after: position && { createdAt: position.created_at, id: position.id },
+        });
+        const now = core.clock();
+        const lastUsed = await findLastUsed(
+          core.database,
+          rows.map(({ client }) => client.id),
+        );
+        return pager.answer(
+          rows,
+          limit,
+          (row) => presentClient(row, now, lastUsed),
+          ({ client }) => ({ created_at: client.createdAt.toISOString(), id: client.id }),
+        );
+      },
+    }),
+    endpoint({
+      method: 'get',
+      path: '/clients/{client_id}',
+      permission: 'integrations:view',
+      summary: 'Look at a client',
+      params: clientParams,
+      answers: { 200: clientSchema },
+      handle: async ({ params }) => {
+        const known = await findKnownClient(core.database, params.client_id);
+        if (!known) throw new NotFound('client');
+        return await showClient(core.database, known.client);
+      },
+    }),
+    endpoint({
+      method: 'patch',
+      path: '/clients/{client_id}',
+      permission: 'integrations:edit',
+      asksProof: true,
+      summary: 'Change what is sent of a client, and nothing else',
+      params: clientParams,
+      body: clientPatch,
+      conditional: true,
+      answers: { 200: clientSchema },
+      problems: [409],
+      handle: ({ operator, params, body, expectedRevisions }) =>
+        core.change(async (transaction) => {
+          const given = fieldsOf(body);
+          if (!operator.permissions.includes('api_key:manage')) {
+            const { jwks, jwksUri, certificateSubject } = given;
+            // Somebody who can replace the keys of a client can act as the client.
+            if (jwks || jwksUri || certificateSubject) throw new Forbidden('New keys need api_key:manage.');
+            if (weakensAuthentication(await requireClient(transaction, params.client_id), given)) {
+              throw new Forbidden('To drop DPoP, certificate binding or a required access key needs api_key:manage.');
+            }
+          }
+          return await showClient(
+            transaction,
+            await updateClient(transaction, core, operator, params.client_id, given, expectedRevisions),
+          );
+        }),
+    }),
+    endpoint({
+      method: 'delete',
+      path: '/clients/{client_id}',
+      permission: 'api_key:manage',
+      summary: 'Delete a disabled client',
+      params: clientParams,
+      answers: { 204: null },
+      problems: [409],
+      handle: async ({ operator, params }) => {
+        await core.change((transaction) => deleteClient(transaction, core, operator, params.client_id));
+        return { status: 204 };
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/clients/{client_id}/disable',
+      permission: 'integrations:edit',
+      summary:
+        'Disable a client: an integration gets no tokens and its live ones are revoked; a resource server can no longer introspect, and tokens for it stay as they are',
+      params: clientParams,
+      answers: { 200: clientSchema },
+      handle: ({ operator, params }) =>
+        core.change(async (transaction) =>
+          showClient(transaction, await disableClient(transaction, core, operator, params.client_id)),
+        ),
+    }),
+    endpoint({
+      method: 'post',
+      path: '/clients/{client_id}/enable',
+      permission: 'integrations:edit',
+      asksProof: true,
+      summary: 'Enable a client again; tokens that were revoked when it was disabled stay revoked',
+      params: clientParams,
+      answers: { 200: clientSchema },
+      handle: ({ operator, params }) =>
+        core.change(async (transaction) =>
+          showClient(transaction, await enableClient(transaction, core, operator, params.client_id)),
+        ),
+    }),
+    endpoint({
+      method: 'post',
+      path: '/clients/{client_id}/secret/reveal',
+      permission: 'api_key:manage',
+      asksProof: true,
+      summary: 'Show the current secret again; the audit log says so first',
+      params: clientParams,
+      answers: { 200: secretSchema },
+      problems: [409],
+      handle: async ({ operator, params }) => {
+        await requireRevealAllowance(operator.id);
+        const { client, clientSecret } = await core.change((transaction) =>
+          revealClientSecret(transaction, core, operator, params.client_id),
+        );
+        return { status: 200, body: { client_id: client.clientId, client_secret: clientSecret } };
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/clients/{client_id}/tokens/revoke',
+      permission: 'api_key:manage',
+      summary: 'Kill every live token of a client, in one write',
+      params: clientParams,
+      answers: { 200: notBeforeSchema },
+      handle: async ({ operator, params }) => {
+        const client = await core.change((transaction) =>
+          revokeClientTokens(transaction, core, operator, params.client_id),
+        );
+        return {
+          status: 200,
+          headers: { ETag: etagOf(client) },
+          body: { client_id: client.clientId, tokens_not_before: client.tokensNotBefore?.toISOString() ?? null },
+        };
+      },
+    }),
+  ];
+}

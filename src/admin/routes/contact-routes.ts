@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import type { Contact } from '../../contacts/contact.ts';
+import { findContact, listContacts } from '../../contacts/contact-store.ts';
+import { createContact, deleteContact, updateContact } from '../../contacts/manage-contacts.ts';
+import { permissions } from '../../contacts/permission.ts';
+import type { Core } from '../../core.ts';
+import { NotFound } from '../../errors.ts';
+import { type Answer, type Endpoint, endpoint } from '../endpoint.ts';
+import { changeOnce } from '../idempotency.ts';
+import { createdPosition, createPager, pageQuery, pageSchema } from '../page.ts';
+import { etagOf } from '../presenters/present-client.ts';
+import { contactSchema, presentContact } from '../presenters/present-contact.ts';
+import { text } from '../text.ts';
+
+export const contactParams = z.strictObject({ id: z.uuid() });
+
+const externalId = text(200).nullable().meta({ description: 'Its id in your own system; unique' });
+const grants = z.array(z.enum(permissions)).meta({ description: 'You can give and take only what you have' });
+/** RFC 5321 §4.5.3.1 and RFC 1123 §2.1 limit the parts; a mail server would reject the address otherwise. */
+const email = z
+  .email()
+  .max(254)
+  .refine(
+    hasPartsWithinLimits,
+    'must have at most 64 characters before the @, and after it labels of at most 63 that do not end with a hyphen',
+  );
+
+const newContact = z.strictObject({
+  name: text(200),
+  email,
+  external_id: externalId.optional(),
+  permissions: grants.optional(),
+});
+
+const contactPatch = z.strictObject({
+  name: text(200).optional(),
+  email: email.optional(),
+  external_id: externalId.optional(),
+  permissions: grants.optional(),
+});
+
+const contactsQuery = z.strictObject({
+  ...pageQuery,
+  q: text(200).optional().meta({ description: 'Beginnings of words in the name or e-mail address, or an external id' }),
+});
+
+function hasPartsWithinLimits(address: string): boolean {
+  const [local = '', domain = ''] = address.split('@');
+  return local.length <= 64 && domain.split('.').every((label) => label.length <= 63 && !label.endsWith('-'));
+}
+
+export function contactEndpoints(core: Core): Endpoint[] {
+  const pager = createPager(core.keyRing, 'contacts', createdPosition);
+
+  return [
+    endpoint({
+      method: 'post',
+      path: '/contacts',
+      permission: 'contacts:manage',
+      asksProof: true,
+      summary: 'Create a contact',
+      body: newContact,
+      idempotent: true,
+      answers: { 201: contactSchema },
+      problems: [409],
+      handle: ({ operator, body, idempotent }) =>
+        changeOnce(core, idempotent, async (transaction) => {
+          const contact = await createContact(transaction, core, operator, toInput(body));
+          const { headers, body: shown } = show(contact);
+          return { status: 201, headers: { ...headers, Location: `/admin/v1/contacts/${contact.id}` }, body: shown };
+        }),
+    }),
+    endpoint({
+      method: 'get',
+      path: '/contacts',
+      permission: 'integrations:view',
+      summary: 'List contacts, newest first',
+      query: contactsQuery,
+      answers: { 200: pageSchema(contactSchema) },
+      handle: async ({ query: { q, limit, cursor } }) => {
+        const position = pager.open(cursor);
+        const rows = await listContacts(core.database, {
+          q,
+          limit,
+          after: position && { createdAt: position.created_at, id: position.id },
+        });
+        return pager.answer(rows, limit, presentContact, ({ createdAt, id }) => ({
+          created_at: createdAt.toISOString(),
+          id,
+        }));
+      },
+    }),
+    endpoint({
+      method: 'get',
+      path: '/contacts/{id}',
+      permission: 'integrations:view',
+      summary: 'Look at a contact',
+      params: contactParams,
+      answers: { 200: contactSchema },
+      handle: async ({ params }) => {
+        const contact = await findContact(core.database, params.id);
+        if (!contact) throw new NotFound('contact');
+        return show(contact);
+      },
+    }),
+    endpoint({
+      method: 'patch',
+      path: '/contacts/{id}',
+      permission: 'contacts:manage',
+      asksProof: true,
+      summary: 'Change what is sent of a contact, and nothing else',
+      params: contactParams,
+      body: contactPatch,
+      conditional: true,
+      answers: { 200: contactSchema },
+      problems: [409],
+      handle: ({ operator, params, body, expectedRevisions }) =>
+        core.change(async (transaction) =>
+          show(await updateContact(transaction, core, operator, params.id, toInput(body), expectedRevisions)),
+        ),
+    }),
+    endpoint({
+      method: 'delete',
+      path: '/contacts/{id}',
+      permission: 'contacts:manage',
+      summary: 'Delete a contact; its history stays in the audit log',
+      params: contactParams,
+      answers: { 204: null },
+      problems: [409],
+      handle: async ({ operator, params }) => {
+        await core.change((transaction) => deleteContact(transaction, core, operator, params.id));
+        return { status: 204 };
+      },
+    }),
+  ];
+}
+
+function toInput<Body extends { external_id?: string | null | undefined }>({ external_id: externalId, ...rest }: Body) {
+  return { ...rest, externalId };
+}
+
+function show(contact: Contact): Answer {
+  return { status: 200, headers: { ETag: etagOf(contact) }, body: presentContact(contact) };
+}

@@ -1,0 +1,177 @@
+import { z } from 'zod';
+import type { Permission } from '../../contacts/permission.ts';
+import type { Core } from '../../core.ts';
+import { finishRegeneration } from '../../regeneration/finish-regeneration.ts';
+import { presentReview } from '../../regeneration/present-review.ts';
+import {
+  type RegeneratedSecret,
+  type RegenerateRequest,
+  regenerateSecret,
+} from '../../regeneration/regenerate-secret.ts';
+import type { Regeneration } from '../../regeneration/regeneration.ts';
+import { followProgress } from '../../regeneration/regeneration-progress.ts';
+import { listRegenerations } from '../../regeneration/regeneration-store.ts';
+import { reviewRegeneration } from '../../regeneration/review.ts';
+import { undoRegeneration } from '../../regeneration/undo-regeneration.ts';
+import type { OwnerRef, SecretOwner } from '../../secrets/secret-owner.ts';
+import type { Queryable, Transaction } from '../../storage/database.ts';
+import { type Endpoint, endpoint } from '../endpoint.ts';
+import { changeOnce } from '../idempotency.ts';
+import { createPager, pageQuery, pageSchema } from '../page.ts';
+import { presentRegeneration, regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
+
+/** What differs between regenerating a client's secret and an access key. */
+export type RegenerationSubject<Params extends z.ZodObject, Body extends z.ZodObject> = {
+  /** For example `/clients/{client_id}`, and its parameters. */
+  path: string;
+  params: Params;
+  permission: Permission;
+  /** The owner, locked. @throws {NotFound} */
+  requireOwner(transaction: Transaction, params: z.output<Params>): Promise<SecretOwner>;
+  /** The owner, to be read. @throws {NotFound} */
+  findOwner(database: Queryable, params: z.output<Params>): Promise<OwnerRef>;
+  /** What regenerating takes, and how that is read. */
+  body: Body;
+  parse(body: z.output<Body>): RegenerateRequest;
+  /** The one answer that holds the plaintext. */
+  answer: z.ZodType;
+  present(owner: SecretOwner, regenerated: RegeneratedSecret): unknown;
+};
+
+/** What regenerating takes, of whatever. */
+export const regenerateFields = {
+  confirmation: z.string().max(200).optional().meta({ description: 'From a review of what would break' }),
+  overlap_seconds: z
+    .int()
+    .min(0)
+    .max(2_592_000)
+    .optional()
+    .meta({ description: 'How long the old one stays good; 86400 unless given' }),
+  finish_when_unused: z.boolean().optional().meta({
+    description:
+      'End the overlap early, once every source was seen with the new one and has not used the old one for a token lifetime, or for its longest gap between two uses',
+  }),
+  revoke_tokens: z
+    .boolean()
+    .optional()
+    .meta({ description: 'For a leak: every live token dies and the old one ends now, whatever the overlap' }),
+};
+
+/** The two ways in which an operator ends an overlap. */
+const ends = [
+  {
+    name: 'undo',
+    act: undoRegeneration,
+    summary: 'Undo while it overlaps: the old one is current again, the new one and its tokens are dead',
+  },
+  { name: 'finish', act: finishRegeneration, summary: 'End the overlap now' },
+];
+
+export function regenerationEndpoints<Params extends z.ZodObject, Body extends z.ZodObject>(
+  core: Core,
+  subject: RegenerationSubject<Params, Body>,
+): Endpoint[] {
+  const { path, params: owned, permission } = subject;
+  const pager = createPager(core.keyRing, `${path}/regenerations`, z.strictObject({ generation: z.int() }));
+  const one = z.strictObject({ ...owned.shape, regeneration_id: z.string().max(100) });
+
+  /** A turn back or an early end, and how things stand then. */
+  async function end(
+    act: (transaction: Transaction, owner: SecretOwner) => Promise<Regeneration>,
+    params: z.output<Params>,
+  ) {
+    await core.usage.flush();
+    return await core.change(async (transaction) => {
+      const owner = await subject.requireOwner(transaction, params);
+      const [progress] = await followProgress(transaction, core, owner, [await act(transaction, owner)]);
+      return { status: 200, body: progress && presentRegeneration(progress) };
+    });
+  }
+
+  return [
+    endpoint({
+      method: 'post',
+      path: `${path}/regeneration/review`,
+      permission,
+      summary: 'Review what regenerating would break, and get the confirmation that regenerating asks for',
+      params: owned,
+      answers: { 200: reviewSchema },
+      problems: [409],
+      handle: async ({ params }) => {
+        await core.usage.flush();
+        const review = await core.database.transaction(async (transaction) =>
+          reviewRegeneration(transaction, core, await subject.requireOwner(transaction, params as z.output<Params>)),
+        );
+        return { status: 200, body: presentReview(review) };
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: `${path}/regenerate`,
+      permission,
+      asksProof: true,
+      summary:
+        'Regenerate; the old one stays good through an overlap. Without a current confirmation: 428 and a review',
+      params: owned,
+      body: subject.body,
+      idempotent: true,
+      answers: { 201: subject.answer },
+      problems: [409, 428],
+      handle: async ({ operator, params, body, idempotent }) => {
+        await core.usage.flush();
+        return await changeOnce(core, idempotent, async (transaction) => {
+          const owner = await subject.requireOwner(transaction, params as z.output<Params>);
+          const request = subject.parse(body as z.output<Body>);
+          const regenerated = await regenerateSecret(transaction, core, operator, owner, request);
+          return {
+            status: 201,
+            secretOf: { targetType: owner.kind, target: owner.target },
+            body: subject.present(owner, regenerated),
+          };
+        });
+      },
+    }),
+    endpoint({
+      method: 'get',
+      path: `${path}/regenerations`,
+      permission: 'integrations:view',
+      summary: 'List regenerations, newest first: who has moved, who has not, and who tried after the end',
+      params: owned,
+      query: z.strictObject(pageQuery),
+      answers: { 200: pageSchema(regenerationSchema) },
+      handle: async ({ params, query: { limit, cursor } }) => {
+        const position = pager.open(cursor);
+        await core.usage.flush();
+        const owner = await subject.findOwner(core.database, params as z.output<Params>);
+        const rows = await listRegenerations(core.database, owner, {
+          limit,
+          beforeGeneration: position?.generation,
+        });
+        return pager.answer(
+          await followProgress(core.database, core, owner, rows),
+          limit,
+          presentRegeneration,
+          ({ regeneration }) => ({ generation: regeneration.newSecret.generation }),
+        );
+      },
+    }),
+    ...ends.map(({ name, act, summary }) =>
+      endpoint({
+        method: 'post',
+        path: `${path}/regenerations/{regeneration_id}/${name}`,
+        permission,
+        // An undone regeneration makes an earlier secret good again for good.
+        asksProof: name === 'undo',
+        summary,
+        params: one,
+        answers: { 200: regenerationSchema },
+        problems: [409],
+        handle: ({ operator, params }) =>
+          end(
+            (transaction, owner) => act(transaction, core, operator, owner, params['regeneration_id'] as string),
+            params as z.output<Params>,
+          ),
+      }),
+    ),
+  ];
+}

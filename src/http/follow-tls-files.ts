@@ -1,0 +1,50 @@
+import type { Log } from '../observability/log.ts';
+import { readTlsFiles, type TlsFiles } from './tls-files.ts';
+
+const lookEveryMs = 1_000;
+
+export type FollowedTlsFiles = {
+  /** The contents in use. */
+  current(): TlsFiles;
+  /** Called with the new contents whenever they have changed and can be used. */
+  onChange(use: (files: TlsFiles) => void): void;
+  stop(): void;
+};
+
+/**
+ * Reads the files anew each second: whoever renews a certificate writes them, moves them into place, or swaps a link above them, and
+ * no kind of watching sees all of that. What cannot be used, such as one of two files that belong together, is told of in the log, and
+ * what was read before stays in use.
+ */
+export function followTlsFiles(paths: TlsFiles, log: Log): FollowedTlsFiles {
+  const listeners: ((files: TlsFiles) => void)[] = [];
+  let current = readTlsFiles(paths);
+  let problem: string | undefined;
+
+  function look(): void {
+    try {
+      const files = readTlsFiles(paths);
+      problem = undefined;
+      if (sameFiles(files, current)) return;
+      for (const use of listeners) use(files);
+      current = files;
+      log.info('TLS goes on with the files as they are now');
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== problem) log.warn({ error: message }, 'the TLS files cannot be used; those before stay in use');
+      problem = message;
+    }
+  }
+
+  const isUsed = Object.values(paths).some((path) => path !== undefined);
+  const timer = isUsed ? setInterval(look, lookEveryMs).unref() : undefined;
+  return {
+    current: () => current,
+    onChange: (use) => void listeners.push(use),
+    stop: () => clearInterval(timer),
+  };
+}
+
+function sameFiles(some: TlsFiles, others: TlsFiles): boolean {
+  return some.cert === others.cert && some.key === others.key && some.clientCa === others.clientCa;
+}

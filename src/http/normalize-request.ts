@@ -1,0 +1,40 @@
+import type { IncomingMessage } from 'node:http';
+import { KeyturnError } from '../errors.ts';
+import { countHeaders } from './count-headers.ts';
+
+const maxHeaders = 100;
+
+/**
+ * Refuses requests that a proxy in front could read differently, and replaces an absolute-form target by its path, and Host by
+ * its authority (RFC 9112 §3.2.2). Both listeners call it before they read anything else of a request.
+ * @throws {KeyturnError} 400 or 431. The connection must be closed after the answer.
+ */
+export function normalizeRequest(request: IncomingMessage): void {
+  const { rawHeaders, headers, httpVersion } = request;
+  if (rawHeaders.length > maxHeaders * 2) {
+    throw new KeyturnError('invalid_request', 431, `A request must not have more than ${maxHeaders} headers.`);
+  }
+  const hosts = countHeaders(rawHeaders, 'host');
+  // RFC 9112 §3.2: HTTP/1.0 may do without.
+  if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) throw invalid('There must be one Host.');
+  if (countHeaders(rawHeaders, 'content-type') > 1) throw invalid('There must be at most one Content-Type.');
+  const encoding = headers['transfer-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
+    throw invalid('Transfer-Encoding must be chunked.');
+  }
+  // RFC 9110 §10.1.4 forbids it, because everybody accepts chunked.
+  if (/\bchunked\b/i.test(String(headers['te'] ?? ''))) throw invalid('TE must not list chunked.');
+  if (!request.url?.startsWith('/')) readAbsoluteForm(request);
+}
+
+function readAbsoluteForm(request: IncomingMessage): void {
+  const target = request.url ?? '';
+  const [, authority, path = ''] = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target) ?? [];
+  if (authority === undefined) return;
+  request.headers.host = authority;
+  request.url = path.startsWith('/') ? path : `/${path}`;
+}
+
+function invalid(message: string): KeyturnError {
+  return new KeyturnError('invalid_request', 400, message);
+}

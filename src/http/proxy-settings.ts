@@ -1,0 +1,44 @@
+import { isIP } from 'node:net';
+import type { Config } from '../config.ts';
+
+/** Size of the smallest subnet that an AWS Application Load Balancer accepts, so a dedicated subnet can be named. */
+const maxCertificateProxies = 32;
+
+/** Returns what is wrong with the settings that say which proxies are trusted. */
+export function problemsOfProxySettings({
+  trustProxy,
+  clientCertHeader,
+  clientCertProxy,
+}: Pick<Config, 'trustProxy' | 'clientCertHeader' | 'clientCertProxy'>): string[] {
+  const problems: string[] = [];
+  if (!trustProxy.every((range) => sizeOf(range) !== undefined)) {
+    problems.push('KEYTURN_TRUST_PROXY must be a list of addresses or CIDRs such as 10.0.0.5,fd00:5::/64');
+  }
+  if (!/^[\w-]+$/.test(clientCertHeader ?? 'none')) {
+    problems.push('KEYTURN_CLIENT_CERT_HEADER must be the name of a header');
+  }
+  if (clientCertProxy.some((range) => !((sizeOf(range) ?? Number.POSITIVE_INFINITY) <= maxCertificateProxies))) {
+    problems.push(
+      `KEYTURN_CLIENT_CERT_PROXY must be a list of addresses such as 10.0.0.5, or of CIDRs of at most ${maxCertificateProxies} addresses: every host in it can pose as any client whose certificate it has`,
+    );
+  }
+  if (clientCertHeader && clientCertProxy.length === 0) {
+    problems.push(
+      'KEYTURN_CLIENT_CERT_HEADER needs KEYTURN_CLIENT_CERT_PROXY, the addresses of the proxies that send it',
+    );
+  }
+  if (!clientCertHeader && clientCertProxy.length > 0) {
+    problems.push('KEYTURN_CLIENT_CERT_PROXY needs KEYTURN_CLIENT_CERT_HEADER, the header that these proxies send');
+  }
+  return problems;
+}
+
+/** Number of addresses of an address or CIDR, or undefined if it is neither. */
+function sizeOf(range: string): number | undefined {
+  const [address = '', prefix, ...rest] = range.split('/');
+  const family = isIP(address);
+  if (!family || rest.length > 0) return undefined;
+  const bits = family === 4 ? 32 : 128;
+  if (prefix === undefined) return 1;
+  return /^\d+$/.test(prefix) && Number(prefix) <= bits ? 2 ** (bits - Number(prefix)) : undefined;
+}

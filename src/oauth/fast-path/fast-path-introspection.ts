@@ -1,0 +1,63 @@
+import type { Client } from '../../clients/client.ts';
+import type { Core } from '../../core.ts';
+import { isWellFormedSecret } from '../../credentials/credential-format.ts';
+import { examineRecord, type LiveToken, recallLiveToken, recallSameToken } from '../../tokens/examine-access-token.ts';
+import type { TokenRecord } from '../../tokens/token-store.ts';
+import type { Caller } from '../client-authentication.ts';
+import { presentIntrospection } from '../introspect.ts';
+import type { Form } from '../read-form.ts';
+import type { FastAnswer } from './fast-path-answer.ts';
+import type { HeadStart } from './head-start.ts';
+
+const parameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret']);
+
+/**
+ * Returns undefined to leave the request to the application; results so far are in `headStart`, so that no store is
+ * asked twice.
+ */
+export function answerIntrospection(
+  core: Core,
+  { client: server }: Caller,
+  { values }: Form,
+  headStart: HeadStart,
+): FastAnswer | Promise<FastAnswer | undefined> | undefined {
+  for (const name of values.keys()) if (!parameters.has(name)) return undefined;
+  const token = values.get('token') ?? '';
+  if (server.kind !== 'resource_server' || !token.startsWith('kta_')) return undefined;
+  const near = core.tokenStore.peek(token);
+  const same = near && recallSameToken(core, near, server);
+  if (same) return { body: bodyOf(core, same), accessKey: undefined };
+  if (!isWellFormedSecret(token, 'kta_')) return undefined;
+  return core.tokenStore.find(token).then((record) => {
+    const live = record && recallLiveToken(core, record, server);
+    return live ? answerOf(core, live) : examine(core, record, server, headStart);
+  });
+}
+
+/** Examines a token that is not in memory. */
+async function examine(
+  core: Core,
+  record: TokenRecord | undefined,
+  server: Client,
+  headStart: HeadStart,
+): Promise<FastAnswer | undefined> {
+  const live = await examineRecord(core, record, server);
+  headStart.examined = { live };
+  return live && answerOf(core, live);
+}
+
+function answerOf(core: Core, live: LiveToken): FastAnswer {
+  return { body: JSON.stringify(presentIntrospection(core, live)), accessKey: undefined };
+}
+
+/** Cached bodies for tokens that are introspected repeatedly. */
+const bodies = new WeakMap<LiveToken, string>();
+
+function bodyOf(core: Core, live: LiveToken): string {
+  let body = bodies.get(live);
+  if (body === undefined) {
+    body = JSON.stringify(presentIntrospection(core, live));
+    bodies.set(live, body);
+  }
+  return body;
+}

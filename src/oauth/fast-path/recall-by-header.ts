@@ -1,0 +1,44 @@
+import type { IncomingMessage } from 'node:http';
+import type { Core } from '../../core.ts';
+import { createGenerations } from '../../storage/generations.ts';
+import {
+  type Caller,
+  isUnchanged,
+  type Presented,
+  readCredentials,
+  recallCaller,
+  usesHeaderAlone,
+} from '../client-authentication.ts';
+import type { Form } from '../read-form.ts';
+
+/** An Authorization header is trusted for this long without being parsed again, and for at most twice as long. */
+const generationMs = 30_000;
+/** The same as the number of cached clients (client-cache.ts); about 400 bytes each. */
+const maxHeaders = 20_000;
+
+/**
+ * Finds the caller of a request like `recallCaller`, or returns the presented credentials. Clients repeat the same
+ * header, so the result is cached with it until something about its client changes. The header itself is the key,
+ * because hashing it costs more than everything else here, and whoever can read this memory can also read the root key.
+ * A map compares strings only if their hashes, seeded randomly per process, are equal, so its timing does not reveal
+ * how close a guess is.
+ */
+export function createHeaderMemory(core: Core): (request: IncomingMessage, form: Form) => Caller | Presented {
+  const callers = createGenerations<string, Caller>(generationMs, maxHeaders);
+
+  return (request, form) => {
+    const header = usesHeaderAlone(request, form) ? (request.headers.authorization ?? '') : undefined;
+    const before = header === undefined ? undefined : callers.get(header);
+    if (before && isNamed(form, before) && isUnchanged(core, before)) return before;
+    const presented = readCredentials(request, form);
+    const caller = recallCaller(core, presented);
+    if (caller && header !== undefined) callers.set(header, caller);
+    return caller ?? presented;
+  };
+}
+
+/** A Client ID in the body as well must be the same. */
+function isNamed({ values }: Form, { clientId }: Caller): boolean {
+  const named = values.get('client_id');
+  return named === undefined || named === clientId;
+}

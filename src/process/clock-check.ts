@@ -1,0 +1,30 @@
+import { KeyturnError } from '../errors.ts';
+import type { Clock } from './clock.ts';
+
+/** Compares this process's clock with the database's. One of the two is wrong if they differ, and tokens would end at wrong times. */
+export type ClockCheck = {
+  /** Milliseconds by which this process's clock is ahead of the database's; 0 before the database has answered. */
+  differenceMs(): number;
+  isRight(): boolean;
+  /** @throws {KeyturnError} 503 if the clocks differ by more than five seconds. */
+  requireRight(): void;
+};
+
+const maxDifferenceMs = 5_000;
+
+/** @param databaseTime the database's time, in milliseconds since the epoch, kept by a clock that does not jump. */
+export function createClockCheck(clock: Clock, databaseTime: () => number | undefined): ClockCheck {
+  const differenceMs = () => clock() - (databaseTime() ?? clock());
+  const isRight = () => Math.abs(differenceMs()) <= maxDifferenceMs;
+  return {
+    differenceMs,
+    isRight,
+    requireRight: () => {
+      if (isRight()) return;
+      const seconds = (differenceMs() / 1_000).toFixed(1);
+      throw new KeyturnError('temporarily_unavailable', 503, 'The clocks of server and database differ.', {
+        detail: `this process's clock is ${seconds} s ahead of the database's; let both machines follow NTP`,
+      });
+    },
+  };
+}

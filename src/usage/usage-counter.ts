@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../process/clock.ts';
+import { otherSources } from './usage-source.ts';
+import type { UsageBatch } from './usage-store.ts';
+
+/** The secret that was presented. Generation 0 means none of the owner's secrets. */
+export type PresentedSecret = { owner: string; generation: number; epoch: number };
+
+/** Where a request came from. */
+export type RequestSource = { address: string; userAgent: string };
+
+/** Counts in memory how secrets are used. No store is involved until a batch is taken, every few seconds. */
+export type UsageCounter = {
+  issued(secret: PresentedSecret, source: RequestSource): void;
+  /** Counts an accepted request for something other than a token. */
+  used(secret: PresentedSecret, source: RequestSource): void;
+  /** Counts an authenticated request that was refused. @param code an error code of RFC 6749 §5.2. */
+  failed(secret: PresentedSecret, source: RequestSource, code: string): void;
+  /** Counts a failed authentication. @param reason `wrong_secret`, `retired_secret`, … */
+  refused(secret: PresentedSecret, source: RequestSource, reason: string): void;
+  /** Returns and clears everything counted, in batches that fit one statement. */
+  take(): UsageBatch[];
+};
+
+type SecretCount = {
+  secret: PresentedSecret;
+  outcomes: Map<string, number>;
+  /** Token counts by the owner's epoch. */
+  tokens: Map<number, number>;
+  /** By address and then user agent, so that no string has to be built on the path of a token. */
+  sources: Map<string, Map<string, SourceCount>>;
+  sourceCount: number;
+  /** The source that was counted last, which is usually also the next one. */
+  latest: SourceCount | undefined;
+};
+
+type SourceCount = {
+  address: string;
+  userAgent: string;
+  issued: number;
+  firstUsedAt: number;
+  lastUsedAt: number;
+  refused: number;
+  refusedAt: number;
+  refusedAs: string | null;
+};
+
+const hourMs = 3_600_000;
+const minuteMs = 60_000;
+/** Maximum per secret between two batches; further sources are counted as one. */
+const maxSources = 100;
+/** Maximum per process between two batches; beyond it, use is not recorded by source. */
+const maxSourcesInAll = 20_000;
+const maxUserAgentLength = 200;
+const secretsPerBatch = 2_000;
+
+export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSeconds: number }): UsageCounter {
+  // Everything counted within one minute belongs to the same hour, and its tokens expire in the same minute.
+  let minute = Number.NaN;
+  let counts = new Map<string, SecretCount[]>();
+  let closed: UsageBatch[] = [];
+  let sourcesInAll = 0;
+
+  function countOf(secret: PresentedSecret, now: number): SecretCount {
+    const nowMinute = Math.floor(now / minuteMs);
+    if (nowMinute !== minute) {
+      closeMinute();
+      minute = nowMinute;
+    }
+    let ofOwner = counts.get(secret.owner);
+    if (!ofOwner) {
+      ofOwner = [];
+      counts.set(secret.owner, ofOwner);
+    }
+    for (const count of ofOwner) if (count.secret.generation === secret.generation) return count;
+    const count = {
+      secret,
+      outcomes: new Map(),
+      tokens: new Map(),
+      sources: new Map(),
+      sourceCount: 0,
+      latest: undefined,
+    };
+    ofOwner.push(count);
+    return count;
+  }
+
+  function sourceOf(count: SecretCount, from: RequestSource): SourceCount {
+    const { latest } = count;
+    if (latest?.address === from.address && latest.userAgent === from.userAgent) return latest;
+    count.latest = findSource(count, from);
+    return count.latest;
+  }
+
+  function findSource(count: SecretCount, { address, userAgent }: RequestSource): SourceCount {
+    const shortened = userAgent.length > maxUserAgentLength ? userAgent.slice(0, maxUserAgentLength) : userAgent;
+    let ofAddress = count.sources.get(address);
+    const known = ofAddress?.get(shortened);
+    if (known) return known;
+    const isOneTooMany = count.sourceCount >= maxSources || sourcesInAll >= maxSourcesInAll;
+    if (isOneTooMany && address !== otherSources) return findSource(count, { address: otherSources, userAgent: '' });
+    const source: SourceCount = {
+      address,
+      userAgent: shortened,
+      issued: 0,
+      firstUsedAt: 0,
+      lastUsedAt: 0,
+      refused: 0,
+      refusedAt: 0,
+      refusedAs: null,
+    };
+    if (!ofAddress) {
+      ofAddress = new Map();
+      count.sources.set(address, ofAddress);
+    }
+    ofAddress.set(shortened, source);
+    count.sourceCount += 1;
+    sourcesInAll += 1;
+    return source;
+  }
+
+  function use(secret: PresentedSecret, from: RequestSource, outcome: string): void {
+    const now = clock();
+    const count = countOf(secret, now);
+    add(count.outcomes, outcome);
+    const source = sourceOf(count, from);
+    source.firstUsedAt ||= now;
+    source.lastUsedAt = now;
+    if (outcome !== 'issued') return;
+    source.issued += 1;
+    add(count.tokens, secret.epoch);
+  }
+
+  function closeMinute(): void {
+    const all = [...counts.values()].flat();
+    for (let start = 0; start < all.length; start += secretsPerBatch) {
+      closed.push(toBatch(all.slice(start, start + secretsPerBatch), minute * minuteMs, ttlSeconds));
+    }
+    counts = new Map();
+    sourcesInAll = 0;
+  }
+
+  return {
+    issued: (secret, source) => use(secret, source, 'issued'),
+    used: (secret, source) => use(secret, source, 'used'),
+    failed: use,
+    refused: (secret, from, reason) => {
+      const now = clock();
+      const count = countOf(secret, now);
+      add(count.outcomes, reason);
+      const source = sourceOf(count, from);
+      source.refused += 1;
+      source.refusedAt = now;
+      source.refusedAs = reason;
+    },
+    take: () => {
+      closeMinute();
+      const batches = closed;
+      closed = [];
+      return batches;
+    },
+  };
+}
+
+function add<K>(counts: Map<K, number>, key: K): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+function toBatch(counts: readonly SecretCount[], startedAt: number, ttlSeconds: number): UsageBatch {
+  const batch: UsageBatch = { id: randomUUID(), hours: [], tokens: [], sources: [] };
+  const starts_at = new Date(Math.floor(startedAt / hourMs) * hourMs);
+  const expires_at = new Date(startedAt + minuteMs + ttlSeconds * 1_000);
+  for (const { secret, outcomes, tokens, sources } of counts) {
+    const { owner, generation } = secret;
+    for (const [outcome, count] of outcomes) batch.hours.push({ owner, generation, starts_at, outcome, count });
+    for (const [epoch, count] of tokens) batch.tokens.push({ owner, generation, epoch, expires_at, count });
+    for (const source of [...sources.values()].flatMap((ofAddress) => [...ofAddress.values()])) {
+      batch.sources.push({
+        owner,
+        generation,
+        address: source.address,
+        user_agent: source.userAgent,
+        starts_at,
+        issued: source.issued,
+        first_used_at: dateOf(source.firstUsedAt),
+        last_used_at: dateOf(source.lastUsedAt),
+        refused: source.refused,
+        refused_at: dateOf(source.refusedAt),
+        refused_as: source.refusedAs,
+      });
+    }
+  }
+  return batch;
+}
+
+function dateOf(time: number): Date | null {
+  return time === 0 ? null : new Date(time);
+}

@@ -3,7 +3,7 @@ import type { Context } from 'koa';
 import { script } from './script.ts';
 import { style } from './style.ts';
 
-/** Their names change with their content, so a browser may keep them for good. */
+/** Paths contain a hash of the content, so browsers may cache the files without expiry. */
 export const stylePath = `/console/assets/console.${hashOf(style)}.css`;
 export const scriptPath = `/console/assets/console.${hashOf(script)}.js`;
 
@@ -14,7 +14,7 @@ const assets = new Map([
 
 export function serveAsset(ctx: Context): void {
   const asset = assets.get(ctx.path);
-  // Of another version of this server: the page names those that are here.
+  // The path contains the hash of another version. Pages of this version link only to the current files.
   if (!asset) ctx.throw(404);
   ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
   ctx.set('Content-Type', asset.type);

@@ -1,9 +1,12 @@
 import { KeyturnError, NotFound } from '../../errors.ts';
 
-/** What a form can be sent again for: wrong input, a state that does not allow it, or a revision that is not the last. */
+/** Statuses that a user can fix and submit again: invalid input, a conflicting state, or an outdated revision. */
 const correctable = [400, 409, 412, 422];
 
-/** Tries what a form asks for. What can be put right comes back, to be said beside the form; anything else is an error page. */
+/**
+ * Runs a form's action. Errors that the user can fix are returned, to be shown with the form; all others are thrown and
+ * become an error page.
+ */
 export async function attempt<T>(work: () => Promise<T>): Promise<{ done: T } | { problem: KeyturnError }> {
   try {
     return { done: await work() };
@@ -13,7 +16,7 @@ export async function attempt<T>(work: () => Promise<T>): Promise<{ done: T } | 
   }
 }
 
-/** What is asked for, or undefined where there is no such thing. */
+/** Resolves to the value, or to undefined if the call fails with `NotFound`. */
 export async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined> {
   return await asked.catch((error: unknown) => {
     if (error instanceof NotFound) return undefined;

@@ -10,45 +10,48 @@ import { ProofNeeded } from './sign-in/proof-needed.ts';
 export type Call = {
   params?: Record<string, string | undefined>;
   query?: Record<string, string | undefined>;
-  /** Members that are undefined count as not given. */
+  /** Undefined members are omitted. */
   body?: Record<string, unknown>;
-  /** The name of the form's one sending, where the endpoint may be repeated. Its answer is kept for `recall`. */
+  /** The form's idempotency key. For idempotent endpoints the response is kept, and `recall` returns it. */
   once?: string | undefined;
-  /** Changes only this revision, where the endpoint looks at it. */
+  /** The expected revision, as in If-Match. Only conditional endpoints check it. */
   revision?: string | undefined;
 };
 
-/** An answer's body in its form on the wire, and the revision that it tells of. */
+/** A response body as JSON, and the revision from its ETag; the revision is empty without an ETag. */
 export type Called<Body> = { body: Body; revision: string };
 
 export type Route = `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`;
 
-/** Who calls, and in which session of the console. */
+/** The operator and the console session that make a call. */
 export type Caller = {
   operator: Operator;
-  /** Names the session: the same for as long as it lives, and no other session has it. */
+  /** Unique name of the session, stable for its whole lifetime. */
   session: string;
-  /** Whether they have proved who they are within the last 15 minutes. */
+  /** Whether the operator has proved their identity within the last 15 minutes. */
   isFresh: boolean;
 };
 
 export type CallEndpoint = {
   /**
-   * Calls an endpoint.
-   * @param route as in `PATCH /clients/{client_id}`.
-   * @throws {ProofNeeded} if the endpoint asks for a proof, and the last one is too old.
+   * Calls an endpoint of the admin API.
+   * @param route the method and path, such as `PATCH /clients/{client_id}`.
+   * @throws {Forbidden} if the operator lacks the endpoint's permission.
+   * @throws {ProofNeeded} if the endpoint requires a recent proof of identity.
    */
   call<Body>(caller: Caller, route: Route, call?: Call): Promise<Called<Body>>;
   /**
-   * The kept answer of an earlier call with `once`, by the same session, in the last ten minutes; undefined if there is none.
-   * @throws {ProofNeeded} as `call` does.
+   * Returns the kept response of an earlier call with the same `once` by the same session, or undefined if there is
+   * none from the last ten minutes.
+   * @throws {Forbidden} if the operator lacks the endpoint's permission.
+   * @throws {ProofNeeded} if the endpoint requires a recent proof of identity.
    */
   recall<Body>(caller: Caller, route: Route, call: Pick<Call, 'params'> & { once: string }): Promise<Body | undefined>;
 };
 
 /**
- * The admin API for the pages, inside this process: the same endpoints with the same permissions, checks and idempotency. So what a
- * page can do is what its operator can do by the API, and no more.
+ * Lets console pages call the endpoints of the admin API inside this process, with the same permissions, validation and
+ * idempotency. A page can therefore do only what its operator can do through the API.
  */
 export function createCallEndpoint(core: Core, endpoints: readonly Endpoint[]): CallEndpoint {
   const byRoute = new Map(endpoints.map((each) => [`${each.method.toUpperCase()} ${each.path}`, each]));
@@ -94,7 +97,7 @@ export function createCallEndpoint(core: Core, endpoints: readonly Endpoint[]): 
   };
 }
 
-/** Under which an answer is kept: for this session, and for this request of it. */
+/** Returns the idempotency key of a call, unique to the session, the route with its parameters, and the form. */
 function keyOf({ session }: Caller, route: Route, params: Call['params'] = {}, once: string): string {
   const path = route.replace(/\{(\w+)\}/g, (_, name: string) => params[name] ?? '');
   return `console ${session} ${path} ${once}`;

@@ -14,8 +14,8 @@ import { requireSession } from './sign-in/require-session.ts';
 import { signInPages } from './sign-in/sign-in-pages.ts';
 
 /**
- * The console: pages for people over the same endpoints that programs call. Everything below `/console` is answered here.
- * @param endpoints the ones that are served, so that what they limit is counted once.
+ * Creates the console: web pages that use the endpoints of the admin API. Handles every path below `/console`.
+ * @param endpoints the same instances that the API serves, so that rate limits count calls of both together.
  */
 export function createConsole(
   core: Core,
@@ -49,7 +49,7 @@ export function createConsole(
   };
 }
 
-/** One after the other, each around those behind it. */
+/** Composes middleware; each part wraps the ones after it. */
 function chain(parts: readonly Middleware[]): Middleware {
   const [first, ...rest] = parts;
   if (!first) return (_ctx, next) => next();

@@ -1,6 +1,9 @@
 import type { Context, Next } from 'koa';
 
-/** Nothing but what this server sends: no inline script or style, no frame around it, no form to elsewhere. */
+/**
+ * Allows only resources of this server, and forbids inline scripts and styles, frames around the page, and forms that
+ * submit to other origins.
+ */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "style-src 'self'",
@@ -12,11 +15,11 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** `no-store` is there already, as on every answer of this listener. */
+/** Sets the security headers of console pages. `Cache-Control: no-store` is set for every response of this listener. */
 export async function setPageHeaders(ctx: Context, next: Next): Promise<void> {
   ctx.set('Content-Security-Policy', contentSecurityPolicy);
   ctx.set('X-Frame-Options', 'DENY');
-  // Not `no-referrer`: with that a browser names no origin in a form that it sends (Fetch, "append a request Origin header").
+  // `no-referrer` would make browsers send `Origin: null` with forms (Fetch, "append a request Origin header").
   ctx.set('Referrer-Policy', 'same-origin');
   ctx.set('Cross-Origin-Opener-Policy', 'same-origin');
   ctx.set('Cross-Origin-Resource-Policy', 'same-origin');

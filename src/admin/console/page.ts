@@ -4,7 +4,7 @@ import type { Core } from '../../core.ts';
 import type { Operator } from '../operator-auth.ts';
 import type { Call, Called, Route } from './call-endpoint.ts';
 
-/** What a page is part of, in the navigation. */
+/** The navigation section that a page belongs to. */
 export type Section =
   | 'integrations'
   | 'access-keys'
@@ -14,41 +14,49 @@ export type Section =
   | 'audit'
   | 'settings';
 
-/** A page to be shown, or, after something was done, the address of one (post, redirect, get). */
+/** A page to render, or the path to redirect to after an action (post, redirect, get). */
 export type Reply =
   | { status?: number; title: string; section?: Section; body: VNode }
   | { seeOther: `/console/${string}` };
 
-/** One address of the console. */
+/** A page of the console. */
 export type Page = {
   method: 'get' | 'post';
-  /** Below `/console`: `/clients/:client_id`. */
+  /** Path below `/console`, such as `/clients/:client_id`. */
   path: string;
-  /** Without it, the page is refused before anything is read. What is called has a permission of its own. */
+  /**
+   * Permission that is checked before the form is read. Endpoints that the page calls check their own permissions as
+   * well.
+   */
   permission?: Permission;
-  /** For a form that leads to something that asks for a proof: asks for it before the form is filled in. */
+  /**
+   * Set on a form whose action requires a recent proof of identity: asks for the proof before the form is filled in.
+   */
   asksProof?: boolean;
   handle(visit: Visit): Promise<Reply>;
 };
 
-/** One request of somebody who is signed in. */
+/** A request of a signed-in operator. */
 export type Visit = {
   core: Core;
   operator: Operator;
-  /** The page's own address, to come back to. */
+  /** Path of the page itself. */
   path: string;
   params: Readonly<Record<string, string>>;
   query: Readonly<Record<string, string>>;
-  /** Empty unless it is a POST. */
+  /** The submitted fields of a POST request; empty otherwise. */
   form: URLSearchParams;
   now: number;
-  /** Names the one sending of this form: the same form sent again has the same name. */
+  /** Idempotency key of the form. It stays the same if the form is sent again. */
   once: string;
   can(permission: Permission): boolean;
-  /** Calls the admin API as the operator. */
+  /** Calls the admin API on behalf of the operator. */
   call<Body>(route: Route, call?: Call): Promise<Called<Body>>;
-  /** The answer that an earlier form of this session got, for ten minutes; undefined if there is none. */
+  /** Returns the response to a form that this session sent in the last ten minutes, or undefined. */
   recall<Body>(route: Route, call: Pick<Call, 'params'> & { once: string }): Promise<Body | undefined>;
-  /** Lets the session go on with a new operator token of the same contact; the one that it was started with has ended. */
+  /**
+   * Moves the session to a new operator token of the same contact, because revoking the previous token ends its
+   * sessions.
+   */
   continueWith(operatorToken: string): Promise<void>;
 };

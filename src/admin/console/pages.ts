@@ -20,7 +20,7 @@ import { settingsPage } from './pages/settings-page.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
 import { startPage } from './pages/start-page.ts';
 
-/** Every page of the console for somebody who is signed in. The first that fits an address counts. */
+/** Lists every console page that requires a session. The first page that matches a path is served. */
 export const consolePages: readonly Page[] = [
   startPage,
   integrationsPage,

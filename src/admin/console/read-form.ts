@@ -4,7 +4,11 @@ import { hasMediaType } from '../../http/media-type.ts';
 
 const maxBytes = 256 * 1024;
 
-/** The fields of a form. @throws {KeyturnError} 413, 415 */
+/**
+ * Reads the fields of a form of at most 256 KiB.
+ * @throws {KeyturnError} 413 if the body is too large, 415 if its media type is not
+ * `application/x-www-form-urlencoded`.
+ */
 export async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
   const { headers } = request;
   if (!hasMediaType(headers['content-type'], 'application/x-www-form-urlencoded')) {

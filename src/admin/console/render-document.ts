@@ -6,12 +6,12 @@ import { scriptPath, stylePath } from './assets.ts';
 import type { Section } from './page.ts';
 import type { Session } from './sign-in/session.ts';
 
-/** Two turning halves of a ring. */
+/** Logo: two halves of a ring. */
 const icon = `data:image/svg+xml,${encodeURIComponent(
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#1f5bc4"/><path d="M10 12a7.5 7.5 0 0 1 13 2M22 20a7.5 7.5 0 0 1-13-2" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round"/></svg>`,
 )}`;
 
-/** A whole document. Without a session: neither a navigation nor a name. */
+/** Renders a complete HTML document. Without an operator, it has no navigation and no name. */
 export function renderDocument(page: {
   title: string;
   section?: Section | undefined;
@@ -93,7 +93,7 @@ const entries: readonly Entry[] = [
   { section: 'settings', label: 'Settings', path: '/console/settings', permissions: ['integrations:view'] },
 ];
 
-/** The sections that somebody may see at least a part of. */
+/** Returns the sections for which the operator has at least one of the required permissions. */
 export function sectionsFor(permissions: readonly Permission[]): Entry[] {
   return entries.filter((entry) => entry.permissions.some((permission) => permissions.includes(permission)));
 }

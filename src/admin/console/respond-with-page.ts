@@ -6,7 +6,7 @@ import { TooManyRequests } from '../problem.ts';
 import { renderDocument } from './render-document.ts';
 import type { Session } from './sign-in/session.ts';
 
-/** What went wrong, as a page: what happened, whether anything was changed, and what to do. */
+/** Renders errors as pages that tell what happened, whether anything was changed, and what to do next. */
 export function respondWithPage(log: Log) {
   return async (ctx: Context, next: Next): Promise<void> => {
     try {
@@ -27,7 +27,7 @@ function present(ctx: Context, error: unknown, log: Log): void {
   else log.debug({ error: known?.code, detail }, 'refused');
   if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
   if (status === 503) ctx.set('Retry-After', '1');
-  // The rest of a body that was not read would be taken for the next request.
+  // Close the connection: unread bytes of the body would be parsed as the next request.
   if (status === 413 || status === 415) ctx.set('Connection', 'close');
   const operator = (ctx.state['session'] as Session | undefined)?.operator;
   const title = titles[status] ?? (status >= 500 ? 'Something went wrong' : 'This was refused');

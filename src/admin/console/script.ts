@@ -1,4 +1,7 @@
-/** What pages can do better with a script; without it, all of them work. No build step touches it, so it is plain JavaScript. */
+/**
+ * Browser script for optional enhancements; every page works without it. It is plain JavaScript because it is served
+ * without a build step.
+ */
 export const script = `'use strict';
 // Buttons that need a script are hidden until there is one.
 for (const button of document.querySelectorAll('[data-copy]')) {

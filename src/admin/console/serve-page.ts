@@ -13,10 +13,10 @@ import { ProofNeeded } from './sign-in/proof-needed.ts';
 import type { Session } from './sign-in/session.ts';
 import type { Signing } from './sign-in/sign-in-pages.ts';
 
-/** How long a proof is recent enough for a secret, or for more power. */
+/** Maximum age of a proof of identity for actions that reveal a secret or grant access: 15 minutes. */
 const freshMs = 900_000;
 
-/** Serves one page to somebody who is signed in. */
+/** Serves a console page to a signed-in operator. */
 export function servePage(core: Core, api: CallEndpoint, signing: Signing, page: Page) {
   return async (ctx: Context): Promise<void> => {
     const operator = operatorOf(ctx);
@@ -27,7 +27,7 @@ export function servePage(core: Core, api: CallEndpoint, signing: Signing, page:
     const form = page.method === 'post' ? await readForm(ctx.req) : new URLSearchParams();
     let isFresh = now - session.provedAt.getTime() < freshMs;
     if (!isFresh && form.has('operator_token')) {
-      // The form was sent before, and was answered with a form that asks for the proof. Both arrive together.
+      // The form was answered with a request for a proof of identity. It now arrives again, together with the proof.
       if (!(await signing.proveWithForm(ctx, form))) return;
       isFresh = true;
     }
@@ -56,7 +56,10 @@ export function servePage(core: Core, api: CallEndpoint, signing: Signing, page:
   };
 }
 
-/** @returns undefined if a proof is needed first. */
+/**
+ * Runs the page's handler.
+ * @returns undefined if a proof of identity is required first.
+ */
 async function answer(page: Page, visit: Visit, isFresh: boolean): Promise<Reply | undefined> {
   if (page.asksProof && !isFresh) return undefined;
   try {
@@ -67,7 +70,7 @@ async function answer(page: Page, visit: Visit, isFresh: boolean): Promise<Reply
   }
 }
 
-/** What a page has put into its form, or what stands for it if something else was sent. */
+/** Returns the form's idempotency key, or a random one if the field is missing or malformed. */
 function readOnce(form: URLSearchParams): string {
   const once = form.get('once') ?? '';
   return /^[\w-]{1,64}$/.test(once) ? once : randomUUID();

@@ -8,7 +8,7 @@ import type { issuedSchema, knownSchema } from '../routes/authorization-token-ro
 import type { keysSchema } from '../routes/signing-key-routes.ts';
 import type { accessKeyUsageSchema, clientUsageSchema } from '../routes/usage-routes.ts';
 
-/** What the endpoints answer, as the pages read it. */
+/** Response bodies of the admin API, as console pages receive them. */
 export type ShownClient = z.input<typeof clientSchema>;
 export type ShownContact = z.input<typeof contactSchema>;
 export type ShownAccessKey = z.input<typeof accessKeySchema>;

@@ -1,4 +1,4 @@
-/** The one style sheet: four sizes of text, one accent, light and dark. */
+/** Style sheet of the console: four text sizes, one accent colour, a light and a dark theme. */
 export const style = `:root {
   color-scheme: light dark;
   --ground: #f6f7f9; --surface: #fff; --sunken: #f1f2f5; --line: #dfe2e8; --edge: #858c99;

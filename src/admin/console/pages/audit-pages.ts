@@ -13,7 +13,7 @@ import type { Listed, ShownEvent } from '../shown.ts';
 const path = '/console/audit';
 const fields = ['actor', 'action', 'target', 'since', 'until'] as const;
 
-/** Who did what, and whether the log is whole. */
+/** Pages that list audit events and verify the audit log's hash chain. */
 export const auditPages: readonly Page[] = [
   { method: 'get', path: '/audit', permission: 'audit:view', handle: (visit) => show(visit) },
   {
@@ -101,12 +101,12 @@ function list({ query }: Visit, { data, next_cursor: cursor }: Listed<ShownEvent
   ${nextPage(path, query, cursor)}`;
 }
 
-/** A line may break between the words, and nowhere else. */
+/** Allows line breaks after the dots and underscores of an action's name, and nowhere else. */
 function breakable(action: string): VNode {
   return html`${action.split(/(?<=[._])/).map((word) => html`${word}<wbr />`)}`;
 }
 
-/** What differs between the state before and the one after. */
+/** Lists the fields that differ between the states before and after an event. */
 function change({ before, after }: ShownEvent): VNode {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   const text = (value: unknown) => (value === undefined ? 'nothing' : JSON.stringify(value));
@@ -120,7 +120,7 @@ function change({ before, after }: ShownEvent): VNode {
   </details>`;
 }
 
-/** A browser's field has minutes, and no zone. */
+/** Converts a `datetime-local` value, which has no time zone, to a time in UTC with a precision of one minute. */
 function toMoment(local: string | undefined): string | undefined {
   return local && /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(local) ? `${local.slice(0, 16)}:00Z` : local;
 }

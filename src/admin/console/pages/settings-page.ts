@@ -5,7 +5,10 @@ import type { Page, Visit } from '../page.ts';
 import { pageHeading } from '../parts/elements.ts';
 import { table } from '../parts/table.ts';
 
-/** The configuration of the process that answers, to be read; it comes from its environment alone. */
+/**
+ * Read-only page with the configuration of the process that serves the request. The configuration comes only from its
+ * environment.
+ */
 export const settingsPage: Page = {
   method: 'get',
   path: '/settings',
@@ -29,7 +32,7 @@ export const settingsPage: Page = {
   }),
 };
 
-/** Every variable that there is, with its value as people read it. */
+/** Returns every configuration variable with its value in readable form. */
 function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable, `${string}_FILE`>, VNode | string> {
   const { tlsFiles } = config;
   const code = (value: string | number) => html`<code>${value}</code>`;
@@ -68,7 +71,10 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
   };
 }
 
-/** The variable that a setting comes from, or what stands in for it. An embedded store makes its own root key. */
+/**
+ * Returns the variable that set a value, and where the value comes from. With an embedded database, the root key is
+ * generated in the data directory.
+ */
 function originOf({ given, databaseUrl }: Config, name: string): [variable: string, origin: VNode | string] {
   const set = given.find((variable) => variable === name || variable === `${name}_FILE`);
   if (set) return [set, set === name ? 'the environment' : 'the file that the environment names'];
@@ -76,13 +82,13 @@ function originOf({ given, databaseUrl }: Config, name: string): [variable: stri
   return [name, html`<span class="muted">${isOwnKey ? 'the data directory' : 'the default'}</span>`];
 }
 
-/** A path is shown, what stands in its place is not. */
+/** Shows the path of a PEM file. Inline PEM text is not shown. */
 function pem(value: string | undefined, without: string): VNode | string {
   if (value === undefined) return without;
   return value.includes('-----BEGIN') ? 'set' : html`<code>${value}</code>`;
 }
 
-/** Where a store is, and nothing that opens it. */
+/** Shows the address of a database without its user name, password and query. */
 function store(address: string | undefined, without: string): VNode | string {
   if (address === undefined) return without;
   const [, scheme = '', hosts = '', path = ''] = /^([a-z+]+:\/\/)(?:[^/]*@)?([^/?#]*)(\/[^?#]*)?/i.exec(address) ?? [];

@@ -10,7 +10,7 @@ import type { ShownSigningKeys } from '../shown.ts';
 
 const tones = { current: 'ok', next: 'plain', retired: 'warn' } as const;
 
-/** What JWT access tokens are signed with, and its rotation. */
+/** Pages that list, rotate and revoke the keys that sign JWT access tokens. */
 export const signingKeysPages: readonly Page[] = [
   {
     method: 'get',

@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { Page } from '../page.ts';
 import { sectionsFor } from '../render-document.ts';
 
-/** The first page that somebody may see. */
+/** Redirects to the first section that the operator may view. */
 export const startPage: Page = {
   method: 'get',
   path: '/',

@@ -9,19 +9,19 @@ import { textField } from './fields.ts';
 import { postForm } from './forms.ts';
 import { problemNotice } from './notices.ts';
 
-/** What is said before something is done that breaks things. */
+/** The content of the page that asks for confirmation before a destructive action. */
 export type Confirmation = {
   title: string;
   section: Section;
-  /** What will happen, in words and numbers. */
+  /** Describes the effects of the action. */
   body: VNode;
   button: string;
-  /** To be typed before it can be done; undefined: the button is enough. */
+  /** The name to type for confirmation. If undefined, the button alone confirms. */
   name?: string;
   back: { path: string; label: string };
 };
 
-/** A page that says what an act would break, and the act: as one address, read and sent. */
+/** Creates two pages at one path: GET asks for confirmation, POST performs the action. */
 export function confirmedAct({
   path,
   permission,
@@ -74,7 +74,7 @@ function show(visit: Visit, { title, section, body, button, name, back }: Confir
   };
 }
 
-/** Typing a name takes long enough to see which one it is. */
+/** Renders a field in which the operator types a name to confirm, so that a wrong client or contact is noticed. */
 export function nameField(name: string): VNode {
   return textField({
     name: 'name',

@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import { fromNow } from './moment.ts';
 
-/** The title of a page, what it is about, and what can be done there. */
+/** Renders a page's title, lead text, actions and link back. */
 export function pageHeading({
   title,
   lead,
@@ -24,12 +24,12 @@ export function pageHeading({
   </div>`;
 }
 
-/** A state in a word. The colour says nothing that the word does not. */
+/** Renders a status as a coloured word. The colour only repeats what the word says. */
 export function badge(tone: 'ok' | 'warn' | 'bad' | 'plain', text: ComponentChildren): VNode {
   return html`<span class=${`badge ${tone}`}>${text}</span>`;
 }
 
-/** The state of a client or an access key, and whether an overlap runs. */
+/** Renders the status of a client or an access key, and the end of a running grace period. */
 export function statusBadges(
   owner: { status: 'enabled' | 'disabled' | 'expired'; retires_at: string | null },
   now: number,
@@ -40,7 +40,7 @@ export function statusBadges(
   >`;
 }
 
-/** Names and values; a value that is undefined is left out. */
+/** Renders a list of names and values. Entries with an undefined value are omitted. */
 export function facts(entries: Readonly<Record<string, ComponentChildren>>): VNode {
   return html`<dl class="facts">
     ${Object.entries(entries)
@@ -49,7 +49,7 @@ export function facts(entries: Readonly<Record<string, ComponentChildren>>): VNo
   </dl>`;
 }
 
-/** Where there is nothing: why, and what to do about it. */
+/** Renders the placeholder of an empty list, with the reason and a next step. */
 export function emptyState(title: string, content: ComponentChildren): VNode {
   return html`<div class="empty">
     <h2>${title}</h2>
@@ -57,7 +57,7 @@ export function emptyState(title: string, content: ComponentChildren): VNode {
   </div>`;
 }
 
-/** A value to be taken elsewhere. The button is there for whoever has a script; without, the value is selected by one click. */
+/** Renders a value with a Copy button. Without a script the button is hidden, and one click selects the value. */
 export function copyable({ id, label, value }: { id: string; label: string; value: string }): VNode {
   return html`<div class="copyable">
     <p class="label">${label}</p>
@@ -68,7 +68,7 @@ export function copyable({ id, label, value }: { id: string; label: string; valu
   </div>`;
 }
 
-/** Text to be taken elsewhere as it stands. */
+/** Renders code with a Copy button. */
 export function codeBlock({ id, label, code }: { id: string; label: string; code: string }): VNode {
   return html`<div class="code">
     <pre tabindex="0" role="region" aria-label=${label}><code id=${id}>${code}</code></pre>

@@ -3,7 +3,7 @@ import type { ComponentChildren, VNode } from 'preact';
 
 type Field = { name: string; label: ComponentChildren; hint?: ComponentChildren };
 
-/** A line of text with its label above and what is to be known of it below. */
+/** Renders a single-line text field with a label above and a hint below. */
 export function textField({
   name,
   label,
@@ -32,7 +32,7 @@ export function textField({
   </div>`;
 }
 
-/** Several lines of text. */
+/** Renders a multi-line text field. */
 export function textArea({
   name,
   label,
@@ -96,7 +96,7 @@ export function checkbox({
   </div>`;
 }
 
-/** One of several, all in sight. */
+/** Renders radio buttons, so that all options are visible. */
 export function choices({
   name,
   label,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 
-/** A form that does something. Its key makes the same form, sent twice, do it once. */
+/** Renders a POST form. Its `once` field is an idempotency key, so a form that is sent twice takes effect once. */
 export function postForm(action: string, content: ComponentChildren, className = 'stack'): VNode {
   return html`<form class=${className} method="post" action=${action}>
     <input type="hidden" name="once" value=${randomUUID()} />
@@ -10,14 +10,17 @@ export function postForm(action: string, content: ComponentChildren, className =
   </form>`;
 }
 
-/** The fields of a form that was sent, to be sent again with the next one. */
+/** Renders the fields of a submitted form as hidden fields of the next form. */
 export function hiddenFields(form: URLSearchParams): VNode[] {
   return [...form].map(([name, value]) => html`<input type="hidden" name=${name} value=${value} />`);
 }
 
 type Filter = { name: string; label: string; options: readonly (readonly [value: string, text: string])[] };
 
-/** Search and filters above a list. With a script, the rows that are there are filtered as one types; Enter asks the server. */
+/**
+ * Renders search and filters above a list. With a script, the rows of the current page are filtered while typing; Enter
+ * searches on the server.
+ */
 export function filterForm({
   action,
   query,

@@ -5,10 +5,11 @@ import type { Page, Reply, Visit } from '../page.ts';
 import { pageHeading } from './elements.ts';
 
 /**
- * The page after a form that has made something (post, redirect, get): a reload shows the same answer again and makes nothing. It
- * shows the sealed answer that is kept for ten minutes, to the session that sent the form.
- * @param path the form's own address below `/console`; this page is at `made/` and the form's name below it.
- * @param route what the form has called.
+ * Creates the page that shows a form's result after a redirect (post, redirect, get), so that a reload shows the result
+ * again and changes nothing. The result is stored encrypted for ten minutes and is shown only to the session that sent
+ * the form.
+ * @param path the form's path below `/console`. The result is at `made/:once` below it.
+ * @param route the endpoint that the form called.
  */
 export function madePage<Body>({
   path,
@@ -20,7 +21,7 @@ export function madePage<Body>({
   path: string;
   route: Route;
   permission: Permission;
-  /** The parameters that the form has called the route with. */
+  /** Returns the parameters that the form passed to the route. */
   params?(visit: Visit): Record<string, string | undefined>;
   show(visit: Visit, made: Body): Reply | Promise<Reply>;
 }): Page {
@@ -47,7 +48,10 @@ const notShown: Reply = {
     <p><a class="button" href="/console/">Go to the start page</a></p>`,
 };
 
-/** How long a new secret can be seen. @param isKept whether a sealed copy is kept beyond the ten minutes. */
+/**
+ * Describes how long a new secret can be viewed.
+ * @param isKept whether an encrypted copy is stored for longer than ten minutes.
+ */
 export function shownHowLong(isKept: boolean): string {
   return isKept
     ? 'Copy it now. It is shown here for ten minutes; later, somebody with api_key:manage can show it again. Each look is in the audit log.'

@@ -9,7 +9,7 @@ const units = [
 
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always' });
 
-/** A moment as people say it, seen from now: `2 hours ago`, `in 3 days`. */
+/** Renders a time relative to now, such as `2 hours ago` or `in 3 days`. */
 export function fromNow(at: string, now: number): VNode {
   const ms = Date.parse(at) - now;
   const [unit, length] = units.find(([, each]) => Math.abs(ms) >= each) ?? (['second', 1_000] as const);
@@ -18,17 +18,17 @@ export function fromNow(at: string, now: number): VNode {
   return html`<time datetime=${at} title=${exactly(at)}>${text}</time>`;
 }
 
-/** The same, or a word where it never was. */
+/** Renders a time relative to now, or `never` if it is null. */
 export function lastUse(at: string | null, now: number): VNode {
   return at === null ? html`<span class="muted">never</span>` : fromNow(at, now);
 }
 
-/** A moment to the minute, in UTC. */
+/** Renders a time in UTC, to the minute. */
 export function exactMoment(at: string): VNode {
   return html`<time datetime=${at}>${exactly(at)}</time>`;
 }
 
-/** Counts down in the browser; without a script it says what is left now. */
+/** Renders the remaining time. A script counts it down in the browser. */
 export function timeLeft(until: string, now: number): VNode {
   const seconds = Math.max(0, Math.floor((Date.parse(until) - now) / 1_000));
   return html`<time datetime=${until} title=${exactly(until)} data-ends=${until}>${minutesAndSeconds(seconds)}</time>`;

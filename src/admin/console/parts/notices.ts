@@ -2,12 +2,15 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import type { KeyturnError } from '../../../errors.ts';
 
-/** What a page has to say first. */
+/** Renders a message at the top of a page. */
 export function notice(tone: 'ok' | 'warn' | 'bad' | 'plain', content: ComponentChildren): VNode {
   return html`<div class=${`notice ${tone}`} role=${tone === 'bad' ? 'alert' : 'status'}>${content}</div>`;
 }
 
-/** What was just done, as the address after it says. Only these words are ever shown. */
+/**
+ * Messages after a redirect, by the address's `done` parameter. Other values show no message, so a link cannot inject
+ * text.
+ */
 const texts = {
   saved: 'Saved.',
   disabled: 'Disabled. Its live tokens are revoked.',
@@ -33,7 +36,7 @@ export function doneNotice({ done }: Readonly<Record<string, string>>): VNode | 
 
 type Named = { client_id?: string; id?: string; name: string };
 
-/** Why a form was refused, beside the form. */
+/** Renders the reason why a form was rejected, shown together with the form. */
 export function problemNotice(problem: KeyturnError): VNode {
   const { clients = [], access_keys: keys = [] } = (problem.extension ?? {}) as {
     clients?: Named[];

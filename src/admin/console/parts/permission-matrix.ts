@@ -3,9 +3,9 @@ import type { VNode } from 'preact';
 import { actions } from '../../../clients/client.ts';
 
 /**
- * Kinds of information against what may be done with them, to be ticked.
- * @param offered the scopes that can be ticked; undefined: all.
- * @param used what resource servers reported as used; undefined: it is not shown.
+ * Renders a checkbox for each pair of a kind of information and an action.
+ * @param offered scopes that can be selected; undefined allows all.
+ * @param used scopes that resource servers reported as used; undefined hides this information.
  */
 export function permissionMatrix({
   kinds,

@@ -4,9 +4,9 @@ import type { ComponentChildren, VNode } from 'preact';
 export type Column = { label: string; isNumber?: boolean };
 
 /**
- * A table that becomes a list of cards where there is no room. The roles are said, as a browser forgets them where a table is laid
- * out as something else.
- * @param caption what it is a table of, for whoever cannot see what stands around it.
+ * Renders a table that becomes a list of cards on narrow screens. Its ARIA roles are explicit, because browsers drop
+ * table semantics when CSS changes the `display` of table elements.
+ * @param caption describes the table to users of screen readers.
  */
 export function table({
   caption,
@@ -40,7 +40,7 @@ export function table({
   </table>`;
 }
 
-/** Where a list goes on, with the same filters. */
+/** Renders links to the next page of a list and back to the first, with the same filters. */
 export function nextPage(path: string, query: Readonly<Record<string, string>>, cursor: string | null): VNode | null {
   if (cursor === null && query['cursor'] === undefined) return null;
   const { cursor: _earlier, ...filters } = query;

@@ -15,7 +15,7 @@ const series = [
 type Counts = Record<(typeof series)[number]['key'], number>;
 type Bar = Counts & { startsAt: number };
 
-/** Use over time as bars, one an hour or, over many hours, one a day; and the same as a table for whoever reads numbers. */
+/** Renders usage over time as a bar chart, and the same numbers as a table. */
 export function usageChart(usage: ShownUsage, hours: number): VNode {
   const bars = toBars(usage, hours);
   const total = (key: keyof Counts) => bars.reduce((sum, bar) => sum + bar[key], 0);
@@ -64,7 +64,7 @@ function numbers(bars: readonly Bar[], hours: number, present: readonly (typeof 
   </details>`;
 }
 
-/** Hours of one day or week, each; over more, the days (UTC). */
+/** Groups the counts into one bar per hour for up to 7 days, or one bar per day (UTC) for longer periods. */
 function toBars(usage: ShownUsage, hours: number): Bar[] {
   const step = hours > 168 ? 24 * hourMs : hourMs;
   const end = Math.floor(Date.parse(usage.until) / step) * step;

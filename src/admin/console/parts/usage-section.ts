@@ -12,12 +12,12 @@ const spans = [
   ['720', '30 days'],
 ] as const;
 
-/** The hours that a page is asked to show. */
+/** Returns the number of hours from the query, or 24 if it is missing or not an option. */
 export function shownHours({ query }: Visit): string {
   return spans.find(([hours]) => hours === query['hours'])?.[0] ?? '24';
 }
 
-/** How something is used: over time, and from where. */
+/** Renders the usage of a client or an access key over time and by source. */
 export function usageSection(visit: Visit, usage: ShownUsage): VNode {
   const hours = shownHours(visit);
   return html`<section class="card" id="use" aria-labelledby="use-title">
@@ -71,7 +71,7 @@ function sources(visit: Visit, usage: ShownUsage): VNode | null {
   </details>`;
 }
 
-/** A program at an address. */
+/** Renders a source of requests: a user agent and its address. */
 export function sourceName({ address, user_agent: userAgent }: { address: string; user_agent: string }): VNode {
   return html`<span class="strong">${userAgent || 'no user agent'}</span
     ><span class="under">${address === '*' ? 'other addresses' : address}</span>`;

@@ -7,9 +7,9 @@ import { digest, type Proved, randomCode } from './session.ts';
 const lifetimeMs = 600_000;
 
 /**
- * Makes a link that signs a contact in to the console, once, within ten minutes. Whoever may make one may do everything anyway: it
- * is for the command line alone.
- * @returns its path.
+ * Creates a link that signs a contact in to the console once, within ten minutes. Only the command line may call this,
+ * because its users have full access anyway.
+ * @returns the path of the link.
  */
 export async function issueConsoleLink(
   transaction: Transaction,
@@ -35,7 +35,7 @@ export async function issueConsoleLink(
   return `/console/sign-in?code=${code}`;
 }
 
-/** The contact that a link is for; it is good for nothing from then on. */
+/** Consumes the code of a link. Returns the link's contact, or undefined if the code is unknown, used or expired. */
 export async function useConsoleLink(database: Queryable, code: string, now: number): Promise<Proved | undefined> {
   const rows = await database.query<Row & { contact: string; operator_token: Uint8Array | null }>(
     'DELETE FROM console_links WHERE code = $1 AND expires_at > $2 RETURNING contact, operator_token',

@@ -8,13 +8,17 @@ import type { Row, Transaction } from '../../../storage/database.ts';
 import { useConsoleLink } from './console-link.ts';
 import { endSession, type Proved, renewSession, startSession } from './session.ts';
 
-/** With what somebody proves who they are. */
+/** Proof of identity: an operator token, or the code of a sign-in link. */
 export type Proof = { token: string } | { code: string };
 
-/** Where they are, the cookie that their browser has, and how the next one begins. */
+/** A browser's address, its session cookie, and the prefix of its next cookie. */
 export type Visitor = { address: string; cookie: string | undefined; mark: string };
 
-/** Signs in, with a new session. The one that the browser had ends. @returns the new cookie. @throws {KeyturnError} 401 */
+/**
+ * Signs in with a new session, and ends the browser's previous one.
+ * @returns the new cookie.
+ * @throws {KeyturnError} 401 if the proof is not valid.
+ */
 export async function signIn(core: Core, proof: Proof, { address, cookie, mark }: Visitor): Promise<string> {
   const now = core.clock();
   return await core.change(async (transaction) => {
@@ -27,10 +31,10 @@ export async function signIn(core: Core, proof: Proof, { address, cookie, mark }
 }
 
 /**
- * Proves again who is signed in, before something that asks for it. Also lets a session go on with the operator token that its own
- * contact was just issued: the caller has found the session before that ended the earlier token.
+ * Renews the proof of identity of a signed-in contact. It also moves a session to a newly issued operator token of its
+ * contact: the caller has looked up the session before the previous token was revoked.
  * @returns the new cookie.
- * @throws {KeyturnError} 401 if this is not an operator token of the contact that is signed in.
+ * @throws {KeyturnError} 401 if the token is not the operator token of the contact.
  */
 export async function proveAgain(
   core: Core,
@@ -55,7 +59,8 @@ async function prove(transaction: Transaction, core: Core, proof: Proof): Promis
     [verifiersOf(core.keyRing, 'operator-token-pepper', proof.token)],
   );
   const row = rows[0];
-  // A session holds the verifier that was proved here: if the token is replaced in between, it is dead from its first request on.
+  // The session stores this verifier. If the token is replaced before the session starts, its first request is
+  // rejected.
   return row && { contact: row.contact, operatorToken: row.verifier };
 }
 

@@ -2,8 +2,8 @@ import type { Context, Next } from 'koa';
 import { Forbidden } from '../../../errors.ts';
 
 /**
- * A browser names the page that a form was sent from, so a form without one was not sent by a browser from here. A foreign one was
- * refused before.
+ * Rejects state-changing requests without an Origin header. Browsers send one with every form, so such a request does
+ * not come from a console page. `requireOwnOrigin` has already rejected other origins.
  */
 export async function requireOwnPage(ctx: Context, next: Next): Promise<void> {
   const isRead = ctx.method === 'GET' || ctx.method === 'HEAD';

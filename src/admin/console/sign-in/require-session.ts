@@ -6,7 +6,10 @@ import { seeOther } from '../see-other.ts';
 import { findSession } from './session.ts';
 import { readSessionCookie } from './session-cookie.ts';
 
-/** Whoever only looks is sent to sign in. @throws {KeyturnError} 401 for anything else. */
+/**
+ * Requires a session. Other requests are redirected to the sign-in page, except POST.
+ * @throws {KeyturnError} 401 for a POST request without a session.
+ */
 export function requireSession(core: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const cookie = readSessionCookie(ctx);
@@ -17,7 +20,7 @@ export function requireSession(core: Core, addressOf: (request: Context['req']) 
       return seeOther(ctx, `/console/sign-in${isStart ? '' : `?next=${encodeURIComponent(ctx.url)}`}`);
     }
     ctx.state['session'] = session;
-    // For the access log too, as by the API.
+    // The access log reads the operator too, as for requests to the API.
     ctx.state['operator'] = { ...session.operator, address: addressOf(ctx.req) } satisfies Operator;
     await next();
   };

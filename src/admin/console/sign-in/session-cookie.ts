@@ -1,14 +1,17 @@
 import type { Context } from 'koa';
 
-/** RFC 6265bis §4.1.3.2: with this prefix, a browser takes it from this host alone, over TLS alone. */
+/** Browsers accept a cookie with this prefix only over TLS and only for this host (RFC 6265bis §4.1.3.2). */
 const secureName = '__Host-keyturn';
 const plainName = 'keyturn';
-/** Marks the value of a session that was started over TLS, so that it is not accepted under the name that anybody can set. */
+/**
+ * Prefix of the cookie of a session that was started over TLS. Such a cookie is rejected under the plain name, which
+ * other origins can set.
+ */
 const secureMark = 's_';
 
 /**
- * The value of the session's cookie. A cookie with the plain name, which a page of another port or of a subdomain can set, counts only
- * for a session that was started without TLS, and in a request that shows no TLS.
+ * Returns the value of the session cookie. The cookie with the plain name can be set by a page on another port or
+ * subdomain, so it is accepted only for a session that was started without TLS, in a request that shows no sign of TLS.
  */
 export function readSessionCookie(ctx: Context): string | undefined {
   const secure = ctx.cookies.get(secureName);
@@ -23,12 +26,12 @@ export function setSessionCookie(ctx: Context, value: string): void {
   ctx.set('Set-Cookie', `${isOverTls ? secureName : plainName}=${value}; ${attributes}${isOverTls ? '; Secure' : ''}`);
 }
 
-/** Begins the value of a session that this request starts. */
+/** Returns the prefix for the cookie of a session that this request starts. */
 export function sessionMark(ctx: Context): string {
   return isSecure(ctx) ? secureMark : '';
 }
 
-/** Whether the browser uses TLS. It says so itself in a form's Origin, since a proxy may end TLS before this process. */
+/** Returns whether the browser uses TLS. The Origin of a form shows this even if a proxy terminates TLS. */
 function isSecure(ctx: Context): boolean {
   return ctx.secure || ctx.get('Origin').toLowerCase().startsWith('https:');
 }

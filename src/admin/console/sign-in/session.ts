@@ -2,33 +2,33 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Permission } from '../../../contacts/permission.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 
-/** Somebody who is signed in, with what they may do at this moment. */
+/** A signed-in operator with their current permissions. */
 export type Session = {
-  /** Names the session without opening it: the same for as long as it lives, also when its id is renewed. */
+  /** Unique name of the session. It does not grant access, and stays the same when the cookie is renewed. */
   name: string;
   operator: { id: string; name: string; permissions: readonly Permission[] };
-  /** When they last proved who they are. */
+  /** Time of the last proof of identity. */
   provedAt: Date;
 };
 
-/** Who has proved it, and the verifier of the operator token that they have with it; null: none. */
+/** A contact that has proved its identity, and the verifier of its current operator token; null if it has no token. */
 export type Proved = { contact: string; operatorToken: Uint8Array | null };
 
 const lifetimeMs = 8 * 3_600_000;
 
-/** What is stored of a random value that somebody else holds. */
+/** Hashes a random value for storage (SHA-256). */
 export function digest(value: string): Uint8Array {
   return createHash('sha256').update(value).digest();
 }
 
-/** 256 bits for a cookie or a link. */
+/** Returns 256 random bits for a cookie or a link, as base64url. */
 export function randomCode(): string {
   return randomBytes(32).toString('base64url');
 }
 
 /**
- * The session of a cookie. There is none any more once the contact's operator token is another, or gone, or its permissions are
- * others than at sign-in.
+ * Finds the session of a cookie. Returns undefined if it has expired, if the contact's operator token was issued,
+ * replaced or revoked since sign-in, or if its permissions have changed.
  */
 export async function findSession(database: Queryable, cookie: string, now: number): Promise<Session | undefined> {
   const rows = await database.query<
@@ -50,7 +50,11 @@ export async function findSession(database: Queryable, cookie: string, now: numb
   );
 }
 
-/** Starts a session with a new id, which begins with `mark`. @returns what the cookie is to hold. */
+/**
+ * Starts a session of 8 hours.
+ * @param mark prefix of the cookie.
+ * @returns the cookie's value.
+ */
 export async function startSession(
   transaction: Transaction,
   { contact, operatorToken }: Proved,
@@ -66,9 +70,10 @@ export async function startSession(
 }
 
 /**
- * Gives a session a new id, which begins with `mark`, after its contact has proved who it is, by the operator token that it has now. When the session ends stays
- * the same.
- * @returns what the cookie is to hold from then on.
+ * Gives a session a new cookie after its contact has proved its identity with its current operator token. The session's
+ * expiry stays the same.
+ * @param mark prefix of the new cookie.
+ * @returns the new cookie's value.
  */
 export async function renewSession(
   transaction: Transaction,

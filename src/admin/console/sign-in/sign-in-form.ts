@@ -3,14 +3,14 @@ import type { VNode } from 'preact';
 import { hiddenFields } from '../parts/forms.ts';
 import { notice } from '../parts/notices.ts';
 
-/** Where a person signs in, by operator token or by a link. */
+/** Renders the sign-in form, for an operator token or the code of a link. */
 export function signInForm({
   next,
   code,
   problem,
 }: {
   next: string | null;
-  /** The code of a link; there is nothing to enter then. */
+  /** The code of a link. If set, the form has no field for a token. */
   code?: string | undefined;
   problem?: string | undefined;
 }): VNode {
@@ -36,15 +36,18 @@ export function signInForm({
   </div>`;
 }
 
-/** Where somebody who is signed in proves again who they are. Nothing that they have entered before is lost. */
+/**
+ * Renders the form in which a signed-in operator enters the operator token again. It keeps the fields of the form that
+ * was sent before.
+ */
 export function proofForm({
   action,
   fields,
   problem,
 }: {
-  /** Where the form is sent: the page that asked for the proof, or `/console/prove`. */
+  /** Path that the form is sent to: the page that required the proof, or `/console/prove`. */
   action: string;
-  /** The fields of the form that was sent, to be sent again together with the proof. */
+  /** Fields of the original form, which are sent again together with the proof. */
   fields: URLSearchParams;
   problem?: string | undefined;
 }): VNode {

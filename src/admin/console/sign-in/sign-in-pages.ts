@@ -12,13 +12,16 @@ import { endSession, type Session } from './session.ts';
 import { clearSessionCookie, readSessionCookie, sessionMark, setSessionCookie } from './session-cookie.ts';
 import { proofForm, signInForm } from './sign-in-form.ts';
 
-/** Failed attempts of one network in a minute. */
+/** Maximum number of failed attempts per minute from one network. */
 const perMinute = 10;
 
-/** Signing in and out, and proving again who is signed in. */
+/** Handlers for signing in, signing out, and renewing the proof of identity. */
 export type Signing = ReturnType<typeof signInPages>;
 
-/** The pages around a session: signing in with an operator token or a link, proving it again, signing out. */
+/**
+ * Creates the handlers for signing in with an operator token or a link, renewing the proof of identity, and signing
+ * out.
+ */
 export function signInPages(core: Core, addressOf: (request: Context['req']) => string) {
   const limited = createAttemptLimit(perMinute);
 
@@ -28,14 +31,17 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
     mark: sessionMark(ctx),
   });
 
-  /** @throws {KeyturnError} 401, 429 */
+  /**
+   * Renews the session's proof of identity.
+   * @throws {KeyturnError} 401 if the token is not valid, 429 after too many failures.
+   */
   async function prove(ctx: Context, token: string): Promise<void> {
     const { operator } = ctx.state['session'] as Session;
     const visitor = visitorOf(ctx);
     setSessionCookie(ctx, await limited(visitor.address, () => proveAgain(core, operator.id, token, visitor)));
   }
 
-  /** Shows the form that asks for a proof. A form that was sent is sent again together with the proof. */
+  /** Shows the form that asks for a proof of identity. A submitted form is sent again together with the proof. */
   function askProof(ctx: Context, form: URLSearchParams, refusal?: Refusal): void {
     const isForm = ctx.method === 'POST' && ctx.path !== '/console/prove';
     const next = ctx.path === '/console/prove' ? (form.get('next') ?? '') : ctx.url;
@@ -48,7 +54,10 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
     show(ctx, { title: 'Confirm that it is you', operator, body, status: refusal?.status });
   }
 
-  /** @returns whether the form holds a proof. If not, the form that asks for it was shown again. */
+  /**
+   * Checks the proof of identity in a form, and shows the proof form again if it is not valid.
+   * @returns whether the proof is valid.
+   */
   async function proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean> {
     const token = (form.get('operator_token') ?? '').trim();
     form.delete('operator_token');
@@ -99,7 +108,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       const cookie = readSessionCookie(ctx);
       if (cookie !== undefined) await endSession(core.database, cookie);
       clearSessionCookie(ctx);
-      // W3C Clear Site Data: what the browser kept of the pages goes too.
+      // Also clear the pages that the browser has cached (W3C Clear Site Data).
       ctx.set('Clear-Site-Data', '"cache"');
       seeOther(ctx, '/console/sign-in');
     },
@@ -108,7 +117,10 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
 
 type Refusal = { status: number; problem: string };
 
-/** A refusal that is shown beside the form, which can be tried again. Anything else is an error page. */
+/**
+ * Returns the rejection to show with the form, for statuses 401 and 429. Other errors are thrown and become an error
+ * page.
+ */
 function refused(ctx: Context, error: unknown): Refusal {
   ctx.state['presented'] = true;
   if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
@@ -128,7 +140,10 @@ function show(
   ctx.body = renderDocument(document);
 }
 
-/** Where to go on after signing in: a page of the console, whatever somebody put into a link. */
+/**
+ * Returns the path to redirect to after signing in. Accepts only console paths, because the `next` parameter may come
+ * from an untrusted link.
+ */
 function ownPath(path: string | null | undefined): `/console/${string}` {
   const base = 'http://console.invalid';
   if (!path || !URL.canParse(path, base)) return '/console/';

@@ -11,7 +11,7 @@ import { showAccessKey } from './show-access-key.ts';
 
 const path = '/access-keys/:id';
 
-/** Disable Key, Enable, Remove Key, Generate New Key; and its value, shown again. */
+/** Pages that disable, enable, remove, reveal or regenerate an access key. */
 export const accessKeyActPages: readonly Page[] = [
   ...confirmedAct({
     path: `${path}/disable`,

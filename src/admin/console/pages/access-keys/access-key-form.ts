@@ -5,7 +5,7 @@ import { permissionMatrix } from '../../parts/permission-matrix.ts';
 import type { ShownAccessKey } from '../../shown.ts';
 import type { Offer } from '../clients/read-offers.ts';
 
-/** What an access key may do, and for how long, to be entered. */
+/** Renders the form fields for an access key's permissions, expiry and allowed clients. */
 export function accessKeyFields(
   form: URLSearchParams,
   offers: readonly Offer[],
@@ -48,7 +48,7 @@ export function accessKeyFields(
     })}`;
 }
 
-/** The fields of an access key in the form that endpoints take them. */
+/** Converts the submitted form to the request body of the access-key endpoints. */
 export function readAccessKeyForm(form: URLSearchParams): Record<string, unknown> {
   const permissions: Record<string, string[]> = {};
   for (const scope of form.getAll('permission')) {
@@ -66,7 +66,7 @@ export function readAccessKeyForm(form: URLSearchParams): Record<string, unknown
   };
 }
 
-/** An access key that is there, as its form. */
+/** Converts an existing access key to the values of its form. */
 export function toAccessKeyForm(key: ShownAccessKey): URLSearchParams {
   const form = new URLSearchParams({
     name: key.name,
@@ -81,7 +81,10 @@ export function scopesOf(permissions: ShownAccessKey['permissions']): string[] {
   return Object.entries(permissions).flatMap(([kind, actions]) => actions.map((action) => `${kind}:${action}`));
 }
 
-/** A browser leaves the seconds out where they are none; what is no moment is for the endpoint to say. */
+/**
+ * Converts a `datetime-local` value to an RFC 3339 time in UTC. Browsers omit seconds that are zero. The endpoint
+ * rejects invalid times.
+ */
 function toMoment(local: string): string {
   return /^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(local) ? `${local}:00Z` : `${local}Z`;
 }

@@ -15,7 +15,7 @@ import { accessKeyFields, readAccessKeyForm, scopesOf, toAccessKeyForm } from '.
 
 const path = '/access-keys/:id';
 
-/** One access key: what it may do, what it really does, and what can be done with it. */
+/** Page of one access key: permissions, usage, regenerations and actions. */
 export const accessKeyPages: readonly Page[] = [
   {
     method: 'get',
@@ -35,7 +35,7 @@ export const accessKeyPages: readonly Page[] = [
       const revision = form.get('revision') ?? '';
       const { body: key } = await findKey(visit);
       const fields = readAccessKeyForm(form);
-      // The field has no seconds: an end that nobody has touched stays what it is.
+      // The form field has no seconds. Leave an unedited expiry out of the request, so that its seconds are kept.
       const sameEnd = form.get('expires_at') === toAccessKeyForm(key).get('expires_at');
       const body = { ...fields, ...(sameEnd ? { expires_at: undefined } : {}) };
       const saved = await attempt(() =>
@@ -129,7 +129,7 @@ function about(visit: Visit, key: ShownAccessKey, at: string): VNode {
   </section>`;
 }
 
-/** Granted against used: what could be taken away and nobody would notice. */
+/** Compares granted with used permissions, to show which ones can be withdrawn safely. */
 function reach({ usage, permissions }: ShownAccessKey): VNode {
   const used = new Set(usage.used_scope);
   const spare = scopesOf(permissions).filter((scope) => !used.has(scope));

@@ -6,7 +6,10 @@ import { fromNow, lastUse } from '../../parts/moment.ts';
 import { table } from '../../parts/table.ts';
 import type { ShownAccessKey } from '../../shown.ts';
 
-/** Access keys, one a row. @param of whose they are; of one contact, its name stands above already. */
+/**
+ * Renders a table of access keys, one per row.
+ * @param of `one contact` omits the contact column, because the page's heading already names the contact.
+ */
 export function accessKeyTable(
   visit: Visit,
   keys: readonly ShownAccessKey[],

@@ -33,7 +33,7 @@ const filters = [
   },
 ] as const;
 
-/** The complete list, over all contacts. */
+/** Page that lists the access keys of all contacts. */
 export const accessKeysPage: Page = {
   method: 'get',
   path: '/access-keys',

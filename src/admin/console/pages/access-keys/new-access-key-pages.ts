@@ -17,7 +17,7 @@ const route = 'POST /contacts/{id}/access-keys';
 
 type Created = ShownAccessKey & { access_key: string };
 
-/** Create Key. */
+/** Pages that create an access key. */
 export const newAccessKeyPages: readonly Page[] = [
   {
     method: 'get',

@@ -5,7 +5,7 @@ import type { Reply, Visit } from '../../page.ts';
 import { codeBlock, copyable, pageHeading } from '../../parts/elements.ts';
 import { notice } from '../../parts/notices.ts';
 
-/** The one page that the value of an access key stands on. It is the answer to a POST. */
+/** Renders the only page that contains the value of an access key. */
 export function showAccessKey(
   { core, can }: Visit,
   shown: { title: string; said: VNode; id: string; name: string; value: string },

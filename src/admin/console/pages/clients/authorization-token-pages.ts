@@ -23,7 +23,7 @@ const path = '/clients/:client_id/authorization-token';
 const route = 'POST /clients/{client_id}/authorization-token';
 const title = 'API authorization token';
 
-/** An access token that an operator issues: shown once, with the time that it has left. */
+/** Pages that issue, show and revoke the access token that an operator issues for a client. */
 export const authorizationTokenPages: readonly Page[] = [
   {
     method: 'get',
@@ -61,7 +61,8 @@ async function issue(visit: Visit): Promise<Reply> {
   const client = await findClient(visit);
   const params = { client_id: client.client_id };
   const chosen = form.getAll('permission');
-  // All that is there is asked for by not asking: an access key then narrows it, where naming it would be refused.
+  // If every scope is selected, omit `scope`: an access key then narrows the token, whereas a named scope that the key
+  // lacks would be rejected.
   const isAll = !form.has('choosing') || chosen.length === scopesOf(client).length;
   const body = {
     scope: isAll ? undefined : chosen.join(' '),
@@ -76,7 +77,7 @@ async function issue(visit: Visit): Promise<Reply> {
 async function showToken(visit: Visit, { access_token: token, scope }: IssuedAuthorizationToken): Promise<Reply> {
   const { client_id, name } = await findClient(visit);
   const at = `/console/clients/${client_id}`;
-  // Read now: this page may be reloaded, and the token may have been revoked since.
+  // Read the token's current state: when this page is reloaded, the token may have been revoked.
   const live = await unlessMissing(
     visit.call<ShownAuthorizationToken>('GET /clients/{client_id}/authorization-token', { params: { client_id } }),
   );
@@ -100,7 +101,10 @@ async function showToken(visit: Visit, { access_token: token, scope }: IssuedAut
   };
 }
 
-/** What it may do, where, and on whose behalf; left as it is, all that the client may. */
+/**
+ * Renders the form for the token's scopes, resource and access key. By default, the token gets all scopes of the
+ * client.
+ */
 async function showForm(
   visit: Visit,
   client: ShownClient,

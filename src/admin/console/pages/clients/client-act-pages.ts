@@ -8,7 +8,7 @@ import { sectionOf } from './client-page.ts';
 
 const path = '/clients/:client_id';
 
-/** Disable, enable, revoke all tokens, delete. */
+/** Pages that disable, enable or delete a client, or revoke all its tokens. */
 export const clientActPages: readonly Page[] = [
   ...confirmedAct({
     path: `${path}/disable`,
@@ -120,7 +120,10 @@ async function disablesResourceServer(visit: Visit): Promise<VNode> {
   </ul>`;
 }
 
-/** Undefined without api_key:manage or for a client without a secret: there is no review then, which holds the number. */
+/**
+ * Returns the number of live tokens, which only the regeneration review contains. Returns undefined if the operator
+ * lacks `api_key:manage` or the client has no secret, because a review is not available then.
+ */
 async function countLiveTokens(visit: Visit): Promise<number | undefined> {
   const client = await findClient(visit);
   if (client.secrets.length === 0 || !visit.can('api_key:manage')) return undefined;

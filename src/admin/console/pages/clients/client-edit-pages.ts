@@ -13,7 +13,7 @@ import { readOffers } from './read-offers.ts';
 
 const path = '/clients/:client_id/edit';
 
-/** What a client is, changed; its credentials stay. */
+/** Pages that change a client. Its Client ID and secrets stay the same. */
 export const clientEditPages: readonly Page[] = [
   {
     method: 'get',

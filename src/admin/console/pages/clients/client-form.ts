@@ -5,7 +5,10 @@ import { permissionMatrix } from '../../parts/permission-matrix.ts';
 import type { ShownClient } from '../../shown.ts';
 import type { Offer } from './read-offers.ts';
 
-/** What an integration is, to be entered. Without offers, its scope is typed. */
+/**
+ * Renders the form fields of an integration.
+ * @param offers resource servers to choose scopes from; if undefined, the scope is a text field.
+ */
 export function integrationFields(form: URLSearchParams, offers: readonly Offer[] | undefined): VNode {
   return html`${nameField(form, 'For example the program and the partner that runs it.')}
     <fieldset class="stack">
@@ -60,7 +63,7 @@ function grantable(form: URLSearchParams, offers: readonly Offer[]): VNode {
   return permissionMatrix({ kinds, granted });
 }
 
-/** What a resource server is, to be entered. */
+/** Renders the form fields of a resource server. */
 export function resourceServerFields(form: URLSearchParams): VNode {
   return html`${nameField(form, 'The API that gets tokens and checks them.')}
     ${textField({
@@ -105,7 +108,7 @@ function nameField(form: URLSearchParams, hint: string): VNode {
   });
 }
 
-/** The fields of a client in the form that endpoints take them. */
+/** Converts the submitted form to the request body of the client endpoints. */
 export function readClientForm(kind: ShownClient['kind'], form: URLSearchParams): Record<string, unknown> {
   const name = form.get('name')?.trim() ?? '';
   if (kind === 'resource_server') {
@@ -124,7 +127,7 @@ export function readClientForm(kind: ShownClient['kind'], form: URLSearchParams)
   };
 }
 
-/** A client that is there, as its form. */
+/** Converts an existing client to the values of its form. */
 export function toClientForm(client: ShownClient): URLSearchParams {
   const form = new URLSearchParams({ name: client.name, resource: client.resource ?? '' });
   if (client.kind === 'resource_server') {

@@ -11,7 +11,7 @@ import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import type { Listed, ShownAuthorizationToken, ShownClient, ShownRegeneration, ShownUsage } from '../../shown.ts';
 import { regenerationSection } from '../regeneration/regeneration-section.ts';
 
-/** One integration or resource server: its credentials, who uses them, and what can be done. */
+/** Page of one client (an integration or a resource server): credentials, usage, regenerations and actions. */
 export const clientPage: Page = {
   method: 'get',
   path: '/clients/:client_id',
@@ -54,7 +54,7 @@ export const clientPage: Page = {
   },
 };
 
-/** What the page of a client is part of. */
+/** Returns the navigation section that a client's pages belong to. */
 export function sectionOf({ kind }: Pick<ShownClient, 'kind'>): Section {
   return kind === 'integration' ? 'integrations' : 'resource-servers';
 }

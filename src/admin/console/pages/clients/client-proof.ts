@@ -7,7 +7,7 @@ import type { ShownClient } from '../../shown.ts';
 
 type AuthMethod = ShownClient['auth_method'];
 
-/** How a new client proves who it is, to be entered; a secret unless somebody wants something else. */
+/** Renders the form fields for a new client's authentication method. The default is a client secret. */
 export function proofFields(form: URLSearchParams): VNode {
   const method = authMethodOf(form);
   return html`<details open=${hasProof(method)}>
@@ -36,7 +36,9 @@ export function proofFields(form: URLSearchParams): VNode {
   </details>`;
 }
 
-/** What takes the place of its keys or its certificate; for somebody who may. */
+/**
+ * Renders a form field for new keys or a new certificate. Returns undefined if the client authenticates with a secret.
+ */
 export function newProofField(method: AuthMethod, form: URLSearchParams): VNode | undefined {
   if (!hasProof(method)) return undefined;
   return proofField(form, `New ones take the place of all that were there. Empty: they stay. ${whatGoesIn[method]}`);
@@ -46,12 +48,15 @@ export function authMethodOf(form: URLSearchParams): AuthMethod {
   return (form.get('auth_method') ?? 'client_secret_basic') as AuthMethod;
 }
 
-/** Whether it proves with something else than a secret. */
+/** Returns whether a method authenticates with a key or a certificate instead of a secret. */
 export function hasProof(method: AuthMethod): method is keyof typeof whatGoesIn {
   return Object.hasOwn(whatGoesIn, method);
 }
 
-/** What was entered, in the form that endpoints take it. @throws {KeyturnError} where it is no JSON. */
+/**
+ * Converts the submitted keys or certificate subject to members of the request body.
+ * @throws {InvalidInput} if the keys are not valid JSON.
+ */
 export function readProof(method: AuthMethod, form: URLSearchParams): Record<string, unknown> {
   const proof = form.get('proof')?.trim();
   if (!proof) return {};

@@ -11,7 +11,10 @@ import { regeneratePages } from '../regeneration/regenerate-pages.ts';
 import { sectionOf } from './client-page.ts';
 import { tokenRequest } from './token-request.ts';
 
-/** The secret, shown again. It asks for a sign-in that is not old, and the audit log says so first. */
+/**
+ * Page that reveals a client's current secret. The endpoint requires a recent proof of identity and records the reveal
+ * in the audit log before it returns the secret.
+ */
 export const clientSecretPages: readonly Page[] = [
   {
     method: 'post',
@@ -50,14 +53,15 @@ type Regenerated = {
   previous: { client_id: string; retires_at: string };
 };
 
-/** Turning the secret of a client. */
+/** Pages that regenerate a client's secret. */
 export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerated>({
   path: '/clients/:client_id',
   route: '/clients/{client_id}',
   permission: 'api_key:manage',
   what: 'secret',
   hasClientId: true,
-  // As the address has it: after the Client ID has changed, the same form is still the same request.
+  // Use the Client ID of the page's address: when the same form is sent again after the Client ID has changed, the
+  // request must stay identical, so that its idempotency key matches.
   paramsOf: ({ params }) => ({ client_id: params['client_id'] ?? '' }),
   findOwner: async (visit) => {
     const client = await findClient(visit, visit.params['client_id'] ?? '');
@@ -90,7 +94,7 @@ async function findClient(visit: Visit, clientId: string): Promise<ShownClient> 
   return (await visit.call<ShownClient>('GET /clients/{client_id}', { params: { client_id: clientId } })).body;
 }
 
-/** The one page that a client's secret stands on. It is the answer to a POST, never stored, and nowhere in the history. */
+/** Renders the only page that contains a client's secret. Caches must not store it (`no-store`). */
 export function showCredentials(
   { core, can }: Visit,
   shown: {

@@ -37,7 +37,7 @@ const resourceServer: Kind = {
   lead: 'For an API that gets tokens. It asks Keyturn about them with a Client ID and a secret of its own.',
 };
 
-/** Generate, in three steps: what it is, a review of what will happen, and the credentials, shown once. */
+/** Pages that register a client in three steps: a form, a review, and the new credentials. */
 export const generatePages: readonly Page[] = [integration, resourceServer].flatMap((kind): Page[] => [
   {
     method: 'get',

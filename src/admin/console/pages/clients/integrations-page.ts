@@ -9,7 +9,7 @@ import type { Listed, ShownClient } from '../../shown.ts';
 
 const path = '/console/integrations';
 
-/** All integrations, to find one. */
+/** Page that lists and searches integrations. */
 export const integrationsPage: Page = {
   method: 'get',
   path: '/integrations',

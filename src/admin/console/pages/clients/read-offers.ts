@@ -1,10 +1,10 @@
 import type { Visit } from '../../page.ts';
 import type { Listed, ShownClient } from '../../shown.ts';
 
-/** A resource server, and the kinds of information that it offers. */
+/** A resource server and the kinds of information that its scopes cover. */
 export type Offer = { name: string; resource: string; information: readonly string[] };
 
-/** What can be granted. Undefined for somebody who may not look at resource servers. */
+/** Returns the first 200 resource servers, or undefined if the operator lacks `integrations:view`. */
 export async function readOffers(visit: Visit): Promise<Offer[] | undefined> {
   if (!visit.can('integrations:view')) return undefined;
   const { body } = await visit.call<Listed<ShownClient>>('GET /clients', {

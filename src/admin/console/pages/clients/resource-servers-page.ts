@@ -9,7 +9,7 @@ import type { Listed, ShownClient } from '../../shown.ts';
 
 const path = '/console/resource-servers';
 
-/** The APIs that tokens are for. */
+/** Page that lists and searches resource servers. */
 export const resourceServersPage: Page = {
   method: 'get',
   path: '/resource-servers',

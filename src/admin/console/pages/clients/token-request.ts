@@ -4,7 +4,10 @@ import { basicUser } from '../../../../text/basic-user.ts';
 import { shellQuote } from '../../../../text/shell-quote.ts';
 import { codeBlock } from '../../parts/elements.ts';
 
-/** Shows how a program gets a token (RFC 6749 §4.4.2): a curl line that works as it is, and programs in five languages. */
+/**
+ * Shows how to request a token (RFC 6749 §4.4.2): a curl command with the given credentials, and programs in five
+ * languages.
+ */
 export function tokenRequest(
   tokenUrl: string,
   credentials: { clientId: string; clientSecret: string; needsAccessKey: boolean },
@@ -34,7 +37,7 @@ export function tokenRequest(
 
 function snippets(tokenUrl: string, needsAccessKey: boolean): { language: string; code: string }[] {
   const when = (text: string) => (needsAccessKey ? text : '');
-  // A URL is ASCII, and so JSON's form of it is a literal in JavaScript, Python, Go and C#.
+  // A URL is ASCII, so its JSON string is a valid literal in JavaScript, Python, Go and C#.
   const url = JSON.stringify(tokenUrl);
   const urlInPhp = `'${tokenUrl.replace(/[\\']/g, '\\$&')}'`;
   return [

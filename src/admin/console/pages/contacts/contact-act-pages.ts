@@ -11,7 +11,7 @@ const route = 'POST /contacts/{id}/operator-token';
 
 type Issued = ShownContact & { operator_token: string };
 
-/** Issue or revoke an operator token; delete. */
+/** Pages that issue or revoke a contact's operator token, or delete the contact. */
 export const contactActPages: readonly Page[] = [
   ...confirmedAct({
     path: `${path}/operator-token`,
@@ -33,7 +33,8 @@ export const contactActPages: readonly Page[] = [
     },
     act: async (visit) => {
       const { body } = await visit.call<Issued>(route, { ...of(visit), once: visit.once });
-      // Otherwise this session would end with the earlier token, and nobody would see the new one.
+      // Move this session to the new token. It would otherwise end with the previous one, and the new token could not
+      // be shown.
       if (body.id === visit.operator.id) await visit.continueWith(body.operator_token);
       return { seeOther: `/console/contacts/${body.id}/operator-token/made/${visit.once}` };
     },

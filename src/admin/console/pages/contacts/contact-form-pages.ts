@@ -8,7 +8,7 @@ import { notice, problemNotice } from '../../parts/notices.ts';
 import type { ShownContact } from '../../shown.ts';
 import { contactFields, readContactForm, toContactForm } from './contact-form.ts';
 
-/** A contact, created or changed. */
+/** Pages that create or change a contact. */
 export const contactFormPages: readonly Page[] = [
   {
     method: 'get',

@@ -13,7 +13,9 @@ const meanings: Readonly<Record<Permission, string>> = {
   'audit:view': 'Read the audit log.',
 };
 
-/** Who a contact is, and what it may do here. Nobody gives or takes what they lack. */
+/**
+ * Renders the form fields of a contact. Operators can grant or withdraw only the permissions that they have themselves.
+ */
 export function contactFields(visit: Visit, form: URLSearchParams): VNode {
   const granted = form.getAll('permissions');
   return html`${textField({ name: 'name', label: 'Name', value: form.get('name') ?? '', required: true, maxlength: 200 })}
@@ -44,7 +46,7 @@ export function contactFields(visit: Visit, form: URLSearchParams): VNode {
     </fieldset>`;
 }
 
-/** The fields of a contact in the form that endpoints take them. */
+/** Converts the submitted form to the request body of the contact endpoints. */
 export function readContactForm(form: URLSearchParams): Record<string, unknown> {
   return {
     name: form.get('name')?.trim() ?? '',
@@ -54,7 +56,7 @@ export function readContactForm(form: URLSearchParams): Record<string, unknown> 
   };
 }
 
-/** A contact that is there, as its form. */
+/** Converts an existing contact to the values of its form. */
 export function toContactForm(contact: ShownContact): URLSearchParams {
   const form = new URLSearchParams({
     name: contact.name,

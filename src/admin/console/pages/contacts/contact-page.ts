@@ -9,7 +9,7 @@ import { nextPage } from '../../parts/table.ts';
 import type { Listed, ShownAccessKey, ShownContact } from '../../shown.ts';
 import { accessKeyTable } from '../access-keys/access-key-table.ts';
 
-/** One contact: its access keys, and what it may do as an operator. */
+/** Page of one contact: access keys, details and operator permissions. */
 export const contactPage: Page = {
   method: 'get',
   path: '/contacts/:id',

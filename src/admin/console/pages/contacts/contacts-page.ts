@@ -9,7 +9,7 @@ import type { Listed, ShownContact } from '../../shown.ts';
 
 const path = '/console/contacts';
 
-/** People and partners, and the operators among them. */
+/** Page that lists and searches contacts: people, partners and operators. */
 export const contactsPage: Page = {
   method: 'get',
   path: '/contacts',

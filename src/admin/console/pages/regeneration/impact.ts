@@ -7,7 +7,7 @@ import { table } from '../../parts/table.ts';
 import { sourceName } from '../../parts/usage-section.ts';
 import type { ShownReview } from '../../shown.ts';
 
-/** What regenerating would break, in words and numbers. */
+/** Renders the effects of a regeneration: sources in use, token counts and a grace period that would end. */
 export function impactOf(visit: Visit, impact: ShownReview['impact'], what: string): VNode {
   const sources = impact.used_by.length + impact.used_by_others;
   const { retiring_secret: retiring } = impact;

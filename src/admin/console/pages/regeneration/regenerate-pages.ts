@@ -14,18 +14,18 @@ import { sourceName } from '../../parts/usage-section.ts';
 import type { Listed, ShownRegeneration, ShownReview } from '../../shown.ts';
 import { impactOf } from './impact.ts';
 
-/** Whose secret is turned, and where. */
+/** The client or access key whose secret is regenerated, and the path of its page. */
 type Owner = { name: string; at: `/console/${string}`; section: Section };
 
-/** All that differs between the secret of a client and the value of an access key. */
+/** The differences between regenerating a client's secret and an access key. */
 export type Turning<Regenerated> = {
   path: string;
   route: '/clients/{client_id}' | '/access-keys/{id}';
   permission: Permission;
-  /** What is turned: `secret` or `key`. */
+  /** Noun for the regenerated credential: `secret` or `key`. */
   what: string;
   hasClientId: boolean;
-  /** The parameters of `route`, as the page's address has them. */
+  /** Returns the parameters of `route` from the page's address. */
   paramsOf(visit: Visit): Record<string, string>;
   findOwner(visit: Visit): Promise<Owner>;
   showNew(visit: Visit, regenerated: Regenerated): Promise<Reply>;
@@ -40,7 +40,7 @@ const overlaps = [
   ['2592000', '30 days'],
 ] as const;
 
-/** Turning a key: the review of what it would break, the new one, the end of the overlap, and the way back. */
+/** Creates the pages of a regeneration: review, new secret, early end of the grace period, and undo. */
 export function regeneratePages<Regenerated>(turning: Turning<Regenerated>): Page[] {
   const { path, permission } = turning;
   return [
@@ -102,7 +102,7 @@ async function regenerate<R>(visit: Visit, turning: Turning<R>): Promise<Reply> 
     await visit.call<R>(`POST ${turning.route}/regenerate`, { params, body, once });
     return { seeOther: `${visit.path}/made/${once}` as `/console/${string}` };
   } catch (error) {
-    // 428: what was reviewed is no longer so, and the answer holds how it is now.
+    // Status 428 means that the impact has changed since the review. The error contains a current review.
     const fresh = error instanceof KeyturnError && error.status === 428 ? error.extension?.['review'] : undefined;
     if (!fresh) throw error;
     const said = 'What you reviewed has changed meanwhile, or was older than ten minutes. This is how it is now.';

@@ -8,10 +8,17 @@ import { table } from '../../parts/table.ts';
 import { sourceName } from '../../parts/usage-section.ts';
 import type { ShownRegeneration } from '../../shown.ts';
 
-/** @param at the page of the owner. @param what is regenerated: `secret` or `key`. */
+/**
+ * The client or access key that is regenerated.
+ * @param at path of its page.
+ * @param what noun for the regenerated credential: `secret` or `key`.
+ */
 type Owner = { at: string; what: string; mayAct: boolean };
 
-/** The overlap that runs, with who has moved and who has not; and the turns before it. */
+/**
+ * Renders the running grace period with the sources that use the new or the previous secret, and earlier regenerations.
+ * Returns null if nothing was ever regenerated.
+ */
 export function regenerationSection(
   visit: Visit,
   owner: Owner,

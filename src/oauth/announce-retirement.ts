@@ -15,7 +15,7 @@ export async function announceRetirement(ctx: Context, next: Next): Promise<void
 /** The client secret or access key value of a request, with the other secrets of its owner. */
 type Presented = { secret?: Secret | undefined; secrets: readonly Secret[] };
 
-/** Returns the headers for the secret that ends first; undefined if none is retiring. */
+/** Returns the headers for the presented secret that expires first, or undefined if none is retiring. */
 export function retirementHeaders(
   ...presented: readonly (Presented | undefined)[]
 ): { Deprecation: string; Sunset: string } | undefined {

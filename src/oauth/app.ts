@@ -26,10 +26,13 @@ import { signIntrospection } from './signed-introspection.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
 
-/** @property clientCa the CAs of clients' certificates in PEM, as they are now. */
+/**
+ * Conditions of the process that answers depend on. @property clientCa returns the current CAs of client certificates,
+ * in PEM.
+ */
 type Surroundings = { isDraining: () => boolean; isOverloaded: () => boolean; clientCa: () => string | undefined };
 
-/** The public listener: what integrations and resource servers talk to. */
+/** Creates the public listener, which serves integrations and resource servers. */
 export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa }: Surroundings): PublicApp {
   const provider = createProvider(core);
   const events = createEventStreams(core);
@@ -78,7 +81,7 @@ const routes: Readonly<Record<string, string>> = {
   '/readyz': 'GET, HEAD',
 };
 
-/** Gives every answer its id, and tells of it in the access log. */
+/** Assigns a request ID to every request and logs the answer. */
 function identify(core: Core, addressOf: ReadRequest, requestIdOf: ReadRequest) {
   const transport = strictTransport(core.config);
   return async (ctx: Context, next: Next): Promise<void> => {
@@ -92,7 +95,7 @@ function identify(core: Core, addressOf: ReadRequest, requestIdOf: ReadRequest) 
     const clientId = (ctx.state['caller'] as { clientId: string } | undefined)?.clientId;
     const { error: reason, active = ctx.state['active'] } = (ctx.body ?? {}) as { error?: string; active?: boolean };
     const { method, status } = ctx;
-    // A path that is not ours is not logged: it may be anything, also a secret that was pasted into the wrong place.
+    // Log only known paths: an unknown one may be a secret that was pasted into the wrong place.
     const path = Object.hasOwn(routes, ctx.path) ? ctx.path : 'other';
     logAccess(core, { id, method, path, status, startedAt, address, clientId, reason, active });
   };
@@ -108,7 +111,10 @@ function respondWithError({ config, log }: Core) {
   };
 }
 
-/** Applies the rules for all requests. Whatever follows on a refused connection cannot be trusted. */
+/**
+ * Applies the rules for all requests. Closes the connection of a rejected request, because the bytes that follow it
+ * cannot be trusted.
+ */
 function normalize(ctx: Context, next: Next): Promise<void> {
   try {
     normalizeRequest(ctx.req);
@@ -120,7 +126,7 @@ function normalize(ctx: Context, next: Next): Promise<void> {
   return next();
 }
 
-/** What has piled up is told to come again, rather than answered after its sender has gone. */
+/** Rejects requests with 503 while the process is overloaded, instead of answering after callers have timed out. */
 function shedLoad(isOverloaded: () => boolean) {
   return (_ctx: Context, next: Next): Promise<void> => {
     if (isOverloaded()) {
@@ -134,7 +140,7 @@ function shedLoad(isOverloaded: () => boolean) {
   };
 }
 
-/** A Host that is not ours means a request that was meant for somebody else, or one that wants us to believe so. */
+/** Rejects requests for a Host that is not configured: they are misdirected, or an attempt to mislead this server. */
 function requireKnownHost(isKnownHost: (host: string) => boolean) {
   return (ctx: Context, next: Next): Promise<void> => {
     if (!isKnownHost(ctx.req.headers.host ?? '')) {
@@ -154,7 +160,7 @@ function routeOnly(ctx: Context, next: Next): Promise<void> {
   return next();
 }
 
-/** RFC 6749 §5.1: what holds tokens is not to be stored. */
+/** Forbids caching of answers that contain tokens (RFC 6749 §5.1). */
 async function presentProtocol(ctx: Context, next: Next): Promise<void> {
   await next();
   ctx.set('Cache-Control', 'no-store');

@@ -5,21 +5,23 @@ import type { Core } from '../core.ts';
 import { decoyKeys } from './decoy-keys.ts';
 import { InvalidClient } from './oauth-error.ts';
 
-/** The one refusal for which it does not matter what is known of the client. */
+/** The only reason for which a rejected assertion is not checked again with a re-read client. */
 export const reusedAssertion = 'assertion_reused';
 
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const maxLength = 8 * 1024;
-/** How far a client's clock may be ahead of this one (FAPI 2.0 §5.3.2.1). Applies to every date that it computed. */
+/**
+ * Seconds that a client's clock may be ahead of the server's (FAPI 2.0 §5.3.2.1). Applies to `exp`, `iat` and `nbf`.
+ */
 const leewaySeconds = 10;
 const maxLifetimeSeconds = 300;
 
 export type PresentedAssertion = { clientId: string; assertion: string; header: ProtectedHeaderParameters };
 
 /**
- * Reads who an assertion claims to be from; nothing of it is proven yet.
- * @param type `client_assertion_type`.
- * @param named the `client_id` beside it, which need not be there (RFC 7521 §4.2).
+ * Reads which client an assertion claims to be from. Nothing in it is verified yet.
+ * @param type the parameter `client_assertion_type`.
+ * @param named the optional parameter `client_id` (RFC 7521 §4.2).
  * @throws {InvalidClient}
  */
 export function readAssertion(
@@ -39,12 +41,12 @@ export function readAssertion(
 }
 
 /**
- * Checks that an assertion is the client's own, for this issuer, current, and was never used before (RFC 7523 §3, FAPI
- * 2.0 §5.3.2.1). Keys come from the registration alone; what the assertion says about keys is ignored.
- * @param client undefined if no client may use an assertion here. Its signature is checked all the same, so that the
- * time does not tell which clients exist.
- * @returns why it is refused, or undefined if it is good.
- * @throws {StoreUnavailable} if it cannot be determined whether it was used before.
+ * Checks that an assertion is signed with a key of the client, names this issuer, is current, and was never used before
+ * (RFC 7523 §3, FAPI 2.0 §5.3.2.1). Keys come only from the registration; key references in the assertion are ignored.
+ * @param client undefined if no client may use an assertion here. The signature is checked even then, so that the
+ * response time does not reveal which clients exist.
+ * @returns the reason for the rejection, or undefined if the assertion is valid.
+ * @throws {StoreUnavailable} if it cannot be determined whether the assertion was used before.
  */
 export async function refusalOfAssertion(
   core: Core,
@@ -52,7 +54,7 @@ export async function refusalOfAssertion(
   { clientId, assertion, header }: PresentedAssertion,
 ): Promise<string | undefined> {
   if (header.crit !== undefined || 'b64' in header) return 'assertion_header';
-  // An access token, or anything else that says that it is not a client's assertion (RFC 8725 §3.11).
+  // Reject access tokens and every other JWT whose type is not that of a client assertion (RFC 8725 §3.11).
   if (header.typ !== undefined && !/^(application\/)?(client-authentication\+)?jwt$/i.test(header.typ))
     return 'assertion_type';
   const kid = typeof header.kid === 'string' ? header.kid : undefined;
@@ -74,7 +76,10 @@ export async function refusalOfAssertion(
   return isFirst ? undefined : reusedAssertion;
 }
 
-/** Returns the claims of a correctly signed assertion. Its dates are compared with the server's clock elsewhere. */
+/**
+ * Returns the claims of a correctly signed assertion. Skips its dates, which the caller compares with the server's
+ * clock.
+ */
 async function verify(assertion: string, keys: readonly VerificationKey[]): Promise<JWTPayload | undefined> {
   for (const { key, algs } of keys) {
     try {
@@ -85,14 +90,15 @@ async function verify(assertion: string, keys: readonly VerificationKey[]): Prom
       });
       return payload;
     } catch {
-      // The next one may be it.
+      // Try the next key.
     }
   }
   return undefined;
 }
 
 function refusalOfClaims({ aud, exp, iat, nbf, jti }: JWTPayload, issuer: string, now: number): string | undefined {
-  // The issuer alone, as one text: an assertion that names anybody else too could be used there (FAPI 2.0 §5.3.2.1).
+  // Require the issuer as the only audience, as a string: with another audience, the assertion could be used there too
+  // (FAPI 2.0 §5.3.2.1).
   if (aud !== issuer) return 'assertion_audience';
   if (typeof exp !== 'number' || exp <= now || exp > now + maxLifetimeSeconds + leewaySeconds)
     return 'assertion_expiry';

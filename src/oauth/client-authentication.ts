@@ -18,13 +18,13 @@ import { headStartOf } from './fast-path/head-start.ts';
 import { InvalidClient } from './oauth-error.ts';
 import { type Form, formOf } from './read-form.ts';
 
-/** Who makes this request, proven. */
+/** The authenticated client of a request. */
 export type Caller = KnownClient & {
-  /** The Client ID that was presented: the current one, or an earlier one that still answers. */
+  /** The Client ID that was presented: the current one, or a previous one that is still valid. */
   clientId: string;
-  /** The secret that was presented; undefined: it was proven without one. */
+  /** The secret that was presented, or undefined if the client authenticated without one. */
   secret: Secret | undefined;
-  /** What its tokens are to be bound to; undefined: nothing was shown, or nothing is bound. */
+  /** The certificate to bind tokens to, or undefined if none was presented or the client's tokens are not bound. */
   certificate?: ClientCertificate | undefined;
 };
 
@@ -32,7 +32,7 @@ export type Presented = { clientId: string; clientSecret: string };
 
 type PresentedCertificate = { clientId: string; certificate: ClientCertificate | 'unreadable' };
 
-/** Authenticates the client (RFC 6749 §2.3) into `ctx.state.caller`. */
+/** Authenticates the client (RFC 6749 §2.3) and stores it in `ctx.state.caller`. */
 export function authenticateClient(core: Core, certificateOf: CertificateReader) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const unknown = headStartOf(ctx.req)?.presented;
@@ -53,14 +53,14 @@ export function callerOf(ctx: Context): Caller {
   return ctx.state['caller'] as Caller;
 }
 
-/** The secret that was presented, as its use is counted. */
+/** Returns the presented secret in the form in which its use is counted. */
 export function presentedSecretOf({ client, secret }: Pick<Caller, 'client' | 'secret'>): PresentedSecret {
   return { owner: client.id, generation: secret?.generation ?? 0, epoch: client.tokenEpoch };
 }
 
 /**
- * The caller, if this process has verified the same credentials before and nothing of the client has changed since; undefined says
- * nothing about them.
+ * Returns the caller if this process has verified the same credentials before and the client has not changed since. A
+ * result of undefined does not mean that the credentials are invalid.
  */
 export function recallCaller({ clients, clock }: Core, { clientId, clientSecret }: Presented): Caller | undefined {
   const known = clients.peek(clientId);
@@ -69,14 +69,14 @@ export function recallCaller({ clients, clock }: Core, { clientId, clientSecret 
   return { client: known.client, secrets: known.secrets, clientId, secret };
 }
 
-/** Whether a caller that was recalled would be recalled again, as the same. */
+/** Returns whether `recallCaller` would return an equal caller now. */
 export function isUnchanged({ clients, clock }: Core, { client, secrets, clientId, secret }: Caller): boolean {
   const known = clients.peek(clientId);
-  // The cache holds other objects as soon as anything may have changed.
+  // Compare by identity: the cache replaces its objects as soon as anything may have changed.
   return known?.client === client && known.secrets === secrets && refusalOf(client, secret, clock()) === undefined;
 }
 
-/** @throws {InvalidClient} always the same, whatever is wrong. */
+/** @throws {InvalidClient} with the same answer for every reason. */
 async function verifyCredentials(core: Core, presented: Presented): Promise<Caller> {
   const { clientId } = presented;
   if (!isPossible(presented)) throw new InvalidClient('not a client secret');
@@ -84,40 +84,45 @@ async function verifyCredentials(core: Core, presented: Presented): Promise<Call
   const match = createMatcher(core.keyRing, 'client-secret-pepper', presented.clientSecret);
   const verdict = judge(core, presented, match, await core.clients.find(clientId));
   if ('client' in verdict) return verdict;
-  // Before anybody is refused, this is looked at anew: another process may have made the secret, or enabled the client, just now.
-  // And a first attempt costs the same look-up whether or not the client is one that is known here. All else that has arrived with it
-  // comes first: so many refusals leave at once, and nobody who has the right secret waits for them.
+  // Re-read the client before rejecting: another process may just have rotated its secret or enabled it. The query runs
+  // for known and unknown clients, so that the response time does not reveal which exist. Yield to all other pending
+  // requests first, so that valid ones do not wait for rejections and many rejections share one query.
   await setImmediate();
   return admit(core, judge(core, presented, match, await core.clients.findRecent(clientId, since)));
 }
 
-/** An imported client may keep the secret that it came with. To a Client ID of ours, only a secret of ours belongs. */
+/**
+ * Returns whether the credentials have a valid format. Only imported clients may have a secret that Keyturn did not
+ * generate.
+ */
 function isPossible({ clientId, clientSecret }: Presented): boolean {
   if (isWellFormedSecret(clientSecret, 'kts_')) return true;
   return isForeignClientId(clientId) && isForeignSecret(clientSecret);
 }
 
-/** Why nobody is let in. @property tried where the client is known. */
+/**
+ * The reason why authentication failed. @property tried the secret to count the failure for, if the client is known.
+ */
 type Refusal = { reason: string; tried?: PresentedSecret };
 
 const unknownClient: Refusal = { reason: 'unknown_client' };
 
-/** @throws {InvalidClient} always the same, whatever is wrong. */
+/** @throws {InvalidClient} with the same answer for every reason. */
 function admit({ clockCheck }: Core, verdict: Caller | Refusal): Caller {
   if ('client' in verdict) return verdict;
-  // Of a known client, a secret may seem to have ended only because the clock is wrong.
+  // Check the clock first if the client is known: with a wrong clock, a valid secret may look expired.
   if (verdict.tried) clockCheck.requireRight();
   const { reason, tried } = verdict;
   throw new InvalidClient(reason, tried && { secret: tried, reason });
 }
 
-/** @throws {InvalidClient} always the same, whatever is wrong. */
+/** @throws {InvalidClient} with the same answer for every reason. */
 async function verifyKeys(core: Core, presented: PresentedAssertion | PresentedCertificate): Promise<Caller> {
   const since = performance.now();
   const verdict = await judgeKeys(core, presented, await core.clients.find(presented.clientId));
-  // Whatever else may have changed, a reused assertion has not.
+  // Reject a reused assertion without re-reading the client, because no change of the client makes it valid.
   if ('client' in verdict || verdict.reason === reusedAssertion) return admit(core, verdict);
-  // As with secrets: another process may have replaced the keys, or registered the client, just now.
+  // Re-read the client before rejecting: another process may just have replaced its keys or registered it.
   return admit(core, await judgeKeys(core, presented, await core.clients.findRecent(presented.clientId, since)));
 }
 
@@ -156,7 +161,7 @@ async function refusalOfKeyClient(
 
 function judge(core: Core, presented: Presented, match: Matcher, known: KnownClient | undefined): Caller | Refusal {
   const { clientId, clientSecret } = presented;
-  // Pairs are not mixed: a secret is good with the Client ID that it was issued with.
+  // Accept a secret only with the Client ID that it was issued with.
   const candidates = known?.secrets.filter((secret) => secret.clientId === clientId) ?? [];
   const secret = match(candidates);
   if (!known) return unknownClient;
@@ -167,7 +172,7 @@ function judge(core: Core, presented: Presented, match: Matcher, known: KnownCli
   return { ...known, clientId, secret };
 }
 
-/** Why a known client is not let in; undefined: it is. */
+/** Returns why a known client is rejected, or undefined if it is accepted. */
 function refusalOf(client: Client, secret: Secret | undefined, now: number): string | undefined {
   if (!isSecretMethod(client.authMethod)) return 'wrong_method';
   if (!secret) return 'wrong_secret';
@@ -176,7 +181,7 @@ function refusalOf(client: Client, secret: Secret | undefined, now: number): str
   return client.enabled ? undefined : 'client_disabled';
 }
 
-/** @throws {KeyturnError} `invalid_request` when there is more than one way of authentication (RFC 6749 §2.3). */
+/** @throws {KeyturnError} `invalid_request` if the client uses more than one way of authentication (RFC 6749 §2.3). */
 function readAuthentication(
   request: IncomingMessage,
   form: Form,
@@ -190,15 +195,15 @@ function readAuthentication(
   if (assertion === undefined) {
     const clientId = values.get('client_id');
     const certificate = clientId === undefined ? undefined : certificateOf(request);
-    // RFC 8705 §2: `client_id` is all that such a client says of itself.
+    // With a certificate, `client_id` is the only parameter of client authentication (RFC 8705 §2).
     return clientId && certificate ? { clientId, certificate } : readCredentials(request, form);
   }
   return readAssertion(assertion, { type: values.get('client_assertion_type'), named: values.get('client_id') });
 }
 
 /**
- * The one pair of credentials of a request.
- * @throws {KeyturnError} `invalid_request` when there is more than one way of authentication (RFC 6749 §2.3).
+ * Returns the Client ID and secret of a request.
+ * @throws {KeyturnError} `invalid_request` if the client uses more than one way of authentication (RFC 6749 §2.3).
  */
 export function readCredentials(request: IncomingMessage, { values }: Form): Presented {
   const headers = countHeaders(request.rawHeaders, 'authorization');
@@ -219,25 +224,25 @@ export function readCredentials(request: IncomingMessage, { values }: Form): Pre
   return presented;
 }
 
-/** Whether the client of a request is authenticated by one Authorization header and nothing else. */
+/** Returns whether exactly one Authorization header is the only client authentication of a request. */
 export function usesHeaderAlone(request: IncomingMessage, { values }: Form): boolean {
   const headers = countHeaders(request.rawHeaders, 'authorization');
   return headers === 1 && waysOf(headers, values) === 1;
 }
 
-/** In how many ways a request with so many Authorization headers authenticates its client. */
+/** Returns the number of ways in which a request authenticates its client. */
 function waysOf(headers: number, values: Form['values']): number {
   return headers + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);
 }
 
-/** HTTP Basic with both parts form-encoded, decoded once (RFC 6749 §2.3.1 and Appendix B). */
+/** Reads HTTP Basic credentials, whose parts are form-encoded once (RFC 6749 §2.3.1 and Appendix B). */
 function readBasic(header: string): Presented {
   if (header.slice(0, 6).toLowerCase() !== 'basic ') throw new InvalidClient('not HTTP Basic');
   let start = 6;
   while (header[start] === ' ') start += 1;
   const encoded = header.slice(start);
   const bytes = Buffer.from(encoded, 'base64');
-  // What was skipped in reading is missing when it is written again; only the padding may be left out.
+  // Encode again to detect characters that the decoder skipped. Only padding may be missing.
   const written = bytes.toString('base64');
   if (encoded !== written && encoded !== written.replace(/=+$/, '')) throw new InvalidClient('not base64');
   const text = bytes.toString('utf8');

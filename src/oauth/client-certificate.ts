@@ -11,19 +11,21 @@ import { createProxyAlarm } from '../http/proxy-alarm.ts';
 import { readCertificates } from '../http/tls-files.ts';
 import { readForwardedCertificate } from '../resource-server/forwarded-certificate.ts';
 
-/** RFC 5280 §4.2.1.12: for clients, and for anything. */
+/** Accepted extended key usages (RFC 5280 §4.2.1.12): client authentication, and any. */
 const clientUsages = ['1.3.6.1.5.5.7.3.2', '2.5.29.37.0'];
 
 /**
- * Returns the certificate of a request, `unreadable` if a proxy sent something else in its place, or undefined if there is none.
+ * Returns the client certificate of a request, `unreadable` if a proxy sent something else in its place, or undefined
+ * if the request has none.
  * @throws {KeyturnError} `invalid_request` if a proxy sent the header more than once.
  */
 export type CertificateReader = (request: IncomingMessage) => ClientCertificate | 'unreadable' | undefined;
 
 /**
- * The certificate that a client has shown: in the handshake with us, or, where the peer is a trusted proxy and a header is named for
- * it, in the one with that proxy. From anybody else such a header is only a claim, and a proxy's own certificate is not its clients'.
- * @param clientCa the CAs of clients' certificates in PEM, as they are now; undefined: there are none.
+ * Creates a reader of client certificates. If the peer is a trusted proxy and a header is configured for it, the
+ * certificate comes from that header; otherwise from the TLS handshake with this server. The header of any other peer
+ * proves nothing and is ignored, and a proxy's own certificate is not its client's.
+ * @param clientCa returns the current CAs of client certificates in PEM, or undefined if none are configured.
  */
 export function createCertificateReader(
   { config, clock, log, metrics }: Core,
@@ -50,7 +52,7 @@ export function createCertificateReader(
     if (known) return known;
     const x509 = socket.getPeerX509Certificate();
     if (!x509) return undefined;
-    // Without CAs of ours, the handshake would have taken any public one's word.
+    // Without configured CAs, Node.js would accept certificates of every public CA in the handshake.
     const certificate = describe(x509, socket.authorized && clientCa() !== undefined);
     shown.set(socket, certificate);
     return certificate;
@@ -69,7 +71,9 @@ export function createCertificateReader(
     return x509 instanceof X509Certificate ? describe(x509, isIssuedByOurs(x509)) : x509;
   }
 
-  /** Where we name no CAs, the proxy does, and lets nothing else through. */
+  /**
+   * Returns whether a configured CA issued the certificate. Without configured CAs, the proxy has checked the issuer.
+   */
   function isIssuedByOurs(x509: X509Certificate): boolean {
     const pem = clientCa();
     if (pem === undefined) return true;

@@ -13,7 +13,7 @@ import { TooManyRequests } from './oauth-error.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
-/** The client credentials grant (RFC 6749 §4.4) for the authenticated client. */
+/** Creates the handler of the client credentials grant (RFC 6749 §4.4), for an authenticated client. */
 export function clientCredentialsGrant(core: Core) {
   const dpopProofs = createDpopProofs(core);
   return async (ctx: Context): Promise<void> => {
@@ -57,8 +57,8 @@ function isRefusal(error: unknown): boolean {
 }
 
 /**
- * Returns the caller with every change that was committed before, to look again before a token is refused: another process may
- * just have widened what it may do. Returns undefined if it could not authenticate any more.
+ * Re-reads the caller from the database before its token request is rejected: another process may just have extended
+ * its permissions. Returns undefined if the caller could not authenticate any more.
  */
 async function findRecentCaller({ clients, clock }: Core, caller: Caller): Promise<Caller | undefined> {
   const known = await clients.findRecent(caller.clientId);
@@ -68,6 +68,7 @@ async function findRecentCaller({ clients, clock }: Core, caller: Caller): Promi
 }
 
 /**
+ * Returns what the new token is bound to.
  * @throws {KeyturnError} `invalid_request` if the certificate or proof that tokens must be bound to is missing (RFC
  * 8705 §3, RFC 9449 §5.2).
  */
@@ -82,7 +83,7 @@ function confirmationOf(
   return { 'x5t#S256': certificate.thumbprint, ...proven };
 }
 
-/** The token response of RFC 6749 §5.1. */
+/** Returns the body of the token response (RFC 6749 §5.1). */
 export function presentToken({ ttlSeconds }: Core, { accessToken, record, scope }: IssuedToken) {
   return { access_token: accessToken, token_type: tokenTypeOf(record), expires_in: ttlSeconds, scope };
 }

@@ -4,8 +4,9 @@ import { readVerificationKey, type VerificationKey } from '../clients/verificati
 const decoys = new Map<string, readonly VerificationKey[]>();
 
 /**
- * Returns a key that nobody can sign with, to check a signature that has no key. Checking it costs as much as with a
- * registered key, so that the time does not tell whether there is one. Empty for an algorithm that is not accepted.
+ * Returns a key without a known private key, to check a signature that has no registered key. The check costs as much
+ * as one with a registered key, so that the response time does not reveal whether one exists. Returns an empty list for
+ * an algorithm that is not accepted.
  */
 export function decoyKeys(alg: unknown): readonly VerificationKey[] {
   if (typeof alg !== 'string') return [];

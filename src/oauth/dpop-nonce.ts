@@ -2,7 +2,10 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Clock } from '../process/clock.ts';
 
-/** A nonce is accepted for one to two steps, long enough that not every token needs a second attempt. */
+/**
+ * Length of a nonce step. A nonce is accepted for one to two steps, so that not every token request needs a second
+ * attempt.
+ */
 const stepMs = 60_000;
 
 export type DpopNonce = { current(): string; isGood(nonce: unknown): boolean };

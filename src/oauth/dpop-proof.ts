@@ -18,7 +18,7 @@ export type DpopProofs = {
   read(ctx: Context): Promise<{ jkt: string } | undefined>;
 };
 
-/** DPoP at the token endpoint (RFC 9449 §4.3, §5, §8). */
+/** Verifies DPoP proofs at the token endpoint (RFC 9449 §4.3, §5, §8). */
 export function createDpopProofs(core: Core): DpopProofs {
   const nonces = createDpopNonce(core);
   const uri = new URL('/oauth2/token', core.config.issuer).href;

@@ -8,7 +8,8 @@ import { withDeadline } from '../storage/with-deadline.ts';
 import { callerOf } from './client-authentication.ts';
 
 /**
- * `GET /oauth2/events`: tells resource servers what ended or changed, so that they drop it from their caches at once.
+ * Serves `GET /oauth2/events`: notifies resource servers of revocations and changes, so that they drop cached tokens at
+ * once.
  */
 export type EventStreams = {
   serve(ctx: Context, next: Next): Promise<void>;
@@ -17,26 +18,27 @@ export type EventStreams = {
 };
 
 /**
- * Heartbeat interval. A listener that hears nothing for longer considers its connection dead and trusts its cache for a
+ * Heartbeat interval. A listener that receives nothing for longer considers its connection lost and caches tokens for a
  * shorter time.
  */
 const heartbeatMs = 3_000;
-/** A listener that reads too slowly is disconnected at this backlog. It can resume, and memory stays bounded. */
+/** Maximum backlog of a listener. Slower ones are disconnected and can resume, so that memory stays bounded. */
 const maxBufferedBytes = 256 * 1024;
-/** If more changes at once, a `reset` costs listeners less than the single events. */
+/** Maximum size of a batch of events. For more changes, a `reset` costs listeners less than the single events. */
 const maxBatchBytes = 64 * 1024;
-/** Listeners served per turn of the event loop, so that requests are served in between. */
+/** Listeners to write to per event loop turn, so that requests are served in between. */
 const listenersPerTurn = 100;
 /**
- * Streams end when this process has not learned of changes for longer, because an open stream means "nothing ended".
+ * Maximum age of this process's knowledge of changes. Streams end when it is older, because an open stream without
+ * events means that nothing was revoked.
  */
 const maxLagMs = 5_000;
-/** Changes are kept for a day; one hour less allows for clocks that differ. */
+/** Maximum age of a resumable event. Changes are kept for a day; one hour less allows for clocks that differ. */
 const maxAgeSeconds = 23 * 3_600;
 
 export function createEventStreams({ feed, clock }: Core): EventStreams {
   const listeners = new Map<ServerResponse, string>();
-  /** By the clock that tokens are issued by. */
+  /** Returns the time in seconds, by the clock that tokens are issued with. */
   const seconds = () => Math.floor(clock() / 1_000);
 
   /** Events to send, and the clients that must authenticate again. */
@@ -57,14 +59,14 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
 
   async function tellAll(): Promise<void> {
     isTelling = true;
-    // Changes of one turn of the event loop are written once.
+    // Write all changes of one event loop turn together.
     for (await turn(); batch.position !== undefined; await turn()) {
       const { text, position, clients } = batch;
       batch = emptyBatch();
       const told = text.length > maxBatchBytes ? presentReset(position, seconds()) : text;
       await inTurns((response, clientId) => {
         send(response, told);
-        // A resource server whose own credentials changed has to authenticate again.
+        // Disconnect a resource server whose own credentials changed, so that it authenticates again.
         if (clients.has(clientId)) response.end();
       });
     }
@@ -72,8 +74,9 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
   }
 
   /**
-   * Another database server took over: what listeners were told and their positions are invalid. Called again once all its
-   * revocations are known, because what listeners asked meanwhile may have been answered without them.
+   * Sends a `reset` to every listener, because another database server took over and earlier events and positions are
+   * invalid. Called again once all revocations of that server are known, because introspections may have been answered
+   * without them in between.
    */
   function resetAll(): void {
     for (const response of listeners.keys()) send(response, presentReset(feed.position(), seconds()));

@@ -5,11 +5,11 @@ import type { RateLimit } from '../storage/rate-limit.ts';
 import { InvalidClient, TooManyRequests } from './oauth-error.ts';
 
 /**
- * After too many failed authentications from one address within a minute, further failures from it are answered with 429 and
- * Retry-After. Right credentials are always served, so callers that share an address (behind NAT, or behind a proxy that
- * KEYTURN_TRUST_PROXY does not name) cannot lock each other out. This helps nobody to guess: every secret, imported ones included,
- * has at least 80 bits, and a wrong one gets the same answer in the same time whatever is wrong with it.
- * @param limit undefined: there is no limit.
+ * Limits failed authentications. After too many from one address within a minute, further failures are answered with
+ * 429 and Retry-After. Valid credentials are always accepted, so callers that share an address (behind NAT, or behind a
+ * proxy that KEYTURN_TRUST_PROXY does not name) cannot lock each other out. This does not make guessing easier: every
+ * secret, including imported ones, has at least 80 bits, and every wrong one gets the same answer in the same time.
+ * @param limit undefined if failures are not limited.
  */
 export function createFailureLimit(limit: RateLimit | undefined, addressOf: (request: IncomingMessage) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {

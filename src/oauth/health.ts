@@ -1,7 +1,7 @@
 import type { Context, Next } from 'koa';
 import type { Readiness } from '../observability/readiness.ts';
 
-/** Serves `/healthz` and `/readyz`. Neither asks a store, so anyone may call them as often as they like. */
+/** Serves `/healthz` and `/readyz`. Neither queries a store, so frequent calls are harmless. */
 export function serveHealth(
   readiness: Readiness,
   { isDraining, isOverloaded }: { isDraining: () => boolean; isOverloaded: () => boolean },

@@ -10,7 +10,7 @@ import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 
 /**
- * Returns the answer to an introspection (RFC 7662 §2.2).
+ * Returns the introspection response (RFC 7662 §2.2).
  * @throws {StoreUnavailable}
  */
 export async function introspect(core: Core, ctx: Context): Promise<object> {
@@ -33,7 +33,7 @@ export async function introspect(core: Core, ctx: Context): Promise<object> {
   if (accessKey) core.usedScopes.count(accessKey.id, usedScope(values.get('used_scope'), scope));
   return presentIntrospection(core, live);
 
-  /** A bad access key makes the token inactive. The resource server is not told why. */
+  /** Returns undefined for an invalid access key, which makes the token inactive without a reason in the answer. */
   function readPresentedKey(client: Client) {
     return readAccessKey(core, ctx, client).catch((error: unknown) => {
       if (error instanceof RefusedAccessKey) return undefined;
@@ -42,7 +42,7 @@ export async function introspect(core: Core, ctx: Context): Promise<object> {
   }
 }
 
-/** The introspection response for a live token. */
+/** Returns the introspection response for a live token. */
 export function presentIntrospection({ issuer }: Core, { record, scope, audience, accessKey }: LiveToken) {
   return {
     active: true,
@@ -61,7 +61,7 @@ export function presentIntrospection({ issuer }: Core, { record, scope, audience
   };
 }
 
-/** Returns the reported scopes that the answer allows; others do not count as used. */
+/** Returns the reported scopes that the answer contains; others do not count as used. */
 function usedScope(reported: string | undefined, allowed: string): string[] {
   const scopes = parseScope(allowed);
   return reported === undefined ? [] : [...new Set(parseScope(reported))].filter((scope) => scopes.includes(scope));

@@ -6,15 +6,16 @@ import type { Core } from '../core.ts';
 import type { SigningKey, SigningKeys } from '../tokens/signing-keys.ts';
 
 /**
- * Serves authorization server metadata (RFC 8414 §2), which lists only what works. Every URL starts with the configured
- * issuer, never with a host from the request. Libraries that know OpenID Connect alone also require members of OpenID
- * Connect Discovery §3: those are present with what is true here, and `authorization_endpoint` is not.
+ * Serves authorization server metadata (RFC 8414 §2), listing only enabled features. Every URL starts with the
+ * configured issuer, never with a host from the request. For libraries that support only OpenID Connect, the document
+ * also has the members that OpenID Connect Discovery §3 requires, with true values and without
+ * `authorization_endpoint`.
  */
 export function serveMetadata({ clients, config, signingAlgorithm, signingKeys }: Core) {
   const { issuer } = config;
   const methods = methodsOf(config);
   const bindsCertificates = certificateMethods.some((method) => methods.includes(method));
-  /** The last known values, because discovery must not depend on a store. */
+  /** The last known values, so that discovery works while the database is unavailable. */
   let signingAlgorithms: readonly string[] = [signingAlgorithm];
   let scopes: readonly string[] = [];
   const document = () => ({
@@ -35,7 +36,7 @@ export function serveMetadata({ clients, config, signingAlgorithm, signingKeys }
     grant_types_supported: ['client_credentials'],
     // Both documents require this list, and an empty one must be left out (RFC 8414 §3.2).
     response_types_supported: ['none'],
-    // A client is the same `sub` for every resource server.
+    // Every resource server receives the same `sub` for a client.
     subject_types_supported: ['public'],
     // Verifiers such as go-oidc take the algorithms of JWTs from here.
     id_token_signing_alg_values_supported: signingAlgorithms,
@@ -61,7 +62,10 @@ export function serveMetadata({ clients, config, signingAlgorithm, signingKeys }
   };
 }
 
-/** Certificates are looked at where TLS ends here, or where a proxy hands them over; and only a CA makes names in them true. */
+/**
+ * Returns the usable authentication methods. Certificates need TLS on this server or a proxy that forwards them, and
+ * names in them need a CA.
+ */
 function methodsOf({ tlsFiles, clientCertHeader }: Config): AuthMethod[] {
   const works: Partial<Record<AuthMethod, boolean>> = {
     tls_client_auth: tlsFiles.clientCa !== undefined || clientCertHeader !== undefined,
@@ -76,8 +80,8 @@ function offeredNow(servers: readonly Client[]): string[] {
 }
 
 /**
- * Returns a key as it is published. `token_lifetime` and `retired_at`, both in seconds, let verifiers refuse what only
- * somebody else can have signed; others ignore them (RFC 7517 §4).
+ * Returns a key as it is published. `token_lifetime` and `retired_at`, both in seconds, let verifiers reject tokens
+ * that must have been signed with a stolen key; other verifiers ignore them (RFC 7517 §4).
  */
 function presentKey({ publicJwk, tokenSeconds, retiredAt }: SigningKey): object {
   return {

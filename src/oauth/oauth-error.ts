@@ -4,15 +4,16 @@ import { KeyturnError } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
 
-/** Error response of RFC 6749 §5.2. */
+/** The body of an error response (RFC 6749 §5.2). */
 type OAuthErrorBody = { error: string; error_description?: string };
 
 /**
- * The only answer to every failed client authentication (RFC 6749 §5.2 `invalid_client`): unknown client, wrong, ended
- * or missing secret, disabled client. The bytes are equal, because a difference would reveal which Client IDs exist.
+ * The error for every failed client authentication (RFC 6749 §5.2 `invalid_client`): unknown or disabled client, wrong,
+ * expired or missing secret. All answers are equal byte for byte, because a difference would reveal which Client IDs
+ * exist.
  */
 export class InvalidClient extends KeyturnError {
-  /** If the client is known: what was tried, for its operator. Never part of the answer. */
+  /** The secret that was tried and the reason, if the client is known. For its operator; never part of the answer. */
   readonly refused: { secret: PresentedSecret; reason: string } | undefined;
 
   constructor(detail: string, refused?: { secret: PresentedSecret; reason: string }) {
@@ -25,7 +26,7 @@ export class InvalidClient extends KeyturnError {
   }
 }
 
-/** Too many failures from one address, or too many tokens of one client. */
+/** The error for too many failures from one address, or too many tokens of one client. */
 export class TooManyRequests extends KeyturnError {
   readonly retryAfterSeconds: number;
 

@@ -9,10 +9,10 @@ import { callerOf } from './client-authentication.ts';
 import { TooManyRequests } from './oauth-error.ts';
 import { formOf } from './read-form.ts';
 
-/** Stands for a secret that Keyturn has already matched; oidc-provider never receives a real one. */
+/** Placeholder for a secret that Keyturn has already verified; oidc-provider never receives a real one. */
 const alreadyMatched = 'already-matched';
 
-/** Stands for a token in a wrong form, because oidc-provider would reject some forms with an error. */
+/** Placeholder for a malformed token, because oidc-provider would answer some of them with an error. */
 const notAToken = 'not-a-token';
 
 /**
@@ -77,8 +77,8 @@ export function rethrowProviderErrors(provider: Provider) {
 }
 
 /**
- * Gives the request to oidc-provider in the form it expects: the parsed form, and the authenticated client as one that
- * posted its secret. The request is read once, so two parsers cannot disagree.
+ * Passes the request to oidc-provider in the form it expects: with the parsed form, and the authenticated client as one
+ * that posted its secret. The body is parsed only once, so that two parsers cannot disagree.
  */
 export async function handOver(ctx: Context, next: () => Promise<unknown>): Promise<void> {
   const { values, resources } = formOf(ctx);
@@ -130,14 +130,14 @@ function configuration(): Configuration {
     },
     routes: { token: '/oauth2/token', introspection: '/oauth2/introspect', revocation: '/oauth2/revoke' },
     clientBasedCORS: () => true,
-    // Errors are JSON whatever the Accept header says.
+    // Errors are JSON regardless of the Accept header.
     renderError: (ctx: { body: unknown }, out: unknown) => {
       ctx.body = out;
     },
   } as unknown as Configuration;
 }
 
-/** Every client that gets here is authenticated, so oidc-provider needs only its id. */
+/** Every client that reaches this adapter is authenticated, so oidc-provider needs only its id. */
 const clientAdapter = {
   find: async (clientId: string) => ({
     client_id: clientId,

@@ -6,7 +6,7 @@ import type { Core } from '../core.ts';
 import { formOf } from './read-form.ts';
 
 /**
- * Returns the access key of a request, checked for this client and counted as used; undefined if none was sent.
+ * Returns the access key of a request, checked for this client and recorded as used, or undefined if none was sent.
  * @throws {RefusedAccessKey}
  */
 export async function readAccessKey(core: Core, ctx: Context, client: Client): Promise<PresentedAccessKey | undefined> {

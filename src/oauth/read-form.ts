@@ -4,17 +4,20 @@ import { KeyturnError } from '../errors.ts';
 import { hasMediaType } from '../http/media-type.ts';
 import { headStartOf } from './fast-path/head-start.ts';
 
-/** The parameters of a request, each at most once and never empty; `resource` alone may come several times (RFC 8707 §2). */
+/** The parameters of a request, each at most once and not empty. Only `resource` may be repeated (RFC 8707 §2). */
 export type Form = { readonly values: ReadonlyMap<string, string>; readonly resources: readonly string[] };
 
 const maxBytes = 16 * 1024;
-/** A resource server passes on whatever it was sent as a token. That it is none is its answer, not that it is too long. */
+/**
+ * Limit for introspections. Resource servers forward arbitrary values as tokens; a long one gets "not active" rather
+ * than an error.
+ */
 const maxIntrospectionBytes = 256 * 1024;
 
-/** What must not stand in a URL, where proxies and histories keep it (RFC 6749 §2.3.1). */
+/** Parameters that are rejected in a URL, because proxies and browser histories store URLs (RFC 6749 §2.3.1). */
 const secretParameters = ['client_secret', 'client_assertion', 'access_key', 'token'];
 
-/** Reads `application/x-www-form-urlencoded` once, in bounds, into `ctx.state.form`. */
+/** Reads `application/x-www-form-urlencoded` of limited size into `ctx.state.form`. */
 export async function readForm(ctx: Context, next: Next): Promise<void> {
   const query = ctx.querystring && new URLSearchParams(ctx.querystring);
   if (query && secretParameters.some((name) => query.has(name))) {
@@ -30,14 +33,14 @@ export function formOf(ctx: Context): Form {
   return ctx.state['form'] as Form;
 }
 
-/** @throws {KeyturnError} `invalid_request` when a parameter is repeated. */
+/** @throws {KeyturnError} `invalid_request` if a parameter is repeated. */
 export function parseForm(body: string): Form {
   const reading: Reading = { values: new Map(), resources: [], empty: undefined };
   if (body.includes('%') || body.includes('+') || body.startsWith('?')) {
     for (const [name, value] of new URLSearchParams(body)) add(reading, name, value);
     return reading;
   }
-  // Where nothing is encoded, which is most often so, this is what URLSearchParams would read.
+  // Split bodies without encoded characters, the most common ones, as URLSearchParams would.
   for (let start = 0, end = 0; start < body.length; start = end + 1) {
     end = body.indexOf('&', start);
     if (end === -1) end = body.length;
@@ -56,7 +59,7 @@ function add(reading: Reading, name: string, value: string): void {
     if (value) resources.push(value);
     return;
   }
-  // RFC 6749 §3.2: parameters must not be included more than once; one without a value counts as omitted.
+  // RFC 6749 §3.2: reject repeated parameters, and ignore those without a value.
   if (values.has(name) || reading.empty?.has(name)) {
     throw new KeyturnError('invalid_request', 400, 'A parameter must not be repeated.');
   }
@@ -89,7 +92,7 @@ async function readBody(request: IncomingMessage, limit: number): Promise<string
     }
   } catch (error) {
     if (error instanceof KeyturnError) throw error;
-    // Its sender has gone, or sent something else than HTTP. Nobody reads the answer, and nothing is wrong here.
+    // Reading fails if the sender disconnected or sent invalid HTTP, which is not a server error.
     throw new KeyturnError('invalid_request', 400, 'The body did not arrive.', { detail: (error as Error).message });
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -7,7 +7,7 @@ import type { PresentedSecret, RequestSource } from '../usage/usage-counter.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
 import { InvalidClient } from './oauth-error.ts';
 
-/** Counts in memory who uses or tries each secret, from where, and with which result. */
+/** Counts in memory the uses and failed attempts of each secret by source and result. */
 export function recordUse(core: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const source = { address: addressOf(ctx.req), userAgent: ctx.req.headers['user-agent'] ?? '' };
@@ -22,7 +22,9 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
   };
 }
 
-/** Counts an answered request. @param path tells whether a token was issued. */
+/**
+ * Counts an answered request. @param path determines whether the request counts as an issued token or as another use.
+ */
 export function countUse(
   { usage }: Core,
   path: string,
@@ -48,7 +50,7 @@ function countFailure({ usage }: Core, ctx: Context, source: RequestSource, erro
   if (caller && code !== undefined) usage.failed(presentedSecretOf(caller), source, code);
 }
 
-/** Returns undefined for a failure on the server's side, which says nothing about the client. */
+/** Returns the error code, or undefined for a failure of the server, which is not the client's. */
 function codeOf(error: unknown): string | undefined {
   if (error instanceof KeyturnError && error.status < 500) return error.code;
   if (error instanceof errors.OIDCProviderError && error.statusCode < 500) return error.error;

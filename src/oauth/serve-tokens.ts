@@ -5,7 +5,7 @@ import { introspect } from './introspect.ts';
 import { formOf } from './read-form.ts';
 
 /**
- * Issues and introspects tokens. oidc-provider refuses all other requests to these two endpoints, such as other grants,
+ * Issues and introspects tokens. oidc-provider rejects all other requests to these two endpoints, such as other grants,
  * and serves revocation.
  */
 export function serveTokens(core: Core) {

@@ -28,7 +28,7 @@ export function signIntrospection({ signingKeys, issuer, clock }: Core) {
   };
 }
 
-/** Only if the media type is named (RFC 9701 §4): a client that accepts anything gets JSON. */
+/** Returns whether the Accept header names the media type (RFC 9701 §4). Clients that accept anything get JSON. */
 function isSignedAnswerAsked(ctx: Context): boolean {
   const isNamed = ctx.get('Accept').toLowerCase().includes(jwtAnswer);
   return isNamed && ctx.accepts(['application/json', jwtAnswer]) === jwtAnswer;

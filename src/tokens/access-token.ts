@@ -24,7 +24,7 @@ export type TokenDeps = {
   ttlSeconds: number;
 };
 
-/** The `jti` of an opaque token: its SHA-256, which says nothing about the token. */
+/** Returns the `jti` of an opaque token: its SHA-256, which does not reveal the token. */
 export function tokenId(token: string): string {
   return hash('sha256', token, 'base64url');
 }
@@ -38,12 +38,12 @@ export function isBoundAsRequired(
   return !certificateBoundTokens || confirmation?.['x5t#S256'] !== undefined;
 }
 
-/** What of a scope an access key allows; all, where there is none. */
+/** Returns the part of a scope that an access key allows, or all of it without an access key. */
 export function narrow(scope: readonly string[], key: AccessKey | undefined): readonly string[] {
   return key ? scope.filter((item) => key.scope.includes(item)) : scope;
 }
 
-/** What of a scope a resource server offers. */
+/** Returns the part of a scope that a resource server offers. */
 export function offeredBy(server: Client, scope: readonly string[]): string[] {
   const offered = offeredScopes(server.information);
   return scope.filter((item) => offered.includes(item));

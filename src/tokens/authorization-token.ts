@@ -12,7 +12,7 @@ import { isBoundAsRequired, type TokenDeps } from './access-token.ts';
 import { type IssuedToken, makeAccessToken } from './issue-access-token.ts';
 import { revokeToken } from './revocation.ts';
 
-/** What is known of the API authorization token that was issued last for a client; never the token. */
+/** Metadata of the last API authorization token of a client, without the token itself. */
 export type AuthorizationToken = {
   jti: string;
   /** The client's epoch when it was issued. */
@@ -23,7 +23,7 @@ export type AuthorizationToken = {
   expiresAt: Date;
 };
 
-/** Issues an API authorization token. One issued earlier is dead at once; the client's credentials stay as they are. */
+/** Issues an API authorization token and revokes the previous one. The client's credentials do not change. */
 export async function issueAuthorizationToken(
   transaction: Transaction,
   deps: TokenDeps,
@@ -56,7 +56,7 @@ export async function issueAuthorizationToken(
     },
     { servers, signingKey },
   );
-  // Saved before the commit: if that fails, there is a token that nobody has seen, and never one that was told and is not there.
+  // Store the token before the commit: if the commit fails, an unknown token remains, but no returned token is missing.
   if (issued.isStored) await deps.tokenStore.save(issued.record, at.getTime(), transaction);
   await transaction.query(
     `INSERT INTO authorization_tokens (client, jti, epoch, scope, issued_by, issued_at, expires_at)
@@ -83,7 +83,7 @@ export async function issueAuthorizationToken(
   return issued;
 }
 
-/** The access key that the token is to be issued with, marked as used. */
+/** Returns the access key to issue the token with, and marks it as used. */
 async function findAccessKey(
   transaction: Transaction,
   deps: Pick<TokenDeps, 'clock'>,
@@ -105,7 +105,7 @@ async function findAccessKey(
   return { ...known, secret };
 }
 
-/** @throws {NotFound} when none is live. */
+/** @throws {NotFound} if no token is live. */
 export async function getAuthorizationToken(
   database: Queryable,
   deps: Pick<TokenDeps, 'clock' | 'revocations'>,

@@ -3,7 +3,7 @@ import { withDeadline } from '../storage/with-deadline.ts';
 import type { TokenRecordCodec } from './token-record-codec.ts';
 import type { TokenStore } from './token-store.ts';
 
-/** Stores access tokens in the database, for a deployment without Redis. `storage/sweep.ts` deletes ended ones. */
+/** Stores access tokens in the database, for a deployment without Redis. `storage/sweep.ts` deletes expired ones. */
 export function createDatabaseTokenStore(database: Database, codec: TokenRecordCodec): TokenStore {
   return {
     name: 'database',

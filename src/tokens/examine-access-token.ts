@@ -7,13 +7,13 @@ import { isBoundAsRequired, narrow, offeredBy, type TokenDeps } from './access-t
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
 import type { AccessKeyRef, TokenRecord } from './token-store.ts';
 
-/** What a live token is today, to the resource server that asks. */
+/** A live token with its current scope and audience at the resource server that asks. */
 export type LiveToken = { record: TokenRecord; scope: string; audience: string; accessKey: AccessKey | undefined };
 
 /**
- * What the token is today to this resource server; undefined when it is anything but live there.
- * @param presented the access key that came with the request that the resource server serves, if it tells of one.
- * @throws {StoreUnavailable} when that cannot be known.
+ * Returns what a token currently allows at this resource server, or undefined if it is not live there.
+ * @param presented reads the access key of the request that the resource server serves, if it forwards one.
+ * @throws {StoreUnavailable} if that cannot be determined.
  */
 export async function examineToken(
   deps: TokenDeps,
@@ -25,12 +25,12 @@ export async function examineToken(
     const presentedKey = found && (await presented?.(found.client));
     return found && (presentedKey || !presented) ? seenBy(server, found, presentedKey?.key) : undefined;
   };
-  // Only "yes" is told from memory, so that every "no" takes the same time.
+  // Only live tokens are answered from the cache, so that all other answers take the same time.
   const near = deps.tokenStore.peek(token);
   return (await see(near && recallFound(deps, near))) ?? (await see(await findLiveToken(deps, token)));
 }
 
-/** What `examineToken` would say of a token with this record. */
+/** Returns the result of `examineToken` for a token with this record. */
 export async function examineRecord(
   deps: TokenDeps,
   record: TokenRecord | undefined,
@@ -40,19 +40,22 @@ export async function examineRecord(
   return found && seenBy(server, found);
 }
 
-/** The same from memory alone; undefined says nothing about the token. */
+/** Returns the result of `examineRecord` from caches alone. Undefined does not mean that the token is not live. */
 export function recallLiveToken(deps: TokenDeps, record: TokenRecord, server: Client): LiveToken | undefined {
   const found = recallFound(deps, record);
   return found && seenBy(server, found);
 }
 
-/** The same, of a token that is asked about again and again: the same object until anything changes that it follows from. */
+/**
+ * Returns the result of `recallLiveToken` as the same object until the token's client, access key or resource server
+ * changes.
+ */
 export function recallSameToken(deps: TokenDeps, record: TokenRecord, server: Client): LiveToken | undefined {
   const found = recallFound(deps, record);
   if (!found) return undefined;
   const { client, key } = found;
   const before = seenBefore.get(record);
-  // Caches hold another object as soon as it may have changed.
+  // Compare by identity: caches replace an object as soon as it may have changed.
   if (before?.server === server && before.client === client && before.key === key) return before.live;
   const live = seenBy(server, found);
   if (live) seenBefore.set(record, { server, client, key, live });
@@ -61,10 +64,10 @@ export function recallSameToken(deps: TokenDeps, record: TokenRecord, server: Cl
 
 const seenBefore = new WeakMap<TokenRecord, Omit<FoundToken, 'record'> & { server: Client; live: LiveToken }>();
 
-/** A token with what is known of its client and access key today. */
+/** A token with its current client and access key. */
 type FoundToken = { record: TokenRecord; client: Client; key: AccessKey | undefined };
 
-/** What `findOwners` would find, from memory alone, of a token that has not ended. */
+/** Returns the result of `findOwners` for an unexpired token from caches alone. */
 function recallFound(deps: TokenDeps, record: TokenRecord): FoundToken | undefined {
   if (!isUnended(deps, record)) return undefined;
   const known = deps.clients.peek(record.clientId);
@@ -80,18 +83,18 @@ function seenBy(server: Client, { record, client, key }: FoundToken, presentedKe
   const asked = record.scope === undefined ? client.scope : parseScope(record.scope);
   const granted = asked.filter((item) => client.scope.includes(item));
   const scope = offeredBy(server, narrow(narrow(granted, key), presentedKey));
-  // A token without any scope says who calls and nothing else: that is meant for every resource server.
+  // A token that was issued without any scope only identifies its client, and is valid at every resource server.
   if (scope.length === 0 && record.scope !== '') return undefined;
   return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey: key ?? presentedKey };
 }
 
-/** A token that is alive, whatever resource server it is for; with its client, and the access key that it was obtained with. */
+/** Returns a live token for any resource server, with its client and the access key that it was obtained with. */
 export async function findLiveToken(deps: TokenDeps, token: string): Promise<FoundToken | undefined> {
   const record = await findToken(deps, token);
   return record && (await findOwners(deps, record));
 }
 
-/** Undefined: something that was done to its client or its access key has ended the token. */
+/** Returns undefined if a change of the client or access key has ended the token. */
 async function findOwners(deps: TokenDeps, record: TokenRecord): Promise<FoundToken | undefined> {
   const known = await findLiveClient(deps, record);
   if (!known) return undefined;
@@ -100,16 +103,18 @@ async function findOwners(deps: TokenDeps, record: TokenRecord): Promise<FoundTo
   return { record, client: known.client, key };
 }
 
-/** The access key that a token was obtained with, if it is still good for the token's client. */
+/** Returns the access key that a token was obtained with, if it is still valid for the token's client. */
 async function findLiveKey(deps: TokenDeps, ref: AccessKeyRef, client: Client): Promise<AccessKey | undefined> {
   const known = await deps.accessKeys.find(ref.id);
   if (known && isOfLiveKey(deps, ref, client, known)) return known.key;
-  // Look again before the token counts as ended: another process may just have enabled or regenerated the key.
+  // Re-read the key before the token counts as ended: another process may just have enabled or regenerated it.
   const recent = await deps.accessKeys.findRecent(ref.id);
   return recent && isOfLiveKey(deps, ref, client, recent) ? recent.key : undefined;
 }
 
-/** The same of its access key. */
+/**
+ * Returns whether the access key that a token was obtained with, and its value, are still valid for the token's client.
+ */
 function isOfLiveKey(
   { clock }: TokenDeps,
   ref: AccessKeyRef,
@@ -121,18 +126,18 @@ function isOfLiveKey(
   );
 }
 
-/** Returns the token's client, or undefined if something that was done to it has ended the token. */
+/** Returns the token's client, or undefined if a change of the client has ended the token. */
 async function findLiveClient(deps: TokenDeps, record: TokenRecord): Promise<KnownClient | undefined> {
   const known = await deps.clients.find(record.clientId);
   if (known && isOfLiveClient(deps, record, known)) return known;
-  // Look again before the token counts as ended: another process may just have enabled or regenerated the client.
+  // Re-read the client before the token counts as ended: another process may just have enabled or regenerated it.
   const recent = await deps.clients.findRecent(record.clientId);
   return recent && isOfLiveClient(deps, record, recent) ? recent : undefined;
 }
 
 /**
- * Returns whether a token is still good as far as its client and the secret it was obtained with are concerned. An
- * unbound token of a client whose tokens must be bound is not.
+ * Returns whether the token's client and the secret that it was obtained with are still valid for it. An unbound token
+ * is not valid if the client's tokens must be bound.
  */
 function isOfLiveClient({ revocations }: TokenDeps, record: TokenRecord, { client, secrets }: KnownClient): boolean {
   if (!client.enabled || record.epoch !== client.tokenEpoch) return false;
@@ -141,13 +146,18 @@ function isOfLiveClient({ revocations }: TokenDeps, record: TokenRecord, { clien
   return !revocations.hasUnseen(record.jti, client.id);
 }
 
-/** Whether the secret that the token was obtained with was not undone. It may have ended: that ends no token. */
+/**
+ * Returns whether the secret that the token was obtained with was not undone. An expired secret does not end its
+ * tokens.
+ */
 function isOfGoodGeneration(secrets: readonly Secret[], generation: number): boolean {
   const secret = secrets.find((candidate) => candidate.generation === generation);
   return secret !== undefined && secret.endedAs !== 'undone';
 }
 
-/** The record of a token that was issued, has not ended and was not revoked itself; its client's state is not looked at. */
+/**
+ * Returns the record of an issued token that has not expired and was not itself revoked. Ignores its client's state.
+ */
 export async function findToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
   const record = await readToken(deps, token);
   return record && isUnended(deps, record) ? record : undefined;
@@ -157,7 +167,7 @@ function isUnended({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenR
   return expiresAt * 1_000 > clock() && revocations.areKeptFor(expiresAt) && !revocations.has(jti);
 }
 
-/** The record of a token that was issued, whether or not it has ended. */
+/** Returns the record of an issued token, even if the token has expired or was revoked. */
 export async function readToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
   if (isWellFormedSecret(token, 'kta_')) return await deps.tokenStore.find(token);
   if (isJwtShaped(token)) return await readJwtAccessToken(deps, token);

@@ -1,28 +1,31 @@
 import { randomInt } from 'node:crypto';
 
-/** A set of texts that each expire, held in about 30 bytes each. */
+/** A set of strings that each expire, stored in about 30 bytes each. */
 export type ExpiringSet = {
   readonly size: number;
   has(text: string): boolean;
-  /** @param expiresAt in seconds since the epoch. Of two values for one text, the later counts. */
+  /** @param expiresAt in seconds since the epoch. If the string was added before, the later value counts. */
   add(text: string, expiresAt: number): void;
-  /** Forgets what has expired in one part of the set; the next call continues with the next part. */
+  /** Removes expired strings from one part of the set; the next call continues with the next part. */
   prune(now: number): void;
 };
 
 const { imul } = Math;
 
-/** Growing and pruning copy one part at a time, so that neither holds up requests, whatever the size. */
+/**
+ * Number of parts. Growing and pruning copy one part at a time, so that neither delays requests, regardless of the
+ * size.
+ */
 const parts = 256;
-/** 128 bits that stand for the text, and when it expires. */
+/** Words of 32 bits per slot: four for the fingerprint, one for the expiry. */
 const wordsPerSlot = 5;
 const initialSlots = 8;
 
 type Part = { slots: number; used: number; words: Uint32Array };
 
 /**
- * Holds 128-bit fingerprints instead of texts, under seeds of this process. Two texts that share one are as likely as a guessed
- * token: the texts are hashes and random ids, which no caller chooses.
+ * Creates a set that stores 128-bit fingerprints instead of strings, with random seeds per process. A collision is as
+ * unlikely as a guessed token: the strings are hashes and random IDs that callers cannot choose.
  */
 export function createExpiringSet(): ExpiringSet {
   const seeds = Array.from({ length: 4 }, () => randomInt(2 ** 32)) as [number, number, number, number];
@@ -107,7 +110,7 @@ function emptyPart(slots: number): Part {
   return { slots, used: 0, words: new Uint32Array(slots * wordsPerSlot) };
 }
 
-/** The first word of the slot that holds a fingerprint, or of the empty slot where it would be. */
+/** Returns the index of the first word of the slot that holds a fingerprint, or of the empty slot for it. */
 function findSlot({ slots, words }: Part, print: Uint32Array, from: number): number {
   let slot = ((print[from + 1] as number) % slots) * wordsPerSlot;
   while (

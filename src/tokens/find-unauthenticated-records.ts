@@ -1,12 +1,12 @@
 import type { Database } from '../storage/database.ts';
 import type { UnauthenticatedRecords } from './token-record-codec.ts';
 
-/** How long after the migration processes of the version before it may still issue tokens. */
+/** Time after the migration during which processes of the previous version may still issue tokens. */
 const rolloutMs = 3_600_000;
 
 /**
- * Returns which token records without authentication are accepted: those that the version before it issued until an
- * hour after the migration. Returns undefined if that time and the lifetime of its last tokens are over.
+ * Returns which token records without authentication are accepted: those that the previous version issued until an hour
+ * after the migration. Returns undefined once the last of those tokens have expired.
  */
 export async function findUnauthenticatedRecords(
   database: Database,

@@ -9,24 +9,27 @@ import type { SigningKey } from './signing-keys.ts';
 import { type Confirmation, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
 export type TokenRequest = {
-  /** As sent (RFC 6749 §3.3); undefined: all that there is. */
+  /** The requested scope (RFC 6749 §3.3), or undefined to request everything that the client may have. */
   scope?: string | undefined;
-  /** As sent (RFC 8707 §2). */
+  /** The requested resource (RFC 8707 §2). */
   resource?: string | undefined;
-  /** The generation of the client secret that was presented; 0: none. */
+  /** The generation of the client secret that was presented, or 0 without a secret. */
   generation: number;
-  /** The access key that was presented with it, already found good for the client. */
+  /** The access key that was presented, already found valid for the client. */
   accessKey?: PresentedAccessKey | undefined;
-  /** What the client proved to have, for the token to be bound to it. */
+  /** The key or certificate whose possession the client proved, to bind the token to it. */
   confirmation?: Confirmation | undefined;
 };
 
-/** @property isStored whether the token store must hold its record; a JWT carries all of it itself. */
+/**
+ * A new access token. @property isStored whether the token store must store its record; a JWT contains its record
+ * itself.
+ */
 export type IssuedToken = { accessToken: string; record: TokenRecord; scope: string; isStored: boolean };
 
 /**
- * Issues an access token to an authenticated client, in the form that its resource server chose.
- * @throws {KeyturnError} `invalid_scope` or `invalid_target`, with nothing issued.
+ * Issues an access token to an authenticated client, in the format that its resource server chose.
+ * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
  * @throws {StoreUnavailable}
  */
 export async function issueAccessToken(
@@ -44,7 +47,8 @@ export async function issueAccessToken(
 }
 
 /**
- * The same token, made of what is known in memory; its record is still to be saved. Undefined: not all of that is in memory.
+ * Makes an access token from cached data, without saving its record. Returns undefined if some of that data is not
+ * cached.
  * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
  */
 export function makeAccessTokenNow(
@@ -60,8 +64,8 @@ export function makeAccessTokenNow(
 }
 
 /**
- * A token that works once its record is saved, where that has to be.
- * @param sources where resource servers and the signing key come from: what is cached, or a transaction.
+ * Makes an access token. It is valid once its record is saved, if its format needs that.
+ * @param sources the resource servers and the signing key, from caches or from a transaction.
  * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
  */
 export function makeAccessToken(
@@ -122,8 +126,9 @@ export function makeAccessToken(
 }
 
 /**
- * The one resource server that the granted scopes are for, if it wants JWTs.
- * @throws {KeyturnError} `invalid_target` when they are for several: a JWT has one audience, so one must be named (RFC 8707 §2).
+ * Returns the only resource server that the granted scopes are for, if it accepts JWTs.
+ * @throws {KeyturnError} `invalid_target` if the scopes are for several and one of them accepts JWTs: a JWT has one
+ * audience, so the request must name one (RFC 8707 §2).
  */
 function onlyJwtServer(servers: readonly Client[], granted: readonly string[]): Client | undefined {
   if (!servers.some(({ tokenFormat }) => tokenFormat === 'jwt')) return undefined;

@@ -5,7 +5,7 @@ import { signingKeyLeewaySeconds } from './signing-key-store.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
 import { type Confirmation, decodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
-/** What a JWT access token says beyond what RFC 9068 §2.2 names. */
+/** The claims of a JWT access token: those of RFC 9068 §2.2, and Keyturn's own. */
 type AccessTokenClaims = {
   iss: string;
   sub: string;
@@ -17,23 +17,23 @@ type AccessTokenClaims = {
   scope: string;
   access_key_id?: string | undefined;
   contact_id?: string | undefined;
-  /** The client's epoch and the secret's generation, so that "revoke all" and undo reach JWTs too. */
+  /** The client's epoch and the secret's generation, so that "revoke all" and undo apply to JWTs too. */
   epoch: number;
   generation: number;
-  /** Likewise of the access key: `id.epoch.generation`. */
+  /** The access key with its epoch and generation: `id.epoch.generation`. */
   access_key?: string | undefined;
-  /** RFC 7800 §3.1. */
+  /** The key or certificate that the token is bound to (RFC 7800 §3.1). */
   cnf?: Confirmation | undefined;
 };
 
-/** RFC 9068. */
+/** Signs an access token in the JWT profile of RFC 9068. */
 export function signAccessToken(key: SigningKey, claims: AccessTokenClaims): string {
   return signJwt(key, 'at+jwt', claims);
 }
 
 /**
- * Returns the record that a JWT access token stands for, or undefined if this deployment cannot have signed it. As with
- * an opaque token, the caller checks whether it has expired or was revoked.
+ * Returns the record that a JWT access token contains, or undefined if this deployment cannot have signed the token.
+ * The caller checks whether it has expired or was revoked, as for an opaque token.
  */
 export async function readJwtAccessToken(
   { signingKeys, issuer, clock }: { signingKeys: SigningKeys; issuer: string; clock: Clock },
@@ -49,7 +49,7 @@ export async function readJwtAccessToken(
         if (!signedBy) throw new errors.JWKSNoMatchingKey();
         return signedBy.publicKey;
       },
-      // The caller compares `exp` with another clock, so jose must not.
+      // Disable jose's expiry check, because the caller compares `exp` with the deployment's clock.
       { issuer, typ: 'at+jwt', currentDate: new Date(0), requiredClaims: ['iat', 'exp'] },
     );
     if (!signedBy || !isIssuedHere(payload, signedBy, clock() / 1_000)) return undefined;
@@ -71,8 +71,9 @@ export async function readJwtAccessToken(
 }
 
 /**
- * Returns whether the dates of a signed token are ones that this deployment gives. Others were made with a stolen key:
- * a longer lifetime than the key's tokens have, or an `iat` after the key's retirement or in the future.
+ * Returns whether this deployment can have issued a signed token with these dates. Otherwise it was made with a stolen
+ * key: its lifetime is longer than that of the key's tokens, or its `iat` is after the key's retirement or in the
+ * future.
  */
 function isIssuedHere({ iat, exp }: AccessTokenClaims, key: SigningKey, now: number): boolean {
   const { tokenSeconds, retiredAt } = key;

@@ -2,24 +2,30 @@ import { createGenerations } from '../storage/generations.ts';
 import { tokenId } from './access-token.ts';
 import type { TokenRecord, TokenStore } from './token-store.ts';
 
-/** A token store that is asked by the token, and remembers for a moment what it found. */
+/** A token store that is queried by token and briefly caches the records it finds. */
 export type NearTokenStore = Omit<TokenStore, 'find'> & {
-  /** From memory alone; undefined says nothing about the token. */
+  /** Returns a cached record. Undefined does not mean that the token is unknown. */
   peek(token: string): TokenRecord | undefined;
-  /** Asks the store always: what is not live for whoever asks takes the same time as what was never issued. */
+  /**
+   * Always queries the store, so that a token that is not live at the resource server takes as long as one that was
+   * never issued.
+   */
   find(token: string): Promise<TokenRecord | undefined>;
 };
 
-/** A record is remembered for at least this long and at most twice as long: a second. */
+/** Minimum time that a record is cached; the maximum is twice as long, one second. */
 const generationMs = 500;
-/** About 500 bytes each. Those that are asked about again and again are among the first of a generation. */
+/**
+ * Maximum number of cached records, about 500 bytes each. Frequently introspected tokens are among the first of a
+ * generation.
+ */
 const maxRecords = 5_000;
 
 /**
- * Remembers records that were found, for at most a second, for resource servers that ask about the same token again and again. A
- * record never changes, and whether it was revoked is known apart from it; so all that may be late, by that second, is that the store
- * has lost it. By the token and not by its hash: of texts a map compares only those whose hashes, seeded by chance in each process, are
- * equal, so how long that takes says nothing about how much of a token was guessed.
+ * Caches records for at most a second, for resource servers that introspect the same token repeatedly. A record never
+ * changes and revocations are checked separately, so the only possible error is to accept, during that second, a token
+ * that the store has lost. The token itself is the key: a map compares strings only if their hashes, seeded randomly
+ * per process, are equal, so its timing does not reveal how close a guess is.
  */
 export function createNearTokenStore(store: TokenStore): NearTokenStore {
   const records = createGenerations<string, TokenRecord>(generationMs, maxRecords);

@@ -19,7 +19,7 @@ export type RedisCompleteness = {
   begin(): Promise<void>;
 };
 
-/** Covers clocks that run at different speeds. */
+/** Allows for clocks that run at different speeds. */
 const leewaySeconds = 60;
 
 export function createRedisCompleteness(
@@ -44,7 +44,7 @@ export function createRedisCompleteness(
     return false;
   }
 
-  // Tokens that were lost with the old connection have expired the sooner, the sooner that is noted.
+  // Check on every new connection: the earlier a loss of tokens is noted, the earlier they count as expired.
   if (!hasSuccessors) redis.on('ready', () => void check().catch(() => undefined));
   return {
     isComplete: async () => {

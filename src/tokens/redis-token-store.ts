@@ -5,7 +5,7 @@ import { withDeadline } from '../storage/with-deadline.ts';
 import type { TokenRecordCodec } from './token-record-codec.ts';
 import type { TokenStore } from './token-store.ts';
 
-/** Stores access tokens in Redis, each under `prefix` and its SHA-256. Redis deletes them at their end. */
+/** Stores access tokens in Redis, each under `prefix` and its SHA-256. Redis deletes them when they expire. */
 export function createRedisTokenStore(
   redis: Redis | Cluster,
   codec: TokenRecordCodec,
@@ -30,8 +30,8 @@ export function createRedisTokenStore(
 }
 
 /**
- * A cluster's connections are several: ioredis finds the right one, and follows MOVED and ASK. One by one: in a batch (autopipelining) a
- * command that is redirected fails where others of it are not.
+ * Creates the commands for a cluster, whose connections ioredis chooses, following MOVED and ASK. Commands are sent one
+ * at a time: in a batch (autopipelining), a redirected command fails if others of the batch are not redirected.
  */
 function clusterCommands(cluster: Cluster): RedisCommands {
   return {
@@ -40,7 +40,7 @@ function clusterCommands(cluster: Cluster): RedisCommands {
   };
 }
 
-/** The client gives up a command later than a request can wait for it. */
+/** Limits the wait for an answer, because ioredis retries a command for longer than a request can wait. */
 async function inTime<T>(answer: Promise<T>): Promise<T> {
   return await withDeadline(
     answer.catch((error: Error) => {

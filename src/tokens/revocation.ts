@@ -6,24 +6,25 @@ import { createExpiringSet } from './expiring-set.ts';
 import type { TokenRecord } from './token-store.ts';
 
 /**
- * The tokens that were revoked one by one and have not expired, as every process knows them. They come from PostgreSQL, so a
- * token store that comes back empty or with an older state revives none. Each takes about 50 bytes.
+ * The tokens that were revoked individually and have not expired, known to every process. They come from PostgreSQL, so
+ * a token store that restarts empty or with an older state makes no revoked token valid. Each takes about 50 bytes.
  */
 export type Revocations = {
   readonly size: number;
   has(jti: string): boolean;
-  /** Whether its owner revoked it while the token store could not be asked about it. */
+  /** Returns whether the token's owner revoked it while the token store could not look it up. */
   hasUnseen(jti: string, owner: string): boolean;
   /**
-   * Whether a revocation of a token with this end (seconds since the epoch) would still be known. By the database's clock, because
-   * revocations are kept and removed by that one. A token beyond that has expired, whatever this process's clock says.
+   * Returns whether revocations of a token that expires at this time (seconds since the epoch) are still kept. Compares
+   * with the database's clock, by which revocations are kept and removed. A token with an earlier expiry has expired,
+   * regardless of this process's clock.
    */
   areKeptFor(expiresAt: number): boolean;
 };
 
-/** One part of the set is pruned at a time, so each about once a minute. */
+/** Interval of pruning. Each run prunes one part of the set, so each part is pruned about once a minute. */
 const pruneEveryMs = 250;
-/** A revocation is kept for so long after the token's end, because the clocks of processes and database may differ. */
+/** Time to keep a revocation after the token's expiry, because the clocks of processes and database may differ. */
 const leewaySeconds = 60;
 
 export function followRevocations(feed: ChangeFeed, databaseClock: Pick<DatabaseClock, 'now'>): Revocations {
@@ -40,13 +41,13 @@ export function followRevocations(feed: ChangeFeed, databaseClock: Pick<Database
       return revoked.size;
     },
     has: (jti) => revoked.has(jti),
-    // Builds the text only if there is something to compare it with.
+    // Build the string only if the set is not empty.
     hasUnseen: (jti, owner) => revoked.size > 0 && revoked.has(unseenTarget(jti, owner)),
     areKeptFor: (expiresAt) => (databaseClock.now() ?? 0) < (expiresAt + leewaySeconds) * 1_000,
   };
 }
 
-/** Revokes a token for good, once the transaction commits. */
+/** Records the permanent revocation of a token, which takes effect when the transaction commits. */
 export async function revokeToken(
   transaction: Transaction,
   token: Pick<TokenRecord, 'jti' | 'expiresAt'>,
@@ -56,7 +57,7 @@ export async function revokeToken(
   await recordChange(transaction, { kind: 'token', target: token.jti, at, expiresAt });
 }
 
-/** Revokes a token that cannot be looked up now, if it turns out to belong to `owner` (a client's id). */
+/** Revokes a token that cannot be looked up now, in case it belongs to `owner` (a client's id). */
 export async function revokeUnseenToken(
   transaction: Transaction,
   token: { jti: string; owner: string; expiresAt: number },

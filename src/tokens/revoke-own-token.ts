@@ -11,18 +11,21 @@ import { keepUnseenRevocation } from './unseen-revocations.ts';
 
 type Deps = TokenDeps & {
   change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
-  /** Whether a token that the token store does not know was never issued or has expired. */
+  /** Returns whether every token that the token store does not know was never issued or has expired. */
   isTokenStoreComplete(): Promise<boolean>;
   metrics: { revokedUnknown(result: 'ignored' | 'kept' | 'refused'): void };
 };
 
-/** A commit may wait for others at a busy moment, and a caller wants its revocation done rather than a reason to try again. */
+/**
+ * Maximum time to wait for a commit under load. It is long, because the caller needs the revocation rather than an
+ * error.
+ */
 const commitMs = 2_000;
 
 /**
- * Revokes a token on behalf of the client that it was issued to (RFC 7009 §2). Resolves once that is durable. A token that is
- * unknown or has expired is a success, or the endpoint would be an oracle (§2.2), and leaves nothing behind.
- * @throws {KeyturnError} `invalid_grant` if it was issued to another client; the token stays valid.
+ * Revokes a token on behalf of the client that it was issued to (RFC 7009 §2). Resolves once the revocation is durable.
+ * An unknown or expired token is a success, because another answer would reveal which tokens exist (§2.2).
+ * @throws {KeyturnError} `invalid_grant` if the token was issued to another client; the token stays valid.
  * @throws {StoreUnavailable} if the revocation cannot be recorded.
  */
 export async function revokeOwnToken(deps: Deps, client: Client, token: string): Promise<void> {
@@ -47,7 +50,7 @@ async function revokeKnown(deps: Deps, client: Client, record: TokenRecord): Pro
     throw new KeyturnError('invalid_grant', 400, 'The token was issued to another client.');
   }
   await commit(deps, (transaction) => revokeToken(transaction, record, new Date(deps.clock())));
-  // The token is invalid already. This only frees memory, as its TTL would.
+  // Free memory. The token is invalid already, and its TTL would delete it later.
   await deps.tokenStore.remove(record.jti).catch(() => undefined);
 }
 

@@ -3,11 +3,11 @@ import type { SigningAlgorithm } from '../config.ts';
 import type { SigningKey } from './signing-keys.ts';
 
 /**
- * Signs claims as a JWT of the given `typ`, on the event loop. What a signature costs a process that has one core, in µs, here, in the
- * thread pool and by Web Crypto (bench/signing.ts): ES256 34, 42, 29; EdDSA 29, 36, 23; RS256 222, 224, 217; PS256 221, 227, 217. So
- * no other way spares a core much, and where there are more of them, processes use them (KEYTURN_WORKERS). Whoever signs with RSA has
- * chosen to sign for a quarter of a millisecond: ES256 is the default.
- * @param typ what it is (RFC 8725 §3.11), so that no JWT of ours is taken for another kind.
+ * Signs claims as a JWT of the given `typ`, synchronously. Cost of a signature on one core in µs, here, in the thread
+ * pool, and with Web Crypto (bench/signing.ts): ES256 34, 42, 29; EdDSA 29, 36, 23; RS256 222, 224, 217; PS256 221,
+ * 227, 217. The alternatives save little, and several cores are used by several processes (KEYTURN_WORKERS). RSA blocks
+ * the event loop for a quarter of a millisecond per signature; the default is ES256.
+ * @param typ the kind of JWT (RFC 8725 §3.11), so that a JWT cannot be used as another kind.
  */
 export function signJwt(key: SigningKey, typ: string, claims: object): string {
   const header = encode({ alg: key.alg, typ, kid: key.kid });

@@ -1,7 +1,9 @@
 import type { SigningAlgorithm } from '../config.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 
-/** How far the clocks of processes and verifiers may differ, and how long a process may sign with a key after its retirement. */
+/**
+ * Maximum difference between clocks of processes and verifiers, and maximum time that a process may use a retired key.
+ */
 export const signingKeyLeewaySeconds = 60;
 
 /** A signing key as it is stored, with its private part sealed. */
@@ -14,7 +16,9 @@ export type StoredSigningKey = {
   createdAt: Date;
   currentAt: Date | null;
   retiredAt: Date | null;
-  /** The longest lifetime of a token that it signs; null while only an earlier version of this program has used it. */
+  /**
+   * The longest lifetime of a token that it signs, in seconds; null if only a version before this column has used it.
+   */
   tokenSeconds: number | null;
 };
 
@@ -30,7 +34,7 @@ type KeyRow = Row & {
   token_seconds: number | null;
 };
 
-/** Returns every published key: next, current, and retired ones whose tokens may still live. */
+/** Returns every published key: next, current, and retired ones whose tokens may not have expired. */
 export async function listSigningKeys(database: Queryable, now: Date): Promise<StoredSigningKey[]> {
   const rows = await database.query<KeyRow>(
     `SELECT kid, alg, state, public_jwk, sealed, created_at, current_at, retired_at, token_seconds
@@ -75,8 +79,9 @@ export async function insertSigningKey(transaction: Transaction, key: StoredSign
 }
 
 /**
- * Retires the current key and lets the next one sign. The retired one stays published until its last token has expired.
- * @param ttlSeconds the lifetime of tokens, for a key that does not know its own.
+ * Retires the current key and makes the next one current. The retired key stays published until its last token has
+ * expired.
+ * @param ttlSeconds the lifetime of tokens, for a key without a recorded one.
  */
 export async function promoteNextKey(transaction: Transaction, at: Date, ttlSeconds: number): Promise<void> {
   await transaction.query(
@@ -88,7 +93,7 @@ export async function promoteNextKey(transaction: Transaction, at: Date, ttlSeco
   await transaction.query(`UPDATE signing_keys SET state = 'current', current_at = $1 WHERE state = 'next'`, [at]);
 }
 
-/** Ends the publication of a key. Not at a date, so that no process's clock decides. */
+/** Ends the publication of a key at once, without a date, so that it does not depend on a process's clock. */
 export async function withdrawSigningKey(transaction: Transaction, kid: string, at: Date): Promise<void> {
   await transaction.query(
     `UPDATE signing_keys SET state = 'retired', retired_at = coalesce(retired_at, $2::timestamptz), expires_at = '-infinity'
@@ -97,7 +102,10 @@ export async function withdrawSigningKey(transaction: Transaction, kid: string, 
   );
 }
 
-/** Raises the longest lifetime of the tokens that the next and the current key sign. Returns whether it was shorter. */
+/**
+ * Raises the longest recorded token lifetime of the next and the current key. Returns whether it was shorter or
+ * missing.
+ */
 export async function raiseTokenSeconds(transaction: Transaction, ttlSeconds: number): Promise<boolean> {
   const rows = await transaction.query(
     `UPDATE signing_keys SET token_seconds = $1

@@ -23,16 +23,17 @@ import {
 /** A key that this process can verify with, and sign with while it is the current one. */
 export type SigningKey = Omit<StoredSigningKey, 'sealed'> & { privateKey: KeyObject; publicKey: KeyObject };
 
-/** The signing keys as this process knows them; every process follows a rotation within a second. */
+/** The cached signing keys of a process; every process learns of a rotation within a second. */
 export type SigningKeys = {
   /**
-   * @param transaction to read it on, where one is under way; otherwise it comes from memory.
+   * Returns the key to sign with.
+   * @param transaction reads the key in this transaction; without one, the key comes from the cache.
    * @throws {StoreUnavailable}
    */
   current(transaction?: Transaction): Promise<SigningKey>;
-  /** From memory alone; undefined: it is not there. */
+  /** Returns the cached current key, or undefined if it is not cached. */
   peekCurrent(): SigningKey | undefined;
-  /** Every published key. */
+  /** Returns every published key. */
   all(): Promise<readonly SigningKey[]>;
 };
 
@@ -87,7 +88,10 @@ export async function ensureSigningKeys(transaction: Transaction, deps: SigningK
   await recordChange(transaction, { kind: 'signing_keys', target: 'all', at });
 }
 
-/** The next key signs from now on; a new next one is published; the one until now stays published until its last token ended. */
+/**
+ * Makes the next key current and creates a new next one. The previous key stays published until its last token has
+ * expired.
+ */
 export async function rotateSigningKeys(
   transaction: Transaction,
   deps: SigningKeyDeps,
@@ -114,8 +118,8 @@ export async function rotateSigningKeys(
 }
 
 /**
- * Withdraws a key that somebody else may have: every token that it signed is inactive as soon as processes and resource
- * servers learn of it. If it was the current one, the next one signs from now on.
+ * Withdraws a key that may have been stolen. Every token that it signed becomes inactive as soon as processes and
+ * resource servers learn of it. If it was the current key, the next one becomes current.
  * @throws {NotFound} if no such key is published.
  */
 export async function revokeSigningKey(

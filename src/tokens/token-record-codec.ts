@@ -2,14 +2,14 @@ import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'no
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { decodeAccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
-/** Writes and reads token records as a store holds them: a short JSON array whose last element authenticates it. */
+/** Encodes and decodes stored token records: a short JSON array whose last element authenticates the others. */
 export type TokenRecordCodec = {
   encode(record: TokenRecord): string;
-  /** Returns undefined for a text that this deployment did not write for this token. */
+  /** Returns undefined if this deployment did not write the text for this token. */
   decode(jti: string, text: string): TokenRecord | undefined;
 };
 
-/** Which records without authentication are accepted: those of the version before it. Times in milliseconds. */
+/** Limits for accepted records without authentication, which the previous version wrote. Times are in milliseconds. */
 export type UnauthenticatedRecords = { issuedBefore: number; ttlMs: number };
 
 type Values = [
@@ -26,9 +26,9 @@ type Values = [
 ];
 
 /**
- * Authenticates records with a key derived from the root key, so that write access to the token store alone cannot make
- * a token. The code covers the token's hash too, so that a record is not valid for another token. The root key's
- * version is written beside it, and every version in the ring can be read.
+ * Authenticates records with a key derived from the root key, so that write access to the token store is not enough to
+ * forge a token. The code also covers the token's hash, so that a record is not valid for another token. The version of
+ * the root key is stored beside the code, and every version in the key ring is accepted.
  */
 export function createTokenRecordCodec(keyRing: KeyRing, unauthenticated?: UnauthenticatedRecords): TokenRecordCodec {
   const keys = new Map<string, KeyObject>();
@@ -70,7 +70,7 @@ export function createTokenRecordCodec(keyRing: KeyRing, unauthenticated?: Unaut
   };
 }
 
-/** Always ten values, so that the code is the eleventh, which the version before it passes over. */
+/** Returns always ten values, so that the code is the eleventh, which the previous version ignores. */
 function toValues(record: TokenRecord): Values {
   const { clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKey, confirmation } = record;
   const key = accessKey ? encodeAccessKeyRef(accessKey) : 0;

@@ -1,14 +1,16 @@
 import type { Transaction } from '../storage/database.ts';
 import { revokeUnseenToken } from './revocation.ts';
 
-/** How many revocations of tokens that could not be looked up are kept at a time, so that no caller can fill the database. */
+/**
+ * Maximum numbers of kept revocations of tokens that could not be looked up, so that callers cannot fill the database.
+ */
 const maxOfClient = 1_000;
 const maxInAll = 20_000;
 
 /**
- * Keeps the revocation of a token that cannot be looked up now, for the case that it belongs to `owner` (a client's id) and
- * appears again. Concurrent callers may exceed the limits by as many as commit at the same moment.
- * @returns false if too many are kept already, so that the caller must be refused.
+ * Stores the revocation of a token that cannot be looked up now, in case it belongs to `owner` (a client's id) and
+ * appears again. Concurrent callers may exceed the limits by the number of simultaneous commits.
+ * @returns false if the limit is reached; the caller must then be rejected.
  */
 export async function keepUnseenRevocation(
   transaction: Transaction,

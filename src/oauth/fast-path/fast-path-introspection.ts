@@ -12,8 +12,8 @@ import type { HeadStart } from './head-start.ts';
 const parameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret']);
 
 /**
- * Returns undefined to leave the request to the application; results so far are in `headStart`, so that no store is
- * asked twice.
+ * Answers an introspection of a live opaque token. Returns undefined to leave the request to the application; results
+ * so far are in `headStart`, so that no store is queried twice.
  */
 export function answerIntrospection(
   core: Core,
@@ -34,7 +34,7 @@ export function answerIntrospection(
   });
 }
 
-/** Examines a token that is not in memory. */
+/** Examines a token that is not cached. */
 async function examine(
   core: Core,
   record: TokenRecord | undefined,

@@ -30,9 +30,9 @@ export function isPlainForm(request: IncomingMessage, isKnownHost: (host: string
     headers.expect === undefined &&
     headers.upgrade === undefined &&
     headers.origin === undefined &&
-    // RFC 9449: a token bound to a key.
+    // Leave requests for a DPoP-bound token (RFC 9449) to the application.
     headers['dpop'] === undefined &&
-    // RFC 9701: a signed answer.
+    // Leave requests for a signed answer (RFC 9701) to the application.
     !/jwt/i.test(headers.accept ?? '') &&
     isKnownHost(headers.host ?? '') &&
     headers['te'] === undefined &&

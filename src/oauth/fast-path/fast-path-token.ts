@@ -9,7 +9,7 @@ import type { FastAnswer } from './fast-path-answer.ts';
 
 const parameters = new Set(['grant_type', 'scope', 'resource', 'client_id', 'client_secret', 'access_key']);
 
-/** Returns undefined to leave the request to the application. */
+/** Answers a plain token request. Returns undefined to leave the request to the application. */
 export function answerToken(core: Core, caller: Caller, form: Form): Promise<FastAnswer> | FastAnswer | undefined {
   const { values, resources } = form;
   if (values.get('grant_type') !== 'client_credentials' || resources.length > 1) return undefined;

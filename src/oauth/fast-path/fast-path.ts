@@ -16,7 +16,7 @@ import { createHeaderMemory } from './recall-by-header.ts';
 
 type Exchange = { request: PlainRequest; response: ServerResponse; startedAt: number; address: string };
 
-/** What the fast path shares with the Koa application. */
+/** Functions that the fast path shares with the Koa application. */
 type Shared = {
   addressOf: (request: IncomingMessage) => string;
   isKnownHost: (host: string) => boolean;
@@ -25,9 +25,10 @@ type Shared = {
 };
 
 /**
- * Answers plain, valid requests for a token or an introspection, several times as fast as the Koa application. It only
- * says yes: anything unusual and every error is left to the application, together with the body that was read. It has
- * no rules of its own and calls the same functions on the same caches and stores. Without it, only the speed changes.
+ * Answers plain, valid requests for a token or an introspection, several times as fast as the Koa application. It sends
+ * successful answers only: unusual requests and errors are left to the application, together with the body that was
+ * read. It has no rules of its own and calls the same functions on the same caches and stores; disabling it changes
+ * only the speed.
  */
 export function createFastPath(core: Core, shared: Shared, slowPath: RequestListener): RequestListener {
   const { addressOf, isKnownHost, isOverloaded, requestIdOf } = shared;

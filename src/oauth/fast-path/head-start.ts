@@ -5,23 +5,22 @@ import type { Form } from '../read-form.ts';
 import { PlainRequest } from './plain-exchange.ts';
 
 /**
- * What the fast path has found out about a request that it leaves to the application, so that nothing is read or asked
- * twice.
+ * Results of the fast path for a request that it leaves to the application, so that nothing is read or queried twice.
  */
 export type HeadStart = {
   /** The whole body, which can be read only once. */
   body: string;
   /** The parsed body, if it is a form. */
   form?: Form;
-  /** The presented credentials, if they were read and their client is not in memory. */
+  /** The presented credentials, if they were read and could not be verified from the cache. */
   presented?: Presented;
   /** The result of examining the token of an introspection. */
   examined?: { live: LiveToken | undefined };
-  /** The error because of which the request cannot be answered now. */
+  /** The store failure because of which the request cannot be answered now. */
   failure?: unknown;
 };
 
-/** Throws the store failure that the fast path met, instead of asking the store again. */
+/** Throws the store failure that the fast path met, instead of querying the store again. */
 export function rethrowFailure(request: IncomingMessage): void {
   const failure = headStartOf(request)?.failure;
   if (failure !== undefined) throw failure;

@@ -2,34 +2,36 @@ import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { HeadStart } from './head-start.ts';
 
-/*
- * Node reads a body as a stream and writes an answer as another, which for a form and a short JSON that come and go whole is half of what
- * an exchange costs. What is taken off that way is in this file alone; where a connection is not as it always is, Node's own way is gone.
+/**
+ * Reads small bodies and writes short answers without Node's streams, which cost half of such an exchange. All code
+ * that depends on Node internals is in this file; a connection that is not in its usual state is handled by Node's
+ * public API.
  */
 
-/** What this file knows of Node's HTTP classes beyond their types. */
+/** Private members of Node's HTTP classes that this file uses. */
 type Inner = { _consuming: boolean; _readableState: { endEmitted: boolean } };
 type InnerResponse = { _header: string; _keepAliveTimeout: number; finished: boolean };
 
 /**
- * What a server makes of each request (`IncomingMessage` of http.createServer). A class, for a method that is put on each request by
- * itself makes V8 keep the dead ones until all of memory is collected.
+ * The request class of the public listener (the option `IncomingMessage` of http.createServer). It is a class because
+ * V8 would not free requests with an own method before a full garbage collection.
  */
 export class PlainRequest extends IncomingMessage {
   headStart: HeadStart | undefined = undefined;
   #onBody: ((body: string) => void) | undefined;
   #body: Buffer | undefined;
 
-  /** Hands over the body once all of it is there. A sender who goes before that is told of by the event `error`. */
+  /** Calls `onBody` with the complete body. If the sender disconnects earlier, the request emits `error` instead. */
   takeBody(onBody: (body: string) => void): void {
     this.#onBody = onBody;
   }
 
-  /** All that the HTTP parser does with what it reads is to push it, and null after the last of it. */
+  /** Receives the body from the HTTP parser, which pushes each chunk, and null after the last one. */
   override push(chunk: Buffer | null): boolean {
     if (!this.#onBody) return super.push(chunk);
     if (chunk !== null) this.#body = this.#body ? Buffer.concat([this.#body, chunk]) : chunk;
-    // As with a stream's end, not before the parser has read all that has arrived: it may be no HTTP from here on.
+    // Wait, as a stream's `end` does, until the parser has read all received bytes, because the rest may be invalid
+    // HTTP.
     else process.nextTick(handOver, this, this.#body, this.#onBody);
     return true;
   }
@@ -38,15 +40,15 @@ export class PlainRequest extends IncomingMessage {
 function handOver(request: PlainRequest, body: Buffer | undefined, onBody: (body: string) => void): void {
   if (request.destroyed) return;
   const inner = request as unknown as Inner;
-  // There is nothing left to be read by somebody else.
+  // Mark the body as read, so that Node neither waits for it nor discards it.
   inner._consuming = true;
   inner._readableState.endEmitted = true;
   onBody(body ? body.toString('utf8') : '');
 }
 
 /**
- * Answers 200 with these headers and this body, in one write.
- * @param headers lines, each with its end.
+ * Writes an answer with status 200 in a single write.
+ * @param headers header lines, each ending with CRLF.
  */
 export function writeAnswer(response: ServerResponse, headers: string, body: string): void {
   const { socket } = response;
@@ -72,7 +74,7 @@ function writeWhole(
   inner._header = `${head}Date: ${date()}\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${timeout}\r\n\r\n`;
   inner.finished = true;
   socket.write(inner._header + body, encoding);
-  // The connection goes on to its next request.
+  // Release the connection for its next request.
   response.emit('finish');
 }
 
@@ -86,7 +88,7 @@ function rawHeaders(lines: string): string[] {
 let second = 0;
 let written = '';
 
-/** As in `Date` (RFC 9110 §6.6.1), worked out once a second. */
+/** Returns the value of the `Date` header (RFC 9110 §6.6.1), cached for one second. */
 function date(): string {
   const now = Math.floor(Date.now() / 1_000);
   if (now !== second) {

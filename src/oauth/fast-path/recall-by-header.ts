@@ -11,17 +11,17 @@ import {
 } from '../client-authentication.ts';
 import type { Form } from '../read-form.ts';
 
-/** An Authorization header is trusted for this long without being parsed again, and for at most twice as long. */
+/** Minimum time that an Authorization header is cached; the maximum is twice as long. */
 const generationMs = 30_000;
-/** The same as the number of cached clients (client-cache.ts); about 400 bytes each. */
+/** Maximum number of cached headers, about 400 bytes each. Equals the number of cached clients (client-cache.ts). */
 const maxHeaders = 20_000;
 
 /**
- * Finds the caller of a request like `recallCaller`, or returns the presented credentials. Clients repeat the same
- * header, so the result is cached with it until something about its client changes. The header itself is the key,
- * because hashing it costs more than everything else here, and whoever can read this memory can also read the root key.
- * A map compares strings only if their hashes, seeded randomly per process, are equal, so its timing does not reveal
- * how close a guess is.
+ * Finds the caller of a request as `recallCaller` does, or returns the presented credentials. Clients repeat the same
+ * header, so the result is cached by header until its client changes. The header itself is the key, because hashing it
+ * costs more than everything else here, and an attacker who can read this memory can also read the root key. A map
+ * compares strings only if their hashes, seeded randomly per process, are equal, so its timing does not reveal how
+ * close a guess is.
  */
 export function createHeaderMemory(core: Core): (request: IncomingMessage, form: Form) => Caller | Presented {
   const callers = createGenerations<string, Caller>(generationMs, maxHeaders);
@@ -37,7 +37,7 @@ export function createHeaderMemory(core: Core): (request: IncomingMessage, form:
   };
 }
 
-/** A Client ID in the body as well must be the same. */
+/** Returns whether a Client ID in the body, if any, is that of the caller. */
 function isNamed({ values }: Form, { clientId }: Caller): boolean {
   const named = values.get('client_id');
   return named === undefined || named === clientId;

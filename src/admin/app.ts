@@ -15,7 +15,7 @@ import { logAccess } from './request-log.ts';
 import { serveEndpoint } from './serve-endpoint.ts';
 import { serveMetrics } from './serve-metrics.ts';
 
-/** The admin listener: what operators and their programs talk to. */
+/** Creates the admin listener, which serves the admin API, the console and metrics. */
 export function createAdminApp(core: Core): Koa {
   const addressOf = createAddressReader(core.config.trustProxy, createProxyAlarm(core));
   const endpoints = adminEndpoints(core);
@@ -42,7 +42,10 @@ export function createAdminApp(core: Core): Koa {
   return app;
 }
 
-/** Applies the rules for all requests. Whatever follows on a refused connection cannot be trusted. */
+/**
+ * Applies the request rules of all listeners. Closes the connection of a rejected request, because the bytes after it
+ * may not start a new request.
+ */
 async function normalize(ctx: Context, next: Next): Promise<void> {
   try {
     normalizeRequest(ctx.req);

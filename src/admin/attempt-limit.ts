@@ -3,13 +3,16 @@ import { KeyturnError } from '../errors.ts';
 import { networkOf } from '../http/client-network.ts';
 import { TooManyRequests } from './problem.ts';
 
-/** Runs an attempt to prove who somebody is, from an address. @throws {TooManyRequests} instead of 401, after too many failures. */
+/**
+ * Runs an authentication attempt from an address, and counts it as failed if it throws a KeyturnError of status 401.
+ * @throws {TooManyRequests} instead of the 401 after too many failures.
+ */
 export type AttemptLimit = <T>(address: string, attempt: () => Promise<T>) => Promise<T>;
 
 /**
- * Limits how many failed attempts a network has in a minute; counts in this process. A right credential always passes, so the
- * failures of others behind the same proxy lock nobody out.
- * @param perMinute 0 for no limit.
+ * Limits the failed attempts per minute and network, counted in this process. Valid credentials always pass, so the
+ * failures of other callers behind the same proxy do not lock anyone out.
+ * @param perMinute 0 disables the limit.
  */
 export function createAttemptLimit(perMinute: number): AttemptLimit {
   if (perMinute === 0) return (_address, attempt) => attempt();

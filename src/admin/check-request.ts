@@ -3,7 +3,7 @@ import { InvalidInput, NotFound } from '../errors.ts';
 import { findUnstorableText } from '../text/find-unstorable-text.ts';
 import type { AdminRequest, Endpoint } from './endpoint.ts';
 
-/** The parts of a request as they arrived; a part that is not given is empty. */
+/** The unvalidated parts of a request. A missing part counts as empty. */
 export type UncheckedRequest = { params?: object | undefined; query?: object | undefined; body?: unknown };
 
 type CheckedRequest = Pick<AdminRequest<unknown, unknown, unknown>, 'params' | 'query' | 'body'>;
@@ -12,9 +12,9 @@ const nothing = z.strictObject({});
 const unstorable = 'must be Unicode text without NUL characters and lone surrogates, nested at most 32 levels deep';
 
 /**
- * Checks every part of a request by the schemas of its endpoint. The API, the console and the command line all come through here.
- * @throws {NotFound} if a parameter of the path cannot be an id, so that no store is asked.
- * @throws {InvalidInput} with `issues` that name every wrong or unknown field, and no value.
+ * Validates every part of a request with the schemas of its endpoint, for the API, the console and the command line.
+ * @throws {NotFound} if a path parameter cannot be an id, without a database query.
+ * @throws {InvalidInput} with `issues` that name up to 20 wrong or unknown fields, without their values.
  */
 export function checkRequest(
   endpoint: Endpoint,
@@ -52,7 +52,7 @@ function describe(issue: z.core.$ZodIssue): { path: string; message: string }[] 
   return [{ path: issue.path.join('.'), message: issue.message }];
 }
 
-/** For example `access key` for `/access-keys/{id}`. */
+/** Returns the resource's name for errors, such as `access key` for `/access-keys/{id}`. */
 function nameOf({ path }: Endpoint): string {
   return path.split('/')[1]?.replace(/s$/, '').replace('-', ' ') ?? 'thing';
 }

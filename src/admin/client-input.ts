@@ -11,7 +11,7 @@ const information = z
 const accessKey = z.enum(['optional', 'required']);
 const tokenFormat = z.enum(['opaque', 'jwt']);
 
-/** The body that registers a client. */
+/** Schema of the request body that registers a client. */
 export const newClient = z.strictObject({
   name: text(200),
   kind: clientKind,
@@ -29,7 +29,7 @@ export const newClient = z.strictObject({
   dpop_bound_access_tokens: z.boolean().optional(),
 });
 
-/** The body that changes a client. */
+/** Schema of the request body that changes a client. */
 export const clientPatch = z.strictObject({
   name: text(200).optional(),
   scope: scopeText.optional(),
@@ -44,7 +44,7 @@ export const clientPatch = z.strictObject({
   dpop_bound_access_tokens: z.boolean().optional(),
 });
 
-/** The fields of a body under the names that the code uses. */
+/** Converts the members of a request body to the property names of the code. */
 export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) {
   return {
     ...body,

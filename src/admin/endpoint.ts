@@ -3,57 +3,65 @@ import type { Permission } from '../contacts/permission.ts';
 import type { IdempotentRequest } from './idempotency.ts';
 import type { Operator } from './operator-auth.ts';
 
-/** The answer of an endpoint, which is kept where a request may be repeated. */
+/** The response of an endpoint. For idempotent endpoints it is stored. */
 export type Answer = {
   status: number;
   headers?: Readonly<Record<string, string>>;
   body?: unknown;
-  /** Whose secret is in the body, so that every later look at it is an audit event. Not sent. */
+  /**
+   * The owner of a secret in the body, so that each later view of a stored response is recorded in the audit log. It is
+   * not sent.
+   */
   secretOf?: { targetType: 'client' | 'access_key' | 'operator_token'; target: string };
 };
 
-/** A request whose operator may do it and whose every part has the form that the endpoint declares. */
+/** A validated request of an operator who has the endpoint's permission. */
 export type AdminRequest<Params, Query, Body> = {
   operator: Operator;
   params: Params;
   query: Query;
   body: Body;
-  /** From If-Match: the change applies to one of these revisions only; undefined accepts any. */
+  /** Revisions from If-Match. The change applies only if the current revision is one of them; undefined accepts any. */
   expectedRevisions: readonly number[] | undefined;
   idempotent: IdempotentRequest | undefined;
 };
 
-/** One route: the schemas that check a request are the ones that OpenAPI is made of. */
+/** A route of the admin API. Its schemas validate requests and generate the OpenAPI document. */
 export type Endpoint = {
   method: 'get' | 'post' | 'patch' | 'delete';
-  /** Below `/admin/v1`, in OpenAPI's form: `/clients/{client_id}`. */
+  /** Path below `/admin/v1` in OpenAPI's form, such as `/clients/{client_id}`. */
   path: string;
   permission: Permission;
   /**
-   * Whether the endpoint tells a secret or gives somebody more power. A session of the console must then have proved who it is within
-   * the last 15 minutes. A program proves that with its operator token, at every request.
+   * Whether the endpoint reveals a secret or grants access. A console session must then have proved the operator's
+   * identity within the last 15 minutes. API requests always prove it with the operator token.
    */
   asksProof?: boolean;
   summary: string;
   params?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodObject;
-  /** False if the body is only searched, so that it may hold text that no database can store. */
+  /**
+   * Whether the body is stored. False if it is only searched: it may then contain text that the database cannot store.
+   */
   storesBody?: boolean;
-  /** Whether a repeated request with the same Idempotency-Key gets the first one's answer; `changeOnce` sees to it. */
+  /**
+   * Whether a repeated request with the same Idempotency-Key gets the first response. The handler must use
+   * `changeOnce`.
+   */
   idempotent?: boolean;
-  /** Whether If-Match counts. */
+  /** Whether If-Match is checked. */
   conditional?: boolean;
-  /** The body of each successful answer by its status; null: none. */
+  /** Schema of each successful response body by status; null if the response has no body. */
   answers: Readonly<Record<number, z.ZodType | null>>;
-  /** The statuses of the problems that only some endpoints have. */
+  /** Statuses of errors that are specific to this endpoint. */
   problems?: readonly number[];
   handle(request: AdminRequest<unknown, unknown, unknown>): Promise<Answer>;
 };
 
 type Nothing = z.ZodObject<Record<never, never>>;
 
-/** Declares an endpoint; what its handler gets is typed by its schemas. */
+/** Declares an endpoint. The schemas determine the types of the handler's request. */
 export function endpoint<
   Params extends z.ZodObject = Nothing,
   Query extends z.ZodObject = Nothing,

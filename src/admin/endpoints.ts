@@ -12,7 +12,7 @@ import { operatorTokenEndpoints } from './routes/operator-token-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
 
-/** Every route of the admin API: what is served, what OpenAPI tells, and what the tests walk through. */
+/** Returns every route of the admin API. The listener, the OpenAPI document and the tests use this list. */
 export function adminEndpoints(core: Core): Endpoint[] {
   return [
     ...clientEndpoints(core),

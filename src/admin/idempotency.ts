@@ -6,27 +6,31 @@ import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { Row, Transaction } from '../storage/database.ts';
 import type { Answer } from './endpoint.ts';
 
-/** A request that its sender may repeat, not knowing whether it arrived. */
+/** A request that its sender may repeat if the response was lost. */
 export type IdempotentRequest = {
   operator: string;
   key: string;
   /** SHA-256 of method, path and body. */
   request: Uint8Array;
-  /** Who is shown a repeated answer; undefined if it is not shown now, but by `recallAnswer` later. */
+  /**
+   * The operator who receives a repeated response; undefined if the response is not shown now but later by
+   * `recallAnswer`.
+   */
   viewer: Actor | undefined;
 };
 
 type KeptUnder = Pick<IdempotentRequest, 'operator' | 'key'>;
-/** With whether a page has shown it already. */
+/** A stored response. `isSeen` is set once a console page has shown it. */
 type KeptAnswer = Answer & { isSeen?: true };
 
-/** How long a repeated request gets the first one's answer. */
+/** How long a response is stored for repeated requests, in milliseconds. */
 const keptMs = 600_000;
 
 /**
- * Commits a change and returns its answer; for a repeated Idempotency-Key, the first one's answer and no second change. Of two
- * at once the second waits for the first. Only what succeeded is kept, in the change's own transaction, sealed.
- * @throws {KeyturnError} `idempotency_key_reused` when the key came with another request.
+ * Commits a change and returns its response. A repeated Idempotency-Key returns the first response and makes no second
+ * change. Concurrent requests with the same key run one after the other. Only successful responses are stored,
+ * encrypted, in the transaction of the change.
+ * @throws {KeyturnError} `idempotency_key_reused` if the key was used with a different request.
  */
 export async function changeOnce(
   core: Core,
@@ -48,9 +52,9 @@ export async function changeOnce(
 }
 
 /**
- * The kept answer of an earlier request, to be shown after a redirect. The first look belongs to the request itself; each later one is
- * an audit event if the answer holds a secret.
- * @returns undefined if there was no such request, or if it was made more than ten minutes ago.
+ * Returns the stored response of an earlier request, to show it after a redirect. The first view is part of the request
+ * itself. Each later view of a secret is recorded in the audit log.
+ * @returns undefined if no request with this key was made within the last ten minutes.
  */
 export async function recallAnswer(core: Core, viewer: Actor, key: string): Promise<Answer | undefined> {
   const kept = { operator: viewer.id, key };
@@ -70,7 +74,11 @@ export async function recallAnswer(core: Core, viewer: Actor, key: string): Prom
   });
 }
 
-/** @throws {InvalidInput} unless it is 1–255 printable ASCII characters, once. */
+/**
+ * Reads the Idempotency-Key header.
+ * @returns undefined if the header is missing.
+ * @throws {InvalidInput} unless the header occurs once and has 1 to 255 printable ASCII characters.
+ */
 export function readIdempotencyKey(request: IncomingMessage): string | undefined {
   const values = request.headersDistinct['idempotency-key'];
   if (!values) return undefined;
@@ -81,7 +89,10 @@ export function readIdempotencyKey(request: IncomingMessage): string | undefined
   return key;
 }
 
-/** Held until the transaction ends. There is no row yet that could be locked; a collision of hashes only makes one wait. */
+/**
+ * Locks a key until the transaction ends. An advisory lock is needed because there is no row to lock yet. A hash
+ * collision only makes an unrelated request wait.
+ */
 async function lockKey(transaction: Transaction, { operator, key }: KeptUnder): Promise<void> {
   await transaction.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [place({ operator, key }).id]);
 }

@@ -7,8 +7,8 @@ const loopback = ['localhost', '127.0.0.1', '[::1]'];
 const wildcards = ['0.0.0.0', '::'];
 
 /**
- * Answers only under names that are ours. A page elsewhere can point a name of its own at this listener's address (DNS
- * rebinding), but the browser then says that name.
+ * Rejects requests whose Host is not a configured name. This prevents DNS rebinding: an attacker's page can point its
+ * own name at this listener, but the browser then sends that name as the Host.
  */
 export function requireKnownHost({ adminHost, issuer, allowedHosts }: Config) {
   const own = wildcards.includes(adminHost) ? [] : [adminHost.includes(':') ? `[${adminHost}]` : adminHost];
@@ -21,7 +21,10 @@ export function requireKnownHost({ adminHost, issuer, allowedHosts }: Config) {
   };
 }
 
-/** A browser says where a request that changes something comes from: from another site's page it is nobody's wish. */
+/**
+ * Rejects state-changing requests whose Origin is another site (cross-site request forgery). Browsers send Origin with
+ * every such request.
+ */
 export async function requireOwnOrigin(ctx: Context, next: Next): Promise<void> {
   const { origin, host } = ctx.req.headers;
   const isRead = ctx.method === 'GET' || ctx.method === 'HEAD';
@@ -31,7 +34,7 @@ export async function requireOwnOrigin(ctx: Context, next: Next): Promise<void> 
   await next();
 }
 
-/** Either scheme: one host and port serve one of them, and TLS may end before this process. */
+/** Accepts either scheme: a host and port serve only one of them, and a proxy may terminate TLS. */
 function isOrigin(origin: string, host: string): boolean {
   return [`http://${host}`, `https://${host}`].includes(origin.toLowerCase());
 }

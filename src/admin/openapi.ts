@@ -5,7 +5,7 @@ import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObj
 import type { Endpoint } from './endpoint.ts';
 import { problemSchemaOf } from './problem-schema.ts';
 
-/** Serves the description of the admin API, to anybody who reaches the listener: it holds nothing of this deployment. */
+/** Serves the OpenAPI document without authentication, because it contains nothing specific to this deployment. */
 export function serveOpenApi(endpoints: readonly Endpoint[]) {
   let document: ReturnType<typeof describeApi> | undefined;
   return (ctx: Context): void => {
@@ -14,7 +14,7 @@ export function serveOpenApi(endpoints: readonly Endpoint[]) {
   };
 }
 
-/** OpenAPI 3.1 of the endpoints, from the schemas that check the requests. */
+/** Generates the OpenAPI 3.1 document from the schemas that validate requests. */
 function describeApi(endpoints: readonly Endpoint[]) {
   const paths: ZodOpenApiPathsObject = {};
   for (const endpoint of endpoints) {

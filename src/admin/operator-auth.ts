@@ -6,12 +6,12 @@ import type { Core } from '../core.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
 
-/** Who asks, from where, and what they may do at this moment. */
+/** An authenticated operator with their address and current permissions. */
 export type Operator = Grantor;
 
 /**
- * Finds the operator by the token in the Authorization header (RFC 6750 §2.1). Reads it at every request, so that a permission that was
- * taken away has no effect from the next request on.
+ * Authenticates the operator by the bearer token in the Authorization header (RFC 6750 §2.1). Reads the permissions for
+ * every request, so a withdrawn permission takes effect with the next one.
  */
 export function authenticateBearer(core: Core, addressOf: (request: Context['req']) => string) {
   const limited = createAttemptLimit(core.config.failuresPerMinute);
@@ -46,7 +46,10 @@ export function operatorOf(ctx: Context): Operator {
   return ctx.state['operator'] as Operator;
 }
 
-/** Undefined too where the header comes twice: which of them would count? */
+/**
+ * Returns the bearer token, or undefined if the Authorization header is missing, malformed or repeated: a repeated
+ * header is ambiguous.
+ */
 function bearerToken(rawHeaders: readonly string[]): string | undefined {
   const values = rawHeaders.filter(
     (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'authorization',

@@ -6,7 +6,7 @@ import type { Answer } from './endpoint.ts';
 
 const maxLimit = 200;
 
-/** What every list takes. */
+/** Query parameters of every list. */
 export const pageQuery = {
   limit: z
     .string()
@@ -23,8 +23,8 @@ export function pageSchema<Item extends z.ZodType>(item: Item) {
 }
 
 /**
- * A list's cursors. They say where a page ended and are authenticated, so that what comes back is what was given out, for
- * this list; they give no access to anything.
+ * Creates the cursors of a list. A cursor holds the position of a page's last row and a MAC, so that a list accepts
+ * only cursors that it has issued. A cursor grants no access.
  */
 export function createPager<Position extends z.ZodType>(ring: KeyRing, list: string, position: Position) {
   const mac = (version: string, payload: string): Buffer | undefined => {
@@ -37,7 +37,10 @@ export function createPager<Position extends z.ZodType>(ring: KeyRing, list: str
     );
   };
   return {
-    /** @throws {KeyturnError} `invalid_cursor` for anything that this list has not given out. */
+    /**
+     * Returns the position in a cursor, or undefined without a cursor.
+     * @throws {KeyturnError} `invalid_cursor` if this list has not issued the cursor.
+     */
     open(cursor: string | undefined): z.output<Position> | undefined {
       if (cursor === undefined) return undefined;
       const [version = '', payload = '', given = '', ...rest] = cursor.split('.');
@@ -48,8 +51,9 @@ export function createPager<Position extends z.ZodType>(ring: KeyRing, list: str
       return position.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')));
     },
     /**
-     * @param rows one more than `limit` where there is another page.
-     * @param positionOf of the last row that is shown.
+     * Builds the response for one page.
+     * @param rows `limit` + 1 rows if another page follows.
+     * @param positionOf returns the position of a row. It is called with the last row of the page.
      */
     answer<Row>(
       rows: readonly Row[],
@@ -69,7 +73,7 @@ export function createPager<Position extends z.ZodType>(ring: KeyRing, list: str
   };
 }
 
-/** Where a list of things stands that is ordered by when they were made. */
+/** Position in a list that is ordered by creation time. */
 export const createdPosition = z.strictObject({
   created_at: z.iso.datetime().transform((text) => new Date(text)),
   id: z.uuid(),

@@ -33,7 +33,7 @@ const reviewNeededSchema = z
   .strictObject({ ...problemFields, review: reviewSchema })
   .meta({ id: 'ReviewNeeded', description: 'RFC 9457, with the review to be confirmed' });
 
-/** Returns the schema of an error's body (RFC 9457) by its status. */
+/** Returns the schema of an error body (RFC 9457) for a status. */
 export function problemSchemaOf(status: number): z.ZodType {
   if (status === 409) return conflictSchema;
   return status === 428 ? reviewNeededSchema : problemSchema;

@@ -3,10 +3,10 @@ import type { Context, Next } from 'koa';
 import { KeyturnError, NotFound } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 
-/** RFC 9457, with a `code` that stays the same when a text changes. */
+/** An error body (RFC 9457). Its `code` stays stable when texts change. */
 type Problem = { type: 'about:blank'; title: string; status: number; detail: string; code: string };
 
-/** Too much of something that is allowed now and then. */
+/** Thrown with status 429 if a rate limit is exceeded. */
 export class TooManyRequests extends KeyturnError {
   readonly retryAfterSeconds: number;
 
@@ -16,7 +16,7 @@ export class TooManyRequests extends KeyturnError {
   }
 }
 
-/** The one place where what was thrown becomes an answer, and where what nobody answered becomes a problem. */
+/** Converts errors to problem responses (RFC 9457), including 404 and 405 for requests that no route handles. */
 export function respondWithProblem(log: Log) {
   return async (ctx: Context, next: Next): Promise<void> => {
     try {
@@ -39,7 +39,7 @@ function present(ctx: Context, error: unknown, log: Log): void {
   if (problem.status === 401) ctx.set('WWW-Authenticate', 'Bearer');
   if (problem.status === 503) ctx.set('Retry-After', '1');
   if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
-  // The rest of a body that was not read would be taken for the next request.
+  // Close the connection: unread bytes of the body would be parsed as the next request.
   if (problem.status === 413 || problem.status === 415) ctx.set('Connection', 'close');
 }
 
@@ -49,7 +49,7 @@ function describe(error: unknown): Problem {
 }
 
 function toProblem(status: number, code: string, detail: string): Problem {
-  // RFC 9457 §4.2.1: with about:blank, the title is the status's own phrase.
+  // With `about:blank`, the title is the status's reason phrase (RFC 9457 §4.2.1).
   return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail, code };
 }
 

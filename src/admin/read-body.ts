@@ -5,8 +5,9 @@ import { hasMediaType } from '../http/media-type.ts';
 const maxBytes = 64 * 1024;
 
 /**
- * The body of a request as text; empty where there is none.
- * @throws {KeyturnError} 413 over 64 KiB, 415 for anything but plain JSON, before more than that is read.
+ * Reads the body of a request as text. Returns an empty string if there is no body.
+ * @throws {KeyturnError} 413 if the body exceeds 64 KiB, 415 if it is not uncompressed JSON, 400 if it is not UTF-8.
+ * Sizes and types are checked before the body is read completely.
  */
 export async function readBody(request: IncomingMessage): Promise<string> {
   const { headers } = request;

@@ -6,12 +6,12 @@ import { networkOf } from '../http/client-network.ts';
 import type { Operator } from './operator-auth.ts';
 
 /**
- * Records what the admin listener refuses, in the API and in the console: credentials that are not valid, by the network that sent
- * them, and what an operator may not do, or asks for too often, by that operator.
+ * Records rejected requests to the API and the console in the audit log: invalid credentials by network, and requests
+ * that an operator may not make, or makes too often, by operator.
  */
 export function recordRefusals({ refusals }: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    // Read the address first: a socket that was closed with the answer has none any more.
+    // Read the address before the response: a closed socket no longer has one.
     const address = addressOf(ctx.req);
     await next();
     const refusal = refusalOf(ctx, address);
@@ -34,7 +34,7 @@ function refusalOf(ctx: Context, address: string): Refusal | undefined {
   return undefined;
 }
 
-/** The ids in a path. Anything else that stands in their place may be a secret that was pasted there, and is left out. */
+/** Returns the ids in a path. Other values are omitted, because they may be secrets that were pasted into the URL. */
 function idsOf(ctx: Context): string[] {
   const params = Object.values((ctx['params'] as Record<string, string> | undefined) ?? {});
   return params.filter(

@@ -3,7 +3,7 @@ import type { Core } from '../core.ts';
 import { createRequestIds } from '../http/request-id.ts';
 import { strictTransport } from '../http/strict-transport.ts';
 
-/** One line a request, and the headers that every answer has. */
+/** Writes one access-log line per request, and sets the headers that every response has. */
 export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (request: Context['req']) => string) {
   const transport = strictTransport(config);
   const requestIdOf = createRequestIds(config.trustProxy);
@@ -17,7 +17,7 @@ export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (r
     const address = addressOf(ctx.req);
     await next();
     metrics.adminAnswered(ctx.method, ctx.status);
-    // The route and not the path, which may be anything, also a secret that was pasted into the wrong place.
+    // Log the route instead of the path: a path may contain anything, even a secret that was pasted into the URL.
     const route = (ctx['_matchedRoute'] as string | undefined) ?? 'other';
     tracing?.nameRoute(ctx.method, route);
     if (!config.accessLog) return;

@@ -3,7 +3,10 @@ import { TooManyRequests } from './problem.ts';
 
 const perMinute = 30;
 
-/** Bounds how fast one operator, or whoever has their token, can read secrets out. Counts in this process. */
+/**
+ * Limits how many secrets one operator token can reveal per minute, so that a stolen token cannot read all of them
+ * quickly. Counted per operator in this process.
+ */
 export function createRevealLimit(): (operator: string) => Promise<void> {
   const limiter = new RateLimiterMemory({ points: perMinute, duration: 60 });
   return async (operator) => {

@@ -8,7 +8,7 @@ import { readBody } from './read-body.ts';
 import { readIfMatch } from './read-if-match.ts';
 import { parseStrictJson } from './strict-json.ts';
 
-/** Serves one endpoint over HTTP: checks the request by its schemas, calls its handler and sends the answer. */
+/** Serves an endpoint over HTTP: validates the request, calls the handler and sends the response. */
 export function serveEndpoint(endpoint: Endpoint) {
   return async (ctx: Context): Promise<void> => {
     const text = endpoint.method === 'get' ? '' : await readBody(ctx.req);

@@ -4,8 +4,8 @@ import { metricsContentType, presentMetrics } from '../observability/metrics.ts'
 import { collectFromWorkers } from '../observability/worker-metrics.ts';
 
 /**
- * `GET /metrics` for Prometheus, which asks by whatever address it has found: so before Host is looked at, and without a token. It
- * tells numbers alone, nobody's name or address.
+ * Serves `GET /metrics` for Prometheus. Requires no token and runs before the Host check, because Prometheus uses
+ * whatever address it discovers. The metrics contain numbers only, no names or addresses.
  */
 export function serveMetrics({ metrics }: Core) {
   return async (ctx: Context, next: Next): Promise<void> => {

@@ -2,12 +2,13 @@ import { KeyturnError } from '../errors.ts';
 
 const maxDepth = 32;
 
-/** A whole string, with the colon after it where it is a member's name; or a bracket. */
+/** Matches a string, with the colon after it if it is a member's name, or a bracket. */
 const token = /("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}[\]]/g;
 
 /**
- * JSON as RFC 8259 has it, and less: what two parsers could read differently is refused.
- * @throws {KeyturnError} `invalid_json` for a name that comes twice, `__proto__`, or more than 32 levels.
+ * Parses JSON (RFC 8259) and rejects texts that two parsers could read differently.
+ * @throws {KeyturnError} `invalid_json` if the text is not JSON, repeats a member's name in an object, contains
+ * `__proto__` as a name, or has more than 32 levels.
  */
 export function parseStrictJson(text: string): unknown {
   let value: unknown;
@@ -16,7 +17,7 @@ export function parseStrictJson(text: string): unknown {
   } catch {
     throw invalid('The body is not JSON.');
   }
-  // From here on the text is known to be JSON, so its tokens alone say what is inside of what.
+  // The text is valid JSON from here on, so strings, colons and brackets are enough to find its structure.
   const names: Set<string>[] = [];
   for (const [first, string, colon] of text.matchAll(token)) {
     if (string === undefined) {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { momentProblem, readMoment } from '../text/moment.ts';
 import { textProblem } from '../text/text-problem.ts';
 
-/** Text for people, of 1 to `max` characters; `textProblem` says which. */
+/** Schema of human-readable text of 1 to `max` characters. `textProblem` defines the allowed characters. */
 export function text(max: number) {
   return z
     .string()
@@ -14,7 +14,7 @@ export function text(max: number) {
     });
 }
 
-/** RFC 6749 §3.3; the empty text is a list of none. */
+/** Schema of scopes (RFC 6749 §3.3). The empty string is an empty list. */
 export const scopeText = z
   .string()
   .max(10_000)
@@ -24,7 +24,7 @@ export const scopeText = z
   )
   .meta({ description: 'Scopes with a space between them (RFC 6749 §3.3)', example: 'orders:read orders:create' });
 
-/** RFC 8707 §2. */
+/** Schema of a resource identifier (RFC 8707 §2). */
 export const resourceUri = z
   .string()
   .max(2_000)
@@ -32,7 +32,7 @@ export const resourceUri = z
   .refine((uri) => URL.canParse(uri), 'must be an absolute URI without a fragment (RFC 8707)')
   .meta({ description: 'Absolute URI without a fragment (RFC 8707)', example: 'https://api.example.com' });
 
-/** A time in a request. */
+/** Schema of a time in a request. */
 export const moment = z
   .string()
   .max(100)

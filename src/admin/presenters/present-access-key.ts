@@ -45,26 +45,26 @@ const keyFields = {
 
 export const accessKeySchema = z.strictObject(keyFields).meta({ id: 'AccessKey' });
 
-/** An access key together with its plaintext, told once. */
+/** Schema of an access key with its plaintext value, which only the request that creates or regenerates it returns. */
 export const accessKeyWithValueSchema = z
   .strictObject({ ...keyFields, access_key: z.string() })
   .meta({ id: 'AccessKeyWithValue' });
 
-/** What is read beside the keys of a page, each in one statement. */
+/** Related data of the access keys on one page, loaded with one SQL statement per kind. */
 export type AccessKeyFacts = {
   now: number;
-  /** When each value was used last; keys are `key.id/generation`. */
+  /** Last use of each value, by `key.id/generation`. */
   lastUsed: ReadonlyMap<string, Date>;
-  /** The scopes that each key was really used for, by its id. */
+  /** Scopes that each key was used for, by the key's id. */
   usedScopes: ReadonlyMap<string, readonly string[]>;
   usedSince: Date;
-  /** Client IDs by the clients' ids. */
+  /** Client IDs by the clients' internal ids. */
   clientIds: ReadonlyMap<string, string>;
-  /** The contacts' names by their ids. */
+  /** Names of contacts by their ids. */
   contactNames: ReadonlyMap<string, string>;
 };
 
-/** An access key as the admin API shows it: no value, only what it can be recognised by. */
+/** Converts an access key to its representation in the admin API, which contains a hint but not the value. */
 export function presentAccessKey(
   { key, secrets }: KnownAccessKey,
   facts: AccessKeyFacts,

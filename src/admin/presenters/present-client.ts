@@ -14,12 +14,12 @@ const secretSchema = z.strictObject({
   retires_at: timestamp.nullable(),
 });
 
-/** RFC 7517 §5; which keys are usable is for the registration to say. */
+/** Schema of a JWK set (RFC 7517 §5). Registration checks which keys are usable. */
 export const jwksSchema = z.strictObject({ keys: z.array(z.record(z.string(), z.unknown())).max(100) });
 
 const subject = z.string().max(1_000).optional();
 
-/** RFC 8705 §2.1.2: one of them for `tls_client_auth`. */
+/** Certificate subjects for `tls_client_auth` (RFC 8705 §2.1.2). A client has at most one of them. */
 export const subjectShape = {
   tls_client_auth_subject_dn: subject.meta({ description: 'As in RFC 4514', example: 'CN=sync,O=Example,C=DE' }),
   tls_client_auth_san_dns: subject,
@@ -55,12 +55,18 @@ const clientFields = {
 
 export const clientSchema = z.strictObject(clientFields).meta({ id: 'Client' });
 
-/** A client together with the plaintext of its secret, told once; one that authenticates with keys has none. */
+/**
+ * Schema of a client with its plaintext secret, which only the request that creates the secret returns. The secret is
+ * absent if the client authenticates with keys.
+ */
 export const clientWithSecretSchema = z
   .strictObject({ ...clientFields, client_secret: z.string().optional() })
   .meta({ id: 'ClientWithSecret' });
 
-/** @throws {InvalidInput} when there are several. */
+/**
+ * Returns the certificate subject of a request body, or undefined if there is none.
+ * @throws {InvalidInput} if the body has more than one.
+ */
 export function readSubject(fields: { [field in CertificateSubject['field']]?: string | undefined }) {
   const given = subjectFields
     .flatMap((field) => ({ field, value: fields[field] }))
@@ -69,10 +75,12 @@ export function readSubject(fields: { [field in CertificateSubject['field']]?: s
   return given[0] as CertificateSubject | undefined;
 }
 
-/** When each secret of some clients was used last. Keys are `client.id/generation`. */
+/** Last use of each client secret, by `client.id/generation`. Generation 0 counts uses without a secret. */
 export type LastUsed = ReadonlyMap<string, Date>;
 
-/** A client as the admin API shows it: no secret, only what it can be recognised by. */
+/**
+ * Converts a client to its representation in the admin API, which contains hints of its secrets but not the secrets.
+ */
 export function presentClient(
   { client, secrets }: KnownClient,
   now: number,
@@ -107,7 +115,7 @@ export function presentClient(
     })),
     created_at: client.createdAt.toISOString(),
     updated_at: client.updatedAt.toISOString(),
-    // Generation 0: without a secret.
+    // Generation 0 counts uses without a secret.
     last_used_at: latest(
       [0, ...secrets.map(({ generation }) => generation)].map((of) => lastUsed.get(`${client.id}/${of}`)),
     ),
@@ -120,7 +128,7 @@ function latest(dates: readonly (Date | undefined)[]): string | null {
   return time === 0 ? null : new Date(time).toISOString();
 }
 
-/** RFC 9110 §8.8.3, strong: what If-Match is compared with. */
+/** Returns the strong ETag of a revision (RFC 9110 §8.8.3), for comparison with If-Match. */
 export function etagOf({ revision }: { revision: number }): string {
   return `"${revision}"`;
 }

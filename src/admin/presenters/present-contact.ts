@@ -16,7 +16,7 @@ const contactFields = {
 
 export const contactSchema = z.strictObject(contactFields).meta({ id: 'Contact' });
 
-/** A contact together with its operator token, told once. */
+/** Schema of a contact with its plaintext operator token, which only the request that issues the token returns. */
 export const contactWithTokenSchema = z
   .strictObject({ ...contactFields, operator_token: z.string() })
   .meta({ id: 'ContactWithOperatorToken' });

@@ -17,7 +17,7 @@ const regeneratedSchema = z
   })
   .meta({ id: 'RegeneratedAccessKey' });
 
-/** Generate New Key: the review, overlap and undo of a client secret, for the value of an access key. */
+/** Endpoints that review, regenerate, finish and undo the regeneration of an access key. */
 export function accessKeyRegenerationEndpoints(core: Core): Endpoint[] {
   return regenerationEndpoints(core, {
     path: '/access-keys/{id}',

@@ -74,7 +74,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
   const pager = createPager(core.keyRing, 'access-keys', createdPosition);
   const requireRevealAllowance = createRevealLimit();
 
-  /** All that is shown beside keys, however many, in four statements. */
+  /** Loads the related data of any number of keys with four SQL statements. */
   async function readFacts(database: Queryable, rows: readonly KnownAccessKey[]): Promise<AccessKeyFacts> {
     const ids = rows.map(({ key }) => key.id);
     const now = core.clock();

@@ -17,7 +17,10 @@ const regeneratedSchema = z
   })
   .meta({ id: 'RegeneratedClientSecret' });
 
-/** Regeneration of a client's secret, and of its Client ID too where that is asked for. */
+/**
+ * Endpoints that review, regenerate, finish and undo the regeneration of a client's secret and, on request, its Client
+ * ID.
+ */
 export function clientRegenerationEndpoints(core: Core): Endpoint[] {
   return regenerationEndpoints(core, {
     path: '/clients/{client_id}',

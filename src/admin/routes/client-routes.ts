@@ -68,7 +68,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
     };
   }
 
-  /** With a secret, or with what the client proves itself by without one. */
+  /** Registers a client, with a generated secret or with the keys or certificate that it authenticates with. */
   async function generate(transaction: Transaction, operator: Operator, body: z.output<typeof newClient>) {
     const { auth_method: authMethod = 'client_secret_basic' } = body;
     const input = fieldsOf(body);
@@ -163,7 +163,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
           const given = fieldsOf(body);
           if (!operator.permissions.includes('api_key:manage')) {
             const { jwks, jwksUri, certificateSubject } = given;
-            // Somebody who can replace the keys of a client can act as the client.
+            // An operator who can replace a client's keys can act as the client.
             if (jwks || jwksUri || certificateSubject) throw new Forbidden('New keys need api_key:manage.');
             if (weakensAuthentication(await requireClient(transaction, params.client_id), given)) {
               throw new Forbidden('To drop DPoP, certificate binding or a required access key needs api_key:manage.');

@@ -16,7 +16,10 @@ export const contactParams = z.strictObject({ id: z.uuid() });
 
 const externalId = text(200).nullable().meta({ description: 'Its id in your own system; unique' });
 const grants = z.array(z.enum(permissions)).meta({ description: 'You can give and take only what you have' });
-/** RFC 5321 §4.5.3.1 and RFC 1123 §2.1 limit the parts; a mail server would reject the address otherwise. */
+/**
+ * Schema of an e-mail address. RFC 5321 §4.5.3.1 and RFC 1123 §2.1 limit the length of its parts, and mail servers
+ * reject longer ones.
+ */
 const email = z
   .email()
   .max(254)

@@ -20,25 +20,31 @@ import { changeOnce } from '../idempotency.ts';
 import { createPager, pageQuery, pageSchema } from '../page.ts';
 import { presentRegeneration, regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
 
-/** What differs between regenerating a client's secret and an access key. */
+/** The differences between regenerating a client's secret and an access key. */
 export type RegenerationSubject<Params extends z.ZodObject, Body extends z.ZodObject> = {
-  /** For example `/clients/{client_id}`, and its parameters. */
+  /** Path of the owner's endpoint, such as `/clients/{client_id}`. */
   path: string;
   params: Params;
   permission: Permission;
-  /** The owner, locked. @throws {NotFound} */
+  /**
+   * Finds and locks the owner.
+   * @throws {NotFound}
+   */
   requireOwner(transaction: Transaction, params: z.output<Params>): Promise<SecretOwner>;
-  /** The owner, to be read. @throws {NotFound} */
+  /**
+   * Finds the owner without a lock.
+   * @throws {NotFound}
+   */
   findOwner(database: Queryable, params: z.output<Params>): Promise<OwnerRef>;
-  /** What regenerating takes, and how that is read. */
+  /** Schema of the request body that regenerates. */
   body: Body;
   parse(body: z.output<Body>): RegenerateRequest;
-  /** The one answer that holds the plaintext. */
+  /** Schema of the response that contains the new plaintext secret. */
   answer: z.ZodType;
   present(owner: SecretOwner, regenerated: RegeneratedSecret): unknown;
 };
 
-/** What regenerating takes, of whatever. */
+/** Members of the request body that regenerates a client's secret or an access key. */
 export const regenerateFields = {
   confirmation: z.string().max(200).optional().meta({ description: 'From a review of what would break' }),
   overlap_seconds: z
@@ -57,7 +63,7 @@ export const regenerateFields = {
     .meta({ description: 'For a leak: every live token dies and the old one ends now, whatever the overlap' }),
 };
 
-/** The two ways in which an operator ends an overlap. */
+/** The actions by which an operator ends a grace period early. */
 const ends = [
   {
     name: 'undo',
@@ -75,7 +81,7 @@ export function regenerationEndpoints<Params extends z.ZodObject, Body extends z
   const pager = createPager(core.keyRing, `${path}/regenerations`, z.strictObject({ generation: z.int() }));
   const one = z.strictObject({ ...owned.shape, regeneration_id: z.string().max(100) });
 
-  /** A turn back or an early end, and how things stand then. */
+  /** Ends a grace period by `act`, and returns the regeneration's new state. */
   async function end(
     act: (transaction: Transaction, owner: SecretOwner) => Promise<Regeneration>,
     params: z.output<Params>,
@@ -160,7 +166,7 @@ export function regenerationEndpoints<Params extends z.ZodObject, Body extends z
         method: 'post',
         path: `${path}/regenerations/{regeneration_id}/${name}`,
         permission,
-        // An undone regeneration makes an earlier secret good again for good.
+        // Undo makes the previous secret valid again without an expiry.
         asksProof: name === 'undo',
         summary,
         params: one,

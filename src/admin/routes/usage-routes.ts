@@ -114,7 +114,7 @@ export function usageEndpoints(core: Core): Endpoint[] {
   ];
 }
 
-/** With all that was counted until now. */
+/** Reports usage, including counts that are not yet written to the database. */
 async function reportNow(core: Core, owner: OwnerRef, hours: number): Promise<UsageReport> {
   await core.usage.flush();
   return await reportUsage(core.database, core, owner, hours);

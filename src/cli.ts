@@ -22,16 +22,17 @@ import { readConfig } from './config.ts';
 import { KeyturnError, StoreUnavailable } from './errors.ts';
 
 /**
- * Every command; the same functions as the admin API, straight on the stores.
- * @returns the exit code: 0, 1 for what was refused or failed, 2 for a command line or configuration that cannot be used.
+ * Runs a command. Commands call the same functions as the admin API, directly on the stores.
+ * @returns the exit code: 0 for success, 1 for an operation that was rejected or failed, 2 for an unusable command line
+ * or configuration.
  */
 export async function runCli(args: readonly string[]): Promise<0 | 1 | 2> {
-  // Help and usage are written by commander. A reader that has seen enough, such as `head`, is no failure.
+  // Help and usage are written by commander. A reader that stops early, such as `head`, is not a failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') say(`error: Standard output cannot be written: ${error.code}.`);
     process.exit(error.code === 'EPIPE' ? 0 : 1);
   });
-  // Without a reader of standard error, the exit code still says what happened.
+  // If standard error has no reader, the exit code still reports the result.
   process.stderr.on('error', () => undefined);
   try {
     await createProgram().parseAsync(args, { from: 'user' });
@@ -41,7 +42,7 @@ export async function runCli(args: readonly string[]): Promise<0 | 1 | 2> {
   }
 }
 
-/** Every command; also for what is made of them: completion, the page of documentation. */
+/** Creates the program with every command. Completion and the documentation of commands are generated from it too. */
 export function createProgram(): Command {
   const program = new Command('keyturn')
     .description('OAuth 2 client credentials that can be regenerated without breaking an integration')
@@ -82,7 +83,7 @@ Exit codes: 0 done, 1 refused or failed, 2 a command line or configuration that 
 }
 
 function endWith(error: unknown): 0 | 1 | 2 {
-  // It has said what is wrong itself.
+  // Commander has already written the error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof OutputFailed && error.isClosed) return 0;
   if (error instanceof CommandEnd) {
@@ -97,7 +98,7 @@ function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const lines = [error.message];
   if (error instanceof KeyturnError) {
-    // Whoever runs the command may know which store it is, and why.
+    // The person who runs the command may know which store failed, and why.
     if (error.detail && (isDebugging() || error instanceof StoreUnavailable)) lines.push(error.detail);
     for (const issue of (error.extension?.['issues'] ?? []) as { path: string; message: string }[]) {
       lines.push(`  ${issue.path}: ${issue.message}`);

@@ -20,7 +20,9 @@ export type Config = {
   issuer: string;
   databaseUrl: string | undefined;
   redisUrl: string | undefined;
-  /** Versions and keys as written: `v2:base64,v1:base64`; undefined: the embedded store makes its own. */
+  /**
+   * Versions and keys as written, such as `v2:base64,v1:base64`. If undefined, the embedded store generates its own.
+   */
   rootKey: string | undefined;
   dataDir: string;
   host: string;
@@ -29,40 +31,43 @@ export type Config = {
   adminPort: number;
   workers: number;
   accessTokenTtlSeconds: number;
-  /** How long what a process has cached may serve while PostgreSQL is away. */
+  /** Seconds for which a process may use cached data while PostgreSQL is unavailable. */
   staleSeconds: number;
   reveal: boolean;
-  /** What new signing keys are for (RFC 7518 §3.1). */
+  /** Algorithm of new signing keys (RFC 7518 §3.1, RFC 8037). */
   signingAlgorithm: SigningAlgorithm;
-  /** After so many days a signing key is replaced by itself; 0: never. */
+  /** Days after which a signing key is rotated automatically; 0 disables rotation. */
   signingKeyDays: number;
-  /** Failed client authentications that one address may make in a minute; 0: no limit. */
+  /** Failed client authentications per minute of one address, or of one /64 network for IPv6; 0 means no limit. */
   failuresPerMinute: number;
-  /** Tokens that one client may get in a minute; 0: no limit. */
+  /** Tokens issued per minute to one client; 0 means no limit. */
   tokensPerMinute: number;
-  /** Revocations that one client may ask for in a minute; 0: no limit. */
+  /** Revocations accepted per minute from one client; 0 means no limit. */
   revocationsPerMinute: number;
-  /** Whether plain requests are answered before the protocol library sees them. */
+  /** Whether simple requests are answered without the protocol library. */
   fastPath: boolean;
-  /** Whether there is a line in the log for every request. */
+  /** Whether every request is logged. */
   accessLog: boolean;
   allowedHosts: readonly string[];
-  /** CIDRs of the proxies whose X-Forwarded-For or Forwarded counts. */
+  /** CIDRs of the proxies whose X-Forwarded-For or Forwarded header is trusted. */
   trustProxy: readonly string[];
-  /** Header in which proxies hand over their clients' certificates, in lower case. */
+  /** Header, in lower case, in which proxies forward their clients' certificates. */
   clientCertHeader: string | undefined;
-  /** Addresses or small ranges of the proxies that may send that header. Other hosts there could pose as any client. */
+  /**
+   * Addresses or small ranges of the proxies that may send that header. Any other host in a range could pose as any
+   * client.
+   */
   clientCertProxy: readonly string[];
-  /** Paths. With a certificate both listeners speak TLS. */
+  /** Paths of the TLS files. With a certificate, both listeners use TLS. */
   tlsFiles: TlsFiles;
   logLevel: LogLevel;
-  /** Whether requests are traced; where to, OpenTelemetry's own variables say. */
+  /** Whether requests are traced. OpenTelemetry's own variables set the destination. */
   traces: boolean;
-  /** The variables that were set; everything else has its default. */
+  /** Variables that were set. All others have their default. */
   given: readonly Variable[];
 };
 
-/** All that is read, in the order in which people are shown them. */
+/** All of Keyturn's variables, in the order in which they are listed for people. */
 export const variables = [
   'KEYTURN_ISSUER',
   'DATABASE_URL',
@@ -218,7 +223,10 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   return config;
 }
 
-/** A variable that is set to nothing is mostly a secret that was not filled in; its default would start an empty server. */
+/**
+ * Reports variables that are set but empty. Usually a secret was not filled in, and the default would start an empty
+ * server.
+ */
 function emptyVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
   return variables
     .filter((name) => environment[name] !== undefined && environment[name].trim() === '')

@@ -44,7 +44,7 @@ import { createUsageCounter, type UsageCounter } from './usage/usage-counter.ts'
 import { rollUpUsage } from './usage/usage-store.ts';
 import { startUsageWriter, type UsageWriter } from './usage/usage-writer.ts';
 
-/** Everything below the listeners, opened: what the server and the command line both stand on. */
+/** Opened stores and the services on them, used by both the server and the command line. */
 export type Core = ManageDeps &
   TokenDeps & {
     config: Config;
@@ -53,50 +53,58 @@ export type Core = ManageDeps &
     database: Database;
     feed: ChangeFeed;
     clients: ClientCache;
-    /** The public keys of clients that authenticate with one. */
+    /** Caches the public keys of clients that authenticate with one. */
     clientKeys: ClientKeys;
     usedAssertions: UsedAssertions;
     tokenStore: NearTokenStore;
-    /** How secrets are used: counted here, written every few seconds. */
+    /** Counts how secrets are used. The counts are written every few seconds. */
     usage: UsageCounter & Pick<UsageWriter, 'flush'>;
-    /** What access keys are really used for, as resource servers report it. */
+    /** Records which scopes of access keys are actually used, as reported by resource servers. */
     usedScopes: UsedScopes;
-    /** Refused requests of the admin listener, for the audit log. */
+    /** Records rejected requests of the admin listener in the audit log. */
     refusals: Refusals;
     metrics: Metrics;
-    /** What a process needs in order to serve. Modules add their own checks; `startServer` starts it. */
+    /**
+     * Checks that a process needs to pass in order to serve. Modules add their own checks; `startServer` starts them.
+     */
     readiness: Readiness;
-    /** Undefined: no requests are traced. */
+    /** Undefined if requests are not traced. */
     tracing: Tracing | undefined;
-    /** Failed authentications of each network; undefined: without limit. */
+    /** Limit of failed authentications of each network; undefined if there is no limit. */
     failureRate: RateLimit | undefined;
-    /** Tokens of each client, likewise. */
+    /** Limit of tokens of each client; undefined if there is no limit. */
     tokenRate: RateLimit | undefined;
-    /** Revocations of each client; undefined if there is no limit. */
+    /** Limit of revocations of each client; undefined if there is no limit. */
     revocationRate: RateLimit | undefined;
-    /** Whether a token that the token store does not know was never issued or has expired. Rejects if that cannot be found out. */
+    /**
+     * Returns whether a token that the token store does not know was never issued or has expired. Rejects if that
+     * cannot be determined.
+     */
     isTokenStoreComplete(): Promise<boolean>;
     signingAlgorithm: SigningAlgorithm;
     /**
-     * Commits a change with its audit events, and then waits until this process has forgotten what it had cached of it: whoever
-     * asks next sees it. Other processes follow within a second.
+     * Commits a change with its audit events, then waits until this process has dropped the cached data that it
+     * affects, so that the next read returns the change. Other processes follow within a second.
      */
     change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
     close(): Promise<void>;
   };
 
-/** A deployment without clients has not issued any token. */
+/** Returns whether the deployment has no clients, and so has not issued any token. */
 async function hasNoClients(database: Database): Promise<boolean> {
   return (await database.query('SELECT 1 FROM clients LIMIT 1')).length === 0;
 }
 
-/** @throws {KeyturnError} that says what to do when a store is away, unmigrated, or not fit for use. */
+/**
+ * Opens the stores and starts the services on them.
+ * @throws {KeyturnError} that says what to do if a store is unavailable, not migrated or unfit for use.
+ */
 export async function openCore(
   config: Config,
   log: Log,
   {
     clock = Date.now,
-    // A test that moves the clock moves the time of the whole deployment, unless it says otherwise.
+    // A test that moves the clock also moves the database's time, unless it passes another clock for it.
     databaseClock = clock === Date.now ? createDatabaseClock() : { now: clock, observe: () => undefined },
     redisPrefix: prefix = 'kt:',
     readJwks = fetchJwks,
@@ -127,7 +135,7 @@ export async function openCore(
       ? createAnnouncements({ stream: createAnnouncementStream(redis, `${prefix}changes`), log })
       : undefined;
     const { staleSeconds } = config;
-    // The embedded database belongs to one process, so nobody else can change anything.
+    // The embedded database belongs to one process, so no other process can change it.
     const staleAlways = config.given.includes('KEYTURN_STALE_SECONDS') || config.databaseUrl === undefined;
     const feed = createChangeFeed({ database, log, staleSeconds, staleAlways, databaseClock, announcements });
     const completeness = redis && createRedisCompleteness(redis, { prefix, ttlSeconds });
@@ -164,7 +172,8 @@ export async function openCore(
         changes = changesOf(transaction);
         return done;
       });
-      // The change is committed, whatever becomes of this: other processes learn of it from the database as well.
+      // The change is already committed, so failures are only logged. Other processes also learn of it from the
+      // database.
       await Promise.all([
         feed.committed(changes),
         feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'a change is followed late')),
@@ -180,7 +189,7 @@ export async function openCore(
     closers.push(usedScopes.close);
     const counter = createUsageCounter({ clock, ttlSeconds });
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
-      // A wrong clock must end no secret for good.
+      // A wrong clock must not end a secret permanently.
       clockCheck.isRight()
         ? finishUnused({ database, keyRing, clock, reveal, ttlSeconds, change, lockOwner: lockSecretOwner })
         : Promise.resolve(),
@@ -235,13 +244,13 @@ export async function openCore(
       close: () => closeInReverse(closers),
     };
   } catch (error) {
-    // What stayed open would keep a process alive that failed to start, and so keep its restart policy from acting.
+    // Open stores would keep the failed process alive, so that its restart policy could not act.
     await closeInReverse(closers).catch(() => undefined);
     throw error;
   }
 }
 
-/** Closes everything, the last opened first. @throws the first error, after the rest is closed too. */
+/** Closes everything in the reverse order of opening. @throws the first error, after the rest is closed too. */
 async function closeInReverse(closers: readonly (() => unknown)[]): Promise<void> {
   const errors: unknown[] = [];
   for (const close of closers.toReversed()) {
@@ -266,7 +275,10 @@ function addStoreChecks(readiness: Readiness, database: Database, tokenStore: Ne
   readiness.add({ group: 'stores', name, examine: () => tokenStore.ping().then(ok), isRequired: true });
 }
 
-/** A log that cannot be written is reported, but requests are served: the next process would have the same disk. */
+/**
+ * Reports whether log lines are being dropped. Requests are still served, because a restarted process would have the
+ * same disk.
+ */
 function examineLog(log: Log): string {
   const { reason } = logLoss(log);
   return reason ? `dropping lines (${reason})` : 'ok';

@@ -1,12 +1,12 @@
 /**
- * What went wrong, told twice: `message` may be shown to the caller, `detail` is for the log alone.
- * Each listener turns it into its own protocol's form once (RFC 6749 §5.2 or RFC 9457).
+ * Error with two texts: `message` may be shown to the caller, `detail` is only logged. Each listener converts it to its
+ * own protocol's error format (RFC 6749 §5.2 or RFC 9457).
  */
 export class KeyturnError extends Error {
   readonly code: string;
   readonly status: number;
   readonly detail: string | undefined;
-  /** More members for an RFC 9457 problem, for example the review that a 428 carries. */
+  /** Further members of an RFC 9457 problem, for example the review in a 428 response. */
   readonly extension: Record<string, unknown> | undefined;
 
   constructor(
@@ -24,7 +24,7 @@ export class KeyturnError extends Error {
   }
 }
 
-/** A store cannot be asked, or did not answer in time. Never to be taken for "no". */
+/** A store cannot be reached or did not respond in time. Must never be interpreted as a negative answer. */
 export class StoreUnavailable extends KeyturnError {
   constructor(store: 'database' | 'redis', detail: string, cause?: unknown) {
     super('temporarily_unavailable', 503, 'A store cannot be reached right now; try again shortly.', {
@@ -59,7 +59,7 @@ export class Forbidden extends KeyturnError {
   }
 }
 
-/** The configuration, the command or the environment is not usable; the text says what to do. */
+/** The configuration, the command or the environment is unusable. The message says what to do. */
 export class UsageError extends KeyturnError {
   constructor(message: string) {
     super('usage', 400, message);

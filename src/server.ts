@@ -21,15 +21,15 @@ import { rotateOldSigningKey } from './tokens/signing-keys.ts';
 export type RunningServer = {
   publicUrl: string;
   adminUrl: string;
-  /** Answers what has arrived, then ends; the stores stay open. */
+  /** Responds to the requests that have arrived, then closes the listeners. The stores stay open. */
   close(): Promise<void>;
 };
 
 /**
  * Starts both listeners on opened stores.
- * @param options.drainMs how long connections may stay idle while the server ends, before they are closed.
- * @param options.isOverloaded whether the public listener sheds load now.
- * @throws {UsageError} when an address is taken.
+ * @param options.drainMs milliseconds that connections may stay idle during shutdown before they are closed.
+ * @param options.isOverloaded returns whether the public listener must reject requests to shed load.
+ * @throws {UsageError} if an address is in use or cannot be listened on.
  */
 export async function startServer(
   core: Core,
@@ -68,14 +68,16 @@ export async function startServer(
   };
 }
 
-/** Nothing of OpenTelemetry is loaded unless it is wanted. */
+/** Loads OpenTelemetry only if tracing is configured. */
 async function startTracing({ traces, trustProxy }: Config): Promise<Tracing | undefined> {
   if (!traces) return undefined;
   const { createTracing } = await import('./observability/tracing.ts');
   return createTracing(createRangeCheck(trustProxy));
 }
 
-/** Looks once an hour; of several processes one rotates, and the others see that it is done. */
+/**
+ * Rotates an old signing key, checked once an hour. If several processes check, one rotates and the others do nothing.
+ */
 function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
   const actor = { id: 'keyturn', name: 'Keyturn', address: null };
   const days = core.config.signingKeyDays;
@@ -86,11 +88,13 @@ function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
   return setInterval(() => void (days > 0 && core.clockCheck.isRight() && rotate()), 3_600_000).unref();
 }
 
-/** The `start` command: serves until SIGTERM or SIGINT, then answers what has arrived and ends with 0. */
+/**
+ * Runs the `start` command: serves until SIGTERM, SIGINT or, without workers, SIGHUP, then drains requests and returns.
+ */
 export async function runServer(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   if (config.workers > 1 && !isWorker()) return await superviseWorkers(config.workers, log);
-  // A signal to the whole process group reaches workers too; the supervisor replaces them.
+  // A SIGHUP to the whole process group reaches workers too. They ignore it, because the supervisor replaces them.
   if (isWorker()) process.on('SIGHUP', () => undefined);
   for (const warning of configWarnings(config)) log.warn(warning);
   const core = await openCore(config, log, { tracing: await startTracing(config) });
@@ -106,7 +110,8 @@ export async function runServer(config: Config): Promise<void> {
   const signal = await new Promise<string>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
-    // All settings are environment variables, so there is nothing to reload: what started this process starts the next one.
+    // All settings are environment variables, so nothing can be reloaded. SIGHUP ends the process for its service
+    // manager to start it again.
     if (!isWorker()) process.once('SIGHUP', resolve);
   });
   log.info({ signal }, 'shutting down, draining requests');
@@ -118,7 +123,7 @@ export async function runServer(config: Config): Promise<void> {
   process.disconnect?.();
 }
 
-/** Errors of `listen` that a change of the configuration mends. */
+/** Messages for errors of `listen` that can be fixed in the configuration. */
 const listenProblems: Record<string, ((port: number, host: string) => string) | undefined> = {
   EADDRINUSE: (port, host) => `Port ${port} of ${host} is taken. Free it, or choose another port.`,
   EACCES: (port, host) => `This user may not listen on port ${port} of ${host}. Choose a port from 1024.`,
@@ -152,8 +157,9 @@ async function listen(server: HttpServer, port: number, host: string): Promise<s
 }
 
 /**
- * Takes no new connections, tells every open one at its next answer that it was the last, and closes what stays idle. A connection
- * is not cut while idle at once: its next request may be on the way.
+ * Accepts no further connections, closes each open connection after its next response, and closes those that stay idle
+ * for `drainMs`. Idle connections are not closed at once, because their next request may be on its way. Closes every
+ * connection five seconds later.
  */
 async function drain(server: HttpServer, drainMs: number): Promise<void> {
   server.prependListener('request', (_request, response) => response.setHeader('Connection', 'close'));
@@ -166,7 +172,9 @@ async function drain(server: HttpServer, drainMs: number): Promise<void> {
   clearTimeout(deadline);
 }
 
-/** `http.Server.close` also ends idle connections at once; `net.Server.close` does not. */
+/**
+ * Stops accepting connections. `http.Server.close` also closes idle connections at once; `net.Server.close` does not.
+ */
 function stopListening(server: HttpServer): void {
   const { close } = Object.getPrototypeOf(Object.getPrototypeOf(server)) as Pick<HttpServer, 'close'>;
   close.call(server);

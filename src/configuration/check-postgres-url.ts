@@ -13,7 +13,7 @@ export function checkPostgresUrl(url: string): void {
   if (!/^postgres(ql)?$/.test(scheme)) {
     throw new UsageError('DATABASE_URL must be a postgres:// URL, with user and password percent-encoded');
   }
-  // node-postgres reads # as the beginning of a fragment, wherever it stands.
+  // node-postgres reads any # as the beginning of a fragment.
   if (url.includes('#')) throw new UsageError('DATABASE_URL has a #; in user and password it is written %23');
   const given = new URLSearchParams(query);
   for (const name of files) {

@@ -1,6 +1,9 @@
 import type { Config } from '../config.ts';
 
-/** Settings that are valid, but mostly mean that another one was forgotten. Each text names the variable and what to do. */
+/**
+ * Returns warnings about valid settings that usually mean that another one was forgotten. Each text names the variable
+ * and what to do.
+ */
 export function configWarnings({ databaseUrl, rootKey, issuer, dataDir }: Config): string[] {
   if (databaseUrl) return [];
   const embedded = `is set, but DATABASE_URL is not: all data is in the embedded database in ${dataDir}`;

@@ -4,7 +4,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const address = /^(tcp|udp|sctp):\/\/(\[[\da-f:.]+\]|[\da-f:.]+):\d{1,5}$/i;
 const containerName = /^(\/[\w.-]+){2,}$/;
-/** The variable that proves a link, and the form of its value. A name alone proves little. */
+/** Suffixes of the variables that identify a link, with a check of the value, because a name alone is weak evidence. */
 const evidence: readonly [suffix: string, isProof: (value: string) => boolean][] = [
   ['_SERVICE_HOST', (value) => isIP(value) > 0],
   ['_PORT', (value) => address.test(value)],

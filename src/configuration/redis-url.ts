@@ -3,7 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { UsageError } from '../errors.ts';
 import { readStoreUrl } from './store-url.ts';
 
-/** Where Redis is and how to authenticate, as read from `REDIS_URL`. */
+/** Address and credentials of Redis, as read from `REDIS_URL`. */
 export type RedisAddress = {
   topology: 'standalone' | 'sentinel' | 'cluster';
   nodes: readonly { host: string; port: number }[];

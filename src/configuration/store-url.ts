@@ -5,14 +5,14 @@ export type StoreUrl = {
   scheme: string;
   username: string;
   password: string;
-  /** `host:port` as written; several where the URL names several. */
+  /** Hosts as `host:port`, as written in the URL, which can name several. */
   hosts: readonly string[];
   path: string;
   query: string;
 };
 
 const form = /^(?<scheme>[a-z+]+):\/\/(?:(?<user>[^/?]*)@)?(?<hosts>[^/?]*)(?<path>\/[^?]*)?(?:\?(?<query>.*))?$/is;
-/** An IPv6 address in brackets, a name, an IPv4 address or a percent-encoded socket path; then a port. */
+/** An IPv6 address in brackets, a name, an IPv4 address or a percent-encoded socket path, then an optional port. */
 const hostForm = /^(\[[\da-f:.]+(%[\w.]+)?\]|[^\s:@#[\]]*)(:\d{1,5})?$/i;
 const encoding =
   'in user and password, percent-encode every reserved character: %25 for %, %2F for /, %3F for ?, %23 for #, %40 for @';
@@ -20,9 +20,10 @@ const encoding =
 /**
  * Splits `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`.
  *
- * An unencoded reserved character in a password moves the borders of all parts. So no message repeats any part of the URL.
+ * An unencoded reserved character in a password shifts the boundaries of all parts, so no message repeats any part of
+ * the URL.
  * @param variable named in every message, such as `REDIS_URL`.
- * @throws {UsageError} that says which part is wrong, and how to write it.
+ * @throws {UsageError} that says which part is wrong and how to write it.
  */
 export function readStoreUrl(variable: string, url: string): StoreUrl {
   const groups = form.exec(url)?.groups;

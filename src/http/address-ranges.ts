@@ -1,7 +1,7 @@
 import { BlockList, isIPv6, SocketAddress } from 'node:net';
 
 /**
- * Tells whether an address is in one of some ranges.
+ * Returns a function that checks whether an address is in any of the ranges.
  * @param ranges CIDRs or single addresses.
  */
 export function createRangeCheck(ranges: readonly string[]): (address: string) => boolean {
@@ -14,7 +14,10 @@ export function createRangeCheck(ranges: readonly string[]): (address: string) =
   return (address) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 }
 
-/** One way of writing for each address (RFC 5952), and an IPv4 one as such, also where the socket is an IPv6 one. */
+/**
+ * Returns the canonical form of an address (RFC 5952). An IPv4-mapped address, as an IPv6 socket reports it, becomes
+ * the IPv4 address.
+ */
 export function plainAddress(address: string): string {
   if (!isIPv6(address)) return address;
   const { address: canonical } = new SocketAddress({ address, family: 'ipv6' });

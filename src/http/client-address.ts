@@ -6,18 +6,19 @@ import type { ProxyAlarm } from './proxy-alarm.ts';
 import { unreadableAddress } from './unreadable-address.ts';
 
 /**
- * Returns a function that finds the address of a request's caller: the peer's, or, if the peer is a trusted proxy, the last
- * forwarded address that is not a trusted proxy itself. It is `unreadableAddress` if that address cannot be read, because the
- * proxy's own address would make all its callers one.
+ * Returns a function that finds the address of a request's caller: the peer's address or, if the peer is a trusted
+ * proxy, the last forwarded address that is not a trusted proxy itself. Returns `unreadableAddress` if that address
+ * cannot be parsed, because the proxy's own address would merge all its callers into one.
  * @param trustProxy CIDRs or single addresses.
- * @param alarm called if a peer that is not trusted forwards an address, or a trusted one an address that cannot be read.
+ * @param alarm called if an untrusted peer forwards an address, or if a trusted one forwards an address that cannot be
+ * parsed.
  */
 export function createAddressReader(
   trustProxy: readonly string[],
   alarm: ProxyAlarm = () => undefined,
 ): (request: IncomingMessage) => string {
   const isTrusted = createRangeCheck(trustProxy);
-  /** The peer of a connection stays the same, and is needed for every request. */
+  /** Peers by connection, cached because every request needs its peer, which never changes. */
   const peers = new WeakMap<Socket, { address: string; isTrusted: boolean }>();
 
   function peerOf(socket: Socket) {

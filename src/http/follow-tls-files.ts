@@ -4,17 +4,17 @@ import { readTlsFiles, type TlsFiles } from './tls-files.ts';
 const lookEveryMs = 1_000;
 
 export type FollowedTlsFiles = {
-  /** The contents in use. */
+  /** Returns the contents in use. */
   current(): TlsFiles;
-  /** Called with the new contents whenever they have changed and can be used. */
+  /** Registers a callback for contents that have changed and can be used. */
   onChange(use: (files: TlsFiles) => void): void;
   stop(): void;
 };
 
 /**
- * Reads the files anew each second: whoever renews a certificate writes them, moves them into place, or swaps a link above them, and
- * no kind of watching sees all of that. What cannot be used, such as one of two files that belong together, is told of in the log, and
- * what was read before stays in use.
+ * Reads the files again every second. Tools that renew certificates write them in place, move them into place or
+ * replace a parent symlink, and no file watcher detects all of these. Contents that cannot be used, such as a
+ * certificate without its matching key, are logged, and the previous contents stay in use.
  */
 export function followTlsFiles(paths: TlsFiles, log: Log): FollowedTlsFiles {
   const listeners: ((files: TlsFiles) => void)[] = [];

@@ -2,15 +2,15 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { plainAddress } from './address-ranges.ts';
 
-/** RFC 7239 §6.3: a port, or an obfuscated one. */
+/** Optional port, which may be obfuscated (RFC 7239 §6.3). */
 const port = String.raw`(?::(?:\d{1,5}|_[\w.-]+))?`;
 const bracketed = new RegExp(String.raw`^\[([^\]]+)\]${port}$`);
 const withPort = new RegExp(String.raw`^([\d.]+)${port}$`);
 
 /**
- * Returns the addresses that proxies have put into X-Forwarded-For or, without that header, into Forwarded (RFC 7239), the
- * nearest caller last. An address that cannot be read is undefined. Of two headers the first counts, because proxies that set it
- * often pass on a caller's own Forwarded header unchanged.
+ * Returns the addresses that proxies have put into X-Forwarded-For or, without that header, into Forwarded (RFC 7239),
+ * the nearest caller last. An address that cannot be parsed is undefined. If both headers are present, X-Forwarded-For
+ * counts, because proxies that set it often pass on a caller's own Forwarded header unchanged.
  */
 export function forwardedAddresses(headers: IncomingHttpHeaders): (string | undefined)[] {
   const header = headers['x-forwarded-for'];
@@ -30,7 +30,7 @@ function elementsOf(header: string | undefined): string[] {
     .filter(Boolean);
 }
 
-/** The `for` parameter of one element of Forwarded, if there is exactly one. */
+/** Returns the address in the `for` parameter of one element of Forwarded, or undefined unless it has exactly one. */
 function readForwarded(element: string): string | undefined {
   const values = element
     .split(';')
@@ -39,7 +39,10 @@ function readForwarded(element: string): string | undefined {
   return values.length === 1 ? readAddress(values[0] ?? '') : undefined;
 }
 
-/** An IP address without its port, brackets and quotes: `203.0.113.8:40001` (as Azure sends it), `"[2001:db8::1]:443"`. */
+/**
+ * Returns an IP address without its port, brackets and quotes, such as `203.0.113.8:40001` (as Azure sends it) or
+ * `"[2001:db8::1]:443"`.
+ */
 function readAddress(text: string): string | undefined {
   const bare = /^"(.*)"$/.exec(text)?.[1] ?? text;
   const inBrackets = bracketed.exec(bare)?.[1];

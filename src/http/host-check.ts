@@ -11,7 +11,7 @@ export function createHostCheck(names: readonly string[]): (host: string) => boo
   };
 }
 
-/** Leaves a port that cannot be one in place, so that no URL is made of such a host. */
+/** Removes a valid port. Keeps an invalid one, so that such a host is never used in a URL. */
 function withoutPort(host: string): string {
   const [ending, port] = /:(\d{1,5})$/.exec(host) ?? [];
   return ending !== undefined && Number(port) <= 65_535 ? host.slice(0, -ending.length) : host;

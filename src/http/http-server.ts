@@ -17,16 +17,19 @@ const options = {
   requestTimeout: 15_000,
   keepAliveTimeout: 65_000,
   connectionsCheckingInterval: 1_000,
-  // RFC 9112 §2.2 and §5.2: what two parsers could read differently is refused.
+  // Strict parsing rejects messages that two parsers could read differently (RFC 9112 §2.2 and §5.2).
   insecureHTTPParser: false,
-  // The listeners look at Host themselves, and answer as they always do.
+  // The listeners check Host themselves and reject a request in their usual error format.
   requireHostHeader: false,
 } as const;
 
-/** A peer can try again and again, so the log says so at most this often. */
+/** Minimum time between two log lines about client certificates, because a peer can retry at any rate. */
 const alarmEveryMs = 60_000;
 
-/** FAPI 2.0 §5.2.2, BCP 195: all of TLS 1.3, and of TLS 1.2 what has forward secrecy and AES-GCM. */
+/**
+ * Cipher suites of FAPI 2.0 §5.2.2 and BCP 195: those of TLS 1.3, and those of TLS 1.2 with forward secrecy and
+ * AES-GCM.
+ */
 const ciphers = [
   'TLS_AES_256_GCM_SHA384',
   'TLS_CHACHA20_POLY1305_SHA256',
@@ -38,8 +41,9 @@ const ciphers = [
 ].join(':');
 
 /**
- * HTTP/1.1, over TLS where there is a certificate for it.
- * @param clientCertificates whether clients are asked for one: any is taken here, and judged where it matters.
+ * Creates an HTTP/1.1 server, over TLS if a certificate is configured.
+ * @param clientCertificates whether TLS clients are asked for a certificate. The handshake accepts any certificate; it
+ * is verified when a client authenticates with it.
  */
 export function createHttpServer(
   listener: RequestListener,
@@ -52,7 +56,7 @@ export function createHttpServer(
     noteUntrustedCertificate(socket);
     refuseUnreadable(error, socket);
   });
-  // Counted by the listener, which answers 431; by itself Node would drop what is over its limit in silence.
+  // Disable Node's own limit, which silently drops further headers. The listener counts headers and responds with 431.
   server.maxHeadersCount = 0;
   return server;
 
@@ -65,7 +69,8 @@ export function createHttpServer(
       open.add(socket);
       socket.once('close', () => open.delete(socket));
     });
-    // What was agreed with other files ends with its next answer: a CA that is gone is gone for everybody.
+    // Close every connection that was opened with earlier files after its next response, so that a removed CA is no
+    // longer trusted.
     secure.prependListener('request', ({ socket }, response) => {
       if (earlier.has(socket)) response.setHeader('Connection', 'close');
     });
@@ -98,7 +103,7 @@ function createCertificateAlarm(log: Log): (socket: Duplex) => void {
   };
 }
 
-/** As Node answers what is not HTTP, but with the headers that every answer has. */
+/** Rejects a message that is not valid HTTP as Node does, but with the headers of every other response. */
 function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   const statuses: Record<string, string> = {
     HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
@@ -106,7 +111,7 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
     ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
   };
   const status = statuses[error.code ?? ''] ?? '400 Bad Request';
-  // An answer that has begun would be torn apart by a second one.
+  // Do not write into a response that has already started.
   const { _httpMessage: begun } = socket as Duplex & { _httpMessage?: ServerResponse };
   if (socket.writable && !begun?.headersSent) {
     socket.write(

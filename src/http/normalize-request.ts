@@ -5,9 +5,9 @@ import { countHeaders } from './count-headers.ts';
 const maxHeaders = 100;
 
 /**
- * Refuses requests that a proxy in front could read differently, and replaces an absolute-form target by its path, and Host by
- * its authority (RFC 9112 §3.2.2). Both listeners call it before they read anything else of a request.
- * @throws {KeyturnError} 400 or 431. The connection must be closed after the answer.
+ * Rejects requests that a proxy in front could interpret differently. Replaces an absolute-form target with its path,
+ * and Host with its authority (RFC 9112 §3.2.2). Both listeners call it before they read any other part of a request.
+ * @throws {KeyturnError} 400 or 431. The connection must be closed after the response.
  */
 export function normalizeRequest(request: IncomingMessage): void {
   const { rawHeaders, headers, httpVersion } = request;
@@ -15,14 +15,14 @@ export function normalizeRequest(request: IncomingMessage): void {
     throw new KeyturnError('invalid_request', 431, `A request must not have more than ${maxHeaders} headers.`);
   }
   const hosts = countHeaders(rawHeaders, 'host');
-  // RFC 9112 §3.2: HTTP/1.0 may do without.
+  // HTTP/1.0 requests may omit Host (RFC 9112 §3.2).
   if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) throw invalid('There must be one Host.');
   if (countHeaders(rawHeaders, 'content-type') > 1) throw invalid('There must be at most one Content-Type.');
   const encoding = headers['transfer-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
     throw invalid('Transfer-Encoding must be chunked.');
   }
-  // RFC 9110 §10.1.4 forbids it, because everybody accepts chunked.
+  // RFC 9110 §10.1.4 forbids listing chunked, because every recipient accepts it.
   if (/\bchunked\b/i.test(String(headers['te'] ?? ''))) throw invalid('TE must not list chunked.');
   if (!request.url?.startsWith('/')) readAbsoluteForm(request);
 }

@@ -1,5 +1,5 @@
 export type Overload = {
-  /** Whether this process is so late that most of those who wait for it have given up. Asked of every request. */
+  /** Returns whether this process is so late that most waiting callers have given up. Called for every request. */
   isOverloaded(): boolean;
   stop(): void;
 };
@@ -8,8 +8,9 @@ const everyMs = 100;
 const tooLateMs = 1_000;
 
 /**
- * Sees when the event loop is late: by a timer, and, as what has piled up is read before the timer gets its turn, by how long that has
- * not been heard of. It is over as soon as the timer is in time again.
+ * Detects that the event loop is late. A timer measures its own delay. Because pending input is processed before the
+ * timer runs, a timer that is overdue by more than a second counts as well. The overload ends as soon as the timer runs
+ * on time again.
  */
 export function watchOverload(): Overload {
   let dueAt = performance.now() + everyMs;

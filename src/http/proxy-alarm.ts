@@ -1,13 +1,13 @@
 import type { Log } from '../observability/log.ts';
 import type { Metrics } from '../observability/metrics.ts';
 
-/** What is wrong with a header that only a proxy should send. */
+/** Problem with a header that only a proxy should send. */
 export type ProxyProblem = keyof typeof messages;
 
 /** Reports a problem. @param peer address of the connection's other end. */
 export type ProxyAlarm = (problem: ProxyProblem, peer: string) => void;
 
-/** Every request can have the problem, so the log names each problem at most this often. */
+/** Minimum time between two log lines about the same problem, because every request can have it. */
 const logEveryMs = 60_000;
 
 const messages = {
@@ -21,7 +21,7 @@ const messages = {
     'a proxy sent a client certificate that cannot be read, in the header KEYTURN_CLIENT_CERT_HEADER',
 } as const;
 
-/** All problems, for metrics that exist before the first one. */
+/** All problems, so that metrics report a zero for each before it first occurs. */
 export const proxyProblems = Object.keys(messages) as ProxyProblem[];
 
 /** Creates the alarm of one listener: it counts problems in the metrics and logs a warning once a minute. */

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { createRangeCheck, plainAddress } from './address-ranges.ts';
 
-/** Nothing that a log line would have to escape, and nothing as long as a secret with its prefix may be. */
+/** Text without characters that a log line would have to escape, and shorter than a secret with its prefix. */
 const wellFormed = /^[\w.:+=@/-]{1,50}$/;
 
 /**
- * The id of a request, in its answer and in the log: a new one, or what a trusted proxy calls it in X-Request-Id.
+ * Returns a function that gives a request its id for the response and the log: a new UUID, or the X-Request-Id header
+ * of a trusted proxy.
  * @param trustProxy CIDRs or single addresses.
  */
 export function createRequestIds(trustProxy: readonly string[]): (request: IncomingMessage) => string {

@@ -1,14 +1,17 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-/** What TLS is spoken with, and whom client certificates are believed from: each a path, or the PEM that is there. */
+/**
+ * The server's certificate and key, and the CAs trusted for client certificates. Each is a path or the PEM content of
+ * the file.
+ */
 export type TlsFiles = {
   readonly cert: string | undefined;
   readonly key: string | undefined;
   readonly clientCa: string | undefined;
 };
 
-/** The contents, as they are now. @throws {Error} where one cannot be read, or does not go with the others. */
+/** Reads the current contents of the files. @throws {Error} if one cannot be read or does not match the others. */
 export function readTlsFiles(paths: TlsFiles): TlsFiles {
   const files = {
     cert: read('KEYTURN_TLS_CERT', paths.cert),
@@ -20,7 +23,7 @@ export function readTlsFiles(paths: TlsFiles): TlsFiles {
   return files;
 }
 
-/** Every certificate of a PEM file. @throws {Error} when there is none, or one that cannot be read. */
+/** Returns every certificate of a PEM file. @throws {Error} if it contains none or one cannot be read. */
 export function readCertificates(pem: string, source: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*(-----END CERTIFICATE-----)?/g) ?? [];
   if (blocks.length === 0) throw new Error(`${source} has no certificate`);

@@ -1,13 +1,13 @@
 import type { Registry } from 'prom-client';
 
-/** How long something took, time after time. */
+/** Records durations of one kind of operation. */
 export type Durations = { observe(milliseconds: number): void };
 
 /**
- * A histogram of seconds that is plain numbers until somebody scrapes; what prom-client's own does at every observation costs more than
- * all else that is counted of a request.
+ * Creates histograms in seconds that are plain numbers until they are scraped. One observation with prom-client's own
+ * histogram costs more than all other counting of a request.
  * @param buckets upper bounds in seconds, ascending.
- * @param labels of each of the histograms that come back, in this order.
+ * @param labels labels of each returned histogram, in this order.
  */
 export function createDurations<const L extends readonly Record<string, string>[]>(
   { name, help, registry, buckets }: { name: string; help: string; registry: Registry; buckets: readonly number[] },

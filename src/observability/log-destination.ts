@@ -3,9 +3,12 @@ import { fstatSync, write, writeSync } from 'node:fs';
 /** Where log lines go: a file descriptor that is written without blocking, and that may fail without stopping the process. */
 export type LogDestination = {
   write(line: string): void;
-  /** Starts to write what is buffered. @param done called when nothing is left to write. */
+  /** Starts to write buffered lines. @param done called when nothing is left to write. */
   flush(done?: () => void): void;
-  /** Writes what is buffered before it returns; gives up when nothing reads a pipe. For the end of the process. */
+  /**
+   * Writes buffered lines before it returns, for the end of the process. Gives up if the reader of a pipe reads nothing
+   * for three seconds.
+   */
   flushSync(): void;
   loss(): LogLoss;
 };
@@ -17,10 +20,10 @@ export type LogLoss = {
   reason: string | undefined;
 };
 
-/** A line is written after this time at the latest; many lines are written together. */
+/** Maximum delay before a line is written, so that many lines are written together. */
 const delayMs = 100;
 const batchBytes = 128 * 1024;
-/** Limit of what waits for a slow reader; further lines are dropped. */
+/** Maximum number of bytes held for a slow reader. Further lines are dropped. */
 const maxHeldBytes = 16 * 1024 * 1024;
 /** Lines with this many characters bypass the batch. A character has at most three bytes in UTF-8. */
 const [longLine, bytesOfCharacter] = [4_096, 3];
@@ -39,9 +42,9 @@ export function createLogDestination(descriptor: number): LogDestination {
   let retry: NodeJS.Timeout | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isPrepared = false;
-  /** A write ended within a line, and the rest of it was dropped. */
+  /** Whether the last write ended within a line. */
   let isTorn = false;
-  /** The next line written must not continue the torn one. */
+  /** Whether the next write must begin with a line break, because the rest of a line was dropped. */
   let needsNewLine = false;
   let lostLines = 0;
   let reportedLines = 0;
@@ -118,7 +121,7 @@ export function createLogDestination(descriptor: number): LogDestination {
     if (lostLines > reportedLines) enqueue(reportLoss());
   }
 
-  /** Returns a line about the lines that were lost since the last report; nothing if there are none. */
+  /** Returns a line that reports how many lines were lost since the last report. Returns nothing if none were lost. */
   function reportLoss(): Buffer {
     const lost = lostLines - reportedLines;
     reportedLines = lostLines;
@@ -127,7 +130,7 @@ export function createLogDestination(descriptor: number): LogDestination {
     return Buffer.from(lost > 0 ? line : '');
   }
 
-  /** A full disk or a closed pipe: what waits is dropped, and the next lines try again. */
+  /** Drops all queued lines after an error such as a full disk or a closed pipe. Later lines are tried again. */
   function dropAll(because: string): void {
     for (const lines of queue) drop(lines, because);
     queue = [];
@@ -164,7 +167,7 @@ export function createLogDestination(descriptor: number): LogDestination {
     },
     flushSync() {
       handOver();
-      // A write under way ends in its own thread, and its result cannot be waited for here.
+      // A write in progress finishes on its own thread, and its result cannot be awaited here.
       const rest = Buffer.concat([...(isWriting ? queue.slice(1) : queue), reportLoss()]);
       queue = isWriting ? queue.slice(0, 1) : [];
       heldBytes = queue.reduce((sum, { length }) => sum + length, 0);
@@ -181,8 +184,8 @@ function flushAll(): void {
 }
 
 /**
- * Node switches a pipe to non-blocking when it makes a stream of it. Otherwise a pipe that nobody reads would block a thread of libuv for
- * ever, and with it the end of the process.
+ * Makes a pipe or socket non-blocking, which Node does when it creates a stream for it. Otherwise a pipe that is not
+ * read would block a thread of libuv forever, and with it the end of the process.
  */
 function makeNonBlocking(descriptor: number): void {
   try {
@@ -191,11 +194,11 @@ function makeNonBlocking(descriptor: number): void {
     if (descriptor === 1) process.stdout.on('error', () => undefined);
     if (descriptor === 2) process.stderr.on('error', () => undefined);
   } catch {
-    // A closed descriptor: every write fails, and its lines are counted.
+    // The descriptor is closed, so every write fails and its lines are counted as lost.
   }
 }
 
-/** Returns what could not be written. */
+/** Writes lines synchronously. Returns the bytes that could not be written. */
 function writeNow(descriptor: number, lines: Buffer): Buffer {
   let deadline = performance.now() + lastWriteMs;
   let rest = lines;
@@ -215,7 +218,7 @@ function isBusy({ code }: NodeJS.ErrnoException): boolean {
   return code === 'EAGAIN' || code === 'EBUSY';
 }
 
-/** Has room for one more line than the batch is meant to hold. */
+/** Returns a buffer with room for one line beyond the size of a batch. */
 function newBatch(): Buffer {
   return Buffer.allocUnsafeSlow(batchBytes + longLine * bytesOfCharacter);
 }

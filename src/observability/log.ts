@@ -14,8 +14,8 @@ export function createLog(level: LogLevel, descriptor = 1): Log {
 }
 
 /**
- * Writes the line that `log.info` would write, from members that are JSON already. The access log knows the form of its lines, and building
- * them itself costs a fraction of pino's time.
+ * Writes the line that `log.info` would write, from members that are already JSON. The form of access log lines is
+ * fixed, and building them here takes a fraction of pino's time.
  */
 export function logMembers(log: Log, members: string, message: string): void {
   if (!log.isLevelEnabled('info')) return;
@@ -39,7 +39,7 @@ function destinationOf(log: Log): Destination {
 let writtenAt = 0;
 let written = '';
 
-/** ISO 8601, as pino writes it; worked out once a millisecond. */
+/** Returns the current time in ISO 8601 as a JSON member, as pino writes it. The text is cached for its millisecond. */
 function time(): string {
   const now = Date.now();
   if (now !== writtenAt) {

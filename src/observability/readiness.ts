@@ -12,17 +12,17 @@ type ReadinessCheck = {
   isRequired: boolean;
 };
 
-/** State of a process, as it was at the last refresh. */
+/** State of a process at the last refresh. */
 type ReadinessReport = Record<ReadinessCheck['group'], Record<string, string>> & { isReady: boolean };
 
 /**
- * Registry of readiness checks. The state is refreshed once a second and cached, so requests to `/readyz` cannot make load
- * for a store.
+ * Registry of readiness checks. The state is refreshed once a second and cached, so requests to `/readyz` put no load
+ * on a store.
  */
 export type Readiness = {
   /** Adds a check. Until it has run for the first time, it reports `starting`. */
   add(check: ReadinessCheck): void;
-  /** Returns the cached state without asking any store. */
+  /** Returns the cached state without querying any store. */
   report(): ReadinessReport;
   /** Runs all checks and repeats them once a second. Resolves after the first run, never rejects. */
   start(): Promise<void>;

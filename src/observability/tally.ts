@@ -2,10 +2,10 @@ import { Counter, type Registry } from 'prom-client';
 
 type Cell = { labels: Record<string, string>; count: number };
 
-/** Counts under labels, as plain numbers until somebody scrapes. */
+/** Counts by labels, kept as plain numbers until they are scraped. */
 export type Tally = {
   add(by: number, ...values: string[]): void;
-  /** What is counted under these values, for whoever adds to it so often that looking for it costs too much. */
+  /** Returns the count for these label values, for callers that add so often that a lookup would cost too much. */
   cell(...values: string[]): Pick<Cell, 'count'>;
 };
 

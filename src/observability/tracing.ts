@@ -7,28 +7,34 @@ import { plainAddress } from '../http/address-ranges.ts';
 import type { Database, Queryable, Row } from '../storage/database.ts';
 import type { TokenStore } from '../tokens/token-store.ts';
 
-/** What is told to OpenTelemetry: names and codes, never a value of a request, a statement or a command. */
+/**
+ * Traces requests with OpenTelemetry. Spans contain names and codes, never a value of a request, a statement or a
+ * command.
+ */
 export type Tracing = {
-  /** The same listener, each of its requests a span. */
+  /** Returns a listener that records each request as a span. */
   watchListener(listener: RequestListener): RequestListener;
-  /** The same function, which belongs to the request that is under way, whoever calls it. */
+  /** Returns a function that runs in the context of the current request, regardless of its caller. */
   bind<Given extends unknown[]>(work: (...given: Given) => void): (...given: Given) => void;
-  /** Names the request that is under way. @param route of a bounded set. */
+  /** Names the span of the current request. @param route one of a bounded set. */
   nameRoute(method: string, route: string): void;
-  /** The same database, each statement a span of the request that waits for it. */
+  /** Returns a database that records each statement as a span of its request. */
   watchDatabase(database: Database): Database;
-  /** The same store, each command a span; the database tells its own. */
+  /**
+   * Returns a store that records each Redis command as a span. A store in the database is returned unchanged, because
+   * the database records its statements.
+   */
   watchTokenStore(store: TokenStore): TokenStore;
-  /** Of the request that is under way; undefined: there is none. */
+  /** Returns the trace id of the current request, or undefined outside a request. */
   traceId(): string | undefined;
-  /** Sends what is left. */
+  /** Sends the remaining spans. Never rejects. */
   close(): Promise<void>;
 };
 
 /**
- * Traces over OTLP/HTTP, set up by OpenTelemetry's own variables: where to, headers, sampler, batches, resource attributes. This file is
- * loaded only where an endpoint is set.
- * @param isTrusted which peers may say that a request belongs to a trace of theirs (W3C `traceparent`).
+ * Creates tracing over OTLP/HTTP. OpenTelemetry's own variables set the endpoint, headers, sampler, batches and
+ * resource attributes. This file is loaded only if an endpoint is set.
+ * @param isTrusted returns whether the `traceparent` header (W3C) of a peer is continued.
  */
 export function createTracing(isTrusted: (address: string) => boolean): Tracing {
   const resource = resourceFromAttributes({ 'service.name': 'keyturn' }).merge(
@@ -40,7 +46,7 @@ export function createTracing(isTrusted: (address: string) => boolean): Tracing 
   const tracer = trace.getTracer('keyturn');
 
   async function inSpan<T>(name: string, attributes: Attributes, work: () => Promise<T>): Promise<T> {
-    // What runs by itself, such as a sweep, is nobody's request.
+    // Background work, such as a sweep, belongs to no request.
     if (!trace.getActiveSpan()) return await work();
     return await tracer.startActiveSpan(name, { kind: SpanKind.CLIENT, attributes }, async (span) => {
       try {
@@ -81,7 +87,7 @@ export function createTracing(isTrusted: (address: string) => boolean): Tracing 
         span.end();
       });
       const under = trace.setSpan(parent, span);
-      // The parts of a body arrive outside of what this listener calls.
+      // The chunks of a body arrive outside the listener's call, so the request is bound to the span too.
       context.bind(under, request);
       context.with(under, () => listener(request, response));
     },
@@ -116,7 +122,7 @@ export function createTracing(isTrusted: (address: string) => boolean): Tracing 
   };
 }
 
-/** The error's class and not its text, which may hold what was presented. */
+/** Records the error's class, and not its text, which may contain presented credentials. */
 function fail(span: Span, error: unknown): void {
   span.setAttribute('error.type', error instanceof Error ? error.name : 'Error');
   span.setStatus({ code: SpanStatusCode.ERROR });

@@ -3,21 +3,21 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { addUpMetrics, type CollectedMetrics } from './metrics.ts';
 
-/** What workers and their supervisor send each other when somebody scrapes one of them. */
+/** Messages between workers and their supervisor while one worker is scraped. */
 type Message =
   | { metrics: 'wanted'; request: number }
   | { metrics: 'give'; request: number }
   | { metrics: 'given'; request: number; collected: CollectedMetrics }
   | { metrics: 'all'; request: number; collected: CollectedMetrics[] };
 
-/** A worker that has not told its numbers after so long is told with its last ones. */
+/** Time that the supervisor waits for a worker. After it, the worker's last known metrics are used. */
 const waitMs = 500;
-/** So many workers' last numbers are kept before they are added up. */
+/** Number of ended workers whose last metrics are kept before they are added up. */
 const maxEnded = 20;
 
 /**
- * The supervisor's part: it asks every worker, and remembers what each has told last, also of those that have ended. So no sum ever
- * falls, which would be taken for a restart.
+ * Collects metrics of all workers in the supervisor. Keeps the last metrics of each worker, including those that have
+ * ended, so that no sum ever decreases, which would be interpreted as a restart.
  */
 export function superviseMetrics(): void {
   const latest = new Map<number, CollectedMetrics>();
@@ -60,7 +60,7 @@ export function superviseMetrics(): void {
     if (ended.length > maxEnded && !isAdding) void addUpEnded();
   });
 
-  /** Of however many workers that have ended, one sum is kept. */
+  /** Adds up the metrics of ended workers, so that memory does not grow with their number. */
   async function addUpEnded(): Promise<void> {
     isAdding = true;
     const added = [...ended];
@@ -70,7 +70,7 @@ export function superviseMetrics(): void {
   }
 }
 
-/** A worker's part. */
+/** Responds to the supervisor's requests for metrics. Does nothing in a process that is no worker. */
 export function giveMetrics(collect: () => Promise<CollectedMetrics>): void {
   if (!cluster.isWorker) return;
   process.on('message', (message: Message) => {
@@ -82,7 +82,7 @@ export function giveMetrics(collect: () => Promise<CollectedMetrics>): void {
 
 let requests = 0;
 
-/** Those of all workers, where there are several; otherwise this process's own. */
+/** Collects the metrics of all workers, or only this process's own if it is no worker. */
 export async function collectFromWorkers(own: () => Promise<CollectedMetrics>): Promise<CollectedMetrics[]> {
   if (!cluster.isWorker) return [await own()];
   const request = ++requests;
@@ -98,7 +98,7 @@ export async function collectFromWorkers(own: () => Promise<CollectedMetrics>): 
   return await all;
 }
 
-/** To whoever may just have ended: then there is nobody to be told. */
+/** Sends a message. Ignores errors, because the receiver may just have exited. */
 function send(to: Worker | NodeJS.Process, message: Message): void {
   to.send?.(message, undefined, undefined, () => undefined);
 }

@@ -1,7 +1,10 @@
 import { KeyturnError } from '../errors.ts';
 import type { Clock } from './clock.ts';
 
-/** Compares this process's clock with the database's. One of the two is wrong if they differ, and tokens would end at wrong times. */
+/**
+ * Compares this process's clock with the database's. If they differ, one of them is wrong and tokens would expire at
+ * the wrong time.
+ */
 export type ClockCheck = {
   /** Milliseconds by which this process's clock is ahead of the database's; 0 before the database has answered. */
   differenceMs(): number;
@@ -12,7 +15,7 @@ export type ClockCheck = {
 
 const maxDifferenceMs = 5_000;
 
-/** @param databaseTime the database's time, in milliseconds since the epoch, kept by a clock that does not jump. */
+/** @param databaseTime returns the database's time in milliseconds since the epoch, advanced by a monotonic clock. */
 export function createClockCheck(clock: Clock, databaseTime: () => number | undefined): ClockCheck {
   const differenceMs = () => clock() - (databaseTime() ?? clock());
   const isRight = () => Math.abs(differenceMs()) <= maxDifferenceMs;

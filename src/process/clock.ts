@@ -1,2 +1,2 @@
-/** Milliseconds since the epoch. Handed to whoever compares dates, so that a test can move time. */
+/** Returns milliseconds since the epoch. Passed to all code that compares dates, so that a test can move time. */
 export type Clock = () => number;

@@ -1,13 +1,13 @@
 import { KeyturnError } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 
-/** A step that takes longer is logged, and again after every such time. */
+/** Interval at which a step that has not finished is logged. */
 const logEveryMs = 1_000;
-/** A first migration of the embedded database on a slow machine takes half of this. */
+/** Time limit of a step, twice the time of a first migration of the embedded database on a slow machine. */
 const limitMs = 60_000;
 
 /**
- * Awaits one step of the start. Logs what the start waits for while it waits, and how long a slow step took.
+ * Awaits one step of the start. While it waits, logs what the step waits for, and afterwards how long a slow step took.
  * @param waitsFor the step in a few words, such as `the change feed`.
  * @throws {KeyturnError} after a minute, so that a restart policy can act.
  */

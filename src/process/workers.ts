@@ -5,35 +5,36 @@ import { superviseMetrics } from '../observability/worker-metrics.ts';
 
 const firstBackOffMs = 200;
 const maxBackOffMs = 10_000;
-/** A worker that ran this long was healthy, so the back-off begins again. */
+/** A worker that ran this long was healthy, so the back-off is reset. */
 const wellAfterMs = 30_000;
-/** Longer than a worker takes to drain. */
+/** Time limit for workers to exit after SIGTERM, longer than a worker takes to drain. */
 const endWithinMs = 30_000;
 
-/** Whether this process is one of the workers. */
+/** Returns whether this process is a worker. */
 export function isWorker(): boolean {
   return cluster.isWorker;
 }
 
-/** Tells the supervisor that this worker serves. */
+/** Tells the supervisor that this worker accepts requests. */
 export function reportReady(): void {
   process.send?.('ready');
 }
 
-/** One of the places that a worker fills. At most one worker serves in it, and at most one is being started to take over. */
+/** Position of one worker. At most one worker serves in it, and at most one more is being started to replace it. */
 type Slot = {
   serving: Worker | undefined;
-  /** Resolves with whether the worker came to serve. */
+  /** Resolves to whether the new worker began to serve. */
   starting: Promise<boolean> | undefined;
   backOff: NodeJS.Timeout | undefined;
 };
 
 /**
- * Keeps `count` processes serving on the same ports until SIGTERM or SIGINT. A worker that dies is replaced, with back-off. SIGHUP
- * replaces all workers one after the other, each only when its successor serves.
+ * Keeps `count` worker processes serving on the same ports until SIGTERM or SIGINT. Replaces a worker that exits
+ * unexpectedly, with back-off. On SIGHUP, replaces all workers one after the other, each only when its successor
+ * serves.
  *
- * The listening socket stays with this process, which hands connections out (node:cluster). A worker that ends therefore takes no
- * waiting connection with it, as it would if each had a socket of its own (SO_REUSEPORT).
+ * The listening socket belongs to this process, which hands connections to the workers (node:cluster). A worker that
+ * exits therefore loses no waiting connection, as it would with its own socket (SO_REUSEPORT).
  */
 export async function superviseWorkers(count: number, log: Log): Promise<void> {
   superviseMetrics();
@@ -46,7 +47,10 @@ export async function superviseWorkers(count: number, log: Log): Promise<void> {
     (): Slot => ({ serving: undefined, starting: undefined, backOff: undefined }),
   );
 
-  /** Starts a worker that takes the slot over when it serves. While one is being started, returns that one. */
+  /**
+   * Starts a worker that replaces the slot's current worker when it serves. Returns the pending start if one is in
+   * progress.
+   */
   function fill(slot: Slot): Promise<boolean> {
     clearTimeout(slot.backOff);
     slot.starting ??= fork(slot).finally(() => {
@@ -94,7 +98,7 @@ export async function superviseWorkers(count: number, log: Log): Promise<void> {
   async function replaceAll(): Promise<void> {
     log.info('replacing workers one after the other');
     for (const slot of slots) {
-      // A worker that is being started may have read files that are older than the signal.
+      // A worker that is already starting may have read files older than the signal.
       await slot.starting;
       if (!ending) await fill(slot);
     }
@@ -122,7 +126,7 @@ export async function superviseWorkers(count: number, log: Log): Promise<void> {
   await endWorkers();
 }
 
-/** Lets every worker answer its requests; kills those that have not ended after the time limit. */
+/** Lets every worker finish its requests, and kills those that have not exited after the time limit. */
 async function endWorkers(): Promise<void> {
   const workers = () => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
   const deadline = performance.now() + endWithinMs;

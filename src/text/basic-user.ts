@@ -1,6 +1,6 @@
 /**
- * Joins a Client ID and a secret for HTTP Basic, both form-encoded (RFC 6749 §2.3.1). Those that Keyturn makes need no encoding; an
- * imported secret may have a `%`, a `+` or a colon.
+ * Joins a Client ID and a secret for HTTP Basic, both form-encoded (RFC 6749 §2.3.1). Values that Keyturn generates
+ * need no encoding; an imported secret may contain `%`, `+` or a colon.
  */
 export function basicUser(clientId: string, clientSecret: string): string {
   return `${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`;

@@ -1,11 +1,12 @@
-/** The rule for every text of a request or an import, whatever it means: the database must be able to store it. */
+/** Rule for every text of a request or an import: the database must be able to store it. */
 
 const maxDepth = 32;
 
 /**
- * Finds a text that PostgreSQL cannot store: one with a NUL character, or with half of a surrogate pair, which UTF-8 cannot
- * encode. Looks into arrays and objects, at the names of members too.
- * @returns the path of the first such text, or of what is nested more than 32 levels deep; undefined if there is none.
+ * Finds a text that PostgreSQL cannot store: one with a NUL character, or with half of a surrogate pair, which UTF-8
+ * cannot encode. Searches arrays and objects, including the names of members.
+ * @returns the path of the first such text or of a value nested more than 32 levels deep; undefined if everything can
+ * be stored.
  */
 export function findUnstorableText(value: unknown): string[] | undefined {
   const rest: { path: string[]; value: unknown }[] = [{ path: [], value }];

@@ -1,4 +1,4 @@
-/** The rule for names and other text for people: what may be in them, so that what is read is what is stored. */
+/** Rule for names and other text shown to people, so that the text people read is the text that is stored. */
 
 const forbidden = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Cn}]/u;
 
@@ -21,13 +21,13 @@ const requiredBySpelling = new RegExp(
   'gu',
 );
 
-/** Something that ink is spent on; U+2800 is a Braille pattern without dots. */
+/** Character with a visible shape. U+2800 is a Braille pattern without dots. */
 const visible = /(?!\u2800)[\p{L}\p{N}\p{P}\p{S}]/u;
 
 /**
- * Why a text cannot be a name, as the end of a sentence that begins with the name's field; undefined if it can.
- * Every door that takes names uses this rule: the admin API, the console, the command line and imports.
- * @param max the number of UTF-16 code units that it may have.
+ * Returns why a text cannot be a name, as the end of a sentence that begins with the name's field, or undefined if it
+ * can. Used by the admin API, the console, the command line and imports.
+ * @param max maximum length in UTF-16 code units.
  */
 export function textProblem(value: string, max: number): string | undefined {
   if (value.length > max) return `must have at most ${max} characters`;

@@ -55,7 +55,7 @@ export function namesSubject(certificate: X509Certificate, subject: CertificateS
   try {
     return namesOf(certificate, subject.field).includes(expected);
   } catch (error) {
-    // OpenSSL accepted a name that this reader does not understand; it matches nobody.
+    // Treat a name that OpenSSL accepts and this reader does not understand as one that matches no client.
     if (error instanceof RangeError) return false;
     throw error;
   }

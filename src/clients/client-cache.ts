@@ -7,19 +7,23 @@ import { createFollowedCache, type FollowedCache } from '../storage/followed-cac
 import type { Client, KnownClient } from './client.ts';
 import { findKnownClients, hasForeignClientIds, listResourceServers } from './client-store.ts';
 
-/** The clients that this process knows, and all resource servers. */
+/** The clients that this process has cached, and all resource servers. */
 export type ClientCache = {
-  /** By any Client ID of the client. No query for what cannot be a Client ID, nor for a foreign one where none was imported. */
+  /**
+   * Finds a client by any of its Client IDs. Skips the query for malformed IDs, and for foreign IDs if none was
+   * imported.
+   */
   find(clientId: string): Promise<KnownClient | undefined>;
   /**
-   * Like `find`, but includes every change that was committed before the call, so that no client is refused for what has changed.
-   * @param since when the request began, by `performance.now()`: what was loaded after that is returned as it is.
+   * Finds a client including every change that was committed before the call, so that no client is rejected because of
+   * an outdated cache.
+   * @param since when the request began, by `performance.now()`; a value loaded after that is returned without a query.
    */
   findRecent(clientId: string, since?: number): Promise<KnownClient | undefined>;
-  /** From memory alone; undefined says nothing about the client. */
+  /** Returns a cached client. Undefined does not mean that the client does not exist. */
   peek(clientId: string): KnownClient | undefined;
   resourceServers(): Promise<readonly Client[]>;
-  /** From memory alone; undefined says nothing. */
+  /** Returns the cached resource servers, or undefined if they are not cached. */
   peekResourceServers(): readonly Client[] | undefined;
   readonly counts: FollowedCache<KnownClient>['counts'];
 };

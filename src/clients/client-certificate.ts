@@ -3,16 +3,16 @@ import { namesSubject } from './certificate-subject.ts';
 import type { Client } from './client.ts';
 import { registeredThumbprints } from './registered-certificate.ts';
 
-/** The certificate that a request came with; that its sender has the private key was proven in the handshake. */
+/** The certificate of a request. The TLS handshake proved that the client has its private key. */
 export type ClientCertificate = {
   x509: X509Certificate;
-  /** RFC 8705 §3.1 `x5t#S256`. */
+  /** The SHA-256 of the certificate, as in `x5t#S256` (RFC 8705 §3.1). */
   thumbprint: string;
-  /** Whether it comes from a CA that this deployment takes clients' certificates from. */
+  /** Whether a configured CA for client certificates issued it. */
   isTrusted: boolean;
 };
 
-/** Why a certificate does not let the client in (RFC 8705 §2); undefined: it does. */
+/** Returns why a certificate does not authenticate the client (RFC 8705 §2), or undefined if it does. */
 export function refusalOfCertificate(client: Client, certificate: ClientCertificate, now: number): string | undefined {
   const { authMethod, certificateSubject, jwks } = client;
   if (authMethod === 'tls_client_auth') {
@@ -26,7 +26,10 @@ export function refusalOfCertificate(client: Client, certificate: ClientCertific
   return isInDate(certificate, now) ? undefined : 'certificate_date';
 }
 
-/** Looked at with every request: a connection may outlive its certificate. */
+/**
+ * Returns whether a certificate is valid now. Checked for every request, because a connection may outlive its
+ * certificate.
+ */
 export function isInDate({ x509 }: Pick<ClientCertificate, 'x509'>, now: number): boolean {
   return x509.validFromDate.getTime() <= now && now <= x509.validToDate.getTime();
 }

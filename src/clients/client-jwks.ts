@@ -8,11 +8,12 @@ export type ClientJwks = { readonly keys: readonly Record<string, unknown>[] };
 const maxKeys = 10;
 const maxCharacters = 16 * 1024;
 
-/** Imported keys by registration: a changed registration is another object. */
+/** Caches imported keys by registration object, which is replaced when the registration changes. */
 const imported = new WeakMap<ClientJwks, readonly VerificationKey[]>();
 
 /**
- * Checks public keys before they are registered, so that an unusable key is refused here and not at the first token.
+ * Checks public keys before they are registered, so that an unusable key fails at registration and not at the first
+ * token request.
  * @param read returns a key, or the reason why it cannot be used.
  * @throws {InvalidInput} unless every key can be used.
  */

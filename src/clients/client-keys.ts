@@ -8,8 +8,8 @@ import type { VerificationKey } from './verification-key.ts';
 
 export type ClientKeys = {
   /**
-   * The keys that the client signs with, registered or behind its URL; none where that cannot be read.
-   * @param kid of the key that is looked for: one that is not known is reason to read the URL anew.
+   * Returns the keys that the client signs with, registered or published at its URL; empty if the URL cannot be read.
+   * @param kid the ID of the key to find. The URL is fetched again if the ID is unknown.
    */
   find(client: Client, kid: string | undefined): Promise<readonly VerificationKey[]>;
 };
@@ -22,11 +22,13 @@ type Fetched = {
 };
 
 const maxUrls = 1_000;
-/** A key that was added is found at once; one that was taken away is good for so long. */
+/**
+ * Maximum age of fetched keys before the next fetch. A new key is found at once; a removed key is accepted until then.
+ */
 const freshForMs = 5 * 60_000;
-/** What cannot be read anew serves so long: its server may be away for a while. */
+/** Maximum age of fetched keys that are still used if the URL cannot be fetched again. */
 const usableForMs = 60 * 60_000;
-/** Whoever makes up kids must not make us ask a stranger's server again and again. */
+/** Minimum time between fetches, so that unknown `kid` values cannot cause many requests to a `jwks_uri`. */
 const retryAfterMs = 60_000;
 
 export function createClientKeys(deps: { fetchJwks: FetchJwks; clock: Clock; log: Log }): ClientKeys {

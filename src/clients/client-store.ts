@@ -32,12 +32,12 @@ type ClientRow = Row & {
   updated_at: Date;
 };
 
-/** A client by any of its Client IDs, with every secret it ever had. */
+/** Finds a client by any of its Client IDs, with all its secrets, current and previous. */
 export async function findKnownClient(database: Queryable, clientId: string): Promise<KnownClient | undefined> {
   return (await findKnownClients(database, [clientId])).get(clientId);
 }
 
-/** The same for several, each under the Client ID that it was asked for by. */
+/** Finds several clients with their secrets. Returns each under the requested Client ID. */
 export async function findKnownClients(
   database: Queryable,
   clientIds: readonly string[],
@@ -50,13 +50,13 @@ export async function findKnownClients(
   return new Map(rows.map((row) => [row.asked, { client: toClient(row), secrets: parseSecrets(row.secrets) }]));
 }
 
-/** Whether there is any Client ID that came with an import. */
+/** Returns whether any client has an imported Client ID. */
 export async function hasForeignClientIds(database: Queryable): Promise<boolean> {
   const rows = await database.query(`SELECT 1 FROM client_ids WHERE client_id NOT LIKE 'kti\\_%' LIMIT 1`);
   return rows.length > 0;
 }
 
-/** Which of these Client IDs are taken, now or ever before. */
+/** Returns which of these Client IDs belong to a client, as its current ID or a previous one. */
 export async function findTakenClientIds(database: Queryable, clientIds: readonly string[]): Promise<Set<string>> {
   const rows = await database.query<{ client_id: string }>(
     'SELECT client_id FROM client_ids WHERE client_id = ANY ($1::text[])',
@@ -65,7 +65,7 @@ export async function findTakenClientIds(database: Queryable, clientIds: readonl
   return new Set(rows.map(({ client_id: clientId }) => clientId));
 }
 
-/** The client, locked until the transaction ends: whoever changes it waits for whoever changes it now. */
+/** Finds a client and locks it until the transaction ends, so that changes of one client wait for each other. */
 export async function lockClient(transaction: Transaction, clientId: string): Promise<Client | undefined> {
   const rows = await transaction.query<ClientRow>(
     'SELECT c.* FROM client_ids i JOIN clients c ON c.id = i.client WHERE i.client_id = $1 FOR UPDATE OF c',
@@ -74,25 +74,25 @@ export async function lockClient(transaction: Transaction, clientId: string): Pr
   return rows[0] && toClient(rows[0]);
 }
 
-/** By the id that stays when the Client ID does not. */
+/** Finds a client by its internal id, which does not change with the Client ID. */
 export async function findClientById(database: Queryable, id: string): Promise<Client | undefined> {
   const rows = await database.query<ClientRow>('SELECT * FROM clients WHERE id = $1', [id]);
   return rows[0] && toClient(rows[0]);
 }
 
-/** The same, locked until the transaction ends. */
+/** Finds a client by its internal id and locks it until the transaction ends. */
 export async function lockClientById(transaction: Transaction, id: string): Promise<Client | undefined> {
   const rows = await transaction.query<ClientRow>('SELECT * FROM clients WHERE id = $1 FOR UPDATE', [id]);
   return rows[0] && toClient(rows[0]);
 }
 
 export type ClientFilter = {
-  /** Beginnings of words in the name, all of which must match; or a Client ID. */
+  /** Prefixes of words in the name, all of which must match; or a Client ID. */
   q?: string | undefined;
   enabled?: boolean | undefined;
   kind?: ClientKind | undefined;
   limit: number;
-  /** The last row of the page before. */
+  /** The last row of the previous page. */
   after?: { createdAt: Date; id: string } | undefined;
 };
 
@@ -102,7 +102,7 @@ export async function listClients(database: Queryable, filter: ClientFilter): Pr
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions = ['true'];
-  // Only the requested conditions, so that each finds its index.
+  // Add only the requested conditions, so that each can use its index.
   if (enabled !== undefined) conditions.push(`enabled = ${bind(enabled)}`);
   if (kind) conditions.push(`kind = ${bind(kind)}`);
   if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
@@ -134,7 +134,10 @@ export async function listResourceServers(database: Queryable): Promise<Client[]
   return rows.map(toClient);
 }
 
-/** The same, kept from being changed until the transaction ends: what is offered now still is when the transaction commits. */
+/**
+ * Lists resource servers and locks them against changes, so that what they offer is the same when the transaction
+ * commits.
+ */
 export async function holdResourceServers(transaction: Transaction): Promise<Client[]> {
   const rows = await transaction.query<ClientRow>(
     `SELECT * FROM clients WHERE kind = 'resource_server' ORDER BY id FOR SHARE`,
@@ -146,7 +149,7 @@ export async function insertClient(transaction: Transaction, client: Client): Pr
   await insertClients(transaction, [client]);
 }
 
-/** Many, in one statement. */
+/** Inserts clients in one statement. */
 export async function insertClients(transaction: Transaction, clients: readonly Client[]): Promise<void> {
   await transaction.query(
     `WITH inserted AS (
@@ -164,7 +167,7 @@ export async function insertClients(transaction: Transaction, clients: readonly 
   );
 }
 
-/** One more Client ID that the client answers to; none is ever given up, or it could come to mean another client. */
+/** Adds a Client ID to a client. Client IDs are never removed from a client, so that none is reused for another one. */
 export async function addClientId(transaction: Transaction, client: Client, clientId: string): Promise<void> {
   await transaction.query(
     'INSERT INTO client_ids (client_id, client) VALUES ($1, $2) ON CONFLICT (client_id) DO NOTHING',
@@ -172,7 +175,10 @@ export async function addClientId(transaction: Transaction, client: Client, clie
   );
 }
 
-/** Writes what may change of a client, raises its revision, and tells every process. Returns it as it is now. */
+/**
+ * Updates the mutable columns of a client, raises its revision, and records the change for all processes. Returns the
+ * updated client.
+ */
 export async function saveClient(transaction: Transaction, client: Client, at: Date): Promise<Client> {
   const rows = await transaction.query<ClientRow>(
     `UPDATE clients SET client_id = $2, name = $3, enabled = $4, scope = $5, access_key = $6, reveal = $7, resource = $8,
@@ -210,7 +216,7 @@ export async function deleteClient(transaction: Transaction, client: Client, at:
   await transaction.query('DELETE FROM clients WHERE id = $1', [client.id]);
 }
 
-/** Who has any of these scopes: up to 100 clients and access keys each, and how many in all. */
+/** Finds what uses any of these scopes: up to 10 clients and 10 access keys, and the total number. */
 export async function findUsersOfScopes(
   transaction: Transaction,
   scopes: readonly string[],
@@ -232,7 +238,7 @@ export async function findUsersOfScopes(
   };
 }
 
-/** Tells every process to forget what it has cached of the client, under each of its Client IDs. */
+/** Records that the client changed, so that every process drops it from its cache under each of its Client IDs. */
 export async function announceClient(transaction: Transaction, client: Client, at: Date): Promise<void> {
   const ids = await transaction.query<{ client_id: string }>('SELECT client_id FROM client_ids WHERE client = $1', [
     client.id,
@@ -249,7 +255,7 @@ export async function raiseEveryTokenEpoch(
   at: Date,
 ): Promise<{ clients: number; clientIds: string[] }> {
   const rows = await transaction.query<{ id: string }>(
-    // As random as newTokenEpoch, one value for each client.
+    // One random epoch per client, in the range of newTokenEpoch.
     `UPDATE clients SET token_epoch = $1::bigint + floor(random() * $2)::integer, tokens_not_before = $3 RETURNING id`,
     [lowestTokenEpoch, tokenEpochs, at],
   );

@@ -44,7 +44,7 @@ export type Client = {
   /** The kinds of information that a resource server offers. */
   information: readonly string[];
   tokenFormat: TokenFormat | null;
-  /** Tokens issued under an earlier epoch are dead. A count and not a date, so that no clock decides. */
+  /** Tokens issued in another epoch are not valid. A random number instead of a date, so that no clock decides. */
   tokenEpoch: number;
   tokensNotBefore: Date | null;
   revision: number;
@@ -53,8 +53,8 @@ export type Client = {
 };
 
 /**
- * What a request needs to know of a client, with its secrets, newest first. Each process caches it under every Client
- * ID of the client.
+ * A client with its secrets, newest first, as requests need it. Each process caches it under every Client ID of the
+ * client.
  */
 export type KnownClient = { client: Client; secrets: readonly Secret[] };
 

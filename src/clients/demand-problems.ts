@@ -4,12 +4,12 @@ import type { ForeignClient } from './foreign-client.ts';
 import { registerKeys } from './key-registration.ts';
 import { readVerificationKey, verificationAlgorithms } from './verification-key.ts';
 
-/** Members of a JWK by which its owner ends it. They are not followed here. */
+/** Members of a JWK that limit or end its use. Keyturn does not evaluate them. */
 const endsOfKeys = ['exp', 'nbf', 'revoked'];
 
 /**
- * Lists what a client of another server demands of its authentication that this server would not enforce. A demand for security is
- * carried over or its client is refused; it is never dropped.
+ * Lists the security requirements of another server's client that this server would not enforce. A requirement is
+ * either imported or makes the import of its client fail; it is never dropped.
  */
 export function demandProblems(row: ForeignClient): string[] {
   if (!(authMethods as readonly string[]).includes(row.authMethod)) {
@@ -19,7 +19,10 @@ export function demandProblems(row: ForeignClient): string[] {
   return [...row.unmet, ...subjectProblems(row), ...keyProblems(row), ...algorithmProblems(row)];
 }
 
-/** The keys of a client as they are registered. Keys that a client with a secret has beside it are left behind. @throws {InvalidInput} */
+/**
+ * Returns the keys of a client as they are registered. Keys of a client that authenticates with a secret are not
+ * imported. @throws {InvalidInput}
+ */
 export function keysOf(row: ForeignClient): ReturnType<typeof registerKeys> {
   const authMethod = row.authMethod as AuthMethod;
   const keys = isSecretMethod(authMethod) ? {} : { jwks: row.jwks, jwksUri: row.jwksUri };
@@ -43,7 +46,7 @@ function keyProblems(row: ForeignClient): string[] {
   }
 }
 
-/** Each key here has one algorithm, so a demand holds if every registered key has the demanded one. */
+/** Returns whether every registered key has the required algorithm. Each key here has exactly one. */
 function algorithmProblems({ authMethod, signingAlgorithm, jwks }: ForeignClient): string[] {
   if (authMethod !== 'private_key_jwt' || signingAlgorithm === undefined) return [];
   const field = '`token_endpoint_auth_signing_alg`';

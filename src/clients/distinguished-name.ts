@@ -103,7 +103,7 @@ function parseAttribute(text: string): Attribute {
   return { oid, text: unescaped(trimmed) };
 }
 
-/** A trailing space may be escaped, in which case it belongs to the value. */
+/** Trims spaces, except an escaped trailing one, which is part of the value. */
 function trimUnescaped(value: string): string {
   const kept = pieces(value.trimStart());
   while (kept.at(-1)?.trim() === '') kept.pop();

@@ -5,8 +5,8 @@ import { recordChanges } from '../storage/record-change.ts';
 import { raiseEveryTokenEpoch } from './client-store.ts';
 
 /**
- * Ends every access token that was ever issued, for a database restored from a backup: it does not contain later
- * revocations, which would bring tokens back to life. @returns the number of clients.
+ * Ends every access token that was ever issued, after the database was restored from a backup: the backup lacks later
+ * revocations, so revoked tokens would be valid again. @returns the number of clients.
  */
 export async function endEveryToken(
   transaction: Transaction,

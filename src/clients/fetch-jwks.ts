@@ -9,22 +9,23 @@ const maxBytes = 64 * 1024;
 const timeoutMs = 3_000;
 
 export type FetchOptions = {
-  /** As Node's own with `all`. */
+  /** Looks up a host name as Node's `dns.lookup` with `all: true` does. */
   resolve?: (hostname: string, callback: (error: Error | null, addresses: LookupAddress[]) => void) => void;
   isAllowed?: (address: string) => boolean;
-  /** PEM; undefined: those that Node trusts. */
+  /** Trusted CAs in PEM, or undefined for those that Node.js trusts. */
   ca?: string;
 };
 
 /**
- * Reads the `keys` of a JWK Set (RFC 7517 §5) by its URL. The URL was registered by somebody else, so that it must not lead into our own
- * network: https only, the very address that is connected to is a public one, no redirect, no proxy, little time, few bytes.
+ * Fetches the `keys` of a JWK Set (RFC 7517 §5). The URL was registered by a third party and must not reach this
+ * server's network: it must be https, the connected address itself must be public, redirects and proxies are not used,
+ * and time and size are limited.
  */
 export async function fetchJwks(uri: string, options: FetchOptions = {}): Promise<readonly unknown[]> {
   const { isAllowed = isPublicAddress, ca } = options;
   const { protocol, hostname } = new URL(uri);
   if (protocol !== 'https:') throw new Error('not https');
-  // An address in place of a name is never looked up.
+  // Check IP addresses here, because they are not looked up.
   const literal = hostname.replace(/^\[|\]$/g, '');
   if (isIP(literal) && !isAllowed(literal)) throw new Error('not a public address');
   const document = JSON.parse(await read(uri, ca, lookupAllowed(options, isAllowed))) as { keys?: unknown } | null;
@@ -32,7 +33,10 @@ export async function fetchJwks(uri: string, options: FetchOptions = {}): Promis
   return document.keys;
 }
 
-/** What is looked up is what is connected to: a name cannot change its mind in between. One address that is not allowed is one too many. */
+/**
+ * Checks the very addresses that are connected to, so that a second look-up cannot return another one. Rejects a name
+ * if any of its addresses is not allowed.
+ */
 function lookupAllowed({ resolve }: FetchOptions, isAllowed: (address: string) => boolean): LookupFunction {
   const lookUp = resolve ?? ((hostname, callback) => dnsLookup(hostname, { all: true }, callback));
   return (hostname, { all }, callback) => {

@@ -7,8 +7,8 @@ import type { ForeignClient } from './foreign-client.ts';
 import { clientOf } from './import-clients.ts';
 
 /**
- * Finds the clients that are registered here exactly as a file describes them, apart from their secrets and whether they are enabled,
- * which may have changed since they were imported.
+ * Finds the clients that are registered exactly as a file describes them. Ignores their secrets and whether they are
+ * enabled, which may have changed since the import.
  */
 export async function findImported(
   database: Queryable,
@@ -32,6 +32,6 @@ function registrationOf(client: Client): unknown {
   const { name, scope, accessKey, reveal, authMethod, jwks, jwksUri, certificateSubject } = client;
   const { certificateBoundTokens, dpopBoundTokens, resource } = client;
   const proof = { authMethod, jwks, jwksUri, certificateSubject, certificateBoundTokens, dpopBoundTokens };
-  // As the database returns it: without members that are undefined.
+  // Drop undefined members, as the database does.
   return JSON.parse(JSON.stringify({ name, scope: [...scope].sort(), accessKey, reveal, resource, ...proof }));
 }

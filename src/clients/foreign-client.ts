@@ -3,7 +3,7 @@ import type { ClientJwks } from './client-jwks.ts';
 
 /** A client of another server, as a file describes it. Nothing in it has been checked. */
 export type ForeignClient = {
-  /** Where it is in the file, such as `line 3`. */
+  /** The position in the file, such as `line 3`. */
   place: string;
   clientId: string;
   clientSecret: string | undefined;
@@ -24,19 +24,19 @@ export type ForeignClient = {
   jwks: ClientJwks | undefined;
   jwksUri: string | undefined;
   certificateSubjects: readonly CertificateSubject[];
-  /** Undefined if the file does not say; then its tokens are bound if it authenticates with a certificate. */
+  /** Undefined if the file does not define it; tokens are then bound if the client authenticates with a certificate. */
   certificateBoundTokens: boolean | undefined;
   dpopBoundTokens: boolean;
-  /** What it demands that cannot be carried over, each as a reason to refuse it. */
+  /** Security requirements that cannot be imported, each as a reason to reject the client. */
   unmet: readonly string[];
-  /** What is left behind that weakens nothing, each as a sentence. */
+  /** Settings that are not imported and do not weaken security, each as a sentence. */
   notes: readonly string[];
 };
 
-/** A client that is not imported, with every reason. No reason contains a value of a secret. */
+/** A client that is not imported, with all reasons. No reason contains a secret. */
 export type RefusedClient = {
   place: string;
-  /** Undefined if the file has none that can be shown. */
+  /** Undefined if the file has no Client ID that is safe to show. */
   clientId: string | undefined;
   reasons: readonly string[];
 };

@@ -16,9 +16,9 @@ import { auditView, type ManageDeps } from './manage-clients.ts';
 import type { AcceptedClient } from './review-import.ts';
 
 /**
- * Registers clients in one transaction, with one audit event each. The secrets that they keep are stored like any other.
- * @returns the secrets that were made, by Client ID.
- * @throws {Conflict} `client_id_taken` if one of them, or its secret, was registered in the meantime.
+ * Registers clients in one transaction, with one audit event each. Imported secrets are stored like generated ones.
+ * @returns the generated secrets by Client ID.
+ * @throws {Conflict} `client_id_taken` if a Client ID or secret was registered in the meantime.
  */
 export async function importClients(
   transaction: Transaction,
@@ -49,7 +49,7 @@ export async function importClients(
   for (const { owner, secrets } of made) {
     const [oldSecret, newSecret] = secrets;
     if (!oldSecret || !newSecret) continue;
-    // The secret that was rotated on the other server is in its grace period here, which can be ended or undone like any other.
+    // Give the secret that was rotated on the other server a grace period, which can be ended or undone as usual.
     await insertRegeneration(transaction, owner, {
       id: randomUUID(),
       oldSecret,
@@ -86,7 +86,7 @@ export async function importClients(
   return new Map(fresh.map(({ owner, secrets }) => [owner.target, secrets.at(-1)?.plaintext ?? '']));
 }
 
-/** The client as it is registered here. @throws {InvalidInput} if its keys cannot be registered. */
+/** Returns a client as it is registered. @throws {InvalidInput} if its keys cannot be registered. */
 export function clientOf(row: ForeignClient, at: Date): Client {
   const authMethod = row.authMethod as AuthMethod;
   return {
@@ -113,7 +113,9 @@ export function clientOf(row: ForeignClient, at: Date): Client {
   };
 }
 
-/** The secrets of a client, oldest first: the one that was rotated elsewhere, and the current one. */
+/**
+ * Returns the secrets of a client, oldest first: the previous secret of the other server, if any, and the current one.
+ */
 function secretsOf(deps: ManageDeps, { client, kept, previous }: AcceptedClient & { client: Client }) {
   const owner = asSecretOwner(client);
   const retiring = previous && { ...makeSecret(deps, owner, 1, previous.secret), retiresAt: previous.endsAt };

@@ -7,7 +7,7 @@ import { isPublicAddress } from './public-address.ts';
 import { readRegisteredCertificate } from './registered-certificate.ts';
 import { readVerificationKey } from './verification-key.ts';
 
-/** The members of a registration that say how a client authenticates (RFC 7591 §2, RFC 8705 §2.1.2). */
+/** The members of a registration that define how a client authenticates (RFC 7591 §2, RFC 8705 §2.1.2). */
 export type GivenKeys = {
   jwks?: ClientJwks | undefined;
   jwksUri?: string | undefined;
@@ -18,10 +18,10 @@ type RegisteredKeys = Pick<Client, 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
 const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: 'a `tls_client_auth_…` member' } as const;
 
-/** RFC 3986 §2, without the fragment. */
+/** Characters of a URI (RFC 3986 §2) without a fragment. */
 const uriCharacters = /^[\w\-.~:/?[\]@!$&'()*+,;=%]+$/;
 
-/** Exactly one of these must be given for the method. */
+/** The members of which each method requires exactly one. */
 const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
   client_secret_basic: [],
   client_secret_post: [],
@@ -31,8 +31,9 @@ const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
 };
 
 /**
- * @throws {InvalidInput} unless exactly what the method needs is given (RFC 7591 §2: never both `jwks` and `jwks_uri`)
- * and can be used.
+ * Returns the keys to register.
+ * @throws {InvalidInput} unless the usable members that the method requires are given, and no others (RFC 7591 §2:
+ * never both `jwks` and `jwks_uri`).
  */
 export function registerKeys(authMethod: AuthMethod, given: GivenKeys): RegisteredKeys {
   const { jwks, jwksUri, certificateSubject } = given;

@@ -32,7 +32,7 @@ import {
 } from './client-store.ts';
 import { type GivenKeys, replaceKeys } from './key-registration.ts';
 
-/** What every change is made with; the transaction and the actor come with each call. */
+/** Dependencies of every change; the transaction and the actor come with each call. */
 export type ManageDeps = SecretDeps;
 
 export type NewClient = {
@@ -45,15 +45,15 @@ export type NewClient = {
   resource?: string | undefined;
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
-  /** Undefined: where it authenticates with a certificate. */
+  /** If undefined, tokens are bound if the client authenticates with a certificate. */
   certificateBoundTokens?: boolean | undefined;
   dpopBoundTokens?: boolean | undefined;
 };
 
-/** How a client authenticates, and with what. */
+/** A client's authentication method and its keys. */
 type Authentication = Pick<Client, 'authMethod' | 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
-/** Generate: registers a client with its first pair of credentials. The plaintext is in the result and nowhere else. */
+/** Registers a client with its first secret (Generate). The plaintext is only in the result. */
 export async function generateClient(
   transaction: Transaction,
   deps: ManageDeps,
@@ -67,7 +67,7 @@ export async function generateClient(
   return { client, secret, clientSecret: plaintext };
 }
 
-/** Registers a client that has no secret, or none yet. */
+/** Registers a client without adding a secret. */
 export async function registerClient(
   transaction: Transaction,
   deps: ManageDeps,
@@ -104,12 +104,12 @@ export async function registerClient(
   return client;
 }
 
-/** New keys, or a new subject, take the place of those before. */
+/** Changes of a client. New keys or a new subject replace the previous ones. */
 export type ClientPatch = GivenKeys & {
   name?: string | undefined;
   scope?: string | undefined;
   accessKey?: 'optional' | 'required' | undefined;
-  /** Null takes an integration's default resource away. */
+  /** Null removes an integration's default resource. */
   resource?: string | null | undefined;
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
@@ -118,9 +118,9 @@ export type ClientPatch = GivenKeys & {
 };
 
 /**
- * Changes only what is given.
- * @param expectedRevisions from If-Match; undefined: whatever it is now.
- * @throws {KeyturnError} `precondition_failed` when somebody changed the client in between.
+ * Changes the given members only.
+ * @param expectedRevisions from If-Match; undefined accepts any revision.
+ * @throws {KeyturnError} `precondition_failed` if the client was changed in the meantime.
  */
 export async function updateClient(
   transaction: Transaction,
@@ -150,7 +150,7 @@ export async function updateClient(
   return await save(transaction, deps, actor, 'client.update', client, changed);
 }
 
-/** Every live token of the client is dead at once, and stays so when it is enabled again. */
+/** Disables a client and ends all its tokens, which stay invalid when it is enabled again. */
 export async function disableClient(
   transaction: Transaction,
   deps: ManageDeps,
@@ -176,7 +176,7 @@ export async function enableClient(
   return await save(transaction, deps, actor, 'client.enable', client, { ...client, enabled: true });
 }
 
-/** Kills every live token of the client, however many, in one write. */
+/** Ends all live tokens of a client in a single write. */
 export async function revokeClientTokens(
   transaction: Transaction,
   deps: ManageDeps,
@@ -187,7 +187,10 @@ export async function revokeClientTokens(
   return await save(transaction, deps, actor, 'client.revoke_tokens', client, withoutTokens(client, deps.clock()));
 }
 
-/** @throws {Conflict} `client_is_enabled`: what is in use is disabled first, so that nothing in use goes by one slip. */
+/**
+ * @throws {Conflict} `client_is_enabled`: a client must be disabled first, so that one mistake cannot delete a client
+ * in use.
+ */
 export async function deleteClient(
   transaction: Transaction,
   deps: ManageDeps,
@@ -202,7 +205,7 @@ export async function deleteClient(
   await audit(transaction, actor, at, 'client.delete', client, { before: auditView(client) });
 }
 
-/** Shows the current secret again, once the audit event is committed. */
+/** Returns the current secret and records an audit event; the caller shows the secret after the commit. */
 export async function revealClientSecret(
   transaction: Transaction,
   deps: ManageDeps,
@@ -213,7 +216,7 @@ export async function revealClientSecret(
   return { client, clientSecret: await revealSecret(transaction, deps, actor, asSecretOwner(client)) };
 }
 
-/** The client, locked. @throws {NotFound} */
+/** Finds and locks a client. @throws {NotFound} */
 export async function requireClient(transaction: Transaction, clientId: string): Promise<Client> {
   const client = await lockClient(transaction, clientId);
   if (!client) throw new NotFound('client');
@@ -252,7 +255,7 @@ function audit(
   return appendAuditEvent(transaction, { at, actor, action, targetType: 'client', target: client.clientId, ...states });
 }
 
-/** A client as the audit log has it: without secrets. */
+/** Returns a client as the audit log records it, without secrets. */
 export function auditView(client: Client): Record<string, unknown> {
   return {
     client_id: client.clientId,
@@ -277,13 +280,14 @@ export function auditView(client: Client): Record<string, unknown> {
   };
 }
 
-/** What one kind of client must have and the other must not; and no scope or resource that nobody offers. */
+/** Checks that a client has only members of its kind, and only scopes and a resource that a resource server offers. */
 async function requireConsistent(
   transaction: Transaction,
   client: Client,
   given: { scope?: unknown; accessKey?: unknown; information?: unknown; tokenFormat?: unknown; resource?: unknown },
 ): Promise<void> {
-  // An integration holds on to what it refers to. A resource server does not, or two that change at once would wait for each other.
+  // Lock the resource servers for an integration only. If resource servers locked each other, concurrent changes would
+  // deadlock.
   const servers = await (client.kind === 'integration' ? holdResourceServers : listResourceServers)(transaction);
   const others = servers.filter((server) => server.id !== client.id);
   if (client.kind === 'resource_server') {
@@ -306,8 +310,9 @@ async function requireConsistent(
 }
 
 /**
- * @param information what the resource server will offer from now on.
- * @throws {Conflict} `information_in_use` with who uses what nobody would offer any more.
+ * Checks that no scope in use would lose its last resource server.
+ * @param information what the resource server will offer after the change.
+ * @throws {Conflict} `information_in_use` with the clients and access keys that use such a scope.
  */
 async function requireUnused(transaction: Transaction, server: Client, information: readonly string[]): Promise<void> {
   if (server.information.every((kind) => information.includes(kind))) return;

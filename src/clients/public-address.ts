@@ -33,7 +33,7 @@ special.addSubnet('3fff::', 20, 'ipv6');
 const globalUnicast = new BlockList();
 globalUnicast.addSubnet('2000::', 3, 'ipv6');
 
-/** Returns whether an address belongs to the public Internet, where a registered URL may lead this server. */
+/** Returns whether an address belongs to the public Internet, which is all that a registered URL may refer to. */
 export function isPublicAddress(address: string): boolean {
   if (isIPv4(address)) return !special.check(address, 'ipv4');
   return isIPv6(address) && globalUnicast.check(address, 'ipv6') && !special.check(address, 'ipv6');

@@ -4,7 +4,7 @@ import { readPublicJwk } from './public-jwk.ts';
 
 const curves = ['prime256v1', 'secp384r1', 'secp521r1'];
 
-/** Thumbprints by registration: a changed registration is another object. */
+/** Caches thumbprints by registration object, which is replaced when the registration changes. */
 const thumbprints = new WeakMap<ClientJwks, ReadonlySet<string>>();
 
 /**
@@ -43,7 +43,10 @@ function parse(der: Buffer): X509Certificate | undefined {
   }
 }
 
-/** FAPI 2.0 Security Profile §5.4.1. Each TLS handshake proves that the client has the private key. */
+/**
+ * Returns whether a key has a permitted kind and size (FAPI 2.0 Security Profile §5.4.1). Each TLS handshake proves
+ * that the client has the private key.
+ */
 function isStrong({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
   const { namedCurve = '', modulusLength = 0 } = asymmetricKeyDetails ?? {};
   if (asymmetricKeyType === 'ec') return curves.includes(namedCurve);

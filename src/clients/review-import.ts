@@ -19,11 +19,11 @@ import type { ForeignClient, RefusedClient } from './foreign-client.ts';
 import type { ManageDeps } from './manage-clients.ts';
 
 export type ImportPolicy = {
-  /** Whether a client without a secret that can be kept gets a new one. Otherwise it is refused. */
+  /** Whether a client without a usable secret gets a new one. Otherwise it is rejected. */
   freshSecrets: boolean;
-  /** Whether a secret is kept that looks like a bare hash. */
+  /** Whether a secret that looks like a bare hash is accepted. */
   acceptHashLike: boolean;
-  /** Whether clients that an earlier import of the same file has made are passed over. Otherwise they are refused. */
+  /** Whether clients that an earlier import of the same file registered are skipped. Otherwise they are rejected. */
   resume: boolean;
 };
 
@@ -32,26 +32,26 @@ export type ImportReview = {
   refused: RefusedClient[];
   /** Clients of the file that were imported before, unchanged. */
   present: ForeignClient[];
-  /** What an operator should know of accepted clients. */
+  /** Information about accepted clients for the operator. */
   notes: { place: string; clientId: string; note: string }[];
 };
 
 /** A client that can be imported. */
 export type AcceptedClient = {
   row: ForeignClient;
-  /** The secret that it keeps; undefined if one is to be made, or if it authenticates without one. */
+  /** The imported secret, or undefined if a new one is generated or the client authenticates without one. */
   kept: string | undefined;
-  /** The secret that it keeps until a date, beside the other. */
+  /** The previous secret, which is accepted until the end of its grace period. */
   previous: ForeignClient['previousSecret'];
 };
 
 const batchSize = 500;
 
 /**
- * Decides which clients can be imported. Changes nothing. An import decides by this function too, so a check and the import say the
- * same.
+ * Decides which clients can be imported, without changing anything. The import uses the same decision, so that a check
+ * predicts its result.
  * @param servers all resource servers.
- * @returns every reason of every refused client, without values of secrets.
+ * @returns all reasons for every rejected client, without secrets.
  */
 export async function reviewImport(
   database: Queryable,
@@ -116,7 +116,10 @@ function decideSecrets(row: ForeignClient, policy: ImportPolicy, now: number): S
   return { kept, previous: undefined, reasons };
 }
 
-/** Whether a registered client has, or had, the secret that a file has for it. It has another one if its own could not be kept. */
+/**
+ * Returns whether a registered client has or had the secret of the file. If that secret could not be kept, the client
+ * has another one and the result is true.
+ */
 function hasSecret({ keyRing }: ManageDeps, { secrets }: KnownClient, kept: string | undefined): boolean {
   return kept === undefined || createMatcher(keyRing, 'client-secret-pepper', kept)(secrets) !== undefined;
 }
@@ -136,7 +139,9 @@ function secretProblem(
   return weaknessOf(secret, [clientId, name], acceptHashLike);
 }
 
-/** The end of a secret is a demand, and a secret here has no end of its own. */
+/**
+ * Returns why a secret that expires cannot be imported: secrets in Keyturn have no expiry, so it could not be enforced.
+ */
 function expiryProblem({ secretExpiresAt }: ForeignClient, now: number): string | undefined {
   if (!secretExpiresAt) return undefined;
   if (secretExpiresAt.getTime() <= now) return 'the secret has expired';
@@ -158,7 +163,7 @@ function isUsableId(clientId: string): boolean {
   return isWellFormedClientId(clientId) || isForeignClientId(clientId);
 }
 
-/** Where columns are mixed up, what stands for the Client ID may be a secret. */
+/** Returns a Client ID that is safe to show. If columns were swapped, the value may be a secret. */
 function shownId({ clientId, clientSecret }: ForeignClient): string | undefined {
   return isUsableId(clientId) && clientId !== clientSecret ? clientId : undefined;
 }
@@ -182,7 +187,10 @@ function resourceProblems({ resource }: ForeignClient, servers: readonly Client[
   return ['no resource server has its `resource`'];
 }
 
-/** A JWT has one audience (RFC 9068 §2.2), so a request for scopes of several resource servers is refused. */
+/**
+ * Returns a note if token requests without `resource` will fail: a JWT has one audience (RFC 9068 §2.2), so a request
+ * for scopes of several resource servers is rejected.
+ */
 function audienceNotes({ scope, resource }: ForeignClient, servers: readonly Client[]): string[] {
   if (resource !== undefined) return [];
   const meant = servers.filter(
@@ -194,7 +202,7 @@ function audienceNotes({ scope, resource }: ForeignClient, servers: readonly Cli
   ];
 }
 
-/** Two clients with one secret could not be told apart if it leaked. */
+/** Rejects a secret that another client has, because the clients could not be told apart if it leaked. */
 function repeatedSecret(
   { place }: ForeignClient,
   secret: string,

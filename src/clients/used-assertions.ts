@@ -7,9 +7,11 @@ type UsableOnce = {
   /** The internal id of the client that sent it. Its row is deleted together with the client. */
   client: string;
   kind: 'assertion' | 'dpop';
-  /** Identifies it among all clients: a `jti` together with the issuer or key that it is unique for. */
+  /**
+   * Identifies the assertion or proof among those of all clients: a `jti` with the issuer or key that it is unique for.
+   */
   jti: string;
-  /** When it becomes too old to be accepted, in milliseconds since 1970-01-01 UTC. */
+  /** The time after which it is too old to be accepted, in milliseconds since 1970-01-01 UTC. */
   expiresAt: number;
 };
 
@@ -22,13 +24,13 @@ export type UsedAssertions = {
   useOnce(assertion: UsableOnce): Promise<boolean>;
 };
 
-/** How much longer an id is kept, because the clocks of the processes and of the database may differ. */
+/** Time to keep an ID after its expiry, because the clocks of the processes and of the database may differ. */
 const leewayMs = 60_000;
-/** How many ids this process remembers, to refuse repetitions without a query. */
+/** Number of IDs that this process caches, to reject repetitions without a query. */
 const maxRemembered = 50_000;
 
 export function createUsedAssertions(database: Database): UsedAssertions {
-  /** Used in this process. Only the database can tell that an id is new. */
+  /** IDs that were used in this process. Only the database can determine that an ID is new. */
   const used = new LRUCache<string, true>({ max: maxRemembered });
 
   async function insert({ client, expiresAt }: UsableOnce, id: Buffer): Promise<boolean> {

@@ -2,8 +2,8 @@ import type { KeyObject } from 'node:crypto';
 import { readPublicJwk } from './public-jwk.ts';
 
 /**
- * Accepted signature algorithms of clients and proofs: FAPI 2.0 Security Profile §5.4.1. No HMAC, whose key would be a
- * shared secret, and no RSASSA-PKCS1-v1_5. Ed25519 is the newer name of EdDSA (RFC 9864).
+ * Accepted signature algorithms of clients and proofs (FAPI 2.0 Security Profile §5.4.1). HMAC is excluded because its
+ * key would be a shared secret, and RSASSA-PKCS1-v1_5 by FAPI. Ed25519 is the newer name of EdDSA (RFC 9864).
  */
 export const verificationAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256'] as const;
 
@@ -40,7 +40,7 @@ function algorithmsOf(key: KeyObject): VerificationAlgorithm[] {
     case 'ed25519':
       return ['EdDSA', 'Ed25519'];
     case 'rsa':
-      // Below 2,048 bits a key is weak (FAPI 2.0 §5.4.1); a far larger one would let a stranger cause expensive checks.
+      // Reject keys below 2,048 bits as weak (FAPI 2.0 §5.4.1), and very large ones, whose checks would be expensive.
       return modulusLength >= 2_048 && modulusLength <= 8_192 && publicExponent >= 65_537n && publicExponent < 2n ** 32n
         ? ['PS256']
         : [];

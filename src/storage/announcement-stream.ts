@@ -6,13 +6,17 @@ export type AnnouncementStream = {
   /** Appends an entry and returns its id. */
   append(entry: string): Promise<string>;
   /**
-   * Returns the entries after this id, or undefined if the entry with this id is gone. Then others may be gone as well: Redis
-   * came back empty or older, or the reader was slower than the oldest entries are removed.
+   * Returns the entries after this ID, or undefined if the entry with this ID is missing. Other entries may be missing
+   * then, too: Redis restarted empty or with an older state, or the reader was so slow that the oldest entries were
+   * removed.
    */
   after(id: string): Promise<{ id: string; entry: string }[] | undefined>;
 };
 
-/** With ten processes, about a minute. Redis removes whole blocks of entries, so it holds some more. */
+/**
+ * Number of entries to keep, about a minute with ten processes. Redis removes whole blocks of entries, so it keeps some
+ * more.
+ */
 const maxEntries = 2_000;
 const pageSize = 500;
 const deadlineMs = 500;
@@ -25,7 +29,7 @@ export function createAnnouncementStream(redis: Redis | Cluster, key: string): A
       return id;
     },
     after: async (id) => {
-      // Reading includes the known entry, so its absence is seen.
+      // Include the known entry in the range, to detect that it is missing.
       const rows = await withDeadline(redis.xrange(key, id, '+', 'COUNT', pageSize), 'redis', deadlineMs);
       if (rows[0]?.[0] !== id) return undefined;
       return rows.slice(1).map(([entryId, [, entry = '']]) => ({ id: entryId, entry }));

@@ -1,20 +1,21 @@
 import type { ChangeKind, CommittedChange } from './change.ts';
 
-/** What one process says to all others at a time. */
+/** A message from one process to all others. */
 export type Announcement = {
-  /** Identifies the process since its start. */
+  /** Identifies the process; random at each start. */
   from: string;
   changes: readonly CommittedChange[];
   /**
-   * How far its reading of the database has come: the database server, and how many milliseconds ago it asked. Every change
-   * that was visible then is in this or an earlier announcement. Undefined if there is no new answer.
+   * The last read of the database: the database server, and how many milliseconds ago the read began. Every change that
+   * was visible then is in this or an earlier announcement. Undefined if the database has not answered since the last
+   * announcement.
    */
   read?: { server: string; ageMs: number } | undefined;
-  /** The database does not answer this process. */
+  /** Whether the database does not answer this process. */
   isCutOff?: boolean | undefined;
-  /** Changes may be missing from the announcements, so only the database can tell what they were. */
+  /** Whether changes may be missing from the announcements, so that they must be read from the database. */
   isIncomplete?: boolean | undefined;
-  /** The process shuts down. */
+  /** Whether the process is shutting down. */
   isLeaving?: boolean | undefined;
 };
 
@@ -25,7 +26,7 @@ type Encoded = {
   s?: 'cut-off' | 'incomplete' | 'leaving';
 };
 
-/** Encodes an announcement as short JSON. Members that an older version does not know are ignored by it. */
+/** Encodes an announcement as short JSON. Older versions ignore members that they do not know. */
 export function encodeAnnouncement({ from, changes, read, ...state }: Announcement): string {
   const encoded: Encoded = { f: from };
   if (changes.length > 0) {

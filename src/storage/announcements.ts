@@ -8,67 +8,73 @@ import { createGenerations } from './generations.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /**
- * The second way by which processes learn of changes, independent of PostgreSQL: a stream in Redis.
+ * Announcements of changes through a Redis stream, the second way to learn of changes, independent of PostgreSQL.
  *
- * The process that commits a change announces it before it answers. Every process also announces what it reads from PostgreSQL
- * and has not seen announced, and up to when it has read. A process that PostgreSQL does not answer therefore knows from any
- * other process that reaches both stores which changes there were, and up to when it knows all of them.
+ * The process that commits a change announces it before it answers. Every process also announces changes that it reads
+ * from PostgreSQL and that were not announced yet, and the time of that read. A process that PostgreSQL does not answer
+ * therefore learns all changes, and up to which time they are complete, from any process that reaches both stores.
  */
 export type Announcements = {
   /**
-   * @param handlers.onChange another process announced a change. It may have been told before.
-   * @param handlers.knownUntil up to when the database itself has told everything, by `performance.now()`.
+   * @param handlers.onChange called for a change that another process announced; it may be known already.
+   * @param handlers.knownUntil returns the time up to which all changes are known from the database, by
+   * `performance.now()`.
    */
   start(handlers: { onChange(change: CommittedChange): void; knownUntil(): number }): void;
-  /** Announces changes that were committed here. Resolves once others can read them, or if Redis is known not to answer. */
+  /**
+   * Announces changes that this process committed. Resolves once others can read them, or if Redis is known not to
+   * answer.
+   */
   publish(changes: readonly CommittedChange[]): Promise<void>;
   /** Announces a change that was read from the database, unless another process does. */
   relay(change: CommittedChange): void;
   /** Reports that everything committed before `askedAt` has been relayed. */
   databaseAnswered(server: string, askedAt: number): void;
   databaseFailed(): void;
-  /** Reports that another database server took over, so others may know what it does not. */
+  /** Reports that another database server took over, so other processes may know changes that it lacks. */
   databaseReplaced(): void;
-  /** Reads and announces now. */
+  /** Reads and announces immediately. */
   refresh(): Promise<void>;
-  /** Up to when every change is known through announcements, by `performance.now()`. */
+  /** Returns the time up to which all changes are known from announcements, by `performance.now()`. */
   knownUntil(): number;
-  /** Whether announcements arrive now and are complete up to a moment ago. */
+  /** Returns whether announcements are being received and are complete up to a few seconds ago. */
   areFollowed(): boolean;
-  /** Whether changes may have been missed that the database has not told since. */
+  /** Returns whether announcements may have been missed whose changes were not read from the database since. */
   hasMissed(): boolean;
-  /** Whether every other process of the deployment says that the database does not answer it either. */
+  /** Returns whether every other process of the deployment reports that the database does not answer it either. */
   isEveryoneCutOff(): boolean;
   close(): Promise<void>;
 };
 
-/** Another process, by when it was read of first and last. */
+/** Another process, with the times at which its announcements were first and last read. */
 type Peer = { firstReadAt: number; lastReadAt: number; isCutOff: boolean };
 
 const turnMs = 200;
-/** A process says at least this often how it reaches the database. */
+/** Maximum time between two announcements of a process. */
 const sayEveryMs = 500;
 const publishMs = 500;
-/** Announcements that were read longer ago are not current. */
+/** Maximum time since the last successful read of the stream for announcements to count as current. */
 const readWithinMs = 1_000;
-/** What others have read of the database may be so old: they poll, announce, and are read in turn. */
+/**
+ * Maximum age of completeness through announcements: other processes poll the database, announce, and are read in turn.
+ */
 const knownWithinMs = 3_000;
-/** A peer that was not heard for so long has ended. Until then it may be the one that still changes something. */
+/** Time after which a silent peer counts as ended. Until then it may still commit changes. */
 const peerMs = 15_000;
 const maxChangesPerEntry = 100;
-/** Above this number it costs less to say that something is missing. */
+/** Maximum number of pending changes. For more, announcing that some are missing costs less. */
 const maxPending = 5_000;
-/** An announcement that did not come back from Redis within this time is repeated. */
+/** Time after which an announcement that was not read back from Redis is repeated. */
 const repeatAfterMs = 1_000;
 
 export function createAnnouncements({ stream, log }: { stream: AnnouncementStream; log: Log }): Announcements {
   const self = randomBytes(9).toString('base64url');
   const peers = new Map<string, Peer>();
-  /** Changes that have not been read back from Redis, and when they were sent last. */
+  /** Changes that have not been read back from Redis, with the time they were last sent. */
   const pending = new Map<string, { change: CommittedChange; sentAt: number }>();
   const announced = createGenerations<string, true>(10_000, 100_000);
   let lastId: string | undefined;
-  /** When the last successful reading was sent: whatever it did not return was appended later. */
+  /** Start of the last successful read: entries that it did not return were appended later. */
   let readAt = Number.NEGATIVE_INFINITY;
   let completeUntil = Number.NEGATIVE_INFINITY;
   let missedAt = Number.NEGATIVE_INFINITY;
@@ -138,11 +144,11 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
     peer.isCutOff = isPeerCutOff === true;
     if (!ofPeer || !database) return;
     if (ofPeer.server !== database.server) noteMissed();
-    // A peer announces what was committed since it started to follow. Earlier changes must be known already.
+    // A peer announces all changes since it began to read, so earlier changes must be known already.
     else if (peer.firstReadAt <= knownUntil()) completeUntil = Math.max(completeUntil, readAt - ofPeer.ageMs);
   }
 
-  /** Announces what is pending, and how this process reaches the database, in as few entries as hold it. */
+  /** Announces pending changes, and whether this process reaches the database, in as few entries as possible. */
   async function say(): Promise<void> {
     const now = performance.now();
     if (pending.size > maxPending) {
@@ -153,7 +159,7 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
     const isDue = due.length > 0 || database?.isNew || isIncomplete || now - lastSaidAt >= sayEveryMs;
     if (!isDue) return;
     for (const each of due) each.sentAt = now;
-    // Answers that arrive while this is sent belong to the next announcement, together with their changes.
+    // Leave answers that arrive during this call to the next announcement, together with their changes.
     const said = { read: database?.isNew ? database : undefined, isIncomplete };
     for (; due.length > maxChangesPerEntry; ) {
       await stream.append(encodeAnnouncement({ from: self, changes: changesIn(due.splice(0, maxChangesPerEntry)) }));
@@ -189,7 +195,10 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
     }
   }
 
-  /** Turns do not overlap, so announcements are read in order, and appended in the order in which changes were read. */
+  /**
+   * Runs turns one at a time, so that announcements are read in order and appended in the order in which changes were
+   * read.
+   */
   const turns = coalesce(turn);
 
   function schedule(): void {
@@ -209,7 +218,8 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
         if (isOfDue(change)) pending.set(keyOf(change), { change, sentAt: Number.NEGATIVE_INFINITY });
       }
       const published = turns.run();
-      // The database tells of a change in any case, so the answer waits neither long nor for a Redis that is known to be down.
+      // Limit the wait, and skip it if Redis is known to be down, because other processes also read the change from the
+      // database.
       if (isReading()) await withDeadline(published, 'redis', publishMs).catch(() => undefined);
     },
     relay: (change) => {

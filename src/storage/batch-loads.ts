@@ -1,6 +1,6 @@
 /**
- * Concurrent statements. Other work still finds a free connection, and keys that arrive meanwhile share the next
- * statement.
+ * Maximum number of concurrent statements. Other work still finds a free connection, and keys that arrive in between
+ * share the next statement.
  */
 const maxRunning = 3;
 const maxKeys = 200;
@@ -8,9 +8,9 @@ const maxKeys = 200;
 type Waiting<T> = { resolve: (value: T | undefined) => void; reject: (error: unknown) => void };
 
 /**
- * Combines look-ups of many keys at about the same time into few statements: when all clients reconnect at once, one
- * statement asks for hundreds of them. A single key is looked up at once.
- * @param loadMany returns what was found, by key.
+ * Combines concurrent look-ups of many keys into few statements: when all clients reconnect at once, one statement
+ * loads hundreds of them. A single key is looked up without delay.
+ * @param loadMany returns the values found, by key.
  */
 export function batchLoads<T>(
   loadMany: (keys: readonly string[]) => Promise<ReadonlyMap<string, T>>,

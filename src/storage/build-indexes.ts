@@ -2,11 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database, Queryable, Transaction } from './database.ts';
 
 /**
- * Indexes of tables that can have a million rows. A migration would lock such a table against writes until it has built them, so they are
- * defined here and built beside a version that is serving. Nothing but speed depends on them.
+ * Indexes of tables that can have a million rows. They are not part of a migration, which would block writes to such a
+ * table until the index is complete, but are built while the previous version serves requests. Only speed depends on
+ * them.
  */
 const indexes = [
-  // Lists of clients, in their order, by what they are filtered by.
+  // Lists of clients in their order, by each filter.
   ['clients_by_kind', 'clients', '(kind, created_at DESC, id DESC)'],
   ['clients_by_status', 'clients', '(enabled, created_at DESC, id DESC)'],
   ['clients_words', 'clients', 'USING gin (array_to_tsvector(words_of(name))) WITH (fastupdate = off)'],
@@ -37,7 +38,7 @@ export async function buildSmallIndexes(transaction: Transaction): Promise<void>
   }
 }
 
-/** Builds the missing indexes of large tables while others write to them. Several processes can run it at once. */
+/** Builds the missing indexes of large tables without blocking writes. Several processes can run it concurrently. */
 export async function buildLargeIndexes(database: Database): Promise<void> {
   for (const [name, table, definition] of indexes) {
     for (let attempt = 1; ; ) {
@@ -48,11 +49,11 @@ export async function buildLargeIndexes(database: Database): Promise<void> {
         continue;
       }
       try {
-        // An interrupted build leaves an index that is never used.
+        // Drop the invalid index that an interrupted build left.
         if (state === 'broken') await database.run(`DROP INDEX CONCURRENTLY IF EXISTS ${name}`);
         await database.run(`CREATE INDEX CONCURRENTLY IF NOT EXISTS ${name} ON ${table} ${definition}`);
       } catch (error) {
-        // Another process may have begun to build it at the same moment.
+        // Ignore the error, because another process may have started to build the index at the same moment.
         if (attempt === maxAttempts) throw error;
       }
       attempt += 1;

@@ -1,26 +1,29 @@
 /**
- * Sequence numbers that were assigned to changes but were not visible when a later one was. Either their transaction is still
- * open, or it was rolled back and they never appear.
+ * Numbers of changes that were assigned but not visible when a later number was. Their transaction is still open, or it
+ * was rolled back and they never appear.
  */
 export type ChangeGaps = {
   isEmpty(): boolean;
   has(seq: number): boolean;
-  /** The lowest missing number. */
+  /** Returns the lowest missing number. */
   first(): number | undefined;
-  /** The missing numbers as ranges, bounds included, in ascending order. */
+  /** Returns the missing numbers as inclusive ranges in ascending order. */
   ranges(): { from: number; to: number }[];
   /** Adds a range above all others. Does nothing if it is empty. */
   add(from: number, to: number): void;
   remove(found: readonly { seq: number }[]): void;
   /**
-   * Gives up the ranges whose possible writers have all ended.
-   * @param writers the transactions that were open at a moment after which all rows of all ranges were read.
+   * Removes ranges none of whose possible writers is still open.
+   * @param writers the transactions that were open at a time after which all ranges were read again.
    */
   close(writers: ReadonlySet<string>): void;
   clear(): void;
 };
 
-/** @property writers the transactions that may still commit rows of this range; undefined before the first look. */
+/**
+ * A range of missing numbers. @property writers the transactions that may still commit rows of it; undefined before the
+ * first check.
+ */
 type Gap = { from: number; to: number; writers?: ReadonlySet<string> | undefined };
 
 export function createChangeGaps(): ChangeGaps {

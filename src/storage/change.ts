@@ -7,10 +7,10 @@ export type ChangeKind =
   | 'revoked_signing_key'
   | 'foreign_client_ids';
 
-/** A change that is committed: whatever is cached of `target` is outdated. `seq` is its number in the table `changes`. */
+/** A committed change: cached data of `target` is outdated. `seq` is its number in the table `changes`. */
 export type CommittedChange = { seq: number; kind: ChangeKind; target: string; expiresAt: Date };
 
-/** Something that other processes may have cached is no longer what it was. */
+/** A change as subscribers receive it, to drop cached data of `target`. */
 export type Change = {
   kind: ChangeKind;
   target: string;
@@ -21,7 +21,7 @@ export type Change = {
 };
 
 /**
- * How far a follower has been told, as `c<number>.<server>`: it has been told every change up to this number of this server.
- * Reading on from there may repeat some changes and misses none.
+ * The position of a follower in the form `c<number>.<server>`: it knows every change of this server up to this number.
+ * Resuming from it may repeat changes but misses none.
  */
 export type FeedPosition = string;

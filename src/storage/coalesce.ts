@@ -1,12 +1,12 @@
-/** Work of which at most one run is in progress. */
+/** A task of which at most one run is in progress. */
 export type Coalesced = {
-  /** Starts a run, or joins the next one: what a caller saw before the call is seen by the run that it waits for. */
+  /** Starts a run, or waits for the one after the current run, so that the run always begins after the call. */
   run(): Promise<void>;
   /** Resolves when no run is in progress. */
   idle(): Promise<void>;
 };
 
-/** Callers during a run share the one after it. */
+/** Combines concurrent calls of a task: all calls during a run share the next run. */
 export function coalesce(work: () => Promise<void>): Coalesced {
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;

@@ -1,16 +1,19 @@
-/** The time by the database's clock, kept by this process's monotonic clock between the database's answers. */
+/** The time of the database's clock, extrapolated with this process's monotonic clock between answers. */
 export type DatabaseClock = {
-  /** Milliseconds since the epoch; undefined before the first answer. A wall clock that jumps does not change it. */
+  /**
+   * Returns milliseconds since the epoch, or undefined before the first answer. Not affected by changes of the local
+   * wall clock.
+   */
   now(): number | undefined;
   /**
-   * Takes what an answer of the database said.
-   * @param time the database's time, in milliseconds since the epoch.
-   * @param askedAt when it was asked, by `performance.now()`.
+   * Records the database's time from an answer.
+   * @param time in milliseconds since the epoch.
+   * @param askedAt when the query was sent, by `performance.now()`.
    */
   observe(time: number, askedAt: number): void;
 };
 
-/** An answer that took longer says too little about when the database read its clock. */
+/** Maximum duration of an answer. For slower ones, the moment at which the database read its clock is too uncertain. */
 const maxAnswerMs = 1_000;
 
 export function createDatabaseClock(): DatabaseClock {

@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import pg from 'pg';
 import { StoreUnavailable } from '../errors.ts';
 
-/** One of the hosts, and a URL that names only this host. */
+/** A host of a `DATABASE_URL`, with a URL that names only this host. */
 export type Host = { host: string; port: number; url: string };
 
 /** The primary among the hosts of a `DATABASE_URL`. */

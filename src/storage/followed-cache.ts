@@ -3,29 +3,31 @@ import type { Change, ChangeKind } from './change.ts';
 import type { ChangeFeed } from './change-feed.ts';
 import { withDeadline } from './with-deadline.ts';
 
-/** What a process keeps of a store's rows, forgotten as soon as any process announces that they changed. */
+/** A cache of database rows that drops an entry as soon as any process announces a change of it. */
 export type FollowedCache<T extends object> = {
   /**
-   * From memory, or loaded: many who ask at once cause one load.
-   * @throws {StoreUnavailable} when it must be loaded and cannot be, or when what is known is too old to serve.
+   * Returns the cached value, or loads it. Concurrent callers share one load.
+   * @throws {StoreUnavailable} if the value must be loaded and cannot be, or if cached values are too old to serve.
    */
   get(key: string): Promise<T | undefined>;
   /**
-   * Like `get`, but includes every change that was committed before the call. Used before something is refused.
-   * @param since when the request began, by `performance.now()`: what was loaded after that is returned as it is.
-   * @throws {StoreUnavailable} also if the value is cached, but the database cannot tell whether it has changed.
+   * Returns the value including every change that was committed before the call. Used before a request is rejected.
+   * @param since when the request began, by `performance.now()`; a value loaded after that is returned without a query.
+   * @throws {StoreUnavailable} also if the value is cached, but the database cannot report whether it has changed.
    */
   getRecent(key: string, since?: number): Promise<T | undefined>;
-  /** From memory alone; undefined means "not known here", never "does not exist". */
+  /** Returns the cached value. Undefined means that it is not cached, not that it does not exist. */
   peek(key: string): T | undefined;
-  /** How often it was known in memory, and how often it had to be loaded. */
+  /** Number of reads answered from the cache, and number of loads. */
   readonly counts: { memory: number; database: number };
 };
 
 const maxAgeMs = 300_000;
-/** The changes of a row are followed, and what is refused is also read again once it is older than this. */
+/** Maximum age of a value before a rejection re-reads it, in addition to following its changes. */
 const recentMs = 1_000;
-/** Keys that do not exist are remembered apart, so that asking for many of them pushes nothing else out. */
+/**
+ * Maximum number of cached missing keys. They have their own cache, so that requests for many of them evict no values.
+ */
 const maxAbsent = 1_000;
 
 export function createFollowedCache<T extends object>(options: {
@@ -45,7 +47,7 @@ export function createFollowedCache<T extends object>(options: {
     if (change.kind !== kind) return;
     present.delete(change.target);
     absent.delete(change.target);
-    // What is being loaded may have been read before the change: it is answered to who asked, but not kept.
+    // Do not cache the result of a running load, which may predate the change. Its callers still get it.
     loading.delete(change.target);
   };
   feed.subscribe(forget, () => {
@@ -87,7 +89,8 @@ export function createFollowedCache<T extends object>(options: {
       const known = present.get(key);
       counts[known || absent.has(key) ? 'memory' : 'database'] += 1;
       if (!known) return absent.has(key) ? undefined : await withDeadline(loadOnce(key));
-      // Follow-ups make entries current; the age only bounds what a mistake in them could do. A failing reload keeps the entry.
+      // Reload old entries in the background and keep them if that fails. Changes are followed, so the age limit only
+      // bounds the effect of a bug there.
       if (performance.now() - (loadedAt.get(known) ?? 0) > maxAgeMs) loadOnce(key).catch(() => undefined);
       return known;
     },
@@ -99,7 +102,8 @@ export function createFollowedCache<T extends object>(options: {
       };
       if (lookedAt() >= since) return present.get(key);
       const isRecent = () => performance.now() - lookedAt() < recentMs;
-      // Forgets what has changed. Either way costs one statement, as does a key that does not exist.
+      // Fetch new changes, which drops outdated entries. Both ways cost one statement, as for a key that does not
+      // exist.
       if (isRecent()) await withDeadline(feed.sync());
       if (isRecent()) return present.get(key);
       counts.database += 1;
@@ -108,7 +112,7 @@ export function createFollowedCache<T extends object>(options: {
     peek: (key) => {
       const known = feed.isFresh() ? present.get(key) : undefined;
       if (known) counts.memory += 1;
-      // Too old is for `get` to see to.
+      // Leave old entries to `get`, which reloads them.
       return known && performance.now() - (loadedAt.get(known) ?? 0) <= maxAgeMs ? known : undefined;
     },
   };

@@ -3,32 +3,32 @@ import type { Log } from '../observability/log.ts';
 import type { Announcements } from './announcements.ts';
 
 /**
- * How current this process' knowledge of changes is:
+ * How current this process's knowledge of changes is:
  * - `current`: PostgreSQL answers.
  * - `announced`: PostgreSQL does not answer, but every change is known from announcements through Redis.
- * - `stale`: changes may be unknown, and cached values serve for `KEYTURN_STALE_SECONDS`.
- * - `unknown`: changes may be unknown, and cached values do not serve.
+ * - `stale`: changes may be unknown, and cached values are used for `KEYTURN_STALE_SECONDS`.
+ * - `unknown`: changes may be unknown, and cached values are not used.
  */
 export type FreshnessState = 'current' | 'announced' | 'stale' | 'unknown';
 
 export type Freshness = {
   state(): FreshnessState;
-  /** Milliseconds since the last moment up to which every committed change is known. */
+  /** Returns the milliseconds since the last time up to which every committed change is known. */
   lagMs(): number;
-  /** Whether others are known to have made changes that this process does not know. */
+  /** Returns whether other processes are known to have made changes that this process does not know. */
   isKnownOld(): boolean;
-  /** Logs and returns the state. */
+  /** Logs a change of the state, and returns the state. */
   watch(): FreshnessState;
 };
 
-/** Every change is known within a second, or cached values count as stale. */
+/** Maximum time since the last complete read from PostgreSQL for the state `current`. */
 const currentForMs = 1_000;
 
 /**
- * Decides by comparisons in memory alone whether cached values may serve.
- * @param deps.knownUntil up to when PostgreSQL has told every change, by `performance.now()`.
- * @param deps.staleAlways whether cached values serve for `staleSeconds` even if other processes may still make changes.
- * Otherwise they do so only if PostgreSQL answers no process of the deployment, so that nothing can change.
+ * Decides from memory alone whether cached values may be used.
+ * @param deps.knownUntil returns the time up to which all changes were read from PostgreSQL, by `performance.now()`.
+ * @param deps.staleAlways whether cached values are used for `staleSeconds` even if other processes may still commit
+ * changes. Otherwise they are used only if PostgreSQL answers no process of the deployment, so that nothing can change.
  */
 export function createFreshness(deps: {
   knownUntil: () => number;
@@ -69,7 +69,7 @@ export function createFreshness(deps: {
   };
 }
 
-/** @throws {StoreUnavailable} if cached values may not serve. */
+/** @throws {StoreUnavailable} if cached values may not be used. */
 export function requireUsable(freshness: Pick<Freshness, 'state' | 'lagMs'>): void {
   if (freshness.state() !== 'unknown') return;
   throw new StoreUnavailable('database', `changes unknown for ${Math.round(freshness.lagMs())} ms`);

@@ -1,12 +1,13 @@
 /**
- * What is remembered for a while, and then forgotten by the generation: dropping a whole map costs nothing. Nothing older is ever told;
- * the memory itself is given up at the next use.
+ * A cache that drops its entries one generation at a time, which costs nothing per entry. Expired entries are never
+ * returned; their memory is released at the next call.
  */
 export type Generations<K, V> = { get(key: K): V | undefined; set(key: K, value: V): void };
 
 /**
- * @param ms how long a value is remembered at least; at most twice as long.
- * @param max values of one generation; beyond that, nothing more is remembered until the next one.
+ * Creates an empty cache.
+ * @param ms minimum time in milliseconds that a value is cached; the maximum is twice as long.
+ * @param max number of values per generation; further values are not cached until the next one.
  */
 export function createGenerations<K, V>(ms: number, max: number): Generations<K, V> {
   let young = new Map<K, V>();

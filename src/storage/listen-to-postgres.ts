@@ -5,10 +5,10 @@ import type { Log } from '../observability/log.ts';
 import { isPooled } from './is-pooled.ts';
 import { goodbyeMs, trackSockets } from './track-sockets.ts';
 
-/** Poll interval where a pooler keeps notifications from arriving. */
+/** Poll interval behind a pooler, which does not forward notifications. */
 const pollBehindPoolerMs = 500;
 
-/** Runs LISTEN on a connection of its own, which is replaced when it breaks. Returns a function that stops it. */
+/** Runs LISTEN on a separate connection, which is replaced when it breaks. Returns a function that stops listening. */
 export async function listenToPostgres(
   createClient: (stream: () => Socket) => pg.Client,
   log: Log,
@@ -62,7 +62,7 @@ export async function listenToPostgres(
     clearTimeout(retry);
     clearInterval(polling);
     await Promise.race([client?.end().catch(() => undefined), delay(goodbyeMs, undefined, { ref: false })]);
-    // This also covers a connection that is just being opened.
+    // Also close a connection that is still being opened.
     sockets.destroy();
   };
 }

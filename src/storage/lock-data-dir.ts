@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Conflict } from '../errors.ts';
 
-/** The embedded database is open in another process. */
+/** The error for an embedded database that another process has open. */
 export class DataDirInUse extends Conflict {
   constructor(dataDir: string, pid: string | undefined) {
     const holder = pid ? `process ${pid}` : 'another process';

@@ -9,7 +9,7 @@ import type { Database } from './database.ts';
 
 const directory = fileURLToPath(new URL('../../sql/', import.meta.url));
 
-/** Only one process migrates at a time; the number has no meaning beyond being ours. */
+/** Arbitrary number of the advisory lock with which only one process migrates at a time. */
 const advisoryLock = 0x6b_65_79_74;
 
 /** Brings the schema up to date. Returns the names of the migrations that it applied. */
@@ -31,7 +31,7 @@ export async function migrate(database: Database): Promise<string[]> {
   return names;
 }
 
-/** @throws {UsageError} when the schema is not the one that this version is made for. */
+/** @throws {UsageError} if the schema is missing or older than this version requires. */
 export async function requireMigrated(database: Database): Promise<void> {
   const expected = await latestVersion();
   const [table] = await database.query<{ found: string | null }>(`SELECT to_regclass('migrations')::text AS found`);

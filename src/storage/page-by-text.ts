@@ -1,21 +1,22 @@
 type Search = {
-  /** Expression of a row's words, as a tsvector that is indexed. */
+  /** SQL expression for the words of a row, as an indexed tsvector. */
   words: string;
-  /** Placeholder of the text that is searched for. */
+  /** Placeholder for the searched text. */
   text: string;
-  /** Condition for rows that match the whole text in another way. */
+  /** Returns a condition for rows that match the whole text in another way. */
   exact?: (text: string) => string;
 };
 
 const maxWalked = 2_000;
 
 /**
- * Builds a query for one page of a table, newest first, optionally of rows whose words begin with the words of a text. If many rows match,
- * walking the table in the order of the list soon finds the first ones; if few match, the word index finds them and they are sorted. The
- * planner cannot know how many match, so the statement decides while it runs: it walks a bounded number of rows first. A function instead
- * of the operator keeps the walk from using the word index.
- * @param columns those that `where` and the order need.
- * @param limit placeholder.
+ * Builds a query for one page of a table, newest first, optionally limited to rows with words that begin with the words
+ * of a text. If many rows match, walking the table in list order soon finds the first ones; if few match, the word
+ * index finds them and they are sorted. The planner cannot know how many match, so the statement first walks a limited
+ * number of rows and then decides. Calling `ts_match_vq` instead of its operator keeps the walk from using the word
+ * index.
+ * @param columns the columns that `where` and the order need.
+ * @param limit placeholder for the number of rows.
  */
 export function pageByText({
   table,

@@ -13,16 +13,19 @@ type Options = {
   connectionString: string;
   log: Log;
   maxConnections?: number;
-  /** Time limit in milliseconds for a statement, and for getting a free connection. After it the answer is 503. */
+  /**
+   * Time limit in milliseconds for a statement, and for getting a free connection. After it, StoreUnavailable is
+   * thrown.
+   */
   timeoutMs?: number;
 };
 
-// A bigint counts rows or versions here and stays far below 2^53, so a number is safe and a string would invite
+// Parse bigint as a number: here it counts rows or versions, which stay far below 2^53, and strings would invite
 // mistakes.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 /**
- * Connects to PostgreSQL over the network, through a pool that recovers from failures. Never writes to a standby, also
+ * Connects to PostgreSQL over the network, through a pool that recovers from failures. Never writes to a standby, even
  * if the URL names several hosts. Works through a pooler in transaction mode.
  */
 export function connectPostgres({
@@ -83,8 +86,8 @@ export function connectPostgres({
   pool.on('release', (broken) => broken && primary?.lost());
   dropIdleAfterLoss(pool);
 
-  // A failure to connect, even because of a wrong password, does not tell whether a row exists, so it is always
-  // "unavailable".
+  // Report every failure to connect, even a wrong password, as unavailable, because it does not show whether a row
+  // exists.
   const connect = () =>
     pool.connect().catch((error: Error) => {
       throw new StoreUnavailable('database', error.message, error);
@@ -123,7 +126,7 @@ async function prepare(client: pg.ClientBase, timeoutMs: number): Promise<void> 
   try {
     const { rows } = await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
     if (rows[0]?.standby !== false) throw new StoreUnavailable('database', 'this is a standby, not the primary');
-    // Limit the server too: a statement that nobody awaits any more would keep its locks.
+    // Limit the server too: a statement whose caller has timed out would keep its locks.
     if (!(await isPooled(client))) await client.query(`SET statement_timeout = ${timeoutMs}`);
   } catch (error) {
     (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
@@ -165,7 +168,7 @@ async function inTransaction<T>(
         select<R>(client, sql, parameters).catch((error) => rethrow(error)),
       run: (script) => runScript(client, script, timeoutMs, 'SET LOCAL').catch((error) => rethrow(error)),
     });
-    // If a statement failed and `work` ignored that, COMMIT succeeds but rolls back.
+    // Check the command tag of COMMIT: after a failed statement that `work` ignored, COMMIT succeeds but rolls back.
     await commit(client);
     return result;
   } catch (error) {
@@ -214,7 +217,10 @@ function isConnectionError(error: unknown): boolean {
     : /timeout|terminated|connection|not queryable/i.test(error.message);
 }
 
-/** Class 53: the server lacks disk or memory for this statement. Its connections are intact, and reads continue. */
+/**
+ * Returns whether the server lacks disk or memory for this statement (class 53). Its connections are intact, and reads
+ * still work.
+ */
 function isShortage(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code?.startsWith('53') === true;
 }

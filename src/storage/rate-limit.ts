@@ -3,22 +3,22 @@ import { LRUCache } from 'lru-cache';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 
 const windowSeconds = 60;
-/** So many keys may wait at a time; of more, the ones that were looked at least recently are let go. */
+/** Maximum number of keys that wait at a time. Beyond it, the least recently used ones are dropped. */
 const maxWaiting = 100_000;
 
-/** How often something may happen in a minute, counted for each key by itself. */
+/** A limit of events per minute for each key. */
 export type RateLimit = {
-  /**
-   * Counts one, beside the request: nobody waits for it, so of what happens at the same moment a little more may pass.
-   */
+  /** Counts one event in the background, so concurrent requests may slightly exceed the limit. */
   count(key: string): void;
-  /** In how many seconds, at least 1, this key may again; undefined: now. Asks no store. */
+  /** Returns the seconds until this key is below its limit, at least 1, or undefined if it is now. Queries no store. */
   secondsToWait(key: string): number | undefined;
 };
 
 /**
- * @param name what is counted, the same in all processes.
- * @param redis where all processes count together; while it is away, and without it, each counts for itself.
+ * Creates a rate limit.
+ * @param name identifies the counter, the same in all processes.
+ * @param redis shares the count between processes; without it, or while it cannot be reached, each process counts
+ * alone.
  */
 export function createRateLimit(
   name: string,
@@ -36,10 +36,10 @@ export function createRateLimit(
         insuranceLimiter: memory,
       })
     : memory;
-  /** Until when each key waits. What one process finds full, the others find so when they count the next. */
+  /** The time until which each key waits. Other processes find a full counter at their own next count. */
   const waiting = new LRUCache<string, number>({ max: maxWaiting });
 
-  /** Keys that the limiter is being told of, and how often each happened again meanwhile: that is told next, all in one. */
+  /** Keys whose count is being sent, each with the number of events since, which are sent together afterwards. */
   const again = new Map<string, number>();
 
   function count(key: string): void {

@@ -3,21 +3,23 @@ import type { CommittedChange } from './change.ts';
 import type { Database } from './database.ts';
 import { withDeadline } from './with-deadline.ts';
 
-/** Rows in the order of their numbers, and when they were read, in milliseconds since the epoch. */
+/** Rows ordered by number. @property databaseTime when they were read, in milliseconds since the epoch. */
 export type ChangePage = { server: string; databaseTime: number; rows: CommittedChange[]; isLast: boolean };
 
-/** A part of the revoked tokens, each as its target and when its row expires, in milliseconds since the epoch. */
+/** A page of the revoked tokens, each as its target and the expiry of its row in milliseconds since the epoch. */
 export type RevokedPage = { server: string; below: number | undefined; revoked: [target: string, expiresAt: number][] };
 
 const timeoutMs = 2_000;
 const pageSize = 1_000;
-/** About 20 ms of work for a process and for the database. */
+/** Rows per page of revoked tokens: about 20 ms of work for a process and for the database. */
 const revokedPageSize = 10_000;
 
-/** When the server started, in microseconds, which distinguishes a promoted standby from the primary that it was a copy of. */
+/** The start time of the server in microseconds, which distinguishes a promoted standby from its primary. */
 const serverSql = '(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text';
 
-/** The statements by which the change feed reads. Each is bounded in rows and in time, so each can be repeated by itself. */
+/**
+ * Creates the statements of the change feed. Each is limited in rows and time, so each can be repeated independently.
+ */
 export function createChangeReader(database: Database) {
   async function read<R extends object>(sql: string, parameters: readonly unknown[] = []): Promise<R[]> {
     return await withDeadline(database.query<R & Record<string, unknown>>(sql, parameters), 'database', timeoutMs);
@@ -31,7 +33,7 @@ export function createChangeReader(database: Database) {
   }
 
   return {
-    /** The highest number that is visible now. */
+    /** Returns the highest visible number. */
     latest: async (): Promise<{ server: string; latest: number }> => {
       const { server, first } = await readServer<{ latest: number }>(
         `SELECT ${serverSql} AS server, pg_is_in_recovery() AS standby,
@@ -52,7 +54,7 @@ export function createChangeReader(database: Database) {
       const changes = rows.filter((row) => row.seq !== null) as CommittedChange[];
       return { server, databaseTime: first.time.getTime(), rows: changes, isLast: rows.length < pageSize };
     },
-    /** What has become visible in these ranges, a page of it. */
+    /** Returns a page of the rows that have become visible in these ranges. */
     within: async (
       ranges: readonly { from: number; to: number }[],
     ): Promise<{ rows: CommittedChange[]; isLast: boolean }> => {
@@ -65,8 +67,9 @@ export function createChangeReader(database: Database) {
       return { rows, isLast: rows.length < pageSize };
     },
     /**
-     * The open transactions that may have written changes. An INSERT locks the table before it takes a number, and holds the
-     * lock until its rows are visible or gone. Other transactions of the cluster do not matter.
+     * Returns the open transactions that may have written changes. An INSERT locks the table before it takes a number,
+     * and keeps the lock until its rows are visible or rolled back. Transactions in other databases of the cluster are
+     * ignored.
      */
     writers: async (): Promise<Set<string>> => {
       const rows = await read<{ writer: string }>(
@@ -76,9 +79,12 @@ export function createChangeReader(database: Database) {
       );
       return new Set(rows.map(({ writer }) => writer));
     },
-    /** Revoked tokens whose numbers are at most `seq`, the newest first. `below` is where the next page ends. */
+    /**
+     * Returns a page of revoked tokens whose numbers are at most `seq`, newest first. `below` is the highest number of
+     * the next page.
+     */
     revokedUpTo: async (seq: number): Promise<RevokedPage> => {
-      // One text instead of rows: parsing a million rows takes longer than reading them.
+      // Aggregate into one string: parsing a million rows takes longer than reading them.
       const { server, first } = await readServer<{ lowest: number | null; revoked: string | null }>(
         `SELECT ${serverSql} AS server, pg_is_in_recovery() AS standby, min(seq) AS lowest,
            string_agg(target || E'\\t' || round(extract(epoch FROM expires_at) * 1000)::bigint, E'\\n')
@@ -96,7 +102,10 @@ export function createChangeReader(database: Database) {
         }),
       };
     },
-    /** Changes after `seq`, at most `limit`; undefined if some of them may be kept no longer, or by another server. */
+    /**
+     * Returns at most `limit` changes after `seq`, or undefined if some may have been deleted or another server wrote
+     * them.
+     */
     missed: async (seq: number, server: string, limit: number): Promise<CommittedChange[] | undefined> => {
       const rows = await read<CommittedChange | { seq: null }>(
         `SELECT c.seq, c.kind, c.target, c.expires_at AS "expiresAt"

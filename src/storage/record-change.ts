@@ -1,7 +1,7 @@
 import type { ChangeKind, CommittedChange } from './change.ts';
 import type { Transaction } from './database.ts';
 
-/** How long a change stays readable for a process or listener that returns. */
+/** Time to keep a change for a process or listener that reconnects. */
 const keptMs = 24 * 3_600_000;
 
 const recorded = new WeakMap<Transaction, CommittedChange[]>();
@@ -12,8 +12,8 @@ export function changesOf(transaction: Transaction): readonly CommittedChange[] 
 }
 
 /**
- * Records in the transaction of a change that `target` changed, so that both are committed or neither.
- * @param change.expiresAt until when the row must be kept; for a revoked token, the end of the token.
+ * Records a change of `target` in its transaction, so that either both are committed or neither is.
+ * @param change.expiresAt the time until which the row must be kept; for a revoked token, the expiry of the token.
  */
 export async function recordChange(
   transaction: Transaction,

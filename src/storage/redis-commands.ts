@@ -4,8 +4,8 @@ import { StoreUnavailable } from '../errors.ts';
 import { storeDeadlineMs } from './with-deadline.ts';
 
 /**
- * The Redis commands of requests.
- * @throws {StoreUnavailable} if there is no usable answer within the time that a request waits (with-deadline.ts).
+ * The Redis commands that requests use.
+ * @throws {StoreUnavailable} if no usable answer arrives within the time that a request waits (with-deadline.ts).
  */
 export type RedisCommands = {
   set(key: string, value: string, seconds: number): Promise<void>;
@@ -13,10 +13,10 @@ export type RedisCommands = {
 };
 
 /**
- * Sends commands over an ioredis connection for a fraction of the cost of its own methods, each of which creates
- * several promises, two timers and a copy of its arguments. Commands of one turn of the event loop leave in one write,
- * look-ups of one turn in one command. One timer watches all commands, because they are answered in the order in which
- * they were sent.
+ * Sends commands over an ioredis connection at a fraction of the cost of its own methods, each of which creates several
+ * promises, two timers and a copy of its arguments. Commands of one event loop turn are sent in one write, and look-ups
+ * of one turn in one MGET. One timer covers all commands, because they are answered in the order in which they were
+ * sent.
  */
 export function createRedisCommands(redis: Redis): RedisCommands {
   let corked: Duplex | undefined;
@@ -50,13 +50,14 @@ export function createRedisCommands(redis: Redis): RedisCommands {
   function forgetAnswered(): void {
     while (oldest?.isAnswered) {
       const { next } = oldest;
-      // An old entry that still points to the next one would keep all later ones alive until a full collection.
+      // Unlink the entry: an old entry that still points to the next one would keep all later ones in memory until a
+      // full garbage collection.
       oldest.next = undefined;
       oldest = next;
     }
   }
 
-  /** An answer that arrived while this process was busy still counts: it is read before immediates run. */
+  /** Waits for immediates, so that an answer that arrived while this process was busy is still accepted. */
   function expireLater(): void {
     setImmediate(expire);
   }
@@ -103,7 +104,7 @@ export function createRedisCommands(redis: Redis): RedisCommands {
 
 type Lookup = { key: string; resolve: (value: Buffer | null) => void; reject: (error: unknown) => void };
 
-/** Encodes a text as a RESP bulk string without its final line end. */
+/** Encodes a string as a RESP bulk string without its final line end. */
 function bulk(text: string): string {
   return `\r\n$${Buffer.byteLength(text)}\r\n${text}`;
 }
@@ -117,7 +118,7 @@ class Question {
   next: Question | undefined = undefined;
   /** Skips diagnostics_channel, which would cost another promise. */
   readonly isTraced = true;
-  /** Shown in the error of a failed reply. Empty, because the error may be logged. */
+  /** Empty, because ioredis adds it to the error of a failed reply, which may be logged. */
   readonly args: readonly string[] = [];
   readonly #text: string;
   #resolve!: (reply: unknown) => void;

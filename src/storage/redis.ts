@@ -6,37 +6,38 @@ import { askSentinels, watchSentinels } from './watch-sentinels.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /**
- * When a command is given up. Whoever waits for it has given up sooner (with-deadline.ts), but takes an answer that is late only
+ * Time limit of a command. Requests wait for a shorter time (with-deadline.ts), but accept an answer that is late only
  * because this process was busy.
  */
 const commandTimeoutMs = 1_000;
-/** Time limit for the first connection. With Sentinel, ioredis would try for ever. */
+/** Time limit for the first connection. With Sentinel, ioredis would retry forever. */
 const firstConnectionMs = 5_000;
-/** How often a cluster is asked who has which slots: a primary that is silent instead of gone never says MOVED. */
+/** Interval of refreshing a cluster's slots: a primary that stopped answering never sends MOVED. */
 const slotsRefreshMs = 2_000;
 
 const options = {
   commandTimeout: commandTimeoutMs,
   connectTimeout: 1_000,
-  // What is silent does not say goodbye either.
+  // A server that stopped answering does not answer QUIT either.
   disconnectTimeout: 200,
   socketTimeout: 5_000,
   maxRetriesPerRequest: 1,
-  // Down is down: a command that waits for a connection would be answered long after its request.
+  // Reject commands while disconnected, because queued ones would be answered long after their requests.
   enableOfflineQueue: false,
-  // One command less that a user of least rights has to be granted.
+  // Skip CLIENT SETINFO, so that a user with least privileges does not need it.
   disableClientInfo: true,
-  // A primary that has become a replica refuses to write, and what it reads may be old.
+  // Reconnect when a primary has become a replica: it rejects writes, and its data may be old.
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   retryStrategy: (attempt: number) => Math.min(50 * attempt, 1_000),
   lazyConnect: true,
 } satisfies RedisOptions;
 
 /**
- * Connects to the Redis of `REDIS_URL` (src/configuration/redis-url.ts). The connection reconnects by itself, after a failover to the new primary.
- * @throws {StoreUnavailable} when Redis cannot be reached now.
- * @throws {UsageError} when the URL is wrong, Redis refuses to set up the connection as the URL says, or Redis may evict keys: a token
- *   that is evicted early would be a wrong "inactive".
+ * Connects to the Redis of `REDIS_URL` (src/configuration/redis-url.ts). The connection reconnects automatically, after
+ * a failover to the new primary.
+ * @throws {StoreUnavailable} if Redis cannot be reached now.
+ * @throws {UsageError} if the URL is wrong, Redis rejects its settings, or Redis may evict keys: an evicted live token
+ * would be reported as inactive.
  */
 export async function connectRedis(url: string, log: Log): Promise<Redis | Cluster> {
   const address = readRedisUrl(url);
@@ -49,11 +50,12 @@ export async function connectRedis(url: string, log: Log): Promise<Redis | Clust
     refusal ??= refusalOf(error);
     if (!down) log.warn({ error: error.message }, 'Redis is not reachable');
     down = true;
-    // The caller of a command gets its error as a rejection. An error event is a failed command of the set-up, after which ioredis
-    // would use the connection as it is: after a failed SELECT in database 0.
+    // Reconnect after an error reply here, which means that a command of the connection set-up failed. ioredis would
+    // use the connection anyway, after a failed SELECT with database 0. Callers get errors of their own commands as
+    // rejections.
     if (isReplyError(error)) redis.disconnect(true);
   });
-  // Errors of a cluster's connections to single nodes; the error of the cluster itself does not contain the reason.
+  // Keep errors of a cluster's connections to single nodes, because the cluster's own error lacks the reason.
   redis.on('node error', (error: Error) => {
     lastError = error;
   });
@@ -70,7 +72,7 @@ export async function connectRedis(url: string, log: Log): Promise<Redis | Clust
     redis.disconnect();
     if (error instanceof UsageError) throw error;
     if (refusal) throw new UsageError(refusal);
-    // The connection's own error says why; `connect` rejects only with "Connection is closed".
+    // Prefer the connection's own error, because `connect` rejects only with "Connection is closed".
     const cause = lastError ?? (error as Error);
     throw new StoreUnavailable('redis', cause.message, cause);
   }
@@ -78,12 +80,12 @@ export async function connectRedis(url: string, log: Log): Promise<Redis | Clust
 
 type CommandError = Error & { command?: { name: string; args: unknown[] } };
 
-/** Whether Redis answered with an error, in contrast to a connection that failed. */
+/** Returns whether Redis answered with an error, as opposed to a failed connection. */
 function isReplyError(error: unknown): error is CommandError {
   return error instanceof ReplyError;
 }
 
-/** Returns what to do about a failed SELECT, or undefined for another error. */
+/** Returns advice for a failed SELECT, or undefined for another error. */
 function refusalOf(error: unknown): string | undefined {
   if (!isReplyError(error) || error.command?.name !== 'select') return undefined;
   const advice = error.message.startsWith('NOPERM')
@@ -92,7 +94,7 @@ function refusalOf(error: unknown): string | undefined {
   return `Redis cannot select database ${String(error.command.args[0])} (${error.message}). ${advice}`;
 }
 
-/** @throws {UsageError} when this primary may evict, or accepts any password. */
+/** @throws {UsageError} if this primary may evict keys, or has no password although one is configured. */
 async function requireFit(primary: Redis, { username = 'default', password }: RedisAddress): Promise<void> {
   const policy = await evictionPolicy(primary);
   if (policy && policy !== 'noeviction') {
@@ -100,7 +102,8 @@ async function requireFit(primary: Redis, { username = 'default', password }: Re
       `Redis has maxmemory-policy ${policy} and may throw live tokens away. Set it to noeviction: CONFIG SET maxmemory-policy noeviction`,
     );
   }
-  // HELLO takes any password for a user that needs none; AUTH with a password alone tells. Only `default` can be asked in that way.
+  // Check the password with AUTH, because HELLO accepts any password for a user without one. Works for the user
+  // `default` only.
   if (!password || username !== 'default') return;
   await primary.call('AUTH', password).catch((error: Error) => {
     if (!isReplyError(error)) throw error;
@@ -110,7 +113,10 @@ async function requireFit(primary: Redis, { username = 'default', password }: Re
   });
 }
 
-/** A Sentinel that cannot be reached is normal during a failure. One that refuses would leave this process without failover. */
+/**
+ * Checks that no Sentinel rejects the credentials, which would leave this process without failover. Sentinels that
+ * cannot be reached are ignored, because that is normal during a failure.
+ */
 async function requireSentinels(address: RedisAddress): Promise<void> {
   if (address.topology !== 'sentinel') return;
   const answers = await askSentinels(address.nodes, sentinelOptions(address), address.primaryName);
@@ -127,7 +133,10 @@ function primariesOf(redis: Redis | Cluster): Redis[] {
   return redis instanceof Cluster ? redis.nodes('master') : [redis];
 }
 
-/** INFO tells it, where CONFIG is often forbidden; undefined where the server does not say. */
+/**
+ * Reads the eviction policy from INFO, because CONFIG is often forbidden. Returns undefined if the server does not
+ * report it.
+ */
 async function evictionPolicy(redis: Redis): Promise<string | undefined> {
   const info = await redis.info('memory');
   return /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
@@ -158,7 +167,7 @@ function create(address: RedisAddress): Redis | Cluster {
       ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls } : {}),
       sentinelCommandTimeout: commandTimeoutMs,
     });
-    // A primary that was replaced while it was only silent would go on being asked, and know nothing of newer tokens.
+    // Reconnect after a failover: a replaced primary that still answers would be used further, without newer tokens.
     redis.once(
       'end',
       watchSentinels(nodes, sentinelOptions(address), primaryName, () => connectAnew(redis)),
@@ -172,12 +181,15 @@ function create(address: RedisAddress): Redis | Cluster {
     slotsRefreshTimeout: commandTimeoutMs,
     slotsRefreshInterval: slotsRefreshMs,
     clusterRetryStrategy: options.retryStrategy,
-    // In all about as long as somebody waits for an answer.
+    // Redirections take about as long as a request waits.
     maxRedirections: 5,
   });
 }
 
-/** Also where it is connecting just now, to whatever address it has learnt. Cut off then, ioredis would give up for good. */
+/**
+ * Reconnects. Waits if a connection is being opened, possibly to an old address: if that is interrupted, ioredis gives
+ * up permanently.
+ */
 function connectAnew(redis: Redis): void {
   if (redis.status === 'connecting') redis.once('connect', () => redis.disconnect(true));
   else if (redis.status === 'connect' || redis.status === 'ready') redis.disconnect(true);

@@ -20,10 +20,10 @@ const tables = [
 ] as const;
 
 /**
- * Deletes expired rows in bounded batches, so that a backlog never becomes one long statement. Several processes may
- * sweep at once; each skips rows that another has locked.
- * @param rollUp processes one batch of other clean-up work and returns whether there is more.
- * @param isClockRight whether the database's clock, which decides what has expired, agrees with this process's.
+ * Deletes expired rows in limited batches, so that a backlog never needs one long statement. Several processes may
+ * sweep concurrently; each skips rows that another has locked.
+ * @param rollUp processes one batch of other clean-up work and returns whether more is left.
+ * @param isClockRight returns whether the database's clock, which decides what has expired, agrees with this process's.
  * @returns a function that stops the sweep.
  */
 export function startSweep(
@@ -54,7 +54,7 @@ export function startSweep(
   };
 }
 
-/** Deletes up to 1,000 expired rows of a table. Returns how many. */
+/** Deletes up to 1,000 expired rows of a table. Returns the number of deleted rows. */
 export async function sweepBatch(database: Database, table: (typeof tables)[number]): Promise<number> {
   const rows = await database.query(
     `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(

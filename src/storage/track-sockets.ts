@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 
-/** Longest wait for a session to end. On a silent network the server's closing message never arrives. */
+/** Maximum wait for a session to end. If the network drops packets, the server's closing message never arrives. */
 export const goodbyeMs = 2_000;
 
 /** Keeps track of sockets so that all of them can be destroyed at once. */

@@ -16,7 +16,7 @@ export function watchSentinels(
 ): () => void {
   const connections = sentinels.map((node) => {
     const connection = new Redis({ ...options, host: node.host, port: node.port, enableReadyCheck: false });
-    // Redis' own connection reports whether Redis can be reached.
+    // Ignore errors here, because the main Redis connection reports whether Redis can be reached.
     connection.on('error', () => undefined);
     connection.connect().catch(() => undefined);
     return connection;

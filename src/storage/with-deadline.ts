@@ -1,19 +1,19 @@
 import { StoreUnavailable } from '../errors.ts';
 
 /**
- * How long a request on the public listener waits for a store. The answer, even a 503, must be sent within 300 ms on a
- * busy machine too.
+ * Maximum time that a public request waits for a store, so that any answer, even a 503, is sent within 300 ms on a busy
+ * machine too.
  */
 export const storeDeadlineMs = 200;
 
-/** Rejects after the time limit. The work itself continues and its late result is dropped. */
+/** Rejects after the time limit. The work itself continues, and its late result is dropped. */
 export function withDeadline<T>(
   work: Promise<T>,
   store: 'database' | 'redis' = 'database',
   milliseconds = storeDeadlineMs,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    // An answer that arrived while this process was busy still counts: it is read before immediates run.
+    // Wait for immediates, so that an answer that arrived while this process was busy is still accepted.
     const expire = () => setImmediate(() => reject(new StoreUnavailable(store, `no answer within ${milliseconds} ms`)));
     const timer = setTimeout(expire, milliseconds);
     work.then(

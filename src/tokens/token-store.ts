@@ -36,7 +36,7 @@ export type TokenRecord = {
  */
 export type Confirmation = { 'x5t#S256'?: string | undefined; jkt?: string | undefined };
 
-/** A state of an access key. A token of an undone value or an earlier epoch is not valid. */
+/** A state of an access key. A token of an undone value or of another epoch is not valid. */
 export type AccessKeyRef = { id: string; epoch: number; generation: number };
 
 /** Storage of live access tokens. Losing it fails closed: an unknown token is inactive. */

@@ -7,25 +7,28 @@ import { permissions as allPermissions, type Permission } from '../../src/contac
 import type { Core } from '../../src/core.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 
-/** A running server, as operators see it. */
+/** A running server with helpers for requests to the admin API. */
 export type AdminServer = TestServer & {
-  /** A new operator with these permissions; without any given, with all. */
+  /** Creates an operator with these permissions, by default with all. */
   operator(permissions?: readonly Permission[]): Promise<{ id: string; token: string }>;
   operatorToken(permissions?: readonly Permission[]): Promise<string>;
-  /** A request below `/admin/v1` by an operator with all permissions. Every successful answer is checked against its schema. */
+  /**
+   * Sends a request to a path below `/admin/v1`, by default as an operator with all permissions. Responses are checked
+   * against the endpoint's schemas.
+   */
   adminFetch(path: string, options?: AdminFetchOptions): Promise<AdminAnswer>;
 };
 
 type AdminFetchOptions = {
   method?: string;
-  /** Null: no Authorization header. */
+  /** The operator token; null sends no Authorization header. */
   token?: string | null | undefined;
-  /** Sent as JSON; a text is sent as it is. */
+  /** Sent as JSON. A string is sent unchanged. */
   body?: unknown;
   headers?: Record<string, string>;
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: what came over the wire has any form until a test says which it must have.
+// biome-ignore lint/suspicious/noExplicitAny: the shape of a response is unknown until a test checks it.
 export type AdminAnswer = { status: number; headers: Headers; text: string; json: any };
 
 export async function startAdminServer(options: Parameters<typeof startTestServer>[0] = {}): Promise<AdminServer> {
@@ -63,7 +66,7 @@ export async function startAdminServer(options: Parameters<typeof startTestServe
   };
 }
 
-/** A contact with these permissions, and its operator token. */
+/** Creates a contact with these permissions and issues its operator token. */
 async function makeOperator(core: Core, permissions: readonly Permission[]): Promise<{ id: string; token: string }> {
   const grantor = { id: 'test', name: 'test', address: null, permissions: allPermissions };
   return await core.change(async (transaction) => {
@@ -77,7 +80,7 @@ async function makeOperator(core: Core, permissions: readonly Permission[]): Pro
   });
 }
 
-/** Each success has the status and the body that its OpenAPI operation declares, and each error has the body for its status. */
+/** Throws unless a successful response has a declared status and body, and an error has the body for its status. */
 function checkAnswer(endpoints: readonly Endpoint[], method: string, path: string, answer: AdminAnswer): void {
   if (answer.status >= 400 && answer.text !== '' && !problemSchemaOf(answer.status).safeParse(answer.json).success) {
     throw new Error(`${method} ${path} answered ${answer.status} with a body that is not declared: ${answer.text}`);

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-test('every change is in the log, by whom and from where; nothing that was refused is; and no secret is anywhere', async () => {
+test('records every change with its operator and address, but no rejected change and no secret', async () => {
   const { id: operatorId, token } = await server.operator();
   const secrets: string[] = [token];
   const call = async (method: string, path: string, body?: object) => {
@@ -87,7 +87,7 @@ test('every change is in the log, by whom and from where; nothing that was refus
   expect(logged).toContain(operatorId);
 });
 
-test('filters by action, target and time', async () => {
+test('filters audit events by action, target and time', async () => {
   const { json: client } = await server.adminFetch('/clients', {
     method: 'POST',
     body: { name: 'Filtered', kind: 'integration' },
@@ -105,7 +105,7 @@ test('filters by action, target and time', async () => {
   expect(await actions(`until=${encodeURIComponent('2020-01-01T00:00:00+02:00')}`)).toEqual([]);
 });
 
-test('a forwarded address counts only from a trusted proxy', async () => {
+test('ignores a forwarded address unless it comes from a trusted proxy', async () => {
   const direct = await startAdminServer();
   try {
     const headers = { 'x-forwarded-for': '203.0.113.9' };

@@ -5,7 +5,7 @@ describe.each([
   ['Redis', {}],
   ['the database', { REDIS_URL: undefined }],
   ['the embedded database', { REDIS_URL: undefined, DATABASE_URL: undefined }],
-])('an API authorization token, kept in %s', (where, env) => {
+])('an API authorization token stored in %s', (where, env) => {
   let server: AdminServer;
   let api: { id: string; secret: string };
   let now = Date.UTC(2030, 0, 1);
@@ -31,7 +31,7 @@ describe.each([
   const issue = (id: string, body: object = {}) => server.adminFetch(path(id), { method: 'POST', body });
   const isActive = async (token: string) => (await endpointsOf(server.publicUrl).introspect(api, token)).json['active'];
 
-  test('works for an hour and is told once', async () => {
+  test('is active for one hour and is returned only when it is issued', async () => {
     const client = await newClient();
     const operator = await server.operator(['api_key:manage']);
     const { status, json } = await server.adminFetch(path(client.id), { method: 'POST', token: operator.token });
@@ -55,7 +55,7 @@ describe.each([
     expect((await server.adminFetch(path(client.id))).status).toBe(404);
   });
 
-  test('issued again, it replaces the earlier one at once, and the credentials stay', async () => {
+  test('replaces the previous token immediately and leaves the client credentials valid', async () => {
     const client = await newClient();
     const oauth = endpointsOf(server.publicUrl);
     const own = await oauth.accessToken(client);
@@ -68,7 +68,7 @@ describe.each([
     expect((await oauth.token(client)).status).toBe(200);
   });
 
-  test('issued by ten at once, one is live', async () => {
+  test('leaves one active token after ten concurrent requests', async () => {
     const client = await newClient();
     const answers = await Promise.all(Array.from({ length: 10 }, () => issue(client.id)));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201]));
@@ -76,7 +76,7 @@ describe.each([
     expect(live.filter(Boolean)).toHaveLength(1);
   });
 
-  test.each(['revoking it', 'revoking all tokens', 'disabling the client'])('%s ends it', async (what) => {
+  test.each(['revoking it', 'revoking all tokens', 'disabling the client'])('becomes inactive by %s', async (what) => {
     const client = await newClient();
     const { json } = await issue(client.id);
     if (what === 'revoking it') await server.adminFetch(path(client.id), { method: 'DELETE' });
@@ -88,7 +88,7 @@ describe.each([
     expect((await server.adminFetch(path(client.id), { method: 'DELETE' })).status).toBe(404);
   });
 
-  test('is refused where it could not work', async () => {
+  test('is not issued for invalid scopes or resources, resource servers or disabled clients', async () => {
     const client = await newClient();
     const code = async (answer: Promise<{ json: { code: string } }>) => (await answer).json.code;
     expect(await code(issue(client.id, { scope: 'orders:delete' }))).toBe('invalid_scope');
@@ -99,7 +99,7 @@ describe.each([
     expect(await code(issue(client.id))).toBe('client_is_disabled');
   });
 
-  test('is refused to a client whose tokens must be bound, and ends when they must be from now on', async () => {
+  test('is not issued to a client that requires DPoP, and is revoked when the client starts to require it', async () => {
     const client = await newClient();
     const { json } = await issue(client.id);
     const { headers } = await server.adminFetch(`/clients/${client.id}`);

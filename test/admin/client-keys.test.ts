@@ -24,7 +24,7 @@ const rsa = (modulusLength: number, publicExponent = 65_537) =>
 const curve = (namedCurve: string) => generateKeyPairSync('ec', { namedCurve }).publicKey.export({ format: 'jwk' });
 
 describe('a client that authenticates with keys', () => {
-  it('gets no secret, and is let in with its key', async () => {
+  it('gets no secret and authenticates with its key', async () => {
     const answer = await generate(keysOf(pair.publicJwk));
     expect(answer.status).toBe(201);
     expect(answer.json).not.toHaveProperty('client_secret');
@@ -37,7 +37,7 @@ describe('a client that authenticates with keys', () => {
     expect((await postAssertion(`${server.publicUrl}/oauth2/token`, assertion)).status).toBe(200);
   });
 
-  it('never comes to a secret by another way', async () => {
+  it('cannot get a secret by regeneration or reveal', async () => {
     const { json } = await generate(keysOf(pair.publicJwk));
     const path = `/clients/${json.client_id}`;
     for (const action of ['regeneration/review', 'regenerate', 'secret/reveal']) {
@@ -57,15 +57,15 @@ describe('a client that authenticates with keys', () => {
     ['X25519', () => generateKeyPairSync('x25519').publicKey.export({ format: 'jwk' })],
     ['a key for encryption', () => ({ ...pair.publicJwk, use: 'enc' })],
     ['a point that is not on the curve', () => ({ ...pair.publicJwk, y: pair.publicJwk.x })],
-    ['an alg of another kind of key', () => ({ ...pair.publicJwk, alg: 'HS256' })],
-    ['nothing', () => ({})],
+    ['a key with the alg of another key type', () => ({ ...pair.publicJwk, alg: 'HS256' })],
+    ['an empty key', () => ({})],
   ];
-  it.each(unusable)('%s is refused at registration', async (_title, key) => {
+  it.each(unusable)('rejects the registration of %s', async (_title, key) => {
     expect((await generate(keysOf(key()))).status).toBe(400);
     expect((await generate(keysOf(pair.publicJwk, key()))).status).toBe(400);
   });
 
-  it('no key, too many, too large, the same kid twice are refused', async () => {
+  it('rejects an empty, too long or too large list of keys, and duplicate kids', async () => {
     expect((await generate(keysOf())).status).toBe(400);
     expect((await generate({})).status).toBe(400);
     expect((await generate(keysOf(...Array.from({ length: 11 }, () => pair.publicJwk)))).status).toBe(400);
@@ -85,11 +85,11 @@ describe('a client that authenticates with keys', () => {
     'file:///etc/passwd',
     'https://0x7f.1/',
     'not a URL',
-  ])('the jwks_uri %s is refused', async (uri) => {
+  ])('rejects the jwks_uri %s', async (uri) => {
     expect((await generate({ jwks_uri: uri })).status).toBe(400);
   });
 
-  it('jwks and jwks_uri exclude each other, and a client with a secret has neither', async () => {
+  it('rejects jwks together with jwks_uri, and either for a client with a secret', async () => {
     const uri = 'https://client.example/jwks.json';
     expect((await generate({ jwks_uri: uri })).json).toMatchObject({ jwks: null, jwks_uri: uri });
     expect((await generate({ ...keysOf(pair.publicJwk), jwks_uri: uri })).status).toBe(400);
@@ -103,7 +103,7 @@ describe('a client that authenticates with keys', () => {
     [{ dpop_bound_access_tokens: true }, { dpop_bound_access_tokens: false }],
     [{ tls_client_certificate_bound_access_tokens: true }, { tls_client_certificate_bound_access_tokens: false }],
     [{ access_key: 'required' }, { access_key: 'optional' }],
-  ])('lets only somebody with api_key:manage drop a demand of a client: %j', async (demand, weaker) => {
+  ])('requires api_key:manage to remove the requirement %j of a client', async (demand, weaker) => {
     const body = { name: 'Bound', kind: 'integration', ...demand };
     const { json } = await server.adminFetch('/clients', { method: 'POST', body });
     const token = await server.operatorToken(['integrations:view', 'integrations:edit']);
@@ -115,7 +115,7 @@ describe('a client that authenticates with keys', () => {
     expect((await patch(demand, token)).json).toMatchObject(demand);
   });
 
-  it('new keys take the place of the old ones at once, for whoever may manage credentials', async () => {
+  it('replaces keys immediately and requires api_key:manage for it', async () => {
     const { json } = await generate(keysOf(pair.publicJwk));
     const path = `/clients/${json.client_id}`;
     const next = await makePair('EdDSA');

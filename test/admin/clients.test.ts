@@ -30,7 +30,7 @@ const patch = (id: string, body: unknown, headers: Record<string, string> = {}) 
 
 const act = (id: string, what: string) => server.adminFetch(`/clients/${id}/${what}`, { method: 'POST' });
 
-test('Generate answers with the pair, once; later only a hint is shown', async () => {
+test('returns the secret only in the response that generates it, and later only a hint', async () => {
   const { status, headers, json } = await server.adminFetch('/clients', {
     method: 'POST',
     body: { name: 'Shop', kind: 'integration', scope: 'orders:read orders:create' },
@@ -55,13 +55,13 @@ test('Generate answers with the pair, once; later only a hint is shown', async (
   expect(list.text.includes(secret)).toBe(false);
 });
 
-test('what was generated gets a token at the public listener', async () => {
+test('issues an access token for generated credentials', async () => {
   const { client_id: id, client_secret: secret } = await integration();
   const { status, json } = await endpointsOf(server.publicUrl).token({ id, secret });
   expect([status, json['scope']]).toEqual([200, 'orders:read orders:create']);
 });
 
-test('PATCH changes what is sent and resets nothing that it omits', async () => {
+test('changes only the fields in a PATCH request', async () => {
   const client = await integration({ resource: 'https://orders.example', access_key: 'required' });
   const { json: renamed } = await patch(client.client_id, { name: 'Shop 2' });
   const { client_secret: _secret, ...before } = client;
@@ -70,7 +70,7 @@ test('PATCH changes what is sent and resets nothing that it omits', async () => 
   expect(narrowed).toMatchObject({ name: 'Shop 2', scope: 'orders:read', resource: null, access_key: 'required' });
 });
 
-test('PATCH of nothing is no change', async () => {
+test('keeps the revision after an empty PATCH request', async () => {
   const client = await integration();
   const { status, headers } = await patch(client.client_id, {});
   expect([status, headers.get('etag')]).toEqual([200, '"1"']);
@@ -87,13 +87,13 @@ test.each([
   { token_format: 'jwt' },
   { scope: 'nobody:offers' },
   { name: null },
-])('PATCH with %j is refused and changes nothing', async (body) => {
+])('rejects a PATCH request with %j without changes', async (body) => {
   const client = await integration();
   expect((await patch(client.client_id, { name: 'Other', ...body })).status).toBe(400);
   expect((await server.adminFetch(`/clients/${client.client_id}`)).json.name).toBe('Shop');
 });
 
-test('with If-Match, a change that somebody else made in between is not overwritten', async () => {
+test('rejects a change of a client with an outdated If-Match', async () => {
   const { client_id: id } = await integration();
   const etag = (await server.adminFetch(`/clients/${id}`)).headers.get('etag') ?? '';
   const first = await patch(id, { name: 'First' }, { 'if-match': etag });
@@ -106,7 +106,7 @@ test('with If-Match, a change that somebody else made in between is not overwrit
   expect((await patch(id, { name: 'Any' }, { 'if-match': '*' })).status).toBe(200);
 });
 
-test('takes a list of entity tags in If-Match, of which one must be the current one', async () => {
+test('accepts a list of entity tags in If-Match if one of them is current', async () => {
   const { client_id: id } = await integration();
   const change = async (tags: string) => (await patch(id, { name: 'Listed' }, { 'if-match': tags })).status;
   expect(await change('"1", "7"')).toBe(200);
@@ -115,7 +115,7 @@ test('takes a list of entity tags in If-Match, of which one must be the current 
   for (const wrong of ['"1", "2"', 'W/"4"', '"4" "4"', '4', '"4', '*, "4"']) expect(await change(wrong)).toBe(412);
 });
 
-test('names the first ten clients that use a kind of information that would go, and how many there are', async () => {
+test('lists the first ten clients and the total number if removed information is still in use', async () => {
   const server1 = await create({
     name: 'Crowded API',
     kind: 'resource_server',
@@ -127,20 +127,20 @@ test('names the first ten clients that use a kind of information that would go, 
   expect([status, json.code, json.clients.length, json.total]).toEqual([409, 'information_in_use', 10, 12]);
 });
 
-test('of two at once with the same If-Match, one wins', async () => {
+test('accepts one of two concurrent changes with the same If-Match', async () => {
   const { client_id: id } = await integration();
   const answers = await Promise.all(['A', 'B'].map((name) => patch(id, { name }, { 'if-match': '"1"' })));
   expect(answers.map(({ status }) => status).sort()).toEqual([200, 412]);
 });
 
-test('two resource servers cannot have one resource, however close they come', async () => {
+test('accepts one of four concurrent resource servers with the same resource identifier', async () => {
   const body = { name: 'Twin', kind: 'resource_server', resource: 'https://twin.example', information: ['twins'] };
   const answers = await Promise.all([1, 2, 3, 4].map(() => server.adminFetch('/clients', { method: 'POST', body })));
   expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409]);
   expect(answers.find(({ status }) => status === 409)?.json.code).toBe('resource_taken');
 });
 
-test('disabling kills live tokens at once, enabling revives none, and the secret works again', async () => {
+test('revokes live tokens when a client is disabled, and accepts only its secret when it is enabled again', async () => {
   const { client_id: id, client_secret: secret } = await integration();
   const api = await create({
     name: 'Parcels API',
@@ -162,14 +162,14 @@ test('disabling kills live tokens at once, enabling revives none, and the secret
   expect((await oauth.token({ id, secret })).status).toBe(200);
 });
 
-test('revoking tells since when, and only new tokens are live', async () => {
+test('returns and stores the time before which issued tokens are revoked', async () => {
   const { client_id: id } = await integration();
   const { status, json } = await act(id, 'tokens/revoke');
   expect([status, json]).toEqual([200, { client_id: id, tokens_not_before: new Date(now).toISOString() }]);
   expect((await server.adminFetch(`/clients/${id}`)).json.tokens_not_before).toBe(json.tokens_not_before);
 });
 
-test('only a disabled client can be deleted', async () => {
+test('deletes a client only if it is disabled', async () => {
   const { client_id: id, client_secret: secret } = await integration();
   const refused = await server.adminFetch(`/clients/${id}`, { method: 'DELETE' });
   expect([refused.status, refused.json.code]).toEqual([409, 'client_is_enabled']);
@@ -179,7 +179,7 @@ test('only a disabled client can be deleted', async () => {
   expect((await endpointsOf(server.publicUrl).token({ id, secret })).status).toBe(401);
 });
 
-test('lists filter by text, status and kind', async () => {
+test('filters the list of clients by text, status and kind', async () => {
   const { client_id: id } = await integration({ name: 'Needle 100%_' });
   await act(id, 'disable');
   const names = async (query: string) =>
@@ -192,8 +192,8 @@ test('lists filter by text, status and kind', async () => {
   expect(await names('kind=resource_server&q=orders')).toEqual(['Orders API']);
 });
 
-describe('reveal', () => {
-  test('shows the same secret again, and the audit log knew before', async () => {
+describe('revealing a client secret', () => {
+  test('returns the current secret and records the reveal in the audit log', async () => {
     const { id: operatorId, token } = await server.operator(['api_key:manage']);
     const { client_id: id, client_secret: secret } = await integration();
     const { status, headers, json } = await server.adminFetch(`/clients/${id}/secret/reveal`, {
@@ -208,12 +208,12 @@ describe('reveal', () => {
     ]);
   });
 
-  test('is POST only', async () => {
+  test('rejects GET with 405', async () => {
     const { client_id: id } = await integration();
     expect((await server.adminFetch(`/clients/${id}/secret/reveal`)).status).toBe(405);
   });
 
-  test('shows nothing of a client that keeps no copy', async () => {
+  test('responds 409 for a client without a sealed copy of its secret', async () => {
     const { client_id: id } = await integration({ reveal: false });
     const { status, json } = await act(id, 'secret/reveal');
     expect([status, json.code]).toEqual([409, 'not_revealable']);
@@ -221,7 +221,7 @@ describe('reveal', () => {
     expect(events.json.data).toEqual([]);
   });
 
-  test('is limited for each operator', async () => {
+  test('is limited to 30 reveals per minute and operator', async () => {
     const token = await server.operatorToken();
     const { client_id: id } = await integration();
     const reveal = (by: string) => server.adminFetch(`/clients/${id}/secret/reveal`, { method: 'POST', token: by });
@@ -233,7 +233,7 @@ describe('reveal', () => {
     now += 1;
   });
 
-  test('shows nothing where the deployment keeps no copies, not even older ones', async () => {
+  test('responds 409 while KEYTURN_REVEAL is off, even if a sealed copy exists', async () => {
     const { client_id: id } = await integration();
     const off = await startAdminServer({ stores: server.stores, env: { KEYTURN_REVEAL: 'off' } });
     try {

@@ -18,7 +18,7 @@ async function create(fields: object = {}) {
   return json;
 }
 
-test('a contact is created, looked at, found, changed and deleted', async () => {
+test('creates, reads, finds, changes and deletes a contact', async () => {
   const created = await create({ name: 'Grace', external_id: 'crm-1' });
   expect(created).toMatchObject({ external_id: 'crm-1', permissions: [], operator_token_hint: null });
   expect((await server.adminFetch(`/contacts/${created.id}`)).json).toEqual(created);
@@ -37,18 +37,18 @@ test.each([
   { operator_token: 'kto_x' },
   { id: crypto.randomUUID() },
   { external_id: '' },
-])('a contact with %j is refused', async (fields) => {
+])('rejects a contact with %j', async (fields) => {
   expect((await post({ name: 'Ada', email: 'ada@example.com', ...fields })).status).toBe(400);
 });
 
-test('of many at once with one external id, one is created', async () => {
+test('creates one of six concurrent contacts with the same external id', async () => {
   const body = { name: 'Twin', email: 'twin@example.com', external_id: 'twin' };
   const answers = await Promise.all(Array.from({ length: 6 }, () => post(body)));
   expect(answers.map(({ status }) => status).sort()).toEqual([201, 409, 409, 409, 409, 409]);
   expect(answers.find(({ status }) => status === 409)?.json.code).toBe('external_id_taken');
 });
 
-test('with If-Match, a change in between is not overwritten', async () => {
+test('rejects a change of a contact with an outdated If-Match', async () => {
   const { id } = await create();
   await patch(id, { name: 'First' });
   const headers = { 'if-match': '"1"' };
@@ -56,19 +56,19 @@ test('with If-Match, a change in between is not overwritten', async () => {
   expect([late.status, late.json.code]).toEqual([412, 'precondition_failed']);
 });
 
-describe('nobody grants what they lack', () => {
+describe('an operator without a permission', () => {
   let token: string;
   beforeAll(async () => {
     token = await server.operatorToken(['contacts:manage', 'integrations:view']);
   });
 
-  test('in a new contact', async () => {
+  test('cannot grant the permission to a new contact', async () => {
     const body = { name: 'Eve', email: 'eve@example.com', permissions: ['integrations:view', 'api_key:manage'] };
     expect((await post(body, token)).status).toBe(403);
     expect((await post({ ...body, permissions: ['integrations:view'] }, token)).status).toBe(201);
   });
 
-  test('by a change, of others or of themselves', async () => {
+  test('cannot grant the permission to another contact or to themselves', async () => {
     const { id } = await create();
     expect((await patch(id, { permissions: ['audit:view'] }, token)).status).toBe(403);
     const own = await server.operator(['contacts:manage']);
@@ -76,13 +76,13 @@ describe('nobody grants what they lack', () => {
     expect((await server.adminFetch(`/contacts/${own.id}`)).json.permissions).toEqual(['contacts:manage']);
   });
 
-  test('nor takes it away', async () => {
+  test('cannot withdraw the permission or delete a contact that has it', async () => {
     const other = await server.operator(['api_key:manage']);
     expect((await patch(other.id, { permissions: [] }, token)).status).toBe(403);
     expect((await server.adminFetch(`/contacts/${other.id}`, { method: 'DELETE', token })).status).toBe(403);
   });
 
-  test('nor renames somebody who has more, or gives them another address', async () => {
+  test('cannot change the name, e-mail address or external id of a contact that has the permission', async () => {
     const other = await server.operator(permissions);
     for (const body of [{ name: 'Renamed' }, { email: 'eve@example.com' }, { external_id: 'eve' }]) {
       expect((await patch(other.id, body, token)).status).toBe(403);
@@ -91,7 +91,7 @@ describe('nobody grants what they lack', () => {
     expect((await patch(equal.id, { name: 'Renamed' }, token)).status).toBe(200);
   });
 
-  test('nor takes the token of somebody who has more', async () => {
+  test('cannot replace or revoke the operator token of a contact that has the permission', async () => {
     const other = await server.operator(permissions);
     const path = `/contacts/${other.id}/operator-token`;
     expect((await server.adminFetch(path, { method: 'POST', token })).status).toBe(403);
@@ -100,7 +100,7 @@ describe('nobody grants what they lack', () => {
   });
 });
 
-test('an operator token is shown once, works, is replaced at once, and ends when revoked', async () => {
+test('returns an operator token once, and rejects it as soon as it is replaced or revoked', async () => {
   const { id } = await create({ permissions: ['integrations:view'] });
   const path = `/contacts/${id}/operator-token`;
   const first = await server.adminFetch(path, { method: 'POST' });
@@ -118,7 +118,7 @@ test('an operator token is shown once, works, is replaced at once, and ends when
   expect((await server.adminFetch(path, { method: 'DELETE' })).status).toBe(404);
 });
 
-describe('somebody stays who may manage contacts', () => {
+describe('the last operator with contacts:manage', () => {
   let own: AdminServer;
   beforeEach(async () => {
     own = await startAdminServer();
@@ -130,7 +130,7 @@ describe('somebody stays who may manage contacts', () => {
       contact.permissions.includes('contacts:manage'),
     );
 
-  test('the last one can neither lose the permission nor go', async () => {
+  test('cannot lose the permission or be deleted', async () => {
     const [last] = await managers();
     const lost = await own.adminFetch(`/contacts/${last.id}`, { method: 'PATCH', body: { permissions: [] } });
     expect([lost.status, lost.json.code]).toEqual([409, 'last_contacts_manager']);
@@ -139,7 +139,7 @@ describe('somebody stays who may manage contacts', () => {
     expect(await managers()).toHaveLength(1);
   });
 
-  test('a contact with the permission and no operator token does not count', async () => {
+  test('is kept even if another contact has the permission but no operator token', async () => {
     const [last] = await managers();
     const body = { name: 'Without a token', email: 'a@example.com', permissions };
     const { json: other } = await own.adminFetch('/contacts', { method: 'POST', body });
@@ -154,16 +154,19 @@ describe('somebody stays who may manage contacts', () => {
     expect((await own.adminFetch(`/contacts/${other.id}`, { method: 'DELETE' })).status).toBe(204);
   });
 
-  test.each(['PATCH', 'DELETE'])('two who remove each other at once (%s): one stays', async (method) => {
-    const second = await own.operator();
-    const [first] = (await managers()).filter(({ id }: { id: string }) => id !== second.id);
-    const body = method === 'PATCH' ? { permissions: ['integrations:view'] } : undefined;
-    const answers = await Promise.all([
-      own.adminFetch(`/contacts/${first.id}`, { method, body, token: second.token }),
-      own.adminFetch(`/contacts/${second.id}`, { method, body }),
-    ]);
-    expect(answers.filter(({ status }) => status < 300)).toHaveLength(1);
-    const rows = await own.core.database.query(`SELECT 1 FROM contacts WHERE 'contacts:manage' = ANY (permissions)`);
-    expect(rows).toHaveLength(1);
-  });
+  test.each(['PATCH', 'DELETE'])(
+    'is kept when two operators remove each other concurrently with %s',
+    async (method) => {
+      const second = await own.operator();
+      const [first] = (await managers()).filter(({ id }: { id: string }) => id !== second.id);
+      const body = method === 'PATCH' ? { permissions: ['integrations:view'] } : undefined;
+      const answers = await Promise.all([
+        own.adminFetch(`/contacts/${first.id}`, { method, body, token: second.token }),
+        own.adminFetch(`/contacts/${second.id}`, { method, body }),
+      ]);
+      expect(answers.filter(({ status }) => status < 300)).toHaveLength(1);
+      const rows = await own.core.database.query(`SELECT 1 FROM contacts WHERE 'contacts:manage' = ANY (permissions)`);
+      expect(rows).toHaveLength(1);
+    },
+  );
 });

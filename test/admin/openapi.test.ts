@@ -8,7 +8,7 @@ type Operation = {
 };
 
 let server: AdminServer;
-// biome-ignore lint/suspicious/noExplicitAny: the document is walked through, whatever its form.
+// biome-ignore lint/suspicious/noExplicitAny: the tests inspect arbitrary parts of the document.
 let document: any;
 
 beforeAll(async () => {
@@ -22,7 +22,7 @@ const operations = () =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
   );
 
-test('is OpenAPI 3.1 in which every reference leads somewhere and every operation has a name of its own', () => {
+test('serves an OpenAPI 3.1 document with resolvable references and unique operation ids', () => {
   expect(document.openapi).toBe('3.1.0');
   expect(document.info).toMatchObject({ title: expect.any(String), version: expect.any(String) });
   const references = JSON.stringify(document).match(/#\/[^"]+/g) ?? [];
@@ -38,7 +38,7 @@ test('is OpenAPI 3.1 in which every reference leads somewhere and every operatio
   expect(new Set(names).size).toBe(names.length);
 });
 
-test('tells of every operation its parameters, its success and its problems', () => {
+test('documents the parameters, success and errors of every operation', () => {
   for (const { path, method, operation } of operations()) {
     const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
     const told = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
@@ -53,7 +53,7 @@ test('tells of every operation its parameters, its success and its problems', ()
   }
 });
 
-test('says what requests take: required members, nothing else, and the limits', () => {
+test('documents required members, limits, headers, and that other members are rejected', () => {
   const { schema } = document.paths['/admin/v1/clients'].post.requestBody.content['application/json'];
   expect(schema).toMatchObject({ required: ['name', 'kind'], additionalProperties: false });
   const { parameters } = document.paths['/admin/v1/clients'].get;

@@ -9,7 +9,7 @@ const made = 450;
 beforeAll(async () => {
   server = await startAdminServer({ clock: () => now });
   await server.core.change(async (transaction) => {
-    // Many of the same millisecond: their order must not depend on the date alone.
+    // Many clients share a creation time, so the order of pages must not depend on the time alone.
     for (let index = 0; index < made; index++) {
       if (index % 100 === 0) now += 1;
       await generateClient(transaction, server.core, actor, { name: `Client ${index}`, kind: 'integration' });
@@ -31,13 +31,13 @@ async function readAll(path: string, eachPage: () => Promise<void> = async () =>
   return ids;
 }
 
-test.each([7, 200])('pages of %d show every client once', async (limit) => {
+test.each([7, 200])('lists every client exactly once in pages of %d', async (limit) => {
   const ids = await readAll(`/clients?limit=${limit}`);
   expect(ids).toHaveLength(made);
   expect(new Set(ids).size).toBe(made);
 });
 
-test('a client made while a list is read moves nothing', async () => {
+test('keeps the pages of a list stable while clients are created', async () => {
   const before = await readAll('/clients?limit=200');
   const ids = await readAll('/clients?limit=100', async () => {
     now += 1;
@@ -46,13 +46,13 @@ test('a client made while a list is read moves nothing', async () => {
   expect(ids).toEqual(before);
 });
 
-test('the audit log is read to its end', async () => {
+test('pages through the audit log to its end', async () => {
   const ids = await readAll('/audit-events?limit=150&action=client.create');
   expect(ids.length).toBeGreaterThanOrEqual(made);
   expect(ids).toEqual([...ids].sort((a, b) => Number(b) - Number(a)));
 });
 
-test('a cursor that was forged, changed, cut, or made for another list is refused', async () => {
+test('rejects a cursor that is forged, modified, truncated or issued for another list', async () => {
   const { json } = await server.adminFetch('/clients?limit=1');
   const cursor: string = json.next_cursor;
   const [version = '', payload = '', mac = ''] = cursor.split('.');

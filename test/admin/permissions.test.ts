@@ -3,7 +3,7 @@ import { generateClientId } from '../../src/credentials/credential-format.ts';
 import { sendRaw } from '../oauth/http-client.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';
 
-/** The whole table: no route may be missing from it, and none may need less. */
+/** The permission that each route requires. A test checks that no route is missing. */
 const table: Record<string, Permission> = {
   'post /clients': 'api_key:manage',
   'get /clients': 'integrations:view',
@@ -67,14 +67,14 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** To a thing that is not there: a request that may be made is answered in some other way than 401 or 403. */
+/** Sends a request for a resource that does not exist. If it is permitted, its status is neither 401 nor 403. */
 async function request(route: string, token: string | null) {
   const [method = '', path = ''] = route.split(' ');
   const real = path.replace('{client_id}', generateClientId()).replace(/\{\w+\}/g, () => crypto.randomUUID());
   return await server.adminFetch(real, { method: method.toUpperCase(), token });
 }
 
-test('the table names every route', async () => {
+test('checks the permission of every route', async () => {
   const { json } = await server.adminFetch('/openapi.json', { token: null });
   const routes = Object.entries(json.paths as Record<string, object>).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => `${method} ${path.replace('/admin/v1', '')}`),
@@ -83,35 +83,38 @@ test('the table names every route', async () => {
 });
 
 describe.each(Object.entries(table))('%s', (route, needed) => {
-  test('without a token: 401 that says which scheme', async () => {
+  test('responds 401 with the Bearer scheme to a request without a token', async () => {
     const answer = await request(route, null);
     expect(answer.status).toBe(401);
     expect(answer.headers.get('www-authenticate')).toBe('Bearer');
     expect(answer.json).toMatchObject({ status: 401, code: 'unauthenticated' });
   });
 
-  test(`with everything but ${needed}: 403`, async () => {
+  test(`responds 403 to an operator with all permissions except ${needed}`, async () => {
     const answer = await request(route, tokens.get(`all but ${needed}`) ?? '');
     expect(answer.status).toBe(403);
     expect(answer.json).toMatchObject({ status: 403, code: 'forbidden' });
   });
 
-  test.each(permissions)('with %s alone', async (permission) => {
-    const { status } = await request(route, tokens.get(permission) ?? '');
-    if (permission === needed) expect([200, 201, 400, 404, 409, 428]).toContain(status);
-    else expect(status).toBe(403);
-  });
+  test.each(permissions)(
+    'accepts an operator with only %s exactly if that is the required permission',
+    async (permission) => {
+      const { status } = await request(route, tokens.get(permission) ?? '');
+      if (permission === needed) expect([200, 201, 400, 404, 409, 428]).toContain(status);
+      else expect(status).toBe(403);
+    },
+  );
 });
 
 test.each([
-  ['a token that nobody has', `kto_${'0'.repeat(43)}000000`],
+  ['an unknown token', `kto_${'0'.repeat(43)}000000`],
   ['an access token', `kta_${'0'.repeat(49)}`],
-  ['something else', 'x'.repeat(5_000)],
-])('%s is no operator token', async (_, token) => {
+  ['a string of 5,000 characters', 'x'.repeat(5_000)],
+])('rejects %s as an operator token', async (_, token) => {
   expect((await server.adminFetch('/clients', { token })).status).toBe(401);
 });
 
-test('two Authorization headers count as none, or one could hide the other', async () => {
+test('rejects two Authorization headers, because it is ambiguous which one counts', async () => {
   const token = await server.operatorToken();
   const line = `Authorization: Bearer ${token}\r\n`;
   const head = `GET /admin/v1/clients HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n`;
@@ -119,7 +122,7 @@ test('two Authorization headers count as none, or one could hide the other', asy
   expect((await sendRaw(server.adminUrl, `${head}${line}${line}\r\n`)).text).toMatch(/^HTTP\/1\.1 401 /);
 });
 
-test('a permission that was taken away is gone at the next request', async () => {
+test('applies a withdrawn permission from the next request on', async () => {
   const { id, token } = await server.operator(['integrations:view', 'contacts:manage']);
   expect((await server.adminFetch('/clients', { token })).status).toBe(200);
   const body = { permissions: ['contacts:manage'] };

@@ -17,7 +17,7 @@ const wrongToken = `kto_${'x'.repeat(49)}`;
 const knock = async (token: string, address = '203.0.113.9') =>
   (await server.adminFetch('/clients', { token, headers: { 'x-forwarded-for': address } })).status;
 
-test('answers wrong operator tokens with 429 after a hundred in a minute, and still lets a right one in', async () => {
+test('responds 429 to invalid operator tokens after 100 per minute, and still accepts a valid one', async () => {
   const right = await server.operatorToken();
   const statuses: number[] = [];
   for (let count = 0; count < 120; count++) statuses.push(await knock(wrongToken));
@@ -26,7 +26,7 @@ test('answers wrong operator tokens with 429 after a hundred in a minute, and st
   expect(await knock(wrongToken, '203.0.113.10')).toBe(401);
 });
 
-test('records failed authentication by network and minute: the first at once, the rest as a number', async () => {
+test('records the first failed authentication of a network immediately, and further ones per minute as a count', async () => {
   for (let count = 0; count < 50; count++) await knock(wrongToken);
   expect(await eventsOf('operator.refused')).toEqual([
     expect.objectContaining({
@@ -41,7 +41,7 @@ test('records failed authentication by network and minute: the first at once, th
   expect(JSON.stringify(events)).not.toContain(wrongToken);
 });
 
-test('fills the audit log with at most 22 events a minute, from however many addresses', async () => {
+test('limits failed authentication to 22 audit events per minute for any number of addresses', async () => {
   for (let count = 0; count < 100; count++) await knock(wrongToken, `203.0.113.${count}`);
   for (let count = 0; count < 100; count++) await knock(wrongToken, `203.0.113.${count}`);
   await server.core.refusals.flush();
@@ -50,14 +50,14 @@ test('fills the audit log with at most 22 events a minute, from however many add
   expect(attemptsOf(events)).toBe(200);
 });
 
-test('records no request that presents no credential', async () => {
+test('does not record requests without credentials', async () => {
   await server.adminFetch('/clients', { token: null });
   await server.look('/console/integrations');
   await server.core.refusals.flush();
   expect(await eventsOf('operator.refused')).toEqual([]);
 });
 
-test('records a refused reveal with its operator, whatever it was refused for', async () => {
+test('records a rejected reveal with its operator, for status 403 and 409', async () => {
   const post = async (path: string, body: unknown, token?: string) =>
     await server.adminFetch(path, { method: 'POST', body, ...(token ? { token } : {}) });
   const { client_id: id } = (await post('/clients', { name: 'a', kind: 'integration', reveal: false })).json;
@@ -75,7 +75,7 @@ test('records a refused reveal with its operator, whatever it was refused for', 
   expect(events[2]?.after.requests).toEqual([`POST /admin/v1/clients/:client_id/secret/reveal ${id}`]);
 });
 
-test('records a failed sign-in and a failed proof in the console, and lets nobody be locked out by the failures of others', async () => {
+test('records failed sign-ins and proofs of the console, and accepts valid tokens despite the failures of others', async () => {
   const { id, token } = await server.operator();
   const here = { origin: server.adminUrl, 'x-forwarded-for': '203.0.113.7' };
   const signIn = (value: string) => server.send('/console/sign-in', { token: value }, undefined, here);

@@ -8,15 +8,20 @@ import { type AdminServer, startAdminServer } from './admin-server.ts';
 
 const run = promisify(execFile);
 const version = '4.32.5';
-/** Kept between runs, since an installation takes longer than the test. */
+/** Virtual environment that is kept between runs, because its installation takes longer than the test. */
 const home = join(tmpdir(), `keyturn-schemathesis-${version}`);
 const program = join(home, 'bin', 'schemathesis');
 const hasPython = spawnSync('python3', ['-c', 'import sys, venv; sys.exit(sys.version_info < (3, 10))']).status === 0;
 
-/** What would end the operator that the run authenticates with. Runs on its own, at the end. */
+/**
+ * Matches paths whose requests can revoke the operator token of the run. They are tested in a separate run at the end.
+ */
 const endsOperators = '^/admin/v1/contacts/[{]id[}](/operator-token)?$';
 
-/** Valid requests may be refused for what no schema says, such as a cursor that was never given out. Everything else counts. */
+/**
+ * Valid requests may be rejected for reasons that no schema expresses, such as a cursor that was never issued. All
+ * other checks are enabled.
+ */
 const options = [
   '--exclude-checks=positive_data_acceptance',
   '--phases=examples,coverage,fuzzing',
@@ -26,7 +31,10 @@ const options = [
   '--no-color',
 ];
 
-/** Installs schemathesis in a virtual environment. @returns why that is not possible, or undefined. */
+/**
+ * Installs schemathesis in a virtual environment.
+ * @returns the reason why the installation is not possible, or undefined.
+ */
 async function install(): Promise<string | undefined> {
   if (existsSync(program)) return undefined;
   if (!hasPython) return 'there is no python3 of version 3.10 or later with venv';
@@ -54,7 +62,7 @@ beforeAll(async () => {
 afterAll(() => server?.close());
 
 (missing ? test.skip : test)(
-  'answers every generated request as its OpenAPI document says, and accepts none that violates it',
+  'responds to generated requests as documented in OpenAPI, and rejects those that violate it',
   async () => {
     for (const paths of [`--exclude-path-regex=${endsOperators}`, `--include-path-regex=${endsOperators}`]) {
       const args = [
@@ -69,7 +77,7 @@ afterAll(() => server?.close());
         (ended) => ({ ...ended, code: 0 }),
         (error: { code: number; stdout: string }) => error,
       );
-      // From the first failure on, without the advice at the end.
+      // Show the output from the first failure on, without the hints at the end.
       expect(code === 0 ? '' : stdout.slice(stdout.indexOf('1. Test Case ID'), -3_000)).toBe('');
       expect(stdout).toMatch(/Test cases:\s+\d+ generated/);
     }

@@ -15,7 +15,7 @@ afterAll(() => server.close());
 const post = (body: unknown, headers: Record<string, string> = {}) =>
   server.adminFetch('/clients', { method: 'POST', body, headers });
 
-/** Exactly as given: `fetch` would not send a foreign Host. */
+/** Sends headers unchanged, whereas `fetch` replaces the Host header. */
 const sendTo = (path: string, { headers, ...rest }: Sent) =>
   send(`${server.adminUrl}${path}`, { ...rest, headers: { Authorization: `Bearer ${token}`, ...headers } });
 
@@ -23,7 +23,7 @@ async function countClients(): Promise<number> {
   return (await server.adminFetch('/clients?limit=200')).json.data.length;
 }
 
-test('what is not in the schema is refused, by its name, and nothing is created', async () => {
+test('rejects unknown fields by name and creates nothing', async () => {
   const answer = await post({ name: 'a', kind: 'integration', enabled: false, token_epoch: 9 });
   expect(answer.status).toBe(400);
   expect(answer.headers.get('content-type')).toContain('application/problem+json');
@@ -54,7 +54,7 @@ test.each([
   ['10,000 objects in each other', `${'{"a":'.repeat(10_000)}1${'}'.repeat(10_000)}`],
   ['a second value', '{}{}'],
   ['nothing but a space', ' '],
-])('JSON with %s is refused', async (_, body) => {
+])('rejects JSON with %s', async (_, body) => {
   const answer = await post(body);
   expect(answer.status).toBe(400);
   expect(answer.json.code).toBe('invalid_json');
@@ -64,19 +64,22 @@ test.each([
 test.each([
   ['an array', '[]'],
   ['null', 'null'],
-  ['a text', '"x"'],
-  ['constructor', '{"name":"a","kind":"integration","constructor":{"prototype":{"polluted":true}}}'],
-])('a body that is %s is refused', async (_, body) => {
+  ['a string', '"x"'],
+  [
+    'an object with a member named constructor',
+    '{"name":"a","kind":"integration","constructor":{"prototype":{"polluted":true}}}',
+  ],
+])('rejects a body that is %s', async (_, body) => {
   expect((await post(body)).status).toBe(400);
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
 });
 
-test('a colon after a text inside of a text is no member', async () => {
+test('does not mistake a quoted string inside a string for a member', async () => {
   const answer = await post({ name: 'a "b": {"b": "b": [', kind: 'integration' });
   expect(answer.status).toBe(201);
 });
 
-test('bytes that are not UTF-8 are refused', async () => {
+test('rejects a body that is not UTF-8', async () => {
   const body = Buffer.from('{"name":"\xff","kind":"integration"}', 'latin1');
   const headers = { 'Content-Type': 'application/json' };
   const answer = await sendTo('/admin/v1/clients', { method: 'POST', body, headers });
@@ -104,7 +107,7 @@ test.each([
   [{ kind: 'resource_server', resource: 'https://a.example', information: ['Orders'] }],
   [{ kind: 'resource_server', resource: 'https://a.example', information: ['orders:read'] }],
   [{ kind: 'resource_server', information: ['orders'] }],
-])('a new client with %j is refused', async (fields) => {
+])('rejects a new client with %j', async (fields) => {
   const before = await countClients();
   const answer = await post({ name: 'a', kind: 'integration', ...fields });
   expect(answer.status).toBe(400);
@@ -112,21 +115,21 @@ test.each([
 });
 
 test.each([['text/plain'], ['application/x-www-form-urlencoded'], ['application/jsonp'], ['']])(
-  'a body of type %j is not read',
+  'rejects a body of media type %j with 415',
   async (type) => {
     const headers = { ...(type ? { 'Content-Type': type } : {}), 'Content-Length': '2' };
     expect((await sendTo('/admin/v1/clients', { method: 'POST', body: '{}', headers })).status).toBe(415);
   },
 );
 
-test('a compressed body is not read', async () => {
+test('rejects a compressed body with 415', async () => {
   const body = gzipSync('{"name":"a","kind":"integration"}');
   const headers = { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' };
   expect((await sendTo('/admin/v1/clients', { method: 'POST', body, headers })).status).toBe(415);
 });
 
 test.each([[{ 'Content-Length': 65_537 }], [{ 'Transfer-Encoding': 'chunked' }]])(
-  'a body over 64 KiB is refused (%j)',
+  'rejects a body over 64 KiB with %j',
   async (framing) => {
     const headers = { 'Content-Type': 'application/json', ...framing };
     const body = JSON.stringify({ name: 'a'.repeat(65_526) });
@@ -135,7 +138,7 @@ test.each([[{ 'Content-Length': 65_537 }], [{ 'Transfer-Encoding': 'chunked' }]]
   },
 );
 
-test('a POST that takes nothing takes no body or {}, and nothing else', async () => {
+test('accepts only an empty body or {} for a POST without fields', async () => {
   const { json } = await post({ name: 'a', kind: 'integration' });
   const path = `/clients/${json.client_id}/enable`;
   expect((await server.adminFetch(path, { method: 'POST' })).status).toBe(200);
@@ -149,12 +152,12 @@ test.each([
   '/clients?limit=201',
   '/clients?limit=1&limit=2',
   '/clients?limit=1e2',
-])('the query of %s is refused', async (path) => {
+])('rejects the query of %s', async (path) => {
   expect((await server.adminFetch(path)).status).toBe(400);
 });
 
 test.each(['/contacts?q=%00', '/clients?q=%ED%A0%80', '/audit-events?actor=%00', '/audit-events?since=yesterday'])(
-  '%s is the caller’s mistake and none of the store',
+  'responds 200 or 400 to %s, not with a database error',
   async (path) => {
     const { status } = await server.adminFetch(path);
     expect([200, 400]).toContain(status);
@@ -175,13 +178,13 @@ test.each([
   '/nothing',
   '/Clients',
   '/clients/',
-])('there is nothing at %s', async (path) => {
+])('responds 404 to GET %s', async (path) => {
   const answer = await server.adminFetch(path);
   expect(answer.status).toBe(404);
   expect(answer.json).toMatchObject({ title: 'Not Found', code: 'not_found' });
 });
 
-test('another method is 405, with those that there are', async () => {
+test('responds 405 with Allow to an unsupported method', async () => {
   const answer = await server.adminFetch('/clients', { method: 'PUT' });
   expect(answer.status).toBe(405);
   expect(answer.headers.get('allow')?.split(', ').sort()).toEqual(['GET', 'HEAD', 'POST']);
@@ -200,11 +203,11 @@ test.each([
   ['127.0.0.1:1', 200],
   ['admin.example', 200],
   ['admin.example:8443', 200],
-])('Host %j: %d, or a page could reach this listener under a name of its own', async (host, status) => {
+])('responds to the Host %j with %d, to prevent DNS rebinding', async (host, status) => {
   expect((await sendTo('/admin/v1/clients', { headers: { Host: host } })).status).toBe(status);
 });
 
-test('without any Host, nothing is answered', async () => {
+test('responds 421 to a request without Host', async () => {
   const { text } = await sendRaw(server.adminUrl, 'GET /admin/v1/openapi.json HTTP/1.0\r\n\r\n');
   expect(text).toMatch(/^HTTP\/1\.1 421 /);
 });
@@ -216,14 +219,14 @@ test.each([
   ['http://localhost:1', 403],
   ['http://localhost:4001', 200],
   ['https://localhost:4001', 200],
-])('a change from a page of %s: %d', async (origin, status) => {
+])('responds to a state-changing request from the origin %s with %d', async (origin, status) => {
   const { json } = await post({ name: 'a', kind: 'integration' });
   const path = `/admin/v1/clients/${json.client_id}/enable`;
   const headers = { Host: 'localhost:4001', Origin: origin };
   expect((await sendTo(path, { method: 'POST', headers })).status).toBe(status);
 });
 
-test('every answer says nosniff and no-store, and nothing of what was sent is shown as HTML', async () => {
+test('sends nosniff and no-store with every response, and never reflects input as HTML', async () => {
   const answers = [
     await server.adminFetch('/clients'),
     await server.adminFetch('/%3Cscript%3E', { headers: { accept: 'text/html' } }),
@@ -240,7 +243,7 @@ test('every answer says nosniff and no-store, and nothing of what was sent is sh
   }
 });
 
-test('nothing of the admin API is on the public listener', async () => {
+test('does not serve the admin API on the public listener', async () => {
   for (const path of ['/admin/v1/clients', '/admin/v1/openapi.json']) {
     expect((await fetch(`${server.publicUrl}${path}`)).status).toBe(404);
   }

@@ -18,13 +18,13 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 const publicKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' });
-/** A NUL, which PostgreSQL does not store, and half of a surrogate pair, which UTF-8 does not encode. */
+/** Texts that cannot be stored: PostgreSQL rejects NUL, and UTF-8 cannot encode half of a surrogate pair. */
 const unstorable = ['a\0b', 'a\ud800b'];
 
 type Operation = { parameters?: { in: string; name: string }[]; requestBody?: unknown };
 type Document = { paths: Record<string, Record<string, Operation>>; components: { schemas: Record<string, never> } };
 
-test('refuses text that no database stores in every field of every operation', async () => {
+test('rejects text that PostgreSQL cannot store in every field of every operation', async () => {
   const document = (await server.adminFetch('/openapi.json')).json as Document;
   const asked: [string, string][] = [];
   for (const [path, operations] of Object.entries(document.paths)) {
@@ -73,7 +73,7 @@ test.each([
     'an e-mail address',
     (text: string) => ({ auth_method: 'tls_client_auth', tls_client_auth_san_email: `${text}@a.example` }),
   ],
-])('refuses a client with text that no database stores in %s', async (_, fields) => {
+])('rejects a client with text that PostgreSQL cannot store in %s', async (_, fields) => {
   for (const text of unstorable) {
     const body = { name: 'a', kind: 'integration', ...fields(text) };
     const { status, json } = await server.adminFetch('/clients', { method: 'POST', body });
@@ -87,12 +87,12 @@ test.each([
   'https://keys.example/\ta',
   'https://keys.exämple/a',
   'https://keys.example/a\u200b',
-])('refuses a jwks_uri that the URL parser would change: %j', async (uri) => {
+])('rejects the jwks_uri %j, which the URL parser would change', async (uri) => {
   const body = { name: 'a', kind: 'integration', auth_method: 'private_key_jwt', jwks_uri: uri };
   expect((await server.adminFetch('/clients', { method: 'POST', body })).status).toBe(400);
 });
 
-test('nests a public key at most 32 levels deep', async () => {
+test('rejects a public key that is nested more than 32 levels deep', async () => {
   const deep = JSON.parse(`${'['.repeat(29)}${']'.repeat(29)}`);
   const body = {
     name: 'a',
@@ -103,7 +103,7 @@ test('nests a public key at most 32 levels deep', async () => {
   expect((await server.adminFetch('/clients', { method: 'POST', body })).status).toBe(400);
 });
 
-test('finds a leaked secret in text that no database stores', async () => {
+test('finds a leaked secret in text that PostgreSQL cannot store', async () => {
   const { json: client } = await server.adminFetch('/clients', {
     method: 'POST',
     body: { name: 'a', kind: 'integration' },
@@ -129,7 +129,7 @@ const deceptive = [
   'a\u2060b',
 ];
 
-test.each(deceptive)('refuses the name %j by the API and by the console', async (name) => {
+test.each(deceptive)('rejects the name %j in the API and in the console', async (name) => {
   for (const [path, body] of [
     ['/clients', { kind: 'integration' }],
     ['/contacts', { email: 'a@example.com' }],
@@ -140,7 +140,7 @@ test.each(deceptive)('refuses the name %j by the API and by the console', async 
   }
   const external = { name: 'a', email: 'a@example.com', external_id: name };
   expect((await server.adminFetch('/contacts', { method: 'POST', body: external })).status).toBe(400);
-  // A form cannot send half of a surrogate pair: it arrives as U+FFFD.
+  // A form cannot send half of a surrogate pair; it arrives as U+FFFD.
   if (!name.isWellFormed()) return;
   for (const [path, form] of [
     [`/console/clients/${clientId}/edit`, {}],
@@ -151,7 +151,7 @@ test.each(deceptive)('refuses the name %j by the API and by the console', async 
   }
 });
 
-test('refuses the same names in an import and on the command line', async () => {
+test('rejects deceptive names in an import and on the command line', async () => {
   const environment = { DATABASE_URL: server.stores.databaseUrl, KEYTURN_ROOT_KEY: server.stores.rootKey };
   const rows = deceptive.map((name, index) => ({
     client_id: `imported-${index}`,
@@ -176,7 +176,7 @@ test.each([
   '❤\ufe0f',
   '1\ufe0f\u20e3',
   'O’Neill “x”',
-])('takes the name %j', async (name) => {
+])('accepts the name %j', async (name) => {
   const { status, json } = await server.adminFetch('/contacts', {
     method: 'POST',
     body: { name, email: 'a@example.com' },

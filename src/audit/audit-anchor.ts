@@ -2,7 +2,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 import { isSameMac, macOfAnchor } from './audit-chain.ts';
 
-/** The recorded end of the audit log. It is held outside the log, so that rows cut off at the end are missed. */
+/** Recorded end of the audit log. It is stored outside the log, so that a removal of its last rows is detected. */
 export type AuditAnchor = Row & { seq: number; mac: Uint8Array; key_version: string; seal: Uint8Array };
 
 /** Returns whether the anchor of a log that is not empty is what was written. */
@@ -11,8 +11,9 @@ export function isSealed(ring: KeyRing, anchor: AuditAnchor): boolean {
 }
 
 /**
- * Returns whether the log may be empty: nothing has been created that would have left an event. So a log that was wiped together with
- * its anchor is not taken for a new one. In a transaction, what it has created itself does not count.
+ * Returns whether the log may be empty, because nothing exists whose creation would have left an event. A log that was
+ * wiped together with its anchor is therefore not mistaken for a new one. Rows that the current transaction has created
+ * do not count.
  */
 export async function mayBeEmpty(database: Queryable): Promise<boolean> {
   const [row] = await database.query<{ created: boolean }>(

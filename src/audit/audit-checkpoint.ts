@@ -2,12 +2,12 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 import { isSameMac, macOfCheckpoint } from './audit-chain.ts';
 
-/** A place up to which the whole audit log was verified. */
+/** Position up to which the whole audit log was verified. */
 export type AuditCheckpoint = { seq: number; mac: Uint8Array; digest: Uint8Array };
 
 /** Returns the last checkpoint that the current root key has sealed, or undefined. */
 export async function findCheckpoint(database: Queryable, ring: KeyRing): Promise<AuditCheckpoint | undefined> {
-  // One that an earlier root key has sealed proves nothing, since replaced keys may have leaked.
+  // A checkpoint that an earlier root key has sealed proves nothing, because replaced keys may have leaked.
   const [row] = await database.query<Row & AuditCheckpoint & { seal: Uint8Array }>(
     'SELECT seq, mac, digest, seal FROM audit_checkpoints WHERE key_version = $1 ORDER BY seq DESC LIMIT 1',
     [ring.current],

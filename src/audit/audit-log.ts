@@ -2,7 +2,7 @@ import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import type { ChainedEvent } from './audit-chain.ts';
 import { pendingEventsOf } from './audited-transaction.ts';
 
-/** Who does something: an operator over HTTP, whoever runs the command line, or Keyturn itself. */
+/** Originator of an action: an operator over HTTP, the user who runs the command line, or Keyturn itself. */
 export type Actor = { id: string; name: string; address: string | null };
 
 export type AuditEvent = {
@@ -21,14 +21,14 @@ export type AuditEvent = {
     | 'deployment'
     | 'address';
   target: string;
-  /** The state that was, and the one that is; whatever JSON can hold. */
+  /** State before and after the action, as JSON values. */
   before?: Record<string, unknown>;
   after?: Record<string, unknown>;
 };
 
 /**
- * Appends in the change's own transaction: both are there, or neither. It is written last, just before the commit. What is handed over
- * must hold no secret.
+ * Appends an event in the change's own transaction, so that both are committed or neither is. It is written last, just
+ * before the commit. The event must not contain a secret.
  */
 export async function appendAuditEvent(transaction: Transaction, event: AuditEvent): Promise<void> {
   pendingEventsOf(transaction).push(event);
@@ -41,22 +41,22 @@ export type AuditFilter = {
   since?: Date | undefined;
   until?: Date | undefined;
   limit: number;
-  /** The last event of the page before. */
+  /** Last event of the previous page. */
   after?: { at: Date; seq: number } | undefined;
 };
 
 export type RecordedAuditEvent = Row & ChainedEvent;
 
 /**
- * Lists events, the latest first; those of one moment in the reverse order of their numbers. Returns one row more than `limit` if there is
- * another page.
+ * Lists events, latest first; events of the same time in descending order of their numbers. Returns one row more than
+ * `limit` if there is another page.
  */
 export async function listAuditEvents(database: Queryable, filter: AuditFilter): Promise<RecordedAuditEvent[]> {
   const { actor, action, target, since, until, after, limit } = filter;
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions = ['true'];
-  // Only the requested conditions, so that each finds its index.
+  // Add only the requested conditions, so that each can use its index.
   if (actor !== undefined) conditions.push(`actor = ${bind(actor)}`);
   if (action !== undefined) conditions.push(`action = ${bind(action)}`);
   if (target !== undefined) conditions.push(`target = ${bind(target)}`);

@@ -4,14 +4,14 @@ import { type AuditAnchor, isSealed, isVersionInUse, mayBeEmpty } from './audit-
 import { type ChainedEvent, macOfAnchor, macOfEvent, textOfEvent } from './audit-chain.ts';
 import type { AuditEvent } from './audit-log.ts';
 
-/** Rows of one statement. */
+/** Number of rows in one statement. */
 const batchSize = 500;
 
 const pending = new WeakMap<Transaction, AuditEvent[]>();
 
 /**
- * A transaction whose audit events are chained and written at its end, under the lock of the anchor: so writers wait for each other
- * for that moment alone, and whoever holds the anchor waits for nobody.
+ * Runs a transaction whose audit events are chained and written at its end, under the lock of the anchor. Writers
+ * therefore wait for each other only during that time, and a transaction that holds the anchor waits for no other lock.
  */
 export async function auditedTransaction<T>(
   database: Database,
@@ -28,7 +28,10 @@ export async function auditedTransaction<T>(
   });
 }
 
-/** The events of a transaction so far. @throws where they would be lost: outside of an audited transaction, or after its work. */
+/**
+ * Returns the events of a transaction so far. @throws outside an audited transaction or after its work, because they
+ * would be lost.
+ */
 export function pendingEventsOf(transaction: Transaction): AuditEvent[] {
   const events = pending.get(transaction);
   if (!events) throw new Error('audit events can be appended in an audited transaction only');
@@ -39,7 +42,8 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
   const [anchor] = await transaction.query<AuditAnchor>('SELECT * FROM audit_anchor FOR UPDATE');
   if (!anchor) throw new Error('the anchor of the audit log is missing');
   const version = await chooseVersion(transaction, ring, anchor);
-  // A log that was tampered with takes further events, so that operators can act, but is never sealed again: verification keeps failing.
+  // A log that was tampered with accepts further events, so that operators can act, but is never sealed again:
+  // verification keeps failing.
   const isWhole = anchor.seq === 0 ? await mayBeEmpty(transaction) : isSealed(ring, anchor);
   let { seq, mac } = anchor;
   for (let start = 0; start < events.length; start += batchSize) {
@@ -66,9 +70,10 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
 }
 
 /**
- * Chooses the version of the root key for the next events. Versions only rise along the chain: once the log has left a version, nothing
- * can be added under it, so a replaced key that leaks cannot write a later part of the log. While servers are restarted with a new key
- * one after the other, those that still have the old one first write under the new one as well.
+ * Chooses the version of the root key for the next events. Versions only increase along the chain: after the log has
+ * left a version, nothing can be added under it, so a replaced key that leaks cannot be used to write a later part of
+ * the log. While servers are restarted with a new key one after the other, those that have the old key first also write
+ * under the new one.
  */
 async function chooseVersion(transaction: Transaction, ring: KeyRing, anchor: AuditAnchor): Promise<string> {
   const { current, versions } = ring;
@@ -82,12 +87,16 @@ async function chooseVersion(transaction: Transaction, ring: KeyRing, anchor: Au
     'SELECT EXISTS (SELECT FROM audit_events WHERE key_version = $1) AS was_left',
     [current],
   );
-  // What is made under a version leaves an event under it. Without one, an earlier key was used to replace the log.
+  // Everything created under a version leaves an event under it. If that event is missing, an earlier key was used to
+  // replace the log.
   const isNew = !row?.was_left && !(await isVersionInUse(transaction, current));
   return isNew ? current : anchor.key_version;
 }
 
-/** As JSON and back: what is stored is what is covered, also where a date or an absent member was handed over. */
+/**
+ * Converts an event to its stored form through JSON, so that the MAC covers exactly what is stored, including dates and
+ * absent members.
+ */
 function toChained({ at, actor, action, targetType, target, before, after }: AuditEvent, seq: number): ChainedEvent {
   return {
     seq,

@@ -6,8 +6,8 @@ import { currentCheckpoint } from './outside-checkpoint.ts';
 const everyMs = 3_600_000;
 
 /**
- * Writes a checkpoint of the audit log to the server's own log, now and then every hour if there are new events. Logs are usually collected
- * outside the database, where nobody who can write to the database can change them.
+ * Writes a checkpoint of the audit log to the server's own log, at once and then every hour if there are new events.
+ * Logs are usually collected outside the database, where a user of the database cannot change them.
  * @returns a function that stops it.
  */
 export function logCheckpoints(database: Queryable, ring: KeyRing, log: Log): () => void {
@@ -19,7 +19,7 @@ export function logCheckpoints(database: Queryable, ring: KeyRing, log: Log): ()
     } else if (checkpoint !== last) log.info({ checkpoint }, 'audit checkpoint');
     last = checkpoint;
   };
-  // Not worth a line if the database does not answer: the next hour's checkpoint covers this one.
+  // Errors are not logged if the database does not respond: the next hour's checkpoint covers this one.
   const tick = () => void write().catch(() => undefined);
   tick();
   const timer = setInterval(tick, everyMs);

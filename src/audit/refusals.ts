@@ -3,27 +3,30 @@ import type { Clock } from '../process/clock.ts';
 import type { Transaction } from '../storage/database.ts';
 import { type Actor, type AuditEvent, appendAuditEvent } from './audit-log.ts';
 
-/** A request of the admin listener that was refused. */
+/** Rejected request of the admin listener. */
 export type Refusal = Pick<AuditEvent, 'action' | 'targetType' | 'target'> & {
   actor: Actor;
-  /** What was asked for: a method and a route, without any value. */
+  /** Method and route of the request, without any value. */
   request: string;
 };
 
 /**
- * Records refusals in the audit log, in a number of events that does not depend on how many there are: the first of each target in
- * a minute at once, the rest of that minute as one event with their number.
+ * Records rejected requests in the audit log, in a bounded number of events: the first of each target in a minute at
+ * once, the rest of that minute as one event with their number.
  */
 export type Refusals = {
-  /** Never fails. */
+  /** Never rejects. */
   record(refusal: Refusal): Promise<void>;
-  /** Ends the minute: writes what was only counted. Never fails. */
+  /** Ends the minute and writes the refusals that were only counted. Never rejects. */
   flush(): Promise<void>;
   close(): Promise<void>;
 };
 
 const windowMs = 60_000;
-/** Targets that are recorded one by one in a minute. The refusals of all others are recorded together, so that many addresses cannot fill the log. */
+/**
+ * Maximum number of targets recorded individually in a minute. Refusals of further targets are recorded together, so
+ * that many addresses cannot fill the log.
+ */
 const maxTargets = 10;
 const maxRequests = 10;
 

@@ -10,9 +10,10 @@ import { revokeToken } from '../tokens/revocation.ts';
 import type { Leak } from './find-leaks.ts';
 
 /**
- * Ends what has leaked, now: that secret or key value and every live token of its owner, since nobody knows which of them were
- * obtained with it; that token; that operator token. What else the owner has, such as the other secret of an overlap, goes on.
- * @returns false when there was nothing left to end.
+ * Ends a leaked credential now. A client secret or an access key value ends together with every live token of its
+ * owner, because it is unknown which tokens were obtained with it. An access token or an operator token ends alone.
+ * Other credentials of the owner, such as the other secret of a grace period, stay valid.
+ * @returns false if the credential is unknown or has already ended.
  */
 export async function endLeak(core: Core, actor: Actor, leak: Leak): Promise<boolean> {
   const at = new Date(core.clock());
@@ -85,7 +86,8 @@ async function endOperatorToken(
   { found, hint }: Leaked<'operator_token'>,
   at: Date,
 ): Promise<boolean> {
-  // Whoever holds it can do what it allows; that an operator with fewer permissions ends it takes nothing that was safe.
+  // Any operator may end it, even one with fewer permissions, because a leaked token can be used by everyone who has
+  // it.
   if (!found || !(await deleteOperatorToken(transaction, found.contact.id))) return false;
   await appendAuditEvent(transaction, {
     at,

@@ -13,9 +13,9 @@ import { findLiveToken, findToken, readToken } from '../tokens/examine-access-to
 import type { TokenRecord } from '../tokens/token-store.ts';
 import { leakCandidates } from './leak-candidates.ts';
 
-/** A value in the form of one of ours that stood in a text. The value itself is not in here. */
+/** Value in a text that has the form of a credential. Contains a hint, never the value itself. */
 export type Leak = {
-  /** Which of the texts it stood in, from 0. */
+  /** Index of the text that contains the value, from 0. */
   text: number;
   hint: string;
 } & (
@@ -24,15 +24,15 @@ export type Leak = {
   | { kind: 'operator_token'; found: { contact: Contact; shown: LeakOwner } | undefined }
 );
 
-/** Whose it is, as operators know it. */
+/** Owner of a credential, with the id and the name that operators see. */
 type LeakOwner = { type: 'client' | 'access_key' | 'contact'; id: string; name: string };
 
-/** Hashes and looks up so many values at a time, so that other requests are answered in between. */
+/** Number of values that are hashed and looked up at once, so that other requests are processed in between. */
 const batchSize = 500;
 
 /**
- * Looks for secrets, access keys and tokens of this deployment in texts, imported secrets and JWTs included; reports each value once a
- * text. Changes nothing.
+ * Searches texts for secrets, access keys and tokens of this deployment, including imported secrets and JWTs. Reports
+ * each value once per text. Changes nothing.
  */
 export async function findLeaks(core: Core, texts: readonly string[]): Promise<Leak[]> {
   const mayBeForeign = await hasForeignClientIds(core.database);
@@ -52,7 +52,7 @@ export async function findLeaks(core: Core, texts: readonly string[]): Promise<L
   return leaks;
 }
 
-/** A JWT that this deployment has signed; undefined for a JWT of somebody else. */
+/** Finds a JWT that this deployment has signed. Returns undefined for any other JWT. */
 async function findJwt(core: Core, value: string) {
   const record = await readToken(core, value);
   const known = record && (await core.clients.find(record.clientId));
@@ -62,7 +62,7 @@ async function findJwt(core: Core, value: string) {
   return { record, isLive, shown: { type: 'client', id, name } as const };
 }
 
-/** Imported secrets have no form of their own, so each value that could be one is looked up. */
+/** Finds imported secrets. They have no form of their own, so every value that could be one is looked up. */
 async function findForeign(core: Core, values: readonly string[], text: number): Promise<Leak[]> {
   const leaks: Leak[] = [];
   const possible = values.filter(isForeignSecret);
@@ -83,7 +83,7 @@ async function findForeign(core: Core, values: readonly string[], text: number):
   return leaks;
 }
 
-/** Whether it still lets anybody in, or would if its owner were enabled. */
+/** Returns whether the credential is still accepted, or would be if its owner were enabled. */
 export function isLeakLive(leak: Leak, now: number): boolean {
   if (!leak.found) return false;
   if (leak.kind === 'operator_token') return true;

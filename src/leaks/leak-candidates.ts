@@ -1,23 +1,26 @@
 import { leakPattern } from './leak-pattern.ts';
 
 export type LeakCandidates = {
-  /** In the form of a secret, key or token that Keyturn makes. */
+  /** Values in the form of a secret, key or token that Keyturn generates. */
   own: ReadonlySet<string>;
-  /** In the form of a JWT, of anybody. */
+  /** Values in the form of a JWT of any issuer. */
   jwts: ReadonlySet<string>;
-  /** What could be an imported secret: 16 to 256 printable characters between characters that often surround a value. */
+  /**
+   * Values that could be an imported secret: 16 to 256 printable characters between characters that often surround a
+   * value.
+   */
   foreign: ReadonlySet<string>;
 };
 
 const jwtPattern = /eyJ[\w-]{8,2000}\.eyJ[\w-]{8,6000}\.[\w-]{16,1000}/g;
 const basicPattern = /\bbasic[\s:=]+([A-Za-z0-9+/_-]{8,1024}={0,2})/gi;
 const surrounding = /[\s"'`=:,;&<>()[\]{}|]/;
-/** How many surrounding characters may be part of one imported secret. */
+/** Maximum number of parts of one imported secret, which are separated by surrounding characters. */
 const partsOfOne = 4;
 
 /**
- * Finds what may be a credential in a text, also where it is percent-encoded (`%5F`), or inside of HTTP Basic, whose two parts are
- * form-encoded themselves (RFC 6749 §2.3.1).
+ * Finds possible credentials in a text, including percent-encoded ones (`%5F`) and those inside HTTP Basic, whose two
+ * parts are form-encoded themselves (RFC 6749 §2.3.1).
  */
 export function leakCandidates(text: string): LeakCandidates {
   const own = new Set<string>();
@@ -31,7 +34,7 @@ export function leakCandidates(text: string): LeakCandidates {
   return { own, jwts, foreign };
 }
 
-/** The text, and what is in it in an encoded form. */
+/** Returns the text and its decoded forms. */
 function readingsOf(text: string): string[] {
   const plain = [text, percentDecode(text), percentDecode(percentDecode(text))];
   const basic = plain.flatMap((each) =>
@@ -40,7 +43,7 @@ function readingsOf(text: string): string[] {
   return [...new Set([...plain, ...basic, ...basic.map(percentDecode)])];
 }
 
-/** Decodes what is valid, and leaves the rest as it is. */
+/** Decodes valid percent-encoded characters and leaves the rest unchanged. */
 function percentDecode(text: string): string {
   return text.replace(/(?:%[0-9A-Fa-f]{2})+/g, (encoded) => {
     try {

@@ -19,8 +19,8 @@ type Deps = SecretDeps & {
 const keyturn: Actor = { id: 'keyturn', name: 'Keyturn', address: null };
 
 /**
- * Ends the overlaps with `finish_when_unused` whose old secret is no longer used. Any process can run it at any time, several at once; if
- * none does, the overlap ends at its date.
+ * Ends grace periods with `finish_when_unused` whose previous secret is no longer used. Several processes can run it at
+ * the same time. If none does, the grace period ends at its date.
  */
 export async function finishUnused(deps: Deps): Promise<void> {
   for (const { owner, regeneration } of await listFinishWhenUnused(deps.database, new Date(deps.clock()))) {

@@ -15,15 +15,16 @@ const marginMs = 60_000;
 const rememberedMs = 30 * 24 * 3_600_000;
 
 /**
- * Decides which sources of the old secret have moved to the new one. It is the only rule: whatever is shown, and the end of an overlap by
- * evidence, follow from it.
+ * Decides which sources of the old secret have moved to the new one. Everything that is shown, and the early end of a
+ * grace period, follow from this rule alone.
  *
- * A source has moved if it was seen with the new secret, and has not used the old one for a token lifetime plus a minute and for at least
- * its longest gap between two uses. Several programs can share an address and a user agent, so seeing the new secret there does not
- * mean that the last of them has moved; one that still has the old secret would have used it again within that time. Silence alone
- * moves nobody: a source must have been seen with the new secret.
+ * A source has moved if it was seen with the new secret, and has not used the old one for a token lifetime plus a
+ * minute and for at least its longest gap between two uses. Several programs can share an address and a user agent, so
+ * a use of the new secret does not mean that all of them have moved; one that still has the old secret would have used
+ * it again within that time. A source that was never seen with the new secret has not moved, however long it has been
+ * silent.
  * @param sources all sources of the old and the new secret.
- * @param liveOldTokens how many tokens that were issued for the old secret have not expired.
+ * @param liveOldTokens number of tokens that were issued for the old secret and have not expired.
  */
 export function judgeSources(
   sources: readonly UsageSource[],
@@ -34,11 +35,12 @@ export function judgeSources(
   const newNames = new Set(usingNew.map(nameOf));
   const quietMs = (source: UsageSource) => now - Number(source.lastUsedAt);
   const hasMoved = (source: UsageSource) =>
-    // Without an IP address, this row stands for callers that nobody can tell apart.
+    // Without an IP address, this row stands for several callers that cannot be told apart.
     isIP(source.address) !== 0 &&
     newNames.has(nameOf(source)) &&
     quietMs(source) >= Math.max(tokenLifetimeMs + marginMs, source.longestGapMs);
-  // A program that calls once a night has not moved because it was silent since the regeneration at noon.
+  // Include uses before the regeneration: a program that runs once a night has not moved because it was silent since
+  // noon.
   const old = sources.filter(
     ({ generation, lastUsedAt }) =>
       generation === oldSecret.generation &&
@@ -46,7 +48,8 @@ export function judgeSources(
       createdAt.getTime() - lastUsedAt.getTime() < rememberedMs,
   );
   const moved = old.filter(hasMoved);
-  // Tokens outlive the lifetime above only if it was shortened meanwhile. The source that used the old secret last is taken for their holder.
+  // Tokens outlive the lifetime above only if it was shortened. The last source of the old secret is assumed to hold
+  // them.
   if (liveOldTokens > 0 && moved.length === old.length) {
     moved.sort((a, b) => quietMs(b) - quietMs(a)).pop();
   }

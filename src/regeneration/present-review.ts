@@ -1,7 +1,10 @@
 import type { UsageSource } from '../usage/usage-source.ts';
 import type { Review, SecretUse } from './review.ts';
 
-/** A review in its form on the wire. It stands here, and not with the routes, as it is also part of the error that asks for it. */
+/**
+ * Returns a review in its wire format. It is not defined with the routes, because the error that requires a review
+ * contains it.
+ */
 export function presentReview({ confirmation, expiresInSeconds, impact }: Review): Record<string, unknown> {
   const { retiringSecret } = impact;
   return {

@@ -115,11 +115,11 @@ function auditView({ clientId, generation, hint }: Secret): Record<string, unkno
 }
 
 /**
- * Returns a generation above all of these. It is random, because after the loss of commits in a promotion the number of a lost
- * secret would be given to another one, whose tokens would then include those of the lost one.
+ * Returns a generation above all of these. It is random, because a promotion of the database can lose commits. If the
+ * number of a lost secret were used again, the tokens of the new secret would include those of the lost one.
  */
 function nextGeneration(secrets: readonly Pick<Secret, 'generation'>[]): number {
   const latest = Math.max(...secrets.map((secret) => secret.generation));
-  // A small part of what is left of PostgreSQL's `integer`, so that it never runs out.
+  // Use a small part of the remaining range of PostgreSQL's `integer`, so that it does not run out.
   return latest + randomInt(1, Math.max(2, Math.floor((2 ** 31 - 1 - latest) / 2_048)));
 }

@@ -55,7 +55,7 @@ export async function listRegenerations(
   return rows.map(toRegeneration);
 }
 
-/** Lists those in their grace period that should end as soon as the previous secret is unused. */
+/** Lists regenerations in their grace period that should end as soon as the previous secret is unused. */
 export async function listFinishWhenUnused(
   database: Queryable,
   now: Date,

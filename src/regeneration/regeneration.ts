@@ -9,7 +9,7 @@ export type Regeneration = {
   revokeTokens: boolean;
   createdAt: Date;
   createdBy: string;
-  /** When, how and by whom it was ended before the previous secret's date; null if it was not. */
+  /** Early end of the grace period: when, how and by whom. Null if it was not ended early. */
   ended: { at: Date; as: 'finished' | 'undone'; by: string } | null;
 };
 

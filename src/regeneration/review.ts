@@ -10,22 +10,22 @@ import { confirmationSeconds, confirms, issueConfirmation } from './confirmation
 import { presentReview } from './present-review.ts';
 import { currentOf, retiringOf } from './regeneration.ts';
 
-/** What regenerating would break, in numbers and names, and the confirmation that this was seen. */
+/** Effects of regenerating a secret, in numbers and names, and the confirmation that they were reviewed. */
 export type Review = {
   confirmation: string;
   expiresInSeconds: number;
   impact: SecretUse & {
     liveTokens: number;
-    /** An overlap that runs already: regenerating ends this secret at once. Null: none. */
+    /** Previous secret of a running grace period, which regenerating ends at once; null if there is none. */
     retiringSecret: (SecretUse & { clientId: string | null; hint: string; retiresAt: Date }) | null;
   };
 };
 
 export type SecretUse = {
   lastUsedAt: Date | null;
-  /** In the last 30 days, the latest first; not more than 50. */
+  /** Sources of the last 30 days, latest first, at most 50. */
   usedBy: UsageSource[];
-  /** How many more there are. */
+  /** Number of further sources in the last 30 days. */
   usedByOthers: number;
   tokens24h: number;
 };
@@ -33,7 +33,7 @@ export type SecretUse = {
 const shownSources = 50;
 const usedWithinMs = 30 * 24 * 3_600_000;
 
-/** Reviews what regenerating the secret of a locked owner would break. @throws {Conflict} `no_secret` */
+/** Reviews the effects of regenerating the secret of a locked owner. @throws {Conflict} `no_secret` */
 export async function reviewRegeneration(
   transaction: Transaction,
   deps: SecretDeps,
@@ -43,8 +43,10 @@ export async function reviewRegeneration(
 }
 
 /**
+ * Requires a confirmation of the owner's current state.
  * @param confirmation as the operator sent it.
- * @throws {KeyturnError} 428 `confirmation_required` with a new review: none was sent, or it is not for the state of now.
+ * @throws {KeyturnError} 428 `confirmation_required` with a new review if it is missing or was issued for another
+ * state.
  */
 export async function requireConfirmation(
   transaction: Transaction,
@@ -74,7 +76,7 @@ async function review(
   const retiring = retiringOf(secrets, now);
   const shown = retiring ? [current, retiring] : [current];
   const sources = await findSources(transaction, owner.id, shown.map(generationOf), now);
-  // Generation 0: what its owner obtained without any secret.
+  // Generation 0 stands for tokens that the owner obtained without any secret.
   const alive = [0, ...secrets.filter((secret) => secret.endedAs !== 'undone').map(generationOf)];
   const state = stateShown(owner, secrets, sources, now);
   return {
@@ -99,9 +101,9 @@ async function review(
 }
 
 /**
- * What must not have changed for a confirmation to count: the owner (its revision rises with every change), its secrets and whether
- * each is live, and who uses them. Of sources there may be so many, and ever new ones, that one more is no news: beyond those that a
- * review shows, they no longer count.
+ * Returns the state that a confirmation is valid for: the owner (its revision increases with every change), its secrets
+ * and whether each is live, and the sources that use them. An owner can have very many sources and gain new ones
+ * constantly, so if there are more than a review shows, they are not compared.
  */
 function stateShown(
   owner: SecretOwner,

@@ -5,7 +5,7 @@ import { lockClientById } from '../clients/client-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import type { OwnerRef, SecretOwner } from './secret-owner.ts';
 
-/** Any owner of secrets, locked until the transaction ends; undefined when it is gone. */
+/** Locks any owner of secrets until the transaction ends. Returns undefined if it does not exist. */
 export async function lockSecretOwner(transaction: Transaction, ref: OwnerRef): Promise<SecretOwner | undefined> {
   if (ref.kind === 'access_key') {
     const key = await lockAccessKey(transaction, ref.id);

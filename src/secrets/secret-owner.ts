@@ -23,7 +23,7 @@ export type SecretOwner = OwnerRef & {
   enabled: boolean;
   /** Increases with every change of the owner. */
   revision: number;
-  /** The owner's count that its tokens carry: those of an earlier one are dead. */
+  /** Epoch that the owner's valid tokens carry. Tokens of any other epoch are revoked. */
   tokenEpoch: number;
   /** Saves the changed owner and makes every process drop it from its cache. */
   save(transaction: Transaction, change: OwnerChange, at: Date): Promise<void>;

@@ -119,7 +119,10 @@ export async function insertSecrets(
   );
 }
 
-/** Records when and how a secret ends. Deletes the sealed copy of one that has ended, which is of no more use. */
+/**
+ * Records when and how a secret ends. Deletes the sealed copy of a secret that has ended, because it is no longer
+ * needed.
+ */
 export async function saveSecretEnd(
   transaction: Transaction,
   secret: Pick<Secret, 'id' | 'retiresAt' | 'endedAs'>,

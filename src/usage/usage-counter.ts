@@ -6,7 +6,7 @@ import type { UsageBatch } from './usage-store.ts';
 /** The secret that was presented. Generation 0 means none of the owner's secrets. */
 export type PresentedSecret = { owner: string; generation: number; epoch: number };
 
-/** Where a request came from. */
+/** Source of a request. */
 export type RequestSource = { address: string; userAgent: string };
 
 /** Counts in memory how secrets are used. No store is involved until a batch is taken, every few seconds. */
@@ -27,7 +27,7 @@ type SecretCount = {
   outcomes: Map<string, number>;
   /** Token counts by the owner's epoch. */
   tokens: Map<number, number>;
-  /** By address and then user agent, so that no string has to be built on the path of a token. */
+  /** Sources by address and then by user agent, so that counting a token builds no string. */
   sources: Map<string, Map<string, SourceCount>>;
   sourceCount: number;
   /** The source that was counted last, which is usually also the next one. */

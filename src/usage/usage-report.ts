@@ -13,7 +13,7 @@ export type UsageReport = {
   until: Date;
   /** Live secrets and those that were used or tried, newest first. */
   secrets: (SecretUsage & { secret: Secret; status: SecretStatus })[];
-  /** Attempts without any of its secrets. */
+  /** Attempts that presented none of the owner's secrets. */
   withoutSecret: SecretUsage;
 };
 
@@ -32,7 +32,9 @@ export type SecretUsage = {
 
 const hourMs = 3_600_000;
 
-/** @param hours how far back, 1 to 720; the last hour is the current one. */
+/**
+ * Reports the use of an owner's secrets. @param hours length of the period, 1 to 720; the last hour is the current one.
+ */
 export async function reportUsage(
   database: Queryable,
   deps: { clock: Clock },

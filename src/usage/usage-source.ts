@@ -1,4 +1,4 @@
-/** From where one secret was used, or tried. */
+/** Source from which one secret was used or tried. */
 export type UsageSource = {
   generation: number;
   /** `*` stands for all sources beyond those that are kept one by one. */
@@ -8,8 +8,8 @@ export type UsageSource = {
   /** Null if every use was refused. */
   lastUsedAt: Date | null;
   /**
-   * Longest time between two uses of any secret of the owner by this source. Where the single uses are not known, it is an upper
-   * bound; it is never more than 30 days.
+   * Longest time in milliseconds between two uses of any secret of the owner by this source, at most 30 days. It is an
+   * upper bound if the individual uses are unknown.
    */
   longestGapMs: number;
   issued24h: number;

@@ -1,11 +1,11 @@
 import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
 import type { UsageSource } from './usage-source.ts';
 
-/** Tokens issued and refused of one secret in one hour or day. */
+/** Number of uses or refusals of one secret in one hour or day. */
 export type UsageHour = {
   generation: number;
   startsAt: Date;
-  /** `issued`, `used` (for other than a token), or why it was refused. */
+  /** `issued`, `used` (for anything but a token), or the reason of a refusal. */
   outcome: string;
   count: number;
 };
@@ -26,8 +26,8 @@ type SourceRow = Row & {
 const hourMs = 3_600_000;
 
 /**
- * Lists the sources that used or tried these secrets of an owner, the latest first. Their number is bounded, since a secret keeps a bounded
- * number of sources.
+ * Lists the sources that used or tried these secrets of an owner, latest first. Their number is bounded, because each
+ * secret keeps a bounded number of sources.
  */
 export async function findSources(
   database: Queryable,
@@ -65,8 +65,8 @@ export async function findSources(
 const longestGapMs = 30 * 24 * hourMs;
 
 /**
- * All sources of an owner with the longest time between two uses, in whole seconds, rounded up: with one secret, or from the last use of
- * an earlier secret to the first use of this one.
+ * Selects all sources of an owner with the longest time between two uses, in whole seconds, rounded up: either with one
+ * secret, or from the last use of an earlier secret to the first use of this one.
  */
 const withGaps = `
   SELECT *, ceil(extract(epoch FROM GREATEST(
@@ -75,7 +75,7 @@ const withGaps = `
       PARTITION BY address, user_agent ORDER BY first_used_at, generation ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
   ))) AS gap FROM usage_sources WHERE owner = $1`;
 
-/** By the hour, the earliest first; all generations. */
+/** Lists the use of all secrets of an owner by the hour, earliest first. */
 export async function findUsageHours(database: Queryable, owner: string, since: Date): Promise<UsageHour[]> {
   const rows = await database.query<Row & { generation: number; starts_at: Date; outcome: string; count: number }>(
     `SELECT generation, starts_at, outcome, count FROM usage_hours
@@ -85,7 +85,10 @@ export async function findUsageHours(database: Queryable, owner: string, since: 
   return rows.map(({ generation, starts_at, outcome, count }) => ({ generation, startsAt: starts_at, outcome, count }));
 }
 
-/** How many tokens that were obtained with these secrets, in this epoch, have not ended; at most a minute's worth too many. */
+/**
+ * Counts the tokens of this epoch that were obtained with these secrets and have not expired; at most a minute's worth
+ * too many.
+ */
 export async function countLiveTokens(
   database: Queryable,
   owner: { id: string; tokenEpoch: number },
@@ -114,7 +117,7 @@ export async function countLiveTokensBySecret(
   return new Map(rows.map(({ generation, live }) => [generation, live]));
 }
 
-/** When each secret was used last, for a page of owners in one statement. Keys are `owner/generation`. */
+/** Finds the last use of each secret of a page of owners, in one statement. Keys are `owner/generation`. */
 export async function findLastUsed(database: Queryable, owners: readonly string[]): Promise<Map<string, Date>> {
   const rows = await database.query<{ owner: string; generation: number; last_used_at: Date }>(
     `SELECT owner, generation, max(last_used_at) AS last_used_at FROM usage_sources
@@ -124,9 +127,9 @@ export async function findLastUsed(database: Queryable, owners: readonly string[
   return new Map(rows.map((row) => [`${row.owner}/${row.generation}`, row.last_used_at]));
 }
 
-/** What was counted since the last batch, as rows; names are those of the columns. */
+/** Counts since the last batch, as rows with the names of the columns. */
 export type UsageBatch = {
-  /** A batch that is sent again counts once. */
+  /** Identifies the batch, so that one that is sent again counts once. */
   id: string;
   hours: { owner: string; generation: number; starts_at: Date; outcome: string; count: number }[];
   tokens: { owner: string; generation: number; epoch: number; expires_at: Date; count: number }[];
@@ -145,15 +148,15 @@ export type UsageBatch = {
   }[];
 };
 
-/** What else is to be written of a batch, together with its counts. */
+/** Writes more data of a batch, in the same transaction as its counts. */
 export type NoteUse = (transaction: Transaction, batch: UsageBatch) => Promise<void>;
 
 const maxSourcesPerSecret = 100;
 const keepSourcesMs = 90 * 24 * hourMs;
 
 /**
- * Adds a batch to what is there: any number of processes add up. Rows are written in the order of their keys, so that two of them
- * never wait for one another.
+ * Adds a batch to the stored counts, which several processes can do. Rows are written in the order of their keys, so
+ * that two processes never deadlock.
  */
 export async function addUsage(
   database: Database,
@@ -192,7 +195,9 @@ const addTokens = `
   ORDER BY owner, expires_at, generation, epoch
   ON CONFLICT (owner, expires_at, generation, epoch) DO UPDATE SET count = usage_live_tokens.count + excluded.count`;
 
-/** A source that would be one too many for its secret is added to the one that stands for all others. */
+/**
+ * Adds the sources of a batch. A source beyond the limit of its secret is added to the row that stands for all others.
+ */
 const addSources = `
   WITH batch AS (
     SELECT * FROM jsonb_to_recordset($1::jsonb) AS b (owner uuid, generation integer, address text, user_agent text,
@@ -239,7 +244,7 @@ const addSources = `
 
 const rollUpBatch = 1_000;
 
-/** Sums up hours older than a month into days, and forgets days older than thirteen months. Returns whether there is more to do. */
+/** Sums hours older than 31 days into days, and deletes days older than 400 days. Returns whether more are left. */
 export async function rollUpUsage(database: Database): Promise<boolean> {
   const rolled = await database.query(
     `WITH old AS (

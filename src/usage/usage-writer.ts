@@ -7,7 +7,7 @@ import { addUsage, type NoteUse, type UsageBatch } from './usage-store.ts';
 
 /** Writes the counts every few seconds and when it is closed. */
 export type UsageWriter = {
-  /** Writes now. What cannot be written is kept for the next time. Never fails. */
+  /** Writes now. Counts that cannot be written are kept for the next attempt. Never rejects. */
   flush(): Promise<void>;
   close(): Promise<void>;
 };
@@ -17,7 +17,7 @@ const everyMs = 4_000;
 const maxWaiting = 500;
 const maxRefusals = 3;
 
-/** @param afterwards runs each time after the counts were written or there were none. */
+/** Starts writing counts. @param afterwards runs after each attempt, even if nothing was or could be written. */
 export function startUsageWriter(
   deps: { counter: UsageCounter; database: Database; clock: Clock; log: Log; noteUse: NoteUse },
   afterwards: () => Promise<unknown>,

@@ -7,7 +7,7 @@ import { withDatabase } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet, time } from './terminal.ts';
 import { addUsageCommand } from './usage.ts';
 
-/** The members of the admin API's access key that people are shown. */
+/** Members of the admin API's access key that are displayed. */
 type ShownKey = Json & {
   id: string;
   contact_id: string;
@@ -186,7 +186,7 @@ function withFields(command: Command): Command {
     .option('--expires-at <time>', 'when it ends', time);
 }
 
-/** `orders:read,orders:update` as `{orders: ["read", "update"]}`. */
+/** Parses `orders:read,orders:update` to `{orders: ["read", "update"]}`. */
 function collectPermissions(value: string, earlier: Permissions = {}): Permissions {
   const permissions = new Map(Object.entries(earlier));
   for (const item of collect(value)) {

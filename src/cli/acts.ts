@@ -3,11 +3,11 @@ import { callAdmin, type Json } from './call-admin.ts';
 import { withDatabase } from './stores.ts';
 import { confirm, type OutputOptions, present, presentSecret } from './terminal.ts';
 
-/** What the commands of a group are about: a client, an access key, a contact. */
+/** Kind of object that a group of commands manages: a client, an access key or a contact. */
 export type Subject = {
-  /** As the admin API has it: `/clients/{client_id}`. */
+  /** Path in the admin API, such as `/clients/{client_id}`. */
   path: `/${string}`;
-  /** The parameter in it, which is the commands' argument too. */
+  /** Name of the parameter in the path and of the commands' argument. */
   parameter: string;
   example: string;
 };
@@ -16,16 +16,16 @@ type Act<Answer> = {
   name: string;
   description: string;
   method: 'GET' | 'POST' | 'DELETE';
-  /** Below the subject's path. */
+  /** Path below the subject's path. */
   below?: `/${string}`;
-  /** Of what breaks things: what is asked before. */
+  /** Returns the question that must be confirmed first, for a command that can break something. */
   question?: (id: string) => string;
-  /** Of what the API answers with nothing: what a program is told. */
+  /** Returns the JSON result, for a route that responds without a body. */
   json?: (id: string) => Json;
   text: (answer: Answer, id: string) => string;
 };
 
-/** A command that does one thing to one subject, and takes nothing more than its id. */
+/** Adds a command that performs one action on one subject and takes only its id. */
 export function addAct<Answer = Json>(parent: Command, subject: Subject, act: Act<Answer>): void {
   const { path, parameter, example } = subject;
   const command = parent.command(act.name).description(act.description).argument(`<${parameter}>`, 'which one');
@@ -45,7 +45,10 @@ export function addAct<Answer = Json>(parent: Command, subject: Subject, act: Ac
     });
 }
 
-/** `reveal`: the secret again, alone on standard output. @param member of the answer that holds it. */
+/**
+ * Adds `reveal`, which prints only the secret to standard output. @param member member of the response that contains
+ * the secret.
+ */
 export function addReveal(
   parent: Command,
   { path, parameter, example }: Subject,

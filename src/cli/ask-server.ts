@@ -9,7 +9,7 @@ export function askServer(
   { tlsFiles }: Config,
   { host, port, path }: { host: string; port: number; path: string },
 ): Promise<{ status: number | undefined; body: string }> {
-  // A listener on every address is asked over loopback; one on a single address answers only there.
+  // A listener on every address is called over loopback; one on a single address responds only there.
   const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   const options = { host: address, port, path, timeout: timeoutMs, agent: false };
   return new Promise((resolve, reject) => {

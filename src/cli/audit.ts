@@ -7,7 +7,7 @@ import { startProgress } from './progress.ts';
 import { withDatabase } from './stores.ts';
 import { CommandEnd, type OutputOptions, present, time } from './terminal.ts';
 
-/** The members of the admin API's audit event that people are shown. */
+/** Members of the admin API's audit event that are displayed. */
 type ShownEvent = Json & {
   id: number;
   at: string;

@@ -12,7 +12,7 @@ type Options = OutputOptions & {
   revoke?: true;
 };
 
-/** `authorization-token` of a client: issue, show, revoke. */
+/** Adds `authorization-token`, which issues, shows or revokes the API authorization token of a client. */
 export function addAuthorizationTokenCommand(clients: Command, { path, parameter, example }: Subject): void {
   const route = `${path}/authorization-token` as const;
   clients

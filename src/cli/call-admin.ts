@@ -7,10 +7,11 @@ export type Json = Record<string, unknown>;
 export type Page<Item> = { data: Item[]; next_cursor: string | null };
 
 /**
- * Calls a route of the admin API inside this process, with the same checks and the same JSON. The operator is the system user who
- * runs the command. Members that are undefined count as not given.
- * @param route as in `PATCH /clients/{client_id}`.
- * @param beforeCommit gets the answer of a change before it is committed: what throws there undoes the change.
+ * Calls a route of the admin API inside this process, with the same checks and the same JSON. The operator is the
+ * system user who runs the command. Members that are undefined count as not given.
+ * @param route method and path, such as `PATCH /clients/{client_id}`.
+ * @param beforeCommit receives the response of a change before it is committed. If it throws, the change is rolled
+ * back.
  * @throws {CommandEnd} 2 that names every option with a wrong value.
  */
 export async function callAdmin<Body = Json>(
@@ -19,7 +20,7 @@ export async function callAdmin<Body = Json>(
   request: { params?: Json; query?: Json; body?: Json },
   beforeCommit?: (answer: Body) => void,
 ): Promise<Body> {
-  // Loaded here, so that `--help` and completion do not wait for it.
+  // Load the admin API here, so that `--help` and completion do not wait for it.
   const { adminEndpoints } = await import('../admin/endpoints.ts');
   const { checkRequest } = await import('../admin/check-request.ts');
   const [method = '', path] = route.split(' ');
@@ -43,7 +44,7 @@ export async function callAdmin<Body = Json>(
   return (answer.body ?? {}) as Body;
 }
 
-/** The same core, whose changes are committed only after `beforeCommit` has returned. */
+/** Returns a core that commits a change only after `beforeCommit` has returned. */
 function watchChanges<Body>(core: Core, beforeCommit: (answer: Body) => void): Core {
   const change: Core['change'] = (work) =>
     core.change(async (transaction) => {
@@ -63,7 +64,7 @@ function withoutUndefined(members: Json = {}): Json {
   return Object.fromEntries(Object.entries(members).filter(([, member]) => member !== undefined));
 }
 
-/** Turns the fields of a refused request into options. @throws {CommandEnd} 2 */
+/** Reports the fields of a rejected request as options. @throws {CommandEnd} 2 */
 function checkOptions<Checked>(check: () => Checked): Checked {
   try {
     return check();
@@ -75,7 +76,7 @@ function checkOptions<Checked>(check: () => Checked): Checked {
   }
 }
 
-/** Options that are not called as the field is. */
+/** Options whose names differ from their fields. */
 const renamed: Readonly<Record<string, string>> = {
   permissions: 'permission',
   clients: 'client',

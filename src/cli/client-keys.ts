@@ -12,7 +12,7 @@ export type KeyOptions = {
   dpopBoundTokens?: boolean;
 } & Readonly<Record<string, unknown>>;
 
-/** What a client without a secret authenticates with. */
+/** Adds the options for clients that authenticate without a secret. */
 export function withKeys(command: Command): Command {
   command
     .option('--jwks <file>', 'private_key_jwt: a file with its public keys (JWKS)', readJwks)
@@ -29,7 +29,7 @@ export function withKeys(command: Command): Command {
   return command;
 }
 
-/** The same by the names of the admin API. */
+/** Converts these options to the fields of the admin API. */
 export function toKeyFields(options: KeyOptions): Json {
   const camel = (field: string) => field.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
   return {
@@ -45,7 +45,7 @@ function readJwks(path: string): Json {
   return attempt(() => JSON.parse(new TextDecoder().decode(readFileSync(path))) as Json);
 }
 
-/** Each certificate as a key that carries it (RFC 8705 §2.2.2). */
+/** Returns each certificate as a JWK that contains it (RFC 8705 §2.2.2). */
 function readCertificate(path: string, earlier: readonly object[] = []): object[] {
   const certificates = attempt(() => readCertificates(readFileSync(path, 'utf8'), path));
   const keys = certificates.map(({ publicKey, raw }) => ({

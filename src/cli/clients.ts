@@ -13,7 +13,7 @@ import { withDatabase } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
 import { addUsageCommand } from './usage.ts';
 
-/** The members of the admin API's client that people are shown. */
+/** Members of the admin API's client that are displayed. */
 type ShownClient = Json & {
   client_id: string;
   name: string;

@@ -19,7 +19,7 @@ Examples:
     .action((shell: keyof typeof shells) => print(shells[shell](program)));
 }
 
-/** One list of words for each command line so far. */
+/** Returns a script that selects a list of words by the command line before the cursor. */
 function bashScript(program: Command): string {
   return `_keyturn() {
   local line= word words=
@@ -35,7 +35,7 @@ ${casesOf(program)}
 complete -o default -F _keyturn keyturn`;
 }
 
-/** The same in zsh's own words; `path` is a name that zsh keeps for itself. */
+/** Returns the same script in the syntax of zsh, in which `path` and `words` are special variables. */
 function zshScript(program: Command): string {
   return `#compdef keyturn
 _keyturn() {
@@ -52,7 +52,7 @@ ${casesOf(program).replaceAll(" words='", " words_here='")}
 if [[ $funcstack[1] == _keyturn ]]; then _keyturn "$@"; else (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }; compdef _keyturn keyturn; fi`;
 }
 
-/** A function that prints the words for what stands before the cursor. */
+/** Returns a script with a function that prints the words for the command line before the cursor. */
 function fishScript(program: Command): string {
   const cases = walk(program, []).map(
     ([path, words, goesOn]) =>
@@ -79,7 +79,10 @@ function casesOf(program: Command): string {
     .join('\n');
 }
 
-/** What may follow each command; and whether its options follow its arguments, such as a Client ID, too. */
+/**
+ * Returns the words that may follow each command, and whether its options may also follow its arguments, such as a
+ * Client ID.
+ */
 function walk(command: Command, path: readonly string[]): [path: string, words: string[], goesOn: boolean][] {
   const help = command.createHelp();
   const words = [

@@ -42,7 +42,7 @@ function webUrl(value: string): string {
   throw new InvalidArgumentError('It must be an http or https URL such as https://admin.example.com.');
 }
 
-/** As a browser on this machine reaches it. */
+/** Returns the URL at which a browser on this machine reaches the admin listener. */
 function adminUrlOf({ adminHost, adminPort, tlsFiles }: Config): string {
   const host = adminHost === '0.0.0.0' || adminHost === '::' ? 'localhost' : adminHost;
   return `${tlsFiles.cert ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${adminPort}`;

@@ -7,7 +7,7 @@ import { addListCommand } from './list-command.ts';
 import { withDatabase } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, say, sheet } from './terminal.ts';
 
-/** The members of the admin API's contact that people are shown. */
+/** Members of the admin API's contact that are displayed. */
 type ShownContact = Json & {
   id: string;
   name: string;
@@ -167,7 +167,7 @@ function of(id: string): { params: Json } {
   return { params: { id } };
 }
 
-/** Issues a token, which is printed before it is committed. */
+/** Issues a token and prints it before the change is committed. */
 async function issueToken(core: Core, options: OutputOptions, id: string): Promise<void> {
   await callAdmin<WithToken>(core, `POST ${one}/operator-token`, of(id), (contact) => presentToken(options, contact));
 }

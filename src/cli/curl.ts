@@ -2,11 +2,11 @@ import { request } from 'node:http';
 import { basicUser } from '../text/basic-user.ts';
 import { shellQuote } from '../text/shell-quote.ts';
 
-/** An HTTP request, which is both sent and printed as the `curl` line that sends it. */
+/** HTTP request that is both sent and printed as an equivalent `curl` command. */
 export type Call = {
   method: 'GET' | 'POST';
   url: string;
-  /** Client ID and secret of HTTP Basic. */
+  /** Client ID and secret for HTTP Basic. */
   user?: { clientId: string; clientSecret: string };
   headers?: Readonly<Record<string, string>>;
   json?: unknown;
@@ -17,7 +17,7 @@ export type Answer = { status: number; body: unknown };
 
 export function toCurl(call: Call): string {
   const words = ['curl', '-sS'];
-  // curl makes a POST of whatever has data.
+  // curl already sends a request with data as POST.
   if (call.method === 'POST' && !call.json && !call.form) words.push('-X', 'POST');
   if (call.user) words.push('-u', shellQuote(basicUser(call.user.clientId, call.user.clientSecret)));
   for (const [name, value] of Object.entries(call.headers ?? {})) words.push('-H', shellQuote(`${name}: ${value}`));
@@ -29,7 +29,7 @@ export function toCurl(call: Call): string {
   return words.join(' ');
 }
 
-/** Each call on a connection of its own, as curl does: none is left open behind it. */
+/** Sends a request on its own connection, as curl does, so that no connection stays open. */
 export function send(call: Call): Promise<Answer> {
   const body = call.json ? JSON.stringify(call.json) : call.form && new URLSearchParams(call.form).toString();
   const type = call.json ? 'application/json' : 'application/x-www-form-urlencoded';

@@ -1,6 +1,6 @@
 import { plain, sheet, table } from './terminal.ts';
 
-/** The members of the admin API's answers that people are shown. */
+/** Members of a source in the admin API's responses that are displayed. */
 type ShownUser = { address: string; user_agent: string; last_seen_at: string | null; tokens_24h: number };
 
 type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_others: number; tokens_24h: number };
@@ -24,7 +24,7 @@ export type ShownRegeneration = {
   tried_after_end: { address: string; user_agent: string; last_seen_at: string | null; refused: number }[];
 };
 
-/** What regenerating would break, for whoever is about to. */
+/** Describes what regenerating would break. */
 export function describeReview({ impact }: ShownReview): string {
   const { retiring_secret: retiring } = impact;
   const lines = [
@@ -66,7 +66,7 @@ export function describeRegeneration(regeneration: ShownRegeneration): string {
   return lines.join('\n');
 }
 
-/** The members of the admin API's usage that people are shown. */
+/** Members of the admin API's usage that are displayed. */
 export type ShownUsage = {
   secrets: (UsedSecret & { hint: string; status: string })[];
   without_secret: UsedSecret;
@@ -79,7 +79,7 @@ type UsedSecret = {
   sources: { address: string; user_agent: string; last_used_at: string | null; refused_at: string | null }[];
 };
 
-/** One line a secret. */
+/** Describes the use of each secret in one line. */
 export function describeUsage({ secrets, without_secret: without }: ShownUsage): string {
   const rows = [...secrets, { ...without, hint: '(none of them)', status: '' }].map((used) => [
     used.hint,

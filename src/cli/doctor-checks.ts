@@ -30,13 +30,13 @@ export type Check = {
     | 'redis';
   status: 'ok' | 'warn' | 'fail';
   message: string;
-  /** What to do about it. */
+  /** Describes how to fix the problem. */
   advice?: string;
 };
 
 const quiet = createLog('silent');
 
-/** Everything that can be known without changing anything. */
+/** Runs all checks. Changes nothing. */
 export async function examine(): Promise<Check[]> {
   let config: Config;
   try {
@@ -192,7 +192,7 @@ function unmigrated({ databaseUrl }: Config): Check {
   return fail('schema', 'the database is not migrated', 'Run `keyturn migrate`.');
 }
 
-/** Whether the ring has every version that is in use, and whether it is really the ring that the data was made with. */
+/** Checks that the ring has every version in use, and that it is the ring that the data was created with. */
 async function examineSecrets(database: Database, ring: KeyRing): Promise<Check> {
   const inUse = await database.query<{ version: string }>(
     `SELECT key_version AS version FROM secrets WHERE ${live} UNION
@@ -221,7 +221,7 @@ async function examineSecrets(database: Database, ring: KeyRing): Promise<Check>
   return ok('secrets', inUse.length > 0 ? `every root key version in use is given${opened}` : 'none yet');
 }
 
-/** What has ended is needed for nothing any more. */
+/** Excludes ended secrets, for which no root key is needed. */
 const live = 'ended_as IS NULL AND (retires_at IS NULL OR retires_at > now())';
 
 type Sample = { version: string; place: string; id: string; sealed: string };
@@ -265,7 +265,9 @@ async function examineRedis({ redisUrl, databaseUrl }: Config): Promise<Check[]>
   }
 }
 
-/** What the person who runs the machine may know, which is more than what a caller is told. */
+/**
+ * Returns the message for the person who runs the machine, which may contain more detail than a response to a caller.
+ */
 function explain(error: unknown): string {
   if (error instanceof KeyturnError) return error.detail ?? error.message;
   return error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code) : String(error);
@@ -281,7 +283,7 @@ function adviceFor(error: unknown): string | undefined {
   return undefined;
 }
 
-/** A store's URL as it may be shown; of one with several hosts, nothing but the hosts is left. */
+/** Returns a store's URL without credentials and query. */
 function withoutPassword(url: string): string {
   return url.replace(/^([a-z+]+:\/\/)[^/]*@/i, '$1').replace(/\?.*$/s, '');
 }

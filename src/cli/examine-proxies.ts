@@ -4,7 +4,7 @@ import type { Check } from './doctor-checks.ts';
 
 const name = 'proxies';
 
-/** Checks whether the proxies in front are the ones that the configuration names. Asks a running server what it has seen. */
+/** Checks that the configuration names the proxies in front. Reads which problems a running server has counted. */
 export async function examineProxies(config: Config): Promise<Check[]> {
   const warnings = [warnOfMissingProxy(config), ...(await warnOfTraffic(config))].filter(
     (check) => check !== undefined,
@@ -15,7 +15,7 @@ export async function examineProxies(config: Config): Promise<Check[]> {
   return [{ name, status: 'ok', message: trusted ? `trusted: ${trusted}` : 'none trusted' }];
 }
 
-/** With an https issuer and no certificate, TLS must end at a proxy. */
+/** Warns if TLS must end at an unnamed proxy, because the issuer is https and no certificate is configured. */
 function warnOfMissingProxy({ issuer, tlsFiles, trustProxy }: Config): Check | undefined {
   if (!issuer.startsWith('https:') || tlsFiles.cert || trustProxy.length > 0) return undefined;
   return {
@@ -26,7 +26,9 @@ function warnOfMissingProxy({ issuer, tlsFiles, trustProxy }: Config): Check | u
   };
 }
 
-/** A server that does not run, or not here, has seen nothing. */
+/**
+ * Warns about proxy problems that the running server has counted. Returns nothing if no server runs on this machine.
+ */
 async function warnOfTraffic(config: Config): Promise<Check[]> {
   const { adminHost: host, adminPort: port } = config;
   const answer = await askServer(config, { host, port, path: '/metrics' }).catch(() => undefined);

@@ -5,7 +5,7 @@ import { callAdmin, type Json } from './call-admin.ts';
 import { withStores } from './stores.ts';
 import { CommandEnd, confirm, type OutputOptions, present, table } from './terminal.ts';
 
-/** The members of the admin API's leak that people are shown. */
+/** Members of the admin API's leak that are displayed. */
 type ShownLeak = Json & {
   value_index: number;
   kind: string;
@@ -15,12 +15,12 @@ type ShownLeak = Json & {
   disabled: boolean;
 };
 
-/** A leak by the line that it stands in. */
+/** Leaked credential with the line that contains it. */
 type FoundLeak = { line: number } & Pick<ShownLeak, 'kind' | 'hint' | 'status' | 'owner' | 'disabled'>;
 
 const linesPerCall = 500;
 const pieceLength = 50_000;
-/** Longer than any value, a JWT included. */
+/** Characters that neighbouring pieces share, so that they fit the longest credential, which is a JWT. */
 const overlap = 9_000;
 
 export function addLeakCommands(program: Command): void {
@@ -53,7 +53,7 @@ Exits with 1 when something live was found and not ended.`,
           const body = { values: batch.map(({ text }) => text), disable: options.disable };
           const { data } = await callAdmin<{ data: ShownLeak[] }>(core, 'POST /leaks', { body });
           for (const { value_index: index, kind, hint, status, owner, disabled } of data) {
-            // The same value in another line is reported once, by its first line.
+            // A value that appears in several lines is reported once, with its first line.
             const value = `${kind} ${hint} ${owner?.id}`;
             const line = batch[index]?.line ?? 0;
             if (!found.has(value)) found.set(value, { line, kind, hint, status, owner, disabled });
@@ -82,7 +82,7 @@ Exits with 1 when something live was found and not ended.`,
 
 type Line = { text: string; line: number };
 
-/** Reads a file in batches of lines that could hold a value. @throws {CommandEnd} 2 if it cannot be read. */
+/** Reads a file in batches of lines that could contain a credential. @throws {CommandEnd} 2 if it cannot be read. */
 async function* readLines(file: string): AsyncGenerator<Line[]> {
   const input = file === '-' ? process.stdin : createReadStream(file);
   const failed = new Promise<never>((_, reject) => {
@@ -103,7 +103,7 @@ async function* readLines(file: string): AsyncGenerator<Line[]> {
   while (batch.length > 0) yield batch.splice(0, linesPerCall);
 }
 
-/** A long line in overlapping pieces, so that a value at a cut is whole in one of them. */
+/** Splits a long line into overlapping pieces, so that a value at a boundary is whole in one of them. */
 function piecesOf(line: string): string[] {
   const pieces: string[] = [];
   for (let start = 0; start === 0 || start + overlap < line.length; start += pieceLength - overlap) {

@@ -5,17 +5,17 @@ import { type OutputOptions, present, say, table } from './terminal.ts';
 
 type List<Item, Options> = {
   description: string;
-  /** Of the admin API; it answers in pages. */
+  /** Route of the admin API that responds with pages. */
   route: `GET /${string}`;
-  /** Beside those of every list: limit, cursor and json. */
+  /** Options in addition to limit, cursor and json, which every list has. */
   options: readonly Option[];
-  /** The options as the route's query has them, where they are called otherwise. */
+  /** Converts the options to the route's query, if their names differ. */
   toQuery?: (options: Options) => Json;
   columns: Readonly<Record<string, (item: Item) => string>>;
   examples: readonly string[];
 };
 
-/** `list` of whatever the admin API lists in pages: a table for people, the API's own page for programs. */
+/** Adds `list` for a route that responds with pages. Prints a table for people, or the API's own page as JSON. */
 export function addListCommand<Item, Options extends Json = Json>(parent: Command, list: List<Item, Options>): void {
   const command = parent.command('list').description(list.description);
   for (const option of list.options) command.addOption(option);

@@ -1,6 +1,8 @@
 import { Presets, SingleBar } from 'cli-progress';
 
-/** For whoever watches: on a terminal alone, and on standard error. A file or a pipe gets the result and nothing else. */
+/**
+ * Shows a progress bar on standard error, only if it is a terminal, so that files and pipes receive only the result.
+ */
 export function startProgress(what: string): { show(done: number, total: number): void; end(): void } {
   const format = `${what} [{bar}] {value}/{total}`;
   const bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true }, Presets.rect);
@@ -12,7 +14,7 @@ export function startProgress(what: string): { show(done: number, total: number)
       isStarted = true;
       bar.setTotal(Math.max(total, done));
       bar.update(done);
-      // It draws by a timer; work that leaves it no turn is drawn all the same.
+      // The bar is drawn by a timer, which does not run during synchronous work, so draw it here too.
       bar.render();
     },
     end: () => bar.stop(),

@@ -61,7 +61,10 @@ async function quickstart(options: Options): Promise<void> {
   }
 }
 
-/** The walk calls the server by a name that no certificate of this machine has, so it goes without TLS. */
+/**
+ * Returns the configuration without TLS, because the quickstart calls the server as localhost, which no certificate
+ * names.
+ */
 function forThisMachine(config: Config): Config {
   const issuer = config.issuer.replace(/^https:(?=\/\/localhost(:|$))/, 'http:');
   const tlsFiles = { cert: undefined, key: undefined, clientCa: undefined };
@@ -72,7 +75,7 @@ function withLocalhost(url: string): string {
   return url.replace('//127.0.0.1:', '//localhost:');
 }
 
-/** The one thing that often stands in the way of a first look. */
+/** Adds how to choose other ports, because a port in use is the most common failure of a first start. */
 function suggestPorts(error: unknown): never {
   if (!(error instanceof UsageError)) throw error;
   throw new UsageError(`${error.message} For example: KEYTURN_PORT=4100 KEYTURN_ADMIN_PORT=4101 npm run quickstart`);
@@ -170,8 +173,9 @@ async function walk(core: Core, urls: { publicUrl: string; adminUrl: string }, o
 }
 
 /**
- * The operator of earlier runs, or a new one, with a new operator token. The token of an earlier run is dead from here on: it
- * cannot be shown again, and kept in a file it would be one more thing on disk that opens everything.
+ * Finds the operator of earlier runs or creates one, and issues a new operator token. This revokes the token of an
+ * earlier run. It cannot be shown again, and a copy in a file would be another credential on disk with every
+ * permission.
  */
 async function becomeOperator(core: Core): Promise<{ contactId: string; operatorToken: string }> {
   const actor = commandActor();
@@ -192,7 +196,7 @@ Every line that starts with curl works as it stands, while this server is up.`;
 }
 
 function showStep(number: number, title: string, call: Call, answer: Answer): string {
-  // Lists of words on one line: there is enough to read.
+  // Lists of words are printed on one line, to keep the output short.
   const body = toJson(answer.body)
     .replace(/\[[^[\]{}]*\]/g, (list) => list.replace(/\s+/g, ' '))
     .replace(/^/gm, '  ');

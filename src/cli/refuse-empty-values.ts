@@ -1,8 +1,8 @@
 import { type Argument, type Command, InvalidArgumentError, type Option } from 'commander';
 
 /**
- * Makes every option and argument of a command, and of those below it, refuse an empty value. An empty value is mostly a shell
- * variable that is not set, and must not count as "not given", as "all" or as "none".
+ * Makes every option and argument of a command and of its subcommands reject an empty value. An empty value usually
+ * comes from a shell variable that is not set, and must not count as "not given", "all" or "none".
  */
 export function refuseEmptyValues(command: Command): void {
   for (const option of command.options) {

@@ -13,11 +13,11 @@ import { presentPage, withPages } from './list-command.ts';
 import { withDatabase } from './stores.ts';
 import { CommandEnd, confirm, type OutputOptions, present, presentSecret, say } from './terminal.ts';
 
-/** What is regenerated: a client's secret, or an access key. */
+/** Object whose credential is regenerated: a client with its secret, or an access key. */
 export type RegenerateSubject = Subject & {
-  /** What people call it: `client secret`. */
+  /** Displayed name of the credential, such as `client secret`. */
   secret: string;
-  /** The member of the answer that holds it: `client_secret`. */
+  /** Member of the response that contains the credential, such as `client_secret`. */
   member: string;
 };
 
@@ -30,7 +30,7 @@ type RegenerateOptions = Confirmed & {
   revokeTokens?: true;
 };
 
-/** `regenerate`, `regenerations`, `undo` and `finish`, of whatever can be regenerated. */
+/** Adds `regenerate`, `regenerations`, `undo` and `finish` for one kind of credential. */
 export function addRegenerationCommands(parent: Command, subject: RegenerateSubject): void {
   addRegenerate(parent, subject);
   addRegenerations(parent, subject);
@@ -53,7 +53,7 @@ function addRegenerate(parent: Command, subject: RegenerateSubject): void {
       '--finish-when-unused',
       'end the overlap early, once every source uses the new one and has left the old one long enough',
     );
-  // An access key has no id beside it that is presented.
+  // An access key is presented without an id, so only clients can get a new Client ID.
   if (member === 'client_secret')
     command.option('--new-client-id', 'a new Client ID too; the old one answers as long as its secret');
   command
@@ -75,7 +75,7 @@ Examples:
 
 type Regenerated = Json & { regeneration_id: string; previous: { retires_at: string } };
 
-/** Asks with the review in sight; where something changes meanwhile, once more with the new one. */
+/** Shows the review and asks for confirmation. If the state changes in between, asks again with the new review. */
 async function regenerate(
   core: Core,
   { path, parameter, secret, member }: RegenerateSubject,
@@ -109,7 +109,7 @@ async function regenerate(
 
 function newReviewOf(error: unknown): ShownReview {
   if (!(error instanceof KeyturnError) || error.code !== 'confirmation_required') throw error;
-  // As it comes over HTTP, with texts for dates.
+  // Convert the review to its form over HTTP, in which dates are texts.
   return JSON.parse(JSON.stringify(error.extension?.['review'])) as ShownReview;
 }
 

@@ -9,7 +9,7 @@ const listedHolders = 1_000;
 
 type Holder = { type: string; id: string; name: string; version: string };
 
-/** `root-key rotate`: makes anew what can be, and tells what keeps earlier versions in use. */
+/** Runs `root-key rotate`: reseals what it can, and reports what keeps earlier versions in use. */
 export async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
   const { rotateRootKey } = await import('../root-key/rotate-root-key.ts');
   const { findRootKeyUse, listHolders } = await import('../root-key/root-key-use.ts');
@@ -20,7 +20,7 @@ export async function rotateStoredRootKey(options: OutputOptions): Promise<void>
     const total = countToMake(await readUse(), core.keyRing.current);
     return {
       rotation: await rotateRootKey(core, commandActor(), (done) => progress.show(done, total)),
-      // Seals a checkpoint under the new key, so that later verifications need no earlier one.
+      // Seals a checkpoint under the new key, so that later verifications do not need an earlier key.
       audit: await verifyAuditLog(core.database, core.keyRing, { onProgress: progress.show }),
       current: core.keyRing.current,
       given: core.keyRing.versions,
@@ -63,13 +63,13 @@ export async function rotateStoredRootKey(options: OutputOptions): Promise<void>
   }
 }
 
-/** What has a sealed copy under an earlier version. */
+/** Counts the sealed copies and signing keys under earlier versions. */
 function countToMake(use: readonly RootKeyUse[], current: string): number {
   const earlier = use.filter(({ version }) => version !== current);
   return earlier.reduce((sum, { sealedCopies, signingKeys }) => sum + sealedCopies + signingKeys, 0);
 }
 
-/** A version that is given but not in use can go, and that is to be said. */
+/** Adds versions that are configured but not in use, so that they are reported as removable. */
 function withUnused(use: readonly RootKeyUse[], given: readonly string[]): RootKeyUse[] {
   const none = {
     secrets: 0,

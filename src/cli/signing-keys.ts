@@ -4,7 +4,7 @@ import { callAdmin } from './call-admin.ts';
 import { withDatabase } from './stores.ts';
 import { type OutputOptions, present, table } from './terminal.ts';
 
-/** The admin API's signing keys. */
+/** Signing keys as the admin API returns them. */
 type ShownKeys = {
   data: {
     kid: string;

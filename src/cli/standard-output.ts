@@ -5,9 +5,9 @@ const standardOutput = 1;
 const retryMs = 10;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
-/** Standard output cannot be written to: the disk is full, or nobody reads the pipe any more. */
+/** Standard output cannot be written to, because the disk is full or the reader has closed the pipe. */
 export class OutputFailed extends Error {
-  /** True if the reader has closed the pipe, as `head` does when it has seen enough. */
+  /** Whether the reader has closed the pipe, as `head` does after its last line. */
   readonly isClosed: boolean;
 
   constructor(cause: NodeJS.ErrnoException) {
@@ -17,7 +17,7 @@ export class OutputFailed extends Error {
 }
 
 /**
- * Writes all of a text to standard output before it returns, so that a caller knows whether it arrived.
+ * Writes a whole text to standard output before it returns, so that a caller knows that it was written.
  * @throws {OutputFailed}
  */
 export function writeToStandardOutput(text: string): void {
@@ -29,7 +29,7 @@ export function writeToStandardOutput(text: string): void {
     } catch (error) {
       const failure = error as NodeJS.ErrnoException;
       if (failure.code !== 'EAGAIN') throw new OutputFailed(failure);
-      // A pipe that another process has set to non-blocking, and whose reader is slow.
+      // Another process has made the pipe non-blocking, and its reader is slow.
       Atomics.wait(sleeper, 0, 0, retryMs);
     }
   }

@@ -15,7 +15,7 @@ Examples:
     )
     .action(async () => {
       const config = readCommandConfig();
-      // Loaded by the commands that serve alone: the others answer sooner without it.
+      // Only commands that serve load the server, so that the others start faster.
       const { runServer } = await import('../server.ts');
       await runServer(config);
     });

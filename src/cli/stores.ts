@@ -8,7 +8,7 @@ import { UsageError } from '../errors.ts';
 import { createLog, type Log } from '../observability/log.ts';
 import { CommandEnd, say } from './terminal.ts';
 
-/** The configuration; a wrong one is a wrong call of the command. */
+/** Reads the configuration. @throws {CommandEnd} 2 if it is not usable. */
 export function readCommandConfig(): Config {
   try {
     return readConfig();
@@ -18,18 +18,21 @@ export function readCommandConfig(): Config {
   }
 }
 
-/** Opens all stores, does the work, closes them: for what makes a token. */
+/** Opens all stores, does the work and closes them. For commands that issue or look up tokens. */
 export function withStores<T>(work: (core: Core) => Promise<T>): Promise<T> {
   return withOpened(readCommandConfig(), work);
 }
 
-/** The same without Redis, which only tokens are in: it may be away. Running servers follow the database by themselves. */
+/**
+ * Opens all stores except Redis, which contains only tokens and may be unavailable. Running servers follow changes of
+ * the database.
+ */
 export function withDatabase<T>(work: (core: Core) => Promise<T>): Promise<T> {
   return withOpened({ ...readCommandConfig(), redisUrl: undefined }, work);
 }
 
 async function withOpened<T>(config: Config, work: (core: Core) => Promise<T>): Promise<T> {
-  // The stores are loaded by the commands that need them: `--help` answers sooner without.
+  // Only commands that need the stores load them, so that `--help` is faster.
   const { openCore } = await import('../core.ts');
   sayWarnings(config);
   const core = await openCore(config, commandLog(config));
@@ -40,17 +43,23 @@ async function withOpened<T>(config: Config, work: (core: Core) => Promise<T>): 
   }
 }
 
-/** Prints what is suspicious in the configuration to standard error. */
+/** Prints warnings about the configuration to standard error. */
 export function sayWarnings(config: Config): void {
   for (const warning of configWarnings(config)) say(`warning: ${warning}`);
 }
 
-/** On standard error, for standard output is the result's. What goes wrong is told by the command itself, so little is left. */
+/**
+ * Creates a log on standard error, because standard output is for the result. It contains errors only by default,
+ * because the command itself reports what failed.
+ */
 export function commandLog({ logLevel }: Config): Log {
   return createLog(logLevel === 'info' || logLevel === 'warn' ? 'error' : logLevel, process.stderr.fd);
 }
 
-/** Who acts in the audit log: whoever may reach the stores may do everything there anyway. */
+/**
+ * Returns the actor for the audit log: the system user, with every permission, because access to the stores allows
+ * everything anyway.
+ */
 export function commandActor(): Grantor {
   const user = systemUser();
   return { id: `cli:${user}`, name: `${user} (command line)`, address: null, permissions };
@@ -60,7 +69,7 @@ function systemUser(): string {
   try {
     return userInfo().username;
   } catch {
-    // In a container, the user often has a number alone.
+    // In a container, the user often has only a number.
     return String(process.getuid?.() ?? 'unknown');
   }
 }

@@ -4,10 +4,10 @@ import { InvalidArgumentError } from 'commander';
 import { momentProblem, readMoment } from '../text/moment.ts';
 import { OutputFailed, writeToStandardOutput } from './standard-output.ts';
 
-/** What every command takes. */
+/** Options that every command takes. */
 export type OutputOptions = { json?: true };
 
-/** Ends the command with this exit code. What there is to say beyond `message` has been said. */
+/** Ends the command with this exit code. Everything but `message` has already been printed. */
 export class CommandEnd extends Error {
   readonly exitCode: 1 | 2;
 
@@ -22,20 +22,21 @@ export function print(text: string): void {
   writeToStandardOutput(`${text}\n`);
 }
 
-/** Writes everything that is said around the result to standard error. */
+/** Writes messages beside the result to standard error. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-/** One JSON value for programs, or text for people. */
+/** Prints a result as one JSON value for programs, or as text for people. */
 export function present(options: OutputOptions, json: unknown, text: () => string): void {
   print(options.json ? toJson(json) : text());
 }
 
 /**
- * Prints a result that contains a secret. For people the secret is alone on standard output, so that it can be piped, and its
- * description is on standard error. `callAdmin` calls this before it commits, so that no secret is made that nobody saw.
- * @throws {CommandEnd} 1 if standard output cannot be written, also if its reader has gone.
+ * Prints a result that contains a secret. Without --json, only the secret is on standard output, so that it can be
+ * piped, and its description is on standard error. `callAdmin` calls this before it commits, so that no secret is
+ * created that was not printed.
+ * @throws {CommandEnd} 1 if standard output cannot be written, also if its reader has closed the pipe.
  */
 export function presentSecret(options: OutputOptions, json: unknown, said: string, secret: string): void {
   if (!options.json) say(said);
@@ -53,12 +54,15 @@ export function toJson(value: unknown): string {
 
 type Style = Parameters<typeof styleText>[0];
 
-/** Colours only where the stream is a terminal, and not with NO_COLOR. */
+/** Colours text only if the stream is a terminal and NO_COLOR is not set. */
 export function paint(style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string {
   return styleText(style, text, { stream });
 }
 
-/** Columns as wide as their widest cell; on a terminal, as wide as fits: what comes first, mostly an id, is never cut. */
+/**
+ * Returns a table with columns as wide as their widest cell. On a terminal that is too narrow, columns are shortened,
+ * except the first one, which is usually an id.
+ */
 export function table(
   columns: readonly string[],
   rows: readonly (readonly string[])[],
@@ -89,7 +93,7 @@ function widthOf(widths: readonly number[]): number {
   return widths.reduce((sum, width) => sum + width, between.length * (widths.length - 1));
 }
 
-/** Without columns that say nothing, and times to the second. */
+/** Removes empty columns, and shortens times to seconds. */
 function condense([heading = [], ...rows]: readonly (readonly string[])[]): string[][] {
   const isSaid = heading.map((_, index) => rows.some((row) => row[index] !== ''));
   return [heading, ...rows].map((row) =>
@@ -97,7 +101,7 @@ function condense([heading = [], ...rows]: readonly (readonly string[])[]): stri
   );
 }
 
-/** Takes from the widest column, again and again, until all fit. */
+/** Narrows the widest column repeatedly until the table fits. */
 function shrink(widths: number[], available: number): void {
   while (widthOf(widths) > available) {
     const widest = Math.max(...widths.slice(1));
@@ -110,7 +114,7 @@ function cut(text: string, width: number): string {
   return text.length > width ? `${text.slice(0, width - 1)}…` : text;
 }
 
-/** Names and values below each other. */
+/** Returns names and values, one pair per line. */
 export function sheet(entries: Readonly<Record<string, string>>): string {
   const width = Math.max(...Object.keys(entries).map((name) => name.length));
   return Object.entries(entries)
@@ -118,14 +122,14 @@ export function sheet(entries: Readonly<Record<string, string>>): string {
     .join('\n');
 }
 
-/** A stored text must not move the cursor or the colours of whoever reads it. */
+/** Replaces control characters, so that stored text cannot move the cursor or change colours of the terminal. */
 export function plain(text: string): string {
   return text.replace(/\p{Cc}|\p{Bidi_Control}/gu, '�');
 }
 
 /**
- * Asks before what breaks things, on a terminal; elsewhere only `--yes` will do.
- * @throws {CommandEnd}
+ * Asks for confirmation on a terminal. Without a terminal, `--yes` is required.
+ * @throws {CommandEnd} 1 if the answer is no, 2 if there is no terminal to ask on.
  */
 export async function confirm(question: string, options: { yes?: true }): Promise<void> {
   if (options.yes) return;
@@ -141,14 +145,14 @@ export async function confirm(question: string, options: { yes?: true }): Promis
   }
 }
 
-/** An option that may be repeated, or given once with commas or spaces between its values. */
+/** Parses an option that may be repeated, or given once with commas or spaces between its values. */
 export function collect(value: string, earlier: readonly string[] = []): string[] {
   const values = value.split(/[\s,]+/).filter(Boolean);
   if (values.length === 0) throw new InvalidArgumentError('It has no value in it.');
   return [...earlier, ...values];
 }
 
-/** An option with a date or a time. A date alone is its first moment in UTC. */
+/** Parses an option with a date or a time. A date means the start of that day in UTC. */
 export function time(value: string): Date {
   const at = readMoment(/^\d{4}-\d\d-\d\d$/.test(value) ? `${value}T00:00:00Z` : value);
   if (at) return at;

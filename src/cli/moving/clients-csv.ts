@@ -1,7 +1,7 @@
 import { stringify } from 'csv-stringify/sync';
 import { subjectFields } from '../../clients/certificate-subject.ts';
 
-/** The columns of a CSV file of clients: as RFC 7591, RFC 8705, RFC 9449 and the admin API name them. */
+/** Columns of a CSV file of clients, with the names of RFC 7591, RFC 8705, RFC 9449 and the admin API. */
 export const clientColumns = [
   'client_id',
   'client_secret',
@@ -20,7 +20,10 @@ export const clientColumns = [
   'resource',
 ] as const;
 
-/** What a spreadsheet takes for a formula (CWE-1236). A quote before it makes it text; a text that has one gets another. */
+/**
+ * Field that a spreadsheet evaluates as a formula (CWE-1236). A leading quote makes it text; a field that already has
+ * one gets another.
+ */
 const formula = /^'*[=+\-@\t\r＝＋－＠]/;
 
 /** Writes CSV in which no field is a formula for a spreadsheet. */

@@ -5,7 +5,8 @@ const maxBytes = 256 * 1024 * 1024;
 
 /**
  * Decodes a file of clients: UTF-8, or UTF-16 if it begins with a byte order mark, as Excel and PowerShell write it.
- * @throws {CommandEnd} 2 that says what the file looks like, and what is taken. No message contains a part of the file.
+ * @throws {CommandEnd} 2 that says what the file looks like and which formats are accepted. No message contains a part
+ * of the file.
  */
 export function decodeText(bytes: Uint8Array): string {
   return requireKnownFormat(decodeBytes(bytes));

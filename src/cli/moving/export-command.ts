@@ -7,7 +7,7 @@ import { withDatabase } from '../stores.ts';
 import { type OutputOptions, print, toJson } from '../terminal.ts';
 import { clientColumns, toCsv } from './clients-csv.ts';
 
-/** The members of the admin API's client that are exported. */
+/** Members of the admin API's client that are exported. */
 type ExportedClient = Json & {
   client_id: string;
   name: string;
@@ -23,10 +23,10 @@ type ExportedClient = Json & {
   resource: string | null;
 };
 
-/** Columns that are there even if no client has anything in them. */
+/** Columns that are included even if they are empty for every client. */
 const alwaysThere = ['client_id', 'name', 'scope', 'enabled'];
 
-/** `clients export`: for another server, or another deployment of Keyturn. */
+/** Adds `clients export`, which prints clients for another server or another deployment of Keyturn. */
 export function addExportCommand(clients: Command): void {
   clients
     .command('export')
@@ -70,7 +70,7 @@ function toRegistration(client: ExportedClient): Json {
   };
 }
 
-/** What differs from the defaults of a registration. */
+/** Returns the members that differ from the defaults of a registration. */
 function demandsOf(client: ExportedClient): Json {
   const isBound = client.tls_client_certificate_bound_access_tokens;
   return {

@@ -20,7 +20,7 @@ export type ImportOptions = {
   dropUnknownScopes?: true;
 };
 
-/** `clients import`: moving over from another server. */
+/** Adds `clients import`, which registers the clients of another server. */
 export function addImportCommand(clients: Command): void {
   clients
     .command('import')

@@ -11,17 +11,20 @@ import type { ForeignClients } from './read-clients-file.ts';
 export type ImportOutcome = ImportReview & {
   imported: number;
   made: number;
-  /** Why the import stopped before its end. */
+  /** Reason why the import stopped before its end. */
   failure: string | undefined;
 };
 
-/** The audit log is locked while a batch is written, so that is how long other changes wait. */
+/**
+ * Number of clients in one transaction. Other changes wait while a batch is written, because the audit log is locked.
+ */
 const batchSize = 500;
 
 /**
- * Reviews a whole file, and then registers its clients, unless it is a check or something was refused. Each batch is one transaction
- * that reviews its clients again, so what changed in the meantime stops the import.
- * @param showSecrets prints new secrets. It is called before each commit, so that no secret is made that nobody saw.
+ * Reviews a whole file, then registers its clients unless it is a check or a client was refused. Each batch is one
+ * transaction that reviews its clients again, so a conflicting change in the meantime stops the import.
+ * @param showSecrets prints new secrets. It is called before each commit, so that no secret is created that was not
+ * printed.
  */
 export async function runImport(
   core: Core,
@@ -58,7 +61,7 @@ export async function runImport(
   return outcome;
 }
 
-/** @returns how many secrets were made. */
+/** Imports one batch. @returns the number of secrets that were created. */
 async function importBatch(
   core: Core,
   batch: readonly AcceptedClient[],

@@ -7,7 +7,10 @@ import type { ForeignClients } from './read-clients-file.ts';
 
 const shownRows = 50;
 
-/** Prints what an import did. New secrets come out batch by batch, as CSV or as the first member of one JSON object. */
+/**
+ * Prints the result of an import. New secrets are printed batch by batch, as CSV or as the first member of one JSON
+ * object.
+ */
 export function startImportReport(options: ImportOptions): {
   /** @throws {CommandEnd} 1 if standard output cannot be written. */
   showSecrets(made: ReadonlyMap<string, string>): void;

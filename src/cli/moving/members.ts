@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import { momentProblem, readMoment } from '../../text/moment.ts';
 
-/** Kinds of members that exports of other servers have. None of their messages contains a value. */
+/** Types of members in exports of other servers. No error message contains a value. */
 
-/** A list of texts, or one text with spaces or commas between them. */
+/** List of texts, or one text with spaces or commas between them. */
 export const words = z.union([
   z.string().transform((text) => text.split(/[\s,]+/).filter(Boolean)),
   z.array(z.string()),
 ]);
 
-/** A boolean, also as spreadsheets write it. */
+/** Boolean, including the forms that spreadsheets write. */
 export const flag = z.union([z.boolean(), z.string(), z.number()]).transform((value, context) => {
   const text = String(value).trim().toLowerCase();
   if (['true', 'yes', '1'].includes(text)) return true;
@@ -18,7 +18,7 @@ export const flag = z.union([z.boolean(), z.string(), z.number()]).transform((va
   return z.NEVER;
 });
 
-/** Seconds since 1970, where 0 means never (RFC 7591 §3.2.1), or a time as RFC 3339 writes it. */
+/** Time in seconds since 1970, where 0 means never (RFC 7591 §3.2.1), or in the form of RFC 3339. */
 export const expiry = z.union([z.number(), z.string()]).transform((value, context) => {
   const seconds = Number(value);
   if (seconds === 0) return undefined;
@@ -28,7 +28,7 @@ export const expiry = z.union([z.number(), z.string()]).transform((value, contex
   return z.NEVER;
 });
 
-/** A JWK set, also as JSON in a text. `{}` is what Hydra writes for none. */
+/** JWK set, either as an object or as a JSON text. Hydra writes `{}` for a client without one. */
 export const jwks = z.union([z.string(), z.looseObject({})]).transform((value, context) => {
   const json = typeof value === 'string' ? parseJson(value) : value;
   if (json !== undefined && Object.keys(json).length === 0) return undefined;
@@ -40,7 +40,7 @@ export const jwks = z.union([z.string(), z.looseObject({})]).transform((value, c
 
 const jwkSet = z.object({ keys: z.array(z.record(z.string(), z.unknown())) });
 
-/** OpenID Connect's scopes and Keycloak's own. They describe a person, and open no API. */
+/** Scopes of OpenID Connect and of Keycloak itself. They describe a person and grant no access to an API. */
 const withoutMeaning = new Set(
   'openid offline offline_access profile email address phone roles web-origins acr basic microprofile-jwt service_account organization'.split(
     ' ',
@@ -51,7 +51,7 @@ export function meaningfulScopes(scopes: readonly string[]): string[] {
   return [...new Set(scopes)].filter((one) => one !== '' && !withoutMeaning.has(one));
 }
 
-/** Checks members by a schema; null counts as not given. @returns every reason why they cannot be read. */
+/** Validates members with a schema; null counts as not given. @returns every reason why they cannot be read. */
 export function readMembers<Schema extends z.ZodType>(
   schema: Schema,
   members: object,

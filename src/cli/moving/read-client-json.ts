@@ -5,9 +5,9 @@ const lists = ['clients', 'items', 'data'] as const;
 const ids = ['client_id', 'clientId', 'ClientId'];
 
 /**
- * Reads clients from JSON: a list, an answer of the API of Hydra or Auth0, a Keycloak realm or several, one client, or one client a
- * line. Messages name the place, and never contain a part of the file.
- * @throws {CommandEnd} 2 if it is not JSON or has no clients.
+ * Reads clients from JSON: a list, a response of the API of Hydra or Auth0, one or several Keycloak realms, one client,
+ * or one client per line. Messages name the position, and never contain a part of the file.
+ * @throws {CommandEnd} 2 if the file is not JSON.
  */
 export function readClientJson(text: string): FileContent {
   const content: FileContent = { clients: [], refused: [], warnings: [] };
@@ -31,7 +31,9 @@ function parse(text: string): { values: unknown[]; place: string } {
   }
 }
 
-/** The message of the parser may show what stands around the place, so it is not shown. */
+/**
+ * Returns the position of an error. The parser's own message is not shown, because it may contain a part of the file.
+ */
 function placeOf({ message }: Error, text: string): string {
   const position = /at position (\d+)/.exec(message)?.[1];
   if (position === undefined) return 'it ends too early, or something in it is not JSON';
@@ -49,7 +51,10 @@ function clientsOf(json: unknown, warnings: string[]): unknown[] {
   return list;
 }
 
-/** How an answer says that there are more: Auth0 by `total`, Hydra by `is_last_page`, others by a token of the next page. */
+/**
+ * Detects a response that is not the last page: Auth0 sends `total`, Hydra `is_last_page`, others a token for the next
+ * page.
+ */
 function pageProblem(json: Record<string, unknown>, count: number): string | undefined {
   const { total, is_last_page: isLast } = json;
   if (typeof total === 'number' && total > count) return `has ${count} of ${total} clients`;

@@ -6,14 +6,14 @@ import { readCsv } from './read-csv.ts';
 import { isKeycloakClient, readKeycloakClient } from './read-keycloak-client.ts';
 import { readRegistration } from './read-registration.ts';
 
-/** What a file contains, before it is known what each client says. */
+/** Clients in a file before their members are read. */
 export type FileContent = {
   clients: { place: string; value: unknown }[];
   refused: { place: string; reasons: string[] }[];
   warnings: string[];
 };
 
-/** What a client of a file says, or why it cannot be read. */
+/** Client that was read, or the reasons why it cannot be read. */
 export type ReadClient = { row: Omit<ForeignClient, 'place'>; isMoved: boolean } | { reasons: string[] };
 
 export type ForeignClients = {
@@ -25,9 +25,9 @@ export type ForeignClients = {
 };
 
 /**
- * Reads the clients of another server: CSV with a heading, or JSON as RFC 7591 names its members (Hydra, Auth0 and Keyturn), or a
- * Keycloak realm. A client that cannot be read is refused, and the others are read.
- * @throws {CommandEnd} 2 if the file has no clients, and says what it looks like. No message contains a value of a secret.
+ * Reads the clients of another server: CSV with a heading, JSON with the names of RFC 7591 (Hydra, Auth0 and Keyturn),
+ * or a Keycloak realm. A client that cannot be read is refused, and the others are read.
+ * @throws {CommandEnd} 2 if the file has no clients or an unknown format. No message contains the value of a secret.
  */
 export function readClientsFile(bytes: Uint8Array): ForeignClients {
   const text = decodeText(bytes);

@@ -5,7 +5,7 @@ import type { FileContent } from './read-clients-file.ts';
 
 type Line = { record: string[]; info: { lines: number } };
 
-/** Columns that are compared with what was sent, so they are taken as they are. */
+/** Columns that are read without unescaping, because they are compared with the values that clients send. */
 const literal = ['client_id', 'client_secret'];
 
 /**
@@ -19,7 +19,8 @@ export function readCsv(text: string): FileContent {
     text,
     (line, problem) => refused.push({ place: `line ${line}`, reasons: [problem] }),
     () => {
-      // After a field like "a"b the parser looks for the end of the quotes to the end of the file.
+      // After a field such as "a"b, the parser searches for the closing quote until the end of the file, so report the
+      // earlier problem.
       const [first] = refused;
       return first && `${first.place}: ${first.reasons.join('; ')}`;
     },
@@ -73,7 +74,10 @@ function problemOf(names: readonly string[], error: CsvError | undefined): strin
   return `${column}a quote inside a field; put quotes around the field, and write each quote in it twice`;
 }
 
-/** Shows an unknown column only if the line is a heading; otherwise it may have a secret in it. */
+/**
+ * Reads the heading. Names an unknown column only if the line has client_id, because a line of data may contain a
+ * secret.
+ */
 function readHeading(names: readonly string[]): string[] {
   if (names.length === 0) throw unreadable('it has no lines');
   if (!names.includes('client_id'))

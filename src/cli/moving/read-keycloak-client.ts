@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { expiry, flag, jwks, meaningfulScopes, readMembers, words } from './members.ts';
 import type { ReadClient } from './read-clients-file.ts';
 
-/** What only Keycloak's clients have, beside `clientId`. */
+/** Members that identify a client of Keycloak, together with `clientId`. */
 const marks = [
   'serviceAccountsEnabled',
   'clientAuthenticatorType',
@@ -26,7 +26,7 @@ const client = z.object({
 });
 
 const attribute = z.string().optional();
-/** An attribute of older exports is a list with one value. */
+/** Attributes that are read. In older exports, an attribute is a list with one value. */
 const attributes = z.object({
   'token.endpoint.auth.signing.alg': attribute,
   'tls.client.certificate.bound.access.tokens': flag.optional(),
@@ -58,7 +58,7 @@ export function isKeycloakClient(value: unknown): value is object {
   return typeof value === 'object' && value !== null && 'clientId' in value && marks.some((mark) => mark in value);
 }
 
-/** Reads a client of a Keycloak realm export. Those with a service account use the client credentials grant. */
+/** Reads a client of a Keycloak realm export. Clients with a service account use the client credentials grant. */
 export function readKeycloakClient(value: object): ReadClient {
   const read = readMembers(client, value);
   if ('reasons' in read) return read;
@@ -106,7 +106,9 @@ function keysOf(data: Attributes) {
   return { jwks: data['jwks.string'] ?? (certificate ? readCertificate(certificate) : undefined), jwksUri: undefined };
 }
 
-/** The public key of a certificate that was uploaded in Keycloak's console. */
+/**
+ * Returns the public key of a certificate that was uploaded in Keycloak's console, or undefined if it cannot be parsed.
+ */
 function readCertificate(base64: string) {
   try {
     const { publicKey } = new X509Certificate(Buffer.from(base64, 'base64'));

@@ -5,7 +5,10 @@ import type { ReadClient } from './read-clients-file.ts';
 
 const text = z.string().optional();
 
-/** The members that are read, by the names of RFC 7591, RFC 8705, RFC 9449, Hydra, Auth0 and Keyturn's export and admin API. */
+/**
+ * Members that are read, with the names of RFC 7591, RFC 8705, RFC 9449, Hydra, Auth0 and Keyturn's export and admin
+ * API.
+ */
 const registration = z.object({
   client_id: z.string(),
   client_secret: text,
@@ -44,14 +47,14 @@ const registration = z.object({
 
 type Registration = z.output<typeof registration>;
 
-/** Names without case and punctuation, so that `clientId`, `ClientID` and `client-id` are `client_id`. */
+/** Names without case and punctuation, so that `clientId`, `ClientID` and `client-id` match `client_id`. */
 const namesByLetters = new Map(Object.keys(registration.shape).map((name) => [lettersOf(name), name]));
 
-/** Members that say how a client must be authenticated or from where, and that are not read. */
+/** Members that restrict how or from where a client may authenticate, and that are not supported. */
 const unknownDemand =
   /dpop|mtls|tlsclient|certificatebound|clientcertificate|proofofpossession|holderofkey|senderconstrain|(?:allowed|trusted)_?(?:ip|network|address|cidr)|ip(?:allow|white)list|expirationdate/;
 
-/** Reads a client as RFC 7591 describes it. Members in camel case are taken by the same names. */
+/** Reads a client in the form of RFC 7591. Members in camel case are read too. */
 export function readRegistration(value: unknown): ReadClient {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return { reasons: ['it is not a client'] };
   const { members, unmet } = toKnownMembers(value);
@@ -64,7 +67,7 @@ export function readRegistration(value: unknown): ReadClient {
   const status = isEnabled(client);
   const grants = client.grant_types;
   return {
-    // Auth0's `global` client is the tenant itself.
+    // Auth0's `global` client represents the tenant itself.
     isMoved: client.global !== true && (!grants || grants.includes('client_credentials')),
     row: {
       clientId: client.client_id,
@@ -109,7 +112,7 @@ function toKnownMembers(value: object): { members: Record<string, unknown>; unme
 
 function authMethodOf(client: Registration): string {
   const given = client.token_endpoint_auth_method || client.auth_method;
-  // Auth0: its keys or certificates are credentials with ids, which the export does not have.
+  // Auth0 stores keys and certificates as credentials with ids, which the export does not contain.
   return given || Object.keys(client.client_authentication_methods ?? {})[0] || 'client_secret_basic';
 }
 
@@ -117,7 +120,7 @@ function signingAlgorithmOf({ token_endpoint_auth_signing_alg: algorithm }: Regi
   return algorithm && algorithm !== 'none' ? algorithm : undefined;
 }
 
-/** Undefined if its `status` is not known. A client is enabled only if every member says so. */
+/** Returns whether every member says that the client is enabled. Returns undefined if its `status` is unknown. */
 function isEnabled({ enabled, disabled, active, status }: Registration): boolean | undefined {
   const word = status?.toLowerCase() ?? 'enabled';
   if (!/^(enabled|active|disabled|inactive|deactivated|suspended|blocked)$/.test(word)) return undefined;

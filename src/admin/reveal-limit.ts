@@ -4,8 +4,8 @@ import { TooManyRequests } from './problem.ts';
 const perMinute = 30;
 
 /**
- * Limits how many secrets one operator token can reveal per minute, so that a stolen token cannot read all of them
- * quickly. Counted per operator in this process.
+ * Limits how many secrets one operator can reveal per minute, so that a stolen operator token cannot read all of them
+ * quickly. Counted in this process.
  */
 export function createRevealLimit(): (operator: string) => Promise<void> {
   const limiter = new RateLimiterMemory({ points: perMinute, duration: 60 });

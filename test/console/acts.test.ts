@@ -24,17 +24,17 @@ const post = async (path: string, body: unknown = {}) => {
 const integration = (more: object = {}) => post('/clients', { name: 'Sync', kind: 'integration', ...more });
 const clientsNamed = async (name: string) => (await server.adminFetch(`/clients?q=${name}`)).json.data as object[];
 
-/** The value of a field of a page. */
+/** Returns the value of a field in a page's HTML. */
 function field(text: string, name: string): string {
   return new RegExp(`name="${name}" value="([^"]*)"`).exec(text)?.[1] ?? '';
 }
-/** A value that a page has to be copied. */
+/** Returns the value that a page shows to be copied. */
 function shown(text: string, id: string): string {
   return new RegExp(`<code id="${id}">([^<]*)</code>`).exec(text)?.[1] ?? '';
 }
 
-describe('the same form sent twice, by a double click or after a lost connection, does it once', () => {
-  it('Generate: one client, and the second answer shows the same secret', async () => {
+describe('a console form that is sent twice', () => {
+  it('creates one client and shows the same secret each time', async () => {
     const review = await server.send('/console/integrations/review', { name: 'Twice', reveal: 'on' }, cookie);
     expect(review.text).toContain('Nothing has been done yet.');
     const form = { name: 'Twice', reveal: 'on', once: field(review.text, 'once') };
@@ -45,7 +45,7 @@ describe('the same form sent twice, by a double click or after a lost connection
     expect(await clientsNamed('Twice')).toHaveLength(1);
   });
 
-  it('another form has another key: two clients', async () => {
+  it('has an idempotency key of its own, so that two forms create two clients', async () => {
     for (let count = 0; count < 2; count++) {
       const { text } = await server.send('/console/integrations/review', { name: 'Again', reveal: 'on' }, cookie);
       await server.send('/console/integrations', { name: 'Again', reveal: 'on', once: field(text, 'once') }, cookie);
@@ -53,20 +53,23 @@ describe('the same form sent twice, by a double click or after a lost connection
     expect(await clientsNamed('Again')).toHaveLength(2);
   });
 
-  it.each([{}, { new_client_id: 'on' }])('Regenerate: one regeneration, and the same new secret (%o)', async (more) => {
-    const client = await integration();
-    const at = `/console/clients/${client.client_id}`;
-    const { text } = await server.look(`${at}/regenerate`, cookie);
-    const form = { name: 'Sync', once: field(text, 'once'), confirmation: field(text, 'confirmation'), ...more };
-    const answers = [];
-    for (let count = 0; count < 2; count++) answers.push(await server.sendAndLook(`${at}/regenerate`, form, cookie));
-    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
-    const [first, second] = answers.map((answer) => shown(answer.text, 'client-secret'));
-    expect(first).toMatch(/^kts_/);
-    expect(second).toBe(first);
-  });
+  it.each([{}, { new_client_id: 'on' }])(
+    'regenerates once and shows the same new secret each time (%o)',
+    async (more) => {
+      const client = await integration();
+      const at = `/console/clients/${client.client_id}`;
+      const { text } = await server.look(`${at}/regenerate`, cookie);
+      const form = { name: 'Sync', once: field(text, 'once'), confirmation: field(text, 'confirmation'), ...more };
+      const answers = [];
+      for (let count = 0; count < 2; count++) answers.push(await server.sendAndLook(`${at}/regenerate`, form, cookie));
+      expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+      const [first, second] = answers.map((answer) => shown(answer.text, 'client-secret'));
+      expect(first).toMatch(/^kts_/);
+      expect(second).toBe(first);
+    },
+  );
 
-  it('an authorization token, an access key, an operator token: the one that was shown first stays good', async () => {
+  it('shows the same authorization token, access key or operator token each time, which stays valid', async () => {
     const api = await post('/clients', {
       name: 'API',
       kind: 'resource_server',
@@ -98,8 +101,8 @@ describe('the same form sent twice, by a double click or after a lost connection
   });
 });
 
-describe('an authorization token', () => {
-  it('may do what was ticked and no more, on behalf of the contact that was chosen', async () => {
+describe('an authorization token that is issued in the console', () => {
+  it('gets only the selected scopes', async () => {
     const client = await integration({ scope: 'orders:read orders:create' });
     const at = `/console/clients/${client.client_id}/authorization-token`;
     const form = await server.look(at, cookie);
@@ -112,7 +115,7 @@ describe('an authorization token', () => {
     expect((await server.adminFetch(`/clients/${client.client_id}/authorization-token`)).json.scope).toBe('');
   });
 
-  it('asks for an access key where the client must have one, and says so where there is none', async () => {
+  it('requires an access key if the client does, and names the error if it is missing', async () => {
     const client = await integration({ scope: 'orders:read', access_key: 'required' });
     const at = `/console/clients/${client.client_id}/authorization-token`;
     const refused = await server.send(at, { once: 'c' }, cookie);
@@ -126,14 +129,14 @@ describe('an authorization token', () => {
   });
 });
 
-describe('the page before a client is disabled', () => {
+describe('the confirmation page for disabling a client', () => {
   const api = () => endpointsOf(server.publicUrl);
   const secretOf = ({ client_id: id, client_secret: secret }: Record<string, string>) => ({
     id: `${id}`,
     secret: `${secret}`,
   });
 
-  it('says of a resource server what happens then: its own requests fail, no token is revoked', async () => {
+  it('tells that requests of the resource server will fail and that no token is revoked', async () => {
     const owner = await post('/clients', {
       name: 'Stopped API',
       kind: 'resource_server',
@@ -158,7 +161,7 @@ describe('the page before a client is disabled', () => {
     }
   });
 
-  it('says of an integration how many live tokens are revoked, where the operator may know that', async () => {
+  it('tells how many live tokens of the integration will be revoked if the operator may view the number', async () => {
     const client = await integration();
     for (let count = 0; count < 3; count++) await api().accessToken(secretOf(client));
     const at = `/console/clients/${client.client_id}/disable`;
@@ -168,14 +171,14 @@ describe('the page before a client is disabled', () => {
   });
 });
 
-describe('a client without a secret', () => {
+describe('a client without a secret in the console', () => {
   const name = 'Signs by itself';
   const jwks = (kid: string) => {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     return JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid, alg: 'ES256' }] });
   };
 
-  it('is generated with its keys, or the subject of its certificate; both can be replaced', async () => {
+  it('is created with keys or a certificate subject, and its keys can be replaced', async () => {
     const form = { name, auth_method: 'private_key_jwt', proof: jwks('first') };
     const review = await server.send('/console/integrations/review', form, cookie);
     expect(review.text).toContain('No secret is made');
@@ -202,7 +205,7 @@ describe('a client without a secret', () => {
   });
 
   it.each(['{"keys":', '{"keys":[]}', 'http://127.0.0.1/keys', '{"keys":[],"keys":[]}'])(
-    'says what is wrong with %s, and keeps what was entered',
+    'rejects the keys %s and keeps the form fields',
     async (proof) => {
       const form = { name: 'Wrong keys', auth_method: 'private_key_jwt', proof };
       const answer = await server.send('/console/integrations', form, cookie);
@@ -214,7 +217,7 @@ describe('a client without a secret', () => {
   );
 });
 
-describe('what somebody may not do is not offered', () => {
+describe('the links and buttons of the console', () => {
   const sets = Array.from({ length: 2 ** permissions.length }, (_, bits) =>
     permissions.filter((__, index) => bits & (1 << index)),
   );
@@ -228,7 +231,7 @@ describe('what somebody may not do is not offered', () => {
   });
 
   it.each(sets.map((set) => [set.join(' ') || 'nothing', set] as const))(
-    'every link and every button of somebody with %s leads where they may go',
+    'lead only to permitted pages and actions for an operator with %s',
     async (_, set) => {
       const { id, token } = await server.operator([...set]);
       const as = await server.signIn(token);
@@ -240,7 +243,10 @@ describe('what somebody may not do is not offered', () => {
     30_000,
   );
 
-  /** Looks at every page that can be reached, once a kind; what a form would do is asked of the page it is sent to, without its fields. */
+  /**
+   * Requests every page that links can reach, once per kind of page. Forms are sent without fields, to find out whether
+   * they are permitted.
+   */
   async function crawl(as: string, own: string): Promise<{ path: string; status: number }[]> {
     const seen = new Map<string, number>();
     const queue = ['/console/'];
@@ -254,7 +260,7 @@ describe('what somebody may not do is not offered', () => {
       queue.push(...links.map(([, link = '']) => link.replaceAll('&amp;', '&')));
       for (const [, action = ''] of answer.text.matchAll(/<form [^>]*method="post" action="([^"]*)"/g)) {
         if (seen.has(`POST ${kindOf(action)}`) || action.startsWith('/console/sign-') || action.includes(own)) continue;
-        // A content type that is refused after the permission and before anything is done.
+        // This content type is rejected after the permission check and before any change.
         const tried = await server.send(action, {}, as, { origin: server.adminUrl, 'content-type': 'text/plain' });
         seen.set(`POST ${kindOf(action)}`, tried.status);
       }
@@ -270,7 +276,7 @@ describe('what somebody may not do is not offered', () => {
   }
 });
 
-it('settings: every variable stands there with where it comes from, and no secret of any', async () => {
+it('shows every configuration variable and no secret on the settings page', async () => {
   const { text } = await server.look('/console/settings', cookie);
   for (const name of variables) {
     if (!name.endsWith('_FILE')) expect(text).toContain(`<code>${name}</code>`);
@@ -280,7 +286,7 @@ it('settings: every variable stands there with where it comes from, and no secre
   }
 });
 
-it('while the database is away, pages say so and nobody is signed out; the same form does it once afterwards', async () => {
+it('responds 503 while the database is unavailable, keeps sessions, and applies a repeated form once', async () => {
   const stores = await createTestStores();
   const proxy = await startTcpProxy(stores.databaseUrl);
   const away = await startConsole({ stores: { ...stores, databaseUrl: proxy.url } });

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 
-/** Debian's, and where others put it. */
+/** Paths of Chromium on Debian and other distributions. */
 const programs = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const executablePath = process.env['CHROMIUM'] ?? programs.find((program) => existsSync(program));
 
-/** Without a browser on the machine, what needs one is told as skipped. */
+/** Skips tests that need a browser if none is installed. */
 export const describeInBrowser = executablePath ? describe : describe.skip;
 
 export async function launchBrowser(): Promise<Browser> {

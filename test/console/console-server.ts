@@ -1,20 +1,23 @@
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 
-/** What a browser sees of the console, without one: no cookie is kept, no redirect followed. */
+/** A response of the console. Requests store no cookies and follow no redirects. */
 export type ConsoleAnswer = { status: number; headers: Headers; text: string; location: string | null };
 
 export type ConsoleServer = AdminServer & {
   look(path: string, cookie?: string): Promise<ConsoleAnswer>;
-  /** A form sent from a page of the console itself, unless `headers` say otherwise. */
+  /** Sends a form from a page of the console, unless `headers` set another origin. */
   send(
     path: string,
     form: Record<string, string>,
     cookie?: string,
     headers?: Record<string, string>,
   ): Promise<ConsoleAnswer>;
-  /** Sends a form and looks at the page that it leads to, as a browser does. */
+  /** Sends a form and requests the page that it redirects to. */
   sendAndLook(path: string, form: Record<string, string>, cookie: string): Promise<ConsoleAnswer>;
-  /** @returns the cookie of a new session. */
+  /**
+   * Signs in.
+   * @returns the cookie of the new session.
+   */
   signIn(token: string): Promise<string>;
 };
 
@@ -23,7 +26,7 @@ export async function startConsole(options: Parameters<typeof startAdminServer>[
   const server = await startAdminServer({ ...options, env });
   let visitors = 0;
   const ask = async (path: string, cookie: string | undefined, init: RequestInit): Promise<ConsoleAnswer> => {
-    // Every visitor from another address, or the limit of attempts would meet them all.
+    // Use a different address for each request, so that the limit of failed attempts does not affect other tests.
     const from = { 'x-forwarded-for': `198.51.${++visitors >> 8}.${visitors & 255}` };
     const headers = { ...from, ...(init.headers as Record<string, string>), ...(cookie ? { cookie } : {}) };
     const response = await fetch(`${server.adminUrl}${path}`, { ...init, headers, redirect: 'manual' });
@@ -54,7 +57,7 @@ export async function startConsole(options: Parameters<typeof startAdminServer>[
   };
 }
 
-/** The pair of the first cookie that is set. */
+/** Returns the name and value of the first cookie in a response, or an empty string. */
 export function cookieOf({ headers }: Pick<ConsoleAnswer, 'headers'>): string {
   return headers.getSetCookie()[0]?.split(';')[0] ?? '';
 }

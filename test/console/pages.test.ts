@@ -6,17 +6,17 @@ import { endpointsOf } from '../oauth/fixture.ts';
 import { describeInBrowser, launchBrowser } from './browser.ts';
 import { type ConsoleServer, startConsole } from './console-server.ts';
 
-/** Where somebody wants to see them: `CONSOLE_SCREENSHOTS=/tmp/pages npm test -- test/console/pages.test.ts` */
+/** Directory for screenshots: `CONSOLE_SCREENSHOTS=/tmp/pages npm test -- test/console/pages.test.ts` */
 const screenshots = process.env['CONSOLE_SCREENSHOTS'];
 const hostile = `<script>window.wasRun=1</script><img src=x onerror="window.wasRun=1">"'&`;
-/** The narrowest last: there the pages differ most from what a browser does by itself, which is where axe looks. */
+/** The narrowest width is last: axe runs after it, because the layout there differs most from the browser's default. */
 const widths = [2560, 1280, 320] as const;
 const themes = ['light', 'dark'] as const;
 
 let server: ConsoleServer;
 let browser: Browser;
 let cookie: string;
-/** Addresses of pages, by the names of their screenshots. */
+/** Paths of pages by the names of their screenshots. */
 const paths: Record<string, string> = {
   start: '/console/',
   integrations: '/console/integrations',
@@ -34,7 +34,7 @@ const paths: Record<string, string> = {
   'not-found': '/console/nowhere',
 };
 
-describeInBrowser('every page of the console', () => {
+describeInBrowser('the pages of the console in a browser', () => {
   beforeAll(async () => {
     server = await startConsole();
     Object.assign(paths, await fill(server));
@@ -49,7 +49,7 @@ describeInBrowser('every page of the console', () => {
   });
 
   it.each(themes)(
-    'fits from 320 to 2,560 pixels, has nothing that axe finds, and shows stored markup as text (%s)',
+    'fit widths from 320 to 2,560 pixels, pass axe checks, and escape stored markup in the %s theme',
     async (theme) => {
       const found: string[] = [];
       const page = await openPage(theme);
@@ -62,7 +62,7 @@ describeInBrowser('every page of the console', () => {
           }
           found.push(...(await problemsOf(page)).map((problem) => `${name}, ${width} px: ${problem}`));
         }
-        // The themes differ in their colours alone.
+        // The themes differ only in colours.
         const rules = theme === 'light' ? undefined : ['color-contrast'];
         found.push(...(await violationsOf(page, rules)).map((violation) => `${name}: ${violation}`));
       }
@@ -71,7 +71,7 @@ describeInBrowser('every page of the console', () => {
     240_000,
   );
 
-  it('is light: the first one takes less than 60 kB with all that belongs to it', async () => {
+  it('load less than 60 kB for the first page with its assets', async () => {
     const page = await openPage('light');
     const session = await page.context().newCDPSession(page);
     await session.send('Network.enable');
@@ -84,7 +84,7 @@ describeInBrowser('every page of the console', () => {
     expect(bytes).toBeLessThan(60_000);
   });
 
-  it('stays empty in a frame of another page', async () => {
+  it('are not shown in a frame of another site', async () => {
     const page = await openPage('light');
     await page.route('https://elsewhere.example/', (route) =>
       route.fulfill({
@@ -105,7 +105,7 @@ describeInBrowser('every page of the console', () => {
     expect(texts.join()).not.toContain('Integrations');
   });
 
-  it('can be used by keyboard alone: the focus is seen, and the content is one step away', async () => {
+  it('can be used by keyboard, with visible focus and a link that skips to the content', async () => {
     const page = await openPage('light');
     await page.goto(`${server.adminUrl}/console/integrations`);
     await page.keyboard.press('Tab');
@@ -125,7 +125,7 @@ async function openPage(colorScheme: 'light' | 'dark'): Promise<Page> {
   return await context.newPage();
 }
 
-/** What a person would stumble over, whatever axe says. */
+/** Finds problems that axe does not check: overflow and stored markup that was executed. */
 async function problemsOf(page: Page): Promise<string[]> {
   return (await page.evaluate(`(() => {
     const found = [];
@@ -138,7 +138,10 @@ async function problemsOf(page: Page): Promise<string[]> {
   })()`)) as string[];
 }
 
-/** @param rules all, unless it is said which. */
+/**
+ * Runs axe on a page.
+ * @param rules ids of the rules to check, by default all.
+ */
 async function violationsOf(page: Page, rules?: readonly string[]): Promise<string[]> {
   await page.evaluate(axe.source);
   const options = rules ? { runOnly: rules } : {};
@@ -146,7 +149,10 @@ async function violationsOf(page: Page, rules?: readonly string[]): Promise<stri
     violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ' ' + target)))`)) as string[];
 }
 
-/** A deployment in use, every text of which is hostile. @returns the pages of what is in it. */
+/**
+ * Fills the server with typical data whose texts contain markup.
+ * @returns the paths of the pages of this data.
+ */
 async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleServer): Promise<Record<string, string>> {
   const post = async (path: string, body: unknown = {}) => {
     const { status, json, text } = await adminFetch(path, { method: 'POST', body });
@@ -190,7 +196,7 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
   for (let count = 0; count < 2; count++) await token(old, {}, { headers: { 'user-agent': 'nightly' } });
   await post(`/clients/${order.client_id}/authorization-token`);
 
-  // Use is written in batches.
+  // Usage counts are written in batches, so wait until they are visible.
   const at = `/console/clients/${order.client_id}`;
   const seen = await signIn((await operator()).token);
   const deadline = Date.now() + 15_000;

@@ -32,7 +32,7 @@ async function post(path: string, body: unknown = {}) {
   return json;
 }
 
-/** An operator whose session has proved 16 minutes ago who it is. */
+/** Signs in an operator whose proof of identity is 16 minutes old. */
 async function signInEarlier() {
   const { id, token } = await server.operator();
   const cookie = await server.signIn(token);
@@ -50,8 +50,10 @@ const fill = (path: string) =>
     .replace('/access-keys/:id', `/access-keys/${keyId}`)
     .replace(':regeneration_id', crypto.randomUUID());
 
-describe('a session that proved more than 15 minutes ago who it is', () => {
-  /** What tells no secret and takes power away, or only looks, is not asked: it must be quick. */
+describe('a session whose proof of identity is older than 15 minutes', () => {
+  /**
+   * Pages that need no recent proof, because they reveal no secret and grant no access. Revoking access must be quick.
+   */
   const unasked = [
     '/integrations/new',
     '/integrations/review',
@@ -73,7 +75,7 @@ describe('a session that proved more than 15 minutes ago who it is', () => {
   ];
   const doors = consolePages.filter(({ method, path }) => method === 'post' && !unasked.includes(path));
 
-  it.each(doors.map(({ path }) => [path]))('is asked for its operator token by POST %s', async (path) => {
+  it.each(doors.map(({ path }) => [path]))('is asked for the operator token by POST %s', async (path) => {
     const { id, cookie } = await signInEarlier();
     const before = await actionsOf(id);
     const name = path.startsWith('/access-keys') ? 'Key' : path.startsWith('/contacts') ? 'Bo' : 'Sync';
@@ -84,7 +86,7 @@ describe('a session that proved more than 15 minutes ago who it is', () => {
     expect(await actionsOf(id)).toEqual(before);
   });
 
-  it('is asked by every operation whose answer holds a secret', () => {
+  it('is asked for proof by every endpoint whose response contains a secret', () => {
     const secrets = ['client_secret', 'operator_token', 'access_token', 'access_key'];
     const isSecret = (path: string, field: string) =>
       secrets.includes(field) && (field !== 'access_key' || !path.startsWith('/clients'));
@@ -97,7 +99,7 @@ describe('a session that proved more than 15 minutes ago who it is', () => {
     expect(telling.filter(({ asksProof }) => !asksProof).map(({ path }) => path)).toEqual([]);
   });
 
-  it('goes on with the form that it has sent, once it has proved it', async () => {
+  it('keeps the fields of its form and completes it after the proof', async () => {
     const { token, cookie } = await signInEarlier();
     const form = { name: 'Kept <&"', scope: '', reveal: 'on', once: 'kept-1' };
     const asked = await server.send('/console/integrations', form, cookie);
@@ -109,7 +111,7 @@ describe('a session that proved more than 15 minutes ago who it is', () => {
     expect(shown(made.text, 'client-secret')).toMatch(/^kts_/);
   });
 
-  it('is not helped by the operator token of somebody else', async () => {
+  it('cannot use the operator token of another operator as proof', async () => {
     const { cookie } = await signInEarlier();
     const { token } = await server.operator();
     const form = { name: 'Stolen', reveal: 'on', operator_token: token };
@@ -117,7 +119,7 @@ describe('a session that proved more than 15 minutes ago who it is', () => {
     expect((await server.adminFetch('/clients?q=Stolen')).json.data).toEqual([]);
   });
 
-  it('cannot issue itself an operator token to prove it with', async () => {
+  it('cannot issue itself an operator token to use as proof', async () => {
     const { id, cookie } = await signInEarlier();
     const at = `/console/contacts/${id}/operator-token`;
     const answers = [await server.look(at, cookie), await server.send(at, {}, cookie)];
@@ -126,14 +128,14 @@ describe('a session that proved more than 15 minutes ago who it is', () => {
   });
 });
 
-describe('what a form has made', () => {
+describe('the result page of a console form', () => {
   const made = async (cookie: string, name: string) => {
     const answer = await server.send('/console/integrations', { name, reveal: 'on', once: `of-${name}` }, cookie);
     expect(answer.status).toBe(303);
     return answer.location ?? '';
   };
 
-  it('is shown by an address of its own, whose reload makes nothing', async () => {
+  it('shows the same secret after a reload and creates nothing', async () => {
     const cookie = await server.signIn(await server.operatorToken());
     const at = await made(cookie, 'Reloaded');
     const looks = [await server.look(at, cookie), await server.look(at, cookie)];
@@ -143,7 +145,7 @@ describe('what a form has made', () => {
     expect((await server.adminFetch('/clients?q=Reloaded')).json.data).toHaveLength(1);
   });
 
-  it('is an API authorization token that a reload does not end', async () => {
+  it('does not revoke an API authorization token on reload', async () => {
     const cookie = await server.signIn(await server.operatorToken());
     const at = `/console/clients/${client.client_id}/authorization-token`;
     const { location } = await server.send(at, { once: 'token-1' }, cookie);
@@ -155,7 +157,7 @@ describe('what a form has made', () => {
     expect(answer.json).toMatchObject({ active: true });
   });
 
-  it('is shown to no other session, not even of the same operator', async () => {
+  it('is not shown to any other session, even of the same operator', async () => {
     const { token } = await server.operator();
     const at = await made(await server.signIn(token), 'Private');
     for (const other of [token, await server.operatorToken()]) {
@@ -165,7 +167,7 @@ describe('what a form has made', () => {
     }
   });
 
-  it('is shown for ten minutes', async () => {
+  it('is not shown after ten minutes', async () => {
     const cookie = await server.signIn(await server.operatorToken());
     const at = await made(cookie, 'Brief');
     now += 10 * minute + 1;
@@ -174,7 +176,7 @@ describe('what a form has made', () => {
     expect(answer.text).toContain('no longer shown here');
   });
 
-  it('asks for a proof like every other secret', async () => {
+  it('requires a recent proof of identity', async () => {
     const { token } = await server.operator();
     const cookie = await server.signIn(token);
     now += 14 * minute;
@@ -187,7 +189,7 @@ describe('what a form has made', () => {
     expect(shown(proved.text, 'client-secret')).toMatch(/^kts_/);
   });
 
-  it('leaves an audit event for each look after the first, also when the form is sent again', async () => {
+  it('records each view after the first in the audit log, even if the form is sent again', async () => {
     const { id, token } = await server.operator();
     const cookie = await server.signIn(token);
     const at = await made(cookie, 'Looked');
@@ -203,7 +205,7 @@ describe('what a form has made', () => {
     ]);
   });
 
-  it('is a new operator token of one’s own: the session goes on, the other sessions end', async () => {
+  it('keeps the session of an operator who issues their own new token, and ends their other sessions', async () => {
     const { id, token } = await server.operator();
     const [cookie, other] = [await server.signIn(token), await server.signIn(token)];
     const issued = await server.send(`/console/contacts/${id}/operator-token`, { once: 'own-1' }, cookie);
@@ -218,7 +220,7 @@ describe('what a form has made', () => {
   });
 });
 
-it('audits a repeated request of the API that is told a secret again', async () => {
+it('records in the audit log that a repeated API request returned a secret again', async () => {
   const { id, token } = await server.operator();
   const request = {
     method: 'POST',

@@ -27,13 +27,13 @@ async function link(contactId: string): Promise<string> {
   return await server.core.change((transaction) => issueConsoleLink(transaction, server.core, actor, contactId));
 }
 
-/** Presses the button of the page that a link leads to. */
+/** Submits the sign-in form of the page that a link opens. */
 async function follow(path: string) {
   return await server.send('/console/sign-in', { code: path.split('code=')[1] ?? '' });
 }
 
-describe('signing in', () => {
-  it('sends whoever is not signed in to do that, and then on to where they wanted to go', async () => {
+describe('signing in to the console', () => {
+  it('redirects to the sign-in page, and afterwards to the requested page', async () => {
     const refused = await server.look('/console/audit?action=client.create');
     expect(refused).toMatchObject({ status: 303 });
     expect(refused.location).toBe(`/console/sign-in?next=${encodeURIComponent('/console/audit?action=client.create')}`);
@@ -48,13 +48,13 @@ describe('signing in', () => {
     '/\\evil.example',
     '/console/../../evil',
     'javascript:alert(1)',
-  ])('leads nowhere else than into the console (%s)', async (next) => {
+  ])('does not redirect to %s outside the console', async (next) => {
     const { token } = await server.operator();
     const { location } = await server.send('/console/sign-in', { token, next });
     expect(new URL(location ?? '', server.adminUrl).href).toBe(`${server.adminUrl}/console/`);
   });
 
-  it('keeps the session in a cookie that no script reads and no other site sends', async () => {
+  it('sets an HttpOnly, SameSite=Strict session cookie', async () => {
     const { token } = await server.operator();
     const { headers } = await server.send('/console/sign-in', { token });
     expect(headers.getSetCookie()).toEqual([
@@ -62,7 +62,7 @@ describe('signing in', () => {
     ]);
   });
 
-  it('binds the cookie to the host and to TLS where the browser speaks that', async () => {
+  it('sets a Secure cookie with the __Host- prefix over TLS', async () => {
     const { token } = await server.operator();
     const origin = server.adminUrl.replace('http:', 'https:');
     const { headers } = await server.send('/console/sign-in', { token }, undefined, { origin });
@@ -71,7 +71,7 @@ describe('signing in', () => {
     ]);
   });
 
-  it('refuses a session that was started over TLS under the cookie name that other pages can set', async () => {
+  it('rejects a session that was started over TLS under the cookie name without __Host-', async () => {
     const { token } = await server.operator();
     const origin = server.adminUrl.replace('http:', 'https:');
     const secure = cookieOf(await server.send('/console/sign-in', { token }, undefined, { origin }));
@@ -80,14 +80,14 @@ describe('signing in', () => {
     expect(await isSignedIn(secure.replace('__Host-keyturn=s_', 'keyturn='))).toBe(false);
   });
 
-  it('refuses a session without TLS in a form that is sent over TLS', async () => {
+  it('rejects a session that was started without TLS in a form that is sent over TLS', async () => {
     const plain = await server.signIn((await server.operator()).token);
     const origin = server.adminUrl.replace('http:', 'https:');
     const answer = await server.send('/console/integrations', { name: 'Planted' }, plain, { origin });
     expect(answer.status).toBe(401);
   });
 
-  it('refuses a token that is wrong, malformed, or of another kind, and says what to do', async () => {
+  it('rejects operator tokens that are invalid, malformed or of another type', async () => {
     const { token } = await server.operator();
     const other = `${token.slice(0, -1)}${token.endsWith('a') ? 'b' : 'a'}`;
     for (const wrong of [other, '', 'kto_', `kts_${token.slice(4)}`, "' OR 1=1--"]) {
@@ -98,7 +98,7 @@ describe('signing in', () => {
     }
   });
 
-  it('takes a new id at each sign-in; the one that the browser had is dead', async () => {
+  it('starts a new session and ends the previous session of the browser', async () => {
     const { token } = await server.operator();
     const first = await server.signIn(token);
     const again = await server.send('/console/sign-in', { token }, first);
@@ -107,7 +107,7 @@ describe('signing in', () => {
     expect(await isSignedIn(first)).toBe(false);
   });
 
-  it('never takes an id that somebody planted', async () => {
+  it('ignores a planted session cookie', async () => {
     const { token } = await server.operator();
     const planted = `keyturn=${'A'.repeat(43)}`;
     const answer = await server.send('/console/sign-in', { token }, planted);
@@ -115,7 +115,7 @@ describe('signing in', () => {
     expect(await isSignedIn(planted)).toBe(false);
   });
 
-  it('is refused with 421 for a Host whose port cannot be one', async () => {
+  it('responds 421 to a Host with an invalid port', async () => {
     const { text } = await sendRaw(
       server.adminUrl,
       'GET /console/sign-in HTTP/1.1\r\nHost: localhost:99999\r\nConnection: close\r\n\r\n',
@@ -123,7 +123,7 @@ describe('signing in', () => {
     expect(text).toMatch(/^HTTP\/1\.1 421 /);
   });
 
-  it('limits the failed attempts of an address, and accepts a right token from it all the time', async () => {
+  it('limits failed attempts per address, and still accepts a valid token from it', async () => {
     const { token } = await server.operator();
     const here = { origin: server.adminUrl, 'x-forwarded-for': '203.0.113.7' };
     const attempt = (value: string) => server.send('/console/sign-in', { token: value }, undefined, here);
@@ -137,7 +137,7 @@ describe('signing in', () => {
     expect(await attempt('kto_x')).toMatchObject({ status: 429 });
   });
 
-  it('is in the audit log', async () => {
+  it('records the sign-in in the audit log', async () => {
     const { id, token } = await server.operator();
     await server.signIn(token);
     const { json } = await server.adminFetch(`/audit-events?actor=${id}`);
@@ -145,11 +145,11 @@ describe('signing in', () => {
   });
 });
 
-describe('a link', () => {
-  it('signs in once', async () => {
+describe('a sign-in link', () => {
+  it('signs in only once', async () => {
     const { id } = await server.operator();
     const path = await link(id);
-    // What looks at links before people do, a mail scanner say, uses nothing up: that takes the button.
+    // Opening the page does not consume the link, because mail scanners open links. Only the button consumes it.
     expect(await server.look(path)).toMatchObject({ status: 200 });
     const used = await follow(path);
     expect(used.status).toBe(303);
@@ -157,14 +157,14 @@ describe('a link', () => {
     expect(await follow(path)).toMatchObject({ status: 401 });
   });
 
-  it('signs in one of two who use it at the same time', async () => {
+  it('signs in one of five concurrent requests', async () => {
     const { id } = await server.operator();
     const path = await link(id);
     const answers = await Promise.all(Array.from({ length: 5 }, () => follow(path)));
     expect(answers.filter(({ status }) => status === 303)).toHaveLength(1);
   });
 
-  it('is good for ten minutes', async () => {
+  it('expires after ten minutes', async () => {
     const { id } = await server.operator();
     const path = await link(id);
     now += 10 * minute + 1;
@@ -172,8 +172,8 @@ describe('a link', () => {
   });
 });
 
-describe('a session ends', () => {
-  it('after eight hours', async () => {
+describe('a console session', () => {
+  it('expires after eight hours', async () => {
     const cookie = await server.signIn((await server.operator()).token);
     now += 8 * 60 * minute - 1_000;
     expect(await isSignedIn(cookie)).toBe(true);
@@ -181,7 +181,7 @@ describe('a session ends', () => {
     expect(await isSignedIn(cookie)).toBe(false);
   });
 
-  it('at sign-out, on the server and not in the browser alone', async () => {
+  it('is deleted on the server at sign-out', async () => {
     const cookie = await server.signIn((await server.operator()).token);
     const answer = await server.send('/console/sign-out', {}, cookie);
     expect(answer).toMatchObject({ status: 303, location: '/console/sign-in' });
@@ -191,13 +191,13 @@ describe('a session ends', () => {
 
   it.each<[string, (id: string) => Promise<unknown>]>([
     [
-      'permissions are taken',
+      'permissions are reduced',
       (id) => server.adminFetch(`/contacts/${id}`, { method: 'PATCH', body: { permissions: ['integrations:view'] } }),
     ],
     ['operator token is replaced', (id) => server.adminFetch(`/contacts/${id}/operator-token`, { method: 'POST' })],
     ['operator token is revoked', (id) => server.adminFetch(`/contacts/${id}/operator-token`, { method: 'DELETE' })],
     ['contact is deleted', (id) => server.adminFetch(`/contacts/${id}`, { method: 'DELETE' })],
-  ])('when the %s', async (_, change) => {
+  ])('ends when the %s', async (_, change) => {
     const { id, token } = await server.operator();
     const cookie = await server.signIn(token);
     expect(await isSignedIn(cookie)).toBe(true);
@@ -205,7 +205,7 @@ describe('a session ends', () => {
     expect(await isSignedIn(cookie)).toBe(false);
   });
 
-  it('and what was under way then is refused, not lost silently', async () => {
+  it('rejects a form with 401 after the session has ended', async () => {
     const { id, token } = await server.operator();
     const cookie = await server.signIn(token);
     await server.adminFetch(`/contacts/${id}/operator-token`, { method: 'DELETE' });
@@ -215,11 +215,11 @@ describe('a session ends', () => {
   });
 });
 
-describe('a secret', () => {
+describe('revealing a secret in the console', () => {
   const register = async () =>
     (await server.adminFetch('/clients', { method: 'POST', body: { name: 'Shop', kind: 'integration' } })).json;
 
-  it('is shown again to somebody who signed in within 15 minutes', async () => {
+  it('shows the secret within 15 minutes after sign-in', async () => {
     const client = await register();
     const cookie = await server.signIn((await server.operator()).token);
     now += 14 * minute;
@@ -229,7 +229,7 @@ describe('a secret', () => {
     expect(shown.headers.get('cache-control')).toBe('no-store');
   });
 
-  it('asks anybody else for the token once more, and no other token will do', async () => {
+  it('asks for the operator token after 15 minutes and rejects the token of another operator', async () => {
     const client = await register();
     const { token } = await server.operator();
     const cookie = await server.signIn(token);
@@ -252,20 +252,20 @@ describe('a secret', () => {
     expect(await isSignedIn(cookie)).toBe(false);
   });
 
-  it('is never shown to a GET', async () => {
+  it('rejects GET with 405', async () => {
     const client = await register();
     const cookie = await server.signIn((await server.operator()).token);
     expect((await server.look(`/console/clients/${client.client_id}/reveal`, cookie)).status).toBe(405);
   });
 });
 
-it('opens the console alone: to the admin API, a cookie says nothing', async () => {
+it('does not accept a session cookie for the admin API', async () => {
   const cookie = await server.signIn((await server.operator()).token);
   const answer = await server.adminFetch('/clients', { token: null, headers: { cookie } });
   expect(answer).toMatchObject({ status: 401 });
 });
 
-it('leaves neither token, cookie nor link in any log line, nor what could open it in the database', async () => {
+it('keeps tokens, cookies and links out of the log, and stores only hashes of them', async () => {
   const { id, token } = await server.operator();
   const path = await link(id);
   await server.look(path);
@@ -287,13 +287,13 @@ it('leaves neither token, cookie nor link in any log line, nor what could open i
   }
 });
 
-describe('a page of another site', () => {
+describe('the console attacked by a page of another site', () => {
   it.each<[string, Record<string, string>]>([
     ['another origin', { origin: 'https://evil.example' }],
-    ['an origin that is hidden', { origin: 'null' }],
-    ['no origin', {}],
-    ['a host that only begins like ours', { origin: 'http://127.0.0.1.evil.example' }],
-  ])('gets nothing done: %s', async (_, headers) => {
+    ['the Origin null', { origin: 'null' }],
+    ['no Origin header', {}],
+    ['an Origin whose host only starts with the real one', { origin: 'http://127.0.0.1.evil.example' }],
+  ])('rejects forms with %s', async (_, headers) => {
     const cookie = await server.signIn((await server.operator()).token);
     const before = (await server.adminFetch('/clients?q=Planted')).json.data.length;
     const answer = await server.send('/console/integrations', { name: 'Planted', reveal: 'on' }, cookie, headers);
@@ -304,7 +304,7 @@ describe('a page of another site', () => {
     expect(await isSignedIn(cookie)).toBe(true);
   });
 
-  it('cannot put a page into a frame, run a script in it, or send its form elsewhere', async () => {
+  it('forbids frames, foreign scripts and foreign form targets by its headers', async () => {
     const cookie = await server.signIn((await server.operator()).token);
     for (const [path, as] of [['/console/sign-in'], [start, cookie], ['/console/nowhere', cookie]] as const) {
       const { headers } = await server.look(path, as);
@@ -322,7 +322,7 @@ describe('a page of another site', () => {
   });
 });
 
-describe('what is not permitted', () => {
+describe('a console action without its permission', () => {
   const posts = [
     ['/console/integrations', 'api_key:manage'],
     ['/console/clients/CLIENT/reveal', 'api_key:manage'],
@@ -336,7 +336,7 @@ describe('what is not permitted', () => {
     ['/console/signing-keys/rotate', 'api_key:manage'],
   ] as const;
 
-  it.each(posts)('is refused when it is tried anyway: POST %s without %s', async (path, needed) => {
+  it.each(posts)('is rejected: POST %s without %s', async (path, needed) => {
     const { json: client } = await server.adminFetch('/clients', {
       method: 'POST',
       body: { name: 'Stays', kind: 'integration' },

@@ -8,7 +8,9 @@ import { runCommand } from '../cli/run-command.ts';
 import { type ConsoleServer, startConsole } from './console-server.ts';
 
 const run = promisify(execFile);
-/** Characters that end or open something in a shell or in a program, or that HTTP Basic and forms read differently. */
+/**
+ * Secrets with characters that are special in a shell or a program, or that HTTP Basic and forms encode differently.
+ */
 const secrets = [
   `x';>hacked;echo'k2Vd9QmXwZ`,
   `"$(>hacked)\`>hacked\`\\'%41+&=:#!k2Vd9QmXwZ`,
@@ -38,7 +40,7 @@ afterAll(async () => {
   if (directory) await rm(directory, { recursive: true, force: true });
 });
 
-/** Texts to copy from the page that shows the secret, by what they are. */
+/** Returns the examples on the page that shows a secret, by language. */
 async function readSnippets(index: number): Promise<Map<string, string>> {
   const { text } = await server.send(`/console/clients/imported@partner.${index}/reveal`, {}, cookie);
   const found = text.matchAll(/aria-label="the ([^"]+?)(?: snippet| line)"><code[^>]*>([^<]*)<\/code>/g);
@@ -77,21 +79,24 @@ const languages = [
   },
 ] as const;
 
-describe.each(languages)('the $name text of the page that shows a secret', ({ name, needs, command, file, print }) => {
-  const [program, ...args] = needs;
-  const isThere = spawnSync(program, args).status === 0;
+describe.each(languages)(
+  'the $name example on the page that shows a secret',
+  ({ name, needs, command, file, print }) => {
+    const [program, ...args] = needs;
+    const isThere = spawnSync(program, args).status === 0;
 
-  (isThere ? it : it.skip).each(secrets.map((secret, index) => [secret, index] as const))(
-    'gets a token with the imported secret %s, and runs nothing of it',
-    async (secret, index) => {
-      const code = (await readSnippets(index)).get(name) ?? '';
-      // The server of a test listens on another port than its issuer names.
-      const at = code.replace('http://localhost:4000', server.publicUrl);
-      await writeFile(join(directory, file), `${name === 'PHP' ? '<?php\n' : ''}${at}${print}`);
-      const env = { ...process.env, CLIENT_ID: `imported@partner.${index}`, CLIENT_SECRET: secret };
-      const { stdout } = await run(command[0], [file], { cwd: directory, env });
-      expect(stdout).toMatch(/kta_\w{40}/);
-      expect(existsSync(join(directory, 'hacked'))).toBe(false);
-    },
-  );
-});
+    (isThere ? it : it.skip).each(secrets.map((secret, index) => [secret, index] as const))(
+      'gets a token with the imported secret %s and executes no part of it',
+      async (secret, index) => {
+        const code = (await readSnippets(index)).get(name) ?? '';
+        // The test server listens on another port than its issuer names.
+        const at = code.replace('http://localhost:4000', server.publicUrl);
+        await writeFile(join(directory, file), `${name === 'PHP' ? '<?php\n' : ''}${at}${print}`);
+        const env = { ...process.env, CLIENT_ID: `imported@partner.${index}`, CLIENT_SECRET: secret };
+        const { stdout } = await run(command[0], [file], { cwd: directory, env });
+        expect(stdout).toMatch(/kta_\w{40}/);
+        expect(existsSync(join(directory, 'hacked'))).toBe(false);
+      },
+    );
+  },
+);

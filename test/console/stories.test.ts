@@ -7,8 +7,8 @@ import { actor, endpointsOf, eventually, type TestClient } from '../oauth/fixtur
 import { describeInBrowser, launchBrowser } from './browser.ts';
 import { type ConsoleServer, startConsole } from './console-server.ts';
 
-/** What operators come for, by the buttons and words that they see. */
-describeInBrowser('in a browser', () => {
+/** Typical tasks of operators, performed through visible labels and buttons. */
+describeInBrowser('the console in a browser', () => {
   const run = promisify(execFile);
   let server: ConsoleServer;
   let browser: Browser;
@@ -45,7 +45,7 @@ describeInBrowser('in a browser', () => {
     return await page.evaluate<string>('navigator.clipboard.readText()');
   };
 
-  /** With the operator token, as a person would. */
+  /** Signs in with an operator token through the sign-in form. */
   async function signIn(allowed: readonly Permission[] = permissions): Promise<Page> {
     const page = await context.newPage();
     await page.goto(`${server.adminUrl}/console/`);
@@ -68,7 +68,7 @@ describeInBrowser('in a browser', () => {
     return { id: json.client_id, secret: json.client_secret };
   }
 
-  it('an API is registered, and may then be asked for', async () => {
+  it('registers a resource server that can introspect tokens', async () => {
     const page = await signIn();
     await open(page, 'Resource servers');
     await follow(page, 'Register a resource server');
@@ -83,7 +83,7 @@ describeInBrowser('in a browser', () => {
     expect((await endpointsOf(server.publicUrl).introspect(stock, 'kta_x')).text).toBe('{"active":false}');
   });
 
-  it('a key is turned: generate, copy, curl, token, regenerate, old and new work, finish, old refused, audit shows it', async () => {
+  it('generates a client, regenerates its secret, ends the grace period, and shows this in the audit log', async () => {
     const page = await signIn();
     await open(page, 'Integrations');
     await page
@@ -98,7 +98,7 @@ describeInBrowser('in a browser', () => {
     const id = await copied(page, 'Copy Client ID');
     const old = { id, secret: await copied(page, 'Copy Client secret') };
 
-    // The line works as it was copied, but for the port, which is another in a test.
+    // The copied command works as it is, except for the port, which differs in tests.
     const line = (await copied(page, 'Copy the curl line')).replace('http://127.0.0.1:4000', server.publicUrl);
     const { stdout } = await run('sh', ['-c', line]);
     const issued = JSON.parse(stdout);
@@ -155,7 +155,7 @@ describeInBrowser('in a browser', () => {
     expect(await page.getByText('The chain is whole.').isVisible()).toBe(true);
   }, 60_000);
 
-  it('a regeneration is undone: the old secret is current again, the new one dead', async () => {
+  it('undoes a regeneration, so that the previous secret is current and the new one is rejected', async () => {
     const client = await register('Undone');
     const page = await signIn();
     await page.goto(`${server.adminUrl}/console/clients/${client.id}/regenerate`);
@@ -175,7 +175,7 @@ describeInBrowser('in a browser', () => {
     expect((await token(client)).headers['sunset']).toBeUndefined();
   });
 
-  it('credentials are looked up again, and the audit log says who did', async () => {
+  it('reveals a secret and records it in the audit log', async () => {
     const client = await register('Forgotten');
     const page = await signIn();
     await open(page, 'Integrations');
@@ -188,7 +188,7 @@ describeInBrowser('in a browser', () => {
     expect(json.data[0].action).toMatch(/reveal/);
   });
 
-  it('an API authorization token is issued, seen to run out, and issued again, which ends the first', async () => {
+  it('issues an API authorization token, counts down its lifetime, and replaces it', async () => {
     const client = await register('Tried by hand');
     const page = await signIn();
     await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
@@ -215,7 +215,7 @@ describeInBrowser('in a browser', () => {
     expect((await introspect(api, second)).json['active']).toBe(true);
   });
 
-  it('a client is disabled, enabled and deleted', async () => {
+  it('disables, enables and deletes a client', async () => {
     const client = await register('Stopped');
     const { token } = endpointsOf(server.publicUrl);
     const page = await signIn();
@@ -241,7 +241,7 @@ describeInBrowser('in a browser', () => {
     expect((await server.adminFetch(`/clients/${client.id}`)).status).toBe(404);
   });
 
-  it('a contact gets an access key, which is saved with other permissions, turned, disabled; one that was never used is removed', async () => {
+  it('creates, changes, regenerates and disables an access key, and removes an unused one', async () => {
     const client = await register('With a key', { kind: 'integration', scope: 'orders:read products:read' });
     const { token } = endpointsOf(server.publicUrl);
     const page = await signIn();
@@ -307,7 +307,7 @@ describeInBrowser('in a browser', () => {
     expect(await page.getByText('Removed.').isVisible()).toBe(true);
   }, 60_000);
 
-  it('a link of the command line signs in, without a token to type', async () => {
+  it('signs in with a link from the command line, without an operator token', async () => {
     const { id } = await server.operator();
     const path = await server.core.change((transaction) => issueConsoleLink(transaction, server.core, actor, id));
     const page = await context.newPage();
@@ -320,7 +320,7 @@ describeInBrowser('in a browser', () => {
     expect(await heading(page)).toBe('Sign in');
   });
 
-  it('two clicks on one button do it once; a lost answer is asked for again and does it once', async () => {
+  it('creates one client for a double click and for a form that is sent again', async () => {
     const page = await signIn();
     await page.goto(`${server.adminUrl}/console/integrations/new`);
     await page.getByLabel('Name').fill('Twice');
@@ -331,7 +331,7 @@ describeInBrowser('in a browser', () => {
     await page.getByRole('button', { name: 'Generate Client ID and Secret' }).dblclick();
     const secret = await copied(page, 'Copy Client secret');
 
-    // What was sent before its answer was lost is sent again by hand; the answer is the same, and there is one client.
+    // Send the form again, as after a lost response. The response is the same, and only one client exists.
     const cookies = await context.cookies();
     const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
     const again = await server.sendAndLook('/console/integrations', sent, cookie);
@@ -339,7 +339,7 @@ describeInBrowser('in a browser', () => {
     expect((await server.adminFetch('/clients?q=Twice')).json.data).toHaveLength(1);
   });
 
-  it('somebody else was faster: nothing is overwritten, and that is said', async () => {
+  it('tells that a client was changed by someone else, and does not overwrite the change', async () => {
     const client = await register('Raced');
     const page = await signIn();
     await page.goto(`${server.adminUrl}/console/clients/${client.id}/edit`);
@@ -352,7 +352,7 @@ describeInBrowser('in a browser', () => {
 
   it.each<[string, readonly Permission[], readonly string[], readonly string[]]>([
     [
-      'looks on',
+      'only views',
       ['integrations:view'],
       ['Integrations', 'Access keys', 'Contacts', 'Resource servers', 'Signing keys', 'Settings'],
       [],
@@ -366,28 +366,25 @@ describeInBrowser('in a browser', () => {
     ],
     ['audits', ['audit:view'], ['Audit log'], []],
     ['manages contacts', ['contacts:manage'], ['Contacts'], []],
-  ])(
-    'an operator who %s is offered what the permissions allow, and nothing else',
-    async (_, allowed, sections, acts) => {
-      const client = await register(`Offered ${allowed.join(' ')}`);
-      const page = await signIn(allowed);
-      const links = page.getByRole('navigation', { name: 'Sections' }).getByRole('link');
-      if (sections.length > 0) expect(await links.allTextContents()).toEqual(sections);
-      await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
-      if (!allowed.includes('integrations:view')) {
-        expect(await heading(page)).toBe('You may not do this');
-        return;
-      }
-      const all = ['Edit', 'Disable…', 'Regenerate…', 'Show the secret', 'Issue a token', 'Revoke all tokens…'];
-      const main = page.locator('main');
-      const offered = await main.locator('a.button, button:visible').allTextContents();
-      expect(all.filter((act) => offered.map((text) => text.trim()).includes(act)).toSorted()).toEqual(
-        [...acts].toSorted(),
-      );
-    },
-  );
+  ])('offers an operator who %s only permitted sections and actions', async (_, allowed, sections, acts) => {
+    const client = await register(`Offered ${allowed.join(' ')}`);
+    const page = await signIn(allowed);
+    const links = page.getByRole('navigation', { name: 'Sections' }).getByRole('link');
+    if (sections.length > 0) expect(await links.allTextContents()).toEqual(sections);
+    await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
+    if (!allowed.includes('integrations:view')) {
+      expect(await heading(page)).toBe('You may not do this');
+      return;
+    }
+    const all = ['Edit', 'Disable…', 'Regenerate…', 'Show the secret', 'Issue a token', 'Revoke all tokens…'];
+    const main = page.locator('main');
+    const offered = await main.locator('a.button, button:visible').allTextContents();
+    expect(all.filter((act) => offered.map((text) => text.trim()).includes(act)).toSorted()).toEqual(
+      [...acts].toSorted(),
+    );
+  });
 
-  it('all of it works without a script, too', async () => {
+  it('works without JavaScript', async () => {
     const plain = await browser.newContext({ javaScriptEnabled: false });
     try {
       const page = await plain.newPage();

@@ -5,7 +5,7 @@ import { collectFromWorkers } from '../observability/worker-metrics.ts';
 
 /**
  * Serves `GET /metrics` for Prometheus. Requires no token and runs before the Host check, because Prometheus uses
- * whatever address it discovers. The metrics contain numbers only, no names or addresses.
+ * whatever address it discovers. The metrics contain no client IDs, names or addresses.
  */
 export function serveMetrics({ metrics }: Core) {
   return async (ctx: Context, next: Next): Promise<void> => {

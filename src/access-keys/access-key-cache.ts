@@ -16,18 +16,18 @@ export type PresentedAccessKey = KnownAccessKey & { secret: Secret };
 /** The access keys that this process has cached. */
 export type AccessKeyCache = {
   find(id: string): Promise<KnownAccessKey | undefined>;
-  /** Like `find`, but the result includes every change that was committed before the call. */
+  /** Finds a key by its id, including every change that was committed before the call. */
   findRecent(id: string): Promise<KnownAccessKey | undefined>;
-  /** Looks in memory only. Undefined means "not cached". */
+  /** Returns a cached key. Undefined means that it is not cached. */
   peek(id: string): KnownAccessKey | undefined;
   /**
-   * Finds a key by its value, without a query for malformed values. The key may be disabled or ended; the caller must
-   * check.
+   * Finds a key by its value, without a query for malformed values. The caller must check whether the key and the value
+   * are still valid.
    */
   findByValue(value: string): Promise<PresentedAccessKey | undefined>;
-  /** Looks in memory only. Undefined does not mean that the value is wrong. */
+  /** Returns a cached key by its value. Undefined does not mean that the value is wrong. */
   peekByValue(value: string): PresentedAccessKey | undefined;
-  /** Like `findByValue`, but the result includes every change that was committed before the call. */
+  /** Finds a key by its value, including every change that was committed before the call. */
   findRecentByValue(value: string): Promise<PresentedAccessKey | undefined>;
 };
 
@@ -42,8 +42,7 @@ export function createAccessKeyCache(deps: { database: Database; feed: ChangeFee
     load: (id) => findKnownAccessKey(database, id),
   });
   /**
-   * A value always belongs to the same key, so these entries stay valid when the key changes; the key's own entry does
-   * not.
+   * Caches which key a value belongs to. This never changes, so that changes of the key drop only the key's own entry.
    */
   const owners = createFollowedCache<{ id: string; secretId: string }>({
     feed,

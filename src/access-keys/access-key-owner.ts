@@ -6,7 +6,8 @@ import type { AccessKey } from './access-key.ts';
 import { lockAccessKey, saveAccessKey } from './access-key-store.ts';
 
 /**
- * Presents a locked access key as an owner of secrets, so that the code that regenerates client secrets serves it too.
+ * Presents a locked access key as an owner of secrets, so that access keys and client secrets share the code that
+ * regenerates them.
  */
 export function asSecretOwner(key: AccessKey): SecretOwner {
   return {

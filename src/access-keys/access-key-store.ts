@@ -28,7 +28,7 @@ export async function findKnownAccessKey(database: Queryable, id: string): Promi
   return rows[0] && toKnown(rows[0]);
 }
 
-/** Returns the key, locked until the transaction ends. */
+/** Finds a key and locks it until the transaction ends. */
 export async function lockAccessKey(transaction: Transaction, id: string): Promise<AccessKey | undefined> {
   const rows = await transaction.query<KeyRow>('SELECT * FROM access_keys WHERE id = $1 FOR UPDATE', [id]);
   return rows[0] && toAccessKey(rows[0]);
@@ -38,7 +38,7 @@ export type AccessKeyFilter = {
   contactId?: string | undefined;
   status?: AccessKeyStatus | undefined;
   /**
-   * Beginnings of words in the names of the key and its contact, all of which must match; or `…` and the last four
+   * Prefixes of words in the names of the key and its contact, all of which must match; or `…` and the last four
    * characters of its value.
    */
   q?: string | undefined;
@@ -55,7 +55,7 @@ export async function listAccessKeys(database: Queryable, filter: AccessKeyFilte
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions = conditionsOf(filter, bind);
   const rows = await database.query<KeyRow & { secrets: string }>(
-    // Cut the page first, so that only its rows are joined.
+    // Select the page first, so that only its rows are joined.
     `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets
      FROM (${pageOf(filter, conditions, bind)}) k ORDER BY k.created_at DESC, k.id DESC`,
     parameters,
@@ -89,9 +89,9 @@ function hintOf(q: string | undefined): string | undefined {
 const maxSorted = 4_000;
 
 /**
- * If few keys match a text, the word index finds them and they are sorted; if many match, walking the list in its order
- * soon finds the first ones. The planner cannot know how many names match, so the statement decides while it runs. A
- * function instead of the operator keeps the walk from using the index.
+ * Returns a query for one page. If few keys match a text, the word index finds them and they are sorted; if many match,
+ * walking the list in its order soon finds the first ones. The planner cannot know how many match, so the statement
+ * decides while it runs. Calling `ts_match_vq` instead of its operator keeps the walk from using the index.
  */
 function pageOf({ q, limit }: AccessKeyFilter, conditions: readonly string[], bind: Bind): string {
   const where = (keys: string, first = 'true') => `${keys} k WHERE ${[first, ...conditions].join(' AND ')}`;
@@ -161,8 +161,8 @@ export async function markAccessKeyUsed(database: Queryable, id: string, at: Dat
 }
 
 /**
- * Records when keys were last used, to within an hour, so that a key in steady use is written once an hour. Rows are
- * locked in the order of ids, like everywhere else.
+ * Records when keys were last used, accurate to an hour, so that a key in steady use is written once an hour. Rows are
+ * locked in the order of ids, as everywhere, to avoid deadlocks.
  */
 export async function noteLastUse(transaction: Transaction, { sources }: UsageBatch): Promise<void> {
   const uses = sources.filter((source) => source.last_used_at !== null);

@@ -1,11 +1,11 @@
 import { actions } from '../clients/client.ts';
 import type { Secret } from '../credentials/secret.ts';
 
-/** A credential of one contact: says for whom a client calls and what it may touch. */
+/** A credential of one contact, which identifies the contact that a client calls for and limits what it may access. */
 export type AccessKey = {
   id: string;
   contactId: string;
-  /** Unique within the contact. */
+  /** Unique among the keys of the contact. */
   name: string;
   /** The key's permissions as scopes, `kind:action`. */
   scope: readonly string[];
@@ -16,7 +16,7 @@ export type AccessKey = {
   expiresAt: Date | null;
   /** First use; null if never used. */
   usedAt: Date | null;
-  /** Last use, to within an hour; null if never used. */
+  /** Last use, accurate to an hour; null if never used. */
   lastUsedAt: Date | null;
   /** Tokens that were obtained under another epoch are inactive. */
   tokenEpoch: number;
@@ -25,7 +25,7 @@ export type AccessKey = {
   updatedAt: Date;
 };
 
-/** What a request needs to know of an access key, with its values, newest first. */
+/** An access key with its values, newest first, as requests need it. */
 export type KnownAccessKey = { key: AccessKey; secrets: readonly Secret[] };
 
 /** Allowed actions by kind of information: `{ orders: ['read'] }`. */

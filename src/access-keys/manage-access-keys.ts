@@ -23,7 +23,7 @@ export type NewAccessKey = {
   reveal?: boolean | undefined;
 };
 
-/** Create Key. Only the result contains the plaintext. */
+/** Creates an access key (Create Key). Only the result contains the plaintext. */
 export async function createAccessKey(
   transaction: Transaction,
   deps: ManageDeps,
@@ -65,7 +65,7 @@ export type AccessKeyPatch = {
 };
 
 /**
- * Save Key: changes the key's name or permissions. Live tokens follow at once.
+ * Changes the key's name, permissions, clients or expiry (Save Key). Live tokens follow at once.
  * @param expectedRevisions from If-Match; undefined accepts any revision.
  */
 export async function saveKey(
@@ -79,7 +79,7 @@ export async function saveKey(
   const key = await requireAccessKeyRow(transaction, id);
   requireRevision(key.revision, expectedRevisions);
   if (Object.values(patch).every((value) => value === undefined)) return key;
-  // A form sends the end of a key that has expired together with whatever else is changed.
+  // Accept an unchanged past date for an expired key, which a form sends together with the other changes.
   if (statusOf({ ...key, enabled: true }, deps.clock()) !== 'expired') requireFuture(patch.expiresAt, deps);
   return await save(transaction, deps, actor, 'access_key.update', key, {
     ...key,
@@ -90,7 +90,9 @@ export async function saveKey(
   });
 }
 
-/** @throws {InvalidInput} if a key would have expired already: to end a key now, disable it, which the audit log shows as such. */
+/**
+ * @throws {InvalidInput} if the expiry is in the past: to end a key now, disable it, so that the audit log shows that.
+ */
 function requireFuture(end: Date | null | undefined, { clock }: ManageDeps): void {
   if (end && end.getTime() <= clock()) {
     const message = 'is in the past; to end a key now, disable it';
@@ -98,7 +100,7 @@ function requireFuture(end: Date | null | undefined, { clock }: ManageDeps): voi
   }
 }
 
-/** Disable Key: tokens obtained with the key are inactive while it is disabled. */
+/** Enables or disables a key. Tokens obtained with the key are inactive while it is disabled. */
 export async function setAccessKeyEnabled(
   transaction: Transaction,
   deps: ManageDeps,
@@ -113,8 +115,8 @@ export async function setAccessKeyEnabled(
 }
 
 /**
- * Remove Key: only a key that was never used.
- * @throws {Conflict} `access_key_was_used`. The lock orders a first use at the same moment before or after the removal.
+ * Removes a key that was never used (Remove Key). The lock orders a concurrent first use before or after the removal.
+ * @throws {Conflict} `access_key_was_used`
  */
 export async function removeAccessKey(
   transaction: Transaction,
@@ -184,7 +186,7 @@ function auditView(key: AccessKey): Record<string, unknown> {
   };
 }
 
-/** Converts permissions to scopes. @throws {InvalidInput} naming what no resource server offers. */
+/** Converts permissions to scopes. @throws {InvalidInput} with the scopes that no resource server offers. */
 async function toOfferedScope(transaction: Transaction, permissions: Permissions): Promise<string[]> {
   const scope = toScope(permissions);
   requireOffered(scope, await holdResourceServers(transaction));

@@ -14,8 +14,8 @@ export type AccessKeyDeps = {
 };
 
 /**
- * The only answer to an access key that is unknown, disabled, ended, expired or not for this client. The reason is only
- * counted.
+ * The error for every access key that is unknown, disabled, ended, expired or not for this client. The reason is
+ * counted but not part of the answer.
  */
 export class RefusedAccessKey extends KeyturnError {
   readonly refused: { secret: PresentedSecret; reason: string } | undefined;
@@ -40,7 +40,7 @@ export async function requireAccessKey(
 ): Promise<PresentedAccessKey> {
   const known = await deps.accessKeys.findByValue(value);
   if (known && !refusalOf(known, client, deps.clock())) return known;
-  // Reload before refusing: another process may just have created or enabled the key.
+  // Reload before rejecting: another process may just have created or enabled the key.
   const recent = await deps.accessKeys.findRecentByValue(value);
   if (!recent) throw new RefusedAccessKey();
   const reason = refusalOf(recent, client, deps.clock());
@@ -49,8 +49,8 @@ export async function requireAccessKey(
 }
 
 /**
- * Like requireAccessKey, but from memory only, for keys that were used before. Undefined does not mean that the key is
- * bad.
+ * Returns the access key with this value from the cache if it was used before and the client may use it now. Undefined
+ * does not mean that the key is invalid.
  */
 export function recallAccessKey(
   { accessKeys, clock }: AccessKeyDeps,
@@ -67,9 +67,9 @@ export function presentedValueOf({ key, secret }: PresentedAccessKey): Presented
 }
 
 /**
- * Writes a key's first use before the answer, because a used key can never be removed. Later uses are only counted. If
- * the write takes longer than a request may wait it continues, and a retry finds it done.
- * @throws {RefusedAccessKey} if the key was removed meanwhile.
+ * Writes a key's first use before the answer, because a used key can never be removed. Later uses are only counted. A
+ * write that takes longer than a request may wait still continues, and a retry finds it done.
+ * @throws {RefusedAccessKey} if the key was removed in the meantime.
  */
 export async function recordFirstUse(
   deps: Pick<AccessKeyDeps, 'database' | 'clock'>,

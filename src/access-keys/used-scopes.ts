@@ -3,12 +3,12 @@ import type { Clock } from '../process/clock.ts';
 import type { Database, Queryable } from '../storage/database.ts';
 
 /**
- * Which scopes access keys were used for, as reported by resource servers. Counted in memory, written every few
- * seconds.
+ * Counts which scopes access keys were used for, as reported by resource servers. Counts are kept in memory and written
+ * every few seconds.
  */
 export type UsedScopes = {
   count(accessKeyId: string, scope: readonly string[]): void;
-  /** Writes now. What cannot be written is kept for the next time. Never fails. */
+  /** Writes the counts now. Never rejects: counts that cannot be written are kept for the next time. */
   flush(): Promise<void>;
   close(): Promise<void>;
 };

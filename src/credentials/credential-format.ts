@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** The prefixes of the public contract, by which leaked values are recognised. */
+/** The public prefixes by which leaked secrets are recognized. */
 export type SecretPrefix = 'kts_' | 'ktk_' | 'kta_' | 'kto_';
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -25,7 +25,7 @@ export function generateClientId(): string {
   return `kti_${randomBase62(22)}`;
 }
 
-/** Checks form and checksum of a value, without asking a store. */
+/** Checks the format and checksum of a value, without querying a store. */
 export function isWellFormedSecret(value: string, prefix: SecretPrefix): boolean {
   if (value.length !== secretLength || !value.startsWith(prefix) || !secretPattern.test(value)) return false;
   return checksum(value.slice(0, -checksumLength)) === value.slice(-checksumLength);
@@ -40,7 +40,7 @@ export function hintOf(secret: string): string {
   return secret.slice(-4);
 }
 
-/** CRC-32 (IEEE 802.3) of the ASCII text in base62, most significant digit first, padded to six. */
+/** Returns the CRC-32 (IEEE 802.3) of an ASCII string in base62, most significant digit first, padded to six digits. */
 export function checksum(text: string): string {
   let rest = crc32(text);
   let digits = '';

@@ -1,10 +1,13 @@
 import { type NotASecret, recognizeNotASecret } from './not-a-secret.ts';
 
-/** Anything that could be mistaken for one of ours, or that scanners for leaked secrets take for one. */
+/** Prefixes of Keyturn's own credentials, and of values that scanners for leaked secrets take for them. */
 const ownPrefix = /^kt[isako]_/;
-/** No colon, or HTTP Basic would cut it (RFC 7617 §2); no slash, quote or space, so that it is one word in a URL, a log and a shell. */
+/**
+ * Excludes the colon, at which HTTP Basic splits (RFC 7617 §2), and slashes, quotes and spaces, so that an ID is one
+ * word in a URL, a log and a shell.
+ */
 const foreignIdPattern = /^[A-Za-z0-9][A-Za-z0-9._~@-]{2,127}$/;
-/** RFC 6749 Appendix A.2: VSCHAR, without the space. */
+/** Visible ASCII characters (RFC 6749 Appendix A.2 VSCHAR) without the space. */
 const foreignSecretPattern = /^[\x21-\x7e]{16,256}$/;
 const reasons: Record<NotASecret, string> = {
   mask: 'the secret is masked: export it with secrets',
@@ -14,26 +17,30 @@ const reasons: Record<NotASecret, string> = {
 };
 
 const minimumBits = 80;
-/** A word that can be looked up adds about as much as two characters of chance. */
+/** Bits for a word from a dictionary, about as much as two random characters. */
 const bitsPerWord = 10;
 const shortestRepeat = 3;
 const commonWords =
   /password|passwort|passw0rd|secret|client|admin|change-?_?me|letmein|welcome|example|default|oauth|token|qwerty|qwertz|asdfgh|zxcvbn|test|demo|prod|acme|20\d\d/gi;
 
-/** Whether a value can be the Client ID of an imported client: never one of ours. */
+/** Returns whether a value can be the Client ID of an imported client. Keyturn's own prefixes are excluded. */
 export function isForeignClientId(value: string): boolean {
   return value.length <= 128 && foreignIdPattern.test(value) && !ownPrefix.test(value);
 }
 
-/** Whether a value can be the secret of an imported client: never one of ours, so those are always told by their checksum. */
+/**
+ * Returns whether a value can be the secret of an imported client. Keyturn's own prefixes are excluded, so that values
+ * with them always have a checksum.
+ */
 export function isForeignSecret(value: string): boolean {
   return value.length <= 256 && foreignSecretPattern.test(value) && !ownPrefix.test(value);
 }
 
 /**
- * Returns why a secret from another server cannot be kept, without any part of it; undefined if it can be kept.
- * @param known texts that belong to the client and that others know, such as its Client ID and name.
- * @param acceptHashLike whether a value with the length and alphabet of a bare hash counts as a secret.
+ * Returns why a secret from another server cannot be kept, without any part of the secret, or undefined if it can be
+ * kept.
+ * @param known strings of the client that are not secret, such as its Client ID and name.
+ * @param acceptHashLike whether a value with the length and alphabet of a bare hash is accepted as a secret.
  */
 export function weaknessOf(secret: string, known: readonly string[], acceptHashLike: boolean): string | undefined {
   const kind = recognizeNotASecret(secret);
@@ -48,9 +55,9 @@ export function weaknessOf(secret: string, known: readonly string[], acceptHashL
 }
 
 /**
- * Estimates what there is to guess, from below: what each character adds (by the kinds of characters that occur, and by how unevenly
- * they occur), times the characters that add anything. Known texts and common words count as one word each; what continues a repeat
- * (`abcabc`) or a run (`aaaa`, `4321`) counts nothing.
+ * Estimates a lower bound of a secret's entropy: the bits per character (from the kinds of characters that occur, and
+ * how unevenly) times the number of unpredictable characters. Known strings and common words count as one word each;
+ * characters that continue a repetition (`abcabc`) or a run (`aaaa`, `4321`) count as zero.
  */
 function estimateBits(secret: string, known: readonly string[]): number {
   let words = 0;
@@ -67,7 +74,7 @@ function estimateBits(secret: string, known: readonly string[]): number {
   return words * bitsPerWord + countNews(rest.toLowerCase()) * bitsPerCharacter(rest);
 }
 
-/** How many characters tell anything that those before them do not. */
+/** Returns the number of characters that do not follow from those before them. */
 function countNews(text: string): number {
   let news = 0;
   for (let at = 0; at < text.length; at++) {

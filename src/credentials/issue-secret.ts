@@ -3,12 +3,12 @@ import type { KeyRing } from './key-ring.ts';
 import { type SealedPlace, seal } from './sealed-copy.ts';
 import { createVerifier, type PepperPurpose, type Verifier } from './verifier.ts';
 
-/** A newly issued secret. The only type that holds a plaintext, beside the values that are stored. */
+/** A newly issued secret. The only type with a plaintext beside the stored values. */
 export type IssuedSecret = Verifier & { plaintext: string; sealed: string | null; hint: string };
 
 /**
- * Issues a secret, or takes the one of an imported client.
- * @param place where a sealed copy will be stored, or null to keep none.
+ * Issues a secret, or uses that of an imported client.
+ * @param place where the sealed copy will be stored, or null to make no copy.
  * @param plaintext the secret of an imported client.
  */
 export function issueSecret(

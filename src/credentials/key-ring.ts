@@ -36,7 +36,7 @@ export function createKeyRing(rootKey: string): KeyRing {
       throw new UsageError('KEYTURN_ROOT_KEY must be version:base64, several separated by commas');
     const key = Buffer.from(encoded, 'base64');
     if (key.length < minimumBytes) throw new UsageError(`KEYTURN_ROOT_KEY ${version} must have at least 32 bytes`);
-    // Only for the first: a rotation away from a weak key still has to open what that key made.
+    // Check the current version only: after a rotation away from a weak key, values of that key must still be readable.
     if (roots.size === 0 && isTrivial(key)) {
       throw new UsageError(
         `KEYTURN_ROOT_KEY ${version} is not random: its bytes repeat or count up. \`keyturn root-key generate\` makes one`,
@@ -63,7 +63,7 @@ export function createKeyRing(rootKey: string): KeyRing {
 }
 
 /**
- * Whether a key is a placeholder: a short text that repeats, bytes that count up or down, or a handful of different bytes.
+ * Returns whether a key is a placeholder: a short repeated string, bytes that count up or down, or few different bytes.
  * Sixteen bytes twice are accepted: they may be a random 128-bit key, and existing deployments must start.
  */
 function isTrivial(key: Buffer): boolean {
@@ -71,7 +71,7 @@ function isTrivial(key: Buffer): boolean {
   const periods = Array.from({ length: minimumBytes / 2 - 1 }, (_, index) => index + 1);
   const step = ((key[1] ?? 0) - (key[0] ?? 0) + 256) % 256;
   const counts = key.every((byte, index) => index === 0 || (byte - (key[index - 1] ?? 0) + 256) % 256 === step);
-  // Among 32 random bytes about 30 differ; fewer than 10 never happens by chance.
+  // 32 random bytes have about 30 different values; fewer than 10 never happen by chance.
   return counts || new Set(key).size < 10 || periods.some(repeatsAfter);
 }
 

@@ -1,15 +1,19 @@
-/** Recognises what stands in a secret's place in exports and templates: masks, references to a vault, and hashes. */
+/**
+ * Recognizes values that exports and templates contain in place of a secret: masks, references to a vault, and hashes.
+ */
 
 /**
- * `mask`, `placeholder` and `hash` can never be the secret itself. `hash_like` has the length and the alphabet of a bare hash, which
- * some random secrets have too (`openssl rand -base64 32`), so an operator may say that it is one.
+ * The kind of a value that is not a secret. `mask`, `placeholder` and `hash` can never be one. `hash_like` has the
+ * length and the alphabet of a bare hash, which some random secrets have too (`openssl rand -base64 32`), so an
+ * operator may accept it.
  */
 export type NotASecret = 'mask' | 'placeholder' | 'hash' | 'hash_like';
 
 const masks = [/^[*•●·.xX_#-]+$/, /^[([<]?(?:hidden|masked|redacted|sensitive(?: value)?|filtered|removed)[)\]>]?$/i];
 
 const placeholders: readonly RegExp[] = [
-  // The whole value, or a name in it: ${vault.x}, $(env:X), #{x}, %{x}. Each pattern is so long that chance does not make it.
+  // The whole value, or a name in it: ${vault.x}, $(env:X), #{x}, %{x}. The patterns are long enough not to match
+  // random secrets.
   /^[$#%~@]\{[^{}]*\}#?$|^\$\([^()]*\)$|^\$\[[^[\]]*\]$/,
   /[$#%]\{\s*(?:[A-Z][A-Z0-9_.]{2,}|[a-z][a-z0-9_.:/|-]{2,}|[a-z]+(?:[A-Z][a-z]+)+)\s*\}/,
   // {{ .Values.x }}, {% x %}, <%= x %>, [[ x ]]
@@ -33,13 +37,15 @@ const placeholders: readonly RegExp[] = [
   /^\/(?:run|var|etc|mnt|opt|home|vault|secrets?|usr)\/|^[A-Za-z]:\\/,
 ];
 
-/** Words that people write where a secret is to be filled in, without case and punctuation. */
+/** Phrases that mark a secret to be filled in, in lower case and without punctuation. */
 const words =
   /changeme|changethis|changeit|replaceme|replacethis|replacewith|insertyour|enteryour|putyour|your(?:own)?(?:api|app|client|oauth|shared|super)?(?:secret|password|key)|placeholder|redacted|tobereplaced|tobefilled|notarealsecret|dummysecret|examplesecret|secretgoeshere|secrethere/;
 const wholeWords =
   /^(?:todo|tbd|fixme|none|null|nil|undefined|empty|unset|unknown|na|notset|secret|clientsecret|password|example|dummy)$/;
 
-/** Hashes that say what they are: crypt, PHC strings, LDAP, Django, Werkzeug, PostgreSQL, MySQL, ASP.NET Identity. */
+/**
+ * Hashes with a recognizable format: crypt, PHC strings, LDAP, Django, Werkzeug, PostgreSQL, MySQL, ASP.NET Identity.
+ */
 const hashes: readonly RegExp[] = [
   /^\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|md5|sha\d*|bcrypt(?:-sha256)?|pbkdf2[\w-]*|argon2\w*|scrypt|s0|S|P|H)\$/,
   /^\{(?:S?MD5|S?SHA\d*|PBKDF2[\w-]*|b?crypt|argon2\w*|scrypt|ldap|SHA-?\d+)[\w@.-]*\}/i,
@@ -47,12 +53,18 @@ const hashes: readonly RegExp[] = [
   /^SCRAM-SHA-\d+\$|^md5[0-9a-f]{32}$|^\*[0-9A-F]{40}$|^AQAAAA[EI]AA/,
 ];
 
-/** The digests of SHA-1, SHA-224, SHA-256, SHA-384 and SHA-512 in hexadecimal digits. 32 digits are what many servers make as secrets. */
+/**
+ * Lengths of SHA-1, SHA-224, SHA-256, SHA-384 and SHA-512 in hexadecimal. Excludes 32 digits, because many servers
+ * generate such secrets.
+ */
 const hexLengths = [40, 56, 64, 96, 128];
-/** The padded base64 of MD5, SHA-1, SHA-256 and SHA-512. Without padding it is what many servers make as secrets. */
+/**
+ * Lengths of MD5, SHA-1, SHA-256 and SHA-512 in padded base64. Unpadded values are excluded, because many servers
+ * generate such secrets.
+ */
 const base64Lengths = [24, 28, 44, 88];
 
-/** Says what a value is that cannot be a secret; undefined if it can be one. */
+/** Returns why a value cannot be a secret, or undefined if it can be one. */
 export function recognizeNotASecret(given: string): NotASecret | undefined {
   const value = given.trim().replace(/^(["'])(.*)\1$/s, '$2');
   if (masks.some((mask) => mask.test(value))) return 'mask';

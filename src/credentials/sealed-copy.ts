@@ -2,14 +2,14 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { KeyRing } from './key-ring.ts';
 
 /**
- * Where a sealed copy is stored. Table and row id are authenticated (AAD), so a copy moved to another row does not
- * open.
+ * The place where a sealed copy is stored. Table and row id are authenticated (AAD), so a copy that was moved to
+ * another row cannot be opened.
  */
 export type SealedPlace = { table: string; id: string };
 
 /**
- * Seals a value that may be revealed later: AES-256-GCM (NIST SP 800-38D) under its own data key, which is encrypted
- * the same way under a key derived from the root key. Form: `version.wrappedKey.value`, each part base64url of nonce,
+ * Seals a value that may be revealed later: AES-256-GCM (NIST SP 800-38D) with its own data key, which is encrypted the
+ * same way with a key derived from the root key. Format: `version.wrappedKey.value`, each part base64url of nonce,
  * ciphertext and tag.
  */
 export function seal(ring: KeyRing, place: SealedPlace, plaintext: string): string {
@@ -33,8 +33,8 @@ const nonceLength = 12;
 const tagLength = 16;
 
 /**
- * Returns nonce, ciphertext and tag. The nonce is random: a data key seals one value, a wrapping key far fewer than
- * 2^32.
+ * Returns nonce, ciphertext and tag. The nonce is random, which is safe because a data key seals one value, and a
+ * wrapping key far fewer than 2^32.
  */
 function encrypt(key: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Buffer {
   const nonce = randomBytes(nonceLength);

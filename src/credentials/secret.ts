@@ -1,23 +1,26 @@
 import type { Verifier } from './verifier.ts';
 
-/** A client secret or access key value as it is stored. Nothing in it can be presented. */
+/** A stored client secret or access key value. It does not contain the plaintext. */
 export type Secret = Verifier & {
   id: string;
-  /** The Client ID that this client secret belongs to, because pairs are not mixed. Null for an access key. */
+  /** The Client ID that this client secret is valid with. Null for an access key. */
   clientId: string | null;
-  /** 1, 2, …: recorded in each token that was obtained with this secret. */
+  /** The number of this secret, starting at 1, which is recorded in each token that was obtained with it. */
   generation: number;
   hint: string;
   createdAt: Date;
-  /** Null: current. A future date: retiring, accepted until then. A past date: ended. */
+  /** Null for the current secret. A future date ends its grace period; after a past date it is rejected. */
   retiresAt: Date | null;
-  /** Set if somebody ended the secret before its date. Tokens obtained with an undone secret are inactive too. */
+  /**
+   * How the secret was ended before its date, or null if it was not. Tokens obtained with an undone secret are inactive
+   * too.
+   */
   endedAs: 'finished' | 'undone' | null;
 };
 
 /**
- * Checks a secret at each use, so that a grace period ends at its date on every process without any job. A secret that
- * was ended early is rejected whatever the process's clock says.
+ * Returns whether a secret is accepted now. Checked at each use, so that a grace period ends on time on every process
+ * without a job. A secret that was ended early is rejected regardless of the process's clock.
  */
 export function isLive(secret: Pick<Secret, 'retiresAt' | 'endedAs'>, now: number): boolean {
   if (secret.endedAs !== null) return false;

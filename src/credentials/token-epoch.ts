@@ -1,13 +1,13 @@
 import { randomInt } from 'node:crypto';
 
-/** Fits PostgreSQL's `integer`. Epochs of earlier versions were counted and stay below. */
+/** The lowest epoch. The range fits PostgreSQL's `integer`; epochs of earlier versions were counters and are lower. */
 export const lowestTokenEpoch = 2 ** 30;
 /** Number of different epochs. */
 export const tokenEpochs = 2 ** 30;
 
 /**
- * Returns a new epoch for the tokens of a client or access key. It is random, because a counter would repeat a value after a
- * standby was promoted without the last commits, and tokens that ended would live again.
+ * Returns a new epoch for the tokens of a client or access key. It is random, because a counter would repeat a value
+ * after a promoted standby lacked the last commits, and revoked tokens would be valid again.
  */
 export function newTokenEpoch(): number {
   return randomInt(lowestTokenEpoch, lowestTokenEpoch + tokenEpochs);

@@ -2,14 +2,14 @@ import { hash, randomBytes } from 'node:crypto';
 import type { Secret } from './secret.ts';
 
 /**
- * SHA-256 digests of secrets that this process has verified, kept only in memory and only as long as the stored secret
- * they belong to; they save the HMAC at later uses. Each digest includes a random value of this process, so the time of
- * a comparison reveals nothing that could be used to test guesses.
+ * SHA-256 digests of secrets that this process has verified, which save the HMAC at later uses. They are kept only in
+ * memory and only as long as the stored secret they belong to. Each digest includes a random value of this process, so
+ * that the timing of a comparison does not help to test guesses.
  */
 const digests = new WeakMap<Secret, string>();
 const salt = randomBytes(32).toString('base64url');
 
-/** Remembers a value. Call it only with values that the verifier has matched. */
+/** Caches a value. Callers must pass only values that the verifier has matched. */
 export function rememberVerified(secret: Secret, value: string): void {
   digests.set(secret, digestOf(value));
 }

@@ -1,7 +1,7 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { KeyPurpose, KeyRing } from './key-ring.ts';
 
-/** What is stored to recognise a secret: its HMAC-SHA-256 under a pepper, and the version of the pepper. */
+/** The stored values that verify a secret: its HMAC-SHA-256 under a pepper, and the version of the pepper. */
 export type Verifier = { verifier: Uint8Array; keyVersion: string };
 
 export type PepperPurpose = Extract<KeyPurpose, `${string}-pepper`>;

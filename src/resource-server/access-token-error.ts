@@ -1,4 +1,7 @@
-/** Error codes of RFC 6750 §3.1 and RFC 9449 §7 and §9, and the one for an unavailable authorization server. */
+/**
+ * Error codes of RFC 6750 §3.1 and RFC 9449 §7 and §9, and `temporarily_unavailable` for an unreachable authorization
+ * server.
+ */
 export type AccessTokenErrorCode =
   | 'missing_token'
   | 'invalid_request'
@@ -18,9 +21,9 @@ const statuses: Record<AccessTokenErrorCode, number> = {
   temporarily_unavailable: 503,
 };
 
-/** What a `WWW-Authenticate` challenge says about the resource server. */
+/** The members of a `WWW-Authenticate` challenge that describe the resource server. */
 type Challenge = {
-  /** The scheme of the refused request; Bearer if it had none. */
+  /** The scheme of the rejected request; Bearer if it had none. */
   scheme: 'Bearer' | 'DPoP';
   /** Accepted signature algorithms of DPoP proofs (RFC 9449 §7.1). */
   dpopAlgorithms: readonly string[];
@@ -30,7 +33,7 @@ type Challenge = {
   resourceMetadata: string | undefined;
 };
 
-/** Why a request is refused, with everything that its answer needs. */
+/** The error for a rejected request, with everything that its answer needs. */
 export class AccessTokenError extends Error {
   readonly code: AccessTokenErrorCode;
   /** 400, 401, 403 or 503. */
@@ -57,7 +60,7 @@ export class AccessTokenError extends Error {
     return this;
   }
 
-  /** Headers of the answer: `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1), or `Retry-After`. */
+  /** Returns the headers of the answer: `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1), or `Retry-After`. */
   get headers(): Record<string, string> {
     if (this.status === 503) return { 'Retry-After': '1', 'Cache-Control': 'no-store' };
     const { dpopNonce } = this.#challenge;
@@ -68,7 +71,7 @@ export class AccessTokenError extends Error {
     };
   }
 
-  /** JSON body of the answer. */
+  /** Returns the JSON body of the answer. */
   get body(): { error: string; error_description: string } {
     return { error: this.code === 'missing_token' ? 'invalid_token' : this.code, error_description: this.message };
   }

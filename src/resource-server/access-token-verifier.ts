@@ -23,8 +23,8 @@ export type VerifierOptions = {
   /** Maximum number of cached answers. Default 10,000. */
   maxCachedTokens?: number;
   /**
-   * Whether to follow the server's events, which end cached answers at once. Default true. Without them an
-   * introspection answer is used for 10 s, and a JWT until it expires.
+   * Whether to follow the server's events, which end cached answers at once. Default true. Without events, an
+   * introspection answer is cached for 10 s, and a JWT is accepted until it expires.
    */
   events?: boolean;
   /** Time limit of an introspection in milliseconds. Default 2,000. */
@@ -36,8 +36,9 @@ export type VerifierOptions = {
    */
   publicUrl?: string;
   /**
-   * The client certificate of a request, for tokens that are bound to one (RFC 8705): DER, PEM (also percent-encoded), base64 or RFC 9440's form.
-   * Default: that of the TLS connection. Read it from a header only where your proxy overwrites that header.
+   * Returns the client certificate of a request, for tokens that are bound to one (RFC 8705), as DER, PEM (also
+   * percent-encoded), base64, or in the form of RFC 9440. Default: the certificate of the TLS connection. Read it from
+   * a header only if your proxy overwrites that header.
    */
   clientCertificate?: (request: ReceivedRequest) => Uint8Array | string | undefined;
   /** Requires a nonce in DPoP proofs (RFC 9449 §9), derived from this secret. Use the same value in all processes. */
@@ -50,7 +51,7 @@ export type VerifierOptions = {
 export type VerifyOptions = {
   /** The access key that came with this request, if your API accepts one. */
   accessKey?: string | undefined;
-  /** The scope that this request needs; of several, all are required. */
+  /** The scopes that this request requires, all of them. */
   scope?: string | readonly string[] | undefined;
 };
 

@@ -1,4 +1,4 @@
-/** A live access token: who calls, and what they may do. */
+/** A live access token: its client and its permissions. */
 export type AccessToken = {
   /** The client that the token was issued to (`client_id`). */
   clientId: string;

@@ -9,7 +9,7 @@ export type BearerAuthOptions<R = RequestLike> = {
   accessKeyFrom?: (request: R) => string | undefined;
 };
 
-// Only the members that are used, so that no framework is a dependency and any version of it works.
+// Declare only the members that are used, so that no framework is a dependency and any version of it works.
 type KoaContext = {
   req: RequestLike;
   originalUrl: string;
@@ -78,7 +78,8 @@ export function fastifyBearerAuth(verifier: AccessTokenVerifier, options: Bearer
 }
 
 /**
- * For servers based on fetch's `Request` and `Response`: returns the access token, or the response to send.
+ * Authenticates a request of a server based on fetch's `Request` and `Response`. Returns the access token, or the
+ * response to send.
  * @example const auth = await fetchBearerAuth(verifier, request); if (auth instanceof Response) return auth;
  */
 export async function fetchBearerAuth(
@@ -95,7 +96,7 @@ export function protectedResourceMetadata(verifier: AccessTokenVerifier): () => 
   return () => Response.json(verifier.metadata, { headers: { 'Cache-Control': 'public, max-age=300' } });
 }
 
-/** @property headers to set on the answer in any case. */
+/** The result of a check. @property headers headers to set on the answer in any case. */
 type Result = { headers: Record<string, string> } & (
   | { token: AccessToken; refusal?: undefined }
   | { token?: undefined; refusal: AccessTokenError }

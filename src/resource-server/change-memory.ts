@@ -2,8 +2,8 @@ import type { AccessToken } from './access-token.ts';
 import type { ServerEvent } from './event-stream.ts';
 
 /**
- * What the server's events said about tokens that are verified locally. A JWT that was issued before a change of its
- * client or access key is not trusted any more: the server is asked about it.
+ * Changes reported by the server's events, for tokens that are verified locally. A JWT that was issued before a change
+ * of its client or access key is not trusted any more and must be introspected.
  */
 export type ChangeMemory = {
   apply(event: ServerEvent): void;
@@ -14,10 +14,10 @@ export type ChangeMemory = {
   isTrusted(token: AccessToken): boolean;
 };
 
-/** Changes older than this are dropped: no token lives longer. */
+/** Maximum age of kept changes, because no token lives longer. */
 const keptSeconds = 86_400;
 const maxRemembered = 100_000;
-/** `iat` has whole seconds and comes from the clock of one of the server's processes. */
+/** Allows for `iat` in whole seconds, and for the clocks of the server's processes. */
 const clockSkewSeconds = 5;
 
 export function createChangeMemory(): ChangeMemory {
@@ -29,7 +29,7 @@ export function createChangeMemory(): ChangeMemory {
     changedAt.set(key, seconds);
     for (const [oldest, at] of changedAt) {
       if (at > seconds - keptSeconds && changedAt.size <= maxRemembered) break;
-      // When a change is dropped early, tokens from before it are all distrusted.
+      // When a change is dropped early, distrust all tokens from before it.
       if (at > seconds - keptSeconds) distrustedBefore = Math.max(distrustedBefore, at);
       changedAt.delete(oldest);
     }

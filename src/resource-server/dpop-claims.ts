@@ -3,14 +3,17 @@ export type ProvenRequest = { method: string | undefined; url: string | undefine
 
 type Claims = Readonly<Record<string, unknown>>;
 
-/** Largest accepted difference between a proof's `iat` and the clock, in seconds. A later `nbf` is accepted as long. */
+/**
+ * Maximum difference between a proof's `iat` and the clock, in seconds; also how far a proof's `nbf` may be in the
+ * future.
+ */
 export const proofFreshSeconds = 60;
 
 /**
  * Checks the claims of a DPoP proof that do not depend on an access token (RFC 9449 §4.3). The token endpoint and the
  * resource-server library share this check.
  * @param now seconds since 1970-01-01 UTC.
- * @returns what is wrong, as a sentence, or undefined if nothing is.
+ * @returns the problem as a sentence, or undefined if the claims are valid.
  */
 export function findProofProblem(claims: Claims, { method, url }: ProvenRequest, now: number): string | undefined {
   const { htm, htu, iat, jti, exp, nbf } = claims;
@@ -26,7 +29,7 @@ export function findProofProblem(claims: Claims, { method, url }: ProvenRequest,
   return typeof jti === 'string' && jti !== '' ? undefined : 'The DPoP proof has no jti.';
 }
 
-/** RFC 9449 §4.3: the URL without query and fragment, normalised by RFC 3986 §6.2.2 and §6.2.3. */
+/** Returns a URL without query and fragment (RFC 9449 §4.3), normalized as in RFC 3986 §6.2.2 and §6.2.3. */
 function normalize(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const { origin, pathname } = new URL(text);

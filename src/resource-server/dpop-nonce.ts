@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/** A nonce is accepted for one to two steps. */
+/** Length of a nonce step. A nonce is accepted for one to two steps. */
 const stepMs = 60_000;
 
 export type DpopNonce = { current(now: number): string; isGood(nonce: unknown, now: number): boolean };

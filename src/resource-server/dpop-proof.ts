@@ -13,24 +13,24 @@ import { findProofProblem, type ProvenRequest, proofFreshSeconds } from './dpop-
 import { createDpopNonce } from './dpop-nonce.ts';
 import { createProofMemory } from './proof-memory.ts';
 
-/** The algorithms that the server accepts too. No HMAC and no RSASSA-PKCS1-v1_5. */
+/** The algorithms that the authorization server accepts too, without HMAC and RSASSA-PKCS1-v1_5. */
 export const dpopAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256'];
 
 export type DpopProofs = {
   /**
-   * Checks that a proof was made for this request, just now, with the key that the token is bound to (RFC 9449 §4.3,
+   * Checks that a proof was made for this request, recently, with the key that the token is bound to (RFC 9449 §4.3,
    * §7).
    * @param jkt that key's thumbprint, as in the token's `cnf`.
    * @throws {AccessTokenError} `invalid_dpop_proof`, `use_dpop_nonce`, or `invalid_token` for another key.
    */
   require(proof: string | undefined, request: ProvenRequest & { token: string }, jkt: string): Promise<void>;
-  /** The nonce for the next proof, if nonces are required. */
+  /** Returns the nonce for the next proof, if nonces are required. */
   nonce(): string | undefined;
 };
 
 const maxLength = 4 * 1_024;
 
-/** @param options.nonceKey makes a nonce required; the same in all processes of a resource server. */
+/** @param options.nonceKey makes a nonce required; all processes of a resource server need the same value. */
 export function createDpopProofs({
   nonceKey,
   maxProofs,
@@ -57,7 +57,7 @@ export function createDpopProofs({
         throw new AccessTokenError('use_dpop_nonce', 'The DPoP proof must carry the nonce of the DPoP-Nonce header.');
       }
       if (thumbprint !== jkt) throw new AccessTokenError('invalid_token', 'The access token is bound to another key.');
-      // Remember the proof last, so that only the holder of the key can use up memory and proofs.
+      // Store the proof last, so that only the holder of the key can consume memory and proofs.
       const id = createHash('sha256').update(`${jkt} ${claims.jti}`).digest('base64url');
       if (!memory.useOnce(id, claims.iat as number, now / 1_000)) throw invalidProof('The DPoP proof was used before.');
     },
@@ -65,7 +65,7 @@ export function createDpopProofs({
 }
 
 async function verify(proof: string): Promise<{ claims: JWTPayload; thumbprint: string }> {
-  // Repeated headers arrive joined by commas, which is not a JWT.
+  // Repeated headers are joined by commas, so they fail this check.
   if (proof.length > maxLength || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(proof))
     throw invalidProof('It is not one DPoP proof.');
   try {

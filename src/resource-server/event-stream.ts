@@ -2,7 +2,7 @@
 export type ServerEvent = {
   event: string;
   data: string;
-  /** When the server sent it, by its own clock, in seconds since 1970-01-01 UTC. */
+  /** The time at which the server sent it, by its own clock, in seconds since 1970-01-01 UTC. */
   at: number;
 };
 
@@ -17,12 +17,12 @@ export type EventStreamOptions = {
    * @param resumed true if the events since the last connection follow; false if only those after `at` do.
    */
   onConnected: (resumed: boolean, at: number) => void;
-  /** Called whenever something arrives: all events up to then have been received. */
+  /** Called for all received data, including heartbeats: every event up to then has been received. */
   onHeard: () => void;
   onDisconnected: () => void;
 };
 
-/** A connection that is silent for longer is dead: the server sends a heartbeat every three seconds. */
+/** Silence after which a connection counts as lost. The server sends a heartbeat every three seconds. */
 const silenceMs = 8_000;
 const firstRetryMs = 250;
 const maxRetryMs = 10_000;
@@ -91,7 +91,7 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
   return { close: () => closing.abort() };
 }
 
-/** An event's id ends with the second in which it was sent. */
+/** Returns the time in an event's ID, which ends with the second in which the event was sent. */
 function timeOf(id = ''): number {
   return Number(/-(\d+)$/.exec(id)?.[1] ?? Math.ceil(Date.now() / 1_000));
 }

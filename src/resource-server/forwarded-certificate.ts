@@ -1,20 +1,22 @@
 import { X509Certificate } from 'node:crypto';
 
 const pemBlock = /-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----[\s,]*/y;
-/** RFC 9440 §2.1: a Byte Sequence of RFC 8941, which may have parameters. */
+/** A Byte Sequence (RFC 8941) with optional parameters, as in RFC 9440 §2.1. */
 const byteSequence = /^:([A-Za-z0-9+/=]*):\s*(?:;.*)?$/;
 /** The keys that Envoy writes into X-Forwarded-Client-Cert. */
 const envoyKey = /^(?:by|hash|cert|chain|subject|uri|dns)=/i;
 
 /**
- * Reads the client certificate that a proxy hands over in a header:
+ * Reads the client certificate that a proxy forwards in a header:
  * - RFC 9440 `Client-Cert`, with parameters or without padding;
  * - base64 of the DER form (HAProxy), several of them separated by commas (Traefik), or percent-encoded;
- * - PEM, percent-encoded (nginx `$ssl_client_escaped_cert`, AWS ALB), or with spaces or tabs for line breaks (Apache httpd);
+ * - PEM, percent-encoded (nginx `$ssl_client_escaped_cert`, AWS ALB), or with spaces or tabs for line breaks (Apache
+ * httpd);
  * - Envoy's `X-Forwarded-Client-Cert` with one element that has `Cert` or `Chain`.
  * Of a chain, the first certificate is the client's, and each following one is the issuer of the one before.
- * @returns undefined if the header says that there is no certificate (empty, or `(null)` as Apache httpd sends it), and
- *   `unreadable` for anything else. Several elements of Envoy are unreadable, because the client's own cannot be told.
+ * @returns undefined if the header contains no certificate (it is empty, or `(null)` from Apache httpd), and
+ * `unreadable` for anything else. Several elements from Envoy are unreadable, because the client's own cannot be
+ * identified.
  */
 export function readForwardedCertificate(header: string): X509Certificate | 'unreadable' | undefined {
   const text = header.trim();
@@ -22,12 +24,12 @@ export function readForwardedCertificate(header: string): X509Certificate | 'unr
   const certificate = envoyKey.test(text) ? envoyCertificate(text) : text;
   const chain = certificate === undefined ? [] : base64Of(certificate).map(parse);
   const [own] = chain;
-  // A second certificate that did not issue the first would leave open which one is the client's.
+  // Reject a second certificate that did not issue the first: it would be ambiguous which one is the client's.
   const isChain = chain.every((each, index) => each && (index === 0 || chain[index - 1]?.checkIssued(each)));
   return own && isChain ? own : 'unreadable';
 }
 
-/** Returns the certificates of a text in base64, or none if there is anything else in it. */
+/** Returns the certificates in a string as base64, or an empty list if it contains anything else. */
 function base64Of(text: string): string[] {
   const bytes = byteSequence.exec(text)?.[1];
   if (bytes !== undefined) return [bytes];
@@ -38,7 +40,7 @@ function base64Of(text: string): string[] {
   return isWhole ? blocks.map(([, base64 = '']) => base64.replace(/\s/g, '')) : [];
 }
 
-/** Returns undefined unless there is one element that has one certificate. */
+/** Returns the certificate of the only element, or undefined if there are several elements or certificates. */
 function envoyCertificate(text: string): string | undefined {
   const pairs = [...text.matchAll(/([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^;,"]*)(;|,|$)/gy)];
   const isWhole = pairs.reduce((length, [pair]) => length + pair.length, 0) === text.length;
@@ -60,7 +62,7 @@ function percentDecoded(value: string): string {
 
 function parse(base64: string): X509Certificate | undefined {
   const der = Buffer.from(base64, 'base64');
-  // Characters that decoding skipped are missing in what encoding writes. Only the padding may be left out.
+  // Encode again to detect characters that the decoder skipped. Only padding may be missing.
   if (der.length === 0 || unpadded(der.toString('base64')) !== unpadded(base64)) return undefined;
   try {
     const x509 = new X509Certificate(der);

@@ -10,11 +10,11 @@ export type IntrospectionOptions = {
   fetch: typeof globalThis.fetch;
 };
 
-/** The server could not be reached or gave an invalid answer, so the token's state is unknown. */
+/** The error if the server cannot be reached or gives an invalid answer, so that the token's state is unknown. */
 export class IntrospectionUnavailable extends Error {}
 
 /**
- * Asks the authorization server about a token (RFC 7662).
+ * Introspects a token at the authorization server (RFC 7662).
  * @param request the access key that came with the token, and the scopes that were used.
  * @returns undefined if the token is not active here.
  * @throws {IntrospectionUnavailable}

@@ -12,23 +12,25 @@ export type JwtReaderOptions = {
 
 /** Reads JWT access tokens (RFC 9068 §4) with the server's published keys. */
 export type JwtReader = {
-  /** Returns undefined if the server must be asked about the token. */
+  /** Returns `invalid` for an invalid token, and undefined if the token must be introspected. */
   read(token: string): Promise<AccessToken | 'invalid' | undefined>;
   /**
    * Reads the published keys again before the next token is read.
-   * @param revoked the `kid` of a key that was revoked: only the server is believed about its tokens.
+   * @param revoked the `kid` of a revoked key; its tokens must be introspected.
    */
   keysChanged(revoked?: string): void;
 };
 
-/** The members of a published key that limit what it can have signed, in seconds. */
+/** The members of a published key that limit the dates of its tokens, in seconds. */
 type Limits = { token_lifetime?: unknown; retired_at?: unknown };
 
-/** How long a key is reused for the same header without the key set, which jose refreshes after ten minutes. */
+/**
+ * Time that a key is reused for the same header without reading the key set, which jose refreshes after ten minutes.
+ */
 const keyMs = 60_000;
-/** How far the clocks of the server's processes and of this one may differ. */
+/** Maximum difference between the clocks of the server's processes and of this one. */
 const leewaySeconds = 60;
-/** More revoked keys are not remembered. The published keys, read again, do not contain them either. */
+/** Maximum number of remembered revoked keys. Older ones are missing from the published keys anyway. */
 const maxRevoked = 100;
 
 export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs }: JwtReaderOptions): JwtReader {
@@ -44,10 +46,13 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
     algorithms: [...algorithms],
     requiredClaims: ['exp', 'iat', 'client_id', 'jti'],
   };
-  /** All tokens of one key begin with the same header bytes, so parsing it and finding the key can be skipped. */
+  /**
+   * Caches the key by header: all tokens of one key begin with the same bytes, so parsing and finding the key can be
+   * skipped.
+   */
   let known: { header: string; key: CryptoKey; limits: Limits; at: Moment } | undefined;
   const revoked = new Set<unknown>();
-  /** Counts the changes that were reported. The keys are read again until those of the last change were read. */
+  /** Number of reported changes. The keys are read again until a read began after the last change. */
   let changed = 0;
   let readAt = 0;
 
@@ -81,7 +86,7 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
         const change = changed;
         if (revoked.size > 0 && revoked.has(decodeProtectedHeader(token).kid)) return undefined;
         const read = await verify(token, header);
-        // The key may have been revoked meanwhile.
+        // Discard the result if the key may have been revoked during the check.
         return change === changed ? read : undefined;
       } catch (error) {
         return isOfKeys(error) ? undefined : 'invalid';
@@ -98,8 +103,9 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
 }
 
 /**
- * Returns a token only if its dates are ones that the server gives. Others were made with a stolen key, or this clock is
- * wrong: a longer lifetime than the key's tokens have, or an `iat` after the key's retirement or in the future.
+ * Returns a token only if the server can have issued it with these dates. Otherwise it was made with a stolen key, or
+ * this clock is wrong: its lifetime is longer than that of the key's tokens, or its `iat` is after the key's retirement
+ * or in the future.
  */
 function withinLimits(token: AccessToken, limits: Limits): AccessToken | undefined {
   const { issuedAt, expiresAt } = token;
@@ -109,7 +115,9 @@ function withinLimits(token: AccessToken, limits: Limits): AccessToken | undefin
   return issuedAt <= Date.now() / 1_000 + leewaySeconds ? token : undefined;
 }
 
-/** Returns whether the key set is the cause: it cannot be read, or lacks a new key, which only the server knows yet. */
+/**
+ * Returns whether the key set caused the error: it cannot be read, or lacks a new key that only the server knows yet.
+ */
 function isOfKeys(error: unknown): boolean {
   if (!(error instanceof errors.JOSEError)) return true;
   return error.code.startsWith('ERR_JWKS') || error.code === 'ERR_JOSE_GENERIC';

@@ -5,7 +5,10 @@ export function currentMoment(): Moment {
   return { wall: Date.now(), steady: performance.now() };
 }
 
-/** Milliseconds since a moment, by the clock that says more: a wall clock that is set back must not keep anything young. */
+/**
+ * Returns the milliseconds since a moment, by the clock that shows more, so that setting the wall clock back does not
+ * make it younger.
+ */
 export function ageOf({ wall, steady }: Moment): number {
   return Math.max(Date.now() - wall, performance.now() - steady);
 }

@@ -1,17 +1,17 @@
-/** The DPoP proofs that were already used here. */
+/** A memory of the DPoP proofs that this process has accepted. */
 export type ProofMemory = {
-  /** Returns true the first time. Times in seconds. */
+  /** Returns true if the proof was not used before. Times are in seconds. */
   useOnce(id: string, issuedAt: number, now: number): boolean;
 };
 
 /**
- * Remembers proofs as long as they could be accepted, and never more than `maxProofs`: when full, the oldest ones are
- * not accepted any more rather than forgotten, so that no proof is accepted twice.
+ * Keeps proofs as long as they could be accepted, but no more than `maxProofs`. Beyond that, it drops the oldest ones
+ * and rejects every proof of their time, so that no proof is accepted twice.
  */
 export function createProofMemory(maxProofs: number, acceptedForSeconds: number): ProofMemory {
   const bySecond = new Map<number, Set<string>>();
   let size = 0;
-  /** Proofs issued until then are refused. */
+  /** Proofs issued up to this second are rejected. */
   let refusedUntil = Number.NEGATIVE_INFINITY;
   let cleanedAt = Number.NEGATIVE_INFINITY;
 
@@ -26,7 +26,7 @@ export function createProofMemory(maxProofs: number, acceptedForSeconds: number)
     for (const second of bySecond.keys()) {
       if (second >= Math.floor(now - acceptedForSeconds)) continue;
       forget(second);
-      // The clock may have jumped forward and be set back later.
+      // Reject the dropped seconds from now on: the clock may have jumped forward and be set back later.
       refusedUntil = Math.max(refusedUntil, second);
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Anything with the headers of a request: a fetch `Request` or a Node one. The other members are needed for bound
- * tokens.
+ * A fetch `Request`, a Node.js request, or any object with the headers of a request. The other members are needed for
+ * bound tokens.
  */
 export type RequestLike = {
   headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -9,7 +9,7 @@ export type RequestLike = {
   url?: string | undefined;
   /** The URL before a router removed its prefix, as Express and Fastify provide it. */
   originalUrl?: string | undefined;
-  /** The connection, which knows the client certificate if TLS ends here. */
+  /** The connection, which has the client certificate if TLS ends at this process. */
   socket?: unknown;
 };
 

@@ -12,7 +12,7 @@ export type BindingOptions = {
   clientCertificate: ((request: ReceivedRequest) => Uint8Array | string | undefined) | undefined;
 };
 
-/** What a token is bound to (RFC 7800 §3.1): a DPoP key (RFC 9449 §6), a certificate (RFC 8705 §3.1), or both. */
+/** The binding of a token (RFC 7800 §3.1): a DPoP key (RFC 9449 §6), a certificate (RFC 8705 §3.1), or both. */
 type Confirmation = { jkt?: unknown; 'x5t#S256'?: unknown; [other: string]: unknown };
 
 /**

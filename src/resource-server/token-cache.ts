@@ -5,13 +5,13 @@ import { ageOf, type Moment } from './moment.ts';
 /** Cached introspection answers. Bounded: the least recently used is evicted first. */
 export type TokenCache = {
   /**
-   * Returns an answer that may still be used. With `staleMs`, also one that may only be used because the server is
-   * unreachable.
+   * Returns an answer that may be used. With `staleMs`, also one that is older by up to that time, to use while the
+   * server is unreachable.
    */
   get(key: string, staleMs?: number): AccessToken | undefined;
-  /** @param at when the answer was known to be right. */
+  /** @param at the time at which the answer was known to be right. */
   set(key: string, token: AccessToken, at: Moment): void;
-  /** Removes everything about a token, client or access key that ended or changed. */
+  /** Removes all answers about a token, client or access key that was revoked or changed. */
   forget(what: EventData): void;
   clear(): void;
   readonly size: number;
@@ -19,7 +19,9 @@ export type TokenCache = {
 
 type Entry = { token: AccessToken; storedAt: Moment };
 
-/** @param maxAgeMs how long an answer is used; short without events, because then nothing reports an end. */
+/**
+ * @param maxAgeMs returns how long an answer is used; short without events, because then nothing reports revocations.
+ */
 export function createTokenCache(maxEntries: number, maxAgeMs: () => number): TokenCache {
   const entries = new Map<string, Entry>();
   return {

@@ -9,7 +9,7 @@ import { createTokenCache } from './token-cache.ts';
 
 export type ExaminerOptions = IntrospectionOptions & {
   resource: string;
-  /** How long a cached answer is used while the server is unreachable. */
+  /** Maximum time that a cached answer is used while the server is unreachable. */
   staleMs: number;
   maxCachedTokens: number;
   followsEvents: boolean;
@@ -18,15 +18,15 @@ export type ExaminerOptions = IntrospectionOptions & {
 
 export type TokenExaminer = {
   /**
-   * Returns the token's current state, or undefined if it is not live here. Verifies a JWT locally and asks about
-   * everything else.
+   * Returns the token's current state, or undefined if it is not live here. Verifies a JWT locally and introspects any
+   * other token.
    * @throws {IntrospectionUnavailable} if the state cannot be determined.
    */
   examine(token: string, accessKey: string | undefined): Promise<AccessToken | undefined>;
   close(): void;
 };
 
-/** Events report every end, so this age only limits the effect of a lost event. */
+/** Maximum age with events. They report every revocation, so this only limits the effect of a lost event. */
 const maxAgeWithEventsMs = 60_000;
 const maxAgeWithoutEventsMs = 10_000;
 
@@ -90,7 +90,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
     return question;
   }
 
-  /** Returns what may be used while the server is unreachable, if anything. */
+  /** Returns the answer that may be used while the server is unreachable, if any. */
   function recallStale(key: string, read: AccessToken | undefined): AccessToken | undefined {
     if (staleMs === 0) return undefined;
     const isReadRecent = read && changes.isTrusted(read) && ageOf(heardAt) <= staleMs;
@@ -108,7 +108,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
       if (read === 'invalid') return undefined;
       // Trust the JWT as long as no change is known. With an access key, only the server can compute the scope.
       if (read && accessKey === undefined && (!followsEvents || (following && changes.isTrusted(read)))) {
-        // A JWT says nothing about later changes, so its entry is as old as the last event.
+        // Date the entry back to the last event, because a JWT does not reflect later changes.
         if (told === toldBefore) cache.set(key, read, followsEvents ? heardAt : currentMoment());
         return read;
       }

@@ -1,6 +1,6 @@
 import type { AccessToken } from './access-token.ts';
 
-/** Reports which scopes access keys were used for, so that operators see what is granted and never used. */
+/** Reports which scopes access keys were used for, so that operators see granted scopes that are never used. */
 export type UsedScopeReports = {
   /** Call it for every accepted request. Reports each key and scope once an hour, in the background. */
   note(found: AccessToken, scope: readonly string[], tell: (scope: readonly string[]) => Promise<unknown>): void;

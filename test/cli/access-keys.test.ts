@@ -17,7 +17,7 @@ beforeAll(async () => {
   environment = {
     DATABASE_URL: await createTestDatabase(),
     KEYTURN_ROOT_KEY: generateRootKey(),
-    // Nobody is there. Only what makes a token may notice.
+    // No server listens at this address. Only commands that issue tokens may need it.
     REDIS_URL: 'redis://127.0.0.1:1',
   };
   const server = ['--kind', 'resource-server', '--resource', 'https://api.example.com', '--information', 'orders'];
@@ -30,7 +30,7 @@ beforeAll(async () => {
   contact = made.id;
 });
 
-test('create prints the value alone on standard output', async () => {
+test('access-keys create prints only the value on standard output', async () => {
   const created = await run('create', '--contact', contact, '--name', 'Piped', '--permission', 'orders:read');
   expect(created.code).toBe(0);
   expect(created.stdout).toMatch(/^ktk_\w{49}\n$/);
@@ -38,7 +38,7 @@ test('create prints the value alone on standard output', async () => {
   expect(created.stderr).not.toContain('ktk_');
 });
 
-test('create takes permissions, clients, an end, and --no-reveal', async () => {
+test('access-keys create accepts permissions, clients, an expiry and --no-reveal', async () => {
   const permissions = ['--permission', 'orders:read,orders:update', '--permission', 'orders:read'];
   const limits = ['--client', clientId, '--expires-at', '2999-01-01', '--no-reveal'];
   expect(await create('--name', 'Full', ...permissions, ...limits)).toMatchObject({
@@ -54,7 +54,7 @@ test('create takes permissions, clients, an end, and --no-reveal', async () => {
   });
 });
 
-test('update changes what is given and nothing else; limits can be lifted', async () => {
+test('access-keys update changes only the given fields and can remove limits', async () => {
   const { id } = await create('--name', 'Old name', '--permission', 'orders:read', '--client', clientId);
   expect(await json('update', id, '--name', 'New name', '--expires-at', '2999-01-01T12:00:00Z')).toMatchObject({
     name: 'New name',
@@ -69,7 +69,7 @@ test('update changes what is given and nothing else; limits can be lifted', asyn
   expect(shown.stdout).not.toContain('ktk_');
 });
 
-test('list shows a table, takes filters, and pages', async () => {
+test('access-keys list prints a table and supports filters and pages', async () => {
   const { id } = await create('--name', 'Listed one', '--permission', 'orders:delete');
   await json('disable', id, '--yes');
   const text = await run('list', '--status', 'disabled', '-q', 'listed');
@@ -88,7 +88,7 @@ test('list shows a table, takes filters, and pages', async () => {
   expect(page.stderr).toContain('--cursor ');
 });
 
-test('what breaks things asks first, and without a terminal wants --yes', async () => {
+test('commands that break access keys require --yes without a terminal', async () => {
   const { id } = await create('--name', 'Asked');
   const all = await Promise.all(['disable', 'remove', 'regenerate'].map((command) => run(command, id)));
   for (const { code, stdout, stderr } of all) {
@@ -98,7 +98,7 @@ test('what breaks things asks first, and without a terminal wants --yes', async 
   expect(await json('show', id)).toMatchObject({ status: 'enabled' });
 });
 
-test('disable, enable, reveal and remove', async () => {
+test('access-keys disable, enable, reveal and remove work', async () => {
   const { id, access_key: value } = await create('--name', 'Comes and goes');
   const revealed = await run('reveal', id);
   expect(revealed.stdout).toBe(`${value}\n`);
@@ -114,7 +114,7 @@ test('disable, enable, reveal and remove', async () => {
   });
 });
 
-test('regenerate, regenerations, undo and finish', async () => {
+test('access-keys regenerate, regenerations, undo and finish work', async () => {
   const { id, access_key: value } = await create('--name', 'Turned');
   const regenerated = await run('regenerate', id, '--overlap', '7d', '--yes');
   expect(regenerated.stdout).toMatch(/^ktk_\w{49}\n$/);
@@ -128,7 +128,7 @@ test('regenerate, regenerations, undo and finish', async () => {
   expect((await run('regenerate', id, '--new-client-id')).stderr).toContain('unknown option');
 });
 
-test('a refusal ends with 1 and a sentence; a value of the wrong form with 2 and its option', async () => {
+test('access-keys exits with 1 and a sentence for a rejection, and with 2 and the option for a malformed value', async () => {
   const args = ['create', '--contact', contact, '--name', 'Refused'];
   const refusals = [
     { more: ['--permission', 'ships:read'], code: 1, says: 'error: No resource server offers: ships:read\n' },
@@ -154,7 +154,7 @@ test('a refusal ends with 1 and a sentence; a value of the wrong form with 2 and
   });
 });
 
-test('signing-keys list and rotate', async () => {
+test('signing-keys list and rotate work', async () => {
   type SigningKeys = { data: { kid: string; status: string }[] };
   const keys = (...args: string[]) => runJson<SigningKeys>(['signing-keys', ...args], environment);
   const kidOf = ({ data }: SigningKeys, status: string) => data.find((key) => key.status === status)?.kid;

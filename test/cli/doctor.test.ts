@@ -19,7 +19,7 @@ async function examine(environment: Environment) {
   return { code, status, checks, failed };
 }
 
-test('embedded: well before and after the first use, and it makes nothing itself', async () => {
+test('doctor passes for an embedded deployment before and after its first use, and creates nothing', async () => {
   const { environment, dataDir, remove } = await createEmbedded();
   const before = await examine(environment);
   expect(before).toMatchObject({ code: 0, status: 'ok' });
@@ -31,7 +31,7 @@ test('embedded: well before and after the first use, and it makes nothing itself
   await remove();
 });
 
-describe('on real stores', () => {
+describe('doctor with PostgreSQL and Redis', () => {
   let environment: Environment;
   const rootKey = generateRootKey();
 
@@ -45,7 +45,7 @@ describe('on real stores', () => {
     await runJson(['clients', 'create', '--name', 'First'], environment);
   });
 
-  test('all is well, and no line shows a password', async () => {
+  test('passes and prints no password', async () => {
     const { code, failed, checks } = await examine(environment);
     expect({ code, failed }).toEqual({ code: 0, failed: [] });
     expect(checks.map(({ name }) => name)).toEqual(
@@ -58,7 +58,7 @@ describe('on real stores', () => {
     }
   });
 
-  test('a certificate that ends soon or names another host is a warning, an expired one a failure', async () => {
+  test('warns if a certificate expires soon or names another host, and fails if it has expired', async () => {
     const { dataDir, remove } = await createEmbedded();
     const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
     const seen = [];
@@ -80,19 +80,19 @@ describe('on real stores', () => {
     expect(seen).toEqual(['ok', 'warn', 'warn', 'fail']);
   });
 
-  test('an issuer without TLS is a warning', async () => {
+  test('warns about an issuer without TLS', async () => {
     const { code, checks } = await examine({ ...environment, KEYTURN_ISSUER: 'http://id.example.com' });
     expect(code).toBe(0);
     expect(checks.find(({ name }) => name === 'issuer')).toMatchObject({ status: 'warn', advice: expect.any(String) });
   });
 
-  test('a root key that lacks a version in use fails', async () => {
+  test('fails if the root key lacks a version in use', async () => {
     const { code, failed } = await examine({ ...environment, KEYTURN_ROOT_KEY: generateRootKey('v2') });
     expect(code).toBe(1);
     expect(failed).toEqual([expect.objectContaining({ name: 'secrets', message: expect.stringContaining('v1') })]);
   });
 
-  test('another root key under the same version fails', async () => {
+  test('fails if another root key has the same version', async () => {
     const { code, failed } = await examine({ ...environment, KEYTURN_ROOT_KEY: generateRootKey() });
     expect(code).toBe(1);
     expect(failed).toEqual([
@@ -100,7 +100,7 @@ describe('on real stores', () => {
     ]);
   });
 
-  test('an unmigrated database fails and says which command to run', async () => {
+  test('fails for an unmigrated database and names the command to run', async () => {
     const { code, failed } = await examine({ ...environment, DATABASE_URL: await createEmptyTestDatabase() });
     expect(code).toBe(1);
     expect(failed).toEqual([
@@ -108,7 +108,7 @@ describe('on real stores', () => {
     ]);
   });
 
-  test('stores that are away fail, both in one report', async () => {
+  test('reports all unavailable stores as failures at once', async () => {
     const { code, failed } = await examine({
       ...environment,
       DATABASE_URL: 'postgres://keyturn:hidden@127.0.0.1:1/keyturn',
@@ -121,13 +121,13 @@ describe('on real stores', () => {
   });
 });
 
-test('a wrong configuration is a report, all of it at once', async () => {
+test('doctor reports every error of an invalid configuration at once', async () => {
   const { code, failed } = await examine({ KEYTURN_PORT: 'x', KEYTURN_ISUER: 'y' });
   expect(code).toBe(1);
   expect(failed).toHaveLength(2);
 });
 
-describe('a Redis that may evict', () => {
+describe('doctor with a Redis that may evict keys', () => {
   let redis: Service;
 
   beforeAll(async () => {
@@ -136,7 +136,7 @@ describe('a Redis that may evict', () => {
 
   afterAll(() => redis.stop());
 
-  test('fails, with the command that mends it; without an append-only file it is a warning', async () => {
+  test('fails with the command that fixes it, and warns if there is no append-only file', async () => {
     const environment = {
       DATABASE_URL: await createTestDatabase(),
       REDIS_URL: redis.url,
@@ -158,7 +158,7 @@ describe('a Redis that may evict', () => {
   });
 });
 
-/** One of its own: with another policy, the run's Redis would be refused to all other tests. */
+/** Starts a separate Redis, because all other tests would reject the shared one with another eviction policy. */
 async function startEvictingRedis(): Promise<Service> {
   const options = ['--save', '', '--appendonly', 'no', '--maxmemory-policy', 'allkeys-lru'];
   const answers = async (url: string) => {
@@ -192,7 +192,7 @@ async function startEvictingRedis(): Promise<Service> {
   );
 }
 
-test('warns if TLS ends at a proxy that KEYTURN_TRUST_PROXY does not name', async () => {
+test('doctor warns if TLS ends at a proxy that KEYTURN_TRUST_PROXY does not name', async () => {
   const { environment, remove } = await createEmbedded();
   const proxies = async (more: Environment) =>
     (await examine({ ...environment, ...more })).checks.filter(({ name }) => name === 'proxies');
@@ -204,7 +204,7 @@ test('warns if TLS ends at a proxy that KEYTURN_TRUST_PROXY does not name', asyn
   await remove();
 });
 
-test('fails if a wide range may hand over client certificates', async () => {
+test('doctor fails if a wide range may forward client certificates', async () => {
   const { environment, remove } = await createEmbedded();
   const header = { ...environment, KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' };
   const { code, failed } = await examine({ ...header, KEYTURN_CLIENT_CERT_PROXY: '10.0.0.0/8' });
@@ -213,7 +213,7 @@ test('fails if a wide range may hand over client certificates', async () => {
   await remove();
 });
 
-test('warns if the running server ignored a forwarded address of a peer that is not trusted', async () => {
+test('doctor warns if the running server ignored a forwarded address of an untrusted peer', async () => {
   const server = await startTestServer();
   const environment = {
     DATABASE_URL: server.stores.databaseUrl,

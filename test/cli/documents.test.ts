@@ -11,13 +11,13 @@ import { ended } from './run-command.ts';
 
 const docs = (name: string) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
 
-test('docs/command-line.md is what the commands say (UPDATE_DOCS=1 writes it)', async () => {
+test('docs/command-line.md matches the commands (UPDATE_DOCS=1 writes it)', async () => {
   const page = describeProgram();
   if (process.env['UPDATE_DOCS']) await writeFile(docs('command-line.md'), page);
   expect(await readFile(docs('command-line.md'), 'utf8')).toBe(page);
 });
 
-test('every command of docs/moving.md does what it is there for, in that order', async () => {
+test('every command in docs/moving.md works, in the documented order', async () => {
   const page = await readFile(docs('moving.md'), 'utf8');
   const commands = [...page.matchAll(/^ *(keyturn .*)$/gm)].map(([, command = '']) => command);
   expect(commands).toHaveLength(4);

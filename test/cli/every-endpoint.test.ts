@@ -5,13 +5,13 @@ import { startTestServer } from '../harness.ts';
 import { createTestDatabase } from '../services.ts';
 import { type Environment, runCommand } from './run-command.ts';
 
-/** Reached by another command: `access-keys list --contact` asks for the complete list with a filter. */
+/** Endpoints covered by another command: `access-keys list --contact` filters the complete list instead. */
 const reachedOtherwise = ['GET /contacts/{id}/access-keys'];
 
 let environment: Environment;
 const called = new Set<string>();
 
-/** Runs a command, which must succeed, and notes which endpoints it calls. */
+/** Runs a command, which must succeed, and records which endpoints it calls. */
 async function run(line: string, input = ''): Promise<Record<string, string>> {
   const { code, stdout, stderr } = await runCommand([...line.split(' '), '--json'], environment, input);
   if (code !== 0) throw new Error(`keyturn ${line}: ${code}: ${stderr}`);
@@ -19,7 +19,7 @@ async function run(line: string, input = ''): Promise<Record<string, string>> {
   return JSON.parse(stdout) as Record<string, string>;
 }
 
-/** All that is done to whatever can be regenerated, in an order in which it can be. */
+/** Runs every command on an object whose credential can be regenerated, in an order that works. */
 async function walk(group: 'clients' | 'access-keys', id: string | undefined): Promise<void> {
   for (const verb of ['list', `show ${id}`, `reveal ${id}`, `usage ${id}`, `update ${id} --name New`]) {
     await run(`${group} ${verb}`);
@@ -61,7 +61,7 @@ async function walkOthers(): Promise<void> {
   await run('audit list');
   await run('signing-keys list');
   const { data: keys } = (await run('signing-keys rotate')) as unknown as { data: { kid: string }[] };
-  // One that is not taken for an option.
+  // Use a key id that cannot be mistaken for an option.
   await run(`signing-keys revoke ${keys.find(({ kid }) => !kid.startsWith('-'))?.kid} --yes`);
   await run('leaks check -', generateSecret('kts_'));
 }
@@ -71,7 +71,8 @@ test('every endpoint of the admin API is called by a command', async () => {
   const routes = adminEndpoints(server.core).map(({ method, path }) => `${method.toUpperCase()} ${path}`);
   await server.close();
   const missing = () => routes.filter((route) => !called.has(route) && !reachedOtherwise.includes(route));
-  // The log is written in batches, and a process that ends may lose its last line: a second walk tells that from a missing command.
+  // The log is written in batches, and a process may lose its last line when it exits. A second run distinguishes that
+  // from a missing command.
   for (let walks = 0; walks < 2 && (walks === 0 || missing().length > 0); walks++) {
     environment = {
       DATABASE_URL: await createTestDatabase(),

@@ -70,7 +70,7 @@ const client = fc.record({
 });
 
 test.each(['json', 'csv'])(
-  'a %s export that is imported elsewhere describes the same clients there',
+  'a %s export describes the same clients after it was imported into another deployment',
   async (format) => {
     const [from, ...others] = servers as [TestServer, TestServer, TestServer];
     const to = format === 'json' ? others[0] : others[1];
@@ -92,7 +92,7 @@ test.each(['json', 'csv'])(
       ).sort();
     expect(lines(await exportFrom(to, format))).toEqual(lines(exported));
 
-    // Where they came from, nothing is imported and nothing changes.
+    // Importing into the same deployment imports and changes nothing.
     const back = await runCommand(['clients', 'import', '-', '--fresh-secrets'], environmentOf(from), exported);
     expect(back).toMatchObject({ code: 1, stdout: '' });
     expect(await exportFrom(from, format)).toBe(exported);

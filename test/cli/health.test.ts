@@ -13,7 +13,7 @@ beforeAll(async () => {
   stores = await createTestStores();
 });
 
-/** The variables of a container, given to the server and to the health check of the image alike. */
+/** Environment of a container, used both for the server and for the health check of the image. */
 async function healthWith(environment: Record<string, string>) {
   const env = { KEYTURN_PORT: String(await freePort()), ...environment };
   const before = await runCommand(['health'], env);
@@ -29,7 +29,7 @@ test.each([
   [{ KEYTURN_HOST: '[::1]' }],
   [{ KEYTURN_HOST: '::' }],
   [{ KEYTURN_HOST: 'localhost' }],
-])('keyturn health passes while the server runs, and only then: %p', async (environment) => {
+])('keyturn health passes only while the server runs: %p', async (environment) => {
   expect(await healthWith(environment)).toMatchObject({ before: 1, meanwhile: { code: 0, stdout: 'ok\n' } });
 });
 
@@ -44,11 +44,11 @@ test('keyturn health passes with a certificate that names another host', async (
   expect(seen).toMatchObject({ before: 1, meanwhile: { code: 0 } });
 });
 
-test("the image's health check is keyturn health, which reads the same variables as the server", () => {
+test('the health check of the image is keyturn health, which reads the same variables as the server', () => {
   expect(readFileSync('Dockerfile', 'utf8')).toMatch(/HEALTHCHECK .*\\\n +CMD \["node", "dist\/main.js", "health"\]/);
 });
 
-describe('start', () => {
+describe('keyturn start', () => {
   const environment = () => ({
     DATABASE_URL: stores.databaseUrl,
     REDIS_URL: stores.redisUrl,
@@ -56,7 +56,7 @@ describe('start', () => {
     KEYTURN_ADMIN_PORT: '0',
   });
 
-  test('serves on another port without another issuer: only the credentials are refused', async () => {
+  test('serves on another port with the default issuer', async () => {
     const port = await freePort();
     const server = startCommand(['start'], { ...environment(), KEYTURN_PORT: String(port) });
     const end = ended(server);
@@ -77,7 +77,7 @@ describe('start', () => {
   test.each([
     ['192.0.2.1', 'This machine has no address 192.0.2.1'],
     ['nowhere.invalid', 'The host name nowhere.invalid has no address'],
-  ])('on %s fails with the variable to correct', async (host, says) => {
+  ])('fails on the host %s and names the variable to correct', async (host, says) => {
     const { code, stderr } = await runCommand(['start'], { ...environment(), KEYTURN_PORT: '0', KEYTURN_HOST: host });
     expect(code).toBe(1);
     expect(stderr).toContain(says);

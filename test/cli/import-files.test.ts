@@ -28,7 +28,7 @@ async function importFile(input: unknown, ...options: string[]): Promise<Report 
   return { code, ...(JSON.parse(stdout) as Report) };
 }
 
-/** The reasons of each refused client, by where it is in the file. */
+/** Returns the reasons of each refused client, by its place in the file. */
 function reasonsOf({ refused }: Report): Record<string, string> {
   return Object.fromEntries(refused.map(({ place, reasons }) => [place, reasons.join('; ')]));
 }
@@ -52,8 +52,8 @@ const publicKey = (kind: 'ec' | 'ed25519', more: object = {}) => {
   return { keys: [{ ...pair.publicKey.export({ format: 'jwk' }), ...more }] };
 };
 
-describe('a demand for security is carried over, or its client is refused', () => {
-  test('as RFC 7591, RFC 8705 and RFC 9449 name it, and in camel case', async () => {
+describe('an import adopts a security requirement of a client or refuses the client', () => {
+  test('with the names of RFC 7591, RFC 8705 and RFC 9449, also in camel case', async () => {
     const key = { token_endpoint_auth_method: 'private_key_jwt' };
     const clients: { says?: string; is?: object; [member: string]: unknown }[] = [
       { dpop_bound_access_tokens: true, is: { dpop_bound_access_tokens: true } },
@@ -127,7 +127,7 @@ describe('a demand for security is carried over, or its client is refused', () =
     const refused = reasonsOf(report);
     for (const [index, { says }] of clients.entries()) {
       const place = `client ${index + 1}`;
-      // With --fresh-secrets an end of the old secret is met by a new one.
+      // --fresh-secrets replaces a secret that has expired.
       if (says?.startsWith('the secret')) expect({ place, is: refused[place] }).toEqual({ place, is: undefined });
       else if (says) expect({ place, is: refused[place] }).toEqual({ place, is: expect.stringContaining(says) });
       else expect({ place, is: refused[place] }).toEqual({ place, is: undefined });
@@ -137,13 +137,13 @@ describe('a demand for security is carried over, or its client is refused', () =
     const { data } = await runJson<{ data: object[] }>(['clients', 'list', '--limit', '200'], environment);
     for (const { client_id: id, is } of clients)
       if (is) expect(data).toContainEqual(expect.objectContaining({ client_id: id, ...is }));
-    // Without it, they are refused.
+    // Without --fresh-secrets, these clients are refused.
     const again = ended.map(({ says: _says, ...client }, index) => ({ ...client, client_id: `ended-${index}` }));
     const checked = Object.values(reasonsOf(await importFile(again, '--check')));
     expect(checked).toEqual(ended.map(({ says }) => expect.stringContaining(says ?? '')));
   });
 
-  test("as Keycloak's attributes name it", async () => {
+  test("with the names of Keycloak's attributes", async () => {
     const attributes = [
       { is: { dpop_bound_access_tokens: true }, 'dpop.bound.access.tokens': 'true' },
       {
@@ -194,7 +194,7 @@ describe('a demand for security is carried over, or its client is refused', () =
   });
 });
 
-test('a secret that was rotated in Keycloak is good here until the end of its grace period there', async () => {
+test('an import accepts a secret that was rotated in Keycloak until the end of its grace period there', async () => {
   const [current, previous] = [secretOf(), secretOf()];
   const endsAt = Math.floor(Date.now() / 1_000) + 864_000;
   const client = (id: string, more: object) => ({
@@ -240,7 +240,7 @@ test('a secret that was rotated in Keycloak is good here until the end of its gr
   expect((await token({ id: 'kc-rotated', secret: current })).status).toBe(200);
 });
 
-test('secrets with + % : & and quotes work by Basic as RFC 6749 encodes it, and unencoded where that means the same', async () => {
+test('imported secrets with + % : & and quotes work in HTTP Basic encoded as in RFC 6749, and unencoded if that is unambiguous', async () => {
   const clients = [
     { client_id: 'sp-plus', client_secret: 'Kd+7fWq2ZpR9xVb4NcM6tYhJ3sLgE8u' },
     { client_id: 'sp-percent', client_secret: 'Kd%417fWq2ZpR9xVb4NcM6tYhJ3sLgE8v' },
@@ -267,7 +267,7 @@ test('secrets with + % : & and quotes work by Basic as RFC 6749 encodes it, and 
   }
 });
 
-test('one odd row is refused with every reason, and the rows after it are read', async () => {
+test('an import refuses a malformed row with every reason and reads the rows after it', async () => {
   const odd = [
     { client_id: 7, client_secret: secretOf() },
     { client_id: null, client_secret: secretOf() },
@@ -312,7 +312,7 @@ test('one odd row is refused with every reason, and the rows after it are read',
   expect(await show('last')).toMatchObject({ status: 'disabled', name: '=1+1' });
 });
 
-test('UTF-16 with a byte order mark, and one client a line, are read', async () => {
+test('an import reads UTF-16 with a byte order mark, and one JSON client per line', async () => {
   const utf16 = Buffer.from(`\uFEFF${JSON.stringify([{ client_id: 'utf-16', client_secret: secretOf() }])}`, 'utf16le');
   const lines = ['nd-1', 'nd-2'].map((id) => JSON.stringify({ client_id: id, client_secret: secretOf() })).join('\n');
   for (const file of [utf16, Buffer.from(utf16).swap16(), lines]) {
@@ -320,7 +320,7 @@ test('UTF-16 with a byte order mark, and one client a line, are read', async () 
   }
 });
 
-describe('a file without clients, or in another format, ends with 2 and says what it looks like', () => {
+describe('the import of a file without clients or in another format exits with 2 and describes the file', () => {
   const latin1 = Buffer.from(
     'client_id,client_secret,name\norder-sync,Zx8kQ2vN5rT7wY1pL4mB9cD3,M\xfcller Lager\n',
     'latin1',
@@ -346,7 +346,7 @@ describe('a file without clients, or in another format, ends with 2 and says wha
   });
 });
 
-test('the first page of a list, the clients of several APIs, and what is left behind are named', async () => {
+test('an import reads responses of several APIs, and reports incomplete pages and skipped clients', async () => {
   const two = {
     client_id: 'two-apis',
     client_secret: secretOf(),
@@ -363,14 +363,14 @@ test('the first page of a list, the clients of several APIs, and what is left be
   await server.core.feed.sync();
   const refused = await endpointsOf(server.publicUrl).token({ id: 'two-apis', secret: two.client_secret });
   expect(refused.json).toMatchObject({ error: 'invalid_target' });
-  // Auth0's client for the tenant itself is skipped.
+  // Auth0's client that represents the tenant is skipped.
   const global = { tenant: 't', global: true, client_id: 'auth0-global', client_secret: secretOf() };
   const auth0 = await run(JSON.stringify({ total: 120, start: 0, limit: 1, clients: [global] }));
   expect(auth0).toMatchObject({ code: 0, stderr: expect.stringContaining('1 of 120 clients') });
   expect(auth0.stderr).toContain('1 skipped');
 });
 
-test('messages about a broken file name the place, and contain no part of a secret', async () => {
+test('messages about a malformed file name the position and contain no part of a secret', async () => {
   const secret = 'Vx4kT9qLm2Zr7Wc8Yb3Nd6';
   const [start, end] = [secret.slice(0, 11), secret.slice(11)];
   const files: [string, string][] = [
@@ -399,7 +399,7 @@ test('messages about a broken file name the place, and contain no part of a secr
   }
 });
 
-test('a check says exactly what the import then does, for every text that is not a name, a key or a URL', async () => {
+test('import --check predicts the result of the import for every text that is not a name, a key or a URL', async () => {
   const names = [
     'lone\ud800x',
     'evil \u202egnp.exe',
@@ -446,7 +446,7 @@ test('a check says exactly what the import then does, for every text that is not
   expect(check.refused.length).toBe(clients.length - check.acceptable);
 });
 
-test('placeholders and hashes are refused as such; a new secret or --accept-hash-like is the way on', async () => {
+test('an import refuses placeholders and hashes unless --fresh-secrets or --accept-hash-like is given', async () => {
   const file = {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder as Keycloak writes it.
     keycloak: ['${vault.shop-order-sync}', 'a placeholder'],
@@ -467,7 +467,7 @@ test('placeholders and hashes are refused as such; a new secret or --accept-hash
   expect(renewed.secrets).toHaveLength(7);
 });
 
-test('an import commits in batches, lets other changes through while it runs, and goes on with --resume after it was stopped', async () => {
+test('an import commits in batches, does not block other changes, and continues with --resume after it was stopped', async () => {
   const ids = Array.from({ length: 1_100 }, (_, index) => `batch-${index}-${randomUUID().slice(0, 8)}`);
   const csv = `client_id,client_secret\n${ids.map((id) => `${id},${secretOf()}`).join('\n')}\n`;
   const { database } = server.core;
@@ -475,7 +475,7 @@ test('an import commits in batches, lets other changes through while it runs, an
   const interrupted = new Promise<void>((resolve) => {
     interrupt = resolve;
   });
-  // Someone else registers one of the last batch, and has not committed: that batch waits.
+  // Lock a client ID of the last batch in an open transaction, so that the batch waits.
   const holder = await runJson<{ client_id: string }>(['clients', 'create', '--name', 'Holder'], environment);
   let isHeld = () => {};
   const held = new Promise<void>((resolve) => {

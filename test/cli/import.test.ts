@@ -16,11 +16,11 @@ let server: TestServer;
 let api: ReturnType<typeof endpointsOf>;
 let environment: Environment;
 
-/** Never beginning like one of ours. */
+/** Returns a secret that does not begin like one that Keyturn generates. */
 const secretOf = () => `x${randomBytes(24).toString('base64url')}`;
 const run = (args: string[], input = '') => runCommand(['clients', ...args], environment, input);
 
-/** What is refused ends with 1, and is told all the same. */
+/** Returns the report of an import, also if it exits with 1. */
 async function importJson(input: string | object, ...options: string[]): Promise<Report & { code: number | null }> {
   const text = typeof input === 'string' ? input : JSON.stringify(input);
   const { code, stdout, stderr } = await run(['import', '-', '--json', ...options], text);
@@ -37,8 +37,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-describe('before anything was imported', () => {
-  test('what is no Client ID of ours is refused without a look-up', async () => {
+describe('before the first import', () => {
+  test('a malformed Client ID is rejected without a database query', async () => {
     await api.token({ id: 'order-sync', secret: secretOf() });
     const queries = watchQueries(server.core);
     for (const id of ['order-sync', 'constructor', 'b7c9f1c0-9a1e-4c3e-8f3f-2d1f6f0a7d11']) {
@@ -50,7 +50,7 @@ describe('before anything was imported', () => {
   });
 });
 
-test('moving over: the partner goes on with what it has, turns the key when it likes, and the audit log tells it', async () => {
+test('an imported partner keeps its credentials, can rotate them later, and the audit log records both', async () => {
   const partner = { id: 'order-sync@partner', secret: secretOf() };
   const before = await api.token(partner);
   expect(before.status).toBe(401);
@@ -58,7 +58,7 @@ test('moving over: the partner goes on with what it has, turns the key when it l
   const imported = await run(['import', '-'], csv);
   expect(imported).toMatchObject({ code: 0, stdout: '', stderr: '1 imported, 0 refused.\n' });
 
-  // A running server learns of it by itself.
+  // A running server detects the import without a restart.
   const first = await eventually(
     () => api.token(partner),
     ({ status }) => status === 200,
@@ -107,7 +107,7 @@ test('moving over: the partner goes on with what it has, turns the key when it l
   expect(JSON.stringify(data)).not.toContain(partner.secret);
 });
 
-describe('what cannot be kept is refused by name and reason', () => {
+describe('an import refuses clients that cannot be kept, with names and reasons', () => {
   const good = secretOf();
   const rows = [
     { client_id: 'short', client_secret: 'x7Qz9a', says: '16 to 256 characters' },
@@ -141,7 +141,7 @@ describe('what cannot be kept is refused by name and reason', () => {
   ];
   const clients = rows.map(({ says: _says, ...client }) => client);
 
-  test('all of them, and nothing half done', async () => {
+  test('reports all of them and imports nothing', async () => {
     const report = await importJson(clients);
     expect(report).toMatchObject({ code: 1, imported: 0, acceptable: 1 });
     const told = new Map(report.refused.map(({ place, reasons }) => [place, reasons.join('; ')]));
@@ -153,7 +153,7 @@ describe('what cannot be kept is refused by name and reason', () => {
     expect(JSON.stringify(report)).not.toContain(good);
   });
 
-  test('--check changes nothing; --skip-refused imports the others; what is there already is refused', async () => {
+  test('--check changes nothing, --skip-refused imports the others, and existing clients are refused', async () => {
     const one = [
       { client_id: 'checked', client_secret: secretOf() },
       { client_id: 'weak', client_secret: 'aaaa' },
@@ -169,7 +169,7 @@ describe('what cannot be kept is refused by name and reason', () => {
   });
 });
 
-test('secrets as other servers make them are kept', async () => {
+test('an import keeps secrets in the formats of other servers', async () => {
   const alnum = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
   const random = (length: number) => Array.from(randomBytes(length), (byte) => alnum[byte % alnum.length]).join('');
   for (let round = 0; round < 3; round++) {
@@ -184,7 +184,7 @@ test('secrets as other servers make them are kept', async () => {
   }
 });
 
-test("Hydra's clients: hashed secrets are made anew and told once, scopes are mapped, other grants skipped", async () => {
+test('an import from Hydra replaces hashed secrets and prints them once, maps scopes and skips other grants', async () => {
   const hydra = {
     next_page_token: '',
     items: [
@@ -217,7 +217,7 @@ test("Hydra's clients: hashed secrets are made anew and told once, scopes are ma
   expect(token.json).toMatchObject({ scope: 'orders:read' });
 });
 
-test("Keycloak's realm: service accounts with their secrets; a disabled one stays disabled", async () => {
+test('an import from Keycloak adopts service accounts with their secrets and keeps disabled ones disabled', async () => {
   const secret = secretOf();
   const realm = {
     realm: 'shop',
@@ -246,7 +246,7 @@ test("Keycloak's realm: service accounts with their secrets; a disabled one stay
   expect(await runJson(['clients', 'show', 'stock-old'], environment)).toMatchObject({ status: 'disabled' });
 });
 
-test('a file that is none of these ends with 2 and says where', async () => {
+test('the import of an unsupported file exits with 2 and names the position', async () => {
   const files = [
     { input: 'client_id,secret\na,b\n', says: 'unknown column "secret"' },
     { input: '{"clients": [', says: 'The JSON cannot be read' },
@@ -258,7 +258,7 @@ test('a file that is none of these ends with 2 and says where', async () => {
   expect(await run(['import', '/nowhere.csv'])).toMatchObject({ code: 2, stderr: expect.stringContaining('ENOENT') });
 });
 
-test('10,000 clients in seconds, each with its audit event, and the chain holds', async () => {
+test('an import registers 10,000 clients in seconds, each with an audit event in a valid chain', async () => {
   const lines = Array.from({ length: 10_000 }, (_, index) => `bulk-${index},${secretOf()},Bulk ${index},orders:read`);
   const startedAt = performance.now();
   const { code, stderr } = await run(['import', '-'], `client_id,client_secret,name,scope\n${lines.join('\n')}\n`);
@@ -275,7 +275,7 @@ test('10,000 clients in seconds, each with its audit event, and the chain holds'
   expect(verified.events).toBeGreaterThan(10_000);
 });
 
-test('export has every integration, no secret, and no formula for a spreadsheet; what is exported can be imported', async () => {
+test('an export contains every integration, no secret and no spreadsheet formula, and can be imported', async () => {
   await runJson(['clients', 'create', '--name', '=HYPERLINK("https://evil.example")'], environment);
   const [json, csv] = await Promise.all([run(['export']), run(['export', '--format', 'csv'])]);
   const exported = JSON.parse(json.stdout) as { client_id: string }[];

@@ -16,7 +16,7 @@ beforeAll(async () => {
   environment = {
     DATABASE_URL: await createTestDatabase(),
     KEYTURN_ROOT_KEY: generateRootKey(),
-    // Nobody is there. Only what makes a token may notice.
+    // No server listens at this address. Only commands that issue tokens may need it.
     REDIS_URL: 'redis://127.0.0.1:1',
   };
   server = await runJson(
@@ -36,7 +36,7 @@ const refusedBy = async (args: string[], input?: string) => {
   return { code, stdout, stderr };
 };
 
-test('clients create answers as the admin API does', () => {
+test('clients create prints the same JSON as the admin API', () => {
   expect(server).toMatchObject({
     kind: 'resource_server',
     information: ['orders', 'products'],
@@ -47,7 +47,7 @@ test('clients create answers as the admin API does', () => {
   expect(client.client_secret).toMatch(/^kts_/);
 });
 
-test('a secret stands on standard output alone, what is said of it does not', async () => {
+test('clients create prints only the secret on standard output, and its description on standard error', async () => {
   const created = await runCommand(['clients', 'create', '--name', 'Piped'], environment);
   expect(created.code).toBe(0);
   expect(created.stdout).toMatch(/^kts_\w{49}\n$/);
@@ -57,7 +57,7 @@ test('a secret stands on standard output alone, what is said of it does not', as
   expect(revealed.stderr).not.toContain('kts_');
 });
 
-test('a client that authenticates with a certificate or with keys is registered from files, and no secret is printed', async () => {
+test('clients create reads certificates and keys from files and then prints no secret', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-cli-'));
   const file = (name: string, content: string) => {
     writeFileSync(join(directory, name), content);
@@ -96,7 +96,7 @@ test('a client that authenticates with a certificate or with keys is registered 
   rmSync(directory, { recursive: true });
 }, 30_000);
 
-test('clients list, show and update', async () => {
+test('clients list, show and update work', async () => {
   const [list, shown] = await Promise.all([
     runJson<{ data: Client[]; next_cursor: string }>(
       ['clients', 'list', '--kind', 'integration', '--limit', '1'],
@@ -112,7 +112,7 @@ test('clients list, show and update', async () => {
   expect(await runJson(args, environment)).toMatchObject({ name: 'Order sync', scope: 'orders:read orders:create' });
 });
 
-test('what breaks things asks first, and without a terminal wants --yes', async () => {
+test('commands that break clients require --yes without a terminal', async () => {
   const commands = ['disable', 'delete', 'revoke-tokens'];
   const all = await Promise.all(commands.map((command) => refusedBy(['clients', command, client.client_id], 'y\n')));
   for (const { code, stdout, stderr } of all) {
@@ -121,7 +121,7 @@ test('what breaks things asks first, and without a terminal wants --yes', async 
   }
 });
 
-test('clients revoke-tokens, disable, enable, delete', async () => {
+test('clients revoke-tokens, disable, enable and delete work', async () => {
   const { client_id: id } = await runJson<Client>(['clients', 'create', '--name', 'Gone soon'], environment);
   expect(await runJson(['clients', 'revoke-tokens', id, '--yes'], environment)).toEqual({
     client_id: id,
@@ -140,7 +140,7 @@ test('clients revoke-tokens, disable, enable, delete', async () => {
   });
 });
 
-test('a refusal ends with 1 and a sentence; a value of the wrong form with 2 and its option', async () => {
+test('clients exits with 1 and a sentence for a rejection, and with 2 and the option for a malformed value', async () => {
   const id = client.client_id;
   expect(await refusedBy(['clients', 'update', id, '--scope', 'nothing:read'])).toEqual({
     code: 1,
@@ -161,13 +161,13 @@ test('a refusal ends with 1 and a sentence; a value of the wrong form with 2 and
   });
 });
 
-test('only what makes a token needs Redis, and says so when it is away', async () => {
+test('only commands that issue tokens need Redis, and they report that it is unavailable', async () => {
   const { code, stdout, stderr } = await refusedBy(['clients', 'authorization-token', client.client_id]);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toMatch(/redis.*ECONNREFUSED/is);
 });
 
-test('clients authorization-token issues, shows and revokes', async () => {
+test('clients authorization-token issues, shows and revokes the token', async () => {
   const { REDIS_URL: _none, ...withoutRedis } = environment;
   const args = ['clients', 'authorization-token', client.client_id];
   expect(await runJson([...args, '--scope', 'orders:read'], withoutRedis)).toEqual({
@@ -181,7 +181,7 @@ test('clients authorization-token issues, shows and revokes', async () => {
   expect((await runCommand([...args, '--show'], withoutRedis)).code).toBe(1);
 });
 
-test('contacts create --permission all --operator-token makes an operator and prints the token alone, once', async () => {
+test('contacts create --permission all --operator-token creates an operator and prints only the token, once', async () => {
   const args = ['contacts', 'create', '--name', 'Ann', '--email', 'ann@example.com', '--permission', 'all'];
   const { code, stdout, stderr } = await runCommand([...args, '--operator-token'], environment);
   expect(code).toBe(0);
@@ -190,7 +190,7 @@ test('contacts create --permission all --operator-token makes an operator and pr
   expect(stderr).not.toContain('kto_');
 });
 
-test('contacts create, list, show, update, operator-token and delete', async () => {
+test('contacts create, list, show, update, operator-token and delete work', async () => {
   type Contact = { id: string; permissions: string[]; operator_token?: string };
   const given = [
     '--permission',
@@ -221,7 +221,7 @@ test('contacts create, list, show, update, operator-token and delete', async () 
   expect(await runJson(['contacts', 'delete', id, '--yes'], environment)).toEqual({ id, deleted: true });
 });
 
-test('the audit log names the system user, and tells what was done newest first', async () => {
+test('the audit log names the system user and lists the newest event first', async () => {
   type Event = { actor: string; actor_name: string; address: null; action: string };
   const { data } = await runJson<{ data: Event[] }>(['audit', 'list', '--target', client.client_id], environment);
   expect(data.at(-1)).toMatchObject({ action: 'client.create', address: null });
@@ -231,11 +231,11 @@ test('the audit log names the system user, and tells what was done newest first'
   expect(JSON.stringify(data)).not.toMatch(/kt[sako]_/);
 });
 
-test('migrate says that there is nothing to do', async () => {
+test('migrate reports that the database is up to date', async () => {
   expect(await runJson(['migrate'], environment)).toEqual({ applied: [] });
 });
 
-test('a stored text that would move the cursor is shown as text', async () => {
+test('control characters in stored text are not printed', async () => {
   const url = environment['DATABASE_URL'] ?? '';
   await askPostgres(url, `UPDATE clients SET name = E'evil\\x1b[2J\\r\\n' WHERE client_id = '${client.client_id}'`);
   const { code, stdout } = await runCommand(['clients', 'list'], environment);

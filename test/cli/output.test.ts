@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** Runs a command whose standard output is on a full disk, or is a pipe that nobody reads any more. */
+/** Runs a command whose standard output is on a full disk, or is a pipe whose reader has closed it. */
 async function runWithout(output: 'space' | 'reader', args: readonly string[], input = '') {
   const full = output === 'space' ? openSync('/dev/full', 'w') : undefined;
   const child = spawn(process.execPath, [main, ...args], { env: environment, stdio: ['pipe', full ?? 'pipe', 'pipe'] });
@@ -39,7 +39,7 @@ async function runWithout(output: 'space' | 'reader', args: readonly string[], i
   return { code, stderr };
 }
 
-/** Everything that a secret leaves in the database. */
+/** Counts everything that a new secret adds to the database. */
 async function secretsMade(): Promise<unknown> {
   const [row] = await server.core.database.query(
     `SELECT (SELECT count(*) FROM secrets) AS secrets, (SELECT count(*) FROM clients) AS clients,
@@ -49,7 +49,7 @@ async function secretsMade(): Promise<unknown> {
   return row;
 }
 
-describe.each(['space', 'reader'] as const)('without %s for standard output', (output) => {
+describe.each(['space', 'reader'] as const)('with no %s for standard output', (output) => {
   const code = output === 'space' ? 'ENOSPC' : 'EPIPE';
   test.each<[string, () => string[]]>([
     ['clients create', () => ['--name', 'Unseen']],
@@ -60,7 +60,7 @@ describe.each(['space', 'reader'] as const)('without %s for standard output', (o
     ['access-keys regenerate', () => [accessKey, '--yes']],
     ['console link', () => ['--contact', contact]],
     ['clients import', () => ['-', '--fresh-secrets']],
-  ])('keyturn %s ends with 1, and makes no secret that nobody saw', async (command, options) => {
+  ])('keyturn %s exits with 1 and creates no secret that was not printed', async (command, options) => {
     const before = await secretsMade();
     const input = command === 'clients import' ? 'client_id\nunseen-1\n' : '';
     const ended = await runWithout(output, [...command.split(' '), ...options()], input);
@@ -70,7 +70,7 @@ describe.each(['space', 'reader'] as const)('without %s for standard output', (o
   });
 });
 
-test('a result that does not fit on the disk ends with 1 and without a stack trace; a reader that has seen enough is no failure', async () => {
+test('a result that cannot be written to a full disk exits with 1 without a stack trace, and a closed pipe is no failure', async () => {
   for (const args of [['clients', 'list'], ['clients', 'list', '--json'], ['--help'], ['completion', 'bash']]) {
     const full = await runWithout('space', args);
     expect({ args, ...full }).toEqual({ args, code: 1, stderr: expect.stringContaining('ENOSPC') });
@@ -79,7 +79,7 @@ test('a result that does not fit on the disk ends with 1 and without a stack tra
   expect(await runWithout('reader', ['clients', 'list'])).toEqual({ code: 0, stderr: '' });
 });
 
-test('an import prints the secrets that it makes before it commits them, batch by batch', async () => {
+test('an import prints the secrets of each batch before it commits the batch', async () => {
   const ids = Array.from({ length: 3 }, () => `fresh-${randomBytes(4).toString('hex')}`);
   const { stdout } = await runCommand(
     ['clients', 'import', '-', '--fresh-secrets'],

@@ -26,26 +26,26 @@ beforeAll(async () => {
 
 afterAll(() => remove());
 
-test('the first run registers, gets a token and introspects it', () => {
+test('the first quickstart registers clients, gets a token and introspects it', () => {
   expect(first.steps.map(({ status }) => status)).toEqual([200, 201, 201, 200, 200]);
   expect(first.steps[1]?.body).toMatchObject({ information: ['orders', 'products', 'contacts'] });
   expect(first.steps[4]?.body).toMatchObject({ active: true, client_id: first.integration.client_id });
 });
 
-test('the second run registers nothing: the same credentials, and a token soon', async () => {
+test('the second quickstart registers nothing and soon gets a token with the same credentials', async () => {
   const second = await runJson<Walk>(['quickstart', '--once'], environment);
   expect(second.resource_server).toEqual(first.resource_server);
   expect(second.integration).toEqual(first.integration);
   expect(second.operator.id).toBe(first.operator.id);
   expect(second.operator.operator_token).not.toBe(first.operator.operator_token);
-  // About 1 s on a machine that has nothing else to do; the tests' own load is let in here.
+  // It takes about 1 s on an idle machine; the limit allows for the load of the other tests.
   expect(second.first_token_ms).toBeLessThan(10_000);
   const { data } = await runJson<{ data: unknown[] }>(['clients', 'list'], environment);
   expect(data).toHaveLength(2);
 });
 
-describe('while it stays up', () => {
-  test('every printed curl line works when pasted, nobody else opens its database, and SIGTERM ends it with 0', async () => {
+describe('a running quickstart', () => {
+  test('prints curl commands that work, locks its database, and exits with 0 on SIGTERM', async () => {
     const child = startCommand(['quickstart'], environment);
     const end = ended(child);
     const lines = (await printed(child, 'Ctrl-C ends it')).split('\n').filter((line) => line.startsWith('curl '));
@@ -70,7 +70,7 @@ describe('while it stays up', () => {
     expect((await end).code).toBe(0);
   });
 
-  test('killed, it leaves nothing that keeps the next one out', async () => {
+  test('leaves no lock behind when it is killed', async () => {
     const child = startCommand(['quickstart'], environment);
     await printed(child, 'Ctrl-C ends it');
     expect(readFileSync(join(dataDir, 'postgres.pid'), 'utf8')).toBe(`${child.pid}\n`);
@@ -83,7 +83,7 @@ describe('while it stays up', () => {
   });
 });
 
-test('a port that is taken ends it with 1 and says which, and what to do', async () => {
+test('quickstart exits with 1, names a port in use and says what to do', async () => {
   const port = Number(environment['KEYTURN_PORT']);
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(port, '0.0.0.0', resolve));

@@ -16,7 +16,7 @@ beforeAll(async () => {
   environment = {
     DATABASE_URL: await createTestDatabase(),
     KEYTURN_ROOT_KEY: generateRootKey(),
-    // Nobody is there. Only what makes a token may notice.
+    // No server listens at this address. Only commands that issue tokens may need it.
     REDIS_URL: 'redis://127.0.0.1:1',
   };
   const client = await runJson<{ client_id: string }>(['clients', 'create', '--name', 'Sync'], environment);
@@ -26,14 +26,14 @@ beforeAll(async () => {
 const run = (...args: string[]) => runCommand(args, environment);
 const json = <T>(...args: string[]) => runJson<T>(args, environment);
 
-test('regenerate shows first what it would break, and without a terminal wants --yes', async () => {
+test('clients regenerate first shows what it would break, and requires --yes without a terminal', async () => {
   const asked = await run('clients', 'regenerate', clientId);
   expect(asked).toMatchObject({ code: 2, stdout: '' });
   expect(asked.stderr).toContain('Nobody used it in the last 30 days.');
   expect(asked.stderr).toContain('--yes');
 });
 
-test('the new secret stands on standard output alone; regenerations, undo and finish go on from there', async () => {
+test('clients regenerate prints only the new secret on standard output, and regenerations, undo and finish work afterwards', async () => {
   const regenerated = await run('clients', 'regenerate', clientId, '--overlap', '7d', '--yes');
   expect(regenerated.code).toBe(0);
   expect(regenerated.stdout).toMatch(/^kts_\w{49}\n$/);
@@ -52,14 +52,14 @@ test('the new secret stands on standard output alone; regenerations, undo and fi
   expect(await run(...args)).toMatchObject({ code: 1, stderr: expect.stringContaining('overlap has ended') });
 });
 
-test('usage shows each live secret', async () => {
+test('clients usage shows each live secret', async () => {
   const usage = await json<{ secrets: unknown[] }>('clients', 'usage', clientId, '--hours', '48');
   expect(usage.secrets).toMatchObject([{ status: 'current', issued: 0 }]);
   expect((await run('clients', 'usage', clientId)).stdout).toContain('current');
   expect(await run('clients', 'usage', clientId, '--hours', '721')).toMatchObject({ code: 2 });
 });
 
-test('audit verify tells whether the log is what was written, and fails where it is not', async () => {
+test('audit verify passes for an unmodified log and fails for a modified one', async () => {
   const whole = await json<{ events: number; checkpoint: string; finding: null }>('audit', 'verify');
   expect(whole).toMatchObject({ events: 5, finding: null });
   expect((await run('audit', 'checkpoint')).stdout.trim()).toBe(whole.checkpoint);

@@ -25,7 +25,7 @@ const resource = 'https://jwt.example.com';
 
 const open: TestServer[] = [];
 
-/** Ended also where a test fails. */
+/** Starts a server that is closed even if its test fails. */
 async function startServer(options: { stores: Stores }): Promise<TestServer> {
   const server = await startTestServer(options);
   open.push(server);
@@ -55,7 +55,7 @@ function authorizationOf({ client_id, client_secret }: Client) {
   return { Authorization: `Basic ${Buffer.from(`${client_id}:${client_secret}`).toString('base64')}` };
 }
 
-test('v1, then v2 and v1, rotate, then v2 alone: nobody notices', async () => {
+test('a rotation of the root key from v1 to v2 fails no request', async () => {
   const stores = { ...(await createTestStores()), rootKey: v1 };
   const both = `${v2},${v1}`;
   const rotate = () => runJson<Report>(['root-key', 'rotate'], environmentOf(stores, both));
@@ -78,7 +78,7 @@ test('v1, then v2 and v1, rotate, then v2 alone: nobody notices', async () => {
   const more = { access_key: key.access_key, resource };
 
   const during = await startServer({ stores: { ...stores, rootKey: both } });
-  // What it keeps in memory of them is of v1.
+  // The process caches verifiers of v1.
   const first = await requestToken(during.publicUrl, client, more);
   const { access_token: token } = (await first.json()) as { access_token: string };
   const report = await rotate();
@@ -109,7 +109,7 @@ test('v1, then v2 and v1, rotate, then v2 alone: nobody notices', async () => {
   const last = await rotate();
   expect(last).toMatchObject({ secrets: 0, signing_keys: 0, holders: [] });
   expect(last.earlier_versions).toMatchObject([{ version: 'v1', can_go: true, ended_secrets: 1 }]);
-  // Events of its time are what the old version is still needed for.
+  // The old version is still needed for events from before the rotation.
   expect(await verifyAuditLog(during.core.database, during.core.keyRing)).toMatchObject({ finding: null });
 
   const after = await startServer({ stores: { ...stores, rootKey: v2 } });
@@ -131,7 +131,7 @@ test('v1, then v2 and v1, rotate, then v2 alone: nobody notices', async () => {
   expect(stdout).toMatch(/ok +secrets/);
 }, 60_000);
 
-test('killed half way it has left nothing half done, and goes on when it runs again', async () => {
+test('root-key rotate leaves no partial change when it is killed, and continues when it runs again', async () => {
   const stores = { ...(await createTestStores()), rootKey: v1 };
   const total = 600;
   const first = await startTestServer({ stores });
@@ -170,7 +170,7 @@ test('killed half way it has left nothing half done, and goes on when it runs ag
 
   await ask('DROP TRIGGER slow ON secrets');
   const report = await runJson<Report>(['root-key', 'rotate'], environment);
-  // A batch whose commit was under way when it was killed may be there too.
+  // A batch whose commit was in progress when the process was killed may have been committed too.
   expect([total - made, total - made - 100]).toContain(report.secrets);
   expect(report.earlier_versions).toMatchObject([{ version: 'v1', can_go: true }]);
   expect(await countMade()).toBe(total);
@@ -186,7 +186,7 @@ test('killed half way it has left nothing half done, and goes on when it runs ag
   }
 });
 
-test('a sealed copy that is not of its secret is left as it is and told', async () => {
+test('root-key rotate reports a sealed copy of another secret and leaves it unchanged', async () => {
   const stores = await createTestStores();
   const environment = environmentOf(stores, `${v2},${v1}`);
   await runJson(['clients', 'create', '--name', 'Whole'], environmentOf(stores, v1));

@@ -10,7 +10,7 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 export type Ended = { code: number | null; stdout: string; stderr: string };
 export type Environment = Readonly<Record<string, string>>;
 
-/** Runs `keyturn …` as a process of its own, with nothing in its environment but what is given. */
+/** Runs `keyturn …` in a separate process with only the given environment. */
 export function runCommand(
   args: readonly string[],
   environment: Environment = {},
@@ -21,7 +21,7 @@ export function runCommand(
   return ended(child);
 }
 
-/** The one JSON value that a command prints; the command must have succeeded. */
+/** Returns the JSON value that a command prints. The command must succeed. */
 export async function runJson<Result = Record<string, unknown>>(
   args: readonly string[],
   environment: Environment = {},
@@ -51,7 +51,7 @@ export function ended(child: ChildProcessWithoutNullStreams): Promise<Ended> {
   });
 }
 
-/** Resolved with all that was printed so far, once that has `text` in it. */
+/** Resolves to everything printed so far once it contains `text`. */
 export function printed(child: ChildProcessWithoutNullStreams, text: string): Promise<string> {
   let seen = '';
   return new Promise((resolve, reject) => {
@@ -65,7 +65,7 @@ export function printed(child: ChildProcessWithoutNullStreams, text: string): Pr
   });
 }
 
-/** An embedded deployment of its own, on ports that are free. */
+/** Creates a separate embedded deployment on free ports. */
 export async function createEmbedded(): Promise<{
   environment: Environment;
   dataDir: string;

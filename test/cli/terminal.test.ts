@@ -9,7 +9,7 @@ import { startTestServer, type TestServer } from '../harness.ts';
 const isInstalled = spawnSync('tmux', ['-V']).status === 0 && spawnSync('curl', ['-V']).status === 0;
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-/** A terminal of 80 columns, with bash in it, as somebody sits before it. */
+/** Terminal of 80 columns that runs bash. */
 class Terminal {
   readonly #directory = mkdtempSync(join(tmpdir(), 'keyturn-tmux-'));
   readonly #socket = join(this.#directory, 'socket');
@@ -28,7 +28,7 @@ class Terminal {
     this.#tmux('send-keys', 'Enter');
   }
 
-  /** Runs a line to its end. What stood on the screen, and its exit code. */
+  /** Runs a command line to its end. Returns the screen and the exit code. */
   async run(line: string): Promise<{ text: string; colours: string; code: number }> {
     this.#tmux('send-keys', '-R');
     this.#tmux('clear-history');
@@ -38,7 +38,7 @@ class Terminal {
 
   async end(): Promise<{ text: string; colours: string; code: number }> {
     this.#asked += 1;
-    // In two parts, so that what was typed is not taken for what was printed.
+    // The mark is typed in two parts, so that the typed text is not mistaken for the printed mark.
     this.type(`echo "ended"-${this.#asked}-$?`);
     const mark = new RegExp(`^ended-${this.#asked}-(\\d+)`, 'm');
     const text = await this.until(mark);
@@ -87,21 +87,21 @@ class Terminal {
   const curl = (secret: string) =>
     `curl -s -o /dev/null -w 'status %{http_code}\\n' -u "$ID:$${secret}" -d grant_type=client_credentials $URL`;
 
-  test('generate, copy, curl, token, regenerate, old and new work, finish, old refused, the audit log shows it', async () => {
+  test('the life of a secret works in one terminal: generate, copy, curl, regenerate, finish and audit', async () => {
     await terminal.run("OLD=$(keyturn clients create --name 'Order sync')");
     const list = await terminal.run('keyturn clients list');
     const id = /kti_\w{22}/.exec(list.text)?.[0] ?? '';
     expect(id).not.toBe('');
     expect(list.colours).toContain('\u001b[1mCLIENT_ID');
     expect(list.text).toMatch(/ SECRETS +CREATED/);
-    // Each client is one line: nothing wraps, and the id is whole.
+    // Each client is on one line that does not wrap, and its id is not shortened.
     expect(list.text.split('\n').filter((line) => line.includes('kti_'))).toHaveLength(1);
     expect(Math.max(...list.text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
 
     await terminal.run(`ID=${id}`);
     expect((await terminal.run(curl('OLD'))).text).toContain('status 200');
 
-    // The question stands on the screen, though the secret goes elsewhere; "no" changes nothing.
+    // The question is on the screen although the secret is redirected. The answer "no" changes nothing.
     terminal.type(`keyturn clients regenerate ${id} > new`);
     await terminal.until(/Regenerate kti_\w+\? \[y\/N\]/);
     terminal.type('n');
@@ -131,7 +131,7 @@ class Terminal {
     expect(Math.max(...audit.text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
   }, 120_000);
 
-  test('an import shows how far it is, and takes that away when it is done', async () => {
+  test('an import shows its progress and clears it at the end', async () => {
     const lines = Array.from(
       { length: 5_000 },
       (_, index) => `bulk-${index},x${randomBytes(24).toString('base64url')}`,

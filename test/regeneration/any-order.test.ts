@@ -62,7 +62,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       overlap: fc.constantFrom(0, 1, 60, 86_400, 2_592_000),
       newId: fc.boolean(),
       revokeTokens: fc.integer({ min: 0, max: 5 }).map((value) => value === 0),
-      // Mostly right after a review, as operators do.
+      // Usually confirm right after a review, as operators do.
       confirmed: fc.integer({ min: 0, max: 3 }).map((value) => value > 0),
     }),
   },
@@ -81,14 +81,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: always('wait for the end') },
 );
 
-describe('whatever is done to a client, in whatever order', () => {
+describe('a client that is changed in random order', () => {
   let core: Core;
   let server: RunningServer;
   let directory: string;
   let api: { id: string; secret: string };
   let now = Date.now();
 
-  // One thing happens after the other here, so the embedded store is enough; in memory where that can be had, as there are so many.
+  // Steps run one after the other, so the embedded store is sufficient. Keep it in memory if possible, because there
+  // are many steps.
   beforeAll(async () => {
     directory = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keyturn-'));
     const config = readConfig({
@@ -117,7 +118,7 @@ describe('whatever is done to a client, in whatever order', () => {
     return { id: made.client.clientId, secret: made.clientSecret };
   }
 
-  /** The code of the refusal, or what it came to. */
+  /** Returns the result, or the code of the error if the operation was rejected. */
   async function attempt<T>(work: () => Promise<T>): Promise<T | string> {
     return await work().catch((error: unknown) => {
       if (error instanceof KeyturnError) return error.code;
@@ -125,7 +126,7 @@ describe('whatever is done to a client, in whatever order', () => {
     });
   }
 
-  /** A store that is slow for a moment says nothing about any secret. */
+  /** Sends a request and retries 503, because a slow store says nothing about a secret. */
   async function ask(path: string, form: Record<string, string>, { id, secret }: { id: string; secret: string }) {
     for (;;) {
       const answer = await post(`${server.publicUrl}/oauth2/${path}`, form, { basic: [id, secret], agent });
@@ -235,7 +236,7 @@ describe('whatever is done to a client, in whatever order', () => {
     model.now = now;
   }
 
-  it('exactly those secrets and tokens are good that the model says, and never none', async () => {
+  it('accepts exactly the secrets and tokens that the model predicts, and always at least one secret', async () => {
     let steps = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: stepsInARun, maxLength: stepsInARun }), async (sequence) => {

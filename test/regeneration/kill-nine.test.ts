@@ -9,11 +9,11 @@ import { createWorld, type World } from './world.ts';
 
 const kills = 200;
 const actor = { id: 'test', name: 'test', address: null };
-/** Started ahead, so that a kill does not wait for the next process. */
+/** Number of processes started in advance, so that a kill does not wait for the next process. */
 const ahead = 3;
 const program = fileURLToPath(new URL('./regenerating-process.ts', import.meta.url));
 
-describe('a process that dies by kill -9 while it regenerates', () => {
+describe('a process that is killed with SIGKILL while it regenerates a secret', () => {
   let world: World;
   const children = new Set<ChildProcess>();
 
@@ -25,7 +25,7 @@ describe('a process that dies by kill -9 while it regenerates', () => {
     await world.close();
   });
 
-  /** A process that is ready to regenerate. */
+  /** Starts a process that is ready to regenerate. */
   async function start(): Promise<{ child: ChildProcess; told: string[]; lines: Interface }> {
     const { databaseUrl, redisUrl, rootKey } = world.stores;
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, world.shop.id], {
@@ -43,18 +43,18 @@ describe('a process that dies by kill -9 while it regenerates', () => {
   async function requireGood(kill: number, secret: string): Promise<void> {
     const credentials = { id: world.shop.id, secret };
     let answer = await world.askToken(credentials);
-    // A store that is slow for a moment says nothing about any secret.
+    // Retry 503, because a slow store says nothing about a secret.
     while (answer.status === 503) answer = await world.askToken(credentials);
     expect([kill, answer.status]).toEqual([kill, 200]);
   }
 
-  /** It must not end by itself. */
+  /** Rejects when the process exits, because it must not exit before it is killed. */
   async function ended(child: ChildProcess): Promise<never> {
     await once(child, 'exit');
     throw new Error('the process ended by itself');
   }
 
-  it('leaves the old or the new secret working, and secret, end and audit row together or absent, 200 times', async () => {
+  it('always leaves a working secret, and commits secret, end and audit event together or not at all, 200 times', async () => {
     const { core, shop } = world;
     const waiting = Array.from({ length: ahead }, start);
     let known = shop.secret;
@@ -62,21 +62,23 @@ describe('a process that dies by kill -9 while it regenerates', () => {
     for (let kill = 0; kill < kills; kill++) {
       const { child, told, lines } = await (waiting.shift() as ReturnType<typeof start>);
       child.stdin?.write('go\n');
-      // Half of them at any moment from the first statement on, half in the middle of a later one, however busy the machine is.
+      // Half of the kills hit any moment from the first statement on, half a later regeneration, however busy the
+      // machine is.
       if (kill % 2 === 0) await Promise.race([once(lines, 'line'), ended(child)]);
       await delay(Math.random() * (kill % 2 === 0 ? 25 : 80));
       child.kill('SIGKILL');
       await once(child, 'close');
       children.delete(child);
       if (kill + ahead < kills) waiting.push(start());
-      // A last line may have been cut.
+      // The last line may be incomplete.
       known = told.findLast((line) => line.length === shop.secret.length) ?? known;
       regenerated += told.length;
 
-      // What an integrator was handed last works, whether or not one more came after it; within a second, on other processes.
+      // The last secret that was returned works on other processes within a second, even if another one was committed
+      // after it.
       await core.feed.sync();
       await requireGood(kill, known);
-      // And so does what is current now, which nobody may have been told.
+      // The current secret works too, even if it was never returned.
       known = (await core.change((transaction) => revealClientSecret(transaction, core, actor, shop.id))).clientSecret;
       await requireGood(kill, known);
       const [state] = await core.database.query(

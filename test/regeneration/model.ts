@@ -1,9 +1,9 @@
-/** What a client's secrets, tokens and regenerations must be like: written down a second time, as simply as possible. */
+/** Expected secrets, tokens and regenerations of a client, implemented a second time as simply as possible. */
 export type Model = {
   now: number;
   enabled: boolean;
   epoch: number;
-  /** Rises with every change. */
+  /** Increases with every change. */
   changes: number;
   id: string;
   secrets: ModelSecret[];
@@ -54,7 +54,7 @@ function live(model: Model): ModelSecret[] {
   return model.secrets.filter((secret) => isLive(model, secret));
 }
 
-/** What a review shows, as far as it must not change until the regeneration. */
+/** Returns the part of a review that must not change until the regeneration. */
 export function seen(model: Model): string {
   const shown = [...new Set([current(model), ...live(model)])];
   const users = shown.filter((secret) => model.now - secret.usedAt < 30 * 86_400_000);
@@ -86,7 +86,7 @@ export function regenerate(
   model.changes += 1;
 }
 
-/** Whether it was still possible. */
+/** Undoes a regeneration. Returns whether that was still possible. */
 export function undo(model: Model, index: number): boolean {
   const regeneration = model.regenerations[index];
   if (!regeneration || regeneration.ended || !isLive(model, regeneration.old)) return false;
@@ -98,7 +98,7 @@ export function undo(model: Model, index: number): boolean {
   return true;
 }
 
-/** Whether it was still possible. */
+/** Finishes a regeneration. Returns whether that was still possible. */
 export function finish(model: Model, index: number): boolean {
   const regeneration = model.regenerations[index];
   if (!regeneration || regeneration.ended || !isLive(model, regeneration.old)) return false;

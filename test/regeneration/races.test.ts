@@ -4,8 +4,8 @@ import { createWorld, type World } from './world.ts';
 
 const rounds = 15;
 
-/** Two things at once, again and again: whichever comes first, what is promised holds. */
-describe('regenerating at the same time as', () => {
+/** Runs two operations at once repeatedly. The result must be correct whichever comes first. */
+describe('a regeneration at the same time as', () => {
   let world: World;
 
   beforeEach(async () => {
@@ -17,7 +17,7 @@ describe('regenerating at the same time as', () => {
 
   const confirm = async () => (await world.post('/regeneration/review')).json.confirmation as string;
 
-  it('another operator: one of them gets a secret, the other one the review of what is now', async () => {
+  it('one by another operator returns a secret to one of them and a new review to the other', async () => {
     let current = world.shop;
     for (let round = 0; round < rounds; round++) {
       const confirmations = [await confirm(), await confirm(), await confirm()];
@@ -34,7 +34,7 @@ describe('regenerating at the same time as', () => {
     }
   });
 
-  it('an undo or a finish of the one before: never two of them, never none that works', async () => {
+  it('an undo or a finish of the previous one lets only one of them succeed and leaves a working secret', async () => {
     let { json, credentials } = await world.regenerate();
     let before = world.shop;
     for (let round = 0; round < rounds; round++) {
@@ -64,7 +64,7 @@ describe('regenerating at the same time as', () => {
     }
   });
 
-  it('the client being disabled: it is disabled, and both secrets are there when it is enabled again', async () => {
+  it('a disable leaves the client disabled, and the new secret works after it is enabled again', async () => {
     for (let round = 0; round < rounds; round++) {
       const confirmation = await confirm();
       const [regenerated, disabled] = await Promise.all([
@@ -81,7 +81,7 @@ describe('regenerating at the same time as', () => {
     }
   });
 
-  it('the client being deleted: it is gone, with all that was made', async () => {
+  it('a delete leaves nothing of the client', async () => {
     for (let round = 0; round < rounds; round++) {
       const { json: client } = await world.adminFetch('/clients', {
         method: 'POST',
@@ -102,7 +102,7 @@ describe('regenerating at the same time as', () => {
     expect(left).toEqual([]);
   });
 
-  it('itself, retried with the same Idempotency-Key: one secret, told twice', async () => {
+  it('its own retries with the same Idempotency-Key creates one secret and returns it to both', async () => {
     for (let round = 0; round < rounds; round++) {
       const confirmation = await confirm();
       const headers = { 'Idempotency-Key': `round ${round}` };
@@ -116,7 +116,7 @@ describe('regenerating at the same time as', () => {
   });
 });
 
-describe('on every process of a deployment', () => {
+describe('a regeneration on several processes', () => {
   let world: World;
   let other: TestServer;
 
@@ -138,12 +138,12 @@ describe('on every process of a deployment', () => {
       'active'
     ];
 
-  it('a confirmation counts, the overlap ends at its date, and an undo reaches the tokens', async () => {
+  it('has a confirmation that every process accepts, a grace period that ends on time everywhere, and an undo that revokes tokens', async () => {
     const { credentials } = await world.regenerate({ overlap_seconds: 3_000 });
     await other.core.feed.sync();
     expect([await worksThere(world.shop), await worksThere(credentials)]).toEqual([true, true]);
 
-    // The date is compared where the secret is used: nothing is told to the other process, and nothing runs there.
+    // The date is compared where the secret is used, so the other process needs neither a message nor a timer.
     world.pass(2_999_999);
     expect(await worksThere(world.shop)).toBe(true);
     world.pass(1);

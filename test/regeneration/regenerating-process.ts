@@ -1,6 +1,6 @@
 /**
- * A process that regenerates one client's secret without end, once it is told to go on its standard input, and tells each new secret
- * on its standard output as soon as it is committed. For `kill-nine.test.ts`, which kills it.
+ * Process that regenerates the secret of one client endlessly, after it receives a line on standard input. Prints each
+ * new secret on standard output as soon as it is committed. `kill-nine.test.ts` kills it.
  */
 import { requireClientOwner } from '../../src/clients/require-client-owner.ts';
 import { readConfig } from '../../src/config.ts';
@@ -19,7 +19,7 @@ const actor = { id: 'killed', name: 'killed', address: null };
 process.stdout.write('ready\n');
 await new Promise((resolve) => process.stdin.once('data', resolve));
 for (;;) {
-  // Where somebody was seen with the secret for the first time in between, it is reviewed anew.
+  // If the secret was used by a new source in between, the review is repeated.
   const regenerated = await core.change(regenerate).catch((error: unknown) => {
     if (error instanceof KeyturnError && error.code === 'confirmation_required') return undefined;
     throw error;

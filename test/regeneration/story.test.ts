@@ -1,8 +1,8 @@
 import { eventually } from '../eventually.ts';
 import { createWorld, day, hour, minute, second, type World } from './world.ts';
 
-/** The life of a secret, over HTTP alone, with time moved by hand. Each chapter goes on from the one before. */
-describe('turning the key of a shop', () => {
+/** Tests regenerating over HTTP only, with a clock that the tests move. Each test continues from the previous one. */
+describe('regenerating a client secret', () => {
   let world: World;
   const web = { from: '127.0.0.11', userAgent: 'shop-web/3.1' };
   const nightly = { from: '127.0.0.12', userAgent: 'shop-nightly/1.0' };
@@ -14,7 +14,7 @@ describe('turning the key of a shop', () => {
     await world.close();
   });
 
-  it('from generating it to the day when the old one has ended', async () => {
+  it('keeps both secrets valid during the grace period and shows who has moved, until the old secret ends on its date', async () => {
     const { shop: old, askToken, post, adminFetch } = world;
 
     // The shop runs on two machines.
@@ -23,7 +23,7 @@ describe('turning the key of a shop', () => {
     await world.token(old, web);
     const early = await world.token(old, web);
 
-    // The operator asks what regenerating would break. Numbers and names.
+    // The operator reviews what regenerating would break.
     const review = await post('/regeneration/review');
     expect(review.json).toMatchObject({
       expires_in: 600,
@@ -34,18 +34,18 @@ describe('turning the key of a shop', () => {
           { address: '127.0.0.12', user_agent: 'shop-nightly/1.0', tokens_24h: 1 },
         ],
         tokens_24h: 3,
-        // The nightly job's token has ended by now.
+        // The token of the nightly job has expired.
         live_tokens: 2,
         retiring_secret: null,
       },
     });
 
-    // Without that review, nothing is regenerated: the answer is the review.
+    // Without the confirmation of a review, nothing is regenerated and the response contains a review.
     const unseen = await post('/regenerate', {});
     expect(unseen).toMatchObject({ status: 428, json: { code: 'confirmation_required' } });
     expect(unseen.json.review.impact).toEqual(review.json.impact);
 
-    // With it, there is a new secret, and the old one has a day.
+    // With the confirmation, a new secret is created and the old one ends in a day.
     const regenerated = await post('/regenerate', { confirmation: review.json.confirmation });
     expect(regenerated.status).toBe(201);
     expect(regenerated.headers.get('cache-control')).toBe('no-store');
@@ -59,21 +59,21 @@ describe('turning the key of a shop', () => {
     const regeneratedAt = world.now();
     const endsAt = new Date(regeneratedAt + day);
 
-    // Nobody notices: both secrets work, and so does every token.
+    // Both secrets work, and so does every token.
     world.pass(minute);
     expect(await world.isLive(early)).toBe(true);
     const withOld = await askToken(old, web);
     const withNew = await askToken(fresh, web);
     expect([withOld.status, withNew.status]).toEqual([200, 200]);
 
-    // But the old one's answers say that it is going, and until when.
+    // Responses to the old secret announce its end.
     expect(withOld.headers['deprecation']).toBe(`@${Math.floor(regeneratedAt / 1_000)}`);
     expect(withOld.headers['sunset']).toBe(endsAt.toUTCString());
     expect(withNew.headers).not.toHaveProperty('deprecation');
     expect(withNew.headers).not.toHaveProperty('sunset');
     expect((await askToken(old, web, { scope: 'nonsense' })).headers['sunset']).toBe(endsAt.toUTCString());
 
-    // The client's page says who has moved and who has not. The web machine came with the old one once more.
+    // The client's regenerations show who has moved. The web machine has used the old secret once more.
     world.pass(minute);
     await world.token(fresh, web);
     world.pass(hour);
@@ -94,7 +94,7 @@ describe('turning the key of a shop', () => {
       ],
     });
 
-    // Its end is its date: the last millisecond still works, the date itself does not.
+    // The old secret works until the last millisecond before its end, and not at its end.
     const last = await (async () => {
       world.pass(endsAt.getTime() - world.now() - 1);
       return await world.token(old, nightly);
@@ -110,10 +110,10 @@ describe('turning the key of a shop', () => {
     expect(refused.headers).not.toHaveProperty('sunset');
     expect(await world.works(fresh)).toBe(true);
 
-    // What was obtained with it before lives on: only the secret has ended.
+    // Tokens obtained with the old secret stay valid, because only the secret has ended.
     expect(await world.isLive(last)).toBe(true);
 
-    // And whoever still tries is told to the operator.
+    // The operator sees which sources still try the old secret.
     [regeneration] = await world.regenerations();
     expect(regeneration).toMatchObject({
       state: 'finished',
@@ -136,7 +136,7 @@ describe('turning the key of a shop', () => {
       ],
     });
 
-    // It is over; there is nothing to undo or finish.
+    // After its end, the regeneration can neither be undone nor finished.
     expect(await post(`/regenerations/${regeneration.id}/undo`)).toMatchObject({
       status: 409,
       json: { code: 'regeneration_finished' },
@@ -144,7 +144,7 @@ describe('turning the key of a shop', () => {
     expect(await post(`/regenerations/${regeneration.id}/finish`)).toMatchObject({ status: 409 });
   });
 
-  it('to a change of mind', async () => {
+  it('can be undone, which ends the new secret and its tokens at once', async () => {
     const { shop: old, post } = world;
     const before = await world.token(old);
     const { json, credentials: fresh } = await world.regenerate();
@@ -155,13 +155,13 @@ describe('turning the key of a shop', () => {
     const undone = await post(`/regenerations/${json.regeneration_id}/undo`);
     expect(undone).toMatchObject({ status: 200, json: { state: 'undone', previous: { retires_at: null } } });
 
-    // The old one is what it was, the new one and all that came of it is dead at once.
+    // The old secret is current again; the new one and its tokens are revoked at once.
     expect(await world.works(old)).toBe(true);
     expect((await world.askToken(old)).headers).not.toHaveProperty('sunset');
     expect(await world.works(fresh)).toBe(false);
     expect(await Promise.all([before, withOld, withNew].map(world.isLive))).toEqual([true, true, false]);
 
-    // For good: the date that the old one had means nothing now.
+    // The undo is permanent: the former end of the old secret no longer applies.
     world.pass(31 * day);
     expect(await world.works(old)).toBe(true);
     expect(await post(`/regenerations/${json.regeneration_id}/undo`)).toMatchObject({
@@ -171,12 +171,12 @@ describe('turning the key of a shop', () => {
     const [regeneration] = await world.regenerations();
     expect(regeneration.tried_after_end).toMatchObject([{ user_agent: 'shop/1.0', refused: 1 }]);
 
-    // And the next regeneration is one like the first.
+    // The next regeneration works like the first.
     const { credentials: next } = await world.regenerate();
     expect([await world.works(old), await world.works(fresh), await world.works(next)]).toEqual([true, false, true]);
   });
 
-  it('to an early end, by hand', async () => {
+  it('can be finished early by an operator', async () => {
     const { json, credentials: fresh } = await world.regenerate({ overlap_seconds: 2_592_000 });
     const withOld = await world.token(world.shop);
     expect(await world.post(`/regenerations/${json.regeneration_id}/finish`)).toMatchObject({
@@ -187,7 +187,7 @@ describe('turning the key of a shop', () => {
     expect(await world.isLive(withOld)).toBe(true);
   });
 
-  it('with a new Client ID too: two pairs, not to be mixed, and one client', async () => {
+  it('with a new Client ID keeps two pairs that cannot be mixed, both of one client', async () => {
     const { shop: old, adminFetch, post } = world;
     const { status, json, credentials: fresh } = await world.regenerate({ new_client_id: true });
     expect(status).toBe(201);
@@ -201,7 +201,7 @@ describe('turning the key of a shop', () => {
     expect([await world.works(old), await world.works(fresh)]).toEqual([true, true]);
     expect(await Promise.all(mixed.map(world.works))).toEqual([false, false]);
 
-    // Both ids lead to the same client; what is done to it is done to both.
+    // Both ids identify the same client, so a change applies to both.
     expect((await adminFetch(`/clients/${old.id}`)).json).toEqual((await adminFetch(`/clients/${fresh.id}`)).json);
     const tokens = [await world.token(old), await world.token(fresh)];
     expect(await Promise.all(tokens.map(world.isLive))).toEqual([true, true]);
@@ -222,7 +222,7 @@ describe('turning the key of a shop', () => {
     expect([await world.works(old), await world.works(fresh)]).toEqual([true, false]);
   });
 
-  it('because it leaked: every live token dies and the old one ends now', async () => {
+  it('after a leak revokes every live token and ends the old secret at once', async () => {
     const tokens = [await world.token(world.shop), await world.token(world.shop)];
     const { json, credentials: fresh } = await world.regenerate({ revoke_tokens: true });
     expect(json.previous.retires_at).toBe(new Date(world.now()).toISOString());
@@ -231,7 +231,7 @@ describe('turning the key of a shop', () => {
     expect(await world.post(`/regenerations/${json.regeneration_id}/undo`)).toMatchObject({ status: 409 });
   });
 
-  it('without a word to the API authorization token: that is another thing, replaced and revoked by itself', async () => {
+  it('leaves the API authorization token valid, which is replaced and revoked separately', async () => {
     const issue = async () => (await world.post('/authorization-token')).json.access_token as string;
     const token = await issue();
     const { json, credentials } = await world.regenerate();
@@ -248,7 +248,7 @@ describe('turning the key of a shop', () => {
     expect(await world.isLive(replaced)).toBe(false);
   });
 
-  it('takes nothing that it does not know', async () => {
+  it('rejects unknown fields', async () => {
     const confirmation = (await world.post('/regeneration/review')).json.confirmation as string;
     for (const wrong of [
       { overlap_seconds: -1 },
@@ -265,7 +265,7 @@ describe('turning the key of a shop', () => {
     expect(await world.post('/regenerate', { confirmation })).toMatchObject({ status: 201 });
   });
 
-  it('is told page by page', async () => {
+  it('is listed in pages', async () => {
     for (let count = 0; count < 3; count++) await world.regenerate({ overlap_seconds: 0 });
     const path = `/clients/${world.shop.id}/regenerations`;
     const { json: first } = await world.adminFetch(`${path}?limit=2`);
@@ -275,7 +275,7 @@ describe('turning the key of a shop', () => {
     expect(ids).toEqual((await world.regenerations()).map(({ id }) => id));
   });
 
-  it('again during an overlap: the review says so, and the older one ends at once', async () => {
+  it('during a grace period warns in the review and ends the older secret at once', async () => {
     const first = world.shop;
     const { credentials: middle } = await world.regenerate();
     await world.token(first, nightly);
@@ -291,14 +291,14 @@ describe('turning the key of a shop', () => {
     expect((await world.regenerations()).map(({ state }) => state)).toEqual(['overlapping', 'finished']);
   });
 
-  it('by evidence: the overlap ends once every source was seen with the new secret and has left the old one long enough', async () => {
+  it('ends the grace period early once every source has used the new secret and stopped using the old one', async () => {
     const { shop: old } = world;
     await world.token(old, nightly);
     world.pass(20 * hour);
     await world.token(old, web);
     const { credentials: fresh } = await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
 
-    // The nightly program was silent today; that does not mean that it has moved.
+    // The nightly program was silent today, which does not mean that it has moved.
     world.pass(minute);
     await world.token(fresh, web);
     world.pass(hour);
@@ -314,7 +314,7 @@ describe('turning the key of a shop', () => {
     expect(audited.json.data).toMatchObject([{ actor: 'keyturn', target: old.id }]);
   });
 
-  it('by evidence, but not while several machines behind one address move one by one', async () => {
+  it('does not end the grace period while several machines behind one address move one by one', async () => {
     const { shop: old } = world;
     await world.token(old, web);
     const { credentials: fresh } = await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
@@ -328,20 +328,21 @@ describe('turning the key of a shop', () => {
     expect(await world.works(old)).toBe(true);
     expect((await world.regenerations())[0].still_using_old).toHaveLength(2);
 
-    // After a token lifetime and a minute without the old secret, no program still has it. The overlap ends without a request.
+    // After a token lifetime and a minute without the old secret, no program still has it. The grace period ends
+    // without a request.
     world.pass(hour + minute);
     await world.token(fresh, { userAgent: 'shop/1.0' });
     await eventually(async () => (await world.regenerations())[0].state === 'finished', 9_000);
     expect(await world.works(old)).toBe(false);
   });
 
-  it('by evidence, but not while one of two programs with one address and one user agent has not moved', async () => {
+  it('does not end the grace period while one of two programs with the same address and user agent has not moved', async () => {
     const { shop: old } = world;
     await world.token(old, web);
     const { credentials: fresh } = await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
     world.pass(minute);
     await world.token(fresh, web);
-    // The second program asks again shortly before its token expires.
+    // The second program requests a token shortly before the previous one expires.
     world.pass(58 * minute);
     await world.lookAfterOverlaps();
     const progress = async () => (await world.regenerations())[0];
@@ -361,7 +362,7 @@ describe('turning the key of a shop', () => {
     expect(await progress()).toMatchObject({ state: 'finished', ended_by: 'Keyturn' });
   });
 
-  it('by evidence, but not before a program has left the old secret for as long as it was ever silent, over all its secrets', async () => {
+  it('does not end the grace period before a program was silent as long as ever before, over all its secrets', async () => {
     const { shop: first } = world;
     await world.token(first, nightly);
     world.pass(day);
@@ -382,7 +383,7 @@ describe('turning the key of a shop', () => {
     expect(await progress()).toMatchObject({ state: 'finished' });
   });
 
-  it('by evidence, but never while the old secret is used from an address that could not be read', async () => {
+  it('does not end the grace period while the old secret is used from an unreadable address', async () => {
     await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
     const [row] = await world.core.database.query<{ id: string }>('SELECT id FROM clients WHERE client_id = $1', [
       world.shop.id,
@@ -396,7 +397,7 @@ describe('turning the key of a shop', () => {
     expect((await world.regenerations())[0]).toMatchObject({ state: 'overlapping', moved: [], still_using_old: [{}] });
   });
 
-  it('a confirmation counts for ten minutes, and for what it was given for', async () => {
+  it('accepts a confirmation for ten minutes, and only for the reviewed state', async () => {
     const { post, adminFetch, shop } = world;
     const confirm = async () => (await post('/regeneration/review')).json.confirmation as string;
     const isStale = async (confirmation: string) =>
@@ -409,23 +410,23 @@ describe('turning the key of a shop', () => {
     world.pass(599 * second);
     expect(await isStale(confirmation)).toBe(false);
 
-    // The overlap has come to its end.
+    // The grace period has ended.
     confirmation = await confirm();
     world.pass(minute);
     expect(await isStale(confirmation)).toBe(true);
 
-    // Somebody changed the client.
+    // The client was changed.
     confirmation = await confirm();
     await adminFetch(`/clients/${shop.id}`, { method: 'PATCH', body: { name: 'Shop 2' } });
     expect(await isStale(confirmation)).toBe(true);
 
-    // Somebody calls with it who was not there when the operator looked.
+    // A source uses the secret that did not exist at the time of the review.
     const { credentials } = await world.regenerate({ overlap_seconds: 0 });
     confirmation = await confirm();
     await world.token(credentials, web);
     expect(await isStale(confirmation)).toBe(true);
 
-    // It is for another client.
+    // The confirmation is for another client.
     const other = await adminFetch(`/clients/${world.api.id}/regeneration/review`, { method: 'POST' });
     expect(await isStale(other.json.confirmation)).toBe(true);
     for (const junk of ['', 'v1', 'v1.9999999999.AAAA', '...', 'v9.9999999999.AAAA']) {

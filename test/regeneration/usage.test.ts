@@ -6,7 +6,7 @@ import { startTestServer } from '../harness.ts';
 import { post } from '../oauth/http-client.ts';
 import { createWorld, day, hour, type World } from './world.ts';
 
-describe('use of a secret', () => {
+describe('the use of a secret', () => {
   let world: World;
 
   beforeEach(async () => {
@@ -18,7 +18,7 @@ describe('use of a secret', () => {
 
   const usage = async (hours = 24) => (await world.adminFetch(`/clients/${world.shop.id}/usage?hours=${hours}`)).json;
 
-  it('adds up over processes, and none of it is lost when they end', async () => {
+  it('is summed over processes and not lost when they end', async () => {
     const others = await Promise.all([1, 2].map(() => startTestServer({ stores: world.stores, clock: world.now })));
     const urls = [world, ...others].map(({ publicUrl }) => `${publicUrl}/oauth2/token`);
     const form = { grant_type: 'client_credentials' };
@@ -35,14 +35,14 @@ describe('use of a secret', () => {
     expect((await usage()).secrets).toMatchObject([{ issued }]);
   });
 
-  it('is written within five seconds without anybody asking', async () => {
+  it('is written within five seconds', async () => {
     await world.token(world.shop);
     const { core } = world;
     const written = async () => (await core.database.query('SELECT 1 FROM usage_sources')).length === 1;
     await eventually(written, 5_000);
   });
 
-  it('costs no statement on the path of a token', async () => {
+  it('is counted without a statement during a token request', async () => {
     await world.token(world.shop);
     await world.core.usage.flush();
     const { database } = world.core;
@@ -61,7 +61,7 @@ describe('use of a secret', () => {
     Object.assign(database, { query, transaction });
   });
 
-  it('that is refused is counted by reason, where the client is known', async () => {
+  it('counts refusals by reason if the client is known', async () => {
     const { shop, askToken, post: act } = world;
     await askToken(shop, {}, { scope: 'nobody:offers' });
     await askToken({
@@ -81,18 +81,18 @@ describe('use of a secret', () => {
       { status: 'undone', issued: 0, refused: { undone_secret: 1 }, sources: [{ refused_as: 'undone_secret' }] },
       { status: 'current', issued: 0, refused: { invalid_scope: 1, client_disabled: 1 } },
     ]);
-    // The one with a wrong checksum was refused before anything was looked at.
+    // The secret with a wrong checksum was rejected before any look-up.
     expect(report.without_secret).toMatchObject({ refused: { wrong_secret: 1 }, sources: [{ address: '127.0.0.1' }] });
   });
 
-  it('for other than a token is use too: a resource server is asked about when its secret is regenerated', async () => {
+  it('includes requests other than for a token, such as introspection by a resource server', async () => {
     const token = await world.token(world.shop);
     await world.isLive(token);
     const { json } = await world.adminFetch(`/clients/${world.api.id}/regeneration/review`, { method: 'POST' });
     expect(json.impact).toMatchObject({ tokens_24h: 0, live_tokens: 0, used_by: [{ address: '127.0.0.1' }] });
   });
 
-  it('is told by the hour, and as when it was used last', async () => {
+  it('is reported by the hour and with the time of the last use', async () => {
     world.pass(hour - (world.now() % hour));
     const start = world.now();
     await world.token(world.shop);
@@ -110,7 +110,7 @@ describe('use of a secret', () => {
     expect(list.data).toMatchObject([{ last_used_at: lastUsed, secrets: [{ last_used_at: lastUsed }] }]);
   });
 
-  it('live tokens are those that have not ended, of the epoch that counts, not undone', async () => {
+  it('counts as live tokens those of the current epoch that are neither expired nor undone', async () => {
     const live = async () => (await world.post('/regeneration/review')).json.impact.live_tokens;
     await world.token(world.shop);
     const { json, credentials } = await world.regenerate();
@@ -127,7 +127,7 @@ describe('use of a secret', () => {
   });
 });
 
-describe('counts of use', () => {
+describe('usage counts', () => {
   let world: World;
   let now: number;
 
@@ -144,7 +144,7 @@ describe('counts of use', () => {
   const counter = () => createUsageCounter({ clock: () => now, ttlSeconds: 3_600 });
   const secretOf = (owner: string) => ({ owner, generation: 1, epoch: 0 });
 
-  it('keep a bounded number of sources a secret, and lose no token over it', async () => {
+  it('keep a bounded number of sources per secret and lose no token', async () => {
     const { database } = world.core;
     const secret = secretOf(randomUUID());
     for (let batch = 0; batch < 4; batch++) {
@@ -165,7 +165,7 @@ describe('counts of use', () => {
     expect(sources.find(({ address }) => address === '*')).toMatchObject({ issued24h: 740 - 99 });
   });
 
-  it('of a batch whose answer was lost count once', async () => {
+  it('include a batch once if its response was lost', async () => {
     const { database } = world.core;
     const secret = secretOf(randomUUID());
     const usage = counter();
@@ -177,7 +177,7 @@ describe('counts of use', () => {
     expect(await findUsageHours(database, secret.owner, new Date(now - day))).toMatchObject([{ count: 1 }]);
   });
 
-  it('of hours become days after a month, with the same sum', async () => {
+  it('of hours are summed into days after a month', async () => {
     const { database } = world.core;
     const secret = secretOf(randomUUID());
     const start = Math.floor((now - 40 * day) / day) * day;
@@ -194,7 +194,7 @@ describe('counts of use', () => {
     ]);
   });
 
-  it('of several processes that write the same rows at once wait for each other, and add up', async () => {
+  it('of several processes that write the same rows at once add up', async () => {
     const { database } = world.core;
     const secrets = Array.from({ length: 20 }, () => secretOf(randomUUID()));
     const batches = Array.from({ length: 6 }, (_, process) => {

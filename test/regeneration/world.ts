@@ -5,10 +5,10 @@ import { startAdminServer } from '../admin/admin-server.ts';
 import type { Stores } from '../harness.ts';
 import { type Answer, post } from '../oauth/http-client.ts';
 
-/** A pair of credentials, as an integration has it. */
+/** Credentials of an integration. */
 type Credentials = { id: string; secret: string };
 
-/** A machine that calls: its address and what it calls itself. */
+/** Caller, with its address and user agent. */
 type Machine = { from?: string; userAgent?: string };
 
 export const second = 1_000;
@@ -16,26 +16,26 @@ export const minute = 60 * second;
 export const hour = 60 * minute;
 export const day = 24 * hour;
 
-/** A server whose time a test moves, with an API and an integration of it, seen from all sides. */
+/** Server with a movable clock, an API and an integration. */
 export type World = AdminServer & {
   now(): number;
   pass(milliseconds: number): void;
-  /** The integration as it was registered. */
+  /** Integration as it was registered. */
   shop: Credentials;
   api: Credentials;
   askToken(credentials: Credentials, machine?: Machine, form?: Record<string, string>): Promise<Answer>;
-  /** A token of these credentials. */
+  /** Requests a token with these credentials. */
   token(credentials: Credentials, machine?: Machine): Promise<string>;
   isLive(token: string): Promise<boolean>;
   revoke(credentials: Credentials, token: string): Promise<void>;
-  /** Whether these credentials are good for a token now. */
+  /** Returns whether a token can be obtained with these credentials now. */
   works(credentials: Credentials): Promise<boolean>;
-  /** A POST by an operator, below the shop's page. */
+  /** Sends a POST of an operator to a path below the integration. */
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<AdminAnswer>;
-  /** Review and regenerate, as an operator does who has seen the review. */
+  /** Requests a review and regenerates with its confirmation. */
   regenerate(options?: Record<string, unknown>): Promise<AdminAnswer & { credentials: Credentials }>;
   regenerations(): Promise<AdminAnswer['json'][]>;
-  /** What every process does every few seconds, done now. */
+  /** Ends unused grace periods now, which every process does every few seconds. */
   lookAfterOverlaps(): Promise<void>;
 };
 

@@ -161,7 +161,7 @@ describe('the metadata against reality', () => {
     ],
     [
       'behind a proxy that hands certificates over',
-      () => ({ KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' }),
+      () => ({ KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert', KEYTURN_CLIENT_CERT_PROXY: proxy }),
       ['tls_client_auth', 'self_signed_tls_client_auth'],
     ],
   ];

@@ -159,10 +159,9 @@ describe('revoking a token', () => {
 
 describe('a revoked token does not come back', () => {
   /** Everything of this deployment in Redis, as a snapshot would have it. */
-  async function snapshot(): Promise<Map<string, string>> {
+  async function snapshot(): Promise<Map<string, Buffer>> {
     const keys = await redis.keys(`${server.stores.redisPrefix}*`);
-    const values = await redis.mget(keys);
-    return new Map(keys.map((key, index) => [key, values[index] as string]));
+    return new Map(await Promise.all(keys.map(async (key) => [key, await redis.dumpBuffer(key)] as const)));
   }
 
   it('when Redis restarts empty and is then restored from before the revocation', async () => {
@@ -176,7 +175,7 @@ describe('a revoked token does not come back', () => {
     // What is lost fails closed.
     expect(await isActive(live)).toBe(false);
 
-    for (const [key, value] of before) await redis.set(key, value, 'EX', 3600);
+    for (const [key, value] of before) await redis.restore(key, 3_600_000, value, 'REPLACE');
     expect(await isActive(live)).toBe(true);
     expect((await api.introspect(clients.orders, revoked)).text).toBe(inactive);
   });
@@ -190,7 +189,7 @@ describe('a revoked token does not come back', () => {
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     expect(await api.revoke(clients.shop, revoked)).toMatchObject({ status: 200 });
     expect(await api.revoke(clients.partner, foreign)).toMatchObject({ status: 200 });
-    for (const [key, value] of before) await redis.set(key, value, 'EX', 3600);
+    for (const [key, value] of before) await redis.restore(key, 3_600_000, value, 'REPLACE');
     expect((await api.introspect(clients.orders, revoked)).text).toBe(inactive);
     // Whoever it does not belong to has not ended it.
     expect(await isActive(foreign)).toBe(true);
@@ -200,7 +199,7 @@ describe('a revoked token does not come back', () => {
     const revoked = await api.accessToken(clients.shop);
     const before = await snapshot();
     await api.revoke(clients.shop, revoked);
-    for (const [key, value] of before) await redis.set(key, value, 'EX', 3600);
+    for (const [key, value] of before) await redis.restore(key, 3_600_000, value, 'REPLACE');
     const later = await startTestServer({ stores: server.stores });
     const { introspect } = endpointsOf(later.publicUrl);
     expect((await introspect(clients.orders, revoked)).text).toBe(inactive);

@@ -61,7 +61,7 @@ const inSeconds = (seconds: number) => Math.floor(Date.now() / 1_000) + seconds;
 const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () => {
-  it.each(['ES256', 'EdDSA', 'Ed25519', 'PS256'])('a client proves itself with a registered key of %s', async (alg) => {
+  it.each(['ES256', 'EdDSA', 'Ed25519', 'PS256'])('authenticates a client with a registered %s key', async (alg) => {
     const own = await makePair(alg);
     const id = await registerKeyClient(server.core, { jwks: { keys: [own.publicJwk] } }, { scope: 'orders:read' });
     const answer = await postAssertion(url, await makeAssertion(own, id, issuer), { client_id: id });
@@ -70,7 +70,7 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     expect(introspected.json).toMatchObject({ active: true, client_id: id });
   });
 
-  it('a resource server introspects, and a client revokes, with an assertion', async () => {
+  it('authenticates introspections and revocations with an assertion', async () => {
     const input = { kind: 'resource_server', resource: 'https://keyed.example', information: ['things'] } as const;
     const serverId = await registerKeyClient(
       server.core,
@@ -91,27 +91,27 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
   const now = () => Math.floor(Date.now() / 1_000);
   const changes: [string, () => AssertionChange][] = [
     ['FAPI 2.0: aud is the token endpoint', () => ({ claims: { aud: `${issuer}/oauth2/token` } })],
-    ['FAPI 2.0: aud is an array, even of the issuer alone', () => ({ claims: { aud: [issuer] } })],
-    ['aud is an array with somebody else', () => ({ claims: { aud: [issuer, 'https://evil.example'] } })],
-    ['aud has a slash more', () => ({ claims: { aud: `${issuer}/` } })],
-    ['aud is foreign', () => ({ claims: { aud: 'https://evil.example' } })],
+    ['FAPI 2.0: aud is an array, even with the issuer alone', () => ({ claims: { aud: [issuer] } })],
+    ['aud is an array with another audience', () => ({ claims: { aud: [issuer, 'https://evil.example'] } })],
+    ['aud has an additional slash', () => ({ claims: { aud: `${issuer}/` } })],
+    ['aud is another server', () => ({ claims: { aud: 'https://evil.example' } })],
     ['aud is missing', () => ({ claims: { aud: undefined } })],
-    ['iss is somebody else', () => ({ claims: { iss: 'kti_somebody' } })],
+    ['iss is another client', () => ({ claims: { iss: 'kti_somebody' } })],
     ['sub is another client', () => ({ claims: { iss: shop.id, sub: shop.id } })],
-    ['FAPI 2.0: exp is over', () => ({ claims: { exp: now() - 1 } })],
-    ['exp is over 5 minutes and 10 seconds ahead', () => ({ claims: { exp: now() + 312 } })],
+    ['FAPI 2.0: exp is in the past', () => ({ claims: { exp: now() - 1 } })],
+    ['exp is more than 5 minutes and 10 seconds ahead', () => ({ claims: { exp: now() + 312 } })],
     ['exp is missing', () => ({ claims: { exp: undefined } })],
-    ['FAPI 2.0: iat is over 60 seconds in the future', () => ({ claims: { iat: now() + 61 } })],
-    ['FAPI 2.0: nbf is over 60 seconds in the future', () => ({ claims: { nbf: now() + 61 } })],
-    ['nbf is a text', () => ({ claims: { nbf: 'now' } })],
+    ['FAPI 2.0: iat is more than 60 seconds in the future', () => ({ claims: { iat: now() + 61 } })],
+    ['FAPI 2.0: nbf is more than 60 seconds in the future', () => ({ claims: { nbf: now() + 61 } })],
+    ['nbf is a string', () => ({ claims: { nbf: 'now' } })],
     ['jti is missing', () => ({ claims: { jti: undefined } })],
     ['jti is empty', () => ({ claims: { jti: '' } })],
     ['typ is that of an access token', () => ({ header: { typ: 'at+jwt' } })],
-    ['typ is that of an access token, written in full', () => ({ header: { typ: 'application/at+jwt' } })],
+    ['typ is that of an access token as a full media type', () => ({ header: { typ: 'application/at+jwt' } })],
     ['typ is that of a DPoP proof', () => ({ header: { typ: 'dpop+jwt' } })],
     ['b64 is false', () => ({ header: { b64: false } })],
   ];
-  it.each(changes)('refused: %s', async (_title, change) => {
+  it.each(changes)('rejects an assertion: %s', async (_title, change) => {
     expect(await ask(change())).toMatchObject(refused);
   });
 
@@ -121,18 +121,18 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     ['exp 5 minutes after an iat 8 seconds ahead', () => ({ claims: { iat: inSeconds(8), exp: inSeconds(308) } })],
     ['no iat', () => ({ claims: { iat: undefined } })],
     ['typ client-authentication+jwt', () => ({ header: { typ: 'client-authentication+jwt' } })],
-    ['a kid that is a path, for the registered key has none', () => ({ header: { kid: '../../etc/passwd' } })],
-  ])('FAPI 2.0: accepted: %s', async (_title, change) => {
+    ['a kid that is a path, because the registered key has no kid', () => ({ header: { kid: '../../etc/passwd' } })],
+  ])('FAPI 2.0: accepts an assertion with %s', async (_title, change) => {
     expect((await ask(change())).status).toBe(200);
   });
 
-  it('neither Host nor X-Forwarded-Host moves the audience', async () => {
+  it('requires the configured issuer as the audience, regardless of Host and X-Forwarded-Host', async () => {
     const assertion = await makeAssertion(pair, clientId, issuer, { claims: { aud: 'https://localhost' } });
     const headers = { Host: 'localhost', 'X-Forwarded-Host': 'localhost', 'X-Forwarded-Proto': 'https' };
     expect(await postAssertion(url, assertion, {}, headers)).toMatchObject(refused);
   });
 
-  it('FAPI 2.0: alg none, in any case, is refused', async () => {
+  it('FAPI 2.0: rejects alg none in upper and lower case', async () => {
     const claims = { iss: clientId, sub: clientId, aud: issuer, exp: inSeconds(60), jti: 'none' };
     for (const alg of ['none', 'None', 'NONE', 'nOnE']) {
       for (const signature of ['', 'AA']) {
@@ -142,7 +142,7 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     }
   });
 
-  it('HMAC with the public key as its secret is refused', async () => {
+  it('rejects HMAC with the public key as its secret', async () => {
     const claims = { iss: clientId, sub: clientId, aud: issuer, exp: inSeconds(60), jti: 'hmac' };
     const input = `${encode({ alg: 'HS256' })}.${encode(claims)}`;
     for (const secret of [JSON.stringify(pair.publicJwk), JSON.stringify({ keys: [pair.publicJwk] })]) {
@@ -151,7 +151,7 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     }
   });
 
-  it('FAPI 2.0: RS256 is refused, with a registered RSA key too', async () => {
+  it('FAPI 2.0: rejects RS256, even with a registered RSA key', async () => {
     const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
     const { kty, n, e } = await exportJWK(publicKey);
     const id = await registerKeyClient(server.core, { jwks: { keys: [{ kty, n, e }] } });
@@ -159,7 +159,7 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     expect(await postAssertion(url, assertion)).toMatchObject(refused);
   });
 
-  it("FAPI 2.0: another's key is refused, and so is one that the header brings along", async () => {
+  it('FAPI 2.0: rejects the key of another client and keys from the header', async () => {
     const attacker = await makePair();
     const headers = [
       {},
@@ -175,14 +175,14 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     }
   });
 
-  it('a crit that nobody knows is refused', async () => {
+  it('rejects an unknown crit header', async () => {
     const assertion = await new SignJWT({ iss: clientId, sub: clientId, aud: issuer, exp: inSeconds(60), jti: 'crit' })
       .setProtectedHeader({ alg: 'ES256', crit: ['http://keyturn.example/x'], 'http://keyturn.example/x': true })
       .sign(pair.privateKey, { crit: { 'http://keyturn.example/x': true } });
     expect(await postAssertion(url, assertion)).toMatchObject(refused);
   });
 
-  it('JWE, PBES2 and what is no JWT are refused, at once', async () => {
+  it('rejects JWE, PBES2 and malformed JWTs without a delay', async () => {
     const jwe = await new CompactEncrypt(Buffer.from('{}'))
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
       .encrypt(new Uint8Array(32));
@@ -202,11 +202,11 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 
-  it('2 MB are refused unread', async () => {
+  it('rejects an assertion of 2 MB without reading it', async () => {
     expect((await postAssertion(url, 'a'.repeat(2 * 1024 * 1024))).status).toBe(413);
   });
 
-  it('an access token is not an assertion', async () => {
+  it('rejects an access token as an assertion', async () => {
     const resource = 'https://jwt.example';
     await register(server.core, {
       name: 'JWT',
@@ -223,12 +223,12 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     expect(await postAssertion(url, token, { client_id: id })).toMatchObject(refused);
   });
 
-  it('an assertion is not an access token', async () => {
+  it('rejects an assertion as an access token', async () => {
     const assertion = await makeAssertion(pair, clientId, issuer);
     expect((await endpointsOf(server.publicUrl).introspect(orders, assertion)).text).toBe('{"active":false}');
   });
 
-  it('every failure, of known and unknown clients, is the same answer', async () => {
+  it('gives the same answer to every failure of known and unknown clients', async () => {
     const answers = await Promise.all([
       ask({ claims: { aud: 'x' } }),
       ask({ claims: { iss: 'kti_unknown', sub: 'kti_unknown' } }),
@@ -274,13 +274,13 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     },
   );
 
-  it('a client is let in only by the method that it registered', async () => {
+  it('accepts only the authentication method that the client is registered with', async () => {
     const secret = shop.secret;
     expect(await post(url, { grant_type: 'client_credentials' }, { basic: [clientId, secret] })).toMatchObject(refused);
     expect(await postAssertion(url, await makeAssertion(pair, shop.id, issuer))).toMatchObject(refused);
   });
 
-  it('two ways at once are refused as such', async () => {
+  it('rejects two authentication methods in one request as invalid_request', async () => {
     const both = await ask({}, { client_secret: shop.secret });
     expect(both).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
     const assertion = await makeAssertion(pair, clientId, issuer);
@@ -288,23 +288,23 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     expect(withHeader).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
   });
 
-  it('a disabled client is refused', async () => {
+  it('rejects a disabled client', async () => {
     const id = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } });
     await server.core.change((transaction) => disableClient(transaction, server.core, actor, id));
     expect(await postAssertion(url, await makeAssertion(pair, id, issuer))).toMatchObject(refused);
   });
 });
 
-describe('an assertion is good once', () => {
+describe('the single use of an assertion', () => {
   const urls = () => [server.publicUrl, beside.publicUrl].map((base) => `${base}/oauth2/token`);
 
-  it('FAPI 2.0: jti reuse is refused, in this process and in another', async () => {
+  it('FAPI 2.0: rejects a reused jti, in the same process and in another', async () => {
     const assertion = await makeAssertion(pair, clientId, issuer);
     expect((await postAssertion(url, assertion)).status).toBe(200);
     for (const each of urls()) expect(await postAssertion(each, assertion)).toMatchObject(refused);
   });
 
-  it('sent 50 times at once over two processes, exactly one is answered with a token', async () => {
+  it('accepts exactly one of 50 concurrent uses in two processes', async () => {
     const assertion = await makeAssertion(pair, clientId, issuer);
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, index) => postAssertion(urls()[index % 2] as string, assertion)),
@@ -313,7 +313,7 @@ describe('an assertion is good once', () => {
     expect(answers.filter(({ status }) => status === 401)).toHaveLength(49);
   });
 
-  it('ids that were used survive the loss of Redis', async () => {
+  it('rejects a used jti after Redis lost its data', async () => {
     const assertion = await makeAssertion(pair, clientId, issuer);
     expect((await postAssertion(url, assertion)).status).toBe(200);
     const redis = new Redis(server.stores.redisUrl);
@@ -323,7 +323,7 @@ describe('an assertion is good once', () => {
     expect((await ask()).status).toBe(200);
   });
 
-  it('an id is burnt only by an assertion that is right in all else', async () => {
+  it('marks a jti as used only if the assertion is valid', async () => {
     const jti = 'not-yet';
     const stranger = await makePair();
     await postAssertion(url, await makeAssertion(stranger, clientId, issuer, { claims: { jti } }));
@@ -333,14 +333,14 @@ describe('an assertion is good once', () => {
     expect((await ask({ claims: { jti } })).status).toBe(401);
   });
 
-  it("one client's ids are not another's", async () => {
+  it('accepts a jti that another client has used', async () => {
     const id = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } });
     const claims = { jti: 'the-same' };
     expect((await ask({ claims })).status).toBe(200);
     expect((await postAssertion(url, await makeAssertion(pair, id, issuer, { claims }))).status).toBe(200);
   });
 
-  it('while PostgreSQL is away, nothing is believed: 503, within 300 ms', async () => {
+  it('answers 503 within 300 ms while PostgreSQL is unavailable', async () => {
     const { database } = server.core;
     const { query } = database;
     database.query = (sql, parameters) =>

@@ -59,8 +59,8 @@ function neighbourOf(secret: string): string {
   return payload + checksum(payload);
 }
 
-describe('every failed authentication', () => {
-  it('is answered with the same bytes, or the difference would tell which Client IDs exist', async () => {
+describe('a failed authentication', () => {
+  it('is answered with the same bytes for every reason, so that no answer reveals which Client IDs exist', async () => {
     const { shop } = clients;
     const answers = {
       'nothing presented': await post(api.tokenUrl, grant),
@@ -95,7 +95,7 @@ describe('every failed authentication', () => {
     await expectSameTime(1_200, () => (kind) => authorization[kind]);
   }, 60_000);
 
-  it('takes the same time also where it is the first for that Client ID, in use here or not known at all', async () => {
+  it('takes the same time at the first attempt for a Client ID, whether it is cached, exists or does not', async () => {
     const { core } = server;
     const rounds = 200;
     await expectSameTime(rounds, async () => {
@@ -114,7 +114,7 @@ describe('every failed authentication', () => {
     });
   }, 60_000);
 
-  it('is looked at anew before: what another process has just changed turns nobody away', async () => {
+  it('re-reads the client first, so that a change by another process is respected', async () => {
     const { core } = server;
     const client = await register(core, { name: 'Elsewhere', kind: 'integration' });
     expect((await api.token(client)).status).toBe(200);
@@ -138,7 +138,7 @@ describe('HTTP Basic', () => {
     expect(await withHeader(rawBasic(`${id}:${twice}`))).toMatchObject(refused);
   });
 
-  it('may be written in any case and with several spaces (RFC 9110 §11.1)', async () => {
+  it('may use any case and several spaces (RFC 9110 §11.1)', async () => {
     const { id, secret } = clients.shop;
     const encoded = Buffer.from(`${id}:${secret}`).toString('base64');
     for (const header of [`basic ${encoded}`, `BASIC   ${encoded}`]) {
@@ -153,26 +153,26 @@ describe('HTTP Basic', () => {
     ['without a colon', (id, secret) => rawBasic(`${id}${secret}`)],
     ['with an empty id', (_, secret) => rawBasic(`:${secret}`)],
     ['with an empty secret', (id) => rawBasic(`${id}:`)],
-    ['with a colon alone', () => rawBasic(':')],
-    ['with nothing', () => 'Basic'],
+    ['with only a colon', () => rawBasic(':')],
+    ['without credentials', () => 'Basic'],
     ['with empty base64', () => 'Basic ='],
     ['with a raw % in the secret', (id, secret) => rawBasic(`${id}:${secret}%`)],
-    ['with a % that encodes nothing', (id, secret) => rawBasic(`${id}:%zz${secret}`)],
-    ['with a % that encodes no text', (id, secret) => rawBasic(`${id}:${secret}%ff`)],
+    ['with an invalid percent-encoding', (id, secret) => rawBasic(`${id}:%zz${secret}`)],
+    ['with a percent-encoding that is not UTF-8', (id, secret) => rawBasic(`${id}:${secret}%ff`)],
     ['with a raw +, which is a space', (id, secret) => rawBasic(`${id}:${secret}+`)],
     ['with an encoded +', (id, secret) => rawBasic(`${id}:${secret}%2B`)],
     ['with a raw : in the secret', (id, secret) => rawBasic(`${id}:${secret}:`)],
     ['with an encoded : instead of the colon', (id, secret) => rawBasic(`${id}%3A${secret}`)],
     ['with a + in the id', (id, secret) => rawBasic(`+${id}:${secret}`)],
     [
-      'with a byte that is no UTF-8',
+      'with a byte that is not UTF-8',
       (id, secret) => `Basic ${Buffer.from(`${id}:${secret}\xff`, 'latin1').toString('base64')}`,
     ],
-  ])('%s is refused', async (_, header) => {
+  ])('%s is rejected', async (_, header) => {
     expect(await withHeader(header(clients.shop.id, clients.shop.secret))).toMatchObject(refused);
   });
 
-  it('twice in one request is refused: two parsers may choose differently', async () => {
+  it('is rejected if the header is repeated, because parsers may choose different ones', async () => {
     const { shop } = clients;
     const header = `Authorization: ${basicOf(shop.id, shop.secret)}\r\n`;
     for (const second of [header, 'AUTHORIZATION: Bearer x\r\n']) {
@@ -188,7 +188,7 @@ describe('HTTP Basic', () => {
     }
   });
 
-  it('together with a secret in the body is refused (RFC 6749 §2.3)', async () => {
+  it('is rejected together with a secret in the body (RFC 6749 §2.3)', async () => {
     const { shop } = clients;
     const both = await api.token(shop, { client_id: shop.id, client_secret: shop.secret });
     expect(both).toMatchObject({
@@ -198,7 +198,7 @@ describe('HTTP Basic', () => {
     expect(both.headers['cache-control']).toBe('no-store');
   });
 
-  it('together with another client_id in the body is refused', async () => {
+  it('is rejected together with another client_id in the body', async () => {
     const { shop, orders } = clients;
     expect((await api.token(shop, { client_id: shop.id })).status).toBe(200);
     expect(await api.token(shop, { client_id: orders.id })).toMatchObject({
@@ -210,20 +210,20 @@ describe('HTTP Basic', () => {
 
 describe('a secret', () => {
   it.each<[string, (secret: string) => string]>([
-    ['with a NUL behind', (secret) => `${secret}\0`],
-    ['with a NUL before', (secret) => `\0${secret}`],
-    ['with a space behind', (secret) => `${secret} `],
-    ['with a line break behind', (secret) => `${secret}\r\n`],
+    ['with a trailing NUL', (secret) => `${secret}\0`],
+    ['with a leading NUL', (secret) => `\0${secret}`],
+    ['with a trailing space', (secret) => `${secret} `],
+    ['with a trailing line break', (secret) => `${secret}\r\n`],
     ['in upper case', (secret) => secret.toUpperCase()],
     ['in lower case', (secret) => secret.toLowerCase()],
-    ['cut by one', (secret) => secret.slice(0, -1)],
-    ['cut to its random part', (secret) => secret.slice(0, 47)],
-    ['longer by one', (secret) => `${secret}0`],
-    ['of 72 bytes that begin with it', (secret) => secret.padEnd(72, '0')],
-    ['twice', (secret) => secret + secret],
-    ['of another kind', (secret) => secret.replace('kts_', 'kta_')],
+    ['without its last character', (secret) => secret.slice(0, -1)],
+    ['without its checksum', (secret) => secret.slice(0, 47)],
+    ['with an additional character', (secret) => `${secret}0`],
+    ['padded to 72 bytes', (secret) => secret.padEnd(72, '0')],
+    ['repeated twice', (secret) => secret + secret],
+    ['with the prefix of another kind', (secret) => secret.replace('kts_', 'kta_')],
     ['of 10 kB', () => 'x'.repeat(10_000)],
-  ])('%s is another secret', async (_, change) => {
+  ])('%s is rejected', async (_, change) => {
     const { id, secret } = clients.shop;
     expect(await post(api.tokenUrl, { ...grant, client_id: id, client_secret: change(secret) })).toMatchObject(refused);
     const asBasic = await withHeader(basicOf(id, change(secret)));
@@ -231,7 +231,7 @@ describe('a secret', () => {
   });
 
   it.each(['client_secret', 'client_assertion', 'access_key', 'token'])(
-    'or token in the URL (%s) is refused, though it be right: URLs are logged and kept on the way',
+    'or token in the URL (%s) is rejected even if it is valid, because URLs are logged',
     async (name) => {
       const { shop } = clients;
       for (const path of ['token', 'introspect', 'revoke']) {
@@ -244,17 +244,17 @@ describe('a secret', () => {
     },
   );
 
-  it('is good only with the Client ID that it was issued with', async () => {
+  it('is valid only with the Client ID that it was issued with', async () => {
     const { shop, orders } = clients;
     expect(await api.token({ id: shop.id, secret: orders.secret })).toMatchObject(refused);
     expect(await api.token({ id: orders.id, secret: shop.secret })).toMatchObject(refused);
   });
 });
 
-describe('an impossible Client ID', () => {
+describe('a malformed Client ID', () => {
   const impossible: [string, string][] = [
     ['of 10 kB', 'x'.repeat(10_000)],
-    ['of 10 kB that begins well', `kti_${'a'.repeat(10_000)}`],
+    ['of 10 kB with the right prefix', `kti_${'a'.repeat(10_000)}`],
     ['__proto__', '__proto__'],
     ['constructor', 'constructor'],
     ['with SQL', "' OR 1=1--"],
@@ -262,11 +262,11 @@ describe('an impossible Client ID', () => {
     ['with NUL', 'kti_aaaaaaaaaaaaaaaaaaaaaa\0'],
     ['with a line break', 'kti_aaaaaaaaaaaaaaaaaaaaaa\n'],
     ['with a wildcard', 'kti_%'],
-    ['one too short', 'kti_aaaaaaaaaaaaaaaaaaaaa'],
+    ['without its last character', 'kti_aaaaaaaaaaaaaaaaaaaaa'],
     ['in upper case', 'KTI_AAAAAAAAAAAAAAAAAAAAAA'],
   ];
 
-  it.each(impossible)('(%s) is refused in bounded time, and the database is not asked', async (_, id) => {
+  it.each(impossible)('(%s) is rejected in bounded time without a database query', async (_, id) => {
     const queries = watchQueries(server.core);
     const startedAt = performance.now();
     expect(await post(api.tokenUrl, { ...grant, client_id: id, client_secret: clients.shop.secret })).toMatchObject(
@@ -278,7 +278,7 @@ describe('an impossible Client ID', () => {
     expect(queries.clientLookups()).toEqual([]);
   });
 
-  it('is not needed to see that a secret is impossible: the database is not asked for that either', async () => {
+  it('does not matter for a malformed secret, which is rejected without a database query too', async () => {
     const queries = watchQueries(server.core);
     expect(await api.token({ id: generateClientId(), secret: `${clients.shop.secret.slice(0, -1)}_` })).toMatchObject(
       refused,
@@ -288,7 +288,7 @@ describe('an impossible Client ID', () => {
   });
 });
 
-it('a client that leaves in the middle of its request does no harm', async () => {
+it('survives a client that disconnects in the middle of its request', async () => {
   const { hostname, port } = new URL(server.publicUrl);
   for (let round = 0; round < 20; round++) {
     const socket = connect(Number(port), hostname);

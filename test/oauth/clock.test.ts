@@ -44,7 +44,7 @@ describe.each([
   ['ahead', 6_000],
   ['behind', -6_000],
 ])('a clock that is %s of the database by more than five seconds', (_, distance) => {
-  it('stops issuing tokens and says so, until it is right again', async () => {
+  it('stops issuing tokens and reports it, until it is corrected', async () => {
     ahead = distance;
     for (const client of [clients.shop, signed.integration]) {
       const answer = await api.token(client);
@@ -62,12 +62,12 @@ describe.each([
   });
 });
 
-it('a difference of less than five seconds is allowed', async () => {
+it('tolerates a clock difference of less than five seconds', async () => {
   ahead = 4_000;
   expect(await api.token(clients.shop)).toMatchObject({ status: 200 });
 });
 
-it('records the revocation of a JWT that has expired by the wrong clock of this process only', async () => {
+it('records the revocation of a JWT that has expired only by the wrong clock of this process', async () => {
   const token = await api.accessToken(signed.integration);
   const { jti } = (await api.introspect(signed.api, token)).json;
   ahead = 2 * 3_600_000;
@@ -78,7 +78,7 @@ it('records the revocation of a JWT that has expired by the wrong clock of this 
   expect(rows).toHaveLength(1);
 });
 
-it('treats a token as expired once the database may have forgotten its revocation, whatever this process says', async () => {
+it('treats a token as expired once the database may have deleted its revocation, regardless of this clock', async () => {
   for (const [client, resourceServer] of [
     [clients.shop, clients.orders],
     [signed.integration, signed.api],

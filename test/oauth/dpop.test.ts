@@ -58,9 +58,9 @@ function ask(proof: string | string[], { client = clients.shop, at = api } = {})
 
 const seconds = (distance: number) => Math.floor(Date.now() / 1_000) + distance;
 
-describe('a token that was asked for with a DPoP proof (RFC 9449)', () => {
+describe('a token requested with a DPoP proof (RFC 9449)', () => {
   it.each(['ES256', 'EdDSA', 'Ed25519', 'PS256'])(
-    'is bound to its key of %s, in the answer and in introspection',
+    'is bound to its %s key, in the answer and in introspection',
     async (alg) => {
       const by = await makePair(alg);
       const answer = await ask(await makeProof({ by }));
@@ -74,21 +74,21 @@ describe('a token that was asked for with a DPoP proof (RFC 9449)', () => {
     },
   );
 
-  it('is bound as a JWT too, by its claim cnf', async () => {
+  it('is bound by its claim cnf if it is a JWT', async () => {
     const answer = await ask(await makeProof(), { client: jwtOnly });
     expect(answer.json).toMatchObject({ token_type: 'DPoP' });
     const claims = decodeJwt(answer.json['access_token'] as string);
     expect(claims).toMatchObject({ cnf: { jkt: await calculateJwkThumbprint(pair.publicJwk) } });
   });
 
-  it('is bound with a client that authenticates by private_key_jwt', async () => {
+  it('is bound if the client authenticates with private_key_jwt', async () => {
     const id = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } }, { scope: 'orders:read' });
     const assertion = await makeAssertion(pair, id, issuer);
     const answer = await postAssertion(api.tokenUrl, assertion, {}, { DPoP: await makeProof() });
     expect(answer).toMatchObject({ status: 200, json: { token_type: 'DPoP' } });
   });
 
-  it('is what a client that was registered for it gets, and nothing else (RFC 9449 §5.2)', async () => {
+  it('is required for a client that is registered for bound tokens (RFC 9449 §5.2)', async () => {
     const input = { kind: 'integration', scope: 'orders:read', dpopBoundTokens: true } as const;
     const client = await register(server.core, { name: 'Bound', ...input });
     // The second time, the fast path knows the client.
@@ -98,7 +98,7 @@ describe('a token that was asked for with a DPoP proof (RFC 9449)', () => {
     }
   });
 
-  it('is a bearer token where there was no proof', async () => {
+  it('is a bearer token without a proof', async () => {
     const answer = await api.token(clients.shop);
     expect(answer.json).toMatchObject({ token_type: 'Bearer' });
     expect(answer.headers).not.toHaveProperty('dpop-nonce');
@@ -108,12 +108,12 @@ describe('a token that was asked for with a DPoP proof (RFC 9449)', () => {
   });
 });
 
-describe('a proof that is wrong is invalid_dpop_proof, and nothing is issued', () => {
+describe('an invalid proof gets invalid_dpop_proof and no token', () => {
   const changes: [string, () => Promise<Change> | Change][] = [
     ['made for another method', () => ({ claims: { htm: 'GET' } })],
-    ['htm in small letters', () => ({ claims: { htm: 'post' } })],
+    ['htm in lower case', () => ({ claims: { htm: 'post' } })],
     ['made for another server', () => ({ claims: { htu: 'https://evil.example/oauth2/token' } })],
-    ['made for the address that the request came to', () => ({ claims: { htu: api.tokenUrl } })],
+    ['made for the address that the request was sent to', () => ({ claims: { htu: api.tokenUrl } })],
     ['made for another endpoint', () => ({ claims: { htu: `${issuer}/oauth2/introspect` } })],
     ['htu is missing', () => ({ claims: { htu: undefined } })],
     ['typ is JWT', () => ({ header: { typ: 'JWT' } })],
@@ -121,10 +121,10 @@ describe('a proof that is wrong is invalid_dpop_proof, and nothing is issued', (
     ['iat is old', () => ({ claims: { iat: seconds(-62) } })],
     ['iat is in the future', () => ({ claims: { iat: seconds(62) } })],
     ['iat is missing', () => ({ claims: { iat: undefined } })],
-    ['exp has passed', () => ({ claims: { exp: seconds(-1) } })],
-    ['exp is a text', () => ({ claims: { exp: String(seconds(60)) } })],
-    ['nbf is over 60 seconds ahead', () => ({ claims: { nbf: seconds(62) } })],
-    ['nbf is a text', () => ({ claims: { nbf: String(seconds(0)) } })],
+    ['exp is in the past', () => ({ claims: { exp: seconds(-1) } })],
+    ['exp is a string', () => ({ claims: { exp: String(seconds(60)) } })],
+    ['nbf is more than 60 seconds ahead', () => ({ claims: { nbf: seconds(62) } })],
+    ['nbf is a string', () => ({ claims: { nbf: String(seconds(0)) } })],
     ['jti is missing', () => ({ claims: { jti: undefined } })],
     ['jti is empty', () => ({ claims: { jti: '' } })],
     ['no key', () => ({ header: { jwk: undefined } })],
@@ -144,7 +144,7 @@ describe('a proof that is wrong is invalid_dpop_proof, and nothing is issued', (
     expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_dpop_proof' } });
   });
 
-  it('alg none, HMAC, something that is no JWT, too long a one', async () => {
+  it('alg none, HMAC, malformed, and too long', async () => {
     const [, payload] = (await makeProof()).split('.');
     const header = (alg: string) =>
       Buffer.from(JSON.stringify({ alg, typ: 'dpop+jwt', jwk: pair.publicJwk })).toString('base64url');
@@ -161,7 +161,7 @@ describe('a proof that is wrong is invalid_dpop_proof, and nothing is issued', (
     }
   });
 
-  it('but htu may have a query and a fragment, and be written in another way (RFC 9449 §4.3)', async () => {
+  it('accepts htu with a query and a fragment, and in another notation (RFC 9449 §4.3)', async () => {
     for (const htu of [
       `${tokenUrl}?a=b#c`,
       'https://AUTH.example:443/oauth2/token',
@@ -172,21 +172,21 @@ describe('a proof that is wrong is invalid_dpop_proof, and nothing is issued', (
     }
   });
 
-  it('a wrong proof does not tell whether the client secret is right', async () => {
+  it('does not reveal with an invalid proof whether the client secret is valid', async () => {
     const client = { ...clients.shop, secret: clients.orders.secret };
     expect((await ask('x', { client })).status).toBe(401);
   });
 });
 
-test('accepts a proof whose exp is ahead and whose nbf is up to 60 seconds ahead, like iat', async () => {
+test('accepts a proof with exp in the future and nbf up to 60 seconds ahead, like iat', async () => {
   const proof = await makeProof({ claims: { iat: seconds(50), nbf: seconds(50), exp: seconds(100) } });
   expect((await ask(proof)).status).toBe(200);
 });
 
-describe('a proof is good once', () => {
+describe('the single use of a proof', () => {
   const bases = () => [server.publicUrl, beside.publicUrl].map(endpointsOf);
 
-  it('replayed, it is refused by this process and by another', async () => {
+  it('rejects a replayed proof, in the same process and in another', async () => {
     const proof = await makeProof();
     expect((await ask(proof)).status).toBe(200);
     for (const at of bases()) {
@@ -203,7 +203,7 @@ describe('a proof is good once', () => {
     }
   });
 
-  it('sent 50 times at once over two processes, exactly one is answered with a token', async () => {
+  it('accepts exactly one of 50 concurrent uses in two processes', async () => {
     const proof = await makeProof();
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, index) => ask(proof, { at: bases()[index % 2] as typeof api })),
@@ -213,9 +213,9 @@ describe('a proof is good once', () => {
   });
 });
 
-describe('the nonce', () => {
+describe('the DPoP nonce', () => {
   it.each([undefined, '', 'wrong', 'A'.repeat(24), 5])(
-    '%j is not it: use_dpop_nonce, with one that is',
+    '%j is rejected with use_dpop_nonce and a valid nonce',
     async (given) => {
       const answer = await ask(await makeProof({ claims: { nonce: given } }));
       expect(answer).toMatchObject({ status: 400, json: { error: 'use_dpop_nonce' } });
@@ -224,17 +224,17 @@ describe('the nonce', () => {
     },
   );
 
-  it('of one process is good in every other', async () => {
+  it('of one process is accepted by every other', async () => {
     const at = endpointsOf(beside.publicUrl);
     const told = (await ask(await makeProof({ claims: { nonce: undefined } }), { at })).headers['dpop-nonce'];
     expect((await ask(await makeProof({ claims: { nonce: told } }))).status).toBe(200);
   });
 
-  it('for the next proof comes with every token', async () => {
+  it('for the next proof is sent with every token', async () => {
     expect((await ask(await makeProof())).headers['dpop-nonce']).toEqual(expect.stringMatching(/^[\w-]{24}$/));
   });
 
-  it('is old after three minutes', async () => {
+  it('is rejected after three minutes', async () => {
     let ahead = 0;
     const later = await startTestServer({
       stores: server.stores,

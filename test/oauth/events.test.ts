@@ -85,8 +85,8 @@ async function recordChanges(count: number, name: string, length = 0): Promise<v
   );
 }
 
-describe('a resource server that listens', () => {
-  test('is told within a second of a revoked token, a disabled client and a changed access key', async () => {
+describe('the event stream of a resource server', () => {
+  test('reports a revoked token, a disabled client and a changed access key within a second', async () => {
     const listener = await listen();
     const token = await api.accessToken(clients.shop);
     const { json } = await api.introspect(clients.orders, token);
@@ -100,12 +100,12 @@ describe('a resource server that listens', () => {
     expect(listener.text()).not.toContain(token);
   });
 
-  test('hears a heartbeat, by which it knows that the connection lives', async () => {
+  test('sends heartbeats, which show that the connection is alive', async () => {
     const listener = await listen();
     await eventually(() => listener.text().includes('\n: heartbeat\n\n'), 4_000);
   });
 
-  test('goes on with Last-Event-ID without a gap, in another process too', async () => {
+  test('resumes with Last-Event-ID without a gap, also on another process', async () => {
     const first = await listen();
     const before = await newClient();
     await disable(before);
@@ -126,7 +126,7 @@ describe('a resource server that listens', () => {
     }
   });
 
-  test('goes on from where it was told that it begins, if nothing changed while it was there', async () => {
+  test('resumes from its start position if nothing changed during the first connection', async () => {
     const first = await listen();
     first.response.destroy();
     const missed = await newClient();
@@ -135,7 +135,7 @@ describe('a resource server that listens', () => {
     await eventually(() => resumed.text().includes(missed.id), 1_000);
   });
 
-  test('is told to forget everything where it cannot be told what it missed', async () => {
+  test('sends a reset if the missed events are unknown', async () => {
     const [position] = (await listen()).lastEventId()?.split('-') ?? [];
     const now = Math.floor(Date.now() / 1_000);
     const cases = ['nonsense', `1-${now}`, `${position}-${now - 86_400}`, `9${'0'.repeat(18)}-${now}`, "1' OR 1=1-1"];
@@ -145,7 +145,7 @@ describe('a resource server that listens', () => {
     }
   });
 
-  test('is told to forget everything where it missed too much, and where too much changes at once', async () => {
+  test('sends a reset after too many missed events, and for too many changes at once', async () => {
     const first = await listen();
     await recordChanges(1_500, 'bulk-');
     await eventually(() => first.text().includes('event: reset') || first.text().includes('bulk-1500"'), 2_000);
@@ -162,7 +162,7 @@ describe('a resource server that listens', () => {
     for (const listener of [first, resumed]) await eventually(() => listener.text().includes(client.id), 1_000);
   });
 
-  test('authenticates again when its own credentials change', async () => {
+  test('ends when the credentials of the resource server change', async () => {
     const reports = await register(server.core, {
       name: 'Reports',
       kind: 'resource_server',
@@ -181,13 +181,13 @@ describe('a resource server that listens', () => {
   });
 });
 
-test('nobody else may listen', async () => {
+test('is refused to other clients', async () => {
   const ask = (headers: Record<string, string>) => send(`${server.publicUrl}/oauth2/events`, { headers });
   expect((await ask({})).status).toBe(401);
   expect((await ask({ Authorization: basicOf(clients.shop.id, clients.shop.secret) })).status).toBe(403);
 });
 
-test('a listener that does not read is cut off, so that no memory piles up, and others are told everything', async () => {
+test('disconnects a listener that does not read, so that memory stays bounded, and serves the others', async () => {
   const slow = await listen();
   const quick = await listen();
   slow.response.pause();
@@ -207,7 +207,7 @@ test('a listener that does not read is cut off, so that no memory piles up, and 
   await eventually(() => resumed.text().includes('event: reset'), 1_000);
 }, 60_000);
 
-test('a process that no longer learns of changes ends its streams, rather than to say that nothing ended', async () => {
+test('ends the streams of a process that no longer learns of changes', async () => {
   const proxy = await startTcpProxy(server.stores.databaseUrl);
   const apart = await startTestServer({ stores: { ...server.stores, databaseUrl: proxy.url } });
   try {
@@ -236,7 +236,7 @@ describe('a thousand listeners on one process', () => {
     await child?.terminate();
   });
 
-  test('are all told within a second, and tokens are issued meanwhile', async () => {
+  test('all receive an event within a second while tokens are issued', async () => {
     listeners = [];
     while (listeners.length < 1_000) {
       const some = Array.from({ length: 50 }, () => listen(clients.orders, { url: child.publicUrl }));

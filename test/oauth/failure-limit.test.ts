@@ -51,7 +51,7 @@ describe('1,000 wrong secrets from one address', () => {
 
   afterAll(() => world?.server.close());
 
-  it('end in 429 with Retry-After, and cost the database next to nothing', async () => {
+  it('get 429 with Retry-After and cost the database next to nothing', async () => {
     const queries = watchQueries(world.server.core);
     const { shop } = world.clients;
     const { statuses, last } = await knock(world, 1_000, () => ({ id: shop.id, secret: generateSecret('kts_') }));
@@ -69,7 +69,7 @@ describe('1,000 wrong secrets from one address', () => {
     expect(queries.clientLookups().length).toBeLessThan(20);
   });
 
-  it('do not lock out callers with right credentials, from that address or elsewhere', async () => {
+  it('do not affect valid credentials, from the same address or another', async () => {
     const { api, clients } = world;
     for (const from of ['127.0.0.1', '127.0.0.2']) {
       const issued = await api.token(clients.shop, {}, { from });
@@ -80,7 +80,7 @@ describe('1,000 wrong secrets from one address', () => {
     }
   });
 
-  it('do not lock out a client that this process has never seen', async () => {
+  it('do not affect a client that is not cached', async () => {
     const fresh = await register(world.server.core, { name: 'Fresh', kind: 'integration' });
     expect(await world.api.token({ ...fresh, secret: generateSecret('kts_') })).toMatchObject({ status: 429 });
     expect(await world.api.token(fresh)).toMatchObject({ status: 200 });
@@ -93,7 +93,7 @@ describe('1,000 wrong secrets from one address', () => {
     expect(await api.revoke({ ...clients.shop, ...wrong }, 'x')).toMatchObject({ status: 429 });
   });
 
-  it('are still those of that address when X-Forwarded-For claims another: nobody trusts it', async () => {
+  it('count for that address if an untrusted X-Forwarded-For names another', async () => {
     const { api, clients } = world;
     const headers = { 'X-Forwarded-For': '203.0.113.9', Forwarded: 'for=203.0.113.9', 'X-Real-IP': '203.0.113.9' };
     const wrong = { ...clients.shop, secret: generateSecret('kts_') };
@@ -108,7 +108,7 @@ describe('1,000 wrong secrets from one address', () => {
     expect(await api.token(wrong, {}, { from: '127.0.0.3' })).toMatchObject({ status: 401 });
   });
 
-  it('leave health and metadata alone', async () => {
+  it('do not affect health and metadata', async () => {
     for (const path of ['/healthz', '/readyz', '/.well-known/oauth-authorization-server', '/.well-known/jwks.json']) {
       const answer = await fetch(world.server.publicUrl + path);
       expect(answer.status).toBe(200);
@@ -116,7 +116,7 @@ describe('1,000 wrong secrets from one address', () => {
   });
 });
 
-it('one secret tried on 2,000 Client IDs ends in 429 as well', async () => {
+it('limits one secret that is tried with 2,000 Client IDs', async () => {
   const world = await startWorld();
   const secret = generateSecret('kts_');
   const queries = watchQueries(world.server.core);
@@ -129,7 +129,7 @@ it('one secret tried on 2,000 Client IDs ends in 429 as well', async () => {
   await world.server.close();
 });
 
-it('successes are no failures: an integration may ask as often as it likes', async () => {
+it('does not limit successful requests of an integration', async () => {
   const world = await startWorld({ KEYTURN_FAILURES_PER_MINUTE: '5' });
   const { shop } = world.clients;
   expect((await knock(world, 80, () => shop)).statuses).toEqual({ 200: 80 });
@@ -139,7 +139,7 @@ it('successes are no failures: an integration may ask as often as it likes', asy
   await world.server.close();
 });
 
-describe('behind a trusted proxy', () => {
+describe('the failure limit behind a trusted proxy', () => {
   let world: World;
   const from = (forwarded: string) => ({ headers: { 'X-Forwarded-For': forwarded } });
 
@@ -167,13 +167,13 @@ describe('behind a trusted proxy', () => {
     );
   const fail = (forwarded: string) => exhaust({ 'X-Forwarded-For': forwarded });
 
-  it('each address that it names is counted by itself', async () => {
+  it('counts each forwarded address separately', async () => {
     await fail('203.0.113.1');
     expect(await statusFor('203.0.113.1')).toBe(429);
     expect(await statusFor('203.0.113.2')).toBe(401);
   });
 
-  it('the last one counts that is not a proxy: what stands before it is the caller’s own claim', async () => {
+  it('uses the last address that is not a proxy, because the caller can forge those before it', async () => {
     await fail('198.51.100.7, 203.0.113.3, 10.1.2.3');
     expect(await statusFor('203.0.113.3')).toBe(429);
     expect(await statusFor('198.51.100.7')).toBe(401);
@@ -207,7 +207,7 @@ describe('behind a trusted proxy', () => {
     '[203.0.113.8]',
     '[2001:db8::1',
     '203.0.113.10, unknown',
-  ])('counts no failures for an address that cannot be read: %s', async (forwarded) => {
+  ])('counts no failures for an unreadable address: %s', async (forwarded) => {
     const { statuses } = await knock(world, 32, () => ({
       ...world.clients.shop,
       secret: generateSecret('kts_'),
@@ -218,7 +218,7 @@ describe('behind a trusted proxy', () => {
     expect(await statusOf({})).toBe(401);
   });
 
-  it('records a caller whose address cannot be read as such, and not under the address of the proxy', async () => {
+  it('records the use of a caller with an unreadable address without the address of the proxy', async () => {
     const { core } = world.server;
     const client = await register(core, { name: 'Behind junk', kind: 'integration' });
     for (const forwarded of ['unknown', '_hidden', '203.0.113.8:99999']) {
@@ -233,7 +233,7 @@ describe('behind a trusted proxy', () => {
     expect(sources).toEqual([{ address: 'unreadable' }]);
   });
 
-  it('an IPv6 host counts with its whole network of 2^64 addresses, however they are written', async () => {
+  it('counts all 2^64 addresses of an IPv6 network together, in any notation', async () => {
     await fail('2001:db8:1:2::1');
     expect(await statusFor('2001:db8:1:2:ffff:ffff:ffff:ffff')).toBe(429);
     expect(await statusFor('2001:DB8:1:2::99')).toBe(429);
@@ -241,14 +241,14 @@ describe('behind a trusted proxy', () => {
     expect(await statusFor('2001:db8:1:3::1')).toBe(401);
   });
 
-  it('an IPv4 address that is written as IPv6 is the same address', async () => {
+  it('treats an IPv4 address in IPv6 notation as the same address', async () => {
     await fail('203.0.113.77');
     expect(await statusFor('::ffff:203.0.113.77')).toBe(429);
     expect(await statusFor('::FFFF:203.0.113.77')).toBe(429);
   });
 });
 
-it('logs a forwarded address of an untrusted peer once a minute, and counts every one', async () => {
+it('logs a forwarded address of an untrusted peer once a minute and counts every one', async () => {
   const lines: { msg: string; peer?: string }[] = [];
   const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(JSON.parse(line)) });
   const server = await startTestServer({ log, env: { KEYTURN_LOG_LEVEL: 'warn' } });
@@ -301,7 +301,7 @@ describe('two servers of one deployment', () => {
     expect((await here.api.token(here.clients.shop, {}, { from: '127.0.0.5' })).status).toBe(200);
   });
 
-  it('keep the count in Redis for a minute, by address and by nothing that was tried', async () => {
+  it('keep the count in Redis for a minute, by address and without the tried credentials', async () => {
     const redis = new Redis(here.server.stores.redisUrl);
     const keys = await redis.keys(`${here.server.stores.redisPrefix}limit:*`);
     const seconds = await Promise.all(keys.map((key) => redis.ttl(key)));
@@ -312,7 +312,7 @@ describe('two servers of one deployment', () => {
   });
 });
 
-it('while Redis is away each process counts for itself, and nobody waits for it', async () => {
+it('lets each process count alone, without waiting, while Redis is unavailable', async () => {
   const stores = await createTestStores();
   const proxy = await startTcpProxy(stores.redisUrl);
   const server = await startTestServer({
@@ -336,7 +336,7 @@ it('while Redis is away each process counts for itself, and nobody waits for it'
 });
 
 describe.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])('KEYTURN_TOKENS_PER_MINUTE, %o', (path) => {
-  it('ends a client’s tokens in 429 with Retry-After, on whichever server, and nobody else’s', async () => {
+  it('limits the tokens of one client on all servers with 429 and Retry-After, and of no other client', async () => {
     const env = { ...path, KEYTURN_TOKENS_PER_MINUTE: '5' };
     const here = await startWorld(env);
     const other = await startTestServer({ env, stores: here.server.stores });

@@ -158,7 +158,7 @@ describe.each(variants)('client_auth_type %s, sender_constrain %s', (auth, const
     second = await makeParty(auth, constraint);
   });
 
-  it('happy-flow: a token that is bound, told in full, and stored by nobody', async () => {
+  it('happy-flow: issues a bound token with a complete answer that is not cached', async () => {
     const answer = await ask(first, auth, constraint);
     expect(answer.status).toBe(200);
     expect(answer.headers).toMatchObject({
@@ -178,7 +178,7 @@ describe.each(variants)('client_auth_type %s, sender_constrain %s', (auth, const
     expect(introspected.json).toMatchObject({ active: true, cnf: claims['cnf'] });
   });
 
-  it('ensure-client-id-in-token-endpoint: the id of one client with the proof of another is invalid_client', async () => {
+  it('ensure-client-id-in-token-endpoint: rejects the client_id of another client as invalid_client', async () => {
     const mixed: Change[] =
       auth === 'mtls'
         ? [{ certificate: first.certificate }]
@@ -191,7 +191,7 @@ describe.each(variants)('client_auth_type %s, sender_constrain %s', (auth, const
     }
   });
 
-  it('ensure-holder-of-key-required: no token that is not bound', async () => {
+  it('ensure-holder-of-key-required: issues no unbound token', async () => {
     const answer = await ask(first, auth, constraint, {
       dpop: null,
       certificate: auth === 'mtls' && constraint === 'dpop' ? first.certificate : null,
@@ -227,8 +227,8 @@ describe('private_key_jwt', () => {
     ['as-array-audience-fails', () => ({ aud: [issuer] })],
     ['ensure-jwt-client-assertion-with-iat-over-60-seconds-in-the-future-fails', () => ({ iat: now() + 65 })],
     ['ensure-jwt-client-assertion-with-nbf-over-60-seconds-in-the-future-fails', () => ({ nbf: now() + 65 })],
-    ['an assertion without exp, or one that lives for hours, fails', () => ({ exp: now() + 7_200 })],
-    ['an assertion without jti fails', () => ({ jti: undefined })],
+    ['rejects an assertion that is valid for hours', () => ({ exp: now() + 7_200 })],
+    ['rejects an assertion without jti', () => ({ jti: undefined })],
   ])('%s', async (_title, claims) => {
     const changed = claims();
     expect(await askWith(changed ? { claims: changed } : {})).toMatchObject({
@@ -242,13 +242,13 @@ describe('private_key_jwt', () => {
     expect((await askWith({ claims })).status).toBe(200);
   });
 
-  it('ensure-client-assertion-in-token-endpoint: client_id alone, with the certificate too, is no authentication', async () => {
+  it('ensure-client-assertion-in-token-endpoint: rejects client_id alone, even with the certificate', async () => {
     const none = { client_assertion: undefined, client_assertion_type: undefined, client_id: party.clientId };
     const answer = await ask(party, 'private_key_jwt', 'mtls', { form: none });
     expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_client' } });
   });
 
-  it('ensure-signed-client-assertion-with-RS256-fails, though PS256 with the same key does not', async () => {
+  it('ensure-signed-client-assertion-with-RS256-fails: rejects RS256 and accepts PS256 with the same key', async () => {
     const { privateKey, publicKey } = await generateKeyPair('PS256', { extractable: true });
     const publicJwk = await exportJWK(publicKey);
     const jwks = { keys: [publicJwk as Record<string, unknown>] };
@@ -265,7 +265,7 @@ describe('private_key_jwt', () => {
     expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_client' } });
   });
 
-  it('an assertion that was used once is refused (5.3.2.1: jti)', async () => {
+  it('rejects a used assertion (5.3.2.1: jti)', async () => {
     const client_assertion = await makeAssertion(party.pair, party.clientId, issuer);
     const statuses = [];
     for (let time = 0; time < 2; time++) {
@@ -274,7 +274,7 @@ describe('private_key_jwt', () => {
     expect(statuses).toEqual([200, 401]);
   });
 
-  it('keys are of 2048 bits for RSA and 256 for curves, or are not registered (5.4.1)', async () => {
+  it('registers only RSA keys of 2048 bits and elliptic curve keys of 256 bits (5.4.1)', async () => {
     const weak = [
       generateKeyPairSync('rsa', { modulusLength: 1_024 }),
       generateKeyPairSync('ec', { namedCurve: 'secp224r1' }),
@@ -302,51 +302,51 @@ describe('DPoP', () => {
     ['check-dpop-proof-nbf-exp', () => ({ proof: { claims: { nbf: now(), exp: now() + 300 } } })],
     ['ensure-dpop-proof-with-iat-10-seconds-before-succeeds', () => ({ proof: { claims: { iat: now() - 10 } } })],
     ['ensure-dpop-proof-with-iat-10-seconds-after-succeeds', () => ({ proof: { claims: { iat: now() + 10 } } })],
-    ['the name of the header in capitals', () => ({ headerName: 'DPOP' })],
+    ['the header name in capitals', () => ({ headerName: 'DPOP' })],
     ['htu with query and fragment', () => ({ proof: { claims: { htu: `${tokenEndpoint}?a=b#c` } } })],
     [
       'htu with its host in capitals and its port',
       () => ({ proof: { claims: { htu: 'HTTPS://AUTH.example:443/oauth2/token' } } }),
     ],
-    ['claims and header members that nobody knows', () => ({ proof: { claims: { x: 1 }, header: { x: 1 } } })],
-  ])('is taken: %s', async (_title, change) => {
+    ['unknown claims and header members', () => ({ proof: { claims: { x: 1 }, header: { x: 1 } } })],
+  ])('accepts a proof: %s', async (_title, change) => {
     expect((await askWith(change())).status).toBe(200);
   });
 
   it.each<[string, () => Promise<Change> | Change]>([
     ['more than one proof', async () => ({ dpop: [await proof(), await proof()] })],
-    ['not a well-formed JWT', () => ({ dpop: 'not.a.jwt' })],
-    ['typ missing', () => ({ proof: { header: { typ: undefined } } })],
-    ['typ another', () => ({ proof: { header: { typ: 'jwt' } } })],
-    ['jwk missing', () => ({ proof: { header: { jwk: undefined } } })],
-    ['jti missing', () => ({ proof: { claims: { jti: undefined } } })],
-    ['htm missing', () => ({ proof: { claims: { htm: undefined } } })],
-    ['htu missing', () => ({ proof: { claims: { htu: undefined } } })],
-    ['iat missing', () => ({ proof: { claims: { iat: undefined } } })],
-    ['alg missing', async () => ({ dpop: withHeader(await proof(), { alg: undefined }) })],
+    ['a malformed JWT', () => ({ dpop: 'not.a.jwt' })],
+    ['no typ', () => ({ proof: { header: { typ: undefined } } })],
+    ['another typ', () => ({ proof: { header: { typ: 'jwt' } } })],
+    ['no jwk', () => ({ proof: { header: { jwk: undefined } } })],
+    ['no jti', () => ({ proof: { claims: { jti: undefined } } })],
+    ['no htm', () => ({ proof: { claims: { htm: undefined } } })],
+    ['no htu', () => ({ proof: { claims: { htu: undefined } } })],
+    ['no iat', () => ({ proof: { claims: { iat: undefined } } })],
+    ['no alg', async () => ({ dpop: withHeader(await proof(), { alg: undefined }) })],
     ['alg none', async () => ({ dpop: withHeader(await proof(), { alg: 'none' }).replace(/[^.]*$/, '') })],
-    ['a signature that is wrong', async () => ({ dpop: (await proof()).replace(/.{8}$/, 'AAAAAAAA') })],
-    ['a key that is private', async () => ({ proof: { header: { jwk: await exportJWK(party.pair.privateKey) } } })],
+    ['an invalid signature', async () => ({ dpop: (await proof()).replace(/.{8}$/, 'AAAAAAAA') })],
+    ['a private key', async () => ({ proof: { header: { jwk: await exportJWK(party.pair.privateKey) } } })],
     [
-      'another key than the one that signed',
+      'a key other than the one that signed',
       async () => ({ proof: { header: { jwk: (await makePair()).publicJwk } } }),
     ],
-    ['htm another', () => ({ proof: { claims: { htm: 'PUT' } } })],
-    ['htu another', () => ({ proof: { claims: { htu: 'https://other.example/oauth2/token' } } })],
+    ['another htm', () => ({ proof: { claims: { htm: 'PUT' } } })],
+    ['another htu', () => ({ proof: { claims: { htu: 'https://other.example/oauth2/token' } } })],
     ['iat an hour in the future', () => ({ proof: { claims: { iat: now() + 3_600 } } })],
     ['iat an hour in the past', () => ({ proof: { claims: { iat: now() - 3_600 } } })],
-  ])('dpop-negative-tests: %s', async (_title, change) => {
+  ])('dpop-negative-tests: rejects a proof with %s', async (_title, change) => {
     expect(await askWith(await change())).toMatchObject(refused);
   });
 
-  it('dpop-negative-tests: RS256', async () => {
+  it('dpop-negative-tests: rejects RS256', async () => {
     const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
     const rsa = { alg: 'RS256', privateKey, publicJwk: await exportJWK(publicKey) };
     const dpop = await makeDpopProof(rsa, { htu: tokenEndpoint, nonce });
     expect(await askWith({ dpop })).toMatchObject(refused);
   });
 
-  it('dpop-negative-tests: the same jti twice', async () => {
+  it('dpop-negative-tests: rejects a repeated jti', async () => {
     const dpop = await proof();
     expect((await askWith({ dpop })).status).toBe(200);
     expect(await askWith({ dpop })).toMatchObject(refused);
@@ -372,7 +372,7 @@ describe('TLS (5.2.1, 5.2.2, BCP 195)', () => {
   }
   const anyCipher = 'ALL@SECLEVEL=0';
 
-  it('EnsureTLS13OrLater, and it is preferred', async () => {
+  it('EnsureTLS13OrLater: supports and prefers TLS 1.3', async () => {
     expect(await handshake({})).toBe('TLSv1.3');
   });
 
@@ -392,13 +392,13 @@ describe('TLS (5.2.1, 5.2.2, BCP 195)', () => {
     'ECDHE-ECDSA-AES128-SHA256',
     'ECDHE-ECDSA-AES256-SHA384',
     'ECDHE-ECDSA-AES128-CCM',
-  ])('RequireOnlyBCP195RecommendedCiphersForTLS12: not %s', async (ciphers) => {
+  ])('RequireOnlyBCP195RecommendedCiphersForTLS12: rejects %s', async (ciphers) => {
     await expect(handshake({ maxVersion: 'TLSv1.2', ciphers: `${ciphers}:@SECLEVEL=0` })).rejects.toThrow();
   });
 });
 
 describe('discovery-end-point-verification', () => {
-  it('names the issuer, endpoints, methods and algorithms of the profile, and nothing weaker', async () => {
+  it('lists the issuer, endpoints, methods and algorithms of the profile, and nothing weaker', async () => {
     const path = '/.well-known/oauth-authorization-server';
     const answer = await send(server.publicUrl + path, { tls: tls() });
     expect(answer.status).toBe(200);
@@ -427,7 +427,7 @@ describe('discovery-end-point-verification', () => {
     }
   });
 
-  it('credentials and tokens in a URL are refused (5.3.2.1, RFC 6750 §2.3)', async () => {
+  it('rejects credentials and tokens in a URL (5.3.2.1, RFC 6750 §2.3)', async () => {
     const party = await makeParty('private_key_jwt', 'dpop');
     const assertion = await makeAssertion(party.pair, party.clientId, issuer);
     for (const query of [`client_assertion=${assertion}`, 'token=kta_x', 'client_secret=x', 'access_key=x']) {
@@ -446,7 +446,7 @@ describe('discovery-end-point-verification', () => {
     'implicit',
     'refresh_token',
     'urn:ietf:params:oauth:grant-type:token-exchange',
-  ])('the grant %s is not there', async (grant_type) => {
+  ])('rejects the grant %s', async (grant_type) => {
     const party = await makeParty('mtls', 'mtls');
     const form = { grant_type, username: 'x', password: 'x', code: 'x', refresh_token: 'x' };
     const answer = await ask(party, 'mtls', 'mtls', { form });

@@ -127,8 +127,8 @@ async function assemble(): Promise<Cast> {
   return all;
 }
 
-describe('with the fast path and without it, Keyturn is one server', () => {
-  it(`answers ${runs} random requests alike, in status, headers and body`, async () => {
+describe('a server with the fast path and one without it', () => {
+  it(`give the same answers to ${runs} random requests, in status, headers and body`, async () => {
     const [fastPort, slowPort] = [fast, slow].map(({ publicUrl }) => Number(new URL(publicUrl).port)) as [
       number,
       number,
@@ -155,7 +155,7 @@ describe('with the fast path and without it, Keyturn is one server', () => {
     );
   }, 3_600_000);
 
-  it('counts use and tells the log alike', async () => {
+  it('count use and write logs alike', async () => {
     const seen = [observe({ ...fast, lines: lines.fast }), observe({ ...slow, lines: lines.slow })];
     const api = [fast, slow].map(({ publicUrl }) => endpointsOf(publicUrl));
     for (const { token, introspect } of api) {
@@ -197,7 +197,7 @@ describe('the fast path', () => {
 
   afterAll(() => server.close());
 
-  it('answers what is plain itself', async () => {
+  it('answers plain requests itself', async () => {
     const token = await api.accessToken(clients.shop);
     for (const client of [clients.shop, clients.orders]) await api.token(client);
     left = [];
@@ -207,7 +207,7 @@ describe('the fast path', () => {
     expect(left).toEqual([]);
   });
 
-  it('leaves to the application what is not, and what is refused', async () => {
+  it('leaves unusual and rejected requests to the application', async () => {
     left = [];
     expect((await api.token(clients.shop, { scope: 'nothing:read' })).status).toBe(400);
     expect((await api.token({ ...clients.shop, secret: generateSecret('kts_') })).status).toBe(401);
@@ -217,7 +217,7 @@ describe('the fast path', () => {
     expect(left).toHaveLength(5);
   });
 
-  it('lets nobody in whom an operator has just shut out', async () => {
+  it('rejects a client that an operator has just disabled', async () => {
     const client = await register(fast.core, { name: 'Soon disabled', kind: 'integration', scope: 'orders:read' });
     const token = await api.accessToken(client);
     expect((await api.introspect(clients.orders, token)).json['active']).toBe(true);
@@ -226,7 +226,7 @@ describe('the fast path', () => {
     expect((await api.introspect(clients.orders, token)).json).toEqual({ active: false });
   });
 
-  it('forgets a token that is revoked, at once', async () => {
+  it('rejects a revoked token at once', async () => {
     const token = await api.accessToken(clients.shop);
     for (let time = 0; time < 3; time++) {
       expect((await api.introspect(clients.orders, token)).json['active']).toBe(true);
@@ -236,7 +236,7 @@ describe('the fast path', () => {
   });
 });
 
-describe('what a request may cost, when its client is known', () => {
+describe('the store commands of a request whose client is cached', () => {
   let redis: Redis;
 
   beforeAll(() => {
@@ -263,8 +263,8 @@ describe('what a request may cost, when its client is known', () => {
 
   it.each([
     ['with the fast path', () => fast],
-    ['without it', () => slow],
-  ])('%s: one SET for a token, at most one MGET for an introspection, nothing of PostgreSQL', async (_, serverOf) => {
+    ['without the fast path', () => slow],
+  ])('%s: one SET for a token, at most one MGET for an introspection, and no PostgreSQL query', async (_, serverOf) => {
     const { core, publicUrl } = serverOf();
     const api = endpointsOf(publicUrl);
     const tokens = [await api.accessToken(clients.shop)];
@@ -285,7 +285,7 @@ describe('what a request may cost, when its client is known', () => {
     expect(queries.clientLookups()).toEqual([]);
   });
 
-  it('looks up tokens that are asked about at the same moment in one command, and tells each apart', async () => {
+  it('combine concurrent look-ups of tokens into one command with a separate result for each', async () => {
     const { core, publicUrl } = slow;
     const api = endpointsOf(publicUrl);
     const ofShop = await api.accessToken(clients.shop);

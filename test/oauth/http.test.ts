@@ -32,14 +32,14 @@ describe('the host', () => {
     'localhost,evil',
     '[::1]',
     'x',
-  ])('%s is not this server: the request was meant for somebody else', async (host) => {
+  ])('%s is rejected, because the request is for another server', async (host) => {
     const answer = await post(api.tokenUrl, form, { headers: { ...authorized(), Host: host } });
     expect(answer).toMatchObject({ status: 421, json: { error: 'invalid_request' } });
     expect(answer.headers['cache-control']).toBe('no-store');
     expect(answer.text).not.toContain(host);
   });
 
-  it("is the issuer's, or one that was allowed, on any port and in any case", async () => {
+  it('may be that of the issuer or an allowed one, on any port and in any case', async () => {
     for (const host of ['localhost:4000', 'LOCALHOST:4000', 'localhost', '127.0.0.1', '127.0.0.1:9']) {
       expect(await post(api.tokenUrl, form, { headers: { ...authorized(), Host: host } })).toMatchObject({
         status: 200,
@@ -47,13 +47,13 @@ describe('the host', () => {
     }
   });
 
-  it('is what the request says, not what X-Forwarded-Host says', async () => {
+  it('is taken from Host, not from X-Forwarded-Host', async () => {
     const headers = { ...authorized(), Host: 'evil.example', 'X-Forwarded-Host': 'localhost:4000' };
     expect(await post(api.tokenUrl, form, { headers })).toMatchObject({ status: 421 });
   });
 });
 
-describe('a request that two parsers could read differently is refused, and its connection closed', () => {
+describe('rejects a request that parsers could read differently and closes its connection', () => {
   const head = (...lines: string[]) =>
     ['POST /oauth2/token HTTP/1.1', `Content-Type: ${formType}`, ...lines, '', ''].join('\r\n');
   const follower = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n';
@@ -69,32 +69,32 @@ describe('a request that two parsers could read differently is refused, and its 
     ],
     ['with two Content-Lengths', `${head('Host: localhost', 'Content-Length: 0', 'Content-Length: 4')}GET `],
     ['with one Content-Length of two values', `${head('Host: localhost', 'Content-Length: 0, 4')}GET `],
-    ['with a Content-Length that is no number', `${head('Host: localhost', 'Content-Length: 4x')}abcd`],
+    ['with a Content-Length that is not a number', `${head('Host: localhost', 'Content-Length: 4x')}abcd`],
     ['with a signed Content-Length', `${head('Host: localhost', 'Content-Length: +4')}abcd`],
     ['with a Transfer-Encoding that is not chunked', `${head('Host: localhost', 'Transfer-Encoding: xchunked')}abcd`],
     [
-      'with a Transfer-Encoding that ends otherwise',
+      'with a Transfer-Encoding that does not end in chunked',
       `${head('Host: localhost', 'Transfer-Encoding: chunked, identity')}0\r\n\r\n`,
     ],
     [
-      'with a chunk size that is no number',
+      'with a chunk size that is not a number',
       `${head('Host: localhost', 'Transfer-Encoding: chunked')}zz\r\nabc\r\n0\r\n\r\n`,
     ],
     [
-      'with a chunk longer than it says',
+      'with a chunk longer than its size',
       `${head('Host: localhost', 'Transfer-Encoding: chunked')}3\r\nabcdef\r\n0\r\n\r\n`,
     ],
     ['with a signed chunk size', `${head('Host: localhost', 'Transfer-Encoding: chunked')}-1\r\nabc\r\n0\r\n\r\n`],
     ['with bare LF instead of CRLF', `POST /oauth2/token HTTP/1.1\nHost: localhost\nContent-Length: 0\n\n`],
-    ['with bare LF behind one header', 'GET /healthz HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n'],
-    ['with bare CR behind one header', 'GET /healthz HTTP/1.1\r\nHost: localhost\rX: y\r\n\r\n'],
+    ['with bare LF after one header', 'GET /healthz HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n'],
+    ['with bare CR after one header', 'GET /healthz HTTP/1.1\r\nHost: localhost\rX: y\r\n\r\n'],
     ['with a folded header', head('Host: localhost', 'X-Folded: a', ' b', 'Content-Length: 0')],
     ['with a space before the colon', head('Host: localhost', 'Content-Length : 0')],
     ['with NUL in a header', head('Host: localhost', 'X: a\0b', 'Content-Length: 0')],
-    ['with no Host', head('Content-Length: 0')],
+    ['without Host', head('Content-Length: 0')],
     ['with two Hosts', head('Host: localhost', 'Host: evil.example', 'Content-Length: 0')],
     ['with the same Host twice', head('Host: localhost', 'host: localhost', 'Content-Length: 0')],
-    ['of an unknown version', 'GET /healthz HTTP/9.9\r\nHost: localhost\r\n\r\n'],
+    ['with an unknown HTTP version', 'GET /healthz HTTP/9.9\r\nHost: localhost\r\n\r\n'],
   ])('%s', async (_, bytes) => {
     const { text, closed } = await sendRaw(server.publicUrl, bytes + follower);
     expect(text).toMatch(/^HTTP\/1\.1 (400|501|505) /);
@@ -131,12 +131,12 @@ describe('a request target in absolute form (RFC 9112 §3.2.2)', () => {
     ['http://localhost:99999/oauth2/token', 'localhost', 421],
     ['http:///oauth2/token', 'localhost', 421],
     ['http://localhost', 'localhost', 404],
-  ])('names the host, whatever Host says: %s with Host %s is %d', async (target, host, status) => {
+  ])('defines the host instead of the header: %s with Host %s gets %d', async (target, host, status) => {
     expect((await ask(target, host)).text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
 });
 
-describe('on both listeners, a request', () => {
+describe('a request to either listener', () => {
   const ask = async (version: string, lines: string[]) => {
     const answers = [
       [server.publicUrl, '/.well-known/jwks.json'] as const,
@@ -159,14 +159,14 @@ describe('on both listeners, a request', () => {
     ['two Transfer-Encodings', '1.1', [host, 'Transfer-Encoding: gzip', 'Transfer-Encoding: chunked', '', '0'], 400],
     ['TE that lists chunked', '1.1', [host, 'TE: gzip, chunked'], 400],
     ['1,200 headers', '1.1', [host, ...Array(1_200).fill('X: y')], 431],
-  ])('with %s is refused and its connection closed', async (_what, version, lines, status) => {
+  ])('with %s is rejected and its connection closed', async (_what, version, lines, status) => {
     const refused = { status, closed: true };
     expect(await ask(version, lines)).toEqual([refused, refused, refused]);
   });
 
   it.each<[string, string, string[]]>([
     ['one Host over HTTP/1.0', '1.0', [host]],
-    ['chunked alone, in any case', '1.1', [host, 'Connection: close', 'Transfer-Encoding: Chunked', '', '0']],
+    ['only chunked, in any case', '1.1', [host, 'Connection: close', 'Transfer-Encoding: Chunked', '', '0']],
     ['TE: trailers', '1.1', [host, 'Connection: close', 'TE: trailers']],
   ])('with %s is served', async (_what, version, lines) => {
     expect((await ask(version, lines)).map(({ status }) => status)).toEqual([200, 200, 200]);
@@ -174,7 +174,7 @@ describe('on both listeners, a request', () => {
 });
 
 describe('headers', () => {
-  it('by more than 100 are refused', async () => {
+  it('are rejected if there are more than 100', async () => {
     const many = (count: number) =>
       sendRaw(
         server.publicUrl,
@@ -185,7 +185,7 @@ describe('headers', () => {
     expect((await many(1_500)).text).toMatch(/^HTTP\/1\.1 431 /);
   });
 
-  it('of more than 16 KB are refused', async () => {
+  it('are rejected if they exceed 16 KB', async () => {
     const { text, closed } = await sendRaw(
       server.publicUrl,
       `GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ${'y'.repeat(16 * 1024)}\r\n\r\n`,
@@ -199,7 +199,7 @@ describe('headers', () => {
 describe('the body', () => {
   const endpoints = ['token', 'introspect', 'revoke'];
 
-  it('must be a form, or what is in it would be a guess', async () => {
+  it('must be a form', async () => {
     const types = [
       'application/json',
       'multipart/form-data; boundary=x',
@@ -223,7 +223,7 @@ describe('the body', () => {
     }
   });
 
-  it('may name a charset, and be sent in chunks', async () => {
+  it('may have a charset and may be sent in chunks', async () => {
     const headers = { ...authorized(), 'Content-Type': `${formType.toUpperCase()} ; charset=UTF-8` };
     expect(await post(api.tokenUrl, form, { headers })).toMatchObject({ status: 200 });
     const tabbed = { ...headers, 'Content-Type': `${formType}\t; charset=utf-8` };
@@ -232,13 +232,13 @@ describe('the body', () => {
     expect(await post(api.tokenUrl, form, { headers: chunked })).toMatchObject({ status: 200 });
   });
 
-  it('that is absent is a request without parameters, not without a type', async () => {
+  it('may be missing, which is a request without parameters', async () => {
     const answer = await send(api.tokenUrl, { method: 'POST', headers: authorized() });
     expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
   });
 
   it.each(['gzip', 'deflate', 'br', 'zstd', 'GZIP', 'identity, gzip', 'x'])(
-    'that is compressed (%s) is refused unread: a small one may become a huge one',
+    'is rejected unread if it is compressed (%s), because it may expand to a huge one',
     async (encoding) => {
       for (const endpoint of endpoints) {
         const answer = await send(`${server.publicUrl}/oauth2/${endpoint}`, {
@@ -251,7 +251,7 @@ describe('the body', () => {
     },
   );
 
-  it('of more than 16 KiB is refused, also when its length is not told before', async () => {
+  it('is rejected above 16 KiB, with and without Content-Length', async () => {
     const fill = (length: number) => `${form}&x=`.padEnd(length, 'x');
     expect(await post(api.tokenUrl, fill(16 * 1024), { headers: authorized() })).toMatchObject({ status: 200 });
     for (const endpoint of ['token', 'revoke']) {
@@ -264,7 +264,7 @@ describe('the body', () => {
     }
   });
 
-  it('that never ends is not waited for once it is too long', async () => {
+  it('is not read further once it is too long', async () => {
     const { text, closed } = await sendRaw(
       server.publicUrl,
       `POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${formType}\r\nContent-Length: 1000000000\r\n\r\n`,
@@ -284,7 +284,7 @@ describe('routes', () => {
     ['/.well-known/jwks.json', 'GET, HEAD'],
     ['/healthz', 'GET, HEAD'],
     ['/readyz', 'GET, HEAD'],
-  ])('%s answers any method but %s with 405 and says which it takes', async (path, allow) => {
+  ])('%s answers any method but %s with 405 and an Allow header', async (path, allow) => {
     const others = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE'].filter(
       (method) => !allow.includes(method),
     );
@@ -333,7 +333,7 @@ describe('routes', () => {
     '/../etc/passwd',
     '/.well-known/openid-configuration/x',
     '/<script>alert(1)</script>',
-  ])('%s is not there: what nobody needs cannot be attacked', async (path) => {
+  ])('%s does not exist, so that it cannot be attacked', async (path) => {
     for (const method of ['GET', 'POST']) {
       const answer = await sendRaw(
         server.publicUrl,
@@ -345,7 +345,7 @@ describe('routes', () => {
     }
   });
 
-  it('tell liveness and readiness without credentials, and by any name, as probes ask by address', async () => {
+  it('report liveness and readiness without credentials and for any Host, because probes use addresses', async () => {
     for (const host of ['localhost', '10.1.2.3:4000']) {
       expect(await send(`${server.publicUrl}/healthz`, { headers: { Host: host } })).toMatchObject({
         status: 200,
@@ -358,7 +358,7 @@ describe('routes', () => {
     }
   });
 
-  it('answer 400 requests for readiness without a statement for each', async () => {
+  it('answer 400 readiness requests without a statement for each', async () => {
     const queries = watchQueries(server.core);
     for (let round = 0; round < 20; round++) {
       const answers = await Promise.all(Array.from({ length: 20 }, () => send(`${server.publicUrl}/readyz`)));
@@ -392,7 +392,7 @@ describe('routes', () => {
 });
 
 describe('every answer', () => {
-  it('is JSON that no browser takes for anything else, is offered to none, and shows nothing of the input', async () => {
+  it('is JSON that browsers do not sniff, has no CORS headers, and does not repeat the input', async () => {
     const marker = '<svg/onload=alert(1)>';
     const headers = {
       ...authorized(),

@@ -43,7 +43,7 @@ afterEach(() => {
 afterAll(() => server?.close());
 
 describe('a live token', () => {
-  it('is told with all that its resource server needs, and is not to be stored on the way', async () => {
+  it('is described completely, in an answer that is not cached', async () => {
     const startedAt = Math.floor(Date.now() / 1_000);
     const token = await api.accessToken(clients.partner);
     const answer = await api.introspect(clients.orders, token);
@@ -73,7 +73,7 @@ describe('a live token', () => {
     });
   });
 
-  it('is found whatever the caller believes it to be (RFC 7662 §2.1)', async () => {
+  it('is found with any token_type_hint (RFC 7662 §2.1)', async () => {
     const token = await api.accessToken(clients.shop);
     for (const hint of ['access_token', 'refresh_token', 'unknown', '__proto__', '']) {
       expect(await api.introspect(clients.orders, token, { token_type_hint: hint })).toMatchObject({
@@ -83,7 +83,7 @@ describe('a live token', () => {
     }
   });
 
-  it('is live until the second in which it ends, and not longer', async () => {
+  it('is live until the second in which it expires', async () => {
     const token = await api.accessToken(clients.shop);
     const { json } = await api.introspect(clients.orders, token);
     const end = (json['exp'] as number) * 1_000;
@@ -94,8 +94,8 @@ describe('a live token', () => {
   });
 });
 
-describe('exactly {"active":false} is all that is told', () => {
-  it('to anybody who is not a resource server: even the owner cannot try tokens out (RFC 7662 §4)', async () => {
+describe('introspection answers exactly {"active":false}', () => {
+  it('to clients that are not resource servers, even to the owner of the token (RFC 7662 §4)', async () => {
     // Also of a token without any scope, which every resource server may see.
     for (const token of [await api.accessToken(clients.shop), await api.accessToken(clients.bare)]) {
       for (const caller of [clients.shop, clients.partner, clients.bare]) {
@@ -105,7 +105,7 @@ describe('exactly {"active":false} is all that is told', () => {
     }
   });
 
-  it('to a resource server that the token is not meant for', async () => {
+  it('to a resource server that the token is not for', async () => {
     const token = await api.accessToken(clients.shop);
     expect(await api.introspect(clients.invoices, token)).toMatchObject({ status: 200, text: inactive });
   });
@@ -118,25 +118,25 @@ describe('exactly {"active":false} is all that is told', () => {
   it.each<[string, string]>([
     ['unknown', generateSecret('kta_')],
     ['with a wrong checksum', `${generateSecret('kta_').slice(0, -1)}_`],
-    ['of the kind of a client secret', generateSecret('kts_')],
-    ['of the kind of an operator token', generateSecret('kto_')],
+    ['with the prefix of a client secret', generateSecret('kts_')],
+    ['with the prefix of an operator token', generateSecret('kto_')],
     ['malformed', 'kta_'],
     ['of 64 kB', 'x'.repeat(64 * 1024)],
-    ['of 64 kB that begins like one', `kta_${'a'.repeat(64 * 1024)}`],
+    ['of 64 kB with the right prefix', `kta_${'a'.repeat(64 * 1024)}`],
     ['of 64 kB of braces', '{'.repeat(64 * 1024)],
     ['shaped like a JWT', jwt({ alg: 'ES256', typ: 'at+jwt', kid: 'x' })],
     ['shaped like an unsigned JWT', jwt({ alg: 'none', typ: 'at+jwt' })],
     ['of dots', '..'],
-    ['a wildcard', '*'],
-    ['a wildcard behind the prefix', 'kta_*'],
-    ['a Redis Cluster hash tag', '{tag}'],
+    ['that is a wildcard', '*'],
+    ['with a wildcard after the prefix', 'kta_*'],
+    ['that is a Redis Cluster hash tag', '{tag}'],
     ['with a line break and a Redis command', 'x\r\nFLUSHALL\r\n'],
     ['with NUL', '\0'],
     ['named like a member of every object', '__proto__'],
-    ['of another script', '令牌'],
-    ['with a space before', ` ${generateSecret('kta_')}`],
-    ['JSON', '{"active":true}'],
-  ])('of a token %s', async (_, token) => {
+    ['in another script', '令牌'],
+    ['with a leading space', ` ${generateSecret('kta_')}`],
+    ['that is JSON', '{"active":true}'],
+  ])('for a token %s', async (_, token) => {
     const answer = await api.introspect(clients.orders, token);
     expect(answer).toMatchObject({ status: 200, text: inactive });
     expect(answer.headers).toMatchObject({
@@ -146,21 +146,21 @@ describe('exactly {"active":false} is all that is told', () => {
     });
   });
 
-  it('of a token that another character was put behind or before', async () => {
+  it('for a live token with an additional character before or after it', async () => {
     const token = await api.accessToken(clients.shop);
     for (const other of [`${token} `, ` ${token}`, `${token}\0`, `${token}\n`, token.toUpperCase(), token.slice(4)]) {
       expect((await api.introspect(clients.orders, other)).text).toBe(inactive);
     }
   });
 
-  it('of a token of which all but one character and the checksum is right', async () => {
+  it('for a live token with one changed character and a valid checksum', async () => {
     const token = await api.accessToken(clients.shop);
     const payload = token.slice(0, 46) + (token.charAt(46) === 'a' ? 'b' : 'a');
     expect((await api.introspect(clients.orders, payload + checksum(payload))).text).toBe(inactive);
   });
 
   // Medians of interleaved calls. Both ask Redis once; what differs is what was found there.
-  it('takes the same time for a token that was never issued as for one that is not for the caller', async () => {
+  it('in the same time for a token that was never issued and for one that is for another server', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const foreign = await api.accessToken(clients.shop);
     const times = { unknown: [] as number[], foreign: [] as number[] };
@@ -181,7 +181,7 @@ describe('exactly {"active":false} is all that is told', () => {
 });
 
 describe('an introspection request', () => {
-  it('without client authentication is refused, or anybody could try out tokens', async () => {
+  it('is rejected without client authentication, so that nobody can test tokens', async () => {
     const token = await api.accessToken(clients.shop);
     const answer = await post(api.introspectionUrl, { token });
     expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_client' } });
@@ -196,7 +196,7 @@ describe('an introspection request', () => {
     expect(answer.headers['cache-control']).toBe('no-store');
   });
 
-  it('with two tokens is an invalid request: which one was asked for would be a guess', async () => {
+  it('with two tokens is an invalid request, because it is ambiguous', async () => {
     const token = await api.accessToken(clients.shop);
     const answer = await post(api.introspectionUrl, `token=${token}&token=x`, {
       basic: [clients.orders.id, clients.orders.secret],
@@ -205,7 +205,7 @@ describe('an introspection request', () => {
   });
 });
 
-describe('what ends tokens ends them at once on the process that did it, and within a second on another', () => {
+describe('tokens end at once on the process that ends them and within a second on another', () => {
   let second: TestServer;
   let secondApi: ReturnType<typeof endpointsOf>;
 
@@ -220,7 +220,7 @@ describe('what ends tokens ends them at once on the process that did it, and wit
   const cases: Case[] = [
     ['disabling its client', (transaction, id) => disableClient(transaction, server.core, actor, id)],
     ['revoking all tokens of its client', (transaction, id) => revokeClientTokens(transaction, server.core, actor, id)],
-    ['taking its scope away', (transaction, id) => updateClient(transaction, server.core, actor, id, { scope: '' })],
+    ['removing its scope', (transaction, id) => updateClient(transaction, server.core, actor, id, { scope: '' })],
     [
       'deleting its client',
       async (transaction, id) => {
@@ -255,14 +255,14 @@ describe('what ends tokens ends them at once on the process that did it, and wit
     expect(await msUntilInactive(token)).toBeLessThan(1_000);
   });
 
-  it('revoking it', async () => {
+  it('revoking the token', async () => {
     const { client, token } = await liveToken();
     expect((await api.revoke(client, token)).status).toBe(200);
     expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
     expect(await msUntilInactive(token)).toBeLessThan(1_000);
   });
 
-  it('and what is taken from a token on one process only narrows it on both', async () => {
+  it('a scope reduced on one process is reduced on both', async () => {
     const client = await register(server.core, {
       name: 'Narrowed',
       kind: 'integration',
@@ -282,7 +282,7 @@ describe('what ends tokens ends them at once on the process that did it, and wit
     }
   });
 
-  it('and a token that was asked for with a scope is not widened by what its client gets later', async () => {
+  it('a token requested with a scope does not get scopes that its client gets later', async () => {
     const client = await register(server.core, { name: 'Widened', kind: 'integration', scope: 'orders:read' });
     const asked = await api.accessToken(client, { scope: 'orders:read' });
     await server.core.change((transaction) =>
@@ -291,7 +291,7 @@ describe('what ends tokens ends them at once on the process that did it, and wit
     expect((await api.introspect(clients.orders, asked)).json).toMatchObject({ scope: 'orders:read' });
   });
 
-  it('and a token stays dead when its client is enabled again, while a new one lives', async () => {
+  it('a token stays inactive when its client is enabled again, while a new one is live', async () => {
     const { client, token } = await liveToken();
     await server.core.change((transaction) => disableClient(transaction, server.core, actor, client.id));
     expect(await api.token(client)).toMatchObject({ status: 401 });
@@ -303,7 +303,7 @@ describe('what ends tokens ends them at once on the process that did it, and wit
     expect((await secondApi.introspect(clients.orders, token)).text).toBe(inactive);
   });
 
-  it('and a client that was just registered on one process is known on the other at once', async () => {
+  it('a client registered on one process is known on the other at once', async () => {
     const { client, clientSecret } = await server.core.change((transaction) =>
       generateClient(transaction, server.core, actor, { name: 'New', kind: 'integration', scope: 'orders:read' }),
     );
@@ -311,7 +311,7 @@ describe('what ends tokens ends them at once on the process that did it, and wit
     expect((await api.introspect(clients.orders, token)).json).toMatchObject({ active: true });
   });
 
-  describe('or within five seconds with the announcements between them cut', () => {
+  describe('tokens end within five seconds if processes do not receive announcements', () => {
     beforeAll(async () => {
       await askPostgres(server.stores.databaseUrl, 'DROP TRIGGER changes_announce ON changes');
     });
@@ -323,7 +323,7 @@ describe('what ends tokens ends them at once on the process that did it, and wit
       expect(await msUntilInactive(token)).toBeLessThan(5_000);
     });
 
-    it('revoking it', async () => {
+    it('revoking the token', async () => {
       const { client, token } = await liveToken();
       expect((await api.revoke(client, token)).status).toBe(200);
       expect(await msUntilInactive(token)).toBeLessThan(5_000);

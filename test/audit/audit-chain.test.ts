@@ -48,10 +48,10 @@ describe('the audit log', () => {
     expect(await verify()).toBeNull();
   }
 
-  /** Past the triggers, as whoever owns the database can. */
+  /** Runs SQL without triggers, as the owner of the database can. */
   const tamper = (sql: string) => askPostgres(url, `SET session_replication_role = replica; ${sql}`);
 
-  it('is whole when nothing was done to it, also when it is empty', async () => {
+  it('is verified if it is unmodified or empty', async () => {
     expect(await verify()).toBeNull();
     await appendTen();
   });
@@ -104,13 +104,13 @@ describe('the audit log', () => {
     ['an anchor that is gone', 'DELETE FROM audit_anchor', { seq: 1, problem: 'anchor_changed' }],
   ];
 
-  it.each(findings)('with %s is found out, by the first row that is wrong', async (_what, sql, finding) => {
+  it.each(findings)('with %s is reported with the first wrong row', async (_what, sql, finding) => {
     await appendTen();
     await tamper(sql);
     expect(await verify()).toEqual(finding);
   });
 
-  it('with a row of another history is found out: one that was once written in that place, before a backup was restored', async () => {
+  it('with a row of another history is reported, even if the row was written at that position before a restore', async () => {
     await appendTen();
     await tamper(`CREATE TABLE kept AS SELECT * FROM audit_events WHERE seq = 8;
       DELETE FROM audit_events WHERE seq > 7; DELETE FROM audit_checkpoints`);
@@ -121,7 +121,7 @@ describe('the audit log', () => {
     expect(await verify()).toEqual({ seq: 9, problem: 'changed' });
   });
 
-  it('can be appended to and nothing else: not even its owner changes a row by a slip', async () => {
+  it('is append-only, even for the owner of the database', async () => {
     await appendTen();
     for (const sql of [
       `UPDATE audit_events SET actor = 'x'`,
@@ -135,7 +135,7 @@ describe('the audit log', () => {
     expect(await verify()).toBeNull();
   });
 
-  it('does not fork when ten write at once, several events each', async () => {
+  it('does not fork when ten transactions append several events at once', async () => {
     await Promise.all(
       Array.from({ length: 10 }, async (_, writer) => {
         for (let index = 0; index < 10; index++) {
@@ -154,7 +154,7 @@ describe('the audit log', () => {
     }
   });
 
-  it('holds nothing of a change that was rolled back', async () => {
+  it('contains no event of a change that was rolled back', async () => {
     await append('before');
     await expect(
       auditedTransaction(database, ring, async (transaction) => {
@@ -166,11 +166,11 @@ describe('the audit log', () => {
     expect(await verifyAuditLog(database, ring)).toMatchObject({ events: 2, finding: null });
   });
 
-  it('refuses an event that nothing would write', async () => {
+  it('rejects an event outside an audited transaction', async () => {
     await expect(database.transaction((transaction) => event(transaction, 'lost'))).rejects.toThrow('audited');
   });
 
-  it('is not verified if it was wiped and its anchor emptied, not even after further events', async () => {
+  it('fails verification if it was wiped together with its anchor, even after further events', async () => {
     await appendTen();
     await addContact('v1');
     await tamper(`DELETE FROM audit_events; DELETE FROM audit_checkpoints;
@@ -180,7 +180,7 @@ describe('the audit log', () => {
     expect(await verify()).toEqual({ seq: 2, problem: 'anchor_changed' });
   });
 
-  it('is not verified if its end was cut off and an old anchor put back, given a checkpoint from outside', async () => {
+  it('fails verification with an outside checkpoint if its end was removed and an old anchor restored', async () => {
     await appendTen();
     await tamper('CREATE TABLE kept AS SELECT * FROM audit_anchor');
     await append('to be hidden');
@@ -194,7 +194,7 @@ describe('the audit log', () => {
     await expect(verify(ring, { checkpoint: 'five' })).rejects.toThrow('A checkpoint is');
   });
 
-  it('is not verified if its end was cut off after a complete verification, also without a checkpoint from outside', async () => {
+  it('fails verification without an outside checkpoint if its end was removed after a complete verification', async () => {
     await append('first');
     await tamper('CREATE TABLE kept AS SELECT * FROM audit_anchor');
     await append('to be hidden');
@@ -204,7 +204,7 @@ describe('the audit log', () => {
     expect(await verify()).toEqual({ seq: 2, problem: 'cut_off' });
   });
 
-  it('is verified from the last complete verification on, if asked for', async () => {
+  it('can be verified from the last complete verification on', async () => {
     await appendTen();
     await append('new');
     expect(await verifyAuditLog(database, ring, { recent: true })).toMatchObject({
@@ -216,11 +216,11 @@ describe('the audit log', () => {
     expect(await verify(ring, { recent: true })).toEqual({ seq: 11, problem: 'changed' });
   });
 
-  describe('after its root key was replaced', () => {
+  describe('after the root key was replaced', () => {
     const second = generateRootKey('v2');
     const rotated = createKeyRing(`${second},${rootKey}`);
 
-    it('is verified with both keys, and then without the old one', async () => {
+    it('is verified with both keys, and afterwards without the old one', async () => {
       await append('under the first');
       await append('under the second', rotated);
       expect(await verify(createKeyRing(second))).toEqual({ seq: 1, problem: 'unknown_key' });
@@ -233,7 +233,7 @@ describe('the audit log', () => {
       expect(await verify(createKeyRing(second))).toEqual({ seq: 1, problem: 'changed' });
     });
 
-    it('takes events under the new key only, also from a server that still has the old one first', async () => {
+    it('appends only under the new key, even from a server that still has the old one first', async () => {
       await append('under the first');
       await append('under the second', rotated);
       const behind = createKeyRing(`${rootKey},${second}`);
@@ -247,7 +247,7 @@ describe('the audit log', () => {
     it.each([
       ['its rotation', 2, { seq: 5, problem: 'old_key' }],
       ['a later event', 4, { seq: 5, problem: 'old_key' }],
-    ])('is not verified if the old key, leaked, has written another history since %s', async (_what, kept, finding) => {
+    ])('fails verification if the leaked old key has forged the history since %s', async (_what, kept, finding) => {
       for (const target of ['first', 'second']) await append(target);
       for (const target of ['third', 'fourth', 'fifth']) await append(target, rotated);
       await addContact('v2');
@@ -256,13 +256,15 @@ describe('the audit log', () => {
       await tamper(`DELETE FROM audit_events WHERE seq > ${kept}; DELETE FROM audit_checkpoints; ${anchor}`);
       for (let seq = kept + 1; seq <= 5; seq++) await append(`forged ${seq}`);
       expect(await verify(rotated)).toEqual(finding);
-      // Further events do not make it right.
+      // Verification keeps failing after further events.
       await append('after', rotated);
       expect(await verify(rotated)).toMatchObject({ problem: 'old_key' });
     });
   });
 
-  /** Returns SQL that puts the anchor back to this event, sealed under the first key as when the event was the last one. */
+  /**
+   * Returns SQL that restores the anchor of this event, sealed under the first key as when the event was the last one.
+   */
   async function anchorAt(seq: number): Promise<string> {
     const [row] = await database.query<{ mac: Uint8Array }>('SELECT mac FROM audit_events WHERE seq = $1', [seq]);
     const mac = Buffer.from(row?.mac ?? []);
@@ -270,7 +272,10 @@ describe('the audit log', () => {
     return `UPDATE audit_anchor SET seq = ${seq}, mac = '\\x${mac.toString('hex')}', key_version = 'v1', seal = '\\x${seal}'`;
   }
 
-  /** A contact with an operator token under this version of the root key, as something that has left an event. */
+  /**
+   * Creates a contact with an operator token under this version of the root key. Without tampering, its creation leaves
+   * an event.
+   */
   async function addContact(version: string): Promise<void> {
     await askPostgres(
       url,

@@ -3,13 +3,16 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Stores } from '../harness.ts';
 
-/** `keyturn start` as a process of its own. */
+/** `keyturn start` in a separate process. */
 export type ChildServer = {
   process: ChildProcess;
   publicUrl: string;
-  /** What it has logged, line by line. */
+  /** Log lines so far. */
   lines: string[];
-  /** Sends SIGTERM and waits for the end: its exit code, or the signal that killed it, and after how long. */
+  /**
+   * Sends SIGTERM and waits for the exit. Resolves to the exit code, or the signal that killed the process, and the
+   * time it took.
+   */
   terminate(): Promise<{ ended: number | NodeJS.Signals | null; tookMs: number }>;
 };
 

@@ -7,7 +7,7 @@ import { actor, endpointsOf, inactive, register, type TestClient } from '../oaut
 import { type Answer, send } from '../oauth/http-client.ts';
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
 
-/** Two processes of a deployment; a fault is between one of them and the stores. */
+/** Two processes of a deployment, with a fault between one of them and the stores. */
 type World = {
   stores: Stores;
   here: TestServer;
@@ -61,15 +61,15 @@ async function createWorld(env: Record<string, string> = {}): Promise<World> {
     },
   };
   open.add(world);
-  // They have to hear of each other once while both reach PostgreSQL.
+  // They must announce themselves to each other once while both reach PostgreSQL.
   await delay(1_200);
   return world;
 }
 
-/** A client that the process which will be cut off has cached, with a token of each form. */
+/** Creates a client that the process with the fault has cached, with a token of each format. */
 async function createClient({ here, there, atHere, api, jwtApi }: World, name: string) {
   const client = await register(there.core, { name, kind: 'integration', scope: 'orders:read invoices:read' });
-  // What is cached from here on is not forgotten again for what happened until now.
+  // Read all changes first, so that what is cached from here on is not dropped because of earlier ones.
   await here.core.feed.sync();
   const opaque = await atHere.accessToken(client, { resource: resource.opaque });
   const jwt = await atHere.accessToken(client, { resource: resource.jwt });
@@ -81,7 +81,7 @@ async function createClient({ here, there, atHere, api, jwtApi }: World, name: s
     issue: (): Promise<Answer[]> =>
       Promise.all(Object.values(resource).map((each) => atHere.token(client, { resource: each }))),
   };
-  // Caches the resource servers too.
+  // This caches the resource servers too.
   await cached.introspect();
   return cached;
 }
@@ -98,46 +98,43 @@ async function state({ here }: World): Promise<unknown> {
 const statuses = (answers: Answer[]) => answers.map(({ status }) => status);
 const isLive = ({ status, text }: Answer) => status === 200 && text !== inactive;
 
-describe.each(['cut', 'stall', 'lose'] as const)(
-  'a process whose connections to PostgreSQL are broken (%s)',
-  (fault) => {
-    let world: World;
+describe.each(['cut', 'stall', 'lose'] as const)('a process with broken connections to PostgreSQL (%s)', (fault) => {
+  let world: World;
 
-    beforeAll(async () => {
-      world = await createWorld();
-    });
+  beforeAll(async () => {
+    world = await createWorld();
+  });
 
-    it('knows within a second what another process ended, and goes on serving what nobody ended', async () => {
-      const [kept, disabled, revoked] = await Promise.all(
-        ['Kept', 'Disabled', 'Revoked'].map((name) => createClient(world, name)),
-      );
-      if (!kept || !disabled || !revoked) throw new Error('no clients');
-      world.postgres[fault]();
-      await setEnabled(world, disabled.client, false);
-      for (const token of [revoked.opaque, revoked.jwt]) await world.atThere.revoke(revoked.client, token);
-      await delay(1_000);
-      // Long enough for what PostgreSQL told last to count as old.
-      for (let round = 0; round < 15; round++) {
-        expect(statuses(await kept.introspect())).toEqual([200, 200]);
-        expect((await kept.introspect()).every(isLive)).toBe(true);
-        expect(statuses(await kept.issue())).toEqual([200, 200]);
-        for (const answer of [...(await disabled.introspect()), ...(await revoked.introspect())])
-          expect(isLive(answer)).toBe(false);
-        for (const answer of await disabled.issue()) expect([401, 503]).toContain(answer.status);
-        await delay(150);
-      }
-      expect(world.here.core.feed.freshness()).toBe('announced');
-      world.postgres.restore();
-      await setEnabled(world, disabled.client, true);
-      await eventually(async () => statuses(await disabled.issue()).every((status) => status === 200));
-      expect((await Promise.all([disabled.introspect(), revoked.introspect()])).flat().map(({ text }) => text)).toEqual(
-        Array.from({ length: 4 }, () => inactive),
-      );
-    });
-  },
-);
+  it('applies what another process revoked within a second, and serves everything else from its cache', async () => {
+    const [kept, disabled, revoked] = await Promise.all(
+      ['Kept', 'Disabled', 'Revoked'].map((name) => createClient(world, name)),
+    );
+    if (!kept || !disabled || !revoked) throw new Error('no clients');
+    world.postgres[fault]();
+    await setEnabled(world, disabled.client, false);
+    for (const token of [revoked.opaque, revoked.jwt]) await world.atThere.revoke(revoked.client, token);
+    await delay(1_000);
+    // Wait until the last data from PostgreSQL counts as stale.
+    for (let round = 0; round < 15; round++) {
+      expect(statuses(await kept.introspect())).toEqual([200, 200]);
+      expect((await kept.introspect()).every(isLive)).toBe(true);
+      expect(statuses(await kept.issue())).toEqual([200, 200]);
+      for (const answer of [...(await disabled.introspect()), ...(await revoked.introspect())])
+        expect(isLive(answer)).toBe(false);
+      for (const answer of await disabled.issue()) expect([401, 503]).toContain(answer.status);
+      await delay(150);
+    }
+    expect(world.here.core.feed.freshness()).toBe('announced');
+    world.postgres.restore();
+    await setEnabled(world, disabled.client, true);
+    await eventually(async () => statuses(await disabled.issue()).every((status) => status === 200));
+    expect((await Promise.all([disabled.introspect(), revoked.introspect()])).flat().map(({ text }) => text)).toEqual(
+      Array.from({ length: 4 }, () => inactive),
+    );
+  });
+});
 
-it('a process that reaches neither store says 503 within a second of what it cannot know, and tells why', async () => {
+it('a process that reaches neither store responds 503 within a second and reports the reason', async () => {
   const world = await createWorld();
   const { client, introspect, issue } = await createClient(world, 'Disabled');
   for (const proxy of [world.postgres, world.redis]) proxy.stall();
@@ -151,18 +148,18 @@ it('a process that reaches neither store says 503 within a second of what it can
   await world.close();
 });
 
-it('a process that reaches neither store serves for KEYTURN_STALE_SECONDS if that is set, and tells so', async () => {
+it('a process that reaches neither store serves for KEYTURN_STALE_SECONDS if it is set, and reports that', async () => {
   const world = await createWorld({ KEYTURN_STALE_SECONDS: '60' });
   const { introspect, issue } = await createClient(world, 'Kept');
   for (const proxy of [world.postgres, world.redis]) proxy.stall();
   await eventually(async () => JSON.stringify(await state(world)).includes('stale'), 8_000);
-  // Opaque tokens need Redis in any case.
+  // Opaque tokens always need Redis.
   expect(statuses(await introspect())[1]).toBe(200);
   expect(statuses(await issue())[1]).toBe(200);
   await world.close();
 });
 
-it('processes that PostgreSQL answers none of serve what is cached, without a setting', async () => {
+it('processes serve cached data by default if PostgreSQL responds to none of them', async () => {
   const stores = await createTestStores();
   const postgres = await startTcpProxy(stores.databaseUrl);
   const throughProxy = { ...stores, databaseUrl: postgres.url };
@@ -180,7 +177,7 @@ it('processes that PostgreSQL answers none of serve what is cached, without a se
   await postgres.close();
 });
 
-it('a process that sees announcements missing while PostgreSQL does not answer issues no tokens', async () => {
+it('a process that misses announcements while PostgreSQL does not respond issues no tokens', async () => {
   const world = await createWorld({ KEYTURN_STALE_SECONDS: '60' });
   const { issue, introspect } = await createClient(world, 'Kept');
   world.postgres.cut();
@@ -188,7 +185,7 @@ it('a process that sees announcements missing while PostgreSQL does not answer i
   await redis.del(`${world.stores.redisPrefix}changes`);
   redis.disconnect();
   await eventually(async () => statuses(await issue()).every((status) => status === 503), 3_000);
-  // What was chosen with KEYTURN_STALE_SECONDS still holds for introspection.
+  // KEYTURN_STALE_SECONDS still applies to introspection.
   expect(statuses(await introspect())).toEqual([200, 200]);
   world.postgres.restore();
   await eventually(async () => statuses(await issue()).every((status) => status === 200));

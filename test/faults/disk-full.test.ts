@@ -17,7 +17,7 @@ import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 
 const [postgres, initdb] = ['postgres', 'initdb'].map((name) => findProgram([name]));
 const user = unprivilegedUser();
-/** Not everybody may mount a disk that is small; and PostgreSQL does not run as root. */
+/** Mounting a small disk requires privileges, and PostgreSQL does not run as root. */
 const isPossible = Boolean(postgres && initdb && user) && spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 let group: ProgramGroup;
@@ -25,7 +25,7 @@ let disk: string;
 let url: string;
 let load: Load;
 
-(isPossible ? describe : describe.skip)('while PostgreSQL’s disk is full', () => {
+(isPossible ? describe : describe.skip)('while the disk of PostgreSQL is full', () => {
   beforeAll(async () => {
     const [port, password] = [await freePort(), generateRootKey().slice(3, 15).replace(/\W/g, 'x')];
     url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
@@ -59,12 +59,12 @@ exec "${postgres}" -D disk/data -p ${port} -c listen_addresses=127.0.0.1 -c unix
 
   afterAll(async () => {
     await load?.close();
-    // Lazily: the server may still be ending in it.
+    // Unmount lazily, because the server may still be exiting.
     if (disk) spawnSync('umount', ['-l', disk]);
     await group?.stop();
   });
 
-  it('admin changes and revocations are refused whole, tokens go on under load, and all is well once there is room', async () => {
+  it('changes and revocations fail completely, tokens are issued under load, and everything works once there is space', async () => {
     const [server] = load.servers as [AdminServer];
     const { shop, orders } = load.clients;
     const api = endpointsOf(server.publicUrl);
@@ -80,16 +80,18 @@ exec "${postgres}" -D disk/data -p ${port} -c listen_addresses=127.0.0.1 -c unix
     const outcome = await load.during('PostgreSQL, disk full', async () => {
       await fillDisk();
       const before = await countSessions();
-      // A page of a table may have room for a few rows yet.
+      // A page of a table may have space for a few more rows.
       await eventually(async () => (await change()) === 503, 10_000);
-      // What is known serves for 5 s at the most without PostgreSQL: it is still asked after that, also for clients that nobody has seen yet.
+      // Cached data is used for at most 5 s without PostgreSQL. Reads must work after that too, also for clients that
+      // are not cached.
       for (const newcomer of newcomers) {
         expect((await api.token(newcomer)).status).toBe(200);
         await delay(200);
       }
       expect(await change()).toBe(503);
       ({ status: revoked } = await api.revoke(shop, token));
-      // A write that found no room says nothing against the connections: they are not made anew each time.
+      // A write that fails for lack of space does not mean a broken connection, so connections are not replaced each
+      // time.
       expect((await countSessions()) - before).toBeLessThan(50);
       await askPostgres(url, 'DROP TABLE filler');
       await eventually(async () => (await change()) === 201, 5_000);
@@ -103,13 +105,13 @@ exec "${postgres}" -D disk/data -p ${port} -c listen_addresses=127.0.0.1 -c unix
   }, 60_000);
 });
 
-/** That were ever opened. */
+/** Counts all sessions that were ever opened. */
 async function countSessions(): Promise<number> {
   const [row] = await askPostgres(url, 'SELECT sum(sessions)::int AS count FROM pg_stat_database');
   return row?.['count'] as number;
 }
 
-/** Until nothing more goes in, by large pieces and then by small ones. */
+/** Fills the disk until no write succeeds, with large pieces first and then with small ones. */
 async function fillDisk(): Promise<void> {
   for (const rows of [10_000, 1_000, 100, 10, 1, 1, 1]) {
     const insert = `INSERT INTO filler SELECT (SELECT string_agg(md5(random()::text || part), '') FROM generate_series(1, 60) AS part) FROM generate_series(1, ${rows})`;

@@ -7,7 +7,7 @@ import { send } from '../oauth/http-client.ts';
 
 const clientCount = 1_000;
 const requestsEach = 5;
-/** Connections that send one request after the other, all at once. */
+/** Number of connections, each of which sends one request after the other. */
 const connections = 200;
 
 let stores: Stores;
@@ -36,18 +36,19 @@ beforeAll(async () => {
 
 afterAll(() => restarted?.close());
 
-it('when all clients come back at once to a process that knows none of them, each is looked up once at most, and served', async () => {
+it('a restarted process looks up each of many clients that return at once only once, and serves them', async () => {
   const { token } = endpointsOf(restarted.publicUrl);
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  // The connections are there before: how fast Node takes new ones is not what is asked here.
+  // Open the connections first, because the time that Node takes to accept them is not part of this test.
   const connect = () => send(`${restarted.publicUrl}/healthz`, { agent });
   await Promise.all(Array.from({ length: connections }, connect));
   const queries = watchQueries(restarted.core);
-  // Each client's requests come together, so that the first look-up is still under way when the others arrive.
+  // The requests of each client arrive together, so that its first look-up is still in progress when the others arrive.
   const turns = herd.flatMap((client) => Array<TestClient>(requestsEach).fill(client)).values();
   const statuses: Record<number, number> = {};
   const tookMs: number[] = [];
-  // On a machine of its own nobody is told to come back later; here callers, server and stores share it with the other tests.
+  // A server on a dedicated machine would reject none of them. Here callers, server and stores share it with other
+  // tests.
   let later = 0;
   await Promise.all(
     Array.from({ length: connections }, async () => {

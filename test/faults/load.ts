@@ -4,17 +4,17 @@ import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
 import type { Answer } from '../oauth/http-client.ts';
 
-/** What must be zero under every fault (SECURITY.md), and what happened besides. */
+/** Counts that must be zero under every fault (SECURITY.md), and statistics. */
 type Outcome = {
   wrongActive: number;
   wrongInactive: number;
   lostRevocations: number;
   lostAdminChanges: number;
-  /** Answers that are neither right nor 503, such as 500 or 401. */
+  /** Responses that are neither right nor 503, such as 500 or 401. */
   unexpected: string[];
   answered: number;
   unavailable: number;
-  /** From the first to the last 503 of tokens and introspections. */
+  /** Time in milliseconds from the first to the last 503 for tokens and introspections. */
   unavailableMs: number;
   revoked: number;
   adminChanges: number;
@@ -22,16 +22,16 @@ type Outcome = {
 
 export const zeros = { wrongActive: 0, wrongInactive: 0, lostRevocations: 0, lostAdminChanges: 0, unexpected: [] };
 
-/** Two processes of one deployment that are asked without a pause, and what they have confirmed. */
+/** Constant requests to two processes of one deployment, and everything that they have confirmed. */
 export type Load = {
   servers: readonly AdminServer[];
   clients: Awaited<ReturnType<typeof registerAll>>;
-  /** Asks while `fault` runs and for so long after it, then checks everything that was ever confirmed. */
+  /** Sends requests while `fault` runs and for `afterMs` afterwards, then checks everything that was ever confirmed. */
   during(title: string, fault: () => Promise<unknown>, options?: { afterMs?: number }): Promise<Outcome>;
   close(): Promise<void>;
 };
 
-/** How long another process may take to learn of a revocation, also with the announcements cut. */
+/** Time that another process may take to follow a revocation, even without announcements. */
 const staleMs = 5_000;
 
 type Confirmed = { token: string; revokedAt?: number; isInDoubt?: boolean };
@@ -89,14 +89,14 @@ export async function startLoad(options: Parameters<typeof startAdminServer>[0])
     async function revoke(): Promise<void> {
       const known = tokens.find(({ isInDoubt }) => !isInDoubt);
       if (!known) return;
-      // From here on it may be revoked, whatever the answer.
+      // The token may be revoked from here on, whatever the response is.
       known.isInDoubt = true;
       const api = pick(apis);
       const answer = await api.revoke(clients.shop, known.token);
       if (answer.status !== 200) return;
       known.revokedAt = performance.now();
       outcome.revoked += 1;
-      // The process that confirmed it knows it at once.
+      // The process that confirmed the revocation applies it at once.
       const seen = await api.introspect(clients.orders, known.token);
       if (seen.status === 200 && seen.text !== inactive) outcome.wrongActive += 1;
     }
@@ -145,7 +145,7 @@ export async function startLoad(options: Parameters<typeof startAdminServer>[0])
     return outcome;
   }
 
-  /** Everything that was confirmed, at both processes. */
+  /** Checks everything that was confirmed at both processes. */
   async function check(
     tokens: readonly Confirmed[],
     admitted: readonly { id: string; disabled: boolean }[],
@@ -178,7 +178,7 @@ export async function startLoad(options: Parameters<typeof startAdminServer>[0])
   };
 }
 
-/** As a client does that retries a 503. */
+/** Retries a 503, as clients do. */
 async function persist<T extends { status: number }>(ask: () => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     const answer = await ask();

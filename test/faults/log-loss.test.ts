@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterEach(() => child?.kill('SIGKILL'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Ways to run `keyturn start` whose standard output and error cannot be written, or not for long. */
+/** Commands that run `keyturn start` with standard output and error that cannot be written, at least not for long. */
 const outputs: Record<string, (env: NodeJS.ProcessEnv) => ChildProcess> = {
   'a full disk': (env) => {
     const full = openSync('/dev/full', 'w');
@@ -54,7 +54,7 @@ test.each([
   ['a pipe that is closed', 'dropping lines (EPIPE)'],
   ['a pipe that nobody reads', 'ok'],
 ])(
-  'serves with its log in %s, reports it, and ends with 0',
+  'a server with its log in %s serves, reports lost lines, and exits with 0',
   async (name, state) => {
     const [port, adminPort] = [await freePort(), await freePort()];
     child = outputs[name]?.({
@@ -69,7 +69,7 @@ test.each([
     const ready = () => send(`${url}/readyz`).catch(() => undefined);
     await eventually(async () => (await ready())?.status === 200, 20_000);
     const { token } = endpointsOf(url);
-    // Above 64 KiB of lines, which is what a pipe holds.
+    // Write more than 64 KiB of lines, which is the capacity of a pipe.
     for (let round = 0; round < 40; round++) {
       const answers = await Promise.all(Array.from({ length: 10 }, () => token(clients.shop)));
       expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));

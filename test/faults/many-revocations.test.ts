@@ -48,7 +48,7 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
   }, 60_000);
   afterAll(() => group?.stop());
 
-  it('starts, and answers every request while PostgreSQL restarts', async () => {
+  it('starts, and responds to every request while PostgreSQL restarts', async () => {
     const { url: redisUrl, prefix: redisPrefix } = createTestRedis();
     const stores = { databaseUrl: url, redisUrl, redisPrefix, rootKey: generateRootKey() };
     const server = await startTestServer({ stores });
@@ -76,7 +76,7 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
       await group.signal('postgres', 'SIGKILL');
       await group.start('postgres');
       await eventually(isUp, 20_000);
-      // The server that came back has been read to its end: everything committed is known again.
+      // Wait until the change feed has read everything from the restarted server.
       await eventually(() => server.core.feed.lagMs() < 1_500, 30_000);
       const later = await api.accessToken(shop);
       expect((await api.revoke(shop, later)).status).toBe(200);

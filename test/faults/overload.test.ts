@@ -6,7 +6,7 @@ import { post, send } from '../oauth/http-client.ts';
 import { type ChildServer, startChildServer } from './child-server.ts';
 
 describe.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])(
-  'a process that was held up for two seconds, %o',
+  'a process that was stopped for two seconds, %o',
   (env) => {
     let child: ChildServer;
     let clients: { shop: TestClient; orders: TestClient };
@@ -21,7 +21,7 @@ describe.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])(
 
     afterAll(() => child?.terminate());
 
-    it('sheds what has piled up with 503, is not ready meanwhile, and is itself again at once', async () => {
+    it('rejects the accumulated requests with 503, is not ready meanwhile, and recovers at once', async () => {
       const api = endpointsOf(child.publicUrl);
       const token = await api.accessToken(clients.shop);
       const { shop, orders } = clients;
@@ -50,7 +50,7 @@ describe.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])(
       expect((await api.token(shop)).status).toBe(200);
     });
 
-    it('sheds nothing for a pause of a quarter of a second', async () => {
+    it('rejects no request after a pause of a quarter of a second', async () => {
       const api = endpointsOf(child.publicUrl);
       child.process.kill('SIGSTOP');
       const waiting = Array.from({ length: 20 }, () => api.token(clients.shop));

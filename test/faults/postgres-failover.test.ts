@@ -25,7 +25,7 @@ function storesOn(databaseUrl: string) {
 let pair: PostgresPair;
 let load: Load;
 
-/** A pair, and two processes on it, for the tests of one `describe`. */
+/** Starts a pair and two processes on it for the tests of one `describe`. */
 function usePairUnderLoad(replication: Parameters<typeof startPostgresPair>[0]): void {
   beforeAll(async () => {
     pair = await startPostgresPair(replication);
@@ -41,7 +41,7 @@ function usePairUnderLoad(replication: Parameters<typeof startPostgresPair>[0]):
 describeWithPair('PostgreSQL with a synchronous standby', () => {
   usePairUnderLoad('synchronous');
 
-  it('a standby is refused, by itself and behind the name of a primary', async () => {
+  it('a standby is rejected as a database, and skipped in a URL with several hosts', async () => {
     const database = connectPostgres({ connectionString: pair.urlOf('standby'), log });
     await expect(database.query('SELECT 1')).rejects.toThrow(/store cannot be reached/);
     await database.close();
@@ -51,7 +51,7 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
     await found.close();
   });
 
-  it('what the standby did not confirm is not acknowledged', async () => {
+  it('a change that the standby did not confirm is not acknowledged', async () => {
     const [server] = load.servers;
     await pair.signal('standby', 'SIGSTOP');
     const answer = await server?.adminFetch('/clients', { method: 'POST', body: { name: 'X', kind: 'integration' } });
@@ -59,7 +59,7 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
     expect(answer?.status).toBe(503);
   }, 30_000);
 
-  it('a primary that freezes under load is replaced, nothing confirmed is lost, and it is not believed when it wakes up', async () => {
+  it('a primary that freezes under load is replaced without loss of confirmed changes, and ignored when it resumes', async () => {
     const outcome = await load.during(
       'PostgreSQL, primary frozen, standby promoted, primary back',
       async () => {
@@ -75,7 +75,7 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
     expect(outcome.unavailableMs).toBeLessThan(12_000);
     const [row] = (await load.servers[0]?.core.database.query('SELECT inet_server_port() AS port')) ?? [];
     expect(row?.['port']).toBe(Number(new URL(pair.urlOf('standby')).port));
-    // A process that starts now finds the old primary first in its URL, and passes it over.
+    // A process that starts now finds the old primary first in its URL and skips it.
     const fresh = connectPostgres({ connectionString: pair.url, log });
     expect(await fresh.query('SELECT inet_server_port() AS port')).toEqual([row]);
     await fresh.close();
@@ -85,7 +85,7 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
 describeWithPair('PostgreSQL, its primary killed', () => {
   usePairUnderLoad('synchronous');
 
-  it('the standby takes over under load, nothing confirmed is lost, and the old primary is passed over when it is started again', async () => {
+  it('a failover under load loses no confirmed change, and the old primary is ignored when it restarts', async () => {
     const outcome = await load.during(
       'PostgreSQL, primary killed, standby promoted, primary started again',
       async () => {
@@ -93,7 +93,7 @@ describeWithPair('PostgreSQL, its primary killed', () => {
         await pair.signal('primary', 'SIGKILL');
         await delay(1_000);
         await pair.promote();
-        // Changes are taken again within 5 s.
+        // Changes are accepted again within 5 s.
         const [server] = load.servers;
         await eventually(async () => {
           const body = { name: 'After promotion', kind: 'integration' };
@@ -116,7 +116,7 @@ describeWithPair('PostgreSQL, its primary killed', () => {
 describeWithPair('PostgreSQL, its asynchronous standby promoted without the last changes', () => {
   usePairUnderLoad('asynchronous');
 
-  it('no process goes on with what is lost, revoked opaque tokens stay revoked, and later changes are followed', async () => {
+  it('processes drop the lost changes, keep revoked opaque tokens revoked, and follow later changes', async () => {
     const [here, there] = load.servers as [AdminServer, AdminServer];
     const apis = load.servers.map(({ publicUrl }) => endpointsOf(publicUrl)) as [Api, Api];
     const { shop, orders } = load.clients;
@@ -133,7 +133,7 @@ describeWithPair('PostgreSQL, its asynchronous standby promoted without the last
     const lost = await register(here.core, { name: 'Lost', kind: 'integration', scope: 'orders:read' });
     expect((await here.adminFetch(`/clients/${kept.id}/disable`, { method: 'POST', body: {} })).status).toBe(200);
     expect((await apis[0].revoke(shop, revoked)).status).toBe(200);
-    // Both processes have it in their memory, and have followed the changes further than the standby ever was.
+    // Both processes have cached it, and have read further changes than the standby has received.
     for (const api of apis) {
       expect((await api.token(lost)).status).toBe(200);
       await eventually(async () => (await api.introspect(orders, token)).text === inactive, 2_000);
@@ -145,7 +145,8 @@ describeWithPair('PostgreSQL, its asynchronous standby promoted without the last
     await pair.promote();
 
     for (const api of apis) {
-      // 503 until it is found, then as the new primary has it: nobody knows the new client, and nobody has disabled the other.
+      // Requests get 503 until the new primary is found. It has no new client, and the other client is not disabled
+      // there.
       await eventually(async () => (await api.token(lost)).status === 401, 8_000);
       await eventually(async () => (await api.token(kept)).status === 200, 2_000);
       expect((await api.introspect(orders, revoked)).text).toBe(inactive);
@@ -155,11 +156,11 @@ describeWithPair('PostgreSQL, its asynchronous standby promoted without the last
     await newcomer.close();
     await eventually(() => listener.text().includes('event: reset'), 5_000);
     listener.close();
-    // The numbers of the changes that were lost are given again; who has seen the lost ones must not take the new ones for known.
+    // The numbers of the lost changes are used again. A process that has read the lost ones must not skip the new ones.
     expect((await here.adminFetch(`/clients/${kept.id}/disable`, { method: 'POST', body: {} })).status).toBe(200);
     await eventually(async () => (await apis[1].token(kept)).status === 401, 1_500);
     expect((await apis[1].introspect(orders, token)).text).toBe(inactive);
-    // Ending all tokens once more must not bring those back that were issued after the end that was lost.
+    // Revoking all tokens again must not make tokens valid that were issued after the lost revocation.
     expect((await apis[0].introspect(orders, ofLostEpoch)).text).toBe(inactive);
     await revokeAll();
     for (const api of apis) expect((await api.introspect(orders, ofLostEpoch)).text).toBe(inactive);
@@ -204,7 +205,7 @@ default_pool_size = 5
     await pair?.stop();
   });
 
-  it('everything works through fewer connections than the processes have, and nothing of a session is left behind', async () => {
+  it('everything works with fewer connections than the processes have, and without state of a session', async () => {
     const outcome = await load.during('PgBouncer, connections to the database ended', async () => {
       await delay(1_000);
       const others = 'FROM pg_stat_activity WHERE pid <> pg_backend_pid()';
@@ -219,7 +220,7 @@ default_pool_size = 5
     expect(new Set(settings.flat().map((row) => row['statement_timeout']))).toEqual(new Set(['0']));
   }, 30_000);
 
-  it('a change is known to another process within a second, without announcements', async () => {
+  it('another process follows a change within a second without announcements', async () => {
     const [here, there] = load.servers;
     const created = await here?.adminFetch('/clients', { method: 'POST', body: { name: 'Y', kind: 'integration' } });
     const id = created?.json.client_id as string;
@@ -230,7 +231,7 @@ default_pool_size = 5
   });
 });
 
-/** What a resource server is told, as text. */
+/** Collects the events that a resource server receives, as text. */
 async function listen(publicUrl: string, { id, secret }: TestClient) {
   const ended = new AbortController();
   const headers = { Authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` };

@@ -8,23 +8,23 @@ import { findProgram } from '../service-programs.ts';
 import { askPostgres } from '../services.ts';
 import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 
-/** A primary and its standby. */
+/** Primary of PostgreSQL and its standby. */
 export type PostgresPair = ProgramGroup & {
-  /** Both hosts, the primary first. */
+  /** URL with both hosts, the primary first. */
   url: string;
   urlOf(name: 'primary' | 'standby'): string;
-  /** Makes the standby the primary, as whoever watches over them does. */
+  /** Promotes the standby to primary, as a failover manager does. */
   promote(): Promise<void>;
-  /** From here on the standby receives nothing, as when the line between the two is cut. */
+  /** Stops replication to the standby, as a broken network between the two would. */
   cutReplication(): Promise<void>;
 };
 
 const [postgres, initdb, pgBasebackup] = ['postgres', 'initdb', 'pg_basebackup'].map((name) => findProgram([name]));
-/** Whether the machine has all that it takes. */
+/** Whether the machine has all required programs. */
 export const canStartPair = Boolean(postgres && initdb && pgBasebackup);
 export const pgbouncer = findProgram(['pgbouncer', '../sbin/pgbouncer']);
 
-/** @param standby whether the primary waits for it at each commit. */
+/** Starts a primary and its standby. @param standby whether the primary waits for the standby at each commit. */
 export async function startPostgresPair(standby: 'synchronous' | 'asynchronous'): Promise<PostgresPair> {
   const password = randomBytes(8).toString('hex');
   const ports = { primary: await freePort(), standby: await freePort() };
@@ -76,7 +76,7 @@ ${serve('standby')}`,
     url: `postgres://postgres:${password}@127.0.0.1:${ports.primary},127.0.0.1:${ports.standby}/postgres`,
     urlOf,
     promote: async () => {
-      // First without waiting for a standby of its own, which it does not have.
+      // The new primary has no standby of its own, so it must not wait for one.
       await askPostgres(urlOf('standby'), `ALTER SYSTEM SET synchronous_standby_names = ''`).catch(() => undefined);
       await askPostgres(urlOf('standby'), 'SELECT pg_promote(true, 20)');
     },

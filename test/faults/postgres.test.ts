@@ -6,9 +6,9 @@ import { endpointsOf, inactive, register, registerAll, type TestClient } from '.
 import { type Answer, send } from '../oauth/http-client.ts';
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
 
-/** Cached clients are served so long. */
+/** Seconds for which cached clients are served. */
 const staleSeconds = 2;
-/** A database that is merely silent is noticed after this. */
+/** Maximum time in which a silent database is detected. */
 const noticedWithinMs = 3_000;
 
 let proxy: TcpProxy;
@@ -41,14 +41,14 @@ async function timed(ask: Promise<Answer>): Promise<[answer: Answer, ms: number]
   return [await ask, performance.now() - startedAt];
 }
 
-it('connections that were lost while they were idle hold up the recovery once, not one after the other', async () => {
+it('connections that were lost while idle delay the recovery only once', async () => {
   await api.accessToken(clients.shop);
   await Promise.all(Array.from({ length: 30 }, () => server.core.database.query('SELECT pg_sleep(0.02)')));
   proxy.lose();
   proxy.restore();
   const lostAt = performance.now();
   const isServed = async () => (await api.token(clients.shop)).status === 200;
-  // Nobody but the process itself uses them now; what is cached goes stale.
+  // Only the process itself uses the connections now, and its cache becomes stale.
   await eventually(async () => !(await isServed()), 5_000);
   await eventually(isServed, 10_000);
   expect(performance.now() - lostAt).toBeLessThan(11_000);
@@ -69,40 +69,40 @@ describe.each([
     await api.introspect(clients.orders, live);
     await api.revoke(clients.shop, revoked);
     uncached = await register(server.core, { name: 'Uncached', kind: 'integration', scope: 'orders:read' });
-    // All connections that there may be are open.
+    // Open as many connections as the pool permits.
     await Promise.all(Array.from({ length: 30 }, () => server.core.database.query('SELECT pg_sleep(0.02)')));
     breakIt();
     brokenAt = performance.now();
   });
 
-  it('clients that are known here are served as ever, and so is introspection', async () => {
+  it('cached clients are served and their tokens are introspected', async () => {
     expect(await api.token(clients.shop)).toMatchObject({ status: 200 });
     expect(await api.introspect(clients.orders, live)).toMatchObject({ status: 200, json: { active: true } });
     expect(await api.introspect(clients.orders, revoked)).toMatchObject({ status: 200, text: inactive });
     expect(performance.now() - brokenAt).toBeLessThan(staleSeconds * 1_000);
   });
 
-  it('a client that is not known here is 503 within 300 ms, never 401', async () => {
+  it('a client that is not cached gets 503 within 300 ms, never 401', async () => {
     const [answer, ms] = await timed(api.token(uncached));
     expect(answer).toMatchObject({ status: 503, json: { error: 'temporarily_unavailable' } });
     expect(answer.headers).toMatchObject({ 'retry-after': '1', 'cache-control': 'no-store' });
     expect(ms).toBeLessThanOrEqual(400);
   });
 
-  it('a secret that is not known here is 503 as well: another process may have made it', async () => {
+  it('an unknown secret gets 503, because another process may have created it', async () => {
     const [answer, ms] = await timed(api.token({ ...clients.bare, secret: generateSecret('kts_') }));
     expect(answer).toMatchObject({ status: 503 });
     expect(ms).toBeLessThanOrEqual(400);
   });
 
-  it('a revocation is 503, and not confirmed before it is durable', async () => {
+  it('a revocation gets 503 and is not confirmed before it is durable', async () => {
     const [answer, ms] = await timed(api.revoke(clients.shop, live));
     expect(answer).toMatchObject({ status: 503, json: { error: 'temporarily_unavailable' } });
-    // A commit is waited for longer than a look-up.
+    // The timeout of a commit is longer than that of a look-up.
     expect(ms).toBeLessThanOrEqual(2_500);
   });
 
-  it('the server says that it is alive, and that it is not ready', async () => {
+  it('the server reports that it is alive and not ready', async () => {
     expect(await send(`${server.publicUrl}/healthz`)).toMatchObject({ status: 200 });
     await eventually(async () => (await send(`${server.publicUrl}/readyz`)).status === 503, 2_000);
     const [answer, ms] = await timed(send(`${server.publicUrl}/readyz`));
@@ -110,8 +110,8 @@ describe.each([
     expect(ms).toBeLessThanOrEqual(400);
   });
 
-  it('what is known serves for KEYTURN_STALE_SECONDS; then all is 503, never 401 and never "inactive"', async () => {
-    // Meanwhile the admin listener takes nobody for an impostor.
+  it('cached data is used for KEYTURN_STALE_SECONDS; afterwards every response is 503, never 401 or "inactive"', async () => {
+    // Meanwhile the admin listener must not reject an operator token as wrong.
     const headers = { Authorization: `Bearer ${generateSecret('kto_')}` };
     const administered = send(`${server.adminUrl}/admin/v1/clients`, { headers });
     const limitMs = Math.max(staleSeconds * 1_000, noticedWithinMs) + 500;
@@ -122,19 +122,19 @@ describe.each([
         expect([200, 503]).toContain(answer.status);
         if (answer.status === 200) expect(answer.text).not.toBe(inactive);
         if (answer.status === 503) refusedAtMs ??= atMs;
-        // Once stale, it stays so.
+        // Stale data stays stale.
         if (refusedAtMs !== undefined && refusedAtMs < atMs) expect(answer.status).toBe(503);
       }
       if (atMs > (refusedAtMs ?? limitMs) + 700) break;
       await delay(50);
     }
-    // What was known when it broke may have been a second old.
+    // The cached data may already have been a second old when the fault began.
     expect(refusedAtMs).toBeGreaterThanOrEqual((staleSeconds - 1) * 1_000 - 100);
     expect(refusedAtMs).toBeLessThanOrEqual(limitMs);
     expect((await administered).status).toBe(503);
   });
 
-  it('it recovers by itself within 5 s of its return, and nothing that was revoked is live', async () => {
+  it('the server recovers within 5 s after PostgreSQL returns, and keeps every revocation', async () => {
     proxy.restore();
     const restoredAt = performance.now();
     const calls = {
@@ -151,7 +151,8 @@ describe.each([
       }, 5_000);
     }
     expect(performance.now() - restoredAt).toBeLessThanOrEqual(5_500);
-    // And stays so: no connection of before is left over that would hang. There may be ten of them; a busy machine may stumble once.
+    // It stays recovered: no earlier connection is left that would hang. There may be ten of them, and one failure is
+    // accepted on a busy machine.
     const later = { token: 0, ready: 0 };
     for (let round = 0; round < 30; round++) {
       if ((await api.token(clients.shop)).status !== 200) later.token += 1;

@@ -10,7 +10,7 @@ import { startTcpProxy } from '../tcp-proxy.ts';
 import { type ChildServer, startChildServer } from './child-server.ts';
 
 let stores: Stores;
-/** Another process of the same deployment, to register clients with. */
+/** Another process of the same deployment, which registers clients. */
 let beside: TestServer;
 let clients: Awaited<ReturnType<typeof registerAll>>;
 const children: ChildServer[] = [];
@@ -32,7 +32,7 @@ async function start(given: Stores, env?: Record<string, string>): Promise<Child
   return child;
 }
 
-/** A connection on which bytes are written by hand. */
+/** Opens a connection on which the test writes raw bytes. */
 async function open(url: string): Promise<{ socket: Socket; received: () => string }> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -48,14 +48,14 @@ async function open(url: string): Promise<{ socket: Socket; received: () => stri
 }
 
 describe('SIGTERM under load', () => {
-  it('ends with 0, and every request on a connection that was taken has its answer', async () => {
+  it('exits with 0 after a response to every request on an accepted connection', async () => {
     const child = await start(stores);
     const { token } = endpointsOf(child.publicUrl);
     const failures: unknown[] = [];
     let served = 0;
     let toldToLeave = 0;
 
-    /** As a client behind a load balancer: goes on over its connection until the server says that it closes it. */
+    /** Uses its connection until the server closes it, as a client behind a load balancer does. */
     const goOn = async () => {
       const agent = new Agent({ keepAlive: true, maxSockets: 1 });
       for (;;) {
@@ -87,7 +87,7 @@ describe('SIGTERM under load', () => {
     await eventually(() => served > 300, 20_000);
     const ending = child.terminate();
     await delay(700);
-    // One that had begun before, and one on a connection that was idle.
+    // Complete a request that had begun before the signal, and send one on an idle connection.
     slow.socket.write(form.slice(5));
     idle.socket.write(head + form);
     await load;
@@ -106,7 +106,7 @@ describe('SIGTERM under load', () => {
     expect(tookMs).toBeLessThan(10_000);
   }, 40_000);
 
-  it('is not held up for long by a client that never ends its request, nor by one that stays idle', async () => {
+  it('is not delayed for long by a client that never completes its request or stays idle', async () => {
     const ending = await startTestServer({ stores });
     const mute = await open(ending.publicUrl);
     mute.socket.write(
@@ -122,7 +122,7 @@ describe('SIGTERM under load', () => {
 });
 
 describe('SIGHUP to a single process', () => {
-  it('answers the request under way, and ends with 0', async () => {
+  it('responds to the request in progress and exits with 0', async () => {
     const child = await start(stores);
     const { socket, received } = await open(child.publicUrl);
     const form = 'grant_type=client_credentials';
@@ -130,7 +130,7 @@ describe('SIGHUP to a single process', () => {
       `POST /oauth2/token HTTP/1.1\r\nHost: localhost:4000\r\nAuthorization: ${basicOf(clients.shop.id, clients.shop.secret)}\r\n` +
         `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${form.length}\r\n\r\n${form.slice(0, 5)}`,
     );
-    // Answered after the first part above was read.
+    // The response arrives after the server has read the first part above.
     expect((await send(`${child.publicUrl}/healthz`)).status).toBe(200);
     const exit = once(child.process, 'exit');
     child.process.kill('SIGHUP');
@@ -142,8 +142,8 @@ describe('SIGHUP to a single process', () => {
   }, 20_000);
 });
 
-describe('the process', () => {
-  it('lives through everything that its stores do to it, and logs none of the credentials', async () => {
+describe('a process', () => {
+  it('survives every fault of its stores and logs no credentials', async () => {
     const [postgres, redis] = await Promise.all([startTcpProxy(stores.databaseUrl), startTcpProxy(stores.redisUrl)]);
     const child = await start(
       { ...stores, databaseUrl: postgres.url, redisUrl: redis.url },
@@ -175,7 +175,7 @@ describe('the process', () => {
     await eventually(async () => (await send(`${child.publicUrl}/readyz`)).status === 200, 10_000);
     expect(child.process.exitCode).toBeNull();
 
-    // Every way to present something, right or wrong, and where it does not belong.
+    // Present credentials in every way, right and wrong, including places where they do not belong.
     const { shop } = clients;
     await send(`${child.publicUrl}/oauth2/token?client_secret=${shop.secret}&token=${tokens[0]}`, { method: 'POST' });
     await send(`${child.publicUrl}/oauth2/${shop.secret}`, {

@@ -6,17 +6,19 @@ import { eventually } from '../eventually.ts';
 import { unprivilegedUser } from '../service-programs.ts';
 import { startWatched } from '../service-start.ts';
 
-/** Servers that belong together, such as a primary and its replicas, in one directory: each can be killed, stopped and started again. */
+/**
+ * Related servers in one directory, such as a primary and its replicas. Each can be killed, stopped and started again.
+ */
 export type ProgramGroup = {
   directory: string;
   start(name: string): Promise<void>;
-  /** Sends it to that server and its processes, and with SIGKILL waits for its end. */
+  /** Sends a signal to a server and its processes. With SIGKILL, waits for its exit. */
   signal(name: string, signal: NodeJS.Signals): Promise<void>;
   log(name: string): Promise<string>;
   stop(): Promise<void>;
 };
 
-/** Waits for somebody to write to NAME.start, runs NAME.sh, and waits again once that has ended. */
+/** Shell script that waits for a write to NAME.start, runs NAME.sh, and repeats this after it has exited. */
 const keeper = `for name in "$@"; do
   mkfifo "$name.start"
   while read -r _ <"$name.start"; do
@@ -30,8 +32,10 @@ touch ready
 wait`;
 
 /**
- * @param programs a shell script by name, to end with the server's `exec`; they run in the group's directory, one after another as told.
- * @param files more files in that directory.
+ * Starts a keeper for several programs.
+ * @param programs shell scripts by name, which end with the server's `exec`. They run in the group's directory when
+ * they are started.
+ * @param files further files in that directory.
  */
 export async function startProgramGroup(
   programs: Readonly<Record<string, string>>,
@@ -58,7 +62,7 @@ export async function startProgramGroup(
     },
     signal: async (name, signal) => {
       const pid = Number(await read(`${name}.pid`));
-      // Parent first: what is stopped starts no more children.
+      // Signal the parent first, because a stopped process starts no more children.
       process.kill(pid, signal === 'SIGKILL' ? 'SIGSTOP' : signal);
       for (const child of childrenOf(pid)) signalIfThere(child, signal);
       if (signal === 'SIGKILL') process.kill(pid, signal);
@@ -74,7 +78,7 @@ export async function startProgramGroup(
   return group;
 }
 
-/** What was listed a moment ago may have ended by itself. */
+/** Sends a signal, and ignores a process that has already exited. */
 function signalIfThere(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
@@ -87,7 +91,7 @@ function childrenOf(pid: number): number[] {
   const children = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
   return children.map(Number).filter((child) => {
     try {
-      // The name, in parentheses, may hold anything; after it come the state and the parent.
+      // The name in parentheses may contain any character. After it come the state and the parent.
       return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${child}/stat`, 'utf8'))?.[1]) === pid;
     } catch {
       return false;

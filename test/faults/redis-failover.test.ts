@@ -5,7 +5,7 @@ import { createTestStores } from '../harness.ts';
 import { type Load, startLoad, zeros } from './load.ts';
 import { type RedisGroup, redisServer, startRedisCluster, startSentinelTrio } from './redis-topologies.ts';
 
-/** Until the others take a primary for down, and have another. */
+/** Time in which the other servers detect the failure of a primary and elect another. */
 const detectionMs = 4_000;
 const log = createLog('silent');
 const describeWithRedis = redisServer ? describe : describe.skip;
@@ -27,11 +27,14 @@ describeWithRedis.each([
     await redis?.stop();
   });
 
-  /** Ends or freezes a primary, and waits until another has its place. */
+  /**
+   * Kills or freezes a primary, and waits until another one has replaced it. Returns the name of the former primary.
+   */
   async function lose(signal: 'SIGKILL' | 'SIGSTOP'): Promise<string> {
     const before = await redis.primaries();
     const victim = before[0] as string;
-    // Replication is asynchronous, and a new replica's begins a while after its link is up: what is lost then is not what this is about.
+    // Replication is asynchronous, and a new replica starts late. This test does not cover writes that are lost before
+    // that.
     await eventually(() => redis.isReplicated(victim), 10_000);
     await redis.signal(victim, signal);
     await eventually(async () => (await redis.primaries()).some((name) => !before.includes(name)), 15_000);
@@ -43,7 +46,7 @@ describeWithRedis.each([
     return /role:slave/.test(text) && /master_link_status:up/.test(text);
   }
 
-  it('a start is refused when any primary may throw live tokens away', async () => {
+  it('a start fails if any primary may evict live tokens', async () => {
     const last = (await redis.primaries()).at(-1) as string;
     await redis.ask(last, 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
     await expect(connectRedis(redis.url, log)).rejects.toThrow(/maxmemory-policy allkeys-lru .*noeviction/);
@@ -51,7 +54,7 @@ describeWithRedis.each([
     (await connectRedis(redis.url, log)).disconnect();
   });
 
-  it('a primary that is killed under load costs 503s for at most detection + 5 s, and no wrong answer', async () => {
+  it('a primary that is killed under load causes 503 for at most detection + 5 s, and no wrong response', async () => {
     let victim = '';
     const outcome = await load.during(
       `${topology}, primary killed`,
@@ -67,7 +70,7 @@ describeWithRedis.each([
     await eventually(() => isReplica(victim), 20_000);
   }, 60_000);
 
-  it('a primary that freezes is replaced, and believed no more when it wakes up', async () => {
+  it('a primary that freezes is replaced, and ignored when it resumes', async () => {
     const outcome = await load.during(
       `${topology}, primary frozen and back`,
       async () => {
@@ -82,7 +85,7 @@ describeWithRedis.each([
   }, 60_000);
 
   if (topology === 'Cluster') {
-    it('slots that move from one primary to another fail no request', async () => {
+    it('slots that move between primaries fail no request', async () => {
       const [from = '', to = ''] = await redis.primaries();
       const [fromId, toId] = [
         String(await redis.ask(from, 'CLUSTER', 'MYID')),
@@ -92,7 +95,7 @@ describeWithRedis.each([
       const own = nodes.split('\n').find((line) => line.startsWith(fromId)) ?? '';
       const first = Number(/ (\d+)-\d+/.exec(own)?.[1]);
       const outcome = await load.during('Cluster, slots moved', async () => {
-        // 500 of its slots, so that many requests meet one that is on its way.
+        // Move 500 of its slots, so that many requests hit a slot that is being moved.
         const slots = Array.from({ length: 500 }, (_, index) => String(first + index));
         const chunk = 250;
         for (let at = 0; at < slots.length; at += chunk) {

@@ -6,23 +6,23 @@ import { freePort } from '../free-port.ts';
 import { findProgram } from '../service-programs.ts';
 import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 
-/** Several Redis that belong together. */
+/** Several Redis servers that form one deployment. */
 export type RedisGroup = ProgramGroup & {
   url: string;
-  /** The same user and password for all. */
+  /** Password of the same user on all servers. */
   password: string;
   ports: Readonly<Record<string, number>>;
-  /** Asks one of them, past Keyturn's own code. */
+  /** Sends a command directly to one server. */
   ask(name: string, ...command: string[]): Promise<unknown>;
-  /** Whether what this primary takes now reaches a replica at once. */
+  /** Returns whether a write to this primary reaches a replica at once. */
   isReplicated(name: string): Promise<boolean>;
-  /** The primaries' names. */
+  /** Returns the names of the primaries. */
   primaries(): Promise<string[]>;
 };
 
 export const redisServer = findProgram(['redis-server', 'valkey-server']);
 
-/** A primary and a replica, watched by three Sentinels that take it for down after a second. */
+/** Starts a primary and a replica, watched by three Sentinels that detect a failure after a second. */
 export async function startSentinelTrio(): Promise<RedisGroup> {
   const password = randomBytes(8).toString('hex');
   const nodes = ['one', 'two'];
@@ -57,7 +57,7 @@ export async function startSentinelTrio(): Promise<RedisGroup> {
   return { ...group, url: `redis+sentinel://keyturn:${password}@${hosts}/keyturn` };
 }
 
-/** Three primaries with a replica each, which takes over after a second and a half. */
+/** Starts three primaries with a replica each, which takes over after a second and a half. */
 export async function startRedisCluster(): Promise<RedisGroup> {
   const password = randomBytes(8).toString('hex');
   const primaries = ['one', 'two', 'three'];
@@ -148,7 +148,7 @@ async function startGroup(
     connected(name, (redis) => redis.call(verb, ...parameters));
   const isReplicated = (name: string) =>
     connected(name, async (redis) => {
-      // In a cluster, not every key is this primary's.
+      // In a cluster, this primary does not own every key.
       for (let key = 0; key < 50; key++) {
         const isWritten = await redis.set(`probe${key}`, '').then(
           () => true,
@@ -185,7 +185,10 @@ async function startGroup(
   return { ...group, password, ports, ask, isReplicated, primaries };
 }
 
-/** @param above a cluster's second port, for itself, is the first plus 10,000. */
+/**
+ * Finds a free port for each name. @param above offset of a second port that must be free too: 10,000 for the bus of a
+ * cluster.
+ */
 async function portsFor(names: readonly string[], above = 0): Promise<Record<string, number>> {
   const ports: Record<string, number> = {};
   for (const name of names) {
@@ -196,7 +199,7 @@ async function portsFor(names: readonly string[], above = 0): Promise<Record<str
   return ports;
 }
 
-/** The user of least rights, as docs/stores.md has it. */
+/** Returns the ACL of the user of least privilege as documented in docs/stores.md. */
 export function documentedUser(password: string): string {
   const [line = ''] = /^user keyturn .*$/m.exec(readFileSync('docs/stores.md', 'utf8')) ?? [];
   return line.replace('>PASSWORD', `>${password}`);

@@ -41,7 +41,7 @@ afterAll(async () => {
   await proxy?.close();
 });
 
-/** Asks over and over, as many at once as given, and says what came and how long each took. */
+/** Sends `atOnce` concurrent requests `times` times. Returns the responses and their durations. */
 async function pester(ask: () => Promise<Answer>, { times, atOnce }: { times: number; atOnce: number }) {
   const answers: Answer[] = [];
   const tookMs: number[] = [];
@@ -90,25 +90,25 @@ describe.each([
   it.each<[string, () => Promise<Answer>]>([
     ['a token', () => api.token(clients.shop)],
     ['introspection', () => api.introspect(clients.orders, live)],
-  ])('%s is 503 with Retry-After within 300 ms, never "inactive"', async (__, ask) => {
+  ])('%s gets 503 with Retry-After within 300 ms, never "inactive"', async (__, ask) => {
     const { answers, median, slowest } = await pester(ask, { times: 3, atOnce: 10 });
     for (const answer of answers) {
       expect(answer).toMatchObject(unavailable);
       expect(answer.headers).toMatchObject({ 'retry-after': '1', 'cache-control': 'no-store' });
     }
     expect(median).toBeLessThanOrEqual(300);
-    // The machine that runs this may be busy with something else for a moment.
+    // Permit a slower response, because the machine may be busy for a moment.
     expect(slowest).toBeLessThanOrEqual(500);
   });
 
-  it('what no store has to be asked for is answered as ever', async () => {
+  it('requests that need no store get their usual response', async () => {
     expect(await api.introspect(clients.orders, 'x')).toMatchObject({ status: 200, text: inactive });
     expect(await api.introspect(clients.shop, live)).toMatchObject({ status: 200, text: inactive });
     expect(await api.token({ ...clients.shop, secret: 'x' })).toMatchObject({ status: 401 });
     expect(await api.token(clients.shop, { scope: 'unknown' })).toMatchObject({ status: 400 });
   });
 
-  it('signed tokens are issued and told of: they need no store', async () => {
+  it('signed tokens are issued and introspected, because they need no store', async () => {
     const fresh = await api.token(signed.integration);
     expect(fresh.status).toBe(200);
     for (const token of [jwt, fresh.json['access_token'] as string]) {
@@ -116,12 +116,12 @@ describe.each([
     }
   });
 
-  it('revocation still commits, and nobody can end the token of another', async () => {
+  it('a client can revoke its own token, and cannot revoke a token of another client', async () => {
     expect(await api.revoke(clients.shop, own)).toMatchObject({ status: 200 });
     await api.revoke(clients.partner, foreign);
   });
 
-  it('keeps a bounded number of revocations of each client, and refuses more', async () => {
+  it('a bounded number of revocations per client is stored, and more are rejected', async () => {
     const { core } = server;
     const { shop, partner } = clients;
     await core.database.query(
@@ -136,7 +136,7 @@ describe.each([
     await core.database.query('DELETE FROM unseen_revocations');
   });
 
-  it('the server says that it is alive, and that it is not ready', async () => {
+  it('the server reports that it is alive and not ready', async () => {
     expect(await send(`${server.publicUrl}/healthz`)).toMatchObject({ status: 200 });
     await eventually(async () => (await send(`${server.publicUrl}/readyz`)).status === 503, 2_000);
     const { answers, slowest } = await pester(() => send(`${server.publicUrl}/readyz`), { times: 1, atOnce: 3 });
@@ -149,7 +149,7 @@ describe.each([
     expect(slowest).toBeLessThanOrEqual(500);
   });
 
-  it('and longer, it stays so: no wrong answer at any time', async () => {
+  it('every response stays 503 during a longer outage', async () => {
     const until = performance.now() + 1_200;
     while (performance.now() < until) {
       expect(await api.introspect(clients.orders, live)).toMatchObject({ status: 503 });
@@ -158,7 +158,7 @@ describe.each([
     }
   });
 
-  it('it recovers by itself within 5 s of its return, with every revocation kept', async () => {
+  it('the server recovers within 5 s after Redis returns, and keeps every revocation', async () => {
     proxy.restore();
     await eventually(async () => {
       const answer = await api.introspect(clients.orders, live);
@@ -174,7 +174,7 @@ describe.each([
   });
 });
 
-describe('a start is refused, with the reason,', () => {
+describe('a start fails and reports the reason', () => {
   const configFor = (redisUrl: string) =>
     readConfig({
       DATABASE_URL: stores.databaseUrl,
@@ -182,9 +182,9 @@ describe('a start is refused, with the reason,', () => {
       KEYTURN_ROOT_KEY: stores.rootKey,
     });
 
-  it('when Redis may throw live tokens away: an evicted token would be a wrong "inactive"', async () => {
+  it('if Redis may evict live tokens, because an evicted token would be reported as inactive', async () => {
     const evicting = await startTcpProxy(stores.redisUrl, (data) =>
-      // Of the same length, as the protocol tells lengths before.
+      // The replacement has the same length, because the protocol sends the length first.
       Buffer.from(
         data.toString('latin1').replace('maxmemory_policy:noeviction\r', 'maxmemory_policy:allkeys-lru'),
         'latin1',
@@ -196,7 +196,7 @@ describe('a start is refused, with the reason,', () => {
     await evicting.close();
   });
 
-  it('when Redis is not there', async () => {
+  it('if Redis cannot be reached', async () => {
     const gone = await startTcpProxy(stores.redisUrl);
     await gone.close();
     await expect(openCore(configFor(gone.url), createLog('silent'))).rejects.toMatchObject({

@@ -44,7 +44,7 @@ afterAll(async () => {
   await beside.close();
 });
 
-/** The workers' process ids. */
+/** Returns the process ids of the workers. */
 function workers(): number[] {
   try {
     return execFileSync('ps', ['--ppid', String(supervisor.pid), '-o', 'pid='])
@@ -69,7 +69,7 @@ async function readyWith(count: number): Promise<void> {
   throw new Error('the workers do not come to serve');
 }
 
-/** Asks for tokens over kept connections until told to stop; counts what did not come back as a token. */
+/** Requests tokens over persistent connections until it is stopped, and collects the failures. */
 function load(connections: number) {
   const failures: unknown[] = [];
   let running = true;
@@ -97,7 +97,7 @@ function load(connections: number) {
   };
 }
 
-test('a rolling restart over all workers fails no request', async () => {
+test('a rolling restart of all workers fails no request', async () => {
   const before = workers();
   const running = load(8);
   await new Promise((resolve) => setTimeout(resolve, 500));
@@ -112,19 +112,19 @@ test('a rolling restart over all workers fails no request', async () => {
   expect(served).toBeGreaterThan(100);
 });
 
-test("a change made elsewhere is every worker's within a second", async () => {
+test('every worker follows a change by another process within a second', async () => {
   const { introspect, accessToken } = endpointsOf(url);
   const token = await accessToken(clients.shop);
   await beside.core.change((transaction) => disableClient(transaction, beside.core, actor, clients.shop.id));
   await new Promise((resolve) => setTimeout(resolve, 1_000));
-  // Each request is a connection of its own, and they go to the workers in turn.
+  // Each request uses its own connection, and connections are assigned to the workers in turn.
   for (let round = 0; round < 10; round++) {
     expect((await introspect(clients.orders, token)).text).toBe(inactive);
   }
   await beside.core.change((transaction) => enableClient(transaction, beside.core, actor, clients.shop.id));
 });
 
-test('a worker that dies is replaced', async () => {
+test('a worker that was killed is replaced', async () => {
   const [victim] = workers();
   process.kill(victim as number, 'SIGKILL');
   await new Promise((resolve) => setTimeout(resolve, 300));
@@ -132,13 +132,13 @@ test('a worker that dies is replaced', async () => {
   expect(workers()).not.toContain(victim);
 });
 
-test('keeps the number of workers when SIGHUP arrives while a dead worker waits for its back-off', async () => {
+test('the number of workers stays the same if SIGHUP arrives while a killed worker waits for its back-off', async () => {
   const before = workers();
   process.kill(before[0] as number, 'SIGKILL');
   await eventually(async () => workers().length === 1, 5_000);
   supervisor.kill('SIGHUP');
   await eventually(async () => workers().length === 2 && !workers().some((pid) => before.includes(pid)), 20_000);
-  // Longer than the back-off, after which another start was due.
+  // Wait longer than the back-off, after which another start would be due.
   const counts: number[] = [];
   for (let round = 0; round < 20; round++) {
     counts.push(workers().length);
@@ -147,14 +147,14 @@ test('keeps the number of workers when SIGHUP arrives while a dead worker waits 
   expect(Math.max(...counts)).toBe(2);
 });
 
-test('keeps its workers when a signal for the whole process group reaches them too', async () => {
+test('workers keep running if a SIGHUP to the whole process group reaches them', async () => {
   const before = workers();
   for (const pid of before) process.kill(pid, 'SIGHUP');
   expect((await fetch(`${url}/readyz`, { headers: { connection: 'close' } })).status).toBe(200);
   expect(workers()).toEqual(before);
 });
 
-test('SIGTERM ends all of them, with exit code 0', async () => {
+test('SIGTERM ends all workers with exit code 0', async () => {
   supervisor.kill('SIGTERM');
   const [code] = (await once(supervisor, 'exit')) as [number];
   expect(code).toBe(0);

@@ -35,7 +35,7 @@ function change(database: Database, target: string): Promise<void> {
 
 const inAnHour = () => new Date(Date.now() + 3_600_000);
 
-describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
+describe.each(['PostgreSQL', 'embedded PostgreSQL'])('the change feed of %s', (engine) => {
   let here: Database;
   let elsewhere: Database;
 
@@ -55,7 +55,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     if (elsewhere !== here) await elsewhere.close();
   });
 
-  test('a change that is committed elsewhere is told at once', async () => {
+  test('announces a change of another process at once', async () => {
     const { feed, targets } = follow(here);
     await feed.start();
     for (const target of ['a', 'b', 'c', 'd', 'e', 'f']) {
@@ -66,7 +66,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     expect(targets()).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
   });
 
-  test('a change is told to those who asked for it in this process as soon as `sync` resolves', async () => {
+  test('has announced a change to subscribers in the same process when `sync` resolves', async () => {
     const { feed, targets } = follow(here);
     await feed.start();
     await Promise.all([feed.sync(), change(elsewhere, 'synced')]);
@@ -74,7 +74,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     expect(targets()).toEqual(['synced']);
   });
 
-  test('a change that is rolled back is never told', async () => {
+  test('never announces a change that is rolled back', async () => {
     const { feed, targets } = follow(here);
     await feed.start();
     const rolledBack = elsewhere.transaction(async (transaction) => {
@@ -88,7 +88,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     expect(targets()).toEqual(['after']);
   });
 
-  test('each of many changes at once is told exactly once, to every follower', async () => {
+  test('announces each of many concurrent changes exactly once to every follower', async () => {
     const followers = [follow(here), follow(elsewhere)];
     for (const { feed } of followers) await feed.start();
     const targets = Array.from({ length: 200 }, (_, index) => `many-${index}`);
@@ -98,14 +98,14 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     for (const follower of followers) expect(follower.targets().sort()).toEqual(targets.toSorted());
   });
 
-  test('who starts learns of the revoked tokens that have not ended, and of nothing that is over', async () => {
+  test('announces at its start only revocations of tokens that have not expired', async () => {
     const expiresAt = inAnHour();
     await elsewhere.transaction(async (transaction) => {
       const at = new Date();
       await recordChange(transaction, { kind: 'token', target: 'live', at, expiresAt });
       await recordChange(transaction, { kind: 'token', target: 'ended', at, expiresAt: new Date(Date.now() - 1) });
     });
-    // The rows above must lie before what a follower begins with.
+    // The rows above must precede the position at which a follower starts.
     await change(elsewhere, 'something else');
     const { feed, told } = follow(here);
     await feed.start();
@@ -114,7 +114,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     await elsewhere.query(`DELETE FROM changes WHERE kind = 'token'`);
   });
 
-  test('without announcements, a change is told within five seconds', async () => {
+  test('announces a change within five seconds if notifications are missing', async () => {
     await elsewhere.run('ALTER TABLE changes DISABLE TRIGGER changes_announce');
     const { feed, targets } = follow(here);
     await feed.start();
@@ -126,7 +126,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     await elsewhere.run('ALTER TABLE changes ENABLE TRIGGER changes_announce');
   });
 
-  test('what is cached may serve while changes are followed, and not before', async () => {
+  test('permits the use of cached data only while it follows changes', async () => {
     const { feed } = follow(here, 0);
     expect(() => feed.requireFresh()).toThrow(StoreUnavailable);
     await feed.start();
@@ -137,7 +137,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
   });
 });
 
-describe('PostgreSQL over the network', () => {
+describe('the change feed of PostgreSQL over the network', () => {
   let url: string;
   let elsewhere: Database;
 
@@ -154,7 +154,7 @@ describe('PostgreSQL over the network', () => {
     return { proxy, database };
   }
 
-  test('a change whose transaction began before others and committed after them is not skipped, and none is told twice', async () => {
+  test('neither skips nor repeats a change whose transaction began before others and committed after them', async () => {
     const { feed, targets } = follow(elsewhere);
     await feed.start();
     await elsewhere.transaction(async (early) => {
@@ -163,7 +163,7 @@ describe('PostgreSQL over the network', () => {
         await change(elsewhere, target);
         await eventually(() => targets().includes(target), 1_000);
       }
-      // Several polls pass while it is still open.
+      // Several polls run while the transaction is open.
       await delay(2_500);
       expect(targets()).toEqual(['first', 'second']);
     });
@@ -174,7 +174,7 @@ describe('PostgreSQL over the network', () => {
     expect(targets()).toEqual(['first', 'second', 'late-commit', 'third']);
   });
 
-  test('an idle transaction elsewhere in the cluster makes it read nothing twice', async () => {
+  test('reads nothing twice because of an idle transaction elsewhere in the cluster', async () => {
     const idle = connectPostgres({ connectionString: await createTestDatabase(), log });
     closing.push(idle);
     let read = 0;
@@ -189,7 +189,7 @@ describe('PostgreSQL over the network', () => {
     const { feed, told } = follow(counting);
     await feed.start();
     await idle.transaction(async (transaction) => {
-      // From here on it has a transaction id, and PostgreSQL's oldest one stays where it is.
+      // The transaction gets a transaction id, so PostgreSQL's oldest one stays the same from here on.
       await transaction.query('SELECT pg_current_xact_id()');
       for (let batch = 0; batch < 10; batch += 1) {
         await elsewhere.transaction((writer) =>
@@ -206,7 +206,7 @@ describe('PostgreSQL over the network', () => {
     expect(read).toBeLessThan(5_500);
   });
 
-  test('a change that was being written when it started is not missed, whenever it is committed', async () => {
+  test('does not miss a change that was uncommitted at its start', async () => {
     const { feed, targets } = follow(elsewhere);
     let resets = 0;
     const onReset = () => {
@@ -220,13 +220,13 @@ describe('PostgreSQL over the network', () => {
       expect(targets()).toEqual([]);
     });
     await feed.sync();
-    // Changes of other kinds are not read again, so everything cached is forgotten instead.
+    // Changes of other kinds are not read again, so the whole cache is dropped instead.
     expect(resets).toBe(1);
     expect(targets()).toEqual(['early']);
     await elsewhere.query(`DELETE FROM changes WHERE kind = 'token'`);
   });
 
-  test('an abandoned change holds up nothing, however long other writers stay open', async () => {
+  test('is not delayed by a rolled-back change while other transactions stay open', async () => {
     const { feed, targets } = follow(elsewhere);
     await feed.start();
     await elsewhere.transaction(async (open) => {
@@ -246,7 +246,7 @@ describe('PostgreSQL over the network', () => {
     expect(targets()).toEqual(['one', 'two', 'three', 'open']);
   });
 
-  test('what was committed while the database could not be reached is told once it can', async () => {
+  test('announces changes that were committed during an outage once the database can be reached', async () => {
     const { proxy, database } = await throughProxy();
     const { feed, targets } = follow(database);
     await feed.start();
@@ -262,7 +262,7 @@ describe('PostgreSQL over the network', () => {
   });
 
   test.each(['cut', 'stall'] as const)(
-    'after a %s, what is cached serves for staleSeconds and no longer, and again once the database is back',
+    'permits cached data after a %s only for staleSeconds, and again once the database is back',
     async (fault) => {
       const { proxy, database } = await throughProxy();
       const { feed } = follow(database, 3);
@@ -287,7 +287,7 @@ describe('PostgreSQL over the network', () => {
     },
   );
 
-  test('with staleSeconds 0, nothing serves once the database is known to be away', async () => {
+  test('permits no cached data with staleSeconds 0 once an outage of the database is detected', async () => {
     const { proxy, database } = await throughProxy();
     const { feed } = follow(database, 0);
     await feed.start();

@@ -10,7 +10,7 @@ import { startTcpProxy } from '../tcp-proxy.ts';
 
 const log = createLog('silent');
 
-describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
+describe.each(['PostgreSQL', 'embedded PostgreSQL'])('the database module with %s', (engine) => {
   let database: Database;
 
   beforeAll(async () => {
@@ -27,7 +27,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
 
   const ids = async () => (await database.query('SELECT id FROM things ORDER BY id')).map((row) => row['id']);
 
-  test('gives every type back as it was taken', async () => {
+  test('returns every type as it was stored', async () => {
     const at = new Date('2026-02-03T04:05:06.789Z');
     const bytes = Buffer.from([0, 1, 0x7f, 0x80, 0xff]);
     const [row] = await database.query(
@@ -58,13 +58,13 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     expect(Buffer.from(row?.['bytea'] as Uint8Array).equals(bytes)).toBe(true);
   });
 
-  test('an array as a list to look in finds what it holds', async () => {
+  test('finds rows by an array of values', async () => {
     await database.query('INSERT INTO things VALUES (1), (2), (3)');
     const rows = await database.query('SELECT id FROM things WHERE id = ANY ($1::bigint[]) ORDER BY id', [[1, 3, 9]]);
     expect(rows).toEqual([{ id: 1 }, { id: 3 }]);
   });
 
-  test('a transaction that resolves is there, with its result', async () => {
+  test('commits a transaction that resolves and returns its result', async () => {
     const result = await database.transaction(async (transaction) => {
       await transaction.query('INSERT INTO things VALUES ($1)', [1]);
       await transaction.run('INSERT INTO things VALUES (2); INSERT INTO things VALUES (3)');
@@ -74,7 +74,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     expect(await ids()).toEqual([1, 2, 3]);
   });
 
-  test('a transaction that rejects leaves nothing, and its error comes through as it is', async () => {
+  test('rolls back a transaction that rejects and rethrows its error', async () => {
     const mine = new Error('mine');
     const transaction = database.transaction(async (inner) => {
       await inner.query('INSERT INTO things VALUES (1)');
@@ -84,7 +84,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     expect(await ids()).toEqual([]);
   });
 
-  test('a statement that fails takes its whole transaction with it', async () => {
+  test('rolls back the whole transaction of a statement that fails', async () => {
     const transaction = database.transaction(async (inner) => {
       await inner.query('INSERT INTO things VALUES (1)');
       await inner.query('INSERT INTO things VALUES (1)');
@@ -93,7 +93,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     expect(await ids()).toEqual([]);
   });
 
-  test('a transaction that was lost with an error that its work swallowed is not reported as done', async () => {
+  test('rejects a transaction that failed even if its work ignored the error', async () => {
     const transaction = database.transaction(async (inner) => {
       await inner.query('INSERT INTO things VALUES (1)');
       await inner.query('SELECT 1/0').catch(() => undefined);
@@ -102,19 +102,19 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     expect(await ids()).toEqual([]);
   });
 
-  test('a script fails as a whole', async () => {
+  test('rolls back a whole script if one statement fails', async () => {
     await expect(database.run('INSERT INTO things VALUES (1); SELECT 1/0')).rejects.toMatchObject({ code: '22012' });
     expect(await ids()).toEqual([]);
   });
 
-  test('a mistake in a statement is not "unavailable", and the next one works', async () => {
+  test('does not report an invalid statement as unavailable, and runs the next one', async () => {
     const mistake = database.query('SELEC 1');
     await expect(mistake).rejects.toMatchObject({ code: '42601' });
     await expect(mistake).rejects.not.toBeInstanceOf(StoreUnavailable);
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
-  test('a listener hears what was committed, not what was rolled back, and nothing once it is closed', async () => {
+  test('notifies a listener of committed changes only, and not after it was closed', async () => {
     let heard = 0;
     const unlisten = await database.listen('things', () => {
       heard++;
@@ -142,7 +142,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
   });
 });
 
-describe('PostgreSQL over the network', () => {
+describe('the database module with PostgreSQL over the network', () => {
   let url: string;
   const opened: { close: () => Promise<void> }[] = [];
 
@@ -175,7 +175,7 @@ describe('PostgreSQL over the network', () => {
     return rows.length;
   }
 
-  test('a session that the server ends while idle does not end the process, and the next statement works', async () => {
+  test('survives a session that the server ends while it is idle, and runs the next statement', async () => {
     const database = open();
     await Promise.all([database.query('SELECT 1'), database.query('SELECT 1')]);
     expect(await terminate(`state = 'idle'`)).toBe(2);
@@ -183,7 +183,7 @@ describe('PostgreSQL over the network', () => {
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
-  test('a session that the server ends during a statement makes that one unavailable, and the next one works', async () => {
+  test('reports a statement as unavailable if the server ends its session, and runs the next one', async () => {
     const database = open();
     const slow = expect(database.query('SELECT pg_sleep(10)')).rejects.toBeInstanceOf(StoreUnavailable);
     await eventually(async () => (await terminate(`query LIKE 'SELECT pg_sleep%'`)) === 1);
@@ -191,7 +191,7 @@ describe('PostgreSQL over the network', () => {
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
-  test('a session that the server ends between the statements of a transaction does not end the process', async () => {
+  test('survives a session that the server ends between the statements of a transaction', async () => {
     const database = open();
     const transaction = database.transaction(async (inner) => {
       await inner.query('INSERT INTO things VALUES (1)');
@@ -203,7 +203,7 @@ describe('PostgreSQL over the network', () => {
     expect(await database.query('SELECT * FROM things')).toEqual([]);
   });
 
-  test('a statement that takes too long is unavailable in time, ends at the server, and does not hold its connection', async () => {
+  test('reports a slow statement as unavailable in time, cancels it at the server and releases its connection', async () => {
     const database = open({ timeoutMs: 300, maxConnections: 1 });
     const startedAt = performance.now();
     await expect(database.query('SELECT pg_sleep(20) AS too_long')).rejects.toBeInstanceOf(StoreUnavailable);
@@ -213,25 +213,25 @@ describe('PostgreSQL over the network', () => {
     await eventually(async () => (await askPostgres(url, running)).length === 0, 2_000);
   });
 
-  test('a transaction whose statement takes too long leaves nothing and no lock', async () => {
+  test('rolls back a transaction with a slow statement and releases its locks', async () => {
     const database = open({ timeoutMs: 300, maxConnections: 1 });
     const transaction = database.transaction(async (inner) => {
       await inner.query('INSERT INTO things VALUES (7)');
       await inner.query('SELECT pg_sleep(20)');
     });
     await expect(transaction).rejects.toBeInstanceOf(StoreUnavailable);
-    // Waits for the first one's lock for as long as it is held.
+    // This would wait for the first transaction's lock if it were still held.
     await askPostgres(url, 'INSERT INTO things VALUES (7); DELETE FROM things');
   });
 
-  test('a script may take longer than a statement', async () => {
+  test('permits a script to take longer than a statement', async () => {
     const database = open({ timeoutMs: 300, maxConnections: 1 });
     await database.run('SELECT pg_sleep(0.8); SELECT pg_sleep(0.1)');
     await database.transaction((transaction) => transaction.run('SELECT pg_sleep(0.8)'));
     await expect(database.query('SELECT pg_sleep(20)')).rejects.toBeInstanceOf(StoreUnavailable);
   });
 
-  test('when all connections are taken, who waits too long gets "unavailable"', async () => {
+  test('reports a statement as unavailable if no connection becomes free in time', async () => {
     const database = open({ timeoutMs: 300, maxConnections: 1 });
     let release: () => void = () => undefined;
     const held = database.transaction(
@@ -249,14 +249,14 @@ describe('PostgreSQL over the network', () => {
   test.each([
     ['refuses connections', 'postgres://keyturn@127.0.0.1:1/keyturn'],
     ['has a name that does not exist', 'postgres://keyturn@database.invalid/keyturn'],
-  ])('a server that %s is unavailable', async (_, connectionString) => {
+  ])('reports a server that %s as unavailable', async (_, connectionString) => {
     const database = open({ connectionString, timeoutMs: 2_000 });
     await expect(database.query('SELECT 1')).rejects.toBeInstanceOf(StoreUnavailable);
     await expect(database.run('SELECT 1')).rejects.toBeInstanceOf(StoreUnavailable);
     await expect(database.transaction(async () => 1)).rejects.toBeInstanceOf(StoreUnavailable);
   });
 
-  test('a server that no longer knows us is unavailable, which is not "no"', async () => {
+  test('reports a server that rejects the credentials as unavailable', async () => {
     const elsewhere = new URL(url);
     elsewhere.password = 'no longer valid';
     elsewhere.pathname = '/no_such_database';
@@ -264,7 +264,7 @@ describe('PostgreSQL over the network', () => {
     await expect(database.query('SELECT 1')).rejects.toBeInstanceOf(StoreUnavailable);
   });
 
-  test('a network that falls silent is unavailable in time, and works again once it is back', async () => {
+  test('reports a silent network as unavailable in time, and works once the network is back', async () => {
     const proxy = await throughProxy();
     const database = open({ connectionString: proxy.url, timeoutMs: 300 });
     await database.query('SELECT 1');
@@ -278,7 +278,7 @@ describe('PostgreSQL over the network', () => {
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
-  test('closing takes seconds at most, also where the network is silent, in the middle of a statement', async () => {
+  test('closes within seconds while the network is silent during a statement', async () => {
     const proxy = await throughProxy();
     const database = connectPostgres({ connectionString: proxy.url, log });
     await Promise.all([database.query('SELECT 1'), database.query('SELECT 1')]);
@@ -292,7 +292,7 @@ describe('PostgreSQL over the network', () => {
     await waiting;
   });
 
-  test('a network that breaks is unavailable, and works again once it is back', async () => {
+  test('reports a broken network as unavailable, and works once the network is back', async () => {
     const proxy = await throughProxy();
     const database = open({ connectionString: proxy.url, timeoutMs: 300 });
     await database.query('SELECT 1');
@@ -302,7 +302,7 @@ describe('PostgreSQL over the network', () => {
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
-  test('a listener whose session ends listens again by itself, and says so once, for what it missed', async () => {
+  test('reconnects a listener whose session ends, and notifies it once of what it may have missed', async () => {
     const database = open();
     let heard = 0;
     const unlisten = await database.listen('things', () => {
@@ -317,7 +317,7 @@ describe('PostgreSQL over the network', () => {
     await unlisten();
   });
 
-  test('a listener that is closed while it reconnects leaves no session behind', async () => {
+  test('leaves no session behind if a listener is closed while it reconnects', async () => {
     const proxy = await throughProxy();
     const database = open({ connectionString: proxy.url });
     const unlisten = await database.listen('things', () => undefined);
@@ -325,7 +325,7 @@ describe('PostgreSQL over the network', () => {
     await delay(50);
     proxy.restore();
     proxy.stall();
-    // Now it waits for the server's answer to its second connection.
+    // The listener now waits for the server's response to its second connection.
     await delay(1_200);
     await unlisten();
     proxy.restore();

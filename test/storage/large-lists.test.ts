@@ -10,7 +10,7 @@ import { askPostgres, createTestDatabase } from '../services.ts';
 let url: string;
 let database: Database;
 
-/** Few disabled clients and few resource servers, and events of each kind far from the end of the log. */
+/** Data with few disabled clients and resource servers, and with events of each kind far from the end of the log. */
 const seed = `
   INSERT INTO clients (id, client_id, kind, name, enabled, auth_method, created_at, updated_at)
     SELECT gen_random_uuid(), 'kti_' || n, CASE WHEN n % 5000 = 1 THEN 'resource_server' ELSE 'integration' END,
@@ -45,7 +45,7 @@ type Node = {
   Plans?: Node[];
 };
 
-/** Runs a list with EXPLAIN and returns all nodes of its plan that were executed. */
+/** Runs a list with EXPLAIN. Returns all nodes of its plan that were executed. */
 async function explain(list: (recorder: Database) => Promise<unknown>): Promise<Node[]> {
   const nodes: Node[] = [];
   const walk = (node: Node) => {
@@ -73,7 +73,7 @@ async function expectBounded(list: (recorder: Database) => Promise<unknown>): Pr
   const nodes = await explain(list);
   expect(nodes.length).toBeGreaterThan(0);
   const scanned = nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
-  // There are as many operator tokens as operators, which is few.
+  // The table of operator tokens is small, because it has one row per operator.
   expect(scanned.filter((table) => table !== 'operator_tokens')).toEqual([]);
   expect(Math.max(...nodes.map(rowsRead))).toBeLessThan(4_100);
 }
@@ -99,7 +99,7 @@ const clientFilters: Partial<ClientFilter>[] = [
   { q, kind: 'integration' as const, enabled: false },
   { q, kind: 'resource_server' as const, enabled: true },
 ]);
-test.each(clientFilters)('the page of clients with %j is found by indexes and reads few rows', async (filter) => {
+test.each(clientFilters)('listing clients with %j uses indexes and reads few rows', async (filter) => {
   await expectBounded((recorder) => listClients(recorder, { limit: 50, ...filter }));
 });
 
@@ -111,7 +111,7 @@ const contactFilters: Partial<ContactFilter>[] = [
   'crm-42',
   'nobody',
 ].flatMap((q) => [{ q }, { q, after }]);
-test.each(contactFilters)('the page of contacts with %j is found by indexes and reads few rows', async (filter) => {
+test.each(contactFilters)('listing contacts with %j uses indexes and reads few rows', async (filter) => {
   await expectBounded((recorder) => listContacts(recorder, { limit: 50, ...filter }));
 });
 
@@ -132,13 +132,13 @@ const events: Partial<AuditFilter>[] = [
   { ...filter, until: early },
   { ...filter, after: { at: middle, seq: 25_000 } },
 ]);
-// Each is half of the log, but they never come together.
+// Each condition matches half of the log, but no event matches both.
 events.push({ actor: 'op 1', action: 'client.create' });
-test.each(events)('the page of audit events with %j is found by indexes and reads few rows', async (filter) => {
+test.each(events)('listing audit events with %j uses indexes and reads few rows', async (filter) => {
   await expectBounded((recorder) => listAuditEvents(recorder, { limit: 50, ...filter }));
 });
 
-test('the pages of audit events add up to all events, each once, the latest first', async () => {
+test('the pages of audit events contain every event exactly once, latest first', async () => {
   const seen: number[] = [];
   let last: AuditFilter['after'];
   do {
@@ -151,7 +151,7 @@ test('the pages of audit events add up to all events, each once, the latest firs
   expect(seen).toEqual([...new Set(seen)].sort((one, other) => other - one));
 });
 
-test('a client is found by the beginnings of words in its name, or by any Client ID', async () => {
+test('listing clients finds them by the beginnings of words in their name, or by any Client ID', async () => {
   const find = async (q: string) => (await listClients(database, { q, limit: 50 })).map(({ client }) => client.name);
   expect(await find('ACME 299')).toEqual(['Acme 299']);
   expect(await find('7777 part')).toEqual(['Partner 7777']);
@@ -159,7 +159,7 @@ test('a client is found by the beginnings of words in its name, or by any Client
   expect(await find('nobody')).toEqual([]);
 });
 
-test('an index whose building was interrupted is built again while others write', async () => {
+test('an index whose creation was interrupted is rebuilt while other transactions write', async () => {
   await askPostgres(url, `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'audit_events_at'::regclass`);
   await askPostgres(url, 'DROP INDEX clients_words');
   let writes = 0;

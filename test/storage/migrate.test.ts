@@ -15,7 +15,7 @@ const log = createLog('silent');
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const migrations = readdirSync(`${root}sql`).sort();
 
-describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
+describe.each(['PostgreSQL', 'embedded PostgreSQL'])('the schema check of %s', (engine) => {
   let database: Database;
 
   beforeAll(async () => {
@@ -26,7 +26,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
   });
   afterAll(() => database.close());
 
-  test('an empty database is refused with the command that helps; migrated once, it is taken, and nothing is left to do', async () => {
+  test('rejects an empty database with the command to run, and accepts it after one migration', async () => {
     await expect(requireMigrated(database)).rejects.toThrow(UsageError);
     await expect(requireMigrated(database)).rejects.toThrow('keyturn migrate');
     expect((await migrate(database)).map((name) => basename(name))).toEqual(migrations);
@@ -34,7 +34,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('%s', (engine) => {
     expect(await migrate(database)).toEqual([]);
   });
 
-  test('a database that lacks the last migration is refused', async () => {
+  test('rejects a database that lacks the last migration', async () => {
     await database.query('DELETE FROM migrations WHERE version = (SELECT max(version) FROM migrations)');
     await expect(requireMigrated(database)).rejects.toThrow('keyturn migrate');
   });
@@ -64,7 +64,7 @@ test('ten processes that migrate an empty database at once apply each migration 
   expect(rows).toEqual([]);
 }, 60_000);
 
-test('a migration that fails leaves the database as it was', async () => {
+test('a migration that fails leaves the database unchanged', async () => {
   const url = await createEmptyTestDatabase();
   await askPostgres(url, 'CREATE TABLE clients (in_the_way int)');
   const database = connectPostgres({ connectionString: url, log });
@@ -75,7 +75,7 @@ test('a migration that fails leaves the database as it was', async () => {
   await database.close();
 });
 
-test('a database made from the template of this run is migrated', async () => {
+test('a database created from the template of the test run is migrated', async () => {
   const database = connectPostgres({ connectionString: await createTestDatabase(), log });
   await requireMigrated(database);
   await database.close();

@@ -19,7 +19,7 @@ const servers = [findProgram(['redis-server']), findProgram(['valkey-server'])];
 describe.each([
   ['Redis', servers[0]],
   ['Valkey', servers[1]],
-])('%s over TLS, with a user of least rights', (_, program) => {
+])('%s over TLS, with the user of least privilege', (_, program) => {
   const test_ = program && findProgram(['openssl']) ? it : it.skip;
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-test-'));
   let redis: ProgramGroup;
@@ -80,7 +80,7 @@ describe.each([
     url = (user, query = all) => `rediss://${user}@127.0.0.1:${port}?${query}`;
   });
 
-  // A test that fails must not leave a server behind, or the run would not end.
+  // Close the server even if a test fails; otherwise the test run would not end.
   afterEach(async () => {
     await server?.close();
     server = undefined;
@@ -91,7 +91,7 @@ describe.each([
     rmSync(directory, { recursive: true, force: true });
   });
 
-  test_('does all that the server asks of it, rate limits included', async () => {
+  test_('supports every feature of the server, including rate limits', async () => {
     const stores = { ...(await createTestStores()), redisUrl: url('keyturn:s3cret'), redisPrefix: 'kt:' };
     server = await startTestServer({
       stores,
@@ -105,12 +105,12 @@ describe.each([
     expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
     const wrong = { id: clients.shop.id, secret: clients.orders.secret };
     for (let attempt = 0; attempt < 3; attempt++) expect((await api.token(wrong)).status).toBe(401);
-    // Failures are counted beside the requests: over TLS the next may be there before Redis has answered.
+    // Failures are counted in the background. Over TLS, the next request may arrive before Redis has responded.
     await eventually(async () => (await api.token(wrong)).status === 429, 1_000);
     expect((await api.token(wrong)).status).toBe(429);
   });
 
-  test_('is not entered without its certificate, ours, or the right password', async () => {
+  test_('rejects a connection without a trusted CA, the client certificate or the right password', async () => {
     for (const refused of [
       url('keyturn:s3cret', ''),
       url('keyturn:s3cret', `ca=${join(directory, 'ca.crt')}`),
@@ -133,11 +133,11 @@ test.each([
   ['redis://a/1e1', /database number/],
   ['redis://a:65536', /host:port/],
   ['redis://:6379', /a port without a host/],
-])('%s is refused with the reason', (given, reason) => {
+])('the REDIS_URL %s is rejected with the reason', (given, reason) => {
   expect(() => readRedisUrl(given)).toThrow(reason);
 });
 
-test('every part of a URL is understood', () => {
+test('every part of REDIS_URL is parsed', () => {
   expect(readRedisUrl('redis+sentinel://us%40er:p%2Fw@a,[::1]:5/main/3?sentinel_password=q')).toMatchObject({
     topology: 'sentinel',
     nodes: [

@@ -50,7 +50,7 @@ beforeAll(async () => {
 
 afterAll(() => group?.stop());
 
-/** Commands to the same Redis as a user that may do everything. */
+/** Sends commands to the same Redis as a user with all privileges. */
 async function withAdmin<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
   const redis = new Redis(`redis://${host}`);
   redis.on('error', () => undefined);
@@ -69,7 +69,7 @@ async function startAndDoctor(redisUrl: string) {
   return { codes: [start.code, doctor.code], start: start.stderr, failed };
 }
 
-describe('a connection that Redis does not set up as REDIS_URL says', () => {
+describe('a connection that Redis does not set up according to REDIS_URL', () => {
   test_.each([
     ['a database that does not exist', () => `redis://${host}/99`, 'cannot select database 99'],
     ['a user that may not select', () => `redis://unselecting:s3cret@${host}/1`, 'Grant the user +select'],
@@ -85,7 +85,7 @@ describe('a connection that Redis does not set up as REDIS_URL says', () => {
       'cannot select database 99',
     ],
     ['a Sentinel that is not there', () => 'redis+sentinel://127.0.0.1:1/keyturn', 'redis'],
-  ])('is refused by start and by doctor: %s', async (_, url, says) => {
+  ])('is rejected by start and doctor: %s', async (_, url, says) => {
     const { codes, start, failed } = await startAndDoctor(url());
     expect(codes).toEqual([1, 1]);
     expect(start).toContain(says);
@@ -108,7 +108,7 @@ describe('a connection that Redis does not set up as REDIS_URL says', () => {
     for (let round = 0; round < 20; round++) {
       seen.push(await redis.get('kt:here').catch((error: Error) => error.message));
     }
-    // Refused, or from the old connection; never the empty answer of database 0.
+    // Reads fail or come from the old connection; they never return the empty result of database 0.
     expect(seen).not.toContain(null);
     await withAdmin((admin) => admin.call('ACL', 'SETUSER', 'keyturn', '+select'));
     await eventually(async () => (await redis.get('kt:here').catch(() => undefined)) === 'one', 10_000);
@@ -116,7 +116,7 @@ describe('a connection that Redis does not set up as REDIS_URL says', () => {
   });
 });
 
-describe('a connection as REDIS_URL says', () => {
+describe('a connection according to REDIS_URL', () => {
   test_('uses the database of the URL, with the documented user', async () => {
     const redis = (await connectRedis(`redis://keyturn:s3cret@${host}/3`, log)) as Redis;
     await redis.set('kt:there', '3', 'PX', 60_000);
@@ -136,11 +136,11 @@ describe('a connection as REDIS_URL says', () => {
   });
 });
 
-describe('a start that waits', () => {
+describe('a start that has to wait', () => {
   test_.each([
     ['changes', 'the change feed'],
     ['signing_keys', 'the signing keys'],
-  ])('logs what it waits for, and continues: %s', async (table, waitsFor) => {
+  ])('logs what it waits for and then continues: %s', async (table, waitsFor) => {
     const databaseUrl = await createTestDatabase();
     const holder = new pg.Client({ connectionString: databaseUrl });
     await holder.connect();
@@ -165,7 +165,7 @@ describe('a start that fails', () => {
   test_.each([
     ['after it connected to Redis, at the change feed', rename('changes')],
     ['after the change feed, at the signing keys', rename('signing_keys')],
-  ])('ends with 1 by itself %s', async (_, sql) => {
+  ])('exits with 1 %s', async (_, sql) => {
     const databaseUrl = await createTestDatabase();
     await askPostgres(databaseUrl, sql);
     const ended = await runCommand(['start'], {
@@ -176,7 +176,7 @@ describe('a start that fails', () => {
     expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('does not exist') });
   });
 
-  test_.each(['KEYTURN_PORT', 'KEYTURN_ADMIN_PORT'])('ends with 1 by itself where %s is taken', async (name) => {
+  test_.each(['KEYTURN_PORT', 'KEYTURN_ADMIN_PORT'])('exits with 1 if the port of %s is in use', async (name) => {
     const taken = host.split(':')[1] as string;
     const env = { ...environment, REDIS_URL: `redis://${host}`, KEYTURN_HOST: '127.0.0.1', [name]: taken };
     expect(await runCommand(['start'], env)).toMatchObject({ code: 1, stderr: expect.stringContaining('is taken') });

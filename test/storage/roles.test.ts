@@ -47,14 +47,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await server?.close();
-  // Roles belong to the whole server, and can be dropped only when no database needs them any more.
+  // Roles belong to the whole server, and can be dropped only when no database uses them.
   for (const database of [owner, handedOver]) {
     for (const role of names) await askPostgres(database, `DROP OWNED BY ${role} CASCADE`);
   }
   await askPostgres(owner, `DROP ROLE ${names}`);
 });
 
-test('keyturn_serve can do the whole main job when roles.sql was run once, before the first migration', async () => {
+test('keyturn_serve can run every main feature if roles.sql was run once before the first migration', async () => {
   const { adminFetch, publicUrl } = server;
   const api = endpointsOf(publicUrl);
   const post = async (path: string, body: object, status: number) => {
@@ -111,9 +111,9 @@ async function expectForbidden(role: (typeof names)[number], sql: string, databa
   );
 }
 
-test.each(forbidden)('%s may not: %s', (role, sql) => expectForbidden(role, sql));
+test.each(forbidden)('%s has no permission for: %s', (role, sql) => expectForbidden(role, sql));
 
-test('roles.sql hands over a database that a superuser has migrated, with the same limits', async () => {
+test('roles.sql transfers a database that a superuser has migrated, with the same restrictions', async () => {
   await askPostgres(handedOver, roles);
   for (const [role, sql] of forbidden) await expectForbidden(role, sql, handedOver);
   const [tables] = await askPostgres(
@@ -123,7 +123,7 @@ test('roles.sql hands over a database that a superuser has migrated, with the sa
   expect(tables).toEqual({ others: 0 });
 });
 
-test('keyturn_token reads what a token request is decided by', async () => {
+test('keyturn_token can read what a token request depends on', async () => {
   const database = connectPostgres({ connectionString: as('keyturn_token'), log });
   const found = await findKnownClients(database, [clients.shop.id]);
   expect(found.get(clients.shop.id)?.secrets.length).toBe(2);

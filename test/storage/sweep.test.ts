@@ -21,8 +21,8 @@ const engines: [string, () => Promise<Database>][] = [
   ],
 ];
 
-describe.each(engines)('%s', (_name, open) => {
-  test('ended tokens go a thousand at a time, and live ones stay', async () => {
+describe.each(engines)('the sweep of %s', (_name, open) => {
+  test('deletes expired tokens in batches of a thousand and keeps live ones', async () => {
     const database = await open();
     await database.query(
       `INSERT INTO access_tokens (jti, record, expires_at)

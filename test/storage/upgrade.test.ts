@@ -27,7 +27,10 @@ const latest = levels.at(-1) ?? 0;
 const rootKey = generateRootKey();
 const ring = createKeyRing(rootKey);
 
-/** What stands in for the next version: it only adds, as every migration of a version must. */
+/**
+ * Number of a simulated migration of the next version. It only adds to the schema, as every migration of a version
+ * must.
+ */
 const nextVersion = latest + 1;
 const expansion = `
   ALTER TABLE clients ADD of_the_next_version text;
@@ -45,7 +48,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(withNextVersion, { recursive: true, force: true }));
 
-/** As `keyturn migrate` of the version whose last migration this is. */
+/** Migrates as the version does whose last migration this is. */
 async function migrateTo(database: Database, level: number, from = directory): Promise<void> {
   await database.transaction(async (transaction) => {
     const postgrator = new Postgrator({
@@ -64,8 +67,8 @@ async function openEmpty(): Promise<{ databaseUrl: string; database: Database }>
   return { databaseUrl, database: connectPostgres({ connectionString: databaseUrl, log }) };
 }
 
-describe.each(levels.slice(0, -1))('a database at migration %i, with data of that time', (level) => {
-  it('is refused with the command that helps, becomes what a new one is, and everybody in it goes on', async () => {
+describe.each(levels.slice(0, -1))('a database at migration %i with data of that time', (level) => {
+  it('is rejected with the command to run, gets the schema of a new database, and keeps all credentials valid', async () => {
     const { databaseUrl, database } = await openEmpty();
     await migrateTo(database, level);
     const people = await populate(database);
@@ -97,7 +100,7 @@ describe.each(levels.slice(0, -1))('a database at migration %i, with data of tha
   });
 });
 
-it('the next version migrates under load: this one serves on without a failed request, and starts on what it finds', async () => {
+it('this version serves without a failed request while the next one migrates, and starts afterwards', async () => {
   const stores = { ...(await createTestStores()), rootKey };
   const load = await startLoad({ stores });
   const database = connectPostgres({ connectionString: stores.databaseUrl, log });
@@ -106,7 +109,7 @@ it('the next version migrates under load: this one serves on without a failed re
   );
   expect(outcome).toMatchObject({ ...zeros, unavailable: 0 });
   await requireMigrated(database);
-  // Going back to this version, or a pod of it that is started anew in the middle of a roll-out.
+  // This covers a return to this version, and a pod of this version that restarts during a rollout.
   const again = await startAdminServer({ stores });
   expect(
     (await again.adminFetch('/clients', { method: 'POST', body: { name: 'X', kind: 'integration' } })).status,
@@ -116,7 +119,7 @@ it('the next version migrates under load: this one serves on without a failed re
   await database.close();
 }, 60_000);
 
-it('`keyturn migrate` of this version leaves what the next one has made as it is', async () => {
+it('keyturn migrate of this version leaves the schema of the next one unchanged', async () => {
   const { database } = await openEmpty();
   await migrate(database);
   await migrateTo(database, nextVersion, withNextVersion);
@@ -136,7 +139,7 @@ type People = {
   operatorToken: string;
 };
 
-/** What the first version could hold, by nothing that later ones have added. */
+/** Creates data that the first version could store, without columns that later versions have added. */
 async function populate(database: Database): Promise<People> {
   const now = new Date();
   const insert = (table: string, row: Record<string, unknown>) => {
@@ -176,7 +179,7 @@ async function populate(database: Database): Promise<People> {
   return { integration, api, accessKey, operatorToken };
 }
 
-/** Columns, indexes, constraints, functions and triggers. */
+/** Returns columns, indexes, constraints, functions and triggers. */
 async function schemaOf(database: Database): Promise<unknown> {
   const own = `relnamespace = 'public'::regnamespace`;
   return await Promise.all([

@@ -5,7 +5,7 @@ import { isSameMac, macOfAnchor } from './audit-chain.ts';
 /** Recorded end of the audit log. It is stored outside the log, so that a removal of its last rows is detected. */
 export type AuditAnchor = Row & { seq: number; mac: Uint8Array; key_version: string; seal: Uint8Array };
 
-/** Returns whether the anchor of a log that is not empty is what was written. */
+/** Returns whether the seal of the anchor is valid. Always false for an empty log. */
 export function isSealed(ring: KeyRing, anchor: AuditAnchor): boolean {
   return anchor.seq > 0 && isSameMac(macOfAnchor(ring, anchor.key_version, anchor), anchor.seal);
 }
@@ -23,7 +23,9 @@ export async function mayBeEmpty(database: Queryable): Promise<boolean> {
   return row?.created === false;
 }
 
-/** Returns whether anything is stored under this version of the root key. In a transaction, its own rows do not count. */
+/**
+ * Returns whether anything is stored under this version of the root key. Rows of the current transaction do not count.
+ */
 export async function isVersionInUse(database: Queryable, version: string): Promise<boolean> {
   const [row] = await database.query<{ used: boolean }>(
     `SELECT EXISTS (SELECT FROM secrets WHERE key_version = $1 AND ${isEarlier})

@@ -5,8 +5,9 @@ import { readStoreUrl } from './store-url.ts';
 const files = ['sslcert', 'sslkey', 'sslrootcert'] as const;
 
 /**
- * Checks `DATABASE_URL` before node-postgres reads it, whose own errors ("Invalid URL", "ENOENT") do not name the variable.
- * @throws {UsageError} that names `DATABASE_URL` and repeats no part of it.
+ * Checks `DATABASE_URL` before node-postgres parses it, because the errors of node-postgres ("Invalid URL", "ENOENT")
+ * do not name the variable.
+ * @throws {UsageError} that names `DATABASE_URL` and contains no part of its value.
  */
 export function checkPostgresUrl(url: string): void {
   const { scheme, query } = readStoreUrl('DATABASE_URL', url);

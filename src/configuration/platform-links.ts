@@ -15,8 +15,9 @@ const addresses = /^_PORT(_\d+_(TCP|UDP|SCTP)(_START|_END)?)?$/;
 const others = /^_SERVICE_HOST$|^_PORT_\d+_(TCP|UDP|SCTP)_(PROTO|ADDR)$/;
 
 /**
- * Returns the environment without the variables that Kubernetes and Docker add for a Service or a linked container whose name begins with
- * `keyturn`. Their names share our prefix, and `KEYTURN_PORT` and `KEYTURN_ADMIN_PORT` are names of our own variables too.
+ * Returns the environment without the variables that Kubernetes and Docker add for a Service or a linked container
+ * whose name begins with `keyturn`. Their names share our prefix, and `KEYTURN_PORT` and `KEYTURN_ADMIN_PORT` are also
+ * names of our own variables.
  *
  * Source: Kubernetes, "Environment variables" of "Service"; Docker, "Legacy container links".
  */
@@ -35,7 +36,11 @@ export function withoutPlatformLinks(environment: Environment): Environment {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !isAdded(name)));
 }
 
-/** @param linkedContainer value of the link's `_NAME`, which only Docker sets; it then copies the container's own variables. */
+/**
+ * Returns whether a variable belongs to a link.
+ * @param linkedContainer value of the link's `_NAME`. Only Docker sets it, and then also copies the container's own
+ * variables.
+ */
 function isLinkVariable(suffix: string, value: string, linkedContainer: string): boolean {
   if (addresses.test(suffix)) return address.test(value);
   if (numbers.test(suffix)) return /^\d{1,5}$/.test(value);

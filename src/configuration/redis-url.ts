@@ -23,9 +23,10 @@ const files = ['ca', 'cert', 'key'] as const;
 const parameters: readonly string[] = [...files, 'sentinel_username', 'sentinel_password'];
 
 /**
- * Reads `redis[s][+sentinel|+cluster]://[user[:password]@]host[:port][,host[:port]…][/path][?ca=FILE&cert=FILE&key=FILE]`. The path is the
- * database number; with Sentinel, the name of the primary comes before it.
- * @throws {UsageError} that names `REDIS_URL` and repeats no part of it.
+ * Parses
+ * `redis[s][+sentinel|+cluster]://[user[:password]@]host[:port][,host[:port]…][/path][?ca=FILE&cert=FILE&key=FILE]`.
+ * The path is the database number; with Sentinel, the name of the primary comes before it.
+ * @throws {UsageError} that names `REDIS_URL` and contains no part of its value.
  */
 export function readRedisUrl(url: string): RedisAddress {
   const { scheme, username, password, hosts, path, query } = readStoreUrl('REDIS_URL', url);

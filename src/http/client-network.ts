@@ -2,8 +2,9 @@ import { isIPv6 } from 'node:net';
 import { unreadableAddress } from './unreadable-address.ts';
 
 /**
- * Returns the network that failures of an address are counted by: an IPv4 address itself, or the /64 that one IPv6 host can
- * call from. Returns undefined for an address that could not be read, because different callers would be counted as one.
+ * Returns the network by which failures of an address are counted: an IPv4 address itself, or the /64 network of an
+ * IPv6 address, from which one host can call. Returns undefined for an unreadable address, because different callers
+ * would be counted as one.
  */
 export function networkOf(address: string): string | undefined {
   if (address === unreadableAddress) return undefined;

@@ -20,8 +20,8 @@ export function forwardedAddresses(headers: IncomingHttpHeaders): (string | unde
 }
 
 /**
- * Splits at every comma, in quotes too. An address needs no quoted comma, and a caller's unclosed quote must not swallow what a
- * proxy appended.
+ * Splits at every comma, even inside quotes. An address never needs a quoted comma, and an unclosed quote of the caller
+ * must not hide what a proxy appended.
  */
 function elementsOf(header: string | undefined): string[] {
   return (header ?? '')

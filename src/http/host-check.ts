@@ -1,4 +1,6 @@
-/** Returns a function that checks whether a Host header is one of these hosts. A name without a port stands for any port. */
+/**
+ * Returns a function that checks whether a Host header is one of these hosts. A name without a port matches any port.
+ */
 export function createHostCheck(names: readonly string[]): (host: string) => boolean {
   const hosts = new Set(names.map((name) => name.toLowerCase()));
   let lastKnown: string | undefined;

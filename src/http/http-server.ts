@@ -87,8 +87,9 @@ function secureContext({ cert, key, clientCa }: TlsFiles): SecureContextOptions 
 }
 
 /**
- * Returns a function that logs a connection which ends because of its client certificate, at most once a minute. A certificate that
- * names one of our CAs as its issuer, but was signed with another RSA key, makes OpenSSL end the connection before any request is read.
+ * Returns a function that logs a connection that was closed because of its client certificate, at most once a minute. A
+ * certificate that names one of our CAs as its issuer but was signed with another RSA key makes OpenSSL close the
+ * connection before any request is read.
  */
 function createCertificateAlarm(log: Log): (socket: Duplex) => void {
   let loggedAt = Number.NEGATIVE_INFINITY;

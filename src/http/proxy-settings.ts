@@ -1,10 +1,12 @@
 import { isIP } from 'node:net';
 import type { Config } from '../config.ts';
 
-/** Size of the smallest subnet that an AWS Application Load Balancer accepts, so a dedicated subnet can be named. */
+/**
+ * Size of the smallest subnet that an AWS Application Load Balancer accepts, so that a dedicated subnet can be named.
+ */
 const maxCertificateProxies = 32;
 
-/** Returns what is wrong with the settings that say which proxies are trusted. */
+/** Returns the problems of the settings that name trusted proxies. */
 export function problemsOfProxySettings({
   trustProxy,
   clientCertHeader,
@@ -33,7 +35,7 @@ export function problemsOfProxySettings({
   return problems;
 }
 
-/** Number of addresses of an address or CIDR, or undefined if it is neither. */
+/** Returns the number of addresses in an address or CIDR, or undefined if the text is neither. */
 function sizeOf(range: string): number | undefined {
   const [address = '', prefix, ...rest] = range.split('/');
   const family = isIP(address);

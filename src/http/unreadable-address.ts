@@ -1,5 +1,5 @@
 /**
- * Stands for the address of a caller behind a trusted proxy whose forwarded address cannot be read. It is no IP address, so
- * it never counts as one caller: not in a limit, and not as one source of usage.
+ * Placeholder for the address of a caller behind a trusted proxy whose forwarded address cannot be parsed. It is not an
+ * IP address, so it never counts as one caller in a limit or as one source of usage.
  */
 export const unreadableAddress = 'unreadable';

@@ -1,6 +1,9 @@
 import { fstatSync, write, writeSync } from 'node:fs';
 
-/** Where log lines go: a file descriptor that is written without blocking, and that may fail without stopping the process. */
+/**
+ * Destination of log lines: a file descriptor that is written without blocking, and that may fail without stopping the
+ * process.
+ */
 export type LogDestination = {
   write(line: string): void;
   /** Starts to write buffered lines. @param done called when nothing is left to write. */
@@ -16,7 +19,7 @@ export type LogDestination = {
 export type LogLoss = {
   /** Lines dropped since the process started. */
   lines: number;
-  /** Why lines are being dropped now, as an error code such as `ENOSPC`. Undefined while lines are written. */
+  /** Error code of the current loss, such as `ENOSPC`. Undefined while lines are written. */
   reason: string | undefined;
 };
 
@@ -27,7 +30,7 @@ const batchBytes = 128 * 1024;
 const maxHeldBytes = 16 * 1024 * 1024;
 /** Lines with this many characters bypass the batch. A character has at most three bytes in UTF-8. */
 const [longLine, bytesOfCharacter] = [4_096, 3];
-/** Time that the end of the process waits for the reader of a full pipe to read anything. */
+/** Time that the process waits at its end for the reader of a full pipe. */
 const lastWriteMs = 3_000;
 const newLine = '\n'.charCodeAt(0);
 

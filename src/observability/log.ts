@@ -5,8 +5,8 @@ import { createLogDestination, type LogDestination, type LogLoss } from './log-d
 export type Log = Logger;
 
 /**
- * Creates a log of JSON lines. Lines are written without blocking, and also at the end of the process unless it is killed. Never pass a
- * value that could contain a secret.
+ * Creates a log of JSON lines. Lines are written without blocking, and also at the end of the process unless it is
+ * killed. Never pass a value that could contain a secret.
  * @param descriptor an open file descriptor; 1 is standard output.
  */
 export function createLog(level: LogLevel, descriptor = 1): Log {
@@ -23,8 +23,8 @@ export function logMembers(log: Log, members: string, message: string): void {
 }
 
 /**
- * Returns how many lines were dropped because they could not be written, and why lines are dropped now. A log that was not made by
- * `createLog` reports no loss.
+ * Returns how many lines were dropped because they could not be written, and the error if lines are being dropped now.
+ * A log that was not created by `createLog` reports no loss.
  */
 export function logLoss(log: Log): LogLoss {
   return destinationOf(log).loss?.() ?? { lines: 0, reason: undefined };

@@ -1,12 +1,12 @@
 import { withDeadline } from '../storage/with-deadline.ts';
 
-/** One condition that a process must meet to serve, such as a store that answers. */
+/** Condition that a process must meet to serve, such as a store that responds. */
 type ReadinessCheck = {
-  /** Member of the answer of `/readyz` that lists the check. */
+  /** Member of the response of `/readyz` that lists the check. */
   group: 'stores' | 'checks';
   /** Name in that member, in snake_case. */
   name: string;
-  /** Returns `ok`, or a short word that says what is wrong. A rejection or a late answer counts as `unavailable`. */
+  /** Returns `ok`, or a short word for the problem. A rejection or a late result counts as `unavailable`. */
   examine(): string | Promise<string>;
   /** Whether the process is not ready while the check fails. A check that is not required is only reported. */
   isRequired: boolean;

@@ -6,7 +6,10 @@ import type { Clock } from './clock.ts';
  * the wrong time.
  */
 export type ClockCheck = {
-  /** Milliseconds by which this process's clock is ahead of the database's; 0 before the database has answered. */
+  /**
+   * Returns the milliseconds by which this process's clock is ahead of the database's; 0 before the database has
+   * responded.
+   */
   differenceMs(): number;
   isRight(): boolean;
   /** @throws {KeyturnError} 503 if the clocks differ by more than five seconds. */

@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
 
-/** How long a review's confirmation is valid. */
+/** Lifetime of a review's confirmation, in seconds. */
 export const confirmationSeconds = 600;
 
 /**

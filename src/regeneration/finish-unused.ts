@@ -47,6 +47,6 @@ async function isUnused(
   regeneration: Regeneration,
 ): Promise<boolean> {
   const [progress] = await followProgress(database, deps, owner, [regeneration]);
-  // Without a source of the new secret, it may not even have been handed over.
+  // If no source uses the new secret, it may not even have been distributed.
   return progress !== undefined && progress.usingNew.length > 0 && progress.stillUsingOld.length === 0;
 }

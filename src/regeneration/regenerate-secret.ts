@@ -13,7 +13,7 @@ import { insertRegeneration } from './regeneration-store.ts';
 import { requireConfirmation } from './review.ts';
 
 export type RegenerateRequest = {
-  /** From a review: proves that the caller has seen what regenerating would break. */
+  /** Confirmation from a review, which proves that the caller has seen the effects of regenerating. */
   confirmation: string | undefined;
   /** Length of the grace period in seconds. */
   overlapSeconds?: number | undefined;
@@ -21,11 +21,11 @@ export type RegenerateRequest = {
   finishWhenUnused?: boolean | undefined;
   /** Also create a new Client ID. The previous one keeps working with the previous secret during the grace period. */
   newClientId?: boolean | undefined;
-  /** For a leak: revokes every live token and ends the previous secret now, without a grace period. */
+  /** After a leak: revoke every live token and end the previous secret now, without a grace period. */
   revokeTokens?: boolean | undefined;
 };
 
-/** The result. Only this value contains the plaintext. */
+/** Result of a rotation. Only this value contains the plaintext. */
 export type RegeneratedSecret = {
   regenerationId: string;
   secret: Secret;

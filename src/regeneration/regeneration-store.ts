@@ -30,7 +30,7 @@ const selectRegenerations = `SELECT r.id, r.client, r.access_key, r.finish_when_
     r.ended_at, r.ended_as, r.ended_by, ${secretColumns('old')}, ${secretColumns('new')}
   FROM regenerations r JOIN secrets old ON old.id = r.old_secret JOIN secrets new ON new.id = r.new_secret`;
 
-/** @throws {NotFound} also if the regeneration belongs to another owner. */
+/** Finds a regeneration. @throws {NotFound} also if the regeneration belongs to another owner. */
 export async function requireRegeneration(database: Queryable, owner: OwnerRef, id: string): Promise<Regeneration> {
   const rows = await database.query<RegenerationRow>(
     `${selectRegenerations} WHERE r.id::text = $1 AND r.${owner.kind} = $2`,

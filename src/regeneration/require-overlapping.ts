@@ -6,7 +6,7 @@ import { requireRegeneration } from './regeneration-store.ts';
 
 /**
  * Returns a regeneration that can still be undone or finished.
- * @throws {NotFound}
+ * @throws {NotFound} if the owner has no such regeneration.
  * @throws {Conflict} `regeneration_finished` or `regeneration_undone`.
  */
 export async function requireOverlapping(

@@ -15,7 +15,7 @@ export type SecretOwner = OwnerRef & {
   pepper: PepperPurpose;
   /** Whether sealed copies of its secrets are kept, if the deployment keeps any. */
   reveal: boolean;
-  /** Its public name, for example in the audit log: the current Client ID, or the access key's id. */
+  /** Public name of the owner, for example in the audit log: the current Client ID, or the id of the access key. */
   target: string;
   targetType: AuditEvent['targetType'];
   /** The Client ID for its next secret; null for an access key. */
@@ -30,8 +30,8 @@ export type SecretOwner = OwnerRef & {
 };
 
 type OwnerChange = {
-  /** Its new Client ID; earlier ones keep working with the secrets that belong to them. */
+  /** New Client ID. Earlier ones keep working with the secrets that belong to them. */
   clientId?: string | undefined;
-  /** Revokes every live token in this one write. */
+  /** Revokes every live token of the owner in the same write. */
   tokens?: 'revoke' | undefined;
 };

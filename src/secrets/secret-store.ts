@@ -14,7 +14,7 @@ type SecretRow = Row & {
   ended_as: Secret['endedAs'];
 };
 
-/** Only an owner's newest secrets are loaded: tokens of secrets that are this many generations old have expired. */
+/** Maximum number of an owner's secrets that are loaded, newest first. Tokens of earlier secrets have expired. */
 const kept = 100;
 
 /**
@@ -32,7 +32,7 @@ export function secretsJson(ownerKind: OwnerRef['kind'], owner: string): string 
        WHERE ${ownerKind} = ${owner} ORDER BY generation DESC LIMIT ${kept}) s)`;
 }
 
-/** Parses what `secretsJson` selected. */
+/** Parses the JSON text that `secretsJson` selects. */
 export function parseSecrets(json: string): Secret[] {
   return (JSON.parse(json) as SecretRow[]).map((row) => ({
     id: row.id,

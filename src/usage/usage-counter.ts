@@ -30,7 +30,7 @@ type SecretCount = {
   /** Sources by address and then by user agent, so that counting a token builds no string. */
   sources: Map<string, Map<string, SourceCount>>;
   sourceCount: number;
-  /** The source that was counted last, which is usually also the next one. */
+  /** Source that was counted last, which is usually also the next one. */
   latest: SourceCount | undefined;
 };
 
@@ -47,9 +47,9 @@ type SourceCount = {
 
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
-/** Maximum per secret between two batches; further sources are counted as one. */
+/** Maximum number of sources per secret between two batches; further sources are counted as one. */
 const maxSources = 100;
-/** Maximum per process between two batches; beyond it, use is not recorded by source. */
+/** Maximum number of sources per process between two batches; beyond it, use is not recorded by source. */
 const maxSourcesInAll = 20_000;
 const maxUserAgentLength = 200;
 const secretsPerBatch = 2_000;

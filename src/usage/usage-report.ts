@@ -21,12 +21,12 @@ type SecretStatus = 'current' | 'retiring' | 'ended' | 'undone';
 
 export type SecretUsage = {
   issued: number;
-  /** Uses other than for a token: introspection, revocation, events. */
+  /** Uses for anything but a token: introspection, revocation, events. */
   used: number;
   /** Counts by reason. */
   refused: Record<string, number>;
   perHour: { startsAt: Date; issued: number; used: number; refused: number }[];
-  /** Sources that used or tried it, latest first. */
+  /** Sources that used or tried the secret, latest first. */
   sources: UsageSource[];
 };
 

@@ -1,7 +1,7 @@
 /** Source from which one secret was used or tried. */
 export type UsageSource = {
   generation: number;
-  /** `*` stands for all sources beyond those that are kept one by one. */
+  /** IP address or `unreadable`; `*` stands for all sources beyond those that are kept individually. */
   address: string;
   userAgent: string;
   firstUsedAt: Date | null;
@@ -19,5 +19,5 @@ export type UsageSource = {
   refusedAs: string | null;
 };
 
-/** The address of the sources that are not kept one by one. */
+/** Address that stands for the sources that are not kept individually. */
 export const otherSources = '*';

@@ -103,7 +103,10 @@ export async function countLiveTokens(
   return Math.max(0, rows[0]?.live ?? 0);
 }
 
-/** Counts the live tokens of an owner by the generation of the secret that they were issued for; at most a minute's worth too many. */
+/**
+ * Counts the live tokens of an owner by the generation of the secret that they were issued for; at most a minute's
+ * worth too many.
+ */
 export async function countLiveTokensBySecret(
   database: Queryable,
   owner: string,

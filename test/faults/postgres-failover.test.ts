@@ -82,7 +82,7 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
   }, 60_000);
 });
 
-describeWithPair('PostgreSQL, its primary killed', () => {
+describeWithPair('PostgreSQL after its primary was killed', () => {
   usePairUnderLoad('synchronous');
 
   it('a failover under load loses no confirmed change, and the old primary is ignored when it restarts', async () => {
@@ -113,7 +113,7 @@ describeWithPair('PostgreSQL, its primary killed', () => {
   }, 60_000);
 });
 
-describeWithPair('PostgreSQL, its asynchronous standby promoted without the last changes', () => {
+describeWithPair('PostgreSQL after a promotion of its asynchronous standby without the last changes', () => {
   usePairUnderLoad('asynchronous');
 
   it('processes drop the lost changes, keep revoked opaque tokens revoked, and follow later changes', async () => {

@@ -12,7 +12,7 @@ const shownRows = 50;
  * object.
  */
 export function startImportReport(options: ImportOptions): {
-  /** @throws {CommandEnd} 1 if standard output cannot be written. */
+  /** Prints new secrets. @throws {CommandEnd} 1 if standard output cannot be written. */
   showSecrets(made: ReadonlyMap<string, string>): void;
   end(file: ForeignClients, outcome: ImportOutcome): void;
 } {

@@ -9,8 +9,8 @@ type Line = { record: string[]; info: { lines: number } };
 const literal = ['client_id', 'client_secret'];
 
 /**
- * Reads CSV with a heading, separated by commas, semicolons or tabs. A row that cannot be read is refused, and the others are read.
- * Messages name the line and the column, and never contain a field.
+ * Reads CSV with a heading, separated by commas, semicolons or tabs. A row that cannot be read is refused, and the
+ * others are read. Messages name the line and the column, and never contain a field.
  * @throws {CommandEnd} 2 if the file as a whole cannot be read.
  */
 export function readCsv(text: string): FileContent {

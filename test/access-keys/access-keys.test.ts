@@ -55,7 +55,7 @@ async function introspect(token: string, form: Record<string, string> = {}) {
   return await endpoints.introspect(clients.orders, token, form);
 }
 
-test('rejects an end that does not exist, has no offset or is in the past, and lets an expired key be renamed', async () => {
+test('rejects an expiry that does not exist, has no offset or is in the past, and lets an expired key be renamed', async () => {
   const create = (end: string) =>
     server.adminFetch(`/contacts/${contactId}/access-keys`, {
       method: 'POST',
@@ -82,7 +82,7 @@ test('rejects an end that does not exist, has no offset or is in the past, and l
 });
 
 describe('Create Key', () => {
-  test('shows the key once, in the documented form, and lists show a hint alone', async () => {
+  test('shows the key once, in the documented format, and lists show only a hint', async () => {
     const key = await createKey();
     expect(key.access_key).toMatch(/^ktk_[0-9A-Za-z]{49}$/);
     const { text, json } = await server.adminFetch(`/access-keys/${key.id}`);
@@ -92,7 +92,7 @@ describe('Create Key', () => {
     expect(rows).not.toContain(key.access_key);
   });
 
-  test('a name is unique within the contact, and free for another contact', async () => {
+  test('requires a name that is unique within the contact', async () => {
     const key = await createKey();
     const again = { method: 'POST', body: { name: key.name, permissions: { orders: ['read'] } } };
     expect((await server.adminFetch(`/contacts/${contactId}/access-keys`, again)).json.code).toBe('name_taken');
@@ -101,16 +101,16 @@ describe('Create Key', () => {
   });
 
   test.each([
-    ['a kind of information that nobody offers', { permissions: { secrets: ['read'] } }],
-    ['an action that there is not', { permissions: { orders: ['burn'] } }],
-    ['a client that there is not', { clients: ['kti_0000000000000000000000'] }],
-  ])('%s is refused, and nothing is made', async (_case, options) => {
+    ['a kind of information that no resource server offers', { permissions: { secrets: ['read'] } }],
+    ['an unknown action', { permissions: { orders: ['burn'] } }],
+    ['an unknown client', { clients: ['kti_0000000000000000000000'] }],
+  ])('rejects %s and creates nothing', async (_case, options) => {
     await expect(createKey(options)).rejects.toThrow('invalid_request');
   });
 });
 
 describe('a token with an access key', () => {
-  test('is granted what was asked, the client and the key allow, and says who called', async () => {
+  test('has the scope that the request, the client and the key have in common, and identifies the key', async () => {
     const key = await createKey({ permissions: { orders: ['read', 'delete'], products: ['read'] } });
     const { json } = await endpoints.token(clients.shop, { access_key: key.access_key });
     expect(json['scope']).toBe('orders:read products:read');
@@ -127,19 +127,19 @@ describe('a token with an access key', () => {
   test.each([
     ['the key does not allow', 'orders:create'],
     ['the client does not have', 'orders:delete'],
-    ['nobody offers', 'orders:burn'],
-  ])('asks for what %s: invalid_scope, and nothing is issued', async (_case, scope) => {
+    ['no resource server offers', 'orders:burn'],
+  ])('is refused with invalid_scope for a scope that %s', async (_case, scope) => {
     const key = await createKey({ permissions: { orders: ['read', 'delete'] } });
     const { status, json } = await endpoints.token(clients.shop, { access_key: key.access_key, scope });
     expect([status, json['error']]).toEqual([400, 'invalid_scope']);
   });
 
-  test('a key with nothing in common with the client gets nothing', async () => {
+  test('is refused if key and client have no scope in common', async () => {
     const key = await createKey({ permissions: { invoices: ['read'] } });
     expect((await endpoints.token(clients.shop, { access_key: key.access_key })).json['error']).toBe('invalid_scope');
   });
 
-  test('an unknown, malformed, disabled, expired or foreign key gets one and the same invalid_grant', async () => {
+  test('is refused with the same invalid_grant for an unknown, malformed, disabled, expired or foreign key', async () => {
     const disabled = await createKey();
     await act(disabled.id, '/disable');
     const expired = await createKey({ expires_at: new Date(now + 1_000).toISOString() });
@@ -158,7 +158,7 @@ describe('a token with an access key', () => {
     expect((await endpoints.token(clients.partner, { access_key: foreign.access_key })).status).toBe(200);
   });
 
-  test('a client that must have one is refused without it', async () => {
+  test('is required by a client that must send an access key', async () => {
     const strict = await register(server.core, {
       name: 'Strict',
       kind: 'integration',
@@ -171,8 +171,8 @@ describe('a token with an access key', () => {
   });
 });
 
-describe('what a key may do today reaches tokens that are out already', () => {
-  test('Save Key narrows and widens, Disable stops and Enable resumes', async () => {
+describe('changes of a key apply to tokens that were issued before', () => {
+  test('Save Key narrows and widens them, Disable stops them and Enable resumes them', async () => {
     const key = await createKey({ permissions: { orders: ['read', 'create'] } });
     const token = await endpoints.accessToken(clients.shop, { access_key: key.access_key });
     expect((await introspect(token)).json['scope']).toBe('orders:read orders:create');
@@ -187,7 +187,7 @@ describe('what a key may do today reaches tokens that are out already', () => {
     expect((await introspect(token)).text).toBe(inactive);
   });
 
-  test('the end of the key and the deletion of its contact end its tokens', async () => {
+  test('the expiry of the key and the deletion of its contact end its tokens', async () => {
     const owner = await createContact('Short');
     const key = await createKey({ expires_at: new Date(now + 60_000).toISOString() }, owner);
     const token = await endpoints.accessToken(clients.shop, { access_key: key.access_key });
@@ -208,7 +208,7 @@ describe('what a key may do today reaches tokens that are out already', () => {
     expect(json.data[0]).toMatchObject({ action: 'access_key.remove', before: { contact_id: owner } });
   });
 
-  test('a key that is enabled while its contact is deleted: one of both is refused, and no live key is lost', async () => {
+  test('enabling a key while its contact is deleted fails or the deletion does, and no live key is lost', async () => {
     for (let round = 0; round < 15; round++) {
       const owner = await createContact('Short');
       const key = await createKey({}, owner);
@@ -224,7 +224,7 @@ describe('what a key may do today reaches tokens that are out already', () => {
     }
   });
 
-  test('another process follows within a second', async () => {
+  test('within a second on another process', async () => {
     const elsewhere = endpointsOf((await startOther()).publicUrl);
     const owner = await createContact('Elsewhere');
     const key = await createKey({ permissions: { orders: ['read', 'create'] } }, owner);
@@ -245,7 +245,7 @@ describe('what a key may do today reaches tokens that are out already', () => {
     await eventually(withKey, ({ status }) => status === 400, 1_000);
   });
 
-  test('a process that has a key in memory as never used gives no token of it once another has removed it', async () => {
+  test('a process that cached a key as unused issues no token with it after another process removed it', async () => {
     const elsewhere = endpointsOf((await startOther()).publicUrl);
     for (let round = 0; round < 10; round++) {
       const key = await createKey({ clients: [clients.partner.id] });
@@ -260,8 +260,8 @@ describe('what a key may do today reaches tokens that are out already', () => {
   });
 });
 
-describe('an access key that comes with each request, at introspection', () => {
-  test('narrows the token, and one that is not live makes it inactive', async () => {
+describe('an access key at introspection', () => {
+  test('narrows the token, and makes it inactive if the key is not live', async () => {
     const token = await endpoints.accessToken(clients.shop);
     const key = await createKey();
     expect((await introspect(token, { access_key: key.access_key })).json).toMatchObject({
@@ -278,7 +278,7 @@ describe('an access key that comes with each request, at introspection', () => {
 });
 
 describe('Remove Key', () => {
-  test('only a key that was never used; else 409 that names Disable', async () => {
+  test('removes only a key that was never used, and otherwise answers 409 and suggests Disable', async () => {
     const fresh = await createKey();
     expect((await act(fresh.id, '', undefined, 'DELETE')).status).toBe(204);
     expect((await act(fresh.id, '', undefined, 'DELETE')).status).toBe(404);
@@ -289,7 +289,7 @@ describe('Remove Key', () => {
     expect(refused.json.detail).toContain('Disable');
   });
 
-  test('a first use at the same moment either counts or is refused: no token of a removed key is ever live', async () => {
+  test('at the same moment as a first use, either removes the key or fails: no token of a removed key is live', async () => {
     for (let round = 0; round < 15; round++) {
       const key = await createKey();
       const [removed, token] = await Promise.all([
@@ -302,7 +302,7 @@ describe('Remove Key', () => {
 });
 
 describe('Generate New Key', () => {
-  test('overlaps, can be undone and finished, and warns the one who still sends the old one, like a client secret', async () => {
+  test('has a grace period, can be undone and finished, and warns callers that send the previous value', async () => {
     const key = await createKey();
     const stale = await act(key.id, '/regenerate', {});
     expect([stale.status, stale.json.code]).toEqual([428, 'confirmation_required']);
@@ -331,7 +331,7 @@ describe('Generate New Key', () => {
     expect((await act(key.id, '/reveal')).json.access_key).toBe(next.json.access_key);
   });
 
-  test('with revoke_tokens every token of the key dies, and the old value at once', async () => {
+  test('with revoke_tokens ends every token of the key and its previous value at once', async () => {
     const key = await createKey();
     const token = await endpoints.accessToken(clients.shop, { access_key: key.access_key });
     const { json: review } = await act(key.id, '/regeneration/review');
@@ -342,7 +342,7 @@ describe('Generate New Key', () => {
 });
 
 describe('least privilege', () => {
-  test('what resource servers report as used is held against what is granted', async () => {
+  test('compares the scopes that resource servers report as used with the granted ones', async () => {
     const key = await createKey({ permissions: { orders: ['create', 'read', 'update'], products: ['read'] } });
     const token = await endpoints.accessToken(clients.shop, { access_key: key.access_key });
     await introspect(token, { used_scope: 'orders:read' });
@@ -355,7 +355,7 @@ describe('least privilege', () => {
     });
   });
 
-  test('a report counts only for what the resource server offers itself, and none is no advice to take everything away', async () => {
+  test('ignores reports of scopes that the resource server does not offer, and suggests nothing without reports', async () => {
     const key = await createKey({ permissions: { orders: ['read'], invoices: ['read'] } });
     const token = await endpoints.accessToken(clients.partner, { access_key: key.access_key });
     const usage = async () => (await server.adminFetch(`/access-keys/${key.id}`)).json.usage;
@@ -371,7 +371,7 @@ describe('least privilege', () => {
     expect((await endpoints.introspect(clients.invoices, token)).json['scope']).toBe('invoices:read');
   });
 
-  test('use is told by the hour and by the value, as of a client secret', async () => {
+  test('shows use by hour and by value, as for a client secret', async () => {
     const key = await createKey();
     await endpoints.accessToken(clients.shop, { access_key: key.access_key });
     await endpoints.introspect(clients.orders, await endpoints.accessToken(clients.shop), {
@@ -392,7 +392,7 @@ describe('least privilege', () => {
     ]);
   });
 
-  test('a kind of information that is in use cannot be dropped, and the answer says who uses it', async () => {
+  test('rejects dropping a kind of information in use, and lists what uses it', async () => {
     const warehouse: TestClient = await register(server.core, {
       name: 'Warehouse',
       kind: 'resource_server',
@@ -409,7 +409,7 @@ describe('least privilege', () => {
     expect(refused.json.access_keys[0].id).toBe(key.id);
   });
 
-  test('a key that gets a kind of information while that is dropped: one of both is refused', async () => {
+  test('rejects either granting a kind of information or dropping it at the same time', async () => {
     const shelf = await register(server.core, {
       name: 'Shelf',
       kind: 'resource_server',
@@ -431,7 +431,7 @@ describe('least privilege', () => {
   });
 });
 
-test('an API authorization token can be for an access key', async () => {
+test('an API authorization token can be issued for an access key', async () => {
   const key = await createKey();
   const { json } = await server.adminFetch(`/clients/${clients.shop.id}/authorization-token`, {
     method: 'POST',

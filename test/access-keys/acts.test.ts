@@ -70,7 +70,7 @@ const answers: Record<string, Record<State, number>> = {
 };
 
 describe.each(Object.entries(acts))('%s', (name, { method, path, body, needs }) => {
-  test.each(states)('of a key that is %s: by every permission, each as the table says', async (state) => {
+  test.each(states)('of a key that is %s answers as in the table for every permission', async (state) => {
     for (const permission of permissions) {
       const { id } = await makeKey(state);
       const { status } = await server.adminFetch(`/access-keys/${id}${path}`, {
@@ -87,25 +87,22 @@ describe.each(Object.entries(acts))('%s', (name, { method, path, body, needs }) 
 test.each([
   ['Create Key', 'POST', 'integrations:edit', 201],
   ['the list of its keys', 'GET', 'integrations:view', 200],
-] as const)(
-  '%s, of a contact that is there and of one that is not: as the table says',
-  async (_name, method, needs, done) => {
-    const { contact } = await makeKey('own');
-    for (const [id, answer] of [
-      [contact, done],
-      [randomUUID(), 404],
-    ] as const) {
-      for (const permission of permissions) {
-        const { status } = await server.adminFetch(`/contacts/${id}/access-keys`, {
-          method,
-          ...(method === 'POST' ? { body: { name: `Key of ${permission}`, permissions: { orders: ['read'] } } } : {}),
-          token: tokens.get(permission),
-        });
-        expect([permission, status]).toEqual([permission, permission === needs ? answer : 403]);
-      }
+] as const)('%s answers as in the table for an existing and a missing contact', async (_name, method, needs, done) => {
+  const { contact } = await makeKey('own');
+  for (const [id, answer] of [
+    [contact, done],
+    [randomUUID(), 404],
+  ] as const) {
+    for (const permission of permissions) {
+      const { status } = await server.adminFetch(`/contacts/${id}/access-keys`, {
+        method,
+        ...(method === 'POST' ? { body: { name: `Key of ${permission}`, permissions: { orders: ['read'] } } } : {}),
+        token: tokens.get(permission),
+      });
+      expect([permission, status]).toEqual([permission, permission === needs ? answer : 403]);
     }
-  },
-);
+  }
+});
 
 test.each([
   ['own', 200],
@@ -113,12 +110,12 @@ test.each([
   ['missing', 400],
   ['disabled', 400],
   ['used', 200],
-] as const)('a token with a key that is %s: %d', async (state, expected) => {
+] as const)('a token request with a key that is %s gets %d', async (state, expected) => {
   const { value } = await makeKey(state);
   expect((await endpoints.token(clients.shop, { access_key: value })).status).toBe(expected);
 });
 
-describe('round trips to the stores, when warm', () => {
+describe('the store accesses of a request with warm caches', () => {
   /** How many statements and token look-ups some requests cost. @param remembered whether the record of a token is in memory. */
   async function cost(work: () => Promise<{ status: number }>, remembered = false) {
     const { database, tokenStore } = server.core;
@@ -156,8 +153,8 @@ describe('round trips to the stores, when warm', () => {
 
   test.each([
     ['one look-up of the token', false, { statements: 0, finds: 10, saves: 0 }],
-    ['nothing at all within the second that a token is remembered', true, { statements: 0, finds: 0, saves: 0 }],
-  ])('introspection costs %s, with an access key as without', async (_name, remembered, expected) => {
+    ['nothing within the second that a token is cached', true, { statements: 0, finds: 0, saves: 0 }],
+  ])('an introspection costs %s, with and without an access key', async (_name, remembered, expected) => {
     const { value } = await makeKey('own');
     const plain = await endpoints.accessToken(clients.shop);
     const keyed = await endpoints.accessToken(clients.shop, { access_key: value });
@@ -170,7 +167,7 @@ describe('round trips to the stores, when warm', () => {
     expect(await introspect(keyed, form)).toEqual(expected);
   });
 
-  test('a token costs the one write of its record, with an access key as without', async () => {
+  test('a token costs one write of its record, with and without an access key', async () => {
     const { value } = await makeKey('own');
     const expected = { statements: 0, finds: 0, saves: 10 };
     expect(await cost(() => endpoints.token(clients.shop))).toEqual(expected);

@@ -40,7 +40,7 @@ function granted(asked: readonly string[] | undefined, client: readonly string[]
   return (asked ?? all).filter((scope) => client.includes(scope) && key.includes(scope));
 }
 
-test('what is granted is the intersection of what was asked, the client and the key, and so it is introspected after any change', async () => {
+test('the granted scope is the intersection of request, client and key, also in introspection after any change', async () => {
   await fc.assert(
     fc.asyncProperty(some, scopes, fc.option(some, { nil: undefined }), steps, async (client, key, asked, changes) => {
       made += 1;

@@ -52,20 +52,20 @@ function fetchLocal(options: FetchOptions = {}) {
   });
 }
 
-describe('a JWKS by URL', () => {
-  it('is fetched over https', async () => {
+describe('fetching a JWKS by URL', () => {
+  it('works over https', async () => {
     answer = (_request, response) => response.end('{"keys":[{"kty":"EC"}]}');
     expect(await fetchLocal()).toEqual([{ kty: 'EC' }]);
     await expect(fetchJwks(`http://client.example:${port}/`)).rejects.toThrow('not https');
     await expect(fetchLocal({ ca: '' })).rejects.toThrow();
   });
 
-  it('may begin with a byte order mark (RFC 8259 §8.1)', async () => {
+  it('accepts a byte order mark (RFC 8259 §8.1)', async () => {
     answer = (_request, response) => response.end('\ufeff{"keys":[{"kty":"EC"}]}');
     expect(await fetchLocal()).toEqual([{ kty: 'EC' }]);
   });
 
-  it('is not fetched from an address that is not public, whether it is written or looked up', async () => {
+  it('rejects an address that is not public, in the URL or from DNS', async () => {
     answer = (_request, response) => response.end('{"keys":[]}');
     await expect(fetchLocal({ isAllowed: isPublicAddress })).rejects.toThrow('not a public address');
     await expect(fetchJwks(`https://127.0.0.1:${port}/`, { ca })).rejects.toThrow('not a public address');
@@ -85,7 +85,7 @@ describe('a JWKS by URL', () => {
     expect(requests).toBe(1);
   });
 
-  it('is refused over 64 KiB, also without a Content-Length', async () => {
+  it('rejects more than 64 KiB, with and without Content-Length', async () => {
     answer = (_request, response) => {
       const timer = setInterval(() => response.write('x'.repeat(32 * 1024)), 1);
       response.once('close', () => clearInterval(timer));
@@ -93,7 +93,7 @@ describe('a JWKS by URL', () => {
     await expect(fetchLocal()).rejects.toThrow();
   });
 
-  it('is given up after 3 seconds, however it trickles', async () => {
+  it('fails after 3 seconds, even while bytes arrive', async () => {
     answer = (_request, response) => {
       const timer = setInterval(() => response.write(' '), 100);
       response.once('close', () => clearInterval(timer));
@@ -103,7 +103,7 @@ describe('a JWKS by URL', () => {
     expect(performance.now() - startedAt).toBeLessThan(3_500);
   });
 
-  it.each(['not JSON', 'null', '[]', '{"keys":{}}'])('%s is no JWKS', async (text) => {
+  it.each(['not JSON', 'null', '[]', '{"keys":{}}'])('rejects %s', async (text) => {
     answer = (_request, response) => response.end(text);
     await expect(fetchLocal()).rejects.toThrow();
   });
@@ -134,17 +134,17 @@ test.each([
     '2001::1',
   ],
   ['2001:db8::1', 'localhost', '', '127.1'],
-])('%s and the like are not public addresses', (...addresses) => {
+])('recognizes %s and others as not public', (...addresses) => {
   for (const address of addresses) expect([address, isPublicAddress(address)]).toEqual([address, false]);
 });
 
-test('addresses of the public Internet are', () => {
+test('recognizes addresses of the public Internet', () => {
   for (const address of ['9.9.9.9', '172.32.0.1', '2620:fe::fe', '2a00:1450:4001::1']) {
     expect([address, isPublicAddress(address)]).toEqual([address, true]);
   }
 });
 
-describe('the keys of a client by their URL', () => {
+describe('the keys of a client with a jwks_uri', () => {
   const client = { jwks: null, jwksUri: 'https://client.example/jwks.json' } as Client;
   const minute = 60_000;
 
@@ -175,14 +175,14 @@ describe('the keys of a client by their URL', () => {
     };
   }
 
-  it('are fetched once for many who ask at once, and kept', async () => {
+  it('are fetched once for concurrent requests and cached', async () => {
     const world = await start();
     await Promise.all(Array.from({ length: 20 }, () => world.kids('one')));
     expect(await world.kids('one')).toEqual(['one']);
     expect(world.fetched()).toBe(1);
   });
 
-  it('are fetched anew for a kid that is not among them, at most once a minute', async () => {
+  it('are fetched again for an unknown kid, at most once a minute', async () => {
     const world = await start();
     await world.kids('one');
     world.state.served = [world.one, world.two];
@@ -194,7 +194,7 @@ describe('the keys of a client by their URL', () => {
     expect(world.fetched()).toBe(2);
   });
 
-  it('serve an hour while they cannot be fetched, and no longer', async () => {
+  it('are used for an hour while they cannot be fetched, and no longer', async () => {
     const world = await start();
     await world.kids();
     world.state.served = new Error('away');
@@ -204,7 +204,7 @@ describe('the keys of a client by their URL', () => {
     expect(await world.kids()).toEqual([]);
   });
 
-  it('are gone within five minutes after they were taken away', async () => {
+  it('are dropped within five minutes after they were removed', async () => {
     const world = await start();
     await world.kids();
     world.state.served = [world.two];
@@ -212,7 +212,7 @@ describe('the keys of a client by their URL', () => {
     expect(await world.kids('one')).toEqual(['two']);
   });
 
-  it('include a usable key after more unusable ones than keys are kept', async () => {
+  it('include a usable key after more unusable ones than the number of kept keys', async () => {
     const world = await start();
     world.state.served = [...Array.from({ length: 20 }, () => ({ kty: 'oct', k: 'AA' })), world.two];
     expect(await world.kids('two')).toEqual(['two']);
@@ -224,7 +224,7 @@ describe('the keys of a client by their URL', () => {
     expect(await world.kids('one')).toHaveLength(10);
   });
 
-  it('are only those that may be used: no symmetric, private or weak one', async () => {
+  it('include only permitted ones: no symmetric, private or weak key', async () => {
     const world = await start();
     world.state.served = [{ kty: 'oct', k: 'AA', kid: 'a' }, { ...world.two, d: 'AA', kid: 'b' }, null, 'x', world.two];
     expect(await world.kids()).toEqual(['two']);

@@ -15,7 +15,7 @@ function base62(value: bigint): string {
   return value === 0n ? '' : base62(value / 62n) + alphabet.charAt(Number(value % 62n));
 }
 
-test('the checksum is CRC-32 (IEEE): its published check value, in base62', () => {
+test('the checksum is CRC-32 (IEEE) in base62, checked with its published check value', () => {
   expect(crc32('123456789')).toBe(0xcbf43926);
   expect(checksum('123456789')).toBe(base62(0xcbf43926n).padStart(6, '0'));
 });
@@ -54,13 +54,13 @@ test('a Client ID is kti_ and 22 base62 characters', () => {
   }
 });
 
-test('form-encoding leaves every credential as it is', () => {
+test('form-encoding does not change any credential', () => {
   for (const credential of [generateClientId(), ...prefixes.map(generateSecret)]) {
     expect(new URLSearchParams({ credential }).toString()).toBe(`credential=${credential}`);
   }
 });
 
-test('a value with any one character changed, or two neighbours swapped, is refused', () => {
+test('a value with one changed character or two swapped neighbors is rejected', () => {
   const secret = generateSecret('kts_');
   for (let index = 4; index < secret.length; index++) {
     for (const character of alphabet) {
@@ -73,7 +73,7 @@ test('a value with any one character changed, or two neighbours swapped, is refu
   }
 });
 
-test('what is not exactly of the form is refused', () => {
+test('a value in any other format is rejected', () => {
   const secret = generateSecret('kts_');
   const wrong = [
     '',
@@ -90,7 +90,7 @@ test('what is not exactly of the form is refused', () => {
   for (const value of wrong) expect(isWellFormedSecret(value, 'kts_')).toBe(false);
 });
 
-test('one kind of credential never passes for another', () => {
+test('a credential of one kind is rejected as another kind', () => {
   for (const prefix of prefixes) {
     const secret = generateSecret(prefix);
     for (const other of prefixes) expect(isWellFormedSecret(secret, other)).toBe(other === prefix);
@@ -100,7 +100,7 @@ test('one kind of credential never passes for another', () => {
   }
 });
 
-test('every character is as likely as another, in every position', () => {
+test('every character is equally likely in every position', () => {
   const values = Array.from({ length: 4_000 }, () => generateSecret('kts_').slice(4, 47));
   expect(new Set(values).size).toBe(values.length);
   // Chi-square, 61 degrees of freedom: mean 61, standard deviation 11; fair characters exceed 140 once in some 30 million.

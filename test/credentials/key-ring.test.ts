@@ -11,14 +11,14 @@ const purposes: KeyPurpose[] = [
   'cursor',
 ];
 
-test('keys are derived by HKDF-SHA-256: RFC 5869, test case 3', () => {
+test('keys are derived with HKDF-SHA-256, checked with RFC 5869, test case 3', () => {
   const inputKey = Buffer.alloc(22, 0x0b);
   expect(deriveKey(inputKey, '').toString('hex')).toBe(
     '8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d',
   );
 });
 
-test('the first version makes, and all of them open', () => {
+test('the first version seals new values, and all versions unseal', () => {
   const ring = createKeyRing(`v2:${key()}, v1:${key()}`);
   expect(ring.current).toBe('v2');
   expect(ring.versions).toEqual(['v2', 'v1']);
@@ -26,7 +26,7 @@ test('the first version makes, and all of them open', () => {
   expect(ring.key('sealing', 'v3')).toBeUndefined();
 });
 
-test('each purpose and each version has a key of its own, the same in every process', () => {
+test('each purpose and each version has its own key, the same in every process', () => {
   const text = `v2:${key()},v1:${key()}`;
   const [one, other] = [createKeyRing(text), createKeyRing(text)];
   const keys = ['v1', 'v2'].flatMap((version) =>
@@ -40,7 +40,7 @@ test('each purpose and each version has a key of its own, the same in every proc
   expect(new Set(keys).size).toBe(purposes.length * 2);
 });
 
-test('a root key says the same in base64 and in base64url', () => {
+test('a root key may be written in base64 and in base64url', () => {
   const bytes = Buffer.concat([Buffer.from('fbff', 'hex'), randomBytes(30)]);
   const [padded, url] = (['base64', 'base64url'] as const).map((encoding) =>
     createKeyRing(`v1:${bytes.toString(encoding)}`).key('sealing', 'v1'),
@@ -55,9 +55,9 @@ test.each([
   ['a key that is too short', `v1:${randomBytes(31).toString('base64')}`],
   ['a key that is not base64', `v1:${'*'.repeat(44)}`],
   ['a version twice', `v1:${key()},v1:${key()}`],
-  ['a comma too many', `v1:${key()},`],
-  ['a version with a dot, which parts a sealed copy', `v.1:${key()}`],
-])('KEYTURN_ROOT_KEY with %s is refused, and the error does not repeat it', (_, text) => {
+  ['an additional comma', `v1:${key()},`],
+  ['a version with a dot, which separates the parts of a sealed copy', `v.1:${key()}`],
+])('KEYTURN_ROOT_KEY with %s is rejected, and the error does not contain it', (_, text) => {
   expect(() => createKeyRing(text)).toThrow(UsageError);
   expect(() => createKeyRing(text)).toThrow('KEYTURN_ROOT_KEY');
   const secret = text.split(':')[1]?.split(',')[0];
@@ -74,19 +74,19 @@ const weak = [
 ];
 
 test.each(weak.map((bytes) => [bytes.toString('base64'), `v2:${bytes.toString('base64')}`]))(
-  'refuses a root key that is a placeholder: %s',
+  'rejects a placeholder as a root key: %s',
   (_, text) => {
     expect(() => createKeyRing(text)).toThrow('KEYTURN_ROOT_KEY v2 is not random');
     expect(() => createKeyRing(text)).toThrow('keyturn root-key generate');
   },
 );
 
-test('accepts a root key of sixteen bytes that is written twice, as existing deployments have', () => {
+test('accepts a root key of sixteen bytes written twice, as in existing deployments', () => {
   const twice = Buffer.from('0123456789abcdef'.repeat(2)).toString('base64');
   expect(createKeyRing(`v1:${twice}`).current).toBe('v1');
 });
 
-test('opens what a weak root key made, so that it can be rotated away', () => {
+test('opens values of a weak root key, so that it can be rotated', () => {
   const ring = createKeyRing(`v2:${key()},v1:${Buffer.alloc(32).toString('base64')}`);
   expect(ring.key('sealing', 'v1')).toHaveLength(32);
 });

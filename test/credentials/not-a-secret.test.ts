@@ -91,11 +91,11 @@ test.each([
       randomBytes(64).toString('base64'),
     ],
   ],
-])('recognises each %s that stands for a secret in other products', (kind, values) => {
+])('recognizes each %s that replaces a secret in other products', (kind, values) => {
   for (const value of values) expect({ value, kind: recognizeNotASecret(value) }).toEqual({ value, kind });
 });
 
-test('takes the random secrets that other servers and common tools make for secrets', () => {
+test('accepts random secrets as other servers and common tools generate them', () => {
   const alphanumeric = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
   const random = (length: number, alphabet: string) =>
     Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('');

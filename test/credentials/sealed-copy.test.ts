@@ -8,7 +8,7 @@ const ring = createKeyRing(first);
 const place = { table: 'secrets', id: '019a0000-0000-7000-8000-000000000001' };
 const secret = 'kts_0123456789';
 
-test('AES-256-GCM as published: McGrew and Viega, test case 16, with additional data', () => {
+test('AES-256-GCM matches the published test case 16 of McGrew and Viega, with additional data', () => {
   const hex = (text: string) => Buffer.from(text, 'hex');
   const key = hex('feffe9928665731c6d6a8f9467308308'.repeat(2));
   const nonce = hex('cafebabefacedbaddecaf888');
@@ -23,32 +23,32 @@ test('AES-256-GCM as published: McGrew and Viega, test case 16, with additional 
   expect(() => decrypt(key, sealed, additional.subarray(1))).toThrow();
 });
 
-test('a sealed copy opens where it belongs, and holds nothing of its value in the clear', () => {
+test('a sealed copy opens in its place, and does not contain its value in plaintext', () => {
   const sealed = seal(ring, place, secret);
   expect(unseal(ring, place, sealed)).toBe(secret);
   expect(sealed).toMatch(/^v1\.[\w-]+\.[\w-]+$/);
   expect(Buffer.from(sealed.split('.')[2] ?? '', 'base64url').includes('kts_')).toBe(false);
 });
 
-test('the same value sealed twice is two different copies, under two data keys', () => {
+test('sealing the same value twice gives two different copies with two data keys', () => {
   const [one, other] = [seal(ring, place, secret).split('.'), seal(ring, place, secret).split('.')];
   expect(one[1]).not.toBe(other[1]);
   expect(one[2]).not.toBe(other[2]);
   expect(() => unseal(ring, place, [one[0], one[1], other[2]].join('.'))).toThrow();
 });
 
-test('a copy moved to another row or table does not open', () => {
+test('a copy that was moved to another row or table does not open', () => {
   const sealed = seal(ring, place, secret);
   expect(() => unseal(ring, { ...place, id: '019a0000-0000-7000-8000-000000000002' }, sealed)).toThrow();
   expect(() => unseal(ring, { ...place, table: 'idempotency_keys' }, sealed)).toThrow();
 });
 
-test('a table and an id that read the same when put together are not the same place', () => {
+test('a table and an ID with the same concatenation are a different place', () => {
   const sealed = seal(ring, { table: 'a', id: 'bc' }, secret);
   expect(() => unseal(ring, { table: 'ab', id: 'c' }, sealed)).toThrow();
 });
 
-test('a copy with any byte changed, cut short or made longer does not open', () => {
+test('a copy with a changed byte, a shorter or a longer copy does not open', () => {
   const parts = seal(ring, place, secret).split('.');
   for (const part of [1, 2]) {
     const bytes = Buffer.from(parts[part] ?? '', 'base64url');
@@ -67,7 +67,7 @@ test('a copy with any byte changed, cut short or made longer does not open', () 
   }
 });
 
-test('after a new root key, old copies open, new ones are made with the new key, and the old key alone does not open those', () => {
+test('after a rotation of the root key, old copies open, and the old key alone does not open new copies', () => {
   const old = seal(ring, place, secret);
   const both = createKeyRing(`${second},${first}`);
   expect(unseal(both, place, old)).toBe(secret);
@@ -78,7 +78,7 @@ test('after a new root key, old copies open, new ones are made with the new key,
   expect(() => unseal(createKeyRing(second), place, old)).toThrow('v1');
 });
 
-test('a copy that claims another version does not open, even where that version has the same key', () => {
+test('a copy with a changed version does not open, even if that version has the same key', () => {
   const sealed = seal(ring, place, secret);
   const twice = createKeyRing(`${first},${first.replace('v1', 'v9')}`);
   expect(() => unseal(twice, place, sealed.replace(/^v1/, 'v9'))).toThrow();

@@ -10,7 +10,7 @@ const oldRing = createKeyRing(`v1:${roots.v1.toString('base64')}`);
 const ring = createKeyRing(`v2:${roots.v2.toString('base64')},v1:${roots.v1.toString('base64')}`);
 const purpose = 'client-secret-pepper';
 
-test('what is stored of a secret is its HMAC-SHA-256 under a pepper derived from the current root key', () => {
+test('the stored verifier is the HMAC-SHA-256 of the secret under a pepper derived from the current root key', () => {
   const secret = generateSecret('kts_');
   const pepper = Buffer.from(hkdfSync('sha256', roots.v2, '', 'keyturn/client-secret-pepper', 32));
   expect(createVerifier(ring, purpose, secret)).toEqual({
@@ -19,7 +19,7 @@ test('what is stored of a secret is its HMAC-SHA-256 under a pepper derived from
   });
 });
 
-test('a secret matches its own candidate among several, also one made under an earlier root key', () => {
+test('a secret matches its own candidate among several, also one of an earlier root key', () => {
   const [current, retiring, stranger] = [generateSecret('kts_'), generateSecret('kts_'), generateSecret('kts_')];
   const candidates = [
     { name: 'current', ...createVerifier(ring, purpose, current) },
@@ -31,7 +31,7 @@ test('a secret matches its own candidate among several, also one made under an e
   expect(createMatcher(ring, purpose, current)([])).toBeUndefined();
 });
 
-test('a secret with something before or after it does not match', () => {
+test('a secret with additional characters does not match', () => {
   const secret = generateSecret('kts_');
   const candidates = [createVerifier(ring, purpose, secret)];
   for (const wrong of [`${secret}\0`, `${secret} `, `\0${secret}`, secret.slice(0, -1), secret.toLowerCase(), '']) {
@@ -46,7 +46,7 @@ test('a verifier of one purpose does not match for another', () => {
   expect(createMatcher(ring, 'access-key-pepper', secret)(candidates)).toBe(candidates[0]);
 });
 
-test('a verifier whose root key is no longer there, or that is damaged, matches nothing', () => {
+test('a verifier that is damaged or whose root key is missing matches nothing', () => {
   const secret = generateSecret('kts_');
   const newRing = createKeyRing(`v2:${roots.v2.toString('base64')}`);
   expect(createMatcher(newRing, purpose, secret)([createVerifier(oldRing, purpose, secret)])).toBeUndefined();
@@ -60,7 +60,7 @@ test('a verifier whose root key is no longer there, or that is damaged, matches 
   expect(createMatcher(ring, purpose, secret)(damaged)).toBeUndefined();
 });
 
-test('a look-up by secret asks for its verifier under every root key', () => {
+test('a look-up by secret uses its verifier under every root key', () => {
   const secret = generateSecret('ktk_');
   const asked = verifiersOf(ring, 'access-key-pepper', secret);
   expect(asked).toEqual([
@@ -69,7 +69,7 @@ test('a look-up by secret asks for its verifier under every root key', () => {
   ]);
 });
 
-test('an issued secret is well formed, matches what is stored of it, and opens from its sealed copy', () => {
+test('an issued secret is well formed, matches its stored verifier, and opens from its sealed copy', () => {
   const place = { table: 'secrets', id: '1' };
   const issued = issueSecret(ring, 'kts_', purpose, place);
   expect(isWellFormedSecret(issued.plaintext, 'kts_')).toBe(true);
@@ -79,6 +79,6 @@ test('an issued secret is well formed, matches what is stored of it, and opens f
   expect(issued.hint).toHaveLength(4);
 });
 
-test('where no copy is to be kept, none is made', () => {
+test('a secret without a place for its sealed copy has none', () => {
   expect(issueSecret(ring, 'kts_', purpose, null).sealed).toBeNull();
 });

@@ -35,7 +35,7 @@ describe.each([
       execute: [client.allowInsecureRequests],
     });
 
-  it('gets a token, has it introspected by its resource server, and revokes it', async () => {
+  it('gets a token, a resource server introspects it, and the client revokes it', async () => {
     const integration = await discover(shop, 'oauth2');
     const api = await discover(orders, 'oidc');
     const tokens = await client.clientCredentialsGrant(integration, { scope, resource: ordersResource });
@@ -51,7 +51,7 @@ describe.each([
     expect(await client.tokenIntrospection(api, tokens.access_token)).toEqual({ active: false });
   });
 
-  it('is told in its own terms what was wrong', async () => {
+  it('reports an error with its own error class', async () => {
     const stranger = await discover({ ...shop, secret: orders.secret }, 'oauth2');
     // RFC 6750 and 7235 speak of challenges; the library does so too.
     await expect(client.clientCredentialsGrant(stranger)).rejects.toMatchObject({
@@ -66,7 +66,7 @@ describe.each([
   });
 });
 
-it('openid-client as it is by default, knowing only the issuer, the id and the secret', async () => {
+it('openid-client with its defaults needs only the issuer, the Client ID and the secret', async () => {
   const integration = await client.discovery(new URL(issuer), shop.id, shop.secret, undefined, {
     execute: [client.allowInsecureRequests],
   });
@@ -78,7 +78,7 @@ describe.each([
   ['client_secret_basic', oauth.ClientSecretBasic],
   ['client_secret_post', oauth.ClientSecretPost],
 ])('oauth4webapi with %s', (_, authentication) => {
-  it('gets a token, has it introspected by its resource server, and revokes it', async () => {
+  it('gets a token, a resource server introspects it, and the client revokes it', async () => {
     const url = new URL(issuer);
     const insecure = { [oauth.allowInsecureRequests]: true };
     const found = await oauth.discoveryRequest(url, { algorithm: 'oauth2', ...insecure });
@@ -113,7 +113,7 @@ async function ask(path: string, { id, secret }: TestClient, token: string): Pro
 }
 
 describe.each(['header', 'body'] as const)('simple-oauth2 with the secret in the %s', (authorizationMethod) => {
-  it('gets a token and revokes it, knowing only the two URLs of the metadata', async () => {
+  it('gets a token and revokes it with only the two URLs of the metadata', async () => {
     const found = await fetch(`${issuer}/.well-known/oauth-authorization-server`);
     const { token_endpoint: tokenUrl, revocation_endpoint: revocationUrl } = (await found.json()) as Record<
       string,
@@ -143,7 +143,7 @@ describe('plain curl', () => {
   const run = promisify(execFile);
   const curl = async (...options: string[]) => (await run('curl', ['-sS', '--fail-with-body', ...options])).stdout;
 
-  it('finds the endpoints, gets a token, has it introspected, and revokes it', async () => {
+  it('finds the endpoints, gets a token, introspects it, and revokes it', async () => {
     const found = JSON.parse(await curl(`${issuer}/.well-known/oauth-authorization-server`)) as Record<string, string>;
     const as = (who: TestClient) => ['-u', `${who.id}:${who.secret}`];
     const issued = await curl(
@@ -163,7 +163,7 @@ describe('plain curl', () => {
     expect(await introspect()).toBe('{"active":false}');
   });
 
-  it('is told why not, in one line of JSON', async () => {
+  it('gets an error as one line of JSON', async () => {
     const wrong = run('curl', [
       '-sS',
       '-i',

@@ -62,7 +62,7 @@ async function linesOf(command: string, ...args: string[]): Promise<string[]> {
 }
 
 withJava(
-  'Spring and Nimbus take the discovery document, and Spring takes at+jwt with the lines of the document',
+  'Spring and Nimbus read the discovery document, and Spring accepts at+jwt with the documented configuration',
   async () => {
     const program = join(programs, 'java', 'Discovery.java');
     const lines = await linesOf('java', '-cp', readFileSync(classPath, 'utf8'), program, issuer, resource, token);
@@ -79,7 +79,7 @@ withJava(
 );
 
 withGo(
-  "go-oidc's default verifier takes the discovery document and a JWT",
+  'go-oidc reads the discovery document and verifies a JWT with its defaults',
   async () => {
     expect(await linesOf(join(built, 'go'), issuer, resource, token)).toEqual([subject, expect.stringMatching(other)]);
   },

@@ -40,7 +40,7 @@ describe('openid-client with private_key_jwt', () => {
     expect(await client.tokenIntrospection(api, tokens.access_token)).toEqual({ active: false });
   });
 
-  it('gets a token that is bound by DPoP, and finds the nonce by itself', async () => {
+  it('gets a token bound by DPoP, and handles the nonce itself', async () => {
     const integration = await discover(clientId, client.PrivateKeyJwt(keys.privateKey));
     const handle = client.getDPoPHandle(integration, await client.randomDPoPKeyPair('EdDSA'));
     const tokens = await client.clientCredentialsGrant(integration, {}, { DPoP: handle });
@@ -54,7 +54,7 @@ describe('openid-client with private_key_jwt', () => {
   });
 });
 
-it('oauth4webapi with private_key_jwt and DPoP: the first answer tells the nonce, the second one has the token', async () => {
+it('oauth4webapi with private_key_jwt and DPoP gets the nonce with the first answer and the token with the second', async () => {
   const insecure = { [oauth.allowInsecureRequests]: true };
   const url = new URL(issuer);
   const discovered = await oauth.discoveryRequest(url, { algorithm: 'oauth2', ...insecure });

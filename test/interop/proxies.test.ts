@@ -129,7 +129,7 @@ function ask(port: number, path: string, sent: Sent = {}): Promise<Answer> {
   return send(`https://127.0.0.1:${port}${path}`, { tls, ...sent, headers: { Host: host, ...sent.headers } });
 }
 
-describe.each(proxies)('%s as deploy/proxy/ has it', (_name, proxy) => {
+describe.each(proxies)('%s with the configuration of deploy/proxy/', (_name, proxy) => {
   const isThere = existsSync(proxy.program);
   const guarantee = isThere ? test : test.skip;
   let running: { stop: () => Promise<void> };
@@ -218,47 +218,44 @@ describe.each(proxies)('%s as deploy/proxy/ has it', (_name, proxy) => {
     stream.destroy();
   });
 
-  guarantee(
-    'a process is killed, another one ended, and both come back: no request fails, and no answer is wrong',
-    async () => {
-      const agent = new Agent({ keepAlive: true, maxSockets: 8 });
-      const wrong: string[] = [];
-      let [count, underLoad] = [0, true];
-      const caller = async () => {
-        while (underLoad) {
-          try {
-            const issued = await token(shop, { agent });
-            const introspected = await introspect(String(issued.json['access_token']), { agent });
-            if (introspected.json['active'] !== true)
-              wrong.push(`${issued.status} ${issued.text} ${introspected.status} ${introspected.text}`);
-          } catch (error) {
-            wrong.push(String(error));
-          }
-          count += 2;
+  guarantee('no request fails while one process is killed, another is stopped, and both restart', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+    const wrong: string[] = [];
+    let [count, underLoad] = [0, true];
+    const caller = async () => {
+      while (underLoad) {
+        try {
+          const issued = await token(shop, { agent });
+          const introspected = await introspect(String(issued.json['access_token']), { agent });
+          if (introspected.json['active'] !== true)
+            wrong.push(`${issued.status} ${issued.text} ${introspected.status} ${introspected.text}`);
+        } catch (error) {
+          wrong.push(String(error));
         }
-      };
-      const callers = Array.from({ length: 6 }, caller);
-      try {
-        for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
-          const replica = replicas[signal === 'SIGKILL' ? 0 : 1] as (typeof replicas)[number];
-          await delay(300);
-          const exit = once(replica.server.process, 'exit');
-          replica.server.process.kill(signal);
-          await exit;
-          await delay(500);
-          replica.server = await startReplica(replica.port);
-          // Until the proxy knows that it is back: nginx counts whole seconds, so its one may be two.
-          await delay(2_500);
-        }
-      } finally {
-        underLoad = false;
-        await Promise.all(callers);
-        agent.destroy();
+        count += 2;
       }
-      expect(wrong.slice(0, 5)).toEqual([]);
-      expect(count).toBeGreaterThan(100);
-    },
-  );
+    };
+    const callers = Array.from({ length: 6 }, caller);
+    try {
+      for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+        const replica = replicas[signal === 'SIGKILL' ? 0 : 1] as (typeof replicas)[number];
+        await delay(300);
+        const exit = once(replica.server.process, 'exit');
+        replica.server.process.kill(signal);
+        await exit;
+        await delay(500);
+        replica.server = await startReplica(replica.port);
+        // Until the proxy knows that it is back: nginx counts whole seconds, so its one may be two.
+        await delay(2_500);
+      }
+    } finally {
+      underLoad = false;
+      await Promise.all(callers);
+      agent.destroy();
+    }
+    expect(wrong.slice(0, 5)).toEqual([]);
+    expect(count).toBeGreaterThan(100);
+  });
 
   guarantee('without any process to ask, the answer is 503 with Retry-After, as Keyturn says it', async () => {
     const nowhere = await freePort();
@@ -277,7 +274,7 @@ describe.each(proxies)('%s as deploy/proxy/ has it', (_name, proxy) => {
   });
 
   guarantee(
-    'headers that only the proxy may set are its own; a client certificate is handed over where that is turned on',
+    'replaces headers that only the proxy may set, and forwards a client certificate if that is enabled',
     async () => {
       let received: IncomingHttpHeaders = {};
       const echo = createServer((incoming, response) => {
@@ -314,57 +311,54 @@ describe.each(proxies)('%s as deploy/proxy/ has it', (_name, proxy) => {
     },
   );
 
-  guarantee(
-    'clients prove themselves with certificates through it (RFC 8705), and nobody by a header of their own',
-    async () => {
-      const directory = mkdtempSync(join(tmpdir(), 'keyturn-proxy-'));
-      const ca = makeCertificate({ subject: 'Clients CA', isCa: true });
-      writeFileSync(join(directory, 'ca.crt'), ca.cert);
-      const keyturn = await startTestServer({
-        stores,
-        env: {
-          KEYTURN_ISSUER: `https://${host}`,
-          KEYTURN_TRUST_PROXY: '127.0.0.1',
-          KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert',
-          KEYTURN_CLIENT_CERT_PROXY: '127.0.0.1',
-          KEYTURN_TLS_CLIENT_CA: join(directory, 'ca.crt'),
-        },
+  guarantee('authenticates clients by their certificates (RFC 8705), and never by a header of their own', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keyturn-proxy-'));
+    const ca = makeCertificate({ subject: 'Clients CA', isCa: true });
+    writeFileSync(join(directory, 'ca.crt'), ca.cert);
+    const keyturn = await startTestServer({
+      stores,
+      env: {
+        KEYTURN_ISSUER: `https://${host}`,
+        KEYTURN_TRUST_PROXY: '127.0.0.1',
+        KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert',
+        KEYTURN_CLIENT_CERT_PROXY: '127.0.0.1',
+        KEYTURN_TLS_CLIENT_CA: join(directory, 'ca.crt'),
+      },
+    });
+    const there = await freePort();
+    const upstream = `127.0.0.1:${new URL(keyturn.publicUrl).port}`;
+    const started = await proxy.start({ port: there, upstreams: [upstream, upstream] }, proxy.withClientCertificates);
+    try {
+      const jwk = { ...clientCertificate.x509.publicKey.export({ format: 'jwk' }) };
+      const x5c = [clientCertificate.x509.raw.toString('base64')];
+      const selfSigned = await registerWithoutSecret(keyturn.core, 'self_signed_tls_client_auth', {
+        jwks: { keys: [{ ...jwk, x5c }] },
       });
-      const there = await freePort();
-      const upstream = `127.0.0.1:${new URL(keyturn.publicUrl).port}`;
-      const started = await proxy.start({ port: there, upstreams: [upstream, upstream] }, proxy.withClientCertificates);
-      try {
-        const jwk = { ...clientCertificate.x509.publicKey.export({ format: 'jwk' }) };
-        const x5c = [clientCertificate.x509.raw.toString('base64')];
-        const selfSigned = await registerWithoutSecret(keyturn.core, 'self_signed_tls_client_auth', {
-          jwks: { keys: [{ ...jwk, x5c }] },
-        });
-        const named = await registerWithoutSecret(keyturn.core, 'tls_client_auth', {
-          certificateSubject: { field: 'tls_client_auth_san_dns', value: 'sync.example.com' },
-        });
-        const dns = ['sync.example.com'];
-        const issued = makeCertificate({ dns, issuer: ca });
-        const call = async (clientId: string, shown?: TestCertificate, headers = {}) => {
-          const form = { grant_type: 'client_credentials', client_id: clientId };
-          const own = shown ? { cert: shown.cert, key: shown.key } : {};
-          const url = `https://127.0.0.1:${there}/oauth2/token`;
-          return (await post(url, form, { tls: { ...tls, ...own }, headers: { Host: host, ...headers } })).status;
-        };
-        const forged = { 'Client-Cert': `:${issued.x509.raw.toString('base64')}:` };
-        expect(await call(selfSigned, clientCertificate)).toBe(200);
-        expect(await call(named, issued)).toBe(200);
-        expect(await call(named, makeCertificate({ dns }))).toBe(401);
-        // nginx refuses it itself.
-        const expired = makeCertificate({ dns, issuer: ca, notAfter: new Date(Date.now() - 1_000) });
-        expect([400, 401]).toContain(await call(named, expired));
-        expect(await call(named)).toBe(401);
-        expect(await call(named, undefined, forged)).toBe(401);
-        expect(await call(named, clientCertificate, forged)).toBe(401);
-      } finally {
-        await started.stop();
-        await keyturn.close();
-        rmSync(directory, { recursive: true });
-      }
-    },
-  );
+      const named = await registerWithoutSecret(keyturn.core, 'tls_client_auth', {
+        certificateSubject: { field: 'tls_client_auth_san_dns', value: 'sync.example.com' },
+      });
+      const dns = ['sync.example.com'];
+      const issued = makeCertificate({ dns, issuer: ca });
+      const call = async (clientId: string, shown?: TestCertificate, headers = {}) => {
+        const form = { grant_type: 'client_credentials', client_id: clientId };
+        const own = shown ? { cert: shown.cert, key: shown.key } : {};
+        const url = `https://127.0.0.1:${there}/oauth2/token`;
+        return (await post(url, form, { tls: { ...tls, ...own }, headers: { Host: host, ...headers } })).status;
+      };
+      const forged = { 'Client-Cert': `:${issued.x509.raw.toString('base64')}:` };
+      expect(await call(selfSigned, clientCertificate)).toBe(200);
+      expect(await call(named, issued)).toBe(200);
+      expect(await call(named, makeCertificate({ dns }))).toBe(401);
+      // nginx refuses it itself.
+      const expired = makeCertificate({ dns, issuer: ca, notAfter: new Date(Date.now() - 1_000) });
+      expect([400, 401]).toContain(await call(named, expired));
+      expect(await call(named)).toBe(401);
+      expect(await call(named, undefined, forged)).toBe(401);
+      expect(await call(named, clientCertificate, forged)).toBe(401);
+    } finally {
+      await started.stop();
+      await keyturn.close();
+      rmSync(directory, { recursive: true });
+    }
+  });
 });

@@ -119,14 +119,14 @@ async function expectProtection(url: string, format: keyof typeof resources): Pr
   );
 }
 
-describe('the examples of the page', () => {
-  test('are shown as they are', () => {
+describe('the documented examples', () => {
+  test('are shown as they are tested', () => {
     const shown = [...readFileSync(page, 'utf8').matchAll(/<!-- file: examples\/(\S+) -->\n```js\n([\s\S]*?)```/g)];
     expect(shown.map(([, name]) => name).sort()).toEqual(readdirSync('docs/examples').sort());
     for (const [, name, text] of shown) expect(text).toBe(readFileSync(`docs/examples/${name}`, 'utf8'));
   });
 
-  test('need nothing but jose, where they need no framework', async () => {
+  test('depend only on jose, unless they use a framework', async () => {
     expect(readdirSync(join(directory, 'node_modules')).sort()).toEqual(['jose', 'keyturn']);
     await expectProtection(await run('fetch.js', 'opaque'), 'opaque');
   });
@@ -138,14 +138,14 @@ describe('the examples of the page', () => {
   });
 });
 
-describe('on each version of Node that is here', () => {
-  test.each(findNodes())('%s, the library protects an API, by introspection and by JWT', async (_version, node) => {
+describe('the resource-server library on each installed version of Node.js', () => {
+  test.each(findNodes())('%s protects an API by introspection and by JWT', async (_version, node) => {
     for (const format of ['opaque', 'jwt'] as const)
       await expectProtection(await run('fetch.js', format, node), format);
   });
 });
 
-test('its types are whole', () => {
+test('has complete types', () => {
   const consumer = join(directory, 'consumer.ts');
   writeFileSync(
     consumer,

@@ -95,7 +95,7 @@ describe('a failed authentication', () => {
     await expectSameTime(1_200, () => (kind) => authorization[kind]);
   }, 60_000);
 
-  it('takes the same time at the first attempt for a Client ID, whether it is cached, exists or does not', async () => {
+  it('takes the same time at the first attempt for a Client ID that is in use and for an unknown one', async () => {
     const { core } = server;
     const rounds = 200;
     await expectSameTime(rounds, async () => {

@@ -218,7 +218,7 @@ describe('the failure limit behind a trusted proxy', () => {
     expect(await statusOf({})).toBe(401);
   });
 
-  it('records the use of a caller with an unreadable address without the address of the proxy', async () => {
+  it('records an unreadable address as such, and not as the address of the proxy', async () => {
     const { core } = world.server;
     const client = await register(core, { name: 'Behind junk', kind: 'integration' });
     for (const forwarded of ['unknown', '_hidden', '203.0.113.8:99999']) {

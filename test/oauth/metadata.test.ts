@@ -33,7 +33,7 @@ afterAll(() => server?.close());
 const paths = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'];
 
 describe('the metadata', () => {
-  it('is one document at both of its places (RFC 8414 §3)', async () => {
+  it('is the same document at both of its paths (RFC 8414 §3)', async () => {
     const [first, second] = await Promise.all(paths.map((path) => send(server.publicUrl + path)));
     expect(first?.status).toBe(200);
     expect(first?.text).toBe(second?.text);
@@ -41,7 +41,7 @@ describe('the metadata', () => {
     expect(first?.headers['x-content-type-options']).toBe('nosniff');
   });
 
-  it('names what there is and nothing else', async () => {
+  it('lists exactly the available features', async () => {
     const { json } = await send(server.publicUrl + paths[0]);
     expect(json).toMatchObject({
       issuer,
@@ -68,7 +68,7 @@ describe('the metadata', () => {
     for (const name of absent) expect(json).not.toHaveProperty(name);
   });
 
-  it('has no empty array (RFC 8414 §3.2), and lists the scopes of enabled resource servers once there are any', async () => {
+  it('has no empty array (RFC 8414 §3.2), and lists the scopes of enabled resource servers', async () => {
     const own = await startTestServer({ env: { KEYTURN_ISSUER: issuer } });
     const read = async () => (await send(own.publicUrl + paths[0])).json;
     try {
@@ -87,7 +87,7 @@ describe('the metadata', () => {
     }
   });
 
-  it('has no URL that does not begin with the issuer, whatever a request says of its host', async () => {
+  it('has only URLs that begin with the issuer, regardless of the Host of the request', async () => {
     const headers: Record<string, string>[] = [
       { Host: 'auth.example' },
       { Host: 'localhost' },
@@ -109,14 +109,14 @@ describe('the metadata', () => {
     }
   });
 
-  it('may be kept for a while, and so may the keys', async () => {
+  it('may be cached for a while, and so may the keys', async () => {
     for (const path of [...paths, '/.well-known/jwks.json']) {
       const answer = await send(server.publicUrl + path);
       expect(answer.headers['cache-control']).toBe('public, max-age=300');
     }
   });
 
-  it('never has anything private among the keys', async () => {
+  it('contains no private key members', async () => {
     const { json } = await send(`${server.publicUrl}/.well-known/jwks.json`);
     expect(Array.isArray(json['keys'])).toBe(true);
     for (const key of json['keys'] as object[]) {
@@ -126,7 +126,7 @@ describe('the metadata', () => {
 });
 
 /** Metadata is right when what it lists works, and what it does not list is refused. */
-describe('the metadata against reality', () => {
+describe('the metadata compared with what works', () => {
   const ca = makeCertificate({ subject: 'Clients CA', isCa: true });
   const named = makeCertificate({ dns: ['sync.example.com'], issuer: ca });
   const selfSigned = makeCertificate({ subject: 'self-signed' });
@@ -155,12 +155,12 @@ describe('the metadata against reality', () => {
     ['without TLS', () => ({}), []],
     ['with its own TLS', tlsFiles, ['self_signed_tls_client_auth']],
     [
-      'with its own TLS and a CA of clients',
+      'with its own TLS and a CA for clients',
       () => ({ ...tlsFiles(), KEYTURN_TLS_CLIENT_CA: file('ca.crt') }),
       ['tls_client_auth', 'self_signed_tls_client_auth'],
     ],
     [
-      'behind a proxy that hands certificates over',
+      'behind a proxy that forwards certificates',
       () => ({ KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert', KEYTURN_CLIENT_CERT_PROXY: proxy }),
       ['tls_client_auth', 'self_signed_tls_client_auth'],
     ],
@@ -231,19 +231,22 @@ describe('the metadata against reality', () => {
       ['token_endpoint', 'integration', { grant_type: 'client_credentials' }],
       ['introspection_endpoint', 'resource_server', { token: 'kta_x' }],
       ['revocation_endpoint', 'integration', { token: 'kta_x' }],
-    ] as const)('%s takes every authentication method that is listed, and no other', async (endpoint, kind, form) => {
-      const listed = json[`${endpoint}_auth_methods_supported`] as string[];
-      expect(listed).toEqual(['client_secret_basic', 'client_secret_post', 'private_key_jwt', ...certificateMethods]);
-      const path = String(json[endpoint]).slice(issuer.length);
-      for (const method of possible) {
-        expect([method, (await ask(method, kind, path, form)).status]).toEqual([
-          method,
-          listed.includes(method) ? 200 : 401,
-        ]);
-      }
-    });
+    ] as const)(
+      '%s accepts every listed authentication method and rejects all others',
+      async (endpoint, kind, form) => {
+        const listed = json[`${endpoint}_auth_methods_supported`] as string[];
+        expect(listed).toEqual(['client_secret_basic', 'client_secret_post', 'private_key_jwt', ...certificateMethods]);
+        const path = String(json[endpoint]).slice(issuer.length);
+        for (const method of possible) {
+          expect([method, (await ask(method, kind, path, form)).status]).toEqual([
+            method,
+            listed.includes(method) ? 200 : 401,
+          ]);
+        }
+      },
+    );
 
-    it('binds tokens to certificates where it says so, and only there', async () => {
+    it('lists certificate-bound tokens if and only if tokens are bound to certificates', async () => {
       const input = { kind: 'integration', certificateBoundTokens: true } as const;
       const { id, secret } = await register(deployed.core, { name: 'Bound', ...input });
       const form = { grant_type: 'client_credentials', client_id: id, client_secret: secret };
@@ -253,7 +256,7 @@ describe('the metadata against reality', () => {
     });
   });
 
-  it('has every endpoint that is listed, and none that is not', async () => {
+  it('lists exactly the endpoints that exist', async () => {
     const { json } = await send(server.publicUrl + paths[0]);
     const listed = Object.entries(json).filter(([name]) => /_endpoint$|^jwks_uri$/.test(name));
     expect(listed.map(([name]) => name).sort()).toEqual([
@@ -286,7 +289,7 @@ describe('the metadata against reality', () => {
     }
   });
 
-  it('takes every grant that is listed, and no other', async () => {
+  it('lists exactly the grants that are accepted', async () => {
     const { json } = await send(server.publicUrl + paths[0]);
     const { id, secret } = await register(server.core, { name: 'Grants', kind: 'integration' });
     const grants = ['client_credentials', 'password', 'authorization_code', 'refresh_token', 'implicit'].concat(
@@ -301,7 +304,7 @@ describe('the metadata against reality', () => {
   });
 
   it.each(['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256', 'PS384', 'PS512', 'RS512', 'ES384', 'ES512'])(
-    'takes assertions and DPoP proofs of %s if it is listed, and only then',
+    'lists %s if and only if assertions and DPoP proofs with it are accepted',
     async (alg) => {
       const { json } = await send(server.publicUrl + paths[0]);
       const url = `${server.publicUrl}/oauth2/token`;

@@ -153,7 +153,7 @@ describe('tls_client_auth (RFC 8705 §2.1)', () => {
     ['tls_client_auth_san_ip', '192.0.2.7'],
     ['tls_client_auth_san_ip', '2001:0DB8:0:0::0007'],
     ['tls_client_auth_san_email', 'Sync@example.com'],
-  ])('lets in a client that is recognised by %s %s', async (field, value) => {
+  ])('accepts a client that is registered with %s %s', async (field, value) => {
     const clientId = await registerSubject(field, value);
     for (const ask of ways) expect(await ask(clientId, good)).toMatchObject({ status: 200 });
   });
@@ -173,7 +173,7 @@ describe('tls_client_auth (RFC 8705 §2.1)', () => {
     ['tls_client_auth_san_email', 'sync@example.com'],
     ['tls_client_auth_san_email', 'other@example.com'],
     ['tls_client_auth_san_dns', 'Sync'],
-  ])('refuses the certificate of somebody else than %s %s', async (field, value) => {
+  ])('rejects the certificate of a client that is registered with %s %s', async (field, value) => {
     const clientId = await registerSubject(field, value);
     for (const ask of ways) await expectRefused(await ask(clientId, good));
   });
@@ -182,22 +182,22 @@ describe('tls_client_auth (RFC 8705 §2.1)', () => {
   const ofUsage = (usage: string) => makeCertificate({ ...names, issuer: ca, usage });
   const others: [string, () => TestCertificate | undefined][] = [
     ['no certificate', () => undefined],
-    ['one of a foreign CA of the same name', () => makeCertificate({ ...names, issuer: foreign })],
-    ['one that signed itself', () => makeCertificate(names)],
-    ['one of a client that is no CA', () => makeCertificate({ ...names, issuer: good })],
+    ['one of another CA with the same name', () => makeCertificate({ ...names, issuer: foreign })],
+    ['a self-signed one', () => makeCertificate(names)],
+    ['one issued by a client that is not a CA', () => makeCertificate({ ...names, issuer: good })],
     ['an expired one', () => makeCertificate({ ...names, issuer: ca, notAfter: new Date(Date.now() - 1_000) })],
     [
       'one that is not valid yet',
       () => makeCertificate({ ...names, issuer: ca, notBefore: new Date(Date.now() + hour) }),
     ],
-    ['one for servers alone', () => ofUsage('1.3.6.1.5.5.7.3.1')],
+    ['one for servers only', () => ofUsage('1.3.6.1.5.5.7.3.1')],
     [
-      'one whose name only reads like the right one',
+      'one whose name only looks like the right one',
       () => makeCertificate({ issuer: ca, subject: 'Order Sync+UID=sync-1,O=Beispiel\\, Söhne  & Co,C=DE' }),
     ],
-    ['one with its name as another kind of name', () => makeCertificate({ issuer: ca, uri: ['other.example.com'] })],
+    ['one with the value in another kind of name', () => makeCertificate({ issuer: ca, uri: ['other.example.com'] })],
   ];
-  it.each(others)('refuses %s, with the same answer as to an unknown client', async (_title, certificate) => {
+  it.each(others)('rejects %s with the same answer as an unknown client', async (_title, certificate) => {
     const subject = await registerSubject(
       'tls_client_auth_subject_dn',
       'CN=Order Sync+UID=sync-1,O=Beispiel\\, Söhne & Co,C=DE',
@@ -208,7 +208,7 @@ describe('tls_client_auth (RFC 8705 §2.1)', () => {
     }
   });
 
-  it('takes a renewed certificate of the same name, of whatever string type, without a change', async () => {
+  it('accepts a renewed certificate with the same name in any string type', async () => {
     const clientId = await registerSubject('tls_client_auth_subject_dn', 'CN=sync,O=Example');
     for (const tag of [0x0c, 0x13, 0x1e]) {
       const subject = [[['2.5.4.10', 'EXAMPLE', tag]], [['2.5.4.3', 'sync', tag]]] as const;
@@ -217,7 +217,7 @@ describe('tls_client_auth (RFC 8705 §2.1)', () => {
     }
   });
 
-  it('takes a certificate of an intermediate CA that comes with it in the handshake', async () => {
+  it('accepts a certificate of an intermediate CA that is sent in the handshake', async () => {
     const intermediate = makeCertificate({ subject: 'Intermediate', isCa: true, issuer: ca });
     const leaf = makeCertificate({ ...names, issuer: intermediate });
     const clientId = await register(byDns);
@@ -226,7 +226,7 @@ describe('tls_client_auth (RFC 8705 §2.1)', () => {
     await expectRefused(await askDirectly(clientId, leaf));
   });
 
-  it('believes no CA that only the machine does', async () => {
+  it("does not trust the system's CAs", async () => {
     const child = await startChildServer(proxied.stores, {
       KEYTURN_ISSUER: issuer,
       KEYTURN_TLS_CERT: join(directory, 'tls.crt'),
@@ -241,7 +241,7 @@ describe('tls_client_auth (RFC 8705 §2.1)', () => {
     }
   });
 
-  it('looks at the date again on a connection that is kept', async () => {
+  it("checks the certificate's date again on a kept-alive connection", async () => {
     const clientId = await register(byDns);
     const endsAt = Math.ceil(Date.now() / 1_000) * 1_000 + 2_000;
     const short = makeCertificate({ ...names, issuer: ca, notAfter: new Date(endsAt) });
@@ -254,7 +254,7 @@ describe('tls_client_auth (RFC 8705 §2.1)', () => {
     agent.destroy();
   });
 
-  it.each(['TLSv1.2', 'TLSv1.3'] as const)('knows the client of a session that is resumed (%s)', async (maxVersion) => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('authenticates the client of a resumed session (%s)', async (maxVersion) => {
     const clientId = await register(byDns);
     const agent = new Agent({ ...showing(good), keepAlive: false, maxVersion });
     const resumed: boolean[] = [];
@@ -276,7 +276,7 @@ describe('self_signed_tls_client_auth (RFC 8705 §2.2)', () => {
   const keys = generateKeyPairSync('ec', { namedCurve: 'P-384' });
   const own = makeCertificate({ subject: 'sync', keys });
 
-  it('lets in whoever has a certificate that was registered, and nobody else', async () => {
+  it('accepts registered certificates only', async () => {
     const second = makeCertificate({ subject: 'sync, next year' });
     const clientId = await register(selfSigned(own, second));
     const swapped = [
@@ -291,13 +291,13 @@ describe('self_signed_tls_client_auth (RFC 8705 §2.2)', () => {
     }
   });
 
-  it('refuses a registered one that has expired', async () => {
+  it('rejects a registered certificate that has expired', async () => {
     const expired = makeCertificate({ notAfter: new Date(Date.now() - 1_000) });
     const clientId = await register(selfSigned(expired));
     for (const ask of ways) await expectRefused(await ask(clientId, expired));
   });
 
-  it('takes a new one in place of the old at once, from whoever may manage credentials', async () => {
+  it('accepts a replaced certificate at once, if an operator who may manage credentials replaced it', async () => {
     const clientId = await register(selfSigned(own));
     const next = makeCertificate();
     const { jwks } = selfSigned(next);
@@ -310,8 +310,8 @@ describe('self_signed_tls_client_auth (RFC 8705 §2.2)', () => {
   });
 });
 
-describe('whoever proves itself in another way than it was registered for', () => {
-  it('is refused as everybody is', async () => {
+describe('a client that authenticates in another way than it is registered for', () => {
+  it('is rejected with the same answer as an unknown client', async () => {
     const clientId = await register(byDns);
     const { shop } = clients;
     for (const ask of ways) {
@@ -326,7 +326,7 @@ describe('whoever proves itself in another way than it was registered for', () =
     await expectRefused(await askProxied(clientId, good));
   });
 
-  it('a client with a certificate never comes to a secret', async () => {
+  it('never gives a secret to a client with a certificate', async () => {
     for (const body of [byDns, selfSigned(good)]) {
       const { json } = await generate(body);
       expect(json).not.toHaveProperty('client_secret');
@@ -339,13 +339,13 @@ describe('whoever proves itself in another way than it was registered for', () =
   });
 });
 
-describe('a token that is bound to a certificate (RFC 8705 §3)', () => {
+describe('a token bound to a certificate (RFC 8705 §3)', () => {
   const thumbprint = hash('sha256', good.x509.raw, 'base64url');
   const cnf = { 'x5t#S256': thumbprint };
   const introspect = (token: unknown, form: Record<string, string> = {}) =>
     endpointsOf(proxied.publicUrl).introspect(clients.orders, String(token), form);
 
-  it('says so when it is introspected, on both paths alike', async () => {
+  it('has its binding in introspection, with the fast path and without it', async () => {
     const clientId = await register(byDns);
     for (const ask of ways) {
       const { json } = await ask(clientId, good);
@@ -359,7 +359,7 @@ describe('a token that is bound to a certificate (RFC 8705 §3)', () => {
     }
   });
 
-  it('says so as a JWT, and when that is introspected', async () => {
+  it('has its binding as a JWT, and in introspection of the JWT', async () => {
     const resource = 'https://jwt.example';
     const { json: api } = await generate({
       name: 'JWT API',
@@ -376,7 +376,7 @@ describe('a token that is bound to a certificate (RFC 8705 §3)', () => {
     expect(answer.json).toMatchObject({ active: true, cnf });
   });
 
-  it('may be bound to a DPoP key as well', async () => {
+  it('may also be bound to a DPoP key', async () => {
     const clientId = await register(byDns);
     const pair = await makePair();
     const jkt = await calculateJwkThumbprint(pair.publicJwk);
@@ -391,7 +391,7 @@ describe('a token that is bound to a certificate (RFC 8705 §3)', () => {
     }
   });
 
-  it('is what clients of other methods get that were registered for it, and nothing else', async () => {
+  it('is required for a client of another method that is registered for bound tokens', async () => {
     const bound = { tls_client_certificate_bound_access_tokens: true };
     const { json } = await generate({ scope: 'orders:read', ...bound });
     const basic = [json.client_id, json.client_secret] as const;
@@ -413,7 +413,7 @@ describe('a token that is bound to a certificate (RFC 8705 §3)', () => {
     expect((await introspect(answer.json['access_token'])).json['cnf']).toEqual(cnf);
   });
 
-  it('is not what others get, whatever they show', async () => {
+  it('is not issued to other clients, even if they present a certificate', async () => {
     const { shop } = clients;
     const answer = await endpointsOf(server.publicUrl).token(shop, {}, { tls: showing(good) });
     expect((await introspect(answer.json['access_token'])).json).not.toHaveProperty('cnf');
@@ -428,7 +428,7 @@ describe('a token that is bound to a certificate (RFC 8705 §3)', () => {
     expect((await introspect(later['access_token'])).json['cnf']).toEqual(cnf);
   });
 
-  it('is introspected by a resource server that shows a certificate itself', async () => {
+  it('is introspected by a resource server that authenticates with a certificate', async () => {
     const api = { kind: 'resource_server', resource: 'https://stock.example', information: ['stock'] };
     const { json } = await generate({ ...api, ...byDns });
     const token = String(
@@ -446,12 +446,12 @@ describe('a certificate in a header', () => {
   const escaped = encodeURIComponent(good.cert);
   const base64 = good.x509.raw.toString('base64');
 
-  it.each(forwardedForms)('is read in the form of %s', async (_proxy, write) => {
+  it.each(forwardedForms)('is read in the format of %s', async (_proxy, write) => {
     const clientId = await register(byDns);
     expect((await askProxied(clientId, undefined, { headers: { 'Client-Cert': write(good, ca) } })).status).toBe(200);
   });
 
-  it.each(unreadableForms)('that is %s is refused, and its client sees so in usage', async (_what, write) => {
+  it.each(unreadableForms)('that is %s is rejected, and the usage of its client shows that', async (_what, write) => {
     const clientId = await register(byDns);
     const headers = { 'Client-Cert': write(good, makeCertificate()) };
     await expectRefused(await askProxied(clientId, undefined, { headers }));
@@ -470,7 +470,7 @@ describe('a certificate in a header', () => {
     expect(JSON.stringify(json)).not.toContain('certificate_unreadable');
   });
 
-  it('is ignored and reported if it comes from another peer than KEYTURN_CLIENT_CERT_PROXY names', async () => {
+  it('is ignored and reported if the peer is not in KEYTURN_CLIENT_CERT_PROXY', async () => {
     // This server trusts the peer for X-Forwarded-For.
     const env = {
       KEYTURN_ISSUER: issuer,
@@ -497,18 +497,21 @@ describe('a certificate in a header', () => {
     ['empty bytes', '::'],
     ['a byte sequence without its end', `:${base64}`],
     ['half a certificate', `:${base64.slice(0, 200)}:`],
-    ['a certificate and more', `:${Buffer.concat([good.x509.raw, Buffer.from('x')]).toString('base64')}:`],
+    [
+      'a certificate with an additional byte',
+      `:${Buffer.concat([good.x509.raw, Buffer.from('x')]).toString('base64')}:`,
+    ],
     ['two certificates', escaped + escaped],
     ['a key', encodeURIComponent(good.key)],
-    ['percent signs that stand for nothing', '%%%-----BEGIN%'],
+    ['invalid percent-encodings', '%%%-----BEGIN%'],
     ['base64 of another alphabet', `:${good.x509.raw.toString('base64url')}:`],
     ['8 kB of junk', 'A'.repeat(8_192)],
-  ])('that is %s is no certificate', async (_title, header) => {
+  ])('that is %s is not a certificate', async (_title, header) => {
     const clientId = await register(byDns);
     await expectRefused(await askProxied(clientId, undefined, { headers: { 'Client-Cert': header } }));
   });
 
-  it('counts only from a trusted proxy, whatever X-Forwarded-For says', async () => {
+  it('is read only from a trusted proxy, regardless of X-Forwarded-For', async () => {
     const clientId = await register(byDns);
     const form = { grant_type: 'client_credentials', client_id: clientId };
     for (const more of [{}, { 'X-Forwarded-For': proxy }]) {
@@ -517,7 +520,7 @@ describe('a certificate in a header', () => {
     }
   });
 
-  it('counts only where the deployment names it', async () => {
+  it('is read only if the deployment configures the header', async () => {
     const clientId = await register(byDns);
     const form = { grant_type: 'client_credentials', client_id: clientId };
     const headers = { 'Client-Cert': headerOf(good) };
@@ -525,14 +528,14 @@ describe('a certificate in a header', () => {
     await expectRefused(await askProxied(clientId, undefined, { headers: { 'X-Client-Cert': headerOf(good) } }));
   });
 
-  it('that comes twice is refused', async () => {
+  it('is rejected if the header is repeated', async () => {
     const clientId = await register(byDns);
     const headers = { 'Client-Cert': [headerOf(good), headerOf(good)] };
     const answer = await askProxied(clientId, undefined, { headers });
     expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
   });
 
-  it('is the client’s, and the proxy’s own certificate is not', async () => {
+  it("is used instead of the proxy's own certificate", async () => {
     const clientId = await register(selfSigned(good));
     const form = { grant_type: 'client_credentials', client_id: clientId };
     const url = `${believing.publicUrl}/oauth2/token`;
@@ -548,7 +551,7 @@ describe('a certificate in a header', () => {
     await expectRefused(await ask('127.0.0.1', other, good));
   });
 
-  it('is believed as the proxy has checked it, where Keyturn knows no CAs; one from elsewhere is not', async () => {
+  it('is trusted as the proxy checked it if no CAs are configured, but not from another peer', async () => {
     const clientId = await register(byDns);
     const form = { grant_type: 'client_credentials', client_id: clientId };
     const url = `${believing.publicUrl}/oauth2/token`;
@@ -559,7 +562,7 @@ describe('a certificate in a header', () => {
   });
 });
 
-it('logs a connection that ends because of a certificate of another CA with the same name', async () => {
+it('logs a connection that fails because of a certificate of another CA with the same name', async () => {
   const makeCa = () =>
     makeCertificate({ subject: 'RSA CA', isCa: true, keys: generateKeyPairSync('rsa', { modulusLength: 2048 }) });
   const [known, foreign] = [makeCa(), makeCa()];
@@ -589,7 +592,7 @@ it('logs a connection that ends because of a certificate of another CA with the 
   }
 });
 
-describe('a registration with certificates', () => {
+describe('a registration of certificates', () => {
   const own = makeCertificate();
   const weak = makeRsaCertificate();
   const tls = { auth_method: 'tls_client_auth' };
@@ -598,31 +601,31 @@ describe('a registration with certificates', () => {
     ['two subjects', { ...byDns, tls_client_auth_san_ip: '192.0.2.1' }],
     ['a subject and keys', { ...byDns, jwks: { keys: [keyOf(own)] } }],
     ['a subject and another method', { ...byDns, auth_method: 'client_secret_basic' }],
-    ['a name that is none', { ...tls, tls_client_auth_subject_dn: 'sync' }],
+    ['an invalid distinguished name', { ...tls, tls_client_auth_subject_dn: 'sync' }],
     ['an empty name', { ...tls, tls_client_auth_subject_dn: ' ' }],
-    ['an attribute that nobody knows', { ...tls, tls_client_auth_subject_dn: 'FOO=bar' }],
+    ['an unknown attribute', { ...tls, tls_client_auth_subject_dn: 'FOO=bar' }],
     ['a character that must be escaped', { ...tls, tls_client_auth_subject_dn: 'CN=a<b' }],
-    ['an escape without an end', { ...tls, tls_client_auth_subject_dn: 'CN=a\\' }],
-    ['half a hexadecimal value', { ...tls, tls_client_auth_subject_dn: 'CN=#0C05' }],
+    ['an incomplete escape', { ...tls, tls_client_auth_subject_dn: 'CN=a\\' }],
+    ['an incomplete hexadecimal value', { ...tls, tls_client_auth_subject_dn: 'CN=#0C05' }],
     ['a wildcard', { ...tls, tls_client_auth_san_dns: '*.example.com' }],
-    ['an address that is none', { ...tls, tls_client_auth_san_ip: '192.0.2.256' }],
-    ['a URI that is none', { ...tls, tls_client_auth_san_uri: 'sync' }],
-    ['a mail address that is none', { ...tls, tls_client_auth_san_email: 'sync' }],
+    ['an invalid address', { ...tls, tls_client_auth_san_ip: '192.0.2.256' }],
+    ['an invalid URI', { ...tls, tls_client_auth_san_uri: 'sync' }],
+    ['an invalid mail address', { ...tls, tls_client_auth_san_email: 'sync' }],
     ['no certificates', { auth_method: 'self_signed_tls_client_auth' }],
     ['a key without a certificate', { ...selfSigned(own), jwks: { keys: [{ ...keyOf(own), x5c: undefined }] } }],
     [
       'the certificate of another key',
       { ...selfSigned(own), jwks: { keys: [{ ...keyOf(own), x5c: keyOf(good).x5c }] } },
     ],
-    ['an x5c of something else', { ...selfSigned(own), jwks: { keys: [{ ...keyOf(own), x5c: ['AAAA'] }] } }],
+    ['an x5c that is not a certificate', { ...selfSigned(own), jwks: { keys: [{ ...keyOf(own), x5c: ['AAAA'] }] } }],
     ['a private key', { ...selfSigned(own), jwks: { keys: [{ ...keyOf(own), d: 'AA' }] } }],
     ['a URL of certificates', { auth_method: 'self_signed_tls_client_auth', jwks_uri: 'https://client.example/jwks' }],
     ['RSA of 1024 bits', selfSigned(weak)],
-  ])('with %s is refused', async (_title, body) => {
+  ])('with %s is rejected', async (_title, body) => {
     expect((await generate(body)).status).toBe(400);
   });
 
-  it('changes its subject by PATCH, and keeps it when something else is changed', async () => {
+  it('changes its subject by PATCH, and keeps it if other members change', async () => {
     const clientId = await registerSubject('tls_client_auth_san_dns', 'sync.example.net');
     const patch = (body: object, token?: string) =>
       proxied.adminFetch(`/clients/${clientId}`, { method: 'PATCH', body, token });

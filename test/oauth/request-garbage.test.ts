@@ -71,7 +71,7 @@ async function measure(send: (agent: Agent) => Promise<{ status: number }>): Pro
 test.each([
   ['a token', 24_000],
   ['an introspection', 14_000],
-])('%s leaves no more garbage than %d bytes, and nothing for the old generation', async (what, bound) => {
+])('%s leaves at most %d bytes of garbage, and nothing for the old generation', async (what, bound) => {
   const api = endpointsOf(url);
   const token = await api.accessToken(clients.shop);
   const { allocated, kept } = await measure((agent) =>

@@ -32,9 +32,9 @@ async function verify(text: string, { id }: TestClient) {
   return await jwtVerify(text, keys, { issuer, audience: id, typ: 'token-introspection+jwt' });
 }
 
-describe('a resource server that asks for a signed answer (RFC 9701)', () => {
+describe('a signed introspection response (RFC 9701)', () => {
   it.each(['ES256', 'EdDSA', 'PS256', 'RS256'])(
-    'gets one by %s, which says just what the plain one says',
+    'is signed with %s and has the content of the plain one',
     async (alg) => {
       const other = await startTestServer({ env: { KEYTURN_SIGNING_ALG: alg } });
       try {
@@ -61,7 +61,7 @@ describe('a resource server that asks for a signed answer (RFC 9701)', () => {
     },
   );
 
-  it('is told of an access token that is a JWT, and after a rotation by the new key', async () => {
+  it('describes an access token that is a JWT, and is signed with the new key after a rotation', async () => {
     const reports = await register(server.core, {
       name: 'Reports',
       kind: 'resource_server',
@@ -78,7 +78,7 @@ describe('a resource server that asks for a signed answer (RFC 9701)', () => {
     expect(after.protectedHeader.kid).not.toBe(before.protectedHeader.kid);
   });
 
-  it('is told the same of everything that is not live for it, in the same size, and nothing but that', async () => {
+  it('has the same content and size for every token that is not live', async () => {
     const gone = await register(server.core, { name: 'Gone', kind: 'integration', scope: 'orders:read' });
     const ofDisabled = await api.accessToken(gone);
     await server.core.change((transaction) => disableClient(transaction, server.core, actor, gone.id));
@@ -107,7 +107,7 @@ describe('a resource server that asks for a signed answer (RFC 9701)', () => {
     expect(answer.payload['token_introspection']).toEqual({ active: false });
   });
 
-  it('gets no token that could be presented, or taken for an access token', async () => {
+  it('contains no token and cannot be used as an access token', async () => {
     const token = await api.accessToken(clients.shop);
     const { text } = await ask(clients.orders, token);
     expect(Buffer.from(text.split('.')[1] ?? '', 'base64url').toString()).not.toContain(token.slice(4, 20));
@@ -115,7 +115,7 @@ describe('a resource server that asks for a signed answer (RFC 9701)', () => {
   });
 });
 
-describe('the form of the answer', () => {
+describe('the format of the introspection response', () => {
   it.each([
     [jwtAnswer, true],
     ['Application/Token-Introspection+JWT', true],
@@ -134,7 +134,7 @@ describe('the form of the answer', () => {
     ['application/jwt', false],
     ['text/html', false],
     ['', false],
-  ])('by Accept: %j is signed: %j', async (accept, isSigned) => {
+  ])('with Accept: %j is signed: %j', async (accept, isSigned) => {
     const token = await api.accessToken(clients.shop);
     for (const presented of [token, generateSecret('kta_')]) {
       const { status, headers } = await ask(clients.orders, presented, accept);
@@ -143,7 +143,7 @@ describe('the form of the answer', () => {
     }
   });
 
-  it('of an error is JSON all the same', async () => {
+  it('is JSON for an error', async () => {
     const json = { 'content-type': 'application/json; charset=utf-8' };
     const wrong = { id: clients.orders.id, secret: generateSecret('kts_') };
     expect(await ask(wrong, 'x')).toMatchObject({ status: 401, headers: json, json: { error: 'invalid_client' } });

@@ -30,7 +30,7 @@ const invalidScope = {
 };
 
 describe('an access token', () => {
-  it('comes with all that an integration has to know of it, and is never to be stored on the way', async () => {
+  it('is described completely, in an answer that is not cached', async () => {
     const answer = await api.token(clients.shop);
     expect(answer.status).toBe(200);
     expect(answer.json).toEqual({
@@ -47,7 +47,7 @@ describe('an access token', () => {
     });
   });
 
-  it('can be had with the secret in the body as well, for libraries that know no Basic', async () => {
+  it('is issued to a client that sends its secret in the body', async () => {
     const { id, secret } = clients.shop;
     const answer = await api.token(clients.shop, { client_id: id, client_secret: secret }, { headers: {} });
     expect(answer.status).toBe(400); // Basic came too
@@ -66,12 +66,12 @@ describe('an access token', () => {
     });
   });
 
-  it('is another one at every request', async () => {
+  it('is different for every request', async () => {
     const tokens = await Promise.all(Array.from({ length: 20 }, () => api.accessToken(clients.shop)));
     expect(new Set(tokens).size).toBe(20);
   });
 
-  it('lies in Redis under its SHA-256 for 3600 seconds, so whoever reads Redis can present nothing', async () => {
+  it('is stored in Redis under its SHA-256 for 3600 seconds, so that read access to Redis reveals no token', async () => {
     const token = await api.accessToken(clients.shop);
     const key = server.stores.redisPrefix + createHash('sha256').update(token).digest('base64url');
     const seconds = await redis.ttl(key);
@@ -90,7 +90,7 @@ describe('an access token', () => {
     }
   });
 
-  it('leaves nothing in PostgreSQL that can be presented, and neither do secrets', async () => {
+  it('is not stored in PostgreSQL, and neither are secrets', async () => {
     const token = await api.accessToken(clients.shop);
     await api.revoke(clients.shop, token);
     const tables = await askPostgres(
@@ -114,12 +114,12 @@ describe('an access token', () => {
 });
 
 describe('scope', () => {
-  it('is what was asked, when that is granted, each once and in the order asked', async () => {
+  it('is the requested one if granted, without repetitions and in the requested order', async () => {
     const answer = await api.token(clients.shop, { scope: 'products:read orders:read products:read' });
     expect(answer.json).toMatchObject({ scope: 'products:read orders:read' });
   });
 
-  it('is told also where there is none: an integration without rights may still say who it is', async () => {
+  it('is empty for an integration without permissions, which still gets a token', async () => {
     const answer = await api.token(clients.bare);
     expect(answer.status).toBe(200);
     expect(answer.json).toMatchObject({ scope: '' });
@@ -128,19 +128,19 @@ describe('scope', () => {
   });
 
   it.each([
-    ['that nobody offers', 'orders:read planets:move'],
+    ['that no resource server offers', 'orders:read planets:move'],
     ['that was not granted', 'orders:delete'],
     ['of another integration', 'invoices:read'],
-    ['in other case', 'Orders:read'],
-    ['with a line break, which could end a header or a log line', 'orders:read\r\norders:create'],
+    ['in another case', 'Orders:read'],
+    ['with a line break', 'orders:read\r\norders:create'],
     ['separated by a tab', 'orders:read\torders:create'],
     ['separated by a comma', 'orders:read,orders:create'],
-    ['that means all', '*'],
+    ['that is a wildcard', '*'],
     ['named like a member of every object', '__proto__'],
-    ['of another script that looks alike', 'оrders:read'],
-    ['of spaces alone, which is malformed (RFC 6749 §3.3)', '   '],
-    ['of 4,000 items, in milliseconds', Array.from({ length: 4000 }, (_, index) => index.toString(36)).join(' ')],
-  ])('%s is refused, and nothing is issued', async (_, scope) => {
+    ['with a look-alike character of another script', 'оrders:read'],
+    ['of only spaces, which is malformed (RFC 6749 §3.3)', '   '],
+    ['of 4,000 items, within milliseconds', Array.from({ length: 4000 }, (_, index) => index.toString(36)).join(' ')],
+  ])('%s is rejected, and no token is issued', async (_, scope) => {
     const before = await recordsInRedis();
     const startedAt = performance.now();
     const answer = await api.token(clients.shop, { scope });
@@ -150,14 +150,14 @@ describe('scope', () => {
     expect(await recordsInRedis()).toBe(before);
   });
 
-  it('of 10,000 items does not fit into a request at all, so nothing is issued', async () => {
+  it('of 10,000 items exceeds the size of a request, so no token is issued', async () => {
     const before = await recordsInRedis();
     const answer = await api.token(clients.shop, { scope: 'a '.repeat(10_000) });
     expect(answer.status).toBe(413);
     expect(await recordsInRedis()).toBe(before);
   });
 
-  it('that was taken from an integration cannot be asked for any more', async () => {
+  it('that was removed from an integration is rejected', async () => {
     const { partner } = clients;
     const patch = (change: ClientPatch) =>
       server.core.change((transaction) => updateClient(transaction, server.core, actor, partner.id, change));
@@ -170,7 +170,7 @@ describe('scope', () => {
 });
 
 describe('resource', () => {
-  it('narrows a token to what its server offers, and to that server (RFC 8707)', async () => {
+  it('limits a token to its resource server and to the scopes it offers (RFC 8707)', async () => {
     const answer = await api.token(clients.partner, { resource: invoicesResource });
     expect(answer.json).toMatchObject({ scope: 'invoices:read' });
     const token = answer.json['access_token'] as string;
@@ -182,7 +182,7 @@ describe('resource', () => {
     expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
   });
 
-  it('that is unknown is refused', async () => {
+  it('that is unknown is rejected', async () => {
     for (const resource of [
       'https://unknown.example',
       `${ordersResource}/`,
@@ -197,7 +197,7 @@ describe('resource', () => {
     }
   });
 
-  it('can be one only, or the token would be good at both', async () => {
+  it('must not be repeated, so that no token is valid at two resource servers', async () => {
     const twice = new URLSearchParams([
       ['grant_type', 'client_credentials'],
       ['resource', ordersResource],
@@ -215,14 +215,14 @@ describe('resource', () => {
     ).toMatchObject({ status: 400, json: { error: 'invalid_target' } });
   });
 
-  it('with a scope of another server is refused: that scope is not to be had there', async () => {
+  it('with a scope of another resource server is rejected', async () => {
     const asked = { resource: ordersResource, scope: 'invoices:read' };
     expect(await api.token(clients.partner, asked)).toMatchObject({ status: 400, json: invalidScope });
   });
 });
 
-describe('the grant', () => {
-  it('is refused to a resource server, which validates tokens and asks for none', async () => {
+describe('the token request', () => {
+  it('is rejected from a resource server', async () => {
     const answer = await api.token(clients.orders);
     expect(answer).toMatchObject({ status: 400, json: { error: 'unauthorized_client' } });
     expect(answer.headers['cache-control']).toBe('no-store');
@@ -238,13 +238,13 @@ describe('the grant', () => {
     'CLIENT_CREDENTIALS',
     '__proto__',
     'constructor',
-  ])('can only be client_credentials, not %s', async (grant) => {
+  ])('must have the grant type client_credentials, not %s', async (grant) => {
     const answer = await api.token(clients.shop, { grant_type: grant });
     expect(answer).toMatchObject({ status: 400, json: { error: 'unsupported_grant_type' } });
     expect(answer.headers['cache-control']).toBe('no-store');
   });
 
-  it('must be named', async () => {
+  it('must have a grant type', async () => {
     expect(await api.token(clients.shop, { grant_type: '' })).toMatchObject({
       status: 400,
       json: { error: 'invalid_request' },
@@ -253,7 +253,7 @@ describe('the grant', () => {
 });
 
 describe('parameters', () => {
-  it('that are unknown are ignored, whatever they are called (RFC 6749 §3.2)', async () => {
+  it('are ignored if they are unknown (RFC 6749 §3.2)', async () => {
     const answer = await api.token(clients.shop, {
       audience: 'x',
       __proto__: 'x',
@@ -266,12 +266,12 @@ describe('parameters', () => {
     expect(({} as Record<string, unknown>)['active']).toBeUndefined();
   });
 
-  it('that are empty count as absent (RFC 6749 §3.2)', async () => {
+  it('count as missing if they are empty (RFC 6749 §3.2)', async () => {
     const answer = await api.token(clients.shop, { scope: '', resource: '', client_secret: '', client_assertion: '' });
     expect(answer).toMatchObject({ status: 200, json: { scope: 'orders:read orders:create products:read' } });
   });
 
-  it('must not come twice, also when they say the same or nothing', async () => {
+  it('must not be repeated, even with equal or empty values', async () => {
     for (const repeated of [
       'scope=a&scope=a',
       'scope=&scope=',
@@ -294,7 +294,7 @@ describe('parameters', () => {
     }
   });
 
-  it('by the 100,000 are refused in milliseconds', async () => {
+  it('are rejected within milliseconds if there are 100,000', async () => {
     const many = Array.from({ length: 100_000 }, (_, index) => `p${index}=`).join('&');
     const startedAt = performance.now();
     const answer = await api.token(clients.shop, {}, {}).then(() =>

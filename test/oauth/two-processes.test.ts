@@ -110,6 +110,6 @@ const uses: Record<string, () => Promise<boolean>> = {
   },
 };
 
-test.each(Object.keys(uses))('accepts at one process, right after another one has answered: %s', async (name) => {
+test.each(Object.keys(uses))('accepts on one process, right after another one has answered: %s', async (name) => {
   for (let round = 0; round < 3; round++) expect([round, await uses[name]?.()]).toEqual([round, true]);
 });

@@ -4,6 +4,6 @@ await import('./token.test.ts');
 await import('./introspection.test.ts');
 await import('../tokens/jwt-access-tokens.test.ts');
 
-test('the fast path is off in these tests', () => {
+test('these tests run without the fast path', () => {
   expect(process.env['TEST_FAST_PATH']).toBe('off');
 });

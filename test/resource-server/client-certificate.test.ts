@@ -81,7 +81,7 @@ function verifierFor(
 
 const invalid = { code: 'invalid_token', status: 401 };
 
-describe.each(['opaque', 'jwt'] as const)('a token that is bound to a client certificate (RFC 8705; %s)', (format) => {
+describe.each(['opaque', 'jwt'] as const)('a token bound to a client certificate (RFC 8705; %s)', (format) => {
   let url: string;
 
   beforeAll(async () => {
@@ -103,7 +103,7 @@ describe.each(['opaque', 'jwt'] as const)('a token that is bound to a client cer
     return (await send(url, { headers, tls: { rejectUnauthorized: false, ...shown } })).status;
   }
 
-  test('is good with that certificate, and with no other, and without none', async () => {
+  test('is accepted with that certificate, and rejected with another or without one', async () => {
     const authorization = await bearer(format);
     expect(await get({ authorization }, ours)).toBe(200);
     expect(await get({ authorization }, other)).toBe(401);
@@ -111,23 +111,23 @@ describe.each(['opaque', 'jwt'] as const)('a token that is bound to a client cer
     expect(await get({ authorization }, ours)).toBe(200);
   });
 
-  test('is not proven by a header that nobody said is to be trusted', async () => {
+  test('is rejected with a certificate in a header that is not configured', async () => {
     const headers = { authorization: await bearer(format), 'client-cert': `:${ours.x509.raw.toString('base64')}:` };
     expect(await get(headers)).toBe(401);
     expect(await get(headers, other)).toBe(401);
   });
 
-  test('is worth nothing by itself', async () => {
+  test('is rejected without a request', async () => {
     const [, token = ''] = (await bearer(format)).split(' ');
     await expect(verifierFor(format).verify(token)).rejects.toMatchObject(invalid);
   });
 });
 
-describe('behind a proxy that hands the certificate over in a header', () => {
+describe('behind a proxy that forwards the certificate in a header', () => {
   const clientCertificate: VerifierOptions['clientCertificate'] = (request) => request.header('Client-Cert');
 
   test.each([...forwardedForms, ['PEM', ({ cert }: TestCertificate) => cert] as const])(
-    'reads the form of %s, and refuses another certificate in it',
+    'reads the format of %s, and rejects another certificate in it',
     async (_form, write) => {
       const verifier = verifierFor('opaque', { clientCertificate });
       const authorization = await bearer('opaque');
@@ -138,18 +138,18 @@ describe('behind a proxy that hands the certificate over in a header', () => {
     },
   );
 
-  test.each(unreadableForms)('refuses %s', async (_what, write) => {
+  test.each(unreadableForms)('rejects a header that is %s', async (_what, write) => {
     const headers = { authorization: await bearer('opaque'), 'client-cert': write(ours, other) };
     await expect(verifierFor('opaque', { clientCertificate }).verify({ headers })).rejects.toMatchObject(invalid);
   });
 
-  test('DER is understood, as a program may have it', async () => {
+  test('reads DER from a program', async () => {
     const verifier = verifierFor('opaque', { clientCertificate: () => ours.x509.raw });
     await verifier.verify({ headers: { authorization: await bearer('opaque') } });
   });
 
   test.each(['', ':', '::', 'x', '%', '%zz', '-----BEGIN CERTIFICATE-----', ':AAAA:', 'a'.repeat(10_000)])(
-    '%j is no certificate, and no error of ours',
+    'rejects %j without an internal error',
     async (value) => {
       const headers = { authorization: await bearer('opaque'), 'client-cert': value };
       await expect(verifierFor('opaque', { clientCertificate }).verify({ headers })).rejects.toMatchObject(invalid);
@@ -157,7 +157,7 @@ describe('behind a proxy that hands the certificate over in a header', () => {
   );
 });
 
-describe('what a token is bound to', () => {
+describe('the binding of a token', () => {
   const clientCertificate = () => ours.x509.raw;
 
   test.each([
@@ -168,13 +168,13 @@ describe('what a token is bound to', () => {
     {},
     'x',
     null,
-  ])('and cannot be proven here is refused: %j', async (cnf) => {
+  ])('is rejected if it cannot be proven here: %j', async (cnf) => {
     const verifier = verifierFor('opaque', { clientCertificate, cnf });
     const headers = { authorization: await bearer('opaque') };
     await expect(verifier.verify({ headers })).rejects.toMatchObject(invalid);
   });
 
-  test('may be a key and a certificate: the certificate alone is not enough', async () => {
+  test('may be a key and a certificate, and then requires both', async () => {
     const verifier = verifierFor('opaque', { clientCertificate, cnf: { 'x5t#S256': thumbprint, jkt: 'x' } });
     const authorization = await bearer('opaque');
     await expect(verifier.verify({ headers: { authorization } })).rejects.toMatchObject(invalid);

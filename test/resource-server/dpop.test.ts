@@ -115,10 +115,10 @@ function get(path: string, authorization: string, proof?: string | string[], hea
 
 const seconds = (distance: number) => Math.floor(Date.now() / 1_000) + distance;
 
-describe.each(['opaque', 'jwt'] as const)('a token that is bound to a key (%s)', (format) => {
+describe.each(['opaque', 'jwt'] as const)('a token bound to a key (%s)', (format) => {
   const path = `/${format}/1`;
 
-  test('is good with a proof of that key, and each proof once', async () => {
+  test('is accepted with a proof of that key, once per proof', async () => {
     const token = await bound(format);
     const proof = await prove(token, path);
     expect(await get(`${path}?page=2`, `DPoP ${token}`, proof)).toMatchObject({ status: 200, json: { done: true } });
@@ -130,7 +130,7 @@ describe.each(['opaque', 'jwt'] as const)('a token that is bound to a key (%s)',
     expect((await get(path, `dpop ${token}`, await prove(token, path))).status).toBe(200);
   });
 
-  test('is no bearer token, with a proof or without, and a bearer token is none of DPoP', async () => {
+  test('is rejected as a bearer token, and a bearer token is rejected with the DPoP scheme', async () => {
     const token = await bound(format);
     for (const proof of [undefined, await prove(token, path)]) {
       expect(await get(path, `Bearer ${token}`, proof)).toMatchObject({
@@ -145,14 +145,14 @@ describe.each(['opaque', 'jwt'] as const)('a token that is bound to a key (%s)',
     expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_token' } });
   });
 
-  test("is worth nothing with another's key, or by itself", async () => {
+  test('is rejected with another key or without a request', async () => {
     const token = await bound(format);
     const answer = await get(path, `DPoP ${token}`, await prove(token, path, { by: await makePair() }));
     expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_token' } });
     await expect(verifierFor(format).verify(token)).rejects.toMatchObject({ code: 'invalid_token' });
   });
 
-  test('names the scope that it lacks', async () => {
+  test('gets the missing scope in the challenge', async () => {
     const token = await bound(format, pair, 'orders:create');
     const answer = await get(path, `DPoP ${token}`, await prove(token, path));
     expect(answer).toMatchObject({
@@ -162,16 +162,16 @@ describe.each(['opaque', 'jwt'] as const)('a token that is bound to a key (%s)',
   });
 });
 
-describe('a proof that is wrong is invalid_dpop_proof, with the right key too', () => {
+describe('an invalid proof with the right key gets invalid_dpop_proof', () => {
   const path = '/opaque/1';
   const changes: [string, () => Promise<Change> | Change][] = [
     ['made for another method', () => ({ claims: { htm: 'POST' } })],
-    ['htm in small letters', () => ({ claims: { htm: 'get' } })],
+    ['htm in lower case', () => ({ claims: { htm: 'get' } })],
     ['htm is missing', () => ({ claims: { htm: undefined } })],
     ['made for another path', () => ({ claims: { htu: 'https://api.example/opaque/2' } })],
-    ['made for the path as it is seen behind the mount', () => ({ claims: { htu: 'https://api.example/1' } })],
+    ['made for the path after the mount point', () => ({ claims: { htu: 'https://api.example/1' } })],
     ['made for another host', () => ({ claims: { htu: `https://evil.example${path}` } })],
-    ['made for the address that the request came to', () => ({ claims: { htu: apiUrl + path } })],
+    ['made for the address that the request was sent to', () => ({ claims: { htu: apiUrl + path } })],
     ['htu is missing', () => ({ claims: { htu: undefined } })],
     ['made for another token', () => ({ claims: { ath: hash('sha256', 'x', 'base64url') } })],
     ['ath is missing', () => ({ claims: { ath: undefined } })],
@@ -179,14 +179,14 @@ describe('a proof that is wrong is invalid_dpop_proof, with the right key too', 
     ['typ is missing', () => ({ header: { typ: undefined } })],
     ['iat is old', () => ({ claims: { iat: seconds(-62) } })],
     ['iat is in the future', () => ({ claims: { iat: seconds(62) } })],
-    ['iat is a text', () => ({ claims: { iat: String(seconds(0)) } })],
+    ['iat is a string', () => ({ claims: { iat: String(seconds(0)) } })],
     ['iat is missing', () => ({ claims: { iat: undefined } })],
     ['jti is missing', () => ({ claims: { jti: undefined } })],
     ['jti is empty', () => ({ claims: { jti: '' } })],
     ['jti is a number', () => ({ claims: { jti: 5 } })],
-    ['it has expired by its own word', () => ({ claims: { exp: seconds(-1) } })],
-    ['exp is a text', () => ({ claims: { exp: String(seconds(60)) } })],
-    ['nbf is over 60 seconds ahead', () => ({ claims: { nbf: seconds(62) } })],
+    ['exp is in the past', () => ({ claims: { exp: seconds(-1) } })],
+    ['exp is a string', () => ({ claims: { exp: String(seconds(60)) } })],
+    ['nbf is more than 60 seconds ahead', () => ({ claims: { nbf: seconds(62) } })],
     ['no key', () => ({ header: { jwk: undefined } })],
     ["another's key in the header", async () => ({ header: { jwk: (await makePair()).publicJwk } })],
     ['a private key', async () => ({ header: { jwk: (await exportJWK(pair.privateKey)) as JWK } })],
@@ -201,7 +201,7 @@ describe('a proof that is wrong is invalid_dpop_proof, with the right key too', 
     expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_dpop_proof' } });
   });
 
-  test('none, two, alg none, HMAC, something that is no JWT, too long a one', async () => {
+  test('no proof, two proofs, alg none, HMAC, malformed, and too long', async () => {
     const token = await bound('opaque');
     const [, payload] = (await prove(token, path)).split('.');
     const header = (alg: string) =>
@@ -222,7 +222,7 @@ describe('a proof that is wrong is invalid_dpop_proof, with the right key too', 
     }
   });
 
-  test('whatever the request says of its host', async () => {
+  test('regardless of the Host of the request', async () => {
     const token = await bound('opaque');
     const proof = () => prove(token, path, { claims: { htu: `https://evil.example${path}` } });
     for (const headers of [{ Host: 'evil.example' }, { 'X-Forwarded-Host': 'evil.example' }]) {
@@ -231,7 +231,7 @@ describe('a proof that is wrong is invalid_dpop_proof, with the right key too', 
     }
   });
 
-  test('but htu may be written in another way (RFC 9449 §4.3)', async () => {
+  test('but htu in another notation is accepted (RFC 9449 §4.3)', async () => {
     const token = await bound('opaque');
     const cases = [
       [path, `https://api.example${path}?a=b#c`],
@@ -246,22 +246,22 @@ describe('a proof that is wrong is invalid_dpop_proof, with the right key too', 
   });
 });
 
-test('accepts a proof whose exp is ahead and whose nbf is up to 60 seconds ahead, like iat', async () => {
+test('accepts a proof with exp in the future and nbf up to 60 seconds ahead, like iat', async () => {
   const token = await bound('opaque');
   const claims = { iat: seconds(50), nbf: seconds(50), exp: seconds(100) };
   const answer = await get('/opaque/1', `DPoP ${token}`, await prove(token, '/opaque/1', { claims }));
   expect(answer.status).toBe(200);
 });
 
-describe('a proof is good once', () => {
-  test('of 50 at the same time, one', async () => {
+describe('the single use of a proof', () => {
+  test('accepts one of 50 concurrent uses', async () => {
     const token = await bound('opaque');
     const proof = await prove(token, '/opaque/1');
     const answers = await Promise.all(Array.from({ length: 50 }, () => get('/opaque/1', `DPoP ${token}`, proof)));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
   });
 
-  test('also when more were used than are remembered: then older ones are refused, and new ones are not', async () => {
+  test('rejects older proofs and accepts new ones when the memory is full', async () => {
     const token = await bound('opaque');
     const verifier = verifierFor('opaque', { maxDpopProofs: 5 });
     const use = (proof: string) =>
@@ -281,10 +281,10 @@ describe('a proof is good once', () => {
   });
 });
 
-describe('a nonce, where it is required', () => {
+describe('a required nonce', () => {
   const path = '/nonce';
 
-  test('is told, taken, and told anew with each answer; of one process it is good in every other', async () => {
+  test('is sent, accepted and renewed with each answer, and is valid on every process', async () => {
     const token = await bound('opaque');
     for (const nonce of [undefined, '', 'A'.repeat(24), 5]) {
       const refused = await get(path, `DPoP ${token}`, await prove(token, path, { claims: { nonce } }));
@@ -304,7 +304,7 @@ describe('a nonce, where it is required', () => {
     }
   });
 
-  test('is old after three minutes', async () => {
+  test('is rejected after three minutes', async () => {
     const token = await bound('opaque');
     const told = (await get(path, `DPoP ${token}`, await prove(token, path))).headers['dpop-nonce'];
     const realNow = Date.now;
@@ -317,7 +317,7 @@ describe('a nonce, where it is required', () => {
     }
   });
 
-  test('does not concern bearer tokens', async () => {
+  test('does not apply to bearer tokens', async () => {
     const bearer = await api.accessToken(shop, { resource: resources.opaque });
     const answer = await get(path, `Bearer ${bearer}`);
     expect(answer.status).toBe(200);
@@ -354,7 +354,7 @@ describe('each framework', () => {
   };
 
   test.each(Object.keys(listeners))(
-    '%s: the whole URL is what the proof is for, and the next nonce is told',
+    '%s: checks the proof against the whole URL and sends the next nonce',
     async (name) => {
       const url = await listen((await listeners[name]?.()) as RequestListener);
       const token = await bound('opaque');
@@ -373,7 +373,7 @@ describe('each framework', () => {
   );
 });
 
-test('without a token, both schemes are offered', async () => {
+test('offers both schemes to a request without a token', async () => {
   const answer = await send(`${apiUrl}/opaque/1`);
   const metadata = 'resource_metadata="https://api.example/.well-known/oauth-protected-resource/opaque"';
   expect(answer).toMatchObject({

@@ -113,7 +113,7 @@ async function startLoad(verifier: AccessTokenVerifier, token: string) {
 }
 
 describe.each(formats)('while an API is under load, a disabled client (%s)', (format) => {
-  test('is let through for less than a second more', async () => {
+  test('is accepted for less than a second more', async () => {
     const verifier = verifierFor(format);
     await followed();
     const { client, token } = await newToken(format);
@@ -126,7 +126,7 @@ describe.each(formats)('while an API is under load, a disabled client (%s)', (fo
   });
 });
 
-test('when the event stream is gone, reset or mute, a disabled client is let through for less than ten seconds more', async () => {
+test('a disabled client is accepted for less than ten seconds if the event stream is gone, reset or silent', async () => {
   const proxies = { cut: await startProxy(), lose: await startProxy() };
   const verifiers = Object.values(proxies).flatMap((proxy) =>
     formats.map((format) => ({ format, verifier: verifierFor(format, () => proxy.url) })),
@@ -159,8 +159,8 @@ test('when the event stream is gone, reset or mute, a disabled client is let thr
   }
 }, 20_000);
 
-describe.each(formats)('what ended while no events came (%s)', (format) => {
-  test.each(['after others', 'as the first'])('is known as soon as they come again: %s', async (when) => {
+describe.each(formats)('a revocation while no events arrived (%s)', (format) => {
+  test.each(['after others', 'as the first'])('is known as soon as events arrive again: %s', async (when) => {
     const proxy = await startProxy();
     const verifier = verifierFor(format, () => proxy.url);
     await followed();
@@ -173,7 +173,7 @@ describe.each(formats)('what ended while no events came (%s)', (format) => {
     await eventually(async () => !(await isAccepted(verifier, token)), 3_000);
   });
 
-  test('is known when the first connection comes about', async () => {
+  test('is known after the first connection', async () => {
     const proxy = await startProxy();
     proxy.cut();
     const verifier = verifierFor(format, () => proxy.url);
@@ -184,7 +184,7 @@ describe.each(formats)('what ended while no events came (%s)', (format) => {
     await eventually(async () => !(await isAccepted(verifier, token)), 3_000);
   });
 
-  test.each([30_000, -30_000])("is known however far the server's clock is ahead: %d ms", async (distance) => {
+  test.each([30_000, -30_000])("is known if the server's clock differs by %d ms", async (distance) => {
     ahead = distance;
     const verifier = verifierFor(format);
     await followed();

@@ -75,7 +75,7 @@ async function atTime<T>(later: number, work: () => Promise<T>): Promise<T> {
 const followed = () => new Promise((resolve) => setTimeout(resolve, 1_200));
 
 describe('a verifier', () => {
-  test('tells who calls and what they may do', async () => {
+  test('returns the client and its permissions', async () => {
     const token = await endpoints.accessToken(clients.shop, { scope: 'orders:read' });
     const found = await verifierFor(clients.orders, ordersResource).verify({
       headers: { authorization: `Bearer ${token}` },
@@ -88,7 +88,7 @@ describe('a verifier', () => {
     ['another scheme', { authorization: 'Basic abc' }, 'invalid_request', 400, /error="invalid_request"/],
     ['two tokens', { authorization: 'Bearer a b' }, 'invalid_request', 400, /error="invalid_request"/],
     ['an unknown token', { authorization: 'Bearer kta_x' }, 'invalid_token', 401, /error="invalid_token"/],
-  ])('refuses %s as RFC 6750 says', async (_case, headers, code, status, challenge) => {
+  ])('rejects %s as in RFC 6750', async (_case, headers, code, status, challenge) => {
     const error = await verifierFor(clients.orders, ordersResource, { events: false })
       .verify({ headers })
       .catch((reason: unknown) => reason);
@@ -96,7 +96,7 @@ describe('a verifier', () => {
     expect((error as { headers: Record<string, string> }).headers['WWW-Authenticate']).toMatch(challenge);
   });
 
-  test('names the scope that is lacking', async () => {
+  test('names the missing scope', async () => {
     const token = await endpoints.accessToken(clients.shop, { scope: 'orders:read' });
     const error = await verifierFor(clients.orders, ordersResource, { events: false })
       .verify(token, { scope: ['orders:read', 'orders:delete'] })
@@ -107,7 +107,7 @@ describe('a verifier', () => {
     );
   });
 
-  test('asks once for a token that a hundred requests bring at the same time', async () => {
+  test('introspects once for a hundred concurrent requests with the same token', async () => {
     const count = { introspections: 0 };
     const verifier = verifierFor(clients.orders, ordersResource, {
       events: false,
@@ -118,7 +118,7 @@ describe('a verifier', () => {
     expect(count.introspections).toBe(1);
   });
 
-  test('forgets a revoked token within a second, opaque or JWT, because events tell it', async () => {
+  test('rejects a revoked token within a second, opaque or JWT, because of events', async () => {
     const analyst = await register(server.core, { name: 'Analyst', kind: 'integration', scope: 'reports:read' });
     const opaqueVerifier = verifierFor(clients.orders, ordersResource);
     const jwtVerifier = verifierFor(reports, reportsResource);
@@ -143,7 +143,7 @@ describe('a verifier', () => {
     await refused(jwtVerifier, jwt);
   });
 
-  test('answers 503 while the server cannot be reached, unless stale answers were allowed, and never beyond their bound', async () => {
+  test('answers 503 while the server cannot be reached, except with stale answers within their limit', async () => {
     let url = server.publicUrl;
     const fetch = toServer(() => url);
     const closed = verifierFor(clients.orders, ordersResource, { events: false, fetch });
@@ -160,7 +160,7 @@ describe('a verifier', () => {
     await expect(atTime(75_000, () => lenient.verify(token))).rejects.toMatchObject({ status: 503 });
   });
 
-  test('keeps no more answers than it may, the longest unused going first', async () => {
+  test('limits the number of cached answers and evicts the least recently used', async () => {
     const count = { introspections: 0 };
     const fetch = toServer(() => server.publicUrl, count);
     const verifier = verifierFor(clients.orders, ordersResource, { events: false, maxCachedTokens: 2, fetch });
@@ -172,7 +172,7 @@ describe('a verifier', () => {
     expect(count.introspections).toBe(4);
   });
 
-  test('keeps an answer for ten seconds without events, and asks again after', async () => {
+  test('caches an answer for ten seconds without events', async () => {
     const count = { introspections: 0 };
     const fetch = toServer(() => server.publicUrl, count);
     const verifier = verifierFor(clients.orders, ordersResource, { events: false, fetch });
@@ -187,7 +187,7 @@ describe('a verifier', () => {
     }
   });
 
-  test('lets nothing that it knows outlive the token, even where old answers may serve', async () => {
+  test("uses no answer beyond the token's expiry, even if stale answers are allowed", async () => {
     let url = server.publicUrl;
     const failure = { staleSeconds: 100_000 };
     const analyst = await register(server.core, { name: 'Analyst', kind: 'integration', scope: 'reports:read' });
@@ -228,7 +228,7 @@ describe('a JWT', () => {
     return { iss: 'http://localhost:4000', aud: reportsResource, iat: now, exp: now + 60, ...subject };
   };
 
-  test('is read without asking', async () => {
+  test('is verified without introspection', async () => {
     const count = { introspections: 0 };
     const fetch = toServer(() => server.publicUrl, count);
     const verifier = verifierFor(reports, reportsResource, { events: false, fetch });
@@ -243,17 +243,17 @@ describe('a JWT', () => {
     ['no issuer', () => ({ iss: undefined })],
     ['another audience', () => ({ aud: ordersResource })],
     ['no audience', () => ({ aud: undefined })],
-    ['its end behind it', (now) => ({ exp: now - 1 })],
-    ['no end', () => ({ exp: undefined })],
-    ['its begin before it', (now) => ({ nbf: now + 60 })],
-    ['no date', () => ({ iat: undefined })],
-    ['no client', () => ({ client_id: undefined })],
+    ['exp in the past', (now) => ({ exp: now - 1 })],
+    ['no exp', () => ({ exp: undefined })],
+    ['nbf in the future', (now) => ({ nbf: now + 60 })],
+    ['no iat', () => ({ iat: undefined })],
+    ['no client_id', () => ({ client_id: undefined })],
     ['no jti', () => ({ jti: undefined })],
     ['another type', () => ({}), 'JWT'],
     ['the type of a signed introspection', () => ({}), 'token-introspection+jwt'],
   ];
 
-  test.each(wrong)('that has %s is refused, without asking', async (_case, change, typ = 'at+jwt') => {
+  test.each(wrong)('that has %s is rejected without introspection', async (_case, change, typ = 'at+jwt') => {
     const count = { introspections: 0 };
     const fetch = toServer(() => server.publicUrl, count);
     const verifier = verifierFor(reports, reportsResource, { events: false, fetch });
@@ -262,7 +262,7 @@ describe('a JWT', () => {
     expect(count.introspections).toBe(0);
   });
 
-  test('that nobody signed with the key that it names is refused: alg none, HMAC with the public key, another key, a changed claim', async () => {
+  test('that its key did not sign is rejected: alg none, HMAC with the public key, another key, a changed claim', async () => {
     const verifier = verifierFor(reports, reportsResource, { events: false });
     const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const header = { typ: 'at+jwt', kid: key.kid };
@@ -281,7 +281,7 @@ describe('a JWT', () => {
     for (const token of tokens) await expect(verifier.verify(token)).rejects.toMatchObject({ status: 401 });
   });
 
-  test('of a key that began to sign a moment ago is good at once', async () => {
+  test('of a new signing key is accepted at once', async () => {
     const verifier = verifierFor(reports, reportsResource);
     await verifier.verify(await endpoints.accessToken(analyst));
     for (let time = 0; time < 2; time++) {
@@ -291,7 +291,7 @@ describe('a JWT', () => {
   });
 });
 
-test('tells which scopes an access key was really used for, once for each, whatever form its tokens have', async () => {
+test('reports the used scopes of an access key once for each scope, for opaque tokens and JWTs', async () => {
   const contact = (
     await server.adminFetch('/contacts', { method: 'POST', body: { name: 'A', email: 'a@example.com' } })
   ).json;

@@ -42,14 +42,14 @@ async function introspect(token: string, at = api): Promise<unknown[]> {
   return answers.map(({ json }) => json['active']);
 }
 
-describe('somebody who can write to Redis but has no root key', () => {
-  it('cannot make a token: a record that the server did not write is inactive', async () => {
+describe('an attacker who can write to Redis but has no root key', () => {
+  it('cannot forge a token, because a record that the server did not write is inactive', async () => {
     const token = await writeRecord(clients.shop);
     expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
     expect(await introspect(token)).toEqual([false, false]);
   });
 
-  it("cannot make a token from another token's record", async () => {
+  it("cannot forge a token from another token's record", async () => {
     const stolen = (await redis.get(keyOf(await api.accessToken(clients.shop)))) as string;
     const token = generateSecret('kta_');
     await redis.set(keyOf(token), stolen);
@@ -64,7 +64,7 @@ describe('somebody who can write to Redis but has no root key', () => {
     ],
     ['code', (record) => [...record.slice(0, -1), `${server.core.keyRing.current}.${'A'.repeat(22)}`]],
     ['key version', (record) => [...record.slice(0, -1), String(record.at(-1)).replace(/^\w+/, 'v9')]],
-    ['form', () => ['no', 'record']],
+    ['format', () => ['no', 'record']],
   ])('cannot change the %s of a token', async (_what, change) => {
     const token = await api.accessToken(clients.shop, { scope: 'orders:read' });
     const record = JSON.parse((await redis.get(keyOf(token))) as string) as unknown[];
@@ -74,7 +74,7 @@ describe('somebody who can write to Redis but has no root key', () => {
     expect(await introspect(token)).toEqual([true, true]);
   });
 
-  it('cannot cause an error with a value that is no record', async () => {
+  it('cannot cause an error with a value that is not a record', async () => {
     const token = generateSecret('kta_');
     for (const text of ['', 'x', '{}', '[', '[1]', `["${'a'.repeat(10_000)}"]`]) {
       await redis.set(keyOf(token), text);
@@ -87,7 +87,7 @@ describe('a client whose tokens must be bound', () => {
   it.each([
     ['a key (DPoP)', { dpopBoundTokens: true }],
     ['a certificate', { certificateBoundTokens: true }],
-  ])('has no live token that is not bound to %s', async (_what, patch) => {
+  ])('has no live token without a binding to %s', async (_what, patch) => {
     const client = await register(server.core, { name: 'Bound', kind: 'integration', scope: 'orders:read' });
     const token = await api.accessToken(client);
     expect(await introspect(token)).toEqual([true, true]);
@@ -111,8 +111,8 @@ describe('a client whose tokens must be bound', () => {
   });
 });
 
-describe('in a database of the version before, tokens that it issued', () => {
-  it('live on until an hour after the migration; later ones, longer ones and all of them after their lifetime do not', async () => {
+describe('unauthenticated token records of the previous version', () => {
+  it('are accepted until an hour after the migration, with a normal lifetime and until they expire', async () => {
     const { database } = server.core;
     await database.query('INSERT INTO authenticated_token_records VALUES ($1)', [new Date(now)]);
     let ahead = 0;
@@ -139,7 +139,7 @@ describe('in a database of the version before, tokens that it issued', () => {
     await afterwards.close();
   });
 
-  it('are unknown in a new database', async () => {
+  it('are rejected in a new database', async () => {
     const stores = await createTestStores();
     const fresh = await startTestServer({ stores });
     expect(await fresh.core.database.query('SELECT since FROM authenticated_token_records')).toEqual([]);
@@ -147,7 +147,7 @@ describe('in a database of the version before, tokens that it issued', () => {
   });
 });
 
-test('the record of a plain token takes at most 112 bytes of Redis, whatever its scope is by default', async () => {
+test('the record of a plain token takes at most 112 bytes of Redis, regardless of its default scope', async () => {
   const token = await api.accessToken(clients.shop);
   expect(await redis.strlen(keyOf(token))).toBeLessThanOrEqual(112);
 });

@@ -44,8 +44,8 @@ async function verify(token: string) {
   });
 }
 
-describe('a resource server that chose jwt', () => {
-  test('gets tokens that anybody can verify by the published keys (RFC 9068)', async () => {
+describe('a resource server with the token format jwt', () => {
+  test('gets tokens that verify with the published keys (RFC 9068)', async () => {
     const { payload, protectedHeader } = await verify(await endpoints.accessToken(analyst));
     expect(protectedHeader).toMatchObject({ alg: 'ES256', typ: 'at+jwt' });
     expect(payload).toMatchObject({
@@ -59,20 +59,20 @@ describe('a resource server that chose jwt', () => {
     expect(payload.jti).toMatch(/^[\w-]{22}$/);
   });
 
-  test('keeps nothing of them in the token store', async () => {
+  test('has no records in the token store', async () => {
     const before = await server.core.database.query('SELECT count(*) FROM access_tokens');
     await endpoints.accessToken(analyst);
     expect(await server.core.database.query('SELECT count(*) FROM access_tokens')).toEqual(before);
   });
 
-  test('may introspect them, and nobody else learns anything', async () => {
+  test('may introspect its tokens, and others get inactive', async () => {
     const token = await endpoints.accessToken(analyst, { scope: 'reports:read' });
     const { json } = await endpoints.introspect(reports, token);
     expect(json).toMatchObject({ active: true, client_id: analyst.id, scope: 'reports:read', aud: reportsResource });
     expect((await endpoints.introspect(clients.orders, token)).text).toBe(inactive);
   });
 
-  test('sees an end of each kind at once: revoked, all revoked, client disabled and enabled again, expired', async () => {
+  test('sees every kind of end at once: token revoked, all revoked, client disabled and enabled again, expired', async () => {
     const revoked = await endpoints.accessToken(analyst);
     expect((await endpoints.revoke(clients.shop, revoked)).status).toBe(400);
     expect((await endpoints.introspect(reports, revoked)).json['active']).toBe(true);
@@ -96,7 +96,7 @@ describe('a resource server that chose jwt', () => {
     expect((await endpoints.introspect(reports, expiring)).text).toBe(inactive);
   });
 
-  test('gets no forged ones past introspection: another key, alg none, a changed claim, a foreign typ', async () => {
+  test('gets inactive for forged tokens: another key, alg none, a changed claim, another typ', async () => {
     const token = await endpoints.accessToken(analyst);
     const [header = '', payload = '', signature = ''] = token.split('.');
     const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -113,8 +113,8 @@ describe('a resource server that chose jwt', () => {
   });
 });
 
-describe('which resource a token is for (RFC 8707)', () => {
-  test('a scope that two servers offer needs a resource once one of them takes JWTs: a JWT has one audience', async () => {
+describe('the resource of a token (RFC 8707)', () => {
+  test('must be named for a scope of two servers if one accepts JWTs, because a JWT has one audience', async () => {
     const refused = await endpoints.token(clients.shop, { scope: 'orders:read' });
     expect([refused.status, refused.json['error']]).toEqual([400, 'invalid_target']);
     const chosen = await endpoints.accessToken(clients.shop, { scope: 'orders:read', resource: reportsResource });
@@ -126,7 +126,7 @@ describe('which resource a token is for (RFC 8707)', () => {
     expect(other).toMatch(/^kta_/);
   });
 
-  test('a default resource is used when none is named', async () => {
+  test("is the client's default if the request names none", async () => {
     const client = await register(server.core, {
       name: 'Defaulted',
       kind: 'integration',
@@ -136,7 +136,7 @@ describe('which resource a token is for (RFC 8707)', () => {
     expect((await verify(await endpoints.accessToken(client))).payload.aud).toBe(reportsResource);
   });
 
-  test('a scope of another resource than the named one is not granted', async () => {
+  test('excludes scopes of other resources', async () => {
     const { json } = await endpoints.token(clients.shop, { scope: 'products:read', resource: reportsResource });
     expect(json['error']).toBe('invalid_scope');
   });
@@ -145,7 +145,7 @@ describe('which resource a token is for (RFC 8707)', () => {
 describe('signing keys', () => {
   const rotate = () => server.core.change((transaction) => rotateSigningKeys(transaction, server.core, actor));
 
-  test('are published before they sign, and nothing private is ever published or stored in the open', async () => {
+  test('are published before they sign, and their private parts are never published or stored unsealed', async () => {
     const keys = async () =>
       (await (await fetch(`${server.publicUrl}/.well-known/jwks.json`)).json()) as { keys: Record<string, string>[] };
     const before = await keys();
@@ -159,7 +159,7 @@ describe('signing keys', () => {
     expect(JSON.stringify(stored)).not.toContain('"d"');
   });
 
-  test('ten rotations under load, seen by two processes, lose no token', async () => {
+  test('rotate ten times under load on two processes without invalidating a token', async () => {
     const other = await startTestServer({ clock: () => now, stores: server.stores });
     const processes = [endpoints, endpointsOf(other.publicUrl)] as const;
     const tokens: string[] = [];
@@ -188,7 +188,7 @@ describe('signing keys', () => {
     await other.close();
   });
 
-  test('a retired key stays published until the last token that it signed has ended, and not longer', async () => {
+  test('stay published after their retirement until their last token has expired', async () => {
     const { kid } = await server.core.signingKeys.current();
     await rotate();
     const published = async () => {
@@ -205,7 +205,7 @@ describe('signing keys', () => {
     expect(await published()).not.toContain(kid);
   });
 
-  test('are replaced by age, once', async () => {
+  test('are rotated once when they reach their maximum age', async () => {
     const byAge = () => server.core.change((transaction) => rotateOldSigningKey(transaction, server.core, actor, 90));
     expect(await byAge()).toBe(false);
     now += 90 * 86_400_000;
@@ -213,7 +213,7 @@ describe('signing keys', () => {
   });
 });
 
-test.each(['EdDSA', 'PS256', 'RS256'])('signs with %s where that is configured', async (alg) => {
+test.each(['EdDSA', 'PS256', 'RS256'])('sign with %s if it is configured', async (alg) => {
   const other = await startTestServer({ env: { KEYTURN_SIGNING_ALG: alg } });
   const client = endpointsOf(other.publicUrl);
   await register(other.core, {

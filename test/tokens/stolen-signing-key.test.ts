@@ -64,7 +64,7 @@ async function expectInactiveEverywhere(token: string): Promise<void> {
 }
 
 describe.each(['current', 'next', 'retired'] as const)('a revoked signing key that was %s', (state) => {
-  it('signs and proves nothing any more, in every process within a second, and new tokens are good', async () => {
+  it('signs and verifies nothing on any process within a second, and new tokens are valid', async () => {
     if (state === 'retired') await rotate();
     const stolen = (await server.core.signingKeys.all()).find((key) => key.state === state) as SigningKey;
     const token = await forge(stolen, {});
@@ -86,7 +86,7 @@ describe.each(['current', 'next', 'retired'] as const)('a revoked signing key th
   });
 });
 
-it('is refused by the resource-server library within a second, however new the token says that it is', async () => {
+it('is rejected by the resource-server library within a second, for any iat', async () => {
   const verifier = createAccessTokenVerifier({
     issuer,
     resource,
@@ -113,7 +113,7 @@ it('is refused by the resource-server library within a second, however new the t
   }
 });
 
-it('publishes what a verifier needs to refuse forged dates: the lifetime of tokens and when a key was retired', async () => {
+it('publishes the token lifetime and the retirement of keys, so that verifiers can reject forged dates', async () => {
   const { kid } = await server.core.signingKeys.current();
   await rotate();
   const { keys } = (await (await fetch(`${server.publicUrl}/.well-known/jwks.json`)).json()) as { keys: object[] };
@@ -122,7 +122,7 @@ it('publishes what a verifier needs to refuse forged dates: the lifetime of toke
   );
 });
 
-describe('a JWT with dates that the server never gives, signed by a stolen key', () => {
+describe('a JWT of a stolen key with dates that the server never issues', () => {
   const verify = async (token: string) => {
     const asked: string[] = [];
     const verifier = createAccessTokenVerifier({
@@ -146,17 +146,17 @@ describe('a JWT with dates that the server never gives, signed by a stolen key',
   };
 
   it.each<[string, () => Record<string, unknown>]>([
-    ['lives for ten years', () => ({ exp: seconds() + 315_360_000 })],
-    ['lives a second longer than tokens do', () => ({ iat: seconds() - 1, exp: seconds() + 3_600 })],
+    ['is valid for ten years', () => ({ exp: seconds() + 315_360_000 })],
+    ['is valid for a second longer than the token lifetime', () => ({ iat: seconds() - 1, exp: seconds() + 3_600 })],
     ['was issued in the future', () => ({ iat: seconds() + 62, exp: seconds() + 3_600 })],
-  ])('is inactive and refused by the library if it %s', async (_what, change) => {
+  ])('is inactive and rejected by the library if it %s', async (_what, change) => {
     now = Date.now();
     const token = await forge(await server.core.signingKeys.current(), change());
     expect((await api.introspect(reports, token)).text).toBe(inactive);
     expect(await verify(token)).toEqual({ accepted: false, asked: true });
   });
 
-  it('is inactive and refused by the library if it was issued after the retirement of its key', async () => {
+  it('is inactive and rejected by the library if it was issued after the retirement of its key', async () => {
     now = Date.now();
     const { kid } = await server.core.signingKeys.current();
     await rotate();
@@ -171,7 +171,7 @@ describe('a JWT with dates that the server never gives, signed by a stolen key',
     expect(await verify(token)).toEqual({ accepted: false, asked: true });
   });
 
-  it('is inactive if it names an epoch that its client has not reached', async () => {
+  it('is inactive if its epoch is not that of its client', async () => {
     now = Date.now();
     const { epoch } = decodeJwt(await api.accessToken(analyst)) as { epoch: number };
     const token = await forge(await server.core.signingKeys.current(), { epoch: epoch + 1 });
@@ -179,7 +179,7 @@ describe('a JWT with dates that the server never gives, signed by a stolen key',
   });
 });
 
-it('a process with a longer token lifetime issues tokens that every other process takes', async () => {
+it('accepts on every process a token of a process with a longer token lifetime', async () => {
   now = Date.now();
   const longer = await startTestServer({
     clock: () => now,

@@ -68,19 +68,19 @@ describe.each(kinds)('access tokens in %s', (_kind, open) => {
   afterAll(() => opened.close());
 
   test.each<[string, Partial<TokenRecord>]>([
-    ['nothing asked', {}],
-    ['no scope at all', { scope: '' }],
+    ['no requested scope', {}],
+    ['an empty scope', { scope: '' }],
     ['a scope and a resource', { scope: 'orders:read products:read', resource: 'https://api.example' }],
     ['an access key', { accessKey: { id: '3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11', epoch: 2, generation: 3 } }],
     ['a bound key', { confirmation: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' } }],
-    ['an operator, in a later epoch', { generation: 0, epoch: 7 }],
-  ])('a record with %s comes back as it was saved', async (_what, more) => {
+    ['generation 0 and a later epoch', { generation: 0, epoch: 7 }],
+  ])('a record with %s is read as it was saved', async (_what, more) => {
     const saved = record(more);
     await opened.store.save(saved, saved.issuedAt);
     expect(await opened.store.find(saved.jti)).toEqual(saved);
   });
 
-  test('what was never saved, or was removed, is not there; removing twice is no error', async () => {
+  test('a missing or removed record is not found, and removing twice is not an error', async () => {
     const saved = record();
     expect(await opened.store.find(saved.jti)).toBeUndefined();
     await opened.store.save(saved, saved.issuedAt);
@@ -89,7 +89,7 @@ describe.each(kinds)('access tokens in %s', (_kind, open) => {
     expect(await opened.store.find(saved.jti)).toBeUndefined();
   });
 
-  test('a record goes by itself once its token has ended, and not before', async () => {
+  test('a record is deleted once its token has expired, and not before', async () => {
     const ending = record({ expiresAt: nowSeconds() + 2 });
     await opened.store.save(ending, Date.now());
     await opened.removeEnded();
@@ -99,19 +99,19 @@ describe.each(kinds)('access tokens in %s', (_kind, open) => {
     expect(await opened.store.find(ending.jti)).toBeUndefined();
   });
 
-  test('many at once are all kept', async () => {
+  test('concurrent saves keep all records', async () => {
     const records = Array.from({ length: 100 }, () => record());
     await Promise.all(records.map((each) => opened.store.save(each, each.issuedAt)));
     const found = await Promise.all(records.map((each) => opened.store.find(each.jti)));
     expect(found).toEqual(records);
   });
 
-  test('answers that it is there', async () => {
+  test('ping resolves', async () => {
     await expect(opened.store.ping()).resolves.toBeUndefined();
   });
 });
 
-test('a record is read under every version of the root key in the ring, and under no other', () => {
+test('a record is read with every version of the root key in the ring, and with no other', () => {
   const [first, second] = [generateRootKey('v1'), generateRootKey('v2')];
   const saved = record({ scope: 'orders:read' });
   const text = createTokenRecordCodec(createKeyRing(first)).encode(saved);

@@ -27,7 +27,7 @@ const options = {
 const alarmEveryMs = 60_000;
 
 /**
- * Cipher suites of FAPI 2.0 §5.2.2 and BCP 195: those of TLS 1.3, and those of TLS 1.2 with forward secrecy and
+ * Cipher suites of FAPI 2.0 §5.2.2 and BCP 195: TLS 1.3 without CCM, and those of TLS 1.2 with forward secrecy and
  * AES-GCM.
  */
 const ciphers = [

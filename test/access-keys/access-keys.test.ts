@@ -20,7 +20,7 @@ afterAll(async () => {
 
 const others: AdminServer[] = [];
 
-/** Another process of the same deployment. */
+/** Starts another process of the same deployment. */
 async function startOther(): Promise<AdminServer> {
   const other = await startAdminServer({ clock: () => now, stores: server.stores });
   others.push(other);
@@ -249,7 +249,7 @@ describe('changes of a key apply to tokens that were issued before', () => {
     const elsewhere = endpointsOf((await startOther()).publicUrl);
     for (let round = 0; round < 10; round++) {
       const key = await createKey({ clients: [clients.partner.id] });
-      // Known there from now on, and not used: it is not for this client.
+      // Cache the key in that process without using it: it is not for this client.
       expect((await elsewhere.token(clients.shop, { access_key: key.access_key })).status).toBe(400);
       const [removed, token] = await Promise.all([
         act(key.id, '', undefined, 'DELETE'),
@@ -310,7 +310,7 @@ describe('Generate New Key', () => {
     const { json } = await act(key.id, '/regenerate', { confirmation: review.confirmation, overlap_seconds: 600 });
     const works = async (value: string) => (await endpoints.token(clients.shop, { access_key: value })).status;
     expect([await works(key.access_key), await works(json.access_key)]).toEqual([200, 200]);
-    // The plain request, and one that is not.
+    // Send a plain request for the fast path, and one for the application.
     for (const more of [{}, { unknown: 'parameter' }]) {
       const headers = async (value: string) =>
         (await endpoints.token(clients.shop, { access_key: value, ...more })).headers;

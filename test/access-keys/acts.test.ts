@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** The states that an access key can be in when something is done to it. */
+/** The states of an access key in which each act is tried. */
 const states = ['own', 'foreign', 'missing', 'disabled', 'used'] as const;
 type State = (typeof states)[number];
 
@@ -28,7 +28,7 @@ async function makeKey(state: State): Promise<{ id: string; value: string; conta
   const { json: key } = await post(`/contacts/${contact.id}/access-keys`, {
     name: `Key ${made}`,
     permissions: { orders: ['read'] },
-    // A foreign key is one that is not for the client that is used here.
+    // A foreign key is not for the client that is used here.
     ...(state === 'foreign' ? { clients: [clients.partner.id] } : {}),
   });
   if (state === 'used') await endpoints.accessToken(clients.shop, { access_key: key.access_key });
@@ -53,7 +53,10 @@ const acts: Record<string, Act> = {
   usage: { method: 'GET', path: '/usage', needs: 'integrations:view' },
 };
 
-/** What each act answers in each state, by whoever may do it. Without a confirmation, Generate New Key answers with the review. */
+/**
+ * The expected status of each act in each state, with permission. Without confirmation, Generate New Key returns a
+ * review.
+ */
 const answers: Record<string, Record<State, number>> = {
   look: { own: 200, foreign: 200, missing: 404, disabled: 200, used: 200 },
   'Save Key': { own: 200, foreign: 200, missing: 404, disabled: 200, used: 200 },
@@ -116,7 +119,10 @@ test.each([
 });
 
 describe('the store accesses of a request with warm caches', () => {
-  /** How many statements and token look-ups some requests cost. @param remembered whether the record of a token is in memory. */
+  /**
+   * Counts the statements and token store accesses of some requests. @param remembered whether the token's record is
+   * cached.
+   */
   async function cost(work: () => Promise<{ status: number }>, remembered = false) {
     const { database, tokenStore } = server.core;
     const { query, transaction } = database;
@@ -124,7 +130,7 @@ describe('the store accesses of a request with warm caches', () => {
     const seen = { statements: 0, finds: 0, saves: 0 };
     await work();
     database.query = (async (...all: Parameters<typeof query>) => {
-      // Polls and counters in the background are not part of a request.
+      // Ignore polls and counters in the background, which are not part of a request.
       if (!/^SELECT 1$|changes|pg_locks|usage_|access_key_scopes/.test(all[0])) seen.statements += 1;
       return await query(...all);
     }) as typeof query;

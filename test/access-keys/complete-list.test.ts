@@ -12,8 +12,9 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 /**
- * 10,000 contacts with ten keys each, in an order on disk that has nothing to do with the list's. What is filtered by is not spread
- * evenly, which would be easy: the oldest are disabled, then come ended ones, then unused ones; the contact Acme has the oldest keys.
+ * Inserts 10,000 contacts with ten keys each, in an order on disk that is unrelated to the order of the list. Filtered
+ * values are not evenly distributed, which would be easy: the oldest keys are disabled, followed by expired ones and
+ * unused ones, and the contact Acme has the oldest keys.
  */
 const seed = `
   INSERT INTO contacts (id, name, email, created_at, updated_at)
@@ -58,7 +59,10 @@ async function explain(filter: Partial<AccessKeyFilter>): Promise<string> {
   return plan.join('\n');
 }
 
-/** How many rows are read by sequential scans: a few of them may be a fair sample, all of them is not what a page should need. */
+/**
+ * Returns the numbers of rows that sequential scans read. A page may read a few rows in that way, but not the whole
+ * table.
+ */
 function rowsOfScans(plan: string): number[] {
   const lines = plan.split('\n');
   return lines.flatMap((line, index) => {
@@ -73,7 +77,7 @@ function rowsOfScans(plan: string): number[] {
 test.each(filters)(
   'a page of %j uses an index, takes less than 50 ms, and reads a limited part of the tables',
   async (filter) => {
-    // The fastest of some: what the machine is busy with besides is not what is measured.
+    // Take the fastest of several runs, to exclude other load of the machine.
     let milliseconds = Number.POSITIVE_INFINITY;
     for (let attempt = 0; attempt < 20 && milliseconds >= 50; attempt++) {
       if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, 100));

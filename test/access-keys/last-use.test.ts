@@ -32,7 +32,7 @@ async function unusedFor(days: number): Promise<string[]> {
   return (json.data as { name: string }[]).map(({ name }) => name).sort();
 }
 
-/** A day passes, in which these keys are used. */
+/** Advances the clock by a day, during which these keys are used. */
 async function passDay(...keys: { access_key: string }[]): Promise<void> {
   now += dayMs;
   for (const { access_key } of keys) await endpoints.accessToken(clients.shop, { access_key });
@@ -74,7 +74,7 @@ test('a key that many processes use is written once an hour, without deadlocks',
   now += 2 * 3_600_000;
   for (let round = 0; round < 3; round++) {
     for (const [index, { publicUrl }] of all.entries()) {
-      // Each counts them in another order.
+      // Count the keys in a different order in each process.
       const ordered = index % 2 === 0 ? keys : keys.toReversed();
       for (const { access_key } of ordered) await endpointsOf(publicUrl).accessToken(clients.shop, { access_key });
     }

@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** The whole model. */
+/** Returns the scope that should be granted, as the reference model. */
 function granted(asked: readonly string[] | undefined, client: readonly string[], key: readonly string[]): string[] {
   return (asked ?? all).filter((scope) => client.includes(scope) && key.includes(scope));
 }

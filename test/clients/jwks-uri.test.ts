@@ -42,7 +42,7 @@ beforeEach(() => {
   requests = 0;
 });
 
-/** Reads the local server's keys as if its address were a public one. */
+/** Fetches the local server's keys as if its address were public. */
 function fetchLocal(options: FetchOptions = {}) {
   return fetchJwks(`https://client.example:${port}/jwks.json`, {
     ca,

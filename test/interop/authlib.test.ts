@@ -5,7 +5,7 @@ import { startTestServer, type TestServer } from '../harness.ts';
 import { makePair, registerKeyClient } from '../oauth/assertion.ts';
 import { endpointsOf, registerAll, type TestClient } from '../oauth/fixture.ts';
 
-/** Python's Authlib as an integration, as its own documentation has it. Debian's packages are for Debian's Python. */
+/** Python with Authlib as an integration, used as in its documentation. Debian's packages need Debian's Python. */
 const python = '/usr/bin/python3';
 const needs = 'import requests, authlib.integrations.requests_client';
 const guarantee = spawnSync(python, ['-c', needs]).status === 0 ? test : test.skip;

@@ -7,14 +7,14 @@ import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { ordersResource, registerAll, type TestClient } from '../oauth/fixture.ts';
 
-/** What each library is used for: discover → token → introspect → revoke → inactive, as its own documentation has it. */
+/** Each library runs discovery, token, introspection, revocation and a final introspection, as in its documentation. */
 let server: TestServer;
 let issuer: string;
 let shop: TestClient;
 let orders: TestClient;
 
 beforeAll(async () => {
-  // Libraries check that the metadata's issuer is the URL that they asked, so it must be known before the start.
+  // Reserve a port first: libraries require that the issuer is the URL that they fetched the metadata from.
   const port = await freePort();
   issuer = `http://localhost:${port}`;
   server = await startTestServer({ env: { KEYTURN_PORT: String(port), KEYTURN_ISSUER: issuer } });
@@ -53,7 +53,7 @@ describe.each([
 
   it('reports an error with its own error class', async () => {
     const stranger = await discover({ ...shop, secret: orders.secret }, 'oauth2');
-    // RFC 6750 and 7235 speak of challenges; the library does so too.
+    // Expect a WWW-Authenticate challenge (RFC 6750 and 7235), which the library reports.
     await expect(client.clientCredentialsGrant(stranger)).rejects.toMatchObject({
       status: 401,
       cause: [{ scheme: 'basic', parameters: { realm: issuer } }],
@@ -101,7 +101,7 @@ describe.each([
   });
 });
 
-/** What simple-oauth2 does not do itself is done as any HTTP client would. */
+/** Sends a request that simple-oauth2 does not support, as any HTTP client would. */
 async function ask(path: string, { id, secret }: TestClient, token: string): Promise<unknown> {
   const answer = await fetch(`${issuer}${path}`, {
     method: 'POST',

@@ -8,7 +8,10 @@ import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { endpointsOf, register } from '../oauth/fixture.ts';
 
-/** Libraries of other languages read the discovery document and a JWT as their users do, with what they need fetched once. */
+/**
+ * Libraries of other languages read the discovery document and a JWT as in their documentation; dependencies are
+ * fetched once.
+ */
 
 const run = promisify(execFile);
 const programs = fileURLToPath(new URL('./discovery/', import.meta.url));
@@ -16,7 +19,7 @@ const built = mkdtempSync(join(tmpdir(), 'keyturn-discovery-'));
 const resource = 'https://reports.example/';
 const other = /^refused: .*(aud|audience)/i;
 
-/** Says which toolchain is missing, and skips the test then. */
+/** Returns `test`, or logs which toolchain is missing and returns `test.skip`. */
 function guarantee(name: string, prepare: readonly string[], cwd: string): typeof test | typeof test.skip {
   const [command = '', ...args] = prepare;
   const { status, error, stderr } = spawnSync(command, args, { cwd, timeout: 100_000, encoding: 'utf8' });

@@ -18,7 +18,7 @@ beforeAll(async () => {
   ({ orders } = await registerAll(server.core));
   keys = await oauth.generateKeyPair('ES256', { extractable: true });
   const jwk = await crypto.subtle.exportKey('jwk', keys.publicKey);
-  // As it is exported, with ext and key_ops.
+  // Register the key as exported, with ext and key_ops.
   clientId = await registerKeyClient(server.core, { jwks: { keys: [jwk] } }, { scope: 'orders:read' });
 });
 

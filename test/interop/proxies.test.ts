@@ -16,7 +16,10 @@ import { inactive, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { type Answer, basicOf, type Form, post, type Sent, send } from '../oauth/http-client.ts';
 import { runBeside, shippedFile } from './run-beside.ts';
 
-/** The proxies' sample configurations, run as they are shipped but for addresses and the certificate, before two processes of Keyturn. */
+/**
+ * Runs the sample configurations of proxies in front of two processes of Keyturn, with only addresses and the
+ * certificate changed.
+ */
 const host = 'auth.example.com';
 const certificate = makeCertificate({ dns: [host] });
 const clientCertificate = makeCertificate();
@@ -27,9 +30,9 @@ type Addresses = { port: number; upstreams: readonly [string, string] };
 type Proxy = {
   program: string;
   start: (addresses: Addresses, changes?: readonly [string, string][]) => Promise<{ stop: () => Promise<void> }>;
-  /** What turns client certificates on. */
+  /** Replacements in the configuration that enable client certificates. */
   withClientCertificates: readonly [string, string][];
-  /** Theirs differ, and each is one that Keyturn reads. */
+  /** The header with the client certificate, which depends on the proxy. */
   certificateHeader: string;
 };
 
@@ -91,7 +94,10 @@ let stores: Stores;
 let replicas: { server: ChildServer; port: number }[] = [];
 let shop: TestClient;
 let orders: TestClient;
-/** Each test comes from addresses of its own, so that no other's failures count against it. */
+/**
+ * Number of the last used client address. Each test uses its own addresses, so that failures of other tests do not
+ * count for it.
+ */
 let lastAddress = 0;
 
 beforeAll(async () => {
@@ -245,7 +251,7 @@ describe.each(proxies)('%s with the configuration of deploy/proxy/', (_name, pro
         await exit;
         await delay(500);
         replica.server = await startReplica(replica.port);
-        // Until the proxy knows that it is back: nginx counts whole seconds, so its one may be two.
+        // Wait until the proxy uses the process again: nginx counts whole seconds, so one second may take two.
         await delay(2_500);
       }
     } finally {
@@ -349,7 +355,7 @@ describe.each(proxies)('%s with the configuration of deploy/proxy/', (_name, pro
       expect(await call(selfSigned, clientCertificate)).toBe(200);
       expect(await call(named, issued)).toBe(200);
       expect(await call(named, makeCertificate({ dns }))).toBe(401);
-      // nginx refuses it itself.
+      // nginx rejects this certificate itself.
       const expired = makeCertificate({ dns, issuer: ca, notAfter: new Date(Date.now() - 1_000) });
       expect([400, 401]).toContain(await call(named, expired));
       expect(await call(named)).toBe(401);

@@ -36,7 +36,7 @@ beforeAll(async () => {
   servers = await registerBothFormats(server.core, resources);
   shop = await register(server.core, { name: 'Shop', kind: 'integration', scope: 'orders:read orders:create' });
 
-  // As somebody has it who installed the library's package, and jose, and nothing else of ours.
+  // Install only the packed library and jose, as a user of the package would.
   directory = mkdtempSync(join(tmpdir(), 'keyturn-api-'));
   const packed = execFileSync(process.execPath, ['deploy/pack-library.ts', directory], { encoding: 'utf8' }).trim();
   mkdirSync(join(directory, 'node_modules/keyturn'), { recursive: true });
@@ -57,7 +57,7 @@ afterAll(async () => {
   if (directory) rmSync(directory, { recursive: true });
 });
 
-/** An example, running as a process of its own: the URL of its orders. */
+/** Runs an example in its own process. Returns the URL of its orders. */
 async function run(example: string, format: keyof typeof resources, node = process.execPath): Promise<string> {
   const port = await freePort();
   const child = spawn(node, [join(directory, example)], {
@@ -90,7 +90,7 @@ async function run(example: string, format: keyof typeof resources, node = proce
   return url;
 }
 
-/** What every resource server with the library must do. */
+/** Checks what every resource server with the library must accept and reject. */
 async function expectProtection(url: string, format: keyof typeof resources): Promise<void> {
   const get = (token?: string) =>
     send(url, { headers: token === undefined ? {} : { Authorization: `Bearer ${token}` } });
@@ -172,7 +172,10 @@ verifier.verify('x', { scopes: 'orders:read' });
   expect(execFileSync(process.execPath, tsc, { encoding: 'utf8' })).toBe('');
 });
 
-/** What PATH and TEST_NODES (paths of programs, as in PATH) name, and this one; from 20 on, one of each major version. */
+/**
+ * Returns the Node.js programs in PATH, TEST_NODES (a list of paths, as in PATH) and this one: from 20 on, one of each
+ * major version.
+ */
 function findNodes(): [version: string, program: string][] {
   const named = (process.env['TEST_NODES'] ?? '').split(delimiter).filter(Boolean);
   const installed = (process.env['PATH'] ?? '').split(delimiter).map((path) => join(path, 'node'));

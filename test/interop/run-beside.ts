@@ -5,16 +5,16 @@ import { awaitAnswer, startWatched } from '../service-start.ts';
 
 type Beside = {
   files: Record<string, string>;
-  /** @param directory where the files are, and what the program writes goes. */
+  /** Returns the command to run. @param directory the working directory, which contains the files. */
   command: (directory: string) => readonly string[];
-  /** Rejects until it serves. */
+  /** Rejects until the program serves requests. */
   answers: () => Promise<unknown>;
 };
 
-/** Runs somebody else's server beside ours, in a directory of its own, until it is stopped or this process ends. */
+/** Runs another server in a temporary directory, until it is stopped or this process ends. */
 export async function runBeside({ files, command, answers }: Beside): Promise<{ stop: () => Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'keyturn-beside-'));
-  // Its workers may run as somebody else.
+  // Let the server's workers read the directory, which may run as another user.
   await chmod(directory, 0o755);
   for (const [name, text] of Object.entries(files)) {
     await mkdir(dirname(join(directory, name)), { recursive: true });
@@ -31,7 +31,7 @@ export async function runBeside({ files, command, answers }: Beside): Promise<{ 
   return watched;
 }
 
-/** A configuration as it is shipped, with what its user must change changed. */
+/** Returns a shipped configuration with the replacements that its users must make. */
 export async function shippedFile(
   path: string,
   changes: readonly (readonly [from: string, to: string])[],

@@ -11,7 +11,10 @@ import { endpointsOf, register, type TestClient } from '../oauth/fixture.ts';
 import { send } from '../oauth/http-client.ts';
 import { runBeside, shippedFile } from './run-beside.ts';
 
-/** Web servers as resource servers, by the configurations of deploy/resource-server/ as they are shipped but for addresses and credentials. */
+/**
+ * Runs web servers as resource servers with the configurations of deploy/resource-server/, with only addresses and
+ * credentials changed.
+ */
 const host = 'auth.example.com';
 const resources = { orders: 'https://orders.example.com', invoices: 'https://invoices.example.com' };
 const programs = {
@@ -61,7 +64,7 @@ function get(url: string, authorization?: string, headers: Record<string, string
   });
 }
 
-/** A token that is worth something with proofs of a key alone (RFC 9449). */
+/** Gets a token that requires proofs of a key (RFC 9449). */
 async function boundToken(name: keyof typeof resources): Promise<string> {
   const pair = await makePair();
   const form = { scope: `${name}:read`, resource: resources[name] };
@@ -75,7 +78,7 @@ async function boundToken(name: keyof typeof resources): Promise<string> {
   return json['access_token'] as string;
 }
 
-/** What each must do with tokens that are good, too little, and none. Returns a token that is good. */
+/** Checks that a server accepts valid tokens and rejects insufficient or invalid ones. Returns a valid token. */
 async function expectProtection(url: string, name: keyof typeof resources): Promise<string> {
   const resource = resources[name];
   const tokenWith = (scope: string) => api.accessToken(shop, { scope: `${name}:${scope}`, resource });
@@ -83,7 +86,7 @@ async function expectProtection(url: string, name: keyof typeof resources): Prom
   expect((await get(url, `Bearer ${good}`)).status).toBe(200);
   expect((await get(url, `bearer ${good}`)).status).toBe(200);
   expect((await get(url, `Bearer ${await tokenWith('read')}`)).status).toBe(200);
-  // httpd knows no other answer than 401.
+  // Accept 401 too, because httpd has no other answer.
   expect([401, 403]).toContain((await get(url, `Bearer ${await tokenWith('create')}`)).status);
   expect((await get(url, `Bearer ${await boundToken(name)}`)).status).toBe(401);
   const other = name === 'orders' ? 'invoices' : 'orders';
@@ -207,7 +210,7 @@ describe('Apache httpd with mod_oauth2', () => {
 
   guarantee('apache')('accepts JWTs for this API with the scope, by the published keys', async () => {
     await expectProtection(`${apache}/invoices`, 'invoices');
-    // The same words in another API's JWT: what tells them apart is the audience alone.
+    // Offer the same scopes in another API, so that its JWT differs only in the audience.
     const resource = 'https://archive.example.com';
     const archive = { kind: 'resource_server', resource, information: ['invoices'], tokenFormat: 'jwt' } as const;
     await register(server.core, { name: 'Archive', ...archive });

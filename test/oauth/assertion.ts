@@ -23,7 +23,7 @@ export async function makePair(alg = 'ES256'): Promise<SigningPair> {
 
 type KeylessInput = Omit<NewClient, 'name' | 'authMethod' | 'kind'> & { kind?: ClientKind };
 
-/** A client that proves itself without a secret. */
+/** Registers a client that authenticates without a secret. */
 export async function registerWithoutSecret(
   core: Core,
   authMethod: AuthMethod,
@@ -37,7 +37,7 @@ export async function registerWithoutSecret(
   return clientId;
 }
 
-/** A client with public keys, or a URL of them, and no secret. */
+/** Registers a client with public keys or their URL, and without a secret. */
 export function registerKeyClient(
   core: Core,
   keys: { jwks?: { keys: object[] }; jwksUri?: string },
@@ -48,7 +48,7 @@ export function registerKeyClient(
 
 export type AssertionChange = { claims?: Record<string, unknown>; header?: Partial<JWTHeaderParameters> };
 
-/** A right assertion, but for what is changed; a claim that is undefined is left out. */
+/** Makes a valid assertion with the given changes. A claim that is undefined is omitted. */
 export async function makeAssertion(
   { alg, privateKey }: Pick<SigningPair, 'alg' | 'privateKey'>,
   clientId: string,

@@ -32,7 +32,7 @@ let orders: TestClient;
 
 beforeAll(async () => {
   const stores = await createTestStores();
-  // A Redis database that is lost in this file.
+  // Use a separate Redis database, which this file clears.
   stores.redisUrl = `${stores.redisUrl.replace(/\/\d*$/, '')}/7`;
   const env = {
     KEYTURN_ISSUER: issuer,
@@ -52,7 +52,7 @@ afterAll(async () => {
   await server?.close();
 });
 
-/** The answer to an assertion that is right but for what is changed. */
+/** Sends an otherwise valid assertion with the given changes. */
 async function ask(change: AssertionChange = {}, form?: Record<string, string>): Promise<Answer> {
   return await postAssertion(url, await makeAssertion(pair, clientId, issuer, change), form);
 }

@@ -39,11 +39,11 @@ const refused = {
   text: '{"error":"invalid_client","error_description":"Client authentication failed."}',
 };
 
-/** A form with a given Authorization header, sent to the token endpoint. */
+/** Sends a form with a given Authorization header to the token endpoint. */
 const withHeader = (authorization: string, form: Form = grant) =>
   post(api.tokenUrl, form, { headers: { Authorization: authorization } });
 
-/** What of an answer may tell something, so all but its id and its date. */
+/** Returns all bytes of an answer that could reveal something: everything except its ID and date. */
 function bytesOf({ status, rawHeaders, text }: Answer): string {
   const changing = /^(x-request-id|date)$/i;
   const headers = rawHeaders.flatMap((name, index) =>
@@ -52,7 +52,7 @@ function bytesOf({ status, rawHeaders, text }: Answer): string {
   return [status, ...headers, '', text].join('\n');
 }
 
-/** The same secret with another last random character and a right checksum: all that is wrong is that it is not the one. */
+/** Returns a secret that differs only in its last random character and has a valid checksum. */
 function neighbourOf(secret: string): string {
   const last = secret.charAt(46);
   const payload = secret.slice(0, 46) + (last === 'a' ? 'b' : 'a');
@@ -120,7 +120,7 @@ describe('a failed authentication', () => {
     expect((await api.token(client)).status).toBe(200);
     await core.change((transaction) => disableClient(transaction, core, actor, client.id));
     expect(await api.token(client)).toMatchObject(refused);
-    // Without an announcement, as if it had not arrived yet.
+    // Skip the announcement, as if it had not arrived yet.
     await askPostgres(server.stores.databaseUrl, `UPDATE clients SET enabled = true WHERE client_id = '${client.id}'`);
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     expect((await api.token(client)).status).toBe(200);
@@ -306,8 +306,9 @@ it('survives a client that disconnects in the middle of its request', async () =
 type Authorization = (kind: 'unknown' | 'wrong', round: number) => string;
 
 /**
- * Interleaves failing requests of two kinds, so that whatever else the machine does hits both, and compares medians, so that
- * outliers do not count. A difference that an attacker could use is there every time; one of three attempts without it is enough.
+ * Interleaves two kinds of failing requests, so that other load of the machine affects both, and compares medians, so
+ * that outliers do not count. A difference that an attacker could use appears every time, so one of three attempts
+ * without it is enough.
  */
 async function expectSameTime(rounds: number, prepare: () => Authorization | Promise<Authorization>): Promise<void> {
   const seen: string[] = [];
@@ -329,7 +330,7 @@ async function measure(rounds: number, authorization: Authorization): Promise<[u
       const answer = await post(api.tokenUrl, grant, { agent, headers });
       const ms = performance.now() - startedAt;
       expect(answer.status).toBe(401);
-      // The first ones are spent on warming up.
+      // Ignore the first requests, which warm up the server.
       if (round >= rounds / 8) times[kind].push(ms);
     }
   }

@@ -9,7 +9,7 @@ let server: TestServer;
 let clients: Awaited<ReturnType<typeof registerAll>>;
 let signed: { api: TestClient; integration: TestClient };
 let api: ReturnType<typeof endpointsOf>;
-/** How far the clocks are ahead of the real time, in milliseconds. */
+/** Difference between the clocks and the real time, in milliseconds. */
 let ahead = 0;
 let databaseAhead = 0;
 const database = createDatabaseClock();

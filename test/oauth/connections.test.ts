@@ -70,7 +70,7 @@ it('serves others while 500 sockets send slowly and 500 are idle, and closes req
   tookMs.sort((left, right) => left - right);
   expect(tookMs[Math.floor(tookMs.length * 0.99)]).toBeLessThan(500);
 
-  // Headers have 10 s in all, however they drip in.
+  // The headers of a request must arrive within 10 s in total.
   await eventually(() => slow.every(({ isClosed }) => isClosed()), 20_000);
   clearInterval(drip);
   expect(performance.now() - openedAt).toBeGreaterThan(9_000);

@@ -4,7 +4,7 @@ import type { SigningPair } from './assertion.ts';
 
 export type ProofChange = { claims?: Record<string, unknown>; header?: Record<string, unknown> };
 
-/** A right DPoP proof (RFC 9449 §4.2) for a POST of now, but for what is changed; a claim that is undefined is left out. */
+/** Makes a valid DPoP proof (RFC 9449 §4.2) for a POST with the given changes. A claim that is undefined is omitted. */
 export async function makeDpopProof(
   { alg, privateKey, publicJwk }: SigningPair,
   { htu, nonce }: { htu: string; nonce: string | undefined },

@@ -47,7 +47,7 @@ afterAll(async () => {
 
 type Change = ProofChange & { by?: SigningPair };
 
-/** A right proof, but for what is changed. */
+/** Makes a valid proof with the given changes. */
 function makeProof({ by = pair, ...change }: Change = {}): Promise<string> {
   return makeDpopProof(by, { htu: tokenUrl, nonce }, change);
 }
@@ -66,7 +66,7 @@ describe('a token requested with a DPoP proof (RFC 9449)', () => {
       const answer = await ask(await makeProof({ by }));
       expect(answer).toMatchObject({ status: 200, json: { token_type: 'DPoP' } });
       const jkt = await calculateJwkThumbprint(by.publicJwk);
-      // By both ways: the plain request, and one that only the protocol library answers.
+      // Send a plain request, and one with unknown parameters.
       for (const form of [{}, { token_type_hint: 'access_token', foo: 'bar' }]) {
         const introspected = await api.introspect(clients.orders, answer.json['access_token'] as string, form);
         expect(introspected.json).toMatchObject({ active: true, token_type: 'DPoP', cnf: { jkt } });
@@ -91,7 +91,7 @@ describe('a token requested with a DPoP proof (RFC 9449)', () => {
   it('is required for a client that is registered for bound tokens (RFC 9449 §5.2)', async () => {
     const input = { kind: 'integration', scope: 'orders:read', dpopBoundTokens: true } as const;
     const client = await register(server.core, { name: 'Bound', ...input });
-    // The second time, the fast path knows the client.
+    // Repeat the request, because the fast path knows the client the second time.
     for (let time = 0; time < 2; time++) {
       expect((await ask(await makeProof(), { client })).json['token_type']).toBe('DPoP');
       expect(await api.token(client)).toMatchObject({ status: 400, json: { error: 'invalid_request' } });

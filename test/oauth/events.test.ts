@@ -29,7 +29,7 @@ afterAll(() => server?.close());
 type Listener = {
   response: IncomingMessage;
   text(): string;
-  /** The position up to which it was told. */
+  /** Returns the position up to which events were received. */
   lastEventId(): string | undefined;
   ended(): boolean;
 };
@@ -76,7 +76,7 @@ async function disable({ id }: TestClient): Promise<void> {
   await server.core.change((transaction) => disableClient(transaction, server.core, actor, id));
 }
 
-/** Changes as they are committed by a process that is not this one. */
+/** Commits changes as another process does. */
 async function recordChanges(count: number, name: string, length = 0): Promise<void> {
   await server.core.database.query(
     `INSERT INTO changes (kind, target, at, expires_at)
@@ -156,7 +156,7 @@ describe('the event stream of a resource server', () => {
     const resumed = await listen(clients.orders, { lastEventId: begun });
     await eventually(() => resumed.text().includes('event: reset'), 1_000);
     expect(resumed.text()).not.toContain('bulk-');
-    // From there on it is told again of each.
+    // Later changes are sent individually again.
     const client = await newClient();
     await disable(client);
     for (const listener of [first, resumed]) await eventually(() => listener.text().includes(client.id), 1_000);
@@ -191,7 +191,7 @@ test('disconnects a listener that does not read, so that memory stays bounded, a
   const slow = await listen();
   const quick = await listen();
   slow.response.pause();
-  // More than all that the sockets of both sides hold.
+  // Write more than the socket buffers of both sides can hold.
   const batches = 300;
   for (let batch = 1; batch <= batches; batch++) {
     await recordChanges(10, `batch-${batch}-`, 5_000);
@@ -202,7 +202,7 @@ test('disconnects a listener that does not read, so that memory stays bounded, a
   slow.response.resume();
   await eventually(slow.ended, 5_000);
   expect(slow.text()).not.toContain(`batch-${batches}-10x`);
-  // It comes back, and is told that it missed too much.
+  // The listener resumes and gets a reset, because it missed too much.
   const resumed = await listen(clients.orders, { lastEventId: slow.lastEventId() ?? '' });
   await eventually(() => resumed.text().includes('event: reset'), 1_000);
 }, 60_000);

@@ -18,7 +18,7 @@ async function startWorld(env: Record<string, string> = {}): Promise<World> {
   return { server, clients: await registerAll(server.core), api: endpointsOf(server.publicUrl) };
 }
 
-/** So many requests for tokens in a row, and how often each status came. */
+/** Sends token requests one after another and counts the answers by status. */
 async function knock(
   { api }: World,
   count: number,
@@ -98,7 +98,7 @@ describe('1,000 wrong secrets from one address', () => {
     const headers = { 'X-Forwarded-For': '203.0.113.9', Forwarded: 'for=203.0.113.9', 'X-Real-IP': '203.0.113.9' };
     const wrong = { ...clients.shop, secret: generateSecret('kts_') };
     expect(await api.token(wrong, {}, { headers: { ...headers, ...auth(wrong) } })).toMatchObject({ status: 429 });
-    // A claim cannot count a failure against another address either.
+    // A forged header does not count a failure for another address either.
     const victim = { 'X-Forwarded-For': '127.0.0.3' };
     await knock(world, 200, () => ({
       id: clients.shop.id,
@@ -122,7 +122,7 @@ it('limits one secret that is tried with 2,000 Client IDs', async () => {
   const queries = watchQueries(world.server.core);
   const { statuses } = await knock(world, 2_000, () => ({ id: generateClientId(), secret }));
   expect(statuses[401]).toBeLessThanOrEqual(110);
-  // Each is looked up once, because it might be right; those that arrive together share a statement.
+  // Each client is looked up once, because the secret might be valid; concurrent look-ups share a statement.
   expect(queries.clientLookups().length).toBeLessThanOrEqual(2_000);
   queries.stop();
   expect(await world.api.token(world.clients.shop)).toMatchObject({ status: 200 });
@@ -133,7 +133,7 @@ it('does not limit successful requests of an integration', async () => {
   const world = await startWorld({ KEYTURN_FAILURES_PER_MINUTE: '5' });
   const { shop } = world.clients;
   expect((await knock(world, 80, () => shop)).statuses).toEqual({ 200: 80 });
-  // And neither is a request that is refused for what it asks.
+  // Requests that are rejected for their scope are not counted either.
   for (let count = 0; count < 10; count++) await world.api.token(shop, { scope: 'unknown' });
   expect(await world.api.token(shop)).toMatchObject({ status: 200 });
   await world.server.close();
@@ -152,13 +152,16 @@ describe('the failure limit behind a trusted proxy', () => {
 
   afterAll(() => world?.server.close());
 
-  /** The answer to one more wrong secret. */
+  /** Returns the status for another wrong secret. */
   const statusOf = async (headers: Record<string, string>) => {
     const wrong = { ...world.clients.shop, secret: generateSecret('kts_') };
     return (await world.api.token(wrong, {}, { headers: { ...headers, ...auth(wrong) } })).status;
   };
   const statusFor = (forwarded: string) => statusOf({ 'X-Forwarded-For': forwarded });
-  /** Fails under one form of an address until it is limited, so that one more failure under another form shows whether it is the same. */
+  /**
+   * Fails from one notation of an address until it is limited, so that another failure shows whether another notation
+   * is the same address.
+   */
   const exhaust = (headers: Record<string, string>) =>
     eventually(
       () => statusOf(headers),
@@ -214,7 +217,7 @@ describe('the failure limit behind a trusted proxy', () => {
       options: from(forwarded),
     }));
     expect(statuses).toEqual({ 401: 32 });
-    // Neither against the proxy itself.
+    // The failures do not count for the proxy itself either.
     expect(await statusOf({})).toBe(401);
   });
 
@@ -291,7 +294,7 @@ describe('two servers of one deployment', () => {
       ({ status }) => status === 429,
       2_000,
     );
-    // The first one hears of it at the next failure.
+    // The first process learns of the shared count at its next failure.
     await fail(here, 8);
     await eventually(
       () => here.api.token({ ...here.clients.shop, secret: generateSecret('kts_') }),
@@ -342,7 +345,7 @@ describe.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])('KEYT
     const other = await startTestServer({ env, stores: here.server.stores });
     const there = endpointsOf(other.publicUrl);
     const { shop, partner, orders } = here.clients;
-    // What is refused is not counted, or somebody's mistake would cost a right request.
+    // Rejected requests are not counted, so that mistakes do not use up the limit.
     for (let count = 0; count < 6; count++) await here.api.token(shop, { scope: 'unknown' });
     for (let count = 0; count < 3; count++) expect((await here.api.token(shop)).status).toBe(200);
     for (let count = 0; count < 2; count++) expect((await there.token(shop)).status).toBe(200);
@@ -363,7 +366,7 @@ describe.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])('KEYT
       2_000,
     );
     expect((await here.api.token(partner)).status).toBe(200);
-    // Wrong secrets do not use up what the right one may.
+    // Requests with wrong secrets do not use up the client's limit.
     for (let count = 0; count < 8; count++) await here.api.token({ ...partner, secret: generateSecret('kts_') });
     const token = await here.api.accessToken(partner);
     for (let count = 0; count < 8; count++) {

@@ -20,8 +20,9 @@ import { endpointsOf, register, type TestClient } from './fixture.ts';
 import { type Answer, post, send } from './http-client.ts';
 
 /**
- * The OpenID Foundation's conformance suite has a plan `fapi2-security-profile-final-client-credentials-grant-test-plan`. Its modules
- * for authorization servers are here, each under its name, in each of the plan's variants.
+ * The modules for authorization servers of the OpenID Foundation's conformance suite, plan
+ * `fapi2-security-profile-final-client-credentials-grant-test-plan`, each with its name and in each variant of the
+ * plan.
  */
 
 const issuer = 'https://auth.example';
@@ -31,7 +32,7 @@ const now = () => Math.floor(Date.now() / 1_000);
 const ca = makeCertificate({ subject: 'Clients CA', isCa: true });
 const serverOwn = makeCertificate({ subject: 'keyturn', ip: ['127.0.0.1'] });
 
-/** One of the two clients that the suite asks for. */
+/** One of the two clients that the suite requires. */
 type Party = { clientId: string; pair: SigningPair; certificate: TestCertificate };
 type Auth = 'private_key_jwt' | 'mtls';
 type Constraint = 'dpop' | 'mtls';
@@ -113,14 +114,14 @@ type Change = {
   assertion?: AssertionChange;
   signedBy?: SigningPair;
   proof?: ProofChange;
-  /** Sent in place of a proof; null: none. */
+  /** Replaces the proof; null sends none. */
   dpop?: string | string[] | null;
-  /** Shown in place of its own; null: none. */
+  /** Replaces the client's certificate; null sends none. */
   certificate?: TestCertificate | null;
   headerName?: string;
 };
 
-/** A right request for a token, but for what is changed. */
+/** Sends an otherwise valid token request with the given changes. */
 async function ask(party: Party, auth: Auth, constraint: Constraint, change: Change = {}): Promise<Answer> {
   const form: Record<string, string | undefined> = { grant_type: 'client_credentials', scope: 'accounts:read' };
   if (auth === 'mtls') form['client_id'] = party.clientId;
@@ -415,7 +416,7 @@ describe('discovery-end-point-verification', () => {
         'self_signed_tls_client_auth',
       ]),
     });
-    // Ed25519 is EdDSA under its own name (RFC 9864).
+    // Ed25519 is the newer name of EdDSA (RFC 9864).
     const allowed = ['PS256', 'ES256', 'EdDSA', 'Ed25519'];
     for (const name of ['token_endpoint_auth_signing_alg_values_supported', 'dpop_signing_alg_values_supported']) {
       const listed = json[name] as string[];

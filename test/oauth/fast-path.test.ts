@@ -21,7 +21,7 @@ import { type Cast, rawRequests } from './raw-requests.ts';
 
 const runs = Number(process.env['FAST_PATH_RUNS'] ?? 3_000);
 const seed = process.env['FAST_PATH_SEED'];
-/** A request that is cut short is waited for by both; no answer takes as long. */
+/** Time that a server waits for the rest of an incomplete request. No answer takes as long. */
 const silenceMs = 1_500;
 const unreadable = 'Content-Length: 0\r\nConnection: close\r\n\r\n';
 
@@ -34,7 +34,7 @@ let cast: Cast;
 const pair = ({ id, secret }: TestClient) => [id, secret] as const;
 
 beforeAll(async () => {
-  // Everybody here fails often, and from one address.
+  // Disable the failure limit, because all clients fail often and use the same address.
   const env = { KEYTURN_FAILURES_PER_MINUTE: '0' };
   const log = (to: string[]) => pino({ base: null }, { write: (line) => to.push(line) });
   fast = await startAdminServer({ env, log: log(lines.fast) });
@@ -52,7 +52,7 @@ afterAll(async () => {
   await fast?.close();
 });
 
-/** Clients, keys and tokens in every state. */
+/** Creates clients, keys and tokens in every state. */
 async function assemble(): Promise<Cast> {
   const api = endpointsOf(fast.publicUrl);
   const keyed = await register(fast.core, {
@@ -119,7 +119,7 @@ async function assemble(): Promise<Cast> {
     accessKeys,
     resources: [ordersResource],
   };
-  // Each process knows each client from a request before, as it does a moment after its start.
+  // Cache every client in each process, as it is the case a moment after the start.
   for (const server of [fast, slow]) {
     for (const client of [...integrations, clients.orders, clients.invoices])
       await endpointsOf(server.publicUrl).token(client);
@@ -138,7 +138,7 @@ describe('a server with the fast path and one without it', () => {
       fc.asyncProperty(rawRequests(cast), async (pieces) => {
         const both = () => Promise.all([exchange(fastPort, pieces, silenceMs), exchange(slowPort, pieces, silenceMs)]);
         let [ours, reference] = await both();
-        // Whether a store answers in time is chance.
+        // Retry a 503, because whether a store answers in time is random.
         for (let time = 0; time < 5 && ours !== reference && / 503 /.test(ours + reference); time++) {
           [ours, reference] = await both();
         }
@@ -148,7 +148,7 @@ describe('a server with the fast path and one without it', () => {
       }),
       { numRuns: runs, ...(seed ? { seed: Number(seed) } : {}) },
     );
-    // Random requests that are all refused would show nothing.
+    // Require successful requests too, because comparing rejections only would show little.
     expect(statuses.get('200') ?? 0).toBeGreaterThan(runs * 0.2);
     expect([...statuses.keys()].sort()).toEqual(
       expect.arrayContaining(['200', '400', '401', '404', '405', '415', '421']),
@@ -245,7 +245,7 @@ describe('the store commands of a request whose client is cached', () => {
 
   afterAll(() => redis.disconnect());
 
-  /** Commands of this file's server alone: other files use the same Redis, under other prefixes. */
+  /** Returns the commands of this file's server only; other files use the same Redis with other prefixes. */
   async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
     const monitor = await redis.monitor();
     const commands: string[] = [];
@@ -253,7 +253,7 @@ describe('the store commands of a request whose client is cached', () => {
       if (key.startsWith(fast.stores.redisPrefix)) commands.push(name.toUpperCase());
     });
     await work();
-    // What was sent before this is seen before this.
+    // Wait for a marker command: all earlier commands are reported before it.
     const end = `${fast.stores.redisPrefix}end`;
     await redis.exists(end);
     while (commands.at(-1) !== 'EXISTS') await new Promise((resolve) => setTimeout(resolve, 5));
@@ -306,7 +306,8 @@ function expectAlike(ours: string, reference: string): void {
     expect(ours).toBe(reference);
     return;
   }
-  // What cannot be read ends the connection at once; who is faster has answered more of what came before it.
+  // Ignore the last answer: unreadable bytes close the connection at once, so the servers may differ in how much they
+  // answered before.
   const [some, others] = [ours, reference].map((text) => text.split(/(?=HTTP\/1\.1 )/).slice(0, -1)) as [
     string[],
     string[],
@@ -315,7 +316,7 @@ function expectAlike(ours: string, reference: string): void {
   expect(some.slice(0, count)).toEqual(others.slice(0, count));
 }
 
-/** Everything that a server counts and logs, until stopped. */
+/** Records everything that a server counts and logs, until stopped. */
 function observe({ core, lines }: { core: Core; lines: string[] }) {
   const { usage } = core;
   const counters = { issued: usage.issued, used: usage.used, failed: usage.failed, refused: usage.refused };
@@ -330,7 +331,7 @@ function observe({ core, lines }: { core: Core; lines: string[] }) {
   return {
     stop: () => {
       Object.assign(usage, counters);
-      // The time, the request's id and how long it took are each line's own; that they are there, and in which order, is not.
+      // Ignore the values of time, ID and duration in each line, but keep their presence and order.
       const logged = lines.map((line) => line.replace(/"(time|id)":"[^"]+"|"(ms)":[\d.]+/g, '"$1$2"'));
       return { used, logged };
     },

@@ -3,10 +3,10 @@ import { generateClient, type NewClient } from '../../src/clients/manage-clients
 import type { Core } from '../../src/core.ts';
 import { type Answer, type Form, post, type Sent } from './http-client.ts';
 
-/** Whoever makes changes in these tests. */
+/** The actor of all changes in these tests. */
 export const actor: Actor = { id: 'test', name: 'test', address: null };
 
-/** A registered client with its credentials, as its owner has them. */
+/** The credentials of a registered client. */
 export type TestClient = { id: string; secret: string };
 
 export async function register(core: Core, input: NewClient): Promise<TestClient> {
@@ -17,7 +17,7 @@ export async function register(core: Core, input: NewClient): Promise<TestClient
 export const ordersResource = 'https://orders.example';
 export const invoicesResource = 'https://invoices.example/v1';
 
-/** Two APIs, and three integrations that may do much, little and nothing. */
+/** Registers two APIs, and three integrations with many, few and no permissions. */
 export async function registerAll(core: Core) {
   const orders = await register(core, {
     name: 'Orders API',
@@ -41,7 +41,7 @@ export async function registerAll(core: Core) {
   };
 }
 
-/** Two APIs that own orders: one that takes opaque tokens, and one that takes JWTs. */
+/** Registers two APIs that offer orders: one accepts opaque tokens, the other JWTs. */
 export async function registerBothFormats(
   core: Core,
   resources: Record<'opaque' | 'jwt', string>,
@@ -59,7 +59,7 @@ export async function registerBothFormats(
 
 type Options = Omit<Sent, 'body' | 'method'>;
 
-/** The three endpoints of a running server, as a client calls them. */
+/** Returns functions that call the three endpoints of a running server as a client does. */
 export function endpointsOf(publicUrl: string) {
   const call =
     (path: string) =>
@@ -78,7 +78,7 @@ export function endpointsOf(publicUrl: string) {
       introspect(client, { token: presented, ...form }, options),
     revoke: (client: TestClient, presented: string, form: Record<string, string> = {}, options?: Options) =>
       revoke(client, { token: presented, ...form }, options),
-    /** A token of the client, issued just now. */
+    /** Issues a new token of the client. */
     async accessToken(client: TestClient, form: Record<string, string> = {}): Promise<string> {
       const answer = await token(client, { grant_type: 'client_credentials', ...form });
       if (answer.status !== 200) throw new Error(`no token: ${answer.status} ${answer.text}`);
@@ -87,10 +87,10 @@ export function endpointsOf(publicUrl: string) {
   };
 }
 
-/** The whole body of the answer to any token that is not live. */
+/** The complete body of an introspection of a token that is not live. */
 export const inactive = '{"active":false}';
 
-/** Asks until it is so; fails with the last thing seen. */
+/** Repeats a query until the condition holds. Fails with the last result. */
 export async function eventually<T>(ask: () => Promise<T>, isSo: (seen: T) => boolean, withinMs: number): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (;;) {
@@ -101,7 +101,7 @@ export async function eventually<T>(ask: () => Promise<T>, isSo: (seen: T) => bo
   }
 }
 
-/** Watches the statements that a server sends to its database, outside of transactions, until stopped. */
+/** Records the statements that a server sends to its database outside of transactions, until stopped. */
 export function watchQueries({ database }: Core) {
   const { query } = database;
   const statements: { sql: string; parameters: readonly unknown[] }[] = [];
@@ -110,9 +110,9 @@ export function watchQueries({ database }: Core) {
     return await query(sql, parameters);
   };
   return {
-    /** Number of statements with exactly this text. */
+    /** Returns the number of statements with exactly this text. */
     count: (text: string) => statements.filter(({ sql }) => sql === text).length,
-    /** Look-ups of a client by its Client ID: the ids that were asked for. */
+    /** Returns the Client IDs that were looked up. */
     clientLookups: () =>
       statements
         .filter(({ sql }) => sql.includes('client_ids'))

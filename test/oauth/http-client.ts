@@ -4,14 +4,14 @@ import { request as secureRequest } from 'node:https';
 import { connect } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 
-/** What came back, whole. */
+/** A complete response. */
 export type Answer = {
   status: number;
   headers: IncomingHttpHeaders;
-  /** Names and values as they came, in their order. */
+  /** Header names and values as received, in their order. */
   rawHeaders: string[];
   text: string;
-  /** The body as JSON; an empty object where it is none. */
+  /** The body as JSON, or an empty object if it is not JSON. */
   json: Record<string, unknown>;
 };
 
@@ -19,17 +19,20 @@ export type Sent = {
   method?: string;
   headers?: OutgoingHttpHeaders;
   body?: string | Buffer;
-  /** The address to call from, for example 127.0.0.2. */
+  /** The local address to connect from, for example 127.0.0.2. */
   from?: string;
   agent?: Agent;
-  /** Of an https URL: whom to believe, and what to show. */
+  /** Options of an https URL: trusted CAs and the client certificate. */
   tls?: ConnectionOptions;
 };
 
-/** No connection outlives its request, unless a test brings an agent that keeps them: an idle one would hold up the server's end. */
+/**
+ * Closes each connection after its request unless a test passes its own agent, because an idle connection would delay
+ * the server's shutdown.
+ */
 const oneShot = new Agent({ keepAlive: false });
 
-/** One HTTP request, sent exactly as given: unlike with `fetch`, any Host and any body may go out. */
+/** Sends an HTTP request unchanged. Unlike `fetch`, it allows any Host and any body. */
 export async function send(
   url: string,
   { method = 'GET', headers, body, from, agent, tls }: Sent = {},
@@ -37,7 +40,7 @@ export async function send(
   const isSecure = url.startsWith('https:');
   const options = { ...tls, method, headers, localAddress: from, agent: agent ?? (isSecure ? false : oneShot) };
   const outgoing = (isSecure ? secureRequest : request)(url, options as Parameters<typeof request>[1]);
-  // A server that refuses a body may close before all of it is sent; its answer is what counts.
+  // Ignore write errors, because a server that rejects a body may close the connection before all of it is sent.
   const answered = new Promise<Answer>((resolve, reject) => {
     outgoing.once('error', reject);
     outgoing.once('response', (response) => {
@@ -57,7 +60,7 @@ export async function send(
 
 export type Form = Record<string, string> | URLSearchParams | string;
 
-/** A form posted as OAuth clients do; `basic` adds HTTP Basic with both parts form-encoded (RFC 6749 §2.3.1). */
+/** Posts a form as OAuth clients do. `basic` adds HTTP Basic with both parts form-encoded (RFC 6749 §2.3.1). */
 export async function post(
   url: string,
   form: Form,
@@ -79,12 +82,12 @@ export function basicOf(id: string, secret: string): string {
   return rawBasic(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`);
 }
 
-/** HTTP Basic of a text that is taken as it is. */
+/** Returns an HTTP Basic header for an unencoded string. */
 export function rawBasic(text: string): string {
   return `Basic ${Buffer.from(text, 'utf8').toString('base64')}`;
 }
 
-/** Writes bytes as they are and reads until the server closes, or until it has been silent for `silenceMs`. */
+/** Sends bytes unchanged and reads until the server closes the connection or is silent for `silenceMs`. */
 export async function sendRaw(
   url: string,
   bytes: string | Buffer,

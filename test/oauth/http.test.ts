@@ -99,7 +99,7 @@ describe('rejects a request that parsers could read differently and closes its c
     const { text, closed } = await sendRaw(server.publicUrl, bytes + follower);
     expect(text).toMatch(/^HTTP\/1\.1 (400|501|505) /);
     expect(closed).toBe(true);
-    // Nothing behind it was taken for a second request.
+    // The bytes after the request are not treated as a second request.
     expect(text.match(/HTTP\/1\.1 /g)).toHaveLength(1);
     expect(text.toLowerCase()).toContain('x-content-type-options: nosniff');
   });
@@ -365,7 +365,7 @@ describe('routes', () => {
       for (const { status } of answers) expect(status).toBe(200);
     }
     queries.stop();
-    // One a second.
+    // The database is checked once a second.
     expect(queries.count('SELECT 1')).toBeLessThan(20);
   });
 

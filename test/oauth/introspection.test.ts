@@ -26,7 +26,7 @@ import { post } from './http-client.ts';
 let server: TestServer;
 let clients: Awaited<ReturnType<typeof registerAll>>;
 let api: ReturnType<typeof endpointsOf>;
-/** How far this deployment's clock is ahead, in milliseconds. */
+/** Difference between this deployment's clock and the real time, in milliseconds. */
 let ahead = 0;
 const clock = () => Date.now() + ahead;
 
@@ -96,7 +96,7 @@ describe('a live token', () => {
 
 describe('introspection answers exactly {"active":false}', () => {
   it('to clients that are not resource servers, even to the owner of the token (RFC 7662 §4)', async () => {
-    // Also of a token without any scope, which every resource server may see.
+    // Include a token without any scope, which every resource server may introspect.
     for (const token of [await api.accessToken(clients.shop), await api.accessToken(clients.bare)]) {
       for (const caller of [clients.shop, clients.partner, clients.bare]) {
         expect(await api.introspect(caller, token)).toMatchObject({ status: 200, text: inactive });
@@ -159,7 +159,7 @@ describe('introspection answers exactly {"active":false}', () => {
     expect((await api.introspect(clients.orders, payload + checksum(payload))).text).toBe(inactive);
   });
 
-  // Medians of interleaved calls. Both ask Redis once; what differs is what was found there.
+  // Compares medians of interleaved calls. Both query Redis once and differ only in the result.
   it('in the same time for a token that was never issued and for one that is for another server', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const foreign = await api.accessToken(clients.shop);
@@ -297,7 +297,7 @@ describe('tokens end at once on the process that ends them and within a second o
     expect(await api.token(client)).toMatchObject({ status: 401 });
     await server.core.change((transaction) => enableClient(transaction, server.core, actor, client.id));
     expect((await api.introspect(clients.orders, token)).text).toBe(inactive);
-    // Also where this process hears of it later than the other one issues.
+    // Accept a new token even if this process learns of the change after the other process issued it.
     const fresh = await api.accessToken(client);
     expect((await secondApi.introspect(clients.orders, fresh)).json).toMatchObject({ active: true });
     expect((await secondApi.introspect(clients.orders, token)).text).toBe(inactive);

@@ -1,4 +1,7 @@
-/** A server by itself, that tells how much memory it has used. Its parent asks by IPC; `major` and `minor` collect garbage before. */
+/**
+ * A server in its own process that reports its memory use to its parent by IPC; `major` and `minor` first collect
+ * garbage.
+ */
 import { openSync } from 'node:fs';
 import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';

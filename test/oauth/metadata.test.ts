@@ -125,7 +125,7 @@ describe('the metadata', () => {
   });
 });
 
-/** Metadata is right when what it lists works, and what it does not list is refused. */
+/** Everything that the metadata lists must work, and everything else must be rejected. */
 describe('the metadata compared with what works', () => {
   const ca = makeCertificate({ subject: 'Clients CA', isCa: true });
   const named = makeCertificate({ dns: ['sync.example.com'], issuer: ca });
@@ -180,14 +180,14 @@ describe('the metadata compared with what works', () => {
 
     afterAll(() => deployed?.close());
 
-    /** Posts as a client that shows this certificate, in whatever way the deployment may see it. */
+    /** Posts a form and presents a client certificate in the way that the deployment reads it. */
     function postShowing(path: string, form: Record<string, string>, shown?: TestCertificate, more = {}) {
       const header = shown ? { 'Client-Cert': `:${shown.x509.raw.toString('base64')}:` } : {};
       const tls = { ca: own.cert, ...(shown ? { cert: shown.cert, key: shown.key } : {}) };
       return post(deployed.publicUrl + path, form, { tls, from: proxy, headers: header, ...more });
     }
 
-    /** Authenticates a new client by each method there is. */
+    /** Authenticates a new client with each existing method. */
     async function ask(
       method: string,
       kind: 'integration' | 'resource_server',
@@ -310,7 +310,7 @@ describe('the metadata compared with what works', () => {
       const url = `${server.publicUrl}/oauth2/token`;
       const pair = await makePair(alg);
       const isTaken = async () => {
-        // What cannot be registered cannot be used.
+        // A key that cannot be registered cannot be used.
         const id = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } }).catch(() => undefined);
         return id !== undefined && (await postAssertion(url, await makeAssertion(pair, id, issuer))).status === 200;
       };

@@ -22,7 +22,7 @@ const hour = 3_600_000;
 const issuer = 'https://auth.example';
 const proxy = '127.0.0.2';
 
-/** All that the names of certificates are compared by. */
+/** All kinds of names that certificates are compared by. */
 const names = {
   subject: [
     [['2.5.4.6', 'DE', 0x13]],
@@ -40,11 +40,11 @@ const names = {
 const good = makeCertificate({ ...names, issuer: ca });
 
 let directory: string;
-/** Where TLS ends at the server. */
+/** A server that terminates TLS. */
 let server: TestServer;
-/** Behind a proxy at 127.0.0.2, and with CAs that it looks at itself. */
+/** A server behind a proxy at 127.0.0.2 that checks certificates with its own CAs. */
 let proxied: AdminServer;
-/** Behind a proxy at 127.0.0.2 that looks at CAs alone, with TLS up to the server. */
+/** A server with TLS behind a proxy at 127.0.0.2 that alone checks the CAs. */
 let believing: TestServer;
 let clients: Awaited<ReturnType<typeof registerAll>>;
 
@@ -103,7 +103,7 @@ const headerOf = ({ x509 }: TestCertificate) => `:${x509.raw.toString('base64')}
 
 type More = { form?: Record<string, string>; headers?: Record<string, string | string[]> };
 
-/** Asks the server for a token, with a certificate in the handshake. */
+/** Requests a token from the server with a certificate in the TLS handshake. */
 function askDirectly(
   clientId: string,
   certificate?: TestCertificate,
@@ -113,7 +113,7 @@ function askDirectly(
   return post(`${server.publicUrl}/oauth2/token`, body, { tls: showing(certificate), headers });
 }
 
-/** Asks through the proxy, which hands the certificate over. */
+/** Requests a token through the proxy, which forwards the certificate. */
 function askProxied(
   clientId: string,
   certificate?: TestCertificate,
@@ -126,7 +126,7 @@ function askProxied(
 
 const ways = [askDirectly, askProxied];
 
-/** The one 401, as an unknown client gets it. */
+/** Expects the same 401 that an unknown client gets. */
 async function expectRefused(answer: Answer): Promise<void> {
   const unknown = await askDirectly('kti_0000000000000000000000', good);
   const told = ({ status, text, headers: { date: _, 'x-request-id': __, ...headers } }: Answer) => ({
@@ -397,7 +397,7 @@ describe('a token bound to a certificate (RFC 8705 §3)', () => {
     const basic = [json.client_id, json.client_secret] as const;
     const form = { grant_type: 'client_credentials' };
     const ask = (tls: ConnectionOptions) => post(`${server.publicUrl}/oauth2/token`, form, { basic, tls });
-    // The second time, the fast path knows the client.
+    // Repeat the request, because the fast path knows the client the second time.
     for (let time = 0; time < 2; time++) {
       const { json: issued } = await ask(showing(good));
       expect((await introspect(issued['access_token'])).json['cnf']).toEqual(cnf);
@@ -471,7 +471,7 @@ describe('a certificate in a header', () => {
   });
 
   it('is ignored and reported if the peer is not in KEYTURN_CLIENT_CERT_PROXY', async () => {
-    // This server trusts the peer for X-Forwarded-For.
+    // Trust the peer for X-Forwarded-For, but not for certificates.
     const env = {
       KEYTURN_ISSUER: issuer,
       KEYTURN_TRUST_PROXY: '127.0.0.0/8',

@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 
 /**
- * Writes the pieces one after the other over one connection, and reads until the server closes it, or has said nothing for
- * `silenceMs`: all that came, with what differs from one answer to the next in any case taken out.
+ * Sends the pieces one after another over one connection, and reads until the server closes it or is silent for
+ * `silenceMs`. Returns the received text without the parts that differ between any two answers.
  */
 export async function exchange(port: number, pieces: readonly Buffer[], silenceMs: number): Promise<string> {
   const socket = connect(port, '127.0.0.1');
@@ -10,7 +10,7 @@ export async function exchange(port: number, pieces: readonly Buffer[], silenceM
   const { promise, resolve } = Promise.withResolvers<void>();
   socket.setNoDelay(true);
   socket.on('data', (chunk) => chunks.push(chunk));
-  // A server that refuses may close before all is written; what it said counts.
+  // Ignore errors: a server that rejects a request may close the connection before all of it is sent.
   socket.on('error', () => undefined);
   socket.on('close', () => resolve());
   socket.setTimeout(silenceMs, () => socket.destroy());
@@ -24,7 +24,7 @@ export async function exchange(port: number, pieces: readonly Buffer[], silenceM
   return comparable(Buffer.concat(chunks).toString('latin1'));
 }
 
-/** The token's value, a signature, the request's id, the time of day and how far an event stream has come are each answer's own. */
+/** Replaces the parts that differ in every answer: token, signature, request ID, time of day and event position. */
 function comparable(text: string): string {
   return text
     .replaceAll(/"access_token":"kta_[0-9A-Za-z]{49}"/g, '"access_token":"…"')
@@ -34,7 +34,7 @@ function comparable(text: string): string {
     .replaceAll(/^id: .*$/gm, 'id: …');
 }
 
-/** What a JWT says, but for when it was signed. */
+/** Returns the claims of a JWT without the times of its signature. */
 function claimsOf(jwt: string): string {
   const [, payload = ''] = jwt.split('.');
   return Buffer.from(payload, 'base64url')

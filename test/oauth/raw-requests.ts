@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { rawBasic } from './http-client.ts';
 
-/** All that a request may speak of: what is good, and what is not. */
+/** The valid and invalid values that requests are built from. */
 export type Cast = {
   integrations: readonly (readonly [id: string, secret: string])[];
   servers: readonly (readonly [id: string, secret: string])[];
@@ -16,9 +16,9 @@ type Draft = {
   target: string;
   version: string;
   headers: [name: string, value: string][];
-  /** Latin-1: one character, one byte. */
+  /** In Latin-1: one character per byte. */
   body: string;
-  /** Undefined: as long as the body is. */
+  /** Undefined for the length of the body. */
   contentLength: string | undefined;
   isChunked: boolean;
 };
@@ -26,8 +26,8 @@ type Draft = {
 type Twist = (draft: Draft) => Draft;
 
 /**
- * Raw HTTP requests, one to three on a connection and cut anywhere: valid ones, valid ones with a few things changed that matter or do
- * not, and hostile ones. The last one asks for the connection to be closed.
+ * Generates raw HTTP requests, one to three per connection and split anywhere: valid ones, valid ones with some
+ * relevant or irrelevant changes, and hostile ones. The last one asks to close the connection.
  */
 export function rawRequests(cast: Cast): fc.Arbitrary<Buffer[]> {
   const draft = fc
@@ -93,7 +93,7 @@ function introspectionDraft(cast: Cast): fc.Arbitrary<Draft> {
   return authenticated('/oauth2/introspect', fc.oneof(plain, form), cast.servers, cast);
 }
 
-/** With the right credentials most of the time, by Basic or in the form. */
+/** Adds credentials with Basic or in the form, most of the time valid ones. */
 function authenticated(
   target: string,
   form: fc.Arbitrary<Record<string, string>>,
@@ -121,7 +121,7 @@ function authenticated(
   });
 }
 
-/** None, most of the time; else one to three. */
+/** Generates no changes most of the time, otherwise one to three. */
 function twists(cast: Cast): fc.Arbitrary<Twist[]> {
   const twist = fc.oneof(headerTwist(cast), bodyTwist(cast), targetTwist(), authorizationTwist(cast));
   return fc.oneof(
@@ -378,7 +378,7 @@ function targetTwist(): fc.Arbitrary<Twist> {
     (target) => `${target};x`,
     (target) => `http://127.0.0.1${target}`,
     (target) => `http://evil.example${target}`,
-    // Not where tokens are revoked: they are to last for the whole run.
+    // Exclude the revocation endpoint, because the tokens are needed for the whole run.
     () => '/oauth2/events',
     () => '/oauth2/token',
     () => '/oauth2/introspect',

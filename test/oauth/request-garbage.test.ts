@@ -5,10 +5,13 @@ import { startTestServer, type TestServer } from '../harness.ts';
 import { endpointsOf, registerAll, type TestClient } from './fixture.ts';
 import { post } from './http-client.ts';
 
-/** So much that the whole measurement fits into it: what is used at its end is what was allocated in it. */
+/**
+ * Size of the young generation. The whole measurement fits into it, so the used memory at its end is the allocated
+ * memory.
+ */
 const youngMegabytes = 64;
 const requests = 1_000;
-/** What a process counts and remembers of a thousand requests, shared out. */
+/** Memory per request that a process keeps for counters and caches, averaged over a thousand requests. */
 const keptBytes = 500;
 
 let owner: TestServer;
@@ -54,7 +57,10 @@ async function usedBytes(after: 'major' | 'minor' | 'now'): Promise<number> {
 
 type PerRequest = { allocated: number; kept: number };
 
-/** Bytes that the server allocates for one request, compiled and warm, and what a collection of the young generation leaves of them. */
+/**
+ * Measures the bytes that a warm server allocates per request, and those that remain after a collection of the young
+ * generation.
+ */
 async function measure(send: (agent: Agent) => Promise<{ status: number }>): Promise<PerRequest> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   for (let round = 0; round < requests * 2; round++) expect((await send(agent)).status).toBe(200);
@@ -66,8 +72,9 @@ async function measure(send: (agent: Agent) => Promise<{ status: number }>): Pro
   return { allocated: (after - before) / requests, kept: (kept - before) / requests };
 }
 
-// Three quarters of it is what is measured. It is no time, so a busy machine does not change it; the application leaves several times as
-// much. What an old object that is dead still points to outlives the young generation, and costs a pause; so nothing of a request may.
+// The limits are four thirds of the measured values. They do not depend on time, so load on the machine does not
+// matter; the application allocates several times as much. Unreachable old objects keep what they point to alive beyond
+// the young generation, which costs a pause, so nothing of a request may remain.
 test.each([
   ['a token', 24_000],
   ['an introspection', 14_000],

@@ -155,7 +155,7 @@ describe('revoking a token', () => {
 });
 
 describe('a revoked token stays revoked', () => {
-  /** Everything of this deployment in Redis, as a snapshot would have it. */
+  /** Returns all keys of this deployment in Redis, as a snapshot contains them. */
   async function snapshot(): Promise<Map<string, Buffer>> {
     const keys = await redis.keys(`${server.stores.redisPrefix}*`);
     return new Map(await Promise.all(keys.map(async (key) => [key, await redis.dumpBuffer(key)] as const)));
@@ -169,7 +169,7 @@ describe('a revoked token stays revoked', () => {
 
     await redis.del(...before.keys());
     expect(await isActive(revoked)).toBe(false);
-    // What is lost fails closed.
+    // Lost tokens are inactive.
     expect(await isActive(live)).toBe(false);
 
     for (const [key, value] of before) await redis.restore(key, 3_600_000, value, 'REPLACE');
@@ -182,13 +182,13 @@ describe('a revoked token stays revoked', () => {
     const foreign = await api.accessToken(clients.shop);
     const before = await snapshot();
     await redis.del(...before.keys());
-    // The process may remember for a second what it has just seen.
+    // Wait until the record is not cached any more, which takes up to a second.
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     expect(await api.revoke(clients.shop, revoked)).toMatchObject({ status: 200 });
     expect(await api.revoke(clients.partner, foreign)).toMatchObject({ status: 200 });
     for (const [key, value] of before) await redis.restore(key, 3_600_000, value, 'REPLACE');
     expect((await api.introspect(clients.orders, revoked)).text).toBe(inactive);
-    // Whoever it does not belong to has not ended it.
+    // A revocation by another client has no effect.
     expect(await isActive(foreign)).toBe(true);
   });
 

@@ -25,7 +25,7 @@ function ask(client: TestClient, token: string, accept = jwtAnswer, form: Record
   return api.introspect(client, token, form, { headers: { Accept: accept } });
 }
 
-/** As a resource server verifies it (RFC 9701 §5): signature, typ, issuer, and that it is the one that was answered. */
+/** Verifies a signed response as a resource server does (RFC 9701 §5): signature, typ, issuer and audience. */
 async function verify(text: string, { id }: TestClient) {
   const { json } = await send(`${server.publicUrl}/.well-known/jwks.json`);
   const keys = createLocalJWKSet(json as unknown as JSONWebKeySet);
@@ -101,7 +101,7 @@ describe('a signed introspection response (RFC 9701)', () => {
       texts.push(answer.text);
     }
     expect(new Set(texts.map(({ length }) => length)).size).toBe(1);
-    // Who is no resource server learns nothing in this form either.
+    // A client that is not a resource server learns nothing from a signed response either.
     const live = await api.accessToken(clients.shop);
     const answer = await verify((await ask(clients.shop, live)).text, clients.shop);
     expect(answer.payload['token_introspection']).toEqual({ active: false });

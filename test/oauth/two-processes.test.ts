@@ -11,7 +11,7 @@ let atHere: ReturnType<typeof endpointsOf>;
 let atThere: ReturnType<typeof endpointsOf>;
 let api: TestClient;
 
-/** The processes do not notify each other, so each has outdated values for as long as there may be any. */
+/** Starts processes that do not notify each other, so that each keeps outdated values for as long as possible. */
 beforeAll(async () => {
   here = await startAdminServer();
   await askPostgres(here.stores.databaseUrl, 'ALTER TABLE changes DISABLE TRIGGER changes_announce');
@@ -31,7 +31,7 @@ async function change(method: string, path: string, body: object = {}) {
   return answer.json;
 }
 
-/** An integration that both processes have cached. */
+/** Registers an integration and caches it in both processes. */
 async function cachedClient(scope = 'orders:read') {
   const client = await register(here.core, { name: 'Shop', kind: 'integration', scope });
   for (const at of [atHere, atThere]) await at.introspect(api, await at.accessToken(client));
@@ -43,7 +43,7 @@ async function regenerate(path: string): Promise<Record<string, string>> {
   return await change('POST', `${path}/regenerate`, { confirmation });
 }
 
-/** Each does at one process what makes something good, and uses it at the other right after the answer. */
+/** Changes that make something valid on one process, each used on the other one right after the answer. */
 const uses: Record<string, () => Promise<boolean>> = {
   'a new secret': async () => {
     const { client, path } = await cachedClient();

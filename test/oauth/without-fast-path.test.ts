@@ -1,4 +1,4 @@
-/** Whatever is true of tokens and introspection is true without the fast path: the same tests once more, with it off. */
+/** Runs the tests of tokens and introspection again without the fast path. */
 process.env['TEST_FAST_PATH'] = 'off';
 await import('./token.test.ts');
 await import('./introspection.test.ts');

@@ -24,7 +24,7 @@ const thumbprint = hash('sha256', ours.x509.raw, 'base64url');
 
 let server: AdminServer;
 let servers: Record<Format, TestClient>;
-/** A client that authenticates with a certificate, so that its tokens are bound to it. */
+/** The Client ID of a client that authenticates with a certificate, so that its tokens are bound to it. */
 let clientId: string;
 const open: (Server | AccessTokenVerifier)[] = [];
 
@@ -58,7 +58,7 @@ async function bearer(format: Format): Promise<string> {
   return `Bearer ${json['access_token']}`;
 }
 
-/** @param options.cnf what its server says that every token is bound to, other than the truth. */
+/** Creates a verifier. @param options.cnf replaces the binding of every token in introspection answers. */
 function verifierFor(
   format: Format,
   { cnf, ...options }: Partial<VerifierOptions> & { cnf?: unknown } = {},

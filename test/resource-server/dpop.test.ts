@@ -30,7 +30,7 @@ let servers: Record<Format, TestClient>;
 let shop: TestClient;
 let pair: SigningPair;
 let api: ReturnType<typeof endpointsOf>;
-/** The resource server's address; callers know it as https://api.example. */
+/** The local address of the resource server, whose public URL is https://api.example. */
 let apiUrl: string;
 const open: (Server | AccessTokenVerifier)[] = [];
 
@@ -45,7 +45,7 @@ beforeAll(async () => {
 
   const app = express();
   for (const format of ['opaque', 'jwt'] as const) {
-    // Mounted, so that the framework takes a part of the path off.
+    // Mount the app, so that the framework removes a part of the path.
     app.use(`/${format}`, expressBearerAuth(verifierFor(format), { scope: 'orders:read' }));
   }
   app.use('/nonce', expressBearerAuth(verifierFor('opaque', { dpopNonceKey: 'shared by all processes' })));
@@ -82,7 +82,7 @@ async function listen(listener: RequestListener): Promise<string> {
 
 type Change = { claims?: Record<string, unknown>; header?: Record<string, unknown>; by?: SigningPair };
 
-/** A right proof for GET /{format}/1, but for what is changed. */
+/** Makes a valid proof for GET /{format}/1 with the given changes. */
 async function prove(
   token: string,
   path: string,
@@ -96,7 +96,7 @@ async function prove(
   );
 }
 
-/** An access token that is bound to a key. */
+/** Gets an access token that is bound to a key. */
 async function bound(format: Format, by = pair, scope = 'orders:read'): Promise<string> {
   const ask = async (nonce?: string) => {
     const proof = await makeDpopProof(by, { htu: `${issuer}/oauth2/token`, nonce });
@@ -335,7 +335,7 @@ describe('each framework', () => {
     koa: async () => {
       const app = new Koa();
       app.use(async (ctx, next) => {
-        // As koa-mount does.
+        // Change the path as koa-mount does.
         ctx.path = ctx.path.replace('/orders', '') || '/';
         await next();
       });

@@ -20,7 +20,7 @@ const formats: Format[] = ['opaque', 'jwt'];
 
 let server: TestServer;
 let servers: Record<Format, TestClient>;
-/** How far the server's clock is ahead of the resource server's, in milliseconds. */
+/** Difference between the server's clock and the resource server's, in milliseconds. */
 let ahead = 0;
 const open: (Server | AccessTokenVerifier | TcpProxy)[] = [];
 
@@ -36,7 +36,7 @@ afterEach(async () => {
 
 afterAll(() => server?.close());
 
-/** A verifier whose events come another way than its questions. */
+/** Creates a verifier that receives events from another URL than introspection answers. */
 function verifierFor(format: Format, eventsUrl: () => string = () => server.publicUrl): AccessTokenVerifier {
   const { id: clientId, secret: clientSecret } = servers[format];
   const verifier = createAccessTokenVerifier({
@@ -62,7 +62,7 @@ async function startProxy(): Promise<TcpProxy> {
 
 async function newToken(format: Format): Promise<{ client: TestClient; token: string }> {
   const client = await register(server.core, { name: 'Client', kind: 'integration', scope: 'orders:read' });
-  // A JWT is taken at its word when it is some seconds younger than what was told of its client.
+  // Advance the clock, because a JWT is trusted only if it is some seconds newer than the last change of its client.
   ahead += 6_000;
   return { client, token: await endpointsOf(server.publicUrl).accessToken(client, { resource: resources[format] }) };
 }
@@ -78,10 +78,10 @@ function isAccepted(verifier: AccessTokenVerifier, token: string): Promise<boole
   );
 }
 
-/** Time for events to be followed. */
+/** Waits until the verifier follows events. */
 const followed = () => delay(300);
 
-/** An API under load: four callers, each as fast as it can. Ends with when the last request was let through. */
+/** Puts an API under load with four callers at full speed. Returns the time of the last accepted request. */
 async function startLoad(verifier: AccessTokenVerifier, token: string) {
   const app = new Koa();
   app.use(koaBearerAuth(verifier, { scope: 'orders:read' }));
@@ -147,7 +147,7 @@ test('a disabled client is accepted for less than ten seconds if the event strea
   let lastAccepted = Number.NEGATIVE_INFINITY;
   while (performance.now() - goneAt < 11_000) {
     for (const { verifier, known, unknown } of cases) {
-      // One that comes for the first time when it is not known yet that the stream is gone.
+      // Use a token for the first time before the verifier notices that the stream is lost.
       const tokens = performance.now() - goneAt > 3_500 ? [known.token, unknown.token] : [known.token];
       for (const token of tokens) if (await isAccepted(verifier, token)) lastAccepted = performance.now();
     }

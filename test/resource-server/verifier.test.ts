@@ -39,7 +39,7 @@ afterAll(async () => {
   await server.close();
 });
 
-/** The issuer says localhost:4000; the server listens elsewhere, so every request of the verifier goes there instead. */
+/** Sends the verifier's requests to the actual server, because the issuer is localhost:4000. */
 function toServer(url: () => string, count?: { introspections: number }): typeof fetch {
   return async (input, init) => {
     const path = new URL(String(input)).pathname;
@@ -61,7 +61,7 @@ function verifierFor(client: TestClient, resource: string, options: Record<strin
   return verifier;
 }
 
-/** What is done so many milliseconds later, by the clock of whoever looks at it. */
+/** Runs `work` with the wall clock advanced by some milliseconds. */
 async function atTime<T>(later: number, work: () => Promise<T>): Promise<T> {
   const realNow = Date.now;
   Date.now = () => realNow() + later;
@@ -310,7 +310,7 @@ test('reports the used scopes of an access key once for each scope, for opaque t
     await opaque.verify(ordersToken, { scope: 'orders:read' });
     await jwt.verify(reportsToken, { scope: 'reports:read' });
   }
-  // What is refused was not used.
+  // A rejected request does not count as use.
   await expect(opaque.verify(ordersToken, { scope: 'orders:delete' })).rejects.toMatchObject({ status: 403 });
   const usage = async () => {
     await server.core.usedScopes.flush();
@@ -318,7 +318,7 @@ test('reports the used scopes of an access key once for each scope, for opaque t
   };
   await eventually(usage, ({ used }) => used === 2, 2_000);
   expect(await usage()).toMatchObject({ granted: 4, used: 2, used_scope: ['orders:read', 'reports:read'] });
-  // One to know the opaque token, and one report for each.
+  // One introspection verifies the opaque token, and each token needs one report.
   expect(count.introspections).toBe(3);
   await opaque.verify(ordersToken, { scope: ['orders:read', 'orders:create'] });
   await eventually(usage, ({ used }) => used === 3, 2_000);

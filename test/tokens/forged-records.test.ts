@@ -27,7 +27,7 @@ afterAll(async () => {
 
 const keyOf = (token: string) => server.stores.redisPrefix + tokenId(token);
 
-/** A record without authentication, as every version before the one that authenticates them wrote it. */
+/** Writes a record without authentication, as versions before authenticated records did. */
 async function writeRecord(client: TestClient, { issuedAt = now, seconds = 3_600 } = {}): Promise<string> {
   const token = generateSecret('kta_');
   const known = await server.core.clients.find(client.id);
@@ -36,7 +36,7 @@ async function writeRecord(client: TestClient, { issuedAt = now, seconds = 3_600
   return token;
 }
 
-/** By both ways: the plain request, and one that only the application behind the fast path answers. */
+/** Introspects a token with a plain request and with one that only the application behind the fast path answers. */
 async function introspect(token: string, at = api): Promise<unknown[]> {
   const answers = [await at.introspect(clients.orders, token), await at.introspect(clients.orders, token, { x: 'y' })];
   return answers.map(({ json }) => json['active']);

@@ -35,7 +35,7 @@ const kidOf = (token: string) => String(decodeProtectedHeader(token).kid);
 const seconds = () => Math.floor(now / 1_000);
 const both = () => [server.publicUrl, beside.publicUrl].map(endpointsOf);
 
-/** A token as somebody makes it who has stolen the key. */
+/** Makes a token as an attacker with the stolen key would. */
 async function forge(key: SigningKey, changed: Record<string, unknown>): Promise<string> {
   const claims = decodeJwt(await api.accessToken(analyst)) as unknown as Parameters<typeof signAccessToken>[1];
   return signAccessToken(key, { ...claims, jti: `forged-${Math.random()}`, ...changed });

@@ -1,11 +1,11 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { AggregatorRegistry, Counter, Gauge, type MetricObjectWithValues, Registry } from 'prom-client';
+import { AggregatorRegistry, type MetricObjectWithValues, Registry } from 'prom-client';
 import { StoreUnavailable } from '../errors.ts';
-import { type ProxyProblem, proxyProblems } from '../http/proxy-alarm.ts';
 import type { Database, Row } from '../storage/database.ts';
-import { withDeadline } from '../storage/with-deadline.ts';
 import type { TokenStore } from '../tokens/token-store.ts';
 import { createDurations, type Durations } from './durations.ts';
+import { createProcessMetrics } from './process-metrics.ts';
+import { type ProxyProblem, proxyProblems } from './proxy-problems.ts';
+import { createSourceMetrics, type Sources } from './source-metrics.ts';
 import { createTally } from './tally.ts';
 
 /** A request on the public listener that was answered. */
@@ -20,7 +20,7 @@ type Answered = {
   active?: boolean | undefined;
 };
 
-/** What is told to Prometheus. Each server has its own; no label ever holds who calls, or from where. */
+/** Prometheus metrics of one server. Labels never contain Client IDs or addresses. */
 export type Metrics = {
   answered(request: Answered): void;
   /** Of the admin listener. */
@@ -34,7 +34,7 @@ export type Metrics = {
   /** The same store, with its errors and how long it takes told. */
   watchTokenStore(store: TokenStore): TokenStore;
   watchDatabase(database: Database): Database;
-  /** What is asked when somebody scrapes. */
+  /** Sets where the values are read that others keep. */
   sources(sources: Sources): void;
   /** This process's, for the others of the deployment on the same port to be added up with. */
   collect(): Promise<CollectedMetrics>;
@@ -42,16 +42,6 @@ export type Metrics = {
 };
 
 export type CollectedMetrics = MetricObjectWithValues<never>[];
-
-type Sources = {
-  clientLookups: () => { memory: number; database: number };
-  changesLagMs: () => number;
-  revokedTokens: () => number;
-  lostLogLines: () => number;
-  changesState: () => string;
-  clockDifferenceMs: () => number;
-  countOverlaps: () => Promise<number>;
-};
 
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
 
@@ -71,10 +61,6 @@ const methods = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'DELETE']);
 const maxReasons = 60;
 const requestBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5];
 const storeBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1];
-/** How old the number of running overlaps may be: counting them asks the database. */
-const overlapsForMs = 15_000;
-/** How often the event loop is looked at. */
-const resolutionMs = 10;
 
 /** On the path of a token, plain numbers are counted; they become metrics when somebody scrapes. */
 export function createMetrics(): Metrics {
@@ -144,85 +130,8 @@ export function createMetrics(): Metrics {
   const notLive = introspections.cell('inactive');
   const answeredWell = new Map([...routes].map((route) => [route, requests.cell(route, '2xx', 'none')]));
 
-  const loop = monitorEventLoopDelay({ resolution: resolutionMs });
-  loop.enable();
-  addProcessGauges(registers, loop);
-  let database: Database | undefined;
-  let sources: Sources | undefined;
-  new Gauge({
-    ...named('database_connections', 'Connections of this process to the database'),
-    labelNames: ['state'],
-    collect() {
-      const connections = database?.connections?.();
-      if (!connections) return;
-      this.set({ state: 'used' }, connections.total - connections.idle);
-      this.set({ state: 'idle' }, connections.idle);
-    },
-  });
-  new Gauge({
-    ...named('database_waiting', 'Statements that wait for a free connection'),
-    collect() {
-      this.set(database?.connections?.().waiting ?? 0);
-    },
-  });
-  new Counter({
-    ...named('client_lookups_total', 'Look-ups of clients, by whether they were known in memory'),
-    labelNames: ['from'],
-    collect() {
-      this.reset();
-      const { memory, database: loaded } = sources?.clientLookups() ?? { memory: 0, database: 0 };
-      this.inc({ from: 'memory' }, memory);
-      this.inc({ from: 'database' }, loaded);
-    },
-  });
-  new Gauge({
-    ...named('changes_lag_seconds', 'Since when this process may not know of what other processes change'),
-    aggregator: 'max',
-    collect() {
-      this.set(Math.min((sources?.changesLagMs() ?? 0) / 1_000, 86_400));
-    },
-  });
-  new Gauge({
-    ...named('clock_difference_seconds', "How far this process's clock is ahead of the database's"),
-    aggregator: 'max',
-    collect() {
-      this.set((sources?.clockDifferenceMs() ?? 0) / 1_000);
-    },
-  });
-  new Gauge({
-    ...named('revoked_tokens', 'Revoked tokens that have not expired, as this process knows them'),
-    aggregator: 'max',
-    collect() {
-      this.set(sources?.revokedTokens() ?? 0);
-    },
-  });
-  new Gauge({
-    ...named('changes_state', 'How this process knows of changes: current, announced, stale or unknown'),
-    labelNames: ['state'],
-    collect() {
-      this.reset();
-      if (sources) this.set({ state: sources.changesState() }, 1);
-    },
-  });
-  new Counter({
-    ...named('log_lines_lost_total', 'Log lines that were dropped because they could not be written'),
-    collect() {
-      this.reset();
-      this.inc(sources?.lostLogLines() ?? 0);
-    },
-  });
-  const overlaps = createRemembered(overlapsForMs, async () => {
-    return sources ? await withDeadline(sources.countOverlaps(), 'database', 1_000) : 0;
-  });
-  new Gauge({
-    ...named('overlaps_running', 'Regenerations whose old secret is still good, over the whole deployment'),
-    aggregator: 'max',
-    async collect() {
-      // A scrape tells all else also while the database is away.
-      const count = await overlaps().catch(() => undefined);
-      if (count !== undefined) this.set(count);
-    },
-  });
+  const processMetrics = createProcessMetrics(registers);
+  const sourceMetrics = createSourceMetrics(registers);
 
   return {
     answered({ path, status, reason, active, ms }) {
@@ -270,7 +179,7 @@ export function createMetrics(): Metrics {
       };
     },
     watchDatabase(watched) {
-      database = watched;
+      sourceMetrics.watchConnections(watched);
       const count = (error: unknown) => {
         if (error instanceof StoreUnavailable) storeErrors.add(1, 'database');
         throw error;
@@ -282,13 +191,9 @@ export function createMetrics(): Metrics {
         transaction: (work) => watched.transaction(work).catch(count),
       };
     },
-    sources(given) {
-      sources = given;
-    },
+    sources: sourceMetrics.follow,
     collect: async () => (await registry.getMetricsAsJSON()) as unknown as CollectedMetrics,
-    close: () => {
-      loop.disable();
-    },
+    close: processMetrics.close,
   };
 }
 
@@ -315,64 +220,4 @@ function createBound(max: number): (text: string) => string {
     known.add(text);
     return text;
   };
-}
-
-/** What is asked for at most so often; many at once ask once. */
-function createRemembered<T>(forMs: number, ask: () => Promise<T>): () => Promise<T> {
-  let known: { answer: Promise<T>; at: number } | undefined;
-  return () => {
-    if (!known || performance.now() - known.at > forMs) {
-      const answer = ask();
-      known = { answer, at: performance.now() };
-      answer.catch(() => {
-        if (known?.answer === answer) known = undefined;
-      });
-    }
-    return known.answer;
-  };
-}
-
-function addProcessGauges(registers: Registry[], loop: ReturnType<typeof monitorEventLoopDelay>): void {
-  // What is measured is the time from one look to the next.
-  const seconds = (nanoseconds: number) =>
-    Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e9 - resolutionMs / 1_000) : 0;
-  new Gauge({
-    name: 'keyturn_event_loop_delay_seconds',
-    help: 'How late timers are since the last scrape; of several processes, the worst',
-    labelNames: ['quantile'],
-    aggregator: 'max',
-    registers,
-    collect() {
-      this.set({ quantile: '0.5' }, seconds(loop.percentile(50)));
-      this.set({ quantile: '0.99' }, seconds(loop.percentile(99)));
-      this.set({ quantile: '1' }, seconds(loop.max));
-      loop.reset();
-    },
-  });
-  new Gauge({
-    name: 'keyturn_resident_memory_bytes',
-    help: 'Memory of all processes of the port',
-    registers,
-    collect() {
-      this.set(process.memoryUsage.rss());
-    },
-  });
-  new Counter({
-    name: 'keyturn_cpu_seconds_total',
-    help: 'Processor time of all processes of the port',
-    registers,
-    collect() {
-      const { user, system } = process.cpuUsage();
-      this.reset();
-      this.inc((user + system) / 1e6);
-    },
-  });
-  new Gauge({
-    name: 'keyturn_processes',
-    help: 'Processes of the port that answered',
-    registers,
-    collect() {
-      this.set(1);
-    },
-  });
 }

@@ -1,13 +1,14 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { Announcements } from './announcements.ts';
-import type { Change, CommittedChange, FeedPosition } from './change.ts';
+import { type Change, type CommittedChange, type FeedPosition, toChange } from './change.ts';
 import { createChangeGaps } from './change-gaps.ts';
+import { createChangeSubscribers } from './change-subscribers.ts';
 import { coalesce } from './coalesce.ts';
 import type { Database } from './database.ts';
 import type { DatabaseClock } from './database-clock.ts';
 import { createFreshness, type FreshnessState, requireUsable } from './freshness.ts';
+import { createRevokedLoader } from './load-revoked.ts';
 import { type ChangePage, createChangeReader, type RevokedPage } from './read-changes.ts';
 import { withDeadline } from './with-deadline.ts';
 
@@ -15,7 +16,6 @@ import { withDeadline } from './with-deadline.ts';
 const pollEveryMs = 400;
 /** At the start, transactions that are writing changes get so long to end before the state is read without them. */
 const writersEndWithinMs = 250;
-const lookAgainMs = 10;
 /** Changes are kept for a day. After a longer pause, such as that of a suspended machine, some may be gone. */
 const maxPauseMs = 12 * 3_600_000;
 /** A returning follower that missed more changes than this forgets everything instead, which costs less. */
@@ -64,9 +64,6 @@ export type ChangeFeed = {
   close(): Promise<void>;
 };
 
-/** The state of a server that is being read: revoked tokens numbered up to `upTo` are still missing. */
-type Loading = { upTo: number; running: Promise<void> | undefined };
-
 /**
  * @param deps.databaseClock is told the database's time with each answer.
  * @param deps.announcements a second way by which changes are learned and told.
@@ -82,22 +79,25 @@ export function createChangeFeed(deps: {
 }): ChangeFeed {
   const { database, log, staleSeconds, staleAlways = true, databaseClock, announcements } = deps;
   const reader = createChangeReader(database);
-  const subscribers: ((change: Change) => void)[] = [];
-  const resets: (() => void)[] = [];
-  const afterLoads: (() => void)[] = [];
+  const subscribers = createChangeSubscribers();
   const gaps = createChangeGaps();
   let server: string | undefined;
   /** Every number up to here has been told, is in `gaps`, or belongs to one of the early writers. */
   let toldTo = 0;
   /** Transactions that were writing changes when the state was read, and may still commit any lower number. */
   let earlyWriters: ReadonlySet<string> = new Set();
-  let loading: Loading | undefined;
   /** By the database's clock. */
   let lastReadAt: number | undefined;
   let syncedAt = Number.NEGATIVE_INFINITY;
   let failing = false;
-  /** Whether all revoked tokens have been told since the start. */
-  let isComplete = false;
+  const revoked = createRevokedLoader({
+    reader,
+    server: () => server,
+    onOtherServer: restart,
+    onPage: tellRevoked,
+    onLoaded: subscribers.loaded,
+    onFailure: noteFailure,
+  });
   const freshness = createFreshness({ knownUntil: () => syncedAt, announcements, staleSeconds, staleAlways, log });
 
   async function poll(): Promise<void> {
@@ -105,15 +105,10 @@ export function createChangeFeed(deps: {
     if (server === undefined) await begin();
     await readOn();
     await readGaps();
-    if (loading && !loading.running) {
-      const started = loading;
-      const first = await reader.revokedUpTo(started.upTo);
-      takeRevoked(started, first);
-      if (loading) started.running = loadRest(started).catch(noteFailure);
-    }
+    await revoked.advance();
     // After a restart of the database, only the newest revoked tokens may be unknown here, and they are read first. A page of
     // another server may just have started everything over.
-    if (server !== undefined && (!loading || isComplete)) {
+    if (server !== undefined && (!revoked.isLoading() || revoked.hasLoaded())) {
       syncedAt = startedAt;
       announcements?.databaseAnswered(server, startedAt);
     }
@@ -124,25 +119,19 @@ export function createChangeFeed(deps: {
   /** Reads the state from the start: everything up to the latest change, then follows from there. */
   async function begin(): Promise<void> {
     const found = await reader.latest();
-    const deadline = performance.now() + writersEndWithinMs;
-    let writers: ReadonlySet<string> = await reader.writers();
-    while (writers.size > 0 && performance.now() < deadline) {
-      await delay(lookAgainMs);
-      writers = writers.intersection(await reader.writers());
-    }
+    earlyWriters = await reader.writersAfter(writersEndWithinMs);
     server = found.server;
     toldTo = found.latest;
-    earlyWriters = writers;
     gaps.clear();
-    loading = { upTo: found.latest, running: undefined };
+    revoked.begin(found.latest);
   }
 
   /** Forgets what was cached. Revoked tokens stay known until they expire, and are read again beside the requests. */
   function restart(): void {
     server = undefined;
-    loading = undefined;
+    revoked.cancel();
     announcements?.databaseReplaced();
-    for (const reset of resets) reset();
+    subscribers.reset();
   }
 
   /** Starts over if it cannot be known what was missed. */
@@ -190,47 +179,17 @@ export function createChangeFeed(deps: {
       await readOn();
       return await readGaps();
     }
-    let ranges = gaps.ranges();
-    for (let isLast = ranges.length === 0; !isLast; ) {
-      const page = await reader.within(ranges);
-      isLast = page.isLast;
-      gaps.remove(page.rows);
-      for (const row of page.rows) tell(row);
-      const last = page.rows.at(-1)?.seq ?? 0;
-      ranges = ranges.filter(({ to }) => to > last).map(({ from, to }) => ({ from: Math.max(from, last + 1), to }));
+    for await (const rows of reader.within(gaps.ranges())) {
+      gaps.remove(rows);
+      for (const row of rows) tell(row);
     }
     gaps.close(writers);
   }
 
-  async function loadRest(started: Loading): Promise<void> {
-    let upcoming = reader.revokedUpTo(started.upTo);
-    while (loading === started) {
-      const page = await upcoming;
-      // The database reads the next page while this one is told.
-      if (page.below !== undefined) upcoming = reader.revokedUpTo(page.below);
-      takeRevoked(started, page);
-    }
-    await upcoming;
-  }
-
-  /** Tells a page of the revoked tokens. The newest come first, because this process may not have been told of them. */
-  function takeRevoked(started: Loading, page: RevokedPage): void {
-    if (loading !== started) return;
-    if (page.server !== server) {
-      restart();
-      return;
-    }
+  function tellRevoked(revokedTokens: RevokedPage['revoked']): void {
     const position = positionOf(0);
-    for (const [target, expiresAt] of page.revoked) {
-      const change: Change = { kind: 'token', target, expiresAt: new Date(expiresAt), position, isLoaded: true };
-      for (const subscriber of subscribers) subscriber(change);
-    }
-    if (page.below === undefined) {
-      loading = undefined;
-      isComplete = true;
-      for (const loaded of afterLoads) loaded();
-    } else {
-      started.upTo = page.below;
+    for (const [target, expiresAt] of revokedTokens) {
+      subscribers.tell({ kind: 'token', target, expiresAt: new Date(expiresAt), position, isLoaded: true });
     }
   }
 
@@ -240,8 +199,7 @@ export function createChangeFeed(deps: {
   }
 
   function tellSubscribers(committed: CommittedChange, position: FeedPosition): void {
-    const change = toChange(committed, position);
-    for (const subscriber of subscribers) subscriber(change);
+    subscribers.tell(toChange(committed, position));
   }
 
   /** Tells a change that the database may not have told yet. It is told once more when it is read there. */
@@ -266,7 +224,6 @@ export function createChangeFeed(deps: {
   function noteFailure(error: Error): void {
     if (!failing) log.warn({ error: error.message }, 'changes cannot be followed');
     failing = true;
-    if (loading) loading.running = undefined;
   }
 
   function syncQuietly(): void {
@@ -280,8 +237,8 @@ export function createChangeFeed(deps: {
   return {
     start: async () => {
       await sync();
-      while (loading) {
-        await loading.running;
+      while (revoked.isLoading()) {
+        await revoked.idle();
         await sync();
       }
       announcements?.start({ onChange: tellEarly, knownUntil: () => syncedAt });
@@ -292,11 +249,7 @@ export function createChangeFeed(deps: {
       timer.unref();
       unlisten = await database.listen('keyturn_changes', syncQuietly);
     },
-    subscribe: (onChange, onReset, onLoaded) => {
-      subscribers.push(onChange);
-      if (onReset) resets.push(onReset);
-      if (onLoaded) afterLoads.push(onLoaded);
-    },
+    subscribe: subscribers.add,
     sync,
     isFresh,
     whenFresh: async () => {
@@ -329,20 +282,16 @@ export function createChangeFeed(deps: {
     state: () => {
       const state = freshness.state();
       if (state === 'current' || state === 'announced') return 'ok';
-      return loading ? 'loading' : state;
+      return revoked.isLoading() ? 'loading' : state;
     },
     close: async () => {
       clearInterval(timer);
-      const { running: lastPage } = loading ?? {};
-      loading = undefined;
+      const lastPage = revoked.idle();
+      revoked.cancel();
       await unlisten?.();
       await polls.idle();
       await lastPage;
       await announcements?.close();
     },
   };
-}
-
-function toChange({ kind, target, expiresAt }: CommittedChange, position: FeedPosition): Change {
-  return { kind, target, expiresAt, position, isLoaded: false };
 }

@@ -25,3 +25,7 @@ export type Change = {
  * Resuming from it may repeat changes but misses none.
  */
 export type FeedPosition = string;
+
+export function toChange({ kind, target, expiresAt }: CommittedChange, position: FeedPosition): Change {
+  return { kind, target, expiresAt, position, isLoaded: false };
+}

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../errors.ts';
 import type { CommittedChange } from './change.ts';
 import type { Database } from './database.ts';
@@ -10,12 +11,15 @@ export type ChangePage = { server: string; databaseTime: number; rows: Committed
 export type RevokedPage = { server: string; below: number | undefined; revoked: [target: string, expiresAt: number][] };
 
 const timeoutMs = 2_000;
+const lookAgainMs = 10;
 const pageSize = 1_000;
 /** Rows per page of revoked tokens: about 20 ms of work for a process and for the database. */
 const revokedPageSize = 10_000;
 
 /** The start time of the server in microseconds, which distinguishes a promoted standby from its primary. */
 const serverSql = '(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text';
+
+export type ChangeReader = ReturnType<typeof createChangeReader>;
 
 /**
  * Creates the statements of the change feed. Each is limited in rows and time, so each can be repeated independently.
@@ -30,6 +34,19 @@ export function createChangeReader(database: Database) {
     const [first] = rows;
     if (!first || first.standby) throw new StoreUnavailable('database', 'a standby learns of changes late');
     return { server: first.server, first, rows };
+  }
+
+  /**
+   * Returns the open transactions that may have written changes. An INSERT locks the table before it takes a number, and
+   * keeps the lock until its rows are visible or rolled back. Transactions in other databases of the cluster are ignored.
+   */
+  async function writers(): Promise<Set<string>> {
+    const rows = await read<{ writer: string }>(
+      `SELECT DISTINCT virtualtransaction AS writer FROM pg_locks
+       WHERE locktype = 'relation' AND relation = 'changes'::regclass AND mode = 'RowExclusiveLock' AND granted
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    );
+    return new Set(rows.map(({ writer }) => writer));
   }
 
   return {
@@ -54,30 +71,31 @@ export function createChangeReader(database: Database) {
       const changes = rows.filter((row) => row.seq !== null) as CommittedChange[];
       return { server, databaseTime: first.time.getTime(), rows: changes, isLast: rows.length < pageSize };
     },
-    /** Returns a page of the rows that have become visible in these ranges. */
-    within: async (
-      ranges: readonly { from: number; to: number }[],
-    ): Promise<{ rows: CommittedChange[]; isLast: boolean }> => {
-      const rows = await read<CommittedChange>(
-        `SELECT c.seq, c.kind, c.target, c.expires_at AS "expiresAt"
-         FROM unnest($1::bigint[], $2::bigint[]) AS r (low, high) JOIN changes c ON c.seq BETWEEN r.low AND r.high
-         ORDER BY c.seq LIMIT ${pageSize}`,
-        [ranges.map(({ from }) => from), ranges.map(({ to }) => to)],
-      );
-      return { rows, isLast: rows.length < pageSize };
+    /** Reads the rows that have become visible in these ranges, page by page. */
+    within: async function* (ranges: readonly { from: number; to: number }[]): AsyncGenerator<CommittedChange[]> {
+      for (let isLast = ranges.length === 0; !isLast; ) {
+        const rows = await read<CommittedChange>(
+          `SELECT c.seq, c.kind, c.target, c.expires_at AS "expiresAt"
+           FROM unnest($1::bigint[], $2::bigint[]) AS r (low, high) JOIN changes c ON c.seq BETWEEN r.low AND r.high
+           ORDER BY c.seq LIMIT ${pageSize}`,
+          [ranges.map(({ from }) => from), ranges.map(({ to }) => to)],
+        );
+        isLast = rows.length < pageSize;
+        yield rows;
+        const last = rows.at(-1)?.seq ?? 0;
+        ranges = ranges.filter(({ to }) => to > last).map(({ from, to }) => ({ from: Math.max(from, last + 1), to }));
+      }
     },
-    /**
-     * Returns the open transactions that may have written changes. An INSERT locks the table before it takes a number,
-     * and keeps the lock until its rows are visible or rolled back. Transactions in other databases of the cluster are
-     * ignored.
-     */
-    writers: async (): Promise<Set<string>> => {
-      const rows = await read<{ writer: string }>(
-        `SELECT DISTINCT virtualtransaction AS writer FROM pg_locks
-         WHERE locktype = 'relation' AND relation = 'changes'::regclass AND mode = 'RowExclusiveLock' AND granted
-           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-      );
-      return new Set(rows.map(({ writer }) => writer));
+    writers,
+    /** Returns the writers that are open now and have not ended within `ms`. */
+    writersAfter: async (ms: number): Promise<ReadonlySet<string>> => {
+      const deadline = performance.now() + ms;
+      let left: ReadonlySet<string> = await writers();
+      while (left.size > 0 && performance.now() < deadline) {
+        await delay(lookAgainMs);
+        left = left.intersection(await writers());
+      }
+      return left;
     },
     /**
      * Returns a page of revoked tokens whose numbers are at most `seq`, newest first. `below` is the highest number of

@@ -1,0 +1,84 @@
+import type { Row } from '../storage/database.ts';
+import type { CertificateSubject } from './certificate-subject.ts';
+import type { AuthMethod, Client, ClientKind, TokenFormat } from './client.ts';
+import type { ClientJwks } from './client-jwks.ts';
+
+/** A row of the table `clients`. */
+export type ClientRow = Row & {
+  id: string;
+  client_id: string;
+  kind: ClientKind;
+  name: string;
+  enabled: boolean;
+  scope: string[];
+  access_key: 'optional' | 'required';
+  reveal: boolean;
+  auth_method: AuthMethod;
+  jwks: ClientJwks | null;
+  jwks_uri: string | null;
+  certificate_subject: CertificateSubject | null;
+  certificate_bound_tokens: boolean;
+  dpop_bound_tokens: boolean;
+  resource: string | null;
+  information: string[] | null;
+  token_format: TokenFormat | null;
+  token_epoch: number;
+  tokens_not_before: Date | null;
+  revision: number;
+  created_at: Date;
+  updated_at: Date;
+};
+
+export function toRow(client: Client): ClientRow {
+  return {
+    id: client.id,
+    client_id: client.clientId,
+    kind: client.kind,
+    name: client.name,
+    enabled: client.enabled,
+    scope: [...client.scope],
+    access_key: client.accessKey,
+    reveal: client.reveal,
+    auth_method: client.authMethod,
+    jwks: client.jwks,
+    jwks_uri: client.jwksUri,
+    certificate_subject: client.certificateSubject,
+    certificate_bound_tokens: client.certificateBoundTokens,
+    dpop_bound_tokens: client.dpopBoundTokens,
+    resource: client.resource,
+    information: client.kind === 'resource_server' ? [...client.information] : null,
+    token_format: client.tokenFormat,
+    token_epoch: client.tokenEpoch,
+    tokens_not_before: client.tokensNotBefore,
+    revision: client.revision,
+    created_at: client.createdAt,
+    updated_at: client.updatedAt,
+  };
+}
+
+export function toClient(row: ClientRow): Client {
+  return {
+    id: row.id,
+    clientId: row.client_id,
+    kind: row.kind,
+    name: row.name,
+    enabled: row.enabled,
+    scope: row.scope,
+    accessKey: row.access_key,
+    reveal: row.reveal,
+    authMethod: row.auth_method,
+    jwks: row.jwks,
+    jwksUri: row.jwks_uri,
+    certificateSubject: row.certificate_subject,
+    certificateBoundTokens: row.certificate_bound_tokens,
+    dpopBoundTokens: row.dpop_bound_tokens,
+    resource: row.resource,
+    information: row.information ?? [],
+    tokenFormat: row.token_format,
+    tokenEpoch: row.token_epoch,
+    tokensNotBefore: row.tokens_not_before,
+    revision: row.revision,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}

@@ -1,0 +1,125 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Database } from '../storage/database.ts';
+import { withDeadline } from '../storage/with-deadline.ts';
+
+/** Values that other modules keep, read at each scrape. */
+export type Sources = {
+  clientLookups: () => { memory: number; database: number };
+  changesLagMs: () => number;
+  revokedTokens: () => number;
+  lostLogLines: () => number;
+  changesState: () => string;
+  clockDifferenceMs: () => number;
+  countOverlaps: () => Promise<number>;
+};
+
+/** How old the number of running overlaps may be. Counting them queries the database. */
+const overlapsForMs = 15_000;
+
+/** Registers the metrics whose values other modules keep. */
+export function createSourceMetrics(registers: Registry[]): {
+  follow(sources: Sources): void;
+  watchConnections(database: Database): void;
+} {
+  const named = (name: string, help: string) => ({ name: `keyturn_${name}`, help, registers });
+  let database: Database | undefined;
+  let sources: Sources | undefined;
+  new Gauge({
+    ...named('database_connections', 'Connections of this process to the database'),
+    labelNames: ['state'],
+    collect() {
+      const connections = database?.connections?.();
+      if (!connections) return;
+      this.set({ state: 'used' }, connections.total - connections.idle);
+      this.set({ state: 'idle' }, connections.idle);
+    },
+  });
+  new Gauge({
+    ...named('database_waiting', 'Statements that wait for a free connection'),
+    collect() {
+      this.set(database?.connections?.().waiting ?? 0);
+    },
+  });
+  new Counter({
+    ...named('client_lookups_total', 'Look-ups of clients, by whether they were known in memory'),
+    labelNames: ['from'],
+    collect() {
+      this.reset();
+      const { memory, database: loaded } = sources?.clientLookups() ?? { memory: 0, database: 0 };
+      this.inc({ from: 'memory' }, memory);
+      this.inc({ from: 'database' }, loaded);
+    },
+  });
+  new Gauge({
+    ...named('changes_lag_seconds', 'Since when this process may not know of what other processes change'),
+    aggregator: 'max',
+    collect() {
+      this.set(Math.min((sources?.changesLagMs() ?? 0) / 1_000, 86_400));
+    },
+  });
+  new Gauge({
+    ...named('clock_difference_seconds', "How far this process's clock is ahead of the database's"),
+    aggregator: 'max',
+    collect() {
+      this.set((sources?.clockDifferenceMs() ?? 0) / 1_000);
+    },
+  });
+  new Gauge({
+    ...named('revoked_tokens', 'Revoked tokens that have not expired, as this process knows them'),
+    aggregator: 'max',
+    collect() {
+      this.set(sources?.revokedTokens() ?? 0);
+    },
+  });
+  new Gauge({
+    ...named('changes_state', 'How this process knows of changes: current, announced, stale or unknown'),
+    labelNames: ['state'],
+    collect() {
+      this.reset();
+      if (sources) this.set({ state: sources.changesState() }, 1);
+    },
+  });
+  new Counter({
+    ...named('log_lines_lost_total', 'Log lines that were dropped because they could not be written'),
+    collect() {
+      this.reset();
+      this.inc(sources?.lostLogLines() ?? 0);
+    },
+  });
+  const overlaps = createRemembered(overlapsForMs, async () => {
+    return sources ? await withDeadline(sources.countOverlaps(), 'database', 1_000) : 0;
+  });
+  new Gauge({
+    ...named('overlaps_running', 'Regenerations whose old secret is still good, over the whole deployment'),
+    aggregator: 'max',
+    async collect() {
+      // The other metrics are served while the database cannot be reached.
+      const count = await overlaps().catch(() => undefined);
+      if (count !== undefined) this.set(count);
+    },
+  });
+
+  return {
+    follow: (given) => {
+      sources = given;
+    },
+    watchConnections: (given) => {
+      database = given;
+    },
+  };
+}
+
+/** Caches an async result for `forMs`. Concurrent callers share one request. */
+function createRemembered<T>(forMs: number, ask: () => Promise<T>): () => Promise<T> {
+  let known: { answer: Promise<T>; at: number } | undefined;
+  return () => {
+    if (!known || performance.now() - known.at > forMs) {
+      const answer = ask();
+      known = { answer, at: performance.now() };
+      answer.catch(() => {
+        if (known?.answer === answer) known = undefined;
+      });
+    }
+    return known.answer;
+  };
+}

@@ -1,0 +1,93 @@
+import type { ChangeReader, RevokedPage } from './read-changes.ts';
+
+/**
+ * Loads the revoked tokens of a database server in bounded pages, the newest first, because a process that followed before may
+ * lack only those.
+ */
+export type RevokedLoader = {
+  /** Starts over with the tokens numbered up to `upTo`. Pages of an earlier load are ignored. */
+  begin(upTo: number): void;
+  /** Ignores what is still being read. */
+  cancel(): void;
+  /** Whether tokens are still missing. */
+  isLoading(): boolean;
+  /** Whether any load has reached its end since this process started. */
+  hasLoaded(): boolean;
+  /** Reads one page, then the rest in the background, unless it is being read already. */
+  advance(): Promise<void>;
+  /** Resolves once nothing is being read in the background. */
+  idle(): Promise<void>;
+};
+
+/** Tokens numbered up to `upTo` are still missing. */
+type Loading = { upTo: number; running: Promise<void> | undefined };
+
+/**
+ * @param deps.server the server that is followed.
+ * @param deps.onOtherServer is called instead of `onPage` if a page came from another server.
+ * @param deps.onPage receives each page of revoked tokens.
+ * @param deps.onFailure receives an error of the background reading, which the next `advance` continues.
+ */
+export function createRevokedLoader(deps: {
+  reader: Pick<ChangeReader, 'revokedUpTo'>;
+  server(): string | undefined;
+  onOtherServer(): void;
+  onPage(revoked: RevokedPage['revoked']): void;
+  onLoaded(): void;
+  onFailure(error: Error): void;
+}): RevokedLoader {
+  const { reader } = deps;
+  let loading: Loading | undefined;
+  let hasLoaded = false;
+
+  async function loadRest(started: Loading): Promise<void> {
+    let upcoming = reader.revokedUpTo(started.upTo);
+    while (loading === started) {
+      const page = await upcoming;
+      // The database reads the next page while the listeners receive this one.
+      if (page.below !== undefined) upcoming = reader.revokedUpTo(page.below);
+      take(started, page);
+    }
+    await upcoming;
+  }
+
+  function take(started: Loading, page: RevokedPage): void {
+    if (loading !== started) return;
+    if (page.server !== deps.server()) {
+      deps.onOtherServer();
+      return;
+    }
+    deps.onPage(page.revoked);
+    if (page.below !== undefined) {
+      started.upTo = page.below;
+      return;
+    }
+    loading = undefined;
+    hasLoaded = true;
+    deps.onLoaded();
+  }
+
+  return {
+    begin: (upTo) => {
+      loading = { upTo, running: undefined };
+    },
+    cancel: () => {
+      loading = undefined;
+    },
+    isLoading: () => loading !== undefined,
+    hasLoaded: () => hasLoaded,
+    advance: async () => {
+      if (!loading || loading.running) return;
+      const started = loading;
+      take(started, await reader.revokedUpTo(started.upTo));
+      if (loading !== started) return;
+      started.running = loadRest(started).catch((error: Error) => {
+        started.running = undefined;
+        deps.onFailure(error);
+      });
+    },
+    idle: async () => {
+      await loading?.running;
+    },
+  };
+}

@@ -1,10 +1,10 @@
 import { compareTokens } from './compare-tokens.ts';
-import type { Table } from './growth.ts';
 import { createDeployment } from './keyturn-deployment.ts';
 import { startKeyturn } from './keyturn-target.ts';
 import { startLimit } from './limit-target.ts';
 import { runLoad } from './load.ts';
 import { residentMegabytes } from './server-process.ts';
+import type { Table } from './table.ts';
 
 /** The largest number of registered clients that send requests. */
 const asking = 10_000;

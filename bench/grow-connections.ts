@@ -1,8 +1,8 @@
 import { compareTokens } from './compare-tokens.ts';
-import type { Table } from './growth.ts';
 import { createDeployment } from './keyturn-deployment.ts';
 import { startKeyturn } from './keyturn-target.ts';
 import { startLimit } from './limit-target.ts';
+import type { Table } from './table.ts';
 
 const sizes = [1, 32, 256, 2_000] as const;
 

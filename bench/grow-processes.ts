@@ -1,8 +1,8 @@
 import { cpus } from 'node:os';
-import type { Table } from './growth.ts';
 import { createDeployment } from './keyturn-deployment.ts';
 import { startKeyturn } from './keyturn-target.ts';
 import { runLoad } from './load.ts';
+import type { Table } from './table.ts';
 
 const sizes = [1, 2] as const;
 

@@ -1,9 +1,9 @@
-import type { Table } from './growth.ts';
 import { createDeployment } from './keyturn-deployment.ts';
 import { startKeyturn } from './keyturn-target.ts';
 import { runLoad } from './load.ts';
 import { tokenIn } from './measure.ts';
 import { residentMegabytes } from './server-process.ts';
+import type { Table } from './table.ts';
 
 const minutes = 30;
 /** A burst of work followed by a pause: this scenario measures memory, not speed. */

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { checkAnswers } from './check-answers.ts';
-import type { Table } from './growth.ts';
 import { createDeployment } from './keyturn-deployment.ts';
 import { startKeyturn } from './keyturn-target.ts';
+import type { Table } from './table.ts';
 
 const sizes = [100_000, 1_000_000, 10_000_000] as const;
 const together = 10_000;

@@ -11,9 +11,8 @@ import { growTime } from './grow-time.ts';
 import { growTokens } from './grow-tokens.ts';
 import { describeMachine, type Machine } from './report.ts';
 import { leaveServersCore } from './server-process.ts';
+import type { Table } from './table.ts';
 
-/** A printed table: a heading row and rows of cells. */
-export type Table = { title: string; head: readonly string[]; rows: string[][] };
 export type Growth = Machine & { tables: Table[] };
 type Stores = { databaseUrl: string; redisUrl: string };
 

@@ -3,8 +3,9 @@
  * -- --json` and `npm run bench:growth -- --json`.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { Growth, Table } from './growth.ts';
+import type { Growth } from './growth.ts';
 import type { Report, Result } from './report.ts';
+import type { Table } from './table.ts';
 
 const [source, growthSource] = process.argv.slice(2);
 if (!source || !growthSource) {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Actor } from '../audit/audit-event.ts';
+import { appendAuditEvent } from '../audit/audit-log.ts';
 import { requireOffered } from '../clients/client.ts';
 import { holdResourceServers } from '../clients/client-store.ts';
 import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';

@@ -1,19 +1,8 @@
 import type { z } from 'zod';
 import type { Permission } from '../contacts/permission.ts';
+import type { Answer } from './answer.ts';
 import type { IdempotentRequest } from './idempotency.ts';
 import type { Operator } from './operator-auth.ts';
-
-/** The response of an endpoint. For idempotent endpoints it is stored. */
-export type Answer = {
-  status: number;
-  headers?: Readonly<Record<string, string>>;
-  body?: unknown;
-  /**
-   * The owner of a secret in the body, so that each later view of a stored response is recorded in the audit log. It is
-   * not sent.
-   */
-  secretOf?: { targetType: 'client' | 'access_key' | 'operator_token'; target: string };
-};
 
 /** A validated request of an operator who has the endpoint's permission. */
 export type AdminRequest<Params, Query, Body> = {

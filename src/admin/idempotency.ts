@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Actor } from '../audit/audit-event.ts';
+import { appendAuditEvent } from '../audit/audit-log.ts';
 import type { Core } from '../core.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { Row, Transaction } from '../storage/database.ts';
-import type { Answer } from './endpoint.ts';
+import type { Answer } from './answer.ts';
 
 /** A request that its sender may repeat if the response was lost. */
 export type IdempotentRequest = {

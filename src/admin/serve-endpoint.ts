@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
+import type { Answer } from './answer.ts';
 import { checkRequest } from './check-request.ts';
-import type { Answer, Endpoint } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
 import { readIdempotencyKey } from './idempotency.ts';
 import { type Operator, operatorOf } from './operator-auth.ts';
 import { readBody } from './read-body.ts';

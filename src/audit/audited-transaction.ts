@@ -2,7 +2,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Database, Transaction } from '../storage/database.ts';
 import { type AuditAnchor, isSealed, isVersionInUse, mayBeEmpty } from './audit-anchor.ts';
 import { type ChainedEvent, macOfAnchor, macOfEvent, textOfEvent } from './audit-chain.ts';
-import type { AuditEvent } from './audit-log.ts';
+import type { AuditEvent } from './audit-event.ts';
 
 /** Number of rows in one statement. */
 const batchSize = 500;

@@ -13,26 +13,8 @@ import { DataDirInUse } from '../storage/lock-data-dir.ts';
 import { requireMigrated } from '../storage/migrate.ts';
 import { connectDatabase, readRootKey } from '../storage/open-database.ts';
 import { connectRedis } from '../storage/redis.ts';
+import type { Check } from './doctor-check.ts';
 import { examineProxies } from './examine-proxies.ts';
-
-export type Check = {
-  name:
-    | 'configuration'
-    | 'issuer'
-    | 'certificate'
-    | 'listeners'
-    | 'proxies'
-    | 'root key'
-    | 'database'
-    | 'schema'
-    | 'clock'
-    | 'secrets'
-    | 'redis';
-  status: 'ok' | 'warn' | 'fail';
-  message: string;
-  /** Describes how to fix the problem. */
-  advice?: string;
-};
 
 const quiet = createLog('silent');
 

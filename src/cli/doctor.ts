@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Check } from './doctor-checks.ts';
+import type { Check } from './doctor-check.ts';
 import { CommandEnd, type OutputOptions, paint, plain, present } from './terminal.ts';
 
 const colours = { ok: 'green', warn: 'yellow', fail: 'red' } as const;

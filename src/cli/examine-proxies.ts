@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { askServer } from './ask-server.ts';
-import type { Check } from './doctor-checks.ts';
+import type { Check } from './doctor-check.ts';
 
 const name = 'proxies';
 

@@ -1,4 +1,5 @@
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Actor } from '../audit/audit-event.ts';
+import { appendAuditEvent } from '../audit/audit-log.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Transaction } from '../storage/database.ts';
 import { recordChanges } from '../storage/record-change.ts';

@@ -4,7 +4,7 @@ import type { Client, KnownClient } from './client.ts';
 import { findKnownClients } from './client-store.ts';
 import { demandProblems } from './demand-problems.ts';
 import type { ForeignClient } from './foreign-client.ts';
-import { clientOf } from './import-clients.ts';
+import { importedClient } from './imported-client.ts';
 
 /**
  * Finds the clients that are registered exactly as a file describes them. Ignores their secrets and whether they are
@@ -22,7 +22,7 @@ export async function findImported(
   for (const row of rows) {
     const here = known.get(row.clientId);
     if (!here || demandProblems(row).length > 0) continue;
-    const wanted = registrationOf(clientOf(row, here.client.createdAt));
+    const wanted = registrationOf(importedClient(row, here.client.createdAt));
     if (isDeepStrictEqual(registrationOf(here.client), wanted)) found.set(row, here);
   }
   return found;

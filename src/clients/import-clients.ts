@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Actor } from '../audit/audit-event.ts';
+import { appendAuditEvent } from '../audit/audit-log.ts';
 import { Conflict } from '../errors.ts';
 import { insertRegeneration } from '../regeneration/regeneration-store.ts';
 import { makeSecret } from '../secrets/add-secret.ts';
@@ -7,11 +8,10 @@ import { insertSecrets } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { recordChanges } from '../storage/record-change.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
-import { type AuthMethod, type Client, hasCertificate, isSecretMethod } from './client.ts';
+import { type Client, isSecretMethod } from './client.ts';
 import { asSecretOwner } from './client-secret-owner.ts';
 import { insertClients } from './client-store.ts';
-import { keysOf } from './demand-problems.ts';
-import type { ForeignClient } from './foreign-client.ts';
+import { importedClient } from './imported-client.ts';
 import { auditView, type ManageDeps } from './manage-clients.ts';
 import type { AcceptedClient } from './review-import.ts';
 
@@ -27,7 +27,7 @@ export async function importClients(
   accepted: readonly AcceptedClient[],
 ): Promise<ReadonlyMap<string, string>> {
   const at = new Date(deps.clock());
-  const clients = accepted.map((one) => ({ ...one, client: clientOf(one.row, at) }));
+  const clients = accepted.map((one) => ({ ...one, client: importedClient(one.row, at) }));
   const taken = () => new Conflict('client_id_taken', 'One of these clients was registered by someone else just now.');
   await unlessTaken(
     insertClients(
@@ -84,33 +84,6 @@ export async function importClients(
   }
   const fresh = made.filter(({ isKept }) => !isKept);
   return new Map(fresh.map(({ owner, secrets }) => [owner.target, secrets.at(-1)?.plaintext ?? '']));
-}
-
-/** Returns a client as it is registered. @throws {InvalidInput} if its keys cannot be registered. */
-export function clientOf(row: ForeignClient, at: Date): Client {
-  const authMethod = row.authMethod as AuthMethod;
-  return {
-    id: randomUUID(),
-    clientId: row.clientId,
-    kind: 'integration',
-    name: row.name,
-    enabled: row.enabled,
-    scope: row.scope,
-    accessKey: row.accessKey,
-    reveal: row.reveal,
-    authMethod,
-    ...keysOf(row),
-    certificateBoundTokens: row.certificateBoundTokens ?? hasCertificate({ authMethod }),
-    dpopBoundTokens: row.dpopBoundTokens,
-    resource: row.resource ?? null,
-    information: [],
-    tokenFormat: null,
-    tokenEpoch: 0,
-    tokensNotBefore: null,
-    revision: 1,
-    createdAt: at,
-    updatedAt: at,
-  };
 }
 
 /**

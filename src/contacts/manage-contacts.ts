@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Actor } from '../audit/audit-event.ts';
+import { appendAuditEvent } from '../audit/audit-log.ts';
 import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
 import { Conflict, Forbidden, NotFound } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';

@@ -1,5 +1,4 @@
 import { isIP } from 'node:net';
-import type { Config } from '../config.ts';
 
 /**
  * Size of the smallest subnet that an AWS Application Load Balancer accepts, so that a dedicated subnet can be named.
@@ -11,7 +10,11 @@ export function problemsOfProxySettings({
   trustProxy,
   clientCertHeader,
   clientCertProxy,
-}: Pick<Config, 'trustProxy' | 'clientCertHeader' | 'clientCertProxy'>): string[] {
+}: {
+  trustProxy: readonly string[];
+  clientCertHeader: string | undefined;
+  clientCertProxy: readonly string[];
+}): string[] {
   const problems: string[] = [];
   if (!trustProxy.every((range) => sizeOf(range) !== undefined)) {
     problems.push('KEYTURN_TRUST_PROXY must be a list of addresses or CIDRs such as 10.0.0.5,fd00:5::/64');

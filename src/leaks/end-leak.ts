@@ -1,4 +1,5 @@
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Actor } from '../audit/audit-event.ts';
+import { appendAuditEvent } from '../audit/audit-log.ts';
 import { deleteOperatorToken } from '../contacts/contact-store.ts';
 import type { Core } from '../core.ts';
 import { isLive } from '../credentials/secret.ts';

@@ -14,9 +14,11 @@ import { countHeaders } from '../http/count-headers.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
 import { type PresentedAssertion, readAssertion, refusalOfAssertion, reusedAssertion } from './client-assertion.ts';
 import type { CertificateReader } from './client-certificate.ts';
-import { headStartOf } from './fast-path/head-start.ts';
+import type { PresentedPair } from './fast-path/head-start.ts';
+import { headStartOf } from './fast-path/head-start-of.ts';
 import { InvalidClient } from './oauth-error.ts';
-import { type Form, formOf } from './read-form.ts';
+import type { Form } from './parse-form.ts';
+import { formOf } from './read-form.ts';
 
 /** The authenticated client of a request. */
 export type Caller = KnownClient & {
@@ -27,8 +29,6 @@ export type Caller = KnownClient & {
   /** The certificate to bind tokens to, or undefined if none was presented or the client's tokens are not bound. */
   certificate?: ClientCertificate | undefined;
 };
-
-export type Presented = { clientId: string; clientSecret: string };
 
 type PresentedCertificate = { clientId: string; certificate: ClientCertificate | 'unreadable' };
 
@@ -62,7 +62,7 @@ export function presentedSecretOf({ client, secret }: Pick<Caller, 'client' | 's
  * Returns the caller if this process has verified the same credentials before and the client has not changed since. A
  * result of undefined does not mean that the credentials are invalid.
  */
-export function recallCaller({ clients, clock }: Core, { clientId, clientSecret }: Presented): Caller | undefined {
+export function recallCaller({ clients, clock }: Core, { clientId, clientSecret }: PresentedPair): Caller | undefined {
   const known = clients.peek(clientId);
   const secret = recallVerified(clientSecret, known?.secrets ?? []);
   if (!known || secret?.clientId !== clientId || refusalOf(known.client, secret, clock())) return undefined;
@@ -77,7 +77,7 @@ export function isUnchanged({ clients, clock }: Core, { client, secrets, clientI
 }
 
 /** @throws {InvalidClient} with the same answer for every reason. */
-async function verifyCredentials(core: Core, presented: Presented): Promise<Caller> {
+async function verifyCredentials(core: Core, presented: PresentedPair): Promise<Caller> {
   const { clientId } = presented;
   if (!isPossible(presented)) throw new InvalidClient('not a client secret');
   const since = performance.now();
@@ -95,7 +95,7 @@ async function verifyCredentials(core: Core, presented: Presented): Promise<Call
  * Returns whether the credentials have a valid format. Only imported clients may have a secret that Keyturn did not
  * generate.
  */
-function isPossible({ clientId, clientSecret }: Presented): boolean {
+function isPossible({ clientId, clientSecret }: PresentedPair): boolean {
   if (isWellFormedSecret(clientSecret, 'kts_')) return true;
   return isForeignClientId(clientId) && isForeignSecret(clientSecret);
 }
@@ -159,7 +159,7 @@ async function refusalOfKeyClient(
   return client.enabled ? 'wrong_method' : 'client_disabled';
 }
 
-function judge(core: Core, presented: Presented, match: Matcher, known: KnownClient | undefined): Caller | Refusal {
+function judge(core: Core, presented: PresentedPair, match: Matcher, known: KnownClient | undefined): Caller | Refusal {
   const { clientId, clientSecret } = presented;
   // Accept a secret only with the Client ID that it was issued with.
   const candidates = known?.secrets.filter((secret) => secret.clientId === clientId) ?? [];
@@ -186,7 +186,7 @@ function readAuthentication(
   request: IncomingMessage,
   form: Form,
   certificateOf: CertificateReader,
-): Presented | PresentedAssertion | PresentedCertificate {
+): PresentedPair | PresentedAssertion | PresentedCertificate {
   const { values } = form;
   const assertion = values.get('client_assertion');
   if (countHeaders(request.rawHeaders, 'authorization') > 0 || values.has('client_secret')) {
@@ -205,7 +205,7 @@ function readAuthentication(
  * Returns the Client ID and secret of a request.
  * @throws {KeyturnError} `invalid_request` if the client uses more than one way of authentication (RFC 6749 §2.3).
  */
-export function readCredentials(request: IncomingMessage, { values }: Form): Presented {
+export function readCredentials(request: IncomingMessage, { values }: Form): PresentedPair {
   const headers = countHeaders(request.rawHeaders, 'authorization');
   if (waysOf(headers, values) > 1) {
     throw new KeyturnError('invalid_request', 400, 'Client authentication must be done in one way only.');
@@ -236,7 +236,7 @@ function waysOf(headers: number, values: Form['values']): number {
 }
 
 /** Reads HTTP Basic credentials, whose parts are form-encoded once (RFC 6749 §2.3.1 and Appendix B). */
-function readBasic(header: string): Presented {
+function readBasic(header: string): PresentedPair {
   if (header.slice(0, 6).toLowerCase() !== 'basic ') throw new InvalidClient('not HTTP Basic');
   let start = 6;
   while (header[start] === ' ') start += 1;

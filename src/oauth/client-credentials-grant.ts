@@ -8,7 +8,7 @@ import { type Confirmation, tokenTypeOf } from '../tokens/token-store.ts';
 import { retirementHeaders } from './announce-retirement.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { createDpopProofs } from './dpop-proof.ts';
-import { rethrowFailure } from './fast-path/head-start.ts';
+import { rethrowFailure } from './fast-path/head-start-of.ts';
 import { TooManyRequests } from './oauth-error.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';

@@ -5,7 +5,7 @@ import type { Core } from '../core.ts';
 import { examineToken, type LiveToken } from '../tokens/examine-access-token.ts';
 import { tokenTypeOf } from '../tokens/token-store.ts';
 import { callerOf } from './client-authentication.ts';
-import { headStartOf, rethrowFailure } from './fast-path/head-start.ts';
+import { headStartOf, rethrowFailure } from './fast-path/head-start-of.ts';
 import { readAccessKey } from './read-access-key.ts';
 import { formOf } from './read-form.ts';
 

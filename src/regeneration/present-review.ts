@@ -1,5 +1,24 @@
 import type { UsageSource } from '../usage/usage-source.ts';
-import type { Review, SecretUse } from './review.ts';
+
+/** Effects of regenerating a secret, in numbers and names, and the confirmation that they were reviewed. */
+export type Review = {
+  confirmation: string;
+  expiresInSeconds: number;
+  impact: SecretUse & {
+    liveTokens: number;
+    /** Previous secret of a running grace period, which regenerating ends at once; null if there is none. */
+    retiringSecret: (SecretUse & { clientId: string | null; hint: string; retiresAt: Date }) | null;
+  };
+};
+
+export type SecretUse = {
+  lastUsedAt: Date | null;
+  /** Sources of the last 30 days, latest first, at most 50. */
+  usedBy: UsageSource[];
+  /** Number of further sources in the last 30 days. */
+  usedByOthers: number;
+  tokens24h: number;
+};
 
 /**
  * Returns a review in its wire format. It is not defined with the routes, because the error that requires a review

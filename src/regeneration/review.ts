@@ -7,28 +7,8 @@ import type { Transaction } from '../storage/database.ts';
 import type { UsageSource } from '../usage/usage-source.ts';
 import { countLiveTokens, findSources } from '../usage/usage-store.ts';
 import { confirmationSeconds, confirms, issueConfirmation } from './confirmation.ts';
-import { presentReview } from './present-review.ts';
+import { presentReview, type Review, type SecretUse } from './present-review.ts';
 import { currentOf, retiringOf } from './regeneration.ts';
-
-/** Effects of regenerating a secret, in numbers and names, and the confirmation that they were reviewed. */
-export type Review = {
-  confirmation: string;
-  expiresInSeconds: number;
-  impact: SecretUse & {
-    liveTokens: number;
-    /** Previous secret of a running grace period, which regenerating ends at once; null if there is none. */
-    retiringSecret: (SecretUse & { clientId: string | null; hint: string; retiresAt: Date }) | null;
-  };
-};
-
-export type SecretUse = {
-  lastUsedAt: Date | null;
-  /** Sources of the last 30 days, latest first, at most 50. */
-  usedBy: UsageSource[];
-  /** Number of further sources in the last 30 days. */
-  usedByOthers: number;
-  tokens24h: number;
-};
 
 const shownSources = 50;
 const usedWithinMs = 30 * 24 * 3_600_000;

@@ -1,4 +1,5 @@
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import type { Actor } from '../audit/audit-event.ts';
+import { appendAuditEvent } from '../audit/audit-log.ts';
 import { unseal } from '../credentials/sealed-copy.ts';
 import { isLive } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';

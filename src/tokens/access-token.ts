@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import type { AccessKey } from '../access-keys/access-key.ts';
 import type { AccessKeyCache } from '../access-keys/access-key-cache.ts';
 import { type Client, offeredScopes } from '../clients/client.ts';
@@ -23,11 +22,6 @@ export type TokenDeps = {
   issuer: string;
   ttlSeconds: number;
 };
-
-/** Returns the `jti` of an opaque token: its SHA-256, which does not reveal the token. */
-export function tokenId(token: string): string {
-  return hash('sha256', token, 'base64url');
-}
 
 /** Returns whether a token is bound to everything that its client's tokens must be bound to (RFC 8705 §3, RFC 9449 §5.2). */
 export function isBoundAsRequired(

@@ -3,9 +3,10 @@ import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, parseScope, requireGranted } from '../clients/client.ts';
 import { generateSecret } from '../credentials/credential-format.ts';
 import { KeyturnError } from '../errors.ts';
-import { narrow, offeredBy, type TokenDeps, tokenId } from './access-token.ts';
+import { narrow, offeredBy, type TokenDeps } from './access-token.ts';
 import { signAccessToken } from './jwt-access-token.ts';
 import type { SigningKey } from './signing-keys.ts';
+import { tokenId } from './token-id.ts';
 import { type Confirmation, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
 export type TokenRequest = {

@@ -1,5 +1,5 @@
 import { createGenerations } from '../storage/generations.ts';
-import { tokenId } from './access-token.ts';
+import { tokenId } from './token-id.ts';
 import type { TokenRecord, TokenStore } from './token-store.ts';
 
 /** A token store that is queried by token and briefly caches the records it finds. */

@@ -3,9 +3,10 @@ import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { KeyturnError, StoreUnavailable } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import { type TokenDeps, tokenId } from './access-token.ts';
+import type { TokenDeps } from './access-token.ts';
 import { readToken } from './examine-access-token.ts';
 import { revokeToken } from './revocation.ts';
+import { tokenId } from './token-id.ts';
 import type { TokenRecord } from './token-store.ts';
 import { keepUnseenRevocation } from './unseen-revocations.ts';
 

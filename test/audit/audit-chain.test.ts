@@ -1,5 +1,5 @@
 import { macOfAnchor } from '../../src/audit/audit-chain.ts';
-import type { Actor } from '../../src/audit/audit-log.ts';
+import type { Actor } from '../../src/audit/audit-event.ts';
 import { appendAuditEvent } from '../../src/audit/audit-log.ts';
 import { auditedTransaction } from '../../src/audit/audited-transaction.ts';
 import { currentCheckpoint } from '../../src/audit/outside-checkpoint.ts';

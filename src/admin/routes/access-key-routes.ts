@@ -15,7 +15,8 @@ import { NotFound } from '../../errors.ts';
 import { revealSecret } from '../../secrets/reveal-secret.ts';
 import type { Queryable } from '../../storage/database.ts';
 import { findLastUsed } from '../../usage/usage-store.ts';
-import { type Answer, type Endpoint, endpoint } from '../endpoint.ts';
+import type { Answer } from '../answer.ts';
+import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
 import { createdPosition, createPager, pageQuery, pageSchema } from '../page.ts';
 import {

@@ -5,7 +5,8 @@ import { createContact, deleteContact, updateContact } from '../../contacts/mana
 import { permissions } from '../../contacts/permission.ts';
 import type { Core } from '../../core.ts';
 import { NotFound } from '../../errors.ts';
-import { type Answer, type Endpoint, endpoint } from '../endpoint.ts';
+import type { Answer } from '../answer.ts';
+import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
 import { createdPosition, createPager, pageQuery, pageSchema } from '../page.ts';
 import { etagOf } from '../presenters/present-client.ts';

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { Core } from '../../core.ts';
 import { listSigningKeys, type StoredSigningKey } from '../../tokens/signing-key-store.ts';
 import { revokeSigningKey, rotateSigningKeys } from '../../tokens/signing-keys.ts';
-import { type Answer, type Endpoint, endpoint } from '../endpoint.ts';
+import type { Answer } from '../answer.ts';
+import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
 import { timestamp } from '../text.ts';
 

@@ -6,19 +6,9 @@ import type { Core } from '../../core.ts';
 import { withDatabase } from '../stores.ts';
 import { CommandEnd } from '../terminal.ts';
 import { type ImportOutcome, runImport } from './import-in-batches.ts';
+import type { ImportOptions } from './import-options.ts';
 import { startImportReport } from './import-report.ts';
 import { readClientsFile } from './read-clients-file.ts';
-
-export type ImportOptions = {
-  json?: true;
-  check?: true;
-  skipRefused?: true;
-  resume?: true;
-  freshSecrets?: true;
-  acceptHashLike?: true;
-  mapScope?: ReadonlyMap<string, string>;
-  dropUnknownScopes?: true;
-};
 
 /** Adds `clients import`, which registers the clients of another server. */
 export function addImportCommand(clients: Command): void {

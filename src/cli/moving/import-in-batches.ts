@@ -5,8 +5,8 @@ import { KeyturnError } from '../../errors.ts';
 import { startProgress } from '../progress.ts';
 import { commandActor } from '../stores.ts';
 import { CommandEnd } from '../terminal.ts';
-import type { ImportOptions } from './import-command.ts';
-import type { ForeignClients } from './read-clients-file.ts';
+import type { ForeignClients } from './clients-file.ts';
+import type { ImportOptions } from './import-options.ts';
 
 export type ImportOutcome = ImportReview & {
   imported: number;

@@ -1,9 +1,9 @@
 import { OutputFailed, writeToStandardOutput } from '../standard-output.ts';
 import { CommandEnd, print, say, table } from '../terminal.ts';
 import { toCsv } from './clients-csv.ts';
-import type { ImportOptions } from './import-command.ts';
+import type { ForeignClients } from './clients-file.ts';
 import type { ImportOutcome } from './import-in-batches.ts';
-import type { ForeignClients } from './read-clients-file.ts';
+import type { ImportOptions } from './import-options.ts';
 
 const shownRows = 50;
 

@@ -1,5 +1,5 @@
 import { CommandEnd } from '../terminal.ts';
-import type { FileContent } from './read-clients-file.ts';
+import type { FileContent } from './clients-file.ts';
 
 const lists = ['clients', 'items', 'data'] as const;
 const ids = ['client_id', 'clientId', 'ClientId'];

@@ -1,28 +1,10 @@
-import type { ForeignClient, RefusedClient } from '../../clients/foreign-client.ts';
 import { CommandEnd } from '../terminal.ts';
+import type { ForeignClients } from './clients-file.ts';
 import { decodeText } from './decode-text.ts';
 import { readClientJson } from './read-client-json.ts';
 import { readCsv } from './read-csv.ts';
 import { isKeycloakClient, readKeycloakClient } from './read-keycloak-client.ts';
 import { readRegistration } from './read-registration.ts';
-
-/** Clients in a file before their members are read. */
-export type FileContent = {
-  clients: { place: string; value: unknown }[];
-  refused: { place: string; reasons: string[] }[];
-  warnings: string[];
-};
-
-/** Client that was read, or the reasons why it cannot be read. */
-export type ReadClient = { row: Omit<ForeignClient, 'place'>; isMoved: boolean } | { reasons: string[] };
-
-export type ForeignClients = {
-  rows: ForeignClient[];
-  refused: RefusedClient[];
-  /** Clients that do not use the client credentials grant. */
-  skipped: { place: string; clientId: string }[];
-  warnings: string[];
-};
 
 /**
  * Reads the clients of another server: CSV with a heading, JSON with the names of RFC 7591 (Hydra, Auth0 and Keyturn),

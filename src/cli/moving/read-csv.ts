@@ -1,7 +1,7 @@
 import { type CsvError, parse } from 'csv-parse/sync';
 import { CommandEnd } from '../terminal.ts';
 import { clientColumns, unescapeField } from './clients-csv.ts';
-import type { FileContent } from './read-clients-file.ts';
+import type { FileContent } from './clients-file.ts';
 
 type Line = { record: string[]; info: { lines: number } };
 

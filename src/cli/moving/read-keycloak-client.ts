@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
+import type { ReadClient } from './clients-file.ts';
 import { expiry, flag, jwks, meaningfulScopes, readMembers, words } from './members.ts';
-import type { ReadClient } from './read-clients-file.ts';
 
 /** Members that identify a client of Keycloak, together with `clientId`. */
 const marks = [

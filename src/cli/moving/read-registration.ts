@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { subjectFields } from '../../clients/certificate-subject.ts';
+import type { ReadClient } from './clients-file.ts';
 import { expiry, flag, jwks, meaningfulScopes, readMembers, words } from './members.ts';
-import type { ReadClient } from './read-clients-file.ts';
 
 const text = z.string().optional();
 

@@ -5,7 +5,7 @@ import { examineRecord, type LiveToken, recallLiveToken, recallSameToken } from 
 import type { TokenRecord } from '../../tokens/token-store.ts';
 import type { Caller } from '../client-authentication.ts';
 import { presentIntrospection } from '../introspect.ts';
-import type { Form } from '../read-form.ts';
+import type { Form } from '../parse-form.ts';
 import type { FastAnswer } from './fast-path-answer.ts';
 import type { HeadStart } from './head-start.ts';
 

@@ -4,7 +4,7 @@ import type { Core } from '../../core.ts';
 import { makeAccessTokenNow } from '../../tokens/issue-access-token.ts';
 import type { Caller } from '../client-authentication.ts';
 import { presentToken } from '../client-credentials-grant.ts';
-import type { Form } from '../read-form.ts';
+import type { Form } from '../parse-form.ts';
 import type { FastAnswer } from './fast-path-answer.ts';
 
 const parameters = new Set(['grant_type', 'scope', 'resource', 'client_id', 'client_secret', 'access_key']);

@@ -4,7 +4,7 @@ import type { Core } from '../../core.ts';
 import { StoreUnavailable } from '../../errors.ts';
 import { logAccess } from '../access-log.ts';
 import { type Caller, presentedSecretOf } from '../client-authentication.ts';
-import { type Form, parseForm } from '../read-form.ts';
+import { type Form, parseForm } from '../parse-form.ts';
 import { countUse } from '../record-use.ts';
 import { createFastWriter, type FastAnswer } from './fast-path-answer.ts';
 import { answerIntrospection } from './fast-path-introspection.ts';

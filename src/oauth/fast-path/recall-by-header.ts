@@ -1,15 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Core } from '../../core.ts';
 import { createGenerations } from '../../storage/generations.ts';
-import {
-  type Caller,
-  isUnchanged,
-  type Presented,
-  readCredentials,
-  recallCaller,
-  usesHeaderAlone,
-} from '../client-authentication.ts';
-import type { Form } from '../read-form.ts';
+import { type Caller, isUnchanged, readCredentials, recallCaller, usesHeaderAlone } from '../client-authentication.ts';
+import type { Form } from '../parse-form.ts';
+import type { PresentedPair } from './head-start.ts';
 
 /** Minimum time that an Authorization header is cached; the maximum is twice as long. */
 const generationMs = 30_000;
@@ -23,7 +17,7 @@ const maxHeaders = 20_000;
  * compares strings only if their hashes, seeded randomly per process, are equal, so its timing does not reveal how
  * close a guess is.
  */
-export function createHeaderMemory(core: Core): (request: IncomingMessage, form: Form) => Caller | Presented {
+export function createHeaderMemory(core: Core): (request: IncomingMessage, form: Form) => Caller | PresentedPair {
   const callers = createGenerations<string, Caller>(generationMs, maxHeaders);
 
   return (request, form) => {

@@ -1,4 +1,5 @@
-import { type Actor, appendAuditEvent } from '../../../audit/audit-log.ts';
+import type { Actor } from '../../../audit/audit-event.ts';
+import { appendAuditEvent } from '../../../audit/audit-log.ts';
 import type { ManageDeps } from '../../../clients/manage-clients.ts';
 import { requireContact } from '../../../contacts/manage-contacts.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes the secrets that docker-compose.yml needs: ./deploy/make-secrets.sh [FILE]
 # Adds what is missing to an existing file and never replaces a value.
-# Keep a copy of KEYTURN_ROOT_KEY apart from the database: without it no stored credential can be recognised again.
+# Keep a copy of KEYTURN_ROOT_KEY apart from the database: without it, no stored credential can be verified.
 set -eu
 file=${1:-.env}
 umask 077
@@ -12,7 +12,7 @@ add() { # NAME VALUE
   echo "$1=$2" >>"$file"
   added="$added $1"
 }
-# Passwords become parts of URLs, so they contain no character that means something there.
+# Passwords become parts of URLs, so they must not contain characters with a meaning there.
 for name in POSTGRES_PASSWORD KEYTURN_MIGRATE_PASSWORD KEYTURN_SERVE_PASSWORD REDIS_PASSWORD; do
   add "$name" "$(random | tr -d '/+=')"
 done

@@ -1,6 +1,6 @@
 /**
- * Packs `keyturn/resource-server` by itself: the package `keyturn` with the library alone, which has jose as its only dependency and
- * runs on older versions of Node than the server. Usage: node deploy/pack-library.ts [DIRECTORY]
+ * Packs only the library `keyturn/resource-server` as the package `keyturn`. Its only dependency is jose, and it runs on
+ * older versions of Node.js than the server. Usage: node deploy/pack-library.ts [DIRECTORY]
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Puts a backup into an empty database: DATABASE_URL=postgres://… ./deploy/backup/restore.sh FILE
-# All of it or nothing. Then, before a server starts: keyturn migrate, and keyturn after-restore.
+# Restores a backup into an empty database, completely or not at all: DATABASE_URL=postgres://…
+# ./deploy/backup/restore.sh FILE
+# Then run `keyturn migrate` and `keyturn after-restore` before a server starts.
 set -eu
 file=${1:?usage: DATABASE_URL=postgres://… $0 FILE}
 : "${DATABASE_URL:?names the database}"

@@ -1,12 +1,13 @@
--- Creates three roles of least privilege in Keyturn's own database. Run it once, before the first `keyturn migrate`, as the database's owner
--- or a superuser: psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$ADMIN_URL". Running it again is safe and changes no data; on a
--- database that another user has migrated, it hands the tables over. Then set passwords: ALTER ROLE keyturn_serve PASSWORD '…';
+-- Creates three roles with least privileges in Keyturn's own database. Run it once, before the first `keyturn migrate`,
+-- as the owner of the database or as a superuser: psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$ADMIN_URL".
+-- Running it again is safe and does not change data; in a database that another user has migrated, it transfers the
+-- tables to keyturn_migrate. Then set passwords: ALTER ROLE keyturn_serve PASSWORD '…';
 --
 --   keyturn_migrate  owns the schema; for `keyturn migrate` only
 --   keyturn_serve    for the server and all other commands: cannot change the schema and can only append to the audit log
---   keyturn_token    reads what a token request is decided by, but no sealed copy, operator token or audit event; cannot write
+--   keyturn_token    reads the data that a token request depends on, but no sealed copies, operator tokens or audit events; cannot write
 --
--- What each role may do with a table is granted here once for all tables to come. The migrations narrow it (restrict_roles).
+-- The default privileges here apply to all current and future tables. The migrations restrict them (restrict_roles).
 
 DO $$
 DECLARE role text;
@@ -16,7 +17,8 @@ BEGIN
       EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', role);
     END IF;
   END LOOP;
-  -- A managed PostgreSQL has no superuser: only a member of a role may hand tables over to it.
+  -- Make the current user a member of keyturn_migrate if it is not a superuser, as in a managed PostgreSQL: only a
+  -- member can transfer tables to it.
   IF NOT pg_has_role('keyturn_migrate', 'MEMBER') THEN
     EXECUTE format('GRANT keyturn_migrate TO %I', current_user);
   END IF;
@@ -26,7 +28,7 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO keyturn_migrate;
 GRANT USAGE ON SCHEMA public TO keyturn_serve, keyturn_token;
 
--- The server sets these itself on a direct connection. Behind a pooler it cannot.
+-- On a direct connection, the server sets these limits itself. Behind a pooler it cannot.
 ALTER ROLE keyturn_serve SET statement_timeout = '5s';
 ALTER ROLE keyturn_token SET statement_timeout = '5s';
 ALTER ROLE keyturn_token SET default_transaction_read_only = on;
@@ -34,7 +36,7 @@ ALTER ROLE keyturn_token SET default_transaction_read_only = on;
 ALTER DEFAULT PRIVILEGES FOR ROLE keyturn_migrate IN SCHEMA public
   GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO keyturn_serve;
 
--- Tables that another user has created before.
+-- Transfer tables and functions that another user has created.
 DO $$
 DECLARE thing record;
 BEGIN
@@ -48,7 +50,8 @@ END $$;
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM keyturn_serve, keyturn_token, PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO keyturn_serve;
 
--- As the role that owns the function: a superuser must not run code that a lesser role can replace.
+-- Run the function as the role that owns it: a superuser must not run code that a role with fewer privileges can
+-- replace.
 DO $$
 BEGIN
   IF to_regprocedure('public.restrict_roles()') IS NULL THEN RETURN; END IF; -- before the first migration

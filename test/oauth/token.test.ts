@@ -50,7 +50,7 @@ describe('an access token', () => {
   it('is issued to a client that sends its secret in the body', async () => {
     const { id, secret } = clients.shop;
     const answer = await api.token(clients.shop, { client_id: id, client_secret: secret }, { headers: {} });
-    expect(answer.status).toBe(400); // Basic came too
+    expect(answer.status).toBe(400); // the request has Basic credentials too
     const posted = await send(api.tokenUrl, {
       method: 'POST',
       headers: { 'Content-Type': 'application/x-www-form-urlencoded' },

@@ -100,7 +100,7 @@ it('is rejected by the resource-server library within a second, for any iat', as
       () => false,
     );
   try {
-    now = Date.now() + 6_000; // a JWT is believed when it is some seconds younger than the last change of its client
+    now = Date.now() + 6_000; // a JWT is trusted if it is some seconds newer than the last change of its client
     const stolen = await server.core.signingKeys.current();
     const token = await api.accessToken(analyst);
     expect(await isAccepted(token)).toBe(true);

@@ -1,6 +1,6 @@
 import type { Change } from './change.ts';
 
-/** What follows the change feed in this process. */
+/** The subscribers of the change feed in this process. */
 export type ChangeSubscribers = {
   add(onChange: (change: Change) => void, onReset?: () => void, onLoaded?: () => void): void;
   tell(change: Change): void;

@@ -1,31 +1,33 @@
 import type { ChangeReader, RevokedPage } from './read-changes.ts';
 
 /**
- * Loads the revoked tokens of a database server in bounded pages, the newest first, because a process that followed before may
- * lack only those.
+ * Loads the revoked tokens of a database server in limited pages, newest first, because a process that followed changes
+ * before may lack only the newest ones.
  */
 export type RevokedLoader = {
-  /** Starts over with the tokens numbered up to `upTo`. Pages of an earlier load are ignored. */
+  /** Starts a new load of the tokens numbered up to `upTo`. Pages of an earlier load are ignored. */
   begin(upTo: number): void;
-  /** Ignores what is still being read. */
+  /** Stops the load. Pages that are still being read are ignored. */
   cancel(): void;
-  /** Whether tokens are still missing. */
+  /** Returns whether a load is incomplete. */
   isLoading(): boolean;
-  /** Whether any load has reached its end since this process started. */
+  /** Returns whether any load has completed since this process started. */
   hasLoaded(): boolean;
-  /** Reads one page, then the rest in the background, unless it is being read already. */
+  /** Reads one page, then the rest in the background. Does nothing if the rest is being read already. */
   advance(): Promise<void>;
-  /** Resolves once nothing is being read in the background. */
+  /** Resolves once no page is being read in the background. */
   idle(): Promise<void>;
 };
 
-/** Tokens numbered up to `upTo` are still missing. */
+/** An incomplete load. Tokens numbered up to `upTo` are missing. */
 type Loading = { upTo: number; running: Promise<void> | undefined };
 
 /**
- * @param deps.server the server that is followed.
- * @param deps.onOtherServer is called instead of `onPage` if a page came from another server.
+ * Creates a loader.
+ * @param deps.server returns the server that is followed.
+ * @param deps.onOtherServer called instead of `onPage` if a page came from another server.
  * @param deps.onPage receives each page of revoked tokens.
+ * @param deps.onLoaded called when a load is complete.
  * @param deps.onFailure receives an error of the background reading, which the next `advance` continues.
  */
 export function createRevokedLoader(deps: {
@@ -44,7 +46,7 @@ export function createRevokedLoader(deps: {
     let upcoming = reader.revokedUpTo(started.upTo);
     while (loading === started) {
       const page = await upcoming;
-      // The database reads the next page while the listeners receive this one.
+      // Request the next page first, so that the database reads it while subscribers receive this one.
       if (page.below !== undefined) upcoming = reader.revokedUpTo(page.below);
       take(started, page);
     }

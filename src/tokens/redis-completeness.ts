@@ -3,14 +3,14 @@ import { StoreUnavailable } from '../errors.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 
 /**
- * Finds out whether Redis still holds every live token, so that a token it does not know was never issued or has expired.
+ * Finds out whether Redis still stores every live token, so that an unknown token was never issued or has expired.
  *
- * A marker in Redis names the server process that it was written to. It is missing after Redis was emptied, and names another
- * process after a restart or failover; each of them may have lost tokens. Then the answer is no until the last of those tokens
- * would have expired, by Redis's own clock.
+ * A marker in Redis contains the server process that it was written to. It is missing after Redis was emptied, and
+ * contains another process after a restart or failover; in each case Redis may have lost tokens. The result is then
+ * false until the last of those tokens would have expired, by Redis's own clock.
  *
- * The answer is always no with Sentinel and in a cluster, because a primary that was cut off does not know the tokens that its
- * successor stores.
+ * The result is always false with Sentinel and in a cluster, because a primary that was cut off does not receive the
+ * tokens that its successor stores.
  */
 export type RedisCompleteness = {
   /** @throws {StoreUnavailable} */

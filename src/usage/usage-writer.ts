@@ -17,7 +17,7 @@ const everyMs = 4_000;
 const maxWaiting = 500;
 const maxRefusals = 3;
 
-/** Starts writing counts. @param afterwards runs after each attempt, even if nothing was or could be written. */
+/** Starts writing counts. @param afterwards runs whenever everything counted until then has been written. */
 export function startUsageWriter(
   deps: { counter: UsageCounter; database: Database; clock: Clock; log: Log; noteUse: NoteUse },
   afterwards: () => Promise<unknown>,
@@ -56,7 +56,8 @@ export function startUsageWriter(
 
   const timer = setInterval(() => {
     running = flush()
-      .then(afterwards)
+      // Counts that still wait may show that a secret is in use, so nothing is concluded from what the database has.
+      .then(() => (waiting.length === 0 ? afterwards() : undefined))
       .then(
         () => undefined,
         (error: Error) => log.warn({ error: error.message }, 'overlaps were not looked after'),

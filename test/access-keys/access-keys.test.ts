@@ -55,7 +55,7 @@ async function introspect(token: string, form: Record<string, string> = {}) {
   return await endpoints.introspect(clients.orders, token, form);
 }
 
-test('rejects an expiry that does not exist, has no offset or is in the past, and lets an expired key be renamed', async () => {
+test("rejects an access key's expiry that does not exist, has no offset or is in the past, and lets an expired key be renamed", async () => {
   const create = (end: string) =>
     server.adminFetch(`/contacts/${contactId}/access-keys`, {
       method: 'POST',

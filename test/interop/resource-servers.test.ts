@@ -145,7 +145,7 @@ describe('the resource-server library on each installed version of Node.js', () 
   });
 });
 
-test('has complete types', () => {
+test('the resource-server library has complete types', () => {
   const consumer = join(directory, 'consumer.ts');
   writeFileSync(
     consumer,

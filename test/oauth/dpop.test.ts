@@ -178,7 +178,7 @@ describe('an invalid proof gets invalid_dpop_proof and no token', () => {
   });
 });
 
-test('accepts a proof with exp in the future and nbf up to 60 seconds ahead, like iat', async () => {
+test('accepts a DPoP proof with exp in the future and nbf up to 60 seconds ahead, like iat', async () => {
   const proof = await makeProof({ claims: { iat: seconds(50), nbf: seconds(50), exp: seconds(100) } });
   expect((await ask(proof)).status).toBe(200);
 });

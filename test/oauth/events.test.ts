@@ -181,13 +181,13 @@ describe('the event stream of a resource server', () => {
   });
 });
 
-test('is refused to other clients', async () => {
+test('rejects event streams of clients that are not resource servers', async () => {
   const ask = (headers: Record<string, string>) => send(`${server.publicUrl}/oauth2/events`, { headers });
   expect((await ask({})).status).toBe(401);
   expect((await ask({ Authorization: basicOf(clients.shop.id, clients.shop.secret) })).status).toBe(403);
 });
 
-test('disconnects a listener that does not read, so that memory stays bounded, and serves the others', async () => {
+test('disconnects a listener of events that does not read, so that memory stays bounded, and serves the others', async () => {
   const slow = await listen();
   const quick = await listen();
   slow.response.pause();
@@ -207,7 +207,7 @@ test('disconnects a listener that does not read, so that memory stays bounded, a
   await eventually(() => resumed.text().includes('event: reset'), 1_000);
 }, 60_000);
 
-test('ends the streams of a process that no longer learns of changes', async () => {
+test('ends the event streams of a process that no longer learns of changes', async () => {
   const proxy = await startTcpProxy(server.stores.databaseUrl);
   const apart = await startTestServer({ stores: { ...server.stores, databaseUrl: proxy.url } });
   try {

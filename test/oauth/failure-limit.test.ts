@@ -129,7 +129,7 @@ it('limits one secret that is tried with 2,000 Client IDs', async () => {
   await world.server.close();
 });
 
-it('does not limit successful requests of an integration', async () => {
+it('does not count successful requests as failures', async () => {
   const world = await startWorld({ KEYTURN_FAILURES_PER_MINUTE: '5' });
   const { shop } = world.clients;
   expect((await knock(world, 80, () => shop)).statuses).toEqual({ 200: 80 });
@@ -315,7 +315,7 @@ describe('two servers of one deployment', () => {
   });
 });
 
-it('lets each process count alone, without waiting, while Redis is unavailable', async () => {
+it('lets each process count failures alone, without waiting, while Redis is unavailable', async () => {
   const stores = await createTestStores();
   const proxy = await startTcpProxy(stores.redisUrl);
   const server = await startTestServer({

@@ -562,7 +562,7 @@ describe('a certificate in a header', () => {
   });
 });
 
-it('logs a connection that fails because of a certificate of another CA with the same name', async () => {
+it('logs a TLS connection that fails because of a certificate of another CA with the same name', async () => {
   const makeCa = () =>
     makeCertificate({ subject: 'RSA CA', isCa: true, keys: generateKeyPairSync('rsa', { modulusLength: 2048 }) });
   const [known, foreign] = [makeCa(), makeCa()];

@@ -246,7 +246,7 @@ describe('an invalid proof with the right key gets invalid_dpop_proof', () => {
   });
 });
 
-test('accepts a proof with exp in the future and nbf up to 60 seconds ahead, like iat', async () => {
+test('accepts a DPoP proof with exp in the future and nbf up to 60 seconds ahead, like iat', async () => {
   const token = await bound('opaque');
   const claims = { iat: seconds(50), nbf: seconds(50), exp: seconds(100) };
   const answer = await get('/opaque/1', `DPoP ${token}`, await prove(token, '/opaque/1', { claims }));

@@ -213,7 +213,7 @@ describe('signing keys', () => {
   });
 });
 
-test.each(['EdDSA', 'PS256', 'RS256'])('sign with %s if it is configured', async (alg) => {
+test.each(['EdDSA', 'PS256', 'RS256'])('signs JWTs with %s if it is configured', async (alg) => {
   const other = await startTestServer({ env: { KEYTURN_SIGNING_ALG: alg } });
   const client = endpointsOf(other.publicUrl);
   await register(other.core, {

@@ -86,7 +86,7 @@ describe.each(['current', 'next', 'retired'] as const)('a revoked signing key th
   });
 });
 
-it('is rejected by the resource-server library within a second, for any iat', async () => {
+it('the resource-server library rejects tokens of a revoked signing key within a second, for any iat', async () => {
   const verifier = createAccessTokenVerifier({
     issuer,
     resource,
@@ -179,7 +179,7 @@ describe('a JWT of a stolen key with dates that the server never issues', () => 
   });
 });
 
-it('accepts on every process a token of a process with a longer token lifetime', async () => {
+it('every process accepts a token of a process with a longer token lifetime', async () => {
   now = Date.now();
   const longer = await startTestServer({
     clock: () => now,

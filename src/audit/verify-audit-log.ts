@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { KeyRing } from '../credentials/key-ring.ts';
-import type { Queryable, Row } from '../storage/database.ts';
+import type { Queryable } from '../storage/database.ts';
 import { type AuditAnchor, isSealed, isVersionInUse, mayBeEmpty } from './audit-anchor.ts';
 import { type ChainedEvent, isSameMac, macOfEvent, textOfEvent } from './audit-chain.ts';
 import { type AuditCheckpoint, findCheckpoint, saveCheckpoint } from './audit-checkpoint.ts';
@@ -39,10 +39,12 @@ export type VerifyOptions = {
   onProgress?: ((done: number, total: number) => void) | undefined;
 };
 
-/** About five milliseconds of work, after which other work of this process gets its turn. */
 const pageSize = 500;
 
-type EventRow = Row & ChainedEvent & { key_version: string; mac: Uint8Array };
+/** Milliseconds after which other work of this process gets its turn. A page takes about 5, and longer if its events are large. */
+const turnMs = 10;
+
+type EventRow = ChainedEvent & { key_version: string; mac: Uint8Array };
 
 /**
  * Checks every row, their order, and the end of the log. If the whole log is right, seals a checkpoint in the database.
@@ -68,23 +70,22 @@ export async function verifyAuditLog(
     checkpoint: writeCheckpoint(chain.last),
     finding,
   });
+  const read = (after: number) => readPage(database, after, end);
   // The next page is read while this one is checked.
-  const read = (after: number) =>
-    database.query<EventRow>('SELECT * FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3', [
-      after,
-      end,
-      pageSize,
-    ]);
   let next = read(chain.last.seq);
   while (chain.last.seq < end) {
-    const rows = await next;
-    const last = rows.at(-1);
-    if (!last) return result({ seq: chain.last.seq + 1, problem: 'cut_off' });
-    next = read(last.seq);
+    const texts = await next;
+    const lastText = texts.at(-1);
+    if (lastText === undefined) return result({ seq: chain.last.seq + 1, problem: 'cut_off' });
+    next = read(parseRow(lastText).seq);
     next.catch(() => undefined);
-    for (const row of rows) {
-      const finding = chain.check(row);
+    let turnEnd = performance.now() + turnMs;
+    for (const text of texts) {
+      const finding = chain.check(parseRow(text));
       if (finding) return result(finding);
+      if (performance.now() < turnEnd) continue;
+      await setImmediate();
+      turnEnd = performance.now() + turnMs;
     }
     onProgress?.(chain.last.seq, end);
     await setImmediate();
@@ -98,6 +99,24 @@ export async function verifyAuditLog(
     await saveCheckpoint(database, ring, { ...chain.last, digest: chain.digest() });
   }
   return result(finding);
+}
+
+/** Reads each row as one JSON text, which takes the driver and this process half of the time that separate columns take. */
+async function readPage(database: Queryable, after: number, end: number): Promise<string[]> {
+  const rows = await database.query<{ text: string }>(
+    `SELECT to_json(e)::text AS text FROM (
+       SELECT seq, floor(extract(epoch FROM at) * 1000) AS at, actor, actor_name, address, action, target_type, target, before, after,
+         key_version, encode(mac, 'hex') AS mac
+       FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3
+     ) e ORDER BY seq`,
+    [after, end, pageSize],
+  );
+  return rows.map(({ text }) => text);
+}
+
+function parseRow(text: string): EventRow {
+  const row = JSON.parse(text) as Omit<EventRow, 'at' | 'mac'> & { at: number; mac: string };
+  return Object.assign(row, { at: new Date(row.at), mac: Buffer.from(row.mac, 'hex') });
 }
 
 type Chain = {

@@ -60,6 +60,7 @@ describe('the audit log', () => {
     ['another actor', `UPDATE audit_events SET actor = 'x' WHERE seq = 4`, { seq: 4, problem: 'changed' }],
     ['another address', `UPDATE audit_events SET address = NULL WHERE seq = 4`, { seq: 4, problem: 'changed' }],
     ['another time', `UPDATE audit_events SET at = at - interval '1 ms' WHERE seq = 4`, { seq: 4, problem: 'changed' }],
+    ['an infinite time', `UPDATE audit_events SET at = 'infinity' WHERE seq = 4`, { seq: 4, problem: 'changed' }],
     [
       'another state',
       `UPDATE audit_events SET before = before || '{"z":2}' WHERE seq = 4`,
@@ -152,6 +153,23 @@ describe('the audit log', () => {
     for (let index = 0; index < rows.length; index += 2) {
       expect(rows[index + 1]?.target).toBe(`${rows[index]?.target} again`);
     }
+  });
+
+  it('gives an event the same HMAC as earlier versions, so that their logs still verify', async () => {
+    const fixed = createKeyRing('v1:pgDCplUmx3dK1xzpkbd5PK5a/4mGZHVSbYZaZlLu/TI=');
+    await auditedTransaction(database, fixed, (transaction) =>
+      appendAuditEvent(transaction, {
+        at: new Date('2026-01-02T03:04:05.678Z'),
+        actor: { id: 'op', name: 'Zoë', address: null },
+        action: 'client.update',
+        targetType: 'client',
+        target: 'a',
+        before: JSON.parse('{"z":1, "10":1, "9":[1.5, {"y":null, "b":"é😀"}], "n":1e21, "__proto__":{"b":1, "a":2}}'),
+      }),
+    );
+    const [row] = await database.query<{ mac: string }>(`SELECT encode(mac, 'hex') AS mac FROM audit_events`);
+    expect(row?.mac).toBe('4e0d19328ff75d0df4b30787c9a9c5943edca44d2a5a91b8d4b4b80f94c0cdd3');
+    expect(await verify(fixed)).toBeNull();
   });
 
   it('contains no event of a change that was rolled back', async () => {

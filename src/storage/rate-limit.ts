@@ -1,68 +1,92 @@
 import type { Cluster, Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
-import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 
 const windowSeconds = 60;
-/** Maximum number of keys that wait at a time. Beyond it, the least recently used ones are dropped. */
-const maxWaiting = 100_000;
+/** Maximum number of keys whose windows are kept. Beyond it, the least recently used ones are dropped. */
+const maxWindows = 100_000;
 
-/** A limit of events per minute for each key. */
+/** Limits how often something may happen in a minute, separately for each key. */
 export type RateLimit = {
-  /** Counts one event in the background, so concurrent requests may slightly exceed the limit. */
+  /** Counts one event. In this process it takes effect at once; Redis is updated in the background. */
   count(key: string): void;
-  /** Returns the seconds until this key is below its limit, at least 1, or undefined if it is now. Queries no store. */
+  /** Returns in how many seconds, at least 1, this key may go on, or undefined if it may now. Reads memory only. */
   secondsToWait(key: string): number | undefined;
 };
 
+/** What is known of one key's current minute. */
+type Window = {
+  /** All known events: those of this process, and those of others as of Redis's last answer. */
+  count: number;
+  /** On the clock of `performance.now()`. */
+  endsAt: number;
+  /** Events of this process that Redis has not been told of. */
+  unreported: number;
+  isReporting: boolean;
+};
+
 /**
- * Creates a rate limit.
- * @param name identifies the counter, the same in all processes.
- * @param redis shares the count between processes; without it, or while it cannot be reached, each process counts
- * alone.
+ * Creates a rate limit that is exact within this process and includes what other processes reported to Redis.
+ * @param name what is counted, the same in all processes.
+ * @param redis where all processes count together. Without it, or while it does not answer, each process counts alone.
  */
 export function createRateLimit(
   name: string,
   perMinute: number,
   { redis, prefix }: { redis: Redis | Cluster | undefined; prefix: string },
 ): RateLimit {
-  const memory = new RateLimiterMemory({ points: perMinute, duration: windowSeconds });
-  const limiter = redis
-    ? new RateLimiterRedis({
-        storeClient: redis,
-        keyPrefix: `${prefix}limit:${name}`,
-        points: perMinute,
-        duration: windowSeconds,
-        rejectIfRedisNotReady: true,
-        insuranceLimiter: memory,
-      })
-    : memory;
-  /** The time until which each key waits. Other processes find a full counter at their own next count. */
-  const waiting = new LRUCache<string, number>({ max: maxWaiting });
+  const shared =
+    redis &&
+    new RateLimiterRedis({
+      storeClient: redis,
+      keyPrefix: `${prefix}limit:${name}`,
+      points: perMinute,
+      duration: windowSeconds,
+      rejectIfRedisNotReady: true,
+    });
+  const windows = new LRUCache<string, Window>({ max: maxWindows });
 
-  /** Keys whose count is being sent, each with the number of events since, which are sent together afterwards. */
-  const again = new Map<string, number>();
-
-  function count(key: string): void {
-    const times = again.get(key);
-    if (times === undefined) void tell(key, 1);
-    else again.set(key, times + 1);
+  function currentWindow(key: string): Window {
+    const now = performance.now();
+    const window = windows.get(key) ?? { count: 0, endsAt: 0, unreported: 0, isReporting: false };
+    if (window.endsAt <= now) {
+      window.count = 0;
+      window.endsAt = now + windowSeconds * 1_000;
+    }
+    windows.set(key, window);
+    return window;
   }
 
-  async function tell(key: string, times: number): Promise<void> {
-    again.set(key, 0);
-    const result = await limiter.consume(key, times).catch((rejected: unknown) => rejected);
-    const more = again.get(key) ?? 0;
-    again.delete(key);
-    if (more > 0) void tell(key, more);
-    if (!(result instanceof RateLimiterRes) || result.consumedPoints < perMinute) return;
-    waiting.set(key, performance.now() + result.msBeforeNext);
+  /** Reports events one request at a time; those that happen meanwhile are reported together. */
+  async function report(limiter: RateLimiterRedis, key: string, window: Window): Promise<void> {
+    if (window.isReporting) return;
+    window.isReporting = true;
+    while (window.unreported > 0) {
+      const times = window.unreported;
+      window.unreported = 0;
+      // The limiter rejects with its result if the limit is exceeded.
+      const result = await limiter.consume(key, times).catch((rejected: unknown) => rejected);
+      if (!(result instanceof RateLimiterRes)) continue;
+      // The count never falls within a window, so a Redis that lost its data does not raise the limit.
+      window.count = Math.max(window.count, result.consumedPoints + window.unreported);
+      // The minute ends for all processes together: when it does for the first one that counted.
+      window.endsAt = Math.min(window.endsAt, performance.now() + result.msBeforeNext);
+    }
+    window.isReporting = false;
   }
 
   return {
-    count,
+    count: (key) => {
+      const window = currentWindow(key);
+      window.count += 1;
+      if (!shared) return;
+      window.unreported += 1;
+      void report(shared, key, window);
+    },
     secondsToWait: (key) => {
-      if (waiting.size === 0) return undefined;
-      const ms = (waiting.get(key) ?? 0) - performance.now();
+      const window = windows.get(key);
+      if (!window || window.count < perMinute) return undefined;
+      const ms = window.endsAt - performance.now();
       return ms > 0 ? Math.ceil(ms / 1_000) : undefined;
     },
   };

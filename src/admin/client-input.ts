@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { authMethods } from '../clients/client.ts';
+import { authMethods, tokenTyps } from '../clients/client.ts';
 import { jwksSchema, readSubject, subjectShape } from './presenters/present-client.ts';
 import { resourceUri, scopeText, text } from './text.ts';
 
@@ -10,6 +10,10 @@ const information = z
   .meta({ description: 'The kinds of information that a resource server offers', example: ['orders', 'products'] });
 const accessKey = z.enum(['optional', 'required']);
 const tokenFormat = z.enum(['opaque', 'jwt']);
+const tokenTyp = z.enum(tokenTyps).meta({
+  description:
+    'The `typ` header of the access tokens of a resource server with `token_format` "jwt". Default "at+jwt" (RFC 9068); "JWT" is for libraries that refuse it',
+});
 
 /** Schema of the request body that registers a client. */
 export const newClient = z.strictObject({
@@ -22,6 +26,7 @@ export const newClient = z.strictObject({
   resource: resourceUri.optional(),
   information: information.optional(),
   token_format: tokenFormat.optional(),
+  token_typ: tokenTyp.optional(),
   jwks: jwksSchema.optional(),
   jwks_uri: z.string().max(2_000).optional(),
   ...subjectShape,
@@ -37,6 +42,7 @@ export const clientPatch = z.strictObject({
   resource: resourceUri.nullable().optional(),
   information: information.optional(),
   token_format: tokenFormat.optional(),
+  token_typ: tokenTyp.optional(),
   jwks: jwksSchema.optional(),
   jwks_uri: z.string().max(2_000).optional(),
   ...subjectShape,
@@ -50,6 +56,7 @@ export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) 
     ...body,
     accessKey: body.access_key,
     tokenFormat: body.token_format,
+    tokenTyp: body.token_typ,
     jwksUri: body.jwks_uri,
     certificateSubject: readSubject(body),
     certificateBoundTokens: body.tls_client_certificate_bound_access_tokens,

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { subjectFields } from '../clients/certificate-subject.ts';
-import { authMethods } from '../clients/client.ts';
+import { authMethods, tokenTyps } from '../clients/client.ts';
 import { addAct, addReveal, type Subject } from './acts.ts';
 import { addAuthorizationTokenCommand } from './authorization-token.ts';
 import { callAdmin, type Json } from './call-admin.ts';
@@ -25,6 +25,7 @@ type ShownClient = Json & {
   resource: string | null;
   information: string[];
   token_format: string | null;
+  token_typ: string | null;
   reveal: boolean;
   secrets: { hint: string; status: string; retires_at: string | null; last_used_at: string | null }[];
   created_at: string;
@@ -40,6 +41,7 @@ type FieldOptions = OutputOptions &
     resource?: string | false;
     information?: string[] | false;
     tokenFormat?: string;
+    tokenTyp?: string;
   };
 
 const one = '/clients/{client_id}';
@@ -207,6 +209,12 @@ function withFields(command: Command): Command {
     .option('--information <kinds>', 'a resource server: kinds of information; repeated, or with commas', collect)
     .addOption(
       new Option('--token-format <format>', 'a resource server: of its access tokens').choices(['opaque', 'jwt']),
+    )
+    .addOption(
+      new Option(
+        '--token-typ <typ>',
+        'a resource server with --token-format jwt: the typ header of its access tokens; JWT is for libraries that refuse at+jwt',
+      ).choices(tokenTyps),
     );
 }
 
@@ -218,6 +226,7 @@ function toFields(options: FieldOptions): Json {
     resource: options.resource === false ? null : options.resource,
     information: options.information === false ? [] : options.information,
     token_format: options.tokenFormat,
+    token_typ: options.tokenTyp,
     ...toKeyFields(options),
   };
 }
@@ -237,7 +246,7 @@ function showClient(client: ShownClient): string {
       ? {
           resource: client.resource ?? '',
           information: client.information.join(', '),
-          tokens: client.token_format ?? '',
+          tokens: client.token_typ ? `${client.token_format}, typ ${client.token_typ}` : (client.token_format ?? ''),
         }
       : { scope: client.scope, access_key: client.access_key, resource: client.resource ?? 'any' }),
     auth_method: client.auth_method,

@@ -1,6 +1,6 @@
 import type { Row } from '../storage/database.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
-import type { AuthMethod, Client, ClientKind, TokenFormat } from './client.ts';
+import type { AuthMethod, Client, ClientKind, TokenFormat, TokenTyp } from './client.ts';
 import type { ClientJwks } from './client-jwks.ts';
 
 /** A row of the table `clients`. */
@@ -22,6 +22,7 @@ export type ClientRow = Row & {
   resource: string | null;
   information: string[] | null;
   token_format: TokenFormat | null;
+  token_typ: TokenTyp;
   token_epoch: number;
   tokens_not_before: Date | null;
   revision: number;
@@ -48,6 +49,8 @@ export function toRow(client: Client): ClientRow {
     resource: client.resource,
     information: client.kind === 'resource_server' ? [...client.information] : null,
     token_format: client.tokenFormat,
+    // The column always has a value, so that clients that an earlier version registers get the default.
+    token_typ: client.tokenTyp ?? 'at+jwt',
     token_epoch: client.tokenEpoch,
     tokens_not_before: client.tokensNotBefore,
     revision: client.revision,
@@ -75,6 +78,7 @@ export function toClient(row: ClientRow): Client {
     resource: row.resource,
     information: row.information ?? [],
     tokenFormat: row.token_format,
+    tokenTyp: row.token_format === 'jwt' ? row.token_typ : null,
     tokenEpoch: row.token_epoch,
     tokensNotBefore: row.tokens_not_before,
     revision: row.revision,

@@ -10,7 +10,7 @@ import { findUsersOfScopes, holdResourceServers, listResourceServers } from './c
 export async function requireConsistent(
   transaction: Transaction,
   client: Client,
-  given: { scope?: unknown; accessKey?: unknown; information?: unknown; tokenFormat?: unknown; resource?: unknown },
+  given: Partial<Record<'scope' | 'accessKey' | 'information' | 'tokenFormat' | 'tokenTyp' | 'resource', unknown>>,
 ): Promise<void> {
   // Lock the resource servers for an integration only. If resource servers locked each other, concurrent changes would
   // deadlock.
@@ -19,6 +19,9 @@ export async function requireConsistent(
   if (client.kind === 'resource_server') {
     if (given.scope !== undefined) throw new InvalidInput('A resource server has no scope; it has `information`.');
     if (given.accessKey !== undefined) throw new InvalidInput('A resource server has no `access_key`.');
+    if (given.tokenTyp !== undefined && client.tokenFormat !== 'jwt') {
+      throw new InvalidInput('`token_typ` is only for a resource server with `token_format` "jwt".');
+    }
     if (!client.resource) throw new InvalidInput('A resource server needs `resource`, its absolute URI.');
     if (others.some((server) => server.resource === client.resource)) {
       throw resourceTaken();
@@ -27,6 +30,7 @@ export async function requireConsistent(
   }
   if (given.information !== undefined) throw new InvalidInput('Only a resource server has `information`.');
   if (given.tokenFormat !== undefined) throw new InvalidInput('Only a resource server has `token_format`.');
+  if (given.tokenTyp !== undefined) throw new InvalidInput('Only a resource server has `token_typ`.');
   if (given.scope !== undefined) {
     requireOffered(client.scope, others);
   }

@@ -128,10 +128,10 @@ export async function insertClients(transaction: Transaction, clients: readonly 
   await transaction.query(
     `WITH inserted AS (
        INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
-         token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
+         token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
          certificate_subject, certificate_bound_tokens, dpop_bound_tokens)
        SELECT id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
-         token_format, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
+         token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
          certificate_subject, certificate_bound_tokens, dpop_bound_tokens
        FROM jsonb_populate_recordset(NULL::clients, $1::jsonb)
        RETURNING id, client_id
@@ -157,7 +157,7 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
   const rows = await transaction.query<ClientRow>(
     `UPDATE clients SET client_id = $2, name = $3, enabled = $4, scope = $5, access_key = $6, reveal = $7, resource = $8,
        information = $9, token_format = $10, token_epoch = $11, tokens_not_before = $12, updated_at = $13, jwks = $14, jwks_uri = $15,
-       certificate_subject = $16, certificate_bound_tokens = $17, dpop_bound_tokens = $18,
+       certificate_subject = $16, certificate_bound_tokens = $17, dpop_bound_tokens = $18, token_typ = $19,
        revision = revision + 1
      WHERE id = $1 RETURNING *`,
     [
@@ -179,6 +179,7 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
       client.certificateSubject && JSON.stringify(client.certificateSubject),
       client.certificateBoundTokens,
       client.dpopBoundTokens,
+      toRow(client).token_typ,
     ],
   );
   await announceClient(transaction, client, at);

@@ -15,6 +15,12 @@ export type ClientKind = 'integration' | 'resource_server';
 export type SecretMethod = (typeof secretMethods)[number];
 export type AuthMethod = (typeof authMethods)[number];
 export type TokenFormat = 'opaque' | 'jwt';
+/**
+ * Values of the `typ` header of JWT access tokens. `at+jwt` is that of RFC 9068 §2.1; `JWT` is for resource servers whose
+ * libraries refuse it.
+ */
+export const tokenTyps = ['at+jwt', 'JWT'] as const;
+export type TokenTyp = (typeof tokenTyps)[number];
 
 /** A registered client (RFC 6749 §2). */
 export type Client = {
@@ -44,6 +50,8 @@ export type Client = {
   /** The kinds of information that a resource server offers. */
   information: readonly string[];
   tokenFormat: TokenFormat | null;
+  /** Null unless `tokenFormat` is `jwt`. */
+  tokenTyp: TokenTyp | null;
   /** Tokens issued in another epoch are not valid. A random number instead of a date, so that no clock decides. */
   tokenEpoch: number;
   tokensNotBefore: Date | null;

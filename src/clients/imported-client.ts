@@ -22,6 +22,7 @@ export function importedClient(row: ForeignClient, at: Date): Client {
     resource: row.resource ?? null,
     information: [],
     tokenFormat: null,
+    tokenTyp: null,
     tokenEpoch: 0,
     tokensNotBefore: null,
     revision: 1,

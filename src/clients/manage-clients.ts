@@ -15,6 +15,7 @@ import {
   parseScope,
   type SecretMethod,
   type TokenFormat,
+  type TokenTyp,
   withoutTokens,
 } from './client.ts';
 import { requireConsistent, requireUnused, resourceTaken } from './client-rules.ts';
@@ -41,6 +42,7 @@ export type NewClient = {
   resource?: string | undefined;
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
+  tokenTyp?: TokenTyp | undefined;
   /** If undefined, tokens are bound if the client authenticates with a certificate. */
   certificateBoundTokens?: boolean | undefined;
   dpopBoundTokens?: boolean | undefined;
@@ -72,6 +74,7 @@ export async function registerClient(
   authentication: Authentication,
 ): Promise<Client> {
   const at = new Date(deps.clock());
+  const tokenFormat = input.kind === 'resource_server' ? (input.tokenFormat ?? 'opaque') : null;
   const client: Client = {
     id: randomUUID(),
     clientId: generateClientId(),
@@ -86,7 +89,8 @@ export async function registerClient(
     dpopBoundTokens: input.dpopBoundTokens ?? false,
     resource: input.resource ?? null,
     information: input.information ?? [],
-    tokenFormat: input.kind === 'resource_server' ? (input.tokenFormat ?? 'opaque') : null,
+    tokenFormat,
+    tokenTyp: typOf(tokenFormat, input.tokenTyp),
     tokenEpoch: 0,
     tokensNotBefore: null,
     revision: 1,
@@ -109,6 +113,7 @@ export type ClientPatch = GivenKeys & {
   resource?: string | null | undefined;
   information?: readonly string[] | undefined;
   tokenFormat?: TokenFormat | undefined;
+  tokenTyp?: TokenTyp | undefined;
   certificateBoundTokens?: boolean | undefined;
   dpopBoundTokens?: boolean | undefined;
 };
@@ -129,6 +134,7 @@ export async function updateClient(
   const client = await requireClient(transaction, clientId);
   requireRevision(client.revision, expectedRevisions);
   if (Object.values(patch).every((value) => value === undefined)) return client;
+  const tokenFormat = patch.tokenFormat ?? client.tokenFormat;
   const changed: Client = {
     ...client,
     name: patch.name ?? client.name,
@@ -136,7 +142,8 @@ export async function updateClient(
     accessKey: patch.accessKey ?? client.accessKey,
     resource: patch.resource === undefined ? client.resource : patch.resource,
     information: patch.information ?? client.information,
-    tokenFormat: patch.tokenFormat ?? client.tokenFormat,
+    tokenFormat,
+    tokenTyp: typOf(tokenFormat, patch.tokenTyp ?? client.tokenTyp),
     certificateBoundTokens: patch.certificateBoundTokens ?? client.certificateBoundTokens,
     dpopBoundTokens: patch.dpopBoundTokens ?? client.dpopBoundTokens,
     ...replaceKeys(client, patch),
@@ -240,6 +247,10 @@ async function save(
   return saved;
 }
 
+function typOf(tokenFormat: TokenFormat | null, given: TokenTyp | null | undefined): TokenTyp | null {
+  return tokenFormat === 'jwt' ? (given ?? 'at+jwt') : null;
+}
+
 function audit(
   transaction: Transaction,
   actor: Actor,
@@ -270,6 +281,7 @@ export function auditView(client: Client): Record<string, unknown> {
     resource: client.resource,
     information: client.information,
     token_format: client.tokenFormat,
+    token_typ: client.tokenTyp,
     token_epoch: client.tokenEpoch,
     tokens_not_before: client.tokensNotBefore,
     revision: client.revision,

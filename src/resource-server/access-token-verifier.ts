@@ -32,6 +32,11 @@ export type VerifierOptions = {
   /** Accepted signature algorithms of JWTs. */
   algorithms?: readonly string[];
   /**
+   * Whether to accept JWTs with the header `typ: JWT` besides `at+jwt`, for a resource server that is registered with
+   * `token_typ` `JWT`. Default false. The claims of an access token are required in either case.
+   */
+  acceptTypJwt?: boolean;
+  /**
    * The URL under which callers reach this API, which DPoP proofs contain (`htu`). Default: the origin of `resource`.
    */
   publicUrl?: string;
@@ -92,6 +97,7 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
     maxCachedTokens: options.maxCachedTokens ?? 10_000,
     followsEvents: options.events !== false,
     algorithms: options.algorithms ?? jwtAlgorithms,
+    acceptTypJwt: options.acceptTypJwt ?? false,
   });
   const proofs = createDpopProofs({ nonceKey: dpopNonceKey, maxProofs: maxDpopProofs });
   const usedScopes = createUsedScopeReports();

@@ -1,4 +1,12 @@
-import { type CryptoKey, createRemoteJWKSet, customFetch, decodeProtectedHeader, errors, jwtVerify } from 'jose';
+import {
+  type CryptoKey,
+  createRemoteJWKSet,
+  customFetch,
+  decodeProtectedHeader,
+  errors,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from 'jose';
 import { type AccessToken, toAccessToken } from './access-token.ts';
 import { ageOf, currentMoment, type Moment } from './moment.ts';
 
@@ -6,6 +14,7 @@ export type JwtReaderOptions = {
   issuer: string;
   resource: string;
   algorithms: readonly string[];
+  acceptTypJwt: boolean;
   fetch: typeof globalThis.fetch;
   timeoutMs: number;
 };
@@ -33,7 +42,8 @@ const leewaySeconds = 60;
 /** Maximum number of remembered revoked keys. Older ones are missing from the published keys anyway. */
 const maxRevoked = 100;
 
-export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs }: JwtReaderOptions): JwtReader {
+export function createJwtReader(readerOptions: JwtReaderOptions): JwtReader {
+  const { issuer, resource, algorithms, acceptTypJwt, fetch, timeoutMs } = readerOptions;
   const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
     cooldownDuration: 1_000,
     timeoutDuration: timeoutMs,
@@ -42,9 +52,9 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
   const options = {
     issuer,
     audience: resource,
-    typ: 'at+jwt',
     algorithms: [...algorithms],
-    requiredClaims: ['exp', 'iat', 'client_id', 'jti'],
+    // With `typ: JWT`, these distinguish an access token from other JWTs of the same issuer.
+    requiredClaims: ['exp', 'iat', 'client_id', 'jti', 'scope'],
   };
   /**
    * Caches the key by header: all tokens of one key begin with the same bytes, so parsing and finding the key can be
@@ -63,6 +73,14 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
     readAt = change;
   }
 
+  const types: readonly unknown[] = acceptTypJwt ? ['at+jwt', 'JWT'] : ['at+jwt'];
+
+  /** Checks the type here, because a header that equals that of `known` need not be checked again. */
+  const findKey: JWTVerifyGetKey = async (header, jws) => {
+    if (!types.includes(header.typ)) throw new errors.JWTInvalid('not the type of an access token');
+    return await keys(header, jws);
+  };
+
   async function verify(token: string, header: string): Promise<AccessToken | undefined> {
     const at = currentMoment();
     if (known?.header === header && ageOf(known.at) < keyMs) {
@@ -71,7 +89,7 @@ export function createJwtReader({ issuer, resource, algorithms, fetch, timeoutMs
     }
     await refreshKeys();
     const change = changed;
-    const { payload, key, protectedHeader } = await jwtVerify(token, keys, options);
+    const { payload, key, protectedHeader } = await jwtVerify(token, findKey, options);
     const { kid } = protectedHeader;
     const limits = (keys.jwks()?.keys.find((one) => one.kid === kid) ?? {}) as Limits;
     if (change === changed) known = { header, key: key as CryptoKey, limits, at };

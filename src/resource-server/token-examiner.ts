@@ -14,6 +14,8 @@ export type ExaminerOptions = IntrospectionOptions & {
   maxCachedTokens: number;
   followsEvents: boolean;
   algorithms: readonly string[];
+  /** Whether JWTs with `typ: JWT` are accepted too. */
+  acceptTypJwt: boolean;
 };
 
 export type TokenExaminer = {

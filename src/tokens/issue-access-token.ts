@@ -103,7 +103,7 @@ export function makeAccessToken(
   };
   if (server?.tokenFormat === 'jwt') {
     record.jti = randomBytes(16).toString('base64url');
-    const accessToken = signAccessToken(sources.signingKey, {
+    const accessToken = signAccessToken(sources.signingKey, server.tokenTyp ?? 'at+jwt', {
       iss: deps.issuer,
       sub: clientId,
       client_id: clientId,

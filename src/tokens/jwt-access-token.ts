@@ -1,4 +1,5 @@
 import { errors, jwtVerify } from 'jose';
+import { type TokenTyp, tokenTyps } from '../clients/client.ts';
 import type { Clock } from '../process/clock.ts';
 import { signJwt } from './sign-jwt.ts';
 import { signingKeyLeewaySeconds } from './signing-key-store.ts';
@@ -27,13 +28,20 @@ type AccessTokenClaims = {
 };
 
 /** Signs an access token in the JWT profile of RFC 9068. */
-export function signAccessToken(key: SigningKey, claims: AccessTokenClaims): string {
-  return signJwt(key, 'at+jwt', claims);
+export function signAccessToken(key: SigningKey, typ: TokenTyp, claims: AccessTokenClaims): string {
+  return signJwt(key, typ, claims);
 }
 
 /**
+ * Claims that every access token has. With `typ: JWT` they distinguish it from other JWTs: a signed introspection answer
+ * has its own `typ` and none of `exp`, `client_id`, `jti` and `scope`.
+ */
+const requiredClaims = ['aud', 'iat', 'exp', 'client_id', 'jti', 'scope'];
+
+/**
  * Returns the record that a JWT access token contains, or undefined if this deployment cannot have signed the token.
- * The caller checks whether it has expired or was revoked, as for an opaque token.
+ * The caller checks whether it has expired or was revoked, as for an opaque token. Accepts each `typ`, because earlier
+ * tokens stay valid when a resource server changes its `token_typ`.
  */
 export async function readJwtAccessToken(
   { signingKeys, issuer, clock }: { signingKeys: SigningKeys; issuer: string; clock: Clock },
@@ -44,13 +52,14 @@ export async function readJwtAccessToken(
   try {
     const { payload } = await jwtVerify<AccessTokenClaims>(
       token,
-      ({ kid, alg }) => {
+      ({ kid, alg, typ }) => {
+        if (!tokenTyps.some((known) => known === typ)) throw new errors.JWTInvalid('not the type of an access token');
         signedBy = published.find((candidate) => candidate.kid === kid && candidate.alg === alg);
         if (!signedBy) throw new errors.JWKSNoMatchingKey();
         return signedBy.publicKey;
       },
       // Disable jose's expiry check, because the caller compares `exp` with the deployment's clock.
-      { issuer, typ: 'at+jwt', currentDate: new Date(0), requiredClaims: ['iat', 'exp'] },
+      { issuer, currentDate: new Date(0), requiredClaims },
     );
     if (!signedBy || !isIssuedHere(payload, signedBy, clock() / 1_000)) return undefined;
     return {

@@ -112,6 +112,24 @@ test('clients list, show and update work', async () => {
   expect(await runJson(args, environment)).toMatchObject({ name: 'Order sync', scope: 'orders:read orders:create' });
 });
 
+test('clients create and update set the type of JWT access tokens', async () => {
+  const create = [
+    'clients',
+    'create',
+    '--kind',
+    'resource-server',
+    '--name',
+    'Typed',
+    '--resource',
+    'https://typed.example',
+  ];
+  const made = await runJson<Client>([...create, '--token-format', 'jwt', '--token-typ', 'JWT'], environment);
+  expect(made).toMatchObject({ token_format: 'jwt', token_typ: 'JWT' });
+  const updated = await runCommand(['clients', 'update', made.client_id, '--token-typ', 'at+jwt'], environment);
+  expect(updated.stdout).toMatch(/tokens +jwt, typ at\+jwt/);
+  expect(await refusedBy(['clients', 'update', client.client_id, '--token-typ', 'JWT'])).toMatchObject({ code: 1 });
+});
+
 test('commands that break clients require --yes without a terminal', async () => {
   const commands = ['disable', 'delete', 'revoke-tokens'];
   const all = await Promise.all(commands.map((command) => refusedBy(['clients', command, client.client_id], 'y\n')));

@@ -101,6 +101,32 @@ describe('a console form that is sent twice', () => {
   });
 });
 
+it('a form registers a resource server whose JWTs have typ JWT, shows that, and changes it', async () => {
+  const fields = { name: 'Typed', resource: 'https://typed.example', information: 'types', reveal: 'on' };
+  const form = { ...fields, token_format: 'jwt', token_typ: 'JWT' };
+  const review = await server.send('/console/resource-servers/review', form, cookie);
+  expect(review.text).toMatch(/Type of its JWTs<\/dt>\s*<dd>JWT</);
+  await server.send('/console/resource-servers', { ...form, once: 'typed' }, cookie);
+  const find = async () => (await clientsNamed('Typed'))[0] as Record<string, string>;
+  const { client_id: id, ...made } = await find();
+  expect(made).toMatchObject({ token_format: 'jwt', token_typ: 'JWT' });
+  const at = `/console/clients/${id}`;
+  expect((await server.look(at, cookie)).text).toContain('JWT (RFC 9068), typ JWT');
+  const edit = await server.look(`${at}/edit`, cookie);
+  expect(edit.text).toMatch(/<option (selected value="JWT"|value="JWT" selected)/);
+  const revision = field(edit.text, 'revision');
+  await server.send(`${at}/edit`, { ...form, token_typ: 'at+jwt', revision }, cookie);
+  expect(await find()).toMatchObject({ token_typ: 'at+jwt' });
+  // The type of opaque tokens is not sent, whatever the form has.
+  const opaque = {
+    ...form,
+    token_format: 'opaque',
+    revision: field((await server.look(`${at}/edit`, cookie)).text, 'revision'),
+  };
+  await server.send(`${at}/edit`, opaque, cookie);
+  expect(await find()).toMatchObject({ token_format: 'opaque', token_typ: null });
+});
+
 describe('an authorization token that is issued in the console', () => {
   it('gets only the selected scopes', async () => {
     const client = await integration({ scope: 'orders:read orders:create' });

@@ -41,6 +41,7 @@ const withAuthlib = guarantee('Authlib', [python, '-c', 'import authlib.oauth2.r
 let server: TestServer;
 let issuer: string;
 let token: string;
+let typJwt: string;
 let subject: string;
 
 beforeAll(async () => {
@@ -49,8 +50,17 @@ beforeAll(async () => {
   server = await startTestServer({ env: { KEYTURN_ISSUER: issuer, KEYTURN_PORT: port } });
   const api = { resource, information: ['reports'], tokenFormat: 'jwt' } as const;
   await register(server.core, { name: 'Reports API', kind: 'resource_server', ...api });
-  const analyst = await register(server.core, { name: 'Analyst', kind: 'integration', scope: 'reports:read' });
-  token = await endpointsOf(issuer).accessToken(analyst);
+  const typed = {
+    resource: 'https://bills.example/',
+    information: ['bills'],
+    tokenFormat: 'jwt',
+    tokenTyp: 'JWT',
+  } as const;
+  await register(server.core, { name: 'Bills API', kind: 'resource_server', ...typed });
+  const scope = 'reports:read bills:read';
+  const analyst = await register(server.core, { name: 'Analyst', kind: 'integration', scope });
+  token = await endpointsOf(issuer).accessToken(analyst, { scope: 'reports:read' });
+  typJwt = await endpointsOf(issuer).accessToken(analyst, { scope: 'bills:read' });
   subject = analyst.id;
 });
 
@@ -65,15 +75,25 @@ async function linesOf(command: string, ...args: string[]): Promise<string[]> {
 }
 
 withJava(
-  'Spring and Nimbus read the discovery document, and Spring accepts at+jwt with the documented configuration',
+  'Spring and Nimbus read the discovery document, and Spring accepts at+jwt with the documented configuration, and typ JWT without it',
   async () => {
     const program = join(programs, 'java', 'Discovery.java');
-    const lines = await linesOf('java', '-cp', readFileSync(classPath, 'utf8'), program, issuer, resource, token);
+    const lines = await linesOf(
+      'java',
+      '-cp',
+      readFileSync(classPath, 'utf8'),
+      program,
+      issuer,
+      resource,
+      token,
+      typJwt,
+    );
     const answers = Object.fromEntries(lines.map((line) => line.split(/ (.*)/s)));
     expect(answers).toEqual({
       nimbus: `${issuer}/oauth2/token`,
       'spring-client': `${issuer}/oauth2/token`,
       'spring-default': expect.stringContaining('at+jwt'),
+      'spring-default-typ-jwt': subject,
       'spring-at+jwt': subject,
       'spring-other-audience': expect.stringMatching(other),
     });

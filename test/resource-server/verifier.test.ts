@@ -3,6 +3,7 @@ import { type AccessTokenVerifier, createAccessTokenVerifier } from '../../src/r
 import { signJwt } from '../../src/tokens/sign-jwt.ts';
 import { rotateSigningKeys, type SigningKey } from '../../src/tokens/signing-keys.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { makeAssertion, makePair, registerKeyClient } from '../oauth/assertion.ts';
 import {
   actor,
   endpointsOf,
@@ -249,17 +250,55 @@ describe('a JWT', () => {
     ['no iat', () => ({ iat: undefined })],
     ['no client_id', () => ({ client_id: undefined })],
     ['no jti', () => ({ jti: undefined })],
-    ['another type', () => ({}), 'JWT'],
+    ['no scope', () => ({ scope: undefined })],
+    ['the type of a DPoP proof', () => ({}), 'dpop+jwt'],
     ['the type of a signed introspection', () => ({}), 'token-introspection+jwt'],
   ];
 
-  test.each(wrong)('that has %s is rejected without introspection', async (_case, change, typ = 'at+jwt') => {
+  test.each(wrong)('that has %s is rejected without introspection', async (_case, change, typ = '') => {
     const count = { introspections: 0 };
     const fetch = toServer(() => server.publicUrl, count);
-    const verifier = verifierFor(reports, reportsResource, { events: false, fetch });
-    const token = signJwt(key, typ, { ...right(), ...change(Math.floor(Date.now() / 1_000)) });
-    await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'invalid_token', status: 401 });
+    for (const acceptTypJwt of [false, true]) {
+      const verifier = verifierFor(reports, reportsResource, { events: false, fetch, acceptTypJwt });
+      const ofToken = acceptTypJwt ? 'JWT' : 'at+jwt';
+      const token = signJwt(key, typ || ofToken, { ...right(), ...change(Math.floor(Date.now() / 1_000)) });
+      await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'invalid_token', status: 401 });
+    }
     expect(count.introspections).toBe(0);
+  });
+
+  test('with typ JWT is accepted only by a verifier with acceptTypJwt, which accepts at+jwt too', async () => {
+    const [strict, lenient] = [false, true].map((acceptTypJwt) =>
+      verifierFor(reports, reportsResource, { events: false, acceptTypJwt }),
+    ) as [AccessTokenVerifier, AccessTokenVerifier];
+    const [plain, standard] = ['JWT', 'at+jwt'].map((typ) => signJwt(key, typ, right())) as [string, string];
+    for (const token of [plain, standard, plain]) expect((await lenient.verify(token)).clientId).toBe(analyst.id);
+    // Rejected before and after the strict verifier has found the key of a token of its own.
+    await expect(strict.verify(plain)).rejects.toMatchObject({ code: 'invalid_token', status: 401 });
+    expect((await strict.verify(standard)).clientId).toBe(analyst.id);
+    await expect(strict.verify(plain)).rejects.toMatchObject({ code: 'invalid_token', status: 401 });
+  });
+
+  test('that is an assertion or a signed introspection answer is rejected by a verifier with acceptTypJwt', async () => {
+    const verifier = verifierFor(reports, reportsResource, { events: false, acceptTypJwt: true });
+    const pair = await makePair();
+    const id = await registerKeyClient(server.core, { jwks: { keys: [pair.publicJwk] } });
+    const assertion = await makeAssertion(pair, id, 'http://localhost:4000', {
+      header: { typ: 'JWT', kid: key.kid },
+      claims: { ...right(), iss: id, sub: id },
+    });
+    const answer = await endpoints.introspect(
+      reports,
+      await endpoints.accessToken(analyst),
+      {},
+      {
+        headers: { Accept: 'application/token-introspection+jwt' },
+      },
+    );
+    expect(answer.text.split('.')).toHaveLength(3);
+    for (const token of [assertion, answer.text]) {
+      await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'invalid_token', status: 401 });
+    }
   });
 
   test('that its key did not sign is rejected: alg none, HMAC with the public key, another key, a changed claim', async () => {

@@ -37,8 +37,8 @@ const both = () => [server.publicUrl, beside.publicUrl].map(endpointsOf);
 
 /** Makes a token as an attacker with the stolen key would. */
 async function forge(key: SigningKey, changed: Record<string, unknown>): Promise<string> {
-  const claims = decodeJwt(await api.accessToken(analyst)) as unknown as Parameters<typeof signAccessToken>[1];
-  return signAccessToken(key, { ...claims, jti: `forged-${Math.random()}`, ...changed });
+  const claims = decodeJwt(await api.accessToken(analyst)) as unknown as Parameters<typeof signAccessToken>[2];
+  return signAccessToken(key, 'at+jwt', { ...claims, jti: `forged-${Math.random()}`, ...changed });
 }
 
 async function findKey(kid: string): Promise<SigningKey> {

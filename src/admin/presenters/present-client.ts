@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CertificateSubject, subjectFields } from '../../clients/certificate-subject.ts';
-import { authMethods, type KnownClient } from '../../clients/client.ts';
+import { authMethods, type KnownClient, tokenTyps } from '../../clients/client.ts';
 import { isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
 import { resourceUri, timestamp } from '../text.ts';
@@ -45,6 +45,10 @@ const clientFields = {
   resource: resourceUri.nullable(),
   information: z.array(z.string()),
   token_format: z.enum(['opaque', 'jwt']).nullable(),
+  token_typ: z
+    .enum(tokenTyps)
+    .nullable()
+    .meta({ description: 'The `typ` header of its access tokens; null unless `token_format` is "jwt"' }),
   tokens_not_before: timestamp.nullable(),
   secrets: z.array(secretSchema).meta({ description: 'The live ones, newest first' }),
   created_at: timestamp,
@@ -104,6 +108,7 @@ export function presentClient(
     resource: client.resource,
     information: [...client.information],
     token_format: client.tokenFormat,
+    token_typ: client.tokenTyp,
     tokens_not_before: client.tokensNotBefore?.toISOString() ?? null,
     secrets: live.map((secret) => ({
       hint: `…${secret.hint}`,

@@ -14,10 +14,11 @@ import org.springframework.security.oauth2.jwt.NimbusJwtDecoder;
 /** Reads Keyturn's discovery document and an access token with Spring Security and Nimbus, as an application does. */
 public class Discovery {
   public static void main(String[] args) throws Exception {
-    String issuer = args[0], resource = args[1], token = args[2];
+    String issuer = args[0], resource = args[1], token = args[2], typJwt = args[3];
     System.out.println("nimbus " + OIDCProviderMetadata.resolve(new Issuer(issuer)).getTokenEndpointURI());
     System.out.println("spring-client " + registrationOf(issuer).getProviderDetails().getTokenUri());
     System.out.println("spring-default " + subjectOf(JwtDecoders.fromIssuerLocation(issuer), token));
+    System.out.println("spring-default-typ-jwt " + subjectOf(JwtDecoders.fromIssuerLocation(issuer), typJwt));
     System.out.println("spring-at+jwt " + subjectOf(jwtDecoder(issuer, resource), token));
     System.out.println("spring-other-audience " + subjectOf(jwtDecoder(issuer, "https://other.example"), token));
   }

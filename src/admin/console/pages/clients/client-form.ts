@@ -94,6 +94,16 @@ export function resourceServerFields(form: URLSearchParams): VNode {
         },
         { value: 'jwt', label: 'JWT', hint: 'It verifies the signature by itself (RFC 9068).' },
       ],
+    })}
+    ${selectField({
+      name: 'token_typ',
+      label: 'Type of its JWTs',
+      value: form.get('token_typ') ?? 'at+jwt',
+      options: [
+        ['at+jwt', 'at+jwt (RFC 9068)'],
+        ['JWT', 'JWT'],
+      ],
+      hint: 'The header typ. Choose JWT only if the library of this API refuses at+jwt. Opaque tokens have no type.',
     })}`;
 }
 
@@ -112,11 +122,13 @@ function nameField(form: URLSearchParams, hint: string): VNode {
 export function readClientForm(kind: ShownClient['kind'], form: URLSearchParams): Record<string, unknown> {
   const name = form.get('name')?.trim() ?? '';
   if (kind === 'resource_server') {
+    const tokenFormat = form.get('token_format') ?? undefined;
     return {
       name,
       resource: form.get('resource')?.trim() ?? '',
       information: words(form.get('information')),
-      token_format: form.get('token_format') ?? undefined,
+      token_format: tokenFormat,
+      token_typ: tokenFormat === 'jwt' ? (form.get('token_typ') ?? undefined) : undefined,
     };
   }
   return {
@@ -133,6 +145,7 @@ export function toClientForm(client: ShownClient): URLSearchParams {
   if (client.kind === 'resource_server') {
     form.set('information', client.information.join(' '));
     form.set('token_format', client.token_format ?? 'opaque');
+    form.set('token_typ', client.token_typ ?? 'at+jwt');
     return form;
   }
   form.set('access_key', client.access_key);

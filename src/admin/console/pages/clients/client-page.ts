@@ -132,7 +132,7 @@ function offers(client: ShownClient): VNode {
     ${facts({
       'Resource identifier': html`<code>${client.resource}</code>`,
       'Kinds of information': client.information.join(', ') || 'none yet',
-      'Access tokens': client.token_format === 'jwt' ? 'JWT (RFC 9068)' : 'Opaque',
+      'Access tokens': client.token_format === 'jwt' ? `JWT (RFC 9068), typ ${client.token_typ}` : 'Opaque',
     })}
   </section>`;
 }

@@ -113,6 +113,7 @@ function showReview(visit: Visit, kind: Kind): Reply {
           'Kinds of information':
             kind.kind === 'resource_server' ? (input['information'] as string[]).join(', ') || 'none yet' : undefined,
           'Access tokens': input['token_format'] as string | undefined,
+          'Type of its JWTs': input['token_typ'] as string | undefined,
         })}
         <h2>What happens</h2>
         <ul class="bullets">

@@ -57,7 +57,7 @@ export async function verifyAuditLog(
 ): Promise<AuditVerification> {
   const outside = checkpoint === undefined ? undefined : readCheckpoint(checkpoint);
   const sealed = await findCheckpoint(database, ring);
-  // In one statement, so that both are from the same moment.
+  // One statement, so that both values come from the same snapshot.
   const [anchor] = await database.query<AuditAnchor & { newest: number }>(
     'SELECT a.*, (SELECT coalesce(max(seq), 0)::bigint FROM audit_events) AS newest FROM audit_anchor a',
   );

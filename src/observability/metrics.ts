@@ -8,35 +8,35 @@ import { type ProxyProblem, proxyProblems } from './proxy-problems.ts';
 import { createSourceMetrics, type Sources } from './source-metrics.ts';
 import { createTally } from './tally.ts';
 
-/** A request on the public listener that was answered. */
+/** An answered request on the public listener. */
 type Answered = {
   path: string;
   status: number;
-  /** How long it took. */
+  /** Duration in milliseconds. */
   ms: number;
-  /** The code of the error that was answered. */
+  /** The error code of the answer. */
   reason?: string | undefined;
-  /** Of an introspection: whether the token was. */
+  /** For an introspection: whether the token was active. */
   active?: boolean | undefined;
 };
 
 /** Prometheus metrics of one server. Labels never contain Client IDs or addresses. */
 export type Metrics = {
   answered(request: Answered): void;
-  /** Of the admin listener. */
+  /** Counts an answered request on the admin listener. */
   adminAnswered(method: string, status: number): void;
-  /** A revocation of a token that the token store does not know. */
+  /** Counts a revocation of a token that the token store does not know. */
   revokedUnknown(result: 'ignored' | 'kept' | 'refused'): void;
-  /** A secret or an access key that is known, but not let in. @param reason `wrong_secret`, `retired_secret`, … */
+  /** Counts a refused secret or access key of a known owner. @param reason `wrong_secret`, `retired_secret`, … */
   refused(reason: string): void;
-  /** A header that only a proxy should send was ignored. */
+  /** Counts an ignored header that only a proxy should send. */
   proxyProblem(problem: ProxyProblem): void;
-  /** The same store, with its errors and how long it takes told. */
+  /** Returns the store with its errors counted and its duration measured. */
   watchTokenStore(store: TokenStore): TokenStore;
   watchDatabase(database: Database): Database;
-  /** Sets where the values are read that others keep. */
+  /** Sets where the values that other modules keep are read. */
   sources(sources: Sources): void;
-  /** This process's, for the others of the deployment on the same port to be added up with. */
+  /** Returns this process's metrics, to be added to those of the other workers. */
   collect(): Promise<CollectedMetrics>;
   close(): void;
 };
@@ -57,12 +57,12 @@ const routes = new Set([
   '/readyz',
 ]);
 const methods = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'DELETE']);
-/** There are some twenty codes; should ever a text of a caller's become one, it ends here. */
+/** Limits the label's values. There are about twenty error codes; this guards against a caller's text among them. */
 const maxReasons = 60;
 const requestBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5];
 const storeBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1];
 
-/** On the path of a token, plain numbers are counted; they become metrics when somebody scrapes. */
+/** Creates the metrics. Plain numbers are counted on the path of a token and converted to metrics at a scrape. */
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -159,13 +159,13 @@ export function createMetrics(): Metrics {
       ignoredHeaders.add(1, problem);
     },
     watchTokenStore(store) {
-      // Beside the work, not around it: whoever waits for it waits for nothing more.
+      // Measure beside the work, so that its caller does not wait for the measurement.
       function timing<T>(work: Promise<T>, seconds?: Durations): Promise<T> {
         const startedAt = performance.now();
         const end = () => seconds?.observe(performance.now() - startedAt);
         work.then(end, (error: unknown) => {
           end();
-          // The database tells its own.
+          // The database counts its own errors.
           if (store.name === 'redis' && error instanceof StoreUnavailable) storeErrors.add(1, 'redis');
         });
         return work;
@@ -197,12 +197,12 @@ export function createMetrics(): Metrics {
   };
 }
 
-/** The metrics of all processes of one port, added up. */
+/** Adds up the metrics of all processes on one port. */
 export async function addUpMetrics(collected: readonly CollectedMetrics[]): Promise<CollectedMetrics> {
   return (await AggregatorRegistry.aggregate([...collected]).getMetricsAsJSON()) as unknown as CollectedMetrics;
 }
 
-/** The same, in Prometheus' text format. */
+/** Formats metrics in Prometheus' text format. */
 export async function presentMetrics(collected: readonly CollectedMetrics[]): Promise<string> {
   return await AggregatorRegistry.aggregate([...collected]).metrics();
 }
@@ -211,7 +211,7 @@ function statusClass(status: number): string {
   return `${Math.floor(status / 100)}xx`;
 }
 
-/** A text as a label's value, as long as there are not too many different ones. */
+/** Returns a text as a label's value as long as there are not too many different ones. */
 function createBound(max: number): (text: string) => string {
   const known = new Set<string>();
   return (text) => {

@@ -1,14 +1,14 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** How often the event loop is looked at. */
+/** Sampling interval of the event loop delay. */
 const resolutionMs = 10;
 
-/** Registers what is measured of the process itself: event loop, memory and processor time. */
+/** Registers the metrics of the process: event loop, memory and processor time. */
 export function createProcessMetrics(registers: Registry[]): { close(): void } {
   const loop = monitorEventLoopDelay({ resolution: resolutionMs });
   loop.enable();
-  // The histogram holds the time between two looks, so the resolution is subtracted.
+  // The histogram contains the time between two samples, so subtract the interval.
   const seconds = (nanoseconds: number) =>
     Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e9 - resolutionMs / 1_000) : 0;
   new Gauge({

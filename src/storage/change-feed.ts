@@ -12,37 +12,45 @@ import { createRevokedLoader } from './load-revoked.ts';
 import { type ChangePage, createChangeReader, type RevokedPage } from './read-changes.ts';
 import { withDeadline } from './with-deadline.ts';
 
-/** Without notifications, a change is known after at most this time. */
+/** Poll interval. Without notifications, a change is known after at most this time. */
 const pollEveryMs = 400;
-/** At the start, transactions that are writing changes get so long to end before the state is read without them. */
+/**
+ * At the start, how long transactions that are writing changes may take to end before the state is read without them.
+ */
 const writersEndWithinMs = 250;
-/** Changes are kept for a day. After a longer pause, such as that of a suspended machine, some may be gone. */
+/** Changes are kept for a day. After a longer pause, for example of a suspended machine, some may have been deleted. */
 const maxPauseMs = 12 * 3_600_000;
-/** A returning follower that missed more changes than this forgets everything instead, which costs less. */
+/** A returning follower that missed more changes than this drops its whole cache, which costs less. */
 const maxMissed = 1_000;
 /**
- * Follows every change that any process commits, in each process once.
+ * Reports every change that any process commits to this process, once.
  *
- * Reads in the order of the sequence numbers. Numbers are assigned before the commit, so a lower one may become visible later:
- * a missing number is asked for again until every transaction that may have taken it has ended. The open transactions that have
- * written changes are known from their locks, so no other session delays the feed. Everything is read in bounded pages.
+ * Reads changes in the order of their sequence numbers. Numbers are assigned before the commit, so a lower one may
+ * become visible later: a missing number is read again until every transaction that may have taken it has ended. The
+ * locks in PostgreSQL show which open transactions have written changes, so no other session delays the feed. All reads
+ * are bounded in size.
  */
 export type ChangeFeed = {
   /**
-   * Must be called before `start`, or what is already revoked is missed.
-   * @param hooks.onReset another server took over, and anything may differ from what was told.
-   * @param hooks.onLoaded after a reset, all revoked tokens of that server have been told.
+   * Adds a subscriber. Must be called before `start`, which reports the tokens that are already revoked.
+   * @param onReset called when another server took over, so that anything may differ from what was reported.
+   * @param onLoaded called when, after a reset, all revoked tokens of that server have been reported.
    */
   subscribe(onChange: (change: Change) => void, onReset?: () => void, onLoaded?: () => void): void;
-  /** Tells the revoked tokens that have not expired, then follows. */
+  /** Reports the revoked tokens that have not expired, then follows changes. */
   start(): Promise<void>;
-  /** Reads now. Resolves once everything committed before the call has been told to the subscribers of this process. */
+  /**
+   * Reads now. Resolves once everything committed before the call has been reported to the subscribers of this process.
+   */
   sync(): Promise<void>;
-  /** The position of a follower that has been told everything until now. */
+  /** Returns the position of a follower to which everything until now has been reported. */
   position(): FeedPosition;
-  /** What was committed after a position. Returns undefined if that is not known or too much, so anything may have changed. */
+  /**
+   * Returns what was committed after a position, or undefined if that is unknown or too much, so that anything may have
+   * changed.
+   */
   since(position: FeedPosition): Promise<Change[] | undefined>;
-  /** Whether cached values may be used now (freshness.ts). */
+  /** Returns whether cached values may be used now (freshness.ts). */
   isFresh(): boolean;
   /**
    * Resolves as soon as cached values may be used, at the latest after the time that a request waits for a store.
@@ -53,20 +61,23 @@ export type ChangeFeed = {
   requireFresh(): void;
   /** @throws {StoreUnavailable} if others are known to have made changes that this process does not know. */
   requireNotOld(): void;
-  /** How current the knowledge of this process is. */
+  /** Returns how current this process's knowledge of changes is. */
   freshness(): FreshnessState;
-  /** Tells changes that this process has committed to its subscribers, and announces them to other processes. */
+  /** Reports changes that this process committed to its subscribers, and announces them to other processes. */
   committed(changes: readonly CommittedChange[]): Promise<void>;
-  /** Milliseconds since the last moment up to which every committed change has been told. */
+  /** Returns the milliseconds since the last moment up to which every committed change has been reported. */
   lagMs(): number;
-  /** For `/readyz`: `ok`, `loading` while revoked tokens are read, or `stale` or `unknown` (freshness.ts). */
+  /**
+   * Returns the state for `/readyz`: `ok`, `loading` while revoked tokens are read, or `stale` or `unknown`
+   * (freshness.ts).
+   */
   state(): 'ok' | 'loading' | 'stale' | 'unknown';
   close(): Promise<void>;
 };
 
 /**
- * @param deps.databaseClock is told the database's time with each answer.
- * @param deps.announcements a second way by which changes are learned and told.
+ * @param deps.databaseClock receives the database's time with each answer.
+ * @param deps.announcements a second way to learn of changes and to report them.
  * @param deps.staleAlways see freshness.ts.
  */
 export function createChangeFeed(deps: {
@@ -82,7 +93,7 @@ export function createChangeFeed(deps: {
   const subscribers = createChangeSubscribers();
   const gaps = createChangeGaps();
   let server: string | undefined;
-  /** Every number up to here has been told, is in `gaps`, or belongs to one of the early writers. */
+  /** Every number up to this one has been reported, is in `gaps`, or belongs to an early writer. */
   let toldTo = 0;
   /** Transactions that were writing changes when the state was read, and may still commit any lower number. */
   let earlyWriters: ReadonlySet<string> = new Set();
@@ -126,7 +137,9 @@ export function createChangeFeed(deps: {
     revoked.begin(found.latest);
   }
 
-  /** Forgets what was cached. Revoked tokens stay known until they expire, and are read again beside the requests. */
+  /**
+   * Drops what was cached. Revoked tokens stay known until they expire, and are read again while requests are served.
+   */
   function restart(): void {
     server = undefined;
     revoked.cancel();
@@ -134,12 +147,12 @@ export function createChangeFeed(deps: {
     subscribers.reset();
   }
 
-  /** Starts over if it cannot be known what was missed. */
+  /** Starts over if the missed changes cannot be determined. */
   function requireSequel(page: ChangePage): void {
     const isLate = lastReadAt !== undefined && page.databaseTime - lastReadAt > maxPauseMs;
     lastReadAt = page.databaseTime;
     if (page.server === server && !isLate) return;
-    // Another server may lack what was told, and may assign the same numbers to other changes.
+    // Another server may lack reported changes, and may assign their numbers to other changes.
     log.warn(
       isLate
         ? 'changes were not followed for hours: reading the state of the database again'
@@ -167,7 +180,7 @@ export function createChangeFeed(deps: {
     }
   }
 
-  /** Tells what has become visible of the missing numbers, and gives up those that no open transaction can hold. */
+  /** Reports missing numbers that have become visible, and gives up those that no open transaction can hold. */
   async function readGaps(): Promise<void> {
     if (gaps.isEmpty() && earlyWriters.size === 0) return;
     const writers = await reader.writers();
@@ -202,12 +215,12 @@ export function createChangeFeed(deps: {
     subscribers.tell(toChange(committed, position));
   }
 
-  /** Tells a change that the database may not have told yet. It is told once more when it is read there. */
+  /** Reports a change that the database may not have reported yet. It is reported again when it is read there. */
   function tellEarly(committed: CommittedChange): void {
     if (committed.seq > toldTo || gaps.has(committed.seq)) tellSubscribers(committed, positionOf(toldTo));
   }
 
-  /** How far a follower has been told that has just been told the change with this number. */
+  /** Returns the position of a follower to which the change with this number has just been reported. */
   function positionOf(seq: number): FeedPosition {
     const first = earlyWriters.size > 0 ? 1 : (gaps.first() ?? Number.POSITIVE_INFINITY);
     return `c${Math.min(seq, first - 1)}.${server ?? 0}`;

@@ -14,7 +14,7 @@ export type RateLimit = {
   secondsToWait(key: string): number | undefined;
 };
 
-/** What is known of one key's current minute. */
+/** The state of one key in the current minute. */
 type Window = {
   /** All known events: those of this process, and those of others as of Redis's last answer. */
   count: number;

@@ -5,7 +5,7 @@ import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
-import { startTestServer } from '../harness.ts';
+import { type Stores, startTestServer } from '../harness.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
 import { findProgram } from '../service-programs.ts';
 import { askPostgres, createTestRedis } from '../services.ts';
@@ -18,6 +18,8 @@ const million = 1_000_000;
 describeWithPostgres('with a million revoked tokens', () => {
   let group: ProgramGroup;
   let url: string;
+  let stores: Stores;
+  let clients: Awaited<ReturnType<typeof registerAll>>;
 
   const isUp = () =>
     askPostgres(url, 'SELECT 1').then(
@@ -45,15 +47,18 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
        SELECT 'token', md5(n::text) || 'AAAAAAAAAAA', now(), now() + interval '1 hour' FROM generate_series(1, ${million}) n`,
     );
     await database.close();
-  }, 60_000);
+    const { url: redisUrl, prefix: redisPrefix } = createTestRedis();
+    stores = { databaseUrl: url, redisUrl, redisPrefix, rootKey: generateRootKey() };
+    const server = await startTestServer({ stores });
+    clients = await registerAll(server.core);
+    await server.close();
+  }, 90_000);
   afterAll(() => group?.stop());
 
   it('starts, and responds to every request while PostgreSQL restarts', async () => {
-    const { url: redisUrl, prefix: redisPrefix } = createTestRedis();
-    const stores = { databaseUrl: url, redisUrl, redisPrefix, rootKey: generateRootKey() };
     const server = await startTestServer({ stores });
     const api = endpointsOf(server.publicUrl);
-    const { shop, orders } = await registerAll(server.core);
+    const { shop, orders } = clients;
     const [live, revoked] = [await api.accessToken(shop), await api.accessToken(shop)];
     await api.introspect(orders, live);
     await api.revoke(shop, revoked);

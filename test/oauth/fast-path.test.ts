@@ -15,6 +15,7 @@ import { createFastPath } from '../../src/oauth/fast-path/fast-path.ts';
 import { PlainRequest } from '../../src/oauth/fast-path/plain-exchange.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
+import { monitorRedis } from '../monitor-redis.ts';
 import { actor, endpointsOf, ordersResource, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
 import { exchange } from './raw-exchange.ts';
 import { type Cast, rawRequests } from './raw-requests.ts';
@@ -245,20 +246,23 @@ describe('the store commands of a request whose client is cached', () => {
 
   afterAll(() => redis.disconnect());
 
-  /** Returns the commands of this file's server only; other files use the same Redis with other prefixes. */
+  /**
+   * Returns the commands of requests to this file's servers. Other files use the same Redis with other prefixes, and each
+   * server follows announcements in the background.
+   */
   async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
-    const monitor = await redis.monitor();
-    const commands: string[] = [];
-    monitor.on('monitor', (_time: string, [name = '', key = '']: string[]) => {
-      if (key.startsWith(fast.stores.redisPrefix)) commands.push(name.toUpperCase());
-    });
+    const { redisUrl, redisPrefix } = fast.stores;
+    const monitor = await monitorRedis(redisUrl);
     await work();
     // Wait for a marker command: all earlier commands are reported before it.
-    const end = `${fast.stores.redisPrefix}end`;
+    const end = `${redisPrefix}end`;
     await redis.exists(end);
-    while (commands.at(-1) !== 'EXISTS') await new Promise((resolve) => setTimeout(resolve, 5));
-    monitor.disconnect();
-    return commands.slice(0, -1);
+    const isEnd = ([, key]: readonly string[]) => key === end;
+    while (!monitor.commands.some(isEnd)) await new Promise((resolve) => setTimeout(resolve, 5));
+    monitor.close();
+    return monitor.commands
+      .filter(([, key = '']) => key.startsWith(redisPrefix) && key !== end && key !== `${redisPrefix}changes`)
+      .map(([name = '']) => name.toUpperCase());
   }
 
   it.each([

@@ -1,0 +1,40 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+
+/** Commands that Redis reports by MONITOR. */
+export type RedisMonitor = {
+  /** The commands so far, each with its arguments. */
+  readonly commands: readonly (readonly string[])[];
+  close(): void;
+};
+
+/**
+ * Starts MONITOR on a connection of its own. ioredis' own monitor fails if Redis reports a command in the same packet as the
+ * reply to MONITOR, which happens when servers poll.
+ * @throws {Error} if Redis refuses.
+ */
+export async function monitorRedis(url: string): Promise<RedisMonitor> {
+  const { hostname, port, username, password } = new URL(url);
+  const socket = connect(Number(port || 6379), hostname);
+  await once(socket, 'connect');
+  const requests = [...(password ? [`AUTH ${username || 'default'} ${decodeURIComponent(password)}`] : []), 'MONITOR'];
+  const commands: string[][] = [];
+  let replies = 0;
+  let rest = '';
+  const started = new Promise<void>((resolve, reject) => {
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\r\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        if (line.startsWith('-')) reject(new Error(line));
+        // After the replies, each line is `+time [db address] "name" "argument" …`.
+        else if (replies < requests.length) replies += 1;
+        else commands.push([...line.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, text = '']) => text));
+        if (replies === requests.length) resolve();
+      }
+    });
+  });
+  for (const request of requests) socket.write(`${request}\r\n`);
+  await started;
+  return { commands, close: () => socket.destroy() };
+}

@@ -14,9 +14,7 @@ import { withDeadline } from './with-deadline.ts';
 
 /** Poll interval. Without notifications, a change is known after at most this time. */
 const pollEveryMs = 400;
-/**
- * At the start, how long transactions that are writing changes may take to end before the state is read without them.
- */
+/** At the start, how long transactions that write changes may take before the state is read without them. */
 const writersEndWithinMs = 250;
 /** Changes are kept for a day. After a longer pause, for example of a suspended machine, some may have been deleted. */
 const maxPauseMs = 12 * 3_600_000;
@@ -39,16 +37,11 @@ export type ChangeFeed = {
   subscribe(onChange: (change: Change) => void, onReset?: () => void, onLoaded?: () => void): void;
   /** Reports the revoked tokens that have not expired, then follows changes. */
   start(): Promise<void>;
-  /**
-   * Reads now. Resolves once everything committed before the call has been reported to the subscribers of this process.
-   */
+  /** Reads now. Resolves once everything committed before the call has been reported in this process. */
   sync(): Promise<void>;
   /** Returns the position of a follower to which everything until now has been reported. */
   position(): FeedPosition;
-  /**
-   * Returns what was committed after a position, or undefined if that is unknown or too much, so that anything may have
-   * changed.
-   */
+  /** Returns what was committed after a position, or undefined if that is unknown or too much. */
   since(position: FeedPosition): Promise<Change[] | undefined>;
   /** Returns whether cached values may be used now (freshness.ts). */
   isFresh(): boolean;
@@ -67,10 +60,7 @@ export type ChangeFeed = {
   committed(changes: readonly CommittedChange[]): Promise<void>;
   /** Returns the milliseconds since the last moment up to which every committed change has been reported. */
   lagMs(): number;
-  /**
-   * Returns the state for `/readyz`: `ok`, `loading` while revoked tokens are read, or `stale` or `unknown`
-   * (freshness.ts).
-   */
+  /** Returns the state for `/readyz`. It is `loading` while revoked tokens are read; see also freshness.ts. */
   state(): 'ok' | 'loading' | 'stale' | 'unknown';
   close(): Promise<void>;
 };
@@ -137,9 +127,7 @@ export function createChangeFeed(deps: {
     revoked.begin(found.latest);
   }
 
-  /**
-   * Drops what was cached. Revoked tokens stay known until they expire, and are read again while requests are served.
-   */
+  /** Drops what was cached. Revoked tokens stay known until they expire, and are read again meanwhile. */
   function restart(): void {
     server = undefined;
     revoked.cancel();

@@ -1,4 +1,5 @@
-import { hash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { hmacSha256 } from '../credentials/hmac-sha256.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 
 /** A row of the audit log as its HMAC covers it. The names are those of the columns. */
@@ -75,27 +76,6 @@ function mac(ring: KeyRing, version: string, text: string): Buffer | undefined {
 
 /** The HMAC functions of derived keys, which a key ring keeps for its lifetime. */
 const hmacs = new WeakMap<Buffer, (text: string) => Buffer>();
-
-/**
- * Returns HMAC-SHA-256 (RFC 2104) with this key of 32 bytes. `createHmac` sets up OpenSSL objects for each text, which takes longer than
- * hashing a row of the log.
- */
-function hmacSha256(key: Uint8Array): (text: string) => Buffer {
-  const blockBytes = 64;
-  const inner = Buffer.alloc(blockBytes, 0x36);
-  const outer = Buffer.alloc(blockBytes + 32, 0x5c);
-  for (const [index, byte] of key.entries()) {
-    inner[index] = byte ^ 0x36;
-    outer[index] = byte ^ 0x5c;
-  }
-  return (text) => {
-    const message = Buffer.allocUnsafe(blockBytes + Buffer.byteLength(text));
-    inner.copy(message);
-    message.write(text, blockBytes);
-    outer.write(hash('sha256', message, 'hex'), blockBytes, 'hex');
-    return Buffer.from(hash('sha256', outer, 'hex'), 'hex');
-  };
-}
 
 /** Sorts the members of objects, because the database does not keep their order. */
 function canonical(value: unknown): unknown {

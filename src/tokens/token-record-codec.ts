@@ -1,4 +1,5 @@
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { hmacSha256 } from '../credentials/hmac-sha256.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { decodeAccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
 
@@ -11,6 +12,8 @@ export type TokenRecordCodec = {
 
 /** Limits for accepted records without authentication, which the previous version wrote. Times are in milliseconds. */
 export type UnauthenticatedRecords = { issuedBefore: number; ttlMs: number };
+
+type Hmac = ReturnType<typeof hmacSha256>;
 
 type Values = [
   clientId: string,
@@ -31,20 +34,20 @@ type Values = [
  * the root key is stored beside the code, and every version in the key ring is accepted.
  */
 export function createTokenRecordCodec(keyRing: KeyRing, unauthenticated?: UnauthenticatedRecords): TokenRecordCodec {
-  const keys = new Map<string, KeyObject>();
+  const hmacs = new Map<string, Hmac>();
   for (const version of keyRing.versions) {
     const key = keyRing.key('token-record', version);
-    if (key) keys.set(version, createSecretKey(key));
+    if (key) hmacs.set(version, hmacSha256(key));
   }
 
   /** HMAC-SHA-256, cut to 128 bits (RFC 2104 §5). */
-  function authenticate(key: KeyObject, jti: string, body: string): string {
-    return createHmac('sha256', key).update(`${jti}\n${body}`).digest().toString('base64url', 0, 16);
+  function authenticate(hmac: Hmac, jti: string, body: string): string {
+    return hmac(`${jti}\n${body}`).toString('base64url', 0, 16);
   }
 
   function isAuthentic(jti: string, body: string, version: string, code: string): boolean {
-    const key = keys.get(version);
-    return key !== undefined && timingSafeEqual(Buffer.from(code), Buffer.from(authenticate(key, jti, body)));
+    const hmac = hmacs.get(version);
+    return hmac !== undefined && timingSafeEqual(Buffer.from(code), Buffer.from(authenticate(hmac, jti, body)));
   }
 
   function readUnauthenticated(jti: string, text: string): TokenRecord | undefined {
@@ -58,7 +61,7 @@ export function createTokenRecordCodec(keyRing: KeyRing, unauthenticated?: Unaut
   return {
     encode: (record) => {
       const body = JSON.stringify(toValues(record));
-      const code = authenticate(keys.get(keyRing.current) as KeyObject, record.jti, body);
+      const code = authenticate(hmacs.get(keyRing.current) as Hmac, record.jti, body);
       return `${body.slice(0, -1)},"${keyRing.current}.${code}"]`;
     },
     decode: (jti, text) => {

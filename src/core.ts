@@ -143,7 +143,9 @@ export async function openCore(
     const watchedStore = metrics.watchTokenStore(store);
     const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);
     const readiness = createReadiness();
-    addStoreChecks(readiness, database, tokenStore);
+    // The client rejects commands at once while it is not connected.
+    const isRedisDown = () => redis !== undefined && redis.status !== 'ready';
+    addStoreChecks(readiness, { database, tokenStore, isRedisDown });
     readiness.add({ group: 'checks', name: 'changes', examine: feed.state, isRequired: true });
     readiness.add({ group: 'checks', name: 'log', examine: () => examineLog(log), isRequired: false });
     closers.push(readiness.stop);
@@ -263,7 +265,10 @@ async function closeInReverse(closers: readonly (() => unknown)[]): Promise<void
   if (errors.length > 0) throw errors[0];
 }
 
-function addStoreChecks(readiness: Readiness, database: Database, tokenStore: NearTokenStore): void {
+function addStoreChecks(
+  readiness: Readiness,
+  { database, tokenStore, isRedisDown }: { database: Database; tokenStore: NearTokenStore; isRedisDown: () => boolean },
+): void {
   const ok = () => 'ok';
   readiness.add({
     group: 'stores',
@@ -272,7 +277,13 @@ function addStoreChecks(readiness: Readiness, database: Database, tokenStore: Ne
     isRequired: true,
   });
   const name = tokenStore.name === 'redis' ? 'redis' : 'tokens';
-  readiness.add({ group: 'stores', name, examine: () => tokenStore.ping().then(ok), isRequired: true });
+  readiness.add({
+    group: 'stores',
+    name,
+    examine: () => tokenStore.ping().then(ok),
+    isDown: isRedisDown,
+    isRequired: true,
+  });
 }
 
 /**

@@ -8,6 +8,11 @@ type ReadinessCheck = {
   name: string;
   /** Returns `ok`, or a short word for the problem. A rejection or a late result counts as `unavailable`. */
   examine(): string | Promise<string>;
+  /**
+   * Returns whether the check is already known to fail, without I/O: asked for every report, so that a lost connection
+   * is reported at once.
+   */
+  isDown?(): boolean;
   /** Whether the process is not ready while the check fails. A check that is not required is only reported. */
   isRequired: boolean;
 };
@@ -49,7 +54,8 @@ export function createReadiness(): Readiness {
     },
     report() {
       const report: ReadinessReport = { isReady: true, stores: {}, checks: {} };
-      for (const { check, state } of checks) {
+      for (const { check, state: examined } of checks) {
+        const state = check.isDown?.() ? 'unavailable' : examined;
         report[check.group][check.name] = state;
         if (check.isRequired && state !== 'ok') report.isReady = false;
       }

@@ -174,6 +174,23 @@ describe.each([
   });
 });
 
+it('reports that it is not ready from the first request that a closed Redis connection fails', async () => {
+  const isReady = async () => (await send(`${server.publicUrl}/readyz`)).status === 200;
+  await eventually(isReady, 5_000);
+  proxy.cut();
+  try {
+    await eventually(async () => (await api.token(clients.shop)).status === 503, 2_000);
+    expect(await send(`${server.publicUrl}/readyz`)).toMatchObject({
+      status: 503,
+      json: { status: 'not_ready', stores: { redis: 'unavailable' } },
+    });
+  } finally {
+    proxy.restore();
+  }
+  await eventually(isReady, 5_000);
+  expect(await api.token(clients.shop)).toMatchObject({ status: 200 });
+});
+
 describe('a start fails and reports the reason', () => {
   const configFor = (redisUrl: string) =>
     readConfig({

@@ -76,11 +76,6 @@ export function hasCertificate({ authMethod }: Pick<Client, 'authMethod'>): bool
   return (certificateMethods as readonly string[]).includes(authMethod);
 }
 
-/** Returns whether the client gets only tokens that are bound to a key or certificate. */
-export function bindsTokens({ certificateBoundTokens, dpopBoundTokens }: Client): boolean {
-  return certificateBoundTokens || dpopBoundTokens;
-}
-
 /** Returns the client with all its live tokens ended. */
 export function withoutTokens(client: Client, now: number): Client {
   return { ...client, tokenEpoch: newTokenEpoch(), tokensNotBefore: new Date(now) };

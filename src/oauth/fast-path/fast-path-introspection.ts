@@ -4,7 +4,7 @@ import { isWellFormedSecret } from '../../credentials/credential-format.ts';
 import { examineRecord, type LiveToken, recallLiveToken, recallSameToken } from '../../tokens/examine-access-token.ts';
 import type { TokenRecord } from '../../tokens/token-store.ts';
 import type { Caller } from '../client-authentication.ts';
-import { presentIntrospection } from '../introspect.ts';
+import { presentIntrospection, readIntrospectionRequest } from '../introspect.ts';
 import type { Form } from '../parse-form.ts';
 import type { FastAnswer } from './fast-path-answer.ts';
 import type { HeadStart } from './head-start.ts';
@@ -14,16 +14,17 @@ const parameters = new Set(['token', 'token_type_hint', 'client_id', 'client_sec
 /**
  * Answers an introspection of a live opaque token. Returns undefined to leave the request to the application; results
  * so far are in `headStart`, so that no store is queried twice.
+ * @throws {KeyturnError} if a rule of introspection requests rejects the request. The application applies the rule again.
  */
 export function answerIntrospection(
   core: Core,
-  { client: server }: Caller,
-  { values }: Form,
+  caller: Caller,
+  form: Form,
   headStart: HeadStart,
 ): FastAnswer | Promise<FastAnswer | undefined> | undefined {
-  for (const name of values.keys()) if (!parameters.has(name)) return undefined;
-  const token = values.get('token') ?? '';
-  if (server.kind !== 'resource_server' || !token.startsWith('kta_')) return undefined;
+  for (const name of form.values.keys()) if (!parameters.has(name)) return undefined;
+  const { token, server } = readIntrospectionRequest(caller, form);
+  if (!server || !token.startsWith('kta_')) return undefined;
   const near = core.tokenStore.peek(token);
   const same = near && recallSameToken(core, near, server);
   if (same) return { body: bodyOf(core, same), accessKey: undefined };

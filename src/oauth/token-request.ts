@@ -1,0 +1,69 @@
+import { isWellFormedScope } from '../clients/client.ts';
+import type { Core } from '../core.ts';
+import { KeyturnError } from '../errors.ts';
+import type { IssuedToken, TokenRequest } from '../tokens/issue-access-token.ts';
+import { type Confirmation, tokenTypeOf } from '../tokens/token-store.ts';
+import type { Caller } from './client-authentication.ts';
+import { TooManyRequests } from './oauth-error.ts';
+import type { Form } from './parse-form.ts';
+
+/** The rules of a token request (RFC 6749 §4.4). The fast path and the application call the same functions. */
+
+export const grantType = 'client_credentials';
+
+/** A well-formed token request. */
+type AskedToken = {
+  scope: string | undefined;
+  resource: string | undefined;
+  /** The value of an access key, not verified. */
+  accessKey: string | undefined;
+};
+
+/**
+ * Reads the token request of an authenticated client.
+ * @throws {KeyturnError} `unauthorized_client`, `invalid_scope`, `invalid_target`, or `temporarily_unavailable` if the
+ * client has had too many tokens.
+ */
+export function readTokenRequest(core: Core, { client }: Caller, { values, resources }: Form): AskedToken {
+  if (client.kind !== 'integration') {
+    throw new KeyturnError('unauthorized_client', 400, 'A resource server is not allowed to ask for tokens.');
+  }
+  const scope = values.get('scope');
+  if (scope !== undefined && !isWellFormedScope(scope)) {
+    throw new KeyturnError('invalid_scope', 400, 'The scope is malformed.');
+  }
+  if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'One resource at a time can be asked for.');
+  const seconds = core.tokenRate?.secondsToWait(client.id);
+  if (seconds !== undefined) throw new TooManyRequests(seconds, 'This client has had too many tokens.');
+  return { scope, resource: resources[0], accessKey: values.get('access_key') };
+}
+
+/**
+ * Returns the token to issue. Its access key has to be looked up and added.
+ * @param proven the key that a DPoP proof proved to have, or undefined if the request has no proof.
+ * @throws {KeyturnError} `invalid_request` if the client must send an access key, a certificate or a proof, and did not
+ * (RFC 8705 §3, RFC 9449 §5.2).
+ */
+export function demandToken(
+  { client, secret, certificate }: Caller,
+  { scope, resource, accessKey }: AskedToken,
+  proven: { jkt: string } | undefined,
+): TokenRequest {
+  if (client.dpopBoundTokens && !proven) {
+    throw new KeyturnError('invalid_request', 400, 'This client must send a DPoP proof.');
+  }
+  if (client.certificateBoundTokens && !certificate) {
+    throw new KeyturnError('invalid_request', 400, 'This client must show its certificate.');
+  }
+  if (client.accessKey === 'required' && accessKey === undefined) {
+    throw new KeyturnError('invalid_request', 400, 'This client must send an access_key.');
+  }
+  const confirmation: Confirmation | undefined =
+    client.certificateBoundTokens && certificate ? { 'x5t#S256': certificate.thumbprint, ...proven } : proven;
+  return { scope, resource, generation: secret?.generation ?? 0, accessKey: undefined, confirmation };
+}
+
+/** Returns the body of the token response (RFC 6749 §5.1). */
+export function presentToken({ ttlSeconds }: Core, { accessToken, record, scope }: IssuedToken) {
+  return { access_token: accessToken, token_type: tokenTypeOf(record), expires_in: ttlSeconds, scope };
+}

@@ -2,13 +2,11 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { checkPostgresUrl } from './configuration/check-postgres-url.ts';
-import { withoutPlatformLinks } from './configuration/platform-links.ts';
-import { readRedisUrl } from './configuration/redis-url.ts';
+import { editDistance, withoutPlatformLinks } from './configuration/environment.ts';
+import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
 import { UsageError } from './errors.ts';
 import { problemsOfProxySettings } from './http/proxy-settings.ts';
 import { readTlsFiles, type TlsFiles } from './http/tls-files.ts';
-import { editDistance } from './text/edit-distance.ts';
 
 /** JWS algorithms for access tokens (RFC 7518 §3.1, RFC 8037). */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'PS256' | 'RS256';

@@ -4,7 +4,7 @@ import { Server as TlsServer } from 'node:tls';
 import { createAdminApp } from './admin/app.ts';
 import { logCheckpoints } from './audit/log-checkpoints.ts';
 import type { Config } from './config.ts';
-import { configWarnings } from './configuration/config-warnings.ts';
+import { configWarnings } from './configuration/environment.ts';
 import { type Core, openCore } from './core.ts';
 import { UsageError } from './errors.ts';
 import { createRangeCheck } from './http/address-ranges.ts';

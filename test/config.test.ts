@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readConfig, variables } from '../src/config.ts';
-import { configWarnings } from '../src/configuration/config-warnings.ts';
+import { configWarnings } from '../src/configuration/environment.ts';
 import { UsageError } from '../src/errors.ts';
 import { makeCertificate } from './certificates.ts';
 

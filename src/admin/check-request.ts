@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { InvalidInput, NotFound } from '../errors.ts';
-import { findUnstorableText } from '../text/find-unstorable-text.ts';
+import { findUnstorableText } from '../text/read-text.ts';
 import type { AdminRequest, Endpoint } from './endpoint.ts';
 
 /** The unvalidated parts of a request. A missing part counts as empty. */

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { momentProblem, readMoment } from '../text/moment.ts';
-import { textProblem } from '../text/text-problem.ts';
+import { momentProblem, readMoment, textProblem } from '../text/read-text.ts';
 
 /** Schema of human-readable text of 1 to `max` characters. `textProblem` defines the allowed characters. */
 export function text(max: number) {

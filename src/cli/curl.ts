@@ -1,6 +1,5 @@
 import { request } from 'node:http';
-import { basicUser } from '../text/basic-user.ts';
-import { shellQuote } from '../text/shell-quote.ts';
+import { basicUser, shellQuote } from '../text/quote-text.ts';
 
 /** HTTP request that is both sent and printed as an equivalent `curl` command. */
 export type Call = {

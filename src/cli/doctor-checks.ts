@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { type Config, readConfig } from '../config.ts';
-import { configWarnings } from '../configuration/config-warnings.ts';
+import { configWarnings } from '../configuration/environment.ts';
 import { createKeyRing, type KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { KeyturnError, StoreUnavailable, UsageError } from '../errors.ts';

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os';
 import { type Config, readConfig } from '../config.ts';
-import { configWarnings } from '../configuration/config-warnings.ts';
+import { configWarnings } from '../configuration/environment.ts';
 import type { Grantor } from '../contacts/manage-contacts.ts';
 import { permissions } from '../contacts/permission.ts';
 import type { Core } from '../core.ts';

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import { InvalidArgumentError } from 'commander';
-import { momentProblem, readMoment } from '../text/moment.ts';
+import { momentProblem, readMoment } from '../text/read-text.ts';
 import { OutputFailed, writeToStandardOutput } from './standard-output.ts';
 
 /** Options that every command takes. */

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { isIP, SocketAddress } from 'node:net';
 import { InvalidInput } from '../errors.ts';
-import { textProblem } from '../text/text-problem.ts';
+import { textProblem } from '../text/read-text.ts';
 import { readDer } from './der.ts';
 import { parseDistinguishedName, readDistinguishedName } from './distinguished-name.ts';
 

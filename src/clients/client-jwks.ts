@@ -1,5 +1,5 @@
 import { InvalidInput } from '../errors.ts';
-import { findUnstorableText } from '../text/find-unstorable-text.ts';
+import { findUnstorableText } from '../text/read-text.ts';
 import { readVerificationKey, type VerificationKey } from './verification-key.ts';
 
 /** A client's public keys as it registered them (RFC 7591 §2 `jwks`). */

@@ -3,7 +3,7 @@ import { isForeignClientId, weaknessOf } from '../credentials/foreign-credential
 import { createMatcher, verifiersOf } from '../credentials/verifier.ts';
 import { findTakenVerifiers } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
-import { textProblem } from '../text/text-problem.ts';
+import { textProblem } from '../text/read-text.ts';
 import {
   type AuthMethod,
   type Client,

@@ -1,5 +1,5 @@
 import { Cluster, Redis, type RedisOptions, ReplyError } from 'ioredis';
-import { type RedisAddress, readRedisUrl } from '../configuration/redis-url.ts';
+import { type RedisAddress, readRedisUrl } from '../configuration/store-urls.ts';
 import { StoreUnavailable, UsageError } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import { askSentinels, watchSentinels } from './watch-sentinels.ts';
@@ -33,7 +33,7 @@ const options = {
 } satisfies RedisOptions;
 
 /**
- * Connects to the Redis of `REDIS_URL` (src/configuration/redis-url.ts). The connection reconnects automatically, after
+ * Connects to the Redis of `REDIS_URL` (src/configuration/store-urls.ts). The connection reconnects automatically, after
  * a failover to the new primary.
  * @throws {StoreUnavailable} if Redis cannot be reached now.
  * @throws {UsageError} if the URL is wrong, Redis rejects its settings, or Redis may evict keys: an evicted live token

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { registerKeys } from '../../src/clients/key-registration.ts';
 import { generateClient, type NewClient, registerClient } from '../../src/clients/manage-clients.ts';
-import { textProblem } from '../../src/text/text-problem.ts';
+import { textProblem } from '../../src/text/read-text.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { actor, register } from '../oauth/fixture.ts';
 import { type Environment, runCommand } from './run-command.ts';

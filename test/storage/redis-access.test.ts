@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readRedisUrl } from '../../src/configuration/redis-url.ts';
+import { readRedisUrl } from '../../src/configuration/store-urls.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { type ProgramGroup, startProgramGroup } from '../faults/program-group.ts';

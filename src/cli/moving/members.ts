@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { momentProblem, readMoment } from '../../text/moment.ts';
+import { momentProblem, readMoment } from '../../text/read-text.ts';
 
 /** Types of members in exports of other servers. No error message contains a value. */
 

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { shellQuote } from '../../../../text/shell-quote.ts';
+import { shellQuote } from '../../../../text/quote-text.ts';
 import type { Reply, Visit } from '../../page.ts';
 import { codeBlock, copyable, pageHeading } from '../../parts/elements.ts';
 import { notice } from '../../parts/notices.ts';

@@ -1,7 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { basicUser } from '../../../../text/basic-user.ts';
-import { shellQuote } from '../../../../text/shell-quote.ts';
+import { basicUser, shellQuote } from '../../../../text/quote-text.ts';
 import { codeBlock } from '../../parts/elements.ts';
 
 /**

@@ -1,7 +1,90 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { UsageError } from '../errors.ts';
-import { readStoreUrl } from './store-url.ts';
+
+/** The parts of a store's URL. User and password are decoded, everything else is as written. */
+type StoreUrl = {
+  scheme: string;
+  username: string;
+  password: string;
+  /** Hosts as `host:port`, as written in the URL, which can name several. */
+  hosts: readonly string[];
+  path: string;
+  query: string;
+};
+
+const form = /^(?<scheme>[a-z+]+):\/\/(?:(?<user>[^/?]*)@)?(?<hosts>[^/?]*)(?<path>\/[^?]*)?(?:\?(?<query>.*))?$/is;
+/** An IPv6 address in brackets, a name, an IPv4 address or a percent-encoded socket path, then an optional port. */
+const hostForm = /^(\[[\da-f:.]+(%[\w.]+)?\]|[^\s:@#[\]]*)(:\d{1,5})?$/i;
+const encoding =
+  'in user and password, percent-encode every reserved character: %25 for %, %2F for /, %3F for ?, %23 for #, %40 for @';
+
+/**
+ * Splits `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`.
+ *
+ * An unencoded reserved character in a password shifts the boundaries of all parts, so no message repeats any part of
+ * the URL.
+ * @param variable named in every message, such as `REDIS_URL`.
+ * @throws {UsageError} that says which part is wrong and how to write it.
+ */
+function readStoreUrl(variable: string, url: string): StoreUrl {
+  const groups = form.exec(url)?.groups;
+  if (!groups) throw new UsageError(`${variable} is not a URL: write scheme://user:password@host:port/…`);
+  const { scheme = '', user = '', path = '', query = '' } = groups;
+  if (`${path}${query}`.includes('@')) {
+    throw new UsageError(`${variable} has an @ behind its host: ${encoding}`);
+  }
+  const hosts = (groups['hosts'] ?? '').split(',');
+  for (const [index, host] of hosts.entries()) {
+    const port = Number(/:(\d+)$/.exec(host)?.[1] ?? 0);
+    if (hostForm.test(host) && port <= 65_535) continue;
+    const which = hosts.length > 1 ? `host ${index + 1} of ${hosts.length}` : 'the host';
+    throw new UsageError(`${variable}: ${which} is not host or host:port; ${encoding}`);
+  }
+  const colon = user.indexOf(':');
+  return {
+    scheme: scheme.toLowerCase(),
+    username: decode(variable, colon === -1 ? user : user.slice(0, colon)),
+    password: decode(variable, colon === -1 ? '' : user.slice(colon + 1)),
+    hosts,
+    path: path && `/${decode(variable, path.slice(1))}`,
+    query,
+  };
+}
+
+function decode(variable: string, text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new UsageError(`${variable} has a % that does not begin a percent-encoded character: ${encoding}`);
+  }
+}
+
+const certificateFiles = ['sslcert', 'sslkey', 'sslrootcert'] as const;
+
+/**
+ * Checks `DATABASE_URL` before node-postgres parses it, because the errors of node-postgres ("Invalid URL", "ENOENT")
+ * do not name the variable.
+ * @throws {UsageError} that names `DATABASE_URL` and contains no part of its value.
+ */
+export function checkPostgresUrl(url: string): void {
+  const { scheme, query } = readStoreUrl('DATABASE_URL', url);
+  if (!/^postgres(ql)?$/.test(scheme)) {
+    throw new UsageError('DATABASE_URL must be a postgres:// URL, with user and password percent-encoded');
+  }
+  // node-postgres reads any # as the beginning of a fragment.
+  if (url.includes('#')) throw new UsageError('DATABASE_URL has a #; in user and password it is written %23');
+  const given = new URLSearchParams(query);
+  for (const name of certificateFiles) {
+    const file = given.get(name);
+    if (!file) continue;
+    try {
+      readFileSync(file);
+    } catch (error) {
+      throw new UsageError(`DATABASE_URL: ${name} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    }
+  }
+}
 
 /** Address and credentials of Redis, as read from `REDIS_URL`. */
 export type RedisAddress = {
@@ -19,8 +102,8 @@ export type RedisAddress = {
 };
 
 const schemes = /^redis(?<tls>s?)(?:\+(?<variant>sentinel|cluster))?$/;
-const files = ['ca', 'cert', 'key'] as const;
-const parameters: readonly string[] = [...files, 'sentinel_username', 'sentinel_password'];
+const tlsFiles = ['ca', 'cert', 'key'] as const;
+const parameters: readonly string[] = [...tlsFiles, 'sentinel_username', 'sentinel_password'];
 
 /**
  * Parses
@@ -78,7 +161,7 @@ function readHost(text: string, defaultPort: number): { host: string; port: numb
 
 function readTls(given: URLSearchParams): ConnectionOptions {
   const options: ConnectionOptions = {};
-  for (const name of files) {
+  for (const name of tlsFiles) {
     const file = given.get(name);
     if (!file) continue;
     try {

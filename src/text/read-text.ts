@@ -1,4 +1,4 @@
-/** Rule for names and other text shown to people, so that the text people read is the text that is stored. */
+import { z } from 'zod';
 
 const forbidden = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Cn}]/u;
 
@@ -36,4 +36,46 @@ export function textProblem(value: string, max: number): string | undefined {
     return 'must not contain invisible characters, such as zero-width spaces or marks that change the direction of text';
   }
   return visible.test(value) ? undefined : 'must contain a visible character';
+}
+
+const maxDepth = 32;
+
+/**
+ * Finds a text that PostgreSQL cannot store: one with a NUL character, or with half of a surrogate pair, which UTF-8
+ * cannot encode. Searches arrays and objects, including the names of members.
+ * @returns the path of the first such text or of a value nested more than 32 levels deep; undefined if everything can
+ * be stored.
+ */
+export function findUnstorableText(value: unknown): string[] | undefined {
+  const rest: { path: string[]; value: unknown }[] = [{ path: [], value }];
+  for (let next = rest.pop(); next; next = rest.pop()) {
+    const { path, value } = next;
+    if (typeof value === 'string') {
+      if (!isStorable(value)) return path;
+    } else if (typeof value === 'object' && value !== null && !(value instanceof Date)) {
+      if (path.length >= maxDepth) return path;
+      const members = Object.entries(value);
+      // The name itself cannot be shown, so the path ends at its parent.
+      if (members.some(([name]) => !isStorable(name))) return path;
+      for (const [name, member] of members.reverse()) rest.push({ path: [...path, name], value: member });
+    }
+  }
+  return undefined;
+}
+
+function isStorable(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed();
+}
+
+const format = z.iso.datetime({ offset: true });
+
+/** Describes a text that `readMoment` rejects, as the end of a sentence that begins with the name of the field. */
+export const momentProblem = 'must be a time that exists, with its offset, such as 2027-01-31T12:00:00Z (RFC 3339)';
+
+/**
+ * Parses an RFC 3339 time. Used by the admin API, the console, the command line and imports.
+ * @returns undefined for a day that does not exist, such as 2027-02-30, and for a local time without an offset.
+ */
+export function readMoment(text: string): Date | undefined {
+  return format.safeParse(text).success ? new Date(text) : undefined;
 }

@@ -47,3 +47,32 @@ function isLinkVariable(suffix: string, value: string, linkedContainer: string):
   if (suffix === '_NAME' || suffix.startsWith('_ENV_')) return containerName.test(linkedContainer);
   return others.test(suffix);
 }
+
+/** Counts the insertions, deletions and substitutions that turn one text into another (Levenshtein distance). */
+export function editDistance(from: string, to: string): number {
+  let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= from.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= to.length; column++) {
+      const substitution = (previous[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1);
+      current.push(Math.min(substitution, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
+    }
+    previous = current;
+  }
+  return previous[to.length] ?? 0;
+}
+
+type Settings = { databaseUrl: string | undefined; rootKey: string | undefined; issuer: string; dataDir: string };
+
+/**
+ * Returns warnings about valid settings that usually mean that another one was forgotten. Each text names the variable
+ * and what to do.
+ */
+export function configWarnings({ databaseUrl, rootKey, issuer, dataDir }: Settings): string[] {
+  if (databaseUrl) return [];
+  const embedded = `is set, but DATABASE_URL is not: all data is in the embedded database in ${dataDir}`;
+  return [
+    ...(rootKey ? [`KEYTURN_ROOT_KEY ${embedded}`] : []),
+    ...(issuer.startsWith('https:') ? [`KEYTURN_ISSUER ${embedded}, with an https issuer`] : []),
+  ].map((warning) => `${warning}. Set DATABASE_URL for a deployment that others use.`);
+}

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Permission } from '../contacts/permission.ts';
+import type { Permission } from '../contacts/contact.ts';
 import type { Answer } from './answer.ts';
 import type { IdempotentRequest } from './idempotency.ts';
 import type { Operator } from './operator-auth.ts';

@@ -1,7 +1,6 @@
 import type { Context, Next } from 'koa';
-import type { Grantor } from '../contacts/manage-contacts.ts';
-import { authenticateOperator } from '../contacts/operator-token.ts';
-import type { Permission } from '../contacts/permission.ts';
+import type { Permission } from '../contacts/contact.ts';
+import { authenticateOperator, type Grantor } from '../contacts/manage-contacts.ts';
 import type { Core } from '../core.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
 import { createAttemptLimit } from './attempt-limit.ts';

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { permissions } from '../contacts/permission.ts';
+import { permissions } from '../contacts/contact.ts';
 import type { Core } from '../core.ts';
 import { addAct } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';

@@ -1,5 +1,5 @@
+import type { Rotation } from '../root-key/root-key-rotation.ts';
 import type { RootKeyUse } from '../root-key/root-key-use.ts';
-import type { Rotation } from '../root-key/rotate-root-key.ts';
 import { startProgress } from './progress.ts';
 import { commandActor, withDatabase } from './stores.ts';
 import { CommandEnd, type OutputOptions, plain, present, table } from './terminal.ts';
@@ -11,7 +11,7 @@ type Holder = { type: string; id: string; name: string; version: string };
 
 /** Runs `root-key rotate`: reseals what it can, and reports what keeps earlier versions in use. */
 export async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
-  const { rotateRootKey } = await import('../root-key/rotate-root-key.ts');
+  const { rotateRootKey } = await import('../root-key/root-key-rotation.ts');
   const { findRootKeyUse, listHolders } = await import('../root-key/root-key-use.ts');
   const progress = startProgress('Making anew');
   const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');

@@ -1,8 +1,8 @@
 import { userInfo } from 'node:os';
 import { type Config, readConfig } from '../config.ts';
 import { configWarnings } from '../configuration/environment.ts';
+import { permissions } from '../contacts/contact.ts';
 import type { Grantor } from '../contacts/manage-contacts.ts';
-import { permissions } from '../contacts/permission.ts';
 import type { Core } from '../core.ts';
 import { UsageError } from '../errors.ts';
 import { createLog, type Log } from '../observability/log.ts';

@@ -2,8 +2,7 @@ import type { Verifier } from '../credentials/verifier.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { pageByText } from '../storage/page-by-text.ts';
 import { recordChange } from '../storage/record-change.ts';
-import type { Contact } from './contact.ts';
-import type { Permission } from './permission.ts';
+import type { Contact, Permission } from './contact.ts';
 
 type ContactRow = Row & {
   id: string;

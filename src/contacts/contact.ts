@@ -1,4 +1,13 @@
-import type { Permission } from './permission.ts';
+export const permissions = [
+  'integrations:view',
+  'integrations:edit',
+  'api_key:manage',
+  'contacts:manage',
+  'audit:view',
+] as const;
+
+/** What an operator may do on the admin listener. */
+export type Permission = (typeof permissions)[number];
 
 /**
  * A person or partner that the API's operator deals with. With permissions and an operator token, a contact is an

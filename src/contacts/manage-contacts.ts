@@ -2,26 +2,32 @@ import { randomUUID } from 'node:crypto';
 import type { Actor } from '../audit/audit-event.ts';
 import { appendAuditEvent } from '../audit/audit-log.ts';
 import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
+import { isWellFormedSecret } from '../credentials/credential-format.ts';
+import { issueSecret } from '../credentials/issue-secret.ts';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import { verifiersOf } from '../credentials/verifier.ts';
 import { Conflict, Forbidden, NotFound } from '../errors.ts';
-import type { Transaction } from '../storage/database.ts';
+import type { Queryable, Transaction } from '../storage/database.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
-import type { Contact } from './contact.ts';
+import type { Contact, Permission } from './contact.ts';
 import {
   deleteContact as deleteContactRow,
+  deleteOperatorToken,
   externalIdIsTaken,
   findContact,
+  findContactByOperatorToken,
   insertContact,
   lockContact,
   lockContactManagers,
   lockKeysOf,
+  replaceOperatorToken,
   saveContact,
 } from './contact-store.ts';
-import type { Permission } from './permission.ts';
 
 /** Who acts, with the permissions that they may grant: nobody grants a permission that they lack. */
 export type Grantor = Actor & { permissions: readonly Permission[] };
 
-export type NewContact = {
+type NewContact = {
   name: string;
   email: string;
   externalId?: string | null | undefined;
@@ -158,7 +164,7 @@ export async function requireContact(transaction: Transaction, id: string): Prom
   return contact;
 }
 
-export function requireMayGrant(grantor: Grantor, permissions: readonly Permission[]): void {
+function requireMayGrant(grantor: Grantor, permissions: readonly Permission[]): void {
   const lacking = permissions.filter((permission) => !grantor.permissions.includes(permission));
   if (lacking.length > 0) throw new Forbidden(`You need the permissions of this contact: ${lacking.join(', ')}.`);
 }
@@ -167,7 +173,7 @@ export function requireMayGrant(grantor: Grantor, permissions: readonly Permissi
  * Refuses to take away the last contact that can manage contacts.
  * @param managers the contacts with that permission and an operator token.
  */
-export function requireAnotherManager(managers: readonly string[], id: string): void {
+function requireAnotherManager(managers: readonly string[], id: string): void {
   if (managers.includes(id) && managers.length === 1) {
     throw new Conflict(
       'last_contacts_manager',
@@ -188,4 +194,61 @@ function externalIdTaken(): Conflict {
 
 function auditView({ name, email, externalId, permissions }: Contact): Record<string, unknown> {
   return { name, email, external_id: externalId, permissions };
+}
+
+/** Issues the contact's operator token. A previous token ends at once. No sealed copy is kept. */
+export async function issueOperatorToken(
+  transaction: Transaction,
+  deps: ManageDeps,
+  grantor: Grantor,
+  contactId: string,
+): Promise<{ contact: Contact; operatorToken: string }> {
+  const at = new Date(deps.clock());
+  const contact = await requireContact(transaction, contactId);
+  // The token gives everything that the contact may do, so issuing it grants all of those permissions.
+  requireMayGrant(grantor, contact.permissions);
+  const { plaintext, sealed: _none, ...token } = issueSecret(deps.keyRing, 'kto_', 'operator-token-pepper', null);
+  await replaceOperatorToken(transaction, contactId, token, at);
+  await appendAuditEvent(transaction, {
+    at,
+    actor: grantor,
+    action: 'operator_token.issue',
+    targetType: 'operator_token',
+    target: contactId,
+    after: { hint: token.hint },
+  });
+  return { contact: { ...contact, operatorTokenHint: token.hint }, operatorToken: plaintext };
+}
+
+export async function revokeOperatorToken(
+  transaction: Transaction,
+  deps: ManageDeps,
+  grantor: Grantor,
+  contactId: string,
+): Promise<void> {
+  const managers = await lockContactManagers(transaction);
+  const contact = await requireContact(transaction, contactId);
+  requireMayGrant(grantor, contact.permissions);
+  requireAnotherManager(managers, contactId);
+  if (!(await deleteOperatorToken(transaction, contactId))) throw new NotFound('operator token');
+  await appendAuditEvent(transaction, {
+    at: new Date(deps.clock()),
+    actor: grantor,
+    action: 'operator_token.revoke',
+    targetType: 'operator_token',
+    target: contactId,
+    before: { hint: contact.operatorTokenHint },
+  });
+}
+
+/** Returns the contact that presents this operator token, as it is now. Malformed values cause no query. */
+export async function authenticateOperator(
+  deps: { database: Queryable; keyRing: KeyRing },
+  operatorToken: string,
+): Promise<Contact | undefined> {
+  if (!isWellFormedSecret(operatorToken, 'kto_')) return undefined;
+  return await findContactByOperatorToken(
+    deps.database,
+    verifiersOf(deps.keyRing, 'operator-token-pepper', operatorToken),
+  );
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Permission, permissions } from '../../src/contacts/permission.ts';
+import { type Permission, permissions } from '../../src/contacts/contact.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { endpointsOf, registerAll } from '../oauth/fixture.ts';
 

@@ -3,8 +3,8 @@ import { toPermissions } from '../../src/access-keys/access-key.ts';
 import { createAccessKey, saveKey, setAccessKeyEnabled } from '../../src/access-keys/manage-access-keys.ts';
 import { actions } from '../../src/clients/client.ts';
 import { updateClient } from '../../src/clients/manage-clients.ts';
+import { permissions } from '../../src/contacts/contact.ts';
 import { createContact } from '../../src/contacts/manage-contacts.ts';
-import { permissions } from '../../src/contacts/permission.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 

@@ -1,9 +1,8 @@
 import type { Endpoint } from '../../src/admin/endpoint.ts';
 import { adminEndpoints } from '../../src/admin/endpoints.ts';
 import { problemSchemaOf } from '../../src/admin/problem-schema.ts';
-import { createContact } from '../../src/contacts/manage-contacts.ts';
-import { issueOperatorToken } from '../../src/contacts/operator-token.ts';
-import { permissions as allPermissions, type Permission } from '../../src/contacts/permission.ts';
+import { permissions as allPermissions, type Permission } from '../../src/contacts/contact.ts';
+import { createContact, issueOperatorToken } from '../../src/contacts/manage-contacts.ts';
 import type { Core } from '../../src/core.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 

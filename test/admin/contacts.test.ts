@@ -1,4 +1,4 @@
-import { permissions } from '../../src/contacts/permission.ts';
+import { permissions } from '../../src/contacts/contact.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';
 
 let server: AdminServer;

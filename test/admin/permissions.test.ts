@@ -1,4 +1,4 @@
-import { type Permission, permissions } from '../../src/contacts/permission.ts';
+import { type Permission, permissions } from '../../src/contacts/contact.ts';
 import { generateClientId } from '../../src/credentials/credential-format.ts';
 import { sendRaw } from '../oauth/http-client.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';

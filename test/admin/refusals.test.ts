@@ -1,4 +1,4 @@
-import { permissions } from '../../src/contacts/permission.ts';
+import { permissions } from '../../src/contacts/contact.ts';
 import { type ConsoleServer, startConsole } from '../console/console-server.ts';
 
 let server: ConsoleServer;

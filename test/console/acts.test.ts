@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { variables } from '../../src/config.ts';
-import { permissions } from '../../src/contacts/permission.ts';
+import { permissions } from '../../src/contacts/contact.ts';
 import { eventually } from '../eventually.ts';
 import { createTestStores } from '../harness.ts';
 import { endpointsOf } from '../oauth/fixture.ts';

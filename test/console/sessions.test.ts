@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { issueConsoleLink } from '../../src/admin/console/sign-in/console-link.ts';
-import { permissions } from '../../src/contacts/permission.ts';
+import { permissions } from '../../src/contacts/contact.ts';
 import { actor } from '../oauth/fixture.ts';
 import { sendRaw } from '../oauth/http-client.ts';
 import { type ConsoleServer, cookieOf, startConsole } from './console-server.ts';

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { issueConsoleLink } from '../../src/admin/console/sign-in/console-link.ts';
-import { type Permission, permissions } from '../../src/contacts/permission.ts';
+import { type Permission, permissions } from '../../src/contacts/contact.ts';
 import { actor, endpointsOf, eventually, type TestClient } from '../oauth/fixture.ts';
 import { describeInBrowser, launchBrowser } from './browser.ts';
 import { type ConsoleServer, startConsole } from './console-server.ts';

@@ -1,5 +1,5 @@
 import type { VNode } from 'preact';
-import type { Permission } from '../../contacts/permission.ts';
+import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import type { Operator } from '../operator-auth.ts';
 import type { Call, Called, Route } from './call-endpoint.ts';

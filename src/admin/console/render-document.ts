@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { renderToString } from 'preact-render-to-string';
-import type { Permission } from '../../contacts/permission.ts';
+import type { Permission } from '../../contacts/contact.ts';
 import { scriptPath, stylePath } from './assets.ts';
 import type { Section } from './page.ts';
 import type { Session } from './sign-in/session.ts';

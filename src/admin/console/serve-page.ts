@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'koa';
-import type { Permission } from '../../contacts/permission.ts';
+import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { Forbidden } from '../../errors.ts';
 import { operatorOf } from '../operator-auth.ts';

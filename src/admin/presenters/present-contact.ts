@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import type { Contact } from '../../contacts/contact.ts';
-import { permissions } from '../../contacts/permission.ts';
+import { type Contact, permissions } from '../../contacts/contact.ts';
 import { timestamp } from '../text.ts';
 
 const contactFields = {

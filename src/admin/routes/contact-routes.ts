@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import type { Contact } from '../../contacts/contact.ts';
+import { type Contact, permissions } from '../../contacts/contact.ts';
 import { findContact, listContacts } from '../../contacts/contact-store.ts';
 import { createContact, deleteContact, updateContact } from '../../contacts/manage-contacts.ts';
-import { permissions } from '../../contacts/permission.ts';
 import type { Core } from '../../core.ts';
 import { NotFound } from '../../errors.ts';
 import type { Answer } from '../answer.ts';

@@ -1,4 +1,4 @@
-import { issueOperatorToken, revokeOperatorToken } from '../../contacts/operator-token.ts';
+import { issueOperatorToken, revokeOperatorToken } from '../../contacts/manage-contacts.ts';
 import type { Core } from '../../core.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Permission } from '../../contacts/permission.ts';
+import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { finishRegeneration } from '../../regeneration/finish-regeneration.ts';
 import { presentReview } from '../../regeneration/present-review.ts';

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
-import type { Permission } from '../../../contacts/permission.ts';
+import type { Permission } from '../../../contacts/contact.ts';
 import { KeyturnError } from '../../../errors.ts';
 import { attempt } from '../attempt.ts';
 import type { Page, Reply, Section, Visit } from '../page.ts';

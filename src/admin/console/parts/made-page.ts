@@ -1,5 +1,5 @@
 import { html } from 'htm/preact';
-import type { Permission } from '../../../contacts/permission.ts';
+import type { Permission } from '../../../contacts/contact.ts';
 import type { Route } from '../call-endpoint.ts';
 import type { Page, Reply, Visit } from '../page.ts';
 import { pageHeading } from './elements.ts';

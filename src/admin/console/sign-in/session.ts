@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Permission } from '../../../contacts/permission.ts';
+import type { Permission } from '../../../contacts/contact.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 
 /** A signed-in operator with their current permissions. */

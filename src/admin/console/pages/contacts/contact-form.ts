@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { type Permission, permissions } from '../../../../contacts/permission.ts';
+import { type Permission, permissions } from '../../../../contacts/contact.ts';
 import type { Visit } from '../../page.ts';
 import { checkbox, textField } from '../../parts/fields.ts';
 import type { ShownContact } from '../../shown.ts';

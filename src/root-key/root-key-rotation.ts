@@ -1,3 +1,5 @@
+import type { Actor } from '../audit/audit-event.ts';
+import { appendAuditEvent } from '../audit/audit-log.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { type SealedPlace, seal, unseal } from '../credentials/sealed-copy.ts';
 import { createMatcher, createVerifier, type PepperPurpose, type Verifier } from '../credentials/verifier.ts';
@@ -6,16 +8,78 @@ import type { ChangeKind } from '../storage/change.ts';
 import type { Row, Transaction } from '../storage/database.ts';
 import { recordChange, recordChanges } from '../storage/record-change.ts';
 
-export type Batch = {
+export type Rotation = {
+  secrets: number;
+  signingKeys: number;
+  /** Rows whose sealed copy does not open or does not match the verifier. They are left unchanged. */
+  unreadable: string[];
+};
+
+type Deps = {
+  /** Commits one batch. */
+  change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  clock: Clock;
+  keyRing: KeyRing;
+};
+
+/**
+ * Re-creates sealed copies and verifiers under the current root key for everything that has a sealed copy. Works in
+ * small, complete transactions: an interrupted run continues where it stopped, and two runs at once share the work.
+ * @param onProgress receives the number of processed rows.
+ */
+export async function rotateRootKey(
+  deps: Deps,
+  actor: Actor,
+  onProgress: (done: number) => void = () => undefined,
+): Promise<Rotation> {
+  const { current, versions } = deps.keyRing;
+  // Recorded first, so that a rotation that never finishes is known too. The audit log's end is sealed under the
+  // current version by this event.
+  await deps.change((transaction) =>
+    appendAuditEvent(transaction, {
+      at: new Date(deps.clock()),
+      actor,
+      action: 'root_key.rotate',
+      targetType: 'root_key',
+      target: current,
+      after: { versions },
+    }),
+  );
+  const rotation: Rotation = { secrets: 0, signingKeys: 0, unreadable: [] };
+  const kinds = [
+    { counted: 'signingKeys', rewrap: rewrapSigningKeys },
+    { counted: 'secrets', rewrap: rewrapSecrets },
+  ] as const;
+  for (const { counted, rewrap } of kinds) {
+    // A locked row is skipped and retried in the next pass. A row that stays locked is reported as remaining.
+    for (let pass = 0; pass < maxPasses; pass++) {
+      const before = rotation[counted];
+      const unreadable = new Set<string>();
+      for (let after: string | undefined = ''; after !== undefined; ) {
+        const batch = await deps.change((transaction) => rewrap(transaction, deps, after as string));
+        rotation[counted] += batch.done;
+        for (const id of batch.unreadable) unreadable.add(id);
+        onProgress(rotation.secrets + rotation.signingKeys);
+        after = batch.last;
+      }
+      if (rotation[counted] === before) {
+        rotation.unreadable.push(...unreadable);
+        break;
+      }
+    }
+  }
+  return rotation;
+}
+
+type Batch = {
   done: number;
   unreadable: string[];
   /** The id to continue after; undefined if there are no more rows. */
   last: string | undefined;
 };
 
-type Deps = { keyRing: KeyRing; clock: Clock };
-
 const batchSize = 100;
+const maxPasses = 20;
 /** The smallest possible id, to begin with. */
 const leastUuid = '00000000-0000-0000-0000-000000000000';
 
@@ -32,7 +96,7 @@ type SecretRow = Row & {
  * Processes the next secrets whose sealed copy or verifier has not the current version. Rows locked by others are
  * skipped.
  */
-export async function rewrapSecrets(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
+async function rewrapSecrets(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
   const { keyRing } = deps;
   const rows = await transaction.query<SecretRow>(
     `SELECT id, client, access_key, verifier, key_version, sealed FROM secrets
@@ -71,7 +135,7 @@ export async function rewrapSecrets(transaction: Transaction, deps: Deps, after:
 }
 
 /** Processes the next keys that sign JWTs. */
-export async function rewrapSigningKeys(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
+async function rewrapSigningKeys(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
   const { keyRing } = deps;
   const rows = await transaction.query<{ kid: string; sealed: string }>(
     `SELECT kid, sealed FROM signing_keys WHERE kid > $1 AND split_part(sealed, '.', 1) <> $2

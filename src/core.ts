@@ -1,7 +1,7 @@
 import { createAccessKeyCache } from './access-keys/access-key-cache.ts';
 import { noteLastUse } from './access-keys/access-key-store.ts';
 import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
-import { auditedTransaction } from './audit/audited-transaction.ts';
+import { auditedTransaction } from './audit/audit-log.ts';
 import { type Refusals, startRefusals } from './audit/refusals.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
 import { type ClientKeys, createClientKeys } from './clients/client-keys.ts';

@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import { createAdminApp } from './admin/app.ts';
-import { logCheckpoints } from './audit/log-checkpoints.ts';
+import { logCheckpoints } from './audit/audit-checkpoint.ts';
 import type { Config } from './config.ts';
 import { configWarnings } from './configuration/environment.ts';
 import { type Core, openCore } from './core.ts';

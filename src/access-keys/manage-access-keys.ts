@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { requireOffered } from '../clients/client.ts';
 import { holdResourceServers } from '../clients/client-store.ts';
 import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
@@ -12,8 +11,14 @@ import type { Transaction } from '../storage/database.ts';
 import { recordChange } from '../storage/record-change.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
 import { type AccessKey, type Permissions, statusOf, toPermissions, toScope } from './access-key.ts';
-import { asSecretOwner } from './access-key-owner.ts';
-import { deleteAccessKey, findClientIds, insertAccessKey, lockAccessKey, saveAccessKey } from './access-key-store.ts';
+import {
+  asSecretOwner,
+  deleteAccessKey,
+  findClientIds,
+  insertAccessKey,
+  lockAccessKey,
+  saveAccessKey,
+} from './access-key-store.ts';
 
 export type NewAccessKey = {
   name: string;

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import type { Core } from '../core.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';

@@ -1,6 +1,8 @@
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { UsageError } from '../errors.ts';
+import type { Log } from '../observability/log.ts';
 import type { Queryable, Row } from '../storage/database.ts';
-import { isSameMac, macOfCheckpoint } from './audit-chain.ts';
+import { type AuditAnchor, isSameMac, isSealed, macOfCheckpoint, mayBeEmpty } from './audit-chain.ts';
 
 /** Position up to which the whole audit log was verified. */
 export type AuditCheckpoint = { seq: number; mac: Uint8Array; digest: Uint8Array };
@@ -20,4 +22,54 @@ export async function saveCheckpoint(database: Queryable, ring: KeyRing, checkpo
     'INSERT INTO audit_checkpoints (seq, mac, digest, key_version, seal) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING',
     [checkpoint.seq, checkpoint.mac, checkpoint.digest, ring.current, macOfCheckpoint(ring, ring.current, checkpoint)],
   );
+}
+
+/**
+ * Parses a checkpoint in the form `42:9f86…`: the number and the HMAC of the last event.
+ * @throws {UsageError} if it has another form.
+ */
+export function readCheckpoint(text: string): { seq: number; mac: Buffer } {
+  const [, seq, mac = ''] = /^(\d{1,15}):([0-9a-f]{64}|)$/.exec(text) ?? [];
+  if (seq === undefined || (mac === '' && seq !== '0')) {
+    throw new UsageError(
+      'A checkpoint is a number, a colon and 64 hexadecimal digits, as `keyturn audit checkpoint` prints it.',
+    );
+  }
+  return { seq: Number(seq), mac: Buffer.from(mac, 'hex') };
+}
+
+export function writeCheckpoint({ seq, mac }: { seq: number; mac: Uint8Array }): string {
+  return `${seq}:${Buffer.from(mac).toString('hex')}`;
+}
+
+/** Returns the end of the log as a checkpoint, or undefined if its anchor is missing or was tampered with. */
+export async function currentCheckpoint(database: Queryable, ring: KeyRing): Promise<string | undefined> {
+  const [anchor] = await database.query<AuditAnchor>('SELECT * FROM audit_anchor');
+  if (!anchor) return undefined;
+  const isWhole = anchor.seq === 0 ? await mayBeEmpty(database) : isSealed(ring, anchor);
+  return isWhole ? writeCheckpoint(anchor) : undefined;
+}
+
+const everyMs = 3_600_000;
+
+/**
+ * Writes a checkpoint of the audit log to the server's own log, at once and then every hour if there are new events.
+ * Logs are usually collected outside the database, where a user of the database cannot change them.
+ * @returns a function that stops it.
+ */
+export function logCheckpoints(database: Queryable, ring: KeyRing, log: Log): () => void {
+  let last: string | undefined;
+  const write = async () => {
+    const checkpoint = await currentCheckpoint(database, ring);
+    if (checkpoint === undefined) {
+      log.error('audit log tampered with: its recorded end is not what was written; run `keyturn audit verify`');
+    } else if (checkpoint !== last) log.info({ checkpoint }, 'audit checkpoint');
+    last = checkpoint;
+  };
+  // Errors are not logged if the database does not respond: the next hour's checkpoint covers this one.
+  const tick = () => void write().catch(() => undefined);
+  tick();
+  const timer = setInterval(tick, everyMs);
+  timer.unref();
+  return () => clearInterval(timer);
 }

@@ -1,7 +1,39 @@
-import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import type { ChainedEvent } from './audit-chain.ts';
-import type { AuditEvent } from './audit-event.ts';
-import { pendingEventsOf } from './audited-transaction.ts';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
+import {
+  type AuditAnchor,
+  type ChainedEvent,
+  isSealed,
+  isVersionInUse,
+  macOfAnchor,
+  macOfEvent,
+  mayBeEmpty,
+  textOfEvent,
+} from './audit-chain.ts';
+
+/** Originator of an action: an operator over HTTP, the user who runs the command line, or Keyturn itself. */
+export type Actor = { id: string; name: string; address: string | null };
+
+export type AuditEvent = {
+  at: Date;
+  actor: Actor;
+  /** `noun.verb`, for example `client.disable`. */
+  action: string;
+  targetType:
+    | 'client'
+    | 'contact'
+    | 'access_key'
+    | 'operator_token'
+    | 'signing_key'
+    | 'root_key'
+    | 'token'
+    | 'deployment'
+    | 'address';
+  target: string;
+  /** State before and after the action, as JSON values. */
+  before?: Record<string, unknown>;
+  after?: Record<string, unknown>;
+};
 
 /**
  * Appends an event in the change's own transaction, so that both are committed or neither is. It is written last, just
@@ -45,4 +77,112 @@ export async function listAuditEvents(database: Queryable, filter: AuditFilter):
      WHERE ${conditions.join(' AND ')} ORDER BY at DESC, seq DESC LIMIT ${bind(limit + 1)}`,
     parameters,
   );
+}
+
+/** Number of rows in one statement. */
+const batchSize = 500;
+
+const pending = new WeakMap<Transaction, AuditEvent[]>();
+
+/**
+ * Runs a transaction whose audit events are chained and written at its end, under the lock of the anchor. Writers
+ * therefore wait for each other only during that time, and a transaction that holds the anchor waits for no other lock.
+ */
+export async function auditedTransaction<T>(
+  database: Database,
+  keyRing: KeyRing,
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  return await database.transaction(async (transaction) => {
+    const events: AuditEvent[] = [];
+    pending.set(transaction, events);
+    const result = await work(transaction);
+    pending.delete(transaction);
+    if (events.length > 0) await append(transaction, keyRing, events);
+    return result;
+  });
+}
+
+/**
+ * Returns the events of a transaction so far. @throws outside an audited transaction or after its work, because they
+ * would be lost.
+ */
+function pendingEventsOf(transaction: Transaction): AuditEvent[] {
+  const events = pending.get(transaction);
+  if (!events) throw new Error('audit events can be appended in an audited transaction only');
+  return events;
+}
+
+async function append(transaction: Transaction, ring: KeyRing, events: readonly AuditEvent[]): Promise<void> {
+  const [anchor] = await transaction.query<AuditAnchor>('SELECT * FROM audit_anchor FOR UPDATE');
+  if (!anchor) throw new Error('the anchor of the audit log is missing');
+  const version = await chooseVersion(transaction, ring, anchor);
+  // A log that was tampered with accepts further events, so that operators can act, but is never sealed again:
+  // verification keeps failing.
+  const isWhole = anchor.seq === 0 ? await mayBeEmpty(transaction) : isSealed(ring, anchor);
+  let { seq, mac } = anchor;
+  for (let start = 0; start < events.length; start += batchSize) {
+    const rows: object[] = [];
+    for (const event of events.slice(start, start + batchSize)) {
+      seq += 1;
+      const chained = toChained(event, seq);
+      mac = macOfEvent(ring, version, textOfEvent(mac, chained)) as Buffer;
+      rows.push({ ...chained, key_version: version, mac: `\\x${Buffer.from(mac).toString('hex')}` });
+    }
+    await transaction.query(
+      `INSERT INTO audit_events (seq, at, actor, actor_name, address, action, target_type, target, before, after, key_version, mac)
+       SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, key_version, mac
+       FROM jsonb_populate_recordset(NULL::audit_events, $1::jsonb)`,
+      [JSON.stringify(rows)],
+    );
+  }
+  await transaction.query('UPDATE audit_anchor SET seq = $1, mac = $2, key_version = $3, seal = $4', [
+    seq,
+    mac,
+    version,
+    isWhole ? macOfAnchor(ring, version, { seq, mac }) : '',
+  ]);
+}
+
+/**
+ * Chooses the version of the root key for the next events. Versions only increase along the chain: after the log has
+ * left a version, nothing can be added under it, so a replaced key that leaks cannot be used to write a later part of
+ * the log. While servers are restarted with a new key one after the other, those that have the old key first also write
+ * under the new one.
+ */
+async function chooseVersion(transaction: Transaction, ring: KeyRing, anchor: AuditAnchor): Promise<string> {
+  const { current, versions } = ring;
+  if (anchor.seq === 0 || anchor.key_version === current) return current;
+  if (!versions.includes(anchor.key_version)) {
+    throw new Error(
+      `The audit log ends under version ${anchor.key_version} of the root key, which KEYTURN_ROOT_KEY does not have. Add it behind the first one.`,
+    );
+  }
+  const [row] = await transaction.query<{ was_left: boolean }>(
+    'SELECT EXISTS (SELECT FROM audit_events WHERE key_version = $1) AS was_left',
+    [current],
+  );
+  // Everything created under a version leaves an event under it. If that event is missing, an earlier key was used to
+  // replace the log.
+  const isNew = !row?.was_left && !(await isVersionInUse(transaction, current));
+  return isNew ? current : anchor.key_version;
+}
+
+/**
+ * Converts an event to its stored form through JSON, so that the MAC covers exactly what is stored, including dates and
+ * absent members.
+ */
+function toChained({ at, actor, action, targetType, target, before, after }: AuditEvent, seq: number): ChainedEvent {
+  return {
+    seq,
+    at,
+    actor: actor.id,
+    actor_name: actor.name,
+    address: actor.address,
+    action,
+    target_type: targetType,
+    target,
+    before: before ? JSON.parse(JSON.stringify(before)) : null,
+    after: after ? JSON.parse(JSON.stringify(after)) : null,
+  };
 }

@@ -1,8 +1,7 @@
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Transaction } from '../storage/database.ts';
-import type { Actor, AuditEvent } from './audit-event.ts';
-import { appendAuditEvent } from './audit-log.ts';
+import { type Actor, type AuditEvent, appendAuditEvent } from './audit-log.ts';
 
 /** Rejected request of the admin listener. */
 export type Refusal = Pick<AuditEvent, 'action' | 'targetType' | 'target'> & {

@@ -2,10 +2,23 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Queryable } from '../storage/database.ts';
-import { type AuditAnchor, isSealed, isVersionInUse, mayBeEmpty } from './audit-anchor.ts';
-import { type ChainedEvent, isSameMac, macOfEvent, textOfEvent } from './audit-chain.ts';
-import { type AuditCheckpoint, findCheckpoint, saveCheckpoint } from './audit-checkpoint.ts';
-import { readCheckpoint, writeCheckpoint } from './outside-checkpoint.ts';
+import {
+  type AuditAnchor,
+  type ChainedEvent,
+  isSameMac,
+  isSealed,
+  isVersionInUse,
+  macOfEvent,
+  mayBeEmpty,
+  textOfEvent,
+} from './audit-chain.ts';
+import {
+  type AuditCheckpoint,
+  findCheckpoint,
+  readCheckpoint,
+  saveCheckpoint,
+  writeCheckpoint,
+} from './audit-checkpoint.ts';
 
 /** What is wrong with the log, and the first row that is wrong. */
 type AuditFinding = {

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { currentCheckpoint } from '../audit/outside-checkpoint.ts';
+import { currentCheckpoint } from '../audit/audit-checkpoint.ts';
 import { verifyAuditLog } from '../audit/verify-audit-log.ts';
 import type { Json } from './call-admin.ts';
 import { addListCommand } from './list-command.ts';

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { Conflict } from '../errors.ts';
 import { insertRegeneration } from '../regeneration/regeneration-store.ts';
 import { makeSecret } from '../secrets/add-secret.ts';

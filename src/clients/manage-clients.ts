@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Actor, AuditEvent } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, KeyturnError, NotFound } from '../errors.ts';

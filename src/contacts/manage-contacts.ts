@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { issueSecret } from '../credentials/issue-secret.ts';

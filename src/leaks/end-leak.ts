@@ -1,5 +1,4 @@
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { deleteOperatorToken } from '../contacts/contact-store.ts';
 import type { Core } from '../core.ts';
 import { isLive } from '../credentials/secret.ts';

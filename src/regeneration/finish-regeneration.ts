@@ -1,5 +1,4 @@
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import type { SecretDeps } from '../secrets/add-secret.ts';
 import { endSecret } from '../secrets/end-secret.ts';
 import type { SecretOwner } from '../secrets/secret-owner.ts';

@@ -1,4 +1,4 @@
-import type { Actor } from '../audit/audit-event.ts';
+import type { Actor } from '../audit/audit-log.ts';
 import { Conflict } from '../errors.ts';
 import type { SecretDeps } from '../secrets/add-secret.ts';
 import type { OwnerRef, SecretOwner } from '../secrets/secret-owner.ts';

@@ -1,6 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';

@@ -1,5 +1,4 @@
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { type SealedPlace, seal, unseal } from '../credentials/sealed-copy.ts';
 import { createMatcher, createVerifier, type PepperPurpose, type Verifier } from '../credentials/verifier.ts';

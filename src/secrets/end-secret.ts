@@ -1,4 +1,4 @@
-import type { Actor } from '../audit/audit-event.ts';
+import type { Actor } from '../audit/audit-log.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { saveRegenerationEnd } from '../regeneration/regeneration-store.ts';
 import type { Transaction } from '../storage/database.ts';

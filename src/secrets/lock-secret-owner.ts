@@ -1,5 +1,4 @@
-import { asSecretOwner as asAccessKeyOwner } from '../access-keys/access-key-owner.ts';
-import { lockAccessKey } from '../access-keys/access-key-store.ts';
+import { asSecretOwner as asAccessKeyOwner, lockAccessKey } from '../access-keys/access-key-store.ts';
 import { asSecretOwner } from '../clients/client-secret-owner.ts';
 import { lockClientById } from '../clients/client-store.ts';
 import type { Transaction } from '../storage/database.ts';

@@ -1,5 +1,4 @@
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { unseal } from '../credentials/sealed-copy.ts';
 import { isLive } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';

@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../audit/audit-event.ts';
+import type { AuditEvent } from '../audit/audit-log.ts';
 import type { SecretPrefix } from '../credentials/credential-format.ts';
 import type { PepperPurpose } from '../credentials/verifier.ts';
 import type { Transaction } from '../storage/database.ts';

@@ -1,8 +1,7 @@
 import { isUsable } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { findKnownAccessKey, markAccessKeyUsed } from '../access-keys/access-key-store.ts';
-import type { Actor } from '../audit/audit-event.ts';
-import { appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import type { Client } from '../clients/client.ts';
 import { findKnownClient, listResourceServers } from '../clients/client-store.ts';
 import { requireClient } from '../clients/manage-clients.ts';

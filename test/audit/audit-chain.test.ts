@@ -1,8 +1,6 @@
 import { macOfAnchor } from '../../src/audit/audit-chain.ts';
-import type { Actor } from '../../src/audit/audit-event.ts';
-import { appendAuditEvent } from '../../src/audit/audit-log.ts';
-import { auditedTransaction } from '../../src/audit/audited-transaction.ts';
-import { currentCheckpoint } from '../../src/audit/outside-checkpoint.ts';
+import { currentCheckpoint } from '../../src/audit/audit-checkpoint.ts';
+import { type Actor, appendAuditEvent, auditedTransaction } from '../../src/audit/audit-log.ts';
 import { type VerifyOptions, verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
 import { createKeyRing, type KeyRing } from '../../src/credentials/key-ring.ts';
 import { createLog } from '../../src/observability/log.ts';

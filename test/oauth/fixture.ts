@@ -1,4 +1,4 @@
-import type { Actor } from '../../src/audit/audit-event.ts';
+import type { Actor } from '../../src/audit/audit-log.ts';
 import { generateClient, type NewClient } from '../../src/clients/manage-clients.ts';
 import type { Core } from '../../src/core.ts';
 import { type Answer, type Form, post, type Sent } from './http-client.ts';

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { requireAccessKeyOwner } from '../../access-keys/access-key-owner.ts';
-import { findKnownAccessKey } from '../../access-keys/access-key-store.ts';
+import { findKnownAccessKey, requireAccessKeyOwner } from '../../access-keys/access-key-store.ts';
 import type { Core } from '../../core.ts';
 import { NotFound } from '../../errors.ts';
 import type { Endpoint } from '../endpoint.ts';

@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import type { AccessKey, KnownAccessKey } from '../../access-keys/access-key.ts';
-import { requireAccessKeyOwner } from '../../access-keys/access-key-owner.ts';
-import { findKnownAccessKey, listAccessKeys, nameClients } from '../../access-keys/access-key-store.ts';
+import {
+  findKnownAccessKey,
+  listAccessKeys,
+  nameClients,
+  requireAccessKeyOwner,
+} from '../../access-keys/access-key-store.ts';
 import {
   createAccessKey,
   removeAccessKey,

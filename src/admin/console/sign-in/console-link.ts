@@ -1,5 +1,4 @@
-import type { Actor } from '../../../audit/audit-event.ts';
-import { appendAuditEvent } from '../../../audit/audit-log.ts';
+import { type Actor, appendAuditEvent } from '../../../audit/audit-log.ts';
 import type { ManageDeps } from '../../../clients/manage-clients.ts';
 import { requireContact } from '../../../contacts/manage-contacts.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';

@@ -47,7 +47,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
 
   feed.subscribe(
     (change) => {
-      if (listeners.size === 0 || change.isLoaded) return;
+      if (listeners.size === 0) return;
       if (batch.text.length <= maxBatchBytes) batch.text += presentEvent(change, seconds());
       batch.position = change.position;
       if (change.kind === 'client') batch.clients.add(change.target);

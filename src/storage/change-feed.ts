@@ -9,7 +9,7 @@ import type { Database } from './database.ts';
 import type { DatabaseClock } from './database-clock.ts';
 import { createFreshness, type FreshnessState, requireUsable } from './freshness.ts';
 import { createRevokedLoader } from './load-revoked.ts';
-import { type ChangePage, createChangeReader, type RevokedPage } from './read-changes.ts';
+import { type ChangePage, createChangeReader, type RevokedTokens } from './read-changes.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** Poll interval. Without notifications, a change is known after at most this time. */
@@ -30,11 +30,16 @@ const maxMissed = 1_000;
  */
 export type ChangeFeed = {
   /**
-   * Adds a subscriber. Must be called before `start`, which reports the tokens that are already revoked.
+   * Adds a subscriber.
    * @param onReset called when another server took over, so that anything may differ from what was reported.
    * @param onLoaded called when, after a reset, all revoked tokens of that server have been reported.
    */
   subscribe(onChange: (change: Change) => void, onReset?: () => void, onLoaded?: () => void): void;
+  /**
+   * Adds a subscriber to the tokens that are already revoked at the start or after a reset. It receives them in pages.
+   * Must be called before `start`.
+   */
+  subscribeToRevoked(onRevoked: (revoked: RevokedTokens) => void): void;
   /** Reports the revoked tokens that have not expired, then follows changes. */
   start(): Promise<void>;
   /** Reads now. Resolves once everything committed before the call has been reported in this process. */
@@ -95,7 +100,7 @@ export function createChangeFeed(deps: {
     reader,
     server: () => server,
     onOtherServer: restart,
-    onPage: tellRevoked,
+    onPage: subscribers.revoked,
     onLoaded: subscribers.loaded,
     onFailure: noteFailure,
   });
@@ -187,13 +192,6 @@ export function createChangeFeed(deps: {
     gaps.close(writers);
   }
 
-  function tellRevoked(revokedTokens: RevokedPage['revoked']): void {
-    const position = positionOf(0);
-    for (const [target, expiresAt] of revokedTokens) {
-      subscribers.tell({ kind: 'token', target, expiresAt: new Date(expiresAt), position, isLoaded: true });
-    }
-  }
-
   function tell(row: CommittedChange): void {
     tellSubscribers(row, positionOf(row.seq));
     announcements?.relay(row);
@@ -251,6 +249,7 @@ export function createChangeFeed(deps: {
       unlisten = await database.listen('keyturn_changes', syncQuietly);
     },
     subscribe: subscribers.add,
+    subscribeToRevoked: subscribers.addRevoked,
     sync,
     isFresh,
     whenFresh: async () => {

@@ -11,14 +11,7 @@ export type ChangeKind =
 export type CommittedChange = { seq: number; kind: ChangeKind; target: string; expiresAt: Date };
 
 /** A change as subscribers receive it, to drop cached data of `target`. */
-export type Change = {
-  kind: ChangeKind;
-  target: string;
-  expiresAt: Date;
-  position: FeedPosition;
-  /** Whether it was read as part of the current state, at the start or after a restart of the database. */
-  isLoaded: boolean;
-};
+export type Change = { kind: ChangeKind; target: string; expiresAt: Date; position: FeedPosition };
 
 /**
  * The position of a follower in the form `c<number>.<server>`: it knows every change of this server up to this number.
@@ -27,5 +20,5 @@ export type Change = {
 export type FeedPosition = string;
 
 export function toChange({ kind, target, expiresAt }: CommittedChange, position: FeedPosition): Change {
-  return { kind, target, expiresAt, position, isLoaded: false };
+  return { kind, target, expiresAt, position };
 }

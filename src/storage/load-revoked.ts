@@ -1,4 +1,4 @@
-import type { ChangeReader, RevokedPage } from './read-changes.ts';
+import type { ChangeReader, RevokedPage, RevokedTokens } from './read-changes.ts';
 
 /**
  * Loads the revoked tokens of a database server in limited pages, newest first, because a process that followed changes
@@ -34,7 +34,7 @@ export function createRevokedLoader(deps: {
   reader: Pick<ChangeReader, 'revokedUpTo'>;
   server(): string | undefined;
   onOtherServer(): void;
-  onPage(revoked: RevokedPage['revoked']): void;
+  onPage(revoked: RevokedTokens): void;
   onLoaded(): void;
   onFailure(error: Error): void;
 }): RevokedLoader {
@@ -59,7 +59,7 @@ export function createRevokedLoader(deps: {
       deps.onOtherServer();
       return;
     }
-    deps.onPage(page.revoked);
+    if (page.revoked) deps.onPage(page.revoked);
     if (page.below !== undefined) {
       started.upTo = page.below;
       return;

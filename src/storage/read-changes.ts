@@ -7,8 +7,15 @@ import { withDeadline } from './with-deadline.ts';
 /** Rows ordered by number. @property databaseTime when they were read, in milliseconds since the epoch. */
 export type ChangePage = { server: string; databaseTime: number; rows: CommittedChange[]; isLast: boolean };
 
-/** A page of the revoked tokens, each as its target and the expiry of its row in milliseconds since the epoch. */
-export type RevokedPage = { server: string; below: number | undefined; revoked: [target: string, expiresAt: number][] };
+/**
+ * Revoked tokens that have not expired. @property targets one per line: a string for each of a million tokens would cost
+ * more than the rest of the load. @property expiresAt the latest expiry of their rows, because the expiry of each would
+ * double the database's work.
+ */
+export type RevokedTokens = { targets: string; expiresAt: Date };
+
+/** A page of the revoked tokens. `below` is the highest number of the next page. */
+export type RevokedPage = { server: string; below: number | undefined; revoked: RevokedTokens | undefined };
 
 const timeoutMs = 2_000;
 const lookAgainMs = 10;
@@ -97,27 +104,21 @@ export function createChangeReader(database: Database) {
       }
       return left;
     },
-    /**
-     * Returns a page of revoked tokens whose numbers are at most `seq`, newest first. `below` is the highest number of
-     * the next page.
-     */
+    /** Returns a page of revoked tokens whose numbers are at most `seq`, newest first. */
     revokedUpTo: async (seq: number): Promise<RevokedPage> => {
-      // Aggregate into one string: parsing a million rows takes longer than reading them.
-      const { server, first } = await readServer<{ lowest: number | null; revoked: string | null }>(
+      const { server, first } = await readServer<{ lowest: number | null; targets: string | null; expiresAt: Date }>(
         `SELECT ${serverSql} AS server, pg_is_in_recovery() AS standby, min(seq) AS lowest,
-           string_agg(target || E'\\t' || round(extract(epoch FROM expires_at) * 1000)::bigint, E'\\n')
-             FILTER (WHERE kind = 'token' AND expires_at > now()) AS revoked
-         FROM (SELECT * FROM changes WHERE seq <= $1 ORDER BY seq DESC LIMIT ${revokedPageSize}) page`,
+           string_agg(target, E'\\n') FILTER (WHERE is_revoked) AS targets,
+           max(expires_at) FILTER (WHERE is_revoked) AS "expiresAt"
+         FROM (SELECT *, kind = 'token' AND expires_at > now() AS is_revoked
+               FROM changes WHERE seq <= $1 ORDER BY seq DESC LIMIT ${revokedPageSize}) page`,
         [seq],
       );
-      const lines = first.revoked === null ? [] : first.revoked.split('\n');
+      const { lowest, targets, expiresAt } = first;
       return {
         server,
-        below: first.lowest === null ? undefined : first.lowest - 1,
-        revoked: lines.map((line) => {
-          const tab = line.lastIndexOf('\t');
-          return [line.slice(0, tab), Number(line.slice(tab + 1))];
-        }),
+        below: lowest === null ? undefined : lowest - 1,
+        revoked: targets === null ? undefined : { targets, expiresAt },
       };
     },
     /**

@@ -32,6 +32,9 @@ export function followRevocations(feed: ChangeFeed, databaseClock: Pick<Database
   feed.subscribe((change) => {
     if (change.kind === 'token') revoked.add(change.target, Math.ceil(change.expiresAt.getTime() / 1_000));
   });
+  feed.subscribeToRevoked(({ targets, expiresAt }) => {
+    revoked.addLines(targets, Math.ceil(expiresAt.getTime() / 1_000));
+  });
   setInterval(() => {
     const now = databaseClock.now();
     if (now !== undefined) revoked.prune(Math.floor(now / 1_000));

@@ -25,6 +25,10 @@ function follow(database: Database, staleSeconds = 60): Follower {
   const feed = createChangeFeed({ database, log, staleSeconds });
   const told: Change[] = [];
   feed.subscribe((change) => told.push(change));
+  feed.subscribeToRevoked(({ targets, expiresAt }) => {
+    const position = feed.position();
+    for (const target of targets.split('\n')) told.push({ kind: 'token', target, expiresAt, position });
+  });
   closing.push(feed);
   return { feed, told, targets: () => told.map(({ target }) => target) };
 }

@@ -4,7 +4,7 @@ import { readVerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/count-headers.ts';
-import { findProofProblem, proofFreshSeconds } from '../resource-server/dpop-claims.ts';
+import { findProofProblem, proofFreshSeconds } from '../resource-server/dpop.ts';
 import { callerOf } from './client-authentication.ts';
 import { createDpopNonce, type DpopNonce } from './dpop-nonce.ts';
 

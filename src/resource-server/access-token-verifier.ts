@@ -1,12 +1,14 @@
-import type { AccessToken } from './access-token.ts';
-import { AccessTokenError } from './access-token-error.ts';
-import { createDpopProofs, dpopAlgorithms } from './dpop-proof.ts';
-import { IntrospectionUnavailable, introspect } from './introspection.ts';
-import { type PresentedToken, readPresentedToken } from './presented-token.ts';
-import { type ReceivedRequest, type RequestLike, receiveRequest } from './received-request.ts';
+import { type AccessToken, AccessTokenError } from './access-token.ts';
+import { createDpopProofs, dpopAlgorithms } from './dpop.ts';
+import {
+  type PresentedToken,
+  type ReceivedRequest,
+  type RequestLike,
+  readPresentedToken,
+  receiveRequest,
+} from './received-request.ts';
 import { requireBinding } from './token-binding.ts';
-import { createTokenExaminer } from './token-examiner.ts';
-import { createUsedScopeReports } from './used-scope-reports.ts';
+import { createTokenExaminer, IntrospectionUnavailable, introspect } from './token-examiner.ts';
 
 export type VerifierOptions = {
   /** The authorization server's issuer identifier. */
@@ -173,5 +175,40 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
     metadataPath,
     dpopNonce: proofs.nonce,
     close: examiner.close,
+  };
+}
+
+/** Reports which scopes access keys were used for, so that operators see granted scopes that are never used. */
+type UsedScopeReports = {
+  /** Call it for every accepted request. Reports each key and scope once an hour, in the background. */
+  note(found: AccessToken, scope: readonly string[], tell: (scope: readonly string[]) => Promise<unknown>): void;
+};
+
+const everyMs = 3_600_000;
+const againAfterFailureMs = 60_000;
+/** Maximum number of remembered pairs of key and scope; beyond it, the oldest are reported again. */
+const maxKnown = 50_000;
+
+function createUsedScopeReports(): UsedScopeReports {
+  const nextAt = new Map<string, number>();
+
+  function postpone(pairs: readonly string[], until: number): void {
+    for (const pair of pairs) {
+      nextAt.delete(pair);
+      nextAt.set(pair, until);
+    }
+    while (nextAt.size > maxKnown) nextAt.delete(nextAt.keys().next().value as string);
+  }
+
+  return {
+    note: ({ accessKeyId }, scope, tell) => {
+      if (accessKeyId === undefined || scope.length === 0) return;
+      const now = performance.now();
+      const due = scope.filter((item) => now >= (nextAt.get(`${accessKeyId} ${item}`) ?? Number.NEGATIVE_INFINITY));
+      if (due.length === 0) return;
+      const pairs = due.map((item) => `${accessKeyId} ${item}`);
+      postpone(pairs, now + everyMs);
+      tell(due).catch(() => postpone(pairs, now + againAfterFailureMs));
+    },
   };
 }

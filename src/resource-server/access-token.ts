@@ -37,3 +37,105 @@ export function toAccessToken(claims: Readonly<Record<string, unknown>>): Access
 function optionalText(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
+
+/**
+ * Error codes of RFC 6750 §3.1 and RFC 9449 §7 and §9, and `temporarily_unavailable` for an unreachable authorization
+ * server.
+ */
+export type AccessTokenErrorCode =
+  | 'missing_token'
+  | 'invalid_request'
+  | 'invalid_token'
+  | 'invalid_dpop_proof'
+  | 'use_dpop_nonce'
+  | 'insufficient_scope'
+  | 'temporarily_unavailable';
+
+const statuses: Record<AccessTokenErrorCode, number> = {
+  missing_token: 401,
+  invalid_request: 400,
+  invalid_token: 401,
+  invalid_dpop_proof: 401,
+  use_dpop_nonce: 401,
+  insufficient_scope: 403,
+  temporarily_unavailable: 503,
+};
+
+/** The members of a `WWW-Authenticate` challenge that describe the resource server. */
+type Challenge = {
+  /** The scheme of the rejected request; Bearer if it had none. */
+  scheme: 'Bearer' | 'DPoP';
+  /** Accepted signature algorithms of DPoP proofs (RFC 9449 §7.1). */
+  dpopAlgorithms: readonly string[];
+  /** Nonce for the next proof (RFC 9449 §9). */
+  dpopNonce: string | undefined;
+  /** URL of the resource server's metadata (RFC 9728 §5.1). */
+  resourceMetadata: string | undefined;
+};
+
+/** The error for a rejected request, with everything that its answer needs. */
+export class AccessTokenError extends Error {
+  readonly code: AccessTokenErrorCode;
+  /** 400, 401, 403 or 503. */
+  readonly status: number;
+  /** The required scopes, with `insufficient_scope`. */
+  readonly scope: readonly string[];
+  #challenge: Challenge = { scheme: 'Bearer', dpopAlgorithms: [], dpopNonce: undefined, resourceMetadata: undefined };
+
+  constructor(
+    code: AccessTokenErrorCode,
+    message: string,
+    { scope = [], cause }: { scope?: readonly string[]; cause?: unknown } = {},
+  ) {
+    super(message, { cause });
+    this.name = 'AccessTokenError';
+    this.code = code;
+    this.status = statuses[code];
+    this.scope = scope;
+  }
+
+  /** Adds the challenge of one resource server. Returns this error. */
+  withChallenge(challenge: Partial<Challenge>): this {
+    this.#challenge = { ...this.#challenge, ...challenge };
+    return this;
+  }
+
+  /** Returns the headers of the answer: `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1), or `Retry-After`. */
+  get headers(): Record<string, string> {
+    if (this.status === 503) return { 'Retry-After': '1', 'Cache-Control': 'no-store' };
+    const { dpopNonce } = this.#challenge;
+    return {
+      'WWW-Authenticate': this.#challenges().join(', '),
+      'Cache-Control': 'no-store',
+      ...(dpopNonce === undefined ? {} : { 'DPoP-Nonce': dpopNonce }),
+    };
+  }
+
+  /** Returns the JSON body of the answer. */
+  get body(): { error: string; error_description: string } {
+    return { error: this.code === 'missing_token' ? 'invalid_token' : this.code, error_description: this.message };
+  }
+
+  #challenges(): string[] {
+    const { scheme, dpopAlgorithms, resourceMetadata } = this.#challenge;
+    const algs: Parameter[] = dpopAlgorithms.length > 0 ? [['algs', dpopAlgorithms.join(' ')]] : [];
+    const metadata: Parameter[] = resourceMetadata === undefined ? [] : [['resource_metadata', resourceMetadata]];
+    // RFC 6750 §3.1: the challenge for a request without a token contains no error code.
+    if (this.code === 'missing_token') {
+      const dpop = algs.length > 0 ? [present('DPoP', [...algs, ...metadata])] : [];
+      return [present('Bearer', metadata), ...dpop];
+    }
+    const scope: Parameter[] = this.scope.length > 0 ? [['scope', this.scope.join(' ')]] : [];
+    const wrong: Parameter[] = [['error', this.code], ['error_description', this.message], ...scope];
+    if (scheme === 'DPoP') return [present('DPoP', [...wrong, ...algs, ...metadata])];
+    // A token that is bound to a key may have been sent as a bearer token (RFC 9449 §7.2), so offer DPoP too.
+    const other = this.code === 'invalid_token' && algs.length > 0 ? [present('DPoP', algs)] : [];
+    return [present('Bearer', [...wrong, ...metadata]), ...other];
+  }
+}
+
+type Parameter = [name: string, value: string];
+
+function present(scheme: string, parameters: readonly Parameter[]): string {
+  return `${scheme} ${parameters.map(([name, value]) => `${name}="${value}"`).join(', ')}`.trimEnd();
+}

@@ -1,5 +1,4 @@
-import type { AccessToken } from './access-token.ts';
-import { AccessTokenError } from './access-token-error.ts';
+import { type AccessToken, AccessTokenError } from './access-token.ts';
 import type { AccessTokenVerifier } from './access-token-verifier.ts';
 import type { RequestLike } from './received-request.ts';
 

@@ -38,12 +38,11 @@ export function followEvents(options: EventStreamOptions): { close(): void } {
     const resumed = lastEventId !== undefined;
     let connected = false;
     let watchdog = setTimeout(() => stalled.abort(), silenceMs);
-    const credentials = `${encodeURIComponent(options.clientId)}:${encodeURIComponent(options.clientSecret)}`;
     try {
       const response = await options.fetch(`${options.issuer}/oauth2/events`, {
         headers: {
           accept: 'text/event-stream',
-          authorization: `Basic ${Buffer.from(credentials).toString('base64')}`,
+          authorization: basicAuthorization(options),
           ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
         },
         redirect: 'error',
@@ -128,4 +127,10 @@ function createEventParser(onBlock: (block: Block) => void): (text: string) => v
 
 function emptyBlock() {
   return { id: undefined, event: '', data: '', isEmpty: true };
+}
+
+/** Returns the `Authorization` header of a client, whose ID and secret are form-encoded first (RFC 6749 §2.3.1). */
+export function basicAuthorization({ clientId, clientSecret }: { clientId: string; clientSecret: string }): string {
+  const credentials = `${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`;
+  return `Basic ${Buffer.from(credentials).toString('base64')}`;
 }

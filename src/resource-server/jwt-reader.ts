@@ -8,7 +8,7 @@ import {
   jwtVerify,
 } from 'jose';
 import { type AccessToken, toAccessToken } from './access-token.ts';
-import { ageOf, currentMoment, type Moment } from './moment.ts';
+import { ageOf, currentMoment, type Moment } from './token-cache.ts';
 
 export type JwtReaderOptions = {
   issuer: string;

@@ -1,6 +1,5 @@
 /** `keyturn/resource-server`: validates access tokens for APIs protected by Keyturn. Its only dependency is jose. */
-export type { AccessToken } from './access-token.ts';
-export { AccessTokenError, type AccessTokenErrorCode } from './access-token-error.ts';
+export { type AccessToken, AccessTokenError, type AccessTokenErrorCode } from './access-token.ts';
 export {
   type AccessTokenVerifier,
   createAccessTokenVerifier,

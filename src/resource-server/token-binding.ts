@@ -1,11 +1,10 @@
-import type { AccessToken } from './access-token.ts';
-import { AccessTokenError } from './access-token-error.ts';
-import { certificateOfConnection, certificateThumbprint } from './client-certificate.ts';
-import type { DpopProofs } from './dpop-proof.ts';
-import type { PresentedToken } from './presented-token.ts';
-import type { ReceivedRequest } from './received-request.ts';
+import { createHash, X509Certificate } from 'node:crypto';
+import { type AccessToken, AccessTokenError } from './access-token.ts';
+import type { DpopProofs } from './dpop.ts';
+import { readForwardedCertificate } from './forwarded-certificate.ts';
+import type { PresentedToken, ReceivedRequest } from './received-request.ts';
 
-export type BindingOptions = {
+type BindingOptions = {
   proofs: DpopProofs;
   /** The URL under which callers reach this API. If undefined, no DPoP proof can be checked. */
   publicUrl: string | undefined;
@@ -51,4 +50,30 @@ function thumbprintOf({ clientCertificate }: BindingOptions, request: ReceivedRe
 
 function refusal(message: string): AccessTokenError {
   return new AccessTokenError('invalid_token', message);
+}
+
+/** Returns the client certificate of a Node.js TLS connection in DER, or undefined if it has none. */
+function certificateOfConnection(socket: unknown): Uint8Array | undefined {
+  const { getPeerX509Certificate } = (socket ?? {}) as { getPeerX509Certificate?: () => X509Certificate | undefined };
+  return getPeerX509Certificate?.call(socket)?.raw;
+}
+
+/**
+ * Returns the `x5t#S256` of a certificate (RFC 8705 §3.1): the SHA-256 of its DER form.
+ * @param certificate DER; or a string as proxies forward it: PEM, percent-encoded PEM, base64, or base64 between colons
+ * (RFC 9440).
+ * @returns undefined if the value is not a certificate.
+ */
+function certificateThumbprint(certificate: Uint8Array | string): string | undefined {
+  const x509 = typeof certificate === 'string' ? readForwardedCertificate(certificate) : parseDer(certificate);
+  if (!x509 || x509 === 'unreadable') return undefined;
+  return createHash('sha256').update(x509.raw).digest('base64url');
+}
+
+function parseDer(der: Uint8Array): X509Certificate | undefined {
+  try {
+    return new X509Certificate(der);
+  } catch {
+    return undefined;
+  }
 }

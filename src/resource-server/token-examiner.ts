@@ -1,13 +1,17 @@
 import { hash } from 'node:crypto';
-import type { AccessToken } from './access-token.ts';
-import { createChangeMemory, parseEventData } from './change-memory.ts';
-import { followEvents, type ServerEvent } from './event-stream.ts';
-import { type IntrospectionOptions, IntrospectionUnavailable, introspect } from './introspection.ts';
+import { type AccessToken, toAccessToken } from './access-token.ts';
+import { basicAuthorization, followEvents, type ServerEvent } from './event-stream.ts';
 import { createJwtReader } from './jwt-reader.ts';
-import { ageOf, currentMoment, type Moment } from './moment.ts';
-import { createTokenCache } from './token-cache.ts';
+import {
+  ageOf,
+  createChangeMemory,
+  createTokenCache,
+  currentMoment,
+  type Moment,
+  parseEventData,
+} from './token-cache.ts';
 
-export type ExaminerOptions = IntrospectionOptions & {
+type ExaminerOptions = IntrospectionOptions & {
   resource: string;
   /** Maximum time that a cached answer is used while the server is unreachable. */
   staleMs: number;
@@ -18,7 +22,7 @@ export type ExaminerOptions = IntrospectionOptions & {
   acceptTypJwt: boolean;
 };
 
-export type TokenExaminer = {
+type TokenExaminer = {
   /**
    * Returns the token's current state, or undefined if it is not live here. Verifies a JWT locally and introspects any
    * other token.
@@ -125,4 +129,48 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
     },
     close: () => stream?.close(),
   };
+}
+
+type IntrospectionOptions = {
+  issuer: string;
+  clientId: string;
+  clientSecret: string;
+  /** Time limit of an introspection in milliseconds. */
+  timeoutMs: number;
+  fetch: typeof globalThis.fetch;
+};
+
+/** The error if the server cannot be reached or gives an invalid answer, so that the token's state is unknown. */
+export class IntrospectionUnavailable extends Error {}
+
+/**
+ * Introspects a token at the authorization server (RFC 7662).
+ * @param request the access key that came with the token, and the scopes that were used.
+ * @returns undefined if the token is not active here.
+ * @throws {IntrospectionUnavailable}
+ */
+export async function introspect(
+  options: IntrospectionOptions,
+  token: string,
+  { accessKey, usedScope = [] }: { accessKey: string | undefined; usedScope?: readonly string[] },
+): Promise<AccessToken | undefined> {
+  const body = new URLSearchParams({ token });
+  if (accessKey !== undefined) body.set('access_key', accessKey);
+  if (usedScope.length > 0) body.set('used_scope', usedScope.join(' '));
+  try {
+    const response = await options.fetch(`${options.issuer}/oauth2/introspect`, {
+      method: 'POST',
+      headers: { authorization: basicAuthorization(options), accept: 'application/json' },
+      body,
+      redirect: 'error',
+      signal: AbortSignal.timeout(options.timeoutMs),
+    });
+    if (!response.ok) throw new Error(`introspection answered ${response.status}`);
+    const claims = (await response.json()) as Record<string, unknown>;
+    if (claims['active'] === false) return undefined;
+    if (claims['active'] !== true) throw new Error('introspection did not answer with `active`');
+    return toAccessToken(claims);
+  } catch (error) {
+    throw new IntrospectionUnavailable((error as Error).message, { cause: error });
+  }
 }

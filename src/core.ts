@@ -4,8 +4,7 @@ import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
 import { auditedTransaction } from './audit/audit-log.ts';
 import { type Refusals, startRefusals } from './audit/refusals.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
-import { type ClientKeys, createClientKeys } from './clients/client-keys.ts';
-import { type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
+import { type ClientKeys, createClientKeys, type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
 import { createUsedAssertions, type UsedAssertions } from './clients/used-assertions.ts';
 import type { Config, SigningAlgorithm } from './config.ts';
@@ -17,7 +16,7 @@ import type { Tracing } from './observability/tracing.ts';
 import { type Clock, createClockCheck } from './process/clock.ts';
 import { startStep } from './process/start-step.ts';
 import { finishUnused } from './regeneration/finish-unused.ts';
-import { lockSecretOwner } from './secrets/lock-secret-owner.ts';
+import { lockSecretOwner } from './secrets/manage-secrets.ts';
 import { countOverlaps } from './secrets/secret-store.ts';
 import { createAnnouncementStream } from './storage/announcement-stream.ts';
 import { createAnnouncements } from './storage/announcements.ts';
@@ -39,9 +38,8 @@ import { createRedisTokenStore } from './tokens/redis-token-store.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
 import { createTokenRecordCodec } from './tokens/token-record-codec.ts';
-import { createUsageCounter, type UsageCounter } from './usage/usage-counter.ts';
+import { createUsageCounter, startUsageWriter, type UsageCounter, type UsageWriter } from './usage/usage-counter.ts';
 import { rollUpUsage } from './usage/usage-store.ts';
-import { startUsageWriter, type UsageWriter } from './usage/usage-writer.ts';
 
 /** Opened stores and the services on them, used by both the server and the command line. */
 export type Core = ManageDeps &

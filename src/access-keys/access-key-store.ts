@@ -1,7 +1,6 @@
 import { newTokenEpoch } from '../credentials/token-epoch.ts';
 import { NotFound } from '../errors.ts';
-import type { SecretOwner } from '../secrets/secret-owner.ts';
-import { parseSecrets, secretsJson } from '../secrets/secret-store.ts';
+import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { recordChange } from '../storage/record-change.ts';
 import type { UsageBatch } from '../usage/usage-store.ts';

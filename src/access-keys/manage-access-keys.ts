@@ -6,7 +6,7 @@ import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
 import { requireContact } from '../contacts/manage-contacts.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';
-import { addSecret } from '../secrets/add-secret.ts';
+import { addSecret } from '../secrets/manage-secrets.ts';
 import type { Transaction } from '../storage/database.ts';
 import { recordChange } from '../storage/record-change.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';

@@ -2,8 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP, SocketAddress } from 'node:net';
 import { InvalidInput } from '../errors.ts';
 import { textProblem } from '../text/read-text.ts';
-import { readDer } from './der.ts';
-import { parseDistinguishedName, readDistinguishedName } from './distinguished-name.ts';
+import { parseDistinguishedName, readDer, readDistinguishedName } from './distinguished-name.ts';
 
 /** The fields of RFC 8705 §2.1.2 that identify a certificate. */
 export const subjectFields = [

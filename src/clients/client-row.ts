@@ -1,7 +1,7 @@
 import type { Row } from '../storage/database.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { AuthMethod, Client, ClientKind, TokenFormat, TokenTyp } from './client.ts';
-import type { ClientJwks } from './client-jwks.ts';
+import type { ClientJwks } from './verification-key.ts';
 
 /** A row of the table `clients`. */
 export type ClientRow = Row & {
@@ -84,5 +84,16 @@ export function toClient(row: ClientRow): Client {
     revision: row.revision,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
+  };
+}
+
+/** Returns a client as the audit log records it. */
+export function auditView(client: Client): Record<string, unknown> {
+  const { id: _id, created_at: _createdAt, updated_at: _updatedAt, ...recorded } = toRow(client);
+  return {
+    ...recorded,
+    scope: client.scope.join(' '),
+    information: client.information,
+    token_typ: client.tokenTyp,
   };
 }

@@ -1,9 +1,10 @@
 import { lowestTokenEpoch, tokenEpochs } from '../credentials/token-epoch.ts';
-import { parseSecrets, secretsJson } from '../secrets/secret-store.ts';
+import { NotFound } from '../errors.ts';
+import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { pageByText } from '../storage/page-by-text.ts';
 import { recordChange } from '../storage/record-change.ts';
-import type { Client, ClientKind, KnownClient } from './client.ts';
+import { type Client, type ClientKind, type KnownClient, withoutTokens } from './client.ts';
 import { type ClientRow, toClient, toRow } from './client-row.ts';
 
 /** Finds a client by any of its Client IDs, with all its secrets, current and previous. */
@@ -142,7 +143,7 @@ export async function insertClients(transaction: Transaction, clients: readonly 
 }
 
 /** Adds a Client ID to a client. Client IDs are never removed from a client, so that none is reused for another one. */
-export async function addClientId(transaction: Transaction, client: Client, clientId: string): Promise<void> {
+async function addClientId(transaction: Transaction, client: Client, clientId: string): Promise<void> {
   await transaction.query(
     'INSERT INTO client_ids (client_id, client) VALUES ($1, $2) ON CONFLICT (client_id) DO NOTHING',
     [clientId, client.id],
@@ -155,32 +156,13 @@ export async function addClientId(transaction: Transaction, client: Client, clie
  */
 export async function saveClient(transaction: Transaction, client: Client, at: Date): Promise<Client> {
   const rows = await transaction.query<ClientRow>(
-    `UPDATE clients SET client_id = $2, name = $3, enabled = $4, scope = $5, access_key = $6, reveal = $7, resource = $8,
-       information = $9, token_format = $10, token_epoch = $11, tokens_not_before = $12, updated_at = $13, jwks = $14, jwks_uri = $15,
-       certificate_subject = $16, certificate_bound_tokens = $17, dpop_bound_tokens = $18, token_typ = $19,
-       revision = revision + 1
-     WHERE id = $1 RETURNING *`,
-    [
-      client.id,
-      client.clientId,
-      client.name,
-      client.enabled,
-      client.scope,
-      client.accessKey,
-      client.reveal,
-      client.resource,
-      client.kind === 'resource_server' ? client.information : null,
-      client.tokenFormat,
-      client.tokenEpoch,
-      client.tokensNotBefore,
-      at,
-      client.jwks && JSON.stringify(client.jwks),
-      client.jwksUri,
-      client.certificateSubject && JSON.stringify(client.certificateSubject),
-      client.certificateBoundTokens,
-      client.dpopBoundTokens,
-      toRow(client).token_typ,
-    ],
+    `UPDATE clients c SET client_id = n.client_id, name = n.name, enabled = n.enabled, scope = n.scope, access_key = n.access_key,
+       reveal = n.reveal, resource = n.resource, information = n.information, token_format = n.token_format, token_typ = n.token_typ,
+       token_epoch = n.token_epoch, tokens_not_before = n.tokens_not_before, jwks = n.jwks, jwks_uri = n.jwks_uri,
+       certificate_subject = n.certificate_subject, certificate_bound_tokens = n.certificate_bound_tokens,
+       dpop_bound_tokens = n.dpop_bound_tokens, updated_at = $2, revision = c.revision + 1
+     FROM jsonb_populate_record(NULL::clients, $1::jsonb) n WHERE c.id = n.id RETURNING c.*`,
+    [JSON.stringify(toRow(client)), at],
   );
   await announceClient(transaction, client, at);
   return toClient(rows[0] as ClientRow);
@@ -236,4 +218,34 @@ export async function raiseEveryTokenEpoch(
   );
   const ids = await transaction.query<{ client_id: string }>('SELECT client_id FROM client_ids', []);
   return { clients: rows.length, clientIds: ids.map(({ client_id }) => client_id) };
+}
+
+/** Presents a locked client as an owner of secrets. */
+export function asSecretOwner(client: Client): SecretOwner {
+  return {
+    kind: 'client',
+    id: client.id,
+    prefix: 'kts_',
+    pepper: 'client-secret-pepper',
+    reveal: client.reveal,
+    target: client.clientId,
+    targetType: 'client',
+    clientId: client.clientId,
+    enabled: client.enabled,
+    revision: client.revision,
+    tokenEpoch: client.tokenEpoch,
+    save: async (transaction, change, at) => {
+      const clientId = change.clientId ?? client.clientId;
+      if (clientId !== client.clientId) await addClientId(transaction, client, clientId);
+      const changed = change.tokens === 'revoke' ? withoutTokens(client, at.getTime()) : client;
+      await saveClient(transaction, { ...changed, clientId }, at);
+    },
+  };
+}
+
+/** Finds a client by any of its Client IDs and returns it, locked, as the owner of its secrets. @throws {NotFound} */
+export async function requireClientOwner(transaction: Transaction, clientId: string): Promise<SecretOwner> {
+  const client = await lockClient(transaction, clientId);
+  if (!client) throw new NotFound('client');
+  return asSecretOwner(client);
 }

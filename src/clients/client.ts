@@ -2,7 +2,7 @@ import type { Secret } from '../credentials/secret.ts';
 import { newTokenEpoch } from '../credentials/token-epoch.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
-import type { ClientJwks } from './client-jwks.ts';
+import type { ClientJwks } from './verification-key.ts';
 
 export const actions = ['create', 'read', 'update', 'delete'] as const;
 const secretMethods = ['client_secret_basic', 'client_secret_post'] as const;

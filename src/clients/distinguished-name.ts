@@ -1,5 +1,4 @@
 import { InvalidInput } from '../errors.ts';
-import { readDer } from './der.ts';
 
 /** An attribute of a name: text of any ASN.1 type, or the DER of a value that is not text. */
 type Attribute = { oid: string; text: string } | { oid: string; der: string };
@@ -162,4 +161,28 @@ function readOid(content: Buffer): string {
   const [first = 0, ...rest] = arcs.slice(0, -1);
   const root = Math.min(2, Math.floor(first / 40));
   return [root, first - root * 40, ...rest].join('.');
+}
+
+/** One DER element (X.690): its tag, its content, and all its bytes. */
+type DerElement = { tag: number; content: Buffer; bytes: Buffer };
+
+/**
+ * Reads consecutive DER elements of a certificate that OpenSSL has already parsed: Node gives the names in it only as
+ * text for people, which cannot be compared.
+ * @throws {RangeError} if an element is truncated or has a form that certificates do not use.
+ */
+export function readDer(bytes: Buffer): DerElement[] {
+  const elements: DerElement[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const tag = bytes.readUInt8(start);
+    const first = bytes.readUInt8(start + 1);
+    const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
+    if ((tag & 0x1f) === 0x1f || first === 0x80 || lengthBytes > 4) throw new RangeError('not DER as in certificates');
+    const contentStart = start + 2 + lengthBytes;
+    const end = contentStart + (lengthBytes === 0 ? first : bytes.readUIntBE(start + 2, lengthBytes));
+    if (end > bytes.length) throw new RangeError('DER that is cut short');
+    elements.push({ tag, content: bytes.subarray(contentStart, end), bytes: bytes.subarray(start, end) });
+    start = end;
+  }
+  return elements;
 }

@@ -1,7 +1,11 @@
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import { request } from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
-import { isPublicAddress } from './public-address.ts';
+import { BlockList, isIP, isIPv4, isIPv6, type LookupFunction } from 'node:net';
+import { LRUCache } from 'lru-cache';
+import type { Log } from '../observability/log.ts';
+import type { Clock } from '../process/clock.ts';
+import type { Client } from './client.ts';
+import { importJwks, usableKeys, type VerificationKey } from './verification-key.ts';
 
 export type FetchJwks = (uri: string) => Promise<readonly unknown[]>;
 
@@ -79,4 +83,103 @@ function read(uri: string, ca: string | undefined, lookup: LookupFunction): Prom
     });
     outgoing.end();
   });
+}
+
+/** Addresses that are not publicly reachable or have a special purpose (IANA registries, RFC 6890). */
+const special = new BlockList();
+for (const subnet of [
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.0.0.0/24',
+  '192.0.2.0/24',
+  '192.31.196.0/24',
+  '192.52.193.0/24',
+  '192.88.99.0/24',
+  '192.168.0.0/16',
+  '192.175.48.0/24',
+  '198.18.0.0/15',
+  '198.51.100.0/24',
+  '203.0.113.0/24',
+  '224.0.0.0/3',
+]) {
+  const [address = '', prefix] = subnet.split('/');
+  special.addSubnet(address, Number(prefix), 'ipv4');
+}
+// Parts of 2000::/3 that embed an IPv4 address (Teredo, 6to4) could lead back into a private network.
+special.addSubnet('2001::', 23, 'ipv6');
+special.addSubnet('2001:db8::', 32, 'ipv6');
+special.addSubnet('2002::', 16, 'ipv6');
+special.addSubnet('3fff::', 20, 'ipv6');
+
+const globalUnicast = new BlockList();
+globalUnicast.addSubnet('2000::', 3, 'ipv6');
+
+/** Returns whether an address belongs to the public Internet, which is all that a registered URL may refer to. */
+export function isPublicAddress(address: string): boolean {
+  if (isIPv4(address)) return !special.check(address, 'ipv4');
+  return isIPv6(address) && globalUnicast.check(address, 'ipv6') && !special.check(address, 'ipv6');
+}
+
+export type ClientKeys = {
+  /**
+   * Returns the keys that the client signs with, registered or published at its URL; empty if the URL cannot be read.
+   * @param kid the ID of the key to find. The URL is fetched again if the ID is unknown.
+   */
+  find(client: Client, kid: string | undefined): Promise<readonly VerificationKey[]>;
+};
+
+type Fetched = {
+  keys: readonly VerificationKey[];
+  readAt: number;
+  triedAt: number;
+  running: Promise<void> | undefined;
+};
+
+const maxUrls = 1_000;
+/**
+ * Maximum age of fetched keys before the next fetch. A new key is found at once; a removed key is accepted until then.
+ */
+const freshForMs = 5 * 60_000;
+/** Maximum age of fetched keys that are still used if the URL cannot be fetched again. */
+const usableForMs = 60 * 60_000;
+/** Minimum time between fetches, so that unknown `kid` values cannot cause many requests to a `jwks_uri`. */
+const retryAfterMs = 60_000;
+
+export function createClientKeys(deps: { fetchJwks: FetchJwks; clock: Clock; log: Log }): ClientKeys {
+  const { fetchJwks, clock, log } = deps;
+  const byUrl = new LRUCache<string, Fetched>({ max: maxUrls });
+
+  async function read(uri: string, fetched: Fetched): Promise<void> {
+    fetched.triedAt = clock();
+    try {
+      fetched.keys = usableKeys(await fetchJwks(uri));
+      fetched.readAt = clock();
+    } catch (error) {
+      log.warn({ jwks_uri: uri, error: (error as Error).message }, 'the keys of a client cannot be read');
+    } finally {
+      fetched.running = undefined;
+    }
+  }
+
+  function isWanting({ keys, readAt }: Fetched, kid: string | undefined): boolean {
+    return clock() - readAt > freshForMs || (kid !== undefined && !keys.some((key) => key.kid === kid));
+  }
+
+  return {
+    find: async ({ jwks, jwksUri }, kid) => {
+      if (jwks) return importJwks(jwks);
+      if (jwksUri === null) return [];
+      const never = Number.NEGATIVE_INFINITY;
+      const fetched = byUrl.get(jwksUri) ?? { keys: [], readAt: never, triedAt: never, running: undefined };
+      byUrl.set(jwksUri, fetched);
+      if (isWanting(fetched, kid) && clock() - fetched.triedAt > retryAfterMs)
+        fetched.running ??= read(jwksUri, fetched);
+      await fetched.running;
+      return clock() - fetched.readAt > usableForMs ? [] : fetched.keys;
+    },
+  };
 }

@@ -2,16 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { Conflict } from '../errors.ts';
 import { insertRegeneration } from '../regeneration/regeneration-store.ts';
-import { makeSecret } from '../secrets/add-secret.ts';
+import { makeSecret } from '../secrets/manage-secrets.ts';
 import { insertSecrets } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { recordChanges } from '../storage/record-change.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
 import { type Client, isSecretMethod } from './client.ts';
-import { asSecretOwner } from './client-secret-owner.ts';
-import { insertClients } from './client-store.ts';
-import { importedClient } from './imported-client.ts';
-import { auditView, type ManageDeps } from './manage-clients.ts';
+import { auditView } from './client-row.ts';
+import { asSecretOwner, insertClients } from './client-store.ts';
+import { importedClient } from './foreign-client.ts';
+import type { ManageDeps } from './manage-clients.ts';
 import type { AcceptedClient } from './review-import.ts';
 
 /**

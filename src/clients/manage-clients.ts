@@ -3,8 +3,7 @@ import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-lo
 import { generateClientId } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, KeyturnError, NotFound } from '../errors.ts';
-import { addSecret, type SecretDeps } from '../secrets/add-secret.ts';
-import { revealSecret } from '../secrets/reveal-secret.ts';
+import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
 import type { Transaction } from '../storage/database.ts';
 import { unlessTaken } from '../storage/unique-violation.ts';
 import {
@@ -17,16 +16,16 @@ import {
   type TokenTyp,
   withoutTokens,
 } from './client.ts';
-import { requireConsistent, requireUnused, resourceTaken } from './client-rules.ts';
-import { asSecretOwner } from './client-secret-owner.ts';
+import { auditView } from './client-row.ts';
+import { type GivenKeys, replaceKeys, requireConsistent, requireUnused, resourceTaken } from './client-rules.ts';
 import {
   announceClient,
+  asSecretOwner,
   deleteClient as deleteClientRow,
   insertClient,
   lockClient,
   saveClient,
 } from './client-store.ts';
-import { type GivenKeys, replaceKeys } from './key-registration.ts';
 
 /** Dependencies of every change; the transaction and the actor come with each call. */
 export type ManageDeps = SecretDeps;
@@ -259,30 +258,4 @@ function audit(
   states: Pick<AuditEvent, 'before' | 'after'>,
 ): Promise<void> {
   return appendAuditEvent(transaction, { at, actor, action, targetType: 'client', target: client.clientId, ...states });
-}
-
-/** Returns a client as the audit log records it, without secrets. */
-export function auditView(client: Client): Record<string, unknown> {
-  return {
-    client_id: client.clientId,
-    kind: client.kind,
-    name: client.name,
-    enabled: client.enabled,
-    scope: client.scope.join(' '),
-    access_key: client.accessKey,
-    reveal: client.reveal,
-    auth_method: client.authMethod,
-    jwks: client.jwks,
-    jwks_uri: client.jwksUri,
-    certificate_subject: client.certificateSubject,
-    certificate_bound_tokens: client.certificateBoundTokens,
-    dpop_bound_tokens: client.dpopBoundTokens,
-    resource: client.resource,
-    information: client.information,
-    token_format: client.tokenFormat,
-    token_typ: client.tokenTyp,
-    token_epoch: client.tokenEpoch,
-    tokens_not_before: client.tokensNotBefore,
-    revision: client.revision,
-  };
 }

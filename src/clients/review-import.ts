@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { isWellFormedClientId, isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, weaknessOf } from '../credentials/foreign-credential.ts';
 import { createMatcher, verifiersOf } from '../credentials/verifier.ts';
@@ -12,10 +13,8 @@ import {
   offeredScopes,
   scopesOfferedBy,
 } from './client.ts';
-import { findTakenClientIds } from './client-store.ts';
-import { demandProblems } from './demand-problems.ts';
-import { findImported } from './find-imported.ts';
-import type { ForeignClient, RefusedClient } from './foreign-client.ts';
+import { findKnownClients, findTakenClientIds } from './client-store.ts';
+import { demandProblems, type ForeignClient, importedClient, type RefusedClient } from './foreign-client.ts';
 import type { ManageDeps } from './manage-clients.ts';
 
 export type ImportPolicy = {
@@ -231,4 +230,34 @@ async function findKnownSecrets(
   const verifiers = [...known.keys()].map((verifier) => Buffer.from(verifier, 'base64'));
   const taken = await findTakenVerifiers(database, verifiers);
   return new Set([...taken].flatMap((verifier) => known.get(verifier) ?? []));
+}
+
+/**
+ * Finds the clients that are registered exactly as a file describes them. Ignores their secrets and whether they are
+ * enabled, which may have changed since the import.
+ */
+async function findImported(
+  database: Queryable,
+  rows: readonly ForeignClient[],
+): Promise<Map<ForeignClient, KnownClient>> {
+  const known = await findKnownClients(
+    database,
+    rows.map(({ clientId }) => clientId),
+  );
+  const found = new Map<ForeignClient, KnownClient>();
+  for (const row of rows) {
+    const here = known.get(row.clientId);
+    if (!here || demandProblems(row).length > 0) continue;
+    const wanted = registrationOf(importedClient(row, here.client.createdAt));
+    if (isDeepStrictEqual(registrationOf(here.client), wanted)) found.set(row, here);
+  }
+  return found;
+}
+
+function registrationOf(client: Client): unknown {
+  const { name, scope, accessKey, reveal, authMethod, jwks, jwksUri, certificateSubject } = client;
+  const { certificateBoundTokens, dpopBoundTokens, resource } = client;
+  const proof = { authMethod, jwks, jwksUri, certificateSubject, certificateBoundTokens, dpopBoundTokens };
+  // Drop undefined members, as the database does.
+  return JSON.parse(JSON.stringify({ name, scope: [...scope].sort(), accessKey, reveal, resource, ...proof }));
 }

@@ -1,5 +1,6 @@
-import type { KeyObject } from 'node:crypto';
-import { readPublicJwk } from './public-jwk.ts';
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { InvalidInput } from '../errors.ts';
+import { findUnstorableText } from '../text/read-text.ts';
 
 /**
  * Accepted signature algorithms of clients and proofs (FAPI 2.0 Security Profile §5.4.1). HMAC is excluded because its
@@ -47,4 +48,89 @@ function algorithmsOf(key: KeyObject): VerificationAlgorithm[] {
     default:
       return [];
   }
+}
+
+/** Members that make a JWK a private or a symmetric key (RFC 7518 §6). */
+const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
+const publicMembers = ['kty', 'crv', 'x', 'y', 'n', 'e'];
+
+/**
+ * Imports a public JWK (RFC 7517).
+ * @returns the key, or the reason why it cannot be imported, as the end of a sentence that begins with "The key".
+ */
+export function readPublicJwk(jwk: unknown): { key: KeyObject; members: Record<string, unknown> } | string {
+  if (typeof jwk !== 'object' || jwk === null || Array.isArray(jwk)) return 'is not an object';
+  const members = jwk as Record<string, unknown>;
+  if (privateMembers.some((name) => Object.hasOwn(members, name))) return 'is private or symmetric';
+  const { kid } = members;
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > 256)) return 'has an unusable kid';
+  const key = importKey(members);
+  return key ? { key, members } : 'is malformed';
+}
+
+function importKey(members: Record<string, unknown>): KeyObject | undefined {
+  // Pass only the members of the key itself to the parser.
+  const given = publicMembers.filter((name) => Object.hasOwn(members, name)).map((name) => [name, members[name]]);
+  if (given.some(([, value]) => typeof value !== 'string')) return undefined;
+  try {
+    return createPublicKey({ key: Object.fromEntries(given) as JsonWebKey, format: 'jwk' });
+  } catch {
+    return undefined;
+  }
+}
+
+/** A client's public keys as it registered them (RFC 7591 §2 `jwks`). */
+export type ClientJwks = { readonly keys: readonly Record<string, unknown>[] };
+
+const maxKeys = 10;
+const maxCharacters = 16 * 1024;
+
+/** Caches imported keys by registration object, which is replaced when the registration changes. */
+const imported = new WeakMap<ClientJwks, readonly VerificationKey[]>();
+
+/**
+ * Checks public keys before they are registered, so that an unusable key fails at registration and not at the first
+ * token request.
+ * @param read returns a key, or the reason why it cannot be used.
+ * @throws {InvalidInput} unless every key can be used.
+ */
+export function requireUsableJwks(jwks: ClientJwks, read: (jwk: unknown) => object | string): void {
+  const { keys } = jwks;
+  if (keys.length === 0 || keys.length > maxKeys) throw new InvalidInput(`\`jwks\` must have 1 to ${maxKeys} keys.`);
+  const path = findUnstorableText(jwks);
+  if (path)
+    throw new InvalidInput(
+      `${['jwks', ...path].join('.')}: a member has a NUL character, a lone surrogate or too many levels.`,
+    );
+  if (JSON.stringify(jwks).length > maxCharacters) throw new InvalidInput('`jwks` is too large.');
+  for (const [index, jwk] of keys.entries()) {
+    const key = read(jwk);
+    if (typeof key === 'string') throw new InvalidInput(`The key jwks.keys[${index}] ${key}.`);
+  }
+  const kids = keys.flatMap(({ kid }) => kid ?? []);
+  if (new Set(kids).size < kids.length) throw new InvalidInput('Two keys of `jwks` have the same kid.');
+}
+
+/** Returns the registered keys, imported once. */
+export function importJwks(jwks: ClientJwks): readonly VerificationKey[] {
+  let keys = imported.get(jwks);
+  if (!keys) {
+    keys = usableKeys(jwks.keys);
+    imported.set(jwks, keys);
+  }
+  return keys;
+}
+
+/**
+ * Returns the first usable keys, at most ten. A published document may contain more kinds of keys than are accepted
+ * here, so unusable ones do not count.
+ */
+export function usableKeys(keys: readonly unknown[]): VerificationKey[] {
+  const usable: VerificationKey[] = [];
+  for (const jwk of keys) {
+    const key = readVerificationKey(jwk);
+    if (typeof key !== 'string') usable.push(key);
+    if (usable.length === maxKeys) break;
+  }
+  return usable;
 }

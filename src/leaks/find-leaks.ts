@@ -7,8 +7,7 @@ import { hintOf, isWellFormedSecret } from '../credentials/credential-format.ts'
 import { isForeignSecret } from '../credentials/foreign-credential.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
-import type { OwnerRef } from '../secrets/secret-owner.ts';
-import { findSecretOwner, findSecrets, findTakenVerifiers } from '../secrets/secret-store.ts';
+import { findSecretOwner, findSecrets, findTakenVerifiers, type OwnerRef } from '../secrets/secret-store.ts';
 import { findLiveToken, findToken, readToken } from '../tokens/examine-access-token.ts';
 import type { TokenRecord } from '../tokens/token-store.ts';
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import type { Context, Next } from 'koa';
 import { type Client, isSecretMethod, type KnownClient } from '../clients/client.ts';
-import { type ClientCertificate, isInDate, refusalOfCertificate } from '../clients/client-certificate.ts';
+import { type ClientCertificate, isInDate, refusalOfCertificate } from '../clients/registered-certificate.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, isForeignSecret } from '../credentials/foreign-credential.ts';

@@ -2,7 +2,7 @@ import { hash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { type ClientCertificate, isInDate } from '../clients/client-certificate.ts';
+import { type ClientCertificate, isInDate } from '../clients/registered-certificate.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { createRangeCheck, plainAddress } from '../http/address-ranges.ts';

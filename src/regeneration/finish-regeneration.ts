@@ -1,9 +1,9 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import type { SecretDeps } from '../secrets/add-secret.ts';
-import { endSecret } from '../secrets/end-secret.ts';
-import type { SecretOwner } from '../secrets/secret-owner.ts';
+import type { SecretDeps } from '../secrets/manage-secrets.ts';
+import type { SecretOwner } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import type { Regeneration } from './regeneration.ts';
+import { endSecret } from './regeneration-store.ts';
 import { requireOverlapping } from './require-overlapping.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Actor } from '../audit/audit-log.ts';
 import { Conflict } from '../errors.ts';
-import type { SecretDeps } from '../secrets/add-secret.ts';
-import type { OwnerRef, SecretOwner } from '../secrets/secret-owner.ts';
+import type { SecretDeps } from '../secrets/manage-secrets.ts';
+import type { OwnerRef, SecretOwner } from '../secrets/secret-store.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
 import { finishRegeneration } from './finish-regeneration.ts';
 import type { Regeneration } from './regeneration.ts';

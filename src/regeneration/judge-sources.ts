@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { UsageSource } from '../usage/usage-source.ts';
+import type { UsageSource } from '../usage/usage-report.ts';
 import type { Regeneration } from './regeneration.ts';
 
 /** Sources of one regeneration, by whether they have moved from the old secret to the new one. */

@@ -1,4 +1,4 @@
-import type { UsageSource } from '../usage/usage-source.ts';
+import type { UsageSource } from '../usage/usage-report.ts';
 
 /** Effects of regenerating a secret, in numbers and names, and the confirmation that they were reviewed. */
 export type Review = {

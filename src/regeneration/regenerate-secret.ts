@@ -3,13 +3,11 @@ import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';
-import { addSecret, type SecretDeps } from '../secrets/add-secret.ts';
-import { endSecret } from '../secrets/end-secret.ts';
-import type { SecretOwner } from '../secrets/secret-owner.ts';
-import { findSecrets, saveSecretEnd } from '../secrets/secret-store.ts';
+import { addSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
+import { findSecrets, type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { currentOf, retiringOf } from './regeneration.ts';
-import { insertRegeneration } from './regeneration-store.ts';
+import { endSecret, insertRegeneration } from './regeneration-store.ts';
 import { requireConfirmation } from './review.ts';
 
 export type RegenerateRequest = {

@@ -1,8 +1,8 @@
 import type { Clock } from '../process/clock.ts';
-import type { OwnerRef } from '../secrets/secret-owner.ts';
+import type { OwnerRef } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
-import type { UsageSource } from '../usage/usage-source.ts';
-import { countLiveTokensBySecret, findSources } from '../usage/usage-store.ts';
+import type { UsageSource } from '../usage/usage-report.ts';
+import { countLiveTokensBySecret, findSources } from '../usage/usage-report.ts';
 import { type JudgedSources, judgeSources } from './judge-sources.ts';
 import { type Regeneration, type RegenerationState, stateOf } from './regeneration.ts';
 

@@ -1,5 +1,7 @@
+import type { Actor } from '../audit/audit-log.ts';
+import type { Secret } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
-import type { OwnerRef } from '../secrets/secret-owner.ts';
+import { type OwnerRef, saveSecretEnd } from '../secrets/secret-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import type { Regeneration, TurnedSecret } from './regeneration.ts';
 
@@ -132,4 +134,15 @@ function toRegeneration(row: RegenerationRow): Regeneration {
     createdBy: row.created_by,
     ended: row.ended_at && row.ended_as ? { at: row.ended_at, as: row.ended_as, by: row.ended_by ?? '' } : null,
   };
+}
+
+/** Ends a secret permanently, and the grace period in which it was the previous one. */
+export async function endSecret(
+  transaction: Transaction,
+  secret: Pick<Secret, 'id'>,
+  at: Date,
+  actor: Actor,
+): Promise<void> {
+  await saveSecretEnd(transaction, { id: secret.id, retiresAt: at, endedAs: 'finished' });
+  await saveRegenerationEnd(transaction, secret.id, { at, as: 'finished', by: actor.name });
 }

@@ -1,5 +1,5 @@
 import { Conflict } from '../errors.ts';
-import type { SecretOwner } from '../secrets/secret-owner.ts';
+import type { SecretOwner } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { type Regeneration, stateOf } from './regeneration.ts';
 import { requireRegeneration } from './regeneration-store.ts';

@@ -1,11 +1,10 @@
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { Conflict, KeyturnError } from '../errors.ts';
-import type { SecretDeps } from '../secrets/add-secret.ts';
-import type { SecretOwner } from '../secrets/secret-owner.ts';
-import { findSecrets } from '../secrets/secret-store.ts';
+import type { SecretDeps } from '../secrets/manage-secrets.ts';
+import { findSecrets, type SecretOwner } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
-import type { UsageSource } from '../usage/usage-source.ts';
-import { countLiveTokens, findSources } from '../usage/usage-store.ts';
+import type { UsageSource } from '../usage/usage-report.ts';
+import { countLiveTokens, findSources } from '../usage/usage-report.ts';
 import { confirmationSeconds, confirms, issueConfirmation } from './confirmation.ts';
 import { presentReview, type Review, type SecretUse } from './present-review.ts';
 import { currentOf, retiringOf } from './regeneration.ts';

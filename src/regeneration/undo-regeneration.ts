@@ -1,7 +1,6 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import type { SecretDeps } from '../secrets/add-secret.ts';
-import type { SecretOwner } from '../secrets/secret-owner.ts';
-import { saveSecretEnd } from '../secrets/secret-store.ts';
+import type { SecretDeps } from '../secrets/manage-secrets.ts';
+import { type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import type { Regeneration } from './regeneration.ts';
 import { saveRegenerationEnd } from './regeneration-store.ts';

@@ -1,11 +1,32 @@
 import { isLive, type Secret } from '../credentials/secret.ts';
 import type { Clock } from '../process/clock.ts';
 import { currentOf } from '../regeneration/regeneration.ts';
-import type { OwnerRef } from '../secrets/secret-owner.ts';
-import { findSecrets } from '../secrets/secret-store.ts';
-import type { Queryable } from '../storage/database.ts';
-import type { UsageSource } from './usage-source.ts';
-import { findSources, findUsageHours, type UsageHour } from './usage-store.ts';
+import { findSecrets, type OwnerRef } from '../secrets/secret-store.ts';
+import type { Queryable, Row } from '../storage/database.ts';
+
+/** Source from which one secret was used or tried. */
+export type UsageSource = {
+  generation: number;
+  /** IP address or `unreadable`; `*` stands for all sources beyond those that are kept individually. */
+  address: string;
+  userAgent: string;
+  firstUsedAt: Date | null;
+  /** Null if every use was refused. */
+  lastUsedAt: Date | null;
+  /**
+   * Longest time in milliseconds between two uses of any secret of the owner by this source, at most 30 days. It is an
+   * upper bound if the individual uses are unknown.
+   */
+  longestGapMs: number;
+  issued24h: number;
+  refused: number;
+  refusedAt: Date | null;
+  /** Reason of the last refusal. */
+  refusedAs: string | null;
+};
+
+/** Address that stands for the sources that are not kept individually. */
+export const otherSources = '*';
 
 /** Use of all secrets of an owner in a period. */
 export type UsageReport = {
@@ -88,4 +109,131 @@ function summarise(rows: readonly UsageHour[], sources: UsageSource[]): SecretUs
     }
   }
   return usage;
+}
+
+/** Number of uses or refusals of one secret in one hour or day. */
+export type UsageHour = {
+  generation: number;
+  startsAt: Date;
+  /** `issued`, `used` (for anything but a token), or the reason of a refusal. */
+  outcome: string;
+  count: number;
+};
+
+type SourceRow = Row & {
+  generation: number;
+  address: string;
+  user_agent: string;
+  first_used_at: Date | null;
+  last_used_at: Date | null;
+  longest_gap: number;
+  issued_24h: number;
+  refused: number;
+  refused_at: Date | null;
+  refused_as: string | null;
+};
+
+/**
+ * Lists the sources that used or tried these secrets of an owner, latest first. Their number is bounded, because each
+ * secret keeps a bounded number of sources.
+ */
+export async function findSources(
+  database: Queryable,
+  owner: string,
+  generations: readonly number[],
+  now: number,
+): Promise<UsageSource[]> {
+  const rows = await database.query<SourceRow>(
+    `SELECT s.*, (
+       SELECT coalesce(sum(h.issued), 0)::bigint FROM usage_source_hours h
+       WHERE (h.owner, h.generation, h.address, h.user_agent) = (s.owner, s.generation, s.address, s.user_agent)
+         AND h.starts_at > $3
+     ) AS issued_24h
+     FROM (
+       SELECT u.*, coalesce(max(gap) OVER (PARTITION BY address, user_agent), 0)::bigint AS longest_gap
+       FROM (${withGaps}) AS u
+     ) AS s WHERE s.generation = ANY ($2::integer[])
+     ORDER BY GREATEST(s.last_used_at, s.refused_at) DESC, s.address, s.user_agent`,
+    [owner, generations, new Date(now - 24 * hourMs)],
+  );
+  return rows.map((row) => ({
+    generation: row.generation,
+    address: row.address,
+    userAgent: row.user_agent,
+    firstUsedAt: row.first_used_at,
+    lastUsedAt: row.last_used_at,
+    longestGapMs: Math.min(row.longest_gap * 1_000, longestGapMs),
+    issued24h: row.issued_24h,
+    refused: row.refused,
+    refusedAt: row.refused_at,
+    refusedAs: row.refused_as,
+  }));
+}
+
+const longestGapMs = 30 * 24 * hourMs;
+
+/**
+ * Selects all sources of an owner with the longest time between two uses, in whole seconds, rounded up: either with one
+ * secret, or from the last use of an earlier secret to the first use of this one.
+ */
+const withGaps = `
+  SELECT *, ceil(extract(epoch FROM GREATEST(
+    coalesce(longest_gap_seconds * interval '1 second', last_used_at - first_used_at),
+    first_used_at - max(last_used_at) OVER (
+      PARTITION BY address, user_agent ORDER BY first_used_at, generation ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+  ))) AS gap FROM usage_sources WHERE owner = $1`;
+
+/** Lists the use of all secrets of an owner by the hour, earliest first. */
+export async function findUsageHours(database: Queryable, owner: string, since: Date): Promise<UsageHour[]> {
+  const rows = await database.query<Row & { generation: number; starts_at: Date; outcome: string; count: number }>(
+    `SELECT generation, starts_at, outcome, count FROM usage_hours
+     WHERE owner = $1 AND starts_at > $2 ORDER BY starts_at, generation DESC, outcome`,
+    [owner, since],
+  );
+  return rows.map(({ generation, starts_at, outcome, count }) => ({ generation, startsAt: starts_at, outcome, count }));
+}
+
+/**
+ * Counts the tokens of this epoch that were obtained with these secrets and have not expired; at most a minute's worth
+ * too many.
+ */
+export async function countLiveTokens(
+  database: Queryable,
+  owner: { id: string; tokenEpoch: number },
+  generations: readonly number[],
+  now: number,
+): Promise<number> {
+  const rows = await database.query<{ live: number }>(
+    `SELECT coalesce(sum(count), 0)::bigint AS live FROM usage_live_tokens
+     WHERE owner = $1 AND epoch = $2 AND generation = ANY ($3::integer[]) AND expires_at > $4`,
+    [owner.id, owner.tokenEpoch, generations, new Date(now)],
+  );
+  return Math.max(0, rows[0]?.live ?? 0);
+}
+
+/**
+ * Counts the live tokens of an owner by the generation of the secret that they were issued for; at most a minute's
+ * worth too many.
+ */
+export async function countLiveTokensBySecret(
+  database: Queryable,
+  owner: string,
+  now: number,
+): Promise<Map<number, number>> {
+  const rows = await database.query<{ generation: number; live: number }>(
+    `SELECT generation, sum(count)::bigint AS live FROM usage_live_tokens
+     WHERE owner = $1 AND expires_at > $2 GROUP BY generation`,
+    [owner, new Date(now)],
+  );
+  return new Map(rows.map(({ generation, live }) => [generation, live]));
+}
+
+/** Finds the last use of each secret of a page of owners, in one statement. Keys are `owner/generation`. */
+export async function findLastUsed(database: Queryable, owners: readonly string[]): Promise<Map<string, Date>> {
+  const rows = await database.query<{ owner: string; generation: number; last_used_at: Date }>(
+    `SELECT owner, generation, max(last_used_at) AS last_used_at FROM usage_sources
+     WHERE owner = ANY ($1::uuid[]) AND last_used_at IS NOT NULL GROUP BY owner, generation`,
+    [owners],
+  );
+  return new Map(rows.map((row) => [`${row.owner}/${row.generation}`, row.last_used_at]));
 }

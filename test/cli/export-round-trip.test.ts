@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
-import { registerKeys } from '../../src/clients/key-registration.ts';
+import { registerKeys } from '../../src/clients/client-rules.ts';
 import { generateClient, type NewClient, registerClient } from '../../src/clients/manage-clients.ts';
 import { textProblem } from '../../src/text/read-text.ts';
 import { startTestServer, type TestServer } from '../harness.ts';

@@ -6,9 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../../src/clients/client.ts';
-import { createClientKeys } from '../../src/clients/client-keys.ts';
-import { type FetchOptions, fetchJwks } from '../../src/clients/fetch-jwks.ts';
-import { isPublicAddress } from '../../src/clients/public-address.ts';
+import { createClientKeys, type FetchOptions, fetchJwks, isPublicAddress } from '../../src/clients/fetch-jwks.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { makePair } from '../oauth/assertion.ts';
 

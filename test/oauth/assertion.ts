@@ -8,7 +8,7 @@ import {
   type JWTHeaderParameters,
 } from 'jose';
 import type { AuthMethod, ClientKind } from '../../src/clients/client.ts';
-import { type GivenKeys, registerKeys } from '../../src/clients/key-registration.ts';
+import { type GivenKeys, registerKeys } from '../../src/clients/client-rules.ts';
 import { type NewClient, registerClient } from '../../src/clients/manage-clients.ts';
 import type { Core } from '../../src/core.ts';
 import { actor } from './fixture.ts';

@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AuthMethod } from '../../src/clients/client.ts';
-
-import type { GivenKeys } from '../../src/clients/key-registration.ts';
+import type { GivenKeys } from '../../src/clients/client-rules.ts';
 import { disableClient } from '../../src/clients/manage-clients.ts';
 import { makeCertificate, type TestCertificate } from '../certificates.ts';
 import { startTestServer, type TestServer } from '../harness.ts';

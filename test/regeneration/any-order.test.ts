@@ -4,6 +4,7 @@ import { Agent } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { requireClientOwner } from '../../src/clients/client-store.ts';
 import {
   deleteClient,
   disableClient,
@@ -11,7 +12,6 @@ import {
   generateClient,
   revokeClientTokens,
 } from '../../src/clients/manage-clients.ts';
-import { requireClientOwner } from '../../src/clients/require-client-owner.ts';
 import { readConfig } from '../../src/config.ts';
 import { type Core, openCore } from '../../src/core.ts';
 import { KeyturnError } from '../../src/errors.ts';

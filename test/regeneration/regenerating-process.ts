@@ -2,7 +2,7 @@
  * Process that regenerates the secret of one client endlessly, after it receives a line on standard input. Prints each
  * new secret on standard output as soon as it is committed. `kill-nine.test.ts` kills it.
  */
-import { requireClientOwner } from '../../src/clients/require-client-owner.ts';
+import { requireClientOwner } from '../../src/clients/client-store.ts';
 import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';
 import { KeyturnError } from '../../src/errors.ts';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createUsageCounter } from '../../src/usage/usage-counter.ts';
-import { addUsage, findSources, findUsageHours, rollUpUsage } from '../../src/usage/usage-store.ts';
+import { findSources, findUsageHours } from '../../src/usage/usage-report.ts';
+import { addUsage, rollUpUsage } from '../../src/usage/usage-store.ts';
 import { eventually } from '../eventually.ts';
 import { startTestServer } from '../harness.ts';
 import { post } from '../oauth/http-client.ts';

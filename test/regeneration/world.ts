@@ -1,7 +1,6 @@
 import { finishUnused } from '../../src/regeneration/finish-unused.ts';
-import { lockSecretOwner } from '../../src/secrets/lock-secret-owner.ts';
-import type { AdminAnswer, AdminServer } from '../admin/admin-server.ts';
-import { startAdminServer } from '../admin/admin-server.ts';
+import { lockSecretOwner } from '../../src/secrets/manage-secrets.ts';
+import { type AdminAnswer, type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import type { Stores } from '../harness.ts';
 import { type Answer, post } from '../oauth/http-client.ts';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RegenerationProgress } from '../../regeneration/regeneration-progress.ts';
-import type { UsageSource } from '../../usage/usage-source.ts';
+import type { UsageSource } from '../../usage/usage-report.ts';
 import { timestamp } from '../text.ts';
 
 const place = {

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { findKnownClient } from '../../clients/client-store.ts';
-import { requireClientOwner } from '../../clients/require-client-owner.ts';
+import { findKnownClient, requireClientOwner } from '../../clients/client-store.ts';
 import type { Core } from '../../core.ts';
 import { NotFound } from '../../errors.ts';
 import type { Endpoint } from '../endpoint.ts';

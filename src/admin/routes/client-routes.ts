@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Client, isSecretMethod } from '../../clients/client.ts';
+import { registerKeys, weakensAuthentication } from '../../clients/client-rules.ts';
 import { findKnownClient, listClients } from '../../clients/client-store.ts';
-import { registerKeys } from '../../clients/key-registration.ts';
 import {
   deleteClient,
   disableClient,
@@ -13,14 +13,13 @@ import {
   revokeClientTokens,
   updateClient,
 } from '../../clients/manage-clients.ts';
-import { weakensAuthentication } from '../../clients/weakens-authentication.ts';
 import type { Core } from '../../core.ts';
 import { isWellFormedClientId } from '../../credentials/credential-format.ts';
 import { isForeignClientId } from '../../credentials/foreign-credential.ts';
 import { Forbidden, NotFound } from '../../errors.ts';
 import { findSecrets } from '../../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../../storage/database.ts';
-import { findLastUsed } from '../../usage/usage-store.ts';
+import { findLastUsed } from '../../usage/usage-report.ts';
 import type { Answer } from '../answer.ts';
 import { clientKind, clientPatch, fieldsOf, newClient } from '../client-input.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';

@@ -13,7 +13,7 @@ import { followProgress } from '../../regeneration/regeneration-progress.ts';
 import { listRegenerations } from '../../regeneration/regeneration-store.ts';
 import { reviewRegeneration } from '../../regeneration/review.ts';
 import { undoRegeneration } from '../../regeneration/undo-regeneration.ts';
-import type { OwnerRef, SecretOwner } from '../../secrets/secret-owner.ts';
+import type { OwnerRef, SecretOwner } from '../../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../../storage/database.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';

@@ -3,7 +3,7 @@ import { findKnownAccessKey } from '../../access-keys/access-key-store.ts';
 import { findKnownClient } from '../../clients/client-store.ts';
 import type { Core } from '../../core.ts';
 import { NotFound } from '../../errors.ts';
-import type { OwnerRef } from '../../secrets/secret-owner.ts';
+import type { OwnerRef } from '../../secrets/secret-store.ts';
 import { reportUsage, type SecretUsage, type UsageReport } from '../../usage/usage-report.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { timestamp } from '../text.ts';

@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto';
+import { asSecretOwner as asAccessKeyOwner, lockAccessKey } from '../access-keys/access-key-store.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { asSecretOwner, lockClientById } from '../clients/client-store.ts';
+import { issueSecret } from '../credentials/issue-secret.ts';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import { unseal } from '../credentials/sealed-copy.ts';
+import { isLive, type Secret } from '../credentials/secret.ts';
+import { Conflict } from '../errors.ts';
+import type { Clock } from '../process/clock.ts';
+import type { Transaction } from '../storage/database.ts';
+import { findSealedSecret, findSecrets, insertSecret, type OwnerRef, type SecretOwner } from './secret-store.ts';
+
+/** Dependencies for creating a secret. */
+export type SecretDeps = {
+  keyRing: KeyRing;
+  clock: Clock;
+  /** False if this deployment keeps no sealed copies at all. */
+  reveal: boolean;
+};
+
+/** Creates and stores another secret of an owner. Only the result contains the plaintext. */
+export async function addSecret(
+  transaction: Transaction,
+  deps: SecretDeps,
+  owner: SecretOwner,
+  generation: number,
+): Promise<{ secret: Secret; plaintext: string }> {
+  const { plaintext, ...secret } = makeSecret(deps, owner, generation);
+  await insertSecret(transaction, owner, secret);
+  const { sealed: _sealed, ...stored } = secret;
+  return { secret: stored, plaintext };
+}
+
+/** Creates a secret that the caller stores. @param given the plaintext of an imported secret. */
+export function makeSecret(
+  deps: SecretDeps,
+  owner: SecretOwner,
+  generation: number,
+  given?: string,
+): Secret & { sealed: string | null; plaintext: string } {
+  const id = randomUUID();
+  const keepSealed = deps.reveal && owner.reveal;
+  const place = keepSealed ? { table: 'secrets', id } : null;
+  return {
+    id,
+    clientId: owner.clientId,
+    generation,
+    ...issueSecret(deps.keyRing, owner.prefix, owner.pepper, place, given),
+    createdAt: new Date(deps.clock()),
+    retiresAt: null,
+    endedAs: null,
+  };
+}
+
+/** Opens the sealed copy of an owner's current secret. The audit event is committed before the secret is shown. */
+export async function revealSecret(
+  transaction: Transaction,
+  deps: SecretDeps,
+  actor: Actor,
+  owner: SecretOwner,
+): Promise<string> {
+  const at = new Date(deps.clock());
+  const current = (await findSecrets(transaction, owner)).find((secret) => isLive(secret, at.getTime()));
+  const sealed = current && (await findSealedSecret(transaction, current.id));
+  if (!current || !sealed || !deps.reveal) {
+    throw new Conflict('not_revealable', 'No copy of this secret is kept, so it cannot be shown again.');
+  }
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: owner.kind === 'client' ? 'client.reveal_secret' : 'access_key.reveal',
+    targetType: owner.targetType,
+    target: owner.target,
+    after: { hint: current.hint },
+  });
+  return unseal(deps.keyRing, { table: 'secrets', id: current.id }, sealed);
+}
+
+/** Locks any owner of secrets until the transaction ends. Returns undefined if it does not exist. */
+export async function lockSecretOwner(transaction: Transaction, ref: OwnerRef): Promise<SecretOwner | undefined> {
+  if (ref.kind === 'access_key') {
+    const key = await lockAccessKey(transaction, ref.id);
+    return key && asAccessKeyOwner(key);
+  }
+  const client = await lockClientById(transaction, ref.id);
+  return client && asSecretOwner(client);
+}

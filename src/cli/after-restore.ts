@@ -22,7 +22,7 @@ Examples:
     )
     .action(async (options: Options) => {
       const ended = await withDatabase(async (core) => {
-        const { endEveryToken } = await import('../clients/end-every-token.ts');
+        const { endEveryToken } = await import('../tokens/revocation.ts');
         const { data } = await callAdmin<Page<{ id: number; at: string }>>(core, 'GET /audit-events', {
           query: { limit: '1' },
         });

@@ -9,7 +9,7 @@ import { isLive, type Secret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
 import { findSecretOwner, findSecrets, findTakenVerifiers, type OwnerRef } from '../secrets/secret-store.ts';
 import { findLiveToken, findToken, readToken } from '../tokens/examine-access-token.ts';
-import type { TokenRecord } from '../tokens/token-store.ts';
+import type { TokenRecord } from '../tokens/token-record.ts';
 
 /** Value in a text that has the form of a credential. Contains a hint, never the value itself. */
 export type Leak = {

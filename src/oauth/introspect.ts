@@ -4,7 +4,7 @@ import { type Client, parseScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { examineToken, type LiveToken } from '../tokens/examine-access-token.ts';
-import { tokenTypeOf } from '../tokens/token-store.ts';
+import { tokenTypeOf } from '../tokens/token-record.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { headStartOf, rethrowFailure } from './fast-path/head-start-of.ts';
 import type { Form } from './parse-form.ts';

@@ -1,6 +1,6 @@
 import type { Context, Next } from 'koa';
 import type { Core } from '../core.ts';
-import { signJwt } from '../tokens/sign-jwt.ts';
+import { signJwt } from '../tokens/signing-keys.ts';
 import { callerOf } from './client-authentication.ts';
 
 const jwtAnswer = 'application/token-introspection+jwt';

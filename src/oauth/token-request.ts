@@ -2,7 +2,7 @@ import { isWellFormedScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import type { IssuedToken, TokenRequest } from '../tokens/issue-access-token.ts';
-import { type Confirmation, tokenTypeOf } from '../tokens/token-store.ts';
+import { type Confirmation, tokenTypeOf } from '../tokens/token-record.ts';
 import type { Caller } from './client-authentication.ts';
 import { TooManyRequests } from './oauth-error.ts';
 import type { Form } from './parse-form.ts';

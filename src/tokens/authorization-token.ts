@@ -8,9 +8,9 @@ import { requireClient } from '../clients/manage-clients.ts';
 import { isLive } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { isBoundAsRequired, type TokenDeps } from './access-token.ts';
 import { type IssuedToken, makeAccessToken } from './issue-access-token.ts';
 import { revokeToken } from './revocation.ts';
+import { isBoundAsRequired, type TokenDeps } from './token-rules.ts';
 
 /** Metadata of the last API authorization token of a client, without the token itself. */
 export type AuthorizationToken = {

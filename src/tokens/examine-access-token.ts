@@ -3,9 +3,9 @@ import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, parseScope } from '../clients/client.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
-import { isBoundAsRequired, narrow, offeredBy, type TokenDeps } from './access-token.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
-import type { AccessKeyRef, TokenRecord } from './token-store.ts';
+import type { AccessKeyRef, TokenRecord } from './token-record.ts';
+import { isBoundAsRequired, narrow, offeredBy, type TokenDeps } from './token-rules.ts';
 
 /** A live token with its current scope and audience at the resource server that asks. */
 export type LiveToken = { record: TokenRecord; scope: string; audience: string; accessKey: AccessKey | undefined };

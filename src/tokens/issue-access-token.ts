@@ -3,11 +3,11 @@ import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, parseScope, requireGranted } from '../clients/client.ts';
 import { generateSecret } from '../credentials/credential-format.ts';
 import { KeyturnError } from '../errors.ts';
-import { narrow, offeredBy, type TokenDeps } from './access-token.ts';
 import { signAccessToken } from './jwt-access-token.ts';
 import type { SigningKey } from './signing-keys.ts';
-import { tokenId } from './token-id.ts';
-import { type Confirmation, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
+import { type Confirmation, encodeAccessKeyRef, type TokenRecord } from './token-record.ts';
+import { narrow, offeredBy, type TokenDeps } from './token-rules.ts';
+import { tokenId } from './token-store.ts';
 
 export type TokenRequest = {
   /** The requested scope (RFC 6749 §3.3), or undefined to request everything that the client may have. */

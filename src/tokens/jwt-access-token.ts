@@ -1,10 +1,9 @@
 import { errors, jwtVerify } from 'jose';
 import { type TokenTyp, tokenTyps } from '../clients/client.ts';
 import type { Clock } from '../process/clock.ts';
-import { signJwt } from './sign-jwt.ts';
 import { signingKeyLeewaySeconds } from './signing-key-store.ts';
-import type { SigningKey, SigningKeys } from './signing-keys.ts';
-import { type Confirmation, decodeAccessKeyRef, type TokenRecord } from './token-store.ts';
+import { type SigningKey, type SigningKeys, signJwt } from './signing-keys.ts';
+import { type Confirmation, decodeAccessKeyRef, type TokenRecord } from './token-record.ts';
 
 /** The claims of a JWT access token: those of RFC 9068 §2.2, and Keyturn's own. */
 type AccessTokenClaims = {

@@ -2,7 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { StoreUnavailable } from '../errors.ts';
 import { createRedisCommands, type RedisCommands } from '../storage/redis-commands.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import type { TokenRecordCodec } from './token-record-codec.ts';
+import type { TokenRecordCodec } from './token-record.ts';
 import type { TokenStore } from './token-store.ts';
 
 /** Stores access tokens in Redis, each under `prefix` and its SHA-256. Redis deletes them when they expire. */
@@ -48,4 +48,60 @@ async function inTime<T>(answer: Promise<T>): Promise<T> {
     }),
     'redis',
   );
+}
+
+/**
+ * Finds out whether Redis still stores every live token, so that an unknown token was never issued or has expired.
+ *
+ * A marker in Redis contains the server process that it was written to. It is missing after Redis was emptied, and
+ * contains another process after a restart or failover; in each case Redis may have lost tokens. The result is then
+ * false until the last of those tokens would have expired, by Redis's own clock.
+ *
+ * The result is always false with Sentinel and in a cluster, because a primary that was cut off does not receive the
+ * tokens that its successor stores.
+ */
+type RedisCompleteness = {
+  /** @throws {StoreUnavailable} */
+  isComplete(): Promise<boolean>;
+  /** Writes the marker of a deployment that has not issued any token. */
+  begin(): Promise<void>;
+};
+
+/** Allows for clocks that run at different speeds. */
+const leewaySeconds = 60;
+
+export function createRedisCompleteness(
+  redis: Redis | Cluster,
+  { prefix, ttlSeconds }: { prefix: string; ttlSeconds: number },
+): RedisCompleteness {
+  const marker = `${prefix}complete:server`;
+  const recent = `${prefix}complete:recent`;
+  const hasSuccessors = redis.isCluster || Boolean((redis as Redis).options.sentinels);
+
+  async function readServer(): Promise<string | undefined> {
+    return /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1];
+  }
+
+  async function check(): Promise<boolean> {
+    const server = await readServer();
+    if (server === undefined) return false;
+    const [known, isRecent] = await redis.mget(marker, recent);
+    if (known === server) return isRecent === null;
+    await redis.set(recent, '1', 'EX', ttlSeconds + leewaySeconds);
+    await redis.set(marker, server);
+    return false;
+  }
+
+  // Check on every new connection: the earlier a loss of tokens is noted, the earlier they count as expired.
+  if (!hasSuccessors) redis.on('ready', () => void check().catch(() => undefined));
+  return {
+    isComplete: async () => {
+      if (hasSuccessors) return false;
+      return await inTime(check());
+    },
+    begin: async () => {
+      const server = hasSuccessors ? undefined : await readServer();
+      if (server !== undefined) await redis.set(marker, server);
+    },
+  };
 }

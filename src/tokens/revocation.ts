@@ -1,9 +1,12 @@
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { raiseEveryTokenEpoch } from '../clients/client-store.ts';
+import type { Clock } from '../process/clock.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Transaction } from '../storage/database.ts';
 import type { DatabaseClock } from '../storage/database-clock.ts';
-import { recordChange } from '../storage/record-change.ts';
+import { recordChange, recordChanges } from '../storage/record-change.ts';
 import { createExpiringSet } from './expiring-set.ts';
-import type { TokenRecord } from './token-store.ts';
+import type { TokenRecord } from './token-record.ts';
 
 /**
  * The tokens that were revoked individually and have not expired, known to every process. They come from PostgreSQL, so
@@ -71,4 +74,31 @@ export async function revokeUnseenToken(
 
 function unseenTarget(jti: string, owner: string): string {
   return `${jti} ${owner}`;
+}
+
+/**
+ * Ends every access token that was ever issued, after the database was restored from a backup: the backup lacks later
+ * revocations, so revoked tokens would be valid again. @returns the number of clients.
+ */
+export async function endEveryToken(
+  transaction: Transaction,
+  { clock }: { clock: Clock },
+  actor: Actor,
+): Promise<number> {
+  const at = new Date(clock());
+  const { clients, clientIds } = await raiseEveryTokenEpoch(transaction, at);
+  await recordChanges(
+    transaction,
+    clientIds.map((target) => ({ kind: 'client', target })),
+    at,
+  );
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'deployment.after_restore',
+    targetType: 'deployment',
+    target: 'all',
+    after: { clients },
+  });
+  return clients;
 }

@@ -3,12 +3,11 @@ import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { KeyturnError, StoreUnavailable } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import type { TokenDeps } from './access-token.ts';
 import { readToken } from './examine-access-token.ts';
-import { revokeToken } from './revocation.ts';
-import { tokenId } from './token-id.ts';
-import type { TokenRecord } from './token-store.ts';
-import { keepUnseenRevocation } from './unseen-revocations.ts';
+import { revokeToken, revokeUnseenToken } from './revocation.ts';
+import type { TokenRecord } from './token-record.ts';
+import type { TokenDeps } from './token-rules.ts';
+import { tokenId } from './token-store.ts';
 
 type Deps = TokenDeps & {
   change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
@@ -72,4 +71,36 @@ async function commit<T>(deps: Deps, work: (transaction: Transaction) => Promise
 function noteUnavailable(error: unknown): 'unavailable' {
   if (!(error instanceof StoreUnavailable)) throw error;
   return 'unavailable';
+}
+
+/**
+ * Maximum numbers of kept revocations of tokens that could not be looked up, so that callers cannot fill the database.
+ */
+const maxOfClient = 1_000;
+const maxInAll = 20_000;
+
+/**
+ * Stores the revocation of a token that cannot be looked up now, in case it belongs to `owner` (a client's id) and
+ * appears again. Concurrent callers may exceed the limits by the number of simultaneous commits.
+ * @returns false if the limit is reached; the caller must then be rejected.
+ */
+async function keepUnseenRevocation(
+  transaction: Transaction,
+  token: { jti: string; owner: string; expiresAt: number },
+  at: Date,
+): Promise<boolean> {
+  const rows = await transaction.query<{ is_new: boolean | null }>(
+    `WITH kept AS (
+       INSERT INTO unseen_revocations (client, jti, expires_at)
+       SELECT $1, $2, $3
+       WHERE (SELECT count(*) FROM unseen_revocations WHERE client = $1) < ${maxOfClient}
+         AND (SELECT count(*) FROM unseen_revocations) < ${maxInAll}
+       ON CONFLICT DO NOTHING RETURNING true AS is_new)
+     SELECT is_new FROM kept
+     UNION ALL SELECT false FROM unseen_revocations WHERE client = $1 AND jti = $2`,
+    [token.owner, token.jti, new Date(token.expiresAt * 1_000)],
+  );
+  const [found] = rows;
+  if (found?.is_new) await revokeUnseenToken(transaction, token, at);
+  return found !== undefined;
 }

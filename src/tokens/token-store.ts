@@ -1,43 +1,8 @@
-import type { Transaction } from '../storage/database.ts';
-
-/**
- * The stored part of an access token: IDs instead of permissions. Permissions follow from the current client and access
- * key.
- */
-export type TokenRecord = {
-  /** The token's SHA-256 in base64url: its key in the store, and the `jti` in introspections (RFC 7662 §2.2). */
-  jti: string;
-  /** The Client ID that the token was issued to. */
-  clientId: string;
-  /** The client's epoch when the token was issued. */
-  epoch: number;
-  /**
-   * The generation of the client secret that the token was obtained with; 0 if issued by an operator or without a
-   * secret.
-   */
-  generation: number;
-  /** Milliseconds since the epoch. */
-  issuedAt: number;
-  /** Seconds since the epoch, as in `exp`. */
-  expiresAt: number;
-  /** The requested scope: undefined if none was requested; empty if the client has no scope. */
-  scope: string | undefined;
-  /** The requested resource (RFC 8707), or that of the only JWT resource server for the scopes. */
-  resource: string | undefined;
-  /** The access key that the token was obtained with. */
-  accessKey: AccessKeyRef | undefined;
-  /** The key or certificate whose possession a caller must prove, or undefined if the token is not bound. */
-  confirmation: Confirmation | undefined;
-};
-
-/**
- * The binding of a token, as in the claim `cnf`: a certificate by its SHA-256 (RFC 8705 §3.1), a key by its JWK
- * thumbprint (RFC 9449 §6), or both. Introspection returns them in this order.
- */
-export type Confirmation = { 'x5t#S256'?: string | undefined; jkt?: string | undefined };
-
-/** A state of an access key. A token of an undone value or of another epoch is not valid. */
-export type AccessKeyRef = { id: string; epoch: number; generation: number };
+import { hash } from 'node:crypto';
+import type { Database, Transaction } from '../storage/database.ts';
+import { createGenerations } from '../storage/generations.ts';
+import { withDeadline } from '../storage/with-deadline.ts';
+import type { TokenRecord, TokenRecordCodec } from './token-record.ts';
 
 /** Storage of live access tokens. Losing it fails closed: an unknown token is inactive. */
 export type TokenStore = {
@@ -56,20 +21,76 @@ export type TokenStore = {
   ping(): Promise<void>;
 };
 
+/** Returns the `jti` of an opaque token: its SHA-256, which does not reveal the token. */
+export function tokenId(token: string): string {
+  return hash('sha256', token, 'base64url');
+}
+
+/** A token store that is queried by token and briefly caches the records it finds. */
+export type NearTokenStore = Omit<TokenStore, 'find'> & {
+  /** Returns a cached record. Undefined does not mean that the token is unknown. */
+  peek(token: string): TokenRecord | undefined;
+  /**
+   * Always queries the store, so that a token that is not live at the resource server takes as long as one that was
+   * never issued.
+   */
+  find(token: string): Promise<TokenRecord | undefined>;
+};
+
+/** Minimum time that a record is cached; the maximum is twice as long, one second. */
+const generationMs = 500;
 /**
- * Returns the token type (RFC 6750 §6.1.1, RFC 9449 §5). A token bound only to a certificate is of type Bearer (RFC
- * 8705 §3).
+ * Maximum number of cached records, about 500 bytes each. Frequently introspected tokens are among the first of a
+ * generation.
  */
-export function tokenTypeOf({ confirmation }: Pick<TokenRecord, 'confirmation'>): 'Bearer' | 'DPoP' {
-  return confirmation?.jkt ? 'DPoP' : 'Bearer';
+const maxRecords = 5_000;
+
+/**
+ * Caches records for at most a second, for resource servers that introspect the same token repeatedly. A record never
+ * changes and revocations are checked separately, so the only possible error is to accept, during that second, a token
+ * that the store has lost. The token itself is the key: a map compares strings only if their hashes, seeded randomly
+ * per process, are equal, so its timing does not reveal how close a guess is.
+ */
+export function createNearTokenStore(store: TokenStore): NearTokenStore {
+  const records = createGenerations<string, TokenRecord>(generationMs, maxRecords);
+  return {
+    name: store.name,
+    save: store.save,
+    remove: store.remove,
+    ping: store.ping,
+    peek: records.get,
+    find: (token) =>
+      store.find(tokenId(token)).then((record) => {
+        if (record) records.set(token, record);
+        return record;
+      }),
+  };
 }
 
-/** Formats a reference as `id.epoch.generation`, also used as a claim of JWTs. */
-export function encodeAccessKeyRef({ id, epoch, generation }: AccessKeyRef): string {
-  return `${id}.${epoch}.${generation}`;
-}
-
-export function decodeAccessKeyRef(text: string): AccessKeyRef {
-  const [id = '', epoch, generation] = text.split('.');
-  return { id, epoch: Number(epoch), generation: Number(generation) };
+/** Stores access tokens in the database, for a deployment without Redis. `storage/sweep.ts` deletes expired ones. */
+export function createDatabaseTokenStore(database: Database, codec: TokenRecordCodec): TokenStore {
+  return {
+    name: 'database',
+    async save(record, _now, transaction) {
+      await withDeadline(
+        (transaction ?? database).query('INSERT INTO access_tokens (jti, record, expires_at) VALUES ($1, $2, $3)', [
+          record.jti,
+          codec.encode(record),
+          new Date(record.expiresAt * 1_000),
+        ]),
+      );
+    },
+    async find(jti) {
+      const rows = await withDeadline(
+        database.query<{ record: string }>('SELECT record FROM access_tokens WHERE jti = $1', [jti]),
+      );
+      return rows[0] && codec.decode(jti, rows[0].record);
+    },
+    async remove(jti) {
+      await withDeadline(database.query('DELETE FROM access_tokens WHERE jti = $1', [jti]));
+    },
+    async ping() {
+      await withDeadline(database.query('SELECT 1'));
+    },
+  };
 }

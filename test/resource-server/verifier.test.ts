@@ -1,7 +1,6 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { type AccessTokenVerifier, createAccessTokenVerifier } from '../../src/resource-server/resource-server.ts';
-import { signJwt } from '../../src/tokens/sign-jwt.ts';
-import { rotateSigningKeys, type SigningKey } from '../../src/tokens/signing-keys.ts';
+import { rotateSigningKeys, type SigningKey, signJwt } from '../../src/tokens/signing-keys.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { makeAssertion, makePair, registerKeyClient } from '../oauth/assertion.ts';
 import {

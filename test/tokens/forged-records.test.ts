@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { updateClient } from '../../src/clients/manage-clients.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
-import { tokenId } from '../../src/tokens/token-id.ts';
+import { tokenId } from '../../src/tokens/token-store.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import { makePair } from '../oauth/assertion.ts';
 import { makeDpopProof } from '../oauth/dpop-proof.ts';

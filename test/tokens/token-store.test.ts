@@ -4,10 +4,9 @@ import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { sweepBatch } from '../../src/storage/sweep.ts';
-import { createDatabaseTokenStore } from '../../src/tokens/database-token-store.ts';
 import { createRedisTokenStore } from '../../src/tokens/redis-token-store.ts';
-import { createTokenRecordCodec } from '../../src/tokens/token-record-codec.ts';
-import type { TokenRecord, TokenStore } from '../../src/tokens/token-store.ts';
+import { createTokenRecordCodec, type TokenRecord } from '../../src/tokens/token-record.ts';
+import { createDatabaseTokenStore, type TokenStore } from '../../src/tokens/token-store.ts';
 import { createTestDatabase, createTestRedis } from '../services.ts';
 
 type Opened = { store: TokenStore; removeEnded: () => Promise<unknown>; close: () => Promise<void> };

@@ -1,5 +1,5 @@
 import { decodeProtectedHeader } from 'jose';
-import { signJwt } from '../../src/tokens/sign-jwt.ts';
+import { signJwt } from '../../src/tokens/signing-keys.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { makeAssertion, makePair, postAssertion, registerKeyClient } from '../oauth/assertion.ts';
 import { endpointsOf, inactive, register, type TestClient } from '../oauth/fixture.ts';

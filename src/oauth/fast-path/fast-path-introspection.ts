@@ -2,7 +2,7 @@ import type { Client } from '../../clients/client.ts';
 import type { Core } from '../../core.ts';
 import { isWellFormedSecret } from '../../credentials/credential-format.ts';
 import { examineRecord, type LiveToken, recallLiveToken, recallSameToken } from '../../tokens/examine-access-token.ts';
-import type { TokenRecord } from '../../tokens/token-store.ts';
+import type { TokenRecord } from '../../tokens/token-record.ts';
 import type { Caller } from '../client-authentication.ts';
 import { presentIntrospection, readIntrospectionRequest } from '../introspect.ts';
 import type { Form } from '../parse-form.ts';

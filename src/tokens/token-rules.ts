@@ -4,10 +4,10 @@ import { type Client, offeredScopes } from '../clients/client.ts';
 import type { ClientCache } from '../clients/client-cache.ts';
 import type { Clock, ClockCheck } from '../process/clock.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
-import type { NearTokenStore } from './near-token-store.ts';
 import type { Revocations } from './revocation.ts';
 import type { SigningKeys } from './signing-keys.ts';
-import type { Confirmation } from './token-store.ts';
+import type { Confirmation } from './token-record.ts';
+import type { NearTokenStore } from './token-store.ts';
 
 export type TokenDeps = {
   clients: ClientCache;

@@ -1,7 +1,64 @@
 import { timingSafeEqual } from 'node:crypto';
 import { hmacSha256 } from '../credentials/hmac-sha256.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
-import { decodeAccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './token-store.ts';
+import type { Database } from '../storage/database.ts';
+
+/**
+ * The stored part of an access token: IDs instead of permissions. Permissions follow from the current client and access
+ * key.
+ */
+export type TokenRecord = {
+  /** The token's SHA-256 in base64url: its key in the store, and the `jti` in introspections (RFC 7662 §2.2). */
+  jti: string;
+  /** The Client ID that the token was issued to. */
+  clientId: string;
+  /** The client's epoch when the token was issued. */
+  epoch: number;
+  /**
+   * The generation of the client secret that the token was obtained with; 0 if issued by an operator or without a
+   * secret.
+   */
+  generation: number;
+  /** Milliseconds since the epoch. */
+  issuedAt: number;
+  /** Seconds since the epoch, as in `exp`. */
+  expiresAt: number;
+  /** The requested scope: undefined if none was requested; empty if the client has no scope. */
+  scope: string | undefined;
+  /** The requested resource (RFC 8707), or that of the only JWT resource server for the scopes. */
+  resource: string | undefined;
+  /** The access key that the token was obtained with. */
+  accessKey: AccessKeyRef | undefined;
+  /** The key or certificate whose possession a caller must prove, or undefined if the token is not bound. */
+  confirmation: Confirmation | undefined;
+};
+
+/**
+ * The binding of a token, as in the claim `cnf`: a certificate by its SHA-256 (RFC 8705 §3.1), a key by its JWK
+ * thumbprint (RFC 9449 §6), or both. Introspection returns them in this order.
+ */
+export type Confirmation = { 'x5t#S256'?: string | undefined; jkt?: string | undefined };
+
+/** A state of an access key. A token of an undone value or of another epoch is not valid. */
+export type AccessKeyRef = { id: string; epoch: number; generation: number };
+
+/**
+ * Returns the token type (RFC 6750 §6.1.1, RFC 9449 §5). A token bound only to a certificate is of type Bearer (RFC
+ * 8705 §3).
+ */
+export function tokenTypeOf({ confirmation }: Pick<TokenRecord, 'confirmation'>): 'Bearer' | 'DPoP' {
+  return confirmation?.jkt ? 'DPoP' : 'Bearer';
+}
+
+/** Formats a reference as `id.epoch.generation`, also used as a claim of JWTs. */
+export function encodeAccessKeyRef({ id, epoch, generation }: AccessKeyRef): string {
+  return `${id}.${epoch}.${generation}`;
+}
+
+export function decodeAccessKeyRef(text: string): AccessKeyRef {
+  const [id = '', epoch, generation] = text.split('.');
+  return { id, epoch: Number(epoch), generation: Number(generation) };
+}
 
 /** Encodes and decodes stored token records: a short JSON array whose last element authenticates the others. */
 export type TokenRecordCodec = {
@@ -11,7 +68,7 @@ export type TokenRecordCodec = {
 };
 
 /** Limits for accepted records without authentication, which the previous version wrote. Times are in milliseconds. */
-export type UnauthenticatedRecords = { issuedBefore: number; ttlMs: number };
+type UnauthenticatedRecords = { issuedBefore: number; ttlMs: number };
 
 type Hmac = ReturnType<typeof hmacSha256>;
 
@@ -106,4 +163,26 @@ function parse(text: string): Values | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Time after the migration during which processes of the previous version may still issue tokens. */
+const rolloutMs = 3_600_000;
+
+/**
+ * Returns which token records without authentication are accepted: those that the previous version issued until an hour
+ * after the migration. Returns undefined once the last of those tokens have expired.
+ */
+export async function findUnauthenticatedRecords(
+  database: Database,
+  now: number,
+  ttlSeconds: number,
+): Promise<UnauthenticatedRecords | undefined> {
+  const rows = await database.query<{ since: Date | null }>(
+    'SELECT max(since) AS since FROM authenticated_token_records',
+  );
+  const since = rows[0]?.since;
+  if (!since) return undefined;
+  const issuedBefore = since.getTime() + rolloutMs;
+  const ttlMs = ttlSeconds * 1_000;
+  return now < issuedBefore + ttlMs ? { issuedBefore, ttlMs } : undefined;
 }

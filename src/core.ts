@@ -15,7 +15,7 @@ import { createReadiness, type Readiness } from './observability/readiness.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { type Clock, createClockCheck } from './process/clock.ts';
 import { startStep } from './process/start-step.ts';
-import { finishUnused } from './regeneration/finish-unused.ts';
+import { finishUnused } from './regeneration/end-regeneration.ts';
 import { lockSecretOwner } from './secrets/manage-secrets.ts';
 import { countOverlaps } from './secrets/secret-store.ts';
 import { createAnnouncementStream } from './storage/announcement-stream.ts';

@@ -1,4 +1,4 @@
-import { newTokenEpoch } from '../credentials/token-epoch.ts';
+import { newTokenEpoch } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';

@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
-import { hmacSha256 } from '../credentials/hmac-sha256.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { hmacSha256 } from '../credentials/verifier.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 
 /** A row of the audit log as its HMAC covers it. The names are those of the columns. */

@@ -1,5 +1,4 @@
-import type { Secret } from '../credentials/secret.ts';
-import { newTokenEpoch } from '../credentials/token-epoch.ts';
+import { newTokenEpoch, type Secret } from '../credentials/secret.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { ClientJwks } from './verification-key.ts';

@@ -1,4 +1,8 @@
-import type { Verifier } from './verifier.ts';
+import { randomInt } from 'node:crypto';
+import { generateSecret, hintOf, type SecretPrefix } from './credential-format.ts';
+import type { KeyRing } from './key-ring.ts';
+import { type SealedPlace, seal } from './sealed-copy.ts';
+import { createVerifier, type PepperPurpose, type Verifier } from './verifier.ts';
 
 /** A stored client secret or access key value. It does not contain the plaintext. */
 export type Secret = Verifier & {
@@ -25,4 +29,51 @@ export type Secret = Verifier & {
 export function isLive(secret: Pick<Secret, 'retiresAt' | 'endedAs'>, now: number): boolean {
   if (secret.endedAs !== null) return false;
   return secret.retiresAt === null || now < secret.retiresAt.getTime();
+}
+
+/** Returns the current secret: the newest that was not undone. @param secrets newest first. */
+export function currentOf(secrets: readonly Secret[]): Secret | undefined {
+  return secrets.find((secret) => secret.endedAs !== 'undone');
+}
+
+/** Returns the previous secret during a grace period. @param secrets newest first. */
+export function retiringOf(secrets: readonly Secret[], now: number): Secret | undefined {
+  const current = currentOf(secrets);
+  return secrets.find((secret) => secret !== current && isLive(secret, now));
+}
+
+/** A newly issued secret. The only type with a plaintext beside the stored values. */
+type IssuedSecret = Verifier & { plaintext: string; sealed: string | null; hint: string };
+
+/**
+ * Issues a secret, or uses that of an imported client.
+ * @param place where the sealed copy will be stored, or null to make no copy.
+ * @param plaintext the secret of an imported client.
+ */
+export function issueSecret(
+  ring: KeyRing,
+  prefix: SecretPrefix,
+  purpose: PepperPurpose,
+  place: SealedPlace | null,
+  plaintext: string = generateSecret(prefix),
+): IssuedSecret {
+  return {
+    plaintext,
+    ...createVerifier(ring, purpose, plaintext),
+    sealed: place && seal(ring, place, plaintext),
+    hint: hintOf(plaintext),
+  };
+}
+
+/** The lowest epoch. The range fits PostgreSQL's `integer`; epochs of earlier versions were counters and are lower. */
+export const lowestTokenEpoch = 2 ** 30;
+/** Number of different epochs. */
+export const tokenEpochs = 2 ** 30;
+
+/**
+ * Returns a new epoch for the tokens of a client or access key. It is random, because a counter would repeat a value
+ * after a promoted standby lacked the last commits, and revoked tokens would be valid again.
+ */
+export function newTokenEpoch(): number {
+  return randomInt(lowestTokenEpoch, lowestTokenEpoch + tokenEpochs);
 }

@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { KeyPurpose, KeyRing } from './key-ring.ts';
 
 /** The stored values that verify a secret: its HMAC-SHA-256 under a pepper, and the version of the pepper. */
@@ -51,4 +51,50 @@ function hmac(ring: KeyRing, purpose: PepperPurpose, version: string, secret: st
     keyObjects.set(pepper, key);
   }
   return createHmac('sha256', key).update(secret).digest();
+}
+
+/**
+ * SHA-256 digests of secrets that this process has verified, which save the HMAC at later uses. They are kept only in
+ * memory and only as long as the stored secret they belong to. Each digest includes a random value of this process, so
+ * that the timing of a comparison does not help to test guesses.
+ */
+const digests = new WeakMap<Verifier, string>();
+const salt = randomBytes(32).toString('base64url');
+
+/** Caches a value. Callers must pass only values that the verifier has matched. */
+export function rememberVerified(secret: Verifier, value: string): void {
+  digests.set(secret, digestOf(value));
+}
+
+/** Returns the candidate that the value was verified against. Undefined means unknown, not wrong. */
+export function recallVerified<S extends Verifier>(value: string, candidates: readonly S[]): S | undefined {
+  // Compute the digest without candidates too, so that the time does not depend on whether there are any.
+  const digest = digestOf(value);
+  for (const candidate of candidates) if (digests.get(candidate) === digest) return candidate;
+  return undefined;
+}
+
+function digestOf(value: string): string {
+  return hash('sha256', salt + value, 'base64url');
+}
+
+/**
+ * Returns HMAC-SHA-256 (RFC 2104) with this key of at most 64 bytes. `createHmac` sets up OpenSSL objects for each text,
+ * which takes longer than hashing a short one.
+ */
+export function hmacSha256(key: Uint8Array): (text: string) => Buffer {
+  const blockBytes = 64;
+  const inner = Buffer.alloc(blockBytes, 0x36);
+  const outer = Buffer.alloc(blockBytes + 32, 0x5c);
+  for (const [index, byte] of key.entries()) {
+    inner[index] = byte ^ 0x36;
+    outer[index] = byte ^ 0x5c;
+  }
+  return (text) => {
+    const message = Buffer.allocUnsafe(blockBytes + Buffer.byteLength(text));
+    inner.copy(message);
+    message.write(text, blockBytes);
+    outer.write(hash('sha256', message, 'hex'), blockBytes, 'hex');
+    return Buffer.from(hash('sha256', outer, 'hex'), 'hex');
+  };
 }

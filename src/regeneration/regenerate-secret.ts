@@ -1,12 +1,11 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
-import { isLive, type Secret } from '../credentials/secret.ts';
+import { currentOf, isLive, retiringOf, type Secret } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';
 import { addSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
-import { currentOf, retiringOf } from './regeneration.ts';
 import { endSecret, insertRegeneration } from './regeneration-store.ts';
 import { requireConfirmation } from './review.ts';
 

@@ -1,9 +1,30 @@
 import type { Actor } from '../audit/audit-log.ts';
-import type { Secret } from '../credentials/secret.ts';
+import { isLive, type Secret } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { type OwnerRef, saveSecretEnd } from '../secrets/secret-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import type { Regeneration, TurnedSecret } from './regeneration.ts';
+
+/** One rotation: a previous secret, and the one that replaced it. */
+export type Regeneration = {
+  id: string;
+  oldSecret: TurnedSecret;
+  newSecret: TurnedSecret;
+  finishWhenUnused: boolean;
+  revokeTokens: boolean;
+  createdAt: Date;
+  createdBy: string;
+  /** Early end of the grace period: when, how and by whom. Null if it was not ended early. */
+  ended: { at: Date; as: 'finished' | 'undone'; by: string } | null;
+};
+
+type TurnedSecret = Pick<Secret, 'id' | 'clientId' | 'generation' | 'hint' | 'retiresAt' | 'endedAs'>;
+
+export type RegenerationState = 'overlapping' | 'finished' | 'undone';
+
+export function stateOf({ ended, oldSecret }: Regeneration, now: number): RegenerationState {
+  if (ended) return ended.as;
+  return isLive(oldSecret, now) ? 'overlapping' : 'finished';
+}
 
 type RegenerationRow = Row & {
   id: string;

@@ -1,13 +1,11 @@
-import { isLive, type Secret } from '../credentials/secret.ts';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import { currentOf, isLive, retiringOf, type Secret } from '../credentials/secret.ts';
 import { Conflict, KeyturnError } from '../errors.ts';
 import type { SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, type SecretOwner } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
-import type { UsageSource } from '../usage/usage-report.ts';
-import { countLiveTokens, findSources } from '../usage/usage-report.ts';
-import { confirmationSeconds, confirms, issueConfirmation } from './confirmation.ts';
-import { presentReview, type Review, type SecretUse } from './present-review.ts';
-import { currentOf, retiringOf } from './regeneration.ts';
+import { countLiveTokens, findSources, type UsageSource } from '../usage/usage-report.ts';
 
 const shownSources = 50;
 const usedWithinMs = 30 * 24 * 3_600_000;
@@ -118,4 +116,87 @@ function isRecent({ lastUsedAt }: UsageSource, now: number): boolean {
 
 function generationOf({ generation }: Secret): number {
   return generation;
+}
+
+/** Lifetime of a review's confirmation, in seconds. */
+const confirmationSeconds = 600;
+
+/**
+ * Issues the confirmation of a review, which regenerating requires: an HMAC over the reviewed state and the time at
+ * which it expires. Nothing is stored, so any process can check it.
+ * @param state everything that must not have changed in between, including the owner.
+ */
+function issueConfirmation(ring: KeyRing, state: unknown, now: number): string {
+  const endsAt = Math.floor(now / 1_000) + confirmationSeconds;
+  return `${ring.current}.${endsAt}.${sign(ring, ring.current, endsAt, state)?.toString('base64url')}`;
+}
+
+/** Returns whether the confirmation was issued for exactly this state and has not expired. */
+function confirms(ring: KeyRing, confirmation: string, state: unknown, now: number): boolean {
+  const [version = '', end = '', mac = '', ...rest] = confirmation.split('.');
+  if (rest.length > 0 || !/^\d{1,12}$/.test(end) || Number(end) * 1_000 <= now) return false;
+  const expected = sign(ring, version, Number(end), state);
+  const given = Buffer.from(mac, 'base64url');
+  return expected !== undefined && given.length === expected.length && timingSafeEqual(given, expected);
+}
+
+function sign(ring: KeyRing, version: string, endsAt: number, state: unknown): Buffer | undefined {
+  const key = ring.key('confirmation', version);
+  const digest = createHash('sha256').update(JSON.stringify(state)).digest('hex');
+  return key && createHmac('sha256', key).update(`${version}.${endsAt}.${digest}`).digest();
+}
+
+/** Effects of regenerating a secret, in numbers and names, and the confirmation that they were reviewed. */
+type Review = {
+  confirmation: string;
+  expiresInSeconds: number;
+  impact: SecretUse & {
+    liveTokens: number;
+    /** Previous secret of a running grace period, which regenerating ends at once; null if there is none. */
+    retiringSecret: (SecretUse & { clientId: string | null; hint: string; retiresAt: Date }) | null;
+  };
+};
+
+type SecretUse = {
+  lastUsedAt: Date | null;
+  /** Sources of the last 30 days, latest first, at most 50. */
+  usedBy: UsageSource[];
+  /** Number of further sources in the last 30 days. */
+  usedByOthers: number;
+  tokens24h: number;
+};
+
+/**
+ * Returns a review in its wire format. It is not defined with the routes, because the error that requires a review
+ * contains it.
+ */
+export function presentReview({ confirmation, expiresInSeconds, impact }: Review): Record<string, unknown> {
+  const { retiringSecret } = impact;
+  return {
+    confirmation,
+    expires_in: expiresInSeconds,
+    impact: {
+      ...presentUse(impact),
+      live_tokens: impact.liveTokens,
+      retiring_secret: retiringSecret && {
+        ...(retiringSecret.clientId === null ? {} : { client_id: retiringSecret.clientId }),
+        hint: `…${retiringSecret.hint}`,
+        retires_at: retiringSecret.retiresAt,
+        ...presentUse(retiringSecret),
+      },
+    },
+  };
+}
+
+function presentUse(use: SecretUse): Record<string, unknown> {
+  return {
+    last_used_at: use.lastUsedAt,
+    used_by: use.usedBy.map(presentUser),
+    used_by_others: use.usedByOthers,
+    tokens_24h: use.tokens24h,
+  };
+}
+
+function presentUser({ address, userAgent, lastUsedAt, issued24h }: UsageSource): Record<string, unknown> {
+  return { address, user_agent: userAgent, last_seen_at: lastUsedAt, tokens_24h: issued24h };
 }

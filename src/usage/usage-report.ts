@@ -1,6 +1,5 @@
-import { isLive, type Secret } from '../credentials/secret.ts';
+import { currentOf, isLive, type Secret } from '../credentials/secret.ts';
 import type { Clock } from '../process/clock.ts';
-import { currentOf } from '../regeneration/regeneration.ts';
 import { findSecrets, type OwnerRef } from '../secrets/secret-store.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
 import { callAdmin } from '../../src/cli/call-admin.ts';
-import { issueSecret } from '../../src/credentials/issue-secret.ts';
 import { createKeyRing } from '../../src/credentials/key-ring.ts';
+import { issueSecret } from '../../src/credentials/secret.ts';
 import { insertSecret } from '../../src/secrets/secret-store.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { eventually } from '../eventually.ts';

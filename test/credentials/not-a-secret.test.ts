@@ -1,5 +1,5 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
-import { recognizeNotASecret } from '../../src/credentials/not-a-secret.ts';
+import { recognizeNotASecret } from '../../src/credentials/foreign-credential.ts';
 
 const inBraces = (text: string) => `\${${text}}`;
 

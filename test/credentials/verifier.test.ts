@@ -1,8 +1,8 @@
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { generateSecret, isWellFormedSecret } from '../../src/credentials/credential-format.ts';
-import { issueSecret } from '../../src/credentials/issue-secret.ts';
 import { createKeyRing } from '../../src/credentials/key-ring.ts';
 import { unseal } from '../../src/credentials/sealed-copy.ts';
+import { issueSecret } from '../../src/credentials/secret.ts';
 import { createMatcher, createVerifier, verifiersOf } from '../../src/credentials/verifier.ts';
 
 const roots = { v1: randomBytes(32), v2: randomBytes(32) };

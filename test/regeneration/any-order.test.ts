@@ -16,10 +16,9 @@ import { readConfig } from '../../src/config.ts';
 import { type Core, openCore } from '../../src/core.ts';
 import { KeyturnError } from '../../src/errors.ts';
 import { createLog } from '../../src/observability/log.ts';
-import { finishRegeneration } from '../../src/regeneration/finish-regeneration.ts';
+import { finishRegeneration, undoRegeneration } from '../../src/regeneration/end-regeneration.ts';
 import { regenerateSecret } from '../../src/regeneration/regenerate-secret.ts';
 import { reviewRegeneration } from '../../src/regeneration/review.ts';
-import { undoRegeneration } from '../../src/regeneration/undo-regeneration.ts';
 import { type RunningServer, startServer } from '../../src/server.ts';
 import { post } from '../oauth/http-client.ts';
 import {

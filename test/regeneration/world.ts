@@ -1,4 +1,4 @@
-import { finishUnused } from '../../src/regeneration/finish-unused.ts';
+import { finishUnused } from '../../src/regeneration/end-regeneration.ts';
 import { lockSecretOwner } from '../../src/secrets/manage-secrets.ts';
 import { type AdminAnswer, type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import type { Stores } from '../harness.ts';

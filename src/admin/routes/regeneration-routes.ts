@@ -1,18 +1,15 @@
 import { z } from 'zod';
 import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
-import { finishRegeneration } from '../../regeneration/finish-regeneration.ts';
-import { presentReview } from '../../regeneration/present-review.ts';
+import { finishRegeneration, undoRegeneration } from '../../regeneration/end-regeneration.ts';
 import {
   type RegeneratedSecret,
   type RegenerateRequest,
   regenerateSecret,
 } from '../../regeneration/regenerate-secret.ts';
-import type { Regeneration } from '../../regeneration/regeneration.ts';
 import { followProgress } from '../../regeneration/regeneration-progress.ts';
-import { listRegenerations } from '../../regeneration/regeneration-store.ts';
-import { reviewRegeneration } from '../../regeneration/review.ts';
-import { undoRegeneration } from '../../regeneration/undo-regeneration.ts';
+import { listRegenerations, type Regeneration } from '../../regeneration/regeneration-store.ts';
+import { presentReview, reviewRegeneration } from '../../regeneration/review.ts';
 import type { OwnerRef, SecretOwner } from '../../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../../storage/database.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';

@@ -1,0 +1,142 @@
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { Conflict } from '../errors.ts';
+import type { SecretDeps } from '../secrets/manage-secrets.ts';
+import { type OwnerRef, type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
+import type { Database, Queryable, Transaction } from '../storage/database.ts';
+import { followProgress } from './regeneration-progress.ts';
+import {
+  endSecret,
+  listFinishWhenUnused,
+  type Regeneration,
+  requireRegeneration,
+  saveRegenerationEnd,
+  stateOf,
+} from './regeneration-store.ts';
+
+/**
+ * Ends the grace period of a locked owner now: the previous secret stops working, tokens obtained with it stay valid.
+ * @throws {Conflict} if the regeneration has already ended.
+ */
+export async function finishRegeneration(
+  transaction: Transaction,
+  deps: SecretDeps,
+  actor: Actor,
+  owner: SecretOwner,
+  id: string,
+): Promise<Regeneration> {
+  const at = new Date(deps.clock());
+  const regeneration = await requireOverlapping(transaction, owner, id, at);
+  const { oldSecret } = regeneration;
+  await endSecret(transaction, oldSecret, at, actor);
+  await owner.save(transaction, {}, at);
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: `${owner.targetType}.finish_regeneration`,
+    targetType: owner.targetType,
+    target: owner.target,
+    before: { generation: oldSecret.generation, hint: oldSecret.hint, retires_at: oldSecret.retiresAt },
+    after: { retires_at: at, regeneration_id: id },
+  });
+  return {
+    ...regeneration,
+    oldSecret: { ...oldSecret, retiresAt: at, endedAs: 'finished' },
+    ended: { at, as: 'finished', by: actor.name },
+  };
+}
+
+/**
+ * Undoes the rotation of a locked owner during its grace period: the previous secret and its Client ID are current
+ * again; the new secret and every token obtained with it end at once.
+ * @throws {Conflict} if the regeneration has already ended.
+ */
+export async function undoRegeneration(
+  transaction: Transaction,
+  deps: SecretDeps,
+  actor: Actor,
+  owner: SecretOwner,
+  id: string,
+): Promise<Regeneration> {
+  const at = new Date(deps.clock());
+  const { oldSecret, newSecret, ...regeneration } = await requireOverlapping(transaction, owner, id, at);
+  const ended = { at, as: 'undone', by: actor.name } as const;
+  const revived = { ...oldSecret, retiresAt: null };
+  const undone = { ...newSecret, retiresAt: at, endedAs: 'undone' } as const;
+  await saveSecretEnd(transaction, undone);
+  await saveSecretEnd(transaction, revived);
+  await saveRegenerationEnd(transaction, oldSecret.id, ended);
+  await owner.save(transaction, { clientId: oldSecret.clientId ?? undefined }, at);
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: `${owner.targetType}.undo_regeneration`,
+    targetType: owner.targetType,
+    target: owner.target,
+    before: { generation: newSecret.generation, hint: newSecret.hint },
+    after: { generation: oldSecret.generation, hint: oldSecret.hint, regeneration_id: id },
+  });
+  return { ...regeneration, oldSecret: revived, newSecret: undone, ended };
+}
+
+/**
+ * Returns a regeneration that can still be undone or finished.
+ * @throws {NotFound} if the owner has no such regeneration.
+ * @throws {Conflict} `regeneration_finished` or `regeneration_undone`.
+ */
+async function requireOverlapping(
+  transaction: Transaction,
+  owner: SecretOwner,
+  id: string,
+  at: Date,
+): Promise<Regeneration> {
+  const regeneration = await requireRegeneration(transaction, owner, id);
+  const state = stateOf(regeneration, at.getTime());
+  if (state === 'finished') {
+    throw new Conflict('regeneration_finished', 'The overlap has ended; the old secret cannot come back.');
+  }
+  if (state === 'undone') throw new Conflict('regeneration_undone', 'The regeneration was undone already.');
+  return regeneration;
+}
+
+type Deps = SecretDeps & {
+  database: Database;
+  ttlSeconds: number;
+  change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  /** Locks the owner. Returns undefined if it was deleted. */
+  lockOwner(transaction: Transaction, owner: OwnerRef): Promise<SecretOwner | undefined>;
+};
+
+const keyturn: Actor = { id: 'keyturn', name: 'Keyturn', address: null };
+
+/**
+ * Ends grace periods with `finish_when_unused` whose previous secret is no longer used. Several processes can run it at
+ * the same time. If none does, the grace period ends at its date.
+ */
+export async function finishUnused(deps: Deps): Promise<void> {
+  for (const { owner, regeneration } of await listFinishWhenUnused(deps.database, new Date(deps.clock()))) {
+    if (!(await isUnused(deps.database, deps, owner, regeneration))) continue;
+    await deps
+      .change(async (transaction) => {
+        const locked = await deps.lockOwner(transaction, owner);
+        // Decide again under the lock: the old secret may have been used in the meantime.
+        if (!locked || !(await isUnused(transaction, deps, owner, regeneration))) return;
+        await finishRegeneration(transaction, deps, keyturn, locked, regeneration.id);
+      })
+      .catch((error: unknown) => {
+        // Another process or an operator has ended it in the meantime.
+        if (!(error instanceof Conflict)) throw error;
+      });
+  }
+}
+
+/** Returns whether every source of the old secret has moved, and at least one source uses the new one. */
+async function isUnused(
+  database: Queryable,
+  deps: Pick<Deps, 'clock' | 'ttlSeconds'>,
+  owner: OwnerRef,
+  regeneration: Regeneration,
+): Promise<boolean> {
+  const [progress] = await followProgress(database, deps, owner, [regeneration]);
+  // If no source uses the new secret, it may not even have been distributed.
+  return progress !== undefined && progress.usingNew.length > 0 && progress.stillUsingOld.length === 0;
+}

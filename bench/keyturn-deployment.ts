@@ -5,7 +5,7 @@ import { generateClient } from '../src/clients/manage-clients.ts';
 import { readConfig } from '../src/config.ts';
 import { openCore } from '../src/core.ts';
 import { createLog } from '../src/observability/log.ts';
-import { migrate } from '../src/storage/migrate.ts';
+import { migrate } from '../src/storage/migrations.ts';
 import { generateRootKey } from '../src/storage/open-database.ts';
 import { connectPostgres } from '../src/storage/postgres.ts';
 import { askPostgres, urlOfDatabase } from '../test/services.ts';

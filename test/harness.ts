@@ -1,9 +1,8 @@
 import { readConfig } from '../src/config.ts';
 import { type Core, openCore } from '../src/core.ts';
 import { createLog, type Log } from '../src/observability/log.ts';
-import type { Clock } from '../src/process/clock.ts';
+import type { Clock, DatabaseClock } from '../src/process/clock.ts';
 import { startServer } from '../src/server.ts';
-import type { DatabaseClock } from '../src/storage/database-clock.ts';
 import { generateRootKey } from '../src/storage/open-database.ts';
 import { createTestDatabase, createTestRedis } from './services.ts';
 

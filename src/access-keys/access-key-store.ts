@@ -1,8 +1,8 @@
 import { newTokenEpoch } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
+import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { recordChange } from '../storage/record-change.ts';
 import type { UsageBatch } from '../usage/usage-store.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
 

@@ -7,9 +7,8 @@ import { requireContact } from '../contacts/manage-contacts.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';
 import { addSecret } from '../secrets/manage-secrets.ts';
-import type { Transaction } from '../storage/database.ts';
-import { recordChange } from '../storage/record-change.ts';
-import { unlessTaken } from '../storage/unique-violation.ts';
+import { recordChange } from '../storage/change.ts';
+import { type Transaction, unlessTaken } from '../storage/database.ts';
 import { type AccessKey, type Permissions, statusOf, toPermissions, toScope } from './access-key.ts';
 import {
   asSecretOwner,

@@ -10,7 +10,7 @@ import { readCertificates } from '../http/tls-files.ts';
 import { createLog } from '../observability/log.ts';
 import type { Database } from '../storage/database.ts';
 import { DataDirInUse } from '../storage/lock-data-dir.ts';
-import { requireMigrated } from '../storage/migrate.ts';
+import { requireMigrated } from '../storage/migrations.ts';
 import { connectDatabase, readRootKey } from '../storage/open-database.ts';
 import { connectRedis } from '../storage/redis.ts';
 import type { Check } from './doctor-check.ts';

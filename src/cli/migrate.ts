@@ -17,7 +17,7 @@ Examples:
       const config = readCommandConfig();
       sayWarnings(config);
       const { connectDatabase } = await import('../storage/open-database.ts');
-      const { migrate } = await import('../storage/migrate.ts');
+      const { migrate } = await import('../storage/migrations.ts');
       const database = await connectDatabase(config, commandLog(config));
       try {
         const applied = await migrate(database);

@@ -1,9 +1,9 @@
 import { lowestTokenEpoch, tokenEpochs } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
+import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { pageByText } from '../storage/page-by-text.ts';
-import { recordChange } from '../storage/record-change.ts';
 import { type Client, type ClientKind, type KnownClient, withoutTokens } from './client.ts';
 import { type ClientRow, toClient, toRow } from './client-row.ts';
 

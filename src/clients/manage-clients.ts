@@ -4,8 +4,7 @@ import { generateClientId } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, KeyturnError, NotFound } from '../errors.ts';
 import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
-import type { Transaction } from '../storage/database.ts';
-import { unlessTaken } from '../storage/unique-violation.ts';
+import { type Transaction, unlessTaken } from '../storage/database.ts';
 import {
   type Client,
   type ClientKind,

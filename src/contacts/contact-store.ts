@@ -1,7 +1,7 @@
 import type { Verifier } from '../credentials/verifier.ts';
+import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { pageByText } from '../storage/page-by-text.ts';
-import { recordChange } from '../storage/record-change.ts';
 import type { Contact, Permission } from './contact.ts';
 
 type ContactRow = Row & {

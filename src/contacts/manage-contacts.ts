@@ -6,8 +6,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import { issueSecret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
 import { Conflict, Forbidden, NotFound } from '../errors.ts';
-import type { Queryable, Transaction } from '../storage/database.ts';
-import { unlessTaken } from '../storage/unique-violation.ts';
+import { type Queryable, type Transaction, unlessTaken } from '../storage/database.ts';
 import type { Contact, Permission } from './contact.ts';
 import {
   deleteContact as deleteContactRow,

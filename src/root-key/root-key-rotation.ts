@@ -3,9 +3,8 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import { type SealedPlace, seal, unseal } from '../credentials/sealed-copy.ts';
 import { createMatcher, createVerifier, type PepperPurpose, type Verifier } from '../credentials/verifier.ts';
 import type { Clock } from '../process/clock.ts';
-import type { ChangeKind } from '../storage/change.ts';
+import { type ChangeKind, recordChange, recordChanges } from '../storage/change.ts';
 import type { Row, Transaction } from '../storage/database.ts';
-import { recordChange, recordChanges } from '../storage/record-change.ts';
 
 export type Rotation = {
   secrets: number;

@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../observability/log.ts';
-import { type Announcement, decodeAnnouncement, encodeAnnouncement } from './announcement.ts';
-import type { AnnouncementStream } from './announcement-stream.ts';
+import {
+  type Announcement,
+  type AnnouncementStream,
+  decodeAnnouncement,
+  encodeAnnouncement,
+} from './announcement-stream.ts';
 import type { CommittedChange } from './change.ts';
 import { coalesce } from './coalesce.ts';
 import { createGenerations } from './generations.ts';

@@ -1,15 +1,21 @@
 import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
+import type { DatabaseClock } from '../process/clock.ts';
 import type { Announcements } from './announcements.ts';
-import { type Change, type CommittedChange, type FeedPosition, toChange } from './change.ts';
+import {
+  type Change,
+  type CommittedChange,
+  createChangeSubscribers,
+  type FeedPosition,
+  type RevokedTokens,
+  toChange,
+} from './change.ts';
 import { createChangeGaps } from './change-gaps.ts';
-import { createChangeSubscribers } from './change-subscribers.ts';
 import { coalesce } from './coalesce.ts';
 import type { Database } from './database.ts';
-import type { DatabaseClock } from './database-clock.ts';
 import { createFreshness, type FreshnessState, requireUsable } from './freshness.ts';
 import { createRevokedLoader } from './load-revoked.ts';
-import { type ChangePage, createChangeReader, type RevokedTokens } from './read-changes.ts';
+import { type ChangePage, createChangeReader } from './read-changes.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** Poll interval. Without notifications, a change is known after at most this time. */

@@ -1,9 +1,8 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Log } from '../observability/log.ts';
 import { isPooled } from './is-pooled.ts';
-import { goodbyeMs, trackSockets } from './track-sockets.ts';
 
 /** Poll interval behind a pooler, which does not forward notifications. */
 const pollBehindPoolerMs = 500;
@@ -64,5 +63,24 @@ export async function listenToPostgres(
     await Promise.race([client?.end().catch(() => undefined), delay(goodbyeMs, undefined, { ref: false })]);
     // Also close a connection that is still being opened.
     sockets.destroy();
+  };
+}
+
+/** Maximum wait for a session to end. If the network drops packets, the server's closing message never arrives. */
+export const goodbyeMs = 2_000;
+
+/** Keeps track of sockets so that all of them can be destroyed at once. */
+export function trackSockets(): { open: () => Socket; destroy: () => void } {
+  const sockets = new Set<Socket>();
+  return {
+    open: () => {
+      const socket = new Socket();
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      return socket;
+    },
+    destroy: () => {
+      for (const socket of sockets) socket.destroy();
+    },
   };
 }

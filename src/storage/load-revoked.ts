@@ -1,4 +1,5 @@
-import type { ChangeReader, RevokedPage, RevokedTokens } from './read-changes.ts';
+import type { RevokedTokens } from './change.ts';
+import type { ChangeReader, RevokedPage } from './read-changes.ts';
 
 /**
  * Loads the revoked tokens of a database server in limited pages, newest first, because a process that followed changes

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts';
 import { UsageError } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { Database } from './database.ts';
-import { migrate, requireMigrated } from './migrate.ts';
+import { migrate, requireMigrated } from './migrations.ts';
 import { connectPostgres } from './postgres.ts';
 
 /** Connects to the configured database without checking its schema, for `migrate` and `doctor`. */

@@ -6,8 +6,7 @@ import type { Log } from '../observability/log.ts';
 import type { Database, Row, Transaction } from './database.ts';
 import { findPrimary, splitHosts } from './find-primary.ts';
 import { isPooled } from './is-pooled.ts';
-import { listenToPostgres } from './listen-to-postgres.ts';
-import { goodbyeMs, trackSockets } from './track-sockets.ts';
+import { goodbyeMs, listenToPostgres, trackSockets } from './listen-to-postgres.ts';
 
 type Options = {
   connectionString: string;

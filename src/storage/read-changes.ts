@@ -1,18 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../errors.ts';
-import type { CommittedChange } from './change.ts';
+import type { CommittedChange, RevokedTokens } from './change.ts';
 import type { Database } from './database.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** Rows ordered by number. @property databaseTime when they were read, in milliseconds since the epoch. */
 export type ChangePage = { server: string; databaseTime: number; rows: CommittedChange[]; isLast: boolean };
-
-/**
- * Revoked tokens that have not expired. @property targets one per line: a string for each of a million tokens would cost
- * more than the rest of the load. @property expiresAt the latest expiry of their rows, because the expiry of each would
- * double the database's work.
- */
-export type RevokedTokens = { targets: string; expiresAt: Date };
 
 /** A page of the revoked tokens. `below` is the highest number of the next page. */
 export type RevokedPage = { server: string; below: number | undefined; revoked: RevokedTokens | undefined };

@@ -1,10 +1,9 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { raiseEveryTokenEpoch } from '../clients/client-store.ts';
-import type { Clock } from '../process/clock.ts';
+import type { Clock, DatabaseClock } from '../process/clock.ts';
+import { recordChange, recordChanges } from '../storage/change.ts';
 import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Transaction } from '../storage/database.ts';
-import type { DatabaseClock } from '../storage/database-clock.ts';
-import { recordChange, recordChanges } from '../storage/record-change.ts';
 import { createExpiringSet } from './expiring-set.ts';
 import type { TokenRecord } from './token-record.ts';
 

@@ -1,4 +1,4 @@
-import { createDatabaseClock } from '../../src/storage/database-clock.ts';
+import { createDatabaseClock } from '../../src/process/clock.ts';
 import { eventually } from '../eventually.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { askPostgres } from '../services.ts';

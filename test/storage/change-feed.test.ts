@@ -1,13 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../../src/errors.ts';
 import { createLog } from '../../src/observability/log.ts';
-import type { Change } from '../../src/storage/change.ts';
+import { type Change, recordChange, recordChanges } from '../../src/storage/change.ts';
 import { type ChangeFeed, createChangeFeed } from '../../src/storage/change-feed.ts';
 import type { Database, Row } from '../../src/storage/database.ts';
 import { openEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
-import { migrate } from '../../src/storage/migrate.ts';
+import { migrate } from '../../src/storage/migrations.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
-import { recordChange, recordChanges } from '../../src/storage/record-change.ts';
 import { eventually } from '../eventually.ts';
 import { createTestDatabase } from '../services.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';

@@ -2,8 +2,8 @@ import { type AuditFilter, listAuditEvents } from '../../src/audit/audit-log.ts'
 import { type ClientFilter, listClients } from '../../src/clients/client-store.ts';
 import { type ContactFilter, listContacts } from '../../src/contacts/contact-store.ts';
 import { createLog } from '../../src/observability/log.ts';
-import { buildLargeIndexes } from '../../src/storage/build-indexes.ts';
 import type { Database } from '../../src/storage/database.ts';
+import { buildLargeIndexes } from '../../src/storage/migrations.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { askPostgres, createTestDatabase } from '../services.ts';
 

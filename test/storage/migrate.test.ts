@@ -7,7 +7,7 @@ import { UsageError } from '../../src/errors.ts';
 import { createLog } from '../../src/observability/log.ts';
 import type { Database } from '../../src/storage/database.ts';
 import { openEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
-import { migrate, requireMigrated } from '../../src/storage/migrate.ts';
+import { migrate, requireMigrated } from '../../src/storage/migrations.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { askPostgres, createEmptyTestDatabase, createTestDatabase } from '../services.ts';
 

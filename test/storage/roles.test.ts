@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { findKnownClients } from '../../src/clients/client-store.ts';
 import { createLog } from '../../src/observability/log.ts';
-import { migrate } from '../../src/storage/migrate.ts';
+import { migrate } from '../../src/storage/migrations.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';

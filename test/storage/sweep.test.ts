@@ -1,7 +1,7 @@
 import { createLog } from '../../src/observability/log.ts';
 import type { Database } from '../../src/storage/database.ts';
 import { openEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
-import { migrate } from '../../src/storage/migrate.ts';
+import { migrate } from '../../src/storage/migrations.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { sweepBatch } from '../../src/storage/sweep.ts';
 import { createTestDatabase } from '../services.ts';

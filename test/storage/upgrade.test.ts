@@ -9,7 +9,7 @@ import { createKeyRing } from '../../src/credentials/key-ring.ts';
 import { createVerifier } from '../../src/credentials/verifier.ts';
 import { createLog } from '../../src/observability/log.ts';
 import type { Database } from '../../src/storage/database.ts';
-import { migrate, requireMigrated } from '../../src/storage/migrate.ts';
+import { migrate, requireMigrated } from '../../src/storage/migrations.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { startAdminServer } from '../admin/admin-server.ts';

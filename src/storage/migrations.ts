@@ -76,7 +76,7 @@ const smallTable = 10_000;
 const maxAttempts = 5;
 
 /** Builds the missing indexes of small tables, which takes milliseconds, in the transaction of the migrations. */
-export async function buildSmallIndexes(transaction: Transaction): Promise<void> {
+async function buildSmallIndexes(transaction: Transaction): Promise<void> {
   for (const [name, table, definition] of indexes) {
     if ((await stateOf(transaction, name)) !== 'missing') continue;
     const [row] = await transaction.query<{ large: boolean }>(

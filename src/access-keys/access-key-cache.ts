@@ -4,7 +4,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
 import { findSecretOwner } from '../secrets/secret-store.ts';
-import type { ChangeFeed } from '../storage/change-feed.ts';
+import type { ChangeFeed } from '../storage/change.ts';
 import type { Database } from '../storage/database.ts';
 import { createFollowedCache } from '../storage/followed-cache.ts';
 import type { KnownAccessKey } from './access-key.ts';

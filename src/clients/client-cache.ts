@@ -1,6 +1,6 @@
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
 import { isForeignClientId } from '../credentials/foreign-credential.ts';
-import type { ChangeFeed } from '../storage/change-feed.ts';
+import type { ChangeFeed } from '../storage/change.ts';
 import type { Database } from '../storage/database.ts';
 import { createFollowedCache, type FollowedCache } from '../storage/followed-cache.ts';
 import type { Client, KnownClient } from './client.ts';

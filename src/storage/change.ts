@@ -124,3 +124,62 @@ export function createChangeSubscribers(): ChangeSubscribers {
     },
   };
 }
+
+/**
+ * How current this process's knowledge of changes is:
+ * - `current`: PostgreSQL answers.
+ * - `announced`: PostgreSQL does not answer, but every change is known from announcements through Redis.
+ * - `stale`: changes may be unknown, and cached values are used for `KEYTURN_STALE_SECONDS`.
+ * - `unknown`: changes may be unknown, and cached values are not used.
+ */
+export type FreshnessState = 'current' | 'announced' | 'stale' | 'unknown';
+
+/**
+ * Reports every change that any process commits to this process, once.
+ *
+ * Reads changes in the order of their sequence numbers. Numbers are assigned before the commit, so a lower one may
+ * become visible later: a missing number is read again until every transaction that may have taken it has ended. The
+ * locks in PostgreSQL show which open transactions have written changes, so no other session delays the feed. All reads
+ * are bounded in size.
+ */
+export type ChangeFeed = {
+  /**
+   * Adds a subscriber.
+   * @param onReset called when another server took over, so that anything may differ from what was reported.
+   * @param onLoaded called when, after a reset, all revoked tokens of that server have been reported.
+   */
+  subscribe(onChange: (change: Change) => void, onReset?: () => void, onLoaded?: () => void): void;
+  /**
+   * Adds a subscriber to the tokens that are already revoked at the start or after a reset. It receives them in pages.
+   * Must be called before `start`.
+   */
+  subscribeToRevoked(onRevoked: (revoked: RevokedTokens) => void): void;
+  /** Reports the revoked tokens that have not expired, then follows changes. */
+  start(): Promise<void>;
+  /** Reads now. Resolves once everything committed before the call has been reported in this process. */
+  sync(): Promise<void>;
+  /** Returns the position of a follower to which everything until now has been reported. */
+  position(): FeedPosition;
+  /** Returns what was committed after a position, or undefined if that is unknown or too much. */
+  since(position: FeedPosition): Promise<Change[] | undefined>;
+  /** Returns whether cached values may be used now (freshness.ts). */
+  isFresh(): boolean;
+  /**
+   * Resolves as soon as cached values may be used, at the latest after the time that a request waits for a store.
+   * @throws {StoreUnavailable} if they may not.
+   */
+  whenFresh(): Promise<void>;
+  /** @throws {StoreUnavailable} if cached values may not be used. */
+  requireFresh(): void;
+  /** @throws {StoreUnavailable} if others are known to have made changes that this process does not know. */
+  requireNotOld(): void;
+  /** Returns how current this process's knowledge of changes is. */
+  freshness(): FreshnessState;
+  /** Reports changes that this process committed to its subscribers, and announces them to other processes. */
+  committed(changes: readonly CommittedChange[]): Promise<void>;
+  /** Returns the milliseconds since the last moment up to which every committed change has been reported. */
+  lagMs(): number;
+  /** Returns the state for `/readyz`. It is `loading` while revoked tokens are read; see also freshness.ts. */
+  state(): 'ok' | 'loading' | 'stale' | 'unknown';
+  close(): Promise<void>;
+};

@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Change, ChangeKind } from './change.ts';
-import type { ChangeFeed } from './change-feed.ts';
+import type { Change, ChangeFeed, ChangeKind } from './change.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** A cache of database rows that drops an entry as soon as any process announces a change of it. */

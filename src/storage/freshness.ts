@@ -1,15 +1,7 @@
 import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { Announcements } from './announcements.ts';
-
-/**
- * How current this process's knowledge of changes is:
- * - `current`: PostgreSQL answers.
- * - `announced`: PostgreSQL does not answer, but every change is known from announcements through Redis.
- * - `stale`: changes may be unknown, and cached values are used for `KEYTURN_STALE_SECONDS`.
- * - `unknown`: changes may be unknown, and cached values are not used.
- */
-export type FreshnessState = 'current' | 'announced' | 'stale' | 'unknown';
+import type { FreshnessState } from './change.ts';
 
 export type Freshness = {
   state(): FreshnessState;

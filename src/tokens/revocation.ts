@@ -1,8 +1,8 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { raiseEveryTokenEpoch } from '../clients/client-store.ts';
 import type { Clock, DatabaseClock } from '../process/clock.ts';
+import type { ChangeFeed } from '../storage/change.ts';
 import { recordChange, recordChanges } from '../storage/change.ts';
-import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Transaction } from '../storage/database.ts';
 import { createExpiringSet } from './expiring-set.ts';
 import type { TokenRecord } from './token-record.ts';

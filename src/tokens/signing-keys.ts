@@ -6,8 +6,8 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { NotFound, StoreUnavailable } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
+import type { ChangeFeed } from '../storage/change.ts';
 import { recordChange } from '../storage/change.ts';
-import type { ChangeFeed } from '../storage/change-feed.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
 import { createFollowedCache } from '../storage/followed-cache.ts';
 import {

@@ -3,7 +3,7 @@ import type { AccessKeyCache } from '../access-keys/access-key-cache.ts';
 import { type Client, offeredScopes } from '../clients/client.ts';
 import type { ClientCache } from '../clients/client-cache.ts';
 import type { Clock, ClockCheck } from '../process/clock.ts';
-import type { ChangeFeed } from '../storage/change-feed.ts';
+import type { ChangeFeed } from '../storage/change.ts';
 import type { Revocations } from './revocation.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import type { Confirmation } from './token-record.ts';

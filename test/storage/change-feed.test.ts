@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreUnavailable } from '../../src/errors.ts';
 import { createLog } from '../../src/observability/log.ts';
-import { type Change, recordChange, recordChanges } from '../../src/storage/change.ts';
-import { type ChangeFeed, createChangeFeed } from '../../src/storage/change-feed.ts';
+import { type Change, type ChangeFeed, recordChange, recordChanges } from '../../src/storage/change.ts';
+import { createChangeFeed } from '../../src/storage/change-feed.ts';
 import type { Database, Row } from '../../src/storage/database.ts';
 import { openEmbeddedPostgres } from '../../src/storage/embedded-postgres.ts';
 import { migrate } from '../../src/storage/migrations.ts';

@@ -1,7 +1,7 @@
 import { createAccessKeyCache } from './access-keys/access-key-cache.ts';
 import { noteLastUse } from './access-keys/access-key-store.ts';
 import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
-import { auditedTransaction } from './audit/audit-log.ts';
+import { auditedTransaction, type CommitChange } from './audit/audit-log.ts';
 import { type Refusals, startRefusals } from './audit/refusals.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
 import { type ClientKeys, createClientKeys, type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
@@ -9,6 +9,7 @@ import type { ManageDeps } from './clients/manage-clients.ts';
 import { createUsedAssertions, type UsedAssertions } from './clients/used-assertions.ts';
 import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
+import { lockSecretOwner } from './leaks/end-leak.ts';
 import { type Log, logLoss } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createReadiness, type Readiness } from './observability/readiness.ts';
@@ -16,13 +17,12 @@ import type { Tracing } from './observability/tracing.ts';
 import { type Clock, createClockCheck, createDatabaseClock, type DatabaseClock } from './process/clock.ts';
 import { startStep } from './process/start-step.ts';
 import { finishUnused } from './regeneration/end-regeneration.ts';
-import { lockSecretOwner } from './secrets/manage-secrets.ts';
 import { countOverlaps } from './secrets/secret-store.ts';
 import { createAnnouncementStream } from './storage/announcement-stream.ts';
 import { createAnnouncements } from './storage/announcements.ts';
 import { type ChangeFeed, type CommittedChange, changesOf } from './storage/change.ts';
 import { createChangeFeed } from './storage/change-feed.ts';
-import type { Database, Transaction } from './storage/database.ts';
+import type { Database } from './storage/database.ts';
 import { openDatabase, readRootKey } from './storage/open-database.ts';
 import { createRateLimit, type RateLimit } from './storage/rate-limit.ts';
 import { connectRedis } from './storage/redis.ts';
@@ -78,7 +78,7 @@ export type Core = ManageDeps &
      * Commits a change with its audit events, then waits until this process has dropped the cached data that it
      * affects, so that the next read returns the change. Other processes follow within a second.
      */
-    change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+    change: CommitChange;
     close(): Promise<void>;
   };
 
@@ -159,7 +159,7 @@ export async function openCore(
       ),
     );
     closers.push(startSweep(database, log, rollUpUsage, clockCheck.isRight));
-    const change: Core['change'] = async (work) => {
+    const change: CommitChange = async (work) => {
       let changes: readonly CommittedChange[] = [];
       const result = await auditedTransaction(database, keyRing, async (transaction) => {
         const done = await work(transaction);

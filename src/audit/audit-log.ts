@@ -84,6 +84,9 @@ const batchSize = 500;
 
 const pending = new WeakMap<Transaction, AuditEvent[]>();
 
+/** Commits a change together with its audit events. */
+export type CommitChange = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
+
 /**
  * Runs a transaction whose audit events are chained and written at its end, under the lock of the anchor. Writers
  * therefore wait for each other only during that time, and a transaction that holds the anchor waits for no other lock.

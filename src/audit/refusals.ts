@@ -1,7 +1,6 @@
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../process/clock.ts';
-import type { Transaction } from '../storage/database.ts';
-import { type Actor, type AuditEvent, appendAuditEvent } from './audit-log.ts';
+import { type Actor, type AuditEvent, appendAuditEvent, type CommitChange } from './audit-log.ts';
 
 /** Rejected request of the admin listener. */
 export type Refusal = Pick<AuditEvent, 'action' | 'targetType' | 'target'> & {
@@ -32,11 +31,7 @@ const maxRequests = 10;
 
 type Counted = { refusal: Refusal; since: Date; unwritten: number; requests: Set<string> };
 
-export function startRefusals(deps: {
-  clock: Clock;
-  log: Log;
-  change(work: (transaction: Transaction) => Promise<void>): Promise<void>;
-}): Refusals {
+export function startRefusals(deps: { clock: Clock; log: Log; change: CommitChange }): Refusals {
   const { clock, log, change } = deps;
   let counted = new Map<string, Counted>();
 

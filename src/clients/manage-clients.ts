@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
-import { Conflict, KeyturnError, NotFound } from '../errors.ts';
+import { Conflict, NotFound, requireRevision } from '../errors.ts';
 import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
 import {
@@ -221,13 +221,6 @@ export async function requireClient(transaction: Transaction, clientId: string):
   const client = await lockClient(transaction, clientId);
   if (!client) throw new NotFound('client');
   return client;
-}
-
-/** @param expected undefined accepts any revision. @throws {KeyturnError} 412 `precondition_failed` */
-export function requireRevision(revision: number, expected: readonly number[] | undefined): void {
-  if (expected && !expected.includes(revision)) {
-    throw new KeyturnError('precondition_failed', 412, 'It has changed since you read it; read it again.');
-  }
 }
 
 async function save(

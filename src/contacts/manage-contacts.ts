@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import { type ManageDeps, requireRevision } from '../clients/manage-clients.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { issueSecret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
-import { Conflict, Forbidden, NotFound } from '../errors.ts';
+import { Conflict, Forbidden, NotFound, requireRevision } from '../errors.ts';
+import type { Clock } from '../process/clock.ts';
 import { type Queryable, type Transaction, unlessTaken } from '../storage/database.ts';
 import type { Contact, Permission } from './contact.ts';
 import {
@@ -22,6 +22,8 @@ import {
   saveContact,
 } from './contact-store.ts';
 
+type ContactDeps = { keyRing: KeyRing; clock: Clock };
+
 /** Who acts, with the permissions that they may grant: nobody grants a permission that they lack. */
 export type Grantor = Actor & { permissions: readonly Permission[] };
 
@@ -34,7 +36,7 @@ type NewContact = {
 
 export async function createContact(
   transaction: Transaction,
-  deps: ManageDeps,
+  deps: ContactDeps,
   grantor: Grantor,
   input: NewContact,
 ): Promise<Contact> {
@@ -70,7 +72,7 @@ export async function createContact(
  */
 export async function updateContact(
   transaction: Transaction,
-  deps: ManageDeps,
+  deps: ContactDeps,
   grantor: Grantor,
   id: string,
   patch: { [Field in keyof NewContact]?: NewContact[Field] | undefined },
@@ -117,7 +119,7 @@ const maxNamedKeys = 10;
  */
 export async function deleteContact(
   transaction: Transaction,
-  deps: ManageDeps,
+  deps: ContactDeps,
   grantor: Grantor,
   id: string,
 ): Promise<void> {
@@ -197,7 +199,7 @@ function auditView({ name, email, externalId, permissions }: Contact): Record<st
 /** Issues the contact's operator token. A previous token ends at once. No sealed copy is kept. */
 export async function issueOperatorToken(
   transaction: Transaction,
-  deps: ManageDeps,
+  deps: ContactDeps,
   grantor: Grantor,
   contactId: string,
 ): Promise<{ contact: Contact; operatorToken: string }> {
@@ -220,7 +222,7 @@ export async function issueOperatorToken(
 
 export async function revokeOperatorToken(
   transaction: Transaction,
-  deps: ManageDeps,
+  deps: ContactDeps,
   grantor: Grantor,
   contactId: string,
 ): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Log } from '../observability/log.ts';
-import { type Metrics, type ProxyProblem, proxyProblemMessages } from '../observability/metrics.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { type ProxyProblem, proxyProblemMessages } from './proxy-settings.ts';
 
 /** Reports a problem. @param peer address of the connection's other end. */
 export type ProxyAlarm = (problem: ProxyProblem, peer: string) => void;

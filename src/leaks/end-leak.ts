@@ -1,10 +1,11 @@
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { asSecretOwner as asAccessKeyOwner, lockAccessKey } from '../access-keys/access-key-store.ts';
+import { type Actor, appendAuditEvent, type CommitChange } from '../audit/audit-log.ts';
+import { asSecretOwner, lockClientById } from '../clients/client-store.ts';
 import { deleteOperatorToken } from '../contacts/contact-store.ts';
-import type { Core } from '../core.ts';
 import { isLive } from '../credentials/secret.ts';
+import type { Clock } from '../process/clock.ts';
 import { endSecret } from '../regeneration/regeneration-store.ts';
-import { lockSecretOwner } from '../secrets/manage-secrets.ts';
-import { findSecrets } from '../secrets/secret-store.ts';
+import { findSecrets, type OwnerRef, type SecretOwner } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { revokeToken } from '../tokens/revocation.ts';
 import type { Leak } from './find-leaks.ts';
@@ -15,22 +16,26 @@ import type { Leak } from './find-leaks.ts';
  * Other credentials of the owner, such as the other secret of a grace period, stay valid.
  * @returns false if the credential is unknown or has already ended.
  */
-export async function endLeak(core: Core, actor: Actor, leak: Leak): Promise<boolean> {
-  const at = new Date(core.clock());
+export async function endLeak(
+  deps: { clock: Clock; change: CommitChange },
+  actor: Actor,
+  leak: Leak,
+): Promise<boolean> {
+  const at = new Date(deps.clock());
   switch (leak.kind) {
     case 'client_secret':
     case 'access_key':
       return (
-        leak.found !== undefined && (await core.change((transaction) => endLeakedSecret(transaction, actor, leak, at)))
+        leak.found !== undefined && (await deps.change((transaction) => endLeakedSecret(transaction, actor, leak, at)))
       );
     case 'access_token':
       return (
         leak.found?.isLive === true &&
-        (await core.change((transaction) => endLeakedToken(transaction, actor, leak, at)))
+        (await deps.change((transaction) => endLeakedToken(transaction, actor, leak, at)))
       );
     case 'operator_token':
       return (
-        leak.found !== undefined && (await core.change((transaction) => endOperatorToken(transaction, actor, leak, at)))
+        leak.found !== undefined && (await deps.change((transaction) => endOperatorToken(transaction, actor, leak, at)))
       );
   }
 }
@@ -98,4 +103,14 @@ async function endOperatorToken(
     before: { hint },
   });
   return true;
+}
+
+/** Locks any owner of secrets until the transaction ends. Returns undefined if it does not exist. */
+export async function lockSecretOwner(transaction: Transaction, ref: OwnerRef): Promise<SecretOwner | undefined> {
+  if (ref.kind === 'access_key') {
+    const key = await lockAccessKey(transaction, ref.id);
+    return key && asAccessKeyOwner(key);
+  }
+  const client = await lockClientById(transaction, ref.id);
+  return client && asSecretOwner(client);
 }

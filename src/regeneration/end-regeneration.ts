@@ -1,4 +1,4 @@
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent, type CommitChange } from '../audit/audit-log.ts';
 import { Conflict } from '../errors.ts';
 import type { SecretDeps } from '../secrets/manage-secrets.ts';
 import { type OwnerRef, type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
@@ -101,7 +101,7 @@ async function requireOverlapping(
 type Deps = SecretDeps & {
   database: Database;
   ttlSeconds: number;
-  change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  change: CommitChange;
   /** Locks the owner. Returns undefined if it was deleted. */
   lockOwner(transaction: Transaction, owner: OwnerRef): Promise<SecretOwner | undefined>;
 };

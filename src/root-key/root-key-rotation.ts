@@ -1,4 +1,4 @@
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { type Actor, appendAuditEvent, type CommitChange } from '../audit/audit-log.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { type SealedPlace, seal, unseal } from '../credentials/sealed-copy.ts';
 import { createMatcher, createVerifier, type PepperPurpose, type Verifier } from '../credentials/verifier.ts';
@@ -14,8 +14,7 @@ export type Rotation = {
 };
 
 type Deps = {
-  /** Commits one batch. */
-  change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  change: CommitChange;
   clock: Clock;
   keyRing: KeyRing;
 };

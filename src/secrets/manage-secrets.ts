@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { asSecretOwner as asAccessKeyOwner, lockAccessKey } from '../access-keys/access-key-store.ts';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import { asSecretOwner, lockClientById } from '../clients/client-store.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { unseal } from '../credentials/sealed-copy.ts';
 import { isLive, issueSecret, type Secret } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Transaction } from '../storage/database.ts';
-import { findSealedSecret, findSecrets, insertSecret, type OwnerRef, type SecretOwner } from './secret-store.ts';
+import { findSealedSecret, findSecrets, insertSecret, type SecretOwner } from './secret-store.ts';
 
 /** Dependencies for creating a secret. */
 export type SecretDeps = {
@@ -74,14 +72,4 @@ export async function revealSecret(
     after: { hint: current.hint },
   });
   return unseal(deps.keyRing, { table: 'secrets', id: current.id }, sealed);
-}
-
-/** Locks any owner of secrets until the transaction ends. Returns undefined if it does not exist. */
-export async function lockSecretOwner(transaction: Transaction, ref: OwnerRef): Promise<SecretOwner | undefined> {
-  if (ref.kind === 'access_key') {
-    const key = await lockAccessKey(transaction, ref.id);
-    return key && asAccessKeyOwner(key);
-  }
-  const client = await lockClientById(transaction, ref.id);
-  return client && asSecretOwner(client);
 }

@@ -1,3 +1,4 @@
+import type { CommitChange } from '../audit/audit-log.ts';
 import type { Client } from '../clients/client.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { KeyturnError, StoreUnavailable } from '../errors.ts';
@@ -10,7 +11,7 @@ import type { TokenDeps } from './token-rules.ts';
 import { tokenId } from './token-store.ts';
 
 type Deps = TokenDeps & {
-  change<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  change: CommitChange;
   /** Returns whether every token that the token store does not know was never issued or has expired. */
   isTokenStoreComplete(): Promise<boolean>;
   metrics: { revokedUnknown(result: 'ignored' | 'kept' | 'refused'): void };

@@ -1,5 +1,5 @@
+import { lockSecretOwner } from '../../src/leaks/end-leak.ts';
 import { finishUnused } from '../../src/regeneration/end-regeneration.ts';
-import { lockSecretOwner } from '../../src/secrets/manage-secrets.ts';
 import { type AdminAnswer, type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import type { Stores } from '../harness.ts';
 import { type Answer, post } from '../oauth/http-client.ts';

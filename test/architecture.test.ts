@@ -89,6 +89,24 @@ test('no two files of src have the same name', () => {
   expect([...duplicates].filter((name) => !knownDuplicates.includes(name))).toEqual([]);
 });
 
+test('documents and comments name only source files that exist', () => {
+  const documents = ['.', 'docs', 'docs/decisions'].flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => readFileSync(join(folder, name), 'utf8')),
+  );
+  const comments = files.flatMap((file) => readFileSync(file, 'utf8').match(/^ *(\/\*\*|\*|\/\/).*$/gm) ?? []);
+  const sources = ['src', 'test', 'bench', 'deploy'].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }),
+  );
+  const known = sources.map((path) => `/${path}`);
+  const named = [...documents, ...comments].flatMap(
+    (part) => part.match(/(?<![…\w/-])\w[\w/-]*(?:\.\w+)*\.ts\b/g) ?? [],
+  );
+  const local = named.map((name) => name.replace(/^(src|test|bench|deploy)\//, ''));
+  expect(local.filter((name) => !known.some((path) => path.endsWith(`/${name}`)))).toEqual([]);
+});
+
 test('the documents link only to files that exist', () => {
   const links = ['README.md', 'ARCHITECTURE.md', 'SECURITY.md', 'CHANGELOG.md'].flatMap((file) =>
     [...readFileSync(file, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link]) => link ?? ''),

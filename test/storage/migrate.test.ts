@@ -44,7 +44,7 @@ test('ten processes that migrate an empty database at once apply each migration 
   const url = await createEmptyTestDatabase();
   const script = `
     import { createLog } from './src/observability/log.ts';
-    import { migrate } from './src/storage/migrate.ts';
+    import { migrate } from './src/storage/migrations.ts';
     import { connectPostgres } from './src/storage/postgres.ts';
     const database = connectPostgres({ connectionString: process.env.TEST_URL, log: createLog('silent') });
     console.log(JSON.stringify(await migrate(database)));

@@ -89,22 +89,26 @@ test('no two files of src have the same name', () => {
   expect([...duplicates].filter((name) => !knownDuplicates.includes(name))).toEqual([]);
 });
 
-test('documents and comments name only source files that exist', () => {
-  const documents = ['.', 'docs', 'docs/decisions'].flatMap((folder) =>
-    readdirSync(folder)
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => readFileSync(join(folder, name), 'utf8')),
+test('documents, comments and tests name only source files that exist', () => {
+  const textsOf = (folder: string, ending: string, recursive = false) =>
+    readdirSync(folder, { recursive, encoding: 'utf8' })
+      .filter((name) => name.endsWith(ending))
+      .map((name) => readFileSync(join(folder, name), 'utf8'));
+  const documents = ['.', 'docs', 'docs/decisions'].flatMap((folder) => textsOf(folder, '.md'));
+  const comments = textsOf('src', '.ts', true).flatMap((code) => code.match(/^ *(\/\*\*|\*|\/\/).*$/gm) ?? []);
+  const paths = ['test', 'bench', 'deploy'].flatMap(
+    (folder) =>
+      textsOf(folder, '.ts', true)
+        .join('\n')
+        .match(/\bsrc\/[\w/-]+\.ts\b/g) ?? [],
   );
-  const comments = files.flatMap((file) => readFileSync(file, 'utf8').match(/^ *(\/\*\*|\*|\/\/).*$/gm) ?? []);
-  const sources = ['src', 'test', 'bench', 'deploy'].flatMap((folder) =>
-    readdirSync(folder, { recursive: true, encoding: 'utf8' }),
-  );
-  const known = sources.map((path) => `/${path}`);
-  const named = [...documents, ...comments].flatMap(
+  const named = [...documents, ...comments, ...paths].flatMap(
     (part) => part.match(/(?<![…\w/-])\w[\w/-]*(?:\.\w+)*\.ts\b/g) ?? [],
   );
-  const local = named.map((name) => name.replace(/^(src|test|bench|deploy)\//, ''));
-  expect(local.filter((name) => !known.some((path) => path.endsWith(`/${name}`)))).toEqual([]);
+  const known = ['src', 'test', 'bench', 'deploy'].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => `/${folder}/${name}`),
+  );
+  expect(named.filter((name) => !known.some((path) => path.endsWith(`/${name}`)))).toEqual([]);
 });
 
 test('the documents link only to files that exist', () => {

@@ -15,7 +15,7 @@ import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createReadiness, type Readiness } from './observability/readiness.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { type Clock, createClockCheck, createDatabaseClock, type DatabaseClock } from './process/clock.ts';
-import { startStep } from './process/start-step.ts';
+import { createStartSteps, type StartSteps } from './process/start-steps.ts';
 import { finishUnused } from './regeneration/end-regeneration.ts';
 import { countOverlaps } from './secrets/secret-store.ts';
 import { createAnnouncementStream } from './storage/announcement-stream.ts';
@@ -82,9 +82,9 @@ export type Core = ManageDeps &
     close(): Promise<void>;
   };
 
-/** Returns whether the deployment has no clients, and so has not issued any token. */
-async function hasNoClients(database: Database): Promise<boolean> {
-  return (await database.query('SELECT 1 FROM clients LIMIT 1')).length === 0;
+/** Notes that the token store is complete if the deployment has no clients, and so has not issued any token. */
+async function beginIfEmpty(database: Database, completeness: { begin(): Promise<unknown> }): Promise<void> {
+  if ((await database.query('SELECT 1 FROM clients LIMIT 1')).length === 0) await completeness.begin();
 }
 
 /**
@@ -101,27 +101,29 @@ export async function openCore(
     redisPrefix: prefix = 'kt:',
     readJwks = fetchJwks,
     tracing,
+    steps = createStartSteps(log),
   }: {
     clock?: Clock;
     databaseClock?: DatabaseClock;
     redisPrefix?: string;
     readJwks?: FetchJwks;
     tracing?: Tracing | undefined;
+    /** Runs the steps of the start. */
+    steps?: StartSteps;
   } = {},
 ): Promise<Core> {
   const metrics = createMetrics();
   const closers: (() => unknown)[] = [() => tracing?.close(), metrics.close];
   try {
     const keyRing = createKeyRing(await readRootKey(config));
-    const opened = metrics.watchDatabase(
-      await startStep(log, 'the database and its schema', openDatabase(config, log)),
-    );
+    const opened = metrics.watchDatabase(await steps.run('the database and its schema', openDatabase(config, log)));
     closers.push(opened.close);
     const database = tracing?.watchDatabase(opened) ?? opened;
-    const redis = config.redisUrl ? await startStep(log, 'Redis', connectRedis(config.redisUrl, log)) : undefined;
+    const redis = config.redisUrl ? await steps.run('Redis', connectRedis(config.redisUrl, log)) : undefined;
     closers.push(() => redis?.disconnect());
     const ttlSeconds = config.accessTokenTtlSeconds;
-    const codec = createTokenRecordCodec(keyRing, await findUnauthenticatedRecords(database, clock(), ttlSeconds));
+    const unauthenticated = findUnauthenticatedRecords(database, clock(), ttlSeconds);
+    const codec = createTokenRecordCodec(keyRing, await steps.run('the token records', unauthenticated));
     const store = redis ? createRedisTokenStore(redis, codec, { prefix }) : createDatabaseTokenStore(database, codec);
     const announcements = redis
       ? createAnnouncements({ stream: createAnnouncementStream(redis, `${prefix}changes`), log })
@@ -131,7 +133,7 @@ export async function openCore(
     const staleAlways = config.given.includes('KEYTURN_STALE_SECONDS') || config.databaseUrl === undefined;
     const feed = createChangeFeed({ database, log, staleSeconds, staleAlways, databaseClock, announcements });
     const completeness = redis && createRedisCompleteness(redis, { prefix, ttlSeconds });
-    if (completeness && (await hasNoClients(database))) await completeness.begin();
+    if (completeness) await steps.run('the token store', beginIfEmpty(database, completeness));
     const watchedStore = metrics.watchTokenStore(store);
     const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);
     const readiness = createReadiness();
@@ -149,10 +151,9 @@ export async function openCore(
     const revocations = followRevocations(feed, databaseClock);
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     closers.push(feed.close);
-    await startStep(log, 'the change feed', feed.start());
+    await steps.run('the change feed', feed.start());
     const { signingAlgorithm } = config;
-    await startStep(
-      log,
+    await steps.run(
       'the signing keys',
       database.transaction((transaction) =>
         ensureSigningKeys(transaction, { keyRing, clock, ttlSeconds, signingAlgorithm }),

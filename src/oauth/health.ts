@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import type { Context, Next } from 'koa';
 import type { Readiness } from '../observability/readiness.ts';
 
@@ -26,5 +27,28 @@ export function serveHealth(
       return next();
     }
     return Promise.resolve();
+  };
+}
+
+/**
+ * Returns a listener for the time before the stores are open. `/healthz` is 200, and everything else is 503.
+ * @param waitsFor returns what the start waits for.
+ */
+export function answerWhileStarting(waitsFor: () => string[]): RequestListener {
+  return ({ url = '' }, response) => {
+    const [path] = url.split('?', 1);
+    const isAlive = path === '/healthz';
+    const body = isAlive
+      ? { status: 'ok' }
+      : path === '/readyz'
+        ? { status: 'starting', starting: waitsFor() }
+        : { error: 'temporarily_unavailable', error_description: 'The server is starting.' };
+    response.writeHead(isAlive ? 200 : 503, {
+      'Content-Type': 'application/json; charset=utf-8',
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      ...(isAlive ? {} : { 'Retry-After': '1' }),
+    });
+    response.end(JSON.stringify(body));
   };
 }

@@ -8,6 +8,7 @@ import { eventually } from '../eventually.ts';
 import { type ProgramGroup, startProgramGroup } from '../faults/program-group.ts';
 import { documentedUser, redisServer } from '../faults/redis-topologies.ts';
 import { freePort } from '../free-port.ts';
+import { send } from '../oauth/http-client.ts';
 import { askPostgres, createTestDatabase } from '../services.ts';
 
 const test_ = redisServer ? it : it.skip;
@@ -140,17 +141,30 @@ describe('a start that has to wait', () => {
   test_.each([
     ['changes', 'the change feed'],
     ['signing_keys', 'the signing keys'],
-  ])('logs what it waits for and then continues: %s', async (table, waitsFor) => {
+  ])('tells what it waits for in the log and in /readyz, and then continues: %s', async (table, waitsFor) => {
     const databaseUrl = await createTestDatabase();
     const holder = new pg.Client({ connectionString: databaseUrl });
     await holder.connect();
     await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-    const server = startCommand(['start'], { ...environment, DATABASE_URL: databaseUrl });
+    const [port, adminPort] = [await freePort(), await freePort()];
+    const ports = { KEYTURN_PORT: String(port), KEYTURN_ADMIN_PORT: String(adminPort) };
+    const server = startCommand(['start'], { ...environment, ...ports, DATABASE_URL: databaseUrl });
     const end = ended(server);
+    const ask = (on: number, path: string, method = 'GET') =>
+      send(`http://127.0.0.1:${on}${path}`, { method, headers: { Host: 'auth.example.com' } });
     await printed(server, 'start is waiting');
+    const readiness = await ask(port, '/readyz');
+    expect(readiness).toMatchObject({ status: 503, json: { status: 'starting', starting: [waitsFor] } });
+    expect(await ask(port, '/healthz')).toMatchObject({ status: 200, json: { status: 'ok' } });
+    const refused = { status: 503, headers: { 'retry-after': '1' }, json: { error: 'temporarily_unavailable' } };
+    expect(await ask(port, '/oauth2/token', 'POST')).toMatchObject(refused);
+    expect(await ask(adminPort, '/admin/v1/clients')).toMatchObject(refused);
     await holder.query('COMMIT');
     await holder.end();
     await printed(server, 'Keyturn is ready');
+    expect(await ask(port, '/readyz')).toMatchObject({ status: 200, json: { status: 'ready' } });
+    expect((await ask(port, '/oauth2/token', 'POST')).status).toBe(401);
+    expect((await ask(adminPort, '/admin/v1/clients')).status).not.toBe(503);
     server.kill('SIGTERM');
     const { code, stdout } = await end;
     expect(code).toBe(0);

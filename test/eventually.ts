@@ -9,3 +9,14 @@ export async function eventually(holds: () => boolean | Promise<boolean>, within
   }
   return performance.now() - startedAt;
 }
+
+/** Repeats a query until the condition holds. Fails with the last result. */
+export async function eventuallyIs<T>(ask: () => Promise<T>, isSo: (seen: T) => boolean, withinMs: number): Promise<T> {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const seen = await ask();
+    if (isSo(seen)) return seen;
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms; last seen: ${JSON.stringify(seen)}`);
+    await delay(20);
+  }
+}

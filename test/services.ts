@@ -3,13 +3,14 @@
  * that works: the URL in TEST_DATABASE_URL or TEST_REDIS_URL; a container; a private instance of an installed program;
  * on Debian as root, the same after installing it.
  */
+
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { startContainer } from './service-containers.ts';
-import { installOnDebian, type Program, startProgram } from './service-programs.ts';
-import type { Service } from './service-start.ts';
+import { startContainer } from './services/service-containers.ts';
+import { installOnDebian, type Program, startProgram } from './services/service-programs.ts';
+import type { Service } from './services/service-start.ts';
 
 export type Services = { databaseUrl: string; redisUrl: string; stop: () => Promise<void> };
 

@@ -1,5 +1,6 @@
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
-import { endpointsOf, eventually, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { eventuallyIs } from '../eventually.ts';
+import { endpointsOf, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { askPostgres } from '../services.ts';
 
 let now = Date.now();
@@ -232,17 +233,17 @@ describe('changes of a key apply to tokens that were issued before', () => {
     await elsewhere.introspect(clients.orders, token);
     await act(key.id, '', { permissions: { orders: ['read'] } }, 'PATCH');
     const seen = () => elsewhere.introspect(clients.orders, token);
-    await eventually(seen, ({ json }) => json['scope'] === 'orders:read', 1_000);
+    await eventuallyIs(seen, ({ json }) => json['scope'] === 'orders:read', 1_000);
     await act(key.id, '/disable');
-    await eventually(seen, ({ text }) => text === inactive, 1_000);
+    await eventuallyIs(seen, ({ text }) => text === inactive, 1_000);
     await act(key.id, '/enable');
-    await eventually(seen, ({ json }) => json['active'] === true, 1_000);
+    await eventuallyIs(seen, ({ json }) => json['active'] === true, 1_000);
     const withKey = () => elsewhere.token(clients.shop, { access_key: key.access_key });
     expect((await withKey()).status).toBe(200);
     await act(key.id, '/disable');
     await server.adminFetch(`/contacts/${owner}`, { method: 'DELETE' });
-    await eventually(seen, ({ text }) => text === inactive, 1_000);
-    await eventually(withKey, ({ status }) => status === 400, 1_000);
+    await eventuallyIs(seen, ({ text }) => text === inactive, 1_000);
+    await eventuallyIs(withKey, ({ status }) => status === 400, 1_000);
   });
 
   test('a process that cached a key as unused issues no token with it after another process removed it', async () => {

@@ -4,9 +4,9 @@ import { Redis } from 'ioredis';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { makeCertificate } from '../certificates.ts';
 import { startTestServer } from '../harness.ts';
-import { startContainer } from '../service-containers.ts';
-import { startProgram } from '../service-programs.ts';
-import type { Service } from '../service-start.ts';
+import { startContainer } from '../services/service-containers.ts';
+import { startProgram } from '../services/service-programs.ts';
+import type { Service } from '../services/service-start.ts';
 import { createEmptyTestDatabase, createTestDatabase, createTestRedis } from '../services.ts';
 import { createEmbedded, type Environment, runCommand, runJson } from './run-command.ts';
 

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { eventuallyIs } from '../eventually.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { endpointsOf, eventually, watchQueries } from '../oauth/fixture.ts';
+import { endpointsOf, watchQueries } from '../oauth/fixture.ts';
 import { type Environment, runCommand, runJson } from './run-command.ts';
 
 type Report = {
@@ -59,7 +60,7 @@ test('an imported partner keeps its credentials, can rotate them later, and the 
   expect(imported).toMatchObject({ code: 0, stdout: '', stderr: '1 imported, 0 refused.\n' });
 
   // A running server detects the import without a restart.
-  const first = await eventually(
+  const first = await eventuallyIs(
     () => api.token(partner),
     ({ status }) => status === 200,
     5_000,
@@ -71,7 +72,7 @@ test('an imported partner keeps its credentials, can rotate them later, and the 
   const turned = await run(['regenerate', partner.id, '--yes']);
   const fresh = { id: partner.id, secret: turned.stdout.trim() };
   expect(fresh.secret).toMatch(/^kts_\w{49}$/);
-  await eventually(
+  await eventuallyIs(
     () => api.token(fresh),
     ({ status }) => status === 200,
     5_000,
@@ -81,7 +82,7 @@ test('an imported partner keeps its credentials, can rotate them later, and the 
   expect(retiring.headers).toMatchObject({ deprecation: expect.any(String), sunset: expect.any(String) });
 
   expect((await run(['finish', partner.id, '--yes'])).code).toBe(0);
-  await eventually(
+  await eventuallyIs(
     () => api.token(partner),
     ({ status }) => status === 401,
     5_000,
@@ -92,7 +93,7 @@ test('an imported partner keeps its credentials, can rotate them later, and the 
   const pair = JSON.parse(renamed.stdout) as { client_id: string; client_secret: string };
   expect(pair.client_id).toMatch(/^kti_/);
   const asOurs = { id: pair.client_id, secret: pair.client_secret };
-  await eventually(
+  await eventuallyIs(
     () => api.token(asOurs),
     ({ status }) => status === 200,
     5_000,
@@ -209,7 +210,7 @@ test('an import from Hydra replaces hashed secrets and prints them once, maps sc
   expect(heading).toBe('client_id,client_secret');
   const [id = '', secret = ''] = line.split(',');
   expect(secret).toMatch(/^kts_/);
-  const token = await eventually(
+  const token = await eventuallyIs(
     () => api.token({ id, secret }),
     ({ status }) => status === 200,
     5_000,
@@ -237,7 +238,7 @@ test('an import from Keycloak adopts service accounts with their secrets and kee
     ],
   };
   expect(await importJson(realm)).toMatchObject({ code: 0, imported: 2, skipped: [{ client_id: 'account-console' }] });
-  const token = await eventually(
+  const token = await eventuallyIs(
     () => api.token({ id: 'stock', secret }),
     ({ status }) => status === 200,
     5_000,
@@ -265,7 +266,7 @@ test('an import registers 10,000 clients in seconds, each with an audit event in
   expect({ code, stderr }).toEqual({ code: 0, stderr: '10000 imported, 0 refused.\n' });
   expect(performance.now() - startedAt).toBeLessThan(20_000);
   const [id = '', secret = ''] = (lines[9_999] ?? '').split(',');
-  await eventually(
+  await eventuallyIs(
     () => api.token({ id, secret }),
     ({ status }) => status === 200,
     5_000,

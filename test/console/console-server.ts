@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
+import { type Browser, chromium } from 'playwright-core';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 
 /** A response of the console. Requests store no cookies and follow no redirects. */
-export type ConsoleAnswer = { status: number; headers: Headers; text: string; location: string | null };
+type ConsoleAnswer = { status: number; headers: Headers; text: string; location: string | null };
 
 export type ConsoleServer = AdminServer & {
   look(path: string, cookie?: string): Promise<ConsoleAnswer>;
@@ -60,4 +62,16 @@ export async function startConsole(options: Parameters<typeof startAdminServer>[
 /** Returns the name and value of the first cookie in a response, or an empty string. */
 export function cookieOf({ headers }: Pick<ConsoleAnswer, 'headers'>): string {
   return headers.getSetCookie()[0]?.split(';')[0] ?? '';
+}
+
+/** Paths of Chromium on Debian and other distributions. */
+const programs = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const executablePath = process.env['CHROMIUM'] ?? programs.find((program) => existsSync(program));
+
+/** Skips tests that need a browser if none is installed. */
+export const describeInBrowser = executablePath ? describe : describe.skip;
+
+export async function launchBrowser(): Promise<Browser> {
+  if (!executablePath) throw new Error('there is no browser');
+  return await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 }

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { endpointsOf } from '../oauth/fixture.ts';
-import { describeInBrowser, launchBrowser } from './browser.ts';
-import { type ConsoleServer, startConsole } from './console-server.ts';
+import { type ConsoleServer, describeInBrowser, launchBrowser, startConsole } from './console-server.ts';
 
 /** Directory for screenshots: `CONSOLE_SCREENSHOTS=/tmp/pages npm test -- test/console/pages.test.ts` */
 const screenshots = process.env['CONSOLE_SCREENSHOTS'];

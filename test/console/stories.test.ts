@@ -3,9 +3,9 @@ import { promisify } from 'node:util';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { issueConsoleLink } from '../../src/admin/console/sign-in/console-link.ts';
 import { type Permission, permissions } from '../../src/contacts/contact.ts';
-import { actor, endpointsOf, eventually, type TestClient } from '../oauth/fixture.ts';
-import { describeInBrowser, launchBrowser } from './browser.ts';
-import { type ConsoleServer, startConsole } from './console-server.ts';
+import { eventuallyIs } from '../eventually.ts';
+import { actor, endpointsOf, type TestClient } from '../oauth/fixture.ts';
+import { type ConsoleServer, describeInBrowser, launchBrowser, startConsole } from './console-server.ts';
 
 /** Typical tasks of operators, performed through visible labels and buttons. */
 describeInBrowser('the console in a browser', () => {
@@ -107,7 +107,7 @@ describeInBrowser('the console in a browser', () => {
     expect((await introspect(api, issued.access_token)).json).toMatchObject({ active: true, client_id: id });
 
     await follow(page, 'Go to Order sync');
-    await eventually(
+    await eventuallyIs(
       async () => {
         await page.reload();
         return await page.content();
@@ -125,7 +125,7 @@ describeInBrowser('the console in a browser', () => {
     const fresh = { id, secret: await copied(page, 'Copy Client secret') };
     expect(fresh.secret).not.toBe(old.secret);
 
-    await eventually(
+    await eventuallyIs(
       () => token(fresh),
       ({ status }) => status === 200,
       2_000,
@@ -139,7 +139,7 @@ describeInBrowser('the console in a browser', () => {
     await follow(page, 'End the overlap now');
     await click(page, 'End the overlap now');
     expect(await page.getByText('The overlap has ended.').isVisible()).toBe(true);
-    await eventually(
+    await eventuallyIs(
       () => token(old),
       ({ status }) => status === 401,
       2_000,
@@ -167,7 +167,7 @@ describeInBrowser('the console in a browser', () => {
     await click(page, 'Undo the regeneration');
     expect(await page.getByText('Undone. The old one is current again').isVisible()).toBe(true);
     const { token } = endpointsOf(server.publicUrl);
-    await eventually(
+    await eventuallyIs(
       () => token(fresh),
       ({ status }) => status === 401,
       2_000,
@@ -200,14 +200,14 @@ describeInBrowser('the console in a browser', () => {
     const clock = page.locator('[data-ends]').first();
     const before = await clock.textContent();
     expect(before).toMatch(/^59 min \d\d s$/);
-    await eventually(
+    await eventuallyIs(
       () => clock.textContent(),
       (text) => text !== before,
       5_000,
     );
     await click(page, 'Issue again');
     const second = await copied(page, 'Copy Access token');
-    await eventually(
+    await eventuallyIs(
       () => introspect(api, first),
       ({ text }) => text === '{"active":false}',
       2_000,
@@ -222,13 +222,13 @@ describeInBrowser('the console in a browser', () => {
     await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
     await follow(page, 'Disable…');
     await click(page, 'Disable');
-    await eventually(
+    await eventuallyIs(
       () => token(client),
       ({ status }) => status === 401,
       2_000,
     );
     await click(page, 'Enable');
-    await eventually(
+    await eventuallyIs(
       () => token(client),
       ({ status }) => status === 200,
       2_000,
@@ -272,7 +272,7 @@ describeInBrowser('the console in a browser', () => {
     await page.getByLabel('products: read').check();
     await click(page, 'Save Key');
     expect(await page.getByText('Saved.').isVisible()).toBe(true);
-    await eventually(
+    await eventuallyIs(
       () => token(client, { access_key: key, scope: 'orders:read' }),
       ({ status }) => status === 400,
       2_000,
@@ -283,7 +283,7 @@ describeInBrowser('the console in a browser', () => {
     await click(page, 'Regenerate');
     const turned = await copied(page, 'Copy Access key');
     expect(turned).not.toBe(key);
-    await eventually(
+    await eventuallyIs(
       () => token(client, { access_key: turned }),
       ({ status }) => status === 200,
       2_000,
@@ -294,7 +294,7 @@ describeInBrowser('the console in a browser', () => {
     await follow(page, 'Warehouse');
     await follow(page, 'Disable Key…');
     await click(page, 'Disable Key');
-    await eventually(
+    await eventuallyIs(
       () => token(client, { access_key: turned }),
       ({ status }) => status === 400,
       2_000,

@@ -10,7 +10,7 @@ import type { AdminServer } from '../admin/admin-server.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { endpointsOf, inactive, register } from '../oauth/fixture.ts';
-import { findProgram, unprivilegedUser } from '../service-programs.ts';
+import { findProgram, unprivilegedUser } from '../services/service-programs.ts';
 import { askPostgres, createTestRedis } from '../services.ts';
 import { type Load, startLoad, zeros } from './load.ts';
 import { type ProgramGroup, startProgramGroup } from './program-group.ts';

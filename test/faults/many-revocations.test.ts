@@ -7,7 +7,7 @@ import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { type Stores, startTestServer } from '../harness.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
-import { findProgram } from '../service-programs.ts';
+import { findProgram } from '../services/service-programs.ts';
 import { askPostgres, createTestRedis } from '../services.ts';
 import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 

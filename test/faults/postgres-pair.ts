@@ -4,7 +4,7 @@ import { migrate } from '../../src/storage/migrations.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
-import { findProgram } from '../service-programs.ts';
+import { findProgram } from '../services/service-programs.ts';
 import { askPostgres } from '../services.ts';
 import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 

@@ -3,8 +3,8 @@ import { chown, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../eventually.ts';
-import { unprivilegedUser } from '../service-programs.ts';
-import { startWatched } from '../service-start.ts';
+import { unprivilegedUser } from '../services/service-programs.ts';
+import { startWatched } from '../services/service-start.ts';
 
 /**
  * Related servers in one directory, such as a primary and its replicas. Each can be killed, stopped and started again.

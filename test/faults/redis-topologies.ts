@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
-import { findProgram } from '../service-programs.ts';
+import { findProgram } from '../services/service-programs.ts';
 import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 
 /** Several Redis servers that form one deployment. */

@@ -13,9 +13,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { eventuallyIs } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { endpointsOf, eventually, register, registerBothFormats, type TestClient } from '../oauth/fixture.ts';
+import { endpointsOf, register, registerBothFormats, type TestClient } from '../oauth/fixture.ts';
 import { send } from '../oauth/http-client.ts';
 
 const page = 'docs/resource-servers.md';
@@ -76,7 +77,7 @@ async function run(example: string, format: keyof typeof resources, node = proce
     told += data;
   });
   const url = `http://localhost:${port}/orders`;
-  await eventually(
+  await eventuallyIs(
     () => {
       if (child.exitCode !== null) throw new Error(told);
       return fetch(url).then(
@@ -112,7 +113,7 @@ async function expectProtection(url: string, format: keyof typeof resources): Pr
   });
   expect((await get('kta_x')).status).toBe(401);
   await api.revoke(shop, token);
-  await eventually(
+  await eventuallyIs(
     () => get(token),
     ({ status }) => status === 401,
     1_000,

@@ -1,7 +1,7 @@
 import { chmod, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { awaitAnswer, startWatched } from '../service-start.ts';
+import { awaitAnswer, startWatched } from '../services/service-start.ts';
 
 type Beside = {
   files: Record<string, string>;

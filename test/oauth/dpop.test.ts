@@ -1,8 +1,15 @@
 import { calculateJwkThumbprint, decodeJwt, exportJWK, type JWK } from 'jose';
 import { type ChildServer, startChildServer } from '../faults/child-server.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
-import { makeAssertion, makePair, postAssertion, registerKeyClient, type SigningPair } from './assertion.ts';
-import { makeDpopProof, type ProofChange } from './dpop-proof.ts';
+import {
+  makeAssertion,
+  makeDpopProof,
+  makePair,
+  type ProofChange,
+  postAssertion,
+  registerKeyClient,
+  type SigningPair,
+} from './assertion.ts';
 import { endpointsOf, register, registerAll, type TestClient } from './fixture.ts';
 import type { Answer } from './http-client.ts';
 

@@ -2,9 +2,10 @@ import { Agent } from 'node:http';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { generateClientId, generateSecret } from '../../src/credentials/credential-format.ts';
+import { eventuallyIs } from '../eventually.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';
-import { endpointsOf, eventually, register, registerAll, watchQueries } from './fixture.ts';
+import { endpointsOf, register, registerAll, watchQueries } from './fixture.ts';
 import { type Answer, basicOf, post, type Sent } from './http-client.ts';
 
 type World = {
@@ -161,7 +162,7 @@ describe('the failure limit behind a trusted proxy', () => {
    * is the same address.
    */
   const exhaust = (headers: Record<string, string>) =>
-    eventually(
+    eventuallyIs(
       () => statusOf(headers),
       (status) => status === 429,
       5_000,
@@ -287,14 +288,14 @@ describe('two servers of one deployment', () => {
   it('count the failures of an address together', async () => {
     expect((await fail(here, 8)).statuses).toEqual({ 401: 8 });
     await fail(there, 8);
-    await eventually(
+    await eventuallyIs(
       () => there.api.token({ ...there.clients.shop, secret: generateSecret('kts_') }),
       ({ status }) => status === 429,
       2_000,
     );
     // The first process learns of the shared count at its next failure.
     await fail(here, 8);
-    await eventually(
+    await eventuallyIs(
       () => here.api.token({ ...here.clients.shop, secret: generateSecret('kts_') }),
       ({ status }) => status === 429,
       2_000,
@@ -347,7 +348,7 @@ describe.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])('KEYT
     for (let count = 0; count < 6; count++) await here.api.token(shop, { scope: 'unknown' });
     for (let count = 0; count < 3; count++) expect((await here.api.token(shop)).status).toBe(200);
     for (let count = 0; count < 2; count++) expect((await there.token(shop)).status).toBe(200);
-    const refused = await eventually(
+    const refused = await eventuallyIs(
       () => there.token(shop),
       ({ status }) => status === 429,
       2_000,
@@ -358,7 +359,7 @@ describe.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])('KEYT
     });
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
     expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(60);
-    await eventually(
+    await eventuallyIs(
       () => here.api.token(shop),
       ({ status }) => status === 429,
       2_000,

@@ -11,11 +11,12 @@ import {
   type AssertionChange,
   jwtBearer,
   makeAssertion,
+  makeDpopProof,
   makePair,
+  type ProofChange,
   registerWithoutSecret,
   type SigningPair,
 } from './assertion.ts';
-import { makeDpopProof, type ProofChange } from './dpop-proof.ts';
 import { endpointsOf, register, type TestClient } from './fixture.ts';
 import { type Answer, post, send } from './http-client.ts';
 

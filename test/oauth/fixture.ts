@@ -90,17 +90,6 @@ export function endpointsOf(publicUrl: string) {
 /** The complete body of an introspection of a token that is not live. */
 export const inactive = '{"active":false}';
 
-/** Repeats a query until the condition holds. Fails with the last result. */
-export async function eventually<T>(ask: () => Promise<T>, isSo: (seen: T) => boolean, withinMs: number): Promise<T> {
-  const deadline = performance.now() + withinMs;
-  for (;;) {
-    const seen = await ask();
-    if (isSo(seen)) return seen;
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms; last seen: ${JSON.stringify(seen)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 /** Records the statements that a server sends to its database outside of transactions, until stopped. */
 export function watchQueries({ database }: Core) {
   const { query } = database;

@@ -10,13 +10,13 @@ import { startTestServer, type TestServer } from '../harness.ts';
 import {
   jwtBearer,
   makeAssertion,
+  makeDpopProof,
   makePair,
   postAssertion,
   registerKeyClient,
   registerWithoutSecret,
   type SigningPair,
 } from './assertion.ts';
-import { makeDpopProof } from './dpop-proof.ts';
 import { actor, register } from './fixture.ts';
 import { post, send } from './http-client.ts';
 

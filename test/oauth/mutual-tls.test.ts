@@ -7,12 +7,10 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { calculateJwkThumbprint, decodeJwt } from 'jose';
 import { pino } from 'pino';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
-import { makeCertificate, type TestCertificate } from '../certificates.ts';
+import { forwardedForms, makeCertificate, type TestCertificate, unreadableForms } from '../certificates.ts';
 import { startChildServer } from '../faults/child-server.ts';
-import { forwardedForms, unreadableForms } from '../forwarded-certificates.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { jwtBearer, makeAssertion, makePair, postAssertion } from './assertion.ts';
-import { makeDpopProof } from './dpop-proof.ts';
+import { jwtBearer, makeAssertion, makeDpopProof, makePair, postAssertion } from './assertion.ts';
 import { endpointsOf, registerAll } from './fixture.ts';
 import { type Answer, post } from './http-client.ts';
 

@@ -10,8 +10,7 @@ import {
   type VerifierOptions,
 } from '../../src/resource-server/resource-server.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
-import { makeCertificate, type TestCertificate } from '../certificates.ts';
-import { forwardedForms, unreadableForms } from '../forwarded-certificates.ts';
+import { forwardedForms, makeCertificate, type TestCertificate, unreadableForms } from '../certificates.ts';
 import { endpointsOf, registerBothFormats, type TestClient } from '../oauth/fixture.ts';
 import { post, send } from '../oauth/http-client.ts';
 

@@ -10,7 +10,7 @@ import { documentedUser } from '../faults/redis-topologies.ts';
 import { freePort } from '../free-port.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
-import { findProgram } from '../service-programs.ts';
+import { findProgram } from '../services/service-programs.ts';
 
 const log = createLog('silent');
 const servers = [findProgram(['redis-server']), findProgram(['valkey-server'])];

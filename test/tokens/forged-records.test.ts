@@ -3,8 +3,7 @@ import { updateClient } from '../../src/clients/manage-clients.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { tokenId } from '../../src/tokens/token-store.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
-import { makePair } from '../oauth/assertion.ts';
-import { makeDpopProof } from '../oauth/dpop-proof.ts';
+import { makeDpopProof, makePair } from '../oauth/assertion.ts';
 import { actor, endpointsOf, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 
 const now = Date.now();

@@ -1,8 +1,9 @@
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { disableClient, enableClient, revokeClientTokens } from '../../src/clients/manage-clients.ts';
 import { rotateOldSigningKey, rotateSigningKeys } from '../../src/tokens/signing-keys.ts';
+import { eventuallyIs } from '../eventually.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { actor, endpointsOf, eventually, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { actor, endpointsOf, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { askPostgres } from '../services.ts';
 
 const reportsResource = 'https://reports.example/';
@@ -174,7 +175,7 @@ describe('signing keys', () => {
     rotating = false;
     await Promise.all(load);
     const { kid } = await server.core.signingKeys.current();
-    await eventually(
+    await eventuallyIs(
       async () => decodeProtectedHeader(await processes[1].accessToken(analyst)).kid,
       (seen) => seen === kid,
       1_000,

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { createMetrics, presentMetrics } from '../src/observability/metrics.ts';
-import { runCommand, startCommand } from './cli/run-command.ts';
-import { eventually } from './eventually.ts';
-import { createTestStores, startTestServer, type TestServer } from './harness.ts';
+import { createMetrics, presentMetrics } from '../../src/observability/metrics.ts';
+import { runCommand, startCommand } from '../cli/run-command.ts';
+import { eventually } from '../eventually.ts';
+import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 
 type Client = { client_id: string; client_secret: string };
 type Sample = { name: string; labels: Record<string, string>; value: number };

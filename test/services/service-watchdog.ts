@@ -1,14 +1,15 @@
-/**
- * Watchdog process for a store: holds a pipe from the process that uses the store, and when the pipe closes for any
- * reason, ends the server, its containers and its directory. Started by `startWatched`, which passes the task as an
- * argument.
- */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { askEngine, type Engine } from './service-engine.ts';
+
+/**
+ * Watchdog process for a store: holds a pipe from the process that uses the store, and when the pipe closes for any
+ * reason, ends the server, its containers and its directory. Started by `startWatched`, which passes the task as an
+ * argument.
+ */
 
 export type WatchedTask = {
   /** Directory that is removed at the end; the server's output is in its `log` file. */

@@ -4,7 +4,7 @@ import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { freePort } from './free-port.ts';
+import { freePort } from '../free-port.ts';
 import { type Answers, awaitAnswer, type Service, startWatched } from './service-start.ts';
 
 /** How to start a private instance of an installed program. */

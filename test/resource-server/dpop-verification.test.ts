@@ -16,8 +16,7 @@ import {
 } from '../../src/resource-server/resource-server.ts';
 import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { makePair, type SigningPair } from '../oauth/assertion.ts';
-import { makeDpopProof } from '../oauth/dpop-proof.ts';
+import { makeDpopProof, makePair, type SigningPair } from '../oauth/assertion.ts';
 import { endpointsOf, register, registerBothFormats, type TestClient } from '../oauth/fixture.ts';
 import { type Answer, send } from '../oauth/http-client.ts';
 

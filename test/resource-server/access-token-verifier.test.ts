@@ -2,16 +2,9 @@ import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { type AccessTokenVerifier, createAccessTokenVerifier } from '../../src/resource-server/resource-server.ts';
 import { rotateSigningKeys, type SigningKey, signJwt } from '../../src/tokens/signing-keys.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { eventuallyIs } from '../eventually.ts';
 import { makeAssertion, makePair, registerKeyClient } from '../oauth/assertion.ts';
-import {
-  actor,
-  endpointsOf,
-  eventually,
-  ordersResource,
-  register,
-  registerAll,
-  type TestClient,
-} from '../oauth/fixture.ts';
+import { actor, endpointsOf, ordersResource, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 
 const reportsResource = 'https://reports.example/';
 
@@ -130,7 +123,7 @@ describe('a verifier', () => {
     await endpoints.revoke(clients.shop, opaque);
     await endpoints.revoke(analyst, jwt);
     const refused = (verifier: AccessTokenVerifier, token: string) =>
-      eventually(
+      eventuallyIs(
         () =>
           verifier.verify(token).then(
             () => 'active',
@@ -354,11 +347,11 @@ test('reports the used scopes of an access key once for each scope, for opaque t
     await server.core.usedScopes.flush();
     return (await server.adminFetch(`/access-keys/${accessKey.id}`)).json.usage;
   };
-  await eventually(usage, ({ used }) => used === 2, 2_000);
+  await eventuallyIs(usage, ({ used }) => used === 2, 2_000);
   expect(await usage()).toMatchObject({ granted: 4, used: 2, used_scope: ['orders:read', 'reports:read'] });
   // One introspection verifies the opaque token, and each token needs one report.
   expect(count.introspections).toBe(3);
   await opaque.verify(ordersToken, { scope: ['orders:read', 'orders:create'] });
-  await eventually(usage, ({ used }) => used === 3, 2_000);
+  await eventuallyIs(usage, ({ used }) => used === 3, 2_000);
   expect(count.introspections).toBe(4);
 });

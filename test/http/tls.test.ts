@@ -7,12 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { pino } from 'pino';
-import { makeCertificate, type TestCertificate } from './certificates.ts';
-import { startChildServer } from './faults/child-server.ts';
-import { freePort } from './free-port.ts';
-import { createTestStores, startTestServer, type TestServer } from './harness.ts';
-import { endpointsOf, eventually, registerAll } from './oauth/fixture.ts';
-import { post, send } from './oauth/http-client.ts';
+import { makeCertificate, type TestCertificate } from '../certificates.ts';
+import { eventuallyIs } from '../eventually.ts';
+import { startChildServer } from '../faults/child-server.ts';
+import { freePort } from '../free-port.ts';
+import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
+import { endpointsOf, registerAll } from '../oauth/fixture.ts';
+import { post, send } from '../oauth/http-client.ts';
 
 const ca = makeCertificate({ subject: 'Test CA', isCa: true });
 const issueServer = () => makeCertificate({ subject: 'keyturn', issuer: ca, ip: ['127.0.0.1'], dns: ['localhost'] });
@@ -138,7 +139,7 @@ describe('a certificate that is renewed', () => {
     const asking = [ask(), ask()];
     const next = issueServer();
     swap({ 'tls.crt': next.cert, 'tls.key': next.key });
-    const after = await eventually(
+    const after = await eventuallyIs(
       () => shown(server.publicUrl),
       (seen) => seen !== before,
       5_000,
@@ -148,7 +149,7 @@ describe('a certificate that is renewed', () => {
     // Existing connections end with their next answer; new ones use the new certificate.
     const used = () => Object.values(agent.sockets).concat(Object.values(agent.freeSockets)).flat();
     const shownTo = () => used().map((socket) => (socket as TLSSocket).getPeerCertificate().fingerprint256);
-    await eventually(
+    await eventuallyIs(
       async () => shownTo(),
       (seen) => seen.length > 0 && seen.every((each) => each === after),
       5_000,
@@ -169,7 +170,7 @@ describe('a certificate that is renewed', () => {
     lines.length = 0;
     swap(files());
     const warned = () => lines.filter((line) => line.includes('"level":40') && line.includes('TLS files'));
-    await eventually(
+    await eventuallyIs(
       async () => warned().length,
       (count) => count > 0,
       5_000,
@@ -181,7 +182,7 @@ describe('a certificate that is renewed', () => {
     expect(await shown(server.publicUrl)).toBe(before);
     const next = issueServer();
     swap({ 'tls.crt': next.cert, 'tls.key': next.key });
-    await eventually(
+    await eventuallyIs(
       () => shown(server.publicUrl),
       (seen) => seen === next.x509.fingerprint256,
       5_000,
@@ -201,7 +202,7 @@ describe('a certificate that is renewed', () => {
       const next = issueServer();
       swap({ 'tls.crt': next.cert, 'tls.key': next.key });
       const isNext = (seen: Set<string>) => seen.size === 1 && seen.has(next.x509.fingerprint256);
-      await eventually(seenByAll, isNext, 10_000);
+      await eventuallyIs(seenByAll, isNext, 10_000);
       expect((await send(`${child.publicUrl}/readyz`, { tls: trusting })).status).toBe(200);
     } finally {
       expect((await child.terminate()).ended).toBe(0);

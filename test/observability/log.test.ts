@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const log = new URL('../src/observability/log.ts', import.meta.url).href;
+const log = new URL('../../src/observability/log.ts', import.meta.url).href;
 
 /** Runs a process that writes the given number of lines and then ends, normally or at once. */
 function writing(lines: number, end: string): Promise<{ stdout: string }> {

@@ -10,7 +10,7 @@ export type Service = { url: string; way: string; stop: () => Promise<void> };
 /** Rejects as long as the store at `url` does not answer. */
 export type Answers = (url: string) => Promise<void>;
 
-export type Watched = { readonly ended: boolean; stop: () => Promise<void> };
+type Watched = { readonly ended: boolean; stop: () => Promise<void> };
 
 /** Starts a watchdog for `task`. It cleans up on `stop`, and when this process ends in any way. */
 export function startWatched(task: WatchedTask): Watched {

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { eventually } from './eventually.ts';
-import { type ChildServer, startChildServer } from './faults/child-server.ts';
-import { createTestStores, startTestServer, type TestServer } from './harness.ts';
-import { endpointsOf, registerAll } from './oauth/fixture.ts';
+import { eventually } from '../eventually.ts';
+import { type ChildServer, startChildServer } from '../faults/child-server.ts';
+import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
+import { endpointsOf, registerAll } from '../oauth/fixture.ts';
 
 type Span = {
   traceId: string;

@@ -5,9 +5,9 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { eventually } from './eventually.ts';
+import { eventually } from '../eventually.ts';
 
-const root = fileURLToPath(new URL('../', import.meta.url));
+const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** A process that starts a server with a child process, as a test run starts its stores. */
 async function startHolder(): Promise<{ holder: ChildProcess; directory: string; pids: number[] }> {

@@ -130,7 +130,7 @@ test('TLS files are looked at with all else, and each problem has its name', () 
   );
   const plainIssuer = refusal({ ...complete, KEYTURN_TLS_CERT: '/nowhere', KEYTURN_ISSUER: 'http://auth.example' });
   expect(plainIssuer).toContain('KEYTURN_TLS_CERT cannot be read');
-  expect(plainIssuer).toContain('KEYTURN_ISSUER must be an https URL where');
+  expect(plainIssuer).toContain('KEYTURN_ISSUER must be an https URL if');
   rmSync(directory, { recursive: true });
 });
 
@@ -140,7 +140,7 @@ test.each([
   ['KEYTURN_PROT', 'KEYTURN_PORT'],
   ['KEYTURN_ACCESS_TOKEN_TTL_', 'KEYTURN_ACCESS_TOKEN_TTL'],
 ])('%s stops the start and suggests %s', (misspelt, meant) => {
-  expect(refusal({ [misspelt]: '1' })).toContain(`${misspelt} is not a variable of Keyturn; did you mean ${meant}?`);
+  expect(refusal({ [misspelt]: '1' })).toContain(`${misspelt} is not a known variable; did you mean ${meant}?`);
 });
 
 test('a variable like none of ours stops the start without a guess', () => {

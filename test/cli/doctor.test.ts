@@ -96,7 +96,7 @@ describe('doctor with PostgreSQL and Redis', () => {
     const { code, failed } = await examine({ ...environment, KEYTURN_ROOT_KEY: generateRootKey() });
     expect(code).toBe(1);
     expect(failed).toEqual([
-      expect.objectContaining({ name: 'secrets', message: expect.stringContaining('not the one') }),
+      expect.objectContaining({ name: 'secrets', message: expect.stringContaining('not the key that protects') }),
     ]);
   });
 

@@ -290,8 +290,8 @@ test('an import refuses a malformed row with every reason and reads the rows aft
   expect(reasonsOf(report)).toEqual({
     'client 1': expect.stringContaining('client_id: '),
     'client 2': expect.stringContaining('client_id: '),
-    'client 3': 'it is not a client',
-    'client 4': 'it is not a client',
+    'client 3': 'it is not a client object',
+    'client 4': 'it is not a client object',
     'client 5': expect.stringMatching(/client_secret: .*grant_types: /),
   });
   const csv = [

@@ -29,7 +29,8 @@ const encoding =
  */
 function readStoreUrl(variable: string, url: string): StoreUrl {
   const groups = form.exec(url)?.groups;
-  if (!groups) throw new UsageError(`${variable} is not a URL: it must have the form scheme://user:password@host:port/…`);
+  if (!groups)
+    throw new UsageError(`${variable} is not a URL: it must have the form scheme://user:password@host:port/…`);
   const { scheme = '', user = '', path = '', query = '' } = groups;
   if (`${path}${query}`.includes('@')) {
     throw new UsageError(`${variable} has an @ after its host: ${encoding}`);

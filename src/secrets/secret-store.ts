@@ -9,7 +9,7 @@ export type OwnerRef = { kind: 'client' | 'access_key'; id: string };
 
 /**
  * An owner of secrets, locked by the current transaction. It contains everything that differs between a client and an
- * access key; the rest of this folder is the same for both.
+ * access key; everything else about secrets is the same for both.
  */
 export type SecretOwner = OwnerRef & {
   prefix: SecretPrefix;

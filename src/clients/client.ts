@@ -94,7 +94,7 @@ export function parseScope(scope: string): string[] {
 export function requireGranted(asked: readonly string[], granted: readonly string[]): void {
   for (const scope of asked) {
     if (!granted.includes(scope)) {
-      throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted.');
+      throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted to this client.');
     }
   }
 }
@@ -120,5 +120,5 @@ export function scopesOfferedBy(servers: readonly Pick<Client, 'information'>[])
 export function requireOffered(scope: readonly string[], servers: readonly Pick<Client, 'information'>[]): void {
   const offered = scopesOfferedBy(servers);
   const unknown = scope.filter((item) => !offered.has(item));
-  if (unknown.length > 0) throw new InvalidInput(`No resource server offers: ${unknown.join(', ')}`);
+  if (unknown.length > 0) throw new InvalidInput(`scope: no resource server offers ${unknown.join(', ')}.`);
 }

@@ -207,7 +207,7 @@ function readAuthentication(
 export function readCredentials(request: IncomingMessage, { values }: Form): PresentedPair {
   const headers = countHeaders(request.rawHeaders, 'authorization');
   if (waysOf(headers, values) > 1) {
-    throw new KeyturnError('invalid_request', 400, 'Client authentication must be done in one way only.');
+    throw new KeyturnError('invalid_request', 400, 'The request must use exactly one client authentication method.');
   }
   if (headers === 0) {
     const clientId = values.get('client_id');
@@ -218,7 +218,7 @@ export function readCredentials(request: IncomingMessage, { values }: Form): Pre
   const presented = readBasic(request.headers.authorization ?? '');
   const named = values.get('client_id');
   if (named !== undefined && named !== presented.clientId) {
-    throw new KeyturnError('invalid_request', 400, 'client_id in the body is not the authenticated one.');
+    throw new KeyturnError('invalid_request', 400, 'client_id: must be the ID of the authenticated client.');
   }
   return presented;
 }

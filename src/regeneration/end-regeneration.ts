@@ -92,9 +92,12 @@ async function requireOverlapping(
   const regeneration = await requireRegeneration(transaction, owner, id);
   const state = stateOf(regeneration, at.getTime());
   if (state === 'finished') {
-    throw new Conflict('regeneration_finished', 'The overlap has ended; the old secret cannot come back.');
+    throw new Conflict(
+      'regeneration_finished',
+      'The grace period has ended, so the previous secret cannot become valid again.',
+    );
   }
-  if (state === 'undone') throw new Conflict('regeneration_undone', 'The regeneration was undone already.');
+  if (state === 'undone') throw new Conflict('regeneration_undone', 'The regeneration was already undone.');
   return regeneration;
 }
 

@@ -36,8 +36,8 @@ export async function requireConfirmation(
   if (confirmation !== undefined && confirms(deps.keyRing, confirmation, fresh.state, deps.clock())) return;
   const message =
     confirmation === undefined
-      ? 'Regenerating needs the confirmation of a review of what it would break.'
-      : 'What the confirmation was given for has changed, or it is older than ten minutes. Look at the new review.';
+      ? 'confirmation: required. Review the impact, and send the confirmation of that review.'
+      : 'confirmation: the impact has changed since the review, or the review is older than ten minutes. Check the new review.';
   throw new KeyturnError('confirmation_required', 428, message, { extension: { review: presentReview(fresh.review) } });
 }
 

@@ -75,7 +75,7 @@ export function readSubject(fields: { [field in CertificateSubject['field']]?: s
   const given = subjectFields
     .flatMap((field) => ({ field, value: fields[field] }))
     .filter(({ value }) => value !== undefined);
-  if (given.length > 1) throw new InvalidInput('A certificate is recognised by one `tls_client_auth_…` member alone.');
+  if (given.length > 1) throw new InvalidInput('Only one of the `tls_client_auth_…` fields is allowed.');
   return given[0] as CertificateSubject | undefined;
 }
 

@@ -67,7 +67,7 @@ const ends = [
     act: undoRegeneration,
     summary: 'Undo while it overlaps: the old one is current again, the new one and its tokens are dead',
   },
-  { name: 'finish', act: finishRegeneration, summary: 'End the overlap now' },
+  { name: 'finish', act: finishRegeneration, summary: 'End grace period now' },
 ];
 
 export function regenerationEndpoints<Params extends z.ZodObject, Body extends z.ZodObject>(

@@ -1,3 +1,4 @@
+import { isOfSecret, type Registration } from '../credentials/registration.ts';
 import { newTokenEpoch, type Secret } from '../credentials/secret.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
@@ -67,12 +68,26 @@ export type KnownClient = { client: Client; secrets: readonly Secret[] };
 
 /** Returns whether clients with this method authenticate with a secret; others never have one. */
 export function isSecretMethod(method: AuthMethod): method is SecretMethod {
-  return (secretMethods as readonly string[]).includes(method);
+  return isOfSecret({ authMethod: method });
 }
 
 /** Returns whether the client authenticates with a certificate. */
 export function hasCertificate({ authMethod }: Pick<Client, 'authMethod'>): boolean {
   return (certificateMethods as readonly string[]).includes(authMethod);
+}
+
+/** A client's authentication method and its keys. */
+export type Authentication = Pick<Client, 'authMethod' | 'jwks' | 'jwksUri' | 'certificateSubject'>;
+
+/** Returns how a client authenticates. */
+export function registrationOf({ authMethod, jwks, jwksUri, certificateSubject }: Authentication): Authentication {
+  return { authMethod, jwks, jwksUri, certificateSubject };
+}
+
+/** Returns the client with another way of authentication. @param registration of one of its credentials. */
+export function withRegistration(client: Client, registration: Registration): Client {
+  // Only registrations that were checked as those of a client are stored with a credential.
+  return { ...client, ...(registration as Authentication) };
 }
 
 /** Returns the client with all its live tokens ended. */

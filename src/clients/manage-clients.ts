@@ -6,6 +6,7 @@ import { Conflict, NotFound, requireRevision } from '../errors.ts';
 import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
 import {
+  type Authentication,
   type Client,
   type ClientKind,
   hasCertificate,
@@ -44,9 +45,6 @@ export type NewClient = {
   certificateBoundTokens?: boolean | undefined;
   dpopBoundTokens?: boolean | undefined;
 };
-
-/** A client's authentication method and its keys. */
-type Authentication = Pick<Client, 'authMethod' | 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
 /** Registers a client with its first secret (Generate). The plaintext is only in the result. */
 export async function generateClient(

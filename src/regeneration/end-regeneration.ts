@@ -65,7 +65,8 @@ export async function undoRegeneration(
   await saveSecretEnd(transaction, undone);
   await saveSecretEnd(transaction, revived);
   await saveRegenerationEnd(transaction, oldSecret.id, ended);
-  await owner.save(transaction, { clientId: oldSecret.clientId ?? undefined }, at);
+  const registration = oldSecret.registration ?? undefined;
+  await owner.save(transaction, { clientId: oldSecret.clientId ?? undefined, registration }, at);
   await appendAuditEvent(transaction, {
     at,
     actor,

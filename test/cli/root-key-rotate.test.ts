@@ -145,7 +145,12 @@ test('root-key rotate leaves no partial change when it is killed, and continues 
       const made = issueSecret(createKeyRing(v1), 'kts_', 'client-secret-pepper', { table: 'secrets', id });
       const { plaintext, sealed, ...verifier } = made;
       plaintexts.set(generation, plaintext);
-      const dates = { createdAt: new Date(), retiresAt: new Date(Date.now() + 3_600_000), endedAs: null };
+      const dates = {
+        createdAt: new Date(),
+        retiresAt: new Date(Date.now() + 3_600_000),
+        endedAs: null,
+        registration: null,
+      };
       const secret = { id, clientId: client.client_id, generation, ...verifier, ...dates, sealed };
       await insertSecret(transaction, { kind: 'client', id: owner }, secret);
     }

@@ -11,7 +11,7 @@ export type Proof =
 
 /** The server lets this address hand over client certificates. */
 const proxy = '127.0.0.2';
-export const issuer = 'https://auth.example';
+const issuer = 'https://auth.example';
 export const proofEnv = {
   KEYTURN_ISSUER: issuer,
   KEYTURN_ALLOWED_HOSTS: '127.0.0.1',

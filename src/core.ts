@@ -30,7 +30,7 @@ import { startSweep } from './storage/sweep.ts';
 import { createRedisCompleteness, createRedisTokenStore } from './tokens/redis-token-store.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
-import { createTokenRecordCodec, findUnauthenticatedRecords } from './tokens/token-record.ts';
+import { createTokenRecordCodec, findUnauthenticatedRecords } from './tokens/token-record-codec.ts';
 import type { TokenDeps } from './tokens/token-rules.ts';
 import { createDatabaseTokenStore, createNearTokenStore, type NearTokenStore } from './tokens/token-store.ts';
 import { createUsageCounter, startUsageWriter, type UsageCounter, type UsageWriter } from './usage/usage-counter.ts';

@@ -1,3 +1,4 @@
+import type { ScopeHistory } from '../clients/client.ts';
 import { newTokenEpoch } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
@@ -11,6 +12,8 @@ type KeyRow = Row & {
   contact: string;
   name: string;
   scope: string[];
+  scope_version: number;
+  scope_history: ScopeHistory;
   clients: string[] | null;
   enabled: boolean;
   reveal: boolean;
@@ -213,6 +216,8 @@ function toAccessKey(row: KeyRow): AccessKey {
     contactId: row.contact,
     name: row.name,
     scope: row.scope,
+    scopeVersion: row.scope_version,
+    scopeHistory: row.scope_history,
     clients: row.clients,
     enabled: row.enabled,
     reveal: row.reveal,
@@ -240,7 +245,6 @@ export function asSecretOwner(key: AccessKey): SecretOwner {
     target: key.id,
     targetType: 'access_key',
     clientId: null,
-    registration: null,
     enabled: key.enabled,
     revision: key.revision,
     tokenEpoch: key.tokenEpoch,

@@ -1,4 +1,4 @@
-import { actions } from '../clients/client.ts';
+import { actions, type ScopeHistory } from '../clients/client.ts';
 import type { Secret } from '../credentials/secret.ts';
 
 /** A credential of one contact, which identifies the contact that a client calls for and limits what it may access. */
@@ -9,6 +9,8 @@ export type AccessKey = {
   name: string;
   /** The key's permissions as scopes, `kind:action`. */
   scope: readonly string[];
+  scopeVersion: number;
+  scopeHistory: ScopeHistory;
   /** Ids of the clients that may use the key; null allows any client. */
   clients: readonly string[] | null;
   enabled: boolean;

@@ -51,6 +51,8 @@ export async function createAccessKey(
     usedAt: null,
     lastUsedAt: null,
     tokenEpoch: 0,
+    scopeVersion: 0,
+    scopeHistory: [],
     revision: 1,
     createdAt: at,
     updatedAt: at,
@@ -100,7 +102,7 @@ export async function saveKey(
  */
 function requireFuture(end: Date | null | undefined, { clock }: ManageDeps): void {
   if (end && end.getTime() <= clock()) {
-    const message = 'must be in the future; to stop a key now, disable it';
+    const message = 'is in the past; to end a key now, disable it';
     throw new InvalidInput(`expires_at: ${message}.`, [{ path: 'expires_at', message }]);
   }
 }
@@ -132,13 +134,9 @@ export async function removeAccessKey(
   const at = new Date(deps.clock());
   const key = await requireAccessKeyRow(transaction, id);
   if (key.usedAt !== null) {
-    throw new Conflict(
-      'access_key_was_used',
-      'An access key that was used cannot be removed, because its history must stay known. Disable it instead.',
-      {
-        used_at: key.usedAt.toISOString(),
-      },
-    );
+    throw new Conflict('access_key_was_used', 'This key was used, so what it did stays known. Disable it instead.', {
+      used_at: key.usedAt.toISOString(),
+    });
   }
   await deleteAccessKey(transaction, id, at);
   await audit(transaction, actor, at, 'access_key.remove', { before: key });
@@ -209,10 +207,10 @@ async function requireClients(
   if (!clientIds) return null;
   const ids = await findClientIds(transaction, clientIds);
   const unknown = clientIds.filter((clientId) => !ids.has(clientId));
-  if (unknown.length > 0) throw new InvalidInput(`clients: client not found: ${unknown.join(', ')}.`);
+  if (unknown.length > 0) throw new InvalidInput(`There is no client: ${unknown.join(', ')}`);
   return [...new Set(ids.values())];
 }
 
 function nameTaken(): Conflict {
-  return new Conflict('name_taken', 'name: this contact already has an access key with this name.');
+  return new Conflict('name_taken', 'The contact has another access key of this name.');
 }

@@ -1,6 +1,6 @@
 import type { Row } from '../storage/database.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
-import type { AuthMethod, Client, ClientKind, TokenFormat, TokenTyp } from './client.ts';
+import type { AuthMethod, Client, ClientKind, ScopeHistory, TokenFormat, TokenTyp } from './client.ts';
 import type { ClientJwks } from './verification-key.ts';
 
 /** A row of the table `clients`. */
@@ -11,6 +11,8 @@ export type ClientRow = Row & {
   name: string;
   enabled: boolean;
   scope: string[];
+  scope_version: number;
+  scope_history: ScopeHistory;
   access_key: 'optional' | 'required';
   reveal: boolean;
   auth_method: AuthMethod;
@@ -38,6 +40,8 @@ export function toRow(client: Client): ClientRow {
     name: client.name,
     enabled: client.enabled,
     scope: [...client.scope],
+    scope_version: client.scopeVersion,
+    scope_history: client.scopeHistory,
     access_key: client.accessKey,
     reveal: client.reveal,
     auth_method: client.authMethod,
@@ -67,6 +71,8 @@ export function toClient(row: ClientRow): Client {
     name: row.name,
     enabled: row.enabled,
     scope: row.scope,
+    scopeVersion: row.scope_version,
+    scopeHistory: row.scope_history,
     accessKey: row.access_key,
     reveal: row.reveal,
     authMethod: row.auth_method,

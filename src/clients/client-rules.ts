@@ -22,27 +22,25 @@ export async function requireConsistent(
   const servers = await (client.kind === 'integration' ? holdResourceServers : listResourceServers)(transaction);
   const others = servers.filter((server) => server.id !== client.id);
   if (client.kind === 'resource_server') {
-    if (given.scope !== undefined)
-      throw new InvalidInput('scope: not allowed for a resource server, which has `information` instead.');
-    if (given.accessKey !== undefined) throw new InvalidInput('access_key: not allowed for a resource server.');
+    if (given.scope !== undefined) throw new InvalidInput('A resource server has no scope; it has `information`.');
+    if (given.accessKey !== undefined) throw new InvalidInput('A resource server has no `access_key`.');
     if (given.tokenTyp !== undefined && client.tokenFormat !== 'jwt') {
-      throw new InvalidInput('token_typ: only allowed with `token_format` "jwt".');
+      throw new InvalidInput('`token_typ` is only for a resource server with `token_format` "jwt".');
     }
-    if (!client.resource)
-      throw new InvalidInput('resource: required for a resource server. It is the absolute URI of the API.');
+    if (!client.resource) throw new InvalidInput('A resource server needs `resource`, its absolute URI.');
     if (others.some((server) => server.resource === client.resource)) {
       throw resourceTaken();
     }
     return;
   }
-  if (given.information !== undefined) throw new InvalidInput('information: only allowed for a resource server.');
-  if (given.tokenFormat !== undefined) throw new InvalidInput('token_format: only allowed for a resource server.');
-  if (given.tokenTyp !== undefined) throw new InvalidInput('token_typ: only allowed for a resource server.');
+  if (given.information !== undefined) throw new InvalidInput('Only a resource server has `information`.');
+  if (given.tokenFormat !== undefined) throw new InvalidInput('Only a resource server has `token_format`.');
+  if (given.tokenTyp !== undefined) throw new InvalidInput('Only a resource server has `token_typ`.');
   if (given.scope !== undefined) {
     requireOffered(client.scope, others);
   }
   if (typeof given.resource === 'string' && !others.some((server) => server.resource === client.resource)) {
-    throw new InvalidInput('resource: no resource server has this identifier.');
+    throw new InvalidInput('No resource server has this `resource`.');
   }
 }
 
@@ -62,19 +60,15 @@ export async function requireUnused(
   const gone = offeredScopes(server.information).filter((scope) => !offered.has(scope));
   const { clients, accessKeys, total } = await findUsersOfScopes(transaction, gone);
   if (total === 0) return;
-  throw new Conflict(
-    'information_in_use',
-    'Clients or access keys still use a kind of information that would no longer be offered.',
-    {
-      clients,
-      access_keys: accessKeys,
-      total,
-    },
-  );
+  throw new Conflict('information_in_use', 'Clients or access keys still use a kind of information that would go.', {
+    clients,
+    access_keys: accessKeys,
+    total,
+  });
 }
 
 export function resourceTaken(): Conflict {
-  return new Conflict('resource_taken', 'resource: another resource server already has this identifier.');
+  return new Conflict('resource_taken', 'Another resource server has this `resource`.');
 }
 
 /** The members of a registration that define how a client authenticates (RFC 7591 §2, RFC 8705 §2.1.2). */
@@ -86,7 +80,7 @@ export type GivenKeys = {
 
 type RegisteredKeys = Pick<Client, 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
-const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: '`tls_client_auth_…` field' } as const;
+const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: 'a `tls_client_auth_…` member' } as const;
 
 /** Characters of a URI (RFC 3986 §2) without a fragment. */
 const uriCharacters = /^[\w\-.~:/?[\]@!$&'()*+,;=%]+$/;
@@ -110,12 +104,10 @@ export function registerKeys(authMethod: AuthMethod, given: GivenKeys): Register
   const taken = takenBy[authMethod];
   const present = (Object.keys(names) as (keyof GivenKeys)[]).filter((name) => given[name] !== undefined);
   for (const name of present) {
-    if (!taken.includes(name)) throw new InvalidInput(`auth_method \`${authMethod}\` does not allow ${names[name]}.`);
+    if (!taken.includes(name)) throw new InvalidInput(`A client with \`${authMethod}\` cannot have ${names[name]}.`);
   }
   if (taken.length > 0 && present.length !== 1) {
-    throw new InvalidInput(
-      `auth_method \`${authMethod}\` requires exactly one ${taken.map((name) => names[name]).join(' or ')}.`,
-    );
+    throw new InvalidInput(`\`${authMethod}\` needs ${taken.map((name) => names[name]).join(' or ')}, and one alone.`);
   }
   if (jwks) requireUsableJwks(jwks, authMethod === 'private_key_jwt' ? readVerificationKey : readRegisteredCertificate);
   if (jwksUri !== undefined) requirePublicUrl(jwksUri);
@@ -146,7 +138,7 @@ function requirePublicUrl(uri: string): void {
     uri.length <= 2_000 &&
     uriCharacters.test(uri);
   if (!isUsable || (isIP(host) && !isPublicAddress(host)) || /(^|\.)localhost\.?$/.test(host)) {
-    throw new InvalidInput('jwks_uri: must be an https URL with a public address.');
+    throw new InvalidInput('`jwks_uri` must be an https URL of a public address.');
   }
 }
 

@@ -1,4 +1,3 @@
-import { isOfSecret, type Registration } from '../credentials/registration.ts';
 import { newTokenEpoch, type Secret } from '../credentials/secret.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
@@ -21,6 +20,12 @@ export type TokenFormat = 'opaque' | 'jwt';
  */
 export const tokenTyps = ['at+jwt', 'JWT'] as const;
 export type TokenTyp = (typeof tokenTyps)[number];
+
+/**
+ * Earlier scopes of a client or access key, or earlier kinds of information of a resource server: the last 100 of the
+ * last 25 hours, oldest first. The database keeps them (sql/0020.do.scope-history.sql).
+ */
+export type ScopeHistory = readonly { version: number; scope: readonly string[] }[];
 
 /** A registered client (RFC 6749 §2). */
 export type Client = {
@@ -49,6 +54,9 @@ export type Client = {
   resource: string | null;
   /** The kinds of information that a resource server offers. */
   information: readonly string[];
+  /** The versions of `scope`, or of `information` for a resource server. */
+  scopeVersion: number;
+  scopeHistory: ScopeHistory;
   tokenFormat: TokenFormat | null;
   /** Null unless `tokenFormat` is `jwt`. */
   tokenTyp: TokenTyp | null;
@@ -68,26 +76,12 @@ export type KnownClient = { client: Client; secrets: readonly Secret[] };
 
 /** Returns whether clients with this method authenticate with a secret; others never have one. */
 export function isSecretMethod(method: AuthMethod): method is SecretMethod {
-  return isOfSecret({ authMethod: method });
+  return (secretMethods as readonly string[]).includes(method);
 }
 
 /** Returns whether the client authenticates with a certificate. */
 export function hasCertificate({ authMethod }: Pick<Client, 'authMethod'>): boolean {
   return (certificateMethods as readonly string[]).includes(authMethod);
-}
-
-/** A client's authentication method and its keys. */
-export type Authentication = Pick<Client, 'authMethod' | 'jwks' | 'jwksUri' | 'certificateSubject'>;
-
-/** Returns how a client authenticates. */
-export function registrationOf({ authMethod, jwks, jwksUri, certificateSubject }: Authentication): Authentication {
-  return { authMethod, jwks, jwksUri, certificateSubject };
-}
-
-/** Returns the client with another way of authentication. @param registration of one of its credentials. */
-export function withRegistration(client: Client, registration: Registration): Client {
-  // Only registrations that were checked as those of a client are stored with a credential.
-  return { ...client, ...(registration as Authentication) };
 }
 
 /** Returns the client with all its live tokens ended. */
@@ -105,11 +99,21 @@ export function parseScope(scope: string): string[] {
   return [...new Set(scope.split(' ').filter(Boolean))];
 }
 
+/** Returns the scope of this version, or an empty one if it is not known any more. @param current the current scope. */
+export function scopeAt(
+  { scopeVersion, scopeHistory }: { scopeVersion: number; scopeHistory: ScopeHistory },
+  current: readonly string[],
+  version: number,
+): readonly string[] {
+  if (version === scopeVersion) return current;
+  return scopeHistory.find((earlier) => earlier.version === version)?.scope ?? [];
+}
+
 /** @throws {KeyturnError} `invalid_scope` if a requested scope is not granted (RFC 6749 §5.2). */
 export function requireGranted(asked: readonly string[], granted: readonly string[]): void {
   for (const scope of asked) {
     if (!granted.includes(scope)) {
-      throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted to this client.');
+      throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted.');
     }
   }
 }
@@ -135,5 +139,5 @@ export function scopesOfferedBy(servers: readonly Pick<Client, 'information'>[])
 export function requireOffered(scope: readonly string[], servers: readonly Pick<Client, 'information'>[]): void {
   const offered = scopesOfferedBy(servers);
   const unknown = scope.filter((item) => !offered.has(item));
-  if (unknown.length > 0) throw new InvalidInput(`scope: no resource server offers ${unknown.join(', ')}.`);
+  if (unknown.length > 0) throw new InvalidInput(`No resource server offers: ${unknown.join(', ')}`);
 }

@@ -123,6 +123,8 @@ export function importedClient(row: ForeignClient, at: Date): Client {
     tokenFormat: null,
     tokenTyp: null,
     tokenEpoch: 0,
+    scopeVersion: 0,
+    scopeHistory: [],
     tokensNotBefore: null,
     revision: 1,
     createdAt: at,

@@ -78,11 +78,13 @@ function digestOf(value: string): string {
   return hash('sha256', salt + value, 'base64url');
 }
 
+const nothing = new Uint8Array();
+
 /**
- * Returns HMAC-SHA-256 (RFC 2104) with this key of at most 64 bytes. `createHmac` sets up OpenSSL objects for each text,
+ * Returns HMAC-SHA-256 (RFC 2104) of a text and of bytes that follow it, with this key of at most 64 bytes. `createHmac` sets up OpenSSL objects for each text,
  * which takes longer than hashing a short one.
  */
-export function hmacSha256(key: Uint8Array): (text: string) => Buffer {
+export function hmacSha256(key: Uint8Array): (text: string, bytes?: Uint8Array) => Buffer {
   const blockBytes = 64;
   const inner = Buffer.alloc(blockBytes, 0x36);
   const outer = Buffer.alloc(blockBytes + 32, 0x5c);
@@ -90,10 +92,12 @@ export function hmacSha256(key: Uint8Array): (text: string) => Buffer {
     inner[index] = byte ^ 0x36;
     outer[index] = byte ^ 0x5c;
   }
-  return (text) => {
-    const message = Buffer.allocUnsafe(blockBytes + Buffer.byteLength(text));
+  return (text, bytes = nothing) => {
+    const textBytes = Buffer.byteLength(text);
+    const message = Buffer.allocUnsafe(blockBytes + textBytes + bytes.length);
     inner.copy(message);
     message.write(text, blockBytes);
+    message.set(bytes, blockBytes + textBytes);
     outer.write(hash('sha256', message, 'hex'), blockBytes, 'hex');
     return Buffer.from(hash('sha256', outer, 'hex'), 'hex');
   };

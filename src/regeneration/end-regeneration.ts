@@ -65,8 +65,7 @@ export async function undoRegeneration(
   await saveSecretEnd(transaction, undone);
   await saveSecretEnd(transaction, revived);
   await saveRegenerationEnd(transaction, oldSecret.id, ended);
-  const registration = oldSecret.registration ?? undefined;
-  await owner.save(transaction, { clientId: oldSecret.clientId ?? undefined, registration }, at);
+  await owner.save(transaction, { clientId: oldSecret.clientId ?? undefined }, at);
   await appendAuditEvent(transaction, {
     at,
     actor,
@@ -93,12 +92,9 @@ async function requireOverlapping(
   const regeneration = await requireRegeneration(transaction, owner, id);
   const state = stateOf(regeneration, at.getTime());
   if (state === 'finished') {
-    throw new Conflict(
-      'regeneration_finished',
-      'The grace period has ended, so the previous secret cannot become valid again.',
-    );
+    throw new Conflict('regeneration_finished', 'The overlap has ended; the old secret cannot come back.');
   }
-  if (state === 'undone') throw new Conflict('regeneration_undone', 'The regeneration was already undone.');
+  if (state === 'undone') throw new Conflict('regeneration_undone', 'The regeneration was undone already.');
   return regeneration;
 }
 

@@ -8,7 +8,7 @@ import { storeDeadlineMs } from './with-deadline.ts';
  * @throws {StoreUnavailable} if no usable answer arrives within the time that a request waits (with-deadline.ts).
  */
 export type RedisCommands = {
-  set(key: string, value: string, seconds: number): Promise<void>;
+  set(key: string, value: Buffer, seconds: number): Promise<void>;
   get(key: string): Promise<Buffer | null>;
 };
 
@@ -83,7 +83,7 @@ export function createRedisCommands(redis: Redis): RedisCommands {
     );
   }
 
-  function ask<T>(name: string, text: string): Promise<T> {
+  function ask<T>(name: string, text: string | Buffer): Promise<T> {
     const question = new Question(name, text, forgetAnswered);
     watch(question);
     redis.sendCommand(question as unknown as Command);
@@ -93,7 +93,8 @@ export function createRedisCommands(redis: Redis): RedisCommands {
   return {
     set: (key, value, seconds) => {
       if (!corked) cork();
-      return ask('set', `*5${bulk('set')}${bulk(key)}${bulk(value)}${bulk('EX')}${bulk(String(seconds))}\r\n`);
+      const before = `*5${bulk('set')}${bulk(key)}\r\n$${value.length}\r\n`;
+      return ask('set', around(before, value, `${bulk('EX')}${bulk(String(seconds))}\r\n`));
     },
     get: (key) =>
       new Promise((resolve, reject) => {
@@ -109,6 +110,16 @@ function bulk(text: string): string {
   return `\r\n$${Buffer.byteLength(text)}\r\n${text}`;
 }
 
+/** Returns a value between two texts. */
+function around(before: string, value: Buffer, after: string): Buffer {
+  const beforeBytes = Buffer.byteLength(before);
+  const whole = Buffer.allocUnsafe(beforeBytes + value.length + after.length);
+  whole.write(before, 0);
+  value.copy(whole, beforeBytes);
+  whole.write(after, beforeBytes + value.length, 'latin1');
+  return whole;
+}
+
 /** The members of a command that ioredis uses to send it and read its reply, with one promise and no timer. */
 class Question {
   readonly name: string;
@@ -120,13 +131,13 @@ class Question {
   readonly isTraced = true;
   /** Empty, because ioredis adds it to the error of a failed reply, which may be logged. */
   readonly args: readonly string[] = [];
-  readonly #text: string;
+  readonly #text: string | Buffer;
   #resolve!: (reply: unknown) => void;
   #reject!: (error: StoreUnavailable) => void;
 
   readonly #onAnswered: () => void;
 
-  constructor(name: string, text: string, onAnswered: () => void) {
+  constructor(name: string, text: string | Buffer, onAnswered: () => void) {
     this.name = name;
     this.#onAnswered = onAnswered;
     this.#text = text;
@@ -149,7 +160,7 @@ class Question {
     this.#reject(new StoreUnavailable('redis', error.message, error));
   }
 
-  toWritable(): string {
+  toWritable(): string | Buffer {
     return this.#text;
   }
 

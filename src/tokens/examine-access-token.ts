@@ -1,6 +1,6 @@
 import { type AccessKey, isUsable, type KnownAccessKey } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
-import { type Client, type KnownClient, parseScope } from '../clients/client.ts';
+import { type Client, type KnownClient, offeredScopes, parseScope, scopeAt } from '../clients/client.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
@@ -80,12 +80,27 @@ function recallFound(deps: TokenDeps, record: TokenRecord): FoundToken | undefin
 
 function seenBy(server: Client, { record, client, key }: FoundToken, presentedKey?: AccessKey): LiveToken | undefined {
   if (record.resource !== undefined && record.resource !== server.resource) return undefined;
-  const asked = record.scope === undefined ? client.scope : parseScope(record.scope);
-  const granted = asked.filter((item) => client.scope.includes(item));
+  const granted = grantedScope(server, { record, client, key }).filter((item) => client.scope.includes(item));
   const scope = offeredBy(server, narrow(narrow(granted, key), presentedKey));
   // A token that was issued without any scope only identifies its client, and is valid at every resource server.
   if (scope.length === 0 && record.scope !== '') return undefined;
   return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey: key ?? presentedKey };
+}
+
+/**
+ * Returns the scope that was granted when the token was issued. It may contain scopes that this resource server does not
+ * offer.
+ */
+function grantedScope(server: Client, { record, client, key }: FoundToken): readonly string[] {
+  if (record.scope !== undefined) return parseScope(record.scope);
+  const { scopeVersions: versions } = record;
+  if (!versions) return client.scope;
+  const ofClient = scopeAt(client, client.scope, versions.client);
+  const ofKey = key ? scopeAt(key, key.scope, versions.accessKey) : ofClient;
+  const offered = offeredScopes(
+    record.resource === undefined ? server.information : scopeAt(server, server.information, versions.resource),
+  );
+  return ofClient.filter((item) => ofKey.includes(item) && offered.includes(item));
 }
 
 /** Returns a live token for any resource server, with its client and the access key that it was obtained with. */

@@ -3,7 +3,7 @@ import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, parseScope, requireGranted } from '../clients/client.ts';
 import { generateSecret } from '../credentials/credential-format.ts';
 import { KeyturnError } from '../errors.ts';
-import { signAccessToken } from './jwt-access-token.ts';
+import { privateClaims, signAccessToken } from './jwt-access-token.ts';
 import type { SigningKey } from './signing-keys.ts';
 import { type Confirmation, encodeAccessKeyRef, type TokenRecord } from './token-record.ts';
 import { narrow, offeredBy, type TokenDeps } from './token-rules.ts';
@@ -87,6 +87,7 @@ export function makeAccessToken(
   const granted = asked ?? grantable;
   const scope = granted.join(' ');
   const server = named ?? onlyJwtServer(sources.servers, granted);
+  const isScopeKept = asked !== undefined || scope === '';
   const now = deps.clock();
   const issuedAt = Math.floor(now / 1_000);
   const record: TokenRecord = {
@@ -96,7 +97,14 @@ export function makeAccessToken(
     generation: request.generation,
     issuedAt: now,
     expiresAt: issuedAt + deps.ttlSeconds,
-    scope: asked || scope === '' ? scope : undefined,
+    scope: isScopeKept ? scope : undefined,
+    scopeVersions: isScopeKept
+      ? undefined
+      : {
+          client: client.scopeVersion,
+          accessKey: key?.key.scopeVersion ?? 0,
+          resource: named?.scopeVersion ?? 0,
+        },
     resource: server?.resource ?? undefined,
     accessKey: key && { id: key.key.id, epoch: key.key.tokenEpoch, generation: key.secret.generation },
     confirmation: request.confirmation,
@@ -112,12 +120,14 @@ export function makeAccessToken(
       exp: record.expiresAt,
       jti: record.jti,
       scope,
-      epoch: record.epoch,
-      generation: record.generation,
       access_key_id: key?.key.id,
       contact_id: key?.key.contactId,
       cnf: request.confirmation,
-      access_key: record.accessKey && encodeAccessKeyRef(record.accessKey),
+      [privateClaims]: {
+        epoch: record.epoch,
+        generation: record.generation,
+        access_key: record.accessKey && encodeAccessKeyRef(record.accessKey),
+      },
     });
     return { accessToken, record, scope, isStored: false };
   }
@@ -136,18 +146,13 @@ function onlyJwtServer(servers: readonly Client[], granted: readonly string[]): 
   const meant = servers.filter((server) => server.enabled && offeredBy(server, granted).length > 0);
   if (!meant.some(({ tokenFormat }) => tokenFormat === 'jwt')) return undefined;
   if (meant.length > 1) {
-    throw new KeyturnError(
-      'invalid_target',
-      400,
-      'The requested scopes belong to several resources. Select one with `resource`.',
-    );
+    throw new KeyturnError('invalid_target', 400, 'These scopes are for several resources; name one with `resource`.');
   }
   return meant[0];
 }
 
 function requireResourceServer(servers: readonly Client[], resource: string): Client {
   const server = servers.find((candidate) => candidate.resource === resource);
-  if (!server?.enabled)
-    throw new KeyturnError('invalid_target', 400, 'resource: no resource server has this identifier.');
+  if (!server?.enabled) throw new KeyturnError('invalid_target', 400, 'The resource is unknown.');
   return server;
 }

@@ -5,6 +5,19 @@ import { signingKeyLeewaySeconds } from './signing-key-store.ts';
 import { type SigningKey, type SigningKeys, signJwt } from './signing-keys.ts';
 import { type Confirmation, decodeAccessKeyRef, type TokenRecord } from './token-record.ts';
 
+/** The name of the claim that contains what only Keyturn itself reads: collision-resistant (RFC 7519 §4.2). */
+export const privateClaims = 'https://keyturn.dev/claims';
+
+/** The state that the token was issued in, so that "revoke all" and undo apply to JWTs too. */
+type PrivateClaims = {
+  /** The client's epoch. */
+  epoch: number;
+  /** The generation of the client's secret. */
+  generation: number;
+  /** The access key with its epoch and generation: `id.epoch.generation`. */
+  access_key?: string | undefined;
+};
+
 /** The claims of a JWT access token: those of RFC 9068 §2.2, and Keyturn's own. */
 type AccessTokenClaims = {
   iss: string;
@@ -17,11 +30,8 @@ type AccessTokenClaims = {
   scope: string;
   access_key_id?: string | undefined;
   contact_id?: string | undefined;
-  /** The client's epoch and the secret's generation, so that "revoke all" and undo apply to JWTs too. */
-  epoch: number;
-  generation: number;
-  /** The access key with its epoch and generation: `id.epoch.generation`. */
-  access_key?: string | undefined;
+  /** Absent in tokens of the previous version. */
+  [privateClaims]?: PrivateClaims | undefined;
   /** The key or certificate that the token is bound to (RFC 7800 §3.1). */
   cnf?: Confirmation | undefined;
 };
@@ -49,7 +59,7 @@ export async function readJwtAccessToken(
   const published = await signingKeys.all();
   let signedBy: SigningKey | undefined;
   try {
-    const { payload } = await jwtVerify<AccessTokenClaims>(
+    const { payload } = await jwtVerify<AccessTokenClaims & Partial<PrivateClaims>>(
       token,
       ({ kid, alg, typ }) => {
         if (!tokenTyps.some((known) => known === typ)) throw new errors.JWTInvalid('not the type of an access token');
@@ -61,16 +71,19 @@ export async function readJwtAccessToken(
       { issuer, currentDate: new Date(0), requiredClaims },
     );
     if (!signedBy || !isIssuedHere(payload, signedBy, clock() / 1_000)) return undefined;
+    // Tokens of the previous version have these claims at the top.
+    const { epoch, generation, access_key: key } = (payload[privateClaims] ?? payload) as PrivateClaims;
     return {
       jti: payload.jti,
       clientId: payload.client_id,
-      epoch: payload.epoch,
-      generation: payload.generation,
+      epoch,
+      generation,
       issuedAt: payload.iat * 1_000,
       expiresAt: payload.exp,
       scope: payload.scope,
+      scopeVersions: undefined,
       resource: payload.aud,
-      accessKey: payload.access_key === undefined ? undefined : decodeAccessKeyRef(payload.access_key),
+      accessKey: key === undefined ? undefined : decodeAccessKeyRef(key),
       confirmation: payload.cnf,
     };
   } catch {

@@ -2,7 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { StoreUnavailable } from '../errors.ts';
 import { createRedisCommands, type RedisCommands } from '../storage/redis-commands.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import type { TokenRecordCodec } from './token-record.ts';
+import type { TokenRecordCodec } from './token-record-codec.ts';
 import type { TokenStore } from './token-store.ts';
 
 /** Stores access tokens in Redis, each under `prefix` and its SHA-256. Redis deletes them when they expire. */
@@ -18,8 +18,7 @@ export function createRedisTokenStore(
       const seconds = Math.max(1, Math.ceil(record.expiresAt - now / 1_000));
       return commands.set(prefix + record.jti, codec.encode(record), seconds);
     },
-    find: (jti) =>
-      commands.get(prefix + jti).then((text) => (text === null ? undefined : codec.decode(jti, text.toString()))),
+    find: (jti) => commands.get(prefix + jti).then((value) => (value === null ? undefined : codec.decode(jti, value))),
     async remove(jti) {
       await inTime(redis.del(prefix + jti));
     },

@@ -2,7 +2,8 @@ import { hash } from 'node:crypto';
 import type { Database, Transaction } from '../storage/database.ts';
 import { createGenerations } from '../storage/generations.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
-import type { TokenRecord, TokenRecordCodec } from './token-record.ts';
+import type { TokenRecord } from './token-record.ts';
+import { recordFromText, recordToText, type TokenRecordCodec } from './token-record-codec.ts';
 
 /** Storage of live access tokens. Losing it fails closed: an unknown token is inactive. */
 export type TokenStore = {
@@ -75,7 +76,7 @@ export function createDatabaseTokenStore(database: Database, codec: TokenRecordC
       await withDeadline(
         (transaction ?? database).query('INSERT INTO access_tokens (jti, record, expires_at) VALUES ($1, $2, $3)', [
           record.jti,
-          codec.encode(record),
+          recordToText(codec.encode(record)),
           new Date(record.expiresAt * 1_000),
         ]),
       );
@@ -84,7 +85,7 @@ export function createDatabaseTokenStore(database: Database, codec: TokenRecordC
       const rows = await withDeadline(
         database.query<{ record: string }>('SELECT record FROM access_tokens WHERE jti = $1', [jti]),
       );
-      return rows[0] && codec.decode(jti, rows[0].record);
+      return rows[0] && codec.decode(jti, recordFromText(rows[0].record));
     },
     async remove(jti) {
       await withDeadline(database.query('DELETE FROM access_tokens WHERE jti = $1', [jti]));

@@ -57,7 +57,8 @@ test('the granted scope is the intersection of request, client and key, also in 
         expect(answer.json['error']).toBe('invalid_scope');
         return;
       }
-      expect(new Set((answer.json['scope'] as string).split(' '))).toEqual(new Set(granted(asked, client, key)));
+      const atIssue = granted(asked, client, key);
+      expect(new Set((answer.json['scope'] as string).split(' '))).toEqual(new Set(atIssue));
 
       let today: readonly string[] = key;
       let clientToday: readonly string[] = client;
@@ -74,7 +75,7 @@ test('the granted scope is the intersection of request, client and key, also in 
           enabled = act === 'enable';
           await core.change((tx) => setAccessKeyEnabled(tx, core, actor, id, enabled));
         }
-        const expected = enabled ? granted(asked, clientToday, today) : [];
+        const expected = enabled ? granted(atIssue, clientToday, today) : [];
         const { json } = await endpoints.introspect(orders, answer.json['access_token'] as string);
         expect(json['active']).toBe(expected.length > 0);
         expect(new Set((json['scope'] as string | undefined)?.split(' ') ?? [])).toEqual(new Set(expected));

@@ -106,11 +106,11 @@ test('access-keys disable, enable, reveal and remove work', async () => {
   expect(await json('disable', id, '--yes')).toMatchObject({ status: 'disabled' });
   expect(await json('enable', id)).toMatchObject({ status: 'enabled' });
   expect(await json('remove', id, '--yes')).toEqual({ id, removed: true });
-  expect(await run('show', id)).toEqual({ code: 1, stdout: '', stderr: 'error: Access key not found.\n' });
+  expect(await run('show', id)).toEqual({ code: 1, stdout: '', stderr: 'error: There is no such access key.\n' });
   expect(await run('show', 'nothing')).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'error: Access key not found.\n',
+    stderr: 'error: There is no such access key.\n',
   });
 });
 
@@ -131,8 +131,8 @@ test('access-keys regenerate, regenerations, undo and finish work', async () => 
 test('access-keys exits with 1 and a sentence for a rejection, and with 2 and the option for a malformed value', async () => {
   const args = ['create', '--contact', contact, '--name', 'Refused'];
   const refusals = [
-    { more: ['--permission', 'ships:read'], code: 1, says: 'error: scope: no resource server offers ships:read.\n' },
-    { more: ['--client', 'kti_nobody'], code: 1, says: 'error: clients: client not found: kti_nobody.\n' },
+    { more: ['--permission', 'ships:read'], code: 1, says: 'error: No resource server offers: ships:read\n' },
+    { more: ['--client', 'kti_nobody'], code: 1, says: 'error: There is no client: kti_nobody\n' },
     { more: ['--permission', 'orders'], code: 2, says: 'such as orders:read' },
     { more: ['--permission', 'orders:eat'], code: 2, says: 'error: --permission: ' },
     { more: ['--expires-at', 'soon'], code: 2, says: '--expires-at' },

@@ -186,7 +186,7 @@ describe('a client that is changed in random order', () => {
         expect(id !== model.id).toBe(step.newId);
         return regenerate(
           model,
-          { regenerationId, id, secret: plaintext as string },
+          { regenerationId, id, secret: plaintext },
           { ...step, overlapMs: step.overlap * 1_000 },
         );
       }

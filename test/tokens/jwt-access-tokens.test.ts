@@ -1,5 +1,6 @@
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { disableClient, enableClient, revokeClientTokens } from '../../src/clients/manage-clients.ts';
+import { privateClaims, signAccessToken } from '../../src/tokens/jwt-access-token.ts';
 import { rotateOldSigningKey, rotateSigningKeys } from '../../src/tokens/signing-keys.ts';
 import { eventuallyIs } from '../eventually.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
@@ -58,6 +59,24 @@ describe('a resource server with the token format jwt', () => {
     });
     expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(3600);
     expect(payload.jti).toMatch(/^[\w-]{22}$/);
+  });
+
+  test('gets tokens whose own claims are under one collision-resistant name (RFC 7519 §4.2)', async () => {
+    const { payload } = await verify(await endpoints.accessToken(analyst));
+    const own = 'https://keyturn.dev/claims';
+    expect(Object.keys(payload).sort()).toEqual(
+      ['aud', 'client_id', 'exp', own, 'iat', 'iss', 'jti', 'scope', 'sub'].sort(),
+    );
+    expect(payload[own]).toEqual({ epoch: expect.any(Number), generation: 1 });
+  });
+
+  test('gets active for a token of the previous version, whose own claims are at the top', async () => {
+    const { payload } = await verify(await endpoints.accessToken(analyst));
+    const { [privateClaims]: own, ...claims } = payload as Record<string, unknown>;
+    const sign = async (changed: object) =>
+      signAccessToken(await server.core.signingKeys.current(), 'at+jwt', { ...claims, ...changed } as never);
+    expect((await endpoints.introspect(reports, await sign(own as object))).json['active']).toBe(true);
+    expect((await endpoints.introspect(reports, await sign({ ...(own as object), epoch: 7 }))).text).toBe(inactive);
   });
 
   test('has no records in the token store', async () => {

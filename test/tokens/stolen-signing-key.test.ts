@@ -1,6 +1,6 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { createAccessTokenVerifier } from '../../src/resource-server/resource-server.ts';
-import { signAccessToken } from '../../src/tokens/jwt-access-token.ts';
+import { privateClaims, signAccessToken } from '../../src/tokens/jwt-access-token.ts';
 import type { SigningKey } from '../../src/tokens/signing-keys.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { eventually } from '../eventually.ts';
@@ -173,9 +173,17 @@ describe('a JWT of a stolen key with dates that the server never issues', () => 
 
   it('is inactive if its epoch is not that of its client', async () => {
     now = Date.now();
-    const { epoch } = decodeJwt(await api.accessToken(analyst)) as { epoch: number };
-    const token = await forge(await server.core.signingKeys.current(), { epoch: epoch + 1 });
-    expect((await api.introspect(reports, token)).text).toBe(inactive);
+    const { [privateClaims]: own } = decodeJwt(await api.accessToken(analyst)) as {
+      [privateClaims]: { epoch: number; generation: number };
+    };
+    const forgeOwn = async (changed: object) =>
+      await forge(await server.core.signingKeys.current(), { [privateClaims]: { ...own, ...changed } });
+    expect((await api.introspect(reports, await forgeOwn({}))).json['active']).toBe(true);
+    for (const changed of [{ epoch: own.epoch + 1 }, { epoch: undefined }, { epoch: null }]) {
+      expect((await api.introspect(reports, await forgeOwn(changed))).text).toBe(inactive);
+    }
+    const without = await forge(await server.core.signingKeys.current(), { [privateClaims]: undefined });
+    expect((await api.introspect(reports, without)).text).toBe(inactive);
   });
 });
 

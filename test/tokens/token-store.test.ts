@@ -5,7 +5,8 @@ import { connectPostgres } from '../../src/storage/postgres.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { sweepBatch } from '../../src/storage/sweep.ts';
 import { createRedisTokenStore } from '../../src/tokens/redis-token-store.ts';
-import { createTokenRecordCodec, type TokenRecord } from '../../src/tokens/token-record.ts';
+import type { TokenRecord } from '../../src/tokens/token-record.ts';
+import { createTokenRecordCodec } from '../../src/tokens/token-record-codec.ts';
 import { createDatabaseTokenStore, type TokenStore } from '../../src/tokens/token-store.ts';
 import { createTestDatabase, createTestRedis } from '../services.ts';
 
@@ -52,6 +53,7 @@ function record(more: Partial<TokenRecord> = {}): TokenRecord {
     issuedAt: Date.now(),
     expiresAt: nowSeconds() + 3_600,
     scope: undefined,
+    scopeVersions: undefined,
     resource: undefined,
     accessKey: undefined,
     confirmation: undefined,

@@ -1,4 +1,5 @@
 import { decodeProtectedHeader } from 'jose';
+import { privateClaims } from '../../src/tokens/jwt-access-token.ts';
 import { signJwt } from '../../src/tokens/signing-keys.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { makeAssertion, makePair, postAssertion, registerKeyClient } from '../oauth/assertion.ts';
@@ -82,7 +83,7 @@ test('introspection accepts typ JWT only with the claims of an access token', as
   const [, payload = ''] = (await endpoints.accessToken(analyst)).split('.');
   const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as object;
   expect(await isActive(signJwt(key, 'JWT', claims))).toBe(true);
-  for (const name of ['iss', 'aud', 'iat', 'exp', 'client_id', 'jti', 'scope', 'epoch']) {
+  for (const name of ['iss', 'aud', 'iat', 'exp', 'client_id', 'jti', 'scope', privateClaims]) {
     const { text } = await endpoints.introspect(reports, signJwt(key, 'JWT', { ...claims, [name]: undefined }));
     expect([name, text]).toEqual([name, inactive]);
   }

@@ -1,5 +1,4 @@
 import { html } from 'htm/preact';
-import { permissionNames } from '../../../contacts/contact.ts';
 import type { Page } from '../page.ts';
 import { sectionsFor } from '../render-document.ts';
 
@@ -11,11 +10,11 @@ export const startPage: Page = {
     const [first] = sectionsFor(operator.permissions);
     if (first) return { seeOther: first.path };
     return {
-      title: 'No permissions yet',
+      title: 'Nothing to see yet',
       body: html`<div class="narrow">
-        <h1>No permissions yet</h1>
-        <p class="lead">You are signed in, but you do not have permission to open any page.</p>
-        <p>Ask an operator with the permission “${permissionNames['contacts:manage']}” for access. Then sign in again.</p>
+        <h1>Nothing to see yet</h1>
+        <p class="lead">You are signed in, but you have no permission that opens a page here.</p>
+        <p>Somebody with contacts:manage can give you one. Sign in again then.</p>
       </div>`,
     };
   },

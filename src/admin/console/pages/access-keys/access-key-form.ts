@@ -20,31 +20,31 @@ export function accessKeyFields(
     required: true,
     maxlength: 200,
     readonly: isReadOnly,
-    hint: 'It must be unique among the access keys of this contact.',
+    hint: 'Unique among the keys of the contact.',
   })}
     <fieldset class="stack">
-      <legend>Permissions</legend>
+      <legend>What it may do</legend>
       ${
         kinds.length === 0 && granted.size === 0
-          ? html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>.</p>`
+          ? html`<p>No resource server offers anything yet. <a href="/console/resource-servers">Register one first</a>.</p>`
           : permissionMatrix({ kinds, granted, used, isReadOnly })
       }
     </fieldset>
     ${textField({
       name: 'expires_at',
-      label: 'Expires at (UTC)',
+      label: 'Ends at (UTC)',
       type: 'datetime-local',
       value: form.get('expires_at') ?? '',
       readonly: isReadOnly,
-      hint: 'Leave this empty if the key does not expire.',
+      hint: 'Empty: it has no end.',
     })}
     ${textField({
       name: 'clients',
-      label: 'Allowed Client IDs',
+      label: 'Only with these Client IDs',
       value: form.get('clients') ?? '',
       readonly: isReadOnly,
       placeholder: 'kti_…',
-      hint: 'Separate them with spaces. Leave this empty to allow every client.',
+      hint: 'With spaces between. Empty: with any client.',
     })}`;
 }
 

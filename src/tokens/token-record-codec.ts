@@ -1,0 +1,256 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import { hmacSha256 } from '../credentials/verifier.ts';
+import type { Database } from '../storage/database.ts';
+import { decodeAccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './token-record.ts';
+
+/** Encodes and decodes stored token records: a few dozen bytes with a code that authenticates them. */
+export type TokenRecordCodec = {
+  encode(record: TokenRecord): Buffer;
+  /** Returns undefined if this deployment did not write the value for this token. */
+  decode(jti: string, value: Buffer): TokenRecord | undefined;
+};
+
+/** Limits for accepted records without authentication, which the previous version wrote. Times are in milliseconds. */
+type UnauthenticatedRecords = { issuedBefore: number; ttlMs: number };
+
+type Hmac = ReturnType<typeof hmacSha256>;
+
+/** The first byte of a record in this format. Records of the previous version are JSON arrays and begin with `[`. */
+const format = 1;
+/** HMAC-SHA-256, cut to 128 bits (RFC 2104 §5). */
+const codeBytes = 16;
+const ownPrefix = 'kti_';
+
+/** The bits of a record's first byte: which of its members follow. */
+const has = { scope: 1, resource: 2, accessKey: 4, jkt: 8, x5t: 16, versions: 32, ownPrefix: 64 };
+
+/**
+ * Authenticates records with a key derived from the root key, so that write access to the token store is not enough to
+ * forge a token. The code also covers the token's hash, so that a record is not valid for another token. The version of
+ * the root key is stored beside the code, and every version in the key ring is accepted.
+ */
+export function createTokenRecordCodec(keyRing: KeyRing, unauthenticated?: UnauthenticatedRecords): TokenRecordCodec {
+  const hmacs = new Map<string, Hmac>();
+  for (const version of keyRing.versions) {
+    const key = keyRing.key('token-record', version);
+    if (key) hmacs.set(version, hmacSha256(key));
+  }
+  const head = Buffer.from([format, keyRing.current.length, ...Buffer.from(keyRing.current, 'latin1')]);
+
+  function readUnauthenticated(jti: string, value: Buffer): TokenRecord | undefined {
+    if (!unauthenticated) return undefined;
+    const record = readJson(jti, value.toString());
+    const { issuedBefore, ttlMs } = unauthenticated;
+    const isAccepted = record && record.issuedAt <= issuedBefore && record.expiresAt * 1_000 <= record.issuedAt + ttlMs;
+    return isAccepted ? record : undefined;
+  }
+
+  return {
+    encode(record) {
+      // Processes of the previous version may still be serving, and can read their own format only.
+      if (unauthenticated && record.issuedAt <= unauthenticated.issuedBefore) return Buffer.from(writeJson(record));
+      const body = writeBody(record);
+      const code = (hmacs.get(keyRing.current) as Hmac)(record.jti, body).subarray(0, codeBytes);
+      return Buffer.concat([head, code, body]);
+    },
+    decode(jti, value) {
+      if (value[0] !== format) return readUnauthenticated(jti, value);
+      const codeAt = 2 + (value[1] ?? 0);
+      const bodyAt = codeAt + codeBytes;
+      const hmac = hmacs.get(value.toString('latin1', 2, codeAt));
+      if (!hmac || value.length <= bodyAt) return undefined;
+      const body = value.subarray(bodyAt);
+      const isAuthentic = timingSafeEqual(value.subarray(codeAt, bodyAt), hmac(jti, body).subarray(0, codeBytes));
+      return isAuthentic ? readBody(jti, body) : undefined;
+    },
+  };
+}
+
+/** Formats a record for a column of type `text`. */
+export function recordToText(value: Buffer): string {
+  return value[0] === format ? value.toString('base64url') : value.toString();
+}
+
+/** Reverses `recordToText`. */
+export function recordFromText(text: string): Buffer {
+  return text.startsWith('[') ? Buffer.from(text) : Buffer.from(text, 'base64url');
+}
+
+const longestFixedPart = 64;
+
+function writeBody(record: TokenRecord): Buffer {
+  const { clientId, scope, resource, accessKey, confirmation, scopeVersions } = record;
+  const isOwn = clientId.startsWith(ownPrefix);
+  const texts = [isOwn ? clientId.slice(ownPrefix.length) : clientId];
+  let flags = isOwn ? has.ownPrefix : 0;
+  const add = (flag: number, text: string | undefined) => {
+    if (text === undefined) return;
+    flags |= flag;
+    texts.push(text);
+  };
+  add(has.scope, scope);
+  add(has.resource, resource);
+  add(has.accessKey, accessKey && encodeAccessKeyRef(accessKey));
+  add(has.jkt, confirmation?.jkt);
+  add(has.x5t, confirmation?.['x5t#S256']);
+  if (scopeVersions) flags |= has.versions;
+
+  let room = longestFixedPart;
+  for (const text of texts) room += 5 + Buffer.byteLength(text);
+  const body = Buffer.allocUnsafe(room);
+  body[0] = flags;
+  let at = body.writeUIntBE(record.issuedAt, 1, 6);
+  at = body.writeUInt32BE(record.expiresAt, at);
+  at = body.writeUInt32BE(record.epoch, at);
+  at = writeNumber(body, record.generation, at);
+  if (scopeVersions) {
+    at = writeNumber(body, scopeVersions.client, at);
+    at = writeNumber(body, scopeVersions.accessKey, at);
+    at = writeNumber(body, scopeVersions.resource, at);
+  }
+  for (const text of texts) {
+    at = writeNumber(body, Buffer.byteLength(text), at);
+    at += body.write(text, at);
+  }
+  return body.subarray(0, at);
+}
+
+/** Reads an authenticated body, which therefore is well-formed. */
+function readBody(jti: string, body: Buffer): TokenRecord {
+  const flags = body[0] ?? 0;
+  let at = 15;
+  const number = () => {
+    let value = 0;
+    for (let factor = 1; ; factor *= 128) {
+      const byte = body[at++] ?? 0;
+      value += (byte & 127) * factor;
+      if (byte < 128) return value;
+    }
+  };
+  const text = () => {
+    const length = number();
+    at += length;
+    return body.toString('utf8', at - length, at);
+  };
+  const optional = (flag: number) => (flags & flag ? text() : undefined);
+  const generation = number();
+  const scopeVersions =
+    flags & has.versions ? { client: number(), accessKey: number(), resource: number() } : undefined;
+  const clientId = flags & has.ownPrefix ? ownPrefix + text() : text();
+  const scope = optional(has.scope);
+  const resource = optional(has.resource);
+  const key = optional(has.accessKey);
+  const jkt = optional(has.jkt);
+  const x5t = optional(has.x5t);
+  return {
+    jti,
+    clientId,
+    epoch: body.readUInt32BE(11),
+    generation,
+    issuedAt: body.readUIntBE(1, 6),
+    expiresAt: body.readUInt32BE(7),
+    scope,
+    scopeVersions,
+    resource,
+    accessKey: key === undefined ? undefined : decodeAccessKeyRef(key),
+    confirmation: toConfirmation(jkt, x5t),
+  };
+}
+
+/** Writes an unsigned integer in base 128, low digits first. Returns the position behind it. */
+function writeNumber(body: Buffer, value: number, at: number): number {
+  let rest = value;
+  let position = at;
+  for (; rest >= 128; rest = Math.floor(rest / 128)) body[position++] = 128 + (rest % 128);
+  body[position++] = rest;
+  return position;
+}
+
+function toConfirmation(jkt: string | undefined, x5t: string | undefined): TokenRecord['confirmation'] {
+  if (jkt === undefined && x5t === undefined) return undefined;
+  return { ...(x5t === undefined ? {} : { 'x5t#S256': x5t }), ...(jkt === undefined ? {} : { jkt }) };
+}
+
+/** The format of the previous version: a JSON array without authentication. */
+type JsonRecord = [
+  clientId: string,
+  epoch: number,
+  generation: number,
+  issuedAt: number,
+  expiresAt: number,
+  scope?: string | 0,
+  resource?: string | 0,
+  accessKey?: string | 0,
+  jkt?: string | 0,
+  x5t?: string | 0,
+];
+
+function writeJson(record: TokenRecord): string {
+  const { clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKey, confirmation } = record;
+  const key = accessKey ? encodeAccessKeyRef(accessKey) : 0;
+  const { jkt = 0, 'x5t#S256': x5t = 0 } = confirmation ?? {};
+  const values: JsonRecord = [
+    clientId,
+    epoch,
+    generation,
+    issuedAt,
+    expiresAt,
+    scope ?? 0,
+    resource ?? 0,
+    key,
+    jkt,
+    x5t,
+  ];
+  return JSON.stringify(values);
+}
+
+function readJson(jti: string, text: string): TokenRecord | undefined {
+  const values = parseJson(text);
+  if (!values) return undefined;
+  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, key, jkt, x5t] = values;
+  return {
+    jti,
+    clientId,
+    epoch,
+    generation,
+    issuedAt,
+    expiresAt,
+    scope: scope === 0 ? undefined : scope,
+    scopeVersions: undefined,
+    resource: resource || undefined,
+    accessKey: key ? decodeAccessKeyRef(key) : undefined,
+    confirmation: toConfirmation(jkt || undefined, x5t || undefined),
+  };
+}
+
+function parseJson(text: string): JsonRecord | undefined {
+  try {
+    const values: unknown = JSON.parse(text);
+    return Array.isArray(values) && values.length >= 5 && values.length <= 10 ? (values as JsonRecord) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Time after the migration during which processes of the previous version may still issue tokens. */
+const rolloutMs = 3_600_000;
+
+/**
+ * Returns which token records without authentication are accepted: those that the previous version issued until an hour
+ * after the migration. Returns undefined once the last of those tokens have expired.
+ */
+export async function findUnauthenticatedRecords(
+  database: Database,
+  now: number,
+  ttlSeconds: number,
+): Promise<UnauthenticatedRecords | undefined> {
+  const rows = await database.query<{ since: Date | null }>(
+    'SELECT max(since) AS since FROM authenticated_token_records',
+  );
+  const since = rows[0]?.since;
+  if (!since) return undefined;
+  const issuedBefore = since.getTime() + rolloutMs;
+  const ttlMs = ttlSeconds * 1_000;
+  return now < issuedBefore + ttlMs ? { issuedBefore, ttlMs } : undefined;
+}

@@ -171,7 +171,9 @@ export async function openCore(
       // database.
       await Promise.all([
         feed.committed(changes),
-        feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'a change is followed late')),
+        feed
+          .sync()
+          .catch((error: Error) => log.warn({ error: error.message }, 'failed to read changes after a commit')),
       ]);
       return result;
     };

@@ -27,7 +27,7 @@ export class KeyturnError extends Error {
 /** A store cannot be reached or did not respond in time. Must never be interpreted as a negative answer. */
 export class StoreUnavailable extends KeyturnError {
   constructor(store: 'database' | 'redis', detail: string, cause?: unknown) {
-    super('temporarily_unavailable', 503, 'A store cannot be reached right now; try again shortly.', {
+    super('temporarily_unavailable', 503, 'Service unavailable: a store cannot be reached. Try again shortly.', {
       detail: `${store}: ${detail}`,
       cause,
     });
@@ -36,7 +36,7 @@ export class StoreUnavailable extends KeyturnError {
 
 export class NotFound extends KeyturnError {
   constructor(what: string) {
-    super('not_found', 404, `There is no such ${what}.`);
+    super('not_found', 404, `${what.charAt(0).toUpperCase()}${what.slice(1)} not found.`);
   }
 }
 
@@ -69,6 +69,10 @@ export class UsageError extends KeyturnError {
 /** @param expected undefined accepts any revision. @throws {KeyturnError} 412 `precondition_failed` */
 export function requireRevision(revision: number, expected: readonly number[] | undefined): void {
   if (expected && !expected.includes(revision)) {
-    throw new KeyturnError('precondition_failed', 412, 'It has changed since you read it; read it again.');
+    throw new KeyturnError(
+      'precondition_failed',
+      412,
+      'The object was changed after you read it. Read it again and repeat the request.',
+    );
   }
 }

@@ -80,7 +80,7 @@ function rotateSigningKeysByAge(core: Core): NodeJS.Timeout {
   const rotate = () =>
     core
       .change((transaction) => rotateOldSigningKey(transaction, core, actor, days))
-      .catch((error: Error) => core.log.warn({ error: error.message }, 'the signing key was not rotated'));
+      .catch((error: Error) => core.log.warn({ error: error.message }, 'failed to rotate the signing key'));
   return setInterval(() => void (days > 0 && core.clockCheck.isRight() && rotate()), 3_600_000).unref();
 }
 

@@ -102,7 +102,7 @@ export async function saveKey(
  */
 function requireFuture(end: Date | null | undefined, { clock }: ManageDeps): void {
   if (end && end.getTime() <= clock()) {
-    const message = 'is in the past; to end a key now, disable it';
+    const message = 'must be in the future; to end a key now, disable it';
     throw new InvalidInput(`expires_at: ${message}.`, [{ path: 'expires_at', message }]);
   }
 }
@@ -134,7 +134,7 @@ export async function removeAccessKey(
   const at = new Date(deps.clock());
   const key = await requireAccessKeyRow(transaction, id);
   if (key.usedAt !== null) {
-    throw new Conflict('access_key_was_used', 'This key was used, so what it did stays known. Disable it instead.', {
+    throw new Conflict('access_key_was_used', 'The access key was used, so it cannot be removed. Disable it instead.', {
       used_at: key.usedAt.toISOString(),
     });
   }
@@ -207,10 +207,10 @@ async function requireClients(
   if (!clientIds) return null;
   const ids = await findClientIds(transaction, clientIds);
   const unknown = clientIds.filter((clientId) => !ids.has(clientId));
-  if (unknown.length > 0) throw new InvalidInput(`There is no client: ${unknown.join(', ')}`);
+  if (unknown.length > 0) throw new InvalidInput(`clients: no such client: ${unknown.join(', ')}.`);
   return [...new Set(ids.values())];
 }
 
 function nameTaken(): Conflict {
-  return new Conflict('name_taken', 'The contact has another access key of this name.');
+  return new Conflict('name_taken', 'The contact already has an access key with this name.');
 }

@@ -50,7 +50,7 @@ export function startUsedScopes(deps: { database: Database; clock: Clock; log: L
   function flush(): Promise<void> {
     running = running
       .then(write)
-      .catch((error: Error) => log.warn({ error: error.message }, 'used scopes cannot be written'));
+      .catch((error: Error) => log.warn({ error: error.message }, 'failed to write used scopes'));
     return running;
   }
 

@@ -32,7 +32,7 @@ export function respondWithProblem(log: Log) {
 function present(ctx: Context, error: unknown, log: Log): void {
   const problem = describe(error);
   if (problem.status >= 500) log.error({ error: detailOf(error), path: ctx.path }, problem.code);
-  else log.debug({ error: problem.code, detail: detailOf(error) }, 'refused');
+  else log.debug({ error: problem.code, detail: detailOf(error) }, 'rejected request');
   ctx.status = problem.status;
   ctx.body = JSON.stringify(problem);
   ctx.type = 'application/problem+json';

@@ -32,7 +32,7 @@ export function readCheckpoint(text: string): { seq: number; mac: Buffer } {
   const [, seq, mac = ''] = /^(\d{1,15}):([0-9a-f]{64}|)$/.exec(text) ?? [];
   if (seq === undefined || (mac === '' && seq !== '0')) {
     throw new UsageError(
-      'A checkpoint is a number, a colon and 64 hexadecimal digits, as `keyturn audit checkpoint` prints it.',
+      'The checkpoint must be a number, a colon and 64 hexadecimal digits, as `keyturn audit checkpoint` prints it.',
     );
   }
   return { seq: Number(seq), mac: Buffer.from(mac, 'hex') };
@@ -62,7 +62,7 @@ export function logCheckpoints(database: Queryable, ring: KeyRing, log: Log): ()
   const write = async () => {
     const checkpoint = await currentCheckpoint(database, ring);
     if (checkpoint === undefined) {
-      log.error('audit log tampered with: its recorded end is not what was written; run `keyturn audit verify`');
+      log.error('audit log was changed: its recorded end is wrong; run `keyturn audit verify`');
     } else if (checkpoint !== last) log.info({ checkpoint }, 'audit checkpoint');
     last = checkpoint;
   };

@@ -158,7 +158,7 @@ async function chooseVersion(transaction: Transaction, ring: KeyRing, anchor: Au
   if (anchor.seq === 0 || anchor.key_version === current) return current;
   if (!versions.includes(anchor.key_version)) {
     throw new Error(
-      `The audit log ends under version ${anchor.key_version} of the root key, which KEYTURN_ROOT_KEY does not have. Add it behind the first one.`,
+      `The end of the audit log was sealed with root key version ${anchor.key_version}, which is not in KEYTURN_ROOT_KEY. Add it after the first version.`,
     );
   }
   const [row] = await transaction.query<{ was_left: boolean }>(

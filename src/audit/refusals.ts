@@ -48,7 +48,7 @@ export function startRefusals(deps: { clock: Clock; log: Log; change: CommitChan
     } catch (error) {
       log.warn(
         { error: (error as Error).message, refusals: all.length },
-        'refusals cannot be recorded in the audit log',
+        'failed to record rejected requests in the audit log',
       );
     }
   }

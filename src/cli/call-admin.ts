@@ -28,7 +28,7 @@ export async function callAdmin<Body = Json>(
     (one) => one.method === method.toLowerCase() && one.path === path,
   );
   if (!endpoint) throw new Error(`no such route: ${route}`);
-  core.log.debug({ route }, 'calls the admin API');
+  core.log.debug({ route }, 'calling the admin API');
   const answer = await endpoint.handle({
     operator: commandActor(),
     ...checkOptions(() =>

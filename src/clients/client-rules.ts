@@ -22,20 +22,21 @@ export async function requireConsistent(
   const servers = await (client.kind === 'integration' ? holdResourceServers : listResourceServers)(transaction);
   const others = servers.filter((server) => server.id !== client.id);
   if (client.kind === 'resource_server') {
-    if (given.scope !== undefined) throw new InvalidInput('A resource server has no scope; it has `information`.');
-    if (given.accessKey !== undefined) throw new InvalidInput('A resource server has no `access_key`.');
+    if (given.scope !== undefined)
+      throw new InvalidInput('`scope` is not allowed for a resource server. Use `information` instead.');
+    if (given.accessKey !== undefined) throw new InvalidInput('`access_key` is not allowed for a resource server.');
     if (given.tokenTyp !== undefined && client.tokenFormat !== 'jwt') {
-      throw new InvalidInput('`token_typ` is only for a resource server with `token_format` "jwt".');
+      throw new InvalidInput('`token_typ` is allowed only for a resource server with `token_format` "jwt".');
     }
-    if (!client.resource) throw new InvalidInput('A resource server needs `resource`, its absolute URI.');
+    if (!client.resource) throw new InvalidInput('`resource` is required for a resource server: its absolute URI.');
     if (others.some((server) => server.resource === client.resource)) {
       throw resourceTaken();
     }
     return;
   }
-  if (given.information !== undefined) throw new InvalidInput('Only a resource server has `information`.');
-  if (given.tokenFormat !== undefined) throw new InvalidInput('Only a resource server has `token_format`.');
-  if (given.tokenTyp !== undefined) throw new InvalidInput('Only a resource server has `token_typ`.');
+  if (given.information !== undefined) throw new InvalidInput('`information` is allowed only for a resource server.');
+  if (given.tokenFormat !== undefined) throw new InvalidInput('`token_format` is allowed only for a resource server.');
+  if (given.tokenTyp !== undefined) throw new InvalidInput('`token_typ` is allowed only for a resource server.');
   if (given.scope !== undefined) {
     requireOffered(client.scope, others);
   }
@@ -60,11 +61,15 @@ export async function requireUnused(
   const gone = offeredScopes(server.information).filter((scope) => !offered.has(scope));
   const { clients, accessKeys, total } = await findUsersOfScopes(transaction, gone);
   if (total === 0) return;
-  throw new Conflict('information_in_use', 'Clients or access keys still use a kind of information that would go.', {
-    clients,
-    access_keys: accessKeys,
-    total,
-  });
+  throw new Conflict(
+    'information_in_use',
+    'Clients or access keys still use a kind of information that would be removed.',
+    {
+      clients,
+      access_keys: accessKeys,
+      total,
+    },
+  );
 }
 
 export function resourceTaken(): Conflict {
@@ -107,7 +112,7 @@ export function registerKeys(authMethod: AuthMethod, given: GivenKeys): Register
     if (!taken.includes(name)) throw new InvalidInput(`A client with \`${authMethod}\` cannot have ${names[name]}.`);
   }
   if (taken.length > 0 && present.length !== 1) {
-    throw new InvalidInput(`\`${authMethod}\` needs ${taken.map((name) => names[name]).join(' or ')}, and one alone.`);
+    throw new InvalidInput(`\`${authMethod}\` needs exactly one of: ${taken.map((name) => names[name]).join(' or ')}.`);
   }
   if (jwks) requireUsableJwks(jwks, authMethod === 'private_key_jwt' ? readVerificationKey : readRegisteredCertificate);
   if (jwksUri !== undefined) requirePublicUrl(jwksUri);

@@ -159,7 +159,7 @@ export function createClientKeys(deps: { fetchJwks: FetchJwks; clock: Clock; log
       fetched.keys = usableKeys(await fetchJwks(uri));
       fetched.readAt = clock();
     } catch (error) {
-      log.warn({ jwks_uri: uri, error: (error as Error).message }, 'the keys of a client cannot be read');
+      log.warn({ jwks_uri: uri, error: (error as Error).message }, 'failed to fetch the keys of a client');
     } finally {
       fetched.running = undefined;
     }

@@ -26,7 +26,8 @@ export async function importClients(
 ): Promise<ReadonlyMap<string, string>> {
   const at = new Date(deps.clock());
   const clients = accepted.map((one) => ({ ...one, client: importedClient(one.row, at) }));
-  const taken = () => new Conflict('client_id_taken', 'One of these clients was registered by someone else just now.');
+  const taken = () =>
+    new Conflict('client_id_taken', 'One of these clients was registered by someone else in the meantime.');
   await unlessTaken(
     insertClients(
       transaction,

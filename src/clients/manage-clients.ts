@@ -201,7 +201,8 @@ export async function deleteClient(
 ): Promise<void> {
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
-  if (client.enabled) throw new Conflict('client_is_enabled', 'Disable the client first; only then can it be deleted.');
+  if (client.enabled)
+    throw new Conflict('client_is_enabled', 'Disable the client first. Only a disabled client can be deleted.');
   await requireUnused(transaction, client, []);
   await deleteClientRow(transaction, client, at);
   await audit(transaction, actor, at, 'client.delete', client, { before: auditView(client) });

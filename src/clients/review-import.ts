@@ -109,9 +109,9 @@ function decideSecrets(row: ForeignClient, policy: ImportPolicy, now: number): S
   const previous = row.previousSecret && row.previousSecret.endsAt.getTime() > now ? row.previousSecret : undefined;
   if (!previous) return { kept, previous, reasons };
   const previousProblem =
-    previous.secret === row.clientSecret ? 'is the current one too' : secretProblem(row, previous.secret, policy);
+    previous.secret === row.clientSecret ? 'is also the current one' : secretProblem(row, previous.secret, policy);
   if (previousProblem === undefined) return { kept, previous, reasons };
-  if (!policy.freshSecrets) reasons.push(`of the secret that was rotated: ${previousProblem}`);
+  if (!policy.freshSecrets) reasons.push(`previous secret: ${previousProblem}`);
   return { kept, previous: undefined, reasons };
 }
 
@@ -134,7 +134,8 @@ function secretProblem(
 ): string | undefined {
   if (secret === undefined) return 'it has no secret';
   if (isWellFormedSecret(secret, 'kts_')) return undefined;
-  if (isWellFormedClientId(clientId)) return 'a Client ID of ours needs a secret of ours';
+  if (isWellFormedClientId(clientId))
+    return 'a Client ID in the format of Keyturn needs a secret in the format of Keyturn';
   return weaknessOf(secret, [clientId, name], acceptHashLike);
 }
 
@@ -144,16 +145,18 @@ function secretProblem(
 function expiryProblem({ secretExpiresAt }: ForeignClient, now: number): string | undefined {
   if (!secretExpiresAt) return undefined;
   if (secretExpiresAt.getTime() <= now) return 'the secret has expired';
-  return `the secret expires on ${secretExpiresAt.toISOString()}, which cannot be enforced here`;
+  return `the secret expires on ${secretExpiresAt.toISOString()}, which Keyturn cannot enforce`;
 }
 
 function idProblems({ clientId, place }: ForeignClient, taken: ReadonlySet<string>, seen: Map<string, string>) {
   if (!isUsableId(clientId)) {
-    return ['the Client ID must have 3 to 128 letters, digits and . _ ~ @ -, and must not begin like one of ours'];
+    return [
+      'the Client ID must consist of 3 to 128 letters, digits and . _ ~ @ -, and must not begin with a prefix that Keyturn uses',
+    ];
   }
-  if (taken.has(clientId)) return ['the Client ID is taken here'];
+  if (taken.has(clientId)) return ['the Client ID is already registered'];
   const earlier = seen.get(clientId);
-  if (earlier) return [`the same Client ID as ${earlier}`];
+  if (earlier) return [`has the same Client ID as ${earlier}`];
   seen.set(clientId, place);
   return [];
 }
@@ -197,7 +200,7 @@ function audienceNotes({ scope, resource }: ForeignClient, servers: readonly Cli
   );
   if (meant.length < 2 || !meant.some(({ tokenFormat }) => tokenFormat === 'jwt')) return [];
   return [
-    `its scopes are of ${meant.length} resource servers, one of which issues JWTs: a token request without \`resource\` gets invalid_target`,
+    `its scopes belong to ${meant.length} resource servers, and one of them uses JWTs: a token request without \`resource\` is rejected with invalid_target`,
   ];
 }
 
@@ -208,9 +211,9 @@ function repeatedSecret(
   taken: ReadonlySet<string>,
   seen: Map<string, string>,
 ): string[] {
-  if (taken.has(secret)) return ['the secret is in use by another client here'];
+  if (taken.has(secret)) return ['the secret is already used by another client'];
   const earlier = seen.get(secret);
-  if (earlier) return [`the same secret as ${earlier}`];
+  if (earlier) return [`has the same secret as ${earlier}`];
   seen.set(secret, place);
   return [];
 }

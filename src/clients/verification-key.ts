@@ -27,9 +27,9 @@ export function readVerificationKey(jwk: unknown): VerificationKey | string {
     return 'is not for signatures';
   const possible = algorithmsOf(key);
   if (possible.length === 0)
-    return `is of a kind or size that is not allowed; ${verificationAlgorithms.join(', ')} are`;
+    return `has an unsupported type or size; supported algorithms are ${verificationAlgorithms.join(', ')}`;
   const algs = members['alg'] === undefined ? possible : possible.filter((alg) => alg === members['alg']);
-  if (algs.length === 0) return `has another alg than ${possible.join(' or ')}`;
+  if (algs.length === 0) return `must have the alg ${possible.join(' or ')}`;
   return { kid: kid as string | undefined, algs, key };
 }
 
@@ -63,7 +63,8 @@ export function readPublicJwk(jwk: unknown): { key: KeyObject; members: Record<s
   const members = jwk as Record<string, unknown>;
   if (privateMembers.some((name) => Object.hasOwn(members, name))) return 'is private or symmetric';
   const { kid } = members;
-  if (kid !== undefined && (typeof kid !== 'string' || kid.length > 256)) return 'has an unusable kid';
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > 256))
+    return 'must have a string of at most 256 characters as kid';
   const key = importKey(members);
   return key ? { key, members } : 'is malformed';
 }
@@ -100,7 +101,7 @@ export function requireUsableJwks(jwks: ClientJwks, read: (jwk: unknown) => obje
   const path = findUnstorableText(jwks);
   if (path)
     throw new InvalidInput(
-      `${['jwks', ...path].join('.')}: a member has a NUL character, a lone surrogate or too many levels.`,
+      `${['jwks', ...path].join('.')}: a member contains a NUL character, a lone surrogate or too many levels.`,
     );
   if (JSON.stringify(jwks).length > maxCharacters) throw new InvalidInput('`jwks` is too large.');
   for (const [index, jwk] of keys.entries()) {

@@ -8,10 +8,10 @@ const foreignIdPattern = /^[A-Za-z0-9][A-Za-z0-9._~@-]{2,127}$/;
 /** Visible ASCII characters (RFC 6749 Appendix A.2 VSCHAR) without the space. */
 const foreignSecretPattern = /^[\x21-\x7e]{16,256}$/;
 const reasons: Record<NotASecret, string> = {
-  mask: 'the secret is masked: export it with secrets',
-  placeholder: 'the secret is a placeholder: put in the secret that it stands for',
-  hash: 'the secret is a hash of itself, so it cannot be taken over',
-  hash_like: 'the secret looks like a hash of itself; if the client sends exactly this text, use --accept-hash-like',
+  mask: 'the secret is masked: export the clients with their secrets',
+  placeholder: 'the secret is a placeholder: replace it with the real secret',
+  hash: 'the secret is only a hash, so it cannot be imported',
+  hash_like: 'the secret looks like a hash; if the client sends exactly this text, use --accept-hash-like',
 };
 
 const minimumBits = 80;
@@ -43,12 +43,12 @@ export function isForeignSecret(value: string): boolean {
 export function weaknessOf(secret: string, known: readonly string[], acceptHashLike: boolean): string | undefined {
   const kind = recognizeNotASecret(secret);
   if (kind && !(kind === 'hash_like' && acceptHashLike)) return reasons[kind];
-  if (ownPrefix.test(secret)) return 'the secret begins like one of ours';
+  if (ownPrefix.test(secret)) return 'the secret begins with a prefix that Keyturn uses';
   if (secret.length < 16 || secret.length > 256) return 'the secret must have 16 to 256 characters';
-  if (!isForeignSecret(secret)) return 'the secret must be of printable ASCII characters without spaces';
+  if (!isForeignSecret(secret)) return 'the secret must consist of printable ASCII characters without spaces';
   const bits = Math.floor(estimateBits(secret, known));
   return bits < minimumBits
-    ? `the secret is too easy to guess: about ${bits} bits, ${minimumBits} are needed`
+    ? `the secret is too easy to guess: about ${bits} bits of entropy, but ${minimumBits} are required`
     : undefined;
 }
 

@@ -33,16 +33,16 @@ export function createKeyRing(rootKey: string): KeyRing {
   for (const item of rootKey.split(',').map((part) => part.trim())) {
     const [, version, encoded] = /^([A-Za-z0-9]{1,16}):([A-Za-z0-9+/_-]+={0,2})$/.exec(item) ?? [];
     if (!version || !encoded)
-      throw new UsageError('KEYTURN_ROOT_KEY must be version:base64, several separated by commas');
+      throw new UsageError('KEYTURN_ROOT_KEY must be version:base64, or several of them separated by commas');
     const key = Buffer.from(encoded, 'base64');
     if (key.length < minimumBytes) throw new UsageError(`KEYTURN_ROOT_KEY ${version} must have at least 32 bytes`);
     // Check the current version only: after a rotation away from a weak key, values of that key must still be readable.
     if (roots.size === 0 && isTrivial(key)) {
       throw new UsageError(
-        `KEYTURN_ROOT_KEY ${version} is not random: its bytes repeat or count up. \`keyturn root-key generate\` makes one`,
+        `KEYTURN_ROOT_KEY ${version} is not random: its bytes repeat or count up. Generate one with \`keyturn root-key generate\``,
       );
     }
-    if (roots.has(version)) throw new UsageError(`KEYTURN_ROOT_KEY has ${version} twice`);
+    if (roots.has(version)) throw new UsageError(`KEYTURN_ROOT_KEY contains ${version} twice`);
     roots.set(version, key);
   }
   const versions = [...roots.keys()];

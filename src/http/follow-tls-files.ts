@@ -28,10 +28,11 @@ export function followTlsFiles(paths: TlsFiles, log: Log): FollowedTlsFiles {
       if (sameFiles(files, current)) return;
       for (const use of listeners) use(files);
       current = files;
-      log.info('TLS goes on with the files as they are now');
+      log.info('reloaded TLS certificate');
     } catch (error) {
       const { message } = error as Error;
-      if (message !== problem) log.warn({ error: message }, 'the TLS files cannot be used; those before stay in use');
+      if (message !== problem)
+        log.warn({ error: message }, 'failed to load changed TLS files, still using the previous ones');
       problem = message;
     }
   }

@@ -16,8 +16,10 @@ export function normalizeRequest(request: IncomingMessage): void {
   }
   const hosts = countHeaders(rawHeaders, 'host');
   // HTTP/1.0 requests may omit Host (RFC 9112 §3.2).
-  if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) throw invalid('There must be one Host.');
-  if (countHeaders(rawHeaders, 'content-type') > 1) throw invalid('There must be at most one Content-Type.');
+  if (hosts > 1 || (hosts === 0 && httpVersion === '1.1'))
+    throw invalid('The request must have exactly one Host header.');
+  if (countHeaders(rawHeaders, 'content-type') > 1)
+    throw invalid('The request must have at most one Content-Type header.');
   const encoding = headers['transfer-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
     throw invalid('Transfer-Encoding must be chunked.');

@@ -40,7 +40,7 @@ export class TooManyRequests extends KeyturnError {
 export function presentOAuthError(ctx: Context, error: unknown, { issuer, log }: { issuer: string; log: Log }): void {
   const { status, body } = describe(error);
   if (status >= 500) log.error({ error: detailOf(error), path: ctx.path }, body.error);
-  else log.debug({ error: body.error, detail: detailOf(error) }, 'refused');
+  else log.debug({ error: body.error, detail: detailOf(error) }, 'rejected request');
   ctx.status = status;
   ctx.body = body;
   ctx.set('Cache-Control', 'no-store');

@@ -35,7 +35,7 @@ export function createProvider(core: Core): Provider {
   const provider = new Provider(core.config.issuer, configuration());
   // Without a listener, Koa writes broken connections to standard error.
   (provider as EventEmitter).on('error', (error: Error) =>
-    core.log.debug({ error: error.message }, 'a connection broke'),
+    core.log.debug({ error: error.message }, 'connection failed'),
   );
   // This handler is never reached (serve-tokens.ts). Registering it makes the grant type known, and oidc-provider
   // issues no token itself.

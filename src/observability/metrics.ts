@@ -70,29 +70,32 @@ export function createMetrics(): Metrics {
   const named = (name: string, help: string) => ({ name: `keyturn_${name}`, help, registers });
   const boundedReason = createBound(maxReasons);
 
-  const requests = createTally(['route', 'status', 'reason'], named('requests_total', 'Requests that were answered'));
+  const requests = createTally(
+    ['route', 'status', 'reason'],
+    named('requests_total', 'Responses to requests on the public listener'),
+  );
   const tokens = createTally([], named('tokens_issued_total', 'Access tokens issued to clients'));
-  const introspections = createTally(['result'], named('introspections_total', 'Introspections by what the token was'));
+  const introspections = createTally(['result'], named('introspections_total', 'Introspections by result'));
   const refusals = createTally(
     ['reason'],
-    named('credentials_refused_total', 'Secrets and access keys of known owners that were not let in'),
+    named('credentials_refused_total', 'Rejected secrets and access keys whose owner is known'),
   );
   const adminRequests = createTally(
     ['method', 'status'],
-    named('admin_requests_total', 'Requests on the admin listener that were answered'),
+    named('admin_requests_total', 'Responses to requests on the admin listener'),
   );
   const ignoredHeaders = createTally(
     ['problem'],
-    named('proxy_headers_ignored_total', 'Forwarded addresses and client certificates in headers that were ignored'),
+    named(
+      'proxy_headers_ignored_total',
+      'Forwarded addresses and client certificates in request headers that were ignored',
+    ),
   );
   for (const problem of proxyProblems) ignoredHeaders.add(0, problem);
-  const storeErrors = createTally(
-    ['store'],
-    named('store_errors_total', 'Statements and commands that a store failed'),
-  );
+  const storeErrors = createTally(['store'], named('store_errors_total', 'Failed statements and commands of a store'));
   const unknownRevocations = createTally(
     ['result'],
-    named('unknown_token_revocations_total', 'Revocations of tokens that the token store did not know'),
+    named('unknown_token_revocations_total', 'Revocations of tokens that are not in the token store'),
   );
   for (const result of ['ignored', 'kept', 'refused']) unknownRevocations.add(0, result);
   for (const store of ['database', 'redis']) storeErrors.add(0, store);
@@ -107,23 +110,19 @@ export function createMetrics(): Metrics {
     buckets,
   });
   const [tokenDurations] = createDurations(
-    durations(
-      'token_request_duration_seconds',
-      'How long requests for a token took, whatever became of them',
-      requestBuckets,
-    ),
+    durations('token_request_duration_seconds', 'Duration of token requests, including rejected ones', requestBuckets),
     [{}],
   );
   const [introspectionDurations] = createDurations(
     durations(
       'introspection_request_duration_seconds',
-      'How long introspections took, whatever became of them',
+      'Duration of introspections, including rejected ones',
       requestBuckets,
     ),
     [{}],
   );
   const [saveDurations, findDurations] = createDurations(
-    durations('token_store_duration_seconds', 'How long the token store took', storeBuckets),
+    durations('token_store_duration_seconds', 'Duration of operations of the token store', storeBuckets),
     [{ operation: 'save' }, { operation: 'find' }],
   );
   const issued = tokens.cell();

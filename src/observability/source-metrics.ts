@@ -36,13 +36,13 @@ export function createSourceMetrics(registers: Registry[]): {
     },
   });
   new Gauge({
-    ...named('database_waiting', 'Statements that wait for a free connection'),
+    ...named('database_waiting', 'Statements waiting for a free database connection'),
     collect() {
       this.set(database?.connections?.().waiting ?? 0);
     },
   });
   new Counter({
-    ...named('client_lookups_total', 'Look-ups of clients, by whether they were known in memory'),
+    ...named('client_lookups_total', 'Lookups of clients by cache result'),
     labelNames: ['from'],
     collect() {
       this.reset();
@@ -52,28 +52,31 @@ export function createSourceMetrics(registers: Registry[]): {
     },
   });
   new Gauge({
-    ...named('changes_lag_seconds', 'Since when this process may not know of what other processes change'),
+    ...named('changes_lag_seconds', 'Seconds since this process last knew every change of other processes'),
     aggregator: 'max',
     collect() {
       this.set(Math.min((sources?.changesLagMs() ?? 0) / 1_000, 86_400));
     },
   });
   new Gauge({
-    ...named('clock_difference_seconds', "How far this process's clock is ahead of the database's"),
+    ...named(
+      'clock_difference_seconds',
+      'Seconds by which the clock of this process is ahead of the clock of the database',
+    ),
     aggregator: 'max',
     collect() {
       this.set((sources?.clockDifferenceMs() ?? 0) / 1_000);
     },
   });
   new Gauge({
-    ...named('revoked_tokens', 'Revoked tokens that have not expired, as this process knows them'),
+    ...named('revoked_tokens', 'Revoked tokens that have not expired, in the memory of this process'),
     aggregator: 'max',
     collect() {
       this.set(sources?.revokedTokens() ?? 0);
     },
   });
   new Gauge({
-    ...named('changes_state', 'How this process knows of changes: current, announced, stale or unknown'),
+    ...named('changes_state', 'How this process learns of changes: current, announced, stale or unknown'),
     labelNames: ['state'],
     collect() {
       this.reset();
@@ -91,7 +94,7 @@ export function createSourceMetrics(registers: Registry[]): {
     return sources ? await withDeadline(sources.countOverlaps(), 'database', 1_000) : 0;
   });
   new Gauge({
-    ...named('overlaps_running', 'Regenerations whose old secret is still good, over the whole deployment'),
+    ...named('overlaps_running', 'Grace periods that are running, in the whole deployment'),
     aggregator: 'max',
     async collect() {
       // The other metrics are served while the database cannot be reached.
@@ -137,7 +140,7 @@ export function createProcessMetrics(registers: Registry[]): { close(): void } {
     Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e9 - resolutionMs / 1_000) : 0;
   new Gauge({
     name: 'keyturn_event_loop_delay_seconds',
-    help: 'How late timers are since the last scrape; of several processes, the worst',
+    help: 'Event loop delay since the last scrape; the highest value of all processes',
     labelNames: ['quantile'],
     aggregator: 'max',
     registers,
@@ -150,7 +153,7 @@ export function createProcessMetrics(registers: Registry[]): { close(): void } {
   });
   new Gauge({
     name: 'keyturn_resident_memory_bytes',
-    help: 'Memory of all processes of the port',
+    help: 'Resident memory of all processes that share the port',
     registers,
     collect() {
       this.set(process.memoryUsage.rss());
@@ -158,7 +161,7 @@ export function createProcessMetrics(registers: Registry[]): { close(): void } {
   });
   new Counter({
     name: 'keyturn_cpu_seconds_total',
-    help: 'Processor time of all processes of the port',
+    help: 'CPU time of all processes that share the port',
     registers,
     collect() {
       const { user, system } = process.cpuUsage();
@@ -168,7 +171,7 @@ export function createProcessMetrics(registers: Registry[]): { close(): void } {
   });
   new Gauge({
     name: 'keyturn_processes',
-    help: 'Processes of the port that answered',
+    help: 'Processes that share the port and responded to the scrape',
     registers,
     collect() {
       this.set(1);

@@ -30,9 +30,14 @@ export function createClockCheck(clock: Clock, databaseTime: () => number | unde
     requireRight: () => {
       if (isRight()) return;
       const seconds = (differenceMs() / 1_000).toFixed(1);
-      throw new KeyturnError('temporarily_unavailable', 503, 'The clocks of server and database differ.', {
-        detail: `this process's clock is ${seconds} s ahead of the database's; let both machines follow NTP`,
-      });
+      throw new KeyturnError(
+        'temporarily_unavailable',
+        503,
+        'Service unavailable: the clocks of the server and the database differ.',
+        {
+          detail: `this process's clock is ${seconds} s ahead of the database's; let both machines follow NTP`,
+        },
+      );
     },
   };
 }

@@ -75,7 +75,7 @@ export async function superviseWorkers(count: number, log: Log): Promise<void> {
         resolve(false);
         if (ending || retired.delete(worker)) return;
         if (performance.now() - startedAt > wellAfterMs) backOffMs = firstBackOffMs;
-        log.error({ pid: worker.process.pid, code, signal, back_off_ms: backOffMs }, 'worker died, starting another');
+        log.error({ pid: worker.process.pid, code, signal, back_off_ms: backOffMs }, 'worker exited, starting another');
         if (slot.serving !== worker) return;
         slot.serving = undefined;
         if (!slot.starting) fillLater(slot);
@@ -96,7 +96,7 @@ export async function superviseWorkers(count: number, log: Log): Promise<void> {
   }
 
   async function replaceAll(): Promise<void> {
-    log.info('replacing workers one after the other');
+    log.info('replacing workers one by one');
     for (const slot of slots) {
       // A worker that is already starting may have read files older than the signal.
       await slot.starting;
@@ -118,7 +118,7 @@ export async function superviseWorkers(count: number, log: Log): Promise<void> {
   if (first === false) {
     process.exitCode = 1;
   } else {
-    if (first === true) log.info({ workers: count }, 'all workers serve');
+    if (first === true) log.info({ workers: count }, 'all workers are ready');
     log.info({ signal: await ended }, 'shutting down all workers');
   }
   ending = true;

@@ -92,9 +92,9 @@ async function requireOverlapping(
   const regeneration = await requireRegeneration(transaction, owner, id);
   const state = stateOf(regeneration, at.getTime());
   if (state === 'finished') {
-    throw new Conflict('regeneration_finished', 'The overlap has ended; the old secret cannot come back.');
+    throw new Conflict('regeneration_finished', 'The grace period has ended, so the rotation can no longer be undone.');
   }
-  if (state === 'undone') throw new Conflict('regeneration_undone', 'The regeneration was undone already.');
+  if (state === 'undone') throw new Conflict('regeneration_undone', 'The rotation was already undone.');
   return regeneration;
 }
 

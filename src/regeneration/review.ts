@@ -36,8 +36,8 @@ export async function requireConfirmation(
   if (confirmation !== undefined && confirms(deps.keyRing, confirmation, fresh.state, deps.clock())) return;
   const message =
     confirmation === undefined
-      ? 'Regenerating needs the confirmation of a review of what it would break.'
-      : 'What the confirmation was given for has changed, or it is older than ten minutes. Look at the new review.';
+      ? 'Regenerating needs the confirmation from a review of its impact.'
+      : 'The state has changed since the review, or the confirmation is older than ten minutes. See the new review.';
   throw new KeyturnError('confirmation_required', 428, message, { extension: { review: presentReview(fresh.review) } });
 }
 

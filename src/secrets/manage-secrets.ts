@@ -61,7 +61,7 @@ export async function revealSecret(
   const current = (await findSecrets(transaction, owner)).find((secret) => isLive(secret, at.getTime()));
   const sealed = current && (await findSealedSecret(transaction, current.id));
   if (!current || !sealed || !deps.reveal) {
-    throw new Conflict('not_revealable', 'No copy of this secret is kept, so it cannot be shown again.');
+    throw new Conflict('not_revealable', 'This secret has no sealed copy, so it cannot be shown again.');
   }
   await appendAuditEvent(transaction, {
     at,

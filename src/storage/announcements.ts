@@ -111,7 +111,7 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
       const sentAt = performance.now();
       const entries = await stream.after(lastId);
       if (!entries) {
-        log.warn('announcements in Redis are missing: reading on from the newest one');
+        log.warn('announcements in Redis are missing, continuing with the newest one');
         lastId = undefined;
         peers.clear();
         noteMissed();
@@ -190,11 +190,11 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
     try {
       await read();
       await say();
-      if (isFailing) log.info('announcements through Redis are followed again');
+      if (isFailing) log.info('reading announcements from Redis again');
       isFailing = false;
     } catch (error) {
       for (const each of pending.values()) each.sentAt = Number.NEGATIVE_INFINITY;
-      if (!isFailing) log.warn({ error: (error as Error).message }, 'announcements through Redis cannot be followed');
+      if (!isFailing) log.warn({ error: (error as Error).message }, 'failed to read announcements from Redis');
       isFailing = true;
     }
   }

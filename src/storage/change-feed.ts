@@ -74,7 +74,7 @@ export function createChangeFeed(deps: {
       syncedAt = startedAt;
       announcements?.databaseAnswered(server, startedAt);
     }
-    if (failing) log.info('changes are followed again');
+    if (failing) log.info('reading changes again');
     failing = false;
   }
 
@@ -104,8 +104,8 @@ export function createChangeFeed(deps: {
     // Another server may lack reported changes, and may assign their numbers to other changes.
     log.warn(
       isLate
-        ? 'changes were not followed for hours: reading the state of the database again'
-        : 'the database server was replaced or restarted: reading its state again',
+        ? 'missed changes for hours, reloading everything from the database'
+        : 'database server was replaced or restarted, reloading everything from the database',
     );
     restart();
   }
@@ -177,7 +177,7 @@ export function createChangeFeed(deps: {
   const sync = polls.run;
 
   function noteFailure(error: Error): void {
-    if (!failing) log.warn({ error: error.message }, 'changes cannot be followed');
+    if (!failing) log.warn({ error: error.message }, 'failed to read changes');
     failing = true;
   }
 

@@ -46,7 +46,7 @@ export function findPrimary(hosts: readonly Host[], onMoved: () => void): Primar
 
   async function look(): Promise<Host> {
     const found = await elect(hosts);
-    if (!found) throw new StoreUnavailable('database', 'none of the hosts is a primary that answers');
+    if (!found) throw new StoreUnavailable('database', 'no host responds as a primary');
     known = found;
     return found.host;
   }

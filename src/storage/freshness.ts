@@ -68,8 +68,8 @@ export function requireUsable(freshness: Pick<Freshness, 'state' | 'lagMs'>): vo
 }
 
 const texts: Record<FreshnessState, string> = {
-  current: 'changes are followed through PostgreSQL again',
-  announced: 'PostgreSQL does not answer: changes are followed through Redis alone, and cached values serve',
-  stale: 'changes may be unknown: cached values serve for KEYTURN_STALE_SECONDS',
-  unknown: 'changes may be unknown: requests are answered 503',
+  current: 'reading changes from PostgreSQL again',
+  announced: 'PostgreSQL does not respond, reading changes from Redis and answering from caches',
+  stale: 'changes may be missed, answering from caches for KEYTURN_STALE_SECONDS',
+  unknown: 'changes may be missed, answering 503',
 };

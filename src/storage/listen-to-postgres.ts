@@ -26,7 +26,7 @@ export async function listenToPostgres(
     const reconnect = (reason: string) => {
       if (lost || closed) return;
       lost = true;
-      log.warn({ reason }, 'announcements are interrupted; polling goes on');
+      log.warn({ reason }, 'lost the LISTEN connection, polling for changes until it is back');
       connecting.end().catch(() => undefined);
       retry = setTimeout(() => void connect(), 1_000);
       retry.unref();
@@ -40,9 +40,7 @@ export async function listenToPostgres(
         lost = true;
         await connecting.end();
         if (closed) return;
-        log.info(
-          'a pooler stands before the database: instead of listening to announcements, changes are looked for twice a second',
-        );
+        log.info('DATABASE_URL leads to a connection pooler without LISTEN, polling for changes twice a second');
         polling = setInterval(onNotification, pollBehindPoolerMs);
         polling.unref();
         return;

@@ -45,7 +45,7 @@ export function connectPostgres({
   const primary =
     hosts.length > 1
       ? findPrimary(hosts, () => {
-          log.warn('another host is the primary now');
+          log.warn('switched to another primary database server');
           sockets.destroy();
         })
       : undefined;
@@ -80,7 +80,7 @@ export function connectPostgres({
     onConnect: (client) => prepare(client, timeoutMs),
   });
   // Without these listeners, a connection that the server closes while it is idle would end the process.
-  pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'));
+  pool.on('error', (error) => log.warn({ error: error.message }, 'lost an idle database connection'));
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('release', (broken) => broken && primary?.lost());
   dropIdleAfterLoss(pool);

@@ -32,7 +32,8 @@ export function createChangeReader(database: Database) {
   async function readServer<R extends object>(sql: string, parameters: readonly unknown[]) {
     const rows = await read<R & { server: string; standby: boolean }>(sql, parameters);
     const [first] = rows;
-    if (!first || first.standby) throw new StoreUnavailable('database', 'a standby learns of changes late');
+    if (!first || first.standby)
+      throw new StoreUnavailable('database', 'the server is a standby, which receives changes late');
     return { server: first.server, first, rows };
   }
 

@@ -64,7 +64,7 @@ export function createRedisCommands(redis: Redis): RedisCommands {
 
   function expire(): void {
     const due = performance.now() - storeDeadlineMs;
-    while (oldest && oldest.askedAt <= due) oldest.reject(new Error(`no answer within ${storeDeadlineMs} ms`));
+    while (oldest && oldest.askedAt <= due) oldest.reject(new Error(`no response within ${storeDeadlineMs} ms`));
     isWatched = oldest !== undefined;
     if (oldest) setTimeout(expireLater, Math.max(1, oldest.askedAt - due));
   }

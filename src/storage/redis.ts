@@ -48,7 +48,7 @@ export async function connectRedis(url: string, log: Log): Promise<Redis | Clust
   redis.on('error', (error: Error) => {
     lastError = error;
     refusal ??= refusalOf(error);
-    if (!down) log.warn({ error: error.message }, 'Redis is not reachable');
+    if (!down) log.warn({ error: error.message }, 'Redis is unreachable');
     down = true;
     // Reconnect after an error reply here, which means that a command of the connection set-up failed. ioredis would
     // use the connection anyway, after a failed SELECT with database 0. Callers get errors of their own commands as

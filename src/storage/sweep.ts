@@ -44,7 +44,9 @@ export function startSweep(
 
   const timer = setInterval(() => {
     if (!isClockRight()) return;
-    running = running.then(sweep).catch((error: Error) => log.warn({ error: error.message }, 'sweeping failed'));
+    running = running
+      .then(sweep)
+      .catch((error: Error) => log.warn({ error: error.message }, 'failed to delete expired rows'));
   }, everyMs);
   timer.unref();
   return async () => {

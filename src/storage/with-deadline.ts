@@ -14,7 +14,8 @@ export function withDeadline<T>(
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     // Wait for immediates, so that an answer that arrived while this process was busy is still accepted.
-    const expire = () => setImmediate(() => reject(new StoreUnavailable(store, `no answer within ${milliseconds} ms`)));
+    const expire = () =>
+      setImmediate(() => reject(new StoreUnavailable(store, `no response within ${milliseconds} ms`)));
     const timer = setTimeout(expire, milliseconds);
     work.then(
       (value) => {

@@ -70,7 +70,7 @@ function isStorable(text: string): boolean {
 const format = z.iso.datetime({ offset: true });
 
 /** Describes a text that `readMoment` rejects, as the end of a sentence that begins with the name of the field. */
-export const momentProblem = 'must be a time that exists, with its offset, such as 2027-01-31T12:00:00Z (RFC 3339)';
+export const momentProblem = 'must be a valid time with an offset, such as 2027-01-31T12:00:00Z (RFC 3339)';
 
 /**
  * Parses an RFC 3339 time. Used by the admin API, the console, the command line and imports.

@@ -33,12 +33,13 @@ export async function issueAuthorizationToken(
 ): Promise<IssuedToken> {
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
-  if (client.kind !== 'integration') throw new Conflict('not_an_integration', 'Only an integration has tokens.');
-  if (!client.enabled) throw new Conflict('client_is_disabled', 'The client is disabled; a token of it would be dead.');
+  if (client.kind !== 'integration')
+    throw new Conflict('not_an_integration', 'Only an integration can have an API authorization token.');
+  if (!client.enabled) throw new Conflict('client_is_disabled', 'The client is disabled. Enable it first.');
   if (!isBoundAsRequired(client, undefined)) {
     throw new Conflict(
       'client_binds_tokens',
-      "This client's tokens must be bound to a key or certificate, and a token issued here cannot be.",
+      'Tokens of this client must be bound to a key or certificate. An API authorization token cannot be bound.',
     );
   }
   const earlier = await findAuthorizationToken(transaction, client.id);
@@ -92,14 +93,14 @@ async function findAccessKey(
   at: Date,
 ): Promise<PresentedAccessKey | undefined> {
   if (id === undefined) {
-    if (client.accessKey === 'required') throw new InvalidInput('This client must have an `access_key_id`.');
+    if (client.accessKey === 'required') throw new InvalidInput('`access_key_id` is required for this client.');
     return undefined;
   }
   const known = await findKnownAccessKey(transaction, id);
   if (!known) throw new NotFound('access key');
   const secret = known.secrets.find((candidate) => isLive(candidate, deps.clock()));
   if (!secret || !isUsable(known.key, client.id, deps.clock())) {
-    throw new Conflict('access_key_not_usable', 'The access key is disabled, expired, or not for this client.');
+    throw new Conflict('access_key_not_usable', 'The access key is disabled, expired, or not allowed for this client.');
   }
   if (!(await markAccessKeyUsed(transaction, id, at))) throw new NotFound('access key');
   return { ...known, secret };

@@ -146,7 +146,7 @@ function onlyJwtServer(servers: readonly Client[], granted: readonly string[]): 
   const meant = servers.filter((server) => server.enabled && offeredBy(server, granted).length > 0);
   if (!meant.some(({ tokenFormat }) => tokenFormat === 'jwt')) return undefined;
   if (meant.length > 1) {
-    throw new KeyturnError('invalid_target', 400, 'These scopes are for several resources; name one with `resource`.');
+    throw new KeyturnError('invalid_target', 400, 'The scopes belong to several resources. Name one with `resource`.');
   }
   return meant[0];
 }

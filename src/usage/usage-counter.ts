@@ -237,14 +237,14 @@ export function startUsageWriter(
     if (refusals < maxRefusals) return;
     refusals = 0;
     waiting.shift();
-    log.error({ error: (error as Error).message }, 'a batch of counts of use is refused and lost');
+    log.error({ error: (error as Error).message }, 'dropped usage counts that the database rejected');
   }
 
   function flush(): Promise<void> {
     running = running.then(write).catch((error: Error) => {
       giveUpRefused(error);
       const lost = waiting.splice(0, Math.max(0, waiting.length - maxWaiting)).length;
-      log.warn({ error: error.message, waiting: waiting.length, lost }, 'counts of use cannot be written');
+      log.warn({ error: error.message, waiting: waiting.length, lost }, 'failed to write usage counts');
     });
     return running;
   }
@@ -255,7 +255,7 @@ export function startUsageWriter(
       .then(() => (waiting.length === 0 ? afterwards() : undefined))
       .then(
         () => undefined,
-        (error: Error) => log.warn({ error: error.message }, 'overlaps were not looked after'),
+        (error: Error) => log.warn({ error: error.message }, 'failed to check grace periods'),
       );
   }, everyMs);
   timer.unref();
@@ -265,7 +265,7 @@ export function startUsageWriter(
     close: async () => {
       clearInterval(timer);
       await flush();
-      if (waiting.length > 0) log.error({ batches: waiting.length }, 'counts of use are lost');
+      if (waiting.length > 0) log.error({ batches: waiting.length }, 'dropped unwritten usage counts');
     },
   };
 }

@@ -62,7 +62,7 @@ test("rejects an access key's expiry that does not exist, has no offset or is in
       method: 'POST',
       body: { name: 'Never made', permissions: {}, expires_at: end },
     });
-  const problem = 'must be a time that exists, with its offset, such as 2027-01-31T12:00:00Z (RFC 3339)';
+  const problem = 'must be a valid time with an offset, such as 2027-01-31T12:00:00Z (RFC 3339)';
   for (const end of ['2999-02-30T12:00:00Z', '2999-01-31T12:00:00', '2999-01-31', '2999-01-31T24:00:00Z']) {
     const { status, json } = await create(end);
     expect({ end, status, issues: json.issues }).toEqual({
@@ -71,7 +71,7 @@ test("rejects an access key's expiry that does not exist, has no offset or is in
       issues: [{ path: 'expires_at', message: problem }],
     });
   }
-  const past = [{ path: 'expires_at', message: 'is in the past; to end a key now, disable it' }];
+  const past = [{ path: 'expires_at', message: 'must be in the future; to end a key now, disable it' }];
   expect(await create(new Date(now - 1).toISOString())).toMatchObject({ status: 400, json: { issues: past } });
 
   const end = new Date(now + 60_000).toISOString().replace('Z', '+00:00');

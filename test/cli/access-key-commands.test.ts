@@ -106,11 +106,11 @@ test('access-keys disable, enable, reveal and remove work', async () => {
   expect(await json('disable', id, '--yes')).toMatchObject({ status: 'disabled' });
   expect(await json('enable', id)).toMatchObject({ status: 'enabled' });
   expect(await json('remove', id, '--yes')).toEqual({ id, removed: true });
-  expect(await run('show', id)).toEqual({ code: 1, stdout: '', stderr: 'error: There is no such access key.\n' });
+  expect(await run('show', id)).toEqual({ code: 1, stdout: '', stderr: 'error: Access key not found.\n' });
   expect(await run('show', 'nothing')).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'error: There is no such access key.\n',
+    stderr: 'error: Access key not found.\n',
   });
 });
 
@@ -132,13 +132,13 @@ test('access-keys exits with 1 and a sentence for a rejection, and with 2 and th
   const args = ['create', '--contact', contact, '--name', 'Refused'];
   const refusals = [
     { more: ['--permission', 'ships:read'], code: 1, says: 'error: No resource server offers: ships:read\n' },
-    { more: ['--client', 'kti_nobody'], code: 1, says: 'error: There is no client: kti_nobody\n' },
+    { more: ['--client', 'kti_nobody'], code: 1, says: 'error: clients: no such client: kti_nobody.\n' },
     { more: ['--permission', 'orders'], code: 2, says: 'such as orders:read' },
     { more: ['--permission', 'orders:eat'], code: 2, says: 'error: --permission: ' },
     { more: ['--expires-at', 'soon'], code: 2, says: '--expires-at' },
-    { more: ['--expires-at', '2027-02-30'], code: 2, says: 'a time that exists' },
-    { more: ['--expires-at', '2999-01-31T12:00:00'], code: 2, says: 'with its offset' },
-    { more: ['--expires-at', '2020-01-31'], code: 1, says: 'error: expires_at: is in the past' },
+    { more: ['--expires-at', '2027-02-30'], code: 2, says: 'a valid time' },
+    { more: ['--expires-at', '2999-01-31T12:00:00'], code: 2, says: 'with an offset' },
+    { more: ['--expires-at', '2020-01-31'], code: 1, says: 'error: expires_at: must be in the future' },
   ];
   const ended = await Promise.all(refusals.map(({ more }) => run(...args, ...more)));
   for (const [index, { code, says }] of refusals.entries()) {

@@ -97,7 +97,7 @@ describe('an import adopts a security requirement of a client or refuses the cli
       },
       { ...key, jwks: publicKey('ec', { use: 'enc' }), says: 'is not for signatures' },
       { ...key, jwks: publicKey('ec', { key_ops: ['encrypt'] }), says: 'is not for signatures' },
-      { ...key, jwks: publicKey('ec', { alg: 'ES384' }), says: 'another alg' },
+      { ...key, jwks: publicKey('ec', { alg: 'ES384' }), says: 'must have the alg' },
       { ...key, jwks: publicKey('ec', { exp: 1_900_000_000 }), says: 'exp' },
       { ...key, jwks: { keys: 'none' }, says: 'jwks: must be a JWK set' },
       { tls_client_auth_san_dns: 'sync.example.com', says: 'cannot have a `tls_client_auth_…` member' },
@@ -357,8 +357,8 @@ test('an import reads responses of several APIs, and reports incomplete pages an
   const hydra = await importFile({ items: [two], next_page_token: 'abc', is_last_page: false });
   expect(hydra.warnings).toEqual([expect.stringContaining('is one page of several')]);
   expect(hydra.notes).toEqual([
-    { place: 'client 1', client_id: 'two-apis', note: expect.stringContaining('token lifetime is not carried over') },
-    { place: 'client 1', client_id: 'two-apis', note: expect.stringContaining('gets invalid_target') },
+    { place: 'client 1', client_id: 'two-apis', note: expect.stringContaining('token lifetime is not imported') },
+    { place: 'client 1', client_id: 'two-apis', note: expect.stringContaining('is rejected with invalid_target') },
   ]);
   await server.core.feed.sync();
   const refused = await endpointsOf(server.publicUrl).token({ id: 'two-apis', secret: two.client_secret });
@@ -453,7 +453,7 @@ test('an import refuses placeholders and hashes unless --fresh-secrets or --acce
     helm: ['{{ .Values.shop.clientSecret }}', 'a placeholder'],
     sops: ['ENC[AES256_GCM,data:7Gd1sdf3==,iv:8sdKf3hX=,tag:Rw8dkf==,type:str]', 'a placeholder'],
     spring: ['{cipher}BQBkD0xQqpD3nK5lq8wZr3hTz', 'a placeholder'],
-    bcrypt: ['$2b$10$M9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWz', 'a hash of itself'],
+    bcrypt: ['$2b$10$M9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWz', 'only a hash'],
     hex: ['4e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d9', 'looks like a hash'],
     base64: ['J7gNU3sdo+OL0wNhqoVWhYjBB+3sVrKgHsC2aGk8lqh=', 'looks like a hash'],
   };
@@ -508,7 +508,7 @@ test('an import commits in batches, does not block other changes, and continues 
   expect(stopped.code).toBe(1);
   expect(JSON.parse(stopped.stdout)).toMatchObject({ imported: 1_000, failure: expect.any(String) });
 
-  expect(reasonsOf(await importFile(csv, '--resume'))).toEqual({ 'line 1052': 'the Client ID is taken here' });
+  expect(reasonsOf(await importFile(csv, '--resume'))).toEqual({ 'line 1052': 'the Client ID is already registered' });
   const rest = csv.split('\n').filter((line) => !line.startsWith(`${ids[1_050]},`));
   const resumed = await importFile(rest.join('\n'), '--resume');
   expect(resumed).toMatchObject({ code: 0, imported: 99, refused: [] });

@@ -117,18 +117,18 @@ describe('an import refuses clients that cannot be kept, with names and reasons'
     { client_id: 'repeat', client_secret: 'x7Qz9ax7Qz9ax7Qz9ax7Qz9ax7Qz9a', says: 'too easy to guess' },
     { client_id: 'billing-service', client_secret: 'billing-service-secret-2024', says: 'too easy to guess' },
     { client_id: 'spaced', client_secret: `${good.slice(0, 16)} ${good.slice(16)}`, says: 'without spaces' },
-    { client_id: 'bcrypt', client_secret: `$2a$10$${'N9qo8uLOickgx2ZMRZoMye'.repeat(2)}`, says: 'hash of itself' },
-    { client_id: 'pbkdf2', client_secret: `$pbkdf2-sha256$i=25000,l=32$${good}`, says: 'hash of itself' },
+    { client_id: 'bcrypt', client_secret: `$2a$10$${'N9qo8uLOickgx2ZMRZoMye'.repeat(2)}`, says: 'only a hash' },
+    { client_id: 'pbkdf2', client_secret: `$pbkdf2-sha256$i=25000,l=32$${good}`, says: 'only a hash' },
     { client_id: 'masked', client_secret: '**********', says: 'masked' },
-    { client_id: 'like-ours', client_secret: `kts_${good}`, says: 'begins like one of ours' },
+    { client_id: 'like-ours', client_secret: `kts_${good}`, says: 'begins with a prefix that Keyturn uses' },
     { client_id: 'none', says: 'it has no secret' },
     { client_id: 'scoped', client_secret: secretOf(), scope: 'ships:sail', says: 'no resource server offers' },
-    { client_id: 'a b', client_secret: secretOf(), says: 'Client ID must have' },
-    { client_id: 'kti_short', client_secret: secretOf(), says: 'Client ID must have' },
+    { client_id: 'a b', client_secret: secretOf(), says: 'Client ID must consist of' },
+    { client_id: 'kti_short', client_secret: secretOf(), says: 'Client ID must consist of' },
     {
       client_id: `kti_${'a'.repeat(22)}`,
       client_secret: secretOf(),
-      says: 'a Client ID of ours needs a secret of ours',
+      says: 'a Client ID in the format of Keyturn needs a secret',
     },
     { client_id: 'twice', client_secret: good, says: undefined },
     { client_id: 'twice', client_secret: secretOf(), says: 'the same Client ID as client 16' },
@@ -164,8 +164,8 @@ describe('an import refuses clients that cannot be kept, with names and reasons'
     expect(await importJson(one, '--skip-refused')).toMatchObject({ code: 0, imported: 1 });
     const again = await importJson([one[0] as object, { client_id: 'other', client_secret: one[0]?.client_secret }]);
     expect(again.refused.map(({ reasons }) => reasons)).toEqual([
-      ['the Client ID is taken here', 'the secret is in use by another client here'],
-      ['the secret is in use by another client here'],
+      ['the Client ID is already registered', 'the secret is already used by another client'],
+      ['the secret is already used by another client'],
     ]);
   });
 });
@@ -293,5 +293,5 @@ test('an export contains every integration, no secret and no spreadsheet formula
   expect(csv.stdout).toContain(`"'=HYPERLINK(""https://evil.example"")"`);
   expect(json.stdout + csv.stdout).not.toMatch(/kts_|secret"/);
   const back = await importJson(json.stdout, '--check', '--fresh-secrets');
-  expect(back.refused[0]?.reasons).toEqual(['the Client ID is taken here']);
+  expect(back.refused[0]?.reasons).toEqual(['the Client ID is already registered']);
 });

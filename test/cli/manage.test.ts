@@ -154,7 +154,7 @@ test('clients revoke-tokens, disable, enable and delete work', async () => {
   expect(await refusedBy(['clients', 'show', id])).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'error: There is no such client.\n',
+    stderr: 'error: Client not found.\n',
   });
 });
 

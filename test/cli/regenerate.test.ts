@@ -49,7 +49,7 @@ test('clients regenerate prints only the new secret on standard output, and rege
   expect(second.client_id).not.toBe(clientId);
   const args = ['clients', 'finish', second.client_id, second.regeneration_id, '--yes'];
   expect(await json(...args)).toMatchObject({ state: 'finished' });
-  expect(await run(...args)).toMatchObject({ code: 1, stderr: expect.stringContaining('overlap has ended') });
+  expect(await run(...args)).toMatchObject({ code: 1, stderr: expect.stringContaining('grace period has ended') });
 });
 
 test('clients usage shows each live secret', async () => {

@@ -219,7 +219,7 @@ test('an import accepts a secret that was rotated in Keycloak until the end of i
   ];
   const report = await importFile({ realm: 'shop', clients }, '--skip-refused');
   expect(reasonsOf(report)).toEqual({
-    'client 3': expect.stringContaining('of the secret that was rotated: the secret is masked'),
+    'client 3': expect.stringContaining('previous secret: the secret is masked'),
   });
   const shown = await runJson<{ secrets: object[] }>(['clients', 'show', 'kc-rotated'], environment);
   const end = new Date(endsAt * 1_000).toISOString();

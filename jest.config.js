@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
@@ -11,8 +13,8 @@ export default {
   globalSetup: '<rootDir>/test/global-setup.ts',
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   setupFiles: ['<rootDir>/test/one-realm.ts'],
-  setupFilesAfterEnv: ['<rootDir>/test/retry-in-ci.ts'],
   testTimeout: 30_000,
-  // Half of the cores: the other half is for the stores and the processes that tests start, which answer within time limits.
-  maxWorkers: '50%',
+  // Half of the cores, because the stores and the processes that tests start need the other half. With two cores two
+  // workers, because many tests wait for something most of the time.
+  maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
 };

@@ -8,18 +8,19 @@ import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { startContainer } from './services/service-containers.ts';
-import { installOnDebian, type Program, startProgram } from './services/service-programs.ts';
+import { type Image, startContainer } from './services/service-containers.ts';
+import { findEngine } from './services/service-engine.ts';
+import { findProgram, installOnDebian, type Program, startProgram } from './services/service-programs.ts';
 import type { Service } from './services/service-start.ts';
 
 export type Services = { databaseUrl: string; redisUrl: string; stop: () => Promise<void> };
 
 /**
- * Starts both stores within a few seconds and reports which way was used. They end on `stop` and when this process
- * ends.
+ * Starts both stores within a few seconds. They end on `stop` and when this process ends.
+ * @param tell receives one line for each way that is tried, before it is tried.
  */
 export async function startServices(tell: (line: string) => void = console.error): Promise<Services> {
-  const started = await Promise.allSettled([startPostgres(), startRedis()]);
+  const started = await Promise.allSettled([startPostgres(tell), startRedis(tell)]);
   const services = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const stop = async () => {
     await Promise.all(services.map((service) => service.stop()));
@@ -30,8 +31,6 @@ export async function startServices(tell: (line: string) => void = console.error
     await stop();
     throw failed?.reason;
   }
-  tell(`PostgreSQL: ${postgres.way}`);
-  tell(`Redis: ${redis.way}`);
   return { databaseUrl: postgres.url, redisUrl: redis.url, stop };
 }
 
@@ -100,7 +99,7 @@ const fastSettings = {
 
 const settingsArguments = Object.entries(fastSettings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 
-function startPostgres(): Promise<Service> {
+function startPostgres(tell: (line: string) => void): Promise<Service> {
   const password = randomBytes(16).toString('hex');
   const answers = async (url: string) => {
     await askPostgres(url, 'SELECT 1');
@@ -131,20 +130,18 @@ function startPostgres(): Promise<Service> {
     url: (port) => `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
     answers,
   };
-  return startFirst('PostgreSQL', 'TEST_DATABASE_URL', answers, program, () =>
-    startContainer({
-      name: 'postgres:17-bookworm',
-      port: 5432,
-      command: ['postgres', ...settingsArguments],
-      environment: { POSTGRES_PASSWORD: password },
-      ready: /ready to accept connections/,
-      url: (host, port) => `postgres://postgres:${password}@${host}:${port}/postgres`,
-      answers,
-    }),
-  );
+  return startFirst(tell, 'PostgreSQL', 'TEST_DATABASE_URL', program, {
+    name: 'postgres:17-bookworm',
+    port: 5432,
+    command: ['postgres', ...settingsArguments],
+    environment: { POSTGRES_PASSWORD: password },
+    ready: /ready to accept connections/,
+    url: (host, port) => `postgres://postgres:${password}@${host}:${port}/postgres`,
+    answers,
+  });
 }
 
-function startRedis(): Promise<Service> {
+function startRedis(tell: (line: string) => void): Promise<Service> {
   const password = randomBytes(16).toString('hex');
   const answers = async (url: string) => {
     const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
@@ -168,52 +165,57 @@ function startRedis(): Promise<Service> {
     url: (port) => `redis://:${password}@127.0.0.1:${port}`,
     answers,
   };
-  return startFirst('Redis', 'TEST_REDIS_URL', answers, program, () =>
-    startContainer({
-      name: 'redis:7-bookworm',
-      port: 6379,
-      command: ['redis-server', '--save', '', '--appendonly', 'no', '--requirepass', password],
-      environment: {},
-      ready: /Ready to accept connections/i,
-      url: (host, port) => `redis://:${password}@${host}:${port}`,
-      answers,
-    }),
-  );
+  return startFirst(tell, 'Redis', 'TEST_REDIS_URL', program, {
+    name: 'redis:7-bookworm',
+    port: 6379,
+    command: ['redis-server', '--save', '', '--appendonly', 'no', '--requirepass', password],
+    environment: {},
+    ready: /Ready to accept connections/i,
+    url: (host, port) => `redis://:${password}@${host}:${port}`,
+    answers,
+  });
 }
 
 async function startFirst(
+  tell: (line: string) => void,
   name: string,
   variable: 'TEST_DATABASE_URL' | 'TEST_REDIS_URL',
-  answers: (url: string) => Promise<void>,
   program: Program,
-  startInContainer: () => Promise<Service>,
+  image: Image,
 ): Promise<Service> {
   const given = process.env[variable];
   if (given) {
+    tell(`${name}: the server that ${variable} names`);
     // A server that was named explicitly is used or reported; another one in its place would be a surprise.
-    await answers(given).catch((error: Error) => {
+    await program.answers(given).catch((error: Error) => {
       throw new Error(`${name}: ${variable} does not answer: ${error.message}`);
     });
-    return { url: given, way: variable, stop: async () => undefined };
+    return { url: given, stop: async () => undefined };
   }
   const refused: string[] = [];
-  const refuse = (error: unknown) => {
-    refused.push((error as Error).message);
-    return undefined;
-  };
-  const inContainer = await startInContainer().catch(refuse);
-  if (inContainer) return inContainer;
-  const private_ = await startProgram(program).catch(refuse);
-  if (private_) return private_;
-  const installed = await installOnDebian(program.debianPackage)
-    .then(() => startProgram(program))
-    .catch(refuse);
-  if (installed) return { ...installed, way: `${installed.way}, installed with apt-get` };
+  const installed = findProgram(program.names);
+  const ways: [way: string, start: () => Promise<Service>][] = [];
+  if (await findEngine()) ways.push([`a container of ${image.name}`, () => startContainer(image)]);
+  else refused.push('no Docker engine answers');
+  if (installed) ways.push([installed, () => startProgram(program)]);
+  else refused.push(`no ${program.names.join(' or ')} on this machine`);
+  ways.push([
+    `apt-get install ${program.debianPackage}`,
+    async () => {
+      await installOnDebian(program.debianPackage);
+      return await startProgram(program);
+    },
+  ]);
+  for (const [way, start] of ways) {
+    tell(`${name}: ${way}`);
+    try {
+      return await start();
+    } catch (error) {
+      refused.push(`${way}: ${(error as Error).message}`);
+    }
+  }
+  const missing = refused.map((reason) => `\n  - ${reason}`).join('');
   throw new Error(
-    `The tests need a real ${name}. Any of these gives one:
-  1. ${variable} names a running server
-  2. a Docker engine that answers (testcontainers): ${refused[0]}
-  3. ${program.names.join(' or ')} on this machine: ${refused[1]}
-  4. Debian, as root (apt-get install ${program.debianPackage}): ${refused[2]}`,
+    `The tests need a real ${name}. Set ${variable} to the URL of a running server, or correct one of:${missing}`,
   );
 }

@@ -1,9 +1,10 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { hasPrograms } from '../programs.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';
 
 const run = promisify(execFile);
@@ -11,7 +12,6 @@ const version = '4.32.5';
 /** Virtual environment that is kept between runs, because its installation takes longer than the test. */
 const home = join(tmpdir(), `keyturn-schemathesis-${version}`);
 const program = join(home, 'bin', 'schemathesis');
-const hasPython = spawnSync('python3', ['-c', 'import sys, venv; sys.exit(sys.version_info < (3, 10))']).status === 0;
 
 /**
  * Matches paths whose requests can revoke the operator token of the run. They are tested in a separate run at the end.
@@ -37,7 +37,7 @@ const options = [
  */
 async function install(): Promise<string | undefined> {
   if (existsSync(program)) return undefined;
-  if (!hasPython) return 'there is no python3 of version 3.10 or later with venv';
+  if (!hasPrograms('Python 3.10 with venv')) return 'there is no python3 of version 3.10 or later with venv';
   try {
     await run('python3', ['-m', 'venv', home]);
     const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', `schemathesis==${version}`];

@@ -1,7 +1,8 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { createProgram } from '../../src/cli.ts';
+import { type ProgramName, testWith } from '../programs.ts';
 import { runCommand, runJson } from './run-command.ts';
 
 describe('an unusable command line', () => {
@@ -108,34 +109,35 @@ describe('root-key generate', () => {
   });
 });
 
-const isInstalled = (shell: string) => spawnSync(shell, ['-c', 'true']).status === 0;
-
 /** Commands that print the completions of each shell for a line whose last word is being typed. */
-const askers: Record<string, (script: string, words: readonly string[]) => string> = {
-  bash: (script, words) =>
-    `${script}\nCOMP_WORDS=(${words.join(' ')}); COMP_CWORD=${words.length - 1}; _keyturn; printf '%s\\n' "\${COMPREPLY[@]}"`,
+const askers: [shell: ProgramName, ask: (script: string, words: readonly string[]) => string][] = [
+  [
+    'bash',
+    (script, words) =>
+      `${script}\nCOMP_WORDS=(${words.join(' ')}); COMP_CWORD=${words.length - 1}; _keyturn; printf '%s\\n' "\${COMPREPLY[@]}"`,
+  ],
   // Completion in zsh runs only inside its line editor, so capture what it would add.
-  zsh: (script, words) =>
-    `function compdef() {}; ${script}\nfunction compadd() { shift; local one; for one in "$@"; do [[ $one == ${words.at(-1)}* ]] && print -r -- $one; done; true }
+  [
+    'zsh',
+    (script, words) =>
+      `function compdef() {}; ${script}\nfunction compadd() { shift; local one; for one in "$@"; do [[ $one == ${words.at(-1)}* ]] && print -r -- $one; done; true }
 words=(${words.join(' ')}); CURRENT=${words.length}; _keyturn`,
-  fish: (script, words) => `${script}\ncomplete -C '${words.join(' ')}'`,
-};
+  ],
+  ['fish', (script, words) => `${script}\ncomplete -C '${words.join(' ')}'`],
+];
 
-for (const [shell, ask] of Object.entries(askers)) {
-  (isInstalled(shell) ? test : test.skip)(
-    `${shell} completes commands, their options and the options after an argument`,
-    async () => {
-      const { stdout: script } = await runCommand(['completion', shell]);
-      const complete = async (...words: string[]) => {
-        const { stdout } = await promisify(execFile)(shell, ['-c', ask(script, words)]);
-        return stdout.trim().split('\n');
-      };
-      expect(await complete('keyturn', 'qu')).toEqual(['quickstart']);
-      expect((await complete('keyturn', 'clients', 're')).sort()).toEqual(
-        ['reveal', 'regenerate', 'regenerations', 'revoke-tokens'].sort(),
-      );
-      expect(await complete('keyturn', 'clients', 'disable', 'kti_x', '--y')).toEqual(['--yes']);
-      expect(await complete('keyturn', 'completion', 'f')).toEqual(['fish']);
-    },
-  );
+for (const [shell, ask] of askers) {
+  testWith(shell)(`${shell} completes commands, their options and the options after an argument`, async () => {
+    const { stdout: script } = await runCommand(['completion', shell]);
+    const complete = async (...words: string[]) => {
+      const { stdout } = await promisify(execFile)(shell, ['-c', ask(script, words)]);
+      return stdout.trim().split('\n');
+    };
+    expect(await complete('keyturn', 'qu')).toEqual(['quickstart']);
+    expect((await complete('keyturn', 'clients', 're')).sort()).toEqual(
+      ['reveal', 'regenerate', 'regenerations', 'revoke-tokens'].sort(),
+    );
+    expect(await complete('keyturn', 'clients', 'disable', 'kti_x', '--y')).toEqual(['--yes']);
+    expect(await complete('keyturn', 'completion', 'f')).toEqual(['fish']);
+  });
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { createProgram } from '../../src/cli.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
+import { childEnvironment } from '../child-environment.ts';
 import { createTestDatabase } from '../services.ts';
 import { ended } from './run-command.ts';
 
@@ -25,7 +26,7 @@ test('every command in docs/moving.md works, in the documented order', async () 
   const client = { client_id: 'order-sync', client_secret: generateRootKey().slice(3, 40), scope: 'orders.read' };
   await writeFile(join(directory, 'clients.json'), JSON.stringify({ items: [client] }));
   const env = {
-    PATH: process.env['PATH'],
+    ...childEnvironment,
     DATABASE_URL: await createTestDatabase(),
     KEYTURN_ROOT_KEY: generateRootKey(),
   };

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { childEnvironment } from '../child-environment.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { type Environment, runCommand, runJson } from './run-command.ts';
 
@@ -27,7 +28,10 @@ afterAll(() => server.close());
 /** Runs a command whose standard output is on a full disk, or is a pipe whose reader has closed it. */
 async function runWithout(output: 'space' | 'reader', args: readonly string[], input = '') {
   const full = output === 'space' ? openSync('/dev/full', 'w') : undefined;
-  const child = spawn(process.execPath, [main, ...args], { env: environment, stdio: ['pipe', full ?? 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...childEnvironment, ...environment },
+    stdio: ['pipe', full ?? 'pipe', 'pipe'],
+  });
   child.stdout?.destroy();
   if (full !== undefined) closeSync(full);
   child.stdin?.end(input);

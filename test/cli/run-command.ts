@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { childEnvironment } from '../child-environment.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -32,8 +33,7 @@ export async function runJson<Result = Record<string, unknown>>(
 }
 
 export function startCommand(args: readonly string[], environment: Environment): ChildProcessWithoutNullStreams {
-  const path = process.env['PATH'] ?? '';
-  return spawn(process.execPath, [main, ...args], { env: { PATH: path, ...environment } });
+  return spawn(process.execPath, [main, ...args], { env: { ...childEnvironment, ...environment } });
 }
 
 export function ended(child: ChildProcessWithoutNullStreams): Promise<Ended> {

@@ -1,12 +1,12 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startTestServer, type TestServer } from '../harness.ts';
+import { describeWith } from '../programs.ts';
 
-const isInstalled = spawnSync('tmux', ['-V']).status === 0 && spawnSync('curl', ['-V']).status === 0;
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** Terminal of 80 columns that runs bash. */
@@ -66,7 +66,7 @@ class Terminal {
   }
 }
 
-(isInstalled ? describe : describe.skip)('in a terminal of 80 columns', () => {
+describeWith('tmux', 'curl')('in a terminal of 80 columns', () => {
   let server: TestServer;
   let terminal: Terminal;
 

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { chromiumPath } from '../programs.ts';
 
 /** A response of the console. Requests store no cookies and follow no redirects. */
 type ConsoleAnswer = { status: number; headers: Headers; text: string; location: string | null };
@@ -64,14 +64,7 @@ export function cookieOf({ headers }: Pick<ConsoleAnswer, 'headers'>): string {
   return headers.getSetCookie()[0]?.split(';')[0] ?? '';
 }
 
-/** Paths of Chromium on Debian and other distributions. */
-const programs = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = process.env['CHROMIUM'] ?? programs.find((program) => existsSync(program));
-
-/** Skips tests that need a browser if none is installed. */
-export const describeInBrowser = executablePath ? describe : describe.skip;
-
 export async function launchBrowser(): Promise<Browser> {
-  if (!executablePath) throw new Error('there is no browser');
-  return await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  if (!chromiumPath) throw new Error('there is no browser');
+  return await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 }

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { endpointsOf } from '../oauth/fixture.ts';
-import { type ConsoleServer, describeInBrowser, launchBrowser, startConsole } from './console-server.ts';
+import { describeWith } from '../programs.ts';
+import { type ConsoleServer, launchBrowser, startConsole } from './console-server.ts';
 
 /** Directory for screenshots: `CONSOLE_SCREENSHOTS=/tmp/pages npm test -- test/console/pages.test.ts` */
 const screenshots = process.env['CONSOLE_SCREENSHOTS'];
@@ -33,7 +34,7 @@ const paths: Record<string, string> = {
   'not-found': '/console/nowhere',
 };
 
-describeInBrowser('the pages of the console in a browser', () => {
+describeWith('Chromium')('the pages of the console in a browser', () => {
   beforeAll(async () => {
     server = await startConsole();
     Object.assign(paths, await fill(server));

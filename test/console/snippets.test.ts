@@ -1,10 +1,11 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { runCommand } from '../cli/run-command.ts';
+import { testWith } from '../programs.ts';
 import { type ConsoleServer, startConsole } from './console-server.ts';
 
 const run = promisify(execFile);
@@ -55,24 +56,24 @@ async function readSnippets(index: number): Promise<Map<string, string>> {
 }
 
 const languages = [
-  { name: 'curl', needs: ['curl', '--version'], command: ['sh'], file: 'line.sh', print: '' },
+  { name: 'curl', needs: 'curl', command: ['sh'], file: 'line.sh', print: '' },
   {
     name: 'Node.js',
-    needs: ['node', '--version'],
+    needs: undefined,
     command: ['node'],
     file: 'program.mjs',
     print: '\nconsole.log(access_token);',
   },
   {
     name: 'Python',
-    needs: ['python3', '-c', 'import requests'],
+    needs: 'Python requests',
     command: ['python3'],
     file: 'program.py',
     print: '\nprint(access_token)',
   },
   {
     name: 'PHP',
-    needs: ['php', '-r', 'curl_init();'],
+    needs: 'PHP',
     command: ['php'],
     file: 'program.php',
     print: '\necho $accessToken;',
@@ -82,10 +83,7 @@ const languages = [
 describe.each(languages)(
   'the $name example on the page that shows a secret',
   ({ name, needs, command, file, print }) => {
-    const [program, ...args] = needs;
-    const isThere = spawnSync(program, args).status === 0;
-
-    (isThere ? it : it.skip).each(secrets.map((secret, index) => [secret, index] as const))(
+    (needs ? testWith(needs) : it).each(secrets.map((secret, index) => [secret, index] as const))(
       'gets a token with the imported secret %s and executes no part of it',
       async (secret, index) => {
         const code = (await readSnippets(index)).get(name) ?? '';

@@ -5,10 +5,11 @@ import { issueConsoleLink } from '../../src/admin/console/sign-in/console-link.t
 import { type Permission, permissions } from '../../src/contacts/contact.ts';
 import { eventuallyIs } from '../eventually.ts';
 import { actor, endpointsOf, type TestClient } from '../oauth/fixture.ts';
-import { type ConsoleServer, describeInBrowser, launchBrowser, startConsole } from './console-server.ts';
+import { describeWith } from '../programs.ts';
+import { type ConsoleServer, launchBrowser, startConsole } from './console-server.ts';
 
 /** Typical tasks of operators, performed through visible labels and buttons. */
-describeInBrowser('the console in a browser', () => {
+describeWith('Chromium')('the console in a browser', () => {
   const run = promisify(execFile);
   let server: ConsoleServer;
   let browser: Browser;

@@ -8,10 +8,10 @@ import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { runCommand, runJson } from '../cli/run-command.ts';
 import type { Stores } from '../harness.ts';
 import { endpointsOf, inactive, type TestClient } from '../oauth/fixture.ts';
+import { describeWith } from '../programs.ts';
 import { createEmptyTestDatabase } from '../services.ts';
 
 const script = (name: string) => fileURLToPath(new URL(`../../deploy/backup/${name}`, import.meta.url));
-const hasPrograms = ['pg_dump', 'pg_restore', 'psql'].every((name) => spawnSync(name, ['--version']).status === 0);
 const directory = mkdtempSync(join(tmpdir(), 'keyturn-backup-'));
 const file = join(directory, 'keyturn.dump');
 
@@ -24,7 +24,7 @@ function run(name: string, databaseUrl: string, target = file): { status: number
   });
 }
 
-(hasPrograms ? describe : describe.skip)('both stores are lost, and the database comes back from a backup', () => {
+describeWith('PostgreSQL client')('both stores are lost, and the database comes back from a backup', () => {
   let before: AdminServer;
   let after: AdminServer;
   let stores: Stores;

@@ -5,20 +5,18 @@ import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { ended, printed, runCommand, startCommand } from '../cli/run-command.ts';
+import { kubernetesValidate, testWith } from '../programs.ts';
 import { createEmptyTestDatabase, createTestRedis } from '../services.ts';
 
 const directory = fileURLToPath(new URL('../../deploy/kubernetes/', import.meta.url));
 const files = readdirSync(directory).map((name) => `${directory}${name}`);
 const manifests = files.filter((name) => !name.endsWith('kustomization.yaml'));
-/** Of PyPI; it brings the schemas of every version of Kubernetes. */
-const validator = process.env['KUBERNETES_VALIDATE'] ?? 'kubernetes-validate';
-const hasValidator = spawnSync(validator, ['--help']).status === 0;
 
 describe('the Kubernetes manifests', () => {
-  (hasValidator ? it : it.skip).each(['1.28', '1.33'])(
+  testWith('kubernetes-validate').each(['1.28', '1.33'])(
     'are what the schemas of Kubernetes %s allow, and nothing else',
     (version) => {
-      const { status, stdout, stderr } = spawnSync(validator, ['--strict', '-k', version, ...manifests], {
+      const { status, stdout, stderr } = spawnSync(kubernetesValidate, ['--strict', '-k', version, ...manifests], {
         encoding: 'utf8',
       });
       expect([status, stdout + stderr]).toEqual([0, expect.not.stringContaining('ERROR')]);

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { childEnvironment } from '../child-environment.ts';
 import { endpointsOf } from '../oauth/fixture.ts';
 
 const run = promisify(execFile);
@@ -72,7 +73,7 @@ beforeAll(async () => {
   });
   const token = await endpointsOf(server.publicUrl).accessToken({ id: client.client_id, secret: client.client_secret });
   environment = {
-    PATH: process.env['PATH'] ?? '',
+    ...childEnvironment,
     HOME: directory,
     DATABASE_URL: databaseUrl,
     REDIS_URL: redisUrl,

@@ -1,10 +1,11 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { endpointsOf, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { debianPython, hasPrograms, type ProgramName } from '../programs.ts';
 
 const run = promisify(execFile);
 const page = await readFile(new URL('../../docs/integrations.md', import.meta.url), 'utf8');
@@ -22,8 +23,8 @@ type Language = {
   /** Of the fence around the program. */
   fence: string;
   file: string;
-  /** What must be there, and succeed, for the program to be run. */
-  needs: readonly string[];
+  /** Undefined for Node.js. */
+  needs?: ProgramName;
   /** What the page tells to do first. */
   prepare?: readonly string[];
   command: readonly string[];
@@ -31,33 +32,32 @@ type Language = {
 };
 
 const languages: Record<string, Language> = {
-  Shell: { fence: 'sh', file: 'token.sh', needs: ['curl', '--version'], command: ['sh', 'token.sh'] },
-  JavaScript: { fence: 'js', file: 'token.mjs', needs: ['node', '--version'], command: ['node', 'token.mjs'] },
-  // The one that Debian's packages are for.
+  Shell: { fence: 'sh', file: 'token.sh', needs: 'curl', command: ['sh', 'token.sh'] },
+  JavaScript: { fence: 'js', file: 'token.mjs', command: ['node', 'token.mjs'] },
   Python: {
     fence: 'python',
     file: 'token_.py',
-    needs: ['/usr/bin/python3', '-c', 'import requests_oauthlib'],
-    command: ['/usr/bin/python3', 'token_.py'],
+    needs: 'Python requests-oauthlib',
+    command: [debianPython, 'token_.py'],
   },
   Go: {
     fence: 'go',
     file: 'main.go',
-    needs: ['go', 'version'],
+    needs: 'Go',
     prepare: ['sh', '-c', 'go mod init token && go get golang.org/x/oauth2'],
     command: ['go', 'run', '.'],
   },
-  Java: { fence: 'java', file: 'Token.java', needs: ['javac', '-version'], command: ['java', 'Token.java'] },
+  Java: { fence: 'java', file: 'Token.java', needs: 'Java compiler', command: ['java', 'Token.java'] },
   Rust: {
     fence: 'rust',
     file: 'src/main.rs',
-    needs: ['cargo', '--version'],
+    needs: 'Rust',
     prepare: ['cargo', 'build', '--quiet'],
     command: ['cargo', 'run', '--quiet'],
     others: { 'Cargo.toml': rustManifest },
   },
-  PHP: { fence: 'php', file: 'token.php', needs: ['php', '-r', 'curl_init();'], command: ['php', 'token.php'] },
-  Ruby: { fence: 'ruby', file: 'token.rb', needs: ['ruby', '--version'], command: ['ruby', 'token.rb'] },
+  PHP: { fence: 'php', file: 'token.php', needs: 'PHP', command: ['php', 'token.php'] },
+  Ruby: { fence: 'ruby', file: 'token.rb', needs: 'Ruby', command: ['ruby', 'token.rb'] },
 };
 
 let server: AdminServer;
@@ -83,8 +83,7 @@ afterAll(() => server?.close());
 
 describe.each(Object.entries(languages))('the %s program of docs/integrations.md', (name, language) => {
   const { needs, prepare, command, file, others = {} } = language;
-  const [program = '', ...args] = needs;
-  const isThere = spawnSync(program, args).status === 0;
+  const isThere = !needs || hasPrograms(needs);
   let directory: string;
 
   beforeAll(async () => {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { childEnvironment } from '../child-environment.ts';
 import type { Stores } from '../harness.ts';
 
 /** `keyturn start` in a separate process. */
@@ -19,7 +20,7 @@ export type ChildServer = {
 export async function startChildServer(stores: Stores, env: Record<string, string> = {}): Promise<ChildServer> {
   const child = spawn(process.execPath, ['src/main.ts', 'start'], {
     env: {
-      PATH: process.env['PATH'],
+      ...childEnvironment,
       DATABASE_URL: stores.databaseUrl,
       REDIS_URL: stores.redisUrl,
       KEYTURN_ROOT_KEY: stores.rootKey,

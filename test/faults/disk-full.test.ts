@@ -10,6 +10,7 @@ import type { AdminServer } from '../admin/admin-server.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { endpointsOf, inactive, register } from '../oauth/fixture.ts';
+import { describeWith } from '../programs.ts';
 import { findProgram, unprivilegedUser } from '../services/service-programs.ts';
 import { askPostgres, createTestRedis } from '../services.ts';
 import { type Load, startLoad, zeros } from './load.ts';
@@ -18,14 +19,14 @@ import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 const [postgres, initdb] = ['postgres', 'initdb'].map((name) => findProgram([name]));
 const user = unprivilegedUser();
 /** Mounting a small disk requires privileges, and PostgreSQL does not run as root. */
-const isPossible = Boolean(postgres && initdb && user) && spawnSync('unshare', ['--mount', 'true']).status === 0;
+const describeIfPossible = user ? describeWith('PostgreSQL server', 'mount') : describe.skip;
 
 let group: ProgramGroup;
 let disk: string;
 let url: string;
 let load: Load;
 
-(isPossible ? describe : describe.skip)('while the disk of PostgreSQL is full', () => {
+describeIfPossible('while the disk of PostgreSQL is full', () => {
   beforeAll(async () => {
     const [port, password] = [await freePort(), generateRootKey().slice(3, 15).replace(/\W/g, 'x')];
     url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;

@@ -4,6 +4,7 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { childEnvironment } from '../child-environment.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { createTestStores, type Stores, startTestServer } from '../harness.ts';
@@ -58,7 +59,7 @@ test.each([
   async (name, state) => {
     const [port, adminPort] = [await freePort(), await freePort()];
     child = outputs[name]?.({
-      PATH: process.env['PATH'],
+      ...childEnvironment,
       DATABASE_URL: stores.databaseUrl,
       REDIS_URL: stores.redisUrl,
       KEYTURN_ROOT_KEY: stores.rootKey,

@@ -7,15 +7,15 @@ import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { type Stores, startTestServer } from '../harness.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
+import { describeWith } from '../programs.ts';
 import { findProgram } from '../services/service-programs.ts';
 import { askPostgres, createTestRedis } from '../services.ts';
 import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 
 const [postgres, initdb] = ['postgres', 'initdb'].map((name) => findProgram([name]));
-const describeWithPostgres = postgres && initdb ? describe : describe.skip;
 const million = 1_000_000;
 
-describeWithPostgres('with a million revoked tokens', () => {
+describeWith('PostgreSQL server')('with a million revoked tokens', () => {
   let group: ProgramGroup;
   let url: string;
   let stores: Stores;

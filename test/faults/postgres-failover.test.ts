@@ -6,14 +6,14 @@ import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { endpointsOf, inactive, register, type TestClient } from '../oauth/fixture.ts';
+import { describeWith } from '../programs.ts';
 import { askPostgres, createTestRedis } from '../services.ts';
 import { type Load, startLoad, zeros } from './load.ts';
-import { canStartPair, type PostgresPair, pgbouncer, startPostgresPair } from './postgres-pair.ts';
+import { type PostgresPair, pgbouncer, startPostgresPair } from './postgres-pair.ts';
 import { type ProgramGroup, startProgramGroup } from './program-group.ts';
 
 const log = createLog('silent');
-const describeWithPair = canStartPair ? describe : describe.skip;
-const describeWithPooler = canStartPair && pgbouncer ? describe : describe.skip;
+const describeWithPair = describeWith('PostgreSQL server');
 
 type Api = ReturnType<typeof endpointsOf>;
 
@@ -168,7 +168,7 @@ describeWithPair('PostgreSQL after a promotion of its asynchronous standby witho
   }, 60_000);
 });
 
-describeWithPooler('PgBouncer in transaction mode', () => {
+describeWith('PostgreSQL server', 'PgBouncer')('PgBouncer in transaction mode', () => {
   let pair: PostgresPair;
   let pooler: ProgramGroup;
   let load: Load;

@@ -20,8 +20,6 @@ export type PostgresPair = ProgramGroup & {
 };
 
 const [postgres, initdb, pgBasebackup] = ['postgres', 'initdb', 'pg_basebackup'].map((name) => findProgram([name]));
-/** Whether the machine has all required programs. */
-export const canStartPair = Boolean(postgres && initdb && pgBasebackup);
 export const pgbouncer = findProgram(['pgbouncer', '../sbin/pgbouncer']);
 
 /** Starts a primary and its standby. @param standby whether the primary waits for the standby at each commit. */

@@ -2,13 +2,14 @@ import { createLog } from '../../src/observability/log.ts';
 import { connectRedis } from '../../src/storage/redis.ts';
 import { eventually } from '../eventually.ts';
 import { createTestStores } from '../harness.ts';
+import { describeWith } from '../programs.ts';
 import { type Load, startLoad, zeros } from './load.ts';
-import { type RedisGroup, redisServer, startRedisCluster, startSentinelTrio } from './redis-topologies.ts';
+import { type RedisGroup, startRedisCluster, startSentinelTrio } from './redis-topologies.ts';
 
 /** Time in which the other servers detect the failure of a primary and elect another. */
 const detectionMs = 4_000;
 const log = createLog('silent');
-const describeWithRedis = redisServer ? describe : describe.skip;
+const describeWithRedis = describeWith('Redis server');
 
 describeWithRedis.each([
   ['Sentinel', startSentinelTrio],

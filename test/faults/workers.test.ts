@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent } from 'node:http';
 import { disableClient, enableClient } from '../../src/clients/manage-clients.ts';
+import { childEnvironment } from '../child-environment.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
@@ -21,7 +22,7 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${port}`;
   supervisor = spawn(process.execPath, ['src/main.ts', 'start'], {
     env: {
-      PATH: process.env['PATH'],
+      ...childEnvironment,
       DATABASE_URL: stores.databaseUrl,
       REDIS_URL: stores.redisUrl,
       KEYTURN_ROOT_KEY: stores.rootKey,

@@ -1,14 +1,13 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { makePair, registerKeyClient } from '../oauth/assertion.ts';
 import { endpointsOf, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { debianPython, testWith } from '../programs.ts';
 
-/** Python with Authlib as an integration, used as in its documentation. Debian's packages need Debian's Python. */
-const python = '/usr/bin/python3';
-const needs = 'import requests, authlib.integrations.requests_client';
-const guarantee = spawnSync(python, ['-c', needs]).status === 0 ? test : test.skip;
+/** Python with Authlib as an integration, used as in its documentation. */
+const guarantee = testWith('Authlib');
 const program = `
 import json, os, time
 from authlib.integrations.requests_client import OAuth2Session
@@ -43,7 +42,7 @@ afterAll(() => server?.close());
 
 async function run(method: string, clientId: string, credential: string) {
   const { tokenUrl, revocationUrl } = endpointsOf(server.publicUrl);
-  const { stdout } = await promisify(execFile)(python, ['-c', program], {
+  const { stdout } = await promisify(execFile)(debianPython, ['-c', program], {
     env: {
       METHOD: method,
       CLIENT_ID: clientId,

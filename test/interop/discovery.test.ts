@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { freePort } from '../free-port.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { endpointsOf, register } from '../oauth/fixture.ts';
+import { debianPython, hasPrograms, type ProgramName, testWith } from '../programs.ts';
 
 /**
  * Libraries of other languages read the discovery document and a JWT as in their documentation; dependencies are
@@ -19,8 +20,9 @@ const built = mkdtempSync(join(tmpdir(), 'keyturn-discovery-'));
 const resource = 'https://reports.example/';
 const other = /^refused: .*(aud|audience)/i;
 
-/** Returns `test`, or logs which toolchain is missing and returns `test.skip`. */
-function guarantee(name: string, prepare: readonly string[], cwd: string): typeof test | typeof test.skip {
+/** Returns `test`, or `test.skip` if the program is missing or cannot get the libraries, which it then logs. */
+function guarantee(name: ProgramName, prepare: readonly string[], cwd: string): typeof test | typeof test.skip {
+  if (!hasPrograms(name)) return test.skip;
   const [command = '', ...args] = prepare;
   const { status, error, stderr } = spawnSync(command, args, { cwd, timeout: 100_000, encoding: 'utf8' });
   if (status === 0) return test;
@@ -30,13 +32,12 @@ function guarantee(name: string, prepare: readonly string[], cwd: string): typeo
 
 const classPath = join(built, 'class-path');
 const withJava = guarantee(
-  'Spring',
+  'Maven',
   ['mvn', '-q', '-B', 'dependency:build-classpath', `-Dmdep.outputFile=${classPath}`],
   join(programs, 'java'),
 );
-const withGo = guarantee('go-oidc', ['go', 'build', '-o', join(built, 'go'), '.'], join(programs, 'go'));
-const python = '/usr/bin/python3';
-const withAuthlib = guarantee('Authlib', [python, '-c', 'import authlib.oauth2.rfc8414'], programs);
+const withGo = guarantee('Go', ['go', 'build', '-o', join(built, 'go'), '.'], join(programs, 'go'));
+const withAuthlib = testWith('Authlib');
 
 let server: TestServer;
 let issuer: string;
@@ -116,5 +117,5 @@ withAuthlib('Authlib finds the discovery document valid (RFC 8414)', async () =>
   );
   const program =
     'import json, sys; from authlib.oauth2.rfc8414 import AuthorizationServerMetadata as M; M(json.loads(sys.argv[1])).validate(); print("valid")';
-  expect(await linesOf(python, '-c', program, document)).toEqual(['valid']);
+  expect(await linesOf(debianPython, '-c', program, document)).toEqual(['valid']);
 });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -14,6 +14,7 @@ import { createTestStores, type Stores, startTestServer } from '../harness.ts';
 import { registerWithoutSecret } from '../oauth/assertion.ts';
 import { inactive, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { type Answer, basicOf, type Form, post, type Sent, send } from '../oauth/http-client.ts';
+import { hasPrograms, type ProgramName, testWith } from '../programs.ts';
 import { runBeside, shippedFile } from './run-beside.ts';
 
 /**
@@ -28,7 +29,7 @@ const failuresPerMinute = 20;
 
 type Addresses = { port: number; upstreams: readonly [string, string] };
 type Proxy = {
-  program: string;
+  program: ProgramName;
   start: (addresses: Addresses, changes?: readonly [string, string][]) => Promise<{ stop: () => Promise<void> }>;
   /** Replacements in the configuration that enable client certificates. */
   withClientCertificates: readonly [string, string][];
@@ -40,7 +41,7 @@ const proxies: [string, Proxy][] = [
   [
     'nginx',
     {
-      program: '/usr/sbin/nginx',
+      program: 'nginx',
       start: async ({ port, upstreams }, changes = []) => {
         const conf = await shippedFile('deploy/proxy/nginx.conf', [
           ...changes,
@@ -66,7 +67,7 @@ const proxies: [string, Proxy][] = [
   [
     'HAProxy',
     {
-      program: '/usr/sbin/haproxy',
+      program: 'HAProxy',
       start: async ({ port, upstreams }, changes = []) => {
         const cfg = await shippedFile('deploy/proxy/haproxy.cfg', [
           ...changes,
@@ -101,7 +102,7 @@ let orders: TestClient;
 let lastAddress = 0;
 
 beforeAll(async () => {
-  if (!proxies.some(([, { program }]) => existsSync(program))) return;
+  if (!proxies.some(([, { program }]) => hasPrograms(program))) return;
   stores = await createTestStores();
   const registrar = await startTestServer({ stores });
   ({ shop, orders } = await registerAll(registrar.core));
@@ -136,13 +137,12 @@ function ask(port: number, path: string, sent: Sent = {}): Promise<Answer> {
 }
 
 describe.each(proxies)('%s with the configuration of deploy/proxy/', (_name, proxy) => {
-  const isThere = existsSync(proxy.program);
-  const guarantee = isThere ? test : test.skip;
+  const guarantee = testWith(proxy.program);
   let running: { stop: () => Promise<void> };
   let port: number;
 
   beforeAll(async () => {
-    if (!isThere) return;
+    if (!hasPrograms(proxy.program)) return;
     port = await freePort();
     const [one, two] = replicas.map((replica) => `127.0.0.1:${replica.port}`) as [string, string];
     running = await proxy.start({ port, upstreams: [one, two] });

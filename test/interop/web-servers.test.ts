@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { eventually } from '../eventually.ts';
@@ -8,6 +7,7 @@ import { startTestServer, type TestServer } from '../harness.ts';
 import { makeDpopProof, makePair } from '../oauth/assertion.ts';
 import { endpointsOf, register, type TestClient } from '../oauth/fixture.ts';
 import { send } from '../oauth/http-client.ts';
+import { hasPrograms, njsModule, testWith } from '../programs.ts';
 import { runBeside, shippedFile } from './run-beside.ts';
 
 /**
@@ -16,11 +16,6 @@ import { runBeside, shippedFile } from './run-beside.ts';
  */
 const host = 'auth.example.com';
 const resources = { orders: 'https://orders.example.com', invoices: 'https://invoices.example.com' };
-const programs = {
-  nginx: '/usr/lib/nginx/modules/ngx_http_js_module.so',
-  apache: '/usr/lib/apache2/modules/mod_oauth2.so',
-};
-const guarantee = (program: keyof typeof programs) => (existsSync(programs[program]) ? test : test.skip);
 
 let server: TestServer;
 let api: ReturnType<typeof endpointsOf>;
@@ -113,7 +108,7 @@ describe('nginx with auth_request and njs', () => {
   let received: IncomingHttpHeaders = {};
 
   beforeAll(async () => {
-    if (!existsSync(programs.nginx)) return;
+    if (!hasPrograms('nginx with njs')) return;
     const backend = createServer((incoming, response) => {
       received = incoming.headers;
       response.end('orders');
@@ -128,7 +123,7 @@ describe('nginx with auth_request and njs', () => {
       await runBeside({
         files: {
           'nginx.conf': await shippedFile(`${directory}/nginx.conf`, [
-            ['modules/ngx_http_js_module.so', programs.nginx],
+            ['modules/ngx_http_js_module.so', njsModule],
             ['js_path /etc/nginx/', 'js_path .'],
             ['/etc/nginx/', ''],
             ['/var/cache/nginx/', ''],
@@ -149,7 +144,7 @@ describe('nginx with auth_request and njs', () => {
     );
   });
 
-  guarantee('nginx')('lets through what is live and has the scope, and tells the API who calls', async () => {
+  testWith('nginx with njs')('lets through what is live and has the scope, and tells the API who calls', async () => {
     const token = await expectProtection(nginx, 'orders');
     await get(nginx, `Bearer ${token}`, { 'Client-Id': 'kti_forged' });
     expect(received['client-id']).toBe(shop.id);
@@ -160,7 +155,7 @@ describe('nginx with auth_request and njs', () => {
     );
   });
 
-  guarantee('nginx')('forgets a token within ten seconds of its revocation', async () => {
+  testWith('nginx with njs')('forgets a token within ten seconds of its revocation', async () => {
     const token = await api.accessToken(shop, { scope: 'orders:read', resource: resources.orders });
     expect((await get(nginx, `Bearer ${token}`)).status).toBe(200);
     await api.revoke(shop, token);
@@ -170,7 +165,7 @@ describe('nginx with auth_request and njs', () => {
 
 describe('Apache httpd with mod_oauth2', () => {
   beforeAll(async () => {
-    if (!existsSync(programs.apache)) return;
+    if (!hasPrograms('Apache')) return;
     const port = await freePort();
     apache = `http://127.0.0.1:${port}`;
     const modules = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'oauth2'];
@@ -201,13 +196,13 @@ describe('Apache httpd with mod_oauth2', () => {
     );
   });
 
-  guarantee('apache')('lets through what is live and has the scope, by introspection', async () => {
+  testWith('Apache')('lets through what is live and has the scope, by introspection', async () => {
     const token = await expectProtection(`${apache}/orders`, 'orders');
     await api.revoke(shop, token);
     await eventually(async () => (await get(`${apache}/orders`, `Bearer ${token}`)).status === 401, 11_000);
   });
 
-  guarantee('apache')('accepts JWTs for this API with the scope, by the published keys', async () => {
+  testWith('Apache')('accepts JWTs for this API with the scope, by the published keys', async () => {
     await expectProtection(`${apache}/invoices`, 'invoices');
     // Offer the same scopes in another API, so that its JWT differs only in the audience.
     const resource = 'https://archive.example.com';
@@ -220,10 +215,10 @@ describe('Apache httpd with mod_oauth2', () => {
 });
 
 describe('while Keyturn cannot be reached', () => {
-  guarantee('nginx')('nginx says 503, and Apache nothing that lets anybody in', async () => {
+  testWith('nginx with njs')('nginx says 503, and Apache nothing that lets anybody in', async () => {
     const token = await api.accessToken(shop, { scope: 'orders:read', resource: resources.orders });
     await closeServer();
     expect(await get(nginx, `Bearer ${token}`)).toMatchObject({ status: 503, headers: { 'retry-after': '1' } });
-    if (existsSync(programs.apache)) expect((await get(`${apache}/orders`, `Bearer ${token}`)).status).toBe(401);
+    if (hasPrograms('Apache')) expect((await get(`${apache}/orders`, `Bearer ${token}`)).status).toBe(401);
   });
 });

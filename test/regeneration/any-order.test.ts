@@ -1,8 +1,4 @@
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { requireClientOwner } from '../../src/clients/client-store.ts';
 import {
@@ -12,14 +8,12 @@ import {
   generateClient,
   revokeClientTokens,
 } from '../../src/clients/manage-clients.ts';
-import { readConfig } from '../../src/config.ts';
-import { type Core, openCore } from '../../src/core.ts';
+import type { Core } from '../../src/core.ts';
 import { KeyturnError } from '../../src/errors.ts';
-import { createLog } from '../../src/observability/log.ts';
 import { finishRegeneration, undoRegeneration } from '../../src/regeneration/end-regeneration.ts';
 import { regenerateSecret } from '../../src/regeneration/regenerate-secret.ts';
 import { reviewRegeneration } from '../../src/regeneration/review.ts';
-import { type RunningServer, startServer } from '../../src/server.ts';
+import { startTestServer, type TestServer } from '../harness.ts';
 import { post } from '../oauth/http-client.ts';
 import {
   current,
@@ -81,33 +75,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 describe('a client that is changed in random order', () => {
+  let server: TestServer;
   let core: Core;
-  let server: RunningServer;
-  let directory: string;
   let api: { id: string; secret: string };
   let now = Date.now();
 
-  // Steps run one after the other, so the embedded store is sufficient. Keep it in memory if possible, because there
-  // are many steps.
   beforeAll(async () => {
-    directory = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keyturn-'));
-    const config = readConfig({
-      KEYTURN_DATA_DIR: directory,
-      KEYTURN_ALLOWED_HOSTS: '127.0.0.1',
-      KEYTURN_FAILURES_PER_MINUTE: '0',
-      KEYTURN_PORT: '0',
-      KEYTURN_ADMIN_PORT: '0',
-      KEYTURN_LOG_LEVEL: 'silent',
-    });
-    core = await openCore(config, createLog(config.logLevel), { clock: () => now });
-    server = await startServer(core);
+    server = await startTestServer({ clock: () => now, env: { KEYTURN_FAILURES_PER_MINUTE: '0' } });
+    ({ core } = server);
     api = await generate('resource_server');
   });
   afterAll(async () => {
     agent.destroy();
     await server.close();
-    await core.close();
-    await rm(directory, { recursive: true });
   });
 
   async function generate(kind: 'integration' | 'resource_server') {

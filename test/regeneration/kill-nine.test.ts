@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
 import { revealClientSecret } from '../../src/clients/manage-clients.ts';
+import { childEnvironment } from '../child-environment.ts';
 import { createWorld, type World } from './world.ts';
 
 const kills = 200;
@@ -29,7 +30,7 @@ describe('a process that is killed with SIGKILL while it regenerates a secret', 
   async function start(): Promise<{ child: ChildProcess; told: string[]; lines: Interface }> {
     const { databaseUrl, redisUrl, rootKey } = world.stores;
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, world.shop.id], {
-      env: { PATH: process.env['PATH'], DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey },
+      env: { ...childEnvironment, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     children.add(child);

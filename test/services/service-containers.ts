@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { findEngine } from './service-engine.ts';
 import { type Answers, awaitAnswer, type Service, startWatched } from './service-start.ts';
 
-type Image = {
+export type Image = {
   name: string;
   port: number;
   command: string[];
@@ -35,7 +35,7 @@ export async function startContainer(image: Image): Promise<Service> {
       .start();
     const url = image.url(container.getHost(), container.getMappedPort(image.port));
     await awaitAnswer(() => image.answers(url), watched);
-    return { url, way: `testcontainers, ${image.name}`, stop: watched.stop };
+    return { url, stop: watched.stop };
   } catch (error) {
     await watched.stop();
     throw error;

@@ -41,7 +41,7 @@ export async function startProgram(wanted: Program): Promise<Service> {
   const url = wanted.url(port);
   try {
     await awaitAnswer(() => wanted.answers(url), watched);
-    return { url, way: program, stop: watched.stop };
+    return { url, stop: watched.stop };
   } catch (error) {
     const log = await readFile(join(directory, 'log'), 'utf8').catch(() => '');
     await watched.stop();

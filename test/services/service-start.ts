@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { WatchedTask } from './service-watchdog.ts';
 
 /** A running store. */
-export type Service = { url: string; way: string; stop: () => Promise<void> };
+export type Service = { url: string; stop: () => Promise<void> };
 
 /** Rejects as long as the store at `url` does not answer. */
 export type Answers = (url: string) => Promise<void>;

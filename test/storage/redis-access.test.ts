@@ -10,6 +10,7 @@ import { documentedUser } from '../faults/redis-topologies.ts';
 import { freePort } from '../free-port.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
+import { testWith } from '../programs.ts';
 import { findProgram } from '../services/service-programs.ts';
 
 const log = createLog('silent');
@@ -19,7 +20,7 @@ describe.each([
   ['Redis', servers[0]],
   ['Valkey', servers[1]],
 ])('%s over TLS, with the user of least privilege', (_, program) => {
-  const test_ = program && findProgram(['openssl']) ? it : it.skip;
+  const test_ = program ? testWith('openssl') : it.skip;
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-test-'));
   let redis: ProgramGroup;
   let server: TestServer | undefined;

@@ -9,9 +9,10 @@ import { type ProgramGroup, startProgramGroup } from '../faults/program-group.ts
 import { documentedUser, redisServer } from '../faults/redis-topologies.ts';
 import { freePort } from '../free-port.ts';
 import { send } from '../oauth/http-client.ts';
+import { testWith } from '../programs.ts';
 import { askPostgres, createTestDatabase } from '../services.ts';
 
-const test_ = redisServer ? it : it.skip;
+const test_ = testWith('Redis server');
 const log = createLog('silent');
 let group: ProgramGroup;
 let host: string;

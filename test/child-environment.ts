@@ -1,7 +1,5 @@
-/** What every process of the program gets from a test's own environment: the path, and the cache of compiled code. */
-export const childEnvironment: Readonly<Record<string, string>> = Object.fromEntries(
-  ['PATH', 'NODE_COMPILE_CACHE'].flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [[name, value]];
-  }),
-);
+/** Returns the path and the cache of compiled code, which every process of the program gets. */
+export function childEnvironment(): Record<string, string> {
+  const { PATH = '', NODE_COMPILE_CACHE = '' } = process.env;
+  return { PATH, NODE_COMPILE_CACHE };
+}

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLog } from '../src/observability/log.ts';
-import { migrate } from '../src/storage/migrations.ts';
-import { connectPostgres } from '../src/storage/postgres.ts';
+import { generateRootKey } from '../src/storage/open-database.ts';
+import { runCommand } from './cli/run-command.ts';
 import { findMissingPrograms, testsThatNeed } from './programs.ts';
 import { askPostgres, startServices, templateName, urlOfDatabase } from './services.ts';
 
@@ -22,12 +21,11 @@ export default async function globalSetup(): Promise<void> {
   });
   Object.assign(globalThis, { keyturnTestServices: services });
   await askPostgres(services.databaseUrl, `CREATE DATABASE ${templateName()}`);
-  const database = connectPostgres({
-    connectionString: urlOfDatabase(services.databaseUrl, templateName()),
-    log: createLog('silent'),
-  });
-  await migrate(database);
-  await database.close();
+  // A separate process, because it also fills the cache of compiled code for all others.
+  const databaseUrl = urlOfDatabase(services.databaseUrl, templateName());
+  const environment = { DATABASE_URL: databaseUrl, KEYTURN_ROOT_KEY: generateRootKey() };
+  const { code, stderr } = await runCommand(['migrate'], environment);
+  if (code !== 0) throw new Error(`keyturn migrate: ${stderr}`);
 }
 
 /** Says which tests will be skipped. Returns the missing programs. */

@@ -26,7 +26,7 @@ test('every command in docs/moving.md works, in the documented order', async () 
   const client = { client_id: 'order-sync', client_secret: generateRootKey().slice(3, 40), scope: 'orders.read' };
   await writeFile(join(directory, 'clients.json'), JSON.stringify({ items: [client] }));
   const env = {
-    ...childEnvironment,
+    ...childEnvironment(),
     DATABASE_URL: await createTestDatabase(),
     KEYTURN_ROOT_KEY: generateRootKey(),
   };

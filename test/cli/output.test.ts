@@ -29,7 +29,7 @@ afterAll(() => server.close());
 async function runWithout(output: 'space' | 'reader', args: readonly string[], input = '') {
   const full = output === 'space' ? openSync('/dev/full', 'w') : undefined;
   const child = spawn(process.execPath, [main, ...args], {
-    env: { ...childEnvironment, ...environment },
+    env: { ...childEnvironment(), ...environment },
     stdio: ['pipe', full ?? 'pipe', 'pipe'],
   });
   child.stdout?.destroy();

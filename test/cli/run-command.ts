@@ -33,7 +33,7 @@ export async function runJson<Result = Record<string, unknown>>(
 }
 
 export function startCommand(args: readonly string[], environment: Environment): ChildProcessWithoutNullStreams {
-  return spawn(process.execPath, [main, ...args], { env: { ...childEnvironment, ...environment } });
+  return spawn(process.execPath, [main, ...args], { env: { ...childEnvironment(), ...environment } });
 }
 
 export function ended(child: ChildProcessWithoutNullStreams): Promise<Ended> {

@@ -73,7 +73,7 @@ beforeAll(async () => {
   });
   const token = await endpointsOf(server.publicUrl).accessToken({ id: client.client_id, secret: client.client_secret });
   environment = {
-    ...childEnvironment,
+    ...childEnvironment(),
     HOME: directory,
     DATABASE_URL: databaseUrl,
     REDIS_URL: redisUrl,

@@ -20,7 +20,7 @@ export type ChildServer = {
 export async function startChildServer(stores: Stores, env: Record<string, string> = {}): Promise<ChildServer> {
   const child = spawn(process.execPath, ['src/main.ts', 'start'], {
     env: {
-      ...childEnvironment,
+      ...childEnvironment(),
       DATABASE_URL: stores.databaseUrl,
       REDIS_URL: stores.redisUrl,
       KEYTURN_ROOT_KEY: stores.rootKey,

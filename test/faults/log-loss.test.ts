@@ -59,7 +59,7 @@ test.each([
   async (name, state) => {
     const [port, adminPort] = [await freePort(), await freePort()];
     child = outputs[name]?.({
-      ...childEnvironment,
+      ...childEnvironment(),
       DATABASE_URL: stores.databaseUrl,
       REDIS_URL: stores.redisUrl,
       KEYTURN_ROOT_KEY: stores.rootKey,

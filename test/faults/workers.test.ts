@@ -22,7 +22,7 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${port}`;
   supervisor = spawn(process.execPath, ['src/main.ts', 'start'], {
     env: {
-      ...childEnvironment,
+      ...childEnvironment(),
       DATABASE_URL: stores.databaseUrl,
       REDIS_URL: stores.redisUrl,
       KEYTURN_ROOT_KEY: stores.rootKey,

@@ -30,7 +30,7 @@ describe('a process that is killed with SIGKILL while it regenerates a secret', 
   async function start(): Promise<{ child: ChildProcess; told: string[]; lines: Interface }> {
     const { databaseUrl, redisUrl, rootKey } = world.stores;
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, world.shop.id], {
-      env: { ...childEnvironment, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey },
+      env: { ...childEnvironment(), DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     children.add(child);

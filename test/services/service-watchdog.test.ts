@@ -14,7 +14,7 @@ async function startHolder(): Promise<{ holder: ChildProcess; directory: string;
   const directory = await mkdtemp(join(tmpdir(), 'keyturn-test-'));
   const command = ['sh', '-c', 'trap "" TERM; sleep 600 & echo $$ $! ready; wait'];
   const script = `
-    import { startWatched } from './test/service-start.ts';
+    import { startWatched } from './test/services/service-start.ts';
     startWatched(${JSON.stringify({ directory, server: { command } })});
     setInterval(() => {}, 1000);`;
   const holder = spawn(process.execPath, ['--input-type=module', '--eval', script], { cwd: root, stdio: 'inherit' });

@@ -36,9 +36,19 @@ export function textOfEvent(previousMac: Uint8Array, event: ChainedEvent): strin
   ]);
 }
 
-/** Returns the HMAC of a row, or undefined if the version is not in the ring. @param text from {@link textOfEvent}. */
-export function macOfEvent(ring: KeyRing, version: string, text: string): Buffer | undefined {
-  return mac(ring, version, text);
+/** Returns the keys of the chain by version of the root key. */
+export function auditKeys(ring: KeyRing): Map<string, Uint8Array> {
+  return new Map(ring.versions.map((version) => [version, ring.key('audit-chain', version) as Buffer]));
+}
+
+/** Returns the HMAC of a row. @param text from {@link textOfEvent}. */
+export function macOfEvent(key: Uint8Array, text: string): Buffer {
+  let compute = hmacs.get(key);
+  if (!compute) {
+    compute = hmacSha256(key);
+    hmacs.set(key, compute);
+  }
+  return compute(text);
 }
 
 /** Returns the HMAC of the anchor. Without it, somebody who cut rows off could put the anchor back to an earlier row. */
@@ -66,17 +76,11 @@ export function isSameMac(expected: Uint8Array | undefined, actual: Uint8Array):
 
 function mac(ring: KeyRing, version: string, text: string): Buffer | undefined {
   const key = ring.key('audit-chain', version);
-  if (!key) return undefined;
-  let compute = hmacs.get(key);
-  if (!compute) {
-    compute = hmacSha256(key);
-    hmacs.set(key, compute);
-  }
-  return compute(text);
+  return key && macOfEvent(key, text);
 }
 
 /** The HMAC functions of derived keys, which a key ring keeps for its lifetime. */
-const hmacs = new WeakMap<Buffer, (text: string) => Buffer>();
+const hmacs = new WeakMap<Uint8Array, (text: string) => Buffer>();
 
 /** Sorts the members of objects, because the database does not keep their order. */
 function canonical(value: unknown): unknown {

@@ -2,6 +2,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
 import {
   type AuditAnchor,
+  auditKeys,
   type ChainedEvent,
   isSealed,
   isVersionInUse,
@@ -120,6 +121,7 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
   const [anchor] = await transaction.query<AuditAnchor>('SELECT * FROM audit_anchor FOR UPDATE');
   if (!anchor) throw new Error('the anchor of the audit log is missing');
   const version = await chooseVersion(transaction, ring, anchor);
+  const key = auditKeys(ring).get(version) as Uint8Array;
   // A log that was tampered with accepts further events, so that operators can act, but is never sealed again:
   // verification keeps failing.
   const isWhole = anchor.seq === 0 ? await mayBeEmpty(transaction) : isSealed(ring, anchor);
@@ -129,7 +131,7 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
     for (const event of events.slice(start, start + batchSize)) {
       seq += 1;
       const chained = toChained(event, seq);
-      mac = macOfEvent(ring, version, textOfEvent(mac, chained)) as Buffer;
+      mac = macOfEvent(key, textOfEvent(mac, chained));
       rows.push({ ...chained, key_version: version, mac: `\\x${Buffer.from(mac).toString('hex')}` });
     }
     await transaction.query(

@@ -1,38 +1,10 @@
-import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Queryable } from '../storage/database.ts';
-import {
-  type AuditAnchor,
-  type ChainedEvent,
-  isSameMac,
-  isSealed,
-  isVersionInUse,
-  macOfEvent,
-  mayBeEmpty,
-  textOfEvent,
-} from './audit-chain.ts';
-import {
-  type AuditCheckpoint,
-  findCheckpoint,
-  readCheckpoint,
-  saveCheckpoint,
-  writeCheckpoint,
-} from './audit-checkpoint.ts';
-
-/** What is wrong with the log, and the first row that is wrong. */
-type AuditFinding = {
-  seq: number;
-  problem:
-    | 'changed' // the row is not what was written: changed, inserted or moved
-    | 'missing' // the row was removed
-    | 'cut_off' // the row and all rows after it were removed from the end
-    | 'beyond_end' // the row was inserted after the end
-    | 'anchor_changed' // the record of the end itself is not what was written
-    | 'unknown_key' // the row was written under a root key that is not configured, after the last checkpoint
-    | 'old_key' // the row was written under a root key that had been replaced before
-    | 'not_the_checkpoint'; // the row is not the one that the given checkpoint names
-};
+import { type AuditAnchor, auditKeys, isSameMac, isSealed, isVersionInUse, mayBeEmpty } from './audit-chain.ts';
+import { findCheckpoint, readCheckpoint, saveCheckpoint, writeCheckpoint } from './audit-checkpoint.ts';
+import { type AuditFinding, type AuditRowsSettings, type AuditRowsState, createRowsCheck } from './audit-rows.ts';
 
 export type AuditVerification = {
   /** Number of the last event that was verified. */
@@ -52,12 +24,10 @@ export type VerifyOptions = {
   onProgress?: ((done: number, total: number) => void) | undefined;
 };
 
-const pageSize = 500;
+const pageSize = 1_000;
 
-/** Milliseconds after which other work of this process gets its turn. A page takes about 5, and longer if its events are large. */
-const turnMs = 10;
-
-type EventRow = ChainedEvent & { key_version: string; mac: Uint8Array };
+/** Rows that are checked in a few milliseconds, less than the start of a thread takes. */
+const fewRows = 200;
 
 /**
  * Checks every row, their order, and the end of the log. If the whole log is right, seals a checkpoint in the database.
@@ -76,119 +46,80 @@ export async function verifyAuditLog(
   );
   const end = anchor?.seq ?? 0;
   const start = recent && sealed && sealed.seq <= end ? sealed : undefined;
-  const chain = createChain(ring, sealed, start);
-  const result = (finding: AuditFinding | null): AuditVerification => ({
-    events: chain.last.seq,
-    from: (start?.seq ?? 0) + 1,
-    checkpoint: writeCheckpoint(chain.last),
-    finding,
-  });
-  const read = (after: number) => readPage(database, after, end);
-  // The next page is read while this one is checked.
-  let next = read(chain.last.seq);
-  while (chain.last.seq < end) {
-    const texts = await next;
-    const lastText = texts.at(-1);
-    if (lastText === undefined) return result({ seq: chain.last.seq + 1, problem: 'cut_off' });
-    next = read(parseRow(lastText).seq);
-    next.catch(() => undefined);
-    let turnEnd = performance.now() + turnMs;
-    for (const text of texts) {
-      const finding = chain.check(parseRow(text));
-      if (finding) return result(finding);
-      if (performance.now() < turnEnd) continue;
-      await setImmediate();
-      turnEnd = performance.now() + turnMs;
+  const settings = { current: ring.current, keys: auditKeys(ring), sealed, start };
+  const rows = end - (start?.seq ?? 0) > fewRows ? checkInThread(settings) : checkHere(settings);
+  try {
+    let state = await rows.check('[]');
+    // The next page is read while this one is checked.
+    let next = readPage(database, state.last.seq, end);
+    while (!state.finding && state.last.seq < end) {
+      const page = await next;
+      if (page) {
+        next = readPage(database, page.last, end);
+        next.catch(() => undefined);
+        state = await rows.check(page.json);
+        onProgress?.(state.last.seq, end);
+      } else state = { ...state, finding: { seq: state.last.seq + 1, problem: 'cut_off' } };
     }
-    onProgress?.(chain.last.seq, end);
-    await setImmediate();
+    await next;
+    const finding =
+      state.finding ??
+      (await checkEnd(database, ring, anchor, state)) ??
+      (sealed && sealed.seq > end ? { seq: end + 1, problem: 'cut_off' as const } : null) ??
+      (outside ? await checkOutside(database, outside, end) : null);
+    const { last, digest } = state;
+    if (!finding && !start && end > 0 && last.version === ring.current) {
+      await saveCheckpoint(database, ring, { ...last, digest });
+    }
+    return { events: last.seq, from: (start?.seq ?? 0) + 1, checkpoint: writeCheckpoint(last), finding };
+  } finally {
+    await rows.close();
   }
-  await next;
-  const finding =
-    (await checkEnd(database, ring, anchor, chain)) ??
-    (sealed && sealed.seq > end ? { seq: end + 1, problem: 'cut_off' as const } : null) ??
-    (outside ? await checkOutside(database, outside, end) : null);
-  if (!finding && !start && end > 0 && chain.last.version === ring.current) {
-    await saveCheckpoint(database, ring, { ...chain.last, digest: chain.digest() });
-  }
-  return result(finding);
 }
 
-/** Reads each row as one JSON text, which takes the driver and this process half of the time that separate columns take. */
-async function readPage(database: Queryable, after: number, end: number): Promise<string[]> {
-  const rows = await database.query<{ text: string }>(
-    `SELECT to_json(e)::text AS text FROM (
-       SELECT seq, floor(extract(epoch FROM at) * 1000) AS at, actor, actor_name, address, action, target_type, target, before, after,
-         key_version, encode(mac, 'hex') AS mac
-       FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3
-     ) e ORDER BY seq`,
+type RowsCheck = { check(json: string): Promise<AuditRowsState>; close(): Promise<unknown> };
+
+function checkHere(settings: AuditRowsSettings): RowsCheck {
+  const check = createRowsCheck(settings);
+  return { check: async (json) => check(json), close: async () => undefined };
+}
+
+/** Checks rows in a thread, because the hashing would delay the requests that this process serves. */
+function checkInThread(settings: AuditRowsSettings): RowsCheck {
+  const file = import.meta.url.endsWith('.ts') ? './audit-rows-worker.ts' : './audit-rows-worker.js';
+  const thread = new Worker(new URL(file, import.meta.url), { workerData: settings });
+  return {
+    check: async (json) => {
+      const answer = once(thread, 'message');
+      thread.postMessage(json);
+      const [state] = await answer;
+      return state as AuditRowsState;
+    },
+    close: () => thread.terminate(),
+  };
+}
+
+/** Reads rows as one JSON text, which takes the driver a fraction of the time that columns take. */
+async function readPage(
+  database: Queryable,
+  after: number,
+  end: number,
+): Promise<{ json: string; last: number } | undefined> {
+  const [page] = await database.query<{ json: string | null; last: number }>(
+    `SELECT '[' || string_agg(json_build_array(seq, floor(extract(epoch FROM at) * 1000), actor, actor_name, address, action,
+         target_type, target, before, after, key_version, encode(mac, 'hex'))::text, ',' ORDER BY seq) || ']' AS json,
+       max(seq)::bigint AS last
+     FROM (SELECT * FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) e`,
     [after, end, pageSize],
   );
-  return rows.map(({ text }) => text);
-}
-
-function parseRow(text: string): EventRow {
-  const row = JSON.parse(text) as Omit<EventRow, 'at' | 'mac'> & { at: number; mac: string };
-  return Object.assign(row, { at: new Date(row.at), mac: Buffer.from(row.mac, 'hex') });
-}
-
-type Chain = {
-  readonly last: { seq: number; mac: Uint8Array; version: string };
-  readonly versions: ReadonlySet<string>;
-  /** Rows must be given in order. */
-  check(row: EventRow): AuditFinding | null;
-  digest(): Buffer;
-};
-
-/**
- * @param sealed vouches for rows up to it, also for those whose root key is not configured any more.
- * @param start if given, rows up to it are not checked.
- */
-function createChain(ring: KeyRing, sealed: AuditCheckpoint | undefined, start: AuditCheckpoint | undefined): Chain {
-  const hash = createHash('sha256');
-  const versions = new Set<string>();
-  let last = start
-    ? { seq: start.seq, mac: start.mac, version: ring.current }
-    : { seq: 0, mac: new Uint8Array(0), version: '' };
-  /** First row that no key has vouched for so far. */
-  let unchecked: number | undefined;
-  if (start) versions.add(ring.current);
-
-  function check(row: EventRow): AuditFinding | null {
-    const { seq, key_version: version } = row;
-    if (seq !== last.seq + 1) return { seq: last.seq + 1, problem: 'missing' };
-    if (version !== last.version && versions.has(version)) return { seq, problem: 'old_key' };
-    const text = textOfEvent(last.mac, row);
-    if (ring.versions.includes(version)) {
-      if (!isSameMac(macOfEvent(ring, version, text), row.mac)) return { seq: unchecked ?? seq, problem: 'changed' };
-    } else if (sealed && seq <= sealed.seq) unchecked ??= seq;
-    else return { seq, problem: 'unknown_key' };
-    versions.add(version);
-    last = { seq, mac: row.mac, version };
-    if (start) return null;
-    hash.update(text);
-    if (seq !== sealed?.seq) return null;
-    const isSame = isSameMac(sealed.mac, row.mac) && isSameMac(sealed.digest, hash.copy().digest());
-    if (!isSame) return { seq: unchecked ?? seq, problem: 'changed' };
-    unchecked = undefined;
-    return null;
-  }
-
-  return {
-    get last() {
-      return last;
-    },
-    versions,
-    check,
-    digest: () => hash.copy().digest(),
-  };
+  return page && page.json !== null ? { json: page.json, last: page.last } : undefined;
 }
 
 async function checkEnd(
   database: Queryable,
   ring: KeyRing,
   anchor: (AuditAnchor & { newest: number }) | undefined,
-  { last, versions }: Chain,
+  { last, versions }: AuditRowsState,
 ): Promise<AuditFinding | null> {
   const next = last.seq + 1;
   if (!anchor) return { seq: next, problem: 'anchor_changed' };

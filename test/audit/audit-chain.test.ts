@@ -249,6 +249,30 @@ describe('the audit log', () => {
       expect(await verify(createKeyRing(second))).toEqual({ seq: 1, problem: 'changed' });
     });
 
+    it('is verified over many pages, with and without the old key, as a short log is', async () => {
+      const appendMany = (keys: KeyRing) =>
+        auditedTransaction(database, keys, async (transaction) => {
+          for (let index = 0; index < 1_100; index++) await event(transaction, `target ${index}`);
+        });
+      await appendMany(ring);
+      await appendMany(rotated);
+      const progress: number[][] = [];
+      const onProgress = (...step: number[]) => void progress.push(step);
+      const whole = await verifyAuditLog(database, rotated, { onProgress });
+      expect(whole).toMatchObject({ events: 2_200, from: 1, finding: null });
+      expect(progress).toEqual([
+        [1_000, 2_200],
+        [2_000, 2_200],
+        [2_200, 2_200],
+      ]);
+      expect(await verifyAuditLog(database, createKeyRing(second))).toEqual(whole);
+      await tamper(`UPDATE audit_events SET actor = 'x' WHERE seq = 1050`);
+      expect(await verify(rotated)).toEqual({ seq: 1_050, problem: 'changed' });
+      expect(await verify(createKeyRing(second))).toEqual({ seq: 1, problem: 'changed' });
+      await tamper('DELETE FROM audit_events WHERE seq = 1001');
+      expect(await verify(rotated)).toEqual({ seq: 1_001, problem: 'missing' });
+    });
+
     it('appends only under the new key, even from a server that still has the old one first', async () => {
       await append('under the first');
       await append('under the second', rotated);

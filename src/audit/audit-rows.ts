@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { type ChainedEvent, isSameMac, macOfEvent, textOfEvent } from './audit-chain.ts';
+import type { AuditCheckpoint } from './audit-checkpoint.ts';
+
+/** What is wrong with the log, and the first row that is wrong. */
+export type AuditFinding = {
+  seq: number;
+  problem:
+    | 'changed' // the row is not what was written: changed, inserted or moved
+    | 'missing' // the row was removed
+    | 'cut_off' // the row and all rows after it were removed from the end
+    | 'beyond_end' // the row was inserted after the end
+    | 'anchor_changed' // the record of the end itself is not what was written
+    | 'unknown_key' // the row was written under a root key that is not configured, after the last checkpoint
+    | 'old_key' // the row was written under a root key that had been replaced before
+    | 'not_the_checkpoint'; // the row is not the one that the given checkpoint names
+};
+
+/** What the check of rows needs to know. It can be sent to another thread. */
+export type AuditRowsSettings = {
+  /** The version of the root key that new rows are written under. */
+  current: string;
+  /** The keys of the chain by version of the root key. */
+  keys: ReadonlyMap<string, Uint8Array>;
+  /** Vouches for rows up to it, also for those whose root key is not configured any more. */
+  sealed: AuditCheckpoint | undefined;
+  /** If given, rows up to it are not checked. */
+  start: AuditCheckpoint | undefined;
+};
+
+/** The state after the rows that were checked so far. */
+export type AuditRowsState = {
+  finding: AuditFinding | null;
+  last: { seq: number; mac: Uint8Array; version: string };
+  /** The versions of the root key that rows were written under. */
+  versions: ReadonlySet<string>;
+  /** SHA-256 of the texts of all rows from the first on. */
+  digest: Uint8Array;
+};
+
+type AuditRow = ChainedEvent & { version: string; mac: Uint8Array };
+
+/** The columns of a row in the order in which `audit_events` is read for verification. */
+type Columns = [
+  ...[seq: number, at: number | string, actor: string, actorName: string, address: string | null, action: string],
+  ...[targetType: string, target: string, before: unknown, after: unknown, version: string, mac: string],
+];
+
+/**
+ * Checks rows and their order.
+ * @returns a function that checks the next rows, given as a JSON array of the columns of each.
+ */
+export function createRowsCheck({ current, keys, sealed, start }: AuditRowsSettings): (json: string) => AuditRowsState {
+  const hash = createHash('sha256');
+  const versions = new Set<string>();
+  let last = start ? { seq: start.seq, mac: start.mac, version: current } : { seq: 0, mac: noMac, version: '' };
+  /** First row that no key has vouched for so far. */
+  let unchecked: number | undefined;
+  if (start) versions.add(current);
+  /** Texts that are not part of `hash` yet: one update of a page takes less time than one of each row. */
+  const texts: string[] = [];
+
+  function digest(): Uint8Array {
+    hash.update(texts.splice(0).join(''));
+    return hash.copy().digest();
+  }
+
+  function check(row: AuditRow): AuditFinding | null {
+    const { seq, version } = row;
+    if (seq !== last.seq + 1) return { seq: last.seq + 1, problem: 'missing' };
+    if (version !== last.version && versions.has(version)) return { seq, problem: 'old_key' };
+    const text = textOfEvent(last.mac, row);
+    const key = keys.get(version);
+    if (key) {
+      if (!isSameMac(macOfEvent(key, text), row.mac)) return { seq: unchecked ?? seq, problem: 'changed' };
+    } else if (sealed && seq <= sealed.seq) unchecked ??= seq;
+    else return { seq, problem: 'unknown_key' };
+    versions.add(version);
+    last = { seq, mac: row.mac, version };
+    if (start) return null;
+    texts.push(text);
+    if (seq !== sealed?.seq) return null;
+    const isSame = isSameMac(sealed.mac, row.mac) && isSameMac(sealed.digest, digest());
+    if (!isSame) return { seq: unchecked ?? seq, problem: 'changed' };
+    unchecked = undefined;
+    return null;
+  }
+
+  return (json) => {
+    let finding: AuditFinding | null = null;
+    for (const columns of JSON.parse(json) as Columns[]) {
+      finding = check(toRow(columns));
+      if (finding) break;
+    }
+    return { finding, last, versions, digest: digest() };
+  };
+}
+
+const noMac = new Uint8Array(0);
+
+function toRow(columns: Columns): AuditRow {
+  const [seq, at, actor, actor_name, address, action, target_type, target, before, after, version, mac] = columns;
+  const event = { seq, at: new Date(at), actor, actor_name, address, action, target_type, target, before, after };
+  return { ...event, version, mac: Buffer.from(mac, 'hex') };
+}

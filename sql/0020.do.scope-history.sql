@@ -27,7 +27,8 @@ BEGIN
       ORDER BY place DESC LIMIT 100
     ) AS kept
   );
-  NEW.scope_version := 1 + floor(random() * 2147483646);
+  -- Below 2^28, which is four bytes in a token's record.
+  NEW.scope_version := 1 + floor(random() * 268435455);
   RETURN NEW;
 END $$;
 CREATE TRIGGER clients_scope_history BEFORE UPDATE ON clients FOR EACH ROW

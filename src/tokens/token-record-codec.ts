@@ -23,7 +23,7 @@ const codeBytes = 16;
 const ownPrefix = 'kti_';
 
 /** The bits of a record's first byte: which of its members follow. */
-const has = { scope: 1, resource: 2, accessKey: 4, jkt: 8, x5t: 16, versions: 32, ownPrefix: 64 };
+const has = { scope: 1, resource: 2, accessKey: 4, jkt: 8, x5t: 16, versions: 32, packedId: 64 };
 
 /**
  * Authenticates records with a key derived from the root key, so that write access to the token store is not enough to
@@ -78,12 +78,18 @@ export function recordFromText(text: string): Buffer {
 }
 
 const longestFixedPart = 64;
+/** Bytes of a UUID. */
+const uuidBytes = 16;
+/** Bytes of the 22 characters of a generated Client ID, read as base64 of which only 62 characters occur. */
+const packedIdBytes = 18;
+/** Makes 22 characters a multiple of four, so that base64 has no incomplete byte. */
+const packing = 'AA';
 
 function writeBody(record: TokenRecord): Buffer {
-  const { clientId, scope, resource, accessKey, confirmation, scopeVersions } = record;
-  const isOwn = clientId.startsWith(ownPrefix);
-  const texts = [isOwn ? clientId.slice(ownPrefix.length) : clientId];
-  let flags = isOwn ? has.ownPrefix : 0;
+  const { clientId, issuedAt, scope, resource, accessKey, confirmation, scopeVersions } = record;
+  const isPacked = /^kti_[0-9A-Za-z]{22}$/.test(clientId);
+  let flags = isPacked ? has.packedId : 0;
+  const texts = isPacked ? [] : [clientId];
   const add = (flag: number, text: string | undefined) => {
     if (text === undefined) return;
     flags |= flag;
@@ -91,23 +97,29 @@ function writeBody(record: TokenRecord): Buffer {
   };
   add(has.scope, scope);
   add(has.resource, resource);
-  add(has.accessKey, accessKey && encodeAccessKeyRef(accessKey));
   add(has.jkt, confirmation?.jkt);
   add(has.x5t, confirmation?.['x5t#S256']);
+  if (accessKey) flags |= has.accessKey;
   if (scopeVersions) flags |= has.versions;
 
   let room = longestFixedPart;
   for (const text of texts) room += 5 + Buffer.byteLength(text);
   const body = Buffer.allocUnsafe(room);
   body[0] = flags;
-  let at = body.writeUIntBE(record.issuedAt, 1, 6);
-  at = body.writeUInt32BE(record.expiresAt, at);
+  let at = body.writeUIntBE(issuedAt, 1, 6);
   at = body.writeUInt32BE(record.epoch, at);
+  at = writeNumber(body, Math.max(0, record.expiresAt - Math.floor(issuedAt / 1_000)), at);
   at = writeNumber(body, record.generation, at);
+  if (isPacked) at += body.write(clientId.slice(ownPrefix.length) + packing, at, 'base64url');
+  if (accessKey) {
+    at += body.write(accessKey.id.replaceAll('-', ''), at, 'hex');
+    at = writeNumber(body, accessKey.epoch, at);
+    at = writeNumber(body, accessKey.generation, at);
+  }
   if (scopeVersions) {
     at = writeNumber(body, scopeVersions.client, at);
-    at = writeNumber(body, scopeVersions.accessKey, at);
-    at = writeNumber(body, scopeVersions.resource, at);
+    if (accessKey) at = writeNumber(body, scopeVersions.accessKey, at);
+    if (resource !== undefined) at = writeNumber(body, scopeVersions.resource, at);
   }
   for (const text of texts) {
     at = writeNumber(body, Buffer.byteLength(text), at);
@@ -119,7 +131,7 @@ function writeBody(record: TokenRecord): Buffer {
 /** Reads an authenticated body, which therefore is well-formed. */
 function readBody(jti: string, body: Buffer): TokenRecord {
   const flags = body[0] ?? 0;
-  let at = 15;
+  let at = 11;
   const number = () => {
     let value = 0;
     for (let factor = 1; ; factor *= 128) {
@@ -128,34 +140,49 @@ function readBody(jti: string, body: Buffer): TokenRecord {
       if (byte < 128) return value;
     }
   };
-  const text = () => {
-    const length = number();
-    at += length;
-    return body.toString('utf8', at - length, at);
+  const take = (bytes: number, encoding: BufferEncoding) => {
+    at += bytes;
+    return body.toString(encoding, at - bytes, at);
   };
+  const text = () => take(number(), 'utf8');
   const optional = (flag: number) => (flags & flag ? text() : undefined);
+
+  const issuedAt = body.readUIntBE(1, 6);
+  const expiresAt = Math.floor(issuedAt / 1_000) + number();
   const generation = number();
+  const packedId = flags & has.packedId ? take(packedIdBytes, 'base64url').slice(0, -packing.length) : undefined;
+  const accessKey =
+    flags & has.accessKey ? { id: toUuid(take(uuidBytes, 'hex')), epoch: number(), generation: number() } : undefined;
   const scopeVersions =
-    flags & has.versions ? { client: number(), accessKey: number(), resource: number() } : undefined;
-  const clientId = flags & has.ownPrefix ? ownPrefix + text() : text();
+    flags & has.versions
+      ? {
+          client: number(),
+          accessKey: accessKey ? number() : 0,
+          resource: flags & has.resource ? number() : 0,
+        }
+      : undefined;
+  const clientId = packedId === undefined ? text() : ownPrefix + packedId;
   const scope = optional(has.scope);
   const resource = optional(has.resource);
-  const key = optional(has.accessKey);
   const jkt = optional(has.jkt);
   const x5t = optional(has.x5t);
   return {
     jti,
     clientId,
-    epoch: body.readUInt32BE(11),
+    epoch: body.readUInt32BE(7),
     generation,
-    issuedAt: body.readUIntBE(1, 6),
-    expiresAt: body.readUInt32BE(7),
+    issuedAt,
+    expiresAt,
     scope,
     scopeVersions,
     resource,
-    accessKey: key === undefined ? undefined : decodeAccessKeyRef(key),
+    accessKey,
     confirmation: toConfirmation(jkt, x5t),
   };
+}
+
+function toUuid(hex: string): string {
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
 /** Writes an unsigned integer in base 128, low digits first. Returns the position behind it. */

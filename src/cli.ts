@@ -47,10 +47,10 @@ export function createProgram(): Command {
   const program = new Command('keyturn')
     .description('OAuth 2 client credentials that can be regenerated without breaking an integration')
     .version(readVersion(), '-V, --version', 'print the version')
-    .helpCommand('help [command]', 'help for a command')
+    .helpCommand('help [command]', 'show the help of a command')
     .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
-    .showHelpAfterError('(--help says more)')
+    .showHelpAfterError('(add --help for details)')
     .exitOverride()
     .addHelpText(
       'after',
@@ -60,8 +60,8 @@ Examples:
   keyturn contacts create --name 'Ann Operator' --email ann@example.com --permission all --operator-token
   keyturn clients create --name 'Order sync' --scope 'orders:read orders:create'
 
-Configuration comes from the environment (KEYTURN_…, DATABASE_URL, REDIS_URL); \`keyturn doctor\` checks it.
-Exit codes: 0 done, 1 refused or failed, 2 a command line or configuration that cannot be used.`,
+The configuration is read from environment variables (KEYTURN_…, DATABASE_URL, REDIS_URL). \`keyturn doctor\` checks it.
+Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configuration.`,
     );
   addStartCommand(program);
   addMigrateCommand(program);

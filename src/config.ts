@@ -140,7 +140,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   };
   const listenOn = (name: string, fallback: string) => {
     const host = (text(name) ?? fallback).replace(/^\[(.*)\]$/, '$1');
-    check(name, isIP(host) > 0 || isHostName(host), 'an IP address or a host name; 0.0.0.0 or :: is every address');
+    check(name, isIP(host) > 0 || isHostName(host), 'an IP address or a host name; 0.0.0.0 or :: means every address');
     return host;
   };
   const storeUrl = (name: string, read: (url: string) => unknown) => {
@@ -166,16 +166,12 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   const port = integer('KEYTURN_PORT', 4000, 0, 65_535);
   const issuer = text('KEYTURN_ISSUER')?.replace(/\/$/, '') ?? defaultIssuer(tlsFiles.cert ? 'https' : 'http', port);
   check('KEYTURN_ISSUER', isIssuer(issuer), 'an http or https URL without path, query and fragment');
-  check(
-    'KEYTURN_ISSUER',
-    !tlsFiles.cert || !issuer.startsWith('http:'),
-    'an https URL where there is KEYTURN_TLS_CERT',
-  );
+  check('KEYTURN_ISSUER', !tlsFiles.cert || !issuer.startsWith('http:'), 'an https URL if KEYTURN_TLS_CERT is set');
   const databaseUrl = storeUrl('DATABASE_URL', checkPostgresUrl);
   const redisUrl = storeUrl('REDIS_URL', readRedisUrl);
   const rootKey = secret('KEYTURN_ROOT_KEY');
   if (databaseUrl && !rootKey) {
-    problems.push('KEYTURN_ROOT_KEY is required with DATABASE_URL; `keyturn root-key generate` makes one');
+    problems.push('KEYTURN_ROOT_KEY is required with DATABASE_URL; `keyturn root-key generate` generates one');
   }
   const workersAuto = text('KEYTURN_WORKERS') === 'auto';
   const workers = workersAuto ? availableParallelism() : integer('KEYTURN_WORKERS', 1, 1, 1024);
@@ -216,7 +212,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     given: variables.filter((name) => text(name) !== undefined),
   };
   if (problems.length > 0) {
-    throw new UsageError(`The configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    throw new UsageError(`The configuration is invalid:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
   }
   return config;
 }
@@ -228,7 +224,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
 function emptyVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
   return variables
     .filter((name) => environment[name] !== undefined && environment[name].trim() === '')
-    .map((name) => `${name} is set but empty: give it a value, or remove it for its default`);
+    .map((name) => `${name} is set but empty: give it a value, or unset it to use its default`);
 }
 
 function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
@@ -238,7 +234,7 @@ function unknownVariables(environment: Readonly<Record<string, string | undefine
       const [nearest, distance] = variables
         .map((known) => [known, editDistance(name, known)] as const)
         .reduce((best, candidate) => (candidate[1] < best[1] ? candidate : best));
-      return `${name} is not a variable of Keyturn${distance <= 4 ? `; did you mean ${nearest}?` : ''}`;
+      return `${name} is not a known variable${distance <= 4 ? `; did you mean ${nearest}?` : ''}`;
     });
 }
 
@@ -266,7 +262,7 @@ function problemOf(read: () => unknown): string | undefined {
 
 function problemsOfTls(paths: TlsFiles): string[] {
   if ((paths.cert === undefined) !== (paths.key === undefined))
-    return ['KEYTURN_TLS_CERT and KEYTURN_TLS_KEY go together'];
+    return ['KEYTURN_TLS_CERT and KEYTURN_TLS_KEY must be set together'];
   try {
     readTlsFiles(paths);
     return [];

@@ -27,10 +27,15 @@ export class KeyturnError extends Error {
 /** A store cannot be reached or did not respond in time. Must never be interpreted as a negative answer. */
 export class StoreUnavailable extends KeyturnError {
   constructor(store: 'database' | 'redis', detail: string, cause?: unknown) {
-    super('temporarily_unavailable', 503, 'Service unavailable: a store cannot be reached. Try again shortly.', {
-      detail: `${store}: ${detail}`,
-      cause,
-    });
+    super(
+      'temporarily_unavailable',
+      503,
+      `Service unavailable: ${store === 'redis' ? 'Redis' : 'the database'} cannot be reached. Try again shortly.`,
+      {
+        detail: `${store}: ${detail}`,
+        cause,
+      },
+    );
   }
 }
 
@@ -72,7 +77,7 @@ export function requireRevision(revision: number, expected: readonly number[] | 
     throw new KeyturnError(
       'precondition_failed',
       412,
-      'The object was changed after you read it. Read it again and repeat the request.',
+      'Changed by someone else since you loaded it. Reload and try again.',
     );
   }
 }

@@ -83,10 +83,17 @@ const knownDuplicates = [
   'token-request.ts',
 ];
 
+function repeatedNames(paths: readonly string[]): string[] {
+  const names = paths.map((path) => basename(path));
+  return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
+}
+
 test('no two files of src have the same name', () => {
-  const names = files.map((file) => basename(file));
-  const duplicates = new Set(names.filter((name, index) => names.indexOf(name) !== index));
-  expect([...duplicates].filter((name) => !knownDuplicates.includes(name))).toEqual([]);
+  expect(repeatedNames(files).filter((name) => !knownDuplicates.includes(name))).toEqual([]);
+});
+
+test('no two files of test have the same name', () => {
+  expect(repeatedNames(readdirSync('test', { recursive: true, encoding: 'utf8' }))).toEqual([]);
 });
 
 test('documents, comments and tests name only source files that exist', () => {

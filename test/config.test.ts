@@ -116,21 +116,21 @@ test('TLS files are looked at with all else, and each problem has its name', () 
     issuer: 'https://localhost:4000',
     tlsFiles: { cert: KEYTURN_TLS_CERT, key: KEYTURN_TLS_KEY, clientCa: KEYTURN_TLS_CERT },
   });
-  expect(refusal({ KEYTURN_TLS_CERT })).toContain('KEYTURN_TLS_CERT and KEYTURN_TLS_KEY go together');
+  expect(refusal({ KEYTURN_TLS_CERT })).toContain('KEYTURN_TLS_CERT and KEYTURN_TLS_KEY must be set together');
   expect(refusal({ KEYTURN_TLS_CLIENT_CA: KEYTURN_TLS_CERT })).toContain('KEYTURN_TLS_CLIENT_CA needs');
   expect(refusal({ KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' })).toContain('KEYTURN_CLIENT_CERT_HEADER needs');
   expect(refusal({ KEYTURN_CLIENT_CERT_PROXY: '10.0.0.1' })).toContain('KEYTURN_CLIENT_CERT_PROXY needs');
   const proxied = { KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert', KEYTURN_CLIENT_CERT_PROXY: '10.0.0.1' };
   expect(refusal({ ...proxied, KEYTURN_CLIENT_CERT_HEADER: 'a b' })).toContain('must be the name of a header');
   expect(readConfig({ ...proxied, KEYTURN_TLS_CLIENT_CA: KEYTURN_TLS_CERT }).clientCertHeader).toBe('client-cert');
-  expect(refusal({ ...complete, KEYTURN_TLS_KEY: otherKey })).toContain('KEYTURN_TLS_KEY is not the key of');
-  expect(refusal({ ...complete, KEYTURN_TLS_CERT: otherKey })).toContain('KEYTURN_TLS_CERT has no certificate');
+  expect(refusal({ ...complete, KEYTURN_TLS_KEY: otherKey })).toContain('KEYTURN_TLS_KEY does not match');
+  expect(refusal({ ...complete, KEYTURN_TLS_CERT: otherKey })).toContain('KEYTURN_TLS_CERT contains no certificate');
   expect(refusal({ ...complete, KEYTURN_TLS_CLIENT_CA: otherKey })).toContain(
-    'KEYTURN_TLS_CLIENT_CA has no certificate',
+    'KEYTURN_TLS_CLIENT_CA contains no certificate',
   );
   const plainIssuer = refusal({ ...complete, KEYTURN_TLS_CERT: '/nowhere', KEYTURN_ISSUER: 'http://auth.example' });
   expect(plainIssuer).toContain('KEYTURN_TLS_CERT cannot be read');
-  expect(plainIssuer).toContain('KEYTURN_ISSUER must be an https URL where');
+  expect(plainIssuer).toContain('KEYTURN_ISSUER must be an https URL if');
   rmSync(directory, { recursive: true });
 });
 
@@ -140,7 +140,7 @@ test.each([
   ['KEYTURN_PROT', 'KEYTURN_PORT'],
   ['KEYTURN_ACCESS_TOKEN_TTL_', 'KEYTURN_ACCESS_TOKEN_TTL'],
 ])('%s stops the start and suggests %s', (misspelt, meant) => {
-  expect(refusal({ [misspelt]: '1' })).toContain(`${misspelt} is not a variable of Keyturn; did you mean ${meant}?`);
+  expect(refusal({ [misspelt]: '1' })).toContain(`${misspelt} is not a known variable; did you mean ${meant}?`);
 });
 
 test('a variable like none of ours stops the start without a guess', () => {
@@ -283,7 +283,7 @@ test.each([
   'orchid',
 ])('a wrong REDIS_URL is named, with no part of it: %s', (redisUrl) => {
   const message = refusal({ REDIS_URL: redisUrl });
-  expect(message).toMatch(/REDIS_URL.*(percent-encod|%3F|%2F|write scheme)/);
+  expect(message).toMatch(/REDIS_URL.*(percent-encod|%3F|%2F|it must have the form scheme)/);
   expect(message).not.toMatch(halves);
 });
 

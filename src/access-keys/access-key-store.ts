@@ -245,6 +245,7 @@ export function asSecretOwner(key: AccessKey): SecretOwner {
     target: key.id,
     targetType: 'access_key',
     clientId: null,
+    registration: null,
     enabled: key.enabled,
     revision: key.revision,
     tokenEpoch: key.tokenEpoch,

@@ -102,7 +102,7 @@ export async function saveKey(
  */
 function requireFuture(end: Date | null | undefined, { clock }: ManageDeps): void {
   if (end && end.getTime() <= clock()) {
-    const message = 'must be in the future; to end a key now, disable it';
+    const message = 'must be in the future; to stop a key now, disable it';
     throw new InvalidInput(`expires_at: ${message}.`, [{ path: 'expires_at', message }]);
   }
 }
@@ -134,9 +134,13 @@ export async function removeAccessKey(
   const at = new Date(deps.clock());
   const key = await requireAccessKeyRow(transaction, id);
   if (key.usedAt !== null) {
-    throw new Conflict('access_key_was_used', 'The access key was used, so it cannot be removed. Disable it instead.', {
-      used_at: key.usedAt.toISOString(),
-    });
+    throw new Conflict(
+      'access_key_was_used',
+      'An access key that was used cannot be removed, because its history must stay known. Disable it instead.',
+      {
+        used_at: key.usedAt.toISOString(),
+      },
+    );
   }
   await deleteAccessKey(transaction, id, at);
   await audit(transaction, actor, at, 'access_key.remove', { before: key });
@@ -207,10 +211,10 @@ async function requireClients(
   if (!clientIds) return null;
   const ids = await findClientIds(transaction, clientIds);
   const unknown = clientIds.filter((clientId) => !ids.has(clientId));
-  if (unknown.length > 0) throw new InvalidInput(`clients: no such client: ${unknown.join(', ')}.`);
+  if (unknown.length > 0) throw new InvalidInput(`clients: client not found: ${unknown.join(', ')}.`);
   return [...new Set(ids.values())];
 }
 
 function nameTaken(): Conflict {
-  return new Conflict('name_taken', 'The contact already has an access key with this name.');
+  return new Conflict('name_taken', 'name: this contact already has an access key with this name.');
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { authMethods, tokenTyps } from '../clients/client.ts';
+import type { GivenReplacement } from '../clients/replacement.ts';
 import { jwksSchema, readSubject, subjectShape } from './presenters/present-client.ts';
 import { resourceUri, scopeText, text } from './text.ts';
 
@@ -49,6 +50,30 @@ export const clientPatch = z.strictObject({
   tls_client_certificate_bound_access_tokens: z.boolean().optional(),
   dpop_bound_access_tokens: z.boolean().optional(),
 });
+
+/** Schema of what replaces the keys, the certificate or the way of authentication of a client. */
+export const replacement = z
+  .strictObject({
+    auth_method: z.enum(authMethods).optional(),
+    jwks: jwksSchema.optional(),
+    jwks_uri: z.string().max(2_000).optional(),
+    certificate: z.string().max(40_000).optional().meta({ description: 'One or more self-signed certificates in PEM' }),
+    ...subjectShape,
+  })
+  .meta({
+    description:
+      'What the client authenticates with from now on: keys, a certificate, or with `auth_method` another way. Absent: a new secret in place of the current one',
+  });
+
+export function replacementOf(body: z.output<typeof replacement>): GivenReplacement {
+  return {
+    authMethod: body.auth_method,
+    jwks: body.jwks,
+    jwksUri: body.jwks_uri,
+    certificate: body.certificate,
+    certificateSubject: readSubject(body),
+  };
+}
 
 /** Converts the members of a request body to the property names of the code. */
 export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) {

@@ -84,7 +84,7 @@ export function readIdempotencyKey(request: IncomingMessage): string | undefined
   if (!values) return undefined;
   const [key = ''] = values;
   if (values.length > 1 || !/^[\x20-\x7e]{1,255}$/.test(key)) {
-    throw new InvalidInput('Idempotency-Key must be 1 to 255 printable ASCII characters.');
+    throw new InvalidInput('Idempotency-Key: must be sent once, with 1 to 255 printable ASCII characters.');
   }
   return key;
 }
@@ -104,7 +104,11 @@ async function findAnswer(
 ): Promise<Answer | undefined> {
   const kept = await findKept(transaction, core, repeatable);
   if (kept && Buffer.compare(kept.request, repeatable.request) !== 0) {
-    throw new KeyturnError('idempotency_key_reused', 422, 'This Idempotency-Key came with another request before.');
+    throw new KeyturnError(
+      'idempotency_key_reused',
+      422,
+      'This Idempotency-Key was already used for a different request. Send a new key.',
+    );
   }
   return kept?.answer;
 }

@@ -15,7 +15,7 @@ export function requireKnownHost({ adminHost, issuer, allowedHosts }: Config) {
   const isKnownHost = createHostCheck([...loopback, ...own, new URL(issuer).hostname, ...allowedHosts]);
   return async (ctx: Context, next: Next): Promise<void> => {
     if (!isKnownHost(ctx.req.headers.host ?? '')) {
-      throw new KeyturnError('misdirected_request', 421, 'This server does not answer for that host.');
+      throw new KeyturnError('misdirected_request', 421, 'This server does not serve the host in the Host header.');
     }
     await next();
   };
@@ -29,7 +29,7 @@ export async function requireOwnOrigin(ctx: Context, next: Next): Promise<void> 
   const { origin, host } = ctx.req.headers;
   const isRead = ctx.method === 'GET' || ctx.method === 'HEAD';
   if (origin !== undefined && !isRead && !isOrigin(origin, host ?? '')) {
-    throw new Forbidden('The request comes from a page of another origin.');
+    throw new Forbidden('Requests from pages of other origins are not allowed.');
   }
   await next();
 }

@@ -1,5 +1,5 @@
 import type { Context, Next } from 'koa';
-import type { Permission } from '../contacts/contact.ts';
+import { describePermission, type Permission } from '../contacts/contact.ts';
 import { authenticateOperator, type Grantor } from '../contacts/manage-contacts.ts';
 import type { Core } from '../core.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
@@ -31,14 +31,20 @@ export function authenticateBearer(core: Core, addressOf: (request: Context['req
 }
 
 function unauthenticated(): KeyturnError {
-  return new KeyturnError('unauthenticated', 401, 'A valid operator token is needed.');
+  return new KeyturnError('unauthenticated', 401, 'A valid operator token is required.');
 }
 
 export function requirePermission(permission: Permission) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    if (!operatorOf(ctx).permissions.includes(permission)) throw new Forbidden(`This needs ${permission}.`);
+    checkPermission(operatorOf(ctx), permission);
     await next();
   };
+}
+
+/** @throws {Forbidden} if the operator lacks the permission. */
+export function checkPermission({ permissions }: Operator, permission: Permission): void {
+  if (permissions.includes(permission)) return;
+  throw new Forbidden(`You need the permission ${describePermission(permission)}.`);
 }
 
 export function operatorOf(ctx: Context): Operator {

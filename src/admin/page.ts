@@ -47,7 +47,7 @@ export function createPager<Position extends z.ZodType>(ring: KeyRing, list: str
       const expected = mac(version, payload);
       const actual = Buffer.from(given, 'base64url');
       const isOurs = rest.length === 0 && expected?.length === actual.length && timingSafeEqual(expected, actual);
-      if (!isOurs) throw new KeyturnError('invalid_cursor', 400, 'The cursor is not one that this list has given out.');
+      if (!isOurs) throw new KeyturnError('invalid_cursor', 400, 'cursor: must be a `next_cursor` of this list.');
       return position.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')));
     },
     /**

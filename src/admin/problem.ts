@@ -44,7 +44,8 @@ function present(ctx: Context, error: unknown, log: Log): void {
 }
 
 function describe(error: unknown): Problem {
-  if (!(error instanceof KeyturnError)) return toProblem(500, 'server_error', 'Something went wrong on our side.');
+  if (!(error instanceof KeyturnError))
+    return toProblem(500, 'server_error', 'An internal error occurred. The log of the server has the details.');
   return { ...error.extension, ...toProblem(error.status, error.code, error.message) };
 }
 
@@ -54,7 +55,7 @@ function toProblem(status: number, code: string, detail: string): Problem {
 }
 
 function methodNotAllowed(ctx: Context): KeyturnError {
-  return new KeyturnError('method_not_allowed', 405, `Only ${ctx.response.get('Allow')} is allowed here.`);
+  return new KeyturnError('method_not_allowed', 405, `Method not allowed. Use ${ctx.response.get('Allow')}.`);
 }
 
 function detailOf(error: unknown): string | undefined {

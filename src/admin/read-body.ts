@@ -14,10 +14,14 @@ export async function readBody(request: IncomingMessage): Promise<string> {
   const isEmpty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
   if (isEmpty) return '';
   if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') {
-    throw new KeyturnError('unsupported_media_type', 415, 'A content encoding is not supported.');
+    throw new KeyturnError(
+      'unsupported_media_type',
+      415,
+      'Content-Encoding is not supported. Send the body uncompressed.',
+    );
   }
   if (!hasMediaType(headers['content-type'], 'application/json')) {
-    throw new KeyturnError('unsupported_media_type', 415, 'The body must be application/json.');
+    throw new KeyturnError('unsupported_media_type', 415, 'Content-Type must be application/json.');
   }
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
   const chunks: Buffer[] = [];
@@ -34,7 +38,7 @@ function decode(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new KeyturnError('invalid_json', 400, 'The body is not UTF-8.');
+    throw new KeyturnError('invalid_json', 400, 'The body is not valid UTF-8.');
   }
 }
 

@@ -13,7 +13,10 @@ export function createRevealLimit(): (operator: string) => Promise<void> {
     await limiter.consume(operator).catch((rejected: unknown) => {
       if (!(rejected instanceof RateLimiterRes)) throw rejected;
       const seconds = Math.max(1, Math.ceil(rejected.msBeforeNext / 1_000));
-      throw new TooManyRequests(`At most ${perMinute} secrets can be shown in a minute.`, seconds);
+      throw new TooManyRequests(
+        `You can show at most ${perMinute} secrets per minute. Try again in ${seconds} seconds.`,
+        seconds,
+      );
     });
   };
 }

@@ -15,7 +15,7 @@ export function parseStrictJson(text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch {
-    throw invalid('The body is not JSON.');
+    throw invalid('The body is not valid JSON.');
   }
   // The text is valid JSON from here on, so strings, colons and brackets are enough to find its structure.
   const names: Set<string>[] = [];
@@ -23,11 +23,11 @@ export function parseStrictJson(text: string): unknown {
     if (string === undefined) {
       if (first === '{' || first === '[') names.push(new Set());
       else names.pop();
-      if (names.length > maxDepth) throw invalid(`The body has more than ${maxDepth} levels.`);
+      if (names.length > maxDepth) throw invalid(`The body is nested more than ${maxDepth} levels deep.`);
     } else if (colon !== undefined) {
       const name = JSON.parse(string) as string;
-      if (name === '__proto__') throw invalid('The body has a member named __proto__.');
-      if (names.at(-1)?.has(name)) throw invalid('The body has a member twice.');
+      if (name === '__proto__') throw invalid('The body contains a member named __proto__, which is not allowed.');
+      if (names.at(-1)?.has(name)) throw invalid('The body repeats the name of a member in one object.');
       names.at(-1)?.add(name);
     }
   }

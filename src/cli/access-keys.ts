@@ -40,15 +40,13 @@ const one = '/access-keys/{id}';
 const example = '9d2b7c1e-6a0f-4f1b-8a55-2f6f0c9d3b10';
 
 export function addAccessKeyCommands(program: Command): void {
-  const keys = program
-    .command('access-keys')
-    .description('what contacts may do: permissions by kind of information, beside the clients');
+  const keys = program.command('access-keys').description('access keys: what a contact may do, by kind of information');
   const subject = { path: one, parameter: 'id', example } as const;
   addCreate(keys);
   addList(keys);
   addAct<ShownKey>(keys, subject, {
     name: 'show',
-    description: 'show one access key and what it was really used for, without its value',
+    description: 'show an access key and the permissions that were used, without its value',
     method: 'GET',
     text: showKey,
   });
@@ -61,11 +59,11 @@ export function addAccessKeyCommands(program: Command): void {
 
 function addCreate(keys: Command): void {
   withFields(keys.command('create'))
-    .description('create a key of a contact; its value is printed to standard output, alone')
-    .requiredOption('--contact <id>', "whose: the contact's id")
-    .requiredOption('--name <text>', 'what people call it; no two of a contact are called the same')
-    .option('--no-reveal', 'keep no sealed copy: the value can never be shown again')
-    .option('--json', 'one JSON object, with id and access_key')
+    .description('create an access key for a contact; standard output contains only its value')
+    .requiredOption('--contact <id>', 'the id of the contact')
+    .requiredOption('--name <text>', 'name of the key, unique within the contact')
+    .option('--no-reveal', 'keep no sealed copy, so that the value can never be shown again')
+    .option('--json', 'print one JSON object with id and access_key')
     .addHelpText(
       'after',
       `
@@ -93,16 +91,16 @@ Examples:
 
 function addList(keys: Command): void {
   addListCommand<ShownKey, Json & { contact?: string; unusedForDays?: string }>(keys, {
-    description: 'list access keys over all contacts, newest first',
+    description: 'list the access keys of all contacts, newest first',
     route: 'GET /access-keys',
     options: [
-      new Option('--contact <id>', "only this contact's"),
-      new Option('--status <status>', 'only these').choices(['enabled', 'disabled', 'expired']),
+      new Option('--contact <id>', 'only keys of this contact'),
+      new Option('--status <status>', 'only keys with this status').choices(['enabled', 'disabled', 'expired']),
       new Option(
         '-q, --q <text>',
-        "beginnings of words of the key's and its contact's name; or … and a value's last four",
+        'search: first letters of words in the name of the key or of its contact, or … and the last four characters of a value',
       ),
-      new Option('--unused-for-days <days>', 'only those neither used nor made since'),
+      new Option('--unused-for-days <days>', 'only keys that were neither used nor created in the last days'),
     ],
     toQuery: ({ contact, unusedForDays, ...query }) => ({
       ...query,
@@ -130,37 +128,37 @@ function addList(keys: Command): void {
 function addActs(keys: Command, subject: Subject): void {
   addAct<ShownKey>(keys, subject, {
     name: 'disable',
-    description: 'refuse the key; its tokens are inactive for as long as it is disabled',
+    description: 'disable the key; its tokens are inactive until it is enabled again',
     method: 'POST',
     below: '/disable',
-    question: (id) => `Disable ${id}? What it is used for stops working.`,
+    question: (id) => `Disable ${id}? Programs that use this access key stop working at once.`,
     text: (key) => `${key.name} (${key.id}) is disabled.`,
   });
   addAct<ShownKey>(keys, subject, {
     name: 'enable',
-    description: 'let the key be used again',
+    description: 'enable the key again',
     method: 'POST',
     below: '/enable',
     text: (key) => `${key.name} (${key.id}) is ${key.status}.`,
   });
   addAct(keys, subject, {
     name: 'remove',
-    description: 'remove a key that was never used; one that was can be disabled',
+    description: 'remove a key that was never used; a key that was used can only be disabled',
     method: 'DELETE',
-    question: (id) => `Remove ${id}? Its value is gone for good.`,
+    question: (id) => `Remove ${id}? This cannot be undone.`,
     json: (id) => ({ id, removed: true }),
-    text: (_, id) => `${id} is removed.`,
+    text: (_, id) => `${id} was removed.`,
   });
 }
 
 function addUpdate(keys: Command): void {
   withFields(keys.command('update'))
-    .description('change what is given, and nothing else; live tokens follow at once')
-    .argument('<id>', 'its id')
-    .option('--name <text>', 'what people call it; no two of a contact are called the same')
-    .addOption(new Option('--any-client', 'it may be used with every client').conflicts('client'))
-    .addOption(new Option('--never-expires', 'it has no end').conflicts('expiresAt'))
-    .option('--json', 'one JSON object: the key as it is then')
+    .description('change only the given fields; live tokens follow at once')
+    .argument('<id>', 'the id of the access key')
+    .option('--name <text>', 'name of the key, unique within the contact')
+    .addOption(new Option('--any-client', 'allow every client').conflicts('client'))
+    .addOption(new Option('--never-expires', 'remove the expiry time').conflicts('expiresAt'))
+    .option('--json', 'print the changed access key as one JSON object')
     .addHelpText(
       'after',
       `
@@ -179,11 +177,15 @@ function withFields(command: Command): Command {
   return command
     .option(
       '--permission <permissions>',
-      'such as orders:read, or none; all that it may do; repeated, or with commas',
+      'all permissions of the key, such as orders:read, or none; repeatable, or separated by commas',
       collectPermissions,
     )
-    .option('--client <client_ids>', 'the only clients it may be used with; repeated, or with commas', collect)
-    .option('--expires-at <time>', 'when it ends', time);
+    .option(
+      '--client <client_ids>',
+      'allow only these clients to use the key; repeatable, or separated by commas',
+      collect,
+    )
+    .option('--expires-at <time>', 'when the key expires, such as 2027-01-31', time);
 }
 
 /** Parses `orders:read,orders:update` to `{orders: ["read", "update"]}`. */
@@ -220,7 +222,7 @@ function showPermissions(permissions: Permissions): string {
 }
 
 function showUse({ granted, used, since, used_permissions: permissions }: ShownKey['usage']): string {
-  if (!permissions) return `nothing reported since ${since}`;
+  if (!permissions) return `no use reported since ${since}`;
   return `${used} of ${granted} since ${since}: ${showPermissions(permissions)}`;
 }
 
@@ -231,10 +233,10 @@ function showKey(key: ShownKey): string {
     contact: key.contact_id,
     status: key.status,
     permissions: showPermissions(key.permissions) || 'none',
-    'really used': showUse(key.usage),
+    'used permissions': showUse(key.usage),
     clients: key.clients?.join(', ') ?? 'any',
-    value: key.retires_at ? `${key.hint}; the one before until ${key.retires_at}` : key.hint,
-    'kept to show': key.reveal ? 'yes' : 'no',
+    value: key.retires_at ? `${key.hint}; the previous value is valid until ${key.retires_at}` : key.hint,
+    'can be revealed': key.reveal ? 'yes' : 'no',
     expires: key.expires_at ?? 'never',
     created: key.created_at,
     updated: key.updated_at,

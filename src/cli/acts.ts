@@ -28,10 +28,13 @@ type Act<Answer> = {
 /** Adds a command that performs one action on one subject and takes only its id. */
 export function addAct<Answer = Json>(parent: Command, subject: Subject, act: Act<Answer>): void {
   const { path, parameter, example } = subject;
-  const command = parent.command(act.name).description(act.description).argument(`<${parameter}>`, 'which one');
-  if (act.question) command.option('-y, --yes', 'do not ask');
+  const command = parent
+    .command(act.name)
+    .description(act.description)
+    .argument(`<${parameter}>`, describeId(parameter));
+  if (act.question) command.option('-y, --yes', 'do not ask for confirmation');
   command
-    .option('--json', 'one JSON object')
+    .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `\nExamples:\n  keyturn ${parent.name()} ${act.name} ${example}${act.question ? ' --yes' : ''}`,
@@ -56,13 +59,20 @@ export function addReveal(
 ): void {
   parent
     .command('reveal')
-    .description(`print the current ${secret} again, alone on standard output; the audit log says so first`)
-    .argument(`<${parameter}>`, 'which one')
-    .option('--json', `one JSON object, with ${parameter} and ${member}`)
+    .description(
+      `print the current ${secret} again; standard output contains only the ${secret}, and the audit log records it first`,
+    )
+    .argument(`<${parameter}>`, describeId(parameter))
+    .option('--json', `print one JSON object with ${parameter} and ${member}`)
     .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} reveal ${example} | pbcopy`)
     .action(async (id: string, options: OutputOptions) => {
       const params = { [parameter]: id };
       const revealed = await withDatabase((core) => callAdmin<Json>(core, `POST ${path}${below}`, { params }));
       presentSecret(options, revealed, `The ${secret} of ${id}:`, String(revealed[member]));
     });
+}
+
+/** Describes the id that a command takes, by the name of its argument. */
+export function describeId(parameter: string): string {
+  return parameter === 'client_id' ? 'the Client ID' : `the ${parameter}`;
 }

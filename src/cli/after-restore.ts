@@ -8,14 +8,17 @@ type Options = OutputOptions & { yes?: true };
 export function addAfterRestoreCommand(program: Command): void {
   program
     .command('after-restore')
-    .description('once, after the database came back from a backup and before a server starts: end every access token')
-    .option('--yes', 'without asking')
-    .option('--json', 'one JSON object')
+    .description(
+      'revoke every access token; run this once after the database was restored from a backup, before a server starts',
+    )
+    .option('--yes', 'do not ask for confirmation')
+    .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
-What was revoked after the backup was made is not known any more, so no token of before is taken: programs ask for new ones, with
-the credentials that they have. What else was done since then is to be done again; the last event that the backup knows is told.
+Revocations that happened after the backup are lost. Therefore this command revokes every earlier token. Clients request new
+tokens with the credentials that they have. Repeat every other change that happened after the backup: the command prints the last audit
+event that the backup contains.
 
 Examples:
   ./deploy/backup/restore.sh keyturn.dump && keyturn migrate && keyturn after-restore --yes`,
@@ -28,7 +31,7 @@ Examples:
         });
         const [last] = data;
         await confirm(
-          `Every access token ends. The backup's last event is ${last?.id} of ${last?.at}. Go on?`,
+          `Revoke every access token? The last audit event in the backup is ${last?.id}, at ${last?.at}.`,
           options,
         );
         const clients = await core.change((transaction) => endEveryToken(transaction, core, commandActor()));
@@ -36,8 +39,8 @@ Examples:
       });
       present(options, ended, () =>
         sheet({
-          'Tokens ended': `all, of ${ended.clients} clients`,
-          'To be done again': `what was done after ${ended.last_event?.at}: secrets that were regenerated or ended, clients and keys that were disabled, operator tokens that were revoked`,
+          'Revoked tokens': `all tokens of ${ended.clients} clients`,
+          'Repeat by hand': `changes after ${ended.last_event?.at}: regenerated or ended secrets, disabled clients and access keys, revoked operator tokens`,
         }),
       );
     });

@@ -23,7 +23,7 @@ export function askServer(
       response.once('error', reject);
       response.once('end', () => resolve({ status: response.statusCode, body }));
     });
-    request.once('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
+    request.once('timeout', () => request.destroy(new Error(`no response within ${timeoutMs} ms`)));
     request.once('error', reject);
     request.end();
   });

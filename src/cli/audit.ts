@@ -18,16 +18,16 @@ type ShownEvent = Json & {
 };
 
 export function addAuditCommands(program: Command): void {
-  const audit = program.command('audit').description('who did what to which target');
+  const audit = program.command('audit').description('the audit log: who did what');
   addListCommand<ShownEvent, Json & { since?: Date; until?: Date }>(audit, {
     description: 'list audit events, newest first',
     route: 'GET /audit-events',
     options: [
-      new Option('--actor <id>', "a contact's id, or cli: and a system user"),
-      new Option('--action <action>', 'for example client.disable'),
-      new Option('--target <id>', 'for example a Client ID'),
-      new Option('--since <time>', 'not before').argParser(time),
-      new Option('--until <time>', 'before').argParser(time),
+      new Option('--actor <id>', 'only events of this actor: the id of a contact, or cli: and a system user'),
+      new Option('--action <action>', 'only events with this action, such as client.disable'),
+      new Option('--target <id>', 'only events about this target, such as a Client ID'),
+      new Option('--since <time>', 'only events at this time or later').argParser(time),
+      new Option('--until <time>', 'only events before this time').argParser(time),
     ],
     toQuery: ({ since, until, ...filter }) => ({
       ...filter,
@@ -49,10 +49,13 @@ export function addAuditCommands(program: Command): void {
   });
   audit
     .command('verify')
-    .description('check every event, their order, and the end; names the first event that is wrong')
-    .option('--checkpoint <checkpoint>', 'a checkpoint kept outside the database, which the log must still have')
-    .option('--recent', 'only events after the last checkpoint that a complete verification has sealed in the database')
-    .option('--json', 'one JSON object, with events, from, checkpoint and finding')
+    .description('verify every event, their order and the end of the log; reports the first event that is wrong')
+    .option('--checkpoint <checkpoint>', 'a checkpoint stored outside the database that the log must contain')
+    .option(
+      '--recent',
+      'verify only events after the last checkpoint that a complete verification stored in the database',
+    )
+    .option('--json', 'print one JSON object with events, from, checkpoint and finding')
     .addHelpText(
       'after',
       `
@@ -61,8 +64,9 @@ Examples:
   keyturn audit verify --checkpoint 42:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
   keyturn audit verify --recent --json | jq .finding
 
-A log that was shortened together with its recorded end, or a database that was replaced by an older copy, is found only with
-a checkpoint from outside: keep what \`keyturn audit checkpoint\` prints, or the log lines "audit checkpoint" of a server.`,
+Without a checkpoint from outside the database, two changes are not detected: a log that was truncated together with its
+recorded end, and a database that was replaced by an older copy. Store what \`keyturn audit checkpoint\` prints, or the
+log lines "audit checkpoint" of a server.`,
     )
     .action(async ({ json, ...options }: OutputOptions & { checkpoint?: string; recent?: true }) => {
       const progress = startProgress('Verifying');
@@ -77,15 +81,14 @@ a checkpoint from outside: keep what \`keyturn audit checkpoint\` prints, or the
         () => `${events} events${from > 1 ? `, verified from event ${from}` : ''}\ncheckpoint  ${checkpoint}`,
       );
       if (finding)
-        throw new CommandEnd(
-          1,
-          `error: The audit log is not what was written: event ${finding.seq}, ${finding.problem}.`,
-        );
+        throw new CommandEnd(1, `error: The audit log was changed: event ${finding.seq}, ${finding.problem}.`);
     });
   audit
     .command('checkpoint')
-    .description('print the end of the log, to be kept outside the database for `audit verify --checkpoint`')
-    .option('--json', 'one JSON object, with checkpoint')
+    .description(
+      'print a checkpoint of the end of the log, to store outside the database for `audit verify --checkpoint`',
+    )
+    .option('--json', 'print one JSON object with checkpoint')
     .addHelpText(
       'after',
       `
@@ -96,10 +99,7 @@ Examples:
     .action(async ({ json }: OutputOptions) => {
       const checkpoint = await withDatabase((core) => currentCheckpoint(core.database, core.keyRing));
       if (checkpoint === undefined) {
-        throw new CommandEnd(
-          1,
-          'error: The recorded end of the audit log is not what was written. Run `keyturn audit verify`.',
-        );
+        throw new CommandEnd(1, 'error: The recorded end of the audit log was changed. Run `keyturn audit verify`.');
       }
       present(json ? { json } : {}, { checkpoint }, () => checkpoint);
     });

@@ -18,17 +18,19 @@ export function addAuthorizationTokenCommand(clients: Command, { path, parameter
   clients
     .command('authorization-token')
     .description(
-      'issue an API authorization token for the client; the one before is dead at once, the credentials stay',
+      'issue an API authorization token for the client; revokes the previous one at once and does not change the credentials',
     )
-    .argument(`<${parameter}>`, 'its Client ID')
-    .option('--scope <scopes>', 'less than the client may have', collect)
-    .option('--access-key-id <id>', 'with what this access key allows, and no more')
-    .option('--resource <uri>', 'for this resource alone')
+    .argument(`<${parameter}>`, 'the Client ID')
+    .option('--scope <scopes>', 'a part of the scope that the client may have', collect)
+    .option('--access-key-id <id>', 'limit the token to what this access key allows')
+    .option('--resource <uri>', 'limit the token to this resource')
     .addOption(
-      new Option('--show', 'issue none: when was the live one issued, by whom, until when').conflicts('revoke'),
+      new Option('--show', 'issue no token; show when, by whom and until when the live one was issued').conflicts(
+        'revoke',
+      ),
     )
-    .option('--revoke', 'issue none: revoke the live one')
-    .option('--json', 'one JSON object, with access_token and expires_in')
+    .option('--revoke', 'issue no token; revoke the live one')
+    .option('--json', 'print one JSON object with access_token and expires_in')
     .addHelpText(
       'after',
       `
@@ -44,7 +46,7 @@ Examples:
       }
       if (options.revoke) {
         await withDatabase((core) => callAdmin(core, `DELETE ${route}`, { params }));
-        return present(options, { ...params, revoked: true }, () => 'The API authorization token is dead.');
+        return present(options, { ...params, revoked: true }, () => 'The API authorization token was revoked.');
       }
       const body = {
         scope: options.scope?.join(' '),
@@ -54,7 +56,7 @@ Examples:
       type Issued = { access_token: string; expires_in: number; scope: string };
       await withStores((core) =>
         callAdmin<Issued>(core, `POST ${route}`, { params, body }, (issued) => {
-          const said = `An access token for ${issued.scope || 'no scope'}, good for ${issued.expires_in} seconds:`;
+          const said = `Access token with ${issued.scope ? `scope ${issued.scope}` : 'no scope'}, valid for ${issued.expires_in} seconds:`;
           presentSecret(options, issued, said, issued.access_token);
         }),
       );

@@ -15,16 +15,25 @@ export type KeyOptions = {
 /** Adds the options for clients that authenticate without a secret. */
 export function withKeys(command: Command): Command {
   command
-    .option('--jwks <file>', 'private_key_jwt: a file with its public keys (JWKS)', readJwks)
-    .option('--jwks-uri <url>', 'private_key_jwt: the https URL of its public keys')
-    .option('--certificate <file>', 'self_signed_tls_client_auth: its certificates in PEM; repeatable', readCertificate)
-    .addOption(new Option('--certificate-bound-tokens', 'bind its tokens to its certificate (RFC 8705 §3)'))
-    .addOption(new Option('--no-certificate-bound-tokens', 'do not, also where it authenticates with one'))
-    .addOption(new Option('--dpop-bound-tokens', 'no token without a DPoP proof (RFC 9449 §5.2)'))
-    .addOption(new Option('--no-dpop-bound-tokens', 'also without one'));
+    .option('--jwks <file>', "private_key_jwt: a file with the client's public keys (JWKS)", readJwks)
+    .option('--jwks-uri <url>', "private_key_jwt: the https URL of the client's public keys")
+    .option(
+      '--certificate <file>',
+      "self_signed_tls_client_auth: a PEM file with the client's certificates; repeatable",
+      readCertificate,
+    )
+    .addOption(new Option('--certificate-bound-tokens', "bind tokens to the client's certificate (RFC 8705 §3)"))
+    .addOption(
+      new Option(
+        '--no-certificate-bound-tokens',
+        'do not bind tokens to a certificate, even if the client authenticates with one',
+      ),
+    )
+    .addOption(new Option('--dpop-bound-tokens', 'require a DPoP proof for each token (RFC 9449 §5.2)'))
+    .addOption(new Option('--no-dpop-bound-tokens', 'do not require a DPoP proof'));
   for (const field of subjectFields) {
-    const what = field === 'tls_client_auth_subject_dn' ? 'the subject' : `an alternative name (${field.slice(20)})`;
-    command.option(`--${field.replaceAll('_', '-')} <name>`, `tls_client_auth: ${what} of its certificate`);
+    const what = field === 'tls_client_auth_subject_dn' ? 'subject' : `subject alternative name (${field.slice(20)})`;
+    command.option(`--${field.replaceAll('_', '-')} <name>`, `tls_client_auth: ${what} of the client's certificate`);
   }
   return command;
 }

@@ -53,7 +53,7 @@ export function addClientCommands(program: Command): void {
   addList(clients);
   addAct<ShownClient>(clients, subject, {
     name: 'show',
-    description: 'show one client, without its secret',
+    description: 'show a client without its secret',
     method: 'GET',
     text: showClient,
   });
@@ -69,20 +69,24 @@ export function addClientCommands(program: Command): void {
 
 function addCreate(clients: Command): void {
   withFields(clients.command('create'))
-    .description('register a client; its secret, if it has one, is printed to standard output, alone')
-    .requiredOption('--name <text>', 'what people call it')
+    .description('register a client; standard output contains only its secret, if it has one')
+    .requiredOption('--name <text>', 'name of the client')
     .addOption(
-      new Option('--kind <kind>', 'who asks for tokens, or an API that validates them')
+      new Option(
+        '--kind <kind>',
+        'integration: a program that requests tokens; resource-server: an API that validates them',
+      )
         .choices(['integration', 'resource-server'])
         .default('integration'),
     )
     .addOption(
-      new Option('--auth-method <method>', 'how it authenticates; without a secret: with keys or certificates').choices(
-        authMethods,
-      ),
+      new Option(
+        '--auth-method <method>',
+        'how the client authenticates: with a secret, a private key or a certificate',
+      ).choices(authMethods),
     )
-    .option('--no-reveal', 'keep no sealed copy: the secret can never be shown again')
-    .option('--json', 'one JSON object, with client_id and client_secret')
+    .option('--no-reveal', 'keep no sealed copy, so that the secret can never be shown again')
+    .option('--json', 'print one JSON object with client_id and client_secret')
     .addHelpText(
       'after',
       `
@@ -106,7 +110,7 @@ Examples:
         callAdmin<ShownClient & { client_secret?: string }>(core, 'POST /clients', { body }, (client) => {
           const { client_secret: secret } = client;
           if (secret === undefined) return present(options, client, () => showClient(client));
-          presentSecret(options, client, `${showClient(client)}\n\nIts client secret:`, secret);
+          presentSecret(options, client, `${showClient(client)}\n\nThe client secret:`, secret);
         }),
       );
     });
@@ -117,9 +121,9 @@ function addList(clients: Command): void {
     description: 'list clients, newest first',
     route: 'GET /clients',
     options: [
-      new Option('-q, --q <text>', 'beginnings of words in the name, or a Client ID'),
-      new Option('--status <status>', 'only these').choices(['enabled', 'disabled']),
-      new Option('--kind <kind>', 'only these').choices(['integration', 'resource-server']),
+      new Option('-q, --q <text>', 'search: first letters of words in the name, or a Client ID'),
+      new Option('--status <status>', 'only clients with this status').choices(['enabled', 'disabled']),
+      new Option('--kind <kind>', 'only clients of this kind').choices(['integration', 'resource-server']),
     ],
     toQuery: ({ kind, ...query }) => ({ ...query, kind: kind?.replace('-', '_') }),
     columns: {
@@ -142,15 +146,15 @@ function addList(clients: Command): void {
 function addActs(clients: Command, subject: Subject): void {
   addAct<ShownClient>(clients, subject, {
     name: 'disable',
-    description: 'refuse the client; its live tokens are dead at once and for good',
+    description: 'disable the client and revoke its live tokens; they stay revoked when it is enabled again',
     method: 'POST',
     below: '/disable',
-    question: (id) => `Disable ${id}? Its integration stops working, and its live tokens are dead.`,
+    question: (id) => `Disable ${id}? The integration stops working at once, and its live tokens are revoked.`,
     text: (client) => `${client.client_id} is disabled.`,
   });
   addAct<ShownClient>(clients, subject, {
     name: 'enable',
-    description: 'let the client ask for tokens again; earlier ones stay dead',
+    description: 'enable the client again; earlier tokens stay revoked',
     method: 'POST',
     below: '/enable',
     text: (client) => `${client.client_id} is enabled.`,
@@ -159,29 +163,29 @@ function addActs(clients: Command, subject: Subject): void {
     name: 'delete',
     description: 'delete a client that is disabled',
     method: 'DELETE',
-    question: (id) => `Delete ${id}? Its credentials are gone for good.`,
+    question: (id) => `Delete ${id}? This cannot be undone.`,
     json: (id) => ({ client_id: id, deleted: true }),
-    text: (_, id) => `${id} is deleted.`,
+    text: (_, id) => `${id} was deleted.`,
   });
   addAct(clients, subject, {
     name: 'revoke-tokens',
-    description: 'kill every live token of the client; it can ask for new ones at once',
+    description: 'revoke every live token of the client; it can request new tokens at once',
     method: 'POST',
     below: '/tokens/revoke',
-    question: (id) => `Revoke every live token of ${id}?`,
-    text: (_, id) => `Every token that ${id} had is dead.`,
+    question: (id) => `Revoke every live token of ${id}? Requests with these tokens fail at once.`,
+    text: (_, id) => `All tokens of ${id} were revoked.`,
   });
 }
 
 function addUpdate(clients: Command): void {
   withFields(clients.command('update'))
-    .description('change what is given, and nothing else')
-    .argument('<client_id>', 'its Client ID')
-    .option('--name <text>', 'what people call it')
-    .option('--no-scope', 'an integration: no scope at all')
-    .option('--no-resource', 'an integration: no resource of its own')
-    .option('--no-information', 'a resource server: no kind of information')
-    .option('--json', 'one JSON object: the client as it is then')
+    .description('change only the given fields')
+    .argument('<client_id>', 'the Client ID')
+    .option('--name <text>', 'name of the client')
+    .option('--no-scope', 'integration: remove every scope')
+    .option('--no-resource', 'integration: remove its resource')
+    .option('--no-information', 'resource server: remove every kind of information')
+    .option('--json', 'print the changed client as one JSON object')
     .addHelpText(
       'after',
       `
@@ -198,22 +202,33 @@ Examples:
 
 function withFields(command: Command): Command {
   return withKeys(command)
-    .option('--scope <scopes>', 'an integration: the most it may ask for; repeated, or with commas', collect)
+    .option(
+      '--scope <scopes>',
+      'integration: the scopes that it may request; repeatable, or separated by commas',
+      collect,
+    )
     .addOption(
-      new Option('--access-key <use>', 'an integration: must an access key come with each request').choices([
+      new Option('--access-key <use>', 'integration: whether each request must contain an access key').choices([
         'optional',
         'required',
       ]),
     )
-    .option('--resource <uri>', 'a resource server: its absolute URI; an integration: the one it gets without asking')
-    .option('--information <kinds>', 'a resource server: kinds of information; repeated, or with commas', collect)
+    .option(
+      '--resource <uri>',
+      'resource server: its absolute URI; integration: the resource of tokens that are requested without one',
+    )
+    .option(
+      '--information <kinds>',
+      'resource server: its kinds of information; repeatable, or separated by commas',
+      collect,
+    )
     .addOption(
-      new Option('--token-format <format>', 'a resource server: of its access tokens').choices(['opaque', 'jwt']),
+      new Option('--token-format <format>', 'resource server: format of its access tokens').choices(['opaque', 'jwt']),
     )
     .addOption(
       new Option(
         '--token-typ <typ>',
-        'a resource server with --token-format jwt: the typ header of its access tokens; JWT is for libraries that refuse at+jwt',
+        'resource server with --token-format jwt: typ header of its access tokens; JWT is for libraries that reject at+jwt',
       ).choices(tokenTyps),
     );
 }
@@ -255,7 +270,7 @@ function showClient(client: ShownClient): string {
       client.secrets
         .map(({ hint, status, retires_at }) => `${hint} ${status}${retires_at ? ` until ${retires_at}` : ''}`)
         .join(', ') || 'none',
-    'kept to show': client.reveal ? 'yes' : 'no',
+    'can be revealed': client.reveal ? 'yes' : 'no',
     created: client.created_at,
     updated: client.updated_at,
     'last used': client.last_used_at ?? 'never',

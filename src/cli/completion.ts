@@ -7,7 +7,7 @@ export function addCompletionCommand(program: Command): void {
   program
     .command('completion')
     .description('print a script that completes commands and options in a shell')
-    .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(shells)))
+    .addArgument(new Argument('<shell>', 'the shell that runs the script').choices(Object.keys(shells)))
     .addHelpText(
       'after',
       `

@@ -6,17 +6,17 @@ import { type OutputOptions, presentSecret } from './terminal.ts';
 type Options = OutputOptions & { contact: string; url?: string };
 
 export function addConsoleCommands(program: Command): void {
-  const consoleCommands = program.command('console').description("the operators' pages in a browser");
+  const consoleCommands = program.command('console').description('the web console for operators');
   consoleCommands
     .command('link')
-    .description('print a link that signs an operator in to the console: good once, for ten minutes')
-    .requiredOption('--contact <id>', 'who signs in; what they may do is what their permissions say')
+    .description('print a link that signs an operator in to the console; it works once, within ten minutes')
+    .requiredOption('--contact <id>', 'the id of the contact that signs in, with the permissions of that contact')
     .option(
       '--url <url>',
-      'where the admin listener is reached by the browser, such as https://admin.example.com',
+      'the URL at which the browser reaches the admin listener, such as https://admin.example.com',
       webUrl,
     )
-    .option('--json', 'one JSON object')
+    .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
@@ -31,7 +31,7 @@ Examples:
         core.change(async (transaction) => {
           const path = await issueConsoleLink(transaction, core, commandActor(), options.contact);
           const url = new URL(path, options.url ?? adminUrlOf(core.config)).href;
-          presentSecret(options, { url, expires_in: 600 }, 'Good once, for ten minutes:', url);
+          presentSecret(options, { url, expires_in: 600 }, 'Sign-in link; works once, within ten minutes:', url);
         }),
       );
     });

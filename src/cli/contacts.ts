@@ -34,12 +34,12 @@ const subject = { path: one, parameter: 'id', example: '3f0c1c1e-52a4-4b53-9a0f-
 export function addContactCommands(program: Command): void {
   const contacts = program
     .command('contacts')
-    .description('people and partners; operators, with permissions and a token');
+    .description('people and partners, including operators, who have permissions and an operator token');
   addCreate(contacts);
   addList(contacts);
   addAct<ShownContact>(contacts, subject, {
     name: 'show',
-    description: 'show one contact',
+    description: 'show a contact',
     method: 'GET',
     text: showContact,
   });
@@ -48,21 +48,21 @@ export function addContactCommands(program: Command): void {
     name: 'delete',
     description: 'delete a contact; its history stays in the audit log',
     method: 'DELETE',
-    question: (id) => `Delete contact ${id}? Its operator token is dead then.`,
+    question: (id) => `Delete contact ${id}? Its operator token stops working at once.`,
     json: (id) => ({ id, deleted: true }),
-    text: (_, id) => `${id} is deleted.`,
+    text: (_, id) => `${id} was deleted.`,
   });
   addOperatorToken(contacts);
 }
 
 function addCreate(contacts: Command): void {
   withPermission(contacts.command('create'))
-    .description('create a contact; with --operator-token, an operator')
-    .requiredOption('--name <text>', 'who it is')
-    .requiredOption('--email <address>', 'where to reach them')
-    .option('--external-id <id>', 'its id in your own system; unique')
-    .option('--operator-token', 'issue an operator token: printed to standard output, alone, this once')
-    .option('--json', 'one JSON object, with operator_token when asked for')
+    .description('create a contact; with --operator-token, create an operator')
+    .requiredOption('--name <text>', 'name of the person or company')
+    .requiredOption('--email <address>', 'e-mail address')
+    .option('--external-id <id>', 'unique id of the contact in your own system')
+    .option('--operator-token', 'issue an operator token; standard output contains only the token, which is shown once')
+    .option('--json', 'print one JSON object, with operator_token if it was issued')
     .addHelpText(
       'after',
       `
@@ -87,7 +87,9 @@ function addList(contacts: Command): void {
   addListCommand<ShownContact>(contacts, {
     description: 'list contacts, newest first',
     route: 'GET /contacts',
-    options: [new Option('-q, --q <text>', 'beginnings of words in the name or e-mail address, or an external id')],
+    options: [
+      new Option('-q, --q <text>', 'search: first letters of words in the name or e-mail address, or an external id'),
+    ],
     columns: {
       id: (contact) => contact.id,
       name: (contact) => contact.name,
@@ -102,13 +104,13 @@ function addList(contacts: Command): void {
 
 function addUpdate(contacts: Command): void {
   withPermission(contacts.command('update'))
-    .description('change what is given, and nothing else')
-    .argument('<id>', 'its id')
-    .option('--name <text>', 'who it is')
-    .option('--email <address>', 'where to reach them')
-    .option('--external-id <id>', 'its id in your own system; unique')
-    .option('--no-external-id', 'it has none')
-    .option('--json', 'one JSON object: the contact as it is then')
+    .description('change only the given fields')
+    .argument('<id>', 'the id of the contact')
+    .option('--name <text>', 'name of the person or company')
+    .option('--email <address>', 'e-mail address')
+    .option('--external-id <id>', 'unique id of the contact in your own system')
+    .option('--no-external-id', 'remove the external id')
+    .option('--json', 'print the changed contact as one JSON object')
     .addHelpText(
       'after',
       `
@@ -126,10 +128,10 @@ Examples:
 function addOperatorToken(contacts: Command): void {
   contacts
     .command('operator-token')
-    .description('issue the operator token of a contact, printed this once; the one before is dead at once')
-    .argument('<id>', 'its id')
-    .option('--revoke', 'issue none: revoke the one that it has')
-    .option('--json', 'one JSON object, with operator_token')
+    .description('issue an operator token for a contact, shown once; revokes the previous one at once')
+    .argument('<id>', 'the id of the contact')
+    .option('--revoke', 'issue no token; revoke the current one')
+    .option('--json', 'print one JSON object with operator_token')
     .addHelpText(
       'after',
       `
@@ -143,12 +145,12 @@ Examples:
         return;
       }
       await withDatabase((core) => callAdmin(core, `DELETE ${one}/operator-token`, of(id)));
-      present(options, { id, revoked: true }, () => 'The operator token is dead.');
+      present(options, { id, revoked: true }, () => 'The operator token was revoked.');
     });
 }
 
 function withPermission(command: Command): Command {
-  const list = `all, none, or some of ${permissions.join(', ')}; repeated, or with commas`;
+  const list = `all, none, or some of ${permissions.join(', ')}; repeatable, or separated by commas`;
   return command.option('--permission <permissions>', list, collect);
 }
 
@@ -173,7 +175,7 @@ async function issueToken(core: Core, options: OutputOptions, id: string): Promi
 }
 
 function presentToken(options: OutputOptions, contact: WithToken): void {
-  const said = `${showContact(contact)}\n\nThe operator token; it cannot be shown again:`;
+  const said = `${showContact(contact)}\n\nThe operator token, which cannot be shown again:`;
   presentSecret(options, contact, said, contact.operator_token);
 }
 

@@ -28,15 +28,15 @@ export type ShownRegeneration = {
 export function describeReview({ impact }: ShownReview): string {
   const { retiring_secret: retiring } = impact;
   const lines = [
-    `Used last: ${impact.last_used_at ?? 'never'}. Tokens in 24 hours: ${impact.tokens_24h}; live now: ${impact.live_tokens}.`,
-    impact.used_by.length === 0 ? 'Nobody used it in the last 30 days.' : 'Used in the last 30 days by:',
+    `Last used: ${impact.last_used_at ?? 'never'}. Tokens issued in the last 24 hours: ${impact.tokens_24h}. Live tokens: ${impact.live_tokens}.`,
+    impact.used_by.length === 0 ? 'Not used in the last 30 days.' : 'Used in the last 30 days by:',
     ...users(impact.used_by),
   ];
   if (impact.used_by_others > 0) lines.push(`… and ${impact.used_by_others} more`);
   if (retiring) {
     lines.push(
-      `An overlap is running: the secret ${retiring.hint}, good until ${retiring.retires_at}, would end at once. Used by:`,
-      ...(retiring.used_by.length === 0 ? ['  nobody in the last 30 days'] : users(retiring.used_by)),
+      `A grace period is running: the previous value ${retiring.hint}, valid until ${retiring.retires_at}, would stop working at once. Used in the last 30 days by:`,
+      ...(retiring.used_by.length === 0 ? ['  no source'] : users(retiring.used_by)),
     );
   }
   return lines.join('\n');
@@ -48,19 +48,19 @@ export function describeRegeneration(regeneration: ShownRegeneration): string {
     sheet({
       regeneration: regeneration.id,
       state: regeneration.state,
-      old: `${previous.hint}${previous.retires_at ? ` until ${previous.retires_at}` : ''}`,
+      previous: `${previous.hint}${previous.retires_at ? ` until ${previous.retires_at}` : ''}`,
       new: regeneration.hint,
-      made: `${regeneration.created_at} by ${regeneration.created_by}`,
-      ...(endedAt ? { ended: `${endedAt} ${endedBy ? `by ${endedBy}` : 'by its date'}` } : {}),
+      created: `${regeneration.created_at} by ${regeneration.created_by}`,
+      ...(endedAt ? { ended: `${endedAt} ${endedBy ? `by ${endedBy}` : 'at the end of the grace period'}` } : {}),
     }),
   ];
   const group = (title: string, rows: string[]) => rows.length > 0 && lines.push(title, ...rows);
-  group('Has moved to the new one:', users(regeneration.moved));
-  group('Has not moved:', users(regeneration.still_using_old));
+  group('Uses the new value:', users(regeneration.moved));
+  group('Still uses the previous value:', users(regeneration.still_using_old));
   group(
-    'Still calls with the dead one:',
+    'Rejected with the previous value after its end:',
     regeneration.tried_after_end.map(({ address, user_agent, last_seen_at, refused }) =>
-      plain(`  ${address}  ${user_agent}  ${refused} times, last ${last_seen_at}`),
+      plain(`  ${address}  ${user_agent}  ${refused} requests, last at ${last_seen_at}`),
     ),
   );
   return lines.join('\n');
@@ -81,7 +81,7 @@ type UsedSecret = {
 
 /** Describes the use of each secret in one line. */
 export function describeUsage({ secrets, without_secret: without }: ShownUsage): string {
-  const rows = [...secrets, { ...without, hint: '(none of them)', status: '' }].map((used) => [
+  const rows = [...secrets, { ...without, hint: '(none of its secrets)', status: '' }].map((used) => [
     used.hint,
     used.status,
     String(used.issued),
@@ -91,11 +91,11 @@ export function describeUsage({ secrets, without_secret: without }: ShownUsage):
       .join(', '),
     used.sources.map(({ address, user_agent: agent }) => `${address} ${agent}`.trim()).join(', '),
   ]);
-  return table(['secret', 'status', 'tokens', 'other use', 'refused', 'from'], rows);
+  return table(['secret', 'status', 'tokens', 'other use', 'rejected', 'from'], rows);
 }
 
 function users(all: readonly ShownUser[]): string[] {
   return all.map(({ address, user_agent, last_seen_at, tokens_24h }) =>
-    plain(`  ${address}  ${user_agent}  last ${last_seen_at}, ${tokens_24h} tokens in 24 hours`),
+    plain(`  ${address}  ${user_agent}  last used ${last_seen_at}, ${tokens_24h} tokens in the last 24 hours`),
   );
 }

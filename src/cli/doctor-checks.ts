@@ -54,12 +54,13 @@ function examineIssuer({ issuer, databaseUrl }: Config): Check {
   const isLocal = hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
   if (protocol === 'https:') return ok('issuer', issuer);
   if (!isLocal) {
-    const advice = 'Set KEYTURN_ISSUER to the https URL that clients use; end TLS at a proxy, or set KEYTURN_TLS_CERT.';
-    return warn('issuer', `${issuer} is http: client secrets and tokens cross the network readable`, advice);
+    const advice =
+      'Set KEYTURN_ISSUER to the https URL that clients use. Terminate TLS at a proxy, or set KEYTURN_TLS_CERT.';
+    return warn('issuer', `${issuer} is http: client secrets and tokens are sent over the network unencrypted`, advice);
   }
-  if (!databaseUrl) return ok('issuer', `${issuer}: for this machine alone`);
+  if (!databaseUrl) return ok('issuer', `${issuer}: reachable from this machine only`);
   const advice = 'Set KEYTURN_ISSUER to the https URL that clients use, before the first token is issued.';
-  return warn('issuer', `${issuer}: clients elsewhere cannot reach this, and real use needs https`, advice);
+  return warn('issuer', `${issuer}: clients on other machines cannot reach it, and production needs https`, advice);
 }
 
 function examineCertificate({ tlsFiles, issuer }: Config): Check[] {
@@ -68,12 +69,12 @@ function examineCertificate({ tlsFiles, issuer }: Config): Check[] {
   const host = new URL(issuer).hostname.replace(/^\[|\]$/g, '');
   const isNamed = isIP(host) ? certificate.checkIP(host) : certificate.checkHost(host);
   const days = Math.floor((certificate.validToDate.getTime() - Date.now()) / 86_400_000);
-  const until = `good until ${certificate.validToDate.toISOString()}`;
-  const renew = 'Renew it; the new files are used within a second.';
+  const until = `valid until ${certificate.validToDate.toISOString()}`;
+  const renew = 'Renew the certificate. The server loads the new files within a second.';
   if (days < 0) return [fail('certificate', `${tlsFiles.cert} has expired`, renew)];
-  if (days < 14) return [warn('certificate', `${tlsFiles.cert} is ${until}`, renew)];
+  if (days < 14) return [warn('certificate', `${tlsFiles.cert} is only ${until}`, renew)];
   if (!isNamed) {
-    const advice = 'Right where a proxy in front has one that does; otherwise clients will refuse it.';
+    const advice = 'Ignore this if a proxy in front has a certificate for that host. Otherwise clients reject it.';
     return [warn('certificate', `${tlsFiles.cert} does not name ${host}, the host of KEYTURN_ISSUER`, advice)];
   }
   return [ok('certificate', `${tlsFiles.cert}, ${until}`)];
@@ -82,37 +83,39 @@ function examineCertificate({ tlsFiles, issuer }: Config): Check[] {
 function examineListeners({ host, port, adminHost, adminPort }: Config): Check {
   const listening = `public ${host}:${port}, admin ${adminHost}:${adminPort}`;
   if (port === adminPort && port !== 0) {
-    return fail('listeners', `${listening}: both have the same port`, 'Set KEYTURN_ADMIN_PORT to another port.');
+    return fail('listeners', `${listening}: both use the same port`, 'Set KEYTURN_ADMIN_PORT to another port.');
   }
   if (/^127\.|^localhost$|^::1$/.test(adminHost)) return ok('listeners', listening);
-  const advice = 'Right in a container or a private network; otherwise set KEYTURN_ADMIN_HOST to 127.0.0.1.';
-  return warn('listeners', `${listening}: the admin side can be reached over the network`, advice);
+  const advice = 'Ignore this in a container or a private network. Otherwise set KEYTURN_ADMIN_HOST to 127.0.0.1.';
+  return warn('listeners', `${listening}: the admin listener can be reached over the network`, advice);
 }
 
 async function examineRootKey(config: Config): Promise<{ ring: KeyRing | undefined; check: Check }> {
   const file = join(config.dataDir, 'root-key');
   if (!config.rootKey && !existsSync(file)) {
-    return { ring: undefined, check: ok('root key', `will be made at the first start, in ${file}`) };
+    return { ring: undefined, check: ok('root key', `will be generated at the first start, in ${file}`) };
   }
   try {
     const ring = createKeyRing(await readRootKey(config));
     const place = { table: 'doctor', id: 'none' };
-    if (unseal(ring, place, seal(ring, place, 'a value')) !== 'a value') throw new Error('what it seals does not open');
-    const versions = `${ring.current} makes${ring.versions.length > 1 ? `; ${ring.versions.slice(1)} still open` : ''}`;
+    if (unseal(ring, place, seal(ring, place, 'a value')) !== 'a value')
+      throw new Error('cannot decrypt what it encrypted');
+    const earlier = ring.versions.slice(1).join(', ');
+    const versions = `version ${ring.current} encrypts${earlier ? `; ${earlier} can still decrypt` : ''}`;
     if (!config.rootKey && (statSync(file).mode & 0o077) !== 0) {
-      return { ring, check: warn('root key', `${file} can be read by others than its owner`, `chmod 600 ${file}`) };
+      return { ring, check: warn('root key', `${file} can be read by other users`, `Run chmod 600 ${file}`) };
     }
     return { ring, check: ok('root key', config.rootKey ? versions : `${versions}; in ${file}`) };
   } catch (error) {
     const advice =
-      '`keyturn root-key generate` makes one; with data there already, find the one that it was made with.';
+      'Generate one with `keyturn root-key generate`. If there is data already, use the root key of that data.';
     return { ring: undefined, check: fail('root key', explain(error), advice) };
   }
 }
 
 async function examineDatabase(config: Config, ring: KeyRing | undefined): Promise<Check[]> {
   if (!config.databaseUrl && !existsSync(join(config.dataDir, 'postgres'))) {
-    return [ok('database', 'embedded; it will be made at the first start')];
+    return [ok('database', 'embedded; will be created at the first start')];
   }
   let database: Database | undefined;
   try {
@@ -122,7 +125,7 @@ async function examineDatabase(config: Config, ring: KeyRing | undefined): Promi
     return [...checks, ok('schema', 'up to date'), ...(ring ? [await examineSecrets(database, ring)] : [])];
   } catch (error) {
     if (error instanceof DataDirInUse) {
-      const advice = 'GET /readyz of that process says whether it is well; to check it from here, stop it first.';
+      const advice = 'GET /readyz of that process returns its state. To check the database from here, stop it first.';
       return [warn('database', error.message.replace(/, and only.*/s, '.'), advice)];
     }
     return [fail('database', explain(error), adviceFor(error))];
@@ -137,11 +140,11 @@ async function examineServer(config: Config, database: Database): Promise<Check>
        pg_is_in_recovery() AS standby`,
   );
   const where = config.databaseUrl ? `PostgreSQL ${row?.version} at ${withoutPassword(config.databaseUrl)}` : undefined;
-  if (!where) return ok('database', `PostgreSQL ${row?.version}, embedded: for one process, and for a first look`);
-  if (row?.standby) return fail('database', `${where} is a standby`, 'Let DATABASE_URL name the primary.');
+  if (!where) return ok('database', `PostgreSQL ${row?.version}, embedded: for one process, to try Keyturn`);
+  if (row?.standby) return fail('database', `${where} is a standby`, 'Set DATABASE_URL to the primary.');
   const oldest = 13;
   if (row && row.number < oldest * 10_000) {
-    return fail('database', where, `Keyturn needs PostgreSQL ${oldest} or later: it follows transactions by xid8.`);
+    return fail('database', where, `Keyturn needs PostgreSQL ${oldest} or later, because it uses the type xid8.`);
   }
   return ok('database', where);
 }
@@ -152,9 +155,9 @@ async function examineClock(database: Database): Promise<Check> {
   const after = Date.now();
   const tripMs = after - before;
   const differenceMs = Math.abs((row?.now.getTime() ?? 0) - (before + after) / 2);
-  const message = `differs from the database's by ${Math.round(differenceMs)} ms`;
+  const message = `differs from the clock of the database by ${Math.round(differenceMs)} ms`;
   if (differenceMs <= 1_000 + tripMs / 2) return ok('clock', message);
-  const advice = 'Let both machines follow NTP: the clock decides when tokens and overlaps end.';
+  const advice = 'Synchronize both machines with NTP: the clock decides when tokens and grace periods end.';
   if (differenceMs <= 5_000 + tripMs / 2) return warn('clock', message, advice);
   return fail('clock', `${message}, so no tokens are issued`, advice);
 }
@@ -170,7 +173,7 @@ async function isMigrated(database: Database): Promise<boolean> {
 }
 
 function unmigrated({ databaseUrl }: Config): Check {
-  if (!databaseUrl) return ok('schema', 'none, or an earlier one; the embedded database migrates itself at start');
+  if (!databaseUrl) return ok('schema', 'not up to date; the embedded database is migrated at the next start');
   return fail('schema', 'the database is not migrated', 'Run `keyturn migrate`.');
 }
 
@@ -185,8 +188,12 @@ async function examineSecrets(database: Database, ring: KeyRing): Promise<Check>
   );
   const missing = inUse.filter(({ version }) => !ring.versions.includes(version)).map(({ version }) => version);
   if (missing.length > 0) {
-    const advice = `Put ${missing.join(', ')} behind the current one: KEYTURN_ROOT_KEY=${ring.current}:…,${missing[0]}:…`;
-    return fail('secrets', `the database holds secrets of root key ${missing.join(', ')}, which is not given`, advice);
+    const advice = `Add ${missing.join(', ')} after the current version: KEYTURN_ROOT_KEY=${ring.current}:…,${missing[0]}:…`;
+    return fail(
+      'secrets',
+      `the database contains secrets of root key version ${missing.join(', ')}, which is not in KEYTURN_ROOT_KEY`,
+      advice,
+    );
   }
   const samples = await database.query<Sample>(
     `SELECT DISTINCT ON (version) split_part(sealed, '.', 1) AS version, place, id, sealed FROM (
@@ -196,11 +203,11 @@ async function examineSecrets(database: Database, ring: KeyRing): Promise<Check>
   );
   const closed = samples.filter((sample) => !opens(ring, sample)).map(({ version }) => version);
   if (closed.length > 0) {
-    const advice = 'Give the key that this database was used with; with another one no secret will match.';
-    return fail('secrets', `root key ${closed.join(', ')} is not the one that the secrets were made with`, advice);
+    const advice = 'Set KEYTURN_ROOT_KEY to the root key of this database. With another one, no secret matches.';
+    return fail('secrets', `root key version ${closed.join(', ')} is not the key that protects the secrets`, advice);
   }
-  const opened = samples.length > 0 ? ', and a sealed copy of each opens' : '';
-  return ok('secrets', inUse.length > 0 ? `every root key version in use is given${opened}` : 'none yet');
+  const opened = samples.length > 0 ? ', and decrypts a sample' : '';
+  return ok('secrets', inUse.length > 0 ? `every root key version in use is configured${opened}` : 'none yet');
 }
 
 /** Excludes ended secrets, for which no root key is needed. */
@@ -218,25 +225,25 @@ function opens(ring: KeyRing, { place, id, sealed }: Sample): boolean {
 
 async function examineRedis({ redisUrl, databaseUrl }: Config): Promise<Check[]> {
   if (!redisUrl) {
-    return [ok('redis', `none: access tokens are kept in the ${databaseUrl ? '' : 'embedded '}database`)];
+    return [ok('redis', `not configured: access tokens are stored in the ${databaseUrl ? '' : 'embedded '}database`)];
   }
   try {
     const redis = await connectRedis(redisUrl, quiet);
     try {
       const info = await redis.info();
       const value = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1];
-      const where = `${value('redis_version') ?? 'of unknown version'} at ${withoutPassword(redisUrl)}`;
+      const where = `Redis ${value('redis_version') ?? '(unknown version)'} at ${withoutPassword(redisUrl)}`;
       const policy = value('maxmemory_policy');
       return [
         policy === 'noeviction'
           ? ok('redis', `${where}, maxmemory-policy noeviction`)
-          : warn('redis', `${where} does not tell its maxmemory-policy`, 'See that it is noeviction.'),
+          : warn('redis', `${where} does not report its maxmemory-policy`, 'Make sure that it is noeviction.'),
         value('aof_enabled') === '1'
-          ? ok('redis', 'append-only file is on: tokens outlive a restart of Redis')
+          ? ok('redis', 'the append-only file is on: tokens survive a restart of Redis')
           : warn(
               'redis',
-              'no append-only file: a restart of Redis ends the tokens since its last snapshot',
-              'CONFIG SET appendonly yes, and the same in redis.conf; or accept that clients ask for a new token then.',
+              'the append-only file is off: a restart of Redis loses the tokens issued since its last snapshot',
+              'Run CONFIG SET appendonly yes and set it in redis.conf, or accept that clients then request new tokens.',
             ),
       ];
     } finally {
@@ -258,10 +265,12 @@ function explain(error: unknown): string {
 function adviceFor(error: unknown): string | undefined {
   if (error instanceof UsageError) return undefined;
   const code = (error as { code?: unknown }).code;
-  if (code === '28P01' || code === '28000') return 'Check user and password in DATABASE_URL.';
-  if (code === '3D000') return 'Create that database, or name another in DATABASE_URL.';
-  if (/NOAUTH|WRONGPASS|invalid username-password/.test(explain(error))) return 'Check user and password in REDIS_URL.';
-  if (error instanceof StoreUnavailable) return 'Start it, or correct its URL; then see whether a firewall is between.';
+  if (code === '28P01' || code === '28000') return 'Check the user and the password in DATABASE_URL.';
+  if (code === '3D000') return 'Create the database, or correct its name in DATABASE_URL.';
+  if (/NOAUTH|WRONGPASS|invalid username-password/.test(explain(error)))
+    return 'Check the user and the password in REDIS_URL.';
+  if (error instanceof StoreUnavailable)
+    return 'Check that it runs, that its URL is correct, and that no firewall blocks it.';
   return undefined;
 }
 

@@ -7,8 +7,8 @@ const colours = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('check configuration, root key and stores, and say what to do; changes nothing')
-    .option('--json', 'one JSON object')
+    .description('check configuration, root key and stores, and print how to fix each problem; changes nothing')
+    .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
@@ -16,7 +16,7 @@ Examples:
   keyturn doctor
   keyturn doctor --json | jq '.checks[] | select(.status != "ok")'
 
-Exit code 1 when a check fails; a warning alone is no failure.`,
+The exit code is 1 if a check fails. Warnings do not change it.`,
     )
     .action(async (options: OutputOptions) => {
       const { examine } = await import('./doctor-checks.ts');

@@ -21,8 +21,9 @@ function warnOfMissingProxy({ issuer, tlsFiles, trustProxy }: Config): Check | u
   return {
     name,
     status: 'warn',
-    message: 'TLS ends at a proxy that KEYTURN_TRUST_PROXY does not name: all callers behind it have its address',
-    advice: 'Set KEYTURN_TRUST_PROXY to the address that the proxy calls from.',
+    message:
+      'KEYTURN_TRUST_PROXY does not name the proxy that terminates TLS, so every request seems to come from its address',
+    advice: 'Set KEYTURN_TRUST_PROXY to the address from which the proxy connects.',
   };
 }
 
@@ -43,16 +44,16 @@ async function warnOfTraffic(config: Config): Promise<Check[]> {
   if (seen('untrusted_address') > 0) {
     checks.push(
       warning(
-        'the running server ignored X-Forwarded-For or Forwarded of a peer that KEYTURN_TRUST_PROXY does not name',
-        'If the peer in its log is your proxy, add its address to KEYTURN_TRUST_PROXY.',
+        'the running server ignored X-Forwarded-For or Forwarded from a peer that KEYTURN_TRUST_PROXY does not name',
+        'If the peer in the log is your proxy, add its address to KEYTURN_TRUST_PROXY.',
       ),
     );
   }
   if (seen('unreadable_address') > 0) {
     checks.push(
       warning(
-        'a trusted proxy sent the running server a forwarded address that cannot be read',
-        'Let the proxy set X-Forwarded-For to the IP address of its caller.',
+        'a trusted proxy sent a forwarded address that is not an IP address to the running server',
+        'Configure the proxy to set X-Forwarded-For to the IP address of its client.',
       ),
     );
   }

@@ -26,15 +26,15 @@ const overlap = 9_000;
 export function addLeakCommands(program: Command): void {
   program
     .command('leaks')
-    .description('our secrets, keys and tokens in texts where they do not belong')
+    .description('leaked credentials: secrets, access keys and tokens of this server in texts')
     .command('check')
     .description(
-      'find them in a file, and tell whose they are and which are live; the values themselves are not printed',
+      'find credentials of this server in a file; prints their owners and whether they are live, never the values',
     )
-    .argument('<file>', 'a text of any length; - for standard input')
-    .option('--disable', 'end what is live, at once')
-    .option('-y, --yes', 'do not ask')
-    .option('--json', 'one JSON object, with data')
+    .argument('<file>', 'a text file of any length; - for standard input')
+    .option('--disable', 'end every live credential that is found, at once')
+    .option('-y, --yes', 'do not ask for confirmation')
+    .option('--json', 'print one JSON object with data')
     .addHelpText(
       'after',
       `
@@ -43,10 +43,11 @@ Examples:
   git log -p --all | keyturn leaks check -
   keyturn leaks check paste.txt --disable --yes
 
-Exits with 1 when something live was found and not ended.`,
+The exit code is 1 if a live credential was found and not ended.`,
     )
     .action(async (file: string, options: OutputOptions & { disable?: true; yes?: true }) => {
-      if (options.disable) await confirm('End every live one that is found?', options);
+      if (options.disable)
+        await confirm('End every live credential that is found? Programs that use one stop working at once.', options);
       const leaks = await withStores(async (core) => {
         const found = new Map<string, FoundLeak>();
         for await (const batch of readLines(file)) {
@@ -63,20 +64,20 @@ Exits with 1 when something live was found and not ended.`,
       });
       present(options, { data: leaks }, () =>
         leaks.length === 0
-          ? 'None was found.'
+          ? 'No credential was found.'
           : table(
               ['line', 'kind', 'value', 'status', 'owner'],
               leaks.map(({ line, kind, hint, status, owner, disabled }) => [
                 String(line),
                 kind,
                 hint,
-                disabled ? 'live, ended now' : status,
+                disabled ? 'was live, now ended' : status,
                 owner ? `${owner.type} ${owner.id} ${owner.name}` : '',
               ]),
             ),
       );
       const left = leaks.filter(({ status, disabled }) => status === 'live' && !disabled).length;
-      if (left > 0) throw new CommandEnd(1, `error: ${left} live.`);
+      if (left > 0) throw new CommandEnd(1, `error: Found ${left} live ${left === 1 ? 'credential' : 'credentials'}.`);
     });
 }
 

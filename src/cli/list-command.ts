@@ -37,12 +37,12 @@ export function addListCommand<Item, Options extends Json = Json>(parent: Comman
 
 export function withPages(command: Command): Command {
   return command
-    .option('--limit <number>', 'at most so many, up to 200', '50')
-    .option('--cursor <cursor>', 'go on where the list before ended')
-    .option('--json', 'one JSON object, with data and next_cursor');
+    .option('--limit <number>', 'maximum number of items, up to 200', '50')
+    .option('--cursor <cursor>', 'continue a list after its last item')
+    .option('--json', 'print one JSON object with data and next_cursor');
 }
 
 export function presentPage<Item>(options: OutputOptions, page: Page<Item>, text: () => string): void {
   present(options, page, text);
-  if (page.next_cursor && !options.json) say(`There are more: --cursor ${page.next_cursor}`);
+  if (page.next_cursor && !options.json) say(`There are more items. Continue with --cursor ${page.next_cursor}`);
 }

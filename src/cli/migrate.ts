@@ -5,8 +5,8 @@ import { type OutputOptions, present } from './terminal.ts';
 export function addMigrateCommand(program: Command): void {
   program
     .command('migrate')
-    .description('bring the database up to date; safe to run at any time and from many places at once')
-    .option('--json', 'one JSON object')
+    .description('migrate the database to the schema of this version; safe at any time, also several times at once')
+    .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `

@@ -23,18 +23,20 @@ const operator = { name: 'Quickstart operator', email: 'operator@example.com', e
 export function addQuickstartCommand(program: Command): void {
   program
     .command('quickstart')
-    .description('start a server, register an integration, get a token, introspect it; each step as a curl line')
-    .option('--once', 'end after the walk; otherwise the server stays up')
-    .option('--json', 'one JSON object after the walk')
+    .description(
+      'start a server, register an integration, get a token and introspect it; prints each step as a curl command',
+    )
+    .option('--once', 'exit after the last step; otherwise the server keeps running')
+    .option('--json', 'print one JSON object after the last step')
     .addHelpText(
       'after',
       `
 Examples:
   keyturn quickstart
   keyturn quickstart --once
-  KEYTURN_PORT=4100 KEYTURN_ADMIN_PORT=4101 keyturn quickstart   # when port 4000 is taken
+  KEYTURN_PORT=4100 KEYTURN_ADMIN_PORT=4101 keyturn quickstart   # if port 4000 is in use
 
-Without DATABASE_URL everything is kept in KEYTURN_DATA_DIR (./data), and found again the next time.`,
+Without DATABASE_URL, all data is stored in KEYTURN_DATA_DIR (./data) and reused by the next run.`,
     )
     .action(quickstart);
 }
@@ -50,7 +52,7 @@ async function quickstart(options: Options): Promise<void> {
       const ended = endOfProcess();
       await walk(core, { publicUrl: withLocalhost(server.publicUrl), adminUrl: server.adminUrl }, options);
       if (options.once) return;
-      say(paint('dim', 'The server stays up; Ctrl-C ends it.', process.stderr));
+      say(paint('dim', 'The server keeps running. Press Ctrl-C to stop it.', process.stderr));
       await ended;
     } finally {
       await server.close();
@@ -94,7 +96,10 @@ async function walk(core: Core, urls: { publicUrl: string; adminUrl: string }, o
     steps.push({ title, curl: toCurl(call), ...answer });
     if (!options.json) print(showStep(steps.length, title, call, answer));
     if (answer.status !== expected)
-      throw new CommandEnd(1, `Expected ${expected}, but got ${answer.status}: see above.`);
+      throw new CommandEnd(
+        1,
+        `error: Expected status ${expected}, but received ${answer.status}. See the response above.`,
+      );
     return answer.body as Record<string, unknown>;
   };
   if (!options.json) print(heading(core.config, urls));
@@ -111,30 +116,30 @@ async function walk(core: Core, urls: { publicUrl: string; adminUrl: string }, o
     const key = { 'Idempotency-Key': randomUUID() };
     const first: Call = { method: 'POST', url: `${admin}/clients`, headers: { ...headers, ...key }, json };
     const body = found
-      ? await step(`Show the secret of ${what} again; an earlier run registered it`, again, 200)
+      ? await step(`Show the secret of ${what}, which an earlier run registered`, again, 200)
       : await step(`Register ${what}`, first, 201);
     return { clientId: String(body['client_id']), clientSecret: String(body['client_secret']) };
   };
 
   await step(
-    'An operator, with a new operator token',
+    'Show the operator, with a new operator token',
     { method: 'GET', url: `${admin}/contacts/${contactId}`, headers },
     200,
   );
   const servers = await find('kind=resource_server');
   const server = await register(
-    'the resource server, an API that gets tokens',
+    'the resource server (an API that receives tokens)',
     servers.find((client) => client['resource'] === resource),
     { name: serverName, kind: 'resource_server', resource, information },
   );
   const integrations = await find(`kind=integration&q=${encodeURIComponent(integrationName)}`);
   const integration = await register(
-    'the integration, a program that asks for tokens',
+    'the integration (a program that requests tokens)',
     integrations.find((client) => client['name'] === integrationName),
     { name: integrationName, kind: 'integration', scope: 'orders:read orders:create products:read contacts:read' },
   );
   const token = await step(
-    'The integration trades its Client ID and secret for an access token',
+    'The integration requests an access token with its Client ID and secret',
     {
       method: 'POST',
       url: `${urls.publicUrl}/oauth2/token`,
@@ -146,11 +151,12 @@ async function walk(core: Core, urls: { publicUrl: string; adminUrl: string }, o
   const firstTokenMs = Math.round(performance.now());
   const accessToken = String(token['access_token']);
   const introspection = await step(
-    'The resource server asks what a token that it got may do',
+    'The resource server introspects the token: is it active, and what may it do?',
     { method: 'POST', url: `${urls.publicUrl}/oauth2/introspect`, user: server, form: { token: accessToken } },
     200,
   );
-  if (introspection['active'] !== true) throw new CommandEnd(1, 'The token is not active, though it was just issued.');
+  if (introspection['active'] !== true)
+    throw new CommandEnd(1, 'error: The token is not active, although it was just issued.');
 
   const link = await core.change((transaction) => issueConsoleLink(transaction, core, commandActor(), contactId));
   const consoleUrl = new URL(link, urls.adminUrl).href;
@@ -191,7 +197,7 @@ async function becomeOperator(core: Core): Promise<{ contactId: string; operator
 function heading(config: Config, { publicUrl, adminUrl }: { publicUrl: string; adminUrl: string }): string {
   const where = config.databaseUrl ? 'in the database of DATABASE_URL' : `in ${config.dataDir}`;
   return `${paint('bold', 'Keyturn')}  public ${publicUrl}  admin ${adminUrl}  data ${where}
-Every line that starts with curl works as it stands, while this server is up.`;
+You can run every line that starts with curl while this server is running.`;
 }
 
 function showStep(number: number, title: string, call: Call, answer: Answer): string {
@@ -208,17 +214,17 @@ function whatNext(
   firstTokenMs: number,
 ): string {
   const next = {
-    Console: `${urls.consoleUrl} (signs you in once, within ten minutes)`,
-    'Your own': `the calls of steps 2 and 3 with your names; all calls: ${urls.adminUrl}/admin/v1/openapi.json`,
+    Console: `${urls.consoleUrl} (this link works once, within ten minutes)`,
+    'Your own clients': `repeat steps 2 and 3 with your names; all endpoints: ${urls.adminUrl}/admin/v1/openapi.json`,
     Discovery: `${urls.publicUrl}/.well-known/oauth-authorization-server`,
     Health: `${urls.publicUrl}/readyz`,
     'Command line': config.databaseUrl
       ? 'keyturn clients list, keyturn audit list, keyturn doctor; from a checkout: npm run -s keyturn -- …'
-      : 'keyturn clients list, keyturn audit list, keyturn doctor, once this has ended; from a checkout: npm run -s keyturn -- …',
+      : 'keyturn clients list, keyturn audit list, keyturn doctor, after this server was stopped; from a checkout: npm run -s keyturn -- …',
     ...(config.databaseUrl
       ? {}
-      : { 'Real stores': 'set DATABASE_URL, REDIS_URL and KEYTURN_ROOT_KEY, then keyturn migrate' }),
+      : { Production: 'set DATABASE_URL, REDIS_URL and KEYTURN_ROOT_KEY, then run keyturn migrate' }),
   };
   const seconds = (firstTokenMs / 1_000).toFixed(1);
-  return `\nFirst token ${seconds} s after the start.\n\n${paint('bold', 'What next')}\n${sheet(next)}\n`;
+  return `\nFirst token ${seconds} s after the start.\n\n${paint('bold', 'Next steps')}\n${sheet(next)}\n`;
 }

@@ -6,9 +6,9 @@ import { type Argument, type Command, InvalidArgumentError, type Option } from '
  */
 export function refuseEmptyValues(command: Command): void {
   for (const option of command.options) {
-    if (option.required || option.optional) refuseEmpty(option, 'Leave the option out, or give it a value.');
+    if (option.required || option.optional) refuseEmpty(option, 'Omit the option, or give it a value.');
   }
-  for (const argument of command.registeredArguments) refuseEmpty(argument, 'It needs a value.');
+  for (const argument of command.registeredArguments) refuseEmpty(argument, 'Give it a value.');
   for (const below of command.commands) refuseEmptyValues(below);
 }
 

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import type { Subject } from './acts.ts';
+import { describeId, type Subject } from './acts.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import {
   describeRegeneration,
@@ -34,32 +34,36 @@ type RegenerateOptions = Confirmed & {
 export function addRegenerationCommands(parent: Command, subject: RegenerateSubject): void {
   addRegenerate(parent, subject);
   addRegenerations(parent, subject);
-  addEnd(parent, subject, 'undo', 'make the old one current again; the new one and its tokens are dead at once');
-  addEnd(parent, subject, 'finish', 'end the overlap now: the old one is dead');
+  addEnd(
+    parent,
+    subject,
+    'undo',
+    `undo a rotation during its grace period: the previous ${subject.secret} becomes current again; the new one and its tokens stop working at once`,
+  );
+  addEnd(parent, subject, 'finish', `end the grace period now: the previous ${subject.secret} stops working at once`);
 }
 
 function addRegenerate(parent: Command, subject: RegenerateSubject): void {
   const { parameter, secret, member, example } = subject;
   const command = parent
     .command('regenerate')
-    .description(`make a new ${secret}; the old one stays good through an overlap. Shows first what that would break`)
-    .argument(`<${parameter}>`, `whose ${secret}`)
+    .description(
+      `rotate the ${secret}: generate a new one, and keep the previous one valid for a grace period; shows the impact first`,
+    )
+    .argument(`<${parameter}>`, describeId(parameter))
     .option(
       '--overlap <time>',
-      'how long the old one stays good: 90s, 45m, 24h, 30d, or seconds (default: 24h)',
+      'grace period during which the previous one stays valid: 90s, 45m, 24h, 30d, or a number of seconds (default: 24h)',
       duration,
     )
-    .option(
-      '--finish-when-unused',
-      'end the overlap early, once every source uses the new one and has left the old one long enough',
-    );
+    .option('--finish-when-unused', 'end the grace period early, after every source has moved to the new one');
   // An access key is presented without an id, so only clients can get a new Client ID.
   if (member === 'client_secret')
-    command.option('--new-client-id', 'a new Client ID too; the old one answers as long as its secret');
+    command.option('--new-client-id', 'also create a new Client ID; the previous one works as long as its secret');
   command
-    .option('--revoke-tokens', 'for a leak: every live token dies and the old one ends now')
-    .option('-y, --yes', 'do not ask')
-    .option('--json', `one JSON object, with regeneration_id and ${member}`)
+    .option('--revoke-tokens', `after a leak: revoke every live token and end the previous ${secret} now`)
+    .option('-y, --yes', 'do not ask for confirmation')
+    .option('--json', `print one JSON object with regeneration_id and ${member}`)
     .addHelpText(
       'after',
       `
@@ -84,7 +88,7 @@ async function regenerate(
 ): Promise<void> {
   const show = (regenerated: Regenerated) => {
     const { retires_at: end } = regenerated.previous;
-    const said = `The old ${secret} is good until ${end}.\nRegeneration ${regenerated.regeneration_id}; the new ${secret}:`;
+    const said = `The previous ${secret} is valid until ${end}.\nRegeneration ${regenerated.regeneration_id}. The new ${secret}:`;
     presentSecret(options, regenerated, said, String(regenerated[member]));
   };
   const params = { [parameter]: id };
@@ -102,7 +106,7 @@ async function regenerate(
     const route = `POST ${path}/regenerate` as const;
     const outcome = await callAdmin<Regenerated>(core, route, { params, body }, show).catch(newReviewOf);
     if (!('confirmation' in outcome)) return;
-    say('Something changed in between:');
+    say('The state has changed since the review. The new review:');
     review = outcome as ShownReview;
   }
 }
@@ -116,8 +120,10 @@ function newReviewOf(error: unknown): ShownReview {
 function addRegenerations(parent: Command, { path, parameter, secret, example }: RegenerateSubject): void {
   const command = parent
     .command('regenerations')
-    .description(`list how the ${secret} was regenerated: who has moved, who has not, who tried after the end`)
-    .argument(`<${parameter}>`, `whose ${secret}`);
+    .description(
+      `list the rotations of the ${secret}: which sources use the new one, which still use the previous one, and which were rejected after its end`,
+    )
+    .argument(`<${parameter}>`, describeId(parameter));
   withPages(command)
     .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} regenerations ${example}`)
     .action(async (id: string, { json, ...query }: OutputOptions) => {
@@ -125,7 +131,7 @@ function addRegenerations(parent: Command, { path, parameter, secret, example }:
       const page = await withDatabase((core) =>
         callAdmin<Page<ShownRegeneration>>(core, `GET ${path}/regenerations`, request),
       );
-      const text = () => page.data.map(describeRegeneration).join('\n\n') || 'There is none.';
+      const text = () => page.data.map(describeRegeneration).join('\n\n') || `The ${secret} was never regenerated.`;
       presentPage(json ? { json } : {}, page, text);
     });
 }
@@ -134,20 +140,25 @@ function addEnd(parent: Command, subject: RegenerateSubject, verb: 'undo' | 'fin
   const { path, parameter, secret, example } = subject;
   parent
     .command(verb)
-    .description(`${description}; while it overlaps`)
-    .argument(`<${parameter}>`, `whose ${secret}`)
-    .argument('[regeneration_id]', 'which one; the one that overlaps unless given')
-    .option('-y, --yes', 'do not ask')
-    .option('--json', 'one JSON object: the regeneration as it is then')
+    .description(description)
+    .argument(`<${parameter}>`, describeId(parameter))
+    .argument('[regeneration_id]', 'the regeneration (default: the one whose grace period is running)')
+    .option('-y, --yes', 'do not ask for confirmation')
+    .option('--json', 'print the changed regeneration as one JSON object')
     .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} ${verb} ${example} --yes`)
     .action(async (id: string, given: string | undefined, options: Confirmed) => {
       const ended = await withDatabase(async (core) => {
         const params = { [parameter]: id };
         const page = await callAdmin<Page<ShownRegeneration>>(core, `GET ${path}/regenerations`, { params });
         const found = page.data.find((one) => (given ? one.id === given : one.state === 'overlapping'));
-        if (!found && !given) throw new CommandEnd(1, 'error: No regeneration overlaps now.');
+        if (!found && !given) throw new CommandEnd(1, 'error: No grace period is running.');
         if (found && !options.json) say(describeRegeneration(found));
-        await confirm(`${verb === 'undo' ? 'Undo' : 'Finish'} it?`, options);
+        await confirm(
+          verb === 'undo'
+            ? `Undo this rotation? The new ${secret} and its tokens stop working at once.`
+            : `End the grace period now? The previous ${secret} stops working at once.`,
+          options,
+        );
         return await callAdmin<ShownRegeneration>(core, `POST ${path}/regenerations/{regeneration_id}/${verb}`, {
           params: { ...params, regeneration_id: given ?? found?.id },
         });

@@ -5,52 +5,54 @@ import { rotateStoredRootKey } from './rotate-root-key.ts';
 import { type OutputOptions, presentSecret } from './terminal.ts';
 
 export function addRootKeyCommands(program: Command): void {
-  const rootKey = program.command('root-key').description('the key that everything stored is protected with');
+  const rootKey = program.command('root-key').description('the key that protects everything in the database');
   rootKey
     .command('generate')
-    .description('make a value for KEYTURN_ROOT_KEY; nothing is stored')
-    .option(
-      '--add-to <value>',
-      'an earlier KEYTURN_ROOT_KEY (-: from standard input): the new version is put before it',
-    )
-    .option('--json', 'one JSON object')
+    .description('generate a value for KEYTURN_ROOT_KEY; stores nothing')
+    .option('--add-to <value>', 'add a new version in front of this KEYTURN_ROOT_KEY; - reads it from standard input')
+    .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
 Examples:
-  keyturn root-key generate > root-key                     # then KEYTURN_ROOT_KEY_FILE=root-key
-  keyturn root-key generate --add-to - < root-key          # what is new uses the new version, the rest still opens`,
+  keyturn root-key generate > root-key                     # then set KEYTURN_ROOT_KEY_FILE=root-key
+  keyturn root-key generate --add-to - < root-key          # the new version encrypts, the others can still decrypt`,
     )
     .action(async ({ addTo, ...options }: OutputOptions & { addTo?: string }) => {
       const { generateRootKey } = await import('../storage/open-database.ts');
       const earlier = addTo === '-' ? readFileSync(process.stdin.fd, 'utf8').trim() : addTo;
       const value = earlier ? `${generateRootKey(nextVersion(earlier))},${earlier}` : generateRootKey();
       const said =
-        'The root key. Whoever has it and the database can open what is sealed; keep it apart from the database:';
+        'The root key. Store it apart from the database: with both, anyone can decrypt the sealed copies of secrets.';
       presentSecret(options, { root_key: value }, said, value);
     });
   rootKey
     .command('rotate')
-    .description('make anew under the current root key what was made under earlier ones, as far as copies are kept')
-    .option('--json', 'one JSON object')
+    .description('re-encrypt data of earlier root key versions with the current version, where a sealed copy exists')
+    .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
 Examples:
   KEYTURN_ROOT_KEY=v2:…,v1:… keyturn root-key rotate
 
-Change a root key without anybody noticing:
-  1. Add the new version behind the old one on every server, and restart them one after the other: v1:…,v2:…
-  2. Put it first, and restart them again: v2:…,v1:…
-  3. keyturn root-key rotate. Interrupted, it goes on when it runs again; servers serve meanwhile.
-  4. Once it says that v1 can go, and one access token lifetime (an hour) after step 2: take v1 from every server.
-It does not make anew, and says how many of them are left:
-  - secrets without a sealed copy (--no-reveal, KEYTURN_REVEAL=off): regenerate them, or let them end;
-  - operator tokens: issue them again (keyturn contacts operator-token).
-Not counted: records of opaque access tokens need the old version until the tokens expire, and answers to a repeated
-Idempotency-Key and confirmations for ten minutes at most; a cursor of a list that was given out before is refused then,
-and the list is read from its beginning. Audit events are never written again: the whole log is verified, and a checkpoint
-sealed under the new key then vouches for the earlier events, so \`keyturn audit verify\` does not need the old version.`,
+To rotate the root key without an interruption:
+  1. Add the new version after the previous one on every server, and restart the servers one by one: v1:…,v2:…
+  2. Move the new version to the front, and restart the servers again: v2:…,v1:…
+  3. Run keyturn root-key rotate while the servers are running. If it is interrupted, run it again.
+  4. Remove v1 from every server when the command reports that v1 can be removed, but not earlier than one access token
+     lifetime (an hour by default) after step 2.
+
+The command cannot re-encrypt these, and prints how many of them are left:
+  - secrets without a sealed copy (--no-reveal, KEYTURN_REVEAL=off): regenerate them, or wait until they end
+  - operator tokens: issue them again with keyturn contacts operator-token
+
+It does not count short-lived uses of an earlier version: records of opaque access tokens until the tokens expire,
+responses to a repeated Idempotency-Key, and confirmations (both at most ten minutes). A list cursor of an earlier version is
+rejected after the version was removed; start the list from its beginning.
+
+Audit events are never rewritten. The command verifies the whole audit log and seals a checkpoint with the new key, so
+\`keyturn audit verify\` does not need the earlier version.`,
     )
     .action(rotateStoredRootKey);
 }

@@ -13,7 +13,7 @@ type Holder = { type: string; id: string; name: string; version: string };
 export async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
   const { rotateRootKey } = await import('../root-key/root-key-rotation.ts');
   const { findRootKeyUse, listHolders } = await import('../root-key/root-key-use.ts');
-  const progress = startProgress('Making anew');
+  const progress = startProgress('Re-encrypting');
   const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');
   const { rotation, audit, current, given, use, holders } = await withDatabase(async (core) => {
     const readUse = () => findRootKeyUse(core.database, new Date(core.clock()));
@@ -52,13 +52,13 @@ export async function rotateStoredRootKey(options: OutputOptions): Promise<void>
   if (audit.finding) {
     throw new CommandEnd(
       1,
-      `error: The audit log is not what was written: event ${audit.finding.seq}, ${audit.finding.problem}. Keep the earlier root keys to look into it.`,
+      `error: The audit log was changed: event ${audit.finding.seq}, ${audit.finding.problem}. Keep the earlier root keys to investigate.`,
     );
   }
   if (rotation.unreadable.length > 0) {
     throw new CommandEnd(
       1,
-      `error: ${rotation.unreadable.length} sealed copies do not open, or are not of their secret: ${rotation.unreadable.slice(0, shownHolders).join(', ')}`,
+      `error: ${rotation.unreadable.length} sealed copies cannot be decrypted or do not match their secret: ${rotation.unreadable.slice(0, shownHolders).join(', ')}`,
     );
   }
 }
@@ -89,13 +89,13 @@ function canGo(use: RootKeyUse): boolean {
 }
 
 function describe(rotation: Rotation, current: string, old: readonly RootKeyUse[], holders: readonly Holder[]): string {
-  const lines = [`Under ${current} now: ${rotation.secrets} secrets and ${rotation.signingKeys} signing keys more.`];
+  const lines = [`Re-encrypted with ${current}: ${rotation.secrets} secrets and ${rotation.signingKeys} signing keys.`];
   for (const use of old) lines.push(...describeUse(use));
   if (holders.length > 0) {
     lines.push(
       '',
       table(
-        ['needs', 'what', 'id', 'name'],
+        ['version', 'used by', 'id', 'name'],
         holders.slice(0, shownHolders).map(({ type, id, name, version }) => [version, type, id, name]),
       ),
     );
@@ -108,24 +108,24 @@ function describeUse(use: RootKeyUse): string[] {
   const version = plain(use.version);
   const ended =
     use.endedSecrets > 0
-      ? [`  ${use.endedSecrets} ended secrets: tries of them are no longer told as theirs then`]
+      ? [`  ${use.endedSecrets} ended secrets: attempts to use them are no longer attributed to them after that`]
       : [];
   if (canGo(use)) {
     return [
-      `${version} can go from every server once the access tokens of its time have expired (an hour by default). \`keyturn audit verify\` does not need it any more.`,
+      `${version} can be removed from every server after the access tokens issued with it have expired (an hour by default). \`keyturn audit verify\` no longer needs it.`,
       ...ended,
     ];
   }
   const { secrets, secretsThatEnd, secretsEndAt, operatorTokens, signingKeys, sealedCopies } = use;
-  const end = secretsThatEnd > 0 ? `, ${secretsThatEnd} of which end by ${secretsEndAt?.toISOString()}` : '';
+  const end = secretsThatEnd > 0 ? ` (${secretsThatEnd} of them end by ${secretsEndAt?.toISOString()})` : '';
   const left = [
-    [secrets, `live secrets without a sealed copy that opens: regenerate them${end}`],
-    [sealedCopies, 'sealed copies that were locked or do not open: run it again'],
+    [secrets, `live secrets without a sealed copy that can be decrypted: regenerate them${end}`],
+    [sealedCopies, 'sealed copies that were locked or cannot be decrypted: run the command again'],
     [operatorTokens, 'operator tokens: issue them again'],
-    [signingKeys, 'signing keys that were locked or do not open: run it again'],
+    [signingKeys, 'signing keys that were locked or cannot be decrypted: run the command again'],
   ] as const;
   return [
-    `${version} must stay. It is needed for`,
+    `Keep ${version}. It is needed for:`,
     ...left.filter(([count]) => count > 0).map(([count, what]) => `  ${count} ${what}`),
     ...ended,
   ];

@@ -17,11 +17,11 @@ type ShownKeys = {
 };
 
 export function addSigningKeyCommands(program: Command): void {
-  const keys = program.command('signing-keys').description('what JWT access tokens are signed with');
+  const keys = program.command('signing-keys').description('the keys that sign JWT access tokens');
   keys
     .command('list')
-    .description('list the published ones: next, current, and retired ones whose tokens may still live')
-    .option('--json', 'one JSON object, with data')
+    .description('list the published keys: next, current, and retired keys whose tokens may still be live')
+    .option('--json', 'print one JSON object with data')
     .addHelpText('after', '\nExamples:\n  keyturn signing-keys list')
     .action(async (options: OutputOptions) => {
       const keys = await withDatabase((core) => callAdmin<ShownKeys>(core, 'GET /signing-keys', {}));
@@ -29,16 +29,18 @@ export function addSigningKeyCommands(program: Command): void {
     });
   keys
     .command('rotate')
-    .description('let the next key sign, and publish a new next one; tokens of the one before stay good until they end')
-    .option('--json', 'one JSON object, with data')
+    .description(
+      'sign with the next key, and publish a new next key; tokens of the previous key stay valid until they expire',
+    )
+    .option('--json', 'print one JSON object with data')
     .addHelpText(
       'after',
       `
 Examples:
   keyturn signing-keys rotate
 
-Servers do so by themselves every KEYTURN_SIGNING_KEY_DAYS. Two rotations within a few minutes let a key sign that
-those who check tokens may not have read yet.`,
+Servers rotate the keys automatically every KEYTURN_SIGNING_KEY_DAYS. Do not rotate twice within a few minutes: resource
+servers may not have fetched the new key yet.`,
     )
     .action(async (options: OutputOptions) => {
       const keys = await withDatabase((core) => callAdmin<ShownKeys>(core, 'POST /signing-keys/rotate', {}));
@@ -49,10 +51,11 @@ those who check tokens may not have read yet.`,
     { path: '/signing-keys/{kid}', parameter: 'kid', example: 'ZpEjXW0AQmCGMJ0JrgkRuvQd1pFUBCPHrnGDpoV7aJk' },
     {
       name: 'revoke',
-      description: 'withdraw a key that may have been stolen; every JWT that it signed is inactive at once',
+      description: 'revoke a key that may have been stolen; every JWT that it signed becomes inactive at once',
       method: 'POST',
       below: '/revoke',
-      question: (kid) => `Revoke ${kid}? Every JWT that it signed is refused at once, and its clients need new tokens.`,
+      question: (kid) =>
+        `Revoke ${kid}? Every JWT that it signed becomes inactive at once, and clients need new tokens.`,
       text: (shown) => showKeys(shown),
     },
   );

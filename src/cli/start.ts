@@ -4,8 +4,8 @@ import { readCommandConfig } from './stores.ts';
 export function addStartCommand(program: Command): void {
   program
     .command('start')
-    .description('serve until SIGTERM or SIGINT; then answer what has arrived, and end')
-    .option('--json', 'changes nothing: the log is JSON lines anyway')
+    .description('start the server; SIGTERM or SIGINT drains requests and stops it')
+    .option('--json', 'no effect, because the log is always JSON lines')
     .addHelpText(
       'after',
       `

@@ -134,7 +134,7 @@ export function plain(text: string): string {
 export async function confirm(question: string, options: { yes?: true }): Promise<void> {
   if (options.yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new CommandEnd(2, `${question}\nThere is no terminal to ask on: say it with --yes.`);
+    throw new CommandEnd(2, `${question}\nerror: There is no terminal to ask on. Confirm with --yes.`);
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
@@ -148,7 +148,7 @@ export async function confirm(question: string, options: { yes?: true }): Promis
 /** Parses an option that may be repeated, or given once with commas or spaces between its values. */
 export function collect(value: string, earlier: readonly string[] = []): string[] {
   const values = value.split(/[\s,]+/).filter(Boolean);
-  if (values.length === 0) throw new InvalidArgumentError('It has no value in it.');
+  if (values.length === 0) throw new InvalidArgumentError('It contains no value.');
   return [...earlier, ...values];
 }
 

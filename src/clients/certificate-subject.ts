@@ -40,7 +40,7 @@ export function requireUsableSubject(subject: CertificateSubject): void {
     tls_client_auth_san_ip: () => isIP(value) !== 0 && !value.includes('%'),
     tls_client_auth_san_email: () => /^[\x21-\x3f\x41-\x7e]+@[\x21-\x3f\x41-\x7e]+$/.test(value),
   };
-  if (!isName[field]()) throw new InvalidInput(`\`${field}\` has an invalid value.`);
+  if (!isName[field]()) throw new InvalidInput(`${field}: must be a name of this kind.`);
   comparable(subject);
 }
 

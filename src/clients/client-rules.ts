@@ -23,25 +23,26 @@ export async function requireConsistent(
   const others = servers.filter((server) => server.id !== client.id);
   if (client.kind === 'resource_server') {
     if (given.scope !== undefined)
-      throw new InvalidInput('`scope` is not allowed for a resource server. Use `information` instead.');
-    if (given.accessKey !== undefined) throw new InvalidInput('`access_key` is not allowed for a resource server.');
+      throw new InvalidInput('scope: not allowed for a resource server, which has `information` instead.');
+    if (given.accessKey !== undefined) throw new InvalidInput('access_key: not allowed for a resource server.');
     if (given.tokenTyp !== undefined && client.tokenFormat !== 'jwt') {
-      throw new InvalidInput('`token_typ` is allowed only for a resource server with `token_format` "jwt".');
+      throw new InvalidInput('token_typ: only allowed with `token_format` "jwt".');
     }
-    if (!client.resource) throw new InvalidInput('`resource` is required for a resource server: its absolute URI.');
+    if (!client.resource)
+      throw new InvalidInput('resource: required for a resource server. It is the absolute URI of the API.');
     if (others.some((server) => server.resource === client.resource)) {
       throw resourceTaken();
     }
     return;
   }
-  if (given.information !== undefined) throw new InvalidInput('`information` is allowed only for a resource server.');
-  if (given.tokenFormat !== undefined) throw new InvalidInput('`token_format` is allowed only for a resource server.');
-  if (given.tokenTyp !== undefined) throw new InvalidInput('`token_typ` is allowed only for a resource server.');
+  if (given.information !== undefined) throw new InvalidInput('information: only allowed for a resource server.');
+  if (given.tokenFormat !== undefined) throw new InvalidInput('token_format: only allowed for a resource server.');
+  if (given.tokenTyp !== undefined) throw new InvalidInput('token_typ: only allowed for a resource server.');
   if (given.scope !== undefined) {
     requireOffered(client.scope, others);
   }
   if (typeof given.resource === 'string' && !others.some((server) => server.resource === client.resource)) {
-    throw new InvalidInput('No resource server has this `resource`.');
+    throw new InvalidInput('resource: no resource server has this identifier.');
   }
 }
 
@@ -63,7 +64,7 @@ export async function requireUnused(
   if (total === 0) return;
   throw new Conflict(
     'information_in_use',
-    'Clients or access keys still use a kind of information that would be removed.',
+    'Clients or access keys still use a kind of information that would no longer be offered.',
     {
       clients,
       access_keys: accessKeys,
@@ -73,7 +74,7 @@ export async function requireUnused(
 }
 
 export function resourceTaken(): Conflict {
-  return new Conflict('resource_taken', 'Another resource server has this `resource`.');
+  return new Conflict('resource_taken', 'resource: another resource server already has this identifier.');
 }
 
 /** The members of a registration that define how a client authenticates (RFC 7591 §2, RFC 8705 §2.1.2). */
@@ -85,7 +86,7 @@ export type GivenKeys = {
 
 type RegisteredKeys = Pick<Client, 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
-const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: 'a `tls_client_auth_…` member' } as const;
+const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: '`tls_client_auth_…` field' } as const;
 
 /** Characters of a URI (RFC 3986 §2) without a fragment. */
 const uriCharacters = /^[\w\-.~:/?[\]@!$&'()*+,;=%]+$/;
@@ -109,10 +110,12 @@ export function registerKeys(authMethod: AuthMethod, given: GivenKeys): Register
   const taken = takenBy[authMethod];
   const present = (Object.keys(names) as (keyof GivenKeys)[]).filter((name) => given[name] !== undefined);
   for (const name of present) {
-    if (!taken.includes(name)) throw new InvalidInput(`A client with \`${authMethod}\` cannot have ${names[name]}.`);
+    if (!taken.includes(name)) throw new InvalidInput(`auth_method \`${authMethod}\` does not allow ${names[name]}.`);
   }
   if (taken.length > 0 && present.length !== 1) {
-    throw new InvalidInput(`\`${authMethod}\` needs exactly one of: ${taken.map((name) => names[name]).join(' or ')}.`);
+    throw new InvalidInput(
+      `auth_method \`${authMethod}\` requires exactly one ${taken.map((name) => names[name]).join(' or ')}.`,
+    );
   }
   if (jwks) requireUsableJwks(jwks, authMethod === 'private_key_jwt' ? readVerificationKey : readRegisteredCertificate);
   if (jwksUri !== undefined) requirePublicUrl(jwksUri);
@@ -143,7 +146,7 @@ function requirePublicUrl(uri: string): void {
     uri.length <= 2_000 &&
     uriCharacters.test(uri);
   if (!isUsable || (isIP(host) && !isPublicAddress(host)) || /(^|\.)localhost\.?$/.test(host)) {
-    throw new InvalidInput('`jwks_uri` must be an https URL of a public address.');
+    throw new InvalidInput('jwks_uri: must be an https URL with a public address.');
   }
 }
 

@@ -4,7 +4,14 @@ import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-s
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { pageByText } from '../storage/page-by-text.ts';
-import { type Client, type ClientKind, type KnownClient, withoutTokens } from './client.ts';
+import {
+  type Client,
+  type ClientKind,
+  type KnownClient,
+  registrationOf,
+  withoutTokens,
+  withRegistration,
+} from './client.ts';
 import { type ClientRow, toClient, toRow } from './client-row.ts';
 
 /** Finds a client by any of its Client IDs, with all its secrets, current and previous. */
@@ -160,7 +167,7 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
        reveal = n.reveal, resource = n.resource, information = n.information, token_format = n.token_format, token_typ = n.token_typ,
        token_epoch = n.token_epoch, tokens_not_before = n.tokens_not_before, jwks = n.jwks, jwks_uri = n.jwks_uri,
        certificate_subject = n.certificate_subject, certificate_bound_tokens = n.certificate_bound_tokens,
-       dpop_bound_tokens = n.dpop_bound_tokens, updated_at = $2, revision = c.revision + 1
+       dpop_bound_tokens = n.dpop_bound_tokens, auth_method = n.auth_method, updated_at = $2, revision = c.revision + 1
      FROM jsonb_populate_record(NULL::clients, $1::jsonb) n WHERE c.id = n.id RETURNING c.*`,
     [JSON.stringify(toRow(client)), at],
   );
@@ -231,13 +238,15 @@ export function asSecretOwner(client: Client): SecretOwner {
     target: client.clientId,
     targetType: 'client',
     clientId: client.clientId,
+    registration: registrationOf(client),
     enabled: client.enabled,
     revision: client.revision,
     tokenEpoch: client.tokenEpoch,
     save: async (transaction, change, at) => {
       const clientId = change.clientId ?? client.clientId;
       if (clientId !== client.clientId) await addClientId(transaction, client, clientId);
-      const changed = change.tokens === 'revoke' ? withoutTokens(client, at.getTime()) : client;
+      const registered = change.registration ? withRegistration(client, change.registration) : client;
+      const changed = change.tokens === 'revoke' ? withoutTokens(registered, at.getTime()) : registered;
       await saveClient(transaction, { ...changed, clientId }, at);
     },
   };

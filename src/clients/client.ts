@@ -1,3 +1,4 @@
+import { isOfSecret, type Registration } from '../credentials/registration.ts';
 import { newTokenEpoch, type Secret } from '../credentials/secret.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
@@ -23,7 +24,7 @@ export type TokenTyp = (typeof tokenTyps)[number];
 
 /**
  * Earlier scopes of a client or access key, or earlier kinds of information of a resource server: the last 100 of the
- * last 25 hours, oldest first. The database keeps them (sql/0020.do.scope-history.sql).
+ * last 25 hours, oldest first. The database keeps them (sql/0021.do.scope-history.sql).
  */
 export type ScopeHistory = readonly { version: number; scope: readonly string[] }[];
 
@@ -76,12 +77,26 @@ export type KnownClient = { client: Client; secrets: readonly Secret[] };
 
 /** Returns whether clients with this method authenticate with a secret; others never have one. */
 export function isSecretMethod(method: AuthMethod): method is SecretMethod {
-  return (secretMethods as readonly string[]).includes(method);
+  return isOfSecret({ authMethod: method });
 }
 
 /** Returns whether the client authenticates with a certificate. */
 export function hasCertificate({ authMethod }: Pick<Client, 'authMethod'>): boolean {
   return (certificateMethods as readonly string[]).includes(authMethod);
+}
+
+/** A client's authentication method and its keys. */
+export type Authentication = Pick<Client, 'authMethod' | 'jwks' | 'jwksUri' | 'certificateSubject'>;
+
+/** Returns how a client authenticates. */
+export function registrationOf({ authMethod, jwks, jwksUri, certificateSubject }: Authentication): Authentication {
+  return { authMethod, jwks, jwksUri, certificateSubject };
+}
+
+/** Returns the client with another way of authentication. @param registration of one of its credentials. */
+export function withRegistration(client: Client, registration: Registration): Client {
+  // Only registrations that were checked as those of a client are stored with a credential.
+  return { ...client, ...(registration as Authentication) };
 }
 
 /** Returns the client with all its live tokens ended. */
@@ -113,7 +128,7 @@ export function scopeAt(
 export function requireGranted(asked: readonly string[], granted: readonly string[]): void {
   for (const scope of asked) {
     if (!granted.includes(scope)) {
-      throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted.');
+      throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted to this client.');
     }
   }
 }
@@ -139,5 +154,5 @@ export function scopesOfferedBy(servers: readonly Pick<Client, 'information'>[])
 export function requireOffered(scope: readonly string[], servers: readonly Pick<Client, 'information'>[]): void {
   const offered = scopesOfferedBy(servers);
   const unknown = scope.filter((item) => !offered.has(item));
-  if (unknown.length > 0) throw new InvalidInput(`No resource server offers: ${unknown.join(', ')}`);
+  if (unknown.length > 0) throw new InvalidInput(`scope: no resource server offers ${unknown.join(', ')}.`);
 }

@@ -95,8 +95,8 @@ function parseAttribute(text: string): Attribute {
   const [, type = '', value] = /^\s*(?:oid\.)?([\w.-]+?)\s*=(.*)$/is.exec(text) ?? [];
   const oid = /^[0-2](\.\d+)+$/.test(type) ? type : attributeTypes[type.toLowerCase()];
   if (value === undefined)
-    throw new InvalidInput('The subject must have the form `CN=sync,O=Example,C=DE` (RFC 4514).');
-  if (!oid) throw new InvalidInput(`The attribute ${type} of the subject is unknown. Write its OID instead.`);
+    throw new InvalidInput('The certificate subject must have the form `CN=sync,O=Example,C=DE` (RFC 4514).');
+  if (!oid) throw new InvalidInput(`The name ${type} in the certificate subject is unknown. Use its OID instead.`);
   const trimmed = trimUnescaped(value);
   if (/^#([0-9a-f]{2})+$/i.test(trimmed)) return { oid, ...readWritten(Buffer.from(trimmed.slice(1), 'hex')) };
   return { oid, text: unescaped(trimmed) };
@@ -116,7 +116,9 @@ function readWritten(der: Buffer): { text: string } | { der: string } {
   } catch {
     // Reported below.
   }
-  throw new InvalidInput('A value of the subject that begins with # must be hexadecimal DER (RFC 4514 §2.4).');
+  throw new InvalidInput(
+    'A value in the certificate subject that begins with # must be DER in hexadecimal (RFC 4514 §2.4).',
+  );
 }
 
 function unescaped(value: string): string {
@@ -125,7 +127,7 @@ function unescaped(value: string): string {
     if (/^\\[ "#+,;<=>\\]$/.test(piece)) return Buffer.from(piece.slice(1));
     if (/^["+,;<>\\\0]/.test(piece)) {
       throw new InvalidInput(
-        'The subject contains a character that must be escaped, or an invalid escape (RFC 4514 §2.4).',
+        'The certificate subject contains a character that must be escaped, or an invalid escape (RFC 4514 §2.4).',
       );
     }
     return Buffer.from(piece);

@@ -2,9 +2,9 @@ import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import { request } from 'node:https';
 import { BlockList, isIP, isIPv4, isIPv6, type LookupFunction } from 'node:net';
 import { LRUCache } from 'lru-cache';
+import type { Registration } from '../credentials/registration.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../process/clock.ts';
-import type { Client } from './client.ts';
 import { importJwks, usableKeys, type VerificationKey } from './verification-key.ts';
 
 export type FetchJwks = (uri: string) => Promise<readonly unknown[]>;
@@ -126,10 +126,13 @@ export function isPublicAddress(address: string): boolean {
 
 export type ClientKeys = {
   /**
-   * Returns the keys that the client signs with, registered or published at its URL; empty if the URL cannot be read.
+   * Returns the keys of a registration, registered or published at its URL; empty if the URL cannot be read.
    * @param kid the ID of the key to find. The URL is fetched again if the ID is unknown.
    */
-  find(client: Client, kid: string | undefined): Promise<readonly VerificationKey[]>;
+  find(
+    registration: Pick<Registration, 'jwks' | 'jwksUri'>,
+    kid: string | undefined,
+  ): Promise<readonly VerificationKey[]>;
 };
 
 type Fetched = {

@@ -6,6 +6,7 @@ import { Conflict, NotFound, requireRevision } from '../errors.ts';
 import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
 import {
+  type Authentication,
   type Client,
   type ClientKind,
   hasCertificate,
@@ -44,9 +45,6 @@ export type NewClient = {
   certificateBoundTokens?: boolean | undefined;
   dpopBoundTokens?: boolean | undefined;
 };
-
-/** A client's authentication method and its keys. */
-type Authentication = Pick<Client, 'authMethod' | 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
 /** Registers a client with its first secret (Generate). The plaintext is only in the result. */
 export async function generateClient(
@@ -201,8 +199,7 @@ export async function deleteClient(
 ): Promise<void> {
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
-  if (client.enabled)
-    throw new Conflict('client_is_enabled', 'Disable the client first. Only a disabled client can be deleted.');
+  if (client.enabled) throw new Conflict('client_is_enabled', 'An enabled client cannot be deleted. Disable it first.');
   await requireUnused(transaction, client, []);
   await deleteClientRow(transaction, client, at);
   await audit(transaction, actor, at, 'client.delete', client, { before: auditView(client) });

@@ -1,6 +1,6 @@
 import { hash, type KeyObject, X509Certificate } from 'node:crypto';
-import { namesSubject } from './certificate-subject.ts';
-import type { Client } from './client.ts';
+import type { Registration } from '../credentials/registration.ts';
+import { type CertificateSubject, namesSubject } from './certificate-subject.ts';
 import { type ClientJwks, readPublicJwk } from './verification-key.ts';
 
 const curves = ['prime256v1', 'secp384r1', 'secp521r1'];
@@ -63,12 +63,19 @@ export type ClientCertificate = {
   isTrusted: boolean;
 };
 
-/** Returns why a certificate does not authenticate the client (RFC 8705 §2), or undefined if it does. */
-export function refusalOfCertificate(client: Client, certificate: ClientCertificate, now: number): string | undefined {
-  const { authMethod, certificateSubject, jwks } = client;
+/**
+ * Returns why a certificate does not authenticate a client with this registration (RFC 8705 §2), or undefined if it
+ * does.
+ */
+export function refusalOfCertificate(
+  { authMethod, certificateSubject, jwks }: Registration,
+  certificate: ClientCertificate,
+  now: number,
+): string | undefined {
   if (authMethod === 'tls_client_auth') {
     if (!certificate.isTrusted) return 'certificate_authority';
-    if (!certificateSubject || !namesSubject(certificate.x509, certificateSubject)) return 'certificate_subject';
+    if (!certificateSubject || !namesSubject(certificate.x509, certificateSubject as CertificateSubject))
+      return 'certificate_subject';
   } else if (authMethod === 'self_signed_tls_client_auth') {
     if (!jwks || !registeredThumbprints(jwks).has(certificate.thumbprint)) return 'certificate_unknown';
   } else {

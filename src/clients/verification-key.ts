@@ -97,19 +97,20 @@ const imported = new WeakMap<ClientJwks, readonly VerificationKey[]>();
  */
 export function requireUsableJwks(jwks: ClientJwks, read: (jwk: unknown) => object | string): void {
   const { keys } = jwks;
-  if (keys.length === 0 || keys.length > maxKeys) throw new InvalidInput(`\`jwks\` must have 1 to ${maxKeys} keys.`);
+  if (keys.length === 0 || keys.length > maxKeys) throw new InvalidInput(`jwks: must contain 1 to ${maxKeys} keys.`);
   const path = findUnstorableText(jwks);
   if (path)
     throw new InvalidInput(
-      `${['jwks', ...path].join('.')}: a member contains a NUL character, a lone surrogate or too many levels.`,
+      `${['jwks', ...path].join('.')}: must not contain NUL characters, lone surrogates or too many levels.`,
     );
-  if (JSON.stringify(jwks).length > maxCharacters) throw new InvalidInput('`jwks` is too large.');
+  if (JSON.stringify(jwks).length > maxCharacters)
+    throw new InvalidInput(`jwks: must not exceed ${maxCharacters} characters of JSON.`);
   for (const [index, jwk] of keys.entries()) {
     const key = read(jwk);
-    if (typeof key === 'string') throw new InvalidInput(`The key jwks.keys[${index}] ${key}.`);
+    if (typeof key === 'string') throw new InvalidInput(`jwks.keys[${index}]: the key ${key}.`);
   }
   const kids = keys.flatMap(({ kid }) => kid ?? []);
-  if (new Set(kids).size < kids.length) throw new InvalidInput('Two keys of `jwks` have the same kid.');
+  if (new Set(kids).size < kids.length) throw new InvalidInput('jwks: two keys have the same kid.');
 }
 
 /** Returns the registered keys, imported once. */

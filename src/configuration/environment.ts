@@ -70,9 +70,9 @@ type Settings = { databaseUrl: string | undefined; rootKey: string | undefined; 
  */
 export function configWarnings({ databaseUrl, rootKey, issuer, dataDir }: Settings): string[] {
   if (databaseUrl) return [];
-  const embedded = `is set, but DATABASE_URL is not: all data is in the embedded database in ${dataDir}`;
+  const embedded = `is set, but DATABASE_URL is not: all data is stored in the embedded database in ${dataDir}`;
   return [
     ...(rootKey ? [`KEYTURN_ROOT_KEY ${embedded}`] : []),
     ...(issuer.startsWith('https:') ? [`KEYTURN_ISSUER ${embedded}, with an https issuer`] : []),
-  ].map((warning) => `${warning}. Set DATABASE_URL for a deployment that others use.`);
+  ].map((warning) => `${warning}. Set DATABASE_URL for production.`);
 }

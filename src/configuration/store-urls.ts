@@ -17,7 +17,7 @@ const form = /^(?<scheme>[a-z+]+):\/\/(?:(?<user>[^/?]*)@)?(?<hosts>[^/?]*)(?<pa
 /** An IPv6 address in brackets, a name, an IPv4 address or a percent-encoded socket path, then an optional port. */
 const hostForm = /^(\[[\da-f:.]+(%[\w.]+)?\]|[^\s:@#[\]]*)(:\d{1,5})?$/i;
 const encoding =
-  'in user and password, percent-encode every reserved character: %25 for %, %2F for /, %3F for ?, %23 for #, %40 for @';
+  'in the user and password, percent-encode every reserved character: %25 for %, %2F for /, %3F for ?, %23 for #, %40 for @';
 
 /**
  * Splits `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`.
@@ -29,10 +29,11 @@ const encoding =
  */
 function readStoreUrl(variable: string, url: string): StoreUrl {
   const groups = form.exec(url)?.groups;
-  if (!groups) throw new UsageError(`${variable} is not a URL: write scheme://user:password@host:port/…`);
+  if (!groups)
+    throw new UsageError(`${variable} is not a URL: it must have the form scheme://user:password@host:port/…`);
   const { scheme = '', user = '', path = '', query = '' } = groups;
   if (`${path}${query}`.includes('@')) {
-    throw new UsageError(`${variable} has an @ behind its host: ${encoding}`);
+    throw new UsageError(`${variable} has an @ after its host: ${encoding}`);
   }
   const hosts = (groups['hosts'] ?? '').split(',');
   for (const [index, host] of hosts.entries()) {
@@ -70,10 +71,10 @@ const certificateFiles = ['sslcert', 'sslkey', 'sslrootcert'] as const;
 export function checkPostgresUrl(url: string): void {
   const { scheme, query } = readStoreUrl('DATABASE_URL', url);
   if (!/^postgres(ql)?$/.test(scheme)) {
-    throw new UsageError('DATABASE_URL must be a postgres:// URL, with user and password percent-encoded');
+    throw new UsageError('DATABASE_URL must be a postgres:// URL with percent-encoded user and password');
   }
   // node-postgres reads any # as the beginning of a fragment.
-  if (url.includes('#')) throw new UsageError('DATABASE_URL has a #; in user and password it is written %23');
+  if (url.includes('#')) throw new UsageError('DATABASE_URL contains #; in the user or password, write it as %23');
   const given = new URLSearchParams(query);
   for (const name of certificateFiles) {
     const file = given.get(name);
@@ -116,19 +117,19 @@ export function readRedisUrl(url: string): RedisAddress {
   const form = schemes.exec(scheme)?.groups;
   if (!form) {
     throw new UsageError(
-      'REDIS_URL must be a redis:// URL: redis://, rediss://, redis+sentinel:// or redis+cluster://, with user and password percent-encoded',
+      'REDIS_URL must be a redis:// URL: redis://, rediss://, redis+sentinel:// or redis+cluster://, with percent-encoded user and password',
     );
   }
   const topology = (form['variant'] ?? 'standalone') as RedisAddress['topology'];
   const names = hosts.filter(Boolean);
   if (names.length === 0) throw new UsageError('REDIS_URL names no host');
   if (topology === 'standalone' && names.length > 1) {
-    throw new UsageError('REDIS_URL names several hosts: write redis+sentinel:// or redis+cluster://');
+    throw new UsageError('REDIS_URL names several hosts: use redis+sentinel:// or redis+cluster://');
   }
   const given = new URLSearchParams(query);
   if ([...given.keys()].some((name) => !parameters.includes(name))) {
     throw new UsageError(
-      `REDIS_URL has a parameter other than ${parameters.join(', ')}; a ? in user or password is written %3F`,
+      `REDIS_URL has a parameter other than ${parameters.join(', ')}; in the user or password, write ? as %3F`,
     );
   }
   const segments = path.split('/').filter(Boolean);
@@ -136,7 +137,7 @@ export function readRedisUrl(url: string): RedisAddress {
   const db = segments.shift() ?? '0';
   if (!/^\d{1,9}$/.test(db) || segments.length > 0) {
     throw new UsageError(
-      'REDIS_URL: the path must be a database number such as /0; a / in user or password is written %2F',
+      'REDIS_URL: the path must be a database number such as /0; in the user or password, write / as %2F',
     );
   }
   if (topology === 'cluster' && Number(db) !== 0) throw new UsageError('REDIS_URL: a cluster has only database 0');

@@ -9,6 +9,20 @@ export const permissions = [
 /** What an operator may do on the admin listener. */
 export type Permission = (typeof permissions)[number];
 
+/** Names of the permissions for people. */
+export const permissionNames: Readonly<Record<Permission, string>> = {
+  'integrations:view': 'View integrations',
+  'integrations:edit': 'Edit integrations',
+  'api_key:manage': 'Manage the API key',
+  'contacts:manage': 'Manage contacts',
+  'audit:view': 'View the audit log',
+};
+
+/** Returns the name of a permission with its code, for messages. */
+export function describePermission(permission: Permission): string {
+  return `“${permissionNames[permission]}” (${permission})`;
+}
+
 /**
  * A person or partner that the API's operator deals with. With permissions and an operator token, a contact is an
  * operator.

@@ -131,7 +131,7 @@ export async function deleteContact(
   const keys = await lockKeysOf(transaction, id, at);
   const liveKeys = keys.filter(({ isLive }) => isLive);
   if (liveKeys.length > 0) {
-    throw new Conflict('contact_has_keys', 'The contact has live access keys. Disable them first.', {
+    throw new Conflict('contact_has_keys', 'The contact has enabled access keys. Disable them first.', {
       access_keys: liveKeys.slice(0, maxNamedKeys).map((key) => ({ id: key.id, name: key.name })),
       total: liveKeys.length,
     });
@@ -167,7 +167,9 @@ export async function requireContact(transaction: Transaction, id: string): Prom
 function requireMayGrant(grantor: Grantor, permissions: readonly Permission[]): void {
   const lacking = permissions.filter((permission) => !grantor.permissions.includes(permission));
   if (lacking.length > 0)
-    throw new Forbidden(`You do not have these permissions of the contact: ${lacking.join(', ')}.`);
+    throw new Forbidden(
+      `You need every permission that the contact has or gets. You do not have: ${lacking.join(', ')}.`,
+    );
 }
 
 /**
@@ -178,7 +180,7 @@ function requireAnotherManager(managers: readonly string[], id: string): void {
   if (managers.includes(id) && managers.length === 1) {
     throw new Conflict(
       'last_contacts_manager',
-      'This is the last contact that has contacts:manage and an operator token. Give both to another contact first.',
+      'This is the last contact that has an operator token and the permission contacts:manage. Give both to another contact first.',
     );
   }
 }
@@ -190,7 +192,7 @@ async function requireFreeExternalId(transaction: Transaction, contact: Contact)
 }
 
 function externalIdTaken(): Conflict {
-  return new Conflict('external_id_taken', 'Another contact has this `external_id`.');
+  return new Conflict('external_id_taken', 'external_id: another contact already has this ID.');
 }
 
 function auditView({ name, email, externalId, permissions }: Contact): Record<string, unknown> {

@@ -104,13 +104,9 @@ function alphabetSize(text: string): number {
 }
 
 /**
- * Recognizes values that exports and templates contain in place of a secret: masks, references to a vault, and hashes.
- */
-
-/**
- * The kind of a value that is not a secret. `mask`, `placeholder` and `hash` can never be one. `hash_like` has the
- * length and the alphabet of a bare hash, which some random secrets have too (`openssl rand -base64 32`), so an
- * operator may accept it.
+ * A value that exports and templates contain in place of a secret. `mask`, `placeholder` and `hash` can never be one.
+ * `hash_like` has the length and the alphabet of a bare hash, which some random secrets have too
+ * (`openssl rand -base64 32`), so an operator may accept it.
  */
 type NotASecret = 'mask' | 'placeholder' | 'hash' | 'hash_like';
 

@@ -1,17 +1,30 @@
 import { randomInt } from 'node:crypto';
 import { generateSecret, hintOf, type SecretPrefix } from './credential-format.ts';
 import type { KeyRing } from './key-ring.ts';
+import { isOfSecret, type Registration } from './registration.ts';
 import { type SealedPlace, seal } from './sealed-copy.ts';
 import { createVerifier, type PepperPurpose, type Verifier } from './verifier.ts';
 
-/** A stored client secret or access key value. It does not contain the plaintext. */
+/**
+ * A stored credential of a client or an access key. It is a secret, of which it does not contain the plaintext, or the
+ * keys or the certificate that a client is registered with. All of them are rotated in the same way.
+ */
 export type Secret = Verifier & {
   id: string;
   /** The Client ID that this client secret is valid with. Null for an access key. */
   clientId: string | null;
-  /** The number of this secret, starting at 1, which is recorded in each token that was obtained with it. */
+  /**
+   * The number of this credential, starting at 1, which is recorded in each token that was obtained with it. The keys
+   * or the certificate that a client was first registered with have the number 0.
+   */
   generation: number;
+  /** The last four characters of a secret, or a name of the keys or certificate. */
   hint: string;
+  /**
+   * How the client is registered while this is its current credential. Null for a secret that was neither preceded nor
+   * followed by another kind of credential.
+   */
+  registration: Registration | null;
   createdAt: Date;
   /** Null for the current secret. A future date ends its grace period; after a past date it is rejected. */
   retiresAt: Date | null;
@@ -21,6 +34,16 @@ export type Secret = Verifier & {
    */
   endedAs: 'finished' | 'undone' | null;
 };
+
+/** Returns whether a credential is the registered keys or certificate of a client, not a secret. */
+export function isKeyCredential({ registration }: Pick<Secret, 'registration'>): boolean {
+  return registration !== null && !isOfSecret(registration);
+}
+
+/** Returns what people recognise a credential by: `…` and the end of a secret, or the name of keys or a certificate. */
+export function shownHint(secret: Pick<Secret, 'hint' | 'registration'>): string {
+  return isKeyCredential(secret) ? secret.hint : `…${secret.hint}`;
+}
 
 /**
  * Returns whether a secret is accepted now. Checked at each use, so that a grace period ends on time on every process

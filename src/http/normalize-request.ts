@@ -19,7 +19,7 @@ export function normalizeRequest(request: IncomingMessage): void {
   if (hosts > 1 || (hosts === 0 && httpVersion === '1.1'))
     throw invalid('The request must have exactly one Host header.');
   if (countHeaders(rawHeaders, 'content-type') > 1)
-    throw invalid('The request must have at most one Content-Type header.');
+    throw invalid('The request must not have more than one Content-Type header.');
   const encoding = headers['transfer-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
     throw invalid('Transfer-Encoding must be chunked.');

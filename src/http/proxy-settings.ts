@@ -38,7 +38,7 @@ export function problemsOfProxySettings({
   }
   if (clientCertProxy.some((range) => !((sizeOf(range) ?? Number.POSITIVE_INFINITY) <= maxCertificateProxies))) {
     problems.push(
-      `KEYTURN_CLIENT_CERT_PROXY must be a list of addresses such as 10.0.0.5, or of CIDRs of at most ${maxCertificateProxies} addresses: every host in it can pose as any client whose certificate it has`,
+      `KEYTURN_CLIENT_CERT_PROXY must be a list of addresses such as 10.0.0.5, or of CIDRs of at most ${maxCertificateProxies} addresses, because every host in it can impersonate any client whose certificate it has`,
     );
   }
   if (clientCertHeader && clientCertProxy.length === 0) {

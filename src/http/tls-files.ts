@@ -26,9 +26,9 @@ export function readTlsFiles(paths: TlsFiles): TlsFiles {
 /** Returns every certificate of a PEM file. @throws {Error} if it contains none or one cannot be read. */
 export function readCertificates(pem: string, source: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*(-----END CERTIFICATE-----)?/g) ?? [];
-  if (blocks.length === 0) throw new Error(`${source} has no certificate`);
+  if (blocks.length === 0) throw new Error(`${source} contains no certificate`);
   return blocks.map((block) =>
-    attempt(() => new X509Certificate(block), `${source} has a certificate that is not one`),
+    attempt(() => new X509Certificate(block), `${source} contains a certificate that cannot be read`),
   );
 }
 
@@ -36,10 +36,10 @@ function requirePair(cert: string, key: string): void {
   const [own] = readCertificates(cert, 'KEYTURN_TLS_CERT');
   const privateKey = attempt(
     () => createPrivateKey(key),
-    'KEYTURN_TLS_KEY is not a private key in PEM without a passphrase',
+    'KEYTURN_TLS_KEY must be a private key in PEM format without a passphrase',
   );
   if (!own?.publicKey.equals(createPublicKey(privateKey))) {
-    throw new Error('KEYTURN_TLS_KEY is not the key of the certificate in KEYTURN_TLS_CERT');
+    throw new Error('KEYTURN_TLS_KEY does not match the certificate in KEYTURN_TLS_CERT');
   }
 }
 

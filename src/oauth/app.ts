@@ -133,7 +133,7 @@ function shedLoad(isOverloaded: () => boolean) {
       throw new KeyturnError(
         'temporarily_unavailable',
         503,
-        'The server has more to do than it can; try again shortly.',
+        'Service unavailable: the server is overloaded. Try again shortly.',
       );
     }
     return next();
@@ -144,7 +144,7 @@ function shedLoad(isOverloaded: () => boolean) {
 function requireKnownHost(isKnownHost: (host: string) => boolean) {
   return (ctx: Context, next: Next): Promise<void> => {
     if (!isKnownHost(ctx.req.headers.host ?? '')) {
-      throw new KeyturnError('invalid_request', 421, 'This server does not answer for that host.');
+      throw new KeyturnError('invalid_request', 421, 'This server does not serve the host in the Host header.');
     }
     return next();
   };
@@ -152,10 +152,10 @@ function requireKnownHost(isKnownHost: (host: string) => boolean) {
 
 function routeOnly(ctx: Context, next: Next): Promise<void> {
   const allowed = Object.hasOwn(routes, ctx.path) ? routes[ctx.path] : undefined;
-  if (!allowed) throw new KeyturnError('not_found', 404, 'There is nothing here.');
+  if (!allowed) throw new KeyturnError('not_found', 404, 'Path not found.');
   if (!allowed.split(', ').includes(ctx.method)) {
     ctx.set('Allow', allowed);
-    throw new KeyturnError('invalid_request', 405, `Only ${allowed} is allowed here.`);
+    throw new KeyturnError('invalid_request', 405, `Method not allowed. Use ${allowed}.`);
   }
   return next();
 }

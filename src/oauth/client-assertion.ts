@@ -1,5 +1,6 @@
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, type ProtectedHeaderParameters } from 'jose';
-import type { Client } from '../clients/client.ts';
+import type { KnownClient } from '../clients/client.ts';
+import { type KeyCredential, keyCredentialsOf, refusalOfCredential } from '../clients/key-credentials.ts';
 import type { VerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
 import { decoyKeys } from './decoy-keys.ts';
@@ -40,55 +41,102 @@ export function readAssertion(
   return { clientId, assertion, header };
 }
 
+/** What an assertion proves. */
+export type ExaminedAssertion = {
+  /** The reason for the rejection, or undefined if the assertion is valid. */
+  refusal: string | undefined;
+  /** The credential whose key signed it; undefined if none did. */
+  credential?: KeyCredential;
+};
+
 /**
  * Checks that an assertion is signed with a key of the client, names this issuer, is current, and was never used before
  * (RFC 7523 §3, FAPI 2.0 §5.3.2.1). Keys come only from the registration; key references in the assertion are ignored.
- * @param client undefined if no client may use an assertion here. The signature is checked even then, so that the
+ * @param known undefined if no client may use an assertion here. The signature is checked even then, so that the
  * response time does not reveal which clients exist.
- * @returns the reason for the rejection, or undefined if the assertion is valid.
  * @throws {StoreUnavailable} if it cannot be determined whether the assertion was used before.
  */
-export async function refusalOfAssertion(
+export async function examineAssertion(
   core: Core,
-  client: Client | undefined,
+  known: KnownClient | undefined,
   { clientId, assertion, header }: PresentedAssertion,
-): Promise<string | undefined> {
-  if (header.crit !== undefined || 'b64' in header) return 'assertion_header';
+): Promise<ExaminedAssertion> {
+  if (header.crit !== undefined || 'b64' in header) return { refusal: 'assertion_header' };
   // Reject access tokens and every other JWT whose type is not that of a client assertion (RFC 8725 §3.11).
   if (header.typ !== undefined && !/^(application\/)?(client-authentication\+)?jwt$/i.test(header.typ))
-    return 'assertion_type';
-  const kid = typeof header.kid === 'string' ? header.kid : undefined;
-  const registered = client ? await core.clientKeys.find(client, kid) : [];
-  const keys = registered.filter(
-    ({ algs, ...key }) => algs.some((alg) => alg === header.alg) && (!kid || !key.kid || key.kid === kid),
-  );
-  const claims = await verify(assertion, keys.length > 0 ? keys : decoyKeys(header.alg));
-  if (!client || !claims) return 'assertion_signature';
-  const refusal = refusalOfClaims(claims, core.config.issuer, core.clock() / 1_000);
-  if (refusal) return refusal;
+    return { refusal: 'assertion_type' };
+  const candidates = known ? await findCandidates(core, known, header) : [];
+  const keys =
+    candidates.length > 0 ? candidates : decoyKeys(header.alg).map((key) => ({ key, credential: undefined }));
+  const signed = await verify(assertion, keys);
+  if (!known || !signed?.credential) return { refusal: 'assertion_signature' };
+  const { claims, credential } = signed;
+  const refusal =
+    refusalOfClaims(claims, core.config.issuer, core.clock() / 1_000) ??
+    refusalOfCredential(credential, clientId, core.clock());
+  if (refusal) return { refusal, credential };
   const { jti = '', exp = 0 } = claims;
   const isFirst = await core.usedAssertions.useOnce({
-    client: client.id,
+    client: known.client.id,
     kind: 'assertion',
     jti: `${clientId} ${jti}`,
     expiresAt: exp * 1_000,
   });
-  return isFirst ? undefined : reusedAssertion;
+  return { refusal: isFirst ? undefined : reusedAssertion, credential };
+}
+
+type Candidate = { key: VerificationKey; credential: KeyCredential | undefined };
+
+/** Maximum number of keys that the signature of one assertion is checked with. */
+const maxCandidates = 20;
+
+/** Returns the keys that may have signed an assertion, those of the current credential first. */
+async function findCandidates(
+  core: Core,
+  known: KnownClient,
+  header: ProtectedHeaderParameters,
+): Promise<readonly Candidate[]> {
+  const kid = typeof header.kid === 'string' ? header.kid : undefined;
+  const now = core.clock();
+  const credentials = keyCredentialsOf(known, now).filter(
+    ({ registration }) => registration.authMethod === 'private_key_jwt',
+  );
+  const find = async (fetched: string | undefined) => {
+    const found: Candidate[] = [];
+    for (const credential of credentials) {
+      const { registration } = credential;
+      // A URL is no longer read once its credential has ended.
+      const isRead = refusalOfCredential(credential, credential.secret?.clientId ?? '', now) === undefined;
+      const keys = await core.clientKeys.find(isRead ? registration : { ...registration, jwksUri: null }, fetched);
+      for (const key of keys) {
+        const isFor = key.algs.some((each) => each === header.alg) && (!kid || !key.kid || key.kid === kid);
+        if (isFor) found.push({ key, credential });
+      }
+    }
+    return found.slice(0, maxCandidates);
+  };
+  // A kid that is unknown to one credential may be known to another, so no URL is fetched again for it at first.
+  const cached = await find(undefined);
+  return cached.length > 0 || !kid ? cached : await find(kid);
 }
 
 /**
- * Returns the claims of a correctly signed assertion. Skips its dates, which the caller compares with the server's
- * clock.
+ * Returns the claims of a correctly signed assertion and the key that signed it. Skips its dates, which the caller
+ * compares with the server's clock.
  */
-async function verify(assertion: string, keys: readonly VerificationKey[]): Promise<JWTPayload | undefined> {
-  for (const { key, algs } of keys) {
+async function verify(
+  assertion: string,
+  candidates: readonly Candidate[],
+): Promise<(Candidate & { claims: JWTPayload }) | undefined> {
+  for (const candidate of candidates) {
+    const { key, algs } = candidate.key;
     try {
-      const { payload } = await jwtVerify(assertion, key, {
+      const { payload: claims } = await jwtVerify(assertion, key, {
         algorithms: [...algs],
         currentDate: new Date(0),
         clockTolerance: 1e12,
       });
-      return payload;
+      return { ...candidate, claims };
     } catch {
       // Try the next key.
     }

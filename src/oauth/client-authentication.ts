@@ -2,16 +2,17 @@ import type { IncomingMessage } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import type { Context, Next } from 'koa';
 import { type Client, isSecretMethod, type KnownClient } from '../clients/client.ts';
+import { type KeyCredential, keyCredentialsOf, refusalOfCredential } from '../clients/key-credentials.ts';
 import { type ClientCertificate, isInDate, refusalOfCertificate } from '../clients/registered-certificate.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, isForeignSecret } from '../credentials/foreign-credential.ts';
-import { isLive, type Secret } from '../credentials/secret.ts';
+import { isKeyCredential, isLive, type Secret } from '../credentials/secret.ts';
 import { createMatcher, type Matcher, recallVerified, rememberVerified } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/count-headers.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
-import { type PresentedAssertion, readAssertion, refusalOfAssertion, reusedAssertion } from './client-assertion.ts';
+import { examineAssertion, type PresentedAssertion, readAssertion, reusedAssertion } from './client-assertion.ts';
 import type { CertificateReader } from './client-certificate.ts';
 import type { PresentedPair } from './fast-path/head-start.ts';
 import { headStartOf } from './fast-path/head-start-of.ts';
@@ -23,7 +24,9 @@ import { formOf } from './read-form.ts';
 export type Caller = KnownClient & {
   /** The Client ID that was presented: the current one, or a previous one that is still valid. */
   clientId: string;
-  /** The secret that was presented, or undefined if the client authenticated without one. */
+  /**
+   * The credential that was presented; undefined for the keys or certificate that a client was first registered with.
+   */
   secret: Secret | undefined;
   /** The certificate to bind tokens to, or undefined if none was presented or the client's tokens are not bound. */
   certificate?: ClientCertificate | undefined;
@@ -131,37 +134,51 @@ async function judgeKeys(
   known: KnownClient | undefined,
 ): Promise<Caller | Refusal> {
   if (!known) {
-    if ('assertion' in presented) await refusalOfAssertion(core, undefined, presented);
+    if ('assertion' in presented) await examineAssertion(core, undefined, presented);
     return unknownClient;
   }
-  const { client } = known;
-  const reason = await refusalOfKeyClient(core, client, presented);
-  if (!reason) return { ...known, clientId: presented.clientId, secret: undefined };
-  return { reason, tried: presentedSecretOf({ client, secret: undefined }) };
+  const { refusal, credential } =
+    'certificate' in presented
+      ? examineCertificate(core, known, presented)
+      : await examineAssertionOf(core, known, presented);
+  const secret = credential?.secret;
+  if (!refusal) return { ...known, clientId: presented.clientId, secret };
+  return { reason: refusal, tried: presentedSecretOf({ client: known.client, secret }) };
 }
 
-async function refusalOfKeyClient(
+async function examineAssertionOf(core: Core, known: KnownClient, presented: PresentedAssertion) {
+  const { client } = known;
+  const mayUseIt = client.enabled && keyCredentialsOf(known, core.clock()).some(isForAssertions);
+  const examined = await examineAssertion(core, mayUseIt ? known : undefined, presented);
+  return mayUseIt ? examined : { refusal: client.enabled ? 'wrong_method' : 'client_disabled' };
+}
+
+function isForAssertions({ registration }: KeyCredential): boolean {
+  return registration.authMethod === 'private_key_jwt';
+}
+
+/** Returns the first credential that a certificate matches, or why the current one rejects it. */
+function examineCertificate(
   core: Core,
-  client: Client,
-  presented: PresentedAssertion | PresentedCertificate,
-): Promise<string | undefined> {
-  if ('certificate' in presented) {
-    const { certificate } = presented;
-    if (!client.enabled) return 'client_disabled';
-    return certificate === 'unreadable'
-      ? 'certificate_unreadable'
-      : refusalOfCertificate(client, certificate, core.clock());
+  known: KnownClient,
+  { clientId, certificate }: PresentedCertificate,
+): { refusal: string | undefined; credential?: KeyCredential } {
+  if (!known.client.enabled) return { refusal: 'client_disabled' };
+  if (certificate === 'unreadable') return { refusal: 'certificate_unreadable' };
+  const now = core.clock();
+  let refusal = 'wrong_method';
+  for (const credential of keyCredentialsOf(known, now)) {
+    const reason = refusalOfCertificate(credential.registration, certificate, now);
+    if (!reason) return { refusal: refusalOfCredential(credential, clientId, now), credential };
+    if (refusal === 'wrong_method') refusal = reason;
   }
-  const mayUseIt = client.enabled && client.authMethod === 'private_key_jwt';
-  const refusal = await refusalOfAssertion(core, mayUseIt ? client : undefined, presented);
-  if (mayUseIt) return refusal;
-  return client.enabled ? 'wrong_method' : 'client_disabled';
+  return { refusal };
 }
 
 function judge(core: Core, presented: PresentedPair, match: Matcher, known: KnownClient | undefined): Caller | Refusal {
   const { clientId, clientSecret } = presented;
   // Accept a secret only with the Client ID that it was issued with.
-  const candidates = known?.secrets.filter((secret) => secret.clientId === clientId) ?? [];
+  const candidates = known?.secrets.filter((each) => each.clientId === clientId && !isKeyCredential(each)) ?? [];
   const secret = match(candidates);
   if (!known) return unknownClient;
   const reason = refusalOf(known.client, secret, core.clock());
@@ -173,8 +190,7 @@ function judge(core: Core, presented: PresentedPair, match: Matcher, known: Know
 
 /** Returns why a known client is rejected, or undefined if it is accepted. */
 function refusalOf(client: Client, secret: Secret | undefined, now: number): string | undefined {
-  if (!isSecretMethod(client.authMethod)) return 'wrong_method';
-  if (!secret) return 'wrong_secret';
+  if (!secret) return isSecretMethod(client.authMethod) ? 'wrong_secret' : 'wrong_method';
   if (secret.endedAs === 'undone') return 'undone_secret';
   if (!isLive(secret, now)) return 'retired_secret';
   return client.enabled ? undefined : 'client_disabled';
@@ -207,7 +223,7 @@ function readAuthentication(
 export function readCredentials(request: IncomingMessage, { values }: Form): PresentedPair {
   const headers = countHeaders(request.rawHeaders, 'authorization');
   if (waysOf(headers, values) > 1) {
-    throw new KeyturnError('invalid_request', 400, 'Client authentication must be done in one way only.');
+    throw new KeyturnError('invalid_request', 400, 'The request must use exactly one client authentication method.');
   }
   if (headers === 0) {
     const clientId = values.get('client_id');
@@ -218,7 +234,7 @@ export function readCredentials(request: IncomingMessage, { values }: Form): Pre
   const presented = readBasic(request.headers.authorization ?? '');
   const named = values.get('client_id');
   if (named !== undefined && named !== presented.clientId) {
-    throw new KeyturnError('invalid_request', 400, 'client_id in the body is not the authenticated one.');
+    throw new KeyturnError('invalid_request', 400, 'client_id: must be the ID of the authenticated client.');
   }
   return presented;
 }

@@ -64,7 +64,7 @@ export function createCertificateReader(
     peer: string,
   ): ReturnType<CertificateReader> {
     if (countHeaders(rawHeaders, name) > 1) {
-      throw new KeyturnError('invalid_request', 400, 'There is more than one client certificate.');
+      throw new KeyturnError('invalid_request', 400, 'The request contains more than one client certificate.');
     }
     const x509 = readForwardedCertificate(String(headers[name] ?? ''));
     if (x509 === 'unreadable') alarm('unreadable_certificate', peer);

@@ -68,7 +68,7 @@ async function verify(proof: string): Promise<{ jwk: JWK; claims: Record<string,
 /** @throws {KeyturnError} `use_dpop_nonce` (RFC 9449 §8). The proof's `jti` stays usable. */
 function requireNonce({ nonce }: Record<string, unknown>, nonces: DpopNonce): void {
   if (nonces.isGood(nonce)) return;
-  throw new KeyturnError('use_dpop_nonce', 400, 'The DPoP proof must carry the nonce of the DPoP-Nonce header.');
+  throw new KeyturnError('use_dpop_nonce', 400, 'The DPoP proof must contain the nonce from the DPoP-Nonce header.');
 }
 
 function invalidProof(detail: string): KeyturnError {

@@ -111,7 +111,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
       if (ctx.path !== '/oauth2/events') return await next();
       const { client, clientId } = callerOf(ctx);
       if (client.kind !== 'resource_server') {
-        throw new KeyturnError('unauthorized_client', 403, 'Events are for resource servers.');
+        throw new KeyturnError('unauthorized_client', 403, 'Only resource servers can receive events.');
       }
       await feed.whenFresh();
       const lastEventId = ctx.get('Last-Event-ID');

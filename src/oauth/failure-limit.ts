@@ -19,7 +19,8 @@ export function createFailureLimit(limit: RateLimit | undefined, addressOf: (req
       const network = error instanceof InvalidClient && limit ? networkOf(addressOf(ctx.req)) : undefined;
       if (network === undefined) throw error;
       const seconds = limit?.secondsToWait(network);
-      if (seconds !== undefined) throw new TooManyRequests(seconds, 'Too many failed attempts from this address.');
+      if (seconds !== undefined)
+        throw new TooManyRequests(seconds, 'Too many failed attempts from this address. Try again later.');
       limit?.count(network);
       throw error;
     }

@@ -63,7 +63,7 @@ function describe(error: unknown): { status: number; body: OAuthErrorBody } {
       body: { error: error.error, ...(description === undefined ? {} : { error_description: description }) },
     };
   }
-  return { status: 500, body: { error: 'server_error', error_description: 'Something went wrong on our side.' } };
+  return { status: 500, body: { error: 'server_error', error_description: 'An internal error occurred.' } };
 }
 
 function detailOf(error: unknown): string | undefined {

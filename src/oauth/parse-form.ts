@@ -31,7 +31,7 @@ function add(reading: Reading, name: string, value: string): void {
   }
   // RFC 6749 §3.2: reject repeated parameters, and ignore those without a value.
   if (values.has(name) || reading.empty?.has(name)) {
-    throw new KeyturnError('invalid_request', 400, 'A parameter must not be repeated.');
+    throw new KeyturnError('invalid_request', 400, 'Parameters must not be repeated.');
   }
   if (value) {
     values.set(name, value);

@@ -50,7 +50,8 @@ export function createProvider(core: Core): Provider {
   ClientCredentials.prototype.destroy = async function destroy() {
     const { client } = callerOf(currentContext());
     const seconds = core.revocationRate?.secondsToWait(client.id);
-    if (seconds !== undefined) throw new TooManyRequests(seconds, 'This client has revoked too many tokens.');
+    if (seconds !== undefined)
+      throw new TooManyRequests(seconds, 'This client has revoked too many tokens. Try again later.');
     core.revocationRate?.count(client.id);
     await revokeOwnToken(core, client, this.jti);
   };

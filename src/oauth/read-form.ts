@@ -19,7 +19,11 @@ const secretParameters = ['client_secret', 'client_assertion', 'access_key', 'to
 export async function readForm(ctx: Context, next: Next): Promise<void> {
   const query = ctx.querystring && new URLSearchParams(ctx.querystring);
   if (query && secretParameters.some((name) => query.has(name))) {
-    throw new KeyturnError('invalid_request', 400, 'Credentials and tokens belong into the body, never into the URL.');
+    throw new KeyturnError(
+      'invalid_request',
+      400,
+      'Credentials and tokens must be sent in the request body, not in the URL.',
+    );
   }
   const headStart = headStartOf(ctx.req);
   const limit = ctx.path === '/oauth2/introspect' ? maxIntrospectionBytes : maxBytes;
@@ -36,10 +40,10 @@ async function readBody(request: IncomingMessage, limit: number): Promise<string
   const isEmpty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
   if (isEmpty && headers['content-type'] === undefined) return '';
   if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') {
-    throw new KeyturnError('invalid_request', 415, 'A content encoding is not supported.');
+    throw new KeyturnError('invalid_request', 415, 'Content-Encoding is not supported. Send the body uncompressed.');
   }
   if (!hasMediaType(headers['content-type'], 'application/x-www-form-urlencoded')) {
-    throw new KeyturnError('invalid_request', 415, 'The body must be application/x-www-form-urlencoded.');
+    throw new KeyturnError('invalid_request', 415, 'Content-Type must be application/x-www-form-urlencoded.');
   }
   if (Number(headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
   const chunks: Buffer[] = [];
@@ -53,7 +57,9 @@ async function readBody(request: IncomingMessage, limit: number): Promise<string
   } catch (error) {
     if (error instanceof KeyturnError) throw error;
     // Reading fails if the sender disconnected or sent invalid HTTP, which is not a server error.
-    throw new KeyturnError('invalid_request', 400, 'The body did not arrive.', { detail: (error as Error).message });
+    throw new KeyturnError('invalid_request', 400, 'The request body was not received completely.', {
+      detail: (error as Error).message,
+    });
   }
   return Buffer.concat(chunks).toString('utf8');
 }

@@ -26,15 +26,17 @@ type AskedToken = {
  */
 export function readTokenRequest(core: Core, { client }: Caller, { values, resources }: Form): AskedToken {
   if (client.kind !== 'integration') {
-    throw new KeyturnError('unauthorized_client', 400, 'A resource server is not allowed to ask for tokens.');
+    throw new KeyturnError('unauthorized_client', 400, 'Resource servers cannot request tokens.');
   }
   const scope = values.get('scope');
   if (scope !== undefined && !isWellFormedScope(scope)) {
-    throw new KeyturnError('invalid_scope', 400, 'The scope is malformed.');
+    throw new KeyturnError('invalid_scope', 400, 'scope: must be a list of scopes, separated by single spaces.');
   }
-  if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'One resource at a time can be asked for.');
+  if (resources.length > 1)
+    throw new KeyturnError('invalid_target', 400, 'resource: only one is supported per request.');
   const seconds = core.tokenRate?.secondsToWait(client.id);
-  if (seconds !== undefined) throw new TooManyRequests(seconds, 'This client has had too many tokens.');
+  if (seconds !== undefined)
+    throw new TooManyRequests(seconds, 'This client has requested too many tokens. Try again later.');
   return { scope, resource: resources[0], accessKey: values.get('access_key') };
 }
 
@@ -53,10 +55,10 @@ export function demandToken(
     throw new KeyturnError('invalid_request', 400, 'This client must send a DPoP proof.');
   }
   if (client.certificateBoundTokens && !certificate) {
-    throw new KeyturnError('invalid_request', 400, 'This client must show its certificate.');
+    throw new KeyturnError('invalid_request', 400, 'This client must use its TLS client certificate.');
   }
   if (client.accessKey === 'required' && accessKey === undefined) {
-    throw new KeyturnError('invalid_request', 400, 'This client must send an access_key.');
+    throw new KeyturnError('invalid_request', 400, 'access_key: required for this client.');
   }
   const confirmation: Confirmation | undefined =
     client.certificateBoundTokens && certificate ? { 'x5t#S256': certificate.thumbprint, ...proven } : proven;

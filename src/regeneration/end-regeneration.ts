@@ -65,7 +65,8 @@ export async function undoRegeneration(
   await saveSecretEnd(transaction, undone);
   await saveSecretEnd(transaction, revived);
   await saveRegenerationEnd(transaction, oldSecret.id, ended);
-  await owner.save(transaction, { clientId: oldSecret.clientId ?? undefined }, at);
+  const registration = oldSecret.registration ?? undefined;
+  await owner.save(transaction, { clientId: oldSecret.clientId ?? undefined, registration }, at);
   await appendAuditEvent(transaction, {
     at,
     actor,
@@ -92,9 +93,12 @@ async function requireOverlapping(
   const regeneration = await requireRegeneration(transaction, owner, id);
   const state = stateOf(regeneration, at.getTime());
   if (state === 'finished') {
-    throw new Conflict('regeneration_finished', 'The grace period has ended, so the rotation can no longer be undone.');
+    throw new Conflict(
+      'regeneration_finished',
+      'The grace period has ended, so the previous secret cannot become valid again.',
+    );
   }
-  if (state === 'undone') throw new Conflict('regeneration_undone', 'The rotation was already undone.');
+  if (state === 'undone') throw new Conflict('regeneration_undone', 'The regeneration was already undone.');
   return regeneration;
 }
 

@@ -1,10 +1,16 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
-import { currentOf, isLive, retiringOf, type Secret } from '../credentials/secret.ts';
-import { Conflict } from '../errors.ts';
-import { addSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
-import { findSecrets, type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
+import { isOfSecret, type Registration, storeRegistration } from '../credentials/registration.ts';
+import { isLive, retiringOf, type Secret } from '../credentials/secret.ts';
+import { addSecret, makeKeyCredential, requireCurrent, type SecretDeps } from '../secrets/manage-secrets.ts';
+import {
+  findSecrets,
+  insertSecret,
+  type SecretOwner,
+  saveRegistration,
+  saveSecretEnd,
+} from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { endSecret, insertRegeneration } from './regeneration-store.ts';
 import { requireConfirmation } from './review.ts';
@@ -18,6 +24,11 @@ export type RegenerateRequest = {
   finishWhenUnused?: boolean | undefined;
   /** Also create a new Client ID. The previous one keeps working with the previous secret during the grace period. */
   newClientId?: boolean | undefined;
+  /**
+   * How the client authenticates from now on: with other keys, another certificate, or in another way. Undefined for a
+   * new secret in place of the current one.
+   */
+  replace?: Registration | undefined;
   /** After a leak: revoke every live token and end the previous secret now, without a grace period. */
   revokeTokens?: boolean | undefined;
 };
@@ -26,15 +37,17 @@ export type RegenerateRequest = {
 export type RegeneratedSecret = {
   regenerationId: string;
   secret: Secret;
-  plaintext: string;
+  /** Undefined if the new credential is not a secret. */
+  plaintext: string | undefined;
   previous: { clientId: string | null; retiresAt: Date };
 };
 
 const defaultOverlapSeconds = 86_400;
 
 /**
- * Rotates the secret of a locked owner: stores a new secret and sets the end of the previous one. If a grace period is
- * running, the older of its two secrets ends, because an owner never has more than two live secrets.
+ * Rotates the credential of a locked owner: stores a new secret, or the keys or certificate that were given, and sets
+ * the end of the previous credential. If a grace period is running, the older of its two credentials ends, because an
+ * owner never has more than two that are live.
  * @throws {KeyturnError} 428 `confirmation_required` with a new review if the confirmation does not match the current
  * state.
  */
@@ -48,20 +61,34 @@ export async function regenerateSecret(
   const now = deps.clock();
   const at = new Date(now);
   const secrets = await findSecrets(transaction, owner);
-  const current = currentOf(secrets);
-  if (!current) throw new Conflict('no_secret', 'There is no secret to regenerate.');
-  await requireConfirmation(transaction, deps, owner, secrets, request.confirmation);
+  const { replace } = request;
+  const current = requireCurrent(owner, secrets, { isReplaced: replace !== undefined }, now);
+  await requireConfirmation(transaction, deps, owner, secrets, request);
 
+  if (!secrets.some(({ id }) => id === current.id)) {
+    await insertSecret(transaction, owner, { ...current, sealed: null });
+  }
   const retiring = retiringOf(secrets, now);
   if (retiring) await endSecret(transaction, retiring, at, actor);
   const clientId = request.newClientId ? generateClientId() : owner.clientId;
   await owner.save(
     transaction,
-    { clientId: clientId ?? undefined, tokens: request.revokeTokens ? 'revoke' : undefined },
+    {
+      clientId: clientId ?? undefined,
+      registration: replace,
+      tokens: request.revokeTokens ? 'revoke' : undefined,
+    },
     at,
   );
-  const generation = nextGeneration(secrets);
-  const { secret, plaintext } = await addSecret(transaction, deps, { ...owner, clientId }, generation);
+  // Undoing restores this registration, so it is recorded as it is now.
+  if (replace && owner.registration) await saveRegistration(transaction, current, owner.registration);
+  const { secret, plaintext } = await addCredential(
+    transaction,
+    deps,
+    { ...owner, clientId },
+    nextGeneration([current, ...secrets]),
+    replace,
+  );
   const regenerationId = randomUUID();
   await insertRegeneration(transaction, owner, {
     id: regenerationId,
@@ -91,6 +118,21 @@ export async function regenerateSecret(
   return { regenerationId, secret, plaintext, previous: { clientId: current.clientId, retiresAt } };
 }
 
+async function addCredential(
+  transaction: Transaction,
+  deps: SecretDeps,
+  owner: SecretOwner,
+  generation: number,
+  registration: Registration | undefined,
+): Promise<{ secret: Secret; plaintext: string | undefined }> {
+  if (!registration || isOfSecret(registration)) {
+    return await addSecret(transaction, deps, owner, generation, registration);
+  }
+  const secret = makeKeyCredential(deps, owner, generation, registration);
+  await insertSecret(transaction, owner, { ...secret, sealed: null });
+  return { secret, plaintext: undefined };
+}
+
 /** Sets the end of the previous secret. A secret that has already ended, for example because it leaked, stays ended. */
 async function retire(
   transaction: Transaction,
@@ -107,8 +149,13 @@ async function retire(
   return retiresAt;
 }
 
-function auditView({ clientId, generation, hint }: Secret): Record<string, unknown> {
-  return { ...(clientId === null ? {} : { client_id: clientId }), generation, hint };
+function auditView({ clientId, generation, hint, registration }: Secret): Record<string, unknown> {
+  return {
+    ...(clientId === null ? {} : { client_id: clientId }),
+    generation,
+    hint,
+    ...(registration ? storeRegistration(registration) : {}),
+  };
 }
 
 /**

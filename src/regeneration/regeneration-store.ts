@@ -1,4 +1,5 @@
 import type { Actor } from '../audit/audit-log.ts';
+import { readRegistration, type StoredRegistration } from '../credentials/registration.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { type OwnerRef, saveSecretEnd } from '../secrets/secret-store.ts';
@@ -17,7 +18,10 @@ export type Regeneration = {
   ended: { at: Date; as: 'finished' | 'undone'; by: string } | null;
 };
 
-type TurnedSecret = Pick<Secret, 'id' | 'clientId' | 'generation' | 'hint' | 'retiresAt' | 'endedAs'>;
+export type TurnedSecret = Pick<
+  Secret,
+  'id' | 'clientId' | 'generation' | 'hint' | 'retiresAt' | 'endedAs' | 'registration'
+>;
 
 export type RegenerationState = 'overlapping' | 'finished' | 'undone';
 
@@ -42,10 +46,11 @@ type SecretColumns<P extends string> = Record<`${P}_id` | `${P}_hint`, string> &
   Record<`${P}_client_id`, string | null> &
   Record<`${P}_generation`, number> &
   Record<`${P}_retires_at`, Date | null> &
-  Record<`${P}_ended_as`, TurnedSecret['endedAs']>;
+  Record<`${P}_ended_as`, TurnedSecret['endedAs']> &
+  Record<`${P}_registration`, StoredRegistration | null>;
 
 const secretColumns = (alias: 'old' | 'new') =>
-  ['id', 'client_id', 'generation', 'hint', 'retires_at', 'ended_as']
+  ['id', 'client_id', 'generation', 'hint', 'retires_at', 'ended_as', 'registration']
     .map((column) => `${alias}.${column} AS ${alias}_${column}`)
     .join(', ');
 
@@ -140,6 +145,7 @@ function toRegeneration(row: RegenerationRow): Regeneration {
       hint: row.old_hint,
       retiresAt: row.old_retires_at,
       endedAs: row.old_ended_as,
+      registration: row.old_registration && readRegistration(row.old_registration),
     },
     newSecret: {
       id: row.new_id,
@@ -148,6 +154,7 @@ function toRegeneration(row: RegenerationRow): Regeneration {
       hint: row.new_hint,
       retiresAt: row.new_retires_at,
       endedAs: row.new_ended_as,
+      registration: row.new_registration && readRegistration(row.new_registration),
     },
     finishWhenUnused: row.finish_when_unused,
     revokeTokens: row.revoke_tokens,

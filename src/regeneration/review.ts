@@ -1,8 +1,9 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
-import { currentOf, isLive, retiringOf, type Secret } from '../credentials/secret.ts';
-import { Conflict, KeyturnError } from '../errors.ts';
-import type { SecretDeps } from '../secrets/manage-secrets.ts';
+import type { Registration } from '../credentials/registration.ts';
+import { isLive, retiringOf, type Secret, shownHint } from '../credentials/secret.ts';
+import { KeyturnError } from '../errors.ts';
+import { requireCurrent, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, type SecretOwner } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { countLiveTokens, findSources, type UsageSource } from '../usage/usage-report.ts';
@@ -10,18 +11,23 @@ import { countLiveTokens, findSources, type UsageSource } from '../usage/usage-r
 const shownSources = 50;
 const usedWithinMs = 30 * 24 * 3_600_000;
 
-/** Reviews the effects of regenerating the secret of a locked owner. @throws {Conflict} `no_secret` */
+/**
+ * Reviews the effects of replacing the credential of a locked owner.
+ * @param replace how a client is to authenticate afterwards; undefined for a new secret.
+ * @throws {Conflict} `no_secret`
+ */
 export async function reviewRegeneration(
   transaction: Transaction,
   deps: SecretDeps,
   owner: SecretOwner,
+  replace?: Registration,
 ): Promise<Review> {
-  return (await review(transaction, deps, owner, await findSecrets(transaction, owner))).review;
+  return (await review(transaction, deps, owner, await findSecrets(transaction, owner), replace)).review;
 }
 
 /**
  * Requires a confirmation of the owner's current state.
- * @param confirmation as the operator sent it.
+ * @param request the confirmation as the operator sent it, and what it must have been given for.
  * @throws {KeyturnError} 428 `confirmation_required` with a new review if it is missing or was issued for another
  * state.
  */
@@ -30,14 +36,14 @@ export async function requireConfirmation(
   deps: SecretDeps,
   owner: SecretOwner,
   secrets: readonly Secret[],
-  confirmation: string | undefined,
+  { confirmation, replace }: { confirmation: string | undefined; replace?: Registration | undefined },
 ): Promise<void> {
-  const fresh = await review(transaction, deps, owner, secrets);
+  const fresh = await review(transaction, deps, owner, secrets, replace);
   if (confirmation !== undefined && confirms(deps.keyRing, confirmation, fresh.state, deps.clock())) return;
   const message =
     confirmation === undefined
-      ? 'Regenerating needs the confirmation from a review of its impact.'
-      : 'The state has changed since the review, or the confirmation is older than ten minutes. See the new review.';
+      ? 'confirmation: required. Review the impact, and send the confirmation of that review.'
+      : 'confirmation: the impact has changed since the review, or the review is older than ten minutes. Check the new review.';
   throw new KeyturnError('confirmation_required', 428, message, { extension: { review: presentReview(fresh.review) } });
 }
 
@@ -46,16 +52,16 @@ async function review(
   deps: SecretDeps,
   owner: SecretOwner,
   secrets: readonly Secret[],
+  replace: Registration | undefined,
 ): Promise<{ review: Review; state: unknown }> {
   const now = deps.clock();
-  const current = currentOf(secrets);
-  if (!current) throw new Conflict('no_secret', 'There is no secret to regenerate.');
+  const current = requireCurrent(owner, secrets, { isReplaced: replace !== undefined }, now);
   const retiring = retiringOf(secrets, now);
   const shown = retiring ? [current, retiring] : [current];
   const sources = await findSources(transaction, owner.id, shown.map(generationOf), now);
   // Generation 0 stands for tokens that the owner obtained without any secret.
   const alive = [0, ...secrets.filter((secret) => secret.endedAs !== 'undone').map(generationOf)];
-  const state = stateShown(owner, secrets, sources, now);
+  const state = [...stateShown(owner, secrets, sources, now), ...(replace ? [replace] : [])];
   return {
     state,
     review: {
@@ -67,7 +73,7 @@ async function review(
         retiringSecret: retiring
           ? {
               clientId: retiring.clientId,
-              hint: retiring.hint,
+              hint: shownHint(retiring),
               retiresAt: retiring.retiresAt ?? new Date(now),
               ...useOf(retiring, sources, now),
             }
@@ -87,7 +93,7 @@ function stateShown(
   secrets: readonly Secret[],
   sources: readonly UsageSource[],
   now: number,
-): unknown {
+): unknown[] {
   const recent = sources.filter((source) => isRecent(source, now));
   const names = recent.map(({ generation, address, userAgent }) => `${generation} ${address} ${userAgent}`).sort();
   return [
@@ -180,7 +186,7 @@ export function presentReview({ confirmation, expiresInSeconds, impact }: Review
       live_tokens: impact.liveTokens,
       retiring_secret: retiringSecret && {
         ...(retiringSecret.clientId === null ? {} : { client_id: retiringSecret.clientId }),
-        hint: `…${retiringSecret.hint}`,
+        hint: retiringSecret.hint,
         retires_at: retiringSecret.retiresAt,
         ...presentUse(retiringSecret),
       },

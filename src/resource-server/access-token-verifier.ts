@@ -118,9 +118,13 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
       if (found) return found;
     } catch (error) {
       if (!(error instanceof IntrospectionUnavailable)) throw error;
-      throw new AccessTokenError('temporarily_unavailable', 'The token cannot be checked right now.', { cause: error });
+      throw new AccessTokenError(
+        'temporarily_unavailable',
+        'The access token cannot be checked, because the authorization server cannot be reached. Try again shortly.',
+        { cause: error },
+      );
     }
-    throw new AccessTokenError('invalid_token', 'The access token is not valid here.');
+    throw new AccessTokenError('invalid_token', 'The access token is not valid.');
   }
 
   async function check(
@@ -135,7 +139,9 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
     }
     const needed = typeof scope === 'string' ? [scope] : scope;
     if (!needed.every((item) => found.scope.includes(item))) {
-      throw new AccessTokenError('insufficient_scope', 'The access token does not allow this.', { scope: needed });
+      throw new AccessTokenError('insufficient_scope', 'The access token does not have the required scope.', {
+        scope: needed,
+      });
     }
     usedScopes.note(found, needed, (usedScope) => introspect(asked, token, { accessKey, usedScope }));
     return found;

@@ -51,12 +51,16 @@ export function createDpopProofs({
         throw invalidProof('The DPoP proof is for another access token.');
       }
       if (nonces && !nonces.isGood(claims['nonce'], now)) {
-        throw new AccessTokenError('use_dpop_nonce', 'The DPoP proof must carry the nonce of the DPoP-Nonce header.');
+        throw new AccessTokenError(
+          'use_dpop_nonce',
+          'The DPoP proof must contain the nonce from the DPoP-Nonce header.',
+        );
       }
       if (thumbprint !== jkt) throw new AccessTokenError('invalid_token', 'The access token is bound to another key.');
       // Store the proof last, so that only the holder of the key can consume memory and proofs.
       const id = createHash('sha256').update(`${jkt} ${claims.jti}`).digest('base64url');
-      if (!memory.useOnce(id, claims.iat as number, now / 1_000)) throw invalidProof('The DPoP proof was used before.');
+      if (!memory.useOnce(id, claims.iat as number, now / 1_000))
+        throw invalidProof('The DPoP proof was already used.');
     },
   };
 }
@@ -64,7 +68,7 @@ export function createDpopProofs({
 async function verify(proof: string): Promise<{ claims: JWTPayload; thumbprint: string }> {
   // Repeated headers are joined by commas, so they fail this check.
   if (proof.length > maxLength || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(proof))
-    throw invalidProof('It is not one DPoP proof.');
+    throw invalidProof('The DPoP header must contain exactly one proof.');
   try {
     const header = decodeProtectedHeader(proof);
     if (header.typ !== 'dpop+jwt') throw new errors.JWTInvalid('it is of another type');
@@ -103,11 +107,12 @@ export const proofFreshSeconds = 60;
  */
 export function findProofProblem(claims: Claims, { method, url }: ProvenRequest, now: number): string | undefined {
   const { htm, htu, iat, jti, exp, nbf } = claims;
-  if (htm !== method || method === undefined) return 'The DPoP proof is for another method.';
+  if (htm !== method || method === undefined) return 'The DPoP proof is for another method (htm).';
   if (url === undefined || typeof htu !== 'string' || normalize(htu) !== normalize(url)) {
-    return 'The DPoP proof is for another URL.';
+    return 'The DPoP proof is for another URL (htu).';
   }
-  if (typeof iat !== 'number' || !(Math.abs(iat - now) <= proofFreshSeconds)) return 'The DPoP proof is not of now.';
+  if (typeof iat !== 'number' || !(Math.abs(iat - now) <= proofFreshSeconds))
+    return 'The DPoP proof was not created recently (iat).';
   if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + proofFreshSeconds)) {
     return 'The DPoP proof is not valid yet (nbf).';
   }

@@ -62,7 +62,10 @@ export function readPresentedToken(request: ReceivedRequest): PresentedToken {
   const scheme = schemes.get(value.slice(0, end).toLowerCase());
   const token = value.slice(end).trimStart();
   if (!scheme || !/^[\w\-.~+/]+=*$/.test(token)) {
-    throw new AccessTokenError('invalid_request', 'The Authorization header holds no access token.');
+    throw new AccessTokenError(
+      'invalid_request',
+      'The Authorization header must contain one Bearer or DPoP access token.',
+    );
   }
   return { scheme, token };
 }

@@ -29,10 +29,13 @@ export async function requireBinding(
   if (confirmation === undefined && scheme === 'Bearer') return;
   const { jkt, 'x5t#S256': thumbprint, ...others } = confirmation ?? {};
   // RFC 9449 §7.1: a bound token must use the DPoP scheme, and only a bound token may.
-  if ((jkt !== undefined) !== (scheme === 'DPoP')) throw refusal('The access token is not of this scheme.');
+  if ((jkt !== undefined) !== (scheme === 'DPoP'))
+    throw refusal('The access token must be sent with the other scheme (Bearer or DPoP).');
   // A confirmation method that cannot be checked here counts as not proven.
   if (!request || Object.keys(others).length > 0 || (jkt ?? thumbprint) === undefined) {
-    throw refusal('The access token is bound to something that was not proven.');
+    throw refusal(
+      'The access token is bound to a key or certificate, and the request does not prove possession of it.',
+    );
   }
   if (thumbprint !== undefined && thumbprint !== thumbprintOf(options, request)) {
     throw refusal('The access token is bound to another client certificate.');

@@ -36,7 +36,7 @@ export async function findRootKeyUse(database: Queryable, now: Date): Promise<Ro
          count(*) FILTER (WHERE ${live} AND retires_at IS NOT NULL) AS ending,
          max(retires_at) FILTER (WHERE ${live}) AS ends_at, 0 AS sealed, 0 AS operators, 0 AS signing,
          count(*) FILTER (WHERE NOT (${live})) AS ended
-       FROM secrets GROUP BY key_version
+       FROM secrets WHERE key_version <> '' GROUP BY key_version
        UNION ALL
        SELECT split_part(sealed, '.', 1), 0, 0, NULL, count(*), 0, 0, 0 FROM secrets
        WHERE sealed IS NOT NULL AND ${live} GROUP BY 1
@@ -69,7 +69,7 @@ export async function listHolders(
     `SELECT CASE WHEN s.client IS NULL THEN 'access_key' ELSE 'client' END AS type,
        coalesce(s.client_id, s.access_key::text) AS id, coalesce(c.name, k.name) AS name, s.key_version AS version
      FROM secrets s LEFT JOIN clients c ON c.id = s.client LEFT JOIN access_keys k ON k.id = s.access_key
-     WHERE s.key_version <> $1 AND s.ended_as IS NULL AND s.retires_at IS NULL
+     WHERE s.key_version NOT IN ('', $1) AND s.ended_as IS NULL AND s.retires_at IS NULL
      UNION ALL
      SELECT 'operator_token', o.contact::text, p.name, o.key_version
      FROM operator_tokens o JOIN contacts p ON p.id = o.contact WHERE o.key_version <> $1

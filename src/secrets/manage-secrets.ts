@@ -1,8 +1,9 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { isOfSecret, nameOfRegistration, type Registration } from '../credentials/registration.ts';
 import { unseal } from '../credentials/sealed-copy.ts';
-import { isLive, issueSecret, type Secret } from '../credentials/secret.ts';
+import { currentOf, isKeyCredential, isLive, issueSecret, type Secret } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -22,8 +23,9 @@ export async function addSecret(
   deps: SecretDeps,
   owner: SecretOwner,
   generation: number,
+  registration: Registration | null = null,
 ): Promise<{ secret: Secret; plaintext: string }> {
-  const { plaintext, ...secret } = makeSecret(deps, owner, generation);
+  const { plaintext, ...secret } = { ...makeSecret(deps, owner, generation), registration };
   await insertSecret(transaction, owner, secret);
   const { sealed: _sealed, ...stored } = secret;
   return { secret: stored, plaintext };
@@ -47,7 +49,59 @@ export function makeSecret(
     createdAt: new Date(deps.clock()),
     retiresAt: null,
     endedAs: null,
+    registration: null,
   };
+}
+
+/** Returns registered keys or a certificate as a credential that the caller stores. */
+export function makeKeyCredential(
+  { clock }: Pick<SecretDeps, 'clock'>,
+  { clientId }: Pick<SecretOwner, 'clientId'>,
+  generation: number,
+  registration: Registration,
+): Secret {
+  return {
+    id: randomUUID(),
+    clientId,
+    generation,
+    // No secret matches it, because the version is not one of a root key.
+    verifier: randomBytes(32),
+    keyVersion: '',
+    hint: nameOfRegistration(registration),
+    registration,
+    createdAt: new Date(clock()),
+    retiresAt: null,
+    endedAs: null,
+  };
+}
+
+/**
+ * Returns the current credential of a locked owner. Keys or a certificate that a client was first registered with have
+ * no row until they are replaced; they are returned as the credential that is then stored.
+ * @param secrets newest first.
+ * @param isReplaced whether it is replaced by what the request contains, and not by a new secret.
+ * @throws {Conflict} `no_secret` if there is none, or if it is not a secret and nothing is given in its place.
+ */
+export function requireCurrent(
+  owner: SecretOwner,
+  secrets: readonly Secret[],
+  { isReplaced }: { isReplaced: boolean },
+  now: number,
+): Secret {
+  const { registration } = owner;
+  const first =
+    registration && !isOfSecret(registration)
+      ? makeKeyCredential({ clock: () => now }, owner, 0, registration)
+      : undefined;
+  const current = currentOf(secrets) ?? first;
+  if (!current) throw new Conflict('no_secret', 'There is no secret to regenerate.');
+  if (isKeyCredential(current) && !isReplaced) {
+    throw new Conflict(
+      'no_secret',
+      'This client authenticates without a secret. Send `replace` with its new keys, certificate or way of authentication.',
+    );
+  }
+  return current;
 }
 
 /** Opens the sealed copy of an owner's current secret. The audit event is committed before the secret is shown. */
@@ -61,7 +115,7 @@ export async function revealSecret(
   const current = (await findSecrets(transaction, owner)).find((secret) => isLive(secret, at.getTime()));
   const sealed = current && (await findSealedSecret(transaction, current.id));
   if (!current || !sealed || !deps.reveal) {
-    throw new Conflict('not_revealable', 'This secret has no sealed copy, so it cannot be shown again.');
+    throw new Conflict('not_revealable', 'No copy of this secret is stored, so it cannot be shown again.');
   }
   await appendAuditEvent(transaction, {
     at,

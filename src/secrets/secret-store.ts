@@ -1,5 +1,13 @@
 import type { AuditEvent } from '../audit/audit-log.ts';
 import type { SecretPrefix } from '../credentials/credential-format.ts';
+import {
+  isOfSecret,
+  nameOfRegistration,
+  type Registration,
+  readRegistration,
+  type StoredRegistration,
+  storeRegistration,
+} from '../credentials/registration.ts';
 import type { Secret } from '../credentials/secret.ts';
 import type { PepperPurpose } from '../credentials/verifier.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
@@ -9,7 +17,7 @@ export type OwnerRef = { kind: 'client' | 'access_key'; id: string };
 
 /**
  * An owner of secrets, locked by the current transaction. It contains everything that differs between a client and an
- * access key; the rest of this folder is the same for both.
+ * access key; everything else about secrets is the same for both.
  */
 export type SecretOwner = OwnerRef & {
   prefix: SecretPrefix;
@@ -21,6 +29,8 @@ export type SecretOwner = OwnerRef & {
   targetType: AuditEvent['targetType'];
   /** The Client ID for its next secret; null for an access key. */
   clientId: string | null;
+  /** How the client authenticates now; null for an access key. */
+  registration: Registration | null;
   enabled: boolean;
   /** Increases with every change of the owner. */
   revision: number;
@@ -33,6 +43,8 @@ export type SecretOwner = OwnerRef & {
 type OwnerChange = {
   /** New Client ID. Earlier ones keep working with the secrets that belong to them. */
   clientId?: string | undefined;
+  /** The registration of the credential that is the current one from now on. */
+  registration?: Registration | undefined;
   /** Revokes every live token of the owner in the same write. */
   tokens?: 'revoke' | undefined;
 };
@@ -47,6 +59,7 @@ type SecretRow = Row & {
   created_at: string;
   retires_at: string | null;
   ended_as: Secret['endedAs'];
+  registration: StoredRegistration | null;
 };
 
 /** Maximum number of an owner's secrets that are loaded, newest first. Tokens of earlier secrets have expired. */
@@ -61,9 +74,9 @@ export function secretsJson(ownerKind: OwnerRef['kind'], owner: string): string 
   return `(SELECT coalesce(jsonb_agg(jsonb_build_object(
        'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', encode(s.verifier, 'base64'),
        'key_version', s.key_version, 'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at,
-       'ended_as', s.ended_as
+       'ended_as', s.ended_as, 'registration', s.registration
      ) ORDER BY s.generation DESC), '[]')::text
-     FROM (SELECT id, client_id, generation, verifier, key_version, hint, created_at, retires_at, ended_as FROM secrets
+     FROM (SELECT id, client_id, generation, verifier, key_version, hint, created_at, retires_at, ended_as, registration FROM secrets
        WHERE ${ownerKind} = ${owner} ORDER BY generation DESC LIMIT ${kept}) s)`;
 }
 
@@ -79,6 +92,7 @@ export function parseSecrets(json: string): Secret[] {
     createdAt: new Date(row.created_at),
     retiresAt: row.retires_at === null ? null : new Date(row.retires_at),
     endedAs: row.ended_as,
+    registration: row.registration && readRegistration(row.registration),
   }));
 }
 
@@ -145,10 +159,12 @@ export async function insertSecrets(
     hint: secret.hint,
     created_at: secret.createdAt,
     retires_at: secret.retiresAt,
+    registration: secret.registration && storeRegistration(secret.registration),
   }));
   await transaction.query(
-    `INSERT INTO secrets (id, client, access_key, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at)
-     SELECT id, client, access_key, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at
+    `INSERT INTO secrets (id, client, access_key, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at,
+       registration)
+     SELECT id, client, access_key, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at, registration
      FROM jsonb_populate_recordset(NULL::secrets, $1::jsonb)`,
     [JSON.stringify(rows)],
   );
@@ -166,6 +182,20 @@ export async function saveSecretEnd(
     `UPDATE secrets SET retires_at = $2, ended_as = $3, sealed = CASE WHEN $3::text IS NULL THEN sealed END WHERE id = $1`,
     [secret.id, secret.retiresAt, secret.endedAs],
   );
+}
+
+/** Records how a client is registered while this is its current credential, and names keys and certificates by it. */
+export async function saveRegistration(
+  transaction: Transaction,
+  secret: Pick<Secret, 'id' | 'hint'>,
+  registration: Registration,
+): Promise<void> {
+  const hint = isOfSecret(registration) ? secret.hint : nameOfRegistration(registration);
+  await transaction.query('UPDATE secrets SET registration = $2, hint = $3 WHERE id = $1', [
+    secret.id,
+    JSON.stringify(storeRegistration(registration)),
+    hint,
+  ]);
 }
 
 /** Counts running grace periods: each has one secret with an end in the future. */

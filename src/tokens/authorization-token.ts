@@ -34,12 +34,15 @@ export async function issueAuthorizationToken(
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
   if (client.kind !== 'integration')
-    throw new Conflict('not_an_integration', 'Only an integration can have an API authorization token.');
+    throw new Conflict(
+      'not_an_integration',
+      'Tokens can be issued for integrations only. This client is a resource server.',
+    );
   if (!client.enabled) throw new Conflict('client_is_disabled', 'The client is disabled. Enable it first.');
   if (!isBoundAsRequired(client, undefined)) {
     throw new Conflict(
       'client_binds_tokens',
-      'Tokens of this client must be bound to a key or certificate. An API authorization token cannot be bound.',
+      "This client's tokens must be bound to a key or certificate. A token that is issued here cannot be bound.",
     );
   }
   const earlier = await findAuthorizationToken(transaction, client.id);
@@ -93,14 +96,17 @@ async function findAccessKey(
   at: Date,
 ): Promise<PresentedAccessKey | undefined> {
   if (id === undefined) {
-    if (client.accessKey === 'required') throw new InvalidInput('`access_key_id` is required for this client.');
+    if (client.accessKey === 'required') throw new InvalidInput('access_key_id: required for this client.');
     return undefined;
   }
   const known = await findKnownAccessKey(transaction, id);
   if (!known) throw new NotFound('access key');
   const secret = known.secrets.find((candidate) => isLive(candidate, deps.clock()));
   if (!secret || !isUsable(known.key, client.id, deps.clock())) {
-    throw new Conflict('access_key_not_usable', 'The access key is disabled, expired, or not allowed for this client.');
+    throw new Conflict(
+      'access_key_not_usable',
+      'The access key is disabled, has expired, or is not allowed for this client.',
+    );
   }
   if (!(await markAccessKeyUsed(transaction, id, at))) throw new NotFound('access key');
   return { ...known, secret };

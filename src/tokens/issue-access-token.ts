@@ -146,13 +146,18 @@ function onlyJwtServer(servers: readonly Client[], granted: readonly string[]): 
   const meant = servers.filter((server) => server.enabled && offeredBy(server, granted).length > 0);
   if (!meant.some(({ tokenFormat }) => tokenFormat === 'jwt')) return undefined;
   if (meant.length > 1) {
-    throw new KeyturnError('invalid_target', 400, 'The scopes belong to several resources. Name one with `resource`.');
+    throw new KeyturnError(
+      'invalid_target',
+      400,
+      'The requested scopes belong to several resources. Select one with `resource`.',
+    );
   }
   return meant[0];
 }
 
 function requireResourceServer(servers: readonly Client[], resource: string): Client {
   const server = servers.find((candidate) => candidate.resource === resource);
-  if (!server?.enabled) throw new KeyturnError('invalid_target', 400, 'The resource is unknown.');
+  if (!server?.enabled)
+    throw new KeyturnError('invalid_target', 400, 'resource: no resource server has this identifier.');
   return server;
 }

@@ -71,7 +71,7 @@ test("rejects an access key's expiry that does not exist, has no offset or is in
       issues: [{ path: 'expires_at', message: problem }],
     });
   }
-  const past = [{ path: 'expires_at', message: 'must be in the future; to end a key now, disable it' }];
+  const past = [{ path: 'expires_at', message: 'must be in the future; to stop a key now, disable it' }];
   expect(await create(new Date(now - 1).toISOString())).toMatchObject({ status: 400, json: { issues: past } });
 
   const end = new Date(now + 60_000).toISOString().replace('Z', '+00:00');

@@ -131,8 +131,8 @@ test('access-keys regenerate, regenerations, undo and finish work', async () => 
 test('access-keys exits with 1 and a sentence for a rejection, and with 2 and the option for a malformed value', async () => {
   const args = ['create', '--contact', contact, '--name', 'Refused'];
   const refusals = [
-    { more: ['--permission', 'ships:read'], code: 1, says: 'error: No resource server offers: ships:read\n' },
-    { more: ['--client', 'kti_nobody'], code: 1, says: 'error: clients: no such client: kti_nobody.\n' },
+    { more: ['--permission', 'ships:read'], code: 1, says: 'error: scope: no resource server offers ships:read.\n' },
+    { more: ['--client', 'kti_nobody'], code: 1, says: 'error: clients: client not found: kti_nobody.\n' },
     { more: ['--permission', 'orders'], code: 2, says: 'such as orders:read' },
     { more: ['--permission', 'orders:eat'], code: 2, says: 'error: --permission: ' },
     { more: ['--expires-at', 'soon'], code: 2, says: '--expires-at' },

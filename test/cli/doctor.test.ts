@@ -23,7 +23,7 @@ test('doctor passes for an embedded deployment before and after its first use, a
   const { environment, dataDir, remove } = await createEmbedded();
   const before = await examine(environment);
   expect(before).toMatchObject({ code: 0, status: 'ok' });
-  expect(before.checks.find(({ name }) => name === 'root key')?.message).toContain('will be made');
+  expect(before.checks.find(({ name }) => name === 'root key')?.message).toContain('will be generated');
   await runJson(['clients', 'create', '--name', 'First'], environment);
   expect(await examine(environment)).toMatchObject({ code: 0, status: 'ok' });
   await chmod(join(dataDir, 'root-key'), 0o644);
@@ -96,7 +96,7 @@ describe('doctor with PostgreSQL and Redis', () => {
     const { code, failed } = await examine({ ...environment, KEYTURN_ROOT_KEY: generateRootKey() });
     expect(code).toBe(1);
     expect(failed).toEqual([
-      expect.objectContaining({ name: 'secrets', message: expect.stringContaining('not the one') }),
+      expect.objectContaining({ name: 'secrets', message: expect.stringContaining('not the key that protects') }),
     ]);
   });
 

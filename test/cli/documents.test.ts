@@ -46,9 +46,16 @@ function describeProgram(): string {
   const single = program.commands.filter(({ commands }) => commands.length === 0);
   return `# The command line
 
-Made from the commands themselves; \`keyturn help COMMAND\` says the same. Exit codes: 0 done, 1 refused or failed, 2 a command line or
-configuration that cannot be used. Results stand on standard output, secrets alone on it; all else is on standard error. What breaks things asks
-first; without a terminal it wants \`--yes\`. \`NO_COLOR\` and \`FORCE_COLOR\` are heeded.
+This page is generated from the commands. \`keyturn help COMMAND\` prints the same text with examples.
+
+Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configuration.
+
+Results are written to standard output. If the result is a secret, standard output contains only the secret. Everything
+else is written to standard error.
+
+A command that can break a running integration asks for confirmation. Without a terminal, it requires \`--yes\`.
+
+\`NO_COLOR\` and \`FORCE_COLOR\` are respected.
 
 ${single.map((command) => describeCommand(command, 'keyturn', '##')).join('\n')}
 ${groups

@@ -84,7 +84,7 @@ test.each(['json', 'csv'])(
     }
     const exported = await exportFrom(from, format);
     const imported = await runCommand(['clients', 'import', '-', '--fresh-secrets'], environmentOf(to), exported);
-    expect(imported).toMatchObject({ code: 0, stderr: expect.stringMatching(/ imported, 0 refused/) });
+    expect(imported).toMatchObject({ code: 0, stderr: expect.stringMatching(/ imported, 0 rejected/) });
     const lines = (text: string) =>
       (format === 'json'
         ? (JSON.parse(text) as { client_id: string }[]).map((one) => JSON.stringify(one))

@@ -108,11 +108,11 @@ describe('an import adopts a security requirement of a client or refuses the cli
         says: 'more than one `tls_client_auth_…` member',
       },
       { require_proof_of_possession: true, says: '`require_proof_of_possession` does not say how' },
-      { RequireDPoP: true, says: 'a demand that is not known here: `RequireDPoP`' },
-      { allowed_ips: ['192.0.2.0/24'], says: 'a demand that is not known here: `allowed_ips`' },
+      { RequireDPoP: true, says: 'a requirement that Keyturn does not know: `RequireDPoP`' },
+      { allowed_ips: ['192.0.2.0/24'], says: 'a requirement that Keyturn does not know: `allowed_ips`' },
       { client_secret_expires_at: 1_900_000_000, says: 'the secret expires on 2030-03-17' },
       { client_secret_expires_at: 1_500_000_000, says: 'the secret has expired' },
-      { status: 'on hold', says: '`status` is not known here' },
+      { status: 'on hold', says: '`status` has an unknown value' },
       { scope: 'orders:read', scopes: ['things:read'], says: '`scope` and `scopes` differ' },
       { dpop_bound_access_tokens: 'sometimes', says: 'dpop_bound_access_tokens: must be true or false' },
       { resource: 'https://nobody.example.com', says: 'no resource server has its `resource`' },
@@ -173,7 +173,7 @@ describe('an import adopts a security requirement of a client or refuses the cli
         'token.endpoint.auth.signing.alg': 'RS256',
       },
       { says: 'the secret expires on', 'client.secret.expiration.time': '1900000000' },
-      { says: 'a demand that is not known here', 'oauth2.dpop.required': 'true' },
+      { says: 'a requirement that Keyturn does not know', 'oauth2.dpop.required': 'true' },
       { says: 'attributes.dpop.bound.access.tokens: must be true or false', 'dpop.bound.access.tokens': 'perhaps' },
     ];
     const clients = attributes.map(({ is: _is, says: _says, type, ...more }, index) => ({
@@ -290,8 +290,8 @@ test('an import refuses a malformed row with every reason and reads the rows aft
   expect(reasonsOf(report)).toEqual({
     'client 1': expect.stringContaining('client_id: '),
     'client 2': expect.stringContaining('client_id: '),
-    'client 3': 'it is not a client',
-    'client 4': 'it is not a client',
+    'client 3': 'it is not a client object',
+    'client 4': 'it is not a client object',
     'client 5': expect.stringMatching(/client_secret: .*grant_types: /),
   });
   const csv = [
@@ -304,8 +304,8 @@ test('an import refuses a malformed row with every reason and reads the rows aft
   ].join('\r\n');
   const read = await importFile(csv, '--skip-refused');
   expect(reasonsOf(read)).toEqual({
-    'line 3': 'it has 2 fields, but the heading has 4',
-    'line 4': 'it has 5 fields, but the heading has 4',
+    'line 3': 'it has 2 fields, but the header row has 4',
+    'line 4': 'it has 5 fields, but the header row has 4',
     'line 5': 'enabled: must be true or false',
   });
   expect(await show('excel')).toMatchObject({ status: 'enabled' });
@@ -329,11 +329,11 @@ describe('the import of a file without clients or in another format exits with 2
   test.each<[string, string | Uint8Array]>([
     ['The file is empty', ''],
     ['The file is empty', ' \n\n'],
-    ['There are no clients', '[]'],
-    ['There are no clients', '{"clients": []}'],
-    ['There are no clients', '{"statusCode": 401, "error": "Unauthorized"}'],
-    ['There are no clients', 'client_id,client_secret\n'],
-    ['must be a heading', 'null'],
+    ['contains no clients', '[]'],
+    ['contains no clients', '{"clients": []}'],
+    ['contains no clients', '{"statusCode": 401, "error": "Unauthorized"}'],
+    ['contains no clients', 'client_id,client_secret\n'],
+    ['must be a header row', 'null'],
     ['looks like HTML or XML', '<!doctype html><title>Sign in</title>'],
     ['looks like YAML', '---\nclients:\n  - client_id: a\n'],
     ['looks like YAML', 'clients:\n  - client_id: a\n'],
@@ -377,7 +377,7 @@ test('messages about a malformed file name the position and contain no part of a
     [`client_id,client_secret\na-1,${start}"${end}\n`, 'line 2'],
     [`client_id,client_secret,name\na-1,"${start}"${end},x\nb-1,${secret},ok\n`, 'line 2'],
     [`client_id,client_secret\na-1,"${secret}\n`, 'never closed'],
-    [`order-sync,${secret}\n`, 'must be a heading'],
+    [`order-sync,${secret}\n`, 'must be a header row'],
     [`[{"client_id":"a-1","client_secret":"${start}\n${end}"}]`, 'line 1, column'],
     [`[{"client_id":"a-1","client_secret":${secret}}]`, 'JSON cannot be read'],
     [`[{"client_id":"a-1","client_secret":"${secret}"`, 'JSON cannot be read'],

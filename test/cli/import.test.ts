@@ -57,7 +57,7 @@ test('an imported partner keeps its credentials, can rotate them later, and the 
   expect(before.status).toBe(401);
   const csv = `client_id,client_secret,name,scope\n${partner.id},${partner.secret},Order sync,orders:read orders:create\n`;
   const imported = await run(['import', '-'], csv);
-  expect(imported).toMatchObject({ code: 0, stdout: '', stderr: '1 imported, 0 refused.\n' });
+  expect(imported).toMatchObject({ code: 0, stdout: '', stderr: '1 imported, 0 rejected.\n' });
 
   // A running server detects the import without a restart.
   const first = await eventuallyIs(
@@ -263,7 +263,7 @@ test('an import registers 10,000 clients in seconds, each with an audit event in
   const lines = Array.from({ length: 10_000 }, (_, index) => `bulk-${index},${secretOf()},Bulk ${index},orders:read`);
   const startedAt = performance.now();
   const { code, stderr } = await run(['import', '-'], `client_id,client_secret,name,scope\n${lines.join('\n')}\n`);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '10000 imported, 0 refused.\n' });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '10000 imported, 0 rejected.\n' });
   expect(performance.now() - startedAt).toBeLessThan(20_000);
   const [id = '', secret = ''] = (lines[9_999] ?? '').split(',');
   await eventuallyIs(

@@ -163,7 +163,7 @@ test('clients exits with 1 and a sentence for a rejection, and with 2 and the op
   expect(await refusedBy(['clients', 'update', id, '--scope', 'nothing:read'])).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'error: No resource server offers: nothing:read\n',
+    stderr: 'error: scope: no resource server offers nothing:read.\n',
   });
   expect(await refusedBy(['contacts', 'create', '--name', 'A', '--email', 'nobody'])).toEqual({
     code: 2,

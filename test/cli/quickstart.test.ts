@@ -48,7 +48,9 @@ describe('a running quickstart', () => {
   test('prints curl commands that work, locks its database, and exits with 0 on SIGTERM', async () => {
     const child = startCommand(['quickstart'], environment);
     const end = ended(child);
-    const lines = (await printed(child, 'Ctrl-C ends it')).split('\n').filter((line) => line.startsWith('curl '));
+    const lines = (await printed(child, 'Press Ctrl-C to stop it'))
+      .split('\n')
+      .filter((line) => line.startsWith('curl '));
     expect(lines).toHaveLength(5);
     for (const line of lines) {
       const shown = JSON.parse((await promisify(execFile)('bash', ['-c', `${line} --fail`])).stdout);
@@ -72,7 +74,7 @@ describe('a running quickstart', () => {
 
   test('leaves no lock behind when it is killed', async () => {
     const child = startCommand(['quickstart'], environment);
-    await printed(child, 'Ctrl-C ends it');
+    await printed(child, 'Press Ctrl-C to stop it');
     expect(readFileSync(join(dataDir, 'postgres.pid'), 'utf8')).toBe(`${child.pid}\n`);
     child.kill('SIGKILL');
     await ended(child);

@@ -29,7 +29,7 @@ const json = <T>(...args: string[]) => runJson<T>(args, environment);
 test('clients regenerate first shows what it would break, and requires --yes without a terminal', async () => {
   const asked = await run('clients', 'regenerate', clientId);
   expect(asked).toMatchObject({ code: 2, stdout: '' });
-  expect(asked.stderr).toContain('Nobody used it in the last 30 days.');
+  expect(asked.stderr).toContain('Not used in the last 30 days.');
   expect(asked.stderr).toContain('--yes');
 });
 

@@ -98,7 +98,7 @@ test('a rotation of the root key from v1 to v2 fails no request', async () => {
   expect(await introspect(during.publicUrl, server, token)).toMatchObject({ active: true });
 
   const text = await runCommand(['root-key', 'rotate'], environmentOf(stores, both));
-  expect(text.stdout).toContain('v1 must stay.');
+  expect(text.stdout).toContain('Keep v1.');
   expect(text.stdout).toContain(unsealed.client_id);
 
   const params = { client_id: unsealed.client_id };
@@ -145,7 +145,12 @@ test('root-key rotate leaves no partial change when it is killed, and continues 
       const made = issueSecret(createKeyRing(v1), 'kts_', 'client-secret-pepper', { table: 'secrets', id });
       const { plaintext, sealed, ...verifier } = made;
       plaintexts.set(generation, plaintext);
-      const dates = { createdAt: new Date(), retiresAt: new Date(Date.now() + 3_600_000), endedAs: null };
+      const dates = {
+        createdAt: new Date(),
+        retiresAt: new Date(Date.now() + 3_600_000),
+        endedAs: null,
+        registration: null,
+      };
       const secret = { id, clientId: client.client_id, generation, ...verifier, ...dates, sealed };
       await insertSecret(transaction, { kind: 'client', id: owner }, secret);
     }
@@ -197,6 +202,6 @@ test('root-key rotate reports a sealed copy of another secret and leaves it unch
   );
   const { code, stdout, stderr } = await runCommand(['root-key', 'rotate'], environment);
   expect(code).toBe(1);
-  expect(stdout).toContain('v1 must stay.');
-  expect(stderr).toContain('error: 1 sealed copies do not open');
+  expect(stdout).toContain('Keep v1.');
+  expect(stderr).toContain('error: 1 sealed copies cannot be decrypted');
 });

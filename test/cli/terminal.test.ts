@@ -145,7 +145,7 @@ describeWith('tmux', 'curl')('in a terminal of 80 columns', () => {
     const { text, code } = await terminal.end();
     rmSync(directory, { recursive: true });
     expect(code).toBe(0);
-    expect(text).toContain('5000 imported, 0 refused.');
+    expect(text).toContain('5000 imported, 0 rejected.');
     expect(text).not.toContain('Importing [');
   }, 60_000);
 });

@@ -36,7 +36,7 @@ function shown(text: string, id: string): string {
 describe('a console form that is sent twice', () => {
   it('creates one client and shows the same secret each time', async () => {
     const review = await server.send('/console/integrations/review', { name: 'Twice', reveal: 'on' }, cookie);
-    expect(review.text).toContain('Nothing has been done yet.');
+    expect(review.text).toContain('Nothing has been changed yet.');
     const form = { name: 'Twice', reveal: 'on', once: field(review.text, 'once') };
     const answers = await Promise.all([1, 2, 3].map(() => server.sendAndLook('/console/integrations', form, cookie)));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
@@ -105,7 +105,7 @@ it('a form registers a resource server whose JWTs have typ JWT, shows that, and 
   const fields = { name: 'Typed', resource: 'https://typed.example', information: 'types', reveal: 'on' };
   const form = { ...fields, token_format: 'jwt', token_typ: 'JWT' };
   const review = await server.send('/console/resource-servers/review', form, cookie);
-  expect(review.text).toMatch(/Type of its JWTs<\/dt>\s*<dd>JWT</);
+  expect(review.text).toMatch(/JWT type<\/dt>\s*<dd>JWT</);
   await server.send('/console/resource-servers', { ...form, once: 'typed' }, cookie);
   const find = async () => (await clientsNamed('Typed'))[0] as Record<string, string>;
   const { client_id: id, ...made } = await find();
@@ -174,10 +174,10 @@ describe('the confirmation page for disabling a client', () => {
     for (let count = 0; count < 2; count++) await api().introspect(secretOf(owner), token);
     const at = `/console/clients/${owner.client_id}/disable`;
     const { text } = await server.look(at, cookie);
-    expect(text.replace(/\s+/g, ' ')).toContain('In the last 24 hours it made 2 requests from 1 source.');
-    expect(text).toContain('No token is revoked, and integrations still get tokens for it.');
+    expect(text.replace(/\s+/g, ' ')).toContain('In the last 24 hours, it made 2 requests from 1 source.');
+    expect(text).toContain('No tokens are revoked, and integrations can still get tokens for this API.');
     const { location } = await server.send(at, {}, cookie);
-    expect((await server.look(location ?? '', cookie)).text).toContain('No token was revoked.');
+    expect((await server.look(location ?? '', cookie)).text).toContain('No tokens were revoked.');
 
     expect((await api().introspect(secretOf(owner), token)).status).toBe(401);
     const late = await api().accessToken(caller);
@@ -191,9 +191,9 @@ describe('the confirmation page for disabling a client', () => {
     const client = await integration();
     for (let count = 0; count < 3; count++) await api().accessToken(secretOf(client));
     const at = `/console/clients/${client.client_id}/disable`;
-    expect((await server.look(at, cookie)).text).toContain('Its 3 live tokens are revoked now');
+    expect((await server.look(at, cookie)).text).toContain('Its 3 active tokens are revoked immediately');
     const editor = await server.signIn(await server.operatorToken(['integrations:view', 'integrations:edit']));
-    expect((await server.look(at, editor)).text).toContain('Its live tokens are revoked now');
+    expect((await server.look(at, editor)).text).toContain('Its active tokens are revoked immediately');
   });
 });
 
@@ -207,7 +207,7 @@ describe('a client without a secret in the console', () => {
   it('is created with keys or a certificate subject, and its keys can be replaced', async () => {
     const form = { name, auth_method: 'private_key_jwt', proof: jwks('first') };
     const review = await server.send('/console/integrations/review', form, cookie);
-    expect(review.text).toContain('No secret is made');
+    expect(review.text).toContain('No secret is created');
     const made = await server.sendAndLook(
       '/console/integrations',
       { ...form, once: field(review.text, 'once') },
@@ -326,7 +326,7 @@ it('responds 503 while the database is unavailable, keeps sessions, and applies 
     expect(looked.headers.get('retry-after')).toBe('1');
     const sent = await away.send('/console/integrations', form, session);
     expect(sent).toMatchObject({ status: 503 });
-    expect(sent.text).toContain('sending the same form twice does it once');
+    expect(sent.text).toContain('Sending the same form again makes the change only once.');
     proxy.restore();
     await eventually(async () => (await away.look('/console/integrations', session)).status === 200, 10_000);
     for (let count = 0; count < 2; count++) {

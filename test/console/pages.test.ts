@@ -109,7 +109,7 @@ describeWith('Chromium')('the pages of the console in a browser', () => {
     const page = await openPage('light');
     await page.goto(`${server.adminUrl}/console/integrations`);
     await page.keyboard.press('Tab');
-    expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to the content');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to main content');
     await page.keyboard.press('Enter');
     await page.keyboard.press('Tab');
     expect(await page.evaluate('document.activeElement.closest("main") !== null')).toBe(true);

@@ -81,7 +81,7 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     const name = path.startsWith('/access-keys') ? 'Key' : path.startsWith('/contacts') ? 'Bo' : 'Sync';
     const form = { name, email: 'bo@example.com', permission: 'orders:read', reveal: 'on' };
     const answer = await server.send(`/console${fill(path)}`, form, cookie);
-    expect(answer.text).toContain('Confirm that it is you');
+    expect(answer.text).toContain('Confirm it’s you');
     expect(answer.text).not.toMatch(/kt[sako]_\w{40}/);
     expect(await actionsOf(id)).toEqual(before);
   });
@@ -123,7 +123,7 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     const { id, cookie } = await signInEarlier();
     const at = `/console/contacts/${id}/operator-token`;
     const answers = [await server.look(at, cookie), await server.send(at, {}, cookie)];
-    for (const { text } of answers) expect(text).toContain('Confirm that it is you');
+    for (const { text } of answers) expect(text).toContain('Confirm it’s you');
     expect(await actionsOf(id)).not.toContain('operator_token.issue');
   });
 });
@@ -173,7 +173,7 @@ describe('the result page of a console form', () => {
     now += 10 * minute + 1;
     const answer = await server.look(at, cookie);
     expect(answer.status).toBe(404);
-    expect(answer.text).toContain('no longer shown here');
+    expect(answer.text).toContain('No longer shown here');
   });
 
   it('requires a recent proof of identity', async () => {
@@ -183,7 +183,7 @@ describe('the result page of a console form', () => {
     const at = await made(cookie, 'Late');
     now += 2 * minute;
     const asked = await server.look(at, cookie);
-    expect(asked.text).toContain('Confirm that it is you');
+    expect(asked.text).toContain('Confirm it’s you');
     expect(asked.text).not.toContain('kts_');
     const proved = await server.sendAndLook('/console/prove', { next: at, operator_token: token }, cookie);
     expect(shown(proved.text, 'client-secret')).toMatch(/^kts_/);

@@ -94,7 +94,7 @@ describe('signing in to the console', () => {
       const answer = await server.send('/console/sign-in', { token: wrong });
       expect(answer.status).toBe(401);
       expect(answer.headers.getSetCookie()).toEqual([]);
-      expect(answer.text).toContain('This is not a valid operator token.');
+      expect(answer.text).toContain('This operator token is not valid.');
     }
   });
 
@@ -237,7 +237,7 @@ describe('revealing a secret in the console', () => {
     const reveal = (as: string) => server.send(`/console/clients/${client.client_id}/reveal`, {}, as);
     const asked = await reveal(cookie);
     expect(asked.text).not.toContain(client.client_secret);
-    expect(asked.text).toContain('Confirm that it is you');
+    expect(asked.text).toContain('Confirm it’s you');
 
     const stranger = await server.operator();
     expect(await server.send('/console/prove', { operator_token: stranger.token }, cookie)).toMatchObject({

@@ -44,7 +44,7 @@ afterAll(async () => {
 /** Returns the examples on the page that shows a secret, by language. */
 async function readSnippets(index: number): Promise<Map<string, string>> {
   const { text } = await server.send(`/console/clients/imported@partner.${index}/reveal`, {}, cookie);
-  const found = text.matchAll(/aria-label="the ([^"]+?)(?: snippet| line)"><code[^>]*>([^<]*)<\/code>/g);
+  const found = text.matchAll(/aria-label="([^"]+?) (?:example|command)"><code[^>]*>([^<]*)<\/code>/g);
   const plain = (escaped: string) =>
     escaped
       .replaceAll('&lt;', '<')

@@ -94,13 +94,13 @@ describeWith('Chromium')('the console in a browser', () => {
     await page.getByLabel('Name').fill('Order sync');
     await page.getByLabel('orders: read').check();
     await click(page, 'Review');
-    expect(await page.getByText('Nothing has been done yet.').isVisible()).toBe(true);
+    expect(await page.getByText('Nothing has been changed yet.').isVisible()).toBe(true);
     await click(page, 'Generate Client ID and Secret');
     const id = await copied(page, 'Copy Client ID');
     const old = { id, secret: await copied(page, 'Copy Client secret') };
 
     // The copied command works as it is, except for the port, which differs in tests.
-    const line = (await copied(page, 'Copy the curl line')).replace('http://127.0.0.1:4000', server.publicUrl);
+    const line = (await copied(page, 'Copy curl command')).replace('http://127.0.0.1:4000', server.publicUrl);
     const { stdout } = await run('sh', ['-c', line]);
     const issued = JSON.parse(stdout);
     expect(issued).toMatchObject({ token_type: 'Bearer', expires_in: 3600, scope: 'orders:read' });
@@ -117,11 +117,11 @@ describeWith('Chromium')('the console in a browser', () => {
       15_000,
     );
     await follow(page, 'Regenerate…');
-    expect(await page.getByText('1 source uses the secret now.').isVisible()).toBe(true);
+    expect(await page.getByText('1 source uses the secret.').isVisible()).toBe(true);
     const button = page.getByRole('button', { name: 'Regenerate', exact: true });
     expect(await button.isDisabled()).toBe(true);
     await page.getByLabel('Type Order sync to confirm').fill('Order sync');
-    await page.getByLabel('Overlap', { exact: true }).selectOption({ label: '7 days' });
+    await page.getByLabel('Grace period', { exact: true }).selectOption({ label: '7 days' });
     await button.click();
     const fresh = { id, secret: await copied(page, 'Copy Client secret') };
     expect(fresh.secret).not.toBe(old.secret);
@@ -136,10 +136,10 @@ describeWith('Chromium')('the console in a browser', () => {
     expect(late.headers['sunset']).toBeDefined();
 
     await follow(page, 'Go to Order sync');
-    expect(await page.getByText(/Both work: the new secret/).isVisible()).toBe(true);
-    await follow(page, 'End the overlap now');
-    await click(page, 'End the overlap now');
-    expect(await page.getByText('The overlap has ended.').isVisible()).toBe(true);
+    expect(await page.getByText(/The new secret .* and the previous secret .* both work/).isVisible()).toBe(true);
+    await follow(page, 'End grace period now');
+    await click(page, 'End grace period now');
+    expect(await page.getByText('The grace period has ended.').isVisible()).toBe(true);
     await eventuallyIs(
       () => token(old),
       ({ status }) => status === 401,
@@ -152,8 +152,8 @@ describeWith('Chromium')('the console in a browser', () => {
     for (const act of ['client.create', 'client.regenerate', 'regeneration.finish']) {
       expect(log).toContain(act.split('.')[1]);
     }
-    await click(page, 'Verify the chain');
-    expect(await page.getByText('The chain is whole.').isVisible()).toBe(true);
+    await click(page, 'Verify audit log');
+    expect(await page.getByText('The audit log is intact.').isVisible()).toBe(true);
   }, 60_000);
 
   it('undoes a regeneration, so that the previous secret is current and the new one is rejected', async () => {
@@ -164,9 +164,9 @@ describeWith('Chromium')('the console in a browser', () => {
     await click(page, 'Regenerate');
     const fresh = { id: client.id, secret: await copied(page, 'Copy Client secret') };
     await follow(page, 'Go to Undone');
-    await follow(page, 'Undo the regeneration');
-    await click(page, 'Undo the regeneration');
-    expect(await page.getByText('Undone. The old one is current again').isVisible()).toBe(true);
+    await follow(page, 'Undo rotation');
+    await click(page, 'Undo rotation');
+    expect(await page.getByText('Rotation undone. The previous value is the current one again').isVisible()).toBe(true);
     const { token } = endpointsOf(server.publicUrl);
     await eventuallyIs(
       () => token(fresh),
@@ -183,7 +183,7 @@ describeWith('Chromium')('the console in a browser', () => {
     await page.getByRole('searchbox').fill('Forgotten');
     await click(page, 'Search');
     await follow(page, 'Forgotten');
-    await click(page, 'Show the secret');
+    await click(page, 'Show secret');
     expect(await copied(page, 'Copy Client secret')).toBe(client.secret);
     const { json } = await server.adminFetch(`/audit-events?target=${client.id}`);
     expect(json.data[0].action).toMatch(/reveal/);
@@ -193,7 +193,7 @@ describeWith('Chromium')('the console in a browser', () => {
     const client = await register('Tried by hand');
     const page = await signIn();
     await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
-    await click(page, 'Issue a token');
+    await click(page, 'Issue token');
     const first = await copied(page, 'Copy Access token');
     const { introspect } = endpointsOf(server.publicUrl);
     expect((await introspect(api, first)).json).toMatchObject({ active: true, client_id: client.id });
@@ -206,7 +206,7 @@ describeWith('Chromium')('the console in a browser', () => {
       (text) => text !== before,
       5_000,
     );
-    await click(page, 'Issue again');
+    await click(page, 'Issue new token');
     const second = await copied(page, 'Copy Access token');
     await eventuallyIs(
       () => introspect(api, first),
@@ -268,7 +268,7 @@ describeWith('Chromium')('the console in a browser', () => {
     await open(page, 'Access keys');
     await follow(page, 'Warehouse');
     expect(await page.getByRole('button', { name: 'Remove Key' }).isDisabled()).toBe(true);
-    expect(await page.getByText(/It cannot be removed: it was used .* Disable it instead/).isVisible()).toBe(true);
+    expect(await page.getByText(/A key that was used cannot be removed, .* Disable it instead/).isVisible()).toBe(true);
     await page.getByLabel('orders: read').uncheck();
     await page.getByLabel('products: read').check();
     await click(page, 'Save Key');
@@ -363,7 +363,7 @@ describeWith('Chromium')('the console in a browser', () => {
       'manages keys',
       ['integrations:view', 'api_key:manage'],
       [],
-      ['Regenerate…', 'Show the secret', 'Issue a token', 'Revoke all tokens…'],
+      ['Regenerate…', 'Show secret', 'Issue token', 'Revoke all tokens…'],
     ],
     ['audits', ['audit:view'], ['Audit log'], []],
     ['manages contacts', ['contacts:manage'], ['Contacts'], []],
@@ -374,10 +374,10 @@ describeWith('Chromium')('the console in a browser', () => {
     if (sections.length > 0) expect(await links.allTextContents()).toEqual(sections);
     await page.goto(`${server.adminUrl}/console/clients/${client.id}`);
     if (!allowed.includes('integrations:view')) {
-      expect(await heading(page)).toBe('You may not do this');
+      expect(await heading(page)).toBe('Permission denied');
       return;
     }
-    const all = ['Edit', 'Disable…', 'Regenerate…', 'Show the secret', 'Issue a token', 'Revoke all tokens…'];
+    const all = ['Edit', 'Disable…', 'Regenerate…', 'Show secret', 'Issue token', 'Revoke all tokens…'];
     const main = page.locator('main');
     const offered = await main.locator('a.button, button:visible').allTextContents();
     expect(all.filter((act) => offered.map((text) => text.trim()).includes(act)).toSorted()).toEqual(

@@ -168,7 +168,7 @@ describe('the variables that Kubernetes adds for Services', () => {
     { KEYTURN_NAME: 'keyturn' },
   ])('do not hide a variable of the same prefix that nobody but a person set: %p', (given) => {
     const [name] = Object.keys(given);
-    expect(() => readConfig(given)).toThrow(`${name} is not a variable of Keyturn`);
+    expect(() => readConfig(given)).toThrow(`${name} is not a known variable`);
     expect(() => readConfig({ ...shippedServices, KEYTURN_ISUER: 'x' })).toThrow('did you mean KEYTURN_ISSUER?');
   });
 

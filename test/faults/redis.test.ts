@@ -62,7 +62,7 @@ const unavailable = {
   status: 503,
   json: {
     error: 'temporarily_unavailable',
-    error_description: 'Service unavailable: a store cannot be reached. Try again shortly.',
+    error_description: 'Service unavailable: Redis cannot be reached. Try again shortly.',
   },
 };
 

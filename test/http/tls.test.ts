@@ -161,8 +161,8 @@ describe('a certificate that is renewed', () => {
   });
 
   it.each<[string, () => Record<string, string>, RegExp]>([
-    ['without its key', () => ({ 'tls.crt': issueServer().cert, 'tls.key': issueServer().key }), /not the key of/],
-    ['half written', () => halfOf(issueServer()), /not one/],
+    ['without its key', () => ({ 'tls.crt': issueServer().cert, 'tls.key': issueServer().key }), /does not match/],
+    ['half written', () => halfOf(issueServer()), /certificate that cannot be read/],
     ['not there', () => ({ 'tls.key': first.key }), /cannot be read/],
     ['with a key under a passphrase', () => ({ 'tls.crt': first.cert, 'tls.key': encrypted }), /without a passphrase/],
   ])('one %s is told of once, and the one before stays', async (_title, files, told) => {

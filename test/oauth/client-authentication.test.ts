@@ -193,7 +193,10 @@ describe('HTTP Basic', () => {
     const both = await api.token(shop, { client_id: shop.id, client_secret: shop.secret });
     expect(both).toMatchObject({
       status: 400,
-      json: { error: 'invalid_request', error_description: 'Client authentication must be done in one way only.' },
+      json: {
+        error: 'invalid_request',
+        error_description: 'The request must use exactly one client authentication method.',
+      },
     });
     expect(both.headers['cache-control']).toBe('no-store');
   });

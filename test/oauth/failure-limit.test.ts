@@ -355,7 +355,7 @@ describe.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])('KEYT
     );
     expect(refused.json).toEqual({
       error: 'temporarily_unavailable',
-      error_description: 'This client has had too many tokens.',
+      error_description: 'This client has requested too many tokens. Try again later.',
     });
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
     expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(60);

@@ -216,7 +216,10 @@ describe('the body', () => {
         });
         expect(answer).toMatchObject({
           status: 415,
-          json: { error: 'invalid_request', error_description: 'The body must be application/x-www-form-urlencoded.' },
+          json: {
+            error: 'invalid_request',
+            error_description: 'Content-Type must be application/x-www-form-urlencoded.',
+          },
         });
         expect(answer.headers['cache-control']).toBe('no-store');
       }
@@ -340,7 +343,7 @@ describe('routes', () => {
         `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
       );
       expect(answer.text).toMatch(/^HTTP\/1\.1 404 /);
-      expect(answer.text).toContain('{"error":"not_found","error_description":"There is nothing here."}');
+      expect(answer.text).toContain('{"error":"not_found","error_description":"Path not found."}');
       expect(answer.text).not.toContain('alert');
     }
   });

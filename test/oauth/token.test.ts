@@ -192,7 +192,7 @@ describe('resource', () => {
     ]) {
       expect(await api.token(clients.shop, { resource })).toMatchObject({
         status: 400,
-        json: { error: 'invalid_target', error_description: 'The resource is unknown.' },
+        json: { error: 'invalid_target', error_description: 'resource: no resource server has this identifier.' },
       });
     }
   });
@@ -288,7 +288,7 @@ describe('parameters', () => {
       });
       expect(answer).toMatchObject({
         status: 400,
-        json: { error: 'invalid_request', error_description: 'A parameter must not be repeated.' },
+        json: { error: 'invalid_request', error_description: 'Parameters must not be repeated.' },
       });
       expect(answer.headers['cache-control']).toBe('no-store');
     }

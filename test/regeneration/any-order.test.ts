@@ -166,7 +166,7 @@ describe('a client that is changed in random order', () => {
         expect(id !== model.id).toBe(step.newId);
         return regenerate(
           model,
-          { regenerationId, id, secret: plaintext },
+          { regenerationId, id, secret: plaintext as string },
           { ...step, overlapMs: step.overlap * 1_000 },
         );
       }

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Core } from '../../core.ts';
-import { Forbidden } from '../../errors.ts';
 import { checkRequest } from '../check-request.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { recallAnswer } from '../idempotency.ts';
-import type { Operator } from '../operator-auth.ts';
+import { checkPermission, type Operator } from '../operator-auth.ts';
 import { ProofNeeded } from './sign-in/proof-needed.ts';
 
 export type Call = {
@@ -59,7 +58,7 @@ export function createCallEndpoint(core: Core, endpoints: readonly Endpoint[]): 
   function requireEndpoint({ operator, isFresh }: Caller, route: Route): Endpoint {
     const endpoint = byRoute.get(route);
     if (!endpoint) throw new Error(`no such route: ${route}`);
-    if (!operator.permissions.includes(endpoint.permission)) throw new Forbidden(`This needs ${endpoint.permission}.`);
+    checkPermission(operator, endpoint.permission);
     if (endpoint.asksProof && !isFresh) throw new ProofNeeded();
     return endpoint;
   }

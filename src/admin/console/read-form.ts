@@ -12,13 +12,14 @@ const maxBytes = 256 * 1024;
 export async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
   const { headers } = request;
   if (!hasMediaType(headers['content-type'], 'application/x-www-form-urlencoded')) {
-    throw new KeyturnError('unsupported_media_type', 415, 'The body must be a form.');
+    throw new KeyturnError('unsupported_media_type', 415, 'Content-Type must be application/x-www-form-urlencoded.');
   }
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > maxBytes) throw new KeyturnError('content_too_large', 413, `A form has at most ${maxBytes} bytes.`);
+    if (length > maxBytes)
+      throw new KeyturnError('content_too_large', 413, `The body must not exceed ${maxBytes} bytes.`);
     chunks.push(chunk);
   }
   return new URLSearchParams(Buffer.concat(chunks).toString('utf8'));

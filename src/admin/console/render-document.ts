@@ -32,7 +32,7 @@ export function renderDocument(page: {
         <script src=${scriptPath} defer></script>
       </head>
       <body class=${operator ? 'signed-in' : 'signed-out'}>
-        <a class="skip" href="#main">Skip to the content</a>
+        <a class="skip" href="#main">Skip to main content</a>
         ${header(operator)} ${operator && navigation(operator, section)}
         <main id="main" tabindex="-1">${body}</main>
       </body>

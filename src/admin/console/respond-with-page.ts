@@ -12,7 +12,8 @@ export function respondWithPage(log: Log) {
     try {
       await next();
       if (ctx.status === 404 && ctx.body === undefined) throw new NotFound('page');
-      if (ctx.status === 405) throw new KeyturnError('method_not_allowed', 405, 'This address takes no such request.');
+      if (ctx.status === 405)
+        throw new KeyturnError('method_not_allowed', 405, 'This page does not accept this request method.');
     } catch (error) {
       present(ctx, error, log);
     }
@@ -30,7 +31,7 @@ function present(ctx: Context, error: unknown, log: Log): void {
   // Close the connection: unread bytes of the body would be parsed as the next request.
   if (status === 413 || status === 415) ctx.set('Connection', 'close');
   const operator = (ctx.state['session'] as Session | undefined)?.operator;
-  const title = titles[status] ?? (status >= 500 ? 'Something went wrong' : 'This was refused');
+  const title = titles[status] ?? (status >= 500 ? 'Internal error' : 'Request rejected');
   ctx.status = status;
   ctx.type = 'text/html; charset=utf-8';
   ctx.body = renderDocument({
@@ -38,26 +39,26 @@ function present(ctx: Context, error: unknown, log: Log): void {
     operator,
     body: html`<div class="narrow">
       <h1>${title}</h1>
-      <p class="lead">${known?.message ?? (status < 500 ? 'There is no such page.' : 'It is not your doing; the log of the server says more.')}</p>
+      <p class="lead">${known?.message ?? (status < 500 ? 'Page not found.' : 'An internal error occurred. The log of the server has the details.')}</p>
       <p>${outcome(ctx.method, status)}</p>
-      <p>${operator ? html`<a href="/console/">Back to the start</a>` : html`<a href="/console/sign-in">Sign in</a>`}</p>
+      <p>${operator ? html`<a href="/console/">Back to the start page</a>` : html`<a href="/console/sign-in">Sign in</a>`}</p>
     </div>`,
   });
 }
 
 const titles: Readonly<Record<number, string>> = {
-  400: 'This cannot be done like that',
+  400: 'Invalid request',
   401: 'You are not signed in',
-  403: 'You may not do this',
-  404: 'Nothing is here',
-  409: 'This cannot be done now',
-  412: 'Somebody was faster',
+  403: 'Permission denied',
+  404: 'Not found',
+  409: 'Not possible now',
+  412: 'Changed by someone else',
   429: 'Too many attempts',
-  503: 'A store is away',
+  503: 'Service unavailable',
 };
 
 function outcome(method: string, status: number): string {
   if (method === 'GET' || method === 'HEAD') return 'Nothing was changed.';
-  if (status < 500) return 'Nothing was changed. Go back, and what you entered is still there.';
-  return 'Whether it was done is not certain. Look before you do it again; sending the same form twice does it once.';
+  if (status < 500) return 'Nothing was changed. Go back: your input is still there.';
+  return 'The change may or may not have been made. Check before you try again. Sending the same form again makes the change only once.';
 }

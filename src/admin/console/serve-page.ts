@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Context } from 'koa';
 import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
-import { Forbidden } from '../../errors.ts';
-import { operatorOf } from '../operator-auth.ts';
+import { checkPermission, operatorOf } from '../operator-auth.ts';
 import type { CallEndpoint, Caller } from './call-endpoint.ts';
 import type { Page, Reply, Visit } from './page.ts';
 import { readForm } from './read-form.ts';
@@ -21,7 +20,7 @@ export function servePage(core: Core, api: CallEndpoint, signing: Signing, page:
   return async (ctx: Context): Promise<void> => {
     const operator = operatorOf(ctx);
     const can = (permission: Permission) => operator.permissions.includes(permission);
-    if (page.permission && !can(page.permission)) throw new Forbidden(`This needs ${page.permission}.`);
+    if (page.permission) checkPermission(operator, page.permission);
     const session = ctx.state['session'] as Session;
     const now = core.clock();
     const form = page.method === 'post' ? await readForm(ctx.req) : new URLSearchParams();

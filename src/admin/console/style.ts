@@ -47,6 +47,7 @@ main:focus { outline: none; }
 .muted, .hint { color: var(--muted); }
 .hint, .under { font-size: var(--small); }
 .under { display: block; color: var(--muted); }
+.fine { color: var(--muted); font-size: 0.75rem; font-weight: 400; }
 .strong { font-weight: 600; }
 time { white-space: nowrap; }
 

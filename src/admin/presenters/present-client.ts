@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type CertificateSubject, subjectFields } from '../../clients/certificate-subject.ts';
 import { authMethods, type KnownClient, tokenTyps } from '../../clients/client.ts';
-import { isLive } from '../../credentials/secret.ts';
+import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
 import { resourceUri, timestamp } from '../text.ts';
 
@@ -54,7 +54,7 @@ const clientFields = {
   created_at: timestamp,
   updated_at: timestamp,
   last_used_at: timestamp.nullable(),
-  retires_at: timestamp.nullable().meta({ description: 'When the retiring secret ends' }),
+  retires_at: timestamp.nullable().meta({ description: 'When the previous credential ends, during a grace period' }),
 };
 
 export const clientSchema = z.strictObject(clientFields).meta({ id: 'Client' });
@@ -75,7 +75,7 @@ export function readSubject(fields: { [field in CertificateSubject['field']]?: s
   const given = subjectFields
     .flatMap((field) => ({ field, value: fields[field] }))
     .filter(({ value }) => value !== undefined);
-  if (given.length > 1) throw new InvalidInput('A certificate is recognised by one `tls_client_auth_…` member alone.');
+  if (given.length > 1) throw new InvalidInput('Only one of the `tls_client_auth_…` fields is allowed.');
   return given[0] as CertificateSubject | undefined;
 }
 
@@ -110,14 +110,16 @@ export function presentClient(
     token_format: client.tokenFormat,
     token_typ: client.tokenTyp,
     tokens_not_before: client.tokensNotBefore?.toISOString() ?? null,
-    secrets: live.map((secret) => ({
-      hint: `…${secret.hint}`,
-      client_id: secret.clientId ?? client.clientId,
-      status: secret.retiresAt === null ? 'current' : 'retiring',
-      created_at: secret.createdAt.toISOString(),
-      last_used_at: lastUsed.get(`${client.id}/${secret.generation}`)?.toISOString() ?? null,
-      retires_at: secret.retiresAt?.toISOString() ?? null,
-    })),
+    secrets: live
+      .filter((secret) => !isKeyCredential(secret))
+      .map((secret) => ({
+        hint: `…${secret.hint}`,
+        client_id: secret.clientId ?? client.clientId,
+        status: secret.retiresAt === null ? 'current' : 'retiring',
+        created_at: secret.createdAt.toISOString(),
+        last_used_at: lastUsed.get(`${client.id}/${secret.generation}`)?.toISOString() ?? null,
+        retires_at: secret.retiresAt?.toISOString() ?? null,
+      })),
     created_at: client.createdAt.toISOString(),
     updated_at: client.updatedAt.toISOString(),
     // Generation 0 counts uses without a secret.

@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { type AuthMethod, authMethods } from '../../clients/client.ts';
+import { shownHint } from '../../credentials/secret.ts';
 import type { RegenerationProgress } from '../../regeneration/regeneration-progress.ts';
+import type { TurnedSecret } from '../../regeneration/regeneration-store.ts';
 import type { UsageSource } from '../../usage/usage-report.ts';
 import { timestamp } from '../text.ts';
 
@@ -19,8 +22,14 @@ const use = {
 };
 
 const turned = {
-  client_id: z.string().optional().meta({ description: 'Of a client: the Client ID that the secret goes with' }),
-  hint: z.string().meta({ description: 'The last four characters', example: '…x7Qz' }),
+  client_id: z.string().optional().meta({ description: 'Of a client: the Client ID that it goes with' }),
+  hint: z.string().meta({
+    description: 'The last four characters of a secret, or a name of the keys or the certificate for people',
+    example: '…x7Qz',
+  }),
+  auth_method: z.enum(authMethods).optional().meta({
+    description: 'How the client authenticates with it, where the rotation replaced keys, a certificate or the method',
+  }),
 };
 
 export const reviewSchema = z
@@ -86,8 +95,13 @@ export function presentRegeneration(progress: RegenerationProgress): z.input<typ
   };
 }
 
-function presentTurned({ clientId, hint }: { clientId: string | null; hint: string }) {
-  return { ...(clientId === null ? {} : { client_id: clientId }), hint: `…${hint}` };
+function presentTurned(turned: TurnedSecret) {
+  const { clientId, registration } = turned;
+  return {
+    ...(clientId === null ? {} : { client_id: clientId }),
+    hint: shownHint(turned),
+    ...(registration ? { auth_method: registration.authMethod as AuthMethod } : {}),
+  };
 }
 
 function presentUser({ address, userAgent, lastUsedAt, issued24h }: UsageSource) {

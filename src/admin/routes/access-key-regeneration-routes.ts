@@ -34,6 +34,8 @@ export function accessKeyRegenerationEndpoints(core: Core): Endpoint[] {
       finishWhenUnused: body.finish_when_unused,
       revokeTokens: body.revoke_tokens,
     }),
+    reviewBody: z.strictObject({}),
+    parseReplace: () => undefined,
     answer: regeneratedSchema,
     present: (owner, { regenerationId, plaintext, previous }) => ({
       regeneration_id: regenerationId,

@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import { findKnownClient, requireClientOwner } from '../../clients/client-store.ts';
+import { readReplacement } from '../../clients/replacement.ts';
 import type { Core } from '../../core.ts';
+import type { Registration } from '../../credentials/registration.ts';
 import { NotFound } from '../../errors.ts';
+import type { SecretOwner } from '../../secrets/secret-store.ts';
+import { replacement, replacementOf } from '../client-input.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { timestamp } from '../text.ts';
 import { clientParams } from './client-routes.ts';
@@ -11,14 +15,14 @@ const regeneratedSchema = z
   .strictObject({
     regeneration_id: z.uuid(),
     client_id: z.string(),
-    client_secret: z.string(),
+    client_secret: z.string().optional().meta({ description: 'Absent if the client authenticates without a secret' }),
     previous: z.strictObject({ client_id: z.string(), retires_at: timestamp }),
   })
   .meta({ id: 'RegeneratedClientSecret' });
 
 /**
- * Endpoints that review, regenerate, finish and undo the regeneration of a client's secret and, on request, its Client
- * ID.
+ * Endpoints that review, regenerate, finish and undo the regeneration of a client's secret, keys, certificate or way of
+ * authentication and, on request, its Client ID.
  */
 export function clientRegenerationEndpoints(core: Core): Endpoint[] {
   return regenerationEndpoints(core, {
@@ -33,11 +37,15 @@ export function clientRegenerationEndpoints(core: Core): Endpoint[] {
     },
     body: z.strictObject({
       ...regenerateFields,
+      replace: replacement.optional(),
       new_client_id: z.boolean().optional().meta({
         description: 'A new Client ID too; the old one keeps answering, with the old secret, through the overlap',
       }),
     }),
-    parse: (body) => ({
+    reviewBody: z.strictObject({ replace: replacement.optional() }),
+    parseReplace,
+    parse: (body, owner) => ({
+      replace: parseReplace(body, owner),
       confirmation: body.confirmation,
       overlapSeconds: body.overlap_seconds,
       finishWhenUnused: body.finish_when_unused,
@@ -48,8 +56,15 @@ export function clientRegenerationEndpoints(core: Core): Endpoint[] {
     present: (owner, { regenerationId, secret, plaintext, previous }) => ({
       regeneration_id: regenerationId,
       client_id: secret.clientId ?? owner.target,
-      client_secret: plaintext,
+      ...(plaintext === undefined ? {} : { client_secret: plaintext }),
       previous: { client_id: previous.clientId ?? owner.target, retires_at: previous.retiresAt.toISOString() },
     }),
   });
+}
+
+function parseReplace(
+  { replace }: { replace?: z.output<typeof replacement> | undefined },
+  { registration }: SecretOwner,
+): Registration | undefined {
+  return replace && registration ? readReplacement(registration, replacementOf(replace)) : undefined;
 }

@@ -13,6 +13,7 @@ import {
   revokeClientTokens,
   updateClient,
 } from '../../clients/manage-clients.ts';
+import { describePermission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { isWellFormedClientId } from '../../credentials/credential-format.ts';
 import { isForeignClientId } from '../../credentials/foreign-credential.ts';
@@ -164,9 +165,14 @@ export function clientEndpoints(core: Core): Endpoint[] {
           if (!operator.permissions.includes('api_key:manage')) {
             const { jwks, jwksUri, certificateSubject } = given;
             // An operator who can replace a client's keys can act as the client.
-            if (jwks || jwksUri || certificateSubject) throw new Forbidden('New keys need api_key:manage.');
+            if (jwks || jwksUri || certificateSubject)
+              throw new Forbidden(
+                `To replace keys or certificates, you need the permission ${describePermission('api_key:manage')}.`,
+              );
             if (weakensAuthentication(await requireClient(transaction, params.client_id), given)) {
-              throw new Forbidden('To drop DPoP, certificate binding or a required access key needs api_key:manage.');
+              throw new Forbidden(
+                `To stop requiring DPoP, certificate binding or an access key, you need the permission ${describePermission('api_key:manage')}.`,
+              );
             }
           }
           return await showClient(

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
+import type { Registration } from '../../credentials/registration.ts';
 import { finishRegeneration, undoRegeneration } from '../../regeneration/end-regeneration.ts';
 import {
   type RegeneratedSecret,
@@ -18,7 +19,11 @@ import { createPager, pageQuery, pageSchema } from '../page.ts';
 import { presentRegeneration, regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
 
 /** The differences between regenerating a client's secret and an access key. */
-export type RegenerationSubject<Params extends z.ZodObject, Body extends z.ZodObject> = {
+export type RegenerationSubject<
+  Params extends z.ZodObject,
+  Body extends z.ZodObject,
+  ReviewBody extends z.ZodObject,
+> = {
   /** Path of the owner's endpoint, such as `/clients/{client_id}`. */
   path: string;
   params: Params;
@@ -35,7 +40,11 @@ export type RegenerationSubject<Params extends z.ZodObject, Body extends z.ZodOb
   findOwner(database: Queryable, params: z.output<Params>): Promise<OwnerRef>;
   /** Schema of the request body that regenerates. */
   body: Body;
-  parse(body: z.output<Body>): RegenerateRequest;
+  parse(body: z.output<Body>, owner: SecretOwner): RegenerateRequest;
+  /** Schema of the request body that asks for a review. */
+  reviewBody: ReviewBody;
+  /** Returns what the body replaces the owner's keys, certificate or way of authentication by, if it does. */
+  parseReplace(body: z.output<ReviewBody>, owner: SecretOwner): Registration | undefined;
   /** Schema of the response that contains the new plaintext secret. */
   answer: z.ZodType;
   present(owner: SecretOwner, regenerated: RegeneratedSecret): unknown;
@@ -67,13 +76,14 @@ const ends = [
     act: undoRegeneration,
     summary: 'Undo while it overlaps: the old one is current again, the new one and its tokens are dead',
   },
-  { name: 'finish', act: finishRegeneration, summary: 'End the overlap now' },
+  { name: 'finish', act: finishRegeneration, summary: 'End grace period now' },
 ];
 
-export function regenerationEndpoints<Params extends z.ZodObject, Body extends z.ZodObject>(
-  core: Core,
-  subject: RegenerationSubject<Params, Body>,
-): Endpoint[] {
+export function regenerationEndpoints<
+  Params extends z.ZodObject,
+  Body extends z.ZodObject,
+  ReviewBody extends z.ZodObject,
+>(core: Core, subject: RegenerationSubject<Params, Body, ReviewBody>): Endpoint[] {
   const { path, params: owned, permission } = subject;
   const pager = createPager(core.keyRing, `${path}/regenerations`, z.strictObject({ generation: z.int() }));
   const one = z.strictObject({ ...owned.shape, regeneration_id: z.string().max(100) });
@@ -98,13 +108,16 @@ export function regenerationEndpoints<Params extends z.ZodObject, Body extends z
       permission,
       summary: 'Review what regenerating would break, and get the confirmation that regenerating asks for',
       params: owned,
+      body: subject.reviewBody,
       answers: { 200: reviewSchema },
       problems: [409],
-      handle: async ({ params }) => {
+      handle: async ({ params, body }) => {
         await core.usage.flush();
-        const review = await core.database.transaction(async (transaction) =>
-          reviewRegeneration(transaction, core, await subject.requireOwner(transaction, params as z.output<Params>)),
-        );
+        const review = await core.database.transaction(async (transaction) => {
+          const owner = await subject.requireOwner(transaction, params as z.output<Params>);
+          const replace = subject.parseReplace(body as z.output<ReviewBody>, owner);
+          return await reviewRegeneration(transaction, core, owner, replace);
+        });
         return { status: 200, body: presentReview(review) };
       },
     }),
@@ -124,11 +137,13 @@ export function regenerationEndpoints<Params extends z.ZodObject, Body extends z
         await core.usage.flush();
         return await changeOnce(core, idempotent, async (transaction) => {
           const owner = await subject.requireOwner(transaction, params as z.output<Params>);
-          const request = subject.parse(body as z.output<Body>);
+          const request = subject.parse(body as z.output<Body>, owner);
           const regenerated = await regenerateSecret(transaction, core, operator, owner, request);
           return {
             status: 201,
-            secretOf: { targetType: owner.kind, target: owner.target },
+            ...(regenerated.plaintext === undefined
+              ? {}
+              : { secretOf: { targetType: owner.kind, target: owner.target } }),
             body: subject.present(owner, regenerated),
           };
         });

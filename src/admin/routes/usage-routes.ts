@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { findKnownAccessKey } from '../../access-keys/access-key-store.ts';
 import { findKnownClient } from '../../clients/client-store.ts';
 import type { Core } from '../../core.ts';
+import { shownHint } from '../../credentials/secret.ts';
 import { NotFound } from '../../errors.ts';
 import type { OwnerRef } from '../../secrets/secret-store.ts';
 import { reportUsage, type SecretUsage, type UsageReport } from '../../usage/usage-report.ts';
@@ -130,7 +131,7 @@ function presentReport({ since, until, withoutSecret }: UsageReport) {
 
 function presentSecret({ secret, status, ...usage }: UsageReport['secrets'][number]) {
   return {
-    hint: `…${secret.hint}`,
+    hint: shownHint(secret),
     status,
     created_at: secret.createdAt.toISOString(),
     retires_at: secret.retiresAt?.toISOString() ?? null,

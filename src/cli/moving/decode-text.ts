@@ -1,6 +1,6 @@
 import { CommandEnd } from '../terminal.ts';
 
-const taken = 'CSV with a heading and JSON are taken, in UTF-8, or in UTF-16 with a byte order mark';
+const accepted = 'Accepted formats are JSON and CSV with a header row, in UTF-8, or in UTF-16 with a byte order mark';
 const maxBytes = 256 * 1024 * 1024;
 
 /**
@@ -13,7 +13,7 @@ export function decodeText(bytes: Uint8Array): string {
 }
 
 function decodeBytes(bytes: Uint8Array): string {
-  if (bytes.length > maxBytes) refuse('The file has more than 256 MiB; split it', 'each part is imported by itself');
+  if (bytes.length > maxBytes) refuse('The file is larger than 256 MiB', 'split it, and import each part');
   const [first, second] = bytes;
   if (first === 0x1f && second === 0x8b) refuse('The file is compressed with gzip', 'unpack it');
   if (first === 0x50 && second === 0x4b)
@@ -40,7 +40,7 @@ function decode(bytes: Uint8Array, encoding: string, name: string): string {
 
 function requireKnownFormat(text: string): string {
   const start = text.trimStart().slice(0, 200);
-  if (start === '') refuse('The file is empty', 'it must have clients');
+  if (start === '') refuse('The file is empty', 'it must contain clients');
   if (start.startsWith('<'))
     refuse('The file looks like HTML or XML, perhaps a sign-in page', 'export the clients as JSON');
   if (/^(?:---(?:\s|$)|%YAML|- \w|[\w-]+:(?:\s|$))/.test(start)) {
@@ -50,5 +50,5 @@ function requireKnownFormat(text: string): string {
 }
 
 function refuse(what: string, whatToDo: string): never {
-  throw new CommandEnd(2, `error: ${what}: ${whatToDo}. ${taken}.`);
+  throw new CommandEnd(2, `error: ${what}: ${whatToDo}. ${accepted}.`);
 }

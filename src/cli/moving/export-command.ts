@@ -30,9 +30,9 @@ const alwaysThere = ['client_id', 'name', 'scope', 'enabled'];
 export function addExportCommand(clients: Command): void {
   clients
     .command('export')
-    .description('print all integrations for another server, with all that they demand; never a secret')
-    .addOption(new Option('--format <format>', 'how').choices(['json', 'csv']).default('json'))
-    .option('--json', 'the same as --format json')
+    .description('export all integrations for another server, without secrets')
+    .addOption(new Option('--format <format>', 'output format').choices(['json', 'csv']).default('json'))
+    .option('--json', 'same as --format json')
     .addHelpText(
       'after',
       `

@@ -14,22 +14,22 @@ import { readClientsFile } from './read-clients-file.ts';
 export function addImportCommand(clients: Command): void {
   clients
     .command('import')
-    .description('register the clients of another server, with the Client IDs and secrets that they have')
+    .description('import the clients of another server with their Client IDs and secrets')
     .argument(
       '<file>',
-      "CSV, or JSON: Hydra's or Auth0's clients, a Keycloak realm, an export of Keyturn; - for standard input",
+      'CSV, or JSON: clients of Hydra or Auth0, a Keycloak realm, or an export of Keyturn; - for standard input',
     )
-    .option('--check', 'import nothing; tell what would be refused')
-    .option('--skip-refused', 'import the others; otherwise a file with a refused client is not imported at all')
-    .option('--resume', 'pass over clients that an interrupted import of the file has made')
-    .option('--fresh-secrets', 'where a secret cannot be kept (none, hashed, weak), make a new one and print it once')
+    .option('--check', 'import nothing; report which clients would be rejected')
+    .option('--skip-refused', 'import the accepted clients even if others are rejected; otherwise import all or none')
+    .option('--resume', 'skip clients that an interrupted import of the same file has already created')
+    .option('--fresh-secrets', 'generate a new secret where the secret is missing, hashed or weak, and print it once')
     .option(
       '--accept-hash-like',
       'keep secrets that look like a bare hash, such as the output of `openssl rand -base64 32`',
     )
-    .option('--map-scope <from=to>', 'a scope and what it is called here; repeated', mapScope)
-    .option('--drop-unknown-scopes', 'leave out scopes that no resource server offers')
-    .option('--json', 'one JSON object, with imported, refused, skipped and new secrets')
+    .option('--map-scope <from=to>', 'rename a scope; repeatable', mapScope)
+    .option('--drop-unknown-scopes', 'omit scopes that no resource server offers')
+    .option('--json', 'print one JSON object with imported, refused and skipped clients and new secrets')
     .addHelpText(
       'after',
       `
@@ -38,12 +38,16 @@ Examples:
   hydra list oauth2-clients --format json | keyturn clients import - --fresh-secrets --map-scope orders.read=orders:read > new-secrets.csv
   keyturn clients import realm-export.json --drop-unknown-scopes --skip-refused
 
-CSV has a heading: client_id,client_secret,name,scope,enabled and the other columns of an export; only client_id is needed.
-A secret is kept if it has 16 to 256 printable characters and is hard to guess: 80 bits or more, where repeats, runs, common
-words, the Client ID and the name hardly count. No two clients may have the same one. Placeholders and hashes are refused.
-The whole file is checked first. Clients are then registered in batches of 500, each with its audit events, so that other
-changes do not wait; after an interruption, --resume goes on with the rest.
-Exits with 1 when something was refused and nothing was imported, and with 2 when the file has no clients.`,
+CSV needs a header row: client_id,client_secret,name,scope,enabled and the other columns of an export. Only client_id is
+required.
+
+A secret is kept if it has 16 to 256 printable characters and at least 80 bits of estimated entropy. Repetitions, sequences,
+common words, the Client ID and the name hardly count. Placeholders, hashes, and a secret that two clients share are rejected.
+
+The whole file is checked first. Then clients are registered in batches of 500, each with its audit events, so that other
+changes do not wait. After an interruption, --resume continues with the rest.
+
+The exit code is 1 if a client was rejected and nothing was imported, and 2 if the file contains no clients.`,
     )
     .action(async (file: string, options: ImportOptions) => {
       const read = readClientsFile(await readInput(file));
@@ -82,6 +86,7 @@ async function readInput(file: string): Promise<Uint8Array> {
 
 function mapScope(value: string, earlier: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
   const [from, to, ...rest] = value.split('=');
-  if (!from || !to || rest.length > 0) throw new InvalidArgumentError('It must be such as orders.read=orders:read.');
+  if (!from || !to || rest.length > 0)
+    throw new InvalidArgumentError('It must have the form from=to, such as orders.read=orders:read.');
   return new Map([...earlier, [from, to]]);
 }

@@ -77,7 +77,10 @@ async function importBatch(
     const { accepted, refused } = await reviewImport(transaction, core, servers, rows, { ...policy, resume: false });
     const [changed] = refused;
     if (changed)
-      throw new CommandEnd(1, `${changed.place} was accepted before, but now: ${changed.reasons.join('; ')}.`);
+      throw new CommandEnd(
+        1,
+        `${changed.place} was accepted at first, but is rejected now: ${changed.reasons.join('; ')}.`,
+      );
     const made = await importClients(transaction, core, commandActor(), accepted);
     if (made.size > 0) showSecrets(made);
     return made.size;

@@ -63,14 +63,14 @@ function endOfJson({ skipped, warnings }: ForeignClients, outcome: ImportOutcome
 function sayOutcome(options: ImportOptions, { skipped, warnings }: ForeignClients, outcome: ImportOutcome): void {
   const { refused, notes, present } = outcome;
   for (const warning of warnings) say(`warning: ${warning}`);
-  if (skipped.length > 0) say(`${skipped.length} skipped: they do not use the client-credentials grant.`);
-  if (present.length > 0) say(`${present.length} are here already, from an earlier import.`);
+  if (skipped.length > 0) say(`${skipped.length} skipped: they do not use the client credentials grant.`);
+  if (present.length > 0) say(`${present.length} already imported earlier.`);
   sayRows(
-    ['refused', 'client_id', 'why'],
+    ['rejected', 'client_id', 'reason'],
     refused.map(({ place, clientId, reasons }) => [place, clientId ?? '', reasons.join('; ')]),
   );
   sayRows(
-    ['noted', 'client_id', 'what'],
+    ['note for', 'client_id', 'note'],
     notes.map(({ place, clientId, note }) => [place, clientId, note]),
   );
   say(summary(options, outcome));
@@ -78,19 +78,19 @@ function sayOutcome(options: ImportOptions, { skipped, warnings }: ForeignClient
 
 function sayRows(columns: readonly string[], rows: readonly (readonly string[])[]): void {
   if (rows.length > 0) say(table(columns, rows.slice(0, shownRows), process.stderr));
-  if (rows.length > shownRows) say(`… and ${rows.length - shownRows} more; --json tells all.`);
+  if (rows.length > shownRows) say(`… and ${rows.length - shownRows} more; --json lists all.`);
 }
 
 function summary({ check }: ImportOptions, { accepted, refused, imported, made, failure }: ImportOutcome): string {
-  const refusals = `${refused.length} refused`;
+  const refusals = `${refused.length} rejected`;
   if (failure) {
-    const done = `${imported} of ${accepted.length} imported; the others were not. Run it again with --resume.`;
+    const done = `${imported} of ${accepted.length} clients were imported. Run the command again with --resume to import the rest.`;
     return `error: ${failure}\n${done}`;
   }
   if (check) return `${accepted.length} can be imported, ${refusals}. Nothing was changed.`;
   if (refused.length > 0 && imported === 0) {
-    return `${refusals}: nothing was imported. --skip-refused imports the others.`;
+    return `${refusals}: nothing was imported. Use --skip-refused to import the others.`;
   }
-  const fresh = made > 0 ? `; ${made} have new secrets, told here and never again in a list` : '';
+  const fresh = made > 0 ? `; ${made} with new secrets, which are printed only now` : '';
   return `${imported} imported, ${refusals}${fresh}.`;
 }

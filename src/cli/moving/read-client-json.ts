@@ -36,9 +36,9 @@ function parse(text: string): { values: unknown[]; place: string } {
  */
 function placeOf({ message }: Error, text: string): string {
   const position = /at position (\d+)/.exec(message)?.[1];
-  if (position === undefined) return 'it ends too early, or something in it is not JSON';
+  if (position === undefined) return 'the file ends too early or is not JSON';
   const before = text.slice(0, Number(position)).split('\n');
-  return `it is wrong at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+  return `error at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
 }
 
 function clientsOf(json: unknown, warnings: string[]): unknown[] {
@@ -47,7 +47,7 @@ function clientsOf(json: unknown, warnings: string[]): unknown[] {
   const list = lists.map((name) => json[name]).find(Array.isArray);
   if (!list) return ids.some((name) => name in json) ? [json] : [];
   const page = pageProblem(json, list.length);
-  if (page) warnings.push(`The file ${page}. Export the other pages too; each can be imported by itself.`);
+  if (page) warnings.push(`The file ${page}. Export the other pages too. Each can be imported separately.`);
   return list;
 }
 

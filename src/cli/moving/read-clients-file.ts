@@ -14,7 +14,7 @@ import { readRegistration } from './read-registration.ts';
 export function readClientsFile(bytes: Uint8Array): ForeignClients {
   const text = decodeText(bytes);
   const { clients, refused, warnings } = /^\s*[[{]/.test(text) ? readClientJson(text) : readCsv(text);
-  if (clients.length === 0 && refused.length === 0) throw new CommandEnd(2, 'error: There are no clients in the file.');
+  if (clients.length === 0 && refused.length === 0) throw new CommandEnd(2, 'error: The file contains no clients.');
   const result: ForeignClients = {
     rows: [],
     refused: refused.map((one) => ({ ...one, clientId: undefined })),

@@ -31,7 +31,7 @@ export function readCsv(text: string): FileContent {
   for (const { record, info } of rows) {
     const place = `line ${info.lines}`;
     if (record.length === names.length) clients.push({ place, value: toMembers(names, record) });
-    else refused.push({ place, reasons: [`it has ${record.length} fields, but the heading has ${names.length}`] });
+    else refused.push({ place, reasons: [`it has ${record.length} fields, but the header row has ${names.length}`] });
   }
   return { clients, refused, warnings: [] };
 }
@@ -71,7 +71,7 @@ function parseLines(
 function problemOf(names: readonly string[], error: CsvError | undefined): string {
   const name = names[Number(error?.['column'] ?? -1)]?.trim();
   const column = (clientColumns as readonly (string | undefined)[]).includes(name) ? `column ${name}: ` : '';
-  return `${column}a quote inside a field; put quotes around the field, and write each quote in it twice`;
+  return `${column}a quote inside a field; enclose the field in quotes, and double each quote in it`;
 }
 
 /**
@@ -79,13 +79,15 @@ function problemOf(names: readonly string[], error: CsvError | undefined): strin
  * secret.
  */
 function readHeading(names: readonly string[]): string[] {
-  if (names.length === 0) throw unreadable('it has no lines');
+  if (names.length === 0) throw unreadable('the file has no lines');
   if (!names.includes('client_id'))
-    throw unreadable(`the first line must be a heading with client_id; there are ${clientColumns.join(', ')}`);
+    throw unreadable(
+      `the first line must be a header row with client_id; the known columns are ${clientColumns.join(', ')}`,
+    );
   for (const [index, name] of names.entries()) {
-    if (names.indexOf(name) < index) throw unreadable(`the heading has ${JSON.stringify(name)} twice`);
+    if (names.indexOf(name) < index) throw unreadable(`the header row contains ${JSON.stringify(name)} twice`);
     if ((clientColumns as readonly string[]).includes(name)) continue;
-    throw unreadable(`unknown column ${JSON.stringify(name)}; there are ${clientColumns.join(', ')}`);
+    throw unreadable(`unknown column ${JSON.stringify(name)}; the known columns are ${clientColumns.join(', ')}`);
   }
   return [...names];
 }

@@ -94,7 +94,7 @@ export function readKeycloakClient(value: object): ReadClient {
       dpopBoundTokens: data['dpop.bound.access.tokens'] ?? false,
       unmet: unmetOf(data, all),
       notes: data['access.token.lifespan']
-        ? ['its token lifetime is not carried over; KEYTURN_ACCESS_TOKEN_TTL holds for every client']
+        ? ['its token lifetime is not imported; KEYTURN_ACCESS_TOKEN_TTL applies to every client']
         : [],
     },
   };
@@ -121,12 +121,12 @@ function readCertificate(base64: string) {
 function unmetOf(data: Attributes, all: readonly (readonly [string, unknown])[]): string[] {
   const unmet: string[] = [];
   if (data['x509.allow.regex.pattern.comparison'] === true) {
-    unmet.push('`x509.subjectdn` is a pattern; a subject is compared as a whole here');
+    unmet.push('`x509.subjectdn` is a pattern, but Keyturn compares the whole subject');
   }
   for (const [name, value] of all) {
     if (Object.hasOwn(attributes.shape, name) || !unknownDemand.test(name)) continue;
     if (value !== '' && value !== 'false' && value !== null)
-      unmet.push(`it has a demand that is not known here: \`${name.slice(0, 60)}\``);
+      unmet.push(`it has a requirement that Keyturn does not know: \`${name.slice(0, 60)}\``);
   }
   return unmet;
 }

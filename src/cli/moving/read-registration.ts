@@ -56,7 +56,8 @@ const unknownDemand =
 
 /** Reads a client in the form of RFC 7591. Members in camel case are read too. */
 export function readRegistration(value: unknown): ReadClient {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { reasons: ['it is not a client'] };
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { reasons: ['it is not a client object'] };
   const { members, unmet } = toKnownMembers(value);
   const read = readMembers(registration, members);
   if ('reasons' in read) return { reasons: [...read.reasons, ...unmet] };
@@ -90,7 +91,7 @@ export function readRegistration(value: unknown): ReadClient {
       }),
       certificateBoundTokens: client.tls_client_certificate_bound_access_tokens,
       dpopBoundTokens: client.dpop_bound_access_tokens ?? false,
-      unmet: [...unmet, ...(status === undefined ? ['`status` is not known here'] : []), ...unmetOf(client)],
+      unmet: [...unmet, ...(status === undefined ? ['`status` has an unknown value'] : []), ...unmetOf(client)],
       notes: notesOf(client),
     },
   };
@@ -102,10 +103,10 @@ function toKnownMembers(value: object): { members: Record<string, unknown>; unme
   for (const [given, member] of Object.entries(value)) {
     const letters = lettersOf(given);
     const name = namesByLetters.get(letters);
-    if (name && Object.hasOwn(members, name)) unmet.push(`\`${name}\` is there twice`);
+    if (name && Object.hasOwn(members, name)) unmet.push(`\`${name}\` occurs twice`);
     else if (name) members[name] = member;
     else if (isGiven(member) && unknownDemand.test(letters))
-      unmet.push(`it has a demand that is not known here: ${shown(given)}`);
+      unmet.push(`it has a requirement that Keyturn does not know: ${shown(given)}`);
   }
   return { members, unmet };
 }
@@ -147,7 +148,7 @@ function unmetOf(client: Registration): string[] {
 function notesOf(client: Registration): string[] {
   const lifetime = client.client_credentials_grant_access_token_lifespan ?? client.access_token_lifetime;
   return isGiven(lifetime)
-    ? ['its token lifetime is not carried over; KEYTURN_ACCESS_TOKEN_TTL holds for every client']
+    ? ['its token lifetime is not imported; KEYTURN_ACCESS_TOKEN_TTL applies to every client']
     : [];
 }
 

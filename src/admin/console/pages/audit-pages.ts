@@ -39,8 +39,8 @@ async function show(visit: Visit, verification?: AuditVerification): Promise<Rep
     section: 'audit',
     body: html`${pageHeading({
       title: 'Audit log',
-      lead: 'Who did what. Each row is sealed together with the one before it, so none can be changed or taken out unseen.',
-      actions: html`<form method="post" action="/console/audit/verify"><button>Verify the chain</button></form>`,
+      lead: 'All changes, and who made them. Events are linked in a chain, so that a changed or deleted event is detected.',
+      actions: html`<form method="post" action="/console/audit/verify"><button>Verify audit log</button></form>`,
     })}
     ${verification && verdict(verification)} ${filterForm(filter, isFiltered)}
     ${'problem' in result ? problemNotice(result.problem) : list(visit, result.done.body, isFiltered)}`,
@@ -51,15 +51,15 @@ function verdict({ events, checkpoint, finding }: AuditVerification): VNode {
   if (!finding) {
     return notice(
       'ok',
-      html`<p><strong>The chain is whole.</strong> ${`${events} events verified up to here; nothing was changed, moved or taken out.`}</p>
-        <p>Keep this checkpoint outside the database. <code>keyturn audit verify --checkpoint</code> then also finds an older copy of the whole database:</p>
+      html`<p><strong>The audit log is intact.</strong> ${`${events === 1 ? '1 event was' : `${events} events were`} verified. None was changed, moved or deleted.`}</p>
+        <p>Store this checkpoint outside the database. With it, <code>keyturn audit verify --checkpoint</code> also detects that the whole database was replaced by an older copy:</p>
         <p><code>${checkpoint}</code></p>`,
     );
   }
   return notice(
     'bad',
-    html`<p><strong>The chain is broken at event ${finding.seq}:</strong> ${finding.problem.replaceAll('_', ' ')}.</p>
-      <p>${`${events} events before it are whole. Keep the database as it is, and find out who can write to it.`}</p>`,
+    html`<p><strong>The audit log was changed at event ${finding.seq}:</strong> ${finding.problem.replaceAll('_', ' ')}.</p>
+      <p>${`The ${events} events before it are intact. Do not change the database, and find out who can write to it.`}</p>`,
   );
 }
 
@@ -69,9 +69,9 @@ function filterForm(filter: Record<string, string | undefined>, isFiltered: bool
   return html`<details class="card" open=${isFiltered}>
     <summary>Filter</summary>
     <form class="filters" method="get" action=${path}>
-      ${field('actor', 'Actor’s id')} ${field('action', 'Action', { placeholder: 'client.disable' })}
-      ${field('target', 'Target’s id', { placeholder: 'kti_…' })} ${field('since', 'Not before (UTC)', { type: 'datetime-local' })}
-      ${field('until', 'Before (UTC)', { type: 'datetime-local' })}
+      ${field('actor', 'Actor ID')} ${field('action', 'Action', { placeholder: 'client.disable' })}
+      ${field('target', 'Target ID', { placeholder: 'kti_…' })} ${field('since', 'From (UTC)', { type: 'datetime-local' })}
+      ${field('until', 'Until (UTC)', { type: 'datetime-local' })}
       <button>Filter</button>
       ${isFiltered && html`<a class="button" href=${path}>Show all</a>`}
     </form>
@@ -81,13 +81,13 @@ function filterForm(filter: Record<string, string | undefined>, isFiltered: bool
 function list({ query }: Visit, { data, next_cursor: cursor }: Listed<ShownEvent>, isFiltered: boolean): VNode {
   if (data.length === 0) {
     return emptyState(
-      isFiltered ? 'Nothing matches' : 'Nothing has been done yet',
+      isFiltered ? 'No events match' : 'No events yet',
       isFiltered && html`<p><a href=${path}>Show all events</a></p>`,
     );
   }
   return html`${table({
     caption: 'Events, newest first',
-    columns: [{ label: 'What' }, { label: 'When' }, { label: 'Who' }, { label: 'Target' }, { label: 'Change' }],
+    columns: [{ label: 'Action' }, { label: 'Time' }, { label: 'Actor' }, { label: 'Target' }, { label: 'Changes' }],
     rows: data.map((event) => [
       html`<strong class="strong">${breakable(event.action)}</strong><span class="under">#${event.id}</span>`,
       exactMoment(event.at),
@@ -109,7 +109,7 @@ function breakable(action: string): VNode {
 /** Lists the fields that differ between the states before and after an event. */
 function change({ before, after }: ShownEvent): VNode {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
-  const text = (value: unknown) => (value === undefined ? 'nothing' : JSON.stringify(value));
+  const text = (value: unknown) => (value === undefined ? '(not set)' : JSON.stringify(value));
   const changed = names.filter((name) => text(before?.[name]) !== text(after?.[name]));
   if (changed.length === 0) return html`<span class="muted">–</span>`;
   return html`<details>

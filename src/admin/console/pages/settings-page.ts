@@ -18,17 +18,17 @@ export const settingsPage: Page = {
     section: 'settings',
     body: html`${pageHeading({
       title: 'Settings',
-      lead: 'To be read only: they come from the environment of the server, and count from its next start on.',
+      lead: 'Read-only. They come from the environment of the server, and changes take effect when it is restarted.',
     })}
     ${table({
       caption: 'Settings',
-      columns: [{ label: 'Variable' }, { label: 'Value' }, { label: 'Comes from' }],
+      columns: [{ label: 'Variable' }, { label: 'Value' }, { label: 'Source' }],
       rows: Object.entries(settings(visit)).map(([name, value]) => {
         const [variable, origin] = originOf(visit.core.config, name);
         return [html`<code>${variable}</code>`, value, origin];
       }),
     })}
-    <p class="hint">Passwords and keys are not shown. <code>keyturn doctor</code> checks all of it, both stores and the root key.</p>`,
+    <p class="hint">Passwords and keys are not shown. Run <code>keyturn doctor</code> to check the settings, PostgreSQL, Redis and the root key.</p>`,
   }),
 };
 
@@ -42,8 +42,8 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
   return {
     KEYTURN_ISSUER: code(config.issuer),
     DATABASE_URL: store(config.databaseUrl, 'embedded, in the data directory'),
-    REDIS_URL: store(config.redisUrl, 'none: access tokens are in the database'),
-    KEYTURN_ROOT_KEY: html`versions ${code(keyRing.versions.join(', '))}, of which the first is used`,
+    REDIS_URL: store(config.redisUrl, 'none (access tokens are stored in the database)'),
+    KEYTURN_ROOT_KEY: html`versions ${code(keyRing.versions.join(', '))} (the first one encrypts new values)`,
     KEYTURN_DATA_DIR: code(config.dataDir),
     KEYTURN_PORT: code(config.port),
     KEYTURN_HOST: code(config.host),
@@ -64,7 +64,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_TRUST_PROXY: list(config.trustProxy),
     KEYTURN_CLIENT_CERT_HEADER: optional(config.clientCertHeader, 'none'),
     KEYTURN_CLIENT_CERT_PROXY: list(config.clientCertProxy),
-    KEYTURN_TLS_CERT: pem(tlsFiles.cert, 'none: plain HTTP'),
+    KEYTURN_TLS_CERT: pem(tlsFiles.cert, 'none (plain HTTP)'),
     KEYTURN_TLS_KEY: tlsFiles.key === undefined ? 'none' : 'set',
     KEYTURN_TLS_CLIENT_CA: pem(tlsFiles.clientCa, 'none'),
     KEYTURN_LOG_LEVEL: code(config.logLevel),
@@ -77,7 +77,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
  */
 function originOf({ given, databaseUrl }: Config, name: string): [variable: string, origin: VNode | string] {
   const set = given.find((variable) => variable === name || variable === `${name}_FILE`);
-  if (set) return [set, set === name ? 'the environment' : 'the file that the environment names'];
+  if (set) return [set, set === name ? 'the environment' : 'a file named in the environment'];
   const isOwnKey = name === 'KEYTURN_ROOT_KEY' && databaseUrl === undefined;
   return [name, html`<span class="muted">${isOwnKey ? 'the data directory' : 'the default'}</span>`];
 }

@@ -28,8 +28,8 @@ export const signingKeysPages: readonly Page[] = [
           title: 'Signing keys',
           lead:
             signingKeyDays > 0
-              ? `What JWT access tokens are signed with. They rotate by themselves every ${signingKeyDays} days.`
-              : 'What JWT access tokens are signed with. They do not rotate by themselves.',
+              ? `Keys that sign JWT access tokens. They are rotated automatically every ${signingKeyDays} days.`
+              : 'Keys that sign JWT access tokens. They are not rotated automatically.',
           actions:
             visit.can('api_key:manage') && html`<a class="button" href="/console/signing-keys/rotate">Rotate…</a>`,
         })}
@@ -38,10 +38,10 @@ export const signingKeysPages: readonly Page[] = [
           caption: 'Published signing keys',
           columns: [
             { label: 'Key' },
-            { label: 'State' },
+            { label: 'Status' },
             { label: 'Algorithm' },
             { label: 'Created' },
-            { label: 'Signs since' },
+            { label: 'Current since' },
             { label: 'Retired' },
             ...(canRevoke ? [{ label: 'Revoke' }] : []),
           ],
@@ -56,7 +56,7 @@ export const signingKeysPages: readonly Page[] = [
           ]),
         })}
         <p class="hint">
-          The next one is published before it signs, so that whoever checks tokens has read it by then. A retired one stays published until the last token that it signed has ended.
+          The next key is published before it signs tokens, so that APIs know it by then. A retired key stays published until the last token that it signed has expired.
         </p>`,
       };
     },
@@ -68,10 +68,10 @@ export const signingKeysPages: readonly Page[] = [
       title: 'Rotate the signing keys?',
       section: 'signing-keys',
       body: html`<ul class="bullets">
-        <li>The next key signs from now on, and a new next one is published.</li>
-        <li>Tokens of the one before stay good until they end. Nothing breaks.</li>
+        <li>The next key becomes the current key and signs new tokens. A new next key is published.</li>
+        <li>Tokens that the previous key signed stay valid until they expire, so nothing fails.</li>
         <li>
-          Twice within a few minutes lets a key sign that those who check tokens may not have read yet: they keep what they have read for five minutes.
+          Do not rotate twice within five minutes. APIs cache the published keys for five minutes and would reject tokens of a key that they do not know yet.
         </li>
       </ul>`,
       button: 'Rotate',
@@ -95,10 +95,10 @@ export const signingKeysPages: readonly Page[] = [
         section: 'signing-keys',
         body: html`<p><code>${kid}</code>, ${key.status}</p>
           <ul class="bullets">
-            <li>Every JWT that it signed is refused within a second by introspection and by the resource-server library.</li>
-            <li>APIs that verify JWTs with another library refuse them once they read the published keys again.</li>
-            <li>Clients with such tokens must get new ones. Opaque tokens are not affected.</li>
-            ${key.status === 'current' && html`<li>The next key signs from now on.</li>`}
+            <li>Every JWT that it signed is rejected within a second by introspection and by the resource-server library.</li>
+            <li>APIs that verify JWTs with another library reject them when they read the published keys again.</li>
+            <li>Clients must request new tokens to replace them. Opaque tokens are not affected.</li>
+            ${key.status === 'current' && html`<li>The next key becomes the current key and signs new tokens.</li>`}
           </ul>`,
         button: 'Revoke key',
         back: { path: '/console/signing-keys', label: 'Signing keys' },

@@ -1,4 +1,5 @@
 import { html } from 'htm/preact';
+import { permissionNames } from '../../../contacts/contact.ts';
 import type { Page } from '../page.ts';
 import { sectionsFor } from '../render-document.ts';
 
@@ -10,11 +11,11 @@ export const startPage: Page = {
     const [first] = sectionsFor(operator.permissions);
     if (first) return { seeOther: first.path };
     return {
-      title: 'Nothing to see yet',
+      title: 'No permissions yet',
       body: html`<div class="narrow">
-        <h1>Nothing to see yet</h1>
-        <p class="lead">You are signed in, but you have no permission that opens a page here.</p>
-        <p>Somebody with contacts:manage can give you one. Sign in again then.</p>
+        <h1>No permissions yet</h1>
+        <p class="lead">You are signed in, but you do not have permission to open any page.</p>
+        <p>Ask an operator with the permission “${permissionNames['contacts:manage']}” for access. Then sign in again.</p>
       </div>`,
     };
   },

@@ -48,7 +48,7 @@ export function confirmedAct({
           const problem = new KeyturnError(
             'name_differs',
             400,
-            `The name that you typed is not “${confirmation.name}”.`,
+            `The name that you typed does not match “${confirmation.name}”.`,
           );
           return show(visit, confirmation, problem);
         }
@@ -63,7 +63,7 @@ function show(visit: Visit, { title, section, body, button, name, back }: Confir
   const form: ComponentChildren = html`${name !== undefined && nameField(name)}
     <div class="actions">
       <button class="danger">${button}</button>
-      <a class="button" href=${back.path}>Leave it as it is</a>
+      <a class="button" href=${back.path}>Cancel</a>
     </div>`;
   return {
     ...(problem ? { status: problem.status } : {}),

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
+import { type Permission, permissionNames } from '../../../contacts/contact.ts';
 import { fromNow } from './moment.ts';
 
 /** Renders a page's title, lead text, actions and link back. */
@@ -36,8 +37,13 @@ export function statusBadges(
 ): VNode {
   const tone = owner.status === 'enabled' ? 'ok' : 'bad';
   return html`<span class="badges"
-    >${badge(tone, owner.status)}${owner.retires_at && badge('warn', html`overlap, ends ${fromNow(owner.retires_at, now)}`)}</span
+    >${badge(tone, owner.status)}${owner.retires_at && badge('warn', html`grace period ends ${fromNow(owner.retires_at, now)}`)}</span
   >`;
+}
+
+/** Renders a permission as its name, with its code in small print. */
+export function permissionLabel(permission: Permission): VNode {
+  return html`${permissionNames[permission]} <code class="fine">${permission}</code>`;
 }
 
 /** Renders a list of names and values. Entries with an undefined value are omitted. */

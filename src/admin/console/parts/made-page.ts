@@ -1,5 +1,5 @@
 import { html } from 'htm/preact';
-import type { Permission } from '../../../contacts/contact.ts';
+import { type Permission, permissionNames } from '../../../contacts/contact.ts';
 import type { Route } from '../call-endpoint.ts';
 import type { Page, Reply, Visit } from '../page.ts';
 import { pageHeading } from './elements.ts';
@@ -36,17 +36,20 @@ export function madePage<Body>({
   };
 }
 
-const title = 'This is no longer shown here';
+const title = 'No longer shown here';
 
 const notShown: Reply = {
   status: 404,
   title,
   body: html`${pageHeading({ title })}
     <p>
-      What was made here is shown for ten minutes, and only in the session that made it. It still works. Look for it in the lists: if a sealed copy of a secret is kept, it can be shown again there; if not, regenerate it.
+      New credentials are shown for ten minutes, and only in the session that created them. They still work. If an encrypted copy is stored, you can show the secret or key again on the page of its owner. Otherwise, regenerate it.
     </p>
     <p><a class="button" href="/console/">Go to the start page</a></p>`,
 };
+
+/** Hint of the option to store an encrypted copy of a secret or key. */
+export const copyHint = `Operators with the permission “${permissionNames['api_key:manage']}” can then show it again. Each view is recorded in the audit log. Without a copy, it cannot be shown again after ten minutes.`;
 
 /**
  * Describes how long a new secret can be viewed.
@@ -54,6 +57,6 @@ const notShown: Reply = {
  */
 export function shownHowLong(isKept: boolean): string {
   return isKept
-    ? 'Copy it now. It is shown here for ten minutes; later, somebody with api_key:manage can show it again. Each look is in the audit log.'
-    : 'Copy it now. It is shown here for ten minutes, and never again.';
+    ? `Copy it now. It is shown here for ten minutes. Later, operators with the permission “${permissionNames['api_key:manage']}” can show it again.`
+    : 'Copy it now. It is shown here for ten minutes and cannot be shown again later.';
 }

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
+import { permissionNames } from '../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../errors.ts';
 
 /** Renders a message at the top of a page. */
@@ -13,25 +14,30 @@ export function notice(tone: 'ok' | 'warn' | 'bad' | 'plain', content: Component
  */
 const texts = {
   saved: 'Saved.',
-  disabled: 'Disabled. Its live tokens are revoked.',
-  'server-disabled': 'Disabled. Its own requests to Keyturn are refused. No token was revoked.',
-  'key-disabled': 'Disabled. Its tokens are inactive for as long as it stays so.',
+  disabled: 'Disabled. Its active tokens were revoked.',
+  'server-disabled': 'Disabled. Its requests to Keyturn are rejected. No tokens were revoked.',
+  'key-disabled': 'Disabled. Its tokens are inactive while it is disabled.',
   enabled: 'Enabled.',
   deleted: 'Deleted. Its history stays in the audit log.',
   removed: 'Removed.',
-  'tokens-revoked': 'Every live token is dead. The credentials are as they were.',
-  finished: 'The overlap has ended. The old one is refused from now on.',
-  undone: 'Undone. The old one is current again, and the new one is dead.',
-  'token-revoked': 'The token is dead.',
-  'operator-token-revoked': 'The operator token is dead, and so are the sessions that were started with it.',
-  'key-revoked': 'The signing key is revoked. Every JWT that it signed is refused from now on.',
-  rotated: 'The next key signs from now on, and a new next one is published.',
+  'tokens-revoked': 'Revoked all active tokens. The Client ID and secret did not change.',
+  finished: 'The grace period has ended. The previous value no longer works.',
+  undone: 'Rotation undone. The previous value is the current one again, and the new one no longer works.',
+  'token-revoked': 'Revoked the token.',
+  'operator-token-revoked': 'Revoked the operator token. Sessions that were started with it have ended.',
+  'key-revoked': 'Revoked the signing key. Every JWT that it signed is rejected.',
+  rotated: 'Rotated. The next key now signs tokens, and a new next key is published.',
 } as const;
 
 type Done = keyof typeof texts;
 
 export function doneNotice({ done }: Readonly<Record<string, string>>): VNode | undefined {
   return done !== undefined && Object.hasOwn(texts, done) ? notice('ok', texts[done as Done]) : undefined;
+}
+
+/** Renders the explanation that takes the place of a list that the operator may not see. */
+export function cannotView(): VNode {
+  return notice('plain', `You need the permission “${permissionNames['integrations:view']}” to see this list.`);
 }
 
 type Named = { client_id?: string; id?: string; name: string };

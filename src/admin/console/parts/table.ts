@@ -45,8 +45,8 @@ export function nextPage(path: string, query: Readonly<Record<string, string>>, 
   if (cursor === null && query['cursor'] === undefined) return null;
   const { cursor: _earlier, ...filters } = query;
   const address = (more: Record<string, string>) => `${path}?${new URLSearchParams({ ...filters, ...more })}`;
-  return html`<nav class="pages" aria-label="Pages of the list">
-    ${query['cursor'] !== undefined && html`<a href=${address({})}>Back to the newest</a>`}
-    ${cursor !== null && html`<a class="button" href=${address({ cursor })}>Older</a>`}
+  return html`<nav class="pages" aria-label="Pagination">
+    ${query['cursor'] !== undefined && html`<a href=${address({})}>First page</a>`}
+    ${cursor !== null && html`<a class="button" href=${address({ cursor })}>Next page</a>`}
   </nav>`;
 }

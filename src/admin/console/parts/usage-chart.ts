@@ -7,9 +7,9 @@ const hourMs = 3_600_000;
 
 const series = [
   { key: 'current', label: 'Current' },
-  { key: 'retiring', label: 'Retiring' },
+  { key: 'retiring', label: 'Previous' },
   { key: 'other', label: 'Other' },
-  { key: 'refused', label: 'Refused' },
+  { key: 'refused', label: 'Rejected' },
 ] as const;
 
 type Counts = Record<(typeof series)[number]['key'], number>;
@@ -25,7 +25,7 @@ export function usageChart(usage: ShownUsage, hours: number): VNode {
   const width = 1_000 / bars.length;
   const summary = present.map(({ key, label }) => `${label.toLowerCase()}: ${total(key)}`).join(', ');
   return html`<figure class="chart">
-    <div class="axis"><span>${`most: ${highest === 1 && sumAll(bars) === 0 ? 0 : highest}`}</span></div>
+    <div class="axis"><span>${`max. ${highest === 1 && sumAll(bars) === 0 ? 0 : highest}`}</span></div>
     <svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label=${`Requests in the last ${spanOf(hours)}. ${summary}.`}>
       ${bars.map((bar, index) => stack(bar, index * width, width, highest))}
     </svg>
@@ -55,9 +55,9 @@ function numbers(bars: readonly Bar[], hours: number, present: readonly (typeof 
   const columns: Column[] = [{ label: 'From (UTC)' }, ...present.map(({ label }) => ({ label, isNumber: true }))];
   const used = bars.filter((bar) => sumOf(bar) > 0).reverse();
   return html`<details>
-    <summary>The same as a table</summary>
+    <summary>Show as a table</summary>
     ${table({
-      caption: 'Requests over time; those without any are left out',
+      caption: 'Requests over time, without periods that have none',
       columns,
       rows: used.map((bar) => [labelOf(bar, hours), ...present.map(({ key }) => String(bar[key]))]),
     })}

@@ -22,8 +22,8 @@ export function usageSection(visit: Visit, usage: ShownUsage): VNode {
   const hours = shownHours(visit);
   return html`<section class="card" id="use" aria-labelledby="use-title">
     <div class="card-head">
-      <h2 id="use-title">Use</h2>
-      <nav class="tabs" aria-label="How far back">
+      <h2 id="use-title">Usage</h2>
+      <nav class="tabs" aria-label="Period">
         ${spans.map(
           ([each, label]) =>
             html`<a href=${`${visit.path}?hours=${each}#use`} aria-current=${each === hours ? 'true' : undefined}>${label}</a>`,
@@ -33,7 +33,7 @@ export function usageSection(visit: Visit, usage: ShownUsage): VNode {
     ${
       isUsed(usage)
         ? html`${usageChart(usage, Number(hours))} ${sources(visit, usage)}`
-        : html`<p class="muted">Nobody has used it, or tried to, in this time.</p>`
+        : html`<p class="muted">There were no requests in this period.</p>`
     }
   </section>`;
 }
@@ -48,24 +48,26 @@ function sources(visit: Visit, usage: ShownUsage): VNode | null {
   );
   if (rows.length === 0) return null;
   return html`<details open=${rows.length <= 5}>
-    <summary>${`From where (${rows.length})`}</summary>
+    <summary>${`Sources (${rows.length})`}</summary>
     ${table({
-      caption: 'From where it was used',
+      caption: 'Sources of the requests',
       columns: [
         { label: 'Source' },
-        { label: 'With' },
-        { label: 'Tokens, 24 h', isNumber: true },
+        { label: 'Secret' },
+        { label: 'Tokens in 24 h', isNumber: true },
         { label: 'Last used' },
-        { label: 'Refused' },
+        { label: 'Rejected' },
       ],
       rows: rows.map(({ secret, source }) => [
         sourceName(source),
-        secret.hint ? html`<code>${secret.hint}</code> ${secret.status}` : 'none of its secrets',
+        secret.hint
+          ? html`<code>${secret.hint}</code> ${secret.status === 'retiring' ? 'previous' : secret.status}`
+          : 'none',
         String(source.tokens_24h),
         source.last_used_at ? fromNow(source.last_used_at, visit.now) : html`<span class="muted">never</span>`,
         source.refused > 0 && source.refused_at
-          ? html`<span>${`${source.refused} times, last `}${fromNow(source.refused_at, visit.now)}</span>`
-          : html`<span class="muted">no</span>`,
+          ? html`<span>${`${source.refused === 1 ? 'once' : `${source.refused} times`}, last `}${fromNow(source.refused_at, visit.now)}</span>`
+          : html`<span class="muted">none</span>`,
       ]),
     })}
   </details>`;

@@ -67,8 +67,8 @@ async function prove(transaction: Transaction, core: Core, proof: Proof): Promis
 function refusal(proof: Proof): KeyturnError {
   const message =
     'code' in proof
-      ? 'This link was used already, or it is older than ten minutes. Make a new one, or sign in with your operator token.'
-      : 'This is not a valid operator token. It may have been replaced or revoked since you got it.';
+      ? 'This link was already used, or it is older than ten minutes. Create a new link, or sign in with your operator token.'
+      : 'This operator token is not valid. It may have been replaced or revoked.';
   return new KeyturnError('unauthenticated', 401, message);
 }
 

@@ -8,7 +8,7 @@ import { Forbidden } from '../../../errors.ts';
 export async function requireOwnPage(ctx: Context, next: Next): Promise<void> {
   const isRead = ctx.method === 'GET' || ctx.method === 'HEAD';
   if (!isRead && ctx.req.headers.origin === undefined) {
-    throw new Forbidden('The form does not say which page it comes from.');
+    throw new Forbidden('The Origin header is missing, so it is not known which page the form comes from.');
   }
   await next();
 }

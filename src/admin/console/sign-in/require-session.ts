@@ -15,7 +15,8 @@ export function requireSession(core: Core, addressOf: (request: Context['req']) 
     const cookie = readSessionCookie(ctx);
     const session = cookie === undefined ? undefined : await findSession(core.database, cookie, core.clock());
     if (!session) {
-      if (ctx.method === 'POST') throw new KeyturnError('unauthenticated', 401, 'Your session has ended.');
+      if (ctx.method === 'POST')
+        throw new KeyturnError('unauthenticated', 401, 'Your session has ended. Sign in again.');
       const isStart = ctx.path === '/console/';
       return seeOther(ctx, `/console/sign-in${isStart ? '' : `?next=${encodeURIComponent(ctx.url)}`}`);
     }

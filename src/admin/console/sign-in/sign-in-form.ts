@@ -21,7 +21,7 @@ export function signInForm({
       ${next && html`<input type="hidden" name="next" value=${next} />`}
       ${
         code
-          ? html`<p>This link signs you in once.</p>
+          ? html`<p>This link works once. Continue to sign in.</p>
               <input type="hidden" name="code" value=${code} />`
           : tokenField('token')
       }
@@ -30,7 +30,7 @@ export function signInForm({
     ${
       !code &&
       html`<p class="hint">
-        No token? Whoever runs the server can make a link that signs you in once: <code>keyturn console link</code>
+        No token? An administrator of the server can create a link that signs you in once: <code>keyturn console link</code>
       </p>`
     }
   </div>`;
@@ -52,17 +52,17 @@ export function proofForm({
   problem?: string | undefined;
 }): VNode {
   return html`<div class="narrow sign-in">
-    <h1>Confirm that it is you</h1>
+    <h1>Confirm it’s you</h1>
     ${problem && notice('bad', problem)}
     <p>
-      You signed in more than 15 minutes ago. To see a secret or to give somebody more access, enter your operator token again. Nothing has been changed yet.
+      You signed in more than 15 minutes ago. To see a secret or to grant access, enter your operator token again. Nothing has been changed yet.
     </p>
     <form class="card stack" method="post" action=${action}>
       ${hiddenFields(fields)} ${tokenField('operator_token')}
       <button class="primary">Continue</button>
     </form>
     <p class="hint">
-      Signed in with a link and no token? Sign out, and ask whoever runs the server for a new link: <code>keyturn console link</code>
+      If you signed in with a link and have no token, sign out and ask an administrator of the server for a new link: <code>keyturn console link</code>
     </p>
   </div>`;
 }
@@ -82,6 +82,6 @@ function tokenField(name: 'token' | 'operator_token'): VNode {
       placeholder="kto_…"
       aria-describedby="token-hint"
     />
-    <p class="hint" id="token-hint">It starts with kto_ and was shown once, when it was issued for you.</p>
+    <p class="hint" id="token-hint">It starts with kto_ and was shown once, when it was issued.</p>
   </div>`;
 }

@@ -51,7 +51,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       fields: isForm ? form : new URLSearchParams({ next }),
       problem: refusal?.problem,
     });
-    show(ctx, { title: 'Confirm that it is you', operator, body, status: refusal?.status });
+    show(ctx, { title: 'Confirm it’s you', operator, body, status: refusal?.status });
   }
 
   /**

@@ -22,9 +22,9 @@ export const accessKeyActPages: readonly Page[] = [
         title: `Disable ${key.name}?`,
         section: 'access-keys',
         body: html`<ul class="bullets">
-          <li>It was last used: ${lastUse(key.last_used_at, visit.now)}.</li>
-          <li>Tokens that were obtained with it are inactive for as long as it is disabled, and no new ones are issued.</li>
-          <li>You can enable it again at any time.</li>
+          <li>Token requests with this key fail immediately. Tokens that were obtained with it are inactive while the key is disabled.</li>
+          <li>Last used: ${lastUse(key.last_used_at, visit.now)}.</li>
+          <li>You can enable the key again at any time. Tokens that have not expired by then work again.</li>
         </ul>`,
         button: 'Disable Key',
         back: backTo(key),
@@ -53,7 +53,7 @@ export const accessKeyActPages: readonly Page[] = [
         title: `Remove ${key.name}?`,
         section: 'access-keys',
         body: html`<ul class="bullets">
-          <li>It was never used, so nothing breaks now. Whoever has its value can do nothing with it.</li>
+          <li>The key was never used, so no program fails. Its value is rejected from now on.</li>
           <li>This cannot be undone.</li>
         </ul>`,
         button: 'Remove Key',
@@ -75,7 +75,7 @@ export const accessKeyActPages: readonly Page[] = [
         visit.call<{ access_key: string }>('POST /access-keys/{id}/reveal', of(visit)),
       );
       if ('problem' in result) {
-        const title = 'It cannot be shown';
+        const title = 'The access key cannot be shown';
         const body = html`${pageHeading({ title, back: backTo(key) })} ${problemNotice(result.problem)}`;
         return { status: result.problem.status, title, section: 'access-keys', body };
       }
@@ -84,7 +84,7 @@ export const accessKeyActPages: readonly Page[] = [
         id: key.id,
         name: key.name,
         value: result.done.body.access_key,
-        said: html`<p>This is the current value. The audit log says that you looked at it.</p>`,
+        said: html`<p>This is the current key. The audit log records that you viewed it.</p>`,
       });
     },
   },
@@ -101,16 +101,16 @@ export const accessKeyActPages: readonly Page[] = [
     },
     showNew: async (visit, { id, access_key: value, previous }) =>
       showAccessKey(visit, {
-        title: 'The new key',
+        title: 'New access key',
         id,
         name: (await findKey(visit)).name,
         value,
-        said: html`<p><strong>Generated.</strong> Take the new key with you before you leave this page.</p>
+        said: html`<p><strong>Generated.</strong> Copy the new key before you leave this page.</p>
           <p>
             ${
               Date.parse(previous.retires_at) <= visit.core.clock()
-                ? 'The old one has ended.'
-                : html`The old one works until ${exactMoment(previous.retires_at)}.`
+                ? 'The previous key no longer works.'
+                : html`The previous key works until ${exactMoment(previous.retires_at)}.`
             }
           </p>`,
       }),

@@ -20,31 +20,31 @@ export function accessKeyFields(
     required: true,
     maxlength: 200,
     readonly: isReadOnly,
-    hint: 'Unique among the keys of the contact.',
+    hint: 'It must be unique among the access keys of this contact.',
   })}
     <fieldset class="stack">
-      <legend>What it may do</legend>
+      <legend>Permissions</legend>
       ${
         kinds.length === 0 && granted.size === 0
-          ? html`<p>No resource server offers anything yet. <a href="/console/resource-servers">Register one first</a>.</p>`
+          ? html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>.</p>`
           : permissionMatrix({ kinds, granted, used, isReadOnly })
       }
     </fieldset>
     ${textField({
       name: 'expires_at',
-      label: 'Ends at (UTC)',
+      label: 'Expires at (UTC)',
       type: 'datetime-local',
       value: form.get('expires_at') ?? '',
       readonly: isReadOnly,
-      hint: 'Empty: it has no end.',
+      hint: 'Leave this empty if the key does not expire.',
     })}
     ${textField({
       name: 'clients',
-      label: 'Only with these Client IDs',
+      label: 'Allowed Client IDs',
       value: form.get('clients') ?? '',
       readonly: isReadOnly,
       placeholder: 'kti_…',
-      hint: 'With spaces between. Empty: with any client.',
+      hint: 'Separate them with spaces. Leave this empty to allow every client.',
     })}`;
 }
 

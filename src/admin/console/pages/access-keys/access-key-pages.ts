@@ -105,26 +105,26 @@ function permissions(
   return postForm(
     visit.path,
     html`<input type="hidden" name="revision" value=${revision} />${fields}
-      <p class="hint">What live tokens may do follows at once.</p>
+      <p class="hint">Changes apply immediately, also to tokens that are already issued.</p>
       <div class="actions"><button class="primary">Save Key</button><a class="button" href=${`${at}/regenerate`}>Generate New Key…</a></div>`,
   );
 }
 
 function about(visit: Visit, key: ShownAccessKey, at: string): VNode {
   return html`<section class="card" aria-labelledby="about">
-    <h2 id="about">The key</h2>
+    <h2 id="about">Details</h2>
     ${facts({
       Value: html`<code>${key.hint}</code>`,
       Created: fromNow(key.created_at, visit.now),
       'First used': lastUse(key.first_used_at, visit.now),
       'Last used': lastUse(key.last_used_at, visit.now),
-      Ends: key.expires_at ? fromNow(key.expires_at, visit.now) : 'no end',
+      Expires: key.expires_at ? fromNow(key.expires_at, visit.now) : 'never',
     })}
     ${
       visit.can('api_key:manage') &&
       (key.reveal
-        ? postForm(`${at}/reveal`, html`<button>Show the key</button>`)
-        : html`<p class="hint">No copy of it is kept, so it cannot be shown again.</p>`)
+        ? postForm(`${at}/reveal`, html`<button>Show key</button>`)
+        : html`<p class="hint">No copy of the key is stored, so it cannot be shown again.</p>`)
     }
   </section>`;
 }
@@ -134,24 +134,27 @@ function reach({ usage, permissions }: ShownAccessKey): VNode {
   const used = new Set(usage.used_scope);
   const spare = scopesOf(permissions).filter((scope) => !used.has(scope));
   return html`<section class="card" aria-labelledby="reach">
-    <h2 id="reach">Granted against used</h2>
+    <h2 id="reach">Granted and used permissions</h2>
     <dl class="numbers">
       <div><dt>Granted</dt><dd>${usage.granted}</dd></div>
-      <div><dt>Used, 30 days</dt><dd>${usage.used}</dd></div>
+      <div><dt>Used in 30 days</dt><dd>${usage.used}</dd></div>
     </dl>
     ${
       usage.used_permissions === null
-        ? html`<p class="muted">No resource server has reported use of it in this time. It does when it asks whether a token is good.</p>`
+        ? html`<p class="muted">No resource server has reported the use of this key in the last 30 days. Resource servers report it when they introspect a token.</p>`
         : spare.length === 0
-          ? notice('ok', 'All that is granted is used.')
-          : notice('plain', html`<p>${`${spare.length} granted and not used:`} <code>${spare.join(' ')}</code></p>`)
+          ? notice('ok', 'All granted permissions are used.')
+          : notice(
+              'plain',
+              html`<p>${`${spare.length === 1 ? '1 granted permission is' : `${spare.length} granted permissions are`} not used:`} <code>${spare.join(' ')}</code></p>`,
+            )
     }
   </section>`;
 }
 
 function danger(visit: Visit, key: ShownAccessKey, at: string): VNode {
   return html`<section class="card" aria-labelledby="danger">
-    <h2 id="danger">${key.status === 'disabled' ? 'It is disabled' : 'Stop it'}</h2>
+    <h2 id="danger">Danger zone</h2>
     <div class="actions">
       ${
         key.status === 'disabled'
@@ -167,7 +170,7 @@ function danger(visit: Visit, key: ShownAccessKey, at: string): VNode {
     ${
       key.first_used_at &&
       html`<p class="hint" id="why-not">
-        It cannot be removed: it was used ${fromNow(key.last_used_at ?? key.first_used_at, visit.now)}, and what it did stays known.${key.status === 'enabled' ? ' Disable it instead.' : ''}
+        A key that was used cannot be removed, because its history must stay known. This key was last used ${fromNow(key.last_used_at ?? key.first_used_at, visit.now)}.${key.status === 'enabled' ? ' Disable it instead.' : ''}
       </p>`
     }
   </section>`;

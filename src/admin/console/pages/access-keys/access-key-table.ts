@@ -22,10 +22,10 @@ export function accessKeyTable(
       { label: 'Name' },
       ...(of === 'all contacts' ? [{ label: 'Contact' }] : []),
       { label: 'Status' },
-      { label: 'May' },
-      { label: 'Used of granted', isNumber: true },
+      { label: 'Permissions' },
+      { label: 'Used permissions', isNumber: true },
       { label: 'Last used' },
-      { label: 'Ends' },
+      { label: 'Expires' },
     ],
     rows: keys.map((key) => [
       html`<a class="strong" href=${`/console/access-keys/${key.id}`}>${key.name}</a><code class="under">${key.hint}</code>`,
@@ -36,13 +36,13 @@ export function accessKeyTable(
       permissionsInWords(key.permissions),
       `${key.usage.used} of ${key.usage.granted}`,
       lastUse(key.last_used_at, visit.now),
-      key.expires_at ? fromNow(key.expires_at, visit.now) : html`<span class="muted">no end</span>`,
+      key.expires_at ? fromNow(key.expires_at, visit.now) : html`<span class="muted">never</span>`,
     ]),
   });
 }
 
 function permissionsInWords(permissions: ShownAccessKey['permissions']): VNode {
   const kinds = Object.entries(permissions);
-  if (kinds.length === 0) return html`<span class="muted">nothing</span>`;
+  if (kinds.length === 0) return html`<span class="muted">none</span>`;
   return html`<ul>${kinds.map(([kind, actions]) => html`<li><strong class="strong">${kind}</strong> ${actions.join(', ')}</li>`)}</ul>`;
 }

@@ -24,7 +24,7 @@ const filters = [
     name: 'unused_for_days',
     label: 'Unused',
     options: [
-      ['', 'Used or not'],
+      ['', 'Used and unused'],
       ['7', 'Unused for 7 days'],
       ['30', 'Unused for 30 days'],
       ['90', 'Unused for 90 days'],
@@ -55,20 +55,20 @@ export const accessKeysPage: Page = {
       section: 'access-keys',
       body: html`${pageHeading({
         title: 'Access keys',
-        lead: 'All of them, over all contacts. A key says on whose behalf an integration calls, and what that may touch.',
+        lead: 'All access keys of all contacts. A key identifies the contact that an integration acts for, and limits what it may do.',
       })}
       ${doneNotice(visit.query)}
       ${
         body.data.length === 0 && !isFiltered
           ? emptyState(
               'No access keys yet',
-              html`<p>A key belongs to a contact: a partner, or one of its people. Create it on the page of the contact.</p>
+              html`<p>An access key belongs to a contact, such as a partner. Create it on the page of that contact.</p>
                 <p><a class="button" href="/console/contacts">Choose a contact</a></p>`,
             )
-          : html`${filterForm({ action: path, query: visit.query, search: 'Name of key or contact, or …last4', filters })}
+          : html`${filterForm({ action: path, query: visit.query, search: 'Key name, contact name, or … and last 4 characters', filters })}
             ${
               body.data.length === 0
-                ? emptyState('Nothing matches', html`<p><a href=${path}>Show all access keys</a></p>`)
+                ? emptyState('No access keys match', html`<p><a href=${path}>Show all access keys</a></p>`)
                 : accessKeyTable(visit, body.data, 'all contacts')
             }
             ${nextPage(path, visit.query, body.next_cursor)}`

@@ -5,7 +5,7 @@ import type { Page, Reply, Visit } from '../../page.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { checkbox } from '../../parts/fields.ts';
 import { postForm } from '../../parts/forms.ts';
-import { madePage, shownHowLong } from '../../parts/made-page.ts';
+import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import type { ShownAccessKey, ShownContact } from '../../shown.ts';
 import { readOffers } from '../clients/read-offers.ts';
@@ -65,7 +65,7 @@ async function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnEr
     ...(problem ? { status: problem.status } : {}),
     title: `New access key for ${contact.name}`,
     section: 'contacts',
-    body: html`${pageHeading({ title: `New access key for ${contact.name}`, lead: 'Its value is shown on the next page.', back })}
+    body: html`${pageHeading({ title: `New access key for ${contact.name}`, lead: 'The key is shown on the next page.', back })}
       ${problem && problemNotice(problem)}
       <div class="card narrow">
         ${postForm(
@@ -75,13 +75,13 @@ async function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnEr
               visit.core.reveal &&
               checkbox({
                 name: 'reveal',
-                label: 'Keep a sealed copy of the key',
-                hint: 'So that it can be looked up again by somebody with api_key:manage. Each look is in the audit log.',
+                label: 'Store an encrypted copy of the key',
+                hint: copyHint,
                 checked: form.has('reveal'),
               })
             }
             <div class="actions">
-              <button class="primary">Create Key</button><a class="button" href=${back.path}>Leave it</a>
+              <button class="primary">Create Key</button><a class="button" href=${back.path}>Cancel</a>
             </div>`,
         )}
       </div>`,

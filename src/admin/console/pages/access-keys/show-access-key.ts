@@ -17,9 +17,9 @@ export function showAccessKey(
     body: html`${pageHeading({ title: shown.title, lead: shown.name })} ${notice('ok', shown.said)}
       <section class="card" aria-label="Access key">${copyable({ id: 'access-key', label: 'Access key', value: shown.value })}</section>
       <section class="card" aria-labelledby="ask">
-        <h2 id="ask">Use it</h2>
-        <p>It goes along with the Client ID and the secret of an integration, and says on whose behalf that calls.</p>
-        ${codeBlock({ id: 'curl', label: 'the curl line', code: curl })}
+        <h2 id="ask">Use the key</h2>
+        <p>Send the key together with the Client ID and secret of an integration. It identifies the contact that the integration acts for.</p>
+        ${codeBlock({ id: 'curl', label: 'curl command', code: curl })}
       </section>
       ${can('integrations:view') && html`<p><a class="button" href=${`/console/access-keys/${shown.id}`}>${`Go to ${shown.name}`}</a></p>`}`,
   };

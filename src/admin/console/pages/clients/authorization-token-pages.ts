@@ -85,16 +85,16 @@ async function showToken(visit: Visit, { access_token: token, scope }: IssuedAut
     title,
     section: 'integrations',
     body: html`${pageHeading({ title, back: { path: at, label: name } })}
-      ${notice('ok', html`<p><strong>Issued.</strong> It is shown here for ten minutes, and nowhere else. An earlier token was revoked.</p>`)}
+      ${notice('ok', html`<p><strong>Issued.</strong> Copy the token now. It is shown here for ten minutes and cannot be shown again later. An earlier token was revoked.</p>`)}
       <section class="card" aria-label="Token">
         ${copyable({ id: 'access-token', label: 'Access token', value: token })}
         ${facts({
           'Time left': live && timeLeft(live.body.expires_at, visit.now),
-          'May do': scope || 'nothing',
+          Permissions: scope || 'none',
         })}
         <p class="hint">Send it as <code>Authorization: Bearer …</code> to the API.</p>
         <div class="actions">
-          <a class="button" href=${`${at}/authorization-token`}>Issue again…</a>
+          <a class="button" href=${`${at}/authorization-token`}>Issue new token…</a>
           ${postForm(`${at}/authorization-token/revoke`, html`<button class="danger">Revoke</button>`)}
         </div>
       </section>`,
@@ -118,7 +118,7 @@ async function showForm(
     section: 'integrations',
     body: html`${pageHeading({
       title,
-      lead: 'An access token that you issue yourself. The credentials stay as they are; an earlier one is dead at once.',
+      lead: 'Issues an access token for this integration. The Client ID and secret do not change. An earlier token is revoked immediately.',
       back,
     })}
     ${problem && problemNotice(problem)}
@@ -127,7 +127,7 @@ async function showForm(
         visit.path,
         html`${mayDo(client, form)} ${await onBehalfOf(visit, client, form)} ${await forResource(visit, client, form)}
           <div class="actions">
-            <button class="primary">Issue the token</button><a class="button" href=${back.path}>Leave it</a>
+            <button class="primary">Issue token</button><a class="button" href=${back.path}>Cancel</a>
           </div>`,
       )}
     </div>`,
@@ -136,9 +136,9 @@ async function showForm(
 
 function mayDo(client: ShownClient, form: URLSearchParams): VNode {
   const scopes = scopesOf(client);
-  if (scopes.length === 0) return html`<p>It is granted nothing yet, so its token says who calls and no more.</p>`;
+  if (scopes.length === 0) return html`<p>This integration has no permissions yet. The token only identifies it.</p>`;
   return html`<fieldset class="stack">
-    <legend>What it may do</legend>
+    <legend>Permissions</legend>
     <input type="hidden" name="choosing" value="on" />
     ${permissionMatrix({ kinds: [], granted: new Set(form.getAll('permission')), offered: new Set(scopes) })}
   </fieldset>`;
@@ -156,10 +156,10 @@ async function onBehalfOf(visit: Visit, client: ShownClient, form: URLSearchPara
     label: 'On behalf of',
     value: form.get('access_key_id') ?? '',
     options: [
-      ['', isRequired ? 'Choose an access key' : 'Nobody: without an access key'],
+      ['', isRequired ? 'Choose an access key' : 'No contact (without an access key)'],
       ...keys.map(({ id, name, contact_name: contact }) => [id, `${contact}: ${name}`] as const),
     ],
-    hint: body.next_cursor === null ? undefined : 'The newest 200 access keys.',
+    hint: body.next_cursor === null ? undefined : 'Only the newest 200 access keys are listed.',
   });
 }
 
@@ -171,7 +171,12 @@ async function forResource(visit: Visit, client: ShownClient, form: URLSearchPar
     label: 'Resource server',
     value: form.get('resource') ?? '',
     options: [
-      ['', client.resource ? `That of the client (${client.resource})` : 'The one that offers what it may do'],
+      [
+        '',
+        client.resource
+          ? `Default of this integration (${client.resource})`
+          : 'The resource server that offers the permissions',
+      ],
       ...offers.map(({ name, resource }) => [resource, `${name} (${resource})`] as const),
     ],
   });

@@ -48,8 +48,8 @@ export const clientActPages: readonly Page[] = [
         title: `Revoke all tokens of ${client.name}?`,
         section: sectionOf(client),
         body: html`<ul class="bullets">
-          ${live !== undefined && html`<li>${live === 1 ? '1 token is live' : `${live} tokens are live`}. All die at once.</li>`}
-          <li>Programs that hold one fail until they ask for a new one, which they can: the credentials stay.</li>
+          ${live !== undefined && html`<li>${live === 1 ? '1 active token is' : `${live} active tokens are`} revoked immediately.</li>`}
+          <li>Programs that use these tokens fail until they request a new one. They can do so at once, because the Client ID and secret do not change.</li>
           <li>This cannot be undone.</li>
         </ul>`,
         button: 'Revoke all tokens',
@@ -70,8 +70,8 @@ export const clientActPages: readonly Page[] = [
         title: `Delete ${client.name}?`,
         section: sectionOf(client),
         body: html`<ul class="bullets">
-          <li>Its Client ID and secrets are gone for good; no copy is left.</li>
-          <li>What it did stays in the audit log.</li>
+          <li>The Client ID and its secrets are deleted permanently. Programs that use them can never get tokens again.</li>
+          <li>Its history stays in the audit log.</li>
           <li>This cannot be undone.</li>
         </ul>`,
         button: 'Delete',
@@ -90,11 +90,11 @@ export const clientActPages: readonly Page[] = [
 async function disablesIntegration(visit: Visit): Promise<VNode> {
   const live = await countLiveTokens(visit);
   return html`<ul class="bullets">
-    <li>It gets no more tokens, with neither of its secrets.</li>
+    <li>Token requests of this integration fail immediately, with all of its secrets.</li>
     <li>
-      ${live === undefined ? 'Its live tokens are' : live === 1 ? 'Its 1 live token is' : `Its ${live} live tokens are`} revoked now, for good: they stay invalid after it is enabled again.
+      ${live === undefined ? 'Its active tokens are' : live === 1 ? 'Its 1 active token is' : `Its ${live} active tokens are`} revoked immediately, so API calls with them fail. They stay revoked after you enable the integration again.
     </li>
-    <li>Its credentials are kept. You can enable it again at any time.</li>
+    <li>Its Client ID and secrets are kept. You can enable it again at any time.</li>
   </ul>`;
 }
 
@@ -109,14 +109,14 @@ async function disablesResourceServer(visit: Visit): Promise<VNode> {
   ).size;
   return html`<ul class="bullets">
     <li>
-      Its own requests to Keyturn fail with 401 from now on: introspection, and the event stream when it connects again. In the last 24 hours it made
+      Requests of this API to Keyturn fail with 401 immediately: token introspection, and new connections to the event stream. In the last 24 hours, it made
       ${` ${asked === 1 ? '1 request' : `${asked} requests`} from ${sources === 1 ? '1 source' : `${sources} sources`}`}.
     </li>
-    <li>If it asks Keyturn about each token, every integration that calls it fails. If it checks JWTs by itself, it goes on accepting them.</li>
+    <li>If the API introspects tokens, all integrations that call it fail. If it verifies JWTs itself, it continues to accept them.</li>
     <li>
-      No token is revoked, and integrations still get tokens for it. To end tokens, revoke those of an integration, or disable the integration.
+      No tokens are revoked, and integrations can still get tokens for this API. To revoke tokens, open the integration and revoke its tokens or disable it.
     </li>
-    <li>Its credentials are kept. After you enable it again, tokens that have not expired work again.</li>
+    <li>Its Client ID and secrets are kept. After you enable it again, tokens that have not expired work again.</li>
   </ul>`;
 }
 

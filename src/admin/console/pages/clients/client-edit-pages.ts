@@ -67,7 +67,7 @@ async function showForm(
     ...(problem ? { status: problem.status } : {}),
     title: `Edit ${client.name}`,
     section: sectionOf(client),
-    body: html`${pageHeading({ title: `Edit ${client.name}`, lead: 'What its live tokens may do follows at once.', back })}
+    body: html`${pageHeading({ title: `Edit ${client.name}`, lead: 'Changed permissions apply immediately, also to tokens that are already issued.', back })}
       ${problem && problemNotice(problem)}
       <div class="card narrow">
         ${postForm(
@@ -75,7 +75,7 @@ async function showForm(
           html`<input type="hidden" name="revision" value=${revision} />${fields}
             ${visit.can('api_key:manage') && newProofField(client.auth_method, form)}
             <div class="actions">
-              <button class="primary">Save</button><a class="button" href=${back.path}>Leave it as it is</a>
+              <button class="primary">Save</button><a class="button" href=${back.path}>Cancel</a>
             </div>`,
         )}
       </div>`,

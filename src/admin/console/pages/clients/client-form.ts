@@ -10,10 +10,10 @@ import type { Offer } from './read-offers.ts';
  * @param offers resource servers to choose scopes from; if undefined, the scope is a text field.
  */
 export function integrationFields(form: URLSearchParams, offers: readonly Offer[] | undefined): VNode {
-  return html`${nameField(form, 'For example the program and the partner that runs it.')}
+  return html`${nameField(form, 'For example, the program and the partner that runs it.')}
     <fieldset class="stack">
-      <legend>What it may be granted</legend>
-      <p class="hint">The most that a token of it can do. A token may ask for less, and an access key narrows it further.</p>
+      <legend>Permissions</legend>
+      <p class="hint">The most that tokens of this integration may do. A token request can ask for less, and an access key can limit it further.</p>
       ${
         offers
           ? grantable(form, offers)
@@ -30,11 +30,11 @@ export function integrationFields(form: URLSearchParams, offers: readonly Offer[
       label: 'Access key',
       value: form.get('access_key') ?? 'optional',
       options: [
-        { value: 'optional', label: 'Optional', hint: 'A token is issued with or without one.' },
+        { value: 'optional', label: 'Optional', hint: 'Token requests succeed with and without an access key.' },
         {
           value: 'required',
           label: 'Required',
-          hint: 'A token is issued only together with the access key of a contact.',
+          hint: 'Each token request must contain the access key of a contact.',
         },
       ],
     })}
@@ -46,10 +46,10 @@ export function integrationFields(form: URLSearchParams, offers: readonly Offer[
         label: 'Resource server',
         value: form.get('resource') ?? '',
         options: [
-          ['', 'Chosen by each request, or the only one'],
+          ['', 'Determined by the token request or by the permissions'],
           ...offers.map(({ resource, name }) => [resource, `${name} (${resource})`] as const),
         ],
-        hint: 'The API that its tokens are for when a request names none.',
+        hint: 'The API that tokens are for if the token request does not name one.',
       })
     }`;
 }
@@ -58,14 +58,14 @@ function grantable(form: URLSearchParams, offers: readonly Offer[]): VNode {
   const kinds = [...new Set(offers.flatMap(({ information }) => information))];
   const granted = new Set(form.getAll('permission'));
   if (kinds.length === 0 && granted.size === 0) {
-    return html`<p>No resource server offers anything yet. <a href="/console/resource-servers">Register one first</a>, or grant later.</p>`;
+    return html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>, or grant permissions later.</p>`;
   }
   return permissionMatrix({ kinds, granted });
 }
 
 /** Renders the form fields of a resource server. */
 export function resourceServerFields(form: URLSearchParams): VNode {
-  return html`${nameField(form, 'The API that gets tokens and checks them.')}
+  return html`${nameField(form, 'The API that receives and checks access tokens.')}
     ${textField({
       name: 'resource',
       label: 'Resource identifier',
@@ -73,37 +73,37 @@ export function resourceServerFields(form: URLSearchParams): VNode {
       required: true,
       maxlength: 2_000,
       placeholder: 'https://api.example.com',
-      hint: 'An absolute URI. It is the audience of its tokens.',
+      hint: 'An absolute URI. It is the audience of the tokens for this API.',
     })}
     ${textField({
       name: 'information',
       label: 'Kinds of information',
       value: form.get('information') ?? '',
       placeholder: 'orders products contacts',
-      hint: 'Lower-case words with spaces between. Each can be created, read, updated and deleted, which makes four scopes.',
+      hint: 'Lower-case words, separated by spaces. Each kind has four permissions: create, read, update and delete.',
     })}
     ${choices({
       name: 'token_format',
-      label: 'Access tokens',
+      label: 'Access token format',
       value: form.get('token_format') ?? 'opaque',
       options: [
         {
           value: 'opaque',
           label: 'Opaque',
-          hint: 'It asks Keyturn what a token may do. What is revoked is known at once.',
+          hint: 'The API asks Keyturn about each token (introspection). Revoked tokens are rejected immediately.',
         },
-        { value: 'jwt', label: 'JWT', hint: 'It verifies the signature by itself (RFC 9068).' },
+        { value: 'jwt', label: 'JWT', hint: 'The API verifies the signature of each token itself (RFC 9068).' },
       ],
     })}
     ${selectField({
       name: 'token_typ',
-      label: 'Type of its JWTs',
+      label: 'JWT type',
       value: form.get('token_typ') ?? 'at+jwt',
       options: [
         ['at+jwt', 'at+jwt (RFC 9068)'],
         ['JWT', 'JWT'],
       ],
-      hint: 'The header typ. Choose JWT only if the library of this API refuses at+jwt. Opaque tokens have no type.',
+      hint: 'The typ header of the tokens. Choose JWT only if the JWT library of the API rejects at+jwt. Opaque tokens have no type.',
     })}`;
 }
 

@@ -68,26 +68,26 @@ function credentials(visit: Visit, client: ShownClient, at: string): VNode {
     ${
       hasSecrets
         ? table({
-            caption: 'Live secrets',
-            columns: [{ label: 'Secret' }, { label: 'State' }, { label: 'Last used' }, { label: 'Ends' }],
+            caption: 'Secrets',
+            columns: [{ label: 'Secret' }, { label: 'Status' }, { label: 'Last used' }, { label: 'Expires' }],
             rows: client.secrets.map((secret) => [
-              html`<code>${secret.hint}</code>${secret.client_id !== client.client_id && html`<span class="under">with <code>${secret.client_id}</code></span>`}`,
-              badge(secret.status === 'current' ? 'ok' : 'warn', secret.status),
+              html`<code>${secret.hint}</code>${secret.client_id !== client.client_id && html`<span class="under">for Client ID <code>${secret.client_id}</code></span>`}`,
+              secret.status === 'current' ? badge('ok', 'current') : badge('warn', 'previous'),
               lastUse(secret.last_used_at, visit.now),
-              secret.retires_at ? fromNow(secret.retires_at, visit.now) : html`<span class="muted">no end</span>`,
+              secret.retires_at ? fromNow(secret.retires_at, visit.now) : html`<span class="muted">never</span>`,
             ]),
           })
-        : html`<p class="muted">It has no secret: it authenticates with its own key (${client.auth_method}).</p>`
+        : html`<p class="muted">This client has no secret. It authenticates with its own key (${client.auth_method}).</p>`
     }
     ${
       mayManage &&
       hasSecrets &&
       html`<div class="actions">
-        ${client.reveal && postForm(`${at}/reveal`, html`<button>Show the secret</button>`)}
+        ${client.reveal && postForm(`${at}/reveal`, html`<button>Show secret</button>`)}
         <a class="button" href=${`${at}/regenerate`}>Regenerate…</a>
       </div>`
     }
-    ${!client.reveal && hasSecrets && html`<p class="hint">No copy of the secret is kept, so it cannot be shown again.</p>`}
+    ${!client.reveal && hasSecrets && html`<p class="hint">No copy of the secret is stored, so it cannot be shown again.</p>`}
   </section>`;
 }
 
@@ -105,34 +105,34 @@ function authorizationToken(
         ? facts({
             'Time left': timeLeft(token.expires_at, visit.now),
             Issued: html`${fromNow(token.issued_at, visit.now)} by ${token.issued_by}`,
-            'May do': token.scope || 'nothing',
+            Permissions: token.scope || 'none',
           })
         : html`<p class="muted">
-            None is live. It is an access token for an hour that you issue yourself, to try something out; the credentials stay as
-            they are.
+            There is no active token. You can issue an access token yourself, for example to test the API. The Client ID and secret do not
+            change.
           </p>`
     }
     ${
       mayManage &&
       (client.status === 'enabled'
         ? html`<div class="actions">
-            ${client.access_key === 'optional' && postForm(`${at}/authorization-token`, html`<button>${token ? 'Issue again' : 'Issue a token'}</button>`)}
-            <a class="button" href=${`${at}/authorization-token`}>${client.access_key === 'optional' ? 'With options…' : 'Issue a token…'}</a>
+            ${client.access_key === 'optional' && postForm(`${at}/authorization-token`, html`<button>${token ? 'Issue new token' : 'Issue token'}</button>`)}
+            <a class="button" href=${`${at}/authorization-token`}>${client.access_key === 'optional' ? 'Issue with options…' : 'Issue token…'}</a>
             ${token && postForm(`${at}/authorization-token/revoke`, html`<button class="danger">Revoke</button>`)}
           </div>
-          ${token && html`<p class="hint">Issuing again ends this one at once.</p>`}`
-        : html`<p class="hint">While it is disabled, no token is issued.</p>`)
+          ${token && html`<p class="hint">Issuing a new token revokes this one immediately.</p>`}`
+        : html`<p class="hint">No token can be issued while the integration is disabled.</p>`)
     }
   </section>`;
 }
 
 function offers(client: ShownClient): VNode {
   return html`<section class="card" aria-labelledby="offers">
-    <h2 id="offers">What it offers</h2>
+    <h2 id="offers">Settings</h2>
     ${facts({
       'Resource identifier': html`<code>${client.resource}</code>`,
-      'Kinds of information': client.information.join(', ') || 'none yet',
-      'Access tokens': client.token_format === 'jwt' ? `JWT (RFC 9068), typ ${client.token_typ}` : 'Opaque',
+      'Kinds of information': client.information.join(', ') || 'none',
+      'Access token format': client.token_format === 'jwt' ? `JWT (RFC 9068), typ ${client.token_typ}` : 'Opaque',
     })}
   </section>`;
 }
@@ -141,10 +141,12 @@ function grants(client: ShownClient): VNode {
   return html`<section class="card" aria-labelledby="settings">
     <h2 id="settings">Settings</h2>
     ${facts({
-      'May be granted': client.scope ? html`<code>${client.scope}</code>` : 'nothing yet',
+      Permissions: client.scope ? html`<code>${client.scope}</code>` : 'none',
       'Access key': client.access_key,
-      Resource: client.resource ? html`<code>${client.resource}</code>` : 'chosen by each request, or the only one',
-      Authenticates: client.auth_method,
+      'Resource server': client.resource
+        ? html`<code>${client.resource}</code>`
+        : 'determined by the token request or by the permissions',
+      Authentication: client.auth_method,
       'Certificate subject': Object.entries(client).find(([name]) => name.startsWith('tls_client_auth_'))?.[1] as
         | string
         | undefined,
@@ -158,7 +160,7 @@ function danger(visit: Visit, client: ShownClient, at: string): VNode | null {
   if (!mayEdit && !mayManage) return null;
   const isEnabled = client.status === 'enabled';
   return html`<section class="card" aria-labelledby="danger">
-    <h2 id="danger">${isEnabled ? 'Stop it' : 'It is disabled'}</h2>
+    <h2 id="danger">Danger zone</h2>
     <div class="actions">
       ${
         mayEdit &&
@@ -169,6 +171,6 @@ function danger(visit: Visit, client: ShownClient, at: string): VNode | null {
       ${mayManage && client.kind === 'integration' && html`<a class="button danger" href=${`${at}/revoke-tokens`}>Revoke all tokens…</a>`}
       ${mayManage && !isEnabled && html`<a class="button danger" href=${`${at}/delete`}>Delete…</a>`}
     </div>
-    ${mayManage && isEnabled && html`<p class="hint">It can be deleted once it is disabled.</p>`}
+    ${mayManage && isEnabled && html`<p class="hint">To delete it, disable it first.</p>`}
   </section>`;
 }

@@ -11,28 +11,32 @@ type AuthMethod = ShownClient['auth_method'];
 export function proofFields(form: URLSearchParams): VNode {
   const method = authMethodOf(form);
   return html`<details open=${hasProof(method)}>
-    <summary>Another way to authenticate</summary>
+    <summary>Other authentication methods</summary>
     ${choices({
       name: 'auth_method',
-      label: html`<span class="unseen">How it authenticates</span>`,
+      label: html`<span class="unseen">Authentication method</span>`,
       value: method,
       options: [
-        { value: 'client_secret_basic', label: 'Secret, in the Authorization header' },
-        { value: 'client_secret_post', label: 'Secret, in the body' },
-        { value: 'private_key_jwt', label: 'Its own key (private_key_jwt)', hint: whatGoesIn.private_key_jwt },
+        { value: 'client_secret_basic', label: 'Client secret in the Authorization header (client_secret_basic)' },
+        { value: 'client_secret_post', label: 'Client secret in the request body (client_secret_post)' },
+        {
+          value: 'private_key_jwt',
+          label: 'JWT signed with its own key (private_key_jwt)',
+          hint: whatGoesIn.private_key_jwt,
+        },
         {
           value: 'tls_client_auth',
-          label: 'A certificate of a known authority (tls_client_auth)',
+          label: 'TLS certificate of a trusted authority (tls_client_auth)',
           hint: whatGoesIn.tls_client_auth,
         },
         {
           value: 'self_signed_tls_client_auth',
-          label: 'A certificate that it signed itself (self_signed_tls_client_auth)',
+          label: 'Self-signed TLS certificate (self_signed_tls_client_auth)',
           hint: whatGoesIn.self_signed_tls_client_auth,
         },
       ],
     })}
-    ${proofField(form, 'For the last three alone. Nothing of it is secret.')}
+    ${proofField(form, 'Only for the last three methods. Enter public data, never a private key.')}
   </details>`;
 }
 
@@ -41,7 +45,10 @@ export function proofFields(form: URLSearchParams): VNode {
  */
 export function newProofField(method: AuthMethod, form: URLSearchParams): VNode | undefined {
   if (!hasProof(method)) return undefined;
-  return proofField(form, `New ones take the place of all that were there. Empty: they stay. ${whatGoesIn[method]}`);
+  return proofField(
+    form,
+    `New values replace all registered ones. Leave this empty to keep them. ${whatGoesIn[method]}`,
+  );
 }
 
 export function authMethodOf(form: URLSearchParams): AuthMethod {
@@ -69,14 +76,14 @@ function readJwks(text: string): unknown {
   try {
     return parseStrictJson(text);
   } catch {
-    throw new InvalidInput('What was entered as keys is not the JSON of a JWK set.');
+    throw new InvalidInput('Keys or certificate: must be a JWK set in JSON.');
   }
 }
 
 const whatGoesIn = {
-  private_key_jwt: 'It signs with a key that only it has: its JWK set goes below, or the https address of that.',
-  tls_client_auth: 'The subject of the certificate goes below, such as CN=sync,O=Example,C=DE.',
-  self_signed_tls_client_auth: 'A JWK set with the certificate (x5c) goes below.',
+  private_key_jwt: 'Enter the JWK set with its public keys below, or the https URL of that set.',
+  tls_client_auth: 'Enter the subject of the certificate below, such as CN=sync,O=Example,C=DE.',
+  self_signed_tls_client_auth: 'Enter a JWK set that contains the certificate (x5c) below.',
 };
 
 function proofField(form: URLSearchParams, hint: string): VNode {

@@ -30,9 +30,9 @@ export const clientSecretPages: readonly Page[] = [
       if ('problem' in result) {
         return {
           status: result.problem.status,
-          title: 'It cannot be shown',
+          title: 'The secret cannot be shown',
           section: sectionOf(client),
-          body: html`${pageHeading({ title: 'It cannot be shown', back: { path: at, label: client.name } })}
+          body: html`${pageHeading({ title: 'The secret cannot be shown', back: { path: at, label: client.name } })}
           ${problemNotice(result.problem)}`,
         };
       }
@@ -41,7 +41,7 @@ export const clientSecretPages: readonly Page[] = [
         title: 'Client ID and secret',
         client: { ...client, client_id },
         clientSecret,
-        said: html`<p>This is the current secret. The audit log says that you looked at it.</p>`,
+        said: html`<p>This is the current secret. The audit log records that you viewed it.</p>`,
       });
     },
   },
@@ -75,15 +75,15 @@ export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerate
     const client = await findClient(visit, client_id);
     const isOver = Date.parse(previous.retires_at) <= visit.core.clock();
     return showCredentials(visit, {
-      title: 'The new secret',
+      title: 'New secret',
       client: { ...client, client_id },
       clientSecret,
       said: html`<p><strong>Regenerated.</strong> ${shownHowLong(client.reveal)}</p>
         <p>
           ${
             isOver
-              ? 'The old one has ended.'
-              : html`The old one${previous.client_id !== client_id && html`, with Client ID <code>${previous.client_id}</code>,`} works until ${exactMoment(previous.retires_at)}.`
+              ? 'The previous secret no longer works.'
+              : html`The previous secret${previous.client_id !== client_id && html`, with Client ID <code>${previous.client_id}</code>,`} works until ${exactMoment(previous.retires_at)}.`
           }
         </p>`,
     });

@@ -1,11 +1,12 @@
 import { html } from 'htm/preact';
+import { permissionNames } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
 import { attempt } from '../../attempt.ts';
 import type { Page, Reply, Section, Visit } from '../../page.ts';
 import { facts, pageHeading } from '../../parts/elements.ts';
 import { checkbox } from '../../parts/fields.ts';
 import { hiddenFields, postForm } from '../../parts/forms.ts';
-import { madePage, shownHowLong } from '../../parts/made-page.ts';
+import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import type { ShownClient } from '../../shown.ts';
 import { integrationFields, readClientForm, resourceServerFields } from './client-form.ts';
@@ -26,7 +27,7 @@ const integration: Kind = {
   section: 'integrations',
   path: '/integrations',
   title: 'Generate Client ID and Secret',
-  lead: 'For a program that asks for access tokens.',
+  lead: 'For a program that requests access tokens.',
 };
 
 const resourceServer: Kind = {
@@ -34,7 +35,7 @@ const resourceServer: Kind = {
   section: 'resource-servers',
   path: '/resource-servers',
   title: 'Register a resource server',
-  lead: 'For an API that gets tokens. It asks Keyturn about them with a Client ID and a secret of its own.',
+  lead: 'For an API that receives access tokens. It checks them at Keyturn with its own Client ID and secret.',
 };
 
 /** Pages that register a client in three steps: a form, a review, and the new credentials. */
@@ -83,8 +84,8 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
         visit.core.reveal &&
         checkbox({
           name: 'reveal',
-          label: 'Keep a sealed copy of the secret',
-          hint: 'So that it can be looked up again by somebody with api_key:manage. Each look is in the audit log. Without a copy, it is shown once and never again.',
+          label: 'Store an encrypted copy of the secret',
+          hint: copyHint,
           checked: form.has('reveal'),
         })
       }
@@ -102,34 +103,36 @@ function showReview(visit: Visit, kind: Kind): Reply {
   return {
     title: 'Review',
     section: kind.section,
-    body: html`${pageHeading({ title: 'Review before it is generated', lead: 'Nothing has been done yet.' })}
+    body: html`${pageHeading({ title: 'Review', lead: 'Nothing has been changed yet.' })}
       <div class="card stack narrow">
         ${facts({
           Name: input['name'] as string,
-          'May be granted': kind.kind === 'integration' ? granted || 'nothing yet' : undefined,
+          Permissions: kind.kind === 'integration' ? granted || 'none' : undefined,
           'Access key': input['access_key'] as string | undefined,
-          Authenticates: kind.kind === 'integration' ? authMethodOf(form) : undefined,
-          Resource: (input['resource'] as string | undefined) ?? undefined,
+          Authentication: kind.kind === 'integration' ? authMethodOf(form) : undefined,
+          [kind.kind === 'integration' ? 'Resource server' : 'Resource identifier']: input['resource'] as
+            | string
+            | undefined,
           'Kinds of information':
-            kind.kind === 'resource_server' ? (input['information'] as string[]).join(', ') || 'none yet' : undefined,
-          'Access tokens': input['token_format'] as string | undefined,
-          'Type of its JWTs': input['token_typ'] as string | undefined,
+            kind.kind === 'resource_server' ? (input['information'] as string[]).join(', ') || 'none' : undefined,
+          'Access token format': input['token_format'] as string | undefined,
+          'JWT type': input['token_typ'] as string | undefined,
         })}
-        <h2>What happens</h2>
+        <h2>What will happen</h2>
         <ul class="bullets">
-          <li>A new Client ID is made, and is good from that moment on.</li>
+          <li>A new Client ID is created. It works immediately.</li>
           ${
             isKey
-              ? html`<li>No secret is made: it authenticates with what only it has.</li>`
-              : html`<li>A new secret is made and shown to you on the next page. Pass it on over a channel that you trust.</li>`
+              ? html`<li>No secret is created, because the client authenticates with its own key or certificate.</li>`
+              : html`<li>A new secret is created and shown on the next page. Pass it on only over a channel that you trust.</li>`
           }
           ${
             !isKey &&
             (visit.core.reveal && form.has('reveal')
-              ? html`<li>A sealed copy is kept, to be looked up again by somebody with api_key:manage.</li>`
-              : html`<li><strong>No copy is kept.</strong> Whoever loses the secret needs a new one.</li>`)
+              ? html`<li>An encrypted copy is stored. Operators with the permission “${permissionNames['api_key:manage']}” can show the secret again.</li>`
+              : html`<li><strong>No copy is stored.</strong> If the secret is lost, it must be regenerated.</li>`)
           }
-          <li>The audit log says that you did it. Nothing that exists is touched.</li>
+          <li>The audit log records that you did it. Nothing else changes.</li>
         </ul>
         <div class="actions">
           ${postForm(
@@ -138,7 +141,7 @@ function showReview(visit: Visit, kind: Kind): Reply {
                 ${isKey ? 'Generate Client ID' : 'Generate Client ID and Secret'}
               </button>`,
           )}
-          <form method="post" action=${`/console${kind.path}/new`}>${hiddenFields(form)}<button>Change something</button></form>
+          <form method="post" action=${`/console${kind.path}/new`}>${hiddenFields(form)}<button>Edit</button></form>
         </div>
       </div>`,
   };
@@ -167,6 +170,6 @@ function showGenerated(visit: Visit, client: Generated): Reply {
     clientSecret: client.client_secret,
     said: client.client_secret
       ? html`<p><strong>Generated.</strong> ${shownHowLong(client.reveal)}</p>`
-      : html`<p><strong>Generated.</strong> It authenticates with what only it has.</p>`,
+      : html`<p><strong>Generated.</strong> The client authenticates with its own key or certificate.</p>`,
   });
 }

@@ -3,7 +3,7 @@ import type { Page, Visit } from '../../page.ts';
 import { emptyState, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { filterForm } from '../../parts/forms.ts';
 import { fromNow, lastUse } from '../../parts/moment.ts';
-import { doneNotice, notice } from '../../parts/notices.ts';
+import { cannotView, doneNotice } from '../../parts/notices.ts';
 import { nextPage, table } from '../../parts/table.ts';
 import type { Listed, ShownClient } from '../../shown.ts';
 
@@ -24,7 +24,7 @@ export const integrationsPage: Page = {
         html`<a class="button primary" href="/console/integrations/new">Generate Client ID and Secret</a>`,
     })}
     ${doneNotice(visit.query)}
-    ${visit.can('integrations:view') ? await list(visit) : notice('plain', 'You may generate, but not look at what is there (integrations:view).')}`,
+    ${visit.can('integrations:view') ? await list(visit) : cannotView()}`,
   }),
 };
 
@@ -53,7 +53,7 @@ async function list(visit: Visit) {
   })}
   ${
     body.data.length === 0
-      ? emptyState('Nothing matches', html`<p><a href=${path}>Show all integrations</a></p>`)
+      ? emptyState('No integrations match', html`<p><a href=${path}>Show all integrations</a></p>`)
       : table({
           id: 'filtered',
           caption: 'Integrations',
@@ -74,8 +74,8 @@ function noIntegrations(visit: Visit) {
   return emptyState(
     'No integrations yet',
     html`<p>
-        An integration is a program of a partner, or of your own, that calls your API. It trades a Client ID and a secret for a
-        token that lives an hour.
+        An integration is a program that calls your API, run by a partner or by you. It gets short-lived access tokens with a
+        Client ID and a secret.
       </p>
       ${
         visit.can('api_key:manage') &&

@@ -16,18 +16,18 @@ export function tokenRequest(
   const user = shellQuote(basicUser(clientId, clientSecret));
   const curl = `curl -sS -u ${user} \\\n  -d grant_type=client_credentials${accessKey} \\\n  ${shellQuote(tokenUrl)}`;
   return html`<section class="card" aria-labelledby="ask">
-    <h2 id="ask">Ask for a token</h2>
-    ${codeBlock({ id: 'curl', label: 'the curl line', code: curl })}
+    <h2 id="ask">Request a token</h2>
+    ${codeBlock({ id: 'curl', label: 'curl command', code: curl })}
     <p class="hint">
-      In a program, keep both in the environment or a secret store, never in the source. Ask again when a token ends; do not ask
-      before every call.
+      In a program, read both values from the environment or a secret store, and never write them into the source code. Use a token
+      until it expires; do not request a new one for every call.
     </p>
     <div class="snippets">
       ${snippets(tokenUrl, needsAccessKey).map(
         ({ language, code }, index) =>
           html`<details name="snippet">
             <summary>${language}</summary>
-            ${codeBlock({ id: `snippet-${index}`, label: `the ${language} snippet`, code })}
+            ${codeBlock({ id: `snippet-${index}`, label: `${language} example`, code })}
           </details>`,
       )}
     </div>
@@ -67,7 +67,7 @@ access_token = answer.json()["access_token"]`,
     },
     {
       language: 'Go',
-      code: `// golang.org/x/oauth2/clientcredentials asks again by itself when a token ends.
+      code: `// golang.org/x/oauth2/clientcredentials requests a new token when the last one expires.
 config := clientcredentials.Config{
 	ClientID:     os.Getenv("CLIENT_ID"),
 	ClientSecret: os.Getenv("CLIENT_SECRET"),

@@ -1,4 +1,5 @@
 import { html } from 'htm/preact';
+import { permissionNames } from '../../../../contacts/contact.ts';
 import type { Page, Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { copyable, pageHeading } from '../../parts/elements.ts';
@@ -23,11 +24,11 @@ export const contactActPages: readonly Page[] = [
         title: `Issue a new operator token for ${contact.name}?`,
         section: 'contacts',
         body: html`<ul class="bullets">
-          <li>Whoever has it can do here what ${contact.name} can: ${contact.permissions.join(', ') || 'nothing yet'}.</li>
-          <li>The one that it has now is dead at once, and so are the sessions that were started with it.</li>
-          ${contact.id === visit.operator.id && html`<li><strong>This is your own.</strong> You stay signed in here. Your other sessions and your programs need the new one.</li>`}
+          <li>Anyone who has the token can act as ${contact.name}, with these permissions: ${contact.permissions.map((each) => permissionNames[each]).join(', ') || 'none'}.</li>
+          <li>The current token stops working immediately, and sessions that were started with it end.</li>
+          ${contact.id === visit.operator.id && html`<li><strong>This is your own token.</strong> You stay signed in here. Your other sessions end, and your programs fail until they use the new token.</li>`}
         </ul>`,
-        button: 'Issue',
+        button: 'Issue token',
         back: backTo(contact),
       };
     },
@@ -48,11 +49,11 @@ export const contactActPages: readonly Page[] = [
       title: 'Operator token',
       section: 'contacts',
       body: html`${pageHeading({ title: 'Operator token', lead: body.name, back: backTo(body) })}
-          ${notice('ok', html`<p><strong>Issued.</strong> It is shown here for ten minutes, and nowhere else. Copy it before you leave this page.</p>`)}
+          ${notice('ok', html`<p><strong>Issued.</strong> Copy the token now. It is shown here for ten minutes and cannot be shown again later.</p>`)}
           <section class="card" aria-label="Token">
             ${copyable({ id: 'operator-token', label: 'Operator token', value: body.operator_token })}
             <p class="hint">
-              It signs in to this console, and is the bearer token of the admin API. Pass it on over a channel that you trust.
+              It is used to sign in to this console, and as the bearer token of the admin API. Pass it on only over a channel that you trust.
             </p>
           </section>`,
     }),
@@ -66,9 +67,9 @@ export const contactActPages: readonly Page[] = [
         title: `Revoke the operator token of ${contact.name}?`,
         section: 'contacts',
         body: html`<ul class="bullets">
-          <li>It is dead at once, and so are the sessions that were started with it.</li>
-          <li>Programs that call the admin API with it fail from then on.</li>
-          <li>The permissions stay; a new token can be issued.</li>
+          <li>The token stops working immediately, and sessions that were started with it end.</li>
+          <li>Programs that call the admin API with it fail.</li>
+          <li>The contact keeps its permissions. You can issue a new token at any time.</li>
         </ul>`,
         button: 'Revoke',
         back: backTo(contact),
@@ -88,8 +89,8 @@ export const contactActPages: readonly Page[] = [
         title: `Delete ${contact.name}?`,
         section: 'contacts',
         body: html`<ul class="bullets">
-          <li>It goes with its access keys, none of which may be live, and with its operator token.</li>
-          <li>What it did stays in the audit log.</li>
+          <li>The contact, its access keys and its operator token are deleted. Its access keys must be disabled or expired.</li>
+          <li>Its history stays in the audit log.</li>
           <li>This cannot be undone.</li>
         </ul>`,
         button: 'Delete',

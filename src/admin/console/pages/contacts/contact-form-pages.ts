@@ -75,13 +75,13 @@ function showForm(
     title,
     section: 'contacts',
     body: html`${pageHeading({ title, back })} ${problem && problemNotice(problem)}
-      ${contact?.id === visit.operator.id && notice('warn', 'This is you. When your permissions change, you sign in again.')}
+      ${contact?.id === visit.operator.id && notice('warn', 'This is your own contact. If you change its permissions, you must sign in again.')}
       <div class="card narrow">
         ${postForm(
           visit.path,
           html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${contactFields(visit, form)}
             <div class="actions">
-              <button class="primary">${contact ? 'Save' : 'Create'}</button><a class="button" href=${back.path}>Leave it</a>
+              <button class="primary">${contact ? 'Save' : 'Create'}</button><a class="button" href=${back.path}>Cancel</a>
             </div>`,
         )}
       </div>`,

@@ -2,15 +2,16 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type Permission, permissions } from '../../../../contacts/contact.ts';
 import type { Visit } from '../../page.ts';
+import { permissionLabel } from '../../parts/elements.ts';
 import { checkbox, textField } from '../../parts/fields.ts';
 import type { ShownContact } from '../../shown.ts';
 
 const meanings: Readonly<Record<Permission, string>> = {
-  'integrations:view': 'Look at integrations, access keys, contacts and their use.',
-  'integrations:edit': 'Change, disable and enable integrations and access keys; create and turn access keys.',
-  'api_key:manage': 'Generate, look up, turn and delete credentials; issue and revoke tokens.',
+  'integrations:view': 'See integrations, access keys, contacts and their usage.',
+  'integrations:edit': 'Change, disable and enable integrations and access keys. Create and regenerate access keys.',
+  'api_key:manage': 'Generate, show, regenerate and delete credentials. Issue and revoke tokens.',
   'contacts:manage': 'Manage contacts, their permissions and operator tokens.',
-  'audit:view': 'Read the audit log.',
+  'audit:view': 'See the audit log and verify it.',
 };
 
 /**
@@ -22,21 +23,21 @@ export function contactFields(visit: Visit, form: URLSearchParams): VNode {
     ${textField({ name: 'email', label: 'E-mail address', type: 'email', value: form.get('email') ?? '', required: true, maxlength: 254 })}
     ${textField({
       name: 'external_id',
-      label: 'External id',
+      label: 'External ID',
       value: form.get('external_id') ?? '',
       maxlength: 200,
-      hint: 'Its id in your own system, such as a customer number. Unique.',
+      hint: 'The ID of this contact in your own system, such as a customer number. It must be unique.',
     })}
     <fieldset class="checks">
-      <legend>Permissions as an operator</legend>
-      <p class="hint">A partner that only holds access keys needs none. You can give and take what you have yourself.</p>
+      <legend>Operator permissions</legend>
+      <p class="hint">A contact that only uses access keys needs no permissions. You can grant and withdraw only permissions that you have yourself.</p>
       ${permissions.map((permission) => {
         const isGranted = granted.includes(permission);
         const mayChange = visit.can(permission);
         return html`${checkbox({
           name: 'permissions',
           value: permission,
-          label: permission,
+          label: permissionLabel(permission),
           hint: meanings[permission],
           checked: isGranted,
           disabled: !mayChange,

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Page, Visit } from '../../page.ts';
-import { facts, pageHeading } from '../../parts/elements.ts';
+import { facts, pageHeading, permissionLabel } from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { fromNow } from '../../parts/moment.ts';
 import { doneNotice } from '../../parts/notices.ts';
@@ -39,8 +39,8 @@ export const contactPage: Page = {
       ${
         mayManage &&
         html`<section class="card" aria-labelledby="danger">
-          <h2 id="danger">Delete the contact</h2>
-          <p class="muted">Possible once none of its access keys is live. What it did stays in the audit log.</p>
+          <h2 id="danger">Danger zone</h2>
+          <p class="muted">A contact can be deleted when all of its access keys are disabled or expired. Its history stays in the audit log.</p>
           <p><a class="button danger" href=${`${at}/delete`}>Delete…</a></p>
         </section>`
       }`,
@@ -55,18 +55,18 @@ function accessKeys(visit: Visit, contact: ShownContact, keys: Listed<ShownAcces
       <h2 id="keys">Access keys</h2>
       ${visit.can('integrations:edit') && html`<a class="button" href=${`${at}/access-keys/new`}>Create Key</a>`}
     </div>
-    ${keys.data.length === 0 ? html`<p class="muted">It has none.</p>` : accessKeyTable(visit, keys.data, 'one contact')}
+    ${keys.data.length === 0 ? html`<p class="muted">This contact has no access keys.</p>` : accessKeyTable(visit, keys.data, 'one contact')}
     ${nextPage(at, visit.query, keys.next_cursor)}
   </section>`;
 }
 
 function about(visit: Visit, contact: ShownContact): VNode {
   return html`<section class="card" aria-labelledby="about">
-    <h2 id="about">About</h2>
+    <h2 id="about">Details</h2>
     ${facts({
       'E-mail address': contact.email,
-      'External id': contact.external_id ?? html`<span class="muted">none</span>`,
-      Id: html`<code>${contact.id}</code>`,
+      'External ID': contact.external_id ?? html`<span class="muted">none</span>`,
+      ID: html`<code>${contact.id}</code>`,
       Created: fromNow(contact.created_at, visit.now),
     })}
   </section>`;
@@ -76,27 +76,31 @@ function operator(visit: Visit, contact: ShownContact, at: string): VNode {
   const hint = contact.operator_token_hint;
   const mayIssue = visit.can('contacts:manage') && contact.permissions.every((permission) => visit.can(permission));
   return html`<section class="card" aria-labelledby="operator">
-    <h2 id="operator">As an operator</h2>
+    <h2 id="operator">Operator access</h2>
     ${facts({
       Permissions:
-        contact.permissions.length > 0 ? contact.permissions.join(', ') : html`<span class="muted">none</span>`,
-      'Operator token': hint ? html`<code>${hint}</code>` : html`<span class="muted">none: it cannot sign in</span>`,
+        contact.permissions.length > 0
+          ? html`<ul>${contact.permissions.map((each) => html`<li>${permissionLabel(each)}</li>`)}</ul>`
+          : html`<span class="muted">none</span>`,
+      'Operator token': hint
+        ? html`<code>${hint}</code>`
+        : html`<span class="muted">none (this contact cannot sign in)</span>`,
     })}
     ${
       mayIssue &&
       html`<div class="actions">
           ${
             hint
-              ? html`<a class="button" href=${`${at}/operator-token`}>Issue a new token…</a>
+              ? html`<a class="button" href=${`${at}/operator-token`}>Issue new token…</a>
                   <a class="button danger" href=${`${at}/operator-token/revoke`}>Revoke…</a>`
-              : postForm(`${at}/operator-token`, html`<button>Issue an operator token</button>`)
+              : postForm(`${at}/operator-token`, html`<button>Issue operator token</button>`)
           }
         </div>`
     }
     ${
       visit.can('contacts:manage') &&
       !mayIssue &&
-      html`<p class="hint">It may do what you may not, so only somebody who may can issue or revoke its token.</p>`
+      html`<p class="hint">This contact has permissions that you do not have. Only an operator with all of them can issue or revoke its token.</p>`
     }
   </section>`;
 }

@@ -1,9 +1,10 @@
 import { html } from 'htm/preact';
+import { permissionNames } from '../../../../contacts/contact.ts';
 import type { Page, Visit } from '../../page.ts';
 import { emptyState, pageHeading } from '../../parts/elements.ts';
 import { filterForm } from '../../parts/forms.ts';
 import { fromNow } from '../../parts/moment.ts';
-import { doneNotice, notice } from '../../parts/notices.ts';
+import { cannotView, doneNotice } from '../../parts/notices.ts';
 import { nextPage, table } from '../../parts/table.ts';
 import type { Listed, ShownContact } from '../../shown.ts';
 
@@ -23,21 +24,21 @@ export const contactsPage: Page = {
         visit.can('contacts:manage') && html`<a class="button primary" href="/console/contacts/new">New contact</a>`,
     })}
     ${doneNotice(visit.query)}
-    ${visit.can('integrations:view') ? await list(visit) : notice('plain', 'You may create contacts, but not look at those that are there (integrations:view).')}`,
+    ${visit.can('integrations:view') ? await list(visit) : cannotView()}`,
   }),
 };
 
 async function list(visit: Visit) {
   const { q, cursor } = visit.query;
   const { body } = await visit.call<Listed<ShownContact>>('GET /contacts', { query: { q: q || undefined, cursor } });
-  return html`${filterForm({ action: path, query: visit.query, search: 'Name, e-mail address or external id' })}
+  return html`${filterForm({ action: path, query: visit.query, search: 'Name, e-mail address or external ID' })}
     ${
       body.data.length === 0
-        ? emptyState('Nothing matches', html`<p><a href=${path}>Show all contacts</a></p>`)
+        ? emptyState('No contacts match', html`<p><a href=${path}>Show all contacts</a></p>`)
         : table({
             id: 'filtered',
             caption: 'Contacts',
-            columns: [{ label: 'Name' }, { label: 'External id' }, { label: 'Operator' }, { label: 'Created' }],
+            columns: [{ label: 'Name' }, { label: 'External ID' }, { label: 'Operator access' }, { label: 'Created' }],
             rows: body.data.map((contact) => [
               html`<a class="strong" href=${`/console/contacts/${contact.id}`}>${contact.name}</a
                 ><span class="under">${contact.email}</span>`,
@@ -51,7 +52,7 @@ async function list(visit: Visit) {
 }
 
 function operator({ permissions, operator_token_hint: hint }: ShownContact) {
-  if (permissions.length === 0 && hint === null) return html`<span class="muted">no</span>`;
-  return html`<span>${hint === null ? 'without a token' : html`token <code>${hint}</code>`}</span
-    ><span class="under">${permissions.join(', ') || 'no permissions'}</span>`;
+  if (permissions.length === 0 && hint === null) return html`<span class="muted">none</span>`;
+  return html`<span>${hint === null ? 'no token' : html`token <code>${hint}</code>`}</span
+    ><span class="under">${permissions.map((each) => permissionNames[each]).join(', ') || 'no permissions'}</span>`;
 }

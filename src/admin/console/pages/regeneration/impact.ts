@@ -12,18 +12,18 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], what: stri
   const sources = impact.used_by.length + impact.used_by_others;
   const { retiring_secret: retiring } = impact;
   return html`<section class="card" aria-labelledby="impact">
-    <h2 id="impact">What it would break</h2>
+    <h2 id="impact">Impact</h2>
     <p>
       ${
         sources === 0
-          ? `Nobody has used the ${what} in the last 30 days. Nothing would break.`
-          : `${sources === 1 ? '1 source uses' : `${sources} sources use`} the ${what} now. Each needs the new one before the overlap ends, or it stops.`
+          ? `The ${what} was not used in the last 30 days, so no program should fail.`
+          : `${sources === 1 ? '1 source uses' : `${sources} sources use`} the ${what}. Each source must move to the new ${what} before the grace period ends. After that, its token requests fail.`
       }
     </p>
     <dl class="numbers">
-      <div><dt>Sources, 30 days</dt><dd>${sources}</dd></div>
-      <div><dt>Tokens, 24 hours</dt><dd>${impact.tokens_24h}</dd></div>
-      <div><dt>Live tokens</dt><dd>${impact.live_tokens}</dd></div>
+      <div><dt>Sources in 30 days</dt><dd>${sources}</dd></div>
+      <div><dt>Tokens in 24 hours</dt><dd>${impact.tokens_24h}</dd></div>
+      <div><dt>Active tokens</dt><dd>${impact.live_tokens}</dd></div>
       <div><dt>Last used</dt><dd>${lastUse(impact.last_used_at, visit.now)}</dd></div>
     </dl>
     ${
@@ -31,15 +31,15 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], what: stri
       notice(
         'warn',
         html`<p>
-          <strong>An overlap runs already.</strong> Its old ${what} <code>${retiring.hint}</code>, which was to end ${fromNow(retiring.retires_at, visit.now)}, ends at once${retiring.used_by.length > 0 ? `, and ${retiring.used_by.length === 1 ? '1 source still uses' : `${retiring.used_by.length} sources still use`} it.` : '. Nobody uses it.'}
+          <strong>A grace period is already running.</strong> Its previous ${what} <code>${retiring.hint}</code> would expire ${fromNow(retiring.retires_at, visit.now)}, but stops working as soon as you regenerate. ${retiring.used_by.length === 0 ? 'No source uses it.' : `${retiring.used_by.length === 1 ? '1 source still uses' : `${retiring.used_by.length} sources still use`} it and will fail.`}
         </p>`,
       )
     }
     ${
       impact.used_by.length > 0 &&
       table({
-        caption: `Who uses the ${what}`,
-        columns: [{ label: 'Source' }, { label: 'Last seen' }, { label: 'Tokens, 24 h', isNumber: true }],
+        caption: `Sources that use the ${what}`,
+        columns: [{ label: 'Source' }, { label: 'Last used' }, { label: 'Tokens in 24 h', isNumber: true }],
         rows: impact.used_by.map((source) => [
           sourceName(source),
           lastUse(source.last_seen_at, visit.now),
@@ -47,6 +47,6 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], what: stri
         ]),
       })
     }
-    ${impact.used_by_others > 0 && html`<p class="muted">${`And ${impact.used_by_others} more.`}</p>`}
+    ${impact.used_by_others > 0 && html`<p class="muted">${`And ${impact.used_by_others} more ${impact.used_by_others === 1 ? 'source' : 'sources'}.`}</p>`}
   </section>`;
 }

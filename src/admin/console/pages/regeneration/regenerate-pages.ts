@@ -32,7 +32,7 @@ export type Turning<Regenerated> = {
 };
 
 const overlaps = [
-  ['0', 'None: the old one ends now'],
+  ['0', 'None: the previous one stops working now'],
   ['3600', '1 hour'],
   ['86400', '1 day'],
   ['259200', '3 days'],
@@ -71,11 +71,12 @@ async function review<R>(visit: Visit, turning: Turning<R>): Promise<Reply> {
   );
   if ('problem' in result) {
     const back = { path: owner.at, label: owner.name };
+    const title = `The ${turning.what} cannot be regenerated`;
     return {
       status: result.problem.status,
-      title: 'It cannot be regenerated',
+      title,
       section: owner.section,
-      body: html`${pageHeading({ title: 'It cannot be regenerated', back })} ${problemNotice(result.problem)}`,
+      body: html`${pageHeading({ title, back })} ${problemNotice(result.problem)}`,
     };
   }
   return showReview(visit, turning, owner, result.done.body);
@@ -89,7 +90,7 @@ async function regenerate<R>(visit: Visit, turning: Turning<R>): Promise<Reply> 
     const { body: fresh } = await visit.call<ShownReview>(`POST ${turning.route}/regeneration/review`, {
       params,
     });
-    return showReview(visit, turning, owner, fresh, `The name that you typed is not “${owner.name}”.`);
+    return showReview(visit, turning, owner, fresh, `The name that you typed does not match “${owner.name}”.`);
   }
   const body = {
     confirmation: form.get('confirmation') ?? undefined,
@@ -105,7 +106,8 @@ async function regenerate<R>(visit: Visit, turning: Turning<R>): Promise<Reply> 
     // Status 428 means that the impact has changed since the review. The error contains a current review.
     const fresh = error instanceof KeyturnError && error.status === 428 ? error.extension?.['review'] : undefined;
     if (!fresh) throw error;
-    const said = 'What you reviewed has changed meanwhile, or was older than ten minutes. This is how it is now.';
+    const said =
+      'The impact has changed since your review, or your review is older than ten minutes. Check the new review.';
     return showReview(visit, turning, owner, JSON.parse(JSON.stringify(fresh)) as ShownReview, said);
   }
 }
@@ -123,46 +125,46 @@ function showReview<R>(
     ...(problem ? { status: 409 } : {}),
     title,
     section: owner.section,
-    body: html`${pageHeading({ title, lead: 'A review first. Nothing has been done yet.', back: { path: owner.at, label: owner.name } })}
+    body: html`${pageHeading({ title, lead: 'Review the impact first. Nothing has been changed yet.', back: { path: owner.at, label: owner.name } })}
     ${problem && notice('bad', html`<p><strong>${problem}</strong> Nothing was changed.</p>`)}
     <div class="grid two">
       ${impactOf(visit, impact, what)}
       <section class="card" aria-labelledby="choose">
-        <h2 id="choose">How to turn it</h2>
+        <h2 id="choose">Rotation</h2>
         ${postForm(
           visit.path,
           html`<input type="hidden" name="confirmation" value=${confirmation} />
             ${selectField({
               name: 'overlap_seconds',
-              label: 'Overlap',
+              label: 'Grace period',
               value: form.get('overlap_seconds') ?? '86400',
               options: overlaps,
-              hint: `For so long both work, the old ${what} and the new one. Programs move one by one, and nothing breaks.`,
+              hint: `The previous and the new ${what} both work for this time, so programs can move one by one without failing.`,
             })}
             ${checkbox({
               name: 'finish_when_unused',
-              label: 'End the overlap early, once everybody has moved',
-              hint: `When every source was seen with the new ${what} and has not used the old one for longer than it was ever silent, at least a token lifetime.`,
+              label: 'End the grace period early, when all sources have moved',
+              hint: `A source has moved when it has used the new ${what}, and has not used the previous one for at least a token lifetime and its longest pause between two uses.`,
               checked: form.has('finish_when_unused'),
             })}
             ${
               hasClientId &&
               checkbox({
                 name: 'new_client_id',
-                label: 'A new Client ID too',
-                hint: 'The old one keeps working with the old secret until the overlap ends.',
+                label: 'Generate a new Client ID too',
+                hint: 'The previous Client ID works with the previous secret until the grace period ends.',
                 checked: form.has('new_client_id'),
               })
             }
             ${checkbox({
               name: 'revoke_tokens',
-              label: 'It has leaked: revoke every live token, and end the old one now',
-              hint: 'Whatever the overlap. Programs fail until they have the new one.',
+              label: `The ${what} was leaked: revoke all active tokens and the previous ${what} now`,
+              hint: `There is no grace period then. Programs fail until they use the new ${what}.`,
               checked: form.has('revoke_tokens'),
             })}
             ${nameField(owner.name)}
             <div class="actions">
-              <button class="primary">Regenerate</button><a class="button" href=${owner.at}>Leave it as it is</a>
+              <button class="primary">Regenerate</button><a class="button" href=${owner.at}>Cancel</a>
             </div>`,
         )}
       </section>
@@ -181,10 +183,10 @@ function ending<R>(turning: Turning<R>, act: 'finish' | 'undo'): Page[] {
       const overlap = visit.can('integrations:view') ? await findOverlap(visit, turning) : undefined;
       const isFinish = act === 'finish';
       return {
-        title: isFinish ? `End the overlap of ${owner.name}?` : `Undo the regeneration of ${owner.name}?`,
+        title: isFinish ? `End the grace period of ${owner.name} now?` : `Undo the rotation of ${owner.name}?`,
         section: owner.section,
         body: isFinish ? whatFinishBreaks(overlap, what) : whatUndoBreaks(overlap, what),
-        button: isFinish ? 'End the overlap now' : 'Undo the regeneration',
+        button: isFinish ? 'End grace period now' : 'Undo rotation',
         back: { path: owner.at, label: owner.name },
       };
     },
@@ -208,33 +210,33 @@ async function findOverlap<R>(visit: Visit, { route, paramsOf }: Turning<R>): Pr
 function whatFinishBreaks(overlap: ShownRegeneration | undefined, what: string): VNode {
   const still = overlap?.still_using_old ?? [];
   return html`<ul class="bullets">
-      <li>The old ${what} is refused from now on. Tokens that were obtained with it live to their end.</li>
+      <li>Token requests with the previous ${what} fail immediately. Tokens that were obtained with it work until they expire.</li>
       <li>This cannot be undone.</li>
     </ul>
     ${
       still.length > 0
         ? notice(
             'warn',
-            html`<p><strong>${still.length === 1 ? '1 source has' : `${still.length} sources have`} not moved</strong>, and would stop:</p>
+            html`<p><strong>${still.length === 1 ? '1 source still uses' : `${still.length} sources still use`} the previous ${what}</strong> and will fail:</p>
               <ul>${still.map((source) => html`<li>${sourceName(source)}</li>`)}</ul>`,
           )
-        : overlap && notice('ok', `Nobody is left on the old ${what}.`)
+        : overlap && notice('ok', `No source uses the previous ${what} any more.`)
     }`;
 }
 
 function whatUndoBreaks(overlap: ShownRegeneration | undefined, what: string): VNode {
   const users = overlap?.using_new ?? [];
   return html`<ul class="bullets">
-      <li>The old ${what} is the current one again, without an end.</li>
-      <li>The new ${what} and every token that was obtained with it are dead at once.</li>
+      <li>The previous ${what} becomes the current one again and does not expire.</li>
+      <li>The new ${what} and all tokens that were obtained with it stop working immediately.</li>
     </ul>
     ${
       users.length > 0
         ? notice(
             'warn',
-            html`<p><strong>${users.length === 1 ? '1 source uses' : `${users.length} sources use`} the new ${what}</strong>, and would stop:</p>
+            html`<p><strong>${users.length === 1 ? '1 source uses' : `${users.length} sources use`} the new ${what}</strong> and will fail:</p>
               <ul>${users.map((source) => html`<li>${sourceName(source)}</li>`)}</ul>`,
           )
-        : overlap && notice('ok', `Nobody uses the new ${what} yet.`)
+        : overlap && notice('ok', `No source uses the new ${what} yet.`)
     }`;
 }

@@ -28,7 +28,7 @@ export function regenerationSection(
   const overlap = regenerations.find(({ state }) => state === 'overlapping');
   const earlier = regenerations.filter((each) => each !== overlap);
   return html`<section class="card" id="regenerations" aria-labelledby="regenerations-title">
-    <h2 id="regenerations-title">${overlap ? 'Overlap' : 'Regenerations'}</h2>
+    <h2 id="regenerations-title">${overlap ? 'Grace period' : 'Rotations'}</h2>
     ${overlap && running(visit, owner, overlap)} ${earlier.length > 0 && history(visit, owner, earlier)}
   </section>`;
 }
@@ -39,46 +39,46 @@ function running(visit: Visit, { at, what, mayAct }: Owner, overlap: ShownRegene
   const path = `${at}/regenerations/${overlap.id}`;
   return html`<div class="stack">
     <p>
-      Both work: the new ${what} <code>${overlap.hint}</code> and the old one <code>${previous.hint}</code>, which ends
-      ${previous.retires_at && html` ${fromNow(previous.retires_at, visit.now)} (${exactMoment(previous.retires_at)})`}${overlap.finish_when_unused && ', or as soon as everybody has moved'}.
+      The new ${what} <code>${overlap.hint}</code> and the previous ${what} <code>${previous.hint}</code> both work. The previous ${what} expires
+      ${previous.retires_at && html` ${fromNow(previous.retires_at, visit.now)} (${exactMoment(previous.retires_at)})`}${overlap.finish_when_unused && ', or as soon as all sources have moved'}.
     </p>
     ${
       all === 0
-        ? notice('plain', `Nobody has used the old ${what} in the last 30 days.`)
+        ? notice('plain', `The previous ${what} was not used in the last 30 days.`)
         : still.length === 0
-          ? notice('ok', `Everybody has moved: ${all} of ${all} sources use the new ${what}. The overlap can end.`)
+          ? notice('ok', `${all} of ${all} sources have moved to the new ${what}. You can end the grace period.`)
           : notice(
               'warn',
-              `${moved.length} of ${all} sources have moved. ${still.length} would stop if the overlap ended now.`,
+              `${moved.length} of ${all} sources have moved. If the grace period ended now, ${still.length === 1 ? '1 source' : `${still.length} sources`} would fail.`,
             )
     }
-    ${all > 0 && sources(visit, overlap)}
+    ${all > 0 && sources(visit, overlap, what)}
     ${
       mayAct &&
       html`<div class="actions">
-        <a class="button" href=${`${path}/finish`}>End the overlap now</a>
-        <a class="button" href=${`${path}/undo`}>Undo the regeneration</a>
+        <a class="button" href=${`${path}/finish`}>End grace period now</a>
+        <a class="button" href=${`${path}/undo`}>Undo rotation</a>
       </div>`
     }
   </div>`;
 }
 
-function sources(visit: Visit, { moved, still_using_old: still }: ShownRegeneration): VNode {
+function sources(visit: Visit, { moved, still_using_old: still }: ShownRegeneration, what: string): VNode {
   const rows = [
     ...still.map((source) => ({ source, hasMoved: false })),
     ...moved.map((source) => ({ source, hasMoved: true })),
   ];
   return table({
-    caption: 'Who has moved',
+    caption: 'Sources',
     columns: [
       { label: 'Source' },
-      { label: 'Moved' },
-      { label: 'Old one, last used' },
-      { label: 'Tokens, 24 h', isNumber: true },
+      { label: 'Status' },
+      { label: `Previous ${what} last used` },
+      { label: 'Tokens in 24 h', isNumber: true },
     ],
     rows: rows.map(({ source, hasMoved }) => [
       sourceName(source),
-      hasMoved ? badge('ok', 'moved') : badge('warn', 'still on the old one'),
+      hasMoved ? badge('ok', 'moved') : badge('warn', `uses the previous ${what}`),
       source.last_seen_at ? fromNow(source.last_seen_at, visit.now) : 'never',
       String(source.tokens_24h),
     ]),
@@ -87,14 +87,19 @@ function sources(visit: Visit, { moved, still_using_old: still }: ShownRegenerat
 
 function history(visit: Visit, { what }: Owner, earlier: readonly ShownRegeneration[]): VNode {
   return table({
-    caption: 'Earlier regenerations',
-    columns: [{ label: 'Turned' }, { label: 'State' }, { label: 'By' }, { label: `Tried with the dead ${what}` }],
+    caption: 'Earlier rotations',
+    columns: [
+      { label: 'Rotated' },
+      { label: 'Status' },
+      { label: 'By' },
+      { label: `Rejected uses of the previous ${what}` },
+    ],
     rows: earlier.map((each) => [
       html`${fromNow(each.created_at, visit.now)} <code class="under">${each.previous.hint} → ${each.hint}</code>`,
       each.state,
       each.created_by,
       each.tried_after_end.length === 0
-        ? html`<span class="muted">nobody</span>`
+        ? html`<span class="muted">none</span>`
         : html`<ul>${each.tried_after_end.map((source) => html`<li>${sourceName(source)}</li>`)}</ul>`,
     ]),
   });

@@ -23,11 +23,13 @@ import { createAnnouncements } from './storage/announcements.ts';
 import { type ChangeFeed, type CommittedChange, changesOf } from './storage/change.ts';
 import { createChangeFeed } from './storage/change-feed.ts';
 import type { Database } from './storage/database.ts';
+import { createLossCheck } from './storage/loss-check.ts';
 import { openDatabase, readRootKey } from './storage/open-database.ts';
 import { createRateLimit, type RateLimit } from './storage/rate-limit.ts';
 import { connectRedis } from './storage/redis.ts';
 import { startSweep } from './storage/sweep.ts';
 import { createRedisCompleteness, createRedisTokenStore } from './tokens/redis-token-store.ts';
+import { repairLosses } from './tokens/repair-lost-changes.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
 import { createTokenRecordCodec, findUnauthenticatedRecords } from './tokens/token-record-codec.ts';
@@ -128,10 +130,18 @@ export async function openCore(
     const announcements = redis
       ? createAnnouncements({ stream: createAnnouncementStream(redis, `${prefix}changes`), log })
       : undefined;
-    const { staleSeconds } = config;
+    const { staleSeconds, reveal, signingAlgorithm } = config;
     // The embedded database belongs to one process, so no other process can change it.
     const staleAlways = config.given.includes('KEYTURN_STALE_SECONDS') || config.databaseUrl === undefined;
-    const feed = createChangeFeed({ database, log, staleSeconds, staleAlways, databaseClock, announcements });
+    const secretDeps = { keyRing, clock, reveal, ttlSeconds, signingAlgorithm, lockOwner: lockSecretOwner };
+    const lossCheck = createLossCheck({
+      database,
+      announcements,
+      log,
+      repair: repairLosses(database, log, secretDeps),
+    });
+    const sources = { databaseClock, announcements, lossCheck };
+    const feed = createChangeFeed({ database, log, staleSeconds, staleAlways, ...sources });
     const completeness = redis && createRedisCompleteness(redis, { prefix, ttlSeconds });
     if (completeness) await steps.run('the token store', beginIfEmpty(database, completeness));
     const watchedStore = metrics.watchTokenStore(store);
@@ -152,13 +162,8 @@ export async function openCore(
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     closers.push(feed.close);
     await steps.run('the change feed', feed.start());
-    const { signingAlgorithm } = config;
-    await steps.run(
-      'the signing keys',
-      database.transaction((transaction) =>
-        ensureSigningKeys(transaction, { keyRing, clock, ttlSeconds, signingAlgorithm }),
-      ),
-    );
+    const ensured = database.transaction((transaction) => ensureSigningKeys(transaction, secretDeps));
+    await steps.run('the signing keys', ensured);
     closers.push(startSweep(database, log, rollUpUsage, clockCheck.isRight));
     const change: CommitChange = async (work) => {
       let changes: readonly CommittedChange[] = [];
@@ -179,7 +184,6 @@ export async function openCore(
     };
     const refusals = startRefusals({ clock, log, change });
     closers.push(refusals.close);
-    const { reveal } = config;
     const limit = (name: string, perMinute: number) =>
       perMinute > 0 ? createRateLimit(name, perMinute, { redis, prefix }) : undefined;
     const usedScopes = startUsedScopes({ database, clock, log });
@@ -187,9 +191,7 @@ export async function openCore(
     const counter = createUsageCounter({ clock, ttlSeconds });
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
       // A wrong clock must not end a secret permanently.
-      clockCheck.isRight()
-        ? finishUnused({ database, keyRing, clock, reveal, ttlSeconds, change, lockOwner: lockSecretOwner })
-        : Promise.resolve(),
+      clockCheck.isRight() ? finishUnused({ ...secretDeps, database, change }) : Promise.resolve(),
     );
     closers.push(usageWriter.close);
     metrics.sources({

@@ -118,6 +118,8 @@ export async function setAccessKeyEnabled(
   const key = await requireAccessKeyRow(transaction, id);
   if (key.enabled === enabled) return key;
   const action = enabled ? 'access_key.enable' : 'access_key.disable';
+  const kind = enabled ? 'enabled_access_key' : 'disabled_access_key';
+  await recordChange(transaction, { kind, target: key.id, at: new Date(deps.clock()) });
   return await save(transaction, deps, actor, action, key, { ...key, enabled });
 }
 

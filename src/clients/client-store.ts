@@ -14,6 +14,8 @@ import {
 } from './client.ts';
 import { type ClientRow, toClient, toRow } from './client-row.ts';
 
+const epochsPerStatement = 10_000;
+
 /** Finds a client by any of its Client IDs, with all its secrets, current and previous. */
 export async function findKnownClient(database: Queryable, clientId: string): Promise<KnownClient | undefined> {
   return (await findKnownClients(database, [clientId])).get(clientId);
@@ -213,18 +215,23 @@ export async function announceClient(transaction: Transaction, client: Client, a
   }
 }
 
-/** Ends the tokens of every client. */
-export async function raiseEveryTokenEpoch(
-  transaction: Transaction,
-  at: Date,
-): Promise<{ clients: number; clientIds: string[] }> {
-  const rows = await transaction.query<{ id: string }>(
-    // One random epoch per client, in the range of newTokenEpoch.
-    `UPDATE clients SET token_epoch = $1::bigint + floor(random() * $2)::integer, tokens_not_before = $3 RETURNING id`,
-    [lowestTokenEpoch, tokenEpochs, at],
-  );
-  const ids = await transaction.query<{ client_id: string }>('SELECT client_id FROM client_ids', []);
-  return { clients: rows.length, clientIds: ids.map(({ client_id }) => client_id) };
+/** Ends the tokens of every client. Returns the number of clients. */
+export async function raiseEveryTokenEpoch(transaction: Transaction, at: Date): Promise<number> {
+  let clients = 0;
+  // Each statement must end within its time limit, whatever the number of clients.
+  for (let after: string | null = '00000000-0000-0000-0000-000000000000'; after !== null; ) {
+    const [batch]: { count: number; last: string | null }[] = await transaction.query(
+      // One random epoch per client, in the range of newTokenEpoch.
+      `WITH batch AS (SELECT id FROM clients WHERE id > $4::uuid ORDER BY id LIMIT ${epochsPerStatement}), raised AS (
+         UPDATE clients SET token_epoch = $1::bigint + floor(random() * $2)::integer, tokens_not_before = $3
+         WHERE id IN (SELECT id FROM batch) RETURNING 1
+       ) SELECT (SELECT count(*) FROM raised) AS count, (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last`,
+      [lowestTokenEpoch, tokenEpochs, at, after],
+    );
+    clients += batch?.count ?? 0;
+    after = batch?.last ?? null;
+  }
+  return clients;
 }
 
 /** Presents a locked client as an owner of secrets. */

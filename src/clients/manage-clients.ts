@@ -4,6 +4,7 @@ import { generateClientId } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, NotFound, requireRevision } from '../errors.ts';
 import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
+import { recordChange } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
 import {
   type Authentication,
@@ -159,6 +160,7 @@ export async function disableClient(
 ): Promise<Client> {
   const client = await requireClient(transaction, clientId);
   if (!client.enabled) return client;
+  await recordChange(transaction, { kind: 'disabled_client', target: client.id, at: new Date(deps.clock()) });
   return await save(transaction, deps, actor, 'client.disable', client, {
     ...withoutTokens(client, deps.clock()),
     enabled: false,
@@ -173,6 +175,7 @@ export async function enableClient(
 ): Promise<Client> {
   const client = await requireClient(transaction, clientId);
   if (client.enabled) return client;
+  await recordChange(transaction, { kind: 'enabled_client', target: client.id, at: new Date(deps.clock()) });
   return await save(transaction, deps, actor, 'client.enable', client, { ...client, enabled: true });
 }
 

@@ -169,6 +169,7 @@ function presentReset(position: string, at: number): string {
  * listener is informed, and the time in seconds: missed changes are kept for a day only.
  */
 function presentEvent({ kind, target, position }: Change, at: number): string {
+  if (kind === 'all_clients') return presentReset(position, at);
   const data = eventData(kind, target);
   return data ? `id: ${position}-${at}\nevent: ${kind}\ndata: ${JSON.stringify(data)}\n\n` : '';
 }

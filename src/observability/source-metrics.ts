@@ -76,7 +76,7 @@ export function createSourceMetrics(registers: Registry[]): {
     },
   });
   new Gauge({
-    ...named('changes_state', 'How this process learns of changes: current, announced, stale or unknown'),
+    ...named('changes_state', 'How this process learns of changes: current, announced, stale, unknown or unchecked'),
     labelNames: ['state'],
     collect() {
       this.reset();

@@ -2,6 +2,7 @@ import { type Actor, appendAuditEvent, type CommitChange } from '../audit/audit-
 import { Conflict } from '../errors.ts';
 import type { SecretDeps } from '../secrets/manage-secrets.ts';
 import { type OwnerRef, type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
+import { recordChange } from '../storage/change.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
 import { followProgress } from './regeneration-progress.ts';
 import {
@@ -63,6 +64,7 @@ export async function undoRegeneration(
   const revived = { ...oldSecret, retiresAt: null };
   const undone = { ...newSecret, retiresAt: at, endedAs: 'undone' } as const;
   await saveSecretEnd(transaction, undone);
+  await recordChange(transaction, { kind: 'ended_secret', target: undone.id, at });
   await saveSecretEnd(transaction, revived);
   await saveRegenerationEnd(transaction, oldSecret.id, ended);
   const registration = oldSecret.registration ?? undefined;

@@ -3,6 +3,7 @@ import { readRegistration, type StoredRegistration } from '../credentials/regist
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { type OwnerRef, saveSecretEnd } from '../secrets/secret-store.ts';
+import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 
 /** One rotation: a previous secret, and the one that replaced it. */
@@ -173,4 +174,5 @@ export async function endSecret(
 ): Promise<void> {
   await saveSecretEnd(transaction, { id: secret.id, retiresAt: at, endedAs: 'finished' });
   await saveRegenerationEnd(transaction, secret.id, { at, as: 'finished', by: actor.name });
+  await recordChange(transaction, { kind: 'ended_secret', target: secret.id, at });
 }

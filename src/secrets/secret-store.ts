@@ -130,6 +130,14 @@ export async function findTakenVerifiers(
   return new Set(rows.map(({ verifier }) => Buffer.from(verifier).toString('base64')));
 }
 
+/** Returns those of the secrets that exist and have not ended permanently. */
+export async function findUnendedSecrets(transaction: Transaction, ids: readonly string[]): Promise<{ id: string }[]> {
+  return await transaction.query<{ id: string }>(
+    'SELECT id FROM secrets WHERE id = ANY ($1::uuid[]) AND ended_as IS NULL',
+    [ids],
+  );
+}
+
 export async function findSealedSecret(database: Queryable, secretId: string): Promise<string | null> {
   const rows = await database.query<{ sealed: string | null }>('SELECT sealed FROM secrets WHERE id = $1', [secretId]);
   return rows[0]?.sealed ?? null;

@@ -12,6 +12,8 @@ export type AnnouncementStream = {
    * removed.
    */
   after(id: string): Promise<{ id: string; entry: string }[] | undefined>;
+  /** Returns all entries. */
+  all(): Promise<string[]>;
 };
 
 /**
@@ -34,6 +36,15 @@ export function createAnnouncementStream(redis: Redis | Cluster, key: string): A
       const rows = await withDeadline(redis.xrange(key, id, '+', 'COUNT', pageSize), 'redis', deadlineMs);
       if (rows[0]?.[0] !== id) return undefined;
       return rows.slice(1).map(([entryId, [, entry = '']]) => ({ id: entryId, entry }));
+    },
+    all: async () => {
+      const entries: string[] = [];
+      for (let from = '-'; ; ) {
+        const rows = await withDeadline(redis.xrange(key, from, '+', 'COUNT', pageSize), 'redis', deadlineMs);
+        for (const [, [, entry = '']] of rows) entries.push(entry);
+        if (rows.length < pageSize) return entries;
+        from = `(${rows.at(-1)?.[0]}`;
+      }
     },
   };
 }

@@ -14,6 +14,7 @@ import { coalesce } from './coalesce.ts';
 import type { Database } from './database.ts';
 import { createFreshness, requireUsable } from './freshness.ts';
 import { createRevokedLoader } from './load-revoked.ts';
+import type { LossCheck } from './loss-check.ts';
 import { type ChangePage, createChangeReader } from './read-changes.ts';
 import { withDeadline } from './with-deadline.ts';
 
@@ -30,6 +31,7 @@ const maxMissed = 1_000;
  * @param deps.databaseClock receives the database's time with each answer.
  * @param deps.announcements a second way to learn of changes and to report them.
  * @param deps.staleAlways see freshness.ts.
+ * @param deps.lossCheck finds changes that the database has lost; without it, none is assumed to be lost.
  */
 export function createChangeFeed(deps: {
   database: Database;
@@ -38,8 +40,9 @@ export function createChangeFeed(deps: {
   staleAlways?: boolean;
   databaseClock?: Pick<DatabaseClock, 'observe'>;
   announcements?: Announcements | undefined;
+  lossCheck?: LossCheck;
 }): ChangeFeed {
-  const { database, log, staleSeconds, staleAlways = true, databaseClock, announcements } = deps;
+  const { database, log, staleAlways = true, databaseClock, announcements, lossCheck } = deps;
   const reader = createChangeReader(database);
   const subscribers = createChangeSubscribers();
   const gaps = createChangeGaps();
@@ -60,12 +63,14 @@ export function createChangeFeed(deps: {
     onLoaded: subscribers.loaded,
     onFailure: noteFailure,
   });
-  const freshness = createFreshness({ knownUntil: () => syncedAt, announcements, staleSeconds, staleAlways, log });
+  const isChecked = () => lossCheck?.isDone() !== false;
+  const freshness = createFreshness({ ...deps, announcements, staleAlways, isChecked, knownUntil: () => syncedAt });
 
   async function poll(): Promise<void> {
     const startedAt = performance.now();
     if (server === undefined) await begin();
     await readOn();
+    if (await lossCheck?.run()) await readOn();
     await readGaps();
     await revoked.advance();
     // After a restart of the database, only the newest revoked tokens may be unknown here, and they are read first. A page of
@@ -101,6 +106,7 @@ export function createChangeFeed(deps: {
     const isLate = lastReadAt !== undefined && page.databaseTime - lastReadAt > maxPauseMs;
     lastReadAt = page.databaseTime;
     if (page.server === server && !isLate) return;
+    if (page.server !== server) lossCheck?.distrust();
     // Another server may lack reported changes, and may assign their numbers to other changes.
     log.warn(
       isLate
@@ -149,6 +155,7 @@ export function createChangeFeed(deps: {
   }
 
   function tell(row: CommittedChange): void {
+    lossCheck?.note(row);
     tellSubscribers(row, positionOf(row.seq));
     announcements?.relay(row);
   }
@@ -159,6 +166,7 @@ export function createChangeFeed(deps: {
 
   /** Reports a change that the database may not have reported yet. It is reported again when it is read there. */
   function tellEarly(committed: CommittedChange): void {
+    lossCheck?.note(committed);
     if (committed.seq > toldTo || gaps.has(committed.seq)) tellSubscribers(committed, positionOf(toldTo));
   }
 
@@ -185,7 +193,6 @@ export function createChangeFeed(deps: {
     sync().catch(noteFailure);
   }
 
-  const isFresh = () => freshness.state() !== 'unknown';
   let timer: NodeJS.Timeout | undefined;
   let unlisten: (() => Promise<void>) | undefined;
 
@@ -207,9 +214,10 @@ export function createChangeFeed(deps: {
     subscribe: subscribers.add,
     subscribeToRevoked: subscribers.addRevoked,
     sync,
-    isFresh,
+    isFresh: freshness.isUsable,
+    isChecked,
     whenFresh: async () => {
-      if (isFresh()) return;
+      if (freshness.isUsable()) return;
       const ways = [sync(), announcements?.refresh()].map(async (way) => {
         await way;
         requireUsable(freshness);
@@ -238,7 +246,7 @@ export function createChangeFeed(deps: {
     state: () => {
       const state = freshness.state();
       if (state === 'current' || state === 'announced') return 'ok';
-      return revoked.isLoading() ? 'loading' : state;
+      return revoked.isLoading() && state !== 'unchecked' ? 'loading' : state;
     },
     close: async () => {
       clearInterval(timer);

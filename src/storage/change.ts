@@ -1,9 +1,19 @@
 import type { Transaction } from './database.ts';
 
+/**
+ * The kind of a change. `all_clients` concerns every client. Kinds that begin with `disabled_`, `enabled_` and `ended_`
+ * do not concern caches: they say what a change of an owner did, so that it can be done again if the database loses it.
+ */
 export type ChangeKind =
   | 'client'
   | 'resource_servers'
+  | 'all_clients'
+  | 'disabled_client'
+  | 'enabled_client'
   | 'access_key'
+  | 'disabled_access_key'
+  | 'enabled_access_key'
+  | 'ended_secret'
   | 'token'
   | 'signing_keys'
   | 'revoked_signing_key'
@@ -62,22 +72,26 @@ export async function recordChange(
   );
 }
 
-/** Records many changes in one statement. */
+/** Records many changes in one statement. @param changes as in `recordChange`. */
 export async function recordChanges(
   transaction: Transaction,
-  changes: readonly { kind: ChangeKind; target: string }[],
+  changes: readonly { kind: ChangeKind; target: string; expiresAt?: Date }[],
   at: Date,
 ): Promise<void> {
-  const expiresAt = new Date(at.getTime() + keptMs);
-  const rows = await transaction.query<Pick<CommittedChange, 'seq' | 'kind' | 'target'>>(
+  const end = new Date(at.getTime() + keptMs);
+  const rows = await transaction.query<CommittedChange>(
     `INSERT INTO changes (kind, target, at, expires_at)
-     SELECT c.kind, c.target, $3, $4 FROM unnest($1::text[], $2::text[]) AS c (kind, target) RETURNING seq, kind, target`,
-    [changes.map(({ kind }) => kind), changes.map(({ target }) => target), at, expiresAt],
+     SELECT c.kind, c.target, $4, c.expires_at
+     FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS c (kind, target, expires_at)
+     RETURNING seq, kind, target, expires_at AS "expiresAt"`,
+    [
+      changes.map(({ kind }) => kind),
+      changes.map(({ target }) => target),
+      changes.map(({ expiresAt }) => expiresAt ?? end),
+      at,
+    ],
   );
-  note(
-    transaction,
-    rows.map((row) => ({ ...row, expiresAt })),
-  );
+  note(transaction, rows);
 }
 
 function note(transaction: Transaction, changes: readonly CommittedChange[]): void {
@@ -131,8 +145,10 @@ export function createChangeSubscribers(): ChangeSubscribers {
  * - `announced`: PostgreSQL does not answer, but every change is known from announcements through Redis.
  * - `stale`: changes may be unknown, and cached values are used for `KEYTURN_STALE_SECONDS`.
  * - `unknown`: changes may be unknown, and cached values are not used.
+ * - `unchecked`: the database may have lost changes, because another server answers; nothing is used until it was
+ *   compared (loss-check.ts).
  */
-export type FreshnessState = 'current' | 'announced' | 'stale' | 'unknown';
+export type FreshnessState = 'current' | 'announced' | 'stale' | 'unknown' | 'unchecked';
 
 /**
  * Reports every change that any process commits to this process, once.
@@ -169,6 +185,8 @@ export type ChangeFeed = {
    * @throws {StoreUnavailable} if they may not.
    */
   whenFresh(): Promise<void>;
+  /** Returns whether the database server that answers now was checked for lost changes (loss-check.ts). */
+  isChecked(): boolean;
   /** @throws {StoreUnavailable} if cached values may not be used. */
   requireFresh(): void;
   /** @throws {StoreUnavailable} if others are known to have made changes that this process does not know. */
@@ -180,6 +198,6 @@ export type ChangeFeed = {
   /** Returns the milliseconds since the last moment up to which every committed change has been reported. */
   lagMs(): number;
   /** Returns the state for `/readyz`. It is `loading` while revoked tokens are read; see also freshness.ts. */
-  state(): 'ok' | 'loading' | 'stale' | 'unknown';
+  state(): 'ok' | 'loading' | 'stale' | 'unknown' | 'unchecked';
   close(): Promise<void>;
 };

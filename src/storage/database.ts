@@ -23,6 +23,11 @@ export type Database = Queryable & {
    * meanwhile are lost, so callers must also poll.
    */
   listen(channel: string, onNotification: () => void): Promise<() => Promise<void>>;
+  /**
+   * Calls `onOther` before the first statement on a connection to another server than that of the connection before.
+   * Missing if there is only one server. A pooler hides the servers behind it.
+   */
+  watchServer?(onOther: () => void): void;
   /** Numbers of connections, if the database has a pool. */
   connections?(): { total: number; idle: number; waiting: number };
   close(): Promise<void>;

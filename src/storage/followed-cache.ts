@@ -42,23 +42,34 @@ export function createFollowedCache<T extends object>(options: {
   const loading = new Map<string, Promise<T | undefined>>();
   const counts = { memory: 0, database: 0 };
 
+  const forgetAll = () => {
+    present.clear();
+    absent.clear();
+    loading.clear();
+  };
   const forget = (change: Change) => {
+    if (change.kind === `all_${kind}s`) forgetAll();
     if (change.kind !== kind) return;
     present.delete(change.target);
     absent.delete(change.target);
     // Do not cache the result of a running load, which may predate the change. Its callers still get it.
     loading.delete(change.target);
   };
-  feed.subscribe(forget, () => {
-    present.clear();
-    absent.clear();
-    loading.clear();
-  });
+  feed.subscribe(forget, forgetAll);
+
+  /** Loads again if another database server answered meanwhile, after that server was checked for lost changes. */
+  async function loadChecked(key: string): Promise<T | undefined> {
+    for (;;) {
+      const value = await load(key);
+      if (feed.isChecked()) return value;
+      await feed.whenFresh();
+    }
+  }
 
   function loadOnce(key: string): Promise<T | undefined> {
     const running = loading.get(key);
     if (running) return running;
-    const started = load(key).then(
+    const started = loadChecked(key).then(
       (value) => {
         if (loading.get(key) !== started) return value;
         loading.delete(key);

@@ -4,6 +4,8 @@ import type { Announcements } from './announcements.ts';
 import type { FreshnessState } from './change.ts';
 
 export type Freshness = {
+  /** Returns whether cached values may be used. */
+  isUsable(): boolean;
   state(): FreshnessState;
   /** Returns the milliseconds since the last time up to which every committed change is known. */
   lagMs(): number;
@@ -19,17 +21,19 @@ const currentForMs = 1_000;
 /**
  * Decides from memory alone whether cached values may be used.
  * @param deps.knownUntil returns the time up to which all changes were read from PostgreSQL, by `performance.now()`.
+ * @param deps.isChecked returns whether the database is known to have every change that is known.
  * @param deps.staleAlways whether cached values are used for `staleSeconds` even if other processes may still commit
  * changes. Otherwise they are used only if PostgreSQL answers no process of the deployment, so that nothing can change.
  */
 export function createFreshness(deps: {
   knownUntil: () => number;
+  isChecked: () => boolean;
   announcements: Announcements | undefined;
   staleSeconds: number;
   staleAlways: boolean;
   log: Log;
 }): Freshness {
-  const { knownUntil, announcements, staleSeconds, staleAlways, log } = deps;
+  const { knownUntil, isChecked, announcements, staleSeconds, staleAlways, log } = deps;
   let logged: FreshnessState = 'current';
 
   const lagMs = () => performance.now() - Math.max(knownUntil(), announcements?.knownUntil() ?? 0);
@@ -37,6 +41,7 @@ export function createFreshness(deps: {
   const isKnownOld = () => !isCurrent() && announcements?.hasMissed() === true;
 
   function state(): FreshnessState {
+    if (!isChecked()) return 'unchecked';
     if (isCurrent()) return 'current';
     const isOld = isKnownOld();
     if (!isOld && announcements?.areFollowed()) return 'announced';
@@ -44,8 +49,14 @@ export function createFreshness(deps: {
     return mayBeStale && lagMs() <= staleSeconds * 1_000 ? 'stale' : 'unknown';
   }
 
+  const isUsable = () => {
+    const now = state();
+    return now !== 'unknown' && now !== 'unchecked';
+  };
+
   return {
     state,
+    isUsable,
     lagMs,
     isKnownOld,
     watch: () => {
@@ -62,9 +73,13 @@ export function createFreshness(deps: {
 }
 
 /** @throws {StoreUnavailable} if cached values may not be used. */
-export function requireUsable(freshness: Pick<Freshness, 'state' | 'lagMs'>): void {
-  if (freshness.state() !== 'unknown') return;
-  throw new StoreUnavailable('database', `changes unknown for ${Math.round(freshness.lagMs())} ms`);
+export function requireUsable(freshness: Pick<Freshness, 'state' | 'isUsable' | 'lagMs'>): void {
+  if (freshness.isUsable()) return;
+  const problem =
+    freshness.state() === 'unchecked'
+      ? 'another database server may have lost changes'
+      : `changes unknown for ${Math.round(freshness.lagMs())} ms`;
+  throw new StoreUnavailable('database', problem);
 }
 
 const texts: Record<FreshnessState, string> = {
@@ -72,4 +87,5 @@ const texts: Record<FreshnessState, string> = {
   announced: 'PostgreSQL does not respond, reading changes from Redis and answering from caches',
   stale: 'changes may be missed, answering from caches for KEYTURN_STALE_SECONDS',
   unknown: 'changes may be missed, answering 503',
+  unchecked: 'another database server may have lost changes, answering 503',
 };

@@ -71,13 +71,21 @@ export function connectPostgres({
       }
     }
   }
+  let server: string | undefined;
+  const watchers: (() => void)[] = [];
+
+  function noteServer(of: string): void {
+    if (server !== undefined && of !== server) for (const onOther of watchers) onOther();
+    server = of;
+  }
+
   const pool = new pg.Pool({
     ...settings,
     Client: Client as unknown as NonNullable<pg.PoolConfig['Client']>,
     stream: sockets.open,
     max: maxConnections,
     idleTimeoutMillis: 30_000,
-    onConnect: (client) => prepare(client, timeoutMs),
+    onConnect: async (client) => noteServer(await prepare(client, timeoutMs)),
   });
   // Without these listeners, a connection that the server closes while it is idle would end the process.
   pool.on('error', (error) => log.warn({ error: error.message }, 'lost an idle database connection'));
@@ -107,6 +115,7 @@ export function connectPostgres({
     },
     listen: (channel, onNotification) =>
       listenToPostgres((stream) => new Client({ ...settings, stream }), log, channel, onNotification),
+    watchServer: (onOther) => watchers.push(onOther),
     connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: async () => {
       primary?.close();
@@ -120,13 +129,18 @@ export function connectPostgres({
  * Rejects a standby, which is read-only and may lag behind. A pooler (PgBouncer) reports its own process id; a session
  * setting would reach whichever server connection is used next, so behind a pooler the time limit is set per
  * transaction and by the role.
+ * @returns the start time of the server, which identifies it.
  */
-async function prepare(client: pg.ClientBase, timeoutMs: number): Promise<void> {
+async function prepare(client: pg.ClientBase, timeoutMs: number): Promise<string> {
   try {
-    const { rows } = await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
-    if (rows[0]?.standby !== false) throw new StoreUnavailable('database', 'this is a standby, not the primary');
+    const { rows } = await client.query<{ standby: boolean; server: string }>(
+      'SELECT pg_is_in_recovery() AS standby, pg_postmaster_start_time()::text AS server',
+    );
+    const [row] = rows;
+    if (row?.standby !== false) throw new StoreUnavailable('database', 'this is a standby, not the primary');
     // Limit the server too: a statement whose caller has timed out would keep its locks.
     if (!(await isPooled(client))) await client.query(`SET statement_timeout = ${timeoutMs}`);
+    return row.server;
   } catch (error) {
     (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
     throw error;

@@ -6,6 +6,7 @@ const batchSize = 1_000;
 const tables = [
   'access_tokens',
   'changes',
+  'lost_changes',
   'idempotency_keys',
   'usage_sources',
   'usage_source_hours',

@@ -2,7 +2,7 @@ import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { raiseEveryTokenEpoch } from '../clients/client-store.ts';
 import type { Clock, DatabaseClock } from '../process/clock.ts';
 import type { ChangeFeed } from '../storage/change.ts';
-import { recordChange, recordChanges } from '../storage/change.ts';
+import { recordChange } from '../storage/change.ts';
 import type { Transaction } from '../storage/database.ts';
 import { createExpiringSet } from './expiring-set.ts';
 import type { TokenRecord } from './token-record.ts';
@@ -85,12 +85,8 @@ export async function endEveryToken(
   actor: Actor,
 ): Promise<number> {
   const at = new Date(clock());
-  const { clients, clientIds } = await raiseEveryTokenEpoch(transaction, at);
-  await recordChanges(
-    transaction,
-    clientIds.map((target) => ({ kind: 'client', target })),
-    at,
-  );
+  const clients = await raiseEveryTokenEpoch(transaction, at);
+  await recordChange(transaction, { kind: 'all_clients', target: 'all', at });
   await appendAuditEvent(transaction, {
     at,
     actor,

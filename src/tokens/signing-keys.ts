@@ -37,7 +37,7 @@ export type SigningKeys = {
   all(): Promise<readonly SigningKey[]>;
 };
 
-type SigningKeyDeps = {
+export type SigningKeyDeps = {
   keyRing: KeyRing;
   clock: Clock;
   ttlSeconds: number;

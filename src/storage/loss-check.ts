@@ -1,0 +1,142 @@
+import type { Log } from '../observability/log.ts';
+import type { Announcements } from './announcements.ts';
+import type { CommittedChange } from './change.ts';
+import type { Database } from './database.ts';
+
+/**
+ * Finds committed changes that the database has lost. A standby that is promoted may lack the last commits of its
+ * primary, and a restored backup lacks everything later, so what they had revoked or disabled would be valid again.
+ *
+ * Each process remembers the changes that it has seen, and the Redis stream holds the latest announcements. Whenever
+ * another database server answers, and at the start, both are compared with the table `changes` before cached or loaded
+ * values are used.
+ */
+export type LossCheck = {
+  /** Remembers a committed change. */
+  note(change: CommittedChange): void;
+  /** Returns whether the server that answers now was compared. */
+  isDone(): boolean;
+  /** Reports that another server may answer from now on. */
+  distrust(): void;
+  /**
+   * Compares the server unless that is done, and repairs what it has lost.
+   * @returns whether changes were committed by a repair.
+   */
+  run(): Promise<boolean>;
+};
+
+/** Changes that the database has lost. */
+export type Loss = {
+  changes: readonly CommittedChange[];
+  /** Whether more may be lost than is known, so that no token may stay valid. */
+  isUnbounded: boolean;
+  /** The timeline that was compared; null if it is unknown. */
+  timeline: string | null;
+};
+
+/** Number of changes to remember, about 3 MB. If even the oldest one is lost, every token ends. */
+const maxKnown = 10_000;
+
+/** Ignores rows that are about to expire, because they may have been deleted. Revocations outlive their token by this. */
+const compareSql = `
+  WITH known AS (
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) WITH ORDINALITY AS k (seq, kind, target, expires_at, nth)
+    WHERE expires_at > now() + interval '1 minute'
+  )
+  SELECT seq, kind, target, expires_at AS "expiresAt", nth = (SELECT min(nth) FROM known) AS "isOldest" FROM known k
+  WHERE NOT EXISTS (SELECT FROM changes c WHERE c.seq = k.seq AND c.kind = k.kind AND c.target = k.target)
+    AND NOT EXISTS (SELECT FROM lost_changes l WHERE l.seq = k.seq AND l.kind = k.kind AND l.target = k.target)
+  ORDER BY nth`;
+
+/**
+ * @param deps.repair restores in one transaction what lost changes had ended.
+ */
+export function createLossCheck(deps: {
+  database: Database;
+  announcements: Announcements | undefined;
+  log: Log;
+  repair: (loss: Loss) => Promise<boolean>;
+}): LossCheck {
+  const { database, announcements, log, repair } = deps;
+  /** In the order in which they became known. */
+  const known = new Map<string, CommittedChange>();
+  let hasFollowed = false;
+  let isDone = false;
+  /** Increases with each `distrust`, so that a comparison that began earlier does not count. */
+  let doubts = 0;
+
+  function note(change: CommittedChange): void {
+    const key = `${change.seq} ${change.kind} ${change.target}`;
+    if (known.has(key)) return;
+    known.set(key, change);
+    if (known.size > maxKnown) known.delete(known.keys().next().value as string);
+  }
+
+  /** Notes the changes in the Redis stream. Returns whether there are any. */
+  async function noteAnnounced(isRequired: boolean): Promise<boolean> {
+    if (!announcements) return false;
+    let announced: readonly CommittedChange[] = [];
+    try {
+      announced = await announcements.history();
+    } catch (error) {
+      if (isRequired) throw error;
+    }
+    for (const change of announced) note(change);
+    return announced.length > 0;
+  }
+
+  async function compare(): Promise<boolean> {
+    const [state] = await database.query<{ timeline: string | null; checked: string | null }>(
+      'SELECT database_timeline() AS timeline, (SELECT timeline FROM database_check) AS checked',
+    );
+    const { timeline = null, checked = null } = state ?? {};
+    const isNewTimeline = timeline !== null && timeline !== checked;
+    const wasAnnounced = await noteAnnounced(isNewTimeline || !hasFollowed);
+    const all = [...known.values()];
+    const missing = await database.query<CommittedChange & { isOldest: boolean }>(compareSql, [
+      all.map(({ seq }) => seq),
+      all.map(({ kind }) => kind),
+      all.map(({ target }) => target),
+      all.map(({ expiresAt }) => expiresAt),
+    ]);
+    const knowsNothing = !hasFollowed && !wasAnnounced;
+    const isUnbounded = missing.some(({ isOldest }) => isOldest) || (isNewTimeline && knowsNothing);
+    if (missing.length === 0 && !isNewTimeline) return false;
+    const changes = missing.map(({ seq, kind, target, expiresAt }) => ({ seq, kind, target, expiresAt }));
+    return await repair({ changes, isUnbounded, timeline });
+  }
+
+  /** Notes the latest changes of the database as the oldest known ones, so that an unknown loss before them is noticed. */
+  async function noteStored(): Promise<void> {
+    const later = [...known.values()];
+    const stored = await database.query<CommittedChange>(
+      'SELECT seq, kind, target, expires_at AS "expiresAt" FROM changes ORDER BY seq DESC LIMIT 1000',
+    );
+    known.clear();
+    for (const change of stored.reverse()) note(change);
+    for (const change of later) note(change);
+  }
+
+  const distrust = () => {
+    isDone = false;
+    doubts += 1;
+  };
+  database.watchServer?.(distrust);
+  return {
+    note,
+    isDone: () => isDone,
+    distrust,
+    run: async () => {
+      if (isDone) return false;
+      const began = doubts;
+      const hasRepaired = await compare().catch((error: Error) => {
+        log.warn({ error: error.message }, 'cannot compare the database with known changes, answering 503');
+        throw error;
+      });
+      if (!hasFollowed) await noteStored();
+      hasFollowed = true;
+      isDone = began === doubts;
+      return hasRepaired;
+    },
+  };
+}

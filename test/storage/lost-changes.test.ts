@@ -1,0 +1,123 @@
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { createTestStores, type Stores } from '../harness.ts';
+import { endpointsOf, inactive, register, type TestClient } from '../oauth/fixture.ts';
+import { askPostgres, createTestRedis } from '../services.ts';
+
+/** Stores whose database is as it was before the latest changes, as after a promotion with loss or a restored backup. */
+async function restore(stores: Stores, backup: string): Promise<void> {
+  const { pathname } = new URL(stores.databaseUrl);
+  const maintenance = new URL('/postgres', stores.databaseUrl).href;
+  await askPostgres(maintenance, `DROP DATABASE "${pathname.slice(1)}" WITH (FORCE)`);
+  await askPostgres(maintenance, `ALTER DATABASE "${backup}" RENAME TO "${pathname.slice(1)}"`);
+}
+
+async function backUp(stores: Stores): Promise<string> {
+  const name = new URL(stores.databaseUrl).pathname.slice(1);
+  const backup = `${name}_backup`;
+  await askPostgres(new URL('/postgres', stores.databaseUrl).href, `CREATE DATABASE "${backup}" TEMPLATE "${name}"`);
+  return backup;
+}
+
+type World = { stores: Stores; api: TestClient; shop: TestClient; tokens: string[] };
+
+let server: AdminServer | undefined;
+
+/** Starts a server with an API that accepts JWTs, and issues three tokens. */
+async function createWorld(): Promise<World> {
+  const stores = await createTestStores();
+  server = await startAdminServer({ stores });
+  const { core, publicUrl } = server;
+  const api = await register(core, {
+    name: 'Orders',
+    kind: 'resource_server',
+    resource: 'https://orders.example',
+    information: ['orders'],
+    tokenFormat: 'jwt',
+  });
+  const shop = await register(core, { name: 'Shop', kind: 'integration', scope: 'orders:read' });
+  const tokens: string[] = [];
+  for (let count = 0; count < 3; count++) tokens.push(await endpointsOf(publicUrl).accessToken(shop));
+  return { stores, api, shop, tokens };
+}
+
+async function stop(): Promise<void> {
+  await server?.close();
+  server = undefined;
+}
+
+async function restart(stores: Stores): Promise<AdminServer> {
+  await stop();
+  server = await startAdminServer({ stores });
+  return server;
+}
+
+afterEach(stop);
+
+/** Returns for each token whether it is active. */
+async function activeTokens({ publicUrl }: AdminServer, { api, tokens }: World): Promise<boolean[]> {
+  const answers = await Promise.all(tokens.map((token) => endpointsOf(publicUrl).introspect(api, token)));
+  return answers.map(({ status, text }) => {
+    expect(status).toBe(200);
+    return text !== inactive;
+  });
+}
+
+async function lossEvents({ adminFetch }: AdminServer) {
+  return (await adminFetch('/audit-events?action=deployment.changes_lost')).json.data;
+}
+
+test('a process that starts on a database without the last changes repeats those that Redis still holds', async () => {
+  const world = await createWorld();
+  await stop();
+  const backup = await backUp(world.stores);
+  const { publicUrl } = await restart(world.stores);
+  expect((await endpointsOf(publicUrl).revoke(world.shop, world.tokens[0] as string)).status).toBe(200);
+  await stop();
+  await restore(world.stores, backup);
+
+  const restored = await restart(world.stores);
+  expect(await activeTokens(restored, world)).toEqual([false, true, true]);
+  expect(await lossEvents(restored)).toMatchObject([{ after: { tokens: 1, every_token: false } }]);
+  // Another start finds nothing more to repair.
+  const again = await restart(world.stores);
+  expect(await activeTokens(again, world)).toEqual([false, true, true]);
+  expect(await lossEvents(again)).toHaveLength(1);
+});
+
+test('a process ends every token if the database has lost even the oldest change that is known', async () => {
+  const world = await createWorld();
+  await stop();
+  const backup = await backUp(world.stores);
+  // Redis is emptied, so that the oldest change that it holds was made after the backup.
+  const stores = { ...world.stores, redisPrefix: createTestRedis().prefix };
+  const { publicUrl } = await restart(stores);
+  expect((await endpointsOf(publicUrl).revoke(world.shop, world.tokens[0] as string)).status).toBe(200);
+  await stop();
+  await restore(stores, backup);
+
+  const restored = await restart(stores);
+  expect(await activeTokens(restored, world)).toEqual([false, false, false]);
+  expect(await lossEvents(restored)).toMatchObject([{ after: { tokens: 1, every_token: true } }]);
+});
+
+test('a process ends every token if it starts on a new timeline and nothing is known about what it lacks', async () => {
+  const world = await createWorld();
+  await stop();
+  // A promotion changes the timeline; the recorded one is what the promoted server differs from.
+  await askPostgres(world.stores.databaseUrl, `UPDATE database_check SET timeline = timeline || '0'`);
+  const stores = { ...world.stores, redisPrefix: createTestRedis().prefix };
+  const promoted = await restart(stores);
+  expect(await activeTokens(promoted, world)).toEqual([false, false, false]);
+  world.tokens = [await endpointsOf(promoted.publicUrl).accessToken(world.shop)];
+  // The timeline is recorded, so that later tokens are valid after another start.
+  expect(await activeTokens(await restart(stores), world)).toEqual([true]);
+});
+
+test('a process that starts on a new timeline ends no token if no change is missing', async () => {
+  const world = await createWorld();
+  await stop();
+  await askPostgres(world.stores.databaseUrl, `UPDATE database_check SET timeline = timeline || '0'`);
+  const promoted = await restart(world.stores);
+  expect(await activeTokens(promoted, world)).toEqual([true, true, true]);
+  expect(await lossEvents(promoted)).toEqual([]);
+});

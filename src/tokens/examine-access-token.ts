@@ -4,6 +4,7 @@ import { type Client, type KnownClient, offeredScopes, parseScope, scopeAt } fro
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
+import type { SigningKey } from './signing-keys.ts';
 import type { AccessKeyRef, TokenRecord } from './token-record.ts';
 import { isBoundAsRequired, narrow, offeredBy, type TokenDeps } from './token-rules.ts';
 
@@ -26,7 +27,7 @@ export async function examineToken(
     return found && (presentedKey || !presented) ? seenBy(server, found, presentedKey?.key) : undefined;
   };
   // Only live tokens are answered from the cache, so that all other answers take the same time.
-  const near = deps.tokenStore.peek(token);
+  const near = recallRecord(deps, token);
   return (await see(near && recallFound(deps, near))) ?? (await see(await findLiveToken(deps, token)));
 }
 
@@ -185,6 +186,25 @@ function isUnended({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenR
 /** Returns the record of an issued token, even if the token has expired or was revoked. */
 export async function readToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
   if (isWellFormedSecret(token, 'kta_')) return await deps.tokenStore.find(token);
-  if (isJwtShaped(token)) return await readJwtAccessToken(deps, token);
-  return undefined;
+  if (!isJwtShaped(token)) return undefined;
+  const keys = await deps.signingKeys.all();
+  const record = await readJwtAccessToken(deps, keys, token);
+  if (record) {
+    verifiedWith.set(record, keys);
+    deps.tokenStore.remember(token, record);
+  }
+  return record;
+}
+
+/** The published keys that a JWT was verified with. */
+const verifiedWith = new WeakMap<TokenRecord, readonly SigningKey[]>();
+
+/**
+ * Returns the record of a token that was read within the last second. Undefined does not mean that the token is unknown.
+ * A JWT is verified again as soon as a signing key changes, so that a withdrawn key ends its tokens at once.
+ */
+export function recallRecord({ tokenStore, signingKeys }: TokenDeps, token: string): TokenRecord | undefined {
+  const record = tokenStore.peek(token);
+  const keys = record && verifiedWith.get(record);
+  return keys && keys !== signingKeys.peekAll() ? undefined : record;
 }

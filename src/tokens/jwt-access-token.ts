@@ -2,7 +2,7 @@ import { errors, jwtVerify } from 'jose';
 import { type TokenTyp, tokenTyps } from '../clients/client.ts';
 import type { Clock } from '../process/clock.ts';
 import { signingKeyLeewaySeconds } from './signing-key-store.ts';
-import { type SigningKey, type SigningKeys, signJwt } from './signing-keys.ts';
+import { type SigningKey, signJwt } from './signing-keys.ts';
 import { type Confirmation, decodeAccessKeyRef, type TokenRecord } from './token-record.ts';
 
 /** The name of the claim that contains what only Keyturn itself reads: collision-resistant (RFC 7519 §4.2). */
@@ -53,10 +53,10 @@ const requiredClaims = ['aud', 'iat', 'exp', 'client_id', 'jti', 'scope'];
  * tokens stay valid when a resource server changes its `token_typ`.
  */
 export async function readJwtAccessToken(
-  { signingKeys, issuer, clock }: { signingKeys: SigningKeys; issuer: string; clock: Clock },
+  { issuer, clock }: { issuer: string; clock: Clock },
+  published: readonly SigningKey[],
   token: string,
 ): Promise<TokenRecord | undefined> {
-  const published = await signingKeys.all();
   let signedBy: SigningKey | undefined;
   try {
     const { payload } = await jwtVerify<AccessTokenClaims & Partial<PrivateClaims>>(

@@ -35,6 +35,8 @@ export type SigningKeys = {
   peekCurrent(): SigningKey | undefined;
   /** Returns every published key. */
   all(): Promise<readonly SigningKey[]>;
+  /** Returns the same array as `all` until a key changes, or undefined if the keys are not cached. */
+  peekAll(): readonly SigningKey[] | undefined;
 };
 
 export type SigningKeyDeps = {
@@ -64,6 +66,7 @@ export function followSigningKeys(deps: {
   const all = async () => (await cache.get('all')) ?? [];
   return {
     all,
+    peekAll: () => cache.peek('all'),
     peekCurrent: () => cache.peek('all')?.find(({ state }) => state === 'current'),
     current: async (transaction) => {
       const keys = transaction ? await load(transaction) : await all();
@@ -220,12 +223,29 @@ export function signJwt(key: SigningKey, typ: string, claims: object): string {
 function signInput({ alg, privateKey }: SigningKey, input: string): Buffer {
   const data = Buffer.from(input);
   const algorithms: Record<SigningAlgorithm, () => Buffer> = {
-    ES256: () => sign('sha256', data, { key: privateKey, dsaEncoding: 'ieee-p1363' }),
+    // With the option `dsaEncoding`, Node 24 exports and imports the key for each signature, which takes as long again.
+    ES256: () => toP1363(sign('sha256', data, privateKey)),
     EdDSA: () => sign(null, data, privateKey),
     RS256: () => sign('sha256', data, privateKey),
     PS256: () => sign('sha256', data, { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }),
   };
   return algorithms[alg]();
+}
+
+/**
+ * Converts an ECDSA signature on P-256 from DER (RFC 3279 §2.2.3) to the form of JWS (RFC 7518 §3.4): both integers in
+ * 32 bytes each. DER omits leading zeros, and adds one before a high bit.
+ */
+function toP1363(der: Buffer): Buffer {
+  const signature = Buffer.alloc(64);
+  // Skip the tag and length of the sequence, then read tag, length and bytes of each integer.
+  let at = 2;
+  for (const end of [32, 64]) {
+    const next = at + 2 + (der[at + 1] as number);
+    der.copy(signature, Math.max(end - 32, end - (next - at - 2)), Math.max(at + 2, next - 32), next);
+    at = next;
+  }
+  return signature;
 }
 
 function encode(value: object): string {

@@ -31,6 +31,8 @@ export function tokenId(token: string): string {
 export type NearTokenStore = Omit<TokenStore, 'find'> & {
   /** Returns a cached record. Undefined does not mean that the token is unknown. */
   peek(token: string): TokenRecord | undefined;
+  /** Caches the record of a token that is not in the store. */
+  remember(token: string, record: TokenRecord): void;
   /**
    * Always queries the store, so that a token that is not live at the resource server takes as long as one that was
    * never issued.
@@ -60,6 +62,7 @@ export function createNearTokenStore(store: TokenStore): NearTokenStore {
     remove: store.remove,
     ping: store.ping,
     peek: records.get,
+    remember: records.set,
     find: (token) =>
       store.find(tokenId(token)).then((record) => {
         if (record) records.set(token, record);

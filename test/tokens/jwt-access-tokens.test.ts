@@ -61,6 +61,13 @@ describe('a resource server with the token format jwt', () => {
     expect(payload.jti).toMatch(/^[\w-]{22}$/);
   });
 
+  test('gets tokens whose signatures all verify, also those with leading zeros in an integer', async () => {
+    // One signature in 128 has a leading zero byte.
+    const keys = keySet();
+    const tokens = await Promise.all(Array.from({ length: 400 }, () => endpoints.accessToken(analyst)));
+    for (const token of tokens) await jwtVerify(token, keys);
+  });
+
   test('gets tokens whose own claims are under one collision-resistant name (RFC 7519 §4.2)', async () => {
     const { payload } = await verify(await endpoints.accessToken(analyst));
     const own = 'https://keyturn.dev/claims';

@@ -71,6 +71,8 @@ describe.each(['current', 'next', 'retired'] as const)('a revoked signing key th
     for (const each of both()) expect((await each.introspect(reports, token)).json['active']).toBe(true);
 
     const answer = await revoke(stolen.kid);
+    // The process that revoked the key has just verified the token, and must not answer from that.
+    expect((await api.introspect(reports, token)).text).toBe(inactive);
     expect(answer.status).toBe(200);
     expect(answer.json.data.map((key: { kid: string }) => key.kid)).not.toContain(stolen.kid);
     expect(answer.json.data.filter((key: { status: string }) => key.status !== 'retired')).toHaveLength(2);

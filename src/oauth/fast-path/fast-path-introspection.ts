@@ -1,7 +1,15 @@
 import type { Client } from '../../clients/client.ts';
 import type { Core } from '../../core.ts';
 import { isWellFormedSecret } from '../../credentials/credential-format.ts';
-import { examineRecord, type LiveToken, recallLiveToken, recallSameToken } from '../../tokens/examine-access-token.ts';
+import {
+  examineRecord,
+  type LiveToken,
+  readToken,
+  recallLiveToken,
+  recallRecord,
+  recallSameToken,
+} from '../../tokens/examine-access-token.ts';
+import { isJwtShaped } from '../../tokens/jwt-access-token.ts';
 import type { TokenRecord } from '../../tokens/token-record.ts';
 import type { Caller } from '../client-authentication.ts';
 import { presentIntrospection, readIntrospectionRequest } from '../introspect.ts';
@@ -12,7 +20,7 @@ import type { HeadStart } from './head-start.ts';
 const parameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret']);
 
 /**
- * Answers an introspection of a live opaque token. Returns undefined to leave the request to the application; results
+ * Answers an introspection of a live token. Returns undefined to leave the request to the application; results
  * so far are in `headStart`, so that no store is queried twice.
  * @throws {KeyturnError} if a rule of introspection requests rejects the request. The application applies the rule again.
  */
@@ -24,12 +32,13 @@ export function answerIntrospection(
 ): FastAnswer | Promise<FastAnswer | undefined> | undefined {
   for (const name of form.values.keys()) if (!parameters.has(name)) return undefined;
   const { token, server } = readIntrospectionRequest(caller, form);
-  if (!server || !token.startsWith('kta_')) return undefined;
-  const near = core.tokenStore.peek(token);
+  if (!server) return undefined;
+  const near = recallRecord(core, token);
   const same = near && recallSameToken(core, near, server);
   if (same) return { body: bodyOf(core, same), accessKey: undefined };
-  if (!isWellFormedSecret(token, 'kta_')) return undefined;
-  return core.tokenStore.find(token).then((record) => {
+  const isOpaque = isWellFormedSecret(token, 'kta_');
+  if (!isOpaque && !isJwtShaped(token)) return undefined;
+  return (isOpaque ? core.tokenStore.find(token) : readToken(core, token)).then((record) => {
     const live = record && recallLiveToken(core, record, server);
     return live ? answerOf(core, live) : examine(core, record, server, headStart);
   });

@@ -2,7 +2,6 @@ import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Log } from '../observability/log.ts';
-import { isPooled } from './is-pooled.ts';
 
 /** Poll interval behind a pooler, which does not forward notifications. */
 const pollBehindPoolerMs = 500;
@@ -81,4 +80,10 @@ export function trackSockets(): { open: () => Socket; destroy: () => void } {
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+/** Detects a pooler such as PgBouncer in front of the server: it reports its own process id. */
+export async function isPooled(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  return rows[0]?.pid !== (client as unknown as { processID: number }).processID;
 }

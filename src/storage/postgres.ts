@@ -5,8 +5,7 @@ import { KeyturnError, StoreUnavailable } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { Database, Row, Transaction } from './database.ts';
 import { findPrimary, splitHosts } from './find-primary.ts';
-import { isPooled } from './is-pooled.ts';
-import { goodbyeMs, listenToPostgres, trackSockets } from './listen-to-postgres.ts';
+import { goodbyeMs, isPooled, listenToPostgres, trackSockets } from './listen-to-postgres.ts';
 
 type Options = {
   connectionString: string;

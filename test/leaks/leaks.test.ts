@@ -195,7 +195,7 @@ describe('what leaked', () => {
     expect(JSON.parse(found.stdout).data).toMatchObject([{ line: 5_001, kind: 'client_secret', status: 'live' }]);
     expect(found.stdout + found.stderr).not.toContain(world.shop.secret);
     const ended = await runCommand(['leaks', 'check', '-', '--disable', '--yes'], environment, text);
-    expect(ended).toMatchObject({ code: 0, stdout: expect.stringContaining('ended now') });
+    expect(ended).toMatchObject({ code: 0, stdout: expect.stringContaining('now ended') });
     expect(await runCommand(['leaks', 'check', '/nowhere'], environment)).toMatchObject({ code: 2 });
     expect(await runCommand(['leaks', 'check', '-'], environment, 'none')).toMatchObject({ code: 0 });
   });

@@ -12,6 +12,8 @@ export type TcpProxy = {
    * Drops all bytes, as when the other machine lost power; connections that exist at that time stay silent for ever.
    */
   lose(): void;
+  /** Returns the number of open connections. */
+  connections(): number;
   /** Restores normal operation; stalled connections continue. */
   restore(): void;
   close(): Promise<void>;
@@ -69,6 +71,7 @@ export async function startTcpProxy(targetUrl: string, falsify = (data: Buffer) 
       state = 'lost';
       for (const socket of sockets) mute.add(socket);
     },
+    connections: () => sockets.size / 2,
     restore() {
       state = 'open';
       for (const socket of sockets) socket.resume();

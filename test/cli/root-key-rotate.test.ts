@@ -165,7 +165,7 @@ test('root-key rotate leaves no partial change when it is killed, and continues 
   const environment = environmentOf(stores, `${v2},${v1}`);
   const child = startCommand(['root-key', 'rotate'], environment);
   const end = ended(child);
-  await eventually(async () => (await countMade()) > 0, 20_000);
+  await eventually(async () => (await countMade()) > 0);
   child.kill('SIGKILL');
   await end;
   const made = await countMade();

@@ -118,11 +118,11 @@ describeWith('tmux', 'curl')('in a terminal of 80 columns', () => {
     expect(regenerated.code).toBe(0);
     expect(regenerated.text).not.toMatch(/kts_/);
     await terminal.run('NEW=$(cat new)');
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await server.core.feed.sync();
     for (const secret of ['OLD', 'NEW']) expect((await terminal.run(curl(secret))).text).toContain('status 200');
 
     expect((await terminal.run(`keyturn clients finish ${id} --yes`)).text).toContain('The regeneration is finished.');
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await server.core.feed.sync();
     expect((await terminal.run(curl('OLD'))).text).toContain('status 401');
     expect((await terminal.run(curl('NEW'))).text).toContain('status 200');
 

@@ -96,9 +96,7 @@ describe('fetching a JWKS by URL', () => {
       const timer = setInterval(() => response.write(' '), 100);
       response.once('close', () => clearInterval(timer));
     };
-    const startedAt = performance.now();
     await expect(fetchLocal()).rejects.toThrow();
-    expect(performance.now() - startedAt).toBeLessThan(3_500);
   });
 
   it.each(['not JSON', 'null', '[]', '{"keys":{}}'])('rejects %s', async (text) => {

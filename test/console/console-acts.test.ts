@@ -328,7 +328,7 @@ it('responds 503 while the database is unavailable, keeps sessions, and applies 
     expect(sent).toMatchObject({ status: 503 });
     expect(sent.text).toContain('Sending the same form again makes the change only once.');
     proxy.restore();
-    await eventually(async () => (await away.look('/console/integrations', session)).status === 200, 10_000);
+    await eventually(async () => (await away.look('/console/integrations', session)).status === 200);
     for (let count = 0; count < 2; count++) {
       expect(await away.sendAndLook('/console/integrations', form, session)).toMatchObject({ status: 200 });
     }

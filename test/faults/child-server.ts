@@ -11,10 +11,9 @@ export type ChildServer = {
   /** Log lines so far. */
   lines: string[];
   /**
-   * Sends SIGTERM and waits for the exit. Resolves to the exit code, or the signal that killed the process, and the
-   * time it took.
+   * Sends SIGTERM and waits for the exit. Resolves to the exit code, or the signal that killed the process.
    */
-  terminate(): Promise<{ ended: number | NodeJS.Signals | null; tookMs: number }>;
+  terminate(): Promise<number | NodeJS.Signals | null>;
 };
 
 export async function startChildServer(stores: Stores, env: Record<string, string> = {}): Promise<ChildServer> {
@@ -49,13 +48,12 @@ export async function startChildServer(stores: Stores, env: Record<string, strin
     publicUrl,
     lines,
     terminate: async () => {
-      const startedAt = performance.now();
       if (child.exitCode === null && child.signalCode === null) {
         const exit = once(child, 'exit');
         child.kill('SIGTERM');
         await exit;
       }
-      return { ended: child.exitCode ?? child.signalCode, tookMs: performance.now() - startedAt };
+      return child.exitCode ?? child.signalCode;
     },
   };
 }

@@ -29,6 +29,17 @@ afterAll(async () => {
   for (const world of open) await world.close();
 });
 
+/** Returns the number of processes that have announced that they read PostgreSQL, twice so that all have seen it. */
+async function announcers({ redisUrl, redisPrefix }: Stores): Promise<number> {
+  const redis = new Redis(redisUrl);
+  const entries = await redis.xrange(`${redisPrefix}changes`, '-', '+');
+  redis.disconnect();
+  const said = entries.flatMap(([, [, text = '{}']]) => JSON.parse(text) as { f: string; r?: unknown });
+  const counts = new Map<string, number>();
+  for (const { f, r } of said) if (r) counts.set(f, (counts.get(f) ?? 0) + 1);
+  return [...counts.values()].filter((count) => count >= 3).length;
+}
+
 async function createWorld(env: Record<string, string> = {}): Promise<World> {
   const stores = await createTestStores();
   const postgres = await startTcpProxy(stores.databaseUrl);
@@ -62,7 +73,7 @@ async function createWorld(env: Record<string, string> = {}): Promise<World> {
   };
   open.add(world);
   // They must announce themselves to each other once while both reach PostgreSQL.
-  await delay(1_200);
+  await eventually(async () => (await announcers(stores)) === 2);
   return world;
 }
 
@@ -145,7 +156,7 @@ it('a process that reaches neither store responds 503 within a second and report
   await delay(1_000);
   expect((await introspect()).some(isLive)).toBe(false);
   expect(statuses(await issue())).toEqual([503, 503]);
-  await eventually(async () => JSON.stringify(await state(world)).includes('unknown'), 3_000);
+  await eventually(async () => JSON.stringify(await state(world)).includes('unknown'));
   const metrics = await send(`${world.here.adminUrl}/metrics`);
   expect(metrics.text).toContain('keyturn_changes_state{state="unknown"} 1');
   await world.close();
@@ -155,7 +166,7 @@ it('a process that reaches neither store serves for KEYTURN_STALE_SECONDS if it 
   const world = await createWorld({ KEYTURN_STALE_SECONDS: '60' });
   const { introspect, issue } = await createClient(world, 'Kept');
   for (const proxy of [world.postgres, world.redis]) proxy.stall();
-  await eventually(async () => JSON.stringify(await state(world)).includes('stale'), 8_000);
+  await eventually(async () => JSON.stringify(await state(world)).includes('stale'));
   // Opaque tokens always need Redis.
   expect(statuses(await introspect())[1]).toBe(200);
   expect(statuses(await issue())[1]).toBe(200);
@@ -172,10 +183,10 @@ it('processes serve cached data by default if PostgreSQL responds to none of the
   const apis = servers.map(({ publicUrl }) => endpointsOf(publicUrl));
   for (const api of apis) await api.accessToken(client);
   postgres.cut();
-  await eventually(() => servers.every(({ core }) => core.feed.freshness() === 'stale'), 8_000);
+  await eventually(() => servers.every(({ core }) => core.feed.freshness() === 'stale'));
   for (const api of apis) expect((await api.token(client)).status).toBe(200);
   postgres.restore();
-  await eventually(() => servers.every(({ core }) => core.feed.freshness() === 'current'), 8_000);
+  await eventually(() => servers.every(({ core }) => core.feed.freshness() === 'current'));
   for (const server of servers) await server.close();
   await postgres.close();
 });
@@ -187,7 +198,7 @@ it('a process that misses announcements while PostgreSQL does not respond issues
   const redis = new Redis(world.stores.redisUrl);
   await redis.del(`${world.stores.redisPrefix}changes`);
   redis.disconnect();
-  await eventually(async () => statuses(await issue()).every((status) => status === 503), 3_000);
+  await eventually(async () => statuses(await issue()).every((status) => status === 503));
   // KEYTURN_STALE_SECONDS still applies to introspection.
   expect(statuses(await introspect())).toEqual([200, 200]);
   world.postgres.restore();

@@ -41,13 +41,11 @@ exec "${postgres}" -D disk/data -p ${port} -c listen_addresses=127.0.0.1 -c unix
     mkdirSync(disk);
     mount('-t', 'tmpfs', '-o', `size=160m,uid=${user?.uid},gid=${user?.gid},mode=700`, 'tmpfs', disk);
     await group.start('server');
-    await eventually(
-      () =>
-        askPostgres(url, 'SELECT 1').then(
-          () => true,
-          () => false,
-        ),
-      20_000,
+    await eventually(() =>
+      askPostgres(url, 'SELECT 1').then(
+        () => true,
+        () => false,
+      ),
     );
     const database = connectPostgres({ connectionString: url, log: createLog('silent') });
     await migrate(database);
@@ -82,7 +80,7 @@ exec "${postgres}" -D disk/data -p ${port} -c listen_addresses=127.0.0.1 -c unix
       await fillDisk();
       const before = await countSessions();
       // A page of a table may have space for a few more rows.
-      await eventually(async () => (await change()) === 503, 10_000);
+      await eventually(async () => (await change()) === 503);
       // Cached data is used for at most 5 s without PostgreSQL. Reads must work after that too, also for clients that
       // are not cached.
       for (const newcomer of newcomers) {
@@ -95,7 +93,7 @@ exec "${postgres}" -D disk/data -p ${port} -c listen_addresses=127.0.0.1 -c unix
       // time.
       expect((await countSessions()) - before).toBeLessThan(50);
       await askPostgres(url, 'DROP TABLE filler');
-      await eventually(async () => (await change()) === 201, 5_000);
+      await eventually(async () => (await change()) === 201);
     });
 
     expect(outcome).toMatchObject({ ...zeros, unavailable: 0 });

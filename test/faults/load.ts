@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { eventually } from '../eventually.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
 import type { Answer } from '../oauth/http-client.ts';
 
@@ -14,8 +15,6 @@ type Outcome = {
   unexpected: string[];
   answered: number;
   unavailable: number;
-  /** Time in milliseconds from the first to the last 503 for tokens and introspections. */
-  unavailableMs: number;
   revoked: number;
   adminChanges: number;
 };
@@ -26,10 +25,17 @@ export const zeros = { wrongActive: 0, wrongInactive: 0, lostRevocations: 0, los
 export type Load = {
   servers: readonly AdminServer[];
   clients: Awaited<ReturnType<typeof registerAll>>;
-  /** Sends requests while `fault` runs and for `afterMs` afterwards, then checks everything that was ever confirmed. */
-  during(title: string, fault: () => Promise<unknown>, options?: { afterMs?: number }): Promise<Outcome>;
+  /**
+   * Sends requests while `fault` runs and until the servers have recovered, then checks everything that was ever
+   * confirmed.
+   * @param fault gets a function that waits until many requests in a row were served.
+   */
+  during(title: string, fault: (recovered: () => Promise<void>) => Promise<unknown>): Promise<Outcome>;
   close(): Promise<void>;
 };
+
+/** Number of requests without a 503 after which the servers count as recovered. */
+const servedInARow = 200;
 
 /** Time that another process may take to follow a revocation, even without announcements. */
 const staleMs = 5_000;
@@ -45,7 +51,7 @@ export async function startLoad(options: Parameters<typeof startAdminServer>[0])
   const apis = servers.map(({ publicUrl }) => endpointsOf(publicUrl));
   const pick = <T>(items: readonly T[]) => items[Math.floor(Math.random() * items.length)] as T;
 
-  async function during(title: string, fault: () => Promise<unknown>, { afterMs = 1_000 } = {}): Promise<Outcome> {
+  async function during(title: string, fault: Parameters<Load['during']>[1]): Promise<Outcome> {
     const tokens: Confirmed[] = [];
     const admitted: { id: string; disabled: boolean }[] = [];
     const outcome: Outcome = {
@@ -53,20 +59,24 @@ export async function startLoad(options: Parameters<typeof startAdminServer>[0])
       unexpected: [],
       answered: 0,
       unavailable: 0,
-      unavailableMs: 0,
       revoked: 0,
       adminChanges: 0,
     };
     let running = true;
-    let firstRefusal: number | undefined;
+    let inARow = 0;
+    const recovered = () => {
+      inARow = 0;
+      return eventually(() => inARow >= servedInARow);
+    };
 
     function judge(what: string, { status, text }: Pick<Answer, 'status' | 'text'>, isRight: boolean): void {
       if (status === 503) {
         outcome.unavailable += 1;
-        firstRefusal ??= performance.now();
-        outcome.unavailableMs = performance.now() - firstRefusal;
-      } else if (isRight) outcome.answered += 1;
-      else outcome.unexpected.push(`${what}: ${status} ${text.slice(0, 200)}`);
+        inARow = 0;
+      } else if (isRight) {
+        outcome.answered += 1;
+        inARow += 1;
+      } else outcome.unexpected.push(`${what}: ${status} ${text.slice(0, 200)}`);
     }
 
     async function issue(): Promise<void> {
@@ -133,9 +143,9 @@ export async function startLoad(options: Parameters<typeof startAdminServer>[0])
       repeat(administer, 50),
     ];
     try {
-      await delay(500);
-      await fault();
-      await delay(afterMs);
+      await recovered();
+      await fault(recovered);
+      await recovered();
     } finally {
       running = false;
       await Promise.all(loops);
@@ -188,6 +198,6 @@ async function persist<T extends { status: number }>(ask: () => Promise<T>): Pro
 }
 
 function tell(outcome: Outcome): string {
-  const { unexpected, unavailableMs, ...counts } = outcome;
-  return JSON.stringify({ ...counts, unexpected: unexpected.length, unavailableMs: Math.round(unavailableMs) });
+  const { unexpected, ...counts } = outcome;
+  return JSON.stringify({ ...counts, unexpected: unexpected.length });
 }

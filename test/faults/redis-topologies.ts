@@ -43,15 +43,12 @@ export async function startSentinelTrio(): Promise<RedisGroup> {
     ].join('\n');
   }
   const group = await startGroup(ports, files, password, sentinels);
-  await eventually(
-    async () => /master_link_status:up/.test(String(await group.ask('two', 'INFO', 'replication'))),
-    10_000,
-  );
+  await eventually(async () => /master_link_status:up/.test(String(await group.ask('two', 'INFO', 'replication'))));
   for (const name of sentinels) {
     await eventually(async () => {
       const text = String(await group.ask(name, 'INFO', 'sentinel'));
       return /status=ok,address=[^,]+,slaves=1,sentinels=3/.test(text);
-    }, 15_000);
+    });
   }
   const hosts = sentinels.map((name) => `127.0.0.1:${ports[name]}`).join(',');
   return { ...group, url: `redis+sentinel://keyturn:${password}@${hosts}/keyturn` };
@@ -82,26 +79,21 @@ export async function startRedisCluster(): Promise<RedisGroup> {
   for (const name of names.slice(1)) await group.ask('one', 'CLUSTER', 'MEET', '127.0.0.1', String(ports[name]));
   for (const [index, name] of replicas.entries()) {
     const primary = ids.get(primaries[index] as string) as string;
-    await eventually(
-      () =>
-        group.ask(name, 'CLUSTER', 'REPLICATE', primary).then(
-          () => true,
-          () => false,
-        ),
-      15_000,
+    await eventually(() =>
+      group.ask(name, 'CLUSTER', 'REPLICATE', primary).then(
+        () => true,
+        () => false,
+      ),
     );
   }
   for (const name of names) {
     await eventually(async () => {
       const [state, nodes] = [await group.ask(name, 'CLUSTER', 'INFO'), await group.ask(name, 'CLUSTER', 'NODES')];
       return /cluster_state:ok/.test(String(state)) && String(nodes).match(/\bslave\b/g)?.length === 3;
-    }, 15_000);
+    });
   }
   for (const name of replicas) {
-    await eventually(
-      async () => /master_link_status:up/.test(String(await group.ask(name, 'INFO', 'replication'))),
-      15_000,
-    );
+    await eventually(async () => /master_link_status:up/.test(String(await group.ask(name, 'INFO', 'replication'))));
   }
   const hosts = primaries.map((name) => `127.0.0.1:${ports[name]}`).join(',');
   return { ...group, url: `redis+cluster://keyturn:${password}@${hosts}` };
@@ -161,13 +153,11 @@ async function startGroup(
   try {
     for (const name of names) await group.start(name);
     for (const name of names)
-      await eventually(
-        () =>
-          ask(name, 'PING').then(
-            () => true,
-            () => false,
-          ),
-        10_000,
+      await eventually(() =>
+        ask(name, 'PING').then(
+          () => true,
+          () => false,
+        ),
       );
   } catch (error) {
     const logs = await Promise.all(names.map((name) => group.log(name)));

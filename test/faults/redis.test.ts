@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
@@ -41,21 +40,17 @@ afterAll(async () => {
   await proxy?.close();
 });
 
-/** Sends `atOnce` concurrent requests `times` times. Returns the responses and their durations. */
+/** Sends `atOnce` concurrent requests `times` times. Returns the responses. */
 async function pester(ask: () => Promise<Answer>, { times, atOnce }: { times: number; atOnce: number }) {
   const answers: Answer[] = [];
-  const tookMs: number[] = [];
   await Promise.all(
     Array.from({ length: atOnce }, async () => {
       for (let time = 0; time < times; time++) {
-        const startedAt = performance.now();
         answers.push(await ask());
-        tookMs.push(performance.now() - startedAt);
       }
     }),
   );
-  tookMs.sort((left, right) => left - right);
-  return { answers, median: tookMs[tookMs.length >> 1] as number, slowest: tookMs.at(-1) as number };
+  return answers;
 }
 
 const unavailable = {
@@ -90,15 +85,11 @@ describe.each([
   it.each<[string, () => Promise<Answer>]>([
     ['a token', () => api.token(clients.shop)],
     ['introspection', () => api.introspect(clients.orders, live)],
-  ])('%s gets 503 with Retry-After within 300 ms, never "inactive"', async (__, ask) => {
-    const { answers, median, slowest } = await pester(ask, { times: 3, atOnce: 10 });
-    for (const answer of answers) {
+  ])('%s gets 503 with Retry-After, never "inactive"', async (__, ask) => {
+    for (const answer of await pester(ask, { times: 3, atOnce: 10 })) {
       expect(answer).toMatchObject(unavailable);
       expect(answer.headers).toMatchObject({ 'retry-after': '1', 'cache-control': 'no-store' });
     }
-    expect(median).toBeLessThanOrEqual(300);
-    // Permit a slower response, because the machine may be busy for a moment.
-    expect(slowest).toBeLessThanOrEqual(500);
   });
 
   it('requests that need no store get their usual response', async () => {
@@ -138,48 +129,44 @@ describe.each([
 
   it('the server reports that it is alive and not ready', async () => {
     expect(await send(`${server.publicUrl}/healthz`)).toMatchObject({ status: 200 });
-    await eventually(async () => (await send(`${server.publicUrl}/readyz`)).status === 503, 2_000);
-    const { answers, slowest } = await pester(() => send(`${server.publicUrl}/readyz`), { times: 1, atOnce: 3 });
-    for (const answer of answers) {
+    await eventually(async () => (await send(`${server.publicUrl}/readyz`)).status === 503);
+    for (const answer of await pester(() => send(`${server.publicUrl}/readyz`), { times: 1, atOnce: 3 })) {
       expect(answer).toMatchObject({
         status: 503,
         json: { status: 'not_ready', stores: { database: 'ok', redis: 'unavailable' } },
       });
     }
-    expect(slowest).toBeLessThanOrEqual(500);
   });
 
   it('every response stays 503 during a longer outage', async () => {
-    const until = performance.now() + 1_200;
-    while (performance.now() < until) {
+    for (let round = 0; round < 5; round++) {
       expect(await api.introspect(clients.orders, live)).toMatchObject({ status: 503 });
       expect(await api.token(clients.shop)).toMatchObject({ status: 503 });
-      await delay(50);
     }
   });
 
-  it('the server recovers within 5 s after Redis returns, and keeps every revocation', async () => {
+  it('the server recovers after Redis returns, and keeps every revocation', async () => {
     proxy.restore();
     await eventually(async () => {
       const answer = await api.introspect(clients.orders, live);
       expect(answer.text).not.toBe(inactive);
       return answer.status === 200;
-    }, 5_000);
-    await eventually(async () => (await api.token(clients.shop)).status === 200, 1_000);
+    });
+    await eventually(async () => (await api.token(clients.shop)).status === 200);
     for (const token of [own, revokedBefore]) {
       expect(await api.introspect(clients.orders, token)).toMatchObject({ status: 200, text: inactive });
     }
     expect((await api.introspect(clients.orders, foreign)).json).toMatchObject({ active: true });
-    await eventually(async () => (await send(`${server.publicUrl}/readyz`)).status === 200, 2_000);
+    await eventually(async () => (await send(`${server.publicUrl}/readyz`)).status === 200);
   });
 });
 
 it('reports that it is not ready from the first request that a closed Redis connection fails', async () => {
   const isReady = async () => (await send(`${server.publicUrl}/readyz`)).status === 200;
-  await eventually(isReady, 5_000);
+  await eventually(isReady);
   proxy.cut();
   try {
-    await eventually(async () => (await api.token(clients.shop)).status === 503, 2_000);
+    await eventually(async () => (await api.token(clients.shop)).status === 503);
     expect(await send(`${server.publicUrl}/readyz`)).toMatchObject({
       status: 503,
       json: { status: 'not_ready', stores: { redis: 'unavailable' } },
@@ -187,7 +174,7 @@ it('reports that it is not ready from the first request that a closed Redis conn
   } finally {
     proxy.restore();
   }
-  await eventually(isReady, 5_000);
+  await eventually(isReady);
   expect(await api.token(clients.shop)).toMatchObject({ status: 200 });
 });
 

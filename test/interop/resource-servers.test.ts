@@ -86,7 +86,6 @@ async function run(example: string, format: keyof typeof resources, node = proce
       );
     },
     (answers) => answers,
-    15_000,
   );
   return url;
 }
@@ -116,7 +115,6 @@ async function expectProtection(url: string, format: keyof typeof resources): Pr
   await eventuallyIs(
     () => get(token),
     ({ status }) => status === 401,
-    1_000,
   );
 }
 

@@ -159,7 +159,7 @@ describe('nginx with auth_request and njs', () => {
     const token = await api.accessToken(shop, { scope: 'orders:read', resource: resources.orders });
     expect((await get(nginx, `Bearer ${token}`)).status).toBe(200);
     await api.revoke(shop, token);
-    await eventually(async () => (await get(nginx, `Bearer ${token}`)).status === 401, 11_000);
+    await eventually(async () => (await get(nginx, `Bearer ${token}`)).status === 401);
   });
 });
 
@@ -199,7 +199,7 @@ describe('Apache httpd with mod_oauth2', () => {
   testWith('Apache')('lets through what is live and has the scope, by introspection', async () => {
     const token = await expectProtection(`${apache}/orders`, 'orders');
     await api.revoke(shop, token);
-    await eventually(async () => (await get(`${apache}/orders`, `Bearer ${token}`)).status === 401, 11_000);
+    await eventually(async () => (await get(`${apache}/orders`, `Bearer ${token}`)).status === 401);
   });
 
   testWith('Apache')('accepts JWTs for this API with the scope, by the published keys', async () => {

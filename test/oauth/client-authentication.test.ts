@@ -4,6 +4,7 @@ import { announceClient, findKnownClient } from '../../src/clients/client-store.
 import { disableClient, generateClient, type NewClient } from '../../src/clients/manage-clients.ts';
 import { checksum, generateClientId, generateSecret } from '../../src/credentials/credential-format.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
+import { passTime } from '../pass-time.ts';
 import { askPostgres } from '../services.ts';
 import { actor, endpointsOf, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
 import { type Answer, basicOf, type Form, post, rawBasic, sendRaw } from './http-client.ts';
@@ -108,7 +109,7 @@ describe('a failed authentication', () => {
         }
       });
       for (const client of inUse) expect((await api.token(client)).status).toBe(200);
-      await new Promise((resolve) => setTimeout(resolve, 1_100));
+      await passTime(1_100);
       return (kind, round) =>
         basicOf(kind === 'wrong' ? (inUse[round] as TestClient).id : generateClientId(), generateSecret('kts_'));
     });
@@ -122,7 +123,7 @@ describe('a failed authentication', () => {
     expect(await api.token(client)).toMatchObject(refused);
     // Skip the announcement, as if it had not arrived yet.
     await askPostgres(server.stores.databaseUrl, `UPDATE clients SET enabled = true WHERE client_id = '${client.id}'`);
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await passTime(1_100);
     expect((await api.token(client)).status).toBe(200);
   });
 });
@@ -269,14 +270,12 @@ describe('a malformed Client ID', () => {
     ['in upper case', 'KTI_AAAAAAAAAAAAAAAAAAAAAA'],
   ];
 
-  it.each(impossible)('(%s) is rejected in bounded time without a database query', async (_, id) => {
+  it.each(impossible)('(%s) is rejected without a database query', async (_, id) => {
     const queries = watchQueries(server.core);
-    const startedAt = performance.now();
     expect(await post(api.tokenUrl, { ...grant, client_id: id, client_secret: clients.shop.secret })).toMatchObject(
       refused,
     );
     expect(await withHeader(basicOf(id, clients.shop.secret))).toMatchObject(refused);
-    expect(performance.now() - startedAt).toBeLessThan(300);
     queries.stop();
     expect(queries.clientLookups()).toEqual([]);
   });

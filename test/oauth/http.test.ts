@@ -378,13 +378,13 @@ describe('routes', () => {
       server.core.readiness.add({ group: 'checks', name, examine: () => states[name], isRequired });
     }
     const ready = () => send(`${server.publicUrl}/readyz`);
-    await eventually(async () => (await ready()).status === 200, 5_000);
+    await eventually(async () => (await ready()).status === 200);
     expect((await ready()).json).toMatchObject({ status: 'ready', checks: states });
     states.required = 'lost';
-    await eventually(async () => (await ready()).status === 503, 5_000);
+    await eventually(async () => (await ready()).status === 503);
     expect((await ready()).json).toMatchObject({ status: 'not_ready', checks: states });
     states.required = 'ok';
-    await eventually(async () => (await ready()).status === 200, 5_000);
+    await eventually(async () => (await ready()).status === 200);
   });
 
   it('answer HEAD as GET, without a body', async () => {

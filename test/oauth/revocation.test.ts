@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import { deleteClient, disableClient } from '../../src/clients/manage-clients.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
+import { passTime } from '../pass-time.ts';
 import { askPostgres } from '../services.ts';
 import { actor, endpointsOf, inactive, register, registerAll } from './fixture.ts';
 import { post } from './http-client.ts';
@@ -183,7 +184,7 @@ describe('a revoked token stays revoked', () => {
     const before = await snapshot();
     await redis.del(...before.keys());
     // Wait until the record is not cached any more, which takes up to a second.
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await passTime(1_100);
     expect(await api.revoke(clients.shop, revoked)).toMatchObject({ status: 200 });
     expect(await api.revoke(clients.partner, foreign)).toMatchObject({ status: 200 });
     for (const [key, value] of before) await redis.restore(key, 3_600_000, value, 'REPLACE');

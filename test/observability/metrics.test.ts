@@ -203,7 +203,7 @@ test('several workers are told as one, whoever is asked, and what an ended one h
       lines.push(...parts.map((line) => JSON.parse(line) as (typeof lines)[number]));
     });
     const ready = () => lines.filter(({ msg }) => msg === 'Keyturn is ready');
-    await eventually(() => ready().length === 2, 20_000);
+    await eventually(() => ready().length === 2);
     const { public: publicUrl = '', admin: adminUrl = '' } = ready()[0] ?? {};
     // One connection per request, so that both workers receive some.
     for (let round = 0; round < 10; round++) await requestOnce(publicUrl, client);
@@ -212,8 +212,8 @@ test('several workers are told as one, whoever is asked, and what an ended one h
       expect(await read('keyturn_processes', {}, adminUrl)).toBe(2);
     }
     child.kill('SIGHUP');
-    await eventually(() => ready().length === 4, 20_000);
-    await eventually(async () => (await read('keyturn_processes', {}, adminUrl)) === 2, 10_000);
+    await eventually(() => ready().length === 4);
+    await eventually(async () => (await read('keyturn_processes', {}, adminUrl)) === 2);
     expect(await read('keyturn_tokens_issued_total', {}, adminUrl)).toBe(10);
   } finally {
     child.kill('SIGTERM');

@@ -2,6 +2,8 @@
  * Process that regenerates the secret of one client endlessly, after it receives a line on standard input. Prints each
  * new secret on standard output as soon as it is committed. `kill-nine.test.ts` kills it.
  */
+
+import { flushCompileCache } from 'node:module';
 import { requireClientOwner } from '../../src/clients/client-store.ts';
 import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';
@@ -16,6 +18,8 @@ const config = readConfig();
 const core = await openCore(config, createLog('silent'));
 const actor = { id: 'killed', name: 'killed', address: null };
 
+// A killed process does not write its compiled code at its end.
+flushCompileCache();
 process.stdout.write('ready\n');
 await new Promise((resolve) => process.stdin.once('data', resolve));
 for (;;) {

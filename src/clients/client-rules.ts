@@ -86,7 +86,7 @@ export type GivenKeys = {
 
 type RegisteredKeys = Pick<Client, 'jwks' | 'jwksUri' | 'certificateSubject'>;
 
-const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: '`tls_client_auth_…` field' } as const;
+const names = { jwks: '`jwks`', jwksUri: '`jwks_uri`', certificateSubject: 'a `tls_client_auth_…` field' } as const;
 
 /** Characters of a URI (RFC 3986 §2) without a fragment. */
 const uriCharacters = /^[\w\-.~:/?[\]@!$&'()*+,;=%]+$/;
@@ -114,7 +114,7 @@ export function registerKeys(authMethod: AuthMethod, given: GivenKeys): Register
   }
   if (taken.length > 0 && present.length !== 1) {
     throw new InvalidInput(
-      `auth_method \`${authMethod}\` requires exactly one ${taken.map((name) => names[name]).join(' or ')}.`,
+      `auth_method \`${authMethod}\` requires exactly one of: ${taken.map((name) => names[name]).join(' or ')}.`,
     );
   }
   if (jwks) requireUsableJwks(jwks, authMethod === 'private_key_jwt' ? readVerificationKey : readRegisteredCertificate);

@@ -100,7 +100,7 @@ describe('an import adopts a security requirement of a client or refuses the cli
       { ...key, jwks: publicKey('ec', { alg: 'ES384' }), says: 'must have the alg' },
       { ...key, jwks: publicKey('ec', { exp: 1_900_000_000 }), says: 'exp' },
       { ...key, jwks: { keys: 'none' }, says: 'jwks: must be a JWK set' },
-      { tls_client_auth_san_dns: 'sync.example.com', says: 'cannot have a `tls_client_auth_…` member' },
+      { tls_client_auth_san_dns: 'sync.example.com', says: 'does not allow a `tls_client_auth_…` field' },
       {
         token_endpoint_auth_method: 'tls_client_auth',
         tls_client_auth_san_dns: 'sync.example.com',

@@ -146,7 +146,11 @@ test('clients revoke-tokens, disable, enable and delete work', async () => {
     tokens_not_before: expect.stringMatching(/^\d{4}-.*Z$/),
   });
   const early = await refusedBy(['clients', 'delete', id, '--yes']);
-  expect(early).toEqual({ code: 1, stdout: '', stderr: expect.stringContaining('An enabled client cannot be deleted') });
+  expect(early).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining('An enabled client cannot be deleted'),
+  });
   expect(await runJson(['clients', 'disable', id, '-y'], environment)).toMatchObject({ status: 'disabled' });
   expect(await runJson(['clients', 'enable', id], environment)).toMatchObject({ status: 'enabled' });
   await runJson(['clients', 'disable', id, '-y'], environment);

@@ -4,51 +4,88 @@ import type { GivenReplacement } from '../clients/replacement.ts';
 import { jwksSchema, readSubject, subjectShape } from './presenters/present-client.ts';
 import { resourceUri, scopeText, text } from './text.ts';
 
-export const clientKind = z.enum(['integration', 'resource_server']);
+export const clientKind = z.enum(['integration', 'resource_server']).meta({
+  description: '`integration`: a program that requests access tokens. `resource_server`: an API that checks them.',
+});
+const name = text(200).meta({ description: 'The name that people see. It need not be unique.' });
 const information = z
   .array(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'must be a lower-case word'))
   .max(200)
-  .meta({ description: 'The kinds of information that a resource server offers', example: ['orders', 'products'] });
-const accessKey = z.enum(['optional', 'required']);
-const tokenFormat = z.enum(['opaque', 'jwt']);
+  .meta({
+    description:
+      'The kinds of information that a resource server offers. Each kind has four scopes, such as `orders:create`, `orders:read`, `orders:update` and `orders:delete`.',
+    example: ['orders', 'products'],
+  });
+const scope = scopeText.meta({ description: 'The scopes that an integration may have, separated by single spaces.' });
+const accessKey = z
+  .enum(['optional', 'required'])
+  .meta({ description: 'Whether each token request of an integration must contain an access key.' });
+const resourceMeaning = {
+  description:
+    'Resource server: its own identifier (RFC 8707). Integration: the resource server that tokens are for if a token request names none.',
+};
+const tokenFormat = z.enum(['opaque', 'jwt']).meta({
+  description:
+    'The format of the access tokens of a resource server. `opaque`: it introspects them. `jwt`: it can verify them itself (RFC 9068).',
+});
 const tokenTyp = z.enum(tokenTyps).meta({
   description:
-    'The `typ` header of the access tokens of a resource server with `token_format` "jwt". Default "at+jwt" (RFC 9068); "JWT" is for libraries that refuse it',
+    'The `typ` header of the access tokens of a resource server with `token_format` `jwt`. The default is `at+jwt` (RFC 9068). Use `JWT` for libraries that reject it.',
 });
+
+const jwks = jwksSchema.meta({
+  description: 'The public keys (RFC 7517) or certificates (`x5c`) that the client authenticates with.',
+});
+const jwksUri = z
+  .string()
+  .max(2_000)
+  .meta({ description: 'The https URL of the public keys of a client with `auth_method` `private_key_jwt`.' });
+const certificateBound = z
+  .boolean()
+  .meta({ description: 'Whether all access tokens of the client are bound to its TLS certificate (RFC 8705 §3).' });
+const dpopBound = z
+  .boolean()
+  .meta({ description: 'Whether all access tokens of the client are bound to a key with DPoP (RFC 9449 §5.2).' });
 
 /** Schema of the request body that registers a client. */
 export const newClient = z.strictObject({
-  name: text(200),
+  name,
   kind: clientKind,
-  scope: scopeText.optional(),
+  scope: scope.optional(),
   access_key: accessKey.optional(),
-  reveal: z.boolean().optional().meta({ description: 'Whether its secret can be shown again' }),
-  auth_method: z.enum(authMethods).optional(),
-  resource: resourceUri.optional(),
+  reveal: z.boolean().optional().meta({
+    description:
+      'Whether an encrypted copy of the secret is stored, so that it can be shown again. The default is true.',
+  }),
+  auth_method: z
+    .enum(authMethods)
+    .optional()
+    .meta({ description: 'How the client authenticates. The default is `client_secret_basic`.' }),
+  resource: resourceUri.optional().meta(resourceMeaning),
   information: information.optional(),
   token_format: tokenFormat.optional(),
   token_typ: tokenTyp.optional(),
-  jwks: jwksSchema.optional(),
-  jwks_uri: z.string().max(2_000).optional(),
+  jwks: jwks.optional(),
+  jwks_uri: jwksUri.optional(),
   ...subjectShape,
-  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
-  dpop_bound_access_tokens: z.boolean().optional(),
+  tls_client_certificate_bound_access_tokens: certificateBound.optional(),
+  dpop_bound_access_tokens: dpopBound.optional(),
 });
 
 /** Schema of the request body that changes a client. */
 export const clientPatch = z.strictObject({
-  name: text(200).optional(),
-  scope: scopeText.optional(),
+  name: name.optional(),
+  scope: scope.optional(),
   access_key: accessKey.optional(),
-  resource: resourceUri.nullable().optional(),
+  resource: resourceUri.nullable().optional().meta(resourceMeaning),
   information: information.optional(),
   token_format: tokenFormat.optional(),
   token_typ: tokenTyp.optional(),
-  jwks: jwksSchema.optional(),
-  jwks_uri: z.string().max(2_000).optional(),
+  jwks: jwks.optional(),
+  jwks_uri: jwksUri.optional(),
   ...subjectShape,
-  tls_client_certificate_bound_access_tokens: z.boolean().optional(),
-  dpop_bound_access_tokens: z.boolean().optional(),
+  tls_client_certificate_bound_access_tokens: certificateBound.optional(),
+  dpop_bound_access_tokens: dpopBound.optional(),
 });
 
 /** Schema of what replaces the keys, the certificate or the way of authentication of a client. */

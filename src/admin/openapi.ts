@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Context } from 'koa';
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { describePermission } from '../contacts/contact.ts';
 import type { Endpoint } from './endpoint.ts';
 import { problemSchemaOf } from './problem-schema.ts';
 
@@ -26,14 +27,14 @@ function describeApi(endpoints: readonly Endpoint[]) {
     info: {
       title: 'Keyturn admin API',
       version: '1',
-      description: 'Clients, contacts, tokens and the audit log of a Keyturn server.',
+      description: 'Manages clients, contacts, access keys, tokens and the audit log of a Keyturn server.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     paths,
     security: [{ operatorToken: [] }],
     components: {
       securitySchemes: {
-        operatorToken: { type: 'http', scheme: 'bearer', bearerFormat: 'kto_…', description: 'An operator token' },
+        operatorToken: { type: 'http', scheme: 'bearer', bearerFormat: 'kto_…', description: 'An operator token.' },
       },
     },
   });
@@ -46,16 +47,19 @@ function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
   const { method, path, permission, summary, params, query, body, answers, problems = [] } = endpoint;
   const headers = z.object({
     ...(endpoint.conditional
-      ? { 'If-Match': z.string().optional().meta({ description: 'The ETag that it must still have' }) }
+      ? {
+          'If-Match': z.string().optional().meta({
+            description:
+              'The ETag of the version that you have loaded. If there is a newer version, nothing changes (412).',
+          }),
+        }
       : {}),
     ...(endpoint.idempotent
       ? {
-          'Idempotency-Key': z
-            .string()
-            .min(1)
-            .max(255)
-            .optional()
-            .meta({ description: 'The same for ten minutes: the same answer, and no second change' }),
+          'Idempotency-Key': z.string().min(1).max(255).optional().meta({
+            description:
+              'A unique value for this request. If you send the request again within ten minutes, you get the same response and nothing changes a second time.',
+          }),
         }
       : {}),
   });
@@ -76,7 +80,7 @@ function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
         .map((part) => part.replace(/\W/g, '_')),
     ].join('_'),
     summary,
-    description: `Needs \`${permission}\`.`,
+    description: `Requires the permission ${describePermission(permission)}.`,
     tags: [path.split('/')[1] ?? ''],
     requestParams: {
       ...(params ? { path: params } : {}),

@@ -14,12 +14,25 @@ export const pageQuery = {
     .transform(Number)
     .pipe(z.number().min(1).max(maxLimit))
     .default(50)
-    .meta({ description: 'Items a page', override: { type: 'integer', minimum: 1, maximum: maxLimit, default: 50 } }),
-  cursor: z.string().max(500).optional().meta({ description: '`next_cursor` of the page before' }),
+    .meta({
+      description: 'The maximum number of items on a page.',
+      override: { type: 'integer', minimum: 1, maximum: maxLimit, default: 50 },
+    }),
+  cursor: z
+    .string()
+    .max(500)
+    .optional()
+    .meta({ description: 'The `next_cursor` of the previous page. Omit it for the first page.' }),
 };
 
 export function pageSchema<Item extends z.ZodType>(item: Item) {
-  return z.strictObject({ data: z.array(item), next_cursor: z.string().nullable() });
+  return z.strictObject({
+    data: z.array(item).meta({ description: 'The items of this page.' }),
+    next_cursor: z
+      .string()
+      .nullable()
+      .meta({ description: 'The `cursor` of the next page. Null: this is the last page.' }),
+  });
 }
 
 /**

@@ -19,9 +19,9 @@ export const scopeText = z
   .max(10_000)
   .regex(
     /^(?:[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*)?$/,
-    'must be scopes with a space between (RFC 6749 §3.3)',
+    'must be scopes, separated by single spaces (RFC 6749 §3.3)',
   )
-  .meta({ description: 'Scopes with a space between them (RFC 6749 §3.3)', example: 'orders:read orders:create' });
+  .meta({ description: 'Scopes, separated by single spaces (RFC 6749 §3.3).', example: 'orders:read orders:create' });
 
 /** Schema of a resource identifier (RFC 8707 §2). */
 export const resourceUri = z
@@ -29,7 +29,10 @@ export const resourceUri = z
   .max(2_000)
   .regex(/^[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x22\x24-\x7e]+$/, 'must be an absolute URI without a fragment (RFC 8707)')
   .refine((uri) => URL.canParse(uri), 'must be an absolute URI without a fragment (RFC 8707)')
-  .meta({ description: 'Absolute URI without a fragment (RFC 8707)', example: 'https://api.example.com' });
+  .meta({
+    description: 'Identifier of a resource server: an absolute URI without a fragment (RFC 8707).',
+    example: 'https://api.example.com',
+  });
 
 /** Schema of a time in a request. */
 export const moment = z
@@ -42,4 +45,17 @@ export const moment = z
   })
   .meta({ override: { type: 'string', format: 'date-time' } });
 
-export const timestamp = z.iso.datetime().meta({ description: 'RFC 3339' });
+/** Schema of a time in a response. */
+export function timestamp(description: string) {
+  return z.iso.datetime().meta({ description: `${description} (RFC 3339).` });
+}
+
+/** Schema of a time in a response, or null. */
+export function nullableTimestamp(description: string) {
+  return z.iso.datetime().nullable().meta({ description });
+}
+
+/** Schema of the end of a credential, to recognise it by. */
+export const hint = z
+  .string()
+  .meta({ description: '`…` and the last four characters of the value.', example: '…x7Qz' });

@@ -64,3 +64,22 @@ test('documents required members, limits, headers, and that other members are re
   expect(names('/clients', 'post')).toContain('Idempotency-Key');
   expect(names('/clients/{client_id}', 'patch')).toContain('If-Match');
 });
+
+test('describes every parameter, and every property of every body', () => {
+  type Schema = { $ref?: string; description?: string; properties?: Record<string, Schema> };
+  const resolve = (schema: Schema): Schema =>
+    schema.$ref === undefined ? schema : document.components.schemas[schema.$ref.split('/').at(-1) ?? ''];
+  const found: string[] = [];
+  const search = (value: unknown, path: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const [name, property] of Object.entries((value as Schema).properties ?? {})) {
+      if (!(property.description ?? resolve(property).description)) found.push(`${path}.${name}`);
+    }
+    const { in: place, name, description } = value as { in?: string; name?: string; description?: string };
+    if (place !== undefined && !description) found.push(`${path} ${place} ${name}`);
+    for (const [key, member] of Object.entries(value)) search(member, `${path}/${key}`);
+  };
+  search(document.paths, '');
+  search(document.components.schemas, '');
+  expect(found).toEqual([]);
+});

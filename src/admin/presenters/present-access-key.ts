@@ -2,53 +2,57 @@ import { z } from 'zod';
 import { type KnownAccessKey, statusOf, toPermissions } from '../../access-keys/access-key.ts';
 import { actions } from '../../clients/client.ts';
 import { isLive } from '../../credentials/secret.ts';
-import { text, timestamp } from '../text.ts';
+import { hint, nullableTimestamp, text, timestamp } from '../text.ts';
 
 export const permissionsSchema = z
   .record(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'must be a kind of information'), z.array(z.enum(actions)).max(4))
   .meta({
-    description: 'By kind of information, the actions that are allowed',
+    description: 'The allowed actions for each kind of information.',
     example: { orders: ['read', 'update'] },
   });
 
 const keyFields = {
-  id: z.uuid(),
-  contact_id: z.uuid(),
-  contact_name: z.string(),
-  name: text(200),
-  status: z.enum(['enabled', 'disabled', 'expired']),
+  id: z.uuid().meta({ description: 'The ID of the access key.' }),
+  contact_id: z.uuid().meta({ description: 'The ID of the contact that the key belongs to.' }),
+  contact_name: z.string().meta({ description: 'The name of the contact that the key belongs to.' }),
+  name: text(200).meta({ description: 'The name of the key, unique among the keys of the contact.' }),
+  status: z.enum(['enabled', 'disabled', 'expired']).meta({ description: 'Only an enabled key works.' }),
   permissions: permissionsSchema,
-  clients: z.array(z.string()).nullable().meta({ description: 'The Client IDs that it may be used with; null: any' }),
-  reveal: z.boolean(),
-  hint: z.string().meta({ description: 'The last four characters', example: '…x7Qz' }),
-  expires_at: timestamp.nullable(),
-  retires_at: timestamp.nullable().meta({ description: 'When the retiring value ends' }),
-  first_used_at: timestamp.nullable().meta({ description: 'Null: never used, and only then it can be removed' }),
-  last_used_at: timestamp.nullable(),
+  clients: z.array(z.string()).nullable().meta({ description: 'The Client IDs that the key works with. Null: all.' }),
+  reveal: z.boolean().meta({ description: 'Whether the key can be shown again.' }),
+  hint,
+  expires_at: nullableTimestamp('When the key expires. Null: it does not expire.'),
+  retires_at: nullableTimestamp('When the grace period of the previous value ends. Null: there is no previous value.'),
+  first_used_at: nullableTimestamp(
+    'When the key was first used. Null: never. Only a key that was never used can be removed.',
+  ),
+  last_used_at: nullableTimestamp('When the key was last used. Null: never.'),
   usage: z
     .strictObject({
-      granted: z.int(),
-      used: z.int(),
-      since: timestamp,
-      used_scope: z.array(z.string()),
+      granted: z.int().meta({ description: 'How many scopes the key has.' }),
+      used: z.int().meta({ description: 'How many of these scopes were used.' }),
+      since: timestamp('The start of the period'),
+      used_scope: z.array(z.string()).meta({ description: 'The scopes that were used.' }),
       used_permissions: permissionsSchema.nullable().meta({
-        description: 'The smaller set that would have been enough; null: no resource server has reported use of it',
+        description: 'The permissions that were used. Null: no resource server has reported any use.',
       }),
     })
     .meta({
       description:
-        'What is granted against what resource servers reported as really used, in the last 30 days or since it was made',
+        'Granted permissions compared with those that resource servers reported as used, in the last 30 days or since the key was created.',
     }),
-  created_at: timestamp,
-  updated_at: timestamp,
+  created_at: timestamp('When the key was created'),
+  updated_at: timestamp('When the key was last changed'),
 };
 
-export const accessKeySchema = z.strictObject(keyFields).meta({ id: 'AccessKey' });
+export const accessKeySchema = z
+  .strictObject(keyFields)
+  .meta({ id: 'AccessKey', description: 'An access key, without its value.' });
 
 /** Schema of an access key with its plaintext value, which only the request that creates or regenerates it returns. */
 export const accessKeyWithValueSchema = z
-  .strictObject({ ...keyFields, access_key: z.string() })
-  .meta({ id: 'AccessKeyWithValue' });
+  .strictObject({ ...keyFields, access_key: z.string().meta({ description: 'The value of the key.' }) })
+  .meta({ id: 'AccessKeyWithValue', description: 'An access key with its new value.' });
 
 /** Related data of the access keys on one page, loaded with one SQL statement per kind. */
 export type AccessKeyFacts = {

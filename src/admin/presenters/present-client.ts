@@ -3,69 +3,106 @@ import { type CertificateSubject, subjectFields } from '../../clients/certificat
 import { authMethods, type KnownClient, tokenTyps } from '../../clients/client.ts';
 import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
-import { resourceUri, timestamp } from '../text.ts';
+import { hint, nullableTimestamp, resourceUri, timestamp } from '../text.ts';
 
 const secretSchema = z.strictObject({
-  hint: z.string().meta({ description: 'The last four characters', example: '…x7Qz' }),
-  client_id: z.string().meta({ description: 'The Client ID that it goes with' }),
-  status: z.enum(['current', 'retiring']),
-  created_at: timestamp,
-  last_used_at: timestamp.nullable(),
-  retires_at: timestamp.nullable(),
+  hint,
+  client_id: z.string().meta({ description: 'The Client ID that the secret belongs to.' }),
+  status: z
+    .enum(['current', 'retiring'])
+    .meta({ description: '`retiring`: the previous secret, which works until `retires_at`.' }),
+  created_at: timestamp('When the secret was created'),
+  last_used_at: nullableTimestamp('When the secret was last used. Null: never.'),
+  retires_at: nullableTimestamp('When the secret stops working. Null: it does not expire.'),
 });
 
 /** Schema of a JWK set (RFC 7517 §5). Registration checks which keys are usable. */
-export const jwksSchema = z.strictObject({ keys: z.array(z.record(z.string(), z.unknown())).max(100) });
+export const jwksSchema = z.strictObject({
+  keys: z.array(z.record(z.string(), z.unknown())).max(100).meta({ description: 'The keys as JWKs (RFC 7517 §4).' }),
+});
 
 const subject = z.string().max(1_000).optional();
 
 /** Certificate subjects for `tls_client_auth` (RFC 8705 §2.1.2). A client has at most one of them. */
 export const subjectShape = {
-  tls_client_auth_subject_dn: subject.meta({ description: 'As in RFC 4514', example: 'CN=sync,O=Example,C=DE' }),
-  tls_client_auth_san_dns: subject,
-  tls_client_auth_san_uri: subject,
-  tls_client_auth_san_ip: subject,
-  tls_client_auth_san_email: subject,
+  tls_client_auth_subject_dn: subject.meta({
+    description: 'For `tls_client_auth`: the subject of the client certificate (RFC 4514).',
+    example: 'CN=sync,O=Example,C=DE',
+  }),
+  tls_client_auth_san_dns: subject.meta({ description: 'For `tls_client_auth`: a DNS name in the certificate.' }),
+  tls_client_auth_san_uri: subject.meta({ description: 'For `tls_client_auth`: a URI in the certificate.' }),
+  tls_client_auth_san_ip: subject.meta({ description: 'For `tls_client_auth`: an IP address in the certificate.' }),
+  tls_client_auth_san_email: subject.meta({
+    description: 'For `tls_client_auth`: an e-mail address in the certificate.',
+  }),
 } satisfies Record<CertificateSubject['field'], unknown>;
 
 const clientFields = {
-  client_id: z.string(),
-  name: z.string(),
-  kind: z.enum(['integration', 'resource_server']),
-  status: z.enum(['enabled', 'disabled']),
-  scope: z.string(),
-  access_key: z.enum(['optional', 'required']),
-  auth_method: z.enum(authMethods),
-  jwks: jwksSchema.nullable().meta({ description: 'The public keys that it authenticates with' }),
-  jwks_uri: z.string().nullable(),
+  client_id: z.string().meta({ description: 'The Client ID.' }),
+  name: z.string().meta({ description: 'The name that people see.' }),
+  kind: z.enum(['integration', 'resource_server']).meta({
+    description: '`integration`: a program that requests access tokens. `resource_server`: an API that checks them.',
+  }),
+  status: z.enum(['enabled', 'disabled']).meta({ description: 'A disabled client cannot authenticate.' }),
+  scope: z.string().meta({ description: 'The scopes that an integration may have, separated by spaces.' }),
+  access_key: z
+    .enum(['optional', 'required'])
+    .meta({ description: 'Whether each token request of an integration must contain an access key.' }),
+  auth_method: z.enum(authMethods).meta({ description: 'How the client authenticates.' }),
+  jwks: jwksSchema
+    .nullable()
+    .meta({ description: 'The registered public keys or certificates that the client authenticates with.' }),
+  jwks_uri: z
+    .string()
+    .nullable()
+    .meta({ description: 'The URL of the public keys that the client authenticates with.' }),
   ...subjectShape,
-  tls_client_certificate_bound_access_tokens: z.boolean().meta({ description: 'RFC 8705 §3' }),
-  dpop_bound_access_tokens: z.boolean().meta({ description: 'RFC 9449 §5.2' }),
-  reveal: z.boolean(),
-  resource: resourceUri.nullable(),
-  information: z.array(z.string()),
-  token_format: z.enum(['opaque', 'jwt']).nullable(),
+  tls_client_certificate_bound_access_tokens: z
+    .boolean()
+    .meta({ description: 'Whether all access tokens are bound to the TLS certificate of the client (RFC 8705 §3).' }),
+  dpop_bound_access_tokens: z
+    .boolean()
+    .meta({ description: 'Whether all access tokens are bound to a key with DPoP (RFC 9449 §5.2).' }),
+  reveal: z.boolean().meta({ description: 'Whether the secret can be shown again.' }),
+  resource: resourceUri.nullable().meta({
+    description:
+      'Resource server: its own identifier (RFC 8707). Integration: the resource server that tokens are for if a token request names none.',
+  }),
+  information: z
+    .array(z.string())
+    .meta({ description: 'The kinds of information that a resource server offers. Empty for an integration.' }),
+  token_format: z
+    .enum(['opaque', 'jwt'])
+    .nullable()
+    .meta({ description: 'The format of the access tokens of a resource server. Null for an integration.' }),
   token_typ: z
     .enum(tokenTyps)
     .nullable()
-    .meta({ description: 'The `typ` header of its access tokens; null unless `token_format` is "jwt"' }),
-  tokens_not_before: timestamp.nullable(),
-  secrets: z.array(secretSchema).meta({ description: 'The live ones, newest first' }),
-  created_at: timestamp,
-  updated_at: timestamp,
-  last_used_at: timestamp.nullable(),
-  retires_at: timestamp.nullable().meta({ description: 'When the previous credential ends, during a grace period' }),
+    .meta({ description: 'The `typ` header of the access tokens. Null unless `token_format` is `jwt`.' }),
+  tokens_not_before: nullableTimestamp('Access tokens that were issued before this time are revoked. Null: none are.'),
+  secrets: z.array(secretSchema).meta({ description: 'The secrets that work now, newest first.' }),
+  created_at: timestamp('When the client was registered'),
+  updated_at: timestamp('When the client was last changed'),
+  last_used_at: nullableTimestamp('When the client last authenticated. Null: never.'),
+  retires_at: nullableTimestamp(
+    'When the grace period of the previous credential ends. Null: there is no previous credential.',
+  ),
 };
 
-export const clientSchema = z.strictObject(clientFields).meta({ id: 'Client' });
+export const clientSchema = z
+  .strictObject(clientFields)
+  .meta({ id: 'Client', description: 'A client, without its secrets.' });
 
 /**
  * Schema of a client with its plaintext secret, which only the request that creates the secret returns. The secret is
  * absent if the client authenticates with keys.
  */
 export const clientWithSecretSchema = z
-  .strictObject({ ...clientFields, client_secret: z.string().optional() })
-  .meta({ id: 'ClientWithSecret' });
+  .strictObject({
+    ...clientFields,
+    client_secret: z.string().optional().meta({ description: 'The secret. Absent if the client has none.' }),
+  })
+  .meta({ id: 'ClientWithSecret', description: 'A client with its new secret.' });
 
 /**
  * Returns the certificate subject of a request body, or undefined if there is none.

@@ -4,69 +4,103 @@ import { shownHint } from '../../credentials/secret.ts';
 import type { RegenerationProgress } from '../../regeneration/regeneration-progress.ts';
 import type { TurnedSecret } from '../../regeneration/regeneration-store.ts';
 import type { UsageSource } from '../../usage/usage-report.ts';
-import { timestamp } from '../text.ts';
+import { nullableTimestamp, timestamp } from '../text.ts';
 
 const place = {
-  address: z.string().meta({ description: '`*` stands for all that are not told one by one' }),
-  user_agent: z.string(),
+  address: z.string().meta({ description: 'The IP address. `*`: all addresses that are not listed one by one.' }),
+  user_agent: z.string().meta({ description: 'The User-Agent header. Empty: none was sent.' }),
 };
 
-const userSchema = z.strictObject({ ...place, last_seen_at: timestamp.nullable(), tokens_24h: z.int() });
-const trierSchema = z.strictObject({ ...place, last_seen_at: timestamp.nullable(), refused: z.int() });
+const userSchema = z.strictObject({
+  ...place,
+  last_seen_at: nullableTimestamp('When the source last used the secret. Null: never.'),
+  tokens_24h: z.int().meta({ description: 'How many tokens the source got in the last 24 hours.' }),
+});
+const trierSchema = z.strictObject({
+  ...place,
+  last_seen_at: nullableTimestamp('When a request of the source was last rejected.'),
+  refused: z.int().meta({ description: 'How many requests of the source were rejected.' }),
+});
 
 const use = {
-  last_used_at: timestamp.nullable(),
-  used_by: z.array(userSchema).meta({ description: 'In the last 30 days, the latest first' }),
-  used_by_others: z.int().meta({ description: 'How many more there are' }),
-  tokens_24h: z.int(),
+  last_used_at: nullableTimestamp('When the secret was last used. Null: never.'),
+  used_by: z
+    .array(userSchema)
+    .meta({ description: 'The sources that used the secret in the last 30 days, latest first.' }),
+  used_by_others: z.int().meta({ description: 'How many more sources there are.' }),
+  tokens_24h: z.int().meta({ description: 'How many tokens were issued for the secret in the last 24 hours.' }),
 };
 
-const turned = {
-  client_id: z.string().optional().meta({ description: 'Of a client: the Client ID that it goes with' }),
+const rotated = {
+  client_id: z
+    .string()
+    .optional()
+    .meta({ description: 'The Client ID that the credential belongs to. Absent for an access key.' }),
   hint: z.string().meta({
-    description: 'The last four characters of a secret, or a name of the keys or the certificate for people',
+    description: '`…` and the last four characters of a secret, or a short description of keys or a certificate.',
     example: '…x7Qz',
   }),
   auth_method: z.enum(authMethods).optional().meta({
-    description: 'How the client authenticates with it, where the rotation replaced keys, a certificate or the method',
+    description: 'How the client authenticates with it, if the rotation replaced keys, a certificate or the method.',
   }),
 };
 
 export const reviewSchema = z
   .strictObject({
-    confirmation: z.string().meta({ description: 'To be sent back: it says that this review was seen' }),
-    expires_in: z.int().meta({ description: 'Seconds' }),
-    impact: z.strictObject({
-      ...use,
-      live_tokens: z.int(),
-      retiring_secret: z
-        .strictObject({ ...turned, retires_at: timestamp, ...use })
-        .nullable()
-        .meta({ description: 'An overlap that runs already: regenerating ends this secret at once' }),
-    }),
+    confirmation: z
+      .string()
+      .meta({ description: 'Send this value when you regenerate. It shows that you have seen this review.' }),
+    expires_in: z.int().meta({ description: 'How many seconds the confirmation is valid.' }),
+    impact: z
+      .strictObject({
+        ...use,
+        live_tokens: z.int().meta({ description: 'How many active tokens were obtained with the secret.' }),
+        retiring_secret: z
+          .strictObject({ ...rotated, retires_at: timestamp('When the previous secret stops working'), ...use })
+          .nullable()
+          .meta({
+            description:
+              'The previous secret of a running grace period, which stops working at once if you regenerate. Null: no grace period is running.',
+          }),
+      })
+      .meta({ description: 'Who uses the secret now, and would fail without the new one.' }),
   })
-  .meta({ id: 'RegenerationReview' });
+  .meta({ id: 'RegenerationReview', description: 'The impact of a regeneration.' });
 
 export const regenerationSchema = z
   .strictObject({
-    id: z.uuid(),
-    state: z.enum(['overlapping', 'finished', 'undone']),
-    ...turned,
-    previous: z.strictObject({ ...turned, retires_at: timestamp.nullable() }),
-    finish_when_unused: z.boolean(),
-    revoke_tokens: z.boolean(),
-    created_at: timestamp,
-    created_by: z.string(),
-    ended_at: timestamp.nullable(),
-    ended_by: z.string().nullable().meta({ description: 'Null: it ended by its date, or has not ended' }),
-    moved: z.array(userSchema).meta({
-      description: 'Sources of the old secret that use the new one and have not used the old one for long enough',
+    id: z.uuid().meta({ description: 'The ID of the regeneration.' }),
+    state: z
+      .enum(['overlapping', 'finished', 'undone'])
+      .meta({ description: '`overlapping`: the grace period is running, and both secrets work.' }),
+    ...rotated,
+    previous: z
+      .strictObject({
+        ...rotated,
+        retires_at: nullableTimestamp('When the previous secret stops working. Null: it is the current one again.'),
+      })
+      .meta({ description: 'The previous secret.' }),
+    finish_when_unused: z
+      .boolean()
+      .meta({ description: 'Whether the grace period ends early, when all sources have moved to the new secret.' }),
+    revoke_tokens: z.boolean().meta({ description: 'Whether the regeneration revoked all active tokens.' }),
+    created_at: timestamp('When the new secret was generated'),
+    created_by: z.string().meta({ description: 'The name of the operator who regenerated.' }),
+    ended_at: nullableTimestamp('When the grace period ended. Null: it is running.'),
+    ended_by: z.string().nullable().meta({
+      description: 'The name of the operator who ended or undid it. Null: it ended at its date, or is running.',
     }),
-    still_using_old: z.array(userSchema).meta({ description: 'All other sources of the old secret' }),
-    using_new: z.array(userSchema),
-    tried_after_end: z.array(trierSchema).meta({ description: 'Who still calls with the secret that is dead' }),
+    moved: z.array(userSchema).meta({
+      description:
+        'Sources of the previous secret that use the new one, and have not used the previous one for long enough.',
+    }),
+    still_using_old: z.array(userSchema).meta({ description: 'All other sources of the previous secret.' }),
+    using_new: z.array(userSchema).meta({ description: 'Sources that use the new secret.' }),
+    tried_after_end: z
+      .array(trierSchema)
+      .meta({ description: 'Sources that used the previous secret after it stopped working.' }),
   })
-  .meta({ id: 'Regeneration' });
+  .meta({ id: 'Regeneration', description: 'A rotation of a client secret or an access key, and its progress.' });
 
 export function presentRegeneration(progress: RegenerationProgress): z.input<typeof regenerationSchema> {
   const { regeneration, state } = progress;
@@ -75,8 +109,8 @@ export function presentRegeneration(progress: RegenerationProgress): z.input<typ
   return {
     id: regeneration.id,
     state,
-    ...presentTurned(newSecret),
-    previous: { ...presentTurned(oldSecret), retires_at: oldSecret.retiresAt?.toISOString() ?? null },
+    ...presentRotated(newSecret),
+    previous: { ...presentRotated(oldSecret), retires_at: oldSecret.retiresAt?.toISOString() ?? null },
     finish_when_unused: regeneration.finishWhenUnused,
     revoke_tokens: regeneration.revokeTokens,
     created_at: regeneration.createdAt.toISOString(),
@@ -95,11 +129,11 @@ export function presentRegeneration(progress: RegenerationProgress): z.input<typ
   };
 }
 
-function presentTurned(turned: TurnedSecret) {
-  const { clientId, registration } = turned;
+function presentRotated(rotated: TurnedSecret) {
+  const { clientId, registration } = rotated;
   return {
     ...(clientId === null ? {} : { client_id: clientId }),
-    hint: shownHint(turned),
+    hint: shownHint(rotated),
     ...(registration ? { auth_method: registration.authMethod as AuthMethod } : {}),
   };
 }

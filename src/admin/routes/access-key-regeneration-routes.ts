@@ -9,12 +9,14 @@ import { regenerateFields, regenerationEndpoints } from './regeneration-routes.t
 
 const regeneratedSchema = z
   .strictObject({
-    regeneration_id: z.uuid(),
-    id: z.uuid(),
-    access_key: z.string(),
-    previous: z.strictObject({ retires_at: timestamp }),
+    regeneration_id: z.uuid().meta({ description: 'The ID of the regeneration.' }),
+    id: z.uuid().meta({ description: 'The ID of the access key.' }),
+    access_key: z.string().meta({ description: 'The new value of the key.' }),
+    previous: z
+      .strictObject({ retires_at: timestamp('When the previous value stops working') })
+      .meta({ description: 'The previous value.' }),
   })
-  .meta({ id: 'RegeneratedAccessKey' });
+  .meta({ id: 'RegeneratedAccessKey', description: 'The new value of an access key.' });
 
 /** Endpoints that review, regenerate, finish and undo the regeneration of an access key. */
 export function accessKeyRegenerationEndpoints(core: Core): Endpoint[] {

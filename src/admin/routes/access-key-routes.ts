@@ -35,44 +35,64 @@ import { createRevealLimit } from '../reveal-limit.ts';
 import { moment, text } from '../text.ts';
 import { contactParams } from './contact-routes.ts';
 
-export const accessKeyParams = z.strictObject({ id: z.uuid() });
+export const accessKeyParams = z.strictObject({ id: z.uuid().meta({ description: 'The ID of the access key.' }) });
 
-const clients = z.array(z.string().max(100)).min(1).max(100).nullable();
-const end = moment.nullable().meta({ override: { type: ['string', 'null'], format: 'date-time' } });
+const name = text(200).meta({ description: 'The name of the key, unique among the keys of the contact.' });
+const clients = z
+  .array(z.string().max(100))
+  .min(1)
+  .max(100)
+  .nullable()
+  .meta({ description: 'The Client IDs that the key works with. Null: all.' });
+const end = moment.nullable().meta({
+  description: 'When the key expires (RFC 3339). Null: it does not expire.',
+  override: { type: ['string', 'null'], format: 'date-time' },
+});
 
 const newKey = z.strictObject({
-  name: text(200),
+  name,
   permissions: permissionsSchema,
   clients: clients.optional(),
   expires_at: end.optional(),
-  reveal: z.boolean().optional().meta({ description: 'Whether its value can be shown again' }),
+  reveal: z.boolean().optional().meta({
+    description: 'Whether an encrypted copy is stored, so that the key can be shown again. The default is true.',
+  }),
 });
 
 const keyPatch = z.strictObject({
-  name: text(200).optional(),
+  name: name.optional(),
   permissions: permissionsSchema.optional(),
   clients: clients.optional(),
   expires_at: end.optional(),
 });
 
-const status = z.enum(['enabled', 'disabled', 'expired']);
+const status = z
+  .enum(['enabled', 'disabled', 'expired'])
+  .optional()
+  .meta({ description: 'Only keys with this status.' });
 const keysQuery = z.strictObject({
   ...pageQuery,
-  contact_id: z.uuid().optional(),
-  status: status.optional(),
+  contact_id: z.uuid().optional().meta({ description: 'Only keys of this contact.' }),
+  status,
   q: text(200).optional().meta({
     description:
-      "Beginnings of words of the key's and its contact's name, or `…` and the last four characters of its value",
+      'Search text: the beginnings of words in the name of the key or its contact, or `…` and the last four characters of the key.',
   }),
   unused_for_days: z
     .string()
     .regex(/^\d{1,4}$/, 'must be a whole number')
     .transform(Number)
     .optional()
-    .meta({ description: 'Neither used nor made since', override: { type: 'integer', minimum: 0, maximum: 9999 } }),
+    .meta({
+      description: 'Only keys that were neither used nor created in this number of days.',
+      override: { type: 'integer', minimum: 0, maximum: 9999 },
+    }),
 });
 
-const valueSchema = z.strictObject({ id: z.uuid(), access_key: z.string() });
+const valueSchema = z.strictObject({
+  id: z.uuid().meta({ description: 'The ID of the access key.' }),
+  access_key: z.string().meta({ description: 'The current value of the key.' }),
+});
 const dayMs = 86_400_000;
 
 export function accessKeyEndpoints(core: Core): Endpoint[] {
@@ -127,8 +147,8 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
   }
 
   const acts = [
-    { path: 'disable', enabled: false, summary: 'Disable Key: its tokens are inactive for as long as it is disabled' },
-    { path: 'enable', enabled: true, summary: 'Enable a key' },
+    { path: 'disable', enabled: false, summary: 'Disable Key. Its tokens are inactive while it is disabled' },
+    { path: 'enable', enabled: true, summary: 'Enable an access key' },
   ];
 
   return [
@@ -136,7 +156,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/access-keys',
       permission: 'integrations:view',
-      summary: 'The complete list of access keys over all contacts, newest first',
+      summary: 'List the access keys of all contacts, newest first',
       query: keysQuery,
       answers: { 200: pageSchema(accessKeySchema) },
       handle: ({ query }) => list(query),
@@ -146,7 +166,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       path: '/contacts/{id}/access-keys',
       permission: 'integrations:edit',
       asksProof: true,
-      summary: 'Create Key',
+      summary: 'Create Key. The response contains its value',
       params: contactParams,
       body: newKey,
       idempotent: true,
@@ -172,7 +192,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/contacts/{id}/access-keys',
       permission: 'integrations:view',
-      summary: "List a contact's access keys, newest first",
+      summary: 'List the access keys of a contact, newest first',
       params: contactParams,
       query: keysQuery.omit({ contact_id: true }),
       answers: { 200: pageSchema(accessKeySchema) },
@@ -185,7 +205,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/access-keys/{id}',
       permission: 'integrations:view',
-      summary: 'Look at an access key, and at what it was really used for',
+      summary: 'Get an access key, and what it was used for',
       params: accessKeyParams,
       answers: { 200: accessKeySchema },
       handle: async ({ params }) => {
@@ -198,7 +218,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       path: '/access-keys/{id}',
       permission: 'integrations:edit',
       asksProof: true,
-      summary: 'Save Key: the same key, changed; live tokens follow at once',
+      summary: 'Save Key. Changes apply immediately, also to tokens that are already issued',
       params: accessKeyParams,
       body: keyPatch,
       conditional: true,
@@ -230,7 +250,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       method: 'delete',
       path: '/access-keys/{id}',
       permission: 'integrations:edit',
-      summary: 'Remove Key: only one that was never used',
+      summary: 'Remove Key. Only a key that was never used can be removed',
       params: accessKeyParams,
       answers: { 204: null },
       problems: [409],
@@ -244,7 +264,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       path: '/access-keys/{id}/reveal',
       permission: 'api_key:manage',
       asksProof: true,
-      summary: 'Show the current value again; the audit log says so first',
+      summary: 'Show the value of an access key again. The audit log records it',
       params: accessKeyParams,
       answers: { 200: valueSchema },
       problems: [409],

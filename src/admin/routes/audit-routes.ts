@@ -7,26 +7,28 @@ import { moment, text, timestamp } from '../text.ts';
 
 export const eventSchema = z
   .strictObject({
-    id: z.int(),
-    at: timestamp,
-    actor: z.string().meta({ description: "A contact's id, or `cli:` and a system user" }),
-    actor_name: z.string(),
-    address: z.string().nullable(),
-    action: z.string().meta({ example: 'client.disable' }),
-    target_type: z.string(),
-    target: z.string(),
-    before: z.record(z.string(), z.unknown()).nullable(),
-    after: z.record(z.string(), z.unknown()).nullable(),
+    id: z.int().meta({ description: 'The number of the event in the audit log.' }),
+    at: timestamp('When it happened'),
+    actor: z
+      .string()
+      .meta({ description: 'The ID of the contact who did it, or `cli:` and the name of a system user.' }),
+    actor_name: z.string().meta({ description: 'The name of the actor at that time.' }),
+    address: z.string().nullable().meta({ description: 'The IP address of the actor.' }),
+    action: z.string().meta({ description: 'What was done.', example: 'client.disable' }),
+    target_type: z.string().meta({ description: 'The kind of thing that it was done to.', example: 'client' }),
+    target: z.string().meta({ description: 'The ID of the thing that it was done to.' }),
+    before: z.record(z.string(), z.unknown()).nullable().meta({ description: 'The changed fields before the event.' }),
+    after: z.record(z.string(), z.unknown()).nullable().meta({ description: 'The changed fields after the event.' }),
   })
-  .meta({ id: 'AuditEvent' });
+  .meta({ id: 'AuditEvent', description: 'Something that was done or rejected.' });
 
 const auditQuery = z.strictObject({
   ...pageQuery,
-  actor: text(200).optional(),
-  action: text(200).optional(),
-  target: text(200).optional(),
-  since: moment.optional().meta({ description: 'Not before' }),
-  until: moment.optional().meta({ description: 'Before' }),
+  actor: text(200).optional().meta({ description: 'Only events of the actor with this ID.' }),
+  action: text(200).optional().meta({ description: 'Only events with this action.', example: 'client.disable' }),
+  target: text(200).optional().meta({ description: 'Only events about the thing with this ID.' }),
+  since: moment.optional().meta({ description: 'Only events at or after this time (RFC 3339).' }),
+  until: moment.optional().meta({ description: 'Only events before this time (RFC 3339).' }),
 });
 
 export function auditEndpoints(core: Core): Endpoint[] {
@@ -37,7 +39,7 @@ export function auditEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/audit-events',
       permission: 'audit:view',
-      summary: 'List what was done, newest first',
+      summary: 'List audit events, newest first',
       query: auditQuery,
       answers: { 200: pageSchema(eventSchema) },
       handle: async ({ query: { cursor, limit, ...filter } }) => {

@@ -14,16 +14,24 @@ const path = '/clients/{client_id}/authorization-token';
 
 export const issuedSchema = z
   .strictObject({
-    access_token: z.string(),
-    token_type: z.literal('Bearer'),
-    expires_in: z.int().meta({ description: 'Seconds' }),
-    scope: z.string(),
+    access_token: z.string().meta({ description: 'The access token.' }),
+    token_type: z.literal('Bearer').meta({ description: 'Always `Bearer`.' }),
+    expires_in: z.int().meta({ description: 'How many seconds the token is valid.' }),
+    scope: z.string().meta({ description: 'The scopes of the token, separated by spaces.' }),
   })
-  .meta({ id: 'IssuedAuthorizationToken' });
+  .meta({ id: 'IssuedAuthorizationToken', description: 'A new API authorization token.' });
 
 export const knownSchema = z
-  .strictObject({ issued_at: timestamp, issued_by: z.string(), expires_at: timestamp, scope: z.string() })
-  .meta({ id: 'AuthorizationToken' });
+  .strictObject({
+    issued_at: timestamp('When the token was issued'),
+    issued_by: z.string().meta({ description: 'The name of the operator who issued the token.' }),
+    expires_at: timestamp('When the token expires'),
+    scope: z.string().meta({ description: 'The scopes of the token, separated by spaces.' }),
+  })
+  .meta({
+    id: 'AuthorizationToken',
+    description: 'The active API authorization token of a client, without its value.',
+  });
 
 export function authorizationTokenEndpoints(core: Core): Endpoint[] {
   return [
@@ -32,12 +40,17 @@ export function authorizationTokenEndpoints(core: Core): Endpoint[] {
       path,
       permission: 'api_key:manage',
       asksProof: true,
-      summary: 'Issue an API authorization token; an earlier one is dead at once, the credentials stay',
+      summary: 'Issue an API authorization token. An earlier token is revoked; the Client ID and secret do not change',
       params: clientParams,
       body: z.strictObject({
-        scope: scopeText.optional(),
-        access_key_id: z.uuid().optional(),
-        resource: resourceUri.optional(),
+        scope: scopeText
+          .optional()
+          .meta({ description: 'The scopes of the token. By default, all that the client and the access key allow.' }),
+        access_key_id: z
+          .uuid()
+          .optional()
+          .meta({ description: 'The access key that identifies the contact. Required if the client requires one.' }),
+        resource: resourceUri.optional().meta({ description: 'The resource server that the token is for (RFC 8707).' }),
       }),
       idempotent: true,
       answers: { 201: issuedSchema },
@@ -63,7 +76,7 @@ export function authorizationTokenEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path,
       permission: 'integrations:view',
-      summary: 'Look at the API authorization token that is live: who issued it, until when; never the token',
+      summary: 'Get details of the active API authorization token, without the token itself',
       params: clientParams,
       answers: { 200: knownSchema },
       handle: async ({ params }) => {

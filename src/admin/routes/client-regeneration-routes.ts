@@ -13,12 +13,20 @@ import { regenerateFields, regenerationEndpoints } from './regeneration-routes.t
 
 const regeneratedSchema = z
   .strictObject({
-    regeneration_id: z.uuid(),
-    client_id: z.string(),
-    client_secret: z.string().optional().meta({ description: 'Absent if the client authenticates without a secret' }),
-    previous: z.strictObject({ client_id: z.string(), retires_at: timestamp }),
+    regeneration_id: z.uuid().meta({ description: 'The ID of the regeneration.' }),
+    client_id: z.string().meta({ description: 'The Client ID that the new secret belongs to.' }),
+    client_secret: z
+      .string()
+      .optional()
+      .meta({ description: 'The new secret. Absent if the client authenticates without a secret.' }),
+    previous: z
+      .strictObject({
+        client_id: z.string().meta({ description: 'The Client ID that the previous secret belongs to.' }),
+        retires_at: timestamp('When the previous secret stops working'),
+      })
+      .meta({ description: 'The previous secret.' }),
   })
-  .meta({ id: 'RegeneratedClientSecret' });
+  .meta({ id: 'RegeneratedClientSecret', description: 'The new secret of a client.' });
 
 /**
  * Endpoints that review, regenerate, finish and undo the regeneration of a client's secret, keys, certificate or way of
@@ -39,7 +47,8 @@ export function clientRegenerationEndpoints(core: Core): Endpoint[] {
       ...regenerateFields,
       replace: replacement.optional(),
       new_client_id: z.boolean().optional().meta({
-        description: 'A new Client ID too; the old one keeps answering, with the old secret, through the overlap',
+        description:
+          'Whether to generate a new Client ID too. The previous one works with the previous secret until the grace period ends.',
       }),
     }),
     reviewBody: z.strictObject({ replace: replacement.optional() }),

@@ -35,26 +35,33 @@ import {
   presentClient,
 } from '../presenters/present-client.ts';
 import { createRevealLimit } from '../reveal-limit.ts';
-import { text, timestamp } from '../text.ts';
+import { nullableTimestamp, text } from '../text.ts';
 
 export const clientParams = z.strictObject({
   client_id: z
     .string()
     .refine((value) => isWellFormedClientId(value) || isForeignClientId(value))
-    .meta({ example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' }),
+    .meta({ description: 'The Client ID.', example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' }),
 });
 
 const clientsQuery = z.strictObject({
   ...pageQuery,
-  q: text(200).optional().meta({ description: 'Beginnings of words in the name, or a Client ID' }),
-  status: z.enum(['enabled', 'disabled']).optional(),
-  kind: clientKind.optional(),
+  q: text(200).optional().meta({ description: 'Search text: the beginnings of words in the name, or a Client ID.' }),
+  status: z.enum(['enabled', 'disabled']).optional().meta({ description: 'Only clients with this status.' }),
+  kind: clientKind.optional().meta({ description: 'Only clients of this kind.' }),
 });
 
 const neverUsed: LastUsed = new Map();
 
-const secretSchema = z.strictObject({ client_id: z.string(), client_secret: z.string() });
-const notBeforeSchema = z.strictObject({ client_id: z.string(), tokens_not_before: timestamp.nullable() });
+const shownId = z.string().meta({ description: 'The Client ID.' });
+const secretSchema = z.strictObject({
+  client_id: shownId,
+  client_secret: z.string().meta({ description: 'The current secret.' }),
+});
+const notBeforeSchema = z.strictObject({
+  client_id: shownId,
+  tokens_not_before: nullableTimestamp('Access tokens that were issued before this time are revoked.'),
+});
 
 export function clientEndpoints(core: Core): Endpoint[] {
   const pager = createPager(core.keyRing, 'clients', createdPosition);
@@ -87,7 +94,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients',
       permission: 'api_key:manage',
       asksProof: true,
-      summary: 'Generate: register a client with its Client ID and secret',
+      summary: 'Generate a Client ID and secret: register a client',
       body: newClient,
       idempotent: true,
       answers: { 201: clientWithSecretSchema },
@@ -139,7 +146,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/clients/{client_id}',
       permission: 'integrations:view',
-      summary: 'Look at a client',
+      summary: 'Get a client',
       params: clientParams,
       answers: { 200: clientSchema },
       handle: async ({ params }) => {
@@ -153,7 +160,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}',
       permission: 'integrations:edit',
       asksProof: true,
-      summary: 'Change what is sent of a client, and nothing else',
+      summary: 'Change a client. Only the fields that are sent change',
       params: clientParams,
       body: clientPatch,
       conditional: true,
@@ -185,7 +192,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       method: 'delete',
       path: '/clients/{client_id}',
       permission: 'api_key:manage',
-      summary: 'Delete a disabled client',
+      summary: 'Delete a client. It must be disabled',
       params: clientParams,
       answers: { 204: null },
       problems: [409],
@@ -199,7 +206,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}/disable',
       permission: 'integrations:edit',
       summary:
-        'Disable a client: an integration gets no tokens and its live ones are revoked; a resource server can no longer introspect, and tokens for it stay as they are',
+        'Disable a client. The tokens of an integration are revoked; a resource server can no longer introspect tokens',
       params: clientParams,
       answers: { 200: clientSchema },
       handle: ({ operator, params }) =>
@@ -212,7 +219,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}/enable',
       permission: 'integrations:edit',
       asksProof: true,
-      summary: 'Enable a client again; tokens that were revoked when it was disabled stay revoked',
+      summary: 'Enable a client. Tokens that were revoked when it was disabled stay revoked',
       params: clientParams,
       answers: { 200: clientSchema },
       handle: ({ operator, params }) =>
@@ -225,7 +232,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}/secret/reveal',
       permission: 'api_key:manage',
       asksProof: true,
-      summary: 'Show the current secret again; the audit log says so first',
+      summary: 'Show the secret of a client again. The audit log records it',
       params: clientParams,
       answers: { 200: secretSchema },
       problems: [409],
@@ -241,7 +248,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path: '/clients/{client_id}/tokens/revoke',
       permission: 'api_key:manage',
-      summary: 'Kill every live token of a client, in one write',
+      summary: 'Revoke all active tokens of a client',
       params: clientParams,
       answers: { 200: notBeforeSchema },
       handle: async ({ operator, params }) => {

@@ -12,10 +12,17 @@ import { etagOf } from '../presenters/present-client.ts';
 import { contactSchema, presentContact } from '../presenters/present-contact.ts';
 import { text } from '../text.ts';
 
-export const contactParams = z.strictObject({ id: z.uuid() });
+export const contactParams = z.strictObject({ id: z.uuid().meta({ description: 'The ID of the contact.' }) });
 
-const externalId = text(200).nullable().meta({ description: 'Its id in your own system; unique' });
-const grants = z.array(z.enum(permissions)).meta({ description: 'You can give and take only what you have' });
+const name = text(200).meta({ description: 'The name of the person or partner.' });
+
+const externalId = text(200)
+  .nullable()
+  .meta({ description: 'The ID of the contact in your own system. It must be unique.' });
+const grants = z.array(z.enum(permissions)).meta({
+  description:
+    'What the contact may do as an operator. You can grant and withdraw only permissions that you have yourself.',
+});
 /**
  * Schema of an e-mail address. RFC 5321 §4.5.3.1 and RFC 1123 §2.1 limit the length of its parts, and mail servers
  * reject longer ones.
@@ -26,17 +33,18 @@ const email = z
   .refine(
     hasPartsWithinLimits,
     'must have at most 64 characters before the @, and after it labels of at most 63 that do not end with a hyphen',
-  );
+  )
+  .meta({ description: 'The e-mail address.' });
 
 const newContact = z.strictObject({
-  name: text(200),
+  name,
   email,
   external_id: externalId.optional(),
   permissions: grants.optional(),
 });
 
 const contactPatch = z.strictObject({
-  name: text(200).optional(),
+  name: name.optional(),
   email: email.optional(),
   external_id: externalId.optional(),
   permissions: grants.optional(),
@@ -44,7 +52,9 @@ const contactPatch = z.strictObject({
 
 const contactsQuery = z.strictObject({
   ...pageQuery,
-  q: text(200).optional().meta({ description: 'Beginnings of words in the name or e-mail address, or an external id' }),
+  q: text(200)
+    .optional()
+    .meta({ description: 'Search text: the beginnings of words in the name or e-mail address, or an external ID.' }),
 });
 
 function hasPartsWithinLimits(address: string): boolean {
@@ -97,7 +107,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/contacts/{id}',
       permission: 'integrations:view',
-      summary: 'Look at a contact',
+      summary: 'Get a contact',
       params: contactParams,
       answers: { 200: contactSchema },
       handle: async ({ params }) => {
@@ -111,7 +121,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
       path: '/contacts/{id}',
       permission: 'contacts:manage',
       asksProof: true,
-      summary: 'Change what is sent of a contact, and nothing else',
+      summary: 'Change a contact. Only the fields that are sent change',
       params: contactParams,
       body: contactPatch,
       conditional: true,
@@ -126,7 +136,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
       method: 'delete',
       path: '/contacts/{id}',
       permission: 'contacts:manage',
-      summary: 'Delete a contact; its history stays in the audit log',
+      summary: 'Delete a contact. Its history stays in the audit log',
       params: contactParams,
       answers: { 204: null },
       problems: [409],

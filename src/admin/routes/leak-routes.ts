@@ -3,21 +3,30 @@ import type { Core } from '../../core.ts';
 import { endLeak } from '../../leaks/end-leak.ts';
 import { findLeaks, isLeakLive } from '../../leaks/find-leaks.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
+import { hint } from '../text.ts';
 
 const leakSchema = z
   .strictObject({
-    value_index: z.int().meta({ description: 'In which of the values it stood, from 0' }),
-    kind: z.enum(['client_secret', 'access_key', 'access_token', 'operator_token']),
-    hint: z.string().meta({ description: 'The last four characters', example: '…x7Qz' }),
-    status: z
-      .enum(['live', 'ended', 'unknown'])
-      .meta({ description: 'As it was found. Unknown: in our form, but none of this deployment, or long gone' }),
+    value_index: z.int().meta({ description: 'The index of the text that contains it, from 0.' }),
+    kind: z
+      .enum(['client_secret', 'access_key', 'access_token', 'operator_token'])
+      .meta({ description: 'The kind of credential.' }),
+    hint,
+    status: z.enum(['live', 'ended', 'unknown']).meta({
+      description:
+        'Whether it worked when it was found. `unknown`: it has the form of a Keyturn credential, but this server does not know it.',
+    }),
     owner: z
-      .strictObject({ type: z.enum(['client', 'access_key', 'contact']), id: z.string(), name: z.string() })
-      .nullable(),
-    disabled: z.boolean().meta({ description: 'Whether this request has ended it' }),
+      .strictObject({
+        type: z.enum(['client', 'access_key', 'contact']).meta({ description: 'The kind of owner.' }),
+        id: z.string().meta({ description: 'The ID of the owner.' }),
+        name: z.string().meta({ description: 'The name of the owner.' }),
+      })
+      .nullable()
+      .meta({ description: 'Who it belongs to. Null: unknown.' }),
+    disabled: z.boolean().meta({ description: 'Whether this request revoked it.' }),
   })
-  .meta({ id: 'Leak' });
+  .meta({ id: 'Leak', description: 'A credential that was found in a text.' });
 
 export function leakEndpoints(core: Core): Endpoint[] {
   return [
@@ -25,17 +34,15 @@ export function leakEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path: '/leaks',
       permission: 'api_key:manage',
-      summary: 'Find our secrets, keys and tokens in texts; with `disable`, end those that are live',
+      summary: 'Find secrets, access keys and tokens of this server in texts, and revoke them with `disable`',
       body: z.strictObject({
-        values: z
-          .array(z.string().max(60_000))
-          .min(1)
-          .max(1_000)
-          .meta({ description: 'Values, or any texts that they may stand in' }),
-        disable: z.boolean().optional(),
+        values: z.array(z.string().max(60_000)).min(1).max(1_000).meta({ description: 'The texts to search.' }),
+        disable: z.boolean().optional().meta({ description: 'Whether to revoke every credential that still works.' }),
       }),
       storesBody: false,
-      answers: { 200: z.strictObject({ data: z.array(leakSchema) }) },
+      answers: {
+        200: z.strictObject({ data: z.array(leakSchema).meta({ description: 'The credentials that were found.' }) }),
+      },
       handle: async ({ operator, body }) => {
         const leaks = await findLeaks(core, body.values);
         const data: z.input<typeof leakSchema>[] = [];

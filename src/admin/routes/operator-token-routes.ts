@@ -14,7 +14,7 @@ export function operatorTokenEndpoints(core: Core): Endpoint[] {
       path,
       permission: 'contacts:manage',
       asksProof: true,
-      summary: 'Issue the operator token of a contact, shown once; one that it had is dead at once',
+      summary: 'Issue the operator token of a contact. An earlier token stops working',
       params: contactParams,
       idempotent: true,
       answers: { 201: contactWithTokenSchema },

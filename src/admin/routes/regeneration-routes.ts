@@ -52,21 +52,21 @@ export type RegenerationSubject<
 
 /** Members of the request body that regenerates a client's secret or an access key. */
 export const regenerateFields = {
-  confirmation: z.string().max(200).optional().meta({ description: 'From a review of what would break' }),
-  overlap_seconds: z
-    .int()
-    .min(0)
-    .max(2_592_000)
+  confirmation: z
+    .string()
+    .max(200)
     .optional()
-    .meta({ description: 'How long the old one stays good; 86400 unless given' }),
+    .meta({ description: 'The `confirmation` of a review that is at most ten minutes old.' }),
+  overlap_seconds: z.int().min(0).max(2_592_000).optional().meta({
+    description: 'The grace period in seconds, in which the previous secret still works. The default is 86400.',
+  }),
   finish_when_unused: z.boolean().optional().meta({
     description:
-      'End the overlap early, once every source was seen with the new one and has not used the old one for a token lifetime, or for its longest gap between two uses',
+      'Whether to end the grace period early, when all sources have moved: they have used the new secret, and have not used the previous one for at least a token lifetime and their longest pause between two uses.',
   }),
-  revoke_tokens: z
-    .boolean()
-    .optional()
-    .meta({ description: 'For a leak: every live token dies and the old one ends now, whatever the overlap' }),
+  revoke_tokens: z.boolean().optional().meta({
+    description: 'For a leak: whether to revoke all active tokens and the previous secret now, without a grace period.',
+  }),
 };
 
 /** The actions by which an operator ends a grace period early. */
@@ -74,7 +74,8 @@ const ends = [
   {
     name: 'undo',
     act: undoRegeneration,
-    summary: 'Undo while it overlaps: the old one is current again, the new one and its tokens are dead',
+    summary:
+      'Undo the rotation during its grace period. The previous secret is current again; the new one and its tokens are revoked',
   },
   { name: 'finish', act: finishRegeneration, summary: 'End grace period now' },
 ];
@@ -86,7 +87,10 @@ export function regenerationEndpoints<
 >(core: Core, subject: RegenerationSubject<Params, Body, ReviewBody>): Endpoint[] {
   const { path, params: owned, permission } = subject;
   const pager = createPager(core.keyRing, `${path}/regenerations`, z.strictObject({ generation: z.int() }));
-  const one = z.strictObject({ ...owned.shape, regeneration_id: z.string().max(100) });
+  const one = z.strictObject({
+    ...owned.shape,
+    regeneration_id: z.string().max(100).meta({ description: 'The ID of the regeneration.' }),
+  });
 
   /** Ends a grace period by `act`, and returns the regeneration's new state. */
   async function end(
@@ -106,7 +110,7 @@ export function regenerationEndpoints<
       method: 'post',
       path: `${path}/regeneration/review`,
       permission,
-      summary: 'Review what regenerating would break, and get the confirmation that regenerating asks for',
+      summary: 'Review the impact of a regeneration, and get the confirmation that it requires',
       params: owned,
       body: subject.reviewBody,
       answers: { 200: reviewSchema },
@@ -127,7 +131,7 @@ export function regenerationEndpoints<
       permission,
       asksProof: true,
       summary:
-        'Regenerate; the old one stays good through an overlap. Without a current confirmation: 428 and a review',
+        'Regenerate. The previous one works until the grace period ends. Without a current confirmation, the response is 428 with a review',
       params: owned,
       body: subject.body,
       idempotent: true,
@@ -153,7 +157,7 @@ export function regenerationEndpoints<
       method: 'get',
       path: `${path}/regenerations`,
       permission: 'integrations:view',
-      summary: 'List regenerations, newest first: who has moved, who has not, and who tried after the end',
+      summary: 'List regenerations, newest first, with the sources that use the new and the previous secret',
       params: owned,
       query: z.strictObject(pageQuery),
       answers: { 200: pageSchema(regenerationSchema) },

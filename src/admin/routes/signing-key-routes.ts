@@ -5,20 +5,23 @@ import { revokeSigningKey, rotateSigningKeys } from '../../tokens/signing-keys.t
 import type { Answer } from '../answer.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
-import { timestamp } from '../text.ts';
+import { nullableTimestamp, timestamp } from '../text.ts';
 
 const keySchema = z
   .strictObject({
-    kid: z.string().meta({ description: 'The JWK thumbprint (RFC 7638)' }),
-    alg: z.string(),
-    status: z.enum(['next', 'current', 'retired']),
-    created_at: timestamp,
-    current_since: timestamp.nullable(),
-    retired_at: timestamp.nullable(),
+    kid: z.string().meta({ description: 'The ID of the key: its JWK thumbprint (RFC 7638).' }),
+    alg: z.string().meta({ description: 'The signature algorithm.', example: 'ES256' }),
+    status: z.enum(['next', 'current', 'retired']).meta({
+      description:
+        '`current`: signs tokens. `next`: is published and will sign next. `retired`: signed tokens that may still be valid.',
+    }),
+    created_at: timestamp('When the key was created'),
+    current_since: nullableTimestamp('When the key started to sign. Null: it has not signed yet.'),
+    retired_at: nullableTimestamp('When the key stopped signing. Null: it has not stopped.'),
   })
-  .meta({ id: 'SigningKey' });
+  .meta({ id: 'SigningKey', description: 'A key that signs JWT access tokens.' });
 
-export const keysSchema = z.strictObject({ data: z.array(keySchema) });
+export const keysSchema = z.strictObject({ data: z.array(keySchema).meta({ description: 'The published keys.' }) });
 
 export function signingKeyEndpoints(core: Core): Endpoint[] {
   return [
@@ -26,7 +29,7 @@ export function signingKeyEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/signing-keys',
       permission: 'integrations:view',
-      summary: 'List the published signing keys: next, current, and retired ones whose tokens may still live',
+      summary: 'List the published signing keys',
       answers: { 200: keysSchema },
       handle: async () => present(await listSigningKeys(core.database, new Date(core.clock()))),
     }),
@@ -34,7 +37,7 @@ export function signingKeyEndpoints(core: Core): Endpoint[] {
       method: 'post',
       path: '/signing-keys/rotate',
       permission: 'api_key:manage',
-      summary: 'Let the next key sign, and publish a new next one',
+      summary: 'Rotate the signing keys: the next key signs, and a new next key is published',
       idempotent: true,
       answers: { 200: keysSchema },
       handle: ({ operator, idempotent }) =>
@@ -47,8 +50,13 @@ export function signingKeyEndpoints(core: Core): Endpoint[] {
       path: '/signing-keys/{kid}/revoke',
       permission: 'api_key:manage',
       summary:
-        'Withdraw a key that may have been stolen: every JWT that it signed is inactive at once. If it is the current one, the next one signs from now on',
-      params: z.strictObject({ kid: z.string().regex(/^[\w-]{1,128}$/) }),
+        'Revoke a signing key that may have been stolen. All JWTs that it signed become inactive. If it is the current key, the next key signs',
+      params: z.strictObject({
+        kid: z
+          .string()
+          .regex(/^[\w-]{1,128}$/)
+          .meta({ description: 'The ID of the key.' }),
+      }),
       answers: { 200: keysSchema },
       handle: ({ operator, params }) =>
         core.change(async (transaction) => present(await revokeSigningKey(transaction, core, operator, params.kid))),

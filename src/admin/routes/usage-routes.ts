@@ -7,7 +7,7 @@ import { NotFound } from '../../errors.ts';
 import type { OwnerRef } from '../../secrets/secret-store.ts';
 import { reportUsage, type SecretUsage, type UsageReport } from '../../usage/usage-report.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
-import { timestamp } from '../text.ts';
+import { hint, nullableTimestamp, timestamp } from '../text.ts';
 import { accessKeyParams } from './access-key-routes.ts';
 import { clientParams } from './client-routes.ts';
 
@@ -20,52 +20,81 @@ const usageQuery = z.strictObject({
     .transform(Number)
     .pipe(z.number().min(1).max(maxHours))
     .default(24)
-    .meta({ description: 'How far back', override: { type: 'integer', minimum: 1, maximum: maxHours, default: 24 } }),
+    .meta({
+      description: 'The length of the period until now, in hours.',
+      override: { type: 'integer', minimum: 1, maximum: maxHours, default: 24 },
+    }),
 });
 
 const counts = {
-  issued: z.int(),
-  used: z.int().meta({ description: 'For other than a token: introspection, revocation, events' }),
-  refused: z.record(z.string(), z.int()).meta({ description: 'By reason' }),
-  per_hour: z.array(z.strictObject({ starts_at: timestamp, issued: z.int(), used: z.int(), refused: z.int() })),
-  sources: z.array(
-    z.strictObject({
-      address: z.string(),
-      user_agent: z.string(),
-      last_used_at: timestamp.nullable(),
-      tokens_24h: z.int(),
-      refused: z.int(),
-      refused_at: timestamp.nullable(),
-      refused_as: z.string().nullable(),
-    }),
-  ),
+  issued: z.int().meta({ description: 'How many tokens were issued.' }),
+  used: z.int().meta({ description: 'How many other requests succeeded: introspection, revocation and events.' }),
+  refused: z
+    .record(z.string(), z.int())
+    .meta({ description: 'How many requests were rejected, by reason.', example: { wrong_secret: 3 } }),
+  per_hour: z
+    .array(
+      z.strictObject({
+        starts_at: timestamp('The start of the hour'),
+        issued: z.int().meta({ description: 'How many tokens were issued in this hour.' }),
+        used: z.int().meta({ description: 'How many other requests succeeded in this hour.' }),
+        refused: z.int().meta({ description: 'How many requests were rejected in this hour.' }),
+      }),
+    )
+    .meta({ description: 'The counts of each hour that had requests.' }),
+  sources: z
+    .array(
+      z.strictObject({
+        address: z.string().meta({ description: 'The IP address. `*`: all addresses that are not listed one by one.' }),
+        user_agent: z.string().meta({ description: 'The User-Agent header. Empty: none was sent.' }),
+        last_used_at: nullableTimestamp('When a request of the source last succeeded. Null: never.'),
+        tokens_24h: z.int().meta({ description: 'How many tokens the source got in the last 24 hours.' }),
+        refused: z.int().meta({ description: 'How many requests of the source were rejected.' }),
+        refused_at: nullableTimestamp('When a request of the source was last rejected. Null: never.'),
+        refused_as: z.string().nullable().meta({ description: 'The reason of the last rejection.' }),
+      }),
+    )
+    .meta({ description: 'Where the requests came from.' }),
 };
 
 const secretFields = {
-  hint: z.string(),
-  status: z.enum(['current', 'retiring', 'ended', 'undone']),
-  created_at: timestamp,
-  retires_at: timestamp.nullable(),
+  hint,
+  status: z.enum(['current', 'retiring', 'ended', 'undone']).meta({
+    description: '`retiring`: the previous secret, in its grace period. `ended` and `undone`: it no longer works.',
+  }),
+  created_at: timestamp('When the secret was created'),
+  retires_at: nullableTimestamp('When the secret stops or stopped working. Null: it does not expire.'),
   ...counts,
 };
 
 const reportFields = {
-  since: timestamp,
-  until: timestamp,
-  without_secret: z.strictObject(counts).meta({ description: 'What was tried without any of its secrets' }),
+  since: timestamp('The start of the period'),
+  until: timestamp('The end of the period'),
+  without_secret: z.strictObject(counts).meta({ description: 'Requests that used none of the secrets.' }),
 };
 
 export const clientUsageSchema = z
   .strictObject({
-    client_id: z.string(),
+    client_id: z.string().meta({ description: 'The Client ID.' }),
     ...reportFields,
-    secrets: z.array(z.strictObject({ client_id: z.string(), ...secretFields })),
+    secrets: z
+      .array(
+        z.strictObject({
+          client_id: z.string().meta({ description: 'The Client ID that the secret belongs to.' }),
+          ...secretFields,
+        }),
+      )
+      .meta({ description: 'The usage of each secret.' }),
   })
-  .meta({ id: 'ClientUsage' });
+  .meta({ id: 'ClientUsage', description: 'How a client was used in a period.' });
 
 export const accessKeyUsageSchema = z
-  .strictObject({ id: z.uuid(), ...reportFields, secrets: z.array(z.strictObject(secretFields)) })
-  .meta({ id: 'AccessKeyUsage' });
+  .strictObject({
+    id: z.uuid().meta({ description: 'The ID of the access key.' }),
+    ...reportFields,
+    secrets: z.array(z.strictObject(secretFields)).meta({ description: 'The usage of each value of the key.' }),
+  })
+  .meta({ id: 'AccessKeyUsage', description: 'How an access key was used in a period.' });
 
 export function usageEndpoints(core: Core): Endpoint[] {
   return [
@@ -73,7 +102,7 @@ export function usageEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/clients/{client_id}/usage',
       permission: 'integrations:view',
-      summary: 'Tokens issued and refused, by the hour and by the secret',
+      summary: 'Get the usage of a client, by hour, secret and source',
       params: clientParams,
       query: usageQuery,
       answers: { 200: clientUsageSchema },
@@ -97,7 +126,7 @@ export function usageEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/access-keys/{id}/usage',
       permission: 'integrations:view',
-      summary: 'Tokens issued and refused, by the hour and by the value of the key',
+      summary: 'Get the usage of an access key, by hour, value and source',
       params: accessKeyParams,
       query: usageQuery,
       answers: { 200: accessKeyUsageSchema },

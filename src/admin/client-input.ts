@@ -91,9 +91,12 @@ export const clientPatch = z.strictObject({
 /** Schema of what replaces the keys, the certificate or the way of authentication of a client. */
 export const replacement = z
   .strictObject({
-    auth_method: z.enum(authMethods).optional(),
-    jwks: jwksSchema.optional(),
-    jwks_uri: z.string().max(2_000).optional(),
+    auth_method: z
+      .enum(authMethods)
+      .optional()
+      .meta({ description: 'How the client authenticates after the rotation. By default, as before.' }),
+    jwks: jwks.optional(),
+    jwks_uri: jwksUri.optional(),
     certificate: z.string().max(40_000).optional().meta({ description: 'One or more self-signed certificates in PEM' }),
     ...subjectShape,
   })

@@ -64,6 +64,16 @@ export class Forbidden extends KeyturnError {
   }
 }
 
+/** A limit was exceeded. The presenters of both listeners send Retry-After. */
+export class TooManyRequests extends KeyturnError {
+  readonly retryAfterSeconds: number;
+
+  constructor(message: string, retryAfterSeconds: number) {
+    super('too_many_requests', 429, message);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
 /** The configuration, the command or the environment is unusable. The message says what to do. */
 export class UsageError extends KeyturnError {
   constructor(message: string) {

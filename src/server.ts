@@ -7,9 +7,9 @@ import { type Core, openCore } from './core.ts';
 import { createRangeCheck } from './http/address-ranges.ts';
 import { type Listeners, openListeners } from './http/listeners.ts';
 import { watchOverload } from './http/overload.ts';
-import { createPublicApp } from './oauth/app.ts';
-import { answerWhileStarting } from './oauth/health.ts';
-import { createLog } from './observability/log.ts';
+import { answerWhileStarting } from './oauth/health-endpoints.ts';
+import { createPublicApp } from './oauth/public-app.ts';
+import { createLog, logConsoleWarnings } from './observability/log.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { giveMetrics } from './observability/worker-metrics.ts';
 import { createStartSteps } from './process/start-steps.ts';
@@ -38,6 +38,7 @@ export async function startServer(
     isOverloaded = () => false,
   }: { listeners?: Listeners | undefined; drainMs?: number; isOverloaded?: () => boolean } = {},
 ): Promise<RunningServer> {
+  logConsoleWarnings(core.log);
   await core.readiness.start();
   const listeners =
     opened ??

@@ -1,20 +1,14 @@
 import { STATUS_CODES } from 'node:http';
 import type { Context, Next } from 'koa';
 import { KeyturnError, NotFound } from '../errors.ts';
+import { beginErrorAnswer } from '../http/error-answer.ts';
 import type { Log } from '../observability/log.ts';
 
 /** An error body (RFC 9457). Its `code` stays stable when texts change. */
 type Problem = { type: 'about:blank'; title: string; status: number; detail: string; code: string };
 
-/** Thrown with status 429 if a rate limit is exceeded. */
-export class TooManyRequests extends KeyturnError {
-  readonly retryAfterSeconds: number;
-
-  constructor(message: string, retryAfterSeconds: number) {
-    super('too_many_requests', 429, message);
-    this.retryAfterSeconds = retryAfterSeconds;
-  }
-}
+/** Error codes for bodies that cannot be read, by HTTP status. */
+export const bodyCodes = { 400: 'invalid_request', 413: 'content_too_large', 415: 'unsupported_media_type' };
 
 /** Converts errors to problem responses (RFC 9457), including 404 and 405 for requests that no route handles. */
 export function respondWithProblem(log: Log) {
@@ -31,16 +25,10 @@ export function respondWithProblem(log: Log) {
 
 function present(ctx: Context, error: unknown, log: Log): void {
   const problem = describe(error);
-  if (problem.status >= 500) log.error({ error: detailOf(error), path: ctx.path }, problem.code);
-  else log.debug({ error: problem.code, detail: detailOf(error) }, 'rejected request');
-  ctx.status = problem.status;
+  beginErrorAnswer(ctx, error, problem, log);
   ctx.body = JSON.stringify(problem);
   ctx.type = 'application/problem+json';
   if (problem.status === 401) ctx.set('WWW-Authenticate', 'Bearer');
-  if (problem.status === 503) ctx.set('Retry-After', '1');
-  if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
-  // Close the connection: unread bytes of the body would be parsed as the next request.
-  if (problem.status === 413 || problem.status === 415) ctx.set('Connection', 'close');
 }
 
 function describe(error: unknown): Problem {
@@ -56,9 +44,4 @@ function toProblem(status: number, code: string, detail: string): Problem {
 
 function methodNotAllowed(ctx: Context): KeyturnError {
   return new KeyturnError('method_not_allowed', 405, `Method not allowed. Use ${ctx.response.get('Allow')}.`);
-}
-
-function detailOf(error: unknown): string | undefined {
-  if (error instanceof KeyturnError) return error.detail;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -1,5 +1,5 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import { TooManyRequests } from './problem.ts';
+import { TooManyRequests } from '../errors.ts';
 
 const perMinute = 30;
 

@@ -1,18 +1,21 @@
 import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
+import { KeyturnError } from '../errors.ts';
+import { readBody } from '../http/read-body.ts';
 import type { Answer } from './answer.ts';
 import { checkRequest } from './check-request.ts';
 import type { Endpoint } from './endpoint.ts';
 import { readIdempotencyKey } from './idempotency.ts';
 import { type Operator, operatorOf } from './operator-auth.ts';
-import { readBody } from './read-body.ts';
+import { bodyCodes } from './problem.ts';
 import { readIfMatch } from './read-if-match.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /** Serves an endpoint over HTTP: validates the request, calls the handler and sends the response. */
 export function serveEndpoint(endpoint: Endpoint) {
   return async (ctx: Context): Promise<void> => {
-    const text = endpoint.method === 'get' ? '' : await readBody(ctx.req);
+    const text = endpoint.method === 'get' ? '' : await readText(ctx.req);
     const checked = checkRequest(endpoint, {
       params: { ...ctx['params'] },
       query: { ...ctx.query },
@@ -27,6 +30,21 @@ export function serveEndpoint(endpoint: Endpoint) {
     });
     present(ctx, answer);
   };
+}
+
+/** Reads a JSON body of at most 64 KiB. @throws {KeyturnError} also if it is not UTF-8. */
+async function readText(request: IncomingMessage): Promise<string> {
+  const bytes = await readBody(request, {
+    mediaType: 'application/json',
+    maxBytes: 64 * 1024,
+    isTypeCheckedIfEmpty: false,
+    codes: bodyCodes,
+  });
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new KeyturnError('invalid_json', 400, 'The body is not valid UTF-8.');
+  }
 }
 
 function present(ctx: Context, answer: Answer): void {

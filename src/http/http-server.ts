@@ -1,17 +1,16 @@
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { type SecureContextOptions, TLSSocket } from 'node:tls';
-import { PlainRequest } from '../oauth/fast-path/plain-exchange.ts';
+import { hasBegunResponse } from '../internals/node-http.ts';
 import type { Log } from '../observability/log.ts';
 import { plainAddress } from './address-ranges.ts';
 import type { FollowedTlsFiles } from './follow-tls-files.ts';
 import type { TlsFiles } from './tls-files.ts';
 
-export type HttpServer = Server<typeof PlainRequest> | TlsServer<typeof PlainRequest>;
+export type HttpServer = Server<typeof IncomingMessage> | TlsServer<typeof IncomingMessage>;
 
 const options = {
-  IncomingMessage: PlainRequest,
   maxHeaderSize: 16 * 1024,
   headersTimeout: 10_000,
   requestTimeout: 15_000,
@@ -42,15 +41,23 @@ const ciphers = [
 
 /**
  * Creates an HTTP/1.1 server, over TLS if a certificate is configured.
+ * @param requestClass the class of its requests: PlainRequest for the fast path, otherwise that of Node.
  * @param clientCertificates whether TLS clients are asked for a certificate. The handshake accepts any certificate; it
  * is verified when a client authenticates with it.
  */
 export function createHttpServer(
   listener: RequestListener,
   tls: FollowedTlsFiles,
-  { clientCertificates, log }: { clientCertificates: boolean; log: Log },
+  {
+    requestClass,
+    clientCertificates,
+    log,
+  }: { requestClass: typeof IncomingMessage; clientCertificates: boolean; log: Log },
 ): HttpServer {
-  const server = tls.current().cert === undefined ? createServer(options, listener) : createSecure();
+  const server =
+    tls.current().cert === undefined
+      ? createServer({ ...options, IncomingMessage: requestClass }, listener)
+      : createSecure();
   const noteUntrustedCertificate = createCertificateAlarm(log);
   server.on('clientError', (error, socket) => {
     noteUntrustedCertificate(socket);
@@ -60,9 +67,12 @@ export function createHttpServer(
   server.maxHeadersCount = 0;
   return server;
 
-  function createSecure(): TlsServer<typeof PlainRequest> {
+  function createSecure(): TlsServer<typeof IncomingMessage> {
     const asked = { requestCert: clientCertificates, rejectUnauthorized: false, handshakeTimeout: 10_000 };
-    const secure = createTlsServer({ ...options, ...asked, ...secureContext(tls.current()) }, listener);
+    const secure = createTlsServer(
+      { ...options, IncomingMessage: requestClass, ...asked, ...secureContext(tls.current()) },
+      listener,
+    );
     let earlier = new WeakSet<Duplex>();
     const open = new Set<Duplex>();
     secure.on('secureConnection', (socket) => {
@@ -113,8 +123,7 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   };
   const status = statuses[error.code ?? ''] ?? '400 Bad Request';
   // Do not write into a response that has already started.
-  const { _httpMessage: begun } = socket as Duplex & { _httpMessage?: ServerResponse };
-  if (socket.writable && !begun?.headersSent) {
+  if (socket.writable && !hasBegunResponse(socket)) {
     socket.write(
       `HTTP/1.1 ${status}\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
     );

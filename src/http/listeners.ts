@@ -1,8 +1,9 @@
-import type { RequestListener } from 'node:http';
+import { IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import type { Config } from '../config.ts';
 import { UsageError } from '../errors.ts';
+import { PlainRequest, stopListening } from '../internals/node-http.ts';
 import type { Log } from '../observability/log.ts';
 import { followTlsFiles } from './follow-tls-files.ts';
 import { createHttpServer, type HttpServer } from './http-server.ts';
@@ -26,8 +27,12 @@ export type Listeners = {
  */
 export async function openListeners(config: Config, log: Log, starting: RequestListener): Promise<Listeners> {
   const tls = followTlsFiles(config.tlsFiles, log);
-  const publicServer = createHttpServer(starting, tls, { clientCertificates: true, log });
-  const adminServer = createHttpServer(starting, tls, { clientCertificates: false, log });
+  const publicServer = createHttpServer(starting, tls, { requestClass: PlainRequest, clientCertificates: true, log });
+  const adminServer = createHttpServer(starting, tls, {
+    requestClass: IncomingMessage,
+    clientCertificates: false,
+    log,
+  });
   const close = async (drainMs: number) => {
     tls.stop();
     await Promise.all([publicServer, adminServer].map((server) => server.listening && drain(server, drainMs)));
@@ -85,12 +90,4 @@ async function drain(server: HttpServer, drainMs: number): Promise<void> {
   await closed;
   clearTimeout(timer);
   clearTimeout(deadline);
-}
-
-/**
- * Stops accepting connections. `http.Server.close` also closes idle connections at once; `net.Server.close` does not.
- */
-function stopListening(server: HttpServer): void {
-  const { close } = Object.getPrototypeOf(Object.getPrototypeOf(server)) as Pick<HttpServer, 'close'>;
-  close.call(server);
 }

@@ -12,13 +12,12 @@ import { createMatcher, type Matcher, recallVerified, rememberVerified } from '.
 import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/count-headers.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
+import type { CertificateReader } from './certificate-reader.ts';
 import { examineAssertion, type PresentedAssertion, readAssertion, reusedAssertion } from './client-assertion.ts';
-import type { CertificateReader } from './client-certificate.ts';
-import type { PresentedPair } from './fast-path/head-start.ts';
-import { headStartOf } from './fast-path/head-start-of.ts';
+import { headStartOf, type PresentedPair } from './fast-path/head-start.ts';
+import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
-import type { Form } from './parse-form.ts';
-import { formOf } from './read-form.ts';
+import { formOf } from './receive-form.ts';
 
 /** The authenticated client of a request. */
 export type Caller = KnownClient & {

@@ -1,6 +1,7 @@
 import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
-import { KeyturnError } from '../errors.ts';
+import { KeyturnError, TooManyRequests } from '../errors.ts';
+import { beginErrorAnswer } from '../http/error-answer.ts';
 import type { Log } from '../observability/log.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
 
@@ -26,35 +27,24 @@ export class InvalidClient extends KeyturnError {
   }
 }
 
-/** The error for too many failures from one address, or too many tokens of one client. */
-export class TooManyRequests extends KeyturnError {
-  readonly retryAfterSeconds: number;
-
-  constructor(retryAfterSeconds: number, message: string) {
-    super('temporarily_unavailable', 429, message);
-    this.retryAfterSeconds = retryAfterSeconds;
-  }
-}
-
 /** Converts an error to its answer. Called once per request, by the outermost middleware. */
 export function presentOAuthError(ctx: Context, error: unknown, { issuer, log }: { issuer: string; log: Log }): void {
   const { status, body } = describe(error);
-  if (status >= 500) log.error({ error: detailOf(error), path: ctx.path }, body.error);
-  else log.debug({ error: body.error, detail: detailOf(error) }, 'rejected request');
-  ctx.status = status;
+  beginErrorAnswer(ctx, error, { status, code: body.error }, log);
   ctx.body = body;
   ctx.set('Cache-Control', 'no-store');
   ctx.set('Pragma', 'no-cache');
   if (status === 401) ctx.set('WWW-Authenticate', `Basic realm="${issuer}"`);
-  if (status === 503) ctx.set('Retry-After', '1');
-  if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
-  // Unread bytes of the body would be parsed as the next request.
-  if (status === 413 || status === 415) ctx.set('Connection', 'close');
+}
+
+/** Returns the error code of this listener. OAuth has one for every reason to try again later. */
+export function codeOf(error: KeyturnError): string {
+  return error instanceof TooManyRequests ? 'temporarily_unavailable' : error.code;
 }
 
 function describe(error: unknown): { status: number; body: OAuthErrorBody } {
   if (error instanceof KeyturnError) {
-    return { status: error.status, body: { error: error.code, error_description: error.message } };
+    return { status: error.status, body: { error: codeOf(error), error_description: error.message } };
   }
   if (error instanceof errors.OIDCProviderError && error.expose) {
     const { error_description: description } = error;
@@ -64,9 +54,4 @@ function describe(error: unknown): { status: number; body: OAuthErrorBody } {
     };
   }
   return { status: 500, body: { error: 'server_error', error_description: 'An internal error occurred.' } };
-}
-
-function detailOf(error: unknown): string | undefined {
-  if (error instanceof KeyturnError) return error.detail;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

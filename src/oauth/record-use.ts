@@ -1,11 +1,22 @@
+import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import { errors } from 'oidc-provider';
-import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
+import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
+import {
+  presentedValueOf,
+  RefusedAccessKey,
+  recordFirstUse,
+  requireAccessKey,
+} from '../access-keys/require-access-key.ts';
+import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
-import { KeyturnError } from '../errors.ts';
+import { KeyturnError, TooManyRequests } from '../errors.ts';
+import { networkOf } from '../http/client-network.ts';
+import type { RateLimit } from '../storage/rate-limit.ts';
 import type { PresentedSecret, RequestSource } from '../usage/usage-counter.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
-import { InvalidClient } from './oauth-error.ts';
+import { codeOf, InvalidClient } from './oauth-error.ts';
+import { formOf } from './receive-form.ts';
 
 /** Counts in memory the uses and failed attempts of each secret by source and result. */
 export function recordUse(core: Core, addressOf: (request: Context['req']) => string) {
@@ -46,13 +57,49 @@ function countFailure({ usage }: Core, ctx: Context, source: RequestSource, erro
     usage.refused(error.refused.secret, source, error.refused.reason);
   }
   const caller = ctx.state['caller'] as Caller | undefined;
-  const code = codeOf(error);
+  const code = failureOf(error);
   if (caller && code !== undefined) usage.failed(presentedSecretOf(caller), source, code);
 }
 
 /** Returns the error code, or undefined for a failure of the server, which is not the client's. */
-function codeOf(error: unknown): string | undefined {
-  if (error instanceof KeyturnError && error.status < 500) return error.code;
+function failureOf(error: unknown): string | undefined {
+  if (error instanceof KeyturnError && error.status < 500) return codeOf(error);
   if (error instanceof errors.OIDCProviderError && error.statusCode < 500) return error.error;
   return undefined;
+}
+
+/**
+ * Returns the access key of a request, checked for this client and recorded as used, or undefined if none was sent.
+ * @throws {RefusedAccessKey}
+ */
+export async function readAccessKey(core: Core, ctx: Context, client: Client): Promise<PresentedAccessKey | undefined> {
+  const value = formOf(ctx).values.get('access_key');
+  if (value === undefined) return undefined;
+  const presented = await requireAccessKey(core, value, client.id);
+  await recordFirstUse(core, presented);
+  ctx.state['presentedAccessKey'] = presentedValueOf(presented);
+  return presented;
+}
+
+/**
+ * Limits failed authentications. After too many from one address within a minute, further failures are answered with
+ * 429 and Retry-After. Valid credentials are always accepted, so callers that share an address (behind NAT, or behind a
+ * proxy that KEYTURN_TRUST_PROXY does not name) cannot lock each other out. This does not make guessing easier: every
+ * secret, including imported ones, has at least 80 bits, and every wrong one gets the same answer in the same time.
+ * @param limit undefined if failures are not limited.
+ */
+export function createFailureLimit(limit: RateLimit | undefined, addressOf: (request: IncomingMessage) => string) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    try {
+      await next();
+    } catch (error) {
+      const network = error instanceof InvalidClient && limit ? networkOf(addressOf(ctx.req)) : undefined;
+      if (network === undefined) throw error;
+      const seconds = limit?.secondsToWait(network);
+      if (seconds !== undefined)
+        throw new TooManyRequests('Too many failed attempts from this address. Try again later.', seconds);
+      limit?.count(network);
+      throw error;
+    }
+  };
 }

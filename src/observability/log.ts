@@ -1,4 +1,5 @@
 import { fstatSync, write, writeSync } from 'node:fs';
+import { format } from 'node:util';
 import { type Logger, pino } from 'pino';
 import type { LogLevel } from '../config.ts';
 
@@ -11,6 +12,14 @@ export type Log = Logger;
  */
 export function createLog(level: LogLevel, descriptor = 1): Log {
   return pino({ level, base: null, timestamp: time }, createLogDestination(descriptor));
+}
+
+/**
+ * Writes what libraries pass to `console.warn` to the log, at level debug, so that the process writes JSON lines only.
+ * oidc-provider warns once that the body of a request is already parsed, which is intended (oauth/provider.ts).
+ */
+export function logConsoleWarnings(log: Log): void {
+  console.warn = (...parts: unknown[]) => log.debug({ warning: format(...parts) }, 'a library wrote a warning');
 }
 
 /**

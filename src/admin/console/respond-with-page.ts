@@ -1,8 +1,8 @@
 import { html } from 'htm/preact';
 import type { Context, Next } from 'koa';
 import { KeyturnError, NotFound } from '../../errors.ts';
+import { beginErrorAnswer } from '../../http/error-answer.ts';
 import type { Log } from '../../observability/log.ts';
-import { TooManyRequests } from '../problem.ts';
 import { renderDocument } from './render-document.ts';
 import type { Session } from './sign-in/session.ts';
 
@@ -23,16 +23,9 @@ export function respondWithPage(log: Log) {
 function present(ctx: Context, error: unknown, log: Log): void {
   const known = error instanceof KeyturnError ? error : undefined;
   const status = known?.status ?? (error as { status?: number }).status ?? 500;
-  const detail = known ? known.detail : ((error as Error).stack ?? String(error));
-  if (status >= 500) log.error({ error: detail, path: ctx.path }, known?.code ?? 'server_error');
-  else log.debug({ error: known?.code, detail }, 'refused');
-  if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
-  if (status === 503) ctx.set('Retry-After', '1');
-  // Close the connection: unread bytes of the body would be parsed as the next request.
-  if (status === 413 || status === 415) ctx.set('Connection', 'close');
+  beginErrorAnswer(ctx, error, { status, code: known?.code ?? 'server_error' }, log);
   const operator = (ctx.state['session'] as Session | undefined)?.operator;
   const title = titles[status] ?? (status >= 500 ? 'Internal error' : 'Request rejected');
-  ctx.status = status;
   ctx.type = 'text/html; charset=utf-8';
   ctx.body = renderDocument({
     title,

@@ -1,5 +1,7 @@
+import type { IncomingMessage } from 'node:http';
+import { PlainRequest } from '../../internals/node-http.ts';
 import type { LiveToken } from '../../tokens/examine-access-token.ts';
-import type { Form } from '../parse-form.ts';
+import type { Form } from '../form.ts';
 
 /** Client ID and secret of a request, not verified. */
 export type PresentedPair = { clientId: string; clientSecret: string };
@@ -19,3 +21,19 @@ export type HeadStart = {
   /** The store failure because of which the request cannot be answered now. */
   failure?: unknown;
 };
+
+/** Passes the results of the fast path to the application. */
+export function giveHeadStart(request: PlainRequest, headStart: HeadStart): void {
+  request.notes = headStart;
+}
+
+/** Returns the results of the fast path for a request, or undefined if the fast path did not see it. */
+export function headStartOf(request: IncomingMessage): HeadStart | undefined {
+  return request instanceof PlainRequest ? (request.notes as HeadStart | undefined) : undefined;
+}
+
+/** Throws the store failure that the fast path met, instead of querying the store again. */
+export function rethrowFailure(request: IncomingMessage): void {
+  const failure = headStartOf(request)?.failure;
+  if (failure !== undefined) throw failure;
+}

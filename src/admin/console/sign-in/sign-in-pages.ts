@@ -2,8 +2,8 @@ import type { Context } from 'koa';
 import type { VNode } from 'preact';
 import type { Core } from '../../../core.ts';
 import { KeyturnError } from '../../../errors.ts';
+import { setRetryAfter } from '../../../http/error-answer.ts';
 import { createAttemptLimit } from '../../attempt-limit.ts';
-import { TooManyRequests } from '../../problem.ts';
 import { readForm } from '../read-form.ts';
 import { renderDocument } from '../render-document.ts';
 import { seeOther } from '../see-other.ts';
@@ -123,7 +123,7 @@ type Refusal = { status: number; problem: string };
  */
 function refused(ctx: Context, error: unknown): Refusal {
   ctx.state['presented'] = true;
-  if (error instanceof TooManyRequests) ctx.set('Retry-After', String(error.retryAfterSeconds));
+  setRetryAfter(ctx, error);
   if (error instanceof KeyturnError && (error.status === 401 || error.status === 429)) {
     return { status: error.status, problem: error.message };
   }

@@ -1,3 +1,5 @@
+import type { PresentedAccessKey } from '../../access-keys/access-key-cache.ts';
+import { recallAccessKey } from '../../access-keys/require-access-key.ts';
 import type { Client } from '../../clients/client.ts';
 import type { Core } from '../../core.ts';
 import { isWellFormedSecret } from '../../credentials/credential-format.ts';
@@ -9,15 +11,49 @@ import {
   recallRecord,
   recallSameToken,
 } from '../../tokens/examine-access-token.ts';
+import { makeAccessTokenNow } from '../../tokens/issue-access-token.ts';
 import { isJwtShaped } from '../../tokens/jwt-access-token.ts';
 import type { TokenRecord } from '../../tokens/token-record.ts';
 import type { Caller } from '../client-authentication.ts';
-import { presentIntrospection, readIntrospectionRequest } from '../introspect.ts';
-import type { Form } from '../parse-form.ts';
-import type { FastAnswer } from './fast-path-answer.ts';
+import { demandToken, grantType, presentToken, readTokenRequest } from '../client-credentials-grant.ts';
+import type { Form } from '../form.ts';
+import { presentIntrospection, readIntrospectionRequest } from '../issued-tokens.ts';
 import type { HeadStart } from './head-start.ts';
 
-const parameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret']);
+/** Answers to plain, valid requests, from the rules and presenters of the application. */
+
+/** An answer of the fast path. */
+export type FastAnswer = {
+  /** JSON text. */
+  body: string;
+  /** The access key that came with the request. */
+  accessKey: PresentedAccessKey | undefined;
+};
+
+const tokenParameters = new Set(['grant_type', 'scope', 'resource', 'client_id', 'client_secret', 'access_key']);
+const introspectionParameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret']);
+
+/**
+ * Answers a plain token request. Returns undefined to leave the request to the application.
+ * @throws {KeyturnError} if a rule of token requests rejects the request. The application applies the rule again.
+ */
+export function answerToken(core: Core, caller: Caller, form: Form): Promise<FastAnswer> | FastAnswer | undefined {
+  const { values } = form;
+  if (values.get('grant_type') !== grantType) return undefined;
+  if (values.size > 1) for (const name of values.keys()) if (!tokenParameters.has(name)) return undefined;
+  const asked = readTokenRequest(core, caller, form);
+  // A caller from the cache has no certificate and no proof, so requests for bound tokens are rejected here.
+  const request = demandToken(caller, asked, undefined);
+  if (asked.accessKey !== undefined) {
+    request.accessKey = recallAccessKey(core, asked.accessKey, caller.client.id);
+    if (!request.accessKey) return undefined;
+  }
+  const issued = makeAccessTokenNow(core, caller, caller.clientId, request);
+  if (!issued) return undefined;
+  core.tokenRate?.count(caller.client.id);
+  const answer = { body: JSON.stringify(presentToken(core, issued)), accessKey: request.accessKey };
+  return issued.isStored ? core.tokenStore.save(issued.record, issued.record.issuedAt).then(() => answer) : answer;
+}
 
 /**
  * Answers an introspection of a live token. Returns undefined to leave the request to the application; results
@@ -30,7 +66,7 @@ export function answerIntrospection(
   form: Form,
   headStart: HeadStart,
 ): FastAnswer | Promise<FastAnswer | undefined> | undefined {
-  for (const name of form.values.keys()) if (!parameters.has(name)) return undefined;
+  for (const name of form.values.keys()) if (!introspectionParameters.has(name)) return undefined;
   const { token, server } = readIntrospectionRequest(caller, form);
   if (!server) return undefined;
   const near = recallRecord(core, token);

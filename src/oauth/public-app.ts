@@ -10,19 +10,17 @@ import { createRequestIds } from '../http/request-id.ts';
 import { strictTransport } from '../http/strict-transport.ts';
 import { logAccess } from './access-log.ts';
 import { announceRetirement } from './announce-retirement.ts';
+import { createCertificateReader } from './certificate-reader.ts';
 import { authenticateClient } from './client-authentication.ts';
-import { createCertificateReader } from './client-certificate.ts';
 import { createEventStreams } from './events.ts';
-import { createFailureLimit } from './failure-limit.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
-import { serveHealth } from './health.ts';
+import { serveHealth } from './health-endpoints.ts';
+import { serveIssuedTokens, signIntrospection } from './issued-tokens.ts';
 import { serveMetadata } from './metadata.ts';
 import { presentOAuthError } from './oauth-error.ts';
-import { createProvider, handOver, rethrowProviderErrors } from './provider.ts';
-import { readForm } from './read-form.ts';
-import { recordUse } from './record-use.ts';
-import { serveTokens } from './serve-tokens.ts';
-import { signIntrospection } from './signed-introspection.ts';
+import { createProvider, handOver } from './provider.ts';
+import { readForm } from './receive-form.ts';
+import { createFailureLimit, recordUse } from './record-use.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
 
@@ -54,10 +52,9 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(announceRetirement);
   provider.use(events.serve);
   provider.use(signIntrospection(core));
-  provider.use(presentProtocol);
-  provider.use(serveTokens(core));
-  provider.use(rethrowProviderErrors(provider));
-  provider.use(handOver);
+  provider.use(forbidCaching);
+  provider.use(serveIssuedTokens(core));
+  provider.use(handOver(provider));
   const listener = provider.callback();
   return {
     listener: core.config.fastPath
@@ -160,8 +157,12 @@ function routeOnly(ctx: Context, next: Next): Promise<void> {
   return next();
 }
 
-/** Forbids caching of answers that contain tokens (RFC 6749 §5.1). */
-async function presentProtocol(ctx: Context, next: Next): Promise<void> {
+/**
+ * Forbids caching of answers that contain tokens (RFC 6749 §5.1). Set before and after: other middleware sets the header
+ * too, and its place among the headers stays that of the first time.
+ */
+async function forbidCaching(ctx: Context, next: Next): Promise<void> {
+  ctx.set('Cache-Control', 'no-store');
   await next();
   ctx.set('Cache-Control', 'no-store');
   ctx.set('Pragma', 'no-cache');

@@ -1,15 +1,17 @@
-import type { Context } from 'koa';
+import type { Context, Next } from 'koa';
 import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import { type Client, parseScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
-import { KeyturnError } from '../errors.ts';
+import { KeyturnError, TooManyRequests } from '../errors.ts';
 import { examineToken, type LiveToken } from '../tokens/examine-access-token.ts';
+import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
+import { signJwt } from '../tokens/signing-keys.ts';
 import { tokenTypeOf } from '../tokens/token-record.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
-import { headStartOf, rethrowFailure } from './fast-path/head-start-of.ts';
-import type { Form } from './parse-form.ts';
-import { readAccessKey } from './read-access-key.ts';
-import { formOf } from './read-form.ts';
+import { headStartOf, rethrowFailure } from './fast-path/head-start.ts';
+import type { Form } from './form.ts';
+import { formOf } from './receive-form.ts';
+import { readAccessKey } from './record-use.ts';
 
 /** An introspection request. */
 type AskedIntrospection = {
@@ -45,11 +47,35 @@ function requireToken(values: Form['values']): string {
   return token;
 }
 
+/** Serves introspection (RFC 7662) and revocation (RFC 7009). */
+export function serveIssuedTokens(core: Core) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    if (ctx.path === '/oauth2/introspect') ctx.body = await introspect(core, ctx);
+    else if (ctx.path === '/oauth2/revoke') await revoke(core, ctx);
+    else await next();
+  };
+}
+
+/**
+ * Revokes a token of the caller. The answer is an empty object: RFC 7009 §2.2 lets clients ignore it, but some require
+ * JSON.
+ */
+async function revoke(core: Core, ctx: Context): Promise<void> {
+  const token = requireToken(formOf(ctx).values);
+  const { client } = callerOf(ctx);
+  const seconds = core.revocationRate?.secondsToWait(client.id);
+  if (seconds !== undefined)
+    throw new TooManyRequests('This client has revoked too many tokens. Try again later.', seconds);
+  core.revocationRate?.count(client.id);
+  await revokeOwnToken(core, client, token);
+  ctx.body = {};
+}
+
 /**
  * Returns the introspection response (RFC 7662 §2.2).
  * @throws {StoreUnavailable}
  */
-export async function introspect(core: Core, ctx: Context): Promise<object> {
+async function introspect(core: Core, ctx: Context): Promise<object> {
   const { token, server, ...asked } = readIntrospectionRequest(callerOf(ctx), formOf(ctx));
   if (!server) return { active: false };
   rethrowFailure(ctx.req);
@@ -94,4 +120,35 @@ export function presentIntrospection({ issuer }: Core, { record, scope, audience
 function usedScope(reported: string | undefined, allowed: string): string[] {
   const scopes = parseScope(allowed);
   return reported === undefined ? [] : [...new Set(parseScope(reported))].filter((scope) => scopes.includes(scope));
+}
+
+const jwtAnswer = 'application/token-introspection+jwt';
+
+/**
+ * Signs the answer of an introspection if the resource server asks for it (RFC 9701 §5), so that it can keep the answer
+ * as evidence. "Not active" is signed too; errors stay JSON.
+ */
+export function signIntrospection({ signingKeys, issuer, clock }: Core) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    await next();
+    if (ctx.path !== '/oauth2/introspect' || !isSignedAnswerAsked(ctx)) return;
+    const introspection = ctx.body as { active: boolean };
+    // No `sub` and `exp` at the top level, so that the answer cannot be used as an access token (RFC 9701 §5, RFC
+    // 8725).
+    const claims = {
+      iss: issuer,
+      aud: callerOf(ctx).clientId,
+      iat: Math.floor(clock() / 1_000),
+      token_introspection: introspection,
+    };
+    ctx.body = signJwt(await signingKeys.current(), 'token-introspection+jwt', claims);
+    ctx.type = jwtAnswer;
+    ctx.state['active'] = introspection.active;
+  };
+}
+
+/** Returns whether the Accept header names the media type (RFC 9701 §4). Clients that accept anything get JSON. */
+function isSignedAnswerAsked(ctx: Context): boolean {
+  const isNamed = ctx.get('Accept').toLowerCase().includes(jwtAnswer);
+  return isNamed && ctx.accepts(['application/json', jwtAnswer]) === jwtAnswer;
 }

@@ -26,7 +26,7 @@ afterAll(async () => {
 const recordsInRedis = async () => (await redis.keys(`${server.stores.redisPrefix}*`)).length;
 const invalidScope = {
   error: 'invalid_scope',
-  error_description: 'The requested scope is unknown or not granted.',
+  error_description: 'The requested scope is unknown or not granted to this client.',
 };
 
 describe('an access token', () => {

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Context } from 'koa';
-import { script } from './script.ts';
-import { style } from './style.ts';
+
+/** Files of the folder assets/, which the build copies to the same place in dist/. */
+const style = readAsset('console.css');
+const script = readAsset('console.js');
 
 /** Paths contain a hash of the content, so browsers may cache the files without expiry. */
 export const stylePath = `/console/assets/console.${hashOf(style)}.css`;
@@ -19,6 +22,10 @@ export function serveAsset(ctx: Context): void {
   ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
   ctx.set('Content-Type', asset.type);
   ctx.body = asset.text;
+}
+
+function readAsset(name: string): string {
+  return readFileSync(new URL(`./assets/${name}`, import.meta.url), 'utf8');
 }
 
 function hashOf(text: string): string {

@@ -35,6 +35,7 @@ import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
 import { createTokenRecordCodec, findUnauthenticatedRecords } from './tokens/token-record-codec.ts';
 import type { TokenDeps } from './tokens/token-rules.ts';
 import { createDatabaseTokenStore, createNearTokenStore, type NearTokenStore } from './tokens/token-store.ts';
+import { savePublishedKeys } from './usage/client-key-store.ts';
 import { createUsageCounter, startUsageWriter, type UsageCounter, type UsageWriter } from './usage/usage-counter.ts';
 import { rollUpUsage } from './usage/usage-store.ts';
 
@@ -218,7 +219,12 @@ export async function openCore(
       feed,
       clients,
       usedAssertions: createUsedAssertions(database),
-      clientKeys: createClientKeys({ fetchJwks: readJwks, clock, log }),
+      clientKeys: createClientKeys({
+        fetchJwks: readJwks,
+        clock,
+        log,
+        notePublished: (client, uri, keys, at) => savePublishedKeys(database, client, uri, keys, at),
+      }),
       accessKeys,
       usedScopes,
       revocations,

@@ -32,6 +32,8 @@ export async function startTestServer(
     env?: Record<string, string | undefined>;
     stores?: Stores;
     log?: Log;
+    /** Reads a JWK set in place of the network. */
+    readJwks?: (uri: string) => Promise<readonly unknown[]>;
   } = {},
 ): Promise<TestServer> {
   const stores = options.stores ?? (await createTestStores());
@@ -48,11 +50,12 @@ export async function startTestServer(
     ...options.env,
   });
   const log = options.log ?? createLog(config.logLevel);
-  const { clock, databaseClock } = options;
+  const { clock, databaseClock, readJwks } = options;
   const core = await openCore(config, log, {
     redisPrefix: stores.redisPrefix,
     ...(clock ? { clock } : {}),
     ...(databaseClock ? { databaseClock } : {}),
+    ...(readJwks ? { readJwks } : {}),
   });
   const server = await startServer(core, { drainMs: 100 }).catch(async (error: unknown) => {
     await core.close();

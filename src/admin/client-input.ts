@@ -75,6 +75,9 @@ export const newClient = z.strictObject({
 /** Schema of the request body that changes a client. */
 export const clientPatch = z.strictObject({
   name: name.optional(),
+  auth_method: z.enum(authMethods).optional().meta({
+    description: 'A method other than the current one is not changed here: the answer is 428 with a review.',
+  }),
   scope: scope.optional(),
   access_key: accessKey.optional(),
   resource: resourceUri.nullable().optional().meta(resourceMeaning),
@@ -119,6 +122,7 @@ export function replacementOf(body: z.output<typeof replacement>): GivenReplacem
 export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) {
   return {
     ...body,
+    authMethod: body.auth_method,
     accessKey: body.access_key,
     tokenFormat: body.token_format,
     tokenTyp: body.token_typ,

@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache';
 import type { Registration } from '../credentials/registration.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../process/clock.ts';
-import { importJwks, usableKeys, type VerificationKey } from './verification-key.ts';
+import { type ClientKey, importJwks, usableKeys } from './verification-key.ts';
 
 export type FetchJwks = (uri: string) => Promise<readonly unknown[]>;
 
@@ -128,18 +128,22 @@ export type ClientKeys = {
   /**
    * Returns the keys of a registration, registered or published at its URL; empty if the URL cannot be read.
    * @param kid the ID of the key to find. The URL is fetched again if the ID is unknown.
+   * @param client the id of the client, for which it is recorded what the URL publishes.
    */
   find(
     registration: Pick<Registration, 'jwks' | 'jwksUri'>,
     kid: string | undefined,
-  ): Promise<readonly VerificationKey[]>;
+    client?: string,
+  ): Promise<readonly ClientKey[]>;
 };
 
 type Fetched = {
-  keys: readonly VerificationKey[];
+  keys: readonly ClientKey[];
   readAt: number;
   triedAt: number;
   running: Promise<void> | undefined;
+  /** Clients for which it is recorded what was read last. */
+  noted: Set<string>;
 };
 
 const maxUrls = 1_000;
@@ -152,8 +156,16 @@ const usableForMs = 60 * 60_000;
 /** Minimum time between fetches, so that unknown `kid` values cannot cause many requests to a `jwks_uri`. */
 const retryAfterMs = 60_000;
 
-export function createClientKeys(deps: { fetchJwks: FetchJwks; clock: Clock; log: Log }): ClientKeys {
-  const { fetchJwks, clock, log } = deps;
+/** Records which keys a client's URL publishes. */
+type NotePublished = (client: string, jwksUri: string, keys: readonly ClientKey[], at: Date) => Promise<void>;
+
+export function createClientKeys(deps: {
+  fetchJwks: FetchJwks;
+  clock: Clock;
+  log: Log;
+  notePublished: NotePublished;
+}): ClientKeys {
+  const { fetchJwks, clock, log, notePublished } = deps;
   const byUrl = new LRUCache<string, Fetched>({ max: maxUrls });
 
   async function read(uri: string, fetched: Fetched): Promise<void> {
@@ -161,6 +173,7 @@ export function createClientKeys(deps: { fetchJwks: FetchJwks; clock: Clock; log
     try {
       fetched.keys = usableKeys(await fetchJwks(uri));
       fetched.readAt = clock();
+      fetched.noted = new Set();
     } catch (error) {
       log.warn({ jwks_uri: uri, error: (error as Error).message }, 'failed to fetch the keys of a client');
     } finally {
@@ -168,21 +181,36 @@ export function createClientKeys(deps: { fetchJwks: FetchJwks; clock: Clock; log
     }
   }
 
+  /** Starts recording what was read, once for each client. No request waits for it. */
+  function note(client: string, jwksUri: string, { keys, readAt, noted }: Fetched): void {
+    if (noted.has(client) || !Number.isFinite(readAt)) return;
+    noted.add(client);
+    notePublished(client, jwksUri, keys, new Date(readAt)).catch((error: Error) => {
+      noted.delete(client);
+      log.warn({ jwks_uri: jwksUri, error: error.message }, 'the published keys of a client cannot be recorded');
+    });
+  }
+
   function isWanting({ keys, readAt }: Fetched, kid: string | undefined): boolean {
     return clock() - readAt > freshForMs || (kid !== undefined && !keys.some((key) => key.kid === kid));
   }
 
   return {
-    find: async ({ jwks, jwksUri }, kid) => {
+    find: async ({ jwks, jwksUri }, kid, client) => {
       if (jwks) return importJwks(jwks);
       if (jwksUri === null) return [];
-      const never = Number.NEGATIVE_INFINITY;
-      const fetched = byUrl.get(jwksUri) ?? { keys: [], readAt: never, triedAt: never, running: undefined };
+      const fetched = byUrl.get(jwksUri) ?? unread();
       byUrl.set(jwksUri, fetched);
       if (isWanting(fetched, kid) && clock() - fetched.triedAt > retryAfterMs)
         fetched.running ??= read(jwksUri, fetched);
       await fetched.running;
+      if (client !== undefined) note(client, jwksUri, fetched);
       return clock() - fetched.readAt > usableForMs ? [] : fetched.keys;
     },
   };
+}
+
+function unread(): Fetched {
+  const never = Number.NEGATIVE_INFINITY;
+  return { keys: [], readAt: never, triedAt: never, running: undefined, noted: new Set() };
 }

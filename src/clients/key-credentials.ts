@@ -1,5 +1,6 @@
-import { isOfSecret, type Registration } from '../credentials/registration.ts';
+import { isOfSecret, type KeyName, keysOfRegistration, type Registration } from '../credentials/registration.ts';
 import { currentOf, isKeyCredential, isLive, type Secret } from '../credentials/secret.ts';
+import type { ClientKeyRecord } from '../usage/client-key-store.ts';
 import type { KnownClient } from './client.ts';
 
 /** Keys or a certificate that a client authenticates with, or did. */
@@ -44,4 +45,50 @@ export function keyCredentialsOf({ client, secrets }: KnownClient, now: number):
     if (secret.registration) all.push({ registration: secret.registration, secret });
   }
   return all;
+}
+
+/** A key or certificate of a client, for people. */
+export type ListedKey = KeyName &
+  Pick<ClientKeyRecord, 'publishedAt' | 'leftAt' | 'firstUsedAt' | 'lastUsedAt'> & {
+    /**
+     * `current` and `retiring` are accepted; `left` is no longer published at its URL; `ended` belongs to a credential
+     * that has ended.
+     */
+    status: 'current' | 'retiring' | 'left' | 'ended';
+    /** When it was last refused because it is no longer published; null if it was not. */
+    usedAfterLeavingAt: Date | null;
+  };
+
+/**
+ * Lists the keys and certificates that a client is registered with, those that are or were published at its URL, and
+ * those that were used.
+ */
+export function listKeys(known: KnownClient, records: readonly ClientKeyRecord[], now: number): readonly ListedKey[] {
+  const live = keyCredentialsOf(known, now).filter(
+    ({ secret }) => refusalOfCredential({ secret }, secret?.clientId ?? '', now) === undefined,
+  );
+  const listed: ListedKey[] = [];
+  const seen = new Set<string>();
+  const recordOf = new Map(records.map((record) => [record.thumbprint, record]));
+  const list = (key: KeyName, status: ListedKey['status']) => {
+    if (seen.has(key.thumbprint)) return;
+    seen.add(key.thumbprint);
+    const record = recordOf.get(key.thumbprint);
+    const { publishedAt = null, leftAt = null, firstUsedAt = null, lastUsedAt = null, refusedAt = null } = record ?? {};
+    const usedAfterLeavingAt = leftAt && refusedAt && refusedAt > leftAt ? refusedAt : null;
+    const { kind, kid, thumbprint } = key;
+    listed.push({ kind, kid, thumbprint, status, publishedAt, leftAt, firstUsedAt, lastUsedAt, usedAfterLeavingAt });
+  };
+  for (const { registration, secret } of live) {
+    const status = secret?.retiresAt ? 'retiring' : 'current';
+    for (const key of keysOfRegistration(registration)) list(key, status);
+    for (const record of records) {
+      const isPublished = record.jwksUri !== null && record.jwksUri === registration.jwksUri;
+      const isNamed = registration.certificateSubject !== null && record.generation === (secret?.generation ?? 0);
+      if (isPublished) list(record, record.leftAt ? 'left' : status);
+      else if (isNamed && record.kind === 'certificate') list(record, status);
+    }
+  }
+  for (const record of records) list(record, 'ended');
+  return listed;
 }

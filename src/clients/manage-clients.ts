@@ -1,17 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
-import type { Secret } from '../credentials/secret.ts';
+import { currentOf, isKeyCredential, type Secret } from '../credentials/secret.ts';
 import { Conflict, NotFound, requireRevision } from '../errors.ts';
 import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
+import { findSecrets, saveRegistration } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
 import {
   type Authentication,
+  type AuthMethod,
   type Client,
   type ClientKind,
   hasCertificate,
   parseScope,
+  registrationOf,
   type SecretMethod,
   type TokenFormat,
   type TokenTyp,
@@ -27,6 +30,7 @@ import {
   lockClient,
   saveClient,
 } from './client-store.ts';
+import { requireNoneCut } from './replacement.ts';
 
 /** Dependencies of every change; the transaction and the actor come with each call. */
 export type ManageDeps = SecretDeps;
@@ -104,6 +108,8 @@ export async function registerClient(
 
 /** Changes of a client. New keys or a new subject replace the previous ones. */
 export type ClientPatch = GivenKeys & {
+  /** Another way of authentication than the current one needs a confirmation. */
+  authMethod?: AuthMethod | undefined;
   name?: string | undefined;
   scope?: string | undefined;
   accessKey?: 'optional' | 'required' | undefined;
@@ -131,6 +137,7 @@ export async function updateClient(
 ): Promise<Client> {
   const client = await requireClient(transaction, clientId);
   requireRevision(client.revision, expectedRevisions);
+  await requireNoneCut(transaction, deps, client, patch);
   if (Object.values(patch).every((value) => value === undefined)) return client;
   const tokenFormat = patch.tokenFormat ?? client.tokenFormat;
   const changed: Client = {
@@ -148,7 +155,10 @@ export async function updateClient(
   };
   await requireConsistent(transaction, changed, patch);
   await requireUnused(transaction, client, changed.information);
-  return await save(transaction, deps, actor, 'client.update', client, changed);
+  const saved = await save(transaction, deps, actor, 'client.update', client, changed);
+  const current = currentOf(await findSecrets(transaction, asSecretOwner(client)));
+  if (current && isKeyCredential(current)) await saveRegistration(transaction, current, registrationOf(saved));
+  return saved;
 }
 
 /** Disables a client and ends all its tokens, which stay invalid when it is enabled again. */

@@ -1,8 +1,15 @@
 import { X509Certificate } from 'node:crypto';
-import { isOfSecret, type Registration } from '../credentials/registration.ts';
+import { isOfSecret, keysOfRegistration, type Registration } from '../credentials/registration.ts';
 import { InvalidInput } from '../errors.ts';
-import type { Authentication, AuthMethod } from './client.ts';
+import { requireConfirmation } from '../regeneration/review.ts';
+import { requireCurrent, type SecretDeps } from '../secrets/manage-secrets.ts';
+import { findSecrets } from '../secrets/secret-store.ts';
+import type { Transaction } from '../storage/database.ts';
+import { findClientKeys } from '../usage/client-key-store.ts';
+import { findSources } from '../usage/usage-report.ts';
+import type { Authentication, AuthMethod, Client } from './client.ts';
 import { type GivenKeys, registerKeys } from './client-rules.ts';
+import { asSecretOwner } from './client-store.ts';
 
 /** What a client is to authenticate with in future: members of a registration, or a certificate in PEM. */
 export type GivenReplacement = GivenKeys & { authMethod?: AuthMethod | undefined; certificate?: string | undefined };
@@ -63,4 +70,61 @@ function comparable({ authMethod, jwks, jwksUri, certificateSubject }: Registrat
         ? value.map(sorted)
         : value;
   return JSON.stringify([authMethod, sorted(jwks), jwksUri, sorted(certificateSubject)]);
+}
+
+const usedWithinMs = 30 * 86_400_000;
+
+/**
+ * Checks that a change of a client ends no key or certificate that is in use, and no secret.
+ * @throws {KeyturnError} 428 `confirmation_required` with a review whose confirmation rotates what would end.
+ */
+export async function requireNoneCut(
+  transaction: Transaction,
+  deps: SecretDeps,
+  client: Client,
+  {
+    authMethod = client.authMethod,
+    jwks,
+    jwksUri,
+    certificateSubject,
+  }: GivenKeys & { authMethod?: AuthMethod | undefined },
+): Promise<void> {
+  const isOther = authMethod !== client.authMethod;
+  if (!isOther && !jwks && jwksUri === undefined && !certificateSubject) return;
+  const replace = { authMethod, ...registerKeys(authMethod, { jwks, jwksUri, certificateSubject }) };
+  if (isSame(client, replace)) return;
+  const owner = asSecretOwner(client);
+  const secrets = await findSecrets(transaction, owner);
+  const now = deps.clock();
+  const { generation } = requireCurrent(owner, secrets, { isReplaced: true }, now);
+  if (!isOther && !(await endsKeyInUse(transaction, client, generation, replace, now))) return;
+  const reason =
+    'This change would end what the client authenticates with now. To rotate it with a grace period, send it as `replace`, with the confirmation of this review, to …/regenerate.';
+  await requireConfirmation(transaction, deps, owner, secrets, { confirmation: undefined, replace, reason });
+}
+
+async function endsKeyInUse(
+  transaction: Transaction,
+  client: Client,
+  generation: number,
+  replace: Registration,
+  now: number,
+): Promise<boolean> {
+  const isRecent = (date: Date | null) => date !== null && now - date.getTime() < usedWithinMs;
+  const sources = await findSources(transaction, client.id, [generation], now);
+  if (!sources.some(({ lastUsedAt }) => isRecent(lastUsedAt))) return false;
+  if (!client.jwks || !replace.jwks) return true;
+  const kept = new Set(keysOfRegistration(replace).map(({ thumbprint }) => thumbprint));
+  const ended = new Set(
+    keysOfRegistration(client).flatMap(({ thumbprint }) => (kept.has(thumbprint) ? [] : [thumbprint])),
+  );
+  if (ended.size === 0) return false;
+  const records = (await findClientKeys(transaction, [client.id])).get(client.id) ?? [];
+  if (records.some(({ thumbprint, lastUsedAt }) => ended.has(thumbprint) && isRecent(lastUsedAt))) return true;
+  // Uses from before keys were counted one by one may have been of any key.
+  const earliest = (dates: readonly (Date | null)[]) =>
+    Math.min(...dates.flatMap((date) => (date ? [date.getTime()] : [])));
+  return (
+    earliest(sources.map(({ firstUsedAt }) => firstUsedAt)) < earliest(records.map(({ firstUsedAt }) => firstUsedAt))
+  );
 }

@@ -1,4 +1,5 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { thumbprintOf } from '../credentials/registration.ts';
 import { InvalidInput } from '../errors.ts';
 import { findUnstorableText } from '../text/read-text.ts';
 
@@ -12,6 +13,9 @@ type VerificationAlgorithm = (typeof verificationAlgorithms)[number];
 
 /** An imported public key with the names of the one algorithm that it is used with. */
 export type VerificationKey = { kid: string | undefined; algs: readonly VerificationAlgorithm[]; key: KeyObject };
+
+/** A key of a client, and what it is recognised by (RFC 7638). */
+export type ClientKey = VerificationKey & { thumbprint: string; jwk: Readonly<Record<string, unknown>> };
 
 /**
  * Reads a public JWK (RFC 7517) for checking signatures.
@@ -87,7 +91,7 @@ const maxKeys = 10;
 const maxCharacters = 16 * 1024;
 
 /** Caches imported keys by registration object, which is replaced when the registration changes. */
-const imported = new WeakMap<ClientJwks, readonly VerificationKey[]>();
+const imported = new WeakMap<ClientJwks, readonly ClientKey[]>();
 
 /**
  * Checks public keys before they are registered, so that an unusable key fails at registration and not at the first
@@ -114,7 +118,7 @@ export function requireUsableJwks(jwks: ClientJwks, read: (jwk: unknown) => obje
 }
 
 /** Returns the registered keys, imported once. */
-export function importJwks(jwks: ClientJwks): readonly VerificationKey[] {
+export function importJwks(jwks: ClientJwks): readonly ClientKey[] {
   let keys = imported.get(jwks);
   if (!keys) {
     keys = usableKeys(jwks.keys);
@@ -127,11 +131,14 @@ export function importJwks(jwks: ClientJwks): readonly VerificationKey[] {
  * Returns the first usable keys, at most ten. A published document may contain more kinds of keys than are accepted
  * here, so unusable ones do not count.
  */
-export function usableKeys(keys: readonly unknown[]): VerificationKey[] {
-  const usable: VerificationKey[] = [];
+export function usableKeys(keys: readonly unknown[]): ClientKey[] {
+  const usable: ClientKey[] = [];
   for (const jwk of keys) {
     const key = readVerificationKey(jwk);
-    if (typeof key !== 'string') usable.push(key);
+    if (typeof key !== 'string') {
+      const members = jwk as Record<string, unknown>;
+      usable.push({ ...key, thumbprint: thumbprintOf(members), jwk: members });
+    }
     if (usable.length === maxKeys) break;
   }
   return usable;

@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto';
+
 /** How a client authenticates, in the members of a registration (RFC 7591 §2, RFC 8705 §2.1.2). */
 export type Registration = {
   /** A value of `token_endpoint_auth_method`. */
@@ -36,6 +38,41 @@ export function readRegistration(stored: StoredRegistration): Registration {
 /** Returns whether a client with this registration authenticates with a secret. */
 export function isOfSecret({ authMethod }: Pick<Registration, 'authMethod'>): boolean {
   return authMethod === 'client_secret_basic' || authMethod === 'client_secret_post';
+}
+
+/** A public key or a certificate, by what it is recognised by. */
+export type KeyName = {
+  kind: 'key' | 'certificate';
+  kid: string | null;
+  /** Of a key as in RFC 7638, of a certificate as `x5t#S256` (RFC 8705 §3.1). */
+  thumbprint: string;
+};
+
+/** Returns the keys or certificates that are in a registration itself, not behind its URL or its subject. */
+export function keysOfRegistration({ authMethod, jwks }: Registration): KeyName[] {
+  return (jwks?.keys ?? []).map((jwk) => ({
+    kind: authMethod === 'private_key_jwt' ? 'key' : 'certificate',
+    kid: typeof jwk['kid'] === 'string' ? jwk['kid'] : null,
+    thumbprint: authMethod === 'private_key_jwt' ? thumbprintOf(jwk) : certificateThumbprintOf(jwk),
+  }));
+}
+
+const requiredMembers: Record<string, readonly string[]> = {
+  EC: ['crv', 'kty', 'x', 'y'],
+  OKP: ['crv', 'kty', 'x'],
+  RSA: ['e', 'kty', 'n'],
+};
+
+/** Returns the thumbprint of a public key (RFC 7638 §3): the SHA-256 of its required members in alphabetical order. */
+export function thumbprintOf(jwk: Readonly<Record<string, unknown>>): string {
+  const members = requiredMembers[String(jwk['kty'])] ?? [];
+  const canonical = JSON.stringify(Object.fromEntries(members.map((name) => [name, jwk[name]])));
+  return hash('sha256', canonical, 'base64url');
+}
+
+function certificateThumbprintOf(jwk: Readonly<Record<string, unknown>>): string {
+  const [first] = Array.isArray(jwk['x5c']) ? (jwk['x5c'] as unknown[]) : [];
+  return hash('sha256', Buffer.from(String(first), 'base64'), 'base64url');
 }
 
 const maxNameLength = 120;

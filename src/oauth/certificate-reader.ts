@@ -2,7 +2,9 @@ import { hash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { type ClientCertificate, isInDate } from '../clients/registered-certificate.ts';
+import type { KnownClient } from '../clients/client.ts';
+import { keyCredentialsOf, refusalOfCredential } from '../clients/key-credentials.ts';
+import { type ClientCertificate, isInDate, refusalOfCertificate } from '../clients/registered-certificate.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { createRangeCheck, plainAddress } from '../http/address-ranges.ts';
@@ -10,6 +12,8 @@ import { countHeaders } from '../http/count-headers.ts';
 import { createProxyAlarm } from '../http/proxy-alarm.ts';
 import { readCertificates } from '../http/tls-files.ts';
 import { readForwardedCertificate } from '../resource-server/forwarded-certificate.ts';
+import type { UsedKey } from '../usage/client-key-store.ts';
+import type { ExaminedAssertion } from './client-assertion.ts';
 
 /** Accepted extended key usages (RFC 5280 §4.2.1.12): client authentication, and any. */
 const clientUsages = ['1.3.6.1.5.5.7.3.2', '2.5.29.37.0'];
@@ -87,4 +91,28 @@ export function createCertificateReader(
 
 function describe(x509: X509Certificate, isTrusted: boolean): ClientCertificate {
   return { x509, thumbprint: hash('sha256', x509.raw, 'base64url'), isTrusted };
+}
+
+/** The certificate of a request that names its client. */
+export type PresentedCertificate = { clientId: string; certificate: ClientCertificate | 'unreadable' };
+
+/** Returns the first credential that a certificate matches, or why the current one rejects it. */
+export function examineCertificate(
+  core: Core,
+  known: KnownClient,
+  { clientId, certificate }: PresentedCertificate,
+): ExaminedAssertion {
+  if (!known.client.enabled) return { refusal: 'client_disabled' };
+  if (certificate === 'unreadable') return { refusal: 'certificate_unreadable' };
+  const now = core.clock();
+  let refusal = 'wrong_method';
+  for (const credential of keyCredentialsOf(known, now)) {
+    const reason = refusalOfCertificate(credential.registration, certificate, now);
+    if (!reason) {
+      const key: UsedKey = { kind: 'certificate', kid: null, thumbprint: certificate.thumbprint };
+      return { refusal: refusalOfCredential(credential, clientId, now), credential, key };
+    }
+    if (refusal === 'wrong_method') refusal = reason;
+  }
+  return { refusal };
 }

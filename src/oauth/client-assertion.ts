@@ -1,9 +1,11 @@
 import { createPublicKey, generateKeyPairSync, type JsonWebKey, randomBytes } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, type ProtectedHeaderParameters } from 'jose';
+import { LRUCache } from 'lru-cache';
 import type { KnownClient } from '../clients/client.ts';
 import { type KeyCredential, keyCredentialsOf, refusalOfCredential } from '../clients/key-credentials.ts';
 import { readVerificationKey, type VerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
+import { findLeftKeys, type UsedKey } from '../usage/client-key-store.ts';
 import { InvalidClient } from './oauth-error.ts';
 
 /** The only reason for which a rejected assertion is not checked again with a re-read client. */
@@ -47,6 +49,8 @@ export type ExaminedAssertion = {
   refusal: string | undefined;
   /** The credential whose key signed it; undefined if none did. */
   credential?: KeyCredential;
+  /** The key that signed it, if that is known. */
+  key?: UsedKey;
 };
 
 /**
@@ -67,14 +71,16 @@ export async function examineAssertion(
     return { refusal: 'assertion_type' };
   const candidates = known ? await findCandidates(core, known, header) : [];
   const keys =
-    candidates.length > 0 ? candidates : decoyKeys(header.alg).map((key) => ({ key, credential: undefined }));
+    candidates.length > 0
+      ? candidates
+      : decoyKeys(header.alg).map((key) => ({ key, used: undefined, credential: undefined }));
   const signed = await verify(assertion, keys);
   if (!known || !signed?.credential) return { refusal: 'assertion_signature' };
-  const { claims, credential } = signed;
+  const { claims, credential, used: key } = signed;
   const refusal =
     refusalOfClaims(claims, core.config.issuer, core.clock() / 1_000) ??
     refusalOfCredential(credential, clientId, core.clock());
-  if (refusal) return { refusal, credential };
+  if (refusal) return { refusal, credential, ...(key ? { key } : {}) };
   const { jti = '', exp = 0 } = claims;
   const isFirst = await core.usedAssertions.useOnce({
     client: known.client.id,
@@ -82,10 +88,50 @@ export async function examineAssertion(
     jti: `${clientId} ${jti}`,
     expiresAt: exp * 1_000,
   });
-  return { refusal: isFirst ? undefined : reusedAssertion, credential };
+  return { refusal: isFirst ? undefined : reusedAssertion, credential, ...(key ? { key } : {}) };
 }
 
-type Candidate = { key: VerificationKey; credential: KeyCredential | undefined };
+type Candidate = { key: VerificationKey; used: UsedKey | undefined; credential: KeyCredential | undefined };
+
+/** The reason for rejecting an assertion that is signed with a key that is no longer published at the client's URL. */
+export const leftKey = 'key_left_set';
+
+/** No client has this id. */
+const noClient = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * Returns the key of a rejected assertion if the client published it before, so that its operator learns that a program
+ * still signs with it. The look-up is made for unknown clients too, so that it takes the same time.
+ */
+export async function findLeftKey(
+  core: Core,
+  known: KnownClient | undefined,
+  { assertion, header }: PresentedAssertion,
+): Promise<UsedKey | undefined> {
+  const left = await findLeftKeys(core.database, known?.client.id ?? noClient);
+  const candidates = left.flatMap(({ kid, thumbprint, jwk }): Candidate[] => {
+    const key = readVerificationKey(jwk);
+    const isFor = typeof key !== 'string' && key.algs.some((each) => each === header.alg) && key.kid === header.kid;
+    return isFor ? [{ key, used: { kind: 'key', kid, thumbprint }, credential: undefined }] : [];
+  });
+  const signed = await verify(assertion, candidates);
+  // An old assertion that somebody repeats says nothing about the client's programs.
+  if (!signed || refusalOfClaims(signed.claims, core.config.issuer, core.clock() / 1_000)) return undefined;
+  return signed.used;
+}
+
+const warnEveryMs = 3_600_000;
+
+/** Creates a function that logs the use of a key that is no longer published, for each key at most once an hour. */
+export function createLeftKeyWarning({ log, clock }: Core): (clientId: string, key: UsedKey) => void {
+  const warnedAt = new LRUCache<string, number>({ max: 1_000 });
+  return (clientId, { kid, thumbprint }) => {
+    const name = `${clientId} ${thumbprint}`;
+    if (clock() - (warnedAt.get(name) ?? Number.NEGATIVE_INFINITY) < warnEveryMs) return;
+    warnedAt.set(name, clock());
+    log.warn({ client_id: clientId, kid, thumbprint }, 'a client signs with a key that it no longer publishes');
+  };
+}
 
 /** Maximum number of keys that the signature of one assertion is checked with. */
 const maxCandidates = 20;
@@ -107,10 +153,14 @@ async function findCandidates(
       const { registration } = credential;
       // A URL is no longer read once its credential has ended.
       const isRead = refusalOfCredential(credential, credential.secret?.clientId ?? '', now) === undefined;
-      const keys = await core.clientKeys.find(isRead ? registration : { ...registration, jwksUri: null }, fetched);
+      const { client } = known;
+      const keys = isRead
+        ? await core.clientKeys.find(registration, fetched, client.id)
+        : await core.clientKeys.find({ ...registration, jwksUri: null }, fetched);
       for (const key of keys) {
         const isFor = key.algs.some((each) => each === header.alg) && (!kid || !key.kid || key.kid === kid);
-        if (isFor) found.push({ key, credential });
+        const { thumbprint } = key;
+        if (isFor) found.push({ key, credential, used: { kind: 'key', kid: key.kid ?? null, thumbprint } });
       }
     }
     return found.slice(0, maxCandidates);

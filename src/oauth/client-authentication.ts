@@ -2,18 +2,28 @@ import type { IncomingMessage } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import type { Context, Next } from 'koa';
 import { type Client, isSecretMethod, type KnownClient } from '../clients/client.ts';
-import { type KeyCredential, keyCredentialsOf, refusalOfCredential } from '../clients/key-credentials.ts';
-import { type ClientCertificate, isInDate, refusalOfCertificate } from '../clients/registered-certificate.ts';
+import { type KeyCredential, keyCredentialsOf } from '../clients/key-credentials.ts';
+import { type ClientCertificate, isInDate } from '../clients/registered-certificate.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, isForeignSecret } from '../credentials/foreign-credential.ts';
-import { isKeyCredential, isLive, type Secret } from '../credentials/secret.ts';
+import { currentOf, isKeyCredential, isLive, type Secret } from '../credentials/secret.ts';
 import { createMatcher, type Matcher, recallVerified, rememberVerified } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/count-headers.ts';
+import type { UsedKey } from '../usage/client-key-store.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
-import type { CertificateReader } from './certificate-reader.ts';
-import { examineAssertion, type PresentedAssertion, readAssertion, reusedAssertion } from './client-assertion.ts';
+import { type CertificateReader, examineCertificate, type PresentedCertificate } from './certificate-reader.ts';
+import {
+  createLeftKeyWarning,
+  type ExaminedAssertion,
+  examineAssertion,
+  findLeftKey,
+  leftKey,
+  type PresentedAssertion,
+  readAssertion,
+  reusedAssertion,
+} from './client-assertion.ts';
 import { headStartOf, type PresentedPair } from './fast-path/head-start.ts';
 import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
@@ -27,21 +37,22 @@ export type Caller = KnownClient & {
    * The credential that was presented; undefined for the keys or certificate that a client was first registered with.
    */
   secret: Secret | undefined;
+  /** The key or certificate that authenticated the client; undefined if a secret did. */
+  key?: UsedKey | undefined;
   /** The certificate to bind tokens to, or undefined if none was presented or the client's tokens are not bound. */
   certificate?: ClientCertificate | undefined;
 };
 
-type PresentedCertificate = { clientId: string; certificate: ClientCertificate | 'unreadable' };
-
 /** Authenticates the client (RFC 6749 §2.3) and stores it in `ctx.state.caller`. */
 export function authenticateClient(core: Core, certificateOf: CertificateReader) {
+  const warnOfLeftKey = createLeftKeyWarning(core);
   return async (ctx: Context, next: Next): Promise<void> => {
     const unknown = headStartOf(ctx.req)?.presented;
     const presented = unknown ?? readAuthentication(ctx.req, formOf(ctx), certificateOf);
     const caller =
       'clientSecret' in presented
         ? (!unknown && recallCaller(core, presented)) || (await verifyCredentials(core, presented))
-        : await verifyKeys(core, presented);
+        : await verifyKeys(core, presented, warnOfLeftKey);
     const certificate = caller.client.certificateBoundTokens ? certificateOf(ctx.req) : undefined;
     if (certificate && certificate !== 'unreadable' && isInDate(certificate, core.clock()))
       caller.certificate = certificate;
@@ -55,8 +66,8 @@ export function callerOf(ctx: Context): Caller {
 }
 
 /** Returns the presented secret in the form in which its use is counted. */
-export function presentedSecretOf({ client, secret }: Pick<Caller, 'client' | 'secret'>): PresentedSecret {
-  return { owner: client.id, generation: secret?.generation ?? 0, epoch: client.tokenEpoch };
+export function presentedSecretOf({ client, secret, key }: Pick<Caller, 'client' | 'secret' | 'key'>): PresentedSecret {
+  return { owner: client.id, generation: secret?.generation ?? 0, epoch: client.tokenEpoch, key };
 }
 
 /**
@@ -118,13 +129,27 @@ function admit({ clockCheck }: Core, verdict: Caller | Refusal): Caller {
 }
 
 /** @throws {InvalidClient} with the same answer for every reason. */
-async function verifyKeys(core: Core, presented: PresentedAssertion | PresentedCertificate): Promise<Caller> {
+async function verifyKeys(
+  core: Core,
+  presented: PresentedAssertion | PresentedCertificate,
+  warnOfLeftKey: (clientId: string, key: UsedKey) => void,
+): Promise<Caller> {
   const since = performance.now();
   const verdict = await judgeKeys(core, presented, await core.clients.find(presented.clientId));
   // Reject a reused assertion without re-reading the client, because no change of the client makes it valid.
   if ('client' in verdict || verdict.reason === reusedAssertion) return admit(core, verdict);
   // Re-read the client before rejecting: another process may just have replaced its keys or registered it.
-  return admit(core, await judgeKeys(core, presented, await core.clients.findRecent(presented.clientId, since)));
+  const recent = await core.clients.findRecent(presented.clientId, since);
+  const last = await judgeKeys(core, presented, recent);
+  if ('client' in last || !('assertion' in presented)) return admit(core, last);
+  const key = await findLeftKey(core, recent, presented);
+  if (!key || !recent || last.reason !== 'assertion_signature') return admit(core, last);
+  warnOfLeftKey(presented.clientId, key);
+  const { client, secrets } = recent;
+  return admit(core, {
+    reason: leftKey,
+    tried: presentedSecretOf({ client, secret: currentOf(secrets), key }),
+  });
 }
 
 async function judgeKeys(
@@ -136,16 +161,20 @@ async function judgeKeys(
     if ('assertion' in presented) await examineAssertion(core, undefined, presented);
     return unknownClient;
   }
-  const { refusal, credential } =
+  const { refusal, credential, key } =
     'certificate' in presented
       ? examineCertificate(core, known, presented)
       : await examineAssertionOf(core, known, presented);
   const secret = credential?.secret;
-  if (!refusal) return { ...known, clientId: presented.clientId, secret };
-  return { reason: refusal, tried: presentedSecretOf({ client: known.client, secret }) };
+  if (!refusal) return { ...known, clientId: presented.clientId, secret, key };
+  return { reason: refusal, tried: presentedSecretOf({ client: known.client, secret, key }) };
 }
 
-async function examineAssertionOf(core: Core, known: KnownClient, presented: PresentedAssertion) {
+async function examineAssertionOf(
+  core: Core,
+  known: KnownClient,
+  presented: PresentedAssertion,
+): Promise<ExaminedAssertion> {
   const { client } = known;
   const mayUseIt = client.enabled && keyCredentialsOf(known, core.clock()).some(isForAssertions);
   const examined = await examineAssertion(core, mayUseIt ? known : undefined, presented);
@@ -154,24 +183,6 @@ async function examineAssertionOf(core: Core, known: KnownClient, presented: Pre
 
 function isForAssertions({ registration }: KeyCredential): boolean {
   return registration.authMethod === 'private_key_jwt';
-}
-
-/** Returns the first credential that a certificate matches, or why the current one rejects it. */
-function examineCertificate(
-  core: Core,
-  known: KnownClient,
-  { clientId, certificate }: PresentedCertificate,
-): { refusal: string | undefined; credential?: KeyCredential } {
-  if (!known.client.enabled) return { refusal: 'client_disabled' };
-  if (certificate === 'unreadable') return { refusal: 'certificate_unreadable' };
-  const now = core.clock();
-  let refusal = 'wrong_method';
-  for (const credential of keyCredentialsOf(known, now)) {
-    const reason = refusalOfCertificate(credential.registration, certificate, now);
-    if (!reason) return { refusal: refusalOfCredential(credential, clientId, now), credential };
-    if (refusal === 'wrong_method') refusal = reason;
-  }
-  return { refusal };
 }
 
 function judge(core: Core, presented: PresentedPair, match: Matcher, known: KnownClient | undefined): Caller | Refusal {

@@ -101,7 +101,7 @@ export function createMetrics(): Metrics {
   for (const store of ['database', 'redis']) storeErrors.add(0, store);
   tokens.add(0);
   for (const result of ['active', 'inactive']) introspections.add(0, result);
-  refusals.add(0, 'retired_secret');
+  for (const reason of ['retired_secret', 'key_left_set']) refusals.add(0, reason);
 
   const durations = (name: string, help: string, buckets: number[]) => ({
     name: `keyturn_${name}`,

@@ -1,11 +1,12 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
-import type { Registration } from '../credentials/registration.ts';
-import { isLive, retiringOf, type Secret, shownHint } from '../credentials/secret.ts';
+import { type KeyName, keysOfRegistration, type Registration } from '../credentials/registration.ts';
+import { isKeyCredential, isLive, retiringOf, type Secret, shownHint } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
 import { requireCurrent, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, type SecretOwner } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
+import { findClientKeys, keyGeneration, keyIdOf } from '../usage/client-key-store.ts';
 import { countLiveTokens, findSources, type UsageSource } from '../usage/usage-report.ts';
 
 const shownSources = 50;
@@ -36,13 +37,17 @@ export async function requireConfirmation(
   deps: SecretDeps,
   owner: SecretOwner,
   secrets: readonly Secret[],
-  { confirmation, replace }: { confirmation: string | undefined; replace?: Registration | undefined },
+  {
+    confirmation,
+    replace,
+    reason,
+  }: { confirmation: string | undefined; replace?: Registration | undefined; reason?: string },
 ): Promise<void> {
   const fresh = await review(transaction, deps, owner, secrets, replace);
   if (confirmation !== undefined && confirms(deps.keyRing, confirmation, fresh.state, deps.clock())) return;
   const message =
     confirmation === undefined
-      ? 'confirmation: required. Review the impact, and send the confirmation of that review.'
+      ? (reason ?? 'confirmation: required. Review the impact, and send the confirmation of that review.')
       : 'confirmation: the impact has changed since the review, or the review is older than ten minutes. Check the new review.';
   throw new KeyturnError('confirmation_required', 428, message, { extension: { review: presentReview(fresh.review) } });
 }
@@ -69,6 +74,7 @@ async function review(
       expiresInSeconds: confirmationSeconds,
       impact: {
         ...useOf(current, sources, now),
+        keys: isKeyCredential(current) ? await reviewKeys(transaction, owner, current, replace, now) : [],
         liveTokens: await countLiveTokens(transaction, owner, alive, now),
         retiringSecret: retiring
           ? {
@@ -81,6 +87,44 @@ async function review(
       },
     },
   };
+}
+
+const shownKeys = 20;
+
+/** Returns who uses which key or certificate of the current credential, and whether the key ends with it. */
+async function reviewKeys(
+  transaction: Transaction,
+  { id, registration }: SecretOwner,
+  current: Secret,
+  replace: Registration | undefined,
+  now: number,
+): Promise<Review['impact']['keys']> {
+  if (!registration) return [];
+  const registered = keysOfRegistration(registration);
+  const records = (await findClientKeys(transaction, [id])).get(id) ?? [];
+  const isRegistered = new Set(registered.map(({ thumbprint }) => thumbprint));
+  const used = records.filter(
+    (record) =>
+      !isRegistered.has(record.thumbprint) &&
+      (record.generation === current.generation || (record.jwksUri === registration.jwksUri && record.leftAt === null)),
+  );
+  const stays = new Set(
+    replace?.authMethod === registration.authMethod
+      ? keysOfRegistration(replace).map(({ thumbprint }) => thumbprint)
+      : [],
+  );
+  const reviewed: Review['impact']['keys'] = [];
+  for (const { kind, kid, thumbprint } of [...registered, ...used].slice(0, shownKeys)) {
+    const sources = await findSources(transaction, keyIdOf(id, { thumbprint }), [keyGeneration], now);
+    reviewed.push({
+      kind,
+      kid,
+      thumbprint,
+      ends: !stays.has(thumbprint),
+      ...useOf({ generation: keyGeneration }, sources, now),
+    });
+  }
+  return reviewed;
 }
 
 /**
@@ -103,7 +147,7 @@ function stateShown(
   ];
 }
 
-function useOf(secret: Secret, all: readonly UsageSource[], now: number): SecretUse {
+function useOf(secret: Pick<Secret, 'generation'>, all: readonly UsageSource[], now: number): SecretUse {
   const sources = all.filter(({ generation }) => generation === secret.generation);
   const recent = sources.filter((source) => isRecent(source, now));
   recent.sort((a, b) => Number(b.lastUsedAt) - Number(a.lastUsedAt));
@@ -157,6 +201,8 @@ type Review = {
   confirmation: string;
   expiresInSeconds: number;
   impact: SecretUse & {
+    /** Keys or certificates of the current credential. @property ends whether it is rejected after the grace period. */
+    keys: (SecretUse & KeyName & { ends: boolean })[];
     liveTokens: number;
     /** Previous secret of a running grace period, which regenerating ends at once; null if there is none. */
     retiringSecret: (SecretUse & { clientId: string | null; hint: string; retiresAt: Date }) | null;
@@ -183,6 +229,13 @@ export function presentReview({ confirmation, expiresInSeconds, impact }: Review
     expires_in: expiresInSeconds,
     impact: {
       ...presentUse(impact),
+      keys: impact.keys.map(({ kind, kid, thumbprint, ends, ...use }) => ({
+        type: kind,
+        kid,
+        thumbprint,
+        ends,
+        ...presentUse(use),
+      })),
       live_tokens: impact.liveTokens,
       retiring_secret: retiringSecret && {
         ...(retiringSecret.clientId === null ? {} : { client_id: retiringSecret.clientId }),

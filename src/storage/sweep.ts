@@ -12,6 +12,7 @@ const tables = [
   'usage_source_hours',
   'usage_live_tokens',
   'usage_batches',
+  'client_keys',
   'access_key_scopes',
   'signing_keys',
   'used_assertions',

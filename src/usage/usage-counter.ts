@@ -1,13 +1,17 @@
-import { randomUUID } from 'node:crypto';
 import { StoreUnavailable } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Database } from '../storage/database.ts';
+import { keyGeneration, keyIdOf, type UsedKey } from './client-key-store.ts';
+import { minuteMs, type SecretCount, type SourceCount, toBatch } from './usage-batch.ts';
 import { otherSources } from './usage-report.ts';
 import { addUsage, type NoteUse, type UsageBatch } from './usage-store.ts';
 
-/** The secret that was presented. Generation 0 means none of the owner's secrets. */
-export type PresentedSecret = { owner: string; generation: number; epoch: number };
+/**
+ * The credential that was presented. Generation 0 means none of the owner's secrets.
+ * @property key the key or certificate that was used, which is counted by itself too.
+ */
+export type PresentedSecret = { owner: string; generation: number; epoch: number; key?: UsedKey | undefined };
 
 /** Source of a request. */
 export type RequestSource = { address: string; userAgent: string };
@@ -25,35 +29,12 @@ export type UsageCounter = {
   take(): UsageBatch[];
 };
 
-type SecretCount = {
-  secret: PresentedSecret;
-  outcomes: Map<string, number>;
-  /** Token counts by the owner's epoch. */
-  tokens: Map<number, number>;
-  /** Sources by address and then by user agent, so that counting a token builds no string. */
-  sources: Map<string, Map<string, SourceCount>>;
-  sourceCount: number;
-  /** Source that was counted last, which is usually also the next one. */
-  latest: SourceCount | undefined;
-};
-
-type SourceCount = {
-  address: string;
-  userAgent: string;
-  issued: number;
-  firstUsedAt: number;
-  lastUsedAt: number;
-  refused: number;
-  refusedAt: number;
-  refusedAs: string | null;
-};
-
-const hourMs = 3_600_000;
-const minuteMs = 60_000;
 /** Maximum number of sources per secret between two batches; further sources are counted as one. */
 const maxSources = 100;
 /** Maximum number of sources per process between two batches; beyond it, use is not recorded by source. */
 const maxSourcesInAll = 20_000;
+/** Maximum number of keys per process between two batches; the use of further ones is counted by credential only. */
+const maxKeys = 2_000;
 const maxUserAgentLength = 200;
 const secretsPerBatch = 2_000;
 
@@ -63,6 +44,7 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
   let counts = new Map<string, SecretCount[]>();
   let closed: UsageBatch[] = [];
   let sourcesInAll = 0;
+  let keys = 0;
 
   function countOf(secret: PresentedSecret, now: number): SecretCount {
     const nowMinute = Math.floor(now / minuteMs);
@@ -76,8 +58,9 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
       counts.set(secret.owner, ofOwner);
     }
     for (const count of ofOwner) if (count.secret.generation === secret.generation) return count;
-    const count = {
+    const count: SecretCount = {
       secret,
+      key: undefined,
       outcomes: new Map(),
       tokens: new Map(),
       sources: new Map(),
@@ -85,6 +68,17 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
       latest: undefined,
     };
     ofOwner.push(count);
+    return count;
+  }
+
+  /** Returns the count of the key or certificate itself, or undefined if there are too many. */
+  function countOfKey({ owner, generation, epoch, key }: PresentedSecret, now: number): SecretCount | undefined {
+    if (!key) return undefined;
+    const id = keyIdOf(owner, key);
+    if (keys >= maxKeys && !counts.has(id)) return undefined;
+    const count = countOf({ owner: id, generation: keyGeneration, epoch }, now);
+    if (!count.key) keys += 1;
+    count.key = { ...key, client: owner, generation };
     return count;
   }
 
@@ -124,14 +118,27 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
 
   function use(secret: PresentedSecret, from: RequestSource, outcome: string): void {
     const now = clock();
-    const count = countOf(secret, now);
+    countUse(countOf(secret, now), secret.epoch, from, outcome, now);
+    const ofKey = secret.key && countOfKey(secret, now);
+    if (ofKey) countUse(ofKey, secret.epoch, from, outcome, now);
+  }
+
+  function countUse(count: SecretCount, epoch: number, from: RequestSource, outcome: string, now: number): void {
     add(count.outcomes, outcome);
     const source = sourceOf(count, from);
     source.firstUsedAt ||= now;
     source.lastUsedAt = now;
     if (outcome !== 'issued') return;
     source.issued += 1;
-    add(count.tokens, secret.epoch);
+    add(count.tokens, epoch);
+  }
+
+  function countRefusal(count: SecretCount, from: RequestSource, reason: string, now: number): void {
+    add(count.outcomes, reason);
+    const source = sourceOf(count, from);
+    source.refused += 1;
+    source.refusedAt = now;
+    source.refusedAs = reason;
   }
 
   function closeMinute(): void {
@@ -141,6 +148,7 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
     }
     counts = new Map();
     sourcesInAll = 0;
+    keys = 0;
   }
 
   return {
@@ -149,12 +157,9 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
     failed: use,
     refused: (secret, from, reason) => {
       const now = clock();
-      const count = countOf(secret, now);
-      add(count.outcomes, reason);
-      const source = sourceOf(count, from);
-      source.refused += 1;
-      source.refusedAt = now;
-      source.refusedAs = reason;
+      countRefusal(countOf(secret, now), from, reason, now);
+      const ofKey = secret.key && countOfKey(secret, now);
+      if (ofKey) countRefusal(ofKey, from, reason, now);
     },
     take: () => {
       closeMinute();
@@ -167,37 +172,6 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
 
 function add<K>(counts: Map<K, number>, key: K): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
-}
-
-function toBatch(counts: readonly SecretCount[], startedAt: number, ttlSeconds: number): UsageBatch {
-  const batch: UsageBatch = { id: randomUUID(), hours: [], tokens: [], sources: [] };
-  const starts_at = new Date(Math.floor(startedAt / hourMs) * hourMs);
-  const expires_at = new Date(startedAt + minuteMs + ttlSeconds * 1_000);
-  for (const { secret, outcomes, tokens, sources } of counts) {
-    const { owner, generation } = secret;
-    for (const [outcome, count] of outcomes) batch.hours.push({ owner, generation, starts_at, outcome, count });
-    for (const [epoch, count] of tokens) batch.tokens.push({ owner, generation, epoch, expires_at, count });
-    for (const source of [...sources.values()].flatMap((ofAddress) => [...ofAddress.values()])) {
-      batch.sources.push({
-        owner,
-        generation,
-        address: source.address,
-        user_agent: source.userAgent,
-        starts_at,
-        issued: source.issued,
-        first_used_at: dateOf(source.firstUsedAt),
-        last_used_at: dateOf(source.lastUsedAt),
-        refused: source.refused,
-        refused_at: dateOf(source.refusedAt),
-        refused_as: source.refusedAs,
-      });
-    }
-  }
-  return batch;
-}
-
-function dateOf(time: number): Date | null {
-  return time === 0 ? null : new Date(time);
 }
 
 /** Writes the counts every few seconds and when it is closed. */

@@ -2,6 +2,7 @@ import { currentOf, isLive, type Secret } from '../credentials/secret.ts';
 import type { Clock } from '../process/clock.ts';
 import { findSecrets, type OwnerRef } from '../secrets/secret-store.ts';
 import type { Queryable, Row } from '../storage/database.ts';
+import { type ClientKeyRecord, findClientKeys, keyGeneration } from './client-key-store.ts';
 
 /** Source from which one secret was used or tried. */
 export type UsageSource = {
@@ -35,7 +36,11 @@ export type UsageReport = {
   secrets: (SecretUsage & { secret: Secret; status: SecretStatus })[];
   /** Attempts that presented none of the owner's secrets. */
   withoutSecret: SecretUsage;
+  /** The keys and certificates of a client that were used or tried, the latest used first. */
+  keys: (SecretUsage & { key: ClientKeyRecord })[];
 };
+
+const maxKeys = 20;
 
 type SecretStatus = 'current' | 'retiring' | 'ended' | 'undone';
 
@@ -82,7 +87,22 @@ export async function reportUsage(
       .map((secret) => ({ secret, status: statusOf(secret, current, now), ...usageOf(secret.generation) }))
       .filter(({ secret, perHour }) => isLive(secret, now) || perHour.length > 0),
     withoutSecret: usageOf(0),
+    keys: owner.kind === 'client' ? await reportKeys(database, owner.id, since, now) : [],
   };
+}
+
+async function reportKeys(database: Queryable, client: string, since: Date, now: number): Promise<UsageReport['keys']> {
+  const keys = (await findClientKeys(database, [client])).get(client) ?? [];
+  const used = keys.filter((key) => Math.max(Number(key.lastUsedAt), Number(key.refusedAt)) >= since.getTime());
+  const reported: UsageReport['keys'] = [];
+  for (const key of used.slice(0, maxKeys)) {
+    const rows = await findUsageHours(database, key.id, since);
+    const sources = await findSources(database, key.id, [keyGeneration], now);
+    const latest = ({ lastUsedAt, refusedAt }: UsageSource) => Math.max(Number(lastUsedAt), Number(refusedAt));
+    const recent = sources.filter((source) => latest(source) >= since.getTime());
+    reported.push({ key, ...summarise(rows, recent) });
+  }
+  return reported;
 }
 
 function statusOf(secret: Secret, current: Secret | undefined, now: number): SecretStatus {

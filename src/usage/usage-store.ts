@@ -1,4 +1,5 @@
 import type { Database, Transaction } from '../storage/database.ts';
+import { addUsedKeys, type UsedKeyRow } from './client-key-store.ts';
 
 const hourMs = 3_600_000;
 
@@ -21,6 +22,8 @@ export type UsageBatch = {
     refused_at: Date | null;
     refused_as: string | null;
   }[];
+  /** Keys and certificates that have counts of their own, with their id as the owner. */
+  keys: UsedKeyRow[];
 };
 
 /** Writes more data of a batch, in the same transaction as its counts. */
@@ -45,10 +48,13 @@ export async function addUsage(
       [batch.id, new Date(now + hourMs)],
     );
     if (fresh.length === 0) return;
-    await transaction.query(addHours, [JSON.stringify(batch.hours)]);
-    await transaction.query(addTokens, [JSON.stringify(batch.tokens)]);
+    const dropped = await addUsedKeys(transaction, batch.keys, new Date(now + keepSourcesMs));
+    const kept = <R extends { owner: string }>(rows: readonly R[]) =>
+      dropped.size === 0 ? rows : rows.filter(({ owner }) => !dropped.has(owner));
+    await transaction.query(addHours, [JSON.stringify(kept(batch.hours))]);
+    await transaction.query(addTokens, [JSON.stringify(kept(batch.tokens))]);
     await transaction.query(addSources, [
-      JSON.stringify(batch.sources),
+      JSON.stringify(kept(batch.sources)),
       maxSourcesPerSecret,
       new Date(now + keepSourcesMs),
     ]);

@@ -115,7 +115,7 @@ describe('a client that authenticates with keys', () => {
     expect((await patch(demand, token)).json).toMatchObject(demand);
   });
 
-  it('replaces keys immediately and requires api_key:manage for it', async () => {
+  it('replaces unused keys immediately, never keys in use, and requires api_key:manage for it', async () => {
     const { json } = await generate(keysOf(pair.publicJwk));
     const path = `/clients/${json.client_id}`;
     const next = await makePair('EdDSA');
@@ -128,8 +128,10 @@ describe('a client that authenticates with keys', () => {
       const answers = await Promise.all(assertions.map(async (assertion) => postAssertion(url, await assertion)));
       return answers.map(({ status }) => status);
     };
-    expect(await statuses()).toEqual([200, 401]);
     expect((await server.adminFetch(path, { method: 'PATCH', body })).status).toBe(200);
+    expect(await statuses()).toEqual([401, 200]);
+    const back = keysOf(pair.publicJwk);
+    expect((await server.adminFetch(path, { method: 'PATCH', body: back })).status).toBe(428);
     expect(await statuses()).toEqual([401, 200]);
     expect((await server.adminFetch(path, { method: 'PATCH', body: { name: 'Other' } })).json).toMatchObject(body);
   });

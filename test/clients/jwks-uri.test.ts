@@ -151,6 +151,7 @@ describe('the keys of a client with a jwks_uri', () => {
     const two = { ...(await makePair('EdDSA')).publicJwk, kid: 'two' };
     const state = { served: [one] as unknown[] | Error };
     const keys = createClientKeys({
+      notePublished: async () => undefined,
       clock: () => now,
       log: createLog('silent'),
       fetchJwks: async () => {

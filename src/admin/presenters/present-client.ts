@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { type CertificateSubject, subjectFields } from '../../clients/certificate-subject.ts';
 import { authMethods, type KnownClient, tokenTyps } from '../../clients/client.ts';
+import { type ListedKey, listKeys } from '../../clients/key-credentials.ts';
 import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
+import type { ClientKeyRecord } from '../../usage/client-key-store.ts';
 import { hint, nullableTimestamp, resourceUri, timestamp } from '../text.ts';
 
 const secretSchema = z.strictObject({
@@ -14,6 +16,29 @@ const secretSchema = z.strictObject({
   created_at: timestamp('When the secret was created'),
   last_used_at: nullableTimestamp('When the secret was last used. Null: never.'),
   retires_at: nullableTimestamp('When the secret stops working. Null: it does not expire.'),
+});
+
+export const keyFields = {
+  type: z.enum(['key', 'certificate']).meta({ description: 'Whether it is a public key or a certificate.' }),
+  kid: z.string().nullable().meta({ description: 'The ID of the key (RFC 7517 §4.5). Null: it has none.' }),
+  thumbprint: z.string().meta({
+    description: 'The thumbprint of the key (RFC 7638), or `x5t#S256` of the certificate (RFC 8705 §3.1).',
+  }),
+};
+
+const keySchema = z.strictObject({
+  ...keyFields,
+  status: z.enum(['current', 'retiring', 'left', 'ended']).meta({
+    description:
+      '`retiring`: accepted until the grace period ends; `left`: no longer published at `jwks_uri`; `ended`: no longer accepted.',
+  }),
+  published_at: nullableTimestamp('When it was first seen at `jwks_uri`. Null: it was not published.'),
+  left_at: nullableTimestamp('When it was first missing at `jwks_uri`. Null: it was not missing.'),
+  first_used_at: nullableTimestamp('When it was first used. Null: never.'),
+  last_used_at: nullableTimestamp('When it was last used. Null: never.'),
+  used_after_leaving_at: nullableTimestamp(
+    'When a program that signs with it was last rejected because it is no longer published. Null: never.',
+  ),
 });
 
 /** Schema of a JWK set (RFC 7517 §5). Registration checks which keys are usable. */
@@ -81,6 +106,10 @@ const clientFields = {
     .meta({ description: 'The `typ` header of the access tokens. Null unless `token_format` is `jwt`.' }),
   tokens_not_before: nullableTimestamp('Access tokens that were issued before this time are revoked. Null: none are.'),
   secrets: z.array(secretSchema).meta({ description: 'The secrets that work now, newest first.' }),
+  keys: z.array(keySchema).meta({
+    description:
+      'The keys and certificates that the client is registered with, publishes or used: at most the latest 50.',
+  }),
   created_at: timestamp('When the client was registered'),
   updated_at: timestamp('When the client was last changed'),
   last_used_at: nullableTimestamp('When the client last authenticated. Null: never.'),
@@ -126,6 +155,7 @@ export function presentClient(
   { client, secrets }: KnownClient,
   now: number,
   lastUsed: LastUsed,
+  keys: readonly ClientKeyRecord[],
 ): z.input<typeof clientSchema> {
   const live = secrets.filter((secret) => isLive(secret, now));
   return {
@@ -157,6 +187,7 @@ export function presentClient(
         last_used_at: lastUsed.get(`${client.id}/${secret.generation}`)?.toISOString() ?? null,
         retires_at: secret.retiresAt?.toISOString() ?? null,
       })),
+    keys: listKeys({ client, secrets }, keys, now).map(presentKey),
     created_at: client.createdAt.toISOString(),
     updated_at: client.updatedAt.toISOString(),
     // Generation 0 counts uses without a secret.
@@ -164,6 +195,21 @@ export function presentClient(
       [0, ...secrets.map(({ generation }) => generation)].map((of) => lastUsed.get(`${client.id}/${of}`)),
     ),
     retires_at: live.find((secret) => secret.retiresAt !== null)?.retiresAt?.toISOString() ?? null,
+  };
+}
+
+function presentKey({ kind, kid, thumbprint, status, ...dates }: ListedKey): z.input<typeof keySchema> {
+  const { publishedAt, leftAt, firstUsedAt, lastUsedAt, usedAfterLeavingAt } = dates;
+  return {
+    type: kind,
+    kid,
+    thumbprint,
+    status,
+    published_at: publishedAt?.toISOString() ?? null,
+    left_at: leftAt?.toISOString() ?? null,
+    first_used_at: firstUsedAt?.toISOString() ?? null,
+    last_used_at: lastUsedAt?.toISOString() ?? null,
+    used_after_leaving_at: usedAfterLeavingAt?.toISOString() ?? null,
   };
 }
 

@@ -5,6 +5,7 @@ import type { RegenerationProgress } from '../../regeneration/regeneration-progr
 import type { TurnedSecret } from '../../regeneration/regeneration-store.ts';
 import type { UsageSource } from '../../usage/usage-report.ts';
 import { nullableTimestamp, timestamp } from '../text.ts';
+import { keyFields } from './present-client.ts';
 
 const place = {
   address: z.string().meta({ description: 'The IP address. `*`: all addresses that are not listed one by one.' }),
@@ -54,6 +55,15 @@ export const reviewSchema = z
     impact: z
       .strictObject({
         ...use,
+        keys: z
+          .array(
+            z.strictObject({
+              ...keyFields,
+              ends: z.boolean().meta({ description: 'Whether it is rejected after the grace period.' }),
+              ...use,
+            }),
+          )
+          .meta({ description: 'Who uses which key or certificate of the current credential.' }),
         live_tokens: z.int().meta({ description: 'How many active tokens were obtained with the secret.' }),
         retiring_secret: z
           .strictObject({ ...rotated, retires_at: timestamp('When the previous secret stops working'), ...use })

@@ -20,6 +20,7 @@ import { isForeignClientId } from '../../credentials/foreign-credential.ts';
 import { Forbidden, NotFound } from '../../errors.ts';
 import { findSecrets } from '../../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../../storage/database.ts';
+import { findClientKeys } from '../../usage/client-key-store.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
 import type { Answer } from '../answer.ts';
 import { clientKind, clientPatch, fieldsOf, newClient } from '../client-input.ts';
@@ -72,7 +73,12 @@ export function clientEndpoints(core: Core): Endpoint[] {
     return {
       status: 200,
       headers: { ETag: etagOf(client) },
-      body: presentClient({ client, secrets }, core.clock(), await findLastUsed(database, [client.id])),
+      body: presentClient(
+        { client, secrets },
+        core.clock(),
+        await findLastUsed(database, [client.id]),
+        (await findClientKeys(database, [client.id])).get(client.id) ?? [],
+      ),
     };
   }
 
@@ -107,7 +113,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
             ...(clientSecret === undefined ? {} : { secretOf: { targetType: 'client', target: client.clientId } }),
             headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${client.clientId}` },
             body: {
-              ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), neverUsed),
+              ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), neverUsed, []),
               ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
             },
           };
@@ -130,14 +136,13 @@ export function clientEndpoints(core: Core): Endpoint[] {
           after: position && { createdAt: position.created_at, id: position.id },
         });
         const now = core.clock();
-        const lastUsed = await findLastUsed(
-          core.database,
-          rows.map(({ client }) => client.id),
-        );
+        const ids = rows.map(({ client }) => client.id);
+        const lastUsed = await findLastUsed(core.database, ids);
+        const keys = await findClientKeys(core.database, ids);
         return pager.answer(
           rows,
           limit,
-          (row) => presentClient(row, now, lastUsed),
+          (row) => presentClient(row, now, lastUsed, keys.get(row.client.id) ?? []),
           ({ client }) => ({ created_at: client.createdAt.toISOString(), id: client.id }),
         );
       },
@@ -165,14 +170,17 @@ export function clientEndpoints(core: Core): Endpoint[] {
       body: clientPatch,
       conditional: true,
       answers: { 200: clientSchema },
-      problems: [409],
-      handle: ({ operator, params, body, expectedRevisions }) =>
-        core.change(async (transaction) => {
-          const given = fieldsOf(body);
+      problems: [409, 428],
+      handle: async ({ operator, params, body, expectedRevisions }) => {
+        const given = fieldsOf(body);
+        const { authMethod, jwks, jwksUri, certificateSubject } = given;
+        const hasKeys = authMethod ?? jwks ?? jwksUri ?? certificateSubject;
+        // Whether a key is in use is decided by what is counted until now.
+        if (hasKeys) await core.usage.flush();
+        return await core.change(async (transaction) => {
           if (!operator.permissions.includes('api_key:manage')) {
-            const { jwks, jwksUri, certificateSubject } = given;
             // An operator who can replace a client's keys can act as the client.
-            if (jwks || jwksUri || certificateSubject)
+            if (hasKeys)
               throw new Forbidden(
                 `To replace keys or certificates, you need the permission ${describePermission('api_key:manage')}.`,
               );
@@ -186,7 +194,8 @@ export function clientEndpoints(core: Core): Endpoint[] {
             transaction,
             await updateClient(transaction, core, operator, params.client_id, given, expectedRevisions),
           );
-        }),
+        });
+      },
     }),
     endpoint({
       method: 'delete',

@@ -7,6 +7,7 @@ import { NotFound } from '../../errors.ts';
 import type { OwnerRef } from '../../secrets/secret-store.ts';
 import { reportUsage, type SecretUsage, type UsageReport } from '../../usage/usage-report.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
+import { keyFields } from '../presenters/present-client.ts';
 import { hint, nullableTimestamp, timestamp } from '../text.ts';
 import { accessKeyParams } from './access-key-routes.ts';
 import { clientParams } from './client-routes.ts';
@@ -85,6 +86,9 @@ export const clientUsageSchema = z
         }),
       )
       .meta({ description: 'The usage of each secret.' }),
+    keys: z
+      .array(z.strictObject({ ...keyFields, ...counts }))
+      .meta({ description: 'The usage of each key and certificate: the latest 20.' }),
   })
   .meta({ id: 'ClientUsage', description: 'How a client was used in a period.' });
 
@@ -117,6 +121,12 @@ export function usageEndpoints(core: Core): Endpoint[] {
           secrets: report.secrets.map((used) => ({
             client_id: used.secret.clientId ?? client.clientId,
             ...presentSecret(used),
+          })),
+          keys: report.keys.map(({ key, ...usage }) => ({
+            type: key.kind,
+            kid: key.kid,
+            thumbprint: key.thumbprint,
+            ...presentUsage(usage),
           })),
         };
         return { status: 200, body };

@@ -1,0 +1,175 @@
+import { calculateJwkThumbprint } from 'jose';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { eventually } from '../eventually.ts';
+import { askWith, jwkOf, makeKey, makeSelfSigned, type Proof, proofEnv, registrationOf } from './proof.ts';
+import { day, hour, minute } from './world.ts';
+
+let server: AdminServer;
+let now: number;
+/** What is published at https://keys.example/jwks.json. */
+let published: object[];
+
+beforeAll(async () => {
+  now = Date.now();
+  published = [];
+  server = await startAdminServer({ env: proofEnv, clock: () => now, readJwks: async () => published });
+  const body = { name: 'API', kind: 'resource_server', resource: 'https://orders.example', information: ['orders'] };
+  await server.adminFetch('/clients', { method: 'POST', body });
+});
+
+afterAll(() => server?.close());
+
+async function register(registration: object): Promise<string> {
+  const body = { name: 'Shop', kind: 'integration', scope: 'orders:read', ...registration };
+  return (await server.adminFetch('/clients', { method: 'POST', body })).json.client_id;
+}
+
+const ask = (id: string, proof: Proof, from = '127.0.0.11') =>
+  askWith(`${server.publicUrl}/oauth2/token`, id, proof, { now, from });
+
+async function clientOf(id: string) {
+  await server.core.usage.flush();
+  return (await server.adminFetch(`/clients/${id}`)).json;
+}
+
+const usageOf = async (id: string) => (await server.adminFetch(`/clients/${id}/usage`)).json;
+const patch = (id: string, body: object) => server.adminFetch(`/clients/${id}`, { method: 'PATCH', body });
+type Key = Proof & { kind: 'key' };
+const jwksOf = (...keys: Key[]) => ({ jwks: { keys: keys.map(jwkOf) } });
+
+describe('the use of keys and certificates', () => {
+  it('is counted by the kid and thumbprint of each key (RFC 7638)', async () => {
+    const [one, other] = [await makeKey(), await makeKey()];
+    const id = await register({ auth_method: 'private_key_jwt', ...jwksOf(one, other) });
+    expect((await clientOf(id)).keys).toMatchObject([
+      { kid: one.kid, thumbprint: await calculateJwkThumbprint(one.pair.publicJwk), last_used_at: null },
+      { kid: other.kid, status: 'current' },
+    ]);
+    for (const proof of [one, one, other]) expect((await ask(id, proof)).status).toBe(200);
+    const refused = await askWith(`${server.publicUrl}/oauth2/token`, id, other, {
+      now: now - day,
+      from: '127.0.0.12',
+    });
+    expect(refused.status).toBe(401);
+    const { keys } = await usageOf(id);
+    expect(keys).toHaveLength(2);
+    expect(keys.find(({ kid }: { kid: string }) => kid === one.kid)).toMatchObject({ issued: 2, refused: {} });
+    expect(keys.find(({ kid }: { kid: string }) => kid === other.kid)).toMatchObject({
+      issued: 1,
+      refused: { assertion_expiry: 1 },
+      sources: expect.arrayContaining([expect.objectContaining({ address: '127.0.0.12', refused: 1 })]),
+    });
+    expect((await clientOf(id)).keys[0]).toMatchObject({ last_used_at: new Date(now).toISOString() });
+  });
+
+  it('is counted by the thumbprint of each certificate, and only the latest 50 of a client are kept', async () => {
+    const own = makeSelfSigned();
+    const id = await register(registrationOf(own));
+    expect((await ask(id, own)).status).toBe(200);
+    const [{ thumbprint, type }] = (await clientOf(id)).keys;
+    expect(type).toBe('certificate');
+    expect((await usageOf(id)).keys).toMatchObject([{ thumbprint, issued: 1 }]);
+
+    const named = await register({ auth_method: 'tls_client_auth', tls_client_auth_subject_dn: 'CN=pod' });
+    for (let count = 0; count < 52; count += 1) {
+      now += 1_000;
+      const answer = await ask(named, makeSelfSigned('pod'));
+      if (count % 25 === 0) await server.core.usage.flush();
+      expect(answer.status).toBe(200);
+    }
+    const { keys } = await clientOf(named);
+    expect(keys).toHaveLength(50);
+    expect(keys[0]).toMatchObject({ status: 'current', last_used_at: new Date(now).toISOString() });
+  });
+});
+
+describe('keys behind a jwks_uri', () => {
+  it('are listed with when each was published and used, and a program that still signs with one that left is an alarm', async () => {
+    const [old, next] = [await makeKey(), await makeKey()];
+    const id = await register({ auth_method: 'private_key_jwt', jwks_uri: 'https://keys.example/jwks.json' });
+    published = [jwkOf(old)];
+    const publishedAt = new Date(now).toISOString();
+    expect((await ask(id, old)).status).toBe(200);
+    await eventually(async () => (await clientOf(id)).keys[0]?.published_at === publishedAt);
+    expect((await clientOf(id)).keys).toMatchObject([
+      { kid: old.kid, status: 'current', published_at: publishedAt, left_at: null, first_used_at: publishedAt },
+    ]);
+
+    now += 10 * minute;
+    published = [jwkOf(next)];
+    expect((await ask(id, next)).status).toBe(200);
+    const leftAt = new Date(now).toISOString();
+    await eventually(async () => (await clientOf(id)).keys.some((key: { left_at: string }) => key.left_at === leftAt));
+    expect((await clientOf(id)).keys).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ kid: next.kid, status: 'current', published_at: leftAt }),
+        expect.objectContaining({ kid: old.kid, status: 'left', left_at: leftAt, used_after_leaving_at: null }),
+      ]),
+    );
+
+    now += hour;
+    expect((await ask(id, old)).status).toBe(401);
+    // An unknown key with the kid of the one that left is not an alarm.
+    expect((await ask(id, { ...(await makeKey()), kid: old.kid })).status).toBe(401);
+    const { keys } = await clientOf(id);
+    expect(keys.find(({ kid }: { kid: string }) => kid === old.kid)).toMatchObject({
+      used_after_leaving_at: new Date(now).toISOString(),
+    });
+    const usage = await usageOf(id);
+    expect(usage.keys.find(({ kid }: { kid: string }) => kid === old.kid).refused).toEqual({ key_left_set: 1 });
+    const metrics = await (await fetch(`${server.adminUrl}/metrics`)).text();
+    expect(metrics).toMatch(/keyturn_credentials_refused_total\{reason="key_left_set"\} 1/);
+  });
+});
+
+describe('changing keys without a rotation', () => {
+  it('adds a key to others at once, and removes one that nobody uses', async () => {
+    const [used, spare] = [await makeKey(), await makeKey()];
+    const id = await register({ auth_method: 'private_key_jwt', ...jwksOf(used) });
+    expect((await ask(id, used)).status).toBe(200);
+    expect((await patch(id, jwksOf(used, spare))).status).toBe(200);
+    expect([(await ask(id, used)).status, (await ask(id, spare)).status]).toEqual([200, 200]);
+    const unused = await makeKey();
+    expect((await patch(id, jwksOf(used, spare, unused))).status).toBe(200);
+    expect((await patch(id, jwksOf(used, spare))).status).toBe(200);
+    expect((await ask(id, unused)).status).toBe(401);
+  });
+
+  it('answers 428 with a review that says who uses which key if one in use would end, and its confirmation rotates them', async () => {
+    const [used, next] = [await makeKey(), await makeKey()];
+    const id = await register({ auth_method: 'private_key_jwt', ...jwksOf(used) });
+    expect((await ask(id, used)).status).toBe(200);
+    for (const change of [jwksOf(next), { jwks_uri: 'https://keys.example/other.json' }]) {
+      const answer = await patch(id, change);
+      expect(answer).toMatchObject({ status: 428, json: { code: 'confirmation_required' } });
+      expect(answer.json.review.impact).toMatchObject({
+        used_by: [{ address: '127.0.0.11' }],
+        keys: [{ kid: used.kid, ends: true, used_by: [{ address: '127.0.0.11' }] }],
+      });
+      expect((await ask(id, used)).status).toBe(200);
+    }
+    const { confirmation } = (await patch(id, jwksOf(used))).json;
+    expect(confirmation).toBeUndefined();
+    const { review } = (await patch(id, jwksOf(next))).json;
+    const body = { confirmation: review.confirmation, replace: jwksOf(next) };
+    expect((await server.adminFetch(`/clients/${id}/regenerate`, { method: 'POST', body })).status).toBe(201);
+    expect([(await ask(id, used)).status, (await ask(id, next)).status]).toEqual([200, 200]);
+  });
+
+  it('answers 428 to another way of authentication or another certificate, and nothing else of the request is done', async () => {
+    const own = makeSelfSigned();
+    const id = await register(registrationOf(own));
+    expect((await ask(id, own)).status).toBe(200);
+    const { jwks } = registrationOf(makeSelfSigned());
+    const key = await makeKey();
+    for (const change of [{ jwks }, { auth_method: 'private_key_jwt', ...jwksOf(key) }]) {
+      expect(await patch(id, { name: 'Renamed', ...change })).toMatchObject({
+        status: 428,
+        json: { review: { impact: { keys: [{ type: 'certificate', ends: true }] } } },
+      });
+    }
+    expect(await clientOf(id)).toMatchObject({ name: 'Shop', auth_method: 'self_signed_tls_client_auth' });
+    expect((await patch(id, { name: 'Renamed', auth_method: 'self_signed_tls_client_auth' })).status).toBe(200);
+    expect((await ask(id, own)).status).toBe(200);
+  });
+});

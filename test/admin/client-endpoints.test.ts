@@ -82,7 +82,6 @@ test.each([
   { status: 'disabled' },
   { reveal: true },
   { client_secret: 'x' },
-  { auth_method: 'client_secret_post' },
   { information: ['orders'] },
   { token_format: 'jwt' },
   { scope: 'nobody:offers' },

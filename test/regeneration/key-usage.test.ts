@@ -162,7 +162,8 @@ describe('changing keys without a rotation', () => {
     expect((await ask(id, own)).status).toBe(200);
     const { jwks } = registrationOf(makeSelfSigned());
     const key = await makeKey();
-    for (const change of [{ jwks }, { auth_method: 'private_key_jwt', ...jwksOf(key) }]) {
+    const secret = { auth_method: 'client_secret_post' };
+    for (const change of [{ jwks }, { auth_method: 'private_key_jwt', ...jwksOf(key) }, secret]) {
       expect(await patch(id, { name: 'Renamed', ...change })).toMatchObject({
         status: 428,
         json: { review: { impact: { keys: [{ type: 'certificate', ends: true }] } } },

@@ -3,12 +3,18 @@ import { isWellFormedScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { isLive } from '../credentials/secret.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
-import { type IssuedToken, issueAccessToken, type TokenRequest } from '../tokens/issue-access-token.ts';
+import {
+  type IssuedToken,
+  isKnownToHaveEnded,
+  issueAccessToken,
+  type TokenRequest,
+} from '../tokens/issue-access-token.ts';
 import { type Confirmation, tokenTypeOf } from '../tokens/token-record.ts';
 import { retirementHeaders } from './announce-retirement.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { rethrowFailure } from './fast-path/head-start.ts';
 import type { Form } from './form.ts';
+import { InvalidClient } from './oauth-error.ts';
 import { formOf } from './receive-form.ts';
 import { readAccessKey } from './record-use.ts';
 import { createDpopProofs } from './token-binding-proof.ts';
@@ -89,11 +95,16 @@ export function clientCredentialsGrant(core: Core) {
       request.accessKey = await readAccessKey(core, ctx, client.client);
       return { issued: await issueAccessToken(core, client, client.clientId, request), accessKey: request.accessKey };
     };
-    const { issued, accessKey } = await issue(caller).catch(async (error: unknown) => {
+    let { issued, accessKey } = await issue(caller).catch(async (error: unknown) => {
       const recent = isRefusal(error) && (await findRecentCaller(core, caller));
       if (!recent) throw error;
       return await issue(recent);
     });
+    if (isKnownToHaveEnded(core, issued.record)) {
+      const recent = await findRecentCaller(core, caller);
+      if (!recent) throw new InvalidClient('changed_meanwhile');
+      ({ issued, accessKey } = await issue(recent));
+    }
     core.tokenRate?.count(caller.client.id);
     ctx.set(retirementHeaders(caller, accessKey) ?? {});
     ctx.body = presentToken(core, issued);

@@ -48,6 +48,14 @@ export async function issueAccessToken(
 }
 
 /**
+ * Returns whether a change of its client has ended a token, as far as this process knows. Storing a record takes time,
+ * in which it may have learned of the change. Also returns true if the client is not cached.
+ */
+export function isKnownToHaveEnded({ clients }: TokenDeps, { clientId, epoch }: TokenRecord): boolean {
+  return clients.peek(clientId)?.client.tokenEpoch !== epoch;
+}
+
+/**
  * Makes an access token from cached data, without saving its record. Returns undefined if some of that data is not
  * cached.
  * @throws {KeyturnError} `invalid_scope` or `invalid_target`.

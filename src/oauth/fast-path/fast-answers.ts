@@ -11,7 +11,7 @@ import {
   recallRecord,
   recallSameToken,
 } from '../../tokens/examine-access-token.ts';
-import { makeAccessTokenNow } from '../../tokens/issue-access-token.ts';
+import { isKnownToHaveEnded, makeAccessTokenNow } from '../../tokens/issue-access-token.ts';
 import { isJwtShaped } from '../../tokens/jwt-access-token.ts';
 import type { TokenRecord } from '../../tokens/token-record.ts';
 import type { Caller } from '../client-authentication.ts';
@@ -37,7 +37,11 @@ const introspectionParameters = new Set(['token', 'token_type_hint', 'client_id'
  * Answers a plain token request. Returns undefined to leave the request to the application.
  * @throws {KeyturnError} if a rule of token requests rejects the request. The application applies the rule again.
  */
-export function answerToken(core: Core, caller: Caller, form: Form): Promise<FastAnswer> | FastAnswer | undefined {
+export function answerToken(
+  core: Core,
+  caller: Caller,
+  form: Form,
+): Promise<FastAnswer | undefined> | FastAnswer | undefined {
   const { values } = form;
   if (values.get('grant_type') !== grantType) return undefined;
   if (values.size > 1) for (const name of values.keys()) if (!tokenParameters.has(name)) return undefined;
@@ -52,7 +56,11 @@ export function answerToken(core: Core, caller: Caller, form: Form): Promise<Fas
   if (!issued) return undefined;
   core.tokenRate?.count(caller.client.id);
   const answer = { body: JSON.stringify(presentToken(core, issued)), accessKey: request.accessKey };
-  return issued.isStored ? core.tokenStore.save(issued.record, issued.record.issuedAt).then(() => answer) : answer;
+  if (!issued.isStored) return answer;
+  const { record } = issued;
+  return core.tokenStore
+    .save(record, record.issuedAt)
+    .then(() => (isKnownToHaveEnded(core, record) ? undefined : answer));
 }
 
 /**

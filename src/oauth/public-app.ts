@@ -21,6 +21,7 @@ import { presentOAuthError } from './oauth-error.ts';
 import { createProvider, handOver } from './provider.ts';
 import { readForm } from './receive-form.ts';
 import { createFailureLimit, recordUse } from './record-use.ts';
+import { serveWhoami } from './whoami.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
 
@@ -51,6 +52,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(authenticateClient(core, createCertificateReader(core, clientCa)));
   provider.use(announceRetirement);
   provider.use(events.serve);
+  provider.use(serveWhoami(core, addressOf));
   provider.use(signIntrospection(core));
   provider.use(forbidCaching);
   provider.use(serveIssuedTokens(core));
@@ -71,6 +73,7 @@ const routes: Readonly<Record<string, string>> = {
   '/oauth2/introspect': 'POST',
   '/oauth2/revoke': 'POST',
   '/oauth2/events': 'GET',
+  '/oauth2/whoami': 'GET, POST',
   '/.well-known/oauth-authorization-server': 'GET, HEAD',
   '/.well-known/openid-configuration': 'GET, HEAD',
   '/.well-known/jwks.json': 'GET, HEAD',

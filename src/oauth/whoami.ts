@@ -1,0 +1,87 @@
+import type { Context, Next } from 'koa';
+import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
+import type { Client } from '../clients/client.ts';
+import type { Core } from '../core.ts';
+import { isKeyCredential, type Secret, shownHint } from '../credentials/secret.ts';
+import { KeyturnError } from '../errors.ts';
+import { unreadableAddress } from '../http/unreadable-address.ts';
+import { narrow, offeredBy } from '../tokens/token-rules.ts';
+import { type Caller, callerOf } from './client-authentication.ts';
+import { formOf } from './receive-form.ts';
+import { readAccessKey } from './record-use.ts';
+
+/**
+ * Serves `/oauth2/whoami`: tells an authenticated client which credential it used, until when that is valid, which scope
+ * a token request would get, from which address it appears, and how far its clock is off. Authentication is that of a
+ * token request, with a form that may also contain `access_key` and `resource`. It issues nothing.
+ */
+export function serveWhoami(core: Core, addressOf: (request: Context['req']) => string) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    if (ctx.path !== '/oauth2/whoami') return await next();
+    const caller = callerOf(ctx);
+    const accessKey = await readAccessKey(core, ctx, caller.client);
+    const address = addressOf(ctx.req);
+    const now = core.clock();
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = {
+      client_id: caller.clientId,
+      name: caller.client.name,
+      kind: caller.client.kind,
+      auth_method: caller.client.authMethod,
+      credential: presentCredential(caller, now),
+      ...(accessKey ? { access_key: presentAccessKey(accessKey, now) } : {}),
+      ...(caller.client.kind === 'integration' ? { scope: await scopeOf(core, ctx, caller.client, accessKey) } : {}),
+      address: address === unreadableAddress ? null : address,
+      server_time: new Date(now).toISOString(),
+      clock_difference_seconds: clockDifference(ctx.req.headers.date, now),
+    };
+  };
+}
+
+/** Returns the scope of a token that is asked for without `scope`. @throws {KeyturnError} `invalid_target`. */
+async function scopeOf(
+  core: Core,
+  ctx: Context,
+  client: Client,
+  accessKey: PresentedAccessKey | undefined,
+): Promise<string> {
+  const { resources } = formOf(ctx);
+  const resource = resources[0] ?? client.resource;
+  if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'Only one resource can be requested.');
+  if (resource === null) return narrow(client.scope, accessKey?.key).join(' ');
+  const server = (await core.clients.resourceServers()).find((candidate) => candidate.resource === resource);
+  if (!server?.enabled) throw new KeyturnError('invalid_target', 400, 'The resource is unknown.');
+  return narrow(offeredBy(server, client.scope), accessKey?.key).join(' ');
+}
+
+/** Describes the credential that authenticated the request, never its value. */
+function presentCredential({ secret, client }: Caller, now: number): object {
+  // Keys and certificates have no row until they are replaced for the first time.
+  if (!secret) return { kind: 'key', hint: null, created_at: client.createdAt.toISOString(), expires_at: null };
+  const kind = isKeyCredential(secret) ? 'key' : 'client_secret';
+  return { kind, ...presentLife(secret, now) };
+}
+
+function presentAccessKey({ key, secret }: PresentedAccessKey, now: number): object {
+  const ends = [key.expiresAt, secret.retiresAt].flatMap((end) => (end ? [end] : []));
+  const first = ends.sort((one, other) => +one - +other)[0];
+  return { id: key.id, name: key.name, ...presentLife({ ...secret, retiresAt: first ?? null }, now) };
+}
+
+function presentLife(secret: Pick<Secret, 'hint' | 'registration' | 'createdAt' | 'retiresAt'>, now: number): object {
+  return {
+    hint: shownHint(secret),
+    created_at: secret.createdAt.toISOString(),
+    age_seconds: Math.max(0, Math.floor((now - +secret.createdAt) / 1_000)),
+    expires_at: secret.retiresAt?.toISOString() ?? null,
+  };
+}
+
+/**
+ * Returns by how many seconds the caller's clock is ahead of the server's, by the `Date` header of the request (RFC 9110
+ * §6.6.1), or null if it has none. The header has whole seconds, so a difference of one second means nothing.
+ */
+function clockDifference(date: string | undefined, now: number): number | null {
+  const sent = date === undefined ? Number.NaN : Date.parse(date);
+  return Number.isNaN(sent) ? null : Math.round(sent / 1_000) - Math.floor(now / 1_000);
+}

@@ -1,23 +1,23 @@
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { type Argument, Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
 import { addAccessKeyCommands } from './cli/access-keys.ts';
-import { addAfterRestoreCommand } from './cli/after-restore.ts';
 import { addAuditCommands } from './cli/audit.ts';
 import { addClientCommands } from './cli/clients.ts';
 import { addCompletionCommand } from './cli/completion.ts';
-import { addConsoleCommands } from './cli/console.ts';
 import { addContactCommands } from './cli/contacts.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
-import { addHealthCommand } from './cli/health.ts';
 import { addLeakCommands } from './cli/leaks.ts';
-import { addMigrateCommand } from './cli/migrate.ts';
+import {
+  addAfterRestoreCommand,
+  addConsoleCommands,
+  addHealthCommand,
+  addMigrateCommand,
+  addStartCommand,
+} from './cli/operation.ts';
 import { addQuickstartCommand } from './cli/quickstart.ts';
-import { refuseEmptyValues } from './cli/refuse-empty-values.ts';
 import { addRootKeyCommands } from './cli/root-key.ts';
-import { addSigningKeyCommands } from './cli/signing-keys.ts';
-import { OutputFailed } from './cli/standard-output.ts';
-import { addStartCommand } from './cli/start.ts';
-import { CommandEnd, paint, say } from './cli/terminal.ts';
+import { addSigningKeyCommands } from './cli/signing-key-commands.ts';
+import { CommandEnd, OutputFailed, paint, say } from './cli/terminal.ts';
 import { readConfig } from './config.ts';
 import { KeyturnError, StoreUnavailable } from './errors.ts';
 
@@ -121,4 +121,24 @@ function readVersion(): string {
     version: string;
   };
   return version;
+}
+
+/**
+ * Makes every option and argument of a command and of its subcommands reject an empty value. An empty value usually
+ * comes from a shell variable that is not set, and must not count as "not given", "all" or "none".
+ */
+function refuseEmptyValues(command: Command): void {
+  for (const option of command.options) {
+    if (option.required || option.optional) refuseEmpty(option, 'Omit the option, or give it a value.');
+  }
+  for (const argument of command.registeredArguments) refuseEmpty(argument, 'Give it a value.');
+  for (const below of command.commands) refuseEmptyValues(below);
+}
+
+function refuseEmpty(one: Option | Argument, whatToDo: string): void {
+  const parse = one.parseArg;
+  one.parseArg = <T>(value: string, earlier: T): T => {
+    if (value.trim() === '') throw new InvalidArgumentError(`It is empty. ${whatToDo}`);
+    return parse ? (parse(value, earlier as never) as T) : (value as T);
+  };
 }

@@ -1,11 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { addAct, addReveal, type Subject } from './acts.ts';
+import { addAct, addListCommand, addReveal, addUsageCommand, type Subject } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
-import { addListCommand } from './list-command.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withDatabase } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet, time } from './terminal.ts';
-import { addUsageCommand } from './usage.ts';
 
 /** Members of the admin API's access key that are displayed. */
 type ShownKey = Json & {

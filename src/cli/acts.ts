@@ -1,7 +1,7 @@
-import type { Command } from 'commander';
-import { callAdmin, type Json } from './call-admin.ts';
+import type { Command, Option } from 'commander';
+import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { withDatabase } from './stores.ts';
-import { confirm, type OutputOptions, present, presentSecret } from './terminal.ts';
+import { confirm, type OutputOptions, present, presentSecret, say, table } from './terminal.ts';
 
 /** Kind of object that a group of commands manages: a client, an access key or a contact. */
 export type Subject = {
@@ -75,4 +75,91 @@ export function addReveal(
 /** Describes the id that a command takes, by the name of its argument. */
 export function describeId(parameter: string): string {
   return parameter === 'client_id' ? 'the Client ID' : `the ${parameter}`;
+}
+
+export function addUsageCommand(parent: Command, { path, parameter, example }: Subject): void {
+  parent
+    .command('usage')
+    .description('show issued tokens and rejected requests by secret and source; --json adds numbers per hour')
+    .argument(`<${parameter}>`, describeId(parameter))
+    .option('--hours <number>', 'number of hours to look back, up to 720', '24')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} usage ${example} --hours 168`)
+    .action(async (id: string, { json, hours }: OutputOptions & { hours: string }) => {
+      const request = { params: { [parameter]: id }, query: { hours } };
+      const usage = await withDatabase((core) => callAdmin<ShownUsage>(core, `GET ${path}/usage`, request));
+      present(json ? { json } : {}, usage, () => describeUsage(usage));
+    });
+}
+
+type List<Item, Options> = {
+  description: string;
+  /** Route of the admin API that responds with pages. */
+  route: `GET /${string}`;
+  /** Options in addition to limit, cursor and json, which every list has. */
+  options: readonly Option[];
+  /** Converts the options to the route's query, if their names differ. */
+  toQuery?: (options: Options) => Json;
+  columns: Readonly<Record<string, (item: Item) => string>>;
+  examples: readonly string[];
+};
+
+/** Adds `list` for a route that responds with pages. Prints a table for people, or the API's own page as JSON. */
+export function addListCommand<Item, Options extends Json = Json>(parent: Command, list: List<Item, Options>): void {
+  const command = parent.command('list').description(list.description);
+  for (const option of list.options) command.addOption(option);
+  withPages(command)
+    .addHelpText('after', `\nExamples:\n${list.examples.map((example) => `  ${example}`).join('\n')}`)
+    .action(async ({ json, ...options }: OutputOptions & Options) => {
+      const given = options as unknown as Options;
+      const query = list.toQuery?.(given) ?? given;
+      const page = await withDatabase((core) => callAdmin<Page<Item>>(core, list.route, { query }));
+      const cells = Object.values(list.columns);
+      presentPage(json ? { json } : {}, page, () =>
+        table(
+          Object.keys(list.columns),
+          page.data.map((item) => cells.map((cell) => cell(item))),
+        ),
+      );
+    });
+}
+
+export function withPages(command: Command): Command {
+  return command
+    .option('--limit <number>', 'maximum number of items, up to 200', '50')
+    .option('--cursor <cursor>', 'continue a list after its last item')
+    .option('--json', 'print one JSON object with data and next_cursor');
+}
+
+export function presentPage<Item>(options: OutputOptions, page: Page<Item>, text: () => string): void {
+  present(options, page, text);
+  if (page.next_cursor && !options.json) say(`There are more items. Continue with --cursor ${page.next_cursor}`);
+}
+
+/** Members of the admin API's usage that are displayed. */
+type ShownUsage = {
+  secrets: (UsedSecret & { hint: string; status: string })[];
+  without_secret: UsedSecret;
+};
+
+type UsedSecret = {
+  issued: number;
+  used: number;
+  refused: Record<string, number>;
+  sources: { address: string; user_agent: string; last_used_at: string | null; refused_at: string | null }[];
+};
+
+/** Describes the use of each secret in one line. */
+function describeUsage({ secrets, without_secret: without }: ShownUsage): string {
+  const rows = [...secrets, { ...without, hint: '(none of its secrets)', status: '' }].map((used) => [
+    used.hint,
+    used.status,
+    String(used.issued),
+    String(used.used),
+    Object.entries(used.refused)
+      .map(([reason, count]) => `${reason} ${count}`)
+      .join(', '),
+    used.sources.map(({ address, user_agent: agent }) => `${address} ${agent}`.trim()).join(', '),
+  ]);
+  return table(['secret', 'status', 'tokens', 'other use', 'rejected', 'from'], rows);
 }

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 import { currentCheckpoint } from '../audit/audit-checkpoint.ts';
 import { verifyAuditLog } from '../audit/verify-audit-log.ts';
+import { addListCommand } from './acts.ts';
 import type { Json } from './call-admin.ts';
-import { addListCommand } from './list-command.ts';
 import { startProgress } from './progress.ts';
 import { withDatabase } from './stores.ts';
 import { CommandEnd, type OutputOptions, present, time } from './terminal.ts';

@@ -1,17 +1,15 @@
 import { type Command, Option } from 'commander';
 import { subjectFields } from '../clients/certificate-subject.ts';
 import { authMethods, tokenTyps } from '../clients/client.ts';
-import { addAct, addReveal, type Subject } from './acts.ts';
-import { addAuthorizationTokenCommand } from './authorization-token.ts';
+import { addAct, addListCommand, addReveal, addUsageCommand, type Subject } from './acts.ts';
+import { addAuthorizationTokenCommand } from './authorization-token-command.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { type KeyOptions, toKeyFields, withKeys } from './client-keys.ts';
-import { addListCommand } from './list-command.ts';
 import { addExportCommand } from './moving/export-command.ts';
 import { addImportCommand } from './moving/import-command.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withDatabase } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
-import { addUsageCommand } from './usage.ts';
 
 /** Members of the admin API's client that are displayed. */
 type ShownClient = Json & {

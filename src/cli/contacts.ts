@@ -1,9 +1,8 @@
 import { type Command, Option } from 'commander';
 import { permissions } from '../contacts/contact.ts';
 import type { Core } from '../core.ts';
-import { addAct } from './acts.ts';
+import { addAct, addListCommand } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
-import { addListCommand } from './list-command.ts';
 import { withDatabase } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, say, sheet } from './terminal.ts';
 

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
-import type { Check } from './doctor-check.ts';
+import { type Config, readConfig } from '../config.ts';
+import { UsageError } from '../errors.ts';
+import type { Check } from './examine-configuration.ts';
 import { CommandEnd, type OutputOptions, paint, plain, present } from './terminal.ts';
 
 const colours = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
@@ -19,7 +21,6 @@ Examples:
 The exit code is 1 if a check fails. Warnings do not change it.`,
     )
     .action(async (options: OutputOptions) => {
-      const { examine } = await import('./doctor-checks.ts');
       const checks = await examine();
       const status =
         (['fail', 'warn'] as const).find((worst) => checks.some((check) => check.status === worst)) ?? 'ok';
@@ -31,4 +32,24 @@ The exit code is 1 if a check fails. Warnings do not change it.`,
 function toLines({ status, name, message, advice }: Check): string {
   const first = `${paint(colours[status], status.padEnd(4))}  ${name.padEnd(13)}  ${plain(message)}`;
   return advice ? `${first}\n${' '.repeat(21)}→ ${plain(advice)}` : first;
+}
+
+/** Runs all checks. Changes nothing. */
+async function examine(): Promise<Check[]> {
+  let config: Config;
+  try {
+    config = readConfig();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const [heading = '', ...problems] = error.message.split('\n').map((line) => line.replace(/^ *- /, ''));
+    return (problems.length > 0 ? problems : [heading]).map((message) => ({
+      name: 'configuration',
+      status: 'fail',
+      message,
+    }));
+  }
+  // Only this command needs the checks, so that the others start faster.
+  const { examineSettings } = await import('./examine-configuration.ts');
+  const { examineStores } = await import('./examine-stores.ts');
+  return [...(await examineSettings(config)), ...(await examineStores(config))];
 }

@@ -1,17 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import { describeId, type Subject } from './acts.ts';
+import { describeId, presentPage, type Subject, withPages } from './acts.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
-import {
-  describeRegeneration,
-  describeReview,
-  type ShownRegeneration,
-  type ShownReview,
-} from './describe-regeneration.ts';
-import { presentPage, withPages } from './list-command.ts';
 import { withDatabase } from './stores.ts';
-import { CommandEnd, confirm, type OutputOptions, present, presentSecret, say } from './terminal.ts';
+import { CommandEnd, confirm, type OutputOptions, plain, present, presentSecret, say, sheet } from './terminal.ts';
 
 /** Object whose credential is regenerated: a client with its secret, or an access key. */
 export type RegenerateSubject = Subject & {
@@ -173,4 +166,76 @@ function duration(value: string): number {
   const [, count = '', unit = 's'] = /^(\d{1,9})([smhd])?$/.exec(value) ?? [];
   if (!count) throw new InvalidArgumentError('It must be a time such as 90s, 45m, 24h or 30d.');
   return Number(count) * seconds[unit as keyof typeof seconds];
+}
+
+/** Members of a source in the admin API's responses that are displayed. */
+type ShownUser = { address: string; user_agent: string; last_seen_at: string | null; tokens_24h: number };
+
+type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_others: number; tokens_24h: number };
+
+type ShownReview = {
+  confirmation: string;
+  impact: ShownUse & { live_tokens: number; retiring_secret: (ShownUse & { hint: string; retires_at: string }) | null };
+};
+
+type ShownRegeneration = {
+  id: string;
+  state: string;
+  hint: string;
+  previous: { hint: string; retires_at: string | null };
+  created_at: string;
+  created_by: string;
+  ended_at: string | null;
+  ended_by: string | null;
+  moved: ShownUser[];
+  still_using_old: ShownUser[];
+  tried_after_end: { address: string; user_agent: string; last_seen_at: string | null; refused: number }[];
+};
+
+/** Describes what regenerating would break. */
+function describeReview({ impact }: ShownReview): string {
+  const { retiring_secret: retiring } = impact;
+  const lines = [
+    `Last used: ${impact.last_used_at ?? 'never'}. Tokens issued in the last 24 hours: ${impact.tokens_24h}. Live tokens: ${impact.live_tokens}.`,
+    impact.used_by.length === 0 ? 'Not used in the last 30 days.' : 'Used in the last 30 days by:',
+    ...users(impact.used_by),
+  ];
+  if (impact.used_by_others > 0) lines.push(`… and ${impact.used_by_others} more`);
+  if (retiring) {
+    lines.push(
+      `A grace period is running: the previous value ${retiring.hint}, valid until ${retiring.retires_at}, would stop working at once. Used in the last 30 days by:`,
+      ...(retiring.used_by.length === 0 ? ['  no source'] : users(retiring.used_by)),
+    );
+  }
+  return lines.join('\n');
+}
+
+function describeRegeneration(regeneration: ShownRegeneration): string {
+  const { previous, ended_at: endedAt, ended_by: endedBy } = regeneration;
+  const lines = [
+    sheet({
+      regeneration: regeneration.id,
+      state: regeneration.state,
+      previous: `${previous.hint}${previous.retires_at ? ` until ${previous.retires_at}` : ''}`,
+      new: regeneration.hint,
+      created: `${regeneration.created_at} by ${regeneration.created_by}`,
+      ...(endedAt ? { ended: `${endedAt} ${endedBy ? `by ${endedBy}` : 'at the end of the grace period'}` } : {}),
+    }),
+  ];
+  const group = (title: string, rows: string[]) => rows.length > 0 && lines.push(title, ...rows);
+  group('Uses the new value:', users(regeneration.moved));
+  group('Still uses the previous value:', users(regeneration.still_using_old));
+  group(
+    'Rejected with the previous value after its end:',
+    regeneration.tried_after_end.map(({ address, user_agent, last_seen_at, refused }) =>
+      plain(`  ${address}  ${user_agent}  ${refused} requests, last at ${last_seen_at}`),
+    ),
+  );
+  return lines.join('\n');
+}
+
+function users(all: readonly ShownUser[]): string[] {
+  return all.map(({ address, user_agent, last_seen_at, tokens_24h }) =>
+    plain(`  ${address}  ${user_agent}  last used ${last_seen_at}, ${tokens_24h} tokens in the last 24 hours`),
+  );
 }

@@ -6,7 +6,18 @@ import { startProgress } from '../progress.ts';
 import { commandActor } from '../stores.ts';
 import { CommandEnd } from '../terminal.ts';
 import type { ForeignClients } from './clients-file.ts';
-import type { ImportOptions } from './import-options.ts';
+
+/** Options of `clients import`. */
+export type ImportOptions = {
+  json?: true;
+  check?: true;
+  skipRefused?: true;
+  resume?: true;
+  freshSecrets?: true;
+  acceptHashLike?: true;
+  mapScope?: ReadonlyMap<string, string>;
+  dropUnknownScopes?: true;
+};
 
 export type ImportOutcome = ImportReview & {
   imported: number;

@@ -1,7 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import type { ReadClient } from './clients-file.ts';
-import { expiry, flag, jwks, meaningfulScopes, readMembers, words } from './members.ts';
+import { expiry, flag, jwks, meaningfulScopes, type ReadClient, readMembers, words } from './clients-file.ts';
 
 /** Members that identify a client of Keycloak, together with `clientId`. */
 const marks = [

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { subjectFields } from '../../clients/certificate-subject.ts';
-import type { ReadClient } from './clients-file.ts';
-import { expiry, flag, jwks, meaningfulScopes, readMembers, words } from './members.ts';
+import { expiry, flag, jwks, meaningfulScopes, type ReadClient, readMembers, words } from './clients-file.ts';
 
 const text = z.string().optional();
 

@@ -1,93 +1,23 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, readConfig } from '../config.ts';
-import { configWarnings } from '../configuration/environment.ts';
+import type { Config } from '../config.ts';
 import { createKeyRing, type KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { KeyturnError, StoreUnavailable, UsageError } from '../errors.ts';
-import { readCertificates } from '../http/tls-files.ts';
 import { createLog } from '../observability/log.ts';
 import type { Database } from '../storage/database.ts';
 import { DataDirInUse } from '../storage/lock-data-dir.ts';
 import { requireMigrated } from '../storage/migrations.ts';
 import { connectDatabase, readRootKey } from '../storage/open-database.ts';
 import { connectRedis } from '../storage/redis.ts';
-import type { Check } from './doctor-check.ts';
-import { examineProxies } from './examine-proxies.ts';
+import { type Check, fail, ok, warn } from './examine-configuration.ts';
 
 const quiet = createLog('silent');
 
-/** Runs all checks. Changes nothing. */
-export async function examine(): Promise<Check[]> {
-  let config: Config;
-  try {
-    config = readConfig();
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    const [heading = '', ...problems] = error.message.split('\n').map((line) => line.replace(/^ *- /, ''));
-    return (problems.length > 0 ? problems : [heading]).map((message) => fail('configuration', message));
-  }
+/** Checks the root key, the database and Redis. */
+export async function examineStores(config: Config): Promise<Check[]> {
   const { ring, check } = await examineRootKey(config);
-  return [
-    ...examineConfiguration(config),
-    examineIssuer(config),
-    ...examineCertificate(config),
-    examineListeners(config),
-    ...(await examineProxies(config)),
-    check,
-    ...(await examineDatabase(config, ring)),
-    ...(await examineRedis(config)),
-  ];
-}
-
-function examineConfiguration(config: Config): Check[] {
-  const warnings = configWarnings(config).map(
-    (warning): Check => ({ name: 'configuration', status: 'warn', message: warning }),
-  );
-  if (warnings.length > 0) return warnings;
-  return [ok('configuration', config.databaseUrl ? 'complete' : `complete; embedded, in ${config.dataDir}`)];
-}
-
-function examineIssuer({ issuer, databaseUrl }: Config): Check {
-  const { protocol, hostname } = new URL(issuer);
-  const isLocal = hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
-  if (protocol === 'https:') return ok('issuer', issuer);
-  if (!isLocal) {
-    const advice =
-      'Set KEYTURN_ISSUER to the https URL that clients use. Terminate TLS at a proxy, or set KEYTURN_TLS_CERT.';
-    return warn('issuer', `${issuer} is http: client secrets and tokens are sent over the network unencrypted`, advice);
-  }
-  if (!databaseUrl) return ok('issuer', `${issuer}: reachable from this machine only`);
-  const advice = 'Set KEYTURN_ISSUER to the https URL that clients use, before the first token is issued.';
-  return warn('issuer', `${issuer}: clients on other machines cannot reach it, and production needs https`, advice);
-}
-
-function examineCertificate({ tlsFiles, issuer }: Config): Check[] {
-  const [certificate] = tlsFiles.cert ? readCertificates(readFileSync(tlsFiles.cert, 'utf8'), tlsFiles.cert) : [];
-  if (!certificate) return [];
-  const host = new URL(issuer).hostname.replace(/^\[|\]$/g, '');
-  const isNamed = isIP(host) ? certificate.checkIP(host) : certificate.checkHost(host);
-  const days = Math.floor((certificate.validToDate.getTime() - Date.now()) / 86_400_000);
-  const until = `valid until ${certificate.validToDate.toISOString()}`;
-  const renew = 'Renew the certificate. The server loads the new files within a second.';
-  if (days < 0) return [fail('certificate', `${tlsFiles.cert} has expired`, renew)];
-  if (days < 14) return [warn('certificate', `${tlsFiles.cert} is only ${until}`, renew)];
-  if (!isNamed) {
-    const advice = 'Ignore this if a proxy in front has a certificate for that host. Otherwise clients reject it.';
-    return [warn('certificate', `${tlsFiles.cert} does not name ${host}, the host of KEYTURN_ISSUER`, advice)];
-  }
-  return [ok('certificate', `${tlsFiles.cert}, ${until}`)];
-}
-
-function examineListeners({ host, port, adminHost, adminPort }: Config): Check {
-  const listening = `public ${host}:${port}, admin ${adminHost}:${adminPort}`;
-  if (port === adminPort && port !== 0) {
-    return fail('listeners', `${listening}: both use the same port`, 'Set KEYTURN_ADMIN_PORT to another port.');
-  }
-  if (/^127\.|^localhost$|^::1$/.test(adminHost)) return ok('listeners', listening);
-  const advice = 'Ignore this in a container or a private network. Otherwise set KEYTURN_ADMIN_HOST to 127.0.0.1.';
-  return warn('listeners', `${listening}: the admin listener can be reached over the network`, advice);
+  return [check, ...(await examineDatabase(config, ring)), ...(await examineRedis(config))];
 }
 
 async function examineRootKey(config: Config): Promise<{ ring: KeyRing | undefined; check: Check }> {
@@ -277,16 +207,4 @@ function adviceFor(error: unknown): string | undefined {
 /** Returns a store's URL without credentials and query. */
 function withoutPassword(url: string): string {
   return url.replace(/^([a-z+]+:\/\/)[^/]*@/i, '$1').replace(/\?.*$/s, '');
-}
-
-function ok(name: Check['name'], message: string): Check {
-  return { name, status: 'ok', message };
-}
-
-function warn(name: Check['name'], message: string, advice: string): Check {
-  return { name, status: 'warn', message, advice };
-}
-
-function fail(name: Check['name'], message: string, advice?: string): Check {
-  return { name, status: 'fail', message, ...(advice ? { advice } : {}) };
 }

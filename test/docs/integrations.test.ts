@@ -31,6 +31,9 @@ type Language = {
   others?: Record<string, string>;
 };
 
+/** Cargo's libraries are built once and kept for later runs, as Go keeps its own. */
+const buildCache = { CARGO_TARGET_DIR: join(tmpdir(), 'keyturn-test-cargo') };
+
 const languages: Record<string, Language> = {
   Shell: { fence: 'sh', file: 'token.sh', needs: 'curl', command: ['sh', 'token.sh'] },
   JavaScript: { fence: 'js', file: 'token.mjs', command: ['node', 'token.mjs'] },
@@ -94,7 +97,7 @@ describe.each(Object.entries(languages))('the %s program of docs/integrations.md
       await writeFile(join(directory, path), text);
     }
     const [first, ...rest] = prepare ?? [];
-    if (first) await run(first, rest, { cwd: directory });
+    if (first) await run(first, rest, { cwd: directory, env: { ...process.env, ...buildCache } });
   }, 240_000);
 
   afterAll(() => directory && rm(directory, { recursive: true, force: true }));
@@ -106,7 +109,7 @@ describe.each(Object.entries(languages))('the %s program of docs/integrations.md
         const [first = '', ...rest] = command;
         const { stdout } = await run(first, rest, {
           cwd: directory,
-          env: { ...environment(), ...env },
+          env: { ...environment(), ...buildCache, ...env },
         });
         return (await endpointsOf(server.publicUrl).introspect(orders, stdout.trim())).json;
       };

@@ -5,7 +5,6 @@ import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { makeCertificate, type TestCertificate } from '../certificates.ts';
 import { eventually } from '../eventually.ts';
 import { type ChildServer, startChildServer } from '../faults/child-server.ts';
@@ -241,18 +240,23 @@ describe.each(proxies)('%s with the configuration of deploy/proxy/', (_name, pro
         count += 2;
       }
     };
+    const served = (rounds: number) => {
+      const from = count;
+      return eventually(() => count - from > rounds);
+    };
     const callers = Array.from({ length: 6 }, caller);
     try {
       for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
         const replica = replicas[signal === 'SIGKILL' ? 0 : 1] as (typeof replicas)[number];
-        await delay(300);
+        await served(20);
         const exit = once(replica.server.process, 'exit');
         replica.server.process.kill(signal);
         await exit;
-        await delay(500);
+        await served(100);
         replica.server = await startReplica(replica.port);
-        // Wait until the proxy uses the process again: nginx counts whole seconds, so one second may take two.
-        await delay(2_500);
+        // Wait until the proxy uses the process again.
+        const { lines } = replica.server;
+        await eventually(() => lines.some((line) => line.includes('"/oauth2/introspect"')));
       }
     } finally {
       underLoad = false;

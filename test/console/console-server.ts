@@ -66,5 +66,8 @@ export function cookieOf({ headers }: Pick<ConsoleAnswer, 'headers'>): string {
 
 export async function launchBrowser(): Promise<Browser> {
   if (!chromiumPath) throw new Error('there is no browser');
-  return await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'] });
+  return await chromium.launch({
+    executablePath: chromiumPath,
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
+  });
 }

@@ -109,7 +109,7 @@ describe.each(Object.entries(languages))('the %s program of docs/integrations.md
         const [first = '', ...rest] = command;
         const { stdout } = await run(first, rest, {
           cwd: directory,
-          env: { ...environment(), ...buildCache, ...env },
+          env: { ...environment(), ...env },
         });
         return (await endpointsOf(server.publicUrl).introspect(orders, stdout.trim())).json;
       };
@@ -143,6 +143,7 @@ describe.each(Object.entries(languages))('the %s program of docs/integrations.md
 function environment(): NodeJS.ProcessEnv {
   return {
     ...process.env,
+    ...buildCache,
     TOKEN_URL: `${server.publicUrl}/oauth2/token`,
     CLIENT_ID: shop.id,
     CLIENT_SECRET: shop.secret,

@@ -13,8 +13,8 @@ export default {
   globalSetup: '<rootDir>/test/global-setup.ts',
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   setupFiles: ['<rootDir>/test/one-realm.ts'],
-  testTimeout: 30_000,
-  // Half of the cores, because the stores and the processes that tests start need the other half. On a small machine
-  // three workers, because many tests wait for an event most of the time.
-  maxWorkers: Math.max(3, Math.floor(availableParallelism() / 2)),
+  testTimeout: 60_000,
+  // Half of the cores, because the stores and the processes that tests start need the other half. On two cores two
+  // workers, because many tests wait for an event most of the time.
+  maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
 };

@@ -50,7 +50,7 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
 
   it('a standby is rejected as a database, and skipped in a URL with several hosts', async () => {
     const database = connectPostgres({ connectionString: pair.urlOf('standby'), log });
-    await expect(database.query('SELECT 1')).rejects.toThrow(/store cannot be reached/);
+    await expect(database.query('SELECT 1')).rejects.toThrow(/database cannot be reached/);
     await database.close();
     const backwards = pair.url.replace(/@(.*),(.*)\//, '@$2,$1/');
     const found = connectPostgres({ connectionString: backwards, log });

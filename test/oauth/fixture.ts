@@ -78,9 +78,11 @@ export function endpointsOf(publicUrl: string) {
       introspect(client, { token: presented, ...form }, options),
     revoke: (client: TestClient, presented: string, form: Record<string, string> = {}, options?: Options) =>
       revoke(client, { token: presented, ...form }, options),
-    /** Issues a new token of the client. */
+    /** Issues a new token of the client. Retries a 503, as clients do: a store may be slow on a busy machine. */
     async accessToken(client: TestClient, form: Record<string, string> = {}): Promise<string> {
-      const answer = await token(client, { grant_type: 'client_credentials', ...form });
+      const ask = () => token(client, { grant_type: 'client_credentials', ...form });
+      let answer = await ask();
+      for (let retries = 0; answer.status === 503 && retries < 10; retries++) answer = await ask();
       if (answer.status !== 200) throw new Error(`no token: ${answer.status} ${answer.text}`);
       return answer.json['access_token'] as string;
     },

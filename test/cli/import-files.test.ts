@@ -119,7 +119,7 @@ describe('an import adopts a security requirement of a client or refuses the cli
       { kind: 'resource_server', says: 'it is a resource server' },
       {
         client_authentication_methods: { private_key_jwt: { credentials: [{ id: 'cred_1' }] } },
-        says: '`private_key_jwt` needs `jwks` or `jwks_uri`',
+        says: '`private_key_jwt` requires exactly one of: `jwks` or `jwks_uri`',
       },
     ].map((one, index) => ({ client_id: `demand-${index + 1}`, client_secret: secretOf(), ...one }));
     const file = clients.map(({ says: _says, is: _is, ...client }) => client);

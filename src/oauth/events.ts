@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Context, Next } from 'koa';
+import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
-import { KeyturnError } from '../errors.ts';
+import { KeyturnError, TooManyRequests } from '../errors.ts';
 import type { Change } from '../storage/change.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { callerOf } from './client-authentication.ts';
@@ -26,6 +27,9 @@ const heartbeatMs = 3_000;
 const maxBufferedBytes = 256 * 1024;
 /** Maximum size of a batch of events. For more changes, a `reset` costs listeners less than the single events. */
 const maxBatchBytes = 64 * 1024;
+/** Maximum numbers of open streams in one process: of one client, and of all. Each costs a socket and its buffers. */
+const maxStreamsPerClient = 1_000;
+const maxStreams = 10_000;
 /** Listeners to write to per event loop turn, so that requests are served in between. */
 const listenersPerTurn = 100;
 /**
@@ -36,8 +40,10 @@ const maxLagMs = 5_000;
 /** Maximum age of a resumable event. Changes are kept for a day; one hour less allows for clocks that differ. */
 const maxAgeSeconds = 23 * 3_600;
 
-export function createEventStreams({ feed, clock }: Core): EventStreams {
+export function createEventStreams({ feed, clock, metrics }: Core): EventStreams {
   const listeners = new Map<ServerResponse, string>();
+  /** The number of open streams of each client, by its id. */
+  const streamsOf = new Map<string, number>();
   /** Returns the time in seconds, by the clock that tokens are issued with. */
   const seconds = () => Math.floor(clock() / 1_000);
 
@@ -100,6 +106,25 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
   }, heartbeatMs);
   heartbeat.unref();
 
+  /** @throws {TooManyRequests} if the client, or all together, have too many open streams. */
+  function add(response: ServerResponse, client: Client, clientId: string): void {
+    const count = streamsOf.get(client.id) ?? 0;
+    if (count >= maxStreamsPerClient || listeners.size >= maxStreams) {
+      const whose = count >= maxStreamsPerClient ? 'This client' : 'The server';
+      throw new TooManyRequests(`${whose} has too many open event streams. Close some, or try again later.`, 10);
+    }
+    streamsOf.set(client.id, count + 1);
+    listeners.set(response, clientId);
+    metrics.eventStreams(listeners.size);
+    response.once('close', () => {
+      const left = (streamsOf.get(client.id) ?? 1) - 1;
+      if (left > 0) streamsOf.set(client.id, left);
+      else streamsOf.delete(client.id);
+      listeners.delete(response);
+      metrics.eventStreams(listeners.size);
+    });
+  }
+
   async function readMissed(lastEventId: string): Promise<Change[] | undefined> {
     const [, position, at] = /^(c\d+\.\d+)-(\d+)$/.exec(lastEventId) ?? [];
     if (!position || seconds() - Number(at) > maxAgeSeconds) return undefined;
@@ -119,6 +144,7 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
       const { res: response } = ctx;
       const position = feed.position();
       const missed = lastEventId ? await withDeadline(readMissed(lastEventId)) : [];
+      add(response, client, clientId);
       ctx.respond = false;
       ctx.status = 200;
       response.writeHead(200, {
@@ -127,8 +153,6 @@ export function createEventStreams({ feed, clock }: Core): EventStreams {
         'cache-control': 'no-store',
         'x-accel-buffering': 'no',
       } as Record<string, string>);
-      listeners.set(response, clientId);
-      response.once('close', () => listeners.delete(response));
       send(response, `id: ${position}-${seconds()}\nretry: 1000\n\n`);
       send(response, presentMissed(missed, position, seconds()));
       if (!lastEventId) return;

@@ -1,4 +1,4 @@
-import { AggregatorRegistry, type MetricObjectWithValues, Registry } from 'prom-client';
+import { AggregatorRegistry, Gauge, type MetricObjectWithValues, Registry } from 'prom-client';
 import { StoreUnavailable } from '../errors.ts';
 import { type ProxyProblem, proxyProblemMessages } from '../http/proxy-settings.ts';
 import type { Database, Row } from '../storage/database.ts';
@@ -28,6 +28,8 @@ export type Metrics = {
   adminAnswered(method: string, status: number): void;
   /** Counts a revocation of a token that the token store does not know. */
   revokedUnknown(result: 'ignored' | 'kept' | 'refused'): void;
+  /** Sets the number of open event streams. */
+  eventStreams(open: number): void;
   /** Counts a refused secret or access key of a known owner. @param reason `wrong_secret`, `retired_secret`, … */
   refused(reason: string): void;
   /** Counts an ignored header that only a proxy should send. */
@@ -97,6 +99,11 @@ export function createMetrics(): Metrics {
     ['result'],
     named('unknown_token_revocations_total', 'Revocations of tokens that are not in the token store'),
   );
+  const eventStreams = new Gauge({
+    name: 'keyturn_event_streams',
+    help: 'Open streams of GET /oauth2/events',
+    registers: [registry],
+  });
   for (const result of ['ignored', 'kept', 'refused']) unknownRevocations.add(0, result);
   for (const store of ['database', 'redis']) storeErrors.add(0, store);
   tokens.add(0);
@@ -152,6 +159,7 @@ export function createMetrics(): Metrics {
     revokedUnknown(result) {
       unknownRevocations.add(1, result);
     },
+    eventStreams: (open) => eventStreams.set(open),
     refused(reason) {
       refusals.add(1, boundedReason(reason));
     },

@@ -235,7 +235,7 @@ describe('a thousand listeners on one process', () => {
     await child?.terminate();
   });
 
-  test('all receive each event while tokens are issued', async () => {
+  test('all receive each event while tokens are issued, and one more of the same client gets 429', async () => {
     listeners = [];
     while (listeners.length < 1_000) {
       const some = Array.from({ length: 50 }, () => listen(clients.orders, { url: child.publicUrl }));
@@ -260,5 +260,16 @@ describe('a thousand listeners on one process', () => {
     await issuing;
     expect(issued).toBeGreaterThan(50);
     expect(listeners.filter(({ ended }) => ended())).toEqual([]);
+    const headers = { Authorization: basicOf(clients.orders.id, clients.orders.secret) };
+    const further = await fetch(`${child.publicUrl}/oauth2/events`, { headers });
+    expect([further.status, further.headers.get('retry-after')]).toEqual([429, '10']);
+    await listen(clients.invoices, { url: child.publicUrl });
+    // A closed stream makes room for another one.
+    open[0]?.destroy();
+    await eventually(async () => {
+      const again = await fetch(`${child.publicUrl}/oauth2/events`, { headers });
+      await again.body?.cancel();
+      return again.status === 200;
+    });
   }, 60_000);
 });

@@ -12,7 +12,7 @@ import { askPostgres, urlOfDatabase } from '../test/services.ts';
 
 export type Credentials = readonly [id: string, secret: string];
 
-/** What all processes of one Keyturn deployment share, with registered clients. */
+/** Stores and registered clients that all processes of one Keyturn deployment share. */
 export type Deployment = {
   env: Record<string, string>;
   /** Directory of the access log. */

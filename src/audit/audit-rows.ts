@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type ChainedEvent, isSameMac, macOfEvent, textOfEvent } from './audit-chain.ts';
 import type { AuditCheckpoint } from './audit-checkpoint.ts';
 
-/** What is wrong with the log, and the first row that is wrong. */
+/** A problem of the audit log, and the first row that has it. */
 export type AuditFinding = {
   seq: number;
   problem:
@@ -16,7 +16,7 @@ export type AuditFinding = {
     | 'not_the_checkpoint'; // the row is not the one that the given checkpoint names
 };
 
-/** What the check of rows needs to know. It can be sent to another thread. */
+/** Input of the check of rows. It can be sent to another thread. */
 export type AuditRowsSettings = {
   /** The version of the root key that new rows are written under. */
   current: string;

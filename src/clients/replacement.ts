@@ -11,7 +11,7 @@ import type { Authentication, AuthMethod, Client } from './client.ts';
 import { type GivenKeys, registerKeys } from './client-rules.ts';
 import { asSecretOwner } from './client-store.ts';
 
-/** What a client is to authenticate with in future: members of a registration, or a certificate in PEM. */
+/** The new keys or certificate of a client: members of a registration, or a certificate in PEM. */
 export type GivenReplacement = GivenKeys & { authMethod?: AuthMethod | undefined; certificate?: string | undefined };
 
 /**

@@ -6,7 +6,7 @@ export const permissions = [
   'audit:view',
 ] as const;
 
-/** What an operator may do on the admin listener. */
+/** Permissions of an operator on the admin listener. */
 export type Permission = (typeof permissions)[number];
 
 /** Names of the permissions for people. */

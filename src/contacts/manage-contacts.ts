@@ -24,7 +24,7 @@ import {
 
 type ContactDeps = { keyRing: KeyRing; clock: Clock };
 
-/** Who acts, with the permissions that they may grant: nobody grants a permission that they lack. */
+/** The acting operator, with its permissions. An operator can grant only permissions that it has. */
 export type Grantor = Actor & { permissions: readonly Permission[] };
 
 type NewContact = {

@@ -43,7 +43,7 @@ export function readAssertion(
   return { clientId, assertion, header };
 }
 
-/** What an assertion proves. */
+/** Result of a verified client assertion. */
 export type ExaminedAssertion = {
   /** The reason for the rejection, or undefined if the assertion is valid. */
   refusal: string | undefined;

@@ -18,7 +18,7 @@ export type VerifierOptions = {
   clientId: string;
   clientSecret: string;
   /**
-   * What to do while the authorization server cannot be reached: answer 503 (`closed`, the default), or use the last
+   * Behaviour while the authorization server cannot be reached: answer 503 (`closed`, the default), or use the last
    * known answer for up to `staleSeconds`.
    */
   failure?: 'closed' | { staleSeconds: number };

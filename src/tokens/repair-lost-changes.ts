@@ -11,7 +11,7 @@ import type { Database, Transaction } from '../storage/database.ts';
 import type { Loss } from '../storage/loss-check.ts';
 import { revokeSigningKey, type SigningKeyDeps } from './signing-keys.ts';
 
-/** What was done again, as the audit log and the log show it. */
+/** Numbers of repaired changes, for the audit log and the log. */
 type Repaired = {
   lost_changes: number;
   tokens: number;

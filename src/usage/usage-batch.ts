@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { UsedKey } from './client-key-store.ts';
 import type { UsageBatch } from './usage-store.ts';
 
-/** What was counted of one credential or key within one minute. */
+/** Counts of one credential or key within one minute. */
 export type SecretCount = {
   secret: { owner: string; generation: number };
   /** The key or certificate that these counts are of; undefined if they are of a credential. */
@@ -20,7 +20,7 @@ export type SecretCount = {
 /** @property generation That of the credential that the key was last used with. */
 type CountedKey = UsedKey & { client: string; generation: number };
 
-/** What was counted of one of its sources. */
+/** Counts of one source of a credential or key. */
 export type SourceCount = {
   address: string;
   userAgent: string;

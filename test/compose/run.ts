@@ -20,7 +20,7 @@ const [port, adminPort, tlsPort] = [await freePort(), await freePort(), await fr
 const issuer = `http://localhost:${port}`;
 const admin = `http://localhost:${adminPort}/admin/v1`;
 const image = `keyturn-test:${process.pid}`;
-// What the caller's shell says of another deployment must not reach this one: compose prefers it to the env file.
+// Variables of the caller's shell must not reach this deployment, because Compose prefers them to the env file.
 const ofAnother = /^(KEYTURN|COMPOSE)_|^(POSTGRES|REDIS)_PASSWORD$|^(POSTGRES|REDIS|NGINX|NODE)_IMAGE$/;
 const environment = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofAnother.test(name))),
@@ -194,7 +194,7 @@ async function walk(): Promise<void> {
   }
 }
 
-/** What nginx says for both processes. */
+/** Response of nginx if neither process responds. */
 function throughProxy(path: string, client?: Client, form?: Record<string, string>): Promise<Answer> {
   const authorization = client ? { Authorization: basicOf(client.client_id, client.client_secret) } : {};
   const options = { tls: { ca: certificate.cert }, headers: authorization };

@@ -48,7 +48,7 @@ describeWith('PostgreSQL client')('both stores are lost, and the database comes 
     await turn(ended);
 
     const { accessToken, revoke: revokeToken } = endpointsOf(before.publicUrl);
-    // What revoking takes out of Redis is put back later, as a Redis that restarts from an older file has it.
+    // Revoking removes the record from Redis. It is put back later, as after a restart of Redis from an older file.
     const redis = new Redis(stores.redisUrl);
     const records = new Map<string, Buffer>();
     const revoke = async (client: TestClient, token: string) => {

@@ -79,7 +79,7 @@ test('the pods that serve do not see the URL of the role that owns the tables', 
   expect(serve).not.toContain('keyturn-migrate');
 });
 
-/** What Kubernetes adds to every container of a namespace that has a Service of this name. */
+/** Variables that Kubernetes adds to every container of a namespace that has a Service of this name. */
 function serviceLinks(service: string, ip: string, port: number, portName = 'HTTP'): Record<string, string> {
   const name = service.toUpperCase().replaceAll('-', '_');
   const url = `tcp://${ip.includes(':') ? `[${ip}]` : ip}:${port}`;

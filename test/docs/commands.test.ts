@@ -16,7 +16,7 @@ const pages = [
   ...(await readdir(`${root}docs`)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
 ];
 
-/** What cannot be run beside a test server, by how it begins; and what runs it instead, if that is possible. */
+/** Commands that cannot run against a test server, by their first words, with the test that runs them instead. */
 const elsewhere: Readonly<Record<string, string>> = {
   'npm ci && npm run quickstart': 'test/cli/quickstart.test.ts',
   'npm ci && npm test': '.ci/run',

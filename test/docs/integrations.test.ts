@@ -25,7 +25,7 @@ type Language = {
   file: string;
   /** Undefined for Node.js. */
   needs?: ProgramName;
-  /** What the page tells to do first. */
+  /** Setup commands of the page. */
   prepare?: readonly string[];
   command: readonly string[];
   others?: Record<string, string>;

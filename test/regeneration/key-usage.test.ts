@@ -6,7 +6,7 @@ import { day, hour, minute } from './world.ts';
 
 let server: AdminServer;
 let now: number;
-/** What is published at https://keys.example/jwks.json. */
+/** Keys that are published at https://keys.example/jwks.json. */
 let published: object[];
 
 beforeAll(async () => {

@@ -3,7 +3,7 @@ import { makeCertificate, type TestCertificate } from '../certificates.ts';
 import { jwtBearer, makeAssertion, makePair, type SigningPair } from '../oauth/assertion.ts';
 import { type Answer, post } from '../oauth/http-client.ts';
 
-/** What a program proves its client by. */
+/** Credentials by which a program authenticates as its client. */
 export type Proof =
   | { kind: 'secret'; secret: string }
   | { kind: 'key'; pair: SigningPair; kid: string }

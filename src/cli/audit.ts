@@ -1,6 +1,4 @@
 import { type Command, Option } from 'commander';
-import { currentCheckpoint } from '../audit/audit-checkpoint.ts';
-import { verifyAuditLog } from '../audit/verify-audit-log.ts';
 import { addListCommand } from './acts.ts';
 import type { Json } from './call-admin.ts';
 import { startProgress } from './progress.ts';
@@ -69,7 +67,8 @@ recorded end, and a database that was replaced by an older copy. Store what \`ke
 log lines "audit checkpoint" of a server.`,
     )
     .action(async ({ json, ...options }: OutputOptions & { checkpoint?: string; recent?: true }) => {
-      const progress = startProgress('Verifying');
+      const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');
+      const progress = await startProgress('Verifying');
       const onProgress = progress.show;
       const verification = await withDatabase((core) =>
         verifyAuditLog(core.database, core.keyRing, { ...options, onProgress }),
@@ -97,6 +96,7 @@ Examples:
   keyturn audit verify --checkpoint "$(tail -n 1 /somewhere/else/audit-checkpoints)"`,
     )
     .action(async ({ json }: OutputOptions) => {
+      const { currentCheckpoint } = await import('../audit/audit-checkpoint.ts');
       const checkpoint = await withDatabase((core) => currentCheckpoint(core.database, core.keyRing));
       if (checkpoint === undefined) {
         throw new CommandEnd(1, 'error: The recorded end of the audit log was changed. Run `keyturn audit verify`.');

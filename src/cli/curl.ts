@@ -1,4 +1,3 @@
-import { request } from 'node:http';
 import { basicUser, shellQuote } from '../text/quote-text.ts';
 
 /** HTTP request that is both sent and printed as an equivalent `curl` command. */
@@ -29,10 +28,11 @@ export function toCurl(call: Call): string {
 }
 
 /** Sends a request on its own connection, as curl does, so that no connection stays open. */
-export function send(call: Call): Promise<Answer> {
+export async function send(call: Call): Promise<Answer> {
+  const { request } = await import('node:http');
   const body = call.json ? JSON.stringify(call.json) : call.form && new URLSearchParams(call.form).toString();
   const type = call.json ? 'application/json' : 'application/x-www-form-urlencoded';
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     const sent = request(
       call.url,
       {

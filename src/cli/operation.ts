@@ -41,7 +41,7 @@ Examples:
       sayWarnings(config);
       const { connectDatabase } = await import('../storage/open-database.ts');
       const { migrate } = await import('../storage/migrations.ts');
-      const database = await connectDatabase(config, commandLog(config));
+      const database = await connectDatabase(config, await commandLog(config));
       try {
         const applied = await migrate(database);
         present(options, { applied }, () =>

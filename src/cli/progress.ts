@@ -1,11 +1,13 @@
-import { Presets, SingleBar } from 'cli-progress';
-
 /**
  * Shows a progress bar on standard error, only if it is a terminal, so that files and pipes receive only the result.
  */
-export function startProgress(what: string): { show(done: number, total: number): void; end(): void } {
+export async function startProgress(what: string): Promise<{ show(done: number, total: number): void; end(): void }> {
+  const { default: progress } = await import('cli-progress');
   const format = `${what} [{bar}] {value}/{total}`;
-  const bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true }, Presets.rect);
+  const bar = new progress.SingleBar(
+    { format, stream: process.stderr, clearOnComplete: true, hideCursor: true },
+    progress.Presets.rect,
+  );
   let isStarted = false;
   return {
     show: (done, total) => {

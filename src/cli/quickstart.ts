@@ -1,13 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import { issueConsoleLink } from '../admin/console/sign-in/console-link.ts';
 import type { Config } from '../config.ts';
 import { permissions } from '../contacts/contact.ts';
-import { listContacts } from '../contacts/contact-store.ts';
-import { createContact, issueOperatorToken } from '../contacts/manage-contacts.ts';
 import type { Core } from '../core.ts';
 import { UsageError } from '../errors.ts';
-import { createLog } from '../observability/log.ts';
 import { type Answer, type Call, send, toCurl } from './curl.ts';
 import { commandActor, readCommandConfig } from './stores.ts';
 import { CommandEnd, type OutputOptions, paint, print, say, sheet, toJson } from './terminal.ts';
@@ -43,7 +39,11 @@ Without DATABASE_URL, all data is stored in KEYTURN_DATA_DIR (./data) and reused
 
 async function quickstart(options: Options): Promise<void> {
   const config = forThisMachine(readCommandConfig());
-  const [{ openCore }, { startServer }] = await Promise.all([import('../core.ts'), import('../server.ts')]);
+  const [{ openCore }, { startServer }, { createLog }] = await Promise.all([
+    import('../core.ts'),
+    import('../server.ts'),
+    import('../observability/log.ts'),
+  ]);
   const log = createLog(config.logLevel === 'info' ? 'warn' : config.logLevel, process.stderr.fd);
   const core = await openCore(config, log);
   try {
@@ -158,6 +158,7 @@ async function walk(core: Core, urls: { publicUrl: string; adminUrl: string }, o
   if (introspection['active'] !== true)
     throw new CommandEnd(1, 'error: The token is not active, although it was just issued.');
 
+  const { issueConsoleLink } = await import('../admin/console/sign-in/console-link.ts');
   const link = await core.change((transaction) => issueConsoleLink(transaction, core, commandActor(), contactId));
   const consoleUrl = new URL(link, urls.adminUrl).href;
   if (!options.json) return print(whatNext(core.config, { ...urls, consoleUrl }, firstTokenMs));
@@ -183,6 +184,8 @@ async function walk(core: Core, urls: { publicUrl: string; adminUrl: string }, o
  * permission.
  */
 async function becomeOperator(core: Core): Promise<{ contactId: string; operatorToken: string }> {
+  const { listContacts } = await import('../contacts/contact-store.ts');
+  const { createContact, issueOperatorToken } = await import('../contacts/manage-contacts.ts');
   const actor = commandActor();
   return await core.change(async (transaction) => {
     const [found] = (await listContacts(transaction, { q: operator.externalId, limit: 200 })).filter(

@@ -74,7 +74,7 @@ type Holder = { type: string; id: string; name: string; version: string };
 async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
   const { rotateRootKey } = await import('../root-key/root-key-rotation.ts');
   const { findRootKeyUse, listHolders } = await import('../root-key/root-key-use.ts');
-  const progress = startProgress('Re-encrypting');
+  const progress = await startProgress('Re-encrypting');
   const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');
   const { rotation, audit, current, given, use, holders } = await withDatabase(async (core) => {
     const readUse = () => findRootKeyUse(core.database, new Date(core.clock()));

@@ -5,7 +5,7 @@ import { permissions } from '../contacts/contact.ts';
 import type { Grantor } from '../contacts/manage-contacts.ts';
 import type { Core } from '../core.ts';
 import { UsageError } from '../errors.ts';
-import { createLog, type Log } from '../observability/log.ts';
+import type { Log } from '../observability/log.ts';
 import { CommandEnd, say } from './terminal.ts';
 
 /** Reads the configuration. @throws {CommandEnd} 2 if it is not usable. */
@@ -35,7 +35,7 @@ async function withOpened<T>(config: Config, work: (core: Core) => Promise<T>): 
   // Only commands that need the stores load them, so that `--help` is faster.
   const { openCore } = await import('../core.ts');
   sayWarnings(config);
-  const core = await openCore(config, commandLog(config));
+  const core = await openCore(config, await commandLog(config));
   try {
     return await work(core);
   } finally {
@@ -52,7 +52,8 @@ export function sayWarnings(config: Config): void {
  * Creates a log on standard error, because standard output is for the result. It contains errors only by default,
  * because the command itself reports what failed.
  */
-export function commandLog({ logLevel }: Config): Log {
+export async function commandLog({ logLevel }: Config): Promise<Log> {
+  const { createLog } = await import('../observability/log.ts');
   return createLog(logLevel === 'info' || logLevel === 'warn' ? 'error' : logLevel, process.stderr.fd);
 }
 

@@ -1,5 +1,3 @@
-import { z } from 'zod';
-
 const forbidden = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Cn}]/u;
 
 /** Characters that change how their neighbours are shown and are not visible themselves (Unicode TR 44, UTS 39). */
@@ -67,7 +65,8 @@ function isStorable(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed();
 }
 
-const format = z.iso.datetime({ offset: true });
+const momentForm =
+  /^(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 
 /** Describes a text that `readMoment` rejects, as the end of a sentence that begins with the name of the field. */
 export const momentProblem = 'must be a valid time with an offset, such as 2027-01-31T12:00:00Z (RFC 3339)';
@@ -77,5 +76,8 @@ export const momentProblem = 'must be a valid time with an offset, such as 2027-
  * @returns undefined for a day that does not exist, such as 2027-02-30, and for a local time without an offset.
  */
 export function readMoment(text: string): Date | undefined {
-  return format.safeParse(text).success ? new Date(text) : undefined;
+  const [, day] = momentForm.exec(text) ?? [];
+  // Date takes 2027-02-30 for 2 March.
+  const exists = day !== undefined && new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
+  return exists ? new Date(text) : undefined;
 }

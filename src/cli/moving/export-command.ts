@@ -5,7 +5,6 @@ import type { Core } from '../../core.ts';
 import { callAdmin, type Json, type Page } from '../call-admin.ts';
 import { withDatabase } from '../stores.ts';
 import { type OutputOptions, print, toJson } from '../terminal.ts';
-import { clientColumns, toCsv } from './clients-csv.ts';
 
 /** Members of the admin API's client that are exported. */
 type ExportedClient = Json & {
@@ -42,7 +41,7 @@ Examples:
     )
     .action(async ({ format, json }: OutputOptions & { format: 'json' | 'csv' }) => {
       const found = await withDatabase(readAllClients);
-      print(json || format === 'json' ? toJson(found.map(toRegistration)) : toTable(found));
+      print(json || format === 'json' ? toJson(found.map(toRegistration)) : await toTable(found));
     });
 }
 
@@ -87,7 +86,8 @@ function demandsOf(client: ExportedClient): Json {
   };
 }
 
-function toTable(clients: readonly ExportedClient[]): string {
+async function toTable(clients: readonly ExportedClient[]): Promise<string> {
+  const { clientColumns, toCsv } = await import('./clients-csv.ts');
   const rows = clients.map((client): Json => {
     const method = client.auth_method;
     return {

@@ -5,10 +5,8 @@ import type { ForeignClient } from '../../clients/foreign-client.ts';
 import type { Core } from '../../core.ts';
 import { withDatabase } from '../stores.ts';
 import { CommandEnd, OutputFailed, print, say, table, writeToStandardOutput } from '../terminal.ts';
-import { toCsv } from './clients-csv.ts';
 import type { ForeignClients } from './clients-file.ts';
-import { type ImportOptions, type ImportOutcome, runImport } from './import-in-batches.ts';
-import { readClientsFile } from './read-clients-file.ts';
+import type { ImportOptions, ImportOutcome } from './import-in-batches.ts';
 
 /** Adds `clients import`, which registers the clients of another server. */
 export function addImportCommand(clients: Command): void {
@@ -50,8 +48,11 @@ changes do not wait. After an interruption, --resume continues with the rest.
 The exit code is 1 if a client was rejected and nothing was imported, and 2 if the file contains no clients.`,
     )
     .action(async (file: string, options: ImportOptions) => {
+      const { readClientsFile } = await import('./read-clients-file.ts');
+      const { toCsv } = await import('./clients-csv.ts');
+      const { runImport } = await import('./import-in-batches.ts');
       const read = readClientsFile(await readInput(file));
-      const report = startImportReport(options);
+      const report = startImportReport(options, toCsv);
       const outcome = await withDatabase(async (core): Promise<ImportOutcome> => {
         const offered = options.dropUnknownScopes ? await offeredHere(core) : undefined;
         const rows = read.rows.map((row) => ({ ...row, scope: toOurScope(row, options.mapScope, offered) }));
@@ -93,11 +94,16 @@ function mapScope(value: string, earlier: ReadonlyMap<string, string> = new Map(
 
 const shownRows = 50;
 
+type ToCsv = (rows: readonly (readonly string[])[]) => string;
+
 /**
  * Prints the result of an import. New secrets are printed batch by batch, as CSV or as the first member of one JSON
  * object.
  */
-function startImportReport(options: ImportOptions): {
+function startImportReport(
+  options: ImportOptions,
+  toCsv: ToCsv,
+): {
   /** Prints new secrets. @throws {CommandEnd} 1 if standard output cannot be written. */
   showSecrets(made: ReadonlyMap<string, string>): void;
   end(file: ForeignClients, outcome: ImportOutcome): void;
@@ -107,7 +113,11 @@ function startImportReport(options: ImportOptions): {
     showSecrets: (made) => {
       const first = shown === 0;
       try {
-        writeToStandardOutput(options.json ? secretsAsJson(made, first) : secretsAsCsv(made, first));
+        writeToStandardOutput(
+          options.json
+            ? secretsAsJson(made, first)
+            : `${toCsv([...(first ? [['client_id', 'client_secret']] : []), ...made])}\n`,
+        );
       } catch (error) {
         if (error instanceof OutputFailed) throw new CommandEnd(1, error.message);
         throw error;
@@ -119,10 +129,6 @@ function startImportReport(options: ImportOptions): {
       else sayOutcome(options, file, outcome);
     },
   };
-}
-
-function secretsAsCsv(made: ReadonlyMap<string, string>, isFirst: boolean): string {
-  return `${toCsv([...(isFirst ? [['client_id', 'client_secret']] : []), ...made])}\n`;
 }
 
 function secretsAsJson(made: ReadonlyMap<string, string>, isFirst: boolean): string {

@@ -54,7 +54,7 @@ export async function runImport(
   const refused = [...file.refused, ...review.refused].sort((one, other) => lineOf(one) - lineOf(other));
   const outcome: ImportOutcome = { ...review, refused, imported: 0, made: 0, failure: undefined };
   if (options.check || (refused.length > 0 && !options.skipRefused)) return outcome;
-  const progress = startProgress('Importing');
+  const progress = await startProgress('Importing');
   try {
     for (let start = 0; start < review.accepted.length; start += batchSize) {
       const batch = review.accepted.slice(start, start + batchSize);

@@ -43,7 +43,7 @@ export function readAssertion(
   return { clientId, assertion, header };
 }
 
-/** Result of a verified client assertion. */
+/** Result of examining a client assertion. */
 export type ExaminedAssertion = {
   /** The reason for the rejection, or undefined if the assertion is valid. */
   refusal: string | undefined;

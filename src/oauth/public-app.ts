@@ -161,8 +161,8 @@ function routeOnly(ctx: Context, next: Next): Promise<void> {
 }
 
 /**
- * Forbids caching of answers that contain tokens (RFC 6749 §5.1). Set before and after: other middleware sets the header
- * too, and its place among the headers stays that of the first time.
+ * Forbids caching of answers that contain tokens (RFC 6749 §5.1). Sets the header twice: before, so that the order of
+ * the headers is always the same, and after, because other middleware overwrites it.
  */
 async function forbidCaching(ctx: Context, next: Next): Promise<void> {
   ctx.set('Cache-Control', 'no-store');

@@ -194,7 +194,7 @@ async function walk(): Promise<void> {
   }
 }
 
-/** Response of nginx if neither process responds. */
+/** Sends a request through nginx, which forwards it to one of both processes. */
 function throughProxy(path: string, client?: Client, form?: Record<string, string>): Promise<Answer> {
   const authorization = client ? { Authorization: basicOf(client.client_id, client.client_secret) } : {};
   const options = { tls: { ca: certificate.cert }, headers: authorization };

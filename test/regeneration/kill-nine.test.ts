@@ -44,7 +44,7 @@ describe('a process that is killed with SIGKILL while it regenerates a secret', 
   async function requireGood(kill: number, secret: string): Promise<void> {
     const credentials = { id: world.shop.id, secret };
     let answer = await world.askToken(credentials);
-    // Retry 503, because a slow store says nothing about a secret.
+    // Retry after 503, because it does not show whether the secret works.
     while (answer.status === 503) answer = await world.askToken(credentials);
     expect([kill, answer.status]).toEqual([kill, 200]);
   }

@@ -1,7 +1,6 @@
 import type { z } from 'zod';
 import type { Permission } from '../contacts/contact.ts';
-import type { Answer } from './answer.ts';
-import type { IdempotentRequest } from './idempotency.ts';
+import type { Answer, IdempotentRequest } from './idempotency.ts';
 import type { Operator } from './operator-auth.ts';
 
 /** A validated request of an operator who has the endpoint's permission. */

@@ -6,9 +6,8 @@ import { auditEndpoints } from './routes/audit-routes.ts';
 import { authorizationTokenEndpoints } from './routes/authorization-token-routes.ts';
 import { clientRegenerationEndpoints } from './routes/client-regeneration-routes.ts';
 import { clientEndpoints } from './routes/client-routes.ts';
-import { contactEndpoints } from './routes/contact-routes.ts';
+import { contactEndpoints, operatorTokenEndpoints } from './routes/contact-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
-import { operatorTokenEndpoints } from './routes/operator-token-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
 

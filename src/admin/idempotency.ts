@@ -4,7 +4,6 @@ import type { Core } from '../core.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { Row, Transaction } from '../storage/database.ts';
-import type { Answer } from './answer.ts';
 
 /** A request that its sender may repeat if the response was lost. */
 export type IdempotentRequest = {
@@ -164,3 +163,15 @@ async function saveAnswer(
 function place({ operator, key }: KeptUnder) {
   return { table: 'idempotency_keys', id: `${operator} ${key}` };
 }
+
+/** The response of an endpoint. For idempotent endpoints it is stored. */
+export type Answer = {
+  status: number;
+  headers?: Readonly<Record<string, string>>;
+  body?: unknown;
+  /**
+   * The owner of a secret in the body, so that each later view of a stored response is recorded in the audit log. It is
+   * not sent.
+   */
+  secretOf?: { targetType: 'client' | 'access_key' | 'operator_token'; target: string };
+};

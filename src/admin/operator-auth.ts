@@ -3,7 +3,7 @@ import { describePermission, type Permission } from '../contacts/contact.ts';
 import { authenticateOperator, type Grantor } from '../contacts/manage-contacts.ts';
 import type { Core } from '../core.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
-import { createAttemptLimit } from './attempt-limit.ts';
+import { createAttemptLimit } from './rate-limits.ts';
 
 /** An authenticated operator with their address and current permissions. */
 export type Operator = Grantor;

@@ -3,13 +3,11 @@ import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { KeyturnError } from '../errors.ts';
 import { readBody } from '../http/read-body.ts';
-import type { Answer } from './answer.ts';
 import { checkRequest } from './check-request.ts';
 import type { Endpoint } from './endpoint.ts';
-import { readIdempotencyKey } from './idempotency.ts';
+import { type Answer, readIdempotencyKey } from './idempotency.ts';
 import { type Operator, operatorOf } from './operator-auth.ts';
 import { bodyCodes } from './problem.ts';
-import { readIfMatch } from './read-if-match.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /** Serves an endpoint over HTTP: validates the request, calls the handler and sends the response. */
@@ -59,4 +57,21 @@ function readIdempotentRequest(ctx: Context, operator: Operator, body: string) {
     .update(JSON.stringify([ctx.method, ctx.path, body]))
     .digest();
   return key === undefined ? undefined : { operator: operator.id, key, request, viewer: operator };
+}
+
+/** Matches a list of entity tags (RFC 9110 §8.8.3 and §5.6.1), including empty members. */
+const listPattern = /^[\t ,]*(?:(?:W\/)?"[^"]*"[\t ]*(?:,[\t ,]*|$))+$/;
+
+/**
+ * Returns the revisions that a change may apply to, from the If-Match header (RFC 9110 §13.1.1).
+ * @returns undefined if any revision is accepted. Weak tags, and tags in a form that this server never sends, match no
+ * revision.
+ */
+function readIfMatch(header: string): readonly number[] | undefined {
+  const value = header.trim();
+  if (value === '' || value === '*') return undefined;
+  if (!listPattern.test(value)) return [];
+  return [...value.matchAll(/(W\/)?"([^"]*)"/g)].flatMap(([, weak, tag = '']) =>
+    weak === undefined && /^\d{1,9}$/.test(tag) ? [Number(tag)] : [],
+  );
 }

@@ -143,7 +143,7 @@ Examples:
   xdg-open "$(keyturn console link --contact "$CONTACT")"`,
     )
     .action(async (options: LinkOptions) => {
-      const { issueConsoleLink } = await import('../admin/console/sign-in/console-link.ts');
+      const { issueConsoleLink } = await import('../admin/console/sign-in/prove.ts');
       await withDatabase((core) =>
         core.change(async (transaction) => {
           const path = await issueConsoleLink(transaction, core, commandActor(), options.contact);

@@ -158,7 +158,7 @@ async function walk(core: Core, urls: { publicUrl: string; adminUrl: string }, o
   if (introspection['active'] !== true)
     throw new CommandEnd(1, 'error: The token is not active, although it was just issued.');
 
-  const { issueConsoleLink } = await import('../admin/console/sign-in/console-link.ts');
+  const { issueConsoleLink } = await import('../admin/console/sign-in/prove.ts');
   const link = await core.change((transaction) => issueConsoleLink(transaction, core, commandActor(), contactId));
   const consoleUrl = new URL(link, urls.adminUrl).href;
   if (!options.json) return print(whatNext(core.config, { ...urls, consoleUrl }, firstTokenMs));

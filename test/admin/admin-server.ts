@@ -1,6 +1,6 @@
 import type { Endpoint } from '../../src/admin/endpoint.ts';
 import { adminEndpoints } from '../../src/admin/endpoints.ts';
-import { problemSchemaOf } from '../../src/admin/problem-schema.ts';
+import { problemSchemaOf } from '../../src/admin/openapi.ts';
 import { permissions as allPermissions, type Permission } from '../../src/contacts/contact.ts';
 import { createContact, issueOperatorToken } from '../../src/contacts/manage-contacts.ts';
 import type { Core } from '../../src/core.ts';

@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { issueConsoleLink } from '../../src/admin/console/sign-in/console-link.ts';
+import { issueConsoleLink } from '../../src/admin/console/sign-in/prove.ts';
 import { permissions } from '../../src/contacts/contact.ts';
 import { actor } from '../oauth/fixture.ts';
 import { sendRaw } from '../oauth/http-client.ts';

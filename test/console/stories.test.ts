@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { issueConsoleLink } from '../../src/admin/console/sign-in/console-link.ts';
+import { issueConsoleLink } from '../../src/admin/console/sign-in/prove.ts';
 import { type Permission, permissions } from '../../src/contacts/contact.ts';
 import { eventuallyIs } from '../eventually.ts';
 import { actor, endpointsOf, type TestClient } from '../oauth/fixture.ts';

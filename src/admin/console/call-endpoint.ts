@@ -4,7 +4,7 @@ import { checkRequest } from '../check-request.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { recallAnswer } from '../idempotency.ts';
 import { checkPermission, type Operator } from '../operator-auth.ts';
-import { ProofNeeded } from './sign-in/proof-needed.ts';
+import { ProofNeeded } from './sign-in/session.ts';
 
 export type Call = {
   params?: Record<string, string | undefined>;

@@ -9,8 +9,7 @@ import { consolePages } from './pages.ts';
 import { respondWithPage } from './respond-with-page.ts';
 import { seeOther } from './see-other.ts';
 import { servePage } from './serve-page.ts';
-import { requireOwnPage } from './sign-in/require-own-page.ts';
-import { requireSession } from './sign-in/require-session.ts';
+import { requireOwnPage, requireSession } from './sign-in/require-session.ts';
 import { signInPages } from './sign-in/sign-in-pages.ts';
 
 /**

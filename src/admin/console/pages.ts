@@ -1,3 +1,5 @@
+import { html } from 'htm/preact';
+import { permissionNames } from '../../contacts/contact.ts';
 import type { Page } from './page.ts';
 import { accessKeyActPages } from './pages/access-keys/access-key-act-pages.ts';
 import { accessKeyPages } from './pages/access-keys/access-key-pages.ts';
@@ -14,11 +16,28 @@ import { integrationsPage } from './pages/clients/integrations-page.ts';
 import { resourceServersPage } from './pages/clients/resource-servers-page.ts';
 import { contactActPages } from './pages/contacts/contact-act-pages.ts';
 import { contactFormPages } from './pages/contacts/contact-form-pages.ts';
-import { contactPage } from './pages/contacts/contact-page.ts';
-import { contactsPage } from './pages/contacts/contacts-page.ts';
+import { contactPage, contactsPage } from './pages/contacts/contact-pages.ts';
 import { settingsPage } from './pages/settings-page.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
-import { startPage } from './pages/start-page.ts';
+import { sectionsFor } from './render-document.ts';
+
+/** Redirects to the first section that the operator may view. */
+const startPage: Page = {
+  method: 'get',
+  path: '/',
+  handle: async ({ operator }) => {
+    const [first] = sectionsFor(operator.permissions);
+    if (first) return { seeOther: first.path };
+    return {
+      title: 'No permissions yet',
+      body: html`<div class="narrow">
+        <h1>No permissions yet</h1>
+        <p class="lead">You are signed in, but you do not have permission to open any page.</p>
+        <p>Ask an operator with the permission “${permissionNames['contacts:manage']}” for access. Then sign in again.</p>
+      </div>`,
+    };
+  },
+};
 
 /** Lists every console page that requires a session. The first page that matches a path is served. */
 export const consolePages: readonly Page[] = [

@@ -8,8 +8,8 @@ import type { Page, Reply, Visit } from './page.ts';
 import { readForm } from './read-form.ts';
 import { renderDocument } from './render-document.ts';
 import { seeOther } from './see-other.ts';
-import { ProofNeeded } from './sign-in/proof-needed.ts';
 import type { Session } from './sign-in/session.ts';
+import { ProofNeeded } from './sign-in/session.ts';
 import type { Signing } from './sign-in/sign-in-pages.ts';
 
 /** Maximum age of a proof of identity for actions that reveal a secret or grant access: 15 minutes. */

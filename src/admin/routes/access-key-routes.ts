@@ -19,10 +19,10 @@ import { NotFound } from '../../errors.ts';
 import { revealSecret } from '../../secrets/manage-secrets.ts';
 import type { Queryable } from '../../storage/database.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
-import type { Answer } from '../answer.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
+import type { Answer } from '../idempotency.ts';
 import { changeOnce } from '../idempotency.ts';
-import { createdPosition, createPager, pageQuery, pageSchema } from '../page.ts';
+import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
 import {
   type AccessKeyFacts,
   accessKeySchema,
@@ -31,7 +31,7 @@ import {
   presentAccessKey,
 } from '../presenters/present-access-key.ts';
 import { etagOf } from '../presenters/present-client.ts';
-import { createRevealLimit } from '../reveal-limit.ts';
+import { createRevealLimit } from '../rate-limits.ts';
 import { moment, text } from '../text.ts';
 import { contactParams } from './contact-routes.ts';
 

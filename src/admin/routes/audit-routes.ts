@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { listAuditEvents, type RecordedAuditEvent } from '../../audit/audit-log.ts';
 import type { Core } from '../../core.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
-import { createPager, pageQuery, pageSchema } from '../page.ts';
+import { createPager, pageQuery, pageSchema } from '../paging.ts';
 import { moment, text, timestamp } from '../text.ts';
 
 export const eventSchema = z

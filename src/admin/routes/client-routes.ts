@@ -22,12 +22,12 @@ import { findSecrets } from '../../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../../storage/database.ts';
 import { findClientKeys } from '../../usage/client-key-store.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
-import type { Answer } from '../answer.ts';
 import { clientKind, clientPatch, fieldsOf, newClient } from '../client-input.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
+import type { Answer } from '../idempotency.ts';
 import { changeOnce } from '../idempotency.ts';
 import type { Operator } from '../operator-auth.ts';
-import { createdPosition, createPager, pageQuery, pageSchema } from '../page.ts';
+import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
 import {
   clientSchema,
   clientWithSecretSchema,
@@ -35,7 +35,7 @@ import {
   type LastUsed,
   presentClient,
 } from '../presenters/present-client.ts';
-import { createRevealLimit } from '../reveal-limit.ts';
+import { createRevealLimit } from '../rate-limits.ts';
 import { nullableTimestamp, text } from '../text.ts';
 
 export const clientParams = z.strictObject({

@@ -1,15 +1,20 @@
 import { z } from 'zod';
 import { type Contact, permissions } from '../../contacts/contact.ts';
 import { findContact, listContacts } from '../../contacts/contact-store.ts';
-import { createContact, deleteContact, updateContact } from '../../contacts/manage-contacts.ts';
+import {
+  createContact,
+  deleteContact,
+  issueOperatorToken,
+  revokeOperatorToken,
+  updateContact,
+} from '../../contacts/manage-contacts.ts';
 import type { Core } from '../../core.ts';
 import { NotFound } from '../../errors.ts';
-import type { Answer } from '../answer.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
-import { changeOnce } from '../idempotency.ts';
-import { createdPosition, createPager, pageQuery, pageSchema } from '../page.ts';
+import { type Answer, changeOnce } from '../idempotency.ts';
+import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
 import { etagOf } from '../presenters/present-client.ts';
-import { contactSchema, presentContact } from '../presenters/present-contact.ts';
+import { contactSchema, contactWithTokenSchema, presentContact } from '../presenters/present-contact.ts';
 import { text } from '../text.ts';
 
 export const contactParams = z.strictObject({ id: z.uuid().meta({ description: 'The ID of the contact.' }) });
@@ -154,4 +159,43 @@ function toInput<Body extends { external_id?: string | null | undefined }>({ ext
 
 function show(contact: Contact): Answer {
   return { status: 200, headers: { ETag: etagOf(contact) }, body: presentContact(contact) };
+}
+
+const path = '/contacts/{id}/operator-token';
+
+export function operatorTokenEndpoints(core: Core): Endpoint[] {
+  return [
+    endpoint({
+      method: 'post',
+      path,
+      permission: 'contacts:manage',
+      asksProof: true,
+      summary: 'Issue the operator token of a contact. An earlier token stops working',
+      params: contactParams,
+      idempotent: true,
+      answers: { 201: contactWithTokenSchema },
+      handle: ({ operator, params, idempotent }) =>
+        changeOnce(core, idempotent, async (transaction) => {
+          const { contact, operatorToken } = await issueOperatorToken(transaction, core, operator, params.id);
+          return {
+            status: 201,
+            secretOf: { targetType: 'operator_token', target: contact.id },
+            body: { ...presentContact(contact), operator_token: operatorToken },
+          };
+        }),
+    }),
+    endpoint({
+      method: 'delete',
+      path,
+      permission: 'contacts:manage',
+      summary: 'Revoke the operator token of a contact',
+      params: contactParams,
+      answers: { 204: null },
+      problems: [409],
+      handle: async ({ operator, params }) => {
+        await core.change((transaction) => revokeOperatorToken(transaction, core, operator, params.id));
+        return { status: 204 };
+      },
+    }),
+  ];
 }

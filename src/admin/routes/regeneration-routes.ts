@@ -15,7 +15,7 @@ import type { OwnerRef, SecretOwner } from '../../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../../storage/database.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
-import { createPager, pageQuery, pageSchema } from '../page.ts';
+import { createPager, pageQuery, pageSchema } from '../paging.ts';
 import { presentRegeneration, regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
 
 /** The differences between regenerating a client's secret and an access key. */

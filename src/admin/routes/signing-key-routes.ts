@@ -2,8 +2,8 @@ import { z } from 'zod';
 import type { Core } from '../../core.ts';
 import { listSigningKeys, type StoredSigningKey } from '../../tokens/signing-key-store.ts';
 import { revokeSigningKey, rotateSigningKeys } from '../../tokens/signing-keys.ts';
-import type { Answer } from '../answer.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
+import type { Answer } from '../idempotency.ts';
 import { changeOnce } from '../idempotency.ts';
 import { nullableTimestamp, timestamp } from '../text.ts';
 

@@ -1,8 +1,8 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type AuditVerification, verifyAuditLog } from '../../../audit/verify-audit-log.ts';
-import { attempt } from '../attempt.ts';
 import type { Page, Reply, Visit } from '../page.ts';
+import { attempt } from '../page.ts';
 import { emptyState, pageHeading } from '../parts/elements.ts';
 import { textField } from '../parts/fields.ts';
 import { exactMoment } from '../parts/moment.ts';

@@ -1,10 +1,9 @@
 import type { Context, Next } from 'koa';
 import type { Core } from '../../../core.ts';
-import { KeyturnError } from '../../../errors.ts';
+import { Forbidden, KeyturnError } from '../../../errors.ts';
 import type { Operator } from '../../operator-auth.ts';
 import { seeOther } from '../see-other.ts';
 import { findSession } from './session.ts';
-import { readSessionCookie } from './session-cookie.ts';
 
 /**
  * Requires a session. Other requests are redirected to the sign-in page, except POST.
@@ -25,4 +24,57 @@ export function requireSession(core: Core, addressOf: (request: Context['req']) 
     ctx.state['operator'] = { ...session.operator, address: addressOf(ctx.req) } satisfies Operator;
     await next();
   };
+}
+
+/** Browsers accept a cookie with this prefix only over TLS and only for this host (RFC 6265bis §4.1.3.2). */
+const secureName = '__Host-keyturn';
+const plainName = 'keyturn';
+/**
+ * Prefix of the cookie of a session that was started over TLS. Such a cookie is rejected under the plain name, which
+ * other origins can set.
+ */
+const secureMark = 's_';
+
+/**
+ * Returns the value of the session cookie. The cookie with the plain name can be set by a page on another port or
+ * subdomain, so it is accepted only for a session that was started without TLS, in a request that shows no sign of TLS.
+ */
+export function readSessionCookie(ctx: Context): string | undefined {
+  const secure = ctx.cookies.get(secureName);
+  if (secure !== undefined || isSecure(ctx)) return secure;
+  const plain = ctx.cookies.get(plainName);
+  return plain?.startsWith(secureMark) ? undefined : plain;
+}
+
+export function setSessionCookie(ctx: Context, value: string): void {
+  const isOverTls = isSecure(ctx);
+  const attributes = 'Path=/; HttpOnly; SameSite=Strict';
+  ctx.set('Set-Cookie', `${isOverTls ? secureName : plainName}=${value}; ${attributes}${isOverTls ? '; Secure' : ''}`);
+}
+
+/** Returns the prefix for the cookie of a session that this request starts. */
+export function sessionMark(ctx: Context): string {
+  return isSecure(ctx) ? secureMark : '';
+}
+
+/** Returns whether the browser uses TLS. The Origin of a form shows this even if a proxy terminates TLS. */
+function isSecure(ctx: Context): boolean {
+  return ctx.secure || ctx.get('Origin').toLowerCase().startsWith('https:');
+}
+
+export function clearSessionCookie(ctx: Context): void {
+  const attributes = 'Path=/; HttpOnly; SameSite=Strict; Max-Age=0';
+  ctx.set('Set-Cookie', [`${secureName}=; ${attributes}; Secure`, `${plainName}=; ${attributes}`]);
+}
+
+/**
+ * Rejects state-changing requests without an Origin header. Browsers send one with every form, so such a request does
+ * not come from a console page. `requireOwnOrigin` has already rejected other origins.
+ */
+export async function requireOwnPage(ctx: Context, next: Next): Promise<void> {
+  const isRead = ctx.method === 'GET' || ctx.method === 'HEAD';
+  if (!isRead && ctx.req.headers.origin === undefined) {
+    throw new Forbidden('The Origin header is missing, so it is not known which page the form comes from.');
+  }
+  await next();
 }

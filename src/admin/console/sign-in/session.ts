@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Permission } from '../../../contacts/contact.ts';
+import { KeyturnError } from '../../../errors.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 
 /** A signed-in operator with their current permissions. */
@@ -93,4 +94,14 @@ export async function renewSession(
 
 export async function endSession(database: Queryable, cookie: string): Promise<void> {
   await database.query('DELETE FROM console_sessions WHERE id = $1', [digest(cookie)]);
+}
+
+/**
+ * Thrown if a call requires a proof of identity within the last 15 minutes. The response is a form that asks for the
+ * operator token.
+ */
+export class ProofNeeded extends KeyturnError {
+  constructor() {
+    super('proof_needed', 401, 'Enter your operator token again to continue.');
+  }
 }

@@ -3,13 +3,13 @@ import type { VNode } from 'preact';
 import type { Core } from '../../../core.ts';
 import { KeyturnError } from '../../../errors.ts';
 import { setRetryAfter } from '../../../http/error-answer.ts';
-import { createAttemptLimit } from '../../attempt-limit.ts';
+import { createAttemptLimit } from '../../rate-limits.ts';
 import { readForm } from '../read-form.ts';
 import { renderDocument } from '../render-document.ts';
 import { seeOther } from '../see-other.ts';
 import { proveAgain, signIn } from './prove.ts';
+import { clearSessionCookie, readSessionCookie, sessionMark, setSessionCookie } from './require-session.ts';
 import { endSession, type Session } from './session.ts';
-import { clearSessionCookie, readSessionCookie, sessionMark, setSessionCookie } from './session-cookie.ts';
 import { proofForm, signInForm } from './sign-in-form.ts';
 
 /** Maximum number of failed attempts per minute from one network. */

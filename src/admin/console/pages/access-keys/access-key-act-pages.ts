@@ -1,13 +1,13 @@
 import { html } from 'htm/preact';
-import { attempt } from '../../attempt.ts';
 import type { Page, Visit } from '../../page.ts';
+import { attempt } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { exactMoment, lastUse } from '../../parts/moment.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import type { ShownAccessKey } from '../../shown.ts';
 import { regeneratePages } from '../regeneration/regenerate-pages.ts';
-import { showAccessKey } from './show-access-key.ts';
+import { showAccessKey } from './access-key-parts.ts';
 
 const path = '/access-keys/:id';
 

@@ -1,17 +1,17 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
-import { attempt } from '../../attempt.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
+import { attempt } from '../../page.ts';
 import { facts, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { fromNow, lastUse } from '../../parts/moment.ts';
 import { doneNotice, notice, problemNotice } from '../../parts/notices.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import type { Listed, ShownAccessKey, ShownRegeneration, ShownUsage } from '../../shown.ts';
-import { type Offer, readOffers } from '../clients/read-offers.ts';
-import { regenerationSection } from '../regeneration/regeneration-section.ts';
-import { accessKeyFields, readAccessKeyForm, scopesOf, toAccessKeyForm } from './access-key-form.ts';
+import { type Offer, readOffers } from '../clients/client-form.ts';
+import { regenerationSection } from '../regeneration/regeneration-parts.ts';
+import { accessKeyFields, readAccessKeyForm, scopesOf, toAccessKeyForm } from './access-key-parts.ts';
 
 const path = '/access-keys/:id';
 

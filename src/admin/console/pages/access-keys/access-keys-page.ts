@@ -5,7 +5,7 @@ import { filterForm } from '../../parts/forms.ts';
 import { doneNotice } from '../../parts/notices.ts';
 import { nextPage } from '../../parts/table.ts';
 import type { Listed, ShownAccessKey } from '../../shown.ts';
-import { accessKeyTable } from './access-key-table.ts';
+import { accessKeyTable } from './access-key-parts.ts';
 
 const path = '/console/access-keys';
 

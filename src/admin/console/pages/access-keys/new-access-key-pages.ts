@@ -1,16 +1,15 @@
 import { html } from 'htm/preact';
 import type { KeyturnError } from '../../../../errors.ts';
-import { attempt } from '../../attempt.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
+import { attempt } from '../../page.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { checkbox } from '../../parts/fields.ts';
 import { postForm } from '../../parts/forms.ts';
 import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import type { ShownAccessKey, ShownContact } from '../../shown.ts';
-import { readOffers } from '../clients/read-offers.ts';
-import { accessKeyFields, readAccessKeyForm } from './access-key-form.ts';
-import { showAccessKey } from './show-access-key.ts';
+import { readOffers } from '../clients/client-form.ts';
+import { accessKeyFields, readAccessKeyForm, showAccessKey } from './access-key-parts.ts';
 
 const path = '/contacts/:id/access-keys/new';
 const route = 'POST /contacts/{id}/access-keys';

@@ -1,8 +1,8 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
-import { attempt, unlessMissing } from '../../attempt.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
+import { attempt, unlessMissing } from '../../page.ts';
 import { copyable, facts, pageHeading } from '../../parts/elements.ts';
 import { selectField } from '../../parts/fields.ts';
 import { postForm } from '../../parts/forms.ts';
@@ -17,7 +17,7 @@ import type {
   ShownAuthorizationToken,
   ShownClient,
 } from '../../shown.ts';
-import { readOffers } from './read-offers.ts';
+import { readOffers } from './client-form.ts';
 
 const path = '/clients/:client_id/authorization-token';
 const route = 'POST /clients/{client_id}/authorization-token';

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { unlessMissing } from '../../attempt.ts';
 import type { Page, Visit } from '../../page.ts';
+import { unlessMissing } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import type { ShownClient, ShownReview, ShownUsage } from '../../shown.ts';
 import { sectionOf } from './client-page.ts';

@@ -1,15 +1,14 @@
 import { html } from 'htm/preact';
 import type { KeyturnError } from '../../../../errors.ts';
-import { attempt } from '../../attempt.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
+import { attempt } from '../../page.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import type { ShownClient } from '../../shown.ts';
-import { integrationFields, readClientForm, resourceServerFields, toClientForm } from './client-form.ts';
+import { integrationFields, readClientForm, readOffers, resourceServerFields, toClientForm } from './client-form.ts';
 import { sectionOf } from './client-page.ts';
 import { newProofField, readProof } from './client-proof.ts';
-import { readOffers } from './read-offers.ts';
 
 const path = '/clients/:client_id/edit';
 

@@ -1,9 +1,9 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import type { Visit } from '../../page.ts';
 import { choices, selectField, textField } from '../../parts/fields.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
-import type { ShownClient } from '../../shown.ts';
-import type { Offer } from './read-offers.ts';
+import type { Listed, ShownClient } from '../../shown.ts';
 
 /**
  * Renders the form fields of an integration.
@@ -155,4 +155,16 @@ export function toClientForm(client: ShownClient): URLSearchParams {
 
 function words(text: string | null): string[] {
   return (text ?? '').split(/[\s,]+/).filter(Boolean);
+}
+
+/** A resource server and the kinds of information that its scopes cover. */
+export type Offer = { name: string; resource: string; information: readonly string[] };
+
+/** Returns the first 200 resource servers, or undefined if the operator lacks `integrations:view`. */
+export async function readOffers(visit: Visit): Promise<Offer[] | undefined> {
+  if (!visit.can('integrations:view')) return undefined;
+  const { body } = await visit.call<Listed<ShownClient>>('GET /clients', {
+    query: { kind: 'resource_server', limit: '200' },
+  });
+  return body.data.map(({ name, resource, information }) => ({ name, resource: resource ?? '', information }));
 }

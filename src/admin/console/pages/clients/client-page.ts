@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { unlessMissing } from '../../attempt.ts';
 import type { Page, Section, Visit } from '../../page.ts';
+import { unlessMissing } from '../../page.ts';
 import { badge, copyable, facts, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { fromNow, lastUse, timeLeft } from '../../parts/moment.ts';
@@ -9,7 +9,7 @@ import { doneNotice } from '../../parts/notices.ts';
 import { table } from '../../parts/table.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import type { Listed, ShownAuthorizationToken, ShownClient, ShownRegeneration, ShownUsage } from '../../shown.ts';
-import { regenerationSection } from '../regeneration/regeneration-section.ts';
+import { regenerationSection } from '../regeneration/regeneration-parts.ts';
 
 /** Page of one client (an integration or a resource server): credentials, usage, regenerations and actions. */
 export const clientPage: Page = {

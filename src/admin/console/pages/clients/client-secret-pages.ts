@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { attempt } from '../../attempt.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
+import { attempt } from '../../page.ts';
 import { copyable, pageHeading } from '../../parts/elements.ts';
 import { shownHowLong } from '../../parts/made-page.ts';
 import { exactMoment } from '../../parts/moment.ts';

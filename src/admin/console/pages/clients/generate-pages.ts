@@ -1,18 +1,17 @@
 import { html } from 'htm/preact';
 import { permissionNames } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
-import { attempt } from '../../attempt.ts';
 import type { Page, Reply, Section, Visit } from '../../page.ts';
+import { attempt } from '../../page.ts';
 import { facts, pageHeading } from '../../parts/elements.ts';
 import { checkbox } from '../../parts/fields.ts';
 import { hiddenFields, postForm } from '../../parts/forms.ts';
 import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import type { ShownClient } from '../../shown.ts';
-import { integrationFields, readClientForm, resourceServerFields } from './client-form.ts';
+import { integrationFields, readClientForm, readOffers, resourceServerFields } from './client-form.ts';
 import { authMethodOf, hasProof, proofFields, readProof } from './client-proof.ts';
 import { showCredentials } from './client-secret-pages.ts';
-import { readOffers } from './read-offers.ts';
 
 type Kind = {
   kind: ShownClient['kind'];

@@ -2,8 +2,8 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Permission } from '../../../../contacts/contact.ts';
 import { KeyturnError } from '../../../../errors.ts';
-import { attempt } from '../../attempt.ts';
 import type { Page, Reply, Section, Visit } from '../../page.ts';
+import { attempt } from '../../page.ts';
 import { confirmedAct, nameField } from '../../parts/confirmed-act.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { checkbox, selectField } from '../../parts/fields.ts';
@@ -12,7 +12,7 @@ import { madePage } from '../../parts/made-page.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { sourceName } from '../../parts/usage-section.ts';
 import type { Listed, ShownRegeneration, ShownReview } from '../../shown.ts';
-import { impactOf } from './impact.ts';
+import { impactOf } from './regeneration-parts.ts';
 
 /** The client or access key whose secret is regenerated, and the path of its page. */
 type Owner = { name: string; at: `/console/${string}`; section: Section };

@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { KeyturnError } from '../errors.ts';
-import type { Answer } from './answer.ts';
+import type { Answer } from './idempotency.ts';
 
 const maxLimit = 200;
 

@@ -1,9 +1,15 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { shellQuote } from '../../../../text/quote-text.ts';
+import type { Reply, Visit } from '../../page.ts';
+import { codeBlock, copyable, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { textField } from '../../parts/fields.ts';
+import { fromNow, lastUse } from '../../parts/moment.ts';
+import { notice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
+import { table } from '../../parts/table.ts';
 import type { ShownAccessKey } from '../../shown.ts';
-import type { Offer } from '../clients/read-offers.ts';
+import type { Offer } from '../clients/client-form.ts';
 
 /** Renders the form fields for an access key's permissions, expiry and allowed clients. */
 export function accessKeyFields(
@@ -87,4 +93,65 @@ export function scopesOf(permissions: ShownAccessKey['permissions']): string[] {
  */
 function toMoment(local: string): string {
   return /^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(local) ? `${local}:00Z` : `${local}Z`;
+}
+
+/**
+ * Renders a table of access keys, one per row.
+ * @param of `one contact` omits the contact column, because the page's heading already names the contact.
+ */
+export function accessKeyTable(
+  visit: Visit,
+  keys: readonly ShownAccessKey[],
+  of: 'all contacts' | 'one contact',
+): VNode {
+  return table({
+    id: 'filtered',
+    caption: 'Access keys',
+    columns: [
+      { label: 'Name' },
+      ...(of === 'all contacts' ? [{ label: 'Contact' }] : []),
+      { label: 'Status' },
+      { label: 'Permissions' },
+      { label: 'Used permissions', isNumber: true },
+      { label: 'Last used' },
+      { label: 'Expires' },
+    ],
+    rows: keys.map((key) => [
+      html`<a class="strong" href=${`/console/access-keys/${key.id}`}>${key.name}</a><code class="under">${key.hint}</code>`,
+      ...(of === 'all contacts'
+        ? [html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`]
+        : []),
+      statusBadges(key, visit.now),
+      permissionsInWords(key.permissions),
+      `${key.usage.used} of ${key.usage.granted}`,
+      lastUse(key.last_used_at, visit.now),
+      key.expires_at ? fromNow(key.expires_at, visit.now) : html`<span class="muted">never</span>`,
+    ]),
+  });
+}
+
+function permissionsInWords(permissions: ShownAccessKey['permissions']): VNode {
+  const kinds = Object.entries(permissions);
+  if (kinds.length === 0) return html`<span class="muted">none</span>`;
+  return html`<ul>${kinds.map(([kind, actions]) => html`<li><strong class="strong">${kind}</strong> ${actions.join(', ')}</li>`)}</ul>`;
+}
+
+/** Renders the only page that contains the value of an access key. */
+export function showAccessKey(
+  { core, can }: Visit,
+  shown: { title: string; said: VNode; id: string; name: string; value: string },
+): Reply {
+  const curl = `curl -sS -u "$CLIENT_ID:$CLIENT_SECRET" \\\n  -d grant_type=client_credentials -d access_key=${shellQuote(shown.value)} \\\n  ${shellQuote(`${core.issuer}/oauth2/token`)}`;
+  return {
+    title: shown.title,
+    section: 'access-keys',
+    body: html`${pageHeading({ title: shown.title, lead: shown.name })} ${notice('ok', shown.said)}
+      <section class="card" aria-label="Access key">${copyable({ id: 'access-key', label: 'Access key', value: shown.value })}</section>
+      <section class="card" aria-labelledby="ask">
+        <h2 id="ask">Use the key</h2>
+        <p>Send the key together with the Client ID and secret of an integration. It identifies the contact that the integration acts for.</p>
+        ${codeBlock({ id: 'curl', label: 'curl command', code: curl })}
+      </section>
+      ${can('integrations:view') && html`<p><a class="button" href=${`/console/access-keys/${shown.id}`}>${`Go to ${shown.name}`}</a></p>`}`,
+  };
 }

@@ -78,7 +78,7 @@ async function show(
     ${problem ? problemNotice(problem) : doneNotice(visit.query)}
     <div class="grid two">
       <section class="card" aria-labelledby="permissions">
-        <h2 id="permissions">Permissions</h2>
+        <h2 id="permissions">Settings</h2>
         ${permissions(visit, key, form, offers ?? [], revision, mayEdit)}
       </section>
       <div class="grid">${about(visit, key, at)} ${reach(key)}</div>

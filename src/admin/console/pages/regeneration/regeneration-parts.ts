@@ -122,7 +122,7 @@ function sources(visit: Visit, { moved, still_using_old: still }: ShownRegenerat
     ],
     rows: rows.map(({ source, hasMoved }) => [
       sourceName(source),
-      hasMoved ? badge('ok', 'moved') : badge('warn', `uses the previous ${what}`),
+      hasMoved ? badge('ok', 'moved') : badge('warn', 'not moved'),
       source.last_seen_at ? fromNow(source.last_seen_at, visit.now) : 'never',
       String(source.tokens_24h),
     ]),

@@ -1,3 +1,4 @@
+import type { InsideRequest, Route } from '../admin/check-request.ts';
 import type { Core } from '../core.ts';
 import { InvalidInput } from '../errors.ts';
 import { commandActor } from './stores.ts';
@@ -16,28 +17,18 @@ export type Page<Item> = { data: Item[]; next_cursor: string | null };
  */
 export async function callAdmin<Body = Json>(
   core: Core,
-  route: `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`,
-  request: { params?: Json; query?: Json; body?: Json },
+  route: Route,
+  request: InsideRequest,
   beforeCommit?: (answer: Body) => void,
 ): Promise<Body> {
   // Load the admin API here, so that `--help` and completion do not wait for it.
   const { adminEndpoints } = await import('../admin/endpoints.ts');
-  const { checkRequest } = await import('../admin/check-request.ts');
-  const [method = '', path] = route.split(' ');
-  const endpoint = adminEndpoints(beforeCommit ? watchChanges(core, beforeCommit) : core).find(
-    (one) => one.method === method.toLowerCase() && one.path === path,
-  );
-  if (!endpoint) throw new Error(`no such route: ${route}`);
+  const { checkInsideRequest, findEndpoint } = await import('../admin/check-request.ts');
+  const endpoint = findEndpoint(adminEndpoints(beforeCommit ? watchChanges(core, beforeCommit) : core), route);
   core.log.debug({ route }, 'calling the admin API');
   const answer = await endpoint.handle({
     operator: commandActor(),
-    ...checkOptions(() =>
-      checkRequest(endpoint, {
-        params: request.params,
-        query: withoutUndefined(request.query),
-        body: withoutUndefined(request.body),
-      }),
-    ),
+    ...checkOptions(() => checkInsideRequest(endpoint, request)),
     expectedRevisions: undefined,
     idempotent: undefined,
   });
@@ -58,10 +49,6 @@ function watchChanges<Body>(core: Core, beforeCommit: (answer: Body) => void): C
       return answer;
     });
   return { ...core, change };
-}
-
-function withoutUndefined(members: Json = {}): Json {
-  return Object.fromEntries(Object.entries(members).filter(([, member]) => member !== undefined));
 }
 
 /** Reports the fields of a rejected request as options. @throws {CommandEnd} 2 */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Core } from '../../core.ts';
-import { checkRequest } from '../check-request.ts';
+import { checkInsideRequest, findEndpoint, type Route, withoutUndefined } from '../check-request.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { recallAnswer } from '../idempotency.ts';
 import { checkPermission, type Operator } from '../operator-auth.ts';
@@ -19,8 +19,6 @@ export type Call = {
 
 /** A response body as JSON, and the revision from its ETag; the revision is empty without an ETag. */
 export type Called<Body> = { body: Body; revision: string };
-
-export type Route = `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`;
 
 /** The operator and the console session that make a call. */
 export type Caller = {
@@ -53,11 +51,8 @@ export type CallEndpoint = {
  * idempotency. A page can therefore do only what its operator can do through the API.
  */
 export function createCallEndpoint(core: Core, endpoints: readonly Endpoint[]): CallEndpoint {
-  const byRoute = new Map(endpoints.map((each) => [`${each.method.toUpperCase()} ${each.path}`, each]));
-
   function requireEndpoint({ operator, isFresh }: Caller, route: Route): Endpoint {
-    const endpoint = byRoute.get(route);
-    if (!endpoint) throw new Error(`no such route: ${route}`);
+    const endpoint = findEndpoint(endpoints, route);
     checkPermission(operator, endpoint.permission);
     if (endpoint.asksProof && !isFresh) throw new ProofNeeded();
     return endpoint;
@@ -67,18 +62,17 @@ export function createCallEndpoint(core: Core, endpoints: readonly Endpoint[]): 
     async call<Body>(caller: Caller, route: Route, call: Call = {}): Promise<Called<Body>> {
       const { operator } = caller;
       const endpoint = requireEndpoint(caller, route);
-      const body = withoutUndefined(call.body ?? {});
       const { once } = call;
       const answer = await endpoint.handle({
         operator,
-        ...checkRequest(endpoint, { params: call.params, query: withoutUndefined(call.query ?? {}), body }),
+        ...checkInsideRequest(endpoint, call),
         expectedRevisions: endpoint.conditional && call.revision ? [Number(call.revision)] : undefined,
         idempotent:
           endpoint.idempotent && once
             ? {
                 operator: operator.id,
                 key: keyOf(caller, route, call.params, once),
-                request: digest(body),
+                request: digest(withoutUndefined(call.body)),
                 viewer: undefined,
               }
             : undefined,
@@ -100,10 +94,6 @@ export function createCallEndpoint(core: Core, endpoints: readonly Endpoint[]): 
 function keyOf({ session }: Caller, route: Route, params: Call['params'] = {}, once: string): string {
   const path = route.replace(/\{(\w+)\}/g, (_, name: string) => params[name] ?? '');
   return `console ${session} ${path} ${once}`;
-}
-
-function withoutUndefined(members: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(members).filter(([, member]) => member !== undefined));
 }
 
 function digest(request: unknown): Uint8Array {

@@ -2,8 +2,9 @@ import type { VNode } from 'preact';
 import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { KeyturnError, NotFound } from '../../errors.ts';
+import type { Route } from '../check-request.ts';
 import type { Operator } from '../operator-auth.ts';
-import type { Call, Called, Route } from './call-endpoint.ts';
+import type { Call, Called } from './call-endpoint.ts';
 
 /** The navigation section that a page belongs to. */
 export type Section =

@@ -15,7 +15,8 @@ export function hiddenFields(form: URLSearchParams): VNode[] {
   return [...form].map(([name, value]) => html`<input type="hidden" name=${name} value=${value} />`);
 }
 
-type Filter = { name: string; label: string; options: readonly (readonly [value: string, text: string])[] };
+/** A select field that filters a list. */
+export type Filter = { name: string; label: string; options: readonly (readonly [value: string, text: string])[] };
 
 /**
  * Renders search and filters above a list. With a script, the rows of the current page are filtered while typing; Enter

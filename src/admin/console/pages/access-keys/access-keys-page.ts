@@ -1,13 +1,8 @@
 import { html } from 'htm/preact';
-import type { Page } from '../../page.ts';
-import { emptyState, pageHeading } from '../../parts/elements.ts';
-import { filterForm } from '../../parts/forms.ts';
-import { doneNotice } from '../../parts/notices.ts';
-import { nextPage } from '../../parts/table.ts';
-import type { Listed, ShownAccessKey } from '../../shown.ts';
+import { emptyState } from '../../parts/elements.ts';
+import { listPage } from '../../parts/list-page.ts';
+import type { ShownAccessKey } from '../../shown.ts';
 import { accessKeyTable } from './access-key-parts.ts';
-
-const path = '/console/access-keys';
 
 const filters = [
   {
@@ -34,45 +29,20 @@ const filters = [
 ] as const;
 
 /** Page that lists the access keys of all contacts. */
-export const accessKeysPage: Page = {
-  method: 'get',
-  path: '/access-keys',
+export const accessKeysPage = listPage<ShownAccessKey>({
+  section: 'access-keys',
+  title: 'Access keys',
+  lead: 'All access keys of all contacts. A key identifies the contact that an integration acts for, and limits what it may do.',
   permission: 'integrations:view',
-  handle: async (visit) => {
-    const { q, status, unused_for_days: unused, cursor } = visit.query;
-    const { body } = await visit.call<Listed<ShownAccessKey>>('GET /access-keys', {
-      query: {
-        q: q || undefined,
-        status: status || undefined,
-        unused_for_days: unused || undefined,
-        cursor,
-        limit: '25',
-      },
-    });
-    const isFiltered = Boolean(q || status || unused);
-    return {
-      title: 'Access keys',
-      section: 'access-keys',
-      body: html`${pageHeading({
-        title: 'Access keys',
-        lead: 'All access keys of all contacts. A key identifies the contact that an integration acts for, and limits what it may do.',
-      })}
-      ${doneNotice(visit.query)}
-      ${
-        body.data.length === 0 && !isFiltered
-          ? emptyState(
-              'No access keys yet',
-              html`<p>An access key belongs to a contact, such as a partner. Create it on the page of that contact.</p>
-                <p><a class="button" href="/console/contacts">Choose a contact</a></p>`,
-            )
-          : html`${filterForm({ action: path, query: visit.query, search: 'Key name, contact name, or … and last 4 characters', filters })}
-            ${
-              body.data.length === 0
-                ? emptyState('No access keys match', html`<p><a href=${path}>Show all access keys</a></p>`)
-                : accessKeyTable(visit, body.data, 'all contacts')
-            }
-            ${nextPage(path, visit.query, body.next_cursor)}`
-      }`,
-    };
-  },
-};
+  route: 'GET /access-keys',
+  query: { limit: '25' },
+  search: 'Key name, contact name, or … and last 4 characters',
+  filters,
+  none: () =>
+    emptyState(
+      'No access keys yet',
+      html`<p>An access key belongs to a contact, such as a partner. Create it on the page of that contact.</p>
+        <p><a class="button" href="/console/contacts">Choose a contact</a></p>`,
+    ),
+  table: (visit, keys) => accessKeyTable(visit, keys, 'all contacts'),
+});

@@ -1,0 +1,97 @@
+import { html } from 'htm/preact';
+import { emptyState, statusBadges } from '../../parts/elements.ts';
+import { listPage } from '../../parts/list-page.ts';
+import { fromNow, lastUse } from '../../parts/moment.ts';
+import { table } from '../../parts/table.ts';
+import type { ShownClient } from '../../shown.ts';
+
+/** Page that lists and searches integrations. */
+export const integrationsPage = listPage<ShownClient>({
+  section: 'integrations',
+  title: 'Integrations',
+  lead: 'Programs that get access tokens with a Client ID and a secret.',
+  action: {
+    permission: 'api_key:manage',
+    path: '/console/integrations/new',
+    label: 'Generate Client ID and Secret',
+  },
+  route: 'GET /clients',
+  query: { kind: 'integration' },
+  search: 'Name or Client ID',
+  filters: [
+    {
+      name: 'status',
+      label: 'Status',
+      options: [
+        ['', 'Any status'],
+        ['enabled', 'Enabled'],
+        ['disabled', 'Disabled'],
+      ],
+    },
+  ],
+  none: (visit) =>
+    emptyState(
+      'No integrations yet',
+      html`<p>
+          An integration is a program that calls your API, run by a partner or by you. It gets short-lived access tokens with a
+          Client ID and a secret.
+        </p>
+        ${
+          visit.can('api_key:manage') &&
+          html`<p><a class="button" href="/console/integrations/new">Generate the first Client ID and Secret</a></p>`
+        }`,
+    ),
+  table: (visit, clients) =>
+    table({
+      id: 'filtered',
+      caption: 'Integrations',
+      columns: [{ label: 'Name' }, { label: 'Status' }, { label: 'Last used' }, { label: 'Created' }],
+      rows: clients.map((client) => [
+        html`<a class="strong" href=${`/console/clients/${client.client_id}`}>${client.name}</a>
+          <code class="under">${client.client_id}</code>`,
+        statusBadges(client, visit.now),
+        lastUse(client.last_used_at, visit.now),
+        fromNow(client.created_at, visit.now),
+      ]),
+    }),
+});
+
+/** Page that lists and searches resource servers. */
+export const resourceServersPage = listPage<ShownClient>({
+  section: 'resource-servers',
+  title: 'Resource servers',
+  lead: 'APIs that receive access tokens, and the kinds of information that they offer.',
+  action: {
+    permission: 'api_key:manage',
+    path: '/console/resource-servers/new',
+    label: 'Register a resource server',
+  },
+  route: 'GET /clients',
+  query: { kind: 'resource_server' },
+  search: 'Name or Client ID',
+  none: () =>
+    emptyState(
+      'No resource servers yet',
+      html`<p>A resource server is an API that receives and checks access tokens. Integrations can be granted permissions for the kinds of information that it offers.</p>`,
+    ),
+  table: (visit, clients) =>
+    table({
+      id: 'filtered',
+      caption: 'Resource servers',
+      columns: [
+        { label: 'Name' },
+        { label: 'Status' },
+        { label: 'Kinds of information' },
+        { label: 'Access token format' },
+        { label: 'Last used' },
+      ],
+      rows: clients.map((client) => [
+        html`<a class="strong" href=${`/console/clients/${client.client_id}`}>${client.name}</a
+          ><code class="under">${client.resource}</code>`,
+        statusBadges(client, visit.now),
+        client.information.join(', ') || html`<span class="muted">none</span>`,
+        client.token_format === 'jwt' ? 'JWT' : 'opaque',
+        lastUse(client.last_used_at, visit.now),
+      ]),
+    }),
+});

@@ -321,6 +321,16 @@ describe('the single use of an assertion', () => {
     expect((await ask()).status).toBe(200);
   });
 
+  it('rejects a used jti in a process that starts later', async () => {
+    const assertion = await makeAssertion(pair, clientId, issuer);
+    expect((await postAssertion(url, assertion)).status).toBe(200);
+    const later = await startTestServer({ stores: server.stores });
+    const laterUrl = `${later.publicUrl}/oauth2/token`;
+    expect(await postAssertion(laterUrl, assertion)).toMatchObject(refused);
+    expect((await postAssertion(laterUrl, await makeAssertion(pair, clientId, issuer))).status).toBe(200);
+    await later.close();
+  });
+
   it('marks a jti as used only if the assertion is valid', async () => {
     const jti = 'not-yet';
     const stranger = await makePair();

@@ -115,6 +115,23 @@ test.each(Object.keys(uses))('accepts on one process, right after another one ha
   for (let round = 0; round < 3; round++) expect([round, await uses[name]?.()]).toEqual([round, true]);
 });
 
+test('accepts exactly one of two changes with the same If-Match on two processes at once', async () => {
+  const { path } = await cachedClient();
+  for (let round = 0; round < 5; round++) {
+    const current = (await here.adminFetch(path)).headers.get('etag') ?? '';
+    const answers = await Promise.all(
+      [here, there].map((server, index) =>
+        server.adminFetch(path, {
+          method: 'PATCH',
+          body: { name: `Round ${round}, ${index}` },
+          headers: { 'if-match': current },
+        }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 412]);
+  }
+});
+
 test('issues no token that it knows to have ended while its record was being stored', async () => {
   const proxy = await startTcpProxy(here.stores.redisUrl);
   const slow = await startAdminServer({ stores: { ...here.stores, redisUrl: proxy.url } });

@@ -1,7 +1,7 @@
 import type { Command, Option } from 'commander';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { withDatabase } from './stores.ts';
-import { confirm, type OutputOptions, present, presentSecret, say, table } from './terminal.ts';
+import { confirm, type OutputOptions, plain, present, presentSecret, say, table } from './terminal.ts';
 
 /** Kind of object that a group of commands manages: a client, an access key or a contact. */
 export type Subject = {
@@ -140,6 +140,8 @@ export function presentPage<Item>(options: OutputOptions, page: Page<Item>, text
 type ShownUsage = {
   secrets: (UsedSecret & { hint: string; status: string })[];
   without_secret: UsedSecret;
+  /** Absent for an access key. */
+  keys?: (UsedSecret & { type: string; kid: string | null; thumbprint: string })[];
 };
 
 type UsedSecret = {
@@ -149,9 +151,10 @@ type UsedSecret = {
   sources: { address: string; user_agent: string; last_used_at: string | null; refused_at: string | null }[];
 };
 
-/** Describes the use of each secret in one line. */
-function describeUsage({ secrets, without_secret: without }: ShownUsage): string {
-  const rows = [...secrets, { ...without, hint: '(none of its secrets)', status: '' }].map((used) => [
+/** Describes the use of each secret, key and certificate in one line. */
+function describeUsage({ secrets, without_secret: without, keys = [] }: ShownUsage): string {
+  const ofKeys = keys.map((key) => ({ ...key, hint: plain(key.kid ?? key.thumbprint), status: key.type }));
+  const rows = [...secrets, ...ofKeys, { ...without, hint: '(none of its secrets)', status: '' }].map((used) => [
     used.hint,
     used.status,
     String(used.issued),
@@ -161,5 +164,5 @@ function describeUsage({ secrets, without_secret: without }: ShownUsage): string
       .join(', '),
     used.sources.map(({ address, user_agent: agent }) => `${address} ${agent}`.trim()).join(', '),
   ]);
-  return table(['secret', 'status', 'tokens', 'other use', 'rejected', 'from'], rows);
+  return table(['secret or key', 'status', 'tokens', 'other use', 'rejected', 'from'], rows);
 }

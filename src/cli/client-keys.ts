@@ -8,20 +8,14 @@ export type KeyOptions = {
   jwks?: Json;
   jwksUri?: string;
   certificate?: object[];
+  authMethod?: string;
   certificateBoundTokens?: boolean;
   dpopBoundTokens?: boolean;
 } & Readonly<Record<string, unknown>>;
 
 /** Adds the options for clients that authenticate without a secret. */
 export function withKeys(command: Command): Command {
-  command
-    .option('--jwks <file>', "private_key_jwt: a file with the client's public keys (JWKS)", readJwks)
-    .option('--jwks-uri <url>', "private_key_jwt: the https URL of the client's public keys")
-    .option(
-      '--certificate <file>',
-      "self_signed_tls_client_auth: a PEM file with the client's certificates; repeatable",
-      readCertificate,
-    )
+  return withProof(command)
     .addOption(new Option('--certificate-bound-tokens', "bind tokens to the client's certificate (RFC 8705 §3)"))
     .addOption(
       new Option(
@@ -31,11 +25,31 @@ export function withKeys(command: Command): Command {
     )
     .addOption(new Option('--dpop-bound-tokens', 'require a DPoP proof for each token (RFC 9449 §5.2)'))
     .addOption(new Option('--no-dpop-bound-tokens', 'do not require a DPoP proof'));
+}
+
+/** Adds the options that say what a client authenticates with in place of a secret. */
+export function withProof(command: Command): Command {
+  command
+    .option('--jwks <file>', "private_key_jwt: a file with the client's public keys (JWKS)", readJwks)
+    .option('--jwks-uri <url>', "private_key_jwt: the https URL of the client's public keys")
+    .option(
+      '--certificate <file>',
+      "self_signed_tls_client_auth: a PEM file with the client's certificates; repeatable",
+      readCertificate,
+    );
   for (const field of subjectFields) {
     const what = field === 'tls_client_auth_subject_dn' ? 'subject' : `subject alternative name (${field.slice(20)})`;
     command.option(`--${field.replaceAll('_', '-')} <name>`, `tls_client_auth: ${what} of the client's certificate`);
   }
   return command;
+}
+
+/** Returns what replaces the current credential of a client; undefined if no option says so. */
+export function toReplacement(options: KeyOptions): Json | undefined {
+  const { tls_client_certificate_bound_access_tokens: _, dpop_bound_access_tokens: __, ...keys } = toKeyFields(options);
+  const method = options.authMethod ?? (options.certificate && 'self_signed_tls_client_auth');
+  const given = Object.entries({ auth_method: method, ...keys }).filter(([, value]) => value !== undefined);
+  return given.length > 0 ? Object.fromEntries(given) : undefined;
 }
 
 /** Converts these options to the fields of the admin API. */

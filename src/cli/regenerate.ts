@@ -1,8 +1,10 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { authMethods } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { describeId, presentPage, type Subject, withPages } from './acts.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { type KeyOptions, toReplacement, withProof } from './client-keys.ts';
 import { withDatabase } from './stores.ts';
 import { CommandEnd, confirm, type OutputOptions, plain, present, presentSecret, say, sheet } from './terminal.ts';
 
@@ -16,12 +18,13 @@ export type RegenerateSubject = Subject & {
 
 type Confirmed = OutputOptions & { yes?: true };
 
-type RegenerateOptions = Confirmed & {
-  overlap?: number;
-  finishWhenUnused?: true;
-  newClientId?: true;
-  revokeTokens?: true;
-};
+type RegenerateOptions = Confirmed &
+  KeyOptions & {
+    overlap?: number;
+    finishWhenUnused?: true;
+    newClientId?: true;
+    revokeTokens?: true;
+  };
 
 /** Adds `regenerate`, `regenerations`, `undo` and `finish` for one kind of credential. */
 export function addRegenerationCommands(parent: Command, subject: RegenerateSubject): void {
@@ -51,8 +54,15 @@ function addRegenerate(parent: Command, subject: RegenerateSubject): void {
     )
     .option('--finish-when-unused', 'end the grace period early, after every source has moved to the new one');
   // An access key is presented without an id, so only clients can get a new Client ID.
-  if (member === 'client_secret')
+  if (member === 'client_secret') {
     command.option('--new-client-id', 'also create a new Client ID; the previous one works as long as its secret');
+    withProof(command).addOption(
+      new Option(
+        '--auth-method <method>',
+        'change how the client authenticates; keys and certificates are replaced by the options above',
+      ).choices(authMethods),
+    );
+  }
   command
     .option('--revoke-tokens', `after a leak: revoke every live token and end the previous ${secret} now`)
     .option('-y, --yes', 'do not ask for confirmation')
@@ -79,18 +89,24 @@ async function regenerate(
   id: string,
   options: RegenerateOptions,
 ): Promise<void> {
+  const replace = toReplacement(options);
   const show = (regenerated: Regenerated) => {
     const { retires_at: end } = regenerated.previous;
-    const said = `The previous ${secret} is valid until ${end}.\nRegeneration ${regenerated.regeneration_id}. The new ${secret}:`;
+    const done = `The previous ${replace ? 'credential' : secret} is valid until ${end}.\nRegeneration ${regenerated.regeneration_id}.`;
+    // Keys and certificates are known to the caller.
+    if (regenerated[member] === undefined) return present(options, regenerated, () => done);
+    const said = `${done} The new ${secret}:`;
     presentSecret(options, regenerated, said, String(regenerated[member]));
   };
   const params = { [parameter]: id };
-  let review = await callAdmin<ShownReview>(core, `POST ${path}/regeneration/review`, { params });
+  const request = { params, ...(replace ? { body: { replace } } : {}) };
+  let review = await callAdmin<ShownReview>(core, `POST ${path}/regeneration/review`, request);
   for (;;) {
     if (!options.json) say(describeReview(review));
     await confirm(`Regenerate ${id}?`, options);
     const body = {
       confirmation: review.confirmation,
+      ...(replace ? { replace } : {}),
       overlap_seconds: options.overlap,
       finish_when_unused: options.finishWhenUnused,
       new_client_id: options.newClientId,
@@ -175,7 +191,12 @@ type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_oth
 
 type ShownReview = {
   confirmation: string;
-  impact: ShownUse & { live_tokens: number; retiring_secret: (ShownUse & { hint: string; retires_at: string }) | null };
+  impact: ShownUse & {
+    /** Absent for an access key. */
+    keys?: (ShownUse & { type: string; kid: string | null; thumbprint: string; ends: boolean })[];
+    live_tokens: number;
+    retiring_secret: (ShownUse & { hint: string; retires_at: string }) | null;
+  };
 };
 
 type ShownRegeneration = {
@@ -201,6 +222,10 @@ function describeReview({ impact }: ShownReview): string {
     ...users(impact.used_by),
   ];
   if (impact.used_by_others > 0) lines.push(`… and ${impact.used_by_others} more`);
+  for (const { type, kid, thumbprint, ends, used_by: by, last_used_at: last } of impact.keys ?? []) {
+    const fate = ends ? 'stops working after the grace period' : 'keeps working';
+    lines.push(plain(`${type} ${kid ?? thumbprint} ${fate}. Last used: ${last ?? 'never'}.`), ...users(by));
+  }
   if (retiring) {
     lines.push(
       `A grace period is running: the previous value ${retiring.hint}, valid until ${retiring.retires_at}, would stop working at once. Used in the last 30 days by:`,

@@ -1,3 +1,7 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { askPostgres, createTestDatabase } from '../services.ts';
 import { type Environment, runCommand, runJson } from './run-command.ts';
@@ -77,4 +81,22 @@ test('audit verify passes for an unmodified log and fails for a modified one', a
   );
   const tampered = await run('audit', 'verify');
   expect(tampered).toMatchObject({ code: 1, stderr: expect.stringContaining('event 2, changed') });
+});
+
+test('clients regenerate replaces a secret by keys, and keys by a secret', async () => {
+  const { client_id: id } = await json<{ client_id: string }>('clients', 'create', '--name', 'Keyed');
+  const directory = mkdtempSync(join(tmpdir(), 'keyturn-keys-'));
+  const file = join(directory, 'jwks.json');
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  writeFileSync(file, JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'first' }] }));
+  const replaced = await run('clients', 'regenerate', id, '--jwks', file, '--yes');
+  expect(replaced).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('The previous credential is valid until'),
+  });
+  expect((await run('clients', 'regenerations', id)).stdout).toContain('key first');
+  const back = await run('clients', 'regenerate', id, '--auth-method', 'client_secret_basic', '--yes');
+  expect(back.stdout).toMatch(/^kts_\w{49}\n$/);
+  expect(back.stderr).toContain('key first stops working after the grace period');
+  rmSync(directory, { recursive: true });
 });

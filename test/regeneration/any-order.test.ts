@@ -1,14 +1,17 @@
 import { Agent } from 'node:http';
 import fc from 'fast-check';
+import type { Authentication } from '../../src/clients/client.ts';
 import { requireClientOwner } from '../../src/clients/client-store.ts';
 import {
   deleteClient,
   disableClient,
   enableClient,
   generateClient,
+  registerClient,
   revokeClientTokens,
 } from '../../src/clients/manage-clients.ts';
 import type { Core } from '../../src/core.ts';
+import type { Registration } from '../../src/credentials/registration.ts';
 import { KeyturnError } from '../../src/errors.ts';
 import { finishRegeneration, undoRegeneration } from '../../src/regeneration/end-regeneration.ts';
 import { regenerateSecret } from '../../src/regeneration/regenerate-secret.ts';
@@ -21,6 +24,7 @@ import {
   finish,
   isLive,
   type Model,
+  type ModelSecret,
   mayRegenerate,
   newModel,
   regenerate,
@@ -30,28 +34,33 @@ import {
   tokenMs,
   undo,
 } from './model.ts';
+import { askWith, makeKey, makeSelfSigned, type Proof, proofEnv, registrationOf } from './proof.ts';
 
 const stepsInARun = 100;
-const runs = 100;
+const runs = Number(process.env['ANY_ORDER_RUNS'] ?? 50);
 const agent = new Agent({ keepAlive: true });
 const actor = { id: 'test', name: 'test', address: null };
 
 type Step =
-  | { do: 'generate' | 'review' | 'disable' | 'enable' | 'revoke' | 'use new' | 'wait for the end' }
-  | { do: 'regenerate'; overlap: number; newId: boolean; revokeTokens: boolean; confirmed: boolean }
+  | { do: 'generate'; kind: Proof['kind'] }
+  | { do: 'review'; to: Proof['kind'] }
+  | { do: 'disable' | 'enable' | 'revoke' | 'use new' | 'wait for the end' }
+  | { do: 'regenerate'; to: Proof['kind']; overlap: number; newId: boolean; revokeTokens: boolean; confirmed: boolean }
   | { do: 'undo' | 'finish' | 'use old' | 'look at a token'; which: number }
   | { do: 'advance time'; seconds: number };
 
 const which = fc.nat({ max: 9 });
-const always = (name: 'generate' | 'review' | 'disable' | 'enable' | 'revoke' | 'use new' | 'wait for the end') =>
+const to = fc.constantFrom<Proof['kind']>('secret', 'key', 'certificate');
+const always = (name: 'disable' | 'enable' | 'revoke' | 'use new' | 'wait for the end') =>
   fc.constant<Step>({ do: name });
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 1, arbitrary: always('generate') },
-  { weight: 10, arbitrary: always('review') },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('generate' as const), kind: to }) },
+  { weight: 10, arbitrary: fc.record({ do: fc.constant('review' as const), to }) },
   {
     weight: 14,
     arbitrary: fc.record({
       do: fc.constant('regenerate' as const),
+      to,
       overlap: fc.constantFrom(0, 1, 60, 86_400, 2_592_000),
       newId: fc.boolean(),
       revokeTokens: fc.integer({ min: 0, max: 5 }).map((value) => value === 0),
@@ -81,20 +90,52 @@ describe('a client that is changed in random order', () => {
   let now = Date.now();
 
   beforeAll(async () => {
-    server = await startTestServer({ clock: () => now, env: { KEYTURN_FAILURES_PER_MINUTE: '0' } });
+    server = await startTestServer({ clock: () => now, env: proofEnv });
     ({ core } = server);
-    api = await generate('resource_server');
+    api = await generateApi();
   });
   afterAll(async () => {
     agent.destroy();
     await server.close();
   });
 
-  async function generate(kind: 'integration' | 'resource_server') {
-    const input =
-      kind === 'integration' ? { name: 'Shop', kind } : { name: 'API', kind, resource: 'https://api.example' };
+  async function generateApi() {
+    const input = { name: 'API', kind: 'resource_server', resource: 'https://api.example' } as const;
     const made = await core.change((transaction) => generateClient(transaction, core, actor, input));
     return { id: made.client.clientId, secret: made.clientSecret };
+  }
+
+  /** Registers an integration that authenticates in one of the ways. */
+  async function generate(kind: Proof['kind']): Promise<{ id: string; proof: Proof }> {
+    const input = { name: 'Shop', kind: 'integration', certificateBoundTokens: false } as const;
+    const proof = await makeNext(kind);
+    if (proof === 'secret') {
+      const made = await core.change((transaction) => generateClient(transaction, core, actor, input));
+      return { id: made.client.clientId, proof: { kind: 'secret', secret: made.clientSecret } };
+    }
+    const authentication = replacementOf(proof);
+    const client = await core.change((transaction) =>
+      registerClient(transaction, core, actor, input, authentication as Authentication),
+    );
+    return { id: client.clientId, proof };
+  }
+
+  async function makeNext(kind: Proof['kind']): Promise<Exclude<Proof, { kind: 'secret' }> | 'secret'> {
+    if (kind === 'secret') return 'secret';
+    return kind === 'key' ? await makeKey() : makeSelfSigned();
+  }
+
+  function replacementOf(next: Proof | 'secret'): Registration {
+    if (next === 'secret' || next.kind === 'secret') {
+      return { authMethod: 'client_secret_basic', jwks: null, jwksUri: null, certificateSubject: null };
+    }
+    const { auth_method: authMethod, jwks } = registrationOf(next);
+    return { authMethod, jwks, jwksUri: null, certificateSubject: null };
+  }
+
+  /** Returns what replaces the current credential; undefined if a secret follows a secret. */
+  function replaceBy(model: Model, next: Proof | 'secret'): Registration | undefined {
+    return next === 'secret' && current(model).proof.kind === 'secret' ? undefined : replacementOf(next);
   }
 
   /** Returns the result, or the code of the error if the operation was rejected. */
@@ -113,8 +154,15 @@ describe('a client that is changed in random order', () => {
     }
   }
 
+  async function askToken({ id, proof }: ModelSecret) {
+    for (;;) {
+      const answer = await askWith(`${server.publicUrl}/oauth2/token`, id, proof, { now, agent });
+      if (answer.status !== 503) return answer;
+    }
+  }
+
   async function use(model: Model, secret: Model['secrets'][number]): Promise<void> {
-    const answer = await ask('token', { grant_type: 'client_credentials' }, secret);
+    const answer = await askToken(secret);
     const good = model.enabled && isLive(model, secret);
     expect(answer.status).toBe(good ? 200 : 401);
     if (!good) return;
@@ -132,27 +180,33 @@ describe('a client that is changed in random order', () => {
   async function take(model: Model, step: Step): Promise<void> {
     switch (step.do) {
       case 'generate':
-        return void Object.assign(model, newModel(now, await generate('integration')));
+        return void Object.assign(model, newModel(now, await generate(step.kind)));
       case 'review': {
+        const next = await makeNext(step.to);
         await core.usage.flush();
-        const { confirmation } = await core.change(async (transaction) =>
-          reviewRegeneration(transaction, core, await requireClientOwner(transaction, model.id)),
-        );
+        const { confirmation } = await core.change(async (transaction) => {
+          const owner = await requireClientOwner(transaction, model.id);
+          return await reviewRegeneration(transaction, core, owner, replaceBy(model, next));
+        });
         model.confirmation = {
           value: confirmation,
           seen: seen(model),
+          next,
           endsAt: Math.floor(now / 1_000) * 1_000 + 600_000,
         };
         return;
       }
       case 'regenerate': {
-        if (step.confirmed) await take(model, { do: 'review' });
+        if (step.confirmed) await take(model, { do: 'review', to: step.to });
         await core.usage.flush();
-        const expected = mayRegenerate(model);
+        // Without a review of its own, the earlier one may have been of something else.
+        const next = step.confirmed && model.confirmation ? model.confirmation.next : await makeNext(step.to);
+        const expected = mayRegenerate(model, next);
         const made = await attempt(() =>
           core.change(async (transaction) =>
             regenerateSecret(transaction, core, actor, await requireClientOwner(transaction, model.id), {
               confirmation: model.confirmation?.value,
+              replace: replaceBy(model, next),
               overlapSeconds: step.overlap,
               newClientId: step.newId,
               revokeTokens: step.revokeTokens,
@@ -166,7 +220,7 @@ describe('a client that is changed in random order', () => {
         expect(id !== model.id).toBe(step.newId);
         return regenerate(
           model,
-          { regenerationId, id, secret: plaintext as string },
+          { regenerationId, id, proof: next === 'secret' ? { kind: 'secret', secret: plaintext as string } : next },
           { ...step, overlapMs: step.overlap * 1_000 },
         );
       }
@@ -219,7 +273,7 @@ describe('a client that is changed in random order', () => {
     let steps = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: stepsInARun, maxLength: stepsInARun }), async (sequence) => {
-        const model = newModel(now, await generate('integration'));
+        const model = newModel(now, await generate('secret'));
         for (const step of sequence) {
           await take(model, step);
           const live = model.secrets.filter((secret) => isLive(model, secret)).length;
@@ -233,6 +287,6 @@ describe('a client that is changed in random order', () => {
       }),
       { numRuns: runs },
     );
-    expect(steps).toBeGreaterThanOrEqual(10_000);
+    expect(steps).toBeGreaterThanOrEqual(runs * stepsInARun);
   }, 600_000);
 });

@@ -1,4 +1,6 @@
-/** Expected secrets, tokens and regenerations of a client, implemented a second time as simply as possible. */
+import type { Proof } from './proof.ts';
+
+/** Expected credentials, tokens and regenerations of a client, implemented a second time as simply as possible. */
 export type Model = {
   now: number;
   enabled: boolean;
@@ -9,12 +11,13 @@ export type Model = {
   secrets: ModelSecret[];
   regenerations: { id: string; old: ModelSecret; new: ModelSecret; ended: boolean }[];
   tokens: { value: string; from: ModelSecret; epoch: number; endsAt: number }[];
-  confirmation: { value: string; seen: string; endsAt: number } | undefined;
+  /** @property next what the review was made for. */
+  confirmation: { value: string; seen: string; next: Proof | 'secret'; endsAt: number } | undefined;
 };
 
 export type ModelSecret = {
   id: string;
-  secret: string;
+  proof: Proof;
   retiresAt: number;
   dead: boolean;
   undone: boolean;
@@ -24,7 +27,7 @@ export type ModelSecret = {
 const never = Number.POSITIVE_INFINITY;
 export const tokenMs = 3_600_000;
 
-export function newModel(now: number, first: { id: string; secret: string }): Model {
+export function newModel(now: number, first: { id: string; proof: Proof }): Model {
   return {
     now,
     enabled: true,
@@ -38,7 +41,7 @@ export function newModel(now: number, first: { id: string; secret: string }): Mo
   };
 }
 
-function newSecret(credentials: { id: string; secret: string }): ModelSecret {
+function newSecret(credentials: { id: string; proof: Proof }): ModelSecret {
   return { ...credentials, retiresAt: never, dead: false, undone: false, usedAt: -never };
 }
 
@@ -65,14 +68,19 @@ export function seen(model: Model): string {
   ]);
 }
 
-export function mayRegenerate(model: Model): boolean {
+export function mayRegenerate(model: Model, next: Proof | 'secret'): boolean {
   const { confirmation } = model;
-  return confirmation !== undefined && model.now < confirmation.endsAt && confirmation.seen === seen(model);
+  return (
+    confirmation !== undefined &&
+    model.now < confirmation.endsAt &&
+    confirmation.seen === seen(model) &&
+    confirmation.next === next
+  );
 }
 
 export function regenerate(
   model: Model,
-  made: { regenerationId: string; id: string; secret: string },
+  made: { regenerationId: string; id: string; proof: Proof },
   { overlapMs, revokeTokens }: { overlapMs: number; revokeTokens: boolean },
 ): void {
   const old = current(model);

@@ -5,7 +5,7 @@ import { unlessMissing } from '../../page.ts';
 import { badge, copyable, facts, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { fromNow, lastUse, timeLeft } from '../../parts/moment.ts';
-import { doneNotice } from '../../parts/notices.ts';
+import { doneNotice, notice } from '../../parts/notices.ts';
 import { table } from '../../parts/table.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import type { Listed, ShownAuthorizationToken, ShownClient, ShownRegeneration, ShownUsage } from '../../shown.ts';
@@ -79,9 +79,10 @@ function credentials(visit: Visit, client: ShownClient, at: string): VNode {
           })
         : html`<p class="muted">This client has no secret. It authenticates with its own key (${client.auth_method}).</p>`
     }
+    ${keys(visit, client)}
     ${
       mayManage &&
-      hasSecrets &&
+      client.secrets.some(({ status }) => status === 'current') &&
       html`<div class="actions">
         ${client.reveal && postForm(`${at}/reveal`, html`<button>Show secret</button>`)}
         <a class="button" href=${`${at}/regenerate`}>Regenerate…</a>
@@ -89,6 +90,37 @@ function credentials(visit: Visit, client: ShownClient, at: string): VNode {
     }
     ${!client.reveal && hasSecrets && html`<p class="hint">No copy of the secret is stored, so it cannot be shown again.</p>`}
   </section>`;
+}
+
+const keyStatus = {
+  current: () => badge('ok', 'current'),
+  retiring: () => badge('warn', 'previous'),
+  left: () => badge('warn', 'no longer published'),
+  ended: () => badge('plain', 'ended'),
+};
+
+/** Renders the keys and certificates of a client, and warns of a program that signs with one that left its set. */
+function keys(visit: Visit, client: ShownClient): VNode | null {
+  if (client.keys.length === 0) return null;
+  const left = client.keys.filter((key) => key.used_after_leaving_at !== null);
+  return html`${left.map((key) =>
+    notice(
+      'warn',
+      html`<p>
+        <strong>A program still signs with the key <code>${key.kid ?? key.thumbprint}</code></strong>, which is no longer published. It was last rejected ${fromNow(key.used_after_leaving_at ?? '', visit.now)}.
+      </p>`,
+    ),
+  )}
+  ${table({
+    caption: 'Keys and certificates',
+    columns: [{ label: 'Key' }, { label: 'Status' }, { label: 'Published' }, { label: 'Last used' }],
+    rows: client.keys.map((key) => [
+      html`<code>${key.kid ?? key.thumbprint.slice(0, 16)}</code><span class="under">${key.type}</span>`,
+      keyStatus[key.status](),
+      key.published_at ? fromNow(key.published_at, visit.now) : html`<span class="muted">registered</span>`,
+      lastUse(key.last_used_at, visit.now),
+    ]),
+  })}`;
 }
 
 function authorizationToken(

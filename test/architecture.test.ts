@@ -63,6 +63,12 @@ test('each folder of src imports only folders that ARCHITECTURE.md lists further
   expect(upward).toEqual([]);
 });
 
+test('only src/internals/ reaches into private members of a dependency', () => {
+  const casts = /as unknown as (?:\{|\w*Inner|Record<symbol)|\bas \{ _|\['_\w+'\]\s*(?:as|\))|pino\.symbols/;
+  const reaching = files.filter((file) => !file.startsWith('src/internals/') && casts.test(readFileSync(file, 'utf8')));
+  expect(reaching).toEqual([]);
+});
+
 test('no file of src has more than 300 lines', () => {
   const long = files.filter((file) => readFileSync(file, 'utf8').trimEnd().split('\n').length > 300);
   expect(long).toEqual([]);

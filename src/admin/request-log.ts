@@ -5,6 +5,7 @@ import { isWellFormedClientId } from '../credentials/credential-format.ts';
 import { networkOf } from '../http/client-network.ts';
 import { createRequestIds } from '../http/request-id.ts';
 import { strictTransport } from '../http/strict-transport.ts';
+import { matchedRouteOf } from '../internals/koa-router.ts';
 import type { Operator } from './operator-auth.ts';
 
 /** Writes one access-log line per request, and sets the headers that every response has. */
@@ -22,7 +23,7 @@ export function logAccess({ config, log, metrics, tracing }: Core, addressOf: (r
     await next();
     metrics.adminAnswered(ctx.method, ctx.status);
     // Log the route instead of the path: a path may contain anything, even a secret that was pasted into the URL.
-    const route = (ctx['_matchedRoute'] as string | undefined) ?? 'other';
+    const route = matchedRouteOf(ctx);
     tracing?.nameRoute(ctx.method, route);
     if (!config.accessLog) return;
     const operator = (ctx.state['operator'] as { id: string } | undefined)?.id;
@@ -48,7 +49,7 @@ export function recordRefusals({ refusals }: Core, addressOf: (request: Context[
 
 function refusalOf(ctx: Context, address: string): Refusal | undefined {
   const operator = ctx.state['operator'] as Operator | undefined;
-  const route = (ctx['_matchedRoute'] as string | undefined) ?? 'other';
+  const route = matchedRouteOf(ctx);
   const request = [ctx.method, route, ...idsOf(ctx)].join(' ');
   if (ctx.state['presented'] && (ctx.status === 401 || ctx.status === 429)) {
     const actor = operator ?? { id: 'unknown', name: '', address };

@@ -2,6 +2,7 @@ import { fstatSync, write, writeSync } from 'node:fs';
 import { format } from 'node:util';
 import { type Logger, pino } from 'pino';
 import type { LogLevel } from '../config.ts';
+import { destinationOf } from '../internals/pino.ts';
 
 export type Log = Logger;
 
@@ -28,7 +29,12 @@ export function logConsoleWarnings(log: Log): void {
  */
 export function logMembers(log: Log, members: string, message: string): void {
   if (!log.isLevelEnabled('info')) return;
-  destinationOf(log).write(`{"level":30${time()},${members},"msg":"${message}"}\n`);
+  const destination = destinationOf(log) as Destination | undefined;
+  if (!destination) {
+    log.info(JSON.parse(`{${members}}`), message);
+    return;
+  }
+  destination.write(`{"level":30${time()},${members},"msg":"${message}"}\n`);
 }
 
 /**
@@ -36,14 +42,10 @@ export function logMembers(log: Log, members: string, message: string): void {
  * A log that was not created by `createLog` reports no loss.
  */
 export function logLoss(log: Log): LogLoss {
-  return destinationOf(log).loss?.() ?? { lines: 0, reason: undefined };
+  return (destinationOf(log) as Destination | undefined)?.loss?.() ?? { lines: 0, reason: undefined };
 }
 
 type Destination = Pick<LogDestination, 'write'> & Partial<LogDestination>;
-
-function destinationOf(log: Log): Destination {
-  return (log as unknown as Record<symbol, Destination>)[pino.symbols.streamSym] as Destination;
-}
 
 let writtenAt = 0;
 let written = '';

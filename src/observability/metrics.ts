@@ -1,6 +1,7 @@
-import { AggregatorRegistry, Gauge, type MetricObjectWithValues, Registry } from 'prom-client';
+import { Gauge, Registry } from 'prom-client';
 import { StoreUnavailable } from '../errors.ts';
 import { type ProxyProblem, proxyProblemMessages } from '../http/proxy-settings.ts';
+import { aggregate, type CollectedMetrics, collectFrom } from '../internals/prom-client.ts';
 import type { Database, Row } from '../storage/database.ts';
 import type { TokenStore } from '../tokens/token-store.ts';
 import { createProcessMetrics, createSourceMetrics, type Sources } from './source-metrics.ts';
@@ -43,8 +44,6 @@ export type Metrics = {
   collect(): Promise<CollectedMetrics>;
   close(): void;
 };
-
-export type CollectedMetrics = MetricObjectWithValues<never>[];
 
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
 
@@ -200,19 +199,19 @@ export function createMetrics(): Metrics {
       };
     },
     sources: sourceMetrics.follow,
-    collect: async () => (await registry.getMetricsAsJSON()) as unknown as CollectedMetrics,
+    collect: () => collectFrom(registry),
     close: processMetrics.close,
   };
 }
 
 /** Adds up the metrics of all processes on one port. */
 export async function addUpMetrics(collected: readonly CollectedMetrics[]): Promise<CollectedMetrics> {
-  return (await AggregatorRegistry.aggregate([...collected]).getMetricsAsJSON()) as unknown as CollectedMetrics;
+  return await collectFrom(aggregate(collected));
 }
 
 /** Formats metrics in Prometheus' text format. */
 export async function presentMetrics(collected: readonly CollectedMetrics[]): Promise<string> {
-  return await AggregatorRegistry.aggregate([...collected]).metrics();
+  return await aggregate(collected).metrics();
 }
 
 function statusClass(status: number): string {

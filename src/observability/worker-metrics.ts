@@ -1,7 +1,8 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { addUpMetrics, type CollectedMetrics } from './metrics.ts';
+import type { CollectedMetrics } from '../internals/prom-client.ts';
+import { addUpMetrics } from './metrics.ts';
 
 /** Messages between workers and their supervisor while one worker is scraped. */
 type Message =

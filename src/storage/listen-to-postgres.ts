@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { serverProcessId } from '../internals/pg.ts';
 import type { Log } from '../observability/log.ts';
 
 /** Poll interval behind a pooler, which does not forward notifications. */
@@ -85,5 +86,6 @@ export function trackSockets(): { open: () => Socket; destroy: () => void } {
 /** Detects a pooler such as PgBouncer in front of the server: it reports its own process id. */
 export async function isPooled(client: pg.ClientBase): Promise<boolean> {
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  return rows[0]?.pid !== (client as unknown as { processID: number }).processID;
+  // Without the ID, assume a pooler: then no setting is left behind on a connection of others.
+  return rows[0]?.pid !== serverProcessId(client);
 }

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { KeyturnError, StoreUnavailable } from '../errors.ts';
+import { destroyConnection } from '../internals/pg.ts';
 import type { Log } from '../observability/log.ts';
 import type { Database, Row, Transaction } from './database.ts';
 import { findPrimary, splitHosts } from './find-primary.ts';
@@ -141,7 +142,7 @@ async function prepare(client: pg.ClientBase, timeoutMs: number): Promise<string
     if (!(await isPooled(client))) await client.query(`SET statement_timeout = ${timeoutMs}`);
     return row.server;
   } catch (error) {
-    (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+    if (!destroyConnection(client)) (client as pg.Client).end().catch(() => undefined);
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
-import type { Command, Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { StoreUnavailable } from '../errors.ts';
-import { storeDeadlineMs } from './with-deadline.ts';
+import { canSendRaw, RawCommand, sendRaw, streamOf } from '../internals/ioredis.ts';
+import { storeDeadlineMs, withDeadline } from './with-deadline.ts';
 
 /**
  * The Redis commands that requests use.
@@ -19,6 +20,7 @@ export type RedisCommands = {
  * sent.
  */
 export function createRedisCommands(redis: Redis): RedisCommands {
+  if (!canSendRaw) return createPlainCommands(redis);
   let corked: Duplex | undefined;
   let gathered: Lookup[] = [];
   let isWatched = false;
@@ -32,8 +34,8 @@ export function createRedisCommands(redis: Redis): RedisCommands {
   }
 
   function cork(): void {
-    // `stream` is not in ioredis' types. It is replaced at each reconnection.
-    corked = (redis as unknown as { stream?: Duplex }).stream;
+    // It is another one after each reconnection.
+    corked = streamOf(redis);
     if (!corked) return;
     corked.cork();
     setImmediate(uncork);
@@ -86,7 +88,7 @@ export function createRedisCommands(redis: Redis): RedisCommands {
   function ask<T>(name: string, text: string | Buffer): Promise<T> {
     const question = new Question(name, text, forgetAnswered);
     watch(question);
-    redis.sendCommand(question as unknown as Command);
+    sendRaw(redis, question);
     return question.answer as Promise<T>;
   }
 
@@ -100,6 +102,19 @@ export function createRedisCommands(redis: Redis): RedisCommands {
       new Promise((resolve, reject) => {
         if (gathered.push({ key, resolve, reject }) === 1) setImmediate(askForAll);
       }),
+  };
+}
+
+/** The same commands by ioredis' public methods, for a version of ioredis that takes no encoded commands. */
+function createPlainCommands(redis: Redis): RedisCommands {
+  const asUnavailable = (error: Error) => {
+    throw error instanceof StoreUnavailable ? error : new StoreUnavailable('redis', error.message, error);
+  };
+  return {
+    set: async (key, value, seconds) => {
+      await withDeadline(redis.set(key, value, 'EX', seconds), 'redis').catch(asUnavailable);
+    },
+    get: (key) => withDeadline(redis.getBuffer(key), 'redis').catch(asUnavailable),
   };
 }
 
@@ -120,51 +135,35 @@ function around(before: string, value: Buffer, after: string): Buffer {
   return whole;
 }
 
-/** The members of a command that ioredis uses to send it and read its reply, with one promise and no timer. */
-class Question {
-  readonly name: string;
+class Question extends RawCommand {
   readonly answer: Promise<unknown>;
   readonly askedAt = performance.now();
   isAnswered = false;
   next: Question | undefined = undefined;
-  /** Skips diagnostics_channel, which would cost another promise. */
-  readonly isTraced = true;
-  /** Empty, because ioredis adds it to the error of a failed reply, which may be logged. */
-  readonly args: readonly string[] = [];
-  readonly #text: string | Buffer;
   #resolve!: (reply: unknown) => void;
   #reject!: (error: StoreUnavailable) => void;
 
   readonly #onAnswered: () => void;
 
   constructor(name: string, text: string | Buffer, onAnswered: () => void) {
-    this.name = name;
+    super(name, text);
     this.#onAnswered = onAnswered;
-    this.#text = text;
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
   }
 
-  resolve(reply: unknown): void {
+  override resolve(reply: unknown): void {
     this.isAnswered = true;
     this.#resolve(reply);
     this.#onAnswered();
   }
 
-  reject(error: Error): void {
+  override reject(error: Error): void {
     if (this.isAnswered) return;
     this.isAnswered = true;
     this.#onAnswered();
     this.#reject(new StoreUnavailable('redis', error.message, error));
   }
-
-  toWritable(): string | Buffer {
-    return this.#text;
-  }
-
-  setReplyContext(): void {}
-
-  setTimeout(): void {}
 }

@@ -74,16 +74,13 @@ test('no file of src has more than 300 lines', () => {
   expect(long).toEqual([]);
 });
 
-// Names that are still used twice. The list may only get shorter: remove a name as soon as it is unique.
-const knownDuplicates = ['authorization-token.ts', 'console.ts', 'page.ts', 'signing-keys.ts'];
-
 function repeatedNames(paths: readonly string[]): string[] {
   const names = paths.map((path) => basename(path));
   return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
 }
 
 test('no two files of src have the same name', () => {
-  expect(repeatedNames(files).filter((name) => !knownDuplicates.includes(name))).toEqual([]);
+  expect(repeatedNames(files)).toEqual([]);
 });
 
 test('no two files of test have the same name', () => {

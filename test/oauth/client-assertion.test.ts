@@ -324,7 +324,7 @@ describe('the single use of an assertion', () => {
   it('rejects a used jti in a process that starts later', async () => {
     const assertion = await makeAssertion(pair, clientId, issuer);
     expect((await postAssertion(url, assertion)).status).toBe(200);
-    const later = await startTestServer({ stores: server.stores });
+    const later = await startTestServer({ stores: server.stores, env: { KEYTURN_ISSUER: issuer } });
     const laterUrl = `${later.publicUrl}/oauth2/token`;
     expect(await postAssertion(laterUrl, assertion)).toMatchObject(refused);
     expect((await postAssertion(laterUrl, await makeAssertion(pair, clientId, issuer))).status).toBe(200);

@@ -31,7 +31,6 @@ const elsewhere: Readonly<Record<string, string>> = {
   'KEYTURN_ISSUER=https://auth.example.com': 'test/oauth/mutual-tls.test.ts',
   'KEYTURN_CLIENT_CERT_PROXY=10.0.0.5': 'test/oauth/mutual-tls.test.ts',
   'kubectl label namespace': 'test/deploy/kubernetes.test.ts',
-  'curl -H "Authorization: Bearer $OPERATOR_TOKEN"': 'test/regeneration/replace.test.ts',
 };
 const blocks = (await Promise.all(pages.map(blocksOf))).flat();
 const runHere = blocks.filter(({ text }) => !Object.keys(elsewhere).some((start) => text.startsWith(start)));

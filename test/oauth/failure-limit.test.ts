@@ -60,7 +60,10 @@ describe('1,000 wrong secrets from one address', () => {
     expect(statuses).toEqual({ 401: 100, 429: 900 });
     expect(last).toMatchObject({
       status: 429,
-      json: { error: 'temporarily_unavailable', error_description: 'Too many failed attempts from this address.' },
+      json: {
+        error: 'temporarily_unavailable',
+        error_description: 'Too many failed attempts from this address. Try again later.',
+      },
     });
     expect(Number(last.headers['retry-after'])).toBeGreaterThan(0);
     expect(Number(last.headers['retry-after'])).toBeLessThanOrEqual(60);

@@ -26,12 +26,16 @@ export async function exchange(port: number, pieces: readonly Buffer[], silenceM
 
 /** Replaces the parts that differ in every answer: token, signature, request ID, time of day and event position. */
 function comparable(text: string): string {
-  return text
-    .replaceAll(/"access_token":"kta_[0-9A-Za-z]{49}"/g, '"access_token":"…"')
-    .replaceAll(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, claimsOf)
-    .replaceAll(/^X-Request-Id: [0-9a-f-]{36}\r$/gim, 'X-Request-Id: …\r')
-    .replaceAll(/^Date: [^\r]*\r$/gim, 'Date: …\r')
-    .replaceAll(/^id: .*$/gm, 'id: …');
+  return (
+    text
+      .replaceAll(/"access_token":"kta_[0-9A-Za-z]{49}"/g, '"access_token":"…"')
+      .replaceAll(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, claimsOf)
+      .replaceAll(/^X-Request-Id: [0-9a-f-]{36}\r$/gim, 'X-Request-Id: …\r')
+      .replaceAll(/^Date: [^\r]*\r$/gim, 'Date: …\r')
+      .replaceAll(/^id: .*$/gm, 'id: …')
+      // Each server sends heartbeats of an event stream by a timer of its own: drop their chunks.
+      .replaceAll('d\r\n: heartbeat\n\n\r\n', '')
+  );
 }
 
 /** Returns the claims of a JWT without the times of its signature. */

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Writes everything of Keyturn that must not be lost to one file: DATABASE_URL=postgres://… ./deploy/backup/backup.sh
-# FILE
-# Redis needs no backup, because its data expires within the hour. Keep the root key apart from this file: together
+# Writes all data of Keyturn that must not be lost to one file:
+#   DATABASE_URL=postgres://… ./deploy/backup/backup.sh FILE
+# Redis needs no backup, because its data expires within the hour. Do not store the root key with this file: together
 # they open every sealed copy.
 set -eu
 file=${1:?usage: DATABASE_URL=postgres://… $0 FILE}

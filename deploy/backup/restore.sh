@@ -1,6 +1,6 @@
 #!/bin/sh
-# Restores a backup into an empty database, completely or not at all: DATABASE_URL=postgres://…
-# ./deploy/backup/restore.sh FILE
+# Restores a backup into an empty database, completely or not at all:
+#   DATABASE_URL=postgres://… ./deploy/backup/restore.sh FILE
 # Then run `keyturn migrate` and `keyturn after-restore` before a server starts.
 set -eu
 file=${1:?usage: DATABASE_URL=postgres://… $0 FILE}

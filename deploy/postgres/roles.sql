@@ -1,7 +1,9 @@
--- Creates three roles with least privileges in Keyturn's own database. Run it once, before the first `keyturn migrate`,
--- as the owner of the database or as a superuser: psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$ADMIN_URL".
--- Running it again is safe and does not change data; in a database that another user has migrated, it transfers the
--- tables to keyturn_migrate. Then set passwords: ALTER ROLE keyturn_serve PASSWORD '…';
+-- Creates three roles with least privilege in Keyturn's own database. Run it once, before the first `keyturn migrate`,
+-- as the owner of the database or as a superuser:
+--   psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$ADMIN_URL"
+-- Then set passwords: ALTER ROLE keyturn_serve PASSWORD '…';
+-- Running it again is safe and does not change data. In a database that another user has migrated, it transfers the
+-- tables to keyturn_migrate.
 --
 --   keyturn_migrate  owns the schema; for `keyturn migrate` only
 --   keyturn_serve    for the server and all other commands: cannot change the schema and can only append to the audit log

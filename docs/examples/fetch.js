@@ -10,7 +10,7 @@ const verifier = createAccessTokenVerifier({
 });
 const metadata = protectedResourceMetadata(verifier);
 
-/** What any runtime or framework that speaks fetch's Request and Response calls. */
+/** Handles a request in any runtime or framework that uses the Request and Response of fetch. */
 async function handle(request) {
   const { pathname } = new URL(request.url);
   if (pathname === verifier.metadataPath) return metadata();
@@ -19,7 +19,7 @@ async function handle(request) {
   return Response.json({ caller: auth.clientId });
 }
 
-// Here, Node's own server calls it.
+// Serves the handler with Node's own HTTP server.
 createServer(async ({ method, url, headers }, outgoing) => {
   const response = await handle(new Request(new URL(url, RESOURCE), { method, headers }));
   outgoing.writeHead(response.status, Object.fromEntries(response.headers));

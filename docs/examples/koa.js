@@ -16,7 +16,7 @@ app.use(async (ctx, next) => {
   else await next();
 });
 
-// Everything from here on needs a token; what it must be good for can be said for each route.
+// All routes below require a token. A route can also require a scope of its own.
 app.use(koaBearerAuth(verifier, { scope: 'orders:read' }));
 
 app.use((ctx) => {

@@ -1,12 +1,18 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { authMethods } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { describeId, presentPage, type Subject, withPages } from './acts.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { type KeyOptions, toReplacement, withProof } from './client-keys.ts';
+import {
+  describeRegeneration,
+  describeReview,
+  type ShownRegeneration,
+  type ShownReview,
+} from './describe-regeneration.ts';
 import { withDatabase } from './stores.ts';
-import { CommandEnd, confirm, type OutputOptions, plain, present, presentSecret, say, sheet } from './terminal.ts';
+import { CommandEnd, confirm, duration, type OutputOptions, present, presentSecret, say, time } from './terminal.ts';
 
 /** Object whose credential is regenerated: a client with its secret, or an access key. */
 export type RegenerateSubject = Subject & {
@@ -26,7 +32,7 @@ type RegenerateOptions = Confirmed &
     revokeTokens?: true;
   };
 
-/** Adds `regenerate`, `regenerations`, `undo` and `finish` for one kind of credential. */
+/** Adds `regenerate`, `regenerations`, `undo`, `extend` and `finish` for one kind of credential. */
 export function addRegenerationCommands(parent: Command, subject: RegenerateSubject): void {
   addRegenerate(parent, subject);
   addRegenerations(parent, subject);
@@ -36,6 +42,7 @@ export function addRegenerationCommands(parent: Command, subject: RegenerateSubj
     'undo',
     `undo a rotation during its grace period: the previous ${subject.secret} becomes current again; the new one and its tokens stop working at once`,
   );
+  addExtend(parent, subject);
   addEnd(parent, subject, 'finish', `end the grace period now: the previous ${subject.secret} stops working at once`);
 }
 
@@ -158,9 +165,7 @@ function addEnd(parent: Command, subject: RegenerateSubject, verb: 'undo' | 'fin
     .action(async (id: string, given: string | undefined, options: Confirmed) => {
       const ended = await withDatabase(async (core) => {
         const params = { [parameter]: id };
-        const page = await callAdmin<Page<ShownRegeneration>>(core, `GET ${path}/regenerations`, { params });
-        const found = page.data.find((one) => (given ? one.id === given : one.state === 'overlapping'));
-        if (!found && !given) throw new CommandEnd(1, 'error: No grace period is running.');
+        const found = await findRunning(core, path, params, given);
         if (found && !options.json) say(describeRegeneration(found));
         await confirm(
           verb === 'undo'
@@ -176,91 +181,37 @@ function addEnd(parent: Command, subject: RegenerateSubject, verb: 'undo' | 'fin
     });
 }
 
-const seconds = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
-
-function duration(value: string): number {
-  const [, count = '', unit = 's'] = /^(\d{1,9})([smhd])?$/.exec(value) ?? [];
-  if (!count) throw new InvalidArgumentError('It must be a time such as 90s, 45m, 24h or 30d.');
-  return Number(count) * seconds[unit as keyof typeof seconds];
+function addExtend(parent: Command, { path, parameter, secret, example }: RegenerateSubject): void {
+  parent
+    .command('extend')
+    .description(`let a grace period end later: the previous ${secret} works until then, at most 30 days from now`)
+    .argument(`<${parameter}>`, describeId(parameter))
+    .argument('[regeneration_id]', 'the regeneration (default: the one whose grace period is running)')
+    .requiredOption('--until <time>', 'when the grace period ends: 2027-01-31T12:00:00Z or 2027-01-31', time)
+    .option('--json', 'print the changed regeneration as one JSON object')
+    .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} extend ${example} --until 2027-01-31T12:00:00Z`)
+    .action(async (id: string, given: string | undefined, options: { until: Date; json?: true }) => {
+      const body = { retires_at: options.until.toISOString() };
+      const extended = await withDatabase(async (core) => {
+        const params = { [parameter]: id };
+        const all = { ...params, regeneration_id: given ?? (await findRunning(core, path, params, given))?.id };
+        const route = `POST ${path}/regenerations/{regeneration_id}/extend` as const;
+        return await callAdmin<ShownRegeneration>(core, route, { params: all, body });
+      });
+      present(options, extended, () => `The previous ${secret} is valid until ${extended.previous.retires_at}.`);
+    });
 }
 
-/** Members of a source in the admin API's responses that are displayed. */
-type ShownUser = { address: string; user_agent: string; last_seen_at: string | null; tokens_24h: number };
-
-type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_others: number; tokens_24h: number };
-
-type ShownReview = {
-  confirmation: string;
-  impact: ShownUse & {
-    /** Absent for an access key. */
-    keys?: (ShownUse & { type: string; kid: string | null; thumbprint: string; ends: boolean })[];
-    live_tokens: number;
-    retiring_secret: (ShownUse & { hint: string; retires_at: string }) | null;
-  };
-};
-
-type ShownRegeneration = {
-  id: string;
-  state: string;
-  hint: string;
-  previous: { hint: string; retires_at: string | null };
-  created_at: string;
-  created_by: string;
-  ended_at: string | null;
-  ended_by: string | null;
-  moved: ShownUser[];
-  still_using_old: ShownUser[];
-  tried_after_end: { address: string; user_agent: string; last_seen_at: string | null; refused: number }[];
-};
-
-/** Describes what regenerating would break. */
-function describeReview({ impact }: ShownReview): string {
-  const { retiring_secret: retiring } = impact;
-  const lines = [
-    `Last used: ${impact.last_used_at ?? 'never'}. Tokens issued in the last 24 hours: ${impact.tokens_24h}. Live tokens: ${impact.live_tokens}.`,
-    impact.used_by.length === 0 ? 'Not used in the last 30 days.' : 'Used in the last 30 days by:',
-    ...users(impact.used_by),
-  ];
-  if (impact.used_by_others > 0) lines.push(`… and ${impact.used_by_others} more`);
-  for (const { type, kid, thumbprint, ends, used_by: by, last_used_at: last } of impact.keys ?? []) {
-    const fate = ends ? 'stops working after the grace period' : 'keeps working';
-    lines.push(plain(`${type} ${kid ?? thumbprint} ${fate}. Last used: ${last ?? 'never'}.`), ...users(by));
-  }
-  if (retiring) {
-    lines.push(
-      `A grace period is running: the previous value ${retiring.hint}, valid until ${retiring.retires_at}, would stop working at once. Used in the last 30 days by:`,
-      ...(retiring.used_by.length === 0 ? ['  no source'] : users(retiring.used_by)),
-    );
-  }
-  return lines.join('\n');
-}
-
-function describeRegeneration(regeneration: ShownRegeneration): string {
-  const { previous, ended_at: endedAt, ended_by: endedBy } = regeneration;
-  const lines = [
-    sheet({
-      regeneration: regeneration.id,
-      state: regeneration.state,
-      previous: `${previous.hint}${previous.retires_at ? ` until ${previous.retires_at}` : ''}`,
-      new: regeneration.hint,
-      created: `${regeneration.created_at} by ${regeneration.created_by}`,
-      ...(endedAt ? { ended: `${endedAt} ${endedBy ? `by ${endedBy}` : 'at the end of the grace period'}` } : {}),
-    }),
-  ];
-  const group = (title: string, rows: string[]) => rows.length > 0 && lines.push(title, ...rows);
-  group('Uses the new value:', users(regeneration.moved));
-  group('Still uses the previous value:', users(regeneration.still_using_old));
-  group(
-    'Rejected with the previous value after its end:',
-    regeneration.tried_after_end.map(({ address, user_agent, last_seen_at, refused }) =>
-      plain(`  ${address}  ${user_agent}  ${refused} requests, last at ${last_seen_at}`),
-    ),
-  );
-  return lines.join('\n');
-}
-
-function users(all: readonly ShownUser[]): string[] {
-  return all.map(({ address, user_agent, last_seen_at, tokens_24h }) =>
-    plain(`  ${address}  ${user_agent}  last used ${last_seen_at}, ${tokens_24h} tokens in the last 24 hours`),
-  );
+/** Finds the regeneration with this ID, or the one whose grace period is running. */
+async function findRunning(
+  core: Core,
+  path: RegenerateSubject['path'],
+  params: Record<string, string>,
+  given: string | undefined,
+): Promise<ShownRegeneration | undefined> {
+  const { data } = await callAdmin<Page<ShownRegeneration>>(core, `GET ${path}/regenerations`, { params });
+  if (given) return data.find(({ id }) => id === given);
+  const found = data.find(({ state }) => state === 'overlapping');
+  if (!found) throw new CommandEnd(1, 'error: No grace period is running.');
+  return found;
 }

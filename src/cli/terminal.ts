@@ -193,3 +193,12 @@ export function time(value: string): Date {
   if (at) return at;
   throw new InvalidArgumentError(`It ${momentProblem}, or a date such as 2027-01-31.`);
 }
+
+const seconds = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+
+/** Parses an option with a length of time, in seconds. */
+export function duration(value: string): number {
+  const [, count = '', unit = 's'] = /^(\d{1,9})([smhd])?$/.exec(value) ?? [];
+  if (!count) throw new InvalidArgumentError('It must be a time such as 90s, 45m, 24h or 30d.');
+  return Number(count) * seconds[unit as keyof typeof seconds];
+}

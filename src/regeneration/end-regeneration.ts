@@ -1,5 +1,5 @@
 import { type Actor, appendAuditEvent, type CommitChange } from '../audit/audit-log.ts';
-import { Conflict } from '../errors.ts';
+import { Conflict, InvalidInput } from '../errors.ts';
 import type { SecretDeps } from '../secrets/manage-secrets.ts';
 import { type OwnerRef, type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
@@ -44,6 +44,49 @@ export async function finishRegeneration(
     oldSecret: { ...oldSecret, retiresAt: at, endedAs: 'finished' },
     ended: { at, as: 'finished', by: actor.name },
   };
+}
+
+const maxGraceMs = 30 * 86_400_000;
+
+/**
+ * Lets the grace period of a locked owner end later: the previous secret is valid until `end`.
+ * @param end after the present end of the grace period, and at most 30 days from now.
+ * @throws {InvalidInput} if `end` is outside these limits.
+ * @throws {Conflict} if the regeneration has already ended.
+ */
+export async function extendRegeneration(
+  transaction: Transaction,
+  deps: SecretDeps,
+  actor: Actor,
+  owner: SecretOwner,
+  id: string,
+  end: Date,
+): Promise<Regeneration> {
+  const at = new Date(deps.clock());
+  const regeneration = await requireOverlapping(transaction, owner, id, at);
+  const { oldSecret } = regeneration;
+  const latest = new Date(at.getTime() + maxGraceMs);
+  if (oldSecret.retiresAt && end <= oldSecret.retiresAt) {
+    throw invalidEnd(`must be after ${oldSecret.retiresAt.toISOString()}, when the grace period would end`);
+  }
+  if (end > latest) throw invalidEnd(`must not be after ${latest.toISOString()}, 30 days from now`);
+  const extended = { ...oldSecret, retiresAt: end };
+  await saveSecretEnd(transaction, extended);
+  await owner.save(transaction, {}, at);
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: `${owner.targetType}.extend_regeneration`,
+    targetType: owner.targetType,
+    target: owner.target,
+    before: { generation: oldSecret.generation, hint: oldSecret.hint, retires_at: oldSecret.retiresAt },
+    after: { retires_at: end, regeneration_id: id },
+  });
+  return { ...regeneration, oldSecret: extended };
+}
+
+function invalidEnd(message: string): InvalidInput {
+  return new InvalidInput(`retires_at: ${message}.`, [{ path: 'retires_at', message }]);
 }
 
 /**

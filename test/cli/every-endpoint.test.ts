@@ -19,6 +19,8 @@ async function run(line: string, input = ''): Promise<Record<string, string>> {
   return JSON.parse(stdout) as Record<string, string>;
 }
 
+const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
+
 /** Runs every command on an object whose credential can be regenerated, in an order that works. */
 async function walk(group: 'clients' | 'access-keys', id: string | undefined): Promise<void> {
   for (const verb of ['list', `show ${id}`, `reveal ${id}`, `usage ${id}`, `update ${id} --name New`]) {
@@ -26,6 +28,7 @@ async function walk(group: 'clients' | 'access-keys', id: string | undefined): P
   }
   for (const end of ['undo', 'finish']) {
     await run(`${group} regenerate ${id} --yes`);
+    if (end === 'undo') await run(`${group} extend ${id} --until ${inDays(7)}`);
     await run(`${group} ${end} ${id} --yes`);
   }
   await run(`${group} regenerations ${id}`);

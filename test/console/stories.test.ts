@@ -135,6 +135,18 @@ describeWith('Chromium')('the console in a browser', () => {
 
     await follow(page, 'Go to Order sync');
     expect(await page.getByText(/The new secret .* and the previous secret .* both work/).isVisible()).toBe(true);
+    await follow(page, 'Extend grace period');
+    await page.getByLabel('New end, from now').selectOption({ label: '1 day' });
+    await click(page, 'Extend grace period');
+    expect(await page.getByText(/retires_at: must be after .* Nothing was changed./).isVisible()).toBe(true);
+    await page.getByLabel('New end, from now').selectOption({ label: '30 days' });
+    await click(page, 'Extend grace period');
+    expect(await page.getByText('The grace period ends later now.').isVisible()).toBe(true);
+    await eventuallyIs(
+      () => token(old),
+      ({ headers }) =>
+        Date.parse(String(headers['sunset'])) - Date.parse(String(late.headers['sunset'])) > 20 * 86_400_000,
+    );
     await follow(page, 'End grace period now');
     await click(page, 'End grace period now');
     expect(await page.getByText('The grace period has ended.').isVisible()).toBe(true);

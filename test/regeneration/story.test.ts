@@ -187,6 +187,40 @@ describe('regenerating a client secret', () => {
     expect(await world.isLive(withOld)).toBe(true);
   });
 
+  it('can be given a later end, which every answer to the old secret announces, but none more than 30 days ahead', async () => {
+    const { shop: old, now, pass, post, works, askToken } = world;
+    const { json, credentials: fresh } = await world.regenerate({ overlap_seconds: 3_600 });
+    const path = `/regenerations/${json.regeneration_id}/extend`;
+    const extend = (ms: number) => post(path, { retires_at: new Date(now() + ms).toISOString() });
+    for (const [ms, says] of [
+      [3_600_000, 'must be after'],
+      [-1_000, 'must be after'],
+      [30 * day + 1_000, '30 days from now'],
+    ] as const) {
+      const answer = await extend(ms);
+      expect([ms, answer.status, answer.json.issues?.[0]]).toEqual([
+        ms,
+        400,
+        { path: 'retires_at', message: expect.stringContaining(says) },
+      ]);
+    }
+    expect((await post(path, {})).status).toBe(400);
+
+    const end = new Date(now() + 2 * day);
+    expect(await extend(2 * day)).toMatchObject({
+      status: 200,
+      json: { state: 'overlapping', previous: { retires_at: end.toISOString() } },
+    });
+    expect((await askToken(old)).headers['sunset']).toBe(end.toUTCString());
+    pass(2 * day - second);
+    expect([await works(old), await works(fresh)]).toEqual([true, true]);
+    pass(second);
+    expect([await works(old), await works(fresh)]).toEqual([false, true]);
+    expect(await extend(day)).toMatchObject({ status: 409, json: { code: 'regeneration_finished' } });
+    const events = (await world.adminFetch('/audit-events?action=client.extend_regeneration')).json.data;
+    expect(events).toMatchObject([{ target: old.id, after: { retires_at: end.toISOString() } }]);
+  });
+
   it('with a new Client ID keeps two pairs that cannot be mixed, both of one client', async () => {
     const { shop: old, adminFetch, post } = world;
     const { status, json, credentials: fresh } = await world.regenerate({ new_client_id: true });

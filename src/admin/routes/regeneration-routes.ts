@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import type { Registration } from '../../credentials/registration.ts';
-import { finishRegeneration, undoRegeneration } from '../../regeneration/end-regeneration.ts';
+import { extendRegeneration, finishRegeneration, undoRegeneration } from '../../regeneration/end-regeneration.ts';
 import {
   type RegeneratedSecret,
   type RegenerateRequest,
@@ -17,6 +17,7 @@ import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
 import { createPager, pageQuery, pageSchema } from '../paging.ts';
 import { presentRegeneration, regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
+import { moment } from '../text.ts';
 
 /** The differences between regenerating a client's secret and an access key. */
 export type RegenerationSubject<
@@ -92,8 +93,8 @@ export function regenerationEndpoints<
     regeneration_id: z.string().max(100).meta({ description: 'The ID of the regeneration.' }),
   });
 
-  /** Ends a grace period by `act`, and returns the regeneration's new state. */
-  async function end(
+  /** Changes a grace period by `act`, and returns the regeneration's new state. */
+  async function changeGracePeriod(
     act: (transaction: Transaction, owner: SecretOwner) => Promise<Regeneration>,
     params: z.output<Params>,
   ) {
@@ -177,6 +178,29 @@ export function regenerationEndpoints<
         );
       },
     }),
+    endpoint({
+      method: 'post',
+      path: `${path}/regenerations/{regeneration_id}/extend`,
+      permission,
+      // The previous secret, which may be known to others, stays valid for longer.
+      asksProof: true,
+      summary: 'Let the grace period end later, at most 30 days from now',
+      params: one,
+      body: z.strictObject({
+        retires_at: moment.meta({
+          description: 'When the previous secret stops working (RFC 3339): later than now planned.',
+          override: { type: 'string', format: 'date-time' },
+        }),
+      }),
+      answers: { 200: regenerationSchema },
+      problems: [409],
+      handle: ({ operator, params, body: { retires_at: end } }) =>
+        changeGracePeriod(
+          (transaction, owner) =>
+            extendRegeneration(transaction, core, operator, owner, params['regeneration_id'] as string, end),
+          params as z.output<Params>,
+        ),
+    }),
     ...ends.map(({ name, act, summary }) =>
       endpoint({
         method: 'post',
@@ -189,7 +213,7 @@ export function regenerationEndpoints<
         answers: { 200: regenerationSchema },
         problems: [409],
         handle: ({ operator, params }) =>
-          end(
+          changeGracePeriod(
             (transaction, owner) => act(transaction, core, operator, owner, params['regeneration_id'] as string),
             params as z.output<Params>,
           ),

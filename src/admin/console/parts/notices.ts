@@ -21,6 +21,7 @@ const texts = {
   deleted: 'Deleted. Its history stays in the audit log.',
   removed: 'Removed.',
   'tokens-revoked': 'Revoked all active tokens. The Client ID and secret did not change.',
+  extended: 'The grace period ends later now. The previous value works until then.',
   finished: 'The grace period has ended. The previous value no longer works.',
   undone: 'Rotation undone. The previous value is the current one again, and the new one no longer works.',
   'token-revoked': 'Revoked the token.',

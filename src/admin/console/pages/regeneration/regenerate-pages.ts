@@ -9,6 +9,7 @@ import { pageHeading } from '../../parts/elements.ts';
 import { checkbox, selectField } from '../../parts/fields.ts';
 import { postForm } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
+import { exactMoment, fromNow } from '../../parts/moment.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { sourceName } from '../../parts/usage-section.ts';
 import type { Listed, ShownRegeneration, ShownReview } from '../../shown.ts';
@@ -59,6 +60,7 @@ export function regeneratePages<Regenerated>(turning: Turning<Regenerated>): Pag
       params: (visit) => turning.paramsOf(visit),
       show: (visit, regenerated) => turning.showNew(visit, regenerated),
     }),
+    ...extending(turning),
     ...ending(turning, 'finish'),
     ...ending(turning, 'undo'),
   ];
@@ -199,6 +201,60 @@ function ending<R>(turning: Turning<R>, act: 'finish' | 'undo'): Page[] {
       return { seeOther: `${at}?done=${act === 'finish' ? 'finished' : 'undone'}` };
     },
   });
+}
+
+/** Creates the pages that let a grace period end later. */
+function extending<R>(turning: Turning<R>): Page[] {
+  const { path: owned, permission, route, what } = turning;
+  const path = `${owned}/regenerations/:regeneration_id/extend` as const;
+  const show = async (visit: Visit, problem?: KeyturnError): Promise<Reply> => {
+    const owner = await turning.findOwner(visit);
+    const overlap = visit.can('integrations:view') ? await findOverlap(visit, turning) : undefined;
+    const title = `Extend the grace period of ${owner.name}`;
+    const end = overlap?.previous.retires_at;
+    return {
+      ...(problem ? { status: problem.status } : {}),
+      title,
+      section: owner.section,
+      body: html`${pageHeading({ title, back: { path: owner.at, label: owner.name } })}
+      ${problem && problemNotice(problem)}
+      <section class="card">
+        ${end && html`<p>The previous ${what} expires ${fromNow(end, visit.now)} (${exactMoment(end)}).</p>`}
+        ${postForm(
+          visit.path,
+          html`${selectField({
+            name: 'seconds',
+            label: 'New end, from now',
+            value: visit.form.get('seconds') ?? '604800',
+            options: overlaps.slice(1),
+            hint: `Until then both the previous and the new ${what} work. The new end must be later than the present one.`,
+          })}
+            <div class="actions">
+              <button class="primary">Extend grace period</button><a class="button" href=${owner.at}>Cancel</a>
+            </div>`,
+        )}
+      </section>`,
+    };
+  };
+  return [
+    { method: 'get', path, permission, asksProof: true, handle: (visit) => show(visit) },
+    {
+      method: 'post',
+      path,
+      permission,
+      handle: async (visit) => {
+        const { at } = await turning.findOwner(visit);
+        const seconds = Number(visit.form.get('seconds'));
+        const result = await attempt(() =>
+          visit.call(`POST ${route}/regenerations/{regeneration_id}/extend`, {
+            params: { ...turning.paramsOf(visit), regeneration_id: visit.params['regeneration_id'] },
+            body: { retires_at: new Date(visit.now + (seconds || 0) * 1_000).toISOString() },
+          }),
+        );
+        return 'problem' in result ? await show(visit, result.problem) : { seeOther: `${at}?done=extended` };
+      },
+    },
+  ];
 }
 
 async function findOverlap<R>(visit: Visit, { route, paramsOf }: Turning<R>): Promise<ShownRegeneration | undefined> {

@@ -100,6 +100,7 @@ function running(visit: Visit, { at, what, mayAct }: Owner, overlap: ShownRegene
     ${
       mayAct &&
       html`<div class="actions">
+        <a class="button" href=${`${path}/extend`}>Extend grace period</a>
         <a class="button" href=${`${path}/finish`}>End grace period now</a>
         <a class="button" href=${`${path}/undo`}>Undo rotation</a>
       </div>`

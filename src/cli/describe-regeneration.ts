@@ -1,0 +1,83 @@
+import { plain, sheet } from './terminal.ts';
+
+/** Members of a source in the admin API's responses that are displayed. */
+type ShownUser = { address: string; user_agent: string; last_seen_at: string | null; tokens_24h: number };
+
+type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_others: number; tokens_24h: number };
+
+export type ShownReview = {
+  confirmation: string;
+  impact: ShownUse & {
+    /** Absent for an access key. */
+    keys?: (ShownUse & { type: string; kid: string | null; thumbprint: string; ends: boolean })[];
+    live_tokens: number;
+    retiring_secret: (ShownUse & { hint: string; retires_at: string }) | null;
+  };
+};
+
+export type ShownRegeneration = {
+  id: string;
+  state: string;
+  hint: string;
+  previous: { hint: string; retires_at: string | null };
+  created_at: string;
+  created_by: string;
+  ended_at: string | null;
+  ended_by: string | null;
+  moved: ShownUser[];
+  still_using_old: ShownUser[];
+  tried_after_end: { address: string; user_agent: string; last_seen_at: string | null; refused: number }[];
+};
+
+/** Describes what regenerating would break. */
+export function describeReview({ impact }: ShownReview): string {
+  const { retiring_secret: retiring } = impact;
+  const lines = [
+    `Last used: ${impact.last_used_at ?? 'never'}. Tokens issued in the last 24 hours: ${impact.tokens_24h}. Live tokens: ${impact.live_tokens}.`,
+    impact.used_by.length === 0 ? 'Not used in the last 30 days.' : 'Used in the last 30 days by:',
+    ...users(impact.used_by),
+  ];
+  if (impact.used_by_others > 0) lines.push(`… and ${impact.used_by_others} more`);
+  for (const { type, kid, thumbprint, ends, used_by: by, last_used_at: last } of impact.keys ?? []) {
+    const fate = ends ? 'stops working after the grace period' : 'keeps working';
+    lines.push(plain(`${type} ${kid ?? thumbprint} ${fate}. Last used: ${last ?? 'never'}.`), ...users(by));
+  }
+  if (retiring) {
+    lines.push(
+      `A grace period is running: the previous value ${retiring.hint}, valid until ${retiring.retires_at}, would stop working at once. Used in the last 30 days by:`,
+      ...(retiring.used_by.length === 0 ? ['  no source'] : users(retiring.used_by)),
+    );
+  }
+  return lines.join('\n');
+}
+
+/** Describes a regeneration and the sources that use its secrets. */
+export function describeRegeneration(regeneration: ShownRegeneration): string {
+  const { previous, ended_at: endedAt, ended_by: endedBy } = regeneration;
+  const lines = [
+    sheet({
+      regeneration: regeneration.id,
+      state: regeneration.state,
+      previous: `${previous.hint}${previous.retires_at ? ` until ${previous.retires_at}` : ''}`,
+      new: regeneration.hint,
+      created: `${regeneration.created_at} by ${regeneration.created_by}`,
+      ...(endedAt ? { ended: `${endedAt} ${endedBy ? `by ${endedBy}` : 'at the end of the grace period'}` } : {}),
+    }),
+  ];
+  const group = (title: string, rows: string[]) => rows.length > 0 && lines.push(title, ...rows);
+  group('Uses the new value:', users(regeneration.moved));
+  group('Still uses the previous value:', users(regeneration.still_using_old));
+  group(
+    'Rejected with the previous value after its end:',
+    regeneration.tried_after_end.map(({ address, user_agent, last_seen_at, refused }) =>
+      plain(`  ${address}  ${user_agent}  ${refused} requests, last at ${last_seen_at}`),
+    ),
+  );
+  return lines.join('\n');
+}
+
+function users(all: readonly ShownUser[]): string[] {
+  return all.map(({ address, user_agent, last_seen_at, tokens_24h }) =>
+    plain(`  ${address}  ${user_agent}  last used ${last_seen_at}, ${tokens_24h} tokens in the last 24 hours`),
+  );
+}

@@ -212,6 +212,7 @@ export async function openCore(
       keyRing,
       reveal,
       ttlSeconds,
+      previousVersionUntil: codec.previousVersionUntil,
       issuer: config.issuer,
       signingAlgorithm,
       signingKeys,

@@ -108,6 +108,8 @@ export function createEventStreams({ feed, clock, metrics }: Core): EventStreams
 
   /** @throws {TooManyRequests} if the client, or all together, have too many open streams. */
   function add(response: ServerResponse, client: Client, clientId: string): void {
+    // The caller disconnected meanwhile: `close` was already emitted, so the stream would never be removed.
+    if (response.destroyed) return;
     const count = streamsOf.get(client.id) ?? 0;
     if (count >= maxStreamsPerClient || listeners.size >= maxStreams) {
       const whose = count >= maxStreamsPerClient ? 'This client' : 'The server';

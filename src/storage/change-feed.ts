@@ -47,6 +47,7 @@ export function createChangeFeed(deps: {
   const subscribers = createChangeSubscribers();
   const gaps = createChangeGaps();
   let server: string | undefined;
+  let lastServer: string | undefined;
   /** Every number up to this one has been reported, is in `gaps`, or belongs to an early writer. */
   let toldTo = 0;
   /** Transactions that were writing changes when the state was read, and may still commit any lower number. */
@@ -58,7 +59,10 @@ export function createChangeFeed(deps: {
   const revoked = createRevokedLoader({
     reader,
     server: () => server,
-    onOtherServer: restart,
+    onOtherServer: () => {
+      lossCheck?.distrust();
+      restart();
+    },
     onPage: subscribers.revoked,
     onLoaded: subscribers.loaded,
     onFailure: noteFailure,
@@ -87,7 +91,9 @@ export function createChangeFeed(deps: {
   async function begin(): Promise<void> {
     const found = await reader.latest();
     earlyWriters = await reader.writersAfter(writersEndWithinMs);
+    if (lastServer !== undefined && found.server !== lastServer) lossCheck?.distrust();
     server = found.server;
+    lastServer = found.server;
     toldTo = found.latest;
     gaps.clear();
     revoked.begin(found.latest);

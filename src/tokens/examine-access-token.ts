@@ -97,11 +97,11 @@ function grantedScope(server: Client, { record, client, key }: FoundToken): read
   const { scopeVersions: versions } = record;
   if (!versions) return client.scope;
   const ofClient = scopeAt(client, client.scope, versions.client);
-  const ofKey = key ? scopeAt(key, key.scope, versions.accessKey) : ofClient;
+  const ofKey = key && scopeAt(key, key.scope, versions.accessKey);
   const offered = offeredScopes(
     record.resource === undefined ? server.information : scopeAt(server, server.information, versions.resource),
   );
-  return ofClient.filter((item) => ofKey.includes(item) && offered.includes(item));
+  return ofClient.filter((item) => (!ofKey || ofKey.includes(item)) && offered.includes(item));
 }
 
 /** Returns a live token for any resource server, with its client and the access key that it was obtained with. */

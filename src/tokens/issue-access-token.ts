@@ -78,7 +78,7 @@ export function makeAccessTokenNow(
  * @throws {KeyturnError} `invalid_scope` or `invalid_target`.
  */
 export function makeAccessToken(
-  deps: Pick<TokenDeps, 'clock' | 'clockCheck' | 'ttlSeconds' | 'issuer'>,
+  deps: Pick<TokenDeps, 'clock' | 'clockCheck' | 'ttlSeconds' | 'issuer' | 'previousVersionUntil'>,
   client: Client,
   clientId: string,
   request: TokenRequest,
@@ -95,8 +95,10 @@ export function makeAccessToken(
   const granted = asked ?? grantable;
   const scope = granted.join(' ');
   const server = named ?? onlyJwtServer(sources.servers, granted);
-  const isScopeKept = asked !== undefined || scope === '';
   const now = deps.clock();
+  // Processes of the previous version know no versions of scopes, and read Keyturn's claims at the top of a JWT.
+  const isForPreviousVersion = now <= deps.previousVersionUntil;
+  const isScopeKept = asked !== undefined || scope === '' || isForPreviousVersion;
   const issuedAt = Math.floor(now / 1_000);
   const record: TokenRecord = {
     jti: '',
@@ -119,6 +121,11 @@ export function makeAccessToken(
   };
   if (server?.tokenFormat === 'jwt') {
     record.jti = randomBytes(16).toString('base64url');
+    const own = {
+      epoch: record.epoch,
+      generation: record.generation,
+      access_key: record.accessKey && encodeAccessKeyRef(record.accessKey),
+    };
     const accessToken = signAccessToken(sources.signingKey, server.tokenTyp ?? 'at+jwt', {
       iss: deps.issuer,
       sub: clientId,
@@ -131,11 +138,8 @@ export function makeAccessToken(
       access_key_id: key?.key.id,
       contact_id: key?.key.contactId,
       cnf: request.confirmation,
-      [privateClaims]: {
-        epoch: record.epoch,
-        generation: record.generation,
-        access_key: record.accessKey && encodeAccessKeyRef(record.accessKey),
-      },
+      [privateClaims]: own,
+      ...(isForPreviousVersion ? own : {}),
     });
     return { accessToken, record, scope, isStored: false };
   }

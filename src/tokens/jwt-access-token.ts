@@ -37,7 +37,11 @@ type AccessTokenClaims = {
 };
 
 /** Signs an access token in the JWT profile of RFC 9068. */
-export function signAccessToken(key: SigningKey, typ: TokenTyp, claims: AccessTokenClaims): string {
+export function signAccessToken(
+  key: SigningKey,
+  typ: TokenTyp,
+  claims: AccessTokenClaims & Partial<PrivateClaims>,
+): string {
   return signJwt(key, typ, claims);
 }
 

@@ -6,6 +6,10 @@ import { decodeAccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './toke
 
 /** Encodes and decodes stored token records: a few dozen bytes with a code that authenticates them. */
 export type TokenRecordCodec = {
+  /**
+   * Until when tokens must be readable for the previous version, in milliseconds since the epoch; 0 if there is none.
+   */
+  readonly previousVersionUntil: number;
   encode(record: TokenRecord): Buffer;
   /** Returns undefined if this deployment did not write the value for this token. */
   decode(jti: string, value: Buffer): TokenRecord | undefined;
@@ -47,6 +51,7 @@ export function createTokenRecordCodec(keyRing: KeyRing, unauthenticated?: Unaut
   }
 
   return {
+    previousVersionUntil: unauthenticated?.issuedBefore ?? 0,
     encode(record) {
       // Processes of the previous version may still be serving, and can read their own format only.
       if (unauthenticated && record.issuedAt <= unauthenticated.issuedBefore) return Buffer.from(writeJson(record));
@@ -77,7 +82,7 @@ export function recordFromText(text: string): Buffer {
   return text.startsWith('[') ? Buffer.from(text) : Buffer.from(text, 'base64url');
 }
 
-const longestFixedPart = 64;
+const longestFixedPart = 96;
 /** Bytes of a UUID. */
 const uuidBytes = 16;
 /** Bytes of the 22 characters of a generated Client ID, read as base64 of which only 62 characters occur. */

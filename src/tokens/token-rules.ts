@@ -20,6 +20,8 @@ export type TokenDeps = {
   signingKeys: SigningKeys;
   issuer: string;
   ttlSeconds: number;
+  /** Until when processes of the previous version may read new tokens, in milliseconds since the epoch. */
+  previousVersionUntil: number;
 };
 
 /** Returns whether a token is bound to everything that its client's tokens must be bound to (RFC 8705 §3, RFC 9449 §5.2). */

@@ -1,6 +1,8 @@
 import { Redis } from 'ioredis';
+import { decodeJwt } from 'jose';
 import { updateClient } from '../../src/clients/manage-clients.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { privateClaims } from '../../src/tokens/jwt-access-token.ts';
 import { tokenId } from '../../src/tokens/token-store.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import { makeDpopProof, makePair } from '../oauth/assertion.ts';
@@ -144,6 +146,23 @@ describe('unauthenticated token records of the previous version', () => {
     expect(await introspect(rolling, at)).toEqual([true, true]);
     expect(await introspect(later, at)).toEqual([false, false]);
     expect(await introspect(longer, at)).toEqual([false, false]);
+
+    // Meanwhile the previous version can read new tokens too, which do not gain scope either.
+    const { core } = server;
+    await register(core, {
+      name: 'JWT API',
+      kind: 'resource_server',
+      resource: 'https://jwt.example',
+      information: ['jwt'],
+      tokenFormat: 'jwt',
+    });
+    const reader = await register(core, { name: 'Reader', kind: 'integration', scope: 'jwt:read' });
+    const claims = decodeJwt(await at.accessToken(reader));
+    expect(claims).toMatchObject({ epoch: 0, generation: 1, [privateClaims]: { epoch: 0, generation: 1 } });
+    const buyer = await register(core, { name: 'Buyer', kind: 'integration', scope: 'orders:read' });
+    const opaque = await at.accessToken(buyer);
+    const record = JSON.parse((await redis.get(keyOf(opaque))) as string) as unknown[];
+    expect(record.slice(0, 6)).toEqual([buyer.id, 0, 1, now, Math.floor(now / 1_000) + 3_600, 'orders:read']);
     await migrated.close();
 
     ahead = 121 * minute;

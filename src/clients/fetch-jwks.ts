@@ -181,12 +181,14 @@ export function createClientKeys(deps: {
     }
   }
 
-  /** Starts recording what was read, once for each client. No request waits for it. */
+  /**
+   * Starts recording what was read, once for each client. No request waits for it. If that fails, the keys are recorded
+   * after the next fetch, so that requests cannot cause many failing statements.
+   */
   function note(client: string, jwksUri: string, { keys, readAt, noted }: Fetched): void {
     if (noted.has(client) || !Number.isFinite(readAt)) return;
     noted.add(client);
     notePublished(client, jwksUri, keys, new Date(readAt)).catch((error: Error) => {
-      noted.delete(client);
       log.warn({ jwks_uri: jwksUri, error: error.message }, 'the published keys of a client cannot be recorded');
     });
   }

@@ -67,8 +67,9 @@ export function readPublicJwk(jwk: unknown): { key: KeyObject; members: Record<s
   const members = jwk as Record<string, unknown>;
   if (privateMembers.some((name) => Object.hasOwn(members, name))) return 'is private or symmetric';
   const { kid } = members;
-  if (kid !== undefined && (typeof kid !== 'string' || kid.length > 256))
-    return 'must have a string of at most 256 characters as kid';
+  // The kid is stored with the counts of many clients, so one that cannot be stored must not get that far.
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > 256 || findUnstorableText(kid)))
+    return 'must have a string of at most 256 characters, without NUL characters and lone surrogates, as kid';
   const key = importKey(members);
   return key ? { key, members } : 'is malformed';
 }
@@ -137,9 +138,18 @@ export function usableKeys(keys: readonly unknown[]): ClientKey[] {
     const key = readVerificationKey(jwk);
     if (typeof key !== 'string') {
       const members = jwk as Record<string, unknown>;
-      usable.push({ ...key, thumbprint: thumbprintOf(members), jwk: members });
+      usable.push({ ...key, thumbprint: thumbprintOf(members), jwk: essentialOf(key, members) });
     }
     if (usable.length === maxKeys) break;
   }
   return usable;
+}
+
+/** Returns a JWK with nothing but what is needed to check signatures, which is small and can be stored. */
+function essentialOf({ key, kid }: VerificationKey, { alg }: Record<string, unknown>): Record<string, unknown> {
+  return {
+    ...key.export({ format: 'jwk' }),
+    ...(kid === undefined ? {} : { kid }),
+    ...(alg === undefined ? {} : { alg }),
+  };
 }

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { KeyName } from '../credentials/registration.ts';
-import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
 
 /** A key or certificate that authenticated a client, or tried to. */
 export type UsedKey = KeyName;
@@ -116,7 +116,8 @@ export async function findClientKeys(
   clients: readonly string[],
 ): Promise<ReadonlyMap<string, readonly ClientKeyRecord[]>> {
   const rows = await database.query<ClientKeyRow>(
-    'SELECT * FROM client_keys WHERE client = ANY ($1::uuid[]) ORDER BY last_used_at DESC NULLS LAST, id',
+    `SELECT id, client, thumbprint, kind, kid, generation, jwks_uri, published_at, left_at, first_used_at, last_used_at, refused_at
+     FROM client_keys WHERE client = ANY ($1::uuid[]) ORDER BY last_used_at DESC NULLS LAST, id`,
     [clients],
   );
   return Map.groupBy(rows.map(toRecord), ({ client }) => client);
@@ -141,37 +142,43 @@ function toRecord(row: ClientKeyRow): ClientKeyRecord & { client: string } {
 
 /**
  * Records which keys a client publishes at its URL now: since when each of them is there, and when each earlier one was
- * missing first.
+ * missing first. Keeps the latest keys of the client, so that a URL with new keys at each fetch takes a bounded amount
+ * of storage.
  */
 export async function savePublishedKeys(
-  database: Queryable,
+  database: Database,
   client: string,
   jwksUri: string,
   keys: readonly { kid: string | undefined; thumbprint: string; jwk: Readonly<Record<string, unknown>> }[],
   at: Date,
 ): Promise<void> {
-  const rows = keys.map(({ kid, thumbprint, jwk }) => ({
-    id: keyIdOf(client, { thumbprint }),
-    thumbprint,
-    kid: kid ?? null,
-    jwk,
-  }));
-  await database.query(
-    `WITH published AS (
-       SELECT id, thumbprint, kid, jwk FROM jsonb_populate_recordset(NULL::client_keys, $1::jsonb)
-     ), present AS (
-       INSERT INTO client_keys AS k (id, client, thumbprint, kind, kid, jwk, jwks_uri, published_at, expires_at)
-       SELECT id, $2, thumbprint, 'key', kid, jwk, $3, $4, $5 FROM published ORDER BY id
-       ON CONFLICT (id) DO UPDATE SET kid = excluded.kid, jwk = excluded.jwk, jwks_uri = excluded.jwks_uri,
-         -- Another process may have read the URL later.
-         left_at = CASE WHEN k.left_at > excluded.published_at THEN k.left_at END,
-         published_at = coalesce(k.published_at, excluded.published_at), expires_at = GREATEST(k.expires_at, excluded.expires_at)
-     )
-     UPDATE client_keys SET left_at = $4
-     WHERE client = $2 AND jwks_uri = $3 AND published_at < $4 AND left_at IS NULL AND id NOT IN (SELECT id FROM published)`,
-    [JSON.stringify(rows), client, jwksUri, at, new Date(at.getTime() + keepMs)],
+  // The same key may be published under several kids.
+  const rows = new Map(
+    keys.map(({ kid, thumbprint, jwk }) => {
+      const id = keyIdOf(client, { thumbprint });
+      return [id, { id, thumbprint, kid: kid ?? null, jwk }];
+    }),
   );
+  const parameters = [JSON.stringify([...rows.values()]), client, jwksUri, at, new Date(at.getTime() + keepMs)];
+  await database.transaction(async (transaction) => {
+    await transaction.query(savePublished, parameters);
+    await dropOldKeys(transaction, [client]);
+  });
 }
+
+const savePublished = `
+  WITH published AS (
+    SELECT id, thumbprint, kid, jwk FROM jsonb_populate_recordset(NULL::client_keys, $1::jsonb)
+  ), present AS (
+    INSERT INTO client_keys AS k (id, client, thumbprint, kind, kid, jwk, jwks_uri, published_at, expires_at)
+    SELECT id, $2, thumbprint, 'key', kid, jwk, $3, $4, $5 FROM published ORDER BY id
+    ON CONFLICT (id) DO UPDATE SET kid = excluded.kid, jwk = excluded.jwk, jwks_uri = excluded.jwks_uri,
+      -- Another process may have read the URL later.
+      left_at = CASE WHEN k.left_at > excluded.published_at THEN k.left_at END,
+      published_at = coalesce(k.published_at, excluded.published_at), expires_at = GREATEST(k.expires_at, excluded.expires_at)
+  )
+  UPDATE client_keys SET left_at = $4
+  WHERE client = $2 AND jwks_uri = $3 AND published_at < $4 AND left_at IS NULL AND id NOT IN (SELECT id FROM published)`;
 
 /** Finds keys that a client no longer publishes, the latest first. @param client any id, so that unknown clients take as long. */
 export async function findLeftKeys(

@@ -150,8 +150,12 @@ describe('the keys of a client with a jwks_uri', () => {
     const one = { ...(await makePair()).publicJwk, kid: 'one' };
     const two = { ...(await makePair('EdDSA')).publicJwk, kid: 'two' };
     const state = { served: [one] as unknown[] | Error };
+    let noted = 0;
     const keys = createClientKeys({
-      notePublished: async () => undefined,
+      notePublished: async () => {
+        noted += 1;
+        throw new Error('invalid text');
+      },
       clock: () => now,
       log: createLog('silent'),
       fetchJwks: async () => {
@@ -164,7 +168,8 @@ describe('the keys of a client with a jwks_uri', () => {
       one,
       two,
       state,
-      kids: async (kid?: string) => (await keys.find(client, kid)).map((key) => key.kid),
+      kids: async (kid?: string) => (await keys.find(client, kid, 'some client')).map((key) => key.kid),
+      noted: () => noted,
       fetched: () => fetched,
       pass: (milliseconds: number) => {
         now += milliseconds;
@@ -225,5 +230,20 @@ describe('the keys of a client with a jwks_uri', () => {
     const world = await start();
     world.state.served = [{ kty: 'oct', k: 'AA', kid: 'a' }, { ...world.two, d: 'AA', kid: 'b' }, null, 'x', world.two];
     expect(await world.kids()).toEqual(['two']);
+  });
+
+  it('exclude one whose kid cannot be stored with the counts of all clients', async () => {
+    const world = await start();
+    world.state.served = [...['a\0', '\ud800'].map((kid) => ({ ...world.one, kid })), world.two];
+    expect(await world.kids()).toEqual(['two']);
+  });
+
+  it('are recorded once for each fetch, even if recording them fails', async () => {
+    const world = await start();
+    for (let index = 0; index < 20; index++) await world.kids();
+    expect(world.noted()).toBe(1);
+    world.pass(5 * minute + 1);
+    await world.kids();
+    expect(world.noted()).toBe(2);
   });
 });

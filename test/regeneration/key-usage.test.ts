@@ -122,6 +122,41 @@ describe('keys behind a jwks_uri', () => {
   });
 });
 
+describe('a jwks_uri of a careless client', () => {
+  const publishedKeys = async (id: string) =>
+    await server.core.database.query<{ kid: string; jwk: object }>(
+      `SELECT k.kid, k.jwk FROM client_keys k JOIN client_ids i ON i.client = k.client WHERE i.client_id = $1`,
+      [id],
+    );
+
+  it('may publish the same key under two kids and with members that cannot be stored', async () => {
+    const key = await makeKey();
+    const id = await register({ auth_method: 'private_key_jwt', jwks_uri: 'https://keys.example/careless.json' });
+    published = [
+      { ...jwkOf(key), note: 'a\0' },
+      { ...jwkOf(key), kid: 'other', x5c: ['x'.repeat(10_000)] },
+    ];
+    expect((await ask(id, key)).status).toBe(200);
+    await eventually(async () => (await publishedKeys(id)).some(({ jwk }) => jwk !== null));
+    expect(await publishedKeys(id)).toEqual([{ kid: expect.any(String), jwk: expect.any(Object) }]);
+    expect(JSON.stringify((await publishedKeys(id))[0]?.jwk).length).toBeLessThan(300);
+  });
+
+  it('takes a bounded number of rows if it publishes other keys at each fetch', async () => {
+    const id = await register({ auth_method: 'private_key_jwt', jwks_uri: 'https://keys.example/restless.json' });
+    for (let fetched = 0; fetched < 6; fetched += 1) {
+      const keys = await Promise.all(Array.from({ length: 10 }, () => makeKey()));
+      published = keys.map(jwkOf);
+      now += 10 * minute;
+      const [key] = keys as [Key];
+      expect((await ask(id, key)).status).toBe(200);
+      const kid = keys.at(-1)?.kid;
+      await eventually(async () => (await publishedKeys(id)).some((row) => row.kid === kid));
+    }
+    expect(await publishedKeys(id)).toHaveLength(50);
+  });
+});
+
 describe('changing keys without a rotation', () => {
   it('adds a key to others at once, and removes one that nobody uses', async () => {
     const [used, spare] = [await makeKey(), await makeKey()];

@@ -47,6 +47,18 @@ export function keyCredentialsOf({ client, secrets }: KnownClient, now: number):
   return all;
 }
 
+/**
+ * Sorts credentials for one Client ID: those that are accepted with it first, and those of another Client ID last. The
+ * first one that a key or certificate matches decides, and the same key may be part of several credentials.
+ */
+export function usableFirst(credentials: readonly KeyCredential[], clientId: string, now: number): KeyCredential[] {
+  const rankOf = (credential: KeyCredential) => {
+    const refusal = refusalOfCredential(credential, clientId, now);
+    return refusal === undefined ? 0 : refusal === 'wrong_client_id' ? 2 : 1;
+  };
+  return credentials.toSorted((one, other) => rankOf(one) - rankOf(other));
+}
+
 /** A key or certificate of a client, for people. */
 export type ListedKey = KeyName &
   Pick<ClientKeyRecord, 'publishedAt' | 'leftAt' | 'firstUsedAt' | 'lastUsedAt'> & {

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { KnownClient } from '../clients/client.ts';
-import { keyCredentialsOf, refusalOfCredential } from '../clients/key-credentials.ts';
+import { keyCredentialsOf, refusalOfCredential, usableFirst } from '../clients/key-credentials.ts';
 import { type ClientCertificate, isInDate, refusalOfCertificate } from '../clients/registered-certificate.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
@@ -96,7 +96,7 @@ function describe(x509: X509Certificate, isTrusted: boolean): ClientCertificate 
 /** The certificate of a request that names its client. */
 export type PresentedCertificate = { clientId: string; certificate: ClientCertificate | 'unreadable' };
 
-/** Returns the first credential that a certificate matches, or why the current one rejects it. */
+/** Returns the first credential that a certificate matches, or why the first one rejects it. */
 export function examineCertificate(
   core: Core,
   known: KnownClient,
@@ -106,7 +106,7 @@ export function examineCertificate(
   if (certificate === 'unreadable') return { refusal: 'certificate_unreadable' };
   const now = core.clock();
   let refusal = 'wrong_method';
-  for (const credential of keyCredentialsOf(known, now)) {
+  for (const credential of usableFirst(keyCredentialsOf(known, now), clientId, now)) {
     const reason = refusalOfCertificate(credential.registration, certificate, now);
     if (!reason) {
       const key: UsedKey = { kind: 'certificate', kid: null, thumbprint: certificate.thumbprint };

@@ -2,7 +2,7 @@ import { createPublicKey, generateKeyPairSync, type JsonWebKey, randomBytes } fr
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, type ProtectedHeaderParameters } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { KnownClient } from '../clients/client.ts';
-import { type KeyCredential, keyCredentialsOf, refusalOfCredential } from '../clients/key-credentials.ts';
+import { type KeyCredential, keyCredentialsOf, refusalOfCredential, usableFirst } from '../clients/key-credentials.ts';
 import { readVerificationKey, type VerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
 import { findLeftKeys, type UsedKey } from '../usage/client-key-store.ts';
@@ -69,12 +69,7 @@ export async function examineAssertion(
   // Reject access tokens and every other JWT whose type is not that of a client assertion (RFC 8725 §3.11).
   if (header.typ !== undefined && !/^(application\/)?(client-authentication\+)?jwt$/i.test(header.typ))
     return { refusal: 'assertion_type' };
-  const candidates = known ? await findCandidates(core, known, header) : [];
-  const keys =
-    candidates.length > 0
-      ? candidates
-      : decoyKeys(header.alg).map((key) => ({ key, used: undefined, credential: undefined }));
-  const signed = await verify(assertion, keys);
+  const signed = await verify(assertion, findCandidates(core, known, clientId, header));
   if (!known || !signed?.credential) return { refusal: 'assertion_signature' };
   const { claims, credential, used: key } = signed;
   const refusal =
@@ -135,39 +130,53 @@ export function createLeftKeyWarning({ log, clock }: Core): (clientId: string, k
 
 /** Maximum number of keys that the signature of one assertion is checked with. */
 const maxCandidates = 20;
+/** Maximum number of checks after which no ended key is tried, because that only finds the reason of a rejection. */
+const maxWithEnded = 10;
 
-/** Returns the keys that may have signed an assertion, those of the current credential first. */
-async function findCandidates(
+/**
+ * Finds the keys that may have signed an assertion, one credential after the other, so that a URL is read only if no key
+ * before it signed. The credentials that are accepted now come first. Ends with a key that nobody can sign with if the
+ * client has none.
+ */
+async function* findCandidates(
   core: Core,
-  known: KnownClient,
+  known: KnownClient | undefined,
+  clientId: string,
   header: ProtectedHeaderParameters,
-): Promise<readonly Candidate[]> {
+): AsyncGenerator<Candidate> {
   const kid = typeof header.kid === 'string' ? header.kid : undefined;
   const now = core.clock();
-  const credentials = keyCredentialsOf(known, now).filter(
-    ({ registration }) => registration.authMethod === 'private_key_jwt',
-  );
-  const find = async (fetched: string | undefined) => {
-    const found: Candidate[] = [];
-    for (const credential of credentials) {
-      const { registration } = credential;
-      // A URL is no longer read once its credential has ended.
-      const isRead = refusalOfCredential(credential, credential.secret?.clientId ?? '', now) === undefined;
-      const { client } = known;
-      const keys = isRead
-        ? await core.clientKeys.find(registration, fetched, client.id)
-        : await core.clientKeys.find({ ...registration, jwksUri: null }, fetched);
-      for (const key of keys) {
-        const isFor = key.algs.some((each) => each === header.alg) && (!kid || !key.kid || key.kid === kid);
-        const { thumbprint } = key;
-        if (isFor) found.push({ key, credential, used: { kind: 'key', kid: key.kid ?? null, thumbprint } });
-      }
+  const credentials = (known ? usableFirst(keyCredentialsOf(known, now), clientId, now) : [])
+    .filter(({ registration }) => registration.authMethod === 'private_key_jwt')
+    .map((credential) => ({ credential, refusal: refusalOfCredential(credential, clientId, now) }));
+  const [usable, refused] = [credentials.filter((each) => !each.refusal), credentials.filter((each) => each.refusal)];
+  const tried = new Set<string>();
+  let isKidKnown = !kid;
+
+  async function* keysOf({ credential, refusal }: (typeof credentials)[number], wanted?: string) {
+    const isEnded = refusal !== undefined && refusal !== 'wrong_client_id';
+    const { registration } = credential;
+    // A URL is no longer read once its credential has ended.
+    const keys = isEnded
+      ? await core.clientKeys.find({ ...registration, jwksUri: null }, undefined)
+      : await core.clientKeys.find(registration, wanted, known?.client.id);
+    isKidKnown ||= !refusal && keys.some((key) => key.kid === kid);
+    for (const key of keys) {
+      const { thumbprint } = key;
+      const isNamed = key.kid === kid || (!isEnded && (!kid || !key.kid));
+      if (!isNamed || !key.algs.some((each) => each === header.alg) || tried.has(thumbprint)) continue;
+      if (tried.size >= (isEnded ? maxWithEnded : maxCandidates)) return;
+      tried.add(thumbprint);
+      const used: UsedKey = { kind: 'key', kid: key.kid ?? null, thumbprint };
+      yield { key, credential, used };
     }
-    return found.slice(0, maxCandidates);
-  };
+  }
+
+  for (const each of usable) yield* keysOf(each);
   // A kid that is unknown to one credential may be known to another, so no URL is fetched again for it at first.
-  const cached = await find(undefined);
-  return cached.length > 0 || !kid ? cached : await find(kid);
+  if (!isKidKnown) for (const each of usable) yield* keysOf(each, kid);
+  for (const each of refused) yield* keysOf(each);
+  if (tried.size === 0) for (const key of decoyKeys(header.alg)) yield { key, used: undefined, credential: undefined };
 }
 
 /**
@@ -176,9 +185,9 @@ async function findCandidates(
  */
 async function verify(
   assertion: string,
-  candidates: readonly Candidate[],
+  candidates: Iterable<Candidate> | AsyncIterable<Candidate>,
 ): Promise<(Candidate & { claims: JWTPayload }) | undefined> {
-  for (const candidate of candidates) {
+  for await (const candidate of candidates) {
     const { key, algs } = candidate.key;
     try {
       const { payload: claims } = await jwtVerify(assertion, key, {

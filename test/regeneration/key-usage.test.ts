@@ -8,11 +8,17 @@ let server: AdminServer;
 let now: number;
 /** Keys that are published at https://keys.example/jwks.json. */
 let published: object[];
+/** Number of times that they were fetched. */
+let fetched = 0;
 
 beforeAll(async () => {
   now = Date.now();
   published = [];
-  server = await startAdminServer({ env: proofEnv, clock: () => now, readJwks: async () => published });
+  const readJwks = async () => {
+    fetched += 1;
+    return published;
+  };
+  server = await startAdminServer({ env: proofEnv, clock: () => now, readJwks });
   const body = { name: 'API', kind: 'resource_server', resource: 'https://orders.example', information: ['orders'] };
   await server.adminFetch('/clients', { method: 'POST', body });
 });
@@ -122,6 +128,35 @@ describe('keys behind a jwks_uri', () => {
   });
 });
 
+describe('reading a jwks_uri', () => {
+  it('finds a new kid at once, although a published key without kid might have signed too', async () => {
+    const [unnamed, next] = [await makeKey(), await makeKey()];
+    const id = await register({ auth_method: 'private_key_jwt', jwks_uri: 'https://keys.example/unnamed.json' });
+    published = [unnamed.pair.publicJwk];
+    expect((await ask(id, unnamed)).status).toBe(200);
+    now += 2 * minute;
+    published = [unnamed.pair.publicJwk, jwkOf(next)];
+    expect((await ask(id, next)).status).toBe(200);
+  });
+
+  it('is not necessary for a client whose current key is registered, while the URL that it left is in its grace period', async () => {
+    const [old, next] = [await makeKey(), await makeKey()];
+    const id = await register({ auth_method: 'private_key_jwt', jwks_uri: 'https://keys.example/former.json' });
+    published = [jwkOf(old)];
+    expect((await ask(id, old)).status).toBe(200);
+    const replace = jwksOf(next);
+    const post = (path: string, body: object) => server.adminFetch(`/clients/${id}${path}`, { method: 'POST', body });
+    const { confirmation } = (await post('/regeneration/review', { replace })).json;
+    expect((await post('/regenerate', { replace, confirmation })).status).toBe(201);
+    now += 10 * minute;
+    const before = fetched;
+    expect((await ask(id, next)).status).toBe(200);
+    expect(fetched).toBe(before);
+    expect((await ask(id, old)).status).toBe(200);
+    expect(fetched).toBe(before + 1);
+  });
+});
+
 describe('a jwks_uri of a careless client', () => {
   const publishedKeys = async (id: string) =>
     await server.core.database.query<{ kid: string; jwk: object }>(
@@ -144,7 +179,7 @@ describe('a jwks_uri of a careless client', () => {
 
   it('takes a bounded number of rows if it publishes other keys at each fetch', async () => {
     const id = await register({ auth_method: 'private_key_jwt', jwks_uri: 'https://keys.example/restless.json' });
-    for (let fetched = 0; fetched < 6; fetched += 1) {
+    for (let round = 0; round < 6; round += 1) {
       const keys = await Promise.all(Array.from({ length: 10 }, () => makeKey()));
       published = keys.map(jwkOf);
       now += 10 * minute;

@@ -201,6 +201,27 @@ describe('replacing keys', () => {
     expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 401, 401]);
   });
 
+  it('accepts a key or certificate that stays registered with the old and the new Client ID', async () => {
+    const [kept, added] = [await makeKey(), await makeKey()];
+    const pod = makeSelfSigned('pod');
+    const bySubject = { auth_method: 'tls_client_auth', tls_client_auth_subject_dn: 'CN=pod' };
+    const cases: [Proof, object, object][] = [
+      [kept, registrationOf(kept), { jwks: { keys: [jwkOf(kept), jwkOf(added)] } }],
+      [pod, bySubject, registrationOf(pod)],
+    ];
+    for (const [proof, first, replacement] of cases) {
+      const body = { name: 'Shop', kind: 'integration', scope: 'orders:read', ...first };
+      const id = (await server.adminFetch('/clients', { method: 'POST', body })).json.client_id;
+      const { confirmation } = (await postTo(id, '/regeneration/review', { replace: replacement })).json;
+      const options = { confirmation, replace: replacement, new_client_id: true };
+      const newId = (await postTo(id, '/regenerate', options)).json.client_id;
+      expect(newId).not.toBe(id);
+      expect([(await ask(id, proof)).status, (await ask(newId, proof)).status]).toEqual([200, 200]);
+      now += day;
+      expect([(await ask(id, proof)).status, (await ask(newId, proof)).status]).toEqual([401, 200]);
+    }
+  });
+
   it('ends the grace period by evidence once every source signs with the new key', async () => {
     const { id, proof: old } = await register(await makeKey());
     await token(id, old);

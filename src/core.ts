@@ -18,7 +18,7 @@ import { type Clock, createClockCheck, createDatabaseClock, type DatabaseClock }
 import { createStartSteps, type StartSteps } from './process/start-steps.ts';
 import { finishUnused } from './regeneration/end-regeneration.ts';
 import { countOverlaps } from './secrets/secret-store.ts';
-import { createAnnouncementStream } from './storage/announcement-stream.ts';
+import { openAnnouncementStream } from './storage/announcement-stream.ts';
 import { createAnnouncements } from './storage/announcements.ts';
 import { type ChangeFeed, type CommittedChange, changesOf } from './storage/change.ts';
 import { createChangeFeed } from './storage/change-feed.ts';
@@ -128,9 +128,8 @@ export async function openCore(
     const unauthenticated = findUnauthenticatedRecords(database, clock(), ttlSeconds);
     const codec = createTokenRecordCodec(keyRing, await steps.run('the token records', unauthenticated));
     const store = redis ? createRedisTokenStore(redis, codec, { prefix }) : createDatabaseTokenStore(database, codec);
-    const announcements = redis
-      ? createAnnouncements({ stream: createAnnouncementStream(redis, `${prefix}changes`), log })
-      : undefined;
+    const stream = redis && (await openAnnouncementStream(redis, database, prefix));
+    const announcements = stream && createAnnouncements({ stream, log });
     const { staleSeconds, reveal, signingAlgorithm } = config;
     // The embedded database belongs to one process, so no other process can change it.
     const staleAlways = config.given.includes('KEYTURN_STALE_SECONDS') || config.databaseUrl === undefined;

@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { ChangeKind, CommittedChange } from './change.ts';
+import type { Queryable } from './database.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** A bounded, ordered log in Redis that every process appends to and reads. */
@@ -24,7 +25,20 @@ const maxEntries = 2_000;
 const pageSize = 500;
 const deadlineMs = 500;
 
-export function createAnnouncementStream(redis: Redis | Cluster, key: string): AnnouncementStream {
+/**
+ * Opens the stream of this database. Deployments that share a Redis database and prefix by mistake do not read each
+ * other's changes, which would look like lost ones (loss-check.ts). A standby that is promoted keeps both parts of the
+ * name.
+ */
+export async function openAnnouncementStream(
+  redis: Redis | Cluster,
+  database: Queryable,
+  prefix: string,
+): Promise<AnnouncementStream> {
+  const [row] = await database.query<{ name: string }>(
+    `SELECT left(md5(current_database() || ' ' || coalesce(split_part(database_timeline(), '.', 1), '')), 12) AS name`,
+  );
+  const key = `${prefix}changes:${row?.name}`;
   return {
     append: async (entry) => {
       const id = await withDeadline(redis.xadd(key, 'MAXLEN', '~', maxEntries, '*', 'm', entry), 'redis', deadlineMs);

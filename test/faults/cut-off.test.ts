@@ -31,7 +31,8 @@ afterAll(async () => {
 /** Returns the number of processes that have announced that they read PostgreSQL, twice so that all have seen it. */
 async function announcers({ redisUrl, redisPrefix }: Stores): Promise<number> {
   const redis = new Redis(redisUrl);
-  const entries = await redis.xrange(`${redisPrefix}changes`, '-', '+');
+  const [stream = ''] = await redis.keys(`${redisPrefix}changes:*`);
+  const entries = await redis.xrange(stream, '-', '+');
   redis.disconnect();
   const said = entries.flatMap(([, [, text = '{}']]) => JSON.parse(text) as { f: string; r?: unknown });
   const counts = new Map<string, number>();
@@ -194,7 +195,7 @@ it('a process that misses announcements while PostgreSQL does not respond issues
   const { issue, introspect } = await createClient(world, 'Kept');
   world.postgres.cut();
   const redis = new Redis(world.stores.redisUrl);
-  await redis.del(`${world.stores.redisPrefix}changes`);
+  await redis.del(await redis.keys(`${world.stores.redisPrefix}changes:*`));
   redis.disconnect();
   await eventually(async () => statuses(await issue()).every((status) => status === 503));
   // KEYTURN_STALE_SECONDS still applies to introspection.

@@ -261,7 +261,7 @@ describe('the store commands of a request whose client is cached', () => {
     while (!monitor.commands.some(isEnd)) await new Promise((resolve) => setTimeout(resolve, 5));
     monitor.close();
     return monitor.commands
-      .filter(([, key = '']) => key.startsWith(redisPrefix) && key !== end && key !== `${redisPrefix}changes`)
+      .filter(([, key = '']) => key.startsWith(redisPrefix) && key !== end && !key.startsWith(`${redisPrefix}changes:`))
       .map(([name = '']) => name.toUpperCase());
   }
 

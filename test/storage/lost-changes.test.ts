@@ -121,3 +121,17 @@ test('a process that starts on a new timeline ends no token if no change is miss
   expect(await activeTokens(promoted, world)).toEqual([true, true, true]);
   expect(await lossEvents(promoted)).toEqual([]);
 });
+
+it('does not take changes of another deployment on the same Redis for lost ones', async () => {
+  const world = await createWorld();
+  await stop();
+  const another = await createTestStores();
+  const shared = { ...another, redisUrl: world.stores.redisUrl, redisPrefix: world.stores.redisPrefix };
+  const second = await startAdminServer({ stores: shared });
+  await register(second.core, { name: 'Elsewhere', kind: 'integration' });
+  await second.close();
+
+  expect(await activeTokens(await restart(world.stores), world)).toEqual([true, true, true]);
+  const events = await server?.adminFetch('/audit-events?action=deployment.changes_lost');
+  expect(events?.json.data).toEqual([]);
+});

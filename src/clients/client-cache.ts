@@ -19,6 +19,8 @@ export type ClientCache = {
    * @param since when the request began, by `performance.now()`; a value loaded after that is returned without a query.
    */
   findRecent(clientId: string, since?: number): Promise<KnownClient | undefined>;
+  /** Returns false for a malformed Client ID, and for a foreign one if none was imported. */
+  isPossible(clientId: string): Promise<boolean>;
   /** Returns a cached client. Undefined does not mean that the client does not exist. */
   peek(clientId: string): KnownClient | undefined;
   resourceServers(): Promise<readonly Client[]>;
@@ -57,6 +59,7 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
     find: async (clientId) => ((await isPossible(clientId)) ? await clients.get(clientId) : undefined),
     findRecent: async (clientId, since) =>
       (await isPossible(clientId)) ? await clients.getRecent(clientId, since) : undefined,
+    isPossible,
     peek: clients.peek,
     counts: clients.counts,
     peekResourceServers: () => resourceServers.peek('all'),

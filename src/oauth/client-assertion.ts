@@ -5,6 +5,7 @@ import type { KnownClient } from '../clients/client.ts';
 import { type KeyCredential, keyCredentialsOf, refusalOfCredential, usableFirst } from '../clients/key-credentials.ts';
 import { readVerificationKey, type VerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
+import { withDeadline } from '../storage/with-deadline.ts';
 import { findLeftKeys, type UsedKey } from '../usage/client-key-store.ts';
 import { InvalidClient } from './oauth-error.ts';
 
@@ -94,37 +95,58 @@ export const leftKey = 'key_left_set';
 /** No client has this id. */
 const noClient = '00000000-0000-0000-0000-000000000000';
 
-/**
- * Returns the key of a rejected assertion if the client published it before, so that its operator learns that a program
- * still signs with it. The look-up is made for unknown clients too, so that it takes the same time.
- */
-export async function findLeftKey(
-  core: Core,
-  known: KnownClient | undefined,
-  { assertion, header }: PresentedAssertion,
-): Promise<UsedKey | undefined> {
-  const left = await findLeftKeys(core.database, known?.client.id ?? noClient);
-  const candidates = left.flatMap(({ kid, thumbprint, jwk }): Candidate[] => {
-    const key = readVerificationKey(jwk);
-    const isFor = typeof key !== 'string' && key.algs.some((each) => each === header.alg) && key.kid === header.kid;
-    return isFor ? [{ key, used: { kind: 'key', kid, thumbprint }, credential: undefined }] : [];
-  });
-  const signed = await verify(assertion, candidates);
-  // An old assertion that somebody repeats says nothing about the client's programs.
-  if (!signed || refusalOfClaims(signed.claims, core.config.issuer, core.clock() / 1_000)) return undefined;
-  return signed.used;
-}
-
+/** Maximum number of concurrent look-ups of keys that are no longer published, so that other work finds a connection. */
+const maxLookups = 3;
 const warnEveryMs = 3_600_000;
 
-/** Creates a function that logs the use of a key that is no longer published, for each key at most once an hour. */
-export function createLeftKeyWarning({ log, clock }: Core): (clientId: string, key: UsedKey) => void {
+/** Recognizes keys that clients published before. */
+export type LeftKeys = {
+  /**
+   * Returns the key of a rejected assertion if the client published it before, so that its operator learns that a
+   * program still signs with it. The look-up is made for unknown clients too, so that it takes the same time. Returns
+   * undefined without a look-up for an impossible Client ID, for an algorithm that is not accepted, and while many
+   * others are running.
+   * @throws {StoreUnavailable}
+   */
+  find(known: KnownClient | undefined, presented: PresentedAssertion): Promise<UsedKey | undefined>;
+  /** Logs the use of a key that is no longer published, for each key at most once an hour. */
+  warn(clientId: string, key: UsedKey): void;
+};
+
+export function createLeftKeys({ clients, clock, config, database, log }: Core): LeftKeys {
   const warnedAt = new LRUCache<string, number>({ max: 1_000 });
-  return (clientId, { kid, thumbprint }) => {
-    const name = `${clientId} ${thumbprint}`;
-    if (clock() - (warnedAt.get(name) ?? Number.NEGATIVE_INFINITY) < warnEveryMs) return;
-    warnedAt.set(name, clock());
-    log.warn({ client_id: clientId, kid, thumbprint }, 'a client signs with a key that it no longer publishes');
+  let running = 0;
+
+  async function load(client: string): ReturnType<typeof findLeftKeys> {
+    running += 1;
+    try {
+      return await findLeftKeys(database, client);
+    } finally {
+      running -= 1;
+    }
+  }
+
+  return {
+    find: async (known, { clientId, assertion, header }) => {
+      const isPossible = decoyKeys(header.alg).length > 0 && (await clients.isPossible(clientId));
+      if (!isPossible || running >= maxLookups) return undefined;
+      const left = await withDeadline(load(known?.client.id ?? noClient));
+      const candidates = left.flatMap(({ kid, thumbprint, jwk }): Candidate[] => {
+        const key = readVerificationKey(jwk);
+        const isFor = typeof key !== 'string' && key.algs.some((each) => each === header.alg) && key.kid === header.kid;
+        return isFor ? [{ key, used: { kind: 'key', kid, thumbprint }, credential: undefined }] : [];
+      });
+      const signed = await verify(assertion, candidates);
+      // An old assertion that somebody repeats says nothing about the client's programs.
+      if (!signed || refusalOfClaims(signed.claims, config.issuer, clock() / 1_000)) return undefined;
+      return signed.used;
+    },
+    warn: (clientId, { kid, thumbprint }) => {
+      const name = `${clientId} ${thumbprint}`;
+      if (clock() - (warnedAt.get(name) ?? Number.NEGATIVE_INFINITY) < warnEveryMs) return;
+      warnedAt.set(name, clock());
+      log.warn({ client_id: clientId, kid, thumbprint }, 'a client signs with a key that it no longer publishes');
+    },
   };
 }
 

@@ -15,10 +15,10 @@ import type { UsedKey } from '../usage/client-key-store.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
 import { type CertificateReader, examineCertificate, type PresentedCertificate } from './certificate-reader.ts';
 import {
-  createLeftKeyWarning,
+  createLeftKeys,
   type ExaminedAssertion,
   examineAssertion,
-  findLeftKey,
+  type LeftKeys,
   leftKey,
   type PresentedAssertion,
   readAssertion,
@@ -45,14 +45,14 @@ export type Caller = KnownClient & {
 
 /** Authenticates the client (RFC 6749 §2.3) and stores it in `ctx.state.caller`. */
 export function authenticateClient(core: Core, certificateOf: CertificateReader) {
-  const warnOfLeftKey = createLeftKeyWarning(core);
+  const leftKeys = createLeftKeys(core);
   return async (ctx: Context, next: Next): Promise<void> => {
     const unknown = headStartOf(ctx.req)?.presented;
     const presented = unknown ?? readAuthentication(ctx.req, formOf(ctx), certificateOf);
     const caller =
       'clientSecret' in presented
         ? (!unknown && recallCaller(core, presented)) || (await verifyCredentials(core, presented))
-        : await verifyKeys(core, presented, warnOfLeftKey);
+        : await verifyKeys(core, presented, leftKeys);
     const certificate = caller.client.certificateBoundTokens ? certificateOf(ctx.req) : undefined;
     if (certificate && certificate !== 'unreadable' && isInDate(certificate, core.clock()))
       caller.certificate = certificate;
@@ -132,7 +132,7 @@ function admit({ clockCheck }: Core, verdict: Caller | Refusal): Caller {
 async function verifyKeys(
   core: Core,
   presented: PresentedAssertion | PresentedCertificate,
-  warnOfLeftKey: (clientId: string, key: UsedKey) => void,
+  leftKeys: LeftKeys,
 ): Promise<Caller> {
   const since = performance.now();
   const verdict = await judgeKeys(core, presented, await core.clients.find(presented.clientId));
@@ -142,9 +142,9 @@ async function verifyKeys(
   const recent = await core.clients.findRecent(presented.clientId, since);
   const last = await judgeKeys(core, presented, recent);
   if ('client' in last || !('assertion' in presented)) return admit(core, last);
-  const key = await findLeftKey(core, recent, presented);
+  const key = await leftKeys.find(recent, presented);
   if (!key || !recent || last.reason !== 'assertion_signature') return admit(core, last);
-  warnOfLeftKey(presented.clientId, key);
+  leftKeys.warn(presented.clientId, key);
   const { client, secrets } = recent;
   return admit(core, {
     reason: leftKey,

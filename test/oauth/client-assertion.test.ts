@@ -272,6 +272,29 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
     },
   );
 
+  it('looks up keys that left their URL at most three times at once, within the deadline, and never for an impossible ID', async () => {
+    const { database } = server.core;
+    const { query } = database;
+    const waiting: (() => void)[] = [];
+    database.query = (sql, parameters) =>
+      sql.includes('jwk FROM client_keys')
+        ? new Promise((resolve) => waiting.push(() => resolve([])))
+        : query(sql, parameters);
+    const stranger = await makePair();
+    const askAs = async (id: string, { alg, privateKey } = stranger) =>
+      (await postAssertion(url, await makeAssertion({ alg, privateKey }, id, issuer))).status;
+    const impossible = [await askAs('__proto__'), await askAs(clientId, await makePair('RS256'))];
+    const lookups = waiting.length;
+    const statuses: number[] = [];
+    for (let count = 0; count < 4; count += 1) statuses.push(await askAs(clientId));
+    const limited = waiting.length;
+    for (const release of waiting) release();
+    database.query = query;
+    expect([impossible, lookups]).toEqual([[401, 401], 0]);
+    expect([statuses, limited]).toEqual([[503, 503, 503, 401], 3]);
+    expect(await askAs(clientId)).toBe(401);
+  });
+
   it('accepts only the authentication method that the client is registered with', async () => {
     const secret = shop.secret;
     expect(await post(url, { grant_type: 'client_credentials' }, { basic: [clientId, secret] })).toMatchObject(refused);

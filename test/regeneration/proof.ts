@@ -6,7 +6,7 @@ import { type Answer, post } from '../oauth/http-client.ts';
 /** Credentials by which a program authenticates as its client. */
 export type Proof =
   | { kind: 'secret'; secret: string }
-  | { kind: 'key'; pair: SigningPair; kid: string }
+  | { kind: 'key'; pair: SigningPair; kid?: string | undefined }
   | { kind: 'certificate'; certificate: TestCertificate };
 
 /** The server lets this address hand over client certificates. */
@@ -65,7 +65,7 @@ export async function askWith(url: string, clientId: string, proof: Proof, asked
       const at = Math.floor(now / 1_000);
       const assertion = await makeAssertion(proof.pair, clientId, issuer, {
         claims: { iat: at, exp: at + 60 },
-        header: { kid: proof.kid },
+        header: proof.kid === undefined ? {} : { kid: proof.kid },
       });
       const authentication = { client_assertion_type: jwtBearer, client_assertion: assertion };
       return await post(url, { ...form, ...authentication }, { headers, ...options });

@@ -1,3 +1,4 @@
+import { generateClientId } from '../../src/credentials/credential-format.ts';
 import { lockSecretOwner } from '../../src/leaks/end-leak.ts';
 import { finishUnused } from '../../src/regeneration/end-regeneration.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
@@ -220,6 +221,30 @@ describe('replacing keys', () => {
       now += day;
       expect([(await ask(id, proof)).status, (await ask(newId, proof)).status]).toEqual([401, 200]);
     }
+  });
+
+  it('compares an assertion without kid with as many keys of a client with ended ones as of an unknown client', async () => {
+    const { id } = await register(await makeKey());
+    for (let round = 0; round < 3; round += 1) {
+      const { regeneration_id: regeneration } = await replace(id, await makeKey());
+      expect((await postTo(id, `/regenerations/${regeneration}/finish`)).status).toBe(200);
+    }
+    const { pair } = await makeKey();
+    const { verify } = crypto.subtle;
+    const checksFor = async (clientId: string) => {
+      let checks = 0;
+      crypto.subtle.verify = (...parameters) => {
+        checks += 1;
+        return verify.apply(crypto.subtle, parameters);
+      };
+      const answer = await ask(clientId, { kind: 'key', pair });
+      crypto.subtle.verify = verify;
+      expect(answer.status).toBe(401);
+      return checks;
+    };
+    const expected = await checksFor(generateClientId());
+    expect(expected).toBeGreaterThan(0);
+    expect(await checksFor(id)).toBe(expected);
   });
 
   it('ends the grace period by evidence once every source signs with the new key', async () => {

@@ -1,7 +1,8 @@
 import type { Context } from 'koa';
-import { isWellFormedScope } from '../clients/client.ts';
+import { isWellFormedScope, type KnownClient } from '../clients/client.ts';
+import { type KeyCredential, keyCredentialsOf, refusalOfCredential } from '../clients/key-credentials.ts';
 import type { Core } from '../core.ts';
-import { isLive } from '../credentials/secret.ts';
+import { keysOfRegistration } from '../credentials/registration.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
 import {
   type IssuedToken,
@@ -121,7 +122,28 @@ function isRefusal(error: unknown): boolean {
  */
 async function findRecentCaller({ clients, clock }: Core, caller: Caller): Promise<Caller | undefined> {
   const known = await clients.findRecent(caller.clientId);
-  const secret = known?.secrets.find(({ id }) => id === caller.secret?.id);
-  if (!known?.client.enabled || (caller.secret && !(secret && isLive(secret, clock())))) return undefined;
-  return { ...caller, ...known, secret };
+  if (!known?.client.enabled) return undefined;
+  const now = clock();
+  const credential = findCredential(known, caller, now);
+  if (!credential || refusalOfCredential(credential, caller.clientId, now)) return undefined;
+  return { ...caller, ...known, secret: credential.secret };
+}
+
+/** Finds the credential of a caller in its client. Returns undefined if its key or certificate is not registered. */
+function findCredential(
+  known: KnownClient,
+  { secret: presented, key }: Caller,
+  now: number,
+): Pick<KeyCredential, 'secret'> | undefined {
+  if (!key) {
+    const secret = known.secrets.find(({ id }) => id === presented?.id);
+    return secret && { secret };
+  }
+  // What a client was first registered with has no row until it is replaced, and has the generation 0 then.
+  const generation = presented?.generation ?? 0;
+  return keyCredentialsOf(known, now).find(
+    ({ registration, secret }) =>
+      (secret?.generation ?? 0) === generation &&
+      (!registration.jwks || keysOfRegistration(registration).some(({ thumbprint }) => thumbprint === key.thumbprint)),
+  );
 }

@@ -2,7 +2,9 @@ import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { eventually } from '../eventually.ts';
 import { askPostgres } from '../services.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';
+import { jwtBearer, makeAssertion, makePair, registerKeyClient } from './assertion.ts';
 import { endpointsOf, inactive, register, type TestClient } from './fixture.ts';
+import { post } from './http-client.ts';
 
 const resource = 'https://orders.example';
 
@@ -113,6 +115,31 @@ const uses: Record<string, () => Promise<boolean>> = {
 
 test.each(Object.keys(uses))('accepts on one process, right after another one has answered: %s', async (name) => {
   for (let round = 0; round < 3; round++) expect([round, await uses[name]?.()]).toEqual([round, true]);
+});
+
+test('issues no token for a first registered key that ended while the process had cached its client', async () => {
+  const leaked = await makePair();
+  const id = await registerKeyClient(here.core, { jwks: { keys: [leaked.publicJwk] } }, { scope: 'orders:read' });
+  const ask = async (scope: string) =>
+    await post(`${here.publicUrl}/oauth2/token`, {
+      grant_type: 'client_credentials',
+      scope,
+      client_assertion_type: jwtBearer,
+      client_assertion: await makeAssertion(leaked, id, here.core.config.issuer),
+    });
+  expect((await ask('orders:read')).status).toBe(200);
+  // No notification is sent, so the process still has the earlier client in its cache.
+  await askPostgres(
+    here.stores.databaseUrl,
+    `UPDATE clients SET scope = '{orders:create,orders:read}' WHERE client_id = '${id}';
+     INSERT INTO secrets (id, client, client_id, generation, verifier, key_version, hint, created_at, retires_at, ended_as, registration)
+     SELECT id, id, client_id, 0, '\\x00', '', 'key', now(), now(), 'finished',
+       jsonb_build_object('auth_method', auth_method, 'jwks', jwks, 'jwks_uri', NULL, 'certificate_subject', NULL)
+     FROM clients WHERE client_id = '${id}';
+     INSERT INTO changes (kind, target, at, expires_at) VALUES ('client', '${id}', now(), now() + interval '1 day')`,
+  );
+  // The cached client lacks this permission, so it is read again.
+  expect((await ask('orders:create')).status).not.toBe(200);
 });
 
 test('accepts exactly one of two changes with the same If-Match on two processes at once', async () => {

@@ -77,7 +77,8 @@ export function makeKeyCredential(
 
 /**
  * Returns the current credential of a locked owner. Keys or a certificate that a client was first registered with have
- * no row until they are replaced; they are returned as the credential that is then stored.
+ * no row until they are replaced; they are returned as the credential that is then stored. It has the id of the client,
+ * so that its end can be repeated if the database loses the row.
  * @param secrets newest first.
  * @param isReplaced whether it is replaced by what the request contains, and not by a new secret.
  * @throws {Conflict} `no_secret` if there is none, or if it is not a secret and nothing is given in its place.
@@ -91,7 +92,7 @@ export function requireCurrent(
   const { registration } = owner;
   const first =
     registration && !isOfSecret(registration)
-      ? makeKeyCredential({ clock: () => now }, owner, 0, registration)
+      ? { ...makeKeyCredential({ clock: () => now }, owner, 0, registration), id: owner.id }
       : undefined;
   const current = currentOf(secrets) ?? first;
   if (!current) throw new Conflict('no_secret', 'There is no secret to regenerate.');

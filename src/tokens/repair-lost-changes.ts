@@ -2,10 +2,12 @@ import { setAccessKeyEnabled } from '../access-keys/manage-access-keys.ts';
 import { type Actor, appendAuditEvent, auditedTransaction } from '../audit/audit-log.ts';
 import { raiseEveryTokenEpoch } from '../clients/client-store.ts';
 import { disableClient, type ManageDeps } from '../clients/manage-clients.ts';
+import { isOfSecret } from '../credentials/registration.ts';
 import { NotFound } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import { endSecret } from '../regeneration/regeneration-store.ts';
-import { findUnendedSecrets, type OwnerRef, type SecretOwner } from '../secrets/secret-store.ts';
+import { requireCurrent } from '../secrets/manage-secrets.ts';
+import { findUnendedSecrets, insertSecret, type OwnerRef, type SecretOwner } from '../secrets/secret-store.ts';
 import { type ChangeKind, type CommittedChange, recordChange, recordChanges } from '../storage/change.ts';
 import type { Database, Transaction } from '../storage/database.ts';
 import type { Loss } from '../storage/loss-check.ts';
@@ -73,6 +75,7 @@ async function repairLostChanges(
     await raiseEveryTokenEpoch(transaction, at);
     await recordChange(transaction, { kind: 'all_clients', target: 'all', at });
   }
+  await storeFirstCredentials(transaction, deps, targetsOf('ended_secret'));
   const secrets = await findUnendedSecrets(transaction, targetsOf('ended_secret'));
   for (const { id } of secrets) await endSecret(transaction, { id }, at, keyturn);
   const clients = await endTokensOf(
@@ -142,6 +145,27 @@ async function revokeKeys(transaction: Transaction, deps: SigningKeyDeps, kids: 
     }
   }
   return revoked;
+}
+
+/**
+ * Stores the keys or the certificate that clients were first registered with, if a lost change had stored and ended
+ * them. Their id is that of the client. Without a row they would be accepted.
+ */
+async function storeFirstCredentials(
+  transaction: Transaction,
+  { clock, lockOwner }: RepairDeps,
+  ids: readonly string[],
+): Promise<void> {
+  const rows = await transaction.query<{ id: string }>(
+    `SELECT id FROM clients c WHERE id = ANY ($1::uuid[]) AND NOT EXISTS (SELECT FROM secrets s WHERE s.client = c.id)`,
+    [ids],
+  );
+  for (const { id } of rows) {
+    const owner = await lockOwner(transaction, { kind: 'client', id });
+    if (!owner?.registration || isOfSecret(owner.registration)) continue;
+    const first = requireCurrent(owner, [], { isReplaced: true }, clock());
+    await insertSecret(transaction, owner, { ...first, sealed: null });
+  }
 }
 
 /** Maps Client IDs to the ids of existing clients. */

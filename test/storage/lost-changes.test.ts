@@ -1,6 +1,7 @@
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { createTestStores, type Stores } from '../harness.ts';
 import { endpointsOf, inactive, register, type TestClient } from '../oauth/fixture.ts';
+import { askWith, jwkOf, makeKey, proofEnv, registrationOf } from '../regeneration/proof.ts';
 import { askPostgres, createTestRedis } from '../services.ts';
 
 /** Stores whose database is as it was before the latest changes, as after a promotion with loss or a restored backup. */
@@ -82,6 +83,38 @@ test('a process that starts on a database without the last changes repeats those
   const again = await restart(world.stores);
   expect(await activeTokens(again, world)).toEqual([false, true, true]);
   expect(await lossEvents(again)).toHaveLength(1);
+});
+
+test('a process ends a first registered key again if the database has lost its rotation after a leak', async () => {
+  const stores = await createTestStores();
+  const start = async () => {
+    await stop();
+    server = await startAdminServer({ stores, env: proofEnv });
+    return server;
+  };
+  const [leaked, next] = [await makeKey(), await makeKey()];
+  const ask = async ({ publicUrl }: AdminServer) =>
+    (await askWith(`${publicUrl}/oauth2/token`, id, leaked, { now: Date.now() })).status;
+  const first = await start();
+  const api = { name: 'API', kind: 'resource_server', resource: 'https://orders.example', information: ['orders'] };
+  await first.adminFetch('/clients', { method: 'POST', body: api });
+  const shop = { name: 'Shop', kind: 'integration', scope: 'orders:read', ...registrationOf(leaked) };
+  const id: string = (await first.adminFetch('/clients', { method: 'POST', body: shop })).json.client_id;
+  expect(await ask(first)).toBe(200);
+  await stop();
+  const backup = await backUp(stores);
+  const { adminFetch } = await start();
+  const post = async (path: string, body: object) =>
+    await adminFetch(`/clients/${id}${path}`, { method: 'POST', body });
+  const replace = { jwks: { keys: [jwkOf(next)] } };
+  const { confirmation } = (await post('/regeneration/review', { replace })).json;
+  expect((await post('/regenerate', { confirmation, replace, revoke_tokens: true })).status).toBe(201);
+  await stop();
+  await restore(stores, backup);
+
+  const restored = await start();
+  expect(await ask(restored)).toBe(401);
+  expect(await lossEvents(restored)).toMatchObject([{ after: { secrets: 1 } }]);
 });
 
 test('a process ends every token if the database has lost even the oldest change that is known', async () => {

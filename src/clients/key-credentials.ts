@@ -1,4 +1,10 @@
-import { isOfSecret, type KeyName, keysOfRegistration, type Registration } from '../credentials/registration.ts';
+import {
+  isOfSecret,
+  type KeyName,
+  keysOfRegistration,
+  type Registration,
+  storeRegistration,
+} from '../credentials/registration.ts';
 import { currentOf, isKeyCredential, isLive, type Secret } from '../credentials/secret.ts';
 import type { ClientKeyRecord } from '../usage/client-key-store.ts';
 import type { KnownClient } from './client.ts';
@@ -35,8 +41,8 @@ const maxEnded = 5;
 export function keyCredentialsOf({ client, secrets }: KnownClient, now: number): readonly KeyCredential[] {
   const current = currentOf(secrets);
   const all: KeyCredential[] = [];
-  // The client's own registration is the current credential, whether or not that has a row.
-  if (!isOfSecret(client)) all.push({ registration: client, secret: current });
+  const registration = currentRegistrationOf(client, secrets);
+  if (!isOfSecret(registration)) all.push({ registration, secret: current });
   const earlier = secrets.filter((secret) => secret !== current && isKeyCredential(secret));
   for (const secret of [
     ...earlier.filter((each) => isLive(each, now)),
@@ -57,6 +63,19 @@ export function usableFirst(credentials: readonly KeyCredential[], clientId: str
     return refusal === undefined ? 0 : refusal === 'wrong_client_id' ? 2 : 1;
   };
   return credentials.toSorted((one, other) => rankOf(one) - rankOf(other));
+}
+
+/**
+ * Returns how a client is registered with its current credential, whether or not that has a row. This is its own
+ * registration, unless the previous version of the program undid a rotation: that does not restore it.
+ */
+function currentRegistrationOf(client: KnownClient['client'], secrets: readonly Secret[]): Registration {
+  const restored = currentOf(secrets)?.registration;
+  const [newest] = secrets;
+  if (!restored || newest?.endedAs !== 'undone' || !newest.registration) return client;
+  const textOf = (registration: Registration) => JSON.stringify(storeRegistration(registration));
+  const own = textOf(client);
+  return own === textOf(newest.registration) && own !== textOf(restored) ? restored : client;
 }
 
 /** A key or certificate of a client, for people. */

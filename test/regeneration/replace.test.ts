@@ -1,6 +1,10 @@
+import { findKnownClient } from '../../src/clients/client-store.ts';
 import { generateClientId } from '../../src/credentials/credential-format.ts';
+
 import { lockSecretOwner } from '../../src/leaks/end-leak.ts';
 import { finishUnused } from '../../src/regeneration/end-regeneration.ts';
+import { saveSecretEnd } from '../../src/secrets/secret-store.ts';
+import { recordChange } from '../../src/storage/change.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { post } from '../oauth/http-client.ts';
 import { askWith, jwkOf, makeKey, makeSelfSigned, type Proof, proofEnv, registrationOf } from './proof.ts';
@@ -246,6 +250,26 @@ describe('replacing keys', () => {
     expect(expected).toBeGreaterThan(0);
     expect(await checksFor(id)).toBe(expected);
   });
+
+  it.each(turns)(
+    'accepts only the restored %s after the previous version has undone a rotation to a %s',
+    async (from, to) => {
+      const make = async (kind: string) => (makers[kind] as () => Promise<Replacing>)();
+      const { id, proof: old } = await register(await make(from));
+      const { proof } = await replace(id, await make(to));
+      const { database, change, clock } = server.core;
+      const [undone, revived] = (await findKnownClient(database, id))?.secrets ?? [];
+      if (!undone || !revived) throw new Error('The rotation stored no secrets.');
+      // The previous version leaves the registration as it is.
+      const at = new Date(clock());
+      await change(async (transaction) => {
+        await saveSecretEnd(transaction, { ...undone, retiresAt: at, endedAs: 'undone' });
+        await saveSecretEnd(transaction, { ...revived, retiresAt: null });
+        await recordChange(transaction, { kind: 'client', target: id, at });
+      });
+      expect([(await ask(id, old)).status, (await ask(id, proof)).status]).toEqual([200, 401]);
+    },
+  );
 
   it('ends the grace period by evidence once every source signs with the new key', async () => {
     const { id, proof: old } = await register(await makeKey());

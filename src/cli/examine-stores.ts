@@ -107,10 +107,13 @@ function unmigrated({ databaseUrl }: Config): Check {
   return fail('schema', 'the database is not migrated', 'Run `keyturn migrate`.');
 }
 
-/** Checks that the ring has every version in use, and that it is the ring that the data was created with. */
+/**
+ * Checks that the ring has every version in use, and that it is the ring that the data was created with. Registered
+ * keys and certificates are in `secrets` too, with an empty version, because no root key protects them.
+ */
 async function examineSecrets(database: Database, ring: KeyRing): Promise<Check> {
   const inUse = await database.query<{ version: string }>(
-    `SELECT key_version AS version FROM secrets WHERE ${live} UNION
+    `SELECT key_version AS version FROM secrets WHERE key_version <> '' AND ${live} UNION
      SELECT key_version FROM operator_tokens UNION
      SELECT key_version FROM audit_anchor WHERE seq > 0 UNION
      SELECT split_part(sealed, '.', 1) FROM secrets WHERE sealed IS NOT NULL AND ${live} UNION

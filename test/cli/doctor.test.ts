@@ -7,7 +7,7 @@ import { startTestServer } from '../harness.ts';
 import { startContainer } from '../services/service-containers.ts';
 import { startProgram } from '../services/service-programs.ts';
 import type { Service } from '../services/service-start.ts';
-import { createEmptyTestDatabase, createTestDatabase, createTestRedis } from '../services.ts';
+import { askPostgres, createEmptyTestDatabase, createTestDatabase, createTestRedis } from '../services.ts';
 import { createEmbedded, type Environment, runCommand, runJson } from './run-command.ts';
 
 type Check = { name: string; status: 'ok' | 'warn' | 'fail'; message: string; advice?: string };
@@ -78,6 +78,16 @@ describe('doctor with PostgreSQL and Redis', () => {
     }
     await remove();
     expect(seen).toEqual(['ok', 'warn', 'warn', 'fail']);
+  });
+
+  test('passes with keys that were rotated, which no root key protects', async () => {
+    const hour = new Date(Date.now() + 3_600_000).toISOString();
+    await askPostgres(
+      environment['DATABASE_URL'] as string,
+      `INSERT INTO secrets (id, client, client_id, generation, verifier, key_version, hint, created_at, retires_at, registration)
+       SELECT id, id, client_id, 0, '\\x00', '', 'key 1', now(), '${hour}', '{"auth_method": "private_key_jwt"}' FROM clients`,
+    );
+    expect(await examine(environment)).toMatchObject({ code: 0, failed: [] });
   });
 
   test('warns about an issuer without TLS', async () => {

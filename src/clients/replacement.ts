@@ -112,15 +112,17 @@ async function endsKeyInUse(
 ): Promise<boolean> {
   const isRecent = (date: Date | null) => date !== null && now - date.getTime() < usedWithinMs;
   const sources = await findSources(transaction, client.id, [generation], now);
-  if (!sources.some(({ lastUsedAt }) => isRecent(lastUsedAt))) return false;
-  if (!client.jwks || !replace.jwks) return true;
+  const isUsed = sources.some(({ lastUsedAt }) => isRecent(lastUsedAt));
+  if (!client.jwks) return isUsed;
   const kept = new Set(keysOfRegistration(replace).map(({ thumbprint }) => thumbprint));
   const ended = new Set(
     keysOfRegistration(client).flatMap(({ thumbprint }) => (kept.has(thumbprint) ? [] : [thumbprint])),
   );
   if (ended.size === 0) return false;
   const records = (await findClientKeys(transaction, [client.id])).get(client.id) ?? [];
+  // A key can be in use although its credential is not: it may have been used with a previous credential only.
   if (records.some(({ thumbprint, lastUsedAt }) => ended.has(thumbprint) && isRecent(lastUsedAt))) return true;
+  if (!isUsed || !replace.jwks) return isUsed;
   // Uses from before keys were counted one by one may have been of any key.
   const earliest = (dates: readonly (Date | null)[]) =>
     Math.min(...dates.flatMap((date) => (date ? [date.getTime()] : [])));

@@ -87,5 +87,6 @@ export function nameOfRegistration({ jwks, jwksUri, certificateSubject, authMeth
     : jwksUri !== null
       ? `keys at ${jwksUri}`
       : `${authMethod === 'private_key_jwt' ? 'key' : 'certificate'}${jwks?.keys.length === 1 ? '' : 's'} ${jwks?.keys.map(({ kid }) => kid ?? 'without kid').join(', ')}`;
-  return name.length > maxNameLength ? `${name.slice(0, maxNameLength - 1)}…` : name;
+  // The cut may split a surrogate pair, which PostgreSQL rejects in JSON.
+  return name.length > maxNameLength ? `${name.slice(0, maxNameLength - 1).toWellFormed()}…` : name;
 }

@@ -6,7 +6,7 @@ import { KeyturnError } from '../errors.ts';
 import { requireCurrent, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, type SecretOwner } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
-import { findClientKeys, keyGeneration, keyIdOf } from '../usage/client-key-store.ts';
+import { type ClientKeyRecord, findClientKeys, keyGeneration, keyIdOf } from '../usage/client-key-store.ts';
 import { countLiveTokens, findSources, type UsageSource } from '../usage/usage-report.ts';
 
 const shownSources = 50;
@@ -103,10 +103,12 @@ async function reviewKeys(
   const registered = keysOfRegistration(registration);
   const records = (await findClientKeys(transaction, [id])).get(id) ?? [];
   const isRegistered = new Set(registered.map(({ thumbprint }) => thumbprint));
+  const { jwksUri } = registration;
+  const isPublished = (record: ClientKeyRecord) =>
+    jwksUri !== null && record.jwksUri === jwksUri && record.leftAt === null;
   const used = records.filter(
     (record) =>
-      !isRegistered.has(record.thumbprint) &&
-      (record.generation === current.generation || (record.jwksUri === registration.jwksUri && record.leftAt === null)),
+      !isRegistered.has(record.thumbprint) && (record.generation === current.generation || isPublished(record)),
   );
   const stays = new Set(
     replace?.authMethod === registration.authMethod

@@ -64,20 +64,26 @@ type SecretRow = Row & {
 
 /** Maximum number of an owner's secrets that are loaded, newest first. Tokens of earlier secrets have expired. */
 const kept = 100;
+/** Number of the newest credentials whose keys are loaded. Keys of earlier ones are not compared any more. */
+const keptKeys = 10;
 
 /**
  * Returns an SQL expression for all secrets of an owner, newest first, as one JSON text for `parseSecrets`. The secrets
- * are thus read in the same statement and from the same snapshot as their owner.
+ * are thus read in the same statement and from the same snapshot as their owner. The keys of credentials that ended
+ * long ago are left out, because 100 key sets are large.
  * @param owner for example `secretsJson('client', 'c.id')`.
  */
 export function secretsJson(ownerKind: OwnerRef['kind'], owner: string): string {
   return `(SELECT coalesce(jsonb_agg(jsonb_build_object(
        'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', encode(s.verifier, 'base64'),
        'key_version', s.key_version, 'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at,
-       'ended_as', s.ended_as, 'registration', s.registration
+       'ended_as', s.ended_as, 'registration', CASE
+         WHEN s.rank <= ${keptKeys} OR s.ended_as IS NULL AND (s.retires_at IS NULL OR s.retires_at > now() - interval '1 day')
+         THEN s.registration ELSE s.registration || '{"jwks": null}' END
      ) ORDER BY s.generation DESC), '[]')::text
-     FROM (SELECT id, client_id, generation, verifier, key_version, hint, created_at, retires_at, ended_as, registration FROM secrets
-       WHERE ${ownerKind} = ${owner} ORDER BY generation DESC LIMIT ${kept}) s)`;
+     FROM (SELECT id, client_id, generation, verifier, key_version, hint, created_at, retires_at, ended_as, registration,
+         row_number() OVER (ORDER BY generation DESC) AS rank
+       FROM secrets WHERE ${ownerKind} = ${owner} ORDER BY generation DESC LIMIT ${kept}) s)`;
 }
 
 /** Parses the JSON text that `secretsJson` selects. */

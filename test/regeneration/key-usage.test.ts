@@ -1,4 +1,5 @@
 import { calculateJwkThumbprint } from 'jose';
+import { findKnownClient } from '../../src/clients/client-store.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { eventually } from '../eventually.ts';
 import { askWith, jwkOf, makeKey, makeSelfSigned, type Proof, proofEnv, registrationOf } from './proof.ts';
@@ -224,6 +225,46 @@ describe('changing keys without a rotation', () => {
     const body = { confirmation: review.confirmation, replace: jwksOf(next) };
     expect((await server.adminFetch(`/clients/${id}/regenerate`, { method: 'POST', body })).status).toBe(201);
     expect([(await ask(id, used)).status, (await ask(id, next)).status]).toEqual([200, 200]);
+  });
+
+  it('answers 428 if a key would end that was used only before a rotation that kept it, and reviews no ended key', async () => {
+    const [kept, added, last] = [await makeKey(), await makeKey(), await makeKey()];
+    const id = await register({ auth_method: 'private_key_jwt', ...jwksOf(kept) });
+    const rotate = async (replace: object) => {
+      const at = (path: string) => `/clients/${id}${path}`;
+      const review = await server.adminFetch(at('/regeneration/review'), { method: 'POST', body: { replace } });
+      const body = { confirmation: review.json.confirmation, replace };
+      expect((await server.adminFetch(at('/regenerate'), { method: 'POST', body })).status).toBe(201);
+      now += 2 * day;
+      return review.json.impact.keys.map(({ kid }: { kid: string }) => kid);
+    };
+    expect((await ask(id, kept)).status).toBe(200);
+    await rotate(jwksOf(kept, added));
+    for (const change of [jwksOf(added), { jwks_uri: 'https://keys.example/other.json' }]) {
+      expect((await patch(id, change)).status).toBe(428);
+    }
+    await rotate(jwksOf(added));
+    // A name that is cut in the middle of a character is stored too.
+    const longNamed = { ...last, kid: `${'x'.repeat(114)}😀${'x'.repeat(9)}` };
+    expect(await rotate(jwksOf(longNamed))).toEqual([added.kid]);
+    expect(await rotate(jwksOf(kept))).toEqual([longNamed.kid]);
+  });
+
+  it('loads the keys of the ten latest credentials only', async () => {
+    const id = await register({ auth_method: 'private_key_jwt', ...jwksOf(await makeKey()) });
+    for (let count = 0; count < 11; count += 1) {
+      const replace = jwksOf(await makeKey());
+      const { json } = await server.adminFetch(`/clients/${id}/regenerate`, { method: 'POST', body: { replace } });
+      const body = { replace, confirmation: json.review.confirmation, revoke_tokens: true };
+      expect((await server.adminFetch(`/clients/${id}/regenerate`, { method: 'POST', body })).status).toBe(201);
+    }
+    const { secrets = [] } = (await findKnownClient(server.core.database, id)) ?? {};
+    const loaded = secrets.map(({ registration }) => registration?.jwks?.keys.length ?? 0);
+    expect(loaded).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
+    expect(secrets.at(-1)).toMatchObject({
+      generation: 0,
+      registration: { authMethod: 'private_key_jwt', jwks: null },
+    });
   });
 
   it('answers 428 to another way of authentication or another certificate, and nothing else of the request is done', async () => {

@@ -55,9 +55,15 @@ describe('the help of every command', () => {
 
 describe('an empty value is rejected and does not mean "not given", "all" or "none"', () => {
   const commands = commandsOf(createProgram());
+  /** Commander checks options that must be given before it reads arguments. */
+  const mandatory = ({ options }: Command) =>
+    options.flatMap(({ mandatory: isMandatory, long }) => (isMandatory ? [long as string, '2027-01-31'] : []));
   const withValue = commands.flatMap(({ path, command }) => [
     ...command.options.filter(({ required }) => required).map(({ long }) => ({ path, more: [long as string, ''] })),
-    ...command.registeredArguments.map((_, index) => ({ path, more: [...Array(index).fill('one'), ''] })),
+    ...command.registeredArguments.map((_, index) => ({
+      path,
+      more: [...mandatory(command), ...Array<string>(index).fill('one'), ''],
+    })),
   ]);
 
   test('by every command, for each of its options and arguments', async () => {

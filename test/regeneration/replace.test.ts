@@ -1,6 +1,5 @@
 import { findKnownClient } from '../../src/clients/client-store.ts';
 import { generateClientId } from '../../src/credentials/credential-format.ts';
-
 import { lockSecretOwner } from '../../src/leaks/end-leak.ts';
 import { finishUnused } from '../../src/regeneration/end-regeneration.ts';
 import { saveSecretEnd } from '../../src/secrets/secret-store.ts';

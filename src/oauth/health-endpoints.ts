@@ -31,24 +31,25 @@ export function serveHealth(
 }
 
 /**
- * Returns a listener for the time before the stores are open. `/healthz` is 200, and everything else is 503.
+ * Returns a listener for the time before the stores are open. `/healthz` is 200 and `/readyz` 503. The connection of any
+ * other request is closed, as if the port were not open yet: proxies send such a request to another process, and would
+ * pass on a 503.
  * @param waitsFor returns what the start waits for.
  */
 export function answerWhileStarting(waitsFor: () => string[]): RequestListener {
-  return ({ url = '' }, response) => {
+  return ({ url = '', socket }, response) => {
     const [path] = url.split('?', 1);
     const isAlive = path === '/healthz';
-    const body = isAlive
-      ? { status: 'ok' }
-      : path === '/readyz'
-        ? { status: 'starting', starting: waitsFor() }
-        : { error: 'temporarily_unavailable', error_description: 'The server is starting.' };
+    if (!isAlive && path !== '/readyz') {
+      socket.destroy();
+      return;
+    }
     response.writeHead(isAlive ? 200 : 503, {
       'Content-Type': 'application/json; charset=utf-8',
       'Cache-Control': 'no-store',
       'X-Content-Type-Options': 'nosniff',
       ...(isAlive ? {} : { 'Retry-After': '1' }),
     });
-    response.end(JSON.stringify(body));
+    response.end(JSON.stringify(isAlive ? { status: 'ok' } : { status: 'starting', starting: waitsFor() }));
   };
 }

@@ -139,7 +139,7 @@ function findCredential(
     const secret = known.secrets.find(({ id }) => id === presented?.id);
     return secret && { secret };
   }
-  // What a client was first registered with has no row until it is replaced, and has the generation 0 then.
+  // The first credential of a client has no row until it is replaced, and has the generation 0 then.
   const generation = presented?.generation ?? 0;
   return keyCredentialsOf(known, now).find(
     ({ registration, secret }) =>

@@ -105,7 +105,7 @@ export function createRedisCommands(redis: Redis): RedisCommands {
   };
 }
 
-/** The same commands by ioredis' public methods, for a version of ioredis that takes no encoded commands. */
+/** Sends the commands by ioredis' public methods, for a version of ioredis that takes no encoded commands. */
 function createPlainCommands(redis: Redis): RedisCommands {
   const asUnavailable = (error: Error) => {
     throw error instanceof StoreUnavailable ? error : new StoreUnavailable('redis', error.message, error);

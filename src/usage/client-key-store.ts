@@ -152,7 +152,7 @@ export async function savePublishedKeys(
   keys: readonly { kid: string | undefined; thumbprint: string; jwk: Readonly<Record<string, unknown>> }[],
   at: Date,
 ): Promise<void> {
-  // The same key may be published under several kids.
+  // One key may be published under several kids.
   const rows = new Map(
     keys.map(({ kid, thumbprint, jwk }) => {
       const id = keyIdOf(client, { thumbprint });

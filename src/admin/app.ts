@@ -5,7 +5,7 @@ import type { Core } from '../core.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
 import { createAddressReader } from '../http/client-address.ts';
 import { createHostCheck } from '../http/host-check.ts';
-import { normalizeRequest } from '../http/normalize-request.ts';
+import { normalize } from '../http/normalize-request.ts';
 import { createProxyAlarm } from '../http/proxy-alarm.ts';
 import { metricsContentType, presentMetrics } from '../observability/metrics.ts';
 import { collectFromWorkers } from '../observability/worker-metrics.ts';
@@ -42,21 +42,6 @@ export function createAdminApp(core: Core): Koa {
   app.use(router.routes());
   app.use(router.allowedMethods());
   return app;
-}
-
-/**
- * Applies the request rules of all listeners. Closes the connection of a rejected request, because the bytes after it
- * may not start a new request.
- */
-async function normalize(ctx: Context, next: Next): Promise<void> {
-  try {
-    normalizeRequest(ctx.req);
-  } catch (error) {
-    ctx.set('Connection', 'close');
-    throw error;
-  }
-  ctx.originalUrl = ctx.url;
-  await next();
 }
 
 const loopback = ['localhost', '127.0.0.1', '[::1]'];
@@ -97,7 +82,7 @@ function isOrigin(origin: string, host: string): boolean {
 
 /**
  * Serves `GET /metrics` for Prometheus. Requires no token and runs before the Host check, because Prometheus uses
- * whatever address it discovers. The metrics contain no client IDs, names or addresses.
+ * the addresses that it discovers. The metrics contain no client IDs, names or addresses.
  */
 function serveMetrics({ metrics }: Core) {
   return async (ctx: Context, next: Next): Promise<void> => {

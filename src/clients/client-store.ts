@@ -218,7 +218,7 @@ export async function announceClient(transaction: Transaction, client: Client, a
 /** Ends the tokens of every client. Returns the number of clients. */
 export async function raiseEveryTokenEpoch(transaction: Transaction, at: Date): Promise<number> {
   let clients = 0;
-  // Each statement must end within its time limit, whatever the number of clients.
+  // A statement for all clients could exceed its time limit.
   for (let after: string | null = '00000000-0000-0000-0000-000000000000'; after !== null; ) {
     const [batch]: { count: number; last: string | null }[] = await transaction.query(
       // One random epoch per client, in the range of newTokenEpoch.

@@ -99,6 +99,19 @@ export function withRegistration(client: Client, registration: Registration): Cl
   return { ...client, ...(registration as Authentication) };
 }
 
+/** Returns the members that are the same for every client when it is registered. */
+export function initialState(at: Date) {
+  return {
+    tokenEpoch: 0,
+    scopeVersion: 0,
+    scopeHistory: [],
+    tokensNotBefore: null,
+    revision: 1,
+    createdAt: at,
+    updatedAt: at,
+  };
+}
+
 /** Returns the client with all its live tokens ended. */
 export function withoutTokens(client: Client, now: number): Client {
   return { ...client, tokenEpoch: newTokenEpoch(), tokensNotBefore: new Date(now) };

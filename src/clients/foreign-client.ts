@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { InvalidInput } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
-import { type AuthMethod, authMethods, type Client, hasCertificate, isSecretMethod } from './client.ts';
+import { type AuthMethod, authMethods, type Client, hasCertificate, initialState, isSecretMethod } from './client.ts';
 import { registerKeys } from './client-rules.ts';
 import { type ClientJwks, readVerificationKey, verificationAlgorithms } from './verification-key.ts';
 
@@ -122,12 +122,6 @@ export function importedClient(row: ForeignClient, at: Date): Client {
     information: [],
     tokenFormat: null,
     tokenTyp: null,
-    tokenEpoch: 0,
-    scopeVersion: 0,
-    scopeHistory: [],
-    tokensNotBefore: null,
-    revision: 1,
-    createdAt: at,
-    updatedAt: at,
+    ...initialState(at),
   };
 }

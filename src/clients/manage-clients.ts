@@ -13,6 +13,7 @@ import {
   type Client,
   type ClientKind,
   hasCertificate,
+  initialState,
   parseScope,
   registrationOf,
   type SecretMethod,
@@ -91,13 +92,7 @@ export async function registerClient(
     information: input.information ?? [],
     tokenFormat,
     tokenTyp: typOf(tokenFormat, input.tokenTyp),
-    tokenEpoch: 0,
-    scopeVersion: 0,
-    scopeHistory: [],
-    tokensNotBefore: null,
-    revision: 1,
-    createdAt: at,
-    updatedAt: at,
+    ...initialState(at),
   };
   await requireConsistent(transaction, client, input);
   await unlessTaken(insertClient(transaction, client), resourceTaken);

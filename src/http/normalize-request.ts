@@ -4,12 +4,35 @@ import { countHeaders } from './count-headers.ts';
 
 const maxHeaders = 100;
 
+/** The used members of Koa's context. */
+type KoaContext = {
+  req: IncomingMessage;
+  url: string;
+  originalUrl: string;
+  set(name: string, value: string): void;
+};
+
+/**
+ * Applies `normalizeRequest` in both listeners, before any other part of a request is read. Closes the connection of a
+ * rejected request, because the bytes after it may not start a new request.
+ */
+export function normalize(ctx: KoaContext, next: () => Promise<void>): Promise<void> {
+  try {
+    normalizeRequest(ctx.req);
+  } catch (error) {
+    ctx.set('Connection', 'close');
+    throw error;
+  }
+  ctx.originalUrl = ctx.url;
+  return next();
+}
+
 /**
  * Rejects requests that a proxy in front could interpret differently. Replaces an absolute-form target with its path,
- * and Host with its authority (RFC 9112 §3.2.2). Both listeners call it before they read any other part of a request.
+ * and Host with its authority (RFC 9112 §3.2.2).
  * @throws {KeyturnError} 400 or 431. The connection must be closed after the response.
  */
-export function normalizeRequest(request: IncomingMessage): void {
+function normalizeRequest(request: IncomingMessage): void {
   const { rawHeaders, headers, httpVersion } = request;
   if (rawHeaders.length > maxHeaders * 2) {
     throw new KeyturnError('invalid_request', 431, `A request must not have more than ${maxHeaders} headers.`);

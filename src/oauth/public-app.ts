@@ -4,7 +4,7 @@ import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { createAddressReader } from '../http/client-address.ts';
 import { createHostCheck } from '../http/host-check.ts';
-import { normalizeRequest } from '../http/normalize-request.ts';
+import { normalize } from '../http/normalize-request.ts';
 import { createProxyAlarm } from '../http/proxy-alarm.ts';
 import { createRequestIds } from '../http/request-id.ts';
 import { strictTransport } from '../http/strict-transport.ts';
@@ -109,21 +109,6 @@ function respondWithError({ config, log }: Core) {
       presentOAuthError(ctx, error, { issuer: config.issuer, log });
     }
   };
-}
-
-/**
- * Applies the rules for all requests. Closes the connection of a rejected request, because the bytes that follow it
- * cannot be trusted.
- */
-function normalize(ctx: Context, next: Next): Promise<void> {
-  try {
-    normalizeRequest(ctx.req);
-  } catch (error) {
-    ctx.set('Connection', 'close');
-    throw error;
-  }
-  ctx.originalUrl = ctx.url;
-  return next();
 }
 
 /** Rejects requests with 503 while the process is overloaded, instead of answering after callers have timed out. */

@@ -5,7 +5,7 @@ import type { Core } from '../core.ts';
 import { isKeyCredential, type Secret, shownHint } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
 import { unreadableAddress } from '../http/unreadable-address.ts';
-import { narrow, offeredBy } from '../tokens/token-rules.ts';
+import { findGrantable } from '../tokens/issue-access-token.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { formOf } from './receive-form.ts';
 import { readAccessKey } from './record-use.ts';
@@ -46,12 +46,9 @@ async function scopeOf(
   accessKey: PresentedAccessKey | undefined,
 ): Promise<string> {
   const { resources } = formOf(ctx);
-  const resource = resources[0] ?? client.resource;
   if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'Only one resource can be requested.');
-  if (resource === null) return narrow(client.scope, accessKey?.key).join(' ');
-  const server = (await core.clients.resourceServers()).find((candidate) => candidate.resource === resource);
-  if (!server?.enabled) throw new KeyturnError('invalid_target', 400, 'The resource is unknown.');
-  return narrow(offeredBy(server, client.scope), accessKey?.key).join(' ');
+  const servers = await core.clients.resourceServers();
+  return findGrantable(client, { resource: resources[0], accessKey }, servers).grantable.join(' ');
 }
 
 /** Describes the credential that authenticated the request, never its value. */

@@ -81,3 +81,8 @@ export function readMoment(text: string): Date | undefined {
   const exists = day !== undefined && new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
   return exists ? new Date(text) : undefined;
 }
+
+/** Formats 32 hexadecimal digits as a UUID (RFC 9562 §4). */
+export function toUuid(hex: string): string {
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

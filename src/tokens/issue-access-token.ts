@@ -85,10 +85,8 @@ export function makeAccessToken(
   sources: { servers: readonly Client[]; signingKey: SigningKey },
 ): IssuedToken {
   deps.clockCheck.requireRight();
-  const resource = request.resource ?? client.resource ?? undefined;
-  const named = resource === undefined ? undefined : requireResourceServer(sources.servers, resource);
   const key = request.accessKey;
-  const grantable = narrow(named ? offeredBy(named, client.scope) : client.scope, key?.key);
+  const { named, grantable } = findGrantable(client, request, sources.servers);
   const asked = request.scope === undefined ? undefined : parseScope(request.scope);
   if (asked) requireGranted(asked, grantable);
   if (key && grantable.length === 0) requireGranted(client.scope, grantable);
@@ -165,6 +163,19 @@ function onlyJwtServer(servers: readonly Client[], granted: readonly string[]): 
     );
   }
   return meant[0];
+}
+
+/**
+ * Returns the largest scope that a request can be granted, and the resource server that it names.
+ * @throws {KeyturnError} `invalid_target` if it names an unknown resource.
+ */
+export function findGrantable(
+  client: Client,
+  { resource = client.resource ?? undefined, accessKey }: Pick<TokenRequest, 'resource' | 'accessKey'>,
+  servers: readonly Client[],
+): { named: Client | undefined; grantable: readonly string[] } {
+  const named = resource === undefined ? undefined : requireResourceServer(servers, resource);
+  return { named, grantable: narrow(named ? offeredBy(named, client.scope) : client.scope, accessKey?.key) };
 }
 
 function requireResourceServer(servers: readonly Client[], resource: string): Client {

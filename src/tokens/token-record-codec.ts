@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { hmacSha256 } from '../credentials/verifier.ts';
 import type { Database } from '../storage/database.ts';
+import { toUuid } from '../text/read-text.ts';
 import { decodeAccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './token-record.ts';
 
 /** Encodes and decodes stored token records: a few dozen bytes with a code that authenticates them. */
@@ -184,10 +185,6 @@ function readBody(jti: string, body: Buffer): TokenRecord {
     accessKey,
     confirmation: toConfirmation(jkt, x5t),
   };
-}
-
-function toUuid(hex: string): string {
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
 /** Writes an unsigned integer in base 128, low digits first. Returns the position behind it. */

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { KeyName } from '../credentials/registration.ts';
 import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
+import { toUuid } from '../text/read-text.ts';
 
 /** A key or certificate that authenticated a client, or tried to. */
 export type UsedKey = KeyName;
@@ -42,7 +43,7 @@ const keepMs = 90 * 86_400_000;
 /** Returns the id of a key of a client, which is the owner of its counts. No look-up is needed to find it. */
 export function keyIdOf(client: string, { thumbprint }: Pick<KeyName, 'thumbprint'>): string {
   const hex = hash('sha256', `${client} ${thumbprint}`, 'hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
+  return toUuid(hex.slice(0, 32));
 }
 
 /**
@@ -95,20 +96,7 @@ async function dropOldKeys(transaction: Transaction, clients: readonly string[])
   return new Set(ids);
 }
 
-type ClientKeyRow = Row & {
-  id: string;
-  client: string;
-  thumbprint: string;
-  kind: KeyName['kind'];
-  kid: string | null;
-  generation: number | null;
-  jwks_uri: string | null;
-  published_at: Date | null;
-  left_at: Date | null;
-  first_used_at: Date | null;
-  last_used_at: Date | null;
-  refused_at: Date | null;
-};
+type ClientKeyRow = Row & UsedKeyRow & { jwks_uri: string | null; published_at: Date | null; left_at: Date | null };
 
 /** Finds the keys and certificates of a page of clients by the clients' ids, the latest used first. */
 export async function findClientKeys(

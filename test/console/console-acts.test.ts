@@ -117,7 +117,7 @@ it('a form registers a resource server whose JWTs have typ JWT, shows that, and 
   const revision = field(edit.text, 'revision');
   await server.send(`${at}/edit`, { ...form, token_typ: 'at+jwt', revision }, cookie);
   expect(await find()).toMatchObject({ token_typ: 'at+jwt' });
-  // The type of opaque tokens is not sent, whatever the form has.
+  // Opaque tokens have no type, so the form's value is not sent.
   const opaque = {
     ...form,
     token_format: 'opaque',

@@ -2,7 +2,7 @@ import type { Context, Next } from 'koa';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
-import { isKeyCredential, type Secret, shownHint } from '../credentials/secret.ts';
+import { type Secret, shownHint } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
 import { unreadableAddress } from '../http/unreadable-address.ts';
 import { findGrantable } from '../tokens/issue-access-token.ts';
@@ -52,11 +52,11 @@ async function scopeOf(
 }
 
 /** Describes the credential that authenticated the request, never its value. */
-function presentCredential({ secret, client }: Caller, now: number): object {
-  // Keys and certificates have no row until they are replaced for the first time.
-  if (!secret) return { kind: 'key', hint: null, created_at: client.createdAt.toISOString(), expires_at: null };
-  const kind = isKeyCredential(secret) ? 'key' : 'client_secret';
-  return { kind, ...presentLife(secret, now) };
+function presentCredential({ secret, key, client }: Caller, now: number): object {
+  // Keys and certificates have no row, and therefore no hint, until they are replaced for the first time.
+  const life = secret ?? { createdAt: client.createdAt, retiresAt: null };
+  if (!key) return { kind: 'client_secret', ...presentLife(life, now) };
+  return { kind: key.kind, kid: key.kid, thumbprint: key.thumbprint, ...presentLife(life, now) };
 }
 
 function presentAccessKey({ key, secret }: PresentedAccessKey, now: number): object {
@@ -65,12 +65,14 @@ function presentAccessKey({ key, secret }: PresentedAccessKey, now: number): obj
   return { id: key.id, name: key.name, ...presentLife({ ...secret, retiresAt: first ?? null }, now) };
 }
 
-function presentLife(secret: Pick<Secret, 'hint' | 'registration' | 'createdAt' | 'retiresAt'>, now: number): object {
+type Life = Pick<Secret, 'createdAt' | 'retiresAt'> & Partial<Pick<Secret, 'hint' | 'registration'>>;
+
+function presentLife({ hint, registration = null, createdAt, retiresAt }: Life, now: number): object {
   return {
-    hint: shownHint(secret),
-    created_at: secret.createdAt.toISOString(),
-    age_seconds: Math.max(0, Math.floor((now - +secret.createdAt) / 1_000)),
-    expires_at: secret.retiresAt?.toISOString() ?? null,
+    hint: hint === undefined ? null : shownHint({ hint, registration }),
+    created_at: createdAt.toISOString(),
+    age_seconds: Math.max(0, Math.floor((now - +createdAt) / 1_000)),
+    expires_at: retiresAt?.toISOString() ?? null,
   };
 }
 

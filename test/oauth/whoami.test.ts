@@ -1,6 +1,7 @@
 import { createAccessKey } from '../../src/access-keys/manage-access-keys.ts';
 import { createContact } from '../../src/contacts/manage-contacts.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { askWith, makeKey, makeSelfSigned, proofEnv, registrationOf } from '../regeneration/proof.ts';
 import { actor, endpointsOf, invoicesResource, ordersResource, registerAll, type TestClient } from './fixture.ts';
 import { type Answer, send } from './http-client.ts';
 
@@ -125,4 +126,33 @@ it('gives a caller that cannot authenticate the same 401 as a token request, and
   }
   expect((await send(url)).status).toBe(401);
   expect((await send(url, { method: 'DELETE' })).headers['allow']).toBe('GET, POST');
+});
+
+describe('a client without a secret', () => {
+  let keyless: AdminServer;
+  beforeAll(async () => {
+    keyless = await startAdminServer({ clock: () => now, env: proofEnv });
+  });
+  afterAll(() => keyless?.close());
+
+  it.each([
+    ['key', () => makeKey()],
+    ['certificate', async () => makeSelfSigned()],
+  ] as const)('learns by which %s it was authenticated', async (kind, make) => {
+    const proof = await make();
+    const body = { name: kind, kind: 'integration', ...registrationOf(proof) };
+    const { json } = await keyless.adminFetch('/clients', { method: 'POST', body });
+    const answer = await askWith(`${keyless.publicUrl}/oauth2/whoami`, json.client_id, proof, { now, form: {} });
+    expect(answer.json).toMatchObject({
+      auth_method: body.auth_method,
+      credential: {
+        kind,
+        kid: proof.kind === 'key' ? proof.kid : null,
+        thumbprint: expect.stringMatching(/^[\w-]{43}$/),
+        hint: null,
+        age_seconds: 0,
+        expires_at: null,
+      },
+    });
+  });
 });

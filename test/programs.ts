@@ -58,7 +58,8 @@ const programs = {
   'Python requests-oauthlib': runs(debianPython, '-c', 'import requests_oauthlib'),
   'Redis server': () => findProgram(['redis-server', 'valkey-server']) !== undefined,
   Ruby: found('ruby'),
-  Rust: found('cargo'),
+  // A shim of rustup exists without a toolchain, too.
+  Rust: runs('cargo', '--version'),
   bash: found('bash'),
   curl: found('curl'),
   fish: found('fish'),

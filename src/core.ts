@@ -1,7 +1,7 @@
 import { createAccessKeyCache } from './access-keys/access-key-cache.ts';
 import { noteLastUse } from './access-keys/access-key-store.ts';
 import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
-import { auditedTransaction, type CommitChange } from './audit/audit-log.ts';
+import { type CommitChange, createCommitChange } from './audit/audit-log.ts';
 import { type Refusals, startRefusals } from './audit/refusals.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
 import { type ClientKeys, createClientKeys, type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
@@ -20,7 +20,7 @@ import { finishUnused } from './regeneration/end-regeneration.ts';
 import { countOverlaps } from './secrets/secret-store.ts';
 import { openAnnouncementStream } from './storage/announcement-stream.ts';
 import { createAnnouncements } from './storage/announcements.ts';
-import { type ChangeFeed, type CommittedChange, changesOf } from './storage/change.ts';
+import type { ChangeFeed } from './storage/change.ts';
 import { createChangeFeed } from './storage/change-feed.ts';
 import type { Database } from './storage/database.ts';
 import { createLossCheck } from './storage/loss-check.ts';
@@ -77,10 +77,6 @@ export type Core = ManageDeps &
      */
     isTokenStoreComplete(): Promise<boolean>;
     signingAlgorithm: SigningAlgorithm;
-    /**
-     * Commits a change with its audit events, then waits until this process has dropped the cached data that it
-     * affects, so that the next read returns the change. Other processes follow within a second.
-     */
     change: CommitChange;
     close(): Promise<void>;
   };
@@ -116,14 +112,16 @@ export async function openCore(
   } = {},
 ): Promise<Core> {
   const metrics = createMetrics();
-  const closers: (() => unknown)[] = [() => tracing?.close(), metrics.close];
+  const opened = new AsyncDisposableStack();
+  opened.defer(async () => await tracing?.close());
+  opened.defer(metrics.close);
   try {
     const keyRing = createKeyRing(await readRootKey(config));
-    const opened = metrics.watchDatabase(await steps.run('the database and its schema', openDatabase(config, log)));
-    closers.push(opened.close);
-    const database = tracing?.watchDatabase(opened) ?? opened;
+    const measured = metrics.watchDatabase(await steps.run('the database and its schema', openDatabase(config, log)));
+    opened.defer(measured.close);
+    const database = tracing?.watchDatabase(measured) ?? measured;
     const redis = config.redisUrl ? await steps.run('Redis', connectRedis(config.redisUrl, log)) : undefined;
-    closers.push(() => redis?.disconnect());
+    opened.defer(() => redis?.disconnect());
     const ttlSeconds = config.accessTokenTtlSeconds;
     const unauthenticated = findUnauthenticatedRecords(database, clock(), ttlSeconds);
     const codec = createTokenRecordCodec(keyRing, await steps.run('the token records', unauthenticated));
@@ -146,54 +144,33 @@ export async function openCore(
     if (completeness) await steps.run('the token store', beginIfEmpty(database, completeness));
     const watchedStore = metrics.watchTokenStore(store);
     const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);
-    const readiness = createReadiness();
-    // The client rejects commands at once while it is not connected.
-    const isRedisDown = () => redis !== undefined && redis.status !== 'ready';
-    addStoreChecks(readiness, { database, tokenStore, isRedisDown });
-    readiness.add({ group: 'checks', name: 'changes', examine: feed.state, isRequired: true });
-    readiness.add({ group: 'checks', name: 'log', examine: () => examineLog(log), isRequired: false });
-    closers.push(readiness.stop);
     const clients = createClientCache({ database, feed });
     const accessKeys = createAccessKeyCache({ database, feed, keyRing });
     const clockCheck = createClockCheck(clock, databaseClock.now);
-    const examineClock = () => (clockCheck.isRight() ? 'ok' : 'differs_from_database');
-    readiness.add({ group: 'checks', name: 'clock', examine: examineClock, isRequired: true });
+    // The client rejects commands at once while it is not connected.
+    const isRedisDown = () => redis !== undefined && redis.status !== 'ready';
+    const readiness = createReadiness({ database, tokenStore, isRedisDown, feed, log, clockCheck });
+    opened.defer(readiness.stop);
     const revocations = followRevocations(feed, databaseClock);
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
-    closers.push(feed.close);
+    opened.defer(feed.close);
     await steps.run('the change feed', feed.start());
     const ensured = database.transaction((transaction) => ensureSigningKeys(transaction, secretDeps));
     await steps.run('the signing keys', ensured);
-    closers.push(startSweep(database, log, rollUpUsage, clockCheck.isRight));
-    const change: CommitChange = async (work) => {
-      let changes: readonly CommittedChange[] = [];
-      const result = await auditedTransaction(database, keyRing, async (transaction) => {
-        const done = await work(transaction);
-        changes = changesOf(transaction);
-        return done;
-      });
-      // The change is already committed, so failures are only logged. Other processes also learn of it from the
-      // database.
-      await Promise.all([
-        feed.committed(changes),
-        feed
-          .sync()
-          .catch((error: Error) => log.warn({ error: error.message }, 'failed to read changes after a commit')),
-      ]);
-      return result;
-    };
+    opened.defer(startSweep(database, log, rollUpUsage, clockCheck.isRight));
+    const change = createCommitChange({ database, keyRing, feed, log });
     const refusals = startRefusals({ clock, log, change });
-    closers.push(refusals.close);
+    opened.defer(refusals.close);
     const limit = (name: string, perMinute: number) =>
       perMinute > 0 ? createRateLimit(name, perMinute, { redis, prefix }) : undefined;
     const usedScopes = startUsedScopes({ database, clock, log });
-    closers.push(usedScopes.close);
+    opened.defer(usedScopes.close);
     const counter = createUsageCounter({ clock, ttlSeconds });
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
       // A wrong clock must not end a secret permanently.
       clockCheck.isRight() ? finishUnused({ ...secretDeps, database, change }) : Promise.resolve(),
     );
-    closers.push(usageWriter.close);
+    opened.defer(usageWriter.close);
     metrics.sources({
       clientLookups: () => clients.counts,
       changesLagMs: feed.lagMs,
@@ -246,54 +223,11 @@ export async function openCore(
       revocationRate: limit('revocations', config.revocationsPerMinute),
       isTokenStoreComplete: completeness?.isComplete ?? (async () => true),
       change,
-      close: () => closeInReverse(closers),
+      close: () => opened.disposeAsync(),
     };
   } catch (error) {
     // Open stores would keep the failed process alive, so that its restart policy could not act.
-    await closeInReverse(closers).catch(() => undefined);
+    await opened.disposeAsync().catch(() => undefined);
     throw error;
   }
-}
-
-/** Closes everything in the reverse order of opening. @throws the first error, after the rest is closed too. */
-async function closeInReverse(closers: readonly (() => unknown)[]): Promise<void> {
-  const errors: unknown[] = [];
-  for (const close of closers.toReversed()) {
-    try {
-      await close();
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  if (errors.length > 0) throw errors[0];
-}
-
-function addStoreChecks(
-  readiness: Readiness,
-  { database, tokenStore, isRedisDown }: { database: Database; tokenStore: NearTokenStore; isRedisDown: () => boolean },
-): void {
-  const ok = () => 'ok';
-  readiness.add({
-    group: 'stores',
-    name: 'database',
-    examine: () => database.query('SELECT 1').then(ok),
-    isRequired: true,
-  });
-  const name = tokenStore.name === 'redis' ? 'redis' : 'tokens';
-  readiness.add({
-    group: 'stores',
-    name,
-    examine: () => tokenStore.ping().then(ok),
-    isDown: isRedisDown,
-    isRequired: true,
-  });
-}
-
-/**
- * Reports whether log lines are being dropped. Requests are still served, because a restarted process would have the
- * same disk.
- */
-function examineLog(log: Log): string {
-  const { reason } = logLoss(log);
-  return reason ? `dropping lines (${reason})` : 'ok';
 }

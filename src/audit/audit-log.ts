@@ -1,4 +1,6 @@
 import type { KeyRing } from '../credentials/key-ring.ts';
+import type { Log } from '../observability/log.ts';
+import { type ChangeFeed, type CommittedChange, changesOf } from '../storage/change.ts';
 import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
 import {
   type AuditAnchor,
@@ -85,8 +87,39 @@ const batchSize = 500;
 
 const pending = new WeakMap<Transaction, AuditEvent[]>();
 
-/** Commits a change together with its audit events. */
+/**
+ * Commits a change together with its audit events, then waits until this process has dropped the cached data that it
+ * affects, so that the next read returns the change. Other processes follow within a second.
+ */
 export type CommitChange = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
+
+export function createCommitChange({
+  database,
+  keyRing,
+  feed,
+  log,
+}: {
+  database: Database;
+  keyRing: KeyRing;
+  feed: ChangeFeed;
+  log: Log;
+}): CommitChange {
+  return async (work) => {
+    let changes: readonly CommittedChange[] = [];
+    const result = await auditedTransaction(database, keyRing, async (transaction) => {
+      const done = await work(transaction);
+      changes = changesOf(transaction);
+      return done;
+    });
+    // The change is already committed, so failures are only logged. Other processes also learn of it from the
+    // database.
+    await Promise.all([
+      feed.committed(changes),
+      feed.sync().catch((error: Error) => log.warn({ error: error.message }, 'failed to read changes after a commit')),
+    ]);
+    return result;
+  };
+}
 
 /**
  * Runs a transaction whose audit events are chained and written at its end, under the lock of the anchor. Writers

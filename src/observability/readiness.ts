@@ -1,4 +1,9 @@
+import type { ClockCheck } from '../process/clock.ts';
+import type { ChangeFeed } from '../storage/change.ts';
+import type { Queryable } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
+import type { TokenStore } from '../tokens/token-store.ts';
+import { type Log, logLoss } from './log.ts';
 
 /** Condition that a process must meet to serve, such as a store that responds. */
 type ReadinessCheck = {
@@ -36,7 +41,19 @@ export type Readiness = {
 
 const refreshEveryMs = 1_000;
 
-export function createReadiness(): Readiness {
+/** What the checks of every process examine. */
+type Examined = {
+  database: Queryable;
+  tokenStore: Pick<TokenStore, 'name' | 'ping'>;
+  /** Returns whether the connection to Redis is known to be lost. */
+  isRedisDown(): boolean;
+  feed: Pick<ChangeFeed, 'state'>;
+  log: Log;
+  clockCheck: Pick<ClockCheck, 'isRight'>;
+};
+
+/** Creates the registry with the checks of every process: stores, change feed, log and clock. */
+export function createReadiness(examined: Examined): Readiness {
   const checks: { check: ReadinessCheck; state: string }[] = [];
   let timer: NodeJS.Timeout | undefined;
 
@@ -48,7 +65,7 @@ export function createReadiness(): Readiness {
       }),
     );
 
-  return {
+  const readiness: Readiness = {
     add(check) {
       checks.push({ check, state: 'starting' });
     },
@@ -67,6 +84,34 @@ export function createReadiness(): Readiness {
     },
     stop: () => clearInterval(timer),
   };
+  for (const check of commonChecks(examined)) readiness.add(check);
+  return readiness;
+}
+
+function commonChecks({ database, tokenStore, isRedisDown, feed, log, clockCheck }: Examined): ReadinessCheck[] {
+  const ok = () => 'ok';
+  const examineClock = () => (clockCheck.isRight() ? 'ok' : 'differs_from_database');
+  const pingTokenStore = {
+    name: tokenStore.name === 'redis' ? 'redis' : 'tokens',
+    examine: () => tokenStore.ping().then(ok),
+    isDown: isRedisDown,
+  };
+  return [
+    { group: 'stores', name: 'database', examine: () => database.query('SELECT 1').then(ok), isRequired: true },
+    { group: 'stores', ...pingTokenStore, isRequired: true },
+    { group: 'checks', name: 'changes', examine: feed.state, isRequired: true },
+    { group: 'checks', name: 'log', examine: () => examineLog(log), isRequired: false },
+    { group: 'checks', name: 'clock', examine: examineClock, isRequired: true },
+  ];
+}
+
+/**
+ * Reports whether log lines are being dropped. Requests are still served, because a restarted process would have the
+ * same disk.
+ */
+function examineLog(log: Log): string {
+  const { reason } = logLoss(log);
+  return reason ? `dropping lines (${reason})` : 'ok';
 }
 
 async function stateOf({ examine }: ReadinessCheck): Promise<string> {

@@ -1,5 +1,6 @@
 import type { Command, Option } from 'commander';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { describeSource, type ShownSource } from './describe-regeneration.ts';
 import { withDatabase } from './stores.ts';
 import { confirm, type OutputOptions, plain, present, presentSecret, say, table } from './terminal.ts';
 
@@ -148,7 +149,7 @@ type UsedSecret = {
   issued: number;
   used: number;
   refused: Record<string, number>;
-  sources: { address: string; user_agent: string; last_used_at: string | null; refused_at: string | null }[];
+  sources: (ShownSource & { last_used_at: string | null; refused_at: string | null })[];
 };
 
 /** Describes the use of each secret, key and certificate in one line. */
@@ -162,7 +163,7 @@ function describeUsage({ secrets, without_secret: without, keys = [] }: ShownUsa
     Object.entries(used.refused)
       .map(([reason, count]) => `${reason} ${count}`)
       .join(', '),
-    used.sources.map(({ address, user_agent: agent }) => `${address} ${agent}`.trim()).join(', '),
+    used.sources.map((source) => plain(describeSource(source, ' '))).join(', '),
   ]);
   return table(['secret or key', 'status', 'tokens', 'other use', 'rejected', 'from'], rows);
 }

@@ -1,7 +1,10 @@
 import { plain, sheet } from './terminal.ts';
 
+/** Members of a source that say which one it is. */
+export type ShownSource = { address: string; user_agent: string; instance: string | null };
+
 /** Members of a source in the admin API's responses that are displayed. */
-type ShownUser = { address: string; user_agent: string; last_seen_at: string | null; tokens_24h: number };
+type ShownUser = ShownSource & { last_seen_at: string | null; tokens_24h: number };
 
 type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_others: number; tokens_24h: number };
 
@@ -26,7 +29,7 @@ export type ShownRegeneration = {
   ended_by: string | null;
   moved: ShownUser[];
   still_using_old: ShownUser[];
-  tried_after_end: { address: string; user_agent: string; last_seen_at: string | null; refused: number }[];
+  tried_after_end: (ShownSource & { last_seen_at: string | null; refused: number })[];
 };
 
 /** Describes what regenerating would break. */
@@ -69,15 +72,20 @@ export function describeRegeneration(regeneration: ShownRegeneration): string {
   group('Still uses the previous value:', users(regeneration.still_using_old));
   group(
     'Rejected with the previous value after its end:',
-    regeneration.tried_after_end.map(({ address, user_agent, last_seen_at, refused }) =>
-      plain(`  ${address}  ${user_agent}  ${refused} requests, last at ${last_seen_at}`),
+    regeneration.tried_after_end.map(({ last_seen_at, refused, ...source }) =>
+      plain(`  ${describeSource(source, '  ')}  ${refused} requests, last at ${last_seen_at}`),
     ),
   );
   return lines.join('\n');
 }
 
+/** Describes which source it is. @param separator stands between its parts. */
+export function describeSource({ address, user_agent, instance }: ShownSource, separator: string): string {
+  return [address, user_agent, instance === null ? '' : `instance ${instance}`].filter(Boolean).join(separator);
+}
+
 function users(all: readonly ShownUser[]): string[] {
-  return all.map(({ address, user_agent, last_seen_at, tokens_24h }) =>
-    plain(`  ${address}  ${user_agent}  last used ${last_seen_at}, ${tokens_24h} tokens in the last 24 hours`),
+  return all.map(({ last_seen_at, tokens_24h, ...source }) =>
+    plain(`  ${describeSource(source, '  ')}  last used ${last_seen_at}, ${tokens_24h} tokens in the last 24 hours`),
   );
 }

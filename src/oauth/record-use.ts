@@ -12,16 +12,21 @@ import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
 import { networkOf } from '../http/client-network.ts';
+import { countHeaders } from '../http/count-headers.ts';
 import type { RateLimit } from '../storage/rate-limit.ts';
-import type { PresentedSecret, RequestSource } from '../usage/usage-counter.ts';
+import type { PresentedSecret } from '../usage/usage-counter.ts';
+import type { SourceName } from '../usage/usage-source.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
+import type { Form } from './form.ts';
 import { codeOf, InvalidClient } from './oauth-error.ts';
 import { formOf } from './receive-form.ts';
 
 /** Counts in memory the uses and failed attempts of each secret by source and result. */
 export function recordUse(core: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    const source = { address: addressOf(ctx.req), userAgent: ctx.req.headers['user-agent'] ?? '' };
+    const { req } = ctx;
+    const instance = instanceOf(req, formOf(ctx));
+    const source = { address: addressOf(req), userAgent: req.headers['user-agent'] ?? '', instance };
     try {
       await next();
     } catch (error) {
@@ -33,13 +38,41 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
   };
 }
 
+const instanceHeader = 'keyturn-instance';
+/** Printable characters as RFC 6749 Appendix A defines them (VSCHAR). */
+const printable = /^[\x20-\x7e]{1,128}$/;
+
+/**
+ * Returns the name that a program gave itself in its request, or undefined if it gave none. Nothing verifies the name.
+ * @throws {KeyturnError} `invalid_request` if the name is not valid, or if there are several.
+ */
+export function instanceOf({ headers, rawHeaders }: IncomingMessage, { values }: Form): string | undefined {
+  const named = values.get('client_instance');
+  const header = headers[instanceHeader] as string | undefined;
+  const instance = header || named;
+  if (instance === undefined) return undefined;
+  if (!printable.test(instance)) {
+    const where = header ? 'Keyturn-Instance' : 'client_instance';
+    throw invalidInstance(`${where}: must be at most 128 printable ASCII characters.`);
+  }
+  if (countHeaders(rawHeaders, instanceHeader) > 1) throw invalidInstance('Keyturn-Instance: must not be repeated.');
+  if (named !== undefined && named !== instance) {
+    throw invalidInstance('client_instance: must be equal to the header Keyturn-Instance, or omit one of them.');
+  }
+  return instance;
+}
+
+function invalidInstance(message: string): KeyturnError {
+  return new KeyturnError('invalid_request', 400, message);
+}
+
 /**
  * Counts an answered request. @param path determines whether the request counts as an issued token or as another use.
  */
 export function countUse(
   { usage }: Core,
   path: string,
-  source: RequestSource,
+  source: SourceName,
   secret: PresentedSecret,
   accessKey: PresentedSecret | undefined,
 ): void {
@@ -48,7 +81,7 @@ export function countUse(
   if (accessKey) count(accessKey, source);
 }
 
-function countFailure({ usage }: Core, ctx: Context, source: RequestSource, error: unknown): void {
+function countFailure({ usage }: Core, ctx: Context, source: SourceName, error: unknown): void {
   if (error instanceof InvalidClient && error.refused) {
     usage.refused(error.refused.secret, source, error.refused.reason);
     return;

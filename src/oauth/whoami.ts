@@ -8,12 +8,12 @@ import { unreadableAddress } from '../http/unreadable-address.ts';
 import { findGrantable } from '../tokens/issue-access-token.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { formOf } from './receive-form.ts';
-import { readAccessKey } from './record-use.ts';
+import { instanceOf, readAccessKey } from './record-use.ts';
 
 /**
  * Serves `/oauth2/whoami`: tells an authenticated client which credential it used, until when that is valid, which scope
- * a token request would get, from which address it appears, and how far its clock is off. Authentication is that of a
- * token request, with a form that may also contain `access_key` and `resource`. It issues nothing.
+ * a token request would get, from which address it appears, which instance it is, and how far its clock is off.
+ * Authentication is that of a token request, with a form that may also contain `access_key` and `resource`. It issues nothing.
  */
 export function serveWhoami(core: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
@@ -32,6 +32,7 @@ export function serveWhoami(core: Core, addressOf: (request: Context['req']) => 
       ...(accessKey ? { access_key: presentAccessKey(accessKey, now) } : {}),
       ...(caller.client.kind === 'integration' ? { scope: await scopeOf(core, ctx, caller.client, accessKey) } : {}),
       address: address === unreadableAddress ? null : address,
+      instance: instanceOf(ctx.req, formOf(ctx)) ?? null,
       server_time: new Date(now).toISOString(),
       clock_difference_seconds: clockDifference(ctx.req.headers.date, now),
     };

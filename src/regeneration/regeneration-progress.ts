@@ -2,7 +2,8 @@ import { isIP } from 'node:net';
 import type { Clock } from '../process/clock.ts';
 import type { OwnerRef } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
-import { countLiveTokensBySecret, findSources, type UsageSource } from '../usage/usage-report.ts';
+import { countLiveTokensBySecret, findSources } from '../usage/usage-report.ts';
+import { nameOfSource, type UsageSource } from '../usage/usage-source.ts';
 import { type Regeneration, type RegenerationState, stateOf } from './regeneration-store.ts';
 
 /** A regeneration with the sources that have moved to the new secret, and those that have not. */
@@ -78,12 +79,12 @@ function judgeSources(
   { now, tokenLifetimeMs, liveOldTokens }: { now: number; tokenLifetimeMs: number; liveOldTokens: number },
 ): JudgedSources {
   const usingNew = sources.filter((source) => source.generation === newSecret.generation && source.lastUsedAt);
-  const newNames = new Set(usingNew.map(nameOf));
+  const newNames = new Set(usingNew.map(nameOfSource));
   const quietMs = (source: UsageSource) => now - Number(source.lastUsedAt);
   const hasMoved = (source: UsageSource) =>
     // Without an IP address, this row stands for several callers that cannot be told apart.
     isIP(source.address) !== 0 &&
-    newNames.has(nameOf(source)) &&
+    newNames.has(nameOfSource(source)) &&
     quietMs(source) >= Math.max(tokenLifetimeMs + marginMs, source.longestGapMs);
   // Include uses before the regeneration: a program that runs once a night has not moved because it was silent since
   // noon.
@@ -100,8 +101,4 @@ function judgeSources(
     moved.sort((a, b) => quietMs(b) - quietMs(a)).pop();
   }
   return { moved, stillUsingOld: old.filter((source) => !moved.includes(source)), usingNew };
-}
-
-function nameOf({ address, userAgent }: UsageSource): string {
-  return `${address} ${userAgent}`;
 }

@@ -7,7 +7,8 @@ import { requireCurrent, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, type SecretOwner } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { type ClientKeyRecord, findClientKeys, keyGeneration, keyIdOf } from '../usage/client-key-store.ts';
-import { countLiveTokens, findSources, type UsageSource } from '../usage/usage-report.ts';
+import { countLiveTokens, findSources } from '../usage/usage-report.ts';
+import { nameOfSource, presentPlace, type UsageSource } from '../usage/usage-source.ts';
 
 const shownSources = 50;
 const usedWithinMs = 30 * 24 * 3_600_000;
@@ -141,7 +142,7 @@ function stateShown(
   now: number,
 ): unknown[] {
   const recent = sources.filter((source) => isRecent(source, now));
-  const names = recent.map(({ generation, address, userAgent }) => `${generation} ${address} ${userAgent}`).sort();
+  const names = recent.map((source) => `${source.generation} ${nameOfSource(source)}`).sort();
   return [
     [owner.kind, owner.id, owner.revision, owner.enabled],
     secrets.map((secret) => [secret.id, secret.retiresAt, secret.endedAs, isLive(secret, now)]),
@@ -258,6 +259,6 @@ function presentUse(use: SecretUse): Record<string, unknown> {
   };
 }
 
-function presentUser({ address, userAgent, lastUsedAt, issued24h }: UsageSource): Record<string, unknown> {
-  return { address, user_agent: userAgent, last_seen_at: lastUsedAt, tokens_24h: issued24h };
+function presentUser({ lastUsedAt, issued24h, ...source }: UsageSource): Record<string, unknown> {
+  return { ...presentPlace(source), last_seen_at: lastUsedAt, tokens_24h: issued24h };
 }

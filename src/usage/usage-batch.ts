@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { UsedKey } from './client-key-store.ts';
+import { encodeCaller, type SourceName } from './usage-source.ts';
 import type { UsageBatch } from './usage-store.ts';
 
 /** Counts of one credential or key within one minute. */
@@ -10,9 +11,12 @@ export type SecretCount = {
   outcomes: Map<string, number>;
   /** Token counts by the owner's epoch. */
   tokens: Map<number, number>;
-  /** Sources by address and then by user agent, so that counting a token builds no string. */
+  /** Sources by address and then by user agent and instance, so that counting a token builds no string. */
   sources: Map<string, Map<string, SourceCount>>;
-  sourceCount: number;
+  /** Number of sources that name no instance. */
+  unnamedCount: number;
+  /** Number of sources that name their instance. */
+  namedCount: number;
   /** Source that was counted last, which is usually also the next one. */
   latest: SourceCount | undefined;
 };
@@ -21,9 +25,7 @@ export type SecretCount = {
 type CountedKey = UsedKey & { client: string; generation: number };
 
 /** Counts of one source of a credential or key. */
-export type SourceCount = {
-  address: string;
-  userAgent: string;
+export type SourceCount = SourceName & {
   issued: number;
   firstUsedAt: number;
   lastUsedAt: number;
@@ -51,7 +53,7 @@ export function toBatch(counts: readonly SecretCount[], startedAt: number, ttlSe
         owner,
         generation,
         address: source.address,
-        user_agent: source.userAgent,
+        user_agent: encodeCaller(source),
         starts_at,
         issued: source.issued,
         first_used_at: dateOf(source.firstUsedAt),

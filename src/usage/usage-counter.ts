@@ -4,7 +4,7 @@ import type { Clock } from '../process/clock.ts';
 import type { Database } from '../storage/database.ts';
 import { keyGeneration, keyIdOf, type UsedKey } from './client-key-store.ts';
 import { minuteMs, type SecretCount, type SourceCount, toBatch } from './usage-batch.ts';
-import { otherSources } from './usage-report.ts';
+import { encodeCaller, otherSources, type SourceName } from './usage-source.ts';
 import { addUsage, type NoteUse, type UsageBatch } from './usage-store.ts';
 
 /**
@@ -13,23 +13,23 @@ import { addUsage, type NoteUse, type UsageBatch } from './usage-store.ts';
  */
 export type PresentedSecret = { owner: string; generation: number; epoch: number; key?: UsedKey | undefined };
 
-/** Source of a request. */
-export type RequestSource = { address: string; userAgent: string };
-
 /** Counts in memory how secrets are used. No store is involved until a batch is taken, every few seconds. */
 export type UsageCounter = {
-  issued(secret: PresentedSecret, source: RequestSource): void;
+  issued(secret: PresentedSecret, source: SourceName): void;
   /** Counts an accepted request for something other than a token. */
-  used(secret: PresentedSecret, source: RequestSource): void;
+  used(secret: PresentedSecret, source: SourceName): void;
   /** Counts an authenticated request that was refused. @param code an error code of RFC 6749 §5.2. */
-  failed(secret: PresentedSecret, source: RequestSource, code: string): void;
+  failed(secret: PresentedSecret, source: SourceName, code: string): void;
   /** Counts a failed authentication. @param reason `wrong_secret`, `retired_secret`, … */
-  refused(secret: PresentedSecret, source: RequestSource, reason: string): void;
+  refused(secret: PresentedSecret, source: SourceName, reason: string): void;
   /** Returns and clears everything counted, in batches that fit one statement. */
   take(): UsageBatch[];
 };
 
-/** Maximum number of sources per secret between two batches; further sources are counted as one. */
+/**
+ * Maximum number of sources per secret between two batches, and as many again that name their instance; further sources
+ * are counted as one.
+ */
 const maxSources = 100;
 /** Maximum number of sources per process between two batches; beyond it, use is not recorded by source. */
 const maxSourcesInAll = 20_000;
@@ -64,7 +64,8 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
       outcomes: new Map(),
       tokens: new Map(),
       sources: new Map(),
-      sourceCount: 0,
+      unnamedCount: 0,
+      namedCount: 0,
       latest: undefined,
     };
     ofOwner.push(count);
@@ -82,23 +83,28 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
     return count;
   }
 
-  function sourceOf(count: SecretCount, from: RequestSource): SourceCount {
+  function sourceOf(count: SecretCount, from: SourceName): SourceCount {
     const { latest } = count;
-    if (latest?.address === from.address && latest.userAgent === from.userAgent) return latest;
+    if (latest?.address === from.address && latest.userAgent === from.userAgent && latest.instance === from.instance) {
+      return latest;
+    }
     count.latest = findSource(count, from);
     return count.latest;
   }
 
-  function findSource(count: SecretCount, { address, userAgent }: RequestSource): SourceCount {
+  function findSource(count: SecretCount, { address, userAgent, instance }: SourceName): SourceCount {
     const shortened = userAgent.length > maxUserAgentLength ? userAgent.slice(0, maxUserAgentLength) : userAgent;
+    const caller = encodeCaller({ userAgent: shortened, instance });
     let ofAddress = count.sources.get(address);
-    const known = ofAddress?.get(shortened);
+    const known = ofAddress?.get(caller);
     if (known) return known;
-    const isOneTooMany = count.sourceCount >= maxSources || sourcesInAll >= maxSourcesInAll;
+    const alike = instance === undefined ? count.unnamedCount : count.namedCount;
+    const isOneTooMany = alike >= maxSources || sourcesInAll >= maxSourcesInAll;
     if (isOneTooMany && address !== otherSources) return findSource(count, { address: otherSources, userAgent: '' });
     const source: SourceCount = {
       address,
       userAgent: shortened,
+      instance,
       issued: 0,
       firstUsedAt: 0,
       lastUsedAt: 0,
@@ -110,20 +116,21 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
       ofAddress = new Map();
       count.sources.set(address, ofAddress);
     }
-    ofAddress.set(shortened, source);
-    count.sourceCount += 1;
+    ofAddress.set(caller, source);
+    if (instance === undefined) count.unnamedCount += 1;
+    else count.namedCount += 1;
     sourcesInAll += 1;
     return source;
   }
 
-  function use(secret: PresentedSecret, from: RequestSource, outcome: string): void {
+  function use(secret: PresentedSecret, from: SourceName, outcome: string): void {
     const now = clock();
     countUse(countOf(secret, now), secret.epoch, from, outcome, now);
     const ofKey = secret.key && countOfKey(secret, now);
     if (ofKey) countUse(ofKey, secret.epoch, from, outcome, now);
   }
 
-  function countUse(count: SecretCount, epoch: number, from: RequestSource, outcome: string, now: number): void {
+  function countUse(count: SecretCount, epoch: number, from: SourceName, outcome: string, now: number): void {
     add(count.outcomes, outcome);
     const source = sourceOf(count, from);
     source.firstUsedAt ||= now;
@@ -133,7 +140,7 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
     add(count.tokens, epoch);
   }
 
-  function countRefusal(count: SecretCount, from: RequestSource, reason: string, now: number): void {
+  function countRefusal(count: SecretCount, from: SourceName, reason: string, now: number): void {
     add(count.outcomes, reason);
     const source = sourceOf(count, from);
     source.refused += 1;

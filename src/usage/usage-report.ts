@@ -3,30 +3,7 @@ import type { Clock } from '../process/clock.ts';
 import { findSecrets, type OwnerRef } from '../secrets/secret-store.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 import { type ClientKeyRecord, findClientKeys, keyGeneration } from './client-key-store.ts';
-
-/** Source from which one secret was used or tried. */
-export type UsageSource = {
-  generation: number;
-  /** IP address or `unreadable`; `*` stands for all sources beyond those that are kept individually. */
-  address: string;
-  userAgent: string;
-  firstUsedAt: Date | null;
-  /** Null if every use was refused. */
-  lastUsedAt: Date | null;
-  /**
-   * Longest time in milliseconds between two uses of any secret of the owner by this source, at most 30 days. It is an
-   * upper bound if the individual uses are unknown.
-   */
-  longestGapMs: number;
-  issued24h: number;
-  refused: number;
-  refusedAt: Date | null;
-  /** Reason of the last refusal. */
-  refusedAs: string | null;
-};
-
-/** Address that stands for the sources that are not kept individually. */
-export const otherSources = '*';
+import { decodeCaller, type UsageSource } from './usage-source.ts';
 
 /** Use of all secrets of an owner in a period. */
 export type UsageReport = {
@@ -178,7 +155,7 @@ export async function findSources(
   return rows.map((row) => ({
     generation: row.generation,
     address: row.address,
-    userAgent: row.user_agent,
+    ...decodeCaller(row.user_agent),
     firstUsedAt: row.first_used_at,
     lastUsedAt: row.last_used_at,
     longestGapMs: Math.min(row.longest_gap * 1_000, longestGapMs),

@@ -1,5 +1,6 @@
-import type { Database, Transaction } from '../storage/database.ts';
+import type { Database, Row, Transaction } from '../storage/database.ts';
 import { addUsedKeys, type UsedKeyRow } from './client-key-store.ts';
+import { decodeCaller } from './usage-source.ts';
 
 const hourMs = 3_600_000;
 
@@ -29,6 +30,7 @@ export type UsageBatch = {
 /** Writes more data of a batch, in the same transaction as its counts. */
 export type NoteUse = (transaction: Transaction, batch: UsageBatch) => Promise<void>;
 
+/** Maximum number of sources of one secret that are stored, and as many again that name their instance. */
 const maxSourcesPerSecret = 100;
 const keepSourcesMs = 90 * 24 * hourMs;
 
@@ -42,25 +44,30 @@ export async function addUsage(
   now: number,
   noteUse: NoteUse = async () => undefined,
 ): Promise<void> {
-  await database.transaction(async (transaction) => {
+  const added = await database.transaction(async (transaction) => {
     const fresh = await transaction.query(
       'INSERT INTO usage_batches (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING 1',
       [batch.id, new Date(now + hourMs)],
     );
-    if (fresh.length === 0) return;
+    if (fresh.length === 0) return [];
     const dropped = await addUsedKeys(transaction, batch.keys, new Date(now + keepSourcesMs));
     const kept = <R extends { owner: string }>(rows: readonly R[]) =>
       dropped.size === 0 ? rows : rows.filter(({ owner }) => !dropped.has(owner));
     await transaction.query(addHours, [JSON.stringify(kept(batch.hours))]);
     await transaction.query(addTokens, [JSON.stringify(kept(batch.tokens))]);
-    await transaction.query(addSources, [
+    const sources = await transaction.query<AddedSource>(addSources, [
       JSON.stringify(kept(batch.sources)),
       maxSourcesPerSecret,
       new Date(now + keepSourcesMs),
     ]);
     await noteUse(transaction, batch);
+    return sources.filter(({ is_new, user_agent }) => is_new && decodeCaller(user_agent).instance !== undefined);
   });
+  const secrets = new Map(added.map((source) => [`${source.owner} ${source.generation}`, source]));
+  for (const { owner, generation } of secrets.values()) await mergeOldInstances(database, owner, generation);
 }
+
+type AddedSource = Row & { owner: string; generation: number; user_agent: string; is_new: boolean };
 
 const addHours = `
   INSERT INTO usage_hours (owner, generation, starts_at, hours, outcome, count)
@@ -76,22 +83,29 @@ const addTokens = `
   ORDER BY owner, expires_at, generation, epoch
   ON CONFLICT (owner, expires_at, generation, epoch) DO UPDATE SET count = usage_live_tokens.count + excluded.count`;
 
+/** Whether a source names its instance (usage-source.ts). */
+const isNamed = 'strpos(user_agent, chr(31)) > 0';
+
 /**
  * Adds the sources of a batch. A source beyond the limit of its secret is added to the row that stands for all others.
+ * A source that names its instance is always added by itself; afterwards, the oldest of these are merged.
  */
 const addSources = `
   WITH batch AS (
     SELECT * FROM jsonb_to_recordset($1::jsonb) AS b (owner uuid, generation integer, address text, user_agent text,
       starts_at timestamptz, issued bigint, first_used_at timestamptz, last_used_at timestamptz, refused bigint,
       refused_at timestamptz, refused_as text)
+  ), named AS (
+    SELECT *, ${isNamed} AS named FROM batch
   ), known AS (
     SELECT owner, generation, count(*) AS sources FROM usage_sources
-    WHERE (owner, generation) IN (SELECT owner, generation FROM batch) GROUP BY owner, generation
+    WHERE (owner, generation) IN (SELECT owner, generation FROM batch) AND NOT ${isNamed} GROUP BY owner, generation
   ), placed AS (
-    SELECT b.*, s.owner IS NOT NULL OR coalesce(k.sources, 0) + row_number() OVER (
-        PARTITION BY b.owner, b.generation, s.owner IS NULL ORDER BY b.last_used_at DESC NULLS LAST, b.address, b.user_agent
+    SELECT b.*, b.named OR s.owner IS NOT NULL OR coalesce(k.sources, 0) + row_number() OVER (
+        PARTITION BY b.owner, b.generation, b.named, s.owner IS NULL
+        ORDER BY b.last_used_at DESC NULLS LAST, b.address, b.user_agent
       ) < $2::integer AS kept
-    FROM batch b
+    FROM named b
     LEFT JOIN usage_sources s ON (s.owner, s.generation, s.address, s.user_agent) = (b.owner, b.generation, b.address, b.user_agent)
     LEFT JOIN known k ON (k.owner, k.generation) = (b.owner, b.generation)
   ), rows AS (
@@ -121,7 +135,60 @@ const addSources = `
     refused_as = CASE WHEN excluded.refused_at >= coalesce(s.refused_at, excluded.refused_at)
       THEN excluded.refused_as ELSE s.refused_as END,
     refused_at = GREATEST(s.refused_at, excluded.refused_at),
-    expires_at = GREATEST(s.expires_at, excluded.expires_at)`;
+    expires_at = GREATEST(s.expires_at, excluded.expires_at)
+  RETURNING owner, generation, user_agent, xmax = 0 AS is_new`;
+
+/**
+ * Merges all but the latest sources that name their instance into the row that stands for all others, so that replicas
+ * with a new name at each start take a bounded amount of storage. That row never counts as moved (regeneration-progress.ts),
+ * so no source does because it was merged.
+ *
+ * This is a transaction of its own that locks the row of all others first, and no source that another process is
+ * writing. A process that writes counts can therefore wait for this one, but not the other way round.
+ */
+async function mergeOldInstances(database: Database, owner: string, generation: number): Promise<void> {
+  const parameters = [owner, generation, maxSourcesPerSecret];
+  const old = await database.query(`${oldInstances} LIMIT 1`, parameters);
+  if (old.length === 0) return;
+  await database.transaction(async (transaction) => {
+    await transaction.query(
+      `INSERT INTO usage_sources AS s (owner, generation, address, user_agent, refused, expires_at)
+       SELECT $1::uuid, $2::integer, '*', '', 0, max(expires_at) FROM usage_sources WHERE owner = $1 AND generation = $2 HAVING count(*) > 0
+       ON CONFLICT (owner, generation, address, user_agent) DO UPDATE SET expires_at = GREATEST(s.expires_at, excluded.expires_at)`,
+      [owner, generation],
+    );
+    await transaction.query(mergeInstances, parameters);
+  });
+}
+
+const oldInstances = `
+  SELECT address, user_agent FROM usage_sources WHERE owner = $1 AND generation = $2 AND ${isNamed}
+  ORDER BY GREATEST(last_used_at, refused_at) DESC, address, user_agent OFFSET $3`;
+
+const mergeInstances = `
+  WITH old AS (
+    DELETE FROM usage_sources s WHERE owner = $1 AND generation = $2 AND (address, user_agent) IN (
+      SELECT address, user_agent FROM usage_sources WHERE owner = $1 AND generation = $2
+        AND (address, user_agent) IN (${oldInstances}) FOR UPDATE SKIP LOCKED
+    ) RETURNING *
+  ), hours AS (
+    DELETE FROM usage_source_hours h USING old
+    WHERE (h.owner, h.generation, h.address, h.user_agent) = (old.owner, old.generation, old.address, old.user_agent)
+    RETURNING h.*
+  ), merged_hours AS (
+    INSERT INTO usage_source_hours AS h (owner, generation, address, user_agent, starts_at, issued, expires_at)
+    SELECT $1::uuid, $2::integer, '*', '', starts_at, sum(issued), max(expires_at) FROM hours GROUP BY starts_at
+    ON CONFLICT (owner, generation, address, user_agent, starts_at) DO UPDATE SET issued = h.issued + excluded.issued
+  )
+  UPDATE usage_sources s SET
+    first_used_at = LEAST(s.first_used_at, o.first_used_at), last_used_at = GREATEST(s.last_used_at, o.last_used_at),
+    refused = s.refused + o.refused, refused_at = GREATEST(s.refused_at, o.refused_at),
+    refused_as = CASE WHEN o.refused_at >= coalesce(s.refused_at, o.refused_at) THEN o.refused_as ELSE s.refused_as END
+  FROM (
+    SELECT min(first_used_at) AS first_used_at, max(last_used_at) AS last_used_at, coalesce(sum(refused), 0) AS refused,
+      max(refused_at) AS refused_at, (array_agg(refused_as ORDER BY refused_at DESC NULLS LAST))[1] AS refused_as FROM old
+  ) AS o
+  WHERE s.owner = $1 AND s.generation = $2 AND s.address = '*' AND s.user_agent = ''`;
 
 const rollUpBatch = 1_000;
 

@@ -49,6 +49,18 @@ export function rawRequests(cast: Cast): fc.Arbitrary<Buffer[]> {
     });
 }
 
+const instanceNames = fc.constantFrom(
+  'pod-0',
+  'pod 0',
+  '',
+  ' ',
+  'x'.repeat(128),
+  'x'.repeat(129),
+  'é',
+  '\u202e',
+  '\x1f',
+);
+
 function tokenDraft(cast: Cast): fc.Arbitrary<Draft> {
   const scope = fc.constantFrom(
     'orders:read',
@@ -72,6 +84,7 @@ function tokenDraft(cast: Cast): fc.Arbitrary<Draft> {
         scope: fc.oneof({ weight: 3, arbitrary: fc.constant('orders:read') }, { weight: 2, arbitrary: scope }),
         resource: fc.constantFrom(...cast.resources, '', 'https://nobody.example'),
         access_key: fc.constantFrom(...cast.accessKeys, '', 'ktk_no'),
+        client_instance: instanceNames,
       },
       { requiredKeys: [] },
     )
@@ -86,6 +99,7 @@ function introspectionDraft(cast: Cast): fc.Arbitrary<Draft> {
       token_type_hint: fc.constantFrom('access_token', 'refresh_token', 'whatever', ''),
       access_key: fc.constantFrom(...cast.accessKeys, ''),
       used_scope: fc.constantFrom('orders:read', 'other:read'),
+      client_instance: instanceNames,
     },
     { requiredKeys: ['token'] },
   );
@@ -150,6 +164,11 @@ function headerTwist(cast: Cast): fc.Arbitrary<Twist> {
     ['Accept', 'application/token-introspection+jwt;q=0.1, */*'],
     ['User-Agent', 'café'],
     ['User-Agent', ''],
+    ['Keyturn-Instance', 'pod-0'],
+    ['keyturn-instance', 'pod-1'],
+    ['Keyturn-Instance', ''],
+    ['Keyturn-Instance', 'é'],
+    ['Keyturn-Instance', 'x'.repeat(129)],
     ['X-Forwarded-For', '10.0.0.1'],
     ['X-Forwarded-Host', 'evil.example'],
     ['X-HTTP-Method-Override', 'GET'],
@@ -294,6 +313,10 @@ function bodyTwist(cast: Cast): fc.Arbitrary<Twist> {
     '&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer',
     '&client_assertion=',
     '&audience=x',
+    '&client_instance=pod-0',
+    '&client_instance=',
+    '&client_instance=%7F',
+    '&client_instance=a%00',
     '&authorization_details=%5B%5D',
     '&request_uri=x',
     '&__proto__=x',

@@ -37,6 +37,7 @@ it('describes the credential, the scope, the address and the clock of an authent
   const answer = await ask(shop, {
     Date: 'Sat, 28 Nov 2026 12:02:00 GMT',
     'X-Forwarded-For': '203.0.113.8:40001',
+    'Keyturn-Instance': 'orders-sync-0',
   });
   expect([answer.status, answer.headers['cache-control']]).toEqual([200, 'no-store']);
   expect(answer.json).toEqual({
@@ -53,14 +54,15 @@ it('describes the credential, the scope, the address and the clock of an authent
     },
     scope: 'orders:read orders:create products:read',
     address: '203.0.113.8',
+    instance: 'orders-sync-0',
     server_time: new Date(now).toISOString(),
     clock_difference_seconds: 120,
   });
 });
 
-it('has no address or clock difference if the request has none that can be read', async () => {
+it('has no address, instance or clock difference if the request has none that can be read', async () => {
   const { json } = await ask(clients.shop, { 'X-Forwarded-For': 'somewhere', Date: 'yesterday' });
-  expect(json).toMatchObject({ address: null, clock_difference_seconds: null });
+  expect(json).toMatchObject({ address: null, instance: null, clock_difference_seconds: null });
   expect((await ask(clients.shop)).json).toMatchObject({ address: '127.0.0.1', clock_difference_seconds: null });
 });
 

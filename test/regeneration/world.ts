@@ -7,8 +7,8 @@ import { type Answer, post } from '../oauth/http-client.ts';
 /** Credentials of an integration. */
 type Credentials = { id: string; secret: string };
 
-/** Caller, with its address and user agent. */
-type Machine = { from?: string; userAgent?: string };
+/** Caller, with its address, its user agent and the name of its instance. */
+export type Machine = { from?: string; userAgent?: string; instance?: string };
 
 export const second = 1_000;
 export const minute = 60 * second;
@@ -54,12 +54,19 @@ export async function createWorld(options: { stores?: Stores; startAt?: number }
   });
   const shop = await create({ name: 'Shop', kind: 'integration', scope: 'orders:read' });
 
-  const askToken: World['askToken'] = (credentials, { from, userAgent = 'shop/1.0' } = {}, form = {}) =>
-    post(
+  const askToken: World['askToken'] = (credentials, machine = {}, form = {}) => {
+    const { from, userAgent = 'shop/1.0', instance } = machine;
+    const named = instance === undefined ? {} : { 'Keyturn-Instance': instance };
+    return post(
       `${publicUrl}/oauth2/token`,
       { grant_type: 'client_credentials', ...form },
-      { basic: [credentials.id, credentials.secret], headers: { 'User-Agent': userAgent }, ...(from ? { from } : {}) },
+      {
+        basic: [credentials.id, credentials.secret],
+        headers: { 'User-Agent': userAgent, ...named },
+        ...(from ? { from } : {}),
+      },
     );
+  };
   const postToShop: World['post'] = (path, body = {}, headers = {}) =>
     adminFetch(`/clients/${shop.id}${path}`, { method: 'POST', body, headers });
 

@@ -3,22 +3,27 @@ import { type AuthMethod, authMethods } from '../../clients/client.ts';
 import { shownHint } from '../../credentials/secret.ts';
 import type { RegenerationProgress } from '../../regeneration/regeneration-progress.ts';
 import type { TurnedSecret } from '../../regeneration/regeneration-store.ts';
-import type { UsageSource } from '../../usage/usage-report.ts';
+import { presentPlace, type UsageSource } from '../../usage/usage-source.ts';
 import { nullableTimestamp, timestamp } from '../text.ts';
 import { keyFields } from './present-client.ts';
 
-const place = {
-  address: z.string().meta({ description: 'The IP address. `*`: all addresses that are not listed one by one.' }),
+/** Schema of the members of a source that say which one it is. */
+export const placeFields = {
+  address: z.string().meta({ description: 'The IP address. `*`: all sources that are not listed one by one.' }),
   user_agent: z.string().meta({ description: 'The User-Agent header. Empty: none was sent.' }),
+  instance: z.string().nullable().meta({
+    description: 'The name that the program gave itself with `client_instance` or `Keyturn-Instance`. Null: none.',
+    example: 'orders-sync-0',
+  }),
 };
 
 const userSchema = z.strictObject({
-  ...place,
+  ...placeFields,
   last_seen_at: nullableTimestamp('When the source last used the secret. Null: never.'),
   tokens_24h: z.int().meta({ description: 'How many tokens the source got in the last 24 hours.' }),
 });
 const trierSchema = z.strictObject({
-  ...place,
+  ...placeFields,
   last_seen_at: nullableTimestamp('When a request of the source was last rejected.'),
   refused: z.int().meta({ description: 'How many requests of the source were rejected.' }),
 });
@@ -130,9 +135,8 @@ export function presentRegeneration(progress: RegenerationProgress): z.input<typ
     moved: progress.moved.map(presentUser),
     still_using_old: progress.stillUsingOld.map(presentUser),
     using_new: progress.usingNew.map(presentUser),
-    tried_after_end: progress.triedAfterEnd.map(({ address, userAgent, refused, refusedAt }) => ({
-      address,
-      user_agent: userAgent,
+    tried_after_end: progress.triedAfterEnd.map(({ refused, refusedAt, ...source }) => ({
+      ...presentPlace(source),
       last_seen_at: refusedAt?.toISOString() ?? null,
       refused,
     })),
@@ -148,10 +152,9 @@ function presentRotated(rotated: TurnedSecret) {
   };
 }
 
-function presentUser({ address, userAgent, lastUsedAt, issued24h }: UsageSource) {
+function presentUser({ lastUsedAt, issued24h, ...source }: UsageSource) {
   return {
-    address,
-    user_agent: userAgent,
+    ...presentPlace(source),
     last_seen_at: lastUsedAt?.toISOString() ?? null,
     tokens_24h: issued24h,
   };

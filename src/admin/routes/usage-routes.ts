@@ -6,8 +6,10 @@ import { shownHint } from '../../credentials/secret.ts';
 import { NotFound } from '../../errors.ts';
 import type { OwnerRef } from '../../secrets/secret-store.ts';
 import { reportUsage, type SecretUsage, type UsageReport } from '../../usage/usage-report.ts';
+import { presentPlace } from '../../usage/usage-source.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { keyFields } from '../presenters/present-client.ts';
+import { placeFields } from '../presenters/present-regeneration.ts';
 import { hint, nullableTimestamp, timestamp } from '../text.ts';
 import { accessKeyParams } from './access-key-routes.ts';
 import { clientParams } from './client-routes.ts';
@@ -46,8 +48,7 @@ const counts = {
   sources: z
     .array(
       z.strictObject({
-        address: z.string().meta({ description: 'The IP address. `*`: all addresses that are not listed one by one.' }),
-        user_agent: z.string().meta({ description: 'The User-Agent header. Empty: none was sent.' }),
+        ...placeFields,
         last_used_at: nullableTimestamp('When a request of the source last succeeded. Null: never.'),
         tokens_24h: z.int().meta({ description: 'How many tokens the source got in the last 24 hours.' }),
         refused: z.int().meta({ description: 'How many requests of the source were rejected.' }),
@@ -185,8 +186,7 @@ function presentUsage({ issued, used, refused, perHour, sources }: SecretUsage) 
     refused,
     per_hour: perHour.map(({ startsAt, ...hour }) => ({ starts_at: startsAt.toISOString(), ...hour })),
     sources: sources.map((source) => ({
-      address: source.address,
-      user_agent: source.userAgent,
+      ...presentPlace(source),
       last_used_at: source.lastUsedAt?.toISOString() ?? null,
       tokens_24h: source.issued24h,
       refused: source.refused,

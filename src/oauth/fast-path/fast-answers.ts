@@ -30,8 +30,16 @@ export type FastAnswer = {
   accessKey: PresentedAccessKey | undefined;
 };
 
-const tokenParameters = new Set(['grant_type', 'scope', 'resource', 'client_id', 'client_secret', 'access_key']);
-const introspectionParameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret']);
+const tokenParameters = new Set([
+  'grant_type',
+  'scope',
+  'resource',
+  'client_id',
+  'client_secret',
+  'access_key',
+  'client_instance',
+]);
+const introspectionParameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret', 'client_instance']);
 
 /**
  * Answers a plain token request. Returns undefined to leave the request to the application.

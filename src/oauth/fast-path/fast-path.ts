@@ -18,7 +18,7 @@ import {
   usesHeaderAlone,
 } from '../client-authentication.ts';
 import { type Form, parseForm } from '../form.ts';
-import { countUse } from '../record-use.ts';
+import { countUse, instanceOf } from '../record-use.ts';
 import { answerIntrospection, answerToken, type FastAnswer } from './fast-answers.ts';
 import { giveHeadStart, type HeadStart, type PresentedPair } from './head-start.ts';
 
@@ -37,7 +37,14 @@ const generationMs = 30_000;
 /** Maximum number of cached headers, about 400 bytes each. Equals the number of cached clients (client-cache.ts). */
 const maxCachedHeaders = 20_000;
 
-type Exchange = { request: PlainRequest; response: ServerResponse; startedAt: number; address: string };
+type Exchange = {
+  request: PlainRequest;
+  response: ServerResponse;
+  startedAt: number;
+  address: string;
+  /** The name that the caller gave itself, once the body is read. */
+  instance: string | undefined;
+};
 
 /** Functions that the fast path shares with the Koa application. */
 type Shared = {
@@ -64,7 +71,8 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
       slowPath(request, response);
       return;
     }
-    const exchange = { request, response, startedAt: performance.now(), address: addressOf(request) };
+    const address = addressOf(request);
+    const exchange: Exchange = { request, response, startedAt: performance.now(), address, instance: undefined };
     let isRead = false;
     const take = (body: string) => {
       isRead = true;
@@ -84,6 +92,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     try {
       const form = parseForm(headStart.body);
       headStart.form = form;
+      exchange.instance = instanceOf(exchange.request, form);
       caller = findCaller(exchange, form, headStart);
       found = caller && findAnswer(exchange, caller, form, headStart);
     } catch (error) {
@@ -136,11 +145,12 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     slowPath(request, response);
   }
 
-  function finish({ request, response, startedAt, address }: Exchange, caller: Caller, answer: FastAnswer): void {
+  function finish(exchange: Exchange, caller: Caller, answer: FastAnswer): void {
+    const { request, response, startedAt, address, instance } = exchange;
     const id = requestIdOf(request);
     const path = request.url ?? '';
     write(response, answer, caller, id);
-    const source = { address, userAgent: request.headers['user-agent'] ?? '' };
+    const source = { address, userAgent: request.headers['user-agent'] ?? '', instance };
     countUse(core, path, source, presentedSecretOf(caller), answer.accessKey && presentedValueOf(answer.accessKey));
     // The fast path answers an introspection only if the token is active.
     const active = path === '/oauth2/introspect' ? true : undefined;

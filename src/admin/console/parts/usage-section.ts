@@ -72,10 +72,13 @@ function sources(visit: Visit, usage: ShownUsage): VNode | null {
   </details>`;
 }
 
-/** Renders a source of requests: a user agent and its address. */
-export function sourceName({ address, user_agent: userAgent }: { address: string; user_agent: string }): VNode {
+/** Renders a source of requests: a user agent, its address and the name of its instance. */
+export function sourceName(source: { address: string; user_agent: string; instance: string | null }): VNode {
+  const { address, user_agent: userAgent, instance } = source;
   return html`<span class="strong">${userAgent || 'no user agent'}</span
-    ><span class="under">${address === '*' ? 'other addresses' : address}</span>`;
+    ><span class="under">${address === '*' ? 'other sources' : address}</span>${
+      instance !== null && html`<span class="under">instance <code>${instance}</code></span>`
+    }`;
 }
 
 const hourMs = 3_600_000;

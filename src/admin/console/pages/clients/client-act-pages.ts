@@ -105,7 +105,9 @@ async function disablesResourceServer(visit: Visit): Promise<VNode> {
   });
   const asked = body.secrets.reduce((sum, { used }) => sum + used, 0);
   const sources = new Set(
-    body.secrets.flatMap((secret) => secret.sources.map((source) => `${source.address} ${source.user_agent}`)),
+    body.secrets.flatMap((secret) =>
+      secret.sources.map((source) => JSON.stringify([source.address, source.user_agent, source.instance])),
+    ),
   ).size;
   return html`<ul class="bullets">
     <li>

@@ -103,7 +103,7 @@ describe.each(Object.entries(languages))('the %s program of docs/integrations.md
   afterAll(() => directory && rm(directory, { recursive: true, force: true }));
 
   (isThere ? it : it.skip)(
-    'gets a token for the client, and with an access key one for the contact',
+    'gets a token for the client, and with an access key one for the contact, and names its instance',
     async () => {
       const ask = async (env: Record<string, string>) => {
         const [first = '', ...rest] = command;
@@ -118,11 +118,15 @@ describe.each(Object.entries(languages))('the %s program of docs/integrations.md
         client_id: shop.id,
         scope: 'orders:read orders:create products:read',
       });
-      expect(await ask({ ACCESS_KEY: accessKey })).toMatchObject({
+      const instance = `${name} & co.`;
+      expect(await ask({ ACCESS_KEY: accessKey, CLIENT_INSTANCE: instance })).toMatchObject({
         active: true,
         client_id: shop.id,
         scope: 'orders:read',
       });
+      const { json } = await server.adminFetch(`/clients/${shop.id}/usage`);
+      const { sources } = json.secrets[0] as { sources: { instance: string | null }[] };
+      expect(sources.filter((source) => source.instance === instance)).toHaveLength(1);
     },
     60_000,
   );

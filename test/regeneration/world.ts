@@ -8,7 +8,7 @@ import { type Answer, post } from '../oauth/http-client.ts';
 type Credentials = { id: string; secret: string };
 
 /** Caller, with its address, its user agent and the name of its instance. */
-export type Machine = { from?: string; userAgent?: string; instance?: string };
+type Machine = { from?: string; userAgent?: string; instance?: string };
 
 export const second = 1_000;
 export const minute = 60 * second;

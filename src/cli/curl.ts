@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { basicUser, shellQuote } from '../text/quote-text.ts';
 
 /** HTTP request that is both sent and printed as an equivalent `curl` command. */
@@ -11,7 +12,7 @@ export type Call = {
   form?: Readonly<Record<string, string>>;
 };
 
-export type Answer = { status: number; body: unknown };
+export type Answer = { status: number; headers: IncomingHttpHeaders; body: unknown };
 
 export function toCurl(call: Call): string {
   const words = ['curl', '-sS'];
@@ -50,7 +51,9 @@ export async function send(call: Call): Promise<Answer> {
         response.on('data', (chunk: string) => {
           text += chunk;
         });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: parse(text) }));
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: parse(text) }),
+        );
         response.on('error', reject);
       },
     );

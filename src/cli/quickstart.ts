@@ -1,28 +1,21 @@
-import { randomUUID } from 'node:crypto';
+import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import type { Config } from '../config.ts';
-import { permissions } from '../contacts/contact.ts';
-import type { Core } from '../core.ts';
 import { UsageError } from '../errors.ts';
-import { type Answer, type Call, send, toCurl } from './curl.ts';
-import { commandActor, readCommandConfig } from './stores.ts';
-import { CommandEnd, type OutputOptions, paint, print, say, sheet, toJson } from './terminal.ts';
+import { walkThroughQuickstart } from './quickstart-walk.ts';
+import { readCommandConfig } from './stores.ts';
+import { type OutputOptions, paint, print, say } from './terminal.ts';
 
-type Options = OutputOptions & { once?: true };
-
-const resource = 'https://api.example.com';
-const information = ['orders', 'products', 'contacts'];
-const serverName = 'Example API';
-const integrationName = 'Example integration';
-const operator = { name: 'Quickstart operator', email: 'operator@example.com', externalId: 'keyturn-quickstart' };
+type Options = OutputOptions & { once?: true; verbose?: true };
 
 export function addQuickstartCommand(program: Command): void {
   program
     .command('quickstart')
     .description(
-      'start a server, register an integration, get a token and introspect it; prints each step as a curl command',
+      'start a server, register an integration, get a token and rotate the secret; prints each step as a curl command',
     )
     .option('--once', 'exit after the last step; otherwise the server keeps running')
+    .option('--verbose', 'print the whole body of each response')
     .option('--json', 'print one JSON object after the last step')
     .addHelpText(
       'after',
@@ -39,6 +32,7 @@ Without DATABASE_URL, all data is stored in KEYTURN_DATA_DIR (./data) and reused
 
 async function quickstart(options: Options): Promise<void> {
   const config = forThisMachine(readCommandConfig());
+  if (!options.json) print(introduction(config));
   const [{ openCore }, { startServer }, { createLog }] = await Promise.all([
     import('../core.ts'),
     import('../server.ts'),
@@ -50,10 +44,19 @@ async function quickstart(options: Options): Promise<void> {
     const server = await startServer(core).catch(suggestPorts);
     try {
       const ended = endOfProcess();
-      await walk(core, { publicUrl: withLocalhost(server.publicUrl), adminUrl: server.adminUrl }, options);
+      const urls = { publicUrl: withLocalhost(server.publicUrl), adminUrl: server.adminUrl };
+      const newLink = await walkThroughQuickstart(core, urls, options);
       if (options.once) return;
-      say(paint('dim', 'The server keeps running. Press Ctrl-C to stop it.', process.stderr));
+      say(
+        paint(
+          'dim',
+          'The server keeps running. Press Enter for a new link, Ctrl-C to stop the server.',
+          process.stderr,
+        ),
+      );
+      const stopReading = onEnter(async () => say(`Console: ${await newLink()}`));
       await ended;
+      stopReading();
     } finally {
       await server.close();
     }
@@ -89,145 +92,21 @@ function endOfProcess(): Promise<void> {
   });
 }
 
-async function walk(core: Core, urls: { publicUrl: string; adminUrl: string }, options: Options): Promise<void> {
-  const steps: { title: string; curl: string; status: number; body: unknown }[] = [];
-  const step = async (title: string, call: Call, expected: number): Promise<Record<string, unknown>> => {
-    const answer = await send(call);
-    steps.push({ title, curl: toCurl(call), ...answer });
-    if (!options.json) print(showStep(steps.length, title, call, answer));
-    if (answer.status !== expected)
-      throw new CommandEnd(
-        1,
-        `error: Expected status ${expected}, but received ${answer.status}. See the response above.`,
-      );
-    return answer.body as Record<string, unknown>;
+/** Calls `act` for each line of standard input. Returns a function that stops reading. */
+function onEnter(act: () => Promise<void>): () => void {
+  const report = (error: Error) => say(`error: ${error.message}`);
+  // A background process that reads a terminal gets SIGTTIN, which would suspend it, and then EIO.
+  process.on('SIGTTIN', () => undefined);
+  process.stdin.on('error', () => undefined);
+  const lines = createInterface({ input: process.stdin }).on('line', () => act().catch(report));
+  return () => {
+    lines.close();
+    process.stdin.destroy();
   };
-  if (!options.json) print(heading(core.config, urls));
-
-  const { contactId, operatorToken } = await becomeOperator(core);
-  const admin = `${urls.adminUrl}/admin/v1`;
-  const headers = { Authorization: `Bearer ${operatorToken}` };
-  const find = async (query: string) => {
-    const { body } = await send({ method: 'GET', url: `${admin}/clients?limit=200&${query}`, headers });
-    return (body as { data?: Record<string, unknown>[] }).data ?? [];
-  };
-  const register = async (what: string, found: Record<string, unknown> | undefined, json: Record<string, unknown>) => {
-    const again: Call = { method: 'POST', url: `${admin}/clients/${found?.['client_id']}/secret/reveal`, headers };
-    const key = { 'Idempotency-Key': randomUUID() };
-    const first: Call = { method: 'POST', url: `${admin}/clients`, headers: { ...headers, ...key }, json };
-    const body = found
-      ? await step(`Show the secret of ${what}, which an earlier run registered`, again, 200)
-      : await step(`Register ${what}`, first, 201);
-    return { clientId: String(body['client_id']), clientSecret: String(body['client_secret']) };
-  };
-
-  await step(
-    'Show the operator, with a new operator token',
-    { method: 'GET', url: `${admin}/contacts/${contactId}`, headers },
-    200,
-  );
-  const servers = await find('kind=resource_server');
-  const server = await register(
-    'the resource server (an API that receives tokens)',
-    servers.find((client) => client['resource'] === resource),
-    { name: serverName, kind: 'resource_server', resource, information },
-  );
-  const integrations = await find(`kind=integration&q=${encodeURIComponent(integrationName)}`);
-  const integration = await register(
-    'the integration (a program that requests tokens)',
-    integrations.find((client) => client['name'] === integrationName),
-    { name: integrationName, kind: 'integration', scope: 'orders:read orders:create products:read contacts:read' },
-  );
-  const token = await step(
-    'The integration requests an access token with its Client ID and secret',
-    {
-      method: 'POST',
-      url: `${urls.publicUrl}/oauth2/token`,
-      user: integration,
-      form: { grant_type: 'client_credentials', scope: 'orders:read products:read' },
-    },
-    200,
-  );
-  const firstTokenMs = Math.round(performance.now());
-  const accessToken = String(token['access_token']);
-  const introspection = await step(
-    'The resource server introspects the token: is it active, and what may it do?',
-    { method: 'POST', url: `${urls.publicUrl}/oauth2/introspect`, user: server, form: { token: accessToken } },
-    200,
-  );
-  if (introspection['active'] !== true)
-    throw new CommandEnd(1, 'error: The token is not active, although it was just issued.');
-
-  const { issueConsoleLink } = await import('../admin/console/sign-in/prove.ts');
-  const link = await core.change((transaction) => issueConsoleLink(transaction, core, commandActor(), contactId));
-  const consoleUrl = new URL(link, urls.adminUrl).href;
-  if (!options.json) return print(whatNext(core.config, { ...urls, consoleUrl }, firstTokenMs));
-  print(
-    toJson({
-      issuer: core.config.issuer,
-      public_url: urls.publicUrl,
-      admin_url: urls.adminUrl,
-      console_url: consoleUrl,
-      operator: { id: contactId, operator_token: operatorToken },
-      resource_server: { client_id: server.clientId, client_secret: server.clientSecret, resource },
-      integration: { client_id: integration.clientId, client_secret: integration.clientSecret },
-      access_token: accessToken,
-      first_token_ms: firstTokenMs,
-      steps,
-    }),
-  );
 }
 
-/**
- * Finds the operator of earlier runs or creates one, and issues a new operator token. This revokes the token of an
- * earlier run. It cannot be shown again, and a copy in a file would be another credential on disk with every
- * permission.
- */
-async function becomeOperator(core: Core): Promise<{ contactId: string; operatorToken: string }> {
-  const { listContacts } = await import('../contacts/contact-store.ts');
-  const { createContact, issueOperatorToken } = await import('../contacts/manage-contacts.ts');
-  const actor = commandActor();
-  return await core.change(async (transaction) => {
-    const [found] = (await listContacts(transaction, { q: operator.externalId, limit: 200 })).filter(
-      (contact) => contact.externalId === operator.externalId,
-    );
-    const contact = found ?? (await createContact(transaction, core, actor, { ...operator, permissions }));
-    const { operatorToken } = await issueOperatorToken(transaction, core, actor, contact.id);
-    return { contactId: contact.id, operatorToken };
-  });
-}
-
-function heading(config: Config, { publicUrl, adminUrl }: { publicUrl: string; adminUrl: string }): string {
-  const where = config.databaseUrl ? 'in the database of DATABASE_URL' : `in ${config.dataDir}`;
-  return `${paint('bold', 'Keyturn')}  public ${publicUrl}  admin ${adminUrl}  data ${where}
-You can run every line that starts with curl while this server is running.`;
-}
-
-function showStep(number: number, title: string, call: Call, answer: Answer): string {
-  // Lists of words are printed on one line, to keep the output short.
-  const body = toJson(answer.body)
-    .replace(/\[[^[\]{}]*\]/g, (list) => list.replace(/\s+/g, ' '))
-    .replace(/^/gm, '  ');
-  return `\n${paint('bold', `${number}. ${title}`)}\n${paint('cyan', toCurl(call))}\n  ${answer.status}\n${paint('dim', body)}`;
-}
-
-function whatNext(
-  config: Config,
-  urls: { publicUrl: string; adminUrl: string; consoleUrl: string },
-  firstTokenMs: number,
-): string {
-  const next = {
-    Console: `${urls.consoleUrl} (this link works once, within ten minutes)`,
-    'Your own clients': `repeat steps 2 and 3 with your names; all endpoints: ${urls.adminUrl}/admin/v1/openapi.json`,
-    Discovery: `${urls.publicUrl}/.well-known/oauth-authorization-server`,
-    Health: `${urls.publicUrl}/readyz`,
-    'Command line': config.databaseUrl
-      ? 'keyturn clients list, keyturn audit list, keyturn doctor; from a checkout: npm run -s keyturn -- …'
-      : 'keyturn clients list, keyturn audit list, keyturn doctor, after this server was stopped; from a checkout: npm run -s keyturn -- …',
-    ...(config.databaseUrl
-      ? {}
-      : { Production: 'set DATABASE_URL, REDIS_URL and KEYTURN_ROOT_KEY, then run keyturn migrate' }),
-  };
-  const seconds = (firstTokenMs / 1_000).toFixed(1);
-  return `\nFirst token ${seconds} s after the start.\n\n${paint('bold', 'Next steps')}\n${sheet(next)}\n`;
+function introduction({ databaseUrl, dataDir }: Config): string {
+  return `${paint('bold', 'Keyturn quickstart')}
+Starts a server with its data ${databaseUrl ? 'in the database of DATABASE_URL' : `in ${dataDir}`}, registers an API and
+an integration, gets a token, and rotates the secret of the integration while it keeps calling.`;
 }

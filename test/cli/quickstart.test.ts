@@ -11,6 +11,7 @@ type Walk = {
   resource_server: { client_id: string; client_secret: string };
   integration: { client_id: string; client_secret: string };
   first_token_ms: number;
+  requests_during_rotation: number;
   steps: Step[];
 };
 
@@ -26,16 +27,25 @@ beforeAll(async () => {
 
 afterAll(() => remove());
 
-test('the first quickstart registers clients, gets a token and introspects it', () => {
-  expect(first.steps.map(({ status }) => status)).toEqual([200, 201, 201, 200, 200]);
+test('the first quickstart registers clients, gets a token, introspects it and rotates the secret', () => {
+  expect(first.steps.map(({ status }) => status)).toEqual([200, 201, 201, 200, 200, 200, 201, 200, 200, 200]);
   expect(first.steps[1]?.body).toMatchObject({ information: ['orders', 'products', 'contacts'] });
   expect(first.steps[4]?.body).toMatchObject({ active: true, client_id: first.integration.client_id });
 });
 
-test('the second quickstart registers nothing and gets a token with the same credentials', async () => {
+test('the integration requests tokens during the rotation, and both secrets work', () => {
+  expect(first.requests_during_rotation).toBeGreaterThan(25);
+  const [rotation] = (first.steps[9]?.body['data'] ?? []) as { state: string; using_new: object[] }[];
+  expect(rotation).toMatchObject({ state: 'overlapping' });
+  expect(rotation?.using_new).toContainEqual(expect.objectContaining({ user_agent: 'example-integration/1.0' }));
+});
+
+test('the second quickstart registers nothing and gets a token with the credentials of the first one', async () => {
   const second = await runJson<Walk>(['quickstart', '--once'], environment);
   expect(second.resource_server).toEqual(first.resource_server);
-  expect(second.integration).toEqual(first.integration);
+  expect(second.steps[2]?.body).toMatchObject(first.integration);
+  expect(second.steps).toHaveLength(first.steps.length);
+  expect(second.integration.client_secret).not.toBe(first.integration.client_secret);
   expect(second.operator.id).toBe(first.operator.id);
   expect(second.operator.operator_token).not.toBe(first.operator.operator_token);
   expect(second.first_token_ms).toBeGreaterThan(0);
@@ -47,14 +57,19 @@ describe('a running quickstart', () => {
   test('prints curl commands that work, locks its database, and exits with 0 on SIGTERM', async () => {
     const child = startCommand(['quickstart'], environment);
     const end = ended(child);
-    const lines = (await printed(child, 'Press Ctrl-C to stop it'))
-      .split('\n')
-      .filter((line) => line.startsWith('curl '));
-    expect(lines).toHaveLength(5);
+    const output = await printed(child, 'Ctrl-C to stop');
+    expect(output.indexOf('Starts a server')).toBeLessThan(output.indexOf('Public listener'));
+    const lines = output.split('\n').filter((line) => line.startsWith('curl '));
+    expect(lines).toHaveLength(10);
     for (const line of lines) {
       const shown = JSON.parse((await promisify(execFile)('bash', ['-c', `${line} --fail`])).stdout);
       expect(Object.keys(shown)).not.toContain('error');
     }
+    const links = [output.match(/^http:.*\?code=.*$/m)?.[0]];
+    child.stdin?.write('\n');
+    links.push((await printed(child, 'Console: ')).match(/Console: (.*)/)?.[1]);
+    expect(new Set(links).size).toBe(2);
+    for (const link of links) expect((await fetch(String(link), { redirect: 'manual' })).status).toBe(200);
     const introspection = await promisify(execFile)('bash', ['-c', lines[4] ?? '']);
     expect(JSON.parse(introspection.stdout)).toMatchObject({ active: true, scope: 'orders:read products:read' });
 
@@ -73,7 +88,7 @@ describe('a running quickstart', () => {
 
   test('leaves no lock behind when it is killed', async () => {
     const child = startCommand(['quickstart'], environment);
-    await printed(child, 'Press Ctrl-C to stop it');
+    await printed(child, 'Ctrl-C to stop');
     expect(readFileSync(join(dataDir, 'postgres.pid'), 'utf8')).toBe(`${child.pid}\n`);
     child.kill('SIGKILL');
     await ended(child);

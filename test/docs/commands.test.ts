@@ -21,6 +21,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'npm ci && npm run quickstart': 'test/cli/quickstart.test.ts',
   'npm ci && npm test': '.ci/run',
   './deploy/make-secrets.sh': 'test/compose/run.ts',
+  'npm install keyturn': 'test/interop/resource-servers.test.ts',
   'docker compose exec keyturn node dist/main.js console link': 'test/cli/manage.test.ts',
   'DATABASE_URL=postgres://… ./deploy/backup/backup.sh': 'test/deploy/backup.test.ts',
   'DATABASE_URL=postgres://… ./deploy/backup/restore.sh': 'test/deploy/backup.test.ts',

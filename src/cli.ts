@@ -6,6 +6,7 @@ import { addClientCommands } from './cli/clients.ts';
 import { addCompletionCommand } from './cli/completion.ts';
 import { addContactCommands } from './cli/contacts.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
+import { addExplainCommand } from './cli/explain-command.ts';
 import { addLeakCommands } from './cli/leaks.ts';
 import {
   addAfterRestoreCommand,
@@ -68,6 +69,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addDoctorCommand(program);
   addHealthCommand(program);
   addQuickstartCommand(program);
+  addExplainCommand(program);
   addClientCommands(program);
   addContactCommands(program);
   addAccessKeyCommands(program);

@@ -40,9 +40,14 @@ export function statusOf(key: Pick<AccessKey, 'enabled' | 'expiresAt'>, now: num
   return key.expiresAt !== null && key.expiresAt.getTime() <= now ? 'expired' : 'enabled';
 }
 
-/** Returns whether the key may be used with a client now. @param client the client's id. */
-export function isUsable(key: AccessKey, client: string, now: number): boolean {
-  return statusOf(key, now) === 'enabled' && (key.clients === null || key.clients.includes(client));
+/** Why a key must not be used with a client. */
+export type KeyRefusal = 'access_key_disabled' | 'access_key_expired' | 'other_client';
+
+/** Returns why the key must not be used with a client now, or undefined if it may. @param client the client's id. */
+export function refusalOfKey(key: AccessKey, client: string, now: number): KeyRefusal | undefined {
+  const status = statusOf(key, now);
+  if (status !== 'enabled') return `access_key_${status}`;
+  return key.clients === null || key.clients.includes(client) ? undefined : 'other_client';
 }
 
 export function toScope(permissions: Permissions): string[] {

@@ -1,9 +1,9 @@
-import { isLive } from '../credentials/secret.ts';
+import { refusalOfSecret } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
 import type { Queryable } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
-import { type AccessKey, isUsable, statusOf } from './access-key.ts';
+import { type AccessKey, refusalOfKey } from './access-key.ts';
 import type { AccessKeyCache, PresentedAccessKey } from './access-key-cache.ts';
 import { markAccessKeyUsed } from './access-key-store.ts';
 
@@ -39,11 +39,11 @@ export async function requireAccessKey(
   client: string,
 ): Promise<PresentedAccessKey> {
   const known = await deps.accessKeys.findByValue(value);
-  if (known && !refusalOf(known, client, deps.clock())) return known;
+  if (known && !refusalOfPresentedKey(known, client, deps.clock())) return known;
   // Reload before rejecting: another process may just have created or enabled the key.
   const recent = await deps.accessKeys.findRecentByValue(value);
   if (!recent) throw new RefusedAccessKey();
-  const reason = refusalOf(recent, client, deps.clock());
+  const reason = refusalOfPresentedKey(recent, client, deps.clock());
   if (reason) throw new RefusedAccessKey({ secret: presentedValueOf(recent), reason });
   return recent;
 }
@@ -58,7 +58,7 @@ export function recallAccessKey(
   client: string,
 ): PresentedAccessKey | undefined {
   const known = accessKeys.peekByValue(value);
-  return known && known.key.usedAt !== null && !refusalOf(known, client, clock()) ? known : undefined;
+  return known && known.key.usedAt !== null && !refusalOfPresentedKey(known, client, clock()) ? known : undefined;
 }
 
 /** Returns the form in which a key's use is counted. */
@@ -96,10 +96,7 @@ async function writeFirstUse({ database, clock }: Pick<AccessKeyDeps, 'database'
   }
 }
 
-function refusalOf({ key, secret }: PresentedAccessKey, client: string, now: number): string | undefined {
-  if (secret.endedAs === 'undone') return 'undone_secret';
-  if (!isLive(secret, now)) return 'retired_secret';
-  if (isUsable(key, client, now)) return undefined;
-  const status = statusOf(key, now);
-  return status === 'enabled' ? 'other_client' : `access_key_${status}`;
+/** Returns why a client must not use an access key, presented by this value, or undefined if it may. */
+export function refusalOfPresentedKey({ key, secret }: PresentedAccessKey, client: string, now: number) {
+  return refusalOfSecret(secret, now) ?? refusalOfKey(key, client, now);
 }

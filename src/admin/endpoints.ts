@@ -7,6 +7,7 @@ import { authorizationTokenEndpoints } from './routes/authorization-token-routes
 import { clientRegenerationEndpoints } from './routes/client-regeneration-routes.ts';
 import { clientEndpoints } from './routes/client-routes.ts';
 import { contactEndpoints, operatorTokenEndpoints } from './routes/contact-routes.ts';
+import { explainEndpoints } from './routes/explain-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
@@ -24,6 +25,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...accessKeyRegenerationEndpoints(core),
     ...signingKeyEndpoints(core),
     ...leakEndpoints(core),
+    ...explainEndpoints(core),
     ...auditEndpoints(core),
   ];
 }

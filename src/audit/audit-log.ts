@@ -82,6 +82,19 @@ export async function listAuditEvents(database: Queryable, filter: AuditFilter):
   );
 }
 
+/** Finds the latest events with one of these targets and actions, latest first. @param until ignores later events. */
+export async function findLatestEvents(
+  database: Queryable,
+  { targets, actions, until }: { targets: readonly string[]; actions: readonly string[]; until?: Date | undefined },
+): Promise<RecordedAuditEvent[]> {
+  return await database.query<RecordedAuditEvent>(
+    `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after FROM audit_events
+     WHERE target = ANY ($1::text[]) AND action = ANY ($2::text[]) AND ($3::timestamptz IS NULL OR at <= $3)
+     ORDER BY at DESC, seq DESC LIMIT 50`,
+    [targets, actions, until ?? null],
+  );
+}
+
 /** Number of rows in one statement. */
 const batchSize = 500;
 

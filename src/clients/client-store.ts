@@ -204,12 +204,17 @@ export async function findUsersOfScopes(
   };
 }
 
+/** Returns every Client ID of a client, current and previous. @param id the client's id. */
+export async function listClientIds(database: Queryable, id: string): Promise<string[]> {
+  const rows = await database.query<{ client_id: string }>('SELECT client_id FROM client_ids WHERE client = $1', [id]);
+  return rows.map(({ client_id: clientId }) => clientId);
+}
+
 /** Records that the client changed, so that every process drops it from its cache under each of its Client IDs. */
 export async function announceClient(transaction: Transaction, client: Client, at: Date): Promise<void> {
-  const ids = await transaction.query<{ client_id: string }>('SELECT client_id FROM client_ids WHERE client = $1', [
-    client.id,
-  ]);
-  for (const { client_id } of ids) await recordChange(transaction, { kind: 'client', target: client_id, at });
+  for (const target of await listClientIds(transaction, client.id)) {
+    await recordChange(transaction, { kind: 'client', target, at });
+  }
   if (client.kind === 'resource_server') {
     await recordChange(transaction, { kind: 'resource_servers', target: 'all', at });
   }

@@ -5,9 +5,9 @@ import {
   type Registration,
   storeRegistration,
 } from '../credentials/registration.ts';
-import { currentOf, isKeyCredential, isLive, type Secret } from '../credentials/secret.ts';
+import { currentOf, isKeyCredential, isLive, refusalOfSecret, type Secret } from '../credentials/secret.ts';
 import type { ClientKeyRecord } from '../usage/client-key-store.ts';
-import type { KnownClient } from './client.ts';
+import { type Client, isSecretMethod, type KnownClient } from './client.ts';
 
 /** Keys or a certificate that a client authenticates with, or did. */
 export type KeyCredential = {
@@ -26,9 +26,16 @@ export function refusalOfCredential(
   now: number,
 ): string | undefined {
   if (!secret) return undefined;
-  if (secret.endedAs === 'undone') return 'undone_secret';
-  if (!isLive(secret, now)) return 'retired_secret';
-  return secret.clientId === clientId ? undefined : 'wrong_client_id';
+  return refusalOfSecret(secret, now) ?? (secret.clientId === clientId ? undefined : 'wrong_client_id');
+}
+
+/**
+ * Returns why a client that presents one of its secrets is rejected, or undefined if it is accepted.
+ * @param secret the one that matches, or undefined if none does.
+ */
+export function refusalOfClientSecret(client: Client, secret: Secret | undefined, now: number): string | undefined {
+  if (!secret) return isSecretMethod(client.authMethod) ? 'wrong_secret' : 'wrong_method';
+  return refusalOfSecret(secret, now) ?? (client.enabled ? undefined : 'client_disabled');
 }
 
 /** Maximum number of ended credentials that a rejected key or certificate is compared with, to say that it has ended. */

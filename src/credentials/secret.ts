@@ -54,6 +54,15 @@ export function isLive(secret: Pick<Secret, 'retiresAt' | 'endedAs'>, now: numbe
   return secret.retiresAt === null || now < secret.retiresAt.getTime();
 }
 
+/** Returns how a secret has ended, or undefined if it is accepted now. */
+export function refusalOfSecret(
+  secret: Pick<Secret, 'retiresAt' | 'endedAs'>,
+  now: number,
+): 'undone_secret' | 'retired_secret' | undefined {
+  if (secret.endedAs === 'undone') return 'undone_secret';
+  return isLive(secret, now) ? undefined : 'retired_secret';
+}
+
 /** Returns the current secret: the newest that was not undone. @param secrets newest first. */
 export function currentOf(secrets: readonly Secret[]): Secret | undefined {
   return secrets.find((secret) => secret.endedAs !== 'undone');

@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import type { Context, Next } from 'koa';
-import { type Client, isSecretMethod, type KnownClient } from '../clients/client.ts';
-import { type KeyCredential, keyCredentialsOf } from '../clients/key-credentials.ts';
+import type { KnownClient } from '../clients/client.ts';
+import { type KeyCredential, keyCredentialsOf, refusalOfClientSecret } from '../clients/key-credentials.ts';
 import { type ClientCertificate, isInDate } from '../clients/registered-certificate.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, isForeignSecret } from '../credentials/foreign-credential.ts';
-import { currentOf, isKeyCredential, isLive, type Secret } from '../credentials/secret.ts';
+import { currentOf, isKeyCredential, type Secret } from '../credentials/secret.ts';
 import { createMatcher, type Matcher, recallVerified, rememberVerified } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/count-headers.ts';
@@ -77,7 +77,7 @@ export function presentedSecretOf({ client, secret, key }: Pick<Caller, 'client'
 export function recallCaller({ clients, clock }: Core, { clientId, clientSecret }: PresentedPair): Caller | undefined {
   const known = clients.peek(clientId);
   const secret = recallVerified(clientSecret, known?.secrets ?? []);
-  if (!known || secret?.clientId !== clientId || refusalOf(known.client, secret, clock())) return undefined;
+  if (!known || secret?.clientId !== clientId || refusalOfClientSecret(known.client, secret, clock())) return undefined;
   return { client: known.client, secrets: known.secrets, clientId, secret };
 }
 
@@ -85,7 +85,11 @@ export function recallCaller({ clients, clock }: Core, { clientId, clientSecret 
 export function isUnchanged({ clients, clock }: Core, { client, secrets, clientId, secret }: Caller): boolean {
   const known = clients.peek(clientId);
   // Compare by identity: the cache replaces its objects as soon as anything may have changed.
-  return known?.client === client && known.secrets === secrets && refusalOf(client, secret, clock()) === undefined;
+  return (
+    known?.client === client &&
+    known.secrets === secrets &&
+    refusalOfClientSecret(client, secret, clock()) === undefined
+  );
 }
 
 /** @throws {InvalidClient} with the same answer for every reason. */
@@ -191,19 +195,11 @@ function judge(core: Core, presented: PresentedPair, match: Matcher, known: Know
   const candidates = known?.secrets.filter((each) => each.clientId === clientId && !isKeyCredential(each)) ?? [];
   const secret = match(candidates);
   if (!known) return unknownClient;
-  const reason = refusalOf(known.client, secret, core.clock());
+  const reason = refusalOfClientSecret(known.client, secret, core.clock());
   if (!secret || reason)
     return { reason: reason ?? 'wrong_secret', tried: presentedSecretOf({ client: known.client, secret }) };
   rememberVerified(secret, clientSecret);
   return { ...known, clientId, secret };
-}
-
-/** Returns why a known client is rejected, or undefined if it is accepted. */
-function refusalOf(client: Client, secret: Secret | undefined, now: number): string | undefined {
-  if (!secret) return isSecretMethod(client.authMethod) ? 'wrong_secret' : 'wrong_method';
-  if (secret.endedAs === 'undone') return 'undone_secret';
-  if (!isLive(secret, now)) return 'retired_secret';
-  return client.enabled ? undefined : 'client_disabled';
 }
 
 /** @throws {KeyturnError} `invalid_request` if the client uses more than one way of authentication (RFC 6749 §2.3). */

@@ -3,7 +3,7 @@ import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import { type Client, parseScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
-import { examineToken, type LiveToken } from '../tokens/examine-access-token.ts';
+import { examineToken, type LiveToken, type RefusedToken } from '../tokens/examine-access-token.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import { signJwt } from '../tokens/signing-keys.ts';
 import { tokenTypeOf } from '../tokens/token-record.ts';
@@ -11,7 +11,7 @@ import { type Caller, callerOf } from './client-authentication.ts';
 import { headStartOf, rethrowFailure } from './fast-path/head-start.ts';
 import type { Form } from './form.ts';
 import { formOf } from './receive-form.ts';
-import { readAccessKey } from './record-use.ts';
+import { noteRejection, readAccessKey } from './record-use.ts';
 
 /** An introspection request. */
 type AskedIntrospection = {
@@ -79,14 +79,16 @@ async function introspect(core: Core, ctx: Context): Promise<object> {
   const { token, server, ...asked } = readIntrospectionRequest(callerOf(ctx), formOf(ctx));
   if (!server) return { active: false };
   rethrowFailure(ctx.req);
-  const examined = headStartOf(ctx.req)?.examined;
-  const live = examined
-    ? examined.live
-    : await examineToken(core, token, server, asked.accessKey === undefined ? undefined : readPresentedKey);
-  if (!live) return { active: false };
-  const { scope, accessKey } = live;
+  const examined =
+    headStartOf(ctx.req)?.examined ??
+    (await examineToken(core, token, server, asked.accessKey === undefined ? undefined : readPresentedKey));
+  if ('refusal' in examined) {
+    noteInactive(ctx, server, examined);
+    return { active: false };
+  }
+  const { scope, accessKey } = examined;
   if (accessKey) core.usedScopes.count(accessKey.id, usedScope(asked.usedScope, scope));
-  return presentIntrospection(core, live);
+  return presentIntrospection(core, examined);
 
   /** Returns undefined for an invalid access key, which makes the token inactive without a reason in the answer. */
   function readPresentedKey(client: Client) {
@@ -95,6 +97,14 @@ async function introspect(core: Core, ctx: Context): Promise<object> {
       throw error;
     });
   }
+}
+
+/** Notes why a token is not active, which the answer must not say. */
+function noteInactive(ctx: Context, server: Client, { refusal, record, client, key }: RefusedToken): void {
+  const isOfKey = key !== undefined && refusal !== 'other_resource' && refusal !== 'no_scope_left';
+  const decidedBy = (isOfKey ? key.id : client?.id) ?? null;
+  const generation = (isOfKey ? record?.accessKey?.generation : record?.generation) ?? null;
+  noteRejection(ctx, { reason: refusal, client: server.id, decidedBy, generation });
 }
 
 /** Returns the introspection response for a live token. */

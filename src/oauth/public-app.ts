@@ -20,7 +20,7 @@ import { serveMetadata } from './metadata.ts';
 import { presentOAuthError } from './oauth-error.ts';
 import { createProvider, handOver } from './provider.ts';
 import { readForm } from './receive-form.ts';
-import { createFailureLimit, recordUse } from './record-use.ts';
+import { createFailureLimit, noteError, recordUse, rejectionOf } from './record-use.ts';
 import { serveWhoami } from './whoami.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
@@ -98,6 +98,10 @@ function identify(core: Core, addressOf: ReadRequest, requestIdOf: ReadRequest) 
     // Log only known paths: an unknown one may be a secret that was pasted into the wrong place.
     const path = Object.hasOwn(routes, ctx.path) ? ctx.path : 'other';
     logAccess(core, { id, method, path, status, startedAt, address, clientId, reason, active });
+    const rejection = path.startsWith('/oauth2/') ? rejectionOf(ctx) : undefined;
+    if (rejection) {
+      core.usage.rejected({ id, at: new Date(core.clock()), path, status, code: reason ?? null, ...rejection });
+    }
   };
 }
 
@@ -106,6 +110,7 @@ function respondWithError({ config, log }: Core) {
     try {
       await next();
     } catch (error) {
+      noteError(ctx, error);
       presentOAuthError(ctx, error, { issuer: config.issuer, log });
     }
   };

@@ -14,6 +14,7 @@ import { KeyturnError, TooManyRequests } from '../errors.ts';
 import { networkOf } from '../http/client-network.ts';
 import { countHeaders } from '../http/count-headers.ts';
 import type { RateLimit } from '../storage/rate-limit.ts';
+import type { RejectedRequest } from '../usage/rejected-requests.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
 import type { SourceName } from '../usage/usage-source.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
@@ -92,6 +93,39 @@ function countFailure({ usage }: Core, ctx: Context, source: SourceName, error: 
   const caller = ctx.state['caller'] as Caller | undefined;
   const code = failureOf(error);
   if (caller && code !== undefined) usage.failed(presentedSecretOf(caller), source, code);
+}
+
+/** Why a request was rejected, or a token is not active. */
+type Rejection = Pick<RejectedRequest, 'reason' | 'client' | 'decidedBy' | 'generation'>;
+
+/** Notes why a request is rejected, to explain it later to operators. */
+export function noteRejection(ctx: Context, rejection: Rejection): void {
+  ctx.state['rejection'] = rejection;
+}
+
+/** Returns why a request was rejected, or undefined if it was accepted or the server failed. */
+export function rejectionOf(ctx: Context): Rejection | undefined {
+  return ctx.state['rejection'] as Rejection | undefined;
+}
+
+/** Notes the error of a request, unless it is a failure of the server. */
+export function noteError(ctx: Context, error: unknown): void {
+  if (failureOf(error) === undefined) return;
+  const client = (ctx.state['caller'] as Caller | undefined)?.client.id ?? null;
+  if (error instanceof InvalidClient || error instanceof RefusedAccessKey) {
+    const { refused } = error;
+    const decidedBy = refused?.secret.owner ?? null;
+    const generation = refused?.secret.generation ?? null;
+    const reason = refused?.reason ?? (error instanceof InvalidClient ? error.detail : undefined);
+    noteRejection(ctx, {
+      reason: reason ?? 'unknown_access_key',
+      client: error instanceof InvalidClient ? decidedBy : client,
+      decidedBy,
+      generation,
+    });
+  } else {
+    noteRejection(ctx, { reason: (error as Error).message.slice(0, 200), client, decidedBy: null, generation: null });
+  }
 }
 
 /** Returns the error code, or undefined for a failure of the server, which is not the client's. */

@@ -69,6 +69,16 @@ export async function requireRegeneration(database: Queryable, owner: OwnerRef, 
   return toRegeneration(rows[0]);
 }
 
+/** Finds the latest regeneration that ended a secret or created it. */
+export async function findRegenerationOf(database: Queryable, secretId: string): Promise<Regeneration | undefined> {
+  const rows = await database.query<RegenerationRow>(
+    `${selectRegenerations} WHERE r.old_secret = $1 OR r.new_secret = $1 AND r.ended_as = 'undone'
+     ORDER BY r.created_at DESC LIMIT 1`,
+    [secretId],
+  );
+  return rows[0] && toRegeneration(rows[0]);
+}
+
 /** Lists regenerations, newest first. Returns one row more than `limit` if there is another page. */
 export async function listRegenerations(
   database: Queryable,

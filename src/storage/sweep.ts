@@ -17,6 +17,7 @@ const tables = [
   'signing_keys',
   'used_assertions',
   'unseen_revocations',
+  'rejected_requests',
   'console_sessions',
   'console_links',
 ] as const;

@@ -1,4 +1,4 @@
-import { isUsable } from '../access-keys/access-key.ts';
+import { refusalOfKey } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { findKnownAccessKey, markAccessKeyUsed } from '../access-keys/access-key-store.ts';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
@@ -102,7 +102,7 @@ async function findAccessKey(
   const known = await findKnownAccessKey(transaction, id);
   if (!known) throw new NotFound('access key');
   const secret = known.secrets.find((candidate) => isLive(candidate, deps.clock()));
-  if (!secret || !isUsable(known.key, client.id, deps.clock())) {
+  if (!secret || refusalOfKey(known.key, client.id, deps.clock())) {
     throw new Conflict(
       'access_key_not_usable',
       'The access key is disabled, has expired, or is not allowed for this client.',

@@ -1,4 +1,4 @@
-import { type AccessKey, isUsable, type KnownAccessKey } from '../access-keys/access-key.ts';
+import { type AccessKey, type KnownAccessKey, refusalOfKey } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, offeredScopes, parseScope, scopeAt } from '../clients/client.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
@@ -6,13 +6,19 @@ import type { Secret } from '../credentials/secret.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
 import type { SigningKey } from './signing-keys.ts';
 import type { AccessKeyRef, TokenRecord } from './token-record.ts';
-import { isBoundAsRequired, narrow, offeredBy, type TokenDeps } from './token-rules.ts';
+import { isBoundAsRequired, type TokenDeps, type TokenRefusal } from './token-rules.ts';
 
 /** A live token with its current scope and audience at the resource server that asks. */
 export type LiveToken = { record: TokenRecord; scope: string; audience: string; accessKey: AccessKey | undefined };
 
 /**
- * Returns what a token currently allows at this resource server, or undefined if it is not live there.
+ * Why a token is not live, or not at a resource server, with what was found until that was known. Introspection
+ * discards it, because RFC 7662 §2.2 allows no reason in the answer; the log of rejected requests and `explain` use it.
+ */
+export type RefusedToken = { refusal: TokenRefusal } & Partial<FoundToken>;
+
+/**
+ * Returns what a token currently allows at this resource server, or why it is not live there.
  * @param presented reads the access key of the request that the resource server serves, if it forwards one.
  * @throws {StoreUnavailable} if that cannot be determined.
  */
@@ -21,14 +27,20 @@ export async function examineToken(
   token: string,
   server: Client,
   presented?: (client: Client) => Promise<PresentedAccessKey | undefined>,
-): Promise<LiveToken | undefined> {
-  const see = async (found: FoundToken | undefined) => {
-    const presentedKey = found && (await presented?.(found.client));
-    return found && (presentedKey || !presented) ? seenBy(server, found, presentedKey?.key) : undefined;
+): Promise<LiveToken | RefusedToken> {
+  const see = async (found: FoundToken): Promise<LiveToken | RefusedToken> => {
+    const presentedKey = await presented?.(found.client);
+    return presented && !presentedKey
+      ? { refusal: 'presented_access_key', ...found }
+      : seenBy(server, found, presentedKey?.key);
   };
   // Only live tokens are answered from the cache, so that all other answers take the same time.
   const near = recallRecord(deps, token);
-  return (await see(near && recallFound(deps, near))) ?? (await see(await findLiveToken(deps, token)));
+  const recalled = near && recallFound(deps, near);
+  const seen = recalled && (await see(recalled));
+  if (seen && !('refusal' in seen)) return seen;
+  const found = await judgeToken(deps, token);
+  return 'refusal' in found ? found : await see(found);
 }
 
 /** Returns the result of `examineToken` for a token with this record. */
@@ -36,15 +48,19 @@ export async function examineRecord(
   deps: TokenDeps,
   record: TokenRecord | undefined,
   server: Client,
-): Promise<LiveToken | undefined> {
-  const found = record && isUnended(deps, record) ? await findOwners(deps, record) : undefined;
-  return found && seenBy(server, found);
+): Promise<LiveToken | RefusedToken> {
+  const found = await judgeRecord(deps, record);
+  return 'refusal' in found ? found : seenBy(server, found);
 }
 
 /** Returns the result of `examineRecord` from caches alone. Undefined does not mean that the token is not live. */
 export function recallLiveToken(deps: TokenDeps, record: TokenRecord, server: Client): LiveToken | undefined {
   const found = recallFound(deps, record);
-  return found && seenBy(server, found);
+  return found && liveOnly(seenBy(server, found));
+}
+
+function liveOnly(examined: LiveToken | RefusedToken): LiveToken | undefined {
+  return 'refusal' in examined ? undefined : examined;
 }
 
 /**
@@ -58,7 +74,7 @@ export function recallSameToken(deps: TokenDeps, record: TokenRecord, server: Cl
   const before = seenBefore.get(record);
   // Compare by identity: caches replace an object as soon as it may have changed.
   if (before?.server === server && before.client === client && before.key === key) return before.live;
-  const live = seenBy(server, found);
+  const live = liveOnly(seenBy(server, found));
   if (live) seenBefore.set(record, { server, client, key, live });
   return live;
 }
@@ -66,33 +82,49 @@ export function recallSameToken(deps: TokenDeps, record: TokenRecord, server: Cl
 const seenBefore = new WeakMap<TokenRecord, Omit<FoundToken, 'record'> & { server: Client; live: LiveToken }>();
 
 /** A token with its current client and access key. */
-type FoundToken = { record: TokenRecord; client: Client; key: AccessKey | undefined };
+export type FoundToken = { record: TokenRecord; client: Client; key?: AccessKey | undefined };
 
-/** Returns the result of `findOwners` for an unexpired token from caches alone. */
+/** Returns the result of `judgeRecord` from caches alone. Undefined does not mean that the token is not live. */
 function recallFound(deps: TokenDeps, record: TokenRecord): FoundToken | undefined {
-  if (!isUnended(deps, record)) return undefined;
+  if (endOf(deps, record)) return undefined;
   const known = deps.clients.peek(record.clientId);
-  if (!known || !isOfLiveClient(deps, record, known)) return undefined;
-  if (!record.accessKey) return { record, client: known.client, key: undefined };
+  if (!known || refusalByClient(deps, record, known)) return undefined;
+  if (!record.accessKey) return { record, client: known.client };
   const knownKey = deps.accessKeys.peek(record.accessKey.id);
-  if (!knownKey || !isOfLiveKey(deps, record.accessKey, known.client, knownKey)) return undefined;
+  if (!knownKey || refusalByKey(deps, record.accessKey, known.client, knownKey)) return undefined;
   return { record, client: known.client, key: knownKey.key };
 }
 
-function seenBy(server: Client, { record, client, key }: FoundToken, presentedKey?: AccessKey): LiveToken | undefined {
-  if (record.resource !== undefined && record.resource !== server.resource) return undefined;
-  const granted = grantedScope(server, { record, client, key }).filter((item) => client.scope.includes(item));
-  const scope = offeredBy(server, narrow(narrow(granted, key), presentedKey));
+/** Returns what a token allows at this resource server, or why it is not live there. */
+export function seenBy(server: Client, found: FoundToken, presentedKey?: AccessKey): LiveToken | RefusedToken {
+  const { record, key } = found;
+  if (record.resource !== undefined && record.resource !== server.resource) {
+    return { refusal: 'other_resource', ...found };
+  }
+  const scope = grantedScope(server, found).filter((item) => !lackOf(item, server, found, presentedKey));
   // A token that was issued without any scope only identifies its client, and is valid at every resource server.
-  if (scope.length === 0 && record.scope !== '') return undefined;
+  if (scope.length === 0 && record.scope !== '') return { refusal: 'no_scope_left', ...found };
   return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey: key ?? presentedKey };
+}
+
+/** Returns what no longer allows a granted scope, or undefined if the token still allows it at this resource server. */
+export function lackOf(
+  scope: string,
+  server: Client,
+  { client, key }: Pick<FoundToken, 'client' | 'key'>,
+  presentedKey?: AccessKey,
+): 'client' | 'access_key' | 'presented_access_key' | 'resource_server' | undefined {
+  if (!client.scope.includes(scope)) return 'client';
+  if (key && !key.scope.includes(scope)) return 'access_key';
+  if (presentedKey && !presentedKey.scope.includes(scope)) return 'presented_access_key';
+  return offeredScopes(server.information).includes(scope) ? undefined : 'resource_server';
 }
 
 /**
  * Returns the scope that was granted when the token was issued. It may contain scopes that this resource server does not
  * offer.
  */
-function grantedScope(server: Client, { record, client, key }: FoundToken): readonly string[] {
+export function grantedScope(server: Client, { record, client, key }: FoundToken): readonly string[] {
   if (record.scope !== undefined) return parseScope(record.scope);
   const { scopeVersions: versions } = record;
   if (!versions) return client.scope;
@@ -106,60 +138,75 @@ function grantedScope(server: Client, { record, client, key }: FoundToken): read
 
 /** Returns a live token for any resource server, with its client and the access key that it was obtained with. */
 export async function findLiveToken(deps: TokenDeps, token: string): Promise<FoundToken | undefined> {
-  const record = await findToken(deps, token);
-  return record && (await findOwners(deps, record));
+  const found = await judgeToken(deps, token);
+  return 'refusal' in found ? undefined : found;
 }
 
-/** Returns undefined if a change of the client or access key has ended the token. */
-async function findOwners(deps: TokenDeps, record: TokenRecord): Promise<FoundToken | undefined> {
-  const known = await findLiveClient(deps, record);
-  if (!known) return undefined;
-  const key = record.accessKey && (await findLiveKey(deps, record.accessKey, known.client));
-  if (record.accessKey && !key) return undefined;
-  return { record, client: known.client, key };
+/** Returns the result of `findLiveToken`, or why the token is live at no resource server. */
+export async function judgeToken(deps: TokenDeps, token: string): Promise<FoundToken | RefusedToken> {
+  return await judgeRecord(deps, await readToken(deps, token));
 }
 
-/** Returns the access key that a token was obtained with, if it is still valid for the token's client. */
-async function findLiveKey(deps: TokenDeps, ref: AccessKeyRef, client: Client): Promise<AccessKey | undefined> {
+async function judgeRecord(deps: TokenDeps, record: TokenRecord | undefined): Promise<FoundToken | RefusedToken> {
+  if (!record) return { refusal: 'unknown_token' };
+  const ended = endOf(deps, record);
+  if (ended) return { refusal: ended, record };
+  const known = await findClientOf(deps, record);
+  if (typeof known === 'string') return { refusal: known, record };
+  const { client } = known;
+  const refusal = refusalByClient(deps, record, known);
+  if (refusal) return { refusal, record, client };
+  if (!record.accessKey) return { record, client };
+  const knownKey = await findKeyOf(deps, record.accessKey, client);
+  if (!knownKey) return { refusal: 'removed_access_key', record, client };
+  const keyRefusal = refusalByKey(deps, record.accessKey, client, knownKey);
+  return keyRefusal
+    ? { refusal: keyRefusal, record, client, key: knownKey.key }
+    : { record, client, key: knownKey.key };
+}
+
+/** Returns the access key that a token was obtained with. Re-reads it if the cached one would end the token. */
+async function findKeyOf(deps: TokenDeps, ref: AccessKeyRef, client: Client): Promise<KnownAccessKey | undefined> {
   const known = await deps.accessKeys.find(ref.id);
-  if (known && isOfLiveKey(deps, ref, client, known)) return known.key;
+  if (known && !refusalByKey(deps, ref, client, known)) return known;
   // Re-read the key before the token counts as ended: another process may just have enabled or regenerated it.
-  const recent = await deps.accessKeys.findRecent(ref.id);
-  return recent && isOfLiveKey(deps, ref, client, recent) ? recent.key : undefined;
+  return await deps.accessKeys.findRecent(ref.id);
 }
 
-/**
- * Returns whether the access key that a token was obtained with, and its value, are still valid for the token's client.
- */
-function isOfLiveKey(
+/** Returns why the access key that a token was obtained with ends it, or undefined if it does not. */
+function refusalByKey(
   { clock }: TokenDeps,
   ref: AccessKeyRef,
   client: Client,
   { key, secrets }: KnownAccessKey,
-): boolean {
-  return (
-    key.tokenEpoch === ref.epoch && isOfGoodGeneration(secrets, ref.generation) && isUsable(key, client.id, clock())
-  );
+): TokenRefusal | undefined {
+  if (key.tokenEpoch !== ref.epoch) return 'access_key_tokens_revoked';
+  if (!isOfGoodGeneration(secrets, ref.generation)) return 'undone_access_key_value';
+  return refusalOfKey(key, client.id, clock());
 }
 
-/** Returns the token's client, or undefined if a change of the client has ended the token. */
-async function findLiveClient(deps: TokenDeps, record: TokenRecord): Promise<KnownClient | undefined> {
+/** Returns the client of a token. Re-reads it if the cached one would end the token. */
+async function findClientOf(deps: TokenDeps, record: TokenRecord): Promise<KnownClient | 'deleted_client'> {
   const known = await deps.clients.find(record.clientId);
-  if (known && isOfLiveClient(deps, record, known)) return known;
+  if (known && !refusalByClient(deps, record, known)) return known;
   // Re-read the client before the token counts as ended: another process may just have enabled or regenerated it.
-  const recent = await deps.clients.findRecent(record.clientId);
-  return recent && isOfLiveClient(deps, record, recent) ? recent : undefined;
+  return (await deps.clients.findRecent(record.clientId)) ?? 'deleted_client';
 }
 
 /**
- * Returns whether the token's client and the secret that it was obtained with are still valid for it. An unbound token
- * is not valid if the client's tokens must be bound.
+ * Returns why the token's client, or the secret that it was obtained with, ends it, or undefined if they do not. An
+ * unbound token is not valid if the client's tokens must be bound.
  */
-function isOfLiveClient({ revocations }: TokenDeps, record: TokenRecord, { client, secrets }: KnownClient): boolean {
-  if (!client.enabled || record.epoch !== client.tokenEpoch) return false;
-  if (!isBoundAsRequired(client, record.confirmation)) return false;
-  if (record.generation > 0 && !isOfGoodGeneration(secrets, record.generation)) return false;
-  return !revocations.hasUnseen(record.jti, client.id);
+function refusalByClient(
+  { revocations }: TokenDeps,
+  record: TokenRecord,
+  { client, secrets }: KnownClient,
+): TokenRefusal | undefined {
+  if (!client.enabled) return 'client_disabled';
+  if (record.epoch !== client.tokenEpoch) return 'client_tokens_revoked';
+  if (!isBoundAsRequired(client, record.confirmation)) return 'not_bound';
+  if (record.generation > 0 && !isOfGoodGeneration(secrets, record.generation)) return 'undone_secret';
+  return revocations.hasUnseen(record.jti, client.id) ? 'revoked_token' : undefined;
 }
 
 /**
@@ -176,11 +223,13 @@ function isOfGoodGeneration(secrets: readonly Secret[], generation: number): boo
  */
 export async function findToken(deps: TokenDeps, token: string): Promise<TokenRecord | undefined> {
   const record = await readToken(deps, token);
-  return record && isUnended(deps, record) ? record : undefined;
+  return record && !endOf(deps, record) ? record : undefined;
 }
 
-function isUnended({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenRecord): boolean {
-  return expiresAt * 1_000 > clock() && revocations.areKeptFor(expiresAt) && !revocations.has(jti);
+/** Returns how a token has ended by itself, or undefined if it has not. */
+function endOf({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenRecord): TokenRefusal | undefined {
+  if (expiresAt * 1_000 <= clock() || !revocations.areKeptFor(expiresAt)) return 'expired_token';
+  return revocations.has(jti) ? 'revoked_token' : undefined;
 }
 
 /** Returns the record of an issued token, even if the token has expired or was revoked. */

@@ -1,4 +1,4 @@
-import type { AccessKey } from '../access-keys/access-key.ts';
+import type { AccessKey, KeyRefusal } from '../access-keys/access-key.ts';
 import type { AccessKeyCache } from '../access-keys/access-key-cache.ts';
 import { type Client, offeredScopes } from '../clients/client.ts';
 import type { ClientCache } from '../clients/client-cache.ts';
@@ -23,6 +23,24 @@ export type TokenDeps = {
   /** Until when processes of the previous version may read new tokens, in milliseconds since the epoch. */
   previousVersionUntil: number;
 };
+
+/** Why a token is not live, or not at a resource server. */
+export type TokenRefusal =
+  | KeyRefusal
+  | 'unknown_token'
+  | 'expired_token'
+  | 'revoked_token'
+  | 'deleted_client'
+  | 'client_disabled'
+  | 'client_tokens_revoked'
+  | 'not_bound'
+  | 'undone_secret'
+  | 'removed_access_key'
+  | 'access_key_tokens_revoked'
+  | 'undone_access_key_value'
+  | 'presented_access_key'
+  | 'other_resource'
+  | 'no_scope_left';
 
 /** Returns whether a token is bound to everything that its client's tokens must be bound to (RFC 8705 §3, RFC 9449 §5.2). */
 export function isBoundAsRequired(

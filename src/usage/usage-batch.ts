@@ -37,9 +37,14 @@ export type SourceCount = SourceName & {
 const hourMs = 3_600_000;
 export const minuteMs = 60_000;
 
+/** Returns a batch with these rejected requests and no counts. */
+export function batchOf(rejected: UsageBatch['rejected']): UsageBatch {
+  return { id: randomUUID(), hours: [], tokens: [], sources: [], keys: [], rejected };
+}
+
 /** Converts counts of one minute to rows. @param startedAt when that minute began. */
 export function toBatch(counts: readonly SecretCount[], startedAt: number, ttlSeconds: number): UsageBatch {
-  const batch: UsageBatch = { id: randomUUID(), hours: [], tokens: [], sources: [], keys: [] };
+  const batch = batchOf([]);
   const starts_at = new Date(Math.floor(startedAt / hourMs) * hourMs);
   const expires_at = new Date(startedAt + minuteMs + ttlSeconds * 1_000);
   for (const { secret, key, outcomes, tokens, sources } of counts) {

@@ -3,7 +3,8 @@ import type { Log } from '../observability/log.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Database } from '../storage/database.ts';
 import { keyGeneration, keyIdOf, type UsedKey } from './client-key-store.ts';
-import { minuteMs, type SecretCount, type SourceCount, toBatch } from './usage-batch.ts';
+import { createRejectedRequests, type RejectedRequest } from './rejected-requests.ts';
+import { batchOf, minuteMs, type SecretCount, type SourceCount, toBatch } from './usage-batch.ts';
 import { encodeCaller, otherSources, type SourceName } from './usage-source.ts';
 import { addUsage, type NoteUse, type UsageBatch } from './usage-store.ts';
 
@@ -22,6 +23,8 @@ export type UsageCounter = {
   failed(secret: PresentedSecret, source: SourceName, code: string): void;
   /** Counts a failed authentication. @param reason `wrong_secret`, `retired_secret`, … */
   refused(secret: PresentedSecret, source: SourceName, reason: string): void;
+  /** Notes a rejected request, to explain it later. Beyond a limit, requests are not noted. */
+  rejected(request: RejectedRequest): void;
   /** Returns and clears everything counted, in batches that fit one statement. */
   take(): UsageBatch[];
 };
@@ -45,6 +48,7 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
   let closed: UsageBatch[] = [];
   let sourcesInAll = 0;
   let keys = 0;
+  const requests = createRejectedRequests();
 
   function countOf(secret: PresentedSecret, now: number): SecretCount {
     const nowMinute = Math.floor(now / minuteMs);
@@ -168,8 +172,11 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
       const ofKey = secret.key && countOfKey(secret, now);
       if (ofKey) countRefusal(ofKey, from, reason, now);
     },
+    rejected: requests.add,
     take: () => {
       closeMinute();
+      const rejected = requests.take();
+      if (rejected.length > 0) closed.push(batchOf(rejected));
       const batches = closed;
       closed = [];
       return batches;

@@ -1,5 +1,6 @@
 import type { Database, Row, Transaction } from '../storage/database.ts';
 import { addUsedKeys, type UsedKeyRow } from './client-key-store.ts';
+import { type RejectedRequest, saveRejectedRequests } from './rejected-requests.ts';
 import { decodeCaller } from './usage-source.ts';
 
 const hourMs = 3_600_000;
@@ -25,6 +26,7 @@ export type UsageBatch = {
   }[];
   /** Keys and certificates that have counts of their own, with their id as the owner. */
   keys: UsedKeyRow[];
+  rejected: RejectedRequest[];
 };
 
 /** Writes more data of a batch, in the same transaction as its counts. */
@@ -60,6 +62,7 @@ export async function addUsage(
       maxSourcesPerSecret,
       new Date(now + keepSourcesMs),
     ]);
+    await saveRejectedRequests(transaction, batch.rejected);
     await noteUse(transaction, batch);
     return sources.filter(({ is_new, user_agent }) => is_new && decodeCaller(user_agent).instance !== undefined);
   });

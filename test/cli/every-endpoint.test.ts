@@ -67,6 +67,7 @@ async function walkOthers(): Promise<void> {
   // Use a key id that cannot be mistaken for an option.
   await run(`signing-keys revoke ${keys.find(({ kid }) => !kid.startsWith('-'))?.kid} --yes`);
   await run('leaks check -', generateSecret('kts_'));
+  await run(`explain ${crypto.randomUUID()}`);
 }
 
 test('every endpoint of the admin API is called by a command', async () => {

@@ -339,3 +339,14 @@ it('responds 503 while the database is unavailable, keeps sessions, and applies 
     await proxy.close();
   }
 }, 30_000);
+
+it('explains a client by a link, and a secret only from the form, without showing it', async () => {
+  const { client_id: id, client_secret: secret } = await post('/clients', { name: 'Explained', kind: 'integration' });
+  expect((await server.look(`/console/explain?id=${id}`, cookie)).text).toContain('is accepted with the Client ID');
+  const inUrl = await server.look(`/console/explain?id=${secret}`, cookie);
+  expect(inUrl.text).not.toContain('is accepted');
+  const { status, text } = await server.send('/console/explain', { value: secret }, cookie);
+  expect(status).toBe(200);
+  expect(text).toContain(`The secret …${secret.slice(-4)} of “Explained” is accepted`);
+  expect(text).not.toContain(secret);
+});

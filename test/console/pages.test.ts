@@ -30,6 +30,7 @@ const paths: Record<string, string> = {
   'resource-server-new': '/console/resource-servers/new',
   'signing-keys': '/console/signing-keys',
   audit: '/console/audit',
+  explain: '/console/explain',
   settings: '/console/settings',
   'not-found': '/console/nowhere',
 };
@@ -208,6 +209,7 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     client: at,
     'client-edit': `${at}/edit`,
     'client-token': `${at}/authorization-token`,
+    'explain-client': `/console/explain?id=${order.client_id}`,
     'client-regenerate': `${at}/regenerate`,
     'client-disable': `${at}/disable`,
     'client-revoke-tokens': `${at}/revoke-tokens`,

@@ -14,6 +14,7 @@ export type Section =
   | 'resource-servers'
   | 'signing-keys'
   | 'audit'
+  | 'explain'
   | 'settings';
 
 /** A page to render, or the path to redirect to after an action (post, redirect, get). */

@@ -16,6 +16,7 @@ import { generatePages } from './pages/clients/generate-pages.ts';
 import { contactActPages } from './pages/contacts/contact-act-pages.ts';
 import { contactFormPages } from './pages/contacts/contact-form-pages.ts';
 import { contactPage, contactsPage } from './pages/contacts/contact-pages.ts';
+import { explainPages } from './pages/explain-page.ts';
 import { settingsPage } from './pages/settings-page.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
 import { sectionsFor } from './render-document.ts';
@@ -60,5 +61,6 @@ export const consolePages: readonly Page[] = [
   resourceServersPage,
   ...signingKeysPages,
   ...auditPages,
+  ...explainPages,
   settingsPage,
 ];

@@ -90,6 +90,7 @@ const entries: readonly Entry[] = [
   },
   { section: 'signing-keys', label: 'Signing keys', path: '/console/signing-keys', permissions: ['integrations:view'] },
   { section: 'audit', label: 'Audit log', path: '/console/audit', permissions: ['audit:view'] },
+  { section: 'explain', label: 'Explain', path: '/console/explain', permissions: ['integrations:view'] },
   { section: 'settings', label: 'Settings', path: '/console/settings', permissions: ['integrations:view'] },
 ];
 

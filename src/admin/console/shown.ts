@@ -5,6 +5,7 @@ import type { contactSchema } from '../presenters/present-contact.ts';
 import type { regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
 import type { eventSchema } from '../routes/audit-routes.ts';
 import type { issuedSchema, knownSchema } from '../routes/authorization-token-routes.ts';
+import type { explanationSchema } from '../routes/explain-routes.ts';
 import type { keysSchema } from '../routes/signing-key-routes.ts';
 import type { accessKeyUsageSchema, clientUsageSchema } from '../routes/usage-routes.ts';
 
@@ -19,4 +20,5 @@ export type ShownAuthorizationToken = z.input<typeof knownSchema>;
 export type IssuedAuthorizationToken = z.input<typeof issuedSchema>;
 export type ShownSigningKeys = z.input<typeof keysSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;
+export type ShownExplanation = z.input<typeof explanationSchema>;
 export type Listed<Item> = { data: Item[]; next_cursor: string | null };

@@ -103,9 +103,9 @@ async function examine(
   server: Client,
   headStart: HeadStart,
 ): Promise<FastAnswer | undefined> {
-  const live = await examineRecord(core, record, server);
-  headStart.examined = { live };
-  return live && answerOf(core, live);
+  const examined = await examineRecord(core, record, server);
+  headStart.examined = examined;
+  return 'refusal' in examined ? undefined : answerOf(core, examined);
 }
 
 function answerOf(core: Core, live: LiveToken): FastAnswer {

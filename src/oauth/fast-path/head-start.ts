@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { PlainRequest } from '../../internals/node-http.ts';
-import type { LiveToken } from '../../tokens/examine-access-token.ts';
+import type { LiveToken, RefusedToken } from '../../tokens/examine-access-token.ts';
 import type { Form } from '../form.ts';
 
 /** Client ID and secret of a request, not verified. */
@@ -17,7 +17,7 @@ export type HeadStart = {
   /** The presented credentials, if they were read and could not be verified from the cache. */
   presented?: PresentedPair;
   /** The result of examining the token of an introspection. */
-  examined?: { live: LiveToken | undefined };
+  examined?: LiveToken | RefusedToken;
   /** The store failure because of which the request cannot be answered now. */
   failure?: unknown;
 };

@@ -1,0 +1,107 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { Page, Reply, Visit } from '../page.ts';
+import { attempt } from '../page.ts';
+import { badge, emptyState, pageHeading } from '../parts/elements.ts';
+import { textArea, textField } from '../parts/fields.ts';
+import { postForm } from '../parts/forms.ts';
+import { problemNotice } from '../parts/notices.ts';
+import type { ShownExplanation } from '../shown.ts';
+
+const tones = { accepted: 'ok', rejected: 'bad', unknown: 'plain' } as const;
+const kinds: Record<ShownExplanation['kind'], string> = {
+  access_token: 'Access token',
+  access_key: 'Access key',
+  client_secret: 'Client secret',
+  client: 'Client',
+  request: 'Request',
+  unknown: 'Unknown value',
+};
+
+/** Pages that say why a token, a key, a client or a request is accepted or was rejected. */
+export const explainPages: readonly Page[] = [
+  {
+    method: 'get',
+    path: '/explain',
+    permission: 'integrations:view',
+    // Only identifiers may be in a URL. Tokens and secrets are accepted in the form alone.
+    handle: async (visit) => {
+      const id = visit.query['id'] ?? '';
+      return /^(kti_\w+|[\w.:+=@/-]{1,50})$/.test(id) && !/^kt[skao]_/.test(id)
+        ? explained(visit, id)
+        : show(undefined);
+    },
+  },
+  {
+    method: 'post',
+    path: '/explain',
+    permission: 'integrations:view',
+    handle: async (visit) => explained(visit, visit.form.get('value') ?? ''),
+  },
+];
+
+async function explained(visit: Visit, value: string): Promise<Reply> {
+  const optional = (name: string) => visit.form.get(name)?.trim() || undefined;
+  const body = { value, resource: optional('resource'), client_id: optional('client_id') };
+  const result = await attempt(() => visit.call<ShownExplanation>('POST /explain', { body }));
+  if ('problem' in result) {
+    return { status: result.problem.status, ...show(problemNotice(result.problem), body) };
+  }
+  return show(answer(result.done.body), body);
+}
+
+function show(
+  result: VNode | undefined,
+  asked: { resource?: string | undefined; client_id?: string | undefined } = {},
+) {
+  return {
+    title: 'Explain',
+    section: 'explain',
+    body: html`${pageHeading({
+      title: 'Explain',
+      lead: 'Find out why a request was rejected, or what a token allows, by the same rules that decide requests.',
+    })}
+    ${result}
+    <div class="card">
+      ${postForm(
+        '/console/explain',
+        html`${textArea({
+          name: 'value',
+          label: 'Token, access key, Client ID or request ID',
+          hint: 'A request ID is in the header X-Request-Id of each answer and in the access log. The value is not stored, not logged and not shown again.',
+          maxlength: 8_192,
+        })}
+          <details open=${Boolean(asked.resource ?? asked.client_id)}>
+            <summary>Options</summary>
+            ${textField({ name: 'resource', label: 'Resource server that asks (for a token)', value: asked.resource, placeholder: 'https://api.example.com', maxlength: 2_000 })}
+            ${textField({ name: 'client_id', label: 'Client ID that uses the key (for an access key)', value: asked.client_id, placeholder: 'kti_…', maxlength: 256 })}
+          </details>
+          <p><button class="primary">Explain</button></p>`,
+      )}
+    </div>`,
+  } satisfies Reply;
+}
+
+function answer({ kind, verdict, findings }: ShownExplanation): VNode {
+  if (kind === 'unknown' && findings.length === 0) return emptyState('Nothing is known', undefined);
+  return html`<section class="card" aria-labelledby="explained" role="status">
+    <h2 id="explained">${kinds[kind]} ${badge(tones[verdict], verdict)}</h2>
+    <ul class="findings">
+      ${findings.map(
+        (found) => html`<li class=${found.verdict}>
+          <p>${found.text}</p>
+          <p class="fine">
+            <code>${found.rule}</code>
+            ${found.subject && html` · ${subjectLink(found.subject)}`}
+            ${found.audit_event_id !== null && found.subject && html` · <a href=${`/console/audit?target=${encodeURIComponent(found.subject.id)}`}>audit event ${found.audit_event_id}</a>`}
+          </p>
+        </li>`,
+      )}
+    </ul>
+  </section>`;
+}
+
+function subjectLink({ type, id, name }: NonNullable<ShownExplanation['findings'][number]['subject']>): VNode {
+  const path = type === 'client' ? `/console/clients/${id}` : `/console/access-keys/${id}`;
+  return html`<a href=${path}>${name}</a>`;
+}

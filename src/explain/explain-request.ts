@@ -1,0 +1,97 @@
+import { findKnownAccessKey } from '../access-keys/access-key-store.ts';
+import { findClientById } from '../clients/client-store.ts';
+import { findSecrets } from '../secrets/secret-store.ts';
+import { findRejectedRequest, type RejectedRequest } from '../usage/rejected-requests.ts';
+import { type Explanation, explanationOf, type Finding, finding, type Subject, timeText } from './explanation.ts';
+import {
+  type CauseDeps,
+  explainDisabledClient,
+  explainEndedSecret,
+  explainKey,
+  subjectOfClient,
+  subjectOfKey,
+} from './find-cause.ts';
+
+/** Explains a request by its ID, if it was rejected in the last day. */
+export async function explainRequest(deps: CauseDeps, id: string, now: Date): Promise<Explanation> {
+  const request = await findRejectedRequest(deps.database, id, now);
+  if (request) return explanationOf('request', await describeRequest(deps, request));
+  const text =
+    'Nothing is known of a request with this ID. It was accepted, it was rejected more than a day ago, or so many requests were rejected that it was not kept. The access log has a line for each request; explain the Client ID in that line.';
+  return explanationOf('unknown', [finding('unknown_request', 'unknown', text)]);
+}
+
+/** Explains a rejected request: the request itself, and the rule that decided if it has a subject. */
+export async function describeRequest(deps: CauseDeps, request: RejectedRequest): Promise<Finding[]> {
+  const { at, path, status, code, reason } = request;
+  const sender = request.client === null ? undefined : await findClientById(deps.database, request.client);
+  const from = sender ? ` of “${sender.name}”` : '';
+  const answer = status === 200 ? 'active: false' : `${status} ${code ?? ''}`.trim();
+  const text = `The request${from} to ${path} at ${timeText(at)} was answered with ${answer}: ${reasonText(reason)}`;
+  const subject = sender ? subjectOfClient(sender) : null;
+  const cause = await findDecider(deps, request);
+  return [finding(reason, 'rejected', text, { subject, at }), ...(cause ? [cause] : [])];
+}
+
+/** Explains the state that decided, if it is that of a client, an access key or a secret. */
+async function findDecider(deps: CauseDeps, request: RejectedRequest): Promise<Finding | undefined> {
+  const { decidedBy, reason, at } = request;
+  if (decidedBy === null) return undefined;
+  const client = await findClientById(deps.database, decidedBy);
+  if (client) {
+    if (reason === 'client_disabled') return await explainDisabledClient(deps, client, at);
+    return await explainEnded(deps, request, 'client', subjectOfClient(client));
+  }
+  const known = await findKnownAccessKey(deps.database, decidedBy);
+  if (!known) return undefined;
+  const ended = await explainEnded(deps, request, 'access_key', subjectOfKey(known.key));
+  if (ended || !/^access_key_|^other_client$/.test(reason)) return ended;
+  return await explainKey(deps, known.key, reason, at);
+}
+
+async function explainEnded(
+  deps: CauseDeps,
+  { decidedBy, generation, reason }: RejectedRequest,
+  kind: 'client' | 'access_key',
+  subject: Subject,
+): Promise<Finding | undefined> {
+  if (decidedBy === null || generation === null || !/^(retired|undone)_/.test(reason)) return undefined;
+  const secrets = await findSecrets(deps.database, { kind, id: decidedBy });
+  const secret = secrets.find((each) => each.generation === generation);
+  return secret && (await explainEndedSecret(deps, secret, subject));
+}
+
+/** What the names of rules mean. Other rejections are stored as the sentence of the answer. */
+const meanings: Readonly<Record<string, string>> = {
+  unknown_client: 'No client has the Client ID that the request named.',
+  wrong_secret: 'The secret is not one of the client.',
+  wrong_method: 'The client is registered with another way of authentication.',
+  wrong_client_id: 'The credential belongs to another Client ID of the client.',
+  retired_secret: 'The credential had ended.',
+  undone_secret: 'The rotation that created the credential was undone.',
+  client_disabled: 'The client was disabled.',
+  key_left_set: 'The key is no longer published at the jwks_uri of the client.',
+  assertion_signature: 'No registered key of the client verifies the signature of the assertion.',
+  unknown_access_key: 'No access key has the value that the request contained.',
+  access_key_disabled: 'The access key was disabled.',
+  access_key_expired: 'The access key had expired.',
+  other_client: 'The access key is limited to other clients.',
+  unknown_token: 'The token is not known: it was never issued here, or it expired or was revoked and was deleted.',
+  expired_token: 'The token had expired.',
+  revoked_token: 'The token was revoked.',
+  deleted_client: 'The client of the token was deleted.',
+  client_tokens_revoked: 'All earlier tokens of the client were revoked (tokens_not_before).',
+  not_bound: 'The token was not bound to a key or certificate, which its client requires.',
+  removed_access_key: 'The access key that the token was obtained with was removed.',
+  access_key_tokens_revoked: 'All earlier tokens of the access key were revoked.',
+  undone_access_key_value: 'The rotation that created the value of the access key was undone.',
+  presented_access_key: 'The access key in the introspection request is not accepted.',
+  other_resource: 'The token is meant for another resource.',
+  no_scope_left: 'The token has no scope left that the resource server offers.',
+  changed_meanwhile: 'The client was changed while the request was processed.',
+};
+
+function reasonText(reason: string): string {
+  const known = meanings[reason];
+  return known ?? `${reason.replaceAll('_', ' ')}${/[.!?]$/.test(reason) ? '' : '.'}`;
+}

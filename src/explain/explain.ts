@@ -1,0 +1,50 @@
+import { findKnownAccessKey } from '../access-keys/access-key-store.ts';
+import { findKnownClient } from '../clients/client-store.ts';
+import { isWellFormedClientId, isWellFormedSecret } from '../credentials/credential-format.ts';
+import { currentOf } from '../credentials/secret.ts';
+import { isJwtShaped } from '../tokens/jwt-access-token.ts';
+import type { TokenDeps } from '../tokens/token-rules.ts';
+import {
+  type CredentialDeps,
+  explainAccessKey,
+  explainClient,
+  explainClientSecret,
+  explainMissingClient,
+} from './explain-credential.ts';
+import { explainRequest } from './explain-request.ts';
+import { explainToken } from './explain-token.ts';
+import { type Explanation, explanationOf, finding } from './explanation.ts';
+
+/** What to explain. @property resource of the resource server that is asked. @property clientId that presents an access key. */
+type Asked = { value: string; resource?: string | undefined; clientId?: string | undefined };
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * Explains why a token, an access key, a client secret, a client or a request is accepted or was rejected, by the rules
+ * that decide it. The answer never contains the value.
+ */
+export async function explain(deps: CredentialDeps & TokenDeps, asked: Asked): Promise<Explanation> {
+  const { value, resource, clientId } = asked;
+  if (isWellFormedSecret(value, 'kta_') || isJwtShaped(value)) return await explainToken(deps, value, resource);
+  if (isWellFormedSecret(value, 'ktk_')) {
+    return await explainAccessKey(deps, await deps.accessKeys.findRecentByValue(value), clientId);
+  }
+  if (isWellFormedSecret(value, 'kts_')) return await explainClientSecret(deps, value);
+  if (isWellFormedSecret(value, 'kto_')) {
+    const text = 'This is an operator token. It works for the admin API and the console only.';
+    return explanationOf('unknown', [finding('operator_token', 'unknown', text)]);
+  }
+  const known = await findKnownClient(deps.database, value);
+  if (known) return await explainClient(deps, known, value);
+  if (isWellFormedClientId(value)) return await explainMissingClient(deps, value);
+  if (/^kt[akso]_/.test(value)) {
+    const text =
+      'The value begins like a credential of Keyturn, but its length or its checksum is wrong. It was cut off, mistyped or changed.';
+    return explanationOf('unknown', [finding('malformed', 'rejected', text)]);
+  }
+  const key = uuid.test(value) ? await findKnownAccessKey(deps.database, value) : undefined;
+  const secret = key && currentOf(key.secrets);
+  if (key && secret) return await explainAccessKey(deps, { ...key, secret }, clientId);
+  return await explainRequest(deps, value, new Date(deps.clock()));
+}

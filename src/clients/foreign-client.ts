@@ -22,6 +22,11 @@ export type ForeignClient = {
   reveal: boolean;
   /** The default resource server of the client. */
   resource: string | undefined;
+  /**
+   * The only API that the other server issues it tokens for. Its default resource server, if there is one with this
+   * identifier.
+   */
+  audience: string | undefined;
   authMethod: string;
   /** The only algorithm that its assertions may be signed with (RFC 7591 §2 `token_endpoint_auth_signing_alg`). */
   signingAlgorithm: string | undefined;

@@ -46,10 +46,18 @@ export type AcceptedClient = {
 
 const batchSize = 500;
 
+/** Client IDs and secrets of the clients that were reviewed so far, with their places in the file. */
+export type Seen = { ids: Map<string, string>; secrets: Map<string, string> };
+
+export function nothingSeen(): Seen {
+  return { ids: new Map(), secrets: new Map() };
+}
+
 /**
  * Decides which clients can be imported, without changing anything. The import uses the same decision, so that a check
  * predicts its result.
  * @param servers all resource servers.
+ * @param places what was seen in the parts of the file before; what these rows have is added.
  * @returns all reasons for every rejected client, without secrets.
  */
 export async function reviewImport(
@@ -58,9 +66,9 @@ export async function reviewImport(
   servers: readonly Client[],
   rows: readonly ForeignClient[],
   policy: ImportPolicy,
+  places: Seen,
 ): Promise<ImportReview> {
   const review: ImportReview = { accepted: [], refused: [], present: [], notes: [] };
-  const places = { ids: new Map<string, string>(), secrets: new Map<string, string>() };
   const offered = scopesOfferedBy(servers);
   for (let start = 0; start < rows.length; start += batchSize) {
     const part = rows.slice(start, start + batchSize);

@@ -60,15 +60,23 @@ export function weaknessOf(secret: string, known: readonly string[], acceptHashL
 function estimateBits(secret: string, known: readonly string[]): number {
   let words = 0;
   let rest = secret;
-  const countWord = () => {
-    words += 1;
-    return '';
-  };
   const texts = known.flatMap((text) => [text, ...text.split(/[^A-Za-z0-9]+/)]).filter((text) => text.length > 3);
   for (const text of texts.sort((one, other) => other.length - one.length)) {
-    rest = rest.replaceAll(new RegExp(text.replace(/[^\w]/g, '\\$&'), 'gi'), countWord);
+    // Not a regular expression, which would be compiled for each client of an import.
+    const [wanted, lower] = [text.toLowerCase(), rest.toLowerCase()];
+    for (
+      let at = lower.lastIndexOf(wanted);
+      at !== -1;
+      at = at < wanted.length ? -1 : lower.lastIndexOf(wanted, at - wanted.length)
+    ) {
+      words += 1;
+      rest = rest.slice(0, at) + rest.slice(at + wanted.length);
+    }
   }
-  rest = rest.replace(commonWords, countWord);
+  rest = rest.replace(commonWords, () => {
+    words += 1;
+    return '';
+  });
   return words * bitsPerWord + countNews(rest.toLowerCase()) * bitsPerCharacter(rest);
 }
 

@@ -2,23 +2,42 @@ import { z } from 'zod';
 import type { ForeignClient, RefusedClient } from '../../clients/foreign-client.ts';
 import { momentProblem, readMoment } from '../../text/read-text.ts';
 
-/** Clients in a file before their members are read. */
-export type FileContent = {
-  clients: { place: string; value: unknown }[];
-  refused: { place: string; reasons: string[] }[];
-  warnings: string[];
+/** What else a file says about its clients. */
+export type Surroundings = {
+  /** The client grants of Auth0, by Client ID or name of the client. */
+  grants: ReadonlyMap<string, readonly { audience: string; scope: readonly string[] }[]>;
 };
+
+/** Client in a file before its members are read, or the reasons why there are none to read. */
+export type FoundClient =
+  | {
+      place: string;
+      /** Members of the file that lead to the client, such as `identityproviders.oidc.clients`. */
+      list: string;
+      value: unknown;
+      surroundings: Surroundings;
+    }
+  | { place: string; reasons: string[] };
+
+/** Clients in a file. @property clients reads them; can be called again. @property warnings complete after a reading. */
+export type FileContent = { clients(): Iterable<FoundClient>; warnings: string[] };
 
 /** Client that was read, or the reasons why it cannot be read. */
-export type ReadClient = { row: Omit<ForeignClient, 'place'>; isMoved: boolean } | { reasons: string[] };
+export type ReadClient =
+  | { row: Omit<ForeignClient, 'place'>; isMoved: boolean }
+  | { reasons: string[] }
+  /** A client that does not use the client credentials grant and has no more to be read. */
+  | { skipped: string };
 
-export type ForeignClients = {
-  rows: ForeignClient[];
-  refused: RefusedClient[];
-  /** Clients that do not use the client credentials grant. */
-  skipped: { place: string; clientId: string }[];
-  warnings: string[];
-};
+/** A client of a file after it was read. */
+export type ReadRow =
+  | { kind: 'row'; row: ForeignClient }
+  | { kind: 'refused'; refused: RefusedClient }
+  /** It does not use the client credentials grant. */
+  | { kind: 'skipped'; place: string; clientId: string };
+
+/** A file of clients of another server. @property rows reads it; can be called again. */
+export type ForeignClients = { rows(): Iterable<ReadRow>; warnings: readonly string[] };
 
 /** Types of members in exports of other servers. No error message contains a value. */
 
@@ -61,7 +80,7 @@ const jwkSet = z.object({ keys: z.array(z.record(z.string(), z.unknown())) });
 
 /** Scopes of OpenID Connect and of Keycloak itself. They describe a person and grant no access to an API. */
 const withoutMeaning = new Set(
-  'openid offline offline_access profile email address phone roles web-origins acr basic microprofile-jwt service_account organization'.split(
+  'openid offline offline_access profile email address phone roles web-origins acr basic microprofile-jwt service_account organization role_list'.split(
     ' ',
   ),
 );
@@ -69,6 +88,20 @@ const withoutMeaning = new Set(
 export function meaningfulScopes(scopes: readonly string[]): string[] {
   return [...new Set(scopes)].filter((one) => one !== '' && !withoutMeaning.has(one));
 }
+
+/** Returns a name without case and punctuation, so that `clientId`, `ClientID` and `client-id` match `client_id`. */
+export function lettersOf(name: string): string {
+  let letters = lettersByName.get(name);
+  if (letters === undefined) {
+    letters = name.toLowerCase().replace(/[^a-z0-9]/g, '');
+    if (lettersByName.size < maxNames) lettersByName.set(name, letters);
+  }
+  return letters;
+}
+
+/** The members of clients have the same names again and again. */
+const lettersByName = new Map<string, string>();
+const maxNames = 1_000;
 
 /** Validates members with a schema; null counts as not given. @returns every reason why they cannot be read. */
 export function readMembers<Schema extends z.ZodType>(

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { Client } from '../../clients/client.ts';
 import type { ForeignClient } from '../../clients/foreign-client.ts';
-import type { Core } from '../../core.ts';
 import { withDatabase } from '../stores.ts';
 import { CommandEnd, OutputFailed, print, say, table, writeToStandardOutput } from '../terminal.ts';
 import type { ForeignClients } from './clients-file.ts';
@@ -15,7 +15,7 @@ export function addImportCommand(clients: Command): void {
     .description('import the clients of another server with their Client IDs and secrets')
     .argument(
       '<file>',
-      'CSV, or JSON: clients of Hydra or Auth0, a Keycloak realm, or an export of Keyturn; - for standard input',
+      'CSV, JSON or YAML of Hydra, Keycloak, Auth0, IdentityServer, Authelia, dex, Cognito, Okta and others; - for standard input',
     )
     .option('--check', 'import nothing; report which clients would be rejected')
     .option('--skip-refused', 'import the accepted clients even if others are rejected; otherwise import all or none')
@@ -54,8 +54,11 @@ The exit code is 1 if a client was rejected and nothing was imported, and 2 if t
       const read = readClientsFile(await readInput(file));
       const report = startImportReport(options, toCsv);
       const outcome = await withDatabase(async (core): Promise<ImportOutcome> => {
-        const offered = options.dropUnknownScopes ? await offeredHere(core) : undefined;
-        const rows = read.rows.map((row) => ({ ...row, scope: toOurScope(row, options.mapScope, offered) }));
+        const servers = await core.clients.resourceServers();
+        const toOurs = await createTranslation(servers, options);
+        const rows = function* () {
+          for (const one of read.rows()) yield one.kind === 'row' ? { ...one, row: toOurs(one.row) } : one;
+        };
         return await runImport(core, { ...read, rows }, options, report.showSecrets);
       });
       report.end(read, outcome);
@@ -63,18 +66,27 @@ The exit code is 1 if a client was rejected and nothing was imported, and 2 if t
     });
 }
 
-async function offeredHere({ clients }: Core): Promise<Set<string>> {
+/** Returns a function that replaces the names of the other server by those of this one. */
+async function createTranslation(
+  servers: readonly Client[],
+  { mapScope: names = new Map(), dropUnknownScopes }: ImportOptions,
+): Promise<(row: ForeignClient) => ForeignClient> {
   const { scopesOfferedBy } = await import('../../clients/client.ts');
-  return scopesOfferedBy(await clients.resourceServers());
-}
-
-function toOurScope(
-  { scope }: ForeignClient,
-  names: ReadonlyMap<string, string> = new Map(),
-  offered: ReadonlySet<string> | undefined,
-): string[] {
-  const ours = new Set(scope.map((one) => names.get(one) ?? one));
-  return [...ours].filter((one) => !offered || offered.has(one));
+  const offered = dropUnknownScopes ? scopesOfferedBy(servers) : undefined;
+  const resources = new Set(servers.map(({ resource }) => resource));
+  return (row) => {
+    const scope = [...new Set(row.scope.map((one) => names.get(one) ?? one))];
+    const { audience, resource = audience } = row;
+    const isLost = resource === audience && audience !== undefined && !resources.has(audience);
+    return {
+      ...row,
+      scope: scope.filter((one) => !offered || offered.has(one)),
+      resource: isLost ? undefined : resource,
+      notes: isLost
+        ? [...row.notes, 'no resource server has the identifier of its API, so it has no default']
+        : row.notes,
+    };
+  };
 }
 
 async function readInput(file: string): Promise<Uint8Array> {
@@ -136,11 +148,11 @@ function secretsAsJson(made: ReadonlyMap<string, string>, isFirst: boolean): str
   return `${isFirst ? '{\n  "secrets": [\n    ' : ',\n    '}${items.join(',\n    ')}`;
 }
 
-function endOfJson({ skipped, warnings }: ForeignClients, outcome: ImportOutcome, hasSecrets: boolean): string {
-  const { imported, accepted, refused, present, notes, failure } = outcome;
+function endOfJson({ warnings }: ForeignClients, outcome: ImportOutcome, hasSecrets: boolean): string {
+  const { imported, acceptable, refused, skipped, present, notes, failure } = outcome;
   const rest = {
     imported,
-    acceptable: accepted.length,
+    acceptable,
     refused: refused.map(({ place, clientId, reasons }) => ({ place, client_id: clientId ?? null, reasons })),
     skipped: skipped.map(({ place, clientId }) => ({ place, client_id: clientId })),
     present: present.map(({ place, clientId }) => ({ place, client_id: clientId })),
@@ -152,8 +164,8 @@ function endOfJson({ skipped, warnings }: ForeignClients, outcome: ImportOutcome
   return hasSecrets ? `\n  ],${text}` : `{\n  "secrets": [],${text}`;
 }
 
-function sayOutcome(options: ImportOptions, { skipped, warnings }: ForeignClients, outcome: ImportOutcome): void {
-  const { refused, notes, present } = outcome;
+function sayOutcome(options: ImportOptions, { warnings }: ForeignClients, outcome: ImportOutcome): void {
+  const { refused, skipped, notes, present } = outcome;
   for (const warning of warnings) say(`warning: ${warning}`);
   if (skipped.length > 0) say(`${skipped.length} skipped: they do not use the client credentials grant.`);
   if (present.length > 0) say(`${present.length} already imported earlier.`);
@@ -173,13 +185,13 @@ function sayRows(columns: readonly string[], rows: readonly (readonly string[])[
   if (rows.length > shownRows) say(`… and ${rows.length - shownRows} more; --json lists all.`);
 }
 
-function summary({ check }: ImportOptions, { accepted, refused, imported, made, failure }: ImportOutcome): string {
+function summary({ check }: ImportOptions, { acceptable, refused, imported, made, failure }: ImportOutcome): string {
   const refusals = `${refused.length} rejected`;
   if (failure) {
-    const done = `${imported} of ${accepted.length} clients were imported. Run the command again with --resume to import the rest.`;
+    const done = `${imported} of ${acceptable} clients were imported. Run the command again with --resume to import the rest.`;
     return `error: ${failure}\n${done}`;
   }
-  if (check) return `${accepted.length} can be imported, ${refusals}. Nothing was changed.`;
+  if (check) return `${acceptable} can be imported, ${refusals}. Nothing was changed.`;
   if (refused.length > 0 && imported === 0) {
     return `${refusals}: nothing was imported. Use --skip-refused to import the others.`;
   }

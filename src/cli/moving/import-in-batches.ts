@@ -1,5 +1,5 @@
-import type { RefusedClient } from '../../clients/foreign-client.ts';
-import type { AcceptedClient, ImportPolicy, ImportReview } from '../../clients/review-import.ts';
+import type { ForeignClient, RefusedClient } from '../../clients/foreign-client.ts';
+import type { ImportPolicy, ImportReview } from '../../clients/review-import.ts';
 import type { Core } from '../../core.ts';
 import { KeyturnError } from '../../errors.ts';
 import { startProgress } from '../progress.ts';
@@ -19,7 +19,13 @@ export type ImportOptions = {
   dropUnknownScopes?: true;
 };
 
-export type ImportOutcome = ImportReview & {
+export type ImportOutcome = Pick<ImportReview, 'refused' | 'notes'> & {
+  /** Number of clients that can be imported. */
+  acceptable: number;
+  /** Clients that do not use the client credentials grant. */
+  skipped: { place: string; clientId: string }[];
+  /** Clients that were imported before, unchanged. */
+  present: { place: string; clientId: string }[];
   imported: number;
   made: number;
   /** Reason why the import stopped before its end. */
@@ -32,8 +38,9 @@ export type ImportOutcome = ImportReview & {
 const batchSize = 500;
 
 /**
- * Reviews a whole file, then registers its clients unless it is a check or a client was refused. Each batch is one
- * transaction that reviews its clients again, so a conflicting change in the meantime stops the import.
+ * Reviews a whole file, then reads it again and registers its clients, unless it is a check or a client was refused.
+ * Memory is needed for one batch, and for the Client IDs, secrets and refusals of the file. Each batch is one transaction
+ * that reviews its clients again, so a conflicting change in the meantime stops the import.
  * @param showSecrets prints new secrets. It is called before each commit, so that no secret is created that was not
  * printed.
  */
@@ -43,25 +50,22 @@ export async function runImport(
   options: ImportOptions,
   showSecrets: (secrets: ReadonlyMap<string, string>) => void,
 ): Promise<ImportOutcome> {
-  const { reviewImport } = await import('../../clients/review-import.ts');
-  const { listResourceServers } = await import('../../clients/client-store.ts');
   const policy = {
     freshSecrets: options.freshSecrets ?? false,
     acceptHashLike: options.acceptHashLike ?? false,
     resume: options.resume ?? false,
   };
-  const review = await reviewImport(core.database, core, await listResourceServers(core.database), file.rows, policy);
-  const refused = [...file.refused, ...review.refused].sort((one, other) => lineOf(one) - lineOf(other));
-  const outcome: ImportOutcome = { ...review, refused, imported: 0, made: 0, failure: undefined };
-  if (options.check || (refused.length > 0 && !options.skipRefused)) return outcome;
+  const { outcome, left } = await reviewFile(core, file, policy);
+  if (options.check || (outcome.refused.length > 0 && !options.skipRefused)) return outcome;
   const progress = await startProgress('Importing');
   try {
-    for (let start = 0; start < review.accepted.length; start += batchSize) {
-      const batch = review.accepted.slice(start, start + batchSize);
-      const made = await importBatch(core, batch, policy, showSecrets);
-      outcome.imported += batch.length;
+    for (const batch of batchesOf(file)) {
+      const accepted = batch.rows.filter(({ number }) => !left.has(number)).map(({ row }) => row);
+      if (accepted.length === 0) continue;
+      const made = await importBatch(core, accepted, policy, showSecrets);
+      outcome.imported += accepted.length;
       outcome.made += made;
-      progress.show(outcome.imported, review.accepted.length);
+      progress.show(outcome.imported, outcome.acceptable);
     }
   } catch (error) {
     if (!(error instanceof KeyturnError || error instanceof CommandEnd)) throw error;
@@ -72,20 +76,81 @@ export async function runImport(
   return outcome;
 }
 
+/** Reviews a whole file. @returns also the numbers of the rows that are not to be imported. */
+async function reviewFile(
+  core: Core,
+  file: ForeignClients,
+  policy: ImportPolicy,
+): Promise<{ outcome: ImportOutcome; left: ReadonlySet<number> }> {
+  const { nothingSeen, reviewImport } = await import('../../clients/review-import.ts');
+  const { listResourceServers } = await import('../../clients/client-store.ts');
+  const servers = await listResourceServers(core.database);
+  const outcome: ImportOutcome = {
+    ...{ acceptable: 0, refused: [], notes: [], skipped: [], present: [] },
+    ...{ imported: 0, made: 0, failure: undefined },
+  };
+  const left = new Set<number>();
+  const seen = nothingSeen();
+  const progress = await startProgress('Checking', '{value} clients');
+  let done = 0;
+  try {
+    for (const { rows, refused, skipped } of batchesOf(file)) {
+      const numbers = new Map(rows.map(({ row, number }) => [row, number]));
+      const review = await reviewImport(core.database, core, servers, [...numbers.keys()], policy, seen);
+      outcome.acceptable += review.accepted.length;
+      outcome.refused.push(...refused, ...review.refused);
+      outcome.skipped.push(...skipped);
+      outcome.notes.push(...review.notes);
+      outcome.present.push(...review.present.map(({ place, clientId }) => ({ place, clientId })));
+      for (const { row } of review.accepted) numbers.delete(row);
+      for (const number of numbers.values()) left.add(number);
+      done += rows.length + refused.length + skipped.length;
+      progress.show(done);
+    }
+  } finally {
+    progress.end();
+  }
+  outcome.refused.sort((one, other) => lineOf(one) - lineOf(other));
+  return { outcome, left };
+}
+
+type Batch = {
+  /** The rows with their numbers, which are the same each time the file is read. */
+  rows: { row: ForeignClient; number: number }[];
+  refused: RefusedClient[];
+  skipped: ImportOutcome['skipped'];
+};
+
+function* batchesOf(file: ForeignClients): Generator<Batch> {
+  const empty = (): Batch => ({ rows: [], refused: [], skipped: [] });
+  let batch = empty();
+  let number = 0;
+  for (const read of file.rows()) {
+    if (read.kind === 'row') batch.rows.push({ row: read.row, number });
+    else if (read.kind === 'refused') batch.refused.push(read.refused);
+    else batch.skipped.push({ place: read.place, clientId: read.clientId });
+    number += 1;
+    if (number % batchSize > 0) continue;
+    yield batch;
+    batch = empty();
+  }
+  yield batch;
+}
+
 /** Imports one batch. @returns the number of secrets that were created. */
 async function importBatch(
   core: Core,
-  batch: readonly AcceptedClient[],
+  rows: readonly ForeignClient[],
   policy: ImportPolicy,
   showSecrets: (secrets: ReadonlyMap<string, string>) => void,
 ): Promise<number> {
-  const { reviewImport } = await import('../../clients/review-import.ts');
+  const { nothingSeen, reviewImport } = await import('../../clients/review-import.ts');
   const { importClients } = await import('../../clients/import-clients.ts');
   const { holdResourceServers } = await import('../../clients/client-store.ts');
   return await core.change(async (transaction) => {
     const servers = await holdResourceServers(transaction);
-    const rows = batch.map(({ row }) => row);
-    const { accepted, refused } = await reviewImport(transaction, core, servers, rows, { ...policy, resume: false });
+    const again = { ...policy, resume: false };
+    const { accepted, refused } = await reviewImport(transaction, core, servers, rows, again, nothingSeen());
     const [changed] = refused;
     if (changed)
       throw new CommandEnd(

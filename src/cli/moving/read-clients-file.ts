@@ -1,35 +1,74 @@
+import { parseAllDocuments } from 'yaml';
 import { CommandEnd } from '../terminal.ts';
-import type { ForeignClients } from './clients-file.ts';
-import { readClientJson } from './read-client-json.ts';
+import { readForeignClient } from './client-formats.ts';
+import type { FileContent, ForeignClients, FoundClient, ReadRow } from './clients-file.ts';
+import { findClients } from './find-clients.ts';
 import { readCsv } from './read-csv.ts';
-import { isKeycloakClient, readKeycloakClient } from './read-keycloak-client.ts';
-import { readRegistration } from './read-registration.ts';
 
 /**
- * Reads the clients of another server: CSV with a heading, JSON with the names of RFC 7591 (Hydra, Auth0 and Keyturn),
- * or a Keycloak realm. A client that cannot be read is refused, and the others are read.
- * @throws {CommandEnd} 2 if the file has no clients or an unknown format. No message contains the value of a secret.
+ * Reads the clients of another server from CSV with a heading, JSON or YAML. Each client is read in the format that it
+ * has (client-formats.ts). A client that cannot be read is refused, and the others are read.
+ * @throws {CommandEnd} 2 if the file has an unknown format; while the rows are read, if it is malformed or has no
+ * clients. No message contains the value of a secret.
  */
 export function readClientsFile(bytes: Uint8Array): ForeignClients {
-  const text = decodeText(bytes);
-  const { clients, refused, warnings } = /^\s*[[{]/.test(text) ? readClientJson(text) : readCsv(text);
-  if (clients.length === 0 && refused.length === 0) throw new CommandEnd(2, 'error: The file contains no clients.');
-  const result: ForeignClients = {
-    rows: [],
-    refused: refused.map((one) => ({ ...one, clientId: undefined })),
-    skipped: [],
-    warnings,
+  const content = findContent(decodeText(bytes));
+  return {
+    warnings: content.warnings,
+    rows: function* () {
+      let isEmpty = true;
+      for (const found of content.clients()) {
+        isEmpty = false;
+        yield readRow(found);
+      }
+      if (isEmpty) throw new CommandEnd(2, 'error: The file contains no clients.');
+    },
   };
-  for (const { place, value } of clients) {
-    const read = isKeycloakClient(value) ? readKeycloakClient(value) : readRegistration(value);
-    if ('reasons' in read) result.refused.push({ place, clientId: undefined, reasons: read.reasons });
-    else if (read.isMoved) result.rows.push({ place, ...read.row });
-    else result.skipped.push({ place, clientId: read.row.clientId });
-  }
-  return result;
 }
 
-const accepted = 'Accepted formats are JSON and CSV with a header row, in UTF-8, or in UTF-16 with a byte order mark';
+function findContent(text: string): FileContent {
+  if (/^\s*[[{]/.test(text)) return findClients(text, { isSource: true });
+  return yamlStart.test(text) ? findClients(yamlToJson(text), { isSource: false }) : readCsv(text);
+}
+
+function readRow(found: FoundClient): ReadRow {
+  const { place } = found;
+  const refuse = (reasons: readonly string[]): ReadRow => ({
+    kind: 'refused',
+    refused: { place, clientId: undefined, reasons },
+  });
+  if ('reasons' in found) return refuse(found.reasons);
+  const read = readForeignClient(found.value, found.list, found.surroundings);
+  if ('reasons' in read) return refuse(read.reasons);
+  if ('skipped' in read) return { kind: 'skipped', place, clientId: read.skipped };
+  if (!read.isMoved) return { kind: 'skipped', place, clientId: read.row.clientId };
+  return { kind: 'row', row: { place, ...read.row } };
+}
+
+/** The beginning of a YAML text, perhaps after comments. */
+const yamlStart = /^\s*(?:#[^\n]*\n\s*)*(?:---(?:\s|$)|%YAML|- [\w"']|[\w-]+:(?:\s|$))/;
+const maxYamlCharacters = 16 * 1024 * 1024;
+
+function yamlToJson(text: string): string {
+  if (text.length > maxYamlCharacters) refuse('The YAML file is larger than 16 MiB', 'convert it to JSON');
+  const documents = parseAllDocuments(text, { logLevel: 'silent', prettyErrors: true });
+  const list = Array.isArray(documents) ? documents : [];
+  const error = list.flatMap((document) => document.errors)[0];
+  if (error) {
+    // The parser's own message is not shown, because it contains a part of the file.
+    const [position] = error.linePos ?? [];
+    const place = position ? `line ${position.line}, column ${position.col}` : 'its end';
+    throw new CommandEnd(2, `error: The YAML cannot be read: error at ${place}.`);
+  }
+  try {
+    return list.map((document) => JSON.stringify(document.toJS({ maxAliasCount: 1_000 })) ?? 'null').join('\n');
+  } catch {
+    throw new CommandEnd(2, 'error: The YAML cannot be read: it has too many aliases.');
+  }
+}
+
+const accepted =
+  'Accepted formats are JSON, YAML, and CSV with a header row, in UTF-8, or in UTF-16 with a byte order mark';
 const maxBytes = 256 * 1024 * 1024;
 
 /**
@@ -72,9 +111,6 @@ function requireKnownFormat(text: string): string {
   if (start === '') refuse('The file is empty', 'it must contain clients');
   if (start.startsWith('<'))
     refuse('The file looks like HTML or XML, perhaps a sign-in page', 'export the clients as JSON');
-  if (/^(?:---(?:\s|$)|%YAML|- \w|[\w-]+:(?:\s|$))/.test(start)) {
-    refuse('The file looks like YAML', 'convert it to JSON, for example with `yq -o json`');
-  }
   return text;
 }
 

@@ -1,7 +1,7 @@
 import { type CsvError, parse } from 'csv-parse/sync';
 import { CommandEnd } from '../terminal.ts';
 import { clientColumns, unescapeField } from './clients-csv.ts';
-import type { FileContent } from './clients-file.ts';
+import { type FileContent, type FoundClient, lettersOf } from './clients-file.ts';
 
 type Line = { record: string[]; info: { lines: number } };
 
@@ -14,27 +14,38 @@ const literal = ['client_id', 'client_secret'];
  * @throws {CommandEnd} 2 if the file as a whole cannot be read.
  */
 export function readCsv(text: string): FileContent {
-  const refused: FileContent['refused'] = [];
+  const refused: RefusedLine[] = [];
   const lines = parseLines(
     text,
-    (line, problem) => refused.push({ place: `line ${line}`, reasons: [problem] }),
+    (line, problem) => refused.push({ line, reasons: [problem] }),
     () => {
       // After a field such as "a"b, the parser searches for the closing quote until the end of the file, so report the
       // earlier problem.
       const [first] = refused;
-      return first && `${first.place}: ${first.reasons.join('; ')}`;
+      return first && `line ${first.line}: ${first.reasons.join('; ')}`;
     },
   );
   const [heading, ...rows] = lines;
   const names = readHeading(heading?.record ?? []);
-  const clients: FileContent['clients'] = [];
-  for (const { record, info } of rows) {
-    const place = `line ${info.lines}`;
-    if (record.length === names.length) clients.push({ place, value: toMembers(names, record) });
-    else refused.push({ place, reasons: [`it has ${record.length} fields, but the header row has ${names.length}`] });
-  }
-  return { clients, refused, warnings: [] };
+  const surroundings = { grants: new Map() };
+  return {
+    warnings: [],
+    clients: function* (): Generator<FoundClient> {
+      for (const { line, reasons } of refused) yield { place: `line ${line}`, reasons };
+      for (const { record, info } of rows) {
+        const place = `line ${info.lines}`;
+        if (record.length === names.length) yield { place, list: '', value: toMembers(names, record), surroundings };
+        else
+          yield {
+            place,
+            reasons: [`it has ${record.length} fields, but the header row has ${names.length}`],
+          };
+      }
+    },
+  };
 }
+
+type RefusedLine = { line: number; reasons: string[] };
 
 function parseLines(
   text: string,
@@ -78,8 +89,9 @@ function problemOf(names: readonly string[], error: CsvError | undefined): strin
  * Reads the heading. Names an unknown column only if the line has client_id, because a line of data may contain a
  * secret.
  */
-function readHeading(names: readonly string[]): string[] {
-  if (names.length === 0) throw unreadable('the file has no lines');
+function readHeading(given: readonly string[]): string[] {
+  if (given.length === 0) throw unreadable('the file has no lines');
+  const names = given.map((name) => columnsByLetters.get(lettersOf(name)) ?? name);
   if (!names.includes('client_id'))
     throw unreadable(
       `the first line must be a header row with client_id; the known columns are ${clientColumns.join(', ')}`,
@@ -89,8 +101,11 @@ function readHeading(names: readonly string[]): string[] {
     if ((clientColumns as readonly string[]).includes(name)) continue;
     throw unreadable(`unknown column ${JSON.stringify(name)}; the known columns are ${clientColumns.join(', ')}`);
   }
-  return [...names];
+  return names;
 }
+
+/** Columns by their names without case and punctuation, so that "Client ID" is `client_id`. */
+const columnsByLetters = new Map<string, string>(clientColumns.map((name) => [lettersOf(name), name]));
 
 function toMembers(names: readonly string[], record: readonly string[]): Record<string, string> {
   const given = names.map((name, index) => [name, record[index] ?? ''] as const).filter(([, field]) => field !== '');

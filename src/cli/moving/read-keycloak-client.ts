@@ -21,8 +21,13 @@ const client = z.object({
   clientAuthenticatorType: z.string().optional(),
   defaultClientScopes: words.optional(),
   optionalClientScopes: words.optional(),
+  protocol: z.string().optional(),
   attributes: z.record(z.string(), z.unknown()).optional(),
+  protocolMappers: z.array(z.looseObject({ name: z.string() })).optional(),
 });
+
+/** Mappers that Keycloak adds to every service account by itself. */
+const usualMappers = ['Client ID', 'Client Host', 'Client IP Address'];
 
 const attribute = z.string().optional();
 /** Attributes that are read. In older exports, an attribute is a list with one value. */
@@ -53,8 +58,8 @@ const methods: Readonly<Record<string, string>> = {
 
 const unknownDemand = /dpop|mtls|tls\.client|holder.of.key|proof.of.possession/i;
 
-export function isKeycloakClient(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && 'clientId' in value && marks.some((mark) => mark in value);
+export function isKeycloakClient(value: object): boolean {
+  return 'clientId' in value && marks.some((mark) => mark in value);
 }
 
 /** Reads a client of a Keycloak realm export. Clients with a service account use the client credentials grant. */
@@ -72,7 +77,7 @@ export function readKeycloakClient(value: object): ReadClient {
   const rotatedEndsAt = data['client.secret.rotated.expiration.time'];
   const subject = data['x509.subjectdn'];
   return {
-    isMoved: given.serviceAccountsEnabled === true,
+    isMoved: given.serviceAccountsEnabled === true && given.protocol !== 'saml',
     row: {
       clientId: given.clientId,
       clientSecret: given.secret || undefined,
@@ -84,6 +89,7 @@ export function readKeycloakClient(value: object): ReadClient {
       accessKey: 'optional',
       reveal: true,
       resource: undefined,
+      audience: undefined,
       authMethod: methods[type] ?? type,
       signingAlgorithm: data['token.endpoint.auth.signing.alg'],
       ...keysOf(data),
@@ -92,9 +98,14 @@ export function readKeycloakClient(value: object): ReadClient {
       certificateBoundTokens: data['tls.client.certificate.bound.access.tokens'],
       dpopBoundTokens: data['dpop.bound.access.tokens'] ?? false,
       unmet: unmetOf(data, all),
-      notes: data['access.token.lifespan']
-        ? ['its token lifetime is not imported; KEYTURN_ACCESS_TOKEN_TTL applies to every client']
-        : [],
+      notes: [
+        ...(data['access.token.lifespan']
+          ? ['its token lifetime is not imported; KEYTURN_ACCESS_TOKEN_TTL applies to every client']
+          : []),
+        ...(given.protocolMappers?.some(({ name }) => !usualMappers.includes(name))
+          ? ['its protocol mappers are not imported, so its tokens have no claims of them']
+          : []),
+      ],
     },
   };
 }

@@ -1,6 +1,16 @@
 import { z } from 'zod';
 import { subjectFields } from '../../clients/certificate-subject.ts';
-import { expiry, flag, jwks, meaningfulScopes, type ReadClient, readMembers, words } from './clients-file.ts';
+import {
+  expiry,
+  flag,
+  jwks,
+  lettersOf,
+  meaningfulScopes,
+  type ReadClient,
+  readMembers,
+  type Surroundings,
+  words,
+} from './clients-file.ts';
 
 const text = z.string().optional();
 
@@ -42,6 +52,7 @@ const registration = z.object({
   resource: text,
   client_credentials_grant_access_token_lifespan: z.unknown().optional(),
   access_token_lifetime: z.unknown().optional(),
+  compliance_level: text,
 });
 
 type Registration = z.output<typeof registration>;
@@ -53,14 +64,23 @@ const namesByLetters = new Map(Object.keys(registration.shape).map((name) => [le
 const unknownDemand =
   /dpop|mtls|tlsclient|certificatebound|clientcertificate|proofofpossession|holderofkey|senderconstrain|(?:allowed|trusted)_?(?:ip|network|address|cidr)|ip(?:allow|white)list|expirationdate/;
 
+/** What a file says about a client beside its members. */
+export type Beside = Partial<Surroundings> & {
+  /** Security requirements that cannot be imported, each as a reason to reject the client. */
+  unmet?: readonly string[];
+  /** Settings that are not imported, each as a sentence. */
+  notes?: readonly string[];
+};
+
 /** Reads a client in the form of RFC 7591. Members in camel case are read too. */
-export function readRegistration(value: unknown): ReadClient {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return { reasons: ['it is not a client object'] };
-  const { members, unmet } = toKnownMembers(value);
-  const read = readMembers(registration, members);
+export function readRegistration(value: object, beside: Beside = {}): ReadClient {
+  const known = toKnownMembers(value);
+  const unmet = [...known.unmet, ...(beside.unmet ?? [])];
+  const read = readMembers(registration, known.members);
   if ('reasons' in read) return { reasons: [...read.reasons, ...unmet] };
   const client = read.data;
+  const granted = beside.grants?.get(client.client_id) ?? beside.grants?.get(client.client_name || client.name || '');
+  const audiences = new Set(granted?.map(({ audience }) => audience));
   if (client.kind === 'resource_server' || client.kind === 'resource-server') {
     return { reasons: ['it is a resource server; register it with `keyturn clients create --kind resource-server`'] };
   }
@@ -76,10 +96,14 @@ export function readRegistration(value: unknown): ReadClient {
       previousSecret: undefined,
       name: client.client_name || client.name || client.client_id,
       enabled: status === true,
-      scope: meaningfulScopes(client.scope ?? client.scopes ?? []),
+      scope: meaningfulScopes([
+        ...(client.scope ?? client.scopes ?? []),
+        ...(granted ?? []).flatMap(({ scope }) => scope),
+      ]),
       accessKey: client.access_key ?? 'optional',
       reveal: client.reveal ?? true,
       resource: client.resource || undefined,
+      audience: audiences.size === 1 ? [...audiences][0] : undefined,
       authMethod: authMethodOf(client),
       signingAlgorithm: signingAlgorithmOf(client),
       jwks: client.jwks,
@@ -91,7 +115,7 @@ export function readRegistration(value: unknown): ReadClient {
       certificateBoundTokens: client.tls_client_certificate_bound_access_tokens,
       dpopBoundTokens: client.dpop_bound_access_tokens ?? false,
       unmet: [...unmet, ...(status === undefined ? ['`status` has an unknown value'] : []), ...unmetOf(client)],
-      notes: notesOf(client),
+      notes: [...notesOf(client), ...(beside.notes ?? [])],
     },
   };
 }
@@ -138,6 +162,11 @@ function unmetOf(client: Registration): string[] {
       '`require_proof_of_possession` does not say how: set `dpop_bound_access_tokens` or `tls_client_certificate_bound_access_tokens`',
     );
   }
+  if (client.compliance_level && client.compliance_level !== 'none') {
+    unmet.push(
+      '`compliance_level` is not followed; set the requirements themselves, such as `dpop_bound_access_tokens`',
+    );
+  }
   if (client.scope && client.scopes && client.scope.join(' ') !== client.scopes.join(' ')) {
     unmet.push('`scope` and `scopes` differ');
   }
@@ -154,10 +183,6 @@ function notesOf(client: Registration): string[] {
 function isGiven(member: unknown): boolean {
   if (member === null || member === undefined || member === false || member === '' || member === 'false') return false;
   return typeof member !== 'object' || Object.keys(member).length > 0;
-}
-
-function lettersOf(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, '');
 }
 
 function shown(name: string): string {

@@ -33,7 +33,7 @@ import { repairLosses } from './tokens/repair-lost-changes.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
 import { createTokenRecordCodec, findUnauthenticatedRecords } from './tokens/token-record-codec.ts';
-import type { TokenDeps } from './tokens/token-rules.ts';
+import { longestLifetime, type TokenDeps } from './tokens/token-rules.ts';
 import { createDatabaseTokenStore, createNearTokenStore, type NearTokenStore } from './tokens/token-store.ts';
 import { savePublishedKeys } from './usage/client-key-store.ts';
 import { createUsageCounter, startUsageWriter, type UsageCounter, type UsageWriter } from './usage/usage-counter.ts';
@@ -140,7 +140,9 @@ export async function openCore(
     });
     const sources = { databaseClock, announcements, lossCheck };
     const feed = createChangeFeed({ database, log, staleSeconds, staleAlways, ...sources });
-    const completeness = redis && createRedisCompleteness(redis, { prefix, ttlSeconds });
+    const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
+    const lifetimeSeconds = () => longestLifetime({ signingKeys, ttlSeconds });
+    const completeness = redis && createRedisCompleteness(redis, { prefix, lifetimeSeconds });
     if (completeness) await steps.run('the token store', beginIfEmpty(database, completeness));
     const watchedStore = metrics.watchTokenStore(store);
     const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);
@@ -152,7 +154,6 @@ export async function openCore(
     const readiness = createReadiness({ database, tokenStore, isRedisDown, feed, log, clockCheck });
     opened.defer(readiness.stop);
     const revocations = followRevocations(feed, databaseClock);
-    const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     opened.defer(feed.close);
     await steps.run('the change feed', feed.start());
     const ensured = database.transaction((transaction) => ensureSigningKeys(transaction, secretDeps));
@@ -165,7 +166,7 @@ export async function openCore(
       perMinute > 0 ? createRateLimit(name, perMinute, { redis, prefix }) : undefined;
     const usedScopes = startUsedScopes({ database, clock, log });
     opened.defer(usedScopes.close);
-    const counter = createUsageCounter({ clock, ttlSeconds });
+    const counter = createUsageCounter({ clock });
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
       // A wrong clock must not end a secret permanently.
       clockCheck.isRight() ? finishUnused({ ...secretDeps, database, change }) : Promise.resolve(),

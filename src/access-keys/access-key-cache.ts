@@ -39,7 +39,10 @@ export function createAccessKeyCache(deps: { database: Database; feed: ChangeFee
     feed,
     kind: 'access_key',
     maxEntries: maxKeys,
-    load: (id) => findKnownAccessKey(database, id),
+    load: async (id) => {
+      const known = await findKnownAccessKey(database, id);
+      return known && { ...known, key: { ...known.key, notes: null } };
+    },
   });
   /**
    * Caches which key a value belongs to. This never changes, so that changes of the key drop only the key's own entry.

@@ -1,10 +1,11 @@
 import type { ScopeHistory } from '../clients/client.ts';
+import { hasLabel, type LabelFilter, type Labels } from '../clients/client-details.ts';
+import { type Claims, readClaims } from '../clients/custom-claims.ts';
 import { newTokenEpoch } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { selectPage } from '../storage/page-by-text.ts';
 import type { UsageBatch } from '../usage/usage-store.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
 
@@ -16,6 +17,9 @@ type KeyRow = Row & {
   scope_version: number;
   scope_history: ScopeHistory;
   clients: string[] | null;
+  claims: Claims;
+  description: string | null;
+  labels: Labels;
   enabled: boolean;
   reveal: boolean;
   expires_at: Date | null;
@@ -50,6 +54,7 @@ export type AccessKeyFilter = {
   q?: string | undefined;
   /** Keys that were neither used nor created since this date. */
   unusedSince?: Date | undefined;
+  label?: LabelFilter | undefined;
   now: Date;
   limit: number;
   after?: { createdAt: Date; id: string } | undefined;
@@ -59,37 +64,31 @@ export type AccessKeyFilter = {
 export async function listAccessKeys(database: Queryable, filter: AccessKeyFilter): Promise<KnownAccessKey[]> {
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const { q, limit } = filter;
-  const page = {
-    table: 'access_keys',
-    where: ['true', ...conditionsOf(filter, bind)].join(' AND '),
-    limit: bind(limit + 1),
-    search: q === undefined || hintOf(q) ? undefined : { words: 'words', text: bind(q) },
-  };
-  const rows = await selectPage<KeyRow & { secrets: string }>(database, page, {
+  const conditions = conditionsOf(filter, bind);
+  const rows = await database.query<KeyRow & { secrets: string }>(
     // Select the page first, so that only its rows are joined.
-    select: (query) =>
-      `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets FROM (${query}) k ORDER BY k.created_at DESC, k.id DESC`,
+    `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets
+     FROM (${pageOf(filter, conditions, bind)}) k ORDER BY k.created_at DESC, k.id DESC`,
     parameters,
-    size: limit + 1,
-  });
+  );
   return rows.map(toKnown);
 }
 
 type Bind = (value: unknown) => string;
 
 /** Returns only the requested conditions, each in the form that its index needs. */
-function conditionsOf({ contactId, status, unusedSince, now, after, q }: AccessKeyFilter, bind: Bind): string[] {
+function conditionsOf({ contactId, status, unusedSince, label, now, after, q }: AccessKeyFilter, bind: Bind): string[] {
   const conditions: string[] = [];
-  if (contactId !== undefined) conditions.push(`contact = ${bind(contactId)}`);
-  if (status) conditions.push(status === 'disabled' ? 'NOT enabled' : 'enabled');
-  if (status === 'enabled') conditions.push(`coalesce(expires_at, 'infinity') > ${bind(now)}`);
-  if (status === 'expired') conditions.push(`expires_at <= ${bind(now)}`);
-  if (unusedSince) conditions.push(`coalesce(last_used_at, created_at) < ${bind(unusedSince)}`);
-  if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
+  if (contactId !== undefined) conditions.push(`k.contact = ${bind(contactId)}`);
+  if (status) conditions.push(status === 'disabled' ? 'NOT k.enabled' : 'k.enabled');
+  if (status === 'enabled') conditions.push(`coalesce(k.expires_at, 'infinity') > ${bind(now)}`);
+  if (status === 'expired') conditions.push(`k.expires_at <= ${bind(now)}`);
+  if (unusedSince) conditions.push(`coalesce(k.last_used_at, k.created_at) < ${bind(unusedSince)}`);
+  if (label) conditions.push(hasLabel(label, bind, 'k.labels'));
+  if (after) conditions.push(`(k.created_at, k.id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
   const hint = hintOf(q);
   if (hint) {
-    conditions.push(`id IN (SELECT access_key FROM secrets WHERE access_key IS NOT NULL AND hint = ${bind(hint)})`);
+    conditions.push(`k.id IN (SELECT access_key FROM secrets WHERE access_key IS NOT NULL AND hint = ${bind(hint)})`);
   }
   return conditions;
 }
@@ -99,10 +98,34 @@ function hintOf(q: string | undefined): string | undefined {
   return /^…(.{4})$/.exec(q ?? '')?.[1];
 }
 
+const maxSorted = 4_000;
+
+/**
+ * Returns a query for one page. If few keys match a text, the word index finds them and they are sorted; if many match,
+ * walking the list in its order soon finds the first ones. The planner cannot know how many match, so the statement
+ * decides while it runs. Calling `ts_match_vq` instead of its operator keeps the walk from using the index.
+ */
+function pageOf({ q, limit }: AccessKeyFilter, conditions: readonly string[], bind: Bind): string {
+  const where = (keys: string, first = 'true') => `${keys} k WHERE ${[first, ...conditions].join(' AND ')}`;
+  const cut = `ORDER BY k.created_at DESC, k.id DESC LIMIT ${bind(limit + 1)}`;
+  if (q === undefined || hintOf(q)) return `SELECT k.* FROM ${where('access_keys')} ${cut}`;
+  const words = `begins_words(${bind(q)})`;
+  return `
+    WITH found AS MATERIALIZED (
+      SELECT id, contact, enabled, labels, expires_at, last_used_at, created_at FROM access_keys
+      WHERE words @@ ${words} LIMIT ${maxSorted + 1}
+    ), counted AS (SELECT count(*) <= ${maxSorted} AS are_few FROM found)
+    SELECT a.* FROM (SELECT k.id FROM ${where('found', '(SELECT are_few FROM counted)')} ${cut}) k JOIN access_keys a USING (id)
+    UNION ALL
+    SELECT k.* FROM (SELECT k.* FROM ${where('access_keys', `ts_match_vq(k.words, ${words})`)} ${cut}) k
+    WHERE NOT (SELECT are_few FROM counted)`;
+}
+
 export async function insertAccessKey(transaction: Transaction, key: AccessKey): Promise<void> {
   await transaction.query(
-    `INSERT INTO access_keys (id, contact, name, scope, clients, enabled, reveal, expires_at, created_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    `INSERT INTO access_keys (id, contact, name, scope, clients, enabled, reveal, expires_at, created_at, updated_at, description,
+       labels, claims)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb)`,
     [
       key.id,
       key.contactId,
@@ -114,6 +137,7 @@ export async function insertAccessKey(transaction: Transaction, key: AccessKey):
       key.expiresAt,
       key.createdAt,
       key.updatedAt,
+      ...storedNotes(key),
     ],
   );
 }
@@ -125,11 +149,19 @@ export async function insertAccessKey(transaction: Transaction, key: AccessKey):
 export async function saveAccessKey(transaction: Transaction, key: AccessKey, at: Date): Promise<AccessKey> {
   const rows = await transaction.query<KeyRow>(
     `UPDATE access_keys SET name = $2, scope = $3, clients = $4, enabled = $5, expires_at = $6, token_epoch = $7,
-       updated_at = $8, revision = revision + 1 WHERE id = $1 RETURNING *`,
-    [key.id, key.name, key.scope, key.clients, key.enabled, key.expiresAt, key.tokenEpoch, at],
+       updated_at = $8, description = $9, labels = $10::jsonb, claims = $11::jsonb, revision = revision + 1
+     WHERE id = $1 RETURNING *`,
+    [key.id, key.name, key.scope, key.clients, key.enabled, key.expiresAt, key.tokenEpoch, at, ...storedNotes(key)],
   );
   await announceAccessKey(transaction, key.id, at);
   return toAccessKey(rows[0] as KeyRow);
+}
+
+/** Returns the values of the columns description, labels and claims. */
+function storedNotes({ notes, claims }: AccessKey): [string | null, string, string] {
+  // They would be lost.
+  if (!notes) throw new Error('an access key from the cache cannot be stored');
+  return [notes.description, JSON.stringify(notes.labels), JSON.stringify(claims)];
 }
 
 export async function deleteAccessKey(transaction: Transaction, id: string, at: Date): Promise<void> {
@@ -204,6 +236,8 @@ function toAccessKey(row: KeyRow): AccessKey {
     scopeVersion: row.scope_version,
     scopeHistory: row.scope_history,
     clients: row.clients,
+    claims: readClaims(row.claims),
+    notes: { description: row.description, labels: row.labels },
     enabled: row.enabled,
     reveal: row.reveal,
     expiresAt: row.expires_at,

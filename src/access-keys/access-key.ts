@@ -1,4 +1,6 @@
 import { actions, type ScopeHistory } from '../clients/client.ts';
+import type { Notes } from '../clients/client-details.ts';
+import type { Claims } from '../clients/custom-claims.ts';
 import type { Secret } from '../credentials/secret.ts';
 
 /** A credential of one contact, which identifies the contact that a client calls for and limits what it may access. */
@@ -13,6 +15,10 @@ export type AccessKey = {
   scopeHistory: ScopeHistory;
   /** Ids of the clients that may use the key; null allows any client. */
   clients: readonly string[] | null;
+  /** Custom claims of tokens that are obtained or presented with the key. */
+  claims: Claims;
+  /** Null in the cache of requests. */
+  notes: Notes | null;
   enabled: boolean;
   reveal: boolean;
   expiresAt: Date | null;

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { requireOffered } from '../clients/client.ts';
+import type { Labels } from '../clients/client-details.ts';
 import { holdResourceServers } from '../clients/client-store.ts';
+import type { Claims } from '../clients/custom-claims.ts';
 import type { ManageDeps } from '../clients/manage-clients.ts';
 import { requireContact } from '../contacts/manage-contacts.ts';
 import type { Secret } from '../credentials/secret.ts';
@@ -19,7 +21,13 @@ import {
   saveAccessKey,
 } from './access-key-store.ts';
 
-export type NewAccessKey = {
+type GivenNotes = {
+  description?: string | null | undefined;
+  labels?: Labels | undefined;
+  claims?: Claims | undefined;
+};
+
+export type NewAccessKey = GivenNotes & {
   name: string;
   permissions: Permissions;
   /** Client IDs; null or undefined allows any client. */
@@ -45,6 +53,8 @@ export async function createAccessKey(
     name: input.name,
     scope: await toOfferedScope(transaction, input.permissions),
     clients: await requireClients(transaction, input.clients),
+    claims: input.claims ?? {},
+    notes: { description: input.description ?? null, labels: input.labels ?? {} },
     enabled: true,
     reveal: input.reveal ?? true,
     expiresAt: input.expiresAt ?? null,
@@ -64,7 +74,7 @@ export async function createAccessKey(
   return { key, secret, accessKey: plaintext };
 }
 
-export type AccessKeyPatch = {
+export type AccessKeyPatch = GivenNotes & {
   name?: string | undefined;
   permissions?: Permissions | undefined;
   clients?: readonly string[] | null | undefined;
@@ -94,6 +104,11 @@ export async function saveKey(
     scope: patch.permissions ? await toOfferedScope(transaction, patch.permissions) : key.scope,
     clients: patch.clients === undefined ? key.clients : await requireClients(transaction, patch.clients),
     expiresAt: patch.expiresAt === undefined ? key.expiresAt : patch.expiresAt,
+    claims: patch.claims ?? key.claims,
+    notes: {
+      description: patch.description === undefined ? (key.notes?.description ?? null) : patch.description,
+      labels: patch.labels ?? key.notes?.labels ?? {},
+    },
   });
 }
 
@@ -192,6 +207,8 @@ function auditView(key: AccessKey): Record<string, unknown> {
     name: key.name,
     permissions: toPermissions(key.scope),
     clients: key.clients,
+    ...key.notes,
+    claims: key.claims,
     enabled: key.enabled,
     expires_at: key.expiresAt,
     reveal: key.reveal,

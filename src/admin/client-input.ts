@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { authMethods, tokenTyps } from '../clients/client.ts';
 import type { GivenReplacement } from '../clients/replacement.ts';
+import { givenDetails } from './details-schemas.ts';
 import { jwksSchema, readSubject, subjectShape } from './presenters/present-client.ts';
 import { resourceUri, scopeText, text } from './text.ts';
 
@@ -65,6 +66,7 @@ export const newClient = z.strictObject({
   information: information.optional(),
   token_format: tokenFormat.optional(),
   token_typ: tokenTyp.optional(),
+  ...givenDetails,
   jwks: jwks.optional(),
   jwks_uri: jwksUri.optional(),
   ...subjectShape,
@@ -84,6 +86,7 @@ export const clientPatch = z.strictObject({
   information: information.optional(),
   token_format: tokenFormat.optional(),
   token_typ: tokenTyp.optional(),
+  ...givenDetails,
   jwks: jwks.optional(),
   jwks_uri: jwksUri.optional(),
   ...subjectShape,
@@ -126,6 +129,9 @@ export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) 
     accessKey: body.access_key,
     tokenFormat: body.token_format,
     tokenTyp: body.token_typ,
+    ownerContactId: body.owner_contact_id,
+    tokenTtlSeconds: body.access_token_ttl,
+    defaultScope: body.default_scope,
     jwksUri: body.jwks_uri,
     certificateSubject: readSubject(body),
     certificateBoundTokens: body.tls_client_certificate_bound_access_tokens,

@@ -37,7 +37,10 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
     feed,
     kind: 'client',
     maxEntries: maxClients,
-    load: batchLoads((clientIds) => findKnownClients(database, clientIds)),
+    load: batchLoads(async (clientIds) => {
+      const found = await findKnownClients(database, clientIds);
+      return new Map([...found].map(([id, known]) => [id, { ...known, client: { ...known.client, details: null } }]));
+    }),
   });
   const resourceServers = createFollowedCache<readonly Client[]>({
     feed,

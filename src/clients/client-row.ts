@@ -1,6 +1,8 @@
 import type { Row } from '../storage/database.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { AuthMethod, Client, ClientKind, ScopeHistory, TokenFormat, TokenTyp } from './client.ts';
+import type { Labels } from './client-details.ts';
+import { type Claims, readClaims } from './custom-claims.ts';
 import type { ClientJwks } from './verification-key.ts';
 
 /** A row of the table `clients`. */
@@ -25,6 +27,14 @@ export type ClientRow = Row & {
   information: string[] | null;
   token_format: TokenFormat | null;
   token_typ: TokenTyp;
+  access_token_ttl: number | null;
+  default_scope: string[] | null;
+  claims: Claims;
+  owner_contact: string | null;
+  description: string | null;
+  labels: Labels;
+  metadata: Readonly<Record<string, unknown>>;
+  contacts: string[];
   token_epoch: number;
   tokens_not_before: Date | null;
   revision: number;
@@ -33,6 +43,9 @@ export type ClientRow = Row & {
 };
 
 export function toRow(client: Client): ClientRow {
+  const { details } = client;
+  // Its details would be lost.
+  if (!details) throw new Error('a client from the cache cannot be stored');
   return {
     id: client.id,
     client_id: client.clientId,
@@ -55,6 +68,14 @@ export function toRow(client: Client): ClientRow {
     token_format: client.tokenFormat,
     // The column always has a value, so that clients that an earlier version registers get the default.
     token_typ: client.tokenTyp ?? 'at+jwt',
+    access_token_ttl: client.tokenTtlSeconds,
+    default_scope: client.defaultScope && [...client.defaultScope],
+    claims: client.claims,
+    owner_contact: details.ownerContactId,
+    description: details.description,
+    labels: details.labels,
+    metadata: details.metadata,
+    contacts: [...details.contacts],
     token_epoch: client.tokenEpoch,
     tokens_not_before: client.tokensNotBefore,
     revision: client.revision,
@@ -85,6 +106,16 @@ export function toClient(row: ClientRow): Client {
     information: row.information ?? [],
     tokenFormat: row.token_format,
     tokenTyp: row.token_format === 'jwt' ? row.token_typ : null,
+    tokenTtlSeconds: row.access_token_ttl,
+    defaultScope: row.default_scope,
+    claims: readClaims(row.claims),
+    details: {
+      ownerContactId: row.owner_contact,
+      description: row.description,
+      labels: row.labels,
+      metadata: row.metadata,
+      contacts: row.contacts,
+    },
     tokenEpoch: row.token_epoch,
     tokensNotBefore: row.tokens_not_before,
     revision: row.revision,
@@ -95,10 +126,12 @@ export function toClient(row: ClientRow): Client {
 
 /** Returns a client as the audit log records it. */
 export function auditView(client: Client): Record<string, unknown> {
-  const { id: _id, created_at: _createdAt, updated_at: _updatedAt, ...recorded } = toRow(client);
+  const { id: _id, created_at: _createdAt, updated_at: _updatedAt, owner_contact: owner, ...recorded } = toRow(client);
   return {
     ...recorded,
+    owner_contact_id: owner,
     scope: client.scope.join(' '),
+    default_scope: client.defaultScope?.join(' ') ?? null,
     information: client.information,
     token_typ: client.tokenTyp,
   };

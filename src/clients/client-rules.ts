@@ -8,6 +8,16 @@ import { isPublicAddress } from './fetch-jwks.ts';
 import { readRegisteredCertificate } from './registered-certificate.ts';
 import { type ClientJwks, readVerificationKey, requireUsableJwks } from './verification-key.ts';
 
+type GivenField =
+  | 'scope'
+  | 'defaultScope'
+  | 'accessKey'
+  | 'information'
+  | 'tokenFormat'
+  | 'tokenTyp'
+  | 'resource'
+  | 'ownerContactId';
+
 /**
  * Checks that a client has only members of its kind, and only scopes and a resource that a resource server offers.
  * @throws {InvalidInput | Conflict}
@@ -15,8 +25,12 @@ import { type ClientJwks, readVerificationKey, requireUsableJwks } from './verif
 export async function requireConsistent(
   transaction: Transaction,
   client: Client,
-  given: Partial<Record<'scope' | 'accessKey' | 'information' | 'tokenFormat' | 'tokenTyp' | 'resource', unknown>>,
+  given: Partial<Record<GivenField, unknown>>,
 ): Promise<void> {
+  const owner = client.details?.ownerContactId;
+  if (given.ownerContactId && owner && !(await holdContact(transaction, owner))) {
+    throw new InvalidInput('owner_contact_id: contact not found.');
+  }
   // Lock the resource servers for an integration only. If resource servers locked each other, concurrent changes would
   // deadlock.
   const servers = await (client.kind === 'integration' ? holdResourceServers : listResourceServers)(transaction);
@@ -24,6 +38,9 @@ export async function requireConsistent(
   if (client.kind === 'resource_server') {
     if (given.scope !== undefined)
       throw new InvalidInput('scope: not allowed for a resource server, which has `information` instead.');
+    if (given.defaultScope !== undefined && client.defaultScope) {
+      throw new InvalidInput('default_scope: not allowed for a resource server.');
+    }
     if (given.accessKey !== undefined) throw new InvalidInput('access_key: not allowed for a resource server.');
     if (given.tokenTyp !== undefined && client.tokenFormat !== 'jwt') {
       throw new InvalidInput('token_typ: only allowed with `token_format` "jwt".');
@@ -41,9 +58,18 @@ export async function requireConsistent(
   if (given.scope !== undefined) {
     requireOffered(client.scope, others);
   }
+  const excess = client.defaultScope?.filter((item) => !client.scope.includes(item)) ?? [];
+  if (excess.length > 0) {
+    throw new InvalidInput(`default_scope: ${excess.join(', ')} is not in \`scope\`. Change both together.`);
+  }
   if (typeof given.resource === 'string' && !others.some((server) => server.resource === client.resource)) {
     throw new InvalidInput('resource: no resource server has this identifier.');
   }
+}
+
+/** Locks a contact against deletion until the transaction ends. Returns false if there is none with this id. */
+async function holdContact(transaction: Transaction, id: string): Promise<boolean> {
+  return (await transaction.query('SELECT 1 FROM contacts WHERE id = $1 FOR KEY SHARE', [id])).length > 0;
 }
 
 /**

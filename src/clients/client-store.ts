@@ -3,7 +3,7 @@ import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { selectPage } from '../storage/page-by-text.ts';
+import { pageByText } from '../storage/page-by-text.ts';
 import {
   type Client,
   type ClientKind,
@@ -12,6 +12,7 @@ import {
   withoutTokens,
   withRegistration,
 } from './client.ts';
+import { hasLabel, type LabelFilter } from './client-details.ts';
 import { type ClientRow, toClient, toRow } from './client-row.ts';
 
 const epochsPerStatement = 10_000;
@@ -75,6 +76,10 @@ export type ClientFilter = {
   q?: string | undefined;
   enabled?: boolean | undefined;
   kind?: ClientKind | undefined;
+  /** Clients of this owner. */
+  ownerContactId?: string | undefined;
+  /** Clients with this label; with any value if `value` is undefined. */
+  label?: LabelFilter | undefined;
   limit: number;
   /** The last row of the previous page. */
   after?: { createdAt: Date; id: string } | undefined;
@@ -82,16 +87,19 @@ export type ClientFilter = {
 
 /** Lists clients, newest first. Returns one row more than `limit` if there is another page. */
 export async function listClients(database: Queryable, filter: ClientFilter): Promise<KnownClient[]> {
-  const { q, enabled, kind, after, limit } = filter;
+  const { q, enabled, kind, ownerContactId, label, after, limit } = filter;
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions = ['true'];
   // Add only the requested conditions, so that each can use its index.
   if (enabled !== undefined) conditions.push(`enabled = ${bind(enabled)}`);
   if (kind) conditions.push(`kind = ${bind(kind)}`);
+  if (ownerContactId) conditions.push(`owner_contact = ${bind(ownerContactId)}`);
+  if (label) conditions.push(hasLabel(label, bind));
   if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
-  const page = {
+  const page = pageByText({
     table: 'clients',
+    columns: 'id, kind, enabled, owner_contact, labels, created_at',
     where: conditions.join(' AND '),
     limit: bind(limit + 1),
     search:
@@ -99,17 +107,14 @@ export async function listClients(database: Queryable, filter: ClientFilter): Pr
         ? undefined
         : {
             words: 'array_to_tsvector(words_of(name))',
-            walkedText: 'name',
             text: bind(q),
-            exact: (text: string) => `id IN (SELECT client FROM client_ids WHERE client_id = ${text})`,
+            exact: (text) => `id IN (SELECT client FROM client_ids WHERE client_id = ${text})`,
           },
-  };
-  const rows = await selectPage<ClientRow & { secrets: string }>(database, page, {
-    select: (query) =>
-      `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets FROM (${query}) c ORDER BY c.created_at DESC, c.id DESC`,
-    parameters,
-    size: limit + 1,
   });
+  const rows = await database.query<ClientRow & { secrets: string }>(
+    `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets FROM (${page}) c ORDER BY c.created_at DESC, c.id DESC`,
+    parameters,
+  );
   return rows.map((row) => ({ client: toClient(row), secrets: parseSecrets(row.secrets) }));
 }
 
@@ -141,10 +146,12 @@ export async function insertClients(transaction: Transaction, clients: readonly 
     `WITH inserted AS (
        INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
          token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
-         certificate_subject, certificate_bound_tokens, dpop_bound_tokens)
+         certificate_subject, certificate_bound_tokens, dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact,
+         description, labels, metadata, contacts)
        SELECT id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
          token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
-         certificate_subject, certificate_bound_tokens, dpop_bound_tokens
+         certificate_subject, certificate_bound_tokens, dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact,
+         description, labels, metadata, contacts
        FROM jsonb_populate_recordset(NULL::clients, $1::jsonb)
        RETURNING id, client_id
      )
@@ -171,7 +178,9 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
        reveal = n.reveal, resource = n.resource, information = n.information, token_format = n.token_format, token_typ = n.token_typ,
        token_epoch = n.token_epoch, tokens_not_before = n.tokens_not_before, jwks = n.jwks, jwks_uri = n.jwks_uri,
        certificate_subject = n.certificate_subject, certificate_bound_tokens = n.certificate_bound_tokens,
-       dpop_bound_tokens = n.dpop_bound_tokens, auth_method = n.auth_method, updated_at = $2, revision = c.revision + 1
+       dpop_bound_tokens = n.dpop_bound_tokens, auth_method = n.auth_method, access_token_ttl = n.access_token_ttl,
+       default_scope = n.default_scope, claims = n.claims, owner_contact = n.owner_contact, description = n.description,
+       labels = n.labels, metadata = n.metadata, contacts = n.contacts, updated_at = $2, revision = c.revision + 1
      FROM jsonb_populate_record(NULL::clients, $1::jsonb) n WHERE c.id = n.id RETURNING c.*`,
     [JSON.stringify(toRow(client)), at],
   );

@@ -2,6 +2,8 @@ import { isOfSecret, type Registration } from '../credentials/registration.ts';
 import { newTokenEpoch, type Secret } from '../credentials/secret.ts';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
+import type { ClientDetails } from './client-details.ts';
+import type { Claims } from './custom-claims.ts';
 import type { ClientJwks } from './verification-key.ts';
 
 export const actions = ['create', 'read', 'update', 'delete'] as const;
@@ -61,6 +63,14 @@ export type Client = {
   tokenFormat: TokenFormat | null;
   /** Null unless `tokenFormat` is `jwt`. */
   tokenTyp: TokenTyp | null;
+  /** The lifetime of its tokens in seconds; null: as others decide. The shortest of client and resource server wins. */
+  tokenTtlSeconds: number | null;
+  /** What an integration is granted if a token request names no scope, a part of `scope`; null: all of `scope`. */
+  defaultScope: readonly string[] | null;
+  /** Custom claims of its tokens, or of tokens for a resource server. */
+  claims: Claims;
+  /** Null in the cache of requests, because metadata is large. */
+  details: ClientDetails | null;
   /** Tokens issued in another epoch are not valid. A random number instead of a date, so that no clock decides. */
   tokenEpoch: number;
   tokensNotBefore: Date | null;

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { InvalidInput } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import { type AuthMethod, authMethods, type Client, hasCertificate, initialState, isSecretMethod } from './client.ts';
+import { noDetails } from './client-details.ts';
 import { registerKeys } from './client-rules.ts';
+import { detailsOf, type GivenDetails } from './given-details.ts';
 import { type ClientJwks, readVerificationKey, verificationAlgorithms } from './verification-key.ts';
 
 /** A client of another server, as a file describes it. Nothing in it has been checked. */
@@ -36,6 +38,8 @@ export type ForeignClient = {
   /** Undefined if the file does not define it; tokens are then bound if the client authenticates with a certificate. */
   certificateBoundTokens: boolean | undefined;
   dpopBoundTokens: boolean;
+  /** Token lifetime, claims, default scope and notes, not checked; undefined if the file has none. */
+  details?: GivenDetails | undefined;
   /** Security requirements that cannot be imported, each as a reason to reject the client. */
   unmet: readonly string[];
   /** Settings that are not imported and do not weaken security, each as a sentence. */
@@ -127,6 +131,7 @@ export function importedClient(row: ForeignClient, at: Date): Client {
     information: [],
     tokenFormat: null,
     tokenTyp: null,
+    ...detailsOf(row.details ?? {}, { tokenTtlSeconds: null, defaultScope: null, claims: {}, details: noDetails }),
     ...initialState(at),
   };
 }

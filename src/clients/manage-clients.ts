@@ -21,6 +21,7 @@ import {
   type TokenTyp,
   withoutTokens,
 } from './client.ts';
+import { noDetails } from './client-details.ts';
 import { auditView } from './client-row.ts';
 import { type GivenKeys, replaceKeys, requireConsistent, requireUnused, resourceTaken } from './client-rules.ts';
 import {
@@ -31,12 +32,13 @@ import {
   lockClient,
   saveClient,
 } from './client-store.ts';
+import { detailsOf, type GivenDetails } from './given-details.ts';
 import { requireNoneCut } from './replacement.ts';
 
 /** Dependencies of every change; the transaction and the actor come with each call. */
 export type ManageDeps = SecretDeps;
 
-export type NewClient = {
+export type NewClient = GivenDetails & {
   name: string;
   kind: ClientKind;
   scope?: string | undefined;
@@ -92,6 +94,7 @@ export async function registerClient(
     information: input.information ?? [],
     tokenFormat,
     tokenTyp: typOf(tokenFormat, input.tokenTyp),
+    ...detailsOf(input, { tokenTtlSeconds: null, defaultScope: null, claims: {}, details: noDetails }),
     ...initialState(at),
   };
   await requireConsistent(transaction, client, input);
@@ -102,20 +105,21 @@ export async function registerClient(
 }
 
 /** Changes of a client. New keys or a new subject replace the previous ones. */
-export type ClientPatch = GivenKeys & {
-  /** Another way of authentication than the current one needs a confirmation. */
-  authMethod?: AuthMethod | undefined;
-  name?: string | undefined;
-  scope?: string | undefined;
-  accessKey?: 'optional' | 'required' | undefined;
-  /** Null removes an integration's default resource. */
-  resource?: string | null | undefined;
-  information?: readonly string[] | undefined;
-  tokenFormat?: TokenFormat | undefined;
-  tokenTyp?: TokenTyp | undefined;
-  certificateBoundTokens?: boolean | undefined;
-  dpopBoundTokens?: boolean | undefined;
-};
+export type ClientPatch = GivenKeys &
+  GivenDetails & {
+    /** Another way of authentication than the current one needs a confirmation. */
+    authMethod?: AuthMethod | undefined;
+    name?: string | undefined;
+    scope?: string | undefined;
+    accessKey?: 'optional' | 'required' | undefined;
+    /** Null removes an integration's default resource. */
+    resource?: string | null | undefined;
+    information?: readonly string[] | undefined;
+    tokenFormat?: TokenFormat | undefined;
+    tokenTyp?: TokenTyp | undefined;
+    certificateBoundTokens?: boolean | undefined;
+    dpopBoundTokens?: boolean | undefined;
+  };
 
 /**
  * Changes the given members only.
@@ -146,6 +150,7 @@ export async function updateClient(
     tokenTyp: typOf(tokenFormat, patch.tokenTyp ?? client.tokenTyp),
     certificateBoundTokens: patch.certificateBoundTokens ?? client.certificateBoundTokens,
     dpopBoundTokens: patch.dpopBoundTokens ?? client.dpopBoundTokens,
+    ...detailsOf(patch, client),
     ...replaceKeys(client, patch),
   };
   await requireConsistent(transaction, changed, patch);

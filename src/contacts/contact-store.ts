@@ -1,7 +1,7 @@
 import type { Verifier } from '../credentials/verifier.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { selectPage } from '../storage/page-by-text.ts';
+import { pageByText } from '../storage/page-by-text.ts';
 import type { Contact, Permission } from './contact.ts';
 
 type ContactRow = Row & {
@@ -48,8 +48,9 @@ export type ContactFilter = {
 export async function listContacts(database: Queryable, { q, limit, after }: ContactFilter): Promise<Contact[]> {
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const page = {
+  const page = pageByText({
     table: 'contacts',
+    columns: 'id, created_at',
     where: after ? `(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)` : 'true',
     limit: bind(limit + 1),
     search:
@@ -57,17 +58,14 @@ export async function listContacts(database: Queryable, { q, limit, after }: Con
         ? undefined
         : {
             words: 'array_to_tsvector(words_of(name) || words_of(email))',
-            walkedText: `name || ' ' || email`,
             text: bind(q),
-            exact: (text: string) => `external_id = ${text}`,
+            exact: (text) => `external_id = ${text}`,
           },
-  };
-  const rows = await selectPage<ContactRow>(database, page, {
-    select: (query) =>
-      `SELECT c.*, t.hint FROM (${query}) c LEFT JOIN operator_tokens t ON t.contact = c.id ORDER BY c.created_at DESC, c.id DESC`,
-    parameters,
-    size: limit + 1,
   });
+  const rows = await database.query<ContactRow>(
+    `SELECT c.*, t.hint FROM (${page}) c LEFT JOIN operator_tokens t ON t.contact = c.id ORDER BY c.created_at DESC, c.id DESC`,
+    parameters,
+  );
   return rows.map(toContact);
 }
 
@@ -144,6 +142,19 @@ export async function lockKeysOf(
      ORDER BY id FOR UPDATE`,
     [contactId, now],
   );
+}
+
+/** Finds the clients that a contact owns: up to `limit`, with their total number. */
+export async function findOwnedClients(
+  transaction: Transaction,
+  contactId: string,
+  limit: number,
+): Promise<{ clients: { client_id: string; name: string }[]; total: number }> {
+  const rows = await transaction.query<{ client_id: string; name: string; total: number }>(
+    `SELECT client_id, name, count(*) OVER () AS total FROM clients WHERE owner_contact = $1 ORDER BY created_at, id LIMIT $2`,
+    [contactId, limit],
+  );
+  return { clients: rows.map(({ client_id, name }) => ({ client_id, name })), total: rows[0]?.total ?? 0 };
 }
 
 /** Deletes a contact with its access keys and records each as a change for other processes. */

@@ -14,6 +14,7 @@ import {
   externalIdIsTaken,
   findContact,
   findContactByOperatorToken,
+  findOwnedClients,
   insertContact,
   lockContact,
   lockContactManagers,
@@ -110,12 +111,13 @@ export async function updateContact(
   return saved;
 }
 
-/** Number of blocking keys that an error lists. It also gives their total. */
-const maxNamedKeys = 10;
+/** Number of blocking keys or clients that an error lists. It also gives their total. */
+const maxNamed = 10;
 
 /**
- * Deletes a contact together with its access keys, provided that none is live. Its history stays in the audit log.
- * @throws {Conflict} `contact_has_keys` with the live keys.
+ * Deletes a contact together with its access keys, provided that none is live and that it owns no client. Its history
+ * stays in the audit log.
+ * @throws {Conflict} `contact_has_keys` with the live keys, or `contact_owns_clients` with the clients.
  */
 export async function deleteContact(
   transaction: Transaction,
@@ -132,9 +134,13 @@ export async function deleteContact(
   const liveKeys = keys.filter(({ isLive }) => isLive);
   if (liveKeys.length > 0) {
     throw new Conflict('contact_has_keys', 'The contact has enabled access keys. Disable them first.', {
-      access_keys: liveKeys.slice(0, maxNamedKeys).map((key) => ({ id: key.id, name: key.name })),
+      access_keys: liveKeys.slice(0, maxNamed).map((key) => ({ id: key.id, name: key.name })),
       total: liveKeys.length,
     });
+  }
+  const owned = await findOwnedClients(transaction, id, maxNamed);
+  if (owned.total > 0) {
+    throw new Conflict('contact_owns_clients', 'The contact owns clients. Give them another owner first.', owned);
   }
   await deleteContactRow(transaction, id, at);
   for (const key of keys) {

@@ -10,7 +10,7 @@ import {
   issueAccessToken,
   type TokenRequest,
 } from '../tokens/issue-access-token.ts';
-import { type Confirmation, tokenTypeOf } from '../tokens/token-record.ts';
+import { type Confirmation, lifetimeOf, tokenTypeOf } from '../tokens/token-record.ts';
 import { retirementHeaders } from './announce-retirement.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { rethrowFailure } from './fast-path/head-start.ts';
@@ -79,8 +79,8 @@ export function demandToken(
 }
 
 /** Returns the body of the token response (RFC 6749 §5.1). */
-export function presentToken({ ttlSeconds }: Core, { accessToken, record, scope }: IssuedToken) {
-  return { access_token: accessToken, token_type: tokenTypeOf(record), expires_in: ttlSeconds, scope };
+export function presentToken({ accessToken, record, scope }: IssuedToken) {
+  return { access_token: accessToken, token_type: tokenTypeOf(record), expires_in: lifetimeOf(record), scope };
 }
 
 /** Creates the handler of the client credentials grant (RFC 6749 §4.4), for an authenticated client. */
@@ -108,7 +108,8 @@ export function clientCredentialsGrant(core: Core) {
     }
     core.tokenRate?.count(caller.client.id);
     ctx.set(retirementHeaders(caller, accessKey) ?? {});
-    ctx.body = presentToken(core, issued);
+    ctx.body = presentToken(issued);
+    ctx.state['lifetimeSeconds'] = lifetimeOf(issued.record);
   };
 }
 

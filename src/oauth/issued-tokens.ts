@@ -108,8 +108,8 @@ function noteInactive(ctx: Context, server: Client, { refusal, record, client, k
 }
 
 /** Returns the introspection response for a live token. */
-export function presentIntrospection({ issuer }: Core, { record, scope, audience, accessKey }: LiveToken) {
-  return {
+export function presentIntrospection({ issuer }: Core, { record, scope, audience, accessKey, claims }: LiveToken) {
+  const introspection = {
     active: true,
     sub: record.clientId,
     access_key_id: accessKey?.id,
@@ -124,6 +124,7 @@ export function presentIntrospection({ issuer }: Core, { record, scope, audience
     cnf: record.confirmation,
     token_type: tokenTypeOf(record),
   };
+  return claims ? { ...claims, ...introspection } : introspection;
 }
 
 /** Returns the reported scopes that the answer contains; others do not count as used. */

@@ -35,7 +35,8 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
       throw error;
     }
     const secret = presentedSecretOf(ctx.state['caller'] as Caller);
-    countUse(core, ctx.path, source, secret, ctx.state['presentedAccessKey'] as PresentedSecret | undefined);
+    const lifetimeSeconds = (ctx.state['lifetimeSeconds'] as number | undefined) ?? 0;
+    countUse(core, source, lifetimeSeconds, secret, ctx.state['presentedAccessKey'] as PresentedSecret | undefined);
   };
 }
 
@@ -68,18 +69,19 @@ function invalidInstance(message: string): KeyturnError {
 }
 
 /**
- * Counts an answered request. @param path determines whether the request counts as an issued token or as another use.
+ * Counts an answered request. @param lifetimeSeconds that of the issued token; 0 for a use without a new token.
  */
 export function countUse(
   { usage }: Core,
-  path: string,
   source: SourceName,
+  lifetimeSeconds: number,
   secret: PresentedSecret,
   accessKey: PresentedSecret | undefined,
 ): void {
-  const count = path === '/oauth2/token' ? usage.issued : usage.used;
-  count(secret, source);
-  if (accessKey) count(accessKey, source);
+  for (const used of accessKey ? [secret, accessKey] : [secret]) {
+    if (lifetimeSeconds > 0) usage.issued(used, source, lifetimeSeconds);
+    else usage.used(used, source);
+  }
 }
 
 function countFailure({ usage }: Core, ctx: Context, source: SourceName, error: unknown): void {

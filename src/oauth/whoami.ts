@@ -5,7 +5,7 @@ import type { Core } from '../core.ts';
 import { type Secret, shownHint } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
 import { unreadableAddress } from '../http/unreadable-address.ts';
-import { findGrantable } from '../tokens/issue-access-token.ts';
+import { defaultGrant, findGrantable } from '../tokens/issue-access-token.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { formOf } from './receive-form.ts';
 import { instanceOf, readAccessKey } from './record-use.ts';
@@ -49,7 +49,8 @@ async function scopeOf(
   const { resources } = formOf(ctx);
   if (resources.length > 1) throw new KeyturnError('invalid_target', 400, 'Only one resource can be requested.');
   const servers = await core.clients.resourceServers();
-  return findGrantable(client, { resource: resources[0], accessKey }, servers).grantable.join(' ');
+  const { grantable } = findGrantable(client, { resource: resources[0], accessKey }, servers);
+  return defaultGrant(client, grantable).join(' ');
 }
 
 /** Describes the credential that authenticated the request, never its value. */

@@ -25,6 +25,7 @@ export async function followProgress(
   const generations = regenerations.flatMap(({ oldSecret, newSecret }) => [oldSecret.generation, newSecret.generation]);
   const sources = await findSources(database, owner.id, generations, now);
   const liveTokens = await countLiveTokensBySecret(database, owner.id, now);
+  const tokenLifetimeMs = (await findLongestLifetime(database, deps.ttlSeconds)) * 1_000;
   return regenerations.map((regeneration) => {
     const { oldSecret, newSecret } = regeneration;
     const state = stateOf(regeneration, now);
@@ -34,7 +35,7 @@ export async function followProgress(
       state,
       ...judgeSources(sources, regeneration, {
         now,
-        tokenLifetimeMs: deps.ttlSeconds * 1_000,
+        tokenLifetimeMs,
         liveOldTokens: liveTokens.get(oldSecret.generation) ?? 0,
       }),
       triedAfterEnd:
@@ -47,6 +48,19 @@ export async function followProgress(
             ),
     };
   });
+}
+
+/**
+ * Returns the longest lifetime in seconds that a token can have now. Which client and resource server a source asks for
+ * is not known, so it applies to every source.
+ * @param ttlSeconds that of tokens for which neither client nor resource server has one.
+ */
+async function findLongestLifetime(database: Queryable, ttlSeconds: number): Promise<number> {
+  const rows = await database.query<{ longest: number }>(
+    'SELECT greatest($1::integer, max(access_token_ttl)) AS longest FROM clients WHERE access_token_ttl IS NOT NULL',
+    [ttlSeconds],
+  );
+  return rows[0]?.longest ?? ttlSeconds;
 }
 
 /** Sources of one regeneration, by whether they have moved from the old secret to the new one. */

@@ -1,6 +1,7 @@
 import { type AccessKey, type KnownAccessKey, refusalOfKey } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, offeredScopes, parseScope, scopeAt } from '../clients/client.ts';
+import { type Claims, mergeClaims } from '../clients/custom-claims.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
@@ -9,7 +10,14 @@ import type { AccessKeyRef, TokenRecord } from './token-record.ts';
 import { isBoundAsRequired, type TokenDeps, type TokenRefusal } from './token-rules.ts';
 
 /** A live token with its current scope and audience at the resource server that asks. */
-export type LiveToken = { record: TokenRecord; scope: string; audience: string; accessKey: AccessKey | undefined };
+export type LiveToken = {
+  record: TokenRecord;
+  scope: string;
+  audience: string;
+  accessKey: AccessKey | undefined;
+  /** The current custom claims; undefined if there are none. */
+  claims: Claims | undefined;
+};
 
 /**
  * Why a token is not live, or not at a resource server, with what was found until that was known. Introspection
@@ -104,7 +112,9 @@ export function seenBy(server: Client, found: FoundToken, presentedKey?: AccessK
   const scope = grantedScope(server, found).filter((item) => !lackOf(item, server, found, presentedKey));
   // A token that was issued without any scope only identifies its client, and is valid at every resource server.
   if (scope.length === 0 && record.scope !== '') return { refusal: 'no_scope_left', ...found };
-  return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey: key ?? presentedKey };
+  const accessKey = key ?? presentedKey;
+  const claims = mergeClaims(server, found.client, accessKey);
+  return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey, claims };
 }
 
 /** Returns what no longer allows a granted scope, or undefined if the token still allows it at this resource server. */

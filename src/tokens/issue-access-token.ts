@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { type Client, type KnownClient, parseScope, requireGranted } from '../clients/client.ts';
+import { mergeClaims } from '../clients/custom-claims.ts';
 import { generateSecret } from '../credentials/credential-format.ts';
 import { KeyturnError } from '../errors.ts';
 import { privateClaims, signAccessToken } from './jwt-access-token.ts';
@@ -90,21 +91,22 @@ export function makeAccessToken(
   const asked = request.scope === undefined ? undefined : parseScope(request.scope);
   if (asked) requireGranted(asked, grantable);
   if (key && grantable.length === 0) requireGranted(client.scope, grantable);
-  const granted = asked ?? grantable;
+  const granted = asked ?? grantByDefault(client, grantable);
   const scope = granted.join(' ');
   const server = named ?? onlyJwtServer(sources.servers, granted);
   const now = deps.clock();
   // Processes of the previous version know no versions of scopes, and read Keyturn's claims at the top of a JWT.
   const isForPreviousVersion = now <= deps.previousVersionUntil;
-  const isScopeKept = asked !== undefined || scope === '' || isForPreviousVersion;
+  const isScopeKept = asked !== undefined || client.defaultScope !== null || scope === '' || isForPreviousVersion;
   const issuedAt = Math.floor(now / 1_000);
+  const lifetime = lifetimeOf(deps, client, granted, server, sources);
   const record: TokenRecord = {
     jti: '',
     clientId,
     epoch: client.tokenEpoch,
     generation: request.generation,
     issuedAt: now,
-    expiresAt: issuedAt + deps.ttlSeconds,
+    expiresAt: issuedAt + (isForPreviousVersion ? Math.min(lifetime, deps.ttlSeconds) : lifetime),
     scope: isScopeKept ? scope : undefined,
     scopeVersions: isScopeKept
       ? undefined
@@ -124,7 +126,7 @@ export function makeAccessToken(
       generation: record.generation,
       access_key: record.accessKey && encodeAccessKeyRef(record.accessKey),
     };
-    const accessToken = signAccessToken(sources.signingKey, server.tokenTyp ?? 'at+jwt', {
+    const claims = {
       iss: deps.issuer,
       sub: clientId,
       client_id: clientId,
@@ -138,12 +140,62 @@ export function makeAccessToken(
       cnf: request.confirmation,
       [privateClaims]: own,
       ...(isForPreviousVersion ? own : {}),
-    });
+    };
+    const custom = mergeClaims(server, client, key?.key);
+    const accessToken = signAccessToken(
+      sources.signingKey,
+      server.tokenTyp ?? 'at+jwt',
+      custom ? { ...custom, ...claims } : claims,
+    );
     return { accessToken, record, scope, isStored: false };
   }
   const accessToken = generateSecret('kta_');
   record.jti = tokenId(accessToken);
   return { accessToken, record, scope, isStored: true };
+}
+
+/**
+ * Returns what is granted if no scope is requested.
+ * @throws {KeyturnError} `invalid_scope` if the client's default scope contains nothing that can be granted (RFC 6749
+ * §3.3: a default value, or an error).
+ */
+function grantByDefault(client: Client, grantable: readonly string[]): readonly string[] {
+  const granted = defaultGrant(client, grantable);
+  if (granted.length === 0 && grantable.length > 0) {
+    throw new KeyturnError(
+      'invalid_scope',
+      400,
+      'scope: required, because no default scope of this client can be granted here.',
+    );
+  }
+  return granted;
+}
+
+/** Returns the part of what can be granted that is granted if no scope is requested. */
+export function defaultGrant({ defaultScope }: Client, grantable: readonly string[]): readonly string[] {
+  return defaultScope ? grantable.filter((item) => defaultScope.includes(item)) : grantable;
+}
+
+/**
+ * Returns the lifetime of a token in seconds: the shortest of its client and of each resource server that it is for, or
+ * that of the deployment if none of them has one.
+ */
+function lifetimeOf(
+  { ttlSeconds }: Pick<TokenDeps, 'ttlSeconds'>,
+  client: Client,
+  granted: readonly string[],
+  server: Client | undefined,
+  { servers, signingKey }: { servers: readonly Client[]; signingKey: SigningKey },
+): number {
+  let shortest = client.tokenTtlSeconds ?? Number.POSITIVE_INFINITY;
+  for (const each of server ? [server] : servers) {
+    if (each.tokenTtlSeconds === null || each.tokenTtlSeconds >= shortest) continue;
+    // A token without scope is valid at every resource server.
+    if (server || granted.length === 0 || offeredBy(each, granted).length > 0) shortest = each.tokenTtlSeconds;
+  }
+  if (shortest === Number.POSITIVE_INFINITY) return ttlSeconds;
+  // No process may issue a longer token than the key announces, or others would take it for forged.
+  return Math.min(shortest, Math.max(ttlSeconds, signingKey.tokenSeconds ?? 0));
 }
 
 /**

@@ -69,9 +69,10 @@ type RedisCompleteness = {
 /** Allows for clocks that run at different speeds. */
 const leewaySeconds = 60;
 
+/** @param lifetimeSeconds the longest lifetime of any token that may be live. */
 export function createRedisCompleteness(
   redis: Redis | Cluster,
-  { prefix, ttlSeconds }: { prefix: string; ttlSeconds: number },
+  { prefix, lifetimeSeconds }: { prefix: string; lifetimeSeconds: () => number },
 ): RedisCompleteness {
   const marker = `${prefix}complete:server`;
   const recent = `${prefix}complete:recent`;
@@ -86,7 +87,7 @@ export function createRedisCompleteness(
     if (server === undefined) return false;
     const [known, isRecent] = await redis.mget(marker, recent);
     if (known === server) return isRecent === null;
-    await redis.set(recent, '1', 'EX', ttlSeconds + leewaySeconds);
+    await redis.set(recent, '1', 'EX', lifetimeSeconds() + leewaySeconds);
     await redis.set(marker, server);
     return false;
   }

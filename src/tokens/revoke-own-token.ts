@@ -7,7 +7,7 @@ import { withDeadline } from '../storage/with-deadline.ts';
 import { readToken } from './examine-access-token.ts';
 import { revokeToken, revokeUnseenToken } from './revocation.ts';
 import type { TokenRecord } from './token-record.ts';
-import type { TokenDeps } from './token-rules.ts';
+import { longestLifetime, type TokenDeps } from './token-rules.ts';
 import { tokenId } from './token-store.ts';
 
 type Deps = TokenDeps & {
@@ -57,7 +57,7 @@ async function revokeKnown(deps: Deps, client: Client, record: TokenRecord): Pro
 
 /** Revokes a token that may exist although the token store does not answer, or may have lost it. */
 async function revokeUnseen(deps: Deps, client: Client, jti: string): Promise<void> {
-  const expiresAt = Math.ceil(deps.clock() / 1_000) + deps.ttlSeconds;
+  const expiresAt = Math.ceil(deps.clock() / 1_000) + longestLifetime(deps);
   const isKept = await commit(deps, (transaction) =>
     keepUnseenRevocation(transaction, { jti, owner: client.id, expiresAt }, new Date(deps.clock())),
   );

@@ -50,6 +50,11 @@ export function tokenTypeOf({ confirmation }: Pick<TokenRecord, 'confirmation'>)
   return confirmation?.jkt ? 'DPoP' : 'Bearer';
 }
 
+/** Returns the lifetime that a token was issued with, in seconds. */
+export function lifetimeOf({ expiresAt, issuedAt }: Pick<TokenRecord, 'expiresAt' | 'issuedAt'>): number {
+  return expiresAt - Math.floor(issuedAt / 1_000);
+}
+
 /** Formats a reference as `id.epoch.generation`, also used as a claim of JWTs. */
 export function encodeAccessKeyRef({ id, epoch, generation }: AccessKeyRef): string {
   return `${id}.${epoch}.${generation}`;

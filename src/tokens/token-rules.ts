@@ -2,6 +2,7 @@ import type { AccessKey, KeyRefusal } from '../access-keys/access-key.ts';
 import type { AccessKeyCache } from '../access-keys/access-key-cache.ts';
 import { type Client, offeredScopes } from '../clients/client.ts';
 import type { ClientCache } from '../clients/client-cache.ts';
+import { tokenLifetimes } from '../clients/client-details.ts';
 import type { Clock, ClockCheck } from '../process/clock.ts';
 import type { ChangeFeed } from '../storage/change.ts';
 import type { Revocations } from './revocation.ts';
@@ -19,6 +20,7 @@ export type TokenDeps = {
   clockCheck: ClockCheck;
   signingKeys: SigningKeys;
   issuer: string;
+  /** The lifetime of tokens for which neither client nor resource server has one. */
   ttlSeconds: number;
   /** Until when processes of the previous version may read new tokens, in milliseconds since the epoch. */
   previousVersionUntil: number;
@@ -41,6 +43,15 @@ export type TokenRefusal =
   | 'presented_access_key'
   | 'other_resource'
   | 'no_scope_left';
+
+/**
+ * Returns the longest lifetime in seconds of any token that may be live. Published keys keep it until the last token from
+ * before a reduction has expired.
+ */
+export function longestLifetime({ signingKeys, ttlSeconds }: Pick<TokenDeps, 'signingKeys' | 'ttlSeconds'>): number {
+  const keys = signingKeys.peekAll();
+  return keys ? Math.max(ttlSeconds, ...keys.map(({ tokenSeconds }) => tokenSeconds ?? 0)) : tokenLifetimes.max;
+}
 
 /** Returns whether a token is bound to everything that its client's tokens must be bound to (RFC 8705 §3, RFC 9449 §5.2). */
 export function isBoundAsRequired(

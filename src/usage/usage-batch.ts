@@ -11,6 +11,8 @@ export type SecretCount = {
   outcomes: Map<string, number>;
   /** Token counts by the owner's epoch. */
   tokens: Map<number, number>;
+  /** The longest lifetime of these tokens in seconds. All of them count as live until then. */
+  longestSeconds: number;
   /** Sources by address and then by user agent and instance, so that counting a token builds no string. */
   sources: Map<string, Map<string, SourceCount>>;
   /** Number of sources that name no instance. */
@@ -43,11 +45,11 @@ export function batchOf(rejected: UsageBatch['rejected']): UsageBatch {
 }
 
 /** Converts counts of one minute to rows. @param startedAt when that minute began. */
-export function toBatch(counts: readonly SecretCount[], startedAt: number, ttlSeconds: number): UsageBatch {
+export function toBatch(counts: readonly SecretCount[], startedAt: number): UsageBatch {
   const batch = batchOf([]);
   const starts_at = new Date(Math.floor(startedAt / hourMs) * hourMs);
-  const expires_at = new Date(startedAt + minuteMs + ttlSeconds * 1_000);
-  for (const { secret, key, outcomes, tokens, sources } of counts) {
+  for (const { secret, key, outcomes, tokens, longestSeconds, sources } of counts) {
+    const expires_at = new Date(startedAt + minuteMs + longestSeconds * 1_000);
     const { owner, generation } = secret;
     const ofSources = [...sources.values()].flatMap((ofAddress) => [...ofAddress.values()]);
     if (key) batch.keys.push(toKeyRow(owner, key, ofSources));

@@ -16,7 +16,8 @@ export type PresentedSecret = { owner: string; generation: number; epoch: number
 
 /** Counts in memory how secrets are used. No store is involved until a batch is taken, every few seconds. */
 export type UsageCounter = {
-  issued(secret: PresentedSecret, source: SourceName): void;
+  /** Counts an issued token. @param lifetimeSeconds until it expires. */
+  issued(secret: PresentedSecret, source: SourceName, lifetimeSeconds: number): void;
   /** Counts an accepted request for something other than a token. */
   used(secret: PresentedSecret, source: SourceName): void;
   /** Counts an authenticated request that was refused. @param code an error code of RFC 6749 §5.2. */
@@ -41,8 +42,8 @@ const maxKeys = 2_000;
 const maxUserAgentLength = 200;
 const secretsPerBatch = 2_000;
 
-export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSeconds: number }): UsageCounter {
-  // Everything counted within one minute belongs to the same hour, and its tokens expire in the same minute.
+export function createUsageCounter({ clock }: { clock: Clock }): UsageCounter {
+  // Everything counted within one minute belongs to the same hour.
   let minute = Number.NaN;
   let counts = new Map<string, SecretCount[]>();
   let closed: UsageBatch[] = [];
@@ -67,6 +68,7 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
       key: undefined,
       outcomes: new Map(),
       tokens: new Map(),
+      longestSeconds: 0,
       sources: new Map(),
       unnamedCount: 0,
       namedCount: 0,
@@ -127,20 +129,29 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
     return source;
   }
 
-  function use(secret: PresentedSecret, from: SourceName, outcome: string): void {
+  /** @param lifetimeSeconds that of the issued token; 0 if none was issued. */
+  function use(secret: PresentedSecret, from: SourceName, outcome: string, lifetimeSeconds: number): void {
     const now = clock();
-    countUse(countOf(secret, now), secret.epoch, from, outcome, now);
+    countUse(countOf(secret, now), secret.epoch, from, outcome, now, lifetimeSeconds);
     const ofKey = secret.key && countOfKey(secret, now);
-    if (ofKey) countUse(ofKey, secret.epoch, from, outcome, now);
+    if (ofKey) countUse(ofKey, secret.epoch, from, outcome, now, lifetimeSeconds);
   }
 
-  function countUse(count: SecretCount, epoch: number, from: SourceName, outcome: string, now: number): void {
+  function countUse(
+    count: SecretCount,
+    epoch: number,
+    from: SourceName,
+    outcome: string,
+    now: number,
+    lifetimeSeconds: number,
+  ): void {
     add(count.outcomes, outcome);
     const source = sourceOf(count, from);
     source.firstUsedAt ||= now;
     source.lastUsedAt = now;
-    if (outcome !== 'issued') return;
+    if (lifetimeSeconds === 0) return;
     source.issued += 1;
+    count.longestSeconds = Math.max(count.longestSeconds, lifetimeSeconds);
     add(count.tokens, epoch);
   }
 
@@ -155,7 +166,7 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
   function closeMinute(): void {
     const all = [...counts.values()].flat();
     for (let start = 0; start < all.length; start += secretsPerBatch) {
-      closed.push(toBatch(all.slice(start, start + secretsPerBatch), minute * minuteMs, ttlSeconds));
+      closed.push(toBatch(all.slice(start, start + secretsPerBatch), minute * minuteMs));
     }
     counts = new Map();
     sourcesInAll = 0;
@@ -163,9 +174,9 @@ export function createUsageCounter({ clock, ttlSeconds }: { clock: Clock; ttlSec
   }
 
   return {
-    issued: (secret, source) => use(secret, source, 'issued'),
-    used: (secret, source) => use(secret, source, 'used'),
-    failed: use,
+    issued: (secret, source, lifetimeSeconds) => use(secret, source, 'issued', lifetimeSeconds),
+    used: (secret, source) => use(secret, source, 'used', 0),
+    failed: (secret, source, code) => use(secret, source, code, 0),
     refused: (secret, from, reason) => {
       const now = clock();
       countRefusal(countOf(secret, now), from, reason, now);

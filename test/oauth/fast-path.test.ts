@@ -62,6 +62,14 @@ async function assemble(): Promise<Cast> {
     scope: 'orders:read',
     accessKey: 'required',
   });
+  const detailed = await register(fast.core, {
+    name: 'Detailed',
+    kind: 'integration',
+    scope: 'orders:read orders:create products:read',
+    defaultScope: 'orders:read',
+    tokenTtlSeconds: 600,
+    claims: { tenant: 'acme', level: 3 },
+  });
   const disabled = await register(fast.core, { name: 'Disabled', kind: 'integration', scope: 'orders:read' });
   const regenerated = await register(fast.core, { name: 'Retiring', kind: 'integration', scope: 'orders:read' });
   const tokenOfDisabled = await api.accessToken(disabled);
@@ -84,14 +92,14 @@ async function assemble(): Promise<Cast> {
     });
     return json as { id: string; access_key: string };
   };
-  const goodKey = await key({ name: 'good' });
+  const goodKey = await key({ name: 'good', claims: { level: 4 } });
   const freshKey = await key({ name: 'never used by a token' });
   const disabledKey = await key({ name: 'disabled' });
   await fast.adminFetch(`/access-keys/${disabledKey.id}/disable`, { method: 'POST', body: {} });
 
   const revoked = await api.accessToken(clients.shop);
   await api.revoke(clients.shop, revoked);
-  const integrations = [clients.shop, clients.partner, clients.bare, keyed, renewed, regenerated];
+  const integrations = [clients.shop, clients.partner, clients.bare, keyed, renewed, regenerated, detailed];
   const accessKeys = [goodKey.access_key, freshKey.access_key, disabledKey.access_key, generateSecret('ktk_')];
   const all: Cast = {
     integrations: integrations.map(pair),
@@ -109,6 +117,8 @@ async function assemble(): Promise<Cast> {
       await api.accessToken(clients.bare),
       await api.accessToken(clients.shop, { resource: ordersResource }),
       await api.accessToken(keyed, { access_key: goodKey.access_key }),
+      await api.accessToken(detailed),
+      await api.accessToken(detailed, { access_key: goodKey.access_key }),
       revoked,
       tokenOfDisabled,
       generateSecret('kta_'),

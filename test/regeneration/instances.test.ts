@@ -231,11 +231,11 @@ describe('a name of an instance', () => {
     const now = Date.now();
     const secret = { owner: randomUUID(), generation: 1, epoch: 0 };
     for (let batch = 0; batch < 3; batch += 1) {
-      const usage = createUsageCounter({ clock: () => now + batch, ttlSeconds: 3_600 });
+      const usage = createUsageCounter({ clock: () => now + batch });
       for (let index = 0; index < 1_000; index += 1) {
-        usage.issued(secret, { address: '10.0.0.1', userAgent: 'shop', instance: randomUUID() });
+        usage.issued(secret, { address: '10.0.0.1', userAgent: 'shop', instance: randomUUID() }, 3_600);
       }
-      usage.issued(secret, { address: '10.0.0.2', userAgent: 'other program' });
+      usage.issued(secret, { address: '10.0.0.2', userAgent: 'other program' }, 3_600);
       for (const taken of usage.take()) await addUsage(server.core.database, taken, now);
     }
     const sources = await findSources(server.core.database, secret.owner, [1], now);

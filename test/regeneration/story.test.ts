@@ -424,7 +424,7 @@ describe('regenerating a client secret', () => {
     ]);
     for (const generation of [1, 2]) {
       const secret = { owner: row?.id ?? '', generation, epoch: 0 };
-      world.core.usage.issued(secret, { address: 'unknown', userAgent: 'shop/1.0' });
+      world.core.usage.issued(secret, { address: 'unknown', userAgent: 'shop/1.0' }, 3_600);
     }
     world.pass(day);
     await world.lookAfterOverlaps();

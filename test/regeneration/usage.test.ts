@@ -142,7 +142,7 @@ describe('usage counts', () => {
     await world.close();
   });
 
-  const counter = () => createUsageCounter({ clock: () => now, ttlSeconds: 3_600 });
+  const counter = () => createUsageCounter({ clock: () => now });
   const secretOf = (owner: string) => ({ owner, generation: 1, epoch: 0 });
 
   it('keep a bounded number of sources per secret and lose no token', async () => {
@@ -151,12 +151,12 @@ describe('usage counts', () => {
     for (let batch = 0; batch < 4; batch++) {
       const usage = counter();
       for (let index = 0; index < 60; index++) {
-        usage.issued(secret, { address: `10.0.${batch}.${index}`, userAgent: 'x'.repeat(5_000) });
+        usage.issued(secret, { address: `10.0.${batch}.${index}`, userAgent: 'x'.repeat(5_000) }, 3_600);
       }
       for (const taken of usage.take()) await addUsage(database, taken, now);
     }
     const one = counter();
-    for (let index = 0; index < 500; index++) one.issued(secret, { address: `10.1.0.${index}`, userAgent: '' });
+    for (let index = 0; index < 500; index++) one.issued(secret, { address: `10.1.0.${index}`, userAgent: '' }, 3_600);
     for (const taken of one.take()) await addUsage(database, taken, now);
 
     const sources = await findSources(database, secret.owner, [1], now);
@@ -170,7 +170,7 @@ describe('usage counts', () => {
     const { database } = world.core;
     const secret = secretOf(randomUUID());
     const usage = counter();
-    usage.issued(secret, { address: '10.0.0.1', userAgent: '' });
+    usage.issued(secret, { address: '10.0.0.1', userAgent: '' }, 3_600);
     const [batch] = usage.take();
     if (!batch) throw new Error('nothing was counted');
     await addUsage(database, batch, now);
@@ -185,7 +185,7 @@ describe('usage counts', () => {
     for (let index = 0; index < 48; index++) {
       now = start + index * hour;
       const usage = counter();
-      usage.issued(secret, { address: '10.0.0.1', userAgent: '' });
+      usage.issued(secret, { address: '10.0.0.1', userAgent: '' }, 3_600);
       for (const batch of usage.take()) await addUsage(database, batch, now);
     }
     while (await rollUpUsage(database));
@@ -201,7 +201,8 @@ describe('usage counts', () => {
     const batches = Array.from({ length: 6 }, (_, process) => {
       const usage = counter();
       for (const secret of process % 2 === 0 ? secrets : secrets.toReversed()) {
-        for (let index = 0; index < 5; index++) usage.issued(secret, { address: `10.0.0.${index}`, userAgent: '' });
+        for (let index = 0; index < 5; index++)
+          usage.issued(secret, { address: `10.0.0.${index}`, userAgent: '' }, 3_600);
       }
       return usage.take();
     });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type KnownAccessKey, statusOf, toPermissions } from '../../access-keys/access-key.ts';
 import { actions } from '../../clients/client.ts';
 import { isLive } from '../../credentials/secret.ts';
+import { shownNotes } from '../details-schemas.ts';
 import { hint, nullableTimestamp, text, timestamp } from '../text.ts';
 
 export const permissionsSchema = z
@@ -20,6 +21,7 @@ const keyFields = {
   permissions: permissionsSchema,
   clients: z.array(z.string()).nullable().meta({ description: 'The Client IDs that the key works with. Null: all.' }),
   reveal: z.boolean().meta({ description: 'Whether the key can be shown again.' }),
+  ...shownNotes,
   hint,
   expires_at: nullableTimestamp('When the key expires. Null: it does not expire.'),
   retires_at: nullableTimestamp('When the grace period of the previous value ends. Null: there is no previous value.'),
@@ -87,6 +89,9 @@ export function presentAccessKey(
     permissions: toPermissions(key.scope) as z.input<typeof permissionsSchema>,
     clients: key.clients?.map((id) => facts.clientIds.get(id) ?? '').filter(Boolean) ?? null,
     reveal: key.reveal,
+    description: key.notes?.description ?? null,
+    labels: key.notes?.labels ?? {},
+    claims: key.claims,
     hint: `…${current?.hint ?? ''}`,
     expires_at: key.expiresAt?.toISOString() ?? null,
     retires_at: live.find(({ retiresAt }) => retiresAt !== null)?.retiresAt?.toISOString() ?? null,

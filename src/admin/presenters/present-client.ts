@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { type CertificateSubject, subjectFields } from '../../clients/certificate-subject.ts';
 import { authMethods, type KnownClient, tokenTyps } from '../../clients/client.ts';
+import { noDetails } from '../../clients/client-details.ts';
 import { type ListedKey, listKeys } from '../../clients/key-credentials.ts';
 import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
 import type { ClientKeyRecord } from '../../usage/client-key-store.ts';
+import { shownDetails } from '../details-schemas.ts';
 import { hint, nullableTimestamp, resourceUri, timestamp } from '../text.ts';
 
 const secretSchema = z.strictObject({
@@ -104,6 +106,7 @@ const clientFields = {
     .enum(tokenTyps)
     .nullable()
     .meta({ description: 'The `typ` header of the access tokens. Null unless `token_format` is `jwt`.' }),
+  ...shownDetails,
   tokens_not_before: nullableTimestamp('Access tokens that were issued before this time are revoked. Null: none are.'),
   secrets: z.array(secretSchema).meta({ description: 'The secrets that work now, newest first.' }),
   keys: z.array(keySchema).meta({
@@ -158,6 +161,7 @@ export function presentClient(
   keys: readonly ClientKeyRecord[],
 ): z.input<typeof clientSchema> {
   const live = secrets.filter((secret) => isLive(secret, now));
+  const details = client.details ?? noDetails;
   return {
     client_id: client.clientId,
     name: client.name,
@@ -176,6 +180,14 @@ export function presentClient(
     information: [...client.information],
     token_format: client.tokenFormat,
     token_typ: client.tokenTyp,
+    owner_contact_id: details.ownerContactId,
+    description: details.description,
+    labels: details.labels,
+    metadata: details.metadata,
+    contacts: [...details.contacts],
+    access_token_ttl: client.tokenTtlSeconds,
+    default_scope: client.defaultScope?.join(' ') ?? null,
+    claims: client.claims,
     tokens_not_before: client.tokensNotBefore?.toISOString() ?? null,
     secrets: live
       .filter((secret) => !isKeyCredential(secret))

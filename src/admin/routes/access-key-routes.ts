@@ -19,6 +19,7 @@ import { NotFound } from '../../errors.ts';
 import { revealSecret } from '../../secrets/manage-secrets.ts';
 import type { Queryable } from '../../storage/database.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
+import { givenNotes, labelFilter } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import type { Answer } from '../idempotency.ts';
 import { changeOnce } from '../idempotency.ts';
@@ -54,6 +55,7 @@ const newKey = z.strictObject({
   permissions: permissionsSchema,
   clients: clients.optional(),
   expires_at: end.optional(),
+  ...givenNotes,
   reveal: z.boolean().optional().meta({
     description: 'Whether an encrypted copy is stored, so that the key can be shown again. The default is true.',
   }),
@@ -64,6 +66,7 @@ const keyPatch = z.strictObject({
   permissions: permissionsSchema.optional(),
   clients: clients.optional(),
   expires_at: end.optional(),
+  ...givenNotes,
 });
 
 const status = z
@@ -78,6 +81,7 @@ const keysQuery = z.strictObject({
     description:
       'Search text: the beginnings of words in the name of the key or its contact, or `…` and the last four characters of the key.',
   }),
+  label: labelFilter,
   unused_for_days: z
     .string()
     .regex(/^\d{1,4}$/, 'must be a whole number')
@@ -132,6 +136,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       contactId: query.contact_id,
       status: query.status,
       q: query.q,
+      label: query.label,
       unusedSince: unusedDays === undefined ? undefined : new Date(now.getTime() - unusedDays * dayMs),
       now,
       limit: query.limit,

@@ -5,6 +5,7 @@ import {
   issueAuthorizationToken,
   revokeAuthorizationToken,
 } from '../../tokens/authorization-token.ts';
+import { lifetimeOf } from '../../tokens/token-record.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
 import { resourceUri, scopeText, timestamp } from '../text.ts';
@@ -66,7 +67,7 @@ export function authorizationTokenEndpoints(core: Core): Endpoint[] {
             body: {
               access_token: issued.accessToken,
               token_type: 'Bearer',
-              expires_in: core.ttlSeconds,
+              expires_in: lifetimeOf(issued.record),
               scope: issued.scope,
             },
           };

@@ -23,6 +23,7 @@ import type { Queryable, Transaction } from '../../storage/database.ts';
 import { findClientKeys } from '../../usage/client-key-store.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
 import { clientKind, clientPatch, fieldsOf, newClient } from '../client-input.ts';
+import { labelFilter } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import type { Answer } from '../idempotency.ts';
 import { changeOnce } from '../idempotency.ts';
@@ -50,6 +51,8 @@ const clientsQuery = z.strictObject({
   q: text(200).optional().meta({ description: 'Search text: the beginnings of words in the name, or a Client ID.' }),
   status: z.enum(['enabled', 'disabled']).optional().meta({ description: 'Only clients with this status.' }),
   kind: clientKind.optional().meta({ description: 'Only clients of this kind.' }),
+  owner_contact_id: z.uuid().optional().meta({ description: 'Only clients that this contact owns.' }),
+  label: labelFilter,
 });
 
 const neverUsed: LastUsed = new Map();
@@ -126,11 +129,13 @@ export function clientEndpoints(core: Core): Endpoint[] {
       summary: 'List clients, newest first',
       query: clientsQuery,
       answers: { 200: pageSchema(clientSchema) },
-      handle: async ({ query: { q, status, kind, limit, cursor } }) => {
+      handle: async ({ query: { q, status, kind, owner_contact_id: ownerContactId, label, limit, cursor } }) => {
         const position = pager.open(cursor);
         const rows = await listClients(core.database, {
           q,
           kind,
+          ownerContactId,
+          label,
           enabled: status && status === 'enabled',
           limit,
           after: position && { createdAt: position.created_at, id: position.id },

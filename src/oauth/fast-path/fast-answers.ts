@@ -13,7 +13,7 @@ import {
 } from '../../tokens/examine-access-token.ts';
 import { isKnownToHaveEnded, makeAccessTokenNow } from '../../tokens/issue-access-token.ts';
 import { isJwtShaped } from '../../tokens/jwt-access-token.ts';
-import type { TokenRecord } from '../../tokens/token-record.ts';
+import { lifetimeOf, type TokenRecord } from '../../tokens/token-record.ts';
 import type { Caller } from '../client-authentication.ts';
 import { demandToken, grantType, presentToken, readTokenRequest } from '../client-credentials-grant.ts';
 import type { Form } from '../form.ts';
@@ -28,6 +28,8 @@ export type FastAnswer = {
   body: string;
   /** The access key that came with the request. */
   accessKey: PresentedAccessKey | undefined;
+  /** The lifetime of the issued token in seconds; 0 if none was issued. */
+  lifetimeSeconds: number;
 };
 
 const tokenParameters = new Set([
@@ -63,7 +65,11 @@ export function answerToken(
   const issued = makeAccessTokenNow(core, caller, caller.clientId, request);
   if (!issued) return undefined;
   core.tokenRate?.count(caller.client.id);
-  const answer = { body: JSON.stringify(presentToken(core, issued)), accessKey: request.accessKey };
+  const answer = {
+    body: JSON.stringify(presentToken(issued)),
+    accessKey: request.accessKey,
+    lifetimeSeconds: lifetimeOf(issued.record),
+  };
   if (!issued.isStored) return answer;
   const { record } = issued;
   return core.tokenStore
@@ -87,7 +93,7 @@ export function answerIntrospection(
   if (!server) return undefined;
   const near = recallRecord(core, token);
   const same = near && recallSameToken(core, near, server);
-  if (same) return { body: bodyOf(core, same), accessKey: undefined };
+  if (same) return { body: bodyOf(core, same), accessKey: undefined, lifetimeSeconds: 0 };
   const isOpaque = isWellFormedSecret(token, 'kta_');
   if (!isOpaque && !isJwtShaped(token)) return undefined;
   return (isOpaque ? core.tokenStore.find(token) : readToken(core, token)).then((record) => {
@@ -109,7 +115,7 @@ async function examine(
 }
 
 function answerOf(core: Core, live: LiveToken): FastAnswer {
-  return { body: JSON.stringify(presentIntrospection(core, live)), accessKey: undefined };
+  return { body: JSON.stringify(presentIntrospection(core, live)), accessKey: undefined, lifetimeSeconds: 0 };
 }
 
 /** Cached bodies for tokens that are introspected repeatedly. */

@@ -151,7 +151,13 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     const path = request.url ?? '';
     write(response, answer, caller, id);
     const source = { address, userAgent: request.headers['user-agent'] ?? '', instance };
-    countUse(core, path, source, presentedSecretOf(caller), answer.accessKey && presentedValueOf(answer.accessKey));
+    countUse(
+      core,
+      source,
+      answer.lifetimeSeconds,
+      presentedSecretOf(caller),
+      answer.accessKey && presentedValueOf(answer.accessKey),
+    );
     // The fast path answers an introspection only if the token is active.
     const active = path === '/oauth2/introspect' ? true : undefined;
     logAccess(core, { id, method: 'POST', path, status: 200, startedAt, address, clientId: caller.clientId, active });

@@ -1,35 +1,13 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 
-type Field = {
-  name: string;
-  label: ComponentChildren;
-  hint?: ComponentChildren;
-  /** Why the value was rejected. */
-  error?: string | undefined;
-};
+type Field = { name: string; label: ComponentChildren; hint?: ComponentChildren };
 
-/** Returns the attributes that tie a field to its hint and its error. */
-function described({ name, hint, error }: Omit<Field, 'label'>) {
-  const ids = [error && `error-${name}`, hint && `hint-${name}`].filter(Boolean);
-  return {
-    'aria-describedby': ids.length > 0 ? ids.join(' ') : undefined,
-    'aria-invalid': error ? 'true' : undefined,
-  };
-}
-
-/** Renders the error and the hint below a field. */
-function notes({ name, hint, error }: Omit<Field, 'label'>): VNode {
-  return html`${error && html`<p class="error" id=${`error-${name}`}>${error}</p>`}
-    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}`;
-}
-
-/** Renders a single-line text field with a label above, and an error and a hint below. */
+/** Renders a single-line text field with a label above and a hint below. */
 export function textField({
   name,
   label,
   hint,
-  error,
   ...input
 }: Field & {
   value?: string | undefined;
@@ -48,9 +26,9 @@ export function textField({
       name=${name}
       autocomplete="off"
       ...${input}
-      ...${described({ name, hint, error })}
+      aria-describedby=${hint ? `hint-${name}` : undefined}
     />
-    ${notes({ name, hint, error })}
+    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}
   </div>`;
 }
 
@@ -59,10 +37,9 @@ export function textArea({
   name,
   label,
   hint,
-  error,
   value = '',
   ...area
-}: Field & { value?: string; maxlength?: number; rows?: number }): VNode {
+}: Field & { value?: string; maxlength?: number }): VNode {
   return html`<div class="field">
     <label for=${`field-${name}`}>${label}</label>
     <textarea
@@ -71,9 +48,9 @@ export function textArea({
       rows="4"
       spellcheck="false"
       ...${area}
-      ...${described({ name, hint, error })}
+      aria-describedby=${hint ? `hint-${name}` : undefined}
     >${value}</textarea>
-    ${notes({ name, hint, error })}
+    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}
   </div>`;
 }
 
@@ -81,16 +58,15 @@ export function selectField({
   name,
   label,
   hint,
-  error,
   value,
   options,
 }: Field & { value?: string | undefined; options: readonly (readonly [value: string, text: string])[] }): VNode {
   return html`<div class="field">
     <label for=${`field-${name}`}>${label}</label>
-    <select id=${`field-${name}`} name=${name} ...${described({ name, hint, error })}>
+    <select id=${`field-${name}`} name=${name} aria-describedby=${hint ? `hint-${name}` : undefined}>
       ${options.map(([each, text]) => html`<option value=${each} selected=${each === (value ?? '')}>${text}</option>`)}
     </select>
-    ${notes({ name, hint, error })}
+    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}
   </div>`;
 }
 
@@ -125,18 +101,15 @@ export function choices({
   name,
   label,
   value,
-  error,
   options,
 }: {
   name: string;
   label: ComponentChildren;
   value: string;
-  error?: string | undefined;
   options: readonly { value: string; label: ComponentChildren; hint?: ComponentChildren }[];
 }): VNode {
-  return html`<fieldset class="choices" id=${`field-${name}`} aria-describedby=${error ? `error-${name}` : undefined}>
+  return html`<fieldset class="choices">
     <legend>${label}</legend>
-    ${notes({ name, error })}
     ${options.map((option) => {
       const id = `field-${name}-${option.value}`;
       return html`<div class="check">

@@ -1,7 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Visit } from '../../page.ts';
-import { type Entries, entry } from '../../parts/entries.ts';
 import { choices, selectField, textField } from '../../parts/fields.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
 import type { Listed, ShownClient } from '../../shown.ts';
@@ -10,25 +9,26 @@ import type { Listed, ShownClient } from '../../shown.ts';
  * Renders the form fields of an integration.
  * @param offers resource servers to choose scopes from; if undefined, the scope is a text field.
  */
-export function integrationFields(entries: Entries, offers: readonly Offer[] | undefined): VNode {
-  return html`${nameField(entries, 'For example, the program and the partner that runs it.')}
+export function integrationFields(form: URLSearchParams, offers: readonly Offer[] | undefined): VNode {
+  return html`${nameField(form, 'For example, the program and the partner that runs it.')}
     <fieldset class="stack">
       <legend>Permissions</legend>
       <p class="hint">The most that tokens of this integration may do. A token request can ask for less, and an access key can limit it further.</p>
       ${
         offers
-          ? grantable(entries, offers)
+          ? grantable(form, offers)
           : textField({
-              ...entry(entries, 'scope'),
+              name: 'scope',
               label: 'Scopes',
+              value: form.get('scope') ?? '',
               placeholder: 'orders:read orders:create',
             })
       }
     </fieldset>
     ${choices({
-      ...entry(entries, 'access_key'),
+      name: 'access_key',
       label: 'Access key',
-      value: entries.form.get('access_key') ?? 'optional',
+      value: form.get('access_key') ?? 'optional',
       options: [
         { value: 'optional', label: 'Optional', hint: 'Token requests succeed with and without an access key.' },
         {
@@ -42,8 +42,9 @@ export function integrationFields(entries: Entries, offers: readonly Offer[] | u
       offers &&
       offers.length > 0 &&
       selectField({
-        ...entry(entries, 'resource'),
+        name: 'resource',
         label: 'Resource server',
+        value: form.get('resource') ?? '',
         options: [
           ['', 'Determined by the token request or by the permissions'],
           ...offers.map(({ resource, name }) => [resource, `${name} (${resource})`] as const),
@@ -53,36 +54,38 @@ export function integrationFields(entries: Entries, offers: readonly Offer[] | u
     }`;
 }
 
-function grantable(entries: Entries, offers: readonly Offer[]): VNode {
+function grantable(form: URLSearchParams, offers: readonly Offer[]): VNode {
   const kinds = [...new Set(offers.flatMap(({ information }) => information))];
-  const granted = new Set(entries.form.getAll('permission'));
+  const granted = new Set(form.getAll('permission'));
   if (kinds.length === 0 && granted.size === 0) {
     return html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>, or grant permissions later.</p>`;
   }
-  return permissionMatrix({ kinds, granted, error: entry(entries, 'permission').error });
+  return permissionMatrix({ kinds, granted });
 }
 
 /** Renders the form fields of a resource server. */
-export function resourceServerFields(entries: Entries): VNode {
-  return html`${nameField(entries, 'The API that receives and checks access tokens.')}
+export function resourceServerFields(form: URLSearchParams): VNode {
+  return html`${nameField(form, 'The API that receives and checks access tokens.')}
     ${textField({
-      ...entry(entries, 'resource'),
+      name: 'resource',
       label: 'Resource identifier',
+      value: form.get('resource') ?? '',
       required: true,
       maxlength: 2_000,
       placeholder: 'https://api.example.com',
       hint: 'An absolute URI. It is the audience of the tokens for this API.',
     })}
     ${textField({
-      ...entry(entries, 'information'),
+      name: 'information',
       label: 'Kinds of information',
+      value: form.get('information') ?? '',
       placeholder: 'orders products contacts',
       hint: 'Lower-case words, separated by spaces. Each kind has four permissions: create, read, update and delete.',
     })}
     ${choices({
-      ...entry(entries, 'token_format'),
+      name: 'token_format',
       label: 'Access token format',
-      value: entries.form.get('token_format') ?? 'opaque',
+      value: form.get('token_format') ?? 'opaque',
       options: [
         {
           value: 'opaque',
@@ -93,9 +96,9 @@ export function resourceServerFields(entries: Entries): VNode {
       ],
     })}
     ${selectField({
-      ...entry(entries, 'token_typ'),
+      name: 'token_typ',
       label: 'JWT type',
-      value: entries.form.get('token_typ') ?? 'at+jwt',
+      value: form.get('token_typ') ?? 'at+jwt',
       options: [
         ['at+jwt', 'at+jwt (RFC 9068)'],
         ['JWT', 'JWT'],
@@ -104,10 +107,11 @@ export function resourceServerFields(entries: Entries): VNode {
     })}`;
 }
 
-function nameField(entries: Entries, hint: string): VNode {
+function nameField(form: URLSearchParams, hint: string): VNode {
   return textField({
-    ...entry(entries, 'name'),
+    name: 'name',
     label: 'Name',
+    value: form.get('name') ?? '',
     required: true,
     maxlength: 200,
     hint,

@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import {
+  contactsProblem,
+  descriptionProblem,
+  isLabelKey,
+  labelKeyForm,
+  labelsProblem,
+  limits,
+  metadataProblem,
+  tokenLifetimes,
+} from '../clients/client-details.ts';
+import { type Claims, claimLimits, claimsProblem } from '../clients/custom-claims.ts';
+import { scopeText } from './text.ts';
+
+/** Schemas of what operators note and decide about clients and access keys, for requests and responses. */
+
+/** Adds a check that imports share to a schema. */
+function checked<Schema extends z.ZodType>(schema: Schema, problemOf: (value: z.output<Schema>) => string | undefined) {
+  return schema.superRefine((value, context) => {
+    const message = problemOf(value);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+}
+
+const description = checked(z.string().min(1).max(limits.description), descriptionProblem).meta({
+  description: 'Notes for people, in one or more lines.',
+  example: 'Sends orders of the web shop to the warehouse.',
+});
+const labels = checked(z.record(z.string(), z.string()), labelsProblem).meta({
+  description: 'Keys and values to sort and filter by, at most 32.',
+  example: { team: 'logistics', stage: 'production' },
+});
+const claimSet = z.record(
+  z.string(),
+  z.union([z.string(), z.number(), z.boolean(), z.array(z.string()).max(claimLimits.items)]),
+) as z.ZodType<Claims, Claims>;
+const claims = checked(claimSet, claimsProblem).meta({
+  description:
+    'Custom claims of introspections and JWTs, at most 20 and 1,024 bytes. Names that are registered for JWTs, and those that Keyturn sets, are not allowed. If several have the same claim, that of the access key wins over that of the client, and that over that of the resource server.',
+  example: { tenant: 'acme', plan: 'gold' },
+});
+const lifetime = z.int().min(tokenLifetimes.min).max(tokenLifetimes.max).meta({
+  description:
+    'The lifetime of access tokens in seconds. Of client and resource server, the shorter one applies. Null: that of the other one, or of the deployment.',
+  example: 900,
+});
+const metadata = checked(z.record(z.string(), z.unknown()), metadataProblem).meta({
+  description: 'A JSON object for your own programs, at most 16 KiB.',
+  example: { crm_id: 4711 },
+});
+const contacts = checked(z.array(z.string().min(1).max(limits.contact)).max(limits.contacts), contactsProblem).meta({
+  description: 'Whom to ask about the client, such as e-mail addresses (RFC 7591 §2).',
+  example: ['integrations@partner.example'],
+});
+const ownerId = z.uuid().meta({ description: 'The ID of the contact who is responsible for the client.' });
+const defaultScope = scopeText.meta({
+  description:
+    'Integration: the scopes of a token that is requested without `scope`, a part of `scope`. Null: all of `scope`. Empty: such a request is rejected.',
+});
+
+/** Returns a member that may be null or absent, with the description of the schema. */
+function orNull<Schema extends z.ZodType>(schema: Schema) {
+  return schema
+    .nullable()
+    .optional()
+    .meta({ ...schema.meta() });
+}
+
+/** Members of a request body that registers or changes a client. */
+export const givenDetails = {
+  owner_contact_id: orNull(ownerId),
+  description: orNull(description),
+  labels: labels.optional(),
+  metadata: metadata.optional(),
+  contacts: contacts.optional(),
+  access_token_ttl: orNull(lifetime),
+  default_scope: orNull(defaultScope),
+  claims: claims.optional(),
+};
+
+/** Members of a client in a response. */
+export const shownDetails = {
+  owner_contact_id: ownerId
+    .nullable()
+    .meta({ description: 'The ID of the contact who is responsible for the client. Null: nobody.' }),
+  description: z.string().nullable().meta({ description: 'Notes for people. Null: none.' }),
+  labels: z.record(z.string(), z.string()).meta({ description: 'Keys and values to sort and filter by.' }),
+  metadata: z.record(z.string(), z.unknown()).meta({ description: 'A JSON object for your own programs.' }),
+  contacts: z.array(z.string()).meta({ description: 'Whom to ask about the client (RFC 7591 §2).' }),
+  access_token_ttl: z.int().nullable().meta({
+    description: 'The lifetime of access tokens in seconds. Null: that of the other one, or of the deployment.',
+  }),
+  default_scope: z.string().nullable().meta({
+    description: 'The scopes of a token that is requested without `scope`. Null: all of `scope`.',
+  }),
+  claims: claimSet.meta({ description: 'Custom claims of introspections and JWTs.' }),
+};
+
+/** Members of a request body that creates or changes an access key. */
+export const givenNotes = {
+  description: givenDetails.description,
+  labels: givenDetails.labels,
+  claims: givenDetails.claims,
+};
+
+/** Members of an access key in a response. */
+export const shownNotes = {
+  description: shownDetails.description,
+  labels: shownDetails.labels,
+  claims: shownDetails.claims,
+};
+
+/** Query parameter of lists. */
+export const labelFilter = z
+  .string()
+  .max(limits.labelKey + 1 + limits.labelValue)
+  .transform((text, context) => {
+    const [, key = '', , value] = /^([^=]*)(=(.*))?$/s.exec(text) ?? [];
+    if (!isLabelKey(key)) context.addIssue({ code: 'custom', message: `the key ${labelKeyForm}` });
+    return { key, value };
+  })
+  .optional()
+  .meta({
+    description: 'Only those with this label: `key=value`, or `key` with any value.',
+    example: 'team=logistics',
+    override: { type: 'string', maxLength: limits.labelKey + 1 + limits.labelValue },
+  });

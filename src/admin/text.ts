@@ -5,8 +5,8 @@ import { momentProblem, readMoment, textProblem } from '../text/read-text.ts';
 export function text(max: number) {
   return z
     .string()
-    .min(1)
-    .max(max)
+    .min(1, 'must not be empty')
+    .max(max, `must not be longer than ${max} characters`)
     .superRefine((value, context) => {
       const message = textProblem(value, max);
       if (message !== undefined) context.addIssue({ code: 'custom', message });

@@ -3,7 +3,7 @@ import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { pageByText } from '../storage/page-by-text.ts';
+import { selectPage } from '../storage/page-by-text.ts';
 import {
   type Client,
   type ClientKind,
@@ -97,9 +97,8 @@ export async function listClients(database: Queryable, filter: ClientFilter): Pr
   if (ownerContactId) conditions.push(`owner_contact = ${bind(ownerContactId)}`);
   if (label) conditions.push(hasLabel(label, bind));
   if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
-  const page = pageByText({
+  const page = {
     table: 'clients',
-    columns: 'id, kind, enabled, owner_contact, labels, created_at',
     where: conditions.join(' AND '),
     limit: bind(limit + 1),
     search:
@@ -107,14 +106,17 @@ export async function listClients(database: Queryable, filter: ClientFilter): Pr
         ? undefined
         : {
             words: 'array_to_tsvector(words_of(name))',
+            walkedText: 'name',
             text: bind(q),
-            exact: (text) => `id IN (SELECT client FROM client_ids WHERE client_id = ${text})`,
+            exact: (text: string) => `id IN (SELECT client FROM client_ids WHERE client_id = ${text})`,
           },
-  });
-  const rows = await database.query<ClientRow & { secrets: string }>(
-    `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets FROM (${page}) c ORDER BY c.created_at DESC, c.id DESC`,
+  };
+  const rows = await selectPage<ClientRow & { secrets: string }>(database, page, {
+    select: (query) =>
+      `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets FROM (${query}) c ORDER BY c.created_at DESC, c.id DESC`,
     parameters,
-  );
+    size: limit + 1,
+  });
   return rows.map((row) => ({ client: toClient(row), secrets: parseSecrets(row.secrets) }));
 }
 

@@ -42,7 +42,7 @@ function methodFor(current: Registration, given: GivenReplacement): AuthMethod {
 }
 
 /** Returns each certificate of a PEM text as a key that contains it (RFC 8705 §2.2.2). @throws {InvalidInput} */
-function readCertificateKeys(pem: string): Record<string, unknown>[] {
+export function readCertificateKeys(pem: string): Record<string, unknown>[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   if (blocks.length === 0) throw new InvalidInput('`certificate` has no certificate in PEM.');
   return blocks.map((block) => {

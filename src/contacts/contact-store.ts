@@ -1,7 +1,7 @@
 import type { Verifier } from '../credentials/verifier.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { pageByText } from '../storage/page-by-text.ts';
+import { selectPage } from '../storage/page-by-text.ts';
 import type { Contact, Permission } from './contact.ts';
 
 type ContactRow = Row & {
@@ -48,9 +48,8 @@ export type ContactFilter = {
 export async function listContacts(database: Queryable, { q, limit, after }: ContactFilter): Promise<Contact[]> {
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const page = pageByText({
+  const page = {
     table: 'contacts',
-    columns: 'id, created_at',
     where: after ? `(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)` : 'true',
     limit: bind(limit + 1),
     search:
@@ -58,14 +57,17 @@ export async function listContacts(database: Queryable, { q, limit, after }: Con
         ? undefined
         : {
             words: 'array_to_tsvector(words_of(name) || words_of(email))',
+            walkedText: `name || ' ' || email`,
             text: bind(q),
-            exact: (text) => `external_id = ${text}`,
+            exact: (text: string) => `external_id = ${text}`,
           },
-  });
-  const rows = await database.query<ContactRow>(
-    `SELECT c.*, t.hint FROM (${page}) c LEFT JOIN operator_tokens t ON t.contact = c.id ORDER BY c.created_at DESC, c.id DESC`,
+  };
+  const rows = await selectPage<ContactRow>(database, page, {
+    select: (query) =>
+      `SELECT c.*, t.hint FROM (${query}) c LEFT JOIN operator_tokens t ON t.contact = c.id ORDER BY c.created_at DESC, c.id DESC`,
     parameters,
-  );
+    size: limit + 1,
+  });
   return rows.map(toContact);
 }
 

@@ -49,7 +49,7 @@ export type KeyName = {
 };
 
 /** Returns the keys or certificates that are in a registration itself, not behind its URL or its subject. */
-export function keysOfRegistration({ authMethod, jwks }: Registration): KeyName[] {
+export function keysOfRegistration({ authMethod, jwks }: Pick<Registration, 'authMethod' | 'jwks'>): KeyName[] {
   return (jwks?.keys ?? []).map((jwk) => ({
     kind: authMethod === 'private_key_jwt' ? 'key' : 'certificate',
     kid: typeof jwk['kid'] === 'string' ? jwk['kid'] : null,
@@ -81,12 +81,14 @@ const maxNameLength = 120;
  * Returns a name of registered keys or a certificate for people, such as `keys 2025, 2026` or `certificate CN=sync`.
  * It has no meaning for programs.
  */
-export function nameOfRegistration({ jwks, jwksUri, certificateSubject, authMethod }: Registration): string {
+export function nameOfRegistration(registration: Registration): string {
+  const { jwksUri, certificateSubject } = registration;
+  const keys = keysOfRegistration(registration);
   const name = certificateSubject
     ? `certificate ${certificateSubject.value}`
     : jwksUri !== null
       ? `keys at ${jwksUri}`
-      : `${authMethod === 'private_key_jwt' ? 'key' : 'certificate'}${jwks?.keys.length === 1 ? '' : 's'} ${jwks?.keys.map(({ kid }) => kid ?? 'without kid').join(', ')}`;
+      : `${keys[0]?.kind}${keys.length === 1 ? '' : 's'} ${keys.map(({ kid, thumbprint }) => kid ?? thumbprint.slice(0, 16)).join(', ')}`;
   // The cut may split a surrogate pair, which PostgreSQL rejects in JSON.
   return name.length > maxNameLength ? `${name.slice(0, maxNameLength - 1).toWellFormed()}…` : name;
 }

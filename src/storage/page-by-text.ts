@@ -1,54 +1,67 @@
+import type { Queryable, Row } from './database.ts';
+
 type Search = {
   /** SQL expression for the words of a row, as an indexed tsvector. */
   words: string;
+  /** SQL expression for the text of those words, if they are not stored. Comparing it is faster than making the words. */
+  walkedText?: string;
   /** Placeholder for the searched text. */
   text: string;
   /** Returns a condition for rows that match the whole text in another way. */
   exact?: (text: string) => string;
 };
 
+export type Page = {
+  table: string;
+  where: string;
+  /** Placeholder for the number of rows. */
+  limit: string;
+  search?: Search | undefined;
+};
+
 const maxWalked = 2_000;
 
+/** Regular expression for what `words_of` splits a text at, and for its beginning. */
+const beforeWord = '(^|[] \\t\\r\\n!"#$%&\'()*+,./:;<=>?@[\\\\^_`{|}~…-])';
+
 /**
- * Builds a query for one page of a table, newest first, optionally limited to rows with words that begin with the words
- * of a text. If many rows match, walking the table in list order soon finds the first ones; if few match, the word
- * index finds them and they are sorted. The planner cannot know how many match, so the statement first walks a limited
- * number of rows and then decides. Calling `ts_match_vq` instead of its operator keeps the walk from using the word
- * index.
- * @param columns the columns that `where` and the order need.
- * @param limit placeholder for the number of rows.
+ * Selects one page of a table, newest first, optionally limited to rows with words that begin with the words of a text.
+ * If many rows match, walking the newest rows soon finds a page of them; otherwise the word index finds all matches and
+ * they are sorted. The planner cannot know how many match, so the first statement walks a limited number of rows, and
+ * the second one follows only if that found too few.
+ * @param select returns the statement for a page, given the query for its rows.
+ * @param size number of rows at most, the value of `limit`.
  */
-export function pageByText({
-  table,
-  columns,
-  where,
-  limit,
-  search,
-}: {
-  table: string;
-  columns: string;
-  where: string;
-  limit: string;
-  search: Search | undefined;
-}): string {
+export async function selectPage<R extends Row>(
+  database: Queryable,
+  { table, where, limit, search }: Page,
+  { select, parameters, size }: { select: (page: string) => string; parameters: readonly unknown[]; size: number },
+): Promise<R[]> {
   const order = 'ORDER BY created_at DESC, id DESC';
-  if (!search) return `SELECT * FROM ${table} WHERE ${where} ${order} LIMIT ${limit}`;
-  const { words, text, exact } = search;
+  const page = (from: string, condition: string) => `SELECT * FROM ${from} WHERE ${condition} ${order} LIMIT ${limit}`;
+  if (!search) return await database.query<R>(select(page(table, where)), parameters);
+  const { text, words, exact } = search;
   const query = `begins_words(${text}::text)`;
-  const isNotDone = 'NOT (SELECT is_done FROM walk)';
-  return `
-    WITH walked AS MATERIALIZED (
-      SELECT * FROM (SELECT * FROM ${table} WHERE ${where} ${order} LIMIT ${maxWalked}) newest
-      WHERE ts_match_vq(${words}, ${query})${exact ? ` OR ${exact(text)}` : ''} ${order} LIMIT ${limit}
-    ), walk AS (
-      SELECT count(*) >= ${limit} OR ${maxWalked} > (
-        SELECT count(*) FROM (SELECT FROM ${table} WHERE ${where} ${order} LIMIT ${maxWalked}) newest
-      ) AS is_done FROM walked
-    ), found AS MATERIALIZED (
-      SELECT ${columns} FROM ${table} WHERE ${words} @@ ${query} AND ${isNotDone}
-      ${exact ? `UNION SELECT ${columns} FROM ${table} WHERE ${exact(text)} AND ${isNotDone}` : ''}
-    )
-    SELECT * FROM walked WHERE (SELECT is_done FROM walk)
-    UNION ALL
-    SELECT a.* FROM (SELECT id FROM found WHERE ${where} ${order} LIMIT ${limit}) f JOIN ${table} a USING (id)`;
+  const newest = `(SELECT * FROM ${table} WHERE ${where} ${order} LIMIT ${maxWalked}) newest`;
+  const matches = `${matchOf(search, query)}${exact ? ` OR ${exact(text)}` : ''}`;
+  const walked = await database.query<R>(select(page(newest, matches)), parameters);
+  if (walked.length === size) return walked;
+  // OFFSET 0 keeps the planner from walking the whole table in list order instead of using the word index.
+  const indexed = `(SELECT id, created_at FROM ${table} WHERE ${words} @@ ${query} AND ${where} OFFSET 0) indexed`;
+  const found = exact
+    ? `((${page(indexed, 'true')}) UNION SELECT id, created_at FROM ${table} WHERE ${exact(text)} AND ${where}) found`
+    : indexed;
+  const areMore = `(SELECT count(*) FROM (SELECT FROM ${table} WHERE ${where} ${order} LIMIT ${maxWalked}) listed) = ${maxWalked}`;
+  const rows = await database.query<R>(
+    select(`SELECT a.* FROM (${page(found, 'true')}) f JOIN ${table} a USING (id) WHERE ${areMore}`),
+    parameters,
+  );
+  return rows.length > 0 ? rows : walked;
+}
+
+function matchOf({ words, walkedText, text }: Search, query: string): string {
+  // The function of the operator cannot use the word index, so the rows are walked.
+  if (walkedText === undefined) return `ts_match_vq(${words}, ${query})`;
+  const patterns = `ARRAY(SELECT $re$${beforeWord}$re$ || word FROM unnest(words_of(${text}::text)) word)`;
+  return `(${query} IS NOT NULL AND lower(${walkedText}) ~ ALL (${patterns}))`;
 }

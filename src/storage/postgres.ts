@@ -139,7 +139,8 @@ async function prepare(client: pg.ClientBase, timeoutMs: number): Promise<string
     const [row] = rows;
     if (row?.standby !== false) throw new StoreUnavailable('database', 'this is a standby, not the primary');
     // Limit the server too: a statement whose caller has timed out would keep its locks.
-    if (!(await isPooled(client))) await client.query(`SET statement_timeout = ${timeoutMs}`);
+    // Compiling a statement takes longer than any statement here runs (https://www.postgresql.org/docs/current/jit-decision.html).
+    if (!(await isPooled(client))) await client.query(`SET statement_timeout = ${timeoutMs}; SET jit = off`);
     return row.server;
   } catch (error) {
     if (!destroyConnection(client)) (client as pg.Client).end().catch(() => undefined);

@@ -1,7 +1,9 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
+import { makeCertificate } from '../certificates.ts';
 import { endpointsOf } from '../oauth/fixture.ts';
 import { describeWith } from '../programs.ts';
 import { type ConsoleServer, launchBrowser, startConsole } from './console-server.ts';
@@ -16,8 +18,11 @@ const themes = ['light', 'dark'] as const;
 let server: ConsoleServer;
 let browser: Browser;
 let cookie: string;
+/** A page that a form leads to: opens the path and submits the form. */
+type FormPage = { path: string; submit: (page: Page) => Promise<void> };
+
 /** Paths of pages by the names of their screenshots. */
-const paths: Record<string, string> = {
+const paths: Record<string, string | FormPage> = {
   start: '/console/',
   integrations: '/console/integrations',
   'integrations-found': '/console/integrations?q=Order',
@@ -55,7 +60,8 @@ describeWith('Chromium')('the pages of the console in a browser', () => {
       const found: string[] = [];
       const page = await openPage(theme);
       for (const [name, path] of Object.entries(paths)) {
-        await page.goto(server.adminUrl + path);
+        await page.goto(server.adminUrl + (typeof path === 'string' ? path : path.path));
+        if (typeof path !== 'string') await path.submit(page);
         for (const width of widths) {
           await page.setViewportSize({ width, height: 900 });
           if (screenshots && width < 2560) {
@@ -154,7 +160,7 @@ async function violationsOf(page: Page, rules?: readonly string[]): Promise<stri
  * Fills the server with typical data whose texts contain markup.
  * @returns the paths of the pages of this data.
  */
-async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleServer): Promise<Record<string, string>> {
+async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleServer): Promise<typeof paths> {
   const post = async (path: string, body: unknown = {}) => {
     const { status, json, text } = await adminFetch(path, { method: 'POST', body });
     if (status > 299) throw new Error(`${path}: ${text}`);
@@ -171,6 +177,16 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
   for (let number = 1; number <= 12; number++) {
     await post('/clients', { name: `Partner ${number}`, kind: 'integration', scope: 'orders:read' });
   }
+  const jwk = {
+    ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
+    kid: hostile,
+  };
+  const signing = await post('/clients', {
+    name: 'Signs',
+    kind: 'integration',
+    auth_method: 'private_key_jwt',
+    jwks: { keys: [jwk] },
+  });
   const contact = await post('/contacts', {
     name: `Partner ${hostile}`,
     email: 'it@partner.example',
@@ -213,6 +229,24 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     'client-regenerate': `${at}/regenerate`,
     'client-disable': `${at}/disable`,
     'client-revoke-tokens': `${at}/revoke-tokens`,
+    'client-replace': `${at}/replace`,
+    'client-replace-wrong': {
+      path: `${at}/replace`,
+      submit: async (page) => {
+        await page.getByLabel('A self-signed TLS certificate').check();
+        await page.getByRole('button', { name: 'Review' }).click();
+      },
+    },
+    'client-replace-review': {
+      path: `${at}/replace`,
+      submit: async (page) => {
+        await page.getByLabel('A self-signed TLS certificate').check();
+        await page.getByLabel('Keys or certificate').fill(makeCertificate({ subject: 'sync' }).cert);
+        await page.getByRole('button', { name: 'Review' }).click();
+      },
+    },
+    'client-with-keys': `/console/clients/${signing.client_id}`,
+    'client-with-keys-replace': `/console/clients/${signing.client_id}/replace`,
     'client-finish': `${at}/regenerations/${turned.regeneration_id}/finish`,
     'client-undo': `${at}/regenerations/${turned.regeneration_id}/undo`,
     'resource-server': `/console/clients/${api.client_id}`,

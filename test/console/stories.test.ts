@@ -117,9 +117,14 @@ describeWith('Chromium')('the console in a browser', () => {
     );
     await follow(page, 'Regenerate…');
     expect(await page.getByText('1 source uses the secret.').isVisible()).toBe(true);
+    // The name is typed only for what cannot be undone.
     const button = page.getByRole('button', { name: 'Regenerate', exact: true });
-    expect(await button.isDisabled()).toBe(true);
-    await page.getByLabel('Type Order sync to confirm').fill('Order sync');
+    const typed = page.getByLabel('Type Order sync to confirm');
+    expect([await typed.isVisible(), await button.isDisabled()]).toEqual([false, false]);
+    await page.getByLabel('Grace period', { exact: true }).selectOption('0');
+    expect([await typed.isVisible(), await button.isDisabled()]).toEqual([true, true]);
+    await typed.fill('Order sync');
+    expect(await button.isDisabled()).toBe(false);
     await page.getByLabel('Grace period', { exact: true }).selectOption({ label: '7 days' });
     await button.click();
     const fresh = { id, secret: await copied(page, 'Copy Client secret') };
@@ -138,7 +143,9 @@ describeWith('Chromium')('the console in a browser', () => {
     await follow(page, 'Extend grace period');
     await page.getByLabel('New end, from now').selectOption({ label: '1 day' });
     await click(page, 'Extend grace period');
-    expect(await page.getByText(/retires_at: must be after .* Nothing was changed./).isVisible()).toBe(true);
+    const newEnd = page.getByLabel('New end, from now');
+    expect(await newEnd.getAttribute('aria-invalid')).toBe('true');
+    expect(await page.getByRole('alert').textContent()).toMatch(/Nothing was changed.\s*New end: Must be after/);
     await page.getByLabel('New end, from now').selectOption({ label: '30 days' });
     await click(page, 'Extend grace period');
     expect(await page.getByText('The grace period ends later now.').isVisible()).toBe(true);
@@ -148,6 +155,8 @@ describeWith('Chromium')('the console in a browser', () => {
         Date.parse(String(headers['sunset'])) - Date.parse(String(late.headers['sunset'])) > 20 * 86_400_000,
     );
     await follow(page, 'End grace period now');
+    expect(await page.getByText(/2 sources still use the previous secret/).isVisible()).toBe(true);
+    await page.getByLabel('Type Order sync to confirm').fill('Order sync');
     await click(page, 'End grace period now');
     expect(await page.getByText('The grace period has ended.').isVisible()).toBe(true);
     await eventuallyIs(
@@ -169,11 +178,9 @@ describeWith('Chromium')('the console in a browser', () => {
     const client = await register('Undone');
     const page = await signIn();
     await page.goto(`${server.adminUrl}/console/clients/${client.id}/regenerate`);
-    await page.getByLabel('Type Undone to confirm').fill('Undone');
     await click(page, 'Regenerate');
     const fresh = { id: client.id, secret: await copied(page, 'Copy Client secret') };
-    await follow(page, 'Go to Undone');
-    await follow(page, 'Undo rotation');
+    await follow(page, 'Undo rotation…');
     await click(page, 'Undo rotation');
     expect(await page.getByText('Rotation undone. The previous value is the current one again').isVisible()).toBe(true);
     const { token } = endpointsOf(server.publicUrl);
@@ -283,7 +290,6 @@ describeWith('Chromium')('the console in a browser', () => {
     );
 
     await follow(page, 'Generate New Key…');
-    await page.getByLabel('Type Warehouse to confirm').fill('Warehouse');
     await click(page, 'Regenerate');
     const turned = await copied(page, 'Copy Access key');
     expect(turned).not.toBe(key);
@@ -400,7 +406,6 @@ describeWith('Chromium')('the console in a browser', () => {
       const secret = await page.locator('#client-secret').textContent();
       await follow(page, 'Go to Without a script');
       await follow(page, 'Regenerate…');
-      await page.getByLabel('Type Without a script to confirm').fill('Without a script');
       await click(page, 'Regenerate');
       expect(await page.locator('#client-secret').textContent()).not.toBe(secret);
     } finally {

@@ -46,11 +46,15 @@ for (const select of document.querySelectorAll('.filters select')) {
 for (const input of document.querySelectorAll('[data-expected]')) {
   const button = input.form.querySelector('button:not([type])');
   const check = () => {
-    button.disabled = input.value.trim() !== input.dataset.expected;
+    // A hidden name need not be typed.
+    button.disabled = input.offsetParent !== null && input.value.trim() !== input.dataset.expected;
   };
-  input.addEventListener('input', check);
+  input.form.addEventListener('input', check);
+  addEventListener('pageshow', check);
   check();
 }
+
+document.querySelector('[aria-invalid=true]')?.focus();
 
 // Ignore a second click while a form is being sent, until the page is shown again.
 for (const form of document.querySelectorAll('form[method=post]')) {

@@ -1,10 +1,11 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import type { Permission } from '../../../contacts/contact.ts';
-import { KeyturnError } from '../../../errors.ts';
+import { InvalidInput, type KeyturnError } from '../../../errors.ts';
 import type { Page, Reply, Section, Visit } from '../page.ts';
 import { attempt } from '../page.ts';
 import { pageHeading } from './elements.ts';
+import { errorsOf } from './entries.ts';
 import { textField } from './fields.ts';
 import { postForm } from './forms.ts';
 import { problemNotice } from './notices.ts';
@@ -45,12 +46,8 @@ export function confirmedAct({
         const confirmation = await confirm(visit);
         const typed = visit.form.get('name')?.trim();
         if (confirmation.name !== undefined && typed !== confirmation.name.trim()) {
-          const problem = new KeyturnError(
-            'name_differs',
-            400,
-            `The name that you typed does not match “${confirmation.name}”.`,
-          );
-          return show(visit, confirmation, problem);
+          const message = `The name that you typed does not match “${confirmation.name}”.`;
+          return show(visit, confirmation, new InvalidInput(message, [{ path: 'name', message }]));
         }
         const result = await attempt(() => act(visit));
         return 'problem' in result ? show(visit, confirmation, result.problem) : result.done;
@@ -60,7 +57,7 @@ export function confirmedAct({
 }
 
 function show(visit: Visit, { title, section, body, button, name, back }: Confirmation, problem?: KeyturnError): Reply {
-  const form: ComponentChildren = html`${name !== undefined && nameField(name)}
+  const form: ComponentChildren = html`${name !== undefined && nameField(name, problem && errorsOf(problem).get('name'))}
     <div class="actions">
       <button class="danger">${button}</button>
       <a class="button" href=${back.path}>Cancel</a>
@@ -75,11 +72,11 @@ function show(visit: Visit, { title, section, body, button, name, back }: Confir
 }
 
 /** Renders a field in which the operator types a name to confirm, so that a wrong client or contact is noticed. */
-export function nameField(name: string): VNode {
+export function nameField(name: string, error?: string): VNode {
   return textField({
     name: 'name',
     label: html`Type <strong>${name}</strong> to confirm`,
-    required: true,
+    error,
     'data-expected': name.trim(),
   });
 }

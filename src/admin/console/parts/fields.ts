@@ -1,13 +1,35 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 
-type Field = { name: string; label: ComponentChildren; hint?: ComponentChildren };
+type Field = {
+  name: string;
+  label: ComponentChildren;
+  hint?: ComponentChildren;
+  /** Why the value was rejected. */
+  error?: string | undefined;
+};
 
-/** Renders a single-line text field with a label above and a hint below. */
+/** Returns the attributes that tie a field to its hint and its error. */
+function described({ name, hint, error }: Omit<Field, 'label'>) {
+  const ids = [error && `error-${name}`, hint && `hint-${name}`].filter(Boolean);
+  return {
+    'aria-describedby': ids.length > 0 ? ids.join(' ') : undefined,
+    'aria-invalid': error ? 'true' : undefined,
+  };
+}
+
+/** Renders the error and the hint below a field. */
+function notes({ name, hint, error }: Omit<Field, 'label'>): VNode {
+  return html`${error && html`<p class="error" id=${`error-${name}`}>${error}</p>`}
+    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}`;
+}
+
+/** Renders a single-line text field with a label above, and an error and a hint below. */
 export function textField({
   name,
   label,
   hint,
+  error,
   ...input
 }: Field & {
   value?: string | undefined;
@@ -26,9 +48,9 @@ export function textField({
       name=${name}
       autocomplete="off"
       ...${input}
-      aria-describedby=${hint ? `hint-${name}` : undefined}
+      ...${described({ name, hint, error })}
     />
-    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}
+    ${notes({ name, hint, error })}
   </div>`;
 }
 
@@ -37,9 +59,10 @@ export function textArea({
   name,
   label,
   hint,
+  error,
   value = '',
   ...area
-}: Field & { value?: string; maxlength?: number }): VNode {
+}: Field & { value?: string; maxlength?: number; rows?: number }): VNode {
   return html`<div class="field">
     <label for=${`field-${name}`}>${label}</label>
     <textarea
@@ -48,9 +71,9 @@ export function textArea({
       rows="4"
       spellcheck="false"
       ...${area}
-      aria-describedby=${hint ? `hint-${name}` : undefined}
+      ...${described({ name, hint, error })}
     >${value}</textarea>
-    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}
+    ${notes({ name, hint, error })}
   </div>`;
 }
 
@@ -58,15 +81,16 @@ export function selectField({
   name,
   label,
   hint,
+  error,
   value,
   options,
 }: Field & { value?: string | undefined; options: readonly (readonly [value: string, text: string])[] }): VNode {
   return html`<div class="field">
     <label for=${`field-${name}`}>${label}</label>
-    <select id=${`field-${name}`} name=${name} aria-describedby=${hint ? `hint-${name}` : undefined}>
+    <select id=${`field-${name}`} name=${name} ...${described({ name, hint, error })}>
       ${options.map(([each, text]) => html`<option value=${each} selected=${each === (value ?? '')}>${text}</option>`)}
     </select>
-    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}
+    ${notes({ name, hint, error })}
   </div>`;
 }
 
@@ -101,15 +125,18 @@ export function choices({
   name,
   label,
   value,
+  error,
   options,
 }: {
   name: string;
   label: ComponentChildren;
   value: string;
+  error?: string | undefined;
   options: readonly { value: string; label: ComponentChildren; hint?: ComponentChildren }[];
 }): VNode {
-  return html`<fieldset class="choices">
+  return html`<fieldset class="choices" id=${`field-${name}`} aria-describedby=${error ? `error-${name}` : undefined}>
     <legend>${label}</legend>
+    ${notes({ name, error })}
     ${options.map((option) => {
       const id = `field-${name}-${option.value}`;
       return html`<div class="check">

@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import { permissionNames } from '../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../errors.ts';
+import { errorsOf, labelOf } from './entries.ts';
 
 /** Renders a message at the top of a page. */
 export function notice(tone: 'ok' | 'warn' | 'bad' | 'plain', content: ComponentChildren): VNode {
@@ -51,9 +52,16 @@ export function problemNotice(problem: KeyturnError): VNode {
   };
   const total = (problem.extension?.['total'] as number | undefined) ?? 0;
   const more = total - clients.length - keys.length;
+  const errors = [...errorsOf(problem)];
   return notice(
     'bad',
-    html`<p><strong>${problem.message}</strong> Nothing was changed.</p>
+    html`<p><strong>${errors.length > 0 ? 'Check the marked fields.' : problem.message}</strong> Nothing was changed.</p>
+      ${
+        errors.length > 0 &&
+        html`<ul>
+          ${errors.map(([field, message]) => html`<li><a href=${`#field-${field}`}>${`${labelOf(field)}: ${message}`}</a></li>`)}
+        </ul>`
+      }
       ${
         clients.length + keys.length > 0 &&
         html`<ul>

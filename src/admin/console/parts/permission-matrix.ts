@@ -13,19 +13,23 @@ export function permissionMatrix({
   offered,
   used,
   isReadOnly = false,
+  error,
 }: {
   kinds: readonly string[];
   granted: ReadonlySet<string>;
   offered?: ReadonlySet<string> | undefined;
   used?: ReadonlySet<string> | undefined;
   isReadOnly?: boolean;
+  /** Why the permissions were rejected. */
+  error?: string | undefined;
 }): VNode {
   const rows = [...new Set([...kinds, ...[...granted, ...(offered ?? [])].map((scope) => scope.split(':')[0] ?? '')])];
   const remark = (scope: string) => {
     if (!used || !granted.has(scope)) return undefined;
     return used.has(scope) ? html`<span class="used">used</span>` : html`<span class="unused">not used</span>`;
   };
-  return html`<div class="scroll">
+  return html`${error && html`<p class="error" id="field-permission">${error}</p>`}
+  <div class="scroll">
     <table class="matrix">
       <caption class="unseen">Permissions by kind of information</caption>
       <thead>

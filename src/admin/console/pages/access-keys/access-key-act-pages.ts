@@ -88,18 +88,21 @@ export const accessKeyActPages: readonly Page[] = [
       });
     },
   },
-  ...regeneratePages<{ id: string; access_key: string; previous: { retires_at: string } }>({
+  ...regeneratePages<{
+    regeneration_id: string;
+    id: string;
+    access_key: string;
+    previous: { retires_at: string };
+  }>({
     path,
     route: '/access-keys/{id}',
     permission: 'integrations:edit',
-    what: 'key',
-    hasClientId: false,
     paramsOf: ({ params }) => ({ id: params['id'] ?? '' }),
     findOwner: async (visit) => {
       const key = await findKey(visit);
-      return { name: key.name, at: `/console/access-keys/${key.id}`, section: 'access-keys' };
+      return { name: key.name, at: `/console/access-keys/${key.id}`, section: 'access-keys', noun: 'key' };
     },
-    showNew: async (visit, { id, access_key: value, previous }) =>
+    showNew: async (visit, { regeneration_id: regeneration, id, access_key: value, previous }) =>
       showAccessKey(visit, {
         title: 'New access key',
         id,
@@ -110,7 +113,8 @@ export const accessKeyActPages: readonly Page[] = [
             ${
               Date.parse(previous.retires_at) <= visit.core.clock()
                 ? 'The previous key no longer works.'
-                : html`The previous key works until ${exactMoment(previous.retires_at)}.`
+                : html`The previous key works until ${exactMoment(previous.retires_at)}.
+                    <a href=${`/console/access-keys/${id}/regenerations/${regeneration}/undo`}>Undo rotation…</a>`
             }
           </p>`,
       }),

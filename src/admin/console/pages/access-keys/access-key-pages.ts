@@ -83,7 +83,7 @@ async function show(
       </section>
       <div class="grid">${about(visit, key, at)} ${reach(key)}</div>
     </div>
-    ${regenerationSection(visit, { at, what: 'key', mayAct: mayEdit }, regenerations.body.data)}
+    ${regenerationSection(visit, { at, mayAct: mayEdit }, regenerations.body.data)}
     ${usageSection(visit, usage.body)} ${mayEdit && danger(visit, key, at)}`,
   };
 }

@@ -3,12 +3,12 @@ import type { KeyturnError } from '../../../../errors.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
 import { attempt } from '../../page.ts';
 import { pageHeading } from '../../parts/elements.ts';
+import { readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import type { ShownClient } from '../../shown.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields, toClientForm } from './client-form.ts';
 import { sectionOf } from './client-page.ts';
-import { newProofField, readProof } from './client-proof.ts';
 
 const path = '/clients/:client_id/edit';
 
@@ -35,10 +35,7 @@ export const clientEditPages: readonly Page[] = [
       const revision = form.get('revision') ?? '';
       const params = { client_id: client.client_id };
       const result = await attempt(() => {
-        const body =
-          client.kind === 'integration'
-            ? { ...fields, resource: form.get('resource') || null, ...readProof(client.auth_method, form) }
-            : fields;
+        const body = client.kind === 'integration' ? { ...fields, resource: form.get('resource') || null } : fields;
         return visit.call('PATCH /clients/{client_id}', { params, body, revision });
       });
       if ('problem' in result) return await showForm(visit, client, form, revision, result.problem);
@@ -60,8 +57,9 @@ async function showForm(
   problem?: KeyturnError,
 ): Promise<Reply> {
   const back = { path: `/console/clients/${client.client_id}`, label: client.name };
+  const entries = readEntries(form, problem);
   const fields =
-    client.kind === 'integration' ? integrationFields(form, await readOffers(visit)) : resourceServerFields(form);
+    client.kind === 'integration' ? integrationFields(entries, await readOffers(visit)) : resourceServerFields(entries);
   return {
     ...(problem ? { status: problem.status } : {}),
     title: `Edit ${client.name}`,
@@ -72,7 +70,6 @@ async function showForm(
         ${postForm(
           visit.path,
           html`<input type="hidden" name="revision" value=${revision} />${fields}
-            ${visit.can('api_key:manage') && newProofField(client.auth_method, form)}
             <div class="actions">
               <button class="primary">Save</button><a class="button" href=${back.path}>Cancel</a>
             </div>`,

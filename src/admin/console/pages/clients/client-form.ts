@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Visit } from '../../page.ts';
+import { type Entries, entry } from '../../parts/entries.ts';
 import { choices, selectField, textField } from '../../parts/fields.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
 import type { Listed, ShownClient } from '../../shown.ts';
@@ -9,26 +10,25 @@ import type { Listed, ShownClient } from '../../shown.ts';
  * Renders the form fields of an integration.
  * @param offers resource servers to choose scopes from; if undefined, the scope is a text field.
  */
-export function integrationFields(form: URLSearchParams, offers: readonly Offer[] | undefined): VNode {
-  return html`${nameField(form, 'For example, the program and the partner that runs it.')}
+export function integrationFields(entries: Entries, offers: readonly Offer[] | undefined): VNode {
+  return html`${nameField(entries, 'For example, the program and the partner that runs it.')}
     <fieldset class="stack">
       <legend>Permissions</legend>
       <p class="hint">The most that tokens of this integration may do. A token request can ask for less, and an access key can limit it further.</p>
       ${
         offers
-          ? grantable(form, offers)
+          ? grantable(entries, offers)
           : textField({
-              name: 'scope',
+              ...entry(entries, 'scope'),
               label: 'Scopes',
-              value: form.get('scope') ?? '',
               placeholder: 'orders:read orders:create',
             })
       }
     </fieldset>
     ${choices({
-      name: 'access_key',
+      ...entry(entries, 'access_key'),
       label: 'Access key',
-      value: form.get('access_key') ?? 'optional',
+      value: entries.form.get('access_key') ?? 'optional',
       options: [
         { value: 'optional', label: 'Optional', hint: 'Token requests succeed with and without an access key.' },
         {
@@ -42,9 +42,8 @@ export function integrationFields(form: URLSearchParams, offers: readonly Offer[
       offers &&
       offers.length > 0 &&
       selectField({
-        name: 'resource',
+        ...entry(entries, 'resource'),
         label: 'Resource server',
-        value: form.get('resource') ?? '',
         options: [
           ['', 'Determined by the token request or by the permissions'],
           ...offers.map(({ resource, name }) => [resource, `${name} (${resource})`] as const),
@@ -54,38 +53,36 @@ export function integrationFields(form: URLSearchParams, offers: readonly Offer[
     }`;
 }
 
-function grantable(form: URLSearchParams, offers: readonly Offer[]): VNode {
+function grantable(entries: Entries, offers: readonly Offer[]): VNode {
   const kinds = [...new Set(offers.flatMap(({ information }) => information))];
-  const granted = new Set(form.getAll('permission'));
+  const granted = new Set(entries.form.getAll('permission'));
   if (kinds.length === 0 && granted.size === 0) {
     return html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>, or grant permissions later.</p>`;
   }
-  return permissionMatrix({ kinds, granted });
+  return permissionMatrix({ kinds, granted, error: entry(entries, 'permission').error });
 }
 
 /** Renders the form fields of a resource server. */
-export function resourceServerFields(form: URLSearchParams): VNode {
-  return html`${nameField(form, 'The API that receives and checks access tokens.')}
+export function resourceServerFields(entries: Entries): VNode {
+  return html`${nameField(entries, 'The API that receives and checks access tokens.')}
     ${textField({
-      name: 'resource',
+      ...entry(entries, 'resource'),
       label: 'Resource identifier',
-      value: form.get('resource') ?? '',
       required: true,
       maxlength: 2_000,
       placeholder: 'https://api.example.com',
       hint: 'An absolute URI. It is the audience of the tokens for this API.',
     })}
     ${textField({
-      name: 'information',
+      ...entry(entries, 'information'),
       label: 'Kinds of information',
-      value: form.get('information') ?? '',
       placeholder: 'orders products contacts',
       hint: 'Lower-case words, separated by spaces. Each kind has four permissions: create, read, update and delete.',
     })}
     ${choices({
-      name: 'token_format',
+      ...entry(entries, 'token_format'),
       label: 'Access token format',
-      value: form.get('token_format') ?? 'opaque',
+      value: entries.form.get('token_format') ?? 'opaque',
       options: [
         {
           value: 'opaque',
@@ -96,9 +93,9 @@ export function resourceServerFields(form: URLSearchParams): VNode {
       ],
     })}
     ${selectField({
-      name: 'token_typ',
+      ...entry(entries, 'token_typ'),
       label: 'JWT type',
-      value: form.get('token_typ') ?? 'at+jwt',
+      value: entries.form.get('token_typ') ?? 'at+jwt',
       options: [
         ['at+jwt', 'at+jwt (RFC 9068)'],
         ['JWT', 'JWT'],
@@ -107,11 +104,10 @@ export function resourceServerFields(form: URLSearchParams): VNode {
     })}`;
 }
 
-function nameField(form: URLSearchParams, hint: string): VNode {
+function nameField(entries: Entries, hint: string): VNode {
   return textField({
-    name: 'name',
+    ...entry(entries, 'name'),
     label: 'Name',
-    value: form.get('name') ?? '',
     required: true,
     maxlength: 200,
     hint,

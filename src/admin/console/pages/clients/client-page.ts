@@ -9,7 +9,8 @@ import { doneNotice, notice } from '../../parts/notices.ts';
 import { table } from '../../parts/table.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import type { Listed, ShownAuthorizationToken, ShownClient, ShownRegeneration, ShownUsage } from '../../shown.ts';
-import { regenerationSection } from '../regeneration/regeneration-parts.ts';
+import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
+import { methodLabel, nounOf } from './client-proof.ts';
 
 /** Page of one client (an integration or a resource server): credentials, usage, regenerations and actions. */
 export const clientPage: Page = {
@@ -32,7 +33,7 @@ export const clientPage: Page = {
         : undefined,
     ]);
     const at = `/console/clients/${client.client_id}`;
-    const owner = { at, what: 'secret', mayAct: visit.can('api_key:manage') };
+    const owner = { at, client, mayAct: visit.can('api_key:manage') };
     return {
       title: client.name,
       section: sectionOf(client),
@@ -77,19 +78,25 @@ function credentials(visit: Visit, client: ShownClient, at: string): VNode {
               secret.retires_at ? fromNow(secret.retires_at, visit.now) : html`<span class="muted">never</span>`,
             ]),
           })
-        : html`<p class="muted">This client has no secret. It authenticates with its own key (${client.auth_method}).</p>`
+        : html`<p class="muted">This client has no secret. It authenticates with its own ${nounOf(client.auth_method)}.</p>`
     }
     ${keys(visit, client)}
-    ${
-      mayManage &&
-      client.secrets.some(({ status }) => status === 'current') &&
-      html`<div class="actions">
-        ${client.reveal && postForm(`${at}/reveal`, html`<button>Show secret</button>`)}
-        <a class="button" href=${`${at}/regenerate`}>Regenerate…</a>
-      </div>`
-    }
+    ${mayManage && credentialActs(client, at)}
     ${!client.reveal && hasSecrets && html`<p class="hint">No copy of the secret is stored, so it cannot be shown again.</p>`}
   </section>`;
+}
+
+function credentialActs(client: ShownClient, at: string): VNode | null {
+  const noun = nounOf(client.auth_method);
+  if (noun !== 'secret') {
+    return html`<div class="actions"><a class="button" href=${`${at}/replace`}>${`Replace ${noun}…`}</a></div>`;
+  }
+  if (!client.secrets.some(({ status }) => status === 'current')) return null;
+  return html`<div class="actions">
+    ${client.reveal && postForm(`${at}/reveal`, html`<button>Show secret</button>`)}
+    <a class="button" href=${`${at}/regenerate`}>Regenerate…</a>
+    <a class="button" href=${`${at}/replace`}>Use a key or certificate…</a>
+  </div>`;
 }
 
 const keyStatus = {
@@ -115,7 +122,7 @@ function keys(visit: Visit, client: ShownClient): VNode | null {
     caption: 'Keys and certificates',
     columns: [{ label: 'Key' }, { label: 'Status' }, { label: 'Published' }, { label: 'Last used' }],
     rows: client.keys.map((key) => [
-      html`<code>${key.kid ?? key.thumbprint.slice(0, 16)}</code><span class="under">${key.type}</span>`,
+      keyName(key),
       keyStatus[key.status](),
       key.published_at ? fromNow(key.published_at, visit.now) : html`<span class="muted">registered</span>`,
       lastUse(key.last_used_at, visit.now),
@@ -178,7 +185,7 @@ function grants(client: ShownClient): VNode {
       'Resource server': client.resource
         ? html`<code>${client.resource}</code>`
         : 'determined by the token request or by the permissions',
-      Authentication: client.auth_method,
+      Authentication: methodLabel(client.auth_method),
       'Certificate subject': Object.entries(client).find(([name]) => name.startsWith('tls_client_auth_'))?.[1] as
         | string
         | undefined,

@@ -1,97 +1,137 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { subjectFields } from '../../../../clients/certificate-subject.ts';
+import { readCertificateKeys } from '../../../../clients/replacement.ts';
 import { InvalidInput } from '../../../../errors.ts';
 import { parseStrictJson } from '../../../strict-json.ts';
-import { choices, textArea } from '../../parts/fields.ts';
+import { type Entries, entry } from '../../parts/entries.ts';
+import { choices, selectField, textArea } from '../../parts/fields.ts';
 import type { ShownClient } from '../../shown.ts';
 
 type AuthMethod = ShownClient['auth_method'];
 
-/** Renders the form fields for a new client's authentication method. The default is a client secret. */
-export function proofFields(form: URLSearchParams): VNode {
-  const method = authMethodOf(form);
-  return html`<details open=${hasProof(method)}>
-    <summary>Other authentication methods</summary>
-    ${choices({
-      name: 'auth_method',
-      label: html`<span class="unseen">Authentication method</span>`,
-      value: method,
-      options: [
-        { value: 'client_secret_basic', label: 'Client secret in the Authorization header (client_secret_basic)' },
-        { value: 'client_secret_post', label: 'Client secret in the request body (client_secret_post)' },
-        {
-          value: 'private_key_jwt',
-          label: 'JWT signed with its own key (private_key_jwt)',
-          hint: whatGoesIn.private_key_jwt,
-        },
-        {
-          value: 'tls_client_auth',
-          label: 'TLS certificate of a trusted authority (tls_client_auth)',
-          hint: whatGoesIn.tls_client_auth,
-        },
-        {
-          value: 'self_signed_tls_client_auth',
-          label: 'Self-signed TLS certificate (self_signed_tls_client_auth)',
-          hint: whatGoesIn.self_signed_tls_client_auth,
-        },
-      ],
-    })}
-    ${proofField(form, 'Only for the last three methods. Enter public data, never a private key.')}
-  </details>`;
+type Method = {
+  /** What people call the credential. */
+  noun: 'secret' | 'key' | 'certificate';
+  label: string;
+  /** What to enter for it, if it is not a secret. */
+  ask?: string;
+};
+
+const methods: Record<AuthMethod, Method> = {
+  client_secret_basic: { noun: 'secret', label: 'A client secret in the Authorization header' },
+  client_secret_post: { noun: 'secret', label: 'A client secret in the request body' },
+  private_key_jwt: {
+    noun: 'key',
+    label: 'A JWT signed with its own key',
+    ask: 'Enter the JWK set with its public keys, or the https URL of that set.',
+  },
+  self_signed_tls_client_auth: {
+    noun: 'certificate',
+    label: 'A self-signed TLS certificate',
+    ask: 'Enter the certificate in PEM, several of them one after the other, or a JWK set with x5c.',
+  },
+  tls_client_auth: {
+    noun: 'certificate',
+    label: 'A TLS certificate of a trusted authority',
+    ask: 'Enter the name that the certificate contains, such as CN=sync,O=Example,C=DE.',
+  },
+};
+
+const subjectLabels: Record<(typeof subjectFields)[number], string> = {
+  tls_client_auth_subject_dn: 'Subject (distinguished name)',
+  tls_client_auth_san_dns: 'DNS name',
+  tls_client_auth_san_uri: 'URI',
+  tls_client_auth_san_ip: 'IP address',
+  tls_client_auth_san_email: 'E-mail address',
+};
+
+/** Returns what people call the credential of a client that authenticates like this. */
+export function nounOf(method: AuthMethod): Method['noun'] {
+  return methods[method].noun;
 }
 
-/**
- * Renders a form field for new keys or a new certificate. Returns undefined if the client authenticates with a secret.
- */
-export function newProofField(method: AuthMethod, form: URLSearchParams): VNode | undefined {
-  if (!hasProof(method)) return undefined;
-  return proofField(
-    form,
-    `New values replace all registered ones. Leave this empty to keep them. ${whatGoesIn[method]}`,
-  );
+/** Renders how a client authenticates as a sentence, with the code of the method in small print. */
+export function methodLabel(method: AuthMethod): VNode {
+  return html`${methods[method].label} <code class="fine">${method}</code>`;
+}
+
+/** Renders the form fields for how a client authenticates. The default is a client secret. */
+export function proofFields(entries: Entries): VNode {
+  return html`<div class="proof stack">
+    ${choices({
+      ...entry(entries, 'auth_method'),
+      label: 'The client authenticates with',
+      value: authMethodOf(entries.form),
+      options: Object.entries(methods).map(([method, { ask }]) => ({
+        value: method,
+        label: methodLabel(method as AuthMethod),
+        hint: ask,
+      })),
+    })}
+    <div class="of-subject">
+      ${selectField({
+        ...entry(entries, 'subject_field'),
+        label: 'Certificate field',
+        options: subjectFields.map((field) => [field, subjectLabels[field]] as const),
+      })}
+    </div>
+    <div class="of-proof">
+      ${textArea({
+        ...entry(entries, 'proof'),
+        label: 'Keys or certificate',
+        maxlength: 100_000,
+        rows: 6,
+        hint: 'Enter public data, never a private key.',
+      })}
+    </div>
+  </div>`;
+}
+
+/** Returns how a client authenticates as the entries of its form. Certificates are long and are left out. */
+export function toProofForm(client: ShownClient): URLSearchParams {
+  const form = new URLSearchParams({ auth_method: client.auth_method });
+  const subject = subjectFields.find((field) => client[field] !== undefined);
+  if (subject) form.set('subject_field', subject);
+  const keys = client.auth_method === 'private_key_jwt' && client.jwks && JSON.stringify(client.jwks, null, 2);
+  form.set('proof', (subject && client[subject]) ?? client.jwks_uri ?? (keys || ''));
+  return form;
 }
 
 export function authMethodOf(form: URLSearchParams): AuthMethod {
-  return (form.get('auth_method') ?? 'client_secret_basic') as AuthMethod;
-}
-
-/** Returns whether a method authenticates with a key or a certificate instead of a secret. */
-export function hasProof(method: AuthMethod): method is keyof typeof whatGoesIn {
-  return Object.hasOwn(whatGoesIn, method);
+  const method = form.get('auth_method') ?? '';
+  return Object.hasOwn(methods, method) ? (method as AuthMethod) : 'client_secret_basic';
 }
 
 /**
- * Converts the submitted keys or certificate subject to members of the request body.
- * @throws {InvalidInput} if the keys are not valid JSON.
+ * Converts the submitted method with its keys or certificate to members of the request body.
+ * @throws {InvalidInput} if the method needs keys or a certificate and they are missing or cannot be read.
  */
-export function readProof(method: AuthMethod, form: URLSearchParams): Record<string, unknown> {
+export function readProof(form: URLSearchParams): Record<string, unknown> {
+  const method = authMethodOf(form);
+  const { ask } = methods[method];
+  if (ask === undefined) return { auth_method: method };
   const proof = form.get('proof')?.trim();
-  if (!proof) return {};
-  if (method === 'tls_client_auth') return { tls_client_auth_subject_dn: proof };
-  if (method === 'private_key_jwt' && proof.startsWith('https:')) return { jwks_uri: proof };
-  return hasProof(method) ? { jwks: readJwks(proof) } : {};
+  if (!proof) throw wrongProof(ask);
+  return { auth_method: method, ...readKeys(method, form, proof) };
 }
 
-function readJwks(text: string): unknown {
+function readKeys(method: AuthMethod, form: URLSearchParams, proof: string): Record<string, unknown> {
+  if (method === 'tls_client_auth') {
+    const field = subjectFields.find((each) => each === form.get('subject_field')) ?? 'tls_client_auth_subject_dn';
+    return { [field]: proof };
+  }
+  if (method === 'private_key_jwt' && /^https?:/.test(proof)) return { jwks_uri: proof };
+  if (method === 'self_signed_tls_client_auth' && proof.includes('-----BEGIN')) {
+    return { jwks: { keys: readCertificateKeys(proof) } };
+  }
   try {
-    return parseStrictJson(text);
+    return { jwks: parseStrictJson(proof) };
   } catch {
-    throw new InvalidInput('Keys or certificate: must be a JWK set in JSON.');
+    throw wrongProof(`This is not a JWK set in JSON. ${methods[method].ask}`);
   }
 }
 
-const whatGoesIn = {
-  private_key_jwt: 'Enter the JWK set with its public keys below, or the https URL of that set.',
-  tls_client_auth: 'Enter the subject of the certificate below, such as CN=sync,O=Example,C=DE.',
-  self_signed_tls_client_auth: 'Enter a JWK set that contains the certificate (x5c) below.',
-};
-
-function proofField(form: URLSearchParams, hint: string): VNode {
-  return textArea({
-    name: 'proof',
-    label: 'Keys or certificate',
-    value: form.get('proof') ?? '',
-    maxlength: 100_000,
-    hint,
-  });
+function wrongProof(message: string): InvalidInput {
+  return new InvalidInput(`Keys or certificate: ${message}`, [{ path: 'proof', message }]);
 }

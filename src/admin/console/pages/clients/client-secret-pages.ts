@@ -9,6 +9,7 @@ import { notice, problemNotice } from '../../parts/notices.ts';
 import type { ShownClient } from '../../shown.ts';
 import { regeneratePages } from '../regeneration/regenerate-pages.ts';
 import { sectionOf } from './client-page.ts';
+import { nounOf } from './client-proof.ts';
 import { tokenRequest } from './token-request.ts';
 
 /**
@@ -48,18 +49,17 @@ export const clientSecretPages: readonly Page[] = [
 ];
 
 type Regenerated = {
+  regeneration_id: string;
   client_id: string;
-  client_secret: string;
+  client_secret?: string;
   previous: { client_id: string; retires_at: string };
 };
 
-/** Pages that regenerate a client's secret. */
+/** Pages that rotate a client's secret, keys, certificate or way of authentication. */
 export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerated>({
   path: '/clients/:client_id',
   route: '/clients/{client_id}',
   permission: 'api_key:manage',
-  what: 'secret',
-  hasClientId: true,
   // Use the Client ID of the page's address: when the same form is sent again after the Client ID has changed, the
   // request must stay identical, so that its idempotency key matches.
   paramsOf: ({ params }) => ({ client_id: params['client_id'] ?? '' }),
@@ -69,23 +69,30 @@ export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerate
       name: client.name,
       at: `/console/clients/${client.client_id}`,
       section: sectionOf(client),
+      noun: nounOf(client.auth_method),
+      client,
     };
   },
-  showNew: async (visit, { client_id, client_secret: clientSecret, previous }) => {
+  showNew: async (visit, { regeneration_id: id, client_id, client_secret: clientSecret, previous }) => {
     const client = await findClient(visit, client_id);
+    const noun = nounOf(client.auth_method);
     const isOver = Date.parse(previous.retires_at) <= visit.core.clock();
+    const said = clientSecret
+      ? html`<p><strong>Regenerated.</strong> ${shownHowLong(client.reveal)}</p>`
+      : html`<p><strong>Replaced.</strong> The client authenticates with its own ${noun} from now on.</p>`;
     return showCredentials(visit, {
-      title: 'New secret',
+      title: `New ${noun}`,
       client: { ...client, client_id },
       clientSecret,
-      said: html`<p><strong>Regenerated.</strong> ${shownHowLong(client.reveal)}</p>
+      said: html`${said}
         <p>
           ${
             isOver
-              ? 'The previous secret no longer works.'
-              : html`The previous secret${previous.client_id !== client_id && html`, with Client ID <code>${previous.client_id}</code>,`} works until ${exactMoment(previous.retires_at)}.`
+              ? 'The previous credential no longer works.'
+              : html`The previous credential${previous.client_id !== client_id && html`, with Client ID <code>${previous.client_id}</code>,`} works until ${exactMoment(previous.retires_at)}.`
           }
-        </p>`,
+        </p>
+        ${!isOver && html`<p><a href=${`/console/clients/${client_id}/regenerations/${id}/undo`}>Undo rotation…</a></p>`}`,
     });
   },
 });

@@ -4,13 +4,14 @@ import type { KeyturnError } from '../../../../errors.ts';
 import type { Page, Reply, Section, Visit } from '../../page.ts';
 import { attempt } from '../../page.ts';
 import { facts, pageHeading } from '../../parts/elements.ts';
+import { readEntries } from '../../parts/entries.ts';
 import { checkbox } from '../../parts/fields.ts';
 import { hiddenFields, postForm } from '../../parts/forms.ts';
 import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import type { ShownClient } from '../../shown.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields } from './client-form.ts';
-import { authMethodOf, hasProof, proofFields, readProof } from './client-proof.ts';
+import { authMethodOf, methodLabel, nounOf, proofFields, readProof } from './client-proof.ts';
 import { showCredentials } from './client-secret-pages.ts';
 
 type Kind = {
@@ -65,8 +66,9 @@ export const generatePages: readonly Page[] = [integration, resourceServer].flat
 type Generated = ShownClient & { client_secret?: string };
 
 async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem?: KeyturnError): Promise<Reply> {
+  const entries = readEntries(form, problem);
   const fields =
-    kind.kind === 'integration' ? integrationFields(form, await readOffers(visit)) : resourceServerFields(form);
+    kind.kind === 'integration' ? integrationFields(entries, await readOffers(visit)) : resourceServerFields(entries);
   return {
     ...(problem ? { status: problem.status } : {}),
     title: kind.title,
@@ -88,7 +90,13 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
           checked: form.has('reveal'),
         })
       }
-      ${kind.kind === 'integration' && proofFields(form)}
+      ${
+        kind.kind === 'integration' &&
+        html`<details open=${authMethodOf(form) !== 'client_secret_basic'}>
+          <summary>Other authentication methods</summary>
+          ${proofFields(entries)}
+        </details>`
+      }
       <button class="primary">Review</button>
     </form>`,
   };
@@ -96,7 +104,7 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
 
 function showReview(visit: Visit, kind: Kind): Reply {
   const { form } = visit;
-  const isKey = hasProof(authMethodOf(form));
+  const isKey = nounOf(authMethodOf(form)) !== 'secret';
   const input = readClientForm(kind.kind, form);
   const granted = String(input['scope'] ?? '');
   return {
@@ -108,7 +116,7 @@ function showReview(visit: Visit, kind: Kind): Reply {
           Name: input['name'] as string,
           Permissions: kind.kind === 'integration' ? granted || 'none' : undefined,
           'Access key': input['access_key'] as string | undefined,
-          Authentication: kind.kind === 'integration' ? authMethodOf(form) : undefined,
+          Authentication: kind.kind === 'integration' ? methodLabel(authMethodOf(form)) : undefined,
           [kind.kind === 'integration' ? 'Resource server' : 'Resource identifier']: input['resource'] as
             | string
             | undefined,
@@ -153,8 +161,7 @@ async function generate(visit: Visit, kind: Kind): Promise<Reply> {
       ...readClientForm(kind.kind, form),
       kind: kind.kind,
       reveal: form.has('reveal'),
-      auth_method: authMethodOf(form),
-      ...readProof(authMethodOf(form), form),
+      ...readProof(form),
     };
     return visit.call<Generated>('POST /clients', { body, once });
   });

@@ -1,24 +1,69 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { keysOfRegistration, type Registration } from '../../../../credentials/registration.ts';
 import type { Visit } from '../../page.ts';
-import { badge } from '../../parts/elements.ts';
+import { badge, facts } from '../../parts/elements.ts';
 import { exactMoment, fromNow, lastUse } from '../../parts/moment.ts';
 import { notice } from '../../parts/notices.ts';
 import { table } from '../../parts/table.ts';
 import { sourceName } from '../../parts/usage-section.ts';
-import type { ShownRegeneration, ShownReview } from '../../shown.ts';
+import type { ShownClient, ShownRegeneration, ShownReview } from '../../shown.ts';
+import { methodLabel } from '../clients/client-proof.ts';
+import { nounsOf, type Owner } from './rotation-subject.ts';
 
-/** Renders the effects of a regeneration: sources in use, token counts and a grace period that would end. */
-export function impactOf(visit: Visit, impact: ShownReview['impact'], what: string): VNode {
+type AuthMethod = ShownClient['auth_method'];
+
+/** Renders what a client authenticates with from now on. @param replacement members of a registration. */
+export function newCredential(
+  client: ShownClient,
+  authMethod: AuthMethod,
+  replacement: Readonly<Record<string, unknown>>,
+): VNode {
+  const jwks = (replacement['jwks'] ?? null) as Registration['jwks'];
+  const added = keysOfRegistration({ authMethod, jwks });
+  const accepted = new Set(client.keys.filter(({ status }) => status === 'current').map((key) => key.thumbprint));
+  const subject = Object.entries(replacement).find(([name]) => name.startsWith('tls_client_auth_'));
+  return html`<section class="card" aria-labelledby="new">
+    <h2 id="new">New credential</h2>
+    ${facts({
+      Authentication: methodLabel(authMethod),
+      'Keys at': replacement['jwks_uri'] as string | undefined,
+      'Certificate name': subject?.[1] as string | undefined,
+    })}
+    ${
+      added.length > 0 &&
+      table({
+        caption: 'New keys and certificates',
+        columns: [{ label: 'Key' }, { label: 'Status' }],
+        rows: added.map((key) => [
+          keyName({ ...key, type: key.kind }),
+          accepted.has(key.thumbprint) ? badge('plain', 'accepted already') : badge('ok', 'new'),
+        ]),
+      })
+    }
+  </section>`;
+}
+
+/** Renders what a key or certificate is recognised by. */
+export function keyName({
+  kid,
+  thumbprint,
+  type,
+}: Pick<ShownClient['keys'][number], 'kid' | 'thumbprint' | 'type'>): VNode {
+  return html`<code>${kid ?? thumbprint.slice(0, 16)}</code><span class="under" title=${thumbprint}>${type}</span>`;
+}
+
+/** Renders the effects of a rotation: sources in use, token counts, and a grace period that would end. */
+export function impactOf(visit: Visit, impact: ShownReview['impact'], { noun, client }: Owner, newNoun: string): VNode {
   const sources = impact.used_by.length + impact.used_by_others;
-  const { retiring_secret: retiring } = impact;
+  const { retiring_secret: retiring, keys } = impact;
   return html`<section class="card" aria-labelledby="impact">
     <h2 id="impact">Impact</h2>
     <p>
       ${
         sources === 0
-          ? `The ${what} was not used in the last 30 days, so no program should fail.`
-          : `${sources === 1 ? '1 source uses' : `${sources} sources use`} the ${what}. Each source must move to the new ${what} before the grace period ends. After that, its token requests fail.`
+          ? `The ${noun} was not used in the last 30 days, so no program should fail.`
+          : `${countOf(sources, 'source')} ${sources === 1 ? 'uses' : 'use'} the ${noun}. Each source must move to the new ${newNoun} before the grace period ends. After that, its token requests fail.${keys.some(({ ends }) => !ends) ? ' Sources of a key that is still accepted need not move.' : ''}`
       }
     </p>
     <dl class="numbers">
@@ -32,14 +77,15 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], what: stri
       notice(
         'warn',
         html`<p>
-          <strong>A grace period is already running.</strong> Its previous ${what} <code>${retiring.hint}</code> would expire ${fromNow(retiring.retires_at, visit.now)}, but stops working as soon as you regenerate. ${retiring.used_by.length === 0 ? 'No source uses it.' : `${retiring.used_by.length === 1 ? '1 source still uses' : `${retiring.used_by.length} sources still use`} it and will fail.`}
+          <strong>A grace period is already running.</strong> Its previous ${named(nounsOf({ previous: retiring }, { client }).previous, retiring.hint)} would expire ${fromNow(retiring.retires_at, visit.now)}, but stops working as soon as you continue. ${retiring.used_by.length === 0 ? 'No source uses it.' : `${countOf(retiring.used_by.length, 'source')} still ${retiring.used_by.length === 1 ? 'uses' : 'use'} it and will fail.`}
         </p>`,
       )
     }
+    ${keys.length > 0 && keyUse(visit, keys)}
     ${
       impact.used_by.length > 0 &&
       table({
-        caption: `Sources that use the ${what}`,
+        caption: `Sources that use the ${noun}`,
         columns: [{ label: 'Source' }, { label: 'Last used' }, { label: 'Tokens in 24 h', isNumber: true }],
         rows: impact.used_by.map((source) => [
           sourceName(source),
@@ -48,16 +94,48 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], what: stri
         ]),
       })
     }
-    ${impact.used_by_others > 0 && html`<p class="muted">${`And ${impact.used_by_others} more ${impact.used_by_others === 1 ? 'source' : 'sources'}.`}</p>`}
+    ${impact.used_by_others > 0 && html`<p class="muted">${`And ${countOf(impact.used_by_others, 'more source')}.`}</p>`}
   </section>`;
 }
 
-/**
- * The client or access key that is regenerated.
- * @param at path of its page.
- * @param what noun for the regenerated credential: `secret` or `key`.
- */
-type Owner = { at: string; what: string; mayAct: boolean };
+function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** Renders a credential. The hint of keys and certificates begins with what they are. */
+function named(noun: string, hint: string): VNode {
+  return hint.startsWith('…') ? html`${noun} <code>${hint}</code>` : html`<code>${hint}</code>`;
+}
+
+/** Renders which of the current keys and certificates end, and who uses each. */
+function keyUse(visit: Visit, keys: ShownReview['impact']['keys']): VNode {
+  return table({
+    caption: 'Current keys and certificates',
+    columns: [
+      { label: 'Key' },
+      { label: 'After the grace period' },
+      { label: 'Used by' },
+      { label: 'Last used' },
+      { label: 'Tokens in 24 h', isNumber: true },
+    ],
+    rows: keys.map((key) => {
+      const shown = key.used_by.slice(0, 3);
+      const more = key.used_by.length - shown.length + key.used_by_others;
+      return [
+        keyName(key),
+        key.ends ? badge('warn', 'rejected') : badge('ok', 'still accepted'),
+        shown.length === 0
+          ? html`<span class="muted">nobody</span>`
+          : html`<ul>${shown.map((source) => html`<li>${sourceName(source)}</li>`)}${more > 0 && html`<li>${`and ${more} more`}</li>`}</ul>`,
+        lastUse(key.last_used_at, visit.now),
+        String(key.tokens_24h),
+      ];
+    }),
+  });
+}
+
+/** The client or access key whose rotations are shown. */
+type Rotated = Pick<Owner, 'client'> & { at: string; mayAct: boolean };
 
 /**
  * Renders the running grace period with the sources that use the new or the previous secret, and earlier regenerations.
@@ -65,38 +143,42 @@ type Owner = { at: string; what: string; mayAct: boolean };
  */
 export function regenerationSection(
   visit: Visit,
-  owner: Owner,
+  owner: Rotated,
   regenerations: readonly ShownRegeneration[],
 ): VNode | null {
   if (regenerations.length === 0) return null;
-  const overlap = regenerations.find(({ state }) => state === 'overlapping');
-  const earlier = regenerations.filter((each) => each !== overlap);
+  const running = regenerations.find(({ state }) => state === 'overlapping');
+  const earlier = regenerations.filter((each) => each !== running);
   return html`<section class="card" id="regenerations" aria-labelledby="regenerations-title">
-    <h2 id="regenerations-title">${overlap ? 'Grace period' : 'Rotations'}</h2>
-    ${overlap && running(visit, owner, overlap)} ${earlier.length > 0 && history(visit, owner, earlier)}
+    <h2 id="regenerations-title">${running ? 'Grace period' : 'Rotations'}</h2>
+    ${running && gracePeriod(visit, owner, running)} ${earlier.length > 0 && history(visit, earlier)}
   </section>`;
 }
 
-function running(visit: Visit, { at, what, mayAct }: Owner, overlap: ShownRegeneration): VNode {
-  const { moved, still_using_old: still, previous } = overlap;
+function gracePeriod(visit: Visit, { at, client, mayAct }: Rotated, rotation: ShownRegeneration): VNode {
+  const { moved, still_using_old: still, previous } = rotation;
+  const nouns = nounsOf(rotation, { client });
   const all = moved.length + still.length;
-  const path = `${at}/regenerations/${overlap.id}`;
+  const path = `${at}/regenerations/${rotation.id}`;
   return html`<div class="stack">
     <p>
-      The new ${what} <code>${overlap.hint}</code> and the previous ${what} <code>${previous.hint}</code> both work. The previous ${what} expires
-      ${previous.retires_at && html` ${fromNow(previous.retires_at, visit.now)} (${exactMoment(previous.retires_at)})`}${overlap.finish_when_unused && ', or as soon as all sources have moved'}.
+      The new ${named(nouns.current, rotation.hint)} and the previous ${named(nouns.previous, previous.hint)} both work. The previous ${nouns.previous} expires
+      ${previous.retires_at && html` ${fromNow(previous.retires_at, visit.now)} (${exactMoment(previous.retires_at)})`}${rotation.finish_when_unused && ', or as soon as all sources have moved'}.
     </p>
     ${
       all === 0
-        ? notice('plain', `The previous ${what} was not used in the last 30 days.`)
+        ? notice('plain', `The previous ${nouns.previous} was not used in the last 30 days.`)
         : still.length === 0
-          ? notice('ok', `${all} of ${all} sources have moved to the new ${what}. You can end the grace period.`)
+          ? notice(
+              'ok',
+              `${all} of ${all} sources have moved to the new ${nouns.current}. You can end the grace period.`,
+            )
           : notice(
               'warn',
               `${moved.length} of ${all} sources have moved. If the grace period ended now, ${still.length === 1 ? '1 source' : `${still.length} sources`} would fail.`,
             )
     }
-    ${all > 0 && sources(visit, overlap, what)}
+    ${all > 0 && sources(visit, rotation, nouns.previous)}
     ${
       mayAct &&
       html`<div class="actions">
@@ -108,7 +190,7 @@ function running(visit: Visit, { at, what, mayAct }: Owner, overlap: ShownRegene
   </div>`;
 }
 
-function sources(visit: Visit, { moved, still_using_old: still }: ShownRegeneration, what: string): VNode {
+function sources(visit: Visit, { moved, still_using_old: still }: ShownRegeneration, noun: string): VNode {
   const rows = [
     ...still.map((source) => ({ source, hasMoved: false })),
     ...moved.map((source) => ({ source, hasMoved: true })),
@@ -118,7 +200,7 @@ function sources(visit: Visit, { moved, still_using_old: still }: ShownRegenerat
     columns: [
       { label: 'Source' },
       { label: 'Status' },
-      { label: `Previous ${what} last used` },
+      { label: `Previous ${noun} last used` },
       { label: 'Tokens in 24 h', isNumber: true },
     ],
     rows: rows.map(({ source, hasMoved }) => [
@@ -130,14 +212,14 @@ function sources(visit: Visit, { moved, still_using_old: still }: ShownRegenerat
   });
 }
 
-function history(visit: Visit, { what }: Owner, earlier: readonly ShownRegeneration[]): VNode {
+function history(visit: Visit, earlier: readonly ShownRegeneration[]): VNode {
   return table({
     caption: 'Earlier rotations',
     columns: [
       { label: 'Rotated' },
       { label: 'Status' },
       { label: 'By' },
-      { label: `Rejected uses of the previous ${what}` },
+      { label: 'Rejected uses of the previous one' },
     ],
     rows: earlier.map((each) => [
       html`${fromNow(each.created_at, visit.now)} <code class="under">${each.previous.hint} → ${each.hint}</code>`,

@@ -1,0 +1,165 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { KeyturnError } from '../../../../errors.ts';
+import type { Page, Reply, Visit } from '../../page.ts';
+import { attempt } from '../../page.ts';
+import { confirmedAct } from '../../parts/confirmed-act.ts';
+import { pageHeading } from '../../parts/elements.ts';
+import { entry, readEntries } from '../../parts/entries.ts';
+import { selectField } from '../../parts/fields.ts';
+import { postForm } from '../../parts/forms.ts';
+import { exactMoment, fromNow } from '../../parts/moment.ts';
+import { notice, problemNotice } from '../../parts/notices.ts';
+import { sourceName } from '../../parts/usage-section.ts';
+import type { Listed, ShownRegeneration } from '../../shown.ts';
+import { nounsOf, type Owner, type RotationSubject } from './rotation-subject.ts';
+
+/** Lengths of a grace period in seconds, with their names. */
+export const gracePeriods = [
+  ['3600', '1 hour'],
+  ['86400', '1 day'],
+  ['259200', '3 days'],
+  ['604800', '7 days'],
+  ['2592000', '30 days'],
+] as const;
+
+/** Creates the pages that end, extend or undo a running grace period. */
+export function gracePeriodPages<R>(subject: RotationSubject<R>): Page[] {
+  return [...extendPages(subject), ...endPages(subject, 'finish'), ...endPages(subject, 'undo')];
+}
+
+function endPages<R>(subject: RotationSubject<R>, act: 'finish' | 'undo'): Page[] {
+  const { path, permission, route } = subject;
+  return confirmedAct({
+    path: `${path}/regenerations/:regeneration_id/${act}`,
+    permission,
+    asksProof: act === 'undo',
+    confirm: async (visit) => {
+      const owner = await subject.findOwner(visit);
+      const rotation = await findRotation(visit, subject);
+      const nouns = nounsOf(rotation, owner);
+      const isFinish = act === 'finish';
+      return {
+        title: isFinish ? `End the grace period of ${owner.name} now?` : `Undo the rotation of ${owner.name}?`,
+        section: owner.section,
+        body: isFinish ? impactOfFinish(rotation, nouns) : impactOfUndo(rotation, nouns),
+        button: isFinish ? 'End grace period now' : 'Undo rotation',
+        // Programs would fail, and this cannot be undone.
+        ...(isFinish && rotation && rotation.still_using_old.length > 0 ? { name: owner.name } : {}),
+        back: backTo(owner),
+      };
+    },
+    act: async (visit) => {
+      const { at } = await subject.findOwner(visit);
+      await visit.call(`POST ${route}/regenerations/{regeneration_id}/${act}`, { params: paramsOf(visit, subject) });
+      return { seeOther: `${at}?done=${act === 'finish' ? 'finished' : 'undone'}` };
+    },
+  });
+}
+
+function extendPages<R>(subject: RotationSubject<R>): Page[] {
+  const { permission, route } = subject;
+  const path = `${subject.path}/regenerations/:regeneration_id/extend` as const;
+  const show = async (visit: Visit, problem?: KeyturnError): Promise<Reply> => {
+    const owner = await subject.findOwner(visit);
+    const rotation = await findRotation(visit, subject);
+    const { previous, current } = nounsOf(rotation, owner);
+    const title = `Extend the grace period of ${owner.name}`;
+    const end = rotation?.previous.retires_at;
+    return {
+      ...(problem ? { status: problem.status } : {}),
+      title,
+      section: owner.section,
+      body: html`${pageHeading({ title, back: backTo(owner) })} ${problem && problemNotice(problem)}
+      <section class="card">
+        ${end && html`<p>The previous ${previous} expires ${fromNow(end, visit.now)} (${exactMoment(end)}).</p>`}
+        ${postForm(
+          visit.path,
+          html`${selectField({
+            ...entry(readEntries(visit.form, problem), 'seconds'),
+            label: 'New end, from now',
+            value: visit.form.get('seconds') ?? '604800',
+            options: gracePeriods,
+            hint: `Until then both the previous ${previous} and the new ${current} work. The new end must be later than the present one.`,
+          })}
+            <div class="actions">
+              <button class="primary">Extend grace period</button><a class="button" href=${owner.at}>Cancel</a>
+            </div>`,
+        )}
+      </section>`,
+    };
+  };
+  return [
+    { method: 'get', path, permission, asksProof: true, handle: (visit) => show(visit) },
+    {
+      method: 'post',
+      path,
+      permission,
+      handle: async (visit) => {
+        const { at } = await subject.findOwner(visit);
+        const seconds = Number(visit.form.get('seconds'));
+        const result = await attempt(() =>
+          visit.call(`POST ${route}/regenerations/{regeneration_id}/extend`, {
+            params: paramsOf(visit, subject),
+            body: { retires_at: new Date(visit.now + (seconds || 0) * 1_000).toISOString() },
+          }),
+        );
+        return 'problem' in result ? await show(visit, result.problem) : { seeOther: `${at}?done=extended` };
+      },
+    },
+  ];
+}
+
+function backTo({ at, name }: Owner) {
+  return { path: at, label: name };
+}
+
+function paramsOf<R>(visit: Visit, subject: RotationSubject<R>) {
+  return { ...subject.paramsOf(visit), regeneration_id: visit.params['regeneration_id'] };
+}
+
+/** Returns the rotation of the page, or undefined if the operator may not see it. */
+async function findRotation<R>(
+  visit: Visit,
+  { route, paramsOf: owned }: RotationSubject<R>,
+): Promise<ShownRegeneration | undefined> {
+  if (!visit.can('integrations:view')) return undefined;
+  const { body } = await visit.call<Listed<ShownRegeneration>>(`GET ${route}/regenerations`, { params: owned(visit) });
+  return body.data.find(({ id }) => id === visit.params['regeneration_id']);
+}
+
+type Nouns = ReturnType<typeof nounsOf>;
+
+function impactOfFinish(rotation: ShownRegeneration | undefined, { previous }: Nouns): VNode {
+  return html`<ul class="bullets">
+      <li>Token requests with the previous ${previous} fail immediately. Tokens that were obtained with it work until they expire.</li>
+      <li>This cannot be undone.</li>
+    </ul>
+    ${rotation && failing(rotation.still_using_old, `the previous ${previous}`, 'still ')}`;
+}
+
+function impactOfUndo(rotation: ShownRegeneration | undefined, { previous, current }: Nouns): VNode {
+  return html`<ul class="bullets">
+      <li>The previous ${previous} becomes the current one again and does not expire.</li>
+      <li>The new ${current} and all tokens that were obtained with it stop working immediately.</li>
+    </ul>
+    ${rotation && failing(rotation.using_new, `the new ${current}`)}`;
+}
+
+/** Lists the sources that would fail, with how much they use the credential. */
+function failing(sources: ShownRegeneration['using_new'], credential: string, still = ''): VNode {
+  if (sources.length === 0) return notice('ok', `No source ${still}uses ${credential}.`);
+  const tokens = sources.reduce((sum, { tokens_24h: each }) => sum + each, 0);
+  const shown = sources.slice(0, 10);
+  return notice(
+    'warn',
+    html`<p>
+        <strong>${sources.length === 1 ? `1 source ${still}uses` : `${sources.length} sources ${still}use`} ${credential}</strong> and will fail.
+        In the last 24 hours, ${tokens === 1 ? '1 token was' : `${tokens} tokens were`} issued to ${sources.length === 1 ? 'it' : 'them'}:
+      </p>
+      <ul>
+        ${shown.map((source) => html`<li>${sourceName(source)}</li>`)}
+        ${sources.length > shown.length && html`<li>${`and ${sources.length - shown.length} more`}</li>`}
+      </ul>`,
+  );
+}

@@ -134,6 +134,23 @@ export function createCommitChange({
   };
 }
 
+/** Runs the work of changes and rolls it back, to find out whether it would succeed. */
+export function createRehearsal({ database, keyRing }: { database: Database; keyRing: KeyRing }): CommitChange {
+  return async <T>(work: (transaction: Transaction) => Promise<T>): Promise<T> => {
+    const rollback = new Error('rolled back after a rehearsal');
+    let result: { done: T } | undefined;
+    try {
+      await auditedTransaction(database, keyRing, async (transaction) => {
+        result = { done: await work(transaction) };
+        throw rollback;
+      });
+    } catch (error) {
+      if (error !== rollback) throw error;
+    }
+    return (result as { done: T }).done;
+  };
+}
+
 /**
  * Runs a transaction whose audit events are chained and written at its end, under the lock of the anchor. Writers
  * therefore wait for each other only during that time, and a transaction that holds the anchor waits for no other lock.

@@ -127,6 +127,34 @@ it('a form registers a resource server whose JWTs have typ JWT, shows that, and 
   expect(await find()).toMatchObject({ token_format: 'opaque', token_typ: null });
 });
 
+describe('the form of a new client', () => {
+  it('says at its fields what is wrong, before the review, and keeps what was entered', async () => {
+    await post('/clients', { name: 'Taken', kind: 'resource_server', resource: 'https://taken.example' });
+    const before = (await server.adminFetch('/audit-events')).json.data[0].id;
+    const form = { name: '', resource: 'https://taken.example', information: 'Orders, two', token_format: 'jwt' };
+    const answer = await server.send('/console/resource-servers/review', form, cookie);
+    expect(answer.status).toBe(400);
+    expect(answer.text).toMatch(
+      /<input id="field-name"[^>]*aria-describedby="error-name hint-name"[^>]*aria-invalid="true"/,
+    );
+    expect(answer.text).toContain('id="error-name">Must not be empty.');
+    expect(answer.text).toContain('id="error-information">Must be a lower-case word.');
+    expect(answer.text).toContain('value="Orders, two"');
+    const fixed = { ...form, name: 'Second', information: 'orders' };
+    const taken = await server.send('/console/resource-servers/review', fixed, cookie);
+    expect(taken.status).toBe(409);
+    expect(taken.text).toContain('id="error-resource">Another resource server already has this identifier.');
+    const right = await server.send(
+      '/console/resource-servers/review',
+      { ...fixed, resource: 'https://b.example' },
+      cookie,
+    );
+    expect(right.text).toContain('Nothing has been changed yet.');
+    expect(await clientsNamed('Second')).toEqual([]);
+    expect((await server.adminFetch('/audit-events')).json.data[0].id).toBe(before);
+  });
+});
+
 describe('an authorization token that is issued in the console', () => {
   it('gets only the selected scopes', async () => {
     const client = await integration({ scope: 'orders:read orders:create' });
@@ -176,8 +204,8 @@ describe('the confirmation page for disabling a client', () => {
     const { text } = await server.look(at, cookie);
     expect(text.replace(/\s+/g, ' ')).toContain('In the last 24 hours, it made 2 requests from 1 source.');
     expect(text).toContain('No tokens are revoked, and integrations can still get tokens for this API.');
-    const { location } = await server.send(at, {}, cookie);
-    expect((await server.look(location ?? '', cookie)).text).toContain('No tokens were revoked.');
+    const disabled = await server.sendAndLook(at, {}, cookie);
+    expect(disabled.text).toContain('No tokens were revoked.');
 
     expect((await api().introspect(secretOf(owner), token)).status).toBe(401);
     const late = await api().accessToken(caller);

@@ -49,7 +49,9 @@ export async function startConsole(options: Parameters<typeof startAdminServer>[
     async sendAndLook(path, form, cookie) {
       const answer = await send(path, form, cookie);
       if (answer.status !== 303) return answer;
-      return await ask(answer.location ?? '', cookieOf(answer) || cookie, {});
+      const left = answer.headers.getSetCookie().find((each) => each.startsWith('keyturn-done='));
+      const session = cookieOf(answer) || cookie;
+      return await ask(answer.location ?? '', left ? `${session}; ${left.split(';')[0]}` : session, {});
     },
     async signIn(token) {
       const answer = await send('/console/sign-in', { token });
@@ -59,9 +61,14 @@ export async function startConsole(options: Parameters<typeof startAdminServer>[
   };
 }
 
-/** Returns the name and value of the first cookie in a response, or an empty string. */
+/** Returns the name and value of the session cookie in a response, or an empty string. */
 export function cookieOf({ headers }: Pick<ConsoleAnswer, 'headers'>): string {
-  return headers.getSetCookie()[0]?.split(';')[0] ?? '';
+  return (
+    headers
+      .getSetCookie()
+      .find((each) => /^(__Host-)?keyturn=/.test(each))
+      ?.split(';')[0] ?? ''
+  );
 }
 
 export async function launchBrowser(): Promise<Browser> {

@@ -56,9 +56,8 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
    */
   const unasked = [
     '/integrations/new',
-    '/integrations/review',
     '/resource-servers/new',
-    '/resource-servers/review',
+    '/explain',
     '/clients/:client_id/disable',
     '/clients/:client_id/revoke-tokens',
     '/clients/:client_id/delete',
@@ -71,7 +70,6 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     '/contacts/:id/delete',
     '/signing-keys/rotate',
     '/signing-keys/:kid/revoke',
-    '/audit/verify',
   ];
   const doors = consolePages.filter(({ method, path }) => method === 'post' && !unasked.includes(path));
 

@@ -215,6 +215,55 @@ describe('a console session', () => {
   });
 });
 
+describe('a form that is sent after its session has ended', () => {
+  const form = { name: 'Kept <&"', permission: 'orders:read', reveal: 'on', once: 'kept' };
+  const hidden = (text: string, name: string) =>
+    (new RegExp(`name="${name}" value="([^"]*)"`).exec(text)?.[1] ?? '').replaceAll('&amp;', '&');
+
+  it('keeps its fields, and is sent again after signing in', async () => {
+    const { token } = await server.operator();
+    const asked = await server.send('/console/integrations/new', { ...form, operator_token: token }, 'keyturn=ended');
+    expect(asked.status).toBe(401);
+    expect(asked.text).toContain('Nothing was changed.');
+    expect(asked.text).not.toContain(token);
+    const [next, kept] = [hidden(asked.text, 'next'), hidden(asked.text, 'kept')];
+    const wrong = await server.send('/console/sign-in', { token: 'kto_x', next, kept });
+    expect(hidden(wrong.text, 'kept')).toBe(kept);
+    const signedIn = await server.send('/console/sign-in', { token, next, kept });
+    expect(signedIn.text).toContain('<form class="card stack" method="post" action="/console/integrations/new">');
+    expect(signedIn.text).toContain('name="name" value="Kept &lt;&amp;&quot;"');
+    const page = await server.send('/console/integrations/new', form, cookieOf(signedIn));
+    expect(page.text).toContain('value="Kept &lt;&amp;&quot;"');
+  });
+
+  it('does not continue on another site', async () => {
+    const { token } = await server.operator();
+    const answer = await server.send('/console/sign-in', { token, next: 'https://evil.example/', kept: 'a=b' });
+    expect(answer.text).toContain('action="/console/"');
+  });
+});
+
+it('shows what an act has changed once, and not for an address or after a reload', async () => {
+  const { json: client } = await server.adminFetch('/clients', {
+    method: 'POST',
+    body: { name: 'Noted', kind: 'integration' },
+  });
+  const cookie = await server.signIn((await server.operator()).token);
+  const at = `/console/clients/${client.client_id}`;
+  const disabled = await server.send(`${at}/disable`, {}, cookie);
+  expect(disabled.location).toBe(at);
+  const [left = ''] = disabled.headers.getSetCookie().map((each) => each.split(';')[0]);
+  const elsewhere = await server.look('/console/integrations', `${cookie}; ${left}`);
+  expect(elsewhere.text).not.toContain('Disabled. Its active tokens were revoked.');
+  const shown = await server.look(at, `${cookie}; ${left}`);
+  expect(shown.text).toContain('Disabled. Its active tokens were revoked.');
+  expect(shown.text).toContain(`action="${at}/enable"`);
+  expect(shown.headers.getSetCookie()).toEqual([expect.stringMatching(/^keyturn-done=; .*Max-Age=0$/)]);
+  for (const path of [at, `${at}?done=disabled`]) {
+    expect((await server.look(path, cookie)).text).not.toContain('Disabled. Its active tokens were revoked.');
+  }
+});
+
 describe('revealing a secret in the console', () => {
   const register = async () =>
     (await server.adminFetch('/clients', { method: 'POST', body: { name: 'Shop', kind: 'integration' } })).json;

@@ -107,6 +107,7 @@ describeWith('Chromium')('the console in a browser', () => {
     const { token, introspect } = endpointsOf(server.publicUrl);
     expect((await introspect(api, issued.access_token)).json).toMatchObject({ active: true, client_id: id });
 
+    expect(await page.locator('#announcement').textContent()).toBe('curl command: copied');
     await follow(page, 'Go to Order sync');
     await eventuallyIs(
       async () => {
@@ -240,7 +241,7 @@ describeWith('Chromium')('the console in a browser', () => {
       () => token(client),
       ({ status }) => status === 401,
     );
-    await click(page, 'Enable');
+    await click(page, 'Enable again');
     await eventuallyIs(
       () => token(client),
       ({ status }) => status === 200,
@@ -362,7 +363,7 @@ describeWith('Chromium')('the console in a browser', () => {
     [
       'only views',
       ['integrations:view'],
-      ['Integrations', 'Access keys', 'Contacts', 'Resource servers', 'Signing keys', 'Settings'],
+      ['Integrations', 'Access keys', 'Contacts', 'Resource servers', 'Signing keys', 'Explain', 'Settings'],
       [],
     ],
     ['edits', ['integrations:view', 'integrations:edit'], [], ['Edit', 'Disable…']],

@@ -38,6 +38,11 @@ export type CallEndpoint = {
    */
   call<Body>(caller: Caller, route: Route, call?: Call): Promise<Called<Body>>;
   /**
+   * Runs an endpoint without its commit.
+   * @throws what the endpoint throws.
+   */
+  rehearse(caller: Caller, route: Route, call?: Call): Promise<void>;
+  /**
    * Returns the kept response of an earlier call with the same `once` by the same session, or undefined if there is
    * none from the last ten minutes.
    * @throws {Forbidden} if the operator lacks the endpoint's permission.
@@ -49,10 +54,15 @@ export type CallEndpoint = {
 /**
  * Lets console pages call the endpoints of the admin API inside this process, with the same permissions, validation and
  * idempotency. A page can therefore do only what its operator can do through the API.
+ * @param rehearsed the same endpoints, whose changes are not committed.
  */
-export function createCallEndpoint(core: Core, endpoints: readonly Endpoint[]): CallEndpoint {
-  function requireEndpoint({ operator, isFresh }: Caller, route: Route): Endpoint {
-    const endpoint = findEndpoint(endpoints, route);
+export function createCallEndpoint(
+  core: Core,
+  endpoints: readonly Endpoint[],
+  rehearsed: readonly Endpoint[],
+): CallEndpoint {
+  function requireEndpoint({ operator, isFresh }: Caller, route: Route, among = endpoints): Endpoint {
+    const endpoint = findEndpoint(among, route);
     checkPermission(operator, endpoint.permission);
     if (endpoint.asksProof && !isFresh) throw new ProofNeeded();
     return endpoint;
@@ -81,6 +91,17 @@ export function createCallEndpoint(core: Core, endpoints: readonly Endpoint[]): 
         body: JSON.parse(JSON.stringify(answer.body ?? null)) as Body,
         revision: /\d+/.exec(answer.headers?.['ETag'] ?? '')?.[0] ?? '',
       };
+    },
+    async rehearse(caller: Caller, route: Route, call: Call = {}): Promise<void> {
+      const endpoint = requireEndpoint(caller, route, rehearsed);
+      const { operator } = caller;
+      const expectedRevisions = endpoint.conditional && call.revision ? [Number(call.revision)] : undefined;
+      await endpoint.handle({
+        operator,
+        ...checkInsideRequest(endpoint, call),
+        expectedRevisions,
+        idempotent: undefined,
+      });
     },
     async recall<Body>(caller: Caller, route: Route, { params, once }: Pick<Call, 'params'> & { once: string }) {
       requireEndpoint(caller, route);

@@ -1,7 +1,9 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
+import { createRehearsal } from '../../audit/audit-log.ts';
 import type { Core } from '../../core.ts';
 import type { Endpoint } from '../endpoint.ts';
+import { adminEndpoints } from '../endpoints.ts';
 import { serveAsset } from './assets.ts';
 import { createCallEndpoint } from './call-endpoint.ts';
 import { setPageHeaders } from './page-headers.ts';
@@ -28,7 +30,8 @@ export function createConsole(
   open.post('/sign-in', signing.signIn);
   open.post('/sign-out', signing.signOut);
 
-  const api = createCallEndpoint(core, endpoints);
+  const rehearsed = adminEndpoints({ ...core, change: createRehearsal(core) });
+  const api = createCallEndpoint(core, endpoints, rehearsed);
   const closed = new Router({ prefix: '/console', sensitive: true, strict: true });
   closed.post('/prove', signing.proveAgain);
   for (const page of consolePages) closed[page.method](page.path, servePage(core, api, signing, page));
@@ -38,7 +41,7 @@ export function createConsole(
     respondWithPage(core.log),
     requireOwnPage,
     open.routes() as Middleware,
-    requireSession(core, addressOf),
+    requireSession(core, addressOf, signing.keepForm),
     closed.routes() as Middleware,
     closed.allowedMethods() as Middleware,
   ]);

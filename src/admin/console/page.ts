@@ -5,6 +5,7 @@ import { KeyturnError, NotFound } from '../../errors.ts';
 import type { Route } from '../check-request.ts';
 import type { Operator } from '../operator-auth.ts';
 import type { Call, Called } from './call-endpoint.ts';
+import type { Done } from './parts/done.ts';
 
 /** The navigation section that a page belongs to. */
 export type Section =
@@ -17,10 +18,12 @@ export type Section =
   | 'explain'
   | 'settings';
 
-/** A page to render, or the path to redirect to after an action (post, redirect, get). */
+/**
+ * A page to render, or the path to redirect to after an action (post, redirect, get), with what that page then says.
+ */
 export type Reply =
   | { status?: number; title: string; section?: Section; body: VNode }
-  | { seeOther: `/console/${string}` };
+  | { seeOther: `/console/${string}`; done?: Done };
 
 /** A page of the console. */
 export type Page = {
@@ -55,6 +58,11 @@ export type Visit = {
   can(permission: Permission): boolean;
   /** Calls the admin API on behalf of the operator. */
   call<Body>(route: Route, call?: Call): Promise<Called<Body>>;
+  /**
+   * Runs an endpoint up to the point where it would commit, to find out whether it would succeed.
+   * @throws what the endpoint throws.
+   */
+  rehearse(route: Route, call?: Call): Promise<void>;
   /** Returns the response to a form that this session sent in the last ten minutes, or undefined. */
   recall<Body>(route: Route, call: Pick<Call, 'params'> & { once: string }): Promise<Body | undefined>;
   /**

@@ -16,9 +16,11 @@ export function renderDocument(page: {
   title: string;
   section?: Section | undefined;
   operator?: Session['operator'] | undefined;
+  /** What the page says once, about the act that led to it. */
+  message?: VNode | undefined;
   body: VNode;
 }): string {
-  const { title, section, operator, body } = page;
+  const { title, section, operator, message, body } = page;
   return `<!doctype html>${renderToString(html`
     <html lang="en">
       <head>
@@ -34,7 +36,8 @@ export function renderDocument(page: {
       <body class=${operator ? 'signed-in' : 'signed-out'}>
         <a class="skip" href="#main">Skip to main content</a>
         ${header(operator)} ${operator && navigation(operator, section)}
-        <main id="main" tabindex="-1">${body}</main>
+        <main id="main" tabindex="-1">${message} ${body}</main>
+        <p id="announcement" class="unseen" role="status"></p>
       </body>
     </html>
   `)}`;

@@ -5,6 +5,7 @@ import type { Core } from '../../core.ts';
 import { checkPermission, operatorOf } from '../operator-auth.ts';
 import type { CallEndpoint, Caller } from './call-endpoint.ts';
 import type { Page, Reply, Visit } from './page.ts';
+import { leaveMessage, takeMessage } from './parts/done.ts';
 import { readForm } from './read-form.ts';
 import { renderDocument } from './render-document.ts';
 import { seeOther } from './see-other.ts';
@@ -43,15 +44,19 @@ export function servePage(core: Core, api: CallEndpoint, signing: Signing, page:
       now,
       can,
       call: (route, call) => api.call(caller, route, call),
+      rehearse: (route, call) => api.rehearse(caller, route, call),
       recall: (route, call) => api.recall(caller, route, call),
       continueWith: (token) => signing.continueWith(ctx, token),
     };
     const reply = await answer(page, visit, isFresh);
     if (reply === undefined) return signing.askProof(ctx, form);
-    if ('seeOther' in reply) return seeOther(ctx, reply.seeOther);
+    if ('seeOther' in reply) {
+      if (reply.done) leaveMessage(ctx, reply.seeOther, reply.done);
+      return seeOther(ctx, reply.seeOther);
+    }
     ctx.status = reply.status ?? 200;
     ctx.type = 'text/html; charset=utf-8';
-    ctx.body = renderDocument({ ...reply, operator });
+    ctx.body = renderDocument({ ...reply, operator, message: takeMessage(ctx) });
   };
 }
 

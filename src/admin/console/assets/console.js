@@ -1,9 +1,15 @@
 // Optional enhancements of the console in the browser. Every page works without this script.
 
+/** Lets screen readers say a text. */
+function announce(text) {
+  document.getElementById('announcement').textContent = text;
+}
+
 // Copy buttons are hidden until the script runs.
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false;
   button.addEventListener('click', async () => {
+    announce('');
     const source = document.getElementById(button.dataset.copy);
     try {
       await navigator.clipboard.writeText(source.textContent);
@@ -13,6 +19,7 @@ for (const button of document.querySelectorAll('[data-copy]')) {
       getSelection().selectAllChildren(source);
       button.textContent = document.execCommand('copy') ? 'Copied' : 'Selected';
     }
+    announce(`${button.getAttribute('aria-label').replace(/^Copy /, '')}: ${button.textContent.toLowerCase()}`);
     setTimeout(() => {
       button.textContent = 'Copy';
     }, 2000);

@@ -17,7 +17,8 @@ const fields = ['actor', 'action', 'target', 'since', 'until'] as const;
 export const auditPages: readonly Page[] = [
   { method: 'get', path: '/audit', permission: 'audit:view', handle: (visit) => show(visit) },
   {
-    method: 'post',
+    // It changes nothing, so a reload verifies again without a question.
+    method: 'get',
     path: '/audit/verify',
     permission: 'audit:view',
     handle: async (visit) => show(visit, await verifyAuditLog(visit.core.database, visit.core.keyRing)),
@@ -40,7 +41,7 @@ async function show(visit: Visit, verification?: AuditVerification): Promise<Rep
     body: html`${pageHeading({
       title: 'Audit log',
       lead: 'All changes, and who made them. Events are linked in a chain, so that a changed or deleted event is detected.',
-      actions: html`<form method="post" action="/console/audit/verify"><button>Verify audit log</button></form>`,
+      actions: html`<form method="get" action="/console/audit/verify"><button>Verify audit log</button></form>`,
     })}
     ${verification && verdict(verification)} ${filterForm(filter, isFiltered)}
     ${'problem' in result ? problemNotice(result.problem) : list(visit, result.done.body, isFiltered)}`,

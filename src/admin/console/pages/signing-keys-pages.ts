@@ -4,7 +4,6 @@ import type { Page } from '../page.ts';
 import { confirmedAct } from '../parts/confirmed-act.ts';
 import { badge, pageHeading } from '../parts/elements.ts';
 import { fromNow } from '../parts/moment.ts';
-import { doneNotice } from '../parts/notices.ts';
 import { table } from '../parts/table.ts';
 import type { ShownSigningKeys } from '../shown.ts';
 
@@ -33,28 +32,27 @@ export const signingKeysPages: readonly Page[] = [
           actions:
             visit.can('api_key:manage') && html`<a class="button" href="/console/signing-keys/rotate">Rotate…</a>`,
         })}
-        ${doneNotice(visit.query)}
-        ${table({
-          caption: 'Published signing keys',
-          columns: [
-            { label: 'Key' },
-            { label: 'Status' },
-            { label: 'Algorithm' },
-            { label: 'Created' },
-            { label: 'Current since' },
-            { label: 'Retired' },
-            ...(canRevoke ? [{ label: 'Revoke' }] : []),
-          ],
-          rows: body.data.map((key) => [
-            html`<code>${key.kid}</code>`,
-            badge(tones[key.status], key.status),
-            key.alg,
-            fromNow(key.created_at, visit.now),
-            key.current_since ? fromNow(key.current_since, visit.now) : dash,
-            key.retired_at ? fromNow(key.retired_at, visit.now) : dash,
-            ...(canRevoke ? [html`<a href=${`/console/signing-keys/${key.kid}/revoke`}>Revoke…</a>`] : []),
-          ]),
-        })}
+          ${table({
+            caption: 'Published signing keys',
+            columns: [
+              { label: 'Key' },
+              { label: 'Status' },
+              { label: 'Algorithm' },
+              { label: 'Created' },
+              { label: 'Current since' },
+              { label: 'Retired' },
+              ...(canRevoke ? [{ label: 'Revoke' }] : []),
+            ],
+            rows: body.data.map((key) => [
+              html`<code>${key.kid}</code>`,
+              badge(tones[key.status], key.status),
+              key.alg,
+              fromNow(key.created_at, visit.now),
+              key.current_since ? fromNow(key.current_since, visit.now) : dash,
+              key.retired_at ? fromNow(key.retired_at, visit.now) : dash,
+              ...(canRevoke ? [html`<a href=${`/console/signing-keys/${key.kid}/revoke`}>Revoke…</a>`] : []),
+            ]),
+          })}
         <p class="hint">
           The next key is published before it signs tokens, so that APIs know it by then. A retired key stays published until the last token that it signed has expired.
         </p>`,
@@ -79,7 +77,7 @@ export const signingKeysPages: readonly Page[] = [
     }),
     act: async (visit) => {
       await visit.call('POST /signing-keys/rotate', { once: visit.once });
-      return { seeOther: '/console/signing-keys?done=rotated' };
+      return { seeOther: '/console/signing-keys', done: 'rotated' };
     },
   }),
   ...confirmedAct({
@@ -106,7 +104,7 @@ export const signingKeysPages: readonly Page[] = [
     },
     act: async (visit) => {
       await visit.call('POST /signing-keys/{kid}/revoke', { params: { kid: visit.params['kid'] } });
-      return { seeOther: '/console/signing-keys?done=key-revoked' };
+      return { seeOther: '/console/signing-keys', done: 'key-revoked' };
     },
   }),
 ];

@@ -6,7 +6,7 @@ import type { Page, Section, Visit } from '../page.ts';
 import type { Listed } from '../shown.ts';
 import { emptyState, pageHeading } from './elements.ts';
 import { type Filter, filterForm } from './forms.ts';
-import { cannotView, doneNotice } from './notices.ts';
+import { cannotView } from './notices.ts';
 import { nextPage } from './table.ts';
 
 type List<Item> = {
@@ -47,7 +47,7 @@ export function listPage<Item>(list: List<Item>): Page {
           visit.can(action.permission) &&
           html`<a class="button primary" href=${action.path}>${action.label}</a>`,
       })}
-      ${doneNotice(visit.query)} ${visit.can('integrations:view') ? await items(visit, list) : cannotView()}`,
+      ${visit.can('integrations:view') ? await items(visit, list) : cannotView()}`,
     }),
   };
 }

@@ -1,21 +1,24 @@
 import type { Context, Next } from 'koa';
 import type { Core } from '../../../core.ts';
-import { Forbidden, KeyturnError } from '../../../errors.ts';
+import { Forbidden } from '../../../errors.ts';
 import type { Operator } from '../../operator-auth.ts';
 import { seeOther } from '../see-other.ts';
 import { findSession } from './session.ts';
 
 /**
  * Requires a session. Other requests are redirected to the sign-in page, except POST.
- * @throws {KeyturnError} 401 for a POST request without a session.
+ * @param askSignIn answers a POST request without a session.
  */
-export function requireSession(core: Core, addressOf: (request: Context['req']) => string) {
+export function requireSession(
+  core: Core,
+  addressOf: (request: Context['req']) => string,
+  askSignIn: (ctx: Context) => Promise<void>,
+) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const cookie = readSessionCookie(ctx);
     const session = cookie === undefined ? undefined : await findSession(core.database, cookie, core.clock());
     if (!session) {
-      if (ctx.method === 'POST')
-        throw new KeyturnError('unauthenticated', 401, 'Your session has ended. Sign in again.');
+      if (ctx.method === 'POST') return await askSignIn(ctx);
       const isStart = ctx.path === '/console/';
       return seeOther(ctx, `/console/sign-in${isStart ? '' : `?next=${encodeURIComponent(ctx.url)}`}`);
     }
@@ -26,9 +29,19 @@ export function requireSession(core: Core, addressOf: (request: Context['req']) 
   };
 }
 
-/** Browsers accept a cookie with this prefix only over TLS and only for this host (RFC 6265bis §4.1.3.2). */
-const secureName = '__Host-keyturn';
-const plainName = 'keyturn';
+/** The names of a cookie with and without TLS. */
+type CookieNames = { secure: string; plain: string };
+
+/**
+ * Returns the names of a cookie. Browsers accept a cookie with the prefix `__Host-` only over TLS and only for this host
+ * (RFC 6265bis §4.1.3.2).
+ */
+export function cookieNames(plain: string): CookieNames {
+  return { secure: `__Host-${plain}`, plain };
+}
+
+const sessionNames = cookieNames('keyturn');
+
 /**
  * Prefix of the cookie of a session that was started over TLS. Such a cookie is rejected under the plain name, which
  * other origins can set.
@@ -40,16 +53,21 @@ const secureMark = 's_';
  * subdomain, so it is accepted only for a session that was started without TLS, in a request that shows no sign of TLS.
  */
 export function readSessionCookie(ctx: Context): string | undefined {
-  const secure = ctx.cookies.get(secureName);
+  const secure = ctx.cookies.get(sessionNames.secure);
   if (secure !== undefined || isSecure(ctx)) return secure;
-  const plain = ctx.cookies.get(plainName);
+  const plain = ctx.cookies.get(sessionNames.plain);
   return plain?.startsWith(secureMark) ? undefined : plain;
 }
 
 export function setSessionCookie(ctx: Context, value: string): void {
+  setCookie(ctx, sessionNames, value);
+}
+
+/** Sets a cookie that only this host reads. @param more further attributes, each after `; `. */
+export function setCookie(ctx: Context, names: CookieNames, value: string, more = ''): void {
   const isOverTls = isSecure(ctx);
-  const attributes = 'Path=/; HttpOnly; SameSite=Strict';
-  ctx.set('Set-Cookie', `${isOverTls ? secureName : plainName}=${value}; ${attributes}${isOverTls ? '; Secure' : ''}`);
+  const attributes = `Path=/; HttpOnly; SameSite=Strict${more}${isOverTls ? '; Secure' : ''}`;
+  ctx.append('Set-Cookie', `${isOverTls ? names.secure : names.plain}=${value}; ${attributes}`);
 }
 
 /** Returns the prefix for the cookie of a session that this request starts. */
@@ -64,7 +82,7 @@ function isSecure(ctx: Context): boolean {
 
 export function clearSessionCookie(ctx: Context): void {
   const attributes = 'Path=/; HttpOnly; SameSite=Strict; Max-Age=0';
-  ctx.set('Set-Cookie', [`${secureName}=; ${attributes}; Secure`, `${plainName}=; ${attributes}`]);
+  ctx.set('Set-Cookie', [`${sessionNames.secure}=; ${attributes}; Secure`, `${sessionNames.plain}=; ${attributes}`]);
 }
 
 /**

@@ -6,10 +6,13 @@ import { notice } from '../parts/notices.ts';
 /** Renders the sign-in form, for an operator token or the code of a link. */
 export function signInForm({
   next,
+  kept = null,
   code,
   problem,
 }: {
   next: string | null;
+  /** The fields of a form that arrived after its session had ended. */
+  kept?: string | null;
   /** The code of a link. If set, the form has no field for a token. */
   code?: string | undefined;
   problem?: string | undefined;
@@ -19,6 +22,7 @@ export function signInForm({
     ${problem && notice('bad', problem)}
     <form class="card stack" method="post" action="/console/sign-in">
       ${next && html`<input type="hidden" name="next" value=${next} />`}
+      ${kept !== null && html`<input type="hidden" name="kept" value=${kept} />`}
       ${
         code
           ? html`<p>This link works once. Continue to sign in.</p>
@@ -33,6 +37,18 @@ export function signInForm({
         No token? An administrator of the server can create a link that signs you in once: <code>keyturn console link</code>
       </p>`
     }
+  </div>`;
+}
+
+/** Renders the form that continues, after signing in again, with what was entered before. */
+export function continueForm({ action, fields }: { action: string; fields: URLSearchParams }): VNode {
+  return html`<div class="narrow sign-in">
+    <h1>You are signed in again</h1>
+    <p>What you entered before your session ended is kept. Nothing has been changed yet.</p>
+    <form class="card stack" method="post" action=${action}>
+      ${hiddenFields(fields)}
+      <div class="actions"><button class="primary">Continue</button><a class="button" href="/console/">Discard</a></div>
+    </form>
   </div>`;
 }
 

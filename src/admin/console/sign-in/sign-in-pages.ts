@@ -10,10 +10,13 @@ import { seeOther } from '../see-other.ts';
 import { proveAgain, signIn } from './prove.ts';
 import { clearSessionCookie, readSessionCookie, sessionMark, setSessionCookie } from './require-session.ts';
 import { endSession, type Session } from './session.ts';
-import { proofForm, signInForm } from './sign-in-form.ts';
+import { continueForm, proofForm, signInForm } from './sign-in-form.ts';
 
 /** Maximum number of failed attempts per minute from one network. */
 const perMinute = 10;
+
+/** Maximum length of a kept form, which is encoded once more when it is sent together with the sign-in. */
+const maxKept = 80 * 1024;
 
 /** Handlers for signing in, signing out, and renewing the proof of identity. */
 export type Signing = ReturnType<typeof signInPages>;
@@ -70,7 +73,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
     }
   }
 
-  function showSignIn(ctx: Context, form: { next: string | null; code?: string | undefined }, refusal?: Refusal) {
+  function showSignIn(ctx: Context, form: Parameters<typeof signInForm>[0], refusal?: Refusal) {
     const body = signInForm({ ...form, problem: refusal?.problem });
     show(ctx, { title: 'Sign in', operator: undefined, body, status: refusal?.status });
   }
@@ -85,18 +88,32 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       showSignIn(ctx, { next: searchParams.get('next'), code: searchParams.get('code') ?? undefined });
     },
 
+    /** Answers a form that arrives after its session has ended: asks to sign in, and keeps what was entered. */
+    async keepForm(ctx: Context): Promise<void> {
+      const form = await readForm(ctx.req);
+      form.delete('operator_token');
+      const text = form.toString();
+      const isProof = ctx.path === '/console/prove';
+      const kept = isProof || text.length > maxKept ? null : text;
+      const problem = `Your session has ended. Nothing was changed. ${kept === null ? 'Sign in again.' : 'Sign in to continue with what you entered.'}`;
+      ctx.state['presented'] = true;
+      showSignIn(ctx, { next: isProof ? form.get('next') : ctx.path, kept }, { status: 401, problem });
+    },
+
     async signIn(ctx: Context): Promise<void> {
       const form = await readForm(ctx.req);
       const code = form.get('code');
       const proof = code === null ? { token: (form.get('token') ?? '').trim() } : { code };
-      const next = form.get('next');
+      const [next, kept] = [form.get('next'), form.get('kept')];
       try {
         const visitor = visitorOf(ctx);
         setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, proof, visitor)));
       } catch (error) {
-        return showSignIn(ctx, { next }, refused(ctx, error));
+        return showSignIn(ctx, { next, kept }, refused(ctx, error));
       }
-      seeOther(ctx, ownPath(next));
+      if (kept === null) return seeOther(ctx, ownPath(next));
+      const body = continueForm({ action: ownPath(next), fields: new URLSearchParams(kept) });
+      show(ctx, { title: 'Signed in', operator: undefined, body, status: undefined });
     },
 
     async proveAgain(ctx: Context): Promise<void> {

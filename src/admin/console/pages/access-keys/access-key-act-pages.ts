@@ -32,7 +32,7 @@ export const accessKeyActPages: readonly Page[] = [
     },
     act: async (visit) => {
       await visit.call('POST /access-keys/{id}/disable', of(visit));
-      return { seeOther: `${at(visit)}?done=key-disabled` };
+      return { seeOther: at(visit), done: 'key-disabled' };
     },
   }),
   {
@@ -41,7 +41,7 @@ export const accessKeyActPages: readonly Page[] = [
     permission: 'integrations:edit',
     handle: async (visit) => {
       await visit.call('POST /access-keys/{id}/enable', of(visit));
-      return { seeOther: `${at(visit)}?done=enabled` };
+      return { seeOther: at(visit), done: 'enabled' };
     },
   },
   ...confirmedAct({
@@ -62,7 +62,7 @@ export const accessKeyActPages: readonly Page[] = [
     },
     act: async (visit) => {
       await visit.call('DELETE /access-keys/{id}', of(visit));
-      return { seeOther: '/console/access-keys?done=removed' };
+      return { seeOther: '/console/access-keys', done: 'removed' };
     },
   }),
   {

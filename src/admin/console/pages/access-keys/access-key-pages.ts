@@ -4,9 +4,10 @@ import type { KeyturnError } from '../../../../errors.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
 import { attempt } from '../../page.ts';
 import { facts, pageHeading, statusBadges } from '../../parts/elements.ts';
+import { type Entries, readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
 import { fromNow, lastUse } from '../../parts/moment.ts';
-import { doneNotice, notice, problemNotice } from '../../parts/notices.ts';
+import { notice, problemNotice } from '../../parts/notices.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import type { Listed, ShownAccessKey, ShownRegeneration, ShownUsage } from '../../shown.ts';
 import { type Offer, readOffers } from '../clients/client-form.ts';
@@ -41,7 +42,7 @@ export const accessKeyPages: readonly Page[] = [
       const saved = await attempt(() =>
         visit.call('PATCH /access-keys/{id}', { params: { id: key.id }, body, revision }),
       );
-      if ('done' in saved) return { seeOther: `/console/access-keys/${key.id}?done=saved` };
+      if ('done' in saved) return { seeOther: `/console/access-keys/${key.id}`, done: 'saved' };
       return await show(visit, key, form, revision, saved.problem);
     },
   },
@@ -75,11 +76,11 @@ async function show(
       lead: statusBadges(key, visit.now),
       back: { path: `/console/contacts/${key.contact_id}`, label: key.contact_name },
     })}
-    ${problem ? problemNotice(problem) : doneNotice(visit.query)}
+    ${problem && problemNotice(problem)}
     <div class="grid two">
       <section class="card" aria-labelledby="permissions">
         <h2 id="permissions">Settings</h2>
-        ${permissions(visit, key, form, offers ?? [], revision, mayEdit)}
+        ${permissions(visit, key, readEntries(form, problem), offers ?? [], revision, mayEdit)}
       </section>
       <div class="grid">${about(visit, key, at)} ${reach(key)}</div>
     </div>
@@ -91,12 +92,12 @@ async function show(
 function permissions(
   visit: Visit,
   key: ShownAccessKey,
-  form: URLSearchParams,
+  entries: Entries,
   offers: readonly Offer[],
   revision: string,
   mayEdit: boolean,
 ): VNode {
-  const fields = accessKeyFields(form, offers, {
+  const fields = accessKeyFields(entries, offers, {
     isReadOnly: !mayEdit,
     ...(key.usage.used_permissions ? { used: new Set(key.usage.used_scope) } : {}),
   });

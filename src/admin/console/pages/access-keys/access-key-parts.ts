@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import { shellQuote } from '../../../../text/quote-text.ts';
 import type { Reply, Visit } from '../../page.ts';
 import { codeBlock, copyable, pageHeading, statusBadges } from '../../parts/elements.ts';
+import { type Entries, entry } from '../../parts/entries.ts';
 import { textField } from '../../parts/fields.ts';
 import { fromNow, lastUse } from '../../parts/moment.ts';
 import { notice } from '../../parts/notices.ts';
@@ -13,16 +14,16 @@ import type { Offer } from '../clients/client-form.ts';
 
 /** Renders the form fields for an access key's permissions, expiry and allowed clients. */
 export function accessKeyFields(
-  form: URLSearchParams,
+  entries: Entries,
   offers: readonly Offer[],
   { used, isReadOnly = false }: { used?: ReadonlySet<string>; isReadOnly?: boolean } = {},
 ): VNode {
   const kinds = [...new Set(offers.flatMap(({ information }) => information))];
-  const granted = new Set(form.getAll('permission'));
+  const granted = new Set(entries.form.getAll('permission'));
+  const { error } = entry(entries, 'permission');
   return html`${textField({
-    name: 'name',
+    ...entry(entries, 'name'),
     label: 'Name',
-    value: form.get('name') ?? '',
     required: true,
     maxlength: 200,
     readonly: isReadOnly,
@@ -33,21 +34,19 @@ export function accessKeyFields(
       ${
         kinds.length === 0 && granted.size === 0
           ? html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>.</p>`
-          : permissionMatrix({ kinds, granted, used, isReadOnly })
+          : permissionMatrix({ kinds, granted, used, isReadOnly, error })
       }
     </fieldset>
     ${textField({
-      name: 'expires_at',
+      ...entry(entries, 'expires_at'),
       label: 'Expires at (UTC)',
       type: 'datetime-local',
-      value: form.get('expires_at') ?? '',
       readonly: isReadOnly,
       hint: 'Leave this empty if the key does not expire.',
     })}
     ${textField({
-      name: 'clients',
+      ...entry(entries, 'clients'),
       label: 'Allowed Client IDs',
-      value: form.get('clients') ?? '',
       readonly: isReadOnly,
       placeholder: 'kti_…',
       hint: 'Separate them with spaces. Leave this empty to allow every client.',

@@ -3,6 +3,7 @@ import type { KeyturnError } from '../../../../errors.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
 import { attempt } from '../../page.ts';
 import { pageHeading } from '../../parts/elements.ts';
+import { readEntries } from '../../parts/entries.ts';
 import { checkbox } from '../../parts/fields.ts';
 import { postForm } from '../../parts/forms.ts';
 import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
@@ -69,7 +70,7 @@ async function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnEr
       <div class="card narrow">
         ${postForm(
           visit.path,
-          html`${accessKeyFields(form, offers)}
+          html`${accessKeyFields(readEntries(form, problem), offers)}
             ${
               visit.core.reveal &&
               checkbox({

@@ -4,6 +4,7 @@ import type { KeyturnError } from '../../../../errors.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
 import { attempt, unlessMissing } from '../../page.ts';
 import { copyable, facts, pageHeading } from '../../parts/elements.ts';
+import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { selectField } from '../../parts/fields.ts';
 import { postForm } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
@@ -51,7 +52,7 @@ export const authorizationTokenPages: readonly Page[] = [
     permission: 'api_key:manage',
     handle: async ({ call, params: { client_id } }) => {
       await call('DELETE /clients/{client_id}/authorization-token', { params: { client_id } });
-      return { seeOther: `/console/clients/${client_id}?done=token-revoked` };
+      return { seeOther: `/console/clients/${client_id}`, done: 'token-revoked' };
     },
   },
 ];
@@ -112,6 +113,7 @@ async function showForm(
   problem?: KeyturnError,
 ): Promise<Reply> {
   const back = { path: `/console/clients/${client.client_id}`, label: client.name };
+  const entries = readEntries(form, problem);
   return {
     ...(problem ? { status: problem.status } : {}),
     title,
@@ -125,7 +127,7 @@ async function showForm(
     <div class="card narrow">
       ${postForm(
         visit.path,
-        html`${mayDo(client, form)} ${await onBehalfOf(visit, client, form)} ${await forResource(visit, client, form)}
+        html`${mayDo(client, entries)} ${await onBehalfOf(visit, client, entries)} ${await forResource(visit, client, entries)}
           <div class="actions">
             <button class="primary">Issue token</button><a class="button" href=${back.path}>Cancel</a>
           </div>`,
@@ -134,17 +136,17 @@ async function showForm(
   };
 }
 
-function mayDo(client: ShownClient, form: URLSearchParams): VNode {
+function mayDo(client: ShownClient, entries: Entries): VNode {
   const scopes = scopesOf(client);
   if (scopes.length === 0) return html`<p>This integration has no permissions yet. The token only identifies it.</p>`;
   return html`<fieldset class="stack">
     <legend>Permissions</legend>
     <input type="hidden" name="choosing" value="on" />
-    ${permissionMatrix({ kinds: [], granted: new Set(form.getAll('permission')), offered: new Set(scopes) })}
+    ${permissionMatrix({ kinds: [], granted: new Set(entries.form.getAll('permission')), offered: new Set(scopes), error: entry(entries, 'permission').error })}
   </fieldset>`;
 }
 
-async function onBehalfOf(visit: Visit, client: ShownClient, form: URLSearchParams): Promise<VNode | undefined> {
+async function onBehalfOf(visit: Visit, client: ShownClient, entries: Entries): Promise<VNode | undefined> {
   const { body } = await visit.call<Listed<ShownAccessKey>>('GET /access-keys', {
     query: { status: 'enabled', limit: '200' },
   });
@@ -152,9 +154,8 @@ async function onBehalfOf(visit: Visit, client: ShownClient, form: URLSearchPara
   const isRequired = client.access_key === 'required';
   if (keys.length === 0 && !isRequired) return undefined;
   return selectField({
-    name: 'access_key_id',
+    ...entry(entries, 'access_key_id'),
     label: 'On behalf of',
-    value: form.get('access_key_id') ?? '',
     options: [
       ['', isRequired ? 'Choose an access key' : 'No contact (without an access key)'],
       ...keys.map(({ id, name, contact_name: contact }) => [id, `${contact}: ${name}`] as const),
@@ -163,13 +164,12 @@ async function onBehalfOf(visit: Visit, client: ShownClient, form: URLSearchPara
   });
 }
 
-async function forResource(visit: Visit, client: ShownClient, form: URLSearchParams): Promise<VNode | undefined> {
+async function forResource(visit: Visit, client: ShownClient, entries: Entries): Promise<VNode | undefined> {
   const offers = (await readOffers(visit)) ?? [];
   if (offers.length < 2) return undefined;
   return selectField({
-    name: 'resource',
+    ...entry(entries, 'resource'),
     label: 'Resource server',
-    value: form.get('resource') ?? '',
     options: [
       [
         '',

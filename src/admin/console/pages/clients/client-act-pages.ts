@@ -26,7 +26,7 @@ export const clientActPages: readonly Page[] = [
     act: async (visit) => {
       await visit.call('POST /clients/{client_id}/disable', of(visit));
       const { kind } = await findClient(visit);
-      return { seeOther: `${at(visit)}?done=${kind === 'integration' ? 'disabled' : 'server-disabled'}` };
+      return { seeOther: at(visit), done: kind === 'integration' ? 'disabled' : 'server-disabled' };
     },
   }),
   {
@@ -35,7 +35,7 @@ export const clientActPages: readonly Page[] = [
     permission: 'integrations:edit',
     handle: async (visit) => {
       await visit.call('POST /clients/{client_id}/enable', of(visit));
-      return { seeOther: `${at(visit)}?done=enabled` };
+      return { seeOther: at(visit), done: 'enabled' };
     },
   },
   ...confirmedAct({
@@ -58,7 +58,7 @@ export const clientActPages: readonly Page[] = [
     },
     act: async (visit) => {
       await visit.call('POST /clients/{client_id}/tokens/revoke', of(visit));
-      return { seeOther: `${at(visit)}?done=tokens-revoked` };
+      return { seeOther: at(visit), done: 'tokens-revoked' };
     },
   }),
   ...confirmedAct({
@@ -82,7 +82,7 @@ export const clientActPages: readonly Page[] = [
     act: async (visit) => {
       const client = await findClient(visit);
       await visit.call('DELETE /clients/{client_id}', of(visit));
-      return { seeOther: `/console/${sectionOf(client)}?done=deleted` };
+      return { seeOther: `/console/${sectionOf(client)}`, done: 'deleted' };
     },
   }),
 ];

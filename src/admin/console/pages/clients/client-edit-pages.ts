@@ -39,7 +39,7 @@ export const clientEditPages: readonly Page[] = [
         return visit.call('PATCH /clients/{client_id}', { params, body, revision });
       });
       if ('problem' in result) return await showForm(visit, client, form, revision, result.problem);
-      return { seeOther: `/console/clients/${client.client_id}?done=saved` };
+      return { seeOther: `/console/clients/${client.client_id}`, done: 'saved' };
     },
   },
 ];

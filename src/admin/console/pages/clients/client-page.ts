@@ -5,7 +5,7 @@ import { unlessMissing } from '../../page.ts';
 import { badge, copyable, facts, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { fromNow, lastUse, timeLeft } from '../../parts/moment.ts';
-import { doneNotice, notice } from '../../parts/notices.ts';
+import { notice } from '../../parts/notices.ts';
 import { table } from '../../parts/table.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import type { Listed, ShownAuthorizationToken, ShownClient, ShownRegeneration, ShownUsage } from '../../shown.ts';
@@ -45,7 +45,6 @@ export const clientPage: Page = {
           : { path: '/console/resource-servers', label: 'Resource servers' },
         actions: visit.can('integrations:edit') && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
       })}
-      ${doneNotice(visit.query)}
       <div class="grid two">
         ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body) : offers(client)}
       </div>

@@ -57,7 +57,10 @@ export const generatePages: readonly Page[] = [integration, resourceServer].flat
     method: 'post',
     path: `${kind.path}/review`,
     permission: 'api_key:manage',
-    handle: async (visit) => showReview(visit, kind),
+    handle: async (visit) => {
+      const result = await attempt(async () => visit.rehearse('POST /clients', { body: bodyOf(visit, kind) }));
+      return 'problem' in result ? await showForm(visit, kind, visit.form, result.problem) : showReview(visit, kind);
+    },
   },
   { method: 'post', path: kind.path, permission: 'api_key:manage', handle: (visit) => generate(visit, kind) },
   madePage<Generated>({ path: kind.path, route: 'POST /clients', permission: 'api_key:manage', show: showGenerated }),
@@ -154,17 +157,14 @@ function showReview(visit: Visit, kind: Kind): Reply {
   };
 }
 
+/** @throws {InvalidInput} if the keys or certificate cannot be read. */
+function bodyOf({ form }: Visit, { kind }: Kind): Record<string, unknown> {
+  return { ...readClientForm(kind, form), kind, reveal: form.has('reveal'), ...readProof(form) };
+}
+
 async function generate(visit: Visit, kind: Kind): Promise<Reply> {
   const { form, once } = visit;
-  const result = await attempt(() => {
-    const body = {
-      ...readClientForm(kind.kind, form),
-      kind: kind.kind,
-      reveal: form.has('reveal'),
-      ...readProof(form),
-    };
-    return visit.call<Generated>('POST /clients', { body, once });
-  });
+  const result = await attempt(async () => visit.call<Generated>('POST /clients', { body: bodyOf(visit, kind), once }));
   if ('problem' in result) return await showForm(visit, kind, form, result.problem);
   return { seeOther: `/console${kind.path}/made/${once}` };
 }

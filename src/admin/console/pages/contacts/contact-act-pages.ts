@@ -77,7 +77,7 @@ export const contactActPages: readonly Page[] = [
     },
     act: async (visit) => {
       await visit.call('DELETE /contacts/{id}/operator-token', of(visit));
-      return { seeOther: `/console/contacts/${visit.params['id']}?done=operator-token-revoked` };
+      return { seeOther: `/console/contacts/${visit.params['id']}`, done: 'operator-token-revoked' };
     },
   }),
   ...confirmedAct({
@@ -100,7 +100,7 @@ export const contactActPages: readonly Page[] = [
     },
     act: async (visit) => {
       await visit.call('DELETE /contacts/{id}', of(visit));
-      return { seeOther: '/console/contacts?done=deleted' };
+      return { seeOther: '/console/contacts', done: 'deleted' };
     },
   }),
 ];

@@ -4,6 +4,7 @@ import { type Permission, permissions } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
 import { attempt, type Page, type Reply, type Visit } from '../../page.ts';
 import { pageHeading, permissionLabel } from '../../parts/elements.ts';
+import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { checkbox, textField } from '../../parts/fields.ts';
 import { postForm } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
@@ -28,7 +29,7 @@ export const contactFormPages: readonly Page[] = [
       const result = await attempt(() => visit.call<ShownContact>('POST /contacts', request));
       if ('problem' in result) return showForm(visit, { form, problem: result.problem });
       const mayLook = visit.can('integrations:view');
-      return { seeOther: `/console/contacts${mayLook ? `/${result.done.body.id}` : ''}?done=saved` };
+      return { seeOther: `/console/contacts${mayLook ? `/${result.done.body.id}` : ''}`, done: 'saved' };
     },
   },
   {
@@ -53,7 +54,7 @@ export const contactFormPages: readonly Page[] = [
       const body = readContactForm(form);
       const result = await attempt(() => visit.call('PATCH /contacts/{id}', { params, body, revision }));
       if ('problem' in result) return showForm(visit, { form, contact, revision, problem: result.problem });
-      return { seeOther: `/console/contacts/${contact.id}?done=saved` };
+      return { seeOther: `/console/contacts/${contact.id}`, done: 'saved' };
     },
   },
 ];
@@ -80,7 +81,7 @@ function showForm(
       <div class="card narrow">
         ${postForm(
           visit.path,
-          html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${contactFields(visit, form)}
+          html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${contactFields(visit, readEntries(form, problem))}
             <div class="actions">
               <button class="primary">${contact ? 'Save' : 'Create'}</button><a class="button" href=${back.path}>Cancel</a>
             </div>`,
@@ -100,19 +101,20 @@ const meanings: Readonly<Record<Permission, string>> = {
 /**
  * Renders the form fields of a contact. Operators can grant or withdraw only the permissions that they have themselves.
  */
-function contactFields(visit: Visit, form: URLSearchParams): VNode {
-  const granted = form.getAll('permissions');
-  return html`${textField({ name: 'name', label: 'Name', value: form.get('name') ?? '', required: true, maxlength: 200 })}
-    ${textField({ name: 'email', label: 'E-mail address', type: 'email', value: form.get('email') ?? '', required: true, maxlength: 254 })}
+function contactFields(visit: Visit, entries: Entries): VNode {
+  const granted = entries.form.getAll('permissions');
+  const { error } = entry(entries, 'permissions');
+  return html`${textField({ ...entry(entries, 'name'), label: 'Name', required: true, maxlength: 200 })}
+    ${textField({ ...entry(entries, 'email'), label: 'E-mail address', type: 'email', required: true, maxlength: 254 })}
     ${textField({
-      name: 'external_id',
+      ...entry(entries, 'external_id'),
       label: 'External ID',
-      value: form.get('external_id') ?? '',
       maxlength: 200,
       hint: 'The ID of this contact in your own system, such as a customer number. It must be unique.',
     })}
-    <fieldset class="checks">
+    <fieldset class="checks" id="field-permissions">
       <legend>Operator permissions</legend>
+      ${error && html`<p class="error">${error}</p>`}
       <p class="hint">A contact that only uses access keys needs no permissions. You can grant and withdraw only permissions that you have yourself.</p>
       ${permissions.map((permission) => {
         const isGranted = granted.includes(permission);

@@ -6,7 +6,6 @@ import { facts, pageHeading, permissionLabel } from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
 import { fromNow } from '../../parts/moment.ts';
-import { doneNotice } from '../../parts/notices.ts';
 import { nextPage, table } from '../../parts/table.ts';
 import type { Listed, ShownAccessKey, ShownContact } from '../../shown.ts';
 import { accessKeyTable } from '../access-keys/access-key-parts.ts';
@@ -65,7 +64,7 @@ export const contactPage: Page = {
         back: { path: '/console/contacts', label: 'Contacts' },
         actions: mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
       })}
-      ${doneNotice(visit.query)} ${accessKeys(visit, contact, keys)}
+      ${accessKeys(visit, contact, keys)}
       <div class="grid two">${about(visit, contact)} ${operator(visit, contact, at)}</div>
       ${
         mayManage &&

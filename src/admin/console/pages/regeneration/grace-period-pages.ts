@@ -52,7 +52,7 @@ function endPages<R>(subject: RotationSubject<R>, act: 'finish' | 'undo'): Page[
     act: async (visit) => {
       const { at } = await subject.findOwner(visit);
       await visit.call(`POST ${route}/regenerations/{regeneration_id}/${act}`, { params: paramsOf(visit, subject) });
-      return { seeOther: `${at}?done=${act === 'finish' ? 'finished' : 'undone'}` };
+      return { seeOther: at, done: act === 'finish' ? 'finished' : 'undone' };
     },
   });
 }
@@ -104,7 +104,7 @@ function extendPages<R>(subject: RotationSubject<R>): Page[] {
             body: { retires_at: new Date(visit.now + (seconds || 0) * 1_000).toISOString() },
           }),
         );
-        return 'problem' in result ? await show(visit, result.problem) : { seeOther: `${at}?done=extended` };
+        return 'problem' in result ? await show(visit, result.problem) : { seeOther: at, done: 'extended' };
       },
     },
   ];

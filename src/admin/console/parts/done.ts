@@ -1,0 +1,73 @@
+import { html } from 'htm/preact';
+import type { Context } from 'koa';
+import type { VNode } from 'preact';
+import { cookieNames, setCookie } from '../sign-in/require-session.ts';
+import { postForm } from './forms.ts';
+import { notice } from './notices.ts';
+
+type Message = {
+  text: string;
+  /** The act that undoes it: a path below the page that shows the message, and the label of its button. */
+  undo?: { path: `/${string}`; label: string };
+};
+
+/** What a page says once, after the act that led to it. */
+const messages = {
+  saved: { text: 'Saved.' },
+  disabled: {
+    text: 'Disabled. Its active tokens were revoked.',
+    undo: { path: '/enable', label: 'Enable again' },
+  },
+  'server-disabled': {
+    text: 'Disabled. Its requests to Keyturn are rejected. No tokens were revoked.',
+    undo: { path: '/enable', label: 'Enable again' },
+  },
+  'key-disabled': {
+    text: 'Disabled. Its tokens are inactive while it is disabled.',
+    undo: { path: '/enable', label: 'Enable again' },
+  },
+  enabled: { text: 'Enabled.' },
+  deleted: { text: 'Deleted. Its history stays in the audit log.' },
+  removed: { text: 'Removed.' },
+  'tokens-revoked': { text: 'Revoked all active tokens. The Client ID and its credentials did not change.' },
+  extended: { text: 'The grace period ends later now. The previous value works until then.' },
+  finished: { text: 'The grace period has ended. The previous value no longer works.' },
+  undone: {
+    text: 'Rotation undone. The previous value is the current one again, and the new one no longer works.',
+  },
+  'token-revoked': { text: 'Revoked the token.' },
+  'operator-token-revoked': {
+    text: 'Revoked the operator token. Sessions that were started with it have ended.',
+  },
+  'key-revoked': { text: 'Revoked the signing key. Every JWT that it signed is rejected.' },
+  rotated: { text: 'Rotated. The next key now signs tokens, and a new next key is published.' },
+} as const satisfies Record<string, Message>;
+
+export type Done = keyof typeof messages;
+
+const names = cookieNames('keyturn-done');
+
+/**
+ * Leaves a message for the next page. It is in a cookie and not in the address, so that a reload or a link does not
+ * report an act that did not happen.
+ */
+export function leaveMessage(ctx: Context, path: string, done: Done): void {
+  setCookie(ctx, names, `${done}.${Buffer.from(path).toString('base64url')}`, '; Max-Age=60');
+}
+
+/** Renders the message that an act has left for this page, and removes it. */
+export function takeMessage(ctx: Context): VNode | undefined {
+  const name = [names.secure, names.plain].find((each) => ctx.cookies.get(each) !== undefined);
+  if (name === undefined) return undefined;
+  const [done = '', path = ''] = (ctx.cookies.get(name) ?? '').split('.');
+  if (Buffer.from(path, 'base64url').toString() !== ctx.path || !Object.hasOwn(messages, done)) return undefined;
+  ctx.append(
+    'Set-Cookie',
+    `${name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0${name === names.secure ? '; Secure' : ''}`,
+  );
+  const { text, undo }: Message = messages[done as Done];
+  return notice(
+    'ok',
+    html`<p>${text}</p>${undo && postForm(`${ctx.path}${undo.path}`, html`<button>${undo.label}</button>`)}`,
+  );
+}

@@ -197,9 +197,14 @@ export async function deleteClient(transaction: Transaction, client: Client, at:
 
 /** Finds what uses any of these scopes: up to 10 clients and 10 access keys, and the total number. */
 export async function findUsersOfScopes(
-  transaction: Transaction,
+  transaction: Queryable,
   scopes: readonly string[],
-): Promise<{ clients: object[]; accessKeys: object[]; total: number }> {
+): Promise<{
+  clients: { client_id: string; name: string }[];
+  accessKeys: object[];
+  totalClients: number;
+  total: number;
+}> {
   const clients = await transaction.query<Row & { client_id: string; name: string; total: number }>(
     `SELECT client_id, name, count(*) OVER () AS total FROM clients
      WHERE kind = 'integration' AND scope && $1::text[] ORDER BY created_at LIMIT 10`,
@@ -213,6 +218,7 @@ export async function findUsersOfScopes(
   return {
     clients: clients.map(({ client_id, name }) => ({ client_id, name })),
     accessKeys: keys.map(({ id, name, contact }) => ({ id, name, contact_id: contact })),
+    totalClients: clients[0]?.total ?? 0,
     total: (clients[0]?.total ?? 0) + (keys[0]?.total ?? 0),
   };
 }

@@ -225,6 +225,86 @@ describe('the confirmation page for disabling a client', () => {
   });
 });
 
+describe('the impact of an act, which the console shows before it', () => {
+  const plain = (text: string) => text.replace(/<[^>]+>/g, '').replace(/\s+/g, ' ');
+  const secretOf = ({ client_id: id, client_secret: secret }: Record<string, string>) => ({
+    id: `${id}`,
+    secret: `${secret}`,
+  });
+
+  it('names the integrations that have permissions of a resource server which is disabled', async () => {
+    const api = await post('/clients', {
+      name: 'Called API',
+      kind: 'resource_server',
+      resource: 'https://called.example',
+      information: ['calls'],
+    });
+    for (const name of ['Caller one', 'Caller two']) await integration({ name, scope: 'calls:read' });
+    const { text } = await server.look(`/console/clients/${api.client_id}/disable`, cookie);
+    expect(plain(text)).toContain('2 integrations have permissions of this API: Caller one, Caller two.');
+  });
+
+  it('counts tokens, sources and rejected requests for disabling, revoking tokens and deleting', async () => {
+    const client = await integration({ name: 'Counted' });
+    const { token } = endpointsOf(server.publicUrl);
+    for (let count = 0; count < 3; count++) await token(secretOf(client));
+    const at = `/console/clients/${client.client_id}`;
+    const used = 'In the last 30 days, it got 3 tokens from 1 source, and';
+    expect(plain((await server.look(`${at}/disable`, cookie)).text)).toContain(`${used} 0 requests were rejected.`);
+    const revoke = plain((await server.look(`${at}/revoke-tokens`, cookie)).text);
+    expect(revoke).toContain('3 active tokens are revoked immediately.');
+    expect(revoke).toContain(used);
+    await server.send(`${at}/disable`, {}, cookie);
+    expect((await token(secretOf(client))).status).toBe(401);
+    expect(plain((await server.look(`${at}/delete`, cookie)).text)).toContain(`${used} 1 request was rejected.`);
+  });
+
+  it('is shown before a permission of an integration that is in use is removed', async () => {
+    const client = await integration({ name: 'Narrowed', scope: 'orders:read orders:create' });
+    const at = `/console/clients/${client.client_id}/edit`;
+    const edit = async (more: Record<string, string> = {}) => {
+      const revision = field((await server.look(at, cookie)).text, 'revision');
+      return await server.send(at, { name: 'Narrowed', permission: 'orders:read', revision, ...more }, cookie);
+    };
+    const scope = async () => (await server.adminFetch(`/clients/${client.client_id}`)).json.scope;
+    await endpointsOf(server.publicUrl).accessToken(secretOf(client));
+    await server.core.usage.flush();
+    const asked = await edit();
+    expect(asked.status).toBe(200);
+    expect(plain(asked.text)).toContain('1 permission is removed: orders:create');
+    expect(asked.text).toContain('name="permission" value="orders:read"');
+    expect(await scope()).toBe('orders:read orders:create');
+    expect((await edit({ editing: 'on' })).text).toContain('value="Narrowed"');
+    expect((await edit({ confirmed: 'on' })).status).toBe(303);
+    expect(await scope()).toBe('orders:read');
+  });
+
+  it('is shown before a used permission of an access key is removed', async () => {
+    const api = await post('/clients', {
+      name: 'Reporting API',
+      kind: 'resource_server',
+      resource: 'https://reports.example',
+      information: ['reports'],
+    });
+    const client = await integration({ scope: 'reports:read reports:create' });
+    const contact = await post('/contacts', { name: 'Cy', email: 'cy@example.com' });
+    const permissions = { reports: ['read', 'create'] };
+    const key = await post(`/contacts/${contact.id}/access-keys`, { name: 'Used', permissions });
+    const { token, introspect } = endpointsOf(server.publicUrl);
+    const issued = await token(secretOf(client), { access_key: key.access_key, scope: 'reports:create' });
+    await introspect(secretOf(api), issued.json['access_token'] as string, { used_scope: 'reports:create' });
+    await eventually(async () => (await server.adminFetch(`/access-keys/${key.id}`)).json.usage.used_scope.length > 0);
+    const at = `/console/access-keys/${key.id}`;
+    const form = { name: 'Used', permission: 'reports:read' };
+    const asked = await server.send(at, form, cookie);
+    expect(plain(asked.text)).toContain('1 permission that was used in the last 30 days is removed: reports:create');
+    expect(plain(asked.text)).toContain('1 token was issued with the key to 1 source.');
+    expect((await server.adminFetch(`/access-keys/${key.id}`)).json.permissions).toEqual(permissions);
+    expect((await server.send(at, { ...form, confirmed: 'on' }, cookie)).status).toBe(303);
+    expect((await server.adminFetch(`/access-keys/${key.id}`)).json.permissions).toEqual({ reports: ['read'] });
+  });
+});
+
 describe('a client without a secret in the console', () => {
   const name = 'Signs by itself';
   const jwks = (kid: string) => {

@@ -7,7 +7,7 @@ import { attempt } from '../page.ts';
 import { pageHeading } from './elements.ts';
 import { errorsOf } from './entries.ts';
 import { textField } from './fields.ts';
-import { postForm } from './forms.ts';
+import { hiddenFields, postForm } from './forms.ts';
 import { problemNotice } from './notices.ts';
 
 /** The content of the page that asks for confirmation before a destructive action. */
@@ -68,6 +68,25 @@ function show(visit: Visit, { title, section, body, button, name, back }: Confir
     section,
     body: html`${pageHeading({ title, back })} ${problem && problemNotice(problem)}
       <div class="card stack narrow">${body} ${postForm(visit.path, form)}</div>`,
+  };
+}
+
+/**
+ * Asks for confirmation of a form that has been filled in. Its fields are kept; it arrives again with `confirmed`, or
+ * with `editing` to show the form once more.
+ */
+export function confirmForm(visit: Visit, { title, section, body, button, back }: Omit<Confirmation, 'name'>): Reply {
+  return {
+    title,
+    section,
+    body: html`${pageHeading({ title, lead: 'Nothing has been changed yet.', back })}
+      <div class="card stack narrow">
+        ${body}
+        <form method="post" action=${visit.path} class="actions">
+          ${hiddenFields(visit.form)}<button class="danger" name="confirmed" value="on">${button}</button>
+          <button name="editing" value="on">Edit</button><a class="button" href=${back.path}>Cancel</a>
+        </form>
+      </div>`,
   };
 }
 

@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
 import { attempt } from '../../page.ts';
+import { confirmForm } from '../../parts/confirmed-act.ts';
 import { facts, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { type Entries, readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
@@ -36,6 +37,22 @@ export const accessKeyPages: readonly Page[] = [
       const revision = form.get('revision') ?? '';
       const { body: key } = await findKey(visit);
       const fields = readAccessKeyForm(form);
+      if (form.has('editing')) {
+        form.delete('editing');
+        return await show(visit, key, form, revision);
+      }
+      const used = new Set(key.usage.used_scope);
+      const kept = new Set(form.getAll('permission'));
+      const removed = scopesOf(key.permissions).filter((scope) => used.has(scope) && !kept.has(scope));
+      if (removed.length > 0 && !form.has('confirmed')) {
+        return confirmForm(visit, {
+          title: `Remove used permissions of ${key.name}?`,
+          section: 'access-keys',
+          body: await impactOfRemoval(visit, key, removed),
+          button: 'Save Key',
+          back: { path: `/console/access-keys/${key.id}`, label: key.name },
+        });
+      }
       // The form field has no seconds. Leave an unedited expiry out of the request, so that its seconds are kept.
       const sameEnd = form.get('expires_at') === toAccessKeyForm(key).get('expires_at');
       const body = { ...fields, ...(sameEnd ? { expires_at: undefined } : {}) };
@@ -47,6 +64,24 @@ export const accessKeyPages: readonly Page[] = [
     },
   },
 ];
+
+async function impactOfRemoval(visit: Visit, key: ShownAccessKey, removed: readonly string[]): Promise<VNode> {
+  const { body } = await visit.call<ShownUsage>('GET /access-keys/{id}/usage', {
+    params: { id: key.id },
+    query: { hours: '720' },
+  });
+  const tokens = body.secrets.reduce((sum, { issued }) => sum + issued, 0);
+  const places = body.secrets.flatMap(({ sources }) => sources.filter(({ last_used_at: at }) => at !== null));
+  const sources = new Set(places.map((source) => `${source.address} ${source.user_agent}`)).size;
+  return html`<p>
+      ${`${removed.length === 1 ? '1 permission that was' : `${removed.length} permissions that were`} used in the last 30 days ${removed.length === 1 ? 'is' : 'are'} removed:`} <code>${removed.join(' ')}</code>
+    </p>
+    <ul class="bullets">
+      <li>Active tokens of the key lose ${removed.length === 1 ? 'it' : 'them'} immediately, so calls that need ${removed.length === 1 ? 'it' : 'them'} fail.</li>
+      <li>${`In the last 30 days, ${tokens === 1 ? '1 token was' : `${tokens} tokens were`} issued with the key to ${sources === 1 ? '1 source' : `${sources} sources`}.`}</li>
+      <li>You can grant ${removed.length === 1 ? 'it' : 'them'} again at any time.</li>
+    </ul>`;
+}
 
 async function findKey(visit: Visit) {
   return await visit.call<ShownAccessKey>('GET /access-keys/{id}', { params: { id: visit.params['id'] } });

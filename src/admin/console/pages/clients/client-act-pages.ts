@@ -1,10 +1,13 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { offeredScopes } from '../../../../clients/client.ts';
+import { findUsersOfScopes } from '../../../../clients/client-store.ts';
 import type { Page, Visit } from '../../page.ts';
-import { unlessMissing } from '../../page.ts';
+import { attempt } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import type { ShownClient, ShownReview, ShownUsage } from '../../shown.ts';
 import { sectionOf } from './client-page.ts';
+import { nounOf } from './client-proof.ts';
 
 const path = '/clients/:client_id';
 
@@ -49,6 +52,7 @@ export const clientActPages: readonly Page[] = [
         section: sectionOf(client),
         body: html`<ul class="bullets">
           ${live !== undefined && html`<li>${live === 1 ? '1 active token is' : `${live} active tokens are`} revoked immediately.</li>`}
+          ${await recentUse(visit)}
           <li>Programs that use these tokens fail until they request a new one. They can do so at once, because the Client ID and secret do not change.</li>
           <li>This cannot be undone.</li>
         </ul>`,
@@ -71,6 +75,7 @@ export const clientActPages: readonly Page[] = [
         section: sectionOf(client),
         body: html`<ul class="bullets">
           <li>The Client ID and its secrets are deleted permanently. Programs that use them can never get tokens again.</li>
+          ${await recentUse(visit)}
           <li>Its history stays in the audit log.</li>
           <li>This cannot be undone.</li>
         </ul>`,
@@ -90,11 +95,12 @@ export const clientActPages: readonly Page[] = [
 async function disablesIntegration(visit: Visit): Promise<VNode> {
   const live = await countLiveTokens(visit);
   return html`<ul class="bullets">
-    <li>Token requests of this integration fail immediately, with all of its secrets.</li>
+    <li>Token requests of this integration fail immediately, with all of its credentials.</li>
+    ${await recentUse(visit)}
     <li>
       ${live === undefined ? 'Its active tokens are' : live === 1 ? 'Its 1 active token is' : `Its ${live} active tokens are`} revoked immediately, so API calls with them fail. They stay revoked after you enable the integration again.
     </li>
-    <li>Its Client ID and secrets are kept. You can enable it again at any time.</li>
+    <li>Its Client ID and credentials are kept. You can enable it again at any time.</li>
   </ul>`;
 }
 
@@ -114,6 +120,7 @@ async function disablesResourceServer(visit: Visit): Promise<VNode> {
       Requests of this API to Keyturn fail with 401 immediately: token introspection, and new connections to the event stream. In the last 24 hours, it made
       ${` ${asked === 1 ? '1 request' : `${asked} requests`} from ${sources === 1 ? '1 source' : `${sources} sources`}`}.
     </li>
+    ${await callers(visit)}
     <li>If the API introspects tokens, all integrations that call it fail. If it verifies JWTs itself, it continues to accept them.</li>
     <li>
       No tokens are revoked, and integrations can still get tokens for this API. To revoke tokens, open the integration and revoke its tokens or disable it.
@@ -122,17 +129,52 @@ async function disablesResourceServer(visit: Visit): Promise<VNode> {
   </ul>`;
 }
 
+/** Says how much the client was used and rejected in the last 30 days, if the operator may see that. */
+async function recentUse(visit: Visit): Promise<VNode | undefined> {
+  if (!visit.can('integrations:view')) return undefined;
+  const { body } = await visit.call<ShownUsage>('GET /clients/{client_id}/usage', {
+    ...of(visit),
+    query: { hours: '720' },
+  });
+  const all = [...body.secrets, body.without_secret];
+  const tokens = all.reduce((sum, { issued }) => sum + issued, 0);
+  const rejected = all.flatMap(({ refused }) => Object.values(refused)).reduce((sum, count) => sum + count, 0);
+  const places = all.flatMap(({ sources }) => sources).filter(({ last_used_at: at }) => at !== null);
+  const sources = new Set(places.map((source) => `${source.address} ${source.user_agent}`)).size;
+  return html`<li>
+    In the last 30 days, it got ${count(tokens, 'token')} from ${count(sources, 'source')}, and ${count(rejected, 'request')} ${rejected === 1 ? 'was' : 'were'} rejected.
+  </li>`;
+}
+
+/** Says which integrations have permissions of the resource server, if the operator may see that. */
+async function callers(visit: Visit): Promise<VNode | undefined> {
+  if (!visit.can('integrations:view')) return undefined;
+  const { information } = await findClient(visit);
+  const { clients, totalClients } = await findUsersOfScopes(visit.core.database, offeredScopes(information));
+  return html`<li>
+    ${count(totalClients, 'integration')} ${totalClients === 1 ? 'has' : 'have'} permissions of this API${totalClients > 0 && ': '}${clients.map(
+      ({ client_id: id, name }, index) => html`${index > 0 && ', '}<a href=${`/console/clients/${id}`}>${name}</a>`,
+    )}${totalClients > clients.length && ` and ${totalClients - clients.length} more`}.
+  </li>`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
 /**
- * Returns the number of live tokens, which only the regeneration review contains. Returns undefined if the operator
- * lacks `api_key:manage` or the client has no secret, because a review is not available then.
+ * Returns the number of live tokens, which only the review of a rotation contains. Returns undefined if the operator may
+ * not review one.
  */
 async function countLiveTokens(visit: Visit): Promise<number | undefined> {
   const client = await findClient(visit);
-  if (client.secrets.length === 0 || !visit.can('api_key:manage')) return undefined;
-  const review = await unlessMissing(
-    visit.call<ShownReview>('POST /clients/{client_id}/regeneration/review', of(visit)),
+  if (!visit.can('api_key:manage')) return undefined;
+  // A client with a key is reviewed for what it could be given in place of the key.
+  const replace = nounOf(client.auth_method) === 'secret' ? undefined : { auth_method: 'client_secret_basic' };
+  const result = await attempt(() =>
+    visit.call<ShownReview>('POST /clients/{client_id}/regeneration/review', { ...of(visit), body: { replace } }),
   );
-  return review?.body.impact.live_tokens;
+  return 'done' in result ? result.done.body.impact.live_tokens : undefined;
 }
 
 async function findClient(visit: Visit): Promise<ShownClient> {

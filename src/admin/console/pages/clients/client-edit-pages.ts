@@ -1,10 +1,13 @@
 import { html } from 'htm/preact';
+import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
 import { attempt } from '../../page.ts';
+import { confirmForm } from '../../parts/confirmed-act.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
+import { lastUse } from '../../parts/moment.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import type { ShownClient } from '../../shown.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields, toClientForm } from './client-form.ts';
@@ -34,6 +37,20 @@ export const clientEditPages: readonly Page[] = [
       const fields = readClientForm(client.kind, form);
       const revision = form.get('revision') ?? '';
       const params = { client_id: client.client_id };
+      if (form.has('editing')) {
+        form.delete('editing');
+        return await showForm(visit, client, form, revision);
+      }
+      const removed = removedScopes(client, fields['scope']);
+      if (client.last_used_at && removed.length > 0 && !form.has('confirmed')) {
+        return confirmForm(visit, {
+          title: `Remove permissions of ${client.name}?`,
+          section: sectionOf(client),
+          body: impactOfRemoval(visit, client, removed),
+          button: 'Save',
+          back: { path: `/console/clients/${client.client_id}`, label: client.name },
+        });
+      }
       const result = await attempt(() => {
         const body = client.kind === 'integration' ? { ...fields, resource: form.get('resource') || null } : fields;
         return visit.call('PATCH /clients/{client_id}', { params, body, revision });
@@ -43,6 +60,21 @@ export const clientEditPages: readonly Page[] = [
     },
   },
 ];
+
+function removedScopes({ kind, scope }: ShownClient, given: unknown): string[] {
+  if (kind !== 'integration') return [];
+  const kept = new Set(String(given).split(' '));
+  return scope.split(' ').filter((each) => each !== '' && !kept.has(each));
+}
+
+function impactOfRemoval(visit: Visit, client: ShownClient, removed: readonly string[]): VNode {
+  return html`<p>${`${removed.length === 1 ? '1 permission is' : `${removed.length} permissions are`} removed:`} <code>${removed.join(' ')}</code></p>
+    <ul class="bullets">
+      <li>The integration was last used ${lastUse(client.last_used_at, visit.now)}. Its active tokens lose ${removed.length === 1 ? 'this permission' : 'these permissions'} immediately, so calls that need ${removed.length === 1 ? 'it' : 'them'} fail.</li>
+      <li>Token requests that name ${removed.length === 1 ? 'it' : 'one of them'} are rejected (<code>invalid_scope</code>). Token requests without a scope succeed.</li>
+      <li>You can grant ${removed.length === 1 ? 'it' : 'them'} again at any time. Tokens that have not expired by then have ${removed.length === 1 ? 'it' : 'them'} again.</li>
+    </ul>`;
+}
 
 async function findClient(visit: Visit) {
   const params = { client_id: visit.params['client_id'] };

@@ -288,7 +288,7 @@ describe('the impact of an act, which the console shows before it', () => {
     });
     const client = await integration({ scope: 'reports:read reports:create' });
     const contact = await post('/contacts', { name: 'Cy', email: 'cy@example.com' });
-    const permissions = { reports: ['read', 'create'] };
+    const permissions = { reports: ['create', 'read'] };
     const key = await post(`/contacts/${contact.id}/access-keys`, { name: 'Used', permissions });
     const { token, introspect } = endpointsOf(server.publicUrl);
     const issued = await token(secretOf(client), { access_key: key.access_key, scope: 'reports:create' });

@@ -393,6 +393,47 @@ describeWith('Chromium')('the console in a browser', () => {
     );
   });
 
+  it('shows times in the time zone of the viewer, permissions as sentences, and values of the chart by keyboard', async () => {
+    const client = await register('Charted', { kind: 'integration', scope: 'orders:read orders:create' });
+    await endpointsOf(server.publicUrl).accessToken(client);
+    const { confirmation } = (
+      await server.adminFetch(`/clients/${client.id}/regeneration/review`, { method: 'POST', body: {} })
+    ).json;
+    const rotated = { method: 'POST', body: { confirmation } };
+    const { previous } = (await server.adminFetch(`/clients/${client.id}/regenerate`, rotated)).json;
+    const kolkata = await browser.newContext({ timezoneId: 'Asia/Kolkata', viewport: { width: 390, height: 800 } });
+    try {
+      const page = await kolkata.newPage();
+      await page.goto(`${server.adminUrl}/console/sign-in?next=/console/clients/${client.id}`);
+      await page.getByLabel('Operator token').fill((await server.operator()).token);
+      await click(page, 'Sign in');
+      const end = page.locator('time[data-exact]').first();
+      const local = new Date(Date.parse(previous.retires_at) + 5.5 * 3_600_000).toISOString().slice(0, 16);
+      expect(await end.textContent()).toBe(`${local.replace('T', ' ')} GMT+5:30`);
+      expect(await end.getAttribute('title')).toBe(`${previous.retires_at.slice(0, 16).replace('T', ' ')} UTC`);
+      expect(await page.getByText('Create and read orders').or(page.getByText('Read and create orders')).count()).toBe(
+        1,
+      );
+
+      const chart = page.locator('.chart .bars');
+      expect(await chart.locator('.mark').count()).toBe(1);
+      await chart.focus();
+      const values = page.locator('.chart .values');
+      expect(await values.textContent()).toMatch(/^20.*GMT\+5:30: /);
+      expect(await chart.locator('[data-values$=" 1"]').count()).toBe(1);
+      await page.keyboard.press('Home');
+      expect(await values.textContent()).toMatch(/: no requests$/);
+
+      await page.goto(`${server.adminUrl}/console/settings`);
+      const section = page.locator('.sections [aria-current]');
+      const box = await section.boundingBox();
+      // The browser rounds scroll positions.
+      expect(box && box.x > -1 && box.x + box.width < 391).toBe(true);
+    } finally {
+      await kolkata.close();
+    }
+  });
+
   it('works without JavaScript', async () => {
     const plain = await browser.newContext({ javaScriptEnabled: false });
     try {

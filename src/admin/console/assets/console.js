@@ -37,6 +37,45 @@ function tick() {
 }
 if (clocks.length > 0) setInterval(tick, 1000);
 
+// Show times in the time zone of the viewer, with UTC as the title.
+const clock = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
+const zone = new Intl.DateTimeFormat('en', { timeZoneName: 'short' });
+function localTime(date) {
+  return `${clock.format(date)} ${zone.formatToParts(date).find(({ type }) => type === 'timeZoneName').value}`;
+}
+for (const time of document.querySelectorAll('time[datetime]')) {
+  const local = localTime(new Date(time.dateTime));
+  if ('exact' in time.dataset) time.textContent = local;
+  else if (time.dataset.axis === 'hour') time.textContent = local.slice(5, 16);
+  else if (!time.dataset.axis) time.title = `${local} (${time.title})`;
+}
+
+// Choose a bar of a chart by pointer or arrow keys, and show its values.
+for (const chart of document.querySelectorAll('.chart')) {
+  const [plot, values] = [chart.querySelector('.bars'), chart.querySelector('.values')];
+  const bars = [...plot.querySelectorAll('.bar')];
+  let chosen = bars.length - 1;
+  const choose = (index) => {
+    bars[chosen].classList.remove('chosen');
+    chosen = Math.min(bars.length - 1, Math.max(0, index));
+    const { at, values: said } = bars[chosen].dataset;
+    bars[chosen].classList.add('chosen');
+    values.textContent = `${localTime(new Date(at))}: ${said}`;
+  };
+  plot.tabIndex = 0;
+  plot.addEventListener('focus', () => choose(chosen));
+  plot.addEventListener('keydown', (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -bars.length, End: bars.length }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    choose(chosen + step);
+  });
+  for (const [index, bar] of bars.entries()) bar.addEventListener('pointerenter', () => choose(index));
+}
+
+// Scroll the navigation of narrow screens to the current section.
+document.querySelector('.sections [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+
 // Filter the rows of the current page while typing.
 for (const input of document.querySelectorAll('[data-filters]')) {
   const rows = document.querySelectorAll(`#${input.dataset.filters} tbody tr`);

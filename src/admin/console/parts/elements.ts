@@ -46,6 +46,25 @@ export function permissionLabel(permission: Permission): VNode {
   return html`${permissionNames[permission]} <code class="fine">${permission}</code>`;
 }
 
+const listOf = new Intl.ListFormat('en');
+
+/** Renders scopes as sentences, such as `Read and create orders`, with their codes in small print. */
+export function scopesInWords(scope: string): VNode {
+  const kinds = new Map<string, string[]>();
+  for (const each of scope.split(' ').filter(Boolean)) {
+    const [, kind = each, action = ''] = /^(.+):(create|read|update|delete)$/.exec(each) ?? [];
+    kinds.set(kind, [...(kinds.get(kind) ?? []), action]);
+  }
+  if (kinds.size === 0) return html`<span class="muted">none</span>`;
+  return html`<ul>
+    ${[...kinds].map(([kind, actions]) => {
+      const verbs = listOf.format(actions.filter(Boolean));
+      const codes = actions.map((action) => (action ? `${kind}:${action}` : kind)).join(' ');
+      return html`<li>${verbs && `${verbs.charAt(0).toUpperCase()}${verbs.slice(1)} ${kind.replaceAll('_', ' ')} `}<code class=${verbs ? 'fine' : undefined}>${codes}</code></li>`;
+    })}
+  </ul>`;
+}
+
 /** Renders a list of names and values. Entries with an undefined value are omitted. */
 export function facts(entries: Readonly<Record<string, ComponentChildren>>): VNode {
   return html`<dl class="facts">

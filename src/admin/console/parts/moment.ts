@@ -9,7 +9,7 @@ const units = [
 
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always' });
 
-/** Renders a time relative to now, such as `2 hours ago` or `in 3 days`. */
+/** Renders a time relative to now, such as `2 hours ago` or `in 3 days`. Its title is the time itself. */
 export function fromNow(at: string, now: number): VNode {
   const ms = Date.parse(at) - now;
   const [unit, length] = units.find(([, each]) => Math.abs(ms) >= each) ?? (['second', 1_000] as const);
@@ -23,9 +23,9 @@ export function lastUse(at: string | null, now: number): VNode {
   return at === null ? html`<span class="muted">never</span>` : fromNow(at, now);
 }
 
-/** Renders a time in UTC, to the minute. */
+/** Renders a time in UTC, to the minute. A script shows it in the time zone of the viewer, with UTC as its title. */
 export function exactMoment(at: string): VNode {
-  return html`<time datetime=${at}>${exactly(at)}</time>`;
+  return html`<time datetime=${at} title=${exactly(at)} data-exact>${exactly(at)}</time>`;
 }
 
 /** Renders the remaining time. A script counts it down in the browser. */
@@ -38,6 +38,7 @@ function minutesAndSeconds(seconds: number): string {
   return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
 }
 
-function exactly(at: string): string {
+/** Returns a time in UTC, to the minute. */
+export function exactly(at: string): string {
   return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }

@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Visit } from '../page.ts';
 import type { ShownUsage } from '../shown.ts';
-import { fromNow } from './moment.ts';
+import { exactly, fromNow } from './moment.ts';
 import { type Column, table } from './table.ts';
 
 const spans = [
@@ -16,8 +16,8 @@ export function shownHours({ query }: Visit): string {
   return spans.find(([hours]) => hours === query['hours'])?.[0] ?? '24';
 }
 
-/** Renders the usage of a client or an access key over time and by source. */
-export function usageSection(visit: Visit, usage: ShownUsage): VNode {
+/** Renders the usage of a client or an access key over time and by source, with the times of its rotations. */
+export function usageSection(visit: Visit, usage: ShownUsage, rotations: readonly { created_at: string }[]): VNode {
   const hours = shownHours(visit);
   return html`<section class="card" id="use" aria-labelledby="use-title">
     <div class="card-head">
@@ -31,7 +31,7 @@ export function usageSection(visit: Visit, usage: ShownUsage): VNode {
     </div>
     ${
       isUsed(usage)
-        ? html`${usageChart(usage, Number(hours))} ${sources(visit, usage)}`
+        ? html`${usageChart(usage, Number(hours), rotations)} ${sources(visit, usage)}`
         : html`<p class="muted">There were no requests in this period.</p>`
     }
   </section>`;
@@ -94,28 +94,66 @@ type Counts = Record<(typeof series)[number]['key'], number>;
 type Bar = Counts & { startsAt: number };
 
 /** Renders usage over time as a bar chart, and the same numbers as a table. */
-function usageChart(usage: ShownUsage, hours: number): VNode {
+function usageChart(usage: ShownUsage, hours: number, rotations: readonly { created_at: string }[]): VNode {
   const bars = toBars(usage, hours);
   const total = (key: keyof Counts) => bars.reduce((sum, bar) => sum + bar[key], 0);
   const present = series.filter(({ key }) => key === 'current' || total(key) > 0);
   const highest = Math.max(1, ...bars.map(sumOf));
-  const [first, last] = [bars[0], bars.at(-1)];
+  const marks = rotationMarks(bars, hours, rotations);
   const width = 1_000 / bars.length;
   const summary = present.map(({ key, label }) => `${label.toLowerCase()}: ${total(key)}`).join(', ');
   return html`<figure class="chart">
-    <div class="axis"><span>${`max. ${highest === 1 && sumAll(bars) === 0 ? 0 : highest}`}</span></div>
-    <svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label=${`Requests in the last ${spanOf(hours)}. ${summary}.`}>
-      ${bars.map((bar, index) => stack(bar, index * width, width, highest))}
-    </svg>
-    <div class="axis"><span>${first && labelOf(first, hours)}</span><span>${last && labelOf(last, hours)}</span></div>
+    <div class="plot">
+      <div class="y-axis" aria-hidden="true"><span>${highest}</span>${highest > 1 && html`<span>${highest / 2}</span>`}<span>0</span></div>
+      <svg class="bars" viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label=${`Requests in the last ${spanOf(hours)}. ${summary}.${marks.length > 0 ? ` Rotations: ${marks.map(({ at }) => exactly(at)).join(', ')}.` : ''}`}>
+        ${bars.map((bar, index) => barOf(bar, { x: index * width, width, highest, hours }))}
+        ${marks.map(({ at, x }) => html`<line class="mark" x1=${x} x2=${x} y1="0" y2="100"><title>${`Rotated ${exactly(at)}`}</title></line>`)}
+      </svg>
+      <div class="axis">
+        ${[bars[0], bars[Math.floor(bars.length / 2)], bars.at(-1)].map(
+          (bar) =>
+            bar &&
+            html`<time datetime=${new Date(bar.startsAt).toISOString()} data-axis=${hours > 168 ? 'day' : 'hour'}>${labelOf(bar, hours)}</time>`,
+        )}
+      </div>
+    </div>
+    <p class="hint values" role="status"></p>
     <ul class="legend">
       ${present.map(
         ({ key, label }) =>
           html`<li><svg viewBox="0 0 1 1" aria-hidden="true"><rect class=${key} width="1" height="1" /></svg>${`${label}: ${total(key)}`}</li>`,
       )}
+      ${marks.length > 0 && html`<li><svg viewBox="0 0 1 1" aria-hidden="true"><rect class="mark" x="0.4" width="0.2" height="1" /></svg>Rotation</li>`}
     </ul>
     ${sumAll(bars) > 0 && numbers(bars, hours, present)}
   </figure>`;
+}
+
+/** Returns the rotations of the shown period, with their horizontal positions. */
+function rotationMarks(
+  bars: readonly Bar[],
+  hours: number,
+  rotations: readonly { created_at: string }[],
+): { at: string; x: number }[] {
+  const start = bars[0]?.startsAt ?? 0;
+  const length = bars.length * (hours > 168 ? 24 : 1) * hourMs;
+  return rotations
+    .map(({ created_at: at }) => ({ at, x: ((Date.parse(at) - start) / length) * 1_000 }))
+    .filter(({ x }) => x >= 0 && x <= 1_000);
+}
+
+/** Renders one bar. Its whole height shows the values on hover; a script shows them for the keyboard as well. */
+function barOf(
+  bar: Bar,
+  { x, width, highest, hours }: { x: number; width: number; highest: number; hours: number },
+): VNode {
+  const values = series.filter(({ key }) => bar[key] > 0).map(({ key, label }) => `${label.toLowerCase()} ${bar[key]}`);
+  const said = values.join(', ') || 'no requests';
+  return html`<g class="bar" data-at=${new Date(bar.startsAt).toISOString()} data-values=${said}>
+    <title>${`${labelOf(bar, hours)} UTC: ${said}`}</title>
+    <rect class="hit" x=${x} y="0" width=${width} height="100" />
+    ${stack(bar, x, width, highest)}
+  </g>`;
 }
 
 function stack(bar: Bar, x: number, width: number, highest: number): VNode[] {

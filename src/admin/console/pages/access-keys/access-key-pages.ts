@@ -120,7 +120,7 @@ async function show(
       <div class="grid">${about(visit, key, at)} ${reach(key)}</div>
     </div>
     ${regenerationSection(visit, { at, mayAct: mayEdit }, regenerations.body.data)}
-    ${usageSection(visit, usage.body)} ${mayEdit && danger(visit, key, at)}`,
+    ${usageSection(visit, usage.body, regenerations.body.data)} ${mayEdit && danger(visit, key, at)}`,
   };
 }
 

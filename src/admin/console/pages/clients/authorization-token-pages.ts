@@ -3,7 +3,7 @@ import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
 import type { Page, Reply, Visit } from '../../page.ts';
 import { attempt, unlessMissing } from '../../page.ts';
-import { copyable, facts, pageHeading } from '../../parts/elements.ts';
+import { copyable, facts, pageHeading, scopesInWords } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { selectField } from '../../parts/fields.ts';
 import { postForm } from '../../parts/forms.ts';
@@ -91,7 +91,7 @@ async function showToken(visit: Visit, { access_token: token, scope }: IssuedAut
         ${copyable({ id: 'access-token', label: 'Access token', value: token })}
         ${facts({
           'Time left': live && timeLeft(live.body.expires_at, visit.now),
-          Permissions: scope || 'none',
+          Permissions: scopesInWords(scope),
         })}
         <p class="hint">Send it as <code>Authorization: Bearer …</code> to the API.</p>
         <div class="actions">

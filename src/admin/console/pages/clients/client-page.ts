@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Page, Section, Visit } from '../../page.ts';
 import { unlessMissing } from '../../page.ts';
-import { badge, copyable, facts, pageHeading, statusBadges } from '../../parts/elements.ts';
+import { badge, copyable, facts, pageHeading, scopesInWords, statusBadges } from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { fromNow, lastUse, timeLeft } from '../../parts/moment.ts';
 import { notice } from '../../parts/notices.ts';
@@ -48,7 +48,7 @@ export const clientPage: Page = {
       <div class="grid two">
         ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body) : offers(client)}
       </div>
-      ${regenerationSection(visit, owner, regenerations.body.data)} ${usageSection(visit, usage.body)}
+      ${regenerationSection(visit, owner, regenerations.body.data)} ${usageSection(visit, usage.body, regenerations.body.data)}
       ${isIntegration && grants(client)} ${danger(visit, client, at)}`,
     };
   },
@@ -143,7 +143,7 @@ function authorizationToken(
         ? facts({
             'Time left': timeLeft(token.expires_at, visit.now),
             Issued: html`${fromNow(token.issued_at, visit.now)} by ${token.issued_by}`,
-            Permissions: token.scope || 'none',
+            Permissions: scopesInWords(token.scope),
           })
         : html`<p class="muted">
             There is no active token. You can issue an access token yourself, for example to test the API. The Client ID and secret do not
@@ -179,7 +179,7 @@ function grants(client: ShownClient): VNode {
   return html`<section class="card" aria-labelledby="settings">
     <h2 id="settings">Settings</h2>
     ${facts({
-      Permissions: client.scope ? html`<code>${client.scope}</code>` : 'none',
+      Permissions: scopesInWords(client.scope),
       'Access key': client.access_key,
       'Resource server': client.resource
         ? html`<code>${client.resource}</code>`

@@ -3,7 +3,7 @@ import { permissionNames } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
 import type { Page, Reply, Section, Visit } from '../../page.ts';
 import { attempt } from '../../page.ts';
-import { facts, pageHeading } from '../../parts/elements.ts';
+import { facts, pageHeading, scopesInWords } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { checkbox } from '../../parts/fields.ts';
 import { hiddenFields, postForm } from '../../parts/forms.ts';
@@ -117,7 +117,7 @@ function showReview(visit: Visit, kind: Kind): Reply {
       <div class="card stack narrow">
         ${facts({
           Name: input['name'] as string,
-          Permissions: kind.kind === 'integration' ? granted || 'none' : undefined,
+          Permissions: kind.kind === 'integration' ? scopesInWords(granted) : undefined,
           'Access key': input['access_key'] as string | undefined,
           Authentication: kind.kind === 'integration' ? methodLabel(authMethodOf(form)) : undefined,
           [kind.kind === 'integration' ? 'Resource server' : 'Resource identifier']: input['resource'] as

@@ -16,7 +16,3 @@ CREATE TABLE rejected_requests (
 CREATE INDEX rejected_requests_id ON rejected_requests (id);
 CREATE INDEX rejected_requests_client ON rejected_requests (client, seq DESC) WHERE client IS NOT NULL;
 CREATE INDEX rejected_requests_expires ON rejected_requests (expires_at);
-
--- The history of one thing, and the whole log from its end.
-CREATE INDEX audit_events_target ON audit_events (target, at DESC, seq DESC);
-CREATE INDEX audit_events_latest ON audit_events (at DESC, seq DESC);

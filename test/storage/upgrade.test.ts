@@ -100,6 +100,29 @@ describe.each(levels.slice(0, -1))('a database at migration %i with data of that
   });
 });
 
+it('migrates a database of the version before, with the indexes that `keyturn migrate` builds outside of migrations', async () => {
+  const { database } = await openEmpty();
+  await migrateTo(database, 23);
+  // The indexes that the version with migration 23 builds.
+  const words = 'array_to_tsvector(words_of(name))';
+  for (const [name, on] of [
+    ['clients_by_kind', 'clients (kind, created_at DESC, id DESC)'],
+    ['clients_by_status', 'clients (enabled, created_at DESC, id DESC)'],
+    ['clients_words', `clients USING gin (${words})`],
+    ['contacts_words', `contacts USING gin (${words})`],
+    ['audit_events_at', 'audit_events (at DESC, seq DESC)'],
+    ['audit_events_target', 'audit_events (target, at DESC, seq DESC)'],
+    ['audit_events_action', 'audit_events (action, at DESC, seq DESC)'],
+    ['audit_events_actor', 'audit_events (actor, at DESC, seq DESC)'],
+    ['audit_events_actor_action', 'audit_events (actor, action, at DESC, seq DESC)'],
+  ]) {
+    await database.run(`CREATE INDEX ${name} ON ${on}`);
+  }
+  await migrate(database);
+  await requireMigrated(database);
+  await database.close();
+});
+
 it('this version serves without a failed request while the next one migrates, and starts afterwards', async () => {
   const stores = { ...(await createTestStores()), rootKey };
   const load = await startLoad({ stores });

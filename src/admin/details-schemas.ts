@@ -41,7 +41,7 @@ const claims = checked(claimSet, claimsProblem).meta({
 });
 const lifetime = z.int().min(tokenLifetimes.min).max(tokenLifetimes.max).meta({
   description:
-    'The lifetime of access tokens in seconds. Of client and resource server, the shorter one applies. Null: that of the other one, or of the deployment.',
+    'The lifetime of access tokens in seconds. Of client and resource server, the shorter one applies. Null: none of its own.',
   example: 900,
 });
 const metadata = checked(z.record(z.string(), z.unknown()), metadataProblem).meta({
@@ -88,7 +88,7 @@ export const shownDetails = {
   metadata: z.record(z.string(), z.unknown()).meta({ description: 'A JSON object for your own programs.' }),
   contacts: z.array(z.string()).meta({ description: 'Whom to ask about the client (RFC 7591 §2).' }),
   access_token_ttl: z.int().nullable().meta({
-    description: 'The lifetime of access tokens in seconds. Null: that of the other one, or of the deployment.',
+    description: 'The lifetime of access tokens in seconds. Null: none of its own.',
   }),
   default_scope: z.string().nullable().meta({
     description: 'The scopes of a token that is requested without `scope`. Null: all of `scope`.',

@@ -3,16 +3,16 @@ import { findUnstorableText, textProblem } from '../text/read-text.ts';
 /** Keys and values that operators sort clients and access keys by. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** What operators note about a client or an access key. It does not affect tokens. */
+/** Notes of operators about a client or an access key. They do not affect tokens. */
 export type Notes = { description: string | null; labels: Labels };
 
-/** What operators note about a client. It does not affect tokens, so the cache of requests leaves it out. */
+/** Notes of operators about a client. They do not affect tokens, so the cache of requests omits them. */
 export type ClientDetails = Notes & {
   /** The contact who is responsible for the client. */
   ownerContactId: string | null;
   /** JSON of the operator's own programs. */
   metadata: Readonly<Record<string, unknown>>;
-  /** Whom to ask about the client, such as e-mail addresses (RFC 7591 §2 `contacts`). */
+  /** E-mail addresses or other contacts for questions about the client (RFC 7591 §2 `contacts`). */
   contacts: readonly string[];
 };
 

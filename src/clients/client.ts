@@ -63,9 +63,9 @@ export type Client = {
   tokenFormat: TokenFormat | null;
   /** Null unless `tokenFormat` is `jwt`. */
   tokenTyp: TokenTyp | null;
-  /** The lifetime of its tokens in seconds; null: as others decide. The shortest of client and resource server wins. */
+  /** The lifetime of its tokens in seconds, or null for none of its own. The shorter of client and resource server applies. */
   tokenTtlSeconds: number | null;
-  /** What an integration is granted if a token request names no scope, a part of `scope`; null: all of `scope`. */
+  /** The scope of a token that an integration requests without `scope`: a part of `scope`, or null for all of it. */
   defaultScope: readonly string[] | null;
   /** Custom claims of its tokens, or of tokens for a resource server. */
   claims: Claims;

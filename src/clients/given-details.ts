@@ -2,7 +2,7 @@ import { type Client, parseScope } from './client.ts';
 import { type ClientDetails, noDetails } from './client-details.ts';
 import type { Claims } from './custom-claims.ts';
 
-/** What an operator can note and decide about every client. */
+/** Optional settings that every kind of client has. */
 export type GivenDetails = { [Field in keyof ClientDetails]?: ClientDetails[Field] | undefined } & {
   tokenTtlSeconds?: number | null | undefined;
   /** Scopes, separated by spaces; null grants all of the client's scopes if none is requested. */

@@ -61,7 +61,7 @@ async function explainEnded(
   return secret && (await explainEndedSecret(deps, secret, subject));
 }
 
-/** What the names of rules mean. Other rejections are stored as the sentence of the answer. */
+/** Sentences for the names of rules. A rejection by another rule is stored as the sentence of its answer. */
 const meanings: Readonly<Record<string, string>> = {
   unknown_client: 'No client has the Client ID that the request named.',
   wrong_secret: 'The secret is not one of the client.',

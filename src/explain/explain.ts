@@ -15,7 +15,11 @@ import { explainRequest } from './explain-request.ts';
 import { explainToken } from './explain-token.ts';
 import { type Explanation, explanationOf, finding } from './explanation.ts';
 
-/** What to explain. @property resource of the resource server that is asked. @property clientId that presents an access key. */
+/**
+ * A value to explain.
+ * @property resource the identifier of the resource server that would introspect a token.
+ * @property clientId the client that would present an access key.
+ */
 type Asked = { value: string; resource?: string | undefined; clientId?: string | undefined };
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

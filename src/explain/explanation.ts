@@ -19,14 +19,14 @@ export type Finding = {
   subject: Subject | null;
   /** When it was decided, for example when the client was disabled. */
   at: Date | null;
-  /** Who decided; null if unknown, or if the reader may not see the audit log. */
+  /** The name of the operator who decided; null if unknown, or if the reader may not see the audit log. */
   by: string | null;
   /** The number of the audit event. */
   eventId: number | null;
   regenerationId: string | null;
 };
 
-/** What a finding is about. @property contactId of an access key. */
+/** The client or access key that a finding is about. @property contactId the contact of an access key. */
 export type Subject = { type: 'client' | 'access_key'; id: string; name: string; contactId: string | null };
 
 /** Returns a finding; members that are not given are null. */

@@ -41,7 +41,7 @@ export type Readiness = {
 
 const refreshEveryMs = 1_000;
 
-/** What the checks of every process examine. */
+/** The parts that the checks of every process examine. */
 type Examined = {
   database: Queryable;
   tokenStore: Pick<TokenStore, 'name' | 'ping'>;

@@ -99,7 +99,7 @@ export function makeAccessToken(
   const isForPreviousVersion = now <= deps.previousVersionUntil;
   const isScopeKept = asked !== undefined || client.defaultScope !== null || scope === '' || isForPreviousVersion;
   const issuedAt = Math.floor(now / 1_000);
-  const lifetime = lifetimeOf(deps, client, granted, server, sources);
+  const lifetime = lifetimeFor(deps, client, granted, server, sources);
   const record: TokenRecord = {
     jti: '',
     clientId,
@@ -180,7 +180,7 @@ export function defaultGrant({ defaultScope }: Client, grantable: readonly strin
  * Returns the lifetime of a token in seconds: the shortest of its client and of each resource server that it is for, or
  * that of the deployment if none of them has one.
  */
-function lifetimeOf(
+function lifetimeFor(
   { ttlSeconds }: Pick<TokenDeps, 'ttlSeconds'>,
   client: Client,
   granted: readonly string[],

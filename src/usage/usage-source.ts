@@ -1,4 +1,4 @@
-/** What distinguishes a source from all others. */
+/** The identity of a source. */
 export type SourceName = {
   /** IP address or `unreadable`; `*` stands for all sources beyond those that are kept individually. */
   address: string;

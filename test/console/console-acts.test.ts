@@ -183,12 +183,13 @@ describe('an authorization token that is issued in the console', () => {
   });
 });
 
+const secretOf = ({ client_id: id, client_secret: secret }: Record<string, string>) => ({
+  id: `${id}`,
+  secret: `${secret}`,
+});
+
 describe('the confirmation page for disabling a client', () => {
   const api = () => endpointsOf(server.publicUrl);
-  const secretOf = ({ client_id: id, client_secret: secret }: Record<string, string>) => ({
-    id: `${id}`,
-    secret: `${secret}`,
-  });
 
   it('tells that requests of the resource server will fail and that no token is revoked', async () => {
     const owner = await post('/clients', {
@@ -227,10 +228,6 @@ describe('the confirmation page for disabling a client', () => {
 
 describe('the impact of an act, which the console shows before it', () => {
   const plain = (text: string) => text.replace(/<[^>]+>/g, '').replace(/\s+/g, ' ');
-  const secretOf = ({ client_id: id, client_secret: secret }: Record<string, string>) => ({
-    id: `${id}`,
-    secret: `${secret}`,
-  });
 
   it('names the integrations that have permissions of a resource server which is disabled', async () => {
     const api = await post('/clients', {

@@ -16,7 +16,7 @@ export function renderDocument(page: {
   title: string;
   section?: Section | undefined;
   operator?: Session['operator'] | undefined;
-  /** What the page says once, about the act that led to it. */
+  /** A message about the act that led to the page, shown once. */
   message?: VNode | undefined;
   body: VNode;
 }): string {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { ForeignClient, RefusedClient } from '../../clients/foreign-client.ts';
 import { momentProblem, readMoment } from '../../text/read-text.ts';
 
-/** What else a file says about its clients. */
+/** Information about clients from other parts of their file. */
 export type Surroundings = {
   /** The client grants of Auth0, by Client ID or name of the client. */
   grants: ReadonlyMap<string, readonly { audience: string; scope: readonly string[] }[]>;

@@ -1,6 +1,7 @@
 import { CommandEnd } from '../terminal.ts';
 import { type FileContent, type FoundClient, lettersOf, type Surroundings } from './clients-file.ts';
 import { createJsonScanner, type JsonScanner, type Span, UnreadableJson } from './json-scanner.ts';
+import { isMembers } from './members.ts';
 
 /** Members that contain a list of clients, in the order in which they are searched for, without case and punctuation. */
 const lists = [
@@ -93,7 +94,7 @@ function* clientsOf(reading: Reading, span: Span, list = '', depth = 0): Generat
   }
   // JSON.parse names the position if the value is none.
   if (opening !== '{') return void scanner.parse(span);
-  const members = [...scanner.members(span.start)].map((member) => ({ ...member, letters: lettersOf(member.name) }));
+  const members = membersOf(scanner, span);
   const found = lists.map((name) => members.find(({ letters, start }) => letters === name && text[start] === '['));
   const array = found.find((member) => member !== undefined);
   const path = (name: string) => (list ? `${list}.${name}` : name);
@@ -113,6 +114,10 @@ function* clientsOf(reading: Reading, span: Span, list = '', depth = 0): Generat
 }
 
 type Member = Span & { name: string; letters: string };
+
+function membersOf(scanner: JsonScanner, { start }: Span): Member[] {
+  return [...scanner.members(start)].map((member) => ({ ...member, letters: lettersOf(member.name) }));
+}
 
 const nothing: Surroundings = { grants: new Map() };
 
@@ -143,9 +148,10 @@ function* clientsOfList(
 }
 
 /** Returns whether an element of a list is itself an object with a list of clients, as in a file of several realms. */
-function isContainer({ text, scanner }: Reading, { start, end }: Span): boolean {
+function isContainer({ text, scanner }: Reading, span: Span): boolean {
+  const { start, end } = span;
   if (text[start] !== '{' || !/"(?:clients|machineUsers)"\s*:\s*\[/.test(text.slice(start, end))) return false;
-  const members = [...scanner.members(start)].map((member) => ({ ...member, letters: lettersOf(member.name) }));
+  const members = membersOf(scanner, span);
   return (
     members.some(({ letters, start: at }) => lists.includes(letters) && text[at] === '[') &&
     !members.some(({ letters }) => letters === 'clientid')
@@ -156,7 +162,7 @@ function isContainer({ text, scanner }: Reading, { start, end }: Span): boolean 
 function grantsByClient(grants: readonly unknown[]): Surroundings['grants'] {
   const found: Map<string, { audience: string; scope: string[] }[]> = new Map();
   for (const grant of grants) {
-    if (!isObject(grant)) continue;
+    if (!isMembers(grant)) continue;
     const { client_id: client, audience, scope, subject_type: subject } = grant;
     if (typeof client !== 'string' || typeof audience !== 'string' || subject === 'user') continue;
     const words = Array.isArray(scope) ? scope.filter((one) => typeof one === 'string') : [];
@@ -166,9 +172,9 @@ function grantsByClient(grants: readonly unknown[]): Surroundings['grants'] {
 }
 
 function enabledPolicies(value: unknown): string[] {
-  const policies = isObject(value) && Array.isArray(value['policies']) ? value['policies'] : [];
+  const policies = isMembers(value) && Array.isArray(value['policies']) ? value['policies'] : [];
   return policies.flatMap((policy) => {
-    if (!isObject(policy) || policy['enabled'] !== true) return [];
+    if (!isMembers(policy) || policy['enabled'] !== true) return [];
     const name = policy['name'];
     return typeof name === 'string' && /^[\w .-]{1,60}$/.test(name) ? [name] : ['a policy'];
   });
@@ -194,7 +200,7 @@ function isOneValuePerLine(text: string): boolean {
     .filter((line) => line.trim() !== '');
   if (!second.trimStart().startsWith('{')) return false;
   try {
-    return isObject(JSON.parse(first));
+    return isMembers(JSON.parse(first));
   } catch {
     return false;
   }
@@ -217,8 +223,4 @@ function positionOf({ at }: UnreadableJson, text: string): string {
   if (at === undefined) return 'the file ends too early or is not JSON';
   const before = text.slice(0, at).split('\n');
   return `error at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

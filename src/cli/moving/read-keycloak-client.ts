@@ -100,7 +100,7 @@ export function readKeycloakClient(value: object): ReadClient {
       unmet: unmetOf(data, all),
       notes: [
         ...(data['access.token.lifespan']
-          ? ['its token lifetime is not imported; KEYTURN_ACCESS_TOKEN_TTL applies to every client']
+          ? ['its token lifetime is not imported; set `access_token_ttl` through the admin API']
           : []),
         ...(given.protocolMappers?.some(({ name }) => !usualMappers.includes(name))
           ? ['its protocol mappers are not imported, so its tokens have no claims of them']

@@ -64,7 +64,7 @@ const namesByLetters = new Map(Object.keys(registration.shape).map((name) => [le
 const unknownDemand =
   /dpop|mtls|tlsclient|certificatebound|clientcertificate|proofofpossession|holderofkey|senderconstrain|(?:allowed|trusted)_?(?:ip|network|address|cidr)|ip(?:allow|white)list|expirationdate/;
 
-/** What a file says about a client beside its members. */
+/** Information about a client that is not among its members. */
 export type Beside = Partial<Surroundings> & {
   /** Security requirements that cannot be imported, each as a reason to reject the client. */
   unmet?: readonly string[];
@@ -175,9 +175,7 @@ function unmetOf(client: Registration): string[] {
 
 function notesOf(client: Registration): string[] {
   const lifetime = client.client_credentials_grant_access_token_lifespan ?? client.access_token_lifetime;
-  return isGiven(lifetime)
-    ? ['its token lifetime is not imported; KEYTURN_ACCESS_TOKEN_TTL applies to every client']
-    : [];
+  return isGiven(lifetime) ? ['its token lifetime is not imported; set `access_token_ttl` through the admin API'] : [];
 }
 
 function isGiven(member: unknown): boolean {

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { Context } from 'koa';
 import type { VNode } from 'preact';
-import { cookieNames, setCookie } from '../sign-in/require-session.ts';
+import { clearCookie, cookieNames, setCookie } from '../sign-in/require-session.ts';
 import { postForm } from './forms.ts';
 import { notice } from './notices.ts';
 
@@ -11,7 +11,7 @@ type Message = {
   undo?: { path: `/${string}`; label: string };
 };
 
-/** What a page says once, after the act that led to it. */
+/** Messages that a page shows once, after the act that led to it. */
 const messages = {
   saved: { text: 'Saved.' },
   disabled: {
@@ -61,10 +61,7 @@ export function takeMessage(ctx: Context): VNode | undefined {
   if (name === undefined) return undefined;
   const [done = '', path = ''] = (ctx.cookies.get(name) ?? '').split('.');
   if (Buffer.from(path, 'base64url').toString() !== ctx.path || !Object.hasOwn(messages, done)) return undefined;
-  ctx.append(
-    'Set-Cookie',
-    `${name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0${name === names.secure ? '; Secure' : ''}`,
-  );
+  clearCookie(ctx, name);
   const { text, undo }: Message = messages[done as Done];
   return notice(
     'ok',

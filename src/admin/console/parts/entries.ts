@@ -1,6 +1,6 @@
 import type { KeyturnError } from '../../../errors.ts';
 
-/** What was entered in a form, and what is wrong with it, by the names of the fields. */
+/** The values of a submitted form, and the errors of its fields by name. */
 export type Entries = { form: URLSearchParams; errors: ReadonlyMap<string, string> };
 
 /** Returns the entries of a form. @param problem why it was rejected; its fields are those of the admin API. */

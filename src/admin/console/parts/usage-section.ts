@@ -72,6 +72,21 @@ function sources(visit: Visit, usage: ShownUsage): VNode | null {
   </details>`;
 }
 
+/** Returns the number of different sources in lists of several secrets, which may have the same ones. */
+export function countSources(usages: readonly { sources: readonly Source[] }[]): number {
+  const names = usages.flatMap(({ sources }) =>
+    sources.map(({ address, user_agent, instance }) => JSON.stringify([address, user_agent, instance])),
+  );
+  return new Set(names).size;
+}
+
+/** Returns the number of different sources that a secret was used by, not only tried. */
+export function countUsers(usages: readonly { sources: readonly Source[] }[]): number {
+  return countSources(
+    usages.map(({ sources }) => ({ sources: sources.filter(({ last_used_at: at }) => at !== null) })),
+  );
+}
+
 /** Renders a source of requests: a user agent, its address and the name of its instance. */
 export function sourceName(source: { address: string; user_agent: string; instance: string | null }): VNode {
   const { address, user_agent: userAgent, instance } = source;
@@ -80,6 +95,8 @@ export function sourceName(source: { address: string; user_agent: string; instan
       instance !== null && html`<span class="under">instance <code>${instance}</code></span>`
     }`;
 }
+
+type Source = ShownUsage['secrets'][number]['sources'][number];
 
 const hourMs = 3_600_000;
 

@@ -32,12 +32,14 @@ export function requireSession(
 /** The names of a cookie with and without TLS. */
 type CookieNames = { secure: string; plain: string };
 
+const securePrefix = '__Host-';
+
 /**
  * Returns the names of a cookie. Browsers accept a cookie with the prefix `__Host-` only over TLS and only for this host
  * (RFC 6265bis §4.1.3.2).
  */
 export function cookieNames(plain: string): CookieNames {
-  return { secure: `__Host-${plain}`, plain };
+  return { secure: `${securePrefix}${plain}`, plain };
 }
 
 const sessionNames = cookieNames('keyturn');
@@ -81,8 +83,13 @@ function isSecure(ctx: Context): boolean {
 }
 
 export function clearSessionCookie(ctx: Context): void {
-  const attributes = 'Path=/; HttpOnly; SameSite=Strict; Max-Age=0';
-  ctx.set('Set-Cookie', [`${sessionNames.secure}=; ${attributes}; Secure`, `${sessionNames.plain}=; ${attributes}`]);
+  for (const name of [sessionNames.secure, sessionNames.plain]) clearCookie(ctx, name);
+}
+
+/** Removes a cookie that `setCookie` has set under this name. */
+export function clearCookie(ctx: Context, name: string): void {
+  const secure = name.startsWith(securePrefix) ? '; Secure' : '';
+  ctx.append('Set-Cookie', `${name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0${secure}`);
 }
 
 /**

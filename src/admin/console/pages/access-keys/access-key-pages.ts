@@ -9,7 +9,7 @@ import { type Entries, readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
 import { fromNow, lastUse } from '../../parts/moment.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
-import { shownHours, usageSection } from '../../parts/usage-section.ts';
+import { countUsers, shownHours, usageSection } from '../../parts/usage-section.ts';
 import type { Listed, ShownAccessKey, ShownRegeneration, ShownUsage } from '../../shown.ts';
 import { type Offer, readOffers } from '../clients/client-form.ts';
 import { regenerationSection } from '../regeneration/regeneration-parts.ts';
@@ -71,8 +71,7 @@ async function impactOfRemoval(visit: Visit, key: ShownAccessKey, removed: reado
     query: { hours: '720' },
   });
   const tokens = body.secrets.reduce((sum, { issued }) => sum + issued, 0);
-  const places = body.secrets.flatMap(({ sources }) => sources.filter(({ last_used_at: at }) => at !== null));
-  const sources = new Set(places.map((source) => `${source.address} ${source.user_agent}`)).size;
+  const sources = countUsers(body.secrets);
   return html`<p>
       ${`${removed.length === 1 ? '1 permission that was' : `${removed.length} permissions that were`} used in the last 30 days ${removed.length === 1 ? 'is' : 'are'} removed:`} <code>${removed.join(' ')}</code>
     </p>

@@ -5,6 +5,7 @@ import { findUsersOfScopes } from '../../../../clients/client-store.ts';
 import type { Page, Visit } from '../../page.ts';
 import { attempt } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
+import { countSources, countUsers } from '../../parts/usage-section.ts';
 import type { ShownClient, ShownReview, ShownUsage } from '../../shown.ts';
 import { sectionOf } from './client-page.ts';
 import { nounOf } from './client-proof.ts';
@@ -110,11 +111,7 @@ async function disablesResourceServer(visit: Visit): Promise<VNode> {
     query: { hours: '24' },
   });
   const asked = body.secrets.reduce((sum, { used }) => sum + used, 0);
-  const sources = new Set(
-    body.secrets.flatMap((secret) =>
-      secret.sources.map((source) => JSON.stringify([source.address, source.user_agent, source.instance])),
-    ),
-  ).size;
+  const sources = countSources(body.secrets);
   return html`<ul class="bullets">
     <li>
       Requests of this API to Keyturn fail with 401 immediately: token introspection, and new connections to the event stream. In the last 24 hours, it made
@@ -139,8 +136,7 @@ async function recentUse(visit: Visit): Promise<VNode | undefined> {
   const all = [...body.secrets, body.without_secret];
   const tokens = all.reduce((sum, { issued }) => sum + issued, 0);
   const rejected = all.flatMap(({ refused }) => Object.values(refused)).reduce((sum, count) => sum + count, 0);
-  const places = all.flatMap(({ sources }) => sources).filter(({ last_used_at: at }) => at !== null);
-  const sources = new Set(places.map((source) => `${source.address} ${source.user_agent}`)).size;
+  const sources = countUsers(all);
   return html`<li>
     In the last 30 days, it got ${count(tokens, 'token')} from ${count(sources, 'source')}, and ${count(rejected, 'request')} ${rejected === 1 ? 'was' : 'were'} rejected.
   </li>`;

@@ -11,10 +11,10 @@ import type { ShownClient } from '../../shown.ts';
 type AuthMethod = ShownClient['auth_method'];
 
 type Method = {
-  /** What people call the credential. */
+  /** The noun for the credential. */
   noun: 'secret' | 'key' | 'certificate';
   label: string;
-  /** What to enter for it, if it is not a secret. */
+  /** The instruction for the text field; absent for a secret, which Keyturn generates. */
   ask?: string;
 };
 

@@ -9,7 +9,7 @@ export type Owner = {
   /** Path of its page. */
   at: `/console/${string}`;
   section: Section;
-  /** What people call its current credential. */
+  /** The noun for its current credential. */
   noun: 'secret' | 'key' | 'certificate';
   /** A client can also get a new Client ID, and other keys or another certificate. Undefined for an access key. */
   client?: ShownClient | undefined;

@@ -80,15 +80,19 @@ export function followSigningKeys(deps: {
 /** Creates the first keys of a deployment, and announces longer lifetimes of tokens before the first one is issued. */
 export async function ensureSigningKeys(transaction: Transaction, deps: SigningKeyDeps): Promise<void> {
   const at = new Date(deps.clock());
-  if (await raiseTokenSeconds(transaction, deps.ttlSeconds)) {
-    await recordChange(transaction, { kind: 'signing_keys', target: 'all', at });
+  const isReady = async () => (await listSigningKeys(transaction, at)).some(({ state }) => state === 'current');
+  let isChanged = false;
+  if (!(await isReady())) {
+    // Before any change of the table: two processes that had changed it could not both get this lock.
+    await lockSigningKeys(transaction);
+    isChanged = !(await isReady());
+    if (isChanged) {
+      await insertSigningKey(transaction, { ...(await makeKey(deps)), state: 'current', currentAt: at });
+      await insertSigningKey(transaction, await makeKey(deps));
+    }
   }
-  if ((await listSigningKeys(transaction, at)).some(({ state }) => state === 'current')) return;
-  await lockSigningKeys(transaction);
-  if ((await listSigningKeys(transaction, at)).some(({ state }) => state === 'current')) return;
-  await insertSigningKey(transaction, { ...(await makeKey(deps)), state: 'current', currentAt: at });
-  await insertSigningKey(transaction, await makeKey(deps));
-  await recordChange(transaction, { kind: 'signing_keys', target: 'all', at });
+  isChanged = (await raiseTokenSeconds(transaction, deps.ttlSeconds)) || isChanged;
+  if (isChanged) await recordChange(transaction, { kind: 'signing_keys', target: 'all', at });
 }
 
 /**

@@ -1,9 +1,10 @@
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
+import pg from 'pg';
 import { disableClient, enableClient, revokeClientTokens } from '../../src/clients/manage-clients.ts';
 import { privateClaims, signAccessToken } from '../../src/tokens/jwt-access-token.ts';
 import { rotateOldSigningKey, rotateSigningKeys } from '../../src/tokens/signing-keys.ts';
-import { eventuallyIs } from '../eventually.ts';
-import { startTestServer, type TestServer } from '../harness.ts';
+import { eventually, eventuallyIs } from '../eventually.ts';
+import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
 import { actor, endpointsOf, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { askPostgres } from '../services.ts';
 
@@ -184,6 +185,25 @@ describe('signing keys', () => {
     }
     const [stored] = await askPostgres(server.stores.databaseUrl, 'SELECT sealed, public_jwk FROM signing_keys');
     expect(JSON.stringify(stored)).not.toContain('"d"');
+  });
+
+  test('are created once by processes that start for the first time at once', async () => {
+    const stores = await createTestStores();
+    const holder = new pg.Client({ connectionString: stores.databaseUrl });
+    await holder.connect();
+    await holder.query('BEGIN; LOCK TABLE signing_keys IN ACCESS EXCLUSIVE MODE');
+    const starts = Array.from({ length: 3 }, () => startTestServer({ stores }));
+    const waiting = `SELECT FROM pg_locks WHERE NOT granted AND relation = 'signing_keys'::regclass`;
+    await eventually(async () => (await holder.query(waiting)).rowCount === starts.length);
+    await holder.query('COMMIT');
+    await holder.end();
+    const started = await Promise.allSettled(starts);
+    for (const one of started) if (one.status === 'fulfilled') await one.value.close();
+    expect(started.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
+    expect(await askPostgres(stores.databaseUrl, 'SELECT state FROM signing_keys ORDER BY state')).toEqual([
+      { state: 'current' },
+      { state: 'next' },
+    ]);
   });
 
   test('rotate ten times under load on two processes without invalidating a token', async () => {

@@ -5,13 +5,12 @@ import { resolve } from 'node:path';
 import { editDistance, withoutPlatformLinks } from './configuration/environment.ts';
 import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
 import { UsageError } from './errors.ts';
-import { problemsOfProxySettings } from './http/proxy-settings.ts';
 import { readTlsFiles, type TlsFiles } from './http/tls-files.ts';
+import { problemsOfProxySettings } from './http/trusted-proxies.ts';
+import type { LogLevel } from './observability/log.ts';
 
 /** JWS algorithms for access tokens (RFC 7518 §3.1, RFC 8037). */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'PS256' | 'RS256';
-
-export type LogLevel = 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
 
 export type Config = {
   /** Issuer identifier, without a trailing slash (RFC 8414 §2). */

@@ -4,7 +4,7 @@ import { logCheckpoints } from './audit/audit-checkpoint.ts';
 import type { Config } from './config.ts';
 import { configWarnings } from './configuration/environment.ts';
 import { type Core, openCore } from './core.ts';
-import { createRangeCheck } from './http/address-ranges.ts';
+import { createRangeCheck } from './http/client-address.ts';
 import { type Listeners, openListeners } from './http/listeners.ts';
 import { watchOverload } from './http/overload.ts';
 import { answerWhileStarting } from './oauth/health-endpoints.ts';

@@ -1,6 +1,6 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
-import { networkOf } from '../http/client-network.ts';
+import { networkOf } from '../http/client-address.ts';
 
 /**
  * Runs an authentication attempt from an address, and counts it as failed if it throws a KeyturnError of status 401.

@@ -2,9 +2,8 @@ import type { Context, Next } from 'koa';
 import type { Refusal } from '../audit/refusals.ts';
 import type { Core } from '../core.ts';
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
-import { networkOf } from '../http/client-network.ts';
-import { createRequestIds } from '../http/request-id.ts';
-import { strictTransport } from '../http/strict-transport.ts';
+import { networkOf } from '../http/client-address.ts';
+import { createRequestIds, strictTransport } from '../http/response-headers.ts';
 import { matchedRouteOf } from '../internals/koa-router.ts';
 import type { Operator } from './operator-auth.ts';
 

@@ -4,9 +4,8 @@ import type { Duplex } from 'node:stream';
 import { type SecureContextOptions, TLSSocket } from 'node:tls';
 import { hasBegunResponse } from '../internals/node-http.ts';
 import type { Log } from '../observability/log.ts';
-import { plainAddress } from './address-ranges.ts';
-import type { FollowedTlsFiles } from './follow-tls-files.ts';
-import type { TlsFiles } from './tls-files.ts';
+import { plainAddress } from './client-address.ts';
+import type { FollowedTlsFiles, TlsFiles } from './tls-files.ts';
 
 export type HttpServer = Server<typeof IncomingMessage> | TlsServer<typeof IncomingMessage>;
 

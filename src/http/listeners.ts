@@ -5,8 +5,8 @@ import type { Config } from '../config.ts';
 import { UsageError } from '../errors.ts';
 import { PlainRequest, stopListening } from '../internals/node-http.ts';
 import type { Log } from '../observability/log.ts';
-import { followTlsFiles } from './follow-tls-files.ts';
 import { createHttpServer, type HttpServer } from './http-server.ts';
+import { followTlsFiles } from './tls-files.ts';
 
 /** The two open listeners of a process. */
 export type Listeners = {

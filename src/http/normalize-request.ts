@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import { KeyturnError } from '../errors.ts';
-import { countHeaders } from './count-headers.ts';
 
 const maxHeaders = 100;
 
@@ -62,4 +61,35 @@ function readAbsoluteForm(request: IncomingMessage): void {
 
 function invalid(message: string): KeyturnError {
   return new KeyturnError('invalid_request', 400, message);
+}
+
+/** Counts how often a header was sent, before Node merges repetitions in `headers`. @param name in lower case. */
+export function countHeaders(rawHeaders: readonly string[], name: string): number {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const header = rawHeaders[index] as string;
+    if (header.length === name.length && header.toLowerCase() === name) count += 1;
+  }
+  return count;
+}
+
+/**
+ * Returns a function that checks whether a Host header is one of these hosts. A name without a port matches any port.
+ */
+export function createHostCheck(names: readonly string[]): (host: string) => boolean {
+  const hosts = new Set(names.map((name) => name.toLowerCase()));
+  let lastKnown: string | undefined;
+  return (host) => {
+    if (host === lastKnown) return true;
+    const name = host.toLowerCase();
+    const isKnown = hosts.has(name) || hosts.has(withoutPort(name));
+    if (isKnown) lastKnown = host;
+    return isKnown;
+  };
+}
+
+/** Removes a valid port. Keeps an invalid one, so that such a host is never used in a URL. */
+function withoutPort(host: string): string {
+  const [ending, port] = /:(\d{1,5})$/.exec(host) ?? [];
+  return ending !== undefined && Number(port) <= 65_535 ? host.slice(0, -ending.length) : host;
 }

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import getRawBody from 'raw-body';
 import { KeyturnError } from '../errors.ts';
-import { hasMediaType } from './media-type.ts';
 
 /** How a body is read. */
 export type BodyRules = {
@@ -41,4 +40,12 @@ function requireType(headers: IncomingMessage['headers'], mediaType: string, cod
   if (!hasMediaType(headers['content-type'], mediaType)) {
     throw new KeyturnError(codes[415], 415, `Content-Type must be ${mediaType}.`);
   }
+}
+
+/**
+ * Returns whether a Content-Type has this media type, ignoring parameters (RFC 9110 §8.3.1). @param type in lower case.
+ */
+function hasMediaType(contentType: string | undefined, type: string): boolean {
+  const [given = ''] = (contentType ?? '').split(';', 1);
+  return given.replace(/[ \t]+$/, '').toLowerCase() === type;
 }

@@ -7,10 +7,10 @@ import { keyCredentialsOf, refusalOfCredential, usableFirst } from '../clients/k
 import { type ClientCertificate, isInDate, refusalOfCertificate } from '../clients/registered-certificate.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import { createRangeCheck, plainAddress } from '../http/address-ranges.ts';
-import { countHeaders } from '../http/count-headers.ts';
-import { createProxyAlarm } from '../http/proxy-alarm.ts';
+import { createRangeCheck, plainAddress } from '../http/client-address.ts';
+import { countHeaders } from '../http/normalize-request.ts';
 import { readCertificates } from '../http/tls-files.ts';
+import { createProxyAlarm } from '../http/trusted-proxies.ts';
 import { readForwardedCertificate } from '../resource-server/forwarded-certificate.ts';
 import type { UsedKey } from '../usage/client-key-store.ts';
 import type { ExaminedAssertion } from './client-assertion.ts';

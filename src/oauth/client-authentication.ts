@@ -10,7 +10,7 @@ import { isForeignClientId, isForeignSecret } from '../credentials/foreign-crede
 import { currentOf, isKeyCredential, type Secret } from '../credentials/secret.ts';
 import { createMatcher, type Matcher, recallVerified, rememberVerified } from '../credentials/verifier.ts';
 import { KeyturnError } from '../errors.ts';
-import { countHeaders } from '../http/count-headers.ts';
+import { countHeaders } from '../http/normalize-request.ts';
 import type { UsedKey } from '../usage/client-key-store.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
 import { type CertificateReader, examineCertificate, type PresentedCertificate } from './certificate-reader.ts';

@@ -11,8 +11,8 @@ import {
 import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
-import { networkOf } from '../http/client-network.ts';
-import { countHeaders } from '../http/count-headers.ts';
+import { networkOf } from '../http/client-address.ts';
+import { countHeaders } from '../http/normalize-request.ts';
 import type { RateLimit } from '../storage/rate-limit.ts';
 import type { RejectedRequest } from '../usage/rejected-requests.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';

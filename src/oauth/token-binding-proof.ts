@@ -5,7 +5,7 @@ import { readVerificationKey } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { KeyturnError } from '../errors.ts';
-import { countHeaders } from '../http/count-headers.ts';
+import { countHeaders } from '../http/normalize-request.ts';
 import type { Clock } from '../process/clock.ts';
 import { findProofProblem, proofFreshSeconds } from '../resource-server/dpop.ts';
 import { callerOf } from './client-authentication.ts';

@@ -4,7 +4,7 @@ import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { type Secret, shownHint } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
-import { unreadableAddress } from '../http/unreadable-address.ts';
+import { unreadableAddress } from '../http/client-address.ts';
 import { defaultGrant, findGrantable } from '../tokens/issue-access-token.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { formOf } from './receive-form.ts';

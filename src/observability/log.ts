@@ -1,10 +1,11 @@
 import { fstatSync, write, writeSync } from 'node:fs';
 import { format } from 'node:util';
 import { type Logger, pino } from 'pino';
-import type { LogLevel } from '../config.ts';
 import { destinationOf } from '../internals/pino.ts';
 
 export type Log = Logger;
+
+export type LogLevel = 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
 
 /**
  * Creates a log of JSON lines. Lines are written without blocking, and also at the end of the process unless it is

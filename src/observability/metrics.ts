@@ -1,6 +1,6 @@
 import { Gauge, Registry } from 'prom-client';
 import { StoreUnavailable } from '../errors.ts';
-import { type ProxyProblem, proxyProblemMessages } from '../http/proxy-settings.ts';
+import { type ProxyProblem, proxyProblemMessages } from '../http/trusted-proxies.ts';
 import { aggregate, type CollectedMetrics, collectFrom } from '../internals/prom-client.ts';
 import type { Database, Row } from '../storage/database.ts';
 import type { TokenStore } from '../tokens/token-store.ts';

@@ -3,7 +3,7 @@ import { type Attributes, context, propagation, type Span, SpanKind, SpanStatusC
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
-import { plainAddress } from '../http/address-ranges.ts';
+import { plainAddress } from '../http/client-address.ts';
 import type { Database, Queryable, Row } from '../storage/database.ts';
 import type { TokenStore } from '../tokens/token-store.ts';
 

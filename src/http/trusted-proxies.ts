@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { Log } from '../observability/log.ts';
 
 /** Why a header that only a proxy should send was ignored, with the text of the log. */
 export const proxyProblemMessages = {
@@ -60,4 +61,27 @@ function sizeOf(range: string): number | undefined {
   const bits = family === 4 ? 32 : 128;
   if (prefix === undefined) return 1;
   return /^\d+$/.test(prefix) && Number(prefix) <= bits ? 2 ** (bits - Number(prefix)) : undefined;
+}
+
+/** Reports a problem. @param peer address of the connection's other end. */
+export type ProxyAlarm = (problem: ProxyProblem, peer: string) => void;
+
+/** Minimum time between two log lines about the same problem, because every request can have it. */
+const logEveryMs = 60_000;
+
+/** Creates the alarm of one listener: it counts problems in the metrics and logs a warning once a minute. */
+export function createProxyAlarm({
+  log,
+  metrics,
+}: {
+  log: Log;
+  metrics: { proxyProblem(problem: ProxyProblem): void };
+}): ProxyAlarm {
+  const loggedAt = new Map<ProxyProblem, number>();
+  return (problem, peer) => {
+    metrics.proxyProblem(problem);
+    if (performance.now() - (loggedAt.get(problem) ?? Number.NEGATIVE_INFINITY) < logEveryMs) return;
+    loggedAt.set(problem, performance.now());
+    log.warn({ peer, problem }, proxyProblemMessages[problem]);
+  };
 }

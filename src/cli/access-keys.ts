@@ -1,38 +1,48 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addAct, addListCommand, addReveal, addUsageCommand, type Subject } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
+import {
+  labelOption,
+  type NoteOptions,
+  type ShownNotes,
+  showNotes,
+  toNoteFields,
+  withNotes,
+} from './detail-options.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withDatabase } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet, time } from './terminal.ts';
 
 /** Members of the admin API's access key that are displayed. */
-type ShownKey = Json & {
-  id: string;
-  contact_id: string;
-  name: string;
-  status: string;
-  permissions: Permissions;
-  clients: string[] | null;
-  reveal: boolean;
-  hint: string;
-  expires_at: string | null;
-  retires_at: string | null;
-  last_used_at: string | null;
-  usage: { granted: number; used: number; since: string; used_permissions: Permissions | null };
-  created_at: string;
-  updated_at: string;
-};
+type ShownKey = Json &
+  ShownNotes & {
+    id: string;
+    contact_id: string;
+    name: string;
+    status: string;
+    permissions: Permissions;
+    clients: string[] | null;
+    reveal: boolean;
+    hint: string;
+    expires_at: string | null;
+    retires_at: string | null;
+    last_used_at: string | null;
+    usage: { granted: number; used: number; since: string; used_permissions: Permissions | null };
+    created_at: string;
+    updated_at: string;
+  };
 
 type Permissions = Record<string, string[]>;
 
-type FieldOptions = OutputOptions & {
-  name?: string;
-  permission?: Permissions;
-  client?: string[];
-  anyClient?: true;
-  expiresAt?: Date;
-  neverExpires?: true;
-};
+type FieldOptions = OutputOptions &
+  NoteOptions & {
+    name?: string;
+    permission?: Permissions;
+    client?: string[];
+    anyClient?: true;
+    expiresAt?: Date;
+    neverExpires?: true;
+  };
 
 const one = '/access-keys/{id}';
 const example = '9d2b7c1e-6a0f-4f1b-8a55-2f6f0c9d3b10';
@@ -56,7 +66,7 @@ export function addAccessKeyCommands(program: Command): void {
 }
 
 function addCreate(keys: Command): void {
-  withFields(keys.command('create'))
+  withNotes(withFields(keys.command('create')), { canRemove: false })
     .description('create an access key for a contact; standard output contains only its value')
     .requiredOption('--contact <id>', 'the id of the contact')
     .requiredOption('--name <text>', 'name of the key, unique within the contact')
@@ -99,6 +109,7 @@ function addList(keys: Command): void {
         'search: first letters of words in the name of the key or of its contact, or … and the last four characters of a value',
       ),
       new Option('--unused-for-days <days>', 'only keys that were neither used nor created in the last days'),
+      labelOption(),
     ],
     toQuery: ({ contact, unusedForDays, ...query }) => ({
       ...query,
@@ -150,7 +161,7 @@ function addActs(keys: Command, subject: Subject): void {
 }
 
 function addUpdate(keys: Command): void {
-  withFields(keys.command('update'))
+  withNotes(withFields(keys.command('update')), { canRemove: true })
     .description('change only the given fields; live tokens follow at once')
     .argument('<id>', 'the id of the access key')
     .option('--name <text>', 'name of the key, unique within the contact')
@@ -162,7 +173,8 @@ function addUpdate(keys: Command): void {
       `
 Examples:
   keyturn access-keys update ${example} --permission orders:read
-  keyturn access-keys update ${example} --any-client --never-expires`,
+  keyturn access-keys update ${example} --any-client --never-expires
+  keyturn access-keys update ${example} --label site=HAM --claim site=HAM`,
     )
     .action(async (id: string, options: FieldOptions) => {
       const request = { ...of(id), body: toFields(options) };
@@ -206,6 +218,7 @@ function toFields(options: FieldOptions): Json {
     permissions: options.permission,
     clients: options.anyClient ? null : options.client,
     expires_at: options.neverExpires ? null : options.expiresAt?.toISOString(),
+    ...toNoteFields(options),
   };
 }
 
@@ -234,6 +247,7 @@ function showKey(key: ShownKey): string {
     'used permissions': showUse(key.usage),
     clients: key.clients?.join(', ') ?? 'any',
     value: key.retires_at ? `${key.hint}; the previous value is valid until ${key.retires_at}` : key.hint,
+    ...showNotes(key),
     'can be revealed': key.reveal ? 'yes' : 'no',
     expires: key.expires_at ?? 'never',
     created: key.created_at,

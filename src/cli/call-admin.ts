@@ -68,6 +68,11 @@ const renamed: Readonly<Record<string, string>> = {
   permissions: 'permission',
   clients: 'client',
   'contact-id': 'contact',
+  'owner-contact-id': 'owner',
+  contacts: 'technical-contact',
+  labels: 'label',
+  claims: 'claim',
+  metadata: 'metadata-file',
 };
 
 function optionOf(path: string): string {

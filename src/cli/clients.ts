@@ -5,6 +5,14 @@ import { addAct, addListCommand, addReveal, addUsageCommand, type Subject } from
 import { addAuthorizationTokenCommand } from './authorization-token-command.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { type KeyOptions, toKeyFields, withKeys } from './client-keys.ts';
+import {
+  type DetailOptions,
+  labelOption,
+  type ShownDetails,
+  showDetails,
+  toDetailFields,
+  withDetails,
+} from './detail-options.ts';
 import { addExportCommand } from './moving/export-command.ts';
 import { addImportCommand } from './moving/import-command.ts';
 import { addRegenerationCommands } from './regenerate.ts';
@@ -12,26 +20,28 @@ import { withDatabase } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
 
 /** Members of the admin API's client that are displayed. */
-type ShownClient = Json & {
-  client_id: string;
-  name: string;
-  kind: string;
-  status: string;
-  scope: string;
-  access_key: string;
-  auth_method: string;
-  resource: string | null;
-  information: string[];
-  token_format: string | null;
-  token_typ: string | null;
-  reveal: boolean;
-  secrets: { hint: string; status: string; retires_at: string | null; last_used_at: string | null }[];
-  created_at: string;
-  updated_at: string;
-  last_used_at: string | null;
-};
+type ShownClient = Json &
+  ShownDetails & {
+    client_id: string;
+    name: string;
+    kind: string;
+    status: string;
+    scope: string;
+    access_key: string;
+    auth_method: string;
+    resource: string | null;
+    information: string[];
+    token_format: string | null;
+    token_typ: string | null;
+    reveal: boolean;
+    secrets: { hint: string; status: string; retires_at: string | null; last_used_at: string | null }[];
+    created_at: string;
+    updated_at: string;
+    last_used_at: string | null;
+  };
 
 type FieldOptions = OutputOptions &
+  DetailOptions &
   KeyOptions & {
     name?: string;
     scope?: string[] | false;
@@ -66,7 +76,7 @@ export function addClientCommands(program: Command): void {
 }
 
 function addCreate(clients: Command): void {
-  withFields(clients.command('create'))
+  withDetails(withFields(clients.command('create')), { canRemove: false })
     .description('register a client; standard output contains only its secret, if it has one')
     .requiredOption('--name <text>', 'name of the client')
     .addOption(
@@ -92,6 +102,7 @@ Examples:
   keyturn clients create --name 'Shop API' --kind resource-server --resource https://api.example.com --information orders,products
   keyturn clients create --name 'Order sync' --scope 'orders:read orders:create'
   keyturn clients create --name 'Order sync' --scope orders:read --json | jq -r .client_secret
+  keyturn clients create --name 'Order sync' --scope orders:read --owner "$CONTACT" --label team=logistics --claim tenant=acme --access-token-ttl 15m
   keyturn clients create --name 'Order sync' --auth-method private_key_jwt --jwks public-keys.json
   keyturn clients create --name 'Order sync' --auth-method tls_client_auth --tls-client-auth-subject-dn 'CN=sync,O=Example,C=DE'
   keyturn clients create --name 'Order sync' --auth-method self_signed_tls_client_auth --certificate client.crt`,
@@ -115,15 +126,21 @@ Examples:
 }
 
 function addList(clients: Command): void {
-  addListCommand<ShownClient, Json & { kind?: string }>(clients, {
+  addListCommand<ShownClient, Json & { kind?: string; owner?: string }>(clients, {
     description: 'list clients, newest first',
     route: 'GET /clients',
     options: [
       new Option('-q, --q <text>', 'search: first letters of words in the name, or a Client ID'),
       new Option('--status <status>', 'only clients with this status').choices(['enabled', 'disabled']),
       new Option('--kind <kind>', 'only clients of this kind').choices(['integration', 'resource-server']),
+      new Option('--owner <contact_id>', 'only clients that this contact owns'),
+      labelOption(),
     ],
-    toQuery: ({ kind, ...query }) => ({ ...query, kind: kind?.replace('-', '_') }),
+    toQuery: ({ kind, owner, ...query }) => ({
+      ...query,
+      kind: kind?.replace('-', '_'),
+      owner_contact_id: owner,
+    }),
     columns: {
       client_id: (client) => client.client_id,
       name: (client) => client.name,
@@ -136,6 +153,7 @@ function addList(clients: Command): void {
     examples: [
       'keyturn clients list',
       'keyturn clients list --kind integration --status disabled',
+      'keyturn clients list --label team=logistics',
       "keyturn clients list --json | jq -r '.data[].client_id'",
     ],
   });
@@ -176,7 +194,7 @@ function addActs(clients: Command, subject: Subject): void {
 }
 
 function addUpdate(clients: Command): void {
-  withFields(clients.command('update'))
+  withDetails(withFields(clients.command('update')), { canRemove: true })
     .description('change only the given fields')
     .argument('<client_id>', 'the Client ID')
     .option('--name <text>', 'name of the client')
@@ -189,7 +207,8 @@ function addUpdate(clients: Command): void {
       `
 Examples:
   keyturn clients update kti_4fW1mZ8qYc0RkT7pLs2VnB --scope orders:read,products:read
-  keyturn clients update kti_4fW1mZ8qYc0RkT7pLs2VnB --name 'Order sync, new warehouse'`,
+  keyturn clients update kti_4fW1mZ8qYc0RkT7pLs2VnB --name 'Order sync, new warehouse'
+  keyturn clients update kti_4fW1mZ8qYc0RkT7pLs2VnB --label team=sales --no-description --metadata-file crm.json`,
     )
     .action(async (clientId: string, options: FieldOptions) => {
       const request = { ...of(clientId), body: toFields(options) };
@@ -240,6 +259,7 @@ function toFields(options: FieldOptions): Json {
     information: options.information === false ? [] : options.information,
     token_format: options.tokenFormat,
     token_typ: options.tokenTyp,
+    ...toDetailFields(options),
     ...toKeyFields(options),
   };
 }
@@ -268,6 +288,7 @@ function showClient(client: ShownClient): string {
       client.secrets
         .map(({ hint, status, retires_at }) => `${hint} ${status}${retires_at ? ` until ${retires_at}` : ''}`)
         .join(', ') || 'none',
+    ...showDetails(client),
     'can be revealed': client.reveal ? 'yes' : 'no',
     created: client.created_at,
     updated: client.updated_at,

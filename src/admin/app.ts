@@ -1,20 +1,28 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import Router from '@koa/router';
 import Koa, { type Context, type Next } from 'koa';
+import type { Refusal } from '../audit/refusals.ts';
 import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
+import { isWellFormedClientId } from '../credentials/credential-format.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
-import { createAddressReader } from '../http/client-address.ts';
+import { createAddressReader, networkOf } from '../http/client-address.ts';
 import { createHostCheck, normalize } from '../http/normalize-request.ts';
+import { readBody } from '../http/read-body.ts';
+import { createRequestIds, strictTransport } from '../http/response-headers.ts';
 import { createProxyAlarm } from '../http/trusted-proxies.ts';
+import { matchedRouteOf } from '../internals/koa-router.ts';
 import { metricsContentType, presentMetrics } from '../observability/metrics.ts';
 import { collectFromWorkers } from '../observability/worker-metrics.ts';
+import { checkRequest, parseStrictJson } from './check-request.ts';
 import { createConsole } from './console/console.ts';
+import type { Endpoint } from './endpoint.ts';
 import { adminEndpoints } from './endpoints.ts';
+import { type Answer, readIdempotencyKey } from './idempotency.ts';
 import { serveOpenApi } from './openapi.ts';
-import { authenticateBearer, requirePermission } from './operator-auth.ts';
-import { respondWithProblem } from './problem.ts';
-import { logAccess, recordRefusals } from './request-log.ts';
-import { serveEndpoint } from './serve-endpoint.ts';
+import { authenticateBearer, type Operator, operatorOf, requirePermission } from './operator-auth.ts';
+import { bodyCodes, respondWithProblem } from './problem.ts';
 
 /** Creates the admin listener, which serves the admin API, the console and metrics. */
 export function createAdminApp(core: Core): Koa {
@@ -89,4 +97,132 @@ function serveMetrics({ metrics }: Core) {
     ctx.body = await presentMetrics(await collectFromWorkers(metrics.collect));
     ctx.set('Content-Type', metricsContentType);
   };
+}
+
+/** Writes one access-log line per request, and sets the headers that every response has. */
+function logAccess({ config, log, metrics, tracing }: Core, addressOf: (request: Context['req']) => string) {
+  const transport = strictTransport(config);
+  const requestIdOf = createRequestIds(config.trustProxy);
+  return async (ctx: Context, next: Next): Promise<void> => {
+    const startedAt = performance.now();
+    const id = requestIdOf(ctx.req);
+    ctx.set('X-Request-Id', id);
+    ctx.set('X-Content-Type-Options', 'nosniff');
+    ctx.set('Cache-Control', 'no-store');
+    if (transport) ctx.set('Strict-Transport-Security', transport);
+    const address = addressOf(ctx.req);
+    await next();
+    metrics.adminAnswered(ctx.method, ctx.status);
+    // Log the route instead of the path: a path may contain anything, even a secret that was pasted into the URL.
+    const route = matchedRouteOf(ctx);
+    tracing?.nameRoute(ctx.method, route);
+    if (!config.accessLog) return;
+    const operator = (ctx.state['operator'] as { id: string } | undefined)?.id;
+    const ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000;
+    const trace_id = tracing?.traceId();
+    log.info({ id, method: ctx.method, route, status: ctx.status, ms, address, operator, trace_id }, 'admin request');
+  };
+}
+
+/**
+ * Records rejected requests to the API and the console in the audit log: invalid credentials by network, and requests
+ * that an operator may not make, or makes too often, by operator.
+ */
+function recordRefusals({ refusals }: Core, addressOf: (request: Context['req']) => string) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    // Read the address before the response: a closed socket no longer has one.
+    const address = addressOf(ctx.req);
+    await next();
+    const refusal = refusalOf(ctx, address);
+    if (refusal) await refusals.record(refusal);
+  };
+}
+
+function refusalOf(ctx: Context, address: string): Refusal | undefined {
+  const operator = ctx.state['operator'] as Operator | undefined;
+  const route = matchedRouteOf(ctx);
+  const request = [ctx.method, route, ...idsOf(ctx)].join(' ');
+  if (ctx.state['presented'] && (ctx.status === 401 || ctx.status === 429)) {
+    const actor = operator ?? { id: 'unknown', name: '', address };
+    return { action: 'operator.refused', actor, targetType: 'address', target: networkOf(address) ?? address, request };
+  }
+  const isRefused = ctx.status === 403 || ctx.status === 429 || (ctx.status === 409 && route.endsWith('/reveal'));
+  if (operator && isRefused) {
+    return { action: 'request.refused', actor: operator, targetType: 'contact', target: operator.id, request };
+  }
+  return undefined;
+}
+
+/** Returns the ids in a path. Other values are omitted, because they may be secrets that were pasted into the URL. */
+function idsOf(ctx: Context): string[] {
+  const params = Object.values((ctx['params'] as Record<string, string> | undefined) ?? {});
+  return params.filter(
+    (value) => isWellFormedClientId(value) || /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value),
+  );
+}
+
+/** Serves an endpoint over HTTP: validates the request, calls the handler and sends the response. */
+function serveEndpoint(endpoint: Endpoint) {
+  return async (ctx: Context): Promise<void> => {
+    const text = endpoint.method === 'get' ? '' : await readText(ctx.req);
+    const checked = checkRequest(endpoint, {
+      params: { ...ctx['params'] },
+      query: { ...ctx.query },
+      body: text === '' ? {} : parseStrictJson(text),
+    });
+    const operator = operatorOf(ctx);
+    const answer = await endpoint.handle({
+      operator,
+      ...checked,
+      expectedRevisions: endpoint.conditional ? readIfMatch(ctx.get('If-Match')) : undefined,
+      idempotent: endpoint.idempotent ? readIdempotentRequest(ctx, operator, text) : undefined,
+    });
+    present(ctx, answer);
+  };
+}
+
+/** Reads a JSON body of at most 64 KiB. @throws {KeyturnError} also if it is not UTF-8. */
+async function readText(request: IncomingMessage): Promise<string> {
+  const bytes = await readBody(request, {
+    mediaType: 'application/json',
+    maxBytes: 64 * 1024,
+    isTypeCheckedIfEmpty: false,
+    codes: bodyCodes,
+  });
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new KeyturnError('invalid_json', 400, 'The body is not valid UTF-8.');
+  }
+}
+
+function present(ctx: Context, answer: Answer): void {
+  ctx.status = answer.status;
+  for (const [name, value] of Object.entries(answer.headers ?? {})) ctx.set(name, value);
+  if (answer.body !== undefined) ctx.body = answer.body;
+}
+
+function readIdempotentRequest(ctx: Context, operator: Operator, body: string) {
+  const key = readIdempotencyKey(ctx.req);
+  const request = createHash('sha256')
+    .update(JSON.stringify([ctx.method, ctx.path, body]))
+    .digest();
+  return key === undefined ? undefined : { operator: operator.id, key, request, viewer: operator };
+}
+
+/** Matches a list of entity tags (RFC 9110 §8.8.3 and §5.6.1), including empty members. */
+const listPattern = /^[\t ,]*(?:(?:W\/)?"[^"]*"[\t ]*(?:,[\t ,]*|$))+$/;
+
+/**
+ * Returns the revisions that a change may apply to, from the If-Match header (RFC 9110 §13.1.1).
+ * @returns undefined if any revision is accepted. Weak tags, and tags in a form that this server never sends, match no
+ * revision.
+ */
+function readIfMatch(header: string): readonly number[] | undefined {
+  const value = header.trim();
+  if (value === '' || value === '*') return undefined;
+  if (!listPattern.test(value)) return [];
+  return [...value.matchAll(/(W\/)?"([^"]*)"/g)].flatMap(([, weak, tag = '']) =>
+    weak === undefined && /^\d{1,9}$/.test(tag) ? [Number(tag)] : [],
+  );
 }

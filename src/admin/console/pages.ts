@@ -13,8 +13,7 @@ import { integrationsPage, resourceServersPage } from './pages/clients/client-li
 import { clientPage } from './pages/clients/client-page.ts';
 import { clientRegeneratePages, clientSecretPages } from './pages/clients/client-secret-pages.ts';
 import { generatePages } from './pages/clients/generate-pages.ts';
-import { contactActPages } from './pages/contacts/contact-act-pages.ts';
-import { contactFormPages } from './pages/contacts/contact-form-pages.ts';
+import { contactActPages, contactFormPages } from './pages/contacts/contact-change-pages.ts';
 import { contactPage, contactsPage } from './pages/contacts/contact-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
 import { settingsPage } from './pages/settings-page.ts';

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { html } from 'htm/preact';
+import type { Context } from 'koa';
 import type { VNode } from 'preact';
 import { renderToString } from 'preact-render-to-string';
 import type { Permission } from '../../contacts/contact.ts';
-import { scriptPath, stylePath } from './assets.ts';
 import type { Section } from './page.ts';
 import type { Session } from './sign-in/session.ts';
 
@@ -100,4 +102,34 @@ const entries: readonly Entry[] = [
 /** Returns the sections for which the operator has at least one of the required permissions. */
 export function sectionsFor(permissions: readonly Permission[]): Entry[] {
   return entries.filter((entry) => entry.permissions.some((permission) => permissions.includes(permission)));
+}
+
+/** Files of the folder assets/, which the build copies to the same place in dist/. */
+const style = readAsset('console.css');
+const script = readAsset('console.js');
+
+/** Paths contain a hash of the content, so browsers may cache the files without expiry. */
+const stylePath = `/console/assets/console.${hashOf(style)}.css`;
+const scriptPath = `/console/assets/console.${hashOf(script)}.js`;
+
+const assets = new Map([
+  [stylePath, { type: 'text/css; charset=utf-8', text: style }],
+  [scriptPath, { type: 'text/javascript; charset=utf-8', text: script }],
+]);
+
+export function serveAsset(ctx: Context): void {
+  const asset = assets.get(ctx.path);
+  // The path contains the hash of another version. Pages of this version link only to the current files.
+  if (!asset) ctx.throw(404);
+  ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
+  ctx.set('Content-Type', asset.type);
+  ctx.body = asset.text;
+}
+
+function readAsset(name: string): string {
+  return readFileSync(new URL(`./assets/${name}`, import.meta.url), 'utf8');
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }

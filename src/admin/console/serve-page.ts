@@ -6,11 +6,9 @@ import { checkPermission, operatorOf } from '../operator-auth.ts';
 import type { CallEndpoint, Caller } from './call-endpoint.ts';
 import type { Page, Reply, Visit } from './page.ts';
 import { leaveMessage, takeMessage } from './parts/done.ts';
-import { readForm } from './read-form.ts';
+import { readForm, seeOther } from './post-redirect-get.ts';
 import { renderDocument } from './render-document.ts';
-import { seeOther } from './see-other.ts';
-import type { Session } from './sign-in/session.ts';
-import { ProofNeeded } from './sign-in/session.ts';
+import { ProofNeeded, type Session } from './sign-in/session.ts';
 import type { Signing } from './sign-in/sign-in-pages.ts';
 
 /** Maximum age of a proof of identity for actions that reveal a secret or grant access: 15 minutes. */

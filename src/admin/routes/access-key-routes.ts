@@ -21,8 +21,8 @@ import type { Queryable } from '../../storage/database.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
 import { givenNotes, labelFilter } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
-import type { Answer } from '../idempotency.ts';
-import { changeOnce } from '../idempotency.ts';
+import { type Answer, changeOnce } from '../idempotency.ts';
+import { createRevealLimit } from '../operator-auth.ts';
 import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
 import {
   type AccessKeyFacts,
@@ -32,7 +32,6 @@ import {
   presentAccessKey,
 } from '../presenters/present-access-key.ts';
 import { etagOf } from '../presenters/present-client.ts';
-import { createRevealLimit } from '../rate-limits.ts';
 import { moment, text } from '../text.ts';
 import { contactParams } from './contact-routes.ts';
 

@@ -25,9 +25,8 @@ import { findLastUsed } from '../../usage/usage-report.ts';
 import { clientKind, clientPatch, fieldsOf, newClient } from '../client-input.ts';
 import { labelFilter } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
-import type { Answer } from '../idempotency.ts';
-import { changeOnce } from '../idempotency.ts';
-import type { Operator } from '../operator-auth.ts';
+import { type Answer, changeOnce } from '../idempotency.ts';
+import { createRevealLimit, type Operator } from '../operator-auth.ts';
 import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
 import {
   clientSchema,
@@ -36,7 +35,6 @@ import {
   type LastUsed,
   presentClient,
 } from '../presenters/present-client.ts';
-import { createRevealLimit } from '../rate-limits.ts';
 import { nullableTimestamp, text } from '../text.ts';
 
 export const clientParams = z.strictObject({

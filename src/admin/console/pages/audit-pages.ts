@@ -1,14 +1,10 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type AuditVerification, verifyAuditLog } from '../../../audit/verify-audit-log.ts';
-import type { Page, Reply, Visit } from '../page.ts';
-import { attempt } from '../page.ts';
-import { emptyState, pageHeading } from '../parts/elements.ts';
-import { textField } from '../parts/fields.ts';
-import { exactMoment } from '../parts/moment.ts';
+import { attempt, type Listed, type Page, type Reply, type ShownEvent, type Visit } from '../page.ts';
+import { emptyState, exactMoment, nextPage, pageHeading, table } from '../parts/elements.ts';
+import { textField } from '../parts/forms.ts';
 import { notice, problemNotice } from '../parts/notices.ts';
-import { nextPage, table } from '../parts/table.ts';
-import type { Listed, ShownEvent } from '../shown.ts';
 
 const path = '/console/audit';
 const fields = ['actor', 'action', 'target', 'since', 'until'] as const;

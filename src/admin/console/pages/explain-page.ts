@@ -1,12 +1,9 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { Page, Reply, Visit } from '../page.ts';
-import { attempt } from '../page.ts';
+import { attempt, type Page, type Reply, type ShownExplanation, type Visit } from '../page.ts';
 import { badge, emptyState, pageHeading } from '../parts/elements.ts';
-import { textArea, textField } from '../parts/fields.ts';
-import { postForm } from '../parts/forms.ts';
+import { postForm, textArea, textField } from '../parts/forms.ts';
 import { problemNotice } from '../parts/notices.ts';
-import type { ShownExplanation } from '../shown.ts';
 
 const tones = { accepted: 'ok', rejected: 'bad', unknown: 'plain' } as const;
 const kinds: Record<ShownExplanation['kind'], string> = {

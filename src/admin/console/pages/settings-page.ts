@@ -2,8 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Config, Variable } from '../../../config.ts';
 import type { Page, Visit } from '../page.ts';
-import { pageHeading } from '../parts/elements.ts';
-import { table } from '../parts/table.ts';
+import { pageHeading, table } from '../parts/elements.ts';
 
 /**
  * Read-only page with the configuration of the process that serves the request. The configuration comes only from its

@@ -1,11 +1,8 @@
 import { html } from 'htm/preact';
 import { NotFound } from '../../../errors.ts';
-import type { Page } from '../page.ts';
+import type { Page, ShownSigningKeys } from '../page.ts';
 import { confirmedAct } from '../parts/confirmed-act.ts';
-import { badge, pageHeading } from '../parts/elements.ts';
-import { fromNow } from '../parts/moment.ts';
-import { table } from '../parts/table.ts';
-import type { ShownSigningKeys } from '../shown.ts';
+import { badge, fromNow, pageHeading, table } from '../parts/elements.ts';
 
 const tones = { current: 'ok', next: 'plain', retired: 'warn' } as const;
 

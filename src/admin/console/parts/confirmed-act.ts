@@ -2,12 +2,10 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import type { Permission } from '../../../contacts/contact.ts';
 import { InvalidInput, type KeyturnError } from '../../../errors.ts';
-import type { Page, Reply, Section, Visit } from '../page.ts';
-import { attempt } from '../page.ts';
+import { attempt, type Page, type Reply, type Section, type Visit } from '../page.ts';
 import { pageHeading } from './elements.ts';
 import { errorsOf } from './entries.ts';
-import { textField } from './fields.ts';
-import { hiddenFields, postForm } from './forms.ts';
+import { hiddenFields, postForm, textField } from './forms.ts';
 import { problemNotice } from './notices.ts';
 
 /** The content of the page that asks for confirmation before a destructive action. */

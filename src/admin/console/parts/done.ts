@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { Context } from 'koa';
 import type { VNode } from 'preact';
-import { clearCookie, cookieNames, setCookie } from '../sign-in/require-session.ts';
+import { clearCookie, cookieNames, setCookie } from '../sign-in/session.ts';
 import { postForm } from './forms.ts';
 import { notice } from './notices.ts';
 

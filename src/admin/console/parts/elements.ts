@@ -1,7 +1,6 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import { type Permission, permissionNames } from '../../../contacts/contact.ts';
-import { fromNow } from './moment.ts';
 
 /** Renders a page's title, lead text, actions and link back. */
 export function pageHeading({
@@ -99,4 +98,96 @@ export function codeBlock({ id, label, code }: { id: string; label: string; code
     <pre tabindex="0" role="region" aria-label=${label}><code id=${id}>${code}</code></pre>
     <button type="button" class="copy" data-copy=${id} aria-label=${`Copy ${label}`} hidden>Copy</button>
   </div>`;
+}
+
+const units = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+] as const;
+
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always' });
+
+/** Renders a time relative to now, such as `2 hours ago` or `in 3 days`. Its title is the time itself. */
+export function fromNow(at: string, now: number): VNode {
+  const ms = Date.parse(at) - now;
+  const [unit, length] = units.find(([, each]) => Math.abs(ms) >= each) ?? (['second', 1_000] as const);
+  const text =
+    Math.abs(ms) < 60_000 ? (ms > 0 ? 'within a minute' : 'just now') : relative.format(Math.trunc(ms / length), unit);
+  return html`<time datetime=${at} title=${exactly(at)}>${text}</time>`;
+}
+
+/** Renders a time relative to now, or `never` if it is null. */
+export function lastUse(at: string | null, now: number): VNode {
+  return at === null ? html`<span class="muted">never</span>` : fromNow(at, now);
+}
+
+/** Renders a time in UTC, to the minute. A script shows it in the time zone of the viewer, with UTC as its title. */
+export function exactMoment(at: string): VNode {
+  return html`<time datetime=${at} title=${exactly(at)} data-exact>${exactly(at)}</time>`;
+}
+
+/** Renders the remaining time. A script counts it down in the browser. */
+export function timeLeft(until: string, now: number): VNode {
+  const seconds = Math.max(0, Math.floor((Date.parse(until) - now) / 1_000));
+  return html`<time datetime=${until} title=${exactly(until)} data-ends=${until}>${minutesAndSeconds(seconds)}</time>`;
+}
+
+function minutesAndSeconds(seconds: number): string {
+  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+}
+
+/** Returns a time in UTC, to the minute. */
+export function exactly(at: string): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+export type Column = { label: string; isNumber?: boolean };
+
+/**
+ * Renders a table that becomes a list of cards on narrow screens. Its ARIA roles are explicit, because browsers drop
+ * table semantics when CSS changes the `display` of table elements.
+ * @param caption describes the table to users of screen readers.
+ */
+export function table({
+  caption,
+  columns,
+  rows,
+  id,
+}: {
+  caption: string;
+  columns: readonly Column[];
+  rows: readonly (readonly ComponentChildren[])[];
+  id?: string;
+}): VNode {
+  return html`<table class="table" role="table" id=${id}>
+    <caption class="unseen">${caption}</caption>
+    <thead role="rowgroup">
+      <tr role="row">
+        ${columns.map(({ label, isNumber }) => html`<th role="columnheader" scope="col" class=${isNumber && 'number'}>${label}</th>`)}
+      </tr>
+    </thead>
+    <tbody role="rowgroup">
+      ${rows.map(
+        (row) =>
+          html`<tr role="row">
+            ${row.map((cell, index) => {
+              const { label, isNumber } = columns[index] ?? { label: '' };
+              return html`<td role="cell" data-label=${label} class=${isNumber && 'number'}><div>${cell}</div></td>`;
+            })}
+          </tr>`,
+      )}
+    </tbody>
+  </table>`;
+}
+
+/** Renders links to the next page of a list and back to the first, with the same filters. */
+export function nextPage(path: string, query: Readonly<Record<string, string>>, cursor: string | null): VNode | null {
+  if (cursor === null && query['cursor'] === undefined) return null;
+  const { cursor: _earlier, ...filters } = query;
+  const address = (more: Record<string, string>) => `${path}?${new URLSearchParams({ ...filters, ...more })}`;
+  return html`<nav class="pages" aria-label="Pagination">
+    ${query['cursor'] !== undefined && html`<a href=${address({})}>First page</a>`}
+    ${cursor !== null && html`<a class="button" href=${address({ cursor })}>Next page</a>`}
+  </nav>`;
 }

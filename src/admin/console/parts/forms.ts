@@ -2,6 +2,162 @@ import { randomUUID } from 'node:crypto';
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 
+type Field = {
+  name: string;
+  label: ComponentChildren;
+  hint?: ComponentChildren;
+  /** Why the value was rejected. */
+  error?: string | undefined;
+};
+
+/** Returns the attributes that tie a field to its hint and its error. */
+function described({ name, hint, error }: Omit<Field, 'label'>) {
+  const ids = [error && `error-${name}`, hint && `hint-${name}`].filter(Boolean);
+  return {
+    'aria-describedby': ids.length > 0 ? ids.join(' ') : undefined,
+    'aria-invalid': error ? 'true' : undefined,
+  };
+}
+
+/** Renders the error and the hint below a field. */
+function notes({ name, hint, error }: Omit<Field, 'label'>): VNode {
+  return html`${error && html`<p class="error" id=${`error-${name}`}>${error}</p>`}
+    ${hint && html`<p class="hint" id=${`hint-${name}`}>${hint}</p>`}`;
+}
+
+/** Renders a single-line text field with a label above, and an error and a hint below. */
+export function textField({
+  name,
+  label,
+  hint,
+  error,
+  ...input
+}: Field & {
+  value?: string | undefined;
+  type?: string;
+  required?: boolean;
+  maxlength?: number;
+  placeholder?: string;
+  autocomplete?: string;
+  readonly?: boolean;
+  'data-expected'?: string;
+}): VNode {
+  return html`<div class="field">
+    <label for=${`field-${name}`}>${label}</label>
+    <input
+      id=${`field-${name}`}
+      name=${name}
+      autocomplete="off"
+      ...${input}
+      ...${described({ name, hint, error })}
+    />
+    ${notes({ name, hint, error })}
+  </div>`;
+}
+
+/** Renders a multi-line text field. */
+export function textArea({
+  name,
+  label,
+  hint,
+  error,
+  value = '',
+  ...area
+}: Field & { value?: string; maxlength?: number; rows?: number }): VNode {
+  return html`<div class="field">
+    <label for=${`field-${name}`}>${label}</label>
+    <textarea
+      id=${`field-${name}`}
+      name=${name}
+      rows="4"
+      spellcheck="false"
+      ...${area}
+      ...${described({ name, hint, error })}
+    >${value}</textarea>
+    ${notes({ name, hint, error })}
+  </div>`;
+}
+
+export function selectField({
+  name,
+  label,
+  hint,
+  error,
+  value,
+  options,
+}: Field & { value?: string | undefined; options: readonly (readonly [value: string, text: string])[] }): VNode {
+  return html`<div class="field">
+    <label for=${`field-${name}`}>${label}</label>
+    <select id=${`field-${name}`} name=${name} ...${described({ name, hint, error })}>
+      ${options.map(([each, text]) => html`<option value=${each} selected=${each === (value ?? '')}>${text}</option>`)}
+    </select>
+    ${notes({ name, hint, error })}
+  </div>`;
+}
+
+export function checkbox({
+  name,
+  label,
+  hint,
+  value = 'on',
+  checked = false,
+  disabled = false,
+}: Field & { value?: string; checked?: boolean; disabled?: boolean }): VNode {
+  const id = `field-${name}-${value}`;
+  return html`<div class="check">
+    <input
+      type="checkbox"
+      id=${id}
+      name=${name}
+      value=${value}
+      checked=${checked}
+      disabled=${disabled}
+      aria-describedby=${hint ? `hint-${id}` : undefined}
+    />
+    <div>
+      <label for=${id}>${label}</label>
+      ${hint && html`<p class="hint" id=${`hint-${id}`}>${hint}</p>`}
+    </div>
+  </div>`;
+}
+
+/** Renders radio buttons, so that all options are visible. */
+export function choices({
+  name,
+  label,
+  value,
+  error,
+  options,
+}: {
+  name: string;
+  label: ComponentChildren;
+  value: string;
+  error?: string | undefined;
+  options: readonly { value: string; label: ComponentChildren; hint?: ComponentChildren }[];
+}): VNode {
+  return html`<fieldset class="choices" id=${`field-${name}`} aria-describedby=${error ? `error-${name}` : undefined}>
+    <legend>${label}</legend>
+    ${notes({ name, error })}
+    ${options.map((option) => {
+      const id = `field-${name}-${option.value}`;
+      return html`<div class="check">
+        <input
+          type="radio"
+          id=${id}
+          name=${name}
+          value=${option.value}
+          checked=${option.value === value}
+          aria-describedby=${option.hint ? `hint-${id}` : undefined}
+        />
+        <div>
+          <label for=${id}>${option.label}</label>
+          ${option.hint && html`<p class="hint" id=${`hint-${id}`}>${option.hint}</p>`}
+        </div>
+      </div>`;
+    })}
+  </fieldset>`;
+}
+
 /** Renders a POST form. Its `once` field is an idempotency key, so a form that is sent twice takes effect once. */
 export function postForm(action: string, content: ComponentChildren, className = 'stack'): VNode {
   return html`<form class=${className} method="post" action=${action}>

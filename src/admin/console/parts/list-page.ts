@@ -2,12 +2,10 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Permission } from '../../../contacts/contact.ts';
 import type { Route } from '../../check-request.ts';
-import type { Page, Section, Visit } from '../page.ts';
-import type { Listed } from '../shown.ts';
-import { emptyState, pageHeading } from './elements.ts';
+import type { Listed, Page, Section, Visit } from '../page.ts';
+import { emptyState, nextPage, pageHeading } from './elements.ts';
 import { type Filter, filterForm } from './forms.ts';
 import { cannotView } from './notices.ts';
-import { nextPage } from './table.ts';
 
 type List<Item> = {
   /** Path below `/console`; also the navigation section. */

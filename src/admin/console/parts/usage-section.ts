@@ -1,9 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { Visit } from '../page.ts';
-import type { ShownUsage } from '../shown.ts';
-import { exactly, fromNow } from './moment.ts';
-import { type Column, table } from './table.ts';
+import type { ShownUsage, Visit } from '../page.ts';
+import { type Column, exactly, fromNow, table } from './elements.ts';
 
 const spans = [
   ['24', '24 hours'],

@@ -1,11 +1,8 @@
 import { html } from 'htm/preact';
-import type { Page, Visit } from '../../page.ts';
-import { attempt } from '../../page.ts';
+import { attempt, type Page, type ShownAccessKey, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
-import { pageHeading } from '../../parts/elements.ts';
-import { exactMoment, lastUse } from '../../parts/moment.ts';
+import { exactMoment, lastUse, pageHeading } from '../../parts/elements.ts';
 import { problemNotice } from '../../parts/notices.ts';
-import type { ShownAccessKey } from '../../shown.ts';
 import { regeneratePages } from '../regeneration/regenerate-pages.ts';
 import { showAccessKey } from './access-key-parts.ts';
 

@@ -1,16 +1,22 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
-import type { Page, Reply, Visit } from '../../page.ts';
-import { attempt } from '../../page.ts';
+import {
+  attempt,
+  type Listed,
+  type Page,
+  type Reply,
+  type ShownAccessKey,
+  type ShownRegeneration,
+  type ShownUsage,
+  type Visit,
+} from '../../page.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
-import { facts, pageHeading, statusBadges } from '../../parts/elements.ts';
+import { facts, fromNow, lastUse, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { type Entries, readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
-import { fromNow, lastUse } from '../../parts/moment.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { countUsers, shownHours, usageSection } from '../../parts/usage-section.ts';
-import type { Listed, ShownAccessKey, ShownRegeneration, ShownUsage } from '../../shown.ts';
 import { type Offer, readOffers } from '../clients/client-form.ts';
 import { regenerationSection } from '../regeneration/regeneration-parts.ts';
 import { accessKeyFields, readAccessKeyForm, scopesOf, toAccessKeyForm } from './access-key-parts.ts';

@@ -1,15 +1,12 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { shellQuote } from '../../../../text/quote-text.ts';
-import type { Reply, Visit } from '../../page.ts';
-import { codeBlock, copyable, pageHeading, statusBadges } from '../../parts/elements.ts';
+import type { Reply, ShownAccessKey, Visit } from '../../page.ts';
+import { codeBlock, copyable, fromNow, lastUse, pageHeading, statusBadges, table } from '../../parts/elements.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
-import { textField } from '../../parts/fields.ts';
-import { fromNow, lastUse } from '../../parts/moment.ts';
+import { textField } from '../../parts/forms.ts';
 import { notice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
-import { table } from '../../parts/table.ts';
-import type { ShownAccessKey } from '../../shown.ts';
 import type { Offer } from '../clients/client-form.ts';
 
 /** Renders the form fields for an access key's permissions, expiry and allowed clients. */

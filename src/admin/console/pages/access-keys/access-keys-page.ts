@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
+import type { ShownAccessKey } from '../../page.ts';
 import { emptyState } from '../../parts/elements.ts';
 import { listPage } from '../../parts/list-page.ts';
-import type { ShownAccessKey } from '../../shown.ts';
 import { accessKeyTable } from './access-key-parts.ts';
 
 const filters = [

@@ -1,14 +1,11 @@
 import { html } from 'htm/preact';
 import type { KeyturnError } from '../../../../errors.ts';
-import type { Page, Reply, Visit } from '../../page.ts';
-import { attempt } from '../../page.ts';
+import { attempt, type Page, type Reply, type ShownAccessKey, type ShownContact, type Visit } from '../../page.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
-import { checkbox } from '../../parts/fields.ts';
-import { postForm } from '../../parts/forms.ts';
+import { checkbox, postForm } from '../../parts/forms.ts';
 import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
 import { problemNotice } from '../../parts/notices.ts';
-import type { ShownAccessKey, ShownContact } from '../../shown.ts';
 import { readOffers } from '../clients/client-form.ts';
 import { accessKeyFields, readAccessKeyForm, showAccessKey } from './access-key-parts.ts';
 

@@ -1,23 +1,24 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
-import type { Page, Reply, Visit } from '../../page.ts';
-import { attempt, unlessMissing } from '../../page.ts';
-import { copyable, facts, pageHeading, scopesInWords } from '../../parts/elements.ts';
+import {
+  attempt,
+  type IssuedAuthorizationToken,
+  type Listed,
+  type Page,
+  type Reply,
+  type ShownAccessKey,
+  type ShownAuthorizationToken,
+  type ShownClient,
+  unlessMissing,
+  type Visit,
+} from '../../page.ts';
+import { copyable, facts, pageHeading, scopesInWords, timeLeft } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
-import { selectField } from '../../parts/fields.ts';
-import { postForm } from '../../parts/forms.ts';
+import { postForm, selectField } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
-import { timeLeft } from '../../parts/moment.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
-import type {
-  IssuedAuthorizationToken,
-  Listed,
-  ShownAccessKey,
-  ShownAuthorizationToken,
-  ShownClient,
-} from '../../shown.ts';
 import { readOffers } from './client-form.ts';
 
 const path = '/clients/:client_id/authorization-token';

@@ -2,11 +2,9 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { offeredScopes } from '../../../../clients/client.ts';
 import { findUsersOfScopes } from '../../../../clients/client-store.ts';
-import type { Page, Visit } from '../../page.ts';
-import { attempt } from '../../page.ts';
+import { attempt, type Page, type ShownClient, type ShownReview, type ShownUsage, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { countSources, countUsers } from '../../parts/usage-section.ts';
-import type { ShownClient, ShownReview, ShownUsage } from '../../shown.ts';
 import { sectionOf } from './client-page.ts';
 import { nounOf } from './client-proof.ts';
 

@@ -1,15 +1,12 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
-import type { Page, Reply, Visit } from '../../page.ts';
-import { attempt } from '../../page.ts';
+import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
-import { pageHeading } from '../../parts/elements.ts';
+import { lastUse, pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
-import { lastUse } from '../../parts/moment.ts';
 import { problemNotice } from '../../parts/notices.ts';
-import type { ShownClient } from '../../shown.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields, toClientForm } from './client-form.ts';
 import { sectionOf } from './client-page.ts';
 

@@ -1,10 +1,9 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { Visit } from '../../page.ts';
+import type { Listed, ShownClient, Visit } from '../../page.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
-import { choices, selectField, textField } from '../../parts/fields.ts';
+import { choices, selectField, textField } from '../../parts/forms.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
-import type { Listed, ShownClient } from '../../shown.ts';
 
 /**
  * Renders the form fields of an integration.

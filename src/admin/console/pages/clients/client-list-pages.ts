@@ -1,9 +1,7 @@
 import { html } from 'htm/preact';
-import { emptyState, statusBadges } from '../../parts/elements.ts';
+import type { ShownClient } from '../../page.ts';
+import { emptyState, fromNow, lastUse, statusBadges, table } from '../../parts/elements.ts';
 import { listPage } from '../../parts/list-page.ts';
-import { fromNow, lastUse } from '../../parts/moment.ts';
-import { table } from '../../parts/table.ts';
-import type { ShownClient } from '../../shown.ts';
 
 /** Page that lists and searches integrations. */
 export const integrationsPage = listPage<ShownClient>({

@@ -1,14 +1,31 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { Page, Section, Visit } from '../../page.ts';
-import { unlessMissing } from '../../page.ts';
-import { badge, copyable, facts, pageHeading, scopesInWords, statusBadges } from '../../parts/elements.ts';
+import {
+  type Listed,
+  type Page,
+  type Section,
+  type ShownAuthorizationToken,
+  type ShownClient,
+  type ShownRegeneration,
+  type ShownUsage,
+  unlessMissing,
+  type Visit,
+} from '../../page.ts';
+import {
+  badge,
+  copyable,
+  facts,
+  fromNow,
+  lastUse,
+  pageHeading,
+  scopesInWords,
+  statusBadges,
+  table,
+  timeLeft,
+} from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
-import { fromNow, lastUse, timeLeft } from '../../parts/moment.ts';
 import { notice } from '../../parts/notices.ts';
-import { table } from '../../parts/table.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
-import type { Listed, ShownAuthorizationToken, ShownClient, ShownRegeneration, ShownUsage } from '../../shown.ts';
 import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
 import { methodLabel, nounOf } from './client-proof.ts';
 

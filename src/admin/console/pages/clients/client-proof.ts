@@ -3,10 +3,10 @@ import type { VNode } from 'preact';
 import { subjectFields } from '../../../../clients/certificate-subject.ts';
 import { readCertificateKeys } from '../../../../clients/replacement.ts';
 import { InvalidInput } from '../../../../errors.ts';
-import { parseStrictJson } from '../../../strict-json.ts';
+import { parseStrictJson } from '../../../check-request.ts';
+import type { ShownClient } from '../../page.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
-import { choices, selectField, textArea } from '../../parts/fields.ts';
-import type { ShownClient } from '../../shown.ts';
+import { choices, selectField, textArea } from '../../parts/forms.ts';
 
 type AuthMethod = ShownClient['auth_method'];
 

@@ -1,12 +1,9 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { Page, Reply, Visit } from '../../page.ts';
-import { attempt } from '../../page.ts';
-import { copyable, pageHeading } from '../../parts/elements.ts';
+import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
+import { copyable, exactMoment, pageHeading } from '../../parts/elements.ts';
 import { shownHowLong } from '../../parts/made-page.ts';
-import { exactMoment } from '../../parts/moment.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
-import type { ShownClient } from '../../shown.ts';
 import { regeneratePages } from '../regeneration/regenerate-pages.ts';
 import { sectionOf } from './client-page.ts';
 import { nounOf } from './client-proof.ts';

@@ -1,15 +1,12 @@
 import { html } from 'htm/preact';
 import { permissionNames } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
-import type { Page, Reply, Section, Visit } from '../../page.ts';
-import { attempt } from '../../page.ts';
+import { attempt, type Page, type Reply, type Section, type ShownClient, type Visit } from '../../page.ts';
 import { facts, pageHeading, scopesInWords } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
-import { checkbox } from '../../parts/fields.ts';
-import { hiddenFields, postForm } from '../../parts/forms.ts';
+import { checkbox, hiddenFields, postForm } from '../../parts/forms.ts';
 import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
 import { problemNotice } from '../../parts/notices.ts';
-import type { ShownClient } from '../../shown.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields } from './client-form.ts';
 import { authMethodOf, methodLabel, nounOf, proofFields, readProof } from './client-proof.ts';
 import { showCredentials } from './client-secret-pages.ts';

@@ -1,13 +1,10 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { permissionNames } from '../../../../contacts/contact.ts';
-import type { Page, Visit } from '../../page.ts';
-import { facts, pageHeading, permissionLabel } from '../../parts/elements.ts';
+import type { Listed, Page, ShownAccessKey, ShownContact, Visit } from '../../page.ts';
+import { facts, fromNow, nextPage, pageHeading, permissionLabel, table } from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
-import { fromNow } from '../../parts/moment.ts';
-import { nextPage, table } from '../../parts/table.ts';
-import type { Listed, ShownAccessKey, ShownContact } from '../../shown.ts';
 import { accessKeyTable } from '../access-keys/access-key-parts.ts';
 
 /** Page that lists and searches contacts: people, partners and operators. */

@@ -1,17 +1,13 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
-import type { Page, Reply, Visit } from '../../page.ts';
-import { attempt } from '../../page.ts';
+import { attempt, type Listed, type Page, type Reply, type ShownRegeneration, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
-import { pageHeading } from '../../parts/elements.ts';
+import { exactMoment, fromNow, pageHeading } from '../../parts/elements.ts';
 import { entry, readEntries } from '../../parts/entries.ts';
-import { selectField } from '../../parts/fields.ts';
-import { postForm } from '../../parts/forms.ts';
-import { exactMoment, fromNow } from '../../parts/moment.ts';
+import { postForm, selectField } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { sourceName } from '../../parts/usage-section.ts';
-import type { Listed, ShownRegeneration } from '../../shown.ts';
 import { nounsOf, type Owner, type RotationSubject } from './rotation-subject.ts';
 
 /** Lengths of a grace period in seconds, with their names. */

@@ -1,16 +1,13 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { KeyturnError } from '../../../../errors.ts';
-import type { Page, Reply, Visit } from '../../page.ts';
-import { attempt } from '../../page.ts';
+import { attempt, type Page, type Reply, type ShownReview, type Visit } from '../../page.ts';
 import { nameField } from '../../parts/confirmed-act.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
-import { checkbox, selectField } from '../../parts/fields.ts';
-import { hiddenFields, postForm } from '../../parts/forms.ts';
+import { checkbox, hiddenFields, postForm, selectField } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
-import type { ShownReview } from '../../shown.ts';
 import { authMethodOf, nounOf, proofFields, readProof, toProofForm } from '../clients/client-proof.ts';
 import { gracePeriodPages, gracePeriods } from './grace-period-pages.ts';
 import { impactOf, newCredential } from './regeneration-parts.ts';

@@ -1,13 +1,10 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { keysOfRegistration, type Registration } from '../../../../credentials/registration.ts';
-import type { Visit } from '../../page.ts';
-import { badge, facts } from '../../parts/elements.ts';
-import { exactMoment, fromNow, lastUse } from '../../parts/moment.ts';
+import type { ShownClient, ShownRegeneration, ShownReview, Visit } from '../../page.ts';
+import { badge, exactMoment, facts, fromNow, lastUse, table } from '../../parts/elements.ts';
 import { notice } from '../../parts/notices.ts';
-import { table } from '../../parts/table.ts';
 import { sourceName } from '../../parts/usage-section.ts';
-import type { ShownClient, ShownRegeneration, ShownReview } from '../../shown.ts';
 import { methodLabel } from '../clients/client-proof.ts';
 import { nounsOf, type Owner } from './rotation-subject.ts';
 

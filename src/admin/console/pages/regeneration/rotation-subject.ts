@@ -1,6 +1,5 @@
 import type { Permission } from '../../../../contacts/contact.ts';
-import type { Reply, Section, Visit } from '../../page.ts';
-import type { ShownClient, ShownRegeneration } from '../../shown.ts';
+import type { Reply, Section, ShownClient, ShownRegeneration, Visit } from '../../page.ts';
 import { nounOf } from '../clients/client-proof.ts';
 
 /** The client or access key whose credential is rotated. */

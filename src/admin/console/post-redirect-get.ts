@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Context } from 'koa';
 import { readBody } from '../../http/read-body.ts';
 import { bodyCodes } from '../problem.ts';
 
@@ -15,4 +16,11 @@ export async function readForm(request: IncomingMessage): Promise<URLSearchParam
     codes: bodyCodes,
   });
   return new URLSearchParams(body.toString('utf8'));
+}
+
+/** Redirects with 303 (RFC 9110 §15.4.4), so that reloading the target page does not repeat the action. */
+export function seeOther(ctx: Context, path: string): void {
+  ctx.status = 303;
+  ctx.set('Location', path);
+  ctx.body = '';
 }

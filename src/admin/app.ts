@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import Router from '@koa/router';
 import Koa, { type Context, type Next } from 'koa';
 import type { Refusal } from '../audit/refusals.ts';
@@ -9,20 +7,17 @@ import { isWellFormedClientId } from '../credentials/credential-format.ts';
 import { Forbidden, KeyturnError } from '../errors.ts';
 import { createAddressReader, networkOf } from '../http/client-address.ts';
 import { createHostCheck, normalize } from '../http/normalize-request.ts';
-import { readBody } from '../http/read-body.ts';
 import { createRequestIds, strictTransport } from '../http/response-headers.ts';
 import { createProxyAlarm } from '../http/trusted-proxies.ts';
 import { matchedRouteOf } from '../internals/koa-router.ts';
 import { metricsContentType, presentMetrics } from '../observability/metrics.ts';
 import { collectFromWorkers } from '../observability/worker-metrics.ts';
-import { checkRequest, parseStrictJson } from './check-request.ts';
+import { serveEndpoint } from './call-endpoint.ts';
 import { createConsole } from './console/console.ts';
-import type { Endpoint } from './endpoint.ts';
 import { adminEndpoints } from './endpoints.ts';
-import { type Answer, readIdempotencyKey } from './idempotency.ts';
 import { serveOpenApi } from './openapi.ts';
-import { authenticateBearer, type Operator, operatorOf, requirePermission } from './operator-auth.ts';
-import { bodyCodes, respondWithProblem } from './problem.ts';
+import { authenticateBearer, type Operator, requirePermission } from './operator-auth.ts';
+import { renderProblem, respondWithError } from './respond-with-error.ts';
 
 /** Creates the admin listener, which serves the admin API, the console and metrics. */
 export function createAdminApp(core: Core): Koa {
@@ -40,7 +35,7 @@ export function createAdminApp(core: Core): Koa {
   const app = new Koa();
   app.use(logAccess(core, addressOf));
   app.use(recordRefusals(core, addressOf));
-  app.use(respondWithProblem(core.log));
+  app.use(respondWithError(core.log, 'resource', renderProblem));
   app.use(normalize);
   app.use(serveMetrics(core));
   app.use(requireKnownHost(core.config));
@@ -158,71 +153,5 @@ function idsOf(ctx: Context): string[] {
   const params = Object.values((ctx['params'] as Record<string, string> | undefined) ?? {});
   return params.filter(
     (value) => isWellFormedClientId(value) || /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value),
-  );
-}
-
-/** Serves an endpoint over HTTP: validates the request, calls the handler and sends the response. */
-function serveEndpoint(endpoint: Endpoint) {
-  return async (ctx: Context): Promise<void> => {
-    const text = endpoint.method === 'get' ? '' : await readText(ctx.req);
-    const checked = checkRequest(endpoint, {
-      params: { ...ctx['params'] },
-      query: { ...ctx.query },
-      body: text === '' ? {} : parseStrictJson(text),
-    });
-    const operator = operatorOf(ctx);
-    const answer = await endpoint.handle({
-      operator,
-      ...checked,
-      expectedRevisions: endpoint.conditional ? readIfMatch(ctx.get('If-Match')) : undefined,
-      idempotent: endpoint.idempotent ? readIdempotentRequest(ctx, operator, text) : undefined,
-    });
-    present(ctx, answer);
-  };
-}
-
-/** Reads a JSON body of at most 64 KiB. @throws {KeyturnError} also if it is not UTF-8. */
-async function readText(request: IncomingMessage): Promise<string> {
-  const bytes = await readBody(request, {
-    mediaType: 'application/json',
-    maxBytes: 64 * 1024,
-    isTypeCheckedIfEmpty: false,
-    codes: bodyCodes,
-  });
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new KeyturnError('invalid_json', 400, 'The body is not valid UTF-8.');
-  }
-}
-
-function present(ctx: Context, answer: Answer): void {
-  ctx.status = answer.status;
-  for (const [name, value] of Object.entries(answer.headers ?? {})) ctx.set(name, value);
-  if (answer.body !== undefined) ctx.body = answer.body;
-}
-
-function readIdempotentRequest(ctx: Context, operator: Operator, body: string) {
-  const key = readIdempotencyKey(ctx.req);
-  const request = createHash('sha256')
-    .update(JSON.stringify([ctx.method, ctx.path, body]))
-    .digest();
-  return key === undefined ? undefined : { operator: operator.id, key, request, viewer: operator };
-}
-
-/** Matches a list of entity tags (RFC 9110 §8.8.3 and §5.6.1), including empty members. */
-const listPattern = /^[\t ,]*(?:(?:W\/)?"[^"]*"[\t ]*(?:,[\t ,]*|$))+$/;
-
-/**
- * Returns the revisions that a change may apply to, from the If-Match header (RFC 9110 §13.1.1).
- * @returns undefined if any revision is accepted. Weak tags, and tags in a form that this server never sends, match no
- * revision.
- */
-function readIfMatch(header: string): readonly number[] | undefined {
-  const value = header.trim();
-  if (value === '' || value === '*') return undefined;
-  if (!listPattern.test(value)) return [];
-  return [...value.matchAll(/(W\/)?"([^"]*)"/g)].flatMap(([, weak, tag = '']) =>
-    weak === undefined && /^\d{1,9}$/.test(tag) ? [Number(tag)] : [],
   );
 }

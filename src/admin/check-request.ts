@@ -6,7 +6,7 @@ import type { AdminRequest, Endpoint } from './endpoint.ts';
 /** The unvalidated parts of a request. A missing part counts as empty. */
 export type UncheckedRequest = { params?: object | undefined; query?: object | undefined; body?: unknown };
 
-type CheckedRequest = Pick<AdminRequest<unknown, unknown, unknown>, 'params' | 'query' | 'body'>;
+export type CheckedRequest = Pick<AdminRequest<unknown, unknown, unknown>, 'params' | 'query' | 'body'>;
 
 const nothing = z.strictObject({});
 const unstorable = 'must be Unicode text without NUL characters and lone surrogates, nested at most 32 levels deep';
@@ -27,36 +27,6 @@ export function checkRequest(
     query: checkFields(endpoint.query ?? nothing, query, true),
     body: checkFields(endpoint.body ?? nothing, body, endpoint.storesBody ?? true),
   };
-}
-
-/** Method and path of an endpoint, such as `PATCH /clients/{client_id}`. */
-export type Route = `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /${string}`;
-
-/** A request that is made inside this process. Members that are undefined count as not given. */
-export type InsideRequest = {
-  params?: Record<string, unknown> | undefined;
-  query?: Record<string, unknown> | undefined;
-  body?: Record<string, unknown> | undefined;
-};
-
-/** Finds the endpoint of a route, for calls of the console and the command line. */
-export function findEndpoint(endpoints: readonly Endpoint[], route: Route): Endpoint {
-  const found = endpoints.find(({ method, path }) => route === `${method.toUpperCase()} ${path}`);
-  if (!found) throw new Error(`no such route: ${route}`);
-  return found;
-}
-
-/**
- * Validates a request that the console or the command line makes inside this process.
- * @throws {NotFound | InvalidInput} as `checkRequest`.
- */
-export function checkInsideRequest(endpoint: Endpoint, { params, query, body }: InsideRequest): CheckedRequest {
-  return checkRequest(endpoint, { params, query: withoutUndefined(query), body: withoutUndefined(body) });
-}
-
-/** Returns the members that are defined. */
-export function withoutUndefined(members: Record<string, unknown> = {}): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(members).filter(([, member]) => member !== undefined));
 }
 
 function checkFields(schema: z.ZodObject, value: unknown, isStored: boolean): unknown {

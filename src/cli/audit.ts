@@ -1,9 +1,8 @@
 import { type Command, Option } from 'commander';
 import { addListCommand } from './acts.ts';
 import type { Json } from './call-admin.ts';
-import { startProgress } from './progress.ts';
 import { withDatabase } from './stores.ts';
-import { CommandEnd, type OutputOptions, present, time } from './terminal.ts';
+import { CommandEnd, type OutputOptions, present, startProgress, time } from './terminal.ts';
 
 /** Members of the admin API's audit event that are displayed. */
 type ShownEvent = Json & {

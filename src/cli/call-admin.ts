@@ -1,4 +1,4 @@
-import type { InsideRequest, Route } from '../admin/check-request.ts';
+import type { InsideRequest, Route } from '../admin/call-endpoint.ts';
 import type { Core } from '../core.ts';
 import { InvalidInput } from '../errors.ts';
 import { commandActor } from './stores.ts';
@@ -23,16 +23,14 @@ export async function callAdmin<Body = Json>(
 ): Promise<Body> {
   // Load the admin API here, so that `--help` and completion do not wait for it.
   const { adminEndpoints } = await import('../admin/endpoints.ts');
-  const { checkInsideRequest, findEndpoint } = await import('../admin/check-request.ts');
-  const endpoint = findEndpoint(adminEndpoints(beforeCommit ? watchChanges(core, beforeCommit) : core), route);
+  const { callEndpoint, checkInsideRequest, findEndpoint } = await import('../admin/call-endpoint.ts');
+  const operator = commandActor();
+  const endpoints = adminEndpoints(beforeCommit ? watchChanges(core, beforeCommit) : core);
+  const endpoint = findEndpoint(endpoints, route, operator);
   core.log.debug({ route }, 'calling the admin API');
-  const answer = await endpoint.handle({
-    operator: commandActor(),
-    ...checkOptions(() => checkInsideRequest(endpoint, request)),
-    expectedRevisions: undefined,
-    idempotent: undefined,
-  });
-  return (answer.body ?? {}) as Body;
+  const checked = checkOptions(() => checkInsideRequest(endpoint, request));
+  const { body } = await callEndpoint<Body | null>(endpoint, operator, checked);
+  return body ?? ({} as Body);
 }
 
 /** Returns a core that commits a change only after `beforeCommit` has returned. */

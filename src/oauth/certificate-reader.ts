@@ -11,7 +11,7 @@ import { createRangeCheck, plainAddress } from '../http/client-address.ts';
 import { countHeaders } from '../http/normalize-request.ts';
 import { readCertificates } from '../http/tls-files.ts';
 import { createProxyAlarm } from '../http/trusted-proxies.ts';
-import { readForwardedCertificate } from '../resource-server/forwarded-certificate.ts';
+import { readForwardedCertificate } from '../resource-server/token-binding.ts';
 import type { UsedKey } from '../usage/client-key-store.ts';
 import type { ExaminedAssertion } from './client-assertion.ts';
 

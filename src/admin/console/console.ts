@@ -4,11 +4,12 @@ import { createRehearsal } from '../../audit/audit-log.ts';
 import type { Core } from '../../core.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { adminEndpoints } from '../endpoints.ts';
-import { createCallEndpoint } from './call-endpoint.ts';
+import { respondWithError } from '../respond-with-error.ts';
+import { createConsoleCalls } from './console-calls.ts';
+import { renderErrorPage } from './error-page.ts';
 import { consolePages } from './pages.ts';
 import { seeOther } from './post-redirect-get.ts';
 import { serveAsset } from './render-document.ts';
-import { respondWithPage } from './respond-with-page.ts';
 import { servePage } from './serve-page.ts';
 import { requireOwnPage, requireSession } from './sign-in/session.ts';
 import { signInPages } from './sign-in/sign-in-pages.ts';
@@ -30,14 +31,14 @@ export function createConsole(
   open.post('/sign-out', signing.signOut);
 
   const rehearsed = adminEndpoints({ ...core, change: createRehearsal(core) });
-  const api = createCallEndpoint(core, endpoints, rehearsed);
+  const api = createConsoleCalls(core, endpoints, rehearsed);
   const closed = new Router({ prefix: '/console', sensitive: true, strict: true });
   closed.post('/prove', signing.proveAgain);
   for (const page of consolePages) closed[page.method](page.path, servePage(core, api, signing, page));
 
   const serve = chain([
     setPageHeaders,
-    respondWithPage(core.log),
+    respondWithError(core.log, 'page', renderErrorPage),
     requireOwnPage,
     open.routes() as Middleware,
     requireSession(core, addressOf, signing.keepForm),

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { KeyturnError, NotFound } from '../../errors.ts';
-import type { Route } from '../check-request.ts';
+import type { Called, Route } from '../call-endpoint.ts';
 import type { Operator } from '../operator-auth.ts';
 import type { accessKeySchema } from '../presenters/present-access-key.ts';
 import type { clientSchema } from '../presenters/present-client.ts';
@@ -14,7 +14,7 @@ import type { contactSchema } from '../routes/contact-routes.ts';
 import type { explanationSchema } from '../routes/explain-routes.ts';
 import type { keysSchema } from '../routes/signing-key-routes.ts';
 import type { accessKeyUsageSchema, clientUsageSchema } from '../routes/usage-routes.ts';
-import type { Call, Called } from './call-endpoint.ts';
+import type { Call } from './console-calls.ts';
 import type { Done } from './parts/done.ts';
 
 /** The navigation section that a page belongs to. */

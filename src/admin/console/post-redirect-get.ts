@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { readBody } from '../../http/read-body.ts';
-import { bodyCodes } from '../problem.ts';
+import { bodyCodes } from '../respond-with-error.ts';
 
 /**
  * Reads the fields of a form of at most 256 KiB.

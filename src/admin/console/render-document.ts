@@ -5,6 +5,7 @@ import type { Context } from 'koa';
 import type { VNode } from 'preact';
 import { renderToString } from 'preact-render-to-string';
 import type { Permission } from '../../contacts/contact.ts';
+import { NotFound } from '../../errors.ts';
 import type { Section } from './page.ts';
 import type { Session } from './sign-in/session.ts';
 
@@ -120,7 +121,7 @@ const assets = new Map([
 export function serveAsset(ctx: Context): void {
   const asset = assets.get(ctx.path);
   // The path contains the hash of another version. Pages of this version link only to the current files.
-  if (!asset) ctx.throw(404);
+  if (!asset) throw new NotFound('page');
   ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
   ctx.set('Content-Type', asset.type);
   ctx.body = asset.text;

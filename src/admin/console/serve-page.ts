@@ -3,7 +3,7 @@ import type { Context } from 'koa';
 import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { checkPermission, operatorOf } from '../operator-auth.ts';
-import type { CallEndpoint, Caller } from './call-endpoint.ts';
+import type { Caller, ConsoleCalls } from './console-calls.ts';
 import type { Page, Reply, Visit } from './page.ts';
 import { leaveMessage, takeMessage } from './parts/done.ts';
 import { readForm, seeOther } from './post-redirect-get.ts';
@@ -15,7 +15,7 @@ import type { Signing } from './sign-in/sign-in-pages.ts';
 const freshMs = 900_000;
 
 /** Serves a console page to a signed-in operator. */
-export function servePage(core: Core, api: CallEndpoint, signing: Signing, page: Page) {
+export function servePage(core: Core, api: ConsoleCalls, signing: Signing, page: Page) {
   return async (ctx: Context): Promise<void> => {
     const operator = operatorOf(ctx);
     const can = (permission: Permission) => operator.permissions.includes(permission);

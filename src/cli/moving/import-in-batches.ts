@@ -2,9 +2,8 @@ import type { ForeignClient, RefusedClient } from '../../clients/foreign-client.
 import type { ImportPolicy, ImportReview } from '../../clients/review-import.ts';
 import type { Core } from '../../core.ts';
 import { KeyturnError } from '../../errors.ts';
-import { startProgress } from '../progress.ts';
 import { commandActor } from '../stores.ts';
-import { CommandEnd } from '../terminal.ts';
+import { CommandEnd, startProgress } from '../terminal.ts';
 import type { ForeignClients } from './clients-file.ts';
 
 /** Options of `clients import`. */

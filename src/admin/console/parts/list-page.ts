@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Permission } from '../../../contacts/contact.ts';
-import type { Route } from '../../check-request.ts';
+import type { Route } from '../../call-endpoint.ts';
 import type { Listed, Page, Section, Visit } from '../page.ts';
 import { emptyState, nextPage, pageHeading } from './elements.ts';
 import { type Filter, filterForm } from './forms.ts';

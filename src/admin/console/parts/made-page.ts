@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import { type Permission, permissionNames } from '../../../contacts/contact.ts';
-import type { Route } from '../../check-request.ts';
+import type { Route } from '../../call-endpoint.ts';
 import type { Page, Reply, Visit } from '../page.ts';
 import { pageHeading } from './elements.ts';
 

@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { Core } from '../../core.ts';
-import { checkInsideRequest, findEndpoint, type Route, withoutUndefined } from '../check-request.ts';
+import {
+  type Called,
+  callEndpoint,
+  checkInsideRequest,
+  findEndpoint,
+  type Route,
+  withoutUndefined,
+} from '../call-endpoint.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { recallAnswer } from '../idempotency.ts';
-import { checkPermission, type Operator } from '../operator-auth.ts';
+import type { Operator } from '../operator-auth.ts';
 import { ProofNeeded } from './sign-in/session.ts';
 
 export type Call = {
@@ -17,9 +24,6 @@ export type Call = {
   revision?: string | undefined;
 };
 
-/** A response body as JSON, and the revision from its ETag; the revision is empty without an ETag. */
-export type Called<Body> = { body: Body; revision: string };
-
 /** The operator and the console session that make a call. */
 export type Caller = {
   operator: Operator;
@@ -29,7 +33,8 @@ export type Caller = {
   isFresh: boolean;
 };
 
-export type CallEndpoint = {
+/** Calls of the console to the endpoints of the admin API, on behalf of a signed-in operator. */
+export type ConsoleCalls = {
   /**
    * Calls an endpoint of the admin API.
    * @param route the method and path, such as `PATCH /clients/{client_id}`.
@@ -56,14 +61,13 @@ export type CallEndpoint = {
  * idempotency. A page can therefore do only what its operator can do through the API.
  * @param rehearsed the same endpoints, whose changes are not committed.
  */
-export function createCallEndpoint(
+export function createConsoleCalls(
   core: Core,
   endpoints: readonly Endpoint[],
   rehearsed: readonly Endpoint[],
-): CallEndpoint {
+): ConsoleCalls {
   function requireEndpoint({ operator, isFresh }: Caller, route: Route, among = endpoints): Endpoint {
-    const endpoint = findEndpoint(among, route);
-    checkPermission(operator, endpoint.permission);
+    const endpoint = findEndpoint(among, route, operator);
     if (endpoint.asksProof && !isFresh) throw new ProofNeeded();
     return endpoint;
   }
@@ -71,37 +75,22 @@ export function createCallEndpoint(
   return {
     async call<Body>(caller: Caller, route: Route, call: Call = {}): Promise<Called<Body>> {
       const { operator } = caller;
+      const { once, revision } = call;
       const endpoint = requireEndpoint(caller, route);
-      const { once } = call;
-      const answer = await endpoint.handle({
-        operator,
-        ...checkInsideRequest(endpoint, call),
-        expectedRevisions: endpoint.conditional && call.revision ? [Number(call.revision)] : undefined,
-        idempotent:
-          endpoint.idempotent && once
-            ? {
-                operator: operator.id,
-                key: keyOf(caller, route, call.params, once),
-                request: digest(withoutUndefined(call.body)),
-                viewer: undefined,
-              }
-            : undefined,
-      });
-      return {
-        body: JSON.parse(JSON.stringify(answer.body ?? null)) as Body,
-        revision: /\d+/.exec(answer.headers?.['ETag'] ?? '')?.[0] ?? '',
-      };
+      const idempotent = once
+        ? {
+            operator: operator.id,
+            key: keyOf(caller, route, call.params, once),
+            request: digest(withoutUndefined(call.body)),
+            viewer: undefined,
+          }
+        : undefined;
+      return await callEndpoint<Body>(endpoint, operator, checkInsideRequest(endpoint, call), { revision, idempotent });
     },
     async rehearse(caller: Caller, route: Route, call: Call = {}): Promise<void> {
       const endpoint = requireEndpoint(caller, route, rehearsed);
-      const { operator } = caller;
-      const expectedRevisions = endpoint.conditional && call.revision ? [Number(call.revision)] : undefined;
-      await endpoint.handle({
-        operator,
-        ...checkInsideRequest(endpoint, call),
-        expectedRevisions,
-        idempotent: undefined,
-      });
+      const { revision } = call;
+      await callEndpoint(endpoint, caller.operator, checkInsideRequest(endpoint, call), { revision });
     },
     async recall<Body>(caller: Caller, route: Route, { params, once }: Pick<Call, 'params'> & { once: string }) {
       requireEndpoint(caller, route);

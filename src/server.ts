@@ -13,7 +13,7 @@ import { createLog, logConsoleWarnings } from './observability/log.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { giveMetrics } from './observability/worker-metrics.ts';
 import { createStartSteps } from './process/start-steps.ts';
-import { isWorker, reportReady, superviseWorkers } from './process/workers.ts';
+import { isFirstWorker, isWorker, reportReady, superviseWorkers } from './process/workers.ts';
 import { rotateOldSigningKey } from './tokens/signing-keys.ts';
 
 export type RunningServer = {
@@ -96,8 +96,8 @@ export async function runServer(config: Config): Promise<void> {
   for (const warning of configWarnings(config)) log.warn(warning);
   const tracing = await startTracing(config);
   const steps = createStartSteps(log);
-  // A worker opens its listeners last, because the supervisor would send it requests that another worker can serve.
-  const listeners = isWorker() ? undefined : await openListeners(config, log, answerWhileStarting(steps.waitsFor));
+  const opensEarly = !isWorker() || isFirstWorker();
+  const listeners = opensEarly ? await openListeners(config, log, answerWhileStarting(steps.waitsFor)) : undefined;
   const core = await openCore(config, log, { steps, tracing }).catch(async (error: unknown) => {
     await listeners?.close(0);
     throw error;

@@ -15,6 +15,15 @@ export function isWorker(): boolean {
   return cluster.isWorker;
 }
 
+/**
+ * Returns whether this process is the worker that is started first, alone. Its ports are open during its start, so that
+ * they tell what the start waits for. A later worker opens them when it serves, because the supervisor would send it
+ * requests that another worker can answer.
+ */
+export function isFirstWorker(): boolean {
+  return cluster.worker?.id === 1;
+}
+
 /** Tells the supervisor that this worker accepts requests. */
 export function reportReady(): void {
   process.send?.('ready');
@@ -104,6 +113,14 @@ export async function superviseWorkers(count: number, log: Log): Promise<void> {
     }
   }
 
+  /** Starts the first worker, then the others. Returns false if the first one fails, because the others would too. */
+  async function startAll(): Promise<boolean> {
+    const [first] = slots;
+    if (first && !(await fill(first))) return false;
+    await Promise.all(slots.map((slot) => slot.serving !== undefined || fill(slot)));
+    return true;
+  }
+
   const ended = new Promise<string>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
@@ -113,7 +130,7 @@ export async function superviseWorkers(count: number, log: Log): Promise<void> {
     replacing = replacing.then(replaceAll);
   });
 
-  const started = Promise.all(slots.map(fill)).then((ready) => ready.some(Boolean));
+  const started = startAll();
   const first = await Promise.race([started, ended]);
   if (first === false) {
     process.exitCode = 1;

@@ -140,38 +140,43 @@ describe('a connection according to REDIS_URL', () => {
 
 describe('a start that has to wait', () => {
   test_.each([
-    ['changes', 'the change feed'],
-    ['signing_keys', 'the signing keys'],
-  ])('tells what it waits for in the log and in /readyz, and then continues: %s', async (table, waitsFor) => {
-    const databaseUrl = await createTestDatabase();
-    const holder = new pg.Client({ connectionString: databaseUrl });
-    await holder.connect();
-    await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-    const [port, adminPort] = [await freePort(), await freePort()];
-    const ports = { KEYTURN_PORT: String(port), KEYTURN_ADMIN_PORT: String(adminPort) };
-    const server = startCommand(['start'], { ...environment, ...ports, DATABASE_URL: databaseUrl });
-    const end = ended(server);
-    const ask = (on: number, path: string, method = 'GET') =>
-      send(`http://127.0.0.1:${on}${path}`, { method, headers: { Host: 'auth.example.com' } });
-    await printed(server, 'start is waiting');
-    const readiness = await ask(port, '/readyz');
-    expect(readiness).toMatchObject({ status: 503, json: { status: 'starting', starting: [waitsFor] } });
-    expect(await ask(port, '/healthz')).toMatchObject({ status: 200, json: { status: 'ok' } });
-    // As if the port were not open yet, so that a proxy sends the request to another process.
-    await expect(ask(port, '/oauth2/token', 'POST')).rejects.toThrow();
-    await expect(ask(adminPort, '/admin/v1/clients')).rejects.toThrow();
-    await holder.query('COMMIT');
-    await holder.end();
-    await printed(server, 'Keyturn is ready');
-    expect(await ask(port, '/readyz')).toMatchObject({ status: 200, json: { status: 'ready' } });
-    expect((await ask(port, '/oauth2/token', 'POST')).status).toBe(401);
-    expect((await ask(adminPort, '/admin/v1/clients')).status).not.toBe(503);
-    server.kill('SIGTERM');
-    const { code, stdout } = await end;
-    expect(code).toBe(0);
-    expect(stdout).toContain(`"waits_for":"${waitsFor}"`);
-    expect(stdout).toContain(`"waited_for":"${waitsFor}"`);
-  });
+    ['changes', 'the change feed', '1'],
+    ['signing_keys', 'the signing keys', '1'],
+    ['changes', 'the change feed', '2'],
+  ])(
+    'tells its step in the log and in /readyz, and then continues: %s, %s, %s workers',
+    async (table, waitsFor, workers) => {
+      const databaseUrl = await createTestDatabase();
+      const holder = new pg.Client({ connectionString: databaseUrl });
+      await holder.connect();
+      await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+      const [port, adminPort] = [await freePort(), await freePort()];
+      const ports = { KEYTURN_PORT: String(port), KEYTURN_ADMIN_PORT: String(adminPort), KEYTURN_WORKERS: workers };
+      const stores = { DATABASE_URL: databaseUrl, ...(workers === '1' ? {} : { REDIS_URL: `redis://${host}` }) };
+      const server = startCommand(['start'], { ...environment, ...ports, ...stores });
+      const end = ended(server);
+      const ask = (on: number, path: string, method = 'GET') =>
+        send(`http://127.0.0.1:${on}${path}`, { method, headers: { Host: 'auth.example.com' } });
+      await printed(server, 'start is waiting');
+      const readiness = await ask(port, '/readyz');
+      expect(readiness).toMatchObject({ status: 503, json: { status: 'starting', starting: [waitsFor] } });
+      expect(await ask(port, '/healthz')).toMatchObject({ status: 200, json: { status: 'ok' } });
+      // As if the port were not open yet, so that a proxy sends the request to another process.
+      await expect(ask(port, '/oauth2/token', 'POST')).rejects.toThrow();
+      await expect(ask(adminPort, '/admin/v1/clients')).rejects.toThrow();
+      await holder.query('COMMIT');
+      await holder.end();
+      await printed(server, 'Keyturn is ready');
+      expect(await ask(port, '/readyz')).toMatchObject({ status: 200, json: { status: 'ready' } });
+      expect((await ask(port, '/oauth2/token', 'POST')).status).toBe(401);
+      expect((await ask(adminPort, '/admin/v1/clients')).status).not.toBe(503);
+      server.kill('SIGTERM');
+      const { code, stdout } = await end;
+      expect(code).toBe(0);
+      expect(stdout).toContain(`"waits_for":"${waitsFor}"`);
+      expect(stdout).toContain(`"waited_for":"${waitsFor}"`);
+    },
+  );
 });
 
 describe('a start that fails', () => {

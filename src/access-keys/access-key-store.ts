@@ -6,6 +6,7 @@ import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { selectPage } from '../storage/page-by-text.ts';
 import type { UsageBatch } from '../usage/usage-store.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
 
@@ -62,15 +63,20 @@ export type AccessKeyFilter = {
 
 /** Lists keys, newest first. Returns one row more than `limit` if there is another page. */
 export async function listAccessKeys(database: Queryable, filter: AccessKeyFilter): Promise<KnownAccessKey[]> {
+  const { q, limit } = filter;
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const conditions = conditionsOf(filter, bind);
-  const rows = await database.query<KeyRow & { secrets: string }>(
-    // Select the page first, so that only its rows are joined.
-    `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets
-     FROM (${pageOf(filter, conditions, bind)}) k ORDER BY k.created_at DESC, k.id DESC`,
+  const page = {
+    table: 'access_keys',
+    where: conditionsOf(filter, bind).join(' AND '),
+    limit: bind(limit + 1),
+    search: q === undefined || hintOf(q) ? undefined : { words: 'words', text: bind(q) },
+  };
+  const rows = await selectPage<KeyRow & { secrets: string }>(database, page, {
+    select: (query) =>
+      `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets FROM (${query}) k ORDER BY k.created_at DESC, k.id DESC`,
     parameters,
-  );
+  });
   return rows.map(toKnown);
 }
 
@@ -78,17 +84,17 @@ type Bind = (value: unknown) => string;
 
 /** Returns only the requested conditions, each in the form that its index needs. */
 function conditionsOf({ contactId, status, unusedSince, label, now, after, q }: AccessKeyFilter, bind: Bind): string[] {
-  const conditions: string[] = [];
-  if (contactId !== undefined) conditions.push(`k.contact = ${bind(contactId)}`);
-  if (status) conditions.push(status === 'disabled' ? 'NOT k.enabled' : 'k.enabled');
-  if (status === 'enabled') conditions.push(`coalesce(k.expires_at, 'infinity') > ${bind(now)}`);
-  if (status === 'expired') conditions.push(`k.expires_at <= ${bind(now)}`);
-  if (unusedSince) conditions.push(`coalesce(k.last_used_at, k.created_at) < ${bind(unusedSince)}`);
-  if (label) conditions.push(hasLabel(label, bind, 'k.labels'));
-  if (after) conditions.push(`(k.created_at, k.id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
+  const conditions = ['true'];
+  if (contactId !== undefined) conditions.push(`contact = ${bind(contactId)}`);
+  if (status) conditions.push(status === 'disabled' ? 'NOT enabled' : 'enabled');
+  if (status === 'enabled') conditions.push(`coalesce(expires_at, 'infinity') > ${bind(now)}`);
+  if (status === 'expired') conditions.push(`expires_at <= ${bind(now)}`);
+  if (unusedSince) conditions.push(`coalesce(last_used_at, created_at) < ${bind(unusedSince)}`);
+  if (label) conditions.push(hasLabel(label, bind));
+  if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
   const hint = hintOf(q);
   if (hint) {
-    conditions.push(`k.id IN (SELECT access_key FROM secrets WHERE access_key IS NOT NULL AND hint = ${bind(hint)})`);
+    conditions.push(`id IN (SELECT access_key FROM secrets WHERE access_key IS NOT NULL AND hint = ${bind(hint)})`);
   }
   return conditions;
 }
@@ -96,29 +102,6 @@ function conditionsOf({ contactId, status, unusedSince, label, now, after, q }: 
 /** Returns the hint if the query is one, in the form that lists show. */
 function hintOf(q: string | undefined): string | undefined {
   return /^…(.{4})$/.exec(q ?? '')?.[1];
-}
-
-const maxSorted = 4_000;
-
-/**
- * Returns a query for one page. If few keys match a text, the word index finds them and they are sorted; if many match,
- * walking the list in its order soon finds the first ones. The planner cannot know how many match, so the statement
- * decides while it runs. Calling `ts_match_vq` instead of its operator keeps the walk from using the index.
- */
-function pageOf({ q, limit }: AccessKeyFilter, conditions: readonly string[], bind: Bind): string {
-  const where = (keys: string, first = 'true') => `${keys} k WHERE ${[first, ...conditions].join(' AND ')}`;
-  const cut = `ORDER BY k.created_at DESC, k.id DESC LIMIT ${bind(limit + 1)}`;
-  if (q === undefined || hintOf(q)) return `SELECT k.* FROM ${where('access_keys')} ${cut}`;
-  const words = `begins_words(${bind(q)})`;
-  return `
-    WITH found AS MATERIALIZED (
-      SELECT id, contact, enabled, labels, expires_at, last_used_at, created_at FROM access_keys
-      WHERE words @@ ${words} LIMIT ${maxSorted + 1}
-    ), counted AS (SELECT count(*) <= ${maxSorted} AS are_few FROM found)
-    SELECT a.* FROM (SELECT k.id FROM ${where('found', '(SELECT are_few FROM counted)')} ${cut}) k JOIN access_keys a USING (id)
-    UNION ALL
-    SELECT k.* FROM (SELECT k.* FROM ${where('access_keys', `ts_match_vq(k.words, ${words})`)} ${cut}) k
-    WHERE NOT (SELECT are_few FROM counted)`;
 }
 
 export async function insertAccessKey(transaction: Transaction, key: AccessKey): Promise<void> {

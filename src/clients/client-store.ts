@@ -115,7 +115,6 @@ export async function listClients(database: Queryable, filter: ClientFilter): Pr
     select: (query) =>
       `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets FROM (${query}) c ORDER BY c.created_at DESC, c.id DESC`,
     parameters,
-    size: limit + 1,
   });
   return rows.map((row) => ({ client: toClient(row), secrets: parseSecrets(row.secrets) }));
 }

@@ -66,7 +66,6 @@ export async function listContacts(database: Queryable, { q, limit, after }: Con
     select: (query) =>
       `SELECT c.*, t.hint FROM (${query}) c LEFT JOIN operator_tokens t ON t.contact = c.id ORDER BY c.created_at DESC, c.id DESC`,
     parameters,
-    size: limit + 1,
   });
   return rows.map(toContact);
 }

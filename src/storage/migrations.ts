@@ -64,6 +64,8 @@ const indexes = [
     'contacts',
     'USING gin (array_to_tsvector(words_of(name) || words_of(email))) WITH (fastupdate = off)',
   ],
+  // Access keys that were not used lately. The index of the list in its order would be read as a whole if they are few.
+  ['access_keys_unused', 'access_keys', '(coalesce(last_used_at, created_at))'],
   // Each filter of the audit log, in the order of its list.
   ['audit_events_at', 'audit_events', '(at DESC, seq DESC)'],
   ['audit_events_target', 'audit_events', '(target, at DESC, seq DESC)'],

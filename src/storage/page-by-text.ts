@@ -19,44 +19,56 @@ export type Page = {
   search?: Search | undefined;
 };
 
+/** Number of rows that are compared with the text one by one, which takes a few milliseconds. */
 const maxWalked = 2_000;
 
 /** Regular expression for what `words_of` splits a text at, and for its beginning. */
 const beforeWord = '(^|[] \\t\\r\\n!"#$%&\'()*+,./:;<=>?@[\\\\^_`{|}~…-])';
 
+const order = 'ORDER BY created_at DESC, id DESC';
+
 /**
  * Selects one page of a table, newest first, optionally limited to rows with words that begin with the words of a text.
- * If many rows match, walking the newest rows soon finds a page of them; otherwise the word index finds all matches and
- * they are sorted. The planner cannot know how many match, so the first statement walks a limited number of rows, and
- * the second one follows only if that found too few.
  * @param select returns the statement for a page, given the query for its rows.
- * @param size number of rows at most, the value of `limit`.
  */
 export async function selectPage<R extends Row>(
   database: Queryable,
-  { table, where, limit, search }: Page,
-  { select, parameters, size }: { select: (page: string) => string; parameters: readonly unknown[]; size: number },
+  page: Page,
+  { select, parameters }: { select: (page: string) => string; parameters: readonly unknown[] },
 ): Promise<R[]> {
-  const order = 'ORDER BY created_at DESC, id DESC';
-  const page = (from: string, condition: string) => `SELECT * FROM ${from} WHERE ${condition} ${order} LIMIT ${limit}`;
-  if (!search) return await database.query<R>(select(page(table, where)), parameters);
+  const { table, where, limit, search } = page;
+  const rows = search ? searchedRows(page, search) : `SELECT * FROM ${table} WHERE ${where} ${order} LIMIT ${limit}`;
+  return await database.query<R>(select(rows), parameters);
+}
+
+/**
+ * Returns a query for the rows of a page that match a text. If many rows match, walking the newest rows that pass the
+ * filters soon finds a page of them; if few rows pass the filters, the walk sees all of them. Otherwise the word index
+ * finds all matches and they are sorted. The planner cannot know which is the case, so the statement decides while it
+ * runs: PostgreSQL reads a materialized subquery only as far as it is used.
+ */
+function searchedRows({ table, where, limit }: Page, search: Search): string {
   const { text, words, exact } = search;
   const query = `begins_words(${text}::text)`;
-  const newest = `(SELECT * FROM ${table} WHERE ${where} ${order} LIMIT ${maxWalked}) newest`;
   const matches = `${matchOf(search, query)}${exact ? ` OR ${exact(text)}` : ''}`;
-  const walked = await database.query<R>(select(page(newest, matches)), parameters);
-  if (walked.length === size) return walked;
   // OFFSET 0 keeps the planner from walking the whole table in list order instead of using the word index.
-  const indexed = `(SELECT id, created_at FROM ${table} WHERE ${words} @@ ${query} AND ${where} OFFSET 0) indexed`;
-  const found = exact
-    ? `((${page(indexed, 'true')}) UNION SELECT id, created_at FROM ${table} WHERE ${exact(text)} AND ${where}) found`
-    : indexed;
-  const areMore = `(SELECT count(*) FROM (SELECT FROM ${table} WHERE ${where} ${order} LIMIT ${maxWalked}) listed) = ${maxWalked}`;
-  const rows = await database.query<R>(
-    select(`SELECT a.* FROM (${page(found, 'true')}) f JOIN ${table} a USING (id) WHERE ${areMore}`),
-    parameters,
-  );
-  return rows.length > 0 ? rows : walked;
+  const indexed = `SELECT id, created_at FROM ${table} WHERE ${words} @@ ${query} AND ${where} OFFSET 0`;
+  const exactly = exact && ` UNION SELECT id, created_at FROM ${table} WHERE ${exact(text)} AND ${where}`;
+  const found = exactly ? `(SELECT * FROM (${indexed}) i ${order} LIMIT ${limit})${exactly}` : indexed;
+  return `
+    WITH newest AS MATERIALIZED (
+      SELECT id, created_at, ${matches} AS matches
+      FROM (SELECT * FROM ${table} WHERE ${where} ${order} LIMIT ${maxWalked + 1}) n
+    ), walked AS MATERIALIZED (SELECT id, created_at FROM newest WHERE matches LIMIT ${limit}
+    ), decided AS MATERIALIZED (
+      SELECT CASE WHEN (SELECT count(*) FROM walked) = ${limit}::bigint THEN true
+        ELSE (SELECT count(*) FROM newest) <= ${maxWalked} END AS by_walk
+    )
+    SELECT a.* FROM (
+      SELECT id FROM walked WHERE (SELECT by_walk FROM decided)
+      UNION ALL
+      (SELECT id FROM (${found}) f WHERE NOT (SELECT by_walk FROM decided) ${order} LIMIT ${limit})
+    ) page JOIN ${table} a USING (id)`;
 }
 
 function matchOf({ words, walkedText, text }: Search, query: string): string {

@@ -1,3 +1,4 @@
+import { type AccessKeyFilter, listAccessKeys } from '../../src/access-keys/access-key-store.ts';
 import { type AuditFilter, listAuditEvents } from '../../src/audit/audit-log.ts';
 import { type ClientFilter, listClients } from '../../src/clients/client-store.ts';
 import { type ContactFilter, listContacts } from '../../src/contacts/contact-store.ts';
@@ -10,7 +11,7 @@ import { askPostgres, createTestDatabase } from '../services.ts';
 let url: string;
 let database: Database;
 
-/** Data with few disabled clients and resource servers, and with events of each kind far from the end of the log. */
+/** Data with few disabled clients and resource servers, old access keys that are disabled, expired or unused, and with events of each kind far from the end of the log. */
 const seed = `
   INSERT INTO clients (id, client_id, kind, name, enabled, auth_method, created_at, updated_at)
     SELECT gen_random_uuid(), 'kti_' || n, CASE WHEN n % 5000 = 1 THEN 'resource_server' ELSE 'integration' END,
@@ -21,12 +22,17 @@ const seed = `
     SELECT gen_random_uuid(), CASE WHEN n <= 300 THEN 'Acme ' ELSE 'Partner ' END || n, 'p' || n || '@example.com', 'crm-' || n,
       timestamptz '2025-01-01' + n * interval '1 s', now()
     FROM generate_series(1, 50000) n ORDER BY random();
+  INSERT INTO access_keys (id, contact, name, scope, enabled, expires_at, last_used_at, created_at, updated_at)
+    SELECT gen_random_uuid(), id, 'Key ' || k, '{}', n > 700, CASE WHEN n <= 3000 THEN timestamptz '2025-06-01' END,
+      CASE WHEN n > 900 THEN timestamptz '2025-12-31' END, timestamptz '2025-01-01' + (n * 4 + k) * interval '1 s', now()
+    FROM (SELECT id, substring(external_id, 5)::integer AS n FROM contacts) c, generate_series(1, 4) k
+    WHERE n <= 10000 ORDER BY random();
   INSERT INTO audit_events (seq, at, actor, actor_name, action, target_type, target, key_version, mac)
     SELECT n, timestamptz '2025-01-01' + n * interval '1 s', CASE WHEN n <= 200 THEN 'rare' ELSE 'op ' || n % 2 END, '',
       CASE WHEN n <= 200 THEN 'client.reveal_secret' WHEN n % 2 = 0 THEN 'client.create' ELSE 'client.disable' END,
       'client', 'kti_' || n % 20000, 'v1', ''
     FROM generate_series(1, 50000) n;
-  VACUUM ANALYZE clients; VACUUM ANALYZE contacts; VACUUM ANALYZE audit_events`;
+  VACUUM ANALYZE clients; VACUUM ANALYZE contacts; VACUUM ANALYZE access_keys; VACUUM ANALYZE audit_events`;
 
 beforeAll(async () => {
   url = await createTestDatabase();
@@ -85,8 +91,13 @@ const after = { createdAt: date(40_000), id };
 
 const clientFilters: Partial<ClientFilter>[] = [
   undefined,
+  'a',
   'acme',
+  'p',
+  'par',
   'partner',
+  '48',
+  'x',
   'nobody',
   'kti_777',
   'acme 7',
@@ -106,8 +117,11 @@ test.each(clientFilters)('listing clients with %j uses indexes and reads few row
 
 const contactFilters: Partial<ContactFilter>[] = [
   undefined,
+  'ac',
   'acme',
+  'p',
   'partner',
+  'x',
   'p777@example.com',
   'crm-42',
   'nobody',
@@ -115,6 +129,44 @@ const contactFilters: Partial<ContactFilter>[] = [
 test.each(contactFilters)('listing contacts with %j uses indexes and reads few rows', async (filter) => {
   await expectBounded((recorder) => listContacts(recorder, { limit: 50, ...filter }));
 });
+
+const now = date(31_536_000);
+const unusedSince = date(15_768_000);
+const keyFilters: Partial<AccessKeyFilter>[] = [
+  undefined,
+  'k',
+  'key',
+  '3',
+  'par',
+  'partner',
+  'acme',
+  '99',
+  'key nobody',
+  'x',
+  '…ab12',
+  '?',
+].flatMap((q) => [
+  { q },
+  { q, after: { createdAt: date(20_000), id } },
+  { q, status: 'disabled' as const },
+  { q, status: 'expired' as const },
+  { q, status: 'enabled' as const },
+  { q, unusedSince },
+  { q, status: 'enabled' as const, unusedSince },
+]);
+test.each(keyFilters)('listing access keys with %j uses indexes and reads few rows', async (filter) => {
+  await expectBounded((recorder) => listAccessKeys(recorder, { limit: 50, now, ...filter }));
+});
+
+test.each([undefined, 'key', '3', 'acme', 'partner', 'x'])(
+  'listing the access keys of one contact with the text %j uses indexes and reads few rows',
+  async (q) => {
+    const [contact] = await database.query<{ id: string }>(`SELECT id FROM contacts WHERE name = 'Acme 7'`);
+    const list = (recorder: Database) => listAccessKeys(recorder, { contactId: contact?.id, q, limit: 50, now });
+    await expectBounded(list);
+    expect(await list(database)).toHaveLength(q === '3' ? 1 : q === 'partner' || q === 'x' ? 0 : 4);
+  },
+);
 
 const [early, middle, late] = [date(100), date(25_000), date(90_000)];
 const events: Partial<AuditFilter>[] = [

@@ -40,6 +40,8 @@ export type ForeignClient = {
   dpopBoundTokens: boolean;
   /** Token lifetime, claims, default scope and notes, not checked; undefined if the file has none. */
   details?: GivenDetails | undefined;
+  /** What the file calls the contact who owns the client: an ID, an external ID or an e-mail address. */
+  owners?: readonly string[] | undefined;
   /** Security requirements that cannot be imported, each as a reason to reject the client. */
   unmet: readonly string[];
   /** Settings that are not imported and do not weaken security, each as a sentence. */

@@ -15,6 +15,7 @@ import {
 } from './client.ts';
 import { findKnownClients, findTakenClientIds } from './client-store.ts';
 import { demandProblems, type ForeignClient, importedClient, type RefusedClient } from './foreign-client.ts';
+import { detailProblems } from './import-details.ts';
 import type { ManageDeps } from './manage-clients.ts';
 
 export type ImportPolicy = {
@@ -90,6 +91,7 @@ export async function reviewImport(
         ...idProblems(row, takenIds, places.ids),
         ...nameProblems(row),
         ...demandProblems(row),
+        ...detailProblems(row),
         ...scopeProblems(row, offered),
         ...resourceProblems(row, servers),
         ...secrets.reasons,
@@ -267,8 +269,11 @@ async function findImported(
 
 function registrationOf(client: Client): unknown {
   const { name, scope, accessKey, reveal, authMethod, jwks, jwksUri, certificateSubject } = client;
-  const { certificateBoundTokens, dpopBoundTokens, resource } = client;
+  const { certificateBoundTokens, dpopBoundTokens, resource, tokenTtlSeconds, defaultScope, claims, details } = client;
   const proof = { authMethod, jwks, jwksUri, certificateSubject, certificateBoundTokens, dpopBoundTokens };
+  const noted = { tokenTtlSeconds, defaultScope, claims, details };
   // Drop undefined members, as the database does.
-  return JSON.parse(JSON.stringify({ name, scope: [...scope].sort(), accessKey, reveal, resource, ...proof }));
+  return JSON.parse(
+    JSON.stringify({ name, scope: [...scope].sort(), accessKey, reveal, resource, ...proof, ...noted }),
+  );
 }

@@ -2,18 +2,36 @@ import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { registerKeys } from '../../src/clients/client-rules.ts';
 import { generateClient, type NewClient, registerClient } from '../../src/clients/manage-clients.ts';
+import { permissions } from '../../src/contacts/contact.ts';
+import { createContact } from '../../src/contacts/manage-contacts.ts';
 import { textProblem } from '../../src/text/read-text.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { actor, register } from '../oauth/fixture.ts';
 import { type Environment, runCommand } from './run-command.ts';
 
+const grantor = { ...actor, permissions };
 const resource = 'https://orders.example.com';
 let servers: TestServer[];
+/** Contacts that every deployment has, under other IDs. The second one has no external ID. */
+const owners = [
+  { name: 'Ann', email: 'ann@example.com', externalId: 'crm 4711' },
+  { name: 'Bo', email: 'Bo@Example.com' },
+];
+const ownerIds = new Map<TestServer, string[]>();
 
 beforeAll(async () => {
   servers = await Promise.all([startTestServer(), startTestServer(), startTestServer()]);
   for (const { core } of servers) {
     await register(core, { name: 'Orders', kind: 'resource_server', resource, information: ['orders'] });
+  }
+  for (const server of servers) {
+    const made = owners.map((input) =>
+      server.core.change((transaction) => createContact(transaction, server.core, grantor, input)),
+    );
+    ownerIds.set(
+      server,
+      (await Promise.all(made)).map(({ id }) => id),
+    );
   }
 });
 afterAll(() => Promise.all(servers.map((server) => server.close())));
@@ -65,7 +83,19 @@ const client = fc.record({
     resource: fc.constantFrom(undefined, resource),
     certificateBoundTokens: fc.constantFrom(undefined, true, false),
     dpopBoundTokens: fc.boolean(),
+    description: fc.constantFrom(null, 'One line', ' Two\nlines, "quoted"; ', '=1+1'),
+    labels: fc.dictionary(fc.stringMatching(/^[a-z]{1,9}$/), fc.constantFrom('', 'a=b', ' x ', 'müde'), { maxKeys: 3 }),
+    metadata: fc.dictionary(fc.stringMatching(/^[a-z_]{1,9}$/), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 2 }),
+    contacts: fc.array(fc.constantFrom('it@partner.example', 'Ann, "A" +49', '[1]'), { maxLength: 2 }),
+    tokenTtlSeconds: fc.constantFrom(null, 60, 900, 86_400),
+    claims: fc.dictionary(
+      fc.stringMatching(/^x_[a-z]{1,9}$/),
+      fc.oneof(fc.integer(), fc.boolean(), fc.constantFrom('', 'acme', '3'), fc.constant(['eu', 'us'])),
+      { maxKeys: 3 },
+    ),
   }),
+  owner: fc.constantFrom(undefined, 0, 1),
+  defaultScope: fc.constantFrom(null, '', 'orders:read'),
   proof,
 });
 
@@ -75,8 +105,14 @@ test.each(['json', 'csv'])(
     const [from, ...others] = servers as [TestServer, TestServer, TestServer];
     const to = format === 'json' ? others[0] : others[1];
     const { core } = from;
-    for (const { input, proof: authentication } of fc.sample(client, 60)) {
-      const asked: NewClient = { kind: 'integration', ...input };
+    const ids = ownerIds.get(from) ?? [];
+    for (const { input, owner, defaultScope, proof: authentication } of fc.sample(client, 60)) {
+      const asked: NewClient = {
+        kind: 'integration',
+        ...input,
+        ownerContactId: owner === undefined ? null : ids[owner],
+        defaultScope: defaultScope && !input.scope ? null : defaultScope,
+      };
       await core.change(async (transaction) => {
         if ('jwks' in authentication) await registerClient(transaction, core, actor, asked, authentication);
         else await generateClient(transaction, core, actor, { ...asked, ...authentication });
@@ -85,11 +121,19 @@ test.each(['json', 'csv'])(
     const exported = await exportFrom(from, format);
     const imported = await runCommand(['clients', 'import', '-', '--fresh-secrets'], environmentOf(to), exported);
     expect(imported).toMatchObject({ code: 0, stderr: expect.stringMatching(/ imported, 0 rejected/) });
-    const lines = (text: string) =>
-      (format === 'json'
-        ? (JSON.parse(text) as { client_id: string }[]).map((one) => JSON.stringify(one))
-        : text.split('\n')
+    const lines = (exported: string) => {
+      // A contact has another ID in each deployment.
+      const text = servers.reduce(
+        (given, server) =>
+          (ownerIds.get(server) ?? []).reduce((all, id, index) => all.replaceAll(id, `${index}`), given),
+        exported,
+      );
+      return (
+        format === 'json'
+          ? (JSON.parse(text) as { client_id: string }[]).map((one) => JSON.stringify(one))
+          : text.split('\n')
       ).sort();
+    };
     expect(lines(await exportFrom(to, format))).toEqual(lines(exported));
 
     // Importing into the same deployment imports and changes nothing.

@@ -87,6 +87,15 @@ describe('an import adopts a security requirement of a client or refuses the cli
       { active: false, is: { status: 'disabled' } },
       { status: 'suspended', is: { status: 'disabled' } },
       { scopes: ['orders:read'], is: { scope: 'orders:read' } },
+      { client_credentials_grant_access_token_lifespan: '1h30m0s', is: { access_token_ttl: 5_400 } },
+      { client_credentials_grant_access_token_lifespan: '48h', is: { access_token_ttl: 86_400 } },
+      { access_token_lifetime: 30, says: 'its tokens live for 30 s; the shortest lifetime here is 60 s' },
+      { access_token_ttl: 30, says: 'its tokens live for 30 s' },
+      { claims: { tenant: 'acme', level: 3 }, is: { claims: { tenant: 'acme', level: 3 } } },
+      { claims: { iss: 'https://evil.example' }, says: '`claims` iss is a registered claim' },
+      { labels: { '-x': 'y' }, says: '`labels` each key must have' },
+      { metadata: { text: 'x'.repeat(16_384) }, says: '`metadata` must have at most 16 KiB' },
+      { default_scope: 'orders:read', says: '`default_scope` has a scope that is not in its `scope`' },
       { ...key, jwks: publicKey('ec'), token_endpoint_auth_signing_alg: 'PS256', says: 'another algorithm' },
       { ...key, jwks: publicKey('ec'), token_endpoint_auth_signing_alg: 'RS256', says: 'none of ES256' },
       {
@@ -357,7 +366,6 @@ test('an import reads responses of several APIs, and reports incomplete pages an
   const hydra = await importFile({ items: [two], next_page_token: 'abc', is_last_page: false });
   expect(hydra.warnings).toEqual([expect.stringContaining('is one page of several')]);
   expect(hydra.notes).toEqual([
-    { place: 'client 1', client_id: 'two-apis', note: expect.stringContaining('token lifetime is not imported') },
     { place: 'client 1', client_id: 'two-apis', note: expect.stringContaining('is rejected with invalid_target') },
   ]);
   await server.core.feed.sync();

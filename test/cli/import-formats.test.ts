@@ -48,20 +48,36 @@ const files: Record<string, Expected> = {
         scope: 'orders:read orders:create',
         auth_method: 'client_secret_basic',
         resource: null,
+        access_token_ttl: 900,
+        metadata: { team: 'logistics' },
       },
       '2f6c1f2e-6f0b-4d57-9b0a-51c2f1d7a002': { auth_method: 'private_key_jwt', jwks: { keys: [{ kid: 'signed-1' }] } },
     },
     skipped: ['2f6c1f2e-6f0b-4d57-9b0a-51c2f1d7a003'],
-    notes: { '2f6c1f2e-6f0b-4d57-9b0a-51c2f1d7a001': ['token lifetime'] },
+    notes: { '2f6c1f2e-6f0b-4d57-9b0a-51c2f1d7a001': ['no contact has its owner'] },
   },
   'keycloak-10.json': {
-    imported: { 'kc10-stock': { scope: 'orders:read', auth_method: 'client_secret_basic' } },
-    refused: { 'client 3 (line 54)': 'is a pattern' },
+    imported: {
+      'kc10-stock': {
+        scope: 'orders:read',
+        auth_method: 'client_secret_basic',
+        access_token_ttl: 600,
+        claims: { tenant: 17 },
+      },
+    },
+    refused: { 'client 3 (line 72)': 'is a pattern' },
     skipped: ['account'],
-    notes: { 'kc10-stock': ['token lifetime', 'protocol mappers'] },
+    notes: { 'kc10-stock': ['protocol mappers'] },
   },
   'keycloak-26.json': {
-    imported: { 'kc26-stock': { name: 'Stock', scope: 'orders:read orders:create', dpop_bound_access_tokens: true } },
+    imported: {
+      'kc26-stock': {
+        name: 'Stock',
+        description: 'Keeps the stock in step',
+        scope: 'orders:read orders:create',
+        dpop_bound_access_tokens: true,
+      },
+    },
     refused: {
       'client 2 (line 46)': 'the secret is masked',
       'client 3 (line 55)': 'it cannot authenticate with federated-jwt here',
@@ -90,16 +106,22 @@ const files: Record<string, Expected> = {
     // The hash is refused although it may be a secret elsewhere.
     options: ['--accept-hash-like'],
     imported: {
-      'ids-plain': { scope: 'orders:read', dpop_bound_access_tokens: true },
+      'ids-plain': {
+        scope: 'orders:read',
+        dpop_bound_access_tokens: true,
+        description: 'Written by hand',
+        access_token_ttl: 600,
+        claims: { client_tenant: 1, client_region: ['eu', 'us'] },
+        metadata: { team: 'logistics' },
+      },
       'ids-named': {
         auth_method: 'tls_client_auth',
         tls_client_auth_subject_dn: 'CN=ids-named,O=Example',
         tls_client_certificate_bound_access_tokens: true,
       },
     },
-    refused: { 'client 2 (line 17)': hash, 'client 3 (line 23)': 'the type of its secret is not supported here' },
+    refused: { 'client 2 (line 23)': hash, 'client 3 (line 29)': 'the type of its secret is not supported here' },
     skipped: ['ids-spa'],
-    notes: { 'ids-plain': ['token lifetime', 'claims'] },
   },
   'authelia.yml': {
     imported: {
@@ -121,9 +143,10 @@ const files: Record<string, Expected> = {
   },
   'cognito.txt': {
     options: ['--map-scope', 'orders/read=orders:read'],
-    imported: { '4r8s2k6v0q1m3n5p7t9x2z4b6c': { name: 'cognito-orders', scope: 'orders:read' } },
+    imported: {
+      '4r8s2k6v0q1m3n5p7t9x2z4b6c': { name: 'cognito-orders', scope: 'orders:read', access_token_ttl: 3_600 },
+    },
     skipped: ['5r8s2k6v0q1m3n5p7t9x2z4b6c'],
-    notes: { '4r8s2k6v0q1m3n5p7t9x2z4b6c': ['token lifetime'] },
   },
   'cognito-list.json': { refused: { 'client 1 (line 3)': 'describe-user-pool-client' } },
   'okta-apps.json': {

@@ -18,6 +18,15 @@ export const clientColumns = [
   'access_key',
   'reveal',
   'resource',
+  'description',
+  'owner',
+  'owner_contact_id',
+  'labels',
+  'metadata',
+  'contacts',
+  'access_token_ttl',
+  'default_scope',
+  'claims',
 ] as const;
 
 /**

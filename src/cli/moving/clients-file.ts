@@ -114,7 +114,8 @@ export function readMembers<Schema extends z.ZodType>(
   return { reasons: result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) };
 }
 
-function parseJson(text: string): object | undefined {
+/** Returns the object or list of a JSON text, or undefined if it is none. */
+export function parseJson(text: string): object | undefined {
   try {
     const json: unknown = JSON.parse(text);
     return typeof json === 'object' && json !== null ? json : undefined;

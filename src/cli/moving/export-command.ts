@@ -3,6 +3,7 @@ import { subjectFields } from '../../clients/certificate-subject.ts';
 import { type AuthMethod, hasCertificate } from '../../clients/client.ts';
 import type { Core } from '../../core.ts';
 import { callAdmin, type Json, type Page } from '../call-admin.ts';
+import type { ShownDetails } from '../detail-options.ts';
 import { withDatabase } from '../stores.ts';
 import { type OutputOptions, print, toJson } from '../terminal.ts';
 
@@ -20,7 +21,10 @@ type ExportedClient = Json & {
   dpop_bound_access_tokens: boolean;
   reveal: boolean;
   resource: string | null;
-};
+} & ShownDetails;
+
+/** A client with what its owner is called in another deployment: the external ID or the e-mail address. */
+type OwnedClient = ExportedClient & { owner: string | undefined };
 
 /** Columns that are included even if they are empty for every client. */
 const alwaysThere = ['client_id', 'name', 'scope', 'enabled'];
@@ -45,19 +49,27 @@ Examples:
     });
 }
 
-async function readAllClients(core: Core): Promise<ExportedClient[]> {
-  const found: ExportedClient[] = [];
+async function readAllClients(core: Core): Promise<OwnedClient[]> {
+  const found: OwnedClient[] = [];
+  const owners = new Map<string | null, string>();
   let cursor: string | undefined;
   do {
     const query = { kind: 'integration', limit: '200', cursor };
     const page: Page<ExportedClient> = await callAdmin(core, 'GET /clients', { query });
-    found.push(...page.data);
+    for (const client of page.data) {
+      const { owner_contact_id: id } = client;
+      if (id !== null && !owners.has(id)) {
+        const contact = await callAdmin<Json>(core, 'GET /contacts/{id}', { params: { id } });
+        owners.set(id, String(contact['external_id'] ?? contact['email']));
+      }
+      found.push({ ...client, owner: owners.get(id) });
+    }
     cursor = page.next_cursor ?? undefined;
   } while (cursor);
   return found;
 }
 
-function toRegistration(client: ExportedClient): Json {
+function toRegistration(client: OwnedClient): Json {
   return {
     client_id: client.client_id,
     client_name: client.name,
@@ -70,7 +82,7 @@ function toRegistration(client: ExportedClient): Json {
 }
 
 /** Returns the members that differ from the defaults of a registration. */
-function demandsOf(client: ExportedClient): Json {
+function demandsOf(client: OwnedClient): Json {
   const isBound = client.tls_client_certificate_bound_access_tokens;
   return {
     ...(client.jwks ? { jwks: client.jwks } : {}),
@@ -83,10 +95,23 @@ function demandsOf(client: ExportedClient): Json {
     ...(client.access_key === 'required' ? { access_key: 'required' } : {}),
     ...(client.reveal ? {} : { reveal: false }),
     ...(client.resource ? { resource: client.resource } : {}),
+    ...detailsOf(client),
   };
 }
 
-async function toTable(clients: readonly ExportedClient[]): Promise<string> {
+function detailsOf(client: OwnedClient): Json {
+  const { description, labels, metadata, contacts, access_token_ttl, default_scope, claims } = client;
+  const given = { description, labels, metadata, contacts, access_token_ttl, default_scope, claims };
+  const owners = { owner: client.owner, owner_contact_id: client.owner_contact_id };
+  return Object.fromEntries(Object.entries({ ...owners, ...given }).filter(([, value]) => !isEmpty(value)));
+}
+
+/** An empty default scope is a value. */
+function isEmpty(value: unknown): boolean {
+  return (value ?? undefined) === undefined || (typeof value === 'object' && Object.keys(value as object).length === 0);
+}
+
+async function toTable(clients: readonly OwnedClient[]): Promise<string> {
   const { clientColumns, toCsv } = await import('./clients-csv.ts');
   const rows = clients.map((client): Json => {
     const method = client.auth_method;
@@ -97,6 +122,8 @@ async function toTable(clients: readonly ExportedClient[]): Promise<string> {
       enabled: client.status === 'enabled',
       ...(method === 'client_secret_basic' ? {} : { token_endpoint_auth_method: method }),
       ...demandsOf(client),
+      // An empty field would stand for no default scope.
+      ...(client.default_scope === '' ? { default_scope: '[]' } : {}),
     };
   });
   const columns = clientColumns.filter((name) => alwaysThere.includes(name) || rows.some((row) => name in row));

@@ -75,12 +75,16 @@ async function createTranslation(
   const offered = dropUnknownScopes ? scopesOfferedBy(servers) : undefined;
   const resources = new Set(servers.map(({ resource }) => resource));
   return (row) => {
-    const scope = [...new Set(row.scope.map((one) => names.get(one) ?? one))];
+    const mapped = (one: string) => names.get(one) ?? one;
+    const isKept = (one: string) => !offered || offered.has(one);
+    const scope = [...new Set(row.scope.map(mapped))];
+    const defaultScope = row.details?.defaultScope?.split(' ').filter(Boolean).map(mapped).filter(isKept).join(' ');
     const { audience, resource = audience } = row;
     const isLost = resource === audience && audience !== undefined && !resources.has(audience);
     return {
       ...row,
-      scope: scope.filter((one) => !offered || offered.has(one)),
+      scope: scope.filter(isKept),
+      details: row.details && { ...row.details, defaultScope },
       resource: isLost ? undefined : resource,
       notes: isLost
         ? [...row.notes, 'no resource server has the identifier of its API, so it has no default']

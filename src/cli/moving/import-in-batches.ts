@@ -88,14 +88,21 @@ async function reviewFile(
     ...{ acceptable: 0, refused: [], notes: [], skipped: [], present: [] },
     ...{ imported: 0, made: 0, failure: undefined },
   };
+  const { withOwners } = await import('../../clients/import-details.ts');
+  const owners = new Map();
   const left = new Set<number>();
   const seen = nothingSeen();
   const progress = await startProgress('Checking', '{value} clients');
   let done = 0;
   try {
     for (const { rows, refused, skipped } of batchesOf(file)) {
-      const numbers = new Map(rows.map(({ row, number }) => [row, number]));
-      const review = await reviewImport(core.database, core, servers, [...numbers.keys()], policy, seen);
+      const owned = await withOwners(
+        core.database,
+        rows.map(({ row }) => row),
+        owners,
+      );
+      const numbers = new Map(owned.map((row, index) => [row, rows[index]?.number ?? 0]));
+      const review = await reviewImport(core.database, core, servers, owned, policy, seen);
       outcome.acceptable += review.accepted.length;
       outcome.refused.push(...refused, ...review.refused);
       outcome.skipped.push(...skipped);
@@ -145,11 +152,13 @@ async function importBatch(
 ): Promise<number> {
   const { nothingSeen, reviewImport } = await import('../../clients/review-import.ts');
   const { importClients } = await import('../../clients/import-clients.ts');
+  const { withOwners } = await import('../../clients/import-details.ts');
   const { holdResourceServers } = await import('../../clients/client-store.ts');
   return await core.change(async (transaction) => {
     const servers = await holdResourceServers(transaction);
     const again = { ...policy, resume: false };
-    const { accepted, refused } = await reviewImport(transaction, core, servers, rows, again, nothingSeen());
+    const owned = await withOwners(transaction, rows, new Map());
+    const { accepted, refused } = await reviewImport(transaction, core, servers, owned, again, nothingSeen());
     const [changed] = refused;
     if (changed)
       throw new CommandEnd(

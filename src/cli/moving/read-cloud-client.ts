@@ -7,12 +7,15 @@ import { readRegistration } from './read-registration.ts';
 /** Amazon Cognito: `aws cognito-idp describe-user-pool-client`. */
 export function readCognito(client: Members): ReadClient {
   const inner = take(client, 'userpoolclient').userpoolclient;
-  const { allowedoauthflows, allowedoauthscopes, accesstokenvalidity, rest } = take(
+  const { allowedoauthflows, allowedoauthscopes, accesstokenvalidity, tokenvalidityunits, rest } = take(
     isMembers(inner) ? inner : client,
     'allowedoauthflows',
     'allowedoauthscopes',
     'accesstokenvalidity',
+    'tokenvalidityunits',
   );
+  // Hours are the default unit.
+  const unit = inside({ tokenvalidityunits }, 'tokenvalidityunits')['AccessToken'] ?? 'hours';
   if (!('CreationDate' in rest) && allowedoauthflows === undefined && !('ClientSecret' in rest)) {
     return { reasons: ['it is only a name; export it with `aws cognito-idp describe-user-pool-client`'] };
   }
@@ -20,7 +23,7 @@ export function readCognito(client: Members): ReadClient {
     ...rest,
     grant_types: allowedoauthflows ?? [],
     scope: allowedoauthscopes,
-    access_token_lifetime: accesstokenvalidity,
+    access_token_lifetime: accesstokenvalidity && `${accesstokenvalidity}${String(unit).charAt(0)}`,
   });
 }
 
@@ -113,6 +116,7 @@ export function readZitadel(client: Members): ReadClient {
     ...take(rest, 'accesstokentype', 'haspassword').rest,
     client_id: username,
     client_name: (isMembers(machine) ? machine['name'] : name) || undefined,
+    description: isMembers(machine) ? machine['description'] : undefined,
     status: status === 'locked' || status === 'deleted' ? 'disabled' : status,
   });
 }

@@ -1,5 +1,6 @@
 import type { ReadClient } from './clients-file.ts';
 import { isMembers, keysOf, listOf, type Members, privateKeyJwt, take } from './members.ts';
+import { claimsOfIdentityServer } from './read-details.ts';
 import { readRegistration } from './read-registration.ts';
 
 /** Clients of servers that have them in a configuration file. Each is translated into the names of RFC 7591. */
@@ -16,6 +17,8 @@ export function readIdentityServer(client: Members): ReadClient {
     'dpopvalidationmode',
     'dpopclockskew',
     'claims',
+    'clientclaimsprefix',
+    'properties',
   );
   const name = (one: unknown, member: string) => (isMembers(one) ? take(one, member)[member] : one);
   const { proof, unmet } = proofOfIdentityServer(listOf(clientsecrets));
@@ -28,8 +31,10 @@ export function readIdentityServer(client: Members): ReadClient {
       // 3,600 seconds is the default.
       access_token_lifetime: accesstokenlifetime === 3_600 ? undefined : accesstokenlifetime,
       dpop_bound_access_tokens: requiredpop,
+      claims: claimsOfIdentityServer(more.claims, more.clientclaimsprefix),
+      metadata: more.properties,
     },
-    { unmet, notes: listOf(more.claims).length > 0 ? ['its claims are not imported'] : [] },
+    { unmet },
   );
 }
 

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { expiry, flag, jwks, meaningfulScopes, type ReadClient, readMembers, words } from './clients-file.ts';
+import { claimsOfKeycloak, readDetails } from './read-details.ts';
 
 /** Members that identify a client of Keycloak, together with `clientId`. */
 const marks = [
@@ -15,6 +16,7 @@ const marks = [
 const client = z.object({
   clientId: z.string(),
   name: z.string().optional(),
+  description: z.string().optional(),
   enabled: flag.optional(),
   secret: z.string().optional(),
   serviceAccountsEnabled: flag.optional(),
@@ -76,6 +78,12 @@ export function readKeycloakClient(value: object): ReadClient {
   const rotated = data['client.secret.rotated'];
   const rotatedEndsAt = data['client.secret.rotated.expiration.time'];
   const subject = data['x509.subjectdn'];
+  const mappers = (given.protocolMappers ?? []).filter(({ name }) => !usualMappers.includes(name));
+  const { claims, hasOthers } = claimsOfKeycloak(mappers);
+  const lifetime = data['access.token.lifespan'];
+  // -1 stands for the lifetime of the realm.
+  const access_token_lifetime = lifetime === '-1' ? undefined : lifetime;
+  const details = readDetails({ description: given.description, claims, access_token_lifetime });
   return {
     isMoved: given.serviceAccountsEnabled === true && given.protocol !== 'saml',
     row: {
@@ -97,13 +105,12 @@ export function readKeycloakClient(value: object): ReadClient {
         type === 'client-x509' && subject ? [{ field: 'tls_client_auth_subject_dn', value: subject }] : [],
       certificateBoundTokens: data['tls.client.certificate.bound.access.tokens'],
       dpopBoundTokens: data['dpop.bound.access.tokens'] ?? false,
-      unmet: unmetOf(data, all),
+      details: details.details,
+      unmet: [...unmetOf(data, all), ...details.unmet],
       notes: [
-        ...(data['access.token.lifespan']
-          ? ['its token lifetime is not imported; set `access_token_ttl` through the admin API']
-          : []),
-        ...(given.protocolMappers?.some(({ name }) => !usualMappers.includes(name))
-          ? ['its protocol mappers are not imported, so its tokens have no claims of them']
+        ...details.notes,
+        ...(hasOthers
+          ? ['its protocol mappers without a fixed value are not imported, so its tokens have no claims of them']
           : []),
       ],
     },

@@ -11,6 +11,7 @@ import {
   type Surroundings,
   words,
 } from './clients-file.ts';
+import { detailMembers, readDetails } from './read-details.ts';
 
 const text = z.string().optional();
 
@@ -50,8 +51,7 @@ const registration = z.object({
   access_key: z.enum(['optional', 'required']).optional(),
   reveal: flag.optional(),
   resource: text,
-  client_credentials_grant_access_token_lifespan: z.unknown().optional(),
-  access_token_lifetime: z.unknown().optional(),
+  ...detailMembers,
   compliance_level: text,
 });
 
@@ -85,6 +85,7 @@ export function readRegistration(value: object, beside: Beside = {}): ReadClient
     return { reasons: ['it is a resource server; register it with `keyturn clients create --kind resource-server`'] };
   }
   const status = isEnabled(client);
+  const details = readDetails(client);
   const grants = client.grant_types;
   return {
     // Auth0's `global` client represents the tenant itself.
@@ -114,8 +115,15 @@ export function readRegistration(value: object, beside: Beside = {}): ReadClient
       }),
       certificateBoundTokens: client.tls_client_certificate_bound_access_tokens,
       dpopBoundTokens: client.dpop_bound_access_tokens ?? false,
-      unmet: [...unmet, ...(status === undefined ? ['`status` has an unknown value'] : []), ...unmetOf(client)],
-      notes: [...notesOf(client), ...(beside.notes ?? [])],
+      details: details.details,
+      owners: details.owners,
+      unmet: [
+        ...unmet,
+        ...details.unmet,
+        ...(status === undefined ? ['`status` has an unknown value'] : []),
+        ...unmetOf(client),
+      ],
+      notes: [...details.notes, ...(beside.notes ?? [])],
     },
   };
 }
@@ -171,11 +179,6 @@ function unmetOf(client: Registration): string[] {
     unmet.push('`scope` and `scopes` differ');
   }
   return unmet;
-}
-
-function notesOf(client: Registration): string[] {
-  const lifetime = client.client_credentials_grant_access_token_lifespan ?? client.access_token_lifetime;
-  return isGiven(lifetime) ? ['its token lifetime is not imported; set `access_token_ttl` through the admin API'] : [];
 }
 
 function isGiven(member: unknown): boolean {

@@ -8,6 +8,7 @@ import { addContactCommands } from './cli/contacts.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
 import { addExplainCommand } from './cli/explain-command.ts';
 import { addLeakCommands } from './cli/leaks.ts';
+import { addMovingCommands } from './cli/moving/rehearse-command.ts';
 import {
   addAfterRestoreCommand,
   addConsoleCommands,
@@ -76,6 +77,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addAuditCommands(program);
   addConsoleCommands(program);
   addLeakCommands(program);
+  addMovingCommands(program);
   addSigningKeyCommands(program);
   addRootKeyCommands(program);
   addAfterRestoreCommand(program);

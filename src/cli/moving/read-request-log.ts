@@ -1,0 +1,138 @@
+import { z } from 'zod';
+
+/** Reads logs of token requests: JSON lines, and the combined log format of nginx and Apache. */
+
+/** What a log says about a token request. Members that the log does not have are undefined. */
+export type LoggedRequest = {
+  clientId: string;
+  grantType: string;
+  scope: string | undefined;
+  resources: readonly string[];
+  audience: string | undefined;
+  authMethod: string | undefined;
+  path: string | undefined;
+  contentType: string | undefined;
+  /** Whether the request had a DPoP proof. */
+  dpop: boolean;
+  /** Whether the request came with a TLS client certificate. */
+  certificate: boolean;
+  /** Whether the request had an access key. */
+  accessKey: boolean;
+  /** The scope that the other server granted. */
+  grantedScope: string | undefined;
+};
+
+/**
+ * A line of a log. A request that the other server rejected is `skipped`, like requests of other endpoints.
+ */
+export type LogLine =
+  | { request: LoggedRequest }
+  | { skipped: 'other endpoint' | 'rejected before' }
+  | { problem: string };
+
+const text = z.string().max(4_096);
+const list = z.union([z.array(text), text]);
+const flag = z.union([z.boolean(), text.transform((value) => value !== '' && value !== '-' && value !== 'false')]);
+
+const logged = z.object({
+  client_id: text.min(1),
+  grant_type: text.optional(),
+  scope: list.optional(),
+  resource: list.optional(),
+  audience: list.optional(),
+  auth_method: text.optional(),
+  path: text.optional(),
+  content_type: text.optional(),
+  dpop: flag.optional(),
+  certificate: flag.optional(),
+  access_key: flag.optional(),
+  status: z.coerce.number().optional(),
+  granted_scope: list.optional(),
+});
+
+/** Members that a log must not have. Their values are not read. */
+const secretMembers = ['client_secret', 'client_assertion', 'access_token', 'authorization'];
+
+/** Reads one line of a log, which is not empty. Messages never contain a value of the line. */
+export function readLogLine(line: string): LogLine {
+  return line.startsWith('{') ? readJsonLine(line) : readCombinedLine(line);
+}
+
+function readJsonLine(line: string): LogLine {
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch {
+    return { problem: 'The line is not JSON.' };
+  }
+  const found = secretMembers.find((name) => Object.hasOwn(json as object, name));
+  if (found)
+    return { problem: `${found}: must not be in a log. Remove it, and rotate the secret if the log was stored.` };
+  // Log pipelines write null or an empty text for what a request did not have.
+  const members = Object.entries(json as object).filter(([, value]) => value !== null && value !== '');
+  const read = logged.safeParse(Object.fromEntries(members));
+  if (!read.success) {
+    const [issue] = read.error.issues;
+    return { problem: `${String(issue?.path[0] ?? 'line')}: ${issue?.message ?? 'is not valid'}.` };
+  }
+  const { data } = read;
+  if (data.path !== undefined && !isTokenPath(data.path)) return { skipped: 'other endpoint' };
+  if (data.status !== undefined && data.status >= 400) return { skipped: 'rejected before' };
+  const [audience] = listOf(data.audience);
+  return {
+    request: {
+      clientId: data.client_id,
+      grantType: data.grant_type ?? 'client_credentials',
+      scope: joined(data.scope),
+      resources: listOf(data.resource),
+      audience,
+      authMethod: data.auth_method,
+      path: data.path?.replace(/\?.*/, ''),
+      contentType: data.content_type,
+      dpop: data.dpop ?? false,
+      certificate: data.certificate ?? false,
+      accessKey: data.access_key ?? false,
+      grantedScope: joined(data.granted_scope),
+    },
+  };
+}
+
+/** The combined log format. The user of HTTP Basic is the Client ID. */
+const combined = /^\S+ \S+ (?<user>\S+) \[[^\]]*\] "(?<method>\S+) (?<target>\S+)[^"]*" (?<status>\d{3}) /;
+
+function readCombinedLine(line: string): LogLine {
+  const { user = '', method, target = '', status } = combined.exec(line)?.groups ?? {};
+  if (method === undefined) return { problem: 'The line is neither JSON nor in the combined log format.' };
+  if (method !== 'POST' || !isTokenPath(target)) return { skipped: 'other endpoint' };
+  if (Number(status) >= 400) return { skipped: 'rejected before' };
+  if (user === '-') return { problem: 'The line does not name the client: it did not use HTTP Basic.' };
+  return {
+    request: {
+      clientId: user,
+      grantType: 'client_credentials',
+      scope: undefined,
+      resources: [],
+      audience: undefined,
+      authMethod: 'client_secret_basic',
+      path: target.replace(/\?.*/, ''),
+      contentType: undefined,
+      dpop: false,
+      certificate: false,
+      accessKey: false,
+      grantedScope: undefined,
+    },
+  };
+}
+
+/** Returns whether a path is that of a token endpoint: all servers name it so. */
+function isTokenPath(target: string): boolean {
+  return /\/token\/?(\?.*)?$/.test(target);
+}
+
+function listOf(value: string | string[] | undefined): string[] {
+  return typeof value === 'string' ? [value] : (value ?? []);
+}
+
+function joined(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(' ') : value;
+}

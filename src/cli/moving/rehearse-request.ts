@@ -1,0 +1,108 @@
+import { isSecretMethod, type KnownClient } from '../../clients/client.ts';
+import { keyCredentialsOf, refusalOfClientSecret, refusalOfCredential } from '../../clients/key-credentials.ts';
+import type { Core } from '../../core.ts';
+import { isKeyCredential, type Secret } from '../../credentials/secret.ts';
+import { KeyturnError } from '../../errors.ts';
+import type { Caller } from '../../oauth/client-authentication.ts';
+import { demandToken, grantType, presentToken, readTokenRequest } from '../../oauth/client-credentials-grant.ts';
+import { makeAccessToken } from '../../tokens/issue-access-token.ts';
+import type { LoggedRequest } from './read-request-log.ts';
+
+/** What the token endpoint would answer, for programs. */
+export type RehearsedAnswer = {
+  status: number;
+  /** The error code of RFC 6749 §5.2, or null if a token would be issued. */
+  error: string | null;
+  scope: string | null;
+  expires_in: number | null;
+  /** Why the request would be rejected, with what to do; or how the answer differs from the other server's. */
+  text: string | null;
+};
+
+/**
+ * Answers a logged request by the rules of the token endpoint, on the assumption that its secret, signature or
+ * certificate is valid. Issues nothing.
+ */
+export async function rehearseRequest(core: Core, request: LoggedRequest): Promise<RehearsedAnswer> {
+  try {
+    requireKnownForm(request);
+    const caller = admit(core, request, await core.clients.find(request.clientId));
+    return await issue(core, request, caller);
+  } catch (error) {
+    if (!(error instanceof KeyturnError) || error.status >= 500) throw error;
+    return { status: error.status, error: error.code, scope: null, expires_in: null, text: error.message };
+  }
+}
+
+/** @throws {KeyturnError} as the listener does for requests that it cannot read. */
+function requireKnownForm({ path, contentType, grantType: asked }: LoggedRequest): void {
+  if (path !== undefined && path !== '/oauth2/token') {
+    throw new KeyturnError('not_found', 404, 'The path must be changed to /oauth2/token, in the client or in a proxy.');
+  }
+  if (contentType !== undefined && !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType)) {
+    throw new KeyturnError('invalid_request', 415, 'The body must be application/x-www-form-urlencoded.');
+  }
+  if (asked !== grantType) {
+    throw new KeyturnError('unsupported_grant_type', 400, 'grant_type: only client_credentials is supported.');
+  }
+}
+
+/** @throws {KeyturnError} `invalid_client` if the client could not authenticate with a valid credential. */
+function admit(
+  core: Core,
+  { clientId, authMethod, certificate }: LoggedRequest,
+  known: KnownClient | undefined,
+): Caller {
+  if (!known) throw rejection('No client has this Client ID. Import it.');
+  if (!known.client.enabled) throw rejection('The client is disabled.');
+  const now = core.clock();
+  const bySecret = known.secrets.find(
+    (each) => each.clientId === clientId && !isKeyCredential(each) && !refusalOfClientSecret(known.client, each, now),
+  );
+  const byKey = keyCredentialsOf(known, now).filter((each) => !refusalOfCredential(each, clientId, now));
+  const methods = [...(bySecret ? ['a secret'] : []), ...byKey.map(({ registration }) => registration.authMethod)];
+  if (methods.length === 0) throw rejection('The client has no credential that works with this Client ID.');
+  const caller = (secret: Secret | undefined): Caller => ({
+    ...known,
+    clientId,
+    secret,
+    // A certificate of any value: only whether there is one decides here.
+    ...(certificate ? { certificate: { thumbprint: '' } as NonNullable<Caller['certificate']> } : {}),
+  });
+  const isBySecret = authMethod === undefined ? bySecret !== undefined : isSecretMethod(authMethod as never);
+  if (isBySecret && bySecret) return caller(bySecret);
+  const used = byKey.find(({ registration }) => authMethod === undefined || registration.authMethod === authMethod);
+  if (used) return caller(used.secret);
+  throw rejection(`The client authenticates with ${authMethod}, but it is registered with ${methods.join(' or ')}.`);
+}
+
+function rejection(text: string): KeyturnError {
+  return new KeyturnError('invalid_client', 401, text);
+}
+
+async function issue(core: Core, request: LoggedRequest, caller: Caller): Promise<RehearsedAnswer> {
+  const values = new Map(Object.entries(request.scope === undefined ? {} : { scope: request.scope }));
+  if (request.accessKey) values.set('access_key', 'unknown');
+  const asked = readTokenRequest(core, caller, { values, resources: request.resources });
+  const demanded = demandToken(caller, asked, request.dpop ? { jkt: '' } : undefined);
+  const sources = { servers: await core.clients.resourceServers(), signingKey: await core.signingKeys.current() };
+  const issued = presentToken(makeAccessToken(core, caller.client, caller.clientId, demanded, sources));
+  const { scope, expires_in } = issued;
+  return { status: 200, error: null, scope, expires_in, text: differenceOf(request, scope) };
+}
+
+/** Describes how the granted scope differs from what the other server granted, or an ignored parameter. */
+function differenceOf({ grantedScope, audience, resources }: LoggedRequest, scope: string): string | null {
+  const texts: string[] = [];
+  if (grantedScope !== undefined) {
+    const [before, now] = [grantedScope.split(' '), scope.split(' ')];
+    const lost = before.filter((each) => each !== '' && !now.includes(each));
+    const added = now.filter((each) => each !== '' && !before.includes(each));
+    if (lost.length > 0) texts.push(`The token lacks ${lost.join(' ')}, which the other server granted.`);
+    if (added.length > 0) texts.push(`The token also has ${added.join(' ')}.`);
+  }
+  if (audience !== undefined && resources.length === 0) {
+    texts.push('The parameter audience is ignored; the token is for every resource server that its scope names.');
+  }
+  return texts.length > 0 ? texts.join(' ') : null;
+}

@@ -6,6 +6,9 @@ export type ShownSource = { address: string; user_agent: string; instance: strin
 /** Members of a source in the admin API's responses that are displayed. */
 type ShownUser = ShownSource & { last_seen_at: string | null; tokens_24h: number };
 
+/** A source with the reason why it counts as moved to the new credential, or why it does not. */
+type ShownJudged = ShownUser & { reason: string; counts_as_moved_at: string | null; required_silence_seconds: number };
+
 type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_others: number; tokens_24h: number };
 
 export type ShownReview = {
@@ -27,8 +30,8 @@ export type ShownRegeneration = {
   created_by: string;
   ended_at: string | null;
   ended_by: string | null;
-  moved: ShownUser[];
-  still_using_old: ShownUser[];
+  moved: ShownJudged[];
+  still_using_old: ShownJudged[];
   tried_after_end: (ShownSource & { last_seen_at: string | null; refused: number })[];
 };
 
@@ -68,8 +71,8 @@ export function describeRegeneration(regeneration: ShownRegeneration): string {
     }),
   ];
   const group = (title: string, rows: string[]) => rows.length > 0 && lines.push(title, ...rows);
-  group('Uses the new value:', users(regeneration.moved));
-  group('Still uses the previous value:', users(regeneration.still_using_old));
+  group('Uses the new value:', regeneration.moved.flatMap(withReason));
+  group('Still uses the previous value:', regeneration.still_using_old.flatMap(withReason));
   group(
     'Rejected with the previous value after its end:',
     regeneration.tried_after_end.map(({ last_seen_at, refused, ...source }) =>
@@ -82,6 +85,24 @@ export function describeRegeneration(regeneration: ShownRegeneration): string {
 /** Describes which source it is. @param separator stands between its parts. */
 export function describeSource({ address, user_agent, instance }: ShownSource, separator: string): string {
   return [address, user_agent, instance === null ? '' : `instance ${instance}`].filter(Boolean).join(separator);
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  marked_as_moved: 'marked as moved by an operator',
+  never_seen_with_new: 'never seen with the new value',
+  used_previous_recently: 'used the previous value less than a token lifetime ago',
+  silent_less_than_usual: 'may use the previous value again: it has paused for longer before',
+  holds_previous_tokens: 'tokens that were obtained with the previous value are live',
+  address_unreadable: 'its address is unknown, so it never counts as moved',
+  merged_sources: 'all sources that are not listed one by one; they never count as moved',
+};
+
+/** Describes a source, and below it why it counts as moved or not, and from when it will. */
+function withReason(source: ShownJudged): string[] {
+  const { reason, counts_as_moved_at: at } = source;
+  if (reason === 'moved') return users([source]);
+  const from = at !== null && reason !== 'marked_as_moved' ? `; counts as moved from ${at} without another use` : '';
+  return [...users([source]), `    ${reasons[reason] ?? reason}${from}`];
 }
 
 function users(all: readonly ShownUser[]): string[] {

@@ -8,6 +8,7 @@ import { type KeyOptions, toReplacement, withProof } from './client-keys.ts';
 import {
   describeRegeneration,
   describeReview,
+  describeSource,
   type ShownRegeneration,
   type ShownReview,
 } from './describe-regeneration.ts';
@@ -32,7 +33,7 @@ type RegenerateOptions = Confirmed &
     revokeTokens?: true;
   };
 
-/** Adds `regenerate`, `regenerations`, `undo`, `extend` and `finish` for one kind of credential. */
+/** Adds `regenerate`, `regenerations`, `undo`, `extend`, `mark-moved` and `finish` for one kind of credential. */
 export function addRegenerationCommands(parent: Command, subject: RegenerateSubject): void {
   addRegenerate(parent, subject);
   addRegenerations(parent, subject);
@@ -43,6 +44,7 @@ export function addRegenerationCommands(parent: Command, subject: RegenerateSubj
     `undo a rotation during its grace period: the previous ${subject.secret} becomes current again; the new one and its tokens stop working at once`,
   );
   addExtend(parent, subject);
+  addMarkMoved(parent, subject);
   addEnd(parent, subject, 'finish', `end the grace period now: the previous ${subject.secret} stops working at once`);
 }
 
@@ -201,6 +203,44 @@ function addExtend(parent: Command, { path, parameter, secret, example }: Regene
       present(options, extended, () => `The previous ${secret} is valid until ${extended.previous.retires_at}.`);
     });
 }
+
+function addMarkMoved(parent: Command, { path, parameter, secret, example }: RegenerateSubject): void {
+  parent
+    .command('mark-moved')
+    .description(
+      `mark a source of the previous ${secret} as moved, because it has moved or does not come back; counts until it uses the previous one again`,
+    )
+    .argument(`<${parameter}>`, describeId(parameter))
+    .argument('[regeneration_id]', 'the regeneration (default: the one whose grace period is running)')
+    .requiredOption('--address <address>', 'the address of the source')
+    .option('--user-agent <text>', 'the user agent of the source (default: none)')
+    .option('--instance <name>', 'the instance that the source names (default: none)')
+    .option('-y, --yes', 'do not ask for confirmation')
+    .option('--json', 'print the changed regeneration as one JSON object')
+    .addHelpText(
+      'after',
+      `\nExamples:\n  keyturn ${parent.name()} mark-moved ${example} --address 192.0.2.7 --user-agent 'sync/1.0'`,
+    )
+    .action(async (id: string, given: string | undefined, options: MarkOptions) => {
+      const source = {
+        address: options.address,
+        user_agent: options.userAgent ?? '',
+        instance: options.instance ?? null,
+      };
+      const marked = await withDatabase(async (core) => {
+        const params = { [parameter]: id };
+        const found = await findRunning(core, path, params, given);
+        await confirm(`Mark ${describeSource(source, ' ')} as moved?`, options);
+        return await callAdmin<ShownRegeneration>(core, `POST ${path}/regenerations/{regeneration_id}/mark-moved`, {
+          params: { ...params, regeneration_id: given ?? found?.id },
+          body: source,
+        });
+      });
+      present(options, marked, () => describeRegeneration(marked));
+    });
+}
+
+type MarkOptions = Confirmed & { address: string; userAgent?: string; instance?: string };
 
 /** Finds the regeneration with this ID, or the one whose grace period is running. */
 async function findRunning(

@@ -3,6 +3,7 @@ import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-lo
 import { generateClientId } from '../credentials/credential-format.ts';
 import { currentOf, isKeyCredential, type Secret } from '../credentials/secret.ts';
 import { Conflict, NotFound, requireRevision } from '../errors.ts';
+import type { ReviewDeps } from '../regeneration/review.ts';
 import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, saveRegistration } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
@@ -128,7 +129,7 @@ export type ClientPatch = GivenKeys &
  */
 export async function updateClient(
   transaction: Transaction,
-  deps: ManageDeps,
+  deps: ReviewDeps,
   actor: Actor,
   clientId: string,
   patch: ClientPatch,

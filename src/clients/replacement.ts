@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { isOfSecret, keysOfRegistration, type Registration } from '../credentials/registration.ts';
 import { InvalidInput } from '../errors.ts';
-import { requireConfirmation } from '../regeneration/review.ts';
-import { requireCurrent, type SecretDeps } from '../secrets/manage-secrets.ts';
+import { type ReviewDeps, requireConfirmation } from '../regeneration/review.ts';
+import { requireCurrent } from '../secrets/manage-secrets.ts';
 import { findSecrets } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { findClientKeys } from '../usage/client-key-store.ts';
@@ -80,7 +80,7 @@ const usedWithinMs = 30 * 86_400_000;
  */
 export async function requireNoneCut(
   transaction: Transaction,
-  deps: SecretDeps,
+  deps: ReviewDeps,
   client: Client,
   {
     authMethod = client.authMethod,

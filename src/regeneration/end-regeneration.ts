@@ -129,7 +129,7 @@ export async function undoRegeneration(
  * @throws {NotFound} if the owner has no such regeneration.
  * @throws {Conflict} `regeneration_finished` or `regeneration_undone`.
  */
-async function requireOverlapping(
+export async function requireOverlapping(
   transaction: Transaction,
   owner: SecretOwner,
   id: string,

@@ -13,7 +13,7 @@ import {
 } from '../secrets/secret-store.ts';
 import type { Transaction } from '../storage/database.ts';
 import { endSecret, insertRegeneration } from './regeneration-store.ts';
-import { requireConfirmation } from './review.ts';
+import { type ReviewDeps, requireConfirmation } from './review.ts';
 
 export type RegenerateRequest = {
   /** Confirmation from a review, which proves that the caller has seen the effects of regenerating. */
@@ -53,7 +53,7 @@ const defaultOverlapSeconds = 86_400;
  */
 export async function regenerateSecret(
   transaction: Transaction,
-  deps: SecretDeps,
+  deps: ReviewDeps,
   actor: Actor,
   owner: SecretOwner,
   request: RegenerateRequest,

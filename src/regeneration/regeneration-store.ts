@@ -5,21 +5,25 @@ import { NotFound } from '../errors.ts';
 import { type OwnerRef, saveSecretEnd } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { presentPlace } from '../usage/usage-source.ts';
+import type { MarkedSource } from './judge-sources.ts';
 
 /** One rotation: a previous secret, and the one that replaced it. */
 export type Regeneration = {
   id: string;
-  oldSecret: TurnedSecret;
-  newSecret: TurnedSecret;
+  oldSecret: RotatedSecret;
+  newSecret: RotatedSecret;
   finishWhenUnused: boolean;
   revokeTokens: boolean;
   createdAt: Date;
   createdBy: string;
+  /** Sources of the previous secret that an operator has marked as moved. */
+  markedSources: MarkedSource[];
   /** Early end of the grace period: when, how and by whom. Null if it was not ended early. */
   ended: { at: Date; as: 'finished' | 'undone'; by: string } | null;
 };
 
-export type TurnedSecret = Pick<
+export type RotatedSecret = Pick<
   Secret,
   'id' | 'clientId' | 'generation' | 'hint' | 'retiresAt' | 'endedAs' | 'registration'
 >;
@@ -37,6 +41,7 @@ type RegenerationRow = Row & {
   revoke_tokens: boolean;
   created_at: Date;
   created_by: string;
+  marked_sources: { address: string; user_agent: string; instance: string | null; at: string; by: string }[];
   ended_at: Date | null;
   ended_as: 'finished' | 'undone' | null;
   ended_by: string | null;
@@ -47,7 +52,7 @@ type SecretColumns<P extends string> = Record<`${P}_id` | `${P}_hint`, string> &
   Record<`${P}_client_id`, string | null> &
   Record<`${P}_generation`, number> &
   Record<`${P}_retires_at`, Date | null> &
-  Record<`${P}_ended_as`, TurnedSecret['endedAs']> &
+  Record<`${P}_ended_as`, RotatedSecret['endedAs']> &
   Record<`${P}_registration`, StoredRegistration | null>;
 
 const secretColumns = (alias: 'old' | 'new') =>
@@ -56,7 +61,7 @@ const secretColumns = (alias: 'old' | 'new') =>
     .join(', ');
 
 const selectRegenerations = `SELECT r.id, r.client, r.access_key, r.finish_when_unused, r.revoke_tokens, r.created_at, r.created_by,
-    r.ended_at, r.ended_as, r.ended_by, ${secretColumns('old')}, ${secretColumns('new')}
+    r.marked_sources, r.ended_at, r.ended_as, r.ended_by, ${secretColumns('old')}, ${secretColumns('new')}
   FROM regenerations r JOIN secrets old ON old.id = r.old_secret JOIN secrets new ON new.id = r.new_secret`;
 
 /** Finds a regeneration. @throws {NotFound} also if the regeneration belongs to another owner. */
@@ -146,6 +151,19 @@ export async function saveRegenerationEnd(
   );
 }
 
+/** Records which sources of a regeneration an operator has marked as moved, in place of those recorded before. */
+export async function saveMarkedSources(
+  transaction: Transaction,
+  id: string,
+  sources: readonly MarkedSource[],
+): Promise<void> {
+  const rows = sources.map(({ at, by, ...source }) => ({ ...presentPlace(source), at, by }));
+  await transaction.query('UPDATE regenerations SET marked_sources = $2::jsonb WHERE id = $1', [
+    id,
+    JSON.stringify(rows),
+  ]);
+}
+
 function toRegeneration(row: RegenerationRow): Regeneration {
   return {
     id: row.id,
@@ -171,6 +189,12 @@ function toRegeneration(row: RegenerationRow): Regeneration {
     revokeTokens: row.revoke_tokens,
     createdAt: row.created_at,
     createdBy: row.created_by,
+    markedSources: row.marked_sources.map(({ user_agent: userAgent, instance, at, ...mark }) => ({
+      ...mark,
+      userAgent,
+      instance: instance ?? undefined,
+      at: new Date(at),
+    })),
     ended: row.ended_at && row.ended_as ? { at: row.ended_at, as: row.ended_as, by: row.ended_by ?? '' } : null,
   };
 }

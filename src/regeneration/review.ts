@@ -9,6 +9,11 @@ import type { Transaction } from '../storage/database.ts';
 import { type ClientKeyRecord, findClientKeys, keyGeneration, keyIdOf } from '../usage/client-key-store.ts';
 import { countLiveTokens, findSources } from '../usage/usage-report.ts';
 import { nameOfSource, presentPlace, type UsageSource } from '../usage/usage-source.ts';
+import { type JudgedSource, judgeBeforeRotation, presentJudged } from './judge-sources.ts';
+import { followProgress } from './regeneration-progress.ts';
+import { findRegenerationOf } from './regeneration-store.ts';
+
+export type ReviewDeps = SecretDeps & { ttlSeconds: number };
 
 const shownSources = 50;
 const usedWithinMs = 30 * 24 * 3_600_000;
@@ -20,7 +25,7 @@ const usedWithinMs = 30 * 24 * 3_600_000;
  */
 export async function reviewRegeneration(
   transaction: Transaction,
-  deps: SecretDeps,
+  deps: ReviewDeps,
   owner: SecretOwner,
   replace?: Registration,
 ): Promise<Review> {
@@ -35,7 +40,7 @@ export async function reviewRegeneration(
  */
 export async function requireConfirmation(
   transaction: Transaction,
-  deps: SecretDeps,
+  deps: ReviewDeps,
   owner: SecretOwner,
   secrets: readonly Secret[],
   {
@@ -55,7 +60,7 @@ export async function requireConfirmation(
 
 async function review(
   transaction: Transaction,
-  deps: SecretDeps,
+  deps: ReviewDeps,
   owner: SecretOwner,
   secrets: readonly Secret[],
   replace: Registration | undefined,
@@ -74,7 +79,7 @@ async function review(
       confirmation: issueConfirmation(deps.keyRing, state, now),
       expiresInSeconds: confirmationSeconds,
       impact: {
-        ...useOf(current, sources, now),
+        ...judgeUse(useOf(current, sources, now), await judgeBeforeRotation(transaction, deps, sources)),
         keys: isKeyCredential(current) ? await reviewKeys(transaction, owner, current, replace, now) : [],
         liveTokens: await countLiveTokens(transaction, owner, alive, now),
         retiringSecret: retiring
@@ -82,12 +87,36 @@ async function review(
               clientId: retiring.clientId,
               hint: shownHint(retiring),
               retiresAt: retiring.retiresAt ?? new Date(now),
-              ...useOf(retiring, sources, now),
+              ...judgeUse(
+                useOf(retiring, sources, now),
+                await judgeRetiring(transaction, deps, owner, retiring, sources),
+              ),
             }
           : null,
       },
     },
   };
+}
+
+/** Judges the sources of the previous secret of a running grace period. */
+async function judgeRetiring(
+  transaction: Transaction,
+  deps: ReviewDeps,
+  owner: SecretOwner,
+  retiring: Secret,
+  sources: readonly UsageSource[],
+): Promise<JudgedSource[]> {
+  const regeneration = await findRegenerationOf(transaction, retiring.id);
+  if (!regeneration) return await judgeBeforeRotation(transaction, deps, sources);
+  const progress = await followProgress(transaction, deps, owner, [regeneration]);
+  return progress.flatMap(({ moved, stillUsingOld }) => [...stillUsingOld, ...moved]);
+}
+
+/** Adds to each listed source whether it has moved, and why. @param judged sources of the same secret, or more. */
+function judgeUse(use: SecretUse, judged: readonly JudgedSource[]): SecretUse<JudgedSource> {
+  const byName = new Map(judged.map((source) => [`${source.generation} ${nameOfSource(source)}`, source]));
+  const verdictOf = (source: UsageSource) => byName.get(`${source.generation} ${nameOfSource(source)}`) ?? [];
+  return { ...use, usedBy: use.usedBy.flatMap(verdictOf) };
 }
 
 const shownKeys = 20;
@@ -203,19 +232,19 @@ function sign(ring: KeyRing, version: string, endsAt: number, state: unknown): B
 type Review = {
   confirmation: string;
   expiresInSeconds: number;
-  impact: SecretUse & {
+  impact: SecretUse<JudgedSource> & {
     /** Keys or certificates of the current credential. @property ends whether it is rejected after the grace period. */
     keys: (SecretUse & KeyName & { ends: boolean })[];
     liveTokens: number;
     /** Previous secret of a running grace period, which regenerating ends at once; null if there is none. */
-    retiringSecret: (SecretUse & { clientId: string | null; hint: string; retiresAt: Date }) | null;
+    retiringSecret: (SecretUse<JudgedSource> & { clientId: string | null; hint: string; retiresAt: Date }) | null;
   };
 };
 
-type SecretUse = {
+type SecretUse<S = UsageSource> = {
   lastUsedAt: Date | null;
   /** Sources of the last 30 days, latest first, at most 50. */
-  usedBy: UsageSource[];
+  usedBy: S[];
   /** Number of further sources in the last 30 days. */
   usedByOthers: number;
   tokens24h: number;
@@ -231,34 +260,34 @@ export function presentReview({ confirmation, expiresInSeconds, impact }: Review
     confirmation,
     expires_in: expiresInSeconds,
     impact: {
-      ...presentUse(impact),
+      ...presentUse(impact, presentJudged),
       keys: impact.keys.map(({ kind, kid, thumbprint, ends, ...use }) => ({
         type: kind,
         kid,
         thumbprint,
         ends,
-        ...presentUse(use),
+        ...presentUse(use, presentUser),
       })),
       live_tokens: impact.liveTokens,
       retiring_secret: retiringSecret && {
         ...(retiringSecret.clientId === null ? {} : { client_id: retiringSecret.clientId }),
         hint: retiringSecret.hint,
         retires_at: retiringSecret.retiresAt,
-        ...presentUse(retiringSecret),
+        ...presentUse(retiringSecret, presentJudged),
       },
     },
   };
 }
 
-function presentUse(use: SecretUse): Record<string, unknown> {
+function presentUse<S extends UsageSource>(use: SecretUse<S>, present: (source: S) => object) {
   return {
     last_used_at: use.lastUsedAt,
-    used_by: use.usedBy.map(presentUser),
+    used_by: use.usedBy.map(present),
     used_by_others: use.usedByOthers,
     tokens_24h: use.tokens24h,
   };
 }
 
-function presentUser({ lastUsedAt, issued24h, ...source }: UsageSource): Record<string, unknown> {
+function presentUser({ lastUsedAt, issued24h, ...source }: UsageSource) {
   return { ...presentPlace(source), last_seen_at: lastUsedAt, tokens_24h: issued24h };
 }

@@ -207,21 +207,24 @@ export async function countLiveTokens(
   return Math.max(0, rows[0]?.live ?? 0);
 }
 
+/** Tokens that have not expired. @property until when the last of them expires. */
+export type LiveTokens = { count: number; until: Date };
+
 /**
- * Counts the live tokens of an owner by the generation of the secret that they were issued for; at most a minute's
- * worth too many.
+ * Finds the live tokens of an owner by the generation of the secret that they were issued for; at most a minute's worth
+ * too many.
  */
-export async function countLiveTokensBySecret(
+export async function findLiveTokensBySecret(
   database: Queryable,
   owner: string,
   now: number,
-): Promise<Map<number, number>> {
-  const rows = await database.query<{ generation: number; live: number }>(
-    `SELECT generation, sum(count)::bigint AS live FROM usage_live_tokens
+): Promise<Map<number, LiveTokens>> {
+  const rows = await database.query<LiveTokens & { generation: number }>(
+    `SELECT generation, sum(count)::bigint AS count, max(expires_at) AS until FROM usage_live_tokens
      WHERE owner = $1 AND expires_at > $2 GROUP BY generation`,
     [owner, new Date(now)],
   );
-  return new Map(rows.map(({ generation, live }) => [generation, live]));
+  return new Map(rows.filter(({ count }) => count > 0).map(({ generation, ...live }) => [generation, live]));
 }
 
 /** Finds the last use of each secret of a page of owners, in one statement. Keys are `owner/generation`. */

@@ -83,6 +83,28 @@ test('audit verify passes for an unmodified log and fails for a modified one', a
   expect(tampered).toMatchObject({ code: 1, stderr: expect.stringContaining('event 2, changed') });
 });
 
+test('clients regenerations says why a source has not moved, and mark-moved marks it', async () => {
+  const { client_id: id } = await json<{ client_id: string }>('clients', 'create', '--name', 'Marked');
+  await askPostgres(
+    environment['DATABASE_URL'] ?? '',
+    `INSERT INTO usage_sources (owner, generation, address, user_agent, first_used_at, last_used_at, refused, expires_at)
+     SELECT s.client, s.generation, '192.0.2.7', '', now(), now(), 0, now() + interval '1 day'
+     FROM secrets s JOIN client_ids i ON i.client = s.client WHERE i.client_id = '${id}'`,
+  );
+  await run('clients', 'regenerate', id, '--yes');
+  expect((await run('clients', 'regenerations', id)).stdout).toMatch(
+    /Still uses the previous value:\n +192\.0\.2\.7 .*\n +never seen with the new value/,
+  );
+  const mark = ['clients', 'mark-moved', id, '--address', '192.0.2.7'];
+  expect(await run(...mark)).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') });
+  const marked = await run(...mark, '--yes');
+  expect(marked.stdout).toMatch(/Uses the new value:\n +192\.0\.2\.7 .*\n +marked as moved by an operator\n/);
+  expect(await run(...mark, '--instance', 'pod-1', '--yes')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('Source of the previous credential not found.'),
+  });
+});
+
 test('clients regenerate replaces a secret by keys, and keys by a secret', async () => {
   const { client_id: id } = await json<{ client_id: string }>('clients', 'create', '--name', 'Keyed');
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-keys-'));

@@ -84,6 +84,14 @@ describe('replacing what a client authenticates with, in the console', () => {
       `The new keys ${kept.kid}, ${next.kid} and the previous keys ${first.kid}, ${kept.kid} both work.`,
     );
     expect(progress).toContain('If the grace period ended now, 1 source would fail.');
+    expect(progress).toMatch(/It (has never used|uses) the new key/);
+    const mark = /href="([^"]+\/mark-moved\?[^"]+)"/.exec((await server.look(at, cookie)).text)?.[1] ?? '';
+    const asksToMark = await server.look(mark.replaceAll('&amp;', '&'), cookie);
+    expect(plain(asksToMark.text)).toContain('Mark this source as moved?');
+    const [act = ''] = mark.split('?');
+    const marked = await server.sendAndLook(act, fieldsOf(asksToMark.text, act), cookie);
+    expect(plain(marked.text)).toContain('marked as moved An operator marked it on');
+    expect(plain(marked.text)).toContain('1 of 1 sources have moved to the new key.');
     now += day;
     expect((await ask(id, first)).status).toBe(401);
     expect((await ask(id, next)).status).toBe(200);

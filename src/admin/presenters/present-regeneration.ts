@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { type AuthMethod, authMethods } from '../../clients/client.ts';
 import { shownHint } from '../../credentials/secret.ts';
+import { moveReasons, presentJudged } from '../../regeneration/judge-sources.ts';
 import type { RegenerationProgress } from '../../regeneration/regeneration-progress.ts';
-import type { TurnedSecret } from '../../regeneration/regeneration-store.ts';
+import type { RotatedSecret } from '../../regeneration/regeneration-store.ts';
 import { presentPlace, type UsageSource } from '../../usage/usage-source.ts';
 import { nullableTimestamp, timestamp } from '../text.ts';
 import { keyFields } from './present-client.ts';
@@ -22,6 +23,19 @@ const userSchema = z.strictObject({
   last_seen_at: nullableTimestamp('When the source last used the secret. Null: never.'),
   tokens_24h: z.int().meta({ description: 'How many tokens the source got in the last 24 hours.' }),
 });
+const judgedSchema = userSchema.extend({
+  reason: z.enum(moveReasons).meta({
+    description:
+      'Why the source counts as moved to the new credential, or why it does not. `moved`: it was seen with the new one, and has not used the previous one for long enough. `marked_as_moved`: an operator has marked it. `never_seen_with_new`: it was not seen with the new one. `used_previous_recently`: it may still have a token that was obtained with the previous one. `silent_less_than_usual`: it has been silent for longer between two uses before. `holds_previous_tokens`: tokens that were obtained with the previous one are live. `address_unreadable`: its address is unknown, so it may be several callers. `merged_sources`: it stands for all sources that are not listed one by one.',
+  }),
+  counts_as_moved_at: nullableTimestamp(
+    'When the source counts as moved, provided that it does not use the previous credential before. Null: it does not count as moved by the passage of time alone.',
+  ),
+  required_silence_seconds: z.int().meta({
+    description:
+      'For how many seconds the source must not use the previous credential to count as moved: the longest token lifetime plus 60, or its longest pause between two uses if that is longer.',
+  }),
+});
 const trierSchema = z.strictObject({
   ...placeFields,
   last_seen_at: nullableTimestamp('When a request of the source was last rejected.'),
@@ -35,6 +49,14 @@ const use = {
     .meta({ description: 'The sources that used the secret in the last 30 days, latest first.' }),
   used_by_others: z.int().meta({ description: 'How many more sources there are.' }),
   tokens_24h: z.int().meta({ description: 'How many tokens were issued for the secret in the last 24 hours.' }),
+};
+
+const judgedUse = {
+  ...use,
+  used_by: z.array(judgedSchema).meta({
+    description:
+      'The sources that used the secret in the last 30 days, latest first, with the reason why each has moved or not.',
+  }),
 };
 
 const rotated = {
@@ -59,7 +81,7 @@ export const reviewSchema = z
     expires_in: z.int().meta({ description: 'How many seconds the confirmation is valid.' }),
     impact: z
       .strictObject({
-        ...use,
+        ...judgedUse,
         keys: z
           .array(
             z.strictObject({
@@ -71,7 +93,7 @@ export const reviewSchema = z
           .meta({ description: 'Who uses which key or certificate of the current credential.' }),
         live_tokens: z.int().meta({ description: 'How many active tokens were obtained with the secret.' }),
         retiring_secret: z
-          .strictObject({ ...rotated, retires_at: timestamp('When the previous secret stops working'), ...use })
+          .strictObject({ ...rotated, retires_at: timestamp('When the previous secret stops working'), ...judgedUse })
           .nullable()
           .meta({
             description:
@@ -105,11 +127,13 @@ export const regenerationSchema = z
     ended_by: z.string().nullable().meta({
       description: 'The name of the operator who ended or undid it. Null: it ended at its date, or is running.',
     }),
-    moved: z.array(userSchema).meta({
+    moved: z.array(judgedSchema).meta({
       description:
-        'Sources of the previous secret that use the new one, and have not used the previous one for long enough.',
+        'Sources of the previous secret that use the new one and have not used the previous one for long enough, or that an operator has marked as moved.',
     }),
-    still_using_old: z.array(userSchema).meta({ description: 'All other sources of the previous secret.' }),
+    still_using_old: z
+      .array(judgedSchema)
+      .meta({ description: 'All other sources of the previous secret, with the reason why each has not moved.' }),
     using_new: z.array(userSchema).meta({ description: 'Sources that use the new secret.' }),
     tried_after_end: z
       .array(trierSchema)
@@ -132,8 +156,8 @@ export function presentRegeneration(progress: RegenerationProgress): z.input<typ
     created_by: regeneration.createdBy,
     ended_at: endedAt?.toISOString() ?? null,
     ended_by: ended?.by ?? null,
-    moved: progress.moved.map(presentUser),
-    still_using_old: progress.stillUsingOld.map(presentUser),
+    moved: progress.moved.map(presentJudged),
+    still_using_old: progress.stillUsingOld.map(presentJudged),
     using_new: progress.usingNew.map(presentUser),
     tried_after_end: progress.triedAfterEnd.map(({ refused, refusedAt, ...source }) => ({
       ...presentPlace(source),
@@ -143,7 +167,7 @@ export function presentRegeneration(progress: RegenerationProgress): z.input<typ
   };
 }
 
-function presentRotated(rotated: TurnedSecret) {
+function presentRotated(rotated: RotatedSecret) {
   const { clientId, registration } = rotated;
   return {
     ...(clientId === null ? {} : { client_id: clientId }),

@@ -3,6 +3,7 @@ import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import type { Registration } from '../../credentials/registration.ts';
 import { extendRegeneration, finishRegeneration, undoRegeneration } from '../../regeneration/end-regeneration.ts';
+import { markMoved } from '../../regeneration/mark-moved.ts';
 import {
   type RegeneratedSecret,
   type RegenerateRequest,
@@ -63,7 +64,7 @@ export const regenerateFields = {
   }),
   finish_when_unused: z.boolean().optional().meta({
     description:
-      'Whether to end the grace period early, when all sources have moved: they have used the new secret, and have not used the previous one for at least a token lifetime and their longest pause between two uses.',
+      'Whether to end the grace period early, when all sources have moved: they have used the new secret, and have not used the previous one for at least a token lifetime and their longest pause between two uses; or an operator has marked them.',
   }),
   revoke_tokens: z.boolean().optional().meta({
     description: 'For a leak: whether to revoke all active tokens and the previous secret now, without a grace period.',
@@ -198,6 +199,31 @@ export function regenerationEndpoints<
         changeGracePeriod(
           (transaction, owner) =>
             extendRegeneration(transaction, core, operator, owner, params['regeneration_id'] as string, end),
+          params as z.output<Params>,
+        ),
+    }),
+    endpoint({
+      method: 'post',
+      path: `${path}/regenerations/{regeneration_id}/mark-moved`,
+      permission,
+      summary:
+        'Mark a source of the previous secret as moved, because it has moved or does not come back. The mark counts until the source uses the previous secret again',
+      params: one,
+      body: z.strictObject({
+        address: z.string().max(100).meta({ description: 'The `address` of the source.' }),
+        user_agent: z.string().max(1_000).meta({ description: 'The `user_agent` of the source.' }),
+        instance: z.string().max(1_000).nullish().meta({ description: 'The `instance` of the source. Null: none.' }),
+      }),
+      answers: { 200: regenerationSchema },
+      problems: [409],
+      handle: ({ operator, params, body: { address, user_agent: userAgent, instance } }) =>
+        changeGracePeriod(
+          (transaction, owner) =>
+            markMoved(transaction, core, operator, owner, params['regeneration_id'] as string, {
+              address,
+              userAgent,
+              instance: instance ?? undefined,
+            }),
           params as z.output<Params>,
         ),
     }),

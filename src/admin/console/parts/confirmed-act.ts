@@ -17,6 +17,8 @@ export type Confirmation = {
   button: string;
   /** The name to type for confirmation. If undefined, the button alone confirms. */
   name?: string;
+  /** Fields that are sent with the confirmation, such as which of several things is meant. */
+  fields?: URLSearchParams;
   back: { path: string; label: string };
 };
 
@@ -54,8 +56,9 @@ export function confirmedAct({
   ];
 }
 
-function show(visit: Visit, { title, section, body, button, name, back }: Confirmation, problem?: KeyturnError): Reply {
-  const form: ComponentChildren = html`${name !== undefined && nameField(name, problem && errorsOf(problem).get('name'))}
+function show(visit: Visit, confirmation: Confirmation, problem?: KeyturnError): Reply {
+  const { title, section, body, button, name, fields, back } = confirmation;
+  const form: ComponentChildren = html`${fields && hiddenFields(fields)}${name !== undefined && nameField(name, problem && errorsOf(problem).get('name'))}
     <div class="actions">
       <button class="danger">${button}</button>
       <a class="button" href=${back.path}>Cancel</a>

@@ -127,6 +127,18 @@ export function exactMoment(at: string): VNode {
   return html`<time datetime=${at} title=${exactly(at)} data-exact>${exactly(at)}</time>`;
 }
 
+/** Returns a length of time in its two largest units, such as `1 hour 1 minute`; rounded up to a minute. */
+export function inWords(seconds: number): string {
+  const minutes = Math.max(1, Math.ceil(seconds / 60));
+  const parts = [
+    [Math.floor(minutes / 1_440), 'day'],
+    [Math.floor(minutes / 60) % 24, 'hour'],
+    [minutes % 60, 'minute'],
+  ] as const;
+  const shown = parts.filter(([count]) => count > 0).slice(0, 2);
+  return shown.map(([count, unit]) => `${count} ${unit}${count === 1 ? '' : 's'}`).join(' ');
+}
+
 /** Renders the remaining time. A script counts it down in the browser. */
 export function timeLeft(until: string, now: number): VNode {
   const seconds = Math.max(0, Math.floor((Date.parse(until) - now) / 1_000));

@@ -19,9 +19,14 @@ export const gracePeriods = [
   ['2592000', '30 days'],
 ] as const;
 
-/** Creates the pages that end, extend or undo a running grace period. */
+/** Creates the pages that end, extend or undo a running grace period, or mark one of its sources as moved. */
 export function gracePeriodPages<R>(subject: RotationSubject<R>): Page[] {
-  return [...extendPages(subject), ...endPages(subject, 'finish'), ...endPages(subject, 'undo')];
+  return [
+    ...extendPages(subject),
+    ...markMovedPages(subject),
+    ...endPages(subject, 'finish'),
+    ...endPages(subject, 'undo'),
+  ];
 }
 
 function endPages<R>(subject: RotationSubject<R>, act: 'finish' | 'undo'): Page[] {
@@ -104,6 +109,60 @@ function extendPages<R>(subject: RotationSubject<R>): Page[] {
       },
     },
   ];
+}
+
+function markMovedPages<R>(subject: RotationSubject<R>): Page[] {
+  const { path, permission, route } = subject;
+  return confirmedAct({
+    path: `${path}/regenerations/:regeneration_id/mark-moved`,
+    permission,
+    confirm: async (visit) => {
+      const owner = await subject.findOwner(visit);
+      const rotation = await findRotation(visit, subject);
+      const { previous } = nounsOf(rotation, owner);
+      const source = sourceIn(visit);
+      return {
+        title: 'Mark this source as moved?',
+        section: owner.section,
+        body: html`<p>${sourceName(source)}</p>
+          <ul class="bullets">
+            <li>Do this if you know that the program has moved, or that it does not come back.</li>
+            <li>
+              ${
+                rotation?.finish_when_unused
+                  ? `The grace period ends as soon as all sources have moved. If this program still has the previous ${previous}, its token requests fail then.`
+                  : `The previous ${previous} keeps working until the grace period ends.`
+              }
+            </li>
+            <li>The mark counts until the source uses the previous ${previous} again.</li>
+          </ul>`,
+        button: 'Mark as moved',
+        fields: sourceFields(source),
+        back: backTo(owner),
+      };
+    },
+    act: async (visit) => {
+      const { at } = await subject.findOwner(visit);
+      await visit.call(`POST ${route}/regenerations/{regeneration_id}/mark-moved`, {
+        params: paramsOf(visit, subject),
+        body: sourceIn(visit),
+      });
+      return { seeOther: at, done: 'marked-moved' };
+    },
+  });
+}
+
+/** Returns the fields of a form or an address that say which source is meant. */
+export function sourceFields({ address, user_agent, instance }: SourcePlace): URLSearchParams {
+  return new URLSearchParams({ address, user_agent, ...(instance === null ? {} : { instance }) });
+}
+
+type SourcePlace = Pick<ShownRegeneration['moved'][number], 'address' | 'user_agent' | 'instance'>;
+
+/** Returns the source of the submitted form or, before that, of the page's address. */
+function sourceIn({ form, query }: Visit): SourcePlace {
+  const read = (name: string) => form.get(name) ?? query[name];
+  return { address: read('address') ?? '', user_agent: read('user_agent') ?? '', instance: read('instance') ?? null };
 }
 
 function backTo({ at, name }: Owner) {

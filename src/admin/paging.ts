@@ -1,6 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { readSignedValue, signValue } from '../credentials/signed-value.ts';
 import { KeyturnError } from '../errors.ts';
 import type { Answer } from './idempotency.ts';
 
@@ -40,15 +40,6 @@ export function pageSchema<Item extends z.ZodType>(item: Item) {
  * only cursors that it has issued. A cursor grants no access.
  */
 export function createPager<Position extends z.ZodType>(ring: KeyRing, list: string, position: Position) {
-  const mac = (version: string, payload: string): Buffer | undefined => {
-    const key = ring.key('cursor', version);
-    return (
-      key &&
-      createHmac('sha256', key)
-        .update(JSON.stringify([list, version, payload]))
-        .digest()
-    );
-  };
   return {
     /**
      * Returns the position in a cursor, or undefined without a cursor.
@@ -56,11 +47,10 @@ export function createPager<Position extends z.ZodType>(ring: KeyRing, list: str
      */
     open(cursor: string | undefined): z.output<Position> | undefined {
       if (cursor === undefined) return undefined;
-      const [version = '', payload = '', given = '', ...rest] = cursor.split('.');
-      const expected = mac(version, payload);
-      const actual = Buffer.from(given, 'base64url');
-      const isOurs = rest.length === 0 && expected?.length === actual.length && timingSafeEqual(expected, actual);
-      if (!isOurs) throw new KeyturnError('invalid_cursor', 400, 'cursor: must be a `next_cursor` of this list.');
+      const payload = readSignedValue(ring, 'cursor', list, cursor);
+      if (payload === undefined) {
+        throw new KeyturnError('invalid_cursor', 400, 'cursor: must be a `next_cursor` of this list.');
+      }
       return position.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')));
     },
     /**
@@ -79,7 +69,7 @@ export function createPager<Position extends z.ZodType>(ring: KeyRing, list: str
       let nextCursor: string | null = null;
       if (last !== undefined) {
         const payload = Buffer.from(JSON.stringify(positionOf(last))).toString('base64url');
-        nextCursor = `${ring.current}.${payload}.${mac(ring.current, payload)?.toString('base64url')}`;
+        nextCursor = signValue(ring, 'cursor', list, payload);
       }
       return { status: 200, body: { data: shown.map(present), next_cursor: nextCursor } };
     },

@@ -1,5 +1,5 @@
-import { timingSafeEqual } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { isSameMac } from '../credentials/signed-value.ts';
 import { hmacSha256 } from '../credentials/verifier.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 
@@ -68,10 +68,6 @@ export function macOfCheckpoint(
 ): Buffer | undefined {
   const parts = ['checkpoint', seq, Buffer.from(last).toString('hex'), Buffer.from(digest).toString('hex')];
   return mac(ring, version, JSON.stringify(parts));
-}
-
-export function isSameMac(expected: Uint8Array | undefined, actual: Uint8Array): boolean {
-  return expected !== undefined && expected.length === actual.length && timingSafeEqual(expected, actual);
 }
 
 function mac(ring: KeyRing, version: string, text: string): Buffer | undefined {

@@ -1,8 +1,9 @@
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { isSameMac } from '../credentials/signed-value.ts';
 import { UsageError } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { Queryable, Row } from '../storage/database.ts';
-import { type AuditAnchor, isSameMac, isSealed, macOfCheckpoint, mayBeEmpty } from './audit-chain.ts';
+import { type AuditAnchor, isSealed, macOfCheckpoint, mayBeEmpty } from './audit-chain.ts';
 
 /** Position up to which the whole audit log was verified. */
 export type AuditCheckpoint = { seq: number; mac: Uint8Array; digest: Uint8Array };

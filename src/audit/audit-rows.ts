@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type ChainedEvent, isSameMac, macOfEvent, textOfEvent } from './audit-chain.ts';
+import { isSameMac } from '../credentials/signed-value.ts';
+import { type ChainedEvent, macOfEvent, textOfEvent } from './audit-chain.ts';
 import type { AuditCheckpoint } from './audit-checkpoint.ts';
 
 /** A problem of the audit log, and the first row that has it. */

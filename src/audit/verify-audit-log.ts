@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { isSameMac } from '../credentials/signed-value.ts';
 import type { Queryable } from '../storage/database.ts';
-import { type AuditAnchor, auditKeys, isSameMac, isSealed, isVersionInUse, mayBeEmpty } from './audit-chain.ts';
+import { type AuditAnchor, auditKeys, isSealed, isVersionInUse, mayBeEmpty } from './audit-chain.ts';
 import { findCheckpoint, readCheckpoint, saveCheckpoint, writeCheckpoint } from './audit-checkpoint.ts';
 import { type AuditFinding, type AuditRowsSettings, type AuditRowsState, createRowsCheck } from './audit-rows.ts';
 

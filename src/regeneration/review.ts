@@ -1,7 +1,8 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { type KeyName, keysOfRegistration, type Registration } from '../credentials/registration.ts';
 import { isKeyCredential, isLive, retiringOf, type Secret, shownHint } from '../credentials/secret.ts';
+import { readSignedValue, signValue } from '../credentials/signed-value.ts';
 import { KeyturnError } from '../errors.ts';
 import { requireCurrent, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, type SecretOwner } from '../secrets/secret-store.ts';
@@ -210,22 +211,17 @@ const confirmationSeconds = 600;
  */
 function issueConfirmation(ring: KeyRing, state: unknown, now: number): string {
   const endsAt = Math.floor(now / 1_000) + confirmationSeconds;
-  return `${ring.current}.${endsAt}.${sign(ring, ring.current, endsAt, state)?.toString('base64url')}`;
+  return signValue(ring, 'confirmation', digestOf(state), String(endsAt));
 }
 
 /** Returns whether the confirmation was issued for exactly this state and has not expired. */
 function confirms(ring: KeyRing, confirmation: string, state: unknown, now: number): boolean {
-  const [version = '', end = '', mac = '', ...rest] = confirmation.split('.');
-  if (rest.length > 0 || !/^\d{1,12}$/.test(end) || Number(end) * 1_000 <= now) return false;
-  const expected = sign(ring, version, Number(end), state);
-  const given = Buffer.from(mac, 'base64url');
-  return expected !== undefined && given.length === expected.length && timingSafeEqual(given, expected);
+  const endsAt = readSignedValue(ring, 'confirmation', digestOf(state), confirmation);
+  return endsAt !== undefined && Number(endsAt) * 1_000 > now;
 }
 
-function sign(ring: KeyRing, version: string, endsAt: number, state: unknown): Buffer | undefined {
-  const key = ring.key('confirmation', version);
-  const digest = createHash('sha256').update(JSON.stringify(state)).digest('hex');
-  return key && createHmac('sha256', key).update(`${version}.${endsAt}.${digest}`).digest();
+function digestOf(state: unknown): string {
+  return createHash('sha256').update(JSON.stringify(state)).digest('hex');
 }
 
 /** Effects of regenerating a secret, in numbers and names, and the confirmation that they were reviewed. */

@@ -16,7 +16,7 @@ export type ClientCache = {
   /**
    * Finds a client including every change that was committed before the call, so that no client is rejected because of
    * an outdated cache.
-   * @param since when the request began, by `performance.now()`; a value loaded after that is returned without a query.
+   * @param since when the request began, by `performance.now()`; a value that was read since then needs no statement.
    */
   findRecent(clientId: string, since?: number): Promise<KnownClient | undefined>;
   /** Returns false for a malformed Client ID, and for a foreign one if none was imported. */
@@ -54,15 +54,18 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
     maxEntries: 1,
     load: async () => ({ exist: await hasForeignClientIds(database) }),
   });
-  async function isPossible(clientId: string): Promise<boolean> {
+  async function isPossible(clientId: string, since?: number): Promise<boolean> {
     if (isWellFormedClientId(clientId)) return true;
-    return isForeignClientId(clientId) && (await foreignClientIds.get('all'))?.exist === true;
+    if (!isForeignClientId(clientId)) return false;
+    if ((await foreignClientIds.get('all'))?.exist) return true;
+    // Another process may just have imported the first one.
+    return since !== undefined && (await foreignClientIds.getRecent('all', since))?.exist === true;
   }
   return {
     find: async (clientId) => ((await isPossible(clientId)) ? await clients.get(clientId) : undefined),
     findRecent: async (clientId, since) =>
-      (await isPossible(clientId)) ? await clients.getRecent(clientId, since) : undefined,
-    isPossible,
+      (await isPossible(clientId, since ?? performance.now())) ? await clients.getRecent(clientId, since) : undefined,
+    isPossible: (clientId) => isPossible(clientId),
     peek: clients.peek,
     counts: clients.counts,
     peekResourceServers: () => resourceServers.peek('all'),

@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import { setImmediate } from 'node:timers/promises';
 import type { Context, Next } from 'koa';
 import type { KnownClient } from '../clients/client.ts';
 import { type KeyCredential, keyCredentialsOf, refusalOfClientSecret } from '../clients/key-credentials.ts';
@@ -100,10 +99,9 @@ async function verifyCredentials(core: Core, presented: PresentedPair): Promise<
   const match = createMatcher(core.keyRing, 'client-secret-pepper', presented.clientSecret);
   const verdict = judge(core, presented, match, await core.clients.find(clientId));
   if ('client' in verdict) return verdict;
-  // Re-read the client before rejecting: another process may just have rotated its secret or enabled it. The query runs
-  // for known and unknown clients, so that the response time does not reveal which exist. Yield to all other pending
-  // requests first, so that valid ones do not wait for rejections and many rejections share one query.
-  await setImmediate();
+  // Read changes before rejecting: another process may just have rotated the secret or enabled the client. The statement
+  // is made for known and unknown clients, so that the response time does not reveal which exist. It waits until all
+  // other pending requests are handled, so that valid ones do not wait for rejections and many rejections share it.
   return admit(core, judge(core, presented, match, await core.clients.findRecent(clientId, since)));
 }
 

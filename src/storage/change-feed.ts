@@ -10,7 +10,7 @@ import {
   toChange,
 } from './change.ts';
 import { createChangeGaps } from './change-gaps.ts';
-import { coalesce } from './coalesce.ts';
+import { coalesce, shareTurns } from './coalesce.ts';
 import type { Database } from './database.ts';
 import { createFreshness, requireUsable } from './freshness.ts';
 import { createRevokedLoader } from './load-revoked.ts';
@@ -24,6 +24,8 @@ const pollEveryMs = 400;
 const writersEndWithinMs = 250;
 /** Changes are kept for a day. After a longer pause, for example of a suspended machine, some may have been deleted. */
 const maxPauseMs = 12 * 3_600_000;
+/** Minimum interval of the reads before rejections, which all rejections in between share. */
+const readForRejectionsMs = 5;
 /** A returning follower that missed more changes than this drops its whole cache, which costs less. */
 const maxMissed = 1_000;
 
@@ -189,6 +191,7 @@ export function createChangeFeed(deps: {
     }),
   );
   const sync = polls.run;
+  const syncSince = shareTurns(sync, (since) => syncedAt < since, readForRejectionsMs);
 
   function noteFailure(error: Error): void {
     if (!failing) log.warn({ error: error.message }, 'failed to read changes');
@@ -220,6 +223,7 @@ export function createChangeFeed(deps: {
     subscribe: subscribers.add,
     subscribeToRevoked: subscribers.addRevoked,
     sync,
+    syncSince,
     isFresh: freshness.isUsable,
     isChecked,
     whenFresh: async () => {

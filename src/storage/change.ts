@@ -174,6 +174,11 @@ export type ChangeFeed = {
   start(): Promise<void>;
   /** Reads now. Resolves once everything committed before the call has been reported in this process. */
   sync(): Promise<void>;
+  /**
+   * Resolves once everything committed before `since`, by `performance.now()`, has been reported in this process. Used
+   * before rejections: all of them within a few milliseconds share one read, and none is made if another has shown it.
+   */
+  syncSince(since: number): Promise<void>;
   /** Returns the position of a follower to which everything until now has been reported. */
   position(): FeedPosition;
   /** Returns what was committed after a position, or undefined if that is unknown or too much. */

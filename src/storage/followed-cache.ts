@@ -10,8 +10,9 @@ export type FollowedCache<T extends object> = {
    */
   get(key: string): Promise<T | undefined>;
   /**
-   * Returns the value including every change that was committed before the call. Used before a request is rejected.
-   * @param since when the request began, by `performance.now()`; a value loaded after that is returned without a query.
+   * Returns the value including every change that was committed before the request began. Used before a request is
+   * rejected. Costs one statement, which rejections of other values share, and a load only if the value has changed.
+   * @param since when the request began, by `performance.now()`; a value that was read since then needs no statement.
    * @throws {StoreUnavailable} also if the value is cached, but the database cannot report whether it has changed.
    */
   getRecent(key: string, since?: number): Promise<T | undefined>;
@@ -22,8 +23,6 @@ export type FollowedCache<T extends object> = {
 };
 
 const maxAgeMs = 300_000;
-/** Maximum age of a value before a rejection re-reads it, in addition to following its changes. */
-const recentMs = 1_000;
 /**
  * Maximum number of cached missing keys. They have their own cache, so that requests for many of them evict no values.
  */
@@ -38,6 +37,7 @@ export function createFollowedCache<T extends object>(options: {
   const { feed, kind, load } = options;
   const present = new LRUCache<string, T>({ max: options.maxEntries });
   const absent = new LRUCache<string, number>({ max: maxAbsent, ttl: maxAgeMs });
+  /** When the load of each value began, which is before the state that it returned. */
   const loadedAt = new WeakMap<T, number>();
   const loading = new Map<string, Promise<T | undefined>>();
   const counts = { memory: 0, database: 0 };
@@ -69,17 +69,18 @@ export function createFollowedCache<T extends object>(options: {
   function loadOnce(key: string): Promise<T | undefined> {
     const running = loading.get(key);
     if (running) return running;
+    const startedAt = performance.now();
     const started = loadChecked(key).then(
       (value) => {
         if (loading.get(key) !== started) return value;
         loading.delete(key);
         if (value) {
-          loadedAt.set(value, performance.now());
+          loadedAt.set(value, startedAt);
           present.set(key, value);
           absent.delete(key);
         } else {
           present.delete(key);
-          absent.set(key, performance.now());
+          absent.set(key, startedAt);
         }
         return value;
       },
@@ -104,18 +105,16 @@ export function createFollowedCache<T extends object>(options: {
       if (performance.now() - (loadedAt.get(known) ?? 0) > maxAgeMs) loadOnce(key).catch(() => undefined);
       return known;
     },
-    getRecent: async (key, since = Number.POSITIVE_INFINITY) => {
+    getRecent: async (key, since = performance.now()) => {
       if (!feed.isFresh()) await feed.whenFresh();
-      const lookedAt = () => {
+      const isRead = () => {
         const known = present.get(key);
-        return (known ? loadedAt.get(known) : absent.get(key)) ?? Number.NEGATIVE_INFINITY;
+        return ((known ? loadedAt.get(known) : absent.get(key)) ?? Number.NEGATIVE_INFINITY) >= since;
       };
-      if (lookedAt() >= since) return present.get(key);
-      const isRecent = () => performance.now() - lookedAt() < recentMs;
-      // Fetch new changes, which drops outdated entries. Both ways cost one statement, as for a key that does not
-      // exist.
-      if (isRecent()) await withDeadline(feed.sync());
-      if (isRecent()) return present.get(key);
+      // Fetch new changes, which drops outdated entries. A value that was just read waits for the same turn, so that the
+      // response time does not show whether it was cached.
+      await withDeadline(feed.syncSince(isRead() ? Number.NEGATIVE_INFINITY : since));
+      if (present.has(key) || absent.has(key)) return present.get(key);
       counts.database += 1;
       return await withDeadline(loadOnce(key));
     },

@@ -103,6 +103,8 @@ export function watchQueries({ database }: Core) {
   return {
     /** Returns the number of statements with exactly this text. */
     count: (text: string) => statements.filter(({ sql }) => sql === text).length,
+    /** Returns the number of reads of changes. */
+    changeReads: () => statements.filter(({ sql }) => sql.includes('FROM changes WHERE seq >')).length,
     /** Returns the Client IDs that were looked up. */
     clientLookups: () =>
       statements

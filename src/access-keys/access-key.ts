@@ -1,6 +1,7 @@
-import { actions, type ScopeHistory } from '../clients/client.ts';
+import type { ScopeHistory } from '../clients/client.ts';
 import type { Notes } from '../clients/client-details.ts';
 import type { Claims } from '../clients/custom-claims.ts';
+import { actions, cellOf } from '../clients/declared-scopes.ts';
 import type { Secret } from '../credentials/secret.ts';
 
 /** A credential of one contact, which identifies the contact that a client calls for and limits what it may access. */
@@ -9,7 +10,7 @@ export type AccessKey = {
   contactId: string;
   /** Unique among the keys of the contact. */
   name: string;
-  /** The key's permissions as scopes, `kind:action`. */
+  /** The key's permissions as scopes: `kind:action`, or names that a resource server declares. */
   scope: readonly string[];
   scopeVersion: number;
   scopeHistory: ScopeHistory;
@@ -62,11 +63,17 @@ export function toScope(permissions: Permissions): string[] {
   );
 }
 
+/** Returns the scopes of a list that are a kind of information and an action. */
 export function toPermissions(scope: readonly string[]): Record<string, string[]> {
   const permissions = new Map<string, string[]>();
   for (const item of scope) {
-    const [kind = '', action = ''] = item.split(':');
-    permissions.set(kind, [...(permissions.get(kind) ?? []), action]);
+    const cell = cellOf(item);
+    if (cell) permissions.set(cell.kind, [...(permissions.get(cell.kind) ?? []), cell.action]);
   }
   return Object.fromEntries(permissions);
+}
+
+/** Returns the scopes of a list that only have a declared name, which `toPermissions` omits. */
+export function otherScopes(scope: readonly string[]): string[] {
+  return scope.filter((item) => !cellOf(item));
 }

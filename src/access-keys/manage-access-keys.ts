@@ -1,17 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import { requireOffered } from '../clients/client.ts';
+import { parseScope } from '../clients/client.ts';
 import type { Labels } from '../clients/client-details.ts';
 import { holdResourceServers } from '../clients/client-store.ts';
 import type { Claims } from '../clients/custom-claims.ts';
 import type { ManageDeps } from '../clients/manage-clients.ts';
+import { requireOffered } from '../clients/offered-scopes.ts';
 import { requireContact } from '../contacts/manage-contacts.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, NotFound, requireRevision } from '../errors.ts';
 import { addSecret } from '../secrets/manage-secrets.ts';
 import { recordChange } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
-import { type AccessKey, type Permissions, statusOf, toPermissions, toScope } from './access-key.ts';
+import { type AccessKey, otherScopes, type Permissions, statusOf, toPermissions, toScope } from './access-key.ts';
 import {
   asSecretOwner,
   deleteAccessKey,
@@ -29,7 +30,9 @@ type GivenNotes = {
 
 export type NewAccessKey = GivenNotes & {
   name: string;
-  permissions: Permissions;
+  permissions?: Permissions | undefined;
+  /** Declared scopes that are not in `permissions`, separated by spaces. */
+  scope?: string | undefined;
   /** Client IDs; null or undefined allows any client. */
   clients?: readonly string[] | null | undefined;
   expiresAt?: Date | null | undefined;
@@ -51,7 +54,7 @@ export async function createAccessKey(
     id: randomUUID(),
     contactId: contact.id,
     name: input.name,
-    scope: await toOfferedScope(transaction, input.permissions),
+    scope: await toOfferedScope(transaction, input, []),
     clients: await requireClients(transaction, input.clients),
     claims: input.claims ?? {},
     notes: { description: input.description ?? null, labels: input.labels ?? {} },
@@ -77,6 +80,8 @@ export async function createAccessKey(
 export type AccessKeyPatch = GivenNotes & {
   name?: string | undefined;
   permissions?: Permissions | undefined;
+  /** Replaces the scopes that are not in `permissions`. */
+  scope?: string | undefined;
   clients?: readonly string[] | null | undefined;
   expiresAt?: Date | null | undefined;
 };
@@ -101,7 +106,7 @@ export async function saveKey(
   return await save(transaction, deps, actor, 'access_key.update', key, {
     ...key,
     name: patch.name ?? key.name,
-    scope: patch.permissions ? await toOfferedScope(transaction, patch.permissions) : key.scope,
+    scope: await toOfferedScope(transaction, patch, key.scope),
     clients: patch.clients === undefined ? key.clients : await requireClients(transaction, patch.clients),
     expiresAt: patch.expiresAt === undefined ? key.expiresAt : patch.expiresAt,
     claims: patch.claims ?? key.claims,
@@ -206,6 +211,7 @@ function auditView(key: AccessKey): Record<string, unknown> {
     contact_id: key.contactId,
     name: key.name,
     permissions: toPermissions(key.scope),
+    scope: otherScopes(key.scope).join(' '),
     clients: key.clients,
     ...key.notes,
     claims: key.claims,
@@ -216,11 +222,22 @@ function auditView(key: AccessKey): Record<string, unknown> {
   };
 }
 
-/** Converts permissions to scopes. @throws {InvalidInput} with the scopes that no resource server offers. */
-async function toOfferedScope(transaction: Transaction, permissions: Permissions): Promise<string[]> {
-  const scope = toScope(permissions);
+/**
+ * Returns the scopes of a key: those of the matrix, then the others. What is not given stays.
+ * @throws {InvalidInput} with the scopes that no resource server offers.
+ */
+async function toOfferedScope(
+  transaction: Transaction,
+  { permissions, scope: others }: Pick<AccessKeyPatch, 'permissions' | 'scope'>,
+  before: readonly string[],
+): Promise<readonly string[]> {
+  if (permissions === undefined && others === undefined) return before;
+  const scope = [
+    ...toScope(permissions ?? toPermissions(before)),
+    ...(others === undefined ? otherScopes(before) : parseScope(others)),
+  ];
   requireOffered(scope, await holdResourceServers(transaction));
-  return scope;
+  return [...new Set(scope)];
 }
 
 async function requireClients(

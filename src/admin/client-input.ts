@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { authMethods, tokenTyps } from '../clients/client.ts';
 import type { GivenReplacement } from '../clients/replacement.ts';
-import { givenDetails } from './details-schemas.ts';
+import { givenDetails, givenScopes } from './details-schemas.ts';
 import { jwksSchema, readSubject, subjectShape } from './presenters/present-client.ts';
 import { resourceUri, scopeText, text } from './text.ts';
 
@@ -64,6 +64,7 @@ export const newClient = z.strictObject({
     .meta({ description: 'How the client authenticates. The default is `client_secret_basic`.' }),
   resource: resourceUri.optional().meta(resourceMeaning),
   information: information.optional(),
+  scopes: givenScopes.optional(),
   token_format: tokenFormat.optional(),
   token_typ: tokenTyp.optional(),
   ...givenDetails,
@@ -84,6 +85,7 @@ export const clientPatch = z.strictObject({
   access_key: accessKey.optional(),
   resource: resourceUri.nullable().optional().meta(resourceMeaning),
   information: information.optional(),
+  scopes: givenScopes.optional(),
   token_format: tokenFormat.optional(),
   token_typ: tokenTyp.optional(),
   ...givenDetails,

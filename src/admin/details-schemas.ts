@@ -10,6 +10,7 @@ import {
   tokenLifetimes,
 } from '../clients/client-details.ts';
 import { type Claims, claimLimits, claimsProblem } from '../clients/custom-claims.ts';
+import { actions, isScopeName, scopeLimits, scopeNameForm } from '../clients/declared-scopes.ts';
 import { scopeText } from './text.ts';
 
 /** Schemas of what operators note and decide about clients and access keys, for requests and responses. */
@@ -65,6 +66,52 @@ function orNull<Schema extends z.ZodType>(schema: Schema) {
     .optional()
     .meta({ ...schema.meta() });
 }
+
+const scopeName = z.string().max(scopeLimits.name).refine(isScopeName, scopeNameForm);
+const scopeShape = {
+  name: scopeName.meta({
+    description: 'The name of the scope: any scope-token of RFC 6749 §3.3 with up to 128 characters.',
+    example: 'orders.read',
+  }),
+  description: z.string().max(scopeLimits.description).meta({
+    description: 'What the scope allows, for people.',
+    example: 'Read orders and their positions.',
+  }),
+};
+const aliases = z
+  .array(scopeName)
+  .max(scopeLimits.aliases)
+  .meta({ description: 'Other names of the same permission, such as its name before a rename.' });
+const cell = {
+  information: z.string().max(63).nullable().meta({
+    description:
+      'With `action`: the names mean this kind of information and action, and can be used in place of `kind:action`.',
+  }),
+  action: z.enum(actions).nullable().meta({ description: 'The action that the names mean, with `information`.' }),
+  sensitive: z.boolean().meta({ description: 'Whether the console marks the scope as sensitive where it is granted.' }),
+};
+
+/** Schema of the scopes that a resource server declares, in a request. */
+export const givenScopes = z
+  .array(
+    z.strictObject({
+      ...scopeShape,
+      aliases: aliases.optional(),
+      information: cell.information.optional(),
+      action: cell.action.optional(),
+      sensitive: cell.sensitive.optional(),
+    }),
+  )
+  .max(scopeLimits.scopes)
+  .meta({
+    description:
+      'The scopes that a resource server names itself, beside those of `information`. All of them: a scope that is missing is removed. A scope that keeps one of its names stays the same permission.',
+  });
+
+/** Schema of the declared scopes in a response. */
+export const shownScopes = z.array(z.strictObject({ ...scopeShape, aliases, ...cell })).meta({
+  description: 'The scopes that a resource server declares beside those of `information`. Empty for an integration.',
+});
 
 /** Members of a request body that registers or changes a client. */
 export const givenDetails = {

@@ -156,6 +156,7 @@ const conflictSchema = z
       )
       .optional()
       .meta({ description: 'Access keys that prevent the change, at most ten.' }),
+    scope: z.string().optional().meta({ description: 'The scopes that prevent the change, separated by spaces.' }),
     total: z.int().optional().meta({ description: 'How many clients and access keys prevent the change.' }),
     used_at: timestamp('When the access key was first used').optional(),
   })

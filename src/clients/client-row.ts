@@ -3,6 +3,7 @@ import type { CertificateSubject } from './certificate-subject.ts';
 import type { AuthMethod, Client, ClientKind, ScopeHistory, TokenFormat, TokenTyp } from './client.ts';
 import type { Labels } from './client-details.ts';
 import { type Claims, readClaims } from './custom-claims.ts';
+import type { DeclaredScope } from './declared-scopes.ts';
 import type { ClientJwks } from './verification-key.ts';
 
 /** A row of the table `clients`. */
@@ -25,6 +26,7 @@ export type ClientRow = Row & {
   dpop_bound_tokens: boolean;
   resource: string | null;
   information: string[] | null;
+  scopes: readonly DeclaredScope[];
   token_format: TokenFormat | null;
   token_typ: TokenTyp;
   access_token_ttl: number | null;
@@ -65,6 +67,7 @@ export function toRow(client: Client): ClientRow {
     dpop_bound_tokens: client.dpopBoundTokens,
     resource: client.resource,
     information: client.kind === 'resource_server' ? [...client.information] : null,
+    scopes: client.scopes,
     token_format: client.tokenFormat,
     // The column always has a value, so that clients that an earlier version registers get the default.
     token_typ: client.tokenTyp ?? 'at+jwt',
@@ -104,6 +107,7 @@ export function toClient(row: ClientRow): Client {
     dpopBoundTokens: row.dpop_bound_tokens,
     resource: row.resource,
     information: row.information ?? [],
+    scopes: row.scopes,
     tokenFormat: row.token_format,
     tokenTyp: row.token_format === 'jwt' ? row.token_typ : null,
     tokenTtlSeconds: row.access_token_ttl,
@@ -133,6 +137,7 @@ export function auditView(client: Client): Record<string, unknown> {
     scope: client.scope.join(' '),
     default_scope: client.defaultScope?.join(' ') ?? null,
     information: client.information,
+    scopes: client.scopes.map(({ id: _permission, since: _since, ...declared }) => declared),
     token_typ: client.tokenTyp,
   };
 }

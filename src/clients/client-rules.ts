@@ -2,9 +2,11 @@ import { isIP } from 'node:net';
 import { Conflict, InvalidInput } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
 import { type CertificateSubject, requireUsableSubject } from './certificate-subject.ts';
-import { type AuthMethod, type Client, offeredScopes, requireOffered, scopesOfferedBy } from './client.ts';
-import { findUsersOfScopes, holdResourceServers, listResourceServers } from './client-store.ts';
+import type { AuthMethod, Client } from './client.ts';
+import { holdResourceServers, listResourceServers } from './client-store.ts';
+import { requireDeclarable } from './declared-scopes.ts';
 import { isPublicAddress } from './fetch-jwks.ts';
+import { requireOffered } from './offered-scopes.ts';
 import { readRegisteredCertificate } from './registered-certificate.ts';
 import { type ClientJwks, readVerificationKey, requireUsableJwks } from './verification-key.ts';
 
@@ -13,6 +15,7 @@ type GivenField =
   | 'defaultScope'
   | 'accessKey'
   | 'information'
+  | 'scopes'
   | 'tokenFormat'
   | 'tokenTyp'
   | 'resource'
@@ -50,8 +53,10 @@ export async function requireConsistent(
     if (others.some((server) => server.resource === client.resource)) {
       throw resourceTaken();
     }
+    requireDeclarable(client.scopes, client.information);
     return;
   }
+  if (given.scopes !== undefined) throw new InvalidInput('scopes: only allowed for a resource server.');
   if (given.information !== undefined) throw new InvalidInput('information: only allowed for a resource server.');
   if (given.tokenFormat !== undefined) throw new InvalidInput('token_format: only allowed for a resource server.');
   if (given.tokenTyp !== undefined) throw new InvalidInput('token_typ: only allowed for a resource server.');
@@ -70,33 +75,6 @@ export async function requireConsistent(
 /** Locks a contact against deletion until the transaction ends. Returns false if there is none with this id. */
 async function holdContact(transaction: Transaction, id: string): Promise<boolean> {
   return (await transaction.query('SELECT 1 FROM contacts WHERE id = $1 FOR KEY SHARE', [id])).length > 0;
-}
-
-/**
- * Checks that no scope in use would lose its last resource server.
- * @param information what the resource server will offer after the change.
- * @throws {Conflict} `information_in_use` with the clients and access keys that use such a scope.
- */
-export async function requireUnused(
-  transaction: Transaction,
-  server: Client,
-  information: readonly string[],
-): Promise<void> {
-  if (server.information.every((kind) => information.includes(kind))) return;
-  const others = (await listResourceServers(transaction)).filter(({ id }) => id !== server.id);
-  const offered = scopesOfferedBy([{ information }, ...others]);
-  const gone = offeredScopes(server.information).filter((scope) => !offered.has(scope));
-  const { clients, accessKeys, total } = await findUsersOfScopes(transaction, gone);
-  if (total === 0) return;
-  throw new Conflict(
-    'information_in_use',
-    'Clients or access keys still use a kind of information that would no longer be offered.',
-    {
-      clients,
-      access_keys: accessKeys,
-      total,
-    },
-  );
 }
 
 export function resourceTaken(): Conflict {

@@ -1,12 +1,11 @@
 import { isOfSecret, type Registration } from '../credentials/registration.ts';
 import { newTokenEpoch, type Secret } from '../credentials/secret.ts';
-import { InvalidInput, KeyturnError } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { ClientDetails } from './client-details.ts';
 import type { Claims } from './custom-claims.ts';
+import type { DeclaredScope } from './declared-scopes.ts';
 import type { ClientJwks } from './verification-key.ts';
 
-export const actions = ['create', 'read', 'update', 'delete'] as const;
 const secretMethods = ['client_secret_basic', 'client_secret_post'] as const;
 /** Authentication by TLS certificate (RFC 8705 §2). */
 export const certificateMethods = ['tls_client_auth', 'self_signed_tls_client_auth'] as const;
@@ -39,7 +38,7 @@ export type Client = {
   kind: ClientKind;
   name: string;
   enabled: boolean;
-  /** The largest scope that an integration may be granted, as `kind:action`. */
+  /** The largest scope that an integration may be granted: `kind:action`, or names that a resource server declares. */
   scope: readonly string[];
   accessKey: 'optional' | 'required';
   reveal: boolean;
@@ -57,6 +56,8 @@ export type Client = {
   resource: string | null;
   /** The kinds of information that a resource server offers. */
   information: readonly string[];
+  /** The scopes that a resource server declares beside those of `information`. */
+  scopes: readonly DeclaredScope[];
   /** The versions of `scope`, or of `information` for a resource server. */
   scopeVersion: number;
   scopeHistory: ScopeHistory;
@@ -145,37 +146,4 @@ export function scopeAt(
 ): readonly string[] {
   if (version === scopeVersion) return current;
   return scopeHistory.find((earlier) => earlier.version === version)?.scope ?? [];
-}
-
-/** @throws {KeyturnError} `invalid_scope` if a requested scope is not granted (RFC 6749 §5.2). */
-export function requireGranted(asked: readonly string[], granted: readonly string[]): void {
-  for (const scope of asked) {
-    if (!granted.includes(scope)) {
-      throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted to this client.');
-    }
-  }
-}
-
-const offered = new WeakMap<readonly string[], readonly string[]>();
-
-/** Returns every scope of a list of kinds of information; computed once per list. */
-export function offeredScopes(information: readonly string[]): readonly string[] {
-  let scopes = offered.get(information);
-  if (!scopes) {
-    scopes = information.flatMap((kind) => actions.map((action) => `${kind}:${action}`));
-    offered.set(information, scopes);
-  }
-  return scopes;
-}
-
-/** Returns every scope that any of these resource servers offers. */
-export function scopesOfferedBy(servers: readonly Pick<Client, 'information'>[]): Set<string> {
-  return new Set(servers.flatMap(({ information }) => offeredScopes(information)));
-}
-
-/** @throws {InvalidInput} naming the scopes that none of these resource servers offers. */
-export function requireOffered(scope: readonly string[], servers: readonly Pick<Client, 'information'>[]): void {
-  const offered = scopesOfferedBy(servers);
-  const unknown = scope.filter((item) => !offered.has(item));
-  if (unknown.length > 0) throw new InvalidInput(`scope: no resource server offers ${unknown.join(', ')}.`);
 }

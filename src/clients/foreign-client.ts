@@ -131,6 +131,7 @@ export function importedClient(row: ForeignClient, at: Date): Client {
     dpopBoundTokens: row.dpopBoundTokens,
     resource: row.resource ?? null,
     information: [],
+    scopes: [],
     tokenFormat: null,
     tokenTyp: null,
     ...detailsOf(row.details ?? {}, { tokenTtlSeconds: null, defaultScope: null, claims: {}, details: noDetails }),

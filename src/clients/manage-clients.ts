@@ -8,6 +8,7 @@ import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secr
 import { findSecrets, saveRegistration } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
+import { changeScopes, requireNoneGained, requireUnused } from './change-scopes.ts';
 import {
   type Authentication,
   type AuthMethod,
@@ -24,7 +25,7 @@ import {
 } from './client.ts';
 import { noDetails } from './client-details.ts';
 import { auditView } from './client-row.ts';
-import { type GivenKeys, replaceKeys, requireConsistent, requireUnused, resourceTaken } from './client-rules.ts';
+import { type GivenKeys, replaceKeys, requireConsistent, resourceTaken } from './client-rules.ts';
 import {
   announceClient,
   asSecretOwner,
@@ -33,6 +34,7 @@ import {
   lockClient,
   saveClient,
 } from './client-store.ts';
+import type { GivenScope } from './declared-scopes.ts';
 import { detailsOf, type GivenDetails } from './given-details.ts';
 import { requireNoneCut } from './replacement.ts';
 
@@ -48,6 +50,7 @@ export type NewClient = GivenDetails & {
   authMethod?: SecretMethod | undefined;
   resource?: string | undefined;
   information?: readonly string[] | undefined;
+  scopes?: readonly GivenScope[] | undefined;
   tokenFormat?: TokenFormat | undefined;
   tokenTyp?: TokenTyp | undefined;
   /** If undefined, tokens are bound if the client authenticates with a certificate. */
@@ -79,8 +82,9 @@ export async function registerClient(
 ): Promise<Client> {
   const at = new Date(deps.clock());
   const tokenFormat = input.kind === 'resource_server' ? (input.tokenFormat ?? 'opaque') : null;
+  const id = randomUUID();
   const client: Client = {
-    id: randomUUID(),
+    id,
     clientId: generateClientId(),
     kind: input.kind,
     name: input.name,
@@ -93,12 +97,14 @@ export async function registerClient(
     dpopBoundTokens: input.dpopBoundTokens ?? false,
     resource: input.resource ?? null,
     information: input.information ?? [],
+    scopes: await changeScopes(transaction, { id, scopes: [] }, input.scopes, deps.clock()),
     tokenFormat,
     tokenTyp: typOf(tokenFormat, input.tokenTyp),
     ...detailsOf(input, { tokenTtlSeconds: null, defaultScope: null, claims: {}, details: noDetails }),
     ...initialState(at),
   };
   await requireConsistent(transaction, client, input);
+  if (client.kind === 'resource_server') await requireNoneGained(transaction, { information: [], scopes: [] }, client);
   await unlessTaken(insertClient(transaction, client), resourceTaken);
   await announceClient(transaction, client, at);
   await audit(transaction, actor, at, 'client.create', client, { after: auditView(client) });
@@ -116,6 +122,8 @@ export type ClientPatch = GivenKeys &
     /** Null removes an integration's default resource. */
     resource?: string | null | undefined;
     information?: readonly string[] | undefined;
+    /** All declared scopes of a resource server. */
+    scopes?: readonly GivenScope[] | undefined;
     tokenFormat?: TokenFormat | undefined;
     tokenTyp?: TokenTyp | undefined;
     certificateBoundTokens?: boolean | undefined;
@@ -147,6 +155,7 @@ export async function updateClient(
     accessKey: patch.accessKey ?? client.accessKey,
     resource: patch.resource === undefined ? client.resource : patch.resource,
     information: patch.information ?? client.information,
+    scopes: await changeScopes(transaction, client, patch.scopes, deps.clock()),
     tokenFormat,
     tokenTyp: typOf(tokenFormat, patch.tokenTyp ?? client.tokenTyp),
     certificateBoundTokens: patch.certificateBoundTokens ?? client.certificateBoundTokens,
@@ -155,7 +164,10 @@ export async function updateClient(
     ...replaceKeys(client, patch),
   };
   await requireConsistent(transaction, changed, patch);
-  await requireUnused(transaction, client, changed.information);
+  if (client.kind === 'resource_server') {
+    await requireUnused(transaction, client, changed);
+    await requireNoneGained(transaction, client, changed);
+  }
   const saved = await save(transaction, deps, actor, 'client.update', client, changed);
   const current = currentOf(await findSecrets(transaction, asSecretOwner(client)));
   if (current && isKeyCredential(current)) await saveRegistration(transaction, current, registrationOf(saved));
@@ -214,7 +226,7 @@ export async function deleteClient(
   const at = new Date(deps.clock());
   const client = await requireClient(transaction, clientId);
   if (client.enabled) throw new Conflict('client_is_enabled', 'An enabled client cannot be deleted. Disable it first.');
-  await requireUnused(transaction, client, []);
+  await requireUnused(transaction, client);
   await deleteClientRow(transaction, client, at);
   await audit(transaction, actor, at, 'client.delete', client, { before: auditView(client) });
 }

@@ -5,18 +5,12 @@ import { createMatcher, verifiersOf } from '../credentials/verifier.ts';
 import { findTakenVerifiers } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
 import { textProblem } from '../text/read-text.ts';
-import {
-  type AuthMethod,
-  type Client,
-  isSecretMethod,
-  type KnownClient,
-  offeredScopes,
-  scopesOfferedBy,
-} from './client.ts';
+import { type AuthMethod, type Client, isSecretMethod, type KnownClient } from './client.ts';
 import { findKnownClients, findTakenClientIds } from './client-store.ts';
 import { demandProblems, type ForeignClient, importedClient, type RefusedClient } from './foreign-client.ts';
 import { detailProblems } from './import-details.ts';
 import type { ManageDeps } from './manage-clients.ts';
+import { offeredBy, scopesOfferedBy } from './offered-scopes.ts';
 
 export type ImportPolicy = {
   /** Whether a client without a usable secret gets a new one. Otherwise it is rejected. */
@@ -205,9 +199,7 @@ function resourceProblems({ resource }: ForeignClient, servers: readonly Client[
  */
 function audienceNotes({ scope, resource }: ForeignClient, servers: readonly Client[]): string[] {
   if (resource !== undefined) return [];
-  const meant = servers.filter(
-    ({ enabled, information }) => enabled && offeredScopes(information).some((one) => scope.includes(one)),
-  );
+  const meant = servers.filter((server) => server.enabled && offeredBy(server, scope).length > 0);
   if (meant.length < 2 || !meant.some(({ tokenFormat }) => tokenFormat === 'jwt')) return [];
   return [
     `its scopes belong to ${meant.length} resource servers, and one of them uses JWTs: a token request without \`resource\` is rejected with invalid_target`,

@@ -1,5 +1,6 @@
-import { type Client, offeredScopes } from '../clients/client.ts';
+import type { Client } from '../clients/client.ts';
 import { findKnownClient } from '../clients/client-store.ts';
+import { isOffered } from '../clients/offered-scopes.ts';
 import { findSecrets } from '../secrets/secret-store.ts';
 import {
   type FoundToken,
@@ -58,10 +59,6 @@ function serversFor(found: FoundToken, servers: readonly Client[], resource: str
   if (named !== undefined) return servers.filter((server) => server.resource === named);
   const meant = servers.filter((server) => grantedScope(server, found).some((item) => isOffered(server, item)));
   return (meant.length > 0 ? meant : servers).slice(0, maxServers);
-}
-
-function isOffered({ information }: Client, scope: string): boolean {
-  return offeredScopes(information).includes(scope);
 }
 
 function lifeOf({ issuedAt, expiresAt }: TokenRecord): string {

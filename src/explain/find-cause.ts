@@ -62,7 +62,7 @@ export async function explainRemovedScope(deps: CauseDeps, scope: string, owner:
 /** Returns the scope in the state of a client or access key as the audit log has it. */
 function scopeIn(state: unknown): readonly string[] {
   const { scope, permissions } = (state ?? {}) as { scope?: string | string[]; permissions?: Permissions };
-  if (permissions) return toScope(permissions);
+  if (permissions) return [...toScope(permissions), ...(typeof scope === 'string' ? parseScope(scope) : [])];
   return typeof scope === 'string' ? parseScope(scope) : (scope ?? []);
 }
 

@@ -1,6 +1,8 @@
 import type { Context, Next } from 'koa';
+import type { AccessKey } from '../access-keys/access-key.ts';
 import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import { type Client, parseScope } from '../clients/client.ts';
+import { isHeld } from '../clients/offered-scopes.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
 import { examineToken, type LiveToken, type RefusedToken } from '../tokens/examine-access-token.ts';
@@ -87,7 +89,7 @@ async function introspect(core: Core, ctx: Context): Promise<object> {
     return { active: false };
   }
   const { scope, accessKey } = examined;
-  if (accessKey) core.usedScopes.count(accessKey.id, usedScope(asked.usedScope, scope));
+  if (accessKey) core.usedScopes.count(accessKey.id, usedScope(asked.usedScope, scope, accessKey, server));
   return presentIntrospection(core, examined);
 
   /** Returns undefined for an invalid access key, which makes the token inactive without a reason in the answer. */
@@ -127,10 +129,15 @@ export function presentIntrospection({ issuer }: Core, { record, scope, audience
   return claims ? { ...claims, ...introspection } : introspection;
 }
 
-/** Returns the reported scopes that the answer contains; others do not count as used. */
-function usedScope(reported: string | undefined, allowed: string): string[] {
+/**
+ * Returns the scopes of the access key that were reported as used, by any of their names, and that the answer contains.
+ * Others do not count as used.
+ */
+function usedScope(reported: string | undefined, allowed: string, key: AccessKey, server: Client): string[] {
+  if (reported === undefined) return [];
   const scopes = parseScope(allowed);
-  return reported === undefined ? [] : [...new Set(parseScope(reported))].filter((scope) => scopes.includes(scope));
+  const used = parseScope(reported).filter((scope) => isHeld(server, scopes, scope));
+  return key.scope.filter((scope) => isHeld(server, used, scope));
 }
 
 const jwtAnswer = 'application/token-introspection+jwt';

@@ -1,5 +1,6 @@
 import type { Context, Next } from 'koa';
-import { type AuthMethod, authMethods, type Client, certificateMethods, scopesOfferedBy } from '../clients/client.ts';
+import { type AuthMethod, authMethods, type Client, certificateMethods } from '../clients/client.ts';
+import { scopesOfferedBy } from '../clients/offered-scopes.ts';
 import { verificationAlgorithms } from '../clients/verification-key.ts';
 import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';

@@ -1,7 +1,8 @@
 import { type AccessKey, type KnownAccessKey, refusalOfKey } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
-import { type Client, type KnownClient, offeredScopes, parseScope, scopeAt } from '../clients/client.ts';
+import { type Client, type KnownClient, parseScope, scopeAt } from '../clients/client.ts';
 import { type Claims, mergeClaims } from '../clients/custom-claims.ts';
+import { generatedScopes, isDeclared, isHeld, isOffered } from '../clients/offered-scopes.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
@@ -121,13 +122,18 @@ export function seenBy(server: Client, found: FoundToken, presentedKey?: AccessK
 export function lackOf(
   scope: string,
   server: Client,
-  { client, key }: Pick<FoundToken, 'client' | 'key'>,
+  { record, client, key }: FoundToken,
   presentedKey?: AccessKey,
 ): 'client' | 'access_key' | 'presented_access_key' | 'resource_server' | undefined {
-  if (!client.scope.includes(scope)) return 'client';
-  if (key && !key.scope.includes(scope)) return 'access_key';
-  if (presentedKey && !presentedKey.scope.includes(scope)) return 'presented_access_key';
-  return offeredScopes(server.information).includes(scope) ? undefined : 'resource_server';
+  if (!isHeld(server, client.scope, scope)) return 'client';
+  if (key && !isHeld(server, key.scope, scope)) return 'access_key';
+  if (presentedKey && !isHeld(server, presentedKey.scope, scope)) return 'presented_access_key';
+  return isOffered(server, scope, latestIssue(record)) ? undefined : 'resource_server';
+}
+
+/** Returns the latest time at which a token can have been issued. A JWT has whole seconds, and always a resource. */
+function latestIssue({ issuedAt, resource }: TokenRecord): number {
+  return resource === undefined ? issuedAt : issuedAt + 999;
 }
 
 /**
@@ -140,10 +146,15 @@ export function grantedScope(server: Client, { record, client, key }: FoundToken
   if (!versions) return client.scope;
   const ofClient = scopeAt(client, client.scope, versions.client);
   const ofKey = key && scopeAt(key, key.scope, versions.accessKey);
-  const offered = offeredScopes(
+  // Declared scopes are compared with the time at which they were declared, so only generated ones need their version.
+  const generated = generatedScopes(
     record.resource === undefined ? server.information : scopeAt(server, server.information, versions.resource),
   );
-  return ofClient.filter((item) => (!ofKey || ofKey.includes(item)) && offered.includes(item));
+  const since = latestIssue(record);
+  return ofClient.filter((item) => {
+    const wasOffered = generated.includes(item) || isDeclared(server, item, since);
+    return wasOffered && (!ofKey || isHeld(server, ofKey, item, since));
+  });
 }
 
 /** Returns a live token for any resource server, with its client and the access key that it was obtained with. */

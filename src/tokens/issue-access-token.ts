@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
-import { type Client, type KnownClient, parseScope, requireGranted } from '../clients/client.ts';
+import { type Client, type KnownClient, parseScope } from '../clients/client.ts';
 import { mergeClaims } from '../clients/custom-claims.ts';
+import { offeredBy } from '../clients/offered-scopes.ts';
 import { generateSecret } from '../credentials/credential-format.ts';
 import { KeyturnError } from '../errors.ts';
+import { findGrantable, requireOneMeaning } from './grantable-scope.ts';
 import { privateClaims, signAccessToken } from './jwt-access-token.ts';
 import type { SigningKey } from './signing-keys.ts';
 import { type Confirmation, encodeAccessKeyRef, type TokenRecord } from './token-record.ts';
-import { narrow, offeredBy, type TokenDeps } from './token-rules.ts';
+import type { TokenDeps } from './token-rules.ts';
 import { tokenId } from './token-store.ts';
 
 export type TokenRequest = {
@@ -87,11 +89,14 @@ export function makeAccessToken(
 ): IssuedToken {
   deps.clockCheck.requireRight();
   const key = request.accessKey;
-  const { named, grantable } = findGrantable(client, request, sources.servers);
+  const { named, grantable, isGrantable } = findGrantable(client, request, sources.servers);
   const asked = request.scope === undefined ? undefined : parseScope(request.scope);
-  if (asked) requireGranted(asked, grantable);
-  if (key && grantable.length === 0) requireGranted(client.scope, grantable);
+  const isNothingLeft = key !== undefined && grantable.length === 0 && client.scope.length > 0;
+  if (isNothingLeft || !(asked?.every(isGrantable) ?? true)) {
+    throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted to this client.');
+  }
   const granted = asked ?? grantByDefault(client, grantable);
+  if (!named) requireOneMeaning(granted, sources.servers);
   const scope = granted.join(' ');
   const server = named ?? onlyJwtServer(sources.servers, granted);
   const now = deps.clock();
@@ -215,24 +220,4 @@ function onlyJwtServer(servers: readonly Client[], granted: readonly string[]): 
     );
   }
   return meant[0];
-}
-
-/**
- * Returns the largest scope that a request can be granted, and the resource server that it names.
- * @throws {KeyturnError} `invalid_target` if it names an unknown resource.
- */
-export function findGrantable(
-  client: Client,
-  { resource = client.resource ?? undefined, accessKey }: Pick<TokenRequest, 'resource' | 'accessKey'>,
-  servers: readonly Client[],
-): { named: Client | undefined; grantable: readonly string[] } {
-  const named = resource === undefined ? undefined : requireResourceServer(servers, resource);
-  return { named, grantable: narrow(named ? offeredBy(named, client.scope) : client.scope, accessKey?.key) };
-}
-
-function requireResourceServer(servers: readonly Client[], resource: string): Client {
-  const server = servers.find((candidate) => candidate.resource === resource);
-  if (!server?.enabled)
-    throw new KeyturnError('invalid_target', 400, 'resource: no resource server has this identifier.');
-  return server;
 }

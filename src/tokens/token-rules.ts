@@ -1,6 +1,6 @@
-import type { AccessKey, KeyRefusal } from '../access-keys/access-key.ts';
+import type { KeyRefusal } from '../access-keys/access-key.ts';
 import type { AccessKeyCache } from '../access-keys/access-key-cache.ts';
-import { type Client, offeredScopes } from '../clients/client.ts';
+import type { Client } from '../clients/client.ts';
 import type { ClientCache } from '../clients/client-cache.ts';
 import { tokenLifetimes } from '../clients/client-details.ts';
 import type { Clock, ClockCheck } from '../process/clock.ts';
@@ -60,15 +60,4 @@ export function isBoundAsRequired(
 ): boolean {
   if (dpopBoundTokens && confirmation?.jkt === undefined) return false;
   return !certificateBoundTokens || confirmation?.['x5t#S256'] !== undefined;
-}
-
-/** Returns the part of a scope that an access key allows, or all of it without an access key. */
-export function narrow(scope: readonly string[], key: AccessKey | undefined): readonly string[] {
-  return key ? scope.filter((item) => key.scope.includes(item)) : scope;
-}
-
-/** Returns the part of a scope that a resource server offers. */
-export function offeredBy(server: Client, scope: readonly string[]): string[] {
-  const offered = offeredScopes(server.information);
-  return scope.filter((item) => offered.includes(item));
 }

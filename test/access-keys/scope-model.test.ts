@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { toPermissions } from '../../src/access-keys/access-key.ts';
 import { createAccessKey, saveKey, setAccessKeyEnabled } from '../../src/access-keys/manage-access-keys.ts';
-import { actions } from '../../src/clients/client.ts';
+import { actions } from '../../src/clients/declared-scopes.ts';
 import { updateClient } from '../../src/clients/manage-clients.ts';
 import { permissions } from '../../src/contacts/contact.ts';
 import { createContact } from '../../src/contacts/manage-contacts.ts';

@@ -73,7 +73,7 @@ describeWith('Chromium')('the console in a browser', () => {
     const page = await signIn();
     await open(page, 'Resource servers');
     await follow(page, 'Register a resource server');
-    await page.getByLabel('Name').fill('Stock API');
+    await page.getByLabel('Name', { exact: true }).fill('Stock API');
     await page.getByLabel('Resource identifier').fill('https://stock.example.com');
     await page.getByLabel('Kinds of information').fill('shelves boxes');
     await click(page, 'Review');

@@ -62,6 +62,23 @@ async function assemble(): Promise<Cast> {
     scope: 'orders:read',
     accessKey: 'required',
   });
+  const scopes = [
+    { name: 'orders.read', aliases: ['read:orders'], description: 'Read', information: 'orders', action: 'read' },
+    { name: 'orders.export', description: 'Export' },
+    { name: 'shared', description: 'Offered twice' },
+  ];
+  for (const [client, declared] of [
+    [clients.orders, scopes],
+    [clients.invoices, scopes.slice(2)],
+  ] as const) {
+    await fast.adminFetch(`/clients/${client.id}`, { method: 'PATCH', body: { scopes: declared } });
+  }
+  const naming = await register(fast.core, {
+    name: 'By names',
+    kind: 'integration',
+    scope: 'orders.read orders:create orders.export shared',
+    defaultScope: 'orders.read orders.export',
+  });
   const detailed = await register(fast.core, {
     name: 'Detailed',
     kind: 'integration',
@@ -94,13 +111,15 @@ async function assemble(): Promise<Cast> {
   };
   const goodKey = await key({ name: 'good', claims: { level: 4 } });
   const freshKey = await key({ name: 'never used by a token' });
+  const namedKey = await key({ name: 'by names', permissions: {}, scope: 'read:orders orders.export' });
   const disabledKey = await key({ name: 'disabled' });
   await fast.adminFetch(`/access-keys/${disabledKey.id}/disable`, { method: 'POST', body: {} });
 
   const revoked = await api.accessToken(clients.shop);
   await api.revoke(clients.shop, revoked);
-  const integrations = [clients.shop, clients.partner, clients.bare, keyed, renewed, regenerated, detailed];
-  const accessKeys = [goodKey.access_key, freshKey.access_key, disabledKey.access_key, generateSecret('ktk_')];
+  const integrations = [clients.shop, clients.partner, clients.bare, keyed, renewed, regenerated, detailed, naming];
+  const accessKeys = [goodKey, freshKey, namedKey, disabledKey].map(({ access_key: value }) => value);
+  accessKeys.push(generateSecret('ktk_'));
   const all: Cast = {
     integrations: integrations.map(pair),
     servers: [clients.orders, clients.invoices].map(pair),
@@ -119,6 +138,10 @@ async function assemble(): Promise<Cast> {
       await api.accessToken(keyed, { access_key: goodKey.access_key }),
       await api.accessToken(detailed),
       await api.accessToken(detailed, { access_key: goodKey.access_key }),
+      await api.accessToken(naming),
+      await api.accessToken(naming, { scope: 'read:orders' }),
+      await api.accessToken(naming, { access_key: namedKey.access_key }),
+      await api.accessToken(naming, { scope: 'shared', resource: ordersResource }),
       revoked,
       tokenOfDisabled,
       generateSecret('kta_'),

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { type KnownAccessKey, statusOf, toPermissions } from '../../access-keys/access-key.ts';
-import { actions } from '../../clients/client.ts';
+import { type KnownAccessKey, otherScopes, statusOf, toPermissions } from '../../access-keys/access-key.ts';
+import { actions } from '../../clients/declared-scopes.ts';
 import { isLive } from '../../credentials/secret.ts';
 import { shownNotes } from '../details-schemas.ts';
-import { hint, nullableTimestamp, text, timestamp } from '../text.ts';
+import { hint, nullableTimestamp, scopeText, text, timestamp } from '../text.ts';
 
 export const permissionsSchema = z
   .record(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'must be a kind of information'), z.array(z.enum(actions)).max(4))
@@ -12,6 +12,13 @@ export const permissionsSchema = z
     example: { orders: ['read', 'update'] },
   });
 
+/** Schema of the scopes of an access key that are no kind of information and action. */
+export const declaredScopes = scopeText.meta({
+  description:
+    'Scopes that resource servers declare and that are not in `permissions`, separated by single spaces. Each counts for all names of its permission.',
+  example: 'reports:export',
+});
+
 const keyFields = {
   id: z.uuid().meta({ description: 'The ID of the access key.' }),
   contact_id: z.uuid().meta({ description: 'The ID of the contact that the key belongs to.' }),
@@ -19,6 +26,7 @@ const keyFields = {
   name: text(200).meta({ description: 'The name of the key, unique among the keys of the contact.' }),
   status: z.enum(['enabled', 'disabled', 'expired']).meta({ description: 'Only an enabled key works.' }),
   permissions: permissionsSchema,
+  scope: declaredScopes,
   clients: z.array(z.string()).nullable().meta({ description: 'The Client IDs that the key works with. Null: all.' }),
   reveal: z.boolean().meta({ description: 'Whether the key can be shown again.' }),
   ...shownNotes,
@@ -87,6 +95,7 @@ export function presentAccessKey(
     name: key.name,
     status: statusOf(key, facts.now),
     permissions: toPermissions(key.scope) as z.input<typeof permissionsSchema>,
+    scope: otherScopes(key.scope).join(' '),
     clients: key.clients?.map((id) => facts.clientIds.get(id) ?? '').filter(Boolean) ?? null,
     reveal: key.reveal,
     description: key.notes?.description ?? null,

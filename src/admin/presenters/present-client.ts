@@ -6,7 +6,7 @@ import { type ListedKey, listKeys } from '../../clients/key-credentials.ts';
 import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
 import type { ClientKeyRecord } from '../../usage/client-key-store.ts';
-import { shownDetails } from '../details-schemas.ts';
+import { shownDetails, shownScopes } from '../details-schemas.ts';
 import { hint, nullableTimestamp, resourceUri, timestamp } from '../text.ts';
 
 const secretSchema = z.strictObject({
@@ -98,6 +98,7 @@ const clientFields = {
   information: z
     .array(z.string())
     .meta({ description: 'The kinds of information that a resource server offers. Empty for an integration.' }),
+  scopes: shownScopes,
   token_format: z
     .enum(['opaque', 'jwt'])
     .nullable()
@@ -178,6 +179,10 @@ export function presentClient(
     reveal: client.reveal,
     resource: client.resource,
     information: [...client.information],
+    scopes: client.scopes.map(({ id: _permission, since: _since, aliases, ...scope }) => ({
+      ...scope,
+      aliases: [...aliases],
+    })),
     token_format: client.tokenFormat,
     token_typ: client.tokenTyp,
     owner_contact_id: details.ownerContactId,

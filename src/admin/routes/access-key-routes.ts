@@ -28,6 +28,7 @@ import {
   type AccessKeyFacts,
   accessKeySchema,
   accessKeyWithValueSchema,
+  declaredScopes,
   permissionsSchema,
   presentAccessKey,
 } from '../presenters/present-access-key.ts';
@@ -52,6 +53,7 @@ const end = moment.nullable().meta({
 const newKey = z.strictObject({
   name,
   permissions: permissionsSchema,
+  scope: declaredScopes.optional(),
   clients: clients.optional(),
   expires_at: end.optional(),
   ...givenNotes,
@@ -63,6 +65,7 @@ const newKey = z.strictObject({
 const keyPatch = z.strictObject({
   name: name.optional(),
   permissions: permissionsSchema.optional(),
+  scope: declaredScopes.optional(),
   clients: clients.optional(),
   expires_at: end.optional(),
   ...givenNotes,

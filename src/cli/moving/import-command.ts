@@ -71,7 +71,7 @@ async function createTranslation(
   servers: readonly Client[],
   { mapScope: names = new Map(), dropUnknownScopes }: ImportOptions,
 ): Promise<(row: ForeignClient) => ForeignClient> {
-  const { scopesOfferedBy } = await import('../../clients/client.ts');
+  const { scopesOfferedBy } = await import('../../clients/offered-scopes.ts');
   const offered = dropUnknownScopes ? scopesOfferedBy(servers) : undefined;
   const resources = new Set(servers.map(({ resource }) => resource));
   return (row) => {

@@ -18,7 +18,7 @@ export function errorsOf(problem: KeyturnError): Map<string, string> {
   const issues = problem.extension?.['issues'] as { path: string; message: string }[] | undefined;
   const errors = new Map<string, string>();
   for (const { path, message } of issues ?? readMessage(problem.message)) {
-    const field = fieldOf(path.replace(/^replace\./, '').split(/[.[]/)[0] ?? '');
+    const field = scopeFieldOf(path) ?? fieldOf(path.replace(/^replace\./, '').split(/[.[]/)[0] ?? '');
     if (field && !errors.has(field)) errors.set(field, toSentence(message));
   }
   return errors;
@@ -49,11 +49,19 @@ function fieldOf(member: string): string {
   return member.startsWith('tls_client_auth_') ? 'proof' : (fieldNames[member] ?? member);
 }
 
+/** Returns the field of a declared scope: `scopes.`, its position and its member. */
+function scopeFieldOf(path: string): string | undefined {
+  const [, index, member] = /^scopes\.(\d+)\.([a-z]+)/.exec(path) ?? [];
+  if (index === undefined || member === undefined) return undefined;
+  return `scopes.${index}.${member === 'information' || member === 'action' ? 'means' : member}`;
+}
+
 const labels: Readonly<Record<string, string>> = {
   proof: 'Keys or certificate',
   permission: 'Permissions',
   permissions: 'Operator permissions',
   information: 'Kinds of information',
+  scopes: 'Named scopes',
   resource: 'Resource',
   seconds: 'New end',
   email: 'E-mail address',

@@ -1,15 +1,22 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { actions } from '../../../clients/client.ts';
+import { actions, cellOf } from '../../../clients/declared-scopes.ts';
+import { badge } from './elements.ts';
+import { checkbox } from './forms.ts';
+
+/** A scope with a name of its own. */
+export type NamedScope = { name: string; description: string; sensitive: boolean };
 
 /**
- * Renders a checkbox for each pair of a kind of information and an action.
+ * Renders a checkbox for each pair of a kind of information and an action, and one for each scope with a name of its own.
+ * @param named describes scopes with names of their own. Granted ones that it lacks are shown without a description.
  * @param offered scopes that can be selected; undefined allows all.
  * @param used scopes that resource servers reported as used; undefined hides this information.
  */
 export function permissionMatrix({
   kinds,
   granted,
+  named = [],
   offered,
   used,
   isReadOnly = false,
@@ -17,19 +24,39 @@ export function permissionMatrix({
 }: {
   kinds: readonly string[];
   granted: ReadonlySet<string>;
+  named?: readonly NamedScope[];
   offered?: ReadonlySet<string> | undefined;
   used?: ReadonlySet<string> | undefined;
   isReadOnly?: boolean;
   /** Why the permissions were rejected. */
   error?: string | undefined;
 }): VNode {
-  const rows = [...new Set([...kinds, ...[...granted, ...(offered ?? [])].map((scope) => scope.split(':')[0] ?? '')])];
+  const chosen = [...granted, ...(offered ?? [])];
+  const rows = [...new Set([...kinds, ...chosen.flatMap((scope) => cellOf(scope)?.kind ?? [])])];
+  const described = new Map(named.filter(({ name }) => !cellOf(name)).map((scope) => [scope.name, scope]));
+  const others = [...new Set([...described.keys(), ...chosen.filter((scope) => !cellOf(scope))])].filter(
+    (scope) => !offered || offered.has(scope),
+  );
   const remark = (scope: string) => {
     if (!used || !granted.has(scope)) return undefined;
     return used.has(scope) ? html`<span class="used">used</span>` : html`<span class="unused">not used</span>`;
   };
   return html`${error && html`<p class="error" id="field-permission">${error}</p>`}
-  <div class="scroll">
+  ${rows.length > 0 && matrix()}
+  ${others.map((scope) => {
+    const { description, sensitive } = described.get(scope) ?? { description: undefined, sensitive: false };
+    return checkbox({
+      name: 'permission',
+      value: scope,
+      checked: granted.has(scope),
+      disabled: isReadOnly,
+      label: html`<code>${scope}</code> ${sensitive && badge('warn', 'sensitive')} ${remark(scope)}`,
+      hint: description,
+    });
+  })}`;
+
+  function matrix(): VNode {
+    return html`<div class="scroll">
     <table class="matrix">
       <caption class="unseen">Permissions by kind of information</caption>
       <thead>
@@ -64,4 +91,5 @@ export function permissionMatrix({
       </tbody>
     </table>
   </div>`;
+  }
 }

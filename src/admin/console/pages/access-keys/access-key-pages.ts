@@ -49,7 +49,7 @@ export const accessKeyPages: readonly Page[] = [
       }
       const used = new Set(key.usage.used_scope);
       const kept = new Set(form.getAll('permission'));
-      const removed = scopesOf(key.permissions).filter((scope) => used.has(scope) && !kept.has(scope));
+      const removed = scopesOf(key).filter((scope) => used.has(scope) && !kept.has(scope));
       if (removed.length > 0 && !form.has('confirmed')) {
         return confirmForm(visit, {
           title: `Remove used permissions of ${key.name}?`,
@@ -171,9 +171,9 @@ function about(visit: Visit, key: ShownAccessKey, at: string): VNode {
 }
 
 /** Compares granted with used permissions, to show which ones can be withdrawn safely. */
-function reach({ usage, permissions }: ShownAccessKey): VNode {
+function reach({ usage, permissions, scope }: ShownAccessKey): VNode {
   const used = new Set(usage.used_scope);
-  const spare = scopesOf(permissions).filter((scope) => !used.has(scope));
+  const spare = scopesOf({ permissions, scope }).filter((scope) => !used.has(scope));
   return html`<section class="card" aria-labelledby="reach">
     <h2 id="reach">Granted and used permissions</h2>
     <dl class="numbers">

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { otherScopes, toPermissions, toScope } from '../../../../access-keys/access-key.ts';
 import { shellQuote } from '../../../../text/quote-text.ts';
 import type { Reply, ShownAccessKey, Visit } from '../../page.ts';
 import { codeBlock, copyable, fromNow, lastUse, pageHeading, statusBadges, table } from '../../parts/elements.ts';
@@ -16,6 +17,7 @@ export function accessKeyFields(
   { used, isReadOnly = false }: { used?: ReadonlySet<string>; isReadOnly?: boolean } = {},
 ): VNode {
   const kinds = [...new Set(offers.flatMap(({ information }) => information))];
+  const named = offers.flatMap(({ scopes }) => scopes);
   const granted = new Set(entries.form.getAll('permission'));
   const { error } = entry(entries, 'permission');
   return html`${textField({
@@ -29,9 +31,9 @@ export function accessKeyFields(
     <fieldset class="stack">
       <legend>Permissions</legend>
       ${
-        kinds.length === 0 && granted.size === 0
+        kinds.length === 0 && named.length === 0 && granted.size === 0
           ? html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>.</p>`
-          : permissionMatrix({ kinds, granted, used, isReadOnly, error })
+          : permissionMatrix({ kinds, granted, named, used, isReadOnly, error })
       }
     </fieldset>
     ${textField({
@@ -52,17 +54,13 @@ export function accessKeyFields(
 
 /** Converts the submitted form to the request body of the access-key endpoints. */
 export function readAccessKeyForm(form: URLSearchParams): Record<string, unknown> {
-  const permissions: Record<string, string[]> = {};
-  for (const scope of form.getAll('permission')) {
-    const [kind = '', action = ''] = scope.split(':');
-    if (!Object.hasOwn(permissions, kind)) permissions[kind] = [];
-    permissions[kind]?.push(action);
-  }
+  const scope = form.getAll('permission');
   const clients = (form.get('clients') ?? '').split(/[\s,]+/).filter(Boolean);
   const end = form.get('expires_at');
   return {
     name: form.get('name')?.trim() ?? '',
-    permissions,
+    permissions: toPermissions(scope),
+    scope: otherScopes(scope).join(' '),
     clients: clients.length > 0 ? clients : null,
     expires_at: end ? toMoment(end) : null,
   };
@@ -75,12 +73,12 @@ export function toAccessKeyForm(key: ShownAccessKey): URLSearchParams {
     clients: key.clients?.join(' ') ?? '',
     expires_at: key.expires_at?.slice(0, 16) ?? '',
   });
-  for (const scope of scopesOf(key.permissions)) form.append('permission', scope);
+  for (const scope of scopesOf(key)) form.append('permission', scope);
   return form;
 }
 
-export function scopesOf(permissions: ShownAccessKey['permissions']): string[] {
-  return Object.entries(permissions).flatMap(([kind, actions]) => actions.map((action) => `${kind}:${action}`));
+export function scopesOf({ permissions, scope }: Pick<ShownAccessKey, 'permissions' | 'scope'>): string[] {
+  return [...toScope(permissions), ...scope.split(' ').filter(Boolean)];
 }
 
 /**
@@ -118,7 +116,7 @@ export function accessKeyTable(
         ? [html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`]
         : []),
       statusBadges(key, visit.now),
-      permissionsInWords(key.permissions),
+      permissionsInWords(key),
       `${key.usage.used} of ${key.usage.granted}`,
       lastUse(key.last_used_at, visit.now),
       key.expires_at ? fromNow(key.expires_at, visit.now) : html`<span class="muted">never</span>`,
@@ -126,10 +124,14 @@ export function accessKeyTable(
   });
 }
 
-function permissionsInWords(permissions: ShownAccessKey['permissions']): VNode {
+function permissionsInWords({ permissions, scope }: ShownAccessKey): VNode {
   const kinds = Object.entries(permissions);
-  if (kinds.length === 0) return html`<span class="muted">none</span>`;
-  return html`<ul>${kinds.map(([kind, actions]) => html`<li><strong class="strong">${kind}</strong> ${actions.join(', ')}</li>`)}</ul>`;
+  const others = scope.split(' ').filter(Boolean);
+  if (kinds.length + others.length === 0) return html`<span class="muted">none</span>`;
+  return html`<ul>
+    ${kinds.map(([kind, actions]) => html`<li><strong class="strong">${kind}</strong> ${actions.join(', ')}</li>`)}
+    ${others.map((name) => html`<li><code>${name}</code></li>`)}
+  </ul>`;
 }
 
 /** Renders the only page that contains the value of an access key. */

@@ -1,12 +1,12 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { offeredScopes } from '../../../../clients/client.ts';
 import { findUsersOfScopes } from '../../../../clients/client-store.ts';
 import { attempt, type Page, type ShownClient, type ShownReview, type ShownUsage, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { countSources, countUsers } from '../../parts/usage-section.ts';
 import { sectionOf } from './client-page.ts';
 import { nounOf } from './client-proof.ts';
+import { offeredScopesOf } from './declared-scope-fields.ts';
 
 const path = '/clients/:client_id';
 
@@ -143,8 +143,8 @@ async function recentUse(visit: Visit): Promise<VNode | undefined> {
 /** Says which integrations have permissions of the resource server, if the operator may see that. */
 async function callers(visit: Visit): Promise<VNode | undefined> {
   if (!visit.can('integrations:view')) return undefined;
-  const { information } = await findClient(visit);
-  const { clients, totalClients } = await findUsersOfScopes(visit.core.database, offeredScopes(information));
+  const offered = offeredScopesOf(await findClient(visit));
+  const { clients, totalClients } = await findUsersOfScopes(visit.core.database, offered);
   return html`<li>
     ${count(totalClients, 'integration')} ${totalClients === 1 ? 'has' : 'have'} permissions of this API${totalClients > 0 && ': '}${clients.map(
       ({ client_id: id, name }, index) => html`${index > 0 && ', '}<a href=${`/console/clients/${id}`}>${name}</a>`,

@@ -4,6 +4,7 @@ import type { Listed, ShownClient, Visit } from '../../page.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
 import { choices, selectField, textField } from '../../parts/forms.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
+import { addDeclaredScopes, declaredScopeFields, readDeclaredScopes } from './declared-scope-fields.ts';
 
 /**
  * Renders the form fields of an integration.
@@ -55,10 +56,11 @@ export function integrationFields(entries: Entries, offers: readonly Offer[] | u
 function grantable(entries: Entries, offers: readonly Offer[]): VNode {
   const kinds = [...new Set(offers.flatMap(({ information }) => information))];
   const granted = new Set(entries.form.getAll('permission'));
-  if (kinds.length === 0 && granted.size === 0) {
+  const named = offers.flatMap(({ scopes }) => scopes);
+  if (kinds.length === 0 && named.length === 0 && granted.size === 0) {
     return html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>, or grant permissions later.</p>`;
   }
-  return permissionMatrix({ kinds, granted, error: entry(entries, 'permission').error });
+  return permissionMatrix({ kinds, granted, named, error: entry(entries, 'permission').error });
 }
 
 /** Renders the form fields of a resource server. */
@@ -78,6 +80,7 @@ export function resourceServerFields(entries: Entries): VNode {
       placeholder: 'orders products contacts',
       hint: 'Lower-case words, separated by spaces. Each kind has four permissions: create, read, update and delete.',
     })}
+    ${declaredScopeFields(entries)}
     ${choices({
       ...entry(entries, 'token_format'),
       label: 'Access token format',
@@ -122,6 +125,7 @@ export function readClientForm(kind: ShownClient['kind'], form: URLSearchParams)
       name,
       resource: form.get('resource')?.trim() ?? '',
       information: words(form.get('information')),
+      scopes: readDeclaredScopes(form),
       token_format: tokenFormat,
       token_typ: tokenFormat === 'jwt' ? (form.get('token_typ') ?? undefined) : undefined,
     };
@@ -139,6 +143,7 @@ export function toClientForm(client: ShownClient): URLSearchParams {
   const form = new URLSearchParams({ name: client.name, resource: client.resource ?? '' });
   if (client.kind === 'resource_server') {
     form.set('information', client.information.join(' '));
+    addDeclaredScopes(form, client.scopes);
     form.set('token_format', client.token_format ?? 'opaque');
     form.set('token_typ', client.token_typ ?? 'at+jwt');
     return form;
@@ -152,8 +157,8 @@ function words(text: string | null): string[] {
   return (text ?? '').split(/[\s,]+/).filter(Boolean);
 }
 
-/** A resource server and the kinds of information that its scopes cover. */
-export type Offer = { name: string; resource: string; information: readonly string[] };
+/** A resource server with the kinds of information that its scopes cover, and the scopes that it names itself. */
+export type Offer = { name: string; resource: string } & Pick<ShownClient, 'information' | 'scopes'>;
 
 /** Returns the first 200 resource servers, or undefined if the operator lacks `integrations:view`. */
 export async function readOffers(visit: Visit): Promise<Offer[] | undefined> {
@@ -161,5 +166,10 @@ export async function readOffers(visit: Visit): Promise<Offer[] | undefined> {
   const { body } = await visit.call<Listed<ShownClient>>('GET /clients', {
     query: { kind: 'resource_server', limit: '200' },
   });
-  return body.data.map(({ name, resource, information }) => ({ name, resource: resource ?? '', information }));
+  return body.data.map(({ name, resource, information, scopes }) => ({
+    name,
+    resource: resource ?? '',
+    information,
+    scopes,
+  }));
 }

@@ -28,6 +28,7 @@ import { notice } from '../../parts/notices.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
 import { methodLabel, nounOf } from './client-proof.ts';
+import { declaredScopeList } from './declared-scope-fields.ts';
 
 /** Page of one client (an integration or a resource server): credentials, usage, regenerations and actions. */
 export const clientPage: Page = {
@@ -187,6 +188,7 @@ function offers(client: ShownClient): VNode {
     ${facts({
       'Resource identifier': html`<code>${client.resource}</code>`,
       'Kinds of information': client.information.join(', ') || 'none',
+      'Named scopes': declaredScopeList(client.scopes),
       'Access token format': client.token_format === 'jwt' ? `JWT (RFC 9068), typ ${client.token_typ}` : 'Opaque',
     })}
   </section>`;

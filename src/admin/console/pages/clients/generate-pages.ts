@@ -10,6 +10,7 @@ import { problemNotice } from '../../parts/notices.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields } from './client-form.ts';
 import { authMethodOf, methodLabel, nounOf, proofFields, readProof } from './client-proof.ts';
 import { showCredentials } from './client-secret-pages.ts';
+import { declaredScopeList, readDeclaredScopes } from './declared-scope-fields.ts';
 
 type Kind = {
   kind: ShownClient['kind'];
@@ -122,6 +123,7 @@ function showReview(visit: Visit, kind: Kind): Reply {
             | undefined,
           'Kinds of information':
             kind.kind === 'resource_server' ? (input['information'] as string[]).join(', ') || 'none' : undefined,
+          'Named scopes': kind.kind === 'resource_server' ? declaredScopeList(readDeclaredScopes(form)) : undefined,
           'Access token format': input['token_format'] as string | undefined,
           'JWT type': input['token_typ'] as string | undefined,
         })}

@@ -1,0 +1,77 @@
+import type { AccessKey } from '../access-keys/access-key.ts';
+import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
+import type { Client } from '../clients/client.ts';
+import { isHeld, isOffered, sharedScopes } from '../clients/offered-scopes.ts';
+import { KeyturnError } from '../errors.ts';
+
+/** Decides which scopes a token request can be granted. */
+
+export type Grantable = {
+  /** The resource server that the request or its client names. */
+  named: Client | undefined;
+  /** The scopes of the client that can be granted, under the names that the client has them by. */
+  grantable: readonly string[];
+  /** Returns whether a scope can be granted, by any of its names. */
+  isGrantable(scope: string): boolean;
+};
+
+/**
+ * Returns what a request can be granted.
+ * @param servers all resource servers.
+ * @throws {KeyturnError} `invalid_target` if it names an unknown resource.
+ */
+export function findGrantable(
+  client: Client,
+  {
+    resource = client.resource ?? undefined,
+    accessKey,
+  }: { resource?: string | undefined; accessKey?: PresentedAccessKey | undefined },
+  servers: readonly Client[],
+): Grantable {
+  const named = resource === undefined ? undefined : requireResourceServer(servers, resource);
+  const key = accessKey?.key;
+  const isGrantable = (scope: string) => {
+    if (named && !(isOffered(named, scope) && isMeantAt(named, client, scope, servers))) return false;
+    if (client.scope.includes(scope) && (!key || key.scope.includes(scope))) return true;
+    return named ? isHeldAt(named, client, key, scope) : servers.some((server) => isHeldAt(server, client, key, scope));
+  };
+  return { named, grantable: named || key ? client.scope.filter(isGrantable) : client.scope, isGrantable };
+}
+
+/** Returns whether client and access key have a scope at a resource server, by any of its names there. */
+function isHeldAt(server: Client, client: Client, key: AccessKey | undefined, scope: string): boolean {
+  if (!server.enabled || server.scopes.length === 0 || !isOffered(server, scope)) return false;
+  return isHeld(server, client.scope, scope) && (!key || isHeld(server, key.scope, scope));
+}
+
+/**
+ * Returns whether a client can have a scope of this resource server. If others offer the name too, and the client's own
+ * resource server is one of them, the client has the scope only there.
+ */
+function isMeantAt(named: Client, { resource }: Client, scope: string, servers: readonly Client[]): boolean {
+  if (resource === null || resource === named.resource || !sharedScopes(servers).has(scope)) return true;
+  const own = servers.find((server) => server.resource === resource);
+  return !own || !isOffered(own, scope);
+}
+
+/**
+ * Checks that the names of granted scopes say which permissions they mean, for a token that is for no single resource.
+ * @throws {KeyturnError} `invalid_target` if several resource servers offer one (RFC 8707 §2).
+ */
+export function requireOneMeaning(granted: readonly string[], servers: readonly Client[]): void {
+  const shared = sharedScopes(servers);
+  const unclear = shared.size === 0 ? undefined : granted.find((scope) => shared.has(scope));
+  if (unclear === undefined) return;
+  throw new KeyturnError(
+    'invalid_target',
+    400,
+    `The scope ${unclear} is offered by several resource servers. Select one with \`resource\`.`,
+  );
+}
+
+function requireResourceServer(servers: readonly Client[], resource: string): Client {
+  const server = servers.find((candidate) => candidate.resource === resource);
+  if (!server?.enabled)
+    throw new KeyturnError('invalid_target', 400, 'resource: no resource server has this identifier.');
+  return server;
+}

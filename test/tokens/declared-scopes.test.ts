@@ -1,0 +1,259 @@
+import { decodeJwt } from 'jose';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { endpointsOf, type TestClient } from '../oauth/fixture.ts';
+
+let server: AdminServer;
+let api: ReturnType<typeof endpointsOf>;
+let now = Date.now();
+
+beforeAll(async () => {
+  server = await startAdminServer({ clock: () => now });
+  api = endpointsOf(server.publicUrl);
+});
+afterAll(() => server?.close());
+
+type Json = Record<string, unknown>;
+
+async function create(body: Json): Promise<TestClient> {
+  const { status, json, text } = await server.adminFetch('/clients', { method: 'POST', body });
+  if (status !== 201) throw new Error(text);
+  return { id: json.client_id, secret: json.client_secret };
+}
+
+/** Registers a resource server whose identifier contains its name. */
+const createApi = (name: string, body: Json = {}) =>
+  create({ name, kind: 'resource_server', resource: uri(name), ...body });
+const createClient = (scope: string, body: Json = {}) => create({ name: 'Shop', kind: 'integration', scope, ...body });
+const change = (client: TestClient, body: Json) =>
+  server.adminFetch(`/clients/${client.id}`, { method: 'PATCH', body });
+const uri = (name: string) => `https://${name}.example`;
+
+async function createKey(body: Json): Promise<{ id: string; access_key: string }> {
+  const contact = await server.adminFetch('/contacts', {
+    method: 'POST',
+    body: { name: 'Ann', email: 'a@example.com' },
+  });
+  const path = `/contacts/${contact.json.id}/access-keys`;
+  const { status, json, text } = await server.adminFetch(path, { method: 'POST', body: { name: 'key', ...body } });
+  if (status !== 201) throw new Error(text);
+  return json;
+}
+
+/** Introspects twice, because the second answer may come from a cache. */
+async function scopeAt(at: TestClient, token: string, form: Record<string, string> = {}): Promise<unknown> {
+  const [first, second] = [await api.introspect(at, token, form), await api.introspect(at, token, form)];
+  expect(second.text).toBe(first.text);
+  return first.json['active'] ? first.json['scope'] : 'inactive';
+}
+
+const read = (kind: string, names: { name: string; aliases?: string[] }) => ({
+  description: 'Read',
+  information: kind,
+  action: 'read',
+  ...names,
+});
+
+describe.each(['opaque', 'jwt'] as const)('a resource server with %s tokens', (format) => {
+  it('grants a permission under each of its names, and answers with the name that was asked for', async () => {
+    const kind = `ships_${format}`;
+    const at = await createApi(`names-${format}`, {
+      information: [kind],
+      token_format: format,
+      scopes: [read(kind, { name: `${kind}.read`, aliases: [`read:${kind}`] })],
+    });
+    for (const held of [`${kind}:read`, `${kind}.read`, `read:${kind}`]) {
+      const client = await createClient(held);
+      for (const asked of [`${kind}:read`, `${kind}.read`, `read:${kind}`]) {
+        const answer = await api.token(client, { scope: asked });
+        expect([answer.status, answer.json['scope']]).toEqual([200, asked]);
+        const token = answer.json['access_token'] as string;
+        expect(await scopeAt(at, token)).toBe(asked);
+        if (format === 'jwt') expect(decodeJwt(token)['scope']).toBe(asked);
+      }
+      const answer = await api.token(client);
+      expect(answer.json['scope']).toBe(held);
+      expect(await scopeAt(at, answer.json['access_token'] as string)).toBe(held);
+      for (const other of [`${kind}:update`, `${kind}.write`]) {
+        expect((await api.token(client, { scope: other })).json['error']).toBe('invalid_scope');
+      }
+    }
+  });
+
+  it('grants a declared scope without a kind of information', async () => {
+    const name = `https://scopes.example/${format}/reports.export?a=[1]`;
+    const at = await createApi(`export-${format}`, {
+      token_format: format,
+      scopes: [{ name, description: 'Export reports', sensitive: true }],
+    });
+    const client = await createClient(name);
+    const answer = await api.token(client);
+    expect(answer.json['scope']).toBe(name);
+    const token = answer.json['access_token'] as string;
+    expect(await scopeAt(at, token)).toBe(name);
+    await change(client, { scope: '' });
+    expect(await scopeAt(at, token)).toBe('inactive');
+  });
+
+  it('never gives a live token a permission through a name that is declared or redefined later', async () => {
+    const kind = `crates_${format}`;
+    const at = await createApi(`later-${format}`, { information: [kind], token_format: format });
+    const client = await createClient(`${kind}:read ${kind}:delete`);
+    const token = await api.accessToken(client, { scope: `${kind}:read` });
+    const scopes = [read(kind, { name: `${kind}.x` })];
+    expect((await change(at, { scopes })).status).toBe(200);
+    expect(await scopeAt(at, token)).toBe(`${kind}:read`);
+    const named = await api.accessToken(client, { scope: `${kind}.x` });
+    expect(await scopeAt(at, named)).toBe(`${kind}.x`);
+    // The same name for another permission.
+    now += 2_000;
+    const other = [{ ...scopes[0], action: 'delete' }];
+    expect((await change(at, { scopes: other })).status).toBe(200);
+    expect(await scopeAt(at, named)).toBe('inactive');
+  });
+});
+
+describe('an access key', () => {
+  it('narrows a token by the permission, whatever its name, and holds declared scopes in `scope`', async () => {
+    const at = await createApi('keys', {
+      information: ['masts'],
+      scopes: [read('masts', { name: 'masts.read' }), { name: 'masts.export', description: 'Export' }],
+    });
+    const client = await createClient('masts.read masts.export masts:update');
+    const byCell = await createKey({ permissions: { masts: ['read'] } });
+    expect((await api.token(client, { access_key: byCell.access_key })).json['scope']).toBe('masts.read');
+    const byName = await createKey({ permissions: {}, scope: 'masts.export' });
+    const answer = await api.token(client, { access_key: byName.access_key });
+    expect(answer.json['scope']).toBe('masts.export');
+    const token = answer.json['access_token'] as string;
+    expect(await scopeAt(at, token)).toBe('masts.export');
+    // A key that is presented with the introspection narrows by permission too.
+    const whole = await api.accessToken(client);
+    expect(await scopeAt(at, whole, { access_key: byCell.access_key })).toBe('masts.read');
+
+    const shown = await server.adminFetch(`/access-keys/${byName.id}`);
+    expect([shown.json.permissions, shown.json.scope]).toEqual([{}, 'masts.export']);
+    const patch = (body: Json) => server.adminFetch(`/access-keys/${byName.id}`, { method: 'PATCH', body });
+    const widened = await patch({ permissions: { masts: ['read'] } });
+    expect([widened.json.permissions, widened.json.scope]).toEqual([{ masts: ['read'] }, 'masts.export']);
+    expect((await patch({ scope: '' })).json.permissions).toEqual({ masts: ['read'] });
+    expect(await scopeAt(at, token)).toBe('inactive');
+    const unknown = await patch({ scope: 'masts.paint' });
+    expect([unknown.status, unknown.json.detail]).toEqual([
+      400,
+      'scope: "masts.paint" is not offered by any resource server.',
+    ]);
+  });
+
+  it('reports the use of a permission under the name that the key has it by', async () => {
+    const at = await createApi('use', { information: ['sails'], scopes: [read('sails', { name: 'sails.read' })] });
+    const client = await createClient('sails.read');
+    const key = await createKey({ permissions: { sails: ['read', 'update'] } });
+    const token = await api.accessToken(client, { access_key: key.access_key });
+    await api.introspect(at, token, { used_scope: 'sails.read' });
+    await server.core.usedScopes.flush();
+    expect((await server.adminFetch(`/access-keys/${key.id}`)).json.usage.used_scope).toEqual(['sails:read']);
+  });
+});
+
+describe('a name that two resource servers offer', () => {
+  it('is granted only if `resource` or the client says which one is meant', async () => {
+    const scopes = [{ name: 'admin', description: 'Everything' }];
+    const [one, two] = [await createApi('one', { scopes }), await createApi('two', { scopes })];
+    const client = await createClient('admin');
+    for (const form of [{}, { scope: 'admin' }]) {
+      const { status, json } = await api.token(client, form);
+      expect([status, json['error'], json['error_description']]).toEqual([
+        400,
+        'invalid_target',
+        'The scope admin is offered by several resource servers. Select one with `resource`.',
+      ]);
+    }
+    const token = await api.accessToken(client, { resource: uri('one') });
+    expect([await scopeAt(one, token), await scopeAt(two, token)]).toEqual(['admin', 'inactive']);
+
+    const decided = await createClient('admin', { resource: uri('two') });
+    const own = await api.accessToken(decided);
+    expect([await scopeAt(one, own), await scopeAt(two, own)]).toEqual(['inactive', 'admin']);
+    const elsewhere = await api.token(decided, { scope: 'admin', resource: uri('one') });
+    expect(elsewhere.json['error']).toBe('invalid_scope');
+  });
+
+  it('cannot be declared by the second one while a client would get its permission', async () => {
+    const scopes = [{ name: 'root', description: 'Everything' }];
+    const first = await createApi('first', { scopes });
+    const client = await createClient('root');
+    const token = await api.accessToken(client);
+    const second = await createApi('second', {});
+    now += 10;
+    const refused = await change(second, { scopes });
+    expect([refused.status, refused.json.code, refused.json.total]).toEqual([409, 'scope_name_taken', 1]);
+    expect(refused.json.clients).toEqual([{ client_id: client.id, name: 'Shop' }]);
+
+    await change(client, { resource: uri('first') });
+    expect((await change(second, { scopes })).status).toBe(200);
+    expect([await scopeAt(first, token), await scopeAt(second, token)]).toEqual(['root', 'inactive']);
+  });
+});
+
+describe('declared scopes', () => {
+  const declare = async (scopes: Json[], information = ['orders']) => {
+    const body = { name: 'Any', kind: 'resource_server', resource: uri(`any${Math.random()}`), information, scopes };
+    const { status, json } = await server.adminFetch('/clients', { method: 'POST', body });
+    return [status, json.issues?.[0]?.path];
+  };
+  const good = { name: 'x.y', description: 'Some' };
+
+  it.each([
+    ['a name with a space', [{ ...good, name: 'a b' }], 'scopes.0.name'],
+    ['a name with a quotation mark', [good, { ...good, name: 'a"b' }], 'scopes.1.name'],
+    ['a name of 129 characters', [{ ...good, name: 'n'.repeat(129) }], 'scopes.0.name'],
+    ['an alias that is no scope-token', [{ ...good, aliases: ['ok', 'é'] }], 'scopes.0.aliases.1'],
+    ['a name twice', [good, { ...good, name: 'z', aliases: ['x.y'] }], 'scopes.1.aliases'],
+    ['no description', [{ ...good, description: '' }], 'scopes.0.description'],
+    ['a kind without an action', [{ ...good, information: 'orders' }], 'scopes.0.action'],
+    ['an unknown kind', [{ ...good, information: 'boats', action: 'read' }], 'scopes.0.information'],
+    ['a generated name that means something else', [{ ...good, name: 'orders:read' }], 'scopes.0.name'],
+    ['an unknown member', [{ ...good, id: '#1' }], undefined],
+  ])('are rejected with %s', async (_, scopes, path) => {
+    const [status, named] = await declare(scopes);
+    expect(status).toBe(400);
+    if (path) expect(named).toBe(path);
+  });
+
+  it('are shown as they were given, listed in the metadata, and only of resource servers', async () => {
+    const name = `n${'~'.repeat(127)}`;
+    const at = await createApi('shown', {
+      information: ['logs'],
+      scopes: [
+        { name, description: 'Long', aliases: ['log!'], sensitive: true },
+        { name: 'logs:read', description: 'Read the logs', information: 'logs', action: 'read' },
+      ],
+    });
+    const { json } = await server.adminFetch(`/clients/${at.id}`);
+    const plain = { aliases: [], information: null, action: null, sensitive: false };
+    expect(json.scopes).toEqual([
+      { ...plain, name, description: 'Long', aliases: ['log!'], sensitive: true },
+      { ...plain, name: 'logs:read', description: 'Read the logs', information: 'logs', action: 'read' },
+    ]);
+    const metadata = await (await fetch(`${server.publicUrl}/.well-known/oauth-authorization-server`)).json();
+    expect(metadata).toMatchObject({ scopes_supported: expect.arrayContaining([name, 'log!', 'logs:read']) });
+    const body = { name: 'I', kind: 'integration', scopes: [good] };
+    expect((await server.adminFetch('/clients', { method: 'POST', body })).status).toBe(400);
+    const stayed = await change(at, { name: 'Renamed' });
+    expect(stayed.json.scopes).toEqual(json.scopes);
+  });
+
+  it('cannot be removed while a client or an access key has them', async () => {
+    const at = await createApi('held', { scopes: [{ name: 'held.a', description: 'A' }] });
+    const client = await createClient('held.a');
+    await createKey({ permissions: {}, scope: 'held.a' });
+    const refused = await change(at, { scopes: [] });
+    expect([refused.status, refused.json.code, refused.json.total]).toEqual([409, 'scope_in_use', 2]);
+    expect(refused.json.scope).toBe('held.a');
+    // A renamed scope keeps its permission if the previous name stays an alias.
+    const renamed = await change(at, { scopes: [{ name: 'held.b', description: 'A', aliases: ['held.a'] }] });
+    expect(renamed.status).toBe(200);
+    const token = await api.accessToken(client, { scope: 'held.b' });
+    expect(await scopeAt(at, token)).toBe('held.b');
+  });
+});

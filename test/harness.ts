@@ -4,6 +4,8 @@ import { createLog, type Log } from '../src/observability/log.ts';
 import type { Clock, DatabaseClock } from '../src/process/clock.ts';
 import { startServer } from '../src/server.ts';
 import { generateRootKey } from '../src/storage/open-database.ts';
+import { setStoreDeadline } from '../src/storage/with-deadline.ts';
+import { patientMs } from './patient-stores.ts';
 import { createTestDatabase, createTestRedis } from './services.ts';
 
 export type Stores = { databaseUrl: string; redisUrl: string; redisPrefix: string; rootKey: string };
@@ -32,10 +34,16 @@ export async function startTestServer(
     env?: Record<string, string | undefined>;
     stores?: Stores;
     log?: Log;
+    /**
+     * Longest wait of a request for a store. Long unless given, so that a busy machine is no reason for a 503. Applies
+     * to every server of the test file.
+     */
+    storeDeadlineMs?: number;
     /** Reads a JWK set in place of the network. */
     readJwks?: (uri: string) => Promise<readonly unknown[]>;
   } = {},
 ): Promise<TestServer> {
+  setStoreDeadline(options.storeDeadlineMs ?? patientMs);
   const stores = options.stores ?? (await createTestStores());
   const config = readConfig({
     DATABASE_URL: stores.databaseUrl,

@@ -4,7 +4,15 @@ import { StoreUnavailable } from '../errors.ts';
  * Maximum time that a public request waits for a store, so that any answer, even a 503, is sent within 300 ms on a busy
  * machine too.
  */
-export const storeDeadlineMs = 200;
+export let storeDeadlineMs = 200;
+
+/**
+ * Sets the limit of this process. Tests that are not about the limit set a long one, because their stores share the
+ * processors with them.
+ */
+export function setStoreDeadline(milliseconds: number): void {
+  storeDeadlineMs = milliseconds;
+}
 
 /** Rejects after the time limit. The work itself continues, and its late result is dropped. */
 export function withDeadline<T>(

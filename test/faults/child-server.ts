@@ -17,7 +17,7 @@ export type ChildServer = {
 };
 
 export async function startChildServer(stores: Stores, env: Record<string, string> = {}): Promise<ChildServer> {
-  const child = spawn(process.execPath, ['src/main.ts', 'start'], {
+  const child = spawn(process.execPath, ['--import', './test/patient-stores.ts', 'src/main.ts', 'start'], {
     env: {
       ...childEnvironment(),
       DATABASE_URL: stores.databaseUrl,
@@ -31,18 +31,18 @@ export async function startChildServer(stores: Stores, env: Record<string, strin
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];
-  let publicUrl: string | undefined;
+  const { promise: started, resolve } = Promise.withResolvers<string>();
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line);
-      publicUrl ??= /"public":"([^"]+)"/.exec(line)?.[1];
+      const url = /"public":"([^"]+)"/.exec(line)?.[1];
+      if (url !== undefined) resolve(url);
     });
   }
-  const deadline = performance.now() + 20_000;
-  while (!publicUrl) {
-    if (child.exitCode !== null || performance.now() > deadline) throw new Error(`no start:\n${lines.join('\n')}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  const ended = once(child, 'exit').then(() => {
+    throw new Error(`no start:\n${lines.join('\n')}`);
+  });
+  const publicUrl = await Promise.race([started, ended]);
   return {
     process: child,
     publicUrl,

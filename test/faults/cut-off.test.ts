@@ -44,8 +44,12 @@ async function createWorld(env: Record<string, string> = {}): Promise<World> {
   const stores = await createTestStores();
   const postgres = await startTcpProxy(stores.databaseUrl);
   const redis = await startTcpProxy(stores.redisUrl);
-  const there = await startTestServer({ stores, env });
-  const here = await startTestServer({ stores: { ...stores, databaseUrl: postgres.url, redisUrl: redis.url }, env });
+  const there = await startTestServer({ stores, env, storeDeadlineMs: 200 });
+  const here = await startTestServer({
+    stores: { ...stores, databaseUrl: postgres.url, redisUrl: redis.url },
+    env,
+    storeDeadlineMs: 200,
+  });
   const apiOf = (name: string, format: 'opaque' | 'jwt', information: string) =>
     register(there.core, {
       name,
@@ -176,7 +180,10 @@ it('processes serve cached data by default if PostgreSQL responds to none of the
   const stores = await createTestStores();
   const postgres = await startTcpProxy(stores.databaseUrl);
   const throughProxy = { ...stores, databaseUrl: postgres.url };
-  const servers = [await startTestServer({ stores: throughProxy }), await startTestServer({ stores: throughProxy })];
+  const servers = [
+    await startTestServer({ stores: throughProxy, storeDeadlineMs: 200 }),
+    await startTestServer({ stores: throughProxy, storeDeadlineMs: 200 }),
+  ];
   const [first] = servers as [TestServer, TestServer];
   const client = await register(first.core, { name: 'Kept', kind: 'integration' });
   const apis = servers.map(({ publicUrl }) => endpointsOf(publicUrl));

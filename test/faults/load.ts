@@ -44,8 +44,8 @@ type Confirmed = { token: string; revokedAt?: number; isInDoubt?: boolean };
 
 export async function startLoad(options: Parameters<typeof startAdminServer>[0]): Promise<Load> {
   const env = { KEYTURN_FAILURES_PER_MINUTE: '0', KEYTURN_STALE_SECONDS: '5', ...options?.env };
-  const first = await startAdminServer({ ...options, env });
-  const second = await startAdminServer({ ...options, env, stores: first.stores });
+  const first = await startAdminServer({ ...options, env, storeDeadlineMs: 200 });
+  const second = await startAdminServer({ ...options, env, storeDeadlineMs: 200, stores: first.stores });
   const servers = [first, second];
   const clients = await registerAll(first.core);
   const apis = servers.map(({ publicUrl }) => endpointsOf(publicUrl));

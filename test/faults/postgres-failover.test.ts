@@ -208,7 +208,7 @@ describeWithPair('PostgreSQL after a promotion of its asynchronous standby witho
       expect((await api.token(leaking)).status).toBe(401);
       expect((await api.introspect(orders, ofLostEpoch)).text).toBe(inactive);
     }
-    const newcomer = await startAdminServer({ stores: here.stores });
+    const newcomer = await startAdminServer({ stores: here.stores, storeDeadlineMs: 200 });
     expect(await areEnded(endpointsOf(newcomer.publicUrl))).toBe(true);
     await newcomer.close();
     // Tokens that no lost change concerned are still valid.

@@ -21,6 +21,7 @@ beforeAll(async () => {
   proxy = await startTcpProxy(real.databaseUrl);
   stores = { ...real, databaseUrl: proxy.url };
   server = await startTestServer({
+    storeDeadlineMs: 200,
     stores,
     env: { KEYTURN_FAILURES_PER_MINUTE: '0', KEYTURN_STALE_SECONDS: String(staleSeconds) },
   });

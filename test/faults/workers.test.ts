@@ -20,7 +20,7 @@ beforeAll(async () => {
   clients = await registerAll(beside.core);
   const [port, adminPort] = [await freePort(), await freePort()];
   url = `http://127.0.0.1:${port}`;
-  supervisor = spawn(process.execPath, ['src/main.ts', 'start'], {
+  supervisor = spawn(process.execPath, ['--import', './test/patient-stores.ts', 'src/main.ts', 'start'], {
     env: {
       ...childEnvironment(),
       DATABASE_URL: stores.databaseUrl,

@@ -3,8 +3,10 @@ import { Redis } from 'ioredis';
 import { CompactEncrypt, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { disableClient } from '../../src/clients/manage-clients.ts';
 import { generateClientId } from '../../src/credentials/credential-format.ts';
+import { setStoreDeadline } from '../../src/storage/with-deadline.ts';
 import { type ChildServer, startChildServer } from '../faults/child-server.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
+import { patientMs } from '../patient-stores.ts';
 import {
   type AssertionChange,
   makeAssertion,
@@ -377,7 +379,9 @@ describe('the single use of an assertion', () => {
     database.query = (sql, parameters) =>
       sql.includes('used_assertions') ? new Promise(() => undefined) : query(sql, parameters);
     const assertion = await makeAssertion(pair, clientId, issuer);
+    setStoreDeadline(200);
     const answer = await postAssertion(url, assertion);
+    setStoreDeadline(patientMs);
     database.query = query;
     expect(answer).toMatchObject({ status: 503, json: { error: 'temporarily_unavailable' } });
     expect((await postAssertion(url, assertion)).status).toBe(200);

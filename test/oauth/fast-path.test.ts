@@ -38,8 +38,9 @@ beforeAll(async () => {
   // Disable the failure limit, because all clients fail often and use the same address.
   const env = { KEYTURN_FAILURES_PER_MINUTE: '0' };
   const log = (to: string[]) => pino({ base: null }, { write: (line) => to.push(line) });
-  fast = await startAdminServer({ env, log: log(lines.fast) });
+  fast = await startAdminServer({ storeDeadlineMs: 200, env, log: log(lines.fast) });
   slow = await startTestServer({
+    storeDeadlineMs: 200,
     stores: fast.stores,
     env: { ...env, KEYTURN_FAST_PATH: 'off' },
     log: log(lines.slow),

@@ -164,19 +164,15 @@ test('issues no token that it knows to have ended while its record was being sto
   const slow = await startAdminServer({ stores: { ...here.stores, redisUrl: proxy.url } });
   const atSlow = endpointsOf(slow.publicUrl);
   const { client, path } = await cachedClient();
-  for (let issued = 0, attempts = 0; issued === 0 && attempts < 20; attempts++) {
-    await atSlow.accessToken(client);
-    proxy.stall();
-    const coming = atSlow.token(client);
-    await change('POST', `${path}/tokens/revoke`);
-    await slow.core.feed.sync();
-    proxy.restore();
-    const { status, json } = await coming;
-    // A busy machine may need longer than a request waits for Redis.
-    if (status === 503) continue;
-    issued += 1;
-    expect((await atHere.introspect(api, json['access_token'] as string)).text).not.toBe(inactive);
-  }
+  await atSlow.accessToken(client);
+  proxy.stall();
+  const coming = atSlow.token(client);
+  await change('POST', `${path}/tokens/revoke`);
+  await slow.core.feed.sync();
+  proxy.restore();
+  const { status, json } = await coming;
+  expect(status).toBe(200);
+  expect((await atHere.introspect(api, json['access_token'] as string)).text).not.toBe(inactive);
   await slow.close();
   await proxy.close();
 });

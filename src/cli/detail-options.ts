@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { readClaimText } from '../clients/claim-text.ts';
 import type { Json } from './call-admin.ts';
 import { collect, duration } from './terminal.ts';
 
@@ -154,22 +155,13 @@ function collectLabels(text: string, earlier: Readonly<Record<string, string>> |
 
 function collectClaims(text: string, earlier: Json | undefined): Json {
   const [name, value] = split(text);
-  return Object.fromEntries([...Object.entries(earlier ?? {}), [name, readValue(value)]]);
+  return Object.fromEntries([...Object.entries(earlier ?? {}), [name, readClaimText(value)]]);
 }
 
 function split(text: string): [string, string] {
   const at = text.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('It must be a name and a value, such as team=logistics.');
   return [text.slice(0, at), text.slice(at + 1)];
-}
-
-/** Reads JSON, and any other text as it is. */
-function readValue(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }
 
 function readJson(path: string): Json {

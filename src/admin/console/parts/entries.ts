@@ -67,6 +67,10 @@ const labels: Readonly<Record<string, string>> = {
   email: 'E-mail address',
   external_id: 'External ID',
   clients: 'Allowed Client IDs',
+  owner_contact_id: 'Owner',
+  contacts: 'Technical contacts',
+  access_token_ttl: 'Token lifetime',
+  default_scope: 'Default permissions',
 };
 
 /** Returns what people call a form field. */

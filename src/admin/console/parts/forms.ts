@@ -40,6 +40,8 @@ export function textField({
   placeholder?: string;
   autocomplete?: string;
   readonly?: boolean;
+  /** The id of a datalist with values to choose from. */
+  list?: string;
   'data-expected'?: string;
 }): VNode {
   return html`<div class="field">
@@ -171,8 +173,14 @@ export function hiddenFields(form: URLSearchParams): VNode[] {
   return [...form].map(([name, value]) => html`<input type="hidden" name=${name} value=${value} />`);
 }
 
-/** A select field that filters a list. */
-export type Filter = { name: string; label: string; options: readonly (readonly [value: string, text: string])[] };
+/** A field that filters a list: a select field, or a text field if it has no options. */
+export type Filter = {
+  name: string;
+  label: string;
+  options?: readonly (readonly [value: string, text: string])[];
+  /** Whether only links set the filter. */
+  isHidden?: boolean;
+};
 
 /**
  * Renders search and filters above a list. With a script, the rows of the current page are filtered while typing; Enter
@@ -194,15 +202,20 @@ export function filterForm({
       <label class="unseen" for="filter-q">${search}</label>
       <input id="filter-q" type="search" name="q" maxlength="200" value=${query['q']} placeholder=${search} data-filters="filtered" />
     </div>
-    ${filters.map(
-      ({ name, label, options }) =>
-        html`<div class="field">
-          <label class="unseen" for=${`filter-${name}`}>${label}</label>
-          <select id=${`filter-${name}`} name=${name}>
-            ${options.map(([value, text]) => html`<option value=${value} selected=${value === (query[name] ?? '')}>${text}</option>`)}
-          </select>
-        </div>`,
-    )}
+    ${filters.map(({ name, label, options, isHidden }) => {
+      const value = query[name] ?? '';
+      if (isHidden) return value && html`<input type="hidden" name=${name} value=${value} />`;
+      return html`<div class="field">
+        <label class="unseen" for=${`filter-${name}`}>${label}</label>
+        ${
+          options
+            ? html`<select id=${`filter-${name}`} name=${name}>
+                ${options.map(([each, text]) => html`<option value=${each} selected=${each === value}>${text}</option>`)}
+              </select>`
+            : html`<input id=${`filter-${name}`} name=${name} maxlength="300" value=${value} placeholder=${label} />`
+        }
+      </div>`;
+    })}
     <button>Search</button>
   </form>`;
 }

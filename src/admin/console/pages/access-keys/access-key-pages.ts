@@ -12,6 +12,7 @@ import {
   type Visit,
 } from '../../page.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
+import { noteFacts } from '../../parts/detail-fields.ts';
 import { facts, fromNow, lastUse, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { type Entries, readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
@@ -42,7 +43,6 @@ export const accessKeyPages: readonly Page[] = [
       const { form } = visit;
       const revision = form.get('revision') ?? '';
       const { body: key } = await findKey(visit);
-      const fields = readAccessKeyForm(form);
       if (form.has('editing')) {
         form.delete('editing');
         return await show(visit, key, form, revision);
@@ -61,10 +61,10 @@ export const accessKeyPages: readonly Page[] = [
       }
       // The form field has no seconds. Leave an unedited expiry out of the request, so that its seconds are kept.
       const sameEnd = form.get('expires_at') === toAccessKeyForm(key).get('expires_at');
-      const body = { ...fields, ...(sameEnd ? { expires_at: undefined } : {}) };
-      const saved = await attempt(() =>
-        visit.call('PATCH /access-keys/{id}', { params: { id: key.id }, body, revision }),
-      );
+      const saved = await attempt(async () => {
+        const body = { ...readAccessKeyForm(form), ...(sameEnd ? { expires_at: undefined } : {}) };
+        return await visit.call('PATCH /access-keys/{id}', { params: { id: key.id }, body, revision });
+      });
       if ('done' in saved) return { seeOther: `/console/access-keys/${key.id}`, done: 'saved' };
       return await show(visit, key, form, revision, saved.problem);
     },
@@ -160,6 +160,7 @@ function about(visit: Visit, key: ShownAccessKey, at: string): VNode {
       'First used': lastUse(key.first_used_at, visit.now),
       'Last used': lastUse(key.last_used_at, visit.now),
       Expires: key.expires_at ? fromNow(key.expires_at, visit.now) : 'never',
+      ...noteFacts(key, '/console/access-keys'),
     })}
     ${
       visit.can('api_key:manage') &&

@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import { otherScopes, toPermissions, toScope } from '../../../../access-keys/access-key.ts';
 import { shellQuote } from '../../../../text/quote-text.ts';
 import type { Reply, ShownAccessKey, Visit } from '../../page.ts';
+import { noteFields, readNoteForm, toNoteForm } from '../../parts/detail-fields.ts';
 import { codeBlock, copyable, fromNow, lastUse, pageHeading, statusBadges, table } from '../../parts/elements.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
 import { textField } from '../../parts/forms.ts';
@@ -49,7 +50,14 @@ export function accessKeyFields(
       readonly: isReadOnly,
       placeholder: 'kti_…',
       hint: 'Separate them with spaces. Leave this empty to allow every client.',
-    })}`;
+    })}
+    ${
+      !isReadOnly &&
+      html`<details open=${['description', 'labels', 'claims'].some((name) => entries.errors.has(name))}>
+        <summary>Description, labels and claims</summary>
+        <div class="stack">${noteFields(entries)}</div>
+      </details>`
+    }`;
 }
 
 /** Converts the submitted form to the request body of the access-key endpoints. */
@@ -63,6 +71,7 @@ export function readAccessKeyForm(form: URLSearchParams): Record<string, unknown
     scope: otherScopes(scope).join(' '),
     clients: clients.length > 0 ? clients : null,
     expires_at: end ? toMoment(end) : null,
+    ...readNoteForm(form),
   };
 }
 
@@ -73,6 +82,7 @@ export function toAccessKeyForm(key: ShownAccessKey): URLSearchParams {
     clients: key.clients?.join(' ') ?? '',
     expires_at: key.expires_at?.slice(0, 16) ?? '',
   });
+  toNoteForm(key, form);
   for (const scope of scopesOf(key)) form.append('permission', scope);
   return form;
 }

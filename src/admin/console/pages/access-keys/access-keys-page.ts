@@ -26,6 +26,7 @@ const filters = [
       ['365', 'Unused for a year'],
     ],
   },
+  { name: 'label', label: 'Label, such as team=logistics' },
 ] as const;
 
 /** Page that lists the access keys of all contacts. */

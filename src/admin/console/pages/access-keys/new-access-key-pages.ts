@@ -29,9 +29,11 @@ export const newAccessKeyPages: readonly Page[] = [
     permission: 'integrations:edit',
     handle: async (visit) => {
       const { form, once } = visit;
-      const body = { ...readAccessKeyForm(form), reveal: form.has('reveal') };
       const params = { id: visit.params['id'] };
-      const result = await attempt(() => visit.call<Created>(route, { params, body, once }));
+      const result = await attempt(async () => {
+        const body = { ...readAccessKeyForm(form), reveal: form.has('reveal') };
+        return await visit.call<Created>(route, { params, body, once });
+      });
       if ('problem' in result) return await showForm(visit, form, result.problem);
       return { seeOther: `/console/contacts/${params.id}/access-keys/new/made/${once}` };
     },

@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
 import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
+import { detailFields, ownerOf, readDetailForm, suggestOwners } from '../../parts/detail-fields.ts';
 import { lastUse, pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
@@ -21,7 +22,7 @@ export const clientEditPages: readonly Page[] = [
     asksProof: true,
     handle: async (visit) => {
       const { body: client, revision } = await findClient(visit);
-      return await showForm(visit, client, toClientForm(client), revision);
+      return await showForm(visit, client, toClientForm(client, await ownerOf(visit, client)), revision);
     },
   },
   {
@@ -48,8 +49,9 @@ export const clientEditPages: readonly Page[] = [
           back: { path: `/console/clients/${client.client_id}`, label: client.name },
         });
       }
-      const result = await attempt(() => {
-        const body = client.kind === 'integration' ? { ...fields, resource: form.get('resource') || null } : fields;
+      const result = await attempt(async () => {
+        const resource = client.kind === 'integration' ? { resource: form.get('resource') || null } : {};
+        const body = { ...fields, ...(await readDetailForm(visit)), ...resource };
         return visit.call('PATCH /clients/{client_id}', { params, body, revision });
       });
       if ('problem' in result) return await showForm(visit, client, form, revision, result.problem);
@@ -99,6 +101,7 @@ async function showForm(
         ${postForm(
           visit.path,
           html`<input type="hidden" name="revision" value=${revision} />${fields}
+            ${detailFields(entries, client.kind, await suggestOwners(visit))}
             <div class="actions">
               <button class="primary">Save</button><a class="button" href=${back.path}>Cancel</a>
             </div>`,

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { Listed, ShownClient, Visit } from '../../page.ts';
+import type { Listed, ShownClient, ShownContact, Visit } from '../../page.ts';
+import { toDetailForm } from '../../parts/detail-fields.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
 import { choices, selectField, textField } from '../../parts/forms.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
@@ -139,8 +140,9 @@ export function readClientForm(kind: ShownClient['kind'], form: URLSearchParams)
 }
 
 /** Converts an existing client to the values of its form. */
-export function toClientForm(client: ShownClient): URLSearchParams {
+export function toClientForm(client: ShownClient, owner: ShownContact | undefined): URLSearchParams {
   const form = new URLSearchParams({ name: client.name, resource: client.resource ?? '' });
+  toDetailForm(client, owner, form);
   if (client.kind === 'resource_server') {
     form.set('information', client.information.join(' '));
     addDeclaredScopes(form, client.scopes);

@@ -3,6 +3,12 @@ import type { ShownClient } from '../../page.ts';
 import { emptyState, fromNow, lastUse, statusBadges, table } from '../../parts/elements.ts';
 import { listPage } from '../../parts/list-page.ts';
 
+/** Links from labels and from owners lead to lists with these filters. */
+const detailFilters = [
+  { name: 'label', label: 'Label, such as team=logistics' },
+  { name: 'owner_contact_id', label: 'Owner', isHidden: true },
+];
+
 /** Page that lists and searches integrations. */
 export const integrationsPage = listPage<ShownClient>({
   section: 'integrations',
@@ -26,6 +32,7 @@ export const integrationsPage = listPage<ShownClient>({
         ['disabled', 'Disabled'],
       ],
     },
+    ...detailFilters,
   ],
   none: (visit) =>
     emptyState(
@@ -67,6 +74,7 @@ export const resourceServersPage = listPage<ShownClient>({
   route: 'GET /clients',
   query: { kind: 'resource_server' },
   search: 'Name or Client ID',
+  filters: detailFilters,
   none: () =>
     emptyState(
       'No resource servers yet',

@@ -11,6 +11,7 @@ import {
   unlessMissing,
   type Visit,
 } from '../../page.ts';
+import { detailsCard, ownerOf } from '../../parts/detail-fields.ts';
 import {
   badge,
   copyable,
@@ -40,7 +41,7 @@ export const clientPage: Page = {
     const { body: client } = await visit.call<ShownClient>('GET /clients/{client_id}', { params });
     const isIntegration = client.kind === 'integration';
     const query = { hours: shownHours(visit) };
-    const [usage, regenerations, token] = await Promise.all([
+    const [usage, regenerations, token, owner] = await Promise.all([
       visit.call<ShownUsage>('GET /clients/{client_id}/usage', { params, query }),
       visit.call<Listed<ShownRegeneration>>('GET /clients/{client_id}/regenerations', {
         params,
@@ -49,9 +50,10 @@ export const clientPage: Page = {
       isIntegration
         ? unlessMissing(visit.call<ShownAuthorizationToken>('GET /clients/{client_id}/authorization-token', { params }))
         : undefined,
+      ownerOf(visit, client),
     ]);
     const at = `/console/clients/${client.client_id}`;
-    const owner = { at, client, mayAct: visit.can('api_key:manage') };
+    const subject = { at, client, mayAct: visit.can('api_key:manage') };
     return {
       title: client.name,
       section: sectionOf(client),
@@ -66,8 +68,9 @@ export const clientPage: Page = {
       <div class="grid two">
         ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body) : offers(client)}
       </div>
-      ${regenerationSection(visit, owner, regenerations.body.data)} ${usageSection(visit, usage.body, regenerations.body.data)}
-      ${isIntegration && grants(client)} ${danger(visit, client, at)}`,
+      ${regenerationSection(visit, subject, regenerations.body.data)} ${usageSection(visit, usage.body, regenerations.body.data)}
+      <div class="grid two">${isIntegration && grants(client)} ${detailsCard(client, owner)}</div>
+      ${danger(visit, client, at)}`,
     };
   },
 };

@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import { permissionNames } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
 import { attempt, type Page, type Reply, type Section, type ShownClient, type Visit } from '../../page.ts';
+import { detailFields, readDetailForm, suggestOwners } from '../../parts/detail-fields.ts';
 import { facts, pageHeading, scopesInWords } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { checkbox, hiddenFields, postForm } from '../../parts/forms.ts';
@@ -56,7 +57,7 @@ export const generatePages: readonly Page[] = [integration, resourceServer].flat
     path: `${kind.path}/review`,
     permission: 'api_key:manage',
     handle: async (visit) => {
-      const result = await attempt(async () => visit.rehearse('POST /clients', { body: bodyOf(visit, kind) }));
+      const result = await attempt(async () => visit.rehearse('POST /clients', { body: await bodyOf(visit, kind) }));
       return 'problem' in result ? await showForm(visit, kind, visit.form, result.problem) : showReview(visit, kind);
     },
   },
@@ -98,6 +99,7 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
           ${proofFields(entries)}
         </details>`
       }
+      ${detailFields(entries, kind.kind, await suggestOwners(visit))}
       <button class="primary">Review</button>
     </form>`,
   };
@@ -157,13 +159,17 @@ function showReview(visit: Visit, kind: Kind): Reply {
 }
 
 /** @throws {InvalidInput} if the keys or certificate cannot be read. */
-function bodyOf({ form }: Visit, { kind }: Kind): Record<string, unknown> {
-  return { ...readClientForm(kind, form), kind, reveal: form.has('reveal'), ...readProof(form) };
+async function bodyOf(visit: Visit, { kind }: Kind): Promise<Record<string, unknown>> {
+  const { form } = visit;
+  const details = await readDetailForm(visit);
+  return { ...readClientForm(kind, form), ...details, kind, reveal: form.has('reveal'), ...readProof(form) };
 }
 
 async function generate(visit: Visit, kind: Kind): Promise<Reply> {
   const { form, once } = visit;
-  const result = await attempt(async () => visit.call<Generated>('POST /clients', { body: bodyOf(visit, kind), once }));
+  const result = await attempt(async () =>
+    visit.call<Generated>('POST /clients', { body: await bodyOf(visit, kind), once }),
+  );
   if ('problem' in result) return await showForm(visit, kind, form, result.problem);
   return { seeOther: `/console${kind.path}/made/${once}` };
 }

@@ -1,8 +1,17 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { permissionNames } from '../../../../contacts/contact.ts';
-import type { Listed, Page, ShownAccessKey, ShownContact, Visit } from '../../page.ts';
-import { facts, fromNow, nextPage, pageHeading, permissionLabel, table } from '../../parts/elements.ts';
+import type { Listed, Page, ShownAccessKey, ShownClient, ShownContact, Visit } from '../../page.ts';
+import {
+  facts,
+  fromNow,
+  lastUse,
+  nextPage,
+  pageHeading,
+  permissionLabel,
+  statusBadges,
+  table,
+} from '../../parts/elements.ts';
 import { postForm } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
 import { accessKeyTable } from '../access-keys/access-key-parts.ts';
@@ -43,12 +52,13 @@ export const contactPage: Page = {
   permission: 'integrations:view',
   handle: async (visit) => {
     const params = { id: visit.params['id'] };
-    const [{ body: contact }, { body: keys }] = await Promise.all([
+    const [{ body: contact }, { body: keys }, { body: owned }] = await Promise.all([
       visit.call<ShownContact>('GET /contacts/{id}', { params }),
       visit.call<Listed<ShownAccessKey>>('GET /contacts/{id}/access-keys', {
         params,
         query: { cursor: visit.query['cursor'] },
       }),
+      visit.call<Listed<ShownClient>>('GET /clients', { query: { owner_contact_id: params.id, limit: '25' } }),
     ]);
     const at = `/console/contacts/${contact.id}`;
     const mayManage = visit.can('contacts:manage');
@@ -61,13 +71,13 @@ export const contactPage: Page = {
         back: { path: '/console/contacts', label: 'Contacts' },
         actions: mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
       })}
-      ${accessKeys(visit, contact, keys)}
+      ${accessKeys(visit, contact, keys)} ${ownedClients(visit, contact, owned)}
       <div class="grid two">${about(visit, contact)} ${operator(visit, contact, at)}</div>
       ${
         mayManage &&
         html`<section class="card" aria-labelledby="danger">
           <h2 id="danger">Danger zone</h2>
-          <p class="muted">A contact can be deleted when all of its access keys are disabled or expired. Its history stays in the audit log.</p>
+          <p class="muted">A contact can be deleted when all of its access keys are disabled or expired and it owns no integration or resource server. Its history stays in the audit log.</p>
           <p><a class="button danger" href=${`${at}/delete`}>Delete…</a></p>
         </section>`
       }`,
@@ -84,6 +94,29 @@ function accessKeys(visit: Visit, contact: ShownContact, keys: Listed<ShownAcces
     </div>
     ${keys.data.length === 0 ? html`<p class="muted">This contact has no access keys.</p>` : accessKeyTable(visit, keys.data, 'one contact')}
     ${nextPage(at, visit.query, keys.next_cursor)}
+  </section>`;
+}
+
+/** Lists the integrations and resource servers that a contact owns. */
+function ownedClients(
+  visit: Visit,
+  { id }: ShownContact,
+  { data, next_cursor: next }: Listed<ShownClient>,
+): VNode | null {
+  if (data.length === 0) return null;
+  return html`<section class="card" aria-labelledby="owned">
+    <h2 id="owned">Integrations and resource servers that this contact owns</h2>
+    ${table({
+      caption: 'Integrations and resource servers',
+      columns: [{ label: 'Name' }, { label: 'Kind' }, { label: 'Status' }, { label: 'Last used' }],
+      rows: data.map((client) => [
+        html`<a class="strong" href=${`/console/clients/${client.client_id}`}>${client.name}</a><code class="under">${client.client_id}</code>`,
+        client.kind === 'integration' ? 'integration' : 'resource server',
+        statusBadges(client, visit.now),
+        lastUse(client.last_used_at, visit.now),
+      ]),
+    })}
+    ${next && html`<p><a href=${`/console/integrations?owner_contact_id=${id}`}>Show all integrations of this owner</a></p>`}
   </section>`;
 }
 

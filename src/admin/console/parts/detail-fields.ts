@@ -1,0 +1,271 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { readClaimText, writeClaimText } from '../../../clients/claim-text.ts';
+import { limits, tokenLifetimes } from '../../../clients/client-details.ts';
+import { claimLimits } from '../../../clients/custom-claims.ts';
+import { InvalidInput } from '../../../errors.ts';
+import {
+  type Listed,
+  type ShownAccessKey,
+  type ShownClient,
+  type ShownContact,
+  unlessMissing,
+  type Visit,
+} from '../page.ts';
+import { facts } from './elements.ts';
+import { type Entries, entry } from './entries.ts';
+import { choices, textArea, textField } from './forms.ts';
+
+/** Owner, notes, token lifetime, default permissions and claims of clients and access keys: fields, forms and facts. */
+
+/** Renders the fields of notes and claims. */
+export function noteFields(entries: Entries): VNode {
+  return html`${textArea({
+    ...entry(entries, 'description'),
+    label: 'Description',
+    maxlength: limits.description,
+  })}
+    ${textArea({
+      ...entry(entries, 'labels'),
+      label: 'Labels',
+      hint: 'One per line, such as team=logistics. You can filter lists by them.',
+    })}
+    ${textArea({
+      ...entry(entries, 'claims'),
+      label: 'Claims',
+      hint: `Members of every introspection and JWT, one per line, such as tenant=acme, level=3 or regions=["eu","us"]. At most ${claimLimits.claims}.`,
+    })}`;
+}
+
+/**
+ * Renders the fields of a client's details, in a section that is open if one of them has an error.
+ * @param contacts contacts to suggest as the owner; undefined omits the field.
+ */
+export function detailFields(
+  entries: Entries,
+  kind: ShownClient['kind'],
+  contacts: readonly ShownContact[] | undefined,
+): VNode {
+  const names = ['owner_contact_id', 'description', 'labels', 'claims', 'contacts', 'access_token_ttl', 'metadata'];
+  const isOpen = [...names, 'default_scope'].some((name) => entries.errors.has(name));
+  return html`<details open=${isOpen}>
+    <summary>Owner, notes, token lifetime and claims</summary>
+    <div class="stack">
+      ${contacts && ownerField(entries, contacts)} ${noteFields(entries)}
+      ${textArea({
+        ...entry(entries, 'contacts'),
+        label: 'Technical contacts',
+        hint: 'Whom to ask about it, one per line, such as an e-mail address.',
+      })}
+      ${textField({
+        ...entry(entries, 'access_token_ttl'),
+        label: 'Token lifetime in seconds',
+        type: 'number',
+        hint: `From ${tokenLifetimes.min} to ${tokenLifetimes.max}. Of integration and resource server, the shorter lifetime applies. Leave this empty for the lifetime of the deployment.`,
+      })}
+      ${kind === 'integration' && defaultScopeFields(entries)}
+      ${textArea({
+        ...entry(entries, 'metadata'),
+        label: 'Metadata',
+        hint: 'A JSON object for your own programs, at most 16 KiB.',
+      })}
+    </div>
+  </details>`;
+}
+
+function ownerField(entries: Entries, contacts: readonly ShownContact[]): VNode {
+  return html`${textField({
+    ...entry(entries, 'owner_contact_id'),
+    label: 'Owner',
+    list: 'owners',
+    hint: 'The contact who is responsible: a name from the list, an e-mail address or an external ID. Leave this empty for nobody.',
+  })}
+    <datalist id="owners">${contacts.map((contact) => html`<option value=${nameOf(contact)}></option>`)}</datalist>`;
+}
+
+function defaultScopeFields(entries: Entries): VNode {
+  return html`${choices({
+    name: 'default_scope_kind',
+    label: 'A token request without scope',
+    value: entries.form.get('default_scope_kind') ?? 'all',
+    options: [
+      { value: 'all', label: 'gets all permissions' },
+      { value: 'some', label: 'gets the default permissions' },
+      { value: 'none', label: 'is rejected' },
+    ],
+  })}
+  ${textField({
+    ...entry(entries, 'default_scope'),
+    label: 'Default permissions',
+    placeholder: 'orders:read',
+    hint: 'Scopes of the integration, separated by spaces.',
+  })}`;
+}
+
+/** Returns the contact who owns a client. */
+export async function ownerOf(visit: Visit, { owner_contact_id: id }: ShownClient): Promise<ShownContact | undefined> {
+  if (id === null) return undefined;
+  return (await unlessMissing(visit.call<ShownContact>('GET /contacts/{id}', { params: { id } })))?.body;
+}
+
+/** Returns contacts to suggest as owners, or undefined if the operator cannot see contacts. */
+export async function suggestOwners(visit: Visit): Promise<ShownContact[] | undefined> {
+  if (!visit.can('integrations:view')) return undefined;
+  return (await visit.call<Listed<ShownContact>>('GET /contacts', { query: { limit: '200' } })).body.data;
+}
+
+/** Returns the name of an owner in the field. */
+function nameOf({ name, email }: Pick<ShownContact, 'name' | 'email'>): string {
+  return `${name} <${email}>`;
+}
+
+/** Converts a client or access key to the values of its form. @param owner the contact who owns the client. */
+export function toNoteForm(
+  shown: Pick<ShownAccessKey, 'description' | 'labels' | 'claims'>,
+  form: URLSearchParams,
+): void {
+  form.set('description', shown.description ?? '');
+  form.set(
+    'labels',
+    linesOf(shown.labels, (value) => value),
+  );
+  form.set('claims', linesOf(shown.claims, writeClaimText));
+}
+
+export function toDetailForm(client: ShownClient, owner: ShownContact | undefined, form: URLSearchParams): void {
+  const { default_scope: scope, access_token_ttl: ttl, metadata } = client;
+  toNoteForm(client, form);
+  if (owner) form.set('owner_contact_id', nameOf(owner));
+  form.set('contacts', client.contacts.join('\n'));
+  form.set('access_token_ttl', ttl === null ? '' : String(ttl));
+  form.set('metadata', Object.keys(metadata).length > 0 ? JSON.stringify(metadata, undefined, 2) : '');
+  if (client.kind !== 'integration') return;
+  form.set('default_scope_kind', scope === null ? 'all' : scope ? 'some' : 'none');
+  form.set('default_scope', scope ?? '');
+}
+
+/** Converts submitted notes to members of a request. Fields that the form does not have are omitted. @throws {InvalidInput} */
+export function readNoteForm(form: URLSearchParams): Record<string, unknown> {
+  return {
+    description: read(form, 'description', (text) => (text.trim() === '' ? null : text.replaceAll('\r\n', '\n'))),
+    labels: read(form, 'labels', (text) => Object.fromEntries(pairsOf('labels', text))),
+    claims: read(form, 'claims', (text) =>
+      Object.fromEntries(pairsOf('claims', text).map(([name, value]) => [name, readClaimText(value)])),
+    ),
+  };
+}
+
+/** Converts submitted details to members of a request. @throws {InvalidInput} that names the field. */
+export async function readDetailForm(visit: Visit): Promise<Record<string, unknown>> {
+  const { form } = visit;
+  const kind = form.get('default_scope_kind');
+  return {
+    ...readNoteForm(form),
+    owner_contact_id: await readOwner(visit),
+    contacts: read(form, 'contacts', (text) => linesIn(text).map((line) => line.trim())),
+    access_token_ttl: read(form, 'access_token_ttl', (text) => (text.trim() === '' ? null : Number(text))),
+    metadata: read(form, 'metadata', readMetadata),
+    default_scope: kind === null ? undefined : kind === 'all' ? null : kind === 'none' ? '' : defaultScopeOf(form),
+  };
+}
+
+function defaultScopeOf(form: URLSearchParams): string {
+  const scopes = (form.get('default_scope') ?? '').split(/[\s,]+/).filter(Boolean);
+  if (scopes.length === 0) throw wrong('default_scope', 'name at least one scope, or choose another option');
+  return scopes.join(' ');
+}
+
+/** Finds the contact that an operator has entered. Only one that is meant without doubt is accepted. */
+async function readOwner(visit: Visit): Promise<string | null | undefined> {
+  const text = visit.form.get('owner_contact_id')?.trim();
+  if (text === undefined) return undefined;
+  if (text === '') return null;
+  const [, email = text] = /<([^<>]+)>$/.exec(text) ?? [];
+  const { body } = await visit.call<Listed<ShownContact>>('GET /contacts', { query: { q: email, limit: '200' } });
+  const same = (one: string | null) => one !== null && one.toLowerCase() === email.toLowerCase();
+  const named = body.data.filter((one) => nameOf(one) === text);
+  const found =
+    named.length > 0 ? named : body.data.filter((one) => same(one.email) || same(one.external_id) || same(one.name));
+  const [owner, another] = found;
+  if (!owner) throw wrong('owner_contact_id', 'no contact has this name, e-mail address or external ID');
+  if (another) throw wrong('owner_contact_id', 'several contacts match; enter the e-mail address or the external ID');
+  return owner.id;
+}
+
+function readMetadata(text: string): unknown {
+  if (text.trim() === '') return {};
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw wrong('metadata', 'must be a JSON object such as {"crm_id": 4711}');
+  }
+}
+
+function read<Value>(form: URLSearchParams, name: string, convert: (text: string) => Value): Value | undefined {
+  const text = form.get(name);
+  return text === null ? undefined : convert(text);
+}
+
+function linesIn(text: string): string[] {
+  return text.split(/\r?\n/).filter((line) => line.trim() !== '');
+}
+
+function linesOf<Value>(members: Readonly<Record<string, Value>>, write: (value: Value) => string): string {
+  return Object.entries(members)
+    .map(([name, value]) => `${name}=${write(value)}`)
+    .join('\n');
+}
+
+function pairsOf(field: string, text: string): [string, string][] {
+  return linesIn(text).map((line): [string, string] => {
+    const at = line.indexOf('=');
+    if (at < 1) throw wrong(field, 'each line must be a name and a value, such as team=logistics');
+    return [line.slice(0, at).trim(), line.slice(at + 1)];
+  });
+}
+
+function wrong(path: string, message: string): InvalidInput {
+  return new InvalidInput(`${path}: ${message}.`, [{ path, message }]);
+}
+
+/** Renders notes and claims. @param list path of the list that labels filter. */
+export function noteFacts(
+  shown: Pick<ShownAccessKey, 'description' | 'labels' | 'claims'>,
+  list: string,
+): Record<string, VNode | string | undefined> {
+  const labels = Object.entries(shown.labels);
+  const claims = Object.entries(shown.claims);
+  return {
+    Description: shown.description === null ? undefined : html`<span class="lines">${shown.description}</span>`,
+    Labels:
+      labels.length === 0
+        ? undefined
+        : html`<ul>${labels.map(([key, value]) => {
+            const label = `${key}=${value}`;
+            return html`<li><a href=${`${list}?label=${encodeURIComponent(label)}`}>${label}</a></li>`;
+          })}</ul>`,
+    Claims:
+      claims.length === 0
+        ? undefined
+        : html`<ul>${claims.map(([name, value]) => html`<li><code>${`${name}=${writeClaimText(value)}`}</code></li>`)}</ul>`,
+  };
+}
+
+/** Renders the details of a client, or that there are none. */
+export function detailsCard(client: ShownClient, owner: ShownContact | undefined): VNode {
+  const { access_token_ttl: ttl, default_scope: scope, metadata } = client;
+  const list = client.kind === 'integration' ? '/console/integrations' : '/console/resource-servers';
+  const known = {
+    Owner: owner && html`<a href=${`/console/contacts/${owner.id}`}>${owner.name}</a>`,
+    ...noteFacts(client, list),
+    'Technical contacts': client.contacts.length > 0 ? client.contacts.join(', ') : undefined,
+    'Token lifetime': ttl === null ? undefined : `${ttl} seconds`,
+    'Default permissions': scope === null ? undefined : scope || 'none: requests without scope are rejected',
+    Metadata: Object.keys(metadata).length > 0 ? html`<code>${JSON.stringify(metadata)}</code>` : undefined,
+  };
+  const isKnown = Object.values(known).some((value) => value !== undefined);
+  return html`<section class="card" aria-labelledby="details">
+    <h2 id="details">Details</h2>
+    ${isKnown ? facts(known) : html`<p class="muted">No owner, notes, token lifetime or claims.</p>`}
+  </section>`;
+}

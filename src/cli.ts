@@ -19,6 +19,7 @@ import {
 import { addQuickstartCommand } from './cli/quickstart.ts';
 import { addRootKeyCommands } from './cli/root-key.ts';
 import { addSigningKeyCommands } from './cli/signing-key-commands.ts';
+import { addStatusCommand } from './cli/status.ts';
 import { CommandEnd, OutputFailed, paint, say } from './cli/terminal.ts';
 import { readConfig } from './config.ts';
 import { KeyturnError, StoreUnavailable } from './errors.ts';
@@ -70,6 +71,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addDoctorCommand(program);
   addHealthCommand(program);
   addQuickstartCommand(program);
+  addStatusCommand(program);
   addExplainCommand(program);
   addClientCommands(program);
   addContactCommands(program);

@@ -4,6 +4,7 @@ import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
 import { type CommitChange, createCommitChange } from './audit/audit-log.ts';
 import { type Refusals, startRefusals } from './audit/refusals.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
+import { noteClientUse } from './clients/client-use.ts';
 import { type ClientKeys, createClientKeys, type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
 import { createUsedAssertions, type UsedAssertions } from './clients/used-assertions.ts';
@@ -37,7 +38,7 @@ import { longestLifetime, type TokenDeps } from './tokens/token-rules.ts';
 import { createDatabaseTokenStore, createNearTokenStore, type NearTokenStore } from './tokens/token-store.ts';
 import { savePublishedKeys } from './usage/client-key-store.ts';
 import { createUsageCounter, startUsageWriter, type UsageCounter, type UsageWriter } from './usage/usage-counter.ts';
-import { rollUpUsage } from './usage/usage-store.ts';
+import { type NoteUse, rollUpUsage } from './usage/usage-store.ts';
 
 /** Opened stores and the services on them, used by both the server and the command line. */
 export type Core = ManageDeps &
@@ -167,7 +168,11 @@ export async function openCore(
     const usedScopes = startUsedScopes({ database, clock, log });
     opened.defer(usedScopes.close);
     const counter = createUsageCounter({ clock });
-    const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse: noteLastUse }, () =>
+    const noteUse: NoteUse = async (transaction, batch) => {
+      await noteLastUse(transaction, batch);
+      await noteClientUse(transaction, batch);
+    };
+    const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse }, () =>
       // A wrong clock must not end a secret permanently.
       clockCheck.isRight() ? finishUnused({ ...secretDeps, database, change }) : Promise.resolve(),
     );

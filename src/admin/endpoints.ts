@@ -2,6 +2,7 @@ import type { Core } from '../core.ts';
 import type { Endpoint } from './endpoint.ts';
 import { accessKeyRegenerationEndpoints } from './routes/access-key-regeneration-routes.ts';
 import { accessKeyEndpoints } from './routes/access-key-routes.ts';
+import { attentionEndpoints } from './routes/attention-routes.ts';
 import { auditEndpoints } from './routes/audit-routes.ts';
 import { authorizationTokenEndpoints } from './routes/authorization-token-routes.ts';
 import { clientRegenerationEndpoints } from './routes/client-regeneration-routes.ts';
@@ -15,6 +16,7 @@ import { usageEndpoints } from './routes/usage-routes.ts';
 /** Returns every route of the admin API. The listener, the OpenAPI document and the tests use this list. */
 export function adminEndpoints(core: Core): Endpoint[] {
   return [
+    ...attentionEndpoints(core),
     ...clientEndpoints(core),
     ...clientRegenerationEndpoints(core),
     ...usageEndpoints(core),

@@ -1,7 +1,7 @@
 import type { Clock } from '../process/clock.ts';
 import type { OwnerRef } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
-import { findLiveTokensBySecret, findSources } from '../usage/usage-report.ts';
+import { findLiveTokensBySecret, findSourcesOf } from '../usage/usage-report.ts';
 import type { UsageSource } from '../usage/usage-source.ts';
 import { findLongestLifetimeMs, type JudgedSource, judgeSources } from './judge-sources.ts';
 import { type Regeneration, type RegenerationState, stateOf } from './regeneration-store.ts';
@@ -27,13 +27,32 @@ export async function followProgress(
   owner: OwnerRef,
   regenerations: readonly Regeneration[],
 ): Promise<RegenerationProgress[]> {
+  return await followRotations(
+    database,
+    deps,
+    regenerations.map((regeneration) => ({ owner, regeneration })),
+  );
+}
+
+/** Finds the progress of regenerations of several owners, in their order, with a fixed number of queries. */
+export async function followRotations<Rotation extends { owner: OwnerRef; regeneration: Regeneration }>(
+  database: Queryable,
+  deps: { clock: Clock; ttlSeconds: number },
+  rotations: readonly Rotation[],
+): Promise<(RegenerationProgress & Rotation)[]> {
   const now = deps.clock();
-  const generations = regenerations.flatMap(({ oldSecret, newSecret }) => [oldSecret.generation, newSecret.generation]);
-  const sources = await findSources(database, owner.id, generations, now);
-  const liveTokens = await findLiveTokensBySecret(database, owner.id, now);
+  const generations = rotations.flatMap(({ regeneration: { oldSecret, newSecret } }) => [
+    oldSecret.generation,
+    newSecret.generation,
+  ]);
+  const owners = [...new Set(rotations.map(({ owner }) => owner.id))];
+  const sourcesOf = await findSourcesOf(database, owners, [...new Set(generations)], now);
+  const liveTokens = await findLiveTokensBySecret(database, owners, now);
   const tokenLifetimeMs = await findLongestLifetimeMs(database, deps.ttlSeconds);
-  return regenerations.map((regeneration) => {
+  return rotations.map((rotation) => {
+    const { owner, regeneration } = rotation;
     const { oldSecret, newSecret, createdAt, markedSources } = regeneration;
+    const sources = sourcesOf.get(owner.id) ?? [];
     const state = stateOf(regeneration, now);
     const ended = state === 'undone' ? newSecret : oldSecret;
     const usingNew = sources.filter(({ generation, lastUsedAt }) => generation === newSecret.generation && lastUsedAt);
@@ -46,13 +65,13 @@ export async function followProgress(
         createdAt.getTime() - lastUsedAt.getTime() < rememberedMs,
     );
     return {
-      regeneration,
+      ...rotation,
       state,
       ...judgeSources({
         old,
         usingNew,
         marked: markedSources,
-        liveTokens: liveTokens.get(oldSecret.generation),
+        liveTokens: liveTokens.get(`${owner.id}/${oldSecret.generation}`),
         tokenLifetimeMs,
         now,
       }),

@@ -100,19 +100,34 @@ export async function listRegenerations(
 }
 
 /** Lists regenerations in their grace period that should end as soon as the previous secret is unused. */
-export async function listFinishWhenUnused(
-  database: Queryable,
-  now: Date,
-): Promise<{ owner: OwnerRef; regeneration: Regeneration }[]> {
-  const rows = await database.query<RegenerationRow & { client: string | null; access_key: string | null }>(
+export async function listFinishWhenUnused(database: Queryable, now: Date): Promise<OwnedRegeneration[]> {
+  const rows = await database.query<OwnedRow>(
     `${selectRegenerations} WHERE r.finish_when_unused AND r.ended_as IS NULL AND old.ended_as IS NULL AND old.retires_at > $1
      ORDER BY r.created_at`,
     [now],
   );
-  return rows.map((row) => ({
+  return rows.map(toOwned);
+}
+
+/** Lists running grace periods of enabled clients and access keys, the one that ends soonest first. */
+export async function listGracePeriods(database: Queryable, now: Date, limit: number): Promise<OwnedRegeneration[]> {
+  const rows = await database.query<OwnedRow>(
+    `${selectRegenerations} LEFT JOIN clients c ON c.id = r.client LEFT JOIN access_keys k ON k.id = r.access_key
+     WHERE r.ended_as IS NULL AND old.ended_as IS NULL AND old.retires_at > $1 AND coalesce(c.enabled, k.enabled)
+     ORDER BY old.retires_at LIMIT $2`,
+    [now, limit],
+  );
+  return rows.map(toOwned);
+}
+
+type OwnedRow = RegenerationRow & { client: string | null; access_key: string | null };
+type OwnedRegeneration = { owner: OwnerRef; regeneration: Regeneration };
+
+function toOwned(row: OwnedRow): OwnedRegeneration {
+  return {
     owner: row.client ? { kind: 'client', id: row.client } : { kind: 'access_key', id: row.access_key as string },
     regeneration: toRegeneration(row),
-  }));
+  };
 }
 
 export async function insertRegeneration(

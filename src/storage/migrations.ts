@@ -66,6 +66,21 @@ const indexes = [
   ],
   // Access keys that were not used lately. The index of the list in its order would be read as a whole if they are few.
   ['access_keys_unused', 'access_keys', '(coalesce(last_used_at, created_at))'],
+  // What needs attention, the most urgent first. Few rows are in the first two.
+  ['secrets_retiring', 'secrets', '(retires_at) WHERE retires_at IS NOT NULL AND ended_as IS NULL'],
+  [
+    'usage_sources_refused',
+    'usage_sources',
+    `(refused_at DESC) WHERE refused_as IN ('retired_secret', 'undone_secret', 'key_left_set')`,
+  ],
+  ['access_keys_ending', 'access_keys', '(expires_at) WHERE enabled AND expires_at IS NOT NULL'],
+  ['access_keys_idle', 'access_keys', '(coalesce(last_used_at, created_at)) WHERE enabled'],
+  ['clients_unused', 'clients', `(coalesce(last_used_at, created_at)) WHERE enabled AND kind = 'integration'`],
+  [
+    'clients_certificates',
+    'clients',
+    `(created_at DESC) WHERE enabled AND auth_method = 'self_signed_tls_client_auth'`,
+  ],
   // Each filter of the audit log, in the order of its list.
   ['audit_events_at', 'audit_events', '(at DESC, seq DESC)'],
   ['audit_events_target', 'audit_events', '(target, at DESC, seq DESC)'],

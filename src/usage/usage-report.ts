@@ -117,6 +117,7 @@ export type UsageHour = {
 };
 
 type SourceRow = Row & {
+  owner: string;
   generation: number;
   address: string;
   user_agent: string;
@@ -139,6 +140,16 @@ export async function findSources(
   generations: readonly number[],
   now: number,
 ): Promise<UsageSource[]> {
+  return (await findSourcesOf(database, [owner], generations, now)).get(owner) ?? [];
+}
+
+/** Lists the sources that used or tried these secrets of several owners, in one statement. */
+export async function findSourcesOf(
+  database: Queryable,
+  owners: readonly string[],
+  generations: readonly number[],
+  now: number,
+): Promise<ReadonlyMap<string, UsageSource[]>> {
   const rows = await database.query<SourceRow>(
     `SELECT s.*, (
        SELECT coalesce(sum(h.issued), 0)::bigint FROM usage_source_hours h
@@ -146,13 +157,19 @@ export async function findSources(
          AND h.starts_at > $3
      ) AS issued_24h
      FROM (
-       SELECT u.*, coalesce(max(gap) OVER (PARTITION BY address, user_agent), 0)::bigint AS longest_gap
+       SELECT u.*, coalesce(max(gap) OVER (PARTITION BY owner, address, user_agent), 0)::bigint AS longest_gap
        FROM (${withGaps}) AS u
      ) AS s WHERE s.generation = ANY ($2::integer[])
      ORDER BY GREATEST(s.last_used_at, s.refused_at) DESC, s.address, s.user_agent`,
-    [owner, generations, new Date(now - 24 * hourMs)],
+    [owners, generations, new Date(now - 24 * hourMs)],
   );
-  return rows.map((row) => ({
+  const byOwner = new Map<string, UsageSource[]>();
+  for (const row of rows) byOwner.set(row.owner, [...(byOwner.get(row.owner) ?? []), toSource(row)]);
+  return byOwner;
+}
+
+function toSource(row: SourceRow): UsageSource {
+  return {
     generation: row.generation,
     address: row.address,
     ...decodeCaller(row.user_agent),
@@ -163,7 +180,7 @@ export async function findSources(
     refused: row.refused,
     refusedAt: row.refused_at,
     refusedAs: row.refused_as,
-  }));
+  };
 }
 
 const longestGapMs = 30 * 24 * hourMs;
@@ -176,8 +193,8 @@ const withGaps = `
   SELECT *, ceil(extract(epoch FROM GREATEST(
     coalesce(longest_gap_seconds * interval '1 second', last_used_at - first_used_at),
     first_used_at - max(last_used_at) OVER (
-      PARTITION BY address, user_agent ORDER BY first_used_at, generation ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-  ))) AS gap FROM usage_sources WHERE owner = $1`;
+      PARTITION BY owner, address, user_agent ORDER BY first_used_at, generation ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+  ))) AS gap FROM usage_sources WHERE owner = ANY ($1::uuid[])`;
 
 /** Lists the use of all secrets of an owner by the hour, earliest first. */
 export async function findUsageHours(database: Queryable, owner: string, since: Date): Promise<UsageHour[]> {
@@ -211,20 +228,24 @@ export async function countLiveTokens(
 export type LiveTokens = { count: number; until: Date };
 
 /**
- * Finds the live tokens of an owner by the generation of the secret that they were issued for; at most a minute's worth
- * too many.
+ * Finds the live tokens of owners by the secret that they were issued for, with `owner/generation` as the key; at most a
+ * minute's worth too many.
  */
 export async function findLiveTokensBySecret(
   database: Queryable,
-  owner: string,
+  owners: readonly string[],
   now: number,
-): Promise<Map<number, LiveTokens>> {
-  const rows = await database.query<LiveTokens & { generation: number }>(
-    `SELECT generation, sum(count)::bigint AS count, max(expires_at) AS until FROM usage_live_tokens
-     WHERE owner = $1 AND expires_at > $2 GROUP BY generation`,
-    [owner, new Date(now)],
+): Promise<Map<string, LiveTokens>> {
+  const rows = await database.query<LiveTokens & { owner: string; generation: number }>(
+    `SELECT owner, generation, sum(count)::bigint AS count, max(expires_at) AS until FROM usage_live_tokens
+     WHERE owner = ANY ($1::uuid[]) AND expires_at > $2 GROUP BY owner, generation`,
+    [owners, new Date(now)],
   );
-  return new Map(rows.filter(({ count }) => count > 0).map(({ generation, ...live }) => [generation, live]));
+  return new Map(
+    rows
+      .filter(({ count }) => count > 0)
+      .map(({ owner, generation, ...live }) => [`${owner}/${generation}`, live]),
+  );
 }
 
 /** Finds the last use of each secret of a page of owners, in one statement. Keys are `owner/generation`. */

@@ -51,6 +51,7 @@ const table: Record<string, Permission> = {
   'post /access-keys/{id}/regenerations/{regeneration_id}/extend': 'integrations:edit',
   'post /leaks': 'api_key:manage',
   'post /explain': 'integrations:view',
+  'get /attention': 'integrations:view',
   'get /audit-events': 'audit:view',
   'get /signing-keys': 'integrations:view',
   'post /signing-keys/rotate': 'api_key:manage',

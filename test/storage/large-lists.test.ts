@@ -1,4 +1,5 @@
 import { type AccessKeyFilter, listAccessKeys } from '../../src/access-keys/access-key-store.ts';
+import { findAttention } from '../../src/attention/attention.ts';
 import { type AuditFilter, listAuditEvents } from '../../src/audit/audit-log.ts';
 import { type ClientFilter, listClients } from '../../src/clients/client-store.ts';
 import { type ContactFilter, listContacts } from '../../src/contacts/contact-store.ts';
@@ -32,7 +33,23 @@ const seed = `
       CASE WHEN n <= 200 THEN 'client.reveal_secret' WHEN n % 2 = 0 THEN 'client.create' ELSE 'client.disable' END,
       'client', 'kti_' || n % 20000, 'v1', ''
     FROM generate_series(1, 50000) n;
-  VACUUM ANALYZE clients; VACUUM ANALYZE contacts; VACUUM ANALYZE access_keys; VACUUM ANALYZE audit_events`;
+  INSERT INTO secrets (id, client, client_id, generation, verifier, key_version, hint, created_at, retires_at)
+    SELECT gen_random_uuid(), id, client_id, g, uuid_send(gen_random_uuid()), 'v1', right(client_id, 4), created_at,
+      CASE WHEN g = 1 THEN created_at + interval '1 day' END
+    FROM clients, generate_series(1, 2) g;
+  INSERT INTO regenerations (id, client, old_secret, new_secret, finish_when_unused, revoke_tokens, created_at, created_by)
+    SELECT gen_random_uuid(), old.client, old.id, new.id, false, false, old.created_at, 'op'
+    FROM secrets old JOIN secrets new ON new.client = old.client AND new.generation = 2 WHERE old.generation = 1;
+  INSERT INTO usage_sources (owner, generation, address, user_agent, first_used_at, last_used_at, refused, refused_at, refused_as, expires_at)
+    SELECT client, generation, '192.0.2.1', 'sync', created_at, created_at + interval '1 day', 1,
+      created_at + interval '2 days', CASE WHEN created_at > '2025-01-01 13:00Z' THEN 'retired_secret' ELSE 'wrong_secret' END, now()
+    FROM secrets;
+  INSERT INTO usage_source_hours (owner, generation, address, user_agent, starts_at, issued, expires_at)
+    SELECT client, generation, '192.0.2.1', 'sync', created_at, 1, now() FROM secrets;
+  INSERT INTO usage_live_tokens (owner, generation, epoch, expires_at, count)
+    SELECT client, generation, 0, created_at + interval '1 hour', 1 FROM secrets;
+  VACUUM ANALYZE clients; VACUUM ANALYZE contacts; VACUUM ANALYZE audit_events; VACUUM ANALYZE access_keys; VACUUM ANALYZE secrets;
+  VACUUM ANALYZE regenerations; VACUUM ANALYZE usage_sources; VACUUM ANALYZE usage_source_hours; VACUUM ANALYZE usage_live_tokens`;
 
 beforeAll(async () => {
   url = await createTestDatabase();
@@ -189,6 +206,16 @@ const events: Partial<AuditFilter>[] = [
 events.push({ actor: 'op 1', action: 'client.create' });
 test.each(events)('listing audit events with %j uses indexes and reads few rows', async (filter) => {
   await expectBounded((recorder) => listAuditEvents(recorder, { limit: 50, ...filter }));
+});
+
+const attentionAt = [
+  // Half of the grace periods are running then, later all have ended, and everything is unused.
+  date(86_400 + 25_000),
+  date(86_400 * 3),
+  date(86_400 * 400),
+];
+test.each(attentionAt)('finding what needs attention at %s uses indexes and reads few rows', async (at) => {
+  await expectBounded((recorder) => findAttention(recorder, { clock: () => at.getTime(), ttlSeconds: 3_600 }, 50));
 });
 
 test('the pages of audit events contain every event exactly once, latest first', async () => {

@@ -1,0 +1,75 @@
+import type { UsageSource } from '../usage/usage-source.ts';
+
+/** What needs attention, as kinds in the order in which they are listed within one urgency. */
+export const attentionKinds = [
+  'refused_credential',
+  'grace_period_ending',
+  'resource_server_disabled',
+  'resource_server_silent',
+  'certificate_expiring',
+  'access_key_expiring',
+  'grace_period_complete',
+  'unused_client',
+  'unused_access_key',
+] as const;
+export type AttentionKind = (typeof attentionKinds)[number];
+
+/**
+ * `urgent`: requests fail now, or will within a day. `soon`: requests will fail on a known date, or failed in the last
+ * week. `later`: nothing fails; it is only untidy.
+ */
+export const urgencies = ['urgent', 'soon', 'later'] as const;
+export type Urgency = (typeof urgencies)[number];
+
+/** A client or an access key that needs attention, and why. */
+export type AttentionItem = {
+  kind: AttentionKind;
+  urgency: Urgency;
+  subject: AttentionSubject;
+  /** The rotation that it is about; null for the other kinds. */
+  regenerationId: string | null;
+  /** When it ends, or when it last happened; null if the thing was never used. */
+  at: Date | null;
+  /** Up to three of the sources that it is about: those that are rejected, or have not moved. */
+  sources: readonly Pick<UsageSource, 'address' | 'userAgent' | 'instance'>[];
+  /** Number of these sources. */
+  sourceCount: number;
+  /** Sources that have moved; null unless it is about a rotation. */
+  movedCount: number | null;
+  /** Number of rejected requests. */
+  requests: number;
+};
+
+export type AttentionSubject = {
+  type: 'client' | 'access_key';
+  /** The Client ID, or the id of the access key. */
+  id: string;
+  name: string;
+  /** The contact of an access key. */
+  contact: { id: string; name: string } | null;
+};
+
+export type Attention = {
+  /** At most `limit` items of each kind, the most urgent first. */
+  items: AttentionItem[];
+  /** Number of things of each kind, without those that have none. At most `maxCount` are counted. */
+  counts: { kind: AttentionKind; count: number }[];
+};
+
+/** What one kind of check has found. */
+export type Finding = { kind: AttentionKind; count: number; items: AttentionItem[] };
+
+/** Highest number that is counted of one kind. It means "this many or more". */
+export const maxCount = 1_000;
+export const dayMs = 86_400_000;
+export const urgentMs = dayMs;
+/** How long before its end an access key or a certificate needs attention. */
+export const expiringMs = 14 * dayMs;
+/** How long after its last use a client or an access key counts as unused. */
+export const unusedMs = 90 * dayMs;
+/** How long ago a request with an ended credential may have been rejected to need attention. */
+export const refusedMs = 7 * dayMs;
+/** Reasons for which a credential that has ended is rejected, as the index of usage_sources has them. */
+export const refusedAsEnded = `refused_as IN ('retired_secret', 'undone_secret', 'key_left_set')`;
+/** Longest list of items of one kind. */
+export const maxItems = 50;

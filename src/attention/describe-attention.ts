@@ -1,0 +1,58 @@
+import type { AttentionItem } from './attention-item.ts';
+
+/** Returns what needs attention as a sentence, without its time. */
+export function describeAttention({ kind, sourceCount, movedCount, requests, subject }: AttentionItem): string {
+  const credential = subject.type === 'client' ? 'credential' : 'value';
+  const sources = count(sourceCount, 'source');
+  switch (kind) {
+    case 'refused_credential':
+      return `${count(requests, 'request')} of ${sources} rejected, because the ${credential} has ended.`;
+    case 'grace_period_ending':
+      return `${movedCount === 0 ? 'No source has' : `${movedCount} of ${(movedCount ?? 0) + sourceCount} sources have`} moved to the new ${credential}. ${sourceCount === 1 ? '1 source fails' : `${sourceCount} sources fail`} when the grace period ends.`;
+    case 'grace_period_complete':
+      return movedCount === 0
+        ? `The previous ${credential} is not used. The grace period can end.`
+        : `All sources have moved to the new ${credential}. The grace period can end.`;
+    case 'resource_server_disabled':
+      return 'The resource server is disabled, so its requests to check tokens are rejected.';
+    case 'resource_server_silent':
+      return 'The resource server has not checked a token for a week. It may be unreachable.';
+    case 'certificate_expiring':
+      return 'The registered certificate expires, and no other one is registered.';
+    case 'access_key_expiring':
+      return 'The access key expires.';
+    case 'unused_client':
+      return 'The integration was not used for 90 days.';
+    case 'unused_access_key':
+      return 'The access key was not used for 90 days.';
+  }
+}
+
+/** Returns the one thing to do next, as a sentence. */
+export function nextStepOf({ kind, subject }: AttentionItem): string {
+  const credential = subject.type === 'client' ? 'credential' : 'value';
+  switch (kind) {
+    case 'refused_credential':
+      return `Give these sources the current ${credential}.`;
+    case 'grace_period_ending':
+      return 'Extend the grace period, or move the sources.';
+    case 'grace_period_complete':
+      return 'End the grace period.';
+    case 'resource_server_disabled':
+      return 'Enable the resource server.';
+    case 'resource_server_silent':
+      return 'Check that the API can reach Keyturn.';
+    case 'certificate_expiring':
+      return 'Replace the certificate.';
+    case 'access_key_expiring':
+      return 'Set a later end, or replace the key.';
+    case 'unused_client':
+      return 'Disable the integration.';
+    case 'unused_access_key':
+      return 'Disable the access key.';
+  }
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,119 @@
+import type { Queryable, Row } from '../storage/database.ts';
+import {
+  type AttentionItem,
+  type AttentionSubject,
+  dayMs,
+  expiringMs,
+  maxCount,
+  type Urgency,
+  unusedMs,
+  urgentMs,
+} from './attention-item.ts';
+import { contactName, ofClient, ofKey } from './subjects.ts';
+
+type KeyRow = Row & {
+  id: string;
+  name: string;
+  contact: string;
+  contact_name: string;
+  at: Date;
+  last_used_at: Date | null;
+};
+
+/** An access key that nobody used in this time causes no failure when it expires. */
+const inUseMs = 30 * dayMs;
+
+/** Lists the enabled access keys that expire soon, the first to expire first. */
+export async function findExpiringKeys(database: Queryable, now: number, limit: number): Promise<AttentionItem[]> {
+  const rows = await database.query<KeyRow>(
+    `SELECT k.id, k.name, k.contact, ${contactName} AS contact_name, k.expires_at AS at, k.last_used_at FROM access_keys k
+     WHERE k.enabled AND k.expires_at > $1 AND k.expires_at < $2 ORDER BY k.expires_at LIMIT $3`,
+    [new Date(now), new Date(now + expiringMs), limit],
+  );
+  return rows.map((row) => {
+    const isInUse = row.last_used_at !== null && now - row.last_used_at.getTime() < inUseMs;
+    const endsSoon = row.at.getTime() - now < urgentMs;
+    return itemOf('access_key_expiring', isInUse ? (endsSoon ? 'urgent' : 'soon') : 'later', ofKey(row), row.at);
+  });
+}
+
+export async function countExpiringKeys(database: Queryable, now: number): Promise<number> {
+  return await countRows(database, 'SELECT FROM access_keys WHERE enabled AND expires_at > $1 AND expires_at < $2', [
+    new Date(now),
+    new Date(now + expiringMs),
+  ]);
+}
+
+/** Condition for rows of `clients` or `access_keys` that may be unused since $1, as their index has it. */
+const unusedSince = 'enabled AND coalesce(last_used_at, created_at) < $1';
+const ofIntegrations = `kind = 'integration' AND`;
+
+/**
+ * The column of an integration is up to a day late, and empty for what happened before it existed, so the sources of
+ * usage decide. At most `maxCount` integrations are examined.
+ */
+const unusedClients = `SELECT id, client_id, name, last_used_at, created_at FROM (
+    SELECT * FROM clients WHERE ${ofIntegrations} ${unusedSince} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
+  ) c LEFT JOIN LATERAL (
+    SELECT true AS is_used FROM usage_sources u WHERE u.owner = c.id AND u.last_used_at >= $1 LIMIT 1
+  ) u ON true WHERE is_used IS NULL`;
+
+const unusedKeys = `SELECT * FROM (
+    SELECT * FROM access_keys WHERE ${unusedSince} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
+  ) k WHERE coalesce(k.expires_at, 'infinity') > $2`;
+
+/** Lists enabled integrations that were neither used nor created in the last 90 days, the longest unused first. */
+export async function findUnusedClients(database: Queryable, now: number, limit: number): Promise<AttentionItem[]> {
+  const rows = await database.query<{ client_id: string; name: string; last_used_at: Date | null }>(
+    `${unusedClients} ORDER BY coalesce(last_used_at, created_at) LIMIT $2`,
+    [new Date(now - unusedMs), limit],
+  );
+  return rows.map((row) => itemOf('unused_client', 'later', ofClient(row.client_id, row.name), row.last_used_at));
+}
+
+/** Lists enabled access keys that were neither used nor created in the last 90 days, the longest unused first. */
+export async function findUnusedKeys(database: Queryable, now: number, limit: number): Promise<AttentionItem[]> {
+  const rows = await database.query<Omit<KeyRow, 'at'>>(
+    `SELECT k.id, k.name, k.contact, ${contactName} AS contact_name, k.last_used_at FROM (${unusedKeys}) k
+     ORDER BY coalesce(k.last_used_at, k.created_at) LIMIT $3`,
+    [new Date(now - unusedMs), new Date(now), limit],
+  );
+  return rows.map((row) =>
+    itemOf('unused_access_key', 'later', ofKey(row as KeyRow), row['last_used_at'] as Date | null),
+  );
+}
+
+/** Counts unused integrations or access keys, at most `maxCount`. */
+export async function countUnused(database: Queryable, table: 'clients' | 'access_keys', now: number): Promise<number> {
+  const since = new Date(now - unusedMs);
+  return table === 'clients'
+    ? await countRows(database, unusedClients, [since])
+    : await countRows(database, unusedKeys, [since, new Date(now)]);
+}
+
+async function countRows(database: Queryable, query: string, parameters: readonly unknown[]): Promise<number> {
+  const rows = await database.query<{ count: number }>(
+    `SELECT count(*) AS count FROM (${query} LIMIT ${maxCount}) found`,
+    parameters,
+  );
+  return rows[0]?.count ?? 0;
+}
+
+function itemOf(
+  kind: AttentionItem['kind'],
+  urgency: Urgency,
+  subject: AttentionSubject,
+  at: Date | null,
+): AttentionItem {
+  return {
+    kind,
+    urgency,
+    subject,
+    regenerationId: null,
+    at,
+    sources: [],
+    sourceCount: 0,
+    movedCount: null,
+    requests: 0,
+  };
+}

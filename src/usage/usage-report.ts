@@ -242,9 +242,7 @@ export async function findLiveTokensBySecret(
     [owners, new Date(now)],
   );
   return new Map(
-    rows
-      .filter(({ count }) => count > 0)
-      .map(({ owner, generation, ...live }) => [`${owner}/${generation}`, live]),
+    rows.filter(({ count }) => count > 0).map(({ owner, generation, ...live }) => [`${owner}/${generation}`, live]),
   );
 }
 

@@ -405,8 +405,8 @@ describe('the links and buttons of the console', () => {
   }
 });
 
-it('shows every configuration variable and no secret on the settings page', async () => {
-  const { text } = await server.look('/console/settings', cookie);
+it('shows every configuration variable and no secret on the page of the system', async () => {
+  const { text } = await server.look('/console/system', cookie);
   for (const name of variables) {
     if (!name.endsWith('_FILE')) expect(text).toContain(`<code>${name}</code>`);
   }

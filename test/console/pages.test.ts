@@ -23,7 +23,7 @@ type FormPage = { path: string; submit: (page: Page) => Promise<void> };
 
 /** Paths of pages by the names of their screenshots. */
 const paths: Record<string, string | FormPage> = {
-  start: '/console/',
+  home: '/console/',
   integrations: '/console/integrations',
   'integrations-found': '/console/integrations?q=Order',
   'integrations-none-found': '/console/integrations?q=zzz',
@@ -36,7 +36,7 @@ const paths: Record<string, string | FormPage> = {
   'signing-keys': '/console/signing-keys',
   audit: '/console/audit',
   explain: '/console/explain',
-  settings: '/console/settings',
+  system: '/console/system',
   'not-found': '/console/nowhere',
 };
 

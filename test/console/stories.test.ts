@@ -363,7 +363,7 @@ describeWith('Chromium')('the console in a browser', () => {
     [
       'only views',
       ['integrations:view'],
-      ['Integrations', 'Access keys', 'Contacts', 'Resource servers', 'Signing keys', 'Explain', 'Settings'],
+      ['Home', 'Integrations', 'Access keys', 'Contacts', 'Resource servers', 'Signing keys', 'Explain', 'System'],
       [],
     ],
     ['edits', ['integrations:view', 'integrations:edit'], [], ['Edit', 'Disable…']],
@@ -424,7 +424,7 @@ describeWith('Chromium')('the console in a browser', () => {
       await page.keyboard.press('Home');
       expect(await values.textContent()).toMatch(/: no requests$/);
 
-      await page.goto(`${server.adminUrl}/console/settings`);
+      await page.goto(`${server.adminUrl}/console/system`);
       const section = page.locator('.sections [aria-current]');
       const box = await section.boundingBox();
       // The browser rounds scroll positions.

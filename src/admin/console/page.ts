@@ -8,6 +8,7 @@ import type { Operator } from '../operator-auth.ts';
 import type { accessKeySchema } from '../presenters/present-access-key.ts';
 import type { clientSchema } from '../presenters/present-client.ts';
 import type { regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
+import type { attentionSchema } from '../routes/attention-routes.ts';
 import type { eventSchema } from '../routes/audit-routes.ts';
 import type { issuedSchema, knownSchema } from '../routes/authorization-token-routes.ts';
 import type { contactSchema } from '../routes/contact-routes.ts';
@@ -19,6 +20,7 @@ import type { Done } from './parts/done.ts';
 
 /** The navigation section that a page belongs to. */
 export type Section =
+  | 'home'
   | 'integrations'
   | 'access-keys'
   | 'contacts'
@@ -26,7 +28,7 @@ export type Section =
   | 'signing-keys'
   | 'audit'
   | 'explain'
-  | 'settings';
+  | 'system';
 
 /**
  * A page to render, or the path to redirect to after an action (post, redirect, get), with what that page then says.
@@ -116,6 +118,7 @@ export type ShownUsage = z.input<typeof clientUsageSchema> | z.input<typeof acce
 export type ShownAuthorizationToken = z.input<typeof knownSchema>;
 export type IssuedAuthorizationToken = z.input<typeof issuedSchema>;
 export type ShownSigningKeys = z.input<typeof keysSchema>;
+export type ShownAttention = z.input<typeof attentionSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;
 export type ShownExplanation = z.input<typeof explanationSchema>;
 export type Listed<Item> = { data: Item[]; next_cursor: string | null };

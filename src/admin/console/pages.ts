@@ -1,5 +1,3 @@
-import { html } from 'htm/preact';
-import { permissionNames } from '../../contacts/contact.ts';
 import type { Page } from './page.ts';
 import { accessKeyActPages } from './pages/access-keys/access-key-act-pages.ts';
 import { accessKeyPages } from './pages/access-keys/access-key-pages.ts';
@@ -16,31 +14,13 @@ import { generatePages } from './pages/clients/generate-pages.ts';
 import { contactActPages, contactFormPages } from './pages/contacts/contact-change-pages.ts';
 import { contactPage, contactsPage } from './pages/contacts/contact-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
-import { settingsPage } from './pages/settings-page.ts';
+import { homePage } from './pages/home-page.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
-import { sectionsFor } from './render-document.ts';
-
-/** Redirects to the first section that the operator may view. */
-const startPage: Page = {
-  method: 'get',
-  path: '/',
-  handle: async ({ operator }) => {
-    const [first] = sectionsFor(operator.permissions);
-    if (first) return { seeOther: first.path };
-    return {
-      title: 'No permissions yet',
-      body: html`<div class="narrow">
-        <h1>No permissions yet</h1>
-        <p class="lead">You are signed in, but you do not have permission to open any page.</p>
-        <p>Ask an operator with the permission “${permissionNames['contacts:manage']}” for access. Then sign in again.</p>
-      </div>`,
-    };
-  },
-};
+import { systemPage } from './pages/system-page.ts';
 
 /** Lists every console page that requires a session. The first page that matches a path is served. */
 export const consolePages: readonly Page[] = [
-  startPage,
+  homePage,
   integrationsPage,
   ...generatePages,
   clientPage,
@@ -61,5 +41,5 @@ export const consolePages: readonly Page[] = [
   ...signingKeysPages,
   ...auditPages,
   ...explainPages,
-  settingsPage,
+  systemPage,
 ];

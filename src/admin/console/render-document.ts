@@ -75,6 +75,7 @@ function navigation({ permissions }: Session['operator'], current: Section | und
 type Entry = { section: Section; label: string; path: `/console/${string}`; permissions: readonly Permission[] };
 
 const entries: readonly Entry[] = [
+  { section: 'home', label: 'Home', path: '/console/', permissions: ['integrations:view'] },
   {
     section: 'integrations',
     label: 'Integrations',
@@ -97,7 +98,7 @@ const entries: readonly Entry[] = [
   { section: 'signing-keys', label: 'Signing keys', path: '/console/signing-keys', permissions: ['integrations:view'] },
   { section: 'audit', label: 'Audit log', path: '/console/audit', permissions: ['audit:view'] },
   { section: 'explain', label: 'Explain', path: '/console/explain', permissions: ['integrations:view'] },
-  { section: 'settings', label: 'Settings', path: '/console/settings', permissions: ['integrations:view'] },
+  { section: 'system', label: 'System', path: '/console/system', permissions: ['integrations:view'] },
 ];
 
 /** Returns the sections for which the operator has at least one of the required permissions. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { listAuditEvents, type RecordedAuditEvent } from '../../audit/audit-log.ts';
 import type { Core } from '../../core.ts';
+import { nameTargets } from '../../search/name-targets.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { createPager, pageQuery, pageSchema } from '../paging.ts';
 import { moment, text, timestamp } from '../text.ts';
@@ -17,6 +18,9 @@ export const eventSchema = z
     action: z.string().meta({ description: 'What was done.', example: 'client.disable' }),
     target_type: z.string().meta({ description: 'The kind of thing that it was done to.', example: 'client' }),
     target: z.string().meta({ description: 'The ID of the thing that it was done to.' }),
+    target_name: z.string().nullable().meta({
+      description: 'The current name of that client, access key or contact. Null: it has none, or was deleted.',
+    }),
     before: z.record(z.string(), z.unknown()).nullable().meta({ description: 'The changed fields before the event.' }),
     after: z.record(z.string(), z.unknown()).nullable().meta({ description: 'The changed fields after the event.' }),
   })
@@ -46,13 +50,20 @@ export function auditEndpoints(core: Core): Endpoint[] {
         const last = pager.open(cursor);
         const after = last && { at: new Date(last.at), seq: last.id };
         const rows = await listAuditEvents(core.database, { ...filter, limit, after });
-        return pager.answer(rows, limit, presentEvent, ({ at, seq }) => ({ at: at.toISOString(), id: seq }));
+        const targets = rows.map(({ target }) => target);
+        const names = await nameTargets(core.database, [...new Set(targets)]);
+        return pager.answer(
+          rows,
+          limit,
+          (event) => presentEvent(event, names.get(event.target)),
+          ({ at, seq }) => ({ at: at.toISOString(), id: seq }),
+        );
       },
     }),
   ];
 }
 
-function presentEvent(event: RecordedAuditEvent): z.input<typeof eventSchema> {
+function presentEvent(event: RecordedAuditEvent, targetName: string | undefined): z.input<typeof eventSchema> {
   return {
     id: event.seq,
     at: event.at.toISOString(),
@@ -62,6 +73,7 @@ function presentEvent(event: RecordedAuditEvent): z.input<typeof eventSchema> {
     action: event.action,
     target_type: event.target_type,
     target: event.target,
+    target_name: targetName ?? null,
     before: (event.before as Record<string, unknown> | null) ?? null,
     after: (event.after as Record<string, unknown> | null) ?? null,
   };

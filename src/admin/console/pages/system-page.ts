@@ -8,16 +8,16 @@ import { pageHeading, table } from '../parts/elements.ts';
  * Read-only page with the configuration of the process that serves the request. The configuration comes only from its
  * environment.
  */
-export const settingsPage: Page = {
+export const systemPage: Page = {
   method: 'get',
-  path: '/settings',
+  path: '/system',
   permission: 'integrations:view',
   handle: async (visit) => ({
-    title: 'Settings',
-    section: 'settings',
+    title: 'System',
+    section: 'system',
     body: html`${pageHeading({
-      title: 'Settings',
-      lead: 'Read-only. They come from the environment of the server, and changes take effect when it is restarted.',
+      title: 'System',
+      lead: 'The settings of the server, read-only. They come from the environment of the server, and changes take effect when it is restarted.',
     })}
     ${table({
       caption: 'Settings',

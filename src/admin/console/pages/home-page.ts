@@ -1,0 +1,114 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { permissionNames } from '../../../contacts/contact.ts';
+import type { Listed, Page, Reply, ShownAttention, ShownEvent, Visit } from '../page.ts';
+import { attentionList } from '../parts/attention-list.ts';
+import { badge, fromNow, pageHeading } from '../parts/elements.ts';
+import { eventSentence } from '../parts/event-sentence.ts';
+import { notice } from '../parts/notices.ts';
+import { sectionsFor } from '../render-document.ts';
+
+const shownOfKind = '5';
+const shownEvents = '10';
+
+/**
+ * First page after sign-in: what needs attention, the first steps, and what happened lately. Operators who may not see
+ * integrations get their first section instead.
+ */
+export const homePage: Page = {
+  method: 'get',
+  path: '/',
+  handle: async (visit) => {
+    if (!visit.can('integrations:view')) return firstSection(visit);
+    const [{ body: attention }, events] = await Promise.all([
+      visit.call<ShownAttention>('GET /attention', { query: { limit: shownOfKind } }),
+      visit.can('audit:view')
+        ? visit.call<Listed<ShownEvent>>('GET /audit-events', { query: { limit: shownEvents } })
+        : undefined,
+    ]);
+    return {
+      title: 'Home',
+      section: 'home',
+      body: html`${pageHeading({ title: 'Home' })} ${firstSteps(visit, attention.first_steps)}
+        <section class="card" aria-labelledby="attention">
+          <h2 id="attention">What needs attention</h2>
+          ${attention.data.length === 0 ? notice('ok', 'Nothing needs attention.') : attentionList(visit, attention)}
+        </section>
+        ${events && lately(visit, events.body.data)}`,
+    };
+  },
+};
+
+function firstSection({ operator }: Visit): Reply {
+  const [first] = sectionsFor(operator.permissions);
+  if (first) return { seeOther: first.path };
+  return {
+    title: 'No permissions yet',
+    body: html`<div class="narrow">
+      <h1>No permissions yet</h1>
+      <p class="lead">You are signed in, but you do not have permission to open any page.</p>
+      <p>Ask an operator with the permission “${permissionNames['contacts:manage']}” for access. Then sign in again.</p>
+    </div>`,
+  };
+}
+
+/** Renders the first steps with a new deployment in their order, until all of them were taken. */
+function firstSteps(visit: Visit, taken: ShownAttention['first_steps']): VNode | null {
+  const steps = [
+    {
+      isDone: taken.resource_server,
+      title: 'Register the API',
+      text: 'The resource server that receives access tokens, and the kinds of information that it offers.',
+      path: '/console/resource-servers/new',
+    },
+    {
+      isDone: taken.integration,
+      title: 'Generate a Client ID and secret',
+      text: 'For the first program that calls the API, with the permissions that it needs.',
+      path: '/console/integrations/new',
+    },
+    {
+      isDone: taken.token,
+      title: 'Try it',
+      text: 'Request a token with the command that the page of the new credentials shows.',
+      path: '/console/integrations',
+    },
+    {
+      isDone: taken.rotation,
+      title: 'Rotate the secret',
+      text: 'Regenerate the secret of the integration. Both secrets work until the grace period ends.',
+      path: '/console/integrations',
+    },
+  ];
+  const next = steps.find(({ isDone }) => !isDone);
+  if (!next) return null;
+  const count = steps.filter(({ isDone }) => isDone).length;
+  return html`<section class="card" aria-labelledby="steps">
+    <div class="card-head"><h2 id="steps">First steps</h2><span class="muted">${`${count} of ${steps.length} done`}</span></div>
+    <ol class="steps">
+      ${steps.map(
+        (step) =>
+          html`<li>
+            <span class="strong">${step.title}</span> ${step.isDone && badge('ok', 'done')}
+            <span class="under">${step.text}</span>
+            ${step === next && mayStart(visit, step.path) && html`<a class="button primary" href=${step.path}>${step.title}</a>`}
+          </li>`,
+      )}
+    </ol>
+  </section>`;
+}
+
+function mayStart(visit: Visit, path: string): boolean {
+  return !path.endsWith('/new') || visit.can('api_key:manage');
+}
+
+function lately(visit: Visit, events: readonly ShownEvent[]): VNode {
+  return html`<section class="card" aria-labelledby="lately">
+    <div class="card-head"><h2 id="lately">What happened lately</h2><a href="/console/audit">Audit log</a></div>
+    ${
+      events.length === 0
+        ? html`<p class="muted">Nothing yet.</p>`
+        : html`<ul class="lately">${events.map((event) => html`<li>${eventSentence(event)} <span class="muted">${fromNow(event.at, visit.now)}</span></li>`)}</ul>`
+    }
+  </section>`;
+}

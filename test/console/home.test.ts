@@ -1,0 +1,76 @@
+import { endpointsOf } from '../oauth/fixture.ts';
+import { type ConsoleServer, startConsole } from './console-server.ts';
+
+const hour = 3_600_000;
+let now = Date.now();
+let server: ConsoleServer;
+let cookie: string;
+
+beforeAll(async () => {
+  server = await startConsole({ clock: () => now });
+  cookie = await server.signIn((await server.operator()).token);
+});
+afterAll(() => server.close());
+
+const home = async (session = cookie) => (await server.look('/console/', session)).text;
+
+async function post(path: string, body: unknown = {}) {
+  const { status, json, text } = await server.adminFetch(path, { method: 'POST', body });
+  if (status > 299) throw new Error(`${path}: ${text}`);
+  return json;
+}
+
+it('shows the first steps in their order until all of them were taken, and what happened lately in sentences', async () => {
+  const empty = await home();
+  const titles = ['Register the API', 'Generate a Client ID and secret', 'Try it', 'Rotate the secret'];
+  const places = titles.map((title) => empty.indexOf(`<span class="strong">${title}</span>`));
+  expect(places).toEqual([...places].sort((one, other) => one - other));
+  expect(places).not.toContain(-1);
+  expect(empty).toContain('0 of 4 done');
+  expect(empty).toContain('<a class="button primary" href="/console/resource-servers/new">');
+  expect(empty).toContain('Nothing needs attention.');
+
+  await post('/clients', {
+    name: 'Shop API',
+    kind: 'resource_server',
+    resource: 'https://api.example.com',
+    information: ['orders'],
+  });
+  const made = await post('/clients', { name: 'Order sync', kind: 'integration', scope: 'orders:read' });
+  expect(await home()).toContain('2 of 4 done');
+  const old = { id: made.client_id, secret: made.client_secret };
+  const { token } = endpointsOf(server.publicUrl);
+  await token(old);
+  const review = await post(`/clients/${old.id}/regeneration/review`);
+  const turned = await post(`/clients/${old.id}/regenerate`, { confirmation: review.confirmation });
+  await server.core.usage.flush();
+  const filled = await home();
+  expect(filled).not.toContain('First steps');
+  expect(filled.replaceAll(/<[^>]*>/g, '')).toMatch(/Operator [^.]* rotated the credential of Order sync/);
+  expect(filled).toContain(`<a class="strong" href="/console/clients/${old.id}">Order sync</a>`);
+  // A row has one next act.
+  expect(filled).toContain(`href="/console/clients/${old.id}/regenerations/${turned.regeneration_id}/extend"`);
+});
+
+it('lists an integration that is refused with its ended secret as urgent, with its sources and a link to them', async () => {
+  const made = await post('/clients', { name: 'Late partner', kind: 'integration' });
+  const review = await post(`/clients/${made.client_id}/regeneration/review`);
+  await post(`/clients/${made.client_id}/regenerate`, { confirmation: review.confirmation, overlap_seconds: 0 });
+  const { token } = endpointsOf(server.publicUrl);
+  const old = { id: made.client_id, secret: made.client_secret };
+  for (let count = 0; count < 3; count++) await token(old, {}, { headers: { 'user-agent': 'late/1' } });
+  await server.core.usage.flush();
+  now += hour;
+  const text = await home();
+  const [row = ''] = text.split('<tr').filter((each) => each.includes('Late partner'));
+  expect(row).toContain('<span class="badge bad">urgent</span>');
+  expect(row).toContain('3 requests of 1 source rejected, because the credential has ended.');
+  expect(row).toContain('late/1');
+  expect(row).toContain(`href="/console/clients/${made.client_id}#use"`);
+  expect(row.match(/class="button/g)).toHaveLength(1);
+});
+
+it('opens the first section of operators who may not see integrations', async () => {
+  const session = await server.signIn((await server.operator(['audit:view'])).token);
+  expect(await server.look('/console/', session)).toMatchObject({ status: 303, location: '/console/audit' });
+});

@@ -12,7 +12,7 @@ export const attentionKinds = [
   'unused_client',
   'unused_access_key',
 ] as const;
-export type AttentionKind = (typeof attentionKinds)[number];
+type AttentionKind = (typeof attentionKinds)[number];
 
 /**
  * `urgent`: requests fail now, or will within a day. `soon`: requests will fail on a known date, or failed in the last
@@ -62,7 +62,8 @@ export type Finding = { kind: AttentionKind; count: number; items: AttentionItem
 /** Highest number that is counted of one kind. It means "this many or more". */
 export const maxCount = 1_000;
 export const dayMs = 86_400_000;
-export const urgentMs = dayMs;
+/** How long before a failure it is urgent. */
+export const urgentMs = 24 * 3_600_000;
 /** How long before its end an access key or a certificate needs attention. */
 export const expiringMs = 14 * dayMs;
 /** How long after its last use a client or an access key counts as unused. */

@@ -55,7 +55,7 @@ beforeAll(async () => {
   url = await createTestDatabase();
   for (const statement of seed.split(';')) await askPostgres(url, statement);
   database = connectPostgres({ connectionString: url, log: createLog('silent') });
-}, 120_000);
+}, 300_000);
 afterAll(() => database.close());
 
 type Node = {

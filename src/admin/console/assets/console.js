@@ -50,6 +50,23 @@ for (const time of document.querySelectorAll('time[datetime]')) {
   else if (!time.dataset.axis) time.title = `${local} (${time.title})`;
 }
 
+// Select the offset of the viewer's time zone at the chosen date. Without a script, it is UTC until it is chosen.
+for (const input of document.querySelectorAll('[name=ends_at]')) {
+  const zoneField = input.form.elements.ends_offset;
+  let isChosen = false;
+  zoneField.addEventListener('change', () => {
+    isChosen = true;
+  });
+  input.addEventListener('change', () => {
+    const minutes = -new Date(input.value).getTimezoneOffset();
+    if (isChosen || Number.isNaN(minutes)) return;
+    const digits = (number) => String(number).padStart(2, '0');
+    const size = Math.abs(minutes);
+    const offset = `${minutes < 0 ? '-' : '+'}${digits(Math.floor(size / 60))}:${digits(size % 60)}`;
+    if ([...zoneField.options].some(({ value }) => value === offset)) zoneField.value = offset;
+  });
+}
+
 // Choose a bar of a chart by pointer or arrow keys, and show its values.
 for (const chart of document.querySelectorAll('.chart')) {
   const [plot, values] = [chart.querySelector('.bars'), chart.querySelector('.values')];

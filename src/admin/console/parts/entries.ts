@@ -64,6 +64,7 @@ const labels: Readonly<Record<string, string>> = {
   scopes: 'Named scopes',
   resource: 'Resource',
   seconds: 'New end',
+  ends_at: 'Date and time',
   email: 'E-mail address',
   external_id: 'External ID',
   clients: 'Allowed Client IDs',

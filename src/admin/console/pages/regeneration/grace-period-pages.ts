@@ -4,20 +4,12 @@ import type { KeyturnError } from '../../../../errors.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownRegeneration, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { exactMoment, fromNow, pageHeading } from '../../parts/elements.ts';
-import { entry, readEntries } from '../../parts/entries.ts';
-import { postForm, selectField } from '../../parts/forms.ts';
+import { readEntries } from '../../parts/entries.ts';
+import { postForm } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { sourceName } from '../../parts/usage-section.ts';
+import { endFields, readEndSeconds } from './end-fields.ts';
 import { nounsOf, type Owner, type RotationSubject } from './rotation-subject.ts';
-
-/** Lengths of a grace period in seconds, with their names. */
-export const gracePeriods = [
-  ['3600', '1 hour'],
-  ['86400', '1 day'],
-  ['259200', '3 days'],
-  ['604800', '7 days'],
-  ['2592000', '30 days'],
-] as const;
 
 /** Creates the pages that end, extend or undo a running grace period, or mark one of its sources as moved. */
 export function gracePeriodPages<R>(subject: RotationSubject<R>): Page[] {
@@ -76,11 +68,10 @@ function extendPages<R>(subject: RotationSubject<R>): Page[] {
         ${end && html`<p>The previous ${previous} expires ${fromNow(end, visit.now)} (${exactMoment(end)}).</p>`}
         ${postForm(
           visit.path,
-          html`${selectField({
-            ...entry(readEntries(visit.form, problem), 'seconds'),
+          html`${endFields(readEntries(visit.form, problem), {
+            name: 'seconds',
             label: 'New end, from now',
-            value: visit.form.get('seconds') ?? '604800',
-            options: gracePeriods,
+            sources: rotation?.still_using_old ?? [],
             hint: `Until then both the previous ${previous} and the new ${current} work. The new end must be later than the present one.`,
           })}
             <div class="actions">
@@ -98,13 +89,13 @@ function extendPages<R>(subject: RotationSubject<R>): Page[] {
       permission,
       handle: async (visit) => {
         const { at } = await subject.findOwner(visit);
-        const seconds = Number(visit.form.get('seconds'));
-        const result = await attempt(() =>
-          visit.call(`POST ${route}/regenerations/{regeneration_id}/extend`, {
+        const result = await attempt(async () => {
+          const seconds = readEndSeconds(visit.form, 'seconds', visit.now);
+          await visit.call(`POST ${route}/regenerations/{regeneration_id}/extend`, {
             params: paramsOf(visit, subject),
-            body: { retires_at: new Date(visit.now + (seconds || 0) * 1_000).toISOString() },
-          }),
-        );
+            body: { retires_at: new Date(visit.now + seconds * 1_000).toISOString() },
+          });
+        });
         return 'problem' in result ? await show(visit, result.problem) : { seeOther: at, done: 'extended' };
       },
     },

@@ -5,11 +5,12 @@ import { attempt, type Page, type Reply, type ShownReview, type Visit } from '..
 import { nameField } from '../../parts/confirmed-act.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
-import { checkbox, hiddenFields, postForm, selectField } from '../../parts/forms.ts';
+import { checkbox, hiddenFields, postForm } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { authMethodOf, nounOf, proofFields, readProof, toProofForm } from '../clients/client-proof.ts';
-import { gracePeriodPages, gracePeriods } from './grace-period-pages.ts';
+import { endFields, readEndSeconds } from './end-fields.ts';
+import { gracePeriodPages } from './grace-period-pages.ts';
 import { impactOf, newCredential } from './regeneration-parts.ts';
 import type { Owner, RotationSubject } from './rotation-subject.ts';
 
@@ -135,10 +136,12 @@ async function regenerate<R>(visit: Visit, subject: RotationSubject<R>): Promise
     const error = `The name that you typed does not match “${owner.name}”.`;
     return showReview(visit, owner, await askReview(visit, subject), { error });
   }
+  const end = await attempt(async () => readEndSeconds(form, 'overlap_seconds', visit.now));
+  if ('problem' in end) return showReview(visit, owner, await askReview(visit, subject), end);
   const result = await attempt(async () => {
     const body = {
       confirmation: form.get('confirmation') ?? undefined,
-      overlap_seconds: Number(form.get('overlap_seconds') ?? 86_400),
+      overlap_seconds: form.has('overlap_seconds') ? end.done : 86_400,
       finish_when_unused: form.has('finish_when_unused'),
       revoke_tokens: form.has('revoke_tokens'),
       replace: replacementIn(form),
@@ -172,7 +175,7 @@ function showReview(
   visit: Visit,
   owner: Owner,
   { confirmation, impact }: ShownReview,
-  { error, changed }: { error?: string; changed?: string } = {},
+  { error, changed, problem }: { error?: string; changed?: string; problem?: KeyturnError } = {},
 ): Reply {
   const { form } = visit;
   const { name, at, section, noun, client } = owner;
@@ -182,9 +185,11 @@ function showReview(
   const kept = new URLSearchParams([...form].filter(([field]) => replaceFields.includes(field)));
   return {
     ...(error || changed ? { status: 409 } : {}),
+    ...(problem ? { status: problem.status } : {}),
     title,
     section,
     body: html`${pageHeading({ title, lead: 'Review the impact first. Nothing has been changed yet.', back: { path: at, label: name } })}
+    ${problem && problemNotice(problem)}
     ${changed && notice('bad', html`<p><strong>${changed}</strong> Nothing was changed.</p>`)}
     <div class=${`grid ${impact.keys.length > 0 ? '' : 'two'}`}>
       <div class="stack">
@@ -196,7 +201,7 @@ function showReview(
         ${postForm(
           `${at}/regenerate`,
           html`${hiddenFields(kept)}<input type="hidden" name="confirmation" value=${confirmation} />
-            ${options(form, owner, newNoun)}
+            ${options(form, owner, newNoun, impact.used_by, problem)}
             <div class="of-final">${nameField(name, error)}</div>
             <div class="actions">
               <button class="primary">${replacement ? 'Replace' : 'Regenerate'}</button><a class="button" href=${at}>Cancel</a>
@@ -212,12 +217,18 @@ function showReview(
   };
 }
 
-function options(form: URLSearchParams, { noun, client }: Owner, newNoun: string): VNode {
-  return html`${selectField({
+function options(
+  form: URLSearchParams,
+  { noun, client }: Owner,
+  newNoun: string,
+  sources: ShownReview['impact']['used_by'],
+  problem: KeyturnError | undefined,
+): VNode {
+  return html`${endFields(readEntries(form, problem), {
     name: 'overlap_seconds',
     label: 'Grace period',
-    value: form.get('overlap_seconds') ?? '86400',
-    options: [['0', `None: the previous ${noun} stops working now`], ...gracePeriods],
+    sources,
+    none: `None: the previous ${noun} stops working now`,
     hint: `The previous ${noun} and the new ${newNoun} both work for this time, so programs can move one by one without failing.`,
   })}
   ${checkbox({

@@ -55,6 +55,8 @@ export function keyName({
 export function impactOf(visit: Visit, impact: ShownReview['impact'], { noun, client }: Owner, newNoun: string): VNode {
   const sources = impact.used_by.length + impact.used_by_others;
   const { retiring_secret: retiring, keys } = impact;
+  // Sources that have moved need the previous one no more.
+  const failing = retiring?.used_by.filter(({ reason }) => reason !== 'moved' && reason !== 'marked_as_moved') ?? [];
   return html`<section class="card" aria-labelledby="impact">
     <h2 id="impact">Impact</h2>
     <p>
@@ -75,7 +77,7 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], { noun, cl
       notice(
         'warn',
         html`<p>
-          <strong>A grace period is already running.</strong> Its previous ${named(nounsOf({ previous: retiring }, { client }).previous, retiring.hint)} would expire ${fromNow(retiring.retires_at, visit.now)}, but stops working as soon as you continue. ${retiring.used_by.length === 0 ? 'No source uses it.' : `${countOf(retiring.used_by.length, 'source')} still ${retiring.used_by.length === 1 ? 'uses' : 'use'} it and will fail.`}
+          <strong>A grace period is already running.</strong> Its previous ${named(nounsOf({ previous: retiring }, { client }).previous, retiring.hint)} would expire ${fromNow(retiring.retires_at, visit.now)}, but stops working as soon as you continue. ${failing.length === 0 ? 'No source needs it any more.' : `${countOf(failing.length, 'source')} ${failing.length === 1 ? 'has' : 'have'} not moved and will fail.`}
         </p>`,
       )
     }

@@ -18,6 +18,7 @@ import type { Tracing } from './observability/tracing.ts';
 import { type Clock, createClockCheck, createDatabaseClock, type DatabaseClock } from './process/clock.ts';
 import { createStartSteps, type StartSteps } from './process/start-steps.ts';
 import { finishUnused } from './regeneration/end-regeneration.ts';
+import { countAwaitingFirstUse } from './secrets/hashed-secrets.ts';
 import { countOverlaps } from './secrets/secret-store.ts';
 import { openAnnouncementStream } from './storage/announcement-stream.ts';
 import { createAnnouncements } from './storage/announcements.ts';
@@ -185,6 +186,7 @@ export async function openCore(
       changesState: feed.freshness,
       clockDifferenceMs: clockCheck.differenceMs,
       countOverlaps: () => countOverlaps(database, new Date(clock())),
+      countAwaitingFirstUse: () => countAwaitingFirstUse(database),
     });
     return {
       config,

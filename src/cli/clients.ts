@@ -34,7 +34,13 @@ type ShownClient = Json &
     token_format: string | null;
     token_typ: string | null;
     reveal: boolean;
-    secrets: { hint: string; status: string; retires_at: string | null; last_used_at: string | null }[];
+    secrets: {
+      hint: string;
+      status: string;
+      awaits_first_use: boolean;
+      retires_at: string | null;
+      last_used_at: string | null;
+    }[];
     created_at: string;
     updated_at: string;
     last_used_at: string | null;
@@ -126,7 +132,7 @@ Examples:
 }
 
 function addList(clients: Command): void {
-  addListCommand<ShownClient, Json & { kind?: string; owner?: string }>(clients, {
+  addListCommand<ShownClient, Json & { kind?: string; owner?: string; awaitsFirstUse?: true }>(clients, {
     description: 'list clients, newest first',
     route: 'GET /clients',
     options: [
@@ -135,11 +141,13 @@ function addList(clients: Command): void {
       new Option('--kind <kind>', 'only clients of this kind').choices(['integration', 'resource-server']),
       new Option('--owner <contact_id>', 'only clients that this contact owns'),
       labelOption(),
+      new Option('--awaits-first-use', 'only clients with an imported secret of which only a hash is known'),
     ],
-    toQuery: ({ kind, owner, ...query }) => ({
+    toQuery: ({ kind, owner, awaitsFirstUse, ...query }) => ({
       ...query,
       kind: kind?.replace('-', '_'),
       owner_contact_id: owner,
+      awaits_first_use: awaitsFirstUse ? 'true' : undefined,
     }),
     columns: {
       client_id: (client) => client.client_id,
@@ -147,7 +155,11 @@ function addList(clients: Command): void {
       kind: (client) => client.kind,
       status: (client) => client.status,
       secrets: (client) =>
-        client.secrets.map(({ hint, status }) => (status === 'current' ? hint : `${hint} ${status}`)).join(', '),
+        client.secrets
+          .map(({ hint, status, awaits_first_use: awaits }) =>
+            [awaits ? 'hashed' : hint, ...(status === 'current' ? [] : [status])].join(' '),
+          )
+          .join(', '),
       created: (client) => client.created_at,
     },
     examples: [
@@ -286,7 +298,9 @@ function showClient(client: ShownClient): string {
     ...Object.fromEntries(subjectFields.flatMap((field) => (client[field] ? [[field, String(client[field])]] : []))),
     secrets:
       client.secrets
-        .map(({ hint, status, retires_at }) => `${hint} ${status}${retires_at ? ` until ${retires_at}` : ''}`)
+        .map(({ hint, status, retires_at, awaits_first_use: awaits }) => {
+          return `${awaits ? 'hashed, awaits first use,' : hint} ${status}${retires_at ? ` until ${retires_at}` : ''}`;
+        })
         .join(', ') || 'none',
     ...showDetails(client),
     'can be revealed': client.reveal ? 'yes' : 'no',

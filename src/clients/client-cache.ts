@@ -1,5 +1,6 @@
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
 import { isForeignClientId } from '../credentials/foreign-credential.ts';
+import { findHashShapes } from '../secrets/hashed-secrets.ts';
 import type { ChangeFeed } from '../storage/change.ts';
 import type { Database } from '../storage/database.ts';
 import { createFollowedCache, type FollowedCache } from '../storage/followed-cache.ts';
@@ -21,6 +22,12 @@ export type ClientCache = {
   findRecent(clientId: string, since?: number): Promise<KnownClient | undefined>;
   /** Returns false for a malformed Client ID, and for a foreign one if none was imported. */
   isPossible(clientId: string): Promise<boolean>;
+  /**
+   * Returns the shapes of the hashes of imported secrets that await their first use, for each different combination that
+   * a client has; an empty list if there are none.
+   * @param since as for `findRecent`, because another process may just have imported the first one.
+   */
+  hashShapes(since: number): Promise<readonly (readonly string[])[]>;
   /** Returns a cached client. Undefined does not mean that the client does not exist. */
   peek(clientId: string): KnownClient | undefined;
   resourceServers(): Promise<readonly Client[]>;
@@ -48,24 +55,25 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
     maxEntries: 1,
     load: () => listResourceServers(database),
   });
-  const foreignClientIds = createFollowedCache<{ exist: boolean }>({
+  const foreignClients = createFollowedCache<{ exist: boolean; hashShapes: string[][] }>({
     feed,
     kind: 'foreign_client_ids',
     maxEntries: 1,
-    load: async () => ({ exist: await hasForeignClientIds(database) }),
+    load: async () => ({ exist: await hasForeignClientIds(database), hashShapes: await findHashShapes(database) }),
   });
   async function isPossible(clientId: string, since?: number): Promise<boolean> {
     if (isWellFormedClientId(clientId)) return true;
     if (!isForeignClientId(clientId)) return false;
-    if ((await foreignClientIds.get('all'))?.exist) return true;
+    if ((await foreignClients.get('all'))?.exist) return true;
     // Another process may just have imported the first one.
-    return since !== undefined && (await foreignClientIds.getRecent('all', since))?.exist === true;
+    return since !== undefined && (await foreignClients.getRecent('all', since))?.exist === true;
   }
   return {
     find: async (clientId) => ((await isPossible(clientId)) ? await clients.get(clientId) : undefined),
     findRecent: async (clientId, since) =>
       (await isPossible(clientId, since ?? performance.now())) ? await clients.getRecent(clientId, since) : undefined,
     isPossible: (clientId) => isPossible(clientId),
+    hashShapes: async (since) => (await foreignClients.getRecent('all', since))?.hashShapes ?? [],
     peek: clients.peek,
     counts: clients.counts,
     peekResourceServers: () => resourceServers.peek('all'),

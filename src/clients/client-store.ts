@@ -1,5 +1,6 @@
 import { lowestTokenEpoch, tokenEpochs } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
+import { awaitingFirstUse } from '../secrets/hashed-secrets.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
@@ -80,6 +81,8 @@ export type ClientFilter = {
   ownerContactId?: string | undefined;
   /** Clients with this label; with any value if `value` is undefined. */
   label?: LabelFilter | undefined;
+  /** Whether only clients are listed of which a secret awaits its first use. */
+  awaitsFirstUse?: boolean | undefined;
   limit: number;
   /** The last row of the previous page. */
   after?: { createdAt: Date; id: string } | undefined;
@@ -87,7 +90,7 @@ export type ClientFilter = {
 
 /** Lists clients, newest first. Returns one row more than `limit` if there is another page. */
 export async function listClients(database: Queryable, filter: ClientFilter): Promise<KnownClient[]> {
-  const { q, enabled, kind, ownerContactId, label, after, limit } = filter;
+  const { q, enabled, kind, ownerContactId, label, awaitsFirstUse, after, limit } = filter;
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions = ['true'];
@@ -95,6 +98,7 @@ export async function listClients(database: Queryable, filter: ClientFilter): Pr
   if (enabled !== undefined) conditions.push(`enabled = ${bind(enabled)}`);
   if (kind) conditions.push(`kind = ${bind(kind)}`);
   if (ownerContactId) conditions.push(`owner_contact = ${bind(ownerContactId)}`);
+  if (awaitsFirstUse) conditions.push(`id IN (SELECT client FROM secrets WHERE ${awaitingFirstUse})`);
   if (label) conditions.push(hasLabel(label, bind));
   if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
   const page = {

@@ -13,6 +13,8 @@ export type ForeignClient = {
   place: string;
   clientId: string;
   clientSecret: string | undefined;
+  /** A slow hash of the secret, as text or as the credential of Keycloak; undefined if the file has none. */
+  secretHash?: unknown;
   /** When the secret expires on the other server. */
   secretExpiresAt: Date | undefined;
   /** A secret that was rotated on the other server and is still accepted there until `endsAt`. */

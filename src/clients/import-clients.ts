@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { Conflict } from '../errors.ts';
 import { insertRegeneration } from '../regeneration/regeneration-store.ts';
+import { makeHashedSecret } from '../secrets/hashed-secrets.ts';
 import { makeSecret } from '../secrets/manage-secrets.ts';
 import { insertSecrets } from '../secrets/secret-store.ts';
 import { recordChanges } from '../storage/change.ts';
@@ -10,6 +11,7 @@ import { type Client, isSecretMethod } from './client.ts';
 import { auditView } from './client-row.ts';
 import { asSecretOwner, insertClients } from './client-store.ts';
 import { importedClient } from './foreign-client.ts';
+import type { ImportedSecret } from './imported-secret.ts';
 import type { ManageDeps } from './manage-clients.ts';
 import type { AcceptedClient } from './review-import.ts';
 
@@ -76,7 +78,7 @@ export async function importClients(
       target: client.clientId,
       after: {
         ...auditView(client),
-        secret: kept === undefined ? 'new' : 'kept',
+        secret: kept === undefined ? 'new' : 'hash' in kept ? 'hashed' : 'kept',
         ...(previous ? { previous_secret_retires_at: previous.endsAt } : {}),
       },
     });
@@ -90,7 +92,11 @@ export async function importClients(
  */
 function secretsOf(deps: ManageDeps, { client, kept, previous }: AcceptedClient & { client: Client }) {
   const owner = asSecretOwner(client);
-  const retiring = previous && { ...makeSecret(deps, owner, 1, previous.secret), retiresAt: previous.endsAt };
-  const current = makeSecret(deps, owner, retiring ? 2 : 1, kept);
+  const make = (generation: number, imported: ImportedSecret | undefined) =>
+    imported && 'hash' in imported
+      ? { ...makeHashedSecret(deps, owner, generation, imported.hash), plaintext: '' }
+      : makeSecret(deps, owner, generation, imported?.secret);
+  const retiring = previous && { ...make(1, previous), retiresAt: previous.endsAt };
+  const current = make(retiring ? 2 : 1, kept);
   return { owner, isKept: kept !== undefined, secrets: retiring ? [retiring, current] : [current] };
 }

@@ -1,25 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isWellFormedClientId, isWellFormedSecret } from '../credentials/credential-format.ts';
-import { isForeignClientId, weaknessOf } from '../credentials/foreign-credential.ts';
-import { createMatcher, verifiersOf } from '../credentials/verifier.ts';
+import { isWellFormedClientId } from '../credentials/credential-format.ts';
+import { isForeignClientId } from '../credentials/foreign-credential.ts';
+import { verifiersOf } from '../credentials/verifier.ts';
 import { findTakenVerifiers } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
 import { textProblem } from '../text/read-text.ts';
-import { type AuthMethod, type Client, isSecretMethod, type KnownClient } from './client.ts';
+import type { Client, KnownClient } from './client.ts';
 import { findKnownClients, findTakenClientIds } from './client-store.ts';
 import { demandProblems, type ForeignClient, importedClient, type RefusedClient } from './foreign-client.ts';
 import { detailProblems } from './import-details.ts';
+import { decideSecrets, hasSecret, type ImportPolicy, type KeptSecrets, secretsOf } from './imported-secret.ts';
 import type { ManageDeps } from './manage-clients.ts';
 import { offeredBy, scopesOfferedBy } from './offered-scopes.ts';
-
-export type ImportPolicy = {
-  /** Whether a client without a usable secret gets a new one. Otherwise it is rejected. */
-  freshSecrets: boolean;
-  /** Whether a secret that looks like a bare hash is accepted. */
-  acceptHashLike: boolean;
-  /** Whether clients that an earlier import of the same file registered are skipped. Otherwise they are rejected. */
-  resume: boolean;
-};
 
 export type ImportReview = {
   accepted: AcceptedClient[];
@@ -31,13 +23,7 @@ export type ImportReview = {
 };
 
 /** A client that can be imported. */
-export type AcceptedClient = {
-  row: ForeignClient;
-  /** The imported secret, or undefined if a new one is generated or the client authenticates without one. */
-  kept: string | undefined;
-  /** The previous secret, which is accepted until the end of its grace period. */
-  previous: ForeignClient['previousSecret'];
-};
+export type AcceptedClient = KeptSecrets & { row: ForeignClient };
 
 const batchSize = 500;
 
@@ -101,55 +87,6 @@ export async function reviewImport(
     }
   }
   return review;
-}
-
-type Secrets = Pick<AcceptedClient, 'kept' | 'previous'> & { reasons: string[] };
-
-function decideSecrets(row: ForeignClient, policy: ImportPolicy, now: number): Secrets {
-  if (!isSecretMethod(row.authMethod as AuthMethod)) return { kept: undefined, previous: undefined, reasons: [] };
-  const problem = secretProblem(row, row.clientSecret, policy) ?? expiryProblem(row, now);
-  const reasons = problem && !policy.freshSecrets ? [problem] : [];
-  const kept = problem ? undefined : row.clientSecret;
-  const previous = row.previousSecret && row.previousSecret.endsAt.getTime() > now ? row.previousSecret : undefined;
-  if (!previous) return { kept, previous, reasons };
-  const previousProblem =
-    previous.secret === row.clientSecret ? 'is also the current one' : secretProblem(row, previous.secret, policy);
-  if (previousProblem === undefined) return { kept, previous, reasons };
-  if (!policy.freshSecrets) reasons.push(`previous secret: ${previousProblem}`);
-  return { kept, previous: undefined, reasons };
-}
-
-/**
- * Returns whether a registered client has or had the secret of the file. If that secret could not be kept, the client
- * has another one and the result is true.
- */
-function hasSecret({ keyRing }: ManageDeps, { secrets }: KnownClient, kept: string | undefined): boolean {
-  return kept === undefined || createMatcher(keyRing, 'client-secret-pepper', kept)(secrets) !== undefined;
-}
-
-function secretsOf({ kept, previous }: Secrets): string[] {
-  return [kept, previous?.secret].filter((secret) => secret !== undefined);
-}
-
-function secretProblem(
-  { clientId, name }: ForeignClient,
-  secret: string | undefined,
-  { acceptHashLike }: ImportPolicy,
-): string | undefined {
-  if (secret === undefined) return 'it has no secret';
-  if (isWellFormedSecret(secret, 'kts_')) return undefined;
-  if (isWellFormedClientId(clientId))
-    return 'a Client ID in the format of Keyturn needs a secret in the format of Keyturn';
-  return weaknessOf(secret, [clientId, name], acceptHashLike);
-}
-
-/**
- * Returns why a secret that expires cannot be imported: secrets in Keyturn have no expiry, so it could not be enforced.
- */
-function expiryProblem({ secretExpiresAt }: ForeignClient, now: number): string | undefined {
-  if (!secretExpiresAt) return undefined;
-  if (secretExpiresAt.getTime() <= now) return 'the secret has expired';
-  return `the secret expires on ${secretExpiresAt.toISOString()}, which Keyturn cannot enforce`;
 }
 
 function idProblems({ clientId, place }: ForeignClient, taken: ReadonlySet<string>, seen: Map<string, string>) {

@@ -1,3 +1,5 @@
+import { slowHashFormats } from './slow-hash.ts';
+
 /** Prefixes of Keyturn's own credentials, and of values that scanners for leaked secrets take for them. */
 const ownPrefix = /^kt[isako]_/;
 /**
@@ -10,7 +12,7 @@ const foreignSecretPattern = /^[\x21-\x7e]{16,256}$/;
 const reasons: Record<NotASecret, string> = {
   mask: 'the secret is masked: export the clients with their secrets',
   placeholder: 'the secret is a placeholder: replace it with the real secret',
-  hash: 'the secret is only a hash, so it cannot be imported',
+  hash: `the secret is a hash in a format that cannot be verified here; ${slowHashFormats} can`,
   hash_like: 'the secret looks like a hash; if the client sends exactly this text, use --accept-hash-like',
 };
 

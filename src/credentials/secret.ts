@@ -25,6 +25,11 @@ export type Secret = Verifier & {
    * followed by another kind of credential.
    */
   registration: Registration | null;
+  /**
+   * The hash that another server stored of an imported secret (slow-hash.ts), until the client first uses the secret.
+   * Nothing matches the verifier until then. Null for all other credentials.
+   */
+  hash: string | null;
   createdAt: Date;
   /** Null for the current secret. A future date ends its grace period; after a past date it is rejected. */
   retiresAt: Date | null;
@@ -52,6 +57,11 @@ export function shownHint(secret: Pick<Secret, 'hint' | 'registration'>): string
 export function isLive(secret: Pick<Secret, 'retiresAt' | 'endedAs'>, now: number): boolean {
   if (secret.endedAs !== null) return false;
   return secret.retiresAt === null || now < secret.retiresAt.getTime();
+}
+
+/** Returns whether only a hash of another server is known of a secret that is accepted now. */
+export function awaitsFirstUse(secret: Pick<Secret, 'hash' | 'retiresAt' | 'endedAs'>, now: number): boolean {
+  return secret.hash !== null && isLive(secret, now);
 }
 
 /** Returns how a secret has ended, or undefined if it is accepted now. */

@@ -8,7 +8,6 @@ import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, isForeignSecret } from '../credentials/foreign-credential.ts';
 import { currentOf, isKeyCredential, type Secret } from '../credentials/secret.ts';
 import { createMatcher, type Matcher, recallVerified, rememberVerified } from '../credentials/verifier.ts';
-import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/normalize-request.ts';
 import type { UsedKey } from '../usage/client-key-store.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
@@ -24,8 +23,10 @@ import {
   reusedAssertion,
 } from './client-assertion.ts';
 import { headStartOf, type PresentedPair } from './fast-path/head-start.ts';
+import { createFirstUses, type FirstUses } from './first-use.ts';
 import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
+import { readCredentials } from './presented-secret.ts';
 import { formOf } from './receive-form.ts';
 
 /** The authenticated client of a request. */
@@ -42,15 +43,19 @@ export type Caller = KnownClient & {
   certificate?: ClientCertificate | undefined;
 };
 
+type AddressReader = (request: IncomingMessage) => string;
+
 /** Authenticates the client (RFC 6749 §2.3) and stores it in `ctx.state.caller`. */
-export function authenticateClient(core: Core, certificateOf: CertificateReader) {
+export function authenticateClient(core: Core, certificateOf: CertificateReader, addressOf: AddressReader) {
   const leftKeys = createLeftKeys(core);
+  const firstUses = createFirstUses(core);
   return async (ctx: Context, next: Next): Promise<void> => {
     const unknown = headStartOf(ctx.req)?.presented;
     const presented = unknown ?? readAuthentication(ctx.req, formOf(ctx), certificateOf);
     const caller =
       'clientSecret' in presented
-        ? (!unknown && recallCaller(core, presented)) || (await verifyCredentials(core, presented))
+        ? (!unknown && recallCaller(core, presented)) ||
+          (await verifyCredentials(core, presented, firstUses, addressOf(ctx.req)))
         : await verifyKeys(core, presented, leftKeys);
     const certificate = caller.client.certificateBoundTokens ? certificateOf(ctx.req) : undefined;
     if (certificate && certificate !== 'unreadable' && isInDate(certificate, core.clock()))
@@ -92,7 +97,12 @@ export function isUnchanged({ clients, clock }: Core, { client, secrets, clientI
 }
 
 /** @throws {InvalidClient} with the same answer for every reason. */
-async function verifyCredentials(core: Core, presented: PresentedPair): Promise<Caller> {
+async function verifyCredentials(
+  core: Core,
+  presented: PresentedPair,
+  firstUses: FirstUses,
+  address: string,
+): Promise<Caller> {
   const { clientId } = presented;
   if (!isPossible(presented)) throw new InvalidClient('not a client secret');
   const since = performance.now();
@@ -102,7 +112,15 @@ async function verifyCredentials(core: Core, presented: PresentedPair): Promise<
   // Read changes before rejecting: another process may just have rotated the secret or enabled the client. The statement
   // is made for known and unknown clients, so that the response time does not reveal which exist. It waits until all
   // other pending requests are handled, so that valid ones do not wait for rejections and many rejections share it.
-  return admit(core, judge(core, presented, match, await core.clients.findRecent(clientId, since)));
+  const recent = await core.clients.findRecent(clientId, since);
+  const last = judge(core, presented, match, recent);
+  if ('client' in last) return last;
+  const outcome = await firstUses.verify(presented, recent, { address, since });
+  if (outcome === 'stored') {
+    return admit(core, judge(core, presented, match, await core.clients.findRecent(clientId)));
+  }
+  const refusal = outcome === 'secret_taken' ? { ...last, reason: outcome } : last;
+  return admit(core, refusal, { isCounted: outcome !== 'impossible' });
 }
 
 /**
@@ -121,13 +139,18 @@ type Refusal = { reason: string; tried?: PresentedSecret };
 
 const unknownClient: Refusal = { reason: 'unknown_client' };
 
-/** @throws {InvalidClient} with the same answer for every reason. */
-function admit({ clockCheck }: Core, verdict: Caller | Refusal): Caller {
+/**
+ * @param isCounted whether the limit of failures has counted a rejection already.
+ * @throws {InvalidClient} with the same answer for every reason.
+ */
+function admit({ clockCheck }: Core, verdict: Caller | Refusal, { isCounted } = { isCounted: false }): Caller {
   if ('client' in verdict) return verdict;
   // Check the clock first if the client is known: with a wrong clock, a valid secret may look expired.
   if (verdict.tried) clockCheck.requireRight();
   const { reason, tried } = verdict;
-  throw new InvalidClient(reason, tried && { secret: tried, reason });
+  const error = new InvalidClient(reason, tried && { secret: tried, reason });
+  error.isCounted = isCounted;
+  throw error;
 }
 
 /** @throws {InvalidClient} with the same answer for every reason. */
@@ -218,63 +241,4 @@ function readAuthentication(
     return clientId && certificate ? { clientId, certificate } : readCredentials(request, form);
   }
   return readAssertion(assertion, { type: values.get('client_assertion_type'), named: values.get('client_id') });
-}
-
-/**
- * Returns the Client ID and secret of a request.
- * @throws {KeyturnError} `invalid_request` if the client uses more than one way of authentication (RFC 6749 §2.3).
- */
-export function readCredentials(request: IncomingMessage, { values }: Form): PresentedPair {
-  const headers = countHeaders(request.rawHeaders, 'authorization');
-  if (waysOf(headers, values) > 1) {
-    throw new KeyturnError('invalid_request', 400, 'The request must use exactly one client authentication method.');
-  }
-  if (headers === 0) {
-    const clientId = values.get('client_id');
-    const clientSecret = values.get('client_secret');
-    if (!clientId || !clientSecret) throw new InvalidClient('no client authentication');
-    return { clientId, clientSecret };
-  }
-  const presented = readBasic(request.headers.authorization ?? '');
-  const named = values.get('client_id');
-  if (named !== undefined && named !== presented.clientId) {
-    throw new KeyturnError('invalid_request', 400, 'client_id: must be the ID of the authenticated client.');
-  }
-  return presented;
-}
-
-/** Returns whether exactly one Authorization header is the only client authentication of a request. */
-export function usesHeaderAlone(request: IncomingMessage, { values }: Form): boolean {
-  const headers = countHeaders(request.rawHeaders, 'authorization');
-  return headers === 1 && waysOf(headers, values) === 1;
-}
-
-/** Returns the number of ways in which a request authenticates its client. */
-function waysOf(headers: number, values: Form['values']): number {
-  return headers + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);
-}
-
-/** Reads HTTP Basic credentials, whose parts are form-encoded once (RFC 6749 §2.3.1 and Appendix B). */
-function readBasic(header: string): PresentedPair {
-  if (header.slice(0, 6).toLowerCase() !== 'basic ') throw new InvalidClient('not HTTP Basic');
-  let start = 6;
-  while (header[start] === ' ') start += 1;
-  const encoded = header.slice(start);
-  const bytes = Buffer.from(encoded, 'base64');
-  // Encode again to detect characters that the decoder skipped. Only padding may be missing.
-  const written = bytes.toString('base64');
-  if (encoded !== written && encoded !== written.replace(/=+$/, '')) throw new InvalidClient('not base64');
-  const text = bytes.toString('utf8');
-  const colon = text.indexOf(':');
-  if (colon < 1 || colon === text.length - 1) throw new InvalidClient('an empty id or secret');
-  return { clientId: formDecode(text.slice(0, colon)), clientSecret: formDecode(text.slice(colon + 1)) };
-}
-
-function formDecode(value: string): string {
-  if (!value.includes('%') && !value.includes('+')) return value;
-  try {
-    return decodeURIComponent(value.replaceAll('+', ' '));
-  } catch {
-    throw new InvalidClient('not form-encoded');
-  }
 }

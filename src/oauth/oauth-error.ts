@@ -16,6 +16,8 @@ type OAuthErrorBody = { error: string; error_description?: string };
 export class InvalidClient extends KeyturnError {
   /** The secret that was tried and the reason, if the client is known. For its operator; never part of the answer. */
   readonly refused: { secret: PresentedSecret; reason: string } | undefined;
+  /** Whether the limit of failures has counted this failure already. */
+  isCounted = false;
 
   constructor(detail: string, refused?: { secret: PresentedSecret; reason: string }) {
     // Skip the stack trace: this is an expected error, and collecting traces would make wrong secrets expensive.

@@ -11,6 +11,7 @@ import { announceRetirement } from './announce-retirement.ts';
 import { createCertificateReader } from './certificate-reader.ts';
 import { authenticateClient } from './client-authentication.ts';
 import { createEventStreams } from './events.ts';
+import { createFailureLimit } from './failure-limit.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
 import { serveHealth } from './health-endpoints.ts';
 import { serveIssuedTokens, signIntrospection } from './issued-tokens.ts';
@@ -18,7 +19,7 @@ import { serveMetadata } from './metadata.ts';
 import { presentOAuthError } from './oauth-error.ts';
 import { createProvider, handOver } from './provider.ts';
 import { readForm } from './receive-form.ts';
-import { createFailureLimit, noteError, recordUse, rejectionOf } from './record-use.ts';
+import { noteError, recordUse, rejectionOf } from './record-use.ts';
 import { serveWhoami } from './whoami.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
@@ -47,7 +48,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(readForm);
   provider.use(createFailureLimit(core.failureRate, addressOf));
   provider.use(recordUse(core, addressOf));
-  provider.use(authenticateClient(core, createCertificateReader(core, clientCa)));
+  provider.use(authenticateClient(core, createCertificateReader(core, clientCa), addressOf));
   provider.use(announceRetirement);
   provider.use(events.serve);
   provider.use(serveWhoami(core, addressOf));

@@ -10,10 +10,8 @@ import {
 } from '../access-keys/require-access-key.ts';
 import type { Client } from '../clients/client.ts';
 import type { Core } from '../core.ts';
-import { KeyturnError, TooManyRequests } from '../errors.ts';
-import { networkOf } from '../http/client-address.ts';
+import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/normalize-request.ts';
-import type { RateLimit } from '../storage/rate-limit.ts';
 import type { RejectedRequest } from '../usage/rejected-requests.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
 import type { SourceName } from '../usage/usage-source.ts';
@@ -148,27 +146,4 @@ export async function readAccessKey(core: Core, ctx: Context, client: Client): P
   await recordFirstUse(core, presented);
   ctx.state['presentedAccessKey'] = presentedValueOf(presented);
   return presented;
-}
-
-/**
- * Limits failed authentications. After too many from one address within a minute, further failures are answered with
- * 429 and Retry-After. Valid credentials are always accepted, so callers that share an address (behind NAT, or behind a
- * proxy that KEYTURN_TRUST_PROXY does not name) cannot lock each other out. This does not make guessing easier: every
- * secret, including imported ones, has at least 80 bits, and every wrong one gets the same answer in the same time.
- * @param limit undefined if failures are not limited.
- */
-export function createFailureLimit(limit: RateLimit | undefined, addressOf: (request: IncomingMessage) => string) {
-  return async (ctx: Context, next: Next): Promise<void> => {
-    try {
-      await next();
-    } catch (error) {
-      const network = error instanceof InvalidClient && limit ? networkOf(addressOf(ctx.req)) : undefined;
-      if (network === undefined) throw error;
-      const seconds = limit?.secondsToWait(network);
-      if (seconds !== undefined)
-        throw new TooManyRequests('Too many failed attempts from this address. Try again later.', seconds);
-      limit?.count(network);
-      throw error;
-    }
-  };
 }

@@ -33,6 +33,8 @@ export type Metrics = {
   eventStreams(open: number): void;
   /** Counts a refused secret or access key of a known owner. @param reason `wrong_secret`, `retired_secret`, … */
   refused(reason: string): void;
+  /** Counts a verification of a secret against an imported hash, or one that was refused because too many wait. */
+  verifiedHash(result: 'matched' | 'not_matched' | 'queue_full'): void;
   /** Counts an ignored header that only a proxy should send. */
   proxyProblem(problem: ProxyProblem): void;
   /** Returns the store with its errors counted and its duration measured. */
@@ -93,6 +95,11 @@ export function createMetrics(): Metrics {
     ),
   );
   for (const problem of proxyProblems) ignoredHeaders.add(0, problem);
+  const hashVerifications = createTally(
+    ['result'],
+    named('imported_hash_verifications_total', 'Verifications of secrets against the hashes of another server'),
+  );
+  for (const result of ['matched', 'not_matched', 'queue_full']) hashVerifications.add(0, result);
   const storeErrors = createTally(['store'], named('store_errors_total', 'Failed statements and commands of a store'));
   const unknownRevocations = createTally(
     ['result'],
@@ -161,6 +168,9 @@ export function createMetrics(): Metrics {
     eventStreams: (open) => eventStreams.set(open),
     refused(reason) {
       refusals.add(1, boundedReason(reason));
+    },
+    verifiedHash(result) {
+      hashVerifications.add(1, result);
     },
     proxyProblem(problem) {
       ignoredHeaders.add(1, problem);

@@ -12,10 +12,11 @@ export type Sources = {
   changesState: () => string;
   clockDifferenceMs: () => number;
   countOverlaps: () => Promise<number>;
+  countAwaitingFirstUse: () => Promise<number>;
 };
 
-/** How old the number of running overlaps may be. Counting them queries the database. */
-const overlapsForMs = 15_000;
+/** How old the numbers of running overlaps and of waiting clients may be. Counting them queries the database. */
+const countedForMs = 15_000;
 
 /** Registers the metrics whose values other modules keep. */
 export function createSourceMetrics(registers: Registry[]): {
@@ -90,18 +91,28 @@ export function createSourceMetrics(registers: Registry[]): {
       this.inc(sources?.lostLogLines() ?? 0);
     },
   });
-  const overlaps = createRemembered(overlapsForMs, async () => {
-    return sources ? await withDeadline(sources.countOverlaps(), 'database', 1_000) : 0;
-  });
-  new Gauge({
-    ...named('overlaps_running', 'Grace periods that are running, in the whole deployment'),
-    aggregator: 'max',
-    async collect() {
-      // The other metrics are served while the database cannot be reached.
-      const count = await overlaps().catch(() => undefined);
-      if (count !== undefined) this.set(count);
-    },
-  });
+  const counted = (name: string, help: string, ask: (from: Sources) => Promise<number>) => {
+    const count = createRemembered(countedForMs, async () => {
+      return sources ? await withDeadline(ask(sources), 'database', 1_000) : 0;
+    });
+    new Gauge({
+      ...named(name, help),
+      aggregator: 'max',
+      async collect() {
+        // The other metrics are served while the database cannot be reached.
+        const value = await count().catch(() => undefined);
+        if (value !== undefined) this.set(value);
+      },
+    });
+  };
+  counted('overlaps_running', 'Grace periods that are running, in the whole deployment', (from) =>
+    from.countOverlaps(),
+  );
+  counted(
+    'clients_awaiting_first_use',
+    'Clients of which only the hash of a secret is known, in the whole deployment',
+    (from) => from.countAwaitingFirstUse(),
+  );
 
   return {
     follow: (given) => {

@@ -50,6 +50,7 @@ export function makeSecret(
     retiresAt: null,
     endedAs: null,
     registration: null,
+    hash: null,
   };
 }
 
@@ -60,16 +61,20 @@ export function makeKeyCredential(
   generation: number,
   registration: Registration,
 ): Secret {
+  const hint = nameOfRegistration(registration);
+  return { ...makeUnmatchable(clientId, generation, clock()), hint, registration, hash: null };
+}
+
+/** Returns the members of a credential that no presented secret matches. */
+export function makeUnmatchable(clientId: string | null, generation: number, now: number) {
   return {
     id: randomUUID(),
     clientId,
     generation,
-    // No secret matches it, because the version is not one of a root key.
+    // The version is not one of a root key.
     verifier: randomBytes(32),
     keyVersion: '',
-    hint: nameOfRegistration(registration),
-    registration,
-    createdAt: new Date(clock()),
+    createdAt: new Date(now),
     retiresAt: null,
     endedAs: null,
   };

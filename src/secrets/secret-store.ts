@@ -60,6 +60,7 @@ type SecretRow = Row & {
   retires_at: string | null;
   ended_as: Secret['endedAs'];
   registration: StoredRegistration | null;
+  hash: string | null;
 };
 
 /** Maximum number of an owner's secrets that are loaded, newest first. Tokens of earlier secrets have expired. */
@@ -77,12 +78,12 @@ export function secretsJson(ownerKind: OwnerRef['kind'], owner: string): string 
   return `(SELECT coalesce(jsonb_agg(jsonb_build_object(
        'id', s.id, 'client_id', s.client_id, 'generation', s.generation, 'verifier', encode(s.verifier, 'base64'),
        'key_version', s.key_version, 'hint', s.hint, 'created_at', s.created_at, 'retires_at', s.retires_at,
-       'ended_as', s.ended_as, 'registration', CASE
+       'ended_as', s.ended_as, 'hash', s.hash, 'registration', CASE
          WHEN s.rank <= ${keptKeys} OR s.ended_as IS NULL AND (s.retires_at IS NULL OR s.retires_at > now() - interval '1 day')
          THEN s.registration ELSE s.registration || '{"jwks": null}' END
      ) ORDER BY s.generation DESC), '[]')::text
      FROM (SELECT id, client_id, generation, verifier, key_version, hint, created_at, retires_at, ended_as, registration,
-         row_number() OVER (ORDER BY generation DESC) AS rank
+         hash, row_number() OVER (ORDER BY generation DESC) AS rank
        FROM secrets WHERE ${ownerKind} = ${owner} ORDER BY generation DESC LIMIT ${kept}) s)`;
 }
 
@@ -99,6 +100,7 @@ export function parseSecrets(json: string): Secret[] {
     retiresAt: row.retires_at === null ? null : new Date(row.retires_at),
     endedAs: row.ended_as,
     registration: row.registration && readRegistration(row.registration),
+    hash: row.hash,
   }));
 }
 
@@ -174,26 +176,29 @@ export async function insertSecrets(
     created_at: secret.createdAt,
     retires_at: secret.retiresAt,
     registration: secret.registration && storeRegistration(secret.registration),
+    hash: secret.hash,
   }));
   await transaction.query(
     `INSERT INTO secrets (id, client, access_key, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at,
-       registration)
-     SELECT id, client, access_key, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at, registration
+       registration, hash)
+     SELECT id, client, access_key, client_id, generation, verifier, key_version, sealed, hint, created_at, retires_at, registration,
+       hash
      FROM jsonb_populate_recordset(NULL::secrets, $1::jsonb)`,
     [JSON.stringify(rows)],
   );
 }
 
 /**
- * Records when and how a secret ends. Deletes the sealed copy of a secret that has ended, because it is no longer
- * needed.
+ * Records when and how a secret ends. Deletes the sealed copy and the imported hash of a secret that has ended, because
+ * they are no longer needed.
  */
 export async function saveSecretEnd(
   transaction: Transaction,
   secret: Pick<Secret, 'id' | 'retiresAt' | 'endedAs'>,
 ): Promise<void> {
   await transaction.query(
-    `UPDATE secrets SET retires_at = $2, ended_as = $3, sealed = CASE WHEN $3::text IS NULL THEN sealed END WHERE id = $1`,
+    `UPDATE secrets SET retires_at = $2, ended_as = $3, sealed = CASE WHEN $3::text IS NULL THEN sealed END,
+       hash = CASE WHEN $3::text IS NULL THEN hash END WHERE id = $1`,
     [secret.id, secret.retiresAt, secret.endedAs],
   );
 }

@@ -10,6 +10,8 @@ const maxWindows = 100_000;
 export type RateLimit = {
   /** Counts one event. In this process it takes effect at once; Redis is updated in the background. */
   count(key: string): void;
+  /** Takes back one event that was counted, and that did not happen in the end. */
+  takeBack(key: string): void;
   /** Returns in how many seconds, at least 1, this key may go on, or undefined if it may now. Reads memory only. */
   secondsToWait(key: string): number | undefined;
 };
@@ -20,7 +22,7 @@ type Window = {
   count: number;
   /** On the clock of `performance.now()`. */
   endsAt: number;
-  /** Events of this process that Redis has not been told of. */
+  /** Events of this process that Redis has not been told of; negative if more were taken back. */
   unreported: number;
   isReporting: boolean;
 };
@@ -61,11 +63,12 @@ export function createRateLimit(
   async function report(limiter: RateLimiterRedis, key: string, window: Window): Promise<void> {
     if (window.isReporting) return;
     window.isReporting = true;
-    while (window.unreported > 0) {
+    while (window.unreported !== 0) {
       const times = window.unreported;
       window.unreported = 0;
       // The limiter rejects with its result if the limit is exceeded.
-      const result = await limiter.consume(key, times).catch((rejected: unknown) => rejected);
+      const reported = times > 0 ? limiter.consume(key, times) : limiter.reward(key, -times);
+      const result = await reported.catch((rejected: unknown) => rejected);
       if (!(result instanceof RateLimiterRes)) continue;
       // The count never falls within a window, so a Redis that lost its data does not raise the limit.
       window.count = Math.max(window.count, result.consumedPoints + window.unreported);
@@ -75,14 +78,17 @@ export function createRateLimit(
     window.isReporting = false;
   }
 
+  function add(key: string, events: number): void {
+    const window = currentWindow(key);
+    window.count = Math.max(0, window.count + events);
+    if (!shared) return;
+    window.unreported += events;
+    void report(shared, key, window);
+  }
+
   return {
-    count: (key) => {
-      const window = currentWindow(key);
-      window.count += 1;
-      if (!shared) return;
-      window.unreported += 1;
-      void report(shared, key, window);
-    },
+    count: (key) => add(key, 1),
+    takeBack: (key) => add(key, -1),
     secondsToWait: (key) => {
       const window = windows.get(key);
       if (!window || window.count < perMinute) return undefined;

@@ -461,7 +461,7 @@ test('an import refuses placeholders and hashes unless --fresh-secrets or --acce
     helm: ['{{ .Values.shop.clientSecret }}', 'a placeholder'],
     sops: ['ENC[AES256_GCM,data:7Gd1sdf3==,iv:8sdKf3hX=,tag:Rw8dkf==,type:str]', 'a placeholder'],
     spring: ['{cipher}BQBkD0xQqpD3nK5lq8wZr3hTz', 'a placeholder'],
-    bcrypt: ['$2b$10$M9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWz', 'only a hash'],
+    crypt: ['$6$rounds=5000$M9qo8uLOickgx2ZM$RZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWz', 'a hash in a format'],
     hex: ['4e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d9', 'looks like a hash'],
     base64: ['J7gNU3sdo+OL0wNhqoVWhYjBB+3sVrKgHsC2aGk8lqh=', 'looks like a hash'],
   };

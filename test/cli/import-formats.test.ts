@@ -39,7 +39,7 @@ afterAll(() => server.close());
 
 const filesOf = (name: string) => new URL(`./import-files/${name}`, import.meta.url);
 
-const hash = 'only a hash';
+const hash = 'a hash in a format that cannot be verified';
 const files: Record<string, Expected> = {
   'hydra-list.json': {
     imported: {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { hash as bcrypt } from 'bcrypt';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { eventuallyIs } from '../eventually.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
@@ -113,8 +114,11 @@ describe('an import refuses clients that cannot be kept, with names and reasons'
     { client_id: 'repeat', client_secret: 'x7Qz9ax7Qz9ax7Qz9ax7Qz9ax7Qz9a', says: 'too easy to guess' },
     { client_id: 'billing-service', client_secret: 'billing-service-secret-2024', says: 'too easy to guess' },
     { client_id: 'spaced', client_secret: `${good.slice(0, 16)} ${good.slice(16)}`, says: 'without spaces' },
-    { client_id: 'bcrypt', client_secret: `$2a$10$${'N9qo8uLOickgx2ZMRZoMye'.repeat(2)}`, says: 'only a hash' },
-    { client_id: 'pbkdf2', client_secret: `$pbkdf2-sha256$i=25000,l=32$${good}`, says: 'only a hash' },
+    { client_id: 'crypt', client_secret: `$6$rounds=5000$salt$${good}`, says: 'a hash in a format that' },
+    { client_id: 'bcrypt', client_secret_hash: `$2a$31$${'a'.repeat(53)}`, says: 'a cost that is not accepted' },
+    { client_id: 'both', client_secret: secretOf(), client_secret_hash: `$2a$04$${'a'.repeat(53)}`, says: 'has both' },
+    { client_id: 'sha256', client_secret_hash: 'a'.repeat(64), says: 'has an unknown format' },
+    { client_id: 'pbkdf2', client_secret: `$pbkdf2-sha256$i=25000,l=32$${good}`, says: 'a hash in a format that' },
     { client_id: 'masked', client_secret: '**********', says: 'masked' },
     { client_id: 'like-ours', client_secret: `kts_${good}`, says: 'begins with a prefix that Keyturn uses' },
     { client_id: 'none', says: 'it has no secret' },
@@ -127,8 +131,8 @@ describe('an import refuses clients that cannot be kept, with names and reasons'
       says: 'a Client ID in the format of Keyturn needs a secret',
     },
     { client_id: 'twice', client_secret: good, says: undefined },
-    { client_id: 'twice', client_secret: secretOf(), says: 'the same Client ID as client 16' },
-    { client_id: 'copied', client_secret: good, says: 'the same secret as client 16' },
+    { client_id: 'twice', client_secret: secretOf(), says: 'the same Client ID as client 19' },
+    { client_id: 'copied', client_secret: good, says: 'the same secret as client 19' },
     {
       client_id: 'tls',
       token_endpoint_auth_method: 'client_secret_jwt',
@@ -285,4 +289,36 @@ test('an export contains every integration, no secret and no spreadsheet formula
   expect(json.stdout + csv.stdout).not.toMatch(/kts_|secret"/);
   const back = await importJson(json.stdout, '--check', '--fresh-secrets');
   expect(back.refused[0]?.reasons).toEqual(['the Client ID is already registered']);
+});
+
+test('an import keeps hashed secrets and says how many; lists show them, and an export contains them until their first use', async () => {
+  const secret = secretOf();
+  const hash = await bcrypt(secret, 4);
+  const csv = `client_id,client_secret_hash,scope\nhashed-in-csv,${hash},orders:read\n`;
+  const imported = await importJson(csv);
+  expect(imported).toMatchObject({ code: 0, imported: 1, awaiting_first_use: 1, secrets: [] });
+
+  type Shown = { client_id: string; secrets: { hint: string; awaits_first_use: boolean }[] };
+  const listed = await runJson<{ data: Shown[] }>(['clients', 'list', '--awaits-first-use'], environment);
+  expect(listed.data).toMatchObject([{ client_id: 'hashed-in-csv', secrets: [{ hint: '…', awaits_first_use: true }] }]);
+  expect((await run(['list', '--awaits-first-use'])).stdout).toContain('hashed');
+  expect(JSON.stringify(listed)).not.toContain(hash.slice(7));
+  const exported = async () =>
+    (JSON.parse((await run(['export'])).stdout) as { client_id: string; client_secret_hash?: string }[]).find(
+      ({ client_id: id }) => id === 'hashed-in-csv',
+    );
+  expect((await run(['export', '--format', 'csv'])).stdout).toContain(`hashed-in-csv,${hash}`);
+  const row = await exported();
+  expect(row).toMatchObject({ client_secret_hash: hash });
+  // The same file once more changes nothing, and is accepted as already imported.
+  expect(await importJson([row ?? {}], '--resume')).toMatchObject({ code: 0, imported: 0, present: [{}] });
+
+  await eventuallyIs(
+    () => api.token({ id: 'hashed-in-csv', secret }),
+    ({ status }) => status === 200,
+  );
+  expect((await runJson<{ data: Shown[] }>(['clients', 'list', '--awaits-first-use'], environment)).data).toEqual([]);
+  expect(await exported()).not.toHaveProperty('client_secret_hash');
+  const shown = await runJson<Shown>(['clients', 'show', 'hashed-in-csv'], environment);
+  expect(shown.secrets).toMatchObject([{ hint: `…${secret.slice(-4)}`, awaits_first_use: false }]);
 });

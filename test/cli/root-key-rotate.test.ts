@@ -150,6 +150,7 @@ test('root-key rotate leaves no partial change when it is killed, and continues 
         retiresAt: new Date(Date.now() + 3_600_000),
         endedAs: null,
         registration: null,
+        hash: null,
       };
       const secret = { id, clientId: client.client_id, generation, ...verifier, ...dates, sealed };
       await insertSecret(transaction, { kind: 'client', id: owner }, secret);

@@ -140,7 +140,7 @@ test('accepts the first imported client on another process right after the impor
   };
   const { core } = here;
   await core.change((transaction) =>
-    importClients(transaction, core, actor, [{ row, kept: imported.secret, previous: undefined }]),
+    importClients(transaction, core, actor, [{ row, kept: { secret: imported.secret }, previous: undefined }]),
   );
   expect((await atThere.token(imported)).status).toBe(200);
   expect((await atHere.token(imported)).status).toBe(200);

@@ -16,6 +16,10 @@ const secretSchema = z.strictObject({
     .enum(['current', 'retiring'])
     .meta({ description: '`retiring`: the previous secret, which works until `retires_at`.' }),
   created_at: timestamp('When the secret was created'),
+  awaits_first_use: z.boolean().meta({
+    description:
+      'Whether only the hash of another server is known of this imported secret. It is verified when the client first uses the secret; until then `hint` is `…`.',
+  }),
   last_used_at: nullableTimestamp('When the secret was last used. Null: never.'),
   retires_at: nullableTimestamp('When the secret stops working. Null: it does not expire.'),
 });
@@ -201,6 +205,7 @@ export function presentClient(
         client_id: secret.clientId ?? client.clientId,
         status: secret.retiresAt === null ? 'current' : 'retiring',
         created_at: secret.createdAt.toISOString(),
+        awaits_first_use: secret.hash !== null,
         last_used_at: lastUsed.get(`${client.id}/${secret.generation}`)?.toISOString() ?? null,
         retires_at: secret.retiresAt?.toISOString() ?? null,
       })),

@@ -51,6 +51,10 @@ const clientsQuery = z.strictObject({
   kind: clientKind.optional().meta({ description: 'Only clients of this kind.' }),
   owner_contact_id: z.uuid().optional().meta({ description: 'Only clients that this contact owns.' }),
   label: labelFilter,
+  awaits_first_use: z
+    .enum(['true'])
+    .optional()
+    .meta({ description: 'Only clients with an imported secret of which only a hash is known until its first use.' }),
 });
 
 const neverUsed: LastUsed = new Map();
@@ -127,13 +131,16 @@ export function clientEndpoints(core: Core): Endpoint[] {
       summary: 'List clients, newest first',
       query: clientsQuery,
       answers: { 200: pageSchema(clientSchema) },
-      handle: async ({ query: { q, status, kind, owner_contact_id: ownerContactId, label, limit, cursor } }) => {
+      handle: async ({
+        query: { q, status, kind, owner_contact_id: ownerContactId, label, limit, cursor, ...query },
+      }) => {
         const position = pager.open(cursor);
         const rows = await listClients(core.database, {
           q,
           kind,
           ownerContactId,
           label,
+          awaitsFirstUse: query.awaits_first_use === 'true',
           enabled: status && status === 'enabled',
           limit,
           after: position && { createdAt: position.created_at, id: position.id },

@@ -5,6 +5,7 @@ import { subjectFields } from '../../clients/certificate-subject.ts';
 export const clientColumns = [
   'client_id',
   'client_secret',
+  'client_secret_hash',
   'name',
   'scope',
   'enabled',

@@ -23,8 +23,12 @@ type ExportedClient = Json & {
   resource: string | null;
 } & ShownDetails;
 
-/** A client with what its owner is called in another deployment: the external ID or the e-mail address. */
-type OwnedClient = ExportedClient & { owner: string | undefined };
+type OwnedClient = ExportedClient & {
+  /** What its owner is called in another deployment: the external ID or the e-mail address. */
+  owner: string | undefined;
+  /** The hash of an imported secret that the client has not used yet. */
+  client_secret_hash: string | undefined;
+};
 
 /** Columns that are included even if they are empty for every client. */
 const alwaysThere = ['client_id', 'name', 'scope', 'enabled'];
@@ -52,6 +56,8 @@ Examples:
 async function readAllClients(core: Core): Promise<OwnedClient[]> {
   const found: OwnedClient[] = [];
   const owners = new Map<string | null, string>();
+  const { findCurrentHashes } = await import('../../secrets/hashed-secrets.ts');
+  const hashes = await findCurrentHashes(core.database);
   let cursor: string | undefined;
   do {
     const query = { kind: 'integration', limit: '200', cursor };
@@ -62,7 +68,7 @@ async function readAllClients(core: Core): Promise<OwnedClient[]> {
         const contact = await callAdmin<Json>(core, 'GET /contacts/{id}', { params: { id } });
         owners.set(id, String(contact['external_id'] ?? contact['email']));
       }
-      found.push({ ...client, owner: owners.get(id) });
+      found.push({ ...client, owner: owners.get(id), client_secret_hash: hashes.get(client.client_id) });
     }
     cursor = page.next_cursor ?? undefined;
   } while (cursor);
@@ -95,6 +101,7 @@ function demandsOf(client: OwnedClient): Json {
     ...(client.access_key === 'required' ? { access_key: 'required' } : {}),
     ...(client.reveal ? {} : { reveal: false }),
     ...(client.resource ? { resource: client.resource } : {}),
+    ...(client.client_secret_hash ? { client_secret_hash: client.client_secret_hash } : {}),
     ...detailsOf(client),
   };
 }

@@ -20,7 +20,10 @@ export function addImportCommand(clients: Command): void {
     .option('--check', 'import nothing; report which clients would be rejected')
     .option('--skip-refused', 'import the accepted clients even if others are rejected; otherwise import all or none')
     .option('--resume', 'skip clients that an interrupted import of the same file has already created')
-    .option('--fresh-secrets', 'generate a new secret where the secret is missing, hashed or weak, and print it once')
+    .option(
+      '--fresh-secrets',
+      'generate a new secret where the secret is missing, weak or a hash of an unknown format, and print it once',
+    )
     .option(
       '--accept-hash-like',
       'keep secrets that look like a bare hash, such as the output of `openssl rand -base64 32`',
@@ -40,7 +43,8 @@ CSV needs a header row: client_id,client_secret,name,scope,enabled and the other
 required.
 
 A secret is kept if it has 16 to 256 printable characters and at least 80 bits of estimated entropy. Repetitions, sequences,
-common words, the Client ID and the name hardly count. Placeholders, hashes, and a secret that two clients share are rejected.
+common words, the Client ID and the name hardly count. Placeholders, and a secret that two clients share are rejected. Hashes of
+bcrypt, PBKDF2, scrypt and argon2id are kept, and verified when their clients first use their secrets; other hashes are rejected.
 
 The whole file is checked first. Then clients are registered in batches of 500, each with its audit events, so that other
 changes do not wait. After an interruption, --resume continues with the rest.
@@ -153,10 +157,11 @@ function secretsAsJson(made: ReadonlyMap<string, string>, isFirst: boolean): str
 }
 
 function endOfJson({ warnings }: ForeignClients, outcome: ImportOutcome, hasSecrets: boolean): string {
-  const { imported, acceptable, refused, skipped, present, notes, failure } = outcome;
+  const { imported, acceptable, hashed, refused, skipped, present, notes, failure } = outcome;
   const rest = {
     imported,
     acceptable,
+    awaiting_first_use: hashed,
     refused: refused.map(({ place, clientId, reasons }) => ({ place, client_id: clientId ?? null, reasons })),
     skipped: skipped.map(({ place, clientId }) => ({ place, client_id: clientId })),
     present: present.map(({ place, clientId }) => ({ place, client_id: clientId })),
@@ -169,9 +174,10 @@ function endOfJson({ warnings }: ForeignClients, outcome: ImportOutcome, hasSecr
 }
 
 function sayOutcome(options: ImportOptions, { warnings }: ForeignClients, outcome: ImportOutcome): void {
-  const { refused, skipped, notes, present } = outcome;
+  const { refused, skipped, notes, present, hashed } = outcome;
   for (const warning of warnings) say(`warning: ${warning}`);
   if (skipped.length > 0) say(`${skipped.length} skipped: they do not use the client credentials grant.`);
+  if (hashed > 0) say(`${hashed} with a hashed secret, which is verified when the client first uses it.`);
   if (present.length > 0) say(`${present.length} already imported earlier.`);
   sayRows(
     ['rejected', 'client_id', 'reason'],

@@ -1,5 +1,6 @@
 import type { ForeignClient, RefusedClient } from '../../clients/foreign-client.ts';
-import type { ImportPolicy, ImportReview } from '../../clients/review-import.ts';
+import type { ImportPolicy } from '../../clients/imported-secret.ts';
+import type { ImportReview } from '../../clients/review-import.ts';
 import type { Core } from '../../core.ts';
 import { KeyturnError } from '../../errors.ts';
 import { commandActor } from '../stores.ts';
@@ -27,6 +28,8 @@ export type ImportOutcome = Pick<ImportReview, 'refused' | 'notes'> & {
   present: { place: string; clientId: string }[];
   imported: number;
   made: number;
+  /** Number of acceptable clients with a secret of which only a hash is known until its first use. */
+  hashed: number;
   /** Reason why the import stopped before its end. */
   failure: string | undefined;
 };
@@ -81,12 +84,13 @@ async function reviewFile(
   file: ForeignClients,
   policy: ImportPolicy,
 ): Promise<{ outcome: ImportOutcome; left: ReadonlySet<number> }> {
+  const { hasHashedSecret } = await import('../../clients/imported-secret.ts');
   const { nothingSeen, reviewImport } = await import('../../clients/review-import.ts');
   const { listResourceServers } = await import('../../clients/client-store.ts');
   const servers = await listResourceServers(core.database);
   const outcome: ImportOutcome = {
     ...{ acceptable: 0, refused: [], notes: [], skipped: [], present: [] },
-    ...{ imported: 0, made: 0, failure: undefined },
+    ...{ imported: 0, made: 0, hashed: 0, failure: undefined },
   };
   const { withOwners } = await import('../../clients/import-details.ts');
   const owners = new Map();
@@ -104,6 +108,7 @@ async function reviewFile(
       const numbers = new Map(owned.map((row, index) => [row, rows[index]?.number ?? 0]));
       const review = await reviewImport(core.database, core, servers, owned, policy, seen);
       outcome.acceptable += review.accepted.length;
+      outcome.hashed += review.accepted.filter(hasHashedSecret).length;
       outcome.refused.push(...refused, ...review.refused);
       outcome.skipped.push(...skipped);
       outcome.notes.push(...review.notes);

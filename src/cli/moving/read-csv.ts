@@ -6,7 +6,7 @@ import { type FileContent, type FoundClient, lettersOf } from './clients-file.ts
 type Line = { record: string[]; info: { lines: number } };
 
 /** Columns that are read without unescaping, because they are compared with the values that clients send. */
-const literal = ['client_id', 'client_secret'];
+const literal = ['client_id', 'client_secret', 'client_secret_hash'];
 
 /**
  * Reads CSV with a heading, separated by commas, semicolons or tabs. A row that cannot be read is refused, and the

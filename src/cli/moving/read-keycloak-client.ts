@@ -19,6 +19,8 @@ const client = z.object({
   description: z.string().optional(),
   enabled: flag.optional(),
   secret: z.string().optional(),
+  // Hashes in the form of Keycloak's credentials, as extensions that hash the secrets of clients write them.
+  credentials: z.array(z.looseObject({ type: z.string().optional() })).optional(),
   serviceAccountsEnabled: flag.optional(),
   clientAuthenticatorType: z.string().optional(),
   defaultClientScopes: words.optional(),
@@ -89,6 +91,7 @@ export function readKeycloakClient(value: object): ReadClient {
     row: {
       clientId: given.clientId,
       clientSecret: given.secret || undefined,
+      secretHash: given.credentials?.find(({ type }) => type === 'secret' || type === 'password'),
       secretExpiresAt: data['client.secret.expiration.time'],
       previousSecret: rotated && rotatedEndsAt ? { secret: rotated, endsAt: rotatedEndsAt } : undefined,
       name: given.name || given.clientId,

@@ -23,6 +23,7 @@ const registration = z.object({
   client_id: z.string(),
   client_secret: text,
   secret: text,
+  client_secret_hash: z.unknown().optional(),
   client_secret_expires_at: expiry.optional(),
   client_name: text,
   name: text,
@@ -93,6 +94,7 @@ export function readRegistration(value: object, beside: Beside = {}): ReadClient
     row: {
       clientId: client.client_id,
       clientSecret: client.client_secret || client.secret || undefined,
+      secretHash: client.client_secret_hash || undefined,
       secretExpiresAt: client.client_secret_expires_at,
       previousSecret: undefined,
       name: client.client_name || client.name || client.client_id,

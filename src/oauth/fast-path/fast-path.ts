@@ -9,15 +9,9 @@ import { canReadPlainly, PlainRequest, writeAnswer } from '../../internals/node-
 import { createGenerations } from '../../storage/generations.ts';
 import { logAccess } from '../access-log.ts';
 import { retirementHeaders } from '../announce-retirement.ts';
-import {
-  type Caller,
-  isUnchanged,
-  presentedSecretOf,
-  readCredentials,
-  recallCaller,
-  usesHeaderAlone,
-} from '../client-authentication.ts';
+import { type Caller, isUnchanged, presentedSecretOf, recallCaller } from '../client-authentication.ts';
 import { type Form, parseForm } from '../form.ts';
+import { readCredentials, usesHeaderAlone } from '../presented-secret.ts';
 import { countUse, instanceOf } from '../record-use.ts';
 import { answerIntrospection, answerToken, type FastAnswer } from './fast-answers.ts';
 import { giveHeadStart, type HeadStart, type PresentedPair } from './head-start.ts';

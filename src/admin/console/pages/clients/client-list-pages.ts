@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { ShownClient } from '../../page.ts';
-import { emptyState, fromNow, lastUse, statusBadges, table } from '../../parts/elements.ts';
+import { badge, emptyState, fromNow, lastUse, statusBadges, table } from '../../parts/elements.ts';
 import { listPage } from '../../parts/list-page.ts';
 
 /** Links from labels and from owners lead to lists with these filters. */
@@ -32,6 +32,14 @@ export const integrationsPage = listPage<ShownClient>({
         ['disabled', 'Disabled'],
       ],
     },
+    {
+      name: 'awaits_first_use',
+      label: 'Secret',
+      options: [
+        ['', 'Any secret'],
+        ['true', 'Awaits first use'],
+      ],
+    },
     ...detailFilters,
   ],
   none: (visit) =>
@@ -54,7 +62,9 @@ export const integrationsPage = listPage<ShownClient>({
       rows: clients.map((client) => [
         html`<a class="strong" href=${`/console/clients/${client.client_id}`}>${client.name}</a>
           <code class="under">${client.client_id}</code>`,
-        statusBadges(client, visit.now),
+        html`${statusBadges(client, visit.now)}${
+          client.secrets.some((secret) => secret.awaits_first_use) && badge('warn', 'awaits first use')
+        }`,
         lastUse(client.last_used_at, visit.now),
         fromNow(client.created_at, visit.now),
       ]),

@@ -93,12 +93,18 @@ function credentials(visit: Visit, client: ShownClient, at: string): VNode {
             columns: [{ label: 'Secret' }, { label: 'Status' }, { label: 'Last used' }, { label: 'Expires' }],
             rows: client.secrets.map((secret) => [
               html`<code>${secret.hint}</code>${secret.client_id !== client.client_id && html`<span class="under">for Client ID <code>${secret.client_id}</code></span>`}`,
-              secret.status === 'current' ? badge('ok', 'current') : badge('warn', 'previous'),
+              html`${secret.status === 'current' ? badge('ok', 'current') : badge('warn', 'previous')}${
+                secret.awaits_first_use && badge('warn', 'awaits first use')
+              }`,
               lastUse(secret.last_used_at, visit.now),
               secret.retires_at ? fromNow(secret.retires_at, visit.now) : html`<span class="muted">never</span>`,
             ]),
           })
         : html`<p class="muted">This client has no secret. It authenticates with its own ${nounOf(client.auth_method)}.</p>`
+    }
+    ${
+      client.secrets.some((secret) => secret.awaits_first_use) &&
+      html`<p class="hint">Only a hash of the imported secret is stored. When the integration first uses the secret, it is verified and stored like every other one.</p>`
     }
     ${keys(visit, client)}
     ${mayManage && credentialActs(client, at)}

@@ -1,50 +1,16 @@
 import { type Command, Option } from 'commander';
-import { subjectFields } from '../clients/certificate-subject.ts';
 import { authMethods, tokenTyps } from '../clients/client.ts';
 import { addAct, addListCommand, addReveal, addUsageCommand, type Subject } from './acts.ts';
 import { addAuthorizationTokenCommand } from './authorization-token-command.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { type KeyOptions, toKeyFields, withKeys } from './client-keys.ts';
-import {
-  type DetailOptions,
-  labelOption,
-  type ShownDetails,
-  showDetails,
-  toDetailFields,
-  withDetails,
-} from './detail-options.ts';
+import { type DetailOptions, labelOption, toDetailFields, withDetails } from './detail-options.ts';
 import { addExportCommand } from './moving/export-command.ts';
 import { addImportCommand } from './moving/import-command.ts';
 import { addRegenerationCommands } from './regenerate.ts';
+import { type ShownClient, showClient } from './show-client.ts';
 import { withDatabase } from './stores.ts';
-import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
-
-/** Members of the admin API's client that are displayed. */
-type ShownClient = Json &
-  ShownDetails & {
-    client_id: string;
-    name: string;
-    kind: string;
-    status: string;
-    scope: string;
-    access_key: string;
-    auth_method: string;
-    resource: string | null;
-    information: string[];
-    token_format: string | null;
-    token_typ: string | null;
-    reveal: boolean;
-    secrets: {
-      hint: string;
-      status: string;
-      awaits_first_use: boolean;
-      retires_at: string | null;
-      last_used_at: string | null;
-    }[];
-    created_at: string;
-    updated_at: string;
-    last_used_at: string | null;
-  };
+import { collect, type OutputOptions, present, presentSecret } from './terminal.ts';
 
 type FieldOptions = OutputOptions &
   DetailOptions &
@@ -278,34 +244,4 @@ function toFields(options: FieldOptions): Json {
 
 function of(clientId: string): { params: Json } {
   return { params: { client_id: clientId } };
-}
-
-function showClient(client: ShownClient): string {
-  const isServer = client.kind === 'resource_server';
-  return sheet({
-    client_id: client.client_id,
-    name: client.name,
-    kind: client.kind,
-    status: client.status,
-    ...(isServer
-      ? {
-          resource: client.resource ?? '',
-          information: client.information.join(', '),
-          tokens: client.token_typ ? `${client.token_format}, typ ${client.token_typ}` : (client.token_format ?? ''),
-        }
-      : { scope: client.scope, access_key: client.access_key, resource: client.resource ?? 'any' }),
-    auth_method: client.auth_method,
-    ...Object.fromEntries(subjectFields.flatMap((field) => (client[field] ? [[field, String(client[field])]] : []))),
-    secrets:
-      client.secrets
-        .map(({ hint, status, retires_at, awaits_first_use: awaits }) => {
-          return `${awaits ? 'hashed, awaits first use,' : hint} ${status}${retires_at ? ` until ${retires_at}` : ''}`;
-        })
-        .join(', ') || 'none',
-    ...showDetails(client),
-    'can be revealed': client.reveal ? 'yes' : 'no',
-    created: client.created_at,
-    updated: client.updated_at,
-    'last used': client.last_used_at ?? 'never',
-  });
 }

@@ -40,8 +40,8 @@ export class StoreUnavailable extends KeyturnError {
 }
 
 export class NotFound extends KeyturnError {
-  constructor(what: string) {
-    super('not_found', 404, `${what.charAt(0).toUpperCase()}${what.slice(1)} not found.`);
+  constructor(noun: string) {
+    super('not_found', 404, `${noun.charAt(0).toUpperCase()}${noun.slice(1)} not found.`);
   }
 }
 

@@ -63,6 +63,31 @@ test('each folder of src imports only folders that ARCHITECTURE.md lists further
   expect(upward).toEqual([]);
 });
 
+/** Names that read what an earlier file has found out, and errors: a reader need not open their file again for them. */
+const known = /^(callerOf|codeOf|countHeaders|formOf|hmacSha256|presentedSecretOf|InvalidClient)$/;
+
+test('a token request is answered by at most 20 files, each imported by one before it, and none is entered again', () => {
+  const [, list = ''] = /order and each once\.[\s\S]*?```\n([\s\S]*?)```/.exec(text) ?? [];
+  const walk = list.trim().split('\n');
+  expect(walk.length).toBeGreaterThan(10);
+  expect(walk.length).toBeLessThanOrEqual(20);
+  expect(new Set(walk).size).toBe(walk.length);
+  const importsOf = (file: string) =>
+    [...readFileSync(join('src', file), 'utf8').matchAll(/^import (type )?\{([^}]*)\} from '(\.[^']+)';/gm)].map(
+      ([, isType, names = '', target = '']) => ({
+        target: join(dirname(file), target),
+        names: isType ? [] : names.split(',').flatMap((name) => (/^\s*type /.test(name) ? [] : name.trim() || [])),
+      }),
+    );
+  for (const [index, file] of walk.entries()) {
+    const before = walk.slice(0, index);
+    if (index > 0)
+      expect(before.filter((each) => importsOf(each).some(({ target }) => target === file))).not.toEqual([]);
+    const again = importsOf(file).filter(({ target }) => before.includes(target));
+    expect([file, again.flatMap(({ names }) => names).filter((name) => !known.test(name))]).toEqual([file, []]);
+  }
+});
+
 test('only src/internals/ reaches into private members of a dependency', () => {
   const casts = /as unknown as (?:\{|\w*Inner|Record<symbol)|\bas \{ _|\['_\w+'\]\s*(?:as|\))|pino\.symbols/;
   const reaching = files.filter((file) => !file.startsWith('src/internals/') && casts.test(readFileSync(file, 'utf8')));

@@ -1,15 +1,15 @@
-import Router from '@koa/router';
 import { Redis } from 'ioredis';
-import Koa from 'koa';
 import pg from 'pg';
-import { pino } from 'pino';
 import { Counter, Registry } from 'prom-client';
+import { disableClient } from '../src/clients/manage-clients.ts';
 import { canSendRaw, streamOf } from '../src/internals/ioredis.ts';
-import { matchedRouteOf } from '../src/internals/koa-router.ts';
 import { canReadPlainly, canWritePlainly } from '../src/internals/node-http.ts';
 import { destroyConnection, serverProcessId } from '../src/internals/pg.ts';
-import { destinationOf } from '../src/internals/pino.ts';
 import { aggregate, collectFrom } from '../src/internals/prom-client.ts';
+import { eventually } from './eventually.ts';
+import { startChildServer } from './faults/child-server.ts';
+import { createTestStores, startTestServer } from './harness.ts';
+import { actor, endpointsOf, inactive, registerAll } from './oauth/fixture.ts';
 import { createEmptyTestDatabase, createTestRedis } from './services.ts';
 
 // Each test fails if an upgrade of a dependency moves a private part that src/internals/ uses.
@@ -42,11 +42,6 @@ test('pg keeps the process ID of its server in processID, and its socket in conn
   expect(destroyConnection(client)).toBe(true);
 });
 
-test('pino keeps the destination of a logger under its symbol streamSym', () => {
-  const destination = { write: () => undefined };
-  expect(destinationOf(pino({}, destination))).toBe(destination);
-});
-
 test('prom-client gives the values of its metrics, and adds those of several processes up', async () => {
   const registry = new Registry();
   new Counter({ name: 'seen', help: 'seen', registers: [registry] }).inc(2);
@@ -55,16 +50,26 @@ test('prom-client gives the values of its metrics, and adds those of several pro
   expect(sum).toMatchObject({ name: 'seen', values: [{ value: 4 }] });
 });
 
-test('@koa/router names the route of a request in _matchedRoute', async () => {
-  const router = new Router();
-  let route = '';
-  router.get('/things/:id', (ctx) => {
-    route = matchedRouteOf(ctx);
-    ctx.body = '';
-  });
-  const server = new Koa().use(router.routes()).listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  await fetch(`http://127.0.0.1:${(server.address() as { port: number }).port}/things/1`);
-  server.close();
-  expect(route).toBe('/things/:id');
+test('a server serves as before if every private member was moved, except those of prom-client', async () => {
+  const stores = await createTestStores();
+  const beside = await startTestServer({ stores });
+  const { orders, shop } = await registerAll(beside.core);
+  const child = await startChildServer(stores, { KEYTURN_LOG_LEVEL: 'info' }, ['./test/move-internals.ts']);
+  try {
+    expect(child.lines).toContain('moved the members of node-http.ts, ioredis.ts and pg.ts');
+    const api = endpointsOf(child.publicUrl);
+    for (let round = 0; round < 20; round++) {
+      const token = await api.accessToken(shop);
+      expect((await api.introspect(orders, token)).json).toMatchObject({ active: true, client_id: shop.id });
+      expect((await api.revoke(shop, token)).status).toBe(200);
+      expect((await api.introspect(orders, token)).text).toBe(inactive);
+    }
+    expect((await api.token({ ...shop, secret: orders.secret })).status).toBe(401);
+    await beside.core.change((transaction) => disableClient(transaction, beside.core, actor, shop.id));
+    await eventually(async () => (await api.token(shop)).status === 401);
+    expect(child.lines.filter((line) => line.includes('"path":"/oauth2/token","status":200'))).not.toHaveLength(0);
+  } finally {
+    expect(await child.terminate()).toBe(0);
+    await beside.close();
+  }
 });

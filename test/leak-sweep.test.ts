@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { pino } from 'pino';
+import { createLog } from '../src/observability/log.ts';
 import { type AdminServer, startAdminServer } from './admin/admin-server.ts';
 import { endpointsOf, register, registerAll } from './oauth/fixture.ts';
 import { send } from './oauth/http-client.ts';
@@ -11,7 +11,7 @@ const lines: string[] = [];
 let server: AdminServer;
 
 beforeAll(async () => {
-  const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) });
+  const log = createLog('trace', { write: (line) => void lines.push(line) });
   server = await startAdminServer({ log });
   await useEverything();
   await server.core.usage.flush();

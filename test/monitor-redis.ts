@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { Redis } from 'ioredis';
+import { eventually } from './eventually.ts';
 
 /** Commands that Redis reports by MONITOR. */
-export type RedisMonitor = {
+type RedisMonitor = {
   /** The commands so far, each with its arguments. */
   readonly commands: readonly (readonly string[])[];
   close(): void;
@@ -13,7 +15,7 @@ export type RedisMonitor = {
  * reply to MONITOR, which happens when servers poll.
  * @throws {Error} if Redis refuses.
  */
-export async function monitorRedis(url: string): Promise<RedisMonitor> {
+async function monitorRedis(url: string): Promise<RedisMonitor> {
   const { hostname, port, username, password } = new URL(url);
   const socket = connect(Number(port || 6379), hostname);
   await once(socket, 'connect');
@@ -37,4 +39,26 @@ export async function monitorRedis(url: string): Promise<RedisMonitor> {
   for (const request of requests) socket.write(`${request}\r\n`);
   await started;
   return { commands, close: () => socket.destroy() };
+}
+
+/**
+ * Returns the commands that Redis receives during `work` for keys with a prefix, each with its name in upper case.
+ * Servers follow announcements in the background; those commands are left out.
+ */
+export async function commandsDuring(url: string, prefix: string, work: () => Promise<unknown>): Promise<string[][]> {
+  const monitor = await monitorRedis(url);
+  const redis = new Redis(url);
+  try {
+    await work();
+    // Wait for a marker command: all earlier commands are reported before it.
+    const end = `${prefix}end`;
+    await redis.exists(end);
+    await eventually(() => monitor.commands.some(([, key]) => key === end));
+    return monitor.commands
+      .filter(([, key = '']) => key.startsWith(prefix) && key !== end && !key.startsWith(`${prefix}changes:`))
+      .map(([name = '', ...rest]) => [name.toUpperCase(), ...rest]);
+  } finally {
+    redis.disconnect();
+    monitor.close();
+  }
 }

@@ -9,7 +9,6 @@ import { createAddressReader, networkOf } from '../http/client-address.ts';
 import { createHostCheck, normalize } from '../http/normalize-request.ts';
 import { createRequestIds, strictTransport } from '../http/response-headers.ts';
 import { createProxyAlarm } from '../http/trusted-proxies.ts';
-import { matchedRouteOf } from '../internals/koa-router.ts';
 import { metricsContentType, presentMetrics } from '../observability/metrics.ts';
 import { collectFromWorkers } from '../observability/worker-metrics.ts';
 import { serveEndpoint } from './call-endpoint.ts';
@@ -109,7 +108,7 @@ function logAccess({ config, log, metrics, tracing }: Core, addressOf: (request:
     await next();
     metrics.adminAnswered(ctx.method, ctx.status);
     // Log the route instead of the path: a path may contain anything, even a secret that was pasted into the URL.
-    const route = matchedRouteOf(ctx);
+    const route = routeOf(ctx);
     tracing?.nameRoute(ctx.method, route);
     if (!config.accessLog) return;
     const operator = (ctx.state['operator'] as { id: string } | undefined)?.id;
@@ -117,6 +116,11 @@ function logAccess({ config, log, metrics, tracing }: Core, addressOf: (request:
     const trace_id = tracing?.traceId();
     log.info({ id, method: ctx.method, route, status: ctx.status, ms, address, operator, trace_id }, 'admin request');
   };
+}
+
+/** Returns the path of the route that served a request, with the names of its parameters; `other` if there is none. */
+function routeOf(ctx: Context): string {
+  return (ctx as { routerPath?: string }).routerPath ?? 'other';
 }
 
 /**
@@ -135,7 +139,7 @@ function recordRefusals({ refusals }: Core, addressOf: (request: Context['req'])
 
 function refusalOf(ctx: Context, address: string): Refusal | undefined {
   const operator = ctx.state['operator'] as Operator | undefined;
-  const route = matchedRouteOf(ctx);
+  const route = routeOf(ctx);
   const request = [ctx.method, route, ...idsOf(ctx)].join(' ');
   if (ctx.state['presented'] && (ctx.status === 401 || ctx.status === 429)) {
     const actor = operator ?? { id: 'unknown', name: '', address };

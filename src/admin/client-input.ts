@@ -48,6 +48,20 @@ const dpopBound = z
   .boolean()
   .meta({ description: 'Whether all access tokens of the client are bound to a key with DPoP (RFC 9449 §5.2).' });
 
+/** Fields that a client is generated with and that can be changed later. */
+const sharedFields = {
+  information: information.optional(),
+  scopes: givenScopes.optional(),
+  token_format: tokenFormat.optional(),
+  token_typ: tokenTyp.optional(),
+  ...givenDetails,
+  jwks: jwks.optional(),
+  jwks_uri: jwksUri.optional(),
+  ...subjectShape,
+  tls_client_certificate_bound_access_tokens: certificateBound.optional(),
+  dpop_bound_access_tokens: dpopBound.optional(),
+};
+
 /** Schema of the request body that registers a client. */
 export const newClient = z.strictObject({
   name,
@@ -63,16 +77,7 @@ export const newClient = z.strictObject({
     .optional()
     .meta({ description: 'How the client authenticates. The default is `client_secret_basic`.' }),
   resource: resourceUri.optional().meta(resourceMeaning),
-  information: information.optional(),
-  scopes: givenScopes.optional(),
-  token_format: tokenFormat.optional(),
-  token_typ: tokenTyp.optional(),
-  ...givenDetails,
-  jwks: jwks.optional(),
-  jwks_uri: jwksUri.optional(),
-  ...subjectShape,
-  tls_client_certificate_bound_access_tokens: certificateBound.optional(),
-  dpop_bound_access_tokens: dpopBound.optional(),
+  ...sharedFields,
 });
 
 /** Schema of the request body that changes a client. */
@@ -84,16 +89,7 @@ export const clientPatch = z.strictObject({
   scope: scope.optional(),
   access_key: accessKey.optional(),
   resource: resourceUri.nullable().optional().meta(resourceMeaning),
-  information: information.optional(),
-  scopes: givenScopes.optional(),
-  token_format: tokenFormat.optional(),
-  token_typ: tokenTyp.optional(),
-  ...givenDetails,
-  jwks: jwks.optional(),
-  jwks_uri: jwksUri.optional(),
-  ...subjectShape,
-  tls_client_certificate_bound_access_tokens: certificateBound.optional(),
-  dpop_bound_access_tokens: dpopBound.optional(),
+  ...sharedFields,
 });
 
 /** Schema of what replaces the keys, the certificate or the way of authentication of a client. */

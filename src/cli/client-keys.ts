@@ -27,7 +27,7 @@ export function withKeys(command: Command): Command {
     .addOption(new Option('--no-dpop-bound-tokens', 'do not require a DPoP proof'));
 }
 
-/** Adds the options that say what a client authenticates with in place of a secret. */
+/** Adds the options that name the keys or certificate with which a client authenticates instead of a secret. */
 export function withProof(command: Command): Command {
   command
     .option('--jwks <file>', "private_key_jwt: a file with the client's public keys (JWKS)", readJwks)
@@ -38,13 +38,14 @@ export function withProof(command: Command): Command {
       readCertificate,
     );
   for (const field of subjectFields) {
-    const what = field === 'tls_client_auth_subject_dn' ? 'subject' : `subject alternative name (${field.slice(20)})`;
-    command.option(`--${field.replaceAll('_', '-')} <name>`, `tls_client_auth: ${what} of the client's certificate`);
+    const subject =
+      field === 'tls_client_auth_subject_dn' ? 'subject' : `subject alternative name (${field.slice(20)})`;
+    command.option(`--${field.replaceAll('_', '-')} <name>`, `tls_client_auth: ${subject} of the client's certificate`);
   }
   return command;
 }
 
-/** Returns what replaces the current credential of a client; undefined if no option says so. */
+/** Returns the new credential of a client, or undefined if no option names one. */
 export function toReplacement(options: KeyOptions): Json | undefined {
   const { tls_client_certificate_bound_access_tokens: _, dpop_bound_access_tokens: __, ...keys } = toKeyFields(options);
   const method = options.authMethod ?? (options.certificate && 'self_signed_tls_client_auth');

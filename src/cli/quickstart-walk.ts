@@ -56,13 +56,13 @@ export async function walkThroughQuickstart(
     const { body } = await send({ method: 'GET', url: admin + path, headers });
     return (body as { data?: Body[] }).data ?? [];
   };
-  const register = async (what: string, found: Body | undefined, json: Body) => {
+  const register = async (label: string, found: Body | undefined, json: Body) => {
     const again: Call = { method: 'POST', url: `${admin}/clients/${found?.['client_id']}/secret/reveal`, headers };
     const key = { 'Idempotency-Key': randomUUID() };
     const first: Call = { method: 'POST', url: `${admin}/clients`, headers: { ...headers, ...key }, json };
     const body = found
-      ? await step(`Show the secret of ${what}, which an earlier run registered`, again, 200, credentialsOf)
-      : await step(`Register ${what}`, first, 201, credentialsOf);
+      ? await step(`Show the secret of ${label}, which an earlier run registered`, again, 200, credentialsOf)
+      : await step(`Register ${label}`, first, 201, credentialsOf);
     return { clientId: String(body['client_id']), clientSecret: String(body['client_secret']) };
   };
 

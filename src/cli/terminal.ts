@@ -205,15 +205,15 @@ export function duration(value: string): number {
 
 /**
  * Shows a progress bar on standard error, only if it is a terminal, so that files and pipes receive only the result.
- * @param form of the line after `what`. Use `{value}` alone if the total is not known.
+ * @param form of the line after `label`. Use `{value}` alone if the total is not known.
  */
 export async function startProgress(
-  what: string,
+  label: string,
   form = '[{bar}] {value}/{total}',
 ): Promise<{ show(done: number, total?: number): void; end(): void }> {
   const { default: progress } = await import('cli-progress');
   const bar = new progress.SingleBar(
-    { format: `${what} ${form}`, stream: process.stderr, clearOnComplete: true, hideCursor: true },
+    { format: `${label} ${form}`, stream: process.stderr, clearOnComplete: true, hideCursor: true },
     progress.Presets.rect,
   );
   let isStarted = false;

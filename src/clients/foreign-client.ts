@@ -42,7 +42,7 @@ export type ForeignClient = {
   dpopBoundTokens: boolean;
   /** Token lifetime, claims, default scope and notes, not checked; undefined if the file has none. */
   details?: GivenDetails | undefined;
-  /** What the file calls the contact who owns the client: an ID, an external ID or an e-mail address. */
+  /** The contact who owns the client, as the file names it: an ID, an external ID or an e-mail address. */
   owners?: readonly string[] | undefined;
   /** Security requirements that cannot be imported, each as a reason to reject the client. */
   unmet: readonly string[];

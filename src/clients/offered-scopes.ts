@@ -2,7 +2,7 @@ import { InvalidInput } from '../errors.ts';
 import type { Client } from './client.ts';
 import { actions } from './declared-scopes.ts';
 
-/** What the names of scopes mean at resource servers. */
+/** Meanings of scope names at resource servers. */
 
 /** The part of a resource server that defines its scopes. */
 export type Offer = Pick<Client, 'information' | 'scopes'>;
@@ -90,8 +90,8 @@ export function isHeld(
 const shared = new WeakMap<readonly Offer[], ReadonlySet<string>>();
 
 /**
- * Returns the scopes that several of these resource servers offer, one of which declares it: the name alone does not say
- * which of their permissions it means. Computed once per list.
+ * Returns the scopes that several of these resource servers offer and at least one has declared. Such a name alone does
+ * not determine the permission. Computed once per list.
  */
 export function sharedScopes(servers: readonly Offer[]): ReadonlySet<string> {
   let found = shared.get(servers);

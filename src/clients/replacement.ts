@@ -123,7 +123,7 @@ async function endsKeyInUse(
   // A key can be in use although its credential is not: it may have been used with a previous credential only.
   if (records.some(({ thumbprint, lastUsedAt }) => ended.has(thumbprint) && isRecent(lastUsedAt))) return true;
   if (!isUsed || !replace.jwks) return isUsed;
-  // Uses from before keys were counted one by one may have been of any key.
+  // Uses that were counted before each key had its own count may belong to any key.
   const earliest = (dates: readonly (Date | null)[]) =>
     Math.min(...dates.flatMap((date) => (date ? [date.getTime()] : [])));
   return (

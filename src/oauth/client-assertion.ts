@@ -92,7 +92,7 @@ type Candidate = { key: VerificationKey; used: UsedKey | undefined; credential: 
 /** The reason for rejecting an assertion that is signed with a key that is no longer published at the client's URL. */
 export const leftKey = 'key_left_set';
 
-/** No client has this id. */
+/** An id that no client has. */
 const noClient = '00000000-0000-0000-0000-000000000000';
 
 /** Maximum number of concurrent look-ups of keys that are no longer published, so that other work finds a connection. */
@@ -137,7 +137,7 @@ export function createLeftKeys({ clients, clock, config, database, log }: Core):
         return isFor ? [{ key, used: { kind: 'key', kid, thumbprint }, credential: undefined }] : [];
       });
       const signed = await verify(assertion, candidates);
-      // An old assertion that somebody repeats says nothing about the client's programs.
+      // A replayed old assertion does not show that the client's programs still use its key.
       if (!signed || refusalOfClaims(signed.claims, config.issuer, clock() / 1_000)) return undefined;
       return signed.used;
     },
@@ -156,9 +156,8 @@ const maxCandidates = 20;
 const maxWithEnded = 10;
 
 /**
- * Finds the keys that may have signed an assertion, one credential after the other, so that a URL is read only if no key
- * before it signed. The credentials that are accepted now come first. Ends with a key that nobody can sign with if the
- * client has none.
+ * Yields the keys that may have signed an assertion, those of accepted credentials first. Reads the URL of a credential
+ * only if no earlier key has signed. If the client has no key, yields one whose private key nobody knows.
  */
 async function* findCandidates(
   core: Core,

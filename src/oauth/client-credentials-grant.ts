@@ -16,8 +16,8 @@ import { type Caller, callerOf } from './client-authentication.ts';
 import { rethrowFailure } from './fast-path/head-start.ts';
 import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
+import { readAccessKey } from './presented-access-key.ts';
 import { formOf } from './receive-form.ts';
-import { readAccessKey } from './record-use.ts';
 import { createDpopProofs } from './token-binding-proof.ts';
 
 /** The rules of a token request (RFC 6749 §4.4). The fast path and the application call the same functions. */

@@ -69,9 +69,9 @@ export function createEventStreams({ feed, clock, metrics }: Core): EventStreams
     for (await turn(); batch.position !== undefined; await turn()) {
       const { text, position, clients } = batch;
       batch = emptyBatch();
-      const told = text.length > maxBatchBytes ? presentReset(position, seconds()) : text;
+      const sent = text.length > maxBatchBytes ? presentReset(position, seconds()) : text;
       await inTurns((response, clientId) => {
-        send(response, told);
+        send(response, sent);
         // Disconnect a resource server whose own credentials changed, so that it authenticates again.
         if (clients.has(clientId)) response.end();
       });
@@ -112,8 +112,8 @@ export function createEventStreams({ feed, clock, metrics }: Core): EventStreams
     if (response.destroyed) return;
     const count = streamsOf.get(client.id) ?? 0;
     if (count >= maxStreamsPerClient || listeners.size >= maxStreams) {
-      const whose = count >= maxStreamsPerClient ? 'This client' : 'The server';
-      throw new TooManyRequests(`${whose} has too many open event streams. Close some, or try again later.`, 10);
+      const limited = count >= maxStreamsPerClient ? 'This client' : 'The server';
+      throw new TooManyRequests(`${limited} has too many open event streams. Close some, or try again later.`, 10);
     }
     streamsOf.set(client.id, count + 1);
     listeners.set(response, clientId);

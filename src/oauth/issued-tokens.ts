@@ -12,8 +12,9 @@ import { tokenTypeOf } from '../tokens/token-record.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { headStartOf, rethrowFailure } from './fast-path/head-start.ts';
 import type { Form } from './form.ts';
+import { readAccessKey } from './presented-access-key.ts';
 import { formOf } from './receive-form.ts';
-import { noteRejection, readAccessKey } from './record-use.ts';
+import { noteRejection } from './record-use.ts';
 
 /** An introspection request. */
 type AskedIntrospection = {

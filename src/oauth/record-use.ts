@@ -1,14 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import { errors } from 'oidc-provider';
-import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
-import {
-  presentedValueOf,
-  RefusedAccessKey,
-  recordFirstUse,
-  requireAccessKey,
-} from '../access-keys/require-access-key.ts';
-import type { Client } from '../clients/client.ts';
+import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/normalize-request.ts';
@@ -133,17 +126,4 @@ function failureOf(error: unknown): string | undefined {
   if (error instanceof KeyturnError && error.status < 500) return codeOf(error);
   if (error instanceof errors.OIDCProviderError && error.statusCode < 500) return error.error;
   return undefined;
-}
-
-/**
- * Returns the access key of a request, checked for this client and recorded as used, or undefined if none was sent.
- * @throws {RefusedAccessKey}
- */
-export async function readAccessKey(core: Core, ctx: Context, client: Client): Promise<PresentedAccessKey | undefined> {
-  const value = formOf(ctx).values.get('access_key');
-  if (value === undefined) return undefined;
-  const presented = await requireAccessKey(core, value, client.id);
-  await recordFirstUse(core, presented);
-  ctx.state['presentedAccessKey'] = presentedValueOf(presented);
-  return presented;
 }

@@ -8,8 +8,9 @@ import { unreadableAddress } from '../http/client-address.ts';
 import { findGrantable } from '../tokens/grantable-scope.ts';
 import { defaultGrant } from '../tokens/issue-access-token.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
+import { readAccessKey } from './presented-access-key.ts';
 import { formOf } from './receive-form.ts';
-import { instanceOf, readAccessKey } from './record-use.ts';
+import { instanceOf } from './record-use.ts';
 
 /**
  * Serves `/oauth2/whoami`: tells an authenticated client which credential it used, until when that is valid, which scope

@@ -1,7 +1,6 @@
 import { fstatSync, write, writeSync } from 'node:fs';
 import { format } from 'node:util';
 import { type Logger, pino } from 'pino';
-import { destinationOf } from '../internals/pino.ts';
 
 export type Log = Logger;
 
@@ -10,11 +9,20 @@ export type LogLevel = 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' 
 /**
  * Creates a log of JSON lines. Lines are written without blocking, and also at the end of the process unless it is
  * killed. Never pass a value that could contain a secret.
- * @param descriptor an open file descriptor; 1 is standard output.
+ * @param to an open file descriptor, or what receives each line; 1 is standard output.
  */
-export function createLog(level: LogLevel, descriptor = 1): Log {
-  return pino({ level, base: null, timestamp: time }, createLogDestination(descriptor));
+export function createLog(level: LogLevel, to: number | Pick<Destination, 'write'> = 1): Log {
+  const destination = typeof to === 'number' ? createLogDestination(to) : to;
+  const log = pino({ level, base: null, timestamp: time }, destination);
+  destinationOf.set(log, destination);
+  return log;
 }
+
+/** The destinations of logs that `createLog` has created. */
+const destinationOf = new WeakMap<Log, Destination>();
+
+/** What a log writes to. Only a file descriptor can lose lines. */
+type Destination = Pick<LogDestination, 'write'> & Partial<LogDestination>;
 
 /**
  * Writes what libraries pass to `console.warn` to the log, at level debug, so that the process writes JSON lines only.
@@ -30,7 +38,7 @@ export function logConsoleWarnings(log: Log): void {
  */
 export function logMembers(log: Log, members: string, message: string): void {
   if (!log.isLevelEnabled('info')) return;
-  const destination = destinationOf(log) as Destination | undefined;
+  const destination = destinationOf.get(log);
   if (!destination) {
     log.info(JSON.parse(`{${members}}`), message);
     return;
@@ -43,10 +51,8 @@ export function logMembers(log: Log, members: string, message: string): void {
  * A log that was not created by `createLog` reports no loss.
  */
 export function logLoss(log: Log): LogLoss {
-  return (destinationOf(log) as Destination | undefined)?.loss?.() ?? { lines: 0, reason: undefined };
+  return destinationOf.get(log)?.loss?.() ?? { lines: 0, reason: undefined };
 }
-
-type Destination = Pick<LogDestination, 'write'> & Partial<LogDestination>;
 
 let writtenAt = 0;
 let written = '';

@@ -11,7 +11,7 @@ type TokenCache = {
   /** @param at the time at which the answer was known to be right. */
   set(key: string, token: AccessToken, at: Moment): void;
   /** Removes all answers about a token, client or access key that was revoked or changed. */
-  forget(what: EventData): void;
+  forget(event: EventData): void;
   clear(): void;
   readonly size: number;
 };

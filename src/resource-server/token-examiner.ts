@@ -48,13 +48,13 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   const changes = createChangeMemory();
   const underWay = new Map<string, Promise<AccessToken | undefined>>();
   /** Counts events: an answer that was requested before an event may be outdated and is not cached. */
-  let told = 0;
+  let eventsSeen = 0;
   const stream = followsEvents
     ? followEvents({ ...options, onEvent, onConnected, onHeard, onDisconnected })
     : undefined;
 
   function onEvent(event: ServerEvent): void {
-    told += 1;
+    eventsSeen += 1;
     changes.apply(event);
     const data = parseEventData(event.data);
     const isOfKeys = event.event === 'signing_keys' || event.event === 'revoked_signing_key';
@@ -67,7 +67,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   function onConnected(resumed: boolean, at: number): void {
     following = true;
     if (resumed) return;
-    told += 1;
+    eventsSeen += 1;
     changes.distrustAll(at);
     jwts.keysChanged();
     cache.clear();
@@ -85,10 +85,10 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   function ask(key: string, token: string, accessKey: string | undefined): Promise<AccessToken | undefined> {
     const running = underWay.get(key);
     if (running) return running;
-    const toldBefore = told;
+    const eventsBefore = eventsSeen;
     const question = introspect(options, token, { accessKey })
       .then((found) => {
-        if (found && told === toldBefore) cache.set(key, found, currentMoment());
+        if (found && eventsSeen === eventsBefore) cache.set(key, found, currentMoment());
         return found;
       })
       .finally(() => underWay.delete(key));
@@ -109,13 +109,13 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
       const key = hash('sha256', accessKey === undefined ? token : `${token}\n${accessKey}`, 'base64url');
       const cached = cache.get(key);
       if (cached) return cached;
-      const toldBefore = told;
+      const eventsBefore = eventsSeen;
       const read = await jwts.read(token);
       if (read === 'invalid') return undefined;
       // Trust the JWT as long as no change is known. With an access key, only the server can compute the scope.
       if (read && accessKey === undefined && (!followsEvents || (following && changes.isTrusted(read)))) {
         // Date the entry back to the last event, because a JWT does not reflect later changes.
-        if (told === toldBefore) cache.set(key, read, followsEvents ? heardAt : currentMoment());
+        if (eventsSeen === eventsBefore) cache.set(key, read, followsEvents ? heardAt : currentMoment());
         return read;
       }
       try {

@@ -137,7 +137,7 @@ export function createChangeFeed(deps: {
       for (const row of page.rows) {
         gaps.add(toldTo + 1, row.seq - 1);
         toldTo = row.seq;
-        tell(row);
+        notify(row);
       }
       if (page.isLast) return;
     }
@@ -157,12 +157,12 @@ export function createChangeFeed(deps: {
     }
     for await (const rows of reader.within(gaps.ranges())) {
       gaps.remove(rows);
-      for (const row of rows) tell(row);
+      for (const row of rows) notify(row);
     }
     gaps.close(writers);
   }
 
-  function tell(row: CommittedChange): void {
+  function notify(row: CommittedChange): void {
     lossCheck?.note(row);
     tellSubscribers(row, positionOf(row.seq));
     announcements?.relay(row);

@@ -74,21 +74,11 @@ function rowsOfScans(plan: string): number[] {
   });
 }
 
-test.each(filters)(
-  'a page of %j uses an index, takes less than 50 ms, and reads a limited part of the tables',
-  async (filter) => {
-    // Take the fastest of several runs, to exclude other load of the machine.
-    let milliseconds = Number.POSITIVE_INFINITY;
-    for (let attempt = 0; attempt < 20 && milliseconds >= 50; attempt++) {
-      if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, 100));
-      const plan = await explain(filter);
-      for (const rows of rowsOfScans(plan)) expect(rows).toBeLessThan(4_100);
-      expect(Number(/Buffers: shared hit=(\d+)/.exec(plan)?.[1] ?? 0)).toBeLessThan(15_000);
-      milliseconds = Math.min(milliseconds, Number(/Execution Time: ([\d.]+)/.exec(plan)?.[1]));
-    }
-    expect(milliseconds).toBeLessThan(50);
-  },
-);
+test.each(filters)('a page of %j uses an index and reads a limited part of the tables', async (filter) => {
+  const plan = await explain(filter);
+  for (const rows of rowsOfScans(plan)) expect(rows).toBeLessThan(4_100);
+  expect(Number(/Buffers: shared hit=(\d+)/.exec(plan)?.[1] ?? 0)).toBeLessThan(15_000);
+});
 
 const matches: [Partial<AccessKeyFilter>, number][] = [
   [{}, 100_000],

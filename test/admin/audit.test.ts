@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import { pino } from 'pino';
+import { createLog } from '../../src/observability/log.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';
 
 let server: AdminServer;
@@ -13,7 +13,7 @@ beforeAll(async () => {
     },
   });
   server = await startAdminServer({
-    log: pino({ level: 'trace' }, stream),
+    log: createLog('trace', stream),
     env: { KEYTURN_TRUST_PROXY: '127.0.0.0/8' },
   });
 });

@@ -1,6 +1,6 @@
 /**
- * The shipped image and compose file, for real: builds, starts, gets a token through the published port, restarts every container, and
- * takes all of it down. Run by `npm run test:compose`; needs a Docker engine and its compose command.
+ * Tests the shipped image and compose file (`npm run test:compose`): builds the image, starts the deployment, gets a token
+ * through the published port, restarts each container, and removes everything. Requires a Docker engine with Compose.
  */
 import { type ChildProcess, execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -38,7 +38,7 @@ writeFileSync(join(directory, 'cert.pem'), certificate.cert);
 writeFileSync(join(directory, 'key.pem'), certificate.key);
 const [command, ...prefix] = composeCommand();
 const results = { passed: 0, failed: 0 };
-/** nginx may leave a process alone for so long that it found missing before, in milliseconds (deploy/proxy/nginx.conf says why). */
+/** Longest time for which nginx sends no request to a process that failed, in milliseconds (deploy/proxy/nginx.conf). */
 const proxyRestMs = 2_000;
 const running = new Set<ChildProcess>();
 let stopped: Error | undefined;
@@ -59,7 +59,7 @@ console.log(`compose: ${results.passed} passed, ${results.failed} failed`);
 process.exitCode = results.failed === 0 ? 0 : 1;
 
 async function walk(): Promise<void> {
-  await step('without secrets nothing starts, and the message names the command that makes them', async () => {
+  await step('nothing starts without secrets, and the error names the command that creates them', async () => {
     const empty = join(directory, 'empty.env');
     writeFileSync(empty, '');
     const bare = ['-f', 'docker-compose.yml', '-p', project, '--env-file', empty, 'config'];
@@ -69,7 +69,7 @@ async function walk(): Promise<void> {
     );
     expect(refused.includes('make-secrets.sh'), refused);
   });
-  await step('one command makes the secrets, and never replaces them', async () => {
+  await step('one command creates the secrets and never replaces them', async () => {
     await run('./deploy/make-secrets.sh', [secrets]);
     expect(
       await run('./deploy/make-secrets.sh', [secrets]).then(
@@ -80,7 +80,7 @@ async function walk(): Promise<void> {
     );
   });
   await step('the image builds', () => compose('build', ...buildArgs()));
-  await step('the image holds what serves, and no development dependencies', async () => {
+  await step('the image contains the dependencies of the server and no development dependencies', async () => {
     const { stdout } = await run('docker', ['run', '--rm', '--entrypoint', 'ls', image, '.', 'node_modules']);
     const found = new Set(stdout.split(/\s+/));
     const needed = ['dist', 'sql', 'LICENSE', 'package.json', 'sbom.cdx.json', ...dependencies('dependencies')];
@@ -88,7 +88,7 @@ async function walk(): Promise<void> {
     const surplus = ['src', 'test', ...dependencies('devDependencies')].filter((name) => found.has(name));
     expect(missing.length + surplus.length === 0, `missing: ${missing}; too much: ${surplus}`);
   });
-  await step('everything starts, and is migrated before it serves', async () => {
+  await step('everything starts, and the schema is migrated before the server starts', async () => {
     await compose('up', '-d');
     await ready();
   });
@@ -100,7 +100,7 @@ async function walk(): Promise<void> {
     }, 'it is not healthy');
   });
 
-  await step('it runs as a user without rights, and cannot change its own files', async () => {
+  await step('the server runs as an unprivileged user and cannot change its own files', async () => {
     const script = `const user = require('node:fs').statSync('/proc/1').uid;
       try { require('node:fs').writeFileSync('/app/written', ''); console.log(user, 'writable'); }
       catch (error) { console.log(user, error.code); }`;
@@ -108,26 +108,29 @@ async function walk(): Promise<void> {
     expect(stdout.trim() === '1000 EROFS', stdout);
   });
 
-  await step('the server cannot change the schema or rewrite the audit log, and Redis wants a password', async () => {
-    const asServer = (sql: string) => {
-      const line = 'PGPASSWORD="$KEYTURN_SERVE_PASSWORD" psql -h postgres -U keyturn_serve -d keyturn -c "$0"';
-      return compose('run', '--rm', '-T', 'roles', 'sh', '-c', line, sql).then(
-        () => true,
-        () => false,
-      );
-    };
-    expect(await asServer('SELECT count(*) FROM clients'), 'it cannot read');
-    expect(!(await asServer('CREATE TABLE more (id integer)')), 'it can create a table');
-    expect(!(await asServer('DELETE FROM audit_events')), 'it can delete audit events');
-    const { stdout } = await compose('exec', '-T', 'redis', 'env', '-u', 'REDISCLI_AUTH', 'redis-cli', 'get', 'x');
-    expect(stdout.includes('NOAUTH'), stdout);
-  });
-  await step('the image lists what it contains', async () => {
+  await step(
+    'the server cannot change the schema or rewrite the audit log, and Redis requires a password',
+    async () => {
+      const asServer = (sql: string) => {
+        const line = 'PGPASSWORD="$KEYTURN_SERVE_PASSWORD" psql -h postgres -U keyturn_serve -d keyturn -c "$0"';
+        return compose('run', '--rm', '-T', 'roles', 'sh', '-c', line, sql).then(
+          () => true,
+          () => false,
+        );
+      };
+      expect(await asServer('SELECT count(*) FROM clients'), 'it cannot read');
+      expect(!(await asServer('CREATE TABLE more (id integer)')), 'it can create a table');
+      expect(!(await asServer('DELETE FROM audit_events')), 'it can delete audit events');
+      const { stdout } = await compose('exec', '-T', 'redis', 'env', '-u', 'REDISCLI_AUTH', 'redis-cli', 'get', 'x');
+      expect(stdout.includes('NOAUTH'), stdout);
+    },
+  );
+  await step('the image contains a list of its packages', async () => {
     const { stdout } = await run('docker', ['run', '--rm', '--entrypoint', 'cat', image, 'sbom.cdx.json']);
     expect(stdout.includes('"CycloneDX"') && stdout.includes('pkg:npm/ioredis@'), stdout.slice(0, 200));
   });
 
-  const operator = await step('the first operator is made inside the container', async () => {
+  const operator = await step('the first operator is created inside the container', async () => {
     const { stdout } = await compose(
       ...['exec', '-T', 'keyturn', 'node', 'dist/main.js', 'contacts', 'create', '--name', 'Ann'],
       ...['--email', 'ann@example.com', '--permission', 'all', '--operator-token', '--json'],
@@ -147,7 +150,7 @@ async function walk(): Promise<void> {
     ],
   );
   const token = await step('the integration gets a token through the published port', () => accessToken(integration));
-  await step('the API sees that it is live', () => requireActive(api, token));
+  await step('the API finds the token active', () => requireActive(api, token));
   for (const service of ['redis', 'postgres', 'keyturn']) {
     await step(`after a restart of ${service} the token and the client still work`, async () => {
       await compose('restart', service);
@@ -194,7 +197,7 @@ async function walk(): Promise<void> {
   }
 }
 
-/** Sends a request through nginx, which forwards it to one of both processes. */
+/** Sends a request through nginx, which forwards it to one of the two processes. */
 function throughProxy(path: string, client?: Client, form?: Record<string, string>): Promise<Answer> {
   const authorization = client ? { Authorization: basicOf(client.client_id, client.client_secret) } : {};
   const options = { tls: { ca: certificate.cert }, headers: authorization };
@@ -202,7 +205,7 @@ function throughProxy(path: string, client?: Client, form?: Record<string, strin
   return form ? post(url, form, options) : send(url, options);
 }
 
-/** A token and what it is worth, one after the other: "active", or what went wrong. */
+/** Gets a token and introspects it. Returns "active", or a description of the failure. */
 async function introspectThroughProxy(integration: Client, api: Client): Promise<string> {
   const issued = await throughProxy('/oauth2/token', integration, { grant_type: 'client_credentials' });
   const token = issued.json['access_token'];
@@ -211,7 +214,7 @@ async function introspectThroughProxy(integration: Client, api: Client): Promise
   return found.json['active'] === true ? 'active' : `introspection: ${found.status} ${found.text}`;
 }
 
-/** nginx's own image, or, where it cannot be had, Debian's nginx under its name. */
+/** Provides nginx's image. If it cannot be pulled, builds one from Debian's nginx under the same name. */
 async function nginxImage(): Promise<void> {
   const name = /NGINX_IMAGE:-(nginx:[^}]+)\}/.exec(readFileSync('docker-compose.yml', 'utf8'))?.[1] as string;
   const has = (words: string[]) =>
@@ -271,7 +274,7 @@ async function ready(): Promise<void> {
   await eventually(isReady, 'it does not become ready');
 }
 
-/** A process that nothing is published of. */
+/** Waits until a process that publishes no port is ready. */
 async function readyInside(service: string): Promise<void> {
   const script =
     "fetch('http://127.0.0.1:4000/readyz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))";
@@ -308,15 +311,15 @@ function expect(isSo: boolean, otherwise: string): void {
   if (!isSo) throw new Error(otherwise);
 }
 
-/** Both outputs of a program that went well; what it wrote is in the error of one that did not. */
+/** Runs a program and returns its output. @throws {Error} with the end of its standard output if it fails. */
 function run(program: string, words: string[], env: NodeJS.ProcessEnv = process.env): Promise<Output> {
   return new Promise((resolve, reject) => {
-    // A group of its own: an interrupt from the keyboard comes to this process, which then ends what it started, in order.
+    // Use a separate process group, so that Ctrl+C reaches only this process, which then cleans up in order.
     const options = { env, maxBuffer: 64 * 1024 * 1024, detached: true };
     const child = execFile(program, words, options, (error, stdout, stderr) => {
       running.delete(child);
       if (!error) return resolve({ stdout, stderr });
-      // A build says why it failed on its standard output, and says much before.
+      // A build writes the reason for its failure to standard output, after much other output.
       reject(new Error(`${error.message}\n${stdout.slice(-4_000)}`));
     });
     running.add(child);
@@ -328,7 +331,7 @@ function compose(...words: string[]): Promise<Output> {
   return run(command, [...prefix, ...here, ...words], environment);
 }
 
-/** The way to a package registry, where the environment names one; a container does not see it by itself. */
+/** Passes on the variables that name a proxy or a package registry, which containers do not inherit. */
 function buildArgs(): string[] {
   const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'NPM_CONFIG_REGISTRY'];
   return names.flatMap((name) => {
@@ -337,7 +340,7 @@ function buildArgs(): string[] {
   });
 }
 
-/** As folders of node_modules are listed: of a scoped package, its scope. */
+/** Returns dependencies by their folder in node_modules: the name, or the scope of a scoped package. */
 function dependencies(kind: 'dependencies' | 'devDependencies'): string[] {
   const described = JSON.parse(readFileSync('package.json', 'utf8')) as Record<typeof kind, Record<string, string>>;
   const names = Object.keys(described[kind]);
@@ -351,19 +354,19 @@ async function logs(): Promise<string> {
   );
 }
 
-/** Ends what is under way, so that the step fails and all is taken down as after any other failure. */
+/** Ends the running programs, so that the current step fails and everything is removed as after any failure. */
 function stop(signal: NodeJS.Signals): void {
   stopped = new Error(`stopped by ${signal}`);
   for (const { pid } of running) {
     try {
       if (pid) process.kill(-pid, 'SIGTERM');
     } catch {
-      // It has just ended by itself.
+      // The program has just ended.
     }
   }
 }
 
-/** The plugin where it is installed, else the program of the same name. */
+/** Returns `docker compose` if the plugin is installed, otherwise `docker-compose`. */
 function composeCommand(): [string, ...string[]] {
   try {
     execFileSync('docker', ['compose', 'version'], { stdio: 'ignore' });
@@ -379,7 +382,7 @@ async function takeDown(): Promise<void> {
       console.error(error.message),
     );
   }
-  // Its layers stay, so that the next build is quick. There is none if the build failed.
+  // Keep the layers, so that the next build is fast. If the build failed, there is no image.
   await run('docker', ['rmi', '--no-prune', image]).catch(() => undefined);
   rmSync(directory, { recursive: true, force: true });
 }

@@ -191,7 +191,7 @@ const secretOf = ({ client_id: id, client_secret: secret }: Record<string, strin
 describe('the confirmation page for disabling a client', () => {
   const api = () => endpointsOf(server.publicUrl);
 
-  it('tells that requests of the resource server will fail and that no token is revoked', async () => {
+  it('says that requests of the resource server will fail and that no token is revoked', async () => {
     const owner = await post('/clients', {
       name: 'Stopped API',
       kind: 'resource_server',
@@ -216,7 +216,7 @@ describe('the confirmation page for disabling a client', () => {
     }
   });
 
-  it('tells how many live tokens of the integration will be revoked if the operator may view the number', async () => {
+  it('says how many live tokens of the integration will be revoked if the operator may view the number', async () => {
     const client = await integration();
     for (let count = 0; count < 3; count++) await api().accessToken(secretOf(client));
     const at = `/console/clients/${client.client_id}/disable`;
@@ -226,7 +226,7 @@ describe('the confirmation page for disabling a client', () => {
   });
 });
 
-describe('the impact of an act, which the console shows before it', () => {
+describe('the impact that the console shows before an act', () => {
   const plain = (text: string) => text.replace(/<[^>]+>/g, '').replace(/\s+/g, ' ');
 
   it('names the integrations that have permissions of a resource server which is disabled', async () => {

@@ -1,6 +1,6 @@
-import { pino } from 'pino';
 import { issueConsoleLink } from '../../src/admin/console/sign-in/prove.ts';
 import { permissions } from '../../src/contacts/contact.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { actor } from '../oauth/fixture.ts';
 import { sendRaw } from '../oauth/http-client.ts';
 import { type ConsoleServer, cookieOf, startConsole } from './console-server.ts';
@@ -16,7 +16,7 @@ beforeAll(async () => {
       logged += line;
     },
   };
-  server = await startConsole({ clock: () => now, log: pino({ level: 'trace' }, stream) });
+  server = await startConsole({ clock: () => now, log: createLog('trace', stream) });
 });
 afterAll(() => server?.close());
 

@@ -16,8 +16,14 @@ export type ChildServer = {
   terminate(): Promise<number | NodeJS.Signals | null>;
 };
 
-export async function startChildServer(stores: Stores, env: Record<string, string> = {}): Promise<ChildServer> {
-  const child = spawn(process.execPath, ['--import', './test/patient-stores.ts', 'src/main.ts', 'start'], {
+/** @param preloaded files that the process imports before the server. */
+export async function startChildServer(
+  stores: Stores,
+  env: Record<string, string> = {},
+  preloaded: readonly string[] = [],
+): Promise<ChildServer> {
+  const imports = [...preloaded, './test/patient-stores.ts'].flatMap((file) => ['--import', file]);
+  const child = spawn(process.execPath, [...imports, 'src/main.ts', 'start'], {
     env: {
       ...childEnvironment(),
       DATABASE_URL: stores.databaseUrl,

@@ -99,7 +99,7 @@ export async function startLoad(options: Parameters<typeof startAdminServer>[0])
     async function revoke(): Promise<void> {
       const known = tokens.find(({ isInDoubt }) => !isInDoubt);
       if (!known) return;
-      // The token may be revoked from here on, whatever the response is.
+      // The token may be revoked from here on, regardless of the response.
       known.isInDoubt = true;
       const api = pick(apis);
       const answer = await api.revoke(clients.shop, known.token);

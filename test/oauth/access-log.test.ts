@@ -1,4 +1,4 @@
-import { pino } from 'pino';
+import { createLog } from '../../src/observability/log.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { endpointsOf, registerAll } from './fixture.ts';
 
@@ -7,7 +7,7 @@ test.each([
   ['off', 0],
 ])('with KEYTURN_ACCESS_LOG=%s, logs %i requests and counts all of them in the metrics', async (setting, logged) => {
   const lines: string[] = [];
-  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+  const log = createLog('info', { write: (line) => void lines.push(line) });
   const server: AdminServer = await startAdminServer({ env: { KEYTURN_ACCESS_LOG: setting }, log });
   const clients = await registerAll(server.core);
   const api = endpointsOf(server.publicUrl);

@@ -2,8 +2,6 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as fc from 'fast-check';
-import { Redis } from 'ioredis';
-import { pino } from 'pino';
 import { disableClient } from '../../src/clients/manage-clients.ts';
 import type { Core } from '../../src/core.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
@@ -13,9 +11,10 @@ import { createRequestIds } from '../../src/http/response-headers.ts';
 import { PlainRequest } from '../../src/internals/node-http.ts';
 import { createFastPath } from '../../src/oauth/fast-path/fast-path.ts';
 import { createPublicApp } from '../../src/oauth/public-app.ts';
+import { createLog } from '../../src/observability/log.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { monitorRedis } from '../monitor-redis.ts';
+import { commandsDuring } from '../monitor-redis.ts';
 import { actor, endpointsOf, ordersResource, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
 import { exchange } from './raw-exchange.ts';
 import { type Cast, rawRequests } from './raw-requests.ts';
@@ -36,8 +35,9 @@ const pair = ({ id, secret }: TestClient) => [id, secret] as const;
 
 beforeAll(async () => {
   // Disable the failure limit, because all clients fail often and use the same address.
-  const env = { KEYTURN_FAILURES_PER_MINUTE: '0' };
-  const log = (to: string[]) => pino({ base: null }, { write: (line) => to.push(line) });
+  // Tokens live longer than a long run takes, because the two servers may see the end of one differently.
+  const env = { KEYTURN_FAILURES_PER_MINUTE: '0', KEYTURN_ACCESS_TOKEN_TTL: '86400' };
+  const log = (to: string[]) => createLog('info', { write: (line) => void to.push(line) });
   fast = await startAdminServer({ storeDeadlineMs: 200, env, log: log(lines.fast) });
   slow = await startTestServer({
     storeDeadlineMs: 200,
@@ -85,7 +85,7 @@ async function assemble(): Promise<Cast> {
     kind: 'integration',
     scope: 'orders:read orders:create products:read',
     defaultScope: 'orders:read',
-    tokenTtlSeconds: 600,
+    tokenTtlSeconds: 43_200,
     claims: { tenant: 'acme', level: 3 },
   });
   const disabled = await register(fast.core, { name: 'Disabled', kind: 'integration', scope: 'orders:read' });
@@ -272,32 +272,10 @@ describe('the fast path', () => {
 });
 
 describe('the store commands of a request whose client is cached', () => {
-  let redis: Redis;
-
-  beforeAll(() => {
-    redis = new Redis(fast.stores.redisUrl);
-  });
-
-  afterAll(() => redis.disconnect());
-
-  /**
-   * Returns the commands of requests to this file's servers. Other files use the same Redis with other prefixes, and each
-   * server follows announcements in the background.
-   */
-  async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
+  const commandsOf = async (work: () => Promise<unknown>) => {
     const { redisUrl, redisPrefix } = fast.stores;
-    const monitor = await monitorRedis(redisUrl);
-    await work();
-    // Wait for a marker command: all earlier commands are reported before it.
-    const end = `${redisPrefix}end`;
-    await redis.exists(end);
-    const isEnd = ([, key]: readonly string[]) => key === end;
-    while (!monitor.commands.some(isEnd)) await new Promise((resolve) => setTimeout(resolve, 5));
-    monitor.close();
-    return monitor.commands
-      .filter(([, key = '']) => key.startsWith(redisPrefix) && key !== end && !key.startsWith(`${redisPrefix}changes:`))
-      .map(([name = '']) => name.toUpperCase());
-  }
+    return (await commandsDuring(redisUrl, redisPrefix, work)).map(([name]) => name);
+  };
 
   it.each([
     ['with the fast path', () => fast],

@@ -72,7 +72,7 @@ const traceId = '0af7651916cd43dd8448eb211c80319c';
 const headers = { traceparent: `00-${traceId}-b7ad6b7169203331-01` };
 const presented: string[] = [];
 
-it('a request is a span with its statements and commands below it, continued from a trusted caller', async () => {
+it('records a request as a span, with its statements and commands as children, and continues the trace of a trusted caller', async () => {
   const api = endpointsOf(child.publicUrl);
   const from = '127.0.0.2';
   for (let round = 0; round < 2; round++) {
@@ -93,7 +93,7 @@ it('a request is a span with its statements and commands below it, continued fro
   expect(named('POST /oauth2/introspect').length).toBe(2);
 });
 
-it('from anybody else, traceparent is only a claim', async () => {
+it('does not continue the trace of an untrusted caller', async () => {
   const other = '1af7651916cd43dd8448eb211c80319c';
   const traceparent = `00-${other}-b7ad6b7169203331-01`;
   const before = collector.spans().filter(({ name }) => name === 'POST /oauth2/token').length;
@@ -103,25 +103,25 @@ it('from anybody else, traceparent is only a claim', async () => {
   expect(collector.spans().some((span) => span.traceId === other)).toBe(false);
 });
 
-it('the log line has the trace’s id', () => {
+it('writes the trace ID into the log line of the request', () => {
   const lines = child.lines.filter((line) => line.includes(`"trace_id":"${traceId}"`));
   expect(lines.length).toBeGreaterThan(0);
 });
 
-it('OpenTelemetry’s own variables are respected', () => {
+it('respects the environment variables of OpenTelemetry', () => {
   const [first] = collector.received;
   expect(first).toMatchObject({ path: '/v1/traces', headers: { 'x-tenant': 'ours' } });
   expect(first?.body).toContain('{"key":"service.name","value":{"stringValue":"keyturn"}}');
   expect(first?.body).toContain('{"key":"deployment.environment.name","value":{"stringValue":"test"}}');
 });
 
-it('no span holds a secret, a token or a Client ID', () => {
+it('writes no secret, token or Client ID into a span', () => {
   const text = collector.received.map(({ body }) => body).join('\n');
   expect(text).not.toMatch(/kt[iskao]_/);
   for (const value of [...presented, clients.shop.secret, clients.shop.id]) expect(text).not.toContain(value);
 });
 
-it('without an endpoint nothing of OpenTelemetry is loaded', async () => {
+it('loads no module of OpenTelemetry without a configured endpoint', async () => {
   const trace = { NODE_DEBUG: 'esm' };
   const plain = await startChildServer(home.stores, trace);
   await plain.terminate();
@@ -139,12 +139,12 @@ describe('X-Request-Id', () => {
     return answer.headers['x-request-id'];
   };
 
-  it('is taken from a trusted proxy, given back and logged', async () => {
+  it('of a trusted proxy is returned and logged', async () => {
     expect(await ask('127.0.0.2', 'edge-7/abc')).toBe('edge-7/abc');
     await eventually(() => child.lines.some((line) => line.includes('"id":"edge-7/abc"')));
   });
 
-  it('from anybody else, or with what does not belong in a log, is not', async () => {
+  it('of an untrusted caller, or with characters that would need escaping in a log, is replaced', async () => {
     expect(await ask('127.0.0.1', 'edge-8')).toMatch(/^[0-9a-f-]{36}$/);
     expect(await ask('127.0.0.2', '"},{"a":"b')).toMatch(/^[0-9a-f-]{36}$/);
     expect(await ask('127.0.0.2', clients.shop.secret)).toMatch(/^[0-9a-f-]{36}$/);

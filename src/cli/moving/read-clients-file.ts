@@ -114,6 +114,6 @@ function requireKnownFormat(text: string): string {
   return text;
 }
 
-function refuse(what: string, whatToDo: string): never {
-  throw new CommandEnd(2, `error: ${what}: ${whatToDo}. ${accepted}.`);
+function refuse(problem: string, advice: string): never {
+  throw new CommandEnd(2, `error: ${problem}: ${advice}. ${accepted}.`);
 }

@@ -1,0 +1,19 @@
+import type { Context } from 'koa';
+import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
+import { presentedValueOf, recordFirstUse, requireAccessKey } from '../access-keys/require-access-key.ts';
+import type { Client } from '../clients/client.ts';
+import type { Core } from '../core.ts';
+import { formOf } from './receive-form.ts';
+
+/**
+ * Returns the access key of a request, checked for this client and recorded as used, or undefined if none was sent.
+ * @throws {RefusedAccessKey}
+ */
+export async function readAccessKey(core: Core, ctx: Context, client: Client): Promise<PresentedAccessKey | undefined> {
+  const value = formOf(ctx).values.get('access_key');
+  if (value === undefined) return undefined;
+  const presented = await requireAccessKey(core, value, client.id);
+  await recordFirstUse(core, presented);
+  ctx.state['presentedAccessKey'] = presentedValueOf(presented);
+  return presented;
+}

@@ -18,6 +18,7 @@ import {
 } from './cli/operation.ts';
 import { addQuickstartCommand } from './cli/quickstart.ts';
 import { addRootKeyCommands } from './cli/root-key.ts';
+import { addSearchCommand } from './cli/search-command.ts';
 import { addSigningKeyCommands } from './cli/signing-key-commands.ts';
 import { addStatusCommand } from './cli/status.ts';
 import { CommandEnd, OutputFailed, paint, say } from './cli/terminal.ts';
@@ -72,6 +73,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addHealthCommand(program);
   addQuickstartCommand(program);
   addStatusCommand(program);
+  addSearchCommand(program);
   addExplainCommand(program);
   addClientCommands(program);
   addContactCommands(program);

@@ -10,6 +10,7 @@ import { clientEndpoints } from './routes/client-routes.ts';
 import { contactEndpoints, operatorTokenEndpoints } from './routes/contact-routes.ts';
 import { explainEndpoints } from './routes/explain-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
+import { searchEndpoints } from './routes/search-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
 
@@ -17,6 +18,7 @@ import { usageEndpoints } from './routes/usage-routes.ts';
 export function adminEndpoints(core: Core): Endpoint[] {
   return [
     ...attentionEndpoints(core),
+    ...searchEndpoints(core),
     ...clientEndpoints(core),
     ...clientRegenerationEndpoints(core),
     ...usageEndpoints(core),

@@ -81,6 +81,11 @@ const indexes = [
     'clients',
     `(created_at DESC) WHERE enabled AND auth_method = 'self_signed_tls_client_auth'`,
   ],
+  // Search by the beginning or end of a Client ID, the end of a secret, and the address of a source.
+  ['client_ids_beginning', 'client_ids', '(lower(client_id) text_pattern_ops)'],
+  ['client_ids_end', 'client_ids', '(reverse(lower(client_id)) text_pattern_ops)'],
+  ['secrets_client_hint', 'secrets', '(hint) WHERE client IS NOT NULL'],
+  ['usage_sources_address', 'usage_sources', '(address text_pattern_ops)'],
   // Each filter of the audit log, in the order of its list.
   ['audit_events_at', 'audit_events', '(at DESC, seq DESC)'],
   ['audit_events_target', 'audit_events', '(target, at DESC, seq DESC)'],

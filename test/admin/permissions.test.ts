@@ -52,6 +52,7 @@ const table: Record<string, Permission> = {
   'post /leaks': 'api_key:manage',
   'post /explain': 'integrations:view',
   'get /attention': 'integrations:view',
+  'get /search': 'integrations:view',
   'get /audit-events': 'audit:view',
   'get /signing-keys': 'integrations:view',
   'post /signing-keys/rotate': 'api_key:manage',

@@ -74,3 +74,12 @@ it('opens the first section of operators who may not see integrations', async ()
   const session = await server.signIn((await server.operator(['audit:view'])).token);
   expect(await server.look('/console/', session)).toMatchObject({ status: 303, location: '/console/audit' });
 });
+
+it('links a thing to its history, and the history names it', async () => {
+  const made = await post('/clients', { name: 'With a history', kind: 'integration' });
+  const path = `/console/audit?target=${made.client_id}`;
+  expect((await server.look(`/console/clients/${made.client_id}`, cookie)).text).toContain(`href="${path}"`);
+  expect((await server.look(path, cookie)).text).toContain('client With a history');
+  const viewer = await server.signIn((await server.operator(['integrations:view'])).token);
+  expect((await server.look(`/console/clients/${made.client_id}`, viewer)).text).not.toContain(`href="${path}"`);
+});

@@ -24,6 +24,7 @@ type FormPage = { path: string; submit: (page: Page) => Promise<void> };
 /** Paths of pages by the names of their screenshots. */
 const paths: Record<string, string | FormPage> = {
   home: '/console/',
+  search: '/console/search?q=Partner',
   integrations: '/console/integrations',
   'integrations-found': '/console/integrations?q=Order',
   'integrations-none-found': '/console/integrations?q=zzz',

@@ -68,6 +68,8 @@ const contentSecurityPolicy = [
   "style-src 'self'",
   "script-src 'self'",
   "img-src 'self' data:",
+  // The search asks the server while typing.
+  "connect-src 'self'",
   "font-src 'self'",
   "form-action 'self'",
   "base-uri 'none'",

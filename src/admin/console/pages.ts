@@ -15,12 +15,14 @@ import { contactActPages, contactFormPages } from './pages/contacts/contact-chan
 import { contactPage, contactsPage } from './pages/contacts/contact-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
 import { homePage } from './pages/home-page.ts';
+import { searchPage } from './pages/search-page.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
 import { systemPage } from './pages/system-page.ts';
 
 /** Lists every console page that requires a session. The first page that matches a path is served. */
 export const consolePages: readonly Page[] = [
   homePage,
+  searchPage,
   integrationsPage,
   ...generatePages,
   clientPage,

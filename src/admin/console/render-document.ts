@@ -51,6 +51,14 @@ function header(operator: Session['operator'] | undefined): VNode {
   return html`<header class="top">
     ${operator ? html`<a class="brand" href="/console/">${brand}</a>` : html`<p class="brand">${brand}</p>`}
     ${
+      operator?.permissions.includes('integrations:view') &&
+      html`<form class="find" method="get" action="/console/search" role="search">
+        <label class="unseen" for="find">Search everything</label>
+        <input id="find" type="search" name="q" maxlength="200" autocomplete="off" placeholder="Search everything" aria-keyshortcuts="/ Control+K" />
+        <div class="found-now" hidden></div>
+      </form>`
+    }
+    ${
       operator &&
       html`<form class="who" method="post" action="/console/sign-out">
         <span class="who-name">${operator.name}</span><button class="quiet">Sign out</button>

@@ -67,6 +67,51 @@ for (const input of document.querySelectorAll('[name=ends_at]')) {
   });
 }
 
+// Search everything: `/` or Ctrl+K moves to the field, the server is asked while typing, and arrow keys walk the results.
+const find = document.getElementById('find');
+if (find) {
+  const panel = find.form.querySelector('.found-now');
+  const isTyping = ({ target }) => target.matches('input, select, textarea');
+  let asked = 0;
+  addEventListener('keydown', (event) => {
+    const isShortcut = (event.ctrlKey || event.metaKey) && event.key === 'k';
+    if (!isShortcut && (event.key !== '/' || isTyping(event))) return;
+    event.preventDefault();
+    find.select();
+    find.focus();
+  });
+  find.addEventListener('input', () => {
+    const number = ++asked;
+    setTimeout(async () => {
+      if (number !== asked) return;
+      panel.hidden = find.value.trim() === '';
+      if (panel.hidden) return;
+      const answer = await fetch(`/console/search?${new URLSearchParams({ q: find.value })}`).catch(() => undefined);
+      // An answer to an earlier text must not replace a later one.
+      if (!answer || number !== asked) return;
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      const results = page.getElementById('results');
+      if (!results) return;
+      panel.replaceChildren(...results.childNodes);
+      announce(panel.querySelector('[data-found]')?.textContent ?? '');
+    }, 200);
+  });
+  find.form.addEventListener('keydown', (event) => {
+    const stops = [find, ...panel.querySelectorAll('a')];
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === 'Escape') {
+      panel.hidden = true;
+      find.focus();
+    } else if (step && !panel.hidden) {
+      event.preventDefault();
+      stops[Math.min(stops.length - 1, Math.max(0, stops.indexOf(document.activeElement) + step))].focus();
+    }
+  });
+  find.form.addEventListener('focusout', ({ relatedTarget }) => {
+    if (!find.form.contains(relatedTarget)) panel.hidden = true;
+  });
+}
+
 // Choose a bar of a chart by pointer or arrow keys, and show its values.
 for (const chart of document.querySelectorAll('.chart')) {
   const [plot, values] = [chart.querySelector('.bars'), chart.querySelector('.values')];

@@ -91,7 +91,7 @@ function list({ query }: Visit, { data, next_cursor: cursor }: Listed<ShownEvent
       html`<a href=${`${path}?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name}</a
         >${event.address && html`<span class="under">${event.address}</span>`}`,
       html`<a href=${`${path}?target=${encodeURIComponent(event.target)}`}><code>${event.target}</code></a
-        ><span class="under">${event.target_type.replaceAll('_', ' ')}</span>`,
+        ><span class="under">${event.target_type.replaceAll('_', ' ')} ${event.target_name}</span>`,
       change(event),
     ]),
   })}

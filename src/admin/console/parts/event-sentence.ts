@@ -1,6 +1,14 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { ShownEvent } from '../page.ts';
+import type { ShownEvent, Visit } from '../page.ts';
+
+/** Renders a link to the history of a thing, for operators who may see the audit log. */
+export function historyLink(visit: Visit, id: string): VNode | false {
+  return (
+    visit.can('audit:view') &&
+    html`<a class="button" href=${`/console/audit?target=${encodeURIComponent(id)}`}>History</a>`
+  );
+}
 
 /** What an actor did, by the action of its event. The name of the target follows. */
 const verbs: Readonly<Record<string, string>> = {

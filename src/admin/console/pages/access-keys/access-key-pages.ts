@@ -15,6 +15,7 @@ import { confirmForm } from '../../parts/confirmed-act.ts';
 import { noteFacts } from '../../parts/detail-fields.ts';
 import { facts, fromNow, lastUse, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { type Entries, readEntries } from '../../parts/entries.ts';
+import { historyLink } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { countUsers, shownHours, usageSection } from '../../parts/usage-section.ts';
@@ -114,6 +115,7 @@ async function show(
     body: html`${pageHeading({
       title: key.name,
       lead: statusBadges(key, visit.now),
+      actions: historyLink(visit, key.id),
       back: { path: `/console/contacts/${key.contact_id}`, label: key.contact_name },
     })}
     ${problem && problemNotice(problem)}

@@ -24,6 +24,7 @@ import {
   table,
   timeLeft,
 } from '../../parts/elements.ts';
+import { historyLink } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { notice } from '../../parts/notices.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
@@ -63,7 +64,7 @@ export const clientPage: Page = {
         back: isIntegration
           ? { path: '/console/integrations', label: 'Integrations' }
           : { path: '/console/resource-servers', label: 'Resource servers' },
-        actions: visit.can('integrations:edit') && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
+        actions: html`${historyLink(visit, client.client_id)}${visit.can('integrations:edit') && html`<a class="button" href=${`${at}/edit`}>Edit</a>`}`,
       })}
       <div class="grid two">
         ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body) : offers(client)}
@@ -208,7 +209,7 @@ function grants(client: ShownClient): VNode {
     <h2 id="settings">Settings</h2>
     ${facts({
       Permissions: scopesInWords(client.scope),
-      'Access key': client.access_key,
+      'Access key': html`${client.access_key} (<a href="/console/access-keys">complete list of access keys</a>)`,
       'Resource server': client.resource
         ? html`<code>${client.resource}</code>`
         : 'determined by the token request or by the permissions',

@@ -12,6 +12,7 @@ import {
   statusBadges,
   table,
 } from '../../parts/elements.ts';
+import { historyLink } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
 import { accessKeyTable } from '../access-keys/access-key-parts.ts';
@@ -69,7 +70,7 @@ export const contactPage: Page = {
         title: contact.name,
         lead: contact.email,
         back: { path: '/console/contacts', label: 'Contacts' },
-        actions: mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
+        actions: html`${historyLink(visit, contact.id)}${mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`}`,
       })}
       ${accessKeys(visit, contact, keys)} ${ownedClients(visit, contact, owned)}
       <div class="grid two">${about(visit, contact)} ${operator(visit, contact, at)}</div>

@@ -1,0 +1,63 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { attempt, type Page, type ShownFound, type Visit } from '../page.ts';
+import { pageHeading } from '../parts/elements.ts';
+import { problemNotice } from '../parts/notices.ts';
+
+const titles = {
+  integration: 'Integrations',
+  resource_server: 'Resource servers',
+  access_key: 'Access keys',
+  contact: 'Contacts',
+} as const;
+const paths = {
+  integration: 'clients',
+  resource_server: 'clients',
+  access_key: 'access-keys',
+  contact: 'contacts',
+} as const;
+
+/** Page with what a search over everything has found. The search field of every page leads here, and shows its results while typing. */
+export const searchPage: Page = {
+  method: 'get',
+  path: '/search',
+  permission: 'integrations:view',
+  handle: async (visit) => {
+    const q = visit.query['q']?.trim() ?? '';
+    const result = q === '' ? undefined : await attempt(() => find(visit, q));
+    return {
+      title: 'Search',
+      body: html`${pageHeading({ title: 'Search' })}
+        ${result && 'problem' in result && problemNotice(result.problem)}
+        <div id="results">${result && 'done' in result ? results(result.done, q) : help()}</div>`,
+    };
+  },
+};
+
+async function find(visit: Visit, q: string): Promise<ShownFound> {
+  return (await visit.call<ShownFound>('GET /search', { query: { q } })).body;
+}
+
+function help(): VNode {
+  return html`<p class="muted">Search for a name, an e-mail address, an external ID, the beginning or end of a Client ID, the last four characters of a secret or access key, or the address of a source.</p>`;
+}
+
+function results({ data, counts }: ShownFound, q: string): VNode {
+  const total = counts.reduce((sum, { count }) => sum + count, 0);
+  const isCut = counts.some((each) => each.has_more);
+  return html`<p class="muted" data-found>${total === 0 ? `Nothing matches “${q}”.` : `${total}${isCut ? ' or more' : ''} found`}</p>
+    ${counts.map(
+      ({ kind, count, has_more: hasMore }) =>
+        html`<section aria-label=${titles[kind]}>
+          <h2>${titles[kind]} <span class="muted">${`${count}${hasMore ? '+' : ''}`}</span></h2>
+          <ul class="found">
+            ${data
+              .filter((each) => each.kind === kind)
+              .map(
+                ({ id, name, detail }) =>
+                  html`<li><a class="strong" href=${`/console/${paths[kind]}/${id}`}>${name}</a><span class="under">${detail}</span></li>`,
+              )}
+          </ul>
+        </section>`,
+    )}`;
+}

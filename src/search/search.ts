@@ -1,0 +1,101 @@
+import { listAccessKeys } from '../access-keys/access-key-store.ts';
+import { listClients } from '../clients/client-store.ts';
+import { listContacts, nameContacts } from '../contacts/contact-store.ts';
+import type { Queryable, Row } from '../storage/database.ts';
+
+/** Kinds of things that a search finds, in the order in which they are shown. */
+export const foundKinds = ['integration', 'resource_server', 'access_key', 'contact'] as const;
+
+/** One thing that a search has found. */
+export type Found = {
+  kind: (typeof foundKinds)[number];
+  /** The Client ID, or the id of the access key or contact. */
+  id: string;
+  name: string;
+  /** What tells things of one name apart, or why the thing was found. */
+  detail: string;
+};
+
+/** Longest list of one kind. */
+export const maxFound = 50;
+
+/**
+ * Finds clients, access keys and contacts by the beginnings of words in a name or e-mail address, by an external id, by
+ * the beginning or end of a Client ID in any case, by the last four characters of a secret or key, and by the address of
+ * a source. Every query reads a bounded number of rows through an index.
+ * @param limit maximum number of things of each kind, up to 50.
+ * @returns one thing more than `limit` of a kind if there are more.
+ */
+export async function search(database: Queryable, text: string, now: Date, limit: number): Promise<Found[]> {
+  const q = text.trim();
+  const found: Found[] = [];
+  for (const kind of ['integration', 'resource_server'] as const) {
+    const clients = await listClients(database, { q, kind, limit });
+    found.push(
+      ...clients.map(({ client }) => ({ kind, id: client.clientId, name: client.name, detail: client.clientId })),
+    );
+  }
+  found.push(...(await findClientsByPart(database, q, limit)));
+  const keys = await listAccessKeys(database, { q: /^\w{4}$/.test(q) ? `…${q}` : q, now, limit });
+  const named = /^\w{4}$/.test(q) ? await listAccessKeys(database, { q, now, limit }) : [];
+  const all = [...keys, ...named];
+  const contactNames = await nameContacts(
+    database,
+    all.map(({ key }) => key.contactId),
+  );
+  found.push(
+    ...all.map(({ key }) => ({
+      kind: 'access_key' as const,
+      id: key.id,
+      name: key.name,
+      detail: contactNames.get(key.contactId) ?? '',
+    })),
+  );
+  const contacts = await listContacts(database, { q, limit });
+  found.push(...contacts.map(({ id, name, email }) => ({ kind: 'contact' as const, id, name, detail: email })));
+  if (/^[\d.:a-f]*[.:][\d.:a-f]*$/i.test(q)) found.push(...(await findByAddress(database, q, limit)));
+  return foundKinds.flatMap((kind) => {
+    const ofKind = found.filter((each) => each.kind === kind);
+    return [...new Map(ofKind.map((each) => [each.id, each])).values()].slice(0, limit + 1);
+  });
+}
+
+type ClientRow = Row & { client_id: string; name: string; kind: 'integration' | 'resource_server'; detail: string };
+
+/** Finds clients by the beginning or end of any of their Client IDs, or by the last four characters of a secret. */
+async function findClientsByPart(database: Queryable, q: string, limit: number): Promise<Found[]> {
+  if (!/^\S{3,100}$/.test(q)) return [];
+  const part = q.replace(/^…/, '');
+  const lower = part.toLowerCase();
+  const rows = await database.query<ClientRow>(
+    `SELECT c.client_id, c.name, c.kind, f.detail FROM (
+       (SELECT client AS id, client_id AS detail FROM client_ids WHERE lower(client_id) LIKE $1 LIMIT $5)
+       UNION (SELECT client, client_id FROM client_ids WHERE lower(client_id) LIKE $2 LIMIT $5)
+       UNION (SELECT client, client_id FROM client_ids WHERE reverse(lower(client_id)) LIKE $3 LIMIT $5)
+       UNION (SELECT client, 'secret …' || hint FROM secrets WHERE client IS NOT NULL AND hint = $4 LIMIT $5)
+     ) f CROSS JOIN LATERAL (SELECT * FROM clients WHERE id = f.id LIMIT 1) c`,
+    [beginning(lower), beginning(`kti_${lower}`), beginning([...lower].reverse().join('')), part, limit + 1],
+  );
+  return rows.map(({ kind, client_id: id, name, detail }) => ({ kind, id, name, detail }));
+}
+
+/** Returns a LIKE pattern for texts with this beginning. */
+function beginning(text: string): string {
+  return `${text.replace(/[\\%_]/g, '\\$&')}%`;
+}
+
+const maxSources = 200;
+
+/** Finds clients and access keys with a source whose address begins with this text. */
+async function findByAddress(database: Queryable, q: string, limit: number): Promise<Found[]> {
+  const rows = await database.query<Row & { kind: Found['kind']; id: string; name: string; address: string }>(
+    `SELECT o.kind, o.id, o.name, s.address FROM (
+       SELECT DISTINCT owner, address FROM (SELECT owner, address FROM usage_sources WHERE address LIKE $1 LIMIT ${maxSources}) a
+     ) s CROSS JOIN LATERAL (
+       SELECT kind, client_id AS id, name FROM clients WHERE id = s.owner
+       UNION ALL SELECT 'access_key', id::text, name FROM access_keys WHERE id = s.owner LIMIT 1
+     ) o LIMIT $2`,
+    [beginning(q.toLowerCase()), (limit + 1) * 3],
+  );
+  return rows.map(({ kind, id, name, address }) => ({ kind, id, name, detail: `source ${address}` }));
+}

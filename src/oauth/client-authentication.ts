@@ -22,7 +22,7 @@ import {
   readAssertion,
   reusedAssertion,
 } from './client-assertion.ts';
-import { headStartOf, type PresentedPair } from './fast-path/head-start.ts';
+import { headStartOf, type Pair, type PresentedPair, readingsOf } from './fast-path/head-start.ts';
 import { createFirstUses, type FirstUses } from './first-use.ts';
 import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
@@ -78,7 +78,12 @@ export function presentedSecretOf({ client, secret, key }: Pick<Caller, 'client'
  * Returns the caller if this process has verified the same credentials before and the client has not changed since. A
  * result of undefined does not mean that the credentials are invalid.
  */
-export function recallCaller({ clients, clock }: Core, { clientId, clientSecret }: PresentedPair): Caller | undefined {
+export function recallCaller(core: Core, presented: PresentedPair): Caller | undefined {
+  const [decoded, asWritten] = readingsOf(presented).map((reading) => recallReading(core, reading));
+  return decoded ?? asWritten;
+}
+
+function recallReading({ clients, clock }: Core, { clientId, clientSecret }: Pair): Caller | undefined {
   const known = clients.peek(clientId);
   const secret = recallVerified(clientSecret, known?.secrets ?? []);
   if (!known || secret?.clientId !== clientId || refusalOfClientSecret(known.client, secret, clock())) return undefined;
@@ -103,22 +108,32 @@ async function verifyCredentials(
   firstUses: FirstUses,
   address: string,
 ): Promise<Caller> {
-  const { clientId } = presented;
-  if (!isPossible(presented)) throw new InvalidClient('not a client secret');
+  const readings = readingsOf(presented)
+    .filter(isPossible)
+    .map((pair) => ({ pair, match: createMatcher(core.keyRing, 'client-secret-pepper', pair.clientSecret) }));
+  if (readings.length === 0) throw new InvalidClient('not a client secret');
   const since = performance.now();
-  const match = createMatcher(core.keyRing, 'client-secret-pepper', presented.clientSecret);
-  const verdict = judge(core, presented, match, await core.clients.find(clientId));
+  const judgeAll = async (find: (clientId: string) => Promise<KnownClient | undefined>) => {
+    const judged: { pair: Pair; known: KnownClient | undefined; verdict: Caller | Refusal }[] = [];
+    // Every reading is judged, so that the time does not show which one is right.
+    for (const { pair, match } of readings) {
+      const known = await find(pair.clientId);
+      judged.push({ pair, known, verdict: judge(core, pair, match, known) });
+    }
+    const verdicts = judged.map(({ verdict }) => verdict);
+    const best =
+      verdicts.find((verdict) => 'client' in verdict) ?? verdicts.find((verdict) => 'tried' in verdict) ?? verdicts[0];
+    return { judged, verdict: best ?? unknownClient };
+  };
+  const { verdict } = await judgeAll(core.clients.find);
   if ('client' in verdict) return verdict;
   // Read changes before rejecting: another process may just have rotated the secret or enabled the client. The statement
   // is made for known and unknown clients, so that the response time does not reveal which exist. It waits until all
   // other pending requests are handled, so that valid ones do not wait for rejections and many rejections share it.
-  const recent = await core.clients.findRecent(clientId, since);
-  const last = judge(core, presented, match, recent);
+  const { judged, verdict: last } = await judgeAll((clientId) => core.clients.findRecent(clientId, since));
   if ('client' in last) return last;
-  const outcome = await firstUses.verify(presented, recent, { address, since });
-  if (outcome === 'stored') {
-    return admit(core, judge(core, presented, match, await core.clients.findRecent(clientId)));
-  }
+  const outcome = await firstUses.verify(judged, { address, since });
+  if (outcome === 'stored') return admit(core, (await judgeAll((id) => core.clients.findRecent(id))).verdict);
   const refusal = outcome === 'secret_taken' ? { ...last, reason: outcome } : last;
   return admit(core, refusal, { isCounted: outcome !== 'impossible' });
 }
@@ -127,7 +142,7 @@ async function verifyCredentials(
  * Returns whether the credentials have a valid format. Only imported clients may have a secret that Keyturn did not
  * generate.
  */
-function isPossible({ clientId, clientSecret }: PresentedPair): boolean {
+function isPossible({ clientId, clientSecret }: Pair): boolean {
   if (isWellFormedSecret(clientSecret, 'kts_')) return true;
   return isForeignClientId(clientId) && isForeignSecret(clientSecret);
 }
@@ -210,7 +225,7 @@ function isForAssertions({ registration }: KeyCredential): boolean {
   return registration.authMethod === 'private_key_jwt';
 }
 
-function judge(core: Core, presented: PresentedPair, match: Matcher, known: KnownClient | undefined): Caller | Refusal {
+function judge(core: Core, presented: Pair, match: Matcher, known: KnownClient | undefined): Caller | Refusal {
   const { clientId, clientSecret } = presented;
   // Accept a secret only with the Client ID that it was issued with.
   const candidates = known?.secrets.filter((each) => each.clientId === clientId && !isKeyCredential(each)) ?? [];

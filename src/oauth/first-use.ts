@@ -9,13 +9,15 @@ import { Conflict } from '../errors.ts';
 import { networkOf } from '../http/client-address.ts';
 import { createFairQueue } from '../secrets/fair-queue.ts';
 import { countFailedAttempt } from './failure-limit.ts';
-import type { PresentedPair } from './fast-path/head-start.ts';
+import type { Pair } from './fast-path/head-start.ts';
 
 /**
  * `impossible`: nothing was verified, because no imported secret can have this form or none awaits its first use.
  * `stored`: the secret is valid and stored like every other one now. `secret_taken`: another client has the same secret.
  */
 type Outcome = 'impossible' | 'stored' | 'wrong' | 'secret_taken';
+
+type Reading = { pair: Pair; known: KnownClient | undefined };
 
 /** Verifies imported secrets, of which only a slow hash is known, at their first use. */
 export type FirstUses = {
@@ -24,16 +26,12 @@ export type FirstUses = {
    * secret of the deployment awaits its first use, a client without one and an unknown client take the same way: their
    * attempt is counted and waits for its turn, and a hash of the same cost is computed. So neither time nor load shows
    * which clients exist.
-   * @param known the client, re-read for this request.
+   * @param readings what the request may mean, each with its client, re-read for this request.
    * @param request the address of the caller, and when the request began, by `performance.now()`.
    * @throws {TooManyRequests} if the address had too many failures. The attempt is counted before anything is computed.
    * @throws {KeyturnError} 503 `temporarily_unavailable` if too many verifications are waiting.
    */
-  verify(
-    presented: PresentedPair,
-    known: KnownClient | undefined,
-    request: { address: string; since: number },
-  ): Promise<Outcome>;
+  verify(readings: readonly Reading[], request: { address: string; since: number }): Promise<Outcome>;
 };
 
 const maxWaiting = 256;
@@ -49,12 +47,10 @@ export function createFirstUses(core: Core): FirstUses {
   const pending = new Map<string, Promise<Outcome>>();
 
   async function verify(
-    presented: PresentedPair,
-    known: KnownClient | undefined,
+    { pair: { clientId, clientSecret }, known }: Reading,
     shapes: readonly (readonly string[])[],
     network: string,
   ): Promise<Outcome> {
-    const { clientId, clientSecret } = presented;
     const awaiting = known ? secretsAwaitingUse(known, clientId, core.clock()) : [];
     const hashes =
       awaiting.length > 0
@@ -76,17 +72,30 @@ export function createFirstUses(core: Core): FirstUses {
     }
   }
 
+  async function verifyAll(
+    readings: readonly Reading[],
+    shapes: readonly (readonly string[])[],
+    network: string,
+  ): Promise<Outcome> {
+    let outcome: Outcome = 'wrong';
+    for (const reading of readings) {
+      if (outcome === 'wrong') outcome = await verify(reading, shapes, network);
+    }
+    return outcome;
+  }
+
   return {
-    verify: async (presented, known, { address, since }) => {
-      const { clientId, clientSecret } = presented;
-      if (!isForeignClientId(clientId) || !isForeignSecret(clientSecret)) return 'impossible';
+    verify: async (readings, { address, since }) => {
+      const possible = readings.filter(
+        ({ pair }) => isForeignClientId(pair.clientId) && isForeignSecret(pair.clientSecret),
+      );
+      if (possible.length === 0) return 'impossible';
       const shapes = await core.clients.hashShapes(since);
       if (shapes.length === 0) return 'impossible';
       const takeBack = countFailedAttempt(core.failureRate, address);
-      const key = `${clientId}\0${clientSecret}`;
+      const key = possible.map(({ pair }) => `${pair.clientId}\0${pair.clientSecret}`).join('\0');
       const verification =
-        pending.get(key) ??
-        verify(presented, known, shapes, networkOf(address) ?? '').finally(() => pending.delete(key));
+        pending.get(key) ?? verifyAll(possible, shapes, networkOf(address) ?? '').finally(() => pending.delete(key));
       pending.set(key, verification);
       let outcome: Outcome | undefined;
       try {

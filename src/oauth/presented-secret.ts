@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/normalize-request.ts';
-import type { PresentedPair } from './fast-path/head-start.ts';
+import type { Pair, PresentedPair } from './fast-path/head-start.ts';
 import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
 
@@ -22,12 +22,13 @@ export function readCredentials(request: IncomingMessage, { values }: Form): Pre
     if (!clientId || !clientSecret) throw new InvalidClient('no client authentication');
     return { clientId, clientSecret };
   }
-  const presented = readBasic(request.headers.authorization ?? '');
   const named = values.get('client_id');
-  if (named !== undefined && named !== presented.clientId) {
+  const readings = readBasic(request.headers.authorization ?? '');
+  const [presented, asWritten] = readings.filter(({ clientId }) => named === undefined || named === clientId);
+  if (!presented) {
     throw new KeyturnError('invalid_request', 400, 'client_id: must be the ID of the authenticated client.');
   }
-  return presented;
+  return asWritten ? { ...presented, asWritten } : presented;
 }
 
 /** Returns whether exactly one Authorization header is the only client authentication of a request. */
@@ -41,27 +42,35 @@ function waysOf(headers: number, values: Form['values']): number {
   return headers + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);
 }
 
-/** Reads HTTP Basic credentials, whose parts are form-encoded once (RFC 6749 §2.3.1 and Appendix B). */
-function readBasic(header: string): PresentedPair {
+/**
+ * Reads HTTP Basic credentials. Their parts are form-encoded once (RFC 6749 §2.3.1 and Appendix B), but some libraries
+ * do not encode them.
+ * @returns the decoded parts, if they can be decoded, and the parts as they are written, if they differ.
+ */
+function readBasic(header: string): Pair[] {
   if (header.slice(0, 6).toLowerCase() !== 'basic ') throw new InvalidClient('not HTTP Basic');
   let start = 6;
   while (header[start] === ' ') start += 1;
   const encoded = header.slice(start);
   const bytes = Buffer.from(encoded, 'base64');
   // Encode again to detect characters that the decoder skipped. Only padding may be missing.
-  const written = bytes.toString('base64');
-  if (encoded !== written && encoded !== written.replace(/=+$/, '')) throw new InvalidClient('not base64');
+  const again = bytes.toString('base64');
+  if (encoded !== again && encoded !== again.replace(/=+$/, '')) throw new InvalidClient('not base64');
   const text = bytes.toString('utf8');
   const colon = text.indexOf(':');
   if (colon < 1 || colon === text.length - 1) throw new InvalidClient('an empty id or secret');
-  return { clientId: formDecode(text.slice(0, colon)), clientSecret: formDecode(text.slice(colon + 1)) };
+  const written = { clientId: text.slice(0, colon), clientSecret: text.slice(colon + 1) };
+  if (!/[%+]/.test(text)) return [written];
+  const clientId = formDecode(written.clientId);
+  const clientSecret = formDecode(written.clientSecret);
+  return clientId === undefined || clientSecret === undefined ? [written] : [{ clientId, clientSecret }, written];
 }
 
-function formDecode(value: string): string {
-  if (!value.includes('%') && !value.includes('+')) return value;
+/** Returns undefined if a value is not form-encoded. */
+function formDecode(value: string): string | undefined {
   try {
     return decodeURIComponent(value.replaceAll('+', ' '));
   } catch {
-    throw new InvalidClient('not form-encoded');
+    return undefined;
   }
 }

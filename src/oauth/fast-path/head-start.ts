@@ -4,7 +4,21 @@ import type { LiveToken, RefusedToken } from '../../tokens/examine-access-token.
 import type { Form } from '../form.ts';
 
 /** Client ID and secret of a request, not verified. */
-export type PresentedPair = { clientId: string; clientSecret: string };
+export type Pair = { clientId: string; clientSecret: string };
+
+/**
+ * What a request may mean: HTTP Basic with `%` or `+` is form-encoded by RFC 6749 §2.3.1, but many libraries send the
+ * secret as it is.
+ */
+export type PresentedPair = Pair & {
+  /** The same header without decoding, if that differs. */
+  asWritten?: Pair | undefined;
+};
+
+/** Returns every reading of presented credentials, the one of the RFC first. */
+export function readingsOf({ asWritten, ...decoded }: PresentedPair): readonly Pair[] {
+  return asWritten ? [decoded, asWritten] : [decoded];
+}
 
 /**
  * Results of the fast path for a request that it leaves to the application, so that nothing is read or queried twice.

@@ -203,7 +203,7 @@ export async function openCore(
       database,
       feed,
       clients,
-      usedAssertions: createUsedAssertions(database),
+      usedAssertions: createUsedAssertions(database, feed),
       clientKeys: createClientKeys({
         fetchJwks: readJwks,
         clock,

@@ -10,7 +10,7 @@ import { requireContact } from '../contacts/manage-contacts.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, NotFound, requireRevision } from '../errors.ts';
 import { addSecret } from '../secrets/manage-secrets.ts';
-import { recordChange } from '../storage/change.ts';
+import { recordChange, recordNarrowed } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
 import { type AccessKey, otherScopes, type Permissions, statusOf, toPermissions, toScope } from './access-key.ts';
 import {
@@ -165,6 +165,8 @@ export async function removeAccessKey(
     );
   }
   await deleteAccessKey(transaction, id, at);
+  // If the database loses the removal, the key must not be usable again.
+  await recordChange(transaction, { kind: 'disabled_access_key', target: id, at });
   await audit(transaction, actor, at, 'access_key.remove', { before: key });
 }
 
@@ -184,8 +186,22 @@ async function save(
 ): Promise<AccessKey> {
   const at = new Date(deps.clock());
   const saved = await unlessTaken(saveAccessKey(transaction, after, at), nameTaken);
+  await recordNarrowed(transaction, { kind: 'narrowed_access_key', id: before.id, at }, before.scope, saved.scope);
+  if (isLimited(before, saved)) {
+    const target = JSON.stringify([before.id, saved.clients, saved.expiresAt]);
+    await recordChange(transaction, { kind: 'limited_access_key', target, at });
+  }
   await audit(transaction, actor, at, action, { before, after: saved });
   return saved;
+}
+
+/** Returns whether a change lets fewer clients use the key, or ends it earlier. */
+function isLimited(before: AccessKey, after: AccessKey): boolean {
+  const losesClient = (before.clients ?? [null]).some(
+    (id) => after.clients !== null && !after.clients.includes(id ?? ''),
+  );
+  const end = ({ expiresAt }: AccessKey) => expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
+  return losesClient || end(after) < end(before);
 }
 
 async function audit(

@@ -6,7 +6,7 @@ import { Conflict, NotFound, requireRevision } from '../errors.ts';
 import type { ReviewDeps } from '../regeneration/review.ts';
 import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, saveRegistration } from '../secrets/secret-store.ts';
-import { recordChange } from '../storage/change.ts';
+import { recordChange, recordNarrowed } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
 import { changeScopes, requireNoneGained, requireUnused } from './change-scopes.ts';
 import {
@@ -259,6 +259,7 @@ async function save(
 ): Promise<Client> {
   const at = new Date(deps.clock());
   const saved = await unlessTaken(saveClient(transaction, after, at), resourceTaken);
+  await recordNarrowed(transaction, { kind: 'narrowed_client', id: before.id, at }, before.scope, saved.scope);
   await audit(transaction, actor, at, action, saved, { before: auditView(before), after: auditView(saved) });
   return saved;
 }

@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { StoreUnavailable } from '../errors.ts';
+import type { ChangeFeed } from '../storage/change.ts';
 import type { Database } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 
@@ -11,6 +13,8 @@ type UsableOnce = {
    * Identifies the assertion or proof among those of all clients: a `jti` with the issuer or key that it is unique for.
    */
   jti: string;
+  /** The earliest time at which it can have been used, in milliseconds since 1970-01-01 UTC. */
+  usableFrom: number;
   /** The time after which it is too old to be accepted, in milliseconds since 1970-01-01 UTC. */
   expiresAt: number;
 };
@@ -19,7 +23,8 @@ export type UsedAssertions = {
   /**
    * Marks an assertion or a proof as used. Commits before returning, so that only one of all processes accepts it.
    * @returns false if any client used it before.
-   * @throws {StoreUnavailable} if that cannot be determined.
+   * @throws {StoreUnavailable} if that cannot be determined, also because the database may have lost the record: it was
+   * promoted or restored after the assertion was issued.
    */
   useOnce(assertion: UsableOnce): Promise<boolean>;
 };
@@ -29,20 +34,27 @@ const leewayMs = 60_000;
 /** Number of IDs that this process caches, to reject repetitions without a query. */
 const maxRemembered = 50_000;
 
-export function createUsedAssertions(database: Database): UsedAssertions {
+export function createUsedAssertions(database: Database, feed: Pick<ChangeFeed, 'isChecked' | 'sync'>): UsedAssertions {
   /** IDs that were used in this process. Only the database can determine that an ID is new. */
   const used = new LRUCache<string, true>({ max: maxRemembered });
 
-  async function insert({ client, expiresAt }: UsableOnce, id: Buffer): Promise<boolean> {
+  async function insert({ client, usableFrom, expiresAt }: UsableOnce, id: Buffer): Promise<boolean> {
+    // A database that was not compared yet may lack records, and does not say so.
+    if (!feed.isChecked()) await withDeadline(feed.sync());
     // The unique index over `id` alone makes an id that another client used a conflict too.
-    const rows = await withDeadline(
-      database.query(
-        `INSERT INTO used_assertions (client, id, expires_at)
-         SELECT id, $2, $3 FROM clients WHERE id = $1 ON CONFLICT DO NOTHING RETURNING 1`,
-        [client, id, new Date(expiresAt + leewayMs)],
+    const [row] = await withDeadline(
+      database.query<{ isFirst: boolean; mayBeLost: boolean }>(
+        `WITH lost AS (SELECT FROM database_check WHERE assertions_lost_at >= $4), used AS (
+           INSERT INTO used_assertions (client, id, expires_at)
+           SELECT id, $2, $3 FROM clients WHERE id = $1 AND NOT EXISTS (SELECT FROM lost) ON CONFLICT DO NOTHING RETURNING 1
+         ) SELECT EXISTS (SELECT FROM used) AS "isFirst", EXISTS (SELECT FROM lost) AS "mayBeLost"`,
+        [client, id, new Date(expiresAt + leewayMs), new Date(usableFrom)],
       ),
     );
-    return rows.length === 1;
+    if (row?.mayBeLost || !feed.isChecked()) {
+      throw new StoreUnavailable('database', 'records of used assertions may be lost');
+    }
+    return row?.isFirst === true;
   }
 
   return {

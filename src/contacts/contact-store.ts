@@ -161,7 +161,11 @@ export async function findOwnedClients(
 /** Deletes a contact with its access keys and records each as a change for other processes. */
 export async function deleteContact(transaction: Transaction, id: string, at: Date): Promise<void> {
   const keys = await transaction.query<{ id: string }>('DELETE FROM access_keys WHERE contact = $1 RETURNING id', [id]);
-  for (const key of keys) await recordChange(transaction, { kind: 'access_key', target: key.id, at });
+  for (const { id: target } of keys) {
+    await recordChange(transaction, { kind: 'access_key', target, at });
+    await recordChange(transaction, { kind: 'disabled_access_key', target, at });
+  }
+  await deleteOperatorToken(transaction, id, at);
   await transaction.query('DELETE FROM contacts WHERE id = $1', [id]);
 }
 
@@ -176,12 +180,19 @@ export async function replaceOperatorToken(
      ON CONFLICT (contact) DO UPDATE SET verifier = $2, key_version = $3, hint = $4, created_at = $5`,
     [contactId, token.verifier, token.keyVersion, token.hint, at],
   );
+  await recordRemovedToken(transaction, contactId, at);
 }
 
 /** Deletes the contact's operator token. Returns whether there was one. */
-export async function deleteOperatorToken(transaction: Transaction, contactId: string): Promise<boolean> {
+export async function deleteOperatorToken(transaction: Transaction, contactId: string, at: Date): Promise<boolean> {
   const rows = await transaction.query('DELETE FROM operator_tokens WHERE contact = $1 RETURNING 1', [contactId]);
+  await recordRemovedToken(transaction, contactId, at);
   return rows.length > 0;
+}
+
+/** Records that the previous operator token ended, so that it ends again if the database loses that. */
+async function recordRemovedToken(transaction: Transaction, contactId: string, at: Date): Promise<void> {
+  await recordChange(transaction, { kind: 'removed_operator_token', target: contactId, at });
 }
 
 function toContact(row: ContactRow): Contact {

@@ -6,6 +6,7 @@ import { issueSecret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
 import { Conflict, Forbidden, NotFound, requireRevision } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
+import { recordNarrowed } from '../storage/change.ts';
 import { type Queryable, type Transaction, unlessTaken } from '../storage/database.ts';
 import type { Contact, Permission } from './contact.ts';
 import {
@@ -99,6 +100,7 @@ export async function updateContact(
   await requireFreeExternalId(transaction, changed);
   await unlessTaken(saveContact(transaction, changed, at), externalIdTaken);
   const saved = (await findContact(transaction, id)) as Contact;
+  await recordNarrowed(transaction, { kind: 'narrowed_contact', id, at }, contact.permissions, saved.permissions);
   await appendAuditEvent(transaction, {
     at,
     actor: grantor,
@@ -235,13 +237,14 @@ export async function revokeOperatorToken(
   grantor: Grantor,
   contactId: string,
 ): Promise<void> {
+  const at = new Date(deps.clock());
   const managers = await lockContactManagers(transaction);
   const contact = await requireContact(transaction, contactId);
   requireMayGrant(grantor, contact.permissions);
   requireAnotherManager(managers, contactId);
-  if (!(await deleteOperatorToken(transaction, contactId))) throw new NotFound('operator token');
+  if (!(await deleteOperatorToken(transaction, contactId, at))) throw new NotFound('operator token');
   await appendAuditEvent(transaction, {
-    at: new Date(deps.clock()),
+    at,
     actor: grantor,
     action: 'operator_token.revoke',
     targetType: 'operator_token',

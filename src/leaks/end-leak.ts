@@ -93,7 +93,7 @@ async function endOperatorToken(
 ): Promise<boolean> {
   // Any operator may end it, even one with fewer permissions, because a leaked token can be used by everyone who has
   // it.
-  if (!found || !(await deleteOperatorToken(transaction, found.contact.id))) return false;
+  if (!found || !(await deleteOperatorToken(transaction, found.contact.id, at))) return false;
   await appendAuditEvent(transaction, {
     at,
     actor,

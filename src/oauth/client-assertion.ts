@@ -77,11 +77,12 @@ export async function examineAssertion(
     refusalOfClaims(claims, core.config.issuer, core.clock() / 1_000) ??
     refusalOfCredential(credential, clientId, core.clock());
   if (refusal) return { refusal, credential, ...(key ? { key } : {}) };
-  const { jti = '', exp = 0 } = claims;
+  const { jti = '', exp = 0, iat = exp - maxLifetimeSeconds } = claims;
   const isFirst = await core.usedAssertions.useOnce({
     client: known.client.id,
     kind: 'assertion',
     jti: `${clientId} ${jti}`,
+    usableFrom: (iat - leewaySeconds) * 1_000,
     expiresAt: exp * 1_000,
   });
   return { refusal: isFirst ? undefined : reusedAssertion, credential, ...(key ? { key } : {}) };

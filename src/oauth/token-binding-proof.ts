@@ -41,6 +41,9 @@ export function createDpopProofs(core: Core): DpopProofs {
         client: callerOf(ctx).client.id,
         kind: 'dpop',
         jti: `${jkt} ${claims['jti']}`,
+        // Not earlier by the leeway of 60 s: a promoted database would reject every proof for that long. A proof that is
+        // accepted again issues a token for the same key, which is useless without that key.
+        usableFrom: Number(claims['iat']) * 1_000,
         expiresAt: (Number(claims['iat']) + proofFreshSeconds) * 1_000,
       });
       if (!isFirst) throw invalidProof('used before');

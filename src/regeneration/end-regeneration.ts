@@ -107,7 +107,9 @@ export async function undoRegeneration(
   const revived = { ...oldSecret, retiresAt: null };
   const undone = { ...newSecret, retiresAt: at, endedAs: 'undone' } as const;
   await saveSecretEnd(transaction, undone);
-  await recordChange(transaction, { kind: 'ended_secret', target: undone.id, at });
+  for (const kind of ['undone_secret', 'ended_secret'] as const) {
+    await recordChange(transaction, { kind, target: undone.id, at });
+  }
   await saveSecretEnd(transaction, revived);
   await saveRegenerationEnd(transaction, oldSecret.id, ended);
   const registration = oldSecret.registration ?? undefined;

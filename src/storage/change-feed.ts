@@ -70,7 +70,9 @@ export function createChangeFeed(deps: {
     onFailure: noteFailure,
   });
   const isChecked = () => lossCheck?.isDone() !== false;
-  const freshness = createFreshness({ ...deps, announcements, staleAlways, isChecked, knownUntil: () => syncedAt });
+  const isSuspect = () => lossCheck?.isSuspect() === true;
+  const knownUntil = () => syncedAt;
+  const freshness = createFreshness({ ...deps, announcements, staleAlways, isChecked, isSuspect, knownUntil });
 
   async function poll(): Promise<void> {
     const startedAt = performance.now();
@@ -110,11 +112,19 @@ export function createChangeFeed(deps: {
   }
 
   /** Starts over if the missed changes cannot be determined. */
-  function requireSequel(page: ChangePage): void {
+  async function requireSequel(page: ChangePage): Promise<void> {
     const isLate = lastReadAt !== undefined && page.databaseTime - lastReadAt > maxPauseMs;
     lastReadAt = page.databaseTime;
     if (page.server === server && !isLate) return;
-    if (page.server !== server) lossCheck?.distrust();
+    if (page.server !== server) {
+      lossCheck?.distrust();
+      if (!isLate && (await lossCheck?.isContinued())) {
+        log.info('database server was restarted and has every known change');
+        server = page.server;
+        lastServer = page.server;
+        return;
+      }
+    }
     // Another server may lack reported changes, and may assign their numbers to other changes.
     log.warn(
       isLate
@@ -129,7 +139,7 @@ export function createChangeFeed(deps: {
       const askedAt = performance.now();
       const page = await reader.after(toldTo);
       databaseClock?.observe(page.databaseTime, askedAt);
-      requireSequel(page);
+      await requireSequel(page);
       if (server === undefined) {
         await begin();
         continue;

@@ -3,6 +3,8 @@ import type { Transaction } from './database.ts';
 /**
  * The kind of a change. `all_clients` concerns every client. Kinds that begin with `disabled_`, `enabled_` and `ended_`
  * do not concern caches: they say what a change of an owner did, so that it can be done again if the database loses it.
+ * So do `undone_secret`, `removed_operator_token`, and kinds that begin with `narrowed_`, whose target is an id followed by
+ * the removed permissions.
  */
 export type ChangeKind =
   | 'client'
@@ -14,6 +16,12 @@ export type ChangeKind =
   | 'disabled_access_key'
   | 'enabled_access_key'
   | 'ended_secret'
+  | 'undone_secret'
+  | 'narrowed_client'
+  | 'narrowed_access_key'
+  | 'limited_access_key'
+  | 'narrowed_contact'
+  | 'removed_operator_token'
   | 'token'
   | 'signing_keys'
   | 'revoked_signing_key'
@@ -70,6 +78,20 @@ export async function recordChange(
     transaction,
     rows.map(({ seq }) => ({ seq, kind, target, expiresAt })),
   );
+}
+
+/**
+ * Records which permissions a change has removed, so that they can be removed again if the database loses it. Records
+ * nothing if it has removed none.
+ */
+export async function recordNarrowed(
+  transaction: Transaction,
+  { kind, id, at }: { kind: 'narrowed_client' | 'narrowed_access_key' | 'narrowed_contact'; id: string; at: Date },
+  before: readonly string[],
+  after: readonly string[],
+): Promise<void> {
+  const removed = before.filter((each) => !after.includes(each));
+  if (removed.length > 0) await recordChange(transaction, { kind, target: [id, ...removed].join(' '), at });
 }
 
 /** Records many changes in one statement. @param changes as in `recordChange`. */

@@ -62,7 +62,8 @@ export function createFollowedCache<T extends object>(options: {
     for (;;) {
       const value = await load(key);
       if (feed.isChecked()) return value;
-      await feed.whenFresh();
+      // Cached values may be usable before the server is checked, so waiting for that is not enough.
+      await feed.sync();
     }
   }
 

@@ -22,31 +22,36 @@ const currentForMs = 1_000;
  * Decides from memory alone whether cached values may be used.
  * @param deps.knownUntil returns the time up to which all changes were read from PostgreSQL, by `performance.now()`.
  * @param deps.isChecked returns whether the database is known to have every change that is known.
+ * @param deps.isSuspect returns whether the database is known to lack changes, or to continue another history.
  * @param deps.staleAlways whether cached values are used for `staleSeconds` even if other processes may still commit
  * changes. Otherwise they are used only if PostgreSQL answers no process of the deployment, so that nothing can change.
  */
 export function createFreshness(deps: {
   knownUntil: () => number;
   isChecked: () => boolean;
+  isSuspect: () => boolean;
   announcements: Announcements | undefined;
   staleSeconds: number;
   staleAlways: boolean;
   log: Log;
 }): Freshness {
-  const { knownUntil, isChecked, announcements, staleSeconds, staleAlways, log } = deps;
+  const { knownUntil, isChecked, isSuspect, announcements, staleSeconds, staleAlways, log } = deps;
   let logged: FreshnessState = 'current';
 
   const lagMs = () => performance.now() - Math.max(knownUntil(), announcements?.knownUntil() ?? 0);
   const isCurrent = () => performance.now() - knownUntil() <= currentForMs;
   const isKnownOld = () => !isCurrent() && announcements?.hasMissed() === true;
 
+  const isWithinStaleTime = () => lagMs() <= staleSeconds * 1_000;
+  /** Returns whether no process of the deployment could make changes that this one does not know. */
+  const isAlone = () => !isKnownOld() && announcements?.isEveryoneCutOff() === true && isWithinStaleTime();
+
   function state(): FreshnessState {
-    if (!isChecked()) return 'unchecked';
+    // While a server is compared, cached values are as good as they were before it answered, and no others are used.
+    if (!isChecked()) return isAlone() && !isSuspect() ? 'stale' : 'unchecked';
     if (isCurrent()) return 'current';
-    const isOld = isKnownOld();
-    if (!isOld && announcements?.areFollowed()) return 'announced';
-    const mayBeStale = staleAlways || (!isOld && announcements?.isEveryoneCutOff() === true);
-    return mayBeStale && lagMs() <= staleSeconds * 1_000 ? 'stale' : 'unknown';
+    if (!isKnownOld() && announcements?.areFollowed()) return 'announced';
+    return isAlone() || (staleAlways && isWithinStaleTime()) ? 'stale' : 'unknown';
   }
 
   const isUsable = () => {

@@ -16,6 +16,8 @@ export type LossCheck = {
   note(change: CommittedChange): void;
   /** Returns whether the server that answers now was compared. */
   isDone(): boolean;
+  /** Returns whether the server that answers now is known to lack changes, or to continue another history. */
+  isSuspect(): boolean;
   /** Reports that another server may answer from now on. */
   distrust(): void;
   /**
@@ -23,6 +25,12 @@ export type LossCheck = {
    * @returns whether changes were committed by a repair.
    */
   run(): Promise<boolean>;
+  /**
+   * Compares the server.
+   * @returns whether it continues the history of the one that was compared before: it was restarted on the same timeline
+   * and has every change that is known.
+   */
+  isContinued(): Promise<boolean>;
 };
 
 /** Changes that the database has lost. */
@@ -62,6 +70,7 @@ export function createLossCheck(deps: {
   const known = new Map<string, CommittedChange>();
   let hasFollowed = false;
   let isDone = false;
+  let isSuspect = false;
   /** Increases with each `distrust`, so that a comparison that began earlier does not count. */
   let doubts = 0;
 
@@ -85,7 +94,8 @@ export function createLossCheck(deps: {
     return announced.length > 0;
   }
 
-  async function compare(): Promise<boolean> {
+  /** Compares, and repairs what is missing. */
+  async function compare(): Promise<{ hasRepaired: boolean; isContinued: boolean }> {
     const [state] = await database.query<{ timeline: string | null; checked: string | null }>(
       'SELECT database_timeline() AS timeline, (SELECT timeline FROM database_check) AS checked',
     );
@@ -101,9 +111,11 @@ export function createLossCheck(deps: {
     ]);
     const knowsNothing = !hasFollowed && !wasAnnounced;
     const isUnbounded = missing.some(({ isOldest }) => isOldest) || (isNewTimeline && knowsNothing);
-    if (missing.length === 0 && !isNewTimeline) return false;
+    isSuspect = missing.length > 0 || isNewTimeline;
+    const isContinued = hasFollowed && timeline !== null && !isSuspect;
+    if (!isSuspect) return { hasRepaired: false, isContinued };
     const changes = missing.map(({ seq, kind, target, expiresAt }) => ({ seq, kind, target, expiresAt }));
-    return await repair({ changes, isUnbounded, timeline });
+    return { hasRepaired: await repair({ changes, isUnbounded, timeline }), isContinued };
   }
 
   /** Notes the latest changes of the database as the oldest known ones, so that an unknown loss before them is noticed. */
@@ -117,6 +129,19 @@ export function createLossCheck(deps: {
     for (const change of later) note(change);
   }
 
+  async function check(): Promise<{ hasRepaired: boolean; isContinued: boolean }> {
+    const began = doubts;
+    const result = await compare().catch((error: Error) => {
+      log.warn({ error: error.message }, 'cannot compare the database with known changes, answering 503');
+      throw error;
+    });
+    if (!hasFollowed) await noteStored();
+    hasFollowed = true;
+    isDone = began === doubts;
+    if (isDone) isSuspect = false;
+    return { ...result, isContinued: result.isContinued && isDone };
+  }
+
   const distrust = () => {
     isDone = false;
     doubts += 1;
@@ -125,18 +150,9 @@ export function createLossCheck(deps: {
   return {
     note,
     isDone: () => isDone,
+    isSuspect: () => isSuspect,
     distrust,
-    run: async () => {
-      if (isDone) return false;
-      const began = doubts;
-      const hasRepaired = await compare().catch((error: Error) => {
-        log.warn({ error: error.message }, 'cannot compare the database with known changes, answering 503');
-        throw error;
-      });
-      if (!hasFollowed) await noteStored();
-      hasFollowed = true;
-      isDone = began === doubts;
-      return hasRepaired;
-    },
+    run: async () => !isDone && (await check()).hasRepaired,
+    isContinued: async () => (await check()).isContinued,
   };
 }

@@ -7,14 +7,15 @@ import { NotFound } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import { endSecret } from '../regeneration/regeneration-store.ts';
 import { requireCurrent } from '../secrets/manage-secrets.ts';
-import { findUnendedSecrets, insertSecret, type OwnerRef, type SecretOwner } from '../secrets/secret-store.ts';
+import { findUnendedSecrets, insertSecret, type OwnerRef } from '../secrets/secret-store.ts';
 import { type ChangeKind, type CommittedChange, recordChange, recordChanges } from '../storage/change.ts';
 import type { Database, Transaction } from '../storage/database.ts';
 import type { Loss } from '../storage/loss-check.ts';
+import { type LimitDeps, type RepeatedLimits, repeatLostLimits } from './repeat-lost-limits.ts';
 import { revokeSigningKey, type SigningKeyDeps } from './signing-keys.ts';
 
 /** Numbers of repaired changes, for the audit log and the log. */
-type Repaired = {
+type Repaired = RepeatedLimits & {
   lost_changes: number;
   tokens: number;
   clients: number;
@@ -25,11 +26,7 @@ type Repaired = {
   every_token: boolean;
 };
 
-type RepairDeps = ManageDeps &
-  SigningKeyDeps & {
-    /** Locks the owner. Returns undefined if it was deleted. */
-    lockOwner(transaction: Transaction, owner: OwnerRef): Promise<SecretOwner | undefined>;
-  };
+type RepairDeps = ManageDeps & SigningKeyDeps & LimitDeps;
 
 const keyturn: Actor = { id: 'keyturn', name: 'Keyturn', address: null };
 
@@ -63,10 +60,15 @@ async function repairLostChanges(
   );
   const isChecked = checked?.timeline === timeline;
   const lost = await recordLost(transaction, changes, at);
-  await transaction.query('UPDATE database_check SET timeline = $1', [timeline]);
+  const lostAt = isChecked && lost.length === 0 ? null : at;
+  await transaction.query(
+    'UPDATE database_check SET timeline = $1, assertions_lost_at = coalesce($2, assertions_lost_at)',
+    [timeline, lostAt],
+  );
   const endsAll = isUnbounded && (lost.length > 0 || !isChecked);
   if (lost.length === 0 && !endsAll) return undefined;
 
+  lost.sort((left, right) => left.seq - right.seq);
   const targetsOf = (kind: ChangeKind) => lost.flatMap((change) => (change.kind === kind ? [change.target] : []));
   const tokens = lost.filter(({ kind }) => kind === 'token');
   await recordChanges(transaction, tokens, at);
@@ -75,6 +77,8 @@ async function repairLostChanges(
     await raiseEveryTokenEpoch(transaction, at);
     await recordChange(transaction, { kind: 'all_clients', target: 'all', at });
   }
+  // Before secrets are ended, which would end the new secret of an undone rotation without its predecessor.
+  const limits = await repeatLostLimits({ transaction, deps, actor: keyturn, at, targetsOf });
   await storeFirstCredentials(transaction, deps, targetsOf('ended_secret'));
   const secrets = await findUnendedSecrets(transaction, targetsOf('ended_secret'));
   for (const { id } of secrets) await endSecret(transaction, { id }, at, keyturn);
@@ -94,6 +98,7 @@ async function repairLostChanges(
     if (keys.includes(id)) await setAccessKeyEnabled(transaction, deps, keyturn, id, false);
   }
   const repaired: Repaired = {
+    ...limits,
     lost_changes: lost.length,
     tokens: tokens.length,
     clients: clients.length,
@@ -203,10 +208,10 @@ async function endTokensOf(
   return found;
 }
 
-/** Returns the ids of owners whose last lost change of this sort disabled them. */
+/** Returns the ids of owners, of changes in their order, whose last lost change of this sort disabled them. */
 function lastDisabled(lost: readonly CommittedChange[], owner: OwnerRef['kind']): string[] {
   const last = new Map<string, ChangeKind>();
-  for (const { kind, target } of lost.toSorted((left, right) => left.seq - right.seq)) {
+  for (const { kind, target } of lost) {
     if (kind === `disabled_${owner}` || kind === `enabled_${owner}`) last.set(target, kind);
   }
   return [...last].flatMap(([id, kind]) => (kind === `disabled_${owner}` ? [id] : []));

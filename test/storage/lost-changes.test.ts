@@ -3,21 +3,7 @@ import { createTestStores, type Stores } from '../harness.ts';
 import { endpointsOf, inactive, register, type TestClient } from '../oauth/fixture.ts';
 import { askWith, jwkOf, makeKey, proofEnv, registrationOf } from '../regeneration/proof.ts';
 import { askPostgres, createTestRedis } from '../services.ts';
-
-/** Stores whose database is as it was before the latest changes, as after a promotion with loss or a restored backup. */
-async function restore(stores: Stores, backup: string): Promise<void> {
-  const { pathname } = new URL(stores.databaseUrl);
-  const maintenance = new URL('/postgres', stores.databaseUrl).href;
-  await askPostgres(maintenance, `DROP DATABASE "${pathname.slice(1)}" WITH (FORCE)`);
-  await askPostgres(maintenance, `ALTER DATABASE "${backup}" RENAME TO "${pathname.slice(1)}"`);
-}
-
-async function backUp(stores: Stores): Promise<string> {
-  const name = new URL(stores.databaseUrl).pathname.slice(1);
-  const backup = `${name}_backup`;
-  await askPostgres(new URL('/postgres', stores.databaseUrl).href, `CREATE DATABASE "${backup}" TEMPLATE "${name}"`);
-  return backup;
-}
+import { backUp, restore } from './restored-database.ts';
 
 type World = { stores: Stores; api: TestClient; shop: TestClient; tokens: string[] };
 

@@ -1,0 +1,170 @@
+import { lockAccessKey, saveAccessKey } from '../access-keys/access-key-store.ts';
+import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { lockClientById, saveClient } from '../clients/client-store.ts';
+import { deleteOperatorToken, lockContact, saveContact } from '../contacts/contact-store.ts';
+import { Conflict } from '../errors.ts';
+import { undoRegeneration } from '../regeneration/end-regeneration.ts';
+import type { SecretDeps } from '../secrets/manage-secrets.ts';
+import type { OwnerRef, SecretOwner } from '../secrets/secret-store.ts';
+import type { ChangeKind } from '../storage/change.ts';
+import { recordNarrowed } from '../storage/change.ts';
+import type { Transaction } from '../storage/database.ts';
+
+export type LimitDeps = SecretDeps & {
+  /** Locks the owner. Returns undefined if it was deleted. */
+  lockOwner(transaction: Transaction, owner: OwnerRef): Promise<SecretOwner | undefined>;
+};
+
+type Repeat = {
+  transaction: Transaction;
+  deps: LimitDeps;
+  actor: Actor;
+  at: Date;
+  /** Returns the targets of the lost changes of a kind, oldest first. */
+  targetsOf(kind: ChangeKind): string[];
+};
+
+/** Numbers of limits that were set again. */
+export type RepeatedLimits = { undone: number; narrowed: number; operator_tokens: number };
+
+/** Sets again what lost changes had limited: undone rotations, removed permissions, and removed operator tokens. */
+export async function repeatLostLimits(repeat: Repeat): Promise<RepeatedLimits> {
+  const { targetsOf } = repeat;
+  const counts: RepeatedLimits = { undone: 0, narrowed: 0, operator_tokens: 0 };
+  const count = async (kind: ChangeKind, counter: keyof RepeatedLimits, set: (target: string) => Promise<boolean>) => {
+    for (const target of targetsOf(kind)) if (await set(target)) counts[counter] += 1;
+  };
+  await count('undone_secret', 'undone', (id) => undoAgain(repeat, id));
+  await count('narrowed_client', 'narrowed', (target) => narrowClient(repeat, target));
+  await count('narrowed_access_key', 'narrowed', (target) => narrowAccessKey(repeat, target));
+  await count('limited_access_key', 'narrowed', (target) => limitAccessKey(repeat, target));
+  await count('narrowed_contact', 'narrowed', (target) => narrowContact(repeat, target));
+  await count('removed_operator_token', 'operator_tokens', (id) => removeOperatorToken(repeat, id));
+  return counts;
+}
+
+/** Undoes the rotation that created a secret. Does nothing if its grace period has ended, after which it cannot be undone. */
+async function undoAgain({ transaction, deps, actor }: Repeat, secretId: string): Promise<boolean> {
+  const [row] = await transaction.query<{ id: string; client: string | null; access_key: string | null }>(
+    'SELECT id, client, access_key FROM regenerations WHERE new_secret = $1 AND ended_as IS NULL',
+    [secretId],
+  );
+  if (!row) return false;
+  const kind = row.client === null ? 'access_key' : 'client';
+  const owner = await deps.lockOwner(transaction, { kind, id: (row.client ?? row.access_key) as string });
+  if (!owner) return false;
+  try {
+    await undoRegeneration(transaction, deps, actor, owner, row.id);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Conflict)) throw error;
+    return false;
+  }
+}
+
+/** Splits the target of a narrowing into the id and what is left of the permissions. */
+function split(target: string): { id: string; left: (permissions: readonly string[]) => string[] } {
+  const [id = '', ...removed] = target.split(' ');
+  return { id, left: (permissions) => permissions.filter((each) => !removed.includes(each)) };
+}
+
+async function narrowClient({ transaction, actor, at }: Repeat, target: string): Promise<boolean> {
+  const { id, left } = split(target);
+  const client = await lockClientById(transaction, id);
+  const scope = left(client?.scope ?? []);
+  if (!client || scope.length === client.scope.length) return false;
+  await saveClient(transaction, { ...client, scope }, at);
+  await recordNarrowed(transaction, { kind: 'narrowed_client', id, at }, client.scope, scope);
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'client.update',
+    targetType: 'client',
+    target: client.clientId,
+    before: { scope: client.scope },
+    after: { scope, reason: 'changes_lost' },
+  });
+  return true;
+}
+
+async function narrowAccessKey(repeat: Repeat, target: string): Promise<boolean> {
+  const { transaction, at } = repeat;
+  const { id, left } = split(target);
+  const key = await lockAccessKey(transaction, id);
+  const scope = left(key?.scope ?? []);
+  if (!key || scope.length === key.scope.length) return false;
+  await saveAccessKey(transaction, { ...key, scope }, at);
+  await recordNarrowed(transaction, { kind: 'narrowed_access_key', id, at }, key.scope, scope);
+  await auditKey(repeat, id, { scope: key.scope }, { scope });
+  return true;
+}
+
+async function limitAccessKey(repeat: Repeat, target: string): Promise<boolean> {
+  const { transaction, at } = repeat;
+  const [id, allowed, end] = JSON.parse(target) as [string, string[] | null, string | null];
+  const key = await lockAccessKey(transaction, id);
+  if (!key) return false;
+  const clients = allowed && (key.clients ? key.clients.filter((each) => allowed.includes(each)) : allowed);
+  const until = [key.expiresAt, end && new Date(end)].filter((each) => each instanceof Date);
+  const expiresAt = until.length > 0 ? new Date(Math.min(...until.map((each) => each.getTime()))) : null;
+  const limited = { ...key, clients: clients ?? key.clients, expiresAt };
+  await saveAccessKey(transaction, limited, at);
+  await auditKey(
+    repeat,
+    id,
+    { clients: key.clients, expires_at: key.expiresAt },
+    { clients: limited.clients, expires_at: expiresAt },
+  );
+  return true;
+}
+
+async function auditKey(
+  { transaction, actor, at }: Repeat,
+  target: string,
+  before: Record<string, unknown>,
+  after: Record<string, unknown>,
+): Promise<void> {
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'access_key.update',
+    targetType: 'access_key',
+    target,
+    before,
+    after: { ...after, reason: 'changes_lost' },
+  });
+}
+
+async function narrowContact({ transaction, actor, at }: Repeat, target: string): Promise<boolean> {
+  const { id, left } = split(target);
+  const contact = await lockContact(transaction, id);
+  const permissions = contact?.permissions.filter((each) => left([each]).length > 0) ?? [];
+  if (!contact || permissions.length === contact.permissions.length) return false;
+  await saveContact(transaction, { ...contact, permissions }, at);
+  await recordNarrowed(transaction, { kind: 'narrowed_contact', id, at }, contact.permissions, permissions);
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'contact.update',
+    targetType: 'contact',
+    target: id,
+    before: { permissions: contact.permissions },
+    after: { permissions, reason: 'changes_lost' },
+  });
+  return true;
+}
+
+async function removeOperatorToken({ transaction, actor, at }: Repeat, id: string): Promise<boolean> {
+  const contact = await lockContact(transaction, id);
+  if (!contact || !(await deleteOperatorToken(transaction, id, at))) return false;
+  await appendAuditEvent(transaction, {
+    at,
+    actor,
+    action: 'operator_token.revoke',
+    targetType: 'operator_token',
+    target: id,
+    before: { hint: contact.operatorTokenHint },
+    after: { reason: 'changes_lost' },
+  });
+  return true;
+}

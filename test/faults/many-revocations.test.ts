@@ -55,7 +55,7 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
   }, 90_000);
   afterAll(() => group?.stop());
 
-  it('starts, and responds to every request while PostgreSQL restarts', async () => {
+  it('starts, and responds to every request while PostgreSQL restarts, without reading what it has cached again', async () => {
     const server = await startTestServer({ stores });
     const api = endpointsOf(server.publicUrl);
     const { shop, orders } = clients;
@@ -63,6 +63,7 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
     await api.introspect(orders, live);
     await api.revoke(shop, revoked);
 
+    const loaded = server.core.clients.counts.database;
     const wrong: unknown[] = [];
     let isOver = false;
     const load = (async () => {
@@ -83,6 +84,7 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
       await eventually(isUp);
       // Wait until the change feed has read everything from the restarted server.
       await eventually(() => server.core.feed.lagMs() < 1_500);
+      expect(server.core.clients.counts.database).toBe(loaded);
       const later = await api.accessToken(shop);
       // A revocation is answered 200 only once it is stored. A busy database gets it as a repeated request.
       await eventually(async () => (await api.revoke(shop, later)).status === 200);

@@ -57,7 +57,7 @@ export type ExaminedAssertion = {
 /**
  * Checks that an assertion is signed with a key of the client, names this issuer, is current, and was never used before
  * (RFC 7523 §3, FAPI 2.0 §5.3.2.1). Keys come only from the registration; key references in the assertion are ignored.
- * @param known undefined if no client may use an assertion here. The signature is checked even then, so that the
+ * @param known undefined if no client may use an assertion here. As many signatures are checked even then, so that the
  * response time does not reveal which clients exist.
  * @throws {StoreUnavailable} if it cannot be determined whether the assertion was used before.
  */
@@ -70,7 +70,7 @@ export async function examineAssertion(
   // Reject access tokens and every other JWT whose type is not that of a client assertion (RFC 8725 §3.11).
   if (header.typ !== undefined && !/^(application\/)?(client-authentication\+)?jwt$/i.test(header.typ))
     return { refusal: 'assertion_type' };
-  const signed = await verify(assertion, findCandidates(core, known, clientId, header));
+  const signed = await verify(assertion, findCandidates(core, known, clientId, header), header.alg, maxChecks);
   if (!known || !signed?.credential) return { refusal: 'assertion_signature' };
   const { claims, credential, used: key } = signed;
   const refusal =
@@ -137,7 +137,7 @@ export function createLeftKeys({ clients, clock, config, database, log }: Core):
         const isFor = typeof key !== 'string' && key.algs.some((each) => each === header.alg) && key.kid === header.kid;
         return isFor ? [{ key, used: { kind: 'key', kid, thumbprint }, credential: undefined }] : [];
       });
-      const signed = await verify(assertion, candidates);
+      const signed = await verify(assertion, candidates.slice(0, maxLeftChecks), header.alg, maxLeftChecks);
       // A replayed old assertion does not show that the client's programs still use its key.
       if (!signed || refusalOfClaims(signed.claims, config.issuer, clock() / 1_000)) return undefined;
       return signed.used;
@@ -151,14 +151,17 @@ export function createLeftKeys({ clients, clock, config, database, log }: Core):
   };
 }
 
-/** Maximum number of keys that the signature of one assertion is checked with. */
-const maxCandidates = 20;
-/** Maximum number of checks after which no ended key is tried, because that only finds the reason of a rejection. */
-const maxWithEnded = 10;
+/**
+ * Number of keys that the signature of a rejected assertion is checked with, and the maximum for an accepted one. A set
+ * of keys has at most as many, so an assertion without a kid may be signed with any of them.
+ */
+const maxChecks = 10;
+/** The same for keys that are no longer published. */
+const maxLeftChecks = 2;
 
 /**
- * Yields the keys that may have signed an assertion, those of accepted credentials first. Reads the URL of a credential
- * only if no earlier key has signed. If the client has no key, yields one whose private key nobody knows.
+ * Yields the keys that may have signed an assertion, those of accepted credentials first, and of each credential those
+ * with the kid of the assertion. Reads the URL of a credential only if no earlier key has signed.
  */
 async function* findCandidates(
   core: Core,
@@ -183,11 +186,12 @@ async function* findCandidates(
       ? await core.clientKeys.find({ ...registration, jwksUri: null }, undefined)
       : await core.clientKeys.find(registration, wanted, known?.client.id);
     isKidKnown ||= !refusal && keys.some((key) => key.kid === kid);
-    for (const key of keys) {
+    const namedFirst = [...keys.filter((key) => key.kid === kid), ...keys.filter((key) => key.kid !== kid)];
+    for (const key of namedFirst) {
       const { thumbprint } = key;
       const isNamed = key.kid === kid || (!isEnded && (!kid || !key.kid));
       if (!isNamed || !key.algs.some((each) => each === header.alg) || tried.has(thumbprint)) continue;
-      if (tried.size >= (isEnded ? maxWithEnded : maxCandidates)) return;
+      if (tried.size >= maxChecks) return;
       tried.add(thumbprint);
       const used: UsedKey = { kind: 'key', kid: key.kid ?? null, thumbprint };
       yield { key, credential, used };
@@ -198,31 +202,44 @@ async function* findCandidates(
   // A kid that is unknown to one credential may be known to another, so no URL is fetched again for it at first.
   if (!isKidKnown) for (const each of usable) yield* keysOf(each, kid);
   for (const each of refused) yield* keysOf(each);
-  if (tried.size === 0) for (const key of decoyKeys(header.alg)) yield { key, used: undefined, credential: undefined };
 }
 
 /**
- * Returns the claims of a correctly signed assertion and the key that signed it. Skips its dates, which the caller
- * compares with the server's clock.
+ * Returns the claims of a correctly signed assertion and the key that signed it. If none of the candidates did, checks
+ * keys that nobody can sign with until there were `checks` checks in total, so that the time does not show how many
+ * candidates there are.
  */
 async function verify(
   assertion: string,
   candidates: Iterable<Candidate> | AsyncIterable<Candidate>,
+  alg: unknown,
+  checks: number,
 ): Promise<(Candidate & { claims: JWTPayload }) | undefined> {
+  let left = checks;
   for await (const candidate of candidates) {
-    const { key, algs } = candidate.key;
-    try {
-      const { payload: claims } = await jwtVerify(assertion, key, {
-        algorithms: [...algs],
-        currentDate: new Date(0),
-        clockTolerance: 1e12,
-      });
-      return { ...candidate, claims };
-    } catch {
-      // Try the next key.
-    }
+    left -= 1;
+    const claims = await claimsSignedWith(candidate.key, assertion);
+    if (claims) return { ...candidate, claims };
   }
+  for (const decoy of decoyKeys(alg)) for (; left > 0; left -= 1) await claimsSignedWith(decoy, assertion);
   return undefined;
+}
+
+/**
+ * Returns the claims of an assertion if this key signed it. Skips its dates, which the caller compares with the server's
+ * clock.
+ */
+async function claimsSignedWith({ key, algs }: VerificationKey, assertion: string): Promise<JWTPayload | undefined> {
+  try {
+    const { payload } = await jwtVerify(assertion, key, {
+      algorithms: [...algs],
+      currentDate: new Date(0),
+      clockTolerance: 1e12,
+    });
+    return payload;
+  } catch {
+    return undefined;
+  }
 }
 
 function refusalOfClaims({ aud, exp, iat, nbf, jti }: JWTPayload, issuer: string, now: number): string | undefined {

@@ -243,17 +243,24 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
   });
 
   it.each(['ES256', 'PS256', 'EdDSA'])(
-    'checks as many %s signatures and reads the store for an unknown or disabled client as for a known one',
+    'checks as many %s signatures, with or without kid, for an unknown or disabled client as for one with any keys',
     async (alg) => {
       const stranger = await makePair(alg);
-      const registered = await makePair(alg);
-      const ids = await Promise.all(
-        Array.from({ length: 2 }, () => registerKeyClient(server.core, { jwks: { keys: [registered.publicJwk] } })),
-      );
-      const [known = '', disabled = ''] = ids;
+      const registered = await Promise.all(Array.from({ length: 10 }, () => makePair(alg)));
+      const withKeys = async (count: number, isNamed: boolean) => {
+        const keys = registered.slice(0, count).map(({ publicJwk }, at) => ({
+          ...publicJwk,
+          ...(isNamed ? { kid: `k${at}` } : {}),
+        }));
+        return await registerKeyClient(server.core, { jwks: { keys } });
+      };
+      const disabled = await withKeys(1, false);
       await server.core.change((transaction) => disableClient(transaction, server.core, actor, disabled));
-      const work = async (id: string) => {
-        const assertion = await makeAssertion(stranger, id, issuer);
+      const ids = [generateClientId(), shop.id, disabled];
+      for (const isNamed of [false, true]) for (const count of [1, 3, 10]) ids.push(await withKeys(count, isNamed));
+      await server.core.feed.sync();
+      const work = async (id: string, kid: string | undefined) => {
+        const assertion = await makeAssertion(stranger, id, issuer, kid ? { header: { kid } } : {});
         const { verify } = crypto.subtle;
         let signatures = 0;
         crypto.subtle.verify = (...parameters) => {
@@ -264,13 +271,21 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
         expect(await postAssertion(url, assertion)).toMatchObject(refused);
         queries.stop();
         crypto.subtle.verify = verify;
-        return { signatures, lookups: new Set(queries.clientLookups()).size };
+        return { signatures, lookups: queries.clientLookups().length };
       };
-      const expected = await work(known);
-      expect(expected.signatures).toBeGreaterThan(0);
-      expect(await work(disabled)).toEqual(expected);
-      expect(await work(generateClientId())).toEqual(expected);
-      expect((await work(shop.id)).signatures).toBe(expected.signatures);
+      for (const kid of [undefined, 'k0', 'unknown']) {
+        for (const id of ids) {
+          const seen = await work(id, kid);
+          // Ten keys of the client and two that it published before.
+          expect({ id, kid, signatures: seen.signatures }).toEqual({ id, kid, signatures: 12 });
+          expect(seen.lookups).toBeLessThanOrEqual(1);
+        }
+      }
+      // Every key of a full set is accepted without a kid.
+      const full = ids[5] ?? '';
+      for (const each of registered) {
+        expect(await postAssertion(url, await makeAssertion(each, full, issuer))).toMatchObject({ status: 200 });
+      }
     },
   );
 

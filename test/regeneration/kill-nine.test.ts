@@ -5,7 +5,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
 import { revealClientSecret } from '../../src/clients/manage-clients.ts';
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { childEnvironment } from '../child-environment.ts';
+import type { Stores } from '../harness.ts';
+import { askWith, makeKey, makeSelfSigned, type Proof, proofEnv, registrationOf } from './proof.ts';
 import { createWorld, type World } from './world.ts';
 
 const kills = 200;
@@ -14,32 +17,38 @@ const actor = { id: 'test', name: 'test', address: null };
 const ahead = 3;
 const program = fileURLToPath(new URL('./regenerating-process.ts', import.meta.url));
 
+const children = new Set<ChildProcess>();
+
+/** Starts a process that is ready to regenerate. @param args the Client ID, and what is replaced unless a secret. */
+async function startProcess(
+  { databaseUrl, redisUrl, rootKey }: Stores,
+  args: readonly string[],
+): Promise<{ child: ChildProcess; told: string[]; lines: Interface }> {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
+    env: { ...childEnvironment(), DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  children.add(child);
+  const told: string[] = [];
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  await once(lines, 'line');
+  lines.on('line', (line) => told.push(line));
+  return { child, told, lines };
+}
+
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
 describe('a process that is killed with SIGKILL while it regenerates a secret', () => {
   let world: World;
-  const children = new Set<ChildProcess>();
 
   beforeAll(async () => {
     world = await createWorld();
   });
-  afterAll(async () => {
-    for (const child of children) child.kill('SIGKILL');
-    await world.close();
-  });
+  afterAll(() => world.close());
 
-  /** Starts a process that is ready to regenerate. */
-  async function start(): Promise<{ child: ChildProcess; told: string[]; lines: Interface }> {
-    const { databaseUrl, redisUrl, rootKey } = world.stores;
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, world.shop.id], {
-      env: { ...childEnvironment(), DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    children.add(child);
-    const told: string[] = [];
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    await once(lines, 'line');
-    lines.on('line', (line) => told.push(line));
-    return { child, told, lines };
-  }
+  const start = () => startProcess(world.stores, [world.shop.id]);
 
   async function requireGood(kill: number, secret: string): Promise<void> {
     const credentials = { id: world.shop.id, secret };
@@ -106,3 +115,88 @@ describe('a process that is killed with SIGKILL while it regenerates a secret', 
     expect(await verifyAuditLog(core.database, core.keyRing)).toMatchObject({ finding: null });
   }, 600_000);
 });
+
+describe.each(['key', 'certificate'] as const)(
+  'a process that is killed with SIGKILL while it replaces a %s',
+  (kind) => {
+    const replacements = 30;
+    type Replacing = Exclude<Proof, { kind: 'secret' }>;
+    const make = async (): Promise<Replacing> => (kind === 'key' ? await makeKey() : makeSelfSigned());
+    let server: AdminServer;
+
+    beforeAll(async () => {
+      server = await startAdminServer({ env: proofEnv });
+    });
+    afterAll(() => server.close());
+
+    it(`leaves old and new credential valid or only the old one, and commits end date and audit event together or not at all, ${replacements} times`, async () => {
+      const { core } = server;
+      const first = await make();
+      const created = await server.adminFetch('/clients', {
+        method: 'POST',
+        body: { name: 'Shop', kind: 'integration', ...registrationOf(first) },
+      });
+      const id = created.json.client_id as string;
+      const works = async (proof: Replacing) => {
+        const ask = () => askWith(`${server.publicUrl}/oauth2/token`, id, proof, { now: Date.now() });
+        let { status } = await ask();
+        // Retry after 503, because it does not show whether the credential works.
+        while (status === 503) ({ status } = await ask());
+        return status === 200;
+      };
+      const start = () => startProcess(server.stores, [id, kind]);
+      const waiting = Array.from({ length: ahead }, start);
+      /** All that were ever registered, oldest first. */
+      let registered = [first];
+      let committed = 0;
+      for (let kill = 0; kill < replacements; kill++) {
+        const { child, told, lines } = await (waiting.shift() as ReturnType<typeof start>);
+        const next = await Promise.all(Array.from({ length: 20 }, make));
+        const line = (proof: Replacing) => {
+          const { auth_method: authMethod, jwks } = registrationOf(proof);
+          return `${JSON.stringify({ authMethod, jwks })}\n`;
+        };
+        child.stdin?.write(next.map(line).join(''));
+        // Half of the kills hit any moment from the first statement on, half a later replacement.
+        if (kill % 2 === 0) await once(lines, 'line');
+        await delay(Math.random() * (kill % 2 === 0 ? 25 : 80));
+        child.kill('SIGKILL');
+        await once(child, 'close');
+        children.delete(child);
+        if (kill + ahead < replacements) waiting.push(start());
+        await core.feed.sync();
+
+        // What was reported as committed is registered. One more may have been committed without a report.
+        const reported = told.length;
+        const [maybe] = next.slice(reported, reported + 1);
+        registered = [...registered, ...next.slice(0, reported)];
+        const isMaybe = maybe !== undefined && (await works(maybe));
+        if (maybe && isMaybe) registered.push(maybe);
+        committed += reported;
+        const [old, current] = [registered.at(-2), registered.at(-1) as Replacing];
+        expect([kill, await works(current), old && (await works(old))]).toEqual([kill, true, old && true]);
+        const ended = registered.at(-3);
+        if (ended) expect([kill, await works(ended)]).toEqual([kill, false]);
+        for (const never of next.slice(reported + 1, reported + 2)) expect(await works(never)).toBe(false);
+
+        const made = registered.length - 1;
+        const [state] = await core.database.query(
+          `SELECT count(*) FILTER (WHERE retires_at > now() AND ended_as IS NULL) AS retiring,
+           (SELECT count(*) FROM regenerations) AS regenerations,
+           (SELECT count(*) FROM audit_events WHERE action = 'client.regenerate') AS audited,
+           (SELECT count(*) FROM regenerations r JOIN secrets o ON o.id = r.old_secret WHERE o.retires_at IS NULL) AS undated
+         FROM secrets`,
+        );
+        expect({ kill, ...state }).toEqual({
+          kill,
+          retiring: made === 0 ? 0 : 1,
+          regenerations: made,
+          audited: made,
+          undated: 0,
+        });
+      }
+      expect(committed).toBeGreaterThanOrEqual(replacements / 2);
+      expect(await verifyAuditLog(core.database, core.keyRing)).toMatchObject({ finding: null });
+    }, 300_000);
+  },
+);

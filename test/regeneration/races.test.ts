@@ -1,5 +1,7 @@
+import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { post } from '../oauth/http-client.ts';
+import { askWith, jwkOf, makeKey, makeSelfSigned, type Proof, proofEnv, registrationOf } from './proof.ts';
 import { createWorld, type World } from './world.ts';
 
 const rounds = 15;
@@ -159,3 +161,156 @@ describe('a regeneration on several processes', () => {
     expect([await worksThere(credentials), await worksThere(undone)]).toEqual([true, false]);
   });
 });
+
+describe.each(['key', 'certificate'] as const)(
+  'a replacement of a %s on one of two processes at the same time as',
+  (kind) => {
+    type Replacing = Exclude<Proof, { kind: 'secret' }>;
+    const make = async (): Promise<Replacing> => (kind === 'key' ? await makeKey() : makeSelfSigned());
+    let here: AdminServer;
+    let there: AdminServer;
+
+    beforeAll(async () => {
+      here = await startAdminServer({ env: proofEnv });
+      there = await startAdminServer({ stores: here.stores, env: proofEnv });
+    });
+    afterAll(async () => {
+      await there?.close();
+      await here?.close();
+    });
+
+    const act = (server: AdminServer, id: string, path: string, body: object = {}, headers = {}) =>
+      server.adminFetch(`/clients/${id}${path}`, { method: path === '' ? 'PATCH' : 'POST', body, headers });
+
+    async function register(authentication: object): Promise<{ id: string; secret: string }> {
+      const body = { name: 'Shop', kind: 'integration', ...authentication };
+      const { json } = await here.adminFetch('/clients', { method: 'POST', body });
+      return { id: json.client_id, secret: json.client_secret };
+    }
+
+    /** Returns the bodies of regenerations that were all reviewed before any of them is made. */
+    const reviewed = (id: string, replacements: readonly (object | undefined)[]) =>
+      Promise.all(
+        replacements.map(async (replace) => {
+          const asked = replace ? { replace } : {};
+          const { json } = await act(here, id, '/regeneration/review', asked);
+          return { ...asked, confirmation: json.confirmation as string };
+        }),
+      );
+
+    /** Returns for each credential whether both processes accept it. They must agree. */
+    async function accepted(id: string, proofs: readonly Proof[]): Promise<boolean[]> {
+      const statusOf = async ({ publicUrl }: AdminServer, proof: Proof) => {
+        const ask = () => askWith(`${publicUrl}/oauth2/token`, id, proof, { now: Date.now() });
+        let { status } = await ask();
+        while (status === 503) ({ status } = await ask());
+        return status;
+      };
+      await Promise.all([here.core.feed.sync(), there.core.feed.sync()]);
+      return await Promise.all(
+        proofs.map(async (proof) => {
+          const [one, other] = await Promise.all([statusOf(here, proof), statusOf(there, proof)]);
+          expect(one).toBe(other);
+          return one === 200;
+        }),
+      );
+    }
+
+    it('another one is made once, and the other answers with a new review', async () => {
+      let old = await make();
+      const { id } = await register(registrationOf(old));
+      for (let round = 0; round < rounds; round++) {
+        const next = [await make(), await make()] as const;
+        const bodies = await reviewed(id, next.map(registrationOf));
+        const answers = await Promise.all([
+          act(here, id, '/regenerate', bodies[0]),
+          act(there, id, '/regenerate', bodies[1]),
+        ]);
+        expect(answers.map(({ status }) => status).sort()).toEqual([201, 428]);
+        const won = answers[0]?.status === 201 ? 0 : 1;
+        expect(await accepted(id, [old, next[won], next[1 - won] as Proof])).toEqual([true, true, false]);
+        old = next[won];
+      }
+    });
+
+    it('a regeneration of the secret leaves the previous secret and one new credential', async () => {
+      for (let round = 0; round < rounds; round++) {
+        const { id, secret } = await register({});
+        const next = await make();
+        const bodies = await reviewed(id, [registrationOf(next), undefined]);
+        const [replaced, regenerated] = await Promise.all([
+          act(here, id, '/regenerate', bodies[0]),
+          act(there, id, '/regenerate', bodies[1]),
+        ]);
+        // A client that authenticates with keys has no secret to regenerate.
+        expect([
+          [201, 409],
+          [428, 201],
+        ]).toContainEqual([replaced.status, regenerated.status]);
+        const old: Proof = { kind: 'secret', secret };
+        if (replaced.status === 201) expect(await accepted(id, [old, next])).toEqual([true, true]);
+        else {
+          const fresh: Proof = { kind: 'secret', secret: regenerated.json.client_secret };
+          expect(await accepted(id, [old, fresh, next])).toEqual([true, true, false]);
+        }
+      }
+    });
+
+    it('its undo and its finish ends exactly one of the two credentials', async () => {
+      const ends = ['undo', 'finish'] as const;
+      for (let round = 0; round < rounds; round++) {
+        const [old, next] = [await make(), await make()];
+        const { id } = await register(registrationOf(old));
+        const [body] = await reviewed(id, [registrationOf(next)]);
+        const { json } = await act(here, id, '/regenerate', body);
+        const [undone, finished] = await Promise.all(
+          ends.map((end, at) => act(at === 0 ? here : there, id, `/regenerations/${json.regeneration_id}/${end}`)),
+        );
+        const outcome = [undone?.status, finished?.status];
+        expect([
+          [200, 409],
+          [409, 200],
+        ]).toContainEqual(outcome);
+        expect(await accepted(id, [old, next])).toEqual(undone?.status === 200 ? [true, false] : [false, true]);
+      }
+    });
+
+    it('a PATCH of the registered keys never ends the keys in use without a review', async () => {
+      for (let round = 0; round < rounds; round++) {
+        const [old, next, extra] = [await make(), await make(), await make()];
+        const { id } = await register(registrationOf(old));
+        expect(await accepted(id, [old])).toEqual([true]);
+        await here.core.usage.flush();
+        await there.core.usage.flush();
+        const keysOf = (proof: Replacing) => (proof.kind === 'key' ? [jwkOf(proof)] : registrationOf(proof).jwks.keys);
+        const revision = (await here.adminFetch(`/clients/${id}`)).headers.get('etag') ?? '';
+        const [body] = await reviewed(id, [registrationOf(next)]);
+        const jwks = { keys: [...keysOf(old), ...keysOf(extra)] };
+        const headers = round % 2 === 0 ? { 'if-match': revision } : {};
+        const [replaced, patched] = await Promise.all([
+          act(here, id, '/regenerate', body),
+          act(there, id, '', { jwks }, headers),
+        ]);
+        const [withOld, withNext, withExtra] = await accepted(id, [old, next, extra]);
+        const seen = { round, replaced: replaced.status, patched: patched.status, withOld, withNext, withExtra };
+        if (replaced.status === 201 && patched.status === 200) {
+          // The PATCH came second and without If-Match, and the new key was not used yet.
+          expect(seen).toMatchObject({ withOld: true });
+          expect(round % 2).toBe(1);
+        } else {
+          expect([
+            {
+              round,
+              replaced: 201,
+              patched: round % 2 === 0 ? 412 : 428,
+              withOld: true,
+              withNext: true,
+              withExtra: false,
+            },
+            { round, replaced: 428, patched: 200, withOld: true, withNext: false, withExtra: true },
+          ]).toContainEqual(seen);
+        }
+      }
+    });
+  },
+);

@@ -8,7 +8,16 @@ export async function compareTokens(
   target: Target,
   connections: number,
 ): Promise<{ ratio: number; processorMicros: number; p50Ms: number; p99Ms: number; limitP99Ms: number }> {
-  const options = { rounds: 5, seconds: 1, connections, clients: 0, scenarios: ['token'], json: false } as const;
+  const options = {
+    rounds: 5,
+    seconds: 1,
+    connections,
+    clients: 0,
+    scenarios: ['token'],
+    json: false,
+    against: [],
+    instances: 0,
+  } as const;
   const { results } = createReport(await measure([limit, target], options, () => undefined), options);
   const own = results.find((result) => result.target === target.name);
   const limits = results.find((result) => result.target === limit.name);

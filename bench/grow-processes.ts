@@ -16,7 +16,7 @@ export async function growProcesses(stores: { databaseUrl: string; redisUrl: str
         deployment,
         `workers ${workers}`,
         { KEYTURN_WORKERS: String(workers) },
-        'anywhere',
+        { on: 'anywhere' },
       );
       try {
         let at = 0;

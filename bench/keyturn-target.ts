@@ -7,21 +7,24 @@ import type { Deployment } from './keyturn-deployment.ts';
 import { startServerProcess } from './server-process.ts';
 import { postRequest, type Target } from './target.ts';
 
-const program = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const ownDirectory = fileURLToPath(new URL('..', import.meta.url));
 const form = { grant_type: 'client_credentials' };
 
-/** Starts Keyturn as it is deployed: all features on, access log to a file. */
+/**
+ * Starts Keyturn as it is deployed: all features on, access log to a file.
+ * @param directory a checkout of Keyturn, by default this one.
+ */
 export async function startKeyturn(
   deployment: Deployment,
   name: string,
   env: Record<string, string> = {},
-  on?: 'anywhere',
+  { on, directory = ownDirectory, instances = 0 }: { on?: 'anywhere'; directory?: string; instances?: number } = {},
 ): Promise<Target> {
   const [port, adminPort] = [await freePort(), await freePort()];
   const log = openSync(join(deployment.directory, `${name.replaceAll(/\W/g, '-')}.log`), 'a');
   const server = await startServerProcess({
     ...(on && { on }),
-    args: [program, 'start'],
+    args: [join(directory, 'src/main.ts'), 'start'],
     env: { ...deployment.env, KEYTURN_PORT: String(port), KEYTURN_ADMIN_PORT: String(adminPort), ...env },
     stdio: ['ignore', log, 'inherit'],
     isReady: async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok,
@@ -31,7 +34,11 @@ export async function startKeyturn(
     ...server,
     name,
     port,
-    tokenRequests: deployment.integrations.map((client) => postRequest(port, '/oauth2/token', form, client)),
+    tokenRequests: Array.from({ length: Math.max(instances, 1) }, (_, instance) =>
+      deployment.integrations.map((client) =>
+        postRequest(port, '/oauth2/token', form, client, instances > 0 ? `pod-${instance}` : undefined),
+      ),
+    ).flat(),
     wrongSecretRequests: deployment.integrations.map(([id]) =>
       postRequest(port, '/oauth2/token', form, [id, generateSecret('kts_')]),
     ),

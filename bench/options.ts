@@ -9,6 +9,10 @@ export type Options = {
   clients: number;
   scenarios: readonly Scenario[];
   json: boolean;
+  /** Other checkouts of Keyturn that are measured on the same stores. */
+  against: readonly string[];
+  /** Number of instances that the callers of Keyturn name in turn; 0 if they name none. */
+  instances: number;
 };
 
 export const scenarios = ['token', 'introspection cold', 'introspection hot', 'wrong secret'] as const;
@@ -21,6 +25,9 @@ const usage = `npm run bench -- [options]
   --connections N   that ask without a pause (32)
   --clients N       registered integrations that take turns (100)
   --only NAME       one of: ${scenarios.join(', ')}; may be repeated
+  --against DIR     another checkout of Keyturn to compare with, on the same database; may be repeated; other servers
+                    and the slow path are then left out
+  --instances N     instances that the callers of Keyturn name in turn (0: none)
   --json            results as JSON on standard output`;
 
 /** Reads the command line; prints usage and exits if it is invalid. */
@@ -35,6 +42,8 @@ export function readOptions(args: readonly string[]): Options {
         clients: { type: 'string', default: '100' },
         only: { type: 'string', multiple: true, default: [] },
         json: { type: 'boolean', default: false },
+        against: { type: 'string', multiple: true, default: [] },
+        instances: { type: 'string', default: '0' },
       },
     });
     return {
@@ -44,6 +53,8 @@ export function readOptions(args: readonly string[]): Options {
       clients: atLeastOne('clients', values.clients),
       scenarios: values.only.length > 0 ? values.only.map(toScenario) : scenarios,
       json: values.json,
+      against: values.against,
+      instances: Number(values.instances),
     };
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${usage}`);

@@ -15,6 +15,7 @@ import { leaveServersCore } from './server-process.ts';
 import type { Target } from './target.ts';
 
 const options = readOptions(process.argv.slice(2));
+const { against, instances } = options;
 leaveServersCore();
 await using ends = new AsyncDisposableStack();
 const stores = await startServices();
@@ -25,9 +26,13 @@ ends.defer(() => deployment.remove());
 const targets: Target[] = [];
 const starts = [
   () => startLimit(stores.redisUrl),
-  () => startKeyturn(deployment, 'keyturn'),
-  () => startKeyturn(deployment, 'keyturn, fast path off', { KEYTURN_FAST_PATH: 'off' }),
-  ...listPeers().map((peer) => () => startPeer(peer, stores.redisUrl, deployment.integrations)),
+  () => startKeyturn(deployment, 'keyturn', {}, { instances }),
+  ...(against.length > 0
+    ? against.map((directory) => () => startKeyturn(deployment, directory, {}, { instances, directory }))
+    : [
+        () => startKeyturn(deployment, 'keyturn, fast path off', { KEYTURN_FAST_PATH: 'off' }, { instances }),
+        ...listPeers().map((peer) => () => startPeer(peer, stores.redisUrl, deployment.integrations)),
+      ]),
 ];
 for (const start of starts) {
   const target = await start();

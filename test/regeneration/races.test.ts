@@ -1,4 +1,4 @@
-import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { type AdminAnswer, type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { post } from '../oauth/http-client.ts';
 import { askWith, jwkOf, makeKey, makeSelfSigned, type Proof, proofEnv, registrationOf } from './proof.ts';
@@ -238,10 +238,14 @@ describe.each(['key', 'certificate'] as const)(
         const { id, secret } = await register({});
         const next = await make();
         const bodies = await reviewed(id, [registrationOf(next), undefined]);
-        const [replaced, regenerated] = await Promise.all([
-          act(here, id, '/regenerate', bodies[0]),
-          act(there, id, '/regenerate', bodies[1]),
-        ]);
+        const order = round % 2 === 0 ? [0, 1] : [1, 0];
+        const answers: AdminAnswer[] = [];
+        await Promise.all(
+          order.map(async (at) => {
+            answers[at] = await act(at === 0 ? here : there, id, '/regenerate', bodies[at]);
+          }),
+        );
+        const [replaced, regenerated] = answers as [AdminAnswer, AdminAnswer];
         // A client that authenticates with keys has no secret to regenerate.
         expect([
           [201, 409],
@@ -263,9 +267,14 @@ describe.each(['key', 'certificate'] as const)(
         const { id } = await register(registrationOf(old));
         const [body] = await reviewed(id, [registrationOf(next)]);
         const { json } = await act(here, id, '/regenerate', body);
-        const [undone, finished] = await Promise.all(
-          ends.map((end, at) => act(at === 0 ? here : there, id, `/regenerations/${json.regeneration_id}/${end}`)),
+        const answers: Record<string, AdminAnswer> = {};
+        await Promise.all(
+          (round % 2 === 0 ? ends : ends.toReversed()).map(async (end, at) => {
+            const path = `/regenerations/${json.regeneration_id}/${end}`;
+            answers[end] = await act(at === 0 ? here : there, id, path);
+          }),
         );
+        const { undo: undone, finish: finished } = answers;
         const outcome = [undone?.status, finished?.status];
         expect([
           [200, 409],

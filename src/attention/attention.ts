@@ -1,7 +1,22 @@
+import { X509Certificate } from 'node:crypto';
 import type { Clock } from '../process/clock.ts';
-import type { Queryable } from '../storage/database.ts';
-import { type Attention, type AttentionItem, attentionKinds, type Finding, urgencies } from './attention-item.ts';
-import { findExpiringCertificates } from './expiring-certificates.ts';
+import { followRotations } from '../regeneration/regeneration-progress.ts';
+import { listGracePeriods } from '../regeneration/regeneration-store.ts';
+import type { Queryable, Row } from '../storage/database.ts';
+import { decodeCaller, type UsageSource } from '../usage/usage-source.ts';
+import {
+  type Attention,
+  type AttentionItem,
+  attentionKinds,
+  expiringMs,
+  type Finding,
+  maxCount,
+  maxItems,
+  refusedAsEnded,
+  refusedMs,
+  urgencies,
+  urgentMs,
+} from './attention-item.ts';
 import {
   countExpiringKeys,
   countUnused,
@@ -9,8 +24,7 @@ import {
   findUnusedClients,
   findUnusedKeys,
 } from './idle-credentials.ts';
-import { findRefused } from './refused-credentials.ts';
-import { findGracePeriods } from './running-rotations.ts';
+import { nameSubjects, ofClient } from './subjects.ts';
 import { findTroubledServers } from './troubled-servers.ts';
 
 /**
@@ -52,4 +66,152 @@ export async function findAttention(
     items: found.flatMap(({ items }) => items).sort((a, b) => rank(a) - rank(b)),
     counts: found.filter(({ count }) => count > 0).map(({ kind, count }) => ({ kind, count })),
   };
+}
+
+/** Maximum number of clients whose certificates are examined, the newest first. */
+const maxExamined = 1_000;
+const maxCached = 5_000;
+
+/** Caches the ends of certificates by their text, because parsing one takes tens of microseconds. */
+const ends = new Map<string, number | undefined>();
+
+type CertificateRow = Row & { id: string; client_id: string; name: string; certificates: string[] };
+
+/**
+ * Finds enabled clients all of whose registered certificates expire soon, or have expired. A certificate in a JWK set
+ * (RFC 7517 §4.7) is registered by itself, so nothing else would tell that it ends.
+ */
+async function findExpiringCertificates(database: Queryable, now: number, limit: number): Promise<Finding> {
+  const items = (await findEnds(database))
+    .filter(({ end }) => end - now < expiringMs)
+    .sort((a, b) => a.end - b.end)
+    .map(({ row, end }) => ({
+      kind: 'certificate_expiring' as const,
+      urgency: end - now < urgentMs ? ('urgent' as const) : ('soon' as const),
+      subject: ofClient(row.client_id, row.name),
+      regenerationId: null,
+      at: new Date(end),
+      sources: [],
+      sourceCount: 0,
+      movedCount: null,
+      requests: 0,
+    }));
+  return { kind: 'certificate_expiring', count: items.length, items: items.slice(0, limit) };
+}
+
+/** Returns the last end of the certificates of each examined client. */
+async function findEnds(database: Queryable): Promise<{ row: CertificateRow; end: number }[]> {
+  const rows = await database.query<CertificateRow>(
+    `SELECT id, client_id, name, ARRAY(
+       SELECT key -> 'x5c' ->> 0 FROM jsonb_array_elements(jwks -> 'keys') key WHERE jsonb_typeof(key -> 'x5c') = 'array'
+     ) AS certificates
+     FROM (
+       SELECT * FROM clients WHERE enabled AND auth_method = 'self_signed_tls_client_auth'
+       ORDER BY created_at DESC LIMIT ${maxExamined}
+     ) c`,
+  );
+  return rows.flatMap((row) => {
+    const known = row.certificates.map(endOf).filter((end) => end !== undefined);
+    return known.length > 0 ? [{ row, end: Math.max(...known) }] : [];
+  });
+}
+
+function endOf(base64: string): number | undefined {
+  if (ends.has(base64)) return ends.get(base64);
+  if (ends.size >= maxCached) ends.clear();
+  const end = parse(base64);
+  ends.set(base64, end);
+  return end;
+}
+
+function parse(base64: string): number | undefined {
+  try {
+    return Date.parse(new X509Certificate(Buffer.from(base64, 'base64')).validTo);
+  } catch {
+    return undefined;
+  }
+}
+
+type RefusedRow = Row & { owner: string; address: string; user_agent: string; refused: number; refused_at: Date };
+
+/**
+ * Finds enabled clients and access keys whose ended credentials are still used, the one that was rejected last first. At
+ * most the latest `maxCount` sources are examined.
+ */
+async function findRefused(database: Queryable, now: number, limit: number): Promise<Finding> {
+  const rows = await database.query<RefusedRow>(
+    `SELECT coalesce((SELECT client FROM client_keys WHERE id = s.owner), s.owner) AS owner, s.address, s.user_agent, s.refused, s.refused_at
+     FROM (
+       SELECT owner, address, user_agent, refused, refused_at FROM usage_sources
+       WHERE ${refusedAsEnded} AND refused_at > $1 ORDER BY refused_at DESC LIMIT ${maxCount}
+     ) s ORDER BY s.refused_at DESC`,
+    [new Date(now - refusedMs)],
+  );
+  const byOwner = Map.groupBy(rows, ({ owner }) => owner);
+  const subjects = await nameSubjects(database, [...byOwner.keys()]);
+  const owners = [...byOwner].filter(([owner]) => subjects.has(owner));
+  return {
+    kind: 'refused_credential',
+    count: owners.length,
+    items: owners.slice(0, limit).map(([owner, sources]): AttentionItem => {
+      const at = sources[0]?.refused_at ?? new Date(now);
+      return {
+        kind: 'refused_credential',
+        urgency: now - at.getTime() < urgentMs ? 'urgent' : 'soon',
+        subject: subjects.get(owner) as AttentionItem['subject'],
+        regenerationId: null,
+        at,
+        sources: sources.slice(0, 3).map((row) => ({ address: row.address, ...decodeCaller(row.user_agent) })),
+        sourceCount: sources.length,
+        movedCount: null,
+        requests: sources.reduce((sum, { refused }) => sum + refused, 0),
+      };
+    }),
+  };
+}
+
+/**
+ * Judges the grace periods that end soonest, at most 50: those with sources that have not moved, and those that can be
+ * ended because all sources have moved.
+ */
+async function findGracePeriods(
+  database: Queryable,
+  deps: { clock: Clock; ttlSeconds: number },
+  limit: number,
+): Promise<Finding[]> {
+  const now = deps.clock();
+  const running = await listGracePeriods(database, new Date(now), maxItems);
+  const followed = await followRotations(database, deps, running);
+  const subjects = await nameSubjects(
+    database,
+    followed.map(({ owner }) => owner.id),
+  );
+  const items = followed.flatMap(({ owner, regeneration, moved, stillUsingOld }): AttentionItem[] => {
+    const subject = subjects.get(owner.id);
+    const at = regeneration.oldSecret.retiresAt;
+    if (!subject || !at) return [];
+    const isComplete = stillUsingOld.length === 0;
+    const endsSoon = at.getTime() - now < urgentMs;
+    return [
+      {
+        kind: isComplete ? 'grace_period_complete' : 'grace_period_ending',
+        urgency: isComplete ? 'later' : endsSoon ? 'urgent' : 'soon',
+        subject,
+        regenerationId: regeneration.id,
+        at,
+        sources: latest(stillUsingOld).slice(0, 3),
+        sourceCount: stillUsingOld.length,
+        movedCount: moved.length,
+        requests: 0,
+      },
+    ];
+  });
+  return (['grace_period_ending', 'grace_period_complete'] as const).map((kind) => {
+    const ofKind = items.filter((item) => item.kind === kind);
+    return { kind, count: ofKind.length, items: ofKind.slice(0, limit) };
+  });
+}
+
+function latest(sources: readonly UsageSource[]): UsageSource[] {
+  return [...sources].sort((a, b) => Number(b.lastUsedAt) - Number(a.lastUsedAt));
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { readClaimText } from '../clients/claim-text.ts';
+import { readClaimText } from '../clients/custom-claims.ts';
 import type { Json } from './call-admin.ts';
 import { collect, duration } from './terminal.ts';
 

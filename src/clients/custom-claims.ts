@@ -86,3 +86,21 @@ export function mergeClaims(
   if ((server?.claims ?? none) === none && client.claims === none && (key?.claims ?? none) === none) return undefined;
   return { ...server?.claims, ...client.claims, ...key?.claims };
 }
+
+/** Text that people write for the value of a claim: the value itself, or JSON for a number, a boolean or a list. */
+
+/** Reads JSON, and any other text as it is. */
+export function readClaimText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Writes a value so that `readClaimText` reads it again. */
+export function writeClaimText(value: unknown): string {
+  const isPlain =
+    typeof value === 'string' && readClaimText(value) === value && !/^\s|\s$|[\r\n]/.test(value) && value !== '';
+  return isPlain ? value : JSON.stringify(value);
+}

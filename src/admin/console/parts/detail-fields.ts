@@ -1,8 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { readClaimText, writeClaimText } from '../../../clients/claim-text.ts';
 import { limits, tokenLifetimes } from '../../../clients/client-details.ts';
-import { claimLimits } from '../../../clients/custom-claims.ts';
+import { claimLimits, readClaimText, writeClaimText } from '../../../clients/custom-claims.ts';
 import { InvalidInput } from '../../../errors.ts';
 import {
   type Listed,

@@ -58,6 +58,33 @@ export class InvalidInput extends KeyturnError {
   }
 }
 
+/**
+ * A token request names a scope or a resource that its client cannot get. The answer does not say which rule decided,
+ * but the operator may know.
+ */
+export class RefusedByRule extends KeyturnError {
+  readonly rule:
+    | 'unknown_scope'
+    | 'scope_not_granted'
+    | 'scope_not_of_access_key'
+    | 'scope_of_other_resource'
+    | 'unknown_resource'
+    | 'resource_disabled'
+    | 'several_resources';
+  /** The scope or the resource. */
+  readonly value: string;
+
+  constructor(
+    code: 'invalid_scope' | 'invalid_target',
+    message: string,
+    decided: { rule: RefusedByRule['rule']; value: string },
+  ) {
+    super(code, 400, message);
+    this.rule = decided.rule;
+    this.value = decided.value;
+  }
+}
+
 export class Forbidden extends KeyturnError {
   constructor(message: string) {
     super('forbidden', 403, message);

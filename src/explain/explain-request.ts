@@ -1,7 +1,7 @@
 import { findKnownAccessKey } from '../access-keys/access-key-store.ts';
 import { findClientById } from '../clients/client-store.ts';
 import { findSecrets } from '../secrets/secret-store.ts';
-import { findRejectedRequest, type RejectedRequest } from '../usage/rejected-requests.ts';
+import { decodeRule, findRejectedRequest, type RejectedRequest } from '../usage/rejected-requests.ts';
 import { type Explanation, explanationOf, type Finding, finding, type Subject, timeText } from './explanation.ts';
 import {
   type CauseDeps,
@@ -23,11 +23,12 @@ export async function explainRequest(deps: CauseDeps, id: string, now: Date): Pr
 
 /** Explains a rejected request: the request itself, and the rule that decided if it has a subject. */
 export async function describeRequest(deps: CauseDeps, request: RejectedRequest): Promise<Finding[]> {
-  const { at, path, status, code, reason } = request;
+  const { at, path, status, code } = request;
+  const { rule: reason, text: why } = readReason(request.reason);
   const sender = request.client === null ? undefined : await findClientById(deps.database, request.client);
   const from = sender ? ` of “${sender.name}”` : '';
   const answer = status === 200 ? 'active: false' : `${status} ${code ?? ''}`.trim();
-  const text = `The request${from} to ${path} at ${timeText(at)} was answered with ${answer}: ${reasonText(reason)}`;
+  const text = `The request${from} to ${path} at ${timeText(at)} was answered with ${answer}: ${why}`;
   const subject = sender ? subjectOfClient(sender) : null;
   const cause = await findDecider(deps, request);
   return [finding(reason, 'rejected', text, { subject, at }), ...(cause ? [cause] : [])];
@@ -44,6 +45,10 @@ async function findDecider(deps: CauseDeps, request: RejectedRequest): Promise<F
   }
   const known = await findKnownAccessKey(deps.database, decidedBy);
   if (!known) return undefined;
+  if (decodeRule(reason).rule === 'scope_not_of_access_key') {
+    const text = `The access key “${known.key.name}” does not allow the scope.`;
+    return finding('scope_not_of_access_key', 'rejected', text, { subject: subjectOfKey(known.key) });
+  }
   const ended = await explainEnded(deps, request, 'access_key', subjectOfKey(known.key));
   if (ended || !/^access_key_|^other_client$/.test(reason)) return ended;
   return await explainKey(deps, known.key, reason, at);
@@ -91,7 +96,26 @@ const meanings: Readonly<Record<string, string>> = {
   changed_meanwhile: 'The client was changed while the request was processed.',
 };
 
-function reasonText(reason: string): string {
-  const known = meanings[reason];
-  return known ?? `${reason.replaceAll('_', ' ')}${/[.!?]$/.test(reason) ? '' : '.'}`;
+/** Sentences for rules that refuse a scope or a resource of a request. */
+const refusals: Readonly<Record<string, (value: string) => string>> = {
+  unknown_scope: (scope) => `no resource server offers ${scope}.`,
+  scope_not_granted: (scope) => `${scope} is not granted to the client.`,
+  scope_not_of_access_key: (scope) => `${scope} is granted to the client, but the access key does not allow it.`,
+  scope_of_other_resource: (scope) =>
+    `${scope} is granted to the client, but not offered by the resource that the request named.`,
+  unknown_resource: (resource) => `no resource server has the identifier ${resource}.`,
+  resource_disabled: (resource) => `the resource server ${resource} is disabled.`,
+  several_resources: (resources) => `the scopes belong to several resources (${resources}). Select one with resource.`,
+};
+
+/** Returns the rule of a stored reason, and what it means. */
+function readReason(reason: string): { rule: string; text: string } {
+  const { rule, value } = decodeRule(reason);
+  const refusal = Object.hasOwn(refusals, rule) ? refusals[rule] : undefined;
+  if (refusal) {
+    const noun = rule.includes('scope') ? 'the requested scope' : 'the requested resource';
+    return { rule, text: refusal(value === undefined ? noun : `“${value}”`) };
+  }
+  const text = meanings[reason] ?? `${reason.replaceAll('_', ' ')}${/[.!?]$/.test(reason) ? '' : '.'}`;
+  return { rule: reason, text };
 }

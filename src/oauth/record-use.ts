@@ -3,9 +3,10 @@ import type { Context, Next } from 'koa';
 import { errors } from 'oidc-provider';
 import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
 import type { Core } from '../core.ts';
-import { KeyturnError } from '../errors.ts';
+import { KeyturnError, RefusedByRule } from '../errors.ts';
 import { countHeaders } from '../http/normalize-request.ts';
-import type { RejectedRequest } from '../usage/rejected-requests.ts';
+import { textProblem } from '../text/read-text.ts';
+import { encodeRule, type RejectedRequest } from '../usage/rejected-requests.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
 import type { SourceName } from '../usage/usage-source.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
@@ -32,27 +33,51 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
 }
 
 const instanceHeader = 'keyturn-instance';
-/** Printable characters as RFC 6749 Appendix A defines them (VSCHAR). */
-const printable = /^[\x20-\x7e]{1,128}$/;
+const maxInstanceLength = 128;
+/** Names in printable ASCII, which need no decoding and no further check. */
+const plainName = /^[\x20-\x7e]{1,128}$/;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Returns the name that a program gave itself in its request, or undefined if it gave none. Nothing verifies the name.
  * @throws {KeyturnError} `invalid_request` if the name is not valid, or if there are several.
  */
 export function instanceOf({ headers, rawHeaders }: IncomingMessage, { values }: Form): string | undefined {
-  const named = values.get('client_instance');
+  const parameter = values.get('client_instance');
   const header = headers[instanceHeader] as string | undefined;
-  const instance = header || named;
-  if (instance === undefined) return undefined;
-  if (!printable.test(instance)) {
-    const where = header ? 'Keyturn-Instance' : 'client_instance';
-    throw invalidInstance(`${where}: must be at most 128 printable ASCII characters.`);
-  }
+  if (!header && parameter === undefined) return undefined;
+  const named = parameter === undefined ? undefined : readName('client_instance', parameter);
+  if (!header) return named;
+  const instance = readName('Keyturn-Instance', header);
   if (countHeaders(rawHeaders, instanceHeader) > 1) throw invalidInstance('Keyturn-Instance: must not be repeated.');
   if (named !== undefined && named !== instance) {
     throw invalidInstance('client_instance: must be equal to the header Keyturn-Instance, or omit one of them.');
   }
   return instance;
+}
+
+/**
+ * Returns a name in Unicode's form NFC, so that the same name is equal however it was typed. A header contains UTF-8,
+ * which RFC 9110 §5.5 allows (`obs-text`) and Node returns byte by byte.
+ */
+function readName(where: 'client_instance' | 'Keyturn-Instance', value: string): string {
+  if (plainName.test(value)) return value;
+  const name = (where === 'client_instance' ? value : decodeHeader(value))?.normalize('NFC');
+  if (name === undefined) throw invalidInstance(`${where}: must be encoded in UTF-8.`);
+  const tooLong = [...name].length > maxInstanceLength;
+  const problem = tooLong
+    ? `must have at most ${maxInstanceLength} characters`
+    : textProblem(name, 2 * maxInstanceLength);
+  if (problem !== undefined) throw invalidInstance(`${where}: ${problem}.`);
+  return name;
+}
+
+function decodeHeader(value: string): string | undefined {
+  try {
+    return utf8.decode(Buffer.from(value, 'latin1'));
+  } catch {
+    return undefined;
+  }
 }
 
 function invalidInstance(message: string): KeyturnError {
@@ -116,6 +141,10 @@ export function noteError(ctx: Context, error: unknown): void {
       decidedBy,
       generation,
     });
+  } else if (error instanceof RefusedByRule) {
+    const key = ctx.state['presentedAccessKey'] as PresentedSecret | undefined;
+    const decidedBy = error.rule === 'scope_not_of_access_key' ? (key?.owner ?? null) : client;
+    noteRejection(ctx, { reason: encodeRule(error), client, decidedBy, generation: null });
   } else {
     noteRejection(ctx, { reason: (error as Error).message.slice(0, 200), client, decidedBy: null, generation: null });
   }

@@ -2,7 +2,7 @@ import type { AccessKey } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import type { Client } from '../clients/client.ts';
 import { isHeld, isOffered, sharedScopes } from '../clients/offered-scopes.ts';
-import { KeyturnError } from '../errors.ts';
+import { RefusedByRule } from '../errors.ts';
 
 /** Decides which scopes a token request can be granted. */
 
@@ -38,6 +38,25 @@ export function findGrantable(
   return { named, grantable: named || key ? client.scope.filter(isGrantable) : client.scope, isGrantable };
 }
 
+/** Returns the error for a scope that cannot be granted (RFC 6749 §5.2), with the rule that decided. */
+export function refusedScope(
+  scope: string,
+  client: Client,
+  { named, accessKey }: { named: Client | undefined; accessKey: PresentedAccessKey | undefined },
+  servers: readonly Client[],
+): RefusedByRule {
+  const message = 'The requested scope is unknown or not granted to this client.';
+  return new RefusedByRule('invalid_scope', message, { rule: findRule(), value: scope });
+
+  function findRule(): RefusedByRule['rule'] {
+    if (!servers.some((server) => isOffered(server, scope))) return 'unknown_scope';
+    const resource = named?.resource ?? undefined;
+    if (accessKey && findGrantable(client, { resource }, servers).isGrantable(scope)) return 'scope_not_of_access_key';
+    const isGrantedElsewhere = named && findGrantable({ ...client, resource: null }, {}, servers).isGrantable(scope);
+    return isGrantedElsewhere ? 'scope_of_other_resource' : 'scope_not_granted';
+  }
+}
+
 /** Returns whether client and access key have a scope at a resource server, by any of its names there. */
 function isHeldAt(server: Client, client: Client, key: AccessKey | undefined, scope: string): boolean {
   if (!server.enabled || server.scopes.length === 0 || !isOffered(server, scope)) return false;
@@ -62,16 +81,20 @@ export function requireOneMeaning(granted: readonly string[], servers: readonly 
   const shared = sharedScopes(servers);
   const unclear = shared.size === 0 ? undefined : granted.find((scope) => shared.has(scope));
   if (unclear === undefined) return;
-  throw new KeyturnError(
+  const meant = servers.filter((server) => isOffered(server, unclear)).map(({ resource }) => resource);
+  throw new RefusedByRule(
     'invalid_target',
-    400,
     `The scope ${unclear} is offered by several resource servers. Select one with \`resource\`.`,
+    { rule: 'several_resources', value: meant.join(' ') },
   );
 }
 
 function requireResourceServer(servers: readonly Client[], resource: string): Client {
   const server = servers.find((candidate) => candidate.resource === resource);
   if (!server?.enabled)
-    throw new KeyturnError('invalid_target', 400, 'resource: no resource server has this identifier.');
+    throw new RefusedByRule('invalid_target', 'resource: no resource server has this identifier.', {
+      rule: server ? 'resource_disabled' : 'unknown_resource',
+      value: resource,
+    });
   return server;
 }

@@ -4,8 +4,8 @@ import { type Client, type KnownClient, parseScope } from '../clients/client.ts'
 import { mergeClaims } from '../clients/custom-claims.ts';
 import { offeredBy } from '../clients/offered-scopes.ts';
 import { generateSecret } from '../credentials/credential-format.ts';
-import { KeyturnError } from '../errors.ts';
-import { findGrantable, requireOneMeaning } from './grantable-scope.ts';
+import { KeyturnError, RefusedByRule } from '../errors.ts';
+import { findGrantable, refusedScope, requireOneMeaning } from './grantable-scope.ts';
 import { privateClaims, signAccessToken } from './jwt-access-token.ts';
 import type { SigningKey } from './signing-keys.ts';
 import { type Confirmation, encodeAccessKeyRef, type TokenRecord } from './token-record.ts';
@@ -93,7 +93,8 @@ export function makeAccessToken(
   const asked = request.scope === undefined ? undefined : parseScope(request.scope);
   const isNothingLeft = key !== undefined && grantable.length === 0 && client.scope.length > 0;
   if (isNothingLeft || !(asked?.every(isGrantable) ?? true)) {
-    throw new KeyturnError('invalid_scope', 400, 'The requested scope is unknown or not granted to this client.');
+    const refused = (asked ?? client.scope).find((item) => !isGrantable(item)) ?? '';
+    throw refusedScope(refused, client, { named, accessKey: key }, sources.servers);
   }
   const granted = asked ?? grantByDefault(client, grantable);
   if (!named) requireOneMeaning(granted, sources.servers);
@@ -213,10 +214,10 @@ function onlyJwtServer(servers: readonly Client[], granted: readonly string[]): 
   const meant = servers.filter((server) => server.enabled && offeredBy(server, granted).length > 0);
   if (!meant.some(({ tokenFormat }) => tokenFormat === 'jwt')) return undefined;
   if (meant.length > 1) {
-    throw new KeyturnError(
+    throw new RefusedByRule(
       'invalid_target',
-      400,
       'The requested scopes belong to several resources. Select one with `resource`.',
+      { rule: 'several_resources', value: meant.map((server) => server.resource).join(' ') },
     );
   }
   return meant[0];

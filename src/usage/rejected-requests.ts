@@ -1,8 +1,9 @@
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { textProblem } from '../text/read-text.ts';
 
 /**
  * A request that was rejected, or an introspection of a token that is not active, with the rule that decided. It
- * contains nothing that the caller sent except the request ID.
+ * contains nothing that the caller sent except the request ID, and the scope or resource that was refused.
  */
 export type RejectedRequest = {
   /** The `X-Request-Id` of the answer and of the line in the access log. */
@@ -12,7 +13,7 @@ export type RejectedRequest = {
   status: number;
   /** The error code of the answer; null for an introspection. */
   code: string | null;
-  /** The name of the rule, such as `retired_secret` or `expired_token`. */
+  /** The name of the rule, such as `retired_secret`, and after a space the scope or resource that it refused. */
   reason: string;
   /** The id of the client that sent the request; null if it is unknown. */
   client: string | null;
@@ -28,6 +29,23 @@ const maxInAll = 500;
 /** Maximum number of stored requests; the oldest are deleted first. */
 const maxKept = 50_000;
 const keepMs = 24 * 3_600_000;
+
+const maxValueLength = 200;
+
+/**
+ * Returns the reason of a refused scope or resource. A value that is unprintable, long or like a credential, which a
+ * program may have sent in the wrong parameter, is omitted.
+ */
+export function encodeRule({ rule, value }: { rule: string; value: string }): string {
+  const isShown = textProblem(value, maxValueLength) === undefined && !/kt[akso]_/i.test(value);
+  return isShown ? `${rule} ${value}` : rule;
+}
+
+/** Returns the rule of a reason, and the scope or resource that it refused; undefined if the reason has none. */
+export function decodeRule(reason: string): { rule: string; value: string | undefined } {
+  const end = reason.indexOf(' ');
+  return end === -1 ? { rule: reason, value: undefined } : { rule: reason.slice(0, end), value: reason.slice(end + 1) };
+}
 
 /** Collects rejected requests in memory, for at most `maxInAll` of them and `maxOfClient` of one client. */
 export function createRejectedRequests() {

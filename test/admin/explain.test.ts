@@ -243,10 +243,47 @@ describe('explains a rejected request by its ID', () => {
     ]);
   });
 
-  test('with a scope that is not granted, and with an unknown access key', async () => {
-    const scope = await explain(idOf(await oauth.token(shop, { scope: 'orders:delete' })));
-    expect(scope.decided?.text).toContain('invalid_scope');
-    expect(scope.decided?.subject).toMatchObject({ id: shop.id });
+  test('with a scope that is unknown, not granted or not allowed by the access key names the scope and the rule', async () => {
+    const key = await createKey({ permissions: { orders: ['read'] } });
+    const explained = async (form: Record<string, string>) => {
+      const answer = await oauth.token(shop, form);
+      expect(answer.status).toBe(400);
+      const { findings } = await explain(idOf(answer));
+      return findings;
+    };
+    expect(await explained({ scope: 'orders:read orders:fly' })).toMatchObject([
+      {
+        rule: 'unknown_scope',
+        text: expect.stringMatching(/400 invalid_scope: no resource server offers “orders:fly”\.$/),
+        subject: { id: shop.id },
+      },
+    ]);
+    expect(await explained({ scope: 'orders:delete' })).toMatchObject([
+      { rule: 'scope_not_granted', text: expect.stringContaining('“orders:delete” is not granted to the client.') },
+    ]);
+    expect(await explained({ scope: 'orders:update', access_key: key.access_key })).toMatchObject([
+      {
+        rule: 'scope_not_of_access_key',
+        text: expect.stringContaining('“orders:update” is granted to the client'),
+      },
+      { rule: 'scope_not_of_access_key', subject: { type: 'access_key', id: key.id } },
+    ]);
+    // A credential that was sent in the wrong parameter is not stored.
+    expect(JSON.stringify(await explained({ scope: shop.secret }))).not.toContain(shop.secret.slice(4, -8));
+  });
+
+  test('with a resource that is unknown names the resource and the rule', async () => {
+    const answer = await oauth.token(shop, { resource: 'https://nowhere.example' });
+    const { decided } = await explain(idOf(answer));
+    expect(decided).toMatchObject({
+      rule: 'unknown_resource',
+      text: expect.stringMatching(
+        /400 invalid_target: no resource server has the identifier “https:\/\/nowhere\.example”\.$/,
+      ),
+    });
+  });
+
+  test('with an unknown access key', async () => {
     const answer = await oauth.token(shop, { access_key: generateSecret('ktk_') });
     expect((await explain(idOf(answer))).decided?.rule).toBe('unknown_access_key');
   });

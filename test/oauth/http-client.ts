@@ -54,7 +54,8 @@ export async function send(
       });
     });
   });
-  outgoing.end(body);
+  // Node would encode a text body and the headers together, and change the bytes of headers outside ASCII.
+  outgoing.end(typeof body === 'string' ? Buffer.from(body) : body);
   return await answered;
 }
 

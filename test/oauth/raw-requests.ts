@@ -51,7 +51,7 @@ export function rawRequests(cast: Cast): fc.Arbitrary<Buffer[]> {
 
 const instanceNames = fc.oneof(
   { weight: 9, arbitrary: fc.constantFrom('pod-0', 'pod 0', '', ' ', 'x'.repeat(128)) },
-  { weight: 1, arbitrary: fc.constantFrom('x'.repeat(129), 'é', '\u202e', '\x1f') },
+  { weight: 1, arbitrary: fc.constantFrom('x'.repeat(129), 'é', 'e\u0301', '訂單', '\u202e', '\u200b', '\x1f') },
 );
 
 function tokenDraft(cast: Cast): fc.Arbitrary<Draft> {
@@ -165,6 +165,7 @@ function headerTwist(cast: Cast): fc.Arbitrary<Twist> {
     ['keyturn-instance', 'pod-1'],
     ['Keyturn-Instance', ''],
     ['Keyturn-Instance', 'é'],
+    ['Keyturn-Instance', 'Ã©'],
     ['Keyturn-Instance', 'x'.repeat(129)],
     ['X-Forwarded-For', '10.0.0.1'],
     ['X-Forwarded-Host', 'evil.example'],

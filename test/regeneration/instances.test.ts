@@ -7,6 +7,8 @@ import { post, send } from '../oauth/http-client.ts';
 import { askWith, makeKey, makeSelfSigned, proofEnv, registrationOf } from './proof.ts';
 import { createWorld, day, hour, minute, type World } from './world.ts';
 
+/** Returns a header whose bytes are the UTF-8 of the text. */
+const utf8 = (text: string) => Buffer.from(text).toString('latin1');
 const pod = (instance: string) => ({ from: '127.0.0.11', userAgent: 'shop/1.0', instance });
 
 /** Programs behind one address with one user agent, each of which names its instance. */
@@ -164,6 +166,26 @@ describe('a name of an instance', () => {
     expect(await sourcesOf(shop.id)).toEqual([longest, 'by both', 'by header', 'by parameter', null].sort());
   });
 
+  it('may be printable Unicode, in UTF-8 also as a header, and is the same name however it was typed', async () => {
+    const names = ['größe', '訂單-1', 'مكتب-1', '\u{1f600}'.repeat(128)];
+    const before = (await sourcesOf(shop.id)).length;
+    for (const name of names) {
+      for (const [form, headers] of [
+        [{ client_instance: name }, {}],
+        [{ client_instance: name.normalize('NFD') }, {}],
+        [{}, { 'Keyturn-Instance': utf8(name) }],
+        [{ client_instance: name.normalize('NFD') }, { 'Keyturn-Instance': utf8(name) }],
+      ] as [Record<string, string>, Record<string, string>][]) {
+        const shown = await ask(form, headers, 'whoami');
+        expect([shown.status, shown.json['instance']]).toEqual([200, name]);
+        expect((await ask(form, headers)).status).toBe(200);
+      }
+    }
+    const sources = await sourcesOf(shop.id);
+    expect(sources).toEqual(expect.arrayContaining(names));
+    expect(sources).toHaveLength(before + names.length);
+  });
+
   it.each(['token', 'introspect', 'revoke', 'whoami'])(
     'is rejected as invalid_request by /oauth2/%s if it is too long, not printable, repeated or contradictory',
     async (path) => {
@@ -173,7 +195,11 @@ describe('a name of an instance', () => {
         [{ client_instance: 'a\0' }, {}],
         [{ client_instance: 'a\x1fb' }, {}],
         [{ client_instance: 'line\n' }, {}],
-        [{ client_instance: 'größe' }, {}],
+        [{ client_instance: 'zero\u200bwidth' }, {}],
+        [{ client_instance: 'right\u202eto left' }, {}],
+        [{ client_instance: '\u{1f600}'.repeat(129) }, {}],
+        [{}, { 'Keyturn-Instance': utf8('zero\u200bwidth') }],
+        [{ client_instance: 'größe' }, { 'Keyturn-Instance': utf8('grösse') }],
         [{}, { 'Keyturn-Instance': 'x'.repeat(129) }],
         [{}, { 'Keyturn-Instance': 'gr\xf6\xdfe' }],
         [{ client_instance: 'pod-1' }, named],

@@ -9,11 +9,28 @@ export type Model = {
   changes: number;
   id: string;
   secrets: ModelSecret[];
-  regenerations: { id: string; old: ModelSecret; new: ModelSecret; ended: boolean }[];
+  regenerations: ModelRegeneration[];
   tokens: { value: string; from: ModelSecret; epoch: number; endsAt: number }[];
   /** @property next what the review was made for. */
   confirmation: { value: string; seen: string; next: Proof | 'secret'; endsAt: number } | undefined;
 };
+
+export type ModelRegeneration = {
+  id: string;
+  old: ModelSecret;
+  new: ModelSecret;
+  createdAt: number;
+  finishWhenUnused: boolean;
+  ended: boolean;
+  /** When an operator marked an instance as moved. */
+  marks: Map<Instance, number>;
+};
+
+/** Name that a program gives itself, or undefined for the program that gives none. */
+export type Instance = string | undefined;
+
+/** First and last use of a secret by one instance, and the longest time between two of its uses. */
+type Uses = { first: number; last: number; gap: number };
 
 export type ModelSecret = {
   id: string;
@@ -21,11 +38,12 @@ export type ModelSecret = {
   retiresAt: number;
   dead: boolean;
   undone: boolean;
-  usedAt: number;
+  uses: Map<Instance, Uses>;
 };
 
 const never = Number.POSITIVE_INFINITY;
 export const tokenMs = 3_600_000;
+const rememberedMs = 30 * 86_400_000;
 
 export function newModel(now: number, first: { id: string; proof: Proof }): Model {
   return {
@@ -42,7 +60,7 @@ export function newModel(now: number, first: { id: string; proof: Proof }): Mode
 }
 
 function newSecret(credentials: { id: string; proof: Proof }): ModelSecret {
-  return { ...credentials, retiresAt: never, dead: false, undone: false, usedAt: -never };
+  return { ...credentials, retiresAt: never, dead: false, undone: false, uses: new Map() };
 }
 
 export function isLive(model: Model, secret: ModelSecret): boolean {
@@ -60,12 +78,12 @@ function live(model: Model): ModelSecret[] {
 /** Returns the part of a review that must not change until the regeneration. */
 export function seen(model: Model): string {
   const shown = [...new Set([current(model), ...live(model)])];
-  const users = shown.filter((secret) => model.now - secret.usedAt < 30 * 86_400_000);
-  return JSON.stringify([
-    model.changes,
-    live(model).map((secret) => model.secrets.indexOf(secret)),
-    users.map((secret) => model.secrets.indexOf(secret)).sort(),
-  ]);
+  const users = shown.flatMap((secret) =>
+    [...secret.uses]
+      .filter(([, { last }]) => model.now - last < rememberedMs)
+      .map(([instance]) => `${model.secrets.indexOf(secret)} ${instance}`),
+  );
+  return JSON.stringify([model.changes, live(model).map((secret) => model.secrets.indexOf(secret)), users.sort()]);
 }
 
 export function mayRegenerate(model: Model, next: Proof | 'secret'): boolean {
@@ -81,17 +99,74 @@ export function mayRegenerate(model: Model, next: Proof | 'secret'): boolean {
 export function regenerate(
   model: Model,
   made: { regenerationId: string; id: string; proof: Proof },
-  { overlapMs, revokeTokens }: { overlapMs: number; revokeTokens: boolean },
+  {
+    overlapMs,
+    revokeTokens,
+    finishWhenUnused,
+  }: { overlapMs: number; revokeTokens: boolean; finishWhenUnused: boolean },
 ): void {
   const old = current(model);
   for (const secret of live(model)) if (secret !== old) kill(model, secret);
   old.retiresAt = revokeTokens ? model.now : model.now + overlapMs;
   const next = newSecret(made);
   model.secrets.push(next);
-  model.regenerations.push({ id: made.regenerationId, old, new: next, ended: false });
+  model.regenerations.push({
+    id: made.regenerationId,
+    old,
+    new: next,
+    createdAt: model.now,
+    finishWhenUnused,
+    ended: false,
+    marks: new Map(),
+  });
   if (revokeTokens) model.epoch += 1;
   model.id = made.id;
   model.changes += 1;
+}
+
+/** Records a use of a secret now. */
+export function use(model: Model, secret: ModelSecret, instance: Instance): void {
+  const uses = secret.uses.get(instance);
+  if (!uses) secret.uses.set(instance, { first: model.now, last: model.now, gap: 0 });
+  else secret.uses.set(instance, { ...uses, last: model.now, gap: Math.max(uses.gap, model.now - uses.last) });
+}
+
+/** Returns how long an instance must not use the previous secret: longer than a token lives, and than ever before. */
+function silenceOf(model: Model, instance: Instance): number {
+  let silence = tokenMs + 60_000;
+  let lastOfEarlier = Number.NaN;
+  const rows = model.secrets.flatMap((secret) => secret.uses.get(instance) ?? []);
+  for (const { first, last, gap } of rows.sort((a, b) => a.first - b.first)) {
+    silence = Math.max(silence, gap, first - lastOfEarlier || 0);
+    lastOfEarlier = Number.isNaN(lastOfEarlier) ? last : Math.max(lastOfEarlier, last);
+  }
+  // Gaps are stored in whole seconds, rounded up.
+  return Math.min(Math.ceil(silence / 1_000) * 1_000, rememberedMs);
+}
+
+/** Returns which instances have moved from the old secret of a regeneration to the new one, and which have not. */
+export function progress(model: Model, { old, new: fresh, createdAt, marks }: ModelRegeneration) {
+  const moved: Instance[] = [];
+  const still: Instance[] = [];
+  for (const [instance, { last }] of old.uses) {
+    if (createdAt - last >= rememberedMs) continue;
+    const isMarked = last <= (marks.get(instance) ?? -never);
+    const isSilent = model.now - last >= silenceOf(model, instance);
+    (isMarked || (fresh.uses.has(instance) && isSilent) ? moved : still).push(instance);
+  }
+  return { moved, still };
+}
+
+/** Returns the regeneration whose grace period is running. */
+export function running(model: Model): ModelRegeneration | undefined {
+  return model.regenerations.find(({ ended, old }) => !ended && isLive(model, old));
+}
+
+/** Ends the grace period if all instances have moved, and at least one uses the new secret. */
+export function finishUnused(model: Model): void {
+  const found = running(model);
+  if (!found?.finishWhenUnused || found.new.uses.size === 0 || progress(model, found).still.length > 0) return;
+  finish(model, model.regenerations.indexOf(found));
 }
 
 /** Undoes a regeneration. Returns whether that was still possible. */

@@ -38,9 +38,12 @@ export type World = AdminServer & {
   lookAfterOverlaps(): Promise<void>;
 };
 
-export async function createWorld(options: { stores?: Stores; startAt?: number } = {}): Promise<World> {
+export async function createWorld(
+  options: { stores?: Stores; startAt?: number; env?: Record<string, string> } = {},
+): Promise<World> {
   let now = options.startAt ?? Date.now();
-  const server = await startAdminServer({ clock: () => now, ...(options.stores ? { stores: options.stores } : {}) });
+  const { startAt: _startAt, ...rest } = options;
+  const server = await startAdminServer({ clock: () => now, ...rest });
   const { adminFetch, publicUrl } = server;
   const create = async (body: object): Promise<Credentials> => {
     const { json } = await adminFetch('/clients', { method: 'POST', body });

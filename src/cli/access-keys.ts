@@ -1,4 +1,5 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
+import { otherScopes, toPermissions, toScope } from '../access-keys/access-key.ts';
 import { addAct, addListCommand, addReveal, addUsageCommand, type Subject } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import {
@@ -21,13 +22,14 @@ type ShownKey = Json &
     name: string;
     status: string;
     permissions: Permissions;
+    scope: string;
     clients: string[] | null;
     reveal: boolean;
     hint: string;
     expires_at: string | null;
     retires_at: string | null;
     last_used_at: string | null;
-    usage: { granted: number; used: number; since: string; used_permissions: Permissions | null };
+    usage: { granted: number; used: number; since: string; used_scope: string[]; used_permissions: Permissions | null };
     created_at: string;
     updated_at: string;
   };
@@ -37,7 +39,7 @@ type Permissions = Record<string, string[]>;
 type FieldOptions = OutputOptions &
   NoteOptions & {
     name?: string;
-    permission?: Permissions;
+    permission?: string[];
     client?: string[];
     anyClient?: true;
     expiresAt?: Date;
@@ -122,7 +124,7 @@ function addList(keys: Command): void {
       contact: (key) => key.contact_id,
       status: (key) => key.status,
       value: (key) => (key.retires_at ? `${key.hint}, retiring` : key.hint),
-      permissions: (key) => showPermissions(key.permissions),
+      permissions: (key) => showPermissions(key),
       'last used': (key) => key.last_used_at ?? 'never',
       expires: (key) => key.expires_at ?? 'never',
     },
@@ -187,8 +189,8 @@ function withFields(command: Command): Command {
   return command
     .option(
       '--permission <permissions>',
-      'all permissions of the key, such as orders:read, or none; repeatable, or separated by commas',
-      collectPermissions,
+      'all permissions of the key, such as orders:read or a named scope, or none; repeatable, or separated by commas',
+      collect,
     )
     .option(
       '--client <client_ids>',
@@ -198,24 +200,12 @@ function withFields(command: Command): Command {
     .option('--expires-at <time>', 'when the key expires, such as 2027-01-31', time);
 }
 
-/** Parses `orders:read,orders:update` to `{orders: ["read", "update"]}`. */
-function collectPermissions(value: string, earlier: Permissions = {}): Permissions {
-  const permissions = new Map(Object.entries(earlier));
-  for (const item of collect(value)) {
-    if (item === 'none') continue;
-    const [kind, action, ...rest] = item.split(':');
-    if (!kind || !action || rest.length > 0) {
-      throw new InvalidArgumentError(`${item} must be a kind of information and an action, such as orders:read.`);
-    }
-    permissions.set(kind, [...new Set([...(permissions.get(kind) ?? []), action])]);
-  }
-  return Object.fromEntries(permissions);
-}
-
 function toFields(options: FieldOptions): Json {
+  const scope = options.permission && [...new Set(options.permission)].filter((item) => item !== 'none');
   return {
     name: options.name,
-    permissions: options.permission,
+    permissions: scope && toPermissions(scope),
+    scope: scope && otherScopes(scope).join(' '),
     clients: options.anyClient ? null : options.client,
     expires_at: options.neverExpires ? null : options.expiresAt?.toISOString(),
     ...toNoteFields(options),
@@ -226,15 +216,19 @@ function of(id: string): { params: Json } {
   return { params: { id } };
 }
 
-function showPermissions(permissions: Permissions): string {
-  return Object.entries(permissions)
-    .flatMap(([kind, actions]) => actions.map((action) => `${kind}:${action}`))
-    .join(', ');
+function showPermissions({ permissions, scope }: Pick<ShownKey, 'permissions' | 'scope'>): string {
+  return [...toScope(permissions), ...scope.split(' ').filter(Boolean)].join(', ');
 }
 
-function showUse({ granted, used, since, used_permissions: permissions }: ShownKey['usage']): string {
+function showUse({
+  granted,
+  used,
+  since,
+  used_scope: scope,
+  used_permissions: permissions,
+}: ShownKey['usage']): string {
   if (!permissions) return `no use reported since ${since}`;
-  return `${used} of ${granted} since ${since}: ${showPermissions(permissions)}`;
+  return `${used} of ${granted} since ${since}: ${scope.join(', ')}`;
 }
 
 function showKey(key: ShownKey): string {
@@ -243,7 +237,7 @@ function showKey(key: ShownKey): string {
     name: key.name,
     contact: key.contact_id,
     status: key.status,
-    permissions: showPermissions(key.permissions) || 'none',
+    permissions: showPermissions(key) || 'none',
     'used permissions': showUse(key.usage),
     clients: key.clients?.join(', ') ?? 'any',
     value: key.retires_at ? `${key.hint}; the previous value is valid until ${key.retires_at}` : key.hint,

@@ -71,6 +71,7 @@ const renamed: Readonly<Record<string, string>> = {
   labels: 'label',
   claims: 'claim',
   metadata: 'metadata-file',
+  scopes: 'scopes-file',
 };
 
 function optionOf(path: string): string {

@@ -19,6 +19,7 @@ export type DetailOptions = NoteOptions & {
   metadata?: false | true;
   accessTokenTtl?: number | false;
   defaultScope?: string[] | false;
+  scopesFile?: Json;
 };
 
 /** Members of the admin API's client and access key that are displayed. */
@@ -34,6 +35,7 @@ export type ShownDetails = ShownNotes & {
   metadata: Json;
   access_token_ttl: number | null;
   default_scope: string | null;
+  scopes: { name: string; aliases: string[]; information: string | null; action: string | null }[];
 };
 
 /** Adds the options for a description, labels and claims. @param canRemove whether they can be removed too. */
@@ -77,6 +79,11 @@ export function withDetails(command: Command, { canRemove }: { canRemove: boolea
       'integration: the scopes of a token that is requested without scope, or none to reject such requests; repeatable, or separated by commas',
       collect,
     );
+  command.option(
+    '--scopes-file <file>',
+    'resource server: a file with a JSON list of all its named scopes, such as [{"name":"orders.read","description":"Read orders"}]',
+    readJson,
+  );
   if (!canRemove) return command;
   return command
     .option('--no-owner', 'remove the owner')
@@ -102,13 +109,14 @@ export function toNoteFields({ description, label, claim }: NoteOptions): Json {
 }
 
 export function toDetailFields(options: DetailOptions): Json {
-  const { owner, technicalContact, metadataFile, metadata, accessTokenTtl, defaultScope } = options;
+  const { owner, technicalContact, metadataFile, metadata, accessTokenTtl, defaultScope, scopesFile } = options;
   return {
     ...toNoteFields(options),
     owner_contact_id: owner === false ? null : owner,
     contacts: technicalContact === false ? [] : technicalContact,
     metadata: metadata === false ? {} : metadataFile,
     access_token_ttl: accessTokenTtl === false ? null : accessTokenTtl,
+    scopes: scopesFile,
     default_scope: defaultScope === false ? null : defaultScope?.filter((scope) => scope !== 'none').join(' '),
   };
 }
@@ -127,8 +135,9 @@ export function showNotes({ description, labels, claims }: ShownNotes): Record<s
 }
 
 export function showDetails(client: ShownDetails): Record<string, string> {
-  const { access_token_ttl: ttl, default_scope: scope, metadata } = client;
+  const { access_token_ttl: ttl, default_scope: scope, metadata, scopes } = client;
   return {
+    ...(scopes.length === 0 ? {} : { scopes: scopes.map(showScope).join(', ') }),
     ...(client.owner_contact_id === null ? {} : { owner: client.owner_contact_id }),
     ...(client.contacts.length === 0 ? {} : { 'technical contacts': client.contacts.join(', ') }),
     ...showNotes(client),
@@ -136,6 +145,13 @@ export function showDetails(client: ShownDetails): Record<string, string> {
     ...(ttl === null ? {} : { 'token lifetime': `${ttl} s` }),
     ...(scope === null ? {} : { 'default scope': scope || 'none' }),
   };
+}
+
+function showScope({ name, aliases, information, action }: ShownDetails['scopes'][number]): string {
+  const means = information === null ? [] : [`means ${information}:${action}`];
+  const also = aliases.length === 0 ? [] : [`also ${aliases.join(' ')}`];
+  const notes = [...means, ...also].join('; ');
+  return notes ? `${name} (${notes})` : name;
 }
 
 function isEmpty(members: object): boolean {

@@ -131,10 +131,14 @@ test('access-keys regenerate, regenerations, undo and finish work', async () => 
 test('access-keys exits with 1 and a sentence for a rejection, and with 2 and the option for a malformed value', async () => {
   const args = ['create', '--contact', contact, '--name', 'Refused'];
   const refusals = [
-    { more: ['--permission', 'ships:read'], code: 1, says: 'error: scope: no resource server offers ships:read.\n' },
+    {
+      more: ['--permission', 'ships:read'],
+      code: 1,
+      says: 'error: scope: "ships:read" is not offered by any resource server.\n',
+    },
     { more: ['--client', 'kti_nobody'], code: 1, says: 'error: clients: client not found: kti_nobody.\n' },
-    { more: ['--permission', 'orders'], code: 2, says: 'such as orders:read' },
-    { more: ['--permission', 'orders:eat'], code: 2, says: 'error: --permission: ' },
+    { more: ['--permission', 'orders'], code: 1, says: 'error: scope: "orders" is not offered' },
+    { more: ['--permission', 'orders:e"t'], code: 2, says: 'error: --permission: ' },
     { more: ['--expires-at', 'soon'], code: 2, says: '--expires-at' },
     { more: ['--expires-at', '2027-02-30'], code: 2, says: 'a valid time' },
     { more: ['--expires-at', '2999-01-31T12:00:00'], code: 2, says: 'with an offset' },

@@ -11,6 +11,11 @@ import { type Environment, runCommand } from './run-command.ts';
 
 const grantor = { ...actor, permissions };
 const resource = 'https://orders.example.com';
+/** Names that a reader could split, parse or take for scopes of OpenID Connect. */
+const scopes = ['orders.read', 'a,b', "['a']", 'profile', 'https://x.example/y?z=1'].map((name) => ({
+  name,
+  description: 'Some',
+}));
 let servers: TestServer[];
 /** Contacts that every deployment has, under other IDs. The second one has no external ID. */
 const owners = [
@@ -22,7 +27,7 @@ const ownerIds = new Map<TestServer, string[]>();
 beforeAll(async () => {
   servers = await Promise.all([startTestServer(), startTestServer(), startTestServer()]);
   for (const { core } of servers) {
-    await register(core, { name: 'Orders', kind: 'resource_server', resource, information: ['orders'] });
+    await register(core, { name: 'Orders', kind: 'resource_server', resource, information: ['orders'], scopes });
   }
   for (const server of servers) {
     const made = owners.map((input) =>
@@ -77,7 +82,11 @@ const proof = fc.constantFrom(
 const client = fc.record({
   input: fc.record({
     name,
-    scope: fc.constantFrom('', 'orders:read', 'orders:read orders:create'),
+    scope: fc.oneof(
+      fc.constantFrom('', 'orders:read', 'orders:read orders:create'),
+      fc.shuffledSubarray(scopes.map(({ name }) => name)).map((names) => ['orders:read', ...names].join(' ')),
+      fc.constantFrom(...scopes.map(({ name }) => name)),
+    ),
     accessKey: fc.constantFrom('optional' as const, 'required' as const),
     reveal: fc.boolean(),
     resource: fc.constantFrom(undefined, resource),
@@ -111,7 +120,7 @@ test.each(['json', 'csv'])(
         kind: 'integration',
         ...input,
         ownerContactId: owner === undefined ? null : ids[owner],
-        defaultScope: defaultScope && !input.scope ? null : defaultScope,
+        defaultScope: defaultScope && !input.scope.includes(defaultScope) ? null : defaultScope,
       };
       await core.change(async (transaction) => {
         if ('jwks' in authentication) await registerClient(transaction, core, actor, asked, authentication);

@@ -41,11 +41,17 @@ export type ForeignClients = { rows(): Iterable<ReadRow>; warnings: readonly str
 
 /** Types of members in exports of other servers. No error message contains a value. */
 
-/** List of texts, or one text with spaces or commas between them. */
+/** List of texts, also as JSON in a text, or one text with spaces or commas between them. */
 export const words = z.union([
-  z.string().transform((text) => text.split(/[\s,]+/).filter(Boolean)),
+  z.string().transform((text) => readWords(text) ?? text.split(/[\s,]+/).filter(Boolean)),
   z.array(z.string()),
 ]);
+
+function readWords(text: string): string[] | undefined {
+  if (!text.startsWith('[')) return undefined;
+  const list = z.array(z.string()).safeParse(parseJson(text));
+  return list.success ? list.data : undefined;
+}
 
 /** Boolean, including the forms that spreadsheets write. */
 export const flag = z.union([z.boolean(), z.string(), z.number()]).transform((value, context) => {
@@ -85,8 +91,9 @@ const withoutMeaning = new Set(
   ),
 );
 
-export function meaningfulScopes(scopes: readonly string[]): string[] {
-  return [...new Set(scopes)].filter((one) => one !== '' && !withoutMeaning.has(one));
+/** Returns whether a scope is one of these. If a resource server offers a scope with this name, it has a meaning here. */
+export function isWithoutMeaning(scope: string): boolean {
+  return withoutMeaning.has(scope);
 }
 
 /** Returns a name without case and punctuation, so that `clientId`, `ClientID` and `client-id` match `client_id`. */

@@ -80,7 +80,7 @@ function toRegistration(client: OwnedClient): Json {
     client_id: client.client_id,
     client_name: client.name,
     enabled: client.status === 'enabled',
-    scope: client.scope,
+    scope: scopeField(client.scope),
     grant_types: ['client_credentials'],
     token_endpoint_auth_method: client.auth_method,
     ...demandsOf(client),
@@ -108,7 +108,8 @@ function demandsOf(client: OwnedClient): Json {
 
 function detailsOf(client: OwnedClient): Json {
   const { description, labels, metadata, contacts, access_token_ttl, default_scope, claims } = client;
-  const given = { description, labels, metadata, contacts, access_token_ttl, default_scope, claims };
+  const scopes = default_scope && scopeField(default_scope);
+  const given = { description, labels, metadata, contacts, access_token_ttl, default_scope: scopes, claims };
   const owners = { owner: client.owner, owner_contact_id: client.owner_contact_id };
   return Object.fromEntries(Object.entries({ ...owners, ...given }).filter(([, value]) => !isEmpty(value)));
 }
@@ -118,6 +119,11 @@ function isEmpty(value: unknown): boolean {
   return (value ?? undefined) === undefined || (typeof value === 'object' && Object.keys(value as object).length === 0);
 }
 
+/** Returns a list of scopes as text, or as a list if an import would read the text as other scopes. */
+function scopeField(scope: string): string | string[] {
+  return /,|^\[/.test(scope) ? scope.split(' ') : scope;
+}
+
 async function toTable(clients: readonly OwnedClient[]): Promise<string> {
   const { clientColumns, toCsv } = await import('./clients-csv.ts');
   const rows = clients.map((client): Json => {
@@ -125,7 +131,7 @@ async function toTable(clients: readonly OwnedClient[]): Promise<string> {
     return {
       client_id: client.client_id,
       name: client.name,
-      scope: client.scope,
+      scope: scopeField(client.scope),
       enabled: client.status === 'enabled',
       ...(method === 'client_secret_basic' ? {} : { token_endpoint_auth_method: method }),
       ...demandsOf(client),

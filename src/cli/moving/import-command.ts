@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Client } from '../../clients/client.ts';
 import type { ForeignClient } from '../../clients/foreign-client.ts';
 import { withDatabase } from '../stores.ts';
 import { CommandEnd, OutputFailed, print, say, table, writeToStandardOutput } from '../terminal.ts';
-import type { ForeignClients } from './clients-file.ts';
+import { type ForeignClients, isWithoutMeaning } from './clients-file.ts';
 import type { ImportOptions, ImportOutcome } from './import-in-batches.ts';
 
 /** Adds `clients import`, which registers the clients of another server. */
@@ -30,6 +30,12 @@ export function addImportCommand(clients: Command): void {
     )
     .option('--map-scope <from=to>', 'rename a scope; repeatable', mapScope)
     .option('--drop-unknown-scopes', 'omit scopes that no resource server offers')
+    .addOption(
+      new Option(
+        '--declare-scopes <client_id>',
+        'declare scopes that no resource server offers as named scopes of this one',
+      ).conflicts('dropUnknownScopes'),
+    )
     .option('--json', 'print one JSON object with imported, refused and skipped clients and new secrets')
     .addHelpText(
       'after',
@@ -38,6 +44,7 @@ Examples:
   keyturn clients import clients.csv --check
   hydra list oauth2-clients --format json | keyturn clients import - --fresh-secrets --map-scope orders.read=orders:read > new-secrets.csv
   keyturn clients import realm-export.json --drop-unknown-scopes --skip-refused
+  keyturn clients import hydra-clients.json --declare-scopes kti_4fW1mZ8qYc0RkT7pLs2VnB --check
 
 CSV needs a header row: client_id,client_secret,name,scope,enabled and the other columns of an export. Only client_id is
 required.
@@ -76,12 +83,12 @@ async function createTranslation(
   { mapScope: names = new Map(), dropUnknownScopes }: ImportOptions,
 ): Promise<(row: ForeignClient) => ForeignClient> {
   const { scopesOfferedBy } = await import('../../clients/offered-scopes.ts');
-  const offered = dropUnknownScopes ? scopesOfferedBy(servers) : undefined;
+  const offered = scopesOfferedBy(servers);
   const resources = new Set(servers.map(({ resource }) => resource));
   return (row) => {
     const mapped = (one: string) => names.get(one) ?? one;
-    const isKept = (one: string) => !offered || offered.has(one);
-    const scope = [...new Set(row.scope.map(mapped))];
+    const isKept = (one: string) => offered.has(one) || !(dropUnknownScopes || isWithoutMeaning(one));
+    const scope = [...new Set(row.scope.filter(Boolean).map(mapped))];
     const defaultScope = row.details?.defaultScope?.split(' ').filter(Boolean).map(mapped).filter(isKept).join(' ');
     const { audience, resource = audience } = row;
     const isLost = resource === audience && audience !== undefined && !resources.has(audience);
@@ -157,7 +164,7 @@ function secretsAsJson(made: ReadonlyMap<string, string>, isFirst: boolean): str
 }
 
 function endOfJson({ warnings }: ForeignClients, outcome: ImportOutcome, hasSecrets: boolean): string {
-  const { imported, acceptable, hashed, refused, skipped, present, notes, failure } = outcome;
+  const { imported, acceptable, hashed, refused, skipped, present, notes, declared, failure } = outcome;
   const rest = {
     imported,
     acceptable,
@@ -165,6 +172,7 @@ function endOfJson({ warnings }: ForeignClients, outcome: ImportOutcome, hasSecr
     refused: refused.map(({ place, clientId, reasons }) => ({ place, client_id: clientId ?? null, reasons })),
     skipped: skipped.map(({ place, clientId }) => ({ place, client_id: clientId })),
     present: present.map(({ place, clientId }) => ({ place, client_id: clientId })),
+    declared_scopes: declared,
     notes: notes.map(({ place, clientId, note }) => ({ place, client_id: clientId, note })),
     warnings,
     failure: failure ?? null,
@@ -174,7 +182,7 @@ function endOfJson({ warnings }: ForeignClients, outcome: ImportOutcome, hasSecr
 }
 
 function sayOutcome(options: ImportOptions, { warnings }: ForeignClients, outcome: ImportOutcome): void {
-  const { refused, skipped, notes, present, hashed } = outcome;
+  const { refused, skipped, notes, present, hashed, declared } = outcome;
   for (const warning of warnings) say(`warning: ${warning}`);
   if (skipped.length > 0) say(`${skipped.length} skipped: they do not use the client credentials grant.`);
   if (hashed > 0) say(`${hashed} with a hashed secret, which is verified when the client first uses it.`);
@@ -187,6 +195,10 @@ function sayOutcome(options: ImportOptions, { warnings }: ForeignClients, outcom
     ['note for', 'client_id', 'note'],
     notes.map(({ place, clientId, note }) => [place, clientId, note]),
   );
+  if (declared.length > 0) {
+    const verb = options.check ? 'would be declared' : 'declared';
+    say(`${declared.length} ${declared.length === 1 ? 'scope' : 'scopes'} ${verb}: ${declared.join(' ')}`);
+  }
   say(summary(options, outcome));
 }
 

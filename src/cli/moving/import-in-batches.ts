@@ -1,3 +1,4 @@
+import type { Client } from '../../clients/client.ts';
 import type { ForeignClient, RefusedClient } from '../../clients/foreign-client.ts';
 import type { ImportPolicy } from '../../clients/imported-secret.ts';
 import type { ImportReview } from '../../clients/review-import.ts';
@@ -17,6 +18,8 @@ export type ImportOptions = {
   acceptHashLike?: true;
   mapScope?: ReadonlyMap<string, string>;
   dropUnknownScopes?: true;
+  /** The Client ID of the resource server at which unknown scopes are declared. */
+  declareScopes?: string;
 };
 
 export type ImportOutcome = Pick<ImportReview, 'refused' | 'notes'> & {
@@ -26,6 +29,8 @@ export type ImportOutcome = Pick<ImportReview, 'refused' | 'notes'> & {
   skipped: { place: string; clientId: string }[];
   /** Clients that were imported before, unchanged. */
   present: { place: string; clientId: string }[];
+  /** Scopes of these clients that no resource server offers yet, and that are declared with the import. */
+  declared: string[];
   imported: number;
   made: number;
   /** Number of acceptable clients with a secret of which only a hash is known until its first use. */
@@ -57,10 +62,14 @@ export async function runImport(
     acceptHashLike: options.acceptHashLike ?? false,
     resume: options.resume ?? false,
   };
-  const { outcome, left } = await reviewFile(core, file, policy);
+  const { outcome, left } = await reviewFile(core, file, policy, options.declareScopes);
   if (options.check || (outcome.refused.length > 0 && !options.skipRefused)) return outcome;
   const progress = await startProgress('Importing');
   try {
+    if (options.declareScopes) {
+      const { declareAt } = await import('./declare-missing-scopes.ts');
+      await declareAt(core, options.declareScopes, outcome.declared);
+    }
     for (const batch of batchesOf(file)) {
       const accepted = batch.rows.filter(({ number }) => !left.has(number)).map(({ row }) => row);
       if (accepted.length === 0) continue;
@@ -83,18 +92,22 @@ async function reviewFile(
   core: Core,
   file: ForeignClients,
   policy: ImportPolicy,
+  declareScopes: string | undefined,
 ): Promise<{ outcome: ImportOutcome; left: ReadonlySet<number> }> {
   const { hasHashedSecret } = await import('../../clients/imported-secret.ts');
   const { nothingSeen, reviewImport } = await import('../../clients/review-import.ts');
   const { listResourceServers } = await import('../../clients/client-store.ts');
-  const servers = await listResourceServers(core.database);
+  const { withMissingScopes } = await import('./declare-missing-scopes.ts');
+  let servers: readonly Client[] = await listResourceServers(core.database);
   const outcome: ImportOutcome = {
     ...{ acceptable: 0, refused: [], notes: [], skipped: [], present: [] },
-    ...{ imported: 0, made: 0, hashed: 0, failure: undefined },
+    ...{ declared: [], imported: 0, made: 0, hashed: 0, failure: undefined },
   };
   const { withOwners } = await import('../../clients/import-details.ts');
   const owners = new Map();
   const left = new Set<number>();
+  const unknown = new Set<string>();
+  const needed = new Set<string>();
   const seen = nothingSeen();
   const progress = await startProgress('Checking', '{value} clients');
   let done = 0;
@@ -106,9 +119,15 @@ async function reviewFile(
         owners,
       );
       const numbers = new Map(owned.map((row, index) => [row, rows[index]?.number ?? 0]));
+      if (declareScopes !== undefined) {
+        const { servers: extended, missing } = withMissingScopes(servers, declareScopes, owned, core.clock());
+        servers = extended;
+        for (const scope of missing) unknown.add(scope);
+      }
       const review = await reviewImport(core.database, core, servers, owned, policy, seen);
       outcome.acceptable += review.accepted.length;
       outcome.hashed += review.accepted.filter(hasHashedSecret).length;
+      for (const { row } of review.accepted) for (const scope of row.scope) if (unknown.has(scope)) needed.add(scope);
       outcome.refused.push(...refused, ...review.refused);
       outcome.skipped.push(...skipped);
       outcome.notes.push(...review.notes);
@@ -121,6 +140,7 @@ async function reviewFile(
   } finally {
     progress.end();
   }
+  outcome.declared.push(...needed);
   outcome.refused.sort((one, other) => lineOf(one) - lineOf(other));
   return { outcome, left };
 }

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import { expiry, flag, jwks, meaningfulScopes, type ReadClient, readMembers, words } from './clients-file.ts';
+import { expiry, flag, jwks, type ReadClient, readMembers, words } from './clients-file.ts';
 import { claimsOfKeycloak, readDetails } from './read-details.ts';
 
 /** Members that identify a client of Keycloak, together with `clientId`. */
@@ -96,7 +96,7 @@ export function readKeycloakClient(value: object): ReadClient {
       previousSecret: rotated && rotatedEndsAt ? { secret: rotated, endsAt: rotatedEndsAt } : undefined,
       name: given.name || given.clientId,
       enabled: given.enabled ?? true,
-      scope: meaningfulScopes([...(given.defaultClientScopes ?? []), ...(given.optionalClientScopes ?? [])]),
+      scope: [...(given.defaultClientScopes ?? []), ...(given.optionalClientScopes ?? [])],
       accessKey: 'optional',
       reveal: true,
       resource: undefined,

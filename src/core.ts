@@ -58,6 +58,8 @@ export type Core = ManageDeps &
     usage: UsageCounter & Pick<UsageWriter, 'flush'>;
     /** Records which scopes of access keys are actually used, as reported by resource servers. */
     usedScopes: UsedScopes;
+    /** Counts the declared scopes that clients were granted. */
+    grantedScopes: UsedScopes;
     /** Records rejected requests of the admin listener in the audit log. */
     refusals: Refusals;
     metrics: Metrics;
@@ -166,8 +168,11 @@ export async function openCore(
     opened.defer(refusals.close);
     const limit = (name: string, perMinute: number) =>
       perMinute > 0 ? createRateLimit(name, perMinute, { redis, prefix }) : undefined;
-    const usedScopes = startUsedScopes({ database, clock, log });
+    const scopeDeps = { database, clock, log };
+    const usedScopes = startUsedScopes(scopeDeps, { table: 'access_key_scopes', owner: 'access_key' });
     opened.defer(usedScopes.close);
+    const grantedScopes = startUsedScopes(scopeDeps, { table: 'client_scopes', owner: 'client' });
+    opened.defer(grantedScopes.close);
     const counter = createUsageCounter({ clock });
     const noteUse: NoteUse = async (transaction, batch) => {
       await noteLastUse(transaction, batch);
@@ -212,6 +217,7 @@ export async function openCore(
       }),
       accessKeys,
       usedScopes,
+      grantedScopes,
       revocations,
       refusals,
       tokenStore,

@@ -3,11 +3,12 @@ import type { Clock } from '../process/clock.ts';
 import type { Database, Queryable } from '../storage/database.ts';
 
 /**
- * Counts which scopes access keys were used for, as reported by resource servers. Counts are kept in memory and written
- * every few seconds.
+ * Counts which scopes were used: those of access keys as reported by resource servers, and declared ones of clients as
+ * granted. Counts are kept in memory and written every few seconds.
  */
 export type UsedScopes = {
-  count(accessKeyId: string, scope: readonly string[]): void;
+  /** @param owner the ID of the access key or client. */
+  count(owner: string, scope: readonly string[]): void;
   /** Writes the counts now. Never rejects: counts that cannot be written are kept for the next time. */
   flush(): Promise<void>;
   close(): Promise<void>;
@@ -15,10 +16,14 @@ export type UsedScopes = {
 
 const everyMs = 4_000;
 const keptMs = 90 * 86_400_000;
-/** Maximum number of distinct pairs of key and scope between two writes; further pairs are not counted. */
+/** Maximum number of distinct pairs of owner and scope between two writes; further pairs are not counted. */
 const maxPairs = 50_000;
 
-export function startUsedScopes(deps: { database: Database; clock: Clock; log: Log }): UsedScopes {
+/** @param owner the column of `table` that says whose scopes are counted. */
+export function startUsedScopes(
+  deps: { database: Database; clock: Clock; log: Log },
+  { table, owner }: { table: 'access_key_scopes'; owner: 'access_key' } | { table: 'client_scopes'; owner: 'client' },
+): UsedScopes {
   const { database, clock, log } = deps;
   let counts = new Map<string, number>();
   let running: Promise<void> = Promise.resolve();
@@ -29,15 +34,15 @@ export function startUsedScopes(deps: { database: Database; clock: Clock; log: L
     counts = new Map();
     const now = clock();
     const rows = [...taken].map(([pair, count]) => {
-      const [access_key, scope] = pair.split(' ');
-      return { access_key, scope, count };
+      const [id, scope] = pair.split(' ');
+      return { id, scope, count };
     });
     try {
       await database.query(
-        `INSERT INTO access_key_scopes AS s (access_key, scope, count, first_used_at, last_used_at, expires_at)
-         SELECT access_key, scope, count, $2, $2, $3
-         FROM jsonb_to_recordset($1::jsonb) AS b (access_key uuid, scope text, count bigint) ORDER BY access_key, scope
-         ON CONFLICT (access_key, scope) DO UPDATE SET count = s.count + excluded.count,
+        `INSERT INTO ${table} AS s (${owner}, scope, count, first_used_at, last_used_at, expires_at)
+         SELECT id, scope, count, $2, $2, $3
+         FROM jsonb_to_recordset($1::jsonb) AS b (id uuid, scope text, count bigint) ORDER BY id, scope
+         ON CONFLICT (${owner}, scope) DO UPDATE SET count = s.count + excluded.count,
            last_used_at = GREATEST(s.last_used_at, excluded.last_used_at), expires_at = excluded.expires_at`,
         [JSON.stringify(rows), new Date(now), new Date(now + keptMs)],
       );
@@ -57,9 +62,9 @@ export function startUsedScopes(deps: { database: Database; clock: Clock; log: L
   const timer = setInterval(() => void flush(), everyMs);
   timer.unref();
   return {
-    count: (accessKeyId, scope) => {
+    count: (id, scope) => {
       for (const item of scope) {
-        const pair = `${accessKeyId} ${item}`;
+        const pair = `${id} ${item}`;
         const known = counts.get(pair);
         if (known !== undefined || counts.size < maxPairs) counts.set(pair, (known ?? 0) + 1);
       }

@@ -90,6 +90,10 @@ export const clientPatch = z.strictObject({
   access_key: accessKey.optional(),
   resource: resourceUri.nullable().optional().meta(resourceMeaning),
   ...sharedFields,
+  confirmation: z.string().max(200).optional().meta({
+    description:
+      'The `confirmation` of the review with which a change of `scopes` was answered (428), because clients use a name that it removes.',
+  }),
 });
 
 /** Schema of what replaces the keys, the certificate or the way of authentication of a client. */

@@ -11,7 +11,7 @@ import {
 } from '../clients/client-details.ts';
 import { type Claims, claimLimits, claimsProblem } from '../clients/custom-claims.ts';
 import { actions, isScopeName, scopeLimits, scopeNameForm } from '../clients/declared-scopes.ts';
-import { scopeText } from './text.ts';
+import { scopeText, timestamp } from './text.ts';
 
 /** Schemas of what operators note and decide about clients and access keys, for requests and responses. */
 
@@ -112,6 +112,37 @@ export const givenScopes = z
 export const shownScopes = z.array(z.strictObject({ ...scopeShape, aliases, ...cell })).meta({
   description: 'The scopes that a resource server declares beside those of `information`. Empty for an integration.',
 });
+
+/** Schema of the review of a change that removes names of declared scopes. */
+export const scopeReview = z
+  .strictObject({
+    confirmation: z
+      .string()
+      .meta({ description: 'Send this value with the change. It shows that you have seen this.' }),
+    expires_in: z.int().meta({ description: 'How many seconds the confirmation is valid.' }),
+    impact: z
+      .strictObject({
+        scopes: z
+          .array(
+            z.strictObject({
+              scope: z.string().meta({ description: 'A name that would no longer be offered.' }),
+              used_by: z
+                .array(
+                  z.strictObject({
+                    client_id: z.string().meta({ description: 'The Client ID.' }),
+                    name: z.string().meta({ description: 'The name of the client.' }),
+                    last_used_at: timestamp('When the client last got a token with this name'),
+                  }),
+                )
+                .meta({ description: 'The clients that used the name in the last 30 days, latest first, at most 50.' }),
+              used_by_others: z.int().meta({ description: 'How many more clients used it.' }),
+            }),
+          )
+          .meta({ description: 'The names that clients used in the last 30 days.' }),
+      })
+      .meta({ description: 'Who uses the names now, and would be rejected.' }),
+  })
+  .meta({ id: 'ScopeReview', description: 'The impact of a change of declared scopes.' });
 
 /** Members of a request body that registers or changes a client. */
 export const givenDetails = {

@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { describePermission } from '../contacts/contact.ts';
+import { scopeReview } from './details-schemas.ts';
 import type { Endpoint } from './endpoint.ts';
 import { reviewSchema } from './presenters/present-regeneration.ts';
 import { timestamp } from './text.ts';
@@ -163,7 +164,7 @@ const conflictSchema = z
   .meta({ id: 'Conflict', description: 'An error (RFC 9457), with what prevents the change.' });
 
 const reviewNeededSchema = z
-  .strictObject({ ...problemFields, review: reviewSchema })
+  .strictObject({ ...problemFields, review: z.union([reviewSchema, scopeReview]) })
   .meta({ id: 'ReviewNeeded', description: 'An error (RFC 9457), with the current review to confirm.' });
 
 /** Returns the schema of an error body (RFC 9457) for a status. */

@@ -3,6 +3,7 @@ import { authMethods, tokenTyps } from '../clients/client.ts';
 import { addAct, addListCommand, addReveal, addUsageCommand, type Subject } from './acts.ts';
 import { addAuthorizationTokenCommand } from './authorization-token-command.ts';
 import { callAdmin, type Json } from './call-admin.ts';
+import { changeClient } from './change-client.ts';
 import { type KeyOptions, toKeyFields, withKeys } from './client-keys.ts';
 import { type DetailOptions, labelOption, toDetailFields, withDetails } from './detail-options.ts';
 import { addExportCommand } from './moving/export-command.ts';
@@ -179,6 +180,7 @@ function addUpdate(clients: Command): void {
     .option('--no-scope', 'integration: remove every scope')
     .option('--no-resource', 'integration: remove its resource')
     .option('--no-information', 'resource server: remove every kind of information')
+    .option('-y, --yes', 'do not ask for confirmation before names of scopes are removed that clients use')
     .option('--json', 'print the changed client as one JSON object')
     .addHelpText(
       'after',
@@ -188,9 +190,9 @@ Examples:
   keyturn clients update kti_4fW1mZ8qYc0RkT7pLs2VnB --name 'Order sync, new warehouse'
   keyturn clients update kti_4fW1mZ8qYc0RkT7pLs2VnB --label team=sales --no-description --metadata-file crm.json`,
     )
-    .action(async (clientId: string, options: FieldOptions) => {
+    .action(async (clientId: string, options: FieldOptions & { yes?: true }) => {
       const request = { ...of(clientId), body: toFields(options) };
-      const client = await withDatabase((core) => callAdmin<ShownClient>(core, `PATCH ${one}`, request));
+      const client = await withDatabase((core) => changeClient<ShownClient>(core, request, options));
       present(options, client, () => showClient(client));
     });
 }

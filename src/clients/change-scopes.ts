@@ -53,7 +53,7 @@ export async function requireUnused(transaction: Transaction, server: Client, af
 }
 
 /** Returns the scopes of a resource server that it no longer offers after a change, or that mean something else then. */
-function lostScopes(before: Offer, after: Offer): string[] {
+export function lostScopes(before: Offer, after: Offer): string[] {
   return offeredScopes(before).filter((scope) => permissionOf(after, scope) !== permissionOf(before, scope));
 }
 

@@ -37,6 +37,7 @@ import {
 import type { GivenScope } from './declared-scopes.ts';
 import { detailsOf, type GivenDetails } from './given-details.ts';
 import { requireNoneCut } from './replacement.ts';
+import { requireScopeConfirmation } from './review-scopes.ts';
 
 /** Dependencies of every change; the transaction and the actor come with each call. */
 export type ManageDeps = SecretDeps;
@@ -128,6 +129,8 @@ export type ClientPatch = GivenKeys &
     tokenTyp?: TokenTyp | undefined;
     certificateBoundTokens?: boolean | undefined;
     dpopBoundTokens?: boolean | undefined;
+    /** Confirms the review of a change of declared scopes. */
+    confirmation?: string | undefined;
   };
 
 /**
@@ -167,6 +170,7 @@ export async function updateClient(
   if (client.kind === 'resource_server') {
     await requireUnused(transaction, client, changed);
     await requireNoneGained(transaction, client, changed);
+    await requireScopeConfirmation(transaction, deps, client, changed, patch.confirmation);
   }
   const saved = await save(transaction, deps, actor, 'client.update', client, changed);
   const current = currentOf(await findSecrets(transaction, asSecretOwner(client)));

@@ -112,6 +112,18 @@ export function sharedScopes(servers: readonly Offer[]): ReadonlySet<string> {
   return found;
 }
 
+const declared = new WeakMap<readonly Offer[], ReadonlySet<string>>();
+
+/** Returns every name that any of these resource servers declares; computed once per list. */
+export function declaredNames(servers: readonly Offer[]): ReadonlySet<string> {
+  let names = declared.get(servers);
+  if (!names) {
+    names = new Set(servers.flatMap(({ scopes }) => scopes.flatMap(({ since }) => Object.keys(since))));
+    declared.set(servers, names);
+  }
+  return names;
+}
+
 /** Returns every scope that any of these resource servers offers. */
 export function scopesOfferedBy(servers: readonly Offer[]): Set<string> {
   return new Set(servers.flatMap(offeredScopes));

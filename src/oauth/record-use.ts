@@ -2,6 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import { errors } from 'oidc-provider';
 import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
+import { type Client, parseScope } from '../clients/client.ts';
+import { declaredNames } from '../clients/offered-scopes.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError, RefusedByRule } from '../errors.ts';
 import { countHeaders } from '../http/normalize-request.ts';
@@ -98,6 +100,17 @@ export function countUse(
     if (lifetimeSeconds > 0) usage.issued(used, source, lifetimeSeconds);
     else usage.used(used, source);
   }
+}
+
+/** Counts the declared names in a granted scope, so that a change of these names can say who uses them. */
+export function countScopes({ clients, grantedScopes }: Core, { id }: Client, scope: string): void {
+  const servers = clients.peekResourceServers();
+  const declared = servers && declaredNames(servers);
+  if (!declared || declared.size === 0) return;
+  grantedScopes.count(
+    id,
+    parseScope(scope).filter((name) => declared.has(name)),
+  );
 }
 
 function countFailure({ usage }: Core, ctx: Context, source: SourceName, error: unknown): void {

@@ -202,20 +202,20 @@ function generationOf({ generation }: Secret): number {
 }
 
 /** Lifetime of a review's confirmation, in seconds. */
-const confirmationSeconds = 600;
+export const confirmationSeconds = 600;
 
 /**
  * Issues the confirmation of a review, which regenerating requires: an HMAC over the reviewed state and the time at
  * which it expires. Nothing is stored, so any process can check it.
  * @param state everything that must not have changed in between, including the owner.
  */
-function issueConfirmation(ring: KeyRing, state: unknown, now: number): string {
+export function issueConfirmation(ring: KeyRing, state: unknown, now: number): string {
   const endsAt = Math.floor(now / 1_000) + confirmationSeconds;
   return signValue(ring, 'confirmation', digestOf(state), String(endsAt));
 }
 
 /** Returns whether the confirmation was issued for exactly this state and has not expired. */
-function confirms(ring: KeyRing, confirmation: string, state: unknown, now: number): boolean {
+export function confirms(ring: KeyRing, confirmation: string, state: unknown, now: number): boolean {
   const endsAt = readSignedValue(ring, 'confirmation', digestOf(state), confirmation);
   return endsAt !== undefined && Number(endsAt) * 1_000 > now;
 }

@@ -14,6 +14,7 @@ const tables = [
   'usage_batches',
   'client_keys',
   'access_key_scopes',
+  'client_scopes',
   'signing_keys',
   'used_assertions',
   'unseen_revocations',

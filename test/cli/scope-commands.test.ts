@@ -47,6 +47,25 @@ test('clients create and update declare the named scopes of a file', async () =>
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('error: --scopes-file: must have 1 to 128') });
 });
 
+test('clients update shows who used a name before it removes the name', async () => {
+  const scopes = [{ name: 'wind.read', aliases: ['read:wind'], description: 'Read' }];
+  const id = await createApi('wind', '--scopes-file', file(scopes));
+  const client = await runJson<{ client_id: string; client_secret: string }>(
+    ['clients', 'create', '--name', 'Sailor', '--scope', 'wind.read'],
+    environment,
+  );
+  const credentials = { id: client.client_id, secret: client.client_secret };
+  await endpointsOf(server.publicUrl).accessToken(credentials, { scope: 'read:wind' });
+  await server.core.grantedScopes.flush();
+  const update = ['clients', 'update', id, '--scopes-file', file([{ name: 'wind.read', description: 'Read' }])];
+  const asked = await run(update);
+  expect(asked.code).toBe(2);
+  expect(asked.stderr).toMatch(new RegExp(`read:wind +${client.client_id} +Sailor +\\d{4}-`));
+  expect((await show(id)).scopes).toMatchObject(scopes);
+  expect((await run([...update, '--yes'])).code).toBe(0);
+  expect((await show(id)).scopes).toMatchObject([{ name: 'wind.read', aliases: [] }]);
+});
+
 test('access-keys create takes a named scope as a permission', async () => {
   await createApi(
     'keys',

@@ -107,7 +107,8 @@ describe.each(['opaque', 'jwt'] as const)('a resource server with %s tokens', (f
     // The same name for another permission.
     now += 2_000;
     const other = [{ ...scopes[0], action: 'delete' }];
-    expect((await change(at, { scopes: other })).status).toBe(200);
+    const { json } = await change(at, { scopes: other });
+    expect((await change(at, { scopes: other, confirmation: json.review.confirmation })).status).toBe(200);
     expect(await scopeAt(at, named)).toBe('inactive');
   });
 });
@@ -255,5 +256,51 @@ describe('declared scopes', () => {
     expect(renamed.status).toBe(200);
     const token = await api.accessToken(client, { scope: 'held.b' });
     expect(await scopeAt(at, token)).toBe('held.b');
+  });
+});
+
+describe('a change that removes a name', () => {
+  const scopes = (...names: string[][]) =>
+    names.map(([name = '', ...aliases]) => ({ name, aliases, description: 'Some', ...cell }));
+  const cell = { information: 'docks', action: 'read' };
+
+  it('shows who used the name in the last 30 days, and needs the confirmation of that review', async () => {
+    const at = await createApi('docks', { information: ['docks'], scopes: scopes(['docks.read', 'read:docks']) });
+    const client = await createClient('docks:read', { name: 'Harbour' });
+    const token = await api.accessToken(client, { scope: 'read:docks' });
+    const first = new Date(now).toISOString();
+    const review = await change(at, { scopes: scopes(['docks.read']) });
+    expect([review.status, review.json.code]).toEqual([428, 'confirmation_required']);
+    const use = { client_id: client.id, name: 'Harbour', last_used_at: first };
+    expect(review.json.review.impact).toEqual({
+      scopes: [{ scope: 'read:docks', used_by: [use], used_by_others: 0 }],
+    });
+    expect((await server.adminFetch(`/clients/${at.id}`)).json.scopes[0].aliases).toEqual(['read:docks']);
+
+    // A rename that keeps the previous names as aliases removes nothing.
+    const renamed = await change(at, { scopes: scopes(['docks.view', 'docks.read', 'read:docks']) });
+    expect(renamed.status).toBe(200);
+    const { confirmation } = review.json.review;
+    const stale = await change(at, { scopes: scopes(['docks.view', 'docks.read']), confirmation });
+    expect(stale.status).toBe(428);
+    const other = await change(at, { scopes: scopes(['docks.view']), confirmation: stale.json.review.confirmation });
+    expect(other.status).toBe(428);
+    const done = await change(at, {
+      scopes: scopes(['docks.view', 'docks.read']),
+      confirmation: stale.json.review.confirmation,
+    });
+    expect(done.status).toBe(200);
+    expect(await scopeAt(at, token)).toBe('inactive');
+    expect((await api.token(client, { scope: 'read:docks' })).json['error']).toBe('invalid_scope');
+  });
+
+  it('needs no confirmation for a name that was not used in the last 30 days', async () => {
+    const at = await createApi('piers', { information: ['docks'], scopes: scopes(['piers.read'], ['piers.old']) });
+    const client = await createClient('docks:read');
+    await api.accessToken(client, { scope: 'piers.old' });
+    await server.core.grantedScopes.flush();
+    now += 31 * 86_400_000;
+    expect((await change(at, { scopes: scopes(['piers.read']) })).status).toBe(200);
+    expect((await change(at, { scopes: [] })).status).toBe(200);
   });
 });

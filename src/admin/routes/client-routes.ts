@@ -187,6 +187,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
         const hasKeys = authMethod ?? jwks ?? jwksUri ?? certificateSubject;
         // Whether a key is in use is decided by what is counted until now.
         if (hasKeys) await core.usage.flush();
+        if (given.scopes) await core.grantedScopes.flush();
         return await core.change(async (transaction) => {
           if (!operator.permissions.includes('api_key:manage')) {
             // An operator who can replace a client's keys can act as the client.

@@ -18,6 +18,7 @@ import type { Caller } from '../client-authentication.ts';
 import { demandToken, grantType, presentToken, readTokenRequest } from '../client-credentials-grant.ts';
 import type { Form } from '../form.ts';
 import { presentIntrospection, readIntrospectionRequest } from '../issued-tokens.ts';
+import { countScopes } from '../record-use.ts';
 import type { HeadStart } from './head-start.ts';
 
 /** Answers to plain, valid requests, from the rules and presenters of the application. */
@@ -65,6 +66,7 @@ export function answerToken(
   const issued = makeAccessTokenNow(core, caller, caller.clientId, request);
   if (!issued) return undefined;
   core.tokenRate?.count(caller.client.id);
+  countScopes(core, caller.client, issued.scope);
   const answer = {
     body: JSON.stringify(presentToken(issued)),
     accessKey: request.accessKey,

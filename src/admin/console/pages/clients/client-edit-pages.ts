@@ -1,6 +1,8 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import type { z } from 'zod';
 import type { KeyturnError } from '../../../../errors.ts';
+import type { scopeReview } from '../../../details-schemas.ts';
 import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
 import { detailFields, ownerOf, readDetailForm, suggestOwners } from '../../parts/detail-fields.ts';
@@ -37,6 +39,7 @@ export const clientEditPages: readonly Page[] = [
       const params = { client_id: client.client_id };
       if (form.has('editing')) {
         form.delete('editing');
+        form.delete('confirmation');
         return await showForm(visit, client, form, revision);
       }
       const removed = removedScopes(client, fields['scope']);
@@ -50,15 +53,51 @@ export const clientEditPages: readonly Page[] = [
         });
       }
       const result = await attempt(async () => {
-        const resource = client.kind === 'integration' ? { resource: form.get('resource') || null } : {};
-        const body = { ...fields, ...(await readDetailForm(visit)), ...resource };
+        const rest =
+          client.kind === 'integration'
+            ? { resource: form.get('resource') || null }
+            : { confirmation: form.get('confirmation') ?? undefined };
+        const body = { ...fields, ...(await readDetailForm(visit)), ...rest };
         return visit.call('PATCH /clients/{client_id}', { params, body, revision });
       });
-      if ('problem' in result) return await showForm(visit, client, form, revision, result.problem);
+      if ('problem' in result) {
+        const review = reviewOfScopes(result.problem);
+        if (!review) return await showForm(visit, client, form, revision, result.problem);
+        form.set('confirmation', review.confirmation);
+        return confirmForm(visit, {
+          title: `Remove scopes of ${client.name}?`,
+          section: sectionOf(client),
+          body: impactOfLostScopes(visit, review),
+          button: 'Save',
+          back: { path: `/console/clients/${client.client_id}`, label: client.name },
+        });
+      }
       return { seeOther: `/console/clients/${client.client_id}`, done: 'saved' };
     },
   },
 ];
+
+type ScopeReview = z.output<typeof scopeReview>;
+
+/** Returns the review that a change of named scopes needs, or undefined if it was rejected for another reason. */
+function reviewOfScopes({ code, extension }: KeyturnError): ScopeReview | undefined {
+  const review = extension?.['review'] as ScopeReview | undefined;
+  return code === 'confirmation_required' && review?.impact.scopes ? review : undefined;
+}
+
+function impactOfLostScopes(visit: Visit, { impact }: ScopeReview): VNode {
+  return html`<p>These names would no longer be offered, but integrations used them in the last 30 days. Token requests that name them are rejected (<code>invalid_scope</code>), and active tokens lose them immediately. To keep a name valid, add it to the other names of its scope.</p>
+    ${impact.scopes.map(
+      ({ scope, used_by: users, used_by_others: others }) => html`<h2><code>${scope}</code></h2>
+        <ul class="bullets">
+          ${users.map(
+            ({ client_id: id, name, last_used_at: at }) =>
+              html`<li><a href=${`/console/clients/${id}`}>${name}</a>, last ${lastUse(new Date(at).toISOString(), visit.now)}</li>`,
+          )}
+          ${others > 0 && html`<li>${others} more</li>`}
+        </ul>`,
+    )}`;
+}
 
 function removedScopes({ kind, scope }: ShownClient, given: unknown): string[] {
   if (kind !== 'integration') return [];

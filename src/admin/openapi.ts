@@ -163,8 +163,12 @@ const conflictSchema = z
   })
   .meta({ id: 'Conflict', description: 'An error (RFC 9457), with what prevents the change.' });
 
+const review = z
+  .union([reviewSchema, scopeReview])
+  .meta({ description: 'What the request would affect, with the confirmation that it needs.' });
+
 const reviewNeededSchema = z
-  .strictObject({ ...problemFields, review: z.union([reviewSchema, scopeReview]) })
+  .strictObject({ ...problemFields, review })
   .meta({ id: 'ReviewNeeded', description: 'An error (RFC 9457), with the current review to confirm.' });
 
 /** Returns the schema of an error body (RFC 9457) for a status. */

@@ -52,9 +52,15 @@ export async function requireUnused(transaction: Transaction, server: Client, af
   );
 }
 
-/** Returns the scopes of a resource server that it no longer offers after a change, or that mean something else then. */
+/**
+ * Returns the scopes of a resource server that it no longer offers after a change, or that mean something else then. A
+ * permission of its own that becomes a kind of information and an action stays what it is.
+ */
 export function lostScopes(before: Offer, after: Offer): string[] {
-  return offeredScopes(before).filter((scope) => permissionOf(after, scope) !== permissionOf(before, scope));
+  return offeredScopes(before).filter((scope) => {
+    const [earlier, later] = [permissionOf(before, scope), permissionOf(after, scope)];
+    return earlier !== later && !(earlier?.startsWith('#') && later !== undefined && !later.startsWith('#'));
+  });
 }
 
 /**

@@ -137,7 +137,7 @@ export function auditView(client: Client): Record<string, unknown> {
     scope: client.scope.join(' '),
     default_scope: client.defaultScope?.join(' ') ?? null,
     information: client.information,
-    scopes: client.scopes.map(({ id: _permission, since: _since, ...declared }) => declared),
+    scopes: client.scopes.map(({ id: _permission, since: _since, united: _united, ...declared }) => declared),
     token_typ: client.tokenTyp,
   };
 }

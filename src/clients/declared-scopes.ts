@@ -36,6 +36,11 @@ export type DeclaredScope = {
    * was not granted it, even if it contains the name.
    */
   since: Readonly<Record<string, number>>;
+  /**
+   * When a permission of its own was united with the cell that it means now, in milliseconds since the epoch. For earlier
+   * tokens, its names are not those of the cell.
+   */
+  united?: number;
 };
 
 export const scopeLimits = { scopes: 500, name: 128, description: 500, aliases: 10 } as const;
@@ -147,13 +152,15 @@ export function declareScopes(
     const { information = null, action = null } = scope;
     const earlier = earlierOf(scope);
     const kept = earlier?.id.startsWith('#') ? earlier.id : undefined;
-    const id = cellName({ information, action }) ?? kept ?? `#${randomBytes(6).toString('base64url')}`;
+    const cell = cellName({ information, action });
+    const id = cell ?? kept ?? `#${randomBytes(6).toString('base64url')}`;
+    const united = cell === undefined ? undefined : kept === undefined ? unitedOf(earlier, cell) : now;
     const since = Object.fromEntries(
       namesOf(scope).map((name) => {
-        const meant = before.find(({ id: earlierId, since }) => earlierId === id && since[name] !== undefined)?.since[
-          name
-        ];
-        return [name, meant ?? (isTaken(name) || meansOther(before, name) ? now : now - clockLeewayMs)];
+        const isSame = (candidate: DeclaredScope) => candidate.id === id || candidate.id === kept;
+        const meant = before.find((candidate) => isSame(candidate) && candidate.since[name] !== undefined);
+        const isNew = !isTaken(name) && !before.some((candidate) => candidate.since[name] !== undefined);
+        return [name, meant?.since[name] ?? (isNew ? now - clockLeewayMs : now)];
       }),
     );
     return {
@@ -165,10 +172,11 @@ export function declareScopes(
       action,
       sensitive: scope.sensitive ?? false,
       since,
+      ...(united === undefined ? {} : { united }),
     };
   });
 }
 
-function meansOther(before: readonly DeclaredScope[], name: string): boolean {
-  return before.some(({ since }) => since[name] !== undefined);
+function unitedOf(earlier: DeclaredScope | undefined, cell: string): number | undefined {
+  return earlier?.id === cell ? earlier.united : undefined;
 }

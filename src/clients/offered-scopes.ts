@@ -7,8 +7,11 @@ import { actions } from './declared-scopes.ts';
 /** The part of a resource server that defines its scopes. */
 export type Offer = Pick<Client, 'information' | 'scopes'>;
 
-/** @property id the permission. @property since milliseconds since the epoch; 0 for a generated scope. */
-type Meaning = { id: string; since: number };
+/**
+ * @property id the permission. @property since milliseconds since the epoch; 0 for a generated scope.
+ * @property united since when other names mean the same permission, at the earliest.
+ */
+type Meaning = { id: string; since: number; united: number };
 
 const known = new WeakMap<Offer, ReadonlyMap<string, Meaning>>();
 
@@ -17,10 +20,10 @@ function meaningsOf(server: Offer): ReadonlyMap<string, Meaning> {
   let meanings = known.get(server);
   if (!meanings) {
     const found = new Map<string, Meaning>();
-    for (const { id, since } of server.scopes) {
-      for (const [name, time] of Object.entries(since)) found.set(name, { id, since: time });
+    for (const { id, since, united = 0 } of server.scopes) {
+      for (const [name, time] of Object.entries(since)) found.set(name, { id, since: time, united });
     }
-    for (const name of generatedScopes(server.information)) found.set(name, { id: name, since: 0 });
+    for (const name of generatedScopes(server.information)) found.set(name, { id: name, since: 0, united: 0 });
     meanings = found;
     known.set(server, meanings);
   }
@@ -80,10 +83,10 @@ export function isHeld(
   if (server.scopes.length === 0) return false;
   const meanings = meaningsOf(server);
   const meant = meanings.get(scope);
-  if (!meant || meant.since > since) return false;
+  if (!meant || Math.max(meant.since, meant.united) > since) return false;
   return held.some((item) => {
     const meaning = meanings.get(item);
-    return meaning !== undefined && meaning.id === meant.id && meaning.since <= since;
+    return meaning?.id === meant.id && Math.max(meaning.since, meaning.united) <= since;
   });
 }
 

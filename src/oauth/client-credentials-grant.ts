@@ -18,7 +18,6 @@ import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
 import { readAccessKey } from './presented-access-key.ts';
 import { formOf } from './receive-form.ts';
-import { countScopes } from './record-use.ts';
 import { createDpopProofs } from './token-binding-proof.ts';
 
 /** The rules of a token request (RFC 6749 §4.4). The fast path and the application call the same functions. */
@@ -108,7 +107,7 @@ export function clientCredentialsGrant(core: Core) {
       ({ issued, accessKey } = await issue(recent));
     }
     core.tokenRate?.count(caller.client.id);
-    countScopes(core, caller.client, issued.scope);
+    ctx.state['grantedScope'] = issued.scope;
     ctx.set(retirementHeaders(caller, accessKey) ?? {});
     ctx.body = presentToken(issued);
     ctx.state['lifetimeSeconds'] = lifetimeOf(issued.record);

@@ -28,7 +28,10 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
       countFailure(core, ctx, source, error);
       throw error;
     }
-    const secret = presentedSecretOf(ctx.state['caller'] as Caller);
+    const caller = ctx.state['caller'] as Caller;
+    const secret = presentedSecretOf(caller);
+    const scope = ctx.state['grantedScope'] as string | undefined;
+    if (scope !== undefined) countScopes(core, caller.client, scope);
     const lifetimeSeconds = (ctx.state['lifetimeSeconds'] as number | undefined) ?? 0;
     countUse(core, source, lifetimeSeconds, secret, ctx.state['presentedAccessKey'] as PresentedSecret | undefined);
   };

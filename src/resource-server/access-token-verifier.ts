@@ -39,6 +39,11 @@ export type VerifierOptions = {
    */
   acceptTypJwt?: boolean;
   /**
+   * Groups of scopes that are names of one permission, as this resource server declares them: a token with one of the
+   * names has all of them. Default: none.
+   */
+  scopeAliases?: readonly (readonly string[])[];
+  /**
    * The URL under which callers reach this API, which DPoP proofs contain (`htu`). Default: the origin of `resource`.
    */
   publicUrl?: string;
@@ -112,6 +117,10 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
     clientCertificate: options.clientCertificate,
   };
 
+  function namesOf(scope: string): readonly string[] {
+    return options.scopeAliases?.find((names) => names.includes(scope)) ?? [scope];
+  }
+
   async function examine(token: string, accessKey: string | undefined): Promise<AccessToken> {
     try {
       const found = await examiner.examine(token, accessKey);
@@ -138,7 +147,7 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
       await requireBinding(binding, found, presented, request);
     }
     const needed = typeof scope === 'string' ? [scope] : scope;
-    if (!needed.every((item) => found.scope.includes(item))) {
+    if (!needed.every((item) => namesOf(item).some((name) => found.scope.includes(name)))) {
       throw new AccessTokenError('insufficient_scope', 'The access token does not have the required scope.', {
         scope: needed,
       });

@@ -110,6 +110,20 @@ describe('a verifier', () => {
     );
   });
 
+  test('accepts a required scope under each name of its permission, and under no other', async () => {
+    const token = await endpoints.accessToken(clients.shop, { scope: 'orders:read' });
+    const verifier = verifierFor(clients.orders, ordersResource, {
+      events: false,
+      scopeAliases: [['orders.read', 'read:orders', 'orders:read'], ['orders.write']],
+    });
+    for (const scope of ['orders.read', 'read:orders', 'orders:read']) {
+      expect((await verifier.verify(token, { scope })).scope).toEqual(['orders:read']);
+    }
+    for (const scope of ['orders.write', 'orders.list']) {
+      await expect(verifier.verify(token, { scope })).rejects.toMatchObject({ code: 'insufficient_scope' });
+    }
+  });
+
   test('introspects once for a hundred concurrent requests with the same token', async () => {
     const count = { introspections: 0 };
     const verifier = verifierFor(clients.orders, ordersResource, {

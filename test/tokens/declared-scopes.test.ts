@@ -294,6 +294,24 @@ describe('a change that removes a name', () => {
     expect((await api.token(client, { scope: 'read:docks' })).json['error']).toBe('invalid_scope');
   });
 
+  it('needs none if a scope of its own becomes a kind of information and an action, and widens no live token', async () => {
+    const own = { name: 'buoys.read', description: 'Read' };
+    const at = await createApi('buoys', { information: ['buoys'], scopes: [own] });
+    const client = await createClient('buoys.read buoys:update');
+    const key = await createKey({ permissions: { buoys: ['read', 'update'] } });
+    const token = await api.accessToken(client);
+    const narrowed = await api.accessToken(client, { access_key: key.access_key });
+    expect(await scopeAt(at, narrowed)).toBe('buoys:update');
+    now += 10_000;
+    const cells = [read('buoys', { name: 'buoys.read', aliases: ['read:buoys'] })];
+    expect((await change(at, { scopes: cells })).status).toBe(200);
+    expect(await scopeAt(at, token)).toBe('buoys.read buoys:update');
+    expect(await scopeAt(at, narrowed)).toBe('buoys:update');
+    const again = await api.token(client, { access_key: key.access_key });
+    expect(again.json['scope']).toBe('buoys.read buoys:update');
+    expect((await api.token(client, { scope: 'read:buoys' })).status).toBe(200);
+  });
+
   it('needs no confirmation for a name that was not used in the last 30 days', async () => {
     const at = await createApi('piers', { information: ['docks'], scopes: scopes(['piers.read'], ['piers.old']) });
     const client = await createClient('docks:read');

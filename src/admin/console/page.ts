@@ -86,7 +86,7 @@ export type Visit = {
 };
 
 /** Statuses that a user can fix and submit again: invalid input, a conflicting state, or an outdated revision. */
-const correctable = [400, 409, 412, 422];
+const correctable = [400, 409, 412, 422, 428];
 
 /**
  * Runs a form's action. Errors that the user can fix are returned, to be shown with the form; all others are thrown and

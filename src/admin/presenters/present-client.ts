@@ -183,7 +183,7 @@ export function presentClient(
     reveal: client.reveal,
     resource: client.resource,
     information: [...client.information],
-    scopes: client.scopes.map(({ id: _permission, since: _since, aliases, ...scope }) => ({
+    scopes: client.scopes.map(({ id: _permission, since: _since, united: _united, aliases, ...scope }) => ({
       ...scope,
       aliases: [...aliases],
     })),

@@ -56,6 +56,32 @@ it('lists what was found by kind, with counts, on a page that works without scri
 });
 
 describeWith('Chromium')('the search field in a browser', () => {
+  it('of a list stays on the page while a filter is chosen with the arrow keys, and hides no row while typing', async () => {
+    const browser = await launchBrowser();
+    try {
+      const page = await browser.newPage();
+      const [name = '', value = ''] = cookie.split('=');
+      await page.context().addCookies([{ name, value, url: server.adminUrl }]);
+      await page.goto(`${server.adminUrl}/console/integrations`);
+      let loads = 0;
+      page.on('request', (request) => {
+        if (request.isNavigationRequest()) loads += 1;
+      });
+      const status = page.getByLabel('Status');
+      await status.focus();
+      await page.keyboard.press('ArrowDown');
+      expect(await status.inputValue()).toBe('enabled');
+      await page.getByRole('searchbox', { name: 'Name or Client ID' }).fill('nobody');
+      expect(await page.getByRole('link', { name: 'Order sync' }).isVisible()).toBe(true);
+      expect(loads).toBe(0);
+      await page.keyboard.press('Enter');
+      await page.waitForURL(({ searchParams }) => searchParams.get('q') === 'nobody');
+      expect(new URL(page.url()).searchParams.get('status')).toBe('enabled');
+    } finally {
+      await browser.close();
+    }
+  });
+
   it('is reached with a key, asks the server while typing, and is operated with arrow keys', async () => {
     const browser = await launchBrowser();
     try {

@@ -52,7 +52,7 @@ function header(operator: Session['operator'] | undefined): VNode {
     ${operator ? html`<a class="brand" href="/console/">${brand}</a>` : html`<p class="brand">${brand}</p>`}
     ${
       operator?.permissions.includes('integrations:view') &&
-      html`<form class="find" method="get" action="/console/search" role="search">
+      html`<form class="find" method="get" action="/console/search" role="search" aria-label="Everything">
         <label class="unseen" for="find">Search everything</label>
         <input id="find" type="search" name="q" maxlength="200" autocomplete="off" placeholder="Search everything" aria-keyshortcuts="/ Control+K" />
         <div class="found-now" hidden></div>

@@ -138,18 +138,6 @@ for (const chart of document.querySelectorAll('.chart')) {
 // Scroll the navigation of narrow screens to the current section.
 document.querySelector('.sections [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
 
-// Filter the rows of the current page while typing.
-for (const input of document.querySelectorAll('[data-filters]')) {
-  const rows = document.querySelectorAll(`#${input.dataset.filters} tbody tr`);
-  input.addEventListener('input', () => {
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
-  });
-}
-for (const select of document.querySelectorAll('.filters select')) {
-  select.addEventListener('change', () => select.form.requestSubmit());
-}
-
 // Enable the button of a confirmation when the name has been typed.
 for (const input of document.querySelectorAll('[data-expected]')) {
   const button = input.form.querySelector('button:not([type])');

@@ -183,8 +183,8 @@ export type Filter = {
 };
 
 /**
- * Renders search and filters above a list. With a script, the rows of the current page are filtered while typing; Enter
- * searches on the server.
+ * Renders search and filters above a list. They take effect with the button or Enter, so that choosing an option with
+ * the arrow keys does not leave the page (WCAG 2.2, 3.2.2).
  */
 export function filterForm({
   action,
@@ -200,7 +200,7 @@ export function filterForm({
   return html`<form class="filters" method="get" action=${action} role="search">
     <div class="field grow">
       <label class="unseen" for="filter-q">${search}</label>
-      <input id="filter-q" type="search" name="q" maxlength="200" value=${query['q']} placeholder=${search} data-filters="filtered" />
+      <input id="filter-q" type="search" name="q" maxlength="200" value=${query['q']} placeholder=${search} />
     </div>
     ${filters.map(({ name, label, options, isHidden }) => {
       const value = query[name] ?? '';

@@ -109,7 +109,6 @@ export function accessKeyTable(
   of: 'all contacts' | 'one contact',
 ): VNode {
   return table({
-    id: 'filtered',
     caption: 'Access keys',
     columns: [
       { label: 'Name' },

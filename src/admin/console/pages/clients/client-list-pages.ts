@@ -56,7 +56,6 @@ export const integrationsPage = listPage<ShownClient>({
     ),
   table: (visit, clients) =>
     table({
-      id: 'filtered',
       caption: 'Integrations',
       columns: [{ label: 'Name' }, { label: 'Status' }, { label: 'Last used' }, { label: 'Created' }],
       rows: clients.map((client) => [
@@ -92,7 +91,6 @@ export const resourceServersPage = listPage<ShownClient>({
     ),
   table: (visit, clients) =>
     table({
-      id: 'filtered',
       caption: 'Resource servers',
       columns: [
         { label: 'Name' },

@@ -27,7 +27,6 @@ export const contactsPage = listPage<ShownContact>({
   search: 'Name, e-mail address or external ID',
   table: (visit, contacts) =>
     table({
-      id: 'filtered',
       caption: 'Contacts',
       columns: [{ label: 'Name' }, { label: 'External ID' }, { label: 'Operator access' }, { label: 'Created' }],
       rows: contacts.map((contact) => [

@@ -5,7 +5,7 @@ import { signingKeyLeewaySeconds } from './signing-key-store.ts';
 import { type SigningKey, signJwt } from './signing-keys.ts';
 import { type Confirmation, decodeAccessKeyRef, type TokenRecord } from './token-record.ts';
 
-/** The name of the claim that contains what only Keyturn itself reads: collision-resistant (RFC 7519 §4.2). */
+/** The claim whose content only Keyturn reads. Its name is collision-resistant (RFC 7519 §4.2). */
 export const privateClaims = 'https://keyturn.dev/claims';
 
 /** The state that the token was issued in, so that "revoke all" and undo apply to JWTs too. */

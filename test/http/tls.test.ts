@@ -81,7 +81,7 @@ async function shown(url: string): Promise<string> {
 }
 
 describe('with a certificate', () => {
-  it('both listeners speak TLS, and tokens are issued and introspected over it', async () => {
+  it('serves both listeners over TLS, and issues and introspects tokens over it', async () => {
     expect([server.publicUrl, server.adminUrl].map((url) => new URL(url).protocol)).toEqual(['https:', 'https:']);
     const api = endpointsOf(server.publicUrl);
     const { json } = await api.token(clients.shop, {}, { tls: trusting });
@@ -90,7 +90,7 @@ describe('with a certificate', () => {
     expect((await send(`${server.adminUrl}/admin/v1/openapi.json`, { tls: trusting })).status).toBe(200);
   });
 
-  it('what is not TLS gets no answer', async () => {
+  it('does not answer a connection without TLS', async () => {
     for (const url of [server.publicUrl, server.adminUrl]) {
       const socket = connectPlain(Number(new URL(url).port), '127.0.0.1');
       socket.on('error', () => undefined);
@@ -113,7 +113,7 @@ describe('with a certificate', () => {
     await expect(handshake(server.publicUrl, options)).rejects.toThrow();
   });
 
-  it('TLS 1.2 and 1.3 are spoken, with HTTP/1.1 and nothing else', async () => {
+  it('accepts TLS 1.2 and 1.3, and HTTP/1.1 only', async () => {
     for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       const range = { minVersion: version, maxVersion: version };
       const socket = await handshake(server.publicUrl, { ...range, ALPNProtocols: ['h2', 'http/1.1'] });
@@ -163,7 +163,7 @@ describe('a certificate that is renewed', () => {
     ['half written', () => halfOf(issueServer()), /certificate that cannot be read/],
     ['not there', () => ({ 'tls.key': first.key }), /cannot be read/],
     ['with a key under a passphrase', () => ({ 'tls.crt': first.cert, 'tls.key': encrypted }), /without a passphrase/],
-  ])('one %s is told of once, and the one before stays', async (_title, files, told) => {
+  ])('is reported once and not used if it is %s', async (_title, files, told) => {
     const before = await shown(server.publicUrl);
     lines.length = 0;
     swap(files());
@@ -185,7 +185,7 @@ describe('a certificate that is renewed', () => {
     );
   });
 
-  it('is every worker’s', async () => {
+  it('is used by every worker', async () => {
     const child = await startChildServer(await createTestStores(), {
       ...tlsEnvironment(),
       KEYTURN_WORKERS: '2',
@@ -211,7 +211,7 @@ function halfOf({ cert, key }: TestCertificate): Record<string, string> {
 }
 
 describe('Strict-Transport-Security', () => {
-  it('is on every answer of both listeners where the issuer is https, from the fast path too', async () => {
+  it('is sent with every answer of both listeners if the issuer is https, also by the fast path', async () => {
     const behind = await startTestServer({ env: { KEYTURN_ISSUER: 'https://auth.example.com' } });
     try {
       const { shop } = await registerAll(behind.core);

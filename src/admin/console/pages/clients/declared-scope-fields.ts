@@ -22,7 +22,7 @@ export function declaredScopeFields(entries: Entries): VNode {
   const rows = Math.min(rowsOf(entries.form) + emptyRows, 500);
   return html`<fieldset class="stack">
     <legend>Named scopes</legend>
-    <p class="hint" id="hint-scopes">Scopes with names of your own, such as <code>orders.read</code> or <code>reports:export</code>. A scope that means a permission of a kind of information, such as <code>orders:read</code>, can be used in place of it. To remove a scope, clear its name. If you change a name, the previous one stays valid as another name unless you remove it there.</p>
+    <p class="hint" id="hint-scopes">Scopes with names of your own, such as <code>orders.read</code> or <code>reports:export</code>. A scope that means a permission of a kind of information, such as <code>orders:read</code>, can be used in place of it. To remove a scope, clear its name. If you change a name, the previous one becomes one of the other names, so it stays valid until you remove it there.</p>
     ${entries.errors.get('scopes') && html`<p class="error">${entries.errors.get('scopes')}</p>`}
     <div class="scroll">
       <table class="scopes">
@@ -105,7 +105,7 @@ export function readDeclaredScopes(form: URLSearchParams): DeclaredFields[] {
     return {
       name: text('name'),
       description: text('description'),
-      aliases: isRenamed && !form.has('drop_previous_names') ? [...aliases, was] : aliases,
+      aliases: isRenamed ? [...aliases, was] : aliases,
       information: means === '' ? null : information,
       action: means === '' ? null : action,
       sensitive: form.has(field(row, 'sensitive')),

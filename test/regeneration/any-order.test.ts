@@ -47,6 +47,8 @@ import { askWith, makeKey, makeSelfSigned, type Proof, proofEnv, registrationOf 
 
 const stepsInARun = 100;
 const runs = Number(process.env['ANY_ORDER_RUNS'] ?? 50);
+/** Address of all programs, also of those whose certificate a proxy forwards. */
+const address = '127.0.0.1';
 const agent = new Agent({ keepAlive: true });
 const actor = { id: 'test', name: 'test', address: null };
 
@@ -66,9 +68,11 @@ type Step =
   | { do: 'use new'; as: Instance }
   | { do: 'use old'; which: number; as: Instance }
   | { do: 'mark as moved'; as: Instance }
+  | { do: 'move'; as: Instance; seconds: [afterOld: number, afterNew: number] }
   | { do: 'undo' | 'finish' | 'look at a token'; which: number }
   | { do: 'advance time'; seconds: number };
 
+const fewSeconds = fc.integer({ min: 1, max: 5_000 });
 const which = fc.nat({ max: 9 });
 const to = fc.constantFrom<Proof['kind']>('secret', 'key', 'certificate');
 const as = fc.constantFrom<Instance>(undefined, 'pod-a', 'pod-b');
@@ -97,12 +101,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: fc.constant('use new' as const), as }) },
   { weight: 10, arbitrary: fc.record({ do: fc.constant('use old' as const), which, as }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('mark as moved' as const), as }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({ do: fc.constant('move' as const), as, seconds: fc.tuple(fewSeconds, fewSeconds) }),
+  },
   { weight: 10, arbitrary: fc.record({ do: fc.constant('look at a token' as const), which }) },
   {
     weight: 8,
     arbitrary: fc.record({
       do: fc.constant('advance time' as const),
-      seconds: fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 200_000 })),
+      seconds: fc.oneof(fewSeconds, fc.integer({ min: 1, max: 200_000 })),
     }),
   },
   { weight: 3, arbitrary: always('wait for the end') },
@@ -182,7 +190,12 @@ describe('a client that is changed in random order', () => {
   async function askToken({ id, proof }: ModelSecret, instance: Instance) {
     const headers = instance === undefined ? {} : { 'Keyturn-Instance': instance };
     for (;;) {
-      const answer = await askWith(`${server.publicUrl}/oauth2/token`, id, proof, { now, agent, headers });
+      const answer = await askWith(`${server.publicUrl}/oauth2/token`, id, proof, {
+        now,
+        agent,
+        headers,
+        from: address,
+      });
       if (answer.status !== 503) return answer;
     }
   }
@@ -218,6 +231,13 @@ describe('a client that is changed in random order', () => {
       moved: names(shown?.moved.map(({ instance }) => instance) ?? []),
       still: names(shown?.stillUsingOld.map(({ instance }) => instance) ?? []),
     }).toEqual({ state: 'overlapping', moved: names(expected.moved), still: names(expected.still) });
+  }
+
+  /** Compares the progress, and ends the grace period if it is unused, which the server does every few seconds. */
+  async function settle(model: Model): Promise<void> {
+    await lookAtProgress(model);
+    await finishUnused({ ...core, lockOwner: lockSecretOwner });
+    finishUnusedInModel(model);
   }
 
   async function take(model: Model, step: Step): Promise<void> {
@@ -299,13 +319,21 @@ describe('a client that is changed in random order', () => {
         const secret = model.secrets.at(-1 - (step.which % model.secrets.length)) as ModelSecret;
         return await use(model, secret, step.as);
       }
+      case 'move': {
+        await use(model, running(model)?.old ?? current(model), step.as);
+        await take(model, { do: 'advance time', seconds: step.seconds[0] });
+        await settle(model);
+        await use(model, current(model), step.as);
+        await settle(model);
+        return await take(model, { do: 'advance time', seconds: step.seconds[1] });
+      }
       case 'mark as moved': {
         const regeneration = running(model);
         if (!regeneration) return;
         await core.usage.flush();
         const expected = progress(model, regeneration);
         const known = [...expected.moved, ...expected.still].includes(step.as);
-        const source = { address: '127.0.0.1', userAgent: '', instance: step.as };
+        const source = { address, userAgent: '', instance: step.as };
         const marked = await attempt(() =>
           core.change(async (transaction) => {
             const owner = await requireClientOwner(transaction, model.id);
@@ -339,10 +367,7 @@ describe('a client that is changed in random order', () => {
         const model = newModel(now, await generate('secret'));
         for (const step of sequence) {
           await take(model, step);
-          await lookAtProgress(model);
-          // The server does this by itself every few seconds, so it must be done before the next step.
-          await finishUnused({ ...core, lockOwner: lockSecretOwner });
-          finishUnusedInModel(model);
+          await settle(model);
           const live = model.secrets.filter((secret) => isLive(model, secret)).length;
           expect(live === 1 || live === 2).toBe(true);
           steps += 1;

@@ -68,10 +68,11 @@ async function findClientsByPart(database: Queryable, q: string, limit: number):
   const part = q.replace(/^…/, '');
   const lower = part.toLowerCase();
   const rows = await database.query<ClientRow>(
+    // The order makes the planner use the index, also if it expects that most rows match.
     `SELECT c.client_id, c.name, c.kind, f.detail FROM (
-       (SELECT client AS id, client_id AS detail FROM client_ids WHERE lower(client_id) LIKE $1 LIMIT $5)
-       UNION (SELECT client, client_id FROM client_ids WHERE lower(client_id) LIKE $2 LIMIT $5)
-       UNION (SELECT client, client_id FROM client_ids WHERE reverse(lower(client_id)) LIKE $3 LIMIT $5)
+       (SELECT client AS id, client_id AS detail FROM client_ids WHERE lower(client_id) LIKE $1 ORDER BY lower(client_id) USING ~<~ LIMIT $5)
+       UNION (SELECT client, client_id FROM client_ids WHERE lower(client_id) LIKE $2 ORDER BY lower(client_id) USING ~<~ LIMIT $5)
+       UNION (SELECT client, client_id FROM client_ids WHERE reverse(lower(client_id)) LIKE $3 ORDER BY reverse(lower(client_id)) USING ~<~ LIMIT $5)
        UNION (SELECT client, 'secret …' || hint FROM secrets WHERE client IS NOT NULL AND hint = $4 LIMIT $5)
      ) f CROSS JOIN LATERAL (SELECT * FROM clients WHERE id = f.id LIMIT 1) c`,
     [beginning(lower), beginning(`kti_${lower}`), beginning([...lower].reverse().join('')), part, limit + 1],

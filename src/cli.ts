@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Argument, Command, CommanderError, InvalidArgumentError, type Option } from 'commander';
+import { type Argument, Command, CommanderError, Help, InvalidArgumentError, type Option } from 'commander';
 import { addAccessKeyCommands } from './cli/access-keys.ts';
 import { addAuditCommands } from './cli/audit.ts';
 import { addClientCommands } from './cli/clients.ts';
@@ -17,8 +17,10 @@ import {
   addStartCommand,
 } from './cli/operation.ts';
 import { addQuickstartCommand } from './cli/quickstart.ts';
+import { setRemoteOptions } from './cli/remote-server.ts';
 import { addRootKeyCommands } from './cli/root-key.ts';
 import { addSearchCommand } from './cli/search-command.ts';
+import { addSignInCommands } from './cli/sign-in-commands.ts';
 import { addSigningKeyCommands } from './cli/signing-key-commands.ts';
 import { addStatusCommand } from './cli/status.ts';
 import { CommandEnd, OutputFailed, paint, say } from './cli/terminal.ts';
@@ -51,8 +53,22 @@ export function createProgram(): Command {
   const program = new Command('keyturn')
     .description('OAuth 2 client credentials that can be regenerated without breaking an integration')
     .version(readVersion(), '-V, --version', 'print the version')
-    .helpCommand('help [command]', 'show the help of a command')
-    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .helpCommand(false)
+    .option(
+      '--url <url>',
+      'call the admin API of this running server instead of the stores, such as https://admin.example.com',
+    )
+    .option(
+      '--token <token>',
+      'the operator token for it; other users of the machine can see it, so prefer KEYTURN_OPERATOR_TOKEN',
+    )
+    .option('--profile <name>', 'call the server of a profile that `keyturn login` has stored')
+    .configureHelp({
+      showGlobalOptions: false,
+      sortSubcommands: false,
+      visibleOptions: (command) => requiredFirst(new Help().visibleOptions(command)),
+      optionDescription: (option) => `${new Help().optionDescription(option)}${option.mandatory ? ' (required)' : ''}`,
+    })
     .configureOutput({ outputError: (text, write) => write(paint('red', text, process.stderr)) })
     .showHelpAfterError('(add --help for details)')
     .exitOverride()
@@ -85,9 +101,37 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addSigningKeyCommands(program);
   addRootKeyCommands(program);
   addAfterRestoreCommand(program);
+  addSignInCommands(program);
   addCompletionCommand(program);
+  addHelpCommand(program);
+  // `console link` has a --url of its own: where the browser reaches the console.
+  program.hook('preAction', (_, command) => {
+    const isOther = command.name() === 'link';
+    setRemoteOptions(isOther ? {} : command.optsWithGlobals());
+  });
   refuseEmptyValues(program);
   return program;
+}
+
+function requiredFirst(options: readonly Option[]): Option[] {
+  return [...options.filter(({ mandatory }) => mandatory), ...options.filter(({ mandatory }) => !mandatory)];
+}
+
+function addHelpCommand(program: Command): void {
+  program
+    .command('help')
+    .description('show the help of a command')
+    .argument('[command...]', 'the words of the command, such as clients create')
+    .addHelpText('after', '\nExamples:\n  keyturn help clients create')
+    .action((words: string[]) => {
+      let shown = program;
+      for (const word of words) {
+        const below = shown.commands.find((command) => command.name() === word);
+        if (!below) throw new CommandEnd(2, `error: There is no command "${words.join(' ')}". See \`keyturn help\`.`);
+        shown = below;
+      }
+      shown.outputHelp();
+    });
 }
 
 function endWith(error: unknown): 0 | 1 | 2 {
@@ -147,6 +191,7 @@ function refuseEmpty(one: Option | Argument, whatToDo: string): void {
   const parse = one.parseArg;
   one.parseArg = <T>(value: string, earlier: T): T => {
     if (value.trim() === '') throw new InvalidArgumentError(`It is empty. ${whatToDo}`);
-    return parse ? (parse(value, earlier as never) as T) : (value as T);
+    if (parse) return parse(value, earlier as never) as T;
+    return (one.variadic ? [...(Array.isArray(earlier) ? earlier : []), value] : value) as T;
   };
 }

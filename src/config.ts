@@ -101,6 +101,15 @@ export const variables = [
 
 export type Variable = (typeof variables)[number];
 
+const remoteVariables = ['KEYTURN_URL', 'KEYTURN_OPERATOR_TOKEN', 'KEYTURN_PROFILE'] as const;
+
+/** Returns the variables of commands that call a running server; undefined if they are not set or empty. */
+export function commandVariables() {
+  const names = [...remoteVariables, 'XDG_CONFIG_HOME'] as const;
+  type Values = { [name in (typeof names)[number]]: string | undefined };
+  return Object.fromEntries(names.map((name) => [name, process.env[name]?.trim() || undefined])) as Values;
+}
+
 const signingAlgorithms: readonly SigningAlgorithm[] = ['ES256', 'EdDSA', 'PS256', 'RS256'];
 
 const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'];
@@ -228,7 +237,7 @@ function emptyVariables(environment: Readonly<Record<string, string | undefined>
 
 function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
   return Object.keys(environment)
-    .filter((name) => name.startsWith('KEYTURN_') && !(variables as readonly string[]).includes(name))
+    .filter((name) => name.startsWith('KEYTURN_') && !([...variables, ...remoteVariables] as string[]).includes(name))
     .map((name) => {
       const [nearest, distance] = variables
         .map((known) => [known, editDistance(name, known)] as const)

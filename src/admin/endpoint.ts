@@ -19,7 +19,8 @@ export type Endpoint = {
   method: 'get' | 'post' | 'patch' | 'delete';
   /** Path below `/admin/v1` in OpenAPI's form, such as `/clients/{client_id}`. */
   path: string;
-  permission: Permission;
+  /** Null: every operator. */
+  permission: Permission | null;
   /**
    * Whether the endpoint reveals a secret or grants access. A console session must then have proved the operator's
    * identity within the last 15 minutes. API requests always prove it with the operator token.

@@ -10,6 +10,7 @@ import { clientEndpoints } from './routes/client-routes.ts';
 import { contactEndpoints, operatorTokenEndpoints } from './routes/contact-routes.ts';
 import { explainEndpoints } from './routes/explain-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
+import { meEndpoints } from './routes/me-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
@@ -31,5 +32,6 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...leakEndpoints(core),
     ...explainEndpoints(core),
     ...auditEndpoints(core),
+    ...meEndpoints(core),
   ];
 }

@@ -82,7 +82,10 @@ function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
         .map((part) => part.replace(/\W/g, '_')),
     ].join('_'),
     summary,
-    description: `Requires the permission ${describePermission(permission)}.`,
+    description:
+      permission === null
+        ? 'Every operator may do this.'
+        : `Requires the permission ${describePermission(permission)}.`,
     tags: [path.split('/')[1] ?? ''],
     requestParams: {
       ...(params ? { path: params } : {}),

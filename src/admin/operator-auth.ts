@@ -35,7 +35,7 @@ function unauthenticated(): KeyturnError {
   return new KeyturnError('unauthenticated', 401, 'A valid operator token is required.');
 }
 
-export function requirePermission(permission: Permission) {
+export function requirePermission(permission: Permission | null) {
   return async (ctx: Context, next: Next): Promise<void> => {
     checkPermission(operatorOf(ctx), permission);
     await next();
@@ -43,8 +43,8 @@ export function requirePermission(permission: Permission) {
 }
 
 /** @throws {Forbidden} if the operator lacks the permission. */
-export function checkPermission({ permissions }: Operator, permission: Permission): void {
-  if (permissions.includes(permission)) return;
+export function checkPermission({ permissions }: Operator, permission: Permission | null): void {
+  if (permission === null || permissions.includes(permission)) return;
   throw new Forbidden(`You need the permission ${describePermission(permission)}.`);
 }
 

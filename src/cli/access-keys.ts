@@ -11,7 +11,7 @@ import {
   withNotes,
 } from './detail-options.ts';
 import { addRegenerationCommands } from './regenerate.ts';
-import { withDatabase } from './stores.ts';
+import { withAdmin } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet, time } from './terminal.ts';
 
 /** Members of the admin API's access key that are displayed. */
@@ -88,9 +88,9 @@ Examples:
         permissions: fields['permissions'] ?? {},
         reveal: options.reveal ? undefined : false,
       };
-      await withDatabase((core) =>
+      await withAdmin((admin) =>
         callAdmin<ShownKey & { access_key: string }>(
-          core,
+          admin,
           'POST /contacts/{id}/access-keys',
           { ...of(options.contact), body },
           (created) => presentSecret(options, created, `${showKey(created)}\n\nThe access key:`, created.access_key),
@@ -142,7 +142,7 @@ function addActs(keys: Command, subject: Subject): void {
     description: 'disable the key; its tokens are inactive until it is enabled again',
     method: 'POST',
     below: '/disable',
-    question: (id) => `Disable ${id}? Programs that use this access key stop working at once.`,
+    question: (name) => `Disable ${name}? Programs that use this access key stop working at once.`,
     text: (key) => `${key.name} (${key.id}) is disabled.`,
   });
   addAct<ShownKey>(keys, subject, {
@@ -156,7 +156,7 @@ function addActs(keys: Command, subject: Subject): void {
     name: 'remove',
     description: 'remove a key that was never used; a key that was used can only be disabled',
     method: 'DELETE',
-    question: (id) => `Remove ${id}? This cannot be undone.`,
+    question: (name) => `Remove ${name}? This cannot be undone.`,
     json: (id) => ({ id, removed: true }),
     text: (_, id) => `${id} was removed.`,
   });
@@ -180,7 +180,7 @@ Examples:
     )
     .action(async (id: string, options: FieldOptions) => {
       const request = { ...of(id), body: toFields(options) };
-      const key = await withDatabase((core) => callAdmin<ShownKey>(core, `PATCH ${one}`, request));
+      const key = await withAdmin((admin) => callAdmin<ShownKey>(admin, `PATCH ${one}`, request));
       present(options, key, () => showKey(key));
     });
 }

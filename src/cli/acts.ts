@@ -1,7 +1,7 @@
-import type { Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { describeSource, type ShownSource } from './describe-regeneration.ts';
-import { withDatabase } from './stores.ts';
+import { type Admin, withAdmin } from './stores.ts';
 import { confirm, type OutputOptions, plain, present, presentSecret, say, table } from './terminal.ts';
 
 /** Kind of object that a group of commands manages: a client, an access key or a contact. */
@@ -11,6 +11,8 @@ export type Subject = {
   /** Name of the parameter in the path and of the commands' argument. */
   parameter: string;
   example: string;
+  /** Whether the admin API shows one of them. The default is true. */
+  isShown?: false;
 };
 
 type Act<Answer> = {
@@ -19,8 +21,11 @@ type Act<Answer> = {
   method: 'GET' | 'POST' | 'DELETE';
   /** Path below the subject's path. */
   below?: `/${string}`;
-  /** Returns the question that must be confirmed first, for a command that can break something. */
-  question?: (id: string) => string;
+  /**
+   * Returns the question that must be confirmed first, for a command that can break something.
+   * @param name the name of the thing with its id, and when it was last used, if it can be shown.
+   */
+  question?: (name: string) => string;
   /** Returns the JSON result, for a route that responds without a body. */
   json?: (id: string) => Json;
   text: (answer: Answer, id: string) => string;
@@ -41,12 +46,22 @@ export function addAct<Answer = Json>(parent: Command, subject: Subject, act: Ac
       `\nExamples:\n  keyturn ${parent.name()} ${act.name} ${example}${act.question ? ' --yes' : ''}`,
     )
     .action(async (id: string, options: OutputOptions & { yes?: true }) => {
-      if (act.question) await confirm(act.question(id), options);
-      const answer = await withDatabase((core) =>
-        callAdmin<Answer>(core, `${act.method} ${path}${act.below ?? ''}`, { params: { [parameter]: id } }),
-      );
+      const answer = await withAdmin(async (admin) => {
+        const params = { [parameter]: id };
+        if (act.question && !options.yes) {
+          await confirm(act.question(subject.isShown === false ? id : await nameOf(admin, path, params, id)), options);
+        }
+        return await callAdmin<Answer>(admin, `${act.method} ${path}${act.below ?? ''}`, { params });
+      });
       present(options, act.json?.(id) ?? answer, () => act.text(answer, id));
     });
+}
+
+/** Names a thing in a question, so that a wrong id is noticed, and says when it was last used. */
+async function nameOf(admin: Admin, path: Subject['path'], params: Json, id: string): Promise<string> {
+  const shown = await callAdmin<{ name: string; last_used_at?: string | null }>(admin, `GET ${path}`, { params });
+  const use = shown.last_used_at === undefined ? '' : `, last used ${shown.last_used_at ?? 'never'}`;
+  return plain(`"${shown.name}" (${id}${use})`);
 }
 
 /**
@@ -68,7 +83,7 @@ export function addReveal(
     .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} reveal ${example} | pbcopy`)
     .action(async (id: string, options: OutputOptions) => {
       const params = { [parameter]: id };
-      const revealed = await withDatabase((core) => callAdmin<Json>(core, `POST ${path}${below}`, { params }));
+      const revealed = await withAdmin((admin) => callAdmin<Json>(admin, `POST ${path}${below}`, { params }));
       presentSecret(options, revealed, `The ${secret} of ${id}:`, String(revealed[member]));
     });
 }
@@ -88,7 +103,7 @@ export function addUsageCommand(parent: Command, { path, parameter, example }: S
     .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} usage ${example} --hours 168`)
     .action(async (id: string, { json, hours }: OutputOptions & { hours: string }) => {
       const request = { params: { [parameter]: id }, query: { hours } };
-      const usage = await withDatabase((core) => callAdmin<ShownUsage>(core, `GET ${path}/usage`, request));
+      const usage = await withAdmin((admin) => callAdmin<ShownUsage>(admin, `GET ${path}/usage`, request));
       present(json ? { json } : {}, usage, () => describeUsage(usage));
     });
 }
@@ -111,10 +126,10 @@ export function addListCommand<Item, Options extends Json = Json>(parent: Comman
   for (const option of list.options) command.addOption(option);
   withPages(command)
     .addHelpText('after', `\nExamples:\n${list.examples.map((example) => `  ${example}`).join('\n')}`)
-    .action(async ({ json, ...options }: OutputOptions & Options) => {
+    .action(async ({ json, all, ...options }: OutputOptions & PageOptions & Options) => {
       const given = options as unknown as Options;
       const query = list.toQuery?.(given) ?? given;
-      const page = await withDatabase((core) => callAdmin<Page<Item>>(core, list.route, { query }));
+      const page = await withAdmin((admin) => readPage<Item>(admin, list.route, { query }, all));
       const cells = Object.values(list.columns);
       presentPage(json ? { json } : {}, page, () =>
         table(
@@ -125,15 +140,43 @@ export function addListCommand<Item, Options extends Json = Json>(parent: Comman
     });
 }
 
+export type PageOptions = { all?: true };
+
 export function withPages(command: Command): Command {
   return command
-    .option('--limit <number>', 'maximum number of items, up to 200', '50')
+    .addOption(new Option('--limit <number>', 'maximum number of items, 1 to 200').default('50').argParser(pageSize))
     .option('--cursor <cursor>', 'continue a list after its last item')
+    .addOption(new Option('--all', 'print every item, however many').conflicts(['cursor', 'limit']))
     .option('--json', 'print one JSON object with data and next_cursor');
 }
 
+function pageSize(text: string): string {
+  if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= 200) return text;
+  throw new InvalidArgumentError('It must be a number from 1 to 200. --all prints every item.');
+}
+
+/** Reads one page of a list, or all of them as one. */
+export async function readPage<Item>(
+  admin: Admin,
+  route: `GET /${string}`,
+  request: { params?: Json; query?: Json },
+  all: true | undefined,
+): Promise<Page<Item>> {
+  const read = (more: Json) =>
+    callAdmin<Page<Item>>(admin, route, { ...request, query: { ...request.query, ...more } });
+  if (!all) return await read({});
+  const data: Item[] = [];
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const page: Page<Item> = await read({ limit: '200', cursor });
+    data.push(...page.data);
+    cursor = page.next_cursor;
+  }
+  return { data, next_cursor: null };
+}
+
 export function presentPage<Item>(options: OutputOptions, page: Page<Item>, text: () => string): void {
-  present(options, page, text);
+  if (page.data.length === 0 && !options.json) say('Nothing was found.');
+  else present(options, page, text);
   if (page.next_cursor && !options.json) say(`There are more items. Continue with --cursor ${page.next_cursor}`);
 }
 

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Subject } from './acts.ts';
 import { callAdmin } from './call-admin.ts';
-import { withDatabase, withStores } from './stores.ts';
+import { type Admin, withAdmin } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet } from './terminal.ts';
 
 type Options = OutputOptions & {
@@ -41,11 +41,11 @@ Examples:
     .action(async (id: string, options: Options) => {
       const params = { [parameter]: id };
       if (options.show) {
-        const known = await withDatabase((core) => callAdmin<Record<string, string>>(core, `GET ${route}`, { params }));
+        const known = await withAdmin((admin) => callAdmin<Record<string, string>>(admin, `GET ${route}`, { params }));
         return present(options, known, () => sheet(known));
       }
       if (options.revoke) {
-        await withDatabase((core) => callAdmin(core, `DELETE ${route}`, { params }));
+        await withAdmin((admin) => callAdmin(admin, `DELETE ${route}`, { params }));
         return present(options, { ...params, revoked: true }, () => 'The API authorization token was revoked.');
       }
       const body = {
@@ -54,11 +54,11 @@ Examples:
         resource: options.resource,
       };
       type Issued = { access_token: string; expires_in: number; scope: string };
-      await withStores((core) =>
-        callAdmin<Issued>(core, `POST ${route}`, { params, body }, (issued) => {
+      const issue = (admin: Admin) =>
+        callAdmin<Issued>(admin, `POST ${route}`, { params, body }, (issued) => {
           const said = `Access token with ${issued.scope ? `scope ${issued.scope}` : 'no scope'}, valid for ${issued.expires_in} seconds:`;
           presentSecret(options, issued, said, issued.access_token);
-        }),
-      );
+        });
+      await withAdmin(issue, true);
     });
 }

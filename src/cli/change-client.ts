@@ -1,7 +1,8 @@
 import type { InsideRequest } from '../admin/call-endpoint.ts';
-import type { Core } from '../core.ts';
+
 import { KeyturnError } from '../errors.ts';
 import { callAdmin } from './call-admin.ts';
+import type { Admin } from './stores.ts';
 import { confirm, say, table } from './terminal.ts';
 
 /** The review with which the admin API answers a change that removes names of scopes in use. */
@@ -20,14 +21,18 @@ type ScopeReview = {
  * Changes a client. If that removes names of scopes that clients use, shows who uses them and asks for confirmation.
  * @throws {CommandEnd} as `confirm`.
  */
-export async function changeClient<Shown>(core: Core, request: InsideRequest, options: { yes?: true }): Promise<Shown> {
+export async function changeClient<Shown>(
+  admin: Admin,
+  request: InsideRequest,
+  options: { yes?: true },
+): Promise<Shown> {
   try {
-    return await callAdmin<Shown>(core, 'PATCH /clients/{client_id}', request);
+    return await callAdmin<Shown>(admin, 'PATCH /clients/{client_id}', request);
   } catch (error) {
     const review = error instanceof KeyturnError ? (error.extension?.['review'] as ScopeReview | undefined) : undefined;
     if (!review?.impact.scopes) throw error;
     const rows = review.impact.scopes.flatMap(({ scope, used_by: users, used_by_others: others }) => [
-      ...users.map(({ client_id: id, name, last_used_at: at }) => [scope, id, name, at.toISOString()]),
+      ...users.map(({ client_id: id, name, last_used_at: at }) => [scope, id, name, new Date(at).toISOString()]),
       ...(others > 0 ? [[scope, `and ${others} more`, '', '']] : []),
     ]);
     say(table(['scope', 'client_id', 'name', 'last used'], rows, process.stderr));
@@ -36,6 +41,6 @@ export async function changeClient<Shown>(core: Core, request: InsideRequest, op
       options,
     );
     const body = { ...request.body, confirmation: review.confirmation };
-    return await changeClient<Shown>(core, { ...request, body }, options);
+    return await changeClient<Shown>(admin, { ...request, body }, options);
   }
 }

@@ -10,7 +10,7 @@ import { addExportCommand } from './moving/export-command.ts';
 import { addImportCommand } from './moving/import-command.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { type ShownClient, showClient } from './show-client.ts';
-import { withDatabase } from './stores.ts';
+import { withAdmin } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret } from './terminal.ts';
 
 type FieldOptions = OutputOptions &
@@ -88,8 +88,8 @@ Examples:
         auth_method: authMethod,
         reveal: reveal ? undefined : false,
       };
-      await withDatabase((core) =>
-        callAdmin<ShownClient & { client_secret?: string }>(core, 'POST /clients', { body }, (client) => {
+      await withAdmin((admin) =>
+        callAdmin<ShownClient & { client_secret?: string }>(admin, 'POST /clients', { body }, (client) => {
           const { client_secret: secret } = client;
           if (secret === undefined) return present(options, client, () => showClient(client));
           presentSecret(options, client, `${showClient(client)}\n\nThe client secret:`, secret);
@@ -144,7 +144,7 @@ function addActs(clients: Command, subject: Subject): void {
     description: 'disable the client and revoke its live tokens; they stay revoked when it is enabled again',
     method: 'POST',
     below: '/disable',
-    question: (id) => `Disable ${id}? The integration stops working at once, and its live tokens are revoked.`,
+    question: (name) => `Disable ${name}? The integration stops working at once, and its live tokens are revoked.`,
     text: (client) => `${client.client_id} is disabled.`,
   });
   addAct<ShownClient>(clients, subject, {
@@ -158,7 +158,7 @@ function addActs(clients: Command, subject: Subject): void {
     name: 'delete',
     description: 'delete a client that is disabled',
     method: 'DELETE',
-    question: (id) => `Delete ${id}? This cannot be undone.`,
+    question: (name) => `Delete ${name}? This cannot be undone.`,
     json: (id) => ({ client_id: id, deleted: true }),
     text: (_, id) => `${id} was deleted.`,
   });
@@ -167,7 +167,7 @@ function addActs(clients: Command, subject: Subject): void {
     description: 'revoke every live token of the client; it can request new tokens at once',
     method: 'POST',
     below: '/tokens/revoke',
-    question: (id) => `Revoke every live token of ${id}? Requests with these tokens fail at once.`,
+    question: (name) => `Revoke every live token of ${name}? Requests with these tokens fail at once.`,
     text: (_, id) => `All tokens of ${id} were revoked.`,
   });
 }
@@ -192,7 +192,7 @@ Examples:
     )
     .action(async (clientId: string, options: FieldOptions & { yes?: true }) => {
       const request = { ...of(clientId), body: toFields(options) };
-      const client = await withDatabase((core) => changeClient<ShownClient>(core, request, options));
+      const client = await withAdmin((admin) => changeClient<ShownClient>(admin, request, options));
       present(options, client, () => showClient(client));
     });
 }

@@ -1,9 +1,8 @@
 import { type Command, Option } from 'commander';
 import { permissions } from '../contacts/contact.ts';
-import type { Core } from '../core.ts';
 import { addAct, addListCommand } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
-import { withDatabase } from './stores.ts';
+import { type Admin, withAdmin } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, say, sheet } from './terminal.ts';
 
 /** Members of the admin API's contact that are displayed. */
@@ -47,7 +46,7 @@ export function addContactCommands(program: Command): void {
     name: 'delete',
     description: 'delete a contact; its history stays in the audit log',
     method: 'DELETE',
-    question: (id) => `Delete contact ${id}? Its operator token stops working at once.`,
+    question: (name) => `Delete ${name}? Its operator token stops working at once.`,
     json: (id) => ({ id, deleted: true }),
     text: (_, id) => `${id} was deleted.`,
   });
@@ -71,10 +70,10 @@ Examples:
   keyturn contacts create --name Auditor --email a@example.com --permission integrations:view,audit:view --operator-token`,
     )
     .action(async (options: FieldOptions & { operatorToken?: true }) => {
-      await withDatabase(async (core) => {
-        const created = await callAdmin<ShownContact>(core, 'POST /contacts', { body: toFields(options) });
+      await withAdmin(async (admin) => {
+        const created = await callAdmin<ShownContact>(admin, 'POST /contacts', { body: toFields(options) });
         if (!options.operatorToken) return present(options, created, () => showContact(created));
-        await issueToken(core, options, created.id).catch((error: unknown) => {
+        await issueToken(admin, options, created.id).catch((error: unknown) => {
           say(`The contact ${created.id} was created without an operator token.`);
           throw error;
         });
@@ -119,7 +118,7 @@ Examples:
     )
     .action(async (id: string, options: FieldOptions) => {
       const request = { ...of(id), body: toFields(options) };
-      const contact = await withDatabase((core) => callAdmin<ShownContact>(core, `PATCH ${one}`, request));
+      const contact = await withAdmin((admin) => callAdmin<ShownContact>(admin, `PATCH ${one}`, request));
       present(options, contact, () => showContact(contact));
     });
 }
@@ -140,10 +139,10 @@ Examples:
     )
     .action(async (id: string, options: OutputOptions & { revoke?: true }) => {
       if (!options.revoke) {
-        await withDatabase((core) => issueToken(core, options, id));
+        await withAdmin((admin) => issueToken(admin, options, id));
         return;
       }
-      await withDatabase((core) => callAdmin(core, `DELETE ${one}/operator-token`, of(id)));
+      await withAdmin((admin) => callAdmin(admin, `DELETE ${one}/operator-token`, of(id)));
       present(options, { id, revoked: true }, () => 'The operator token was revoked.');
     });
 }
@@ -169,8 +168,8 @@ function of(id: string): { params: Json } {
 }
 
 /** Issues a token and prints it before the change is committed. */
-async function issueToken(core: Core, options: OutputOptions, id: string): Promise<void> {
-  await callAdmin<WithToken>(core, `POST ${one}/operator-token`, of(id), (contact) => presentToken(options, contact));
+async function issueToken(admin: Admin, options: OutputOptions, id: string): Promise<void> {
+  await callAdmin<WithToken>(admin, `POST ${one}/operator-token`, of(id), (contact) => presentToken(options, contact));
 }
 
 function presentToken(options: OutputOptions, contact: WithToken): void {

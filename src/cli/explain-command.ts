@@ -1,7 +1,7 @@
 import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { callAdmin, type Json } from './call-admin.ts';
-import { withStores } from './stores.ts';
+import { withAdmin } from './stores.ts';
 import { CommandEnd, type OutputOptions, paint, plain, present } from './terminal.ts';
 
 /** Members of the admin API's explanation that are displayed. */
@@ -45,7 +45,7 @@ The exit code is 1 if the value is not accepted, or the request was rejected.`,
       }
       const value = id ?? (await readInput());
       const body = { value, resource, client_id: client };
-      const explained = await withStores((core) => callAdmin<ShownExplanation>(core, 'POST /explain', { body }));
+      const explained = await withAdmin((admin) => callAdmin<ShownExplanation>(admin, 'POST /explain', { body }), true);
       present(json ? { json } : {}, explained, () => describeExplanation(explained));
       if (explained.verdict === 'rejected') throw new CommandEnd(1);
     });

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { callAdmin, type Json } from './call-admin.ts';
-import { withStores } from './stores.ts';
+import { withAdmin } from './stores.ts';
 import { CommandEnd, confirm, type OutputOptions, present, table } from './terminal.ts';
 
 /** Members of the admin API's leak that are displayed. */
@@ -48,11 +48,11 @@ The exit code is 1 if a live credential was found and not ended.`,
     .action(async (file: string, options: OutputOptions & { disable?: true; yes?: true }) => {
       if (options.disable)
         await confirm('End every live credential that is found? Programs that use one stop working at once.', options);
-      const leaks = await withStores(async (core) => {
+      const leaks = await withAdmin(async (admin) => {
         const found = new Map<string, FoundLeak>();
         for await (const batch of readLines(file)) {
           const body = { values: batch.map(({ text }) => text), disable: options.disable };
-          const { data } = await callAdmin<{ data: ShownLeak[] }>(core, 'POST /leaks', { body });
+          const { data } = await callAdmin<{ data: ShownLeak[] }>(admin, 'POST /leaks', { body });
           for (const { value_index: index, kind, hint, status, owner, disabled } of data) {
             // A value that appears in several lines is reported once, with its first line.
             const value = `${kind} ${hint} ${owner?.id}`;
@@ -61,7 +61,7 @@ The exit code is 1 if a live credential was found and not ended.`,
           }
         }
         return [...found.values()];
-      });
+      }, true);
       present(options, { data: leaks }, () =>
         leaks.length === 0
           ? 'No credential was found.'

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { askServer } from './ask-server.ts';
 import { callAdmin, type Page } from './call-admin.ts';
@@ -128,11 +128,7 @@ export function addConsoleCommands(program: Command): void {
     .command('link')
     .description('print a link that signs an operator in to the console; it works once, within ten minutes')
     .requiredOption('--contact <id>', 'the id of the contact that signs in, with the permissions of that contact')
-    .option(
-      '--url <url>',
-      'the URL at which the browser reaches the admin listener, such as https://admin.example.com',
-      webUrl,
-    )
+    .option('--url <url>', 'the URL at which the browser reaches the admin listener, such as https://admin.example.com')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -142,12 +138,16 @@ Examples:
   keyturn console link --contact "$CONTACT" --url https://admin.example.com
   xdg-open "$(keyturn console link --contact "$CONTACT")"`,
     )
-    .action(async (options: LinkOptions) => {
+    .action(async ({ contact, json }: LinkOptions, command: Command) => {
+      // The command line's own --url comes first, and has the same name.
+      const { url: given } = command.optsWithGlobals<LinkOptions>();
+      const base = given === undefined ? undefined : webUrl(given);
+      const options = { ...(json ? { json } : {}), contact };
       const { issueConsoleLink } = await import('../admin/console/sign-in/prove.ts');
       await withDatabase((core) =>
         core.change(async (transaction) => {
           const path = await issueConsoleLink(transaction, core, commandActor(), options.contact);
-          const url = new URL(path, options.url ?? adminUrlOf(core.config)).href;
+          const url = new URL(path, base ?? adminUrlOf(core.config)).href;
           presentSecret(options, { url, expires_in: 600 }, 'Sign-in link; works once, within ten minutes:', url);
         }),
       );
@@ -156,7 +156,7 @@ Examples:
 
 function webUrl(value: string): string {
   if (/^https?:$/.test(URL.parse(value)?.protocol ?? '')) return value;
-  throw new InvalidArgumentError('It must be an http or https URL such as https://admin.example.com.');
+  throw new CommandEnd(2, 'error: --url: It must be an http or https URL such as https://admin.example.com.');
 }
 
 /** Returns the URL at which a browser on this machine reaches the admin listener. */

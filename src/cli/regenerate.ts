@@ -1,8 +1,7 @@
 import { type Command, Option } from 'commander';
 import { authMethods } from '../clients/client.ts';
-import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
-import { describeId, presentPage, type Subject, withPages } from './acts.ts';
+import { describeId, type PageOptions, presentPage, readPage, type Subject, withPages } from './acts.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { type KeyOptions, toReplacement, withProof } from './client-keys.ts';
 import {
@@ -12,7 +11,7 @@ import {
   type ShownRegeneration,
   type ShownReview,
 } from './describe-regeneration.ts';
-import { withDatabase } from './stores.ts';
+import { type Admin, withAdmin } from './stores.ts';
 import { CommandEnd, confirm, duration, type OutputOptions, present, presentSecret, say, time } from './terminal.ts';
 
 /** Object whose credential is regenerated: a client with its secret, or an access key. */
@@ -85,7 +84,7 @@ Examples:
   keyturn ${parent.name()} regenerate ${example} --revoke-tokens --yes --json | jq -r .${member}`,
     )
     .action(async (id: string, options: RegenerateOptions) => {
-      await withDatabase((core) => regenerate(core, subject, id, options));
+      await withAdmin((admin) => regenerate(admin, subject, id, options));
     });
 }
 
@@ -93,7 +92,7 @@ type Regenerated = Json & { regeneration_id: string; previous: { retires_at: str
 
 /** Shows the review and asks for confirmation. If the state changes in between, asks again with the new review. */
 async function regenerate(
-  core: Core,
+  admin: Admin,
   { path, parameter, secret, member }: RegenerateSubject,
   id: string,
   options: RegenerateOptions,
@@ -109,7 +108,7 @@ async function regenerate(
   };
   const params = { [parameter]: id };
   const request = { params, ...(replace ? { body: { replace } } : {}) };
-  let review = await callAdmin<ShownReview>(core, `POST ${path}/regeneration/review`, request);
+  let review = await callAdmin<ShownReview>(admin, `POST ${path}/regeneration/review`, request);
   for (;;) {
     if (!options.json) say(describeReview(review));
     await confirm(`Regenerate ${id}?`, options);
@@ -122,7 +121,7 @@ async function regenerate(
       revoke_tokens: options.revokeTokens,
     };
     const route = `POST ${path}/regenerate` as const;
-    const outcome = await callAdmin<Regenerated>(core, route, { params, body }, show).catch(newReviewOf);
+    const outcome = await callAdmin<Regenerated>(admin, route, { params, body }, show).catch(newReviewOf);
     if (!('confirmation' in outcome)) return;
     say('The state has changed since the review. The new review:');
     review = outcome as ShownReview;
@@ -144,13 +143,13 @@ function addRegenerations(parent: Command, { path, parameter, secret, example }:
     .argument(`<${parameter}>`, describeId(parameter));
   withPages(command)
     .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} regenerations ${example}`)
-    .action(async (id: string, { json, ...query }: OutputOptions) => {
+    .action(async (id: string, { json, all, ...query }: OutputOptions & PageOptions) => {
       const request = { params: { [parameter]: id }, query };
-      const page = await withDatabase((core) =>
-        callAdmin<Page<ShownRegeneration>>(core, `GET ${path}/regenerations`, request),
+      const page = await withAdmin((admin) =>
+        readPage<ShownRegeneration>(admin, `GET ${path}/regenerations`, request, all),
       );
-      const text = () => page.data.map(describeRegeneration).join('\n\n') || `The ${secret} was never regenerated.`;
-      presentPage(json ? { json } : {}, page, text);
+      if (page.data.length === 0 && !json) return say(`The ${secret} was never regenerated.`);
+      presentPage(json ? { json } : {}, page, () => page.data.map(describeRegeneration).join('\n\n'));
     });
 }
 
@@ -165,9 +164,9 @@ function addEnd(parent: Command, subject: RegenerateSubject, verb: 'undo' | 'fin
     .option('--json', 'print the changed regeneration as one JSON object')
     .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} ${verb} ${example} --yes`)
     .action(async (id: string, given: string | undefined, options: Confirmed) => {
-      const ended = await withDatabase(async (core) => {
+      const ended = await withAdmin(async (admin) => {
         const params = { [parameter]: id };
-        const found = await findRunning(core, path, params, given);
+        const found = await findRunning(admin, path, params, given);
         if (found && !options.json) say(describeRegeneration(found));
         await confirm(
           verb === 'undo'
@@ -175,7 +174,7 @@ function addEnd(parent: Command, subject: RegenerateSubject, verb: 'undo' | 'fin
             : `End the grace period now? The previous ${secret} stops working at once.`,
           options,
         );
-        return await callAdmin<ShownRegeneration>(core, `POST ${path}/regenerations/{regeneration_id}/${verb}`, {
+        return await callAdmin<ShownRegeneration>(admin, `POST ${path}/regenerations/{regeneration_id}/${verb}`, {
           params: { ...params, regeneration_id: given ?? found?.id },
         });
       });
@@ -194,11 +193,11 @@ function addExtend(parent: Command, { path, parameter, secret, example }: Regene
     .addHelpText('after', `\nExamples:\n  keyturn ${parent.name()} extend ${example} --until 2027-01-31T12:00:00Z`)
     .action(async (id: string, given: string | undefined, options: { until: Date; json?: true }) => {
       const body = { retires_at: options.until.toISOString() };
-      const extended = await withDatabase(async (core) => {
+      const extended = await withAdmin(async (admin) => {
         const params = { [parameter]: id };
-        const all = { ...params, regeneration_id: given ?? (await findRunning(core, path, params, given))?.id };
+        const all = { ...params, regeneration_id: given ?? (await findRunning(admin, path, params, given))?.id };
         const route = `POST ${path}/regenerations/{regeneration_id}/extend` as const;
-        return await callAdmin<ShownRegeneration>(core, route, { params: all, body });
+        return await callAdmin<ShownRegeneration>(admin, route, { params: all, body });
       });
       present(options, extended, () => `The previous ${secret} is valid until ${extended.previous.retires_at}.`);
     });
@@ -227,11 +226,11 @@ function addMarkMoved(parent: Command, { path, parameter, secret, example }: Reg
         user_agent: options.userAgent ?? '',
         instance: options.instance ?? null,
       };
-      const marked = await withDatabase(async (core) => {
+      const marked = await withAdmin(async (admin) => {
         const params = { [parameter]: id };
-        const found = await findRunning(core, path, params, given);
+        const found = await findRunning(admin, path, params, given);
         await confirm(`Mark ${describeSource(source, ' ')} as moved?`, options);
-        return await callAdmin<ShownRegeneration>(core, `POST ${path}/regenerations/{regeneration_id}/mark-moved`, {
+        return await callAdmin<ShownRegeneration>(admin, `POST ${path}/regenerations/{regeneration_id}/mark-moved`, {
           params: { ...params, regeneration_id: given ?? found?.id },
           body: source,
         });
@@ -244,12 +243,12 @@ type MarkOptions = Confirmed & { address: string; userAgent?: string; instance?:
 
 /** Finds the regeneration with this ID, or the one whose grace period is running. */
 async function findRunning(
-  core: Core,
+  admin: Admin,
   path: RegenerateSubject['path'],
   params: Record<string, string>,
   given: string | undefined,
 ): Promise<ShownRegeneration | undefined> {
-  const { data } = await callAdmin<Page<ShownRegeneration>>(core, `GET ${path}/regenerations`, { params });
+  const { data } = await callAdmin<Page<ShownRegeneration>>(admin, `GET ${path}/regenerations`, { params });
   if (given) return data.find(({ id }) => id === given);
   const found = data.find(({ state }) => state === 'overlapping');
   if (!found) throw new CommandEnd(1, 'error: No grace period is running.');

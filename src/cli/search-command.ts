@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { callAdmin, type Json } from './call-admin.ts';
-import { withDatabase } from './stores.ts';
+import { withAdmin } from './stores.ts';
 import { type OutputOptions, present, say, table } from './terminal.ts';
 
 /** Members of the admin API's response that are displayed. */
@@ -25,7 +25,7 @@ Examples:
   keyturn search 192.0.2.1 --json | jq -r '.data[].id'`,
     )
     .action(async (q: string, { json, limit }: OutputOptions & { limit: string }) => {
-      const found = await withDatabase((core) => callAdmin<ShownFound>(core, 'GET /search', { query: { q, limit } }));
+      const found = await withAdmin((core) => callAdmin<ShownFound>(core, 'GET /search', { query: { q, limit } }));
       present(json ? { json } : {}, found, () =>
         table(
           ['kind', 'id', 'name', 'detail'],

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addAct } from './acts.ts';
 import { callAdmin } from './call-admin.ts';
-import { withDatabase } from './stores.ts';
+import { withAdmin } from './stores.ts';
 import { type OutputOptions, present, table } from './terminal.ts';
 
 /** Signing keys as the admin API returns them. */
@@ -24,7 +24,7 @@ export function addSigningKeyCommands(program: Command): void {
     .option('--json', 'print one JSON object with data')
     .addHelpText('after', '\nExamples:\n  keyturn signing-keys list')
     .action(async (options: OutputOptions) => {
-      const keys = await withDatabase((core) => callAdmin<ShownKeys>(core, 'GET /signing-keys', {}));
+      const keys = await withAdmin((admin) => callAdmin<ShownKeys>(admin, 'GET /signing-keys', {}));
       present(options, keys, () => showKeys(keys));
     });
   keys
@@ -43,12 +43,17 @@ Servers rotate the keys automatically every KEYTURN_SIGNING_KEY_DAYS. Do not rot
 servers may not have fetched the new key yet.`,
     )
     .action(async (options: OutputOptions) => {
-      const keys = await withDatabase((core) => callAdmin<ShownKeys>(core, 'POST /signing-keys/rotate', {}));
+      const keys = await withAdmin((admin) => callAdmin<ShownKeys>(admin, 'POST /signing-keys/rotate', {}));
       present(options, keys, () => showKeys(keys));
     });
   addAct<ShownKeys>(
     keys,
-    { path: '/signing-keys/{kid}', parameter: 'kid', example: 'ZpEjXW0AQmCGMJ0JrgkRuvQd1pFUBCPHrnGDpoV7aJk' },
+    {
+      path: '/signing-keys/{kid}',
+      parameter: 'kid',
+      isShown: false,
+      example: 'ZpEjXW0AQmCGMJ0JrgkRuvQd1pFUBCPHrnGDpoV7aJk',
+    },
     {
       name: 'revoke',
       description: 'revoke a key that may have been stolen; every JWT that it signed becomes inactive at once',

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { callAdmin, type Json } from './call-admin.ts';
 import { describeSource, type ShownSource } from './describe-regeneration.ts';
-import { withDatabase } from './stores.ts';
+import { withAdmin } from './stores.ts';
 import { CommandEnd, type OutputOptions, paint, plain, present } from './terminal.ts';
 
 /** Members of the admin API's response that are displayed. */
@@ -44,7 +44,7 @@ Examples:
 The exit code is 1 if something is urgent: requests fail now, or will within a day. Otherwise it is 0.`,
     )
     .action(async ({ json, limit }: OutputOptions & { limit: string }) => {
-      const attention = await withDatabase((core) =>
+      const attention = await withAdmin((core) =>
         callAdmin<ShownAttention>(core, 'GET /attention', { query: { limit } }),
       );
       present(json ? { json } : {}, attention, () => describe(attention));

@@ -6,6 +6,7 @@ import type { Grantor } from '../contacts/manage-contacts.ts';
 import type { Core } from '../core.ts';
 import { UsageError } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
+import { isRemote, type RemoteServer, readRemoteServer } from './remote-server.ts';
 import { CommandEnd, say } from './terminal.ts';
 
 /** Reads the configuration. @throws {CommandEnd} 2 if it is not usable. */
@@ -18,8 +19,23 @@ export function readCommandConfig(): Config {
   }
 }
 
+/** What commands call the admin API on: the stores in this process, or a running server. */
+export type Admin = Core | RemoteServer;
+
+/**
+ * Does work that consists of calls of the admin API: on a running server if the command line or the environment names
+ * one, otherwise on the stores.
+ * @param needsTokens whether the work issues or looks up tokens, which may be in Redis.
+ */
+export async function withAdmin<T>(work: (admin: Admin) => Promise<T>, needsTokens = false): Promise<T> {
+  const remote = readRemoteServer();
+  if (remote) return await work(remote);
+  return await (needsTokens ? withStores : withDatabase)(work);
+}
+
 /** Opens all stores, does the work and closes them. For commands that issue or look up tokens. */
-export function withStores<T>(work: (core: Core) => Promise<T>): Promise<T> {
+function withStores<T>(work: (core: Core) => Promise<T>): Promise<T> {
+  requireDirect();
   return withOpened(readCommandConfig(), work);
 }
 
@@ -28,7 +44,17 @@ export function withStores<T>(work: (core: Core) => Promise<T>): Promise<T> {
  * the database.
  */
 export function withDatabase<T>(work: (core: Core) => Promise<T>): Promise<T> {
+  requireDirect();
   return withOpened({ ...readCommandConfig(), redisUrl: undefined }, work);
+}
+
+/** A command that ignores the server that it was given would change another one. */
+function requireDirect(): void {
+  if (!isRemote()) return;
+  throw new CommandEnd(
+    2,
+    'error: This command works directly on the stores. Run it on the server, without --url, --profile, KEYTURN_URL and KEYTURN_PROFILE.',
+  );
 }
 
 async function withOpened<T>(config: Config, work: (core: Core) => Promise<T>): Promise<T> {

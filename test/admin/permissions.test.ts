@@ -59,6 +59,9 @@ const table: Record<string, Permission> = {
   'post /signing-keys/{kid}/revoke': 'api_key:manage',
 };
 
+/** Routes that every operator may call. */
+const forEveryone = ['get /me'];
+
 let server: AdminServer;
 const tokens = new Map<string, string>();
 
@@ -86,7 +89,7 @@ test('checks the permission of every route', async () => {
   const routes = Object.entries(json.paths as Record<string, object>).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => `${method} ${path.replace('/admin/v1', '')}`),
   );
-  expect(routes.sort()).toEqual(Object.keys(table).sort());
+  expect(routes.sort()).toEqual([...Object.keys(table), ...forEveryone].sort());
 });
 
 describe.each(Object.entries(table))('%s', (route, needed) => {
@@ -111,6 +114,17 @@ describe.each(Object.entries(table))('%s', (route, needed) => {
       else expect(status).toBe(403);
     },
   );
+});
+
+test.each(permissions)('shows an operator with only %s who they are, and rejects strangers', async (permission) => {
+  const { json } = await server.adminFetch('/me', { token: tokens.get(permission) ?? '' });
+  expect(json).toEqual({
+    id: expect.stringMatching(/^[\da-f-]{36}$/),
+    name: expect.any(String),
+    permissions: [permission],
+    issuer: server.core.config.issuer,
+  });
+  expect((await request('get /me', null)).status).toBe(401);
 });
 
 test.each([

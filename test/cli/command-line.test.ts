@@ -41,8 +41,8 @@ describe('the help of every command', () => {
       command.outputHelp();
       const examples = help.split('Examples:\n')[1] ?? '';
       expect(examples).toContain(`keyturn ${path}`);
-      // Completion prints a script and no result.
-      if (path !== 'completion') expect(help).toContain('--json');
+      // Completion prints a script, and help a text.
+      if (!['completion', 'help'].includes(path)) expect(help).toContain('--json');
     },
   );
 
@@ -71,7 +71,9 @@ describe('an empty value is rejected and does not mean "not given", "all" or "no
     for (const { path, more } of withValue) {
       let said = '';
       const program = createProgram();
-      for (const { command } of commandsOf(program)) command.configureOutput({ writeErr: (text) => (said += text) });
+      for (const command of [program, ...commandsOf(program).map((one) => one.command)]) {
+        command.configureOutput({ writeErr: (text) => (said += text) });
+      }
       const args = [...path, ...more];
       const refusal = { code: 'commander.invalidArgument' };
       await expect(program.parseAsync(args, { from: 'user' })).rejects.toMatchObject(refusal);

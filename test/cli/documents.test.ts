@@ -59,6 +59,19 @@ A command that can break a running integration asks for confirmation. Without a 
 
 \`NO_COLOR\` and \`FORCE_COLOR\` are respected.
 
+## A running server
+
+By default, commands work directly on the stores, with the configuration of the server. With one of these options, they
+call the admin API of a running server instead, with the operator token and the permissions of its contact:
+
+- \`--url <url>\`, or \`KEYTURN_URL\`: the URL of the admin listener, such as \`https://admin.example.com\`. It must be https, except on this machine. For a private CA, set \`NODE_EXTRA_CA_CERTS\`.
+- \`--token <token>\`, or \`KEYTURN_OPERATOR_TOKEN\`: the operator token. Other users of the machine can see options, so prefer the variable or a profile.
+- \`--profile <name>\`, or \`KEYTURN_PROFILE\`: a profile that \`keyturn login\` has stored with URL and token, in a file with mode 0600.
+
+A request whose answer is lost is repeated with the same Idempotency-Key, so nothing is created twice. These commands
+need the stores, and reject the options: \`clients import\`, \`clients export\`, \`moving rehearse\`, \`audit verify\`, \`audit checkpoint\`,
+\`root-key\`, \`after-restore\` and everything that starts or checks a server.
+
 ${single.map((command) => describeCommand(command, 'keyturn', '##')).join('\n')}
 ${groups
   .map(

@@ -78,6 +78,7 @@ async function walkContact(): Promise<void> {
 
 async function walkOthers(): Promise<void> {
   await run('audit list');
+  await run('whoami');
   await run('signing-keys list');
   const { data: keys } = (await run('signing-keys rotate')) as unknown as { data: { kid: string }[] };
   // Use a key id that cannot be mistaken for an option.

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { permissions } from '../../contacts/contact.ts';
+import type { Core } from '../../core.ts';
+import { type Endpoint, endpoint } from '../endpoint.ts';
+
+const meSchema = z
+  .strictObject({
+    id: z.string().meta({
+      description: 'The ID of the contact that the operator token belongs to.',
+      example: '3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11',
+    }),
+    name: z.string().meta({ description: 'The name of the contact.', example: 'Ann Operator' }),
+    permissions: z.array(z.enum(permissions)).meta({ description: 'What the operator may do.' }),
+    issuer: z.string().meta({
+      description: 'The issuer of the deployment, so that a program knows which one it calls.',
+      example: 'https://auth.example.com',
+    }),
+  })
+  .meta({ id: 'Me', description: 'The operator who makes the request.' });
+
+export function meEndpoints(core: Core): Endpoint[] {
+  return [
+    endpoint({
+      method: 'get',
+      path: '/me',
+      permission: null,
+      summary: 'Get the operator who makes the request',
+      answers: { 200: meSchema },
+      handle: async ({ operator: { id, name, permissions: held } }) => ({
+        status: 200,
+        body: { id, name, permissions: held, issuer: core.config.issuer },
+      }),
+    }),
+  ];
+}

@@ -1,5 +1,6 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { otherScopes, toPermissions, toScope } from '../access-keys/access-key.ts';
+import { isScopeName, scopeNameForm } from '../clients/declared-scopes.ts';
 import { addAct, addListCommand, addReveal, addUsageCommand, type Subject } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import {
@@ -190,7 +191,7 @@ function withFields(command: Command): Command {
     .option(
       '--permission <permissions>',
       'all permissions of the key, such as orders:read or a named scope, or none; repeatable, or separated by commas',
-      collect,
+      collectPermissions,
     )
     .option(
       '--client <client_ids>',
@@ -198,6 +199,12 @@ function withFields(command: Command): Command {
       collect,
     )
     .option('--expires-at <time>', 'when the key expires, such as 2027-01-31', time);
+}
+
+function collectPermissions(value: string, earlier?: readonly string[]): string[] {
+  const wrong = collect(value).find((item) => !isScopeName(item));
+  if (wrong !== undefined) throw new InvalidArgumentError(`${wrong} ${scopeNameForm}.`);
+  return collect(value, earlier);
 }
 
 function toFields(options: FieldOptions): Json {

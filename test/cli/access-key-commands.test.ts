@@ -138,7 +138,7 @@ test('access-keys exits with 1 and a sentence for a rejection, and with 2 and th
     },
     { more: ['--client', 'kti_nobody'], code: 1, says: 'error: clients: client not found: kti_nobody.\n' },
     { more: ['--permission', 'orders'], code: 1, says: 'error: scope: "orders" is not offered' },
-    { more: ['--permission', 'orders:e"t'], code: 2, says: 'error: --permission: ' },
+    { more: ['--permission', 'orders:e"t'], code: 2, says: "option '--permission <permissions>'" },
     { more: ['--expires-at', 'soon'], code: 2, says: '--expires-at' },
     { more: ['--expires-at', '2027-02-30'], code: 2, says: 'a valid time' },
     { more: ['--expires-at', '2999-01-31T12:00:00'], code: 2, says: 'with an offset' },

@@ -101,6 +101,8 @@ beforeAll(async () => {
     },
   ];
   await writeFile(join(directory, 'clients.json'), JSON.stringify(imported));
+  const request = { client_id: 'order-sync', scope: 'orders:read' };
+  await writeFile(join(directory, 'token-requests.jsonl'), JSON.stringify(request));
   await writeFile(join(directory, 'paste.txt'), `found: ${generateSecret('kts_')}`);
   const shell = 'git init -q . && git -c user.name=A -c user.email=a@example.com commit -q --allow-empty -m first && ';
   const certificate =

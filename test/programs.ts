@@ -41,13 +41,21 @@ export const chromiumPath = process.env['CHROMIUM'] ?? chromiums.find((path) => 
 /** Validates Kubernetes manifests. It is a Python package, and `KUBERNETES_VALIDATE` is its path. */
 export const kubernetesValidate = process.env['KUBERNETES_VALIDATE'] ?? 'kubernetes-validate';
 
+/** The program `hydra`, in `HYDRA` or on the path. */
+export const hydraPath = process.env['HYDRA'] ?? findProgram(['hydra']);
+
+/** The directory of an unpacked Keycloak distribution, which has `bin/kc.sh`. */
+export const keycloakHome = process.env['KEYCLOAK_HOME'];
+
 const programs = {
   Apache: exists('/usr/lib/apache2/modules/mod_oauth2.so'),
   Authlib: runs(debianPython, '-c', 'import requests, authlib.integrations.requests_client, authlib.oauth2.rfc8414'),
   Chromium: () => chromiumPath !== undefined,
   Go: found('go'),
   HAProxy: exists('/usr/sbin/haproxy'),
+  Hydra: () => hydraPath !== undefined,
   'Java compiler': found('javac'),
+  Keycloak: () => keycloakHome !== undefined,
   Maven: found('mvn'),
   PHP: runs('php', '-r', 'curl_init();'),
   PgBouncer: () => findProgram(['pgbouncer', '../sbin/pgbouncer']) !== undefined,
@@ -82,9 +90,9 @@ export async function findMissingPrograms(): Promise<string[]> {
   return checked.filter(({ is }) => !is).map(({ name }) => name);
 }
 
-/** Returns the test files that name the program. */
+/** Returns the test files, and the files that they share, that name the program. */
 export function testsThatNeed(name: string): string[] {
-  return globSync('test/**/*.test.ts', { cwd: root }).filter((file) => {
+  return globSync('test/**/*.ts', { cwd: root }).filter((file) => {
     const text = readFileSync(join(root, file), 'utf8');
     return text.includes("/programs.ts'") && text.includes(`'${name}'`);
   });

@@ -9,10 +9,12 @@ type Beside = {
   command: (directory: string) => readonly string[];
   /** Rejects until the program serves requests. */
   answers: () => Promise<unknown>;
+  /** Milliseconds in which it must serve requests; 30 seconds by default. */
+  withinMs?: number;
 };
 
 /** Runs another server in a temporary directory, until it is stopped or this process ends. */
-export async function runBeside({ files, command, answers }: Beside): Promise<{ stop: () => Promise<void> }> {
+export async function runBeside({ files, command, answers, withinMs }: Beside): Promise<{ stop: () => Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'keyturn-beside-'));
   // Let the server's workers read the directory, which may run as another user.
   await chmod(directory, 0o755);
@@ -22,7 +24,7 @@ export async function runBeside({ files, command, answers }: Beside): Promise<{ 
   }
   const watched = startWatched({ directory, server: { command: command(directory), signal: 'SIGTERM' } });
   try {
-    await awaitAnswer(async () => void (await answers()), watched);
+    await awaitAnswer(async () => void (await answers()), watched, withinMs);
   } catch (error) {
     const log = await readFile(join(directory, 'log'), 'utf8').catch(() => '');
     await watched.stop();

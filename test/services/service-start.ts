@@ -44,9 +44,9 @@ export function startWatched(task: WatchedTask): Watched {
   };
 }
 
-/** Polls for 30 seconds, or until the watched process has ended. */
-export async function awaitAnswer(answers: () => Promise<void>, watched?: Watched): Promise<void> {
-  const until = Date.now() + 30_000;
+/** Polls until the watched process has ended, or for `withinMs` milliseconds. */
+export async function awaitAnswer(answers: () => Promise<void>, watched?: Watched, withinMs = 30_000): Promise<void> {
+  const until = Date.now() + withinMs;
   for (;;) {
     try {
       return await answers();

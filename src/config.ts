@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { editDistance, withoutPlatformLinks } from './configuration/environment.ts';
+import { type Dialect, type Dialects, dialectProblems } from './configuration/dialects.ts';
+import { unknownVariables, withoutPlatformLinks } from './configuration/environment.ts';
 import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
 import { UsageError } from './errors.ts';
 import { readTlsFiles, type TlsFiles } from './http/tls-files.ts';
@@ -57,6 +58,8 @@ export type Config = {
   clientCertProxy: readonly string[];
   /** Paths of the TLS files. With a certificate, both listeners use TLS. */
   tlsFiles: TlsFiles;
+  /** Deviations of other servers' clients that are accepted. */
+  dialects: Dialects;
   logLevel: LogLevel;
   /** Whether requests are traced. OpenTelemetry's own variables set the destination. */
   traces: boolean;
@@ -96,6 +99,7 @@ export const variables = [
   'KEYTURN_TLS_CERT',
   'KEYTURN_TLS_KEY',
   'KEYTURN_TLS_CLIENT_CA',
+  'KEYTURN_DIALECTS',
   'KEYTURN_LOG_LEVEL',
 ] as const;
 
@@ -120,7 +124,7 @@ const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'inf
  */
 export function readConfig(given: Readonly<Record<string, string | undefined>> = process.env): Config {
   const environment = withoutPlatformLinks(given);
-  const problems = [...unknownVariables(environment), ...emptyVariables(environment)];
+  const problems = [...unknownVariables(environment, variables, remoteVariables), ...emptyVariables(environment)];
   const text = (name: string) => environment[name]?.trim() || undefined;
   const secret = (name: string) => {
     const file = text(`${name}_FILE`);
@@ -171,6 +175,8 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   if (tlsFiles.clientCa && !tlsFiles.cert && !clientCertHeader) {
     problems.push('KEYTURN_TLS_CLIENT_CA needs KEYTURN_TLS_CERT or KEYTURN_CLIENT_CERT_HEADER');
   }
+  const dialects = list('KEYTURN_DIALECTS');
+  problems.push(...dialectProblems(dialects));
   const port = integer('KEYTURN_PORT', 4000, 0, 65_535);
   const issuer = text('KEYTURN_ISSUER')?.replace(/\/$/, '') ?? defaultIssuer(tlsFiles.cert ? 'https' : 'http', port);
   check('KEYTURN_ISSUER', isIssuer(issuer), 'an http or https URL without path, query and fragment');
@@ -213,6 +219,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     clientCertHeader,
     clientCertProxy,
     tlsFiles,
+    dialects: new Set(dialects as Dialect[]),
     logLevel: oneOf('KEYTURN_LOG_LEVEL', 'info', logLevels),
     traces:
       text('OTEL_SDK_DISABLED') !== 'true' &&
@@ -233,17 +240,6 @@ function emptyVariables(environment: Readonly<Record<string, string | undefined>
   return variables
     .filter((name) => environment[name] !== undefined && environment[name].trim() === '')
     .map((name) => `${name} is set but empty: give it a value, or unset it to use its default`);
-}
-
-function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
-  return Object.keys(environment)
-    .filter((name) => name.startsWith('KEYTURN_') && !([...variables, ...remoteVariables] as string[]).includes(name))
-    .map((name) => {
-      const [nearest, distance] = variables
-        .map((known) => [known, editDistance(name, known)] as const)
-        .reduce((best, candidate) => (candidate[1] < best[1] ? candidate : best));
-      return `${name} is not a known variable${distance <= 4 ? `; did you mean ${nearest}?` : ''}`;
-    });
 }
 
 /** Reads a secret that an orchestrator mounts as a file. Reports a file that is empty or cannot be read as a problem. */

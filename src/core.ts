@@ -8,6 +8,7 @@ import { noteClientUse } from './clients/client-use.ts';
 import { type ClientKeys, createClientKeys, type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
 import { createUsedAssertions, type UsedAssertions } from './clients/used-assertions.ts';
+import { assertionAlgorithms } from './clients/verification-key.ts';
 import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
 import { lockSecretOwner } from './leaks/end-leak.ts';
@@ -133,9 +134,18 @@ export async function openCore(
     const stream = redis && (await openAnnouncementStream(redis, database, prefix));
     const announcements = stream && createAnnouncements({ stream, log });
     const { staleSeconds, reveal, signingAlgorithm } = config;
+    const algorithms = assertionAlgorithms(config.dialects);
     // The embedded database belongs to one process, so no other process can change it.
     const staleAlways = config.given.includes('KEYTURN_STALE_SECONDS') || config.databaseUrl === undefined;
-    const secretDeps = { keyRing, clock, reveal, ttlSeconds, signingAlgorithm, lockOwner: lockSecretOwner };
+    const secretDeps = {
+      keyRing,
+      clock,
+      reveal,
+      ttlSeconds,
+      signingAlgorithm,
+      assertionAlgorithms: algorithms,
+      lockOwner: lockSecretOwner,
+    };
     const lossCheck = createLossCheck({
       database,
       announcements,
@@ -209,7 +219,9 @@ export async function openCore(
       feed,
       clients,
       usedAssertions: createUsedAssertions(database, feed),
+      assertionAlgorithms: algorithms,
       clientKeys: createClientKeys({
+        assertionAlgorithms: algorithms,
         fetchJwks: readJwks,
         clock,
         log,

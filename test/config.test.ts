@@ -315,3 +315,13 @@ test.each([
 ])('takes a usual DATABASE_URL: %s', (databaseUrl) => {
   expect(readConfig({ ...stores, DATABASE_URL: databaseUrl }).databaseUrl).toBe(databaseUrl);
 });
+
+test('KEYTURN_DIALECTS is a list of known names, and a misspelt one stops the start with a suggestion', () => {
+  expect([...readConfig({}).dialects]).toEqual([]);
+  expect([...readConfig({ KEYTURN_DIALECTS: 'audience, other_paths' }).dialects]).toEqual(['audience', 'other_paths']);
+  const problem = refusal({ KEYTURN_DIALECTS: 'audience,other_path,all' });
+  expect(problem).toContain('KEYTURN_DIALECTS: other_path is none of audience, json_body, token_endpoint_audience');
+  expect(problem).toContain('; did you mean other_paths?');
+  expect(problem).toMatch(/all is none of [^;]*$/m);
+  expect(refusal({ KEYTURN_DIALECTS: 'audience,' })).toContain('KEYTURN_DIALECTS must be a list without empty items');
+});

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { InvalidInput, KeyturnError, NotFound } from '../errors.ts';
+import { InvalidInput, NotFound } from '../errors.ts';
 import { findUnstorableText } from '../text/read-text.ts';
 import type { AdminRequest, Endpoint } from './endpoint.ts';
 
@@ -55,42 +55,4 @@ function describe(issue: z.core.$ZodIssue): { path: string; message: string }[] 
 /** Returns the resource's name for errors, such as `access key` for `/access-keys/{id}`. */
 function nameOf({ path }: Endpoint): string {
   return path.split('/')[1]?.replace(/s$/, '').replace('-', ' ') ?? 'thing';
-}
-
-const maxDepth = 32;
-
-/** Matches a string, with the colon after it if it is a member's name, or a bracket. */
-const token = /("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}[\]]/g;
-
-/**
- * Parses JSON (RFC 8259) and rejects texts that two parsers could read differently.
- * @throws {KeyturnError} `invalid_json` if the text is not JSON, repeats a member's name in an object, contains
- * `__proto__` as a name, or has more than 32 levels.
- */
-export function parseStrictJson(text: string): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw invalid('The body is not valid JSON.');
-  }
-  // The text is valid JSON from here on, so strings, colons and brackets are enough to find its structure.
-  const names: Set<string>[] = [];
-  for (const [first, string, colon] of text.matchAll(token)) {
-    if (string === undefined) {
-      if (first === '{' || first === '[') names.push(new Set());
-      else names.pop();
-      if (names.length > maxDepth) throw invalid(`The body is nested more than ${maxDepth} levels deep.`);
-    } else if (colon !== undefined) {
-      const name = JSON.parse(string) as string;
-      if (name === '__proto__') throw invalid('The body contains a member named __proto__, which is not allowed.');
-      if (names.at(-1)?.has(name)) throw invalid('The body repeats the name of a member in one object.');
-      names.at(-1)?.add(name);
-    }
-  }
-  return value;
-}
-
-function invalid(message: string): KeyturnError {
-  return new KeyturnError('invalid_json', 400, message);
 }

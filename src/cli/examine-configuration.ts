@@ -9,6 +9,7 @@ import { askServer } from './ask-server.ts';
 export type Check = {
   name:
     | 'configuration'
+    | 'dialects'
     | 'issuer'
     | 'certificate'
     | 'listeners'
@@ -29,6 +30,7 @@ export type Check = {
 export async function examineSettings(config: Config): Promise<Check[]> {
   return [
     ...examineConfiguration(config),
+    ...examineDialects(config),
     examineIssuer(config),
     ...examineCertificate(config),
     examineListeners(config),
@@ -42,6 +44,11 @@ function examineConfiguration(config: Config): Check[] {
   );
   if (warnings.length > 0) return warnings;
   return [ok('configuration', config.databaseUrl ? 'complete' : `complete; embedded, in ${config.dataDir}`)];
+}
+
+/** Names the dialects that are on, because some of them accept what the default rejects. */
+function examineDialects({ dialects }: Config): Check[] {
+  return dialects.size > 0 ? [ok('dialects', `on: ${[...dialects].join(', ')}; see docs/moving.md`)] : [];
 }
 
 function examineIssuer({ issuer, databaseUrl }: Config): Check {

@@ -8,7 +8,13 @@ import { requireDeclarable } from './declared-scopes.ts';
 import { isPublicAddress } from './fetch-jwks.ts';
 import { requireOffered } from './offered-scopes.ts';
 import { readRegisteredCertificate } from './registered-certificate.ts';
-import { type ClientJwks, readVerificationKey, requireUsableJwks } from './verification-key.ts';
+import {
+  type ClientJwks,
+  readVerificationKey,
+  requireUsableJwks,
+  type VerificationAlgorithm,
+  verificationAlgorithms,
+} from './verification-key.ts';
 
 type GivenField =
   | 'scope'
@@ -104,12 +110,21 @@ const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
   self_signed_tls_client_auth: ['jwks'],
 };
 
+/** What the registration of keys depends on: the accepted algorithms of assertions. */
+export type KeyDeps = { assertionAlgorithms: readonly VerificationAlgorithm[] };
+
+const byDefault: KeyDeps = { assertionAlgorithms: verificationAlgorithms };
+
 /**
  * Returns the keys to register.
  * @throws {InvalidInput} unless the usable members that the method requires are given, and no others (RFC 7591 §2:
  * never both `jwks` and `jwks_uri`).
  */
-export function registerKeys(authMethod: AuthMethod, given: GivenKeys): RegisteredKeys {
+export function registerKeys(
+  authMethod: AuthMethod,
+  given: GivenKeys,
+  { assertionAlgorithms } = byDefault,
+): RegisteredKeys {
   const { jwks, jwksUri, certificateSubject } = given;
   const taken = takenBy[authMethod];
   const present = (Object.keys(names) as (keyof GivenKeys)[]).filter((name) => given[name] !== undefined);
@@ -121,17 +136,18 @@ export function registerKeys(authMethod: AuthMethod, given: GivenKeys): Register
       `auth_method \`${authMethod}\` requires exactly one of: ${taken.map((name) => names[name]).join(' or ')}.`,
     );
   }
-  if (jwks) requireUsableJwks(jwks, authMethod === 'private_key_jwt' ? readVerificationKey : readRegisteredCertificate);
+  const readKey = (jwk: unknown) => readVerificationKey(jwk, assertionAlgorithms);
+  if (jwks) requireUsableJwks(jwks, authMethod === 'private_key_jwt' ? readKey : readRegisteredCertificate);
   if (jwksUri !== undefined) requirePublicUrl(jwksUri);
   if (certificateSubject) requireUsableSubject(certificateSubject);
   return { jwks: jwks ?? null, jwksUri: jwksUri ?? null, certificateSubject: certificateSubject ?? null };
 }
 
 /** Returns the registration after a change: new keys replace all previous ones. @throws {InvalidInput} */
-export function replaceKeys(client: Client, given: GivenKeys): RegisteredKeys {
+export function replaceKeys(client: Client, given: GivenKeys, deps: KeyDeps): RegisteredKeys {
   const { jwks, jwksUri, certificateSubject } = client;
   const isGiven = given.jwks !== undefined || given.jwksUri !== undefined || given.certificateSubject !== undefined;
-  return isGiven ? registerKeys(client.authMethod, given) : { jwks, jwksUri, certificateSubject };
+  return isGiven ? registerKeys(client.authMethod, given, deps) : { jwks, jwksUri, certificateSubject };
 }
 
 /**

@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache';
 import type { Registration } from '../credentials/registration.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../process/clock.ts';
-import { type ClientKey, importJwks, usableKeys } from './verification-key.ts';
+import { type ClientJwks, type ClientKey, usableKeys, type VerificationAlgorithm } from './verification-key.ts';
 
 export type FetchJwks = (uri: string) => Promise<readonly unknown[]>;
 
@@ -164,14 +164,28 @@ export function createClientKeys(deps: {
   clock: Clock;
   log: Log;
   notePublished: NotePublished;
+  /** Algorithms of the keys that are used. */
+  assertionAlgorithms: readonly VerificationAlgorithm[];
 }): ClientKeys {
-  const { fetchJwks, clock, log, notePublished } = deps;
+  const { fetchJwks, clock, log, notePublished, assertionAlgorithms } = deps;
   const byUrl = new LRUCache<string, Fetched>({ max: maxUrls });
+
+  /** Caches imported keys by registration object, which is replaced when the registration changes. */
+  const imported = new WeakMap<ClientJwks, readonly ClientKey[]>();
+
+  function importOnce(jwks: ClientJwks): readonly ClientKey[] {
+    let keys = imported.get(jwks);
+    if (!keys) {
+      keys = usableKeys(jwks.keys, assertionAlgorithms);
+      imported.set(jwks, keys);
+    }
+    return keys;
+  }
 
   async function read(uri: string, fetched: Fetched): Promise<void> {
     fetched.triedAt = clock();
     try {
-      fetched.keys = usableKeys(await fetchJwks(uri));
+      fetched.keys = usableKeys(await fetchJwks(uri), assertionAlgorithms);
       fetched.readAt = clock();
       fetched.noted = new Set();
     } catch (error) {
@@ -199,7 +213,7 @@ export function createClientKeys(deps: {
 
   return {
     find: async ({ jwks, jwksUri }, kid, client) => {
-      if (jwks) return importJwks(jwks);
+      if (jwks) return importOnce(jwks);
       if (jwksUri === null) return [];
       const fetched = byUrl.get(jwksUri) ?? unread();
       byUrl.set(jwksUri, fetched);

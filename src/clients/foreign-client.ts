@@ -3,9 +3,9 @@ import { InvalidInput } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import { type AuthMethod, authMethods, type Client, hasCertificate, initialState, isSecretMethod } from './client.ts';
 import { noDetails } from './client-details.ts';
-import { registerKeys } from './client-rules.ts';
+import { type KeyDeps, registerKeys } from './client-rules.ts';
 import { detailsOf, type GivenDetails } from './given-details.ts';
-import { type ClientJwks, readVerificationKey, verificationAlgorithms } from './verification-key.ts';
+import { type ClientJwks, readVerificationKey } from './verification-key.ts';
 
 /** A client of another server, as a file describes it. Nothing in it has been checked. */
 export type ForeignClient = {
@@ -65,31 +65,43 @@ const endsOfKeys = ['exp', 'nbf', 'revoked'];
  * Lists the security requirements of another server's client that this server would not enforce. A requirement is
  * either imported or makes the import of its client fail; it is never dropped.
  */
-export function demandProblems(row: ForeignClient): string[] {
+export function demandProblems(row: ForeignClient, deps: KeyDeps): string[] {
   if (!(authMethods as readonly string[]).includes(row.authMethod)) {
     const shown = /^[\w-]{1,60}$/.test(row.authMethod) ? row.authMethod : 'this method';
     return [...row.unmet, `it cannot authenticate with ${shown} here`];
   }
-  return [...row.unmet, ...subjectProblems(row), ...keyProblems(row), ...algorithmProblems(row)];
+  return [...row.unmet, ...subjectProblems(row), ...keyProblems(row, deps), ...algorithmProblems(row, deps)];
 }
 
 /**
  * Returns the keys of a client as they are registered. Keys of a client that authenticates with a secret are not
  * imported. @throws {InvalidInput}
  */
-function keysOf(row: ForeignClient): ReturnType<typeof registerKeys> {
+function keysOf(row: ForeignClient, deps: KeyDeps): ReturnType<typeof registerKeys> {
   const authMethod = row.authMethod as AuthMethod;
-  const keys = isSecretMethod(authMethod) ? {} : { jwks: row.jwks, jwksUri: row.jwksUri };
-  return registerKeys(authMethod, { ...keys, certificateSubject: row.certificateSubjects[0] });
+  const keys = isSecretMethod(authMethod) ? {} : { jwks: jwksOf(row, deps), jwksUri: row.jwksUri };
+  return registerKeys(authMethod, { ...keys, certificateSubject: row.certificateSubjects[0] }, deps);
+}
+
+/** Returns the keys of a client. Limits an RSA key that fits several algorithms to the required one. */
+function jwksOf({ jwks, signingAlgorithm }: ForeignClient, { assertionAlgorithms }: KeyDeps): ClientJwks | undefined {
+  if (!jwks || signingAlgorithm === undefined) return jwks;
+  return {
+    keys: jwks.keys.map((jwk) => {
+      const key = readVerificationKey(jwk, assertionAlgorithms);
+      const algs: readonly string[] = typeof key === 'string' ? [] : key.algs;
+      return algs.includes('RS256') && algs.includes(signingAlgorithm) ? { ...jwk, alg: signingAlgorithm } : jwk;
+    }),
+  };
 }
 
 function subjectProblems({ certificateSubjects }: ForeignClient): string[] {
   return certificateSubjects.length > 1 ? ['it has more than one `tls_client_auth_…` member (RFC 8705 §2.1.2)'] : [];
 }
 
-function keyProblems(row: ForeignClient): string[] {
+function keyProblems(row: ForeignClient, deps: KeyDeps): string[] {
   try {
-    const { jwks } = keysOf(row);
+    const { jwks } = keysOf(row, deps);
     const ended = jwks?.keys.some((key) => endsOfKeys.some((member) => key[member] !== undefined));
     return ended
       ? [`\`jwks\` has a key with ${endsOfKeys.join(', ')}, which is not followed here; remove the key`]
@@ -100,23 +112,27 @@ function keyProblems(row: ForeignClient): string[] {
   }
 }
 
-/** Returns whether every registered key has the required algorithm. Each key here has exactly one. */
-function algorithmProblems({ authMethod, signingAlgorithm, jwks }: ForeignClient): string[] {
+/** Requires that every key has exactly the required algorithm. */
+function algorithmProblems(row: ForeignClient, deps: KeyDeps): string[] {
+  const { authMethod, signingAlgorithm } = row;
+  const { assertionAlgorithms } = deps;
+  const jwks = jwksOf(row, deps);
   if (authMethod !== 'private_key_jwt' || signingAlgorithm === undefined) return [];
   const field = '`token_endpoint_auth_signing_alg`';
-  if (!(verificationAlgorithms as readonly string[]).includes(signingAlgorithm)) {
-    return [`${field} is none of ${verificationAlgorithms.join(', ')}, the algorithms that are accepted here`];
+  if (!(assertionAlgorithms as readonly string[]).includes(signingAlgorithm)) {
+    return [`${field} is none of ${assertionAlgorithms.join(', ')}, the algorithms that are accepted here`];
   }
   if (!jwks) return [`${field} cannot be enforced for keys behind \`jwks_uri\`; register the keys as \`jwks\``];
   const canonical = (algorithm: string) => (algorithm === 'Ed25519' ? 'EdDSA' : algorithm);
-  const fits = jwks.keys.map(readVerificationKey).every((read) => {
+  const fits = jwks.keys.every((jwk) => {
+    const read = readVerificationKey(jwk, assertionAlgorithms);
     return typeof read === 'string' || read.algs.every((one) => canonical(one) === canonical(signingAlgorithm));
   });
   return fits ? [] : [`\`jwks\` has a key for another algorithm than ${field}`];
 }
 
 /** Returns a client as it is registered. @throws {InvalidInput} if its keys cannot be registered. */
-export function importedClient(row: ForeignClient, at: Date): Client {
+export function importedClient(row: ForeignClient, at: Date, deps: KeyDeps): Client {
   const authMethod = row.authMethod as AuthMethod;
   return {
     id: randomUUID(),
@@ -128,7 +144,7 @@ export function importedClient(row: ForeignClient, at: Date): Client {
     accessKey: row.accessKey,
     reveal: row.reveal,
     authMethod,
-    ...keysOf(row),
+    ...keysOf(row, deps),
     certificateBoundTokens: row.certificateBoundTokens ?? hasCertificate({ authMethod }),
     dpopBoundTokens: row.dpopBoundTokens,
     resource: row.resource ?? null,

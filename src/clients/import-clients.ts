@@ -27,7 +27,7 @@ export async function importClients(
   accepted: readonly AcceptedClient[],
 ): Promise<ReadonlyMap<string, string>> {
   const at = new Date(deps.clock());
-  const clients = accepted.map((one) => ({ ...one, client: importedClient(one.row, at) }));
+  const clients = accepted.map((one) => ({ ...one, client: importedClient(one.row, at, deps) }));
   const taken = () =>
     new Conflict('client_id_taken', 'One of these clients was registered by someone else in the meantime.');
   await unlessTaken(

@@ -25,7 +25,7 @@ import {
 } from './client.ts';
 import { noDetails } from './client-details.ts';
 import { auditView } from './client-row.ts';
-import { type GivenKeys, replaceKeys, requireConsistent, resourceTaken } from './client-rules.ts';
+import { type GivenKeys, type KeyDeps, replaceKeys, requireConsistent, resourceTaken } from './client-rules.ts';
 import {
   announceClient,
   asSecretOwner,
@@ -40,7 +40,7 @@ import { requireNoneCut } from './replacement.ts';
 import { requireScopeConfirmation } from './review-scopes.ts';
 
 /** Dependencies of every change; the transaction and the actor come with each call. */
-export type ManageDeps = SecretDeps;
+export type ManageDeps = SecretDeps & KeyDeps;
 
 export type NewClient = GivenDetails & {
   name: string;
@@ -140,7 +140,7 @@ export type ClientPatch = GivenKeys &
  */
 export async function updateClient(
   transaction: Transaction,
-  deps: ReviewDeps,
+  deps: ReviewDeps & KeyDeps,
   actor: Actor,
   clientId: string,
   patch: ClientPatch,
@@ -164,7 +164,7 @@ export async function updateClient(
     certificateBoundTokens: patch.certificateBoundTokens ?? client.certificateBoundTokens,
     dpopBoundTokens: patch.dpopBoundTokens ?? client.dpopBoundTokens,
     ...detailsOf(patch, client),
-    ...replaceKeys(client, patch),
+    ...replaceKeys(client, patch, deps),
   };
   await requireConsistent(transaction, changed, patch);
   if (client.kind === 'resource_server') {

@@ -8,7 +8,7 @@ import type { Transaction } from '../storage/database.ts';
 import { findClientKeys } from '../usage/client-key-store.ts';
 import { findSources } from '../usage/usage-report.ts';
 import type { Authentication, AuthMethod, Client } from './client.ts';
-import { type GivenKeys, registerKeys } from './client-rules.ts';
+import { type GivenKeys, type KeyDeps, registerKeys } from './client-rules.ts';
 import { asSecretOwner } from './client-store.ts';
 
 /** The new keys or certificate of a client: members of a registration, or a certificate in PEM. */
@@ -19,12 +19,12 @@ export type GivenReplacement = GivenKeys & { authMethod?: AuthMethod | undefined
  * determine it.
  * @throws {InvalidInput} if it cannot be registered, or is registered already.
  */
-export function readReplacement(current: Registration, given: GivenReplacement): Authentication {
+export function readReplacement(current: Registration, given: GivenReplacement, deps?: KeyDeps): Authentication {
   const { certificate, ...keys } = given;
   if (certificate !== undefined && given.jwks) throw new InvalidInput('`replace` has both `jwks` and `certificate`.');
   const jwks = certificate === undefined ? given.jwks : { keys: readCertificateKeys(certificate) };
   const authMethod = given.authMethod ?? methodFor(current, given);
-  const replacement = { authMethod, ...registerKeys(authMethod, { ...keys, jwks }) };
+  const replacement = { authMethod, ...registerKeys(authMethod, { ...keys, jwks }, deps) };
   if (!isOfSecret(replacement) && isSame(current, replacement)) {
     throw new InvalidInput('`replace` is what this client authenticates with already, so nothing would change.');
   }
@@ -80,7 +80,7 @@ const usedWithinMs = 30 * 86_400_000;
  */
 export async function requireNoneCut(
   transaction: Transaction,
-  deps: ReviewDeps,
+  deps: ReviewDeps & KeyDeps,
   client: Client,
   {
     authMethod = client.authMethod,
@@ -91,7 +91,7 @@ export async function requireNoneCut(
 ): Promise<void> {
   const isOther = authMethod !== client.authMethod;
   if (!isOther && !jwks && jwksUri === undefined && !certificateSubject) return;
-  const replace = { authMethod, ...registerKeys(authMethod, { jwks, jwksUri, certificateSubject }) };
+  const replace = { authMethod, ...registerKeys(authMethod, { jwks, jwksUri, certificateSubject }, deps) };
   if (isSame(client, replace)) return;
   const owner = asSecretOwner(client);
   const secrets = await findSecrets(transaction, owner);

@@ -54,7 +54,7 @@ export async function reviewImport(
   for (let start = 0; start < rows.length; start += batchSize) {
     const part = rows.slice(start, start + batchSize);
     const usable = part.filter(({ clientId }) => isUsableId(clientId));
-    const imported = policy.resume ? await findImported(database, usable) : undefined;
+    const imported = policy.resume ? await findImported(database, deps, usable) : undefined;
     const takenIds = await findTakenClientIds(
       database,
       usable.map(({ clientId }) => clientId),
@@ -70,7 +70,7 @@ export async function reviewImport(
       const reasons = [
         ...idProblems(row, takenIds, places.ids),
         ...nameProblems(row),
-        ...demandProblems(row),
+        ...demandProblems(row, deps),
         ...detailProblems(row),
         ...scopeProblems(row, offered),
         ...resourceProblems(row, servers),
@@ -180,6 +180,7 @@ async function findKnownSecrets(
  */
 async function findImported(
   database: Queryable,
+  deps: ManageDeps,
   rows: readonly ForeignClient[],
 ): Promise<Map<ForeignClient, KnownClient>> {
   const known = await findKnownClients(
@@ -189,8 +190,8 @@ async function findImported(
   const found = new Map<ForeignClient, KnownClient>();
   for (const row of rows) {
     const here = known.get(row.clientId);
-    if (!here || demandProblems(row).length > 0) continue;
-    const wanted = registrationOf(importedClient(row, here.client.createdAt));
+    if (!here || demandProblems(row, deps).length > 0) continue;
+    const wanted = registrationOf(importedClient(row, here.client.createdAt, deps));
     if (isDeepStrictEqual(registrationOf(here.client), wanted)) found.set(row, here);
   }
   return found;

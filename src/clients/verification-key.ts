@@ -1,4 +1,5 @@
 import { createPublicKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomBytes } from 'node:crypto';
+import type { Dialects } from '../configuration/dialects.ts';
 import { thumbprintOf } from '../credentials/registration.ts';
 import { InvalidInput } from '../errors.ts';
 import { findUnstorableText } from '../text/read-text.ts';
@@ -7,11 +8,16 @@ import { findUnstorableText } from '../text/read-text.ts';
  * Accepted signature algorithms of clients and proofs (FAPI 2.0 Security Profile §5.4.1). HMAC is excluded because its
  * key would be a shared secret, and RSASSA-PKCS1-v1_5 by FAPI. Ed25519 is the newer name of EdDSA (RFC 9864).
  */
-export const verificationAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256'] as const;
+export const verificationAlgorithms: readonly VerificationAlgorithm[] = ['ES256', 'EdDSA', 'Ed25519', 'PS256'];
 
-type VerificationAlgorithm = (typeof verificationAlgorithms)[number];
+export type VerificationAlgorithm = 'ES256' | 'EdDSA' | 'Ed25519' | 'PS256' | 'RS256';
 
-/** An imported public key with the names of the one algorithm that it is used with. */
+/** Returns the accepted algorithms of client assertions. */
+export function assertionAlgorithms(dialects: Dialects): readonly VerificationAlgorithm[] {
+  return dialects.has('rs256_assertions') ? [...verificationAlgorithms, 'RS256'] : verificationAlgorithms;
+}
+
+/** An imported public key with the names of the algorithms that it is used with. */
 export type VerificationKey = { kid: string | undefined; algs: readonly VerificationAlgorithm[]; key: KeyObject };
 
 /** A key of a client, and what it is recognised by (RFC 7638). */
@@ -19,9 +25,13 @@ export type ClientKey = VerificationKey & { thumbprint: string; jwk: Readonly<Re
 
 /**
  * Reads a public JWK (RFC 7517) for checking signatures.
+ * @param accepted the accepted algorithms.
  * @returns the key, or the reason why it cannot be used, as the end of a sentence that begins with "The key".
  */
-export function readVerificationKey(jwk: unknown): VerificationKey | string {
+export function readVerificationKey(
+  jwk: unknown,
+  accepted: readonly VerificationAlgorithm[] = verificationAlgorithms,
+): VerificationKey | string {
   const read = readPublicJwk(jwk);
   if (typeof read === 'string') return read;
   const { key, members } = read;
@@ -29,9 +39,8 @@ export function readVerificationKey(jwk: unknown): VerificationKey | string {
   if (use !== undefined && use !== 'sig') return 'is not for signatures';
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
     return 'is not for signatures';
-  const possible = algorithmsOf(key);
-  if (possible.length === 0)
-    return `has an unsupported type or size; supported algorithms are ${verificationAlgorithms.join(', ')}`;
+  const possible = algorithmsOf(key).filter((alg) => accepted.includes(alg));
+  if (possible.length === 0) return `has an unsupported type or size; supported algorithms are ${accepted.join(', ')}`;
   const algs = members['alg'] === undefined ? possible : possible.filter((alg) => alg === members['alg']);
   if (algs.length === 0) return `must have the alg ${possible.join(' or ')}`;
   return { kid: kid as string | undefined, algs, key };
@@ -47,7 +56,7 @@ function algorithmsOf(key: KeyObject): VerificationAlgorithm[] {
     case 'rsa':
       // Reject keys below 2,048 bits as weak (FAPI 2.0 §5.4.1), and very large ones, whose checks would be expensive.
       return modulusLength >= 2_048 && modulusLength <= 8_192 && publicExponent >= 65_537n && publicExponent < 2n ** 32n
-        ? ['PS256']
+        ? ['PS256', 'RS256']
         : [];
     default:
       return [];
@@ -91,9 +100,6 @@ export type ClientJwks = { readonly keys: readonly Record<string, unknown>[] };
 const maxKeys = 10;
 const maxCharacters = 16 * 1024;
 
-/** Caches imported keys by registration object, which is replaced when the registration changes. */
-const imported = new WeakMap<ClientJwks, readonly ClientKey[]>();
-
 /**
  * Checks public keys before they are registered, so that an unusable key fails at registration and not at the first
  * token request.
@@ -118,24 +124,14 @@ export function requireUsableJwks(jwks: ClientJwks, read: (jwk: unknown) => obje
   if (new Set(kids).size < kids.length) throw new InvalidInput('jwks: two keys have the same kid.');
 }
 
-/** Returns the registered keys, imported once. */
-export function importJwks(jwks: ClientJwks): readonly ClientKey[] {
-  let keys = imported.get(jwks);
-  if (!keys) {
-    keys = usableKeys(jwks.keys);
-    imported.set(jwks, keys);
-  }
-  return keys;
-}
-
 /**
  * Returns the first usable keys, at most ten. A published document may contain more kinds of keys than are accepted
  * here, so unusable ones do not count.
  */
-export function usableKeys(keys: readonly unknown[]): ClientKey[] {
+export function usableKeys(keys: readonly unknown[], accepted: readonly VerificationAlgorithm[]): ClientKey[] {
   const usable: ClientKey[] = [];
   for (const jwk of keys) {
-    const key = readVerificationKey(jwk);
+    const key = readVerificationKey(jwk, accepted);
     if (typeof key !== 'string') {
       const members = jwk as Record<string, unknown>;
       usable.push({ ...key, thumbprint: thumbprintOf(members), jwk: essentialOf(key, members) });
@@ -161,13 +157,13 @@ const decoys = new Map<string, readonly VerificationKey[]>();
  * as one with a registered key, so that the response time does not reveal whether one exists. Returns an empty list for
  * an algorithm that is not accepted.
  */
-export function decoyKeys(alg: unknown): readonly VerificationKey[] {
-  if (typeof alg !== 'string') return [];
+export function decoyKeys(alg: unknown, accepted: readonly VerificationAlgorithm[]): readonly VerificationKey[] {
+  if (typeof alg !== 'string' || !accepted.some((each) => each === alg)) return [];
   let keys = decoys.get(alg);
   if (!keys) {
     const jwk = makeJwk(alg);
     if (!jwk) return [];
-    const key = readVerificationKey(jwk);
+    const key = readVerificationKey({ ...jwk, alg }, accepted);
     keys = typeof key === 'string' ? [] : [key];
     decoys.set(alg, keys);
   }
@@ -181,7 +177,8 @@ function makeJwk(alg: string): JsonWebKey | undefined {
     case 'EdDSA':
     case 'Ed25519':
       return generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
-    case 'PS256': {
+    case 'PS256':
+    case 'RS256': {
       // A random odd number of 2,048 bits, because finding primes would block the event loop.
       const modulus = randomBytes(256);
       modulus[0] = (modulus[0] ?? 0) | 0x80;

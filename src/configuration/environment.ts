@@ -48,8 +48,27 @@ function isLinkVariable(suffix: string, value: string, linkedContainer: string):
   return others.test(suffix);
 }
 
+/** Returns variables with Keyturn's prefix that do not exist. @param others exist, but are not suggested. */
+export function unknownVariables(
+  environment: Environment,
+  known: readonly string[],
+  others: readonly string[],
+): string[] {
+  return Object.keys(environment)
+    .filter((name) => name.startsWith('KEYTURN_') && !known.includes(name) && !others.includes(name))
+    .map((name) => `${name} is not a known variable${suggestionFor(name, known)}`);
+}
+
+/** Returns the end of an error that suggests the known name nearest to a misspelt one; empty if none is near. */
+export function suggestionFor(name: string, known: readonly string[]): string {
+  const [nearest, distance] = known
+    .map((each) => [each, editDistance(name, each)] as const)
+    .reduce((best, candidate) => (candidate[1] < best[1] ? candidate : best));
+  return distance <= 4 ? `; did you mean ${nearest}?` : '';
+}
+
 /** Counts the insertions, deletions and substitutions that turn one text into another (Levenshtein distance). */
-export function editDistance(from: string, to: string): number {
+function editDistance(from: string, to: string): number {
   let previous = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (let row = 1; row <= from.length; row++) {
     const current = [row];

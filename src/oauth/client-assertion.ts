@@ -2,10 +2,17 @@ import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, type Prot
 import { LRUCache } from 'lru-cache';
 import type { KnownClient } from '../clients/client.ts';
 import { type KeyCredential, keyCredentialsOf, refusalOfCredential, usableFirst } from '../clients/key-credentials.ts';
-import { decoyKeys, readVerificationKey, type VerificationKey } from '../clients/verification-key.ts';
+import {
+  decoyKeys,
+  readVerificationKey,
+  type VerificationAlgorithm,
+  type VerificationKey,
+} from '../clients/verification-key.ts';
+import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { findLeftKeys, type UsedKey } from '../usage/client-key-store.ts';
+import { isTokenPath } from './dialect-rules.ts';
 import { InvalidClient } from './oauth-error.ts';
 
 /** The only reason for which a rejected assertion is not checked again with a re-read client. */
@@ -69,11 +76,15 @@ export async function examineAssertion(
   // Reject access tokens and every other JWT whose type is not that of a client assertion (RFC 8725 §3.11).
   if (header.typ !== undefined && !/^(application\/)?(client-authentication\+)?jwt$/i.test(header.typ))
     return { refusal: 'assertion_type' };
-  const signed = await verify(assertion, findCandidates(core, known, clientId, header), header.alg, maxChecks);
+  const signed = await verify(assertion, findCandidates(core, known, clientId, header), {
+    alg: header.alg,
+    accepted: core.assertionAlgorithms,
+    checks: maxChecks,
+  });
   if (!known || !signed?.credential) return { refusal: 'assertion_signature' };
   const { claims, credential, used: key } = signed;
   const refusal =
-    refusalOfClaims(claims, core.config.issuer, core.clock() / 1_000) ??
+    refusalOfClaims(claims, core.config, core.clock() / 1_000) ??
     refusalOfCredential(credential, clientId, core.clock());
   if (refusal) return { refusal, credential, ...(key ? { key } : {}) };
   const { jti = '', exp = 0, iat = exp - maxLifetimeSeconds } = claims;
@@ -113,7 +124,14 @@ export type LeftKeys = {
   warn(clientId: string, key: UsedKey): void;
 };
 
-export function createLeftKeys({ clients, clock, config, database, log }: Core): LeftKeys {
+export function createLeftKeys({
+  assertionAlgorithms: accepted,
+  clients,
+  clock,
+  config,
+  database,
+  log,
+}: Core): LeftKeys {
   const warnedAt = new LRUCache<string, number>({ max: 1_000 });
   let running = 0;
 
@@ -128,17 +146,21 @@ export function createLeftKeys({ clients, clock, config, database, log }: Core):
 
   return {
     find: async (known, { clientId, assertion, header }) => {
-      const isPossible = decoyKeys(header.alg).length > 0 && (await clients.isPossible(clientId));
+      const isPossible = decoyKeys(header.alg, accepted).length > 0 && (await clients.isPossible(clientId));
       if (!isPossible || running >= maxLookups) return undefined;
       const left = await withDeadline(load(known?.client.id ?? noClient));
       const candidates = left.flatMap(({ kid, thumbprint, jwk }): Candidate[] => {
-        const key = readVerificationKey(jwk);
+        const key = readVerificationKey(jwk, accepted);
         const isFor = typeof key !== 'string' && key.algs.some((each) => each === header.alg) && key.kid === header.kid;
         return isFor ? [{ key, used: { kind: 'key', kid, thumbprint }, credential: undefined }] : [];
       });
-      const signed = await verify(assertion, candidates.slice(0, maxLeftChecks), header.alg, maxLeftChecks);
+      const signed = await verify(assertion, candidates.slice(0, maxLeftChecks), {
+        alg: header.alg,
+        accepted,
+        checks: maxLeftChecks,
+      });
       // A replayed old assertion does not show that the client's programs still use its key.
-      if (!signed || refusalOfClaims(signed.claims, config.issuer, clock() / 1_000)) return undefined;
+      if (!signed || refusalOfClaims(signed.claims, config, clock() / 1_000)) return undefined;
       return signed.used;
     },
     warn: (clientId, { kid, thumbprint }) => {
@@ -211,8 +233,7 @@ async function* findCandidates(
 async function verify(
   assertion: string,
   candidates: Iterable<Candidate> | AsyncIterable<Candidate>,
-  alg: unknown,
-  checks: number,
+  { alg, accepted, checks }: { alg: unknown; accepted: readonly VerificationAlgorithm[]; checks: number },
 ): Promise<(Candidate & { claims: JWTPayload }) | undefined> {
   let left = checks;
   for await (const candidate of candidates) {
@@ -220,7 +241,7 @@ async function verify(
     const claims = await claimsSignedWith(candidate.key, assertion);
     if (claims) return { ...candidate, claims };
   }
-  for (const decoy of decoyKeys(alg)) for (; left > 0; left -= 1) await claimsSignedWith(decoy, assertion);
+  for (const decoy of decoyKeys(alg, accepted)) for (; left > 0; left -= 1) await claimsSignedWith(decoy, assertion);
   return undefined;
 }
 
@@ -241,16 +262,27 @@ async function claimsSignedWith({ key, algs }: VerificationKey, assertion: strin
   }
 }
 
-function refusalOfClaims({ aud, exp, iat, nbf, jti }: JWTPayload, issuer: string, now: number): string | undefined {
-  // Require the issuer as the only audience, as a string: with another audience, the assertion could be used there too
-  // (FAPI 2.0 §5.3.2.1).
-  if (aud !== issuer) return 'assertion_audience';
+function refusalOfClaims({ aud, exp, iat, nbf, jti }: JWTPayload, config: Config, now: number): string | undefined {
+  if (!isForThisServer(aud, config)) return 'assertion_audience';
   if (typeof exp !== 'number' || exp <= now || exp > now + maxLifetimeSeconds + leewaySeconds)
     return 'assertion_expiry';
   for (const since of [iat, nbf]) {
     if (since !== undefined && !(typeof since === 'number' && since <= now + leewaySeconds)) return 'assertion_date';
   }
   return typeof jti === 'string' && jti.length > 0 ? undefined : 'assertion_id';
+}
+
+/**
+ * Requires the issuer as the only audience, as a string: with another audience, the assertion could be used there too
+ * (FAPI 2.0 §5.3.2.1). A deployment can also accept the URL of its token endpoint (RFC 7523 §3), and lists.
+ */
+function isForThisServer(aud: unknown, { issuer, dialects }: Config): boolean {
+  if (aud === issuer) return true;
+  if (!dialects.has('token_endpoint_audience')) return false;
+  return [aud].flat().some((one) => {
+    if (typeof one !== 'string' || !one.startsWith(issuer)) return false;
+    return one === issuer || isTokenPath(one.slice(issuer.length), dialects);
+  });
 }
 
 function decode(assertion: string): { header: ProtectedHeaderParameters; payload: JWTPayload } {

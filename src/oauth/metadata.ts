@@ -12,7 +12,7 @@ import type { SigningKey, SigningKeys } from '../tokens/signing-keys.ts';
  * also has the members that OpenID Connect Discovery §3 requires, with true values and without
  * `authorization_endpoint`.
  */
-export function serveMetadata({ clients, config, signingAlgorithm, signingKeys }: Core) {
+export function serveMetadata({ assertionAlgorithms, clients, config, signingAlgorithm, signingKeys }: Core) {
   const { issuer } = config;
   const methods = methodsOf(config);
   const bindsCertificates = certificateMethods.some((method) => methods.includes(method));
@@ -23,14 +23,14 @@ export function serveMetadata({ clients, config, signingAlgorithm, signingKeys }
     issuer,
     token_endpoint: `${issuer}/oauth2/token`,
     token_endpoint_auth_methods_supported: methods,
-    token_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     introspection_endpoint: `${issuer}/oauth2/introspect`,
     introspection_endpoint_auth_methods_supported: methods,
-    introspection_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
+    introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     introspection_signing_alg_values_supported: signingAlgorithms,
     revocation_endpoint: `${issuer}/oauth2/revoke`,
     revocation_endpoint_auth_methods_supported: methods,
-    revocation_endpoint_auth_signing_alg_values_supported: verificationAlgorithms,
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     dpop_signing_alg_values_supported: verificationAlgorithms,
     ...(bindsCertificates ? { tls_client_certificate_bound_access_tokens: true } : {}),
     jwks_uri: `${issuer}/.well-known/jwks.json`,

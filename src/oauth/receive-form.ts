@@ -1,8 +1,10 @@
 import type { Context, Next } from 'koa';
+import type { Dialects } from '../configuration/dialects.ts';
 import { KeyturnError } from '../errors.ts';
 import { readBody } from '../http/read-body.ts';
+import { isJsonRequest } from './dialect-rules.ts';
 import { headStartOf } from './fast-path/head-start.ts';
-import { type Form, parseForm } from './form.ts';
+import { type Form, parseForm, parseJsonForm } from './form.ts';
 
 const maxBytes = 16 * 1024;
 /**
@@ -14,28 +16,37 @@ const maxIntrospectionBytes = 256 * 1024;
 /** Parameters that are rejected in a URL, because proxies and browser histories store URLs (RFC 6749 §2.3.1). */
 const secretParameters = ['client_secret', 'client_assertion', 'access_key', 'token'];
 
-/** Reads `application/x-www-form-urlencoded` of limited size into `ctx.state.form`. */
-export async function readForm(ctx: Context, next: Next): Promise<void> {
-  const query = ctx.querystring && new URLSearchParams(ctx.querystring);
-  if (query && secretParameters.some((name) => query.has(name))) {
-    throw new KeyturnError(
-      'invalid_request',
-      400,
-      'Credentials and tokens must be sent in the request body, not in the URL.',
-    );
+/** Reads a form of limited size, or the same parameters in JSON if that is on, into `ctx.state.form`. */
+export function readForm(dialects: Dialects) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    const query = ctx.querystring && new URLSearchParams(ctx.querystring);
+    if (query && secretParameters.some((name) => query.has(name))) {
+      throw new KeyturnError(
+        'invalid_request',
+        400,
+        'Credentials and tokens must be sent in the request body, not in the URL.',
+      );
+    }
+    ctx.state['form'] = headStartOf(ctx.req)?.form ?? (await read(ctx, dialects));
+    await next();
+  };
+}
+
+async function read(ctx: Context, dialects: Dialects): Promise<Form> {
+  if (isJsonRequest(ctx.path, ctx.req.headers['content-type'], dialects)) {
+    return parseJsonForm(await readText(ctx, 'application/json'), dialects);
   }
-  const headStart = headStartOf(ctx.req);
-  ctx.state['form'] = headStart?.form ?? parseForm(headStart?.body ?? (await readText(ctx)));
-  await next();
+  const body = headStartOf(ctx.req)?.body ?? (await readText(ctx, 'application/x-www-form-urlencoded'));
+  return parseForm(body, dialects);
 }
 
 export function formOf(ctx: Context): Form {
   return ctx.state['form'] as Form;
 }
 
-async function readText({ req, path }: Context): Promise<string> {
+async function readText({ req, path }: Context, mediaType: string): Promise<string> {
   const body = await readBody(req, {
-    mediaType: 'application/x-www-form-urlencoded',
+    mediaType,
     maxBytes: path === '/oauth2/introspect' ? maxIntrospectionBytes : maxBytes,
     isTypeCheckedIfEmpty: true,
     codes: { 400: 'invalid_request', 413: 'invalid_request', 415: 'invalid_request' },

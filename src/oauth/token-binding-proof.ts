@@ -9,6 +9,7 @@ import { countHeaders } from '../http/normalize-request.ts';
 import type { Clock } from '../process/clock.ts';
 import { findProofProblem, proofFreshSeconds } from '../resource-server/dpop.ts';
 import { callerOf } from './client-authentication.ts';
+import { calledTokenPath } from './dialect-rules.ts';
 
 const maxLength = 4 * 1024;
 
@@ -23,7 +24,6 @@ export type DpopProofs = {
 /** Verifies DPoP proofs at the token endpoint (RFC 9449 §4.3, §5, §8). */
 export function createDpopProofs(core: Core): DpopProofs {
   const nonces = createDpopNonce(core);
-  const uri = new URL('/oauth2/token', core.config.issuer).href;
 
   return {
     read: async (ctx) => {
@@ -33,7 +33,8 @@ export function createDpopProofs(core: Core): DpopProofs {
       ctx.set('DPoP-Nonce', nonces.current());
       if (headers > 1) throw invalidProof('more than one proof');
       const { jwk, claims } = await verify(String(ctx.req.headers['dpop']));
-      const problem = findProofProblem(claims, { method: 'POST', url: uri }, core.clock() / 1_000);
+      const url = new URL(calledTokenPath(ctx), core.config.issuer).href;
+      const problem = findProofProblem(claims, { method: 'POST', url }, core.clock() / 1_000);
       if (problem !== undefined) throw invalidProof(problem);
       requireNonce(claims, nonces);
       const jkt = await calculateJwkThumbprint(jwk);

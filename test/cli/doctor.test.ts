@@ -31,6 +31,19 @@ test('doctor passes for an embedded deployment before and after its first use, a
   await remove();
 });
 
+test('doctor names the dialects that are on, and nothing if none is', async () => {
+  const { environment, remove } = await createEmbedded();
+  const dialectsOf = async (more: Environment) =>
+    (await examine({ ...environment, ...more })).checks.find(({ name }) => name === 'dialects');
+  expect(await dialectsOf({ KEYTURN_DIALECTS: 'json_body,audience' })).toEqual({
+    name: 'dialects',
+    status: 'ok',
+    message: 'on: json_body, audience; see docs/moving.md',
+  });
+  expect(await dialectsOf({})).toBeUndefined();
+  await remove();
+});
+
 describe('doctor with PostgreSQL and Redis', () => {
   let environment: Environment;
   const rootKey = generateRootKey();

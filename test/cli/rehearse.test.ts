@@ -1,6 +1,7 @@
+import { dialectNames } from '../../src/configuration/dialects.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { endpointsOf, register, registerAll, type TestClient } from '../oauth/fixture.ts';
-import { post } from '../oauth/http-client.ts';
+import { basicOf, post, send } from '../oauth/http-client.ts';
 import { type Environment, runCommand } from './run-command.ts';
 
 type Line = {
@@ -29,8 +30,9 @@ afterAll(() => server.close());
 const rehearse = (log: string, ...options: string[]) =>
   runCommand(['moving', 'rehearse', '-', ...options], environment, log);
 
-async function rehearseEach(requests: readonly object[]): Promise<Line[]> {
-  const { stdout, stderr } = await rehearse(requests.map((each) => JSON.stringify(each)).join('\n'), '--each');
+async function rehearseEach(requests: readonly object[], env = environment): Promise<Line[]> {
+  const log = requests.map((each) => JSON.stringify(each)).join('\n');
+  const { stdout, stderr } = await runCommand(['moving', 'rehearse', '-', '--each'], env, log);
   if (!stdout) throw new Error(stderr);
   return stdout
     .trim()
@@ -79,6 +81,50 @@ describe('keyturn moving rehearse', () => {
     ]);
   });
 
+  it('answers by the dialects that are on, and recommends another one in addition to them', async () => {
+    const { shop, partner } = clients;
+    const env = { KEYTURN_DIALECTS: dialectNames.join(',') };
+    const dialectal = await startTestServer({ stores: server.stores, env });
+    const paths = [
+      '/oauth2/token',
+      '/oauth/token',
+      '/connect/token',
+      '/realms/a/protocol/openid-connect/token',
+      '/token',
+    ];
+    const audiences = [undefined, 'https://orders.example', 'https://other.example'];
+    const types = ['application/x-www-form-urlencoded', 'application/json', 'text/plain'];
+    const requests = [shop, partner].flatMap((client) =>
+      paths.flatMap((path) =>
+        types.flatMap((content_type) => audiences.map((audience) => ({ client, path, content_type, audience }))),
+      ),
+    );
+    try {
+      const log = requests.map(({ client, ...rest }) => ({ client_id: client.id, ...rest }));
+      const rehearsed = await rehearseEach(log, { ...environment, ...env });
+      expect(rehearsed).toHaveLength(requests.length);
+      for (const [index, { client, path, content_type, audience }] of requests.entries()) {
+        const form = { grant_type: 'client_credentials', ...(audience ? { audience } : {}) };
+        const real = await send(dialectal.publicUrl + path, {
+          method: 'POST',
+          headers: { 'Content-Type': content_type, Authorization: basicOf(client.id, client.secret) },
+          body: content_type === 'application/json' ? JSON.stringify(form) : new URLSearchParams(form).toString(),
+        });
+        const { status, error, scope } = rehearsed[index] as Line;
+        const expected = { status: real.status, error: real.json['error'] ?? null, scope: real.json['scope'] ?? null };
+        expect({ request: log[index], status, error, scope }).toEqual({ request: log[index], ...expected });
+      }
+      expect(new Set(rehearsed.map(({ status }) => status))).toEqual(new Set([200, 400, 404, 415]));
+    } finally {
+      await dialectal.close();
+    }
+    const [one] = await rehearseEach([{ client_id: shop.id, path: '/oauth/token' }], {
+      ...environment,
+      KEYTURN_DIALECTS: 'audience',
+    });
+    expect(one?.text).toBe('Set KEYTURN_DIALECTS=audience,other_paths, or change the path to /oauth2/token.');
+  });
+
   it('stores no token and counts no use of a secret', async () => {
     await server.core.usage.flush();
     const stored = async () =>
@@ -97,13 +143,22 @@ describe('keyturn moving rehearse', () => {
       { client_id: id, granted_scope: 'orders:read' },
       { client_id: id, audience: 'https://orders.example' },
       { client_id: id, path: '/realms/shop/protocol/openid-connect/token' },
+      { client_id: id, path: '/api/token' },
+      { client_id: id, content_type: 'application/json' },
+      { client_id: id, content_type: 'text/plain' },
       { client_id: id, auth_method: 'private_key_jwt' },
     ]);
     expect(answers.map(({ status, text }) => [status, text])).toEqual([
       [200, 'The token lacks orders:delete, which the other server granted.'],
       [200, 'The token also has orders:create products:read.'],
-      [200, 'The parameter audience is ignored; the token is for every resource server that its scope names.'],
+      [
+        200,
+        'The parameter audience is ignored; the token is for every resource server that its scope names. Set KEYTURN_DIALECTS=audience to read it as resource.',
+      ],
+      [404, 'Set KEYTURN_DIALECTS=other_paths, or change the path to /oauth2/token.'],
       [404, 'The path must be changed to /oauth2/token, in the client or in a proxy.'],
+      [415, 'Set KEYTURN_DIALECTS=json_body, or change the body to application/x-www-form-urlencoded.'],
+      [415, 'The body must be application/x-www-form-urlencoded.'],
       [401, 'The client authenticates with private_key_jwt, but it is registered with a secret.'],
     ]);
   });

@@ -156,6 +156,7 @@ describe('the keys of a client with a jwks_uri', () => {
         noted += 1;
         throw new Error('invalid text');
       },
+      assertionAlgorithms: ['ES256', 'EdDSA'],
       clock: () => now,
       log: createLog('silent'),
       fetchJwks: async () => {

@@ -30,7 +30,7 @@ export async function registerWithoutSecret(
   keys: GivenKeys,
   { kind = 'integration', ...rest }: KeylessInput = {},
 ): Promise<string> {
-  const authentication = { authMethod, ...registerKeys(authMethod, keys) };
+  const authentication = { authMethod, ...registerKeys(authMethod, keys, core) };
   const { clientId } = await core.change((transaction) =>
     registerClient(transaction, core, actor, { name: 'Keyed', kind, ...rest }, authentication),
   );

@@ -52,9 +52,9 @@ export function clientRegenerationEndpoints(core: Core): Endpoint[] {
       }),
     }),
     reviewBody: z.strictObject({ replace: replacement.optional() }),
-    parseReplace,
+    parseReplace: (body, owner) => parseReplace(core, body, owner),
     parse: (body, owner) => ({
-      replace: parseReplace(body, owner),
+      replace: parseReplace(core, body, owner),
       confirmation: body.confirmation,
       overlapSeconds: body.overlap_seconds,
       finishWhenUnused: body.finish_when_unused,
@@ -72,8 +72,9 @@ export function clientRegenerationEndpoints(core: Core): Endpoint[] {
 }
 
 function parseReplace(
+  core: Core,
   { replace }: { replace?: z.output<typeof replacement> | undefined },
   { registration }: SecretOwner,
 ): Registration | undefined {
-  return replace && registration ? readReplacement(registration, replacementOf(replace)) : undefined;
+  return replace && registration ? readReplacement(registration, replacementOf(replace), core) : undefined;
 }

@@ -91,7 +91,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
   async function generate(transaction: Transaction, operator: Operator, body: z.output<typeof newClient>) {
     const { auth_method: authMethod = 'client_secret_basic' } = body;
     const input = fieldsOf(body);
-    const authentication = { authMethod, ...registerKeys(authMethod, input) };
+    const authentication = { authMethod, ...registerKeys(authMethod, input, core) };
     if (isSecretMethod(authMethod)) {
       return await generateClient(transaction, core, operator, { ...input, authMethod });
     }

@@ -8,7 +8,7 @@ export type LoggedRequest = {
   grantType: string;
   scope: string | undefined;
   resources: readonly string[];
-  audience: string | undefined;
+  audiences: readonly string[];
   authMethod: string | undefined;
   path: string | undefined;
   contentType: string | undefined;
@@ -78,14 +78,13 @@ function readJsonLine(line: string): LogLine {
   const { data } = read;
   if (data.path !== undefined && !isTokenPath(data.path)) return { skipped: 'other endpoint' };
   if (data.status !== undefined && data.status >= 400) return { skipped: 'rejected before' };
-  const [audience] = listOf(data.audience);
   return {
     request: {
       clientId: data.client_id,
       grantType: data.grant_type ?? 'client_credentials',
       scope: joined(data.scope),
       resources: listOf(data.resource),
-      audience,
+      audiences: listOf(data.audience),
       authMethod: data.auth_method,
       path: data.path?.replace(/\?.*/, ''),
       contentType: data.content_type,
@@ -112,7 +111,7 @@ function readCombinedLine(line: string): LogLine {
       grantType: 'client_credentials',
       scope: undefined,
       resources: [],
-      audience: undefined,
+      audiences: [],
       authMethod: 'client_secret_basic',
       path: target.replace(/\?.*/, ''),
       contentType: undefined,

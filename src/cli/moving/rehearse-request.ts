@@ -1,10 +1,14 @@
 import { isSecretMethod, type KnownClient } from '../../clients/client.ts';
 import { keyCredentialsOf, refusalOfClientSecret, refusalOfCredential } from '../../clients/key-credentials.ts';
+import type { Dialect, Dialects } from '../../configuration/dialects.ts';
 import type { Core } from '../../core.ts';
 import { isKeyCredential, type Secret } from '../../credentials/secret.ts';
 import { KeyturnError } from '../../errors.ts';
+import { hasMediaType } from '../../http/read-body.ts';
 import type { Caller } from '../../oauth/client-authentication.ts';
 import { demandToken, grantType, presentToken, readTokenRequest } from '../../oauth/client-credentials-grant.ts';
+import { isJsonRequest, isOtherTokenPath, isTokenPath, tokenPath } from '../../oauth/dialect-rules.ts';
+import { targetsOf } from '../../oauth/form.ts';
 import { makeAccessToken } from '../../tokens/issue-access-token.ts';
 import type { LoggedRequest } from './read-request-log.ts';
 
@@ -25,7 +29,7 @@ export type RehearsedAnswer = {
  */
 export async function rehearseRequest(core: Core, request: LoggedRequest): Promise<RehearsedAnswer> {
   try {
-    requireKnownForm(request);
+    requireKnownForm(request, core.config.dialects);
     const caller = admit(core, request, await core.clients.find(request.clientId));
     return await issue(core, request, caller);
   } catch (error) {
@@ -35,16 +39,31 @@ export async function rehearseRequest(core: Core, request: LoggedRequest): Promi
 }
 
 /** @throws {KeyturnError} as the listener does for requests that it cannot read. */
-function requireKnownForm({ path, contentType, grantType: asked }: LoggedRequest): void {
-  if (path !== undefined && path !== '/oauth2/token') {
-    throw new KeyturnError('not_found', 404, 'The path must be changed to /oauth2/token, in the client or in a proxy.');
+function requireKnownForm(
+  { path = tokenPath, contentType, grantType: asked }: LoggedRequest,
+  dialects: Dialects,
+): void {
+  if (!isTokenPath(path, dialects)) {
+    const text = isOtherTokenPath(path)
+      ? `${settingWith('other_paths', dialects)}, or change the path to ${tokenPath}.`
+      : `The path must be changed to ${tokenPath}, in the client or in a proxy.`;
+    throw new KeyturnError('not_found', 404, text);
   }
-  if (contentType !== undefined && !/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType)) {
-    throw new KeyturnError('invalid_request', 415, 'The body must be application/x-www-form-urlencoded.');
+  const isForm = contentType === undefined || hasMediaType(contentType, 'application/x-www-form-urlencoded');
+  if (!isForm && !isJsonRequest(tokenPath, contentType, dialects)) {
+    const text = hasMediaType(contentType, 'application/json')
+      ? `${settingWith('json_body', dialects)}, or change the body to application/x-www-form-urlencoded.`
+      : 'The body must be application/x-www-form-urlencoded.';
+    throw new KeyturnError('invalid_request', 415, text);
   }
   if (asked !== grantType) {
     throw new KeyturnError('unsupported_grant_type', 400, 'grant_type: only client_credentials is supported.');
   }
+}
+
+/** Returns the beginning of a text that recommends a dialect in addition to those that are on. */
+function settingWith(dialect: Dialect, dialects: Dialects): string {
+  return `Set KEYTURN_DIALECTS=${[...dialects, dialect].join(',')}`;
 }
 
 /** @throws {KeyturnError} `invalid_client` if the client could not authenticate with a valid credential. */
@@ -83,16 +102,21 @@ function rejection(text: string): KeyturnError {
 async function issue(core: Core, request: LoggedRequest, caller: Caller): Promise<RehearsedAnswer> {
   const values = new Map(Object.entries(request.scope === undefined ? {} : { scope: request.scope }));
   if (request.accessKey) values.set('access_key', 'unknown');
-  const asked = readTokenRequest(core, caller, { values, resources: request.resources });
+  const resources = targetsOf(request.resources, request.audiences, core.config.dialects);
+  const asked = readTokenRequest(core, caller, { values, resources });
   const demanded = demandToken(caller, asked, request.dpop ? { jkt: '' } : undefined);
   const sources = { servers: await core.clients.resourceServers(), signingKey: await core.signingKeys.current() };
   const issued = presentToken(makeAccessToken(core, caller.client, caller.clientId, demanded, sources));
   const { scope, expires_in } = issued;
-  return { status: 200, error: null, scope, expires_in, text: differenceOf(request, scope) };
+  return { status: 200, error: null, scope, expires_in, text: differenceOf(request, scope, core.config.dialects) };
 }
 
 /** Describes how the granted scope differs from what the other server granted, or an ignored parameter. */
-function differenceOf({ grantedScope, audience, resources }: LoggedRequest, scope: string): string | null {
+function differenceOf(
+  { grantedScope, audiences, resources }: LoggedRequest,
+  scope: string,
+  dialects: Dialects,
+): string | null {
   const texts: string[] = [];
   if (grantedScope !== undefined) {
     const [before, now] = [grantedScope.split(' '), scope.split(' ')];
@@ -101,8 +125,9 @@ function differenceOf({ grantedScope, audience, resources }: LoggedRequest, scop
     if (lost.length > 0) texts.push(`The token lacks ${lost.join(' ')}, which the other server granted.`);
     if (added.length > 0) texts.push(`The token also has ${added.join(' ')}.`);
   }
-  if (audience !== undefined && resources.length === 0) {
+  if (audiences.length > 0 && resources.length === 0 && !dialects.has('audience')) {
     texts.push('The parameter audience is ignored; the token is for every resource server that its scope names.');
+    texts.push(`${settingWith('audience', dialects)} to read it as resource.`);
   }
   return texts.length > 0 ? texts.join(' ') : null;
 }

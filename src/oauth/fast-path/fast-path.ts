@@ -84,7 +84,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     let caller: Caller | undefined;
     let found: FastAnswer | Promise<FastAnswer | undefined> | undefined;
     try {
-      const form = parseForm(headStart.body);
+      const form = parseForm(headStart.body, core.config.dialects);
       headStart.form = form;
       exchange.instance = instanceOf(exchange.request, form);
       caller = findCaller(exchange, form, headStart);

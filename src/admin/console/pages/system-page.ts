@@ -66,6 +66,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_TLS_CERT: pem(tlsFiles.cert, 'none (plain HTTP)'),
     KEYTURN_TLS_KEY: tlsFiles.key === undefined ? 'none' : 'set',
     KEYTURN_TLS_CLIENT_CA: pem(tlsFiles.clientCa, 'none'),
+    KEYTURN_DIALECTS: list([...config.dialects]),
     KEYTURN_LOG_LEVEL: code(config.logLevel),
   };
 }

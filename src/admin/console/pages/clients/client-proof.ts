@@ -3,7 +3,7 @@ import type { VNode } from 'preact';
 import { subjectFields } from '../../../../clients/certificate-subject.ts';
 import { readCertificateKeys } from '../../../../clients/replacement.ts';
 import { InvalidInput } from '../../../../errors.ts';
-import { parseStrictJson } from '../../../check-request.ts';
+import { parseStrictJson } from '../../../../http/strict-json.ts';
 import type { ShownClient } from '../../page.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
 import { choices, selectField, textArea } from '../../parts/forms.ts';

@@ -14,11 +14,29 @@ export type AdminRequest<Params, Query, Body> = {
   idempotent: IdempotentRequest | undefined;
 };
 
+/** The groups of operations: the first part of each path, with what it contains. */
+export const tags = {
+  attention: 'What needs attention, with the next step for each.',
+  search: 'Finds clients, access keys and contacts.',
+  clients: 'Integrations and resource servers, their secrets, rotations and tokens.',
+  contacts: 'People and partners, and their operator tokens.',
+  'access-keys': 'Access keys of contacts, and their rotations.',
+  'signing-keys': 'Keys that sign JWT access tokens.',
+  leaks: 'Finds and revokes credentials that were published by accident.',
+  explain: 'Explains why something is accepted or rejected.',
+  'audit-events': 'The audit log.',
+  me: 'The operator who makes the request.',
+} as const;
+
+type Tag = keyof typeof tags;
+
 /** A route of the admin API. Its schemas validate requests and generate the OpenAPI document. */
 export type Endpoint = {
   method: 'get' | 'post' | 'patch' | 'delete';
   /** Path below `/admin/v1` in OpenAPI's form, such as `/clients/{client_id}`. */
-  path: string;
+  path: `/${Tag}` | `/${Tag}/${string}`;
+  /** The name of the operation in generated clients. It never changes: a verb, and the noun that it acts on. */
+  operationId: string;
   /** Null: every operator. */
   permission: Permission | null;
   /**
@@ -30,6 +48,8 @@ export type Endpoint = {
   params?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodObject;
+  /** An example of the body. By default, one is derived from the schema. */
+  example?: object;
   /**
    * Whether the body is stored. False if it is only searched: it may then contain text that the database cannot store.
    */

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { describePermission } from '../contacts/contact.ts';
 import { scopeReview } from './details-schemas.ts';
-import type { Endpoint } from './endpoint.ts';
+import { type Endpoint, tags } from './endpoint.ts';
+import { addExamples } from './openapi-examples.ts';
 import { reviewSchema } from './presenters/present-regeneration.ts';
 import { timestamp } from './text.ts';
 
@@ -24,7 +25,7 @@ function describeApi(endpoints: readonly Endpoint[]) {
     const path = `/admin/v1${endpoint.path}`;
     paths[path] = { ...paths[path], [endpoint.method]: describeEndpoint(endpoint) };
   }
-  return createDocument({
+  const document = createDocument({
     openapi: '3.1.0',
     info: {
       title: 'Keyturn admin API',
@@ -32,6 +33,8 @@ function describeApi(endpoints: readonly Endpoint[]) {
       description: 'Manages clients, contacts, access keys, tokens and the audit log of a Keyturn server.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
+    servers: [{ url: '/', description: 'The admin listener that serves this document.' }],
+    tags: Object.entries(tags).map(([name, description]) => ({ name, description })),
     paths,
     security: [{ operatorToken: [] }],
     components: {
@@ -40,13 +43,27 @@ function describeApi(endpoints: readonly Endpoint[]) {
       },
     },
   });
+  addExamples(document);
+  return document;
 }
 
 const commonProblems = [400, 401, 403, 429, 500, 503];
 const bodyProblems = [413, 415];
 
 function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
-  const { method, path, permission, summary, params, query, body, answers, problems = [] } = endpoint;
+  const {
+    method,
+    path,
+    operationId,
+    permission,
+    summary,
+    params,
+    query,
+    body,
+    example,
+    answers,
+    problems = [],
+  } = endpoint;
   const headers = z.object({
     ...(endpoint.conditional
       ? {
@@ -74,13 +91,7 @@ function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
     ...(endpoint.idempotent ? [422] : []),
   ];
   return {
-    operationId: [
-      method,
-      ...path
-        .split('/')
-        .filter(Boolean)
-        .map((part) => part.replace(/\W/g, '_')),
-    ].join('_'),
+    operationId,
     summary,
     description:
       permission === null
@@ -93,7 +104,12 @@ function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
       ...(Object.keys(headers.shape).length > 0 ? { header: headers } : {}),
     },
     ...(body
-      ? { requestBody: { required: !body.safeParse({}).success, content: { 'application/json': { schema: body } } } }
+      ? {
+          requestBody: {
+            required: !body.safeParse({}).success,
+            content: { 'application/json': { schema: body, ...(example ? { example } : {}) } },
+          },
+        }
       : {}),
     responses: {
       ...Object.fromEntries(

@@ -1,10 +1,13 @@
+import type { z } from 'zod';
+import { adminEndpoints } from '../../src/admin/endpoints.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';
 
 type Operation = {
   operationId: string;
+  tags: string[];
   parameters?: { in: string; name: string; required?: boolean; schema: object }[];
-  requestBody?: object;
-  responses: Record<string, { content?: Record<string, { schema: object }> }>;
+  requestBody?: { content: Record<string, { example?: unknown }> };
+  responses: Record<string, { content?: Record<string, { schema: object; example?: unknown }> }>;
 };
 
 let server: AdminServer;
@@ -82,4 +85,47 @@ test('describes every parameter, and every property of every body', () => {
   search(document.paths, '');
   search(document.components.schemas, '');
   expect(found).toEqual([]);
+});
+
+test('names the server and describes the tag of every operation, and no tag without operations', () => {
+  expect(document.servers).toEqual([{ url: '/', description: expect.any(String) }]);
+  const used = operations().map(({ path, operation }) => [path.split('/')[3], operation.tags]);
+  expect(used.filter(([first, tags]) => tags?.length !== 1 || tags[0] !== first)).toEqual([]);
+  const tags = document.tags as { name: string; description: string }[];
+  expect(tags.map(({ name }) => name).sort()).toEqual([...new Set(used.map(([first]) => first))].sort());
+  expect(tags.filter(({ description }) => !/^\w.*\.$/.test(description))).toEqual([]);
+});
+
+/** Verbs that operation ids begin with. */
+const verbs =
+  /^(create|delete|disable|enable|explain|extend|find|finish|get|issue|list|mark|reveal|review|revoke|rotate|search|undo|update)([A-Z]|$)/;
+
+test('gives every operation an id of a verb and a noun, which is what generated clients call it', () => {
+  const ids = operations().map(({ operation }) => operation.operationId);
+  expect(ids.filter((id) => !verbs.test(id) || !/^[a-z][A-Za-z]+$/.test(id))).toEqual([]);
+  expect(ids).toEqual(
+    expect.arrayContaining(['createClient', 'rotateClientSecret', 'undoClientRotation', 'rotateAccessKey', 'getMe']),
+  );
+});
+
+test('has no two models whose names differ only in case, and none with the name of a part of generated clients', () => {
+  const names = Object.keys(document.components.schemas).map((name) => name.toLowerCase());
+  expect(new Set(names).size).toBe(names.length);
+  expect(names.filter((name) => ['client', 'authenticatedclient', 'response', 'request'].includes(name))).toEqual([]);
+});
+
+test('has an example of every request body and successful answer that the server itself accepts', () => {
+  const wrong: unknown[] = [];
+  const check = (what: string, schema: z.ZodType, content: Record<string, { example?: unknown }> | undefined) => {
+    const { error } = schema.safeParse(content?.['application/json']?.example);
+    if (error) wrong.push([what, error.message]);
+  };
+  for (const { method, path, operationId, body, answers } of adminEndpoints(server.core)) {
+    const operation = document.paths[`/admin/v1${path}`][method] as Operation;
+    if (body) check(`${operationId} body`, body, operation.requestBody?.content);
+    for (const [status, schema] of Object.entries(answers)) {
+      if (schema) check(`${operationId} ${status}`, schema, operation.responses[status]?.content);
+    }
+  }
+  expect(wrong).toEqual([]);
 });

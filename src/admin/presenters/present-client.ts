@@ -128,7 +128,7 @@ const clientFields = {
 
 export const clientSchema = z
   .strictObject(clientFields)
-  .meta({ id: 'Client', description: 'A client, without its secrets.' });
+  .meta({ id: 'RegisteredClient', description: 'A client, without its secrets.' });
 
 /**
  * Schema of a client with its plaintext secret, which only the request that creates the secret returns. The secret is

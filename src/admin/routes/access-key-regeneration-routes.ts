@@ -22,6 +22,8 @@ const regeneratedSchema = z
 export function accessKeyRegenerationEndpoints(core: Core): Endpoint[] {
   return regenerationEndpoints(core, {
     path: '/access-keys/{id}',
+    noun: 'AccessKey',
+    rotateOperationId: 'rotateAccessKey',
     params: accessKeyParams,
     permission: 'integrations:edit',
     requireOwner: (transaction, params) => requireAccessKeyOwner(transaction, params.id),

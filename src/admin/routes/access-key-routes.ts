@@ -162,6 +162,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/access-keys',
+      operationId: 'listAccessKeys',
       permission: 'integrations:view',
       summary: 'List the access keys of all contacts, newest first',
       query: keysQuery,
@@ -171,11 +172,13 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/contacts/{id}/access-keys',
+      operationId: 'createAccessKey',
       permission: 'integrations:edit',
       asksProof: true,
       summary: 'Create Key. The response contains its value',
       params: contactParams,
       body: newKey,
+      example: { name: 'Warehouse', permissions: { orders: ['read'] } },
       idempotent: true,
       answers: { 201: accessKeyWithValueSchema },
       problems: [409],
@@ -198,6 +201,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/contacts/{id}/access-keys',
+      operationId: 'listContactAccessKeys',
       permission: 'integrations:view',
       summary: 'List the access keys of a contact, newest first',
       params: contactParams,
@@ -211,6 +215,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/access-keys/{id}',
+      operationId: 'getAccessKey',
       permission: 'integrations:view',
       summary: 'Get an access key, and what it was used for',
       params: accessKeyParams,
@@ -223,11 +228,13 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'patch',
       path: '/access-keys/{id}',
+      operationId: 'updateAccessKey',
       permission: 'integrations:edit',
       asksProof: true,
       summary: 'Save Key. Changes apply immediately, also to tokens that are already issued',
       params: accessKeyParams,
       body: keyPatch,
+      example: { permissions: { orders: ['read', 'update'] } },
       conditional: true,
       answers: { 200: accessKeySchema },
       problems: [409],
@@ -241,6 +248,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       endpoint({
         method: 'post',
         path: `/access-keys/{id}/${path}`,
+        operationId: `${path}AccessKey`,
         permission: 'integrations:edit',
         asksProof: enabled,
         summary,
@@ -256,6 +264,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'delete',
       path: '/access-keys/{id}',
+      operationId: 'deleteAccessKey',
       permission: 'integrations:edit',
       summary: 'Remove Key. Only a key that was never used can be removed',
       params: accessKeyParams,
@@ -269,6 +278,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/access-keys/{id}/reveal',
+      operationId: 'revealAccessKey',
       permission: 'api_key:manage',
       asksProof: true,
       summary: 'Show the value of an access key again. The audit log records it',

@@ -94,6 +94,7 @@ export function attentionEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/attention',
+      operationId: 'listAttention',
       permission: 'integrations:view',
       summary: 'List what needs attention, the most urgent first',
       query: attentionQuery,

@@ -42,6 +42,7 @@ export function auditEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/audit-events',
+      operationId: 'listAuditEvents',
       permission: 'audit:view',
       summary: 'List audit events, newest first',
       query: auditQuery,

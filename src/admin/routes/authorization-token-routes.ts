@@ -39,10 +39,12 @@ export function authorizationTokenEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path,
+      operationId: 'issueAuthorizationToken',
       permission: 'api_key:manage',
       asksProof: true,
       summary: 'Issue an API authorization token. An earlier token is revoked; the Client ID and secret do not change',
       params: clientParams,
+      example: { scope: 'orders:read' },
       body: z.strictObject({
         scope: scopeText
           .optional()
@@ -76,6 +78,7 @@ export function authorizationTokenEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path,
+      operationId: 'getAuthorizationToken',
       permission: 'integrations:view',
       summary: 'Get details of the active API authorization token, without the token itself',
       params: clientParams,
@@ -96,6 +99,7 @@ export function authorizationTokenEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'delete',
       path,
+      operationId: 'revokeAuthorizationToken',
       permission: 'api_key:manage',
       summary: 'Revoke the API authorization token',
       params: clientParams,

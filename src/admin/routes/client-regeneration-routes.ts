@@ -35,6 +35,8 @@ const regeneratedSchema = z
 export function clientRegenerationEndpoints(core: Core): Endpoint[] {
   return regenerationEndpoints(core, {
     path: '/clients/{client_id}',
+    noun: 'Client',
+    rotateOperationId: 'rotateClientSecret',
     params: clientParams,
     permission: 'api_key:manage',
     requireOwner: (transaction, params) => requireClientOwner(transaction, params.client_id),

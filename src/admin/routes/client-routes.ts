@@ -103,10 +103,12 @@ export function clientEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/clients',
+      operationId: 'createClient',
       permission: 'api_key:manage',
       asksProof: true,
       summary: 'Generate a Client ID and secret: register a client',
       body: newClient,
+      example: { name: 'Order sync', kind: 'integration', scope: 'orders:read' },
       idempotent: true,
       answers: { 201: clientWithSecretSchema },
       problems: [409],
@@ -127,6 +129,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/clients',
+      operationId: 'listClients',
       permission: 'integrations:view',
       summary: 'List clients, newest first',
       query: clientsQuery,
@@ -160,6 +163,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/clients/{client_id}',
+      operationId: 'getClient',
       permission: 'integrations:view',
       summary: 'Get a client',
       params: clientParams,
@@ -173,11 +177,13 @@ export function clientEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'patch',
       path: '/clients/{client_id}',
+      operationId: 'updateClient',
       permission: 'integrations:edit',
       asksProof: true,
       summary: 'Change a client. Only the fields that are sent change',
       params: clientParams,
       body: clientPatch,
+      example: { scope: 'orders:read orders:create' },
       conditional: true,
       answers: { 200: clientSchema },
       problems: [409, 428],
@@ -211,6 +217,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'delete',
       path: '/clients/{client_id}',
+      operationId: 'deleteClient',
       permission: 'api_key:manage',
       summary: 'Delete a client. It must be disabled',
       params: clientParams,
@@ -224,6 +231,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/clients/{client_id}/disable',
+      operationId: 'disableClient',
       permission: 'integrations:edit',
       summary:
         'Disable a client. The tokens of an integration are revoked; a resource server can no longer introspect tokens',
@@ -237,6 +245,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/clients/{client_id}/enable',
+      operationId: 'enableClient',
       permission: 'integrations:edit',
       asksProof: true,
       summary: 'Enable a client. Tokens that were revoked when it was disabled stay revoked',
@@ -250,6 +259,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/clients/{client_id}/secret/reveal',
+      operationId: 'revealClientSecret',
       permission: 'api_key:manage',
       asksProof: true,
       summary: 'Show the secret of a client again. The audit log records it',
@@ -267,6 +277,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/clients/{client_id}/tokens/revoke',
+      operationId: 'revokeClientTokens',
       permission: 'api_key:manage',
       summary: 'Revoke all active tokens of a client',
       params: clientParams,

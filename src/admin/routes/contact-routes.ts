@@ -73,10 +73,12 @@ export function contactEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/contacts',
+      operationId: 'createContact',
       permission: 'contacts:manage',
       asksProof: true,
       summary: 'Create a contact',
       body: newContact,
+      example: { name: 'Ann Operator', email: 'ann@example.com', permissions: ['integrations:view'] },
       idempotent: true,
       answers: { 201: contactSchema },
       problems: [409],
@@ -90,6 +92,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/contacts',
+      operationId: 'listContacts',
       permission: 'integrations:view',
       summary: 'List contacts, newest first',
       query: contactsQuery,
@@ -110,6 +113,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/contacts/{id}',
+      operationId: 'getContact',
       permission: 'integrations:view',
       summary: 'Get a contact',
       params: contactParams,
@@ -123,11 +127,13 @@ export function contactEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'patch',
       path: '/contacts/{id}',
+      operationId: 'updateContact',
       permission: 'contacts:manage',
       asksProof: true,
       summary: 'Change a contact. Only the fields that are sent change',
       params: contactParams,
       body: contactPatch,
+      example: { email: 'ann@example.org' },
       conditional: true,
       answers: { 200: contactSchema },
       problems: [409],
@@ -139,6 +145,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'delete',
       path: '/contacts/{id}',
+      operationId: 'deleteContact',
       permission: 'contacts:manage',
       summary: 'Delete a contact. Its history stays in the audit log',
       params: contactParams,
@@ -167,6 +174,7 @@ export function operatorTokenEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path,
+      operationId: 'issueOperatorToken',
       permission: 'contacts:manage',
       asksProof: true,
       summary: 'Issue the operator token of a contact. An earlier token stops working',
@@ -186,6 +194,7 @@ export function operatorTokenEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'delete',
       path,
+      operationId: 'revokeOperatorToken',
       permission: 'contacts:manage',
       summary: 'Revoke the operator token of a contact',
       params: contactParams,

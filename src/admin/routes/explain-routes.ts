@@ -47,6 +47,7 @@ export function explainEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/explain',
+      operationId: 'explain',
       permission: 'integrations:view',
       summary: 'Explain why a token, access key, client secret, client or request is accepted or was rejected',
       body: z.strictObject({

@@ -23,6 +23,7 @@ export function meEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/me',
+      operationId: 'getMe',
       permission: null,
       summary: 'Get the operator who makes the request',
       answers: { 200: meSchema },

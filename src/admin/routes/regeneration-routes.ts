@@ -27,7 +27,11 @@ export type RegenerationSubject<
   ReviewBody extends z.ZodObject,
 > = {
   /** Path of the owner's endpoint, such as `/clients/{client_id}`. */
-  path: string;
+  path: '/clients/{client_id}' | '/access-keys/{id}';
+  /** The noun in operation ids: `reviewClientRotation`. */
+  noun: 'Client' | 'AccessKey';
+  /** The operation id of the endpoint that rotates. */
+  rotateOperationId: string;
   params: Params;
   permission: Permission;
   /**
@@ -87,7 +91,7 @@ export function regenerationEndpoints<
   Body extends z.ZodObject,
   ReviewBody extends z.ZodObject,
 >(core: Core, subject: RegenerationSubject<Params, Body, ReviewBody>): Endpoint[] {
-  const { path, params: owned, permission } = subject;
+  const { path, noun, params: owned, permission } = subject;
   const pager = createPager(core.keyRing, `${path}/regenerations`, z.strictObject({ generation: z.int() }));
   const one = z.strictObject({
     ...owned.shape,
@@ -111,10 +115,12 @@ export function regenerationEndpoints<
     endpoint({
       method: 'post',
       path: `${path}/regeneration/review`,
+      operationId: `review${noun}Rotation`,
       permission,
       summary: 'Review the impact of a regeneration, and get the confirmation that it requires',
       params: owned,
       body: subject.reviewBody,
+      example: {},
       answers: { 200: reviewSchema },
       problems: [409],
       handle: async ({ params, body }) => {
@@ -130,12 +136,14 @@ export function regenerationEndpoints<
     endpoint({
       method: 'post',
       path: `${path}/regenerate`,
+      operationId: subject.rotateOperationId,
       permission,
       asksProof: true,
       summary:
         'Regenerate. The previous one works until the grace period ends. Without a current confirmation, the response is 428 with a review',
       params: owned,
       body: subject.body,
+      example: { confirmation: 'eyJmb3IiOiJ…', overlap_seconds: 86_400 },
       idempotent: true,
       answers: { 201: subject.answer },
       problems: [409, 428],
@@ -158,6 +166,7 @@ export function regenerationEndpoints<
     endpoint({
       method: 'get',
       path: `${path}/regenerations`,
+      operationId: `list${noun}Rotations`,
       permission: 'integrations:view',
       summary: 'List regenerations, newest first, with the sources that use the new and the previous secret',
       params: owned,
@@ -182,6 +191,7 @@ export function regenerationEndpoints<
     endpoint({
       method: 'post',
       path: `${path}/regenerations/{regeneration_id}/extend`,
+      operationId: `extend${noun}Rotation`,
       permission,
       // The previous secret, which may be known to others, stays valid for longer.
       asksProof: true,
@@ -205,6 +215,7 @@ export function regenerationEndpoints<
     endpoint({
       method: 'post',
       path: `${path}/regenerations/{regeneration_id}/mark-moved`,
+      operationId: `mark${noun}SourceMoved`,
       permission,
       summary:
         'Mark a source of the previous secret as moved, because it has moved or does not come back. The mark counts until the source uses the previous secret again',
@@ -231,6 +242,7 @@ export function regenerationEndpoints<
       endpoint({
         method: 'post',
         path: `${path}/regenerations/{regeneration_id}/${name}`,
+        operationId: `${name}${noun}Rotation`,
         permission,
         // Undo makes the previous secret valid again without an expiry.
         asksProof: name === 'undo',

@@ -53,6 +53,7 @@ export function searchEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/search',
+      operationId: 'search',
       permission: 'integrations:view',
       summary: 'Find clients, access keys and contacts by what is known of them',
       query: searchQuery,

@@ -28,6 +28,7 @@ export function signingKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/signing-keys',
+      operationId: 'listSigningKeys',
       permission: 'integrations:view',
       summary: 'List the published signing keys',
       answers: { 200: keysSchema },
@@ -36,6 +37,7 @@ export function signingKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/signing-keys/rotate',
+      operationId: 'rotateSigningKeys',
       permission: 'api_key:manage',
       summary: 'Rotate the signing keys: the next key signs, and a new next key is published',
       idempotent: true,
@@ -48,6 +50,7 @@ export function signingKeyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'post',
       path: '/signing-keys/{kid}/revoke',
+      operationId: 'revokeSigningKey',
       permission: 'api_key:manage',
       summary:
         'Revoke a signing key that may have been stolen. All JWTs that it signed become inactive. If it is the current key, the next key signs',

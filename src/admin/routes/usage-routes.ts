@@ -106,6 +106,7 @@ export function usageEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/clients/{client_id}/usage',
+      operationId: 'getClientUsage',
       permission: 'integrations:view',
       summary: 'Get the usage of a client, by hour, secret and source',
       params: clientParams,
@@ -136,6 +137,7 @@ export function usageEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'get',
       path: '/access-keys/{id}/usage',
+      operationId: 'getAccessKeyUsage',
       permission: 'integrations:view',
       summary: 'Get the usage of an access key, by hour, value and source',
       params: accessKeyParams,

@@ -91,7 +91,7 @@ export const clientUsageSchema = z
       .array(z.strictObject({ ...keyFields, ...counts }))
       .meta({ description: 'The usage of each key and certificate: the latest 20.' }),
   })
-  .meta({ id: 'ClientUsage', description: 'How a client was used in a period.' });
+  .meta({ id: 'ClientUsageReport', description: 'How a client was used in a period.' });
 
 export const accessKeyUsageSchema = z
   .strictObject({
@@ -99,7 +99,7 @@ export const accessKeyUsageSchema = z
     ...reportFields,
     secrets: z.array(z.strictObject(secretFields)).meta({ description: 'The usage of each value of the key.' }),
   })
-  .meta({ id: 'AccessKeyUsage', description: 'How an access key was used in a period.' });
+  .meta({ id: 'AccessKeyUsageReport', description: 'How an access key was used in a period.' });
 
 export function usageEndpoints(core: Core): Endpoint[] {
   return [

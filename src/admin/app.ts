@@ -16,6 +16,7 @@ import { createConsole } from './console/console.ts';
 import { adminEndpoints } from './endpoints.ts';
 import { serveOpenApi } from './openapi.ts';
 import { authenticateBearer, type Operator, requirePermission } from './operator-auth.ts';
+import { servePublicOpenApi } from './public-openapi.ts';
 import { renderProblem, respondWithError } from './respond-with-error.ts';
 
 /** Creates the admin listener, which serves the admin API, the console and metrics. */
@@ -25,6 +26,7 @@ export function createAdminApp(core: Core): Koa {
 
   const router = new Router({ prefix: '/admin/v1', sensitive: true, strict: true });
   router.get('/openapi.json', serveOpenApi(endpoints));
+  router.get('/public-openapi.json', servePublicOpenApi(core.config));
   const authenticate = authenticateBearer(core, addressOf);
   for (const endpoint of endpoints) {
     const path = endpoint.path.replace(/\{(\w+)\}/g, ':$1');

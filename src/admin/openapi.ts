@@ -19,7 +19,7 @@ export function serveOpenApi(endpoints: readonly Endpoint[]) {
 }
 
 /** Generates the OpenAPI 3.1 document from the schemas that validate requests. */
-function describeApi(endpoints: readonly Endpoint[]) {
+export function describeApi(endpoints: readonly Endpoint[]) {
   const paths: ZodOpenApiPathsObject = {};
   for (const endpoint of endpoints) {
     const path = `/admin/v1${endpoint.path}`;

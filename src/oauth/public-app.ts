@@ -4,6 +4,7 @@ import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { createAddressReader } from '../http/client-address.ts';
 import { createHostCheck, normalize } from '../http/normalize-request.ts';
+import { isPublicPath, publicRoutes } from '../http/public-routes.ts';
 import { createRequestIds, strictTransport } from '../http/response-headers.ts';
 import { createProxyAlarm } from '../http/trusted-proxies.ts';
 import { logAccess } from './access-log.ts';
@@ -69,19 +70,6 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
 
 type ReadRequest = (request: IncomingMessage) => string;
 
-const routes: Readonly<Record<string, string>> = {
-  '/oauth2/token': 'POST',
-  '/oauth2/introspect': 'POST',
-  '/oauth2/revoke': 'POST',
-  '/oauth2/events': 'GET',
-  '/oauth2/whoami': 'GET, POST',
-  '/.well-known/oauth-authorization-server': 'GET, HEAD',
-  '/.well-known/openid-configuration': 'GET, HEAD',
-  '/.well-known/jwks.json': 'GET, HEAD',
-  '/healthz': 'GET, HEAD',
-  '/readyz': 'GET, HEAD',
-};
-
 /** Assigns a request ID to every request and logs the answer. */
 function identify(core: Core, addressOf: ReadRequest, requestIdOf: ReadRequest) {
   const transport = strictTransport(core.config);
@@ -97,7 +85,7 @@ function identify(core: Core, addressOf: ReadRequest, requestIdOf: ReadRequest) 
     const { error: reason, active = ctx.state['active'] } = (ctx.body ?? {}) as { error?: string; active?: boolean };
     const { method, status } = ctx;
     // Log only known paths: an unknown one may be a secret that was pasted into the wrong place.
-    const path = Object.hasOwn(routes, ctx.path) ? ctx.path : 'other';
+    const path = isPublicPath(ctx.path) ? ctx.path : 'other';
     logAccess(core, { id, method, path, status, startedAt, address, clientId, reason, active });
     const rejection = path.startsWith('/oauth2/') ? rejectionOf(ctx) : undefined;
     if (rejection) {
@@ -142,7 +130,7 @@ function requireKnownHost(isKnownHost: (host: string) => boolean) {
 }
 
 function routeOnly(ctx: Context, next: Next): Promise<void> {
-  const allowed = Object.hasOwn(routes, ctx.path) ? routes[ctx.path] : undefined;
+  const allowed = isPublicPath(ctx.path) ? publicRoutes[ctx.path] : undefined;
   if (!allowed) throw new KeyturnError('not_found', 404, 'Path not found.');
   if (!allowed.split(', ').includes(ctx.method)) {
     ctx.set('Allow', allowed);

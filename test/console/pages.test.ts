@@ -38,6 +38,9 @@ const paths: Record<string, string | FormPage> = {
   audit: '/console/audit',
   explain: '/console/explain',
   system: '/console/system',
+  'api-reference': '/console/api',
+  'api-operation': '/console/api/createClient',
+  'api-operation-public': '/console/api/introspectToken',
   'not-found': '/console/nowhere',
 };
 

@@ -3,6 +3,7 @@ import { accessKeyActPages } from './pages/access-keys/access-key-act-pages.ts';
 import { accessKeyPages } from './pages/access-keys/access-key-pages.ts';
 import { accessKeysPage } from './pages/access-keys/access-keys-page.ts';
 import { newAccessKeyPages } from './pages/access-keys/new-access-key-pages.ts';
+import { apiReferencePages } from './pages/api-reference-pages.ts';
 import { auditPages } from './pages/audit-pages.ts';
 import { authorizationTokenPages } from './pages/clients/authorization-token-pages.ts';
 import { clientActPages } from './pages/clients/client-act-pages.ts';
@@ -44,4 +45,5 @@ export const consolePages: readonly Page[] = [
   ...auditPages,
   ...explainPages,
   systemPage,
+  ...apiReferencePages,
 ];

@@ -18,6 +18,7 @@ export const systemPage: Page = {
     body: html`${pageHeading({
       title: 'System',
       lead: 'The settings of the server, read-only. They come from the environment of the server, and changes take effect when it is restarted.',
+      actions: html`<a class="button" href="/console/api">API reference</a>`,
     })}
     ${table({
       caption: 'Settings',

@@ -90,12 +90,13 @@ describeWith('Chromium')('the details of clients and access keys, in the console
     expect(await main()).toContain('No integrations match');
   }, 60_000);
 
-  it('generates an integration with details, after a review that keeps them', async () => {
+  it('generates an integration with details, after a review that shows and keeps them', async () => {
     await page.goto(`${server.adminUrl}/console/integrations/new`);
     await fill({ Name: 'Fresh' });
     await open(section);
     await fill({ Owner: 'crm 7', Claims: 'tenant=new', Labels: 'made=console' });
     await press('Review');
+    for (const text of ['crm 7', 'tenant=new', 'made=console']) expect(await main()).toContain(text);
     await press('Generate Client ID and Secret');
     const { data } = await read('/clients?label=made%3Dconsole');
     expect(data).toMatchObject([{ name: 'Fresh', owner_contact_id: contact, claims: { tenant: 'new' } }]);

@@ -71,7 +71,7 @@ describe('replacing what a client authenticates with, in the console', () => {
     expect(text).toContain(`${kept.kid} key accepted already`);
     expect(text).toContain(`${next.kid} key new`);
     expect(text).toMatch(new RegExp(`${first.kid} key rejected (no user agent|\\S+) .*127.0.0.1`));
-    expect(text).toMatch(new RegExp(`${kept.kid} key still accepted nobody never 0`));
+    expect(text).toMatch(new RegExp(`${kept.kid} key still accepted no source never 0`));
     expect((await read(id)).jwks.keys).toHaveLength(2);
 
     const sent = { ...fieldsOf(review.text, `${at}/regenerate`), overlap_seconds: '86400' };
@@ -83,7 +83,7 @@ describe('replacing what a client authenticates with, in the console', () => {
     expect(progress).toContain(
       `The new keys ${kept.kid}, ${next.kid} and the previous keys ${first.kid}, ${kept.kid} both work.`,
     );
-    expect(progress).toContain('If the grace period ended now, 1 source would fail.');
+    expect(progress).toContain('The only source has not moved. If the grace period ended now, it would fail.');
     expect(progress).toMatch(/It (has never used|uses) the new key/);
     const mark = /href="([^"]+\/mark-moved\?[^"]+)"/.exec((await server.look(at, cookie)).text)?.[1] ?? '';
     const asksToMark = await server.look(mark.replaceAll('&amp;', '&'), cookie);
@@ -91,7 +91,7 @@ describe('replacing what a client authenticates with, in the console', () => {
     const [act = ''] = mark.split('?');
     const marked = await server.sendAndLook(act, fieldsOf(asksToMark.text, act), cookie);
     expect(plain(marked.text)).toContain('marked as moved An operator marked it on');
-    expect(plain(marked.text)).toContain('1 of 1 sources have moved to the new key.');
+    expect(plain(marked.text)).toContain('The only source has moved to the new key.');
     now += day;
     expect((await ask(id, first)).status).toBe(401);
     expect((await ask(id, next)).status).toBe(200);

@@ -35,7 +35,14 @@ export type Section =
  * A page to render, or the path to redirect to after an action (post, redirect, get), with what that page then says.
  */
 export type Reply =
-  | { status?: number; title: string; section?: Section; body: VNode }
+  | {
+      status?: number;
+      title: string;
+      section?: Section;
+      body: VNode;
+      /** The text that the search over everything was asked for, which stays in its field. */
+      sought?: string;
+    }
   | { seeOther: `/console/${string}`; done?: Done };
 
 /** A page of the console. */

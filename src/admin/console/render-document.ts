@@ -22,8 +22,10 @@ export function renderDocument(page: {
   /** A message about the act that led to the page, shown once. */
   message?: VNode | undefined;
   body: VNode;
+  /** The text in the field of the search over everything. */
+  sought?: string | undefined;
 }): string {
-  const { title, section, operator, message, body } = page;
+  const { title, section, operator, message, body, sought } = page;
   return `<!doctype html>${renderToString(html`
     <html lang="en">
       <head>
@@ -38,7 +40,7 @@ export function renderDocument(page: {
       </head>
       <body class=${operator ? 'signed-in' : 'signed-out'}>
         <a class="skip" href="#main">Skip to main content</a>
-        ${header(operator)} ${operator && navigation(operator, section)}
+        ${header(operator, sought)} ${operator && navigation(operator, section)}
         <main id="main" tabindex="-1">${message} ${body}</main>
         <p id="announcement" class="unseen" role="status"></p>
       </body>
@@ -46,7 +48,7 @@ export function renderDocument(page: {
   `)}`;
 }
 
-function header(operator: Session['operator'] | undefined): VNode {
+function header(operator: Session['operator'] | undefined, sought: string | undefined): VNode {
   const brand = html`<img src=${icon} alt="" width="24" height="24" /><span>Keyturn</span>`;
   return html`<header class="top">
     ${operator ? html`<a class="brand" href="/console/">${brand}</a>` : html`<p class="brand">${brand}</p>`}
@@ -54,7 +56,7 @@ function header(operator: Session['operator'] | undefined): VNode {
       operator?.permissions.includes('integrations:view') &&
       html`<form class="find" method="get" action="/console/search" role="search" aria-label="Everything">
         <label class="unseen" for="find">Search everything</label>
-        <input id="find" type="search" name="q" maxlength="200" autocomplete="off" placeholder="Search everything" aria-keyshortcuts="/ Control+K" />
+        <input id="find" type="search" name="q" value=${sought} maxlength="200" autocomplete="off" placeholder="Search everything" aria-keyshortcuts="/ Control+K" />
         <div class="found-now" hidden></div>
       </form>`
     }

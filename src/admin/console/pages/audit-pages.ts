@@ -88,7 +88,7 @@ function list({ query }: Visit, { data, next_cursor: cursor }: Listed<ShownEvent
     rows: data.map((event) => [
       html`<strong class="strong">${breakable(event.action)}</strong><span class="under">#${event.id}</span>`,
       exactMoment(event.at),
-      html`<a href=${`${path}?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name}</a
+      html`<a href=${`${path}?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name || 'unknown'}</a
         >${event.address && html`<span class="under">${event.address}</span>`}`,
       html`<a href=${`${path}?target=${encodeURIComponent(event.target)}`}><code>${event.target}</code></a
         ><span class="under">${event.target_type.replaceAll('_', ' ')} ${event.target_name}</span>`,

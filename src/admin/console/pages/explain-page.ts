@@ -56,7 +56,7 @@ function show(
     section: 'explain',
     body: html`${pageHeading({
       title: 'Explain',
-      lead: 'Find out why a request was rejected, or what a token allows, by the same rules that decide requests.',
+      lead: 'Find out why a request was rejected, or what a token allows. The same rules apply as for requests.',
     })}
     ${result}
     <div class="card">
@@ -80,7 +80,7 @@ function show(
 }
 
 function answer({ kind, verdict, findings }: ShownExplanation): VNode {
-  if (kind === 'unknown' && findings.length === 0) return emptyState('Nothing is known', undefined);
+  if (kind === 'unknown' && findings.length === 0) return emptyState('Nothing found', undefined);
   return html`<section class="card" aria-labelledby="explained" role="status">
     <h2 id="explained">${kinds[kind]} ${badge(tones[verdict], verdict)}</h2>
     <ul class="findings">

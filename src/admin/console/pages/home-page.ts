@@ -104,7 +104,7 @@ function mayStart(visit: Visit, path: string): boolean {
 
 function lately(visit: Visit, events: readonly ShownEvent[]): VNode {
   return html`<section class="card" aria-labelledby="lately">
-    <div class="card-head"><h2 id="lately">What happened lately</h2><a href="/console/audit">Audit log</a></div>
+    <div class="card-head"><h2 id="lately">Recent activity</h2><a href="/console/audit">Audit log</a></div>
     ${
       events.length === 0
         ? html`<p class="muted">Nothing yet.</p>`

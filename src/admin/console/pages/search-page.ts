@@ -27,6 +27,7 @@ export const searchPage: Page = {
     const result = q === '' ? undefined : await attempt(() => find(visit, q));
     return {
       title: 'Search',
+      sought: q,
       body: html`${pageHeading({ title: 'Search' })}
         ${result && 'problem' in result && problemNotice(result.problem)}
         <div id="results">${result && 'done' in result ? results(result.done, q) : help()}</div>`,

@@ -47,7 +47,9 @@ export const signingKeysPages: readonly Page[] = [
               fromNow(key.created_at, visit.now),
               key.current_since ? fromNow(key.current_since, visit.now) : dash,
               key.retired_at ? fromNow(key.retired_at, visit.now) : dash,
-              ...(canRevoke ? [html`<a href=${`/console/signing-keys/${key.kid}/revoke`}>Revoke…</a>`] : []),
+              ...(canRevoke
+                ? [html`<a class="nowrap" href=${`/console/signing-keys/${key.kid}/revoke`}>Revoke…</a>`]
+                : []),
             ]),
           })}
         <p class="hint">

@@ -38,6 +38,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
   const code = (value: string | number) => html`<code>${value}</code>`;
   const optional = (value: string | undefined, without: string) => (value === undefined ? without : code(value));
   const list = (values: readonly string[]) => (values.length > 0 ? code(values.join(', ')) : 'none');
+  const limit = (perMinute: number) => (perMinute === 0 ? 'no limit' : code(perMinute));
   const onOff = (value: boolean) => code(value ? 'on' : 'off');
   return {
     KEYTURN_ISSUER: code(config.issuer),
@@ -54,10 +55,11 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_STALE_SECONDS: html`${code(config.staleSeconds)} seconds`,
     KEYTURN_REVEAL: onOff(config.reveal),
     KEYTURN_SIGNING_ALG: code(config.signingAlgorithm),
-    KEYTURN_SIGNING_KEY_DAYS: html`${code(config.signingKeyDays)} days`,
-    KEYTURN_FAILURES_PER_MINUTE: code(config.failuresPerMinute),
-    KEYTURN_REVOCATIONS_PER_MINUTE: config.revocationsPerMinute === 0 ? 'no limit' : code(config.revocationsPerMinute),
-    KEYTURN_TOKENS_PER_MINUTE: config.tokensPerMinute === 0 ? 'no limit' : code(config.tokensPerMinute),
+    KEYTURN_SIGNING_KEY_DAYS:
+      config.signingKeyDays === 0 ? 'not rotated automatically' : html`${code(config.signingKeyDays)} days`,
+    KEYTURN_FAILURES_PER_MINUTE: limit(config.failuresPerMinute),
+    KEYTURN_REVOCATIONS_PER_MINUTE: limit(config.revocationsPerMinute),
+    KEYTURN_TOKENS_PER_MINUTE: limit(config.tokensPerMinute),
     KEYTURN_FAST_PATH: onOff(config.fastPath),
     KEYTURN_ACCESS_LOG: onOff(config.accessLog),
     KEYTURN_ALLOWED_HOSTS: list(config.allowedHosts),

@@ -80,7 +80,7 @@ const acts: Record<Kind, { label: string; below: (item: Item) => string; needs?:
   resource_server_disabled: { label: 'Enable', below: () => '/enable', needs: 'integrations:edit', isPost: true },
   resource_server_silent: { label: 'See its requests', below: () => '?hours=720#use' },
   certificate_expiring: { label: 'Replace certificate', below: () => '/replace', needs: 'api_key:manage' },
-  access_key_expiring: { label: 'Change the end', below: () => '#field-expires_at', needs: 'integrations:edit' },
+  access_key_expiring: { label: 'Change expiry', below: () => '#field-expires_at', needs: 'integrations:edit' },
   unused_client: { label: 'Disable…', below: () => '/disable', needs: 'integrations:edit' },
   unused_access_key: { label: 'Disable Key…', below: () => '/disable', needs: 'integrations:edit' },
 };

@@ -54,13 +54,13 @@ export function detailFields(
       ${textArea({
         ...entry(entries, 'contacts'),
         label: 'Technical contacts',
-        hint: 'Whom to ask about it, one per line, such as an e-mail address.',
+        hint: 'People to contact about it, one per line, such as e-mail addresses.',
       })}
       ${textField({
         ...entry(entries, 'access_token_ttl'),
         label: 'Token lifetime in seconds',
         type: 'number',
-        hint: `From ${tokenLifetimes.min} to ${tokenLifetimes.max}. Of integration and resource server, the shorter lifetime applies. Leave this empty for the lifetime of the deployment.`,
+        hint: `From ${tokenLifetimes.min} to ${tokenLifetimes.max}. If the integration and the resource server both have one, the shorter applies. Leave this empty to use the default lifetime.`,
       })}
       ${kind === 'integration' && defaultScopeFields(entries)}
       ${textArea({
@@ -77,7 +77,7 @@ function ownerField(entries: Entries, contacts: readonly ShownContact[]): VNode 
     ...entry(entries, 'owner_contact_id'),
     label: 'Owner',
     list: 'owners',
-    hint: 'The contact who is responsible: a name from the list, an e-mail address or an external ID. Leave this empty for nobody.',
+    hint: 'The contact who is responsible: a name from the list, an e-mail address or an external ID. Leave this empty if there is no owner.',
   })}
     <datalist id="owners">${contacts.map((contact) => html`<option value=${nameOf(contact)}></option>`)}</datalist>`;
 }
@@ -141,6 +141,31 @@ export function toDetailForm(client: ShownClient, owner: ShownContact | undefine
   if (client.kind !== 'integration') return;
   form.set('default_scope_kind', scope === null ? 'all' : scope ? 'some' : 'none');
   form.set('default_scope', scope ?? '');
+}
+
+/** Renders the submitted details of a client for its review. Details that were left empty are undefined. */
+export function reviewedDetails(form: URLSearchParams): Record<string, VNode | string | undefined> {
+  const entered = (name: string) => {
+    const text = form.get(name)?.trim();
+    return text ? html`<span class="lines">${text}</span>` : undefined;
+  };
+  const ttl = form.get('access_token_ttl')?.trim();
+  const kind = form.get('default_scope_kind');
+  return {
+    Owner: entered('owner_contact_id'),
+    Description: entered('description'),
+    Labels: entered('labels'),
+    Claims: entered('claims'),
+    'Technical contacts': entered('contacts'),
+    'Token lifetime': ttl ? `${ttl} seconds` : undefined,
+    'Default permissions':
+      kind === 'some'
+        ? entered('default_scope')
+        : kind === 'none'
+          ? 'none: requests without scope are rejected'
+          : undefined,
+    Metadata: entered('metadata'),
+  };
 }
 
 /** Converts submitted notes to members of a request. Fields that the form does not have are omitted. @throws {InvalidInput} */

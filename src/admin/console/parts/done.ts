@@ -32,7 +32,9 @@ const messages = {
   'tokens-revoked': { text: 'Revoked all active tokens. The Client ID and its credentials did not change.' },
   extended: { text: 'The grace period ends later now. The previous value works until then.' },
   finished: { text: 'The grace period has ended. The previous value no longer works.' },
-  'marked-moved': { text: 'Marked as moved. The mark counts until the source uses the previous value again.' },
+  'marked-moved': {
+    text: 'Marked as moved. If the source uses the previous value again, it no longer counts as moved.',
+  },
   undone: {
     text: 'Rotation undone. The previous value is the current one again, and the new one no longer works.',
   },

@@ -76,6 +76,8 @@ const labels: Readonly<Record<string, string>> = {
 
 /** Returns what people call a form field. */
 export function labelOf(field: string): string {
+  const [, row, member] = /^scopes\.(\d+)\.([a-z]+)$/.exec(field) ?? [];
+  if (row !== undefined) return `Named scope ${Number(row) + 1}, ${member === 'aliases' ? 'other names' : member}`;
   const words = field.replaceAll('_', ' ');
   return labels[field] ?? `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
 }

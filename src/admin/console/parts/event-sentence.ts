@@ -17,6 +17,7 @@ const verbs: Readonly<Record<string, string>> = {
   'access_key.enable': 'enabled the access key',
   'access_key.regenerate': 'generated a new value of the access key',
   'access_key.extend_regeneration': 'extended the grace period of the access key',
+  'access_key.mark_moved': 'marked a source as moved for the access key',
   'access_key.finish_regeneration': 'ended the grace period of the access key',
   'access_key.undo_regeneration': 'undid the rotation of the access key',
   'access_key.end_leaked_secret': 'ended the leaked value of the access key',
@@ -31,8 +32,10 @@ const verbs: Readonly<Record<string, string>> = {
   'client.disable': 'disabled',
   'client.enable': 'enabled',
   'client.import': 'imported',
+  'client.first_use': 'verified the imported secret of',
   'client.regenerate': 'rotated the credential of',
   'client.extend_regeneration': 'extended the grace period of',
+  'client.mark_moved': 'marked a source as moved for',
   'client.finish_regeneration': 'ended the grace period of',
   'client.undo_regeneration': 'undid the rotation of',
   'client.end_leaked_secret': 'ended the leaked secret of',
@@ -57,7 +60,7 @@ const verbs: Readonly<Record<string, string>> = {
 /** Renders what happened as a sentence, with links to the thing and to the events of its actor. */
 export function eventSentence(event: ShownEvent): VNode {
   const verb = verbs[event.action];
-  const actor = html`<a href=${`/console/audit?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name}</a>`;
+  const actor = html`<a href=${`/console/audit?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name || 'An unknown caller'}</a>`;
   // Actions without a verb of their own are rare, and their name is plain English.
   if (!verb)
     return html`<span>${actor}: ${event.action.replace('.', ': ').replaceAll('_', ' ')} ${target(event)}</span>`;

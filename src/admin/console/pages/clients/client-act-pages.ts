@@ -50,7 +50,7 @@ export const clientActPages: readonly Page[] = [
         title: `Revoke all tokens of ${client.name}?`,
         section: sectionOf(client),
         body: html`<ul class="bullets">
-          ${live !== undefined && html`<li>${live === 1 ? '1 active token is' : `${live} active tokens are`} revoked immediately.</li>`}
+          ${live !== undefined && html`<li>${live === 0 ? 'There are no active tokens now.' : `${live === 1 ? '1 active token is' : `${live} active tokens are`} revoked immediately.`}</li>`}
           ${await recentUse(visit)}
           <li>Programs that use these tokens fail until they request a new one. They can do so at once, because the Client ID and secret do not change.</li>
           <li>This cannot be undone.</li>
@@ -97,7 +97,11 @@ async function disablesIntegration(visit: Visit): Promise<VNode> {
     <li>Token requests of this integration fail immediately, with all of its credentials.</li>
     ${await recentUse(visit)}
     <li>
-      ${live === undefined ? 'Its active tokens are' : live === 1 ? 'Its 1 active token is' : `Its ${live} active tokens are`} revoked immediately, so API calls with them fail. They stay revoked after you enable the integration again.
+      ${
+        live === 0
+          ? 'It has no active tokens.'
+          : `${live === undefined ? 'Its active tokens are' : live === 1 ? 'Its 1 active token is' : `Its ${live} active tokens are`} revoked immediately, so API calls with ${live === 1 ? 'it' : 'them'} fail. ${live === 1 ? 'It stays' : 'They stay'} revoked after you enable the integration again.`
+      }
     </li>
     <li>Its Client ID and credentials are kept. You can enable it again at any time.</li>
   </ul>`;

@@ -61,7 +61,7 @@ export const integrationsPage = listPage<ShownClient>({
       rows: clients.map((client) => [
         html`<a class="strong" href=${`/console/clients/${client.client_id}`}>${client.name}</a>
           <code class="under">${client.client_id}</code>`,
-        html`${statusBadges(client, visit.now)}${
+        html`${statusBadges(client, visit.now)} ${
           client.secrets.some((secret) => secret.awaits_first_use) && badge('warn', 'awaits first use')
         }`,
         lastUse(client.last_used_at, visit.now),

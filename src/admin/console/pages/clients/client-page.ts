@@ -94,7 +94,7 @@ function credentials(visit: Visit, client: ShownClient, at: string): VNode {
             columns: [{ label: 'Secret' }, { label: 'Status' }, { label: 'Last used' }, { label: 'Expires' }],
             rows: client.secrets.map((secret) => [
               html`<code>${secret.hint}</code>${secret.client_id !== client.client_id && html`<span class="under">for Client ID <code>${secret.client_id}</code></span>`}`,
-              html`${secret.status === 'current' ? badge('ok', 'current') : badge('warn', 'previous')}${
+              html`${secret.status === 'current' ? badge('ok', 'current') : badge('warn', 'previous')} ${
                 secret.awaits_first_use && badge('warn', 'awaits first use')
               }`,
               lastUse(secret.last_used_at, visit.now),
@@ -118,9 +118,10 @@ function credentialActs(client: ShownClient, at: string): VNode | null {
   if (noun !== 'secret') {
     return html`<div class="actions"><a class="button" href=${`${at}/replace`}>${`Replace ${noun}…`}</a></div>`;
   }
-  if (!client.secrets.some(({ status }) => status === 'current')) return null;
+  const current = client.secrets.find(({ status }) => status === 'current');
+  if (!current) return null;
   return html`<div class="actions">
-    ${client.reveal && postForm(`${at}/reveal`, html`<button>Show secret</button>`)}
+    ${client.reveal && !current.awaits_first_use && postForm(`${at}/reveal`, html`<button>Show secret</button>`)}
     <a class="button" href=${`${at}/regenerate`}>Regenerate…</a>
     <a class="button" href=${`${at}/replace`}>Use a key or certificate…</a>
   </div>`;

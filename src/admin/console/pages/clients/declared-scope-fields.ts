@@ -11,7 +11,7 @@ type ShownScope = ShownClient['scopes'][number];
 /** A declared scope as it was entered: its action may not be one. */
 type DeclaredFields = Omit<ShownScope, 'action'> & { action: string | null };
 
-const emptyRows = 3;
+const emptyRows = 2;
 const members = ['name', 'description', 'means', 'aliases', 'sensitive'] as const;
 type Member = (typeof members)[number];
 
@@ -53,7 +53,7 @@ function scopeRow(entries: Entries, row: number): VNode {
   const input = (member: Member, label: string, maxlength: number, placeholder?: string) => {
     const { name, value } = entry(entries, field(row, member));
     const error = errorOf(member);
-    return html`<td>
+    return html`<td data-label=${`${label.charAt(0).toUpperCase()}${label.slice(1)}`}>
       <input
         id=${`field-${name}`}
         name=${name}
@@ -71,7 +71,7 @@ function scopeRow(entries: Entries, row: number): VNode {
       ${input('name', 'name', 128, row === 0 ? 'orders.read' : undefined)}
       ${input('description', 'description', 500)} ${input('means', 'means', 80, row === 0 ? 'orders:read' : undefined)}
       ${input('aliases', 'other names', 1_300)}
-      <td>
+      <td data-label="Sensitive">
         <input type="hidden" name=${`scopes.${row}.was`} value=${entries.form.get(`scopes.${row}.was`) ?? ''} />
         <input
           type="checkbox"
@@ -129,7 +129,7 @@ export function addDeclaredScopes(form: URLSearchParams, scopes: readonly ShownS
 /** Renders the declared scopes of a resource server with what people should know about them. */
 export function declaredScopeList(scopes: readonly DeclaredFields[]): VNode {
   if (scopes.length === 0) return html`<span class="muted">none</span>`;
-  return html`<ul>
+  return html`<ul class="changes">
     ${scopes.map(
       ({ name, description, aliases, information, action, sensitive }) =>
         html`<li>

@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import { permissionNames } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
 import { attempt, type Page, type Reply, type Section, type ShownClient, type Visit } from '../../page.ts';
-import { detailFields, readDetailForm, suggestOwners } from '../../parts/detail-fields.ts';
+import { detailFields, readDetailForm, reviewedDetails, suggestOwners } from '../../parts/detail-fields.ts';
 import { facts, pageHeading, scopesInWords } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { checkbox, hiddenFields, postForm } from '../../parts/forms.ts';
@@ -126,8 +126,10 @@ function showReview(visit: Visit, kind: Kind): Reply {
           'Kinds of information':
             kind.kind === 'resource_server' ? (input['information'] as string[]).join(', ') || 'none' : undefined,
           'Named scopes': kind.kind === 'resource_server' ? declaredScopeList(readDeclaredScopes(form)) : undefined,
-          'Access token format': input['token_format'] as string | undefined,
+          'Access token format':
+            kind.kind === 'resource_server' ? (input['token_format'] === 'jwt' ? 'JWT' : 'Opaque') : undefined,
           'JWT type': input['token_typ'] as string | undefined,
+          ...reviewedDetails(form),
         })}
         <h2>What will happen</h2>
         <ul class="bullets">

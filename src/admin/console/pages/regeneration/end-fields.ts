@@ -37,16 +37,19 @@ export function endFields(
     hint,
     sources,
     none,
+    after = 0,
   }: {
     name: string;
     label: string;
     hint: string;
     sources: readonly JudgedSource[];
     none?: string;
+    /** Seconds until the current end, which the proposed length exceeds. */
+    after?: number;
   },
 ): VNode {
   const longestPause = Math.max(0, ...sources.map((source) => source.required_silence_seconds));
-  const proposed = proposeSeconds(longestPause);
+  const proposed = proposeSeconds(longestPause, after);
   const options = lengths.map(([value, text]) => [value, value === proposed ? `${text} (proposed)` : text] as const);
   const reason = reasonOf(sources, longestPause);
   return html`${selectField({
@@ -68,9 +71,9 @@ export function endFields(
   </fieldset>`;
 }
 
-/** Returns the shortest length that gives a source twice its longest pause, and a day at least. */
-function proposeSeconds(longestPause: number): string {
-  const needed = Math.max(usualSeconds, Math.min(longestSeconds, longestPause * 2));
+/** Returns the shortest length after the current end that gives a source twice its longest pause, and a day at least. */
+function proposeSeconds(longestPause: number, after: number): string {
+  const needed = Math.max(usualSeconds, Math.min(longestSeconds, longestPause * 2), after + 1);
   return lengths.find(([value]) => Number(value) >= needed)?.[0] ?? String(longestSeconds);
 }
 
@@ -79,7 +82,7 @@ function reasonOf(sources: readonly JudgedSource[], longestPause: number): strin
   const slow = sources.filter((source) => source.required_silence_seconds === longestPause).length;
   const hours = Math.ceil(longestPause / 3_600);
   const pause = hours < 48 ? `${hours} hours` : `${Math.round(hours / 24)} days`;
-  return ` ${slow === 1 ? 'One source pauses' : `${slow} sources pause`} for up to ${pause} between two uses, so twice that time is proposed.`;
+  return ` ${slow === 1 ? 'One source pauses' : `${slow} sources pause`} for up to ${pause} between two uses, so at least twice that time is proposed.`;
 }
 
 /** Offsets from UTC that are in use, by the hour and for the zones between hours. */

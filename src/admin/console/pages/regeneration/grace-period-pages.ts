@@ -72,7 +72,8 @@ function extendPages<R>(subject: RotationSubject<R>): Page[] {
             name: 'seconds',
             label: 'New end, from now',
             sources: rotation?.still_using_old ?? [],
-            hint: `Until then both the previous ${previous} and the new ${current} work. The new end must be later than the present one.`,
+            after: end ? (Date.parse(end) - visit.now) / 1_000 : 0,
+            hint: `Until then both the previous ${previous} and the new ${current} work. The new end must be later than the current one.`,
           })}
             <div class="actions">
               <button class="primary">Extend grace period</button><a class="button" href=${owner.at}>Cancel</a>
@@ -117,7 +118,7 @@ function markMovedPages<R>(subject: RotationSubject<R>): Page[] {
         section: owner.section,
         body: html`<p>${sourceName(source)}</p>
           <ul class="bullets">
-            <li>Do this if you know that the program has moved, or that it does not come back.</li>
+            <li>Do this if you know that the program has moved, or that it is no longer in use.</li>
             <li>
               ${
                 rotation?.finish_when_unused
@@ -125,7 +126,7 @@ function markMovedPages<R>(subject: RotationSubject<R>): Page[] {
                   : `The previous ${previous} keeps working until the grace period ends.`
               }
             </li>
-            <li>The mark counts until the source uses the previous ${previous} again.</li>
+            <li>If the source uses the previous ${previous} again, it no longer counts as moved.</li>
           </ul>`,
         button: 'Mark as moved',
         fields: sourceFields(source),

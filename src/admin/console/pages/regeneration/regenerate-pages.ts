@@ -191,7 +191,7 @@ function showReview(
     body: html`${pageHeading({ title, lead: 'Review the impact first. Nothing has been changed yet.', back: { path: at, label: name } })}
     ${problem && problemNotice(problem)}
     ${changed && notice('bad', html`<p><strong>${changed}</strong> Nothing was changed.</p>`)}
-    <div class=${`grid ${impact.keys.length > 0 ? '' : 'two'}`}>
+    <div class=${`grid ${impact.keys.length + impact.used_by.length > 0 ? '' : 'two'}`}>
       <div class="stack">
         ${replacement && client && newCredential(client, authMethodOf(form), replacement)}
         ${impactOf(visit, impact, owner, newNoun)}
@@ -210,7 +210,7 @@ function showReview(
         )}
         ${
           replacement &&
-          html`<form method="post" action=${`${at}/replace`}>${hiddenFields(kept)}<button class="quiet">Edit what was entered</button></form>`
+          html`<form method="post" action=${`${at}/replace`}>${hiddenFields(kept)}<button class="quiet">Edit</button></form>`
         }
       </section>
     </div>`,

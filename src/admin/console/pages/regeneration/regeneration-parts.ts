@@ -77,7 +77,7 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], { noun, cl
       notice(
         'warn',
         html`<p>
-          <strong>A grace period is already running.</strong> Its previous ${named(nounsOf({ previous: retiring }, { client }).previous, retiring.hint)} would expire ${fromNow(retiring.retires_at, visit.now)}, but stops working as soon as you continue. ${failing.length === 0 ? 'No source needs it any more.' : `${countOf(failing.length, 'source')} ${failing.length === 1 ? 'has' : 'have'} not moved and will fail.`}
+          <strong>A grace period is already running</strong> for the previous ${named(nounsOf({ previous: retiring }, { client }).previous, retiring.hint)}. It would end ${fromNow(retiring.retires_at, visit.now)}, but it ends as soon as you continue. ${failing.length === 0 ? 'No source needs it any more.' : `${countOf(failing.length, 'source')} ${failing.length === 1 ? 'has' : 'have'} not moved and will fail.`}
         </p>`,
       )
     }
@@ -138,7 +138,7 @@ function keyUse(visit: Visit, keys: ShownReview['impact']['keys']): VNode {
         keyName(key),
         key.ends ? badge('warn', 'rejected') : badge('ok', 'still accepted'),
         shown.length === 0
-          ? html`<span class="muted">nobody</span>`
+          ? html`<span class="muted">no source</span>`
           : html`<ul>${shown.map((source) => html`<li>${sourceName(source)}</li>`)}${more > 0 && html`<li>${`and ${more} more`}</li>`}</ul>`,
         lastUse(key.last_used_at, visit.now),
         String(key.tokens_24h),
@@ -184,11 +184,13 @@ function gracePeriod(visit: Visit, { at, client, mayAct }: Rotated, rotation: Sh
         : still.length === 0
           ? notice(
               'ok',
-              `${all} of ${all} sources have moved to the new ${nouns.current}. You can end the grace period.`,
+              `${all === 1 ? 'The only source has' : `All ${all} sources have`} moved to the new ${nouns.current}. You can end the grace period.`,
             )
           : notice(
               'warn',
-              `${moved.length} of ${all} sources have moved. If the grace period ended now, ${still.length === 1 ? '1 source' : `${still.length} sources`} would fail.`,
+              all === 1
+                ? 'The only source has not moved. If the grace period ended now, it would fail.'
+                : `${moved.length} of ${all} sources have moved. If the grace period ended now, ${still.length === 1 ? '1 source' : `${still.length} sources`} would fail.`,
             )
     }
     ${all > 0 && sources(visit, rotation, nouns, mayAct ? path : undefined)}
@@ -196,8 +198,8 @@ function gracePeriod(visit: Visit, { at, client, mayAct }: Rotated, rotation: Sh
       mayAct &&
       html`<div class="actions">
         <a class="button" href=${`${path}/extend`}>Extend grace period</a>
-        <a class="button" href=${`${path}/finish`}>End grace period now</a>
-        <a class="button" href=${`${path}/undo`}>Undo rotation</a>
+        <a class=${still.length > 0 ? 'button danger' : 'button'} href=${`${path}/finish`}>End grace period now</a>
+        <a class="button danger" href=${`${path}/undo`}>Undo rotation</a>
       </div>`
     }
   </div>`;
@@ -207,6 +209,7 @@ function gracePeriod(visit: Visit, { at, client, mayAct }: Rotated, rotation: Sh
 function sources(visit: Visit, rotation: ShownRegeneration, nouns: ReturnType<typeof nounsOf>, path?: string): VNode {
   const { moved, still_using_old: still } = rotation;
   return table({
+    id: 'moves',
     caption: 'Sources',
     columns: [
       { label: 'Source' },
@@ -244,7 +247,7 @@ function whyMoved(source: Judged, { previous, current }: ReturnType<typeof nouns
   const { reason, counts_as_moved_at: at, required_silence_seconds: silence } = source;
   const from =
     at !== null &&
-    html` It counts as moved from ${exactMoment(at)} if it does not use the previous ${previous} until then.`;
+    html` It counts as moved from ${exactMoment(at)} if it does not use the previous ${previous} before then.`;
   switch (reason) {
     case 'moved':
       return `It uses the new ${current}, and has not used the previous ${previous} for ${inWords(silence)} or longer.`;
@@ -261,7 +264,7 @@ function whyMoved(source: Judged, { previous, current }: ReturnType<typeof nouns
     case 'address_unreadable':
       return 'Its address is unknown, so it may be several programs. It never counts as moved.';
     case 'merged_sources':
-      return 'These are all sources beyond those that are listed one by one. They never count as moved.';
+      return 'This row combines all further sources, so it never counts as moved.';
   }
 }
 

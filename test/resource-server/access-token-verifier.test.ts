@@ -159,6 +159,27 @@ describe('a verifier', () => {
     await refused(jwtVerifier, jwt);
   });
 
+  test('returns the changed claims of a client and of its API within a second, because of events', async () => {
+    const verifier = verifierFor(clients.orders, ordersResource);
+    await streams.followed();
+    const token = await endpoints.accessToken(clients.shop, { scope: 'orders:read' });
+    expect((await verifier.verify(token)).claims).not.toHaveProperty('tenant');
+    for (const { id } of [clients.shop, clients.orders]) {
+      const body = { claims: { tenant: id } };
+      expect((await server.adminFetch(`/clients/${id}`, { method: 'PATCH', body })).status).toBe(200);
+      await eventuallyIs(
+        async () => (await verifier.verify(token)).claims['tenant'],
+        // The claim of the client has precedence over that of the API.
+        (tenant) => tenant === clients.shop.id,
+      );
+    }
+    await server.adminFetch(`/clients/${clients.shop.id}`, { method: 'PATCH', body: { claims: {} } });
+    await eventuallyIs(
+      async () => (await verifier.verify(token)).claims['tenant'],
+      (tenant) => tenant === clients.orders.id,
+    );
+  });
+
   test('answers 503 while the server cannot be reached, except with stale answers within their limit', async () => {
     let url = server.publicUrl;
     const fetch = toServer(() => url);

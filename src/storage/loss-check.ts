@@ -27,8 +27,8 @@ export type LossCheck = {
   run(): Promise<boolean>;
   /**
    * Compares the server.
-   * @returns whether it continues the history of the one that was compared before: it was restarted on the same timeline
-   * and has every change that is known.
+   * @returns whether it continues the history of the one that this process compared before: it was restarted on the same
+   * timeline and has every change that is known, also those whose loss another process has repaired.
    */
   isContinued(): Promise<boolean>;
 };
@@ -51,9 +51,9 @@ const compareSql = `
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) WITH ORDINALITY AS k (seq, kind, target, expires_at, nth)
     WHERE expires_at > now() + interval '1 minute'
   )
-  SELECT seq, kind, target, expires_at AS "expiresAt", nth = (SELECT min(nth) FROM known) AS "isOldest" FROM known k
-  WHERE NOT EXISTS (SELECT FROM changes c WHERE c.seq = k.seq AND c.kind = k.kind AND c.target = k.target)
-    AND NOT EXISTS (SELECT FROM lost_changes l WHERE l.seq = k.seq AND l.kind = k.kind AND l.target = k.target)
+  SELECT seq, kind, target, expires_at AS "expiresAt", nth = (SELECT min(nth) FROM known) AS "isOldest",
+    EXISTS (SELECT FROM lost_changes l WHERE l.seq = k.seq AND l.kind = k.kind AND l.target = k.target) AS "isRepaired"
+  FROM known k WHERE NOT EXISTS (SELECT FROM changes c WHERE c.seq = k.seq AND c.kind = k.kind AND c.target = k.target)
   ORDER BY nth`;
 
 /**
@@ -69,6 +69,8 @@ export function createLossCheck(deps: {
   /** In the order in which they became known. */
   const known = new Map<string, CommittedChange>();
   let hasFollowed = false;
+  /** The timeline of the server whose changes this process follows. The database may have stored a later one. */
+  let followed: string | null = null;
   let isDone = false;
   let isSuspect = false;
   /** Increases with each `distrust`, so that a comparison that began earlier does not count. */
@@ -94,8 +96,8 @@ export function createLossCheck(deps: {
     return announced.length > 0;
   }
 
-  /** Compares, and repairs what is missing. */
-  async function compare(): Promise<{ hasRepaired: boolean; isContinued: boolean }> {
+  /** Compares, and repairs what is missing. `isWhole`: nothing that is known is lost. */
+  async function compare(): Promise<{ hasRepaired: boolean; isWhole: boolean; timeline: string | null }> {
     const [state] = await database.query<{ timeline: string | null; checked: string | null }>(
       'SELECT database_timeline() AS timeline, (SELECT timeline FROM database_check) AS checked',
     );
@@ -103,19 +105,19 @@ export function createLossCheck(deps: {
     const isNewTimeline = timeline !== null && timeline !== checked;
     const wasAnnounced = await noteAnnounced(isNewTimeline || !hasFollowed);
     const all = [...known.values()];
-    const missing = await database.query<CommittedChange & { isOldest: boolean }>(compareSql, [
+    const lost = await database.query<CommittedChange & { isOldest: boolean; isRepaired: boolean }>(compareSql, [
       all.map(({ seq }) => seq),
       all.map(({ kind }) => kind),
       all.map(({ target }) => target),
       all.map(({ expiresAt }) => expiresAt),
     ]);
+    const missing = lost.filter(({ isRepaired }) => !isRepaired);
     const knowsNothing = !hasFollowed && !wasAnnounced;
     const isUnbounded = missing.some(({ isOldest }) => isOldest) || (isNewTimeline && knowsNothing);
     isSuspect = missing.length > 0 || isNewTimeline;
-    const isContinued = hasFollowed && timeline !== null && !isSuspect;
-    if (!isSuspect) return { hasRepaired: false, isContinued };
+    if (!isSuspect) return { hasRepaired: false, isWhole: lost.length === 0, timeline };
     const changes = missing.map(({ seq, kind, target, expiresAt }) => ({ seq, kind, target, expiresAt }));
-    return { hasRepaired: await repair({ changes, isUnbounded, timeline }), isContinued };
+    return { hasRepaired: await repair({ changes, isUnbounded, timeline }), isWhole: false, timeline };
   }
 
   /** Notes the latest changes of the database as the oldest known ones, so that an unknown loss before them is noticed. */
@@ -129,7 +131,7 @@ export function createLossCheck(deps: {
     for (const change of later) note(change);
   }
 
-  async function check(): Promise<{ hasRepaired: boolean; isContinued: boolean }> {
+  async function check(): ReturnType<typeof compare> {
     const began = doubts;
     const result = await compare().catch((error: Error) => {
       log.warn({ error: error.message }, 'cannot compare the database with known changes, answering 503');
@@ -139,7 +141,8 @@ export function createLossCheck(deps: {
     hasFollowed = true;
     isDone = began === doubts;
     if (isDone) isSuspect = false;
-    return { ...result, isContinued: result.isContinued && isDone };
+    followed ??= result.timeline;
+    return { ...result, isWhole: result.isWhole && isDone };
   }
 
   const distrust = () => {
@@ -153,6 +156,11 @@ export function createLossCheck(deps: {
     isSuspect: () => isSuspect,
     distrust,
     run: async () => !isDone && (await check()).hasRepaired,
-    isContinued: async () => (await check()).isContinued,
+    isContinued: async () => {
+      const { isWhole, timeline } = await check();
+      const isSame = timeline !== null && timeline === followed;
+      followed = timeline;
+      return isWhole && isSame;
+    },
   };
 }

@@ -56,6 +56,8 @@ export type AccessKeyFilter = {
   /** Keys that were neither used nor created since this date. */
   unusedSince?: Date | undefined;
   label?: LabelFilter | undefined;
+  /** Keys that may be used with the client of this id: those limited to it, and those that are not limited. */
+  client?: string | undefined;
   now: Date;
   limit: number;
   after?: { createdAt: Date; id: string } | undefined;
@@ -82,8 +84,12 @@ export async function listAccessKeys(database: Queryable, filter: AccessKeyFilte
 
 type Bind = (value: unknown) => string;
 
+/** Element that the index of the keys' clients has for a key that any client may use. */
+const anyClient = '00000000-0000-0000-0000-000000000000';
+
 /** Returns only the requested conditions, each in the form that its index needs. */
-function conditionsOf({ contactId, status, unusedSince, label, now, after, q }: AccessKeyFilter, bind: Bind): string[] {
+function conditionsOf(filter: AccessKeyFilter, bind: Bind): string[] {
+  const { contactId, status, unusedSince, label, client, now, after, q } = filter;
   const conditions = ['true'];
   if (contactId !== undefined) conditions.push(`contact = ${bind(contactId)}`);
   if (status) conditions.push(status === 'disabled' ? 'NOT enabled' : 'enabled');
@@ -92,6 +98,7 @@ function conditionsOf({ contactId, status, unusedSince, label, now, after, q }: 
   if (status === 'expired') conditions.push(`coalesce(expires_at, 'infinity') <= ${bind(now)}`);
   if (unusedSince) conditions.push(`coalesce(last_used_at, created_at) < ${bind(unusedSince)}`);
   if (label) conditions.push(hasLabel(label, bind));
+  if (client) conditions.push(`coalesce(clients, '{${anyClient}}') && ARRAY[${bind(client)}, '${anyClient}']::uuid[]`);
   if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
   const hint = hintOf(q);
   if (hint) {

@@ -101,11 +101,12 @@ Examples:
 }
 
 function addList(keys: Command): void {
-  addListCommand<ShownKey, Json & { contact?: string; unusedForDays?: string }>(keys, {
+  addListCommand<ShownKey, Json & { contact?: string; client?: string; unusedForDays?: string }>(keys, {
     description: 'list the access keys of all contacts, newest first',
     route: 'GET /access-keys',
     options: [
       new Option('--contact <id>', 'only keys of this contact'),
+      new Option('--client <client_id>', 'only keys that may be used with this client, limited to it or not'),
       new Option('--status <status>', 'only keys with this status').choices(['enabled', 'disabled', 'expired']),
       new Option(
         '-q, --q <text>',
@@ -114,9 +115,10 @@ function addList(keys: Command): void {
       new Option('--unused-for-days <days>', 'only keys that were neither used nor created in the last days'),
       labelOption(),
     ],
-    toQuery: ({ contact, unusedForDays, ...query }) => ({
+    toQuery: ({ contact, client, unusedForDays, ...query }) => ({
       ...query,
       contact_id: contact,
+      client_id: client,
       unused_for_days: unusedForDays,
     }),
     columns: {
@@ -131,6 +133,7 @@ function addList(keys: Command): void {
     },
     examples: [
       'keyturn access-keys list --status enabled --unused-for-days 90',
+      'keyturn access-keys list --client kti_4fW1mZ8qYc0RkT7pLs2VnB',
       'keyturn access-keys list --contact 3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11',
       "keyturn access-keys list --json --limit 200 | jq -r '.data[] | select(.usage.used < .usage.granted) | .id'",
     ],

@@ -66,6 +66,12 @@ const indexes = [
   ],
   // Access keys that were not used lately. The index of the list in its order would be read as a whole if they are few.
   ['access_keys_unused', 'access_keys', '(coalesce(last_used_at, created_at))'],
+  // Access keys that may be used with a client. The nil UUID stands for any client.
+  [
+    'access_keys_clients',
+    'access_keys',
+    `USING gin (coalesce(clients, '{00000000-0000-0000-0000-000000000000}')) WITH (fastupdate = off)`,
+  ],
   // What needs attention, the most urgent first. Few rows are in the first two.
   ['secrets_retiring', 'secrets', '(retires_at) WHERE retires_at IS NOT NULL AND ended_as IS NULL'],
   [

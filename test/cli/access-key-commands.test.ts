@@ -88,6 +88,15 @@ test('access-keys list prints a table and supports filters and pages', async () 
   expect(page.stderr).toContain('--cursor ');
 });
 
+test('access-keys list --client prints the keys that may be used with that client', async () => {
+  const other = await runJson<{ client_id: string }>(['clients', 'create', '--name', 'Other'], environment);
+  await create('--name', 'Client any');
+  await create('--name', 'Client own', '--client', clientId);
+  await create('--name', 'Client other', '--client', other.client_id);
+  const { data } = await json<Keys>('list', '--client', clientId, '-q', 'client');
+  expect(data.map(({ name }) => name)).toEqual(['Client own', 'Client any']);
+});
+
 test('commands that break access keys require --yes without a terminal', async () => {
   const { id } = await create('--name', 'Asked');
   const all = await Promise.all(['disable', 'remove', 'regenerate'].map((command) => run(command, id)));

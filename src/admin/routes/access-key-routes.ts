@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { AccessKey, KnownAccessKey } from '../../access-keys/access-key.ts';
 import {
+  findClientIds,
   findKnownAccessKey,
   listAccessKeys,
   nameClients,
@@ -15,91 +16,38 @@ import {
 import { findUsedScopes } from '../../access-keys/used-scopes.ts';
 import { findContact, nameContacts } from '../../contacts/contact-store.ts';
 import type { Core } from '../../core.ts';
-import { NotFound } from '../../errors.ts';
+import { InvalidInput, NotFound } from '../../errors.ts';
 import { revealSecret } from '../../secrets/manage-secrets.ts';
 import type { Queryable } from '../../storage/database.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
-import { givenNotes, labelFilter } from '../details-schemas.ts';
+import { keyPatch, keysQuery, newKey } from '../access-key-input.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
 import { createRevealLimit } from '../operator-auth.ts';
-import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
+import { createdPosition, createPager, pageSchema } from '../paging.ts';
 import {
   type AccessKeyFacts,
   accessKeySchema,
   accessKeyWithValueSchema,
-  declaredScopes,
-  permissionsSchema,
   presentAccessKey,
 } from '../presenters/present-access-key.ts';
 import { etagOf } from '../presenters/present-client.ts';
-import { moment, text } from '../text.ts';
 import { contactParams } from './contact-routes.ts';
 
 export const accessKeyParams = z.strictObject({ id: z.uuid().meta({ description: 'The ID of the access key.' }) });
-
-const name = text(200).meta({ description: 'The name of the key, unique among the keys of the contact.' });
-const clients = z
-  .array(z.string().max(100))
-  .min(1)
-  .max(100)
-  .nullable()
-  .meta({ description: 'The Client IDs that the key works with. Null: all.' });
-const end = moment.nullable().meta({
-  description: 'When the key expires (RFC 3339). Null: it does not expire.',
-  override: { type: ['string', 'null'], format: 'date-time' },
-});
-
-const newKey = z.strictObject({
-  name,
-  permissions: permissionsSchema,
-  scope: declaredScopes.optional(),
-  clients: clients.optional(),
-  expires_at: end.optional(),
-  ...givenNotes,
-  reveal: z.boolean().optional().meta({
-    description: 'Whether an encrypted copy is stored, so that the key can be shown again. The default is true.',
-  }),
-});
-
-const keyPatch = z.strictObject({
-  name: name.optional(),
-  permissions: permissionsSchema.optional(),
-  scope: declaredScopes.optional(),
-  clients: clients.optional(),
-  expires_at: end.optional(),
-  ...givenNotes,
-});
-
-const status = z
-  .enum(['enabled', 'disabled', 'expired'])
-  .optional()
-  .meta({ description: 'Only keys with this status.' });
-const keysQuery = z.strictObject({
-  ...pageQuery,
-  contact_id: z.uuid().optional().meta({ description: 'Only keys of this contact.' }),
-  status,
-  q: text(200).optional().meta({
-    description:
-      'Search text: the beginnings of words in the name of the key or its contact, or `…` and the last four characters of the key.',
-  }),
-  label: labelFilter,
-  unused_for_days: z
-    .string()
-    .regex(/^\d{1,4}$/, 'must be a whole number')
-    .transform(Number)
-    .optional()
-    .meta({
-      description: 'Only keys that were neither used nor created in this number of days.',
-      override: { type: 'integer', minimum: 0, maximum: 9999 },
-    }),
-});
 
 const valueSchema = z.strictObject({
   id: z.uuid().meta({ description: 'The ID of the access key.' }),
   access_key: z.string().meta({ description: 'The current value of the key.' }),
 });
 const dayMs = 86_400_000;
+
+/** Returns the id of the client with a current or previous Client ID. @throws {InvalidInput} */
+async function requireClientId(database: Queryable, clientId: string): Promise<string> {
+  const id = (await findClientIds(database, [clientId])).get(clientId);
+  if (!id) throw new InvalidInput('client_id: client not found.', [{ path: 'client_id', message: 'client not found' }]);
+  return id;
+}
 
 export function accessKeyEndpoints(core: Core): Endpoint[] {
   const pager = createPager(core.keyRing, 'access-keys', createdPosition);
@@ -134,11 +82,13 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     const position = pager.open(query.cursor);
     const now = new Date(core.clock());
     const unusedDays = query.unused_for_days;
+    const clientId = query.client_id;
     const rows = await listAccessKeys(core.database, {
       contactId: query.contact_id,
       status: query.status,
       q: query.q,
       label: query.label,
+      client: clientId === undefined ? undefined : await requireClientId(core.database, clientId),
       unusedSince: unusedDays === undefined ? undefined : new Date(now.getTime() - unusedDays * dayMs),
       now,
       limit: query.limit,

@@ -162,6 +162,10 @@ function about(visit: Visit, key: ShownAccessKey, at: string): VNode {
       'First used': lastUse(key.first_used_at, visit.now),
       'Last used': lastUse(key.last_used_at, visit.now),
       Expires: key.expires_at ? fromNow(key.expires_at, visit.now) : 'never',
+      Contact: html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`,
+      'Works with': key.clients
+        ? html`<ul>${key.clients.map((id) => html`<li><a href=${`/console/clients/${id}`}><code>${id}</code></a></li>`)}</ul>`
+        : 'any integration',
       ...noteFacts(key, '/console/access-keys'),
     })}
     ${

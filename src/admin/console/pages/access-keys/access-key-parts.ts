@@ -133,6 +133,33 @@ export function accessKeyTable(
   });
 }
 
+/** Renders the access keys that may be used with one client, in fewer columns, because it is part of another page. */
+export function keysOfClientTable(visit: Visit, keys: readonly ShownAccessKey[]): VNode {
+  return table({
+    caption: 'Access keys',
+    columns: [
+      { label: 'Name' },
+      { label: 'Contact' },
+      { label: 'Status' },
+      { label: 'Works with' },
+      { label: 'Last used' },
+    ],
+    rows: keys.map((key) => [
+      html`<a class="strong" href=${`/console/access-keys/${key.id}`}>${key.name}</a><code class="under">${key.hint}</code>`,
+      html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`,
+      statusBadges(key, visit.now),
+      worksWith(key),
+      lastUse(key.last_used_at, visit.now),
+    ]),
+  });
+}
+
+function worksWith({ clients }: ShownAccessKey): string {
+  if (clients === null) return 'any integration';
+  const others = clients.length - 1;
+  return others === 0 ? 'only this integration' : `this and ${others} other${others === 1 ? '' : 's'}`;
+}
+
 function permissionsInWords({ permissions, scope }: ShownAccessKey): VNode {
   const kinds = Object.entries(permissions);
   const others = scope.split(' ').filter(Boolean);

@@ -27,6 +27,7 @@ const filters = [
     ],
   },
   { name: 'label', label: 'Label, such as team=logistics' },
+  { name: 'client_id', label: 'Works with Client ID' },
 ] as const;
 
 /** Page that lists the access keys of all contacts. */

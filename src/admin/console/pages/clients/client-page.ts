@@ -4,6 +4,7 @@ import {
   type Listed,
   type Page,
   type Section,
+  type ShownAccessKey,
   type ShownAuthorizationToken,
   type ShownClient,
   type ShownRegeneration,
@@ -28,6 +29,7 @@ import { historyLink } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { notice } from '../../parts/notices.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
+import { keysOfClientTable } from '../access-keys/access-key-parts.ts';
 import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
 import { methodLabel, nounOf } from './client-proof.ts';
 import { declaredScopeList } from './declared-scope-fields.ts';
@@ -42,7 +44,7 @@ export const clientPage: Page = {
     const { body: client } = await visit.call<ShownClient>('GET /clients/{client_id}', { params });
     const isIntegration = client.kind === 'integration';
     const query = { hours: shownHours(visit) };
-    const [usage, regenerations, token, owner] = await Promise.all([
+    const [usage, regenerations, token, owner, keys] = await Promise.all([
       visit.call<ShownUsage>('GET /clients/{client_id}/usage', { params, query }),
       visit.call<Listed<ShownRegeneration>>('GET /clients/{client_id}/regenerations', {
         params,
@@ -52,6 +54,9 @@ export const clientPage: Page = {
         ? unlessMissing(visit.call<ShownAuthorizationToken>('GET /clients/{client_id}/authorization-token', { params }))
         : undefined,
       ownerOf(visit, client),
+      isIntegration
+        ? visit.call<Listed<ShownAccessKey>>('GET /access-keys', { query: { ...params, limit: '10' } })
+        : undefined,
     ]);
     const at = `/console/clients/${client.client_id}`;
     const subject = { at, client, mayAct: visit.can('api_key:manage') };
@@ -69,6 +74,7 @@ export const clientPage: Page = {
       <div class="grid two">
         ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body) : offers(client)}
       </div>
+      ${keys && accessKeys(visit, client, keys.body)}
       ${regenerationSection(visit, subject, regenerations.body.data)} ${usageSection(visit, usage.body, regenerations.body.data)}
       <div class="grid two">${isIntegration && grants(client)} ${detailsCard(client, owner)}</div>
       ${danger(visit, client, at)}`,
@@ -190,6 +196,18 @@ function authorizationToken(
           ${token && html`<p class="hint">Issuing a new token revokes this one immediately.</p>`}`
         : html`<p class="hint">No token can be issued while the integration is disabled.</p>`)
     }
+  </section>`;
+}
+
+function accessKeys(visit: Visit, client: ShownClient, { data, next_cursor: next }: Listed<ShownAccessKey>): VNode {
+  return html`<section class="card" aria-labelledby="access-keys">
+    <h2 id="access-keys">Access keys</h2>
+    ${
+      data.length === 0
+        ? html`<p class="muted">No access key may be used with this integration.</p>`
+        : keysOfClientTable(visit, data)
+    }
+    <p><a href=${`/console/access-keys?client_id=${encodeURIComponent(client.client_id)}`}>${next ? 'Show all access keys of this integration' : 'Show them in the complete list'}</a></p>
   </section>`;
 }
 

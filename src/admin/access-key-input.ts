@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { givenNotes, labelFilter } from './details-schemas.ts';
+import { pageQuery } from './paging.ts';
+import { declaredScopes, permissionsSchema } from './presenters/present-access-key.ts';
+import { clientParams } from './routes/client-routes.ts';
+import { moment, text } from './text.ts';
+
+/** Schemas of requests about access keys. */
+
+const name = text(200).meta({ description: 'The name of the key, unique among the keys of the contact.' });
+const clients = z
+  .array(z.string().max(100))
+  .min(1)
+  .max(100)
+  .nullable()
+  .meta({ description: 'The Client IDs that the key works with. Null: all.' });
+const end = moment.nullable().meta({
+  description: 'When the key expires (RFC 3339). Null: it does not expire.',
+  override: { type: ['string', 'null'], format: 'date-time' },
+});
+
+export const newKey = z.strictObject({
+  name,
+  permissions: permissionsSchema,
+  scope: declaredScopes.optional(),
+  clients: clients.optional(),
+  expires_at: end.optional(),
+  ...givenNotes,
+  reveal: z.boolean().optional().meta({
+    description: 'Whether an encrypted copy is stored, so that the key can be shown again. The default is true.',
+  }),
+});
+
+export const keyPatch = z.strictObject({
+  name: name.optional(),
+  permissions: permissionsSchema.optional(),
+  scope: declaredScopes.optional(),
+  clients: clients.optional(),
+  expires_at: end.optional(),
+  ...givenNotes,
+});
+
+const status = z
+  .enum(['enabled', 'disabled', 'expired'])
+  .optional()
+  .meta({ description: 'Only keys with this status.' });
+export const keysQuery = z.strictObject({
+  ...pageQuery,
+  contact_id: z.uuid().optional().meta({ description: 'Only keys of this contact.' }),
+  status,
+  q: text(200).optional().meta({
+    description:
+      'Search text: the beginnings of words in the name of the key or its contact, or `…` and the last four characters of the key.',
+  }),
+  label: labelFilter,
+  client_id: clientParams.shape.client_id.optional().meta({
+    description: 'Only keys that may be used with this client: keys limited to it, and keys that any client may use.',
+  }),
+  unused_for_days: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a whole number')
+    .transform(Number)
+    .optional()
+    .meta({
+      description: 'Only keys that were neither used nor created in this number of days.',
+      override: { type: 'integer', minimum: 0, maximum: 9999 },
+    }),
+});

@@ -58,6 +58,8 @@ export type AccessKeyFilter = {
   label?: LabelFilter | undefined;
   /** Keys that may be used with the client of this id: those limited to it, and those that are not limited. */
   client?: string | undefined;
+  /** Ids of the only rows that are listed. */
+  among?: readonly string[] | undefined;
   now: Date;
   limit: number;
   after?: { createdAt: Date; id: string } | undefined;
@@ -65,13 +67,14 @@ export type AccessKeyFilter = {
 
 /** Lists keys, newest first. Returns one row more than `limit` if there is another page. */
 export async function listAccessKeys(database: Queryable, filter: AccessKeyFilter): Promise<KnownAccessKey[]> {
-  const { q, limit } = filter;
+  const { q, limit, among } = filter;
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const page = {
     table: 'access_keys',
     where: conditionsOf(filter, bind).join(' AND '),
     limit: bind(limit + 1),
+    among: among && bind(among),
     search: q === undefined || hintOf(q) ? undefined : { words: 'words', text: bind(q) },
   };
   const rows = await selectPage<KeyRow & { secrets: string }>(database, page, {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { givenNotes, labelFilter } from './details-schemas.ts';
+import { givenNotes, labelFilter, stateFilter } from './details-schemas.ts';
 import { pageQuery } from './paging.ts';
 import { declaredScopes, permissionsSchema } from './presenters/present-access-key.ts';
 import { clientParams } from './routes/client-routes.ts';
@@ -53,6 +53,7 @@ export const keysQuery = z.strictObject({
       'Search text: the beginnings of words in the name of the key or its contact, or `…` and the last four characters of the key.',
   }),
   label: labelFilter,
+  state: stateFilter,
   client_id: clientParams.shape.client_id.optional().meta({
     description: 'Only keys that may be used with this client: keys limited to it, and keys that any client may use.',
   }),

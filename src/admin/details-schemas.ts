@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type EndedUse, states } from '../attention/find-states.ts';
 import {
   contactsProblem,
   descriptionProblem,
@@ -203,3 +204,26 @@ export const labelFilter = z
     example: 'team=logistics',
     override: { type: 'string', maxLength: limits.labelKey + 1 + limits.labelValue },
   });
+
+/** Query parameter of lists. */
+export const stateFilter = z.enum(states).optional().meta({
+  description:
+    'Only those in this state: `in_grace_period`: a previous credential still works; `refused`: an ended credential was used in the last 7 days; `unused`: enabled, but neither used nor created in the last 90 days; `expiring`: an access key or all certificates of a client expire within 14 days. At most 1,000 are listed, those that need attention first.',
+});
+
+/** Member of a client or an access key. */
+export const shownEndedUse = {
+  ended_credential_use: z
+    .strictObject({
+      requests: z.int().meta({ description: 'How many requests of these sources were rejected.' }),
+      last_at: timestamp('When the last one was rejected'),
+    })
+    .nullable()
+    .meta({
+      description: 'Requests with an ended credential, of sources that sent one in the last 7 days. Null: none.',
+    }),
+};
+
+export function presentEndedUse(use: EndedUse | undefined): z.input<typeof shownEndedUse.ended_credential_use> {
+  return use ? { requests: use.requests, last_at: use.lastAt.toISOString() } : null;
+}

@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto';
 import type { Clock } from '../process/clock.ts';
 import { followRotations } from '../regeneration/regeneration-progress.ts';
 import { listGracePeriods } from '../regeneration/regeneration-store.ts';
@@ -8,7 +7,6 @@ import {
   type Attention,
   type AttentionItem,
   attentionKinds,
-  expiringMs,
   type Finding,
   maxCount,
   maxItems,
@@ -17,6 +15,7 @@ import {
   urgencies,
   urgentMs,
 } from './attention-item.ts';
+import { findEndingCertificates } from './ending-certificates.ts';
 import {
   countExpiringKeys,
   countUnused,
@@ -68,68 +67,23 @@ export async function findAttention(
   };
 }
 
-/** Maximum number of clients whose certificates are examined, the newest first. */
-const maxExamined = 1_000;
-const maxCached = 5_000;
-
-/** Caches the ends of certificates by their text, because parsing one takes tens of microseconds. */
-const ends = new Map<string, number | undefined>();
-
-type CertificateRow = Row & { id: string; client_id: string; name: string; certificates: string[] };
-
 /**
  * Finds enabled clients all of whose registered certificates expire soon, or have expired. A certificate in a JWK set
  * (RFC 7517 §4.7) is registered by itself, so nothing else would tell that it ends.
  */
 async function findExpiringCertificates(database: Queryable, now: number, limit: number): Promise<Finding> {
-  const items = (await findEnds(database))
-    .filter(({ end }) => end - now < expiringMs)
-    .sort((a, b) => a.end - b.end)
-    .map(({ row, end }) => ({
-      kind: 'certificate_expiring' as const,
-      urgency: end - now < urgentMs ? ('urgent' as const) : ('soon' as const),
-      subject: ofClient(row.client_id, row.name),
-      regenerationId: null,
-      at: new Date(end),
-      sources: [],
-      sourceCount: 0,
-      movedCount: null,
-      requests: 0,
-    }));
+  const items = (await findEndingCertificates(database, now)).map(({ row, end }) => ({
+    kind: 'certificate_expiring' as const,
+    urgency: end - now < urgentMs ? ('urgent' as const) : ('soon' as const),
+    subject: ofClient(row.client_id, row.name),
+    regenerationId: null,
+    at: new Date(end),
+    sources: [],
+    sourceCount: 0,
+    movedCount: null,
+    requests: 0,
+  }));
   return { kind: 'certificate_expiring', count: items.length, items: items.slice(0, limit) };
-}
-
-/** Returns the last end of the certificates of each examined client. */
-async function findEnds(database: Queryable): Promise<{ row: CertificateRow; end: number }[]> {
-  const rows = await database.query<CertificateRow>(
-    `SELECT id, client_id, name, ARRAY(
-       SELECT key -> 'x5c' ->> 0 FROM jsonb_array_elements(jwks -> 'keys') key WHERE jsonb_typeof(key -> 'x5c') = 'array'
-     ) AS certificates
-     FROM (
-       SELECT * FROM clients WHERE enabled AND auth_method = 'self_signed_tls_client_auth'
-       ORDER BY created_at DESC LIMIT ${maxExamined}
-     ) c`,
-  );
-  return rows.flatMap((row) => {
-    const known = row.certificates.map(endOf).filter((end) => end !== undefined);
-    return known.length > 0 ? [{ row, end: Math.max(...known) }] : [];
-  });
-}
-
-function endOf(base64: string): number | undefined {
-  if (ends.has(base64)) return ends.get(base64);
-  if (ends.size >= maxCached) ends.clear();
-  const end = parse(base64);
-  ends.set(base64, end);
-  return end;
-}
-
-function parse(base64: string): number | undefined {
-  try {
-    return Date.parse(new X509Certificate(Buffer.from(base64, 'base64')).validTo);
-  } catch {
-    return undefined;
-  }
 }
 
 type RefusedRow = Row & { owner: string; address: string; user_agent: string; refused: number; refused_at: Date };

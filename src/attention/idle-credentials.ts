@@ -23,11 +23,14 @@ type KeyRow = Row & {
 /** An access key that nobody used in this time causes no failure when it expires. */
 const inUseMs = 30 * dayMs;
 
+/** Selects the enabled access keys that expire after $1 and before $2. */
+export const expiringKeys = 'SELECT * FROM access_keys WHERE enabled AND expires_at > $1 AND expires_at < $2';
+
 /** Lists the enabled access keys that expire soon, the first to expire first. */
 export async function findExpiringKeys(database: Queryable, now: number, limit: number): Promise<AttentionItem[]> {
   const rows = await database.query<KeyRow>(
-    `SELECT k.id, k.name, k.contact, ${contactName} AS contact_name, k.expires_at AS at, k.last_used_at FROM access_keys k
-     WHERE k.enabled AND k.expires_at > $1 AND k.expires_at < $2 ORDER BY k.expires_at LIMIT $3`,
+    `SELECT k.id, k.name, k.contact, ${contactName} AS contact_name, k.expires_at AS at, k.last_used_at FROM (${expiringKeys}) k
+     ORDER BY k.expires_at LIMIT $3`,
     [new Date(now), new Date(now + expiringMs), limit],
   );
   return rows.map((row) => {
@@ -38,10 +41,7 @@ export async function findExpiringKeys(database: Queryable, now: number, limit: 
 }
 
 export async function countExpiringKeys(database: Queryable, now: number): Promise<number> {
-  return await countRows(database, 'SELECT FROM access_keys WHERE enabled AND expires_at > $1 AND expires_at < $2', [
-    new Date(now),
-    new Date(now + expiringMs),
-  ]);
+  return await countRows(database, expiringKeys, [new Date(now), new Date(now + expiringMs)]);
 }
 
 /** Condition for rows of `clients` or `access_keys` that may be unused since $1, as their index has it. */
@@ -52,13 +52,13 @@ const ofIntegrations = `kind = 'integration' AND`;
  * The column of an integration is up to a day late, and empty for what happened before it existed, so the sources of
  * usage decide. At most `maxCount` integrations are examined.
  */
-const unusedClients = `SELECT id, client_id, name, last_used_at, created_at FROM (
+export const unusedClients = `SELECT id, client_id, name, last_used_at, created_at FROM (
     SELECT * FROM clients WHERE ${ofIntegrations} ${unusedSince} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
   ) c LEFT JOIN LATERAL (
     SELECT true AS is_used FROM usage_sources u WHERE u.owner = c.id AND u.last_used_at >= $1 LIMIT 1
   ) u ON true WHERE is_used IS NULL`;
 
-const unusedKeys = `SELECT * FROM (
+export const unusedKeys = `SELECT * FROM (
     SELECT * FROM access_keys WHERE ${unusedSince} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
   ) k WHERE coalesce(k.expires_at, 'infinity') > $2`;
 

@@ -8,6 +8,7 @@ import {
   type NoteOptions,
   type ShownNotes,
   showNotes,
+  stateOption,
   toNoteFields,
   withNotes,
 } from './detail-options.ts';
@@ -101,7 +102,7 @@ Examples:
 }
 
 function addList(keys: Command): void {
-  addListCommand<ShownKey, Json & { contact?: string; client?: string; unusedForDays?: string }>(keys, {
+  addListCommand<ShownKey, Json & { state?: string; contact?: string; client?: string; unusedForDays?: string }>(keys, {
     description: 'list the access keys of all contacts, newest first',
     route: 'GET /access-keys',
     options: [
@@ -114,9 +115,11 @@ function addList(keys: Command): void {
       ),
       new Option('--unused-for-days <days>', 'only keys that were neither used nor created in the last days'),
       labelOption(),
+      stateOption(),
     ],
-    toQuery: ({ contact, client, unusedForDays, ...query }) => ({
+    toQuery: ({ state, contact, client, unusedForDays, ...query }) => ({
       ...query,
+      state: state?.replaceAll('-', '_'),
       contact_id: contact,
       client_id: client,
       unused_for_days: unusedForDays,

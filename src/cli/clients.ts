@@ -5,7 +5,7 @@ import { addAuthorizationTokenCommand } from './authorization-token-command.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { changeClient } from './change-client.ts';
 import { type KeyOptions, toKeyFields, withKeys } from './client-keys.ts';
-import { type DetailOptions, labelOption, toDetailFields, withDetails } from './detail-options.ts';
+import { type DetailOptions, labelOption, stateOption, toDetailFields, withDetails } from './detail-options.ts';
 import { addExportCommand } from './moving/export-command.ts';
 import { addImportCommand } from './moving/import-command.ts';
 import { addRegenerationCommands } from './regenerate.ts';
@@ -99,43 +99,48 @@ Examples:
 }
 
 function addList(clients: Command): void {
-  addListCommand<ShownClient, Json & { kind?: string; owner?: string; awaitsFirstUse?: true }>(clients, {
-    description: 'list clients, newest first',
-    route: 'GET /clients',
-    options: [
-      new Option('-q, --q <text>', 'search: first letters of words in the name, or a Client ID'),
-      new Option('--status <status>', 'only clients with this status').choices(['enabled', 'disabled']),
-      new Option('--kind <kind>', 'only clients of this kind').choices(['integration', 'resource-server']),
-      new Option('--owner <contact_id>', 'only clients that this contact owns'),
-      labelOption(),
-      new Option('--awaits-first-use', 'only clients with an imported secret of which only a hash is known'),
-    ],
-    toQuery: ({ kind, owner, awaitsFirstUse, ...query }) => ({
-      ...query,
-      kind: kind?.replace('-', '_'),
-      owner_contact_id: owner,
-      awaits_first_use: awaitsFirstUse ? 'true' : undefined,
-    }),
-    columns: {
-      client_id: (client) => client.client_id,
-      name: (client) => client.name,
-      kind: (client) => client.kind,
-      status: (client) => client.status,
-      secrets: (client) =>
-        client.secrets
-          .map(({ hint, status, awaits_first_use: awaits }) =>
-            [awaits ? 'hashed' : hint, ...(status === 'current' ? [] : [status])].join(' '),
-          )
-          .join(', '),
-      created: (client) => client.created_at,
+  addListCommand<ShownClient, Json & { state?: string; kind?: string; owner?: string; awaitsFirstUse?: true }>(
+    clients,
+    {
+      description: 'list clients, newest first',
+      route: 'GET /clients',
+      options: [
+        new Option('-q, --q <text>', 'search: first letters of words in the name, or a Client ID'),
+        new Option('--status <status>', 'only clients with this status').choices(['enabled', 'disabled']),
+        new Option('--kind <kind>', 'only clients of this kind').choices(['integration', 'resource-server']),
+        new Option('--owner <contact_id>', 'only clients that this contact owns'),
+        labelOption(),
+        stateOption(),
+        new Option('--awaits-first-use', 'only clients with an imported secret of which only a hash is known'),
+      ],
+      toQuery: ({ state, kind, owner, awaitsFirstUse, ...query }) => ({
+        ...query,
+        state: state?.replaceAll('-', '_'),
+        kind: kind?.replace('-', '_'),
+        owner_contact_id: owner,
+        awaits_first_use: awaitsFirstUse ? 'true' : undefined,
+      }),
+      columns: {
+        client_id: (client) => client.client_id,
+        name: (client) => client.name,
+        kind: (client) => client.kind,
+        status: (client) => client.status,
+        secrets: (client) =>
+          client.secrets
+            .map(({ hint, status, awaits_first_use: awaits }) =>
+              [awaits ? 'hashed' : hint, ...(status === 'current' ? [] : [status])].join(' '),
+            )
+            .join(', '),
+        created: (client) => client.created_at,
+      },
+      examples: [
+        'keyturn clients list',
+        'keyturn clients list --kind integration --status disabled',
+        'keyturn clients list --label team=logistics',
+        "keyturn clients list --json | jq -r '.data[].client_id'",
+      ],
     },
-    examples: [
-      'keyturn clients list',
-      'keyturn clients list --kind integration --status disabled',
-      'keyturn clients list --label team=logistics',
-      "keyturn clients list --json | jq -r '.data[].client_id'",
-    ],
-  });
+  );
 }
 
 function addActs(clients: Command, subject: Subject): void {

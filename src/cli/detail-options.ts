@@ -122,6 +122,14 @@ export function toDetailFields(options: DetailOptions): Json {
 }
 
 /** Returns the filter of lists by label. */
+/** Option of lists of clients and access keys. */
+export function stateOption(): Option {
+  const choices = ['in-grace-period', 'refused', 'unused', 'expiring'];
+  return new Option('--state <state>', 'only those in this state; refused: with a credential that has ended').choices(
+    choices,
+  );
+}
+
 export function labelOption(): Option {
   return new Option('--label <key=value>', 'only those with this label, or with only a key: with any value of it');
 }

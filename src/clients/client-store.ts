@@ -83,6 +83,8 @@ export type ClientFilter = {
   label?: LabelFilter | undefined;
   /** Whether only clients are listed of which a secret awaits its first use. */
   awaitsFirstUse?: boolean | undefined;
+  /** Ids of the only rows that are listed. */
+  among?: readonly string[] | undefined;
   limit: number;
   /** The last row of the previous page. */
   after?: { createdAt: Date; id: string } | undefined;
@@ -90,7 +92,7 @@ export type ClientFilter = {
 
 /** Lists clients, newest first. Returns one row more than `limit` if there is another page. */
 export async function listClients(database: Queryable, filter: ClientFilter): Promise<KnownClient[]> {
-  const { q, enabled, kind, ownerContactId, label, awaitsFirstUse, after, limit } = filter;
+  const { q, enabled, kind, ownerContactId, label, awaitsFirstUse, among, after, limit } = filter;
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions = ['true'];
@@ -105,6 +107,7 @@ export async function listClients(database: Queryable, filter: ClientFilter): Pr
     table: 'clients',
     where: conditions.join(' AND '),
     limit: bind(limit + 1),
+    among: among && bind(among),
     search:
       q === undefined
         ? undefined

@@ -17,6 +17,8 @@ export type Page = {
   /** Placeholder for the number of rows. */
   limit: string;
   search?: Search | undefined;
+  /** Placeholder for the ids of the only rows that are listed, if they are already known. */
+  among?: string | undefined;
 };
 
 /** Number of rows that are compared with the text one by one, which takes a few milliseconds. */
@@ -36,9 +38,23 @@ export async function selectPage<R extends Row>(
   page: Page,
   { select, parameters }: { select: (page: string) => string; parameters: readonly unknown[] },
 ): Promise<R[]> {
-  const { table, where, limit, search } = page;
-  const rows = search ? searchedRows(page, search) : `SELECT * FROM ${table} WHERE ${where} ${order} LIMIT ${limit}`;
+  const { where, limit, search } = page;
+  const rows = search
+    ? searchedRows(page, search)
+    : `SELECT * FROM ${rowsOf(page)} WHERE ${where} ${order} LIMIT ${limit}`;
   return await database.query<R>(select(rows), parameters);
+}
+
+/**
+ * Returns the table of a page, or the rows of it that are known by their ids. LIMIT keeps the planner from reading the
+ * whole table when there are many ids.
+ */
+function rowsOf({ table, among }: Page): string {
+  if (among === undefined) return table;
+  return `(
+    SELECT one.* FROM unnest(${among}::uuid[]) AS asked (id)
+    CROSS JOIN LATERAL (SELECT * FROM ${table} t WHERE t.id = asked.id LIMIT 1) one
+  ) ${table}`;
 }
 
 /**
@@ -47,18 +63,20 @@ export async function selectPage<R extends Row>(
  * finds all matches and they are sorted. The planner cannot know which is the case, so the statement decides while it
  * runs: PostgreSQL reads a materialized subquery only as far as it is used.
  */
-function searchedRows({ table, where, limit }: Page, search: Search): string {
+function searchedRows(page: Page, search: Search): string {
+  const { table, where, limit } = page;
+  const rows = rowsOf(page);
   const { text, words, exact } = search;
   const query = `begins_words(${text}::text)`;
   const matches = `${matchOf(search, query)}${exact ? ` OR ${exact(text)}` : ''}`;
   // OFFSET 0 keeps the planner from walking the whole table in list order instead of using the word index.
-  const indexed = `SELECT id, created_at FROM ${table} WHERE ${words} @@ ${query} AND ${where} OFFSET 0`;
-  const exactly = exact && ` UNION SELECT id, created_at FROM ${table} WHERE ${exact(text)} AND ${where}`;
+  const indexed = `SELECT id, created_at FROM ${rows} WHERE ${words} @@ ${query} AND ${where} OFFSET 0`;
+  const exactly = exact && ` UNION SELECT id, created_at FROM ${rows} WHERE ${exact(text)} AND ${where}`;
   const found = exactly ? `(SELECT * FROM (${indexed}) i ${order} LIMIT ${limit})${exactly}` : indexed;
   return `
     WITH newest AS MATERIALIZED (
       SELECT id, created_at, ${matches} AS matches
-      FROM (SELECT * FROM ${table} WHERE ${where} ${order} LIMIT ${maxWalked + 1}) n
+      FROM (SELECT * FROM ${rows} WHERE ${where} ${order} LIMIT ${maxWalked + 1}) n
     ), walked AS MATERIALIZED (SELECT id, created_at FROM newest WHERE matches LIMIT ${limit}
     ), decided AS MATERIALIZED (
       SELECT CASE WHEN (SELECT count(*) FROM walked) = ${limit}::bigint THEN true

@@ -1,5 +1,6 @@
 import { type AccessKeyFilter, listAccessKeys } from '../../src/access-keys/access-key-store.ts';
 import { findAttention } from '../../src/attention/attention.ts';
+import { findEndedUse, findInState, states } from '../../src/attention/find-states.ts';
 import { type AuditFilter, listAuditEvents } from '../../src/audit/audit-log.ts';
 import { type ClientFilter, listClients } from '../../src/clients/client-store.ts';
 import { type ContactFilter, listContacts } from '../../src/contacts/contact-store.ts';
@@ -228,6 +229,26 @@ const attentionAt = [
 test.each(attentionAt)('finding what needs attention at %s uses indexes and reads few rows', async (at) => {
   await expectBounded((recorder) => findAttention(recorder, { clock: () => at.getTime(), ttlSeconds: 3_600 }, 50));
 });
+
+const inStates = attentionAt.flatMap((at) =>
+  states.flatMap((state) => [undefined, 'acme', 'partner', 'x'].map((q) => [state, at, q] as const)),
+);
+test.each(inStates)(
+  'listing what is %s at %s with the text %j uses indexes and reads few rows',
+  async (state, at, q) => {
+    await expectBounded(async (recorder) => {
+      const clients = await findInState(recorder, 'clients', state, at.getTime());
+      const listed = await listClients(recorder, { among: clients, q, limit: 200 });
+      await findEndedUse(
+        recorder,
+        listed.map(({ client }) => client.id),
+        at.getTime(),
+      );
+      const keys = await findInState(recorder, 'access_keys', state, at.getTime());
+      await listAccessKeys(recorder, { among: keys, q, limit: 200, now: at });
+    });
+  },
+);
 
 // The planner reads a table from its beginning if every row matches, which a limit ends soon.
 test.each(['acme', 'kti_777', '7777', 'nobody', '192.0.2', '198.51.100', 'p777@example.com', 'kti_'])(

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { type KnownAccessKey, otherScopes, statusOf, toPermissions } from '../../access-keys/access-key.ts';
+import type { EndedUse } from '../../attention/find-states.ts';
 import { actions } from '../../clients/declared-scopes.ts';
 import { isLive } from '../../credentials/secret.ts';
-import { shownNotes } from '../details-schemas.ts';
+import { presentEndedUse, shownEndedUse, shownNotes } from '../details-schemas.ts';
 import { hint, nullableTimestamp, scopeText, text, timestamp } from '../text.ts';
 
 export const permissionsSchema = z
@@ -33,6 +34,7 @@ const keyFields = {
   hint,
   expires_at: nullableTimestamp('When the key expires. Null: it does not expire.'),
   retires_at: nullableTimestamp('When the grace period of the previous value ends. Null: there is no previous value.'),
+  ...shownEndedUse,
   first_used_at: nullableTimestamp(
     'When the key was first used. Null: never. Only a key that was never used can be removed.',
   ),
@@ -72,6 +74,8 @@ export type AccessKeyFacts = {
   /** Scopes that each key was used for, by the key's id. */
   usedScopes: ReadonlyMap<string, readonly string[]>;
   usedSince: Date;
+  /** Rejected requests with an ended value, by the key's id. */
+  endedUse: ReadonlyMap<string, EndedUse>;
   /** Client IDs by the clients' internal ids. */
   clientIds: ReadonlyMap<string, string>;
   /** Names of contacts by their ids. */
@@ -104,6 +108,7 @@ export function presentAccessKey(
     hint: `…${current?.hint ?? ''}`,
     expires_at: key.expiresAt?.toISOString() ?? null,
     retires_at: live.find(({ retiresAt }) => retiresAt !== null)?.retiresAt?.toISOString() ?? null,
+    ended_credential_use: presentEndedUse(facts.endedUse.get(key.id)),
     first_used_at: key.usedAt?.toISOString() ?? null,
     last_used_at: lastUsedAt === 0 ? null : new Date(lastUsedAt).toISOString(),
     usage: {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { EndedUse } from '../../attention/find-states.ts';
 import { type CertificateSubject, subjectFields } from '../../clients/certificate-subject.ts';
 import { authMethods, type KnownClient, tokenTyps } from '../../clients/client.ts';
 import { noDetails } from '../../clients/client-details.ts';
@@ -6,7 +7,7 @@ import { type ListedKey, listKeys } from '../../clients/key-credentials.ts';
 import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
 import type { ClientKeyRecord } from '../../usage/client-key-store.ts';
-import { shownDetails, shownScopes } from '../details-schemas.ts';
+import { presentEndedUse, shownDetails, shownEndedUse, shownScopes } from '../details-schemas.ts';
 import { hint, nullableTimestamp, resourceUri, timestamp } from '../text.ts';
 
 const secretSchema = z.strictObject({
@@ -124,6 +125,7 @@ const clientFields = {
   retires_at: nullableTimestamp(
     'When the grace period of the previous credential ends. Null: there is no previous credential.',
   ),
+  ...shownEndedUse,
 };
 
 export const clientSchema = z
@@ -164,6 +166,7 @@ export function presentClient(
   now: number,
   lastUsed: LastUsed,
   keys: readonly ClientKeyRecord[],
+  endedUse: EndedUse | undefined,
 ): z.input<typeof clientSchema> {
   const live = secrets.filter((secret) => isLive(secret, now));
   const details = client.details ?? noDetails;
@@ -217,6 +220,7 @@ export function presentClient(
       [0, ...secrets.map(({ generation }) => generation)].map((of) => lastUsed.get(`${client.id}/${of}`)),
     ),
     retires_at: live.find((secret) => secret.retiresAt !== null)?.retiresAt?.toISOString() ?? null,
+    ended_credential_use: presentEndedUse(endedUse),
   };
 }
 

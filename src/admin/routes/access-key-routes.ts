@@ -14,6 +14,7 @@ import {
   setAccessKeyEnabled,
 } from '../../access-keys/manage-access-keys.ts';
 import { findUsedScopes } from '../../access-keys/used-scopes.ts';
+import { findEndedUse, findInState } from '../../attention/find-states.ts';
 import { findContact, nameContacts } from '../../contacts/contact-store.ts';
 import type { Core } from '../../core.ts';
 import { InvalidInput, NotFound } from '../../errors.ts';
@@ -53,7 +54,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
   const pager = createPager(core.keyRing, 'access-keys', createdPosition);
   const requireRevealAllowance = createRevealLimit();
 
-  /** Loads the related data of any number of keys with four SQL statements. */
+  /** Loads the related data of any number of keys with five SQL statements. */
   async function readFacts(database: Queryable, rows: readonly KnownAccessKey[]): Promise<AccessKeyFacts> {
     const ids = rows.map(({ key }) => key.id);
     const now = core.clock();
@@ -61,6 +62,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     return {
       now,
       usedSince,
+      endedUse: await findEndedUse(database, ids, now),
       lastUsed: await findLastUsed(database, ids),
       usedScopes: await findUsedScopes(database, ids, usedSince),
       contactNames: await nameContacts(
@@ -88,6 +90,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       status: query.status,
       q: query.q,
       label: query.label,
+      among: query.state && (await findInState(core.database, 'access_keys', query.state, core.clock())),
       client: clientId === undefined ? undefined : await requireClientId(core.database, clientId),
       unusedSince: unusedDays === undefined ? undefined : new Date(now.getTime() - unusedDays * dayMs),
       now,

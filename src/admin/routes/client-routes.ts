@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { findEndedUse, findInState } from '../../attention/find-states.ts';
 import { type Client, isSecretMethod } from '../../clients/client.ts';
 import { registerKeys, weakensAuthentication } from '../../clients/client-rules.ts';
 import { findKnownClient, listClients } from '../../clients/client-store.ts';
@@ -23,7 +24,7 @@ import type { Queryable, Transaction } from '../../storage/database.ts';
 import { findClientKeys } from '../../usage/client-key-store.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
 import { clientKind, clientPatch, fieldsOf, newClient } from '../client-input.ts';
-import { labelFilter } from '../details-schemas.ts';
+import { labelFilter, stateFilter } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
 import { createRevealLimit, type Operator } from '../operator-auth.ts';
@@ -51,6 +52,7 @@ const clientsQuery = z.strictObject({
   kind: clientKind.optional().meta({ description: 'Only clients of this kind.' }),
   owner_contact_id: z.uuid().optional().meta({ description: 'Only clients that this contact owns.' }),
   label: labelFilter,
+  state: stateFilter,
   awaits_first_use: z
     .enum(['true'])
     .optional()
@@ -83,6 +85,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
         core.clock(),
         await findLastUsed(database, [client.id]),
         (await findClientKeys(database, [client.id])).get(client.id) ?? [],
+        (await findEndedUse(database, [client.id], core.clock())).get(client.id),
       ),
     };
   }
@@ -120,7 +123,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
             ...(clientSecret === undefined ? {} : { secretOf: { targetType: 'client', target: client.clientId } }),
             headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${client.clientId}` },
             body: {
-              ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), neverUsed, []),
+              ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), neverUsed, [], undefined),
               ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
             },
           };
@@ -135,7 +138,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       query: clientsQuery,
       answers: { 200: pageSchema(clientSchema) },
       handle: async ({
-        query: { q, status, kind, owner_contact_id: ownerContactId, label, limit, cursor, ...query },
+        query: { q, status, kind, owner_contact_id: ownerContactId, label, state, limit, cursor, ...query },
       }) => {
         const position = pager.open(cursor);
         const rows = await listClients(core.database, {
@@ -143,6 +146,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
           kind,
           ownerContactId,
           label,
+          among: state && (await findInState(core.database, 'clients', state, core.clock())),
           awaitsFirstUse: query.awaits_first_use === 'true',
           enabled: status && status === 'enabled',
           limit,
@@ -152,10 +156,11 @@ export function clientEndpoints(core: Core): Endpoint[] {
         const ids = rows.map(({ client }) => client.id);
         const lastUsed = await findLastUsed(core.database, ids);
         const keys = await findClientKeys(core.database, ids);
+        const endedUse = await findEndedUse(core.database, ids, now);
         return pager.answer(
           rows,
           limit,
-          (row) => presentClient(row, now, lastUsed, keys.get(row.client.id) ?? []),
+          (row) => presentClient(row, now, lastUsed, keys.get(row.client.id) ?? [], endedUse.get(row.client.id)),
           ({ client }) => ({ created_at: client.createdAt.toISOString(), id: client.id }),
         );
       },

@@ -29,14 +29,22 @@ export function badge(tone: 'ok' | 'warn' | 'bad' | 'plain', text: ComponentChil
   return html`<span class=${`badge ${tone}`}>${text}</span>`;
 }
 
-/** Renders the status of a client or an access key, and the end of a running grace period. */
+/**
+ * Renders the status of a client or an access key, the end of a running grace period, and that a credential is still
+ * used after its end.
+ */
 export function statusBadges(
-  owner: { status: 'enabled' | 'disabled' | 'expired'; retires_at: string | null },
+  owner: {
+    status: 'enabled' | 'disabled' | 'expired';
+    retires_at: string | null;
+    ended_credential_use: { requests: number; last_at: string } | null;
+  },
   now: number,
 ): VNode {
   const tone = owner.status === 'enabled' ? 'ok' : 'bad';
+  const { ended_credential_use: refused } = owner;
   return html`<span class="badges"
-    >${badge(tone, owner.status)}${owner.retires_at && badge('warn', html`grace period ends ${fromNow(owner.retires_at, now)}`)}</span
+    >${badge(tone, owner.status)}${owner.retires_at && badge('warn', html`grace period ends ${fromNow(owner.retires_at, now)}`)}${refused && badge('bad', html`refused ${refused.requests} ${refused.requests === 1 ? 'time' : 'times'} with an ended credential, last ${fromNow(refused.last_at, now)}`)}</span
   >`;
 }
 

@@ -182,6 +182,19 @@ export type Filter = {
   isHidden?: boolean;
 };
 
+/** Filter of lists of integrations and access keys by what needs attention. */
+export const stateFilter: Filter = {
+  name: 'state',
+  label: 'State',
+  options: [
+    ['', 'Any state'],
+    ['in_grace_period', 'In grace period'],
+    ['refused', 'Refused with an ended credential'],
+    ['unused', 'Unused for 90 days'],
+    ['expiring', 'Expiring within 14 days'],
+  ],
+};
+
 /**
  * Renders search and filters above a list. They take effect with the button or Enter, so that choosing an option with
  * the arrow keys does not leave the page (WCAG 2.2, 3.2.2).

@@ -1,10 +1,11 @@
 import { html } from 'htm/preact';
 import type { ShownAccessKey } from '../../page.ts';
 import { emptyState } from '../../parts/elements.ts';
+import { type Filter, stateFilter } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
 import { accessKeyTable } from './access-key-parts.ts';
 
-const filters = [
+const filters: readonly Filter[] = [
   {
     name: 'status',
     label: 'Status',
@@ -26,9 +27,10 @@ const filters = [
       ['365', 'Unused for a year'],
     ],
   },
+  stateFilter,
   { name: 'label', label: 'Label, such as team=logistics' },
   { name: 'client_id', label: 'Works with Client ID' },
-] as const;
+];
 
 /** Page that lists the access keys of all contacts. */
 export const accessKeysPage = listPage<ShownAccessKey>({

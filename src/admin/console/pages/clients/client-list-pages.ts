@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { ShownClient } from '../../page.ts';
 import { badge, emptyState, fromNow, lastUse, statusBadges, table } from '../../parts/elements.ts';
+import { stateFilter } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
 
 /** Links from labels and from owners lead to lists with these filters. */
@@ -32,6 +33,7 @@ export const integrationsPage = listPage<ShownClient>({
         ['disabled', 'Disabled'],
       ],
     },
+    stateFilter,
     {
       name: 'awaits_first_use',
       label: 'Secret',

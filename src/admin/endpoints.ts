@@ -7,6 +7,7 @@ import { auditEndpoints } from './routes/audit-routes.ts';
 import { authorizationTokenEndpoints } from './routes/authorization-token-routes.ts';
 import { clientRegenerationEndpoints } from './routes/client-regeneration-routes.ts';
 import { clientEndpoints } from './routes/client-routes.ts';
+import { contactKeysEndpoints } from './routes/contact-keys-routes.ts';
 import { contactEndpoints, operatorTokenEndpoints } from './routes/contact-routes.ts';
 import { explainEndpoints } from './routes/explain-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
@@ -27,6 +28,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...contactEndpoints(core),
     ...operatorTokenEndpoints(core),
     ...accessKeyEndpoints(core),
+    ...contactKeysEndpoints(core),
     ...accessKeyRegenerationEndpoints(core),
     ...signingKeyEndpoints(core),
     ...leakEndpoints(core),

@@ -12,6 +12,7 @@ import {
   toNoteFields,
   withNotes,
 } from './detail-options.ts';
+import { addDisableCommand } from './disable-access-keys.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withAdmin } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet, time } from './terminal.ts';
@@ -144,14 +145,7 @@ function addList(keys: Command): void {
 }
 
 function addActs(keys: Command, subject: Subject): void {
-  addAct<ShownKey>(keys, subject, {
-    name: 'disable',
-    description: 'disable the key; its tokens are inactive until it is enabled again',
-    method: 'POST',
-    below: '/disable',
-    question: (name) => `Disable ${name}? Programs that use this access key stop working at once.`,
-    text: (key) => `${key.name} (${key.id}) is disabled.`,
-  });
+  addDisableCommand(keys, subject);
   addAct<ShownKey>(keys, subject, {
     name: 'enable',
     description: 'enable the key again',

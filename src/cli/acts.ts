@@ -58,7 +58,7 @@ export function addAct<Answer = Json>(parent: Command, subject: Subject, act: Ac
 }
 
 /** Names a thing in a question, so that a wrong id is noticed, and says when it was last used. */
-async function nameOf(admin: Admin, path: Subject['path'], params: Json, id: string): Promise<string> {
+export async function nameOf(admin: Admin, path: Subject['path'], params: Json, id: string): Promise<string> {
   const shown = await callAdmin<{ name: string; last_used_at?: string | null }>(admin, `GET ${path}`, { params });
   const use = shown.last_used_at === undefined ? '' : `, last used ${shown.last_used_at ?? 'never'}`;
   return plain(`"${shown.name}" (${id}${use})`);

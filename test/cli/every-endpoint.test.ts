@@ -5,8 +5,11 @@ import { startTestServer } from '../harness.ts';
 import { askPostgres, createTestDatabase } from '../services.ts';
 import { type Environment, runCommand } from './run-command.ts';
 
-/** Endpoints covered by another command: `access-keys list --contact` filters the complete list instead. */
-const reachedOtherwise = ['GET /contacts/{id}/access-keys'];
+/**
+ * Endpoints covered by another command: `access-keys list --contact` filters the complete list instead, and
+ * `access-keys disable --contact` shows its review only if it has to ask.
+ */
+const reachedOtherwise = ['GET /contacts/{id}/access-keys', 'GET /contacts/{id}/access-keys/disable'];
 
 let environment: Environment;
 const called = new Set<string>();
@@ -66,6 +69,7 @@ async function walkContact(): Promise<void> {
   const { id: keeper } = await run(`contacts create ${fields}`);
   const { id: key } = await run(`access-keys create --contact ${keeper} --name Warehouse`);
   await walk('access-keys', key);
+  await run(`access-keys disable --contact ${keeper} --yes`);
   await run(`access-keys remove ${key} --yes`);
   const { id } = await run('contacts create --name Bo --email bo@example.com');
   await run(`contacts show ${id}`);

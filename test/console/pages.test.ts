@@ -257,6 +257,7 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     'resource-server': `/console/clients/${api.client_id}`,
     contact: `/console/contacts/${contact.id}`,
     'contact-edit': `/console/contacts/${contact.id}/edit`,
+    'contact-keys-disable': `/console/contacts/${contact.id}/disable-access-keys`,
     'access-key': `/console/access-keys/${key.id}`,
     'access-key-unused': `/console/access-keys/${idle.id}`,
     'access-key-new': `/console/contacts/${contact.id}/access-keys/new`,

@@ -11,6 +11,7 @@ import type { regenerationSchema, reviewSchema } from '../presenters/present-reg
 import type { attentionSchema } from '../routes/attention-routes.ts';
 import type { eventSchema } from '../routes/audit-routes.ts';
 import type { issuedSchema, knownSchema } from '../routes/authorization-token-routes.ts';
+import type { keysReviewSchema } from '../routes/contact-keys-routes.ts';
 import type { contactSchema } from '../routes/contact-routes.ts';
 import type { explanationSchema } from '../routes/explain-routes.ts';
 import type { foundSchema } from '../routes/search-routes.ts';
@@ -122,6 +123,7 @@ export type ShownContact = z.input<typeof contactSchema>;
 export type ShownAccessKey = z.input<typeof accessKeySchema>;
 export type ShownRegeneration = z.input<typeof regenerationSchema>;
 export type ShownReview = z.input<typeof reviewSchema>;
+export type ShownKeysReview = z.input<typeof keysReviewSchema>;
 export type ShownUsage = z.input<typeof clientUsageSchema> | z.input<typeof accessKeyUsageSchema>;
 export type ShownAuthorizationToken = z.input<typeof knownSchema>;
 export type IssuedAuthorizationToken = z.input<typeof issuedSchema>;

@@ -14,6 +14,7 @@ import { clientRegeneratePages, clientSecretPages } from './pages/clients/client
 import { generatePages } from './pages/clients/generate-pages.ts';
 import { contactActPages, contactFormPages } from './pages/contacts/contact-change-pages.ts';
 import { contactPage, contactsPage } from './pages/contacts/contact-pages.ts';
+import { disableAccessKeysPages } from './pages/contacts/disable-access-keys-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
 import { homePage } from './pages/home-page.ts';
 import { searchPage } from './pages/search-page.ts';
@@ -40,6 +41,7 @@ export const consolePages: readonly Page[] = [
   ...contactFormPages,
   contactPage,
   ...contactActPages,
+  ...disableAccessKeysPages,
   resourceServersPage,
   ...signingKeysPages,
   ...auditPages,

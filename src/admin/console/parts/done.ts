@@ -26,6 +26,7 @@ const messages = {
     text: 'Disabled. Its tokens are inactive while it is disabled.',
     undo: { path: '/enable', label: 'Enable again' },
   },
+  'keys-disabled': { text: 'Disabled all access keys. Their tokens are inactive while they are disabled.' },
   enabled: { text: 'Enabled.' },
   deleted: { text: 'Deleted. Its history stays in the audit log.' },
   removed: { text: 'Removed.' },

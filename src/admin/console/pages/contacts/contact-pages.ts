@@ -73,17 +73,27 @@ export const contactPage: Page = {
       })}
       ${accessKeys(visit, contact, keys)} ${ownedClients(visit, contact, owned)}
       <div class="grid two">${about(visit, contact)} ${operator(visit, contact, at)}</div>
-      ${
-        mayManage &&
-        html`<section class="card" aria-labelledby="danger">
-          <h2 id="danger">Danger zone</h2>
-          <p class="muted">A contact can be deleted when all of its access keys are disabled or expired and it owns no integration or resource server. Its history stays in the audit log.</p>
-          <p><a class="button danger" href=${`${at}/delete`}>Delete…</a></p>
-        </section>`
-      }`,
+      ${danger(visit, at, keys)}`,
     };
   },
 };
+
+function danger(visit: Visit, at: string, { data: keys }: Listed<ShownAccessKey>): VNode | null {
+  const mayDisable = visit.can('integrations:edit') && keys.length > 0;
+  const mayDelete = visit.can('contacts:manage');
+  if (!mayDisable && !mayDelete) return null;
+  return html`<section class="card" aria-labelledby="danger">
+    <h2 id="danger">Danger zone</h2>
+    ${
+      mayDelete &&
+      html`<p class="muted">A contact can be deleted when all of its access keys are disabled or expired and it owns no integration or resource server. Its history stays in the audit log.</p>`
+    }
+    <div class="actions">
+      ${mayDisable && html`<a class="button danger" href=${`${at}/disable-access-keys`}>Disable all access keys…</a>`}
+      ${mayDelete && html`<a class="button danger" href=${`${at}/delete`}>Delete…</a>`}
+    </div>
+  </section>`;
+}
 
 function accessKeys(visit: Visit, contact: ShownContact, keys: Listed<ShownAccessKey>): VNode {
   const at = `/console/contacts/${contact.id}`;

@@ -1,0 +1,60 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import type { Page, ShownContact, ShownKeysReview, Visit } from '../../page.ts';
+import { confirmedAct } from '../../parts/confirmed-act.ts';
+import { lastUse, table } from '../../parts/elements.ts';
+
+/** Pages that disable all access keys of a contact after one review. */
+export const disableAccessKeysPages: readonly Page[] = confirmedAct({
+  path: '/contacts/:id/disable-access-keys',
+  permission: 'integrations:edit',
+  confirm: async (visit) => {
+    const params = { id: visit.params['id'] };
+    const { body: contact } = await visit.call<ShownContact>('GET /contacts/{id}', { params });
+    const { body: review } = await visit.call<ShownKeysReview>('GET /contacts/{id}/access-keys/disable', { params });
+    return {
+      title: `Disable all access keys of ${contact.name}?`,
+      section: 'contacts',
+      body: impact(visit, review),
+      button: 'Disable all access keys',
+      back: { path: `/console/contacts/${contact.id}`, label: contact.name },
+    };
+  },
+  act: async (visit) => {
+    await visit.call('POST /contacts/{id}/access-keys/disable', { params: { id: visit.params['id'] } });
+    return { seeOther: `/console/contacts/${visit.params['id']}`, done: 'keys-disabled' };
+  },
+});
+
+function impact(visit: Visit, { total, access_keys: keys }: ShownKeysReview): VNode {
+  if (total === 0) return html`<p>All access keys of this contact are already disabled.</p>`;
+  const used = keys.filter((key) => key.tokens_24h > 0);
+  const tokens = used.reduce((sum, key) => sum + key.tokens_24h, 0);
+  return html`<ul class="bullets">
+      <li>${`${total === 1 ? '1 access key is' : `${total} access keys are`} disabled. Token requests with ${total === 1 ? 'it' : 'them'} fail immediately, and active tokens are inactive.`}</li>
+      <li>${
+        used.length === 0
+          ? 'None of them got a token in the last 24 hours.'
+          : `In the last 24 hours, ${tokens === 1 ? '1 token was' : `${tokens} tokens were`} issued with ${used.length} of them.`
+      }</li>
+      <li>You can enable each key again at any time.</li>
+    </ul>
+    ${table({
+      caption: 'Enabled access keys',
+      columns: [
+        { label: 'Name' },
+        { label: 'Last used' },
+        { label: 'Tokens in 24 hours', isNumber: true },
+        { label: 'Integrations at the same sources' },
+      ],
+      rows: keys.map((key) => [
+        html`<a class="strong" href=${`/console/access-keys/${key.id}`}>${key.name}</a>`,
+        lastUse(key.last_used_at, visit.now),
+        key.tokens_24h,
+        key.integrations.length === 0
+          ? html`<span class="muted">none</span>`
+          : html`<ul>${key.integrations.map((each) => html`<li><a href=${`/console/clients/${each.client_id}`}>${each.name}</a></li>`)}</ul>`,
+      ]),
+    })}
+    ${total > keys.length && html`<p class="hint">${`Only the ${keys.length} that were used last are listed.`}</p>`}`;
+}

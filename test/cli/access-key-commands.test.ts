@@ -94,7 +94,7 @@ test('access-keys list --client prints the keys that may be used with that clien
   await create('--name', 'Client own', '--client', clientId);
   await create('--name', 'Client other', '--client', other.client_id);
   const { data } = await json<Keys>('list', '--client', clientId, '-q', 'client');
-  expect(data.map(({ name }) => name)).toEqual(['Client own', 'Client any']);
+  expect(data.map(({ name }) => name).sort()).toEqual(['Client any', 'Client own']);
 });
 
 test('commands that break access keys require --yes without a terminal', async () => {

@@ -1,5 +1,6 @@
 import { type ConsoleServer, startConsole } from './console-server.ts';
 
+let now = Date.now();
 let server: ConsoleServer;
 let cookie: string;
 let partner: { id: string };
@@ -7,7 +8,7 @@ let sync: { client_id: string };
 let shop: { client_id: string };
 
 beforeAll(async () => {
-  server = await startConsole();
+  server = await startConsole({ clock: () => now });
   cookie = await server.signIn((await server.operator()).token);
   sync = await post('/clients', { name: 'Order sync', kind: 'integration' });
   shop = await post('/clients', { name: 'Shop', kind: 'integration' });
@@ -20,6 +21,8 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 async function post(path: string, body: unknown) {
+  // Lists are in the order of creation.
+  now += 1_000;
   const { status, json, text } = await server.adminFetch(path, { method: 'POST', body });
   if (status > 299) throw new Error(`${path}: ${text}`);
   return json;

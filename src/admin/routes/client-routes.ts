@@ -29,13 +29,7 @@ import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
 import { createRevealLimit, type Operator } from '../operator-auth.ts';
 import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
-import {
-  clientSchema,
-  clientWithSecretSchema,
-  etagOf,
-  type LastUsed,
-  presentClient,
-} from '../presenters/present-client.ts';
+import { clientSchema, clientWithSecretSchema, etagOf, presentClient } from '../presenters/present-client.ts';
 import { nullableTimestamp, text } from '../text.ts';
 
 export const clientParams = z.strictObject({
@@ -58,8 +52,6 @@ const clientsQuery = z.strictObject({
     .optional()
     .meta({ description: 'Only clients with an imported secret of which only a hash is known until its first use.' }),
 });
-
-const neverUsed: LastUsed = new Map();
 
 const shownId = z.string().meta({ description: 'The Client ID.' });
 const secretSchema = z.strictObject({
@@ -123,7 +115,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
             ...(clientSecret === undefined ? {} : { secretOf: { targetType: 'client', target: client.clientId } }),
             headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${client.clientId}` },
             body: {
-              ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), neverUsed, [], undefined),
+              ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), new Map(), [], undefined),
               ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
             },
           };

@@ -148,7 +148,7 @@ contact?.nothing;
     await output(process.execPath, [join(bin, 'typescript/bin/tsc'), ...options, ...types], cwd);
     await expectContact(await output(process.execPath, ['main.ts'], cwd));
   },
-  120_000,
+  300_000,
 );
 
 testIn('Python')(
@@ -192,7 +192,7 @@ print(read.id, read.name, wrong.code)
     expect(Number(printed.split('\n')[0])).toBe(Object.values(paths).flatMap(Object.keys).length);
     await expectContact(printed);
   },
-  120_000,
+  300_000,
 );
 
 testIn('Go')(
@@ -249,5 +249,5 @@ func check(err error) {
     await output('go', ['mod', 'tidy'], cwd);
     await expectContact(await output('go', ['run', '.'], cwd));
   },
-  120_000,
+  300_000,
 );

@@ -40,7 +40,7 @@ export function leakEndpoints(core: Core): Endpoint[] {
         values: z.array(z.string().max(60_000)).min(1).max(1_000).meta({ description: 'The texts to search.' }),
         disable: z.boolean().optional().meta({ description: 'Whether to revoke every credential that still works.' }),
       }),
-      example: { values: ['the text that was published'], disable: false },
+      example: { values: ['text'], disable: false },
       storesBody: false,
       answers: {
         200: z.strictObject({ data: z.array(leakSchema).meta({ description: 'The credentials that were found.' }) }),

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Context } from 'koa';
 import { z } from 'zod';
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { createDocument, type oas31, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { describePermission } from '../contacts/contact.ts';
 import { scopeReview } from './details-schemas.ts';
 import { type Endpoint, tags } from './endpoint.ts';
@@ -19,7 +19,7 @@ export function serveOpenApi(endpoints: readonly Endpoint[]) {
 }
 
 /** Generates the OpenAPI 3.1 document from the schemas that validate requests. */
-export function describeApi(endpoints: readonly Endpoint[]) {
+export function describeApi(endpoints: readonly Endpoint[]): oas31.OpenAPIObject {
   const paths: ZodOpenApiPathsObject = {};
   for (const endpoint of endpoints) {
     const path = `/admin/v1${endpoint.path}`;

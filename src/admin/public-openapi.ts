@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Context } from 'koa';
 import { z } from 'zod';
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathItemObject } from 'zod-openapi';
+import { createDocument, type oas31, type ZodOpenApiOperationObject, type ZodOpenApiPathItemObject } from 'zod-openapi';
 import type { Config } from '../config.ts';
 import type { PublicPath } from '../http/public-routes.ts';
 import { addExamples } from './openapi-examples.ts';
@@ -33,7 +33,7 @@ const tags = {
 };
 
 /** Generates the OpenAPI 3.1 document of the public listener. @param issuer the URL that all endpoints start with. */
-export function describePublicListener(issuer: string) {
+export function describePublicListener(issuer: string): oas31.OpenAPIObject {
   const document = createDocument({
     openapi: '3.1.0',
     info: {

@@ -69,13 +69,16 @@ export function judgeSources({
   const seenWithNewAt = new Map(usingNew.map((source) => [nameOfSource(source), Number(source.firstUsedAt)]));
   const marks = new Map(marked.map((source) => [nameOfSource(source), source.at]));
   const judged = old.map((source) => judge(source));
-  // Tokens outlive the lifetime above only if it was shortened. The last source that may hold them is assumed to.
+  // Tokens outlive the lifetime above only if it was shortened. The last source that may hold them is assumed to, unless
+  // an operator has marked it.
   if (liveTokens && judged.every(hasMoved)) {
     const issuedAfter = liveTokens.until.getTime() - maxTokenLifetimeMs - marginMs;
     const holder = judged
-      .filter(({ reason, lastUsedAt }) => reason === 'moved' && Number(lastUsedAt) >= issuedAfter)
+      .filter(({ lastUsedAt }) => Number(lastUsedAt) >= issuedAfter)
       .sort((a, b) => Number(b.lastUsedAt) - Number(a.lastUsedAt))[0];
-    if (holder) Object.assign(holder, { reason: 'holds_previous_tokens', countsAsMovedAt: liveTokens.until });
+    if (holder?.reason === 'moved') {
+      Object.assign(holder, { reason: 'holds_previous_tokens', countsAsMovedAt: liveTokens.until });
+    }
   }
   return { moved: judged.filter(hasMoved), stillUsingOld: judged.filter((source) => !hasMoved(source)) };
 

@@ -68,6 +68,7 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     '/access-keys/:id/remove',
     '/access-keys/:id/regenerations/:regeneration_id/finish',
     '/access-keys/:id/regenerations/:regeneration_id/mark-moved',
+    '/contacts/:id/disable-access-keys',
     '/contacts/:id/operator-token/revoke',
     '/contacts/:id/delete',
     '/signing-keys/rotate',

@@ -1,7 +1,7 @@
 import type { Queryable } from '../storage/database.ts';
 import { expiringMs, maxCount, refusedAsEnded, refusedMs, unusedMs } from './attention-item.ts';
 import { findEndingCertificates } from './ending-certificates.ts';
-import { expiringKeys, unusedClients, unusedKeys } from './idle-credentials.ts';
+import { endOfKey, expiringKeys, unusedClients, unusedKeys } from './idle-credentials.ts';
 
 /** States by which lists of clients and access keys can be filtered. */
 export const states = ['in_grace_period', 'refused', 'unused', 'expiring'] as const;
@@ -48,7 +48,7 @@ function queryOf(table: Listed, state: State, now: number): [query: string, para
         ? [`SELECT id FROM (${unusedClients}) c`, [at(-unusedMs)]]
         : [`SELECT id FROM (${unusedKeys}) k`, [at(-unusedMs), at(0)]];
     case 'expiring':
-      return [`SELECT id FROM (${expiringKeys} ORDER BY expires_at LIMIT ${maxCount}) k`, [at(0), at(expiringMs)]];
+      return [`SELECT id FROM (${expiringKeys} ORDER BY ${endOfKey} LIMIT ${maxCount}) k`, [at(0), at(expiringMs)]];
   }
 }
 

@@ -23,14 +23,18 @@ type KeyRow = Row & {
 /** An access key that nobody used in this time causes no failure when it expires. */
 const inUseMs = 30 * dayMs;
 
+/** The end of an access key as its index has it. Lists of expired keys, which have another order, use another form. */
+export const endOfKey = `coalesce(expires_at, 'infinity')`;
+
 /** Selects the enabled access keys that expire after $1 and before $2. */
-export const expiringKeys = 'SELECT * FROM access_keys WHERE enabled AND expires_at > $1 AND expires_at < $2';
+export const expiringKeys = `SELECT * FROM access_keys
+  WHERE enabled AND ${endOfKey} > $1 AND ${endOfKey} < $2`;
 
 /** Lists the enabled access keys that expire soon, the first to expire first. */
 export async function findExpiringKeys(database: Queryable, now: number, limit: number): Promise<AttentionItem[]> {
   const rows = await database.query<KeyRow>(
     `SELECT k.id, k.name, k.contact, ${contactName} AS contact_name, k.expires_at AS at, k.last_used_at FROM (${expiringKeys}) k
-     ORDER BY k.expires_at LIMIT $3`,
+     ORDER BY ${endOfKey} LIMIT $3`,
     [new Date(now), new Date(now + expiringMs), limit],
   );
   return rows.map((row) => {

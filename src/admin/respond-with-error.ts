@@ -4,7 +4,7 @@ import { KeyturnError, NotFound } from '../errors.ts';
 import { beginErrorAnswer } from '../http/error-answer.ts';
 import type { Log } from '../observability/log.ts';
 
-/** What the answer to a failed request says, in both forms: a problem of the API or a page of the console. */
+/** The content of an error response, which the API renders as a problem and the console as a page. */
 export type DescribedError = {
   status: number;
   /** Stays stable when texts change. */

@@ -1,6 +1,6 @@
 import type { UsageSource } from '../usage/usage-source.ts';
 
-/** What needs attention, as kinds in the order in which they are listed within one urgency. */
+/** Kinds of things that need attention, in the order in which they are listed within one urgency. */
 export const attentionKinds = [
   'refused_credential',
   'grace_period_ending',
@@ -56,7 +56,7 @@ export type Attention = {
   counts: { kind: AttentionKind; count: number }[];
 };
 
-/** What one kind of check has found. */
+/** The findings of one kind of check. */
 export type Finding = { kind: AttentionKind; count: number; items: AttentionItem[] };
 
 /** Highest number that is counted of one kind. It means "this many or more". */

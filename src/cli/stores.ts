@@ -19,7 +19,7 @@ export function readCommandConfig(): Config {
   }
 }
 
-/** What commands call the admin API on: the stores in this process, or a running server. */
+/** A target for calls of the admin API by commands: the stores in this process, or a running server. */
 export type Admin = Core | RemoteServer;
 
 /**

@@ -110,7 +110,7 @@ const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
   self_signed_tls_client_auth: ['jwks'],
 };
 
-/** What the registration of keys depends on: the accepted algorithms of assertions. */
+/** The accepted algorithms of assertions, which the registration of keys depends on. */
 export type KeyDeps = { assertionAlgorithms: readonly VerificationAlgorithm[] };
 
 const byDefault: KeyDeps = { assertionAlgorithms: verificationAlgorithms };

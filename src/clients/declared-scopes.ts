@@ -10,7 +10,7 @@ export type Action = (typeof actions)[number];
 /** A scope as an operator declares it. */
 export type GivenScope = {
   name: string;
-  /** What it allows, for people. */
+  /** A description for people of what it allows. */
   description: string;
   /** Other names of the same permission. */
   aliases?: readonly string[] | undefined;

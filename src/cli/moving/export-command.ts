@@ -24,7 +24,7 @@ type ExportedClient = Json & {
 } & ShownDetails;
 
 type OwnedClient = ExportedClient & {
-  /** What its owner is called in another deployment: the external ID or the e-mail address. */
+  /** The external ID or the e-mail address of its owner, which identifies the owner in another deployment. */
   owner: string | undefined;
   /** The hash of an imported secret that the client has not used yet. */
   client_secret_hash: string | undefined;

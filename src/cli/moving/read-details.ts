@@ -25,7 +25,7 @@ export const detailMembers = {
 
 export type ReadDetails = {
   details: GivenDetails;
-  /** What the file calls the owner, the most specific name first. */
+  /** Names of the owner in the file, the most specific one first. */
   owners: string[];
   unmet: string[];
   notes: string[];

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /** Reads logs of token requests: JSON lines, and the combined log format of nginx and Apache. */
 
-/** What a log says about a token request. Members that the log does not have are undefined. */
+/** A token request as it was logged. Members that the log does not have are undefined. */
 export type LoggedRequest = {
   clientId: string;
   grantType: string;

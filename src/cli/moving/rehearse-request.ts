@@ -12,7 +12,7 @@ import { targetsOf } from '../../oauth/form.ts';
 import { makeAccessToken } from '../../tokens/issue-access-token.ts';
 import type { LoggedRequest } from './read-request-log.ts';
 
-/** What the token endpoint would answer, for programs. */
+/** The answer that the token endpoint would give, in wire format. */
 export type RehearsedAnswer = {
   status: number;
   /** The error code of RFC 6749 §5.2, or null if a token would be issued. */

@@ -10,7 +10,7 @@ export function historyLink(visit: Visit, id: string): VNode | false {
   );
 }
 
-/** What an actor did, by the action of its event. The name of the target follows. */
+/** Verbs for the actions of audit events. The name of the target follows the verb. */
 const verbs: Readonly<Record<string, string>> = {
   'access_key.create': 'created the access key',
   'access_key.disable': 'disabled the access key',

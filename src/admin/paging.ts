@@ -3,21 +3,13 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import { readSignedValue, signValue } from '../credentials/signed-value.ts';
 import { KeyturnError } from '../errors.ts';
 import type { Answer } from './idempotency.ts';
+import { queryNumber } from './text.ts';
 
 const maxLimit = 200;
 
 /** Query parameters of every list. */
 export const pageQuery = {
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(1).max(maxLimit))
-    .default(50)
-    .meta({
-      description: 'The maximum number of items on a page.',
-      override: { type: 'integer', minimum: 1, maximum: maxLimit, default: 50 },
-    }),
+  limit: queryNumber(maxLimit, 50, 'The maximum number of items on a page.'),
   cursor: z
     .string()
     .max(500)

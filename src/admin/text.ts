@@ -59,3 +59,17 @@ export function nullableTimestamp(description: string) {
 export const hint = z
   .string()
   .meta({ description: '`…` and the last four characters of the value.', example: '…x7Qz' });
+
+/**
+ * Creates the schema of a query parameter that is a whole number from 1 to `max`, in decimal digits.
+ * @param fallback the value if the parameter is omitted.
+ */
+export function queryNumber(max: number, fallback: number, description: string) {
+  return z
+    .string()
+    .regex(new RegExp(`^\\d{1,${String(max).length}}$`), 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(1).max(max))
+    .default(fallback)
+    .meta({ description, override: { type: 'integer', minimum: 1, maximum: max, default: fallback } });
+}

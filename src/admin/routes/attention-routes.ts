@@ -14,19 +14,10 @@ import type { Core } from '../../core.ts';
 import { presentPlace } from '../../usage/usage-source.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { placeFields } from '../presenters/present-regeneration.ts';
-import { nullableTimestamp, timestamp } from '../text.ts';
+import { nullableTimestamp, queryNumber, timestamp } from '../text.ts';
 
 const attentionQuery = z.strictObject({
-  limit: z
-    .string()
-    .regex(/^\d{1,2}$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(1).max(maxItems))
-    .default(maxItems)
-    .meta({
-      description: 'The maximum number of items of each kind.',
-      override: { type: 'integer', minimum: 1, maximum: maxItems, default: maxItems },
-    }),
+  limit: queryNumber(maxItems, maxItems, 'The maximum number of items of each kind.'),
 });
 
 const kind = z.enum(attentionKinds);

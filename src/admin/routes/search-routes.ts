@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Core } from '../../core.ts';
 import { foundKinds, maxFound, search } from '../../search/search.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
-import { text } from '../text.ts';
+import { queryNumber, text } from '../text.ts';
 
 const searchQuery = z.strictObject({
   q: text(200).meta({
@@ -10,16 +10,7 @@ const searchQuery = z.strictObject({
       'The text: beginnings of words in a name or e-mail address, an external ID, the beginning or end of a Client ID in any case, the last four characters of a secret or access key, or the beginning of the address of a source.',
     example: 'kti_4fW1',
   }),
-  limit: z
-    .string()
-    .regex(/^\d{1,2}$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(1).max(maxFound))
-    .default(10)
-    .meta({
-      description: 'The maximum number of things of each kind.',
-      override: { type: 'integer', minimum: 1, maximum: maxFound, default: 10 },
-    }),
+  limit: queryNumber(maxFound, 10, 'The maximum number of things of each kind.'),
 });
 
 const kind = z.enum(foundKinds);

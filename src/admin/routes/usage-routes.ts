@@ -10,23 +10,14 @@ import { presentPlace } from '../../usage/usage-source.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { keyFields } from '../presenters/present-client.ts';
 import { placeFields } from '../presenters/present-regeneration.ts';
-import { hint, nullableTimestamp, timestamp } from '../text.ts';
+import { hint, nullableTimestamp, queryNumber, timestamp } from '../text.ts';
 import { accessKeyParams } from './access-key-routes.ts';
 import { clientParams } from './client-routes.ts';
 
 const maxHours = 720;
 
 const usageQuery = z.strictObject({
-  hours: z
-    .string()
-    .regex(/^\d{1,3}$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(1).max(maxHours))
-    .default(24)
-    .meta({
-      description: 'The length of the period until now, in hours.',
-      override: { type: 'integer', minimum: 1, maximum: maxHours, default: 24 },
-    }),
+  hours: queryNumber(maxHours, 24, 'The length of the period until now, in hours.'),
 });
 
 const counts = {

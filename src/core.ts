@@ -1,10 +1,8 @@
 import { createAccessKeyCache } from './access-keys/access-key-cache.ts';
-import { noteLastUse } from './access-keys/access-key-store.ts';
 import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
 import { type CommitChange, createCommitChange } from './audit/audit-log.ts';
 import { type Refusals, startRefusals } from './audit/refusals.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
-import { noteClientUse } from './clients/client-use.ts';
 import { type ClientKeys, createClientKeys, type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
 import { createUsedAssertions, type UsedAssertions } from './clients/used-assertions.ts';
@@ -39,6 +37,7 @@ import { createTokenRecordCodec, findUnauthenticatedRecords } from './tokens/tok
 import { longestLifetime, type TokenDeps } from './tokens/token-rules.ts';
 import { createDatabaseTokenStore, createNearTokenStore, type NearTokenStore } from './tokens/token-store.ts';
 import { savePublishedKeys } from './usage/client-key-store.ts';
+import { noteLastUse } from './usage/note-last-use.ts';
 import { createUsageCounter, startUsageWriter, type UsageCounter, type UsageWriter } from './usage/usage-counter.ts';
 import { type NoteUse, rollUpUsage } from './usage/usage-store.ts';
 
@@ -185,8 +184,8 @@ export async function openCore(
     opened.defer(grantedScopes.close);
     const counter = createUsageCounter({ clock });
     const noteUse: NoteUse = async (transaction, batch) => {
-      await noteLastUse(transaction, batch);
-      await noteClientUse(transaction, batch);
+      await noteLastUse(transaction, batch, 'access_keys');
+      await noteLastUse(transaction, batch, 'clients');
     };
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse }, () =>
       // A wrong clock must not end a secret permanently.

@@ -7,7 +7,6 @@ import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-s
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { selectPage } from '../storage/page-by-text.ts';
-import type { UsageBatch } from '../usage/usage-store.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
 
 type KeyRow = Row & {
@@ -173,25 +172,6 @@ export async function markAccessKeyUsed(database: Queryable, id: string, at: Dat
     [id, at],
   );
   return rows.length > 0;
-}
-
-/**
- * Records when keys were last used, accurate to an hour, so that a key in steady use is written once an hour. Rows are
- * locked in the order of ids, as everywhere, to avoid deadlocks.
- */
-export async function noteLastUse(transaction: Transaction, { sources }: UsageBatch): Promise<void> {
-  const uses = sources.filter((source) => source.last_used_at !== null);
-  await transaction.query(
-    `WITH due AS (
-       SELECT k.id, u.at FROM access_keys k JOIN (
-         SELECT owner, max(last_used_at) AS at FROM jsonb_to_recordset($1::jsonb) AS b (owner uuid, last_used_at timestamptz)
-         GROUP BY owner
-       ) u ON u.owner = k.id
-       WHERE k.last_used_at IS NULL OR k.last_used_at < u.at - interval '1 hour'
-       ORDER BY k.id FOR NO KEY UPDATE OF k
-     ) UPDATE access_keys k SET last_used_at = due.at FROM due WHERE k.id = due.id`,
-    [JSON.stringify(uses.map(({ owner, last_used_at }) => ({ owner, last_used_at })))],
-  );
 }
 
 /** Maps Client IDs to ids. Client IDs that do not exist are missing from the result. */

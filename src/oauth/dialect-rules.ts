@@ -2,7 +2,7 @@ import type { Context, Next } from 'koa';
 import type { Dialects } from '../configuration/dialects.ts';
 import { hasMediaType } from '../http/read-body.ts';
 
-/** What requests of other servers' clients look like. The listener and the rehearsal of a move call the same functions. */
+/** Deviations in the requests of other servers' clients. The listener and the rehearsal of a move call these functions. */
 
 export const tokenPath = '/oauth2/token';
 

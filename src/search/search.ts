@@ -12,7 +12,7 @@ export type Found = {
   /** The Client ID, or the id of the access key or contact. */
   id: string;
   name: string;
-  /** What tells things of one name apart, or why the thing was found. */
+  /** A detail that distinguishes things of one name, or the reason why the thing was found. */
   detail: string;
 };
 

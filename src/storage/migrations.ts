@@ -72,7 +72,7 @@ const indexes = [
     'access_keys',
     `USING gin (coalesce(clients, '{00000000-0000-0000-0000-000000000000}')) WITH (fastupdate = off)`,
   ],
-  // What needs attention, the most urgent first. Few rows are in the first two.
+  // For the list of what needs attention, the most urgent first. Few rows are in the first two.
   ['secrets_retiring', 'secrets', '(retires_at) WHERE retires_at IS NOT NULL AND ended_as IS NULL'],
   [
     'usage_sources_refused',

@@ -170,7 +170,7 @@ test('integrations and access keys are listed when they were not used for 90 day
   await world.token(world.shop, web);
   expect((await attention()).data).toMatchObject([{ kind: 'unused_access_key' }]);
   world.pass(91 * day);
-  // What the sources say is deleted after 90 days; the time of the last use stays.
+  // Sources are deleted after 90 days; the time of the last use stays.
   const usedAt = new Date(world.now() - 91 * day).toISOString();
   expect((await attention()).data).toMatchObject(
     [{ kind: 'unused_access_key' }, { kind: 'unused_client', at: usedAt }].reverse(),

@@ -3,7 +3,7 @@ import { callAdmin } from '../../src/cli/call-admin.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { type Environment, runCommand, runJson } from './run-command.ts';
 
-/** What a file of another server gives. */
+/** The expected result of the import of a file. */
 type Expected = {
   /** Options of the import besides --skip-refused. */
   options?: string[];

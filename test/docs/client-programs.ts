@@ -63,7 +63,7 @@ const languages: Record<string, Language> = {
   Ruby: { fence: 'ruby', file: 'token.rb', needs: 'Ruby', command: ['ruby', 'token.rb'] },
 };
 
-/** What the programs read from the environment. */
+/** Variables of the environment that the programs read. */
 type Environment = {
   TOKEN_URL: string;
   CLIENT_ID: string;

@@ -14,7 +14,7 @@ let issuer: string;
 /** Milliseconds by which the server's clock is ahead of this machine's. */
 let passedMs = 0;
 const now = () => Date.now() + passedMs;
-/** What the client of the test publishes at its URL. */
+/** The keys that the client of the test publishes at its URL. */
 let published: readonly object[] = [];
 
 beforeAll(async () => {
@@ -36,7 +36,7 @@ afterAll(async () => {
   await server?.close();
 });
 
-/** What a program authenticates with. */
+/** The credential of a program. */
 type Credential = { kind: 'key'; kid: string; keys: CryptoKeyPair } | { kind: 'certificate'; made: TestCertificate };
 
 async function makeKey(kid: string): Promise<Credential> {
@@ -75,7 +75,7 @@ type Answered = { with: Credential; headers: Headers };
 
 /** A program that requests tokens with openid-client without a pause. */
 type Program = {
-  /** What it authenticates with from its next request on. */
+  /** The credential that it uses from its next request on. */
   credential: Credential;
   answers: Answered[];
   failures: unknown[];

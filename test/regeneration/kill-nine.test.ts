@@ -166,7 +166,7 @@ describe.each(['key', 'certificate'] as const)(
         if (kill + ahead < replacements) waiting.push(start());
         await core.feed.sync();
 
-        // What was reported as committed is registered. One more may have been committed without a report.
+        // Everything that was reported as committed is registered. One more may have been committed without a report.
         const reported = told.length;
         const [maybe] = next.slice(reported, reported + 1);
         registered = [...registered, ...next.slice(0, reported)];

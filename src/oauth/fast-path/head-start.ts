@@ -7,8 +7,8 @@ import type { Form } from '../form.ts';
 export type Pair = { clientId: string; clientSecret: string };
 
 /**
- * What a request may mean: HTTP Basic with `%` or `+` is form-encoded by RFC 6749 §2.3.1, but many libraries send the
- * secret as it is.
+ * The possible readings of a request: HTTP Basic with `%` or `+` is form-encoded by RFC 6749 §2.3.1, but many libraries
+ * send the secret as it is.
  */
 export type PresentedPair = Pair & {
   /** The same header without decoding, if that differs. */

@@ -72,5 +72,12 @@ export const unusedMs = 90 * dayMs;
 export const refusedMs = 7 * dayMs;
 /** Reasons for which a credential that has ended is rejected, as the index of usage_sources has them. */
 export const refusedAsEnded = `refused_as IN ('retired_secret', 'undone_secret', 'key_left_set')`;
+/** Selects the sources that were last rejected with an ended credential after $1, with the client or access key as owner. */
+export const refusedSources = `
+  SELECT coalesce((SELECT client FROM client_keys WHERE id = s.owner), s.owner) AS owner, s.address, s.user_agent, s.refused, s.refused_at
+  FROM (
+    SELECT owner, address, user_agent, refused, refused_at FROM usage_sources
+    WHERE ${refusedAsEnded} AND refused_at > $1 ORDER BY refused_at DESC LIMIT ${maxCount}
+  ) s ORDER BY s.refused_at DESC`;
 /** Longest list of items of one kind. */
 export const maxItems = 50;

@@ -8,10 +8,9 @@ import {
   type AttentionItem,
   attentionKinds,
   type Finding,
-  maxCount,
   maxItems,
-  refusedAsEnded,
   refusedMs,
+  refusedSources,
   urgencies,
   urgentMs,
 } from './attention-item.ts';
@@ -93,14 +92,7 @@ type RefusedRow = Row & { owner: string; address: string; user_agent: string; re
  * most the latest `maxCount` sources are examined.
  */
 async function findRefused(database: Queryable, now: number, limit: number): Promise<Finding> {
-  const rows = await database.query<RefusedRow>(
-    `SELECT coalesce((SELECT client FROM client_keys WHERE id = s.owner), s.owner) AS owner, s.address, s.user_agent, s.refused, s.refused_at
-     FROM (
-       SELECT owner, address, user_agent, refused, refused_at FROM usage_sources
-       WHERE ${refusedAsEnded} AND refused_at > $1 ORDER BY refused_at DESC LIMIT ${maxCount}
-     ) s ORDER BY s.refused_at DESC`,
-    [new Date(now - refusedMs)],
-  );
+  const rows = await database.query<RefusedRow>(refusedSources, [new Date(now - refusedMs)]);
   const byOwner = Map.groupBy(rows, ({ owner }) => owner);
   const subjects = await nameSubjects(database, [...byOwner.keys()]);
   const owners = [...byOwner].filter(([owner]) => subjects.has(owner));

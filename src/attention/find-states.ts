@@ -1,5 +1,5 @@
 import type { Queryable } from '../storage/database.ts';
-import { expiringMs, maxCount, refusedAsEnded, refusedMs, unusedMs } from './attention-item.ts';
+import { expiringMs, maxCount, refusedAsEnded, refusedMs, refusedSources, unusedMs } from './attention-item.ts';
 import { findEndingCertificates } from './ending-certificates.ts';
 import { endOfKey, expiringKeys, unusedClients, unusedKeys } from './idle-credentials.ts';
 
@@ -36,13 +36,7 @@ function queryOf(table: Listed, state: State, now: number): [query: string, para
         [at(0)],
       ];
     case 'refused':
-      return [
-        `SELECT coalesce((SELECT client FROM client_keys WHERE id = s.owner), s.owner) AS id FROM (
-           SELECT owner FROM usage_sources WHERE ${refusedAsEnded} AND refused_at > $1
-           ORDER BY refused_at DESC LIMIT ${maxCount}
-         ) s`,
-        [at(-refusedMs)],
-      ];
+      return [`SELECT owner AS id FROM (${refusedSources}) s`, [at(-refusedMs)]];
     case 'unused':
       return table === 'clients'
         ? [`SELECT id FROM (${unusedClients}) c`, [at(-unusedMs)]]

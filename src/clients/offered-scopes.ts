@@ -13,34 +13,33 @@ export type Offer = Pick<Client, 'information' | 'scopes'>;
  */
 type Meaning = { id: string; since: number; united: number };
 
-const known = new WeakMap<Offer, ReadonlyMap<string, Meaning>>();
-
-/** Returns the permission that each scope of a resource server means; computed once per object. */
-function meaningsOf(server: Offer): ReadonlyMap<string, Meaning> {
-  let meanings = known.get(server);
-  if (!meanings) {
-    const found = new Map<string, Meaning>();
-    for (const { id, since, united = 0 } of server.scopes) {
-      for (const [name, time] of Object.entries(since)) found.set(name, { id, since: time, united });
+/** Returns a function that computes its result once for each object. The objects do not change. */
+function oncePer<Key extends object, Value extends object>(compute: (key: Key) => Value): (key: Key) => Value {
+  const computed = new WeakMap<Key, Value>();
+  return (key) => {
+    let value = computed.get(key);
+    if (value === undefined) {
+      value = compute(key);
+      computed.set(key, value);
     }
-    for (const name of generatedScopes(server.information)) found.set(name, { id: name, since: 0, united: 0 });
-    meanings = found;
-    known.set(server, meanings);
-  }
-  return meanings;
+    return value;
+  };
 }
 
-const generated = new WeakMap<readonly string[], readonly string[]>();
-
-/** Returns the scopes of a list of kinds of information; computed once per list. */
-export function generatedScopes(information: readonly string[]): readonly string[] {
-  let scopes = generated.get(information);
-  if (!scopes) {
-    scopes = information.flatMap((kind) => actions.map((action) => `${kind}:${action}`));
-    generated.set(information, scopes);
+/** Returns the permission that each scope of a resource server means. */
+const meaningsOf = oncePer((server: Offer): ReadonlyMap<string, Meaning> => {
+  const found = new Map<string, Meaning>();
+  for (const { id, since, united = 0 } of server.scopes) {
+    for (const [name, time] of Object.entries(since)) found.set(name, { id, since: time, united });
   }
-  return scopes;
-}
+  for (const name of generatedScopes(server.information)) found.set(name, { id: name, since: 0, united: 0 });
+  return found;
+});
+
+/** Returns the scopes of a list of kinds of information. */
+export const generatedScopes = oncePer((information: readonly string[]): readonly string[] =>
+  information.flatMap((kind) => actions.map((action) => `${kind}:${action}`)),
+);
 
 /** Returns every scope of a resource server: generated ones, declared ones and their aliases. */
 export function offeredScopes(server: Offer): readonly string[] {
@@ -90,42 +89,29 @@ export function isHeld(
   });
 }
 
-const shared = new WeakMap<readonly Offer[], ReadonlySet<string>>();
-
 /**
  * Returns the scopes that several of these resource servers offer and at least one has declared. Such a name alone does
- * not determine the permission. Computed once per list.
+ * not determine the permission.
  */
-export function sharedScopes(servers: readonly Offer[]): ReadonlySet<string> {
-  let found = shared.get(servers);
-  if (!found) {
-    const declared = new Set<string>();
-    const seen = new Set<string>();
-    const repeated = new Set<string>();
-    for (const server of servers) {
-      for (const [name, { since }] of meaningsOf(server)) {
-        if (since > 0) declared.add(name);
-        if (seen.has(name)) repeated.add(name);
-        seen.add(name);
-      }
+export const sharedScopes = oncePer((servers: readonly Offer[]): ReadonlySet<string> => {
+  const declared = new Set<string>();
+  const seen = new Set<string>();
+  const repeated = new Set<string>();
+  for (const server of servers) {
+    for (const [name, { since }] of meaningsOf(server)) {
+      if (since > 0) declared.add(name);
+      if (seen.has(name)) repeated.add(name);
+      seen.add(name);
     }
-    found = new Set([...repeated].filter((name) => declared.has(name)));
-    shared.set(servers, found);
   }
-  return found;
-}
+  return repeated.intersection(declared);
+});
 
-const declared = new WeakMap<readonly Offer[], ReadonlySet<string>>();
-
-/** Returns every name that any of these resource servers declares; computed once per list. */
-export function declaredNames(servers: readonly Offer[]): ReadonlySet<string> {
-  let names = declared.get(servers);
-  if (!names) {
-    names = new Set(servers.flatMap(({ scopes }) => scopes.flatMap(({ since }) => Object.keys(since))));
-    declared.set(servers, names);
-  }
-  return names;
-}
+/** Returns every name that any of these resource servers declares. */
+export const declaredNames = oncePer(
+  (servers: readonly Offer[]): ReadonlySet<string> =>
+    new Set(servers.flatMap(({ scopes }) => scopes.flatMap(({ since }) => Object.keys(since)))),
+);
 
 /** Returns every scope that any of these resource servers offers. */
 export function scopesOfferedBy(servers: readonly Offer[]): Set<string> {

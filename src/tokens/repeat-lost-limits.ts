@@ -68,22 +68,15 @@ function split(target: string): { id: string; left: (permissions: readonly strin
   return { id, left: (permissions) => permissions.filter((each) => !removed.includes(each)) };
 }
 
-async function narrowClient({ transaction, actor, at }: Repeat, target: string): Promise<boolean> {
+async function narrowClient(repeat: Repeat, target: string): Promise<boolean> {
+  const { transaction, at } = repeat;
   const { id, left } = split(target);
   const client = await lockClientById(transaction, id);
   const scope = left(client?.scope ?? []);
   if (!client || scope.length === client.scope.length) return false;
   await saveClient(transaction, { ...client, scope }, at);
   await recordNarrowed(transaction, { kind: 'narrowed_client', id, at }, client.scope, scope);
-  await appendAuditEvent(transaction, {
-    at,
-    actor,
-    action: 'client.update',
-    targetType: 'client',
-    target: client.clientId,
-    before: { scope: client.scope },
-    after: { scope, reason: 'changes_lost' },
-  });
+  await audit(repeat, 'client.update', client.clientId, { scope: client.scope }, { scope });
   return true;
 }
 
@@ -95,7 +88,7 @@ async function narrowAccessKey(repeat: Repeat, target: string): Promise<boolean>
   if (!key || scope.length === key.scope.length) return false;
   await saveAccessKey(transaction, { ...key, scope }, at);
   await recordNarrowed(transaction, { kind: 'narrowed_access_key', id, at }, key.scope, scope);
-  await auditKey(repeat, id, { scope: key.scope }, { scope });
+  await audit(repeat, 'access_key.update', id, { scope: key.scope }, { scope });
   return true;
 }
 
@@ -109,8 +102,9 @@ async function limitAccessKey(repeat: Repeat, target: string): Promise<boolean> 
   const expiresAt = until.length > 0 ? new Date(Math.min(...until.map((each) => each.getTime()))) : null;
   const limited = { ...key, clients: clients ?? key.clients, expiresAt };
   await saveAccessKey(transaction, limited, at);
-  await auditKey(
+  await audit(
     repeat,
+    'access_key.update',
     id,
     { clients: key.clients, expires_at: key.expiresAt },
     { clients: limited.clients, expires_at: expiresAt },
@@ -118,53 +112,44 @@ async function limitAccessKey(repeat: Repeat, target: string): Promise<boolean> 
   return true;
 }
 
-async function auditKey(
-  { transaction, actor, at }: Repeat,
-  target: string,
-  before: Record<string, unknown>,
-  after: Record<string, unknown>,
-): Promise<void> {
-  await appendAuditEvent(transaction, {
-    at,
-    actor,
-    action: 'access_key.update',
-    targetType: 'access_key',
-    target,
-    before,
-    after: { ...after, reason: 'changes_lost' },
-  });
-}
-
-async function narrowContact({ transaction, actor, at }: Repeat, target: string): Promise<boolean> {
+async function narrowContact(repeat: Repeat, target: string): Promise<boolean> {
+  const { transaction, at } = repeat;
   const { id, left } = split(target);
   const contact = await lockContact(transaction, id);
   const permissions = contact?.permissions.filter((each) => left([each]).length > 0) ?? [];
   if (!contact || permissions.length === contact.permissions.length) return false;
   await saveContact(transaction, { ...contact, permissions }, at);
   await recordNarrowed(transaction, { kind: 'narrowed_contact', id, at }, contact.permissions, permissions);
-  await appendAuditEvent(transaction, {
-    at,
-    actor,
-    action: 'contact.update',
-    targetType: 'contact',
-    target: id,
-    before: { permissions: contact.permissions },
-    after: { permissions, reason: 'changes_lost' },
-  });
+  await audit(repeat, 'contact.update', id, { permissions: contact.permissions }, { permissions });
   return true;
 }
 
-async function removeOperatorToken({ transaction, actor, at }: Repeat, id: string): Promise<boolean> {
+async function removeOperatorToken(repeat: Repeat, id: string): Promise<boolean> {
+  const { transaction, at } = repeat;
   const contact = await lockContact(transaction, id);
   if (!contact || !(await deleteOperatorToken(transaction, id, at))) return false;
+  await audit(repeat, 'operator_token.revoke', id, { hint: contact.operatorTokenHint }, {});
+  return true;
+}
+
+type Limited = 'client' | 'access_key' | 'contact' | 'operator_token';
+
+/** Records that a limit was set again. @param action the audited action, which begins with the type of its target. */
+async function audit(
+  { transaction, actor, at }: Repeat,
+  action: `${Limited}.${string}`,
+  target: string,
+  before: Record<string, unknown>,
+  after: Record<string, unknown>,
+): Promise<void> {
+  const targetType = action.split('.')[0] as Limited;
   await appendAuditEvent(transaction, {
     at,
     actor,
-    action: 'operator_token.revoke',
-    targetType: 'operator_token',
-    target: id,
-    before: { hint: contact.operatorTokenHint },
-    after: { reason: 'changes_lost' },
+    action,
+    targetType,
+    target,
+    before,
+    after: { ...after, reason: 'changes_lost' },
   });
-  return true;
 }

@@ -22,10 +22,6 @@ describe('instances behind one address with one user agent', () => {
     await world.close();
   });
 
-  const progress = async () => {
-    await world.lookAfterOverlaps();
-    return (await world.regenerations())[0];
-  };
   const names = (sources: { instance: string | null }[]) => sources.map(({ instance }) => instance).sort();
 
   it('count as moved one by one, and the grace period ends when the last of them has moved', async () => {
@@ -38,7 +34,7 @@ describe('instances behind one address with one user agent', () => {
     await world.token(fresh, pod('pod-a'));
     // Silence alone moves nobody, although another instance behind the address has moved.
     world.pass(5 * day);
-    const half = await progress();
+    const half = await world.progress();
     expect(half.state).toBe('overlapping');
     expect([names(half.moved), names(half.still_using_old)]).toEqual([['pod-a'], ['pod-b']]);
     expect((await world.askToken(old, pod('pod-b'))).status).toBe(200);
@@ -46,16 +42,16 @@ describe('instances behind one address with one user agent', () => {
     await world.token(fresh, pod('pod-b'));
     // The longest gap of pod-b are the five days.
     world.pass(5 * day);
-    expect((await progress()).state).toBe('overlapping');
+    expect((await world.progress()).state).toBe('overlapping');
     world.pass(minute);
-    const done = await progress();
+    const done = await world.progress();
     expect([done.state, names(done.moved), names(done.using_new)]).toEqual([
       'finished',
       ['pod-a', 'pod-b'],
       ['pod-a', 'pod-b'],
     ]);
     await world.askToken(old, pod('pod-b'));
-    expect(names((await progress()).tried_after_end)).toEqual(['pod-b']);
+    expect(names((await world.progress()).tried_after_end)).toEqual(['pod-b']);
   });
 
   it('do not make a program count as moved that names no instance, nor the other way round', async () => {
@@ -67,10 +63,10 @@ describe('instances behind one address with one user agent', () => {
     world.pass(minute);
     await world.token(fresh, pod('pod-b'));
     world.pass(2 * hour);
-    expect(await progress()).toMatchObject({ state: 'overlapping', moved: [] });
+    expect(await world.progress()).toMatchObject({ state: 'overlapping', moved: [] });
     await world.token(fresh, unnamed);
     world.pass(2 * hour);
-    const half = await progress();
+    const half = await world.progress();
     expect([half.state, names(half.moved), names(half.still_using_old)]).toEqual(['overlapping', [null], ['pod-a']]);
   });
 
@@ -116,7 +112,7 @@ describe('instances behind one address with one user agent', () => {
     const { credentials: fresh } = await world.regenerate({ finish_when_unused: true, overlap_seconds: 1_000_000 });
     for (let index = 0; index < 130; index += 1) await world.token(fresh, pod(`pod-${index}`));
     world.pass(2 * hour);
-    const { state, still_using_old: still } = await progress();
+    const { state, still_using_old: still } = await world.progress();
     expect(state).toBe('overlapping');
     expect(still).toEqual(expect.arrayContaining([expect.objectContaining({ address: '*' })]));
   });

@@ -13,12 +13,8 @@ describe('the progress of a rotation', () => {
     await world.close();
   });
 
-  const progress = async () => {
-    await world.lookAfterOverlaps();
-    return (await world.regenerations())[0];
-  };
   const reasonOf = async (address: string) => {
-    const { moved, still_using_old: still } = await progress();
+    const { moved, still_using_old: still } = await world.progress();
     const { reason, counts_as_moved_at: at } = [...moved, ...still].find((source) => source.address === address);
     return [reason, at];
   };
@@ -83,7 +79,7 @@ describe('the progress of a rotation', () => {
     }
     expect(await reasonOf('unknown')).toEqual(['address_unreadable', null]);
     expect(await reasonOf('*')).toEqual(['merged_sources', null]);
-    const marked = await world.post(`/regenerations/${(await progress()).id}/mark-moved`, {
+    const marked = await world.post(`/regenerations/${(await world.progress()).id}/mark-moved`, {
       address: '*',
       user_agent: '',
     });
@@ -117,9 +113,9 @@ describe('the progress of a rotation', () => {
     await world.post(path, source);
 
     // The other program moves by itself, which ends the grace period.
-    expect((await progress()).state).toBe('overlapping');
+    expect((await world.progress()).state).toBe('overlapping');
     await world.token({ id: json.client_id, secret: json.client_secret }, nightly);
-    expect(await progress()).toMatchObject({ state: 'finished', ended_by: 'Keyturn' });
+    expect(await world.progress()).toMatchObject({ state: 'finished', ended_by: 'Keyturn' });
     expect((await world.post(path, source)).status).toBe(409);
   });
 });

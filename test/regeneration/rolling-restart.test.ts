@@ -49,11 +49,6 @@ async function rotate(id: string): Promise<string> {
   return (await world.adminFetch(`${path}/regenerate`, { method: 'POST', body })).json.client_secret;
 }
 
-async function progress(id: string) {
-  await world.lookAfterOverlaps();
-  return (await world.adminFetch(`/clients/${id}/regenerations`)).json.data[0];
-}
-
 it('does not end the grace period while the second of two programs behind a proxy that appends ports still needs it', async () => {
   const { id, secret: old } = await create();
   expect((await ask(id, { secret: old })).status).toBe(200);
@@ -62,7 +57,7 @@ it('does not end the grace period while the second of two programs behind a prox
   expect((await ask(id, { secret: fresh })).status).toBe(200);
   world.pass(59 * minute);
   // All connections of both programs are one source, whatever their ports.
-  expect(await progress(id)).toMatchObject({
+  expect(await world.progress(id)).toMatchObject({
     state: 'overlapping',
     moved: [],
     still_using_old: [{ address: sharedAddress, reason: 'used_previous_recently' }],
@@ -70,14 +65,14 @@ it('does not end the grace period while the second of two programs behind a prox
   });
   expect((await ask(id, { secret: old })).status).toBe(200);
   world.pass(hour);
-  expect((await progress(id)).state).toBe('overlapping');
+  expect((await world.progress(id)).state).toBe('overlapping');
   // The second program has moved too, so it does not ask with the previous secret again.
   expect((await ask(id, { secret: fresh })).status).toBe(200);
-  const { still_using_old: still } = await progress(id);
+  const { still_using_old: still } = await world.progress(id);
   world.pass(Date.parse(still[0].counts_as_moved_at) - world.now() - 1);
-  expect((await progress(id)).state).toBe('overlapping');
+  expect((await world.progress(id)).state).toBe('overlapping');
   world.pass(1);
-  expect(await progress(id)).toMatchObject({ state: 'finished', ended_by: 'Keyturn' });
+  expect(await world.progress(id)).toMatchObject({ state: 'finished', ended_by: 'Keyturn' });
 });
 
 /** One of twenty replicas. @property restartsAt when it restarts with the new secret, in milliseconds from the rotation. */
@@ -133,7 +128,7 @@ async function roll(all: readonly Replica[], nameOf: (replica: number) => string
     if (status !== 200) failed.push({ ...request, status });
   }
   await goTo(passed + 2 * day);
-  return { failed, state: (await progress(id)).state };
+  return { failed, state: (await world.progress(id)).state };
 }
 
 it('refuses no replica during a rolling restart in any order, if each asks at least once in a token lifetime', async () => {

@@ -36,6 +36,8 @@ export type World = AdminServer & {
   regenerations(): Promise<AdminAnswer['json'][]>;
   /** Ends unused grace periods now, which every process does every few seconds. */
   lookAfterOverlaps(): Promise<void>;
+  /** Returns the latest rotation of a client, by default the integration, after unused grace periods have ended. */
+  progress(clientId?: string): Promise<AdminAnswer['json']>;
 };
 
 export async function createWorld(
@@ -72,6 +74,12 @@ export async function createWorld(
   };
   const postToShop: World['post'] = (path, body = {}, headers = {}) =>
     adminFetch(`/clients/${shop.id}${path}`, { method: 'POST', body, headers });
+  const regenerationsOf = async (clientId: string) =>
+    (await adminFetch(`/clients/${clientId}/regenerations`)).json.data;
+  const lookAfterOverlaps = async () => {
+    await server.core.usage.flush();
+    await finishUnused({ ...server.core, lockOwner: lockSecretOwner });
+  };
 
   return {
     ...server,
@@ -107,10 +115,11 @@ export async function createWorld(
       const answer = await postToShop('/regenerate', { confirmation: review.json.confirmation, ...request });
       return { ...answer, credentials: { id: answer.json.client_id, secret: answer.json.client_secret } };
     },
-    lookAfterOverlaps: async () => {
-      await server.core.usage.flush();
-      await finishUnused({ ...server.core, lockOwner: lockSecretOwner });
+    lookAfterOverlaps,
+    regenerations: () => regenerationsOf(shop.id),
+    progress: async (clientId = shop.id) => {
+      await lookAfterOverlaps();
+      return (await regenerationsOf(clientId))[0];
     },
-    regenerations: async () => (await adminFetch(`/clients/${shop.id}/regenerations`)).json.data,
   };
 }

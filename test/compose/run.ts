@@ -50,8 +50,9 @@ try {
   await walk();
 } catch (error) {
   results.failed += 1;
-  console.error((stopped ?? (error as Error)).message);
   if (!stopped) console.error(await logs());
+  // Print the reason last, because only the end of a long output is kept by some systems.
+  console.error((stopped ?? (error as Error)).message);
 } finally {
   await takeDown();
 }
@@ -205,12 +206,26 @@ function throughProxy(path: string, client?: Client, form?: Record<string, strin
   return form ? post(url, form, options) : send(url, options);
 }
 
+/**
+ * Sends a request through nginx, and sends it again if Keyturn itself answers 503: a process or a store was late, because
+ * it shares its processors with the rest of the test. The answer of nginx that no process is available is final.
+ */
+async function insistThroughProxy(...request: Parameters<typeof throughProxy>): Promise<Answer> {
+  for (let attempt = 1; ; attempt++) {
+    const answer = await throughProxy(...request);
+    const isLate = answer.status === 503 && !answer.text.includes('The service is not available at the moment');
+    if (!isLate || attempt === 3) return answer;
+    console.log(`  answered 503: ${answer.text}`);
+    await sleep(Number(answer.headers['retry-after']) * 1_000);
+  }
+}
+
 /** Gets a token and introspects it. Returns "active", or a description of the failure. */
 async function introspectThroughProxy(integration: Client, api: Client): Promise<string> {
-  const issued = await throughProxy('/oauth2/token', integration, { grant_type: 'client_credentials' });
+  const issued = await insistThroughProxy('/oauth2/token', integration, { grant_type: 'client_credentials' });
   const token = issued.json['access_token'];
   if (issued.status !== 200 || typeof token !== 'string') return `token: ${issued.status} ${issued.text}`;
-  const found = await throughProxy('/oauth2/introspect', api, { token });
+  const found = await insistThroughProxy('/oauth2/introspect', api, { token });
   return found.json['active'] === true ? 'active' : `introspection: ${found.status} ${found.text}`;
 }
 

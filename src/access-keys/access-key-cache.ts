@@ -10,7 +10,7 @@ import { createFollowedCache } from '../storage/followed-cache.ts';
 import type { KnownAccessKey } from './access-key.ts';
 import { findKnownAccessKey } from './access-key-store.ts';
 
-/** An access key with the one of its values that was presented. */
+/** An access key, with the one of its values that a request presented. */
 export type PresentedAccessKey = KnownAccessKey & { secret: Secret };
 
 /** The access keys that this process has cached. */

@@ -57,7 +57,7 @@ export type AccessKeyFilter = {
   label?: LabelFilter | undefined;
   /** Keys that may be used with the client of this id: those limited to it, and those that are not limited. */
   client?: string | undefined;
-  /** Ids of the only rows that are listed. */
+  /** If given, only keys with these ids are listed. */
   among?: readonly string[] | undefined;
   now: Date;
   limit: number;
@@ -89,7 +89,7 @@ type Bind = (value: unknown) => string;
 /** Element that the index of the keys' clients has for a key that any client may use. */
 const anyClient = '00000000-0000-0000-0000-000000000000';
 
-/** Returns only the requested conditions, each in the form that its index needs. */
+/** Builds the SQL conditions of a filter, each in the form that its index needs. */
 function conditionsOf(filter: AccessKeyFilter, bind: Bind): string[] {
   const { contactId, status, unusedSince, label, client, now, after, q } = filter;
   const conditions = ['true'];
@@ -108,7 +108,7 @@ function conditionsOf(filter: AccessKeyFilter, bind: Bind): string[] {
   return conditions;
 }
 
-/** Returns the hint if the query is one, in the form that lists show. */
+/** Returns the end of a value if the query has the form of a hint (`…Ab3x`), otherwise undefined. */
 function hintOf(q: string | undefined): string | undefined {
   return /^…(.{4})$/.exec(q ?? '')?.[1];
 }
@@ -151,7 +151,7 @@ export async function saveAccessKey(transaction: Transaction, key: AccessKey, at
 
 /** Returns the values of the columns description, labels and claims. */
 function storedNotes({ notes, claims }: AccessKey): [string | null, string, string] {
-  // They would be lost.
+  // Saving such a key would delete its notes.
   if (!notes) throw new Error('an access key from the cache cannot be stored');
   return [notes.description, JSON.stringify(notes.labels), JSON.stringify(claims)];
 }

@@ -18,7 +18,7 @@ export type AccessKey = {
   clients: readonly string[] | null;
   /** Custom claims of tokens that are obtained or presented with the key. */
   claims: Claims;
-  /** Null in the cache of requests. */
+  /** Null in cached keys, because requests do not need them. */
   notes: Notes | null;
   enabled: boolean;
   reveal: boolean;

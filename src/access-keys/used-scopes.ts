@@ -19,7 +19,7 @@ const keptMs = 90 * 86_400_000;
 /** Maximum number of distinct pairs of owner and scope between two writes; further pairs are not counted. */
 const maxPairs = 50_000;
 
-/** @param owner the column of `table` that says whose scopes are counted. */
+/** @param owner the column of `table` with the id of the access key or client. */
 export function startUsedScopes(
   deps: { database: Database; clock: Clock; log: Log },
   { table, owner }: { table: 'access_key_scopes'; owner: 'access_key' } | { table: 'client_scopes'; owner: 'client' },

@@ -96,7 +96,7 @@ export const clientPatch = z.strictObject({
   }),
 });
 
-/** Schema of what replaces the keys, the certificate or the way of authentication of a client. */
+/** Schema of the keys, the certificate or the authentication method that replaces the current one of a client. */
 export const replacement = z
   .strictObject({
     auth_method: z

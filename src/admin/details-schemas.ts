@@ -14,7 +14,7 @@ import { type Claims, claimLimits, claimsProblem } from '../clients/custom-claim
 import { actions, isScopeName, scopeLimits, scopeNameForm } from '../clients/declared-scopes.ts';
 import { scopeText, timestamp } from './text.ts';
 
-/** Schemas of what operators note and decide about clients and access keys, for requests and responses. */
+/** Schemas of the notes and settings of clients and access keys, for requests and responses. */
 
 /** Adds a check that imports share to a schema. */
 function checked<Schema extends z.ZodType>(schema: Schema, problemOf: (value: z.output<Schema>) => string | undefined) {

@@ -53,7 +53,7 @@ export function describePublicListener(issuer: string): oas31.OpenAPIObject {
           description: 'The Client ID and a client secret (`client_secret_basic`), form-encoded (RFC 6749 §2.3.1).',
         },
         certificate: {
-          // The types of zod-openapi lack this one of OpenAPI 3.1 (§4.8.27).
+          // The types of zod-openapi lack `mutualTLS`, which OpenAPI 3.1 defines (§4.8.27).
           type: 'mutualTLS' as 'http',
           description:
             'The TLS client certificate (`tls_client_auth`, `self_signed_tls_client_auth`), with `client_id`.',
@@ -108,7 +108,7 @@ const withForm = [413, 415];
 function authenticatedOperation({ refusals = [], ...described }: Described): ZodOpenApiOperationObject {
   return {
     ...operation({ ...described, refusals: [...authenticated, ...(described.form ? withForm : []), ...refusals] }),
-    // The empty one: the form contains the credentials (`client_secret_post`, `private_key_jwt`).
+    // The empty requirement stands for credentials in the form (`client_secret_post`, `private_key_jwt`).
     security: [{ basic: [] }, { certificate: [] }, {}],
   };
 }

@@ -7,7 +7,7 @@ import type { Log } from '../observability/log.ts';
 /** The content of an error response, which the API renders as a problem and the console as a page. */
 export type DescribedError = {
   status: number;
-  /** Stays stable when texts change. */
+  /** The error code for programs, which stays the same when texts change. */
   code: string;
   text: string;
   /** Further members of a problem. */

@@ -28,7 +28,7 @@ export type AttentionItem = {
   subject: AttentionSubject;
   /** The rotation that it is about; null for the other kinds. */
   regenerationId: string | null;
-  /** When it ends, or when it last happened; null if the thing was never used. */
+  /** The time of its end or of its last occurrence; null if it was never used. */
   at: Date | null;
   /** Up to three of the sources that it is about: those that are rejected, or have not moved. */
   sources: readonly Pick<UsageSource, 'address' | 'userAgent' | 'instance'>[];
@@ -62,13 +62,13 @@ export type Finding = { kind: AttentionKind; count: number; items: AttentionItem
 /** Highest number that is counted of one kind. It means "this many or more". */
 export const maxCount = 1_000;
 export const dayMs = 86_400_000;
-/** How long before a failure it is urgent. */
+/** Time before a failure from which an item is urgent. */
 export const urgentMs = 24 * 3_600_000;
-/** How long before its end an access key or a certificate needs attention. */
+/** Time before its end from which an access key or a certificate needs attention. */
 export const expiringMs = 14 * dayMs;
-/** How long after its last use a client or an access key counts as unused. */
+/** Time after its last use from which a client or an access key counts as unused. */
 export const unusedMs = 90 * dayMs;
-/** How long ago a request with an ended credential may have been rejected to need attention. */
+/** Time for which a rejected request with an ended credential needs attention. */
 export const refusedMs = 7 * dayMs;
 /** Reasons for which a credential that has ended is rejected, as the index of usage_sources has them. */
 export const refusedAsEnded = `refused_as IN ('retired_secret', 'undone_secret', 'key_left_set')`;

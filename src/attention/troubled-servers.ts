@@ -4,7 +4,7 @@ import { ofClient } from './subjects.ts';
 
 /** Maximum number of resource servers that are examined, the newest first. */
 const maxExamined = 200;
-/** How long a resource server that checked tokens before may be silent. */
+/** Time without introspections after which a resource server that made some before needs attention. */
 const silentMs = 7 * dayMs;
 
 type ServerRow = Row & {

@@ -35,7 +35,7 @@ ${casesOf(program)}
 complete -o default -F _keyturn keyturn`;
 }
 
-/** Returns the same script in the syntax of zsh, in which `path` and `words` are special variables. */
+/** Returns a completion script for zsh, in which `path` and `words` are special variables. */
 function zshScript(program: Command): string {
   return `#compdef keyturn
 _keyturn() {

@@ -121,8 +121,7 @@ export function toDetailFields(options: DetailOptions): Json {
   };
 }
 
-/** Returns the filter of lists by label. */
-/** Option of lists of clients and access keys. */
+/** Option that filters lists of clients and access keys by their state. */
 export function stateOption(): Option {
   const choices = ['in-grace-period', 'refused', 'unused', 'expiring'];
   return new Option('--state <state>', 'only those in this state; refused: with a credential that has ended').choices(
@@ -130,6 +129,7 @@ export function stateOption(): Option {
   );
 }
 
+/** Option that filters lists of clients and access keys by label. */
 export function labelOption(): Option {
   return new Option('--label <key=value>', 'only those with this label, or with only a key: with any value of it');
 }

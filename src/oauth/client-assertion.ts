@@ -177,7 +177,7 @@ export function createLeftKeys({
  * of keys has at most as many, so an assertion without a kid may be signed with any of them.
  */
 const maxChecks = 10;
-/** The same for keys that are no longer published. */
+/** Maximum number of signature checks with keys that are no longer published. */
 const maxLeftChecks = 2;
 
 /**

@@ -49,7 +49,7 @@ export function createEventStreams({ feed, clock, metrics }: Core): EventStreams
 
   /** Events to send, and the clients that must authenticate again. */
   let batch = emptyBatch();
-  let isTelling = false;
+  let isSending = false;
 
   feed.subscribe(
     (change) => {
@@ -57,14 +57,14 @@ export function createEventStreams({ feed, clock, metrics }: Core): EventStreams
       if (batch.text.length <= maxBatchBytes) batch.text += presentEvent(change, seconds());
       batch.position = change.position;
       if (change.kind === 'client') batch.clients.add(change.target);
-      if (!isTelling) void tellAll();
+      if (!isSending) void sendAll();
     },
     resetAll,
     resetAll,
   );
 
-  async function tellAll(): Promise<void> {
-    isTelling = true;
+  async function sendAll(): Promise<void> {
+    isSending = true;
     // Write all changes of one event loop turn together.
     for (await turn(); batch.position !== undefined; await turn()) {
       const { text, position, clients } = batch;
@@ -76,7 +76,7 @@ export function createEventStreams({ feed, clock, metrics }: Core): EventStreams
         if (clients.has(clientId)) response.end();
       });
     }
-    isTelling = false;
+    isSending = false;
   }
 
   /**
@@ -88,10 +88,10 @@ export function createEventStreams({ feed, clock, metrics }: Core): EventStreams
     for (const response of listeners.keys()) send(response, presentReset(feed.position(), seconds()));
   }
 
-  async function inTurns(tell: (response: ServerResponse, clientId: string) => void): Promise<void> {
+  async function inTurns(send: (response: ServerResponse, clientId: string) => void): Promise<void> {
     let count = 0;
     for (const [response, clientId] of [...listeners]) {
-      tell(response, clientId);
+      send(response, clientId);
       count += 1;
       if (count % listenersPerTurn === 0) await turn();
     }

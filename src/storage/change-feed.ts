@@ -51,7 +51,7 @@ export function createChangeFeed(deps: {
   let server: string | undefined;
   let lastServer: string | undefined;
   /** Every number up to this one has been reported, is in `gaps`, or belongs to an early writer. */
-  let toldTo = 0;
+  let reportedTo = 0;
   /** Transactions that were writing changes when the state was read, and may still commit any lower number. */
   let earlyWriters: ReadonlySet<string> = new Set();
   /** By the database's clock. */
@@ -98,7 +98,7 @@ export function createChangeFeed(deps: {
     if (lastServer !== undefined && found.server !== lastServer) lossCheck?.distrust();
     server = found.server;
     lastServer = found.server;
-    toldTo = found.latest;
+    reportedTo = found.latest;
     gaps.clear();
     revoked.begin(found.latest);
   }
@@ -137,7 +137,7 @@ export function createChangeFeed(deps: {
   async function readOn(): Promise<void> {
     for (;;) {
       const askedAt = performance.now();
-      const page = await reader.after(toldTo);
+      const page = await reader.after(reportedTo);
       databaseClock?.observe(page.databaseTime, askedAt);
       await requireSequel(page);
       if (server === undefined) {
@@ -145,8 +145,8 @@ export function createChangeFeed(deps: {
         continue;
       }
       for (const row of page.rows) {
-        gaps.add(toldTo + 1, row.seq - 1);
-        toldTo = row.seq;
+        gaps.add(reportedTo + 1, row.seq - 1);
+        reportedTo = row.seq;
         notify(row);
       }
       if (page.isLast) return;
@@ -174,18 +174,18 @@ export function createChangeFeed(deps: {
 
   function notify(row: CommittedChange): void {
     lossCheck?.note(row);
-    tellSubscribers(row, positionOf(row.seq));
+    reportToSubscribers(row, positionOf(row.seq));
     announcements?.relay(row);
   }
 
-  function tellSubscribers(committed: CommittedChange, position: FeedPosition): void {
-    subscribers.tell(toChange(committed, position));
+  function reportToSubscribers(committed: CommittedChange, position: FeedPosition): void {
+    subscribers.report(toChange(committed, position));
   }
 
   /** Reports a change that the database may not have reported yet. It is reported again when it is read there. */
-  function tellEarly(committed: CommittedChange): void {
+  function reportEarly(committed: CommittedChange): void {
     lossCheck?.note(committed);
-    if (committed.seq > toldTo || gaps.has(committed.seq)) tellSubscribers(committed, positionOf(toldTo));
+    if (committed.seq > reportedTo || gaps.has(committed.seq)) reportToSubscribers(committed, positionOf(reportedTo));
   }
 
   /** Returns the position of a follower to which the change with this number has just been reported. */
@@ -222,7 +222,7 @@ export function createChangeFeed(deps: {
         await revoked.idle();
         await sync();
       }
-      announcements?.start({ onChange: tellEarly, knownUntil: () => syncedAt });
+      announcements?.start({ onChange: reportEarly, knownUntil: () => syncedAt });
       timer = setInterval(() => {
         syncQuietly();
         freshness.watch();
@@ -250,10 +250,10 @@ export function createChangeFeed(deps: {
     },
     freshness: freshness.state,
     committed: async (changes) => {
-      for (const change of changes) tellEarly(change);
+      for (const change of changes) reportEarly(change);
       await announcements?.publish(changes);
     },
-    position: () => positionOf(toldTo),
+    position: () => positionOf(reportedTo),
     since: async (position) => {
       const [, seq, ofServer] = /^c(\d{1,15})\.(\d{1,19})$/.exec(position) ?? [];
       if (!seq || !ofServer) return undefined;

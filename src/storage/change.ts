@@ -126,7 +126,7 @@ function note(transaction: Transaction, changes: readonly CommittedChange[]): vo
 type ChangeSubscribers = {
   add(onChange: (change: Change) => void, onReset?: () => void, onLoaded?: () => void): void;
   addRevoked(onRevoked: (revoked: RevokedTokens) => void): void;
-  tell(change: Change): void;
+  report(change: Change): void;
   revoked(revoked: RevokedTokens): void;
   reset(): void;
   loaded(): void;
@@ -146,7 +146,7 @@ export function createChangeSubscribers(): ChangeSubscribers {
     addRevoked: (onRevoked) => {
       ofRevoked.push(onRevoked);
     },
-    tell: (change) => {
+    report: (change) => {
       for (const onChange of changes) onChange(change);
     },
     revoked: (revoked) => {

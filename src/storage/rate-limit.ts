@@ -12,7 +12,10 @@ export type RateLimit = {
   count(key: string): void;
   /** Takes back one event that was counted, and that did not happen in the end. */
   takeBack(key: string): void;
-  /** Returns in how many seconds, at least 1, this key may go on, or undefined if it may now. Reads memory only. */
+  /**
+   * Returns the seconds until this key is allowed again, at least 1, or undefined if it is allowed now. Reads memory
+   * only.
+   */
   secondsToWait(key: string): number | undefined;
 };
 
@@ -22,7 +25,7 @@ type Window = {
   count: number;
   /** On the clock of `performance.now()`. */
   endsAt: number;
-  /** Events of this process that Redis has not been told of; negative if more were taken back. */
+  /** Events of this process that are not yet counted in Redis; negative if more were taken back. */
   unreported: number;
   isReporting: boolean;
 };

@@ -41,7 +41,7 @@ export type Reply =
       title: string;
       section?: Section;
       body: VNode;
-      /** The text that the search over everything was asked for, which stays in its field. */
+      /** The text in the search field at the top of every page. */
       sought?: string;
     }
   | { seeOther: `/console/${string}`; done?: Done };

@@ -22,7 +22,7 @@ export function renderDocument(page: {
   /** A message about the act that led to the page, shown once. */
   message?: VNode | undefined;
   body: VNode;
-  /** The text in the field of the search over everything. */
+  /** The text in the search field at the top of the page. */
   sought?: string | undefined;
 }): string {
   const { title, section, operator, message, body, sought } = page;

@@ -37,7 +37,7 @@ type Document = {
 };
 type Operation = Described & { document: Document; base: string; isAdmin: boolean; method: string; path: string };
 
-/** The documents of each server, because they are the same for every request. */
+/** Caches the operations by configuration, because they are the same for every request. */
 const known = new WeakMap<Core['config'], Operation[]>();
 
 /** Returns the operations of both listeners, from the documents that the server serves. */

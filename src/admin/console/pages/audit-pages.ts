@@ -13,7 +13,7 @@ const fields = ['actor', 'action', 'target', 'since', 'until'] as const;
 export const auditPages: readonly Page[] = [
   { method: 'get', path: '/audit', permission: 'audit:view', handle: (visit) => show(visit) },
   {
-    // It changes nothing, so a reload verifies again without a question.
+    // Verification changes nothing, so a reload can repeat it.
     method: 'get',
     path: '/audit/verify',
     permission: 'audit:view',

@@ -52,7 +52,7 @@ function firstSection({ operator }: Visit): Reply {
   };
 }
 
-/** Renders the first steps with a new deployment in their order, until all of them were taken. */
+/** Renders the checklist for a new deployment, until every step is done. */
 function firstSteps(visit: Visit, taken: ShownAttention['first_steps']): VNode | null {
   const steps = [
     {

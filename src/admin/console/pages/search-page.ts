@@ -17,7 +17,10 @@ const paths = {
   contact: 'contacts',
 } as const;
 
-/** Page with what a search over everything has found. The search field of every page leads here, and shows its results while typing. */
+/**
+ * Page with the results of the search over everything. The search field of every page leads here, and shows results
+ * while typing.
+ */
 export const searchPage: Page = {
   method: 'get',
   path: '/search',

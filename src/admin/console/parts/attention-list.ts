@@ -9,7 +9,7 @@ import { sourceName } from './usage-section.ts';
 type Item = ShownAttention['data'][number];
 type Kind = Item['kind'];
 
-/** Renders what needs attention, each with its one next act, and how many more things of a kind there are. */
+/** Renders the items that need attention, each with its next act, and the number of further items of each kind. */
 export function attentionList(visit: Visit, { data, counts }: ShownAttention): VNode {
   return html`${table({
     id: 'needed',

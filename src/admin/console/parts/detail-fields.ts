@@ -199,7 +199,7 @@ function defaultScopeOf(form: URLSearchParams): string {
   return scopes.join(' ');
 }
 
-/** Finds the contact that an operator has entered. Only one that is meant without doubt is accepted. */
+/** Finds the contact that an operator has entered. Rejects a text that matches several contacts. */
 async function readOwner(visit: Visit): Promise<string | null | undefined> {
   const text = visit.form.get('owner_contact_id')?.trim();
   if (text === undefined) return undefined;

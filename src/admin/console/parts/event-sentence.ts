@@ -61,10 +61,10 @@ const verbs: Readonly<Record<string, string>> = {
 export function eventSentence(event: ShownEvent): VNode {
   const verb = verbs[event.action];
   const actor = html`<a href=${`/console/audit?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name || 'An unknown caller'}</a>`;
-  // Actions without a verb of their own are rare, and their name is plain English.
+  // Fall back to the name of the action, which is plain English.
   if (!verb)
     return html`<span>${actor}: ${event.action.replace('.', ': ').replaceAll('_', ' ')} ${target(event)}</span>`;
-  // An operator signs in as the contact that they are.
+  // The target of a sign-in is its actor, so it is not repeated.
   return html`<span>${actor} ${verb} ${event.actor === event.target ? '' : target(event)}</span>`;
 }
 

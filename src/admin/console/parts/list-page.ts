@@ -22,7 +22,7 @@ type List<Item> = {
   /** Placeholder of the search field. */
   search: string;
   filters?: readonly Filter[];
-  /** Explains what the things are, while there are none. */
+  /** Explains the items of the list, shown while there are none. */
   none?(visit: Visit): VNode;
   table(visit: Visit, items: readonly Item[]): VNode;
 };

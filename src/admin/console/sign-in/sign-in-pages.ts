@@ -213,7 +213,7 @@ function signInForm({
   </div>`;
 }
 
-/** Renders the form that continues, after signing in again, with what was entered before. */
+/** Renders the form that sends the kept entries again after a new sign-in. */
 function continueForm({ action, fields }: { action: string; fields: URLSearchParams }): VNode {
   return html`<div class="narrow sign-in">
     <h1>You are signed in again</h1>

@@ -128,7 +128,7 @@ async function disablesResourceServer(visit: Visit): Promise<VNode> {
   </ul>`;
 }
 
-/** Says how much the client was used and rejected in the last 30 days, if the operator may see that. */
+/** Describes how often the client was used and rejected in the last 30 days, if the operator may see that. */
 async function recentUse(visit: Visit): Promise<VNode | undefined> {
   if (!visit.can('integrations:view')) return undefined;
   const { body } = await visit.call<ShownUsage>('GET /clients/{client_id}/usage', {
@@ -144,7 +144,7 @@ async function recentUse(visit: Visit): Promise<VNode | undefined> {
   </li>`;
 }
 
-/** Says which integrations have permissions of the resource server, if the operator may see that. */
+/** Lists the integrations that have permissions of the resource server, if the operator may see that. */
 async function callers(visit: Visit): Promise<VNode | undefined> {
   if (!visit.can('integrations:view')) return undefined;
   const offered = offeredScopesOf(await findClient(visit));

@@ -46,7 +46,7 @@ const subjectLabels: Record<(typeof subjectFields)[number], string> = {
   tls_client_auth_san_email: 'E-mail address',
 };
 
-/** Returns what people call the credential of a client that authenticates like this. */
+/** Returns the noun for the credential of an authentication method. */
 export function nounOf(method: AuthMethod): Method['noun'] {
   return methods[method].noun;
 }

@@ -45,7 +45,7 @@ export function declaredScopeFields(entries: Entries): VNode {
 }
 
 function scopeRow(entries: Entries, row: number): VNode {
-  // The admin API counts scopes, and rows without a name are none.
+  // Count only rows with a name, because the errors of the admin API count the scopes of the request.
   const isNamed = (each: number) => (entries.form.get(field(each, 'name')) ?? '').trim() !== '';
   const index = Array.from({ length: row }, (_, each) => each).filter(isNamed).length;
   const errorOf = (member: Member) => (isNamed(row) ? entries.errors.get(field(index, member)) : undefined);
@@ -126,7 +126,7 @@ export function addDeclaredScopes(form: URLSearchParams, scopes: readonly ShownS
   }
 }
 
-/** Renders the declared scopes of a resource server with what people should know about them. */
+/** Renders the declared scopes of a resource server with their descriptions and aliases. */
 export function declaredScopeList(scopes: readonly DeclaredFields[]): VNode {
   if (scopes.length === 0) return html`<span class="muted">none</span>`;
   return html`<ul class="changes">

@@ -37,7 +37,7 @@ function endPages<R>(subject: RotationSubject<R>, act: 'finish' | 'undo'): Page[
         section: owner.section,
         body: isFinish ? impactOfFinish(rotation, nouns) : impactOfUndo(rotation, nouns),
         button: isFinish ? 'End grace period now' : 'Undo rotation',
-        // Programs would fail, and this cannot be undone.
+        // Require the name, because programs would fail and the act cannot be undone.
         ...(isFinish && rotation && rotation.still_using_old.length > 0 ? { name: owner.name } : {}),
         back: backTo(owner),
       };

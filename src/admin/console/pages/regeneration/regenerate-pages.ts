@@ -114,7 +114,7 @@ async function review<R>(visit: Visit, subject: RotationSubject<R>, owner: Owner
   };
 }
 
-/** Reviews what the form asks for. @throws {InvalidInput} if it cannot be registered. */
+/** Requests the review of the submitted form. */
 async function askReview<R>(visit: Visit, subject: RotationSubject<R>): Promise<ShownReview> {
   const { body } = await visit.call<ShownReview>(`POST ${subject.route}/regeneration/review`, {
     params: subject.paramsOf(visit),

@@ -11,7 +11,7 @@ import { nounsOf, type Owner } from './rotation-subject.ts';
 
 type AuthMethod = ShownClient['auth_method'];
 
-/** Renders what a client authenticates with from now on. @param replacement members of a registration. */
+/** Renders the new credential of a client. */
 export function newCredential(
   client: ShownClient,
   authMethod: AuthMethod,
@@ -42,7 +42,7 @@ export function newCredential(
   </section>`;
 }
 
-/** Renders what a key or certificate is recognised by. */
+/** Renders the type and the identifiers of a key or certificate. */
 export function keyName({
   kid,
   thumbprint,
@@ -55,7 +55,7 @@ export function keyName({
 export function impactOf(visit: Visit, impact: ShownReview['impact'], { noun, client }: Owner, newNoun: string): VNode {
   const sources = impact.used_by.length + impact.used_by_others;
   const { retiring_secret: retiring, keys } = impact;
-  // Sources that have moved need the previous one no more.
+  // Sources that have moved no longer need the previous credential.
   const failing = retiring?.used_by.filter(({ reason }) => reason !== 'moved' && reason !== 'marked_as_moved') ?? [];
   return html`<section class="card" aria-labelledby="impact">
     <h2 id="impact">Impact</h2>
@@ -104,7 +104,7 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], { noun, cl
   </section>`;
 }
 
-/** Says before a rotation when a source will count as moved. */
+/** Describes, before a rotation, when a source will count as moved. */
 function whenMoved({ reason, required_silence_seconds: silence }: Judged): string {
   if (reason === 'address_unreadable') return 'never: its address is unknown';
   if (reason === 'merged_sources') return 'never: several sources';

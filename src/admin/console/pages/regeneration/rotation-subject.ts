@@ -25,7 +25,7 @@ export type RotationSubject<Regenerated> = {
   showNew(visit: Visit, regenerated: Regenerated): Promise<Reply>;
 };
 
-/** Returns what people call the previous and the new credential of a rotation. */
+/** Returns the nouns for the previous and the new credential of a rotation. */
 export function nounsOf(
   rotation: Pick<ShownRegeneration, 'auth_method' | 'previous'> | undefined,
   { client }: Pick<Owner, 'client'>,

@@ -24,6 +24,7 @@ import {
   withoutTokens,
 } from './client.ts';
 import { noDetails } from './client-details.ts';
+import { recordLimits } from './client-limits.ts';
 import { auditView } from './client-row.ts';
 import { type GivenKeys, type KeyDeps, replaceKeys, requireConsistent, resourceTaken } from './client-rules.ts';
 import {
@@ -173,9 +174,14 @@ export async function updateClient(
     await requireScopeConfirmation(transaction, deps, client, changed, patch.confirmation);
   }
   const saved = await save(transaction, deps, actor, 'client.update', client, changed);
-  const current = currentOf(await findSecrets(transaction, asSecretOwner(client)));
-  if (current && isKeyCredential(current)) await saveRegistration(transaction, current, registrationOf(saved));
+  await saveCurrentKeys(transaction, saved);
   return saved;
+}
+
+/** Stores the changed keys of a client with its current credential too, if that has a row. */
+export async function saveCurrentKeys(transaction: Transaction, client: Client): Promise<void> {
+  const current = currentOf(await findSecrets(transaction, asSecretOwner(client)));
+  if (current && isKeyCredential(current)) await saveRegistration(transaction, current, registrationOf(client));
 }
 
 /** Disables a client and ends all its tokens, which stay invalid when it is enabled again. */
@@ -264,6 +270,7 @@ async function save(
   const at = new Date(deps.clock());
   const saved = await unlessTaken(saveClient(transaction, after, at), resourceTaken);
   await recordNarrowed(transaction, { kind: 'narrowed_client', id: before.id, at }, before.scope, saved.scope);
+  await recordLimits(transaction, before, saved, at);
   await audit(transaction, actor, at, action, saved, { before: auditView(before), after: auditView(saved) });
   return saved;
 }

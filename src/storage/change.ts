@@ -3,8 +3,8 @@ import type { Transaction } from './database.ts';
 /**
  * The kind of a change. `all_clients` concerns every client. Kinds that begin with `disabled_`, `enabled_` and `ended_`
  * do not concern caches: they say what a change of an owner did, so that it can be done again if the database loses it.
- * So do `undone_secret`, `removed_operator_token`, and kinds that begin with `narrowed_`, whose target is an id followed by
- * the removed permissions.
+ * So do `undone_secret`, `removed_operator_token`, kinds that begin with `limited_`, whose target is JSON, and kinds that
+ * begin with `narrowed_`, whose target is an id followed by the removed permissions.
  */
 export type ChangeKind =
   | 'client'
@@ -18,6 +18,7 @@ export type ChangeKind =
   | 'ended_secret'
   | 'undone_secret'
   | 'narrowed_client'
+  | 'limited_client'
   | 'narrowed_access_key'
   | 'limited_access_key'
   | 'narrowed_contact'

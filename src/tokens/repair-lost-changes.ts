@@ -79,8 +79,9 @@ async function repairLostChanges(
   }
   // Before secrets are ended, which would end the new secret of an undone rotation without its predecessor.
   const limits = await repeatLostLimits({ transaction, deps, actor: keyturn, at, targetsOf });
-  await storeFirstCredentials(transaction, deps, targetsOf('ended_secret'));
-  const secrets = await findUnendedSecrets(transaction, targetsOf('ended_secret'));
+  const ended = [...targetsOf('ended_secret'), ...limits.withdrawn];
+  await storeFirstCredentials(transaction, deps, ended);
+  const secrets = await findUnendedSecrets(transaction, ended);
   for (const { id } of secrets) await endSecret(transaction, { id }, at, keyturn);
   const clients = await endTokensOf(
     transaction,
@@ -98,7 +99,7 @@ async function repairLostChanges(
     if (keys.includes(id)) await setAccessKeyEnabled(transaction, deps, keyturn, id, false);
   }
   const repaired: Repaired = {
-    ...limits,
+    ...limits.counts,
     lost_changes: lost.length,
     tokens: tokens.length,
     clients: clients.length,

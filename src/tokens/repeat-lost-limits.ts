@@ -1,11 +1,15 @@
 import { lockAccessKey, saveAccessKey } from '../access-keys/access-key-store.ts';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import { lockClientById, saveClient } from '../clients/client-store.ts';
+import { idOfLimits, limitAgain, recordLimits } from '../clients/client-limits.ts';
+import { auditView } from '../clients/client-row.ts';
+import { asSecretOwner, lockClientById, saveClient } from '../clients/client-store.ts';
+import { saveCurrentKeys } from '../clients/manage-clients.ts';
 import { deleteOperatorToken, lockContact, saveContact } from '../contacts/contact-store.ts';
+import { currentOf } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';
 import { undoRegeneration } from '../regeneration/end-regeneration.ts';
 import type { SecretDeps } from '../secrets/manage-secrets.ts';
-import type { OwnerRef, SecretOwner } from '../secrets/secret-store.ts';
+import { findSecrets, type OwnerRef, type SecretOwner } from '../secrets/secret-store.ts';
 import type { ChangeKind } from '../storage/change.ts';
 import { recordNarrowed } from '../storage/change.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -27,8 +31,13 @@ type Repeat = {
 /** Numbers of limits that were set again. */
 export type RepeatedLimits = { undone: number; narrowed: number; operator_tokens: number };
 
-/** Sets again what lost changes had limited: undone rotations, removed permissions, and removed operator tokens. */
-export async function repeatLostLimits(repeat: Repeat): Promise<RepeatedLimits> {
+/**
+ * Sets again what lost changes had limited: undone rotations, removed permissions, keys, scopes that an API offered, added
+ * requirements, and removed operator tokens.
+ * @returns `withdrawn`: ids of credentials whose keys, certificate, URL or subject a lost change had replaced. They must be
+ * ended, because what replaced them is not known.
+ */
+export async function repeatLostLimits(repeat: Repeat): Promise<{ counts: RepeatedLimits; withdrawn: string[] }> {
   const { targetsOf } = repeat;
   const counts: RepeatedLimits = { undone: 0, narrowed: 0, operator_tokens: 0 };
   const count = async (kind: ChangeKind, counter: keyof RepeatedLimits, set: (target: string) => Promise<boolean>) => {
@@ -36,11 +45,13 @@ export async function repeatLostLimits(repeat: Repeat): Promise<RepeatedLimits> 
   };
   await count('undone_secret', 'undone', (id) => undoAgain(repeat, id));
   await count('narrowed_client', 'narrowed', (target) => narrowClient(repeat, target));
+  const withdrawn: string[] = [];
+  await count('limited_client', 'narrowed', (target) => limitClient(repeat, target, withdrawn));
   await count('narrowed_access_key', 'narrowed', (target) => narrowAccessKey(repeat, target));
   await count('limited_access_key', 'narrowed', (target) => limitAccessKey(repeat, target));
   await count('narrowed_contact', 'narrowed', (target) => narrowContact(repeat, target));
   await count('removed_operator_token', 'operator_tokens', (id) => removeOperatorToken(repeat, id));
-  return counts;
+  return { counts, withdrawn };
 }
 
 /** Undoes the rotation that created a secret. Does nothing if its grace period has ended, after which it cannot be undone. */
@@ -77,6 +88,21 @@ async function narrowClient(repeat: Repeat, target: string): Promise<boolean> {
   await saveClient(transaction, { ...client, scope }, at);
   await recordNarrowed(transaction, { kind: 'narrowed_client', id, at }, client.scope, scope);
   await audit(repeat, 'client.update', client.clientId, { scope: client.scope }, { scope });
+  return true;
+}
+
+async function limitClient(repeat: Repeat, target: string, withdrawn: string[]): Promise<boolean> {
+  const { transaction, at } = repeat;
+  const client = await lockClientById(transaction, idOfLimits(target));
+  if (!client) return false;
+  const { client: limited, isWithdrawn } = limitAgain(client, target);
+  // The row of a first credential, which is stored when it ends, has the id of its client.
+  if (isWithdrawn) withdrawn.push(currentOf(await findSecrets(transaction, asSecretOwner(client)))?.id ?? client.id);
+  if (limited === client) return isWithdrawn;
+  const saved = await saveClient(transaction, limited, at);
+  await recordLimits(transaction, client, saved, at);
+  await saveCurrentKeys(transaction, saved);
+  await audit(repeat, 'client.update', client.clientId, auditView(client), auditView(saved));
   return true;
 }
 

@@ -3,8 +3,10 @@ import { createTestStores, type Stores } from '../harness.ts';
 import { jwtBearer, makeAssertion } from '../oauth/assertion.ts';
 import { endpointsOf, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { post } from '../oauth/http-client.ts';
-import { makeKey, proofEnv, registrationOf } from '../regeneration/proof.ts';
+import { askWith, jwkOf, makeKey, proofEnv, registrationOf } from '../regeneration/proof.ts';
 import { backUp, restore } from './restored-database.ts';
+
+type SigningProof = Awaited<ReturnType<typeof makeKey>>;
 
 let stores: Stores;
 let server: AdminServer;
@@ -58,6 +60,12 @@ async function createKey(more = {}) {
   return await send('POST', `/contacts/${contact.id}/access-keys`, key);
 }
 
+/** Registers an integration with keys or a certificate. Returns its Client ID. */
+async function createWith(registration: object): Promise<string> {
+  const body = { name: 'Signing', kind: 'integration', scope: 'orders:read', ...registration };
+  return (await send('POST', '/clients', body)).client_id;
+}
+
 test('an undone rotation is undone again if the database has lost the undo', async () => {
   const { shop } = clients;
   const path = `/clients/${shop.id}`;
@@ -89,6 +97,100 @@ test('permissions that a client, an access key and an operator lost are removed 
   const body = { name: 'Ida', email: 'ida@example.com' };
   expect((await server.adminFetch('/contacts', { method: 'POST', token: operator.token, body })).status).toBe(403);
   expect(await lossEvent()).toMatchObject({ narrowed: 3 });
+});
+
+test('requirements that were added to a client apply again', async () => {
+  const { shop } = clients;
+  const demands = { dpop_bound_access_tokens: true, tls_client_certificate_bound_access_tokens: true };
+  const limits = { ...demands, access_key: 'required', access_token_ttl: 120 };
+  await lose(() => send('PATCH', `/clients/${shop.id}`, limits));
+
+  expect(await send('GET', `/clients/${shop.id}`)).toMatchObject(limits);
+  expect(await statusOf(shop)).toBe(400);
+  expect(await lossEvent()).toMatchObject({ narrowed: 1 });
+  await send('PATCH', `/clients/${shop.id}`, {
+    dpop_bound_access_tokens: false,
+    tls_client_certificate_bound_access_tokens: false,
+    access_key: 'optional',
+  });
+  expect(await statusOf(shop)).toBe(200);
+});
+
+test('a public key that was removed without a rotation is removed again, and the others remain', async () => {
+  const [kept, removed] = [await makeKey(), await makeKey()];
+  const jwks = { keys: [jwkOf(kept), jwkOf(removed)] };
+  const id = await createWith({ auth_method: 'private_key_jwt', jwks });
+  const statusWith = async (key: SigningProof) =>
+    (await askWith(`${server.publicUrl}/oauth2/token`, id, key, { now: Date.now() + ahead })).status;
+  await lose(() => send('PATCH', `/clients/${id}`, { jwks: { keys: [jwkOf(kept)] } }));
+
+  expect((await send('GET', `/clients/${id}`)).jwks).toEqual({ keys: [jwkOf(kept)] });
+  expect(await lossEvent()).toMatchObject({ narrowed: 1, secrets: 0 });
+  ahead = 12_000;
+  expect([await statusWith(kept), await statusWith(removed)]).toEqual([200, 401]);
+});
+
+const subject = {
+  auth_method: 'tls_client_auth',
+  tls_client_auth_subject_dn: 'CN=old',
+  tls_client_certificate_bound_access_tokens: false,
+};
+test.each<[string, (first: SigningProof) => Promise<[object, object]>]>([
+  ['every public key', async (first) => [registrationOf(first), { jwks: { keys: [jwkOf(await makeKey())] } }]],
+  [
+    'the jwks_uri',
+    async () => [{ auth_method: 'private_key_jwt', jwks_uri: 'https://a.example' }, { jwks_uri: 'https://b.example' }],
+  ],
+  ['the certificate subject', async () => [subject, { tls_client_auth_subject_dn: 'CN=new' }]],
+])(
+  'a client cannot authenticate until it gets new keys if the database has lost the replacement of %s',
+  async (_, make) => {
+    const [first, next] = [await makeKey(), await makeKey()];
+    const [before, after] = await make(first);
+    const id = await createWith(before);
+    await lose(() => send('PATCH', `/clients/${id}`, after));
+
+    ahead = 12_000;
+    const statusWith = async (key: SigningProof) =>
+      (await askWith(`${server.publicUrl}/oauth2/token`, id, key, { now: Date.now() + ahead })).status;
+    expect(await lossEvent()).toMatchObject({ narrowed: 1, secrets: 1 });
+    expect(await statusWith(first)).toBe(401);
+    const replace = { auth_method: 'private_key_jwt', jwks: { keys: [jwkOf(next)] } };
+    const { confirmation } = await send('POST', `/clients/${id}/regeneration/review`, { replace });
+    await send('POST', `/clients/${id}/regenerate`, { confirmation, replace });
+    expect([await statusWith(first), await statusWith(next)]).toEqual([401, 200]);
+  },
+);
+
+test('what an API offered before is not offered again', async () => {
+  const read = { description: 'Read', information: 'bins', action: 'read' };
+  const body = {
+    name: 'Bins',
+    kind: 'resource_server',
+    resource: 'https://bins.example',
+    information: ['bins', 'lids'],
+  };
+  const scopes = [
+    { ...read, name: 'bins.read', aliases: ['bins.list'] },
+    { name: 'export', description: 'Export' },
+  ];
+  const id: string = (await send('POST', '/clients', { ...body, scopes })).client_id;
+  const path = `/clients/${id}`;
+  await lose(async () => {
+    await send('PATCH', path, { information: ['bins'] });
+    await send('PATCH', path, { scopes: [{ ...read, name: 'bins.read' }] });
+  });
+
+  const offered = await send('GET', path);
+  expect(offered.information).toEqual(['bins']);
+  expect(offered.scopes).toMatchObject([{ name: 'bins.read', aliases: [] }]);
+  for (const scope of ['lids:read', 'bins.list', 'export']) {
+    expect((await server.adminFetch(`/clients/${clients.shop.id}`, { method: 'PATCH', body: { scope } })).status).toBe(
+      400,
+    );
+  }
+  expect((await send('PATCH', `/clients/${clients.shop.id}`, { scope: 'bins.read' })).scope).toBe('bins.read');
+  expect(await lossEvent()).toMatchObject({ narrowed: 2 });
 });
 
 test('an access key is limited again to the clients and the end that it had been limited to', async () => {
@@ -123,8 +225,7 @@ test.each([
 
 test('an assertion that was used before a loss gets 503, and a later one is accepted', async () => {
   const key = await makeKey();
-  const body = { name: 'Signing', kind: 'integration', scope: 'orders:read', ...registrationOf(key) };
-  const id: string = (await send('POST', '/clients', body)).client_id;
+  const id = await createWith(registrationOf(key));
   const make = (at: number) =>
     makeAssertion(key.pair, id, proofEnv.KEYTURN_ISSUER, {
       claims: { iat: at, exp: at + 60 },

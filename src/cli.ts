@@ -1,14 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { type Argument, Command, CommanderError, Help, InvalidArgumentError, type Option } from 'commander';
-import { addAccessKeyCommands } from './cli/access-keys.ts';
-import { addAuditCommands } from './cli/audit.ts';
-import { addClientCommands } from './cli/clients.ts';
 import { addCompletionCommand } from './cli/completion.ts';
-import { addContactCommands } from './cli/contacts.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
 import { addExplainCommand } from './cli/explain-command.ts';
-import { addLeakCommands } from './cli/leaks.ts';
-import { addMovingCommands } from './cli/moving/rehearse-command.ts';
 import {
   addAfterRestoreCommand,
   addConsoleCommands,
@@ -18,10 +12,8 @@ import {
 } from './cli/operation.ts';
 import { addQuickstartCommand } from './cli/quickstart.ts';
 import { setRemoteOptions } from './cli/remote-server.ts';
-import { addRootKeyCommands } from './cli/root-key.ts';
 import { addSearchCommand } from './cli/search-command.ts';
 import { addSignInCommands } from './cli/sign-in-commands.ts';
-import { addSigningKeyCommands } from './cli/signing-key-commands.ts';
 import { addStatusCommand } from './cli/status.ts';
 import { CommandEnd, OutputFailed, paint, say } from './cli/terminal.ts';
 import { readConfig } from './config.ts';
@@ -41,15 +33,65 @@ export async function runCli(args: readonly string[]): Promise<0 | 1 | 2> {
   // If standard error has no reader, the exit code still reports the result.
   process.stderr.on('error', () => undefined);
   try {
-    await createProgram().parseAsync(args, { from: 'user' });
+    await createProgramInParts().parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
     return endWith(error);
   }
 }
 
+/** Groups of commands. A group is loaded only if one of its commands is called, so that the others start faster. */
+const groups: Readonly<Record<string, { description: string; load(): Promise<(group: Command) => void> }>> = {
+  clients: {
+    description: 'integrations and resource servers',
+    load: async () => (await import('./cli/clients.ts')).addClientCommands,
+  },
+  contacts: {
+    description: 'people and partners, including operators, who have permissions and an operator token',
+    load: async () => (await import('./cli/contacts.ts')).addContactCommands,
+  },
+  'access-keys': {
+    description: 'access keys: what a contact may do, by kind of information',
+    load: async () => (await import('./cli/access-keys.ts')).addAccessKeyCommands,
+  },
+  audit: {
+    description: 'the audit log: who did what',
+    load: async () => (await import('./cli/audit.ts')).addAuditCommands,
+  },
+  leaks: {
+    description: 'leaked credentials: secrets, access keys and tokens of this server in texts',
+    load: async () => (await import('./cli/leaks.ts')).addLeakCommands,
+  },
+  moving: {
+    description: 'preparations for a move from another server',
+    load: async () => (await import('./cli/moving/rehearse-command.ts')).addMovingCommands,
+  },
+  'signing-keys': {
+    description: 'the keys that sign JWT access tokens',
+    load: async () => (await import('./cli/signing-key-commands.ts')).addSigningKeyCommands,
+  },
+  'root-key': {
+    description: 'the key that protects everything in the database',
+    load: async () => (await import('./cli/root-key.ts')).addRootKeyCommands,
+  },
+};
+
 /** Creates the program with every command. Completion and the documentation of commands are generated from it too. */
-export function createProgram(): Command {
+export async function createProgram(): Promise<Command> {
+  const program = createProgramInParts();
+  for (const group of program.commands) await loadGroup(group);
+  return program;
+}
+
+/** Adds the commands of a group, if it is one and has none yet. */
+async function loadGroup(group: Command): Promise<void> {
+  if (group.commands.length > 0) return;
+  const add = await groups[group.name()]?.load();
+  add?.(group);
+  refuseEmptyValues(group);
+}
+
+function createProgramInParts(): Command {
   const program = new Command('keyturn')
     .description('OAuth 2 client credentials that can be regenerated without breaking an integration')
     .version(readVersion(), '-V, --version', 'print the version')
@@ -91,19 +133,13 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addStatusCommand(program);
   addSearchCommand(program);
   addExplainCommand(program);
-  addClientCommands(program);
-  addContactCommands(program);
-  addAccessKeyCommands(program);
-  addAuditCommands(program);
+  for (const [name, { description }] of Object.entries(groups)) program.command(name).description(description);
   addConsoleCommands(program);
-  addLeakCommands(program);
-  addMovingCommands(program);
-  addSigningKeyCommands(program);
-  addRootKeyCommands(program);
   addAfterRestoreCommand(program);
   addSignInCommands(program);
-  addCompletionCommand(program);
+  addCompletionCommand(program, createProgram);
   addHelpCommand(program);
+  program.hook('preSubcommand', (_, command) => loadGroup(command));
   // `console link` has a --url of its own: where the browser reaches the console.
   program.hook('preAction', (_, command) => {
     const isOther = command.name() === 'link';
@@ -123,11 +159,12 @@ function addHelpCommand(program: Command): void {
     .description('show the help of a command')
     .argument('[command...]', 'the words of the command, such as clients create')
     .addHelpText('after', '\nExamples:\n  keyturn help clients create')
-    .action((words: string[]) => {
+    .action(async (words: string[]) => {
       let shown = program;
       for (const word of words) {
         const below = shown.commands.find((command) => command.name() === word);
         if (!below) throw new CommandEnd(2, `error: There is no command "${words.join(' ')}". See \`keyturn help\`.`);
+        await loadGroup(below);
         shown = below;
       }
       shown.outputHelp();

@@ -27,9 +27,7 @@ import type { Database } from './storage/database.ts';
 import { createLossCheck } from './storage/loss-check.ts';
 import { openDatabase, readRootKey } from './storage/open-database.ts';
 import { createRateLimit, type RateLimit } from './storage/rate-limit.ts';
-import { connectRedis } from './storage/redis.ts';
 import { startSweep } from './storage/sweep.ts';
-import { createRedisCompleteness, createRedisTokenStore } from './tokens/redis-token-store.ts';
 import { repairLosses } from './tokens/repair-lost-changes.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
@@ -90,6 +88,13 @@ async function beginIfEmpty(database: Database, completeness: { begin(): Promise
   if ((await database.query('SELECT 1 FROM clients LIMIT 1')).length === 0) await completeness.begin();
 }
 
+/** Connects to Redis. Its client is loaded only then, because most commands do without it. */
+async function openRedis(url: string, log: Log) {
+  const { connectRedis } = await import('./storage/redis.ts');
+  const { createRedisCompleteness, createRedisTokenStore } = await import('./tokens/redis-token-store.ts');
+  return { redis: await connectRedis(url, log), createRedisCompleteness, createRedisTokenStore };
+}
+
 /**
  * Opens the stores and starts the services on them.
  * @throws {KeyturnError} that says what to do if a store is unavailable, not migrated or unfit for use.
@@ -124,12 +129,14 @@ export async function openCore(
     const measured = metrics.watchDatabase(await steps.run('the database and its schema', openDatabase(config, log)));
     opened.defer(measured.close);
     const database = tracing?.watchDatabase(measured) ?? measured;
-    const redis = config.redisUrl ? await steps.run('Redis', connectRedis(config.redisUrl, log)) : undefined;
+    const remote = config.redisUrl ? await steps.run('Redis', openRedis(config.redisUrl, log)) : undefined;
+    const redis = remote?.redis;
     opened.defer(() => redis?.disconnect());
     const ttlSeconds = config.accessTokenTtlSeconds;
     const unauthenticated = findUnauthenticatedRecords(database, clock(), ttlSeconds);
     const codec = createTokenRecordCodec(keyRing, await steps.run('the token records', unauthenticated));
-    const store = redis ? createRedisTokenStore(redis, codec, { prefix }) : createDatabaseTokenStore(database, codec);
+    const store =
+      remote?.createRedisTokenStore(remote.redis, codec, { prefix }) ?? createDatabaseTokenStore(database, codec);
     const stream = redis && (await openAnnouncementStream(redis, database, prefix));
     const announcements = stream && createAnnouncements({ stream, log });
     const { staleSeconds, reveal, signingAlgorithm } = config;
@@ -155,7 +162,7 @@ export async function openCore(
     const feed = createChangeFeed({ database, log, staleSeconds, staleAlways, ...sources });
     const signingKeys = followSigningKeys({ database, feed, keyRing, clock });
     const lifetimeSeconds = () => longestLifetime({ signingKeys, ttlSeconds });
-    const completeness = redis && createRedisCompleteness(redis, { prefix, lifetimeSeconds });
+    const completeness = remote?.createRedisCompleteness(remote.redis, { prefix, lifetimeSeconds });
     if (completeness) await steps.run('the token store', beginIfEmpty(database, completeness));
     const watchedStore = metrics.watchTokenStore(store);
     const tokenStore = createNearTokenStore(tracing?.watchTokenStore(watchedStore) ?? watchedStore);

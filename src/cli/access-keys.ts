@@ -52,8 +52,7 @@ type FieldOptions = OutputOptions &
 const one = '/access-keys/{id}';
 const example = '9d2b7c1e-6a0f-4f1b-8a55-2f6f0c9d3b10';
 
-export function addAccessKeyCommands(program: Command): void {
-  const keys = program.command('access-keys').description('access keys: what a contact may do, by kind of information');
+export function addAccessKeyCommands(keys: Command): void {
   const subject = { path: one, parameter: 'id', example } as const;
   addCreate(keys);
   addList(keys);

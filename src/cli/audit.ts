@@ -14,8 +14,7 @@ type ShownEvent = Json & {
   target: string;
 };
 
-export function addAuditCommands(program: Command): void {
-  const audit = program.command('audit').description('the audit log: who did what');
+export function addAuditCommands(audit: Command): void {
   addListCommand<ShownEvent, Json & { since?: Date; until?: Date }>(audit, {
     description: 'list audit events, newest first',
     route: 'GET /audit-events',

@@ -27,8 +27,7 @@ type FieldOptions = OutputOptions &
 
 const one = '/clients/{client_id}';
 
-export function addClientCommands(program: Command): void {
-  const clients = program.command('clients').description('integrations and resource servers');
+export function addClientCommands(clients: Command): void {
   const subject = { path: one, parameter: 'client_id', example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' } as const;
   addCreate(clients);
   addList(clients);

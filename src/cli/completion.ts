@@ -3,7 +3,8 @@ import { print } from './terminal.ts';
 
 const shells = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 
-export function addCompletionCommand(program: Command): void {
+/** @param createWhole creates the program with every command, which the script completes. */
+export function addCompletionCommand(program: Command, createWhole: () => Promise<Command>): void {
   program
     .command('completion')
     .description('print a script that completes commands and options in a shell')
@@ -16,7 +17,7 @@ Examples:
   source <(keyturn completion zsh)
   keyturn completion fish > ~/.config/fish/completions/keyturn.fish`,
     )
-    .action((shell: keyof typeof shells) => print(shells[shell](program)));
+    .action(async (shell: keyof typeof shells) => print(shells[shell](await createWhole())));
 }
 
 /** Returns a script that selects a list of words by the command line before the cursor. */

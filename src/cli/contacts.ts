@@ -29,10 +29,7 @@ type FieldOptions = OutputOptions & {
 const one = '/contacts/{id}';
 const subject = { path: one, parameter: 'id', example: '3f0c1c1e-52a4-4b53-9a0f-0d8f3c7a2b11' } as const;
 
-export function addContactCommands(program: Command): void {
-  const contacts = program
-    .command('contacts')
-    .description('people and partners, including operators, who have permissions and an operator token');
+export function addContactCommands(contacts: Command): void {
   addCreate(contacts);
   addList(contacts);
   addAct<ShownContact>(contacts, subject, {

@@ -23,10 +23,8 @@ const pieceLength = 50_000;
 /** Characters that neighbouring pieces share, so that they fit the longest credential, which is a JWT. */
 const overlap = 9_000;
 
-export function addLeakCommands(program: Command): void {
-  program
-    .command('leaks')
-    .description('leaked credentials: secrets, access keys and tokens of this server in texts')
+export function addLeakCommands(leaks: Command): void {
+  leaks
     .command('check')
     .description(
       'find credentials of this server in a file; prints their owners and whether they are live, never the values',

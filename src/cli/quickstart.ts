@@ -2,7 +2,6 @@ import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { UsageError } from '../errors.ts';
-import { walkThroughQuickstart } from './quickstart-walk.ts';
 import { readCommandConfig } from './stores.ts';
 import { type OutputOptions, paint, print, say } from './terminal.ts';
 
@@ -33,7 +32,8 @@ Without DATABASE_URL, all data is stored in KEYTURN_DATA_DIR (./data) and reused
 async function quickstart(options: Options): Promise<void> {
   const config = forThisMachine(readCommandConfig());
   if (!options.json) print(introduction(config));
-  const [{ openCore }, { startServer }, { createLog }] = await Promise.all([
+  const [{ walkThroughQuickstart }, { openCore }, { startServer }, { createLog }] = await Promise.all([
+    import('./quickstart-walk.ts'),
     import('../core.ts'),
     import('../server.ts'),
     import('../observability/log.ts'),

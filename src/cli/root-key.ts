@@ -5,8 +5,7 @@ import type { RootKeyUse, Rotation } from '../root-key/root-key-rotation.ts';
 import { commandActor, withDatabase } from './stores.ts';
 import { CommandEnd, type OutputOptions, plain, present, presentSecret, startProgress, table } from './terminal.ts';
 
-export function addRootKeyCommands(program: Command): void {
-  const rootKey = program.command('root-key').description('the key that protects everything in the database');
+export function addRootKeyCommands(rootKey: Command): void {
   rootKey
     .command('generate')
     .description('generate a value for KEYTURN_ROOT_KEY; stores nothing')

@@ -16,8 +16,7 @@ type ShownKeys = {
   }[];
 };
 
-export function addSigningKeyCommands(program: Command): void {
-  const keys = program.command('signing-keys').description('the keys that sign JWT access tokens');
+export function addSigningKeyCommands(keys: Command): void {
   keys
     .command('list')
     .description('list the published keys: next, current, and retired keys whose tokens may still be live')

@@ -3,7 +3,6 @@ import { readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import Postgrator from 'postgrator';
 import { UsageError } from '../errors.ts';
 import type { Database, Queryable, Transaction } from './database.ts';
 
@@ -14,6 +13,8 @@ const advisoryLock = 0x6b_65_79_74;
 
 /** Brings the schema up to date. Returns the names of the migrations that it applied. */
 export async function migrate(database: Database): Promise<string[]> {
+  // Commands and servers on a migrated database do not load it.
+  const { default: Postgrator } = await import('postgrator');
   const names = await database.transaction(async (transaction) => {
     await transaction.run(`SELECT pg_advisory_xact_lock(${advisoryLock})`);
     const postgrator = new Postgrator({

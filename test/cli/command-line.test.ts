@@ -32,8 +32,10 @@ function commandsOf(command: Command, path: readonly string[] = []): { path: rea
   return command.commands.flatMap((child) => commandsOf(child, [...path, child.name()]));
 }
 
+const commands = commandsOf(await createProgram());
+
 describe('the help of every command', () => {
-  test.each(commandsOf(createProgram()).map(({ path, command }) => [path.join(' '), command] as const))(
+  test.each(commands.map(({ path, command }) => [path.join(' '), command] as const))(
     'has examples of the command and mentions --json if it prints a result: keyturn %s',
     (path, command) => {
       let help = '';
@@ -54,7 +56,6 @@ describe('the help of every command', () => {
 });
 
 describe('an empty value is rejected and does not mean "not given", "all" or "none"', () => {
-  const commands = commandsOf(createProgram());
   /** Commander checks options that must be given before it reads arguments. */
   const mandatory = ({ options }: Command) =>
     options.flatMap(({ mandatory: isMandatory, long }) => (isMandatory ? [long as string, '2027-01-31'] : []));
@@ -70,7 +71,7 @@ describe('an empty value is rejected and does not mean "not given", "all" or "no
     expect(withValue.length).toBeGreaterThan(100);
     for (const { path, more } of withValue) {
       let said = '';
-      const program = createProgram();
+      const program = await createProgram();
       for (const command of [program, ...commandsOf(program).map((one) => one.command)]) {
         command.configureOutput({ writeErr: (text) => (said += text) });
       }

@@ -13,7 +13,7 @@ import { ended } from './run-command.ts';
 const docs = (name: string) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url));
 
 test('docs/command-line.md matches the commands (UPDATE_DOCS=1 writes it)', async () => {
-  const page = describeProgram();
+  const page = await describeProgram();
   if (process.env['UPDATE_DOCS']) await writeFile(docs('command-line.md'), page);
   expect(await readFile(docs('command-line.md'), 'utf8')).toBe(page);
 });
@@ -42,8 +42,8 @@ test('every command in docs/moving.md works, in the documented order', async () 
   await rm(directory, { recursive: true });
 });
 
-function describeProgram(): string {
-  const program = createProgram();
+async function describeProgram(): Promise<string> {
+  const program = await createProgram();
   const groups = program.commands.filter(({ commands }) => commands.length > 0);
   const single = program.commands.filter(({ commands }) => commands.length === 0);
   return `# The command line

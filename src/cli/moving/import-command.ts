@@ -5,7 +5,7 @@ import type { Client } from '../../clients/client.ts';
 import type { ForeignClient } from '../../clients/foreign-client.ts';
 import { withDatabase } from '../stores.ts';
 import { CommandEnd, OutputFailed, print, say, table, writeToStandardOutput } from '../terminal.ts';
-import { type ForeignClients, isWithoutMeaning } from './clients-file.ts';
+import type { ForeignClients } from './clients-file.ts';
 import type { ImportOptions, ImportOutcome } from './import-in-batches.ts';
 
 /** Adds `clients import`, which registers the clients of another server. */
@@ -83,6 +83,7 @@ async function createTranslation(
   { mapScope: names = new Map(), dropUnknownScopes }: ImportOptions,
 ): Promise<(row: ForeignClient) => ForeignClient> {
   const { scopesOfferedBy } = await import('../../clients/offered-scopes.ts');
+  const { isWithoutMeaning } = await import('./clients-file.ts');
   const offered = scopesOfferedBy(servers);
   const resources = new Set(servers.map(({ resource }) => resource));
   return (row) => {

@@ -3,14 +3,13 @@ import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { withDatabase } from '../stores.ts';
 import { CommandEnd, print, say, table, toJson } from '../terminal.ts';
-import { type LoggedRequest, readLogLine } from './read-request-log.ts';
+import type { LoggedRequest, LogLine } from './read-request-log.ts';
 import type { RehearsedAnswer } from './rehearse-request.ts';
 
 type Options = { each?: true; json?: true };
 
 /** Adds `moving rehearse`, which answers the logged token requests of another server. */
-export function addMovingCommands(program: Command): void {
-  const moving = program.command('moving').description('preparations for a move from another server');
+export function addMovingCommands(moving: Command): void {
   moving
     .command('rehearse')
     .description("answer another server's logged token requests by the rules of this one; issues nothing")
@@ -35,6 +34,7 @@ The exit code is 1 if a request would be rejected or a line could not be read, a
     .action(async (file: string, options: Options) => {
       const report = createReport(options);
       await withDatabase(async (core) => {
+        const { readLogLine } = await import('./read-request-log.ts');
         const { rehearseRequest } = await import('./rehearse-request.ts');
         const answered = new Map<string, RehearsedAnswer>();
         for await (const { line, number } of readLines(file)) {
@@ -74,7 +74,7 @@ async function* readLines(file: string): AsyncGenerator<{ line: string; number: 
 }
 
 type Group = { count: number; firstLine: number; request: LoggedRequest; answer: RehearsedAnswer };
-type Omitted = Exclude<ReturnType<typeof readLogLine>, { request: LoggedRequest }>;
+type Omitted = Exclude<LogLine, { request: LoggedRequest }>;
 
 /** Counts the answers, and prints them as the options say. */
 function createReport(options: Options) {

@@ -102,7 +102,7 @@ const pending = new WeakMap<Transaction, AuditEvent[]>();
 
 /**
  * Commits a change together with its audit events, then waits until this process has dropped the cached data that it
- * affects, so that the next read returns the change. Other processes follow within a second.
+ * affects, so that the next read returns the change. With Redis it also waits for other processes (announcements.ts).
  */
 export type CommitChange = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
 

@@ -78,6 +78,8 @@ export type Announcement = {
   isCutOff?: boolean | undefined;
   /** Whether changes may be missing from the announcements, so that they must be read from the database. */
   isIncomplete?: boolean | undefined;
+  /** The id of the last entry that the process has read and applied. */
+  applied?: string | undefined;
   /** Whether the process is shutting down. */
   isLeaving?: boolean | undefined;
 };
@@ -86,16 +88,18 @@ type Encoded = {
   f: string;
   c?: [seq: number, kind: ChangeKind, target: string, expiresAt: number][];
   r?: [server: string, ageMs: number];
+  a?: string;
   s?: 'cut-off' | 'incomplete' | 'leaving';
 };
 
 /** Encodes an announcement as short JSON. Older versions ignore members that they do not know. */
-export function encodeAnnouncement({ from, changes, read, ...state }: Announcement): string {
+export function encodeAnnouncement({ from, changes, read, applied, ...state }: Announcement): string {
   const encoded: Encoded = { f: from };
   if (changes.length > 0) {
     encoded.c = changes.map(({ seq, kind, target, expiresAt }) => [seq, kind, target, expiresAt.getTime()]);
   }
   if (read) encoded.r = [read.server, Math.ceil(read.ageMs)];
+  if (applied !== undefined) encoded.a = applied;
   if (state.isLeaving) encoded.s = 'leaving';
   else if (state.isIncomplete) encoded.s = 'incomplete';
   else if (state.isCutOff) encoded.s = 'cut-off';
@@ -105,12 +109,13 @@ export function encodeAnnouncement({ from, changes, read, ...state }: Announceme
 /** Returns undefined for an entry that is not an announcement. */
 export function decodeAnnouncement(text: string): Announcement | undefined {
   try {
-    const { f: from, c = [], r, s } = JSON.parse(text) as Encoded;
+    const { f: from, c = [], r, a, s } = JSON.parse(text) as Encoded;
     if (typeof from !== 'string') return undefined;
     return {
       from,
       changes: c.map(([seq, kind, target, expiresAt]) => ({ seq, kind, target, expiresAt: new Date(expiresAt) })),
       read: r && { server: r[0], ageMs: Math.max(0, Number(r[1])) },
+      applied: a === undefined ? undefined : String(a),
       isCutOff: s === 'cut-off',
       isIncomplete: s === 'incomplete',
       isLeaving: s === 'leaving',

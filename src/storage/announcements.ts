@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '../observability/log.ts';
+import { createAnnouncementPeers } from './announcement-peers.ts';
 import {
   type Announcement,
   type AnnouncementStream,
@@ -26,8 +28,10 @@ export type Announcements = {
    */
   start(handlers: { onChange(change: CommittedChange): void; knownUntil(): number }): void;
   /**
-   * Announces changes that this process committed. Resolves once others can read them, or if Redis is known not to
-   * answer.
+   * Announces changes that this process committed. Resolves once the other processes have applied them, so that whatever
+   * happens later happens on current knowledge. A revoked token needs only be readable by others. Waits at most about a
+   * second for processes that do not respond, which read the change from the database meanwhile, and as long if Redis is
+   * known not to answer.
    */
   publish(changes: readonly CommittedChange[]): Promise<void>;
   /** Announces a change that was read from the database, unless another process does. */
@@ -52,21 +56,23 @@ export type Announcements = {
   close(): Promise<void>;
 };
 
-/** Another process, with the times at which its announcements were first and last read. */
-type Peer = { firstReadAt: number; lastReadAt: number; isCutOff: boolean };
-
-const turnMs = 200;
+const turnMs = 50;
 /** Maximum time between two announcements of a process. */
 const sayEveryMs = 500;
+/** Minimum time between two announcements of reads of the database, so that the stream holds about a minute. */
+const sayReadEveryMs = 200;
 const publishMs = 500;
+/** Maximum time to wait until other processes have applied a published change, and the interval of asking. */
+const applyMs = 1_000;
+const askAppliedMs = 10;
+/** Time in which every process that PostgreSQL answers reads a committed change, without notifications. */
+const readElsewhereMs = 700;
 /** Maximum time since the last successful read of the stream for announcements to count as current. */
 const readWithinMs = 1_000;
 /**
  * Maximum age of completeness through announcements: other processes poll the database, announce, and are read in turn.
  */
 const knownWithinMs = 3_000;
-/** Time after which a silent peer counts as ended. Until then it may still commit changes. */
-const peerMs = 15_000;
 const maxChangesPerEntry = 100;
 /** Maximum number of pending changes. For more, announcing that some are missing costs less. */
 const maxPending = 5_000;
@@ -75,7 +81,7 @@ const repeatAfterMs = 1_000;
 
 export function createAnnouncements({ stream, log }: { stream: AnnouncementStream; log: Log }): Announcements {
   const self = randomBytes(9).toString('base64url');
-  const peers = new Map<string, Peer>();
+  const peers = createAnnouncementPeers(knownWithinMs);
   /** Changes that have not been read back from Redis, with the time they were last sent. */
   const pending = new Map<string, { change: CommittedChange; sentAt: number }>();
   const announced = createGenerations<string, true>(10_000, 100_000);
@@ -88,6 +94,9 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
   let database: { server: string; askedAt: number; isNew: boolean } | undefined;
   let isCutOff = false;
   let isIncomplete = false;
+  /** Whether others wait to learn that this process has applied their changes. */
+  let owesApplied = false;
+  let lastAppendedId: string | undefined;
   let isFailing = false;
   let onChange: (change: CommittedChange) => void = () => undefined;
   let databaseKnownUntil = () => Number.NEGATIVE_INFINITY;
@@ -138,20 +147,14 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
       if (announcement.from !== self) onChange(change);
     }
     if (announcement.from === self) return;
+    if (announcement.changes.some(isAwaited)) owesApplied = true;
     if (announcement.isIncomplete) noteMissed();
-    if (announcement.isLeaving) peers.delete(announcement.from);
-    else takeState(announcement, now);
-  }
-
-  function takeState({ from, read: ofPeer, isCutOff: isPeerCutOff }: Announcement, now: number): void {
-    const peer = peers.get(from) ?? { firstReadAt: now, lastReadAt: now, isCutOff: false };
-    peers.set(from, peer);
-    peer.lastReadAt = now;
-    peer.isCutOff = isPeerCutOff === true;
+    const firstReadAt = peers.note(announcement, now);
+    const ofPeer = announcement.isLeaving ? undefined : announcement.read;
     if (!ofPeer || !database) return;
     if (ofPeer.server !== database.server) noteMissed();
     // A peer announces all changes since it began to read, so earlier changes must be known already.
-    else if (peer.firstReadAt <= knownUntil()) completeUntil = Math.max(completeUntil, readAt - ofPeer.ageMs);
+    else if (firstReadAt <= knownUntil()) completeUntil = Math.max(completeUntil, readAt - ofPeer.ageMs);
   }
 
   /** Announces pending changes, and whether this process reaches the database, in as few entries as possible. */
@@ -162,7 +165,11 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
       isIncomplete = true;
     }
     const due = [...pending.values()].filter(({ sentAt }) => now - sentAt > repeatAfterMs);
-    const isDue = due.length > 0 || database?.isNew || isIncomplete || now - lastSaidAt >= sayEveryMs;
+    const isDue =
+      due.length > 0 ||
+      isIncomplete ||
+      owesApplied ||
+      now - lastSaidAt >= (database?.isNew ? sayReadEveryMs : sayEveryMs);
     if (!isDue) return;
     for (const each of due) each.sentAt = now;
     // Leave answers that arrive during this call to the next announcement, together with their changes.
@@ -170,10 +177,11 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
     for (; due.length > maxChangesPerEntry; ) {
       await stream.append(encodeAnnouncement({ from: self, changes: changesIn(due.splice(0, maxChangesPerEntry)) }));
     }
-    await stream.append(
+    lastAppendedId = await stream.append(
       encodeAnnouncement({
         from: self,
         changes: changesIn(due),
+        applied: lastId,
         read: said.read && { server: said.read.server, ageMs: performance.now() - said.read.askedAt },
         isCutOff,
         isIncomplete,
@@ -181,6 +189,7 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
     );
     if (said.read) said.read.isNew = false;
     if (said.isIncomplete) isIncomplete = false;
+    owesApplied = false;
     lastSaidAt = now;
   }
 
@@ -198,6 +207,16 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
       for (const each of pending.values()) each.sentAt = Number.NEGATIVE_INFINITY;
       if (!isFailing) log.warn({ error: (error as Error).message }, 'failed to read announcements from Redis');
       isFailing = true;
+    }
+  }
+
+  /** Resolves once every other process has applied what this one has appended, at the latest after `applyMs`. */
+  async function whenApplied(): Promise<void> {
+    const entryId = lastAppendedId;
+    const until = performance.now() + applyMs;
+    while (entryId !== undefined && !closed && performance.now() < until && peers.lack(entryId, performance.now())) {
+      await delay(askAppliedMs);
+      await turns.run();
     }
   }
 
@@ -224,9 +243,14 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
         if (isOfDue(change)) pending.set(keyOf(change), { change, sentAt: Number.NEGATIVE_INFINITY });
       }
       const published = turns.run();
-      // Limit the wait, and skip it if Redis is known to be down, because other processes also read the change from the
-      // database.
-      if (isReading()) await withDeadline(published, 'redis', publishMs).catch(() => undefined);
+      const areAwaited = changes.some(isAwaited);
+      // If Redis is known to be down, other processes read the change from the database only.
+      if (!isReading()) {
+        if (areAwaited && peers.exist()) await delay(readElsewhereMs);
+        return;
+      }
+      await withDeadline(published, 'redis', publishMs).catch(() => undefined);
+      if (areAwaited) await whenApplied();
     },
     relay: (change) => {
       if (isOfDue(change)) pending.set(keyOf(change), { change, sentAt: Number.NEGATIVE_INFINITY });
@@ -248,15 +272,7 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
     knownUntil: () => completeUntil,
     areFollowed: () => isReading() && performance.now() - completeUntil <= knownWithinMs,
     hasMissed,
-    isEveryoneCutOff: () => {
-      const now = performance.now();
-      if (!isReading()) return false;
-      for (const [name, { lastReadAt, isCutOff: isPeerCutOff }] of peers) {
-        if (now - lastReadAt > peerMs) peers.delete(name);
-        else if (!isPeerCutOff || now - lastReadAt > knownWithinMs) return false;
-      }
-      return true;
-    },
+    isEveryoneCutOff: () => isReading() && peers.areCutOff(performance.now()),
     close: async () => {
       closed = true;
       clearTimeout(timer);
@@ -270,6 +286,11 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
 
 function keyOf({ seq, target }: CommittedChange): string {
   return `${seq} ${target}`;
+}
+
+/** Returns whether the answer to a change waits for other processes. They would issue tokens on outdated knowledge. */
+function isAwaited({ kind }: CommittedChange): boolean {
+  return kind !== 'token';
 }
 
 function changesIn(pending: readonly { change: CommittedChange }[]): CommittedChange[] {

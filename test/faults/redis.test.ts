@@ -2,10 +2,12 @@ import { readConfig } from '../../src/config.ts';
 import { openCore } from '../../src/core.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { createLog } from '../../src/observability/log.ts';
+import { startAdminServer } from '../admin/admin-server.ts';
 import { eventually } from '../eventually.ts';
 import { createTestStores, type Stores, startTestServer, type TestServer } from '../harness.ts';
 import { endpointsOf, inactive, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { type Answer, send } from '../oauth/http-client.ts';
+import { askPostgres } from '../services.ts';
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
 
 let proxy: TcpProxy;
@@ -176,6 +178,39 @@ it('reports that it is not ready from the first request that a closed Redis conn
   }
   await eventually(isReady);
   expect(await api.token(clients.shop)).toMatchObject({ status: 200 });
+});
+
+test('a signed token that is issued while Redis is stopped, after its client was disabled and enabled, stays active in every process', async () => {
+  const other = await startAdminServer({ stores });
+  const processes = [api, endpointsOf(other.publicUrl)] as const;
+  const { integration } = signed;
+  const introspectAll = async (token: string) =>
+    await Promise.all(processes.map(async (each) => (await each.introspect(signed.api, token)).json['active']));
+  const act = async (action: string) => {
+    const { status } = await other.adminFetch(`/clients/${integration.id}/${action}`, { method: 'POST', body: {} });
+    expect([action, status]).toEqual([action, 200]);
+  };
+  const tokens: string[] = [];
+  try {
+    await askPostgres(stores.databaseUrl, 'ALTER TABLE changes DISABLE TRIGGER changes_announce');
+    for (const each of processes) await introspectAll(await each.accessToken(integration));
+    proxy.stall();
+    for (let round = 0; round < 3; round++) {
+      for (const action of ['disable', 'enable']) await act(action);
+      const issued = await Promise.all(processes.map(async (each) => await each.accessToken(integration)));
+      for (const token of issued) expect(await introspectAll(token)).toEqual([true, true]);
+      // The tokens of the next round end those of this one.
+      tokens.splice(0, tokens.length, ...issued);
+    }
+    proxy.restore();
+    for (const { publicUrl } of [server, other]) {
+      await eventually(async () => (await send(`${publicUrl}/readyz`)).status === 200);
+    }
+    for (const token of tokens) expect(await introspectAll(token)).toEqual([true, true]);
+  } finally {
+    proxy.restore();
+    await other.close();
+  }
 });
 
 describe('a start fails and reports the reason', () => {

@@ -70,6 +70,15 @@ const uses: Record<string, () => Promise<boolean>> = {
     await change('POST', `${path}/tokens/revoke`);
     return (await atThere.introspect(api, await atHere.accessToken(client))).text !== inactive;
   },
+  'a token that it issues after all earlier ones were revoked': async () => {
+    const { client, path } = await cachedClient();
+    await change('POST', `${path}/tokens/revoke`);
+    const token = await atThere.accessToken(client);
+    return (
+      (await atThere.introspect(api, token)).text !== inactive &&
+      (await atHere.introspect(api, token)).text !== inactive
+    );
+  },
   'a token of a secret that was just made': async () => {
     const { client, path } = await cachedClient();
     const { client_secret: secret = '' } = await regenerate(path);

@@ -40,7 +40,7 @@ test('an empty environment gives the documented defaults', () => {
   });
 });
 
-test('every variable is taken as it was given', () => {
+test('reads every variable as it was given', () => {
   const config = readConfig({
     ...stores,
     KEYTURN_ISSUER: 'https://auth.example.com/',
@@ -81,7 +81,7 @@ test('every variable is taken as it was given', () => {
   });
 });
 
-test('all wrong values are reported together, each by its name', () => {
+test('reports all wrong values together, each with the name of its variable', () => {
   const wrong = {
     KEYTURN_ISSUER: 'ftp://auth.example.com',
     DATABASE_URL: 'mysql://db',
@@ -101,7 +101,7 @@ test('all wrong values are reported together, each by its name', () => {
   for (const name of [...Object.keys(wrong), 'KEYTURN_ROOT_KEY']) expect(message).toContain(`  - ${name} `);
 });
 
-test('TLS files are looked at with all else, and each problem has its name', () => {
+test('reports wrong TLS files together with other wrong values, each with the name of its variable', () => {
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-config-'));
   const file = (name: string, content: string) => {
     writeFileSync(join(directory, name), content);
@@ -139,15 +139,15 @@ test.each([
   ['KEYTURN_ROOTKEY', 'KEYTURN_ROOT_KEY'],
   ['KEYTURN_PROT', 'KEYTURN_PORT'],
   ['KEYTURN_ACCESS_TOKEN_TTL_', 'KEYTURN_ACCESS_TOKEN_TTL'],
-])('%s stops the start and suggests %s', (misspelt, meant) => {
+])('rejects the misspelt variable %s and suggests %s', (misspelt, meant) => {
   expect(refusal({ [misspelt]: '1' })).toContain(`${misspelt} is not a known variable; did you mean ${meant}?`);
 });
 
-test('a variable like none of ours stops the start without a guess', () => {
+test('rejects an unknown variable that resembles no known one, without a suggestion', () => {
   expect(refusal({ KEYTURN_UNHEARD_OF_THING: '1' })).not.toContain('did you mean');
 });
 
-test('variables of others are left alone', () => {
+test('ignores variables without the prefix KEYTURN_', () => {
   readConfig({ PATH: '/bin', KEYTURNS: '1', keyturn_port: 'x' });
 });
 
@@ -157,7 +157,7 @@ test.each([
   'https://a#b',
   'https://user@a',
   'auth.example.com',
-])('an issuer like %s is refused', (issuer) => {
+])('rejects the issuer %s', (issuer) => {
   expect(refusal({ KEYTURN_ISSUER: issuer })).toContain('KEYTURN_ISSUER');
 });
 
@@ -166,15 +166,15 @@ test.each([
   'rediss://user:password@redis',
   'redis+sentinel://one:26379,two:26379/keyturn',
   'redis+cluster://one:6379,two:6379',
-])('%s is a Redis', (redisUrl) => {
+])('accepts the REDIS_URL %s', (redisUrl) => {
   expect(readConfig({ REDIS_URL: redisUrl }).redisUrl).toBe(redisUrl);
 });
 
-test('a database over the network needs a root key, and the message says how to make one', () => {
+test('requires a root key for a database over the network, and names the command that generates one', () => {
   expect(refusal({ DATABASE_URL: stores.DATABASE_URL })).toContain('keyturn root-key generate');
 });
 
-test('the root key and the URLs of the stores may come in files; one that cannot be read is reported', () => {
+test('reads the root key and the URLs of the stores from files, and reports one that cannot be read', () => {
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-config-'));
   const file = join(directory, 'root-key');
   writeFileSync(file, `${rootKey}\n`);
@@ -186,26 +186,26 @@ test('the root key and the URLs of the stores may come in files; one that cannot
   rmSync(directory, { recursive: true });
 });
 
-test('several workers need both real stores', () => {
+test('rejects several workers without PostgreSQL and Redis over the network', () => {
   expect(readConfig({ ...stores, KEYTURN_WORKERS: 'auto' }).workers).toBe(availableParallelism());
   expect(refusal({ KEYTURN_WORKERS: '2' })).toContain('KEYTURN_WORKERS');
   expect(refusal({ ...stores, REDIS_URL: '', KEYTURN_WORKERS: '2' })).toContain('KEYTURN_WORKERS');
 });
 
-test('no secret is repeated in what is reported', () => {
+test('repeats no secret in its messages', () => {
   const message = refusal({ KEYTURN_ROOT_KEY: rootKey, DATABASE_URL: 'mysql://u:p4ssw0rd@db', KEYTURN_PORT: 'x' });
   expect(message).not.toContain('p4ssw0rd');
   expect(message).not.toContain(rootKey);
 });
 
 test.each(variables.flatMap((name) => ['', '  '].map((value) => [name, value])))(
-  'refuses %s=%j, because set but empty is not unset',
+  'rejects %s=%j, because a variable that is set must have a value',
   (name, value) => {
     expect(refusal({ ...stores, [name]: value })).toContain(`${name} is set but empty`);
   },
 );
 
-test.each(['DATABASE_URL_FILE', 'REDIS_URL_FILE', 'KEYTURN_ROOT_KEY_FILE'])('refuses an empty file: %s', (name) => {
+test.each(['DATABASE_URL_FILE', 'REDIS_URL_FILE', 'KEYTURN_ROOT_KEY_FILE'])('rejects an empty file in %s', (name) => {
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-config-'));
   const file = join(directory, 'empty');
   writeFileSync(file, '\n');
@@ -214,7 +214,7 @@ test.each(['DATABASE_URL_FILE', 'REDIS_URL_FILE', 'KEYTURN_ROOT_KEY_FILE'])('ref
 });
 
 test.each(['10.0.0.0/8', '10.0.0.0/26', '0.0.0.0/0', 'fd00::/64', '10.0.0.1,10.1.0.0/16', '10.0.0.0/33', 'proxy'])(
-  'refuses %s as the proxies that may hand over client certificates',
+  'rejects %s as the proxies that may forward client certificates',
   (range) => {
     const header = { KEYTURN_CLIENT_CERT_HEADER: 'Client-Cert' };
     expect(refusal({ ...header, KEYTURN_CLIENT_CERT_PROXY: range })).toContain('KEYTURN_CLIENT_CERT_PROXY must be');
@@ -224,11 +224,11 @@ test.each(['10.0.0.0/8', '10.0.0.0/26', '0.0.0.0/0', 'fd00::/64', '10.0.0.1,10.1
   },
 );
 
-test.each(['KEYTURN_ALLOWED_HOSTS', 'KEYTURN_TRUST_PROXY'])('refuses a list that lacks an item: %s', (name) => {
+test.each(['KEYTURN_ALLOWED_HOSTS', 'KEYTURN_TRUST_PROXY'])('rejects an empty item in the list %s', (name) => {
   for (const list of [',', '10.0.0.1,', '10.0.0.1,,10.0.0.2']) expect(refusal({ [name]: list })).toContain(name);
 });
 
-test('warns of a root key or an https issuer without a database, by the names of the variables', () => {
+test('warns about a root key or an https issuer without a database, with the names of the variables', () => {
   const warnings = configWarnings(readConfig({ KEYTURN_ROOT_KEY: rootKey, KEYTURN_ISSUER: 'https://id.example.com' }));
   expect(warnings).toEqual([
     expect.stringMatching(/^KEYTURN_ROOT_KEY .* DATABASE_URL/),
@@ -248,7 +248,7 @@ test.each([
 });
 
 test.each(['KEYTURN_HOST', 'KEYTURN_ADMIN_HOST'])(
-  '%s takes addresses, in brackets too, and names; nothing else',
+  'accepts only host names and IP addresses, also in brackets, as %s',
   (name) => {
     const member = name === 'KEYTURN_HOST' ? 'host' : 'adminHost';
     for (const [given, host] of [
@@ -265,7 +265,7 @@ test.each(['KEYTURN_HOST', 'KEYTURN_ADMIN_HOST'])(
   },
 );
 
-/** Each part of a secret that a message could repeat is a word of its own. */
+/** The words that the secrets of the next tests consist of, so that a message with a part of a secret is recognised. */
 const halves = /tulip|orchid/i;
 
 test.each([
@@ -281,7 +281,7 @@ test.each([
   'redis://redis:6379:tulip',
   'tulip://:orchid@redis',
   'orchid',
-])('a wrong REDIS_URL is named, with no part of it: %s', (redisUrl) => {
+])('reports a wrong REDIS_URL without any part of it: %s', (redisUrl) => {
   const message = refusal({ REDIS_URL: redisUrl });
   expect(message).toMatch(/REDIS_URL.*(percent-encod|%3F|%2F|it must have the form scheme)/);
   expect(message).not.toMatch(halves);
@@ -296,13 +296,13 @@ test.each([
   'postgres://user:tulip%E0%A4@db/keyturn',
   'postgres://user:tulip[orchid@a:1:2,b/keyturn',
   'tulip://user:orchid@db',
-])('a wrong DATABASE_URL is named, with no part of it: %s', (databaseUrl) => {
+])('reports a wrong DATABASE_URL without any part of it: %s', (databaseUrl) => {
   const message = refusal({ ...stores, DATABASE_URL: databaseUrl });
   expect(message).toMatch(/DATABASE_URL.*(percent-encod|%23)/);
   expect(message).not.toMatch(halves);
 });
 
-test('a file that DATABASE_URL names is read at the start, and the problem names the parameter', () => {
+test('reads a file that DATABASE_URL names at the start, and names its parameter if it cannot be read', () => {
   const message = refusal({ ...stores, DATABASE_URL: 'postgres://db/keyturn?sslrootcert=/nowhere/tulip' });
   expect(message).toContain('DATABASE_URL: sslrootcert cannot be read (ENOENT)');
 });
@@ -312,11 +312,11 @@ test.each([
   'postgresql://keyturn@[::1]:5432,standby/keyturn',
   'postgres:///keyturn?host=/var/run/postgresql',
   'postgres://keyturn@%2Fvar%2Frun%2Fpostgresql/keyturn',
-])('takes a usual DATABASE_URL: %s', (databaseUrl) => {
+])('accepts a common DATABASE_URL: %s', (databaseUrl) => {
   expect(readConfig({ ...stores, DATABASE_URL: databaseUrl }).databaseUrl).toBe(databaseUrl);
 });
 
-test('KEYTURN_DIALECTS is a list of known names, and a misspelt one stops the start with a suggestion', () => {
+test('accepts only known names in KEYTURN_DIALECTS, and suggests one for a misspelt name', () => {
   expect([...readConfig({}).dialects]).toEqual([]);
   expect([...readConfig({ KEYTURN_DIALECTS: 'audience, other_paths' }).dialects]).toEqual(['audience', 'other_paths']);
   const problem = refusal({ KEYTURN_DIALECTS: 'audience,other_path,all' });

@@ -5,7 +5,7 @@ import { endpointsOf, register, registerAll } from './oauth/fixture.ts';
 import { send } from './oauth/http-client.ts';
 import { askPostgres } from './services.ts';
 
-/** Every secret that was issued or presented; none may be found anywhere. */
+/** Every secret that was issued or presented. None may be stored or logged in plaintext. */
 const handedOut = new Set<string>();
 const lines: string[] = [];
 let server: AdminServer;
@@ -88,16 +88,16 @@ function found(text: string): string[] {
   return [...handedOut].filter((secret) => text.includes(secret));
 }
 
-test('there is something to look for', () => {
+test('the operations of the test issue and present many secrets', () => {
   expect(handedOut.size).toBeGreaterThanOrEqual(15);
   expect(lines.length).toBeGreaterThan(30);
 });
 
-test('no log line, at the most talkative level, holds any of it', () => {
+test('no log line contains a secret, even at level trace', () => {
   expect(found(lines.join(''))).toEqual([]);
 });
 
-test('no table of the database holds any of it, nor its bytes', async () => {
+test('no table of the database contains a secret, as text or as bytes', async () => {
   const { databaseUrl } = server.stores;
   const tables = await askPostgres(
     databaseUrl,
@@ -115,7 +115,7 @@ test('no table of the database holds any of it, nor its bytes', async () => {
   }
 });
 
-test('no key and no value in Redis holds any of it', async () => {
+test('no key and no value in Redis contains a secret', async () => {
   const redis = new Redis(server.stores.redisUrl);
   const keys = await redis.keys(`${server.stores.redisPrefix}*`);
   expect(keys.length).toBeGreaterThan(0);

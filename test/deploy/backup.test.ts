@@ -69,7 +69,7 @@ describeWith('PostgreSQL client')('both stores are lost, and the database comes 
 
     for (const [key, record] of records) await redis.restore(key, 3_600_000, record, 'REPLACE');
     redis.disconnect();
-    // Another server, as far as it can be told.
+    // A process takes the restored database for another server.
     const databaseUrl = await createEmptyTestDatabase();
     expect(run('restore.sh', databaseUrl)).toMatchObject({ status: 0 });
     const environment = { DATABASE_URL: databaseUrl, KEYTURN_ROOT_KEY: stores.rootKey };
@@ -90,7 +90,7 @@ describeWith('PostgreSQL client')('both stores are lost, and the database comes 
     return { id: json.client_id, secret: json.client_secret };
   }
 
-  /** Its secret is regenerated, without an overlap. */
+  /** A client whose secret is regenerated without a grace period. */
   async function turn(client: TestClient): Promise<void> {
     const review = await before.adminFetch(`/clients/${client.id}/regeneration/review`, { method: 'POST' });
     const body = { confirmation: review.json.confirmation, overlap_seconds: 0 };
@@ -98,7 +98,7 @@ describeWith('PostgreSQL client')('both stores are lost, and the database comes 
     if (status !== 201) throw new Error(`not regenerated: ${status}`);
   }
 
-  it('credentials work, and what is asked for with them', async () => {
+  it('credentials work, and so do tokens that they obtain', async () => {
     const { accessToken, introspect } = endpointsOf(after.publicUrl);
     const token = await accessToken(shop);
     expect((await introspect(orders, token)).json).toMatchObject({ active: true, client_id: shop.id });
@@ -115,25 +115,25 @@ describeWith('PostgreSQL client')('both stores are lost, and the database comes 
     expect((await endpointsOf(after.publicUrl).introspect(orders, tokens[name] ?? '')).text).toBe(inactive);
   });
 
-  it('what was ended stays ended', async () => {
+  it('what had ended stays ended', async () => {
     const { token } = endpointsOf(after.publicUrl);
     expect((await token(stopped)).status).toBe(401);
     expect((await token(ended)).status).toBe(401);
   });
 
-  it('the audit log is whole, and says that it was restored', async () => {
+  it('the audit log verifies, and records the restore', async () => {
     const environment = { DATABASE_URL: after.stores.databaseUrl, KEYTURN_ROOT_KEY: stores.rootKey };
     expect(await runCommand(['audit', 'verify'], environment)).toMatchObject({ code: 0 });
     const { json } = await after.adminFetch('/audit-events?action=deployment.after_restore');
     expect(json.data).toHaveLength(1);
   });
 
-  it('is refused by a database that holds something, and nothing is changed', async () => {
+  it('a database that is not empty is rejected and not changed', async () => {
     const { status, stderr } = run('restore.sh', after.stores.databaseUrl);
     expect([status, stderr]).toEqual([1, expect.stringContaining('not empty')]);
   });
 
-  it('the file is for its owner alone; a backup that fails leaves none', () => {
+  it('the file is readable by its owner only, and a failed backup leaves no file', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const nowhere = join(directory, 'nowhere.dump');
     expect(run('backup.sh', 'postgres://127.0.0.1:1/none', nowhere).status).not.toBe(0);

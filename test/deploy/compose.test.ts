@@ -9,7 +9,7 @@ const compose = readFileSync('docker-compose.yml', 'utf8');
 const serviceOf = (name: string) => new RegExp(`^ {2}${name}:\\n((?: {4}.*\\n|\\n)*)`, 'm').exec(compose)?.[1] ?? '';
 
 describe('docker-compose.yml', () => {
-  test('connects the server with a role of least rights, and only the migration as the owner of the tables', () => {
+  test('connects the server with a role of least privilege, and only the migration as the owner of the tables', () => {
     expect(compose.match(/postgres:\/\/\w+:/g)).toEqual(['postgres://keyturn_serve:', 'postgres://keyturn_migrate:']);
     expect(serviceOf('migrate')).toContain('postgres://keyturn_migrate:');
     expect(serviceOf('migrate')).toMatch(/roles: \{ condition: service_completed_successfully \}/);
@@ -21,7 +21,7 @@ describe('docker-compose.yml', () => {
     expect(compose).toContain('REDIS_URL: redis://:${REDIS_PASSWORD:?');
   });
 
-  test('lets every image be pinned', () => {
+  test('allows every image to be pinned', () => {
     const images = [...compose.matchAll(/^ +image: (.*)$/gm)].map(([, image]) => image);
     expect(images.length).toBeGreaterThan(3);
     for (const image of images) expect(image).toMatch(/^\$\{[A-Z]+_IMAGE:-[\w.:-]+\}$/);
@@ -46,7 +46,7 @@ test('make-secrets.sh writes every secret that docker-compose.yml needs, adds wh
   expect(statSync(file).mode & 0o077).toBe(0);
   expect(createKeyRing(made['KEYTURN_ROOT_KEY']).current).toBe('v1');
   expect(spawnSync('sh', ['deploy/make-secrets.sh', file]).status).toBe(1);
-  // As an earlier version wrote it.
+  // The file in the form of an earlier version.
   writeFileSync(file, `POSTGRES_PASSWORD=old\nKEYTURN_ROOT_KEY=${made['KEYTURN_ROOT_KEY']}\n`);
   execFileSync('sh', ['deploy/make-secrets.sh', file]);
   expect(read()).toMatchObject({ POSTGRES_PASSWORD: 'old', KEYTURN_ROOT_KEY: made['KEYTURN_ROOT_KEY'] });

@@ -30,7 +30,7 @@ describe('the Kubernetes manifests', () => {
     expect(listed.toSorted()).toEqual(manifests.toSorted());
   });
 
-  it('trust single addresses as proxies, in the documents too', () => {
+  it('trust only single addresses as proxies, as do the examples in the documents', () => {
     const pages = [
       '../../docs/kubernetes.md',
       '../../docs/proxies.md',
@@ -47,22 +47,22 @@ describe('the Kubernetes manifests', () => {
     for (const [, value = ''] of examples) expect(value.split(',').every((address) => isIP(address) !== 0)).toBe(true);
   });
 
-  it('let the ingress controller and labelled namespaces alone reach the public port', () => {
+  it('let only the ingress controller and labelled namespaces reach the public port', () => {
     const policy = readFileSync(`${directory}network-policy.yaml`, 'utf8');
     const ingress = policy.slice(policy.indexOf('  ingress:'), policy.indexOf('  egress:'));
-    // A rule without `from` lets everybody in.
+    // A rule without `from` allows every source.
     expect(ingress.match(/^ {4}- \w+/gm)).toEqual(['    - from', '    - from']);
     expect(policy).toContain('keyturn.dev/access');
   });
 
-  it('set what the server knows, and reads', () => {
+  it('set only variables that the server knows and accepts', () => {
     const configuration = readFileSync(`${directory}configuration.yaml`, 'utf8');
     const settings = Object.fromEntries(
       [...configuration.matchAll(/^ {2}([A-Z][A-Z_]+): (.+)$/gm)].map(([, name, value]) => [name, value]),
     );
     expect(Object.keys(settings).length).toBeGreaterThan(5);
     const secrets = { KEYTURN_ROOT_KEY: generateRootKey(), DATABASE_URL: 'postgres://x/y', REDIS_URL: 'redis://x' };
-    // The files are the secret's, which only a cluster has.
+    // The files come from a Kubernetes secret, so they exist in a cluster only.
     const given = Object.fromEntries(Object.entries(settings).filter(([name]) => !name.endsWith('_FILE')));
     expect(readConfig({ ...given, ...secrets })).toMatchObject({
       issuer: 'https://auth.example.com',
@@ -72,7 +72,7 @@ describe('the Kubernetes manifests', () => {
   });
 });
 
-test('the pods that serve do not see the URL of the role that owns the tables', () => {
+test('pods that serve do not get the URL of the role that owns the tables', () => {
   const [migrate, serve] = ['migrate.yaml', 'deployment.yaml'].map((name) => readFileSync(directory + name, 'utf8'));
   expect(migrate).toMatch(/name: keyturn-migrate\n +items:\n +- \{ key: database-url, path: database-url \}/);
   expect(migrate?.match(/key: database-url/g)).toHaveLength(1);
@@ -101,7 +101,7 @@ const shippedServices = {
 };
 
 describe('the variables that Kubernetes adds for Services', () => {
-  it('keep neither migrate nor doctor nor start from running', async () => {
+  it('do not prevent migrate, doctor or start from running', async () => {
     const environment = {
       ...shippedServices,
       DATABASE_URL: await createEmptyTestDatabase(),
@@ -114,7 +114,7 @@ describe('the variables that Kubernetes adds for Services', () => {
     }
     const server = startCommand(['start'], environment);
     const end = ended(server);
-    // The default ports may be taken on this machine; then the message names ours, and not the platform's.
+    // The default ports may be in use on this machine. The message then names them, and not the port of the Service.
     await printed(server, '4000');
     server.kill('SIGTERM');
     const { stdout, stderr } = await end;
@@ -172,7 +172,7 @@ describe('the variables that Kubernetes adds for Services', () => {
     expect(() => readConfig({ ...shippedServices, KEYTURN_ISUER: 'x' })).toThrow('did you mean KEYTURN_ISSUER?');
   });
 
-  it('leave our own ports alone where they are set', () => {
+  it('do not replace the ports of Keyturn if these are set', () => {
     const given = { ...shippedServices, KEYTURN_PORT: '4100', KEYTURN_ADMIN_PORT: '4101' };
     expect(readConfig(given)).toMatchObject({ port: 4100, adminPort: 4101 });
   });

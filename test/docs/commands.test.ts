@@ -83,7 +83,7 @@ beforeAll(async () => {
     KEYTURN_ISSUER: 'http://localhost:4000',
     OPERATOR: await server.operatorToken(),
     CLIENT_ID: client.client_id,
-    TURNED_ID: turned.client_id,
+    ROTATED_ID: turned.client_id,
     CLIENT_SECRET: client.client_secret,
     API_ID: api.client_id,
     API_SECRET: api.client_secret,
@@ -115,7 +115,7 @@ afterAll(async () => {
   if (directory) await rm(directory, { recursive: true, force: true });
 });
 
-test('every shell block of the README and docs/ is run here, or where it is said', async () => {
+test('every shell block of the README and docs/ is run here or in the test that is named for it', async () => {
   expect(blocks.length).toBeGreaterThan(20);
   const unused = Object.keys(elsewhere).filter((start) => !blocks.some(({ text }) => text.startsWith(start)));
   expect(unused).toEqual([]);
@@ -125,7 +125,7 @@ test('every shell block of the README and docs/ is run here, or where it is said
 test.each(runHere.map(({ page, text }) => [page, text.split('\n')[0] as string, text]))(
   '%s: %s',
   async (page, _first, text) => {
-    const { stdout } = await run('bash', ['-c', `${preamble()}\n${hereAndNow(page, text)}`], {
+    const { stdout } = await run('bash', ['-c', `${preamble()}\n${forThisServer(page, text)}`], {
       cwd: directory,
       env: environment,
     });
@@ -140,8 +140,8 @@ function preamble(): string {
 keyturn() { "${process.execPath}" "${root}src/main.ts" "$@"; }`;
 }
 
-/** As written, but for where the server is and whom the page only names. */
-function hereAndNow(page: string, text: string): string {
+/** Returns a block as it is written, except for the address of the server and the placeholders of the page. */
+function forThisServer(page: string, text: string): string {
   return (
     text
       .replace(/^export OPERATOR=.*\n/, '')
@@ -151,15 +151,15 @@ function hereAndNow(page: string, text: string): string {
       .replaceAll(/http:\/\/localhost:4000|https:\/\/auth\.example\.com/g, server.publicUrl)
       .replaceAll(/--contact CONTACT\b/g, '--contact "$CONTACT"')
       .replaceAll('https://api.example.com', `https://api.example.com/${pages.indexOf(page)}`)
-      // Of these, a reader chooses one, and is asked.
-      .replace(/^(keyturn clients undo )"\$CLIENT_ID"/m, '$1"$TURNED_ID" --yes')
+      // A reader chooses one of these, and the commands ask for confirmation.
+      .replace(/^(keyturn clients undo )"\$CLIENT_ID"/m, '$1"$ROTATED_ID" --yes')
       .replace(
         /^(keyturn clients finish )"\$CLIENT_ID"/m,
-        'keyturn clients regenerate "$TURNED_ID" --yes; $1"$TURNED_ID" --yes',
+        'keyturn clients regenerate "$ROTATED_ID" --yes; $1"$ROTATED_ID" --yes',
       )
-      .replaceAll(/^(keyturn clients (?:regenerate|regenerations) )"\$CLIENT_ID"/gm, '$1"$TURNED_ID"')
+      .replaceAll(/^(keyturn clients (?:regenerate|regenerations) )"\$CLIENT_ID"/gm, '$1"$ROTATED_ID"')
       .replace('--disable', '--disable --yes')
-      // Its certificate is shown at Keyturn's own TLS: test/oauth/mutual-tls.test.ts.
+      // test/oauth/mutual-tls.test.ts runs it, because it needs TLS at Keyturn itself.
       .replaceAll(/^curl --cert .*\\\n.*$/gm, '')
   );
 }

@@ -2,7 +2,7 @@ import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { runCommand } from '../cli/run-command.ts';
 import { createWorld, type World } from '../regeneration/world.ts';
 
-describe('what leaked', () => {
+describe('a leaked credential', () => {
   let world: World;
 
   beforeEach(async () => {
@@ -31,7 +31,7 @@ describe('what leaked', () => {
     return key.json?.access_key;
   }
 
-  it('is found wherever it stands in a text, told by kind and owner, and never repeated', async () => {
+  it('is found anywhere in a text, and is reported with its kind and owner, but not with its value', async () => {
     const { shop } = world;
     const token = await world.token(shop);
     const operatorToken = await leakedOperatorToken();
@@ -73,11 +73,11 @@ describe('what leaked', () => {
       }),
     ]);
     for (const secret of [shop.secret, token, operatorToken, foreign]) expect(answer.text).not.toContain(secret);
-    // To look changes nothing.
+    // Searching changes nothing.
     expect([await world.works(shop), await world.isLive(token)]).toEqual([true, true]);
   });
 
-  it('a client secret is ended with every live token; the other secret of an overlap goes on', async () => {
+  it('that is a client secret is ended with every live token, and the other secret of a grace period stays valid', async () => {
     const { shop } = world;
     const { credentials } = await world.regenerate();
     const token = await world.token(credentials);
@@ -90,7 +90,7 @@ describe('what leaked', () => {
     expect(audited.json.data).toMatchObject([{ target: shop.id, before: { hint: shop.secret.slice(-4) } }]);
   });
 
-  it('the only secret of a client is ended too, and regenerating brings the client back', async () => {
+  it('that is the only secret of a client is ended too, and the client works again after a regeneration', async () => {
     await check([world.shop.secret], true);
     expect(await world.works(world.shop)).toBe(false);
     const { status, credentials } = await world.regenerate();
@@ -98,20 +98,20 @@ describe('what leaked', () => {
     expect([await world.works(world.shop), await world.works(credentials)]).toEqual([false, true]);
   });
 
-  it('a token is ended alone', async () => {
+  it('that is a token is ended alone', async () => {
     const [leaked, other] = [await world.token(world.shop), await world.token(world.shop)];
     expect(await check([leaked], true)).toMatchObject([{ kind: 'access_token', disabled: true }]);
     expect([await world.isLive(leaked), await world.isLive(other)]).toEqual([false, true]);
     expect(await check([leaked])).toMatchObject([{ status: 'unknown' }]);
   });
 
-  it('an operator token is ended, also by an operator who may do less', async () => {
+  it('that is an operator token is ended, also by an operator with fewer permissions', async () => {
     const leaked = await leakedOperatorToken();
     expect(await check([leaked], true)).toMatchObject([{ kind: 'operator_token', disabled: true }]);
     expect(await world.adminFetch('/contacts', { token: leaked })).toMatchObject({ status: 401 });
   });
 
-  it('an access key is ended', async () => {
+  it('that is a value of an access key is ended', async () => {
     const accessKey = await leakedAccessKey();
     const withKey = () => world.askToken(world.shop, {}, { access_key: accessKey ?? '' });
     expect((await withKey()).status).toBe(200);
@@ -119,7 +119,7 @@ describe('what leaked', () => {
     expect((await withKey()).json).toMatchObject({ error: 'invalid_grant' });
   });
 
-  it('is found where it is encoded: in HTTP Basic, percent-encoded once or twice', async () => {
+  it('is found in HTTP Basic, and percent-encoded once or twice', async () => {
     const { shop } = world;
     const basic = Buffer.from(`${shop.id}:${shop.secret}`).toString('base64');
     const values = [
@@ -134,7 +134,7 @@ describe('what leaked', () => {
       expect(leak).toMatchObject({ kind: 'client_secret', status: 'live', owner: { id: shop.id } });
   });
 
-  it('is a JWT, live until it is ended; a JWT of somebody else is not reported', async () => {
+  it('that is a JWT is live until it is ended, and a JWT of another issuer is not reported', async () => {
     const api = {
       name: 'JWT API',
       kind: 'resource_server',
@@ -157,7 +157,7 @@ describe('what leaked', () => {
     expect(await check(leaked)).toMatchObject([{ status: 'ended' }]);
   });
 
-  it('is an imported secret, whatever characters surround it', async () => {
+  it('that is an imported secret is found between any surrounding characters', async () => {
     const { databaseUrl, redisUrl, rootKey } = world.stores;
     const environment = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey };
     const secret = 'aB+3dE5:fG7=hJ9kL1mN3pQ5rS7tU9vW1xY';
@@ -186,7 +186,7 @@ describe('what leaked', () => {
     expect(JSON.parse(command.stdout).data).toMatchObject([{ line: 701, kind: 'client_secret', status: 'live' }]);
   });
 
-  it('the command finds it in a text of any length, by its line, and fails while it is live', async () => {
+  it('is found by the command in a text of any length with its line, and the command fails while it is live', async () => {
     const { databaseUrl, redisUrl, rootKey } = world.stores;
     const environment = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey };
     const text = `${'some line of a log\n'.repeat(5_000)}export SECRET=${world.shop.secret}\n`;

@@ -26,7 +26,7 @@ it.each([
   for (const { stdout } of runs) expect(stdout.trimEnd().split('\n')).toHaveLength(lines);
 });
 
-test('every line is whole and in its order, however long and in whatever script', async () => {
+test('writes complete lines in their order, of any length and in any script', async () => {
   const program = `import { createLog } from '${log}';
     const log = createLog('info', 1);
     for (let number = 0; number < 2_000; number++) {
@@ -42,7 +42,7 @@ test('every line is whole and in its order, however long and in whatever script'
   );
 });
 
-test('a log that nobody reads holds nothing up and fills no memory, and says later what was lost', async () => {
+test('does not block or fill memory if nothing reads the log, and later reports how many lines were lost', async () => {
   const written = 600_000;
   const program = `import { createLog } from '${log}';
     const log = createLog('info', 1);
@@ -59,7 +59,7 @@ test('a log that nobody reads holds nothing up and fills no memory, and says lat
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
-  // It gets here although nobody reads.
+  // The process continues although nothing reads its log.
   const [{ grown }] = (await once(child, 'message')) as [{ grown: number }];
   expect(grown).toBeLessThan(80 * 1024 * 1024);
   let text = '';

@@ -62,7 +62,7 @@ afterAll(async () => {
 });
 
 test.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])(
-  'tokens, introspections and refusals are counted on both paths: %o',
+  'counts tokens, introspections and rejections on both paths: %o',
   async (env) => {
     const own = await startTestServer({ stores: server.stores, env });
     try {
@@ -100,7 +100,7 @@ test.each([{ KEYTURN_FAST_PATH: 'on' }, { KEYTURN_FAST_PATH: 'off' }])(
   },
 );
 
-test('overlaps, retired secrets, stores and the process are told', async () => {
+test('reports grace periods, retired secrets, the stores and the process', async () => {
   const client = await manage('/clients', { name: 'Turned', kind: 'integration' });
   const path = `/clients/${client.client_id}`;
   const own = await startTestServer({ stores: server.stores });
@@ -127,14 +127,14 @@ test('overlaps, retired secrets, stores and the process are told', async () => {
   expect(value('keyturn_admin_requests_total', { method: 'GET', status: '2xx' })).toBeGreaterThan(0);
 });
 
-test('it is on the admin listener alone, needs no token and no known Host, and only reads', async () => {
+test('serves metrics on the admin listener only, to GET requests without a token and for any Host', async () => {
   expect((await fetch(`${server.publicUrl}/metrics`)).status).toBe(404);
   const byAddress = await fetch(`${server.adminUrl}/metrics`, { headers: { Host: 'pod-10-0-0-7' } });
   expect(byAddress.status).toBe(200);
   expect((await fetch(`${server.adminUrl}/metrics`, { method: 'POST' })).status).toBe(404);
 });
 
-test('no label says who calls or from where, and paths that are not ours are one', async () => {
+test('puts no Client ID and no address into a label, and counts all unknown paths as one', async () => {
   const client = await manage('/clients', { name: 'Nameless', kind: 'integration' });
   await post('token', client, grant);
   await fetch(`${server.publicUrl}/${client.client_id}`);
@@ -160,7 +160,7 @@ test('no label says who calls or from where, and paths that are not ours are one
   expect(await read('keyturn_requests_total', { route: 'other' })).toBeGreaterThan(0);
 });
 
-test('a store that is away is counted, and the scrape answers all the same', async () => {
+test('counts failures of a store that is unavailable, and still answers a scrape', async () => {
   const own = await startTestServer({ stores: await createTestStores() });
   const { core } = own;
   try {
@@ -171,7 +171,7 @@ test('a store that is away is counted, and the scrape answers all the same', asy
   }
 });
 
-test('codes that nobody foresaw do not become ever more series', async () => {
+test('limits the number of series for unknown error codes', async () => {
   const metrics = createMetrics();
   for (let code = 0; code < 1_000; code++) {
     metrics.answered({ path: `/${code}`, status: 400, ms: 1, reason: `code_${code}` });
@@ -182,7 +182,7 @@ test('codes that nobody foresaw do not become ever more series', async () => {
   expect(text).toMatch(/keyturn_requests_total\{route="other",status="4xx",reason="other"\} 9\d\d\n/);
 });
 
-test('several workers are told as one, whoever is asked, and what an ended one has counted stays', async () => {
+test('adds up all workers in the answer of any of them, including the counts of a worker that has ended', async () => {
   const { databaseUrl, redisUrl, rootKey } = server.stores;
   const client = await manage('/clients', { name: 'Shared', kind: 'integration' });
   const child = startCommand(['start'], {
@@ -229,7 +229,7 @@ async function requestOnce(publicUrl: string, { client_id, client_secret }: Clie
   await response.text();
 }
 
-test('the dashboard and the alert rules ask for what exists, with labels that exist', async () => {
+test('the dashboard and the alert rules use only metrics and labels that exist', async () => {
   const { text, samples } = await scrape();
   const names = new Set([...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '']) => name));
   const labels = new Set([...samples.flatMap((sample) => Object.keys(sample.labels)), 'job', 'instance']);
@@ -249,7 +249,7 @@ test('the dashboard and the alert rules ask for what exists, with labels that ex
   expect([...selected, ...grouped].filter((label) => !labels.has(label))).toEqual([]);
 });
 
-test('docs/operations.md tells every metric with its type and labels and every alert, and none that is not there', async () => {
+test('docs/operations.md lists exactly the existing metrics, with their types and labels, and the existing alerts', async () => {
   // A metric with labels has no series until it was counted once.
   await scrape();
   const { text, samples } = await scrape();

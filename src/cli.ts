@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type Argument, Command, CommanderError, Help, InvalidArgumentError, type Option } from 'commander';
 import { addCompletionCommand } from './cli/completion.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
+import { addExpirationsCommand } from './cli/expirations-command.ts';
 import { addExplainCommand } from './cli/explain-command.ts';
 import {
   addAfterRestoreCommand,
@@ -15,16 +16,16 @@ import { setRemoteOptions } from './cli/remote-server.ts';
 import { addSearchCommand } from './cli/search-command.ts';
 import { addSignInCommands } from './cli/sign-in-commands.ts';
 import { addStatusCommand } from './cli/status.ts';
-import { CommandEnd, OutputFailed, paint, say } from './cli/terminal.ts';
+import { CommandEnd, type ExitCode, OutputFailed, paint, say } from './cli/terminal.ts';
 import { readConfig } from './config.ts';
 import { KeyturnError, StoreUnavailable } from './errors.ts';
 
 /**
  * Runs a command. Commands call the same functions as the admin API, directly on the stores.
  * @returns the exit code: 0 for success, 1 for an operation that was rejected or failed, 2 for an unusable command line
- * or configuration.
+ * or configuration, 3 if `expirations` has found something.
  */
-export async function runCli(args: readonly string[]): Promise<0 | 1 | 2> {
+export async function runCli(args: readonly string[]): Promise<ExitCode> {
   // Help and usage are written by commander. A reader that stops early, such as `head`, is not a failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') say(`error: Standard output cannot be written: ${error.code}.`);
@@ -131,6 +132,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addHealthCommand(program);
   addQuickstartCommand(program);
   addStatusCommand(program);
+  addExpirationsCommand(program);
   addSearchCommand(program);
   addExplainCommand(program);
   for (const [name, { description }] of Object.entries(groups)) program.command(name).description(description);
@@ -171,7 +173,7 @@ function addHelpCommand(program: Command): void {
     });
 }
 
-function endWith(error: unknown): 0 | 1 | 2 {
+function endWith(error: unknown): ExitCode {
   // Commander has already written the error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof OutputFailed && error.isClosed) return 0;

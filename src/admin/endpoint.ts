@@ -17,6 +17,7 @@ export type AdminRequest<Params, Query, Body> = {
 /** The groups of operations: the first part of each path, with what it contains. */
 export const tags = {
   attention: 'What needs attention, with the next step for each.',
+  expirations: 'What ends in the next days.',
   search: 'Finds clients, access keys and contacts.',
   clients: 'Integrations and resource servers, their secrets, rotations and tokens.',
   contacts: 'People and partners, and their operator tokens.',

@@ -9,6 +9,7 @@ import { clientRegenerationEndpoints } from './routes/client-regeneration-routes
 import { clientEndpoints } from './routes/client-routes.ts';
 import { contactKeysEndpoints } from './routes/contact-keys-routes.ts';
 import { contactEndpoints, operatorTokenEndpoints } from './routes/contact-routes.ts';
+import { expirationEndpoints } from './routes/expiration-routes.ts';
 import { explainEndpoints } from './routes/explain-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
@@ -20,6 +21,7 @@ import { usageEndpoints } from './routes/usage-routes.ts';
 export function adminEndpoints(core: Core): Endpoint[] {
   return [
     ...attentionEndpoints(core),
+    ...expirationEndpoints(core),
     ...searchEndpoints(core),
     ...clientEndpoints(core),
     ...clientRegenerationEndpoints(core),

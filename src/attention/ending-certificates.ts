@@ -13,13 +13,15 @@ type CertificateRow = Row & { id: string; client_id: string; name: string; certi
 
 /**
  * Finds enabled clients all of whose registered certificates expire soon, or have expired, the first to expire first.
+ * @param withinMs how soon.
  * @returns each with the end of its last certificate, in milliseconds.
  */
 export async function findEndingCertificates(
   database: Queryable,
   now: number,
+  withinMs = expiringMs,
 ): Promise<{ row: CertificateRow; end: number }[]> {
-  return (await findEnds(database)).filter(({ end }) => end - now < expiringMs).sort((a, b) => a.end - b.end);
+  return (await findEnds(database)).filter(({ end }) => end - now < withinMs).sort((a, b) => a.end - b.end);
 }
 
 /** Returns the last end of the certificates of each examined client. */

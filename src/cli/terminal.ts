@@ -42,11 +42,14 @@ export function writeToStandardOutput(text: string): void {
 /** Options that every command takes. */
 export type OutputOptions = { json?: true };
 
+/** 0: success; 1: rejected or failed; 2: invalid command line or configuration; 3: what was asked about exists. */
+export type ExitCode = 0 | 1 | 2 | 3;
+
 /** Ends the command with this exit code. Everything but `message` has already been printed. */
 export class CommandEnd extends Error {
-  readonly exitCode: 1 | 2;
+  readonly exitCode: 1 | 2 | 3;
 
-  constructor(exitCode: 1 | 2, message = '') {
+  constructor(exitCode: 1 | 2 | 3, message = '') {
     super(message);
     this.exitCode = exitCode;
   }

@@ -109,13 +109,30 @@ export async function listFinishWhenUnused(database: Queryable, now: Date): Prom
   return rows.map(toOwned);
 }
 
-/** Lists running grace periods of enabled clients and access keys, the one that ends soonest first. */
-export async function listGracePeriods(database: Queryable, now: Date, limit: number): Promise<OwnedRegeneration[]> {
+/** Greatest UUID, which is after all others in lists that are ordered by an id. */
+export const lastUuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+/**
+ * Lists running grace periods of enabled clients and access keys, the one that ends soonest first.
+ * @param page.after a time, and the id of a previous secret: only grace periods after them in the list.
+ * @param page.until only those that end before this time.
+ */
+export async function listGracePeriods(
+  database: Queryable,
+  now: Date,
+  limit: number,
+  page: { after: { at: Date; id: string }; until: Date | 'infinity' } = {
+    after: { at: now, id: lastUuid },
+    until: 'infinity',
+  },
+): Promise<OwnedRegeneration[]> {
+  const { after, until } = page;
   const rows = await database.query<OwnedRow>(
     `${selectRegenerations} LEFT JOIN clients c ON c.id = r.client LEFT JOIN access_keys k ON k.id = r.access_key
-     WHERE r.ended_as IS NULL AND old.ended_as IS NULL AND old.retires_at > $1 AND coalesce(c.enabled, k.enabled)
-     ORDER BY old.retires_at LIMIT $2`,
-    [now, limit],
+     WHERE r.ended_as IS NULL AND old.ended_as IS NULL AND (old.retires_at, old.id) > ($1, $2::uuid) AND old.retires_at > $3
+       AND old.retires_at < $4 AND coalesce(c.enabled, k.enabled)
+     ORDER BY old.retires_at, old.id LIMIT $5`,
+    [after.at, after.id, now, until, limit],
   );
   return rows.map(toOwned);
 }

@@ -75,6 +75,9 @@ const indexes = [
   ],
   // For the list of what needs attention, the most urgent first. Few rows are in the first two.
   ['secrets_retiring', 'secrets', '(retires_at) WHERE retires_at IS NOT NULL AND ended_as IS NULL'],
+  // For the list of what ends, in which many may end at the same time.
+  ['secrets_retiring_each', 'secrets', '(retires_at, id) WHERE retires_at IS NOT NULL AND ended_as IS NULL'],
+  ['access_keys_ending_each', 'access_keys', `(coalesce(expires_at, 'infinity'), id) WHERE enabled`],
   [
     'usage_sources_refused',
     'usage_sources',

@@ -167,10 +167,16 @@ export async function rotateOldSigningKey(
 ): Promise<boolean> {
   await lockSigningKeys(transaction);
   const keys = await listSigningKeys(transaction, new Date(deps.clock()));
-  const since = keys.find(({ state }) => state === 'current')?.currentAt?.getTime();
-  if (since === undefined || deps.clock() - since < maxAgeDays * 86_400_000) return false;
+  const at = plannedRotationOf(keys, maxAgeDays);
+  if (at === undefined || at > deps.clock()) return false;
   await rotateSigningKeys(transaction, deps, actor);
   return true;
+}
+
+/** Returns when the current key has signed for `maxAgeDays`, in milliseconds; undefined if there is no current key. */
+export function plannedRotationOf(keys: readonly StoredSigningKey[], maxAgeDays: number): number | undefined {
+  const since = keys.find(({ state }) => state === 'current')?.currentAt?.getTime();
+  return since === undefined ? undefined : since + maxAgeDays * 86_400_000;
 }
 
 async function makeKey(deps: SigningKeyDeps): Promise<StoredSigningKey> {

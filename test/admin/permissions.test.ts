@@ -54,6 +54,7 @@ const table: Record<string, Permission> = {
   'post /leaks': 'api_key:manage',
   'post /explain': 'integrations:view',
   'get /attention': 'integrations:view',
+  'get /expirations': 'integrations:view',
   'get /search': 'integrations:view',
   'get /audit-events': 'audit:view',
   'get /signing-keys': 'integrations:view',

@@ -50,7 +50,8 @@ async function describeProgram(): Promise<string> {
 
 This page is generated from the commands. \`keyturn help COMMAND\` prints the same text with examples.
 
-Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configuration.
+Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configuration. \`keyturn expirations\` ends with 3
+if something ends that somebody must act on.
 
 Results are written to standard output. If the result is a secret, standard output contains only the secret. Everything
 else is written to standard error.

@@ -56,6 +56,7 @@ async function walk(group: 'clients' | 'access-keys', id: string | undefined): P
 async function walkClient(): Promise<void> {
   await run('status');
   await run('search Sync');
+  await run('expirations');
   const { client_id: id } = await run('clients create --name Sync');
   await walk('clients', id);
   for (const option of ['', ' --show', ' --revoke']) await run(`clients authorization-token ${id}${option}`);

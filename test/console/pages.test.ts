@@ -25,6 +25,7 @@ type FormPage = { path: string; submit: (page: Page) => Promise<void> };
 const paths: Record<string, string | FormPage> = {
   home: '/console/',
   search: '/console/search?q=Partner',
+  expirations: '/console/expirations?days=400',
   integrations: '/console/integrations',
   'integrations-found': '/console/integrations?q=Order',
   'integrations-none-found': '/console/integrations?q=zzz',

@@ -1,5 +1,6 @@
 import { type AccessKeyFilter, listAccessKeys } from '../../src/access-keys/access-key-store.ts';
 import { findAttention } from '../../src/attention/attention.ts';
+import { listExpirations } from '../../src/attention/expirations.ts';
 import { findEndedUse, findInState, states } from '../../src/attention/find-states.ts';
 import { type AuditFilter, listAuditEvents } from '../../src/audit/audit-log.ts';
 import { type ClientFilter, listClients } from '../../src/clients/client-store.ts';
@@ -99,8 +100,8 @@ async function expectBounded(list: (recorder: Database) => Promise<unknown>): Pr
   const nodes = await explain(list);
   expect(nodes.length).toBeGreaterThan(0);
   const scanned = nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
-  // The table of operator tokens is small, because it has one row per operator.
-  expect(scanned.filter((table) => table !== 'operator_tokens')).toEqual([]);
+  // These tables are small: they have one row per operator, and per published key.
+  expect(scanned.filter((table) => table !== 'operator_tokens' && table !== 'signing_keys')).toEqual([]);
   expect(Math.max(...nodes.map(rowsRead))).toBeLessThan(4_100);
 }
 
@@ -218,6 +219,20 @@ const attentionAt = [
 ];
 test.each(attentionAt)('finding what needs attention at %s uses indexes and reads few rows', async (at) => {
   await expectBounded((recorder) => findAttention(recorder, { clock: () => at.getTime(), ttlSeconds: 3_600 }, 50));
+});
+
+// 12,000 access keys end at the same time, and a grace period each second.
+test.each([
+  ['access_key', date(86_400 * 151)],
+  ['access_key', date(86_400 + 25_000)],
+  ['certificate', date(86_400 + 25_000)],
+  ['grace_period', date(86_400 + 25_000)],
+] as const)('listing what ends after a %s at %s uses indexes and reads few rows', async (kind, at) => {
+  const deps = { clock: () => date(86_400).getTime(), signingKeyDays: 90 };
+  const page = { days: 400, limit: 50, after: { kind, at, order: id } };
+  const list = (recorder: Database) => listExpirations(recorder, deps, page);
+  await expectBounded(list);
+  expect(await list(database)).toHaveLength(51);
 });
 
 const inStates = attentionAt.flatMap((at) =>

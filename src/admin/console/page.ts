@@ -13,6 +13,7 @@ import type { eventSchema } from '../routes/audit-routes.ts';
 import type { issuedSchema, knownSchema } from '../routes/authorization-token-routes.ts';
 import type { keysReviewSchema } from '../routes/contact-keys-routes.ts';
 import type { contactSchema } from '../routes/contact-routes.ts';
+import type { expirationSchema } from '../routes/expiration-routes.ts';
 import type { explanationSchema } from '../routes/explain-routes.ts';
 import type { foundSchema } from '../routes/search-routes.ts';
 import type { keysSchema } from '../routes/signing-key-routes.ts';
@@ -44,7 +45,9 @@ export type Reply =
       /** The text in the search field at the top of every page. */
       sought?: string;
     }
-  | { seeOther: `/console/${string}`; done?: Done };
+  | { seeOther: `/console/${string}`; done?: Done }
+  /** A file that the browser stores. */
+  | { download: string; type: string; content: string };
 
 /** A page of the console. */
 export type Page = {
@@ -131,5 +134,6 @@ export type ShownSigningKeys = z.input<typeof keysSchema>;
 export type ShownAttention = z.input<typeof attentionSchema>;
 export type ShownFound = z.input<typeof foundSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;
+export type ShownExpiration = z.input<typeof expirationSchema>;
 export type ShownExplanation = z.input<typeof explanationSchema>;
 export type Listed<Item> = { data: Item[]; next_cursor: string | null };

@@ -15,6 +15,7 @@ import { generatePages } from './pages/clients/generate-pages.ts';
 import { contactActPages, contactFormPages } from './pages/contacts/contact-change-pages.ts';
 import { contactPage, contactsPage } from './pages/contacts/contact-pages.ts';
 import { disableAccessKeysPages } from './pages/contacts/disable-access-keys-pages.ts';
+import { expirationPages } from './pages/expiration-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
 import { homePage } from './pages/home-page.ts';
 import { searchPage } from './pages/search-page.ts';
@@ -24,6 +25,7 @@ import { systemPage } from './pages/system-page.ts';
 /** Lists every console page that requires a session. The first page that matches a path is served. */
 export const consolePages: readonly Page[] = [
   homePage,
+  ...expirationPages,
   searchPage,
   integrationsPage,
   ...generatePages,

@@ -52,6 +52,12 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Signing, page:
       if (reply.done) leaveMessage(ctx, reply.seeOther, reply.done);
       return seeOther(ctx, reply.seeOther);
     }
+    if ('download' in reply) {
+      ctx.attachment(reply.download);
+      ctx.type = reply.type;
+      ctx.body = reply.content;
+      return;
+    }
     ctx.status = reply.status ?? 200;
     ctx.type = 'text/html; charset=utf-8';
     ctx.body = renderDocument({ ...reply, operator, message: takeMessage(ctx) });

@@ -31,7 +31,9 @@ export const homePage: Page = {
       section: 'home',
       body: html`${pageHeading({ title: 'Home' })} ${firstSteps(visit, attention.first_steps)}
         <section class="card" aria-labelledby="attention">
-          <h2 id="attention">What needs attention</h2>
+          <div class="card-head">
+            <h2 id="attention">What needs attention</h2><a href="/console/expirations">What ends soon</a>
+          </div>
           ${attention.data.length === 0 ? notice('ok', 'Nothing needs attention.') : attentionList(visit, attention)}
         </section>
         ${events && lately(visit, events.body.data)}`,

@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http';
+
 /** Derives examples of bodies from their schemas, for the OpenAPI documents. */
 type Schema = {
   $ref?: string;
@@ -58,24 +60,69 @@ const valuesByName: Readonly<Record<string, unknown>> = {
   user_agent: 'order-sync/2.1',
 };
 
-/** Adds an example to every request body and successful answer of a document that has none. */
+type Answer = { content?: Record<string, Media> };
+
+/** Adds an example to every body of a request and of an answer that has none. */
 export function addExamples(document: Described): void {
   const schemas = (document.components?.schemas ?? {}) as Record<string, Schema>;
+  const fill = ({ content = {} }: Answer, complete: (example: unknown) => unknown) => {
+    for (const media of Object.values(content)) {
+      if (media.schema && media.example === undefined) media.example = complete(exampleOf(media.schema, schemas));
+    }
+  };
   for (const methods of Object.values(document.paths ?? {}) as Record<string, unknown>[]) {
-    for (const operation of Object.values(methods) as {
-      requestBody?: { content: Record<string, Media> };
-      responses: Record<string, { content?: Record<string, Media> }>;
+    for (const { requestBody, responses } of Object.values(methods) as {
+      requestBody?: Answer;
+      responses: Record<string, Answer>;
     }[]) {
-      const answers = Object.entries(operation.responses).filter(([status]) => status.startsWith('2'));
-      for (const { content } of [operation.requestBody, ...answers.map(([, answer]) => answer)].filter(Boolean) as {
-        content?: Record<string, Media>;
-      }[]) {
-        for (const media of Object.values(content ?? {})) {
-          if (media.schema && media.example === undefined) media.example = exampleOf(media.schema, schemas);
-        }
-      }
+      if (requestBody) fill(requestBody, (example) => example);
+      for (const [status, answer] of Object.entries(responses)) fill(answer, (example) => asError(example, status));
     }
   }
+}
+
+type ErrorTexts = Readonly<Record<string, readonly [code: string, text: string]>>;
+
+const unavailable = 'Service unavailable: the database cannot be reached. Try again shortly.';
+const internal = 'An internal error occurred.';
+
+/** Codes and texts of the admin API's errors, by their status. */
+const problems: ErrorTexts = {
+  400: ['invalid_request', 'name: must not be empty.'],
+  401: ['unauthenticated', 'A valid operator token is required.'],
+  403: ['forbidden', 'You need the permission integrations:edit.'],
+  404: ['not_found', 'Client not found.'],
+  409: ['client_is_disabled', 'The client is disabled. Enable it first.'],
+  412: ['precondition_failed', 'Changed by someone else since you loaded it. Reload and try again.'],
+  413: ['content_too_large', 'The body must not exceed 1048576 bytes.'],
+  415: ['unsupported_media_type', 'Content-Type must be application/json.'],
+  422: ['idempotency_key_reused', 'This Idempotency-Key was already used for a different request. Send a new key.'],
+  428: ['confirmation_required', 'Send the confirmation of the review.'],
+  429: ['too_many_requests', 'Too many failed attempts. Try again later.'],
+  500: ['server_error', internal],
+  503: ['temporarily_unavailable', unavailable],
+};
+
+/** Codes and texts of errors of the public listener, by their status. */
+const oauthErrors: ErrorTexts = {
+  400: ['invalid_request', 'A parameter is missing or not valid.'],
+  401: ['invalid_client', 'Client authentication failed.'],
+  403: ['unauthorized_client', 'Only resource servers can receive events.'],
+  413: ['invalid_request', 'The body must not exceed 16384 bytes.'],
+  415: ['invalid_request', 'Content-Type must be application/x-www-form-urlencoded.'],
+  421: ['invalid_request', 'This server does not serve the host in the Host header.'],
+  429: ['temporarily_unavailable', 'This client has requested too many tokens. Try again later.'],
+  500: ['server_error', internal],
+  503: ['temporarily_unavailable', unavailable],
+};
+
+/** Returns the example of an error with the members that belong to its status, and any other example unchanged. */
+function asError(example: unknown, status: string): unknown {
+  if (typeof example !== 'object' || example === null) return example;
+  const [code, detail] = problems[status] ?? [];
+  if ('detail' in example) return { ...example, title: STATUS_CODES[status], status: Number(status), detail, code };
+  const [error, text] = oauthErrors[status] ?? [];
+  return 'error' in example ? { error, error_description: text } : example;
 }
 
 /** Returns a value that the schema accepts. Optional members are absent. */

@@ -6,6 +6,7 @@ import { describePermission } from '../contacts/contact.ts';
 import { scopeReview } from './details-schemas.ts';
 import { type Endpoint, tags } from './endpoint.ts';
 import { addExamples } from './openapi-examples.ts';
+import { simplifySchemas } from './openapi-schemas.ts';
 import { reviewSchema } from './presenters/present-regeneration.ts';
 import { timestamp } from './text.ts';
 
@@ -43,6 +44,7 @@ export function describeApi(endpoints: readonly Endpoint[]): oas31.OpenAPIObject
       },
     },
   });
+  simplifySchemas(document);
   addExamples(document);
   return document;
 }

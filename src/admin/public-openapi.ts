@@ -5,6 +5,7 @@ import { createDocument, type oas31, type ZodOpenApiOperationObject, type ZodOpe
 import type { Config } from '../config.ts';
 import type { PublicPath } from '../http/public-routes.ts';
 import { addExamples } from './openapi-examples.ts';
+import { simplifySchemas } from './openapi-schemas.ts';
 import {
   healthSchema,
   introspectionSchema,
@@ -61,6 +62,7 @@ export function describePublicListener(issuer: string): oas31.OpenAPIObject {
       },
     },
   });
+  simplifySchemas(document);
   addExamples(document);
   return document;
 }

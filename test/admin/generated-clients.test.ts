@@ -1,7 +1,7 @@
-/** Generates clients from the OpenAPI document in three languages, compiles them, and calls a real server with each. */
+/** Generates clients from the OpenAPI document in four languages, compiles them, and calls a real server with each. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,6 +13,7 @@ const run = promisify(execFile);
 const versions = {
   go: '2.8.2',
   goRuntime: '1.9.0',
+  java: '7.16.0',
   python: '0.29.1',
   typescript: '5.9.3',
   'openapi-typescript': '7.13.0',
@@ -59,6 +60,13 @@ const missing = Object.fromEntries(
           await run('go', ['install', generator], { ...installed, cwd, env: { ...process.env, GOBIN: cwd } });
         }).then((reason) => ['Go', reason])
       : ['Go', 'there is no go'],
+    hasPrograms('Maven', 'Java compiler')
+      ? prepare('java', async (cwd) => {
+          const copy = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy';
+          const artifact = `-Dartifact=org.openapitools:openapi-generator-cli:${versions.java}`;
+          await run('mvn', ['-q', '-B', copy, artifact, `-DoutputDirectory=${cwd}`], installed);
+        }).then((reason) => ['Java', reason])
+      : ['Java', 'there is no javac and mvn'],
     hasPrograms('Python 3.10 with venv')
       ? prepare('python', async (cwd) => {
           await run('python3', ['-m', 'venv', cwd], installed);
@@ -67,7 +75,7 @@ const missing = Object.fromEntries(
         }).then((reason) => ['Python', reason])
       : ['Python', 'there is no python3 of version 3.10 or later with venv'],
   ]),
-) as Record<'TypeScript' | 'Go' | 'Python', string | undefined>;
+) as Record<'TypeScript' | 'Go' | 'Java' | 'Python', string | undefined>;
 
 for (const [language, reason] of Object.entries(missing)) {
   if (reason) console.warn(`The test of generated ${language} clients is skipped: ${reason}`);
@@ -250,4 +258,51 @@ func check(err error) {
     await expectContact(await output('go', ['run', '.'], cwd));
   },
   300_000,
+);
+
+testIn('Java')(
+  'a Java client that openapi-generator generates compiles and calls the server',
+  async () => {
+    const cwd = await makeFolder('java');
+    const packages = 'invokerPackage=admin,apiPackage=admin.api,modelPackage=admin.model';
+    const parts = 'apis,models,supportingFiles,apiTests=false,modelTests=false,apiDocs=false,modelDocs=false';
+    const generator = ['-jar', join(home, `java/openapi-generator-cli-${versions.java}.jar`), 'generate', '-g', 'java'];
+    const options = ['--additional-properties', `openApiNullable=false,${packages}`, '--global-property', parts];
+    await output('java', [...generator, '-i', document, '-o', '.', ...options], cwd);
+    await writeFile(
+      join(cwd, 'src/main/java/Main.java'),
+      `
+import admin.ApiClient;
+import admin.ApiException;
+import admin.api.ContactsApi;
+import admin.model.Contact;
+import admin.model.CreateContactRequest;
+import com.google.gson.JsonParser;
+
+public class Main {
+  public static void main(String[] args) throws Exception {
+    ApiClient client = new ApiClient();
+    client.setBasePath(System.getenv("ADMIN_URL"));
+    client.setBearerToken(System.getenv("TOKEN"));
+    ContactsApi contacts = new ContactsApi(client);
+    CreateContactRequest request = new CreateContactRequest().name("Generated").email("generated@example.com");
+    Contact read = contacts.getContact(contacts.createContact(request, null).getId());
+    try {
+      contacts.createContact(request.name(""), null);
+    } catch (ApiException wrong) {
+      String code = JsonParser.parseString(wrong.getResponseBody()).getAsJsonObject().get("code").getAsString();
+      System.out.println(read.getId() + " " + read.getName() + " " + code);
+    }
+    // The connection pool would keep the process alive for a minute.
+    System.exit(0);
+  }
+}
+`,
+    );
+    const build = ['compile', 'dependency:build-classpath', '-Dmdep.outputFile=class-path'];
+    await output('mvn', ['-q', '-B', '-Dmaven.test.skip=true', ...build], cwd);
+    const classPath = `target/classes:${await readFile(join(cwd, 'class-path'), 'utf8')}`;
+    await expectContact(await output('java', ['-cp', classPath, 'Main'], cwd));
+  },
+  600_000,
 );

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { adminEndpoints } from '../../src/admin/endpoints.ts';
+import { problemSchemaOf } from '../../src/admin/openapi.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';
 
 type Operation = {
@@ -123,18 +124,30 @@ test('has no two models of one name, also as generators name them, and none with
   expect(names.filter((name) => ['client', 'authenticatedclient', 'response', 'request'].includes(name))).toEqual([]);
 });
 
-test('has an example of every request body and successful answer that the server itself accepts', () => {
+test('has an example of every body that the server itself accepts or declares, with the status of each error', () => {
   const wrong: unknown[] = [];
-  const check = (what: string, schema: z.ZodType, content: Record<string, { example?: unknown }> | undefined) => {
-    const { error } = schema.safeParse(content?.['application/json']?.example);
+  const check = (what: string, schema: z.ZodType, example: unknown) => {
+    const { error } = schema.safeParse(example);
     if (error) wrong.push([what, error.message]);
   };
   for (const { method, path, operationId, body, answers } of adminEndpoints(server.core)) {
-    const operation = document.paths[`/admin/v1${path}`][method] as Operation;
-    if (body) check(`${operationId} body`, body, operation.requestBody?.content);
-    for (const [status, schema] of Object.entries(answers)) {
-      if (schema) check(`${operationId} ${status}`, schema, operation.responses[status]?.content);
+    const { requestBody, responses } = document.paths[`/admin/v1${path}`][method] as Operation;
+    if (body) check(`${operationId} body`, body, requestBody?.content['application/json']?.example);
+    for (const [status, { content = {} }] of Object.entries(responses)) {
+      const declared = answers[Number(status)];
+      if (declared) check(`${operationId} ${status}`, declared, content['application/json']?.example);
+      if (status < '400') continue;
+      const problem = content['application/problem+json']?.example;
+      check(`${operationId} ${status}`, problemSchemaOf(Number(status)), problem);
+      expect(problem).toMatchObject({ status: Number(status), code: expect.stringMatching(/^[a-z_]+$/) });
     }
   }
   expect(wrong).toEqual([]);
+});
+
+test('gives a value that can be null two types, and no variant that is nothing but null, which generators do not read', () => {
+  expect(JSON.stringify(document)).not.toContain('{"type":"null"}');
+  const { retires_at: at, token_format: format } = document.components.schemas.RegisteredClient.properties;
+  expect(at.type).toEqual(['string', 'null']);
+  expect(format.enum).toEqual(expect.arrayContaining(['jwt', null]));
 });

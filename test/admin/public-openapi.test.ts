@@ -11,7 +11,9 @@ type Operation = {
   operationId: string;
   summary: string;
   parameters?: { name: string; description?: string }[];
-  requestBody?: { content: Record<string, { schema: { properties: Record<string, { description?: string }> } }> };
+  requestBody?: {
+    content: Record<string, { schema: { properties: Record<string, { description?: string }> }; example?: unknown }>;
+  };
   responses: Record<string, { content: Content }>;
 };
 
@@ -77,7 +79,7 @@ test('describes every path and method of the public listener, and no other', () 
   expect(new Set(ids).size).toBe(ids.length);
 });
 
-test('describes every parameter of the public endpoints, and has an example of every answer that its schema accepts', () => {
+test('describes every parameter of the public endpoints, and has an example of every body that its schema accepts', () => {
   for (const { operation } of operations()) {
     for (const { name, description } of operation.parameters ?? [])
       expect([name, description]).toEqual([name, expect.any(String)]);
@@ -86,11 +88,14 @@ test('describes every parameter of the public endpoints, and has an example of e
         expect([name, description]).toEqual([name, expect.any(String)]);
       }
     }
-    for (const { schema, example } of Object.values(operation.responses[200]?.content ?? {})) {
-      expect([operation.operationId, schemaOf(schema).safeParse(example).error?.message]).toEqual([
-        operation.operationId,
-        undefined,
-      ]);
+    for (const [status, { content }] of Object.entries(operation.responses)) {
+      for (const { schema, example } of Object.values(content)) {
+        const what = [operation.operationId, status];
+        expect([...what, schemaOf(schema).safeParse(example).error?.message]).toEqual([...what, undefined]);
+      }
+    }
+    for (const { example } of Object.values(operation.requestBody?.content ?? {})) {
+      expect([operation.operationId, typeof example]).toEqual([operation.operationId, 'object']);
     }
   }
 });

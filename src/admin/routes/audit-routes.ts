@@ -6,6 +6,8 @@ import { type Endpoint, endpoint } from '../endpoint.ts';
 import { createPager, pageQuery, pageSchema } from '../paging.ts';
 import { moment, text, timestamp } from '../text.ts';
 
+const changedFields = z.record(z.string(), z.unknown().meta({ description: 'The value of the field.' }));
+
 export const eventSchema = z
   .strictObject({
     id: z.int().meta({ description: 'The number of the event in the audit log.' }),
@@ -21,8 +23,8 @@ export const eventSchema = z
     target_name: z.string().nullable().meta({
       description: 'The current name of that client, access key or contact. Null: it has none, or was deleted.',
     }),
-    before: z.record(z.string(), z.unknown()).nullable().meta({ description: 'The changed fields before the event.' }),
-    after: z.record(z.string(), z.unknown()).nullable().meta({ description: 'The changed fields after the event.' }),
+    before: changedFields.nullable().meta({ description: 'The changed fields before the event.' }),
+    after: changedFields.nullable().meta({ description: 'The changed fields after the event.' }),
   })
   .meta({ id: 'AuditEvent', description: 'Something that was done or rejected.' });
 

@@ -227,7 +227,6 @@ export async function openCore(
       usedAssertions: createUsedAssertions(database, feed),
       assertionAlgorithms: algorithms,
       clientKeys: createClientKeys({
-        assertionAlgorithms: algorithms,
         fetchJwks: readJwks,
         clock,
         log,

@@ -238,6 +238,7 @@ export function asSecretOwner(key: AccessKey): SecretOwner {
     targetType: 'access_key',
     clientId: null,
     registration: null,
+    dialects: [],
     enabled: key.enabled,
     revision: key.revision,
     tokenEpoch: key.tokenEpoch,

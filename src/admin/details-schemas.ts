@@ -12,6 +12,7 @@ import {
 } from '../clients/client-details.ts';
 import { type Claims, claimLimits, claimsProblem } from '../clients/custom-claims.ts';
 import { actions, isScopeName, scopeLimits, scopeNameForm } from '../clients/declared-scopes.ts';
+import { dialectNames } from '../configuration/dialects.ts';
 import { scopeText, timestamp } from './text.ts';
 
 /** Schemas of the notes and settings of clients and access keys, for requests and responses. */
@@ -67,6 +68,15 @@ function orNull<Schema extends z.ZodType>(schema: Schema) {
     .optional()
     .meta({ ...schema.meta() });
 }
+
+const dialects = z
+  .array(z.enum(dialectNames))
+  .max(dialectNames.length)
+  .meta({
+    description:
+      'Deviations of other servers’ clients that are accepted of this client, in addition to those of `KEYTURN_DIALECTS`. `audience`: read as `resource`. `json_body`: token requests in JSON. `token_endpoint_audience`: assertions for the token endpoint or for several servers. `rs256_assertions`: assertions with RS256. `other_paths`: token requests at the paths of Auth0, IdentityServer and Keycloak.',
+    example: ['audience', 'json_body'],
+  });
 
 const scopeName = z.string().max(scopeLimits.name).refine(isScopeName, scopeNameForm);
 const scopeShape = {
@@ -154,6 +164,7 @@ export const givenDetails = {
   contacts: contacts.optional(),
   access_token_ttl: orNull(lifetime),
   default_scope: orNull(defaultScope),
+  dialects: dialects.optional(),
   claims: claims.optional(),
 };
 
@@ -172,6 +183,9 @@ export const shownDetails = {
   default_scope: z.string().nullable().meta({
     description: 'The scopes of a token that is requested without `scope`. Null: all of `scope`.',
   }),
+  dialects: z
+    .array(z.enum(dialectNames))
+    .meta({ description: 'Deviations that are accepted of this client, beside those of the deployment.' }),
   claims: claimSet.meta({ description: 'Custom claims of introspections and JWTs.' }),
 };
 

@@ -100,6 +100,7 @@ const renamed: Readonly<Record<string, string>> = {
   contacts: 'technical-contact',
   labels: 'label',
   claims: 'claim',
+  dialects: 'dialect',
   metadata: 'metadata-file',
   scopes: 'scopes-file',
 };

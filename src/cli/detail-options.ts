@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { readClaimText } from '../clients/custom-claims.ts';
+import { dialectNames } from '../configuration/dialects.ts';
 import type { Json } from './call-admin.ts';
 import { collect, duration } from './terminal.ts';
 
@@ -19,6 +20,7 @@ export type DetailOptions = NoteOptions & {
   metadata?: false | true;
   accessTokenTtl?: number | false;
   defaultScope?: string[] | false;
+  dialect?: string[] | false;
   scopesFile?: Json;
 };
 
@@ -35,6 +37,7 @@ export type ShownDetails = ShownNotes & {
   metadata: Json;
   access_token_ttl: number | null;
   default_scope: string | null;
+  dialects: string[];
   scopes: { name: string; aliases: string[]; information: string | null; action: string | null }[];
 };
 
@@ -78,6 +81,11 @@ export function withDetails(command: Command, { canRemove }: { canRemove: boolea
       '--default-scope <scopes>',
       'integration: the scopes of a token that is requested without scope, or none to reject such requests; repeatable, or separated by commas',
       collect,
+    )
+    .option(
+      '--dialect <names>',
+      `a deviation of another server's clients that is accepted of this one, in addition to KEYTURN_DIALECTS: ${dialectNames.join(', ')}; repeatable, or separated by commas, and those that are given replace all earlier ones`,
+      collect,
     );
   command.option(
     '--scopes-file <file>',
@@ -89,6 +97,7 @@ export function withDetails(command: Command, { canRemove }: { canRemove: boolea
     .option('--no-owner', 'remove the owner')
     .option('--no-technical-contact', 'remove every technical contact')
     .option('--no-metadata', 'remove the metadata')
+    .option('--no-dialect', 'switch off every dialect of this client')
     .option(
       '--no-access-token-ttl',
       'remove the lifetime, so that the one of the resource server or deployment applies',
@@ -110,6 +119,7 @@ export function toNoteFields({ description, label, claim }: NoteOptions): Json {
 
 export function toDetailFields(options: DetailOptions): Json {
   const { owner, technicalContact, metadataFile, metadata, accessTokenTtl, defaultScope, scopesFile } = options;
+  const { dialect } = options;
   return {
     ...toNoteFields(options),
     owner_contact_id: owner === false ? null : owner,
@@ -117,6 +127,7 @@ export function toDetailFields(options: DetailOptions): Json {
     metadata: metadata === false ? {} : metadataFile,
     access_token_ttl: accessTokenTtl === false ? null : accessTokenTtl,
     scopes: scopesFile,
+    dialects: dialect === false ? [] : dialect,
     default_scope: defaultScope === false ? null : defaultScope?.filter((scope) => scope !== 'none').join(' '),
   };
 }
@@ -143,7 +154,7 @@ export function showNotes({ description, labels, claims }: ShownNotes): Record<s
 }
 
 export function showDetails(client: ShownDetails): Record<string, string> {
-  const { access_token_ttl: ttl, default_scope: scope, metadata, scopes } = client;
+  const { access_token_ttl: ttl, default_scope: scope, dialects, metadata, scopes } = client;
   return {
     ...(scopes.length === 0 ? {} : { scopes: scopes.map(showScope).join(', ') }),
     ...(client.owner_contact_id === null ? {} : { owner: client.owner_contact_id }),
@@ -152,6 +163,7 @@ export function showDetails(client: ShownDetails): Record<string, string> {
     ...(isEmpty(metadata) ? {} : { metadata: JSON.stringify(metadata) }),
     ...(ttl === null ? {} : { 'token lifetime': `${ttl} s` }),
     ...(scope === null ? {} : { 'default scope': scope || 'none' }),
+    ...(dialects.length === 0 ? {} : { dialects: dialects.join(', ') }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Dialect } from '../configuration/dialects.ts';
 import type { Row } from '../storage/database.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { AuthMethod, Client, ClientKind, ScopeHistory, TokenFormat, TokenTyp } from './client.ts';
@@ -31,6 +32,7 @@ export type ClientRow = Row & {
   token_typ: TokenTyp;
   access_token_ttl: number | null;
   default_scope: string[] | null;
+  dialects: Dialect[];
   claims: Claims;
   owner_contact: string | null;
   description: string | null;
@@ -73,6 +75,7 @@ export function toRow(client: Client): ClientRow {
     token_typ: client.tokenTyp ?? 'at+jwt',
     access_token_ttl: client.tokenTtlSeconds,
     default_scope: client.defaultScope && [...client.defaultScope],
+    dialects: [...client.dialects],
     claims: client.claims,
     owner_contact: details.ownerContactId,
     description: details.description,
@@ -112,6 +115,7 @@ export function toClient(row: ClientRow): Client {
     tokenTyp: row.token_format === 'jwt' ? row.token_typ : null,
     tokenTtlSeconds: row.access_token_ttl,
     defaultScope: row.default_scope,
+    dialects: row.dialects,
     claims: readClaims(row.claims),
     details: {
       ownerContactId: row.owner_contact,

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { type Dialect, tokenDialects } from '../configuration/dialects.ts';
 import { Conflict, InvalidInput } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
 import { type CertificateSubject, requireUsableSubject } from './certificate-subject.ts';
@@ -9,6 +10,7 @@ import { isPublicAddress } from './fetch-jwks.ts';
 import { requireOffered } from './offered-scopes.ts';
 import { readRegisteredCertificate } from './registered-certificate.ts';
 import {
+  acceptedOf,
   type ClientJwks,
   readVerificationKey,
   requireUsableJwks,
@@ -25,7 +27,8 @@ type GivenField =
   | 'tokenFormat'
   | 'tokenTyp'
   | 'resource'
-  | 'ownerContactId';
+  | 'ownerContactId'
+  | 'dialects';
 
 /**
  * Checks that a client has only members of its kind, and only scopes and a resource that a resource server offers.
@@ -49,6 +52,9 @@ export async function requireConsistent(
       throw new InvalidInput('scope: not allowed for a resource server, which has `information` instead.');
     if (given.defaultScope !== undefined && client.defaultScope) {
       throw new InvalidInput('default_scope: not allowed for a resource server.');
+    }
+    if (given.dialects !== undefined && client.dialects.some((name) => tokenDialects.includes(name))) {
+      throw new InvalidInput(`dialects: ${tokenDialects.join(', ')} are not allowed for a resource server.`);
     }
     if (given.accessKey !== undefined) throw new InvalidInput('access_key: not allowed for a resource server.');
     if (given.tokenTyp !== undefined && client.tokenFormat !== 'jwt') {
@@ -113,6 +119,14 @@ const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
 /** The accepted algorithms of assertions, which the registration of keys depends on. */
 export type KeyDeps = { assertionAlgorithms: readonly VerificationAlgorithm[] };
 
+/** Returns what the registration of keys of one client depends on. */
+export function keyDepsOf(
+  { assertionAlgorithms }: KeyDeps,
+  client: { dialects?: readonly Dialect[] | undefined } | undefined,
+): KeyDeps {
+  return { assertionAlgorithms: acceptedOf(assertionAlgorithms, client) };
+}
+
 const byDefault: KeyDeps = { assertionAlgorithms: verificationAlgorithms };
 
 /**
@@ -143,11 +157,20 @@ export function registerKeys(
   return { jwks: jwks ?? null, jwksUri: jwksUri ?? null, certificateSubject: certificateSubject ?? null };
 }
 
-/** Returns the registration after a change: new keys replace all previous ones. @throws {InvalidInput} */
-export function replaceKeys(client: Client, given: GivenKeys, deps: KeyDeps): RegisteredKeys {
-  const { jwks, jwksUri, certificateSubject } = client;
+/**
+ * Returns the registration after a change: new keys replace all previous ones.
+ * @throws {InvalidInput} also if the client keeps keys that it can only use with a dialect that is switched off.
+ */
+export function replaceKeys(
+  { authMethod, dialects, jwks, jwksUri, certificateSubject }: Client,
+  given: GivenKeys & { dialects?: readonly Dialect[] | undefined },
+  deps: KeyDeps,
+): RegisteredKeys {
   const isGiven = given.jwks !== undefined || given.jwksUri !== undefined || given.certificateSubject !== undefined;
-  return isGiven ? registerKeys(client.authMethod, given, deps) : { jwks, jwksUri, certificateSubject };
+  if (isGiven) return registerKeys(authMethod, given, deps);
+  const isOff = dialects.includes('rs256_assertions') && given.dialects?.includes('rs256_assertions') === false;
+  if (isOff && jwks && authMethod === 'private_key_jwt') return registerKeys(authMethod, { jwks }, deps);
+  return { jwks, jwksUri, certificateSubject };
 }
 
 /**
@@ -170,13 +193,21 @@ function requirePublicUrl(uri: string): void {
   }
 }
 
-type Demands = { [Demand in 'accessKey' | 'certificateBoundTokens' | 'dpopBoundTokens']?: Client[Demand] | undefined };
+type Demands = {
+  [Demand in 'accessKey' | 'certificateBoundTokens' | 'dpopBoundTokens' | 'dialects']?: Client[Demand] | undefined;
+};
 
-/** Returns whether a change drops a requirement: a DPoP proof, a certificate, or an access key. */
+/** Dialects that accept what FAPI 2.0 forbids. */
+const weakDialects: readonly Dialect[] = ['token_endpoint_audience', 'rs256_assertions'];
+
+/**
+ * Returns whether a change drops a requirement: a DPoP proof, a certificate, an access key, or a rule of assertions.
+ */
 export function weakensAuthentication(client: Client, patch: Demands): boolean {
   return (
     (client.dpopBoundTokens && patch.dpopBoundTokens === false) ||
     (client.certificateBoundTokens && patch.certificateBoundTokens === false) ||
-    (client.accessKey === 'required' && patch.accessKey === 'optional')
+    (client.accessKey === 'required' && patch.accessKey === 'optional') ||
+    weakDialects.some((name) => patch.dialects?.includes(name) && !client.dialects.includes(name))
   );
 }

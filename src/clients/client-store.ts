@@ -155,11 +155,11 @@ export async function insertClients(transaction: Transaction, clients: readonly 
        INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
          token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
          certificate_subject, certificate_bound_tokens, dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact,
-         description, labels, metadata, contacts, scopes)
+         description, labels, metadata, contacts, scopes, dialects)
        SELECT id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
          token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
          certificate_subject, certificate_bound_tokens, dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact,
-         description, labels, metadata, contacts, scopes
+         description, labels, metadata, contacts, scopes, dialects
        FROM jsonb_populate_recordset(NULL::clients, $1::jsonb)
        RETURNING id, client_id
      )
@@ -188,7 +188,8 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
        certificate_subject = n.certificate_subject, certificate_bound_tokens = n.certificate_bound_tokens,
        dpop_bound_tokens = n.dpop_bound_tokens, auth_method = n.auth_method, access_token_ttl = n.access_token_ttl,
        default_scope = n.default_scope, claims = n.claims, owner_contact = n.owner_contact, description = n.description,
-       labels = n.labels, metadata = n.metadata, contacts = n.contacts, scopes = n.scopes, updated_at = $2, revision = c.revision + 1
+       labels = n.labels, metadata = n.metadata, contacts = n.contacts, scopes = n.scopes, dialects = n.dialects,
+       updated_at = $2, revision = c.revision + 1
      FROM jsonb_populate_record(NULL::clients, $1::jsonb) n WHERE c.id = n.id RETURNING c.*`,
     [JSON.stringify(toRow(client)), at],
   );
@@ -276,6 +277,7 @@ export function asSecretOwner(client: Client): SecretOwner {
     targetType: 'client',
     clientId: client.clientId,
     registration: registrationOf(client),
+    dialects: client.dialects,
     enabled: client.enabled,
     revision: client.revision,
     tokenEpoch: client.tokenEpoch,

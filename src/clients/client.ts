@@ -1,3 +1,4 @@
+import type { Dialect } from '../configuration/dialects.ts';
 import { isOfSecret, type Registration } from '../credentials/registration.ts';
 import { newTokenEpoch, type Secret } from '../credentials/secret.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
@@ -68,6 +69,8 @@ export type Client = {
   tokenTtlSeconds: number | null;
   /** The scope of a token that an integration requests without `scope`: a part of `scope`, or null for all of it. */
   defaultScope: readonly string[] | null;
+  /** Deviations that are accepted of this client in addition to those of the deployment. */
+  dialects: readonly Dialect[];
   /** Custom claims of its tokens, or of tokens for a resource server. */
   claims: Claims;
   /** Null in the cache of requests, because metadata is large. */

@@ -127,13 +127,17 @@ export function isPublicAddress(address: string): boolean {
 export type ClientKeys = {
   /**
    * Returns the keys of a registration, registered or published at its URL; empty if the URL cannot be read.
-   * @param kid the ID of the key to find. The URL is fetched again if the ID is unknown.
-   * @param client the id of the client, for which it is recorded what the URL publishes.
+   * @param wanted.accepted the algorithms of the keys that are used.
+   * @param wanted.kid the ID of the key to find. The URL is fetched again if the ID is unknown.
+   * @param wanted.client the id of the client, for which it is recorded what the URL publishes.
    */
   find(
     registration: Pick<Registration, 'jwks' | 'jwksUri'>,
-    kid: string | undefined,
-    client?: string,
+    wanted: {
+      accepted: readonly VerificationAlgorithm[];
+      kid?: string | undefined;
+      client?: string | undefined;
+    },
   ): Promise<readonly ClientKey[]>;
 };
 
@@ -164,28 +168,29 @@ export function createClientKeys(deps: {
   clock: Clock;
   log: Log;
   notePublished: NotePublished;
-  /** Algorithms of the keys that are used. */
-  assertionAlgorithms: readonly VerificationAlgorithm[];
 }): ClientKeys {
-  const { fetchJwks, clock, log, notePublished, assertionAlgorithms } = deps;
+  const { fetchJwks, clock, log, notePublished } = deps;
   const byUrl = new LRUCache<string, Fetched>({ max: maxUrls });
 
-  /** Caches imported keys by registration object, which is replaced when the registration changes. */
+  /**
+   * Caches imported keys by registration object, which is replaced with its client. So are the accepted algorithms, which
+   * depend on the client and the deployment alone.
+   */
   const imported = new WeakMap<ClientJwks, readonly ClientKey[]>();
 
-  function importOnce(jwks: ClientJwks): readonly ClientKey[] {
+  function importOnce(jwks: ClientJwks, accepted: readonly VerificationAlgorithm[]): readonly ClientKey[] {
     let keys = imported.get(jwks);
     if (!keys) {
-      keys = usableKeys(jwks.keys, assertionAlgorithms);
+      keys = usableKeys(jwks.keys, accepted);
       imported.set(jwks, keys);
     }
     return keys;
   }
 
-  async function read(uri: string, fetched: Fetched): Promise<void> {
+  async function read(uri: string, fetched: Fetched, accepted: readonly VerificationAlgorithm[]): Promise<void> {
     fetched.triedAt = clock();
     try {
-      fetched.keys = usableKeys(await fetchJwks(uri), assertionAlgorithms);
+      fetched.keys = usableKeys(await fetchJwks(uri), accepted);
       fetched.readAt = clock();
       fetched.noted = new Set();
     } catch (error) {
@@ -212,13 +217,15 @@ export function createClientKeys(deps: {
   }
 
   return {
-    find: async ({ jwks, jwksUri }, kid, client) => {
-      if (jwks) return importOnce(jwks);
+    find: async ({ jwks, jwksUri }, { accepted, kid, client }) => {
+      if (jwks) return importOnce(jwks, accepted);
       if (jwksUri === null) return [];
-      const fetched = byUrl.get(jwksUri) ?? unread();
-      byUrl.set(jwksUri, fetched);
+      // Clients with other algorithms use other keys of the same URL.
+      const name = `${accepted.length} ${jwksUri}`;
+      const fetched = byUrl.get(name) ?? unread();
+      byUrl.set(name, fetched);
       if (isWanting(fetched, kid) && clock() - fetched.triedAt > retryAfterMs)
-        fetched.running ??= read(jwksUri, fetched);
+        fetched.running ??= read(jwksUri, fetched, accepted);
       await fetched.running;
       if (client !== undefined) note(client, jwksUri, fetched);
       return clock() - fetched.readAt > usableForMs ? [] : fetched.keys;

@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { InvalidInput } from '../errors.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import { type AuthMethod, authMethods, type Client, hasCertificate, initialState, isSecretMethod } from './client.ts';
-import { noDetails } from './client-details.ts';
-import { type KeyDeps, registerKeys } from './client-rules.ts';
+import { type KeyDeps, keyDepsOf, registerKeys } from './client-rules.ts';
 import { detailsOf, type GivenDetails } from './given-details.ts';
 import { type ClientJwks, readVerificationKey } from './verification-key.ts';
 
@@ -70,7 +69,8 @@ export function demandProblems(row: ForeignClient, deps: KeyDeps): string[] {
     const shown = /^[\w-]{1,60}$/.test(row.authMethod) ? row.authMethod : 'this method';
     return [...row.unmet, `it cannot authenticate with ${shown} here`];
   }
-  return [...row.unmet, ...subjectProblems(row), ...keyProblems(row, deps), ...algorithmProblems(row, deps)];
+  const own = keyDepsOf(deps, row.details);
+  return [...row.unmet, ...subjectProblems(row), ...keyProblems(row, own), ...algorithmProblems(row, own)];
 }
 
 /**
@@ -144,7 +144,7 @@ export function importedClient(row: ForeignClient, at: Date, deps: KeyDeps): Cli
     accessKey: row.accessKey,
     reveal: row.reveal,
     authMethod,
-    ...keysOf(row, deps),
+    ...keysOf(row, keyDepsOf(deps, row.details)),
     certificateBoundTokens: row.certificateBoundTokens ?? hasCertificate({ authMethod }),
     dpopBoundTokens: row.dpopBoundTokens,
     resource: row.resource ?? null,
@@ -152,7 +152,7 @@ export function importedClient(row: ForeignClient, at: Date, deps: KeyDeps): Cli
     scopes: [],
     tokenFormat: null,
     tokenTyp: null,
-    ...detailsOf(row.details ?? {}, { tokenTtlSeconds: null, defaultScope: null, claims: {}, details: noDetails }),
+    ...detailsOf(row.details ?? {}),
     ...initialState(at),
   };
 }

@@ -1,3 +1,4 @@
+import type { Dialect } from '../configuration/dialects.ts';
 import { type Client, parseScope } from './client.ts';
 import { type ClientDetails, noDetails } from './client-details.ts';
 import type { Claims } from './custom-claims.ts';
@@ -7,19 +8,29 @@ export type GivenDetails = { [Field in keyof ClientDetails]?: ClientDetails[Fiel
   tokenTtlSeconds?: number | null | undefined;
   /** Scopes, separated by spaces; null grants all of the client's scopes if none is requested. */
   defaultScope?: string | null | undefined;
+  dialects?: readonly Dialect[] | undefined;
   claims?: Claims | undefined;
 };
 
+type Detailed = Pick<Client, 'tokenTtlSeconds' | 'defaultScope' | 'dialects' | 'claims' | 'details'>;
+
+/** The details of a client that has none. */
+const withoutDetails: Detailed = {
+  tokenTtlSeconds: null,
+  defaultScope: null,
+  dialects: [],
+  claims: {},
+  details: noDetails,
+};
+
 /** Returns what was given, and otherwise what was there before. */
-export function detailsOf(
-  given: GivenDetails,
-  before: Pick<Client, 'tokenTtlSeconds' | 'defaultScope' | 'claims' | 'details'>,
-): Pick<Client, 'tokenTtlSeconds' | 'defaultScope' | 'claims' | 'details'> {
+export function detailsOf(given: GivenDetails, before: Detailed = withoutDetails): Detailed {
   const details = before.details ?? noDetails;
   const or = <T>(value: T | undefined, earlier: T): T => (value === undefined ? earlier : value);
   return {
     tokenTtlSeconds: or(given.tokenTtlSeconds, before.tokenTtlSeconds),
     defaultScope: given.defaultScope === undefined ? before.defaultScope : toScopeList(given.defaultScope),
+    dialects: given.dialects ? [...new Set(given.dialects)] : before.dialects,
     claims: given.claims ?? before.claims,
     details: {
       ownerContactId: or(given.ownerContactId, details.ownerContactId),

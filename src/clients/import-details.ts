@@ -1,3 +1,4 @@
+import { dialectsProblem } from '../configuration/dialects.ts';
 import type { Queryable } from '../storage/database.ts';
 import {
   contactsProblem,
@@ -16,8 +17,7 @@ import { detailsOf } from './given-details.ts';
 /** Returns why the details of a client cannot be imported. */
 export function detailProblems({ details: given, scope }: ForeignClient): string[] {
   if (!given) return [];
-  const before = { tokenTtlSeconds: null, defaultScope: null, claims: {}, details: noDetails };
-  const { tokenTtlSeconds: ttl, defaultScope, claims, details } = detailsOf(given, before);
+  const { tokenTtlSeconds: ttl, defaultScope, dialects, claims, details } = detailsOf(given);
   const { description, labels, metadata, contacts } = details ?? noDetails;
   const isLifetime = ttl === null || (Number.isInteger(ttl) && ttl >= tokenLifetimes.min && ttl <= tokenLifetimes.max);
   const excess = defaultScope?.filter((one) => !scope.includes(one)) ?? [];
@@ -28,6 +28,7 @@ export function detailProblems({ details: given, scope }: ForeignClient): string
     contacts: contactsProblem(contacts),
     access_token_ttl: isLifetime ? undefined : `must be ${tokenLifetimes.min} to ${tokenLifetimes.max} seconds`,
     default_scope: excess.length > 0 ? 'has a scope that is not in its `scope`' : undefined,
+    dialects: dialectsProblem(dialects),
     claims: claimsProblem(claims),
   };
   return Object.entries(problems).flatMap(([field, problem]) => (problem ? [`\`${field}\` ${problem}`] : []));

@@ -23,10 +23,16 @@ import {
   type TokenTyp,
   withoutTokens,
 } from './client.ts';
-import { noDetails } from './client-details.ts';
 import { recordLimits } from './client-limits.ts';
 import { auditView } from './client-row.ts';
-import { type GivenKeys, type KeyDeps, replaceKeys, requireConsistent, resourceTaken } from './client-rules.ts';
+import {
+  type GivenKeys,
+  type KeyDeps,
+  keyDepsOf,
+  replaceKeys,
+  requireConsistent,
+  resourceTaken,
+} from './client-rules.ts';
 import {
   announceClient,
   asSecretOwner,
@@ -102,7 +108,7 @@ export async function registerClient(
     scopes: await changeScopes(transaction, { id, scopes: [] }, input.scopes, deps.clock()),
     tokenFormat,
     tokenTyp: typOf(tokenFormat, input.tokenTyp),
-    ...detailsOf(input, { tokenTtlSeconds: null, defaultScope: null, claims: {}, details: noDetails }),
+    ...detailsOf(input),
     ...initialState(at),
   };
   await requireConsistent(transaction, client, input);
@@ -165,7 +171,7 @@ export async function updateClient(
     certificateBoundTokens: patch.certificateBoundTokens ?? client.certificateBoundTokens,
     dpopBoundTokens: patch.dpopBoundTokens ?? client.dpopBoundTokens,
     ...detailsOf(patch, client),
-    ...replaceKeys(client, patch, deps),
+    ...replaceKeys(client, patch, keyDepsOf(deps, { dialects: patch.dialects ?? client.dialects })),
   };
   await requireConsistent(transaction, changed, patch);
   if (client.kind === 'resource_server') {

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import type { Dialect } from '../configuration/dialects.ts';
 import { isOfSecret, keysOfRegistration, type Registration } from '../credentials/registration.ts';
 import { InvalidInput } from '../errors.ts';
 import { type ReviewDeps, requireConfirmation } from '../regeneration/review.ts';
@@ -8,7 +9,7 @@ import type { Transaction } from '../storage/database.ts';
 import { findClientKeys } from '../usage/client-key-store.ts';
 import { findSources } from '../usage/usage-report.ts';
 import type { Authentication, AuthMethod, Client } from './client.ts';
-import { type GivenKeys, type KeyDeps, registerKeys } from './client-rules.ts';
+import { type GivenKeys, type KeyDeps, keyDepsOf, registerKeys } from './client-rules.ts';
 import { asSecretOwner } from './client-store.ts';
 
 /** The new keys or certificate of a client: members of a registration, or a certificate in PEM. */
@@ -87,11 +88,13 @@ export async function requireNoneCut(
     jwks,
     jwksUri,
     certificateSubject,
-  }: GivenKeys & { authMethod?: AuthMethod | undefined },
+    dialects = client.dialects,
+  }: GivenKeys & { authMethod?: AuthMethod | undefined; dialects?: readonly Dialect[] | undefined },
 ): Promise<void> {
   const isOther = authMethod !== client.authMethod;
   if (!isOther && !jwks && jwksUri === undefined && !certificateSubject) return;
-  const replace = { authMethod, ...registerKeys(authMethod, { jwks, jwksUri, certificateSubject }, deps) };
+  const accepted = keyDepsOf(deps, { dialects });
+  const replace = { authMethod, ...registerKeys(authMethod, { jwks, jwksUri, certificateSubject }, accepted) };
   if (isSame(client, replace)) return;
   const owner = asSecretOwner(client);
   const secrets = await findSecrets(transaction, owner);

@@ -200,8 +200,9 @@ async function findImported(
 function registrationOf(client: Client): unknown {
   const { name, scope, accessKey, reveal, authMethod, jwks, jwksUri, certificateSubject } = client;
   const { certificateBoundTokens, dpopBoundTokens, resource, tokenTtlSeconds, defaultScope, claims, details } = client;
+  const dialects = [...client.dialects].sort();
   const proof = { authMethod, jwks, jwksUri, certificateSubject, certificateBoundTokens, dpopBoundTokens };
-  const noted = { tokenTtlSeconds, defaultScope, claims, details };
+  const noted = { tokenTtlSeconds, defaultScope, dialects, claims, details };
   // Drop undefined members, as the database does.
   return JSON.parse(
     JSON.stringify({ name, scope: [...scope].sort(), accessKey, reveal, resource, ...proof, ...noted }),

@@ -1,5 +1,5 @@
 import { createPublicKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomBytes } from 'node:crypto';
-import type { Dialects } from '../configuration/dialects.ts';
+import type { Dialect, Dialects } from '../configuration/dialects.ts';
 import { thumbprintOf } from '../credentials/registration.ts';
 import { InvalidInput } from '../errors.ts';
 import { findUnstorableText } from '../text/read-text.ts';
@@ -12,9 +12,19 @@ export const verificationAlgorithms: readonly VerificationAlgorithm[] = ['ES256'
 
 export type VerificationAlgorithm = 'ES256' | 'EdDSA' | 'Ed25519' | 'PS256' | 'RS256';
 
+const allAlgorithms: readonly VerificationAlgorithm[] = [...verificationAlgorithms, 'RS256'];
+
 /** Returns the accepted algorithms of client assertions. */
 export function assertionAlgorithms(dialects: Dialects): readonly VerificationAlgorithm[] {
-  return dialects.has('rs256_assertions') ? [...verificationAlgorithms, 'RS256'] : verificationAlgorithms;
+  return dialects.has('rs256_assertions') ? allAlgorithms : verificationAlgorithms;
+}
+
+/** Returns the accepted algorithms of a client's assertions. @param accepted those of all clients of the deployment. */
+export function acceptedOf(
+  accepted: readonly VerificationAlgorithm[],
+  client: { dialects?: readonly Dialect[] | undefined } | undefined,
+): readonly VerificationAlgorithm[] {
+  return client?.dialects?.includes('rs256_assertions') ? allAlgorithms : accepted;
 }
 
 /** An imported public key with the names of the algorithms that it is used with. */
@@ -154,16 +164,16 @@ const decoys = new Map<string, readonly VerificationKey[]>();
 
 /**
  * Returns a key without a known private key, to check a signature that has no registered key. The check costs as much
- * as one with a registered key, so that the response time does not reveal whether one exists. Returns an empty list for
- * an algorithm that is not accepted.
+ * as one with a registered key, so that the response time does not reveal whether one exists, nor which client may use
+ * RS256. Returns an empty list for an algorithm that no client can use.
  */
-export function decoyKeys(alg: unknown, accepted: readonly VerificationAlgorithm[]): readonly VerificationKey[] {
-  if (typeof alg !== 'string' || !accepted.some((each) => each === alg)) return [];
+export function decoyKeys(alg: unknown): readonly VerificationKey[] {
+  if (typeof alg !== 'string' || !allAlgorithms.some((each) => each === alg)) return [];
   let keys = decoys.get(alg);
   if (!keys) {
     const jwk = makeJwk(alg);
     if (!jwk) return [];
-    const key = readVerificationKey({ ...jwk, alg }, accepted);
+    const key = readVerificationKey({ ...jwk, alg }, allAlgorithms);
     keys = typeof key === 'string' ? [] : [key];
     decoys.set(alg, keys);
   }

@@ -38,8 +38,13 @@ function requireType(headers: IncomingMessage['headers'], mediaType: string, cod
     throw new KeyturnError(codes[415], 415, 'Content-Encoding is not supported. Send the body uncompressed.');
   }
   if (!hasMediaType(headers['content-type'], mediaType)) {
-    throw new KeyturnError(codes[415], 415, `Content-Type must be ${mediaType}.`);
+    throw wrongType(codes[415], mediaType);
   }
+}
+
+/** Returns the error for a body of another media type. */
+export function wrongType(code: string, mediaType: string): KeyturnError {
+  return new KeyturnError(code, 415, `Content-Type must be ${mediaType}.`);
 }
 
 /**

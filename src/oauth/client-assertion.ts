@@ -1,18 +1,14 @@
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, type ProtectedHeaderParameters } from 'jose';
 import { LRUCache } from 'lru-cache';
-import type { KnownClient } from '../clients/client.ts';
+import type { Client, KnownClient } from '../clients/client.ts';
 import { type KeyCredential, keyCredentialsOf, refusalOfCredential, usableFirst } from '../clients/key-credentials.ts';
-import {
-  decoyKeys,
-  readVerificationKey,
-  type VerificationAlgorithm,
-  type VerificationKey,
-} from '../clients/verification-key.ts';
+import { acceptedOf, decoyKeys, readVerificationKey, type VerificationKey } from '../clients/verification-key.ts';
 import type { Config } from '../config.ts';
+import { isAccepted } from '../configuration/dialects.ts';
 import type { Core } from '../core.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { findLeftKeys, type UsedKey } from '../usage/client-key-store.ts';
-import { isTokenPath } from './dialect-rules.ts';
+import { isOtherTokenPath, tokenPath } from './dialect-rules.ts';
 import { InvalidClient } from './oauth-error.ts';
 
 /** The only reason for which a rejected assertion is not checked again with a re-read client. */
@@ -78,13 +74,12 @@ export async function examineAssertion(
     return { refusal: 'assertion_type' };
   const signed = await verify(assertion, findCandidates(core, known, clientId, header), {
     alg: header.alg,
-    accepted: core.assertionAlgorithms,
     checks: maxChecks,
   });
   if (!known || !signed?.credential) return { refusal: 'assertion_signature' };
   const { claims, credential, used: key } = signed;
   const refusal =
-    refusalOfClaims(claims, core.config, core.clock() / 1_000) ??
+    refusalOfClaims(claims, core.config, known.client, core.clock() / 1_000) ??
     refusalOfCredential(credential, clientId, core.clock());
   if (refusal) return { refusal, credential, ...(key ? { key } : {}) };
   const { jti = '', exp = 0, iat = exp - maxLifetimeSeconds } = claims;
@@ -124,14 +119,7 @@ export type LeftKeys = {
   warn(clientId: string, key: UsedKey): void;
 };
 
-export function createLeftKeys({
-  assertionAlgorithms: accepted,
-  clients,
-  clock,
-  config,
-  database,
-  log,
-}: Core): LeftKeys {
+export function createLeftKeys({ assertionAlgorithms, clients, clock, config, database, log }: Core): LeftKeys {
   const warnedAt = new LRUCache<string, number>({ max: 1_000 });
   let running = 0;
 
@@ -146,8 +134,9 @@ export function createLeftKeys({
 
   return {
     find: async (known, { clientId, assertion, header }) => {
-      const isPossible = decoyKeys(header.alg, accepted).length > 0 && (await clients.isPossible(clientId));
+      const isPossible = decoyKeys(header.alg).length > 0 && (await clients.isPossible(clientId));
       if (!isPossible || running >= maxLookups) return undefined;
+      const accepted = acceptedOf(assertionAlgorithms, known?.client);
       const left = await withDeadline(load(known?.client.id ?? noClient));
       const candidates = left.flatMap(({ kid, thumbprint, jwk }): Candidate[] => {
         const key = readVerificationKey(jwk, accepted);
@@ -156,11 +145,10 @@ export function createLeftKeys({
       });
       const signed = await verify(assertion, candidates.slice(0, maxLeftChecks), {
         alg: header.alg,
-        accepted,
         checks: maxLeftChecks,
       });
       // A replayed old assertion does not show that the client's programs still use its key.
-      if (!signed || refusalOfClaims(signed.claims, config, clock() / 1_000)) return undefined;
+      if (!signed || !known || refusalOfClaims(signed.claims, config, known.client, clock() / 1_000)) return undefined;
       return signed.used;
     },
     warn: (clientId, { kid, thumbprint }) => {
@@ -191,6 +179,8 @@ async function* findCandidates(
   header: ProtectedHeaderParameters,
 ): AsyncGenerator<Candidate> {
   const kid = typeof header.kid === 'string' ? header.kid : undefined;
+  const accepted = acceptedOf(core.assertionAlgorithms, known?.client);
+  if (!accepted.some((each) => each === header.alg)) return;
   const now = core.clock();
   const credentials = (known ? usableFirst(keyCredentialsOf(known, now), clientId, now) : [])
     .filter(({ registration }) => registration.authMethod === 'private_key_jwt')
@@ -204,8 +194,8 @@ async function* findCandidates(
     const { registration } = credential;
     // A URL is no longer read once its credential has ended.
     const keys = isEnded
-      ? await core.clientKeys.find({ ...registration, jwksUri: null }, undefined)
-      : await core.clientKeys.find(registration, wanted, known?.client.id);
+      ? await core.clientKeys.find({ ...registration, jwksUri: null }, { accepted })
+      : await core.clientKeys.find(registration, { accepted, kid: wanted, client: known?.client.id });
     isKidKnown ||= !refusal && keys.some((key) => key.kid === kid);
     const namedFirst = [...keys.filter((key) => key.kid === kid), ...keys.filter((key) => key.kid !== kid)];
     for (const key of namedFirst) {
@@ -233,7 +223,7 @@ async function* findCandidates(
 async function verify(
   assertion: string,
   candidates: Iterable<Candidate> | AsyncIterable<Candidate>,
-  { alg, accepted, checks }: { alg: unknown; accepted: readonly VerificationAlgorithm[]; checks: number },
+  { alg, checks }: { alg: unknown; checks: number },
 ): Promise<(Candidate & { claims: JWTPayload }) | undefined> {
   let left = checks;
   for await (const candidate of candidates) {
@@ -241,7 +231,7 @@ async function verify(
     const claims = await claimsSignedWith(candidate.key, assertion);
     if (claims) return { ...candidate, claims };
   }
-  for (const decoy of decoyKeys(alg, accepted)) for (; left > 0; left -= 1) await claimsSignedWith(decoy, assertion);
+  for (const decoy of decoyKeys(alg)) for (; left > 0; left -= 1) await claimsSignedWith(decoy, assertion);
   return undefined;
 }
 
@@ -262,8 +252,13 @@ async function claimsSignedWith({ key, algs }: VerificationKey, assertion: strin
   }
 }
 
-function refusalOfClaims({ aud, exp, iat, nbf, jti }: JWTPayload, config: Config, now: number): string | undefined {
-  if (!isForThisServer(aud, config)) return 'assertion_audience';
+function refusalOfClaims(
+  { aud, exp, iat, nbf, jti }: JWTPayload,
+  config: Config,
+  client: Client,
+  now: number,
+): string | undefined {
+  if (!isForThisServer(aud, config, client)) return 'assertion_audience';
   if (typeof exp !== 'number' || exp <= now || exp > now + maxLifetimeSeconds + leewaySeconds)
     return 'assertion_expiry';
   for (const since of [iat, nbf]) {
@@ -274,14 +269,15 @@ function refusalOfClaims({ aud, exp, iat, nbf, jti }: JWTPayload, config: Config
 
 /**
  * Requires the issuer as the only audience, as a string: with another audience, the assertion could be used there too
- * (FAPI 2.0 §5.3.2.1). A deployment can also accept the URL of its token endpoint (RFC 7523 §3), and lists.
+ * (FAPI 2.0 §5.3.2.1). A dialect also accepts the URL of the token endpoint (RFC 7523 §3), and lists.
  */
-function isForThisServer(aud: unknown, { issuer, dialects }: Config): boolean {
+function isForThisServer(aud: unknown, { issuer, dialects }: Config, client: Client): boolean {
   if (aud === issuer) return true;
-  if (!dialects.has('token_endpoint_audience')) return false;
+  if (!isAccepted('token_endpoint_audience', dialects, client)) return false;
   return [aud].flat().some((one) => {
     if (typeof one !== 'string' || !one.startsWith(issuer)) return false;
-    return one === issuer || isTokenPath(one.slice(issuer.length), dialects);
+    const path = one.slice(issuer.length);
+    return path === '' || path === tokenPath || (isOtherTokenPath(path) && isAccepted('other_paths', dialects, client));
   });
 }
 

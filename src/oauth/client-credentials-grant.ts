@@ -13,6 +13,7 @@ import {
 import { type Confirmation, lifetimeOf, tokenTypeOf } from '../tokens/token-record.ts';
 import { retirementHeaders } from './announce-retirement.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
+import { targetsOf } from './dialect-rules.ts';
 import { rethrowFailure } from './fast-path/head-start.ts';
 import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
@@ -37,7 +38,8 @@ type AskedToken = {
  * @throws {KeyturnError} `unauthorized_client`, `invalid_scope`, `invalid_target`, or `temporarily_unavailable` if the
  * client has had too many tokens.
  */
-export function readTokenRequest(core: Core, { client }: Caller, { values, resources }: Form): AskedToken {
+export function readTokenRequest(core: Core, { client }: Caller, form: Form): AskedToken {
+  const { values } = form;
   if (client.kind !== 'integration') {
     throw new KeyturnError('unauthorized_client', 400, 'Resource servers cannot request tokens.');
   }
@@ -45,6 +47,7 @@ export function readTokenRequest(core: Core, { client }: Caller, { values, resou
   if (scope !== undefined && !isWellFormedScope(scope)) {
     throw new KeyturnError('invalid_scope', 400, 'scope: must be a list of scopes, separated by single spaces.');
   }
+  const resources = targetsOf(form, core.config.dialects, client);
   if (resources.length > 1)
     throw new KeyturnError('invalid_target', 400, 'resource: only one is supported per request.');
   const seconds = core.tokenRate?.secondsToWait(client.id);

@@ -8,6 +8,7 @@ import { isPublicPath, publicRoutes } from '../http/public-routes.ts';
 import { createRequestIds, strictTransport } from '../http/response-headers.ts';
 import { createProxyAlarm } from '../http/trusted-proxies.ts';
 import { logAccess } from './access-log.ts';
+import { hiddenErrorOf, hideDialects, requireDialects } from './admit-dialects.ts';
 import { announceRetirement } from './announce-retirement.ts';
 import { createCertificateReader } from './certificate-reader.ts';
 import { authenticateClient } from './client-authentication.ts';
@@ -48,10 +49,12 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(requireKnownHost(isKnownHost));
   provider.use(routeOnly);
   provider.use(serveMetadata(core));
-  provider.use(readForm(core.config.dialects));
+  provider.use(hideDialects(core));
+  provider.use(readForm);
   provider.use(createFailureLimit(core.failureRate, addressOf));
   provider.use(recordUse(core, addressOf));
   provider.use(authenticateClient(core, createCertificateReader(core, clientCa), addressOf));
+  provider.use(requireDialects(core));
   provider.use(announceRetirement);
   provider.use(events.serve);
   provider.use(serveWhoami(core, addressOf));
@@ -99,7 +102,7 @@ function respondWithError({ config, log }: Core) {
     try {
       await next();
     } catch (error) {
-      noteError(ctx, error);
+      noteError(ctx, hiddenErrorOf(ctx) ?? error);
       presentOAuthError(ctx, error, { issuer: config.issuer, log });
     }
   };

@@ -1,8 +1,7 @@
 import type { Context, Next } from 'koa';
-import type { Dialects } from '../configuration/dialects.ts';
 import { KeyturnError } from '../errors.ts';
 import { readBody } from '../http/read-body.ts';
-import { isJsonRequest } from './dialect-rules.ts';
+import { isJsonRequest, tokenPath } from './dialect-rules.ts';
 import { headStartOf } from './fast-path/head-start.ts';
 import { type Form, parseForm, parseJsonForm } from './form.ts';
 
@@ -16,28 +15,29 @@ const maxIntrospectionBytes = 256 * 1024;
 /** Parameters that are rejected in a URL, because proxies and browser histories store URLs (RFC 6749 §2.3.1). */
 const secretParameters = ['client_secret', 'client_assertion', 'access_key', 'token'];
 
-/** Reads a form of limited size, or the same parameters in JSON if that is on, into `ctx.state.form`. */
-export function readForm(dialects: Dialects) {
-  return async (ctx: Context, next: Next): Promise<void> => {
-    const query = ctx.querystring && new URLSearchParams(ctx.querystring);
-    if (query && secretParameters.some((name) => query.has(name))) {
-      throw new KeyturnError(
-        'invalid_request',
-        400,
-        'Credentials and tokens must be sent in the request body, not in the URL.',
-      );
-    }
-    ctx.state['form'] = headStartOf(ctx.req)?.form ?? (await read(ctx, dialects));
-    await next();
-  };
+/**
+ * Reads a form of limited size, or the same parameters in JSON, into `ctx.state.form`. Whether the client may send JSON
+ * is decided when it is known.
+ */
+export async function readForm(ctx: Context, next: Next): Promise<void> {
+  const query = ctx.querystring && new URLSearchParams(ctx.querystring);
+  if (query && secretParameters.some((name) => query.has(name))) {
+    throw new KeyturnError(
+      'invalid_request',
+      400,
+      'Credentials and tokens must be sent in the request body, not in the URL.',
+    );
+  }
+  ctx.state['form'] = headStartOf(ctx.req)?.form ?? (await read(ctx));
+  await next();
 }
 
-async function read(ctx: Context, dialects: Dialects): Promise<Form> {
-  if (isJsonRequest(ctx.path, ctx.req.headers['content-type'], dialects)) {
-    return parseJsonForm(await readText(ctx, 'application/json'), dialects);
+async function read(ctx: Context): Promise<Form> {
+  if (isJsonRequest(ctx.path, ctx.req.headers['content-type'])) {
+    return parseJsonForm(await readText(ctx, 'application/json'));
   }
   const body = headStartOf(ctx.req)?.body ?? (await readText(ctx, 'application/x-www-form-urlencoded'));
-  return parseForm(body, dialects);
+  return parseForm(body, { isTokenRequest: ctx.path === tokenPath });
 }
 
 export function formOf(ctx: Context): Form {

@@ -1,4 +1,5 @@
 import type { AuditEvent } from '../audit/audit-log.ts';
+import type { Dialect } from '../configuration/dialects.ts';
 import type { SecretPrefix } from '../credentials/credential-format.ts';
 import {
   isOfSecret,
@@ -31,6 +32,8 @@ export type SecretOwner = OwnerRef & {
   clientId: string | null;
   /** How the client authenticates now; null for an access key. */
   registration: Registration | null;
+  /** Deviations that are accepted of the client; empty for an access key. */
+  dialects: readonly Dialect[];
   enabled: boolean;
   /** Increases with every change of the owner. */
   revision: number;

@@ -32,6 +32,7 @@ test('clients create and update accept every detail of a client, and update remo
     ...['--owner', owner, '--description', 'Sends orders', '--label', 'team=logistics', '--label', 'note=a=b'],
     ...['--technical-contact', 'it@partner.example', '--technical-contact', 'Ann, +49 30 1234'],
     ...['--metadata-file', join(directory, 'crm.json'), '--access-token-ttl', '15m', '--default-scope', 'orders:read'],
+    ...['--dialect', 'audience,json_body', '--dialect', 'other_paths'],
     ...['--claim', 'tenant=acme', '--claim', 'level=3', '--claim', 'trial=false', '--claim', 'regions=["eu","us"]'],
     ...['--claim', 'zip="01234"', '--claim', 'code=0815'],
   );
@@ -43,18 +44,36 @@ test('clients create and update accept every detail of a client, and update remo
     metadata: { crm: { id: 4711 } },
     access_token_ttl: 900,
     default_scope: 'orders:read',
+    dialects: ['audience', 'json_body', 'other_paths'],
     claims: { tenant: 'acme', level: 3, trial: false, regions: ['eu', 'us'], zip: '01234', code: '0815' },
   };
   expect(made).toMatchObject(details);
   const shown = await run('clients', 'show', made.client_id);
-  for (const text of [owner, 'team=logistics', 'tenant="acme"', '900 s', '{"crm":{"id":4711}}', 'it@partner.example']) {
+  for (const text of [
+    owner,
+    'team=logistics',
+    'tenant="acme"',
+    '900 s',
+    '{"crm":{"id":4711}}',
+    'it@partner.example',
+    'json_body',
+  ]) {
     expect(shown.stdout).toContain(text);
   }
 
   const changed = await json('clients', 'update', made.client_id, '--label', 'team=sales', '--default-scope', 'none');
   expect(changed).toMatchObject({ ...details, labels: { team: 'sales' }, default_scope: '' });
 
-  const all = ['owner', 'description', 'label', 'technical-contact', 'metadata', 'access-token-ttl', 'default-scope'];
+  const all = [
+    'owner',
+    'description',
+    'label',
+    'technical-contact',
+    'metadata',
+    'access-token-ttl',
+    'default-scope',
+    'dialect',
+  ];
   const removed = await json('clients', 'update', made.client_id, ...all.map((name) => `--no-${name}`), '--no-claim');
   expect(removed).toMatchObject({
     owner_contact_id: null,
@@ -64,6 +83,7 @@ test('clients create and update accept every detail of a client, and update remo
     metadata: {},
     access_token_ttl: null,
     default_scope: null,
+    dialects: [],
     claims: {},
   });
 });
@@ -105,6 +125,7 @@ test.each([
   ['--owner', 'Ann', '--owner'],
   ['--metadata-file', 'list.json', '--metadata-file'],
   ['--metadata-file', 'absent.json', '--metadata-file'],
+  ['--dialect', 'json', '--dialect'],
   ['--technical-contact', '\u200b', '--technical-contact'],
 ])('rejects %s %j with exit code 2, and names the option that was typed', async (option, value, named) => {
   const given = option === '--metadata-file' ? join(directory, value) : value;

@@ -21,7 +21,7 @@ test('docs/command-line.md matches the commands (UPDATE_DOCS=1 writes it)', asyn
 test('every command in docs/moving.md works, in the documented order', async () => {
   const page = await readFile(docs('moving.md'), 'utf8');
   const commands = [...page.matchAll(/^ *(keyturn .*)$/gm)].map(([, command = '']) => command);
-  expect(commands).toHaveLength(5);
+  expect(commands).toHaveLength(6);
   const directory = await mkdtemp(join(tmpdir(), 'keyturn-docs-'));
   const client = { client_id: 'order-sync', client_secret: generateRootKey().slice(3, 40), scope: 'orders.read' };
   await writeFile(join(directory, 'clients.json'), JSON.stringify({ items: [client] }));

@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { registerKeys } from '../../src/clients/client-rules.ts';
 import { generateClient, type NewClient, registerClient } from '../../src/clients/manage-clients.ts';
+import { dialectNames } from '../../src/configuration/dialects.ts';
 import { permissions } from '../../src/contacts/contact.ts';
 import { createContact } from '../../src/contacts/manage-contacts.ts';
 import { textProblem } from '../../src/text/read-text.ts';
@@ -97,6 +98,7 @@ const client = fc.record({
     metadata: fc.dictionary(fc.stringMatching(/^[a-z_]{1,9}$/), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 2 }),
     contacts: fc.array(fc.constantFrom('it@partner.example', 'Ann, "A" +49', '[1]'), { maxLength: 2 }),
     tokenTtlSeconds: fc.constantFrom(null, 60, 900, 86_400),
+    dialects: fc.shuffledSubarray([...dialectNames]),
     claims: fc.dictionary(
       fc.stringMatching(/^x_[a-z]{1,9}$/),
       fc.oneof(fc.integer(), fc.boolean(), fc.constantFrom('', 'acme', '3'), fc.constant(['eu', 'us'])),

@@ -46,9 +46,12 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const publicKey = (kind: 'ec' | 'ed25519', more: object = {}) => {
-  const options = { namedCurve: 'P-256' };
-  const pair = kind === 'ec' ? generateKeyPairSync('ec', options) : generateKeyPairSync('ed25519');
+const publicKey = (kind: 'ec' | 'ed25519' | 'rsa', more: object = {}) => {
+  const pair = {
+    ec: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    ed25519: () => generateKeyPairSync('ed25519'),
+    rsa: () => generateKeyPairSync('rsa', { modulusLength: 2_048 }),
+  }[kind]();
   return { keys: [{ ...pair.publicKey.export({ format: 'jwk' }), ...more }] };
 };
 
@@ -95,6 +98,15 @@ describe('an import adopts a security requirement of a client or refuses the cli
       { claims: { iss: 'https://evil.example' }, says: '`claims` iss is a registered claim' },
       { labels: { '-x': 'y' }, says: '`labels` each key must have' },
       { metadata: { text: 'x'.repeat(16_384) }, says: '`metadata` must have at most 16 KiB' },
+      { dialects: ['audience', 'json_body'], is: { dialects: ['audience', 'json_body'] } },
+      { dialects: ['json'], says: '`dialects` must be among audience' },
+      {
+        ...key,
+        jwks: publicKey('rsa'),
+        token_endpoint_auth_signing_alg: 'RS256',
+        dialects: 'rs256_assertions',
+        is: { dialects: ['rs256_assertions'] },
+      },
       { default_scope: 'orders:read', says: '`default_scope` has a scope that is not in its `scope`' },
       { ...key, jwks: publicKey('ec'), token_endpoint_auth_signing_alg: 'PS256', says: 'another algorithm' },
       { ...key, jwks: publicKey('ec'), token_endpoint_auth_signing_alg: 'RS256', says: 'none of ES256' },

@@ -1,6 +1,7 @@
-import { dialectNames } from '../../src/configuration/dialects.ts';
+import { updateClient } from '../../src/clients/manage-clients.ts';
+import { type Dialect, dialectNames } from '../../src/configuration/dialects.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
-import { endpointsOf, register, registerAll, type TestClient } from '../oauth/fixture.ts';
+import { actor, endpointsOf, register, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { basicOf, post, send } from '../oauth/http-client.ts';
 import { type Environment, runCommand } from './run-command.ts';
 
@@ -81,10 +82,16 @@ describe('keyturn moving rehearse', () => {
     ]);
   });
 
-  it('answers by the dialects that are on, and recommends another one in addition to them', async () => {
+  it.each([
+    ['of the deployment', { KEYTURN_DIALECTS: dialectNames.join(',') }],
+    ['of one client', undefined],
+  ])('answers by the dialects that are on: those %s', async (_, env) => {
     const { shop, partner } = clients;
-    const env = { KEYTURN_DIALECTS: dialectNames.join(',') };
-    const dialectal = await startTestServer({ stores: server.stores, env });
+    const dialectal = await startTestServer({ stores: server.stores, ...(env ? { env } : {}) });
+    const { core } = dialectal;
+    const setDialects = (dialects: readonly Dialect[]) =>
+      core.change((transaction) => updateClient(transaction, core, actor, partner.id, { dialects }));
+    await setDialects(env ? [] : dialectNames);
     const paths = [
       '/oauth2/token',
       '/oauth/token',
@@ -116,13 +123,23 @@ describe('keyturn moving rehearse', () => {
       }
       expect(new Set(rehearsed.map(({ status }) => status))).toEqual(new Set([200, 400, 404, 415]));
     } finally {
+      await setDialects([]);
       await dialectal.close();
     }
-    const [one] = await rehearseEach([{ client_id: shop.id, path: '/oauth/token' }], {
-      ...environment,
-      KEYTURN_DIALECTS: 'audience',
-    });
-    expect(one?.text).toBe('Set KEYTURN_DIALECTS=audience,other_paths, or change the path to /oauth2/token.');
+  });
+
+  it('recommends a dialect in addition to those that are on', async () => {
+    const { id } = clients.shop;
+    const { core } = server;
+    const setDialects = (dialects: readonly Dialect[]) =>
+      core.change((transaction) => updateClient(transaction, core, actor, id, { dialects }));
+    await setDialects(['json_body']);
+    const env = { ...environment, KEYTURN_DIALECTS: 'audience' };
+    const [one] = await rehearseEach([{ client_id: id, path: '/oauth/token' }], env);
+    await setDialects([]);
+    expect(one?.text).toBe(
+      `Set KEYTURN_DIALECTS=audience,other_paths or, for this client alone, \`keyturn clients update ${id} --dialect json_body,other_paths\`, or change the path to /oauth2/token.`,
+    );
   });
 
   it('stores no token and counts no use of a secret', async () => {
@@ -138,6 +155,8 @@ describe('keyturn moving rehearse', () => {
 
   it('says what differs from the other server, and what must be changed', async () => {
     const { id } = clients.shop;
+    const setting = (dialect: string) =>
+      `Set KEYTURN_DIALECTS=${dialect} or, for this client alone, \`keyturn clients update ${id} --dialect ${dialect}\``;
     const answers = await rehearseEach([
       { client_id: id, scope: 'orders:read', granted_scope: ['orders:read', 'orders:delete'] },
       { client_id: id, granted_scope: 'orders:read' },
@@ -153,11 +172,12 @@ describe('keyturn moving rehearse', () => {
       [200, 'The token also has orders:create products:read.'],
       [
         200,
-        'The parameter audience is ignored; the token is for every resource server that its scope names. Set KEYTURN_DIALECTS=audience to read it as resource.',
+        'The parameter audience is ignored; the token is for every resource server that its scope names. ' +
+          `${setting('audience')}, to read it as resource.`,
       ],
-      [404, 'Set KEYTURN_DIALECTS=other_paths, or change the path to /oauth2/token.'],
+      [404, `${setting('other_paths')}, or change the path to /oauth2/token.`],
       [404, 'The path must be changed to /oauth2/token, in the client or in a proxy.'],
-      [415, 'Set KEYTURN_DIALECTS=json_body, or change the body to application/x-www-form-urlencoded.'],
+      [415, `${setting('json_body')}, or change the body to application/x-www-form-urlencoded.`],
       [415, 'The body must be application/x-www-form-urlencoded.'],
       [401, 'The client authenticates with private_key_jwt, but it is registered with a secret.'],
     ]);

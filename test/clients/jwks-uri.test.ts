@@ -156,7 +156,6 @@ describe('the keys of a client with a jwks_uri', () => {
         noted += 1;
         throw new Error('invalid text');
       },
-      assertionAlgorithms: ['ES256', 'EdDSA'],
       clock: () => now,
       log: createLog('silent'),
       fetchJwks: async () => {
@@ -169,7 +168,8 @@ describe('the keys of a client with a jwks_uri', () => {
       one,
       two,
       state,
-      kids: async (kid?: string) => (await keys.find(client, kid, 'some client')).map((key) => key.kid),
+      kids: async (kid?: string) =>
+        (await keys.find(client, { accepted: ['ES256', 'EdDSA'], kid, client: 'some client' })).map((key) => key.kid),
       noted: () => noted,
       fetched: () => fetched,
       pass: (milliseconds: number) => {

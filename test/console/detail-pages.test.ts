@@ -55,6 +55,7 @@ describeWith('Chromium')('the details of clients and access keys, in the console
       'Technical contacts': 'it@partner.example\n+49 30 1234',
       'Token lifetime in seconds': '900',
       'Default permissions': 'orders:read',
+      Dialects: 'audience, json_body',
       Metadata: '{"crm": {"id": 4711}}',
     });
     await page.getByLabel('gets the default permissions').check();
@@ -67,10 +68,19 @@ describeWith('Chromium')('the details of clients and access keys, in the console
       contacts: ['it@partner.example', '+49 30 1234'],
       access_token_ttl: 900,
       default_scope: 'orders:read',
+      dialects: ['audience', 'json_body'],
       metadata: { crm: { id: 4711 } },
     };
     expect(await read(`/clients/${id}`)).toMatchObject(details);
-    for (const text of ['Ask first.', 'team=logistics', 'zip=01234', '900 seconds', '+49 30 1234', '4711']) {
+    for (const text of [
+      'Ask first.',
+      'team=logistics',
+      'zip=01234',
+      '900 seconds',
+      '+49 30 1234',
+      '4711',
+      'audience, json_body',
+    ]) {
       expect(await main()).toContain(text);
     }
 
@@ -129,6 +139,7 @@ describeWith('Chromium')('the details of clients and access keys, in the console
     ['Labels', 'team', 'Each line must be a name and a value'],
     ['Claims', 'sub=me', 'Sub is a registered claim'],
     ['Token lifetime in seconds', '30', 'Too small'],
+    ['Dialects', 'json', 'Dialects'],
     ['Metadata', '[1]', 'Metadata'],
     ['Metadata', '{', 'must be a JSON object'],
     ['Default permissions', 'orders:delete', 'orders:delete is not in'],

@@ -41,7 +41,7 @@ describeWith('Keycloak', 'Java compiler')('moving from Keycloak', () => {
     const environment = {
       ...process.env,
       KC_DB: 'dev-file',
-      KC_DB_URL: `jdbc:h2:file:${directory}/h2`,
+      KC_DB_URL: `jdbc:h2:file:${directory}/h2;NON_KEYWORDS=VALUE`,
       KC_CACHE: 'local',
       KC_BOOTSTRAP_ADMIN_USERNAME: 'admin',
       KC_BOOTSTRAP_ADMIN_PASSWORD: 'admin-of-a-test',
@@ -60,6 +60,7 @@ describeWith('Keycloak', 'Java compiler')('moving from Keycloak', () => {
         'start-dev',
         ...options.split(' '),
       ],
+      withinMs: 240_000,
       answers: async () => {
         const { status } = await fetch(`${url}/realms/master`);
         if (status !== 200) throw new Error(`status ${status}`);

@@ -1,4 +1,5 @@
 import { type Dialect, dialectNames } from '../../src/configuration/dialects.ts';
+import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { runCommand } from '../cli/run-command.ts';
@@ -410,5 +411,196 @@ describe('the dialect other_paths', () => {
       const answer = await askWithout('other_paths', ({ publicUrl }) => askAt(publicUrl, path));
       expect(answer).toMatchObject({ status: 404, json: { error: 'not_found' } });
     }
+  });
+});
+
+describe('a dialect of one client', () => {
+  const json = 'application/json';
+  const [path = ''] = otherPaths;
+  let other: { id: string; secret: string };
+  let own: { id: string; secret: string };
+  /** A process that has all dialects of its clients cached. */
+  let second: AdminServer;
+
+  beforeAll(async () => {
+    second = await start([]);
+    own = await makeClient('Own');
+    other = await makeClient('Other');
+  });
+  afterAll(() => second?.close());
+
+  async function makeClient(name: string) {
+    const scope = 'orders:read invoices:read';
+    const body = { name, kind: 'integration', scope };
+    const { status, json: made } = await plain.adminFetch('/clients', { method: 'POST', body });
+    expect(status).toBe(201);
+    return { id: made.client_id as string, secret: made.client_secret as string };
+  }
+
+  const setDialects = (dialects: unknown, id = own.id) =>
+    plain.adminFetch(`/clients/${id}`, { method: 'PATCH', body: { dialects } });
+  const askAs = (
+    { id, secret }: { id: string; secret: string },
+    { at = '/oauth2/token', type = 'application/x-www-form-urlencoded', server = plain, more = {} } = {},
+  ) => {
+    const members = { grant_type: 'client_credentials', client_id: id, client_secret: secret, ...more };
+    return send(server.publicUrl + at, {
+      method: 'POST',
+      headers: { 'Content-Type': type },
+      body: type === json ? JSON.stringify(members) : new URLSearchParams(members).toString(),
+    });
+  };
+  const shown = ({ status, headers, text }: Answer) => ({
+    status,
+    challenge: headers['www-authenticate'],
+    allow: headers['allow'],
+    text,
+  });
+
+  it('is accepted of this client alone, in every process, until it is switched off', async () => {
+    const asked = [{ type: json }, { at: path }, { at: path, type: json }, { more: { audience: ordersResource } }];
+    const statuses = async (client: typeof own, server: AdminServer) => {
+      const answers = [];
+      for (const request of asked) {
+        const { status, json: answer } = await askAs(client, { ...request, server });
+        answers.push(status === 200 ? answer['scope'] : status);
+      }
+      return answers;
+    };
+    const off = [415, 404, 404, 'orders:read invoices:read'];
+    expect([await statuses(own, plain), await statuses(own, second)]).toEqual([off, off]);
+    const { status, json: changed } = await setDialects(['json_body', 'other_paths', 'audience', 'audience']);
+    expect({ status, dialects: changed.dialects }).toEqual({
+      status: 200,
+      dialects: ['json_body', 'other_paths', 'audience'],
+    });
+    const all = 'orders:read invoices:read';
+    expect(await statuses(own, plain)).toEqual([all, all, all, 'orders:read']);
+    expect(await statuses(other, plain)).toEqual(off);
+    // No request of this client is refused from the cache of another process.
+    expect((await statuses(own, second)).slice(0, 3)).toEqual([all, all, all]);
+    expect((await setDialects([])).json.dialects).toEqual([]);
+    expect(await statuses(own, plain)).toEqual(off);
+  });
+
+  it('shows nobody which clients exist or have it', async () => {
+    await setDialects(['json_body', 'other_paths']);
+    const wrong = `${own.secret.slice(0, -1)}${own.secret.endsWith('0') ? '1' : '0'}`;
+    const failures = [
+      { id: own.id, secret: 'x'.repeat(30) },
+      { id: own.id, secret: wrong },
+      { id: other.id, secret: 'x'.repeat(30) },
+      other,
+      { id: 'kti_0000000000000000000000', secret: own.secret },
+    ];
+    for (const request of [{ type: json }, { at: path }, { at: path, type: json }]) {
+      const answers = [];
+      for (const client of failures) answers.push(shown(await askAs(client, request)));
+      expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+      expect(answers[0]).toMatchObject({ status: request.at ? 404 : 415, challenge: undefined, allow: undefined });
+    }
+    for (const body of ['', '{', '[]', '{"client_id":1}']) {
+      const answer = await send(`${plain.publicUrl}/oauth2/token`, {
+        method: 'POST',
+        headers: { 'Content-Type': json },
+        body,
+      });
+      expect(answer.status).toBe(415);
+    }
+    expect((await send(plain.publicUrl + path)).status).toBe(404);
+  });
+
+  it('tells operators why the hidden request of a client was rejected', async () => {
+    await setDialects(['json_body']);
+    const hidden = await askAs({ id: own.id, secret: generateSecret('kts_') }, { type: json });
+    expect(hidden.status).toBe(415);
+    await plain.core.usage.flush();
+    const { json: explained } = await plain.adminFetch('/explain', {
+      method: 'POST',
+      body: { value: hidden.headers['x-request-id'] },
+    });
+    const found = {
+      kind: 'request',
+      verdict: 'rejected',
+      findings: [{ rule: 'wrong_secret', subject: { id: own.id } }],
+    };
+    expect(explained).toMatchObject(found);
+  });
+
+  it('makes errors after authentication visible to the client', async () => {
+    await setDialects(['json_body', 'audience']);
+    const answer = await askAs(own, { type: json, more: { scope: 'orders:delete' } });
+    expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_scope' } });
+    const target = await askAs(own, { type: json, more: { audience: 'https://other.example' } });
+    expect(target).toMatchObject({ status: 400, json: { error: 'invalid_target' } });
+  });
+
+  it('accepts assertions with RS256, for the token endpoint, of this client alone', async () => {
+    const rsa = await makePair('RS256');
+    const jwks = { keys: [{ ...rsa.publicJwk, alg: 'RS256' }] };
+    const register = (dialects: string[]) =>
+      plain.adminFetch('/clients', {
+        method: 'POST',
+        body: { name: 'RSA', kind: 'integration', auth_method: 'private_key_jwt', jwks, dialects },
+      });
+    expect((await register(['audience'])).status).toBe(400);
+    const { json: made } = await register(['rs256_assertions']);
+    const id = made.client_id as string;
+    const askFor = async (aud: unknown) =>
+      (
+        await postAssertion(
+          `${plain.publicUrl}/oauth2/token`,
+          await makeAssertion(rsa, id, issuer, { claims: { aud } }),
+        )
+      ).status;
+    const endpoint = `${issuer}/oauth2/token`;
+    expect([await askFor(issuer), await askFor(endpoint)]).toEqual([200, 401]);
+    await setDialects(['rs256_assertions', 'token_endpoint_audience'], id);
+    expect([await askFor([endpoint]), await askFor(`${issuer}${path}`)]).toEqual([200, 401]);
+    // The key could not be used any more.
+    const refused = await setDialects([], id);
+    expect(refused).toMatchObject({ status: 400, json: { detail: 'jwks.keys[0]: the key must have the alg PS256.' } });
+    expect(await askFor(issuer)).toBe(200);
+  });
+
+  it('costs as many checks of signatures for every client and for none', async () => {
+    const rsa = await makePair('RS256');
+    const stranger = await makePair('RS256');
+    const keyed = (dialects: Dialect[]) =>
+      registerKeyClient(plain.core, { jwks: { keys: [rsa.publicJwk] } }, { dialects });
+    const ids = [await keyed(['rs256_assertions']), await keyed([]), own.id, 'kti_0000000000000000000000'];
+    const { verify } = crypto.subtle;
+    const counts: number[] = [];
+    for (const id of ids) {
+      let count = 0;
+      crypto.subtle.verify = ((...args: Parameters<typeof verify>) => {
+        count += 1;
+        return verify.apply(crypto.subtle, args);
+      }) as typeof verify;
+      const answer = await postAssertion(`${plain.publicUrl}/oauth2/token`, await makeAssertion(stranger, id, issuer));
+      crypto.subtle.verify = verify;
+      expect(answer.status).toBe(401);
+      counts.push(count);
+    }
+    expect(new Set(counts).size).toBe(1);
+    expect(counts[0]).toBeGreaterThan(0);
+  });
+
+  it('needs the permission to manage API keys if it accepts weaker assertions', async () => {
+    const editor = await plain.operatorToken(['integrations:view', 'integrations:edit']);
+    const change = (dialects: string[]) =>
+      plain.adminFetch(`/clients/${own.id}`, { method: 'PATCH', body: { dialects }, token: editor });
+    expect((await change(['json_body'])).status).toBe(200);
+    for (const name of ['rs256_assertions', 'token_endpoint_audience']) expect((await change([name])).status).toBe(403);
+  });
+
+  it('is rejected if it is unknown, or changes token requests and the client is a resource server', async () => {
+    expect((await setDialects(['json'])).status).toBe(400);
+    for (const name of ['audience', 'json_body', 'other_paths']) {
+      const answer = await setDialects([name], clients.orders.id);
+      expect(answer).toMatchObject({ status: 400, json: { detail: expect.stringContaining('dialects:') } });
+    }
+    expect((await setDialects(['token_endpoint_audience'], clients.orders.id)).status).toBe(200);
+    expect((await setDialects([], clients.orders.id)).status).toBe(200);
   });
 });

@@ -199,6 +199,7 @@ export function presentClient(
     contacts: [...details.contacts],
     access_token_ttl: client.tokenTtlSeconds,
     default_scope: client.defaultScope?.join(' ') ?? null,
+    dialects: [...client.dialects],
     claims: client.claims,
     tokens_not_before: client.tokensNotBefore?.toISOString() ?? null,
     secrets: live

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { keyDepsOf } from '../../clients/client-rules.ts';
 import { findKnownClient, requireClientOwner } from '../../clients/client-store.ts';
 import { readReplacement } from '../../clients/replacement.ts';
 import type { Core } from '../../core.ts';
@@ -76,7 +77,9 @@ export function clientRegenerationEndpoints(core: Core): Endpoint[] {
 function parseReplace(
   core: Core,
   { replace }: { replace?: z.output<typeof replacement> | undefined },
-  { registration }: SecretOwner,
+  { registration, dialects }: SecretOwner,
 ): Registration | undefined {
-  return replace && registration ? readReplacement(registration, replacementOf(replace), core) : undefined;
+  return replace && registration
+    ? readReplacement(registration, replacementOf(replace), keyDepsOf(core, { dialects }))
+    : undefined;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { findEndedUse, findInState } from '../../attention/find-states.ts';
 import { type Client, isSecretMethod } from '../../clients/client.ts';
-import { registerKeys, weakensAuthentication } from '../../clients/client-rules.ts';
+import { keyDepsOf, registerKeys, weakensAuthentication } from '../../clients/client-rules.ts';
 import { findKnownClient, listClients } from '../../clients/client-store.ts';
 import {
   deleteClient,
@@ -86,7 +86,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
   async function generate(transaction: Transaction, operator: Operator, body: z.output<typeof newClient>) {
     const { auth_method: authMethod = 'client_secret_basic' } = body;
     const input = fieldsOf(body);
-    const authentication = { authMethod, ...registerKeys(authMethod, input, core) };
+    const authentication = { authMethod, ...registerKeys(authMethod, input, keyDepsOf(core, input)) };
     if (isSecretMethod(authMethod)) {
       return await generateClient(transaction, core, operator, { ...input, authMethod });
     }
@@ -200,7 +200,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
               );
             if (weakensAuthentication(await requireClient(transaction, params.client_id), given)) {
               throw new Forbidden(
-                `To stop requiring DPoP, certificate binding or an access key, you need the permission ${describePermission('api_key:manage')}.`,
+                `To stop requiring DPoP, certificate binding or an access key, or to accept weaker assertions, you need the permission ${describePermission('api_key:manage')}.`,
               );
             }
           }

@@ -27,6 +27,7 @@ export const clientColumns = [
   'contacts',
   'access_token_ttl',
   'default_scope',
+  'dialects',
   'claims',
 ] as const;
 

@@ -107,9 +107,9 @@ function demandsOf(client: OwnedClient): Json {
 }
 
 function detailsOf(client: OwnedClient): Json {
-  const { description, labels, metadata, contacts, access_token_ttl, default_scope, claims } = client;
+  const { description, labels, metadata, contacts, access_token_ttl, default_scope, dialects, claims } = client;
   const scopes = default_scope && scopeField(default_scope);
-  const given = { description, labels, metadata, contacts, access_token_ttl, default_scope: scopes, claims };
+  const given = { description, labels, metadata, contacts, access_token_ttl, default_scope: scopes, dialects, claims };
   const owners = { owner: client.owner, owner_contact_id: client.owner_contact_id };
   return Object.fromEntries(Object.entries({ ...owners, ...given }).filter(([, value]) => !isEmpty(value)));
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { tokenLifetimes } from '../../clients/client-details.ts';
 import type { Claims } from '../../clients/custom-claims.ts';
 import type { GivenDetails } from '../../clients/given-details.ts';
+import type { Dialect } from '../../configuration/dialects.ts';
 import { parseJson, words } from './clients-file.ts';
 import { isMembers, listOf, type Members, take } from './members.ts';
 
@@ -19,6 +20,7 @@ export const detailMembers = {
   owner_contact_id: z.unknown().optional(),
   access_token_ttl: z.unknown().optional(),
   default_scope: words.optional(),
+  dialects: words.optional(),
   client_credentials_grant_access_token_lifespan: z.unknown().optional(),
   access_token_lifetime: z.unknown().optional(),
 };
@@ -54,6 +56,8 @@ export function readDetails(client: { [name in keyof typeof detailMembers]?: unk
       tokenTtlSeconds: lifetime.seconds,
       // A field of CSV cannot say that the list is empty.
       defaultScope: scope?.filter((one) => one !== '[]').join(' '),
+      // An unknown name is rejected with the other details.
+      dialects: client.dialects as Dialect[] | undefined,
     },
     owners: [client.owner_contact_id, client.owner].flatMap((name) => (typeof name === 'string' && name ? [name] : [])),
     unmet: lifetime.unmet,

@@ -1,14 +1,13 @@
-import { isSecretMethod, type KnownClient } from '../../clients/client.ts';
+import { type Client, isSecretMethod, type KnownClient } from '../../clients/client.ts';
 import { keyCredentialsOf, refusalOfClientSecret, refusalOfCredential } from '../../clients/key-credentials.ts';
-import type { Dialect, Dialects } from '../../configuration/dialects.ts';
+import { type Dialect, type Dialects, isAccepted } from '../../configuration/dialects.ts';
 import type { Core } from '../../core.ts';
 import { isKeyCredential, type Secret } from '../../credentials/secret.ts';
 import { KeyturnError } from '../../errors.ts';
 import { hasMediaType } from '../../http/read-body.ts';
 import type { Caller } from '../../oauth/client-authentication.ts';
 import { demandToken, grantType, presentToken, readTokenRequest } from '../../oauth/client-credentials-grant.ts';
-import { isJsonRequest, isOtherTokenPath, isTokenPath, tokenPath } from '../../oauth/dialect-rules.ts';
-import { targetsOf } from '../../oauth/form.ts';
+import { isJsonRequest, isOtherTokenPath, tokenPath } from '../../oauth/dialect-rules.ts';
 import { makeAccessToken } from '../../tokens/issue-access-token.ts';
 import type { LoggedRequest } from './read-request-log.ts';
 
@@ -29,8 +28,9 @@ export type RehearsedAnswer = {
  */
 export async function rehearseRequest(core: Core, request: LoggedRequest): Promise<RehearsedAnswer> {
   try {
-    requireKnownForm(request, core.config.dialects);
-    const caller = admit(core, request, await core.clients.find(request.clientId));
+    const known = await core.clients.find(request.clientId);
+    requireKnownForm(core, request, known?.client);
+    const caller = admit(core, request, known);
     return await issue(core, request, caller);
   } catch (error) {
     if (!(error instanceof KeyturnError) || error.status >= 500) throw error;
@@ -40,30 +40,39 @@ export async function rehearseRequest(core: Core, request: LoggedRequest): Promi
 
 /** @throws {KeyturnError} as the listener does for requests that it cannot read. */
 function requireKnownForm(
+  { config: { dialects } }: Core,
   { path = tokenPath, contentType, grantType: asked }: LoggedRequest,
-  dialects: Dialects,
+  client: Client | undefined,
 ): void {
-  if (!isTokenPath(path, dialects)) {
+  const isServed = isOtherTokenPath(path) && isAccepted('other_paths', dialects, client);
+  if (path !== tokenPath && !isServed) {
     const text = isOtherTokenPath(path)
-      ? `${settingWith('other_paths', dialects)}, or change the path to ${tokenPath}.`
+      ? `${settingWith('other_paths', dialects, client)}, or change the path to ${tokenPath}.`
       : `The path must be changed to ${tokenPath}, in the client or in a proxy.`;
     throw new KeyturnError('not_found', 404, text);
   }
   const isForm = contentType === undefined || hasMediaType(contentType, 'application/x-www-form-urlencoded');
-  if (!isForm && !isJsonRequest(tokenPath, contentType, dialects)) {
+  const isJson = isJsonRequest(tokenPath, contentType) && isAccepted('json_body', dialects, client);
+  if (!isForm && !isJson) {
     const text = hasMediaType(contentType, 'application/json')
-      ? `${settingWith('json_body', dialects)}, or change the body to application/x-www-form-urlencoded.`
+      ? `${settingWith('json_body', dialects, client)}, or change the body to application/x-www-form-urlencoded.`
       : 'The body must be application/x-www-form-urlencoded.';
-    throw new KeyturnError('invalid_request', 415, text);
+    // The path exists only for clients that have authenticated, and a body of another type cannot do that.
+    const isHidden =
+      path !== tokenPath && !dialects.has('other_paths') && !hasMediaType(contentType, 'application/json');
+    throw isHidden ? new KeyturnError('not_found', 404, text) : new KeyturnError('invalid_request', 415, text);
   }
   if (asked !== grantType) {
     throw new KeyturnError('unsupported_grant_type', 400, 'grant_type: only client_credentials is supported.');
   }
 }
 
-/** Returns the beginning of a text that recommends a dialect in addition to those that are on. */
-function settingWith(dialect: Dialect, dialects: Dialects): string {
-  return `Set KEYTURN_DIALECTS=${[...dialects, dialect].join(',')}`;
+/** Returns the beginning of a text that recommends a dialect for the client, or for all in addition to those that are on. */
+function settingWith(dialect: Dialect, dialects: Dialects, client: Client | undefined): string {
+  const forAll = `KEYTURN_DIALECTS=${[...dialects, dialect].join(',')}`;
+  if (!client) return `Set ${forAll}`;
+  const own = [...client.dialects, dialect].join(',');
+  return `Set ${forAll} or, for this client alone, \`keyturn clients update ${client.clientId} --dialect ${own}\``;
 }
 
 /** @throws {KeyturnError} `invalid_client` if the client could not authenticate with a valid credential. */
@@ -102,20 +111,21 @@ function rejection(text: string): KeyturnError {
 async function issue(core: Core, request: LoggedRequest, caller: Caller): Promise<RehearsedAnswer> {
   const values = new Map(Object.entries(request.scope === undefined ? {} : { scope: request.scope }));
   if (request.accessKey) values.set('access_key', 'unknown');
-  const resources = targetsOf(request.resources, request.audiences, core.config.dialects);
-  const asked = readTokenRequest(core, caller, { values, resources });
+  const { resources, audiences } = request;
+  const asked = readTokenRequest(core, caller, { values, resources, audiences });
   const demanded = demandToken(caller, asked, request.dpop ? { jkt: '' } : undefined);
   const sources = { servers: await core.clients.resourceServers(), signingKey: await core.signingKeys.current() };
   const issued = presentToken(makeAccessToken(core, caller.client, caller.clientId, demanded, sources));
   const { scope, expires_in } = issued;
-  return { status: 200, error: null, scope, expires_in, text: differenceOf(request, scope, core.config.dialects) };
+  return { status: 200, error: null, scope, expires_in, text: differenceOf(core, request, scope, caller.client) };
 }
 
 /** Describes how the granted scope differs from what the other server granted, or an ignored parameter. */
 function differenceOf(
+  { config: { dialects } }: Core,
   { grantedScope, audiences, resources }: LoggedRequest,
   scope: string,
-  dialects: Dialects,
+  client: Client,
 ): string | null {
   const texts: string[] = [];
   if (grantedScope !== undefined) {
@@ -125,9 +135,9 @@ function differenceOf(
     if (lost.length > 0) texts.push(`The token lacks ${lost.join(' ')}, which the other server granted.`);
     if (added.length > 0) texts.push(`The token also has ${added.join(' ')}.`);
   }
-  if (audiences.length > 0 && resources.length === 0 && !dialects.has('audience')) {
+  if (audiences.length > 0 && resources.length === 0 && !isAccepted('audience', dialects, client)) {
     texts.push('The parameter audience is ignored; the token is for every resource server that its scope names.');
-    texts.push(`${settingWith('audience', dialects)} to read it as resource.`);
+    texts.push(`${settingWith('audience', dialects, client)}, to read it as resource.`);
   }
   return texts.length > 0 ? texts.join(' ') : null;
 }

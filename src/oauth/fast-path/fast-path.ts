@@ -10,6 +10,7 @@ import { createGenerations } from '../../storage/generations.ts';
 import { logAccess } from '../access-log.ts';
 import { retirementHeaders } from '../announce-retirement.ts';
 import { type Caller, isUnchanged, presentedSecretOf, recallCaller } from '../client-authentication.ts';
+import { tokenPath } from '../dialect-rules.ts';
 import { type Form, parseForm } from '../form.ts';
 import { readCredentials, usesHeaderAlone } from '../presented-secret.ts';
 import { countUse, instanceOf } from '../record-use.ts';
@@ -84,7 +85,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     let caller: Caller | undefined;
     let found: FastAnswer | Promise<FastAnswer | undefined> | undefined;
     try {
-      const form = parseForm(headStart.body, core.config.dialects);
+      const form = parseForm(headStart.body, { isTokenRequest: exchange.request.url === tokenPath });
       headStart.form = form;
       exchange.instance = instanceOf(exchange.request, form);
       caller = findCaller(exchange, form, headStart);

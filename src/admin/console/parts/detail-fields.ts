@@ -11,6 +11,7 @@ import {
   unlessMissing,
   type Visit,
 } from '../page.ts';
+import { dialectField, readDialects } from './dialect-field.ts';
 import { facts } from './elements.ts';
 import { type Entries, entry } from './entries.ts';
 import { choices, textArea, textField } from './forms.ts';
@@ -46,7 +47,7 @@ export function detailFields(
   contacts: readonly ShownContact[] | undefined,
 ): VNode {
   const names = ['owner_contact_id', 'description', 'labels', 'claims', 'contacts', 'access_token_ttl', 'metadata'];
-  const isOpen = [...names, 'default_scope'].some((name) => entries.errors.has(name));
+  const isOpen = [...names, 'default_scope', 'dialects'].some((name) => entries.errors.has(name));
   return html`<details open=${isOpen}>
     <summary>Owner, notes, token lifetime and claims</summary>
     <div class="stack">
@@ -62,7 +63,7 @@ export function detailFields(
         type: 'number',
         hint: `From ${tokenLifetimes.min} to ${tokenLifetimes.max}. If the integration and the resource server both have one, the shorter applies. Leave this empty to use the default lifetime.`,
       })}
-      ${kind === 'integration' && defaultScopeFields(entries)}
+      ${kind === 'integration' && defaultScopeFields(entries)} ${dialectField(entries, kind)}
       ${textArea({
         ...entry(entries, 'metadata'),
         label: 'Metadata',
@@ -137,6 +138,7 @@ export function toDetailForm(client: ShownClient, owner: ShownContact | undefine
   if (owner) form.set('owner_contact_id', nameOf(owner));
   form.set('contacts', client.contacts.join('\n'));
   form.set('access_token_ttl', ttl === null ? '' : String(ttl));
+  form.set('dialects', client.dialects.join(' '));
   form.set('metadata', Object.keys(metadata).length > 0 ? JSON.stringify(metadata, undefined, 2) : '');
   if (client.kind !== 'integration') return;
   form.set('default_scope_kind', scope === null ? 'all' : scope ? 'some' : 'none');
@@ -164,6 +166,7 @@ export function reviewedDetails(form: URLSearchParams): Record<string, VNode | s
         : kind === 'none'
           ? 'none: requests without scope are rejected'
           : undefined,
+    Dialects: entered('dialects'),
     Metadata: entered('metadata'),
   };
 }
@@ -189,6 +192,7 @@ export async function readDetailForm(visit: Visit): Promise<Record<string, unkno
     contacts: read(form, 'contacts', (text) => linesIn(text).map((line) => line.trim())),
     access_token_ttl: read(form, 'access_token_ttl', (text) => (text.trim() === '' ? null : Number(text))),
     metadata: read(form, 'metadata', readMetadata),
+    dialects: read(form, 'dialects', readDialects),
     default_scope: kind === null ? undefined : kind === 'all' ? null : kind === 'none' ? '' : defaultScopeOf(form),
   };
 }
@@ -285,6 +289,7 @@ export function detailsCard(client: ShownClient, owner: ShownContact | undefined
     'Technical contacts': client.contacts.length > 0 ? client.contacts.join(', ') : undefined,
     'Token lifetime': ttl === null ? undefined : `${ttl} seconds`,
     'Default permissions': scope === null ? undefined : scope || 'none: requests without scope are rejected',
+    Dialects: client.dialects.length > 0 ? client.dialects.join(', ') : undefined,
     Metadata: Object.keys(metadata).length > 0 ? html`<code>${JSON.stringify(metadata)}</code>` : undefined,
   };
   const isKnown = Object.values(known).some((value) => value !== undefined);

@@ -72,6 +72,7 @@ const labels: Readonly<Record<string, string>> = {
   contacts: 'Technical contacts',
   access_token_ttl: 'Token lifetime',
   default_scope: 'Default permissions',
+  dialects: 'Dialects',
 };
 
 /** Returns what people call a form field. */

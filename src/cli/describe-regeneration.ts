@@ -7,7 +7,13 @@ export type ShownSource = { address: string; user_agent: string; instance: strin
 type ShownUser = ShownSource & { last_seen_at: string | null; tokens_24h: number };
 
 /** A source with the reason why it counts as moved to the new credential, or why it does not. */
-type ShownJudged = ShownUser & { reason: string; counts_as_moved_at: string | null; required_silence_seconds: number };
+type ShownJudged = ShownUser & {
+  reason: string;
+  counts_as_moved_at: string | null;
+  required_silence_seconds: number;
+  renewals_awaited: number;
+  marked_at: string | null;
+};
 
 type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_others: number; tokens_24h: number };
 
@@ -92,6 +98,7 @@ const reasons: Readonly<Record<string, string>> = {
   never_seen_with_new: 'never seen with the new value',
   used_previous_recently: 'used the previous value less than a token lifetime ago',
   silent_less_than_usual: 'may use the previous value again: it has paused for longer before',
+  awaits_renewals: 'held several tokens at a time with the previous value, so it may be several programs',
   holds_previous_tokens: 'tokens that were obtained with the previous value are live',
   address_unreadable: 'its address is unknown, so it never counts as moved',
   merged_sources: 'all sources that are not listed one by one; they never count as moved',
@@ -99,10 +106,16 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** Describes a source, and below it why it counts as moved or not, and from when it will. */
 function withReason(source: ShownJudged): string[] {
-  const { reason, counts_as_moved_at: at } = source;
+  const { reason, counts_as_moved_at: at, renewals_awaited: renewals, marked_at: markedAt } = source;
   if (reason === 'moved') return users([source]);
   const from = at !== null && reason !== 'marked_as_moved' ? `; counts as moved from ${at} without another use` : '';
-  return [...users([source]), `    ${reasons[reason] ?? reason}${from}`];
+  const lapsed =
+    markedAt === null || reason === 'marked_as_moved'
+      ? ''
+      : `; was marked as moved at ${markedAt}, but has used the previous value since`;
+  const awaited =
+    renewals > 1 || reason === 'awaits_renewals' ? `; must obtain ${renewals} more tokens with the new value` : '';
+  return [...users([source]), `    ${reasons[reason] ?? reason}${from}${awaited}${lapsed}`];
 }
 
 function users(all: readonly ShownUser[]): string[] {

@@ -32,7 +32,7 @@ type RegenerateOptions = Confirmed &
     revokeTokens?: true;
   };
 
-/** Adds `regenerate`, `regenerations`, `undo`, `extend`, `mark-moved` and `finish` for one kind of credential. */
+/** Adds `regenerate`, `regenerations`, `undo`, `extend`, `mark-moved`, `unmark-moved` and `finish` for one kind of credential. */
 export function addRegenerationCommands(parent: Command, subject: RegenerateSubject): void {
   addRegenerate(parent, subject);
   addRegenerations(parent, subject);
@@ -43,7 +43,18 @@ export function addRegenerationCommands(parent: Command, subject: RegenerateSubj
     `undo a rotation during its grace period: the previous ${subject.secret} becomes current again; the new one and its tokens stop working at once`,
   );
   addExtend(parent, subject);
-  addMarkMoved(parent, subject);
+  addMark(
+    parent,
+    subject,
+    'mark-moved',
+    `mark a source of the previous ${subject.secret} as moved, because it has moved or does not come back; counts until it uses the previous one again`,
+  );
+  addMark(
+    parent,
+    subject,
+    'unmark-moved',
+    `withdraw the mark of a source of the previous ${subject.secret}, which then counts as moved by what was seen of it alone`,
+  );
   addEnd(parent, subject, 'finish', `end the grace period now: the previous ${subject.secret} stops working at once`);
 }
 
@@ -203,12 +214,15 @@ function addExtend(parent: Command, { path, parameter, secret, example }: Regene
     });
 }
 
-function addMarkMoved(parent: Command, { path, parameter, secret, example }: RegenerateSubject): void {
+function addMark(
+  parent: Command,
+  { path, parameter, example }: RegenerateSubject,
+  verb: 'mark-moved' | 'unmark-moved',
+  description: string,
+): void {
   parent
-    .command('mark-moved')
-    .description(
-      `mark a source of the previous ${secret} as moved, because it has moved or does not come back; counts until it uses the previous one again`,
-    )
+    .command(verb)
+    .description(description)
     .argument(`<${parameter}>`, describeId(parameter))
     .argument('[regeneration_id]', 'the regeneration (default: the one whose grace period is running)')
     .requiredOption('--address <address>', 'the address of the source')
@@ -218,7 +232,7 @@ function addMarkMoved(parent: Command, { path, parameter, secret, example }: Reg
     .option('--json', 'print the changed regeneration as one JSON object')
     .addHelpText(
       'after',
-      `\nExamples:\n  keyturn ${parent.name()} mark-moved ${example} --address 192.0.2.7 --user-agent 'sync/1.0'`,
+      `\nExamples:\n  keyturn ${parent.name()} ${verb} ${example} --address 192.0.2.7 --user-agent 'sync/1.0'`,
     )
     .action(async (id: string, given: string | undefined, options: MarkOptions) => {
       const source = {
@@ -229,8 +243,9 @@ function addMarkMoved(parent: Command, { path, parameter, secret, example }: Reg
       const marked = await withAdmin(async (admin) => {
         const params = { [parameter]: id };
         const found = await findRunning(admin, path, params, given);
-        await confirm(`Mark ${describeSource(source, ' ')} as moved?`, options);
-        return await callAdmin<ShownRegeneration>(admin, `POST ${path}/regenerations/{regeneration_id}/mark-moved`, {
+        const name = describeSource(source, ' ');
+        await confirm(verb === 'mark-moved' ? `Mark ${name} as moved?` : `Withdraw the mark of ${name}?`, options);
+        return await callAdmin<ShownRegeneration>(admin, `POST ${path}/regenerations/{regeneration_id}/${verb}`, {
           params: { ...params, regeneration_id: given ?? found?.id },
           body: source,
         });

@@ -4,6 +4,7 @@ import type { SecretDeps } from '../secrets/manage-secrets.ts';
 import { type OwnerRef, type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
+import { marginMs } from './judge-sources.ts';
 import { followProgress } from './regeneration-progress.ts';
 import {
   endSecret,
@@ -189,5 +190,9 @@ async function isUnused(
 ): Promise<boolean> {
   const [progress] = await followProgress(database, deps, owner, [regeneration]);
   // If no source uses the new secret, it may not even have been distributed.
-  return progress !== undefined && progress.usingNew.length > 0 && progress.stillUsingOld.length === 0;
+  if (!progress || progress.usingNew.length === 0 || progress.stillUsingOld.length > 0) return false;
+  // Another process may not have written the latest uses yet, which withdraw a mark.
+  return progress.moved.every(({ reason, mark }) => {
+    return reason !== 'marked_as_moved' || deps.clock() - Number(mark?.at) >= marginMs;
+  });
 }

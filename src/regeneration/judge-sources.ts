@@ -1,7 +1,6 @@
 import { isIP } from 'node:net';
 import type { Clock } from '../process/clock.ts';
 import type { Queryable } from '../storage/database.ts';
-import type { LiveTokens } from '../usage/usage-report.ts';
 import { nameOfSource, otherSources, presentPlace, type SourceName, type UsageSource } from '../usage/usage-source.ts';
 
 /** Why a source counts as moved to the new credential, or why it does not. */
@@ -12,6 +11,7 @@ export const moveReasons = [
   'used_previous_recently',
   'silent_less_than_usual',
   'holds_previous_tokens',
+  'awaits_renewals',
   'address_unreadable',
   'merged_sources',
 ] as const;
@@ -28,15 +28,17 @@ export type JudgedSource = UsageSource & {
   countsAsMovedAt: Date | null;
   /** How long in milliseconds it must not use the previous credential to count as moved. */
   silenceMs: number;
+  /** How many more tokens it must obtain with the new credential to count as moved. */
+  renewalsAwaited: number;
+  /** The mark of an operator, also if the source has used the previous credential since; null if there is none. */
+  mark: MarkedSource | null;
 };
 
 /** A source that an operator has declared to have moved, or not to come back. */
 export type MarkedSource = SourceName & { at: Date; by: string };
 
 /** Times compared with each other come from several processes and are rounded to a minute. */
-const marginMs = 60_000;
-/** Longest lifetime that can be configured for an access token. */
-const maxTokenLifetimeMs = 86_400_000;
+export const marginMs = 60_000;
 
 /**
  * Decides which sources of the previous credential have moved to the new one, and why. Everything that is shown, and
@@ -45,64 +47,62 @@ const maxTokenLifetimeMs = 86_400_000;
  * A source has moved if it was seen with the new credential, and has not used the previous one for a token lifetime
  * plus a minute and for at least its longest gap between two uses. Several programs can share an address and a user
  * agent, so a use of the new credential does not mean that all of them have moved; one that still has the previous
- * credential would have used it again within that time. A source that was never seen with the new credential has not
+ * credential would have used it again within that time. For the same reason a source that held several tokens at a time
+ * must have obtained as many with the new credential, and no token that it obtained with the previous one may be live,
+ * which matters if lifetimes were shortened. A source that was never seen with the new credential has not
  * moved, however long it has been silent, unless an operator has marked it and it has not used the previous one since.
  * @param old the sources of the previous credential.
  * @param usingNew the sources of the new credential; empty before a rotation.
- * @param liveTokens the tokens that were issued for the previous credential and have not expired.
  */
 export function judgeSources({
   old,
   usingNew,
   marked,
-  liveTokens,
   tokenLifetimeMs,
   now,
 }: {
   old: readonly UsageSource[];
   usingNew: readonly UsageSource[];
   marked: readonly MarkedSource[];
-  liveTokens: LiveTokens | undefined;
   tokenLifetimeMs: number;
   now: number;
 }): { moved: JudgedSource[]; stillUsingOld: JudgedSource[] } {
-  const seenWithNewAt = new Map(usingNew.map((source) => [nameOfSource(source), Number(source.firstUsedAt)]));
-  const marks = new Map(marked.map((source) => [nameOfSource(source), source.at]));
+  const seenWithNew = new Map(usingNew.map((source) => [nameOfSource(source), source]));
+  const marks = new Map(marked.map((source) => [nameOfSource(source), source]));
   const judged = old.map((source) => judge(source));
-  // Tokens outlive the lifetime above only if it was shortened. The last source that may hold them is assumed to, unless
-  // an operator has marked it.
-  if (liveTokens && judged.every(hasMoved)) {
-    const issuedAfter = liveTokens.until.getTime() - maxTokenLifetimeMs - marginMs;
-    const holder = judged
-      .filter(({ lastUsedAt }) => Number(lastUsedAt) >= issuedAfter)
-      .sort((a, b) => Number(b.lastUsedAt) - Number(a.lastUsedAt))[0];
-    if (holder?.reason === 'moved') {
-      Object.assign(holder, { reason: 'holds_previous_tokens', countsAsMovedAt: liveTokens.until });
-    }
-  }
   return { moved: judged.filter(hasMoved), stillUsingOld: judged.filter((source) => !hasMoved(source)) };
 
   function judge(source: UsageSource): JudgedSource {
     const lastUsedAt = Number(source.lastUsedAt);
     const silenceMs = Math.max(tokenLifetimeMs + marginMs, source.longestGapMs);
+    const withNew = seenWithNew.get(nameOfSource(source));
+    const missing = Math.max(0, source.heldTokens - (withNew?.obtainedTokens ?? 0));
+    // A program that requests no tokens, such as a resource server, only has to be seen.
+    const renewalsAwaited = withNew && source.heldTokens <= 1 ? 0 : Math.max(withNew ? 0 : 1, missing);
+    const mark = marks.get(nameOfSource(source));
     const verdict = (reason: MoveReason, at: Date | number | null): JudgedSource => ({
       ...source,
       reason,
       countsAsMovedAt: typeof at === 'number' ? new Date(at) : at,
       silenceMs,
+      renewalsAwaited: reason === 'marked_as_moved' ? 0 : renewalsAwaited,
+      mark: mark ?? null,
     });
     // Without an IP address, the source stands for several callers that cannot be told apart.
     if (!isOneCaller(source)) {
       return verdict(source.address === otherSources ? 'merged_sources' : 'address_unreadable', null);
     }
-    const markedAt = marks.get(nameOfSource(source));
-    if (markedAt && lastUsedAt <= markedAt.getTime()) return verdict('marked_as_moved', markedAt);
-    const newAt = seenWithNewAt.get(nameOfSource(source));
-    if (newAt === undefined) return verdict('never_seen_with_new', null);
-    const at = Math.max(lastUsedAt + silenceMs, newAt);
-    if (now >= at) return verdict('moved', at);
-    const isTokenGone = now - lastUsedAt >= tokenLifetimeMs + marginMs;
-    return verdict(isTokenGone ? 'silent_less_than_usual' : 'used_previous_recently', at);
+    if (mark && lastUsedAt <= mark.at.getTime()) return verdict('marked_as_moved', mark.at);
+    if (!withNew) return verdict('never_seen_with_new', null);
+    const silentAt = lastUsedAt + silenceMs;
+    const at = Math.max(silentAt, Number(withNew.firstUsedAt), Number(source.tokensUntil));
+    const movesAt = renewalsAwaited > 0 ? null : at;
+    if (now < silentAt) {
+      const isTokenGone = now - lastUsedAt >= tokenLifetimeMs + marginMs;
+      return verdict(isTokenGone ? 'silent_less_than_usual' : 'used_previous_recently', movesAt);
+    }
+    if (source.liveTokens > 0) return verdict('holds_previous_tokens', movesAt);
+    return renewalsAwaited > 0 ? verdict('awaits_renewals', null) : verdict('moved', at);
   }
 }
 
@@ -113,7 +113,7 @@ export async function judgeBeforeRotation(
   sources: readonly UsageSource[],
 ): Promise<JudgedSource[]> {
   const tokenLifetimeMs = await findLongestLifetimeMs(database, ttlSeconds);
-  const before = { usingNew: [], marked: [], liveTokens: undefined };
+  const before = { usingNew: [], marked: [] };
   return judgeSources({ old: sources, ...before, tokenLifetimeMs, now: clock() }).stillUsingOld;
 }
 
@@ -148,5 +148,9 @@ export function presentJudged(source: JudgedSource) {
     reason: source.reason,
     counts_as_moved_at: source.countsAsMovedAt?.toISOString() ?? null,
     required_silence_seconds: Math.ceil(source.silenceMs / 1_000),
+    live_tokens: source.liveTokens,
+    renewals_awaited: source.renewalsAwaited,
+    marked_at: source.mark?.at.toISOString() ?? null,
+    marked_by: source.mark?.by ?? null,
   };
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../process/clock.ts';
 import type { OwnerRef } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
-import { findLiveTokensBySecret, findSourcesOf } from '../usage/usage-report.ts';
+import { findSourcesOf } from '../usage/usage-report.ts';
 import type { UsageSource } from '../usage/usage-source.ts';
 import { findLongestLifetimeMs, type JudgedSource, judgeSources } from './judge-sources.ts';
 import { type Regeneration, type RegenerationState, stateOf } from './regeneration-store.ts';
@@ -47,7 +47,6 @@ export async function followRotations<Rotation extends { owner: OwnerRef; regene
   ]);
   const owners = [...new Set(rotations.map(({ owner }) => owner.id))];
   const sourcesOf = await findSourcesOf(database, owners, [...new Set(generations)], now);
-  const liveTokens = await findLiveTokensBySecret(database, owners, now);
   const tokenLifetimeMs = await findLongestLifetimeMs(database, deps.ttlSeconds);
   return rotations.map((rotation) => {
     const { owner, regeneration } = rotation;
@@ -71,7 +70,6 @@ export async function followRotations<Rotation extends { owner: OwnerRef; regene
         old,
         usingNew,
         marked: markedSources,
-        liveTokens: liveTokens.get(`${owner.id}/${oldSecret.generation}`),
         tokenLifetimeMs,
         now,
       }),

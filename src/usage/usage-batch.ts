@@ -13,8 +13,8 @@ export type SecretCount = {
   tokens: Map<number, number>;
   /** The longest lifetime of these tokens in seconds. All of them count as live until then. */
   longestSeconds: number;
-  /** Sources by address and then by user agent and instance, so that counting a token builds no string. */
-  sources: Map<string, Map<string, SourceCount>>;
+  /** Sources by address, user agent and instance, so that counting a token builds no string. */
+  sources: Map<string, Map<string, Map<string | undefined, SourceCount>>>;
   /** Number of sources that name no instance. */
   unnamedCount: number;
   /** Number of sources that name their instance. */
@@ -29,6 +29,10 @@ type CountedKey = UsedKey & { client: string; generation: number };
 /** Counts of one source of a credential or key. */
 export type SourceCount = SourceName & {
   issued: number;
+  /** The longest lifetime of its tokens in seconds. All of them count as live until then. */
+  longestSeconds: number;
+  /** The owner's epoch when the last of them was issued. */
+  epoch: number;
   firstUsedAt: number;
   lastUsedAt: number;
   refused: number;
@@ -48,10 +52,13 @@ export function batchOf(rejected: UsageBatch['rejected']): UsageBatch {
 export function toBatch(counts: readonly SecretCount[], startedAt: number): UsageBatch {
   const batch = batchOf([]);
   const starts_at = new Date(Math.floor(startedAt / hourMs) * hourMs);
+  const endOf = (lifetimeSeconds: number) => new Date(startedAt + minuteMs + lifetimeSeconds * 1_000);
   for (const { secret, key, outcomes, tokens, longestSeconds, sources } of counts) {
-    const expires_at = new Date(startedAt + minuteMs + longestSeconds * 1_000);
+    const expires_at = endOf(longestSeconds);
     const { owner, generation } = secret;
-    const ofSources = [...sources.values()].flatMap((ofAddress) => [...ofAddress.values()]);
+    const ofSources = [...sources.values()]
+      .flatMap((ofAddress) => [...ofAddress.values()])
+      .flatMap((ofAgent) => [...ofAgent.values()]);
     if (key) batch.keys.push(toKeyRow(owner, key, ofSources));
     for (const [outcome, count] of outcomes) batch.hours.push({ owner, generation, starts_at, outcome, count });
     for (const [epoch, count] of tokens) batch.tokens.push({ owner, generation, epoch, expires_at, count });
@@ -63,6 +70,8 @@ export function toBatch(counts: readonly SecretCount[], startedAt: number): Usag
         user_agent: encodeCaller(source),
         starts_at,
         issued: source.issued,
+        tokens_until: source.longestSeconds > 0 ? endOf(source.longestSeconds) : null,
+        tokens_epoch: source.epoch,
         first_used_at: dateOf(source.firstUsedAt),
         last_used_at: dateOf(source.lastUsedAt),
         refused: source.refused,

@@ -5,7 +5,7 @@ import type { Database } from '../storage/database.ts';
 import { keyGeneration, keyIdOf, type UsedKey } from './client-key-store.ts';
 import { createRejectedRequests, type RejectedRequest } from './rejected-requests.ts';
 import { batchOf, minuteMs, type SecretCount, type SourceCount, toBatch } from './usage-batch.ts';
-import { encodeCaller, otherSources, type SourceName } from './usage-source.ts';
+import { otherSources, type SourceName } from './usage-source.ts';
 import { addUsage, type NoteUse, type UsageBatch } from './usage-store.ts';
 
 /**
@@ -100,9 +100,9 @@ export function createUsageCounter({ clock }: { clock: Clock }): UsageCounter {
 
   function findSource(count: SecretCount, { address, userAgent, instance }: SourceName): SourceCount {
     const shortened = userAgent.length > maxUserAgentLength ? userAgent.slice(0, maxUserAgentLength) : userAgent;
-    const caller = encodeCaller({ userAgent: shortened, instance });
     let ofAddress = count.sources.get(address);
-    const known = ofAddress?.get(caller);
+    let ofAgent = ofAddress?.get(shortened);
+    const known = ofAgent?.get(instance);
     if (known) return known;
     const alike = instance === undefined ? count.unnamedCount : count.namedCount;
     const isOneTooMany = alike >= maxSources || sourcesInAll >= maxSourcesInAll;
@@ -112,6 +112,8 @@ export function createUsageCounter({ clock }: { clock: Clock }): UsageCounter {
       userAgent: shortened,
       instance,
       issued: 0,
+      longestSeconds: 0,
+      epoch: 0,
       firstUsedAt: 0,
       lastUsedAt: 0,
       refused: 0,
@@ -122,7 +124,11 @@ export function createUsageCounter({ clock }: { clock: Clock }): UsageCounter {
       ofAddress = new Map();
       count.sources.set(address, ofAddress);
     }
-    ofAddress.set(caller, source);
+    if (!ofAgent) {
+      ofAgent = new Map();
+      ofAddress.set(shortened, ofAgent);
+    }
+    ofAgent.set(instance, source);
     if (instance === undefined) count.unnamedCount += 1;
     else count.namedCount += 1;
     sourcesInAll += 1;
@@ -151,6 +157,8 @@ export function createUsageCounter({ clock }: { clock: Clock }): UsageCounter {
     source.lastUsedAt = now;
     if (lifetimeSeconds === 0) return;
     source.issued += 1;
+    source.longestSeconds = Math.max(source.longestSeconds, lifetimeSeconds);
+    source.epoch = epoch;
     count.longestSeconds = Math.max(count.longestSeconds, lifetimeSeconds);
     add(count.tokens, epoch);
   }

@@ -125,6 +125,10 @@ type SourceRow = Row & {
   last_used_at: Date | null;
   longest_gap: number;
   issued_24h: number;
+  live_tokens: number;
+  live_until: Date | null;
+  held: number;
+  obtained: number;
   refused: number;
   refused_at: Date | null;
   refused_as: string | null;
@@ -151,7 +155,7 @@ export async function findSourcesOf(
   now: number,
 ): Promise<ReadonlyMap<string, UsageSource[]>> {
   const rows = await database.query<SourceRow>(
-    `SELECT s.*, (
+    `SELECT s.*, coalesce(cardinality(live), 0) AS live_tokens, live[1] AS live_until, (
        SELECT coalesce(sum(h.issued), 0)::bigint FROM usage_source_hours h
        WHERE (h.owner, h.generation, h.address, h.user_agent) = (s.owner, s.generation, s.address, s.user_agent)
          AND h.starts_at > $3
@@ -159,9 +163,17 @@ export async function findSourcesOf(
      FROM (
        SELECT u.*, coalesce(max(gap) OVER (PARTITION BY owner, address, user_agent), 0)::bigint AS longest_gap
        FROM (${withGaps}) AS u
-     ) AS s WHERE s.generation = ANY ($2::integer[])
+     ) AS s
+     LEFT JOIN clients c ON c.id = s.owner LEFT JOIN access_keys k ON k.id = s.owner
+     CROSS JOIN LATERAL (
+       SELECT ARRAY(
+         SELECT e FROM unnest(s.token_ends) AS e
+         WHERE e > $4 AND s.tokens_epoch = coalesce(c.token_epoch, k.token_epoch) ORDER BY e DESC
+       ) AS live
+     ) AS held
+     WHERE s.generation = ANY ($2::integer[])
      ORDER BY GREATEST(s.last_used_at, s.refused_at) DESC, s.address, s.user_agent`,
-    [owners, generations, new Date(now - 24 * hourMs)],
+    [owners, generations, new Date(now - 24 * hourMs), new Date(now)],
   );
   const byOwner = new Map<string, UsageSource[]>();
   for (const row of rows) byOwner.set(row.owner, [...(byOwner.get(row.owner) ?? []), toSource(row)]);
@@ -177,6 +189,10 @@ function toSource(row: SourceRow): UsageSource {
     lastUsedAt: row.last_used_at,
     longestGapMs: Math.min(row.longest_gap * 1_000, longestGapMs),
     issued24h: row.issued_24h,
+    liveTokens: row.live_tokens,
+    tokensUntil: row.live_until,
+    heldTokens: row.held,
+    obtainedTokens: row.obtained,
     refused: row.refused,
     refusedAt: row.refused_at,
     refusedAs: row.refused_as,
@@ -222,28 +238,6 @@ export async function countLiveTokens(
     [owner.id, owner.tokenEpoch, generations, new Date(now)],
   );
   return Math.max(0, rows[0]?.live ?? 0);
-}
-
-/** Tokens that have not expired. @property until when the last of them expires. */
-export type LiveTokens = { count: number; until: Date };
-
-/**
- * Finds the live tokens of owners by the secret that they were issued for, with `owner/generation` as the key; at most a
- * minute's worth too many.
- */
-export async function findLiveTokensBySecret(
-  database: Queryable,
-  owners: readonly string[],
-  now: number,
-): Promise<Map<string, LiveTokens>> {
-  const rows = await database.query<LiveTokens & { owner: string; generation: number }>(
-    `SELECT owner, generation, sum(count)::bigint AS count, max(expires_at) AS until FROM usage_live_tokens
-     WHERE owner = ANY ($1::uuid[]) AND expires_at > $2 GROUP BY owner, generation`,
-    [owners, new Date(now)],
-  );
-  return new Map(
-    rows.filter(({ count }) => count > 0).map(({ owner, generation, ...live }) => [`${owner}/${generation}`, live]),
-  );
 }
 
 /** Finds the last use of each secret of a page of owners, in one statement. Keys are `owner/generation`. */

@@ -19,6 +19,17 @@ export type UsageSource = SourceName & {
    */
   longestGapMs: number;
   issued24h: number;
+  /**
+   * How many tokens that it obtained with this secret are live. Tokens of the same minute count once, because a program
+   * that keeps no token asks for several at once.
+   */
+  liveTokens: number;
+  /** When the last of these tokens expires, rounded up to the minute; null if none is live. */
+  tokensUntil: Date | null;
+  /** The most tokens of this secret that it held at a time in about 30 days, counted in the same way; at most 60. */
+  heldTokens: number;
+  /** How many tokens it obtained with this secret, counted in the same way. */
+  obtainedTokens: number;
   refused: number;
   refusedAt: Date | null;
   /** Reason of the last refusal. */

@@ -18,6 +18,9 @@ export type UsageBatch = {
     user_agent: string;
     starts_at: Date;
     issued: number;
+    /** When the last of its tokens expires; null if none was issued. */
+    tokens_until: Date | null;
+    tokens_epoch: number;
     first_used_at: Date | null;
     last_used_at: Date | null;
     refused: number;
@@ -34,6 +37,8 @@ export type NoteUse = (transaction: Transaction, batch: UsageBatch) => Promise<v
 
 /** Maximum number of sources of one secret that are stored, and as many again that name their instance. */
 const maxSourcesPerSecret = 100;
+/** Maximum number of tokens that a source is known to hold. */
+const maxHeldTokens = 60;
 const keepSourcesMs = 90 * 24 * hourMs;
 
 /**
@@ -96,7 +101,7 @@ const isNamed = 'strpos(user_agent, chr(31)) > 0';
 const addSources = `
   WITH batch AS (
     SELECT * FROM jsonb_to_recordset($1::jsonb) AS b (owner uuid, generation integer, address text, user_agent text,
-      starts_at timestamptz, issued bigint, first_used_at timestamptz, last_used_at timestamptz, refused bigint,
+      starts_at timestamptz, issued bigint, tokens_until timestamptz, tokens_epoch integer, first_used_at timestamptz, last_used_at timestamptz, refused bigint,
       refused_at timestamptz, refused_as text)
   ), named AS (
     SELECT *, ${isNamed} AS named FROM batch
@@ -114,6 +119,7 @@ const addSources = `
   ), rows AS (
     SELECT owner, generation, CASE WHEN kept THEN address ELSE '*' END AS address,
       CASE WHEN kept THEN user_agent ELSE '' END AS user_agent, starts_at, sum(issued) AS issued,
+      max(tokens_until) AS tokens_until, max(tokens_epoch) AS tokens_epoch,
       min(first_used_at) AS first_used_at, max(last_used_at) AS last_used_at, sum(refused) AS refused,
       max(refused_at) AS refused_at, (array_agg(refused_as ORDER BY refused_at DESC NULLS LAST))[1] AS refused_as
     FROM placed GROUP BY 1, 2, 3, 4, 5
@@ -125,8 +131,10 @@ const addSources = `
       DO UPDATE SET issued = usage_source_hours.issued + excluded.issued
   )
   INSERT INTO usage_sources AS s (owner, generation, address, user_agent, first_used_at, last_used_at, refused, refused_at,
-    refused_as, longest_gap_seconds, expires_at)
-  SELECT owner, generation, address, user_agent, first_used_at, last_used_at, refused, refused_at, refused_as, 0, $3 FROM rows
+    refused_as, longest_gap_seconds, expires_at, token_ends, tokens_epoch, held, held_at, obtained)
+  SELECT owner, generation, address, user_agent, first_used_at, last_used_at, refused, refused_at, refused_as, 0, $3,
+    array_remove(ARRAY[tokens_until], NULL), tokens_epoch, num_nonnulls(tokens_until), CASE WHEN tokens_until IS NOT NULL THEN last_used_at END,
+    num_nonnulls(tokens_until) FROM rows
   ORDER BY owner, generation, address, user_agent
   ON CONFLICT (owner, generation, address, user_agent) DO UPDATE SET
     first_used_at = LEAST(s.first_used_at, excluded.first_used_at),
@@ -138,7 +146,23 @@ const addSources = `
     refused_as = CASE WHEN excluded.refused_at >= coalesce(s.refused_at, excluded.refused_at)
       THEN excluded.refused_as ELSE s.refused_as END,
     refused_at = GREATEST(s.refused_at, excluded.refused_at),
-    expires_at = GREATEST(s.expires_at, excluded.expires_at)
+    expires_at = GREATEST(s.expires_at, excluded.expires_at),
+    (token_ends, tokens_epoch, held, held_at, obtained) = (
+      SELECT ends, excluded.tokens_epoch,
+        CASE WHEN keeps THEN s.held ELSE cardinality(ends) END, CASE WHEN keeps THEN s.held_at ELSE excluded.held_at END,
+        s.obtained + CASE WHEN excluded.token_ends <@ s.token_ends THEN 0 ELSE 1 END
+      FROM (
+        -- Tokens of another epoch were revoked. Epochs are random numbers, so the later one is not the greater one.
+        SELECT ARRAY(
+          SELECT DISTINCT e FROM unnest(
+            CASE WHEN s.tokens_epoch = excluded.tokens_epoch THEN s.token_ends ELSE '{}' END || excluded.token_ends
+          ) AS e WHERE e > excluded.held_at ORDER BY e DESC LIMIT ${maxHeldTokens}
+        ) AS ends
+      ) AS now, LATERAL (
+        SELECT s.held > cardinality(ends) AND s.held_at > excluded.held_at - interval '30 days' AS keeps
+      ) AS peak WHERE excluded.held_at IS NOT NULL
+      UNION ALL SELECT s.token_ends, s.tokens_epoch, s.held, s.held_at, s.obtained WHERE excluded.held_at IS NULL
+    )
   RETURNING owner, generation, user_agent, xmax = 0 AS is_new`;
 
 /**

@@ -44,7 +44,9 @@ async function walk(group: 'clients' | 'access-keys', id: string | undefined): P
     if (end === 'undo') {
       await run(`${group} extend ${id} --until ${inDays(7)}`);
       await noteUse();
-      await run(`${group} mark-moved ${id} --address 192.0.2.7 --user-agent sync/1.0 --yes`);
+      for (const verb of ['mark-moved', 'unmark-moved']) {
+        await run(`${group} ${verb} ${id} --address 192.0.2.7 --user-agent sync/1.0 --yes`);
+      }
     }
     await run(`${group} ${end} ${id} --yes`);
   }

@@ -99,6 +99,10 @@ test('clients regenerations says why a source has not moved, and mark-moved mark
   expect(await run(...mark)).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') });
   const marked = await run(...mark, '--yes');
   expect(marked.stdout).toMatch(/Uses the new value:\n +192\.0\.2\.7 .*\n +marked as moved by an operator\n/);
+  const withdrawn = await run('clients', 'unmark-moved', id, '--address', '192.0.2.7', '--yes');
+  expect(withdrawn.stdout).toMatch(
+    /Still uses the previous value:\n +192\.0\.2\.7 .*\n +never seen with the new value/,
+  );
   expect(await run(...mark, '--instance', 'pod-1', '--yes')).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('Source of the previous credential not found.'),

@@ -255,6 +255,7 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     'client-finish': `${at}/regenerations/${turned.regeneration_id}/finish`,
     'client-undo': `${at}/regenerations/${turned.regeneration_id}/undo`,
     'client-mark-moved': `${at}/regenerations/${turned.regeneration_id}/mark-moved?address=192.0.2.7&user_agent=sync%2F1.0&instance=pod-1`,
+    'client-unmark-moved': `${at}/regenerations/${turned.regeneration_id}/unmark-moved?address=192.0.2.7&user_agent=sync%2F1.0&instance=pod-1`,
     'resource-server': `/console/clients/${api.client_id}`,
     contact: `/console/contacts/${contact.id}`,
     'contact-edit': `/console/contacts/${contact.id}/edit`,

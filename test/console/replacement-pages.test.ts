@@ -92,6 +92,13 @@ describe('replacing what a client authenticates with, in the console', () => {
     const marked = await server.sendAndLook(act, fieldsOf(asksToMark.text, act), cookie);
     expect(plain(marked.text)).toContain('marked as moved An operator marked it on');
     expect(plain(marked.text)).toContain('The only source has moved to the new key.');
+    const withdraw = /href="([^"]+\/unmark-moved\?[^"]+)"/.exec(marked.text)?.[1] ?? '';
+    const asksToWithdraw = await server.look(withdraw.replaceAll('&amp;', '&'), cookie);
+    expect(plain(asksToWithdraw.text)).toContain('Withdraw the mark of this source?');
+    const [unmark = ''] = withdraw.split('?');
+    const withdrawn = await server.sendAndLook(unmark, fieldsOf(asksToWithdraw.text, unmark), cookie);
+    expect(plain(withdrawn.text)).toContain('Mark withdrawn.');
+    expect(plain(withdrawn.text)).toContain('The only source has not moved.');
     now += day;
     expect((await ask(id, first)).status).toBe(401);
     expect((await ask(id, next)).status).toBe(200);

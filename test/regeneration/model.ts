@@ -29,8 +29,20 @@ export type ModelRegeneration = {
 /** Name that a program gives itself, or undefined for the program that gives none. */
 export type Instance = string | undefined;
 
-/** First and last use of a secret by one instance, and the longest time between two of its uses. */
-type Uses = { first: number; last: number; gap: number };
+/**
+ * First and last use of a secret by one instance, and the longest time between two of its uses.
+ * @property minutes those in which it got a token, in the present epoch and in all.
+ * @property held the most live tokens at a time, and when.
+ */
+type Uses = {
+  first: number;
+  last: number;
+  gap: number;
+  minutes: Set<number>;
+  epoch: number;
+  obtained: Set<number>;
+  held: { count: number; at: number };
+};
 
 export type ModelSecret = {
   id: string;
@@ -126,9 +138,33 @@ export function regenerate(
 
 /** Records a use of a secret now. */
 export function use(model: Model, secret: ModelSecret, instance: Instance): void {
-  const uses = secret.uses.get(instance);
-  if (!uses) secret.uses.set(instance, { first: model.now, last: model.now, gap: 0 });
-  else secret.uses.set(instance, { ...uses, last: model.now, gap: Math.max(uses.gap, model.now - uses.last) });
+  const { now, epoch } = model;
+  const uses = secret.uses.get(instance) ?? {
+    first: now,
+    last: now,
+    gap: 0,
+    minutes: new Set(),
+    epoch,
+    obtained: new Set(),
+    held: { count: 0, at: now },
+  };
+  const minutes = new Set(uses.epoch === epoch ? uses.minutes : []).add(Math.floor(now / 60_000));
+  const count = Math.min(60, [...minutes].filter((minute) => endOf(minute) > now).length);
+  const keeps = uses.held.count > count && uses.held.at > now - rememberedMs;
+  secret.uses.set(instance, {
+    first: uses.first,
+    last: now,
+    gap: Math.max(uses.gap, now - uses.last),
+    minutes,
+    epoch,
+    obtained: new Set(uses.obtained).add(Math.floor(now / 60_000)),
+    held: keeps ? uses.held : { count, at: now },
+  });
+}
+
+/** Returns when the tokens of a minute end, in whole minutes. */
+function endOf(minute: number): number {
+  return (minute + 1) * 60_000 + tokenMs;
 }
 
 /** Returns how long an instance must not use the previous secret: longer than a token lives, and than ever before. */
@@ -148,11 +184,13 @@ function silenceOf(model: Model, instance: Instance): number {
 export function progress(model: Model, { old, new: fresh, createdAt, marks }: ModelRegeneration) {
   const moved: Instance[] = [];
   const still: Instance[] = [];
-  for (const [instance, { last }] of old.uses) {
+  for (const [instance, { last, held }] of old.uses) {
     if (createdAt - last >= rememberedMs) continue;
     const isMarked = last <= (marks.get(instance) ?? -never);
     const isSilent = model.now - last >= silenceOf(model, instance);
-    (isMarked || (fresh.uses.has(instance) && isSilent) ? moved : still).push(instance);
+    // An instance that held several tokens at a time may be several programs, so as many must be renewed.
+    const isRenewed = (fresh.uses.get(instance)?.obtained.size ?? 0) >= held.count;
+    (isMarked || (isRenewed && isSilent) ? moved : still).push(instance);
   }
   return { moved, still };
 }
@@ -166,6 +204,12 @@ export function running(model: Model): ModelRegeneration | undefined {
 export function finishUnused(model: Model): void {
   const found = running(model);
   if (!found?.finishWhenUnused || found.new.uses.size === 0 || progress(model, found).still.length > 0) return;
+  // A mark ends the grace period after a minute at the earliest.
+  const isFresh = [...found.old.uses].some(([instance, { last }]) => {
+    const at = found.marks.get(instance) ?? -never;
+    return last <= at && model.now - at < 60_000 && found.createdAt - last < rememberedMs;
+  });
+  if (isFresh) return;
   finish(model, model.regenerations.indexOf(found));
 }
 

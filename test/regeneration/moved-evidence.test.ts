@@ -86,6 +86,65 @@ describe('the progress of a rotation', () => {
     expect(marked).toMatchObject({ status: 409, json: { code: 'several_callers' } });
   });
 
+  it('awaits as many tokens of the new secret as a source held at a time with the previous one', async () => {
+    const { shop: old } = world;
+    // Two programs behind one address, of which one asks right after the other.
+    await world.token(old, web);
+    await world.token(old, web);
+    world.pass(20 * minute);
+    await world.token(old, web);
+    const usedAt = world.now();
+    const review = (await world.post('/regeneration/review')).json.impact.used_by;
+    expect(review).toMatchObject([{ live_tokens: 2, renewals_awaited: 2 }]);
+    const { credentials: fresh } = await world.regenerate({ overlap_seconds: 1_000_000, finish_when_unused: true });
+    const source = async () => {
+      const { moved, still_using_old: still } = await world.progress();
+      return [...moved, ...still][0];
+    };
+    expect(await source()).toMatchObject({ reason: 'never_seen_with_new', live_tokens: 2, renewals_awaited: 2 });
+    world.pass(20 * minute);
+    await world.token(fresh, web);
+    expect(await source()).toMatchObject({
+      reason: 'used_previous_recently',
+      counts_as_moved_at: null,
+      live_tokens: 2,
+      renewals_awaited: 1,
+    });
+    world.pass(30 * minute);
+    expect(await source()).toMatchObject({ reason: 'used_previous_recently', live_tokens: 1 });
+    // One program has moved. The other holds no token any more, but may request one.
+    world.pass(usedAt + 2 * hour - world.now());
+    expect(await source()).toMatchObject({ reason: 'awaits_renewals', live_tokens: 0, renewals_awaited: 1 });
+    expect((await world.askToken(old, web)).status).toBe(200);
+    world.pass(2 * hour);
+    await world.token(fresh, web);
+    world.pass(3 * hour);
+    expect(await world.progress()).toMatchObject({
+      state: 'finished',
+      moved: [{ reason: 'moved', renewals_awaited: 0 }],
+    });
+  });
+
+  it('counts the live tokens of each source by itself, and none that was revoked', async () => {
+    const { shop: old } = world;
+    await world.adminFetch(`/clients/${old.id}`, { method: 'PATCH', body: { access_token_ttl: 86_400 } });
+    await world.token(old, nightly);
+    const endsAt = Math.floor(world.now() / minute) * minute + minute + day;
+    await world.adminFetch(`/clients/${old.id}`, { method: 'PATCH', body: { access_token_ttl: null } });
+    world.pass(minute);
+    await world.token(old, web);
+    const { credentials: fresh } = await world.regenerate({ overlap_seconds: 1_000_000 });
+    world.pass(minute);
+    await world.token(fresh, web);
+    await world.token(fresh, nightly);
+    world.pass(2 * hour);
+    // Only the nightly program has a token from the time of the longer lifetime.
+    expect(await reasonOf(nightly.from)).toEqual(['holds_previous_tokens', time(endsAt)]);
+    expect((await reasonOf(web.from))[0]).toBe('moved');
+    await world.post('/tokens/revoke');
+    expect((await reasonOf(nightly.from))[0]).toBe('moved');
+  });
+
   it('counts a source as moved that an operator has marked, until it uses the previous secret again', async () => {
     const { shop: old } = world;
     const gone = { ...web, instance: 'pod-1' };
@@ -110,12 +169,52 @@ describe('the progress of a rotation', () => {
     world.pass(minute);
     await world.token(old, gone);
     expect(await reasonOf(web.from)).toEqual(['never_seen_with_new', null]);
+    const lapsed = await world.progress();
+    expect(lapsed.still_using_old.find((each: { instance: string }) => each.instance === 'pod-1')).toMatchObject({
+      marked_at: marked.json.moved[0].marked_at,
+      marked_by: expect.stringContaining('Operator'),
+    });
     await world.post(path, source);
-
-    // The other program moves by itself, which ends the grace period.
     expect((await world.progress()).state).toBe('overlapping');
+
+    // The other program moves by itself, which ends the grace period, but not within a minute of the mark: another
+    // process may still have a use to write that withdraws it.
     await world.token({ id: json.client_id, secret: json.client_secret }, nightly);
+    world.pass(minute - 1);
+    expect((await world.progress()).state).toBe('overlapping');
+    world.pass(1);
     expect(await world.progress()).toMatchObject({ state: 'finished', ended_by: 'Keyturn' });
     expect((await world.post(path, source)).status).toBe(409);
+  });
+
+  it('counts a source by its evidence again when an operator withdraws the mark', async () => {
+    const { shop: old } = world;
+    await world.token(old, web);
+    const { json, credentials: fresh } = await world.regenerate({
+      overlap_seconds: 1_000_000,
+      finish_when_unused: true,
+    });
+    const at = `/regenerations/${json.regeneration_id}`;
+    const source = { address: web.from, user_agent: web.userAgent };
+    expect(await world.post(`${at}/unmark-moved`, source)).toMatchObject({ status: 409, json: { code: 'not_marked' } });
+    await world.post(`${at}/mark-moved`, source);
+    const marked = await world.progress();
+    expect(marked.moved).toMatchObject([{ reason: 'marked_as_moved', marked_by: expect.any(String) }]);
+    expect(await world.post(`${at}/unmark-moved`, { ...source, instance: 'pod-1' })).toMatchObject({ status: 404 });
+    const withdrawn = await world.post(`${at}/unmark-moved`, source);
+    expect(withdrawn).toMatchObject({
+      status: 200,
+      json: { moved: [], still_using_old: [{ reason: 'never_seen_with_new', marked_at: null, marked_by: null }] },
+    });
+    const audited = await world.adminFetch('/audit-events?action=client.unmark_moved');
+    expect(audited.json.data).toMatchObject([
+      { target: old.id, before: { reason: 'marked_as_moved' }, after: { address: web.from } },
+    ]);
+
+    // Another source moves, but the one that was marked by mistake keeps the grace period open.
+    await world.token(fresh, nightly);
+    world.pass(day);
+    expect((await world.progress()).state).toBe('overlapping');
+    expect((await world.askToken(old, web)).status).toBe(200);
   });
 });

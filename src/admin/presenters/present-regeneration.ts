@@ -26,11 +26,26 @@ const userSchema = z.strictObject({
 const judgedSchema = userSchema.extend({
   reason: z.enum(moveReasons).meta({
     description:
-      'Why the source counts as moved to the new credential, or why it does not. `moved`: it was seen with the new one, and has not used the previous one for long enough. `marked_as_moved`: an operator has marked it. `never_seen_with_new`: it was not seen with the new one. `used_previous_recently`: it may still have a token that was obtained with the previous one. `silent_less_than_usual`: it has been silent for longer between two uses before. `holds_previous_tokens`: tokens that were obtained with the previous one are live. `address_unreadable`: its address is unknown, so it may be several callers. `merged_sources`: it stands for all sources that are not listed one by one.',
+      'Why the source counts as moved to the new credential, or why it does not. `moved`: it was seen with the new one, and has not used the previous one for long enough. `marked_as_moved`: an operator has marked it. `never_seen_with_new`: it was not seen with the new one. `used_previous_recently`: it may still have a token that was obtained with the previous one. `silent_less_than_usual`: it has been silent for longer between two uses before. `holds_previous_tokens`: tokens that it obtained with the previous one are live. `awaits_renewals`: it held several tokens of the previous one at a time, and has obtained fewer with the new one. `address_unreadable`: its address is unknown, so it may be several callers. `merged_sources`: it stands for all sources that are not listed one by one.',
   }),
   counts_as_moved_at: nullableTimestamp(
     'When the source counts as moved, provided that it does not use the previous credential before. Null: it does not count as moved by the passage of time alone.',
   ),
+  live_tokens: z.int().meta({
+    description:
+      'How many live tokens the source obtained with the credential. Tokens that were obtained in the same minute count once.',
+  }),
+  renewals_awaited: z.int().meta({
+    description:
+      'How many more tokens the source must obtain with the new credential to count as moved: as many as it held at a time, at most 60. Tokens that were obtained in the same minute count once.',
+  }),
+  marked_at: nullableTimestamp(
+    'When an operator marked the source as moved. The mark counts until the source uses the previous credential again. Null: it is not marked.',
+  ),
+  marked_by: z
+    .string()
+    .nullable()
+    .meta({ description: 'The name of the operator who marked it. Null: it is not marked.' }),
   required_silence_seconds: z.int().meta({
     description:
       'For how many seconds the source must not use the previous credential to count as moved: the longest token lifetime plus 60, or its longest pause between two uses if that is longer.',

@@ -3,7 +3,7 @@ import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import type { Registration } from '../../credentials/registration.ts';
 import { extendRegeneration, finishRegeneration, undoRegeneration } from '../../regeneration/end-regeneration.ts';
-import { markMoved } from '../../regeneration/mark-moved.ts';
+import { markMoved, unmarkMoved } from '../../regeneration/mark-moved.ts';
 import {
   type RegeneratedSecret,
   type RegenerateRequest,
@@ -85,6 +85,29 @@ const ends = [
   },
   { name: 'finish', act: finishRegeneration, summary: 'End grace period now' },
 ];
+
+/** The actions by which an operator marks a source as moved, or withdraws the mark. */
+const marks = [
+  {
+    name: 'mark-moved',
+    operation: (noun: string) => `mark${noun}SourceMoved`,
+    act: markMoved,
+    summary:
+      'Mark a source of the previous secret as moved, because it has moved or does not come back. The mark counts until the source uses the previous secret again',
+  },
+  {
+    name: 'unmark-moved',
+    operation: (noun: string) => `revoke${noun}SourceMark`,
+    act: unmarkMoved,
+    summary: 'Withdraw the mark of a source, which then counts as moved by what was seen of it alone',
+  },
+];
+
+const placeSchema = z.strictObject({
+  address: z.string().max(100).meta({ description: 'The `address` of the source.' }),
+  user_agent: z.string().max(1_000).meta({ description: 'The `user_agent` of the source.' }),
+  instance: z.string().max(1_000).nullish().meta({ description: 'The `instance` of the source. Null: none.' }),
+});
 
 export function regenerationEndpoints<
   Params extends z.ZodObject,
@@ -212,32 +235,29 @@ export function regenerationEndpoints<
           params as z.output<Params>,
         ),
     }),
-    endpoint({
-      method: 'post',
-      path: `${path}/regenerations/{regeneration_id}/mark-moved`,
-      operationId: `mark${noun}SourceMoved`,
-      permission,
-      summary:
-        'Mark a source of the previous secret as moved, because it has moved or does not come back. The mark counts until the source uses the previous secret again',
-      params: one,
-      body: z.strictObject({
-        address: z.string().max(100).meta({ description: 'The `address` of the source.' }),
-        user_agent: z.string().max(1_000).meta({ description: 'The `user_agent` of the source.' }),
-        instance: z.string().max(1_000).nullish().meta({ description: 'The `instance` of the source. Null: none.' }),
+    ...marks.map(({ name, operation, act, summary }) =>
+      endpoint({
+        method: 'post',
+        path: `${path}/regenerations/{regeneration_id}/${name}`,
+        operationId: operation(noun),
+        permission,
+        summary,
+        params: one,
+        body: placeSchema,
+        answers: { 200: regenerationSchema },
+        problems: [409],
+        handle: ({ operator, params, body: { address, user_agent: userAgent, instance } }) =>
+          changeGracePeriod(
+            (transaction, owner) =>
+              act(transaction, core, operator, owner, params['regeneration_id'] as string, {
+                address,
+                userAgent,
+                instance: instance ?? undefined,
+              }),
+            params as z.output<Params>,
+          ),
       }),
-      answers: { 200: regenerationSchema },
-      problems: [409],
-      handle: ({ operator, params, body: { address, user_agent: userAgent, instance } }) =>
-        changeGracePeriod(
-          (transaction, owner) =>
-            markMoved(transaction, core, operator, owner, params['regeneration_id'] as string, {
-              address,
-              userAgent,
-              instance: instance ?? undefined,
-            }),
-          params as z.output<Params>,
-        ),
-    }),
+    ),
     ...ends.map(({ name, act, summary }) =>
       endpoint({
         method: 'post',

@@ -36,6 +36,7 @@ const messages = {
   'marked-moved': {
     text: 'Marked as moved. If the source uses the previous value again, it no longer counts as moved.',
   },
+  'unmarked-moved': { text: 'Mark withdrawn. The source counts as moved by what was seen of it alone.' },
   undone: {
     text: 'Rotation undone. The previous value is the current one again, and the new one no longer works.',
   },

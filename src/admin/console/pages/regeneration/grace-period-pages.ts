@@ -15,7 +15,8 @@ import { nounsOf, type Owner, type RotationSubject } from './rotation-subject.ts
 export function gracePeriodPages<R>(subject: RotationSubject<R>): Page[] {
   return [
     ...extendPages(subject),
-    ...markMovedPages(subject),
+    ...markPages(subject, 'mark-moved'),
+    ...markPages(subject, 'unmark-moved'),
     ...endPages(subject, 'finish'),
     ...endPages(subject, 'undo'),
   ];
@@ -103,16 +104,30 @@ function extendPages<R>(subject: RotationSubject<R>): Page[] {
   ];
 }
 
-function markMovedPages<R>(subject: RotationSubject<R>): Page[] {
+function markPages<R>(subject: RotationSubject<R>, act: 'mark-moved' | 'unmark-moved'): Page[] {
   const { path, permission, route } = subject;
   return confirmedAct({
-    path: `${path}/regenerations/:regeneration_id/mark-moved`,
+    path: `${path}/regenerations/:regeneration_id/${act}`,
     permission,
     confirm: async (visit) => {
       const owner = await subject.findOwner(visit);
       const rotation = await findRotation(visit, subject);
-      const { previous } = nounsOf(rotation, owner);
+      const { previous, current } = nounsOf(rotation, owner);
       const source = sourceIn(visit);
+      if (act === 'unmark-moved') {
+        return {
+          title: 'Withdraw the mark of this source?',
+          section: owner.section,
+          body: html`<p>${sourceName(source)}</p>
+            <ul class="bullets">
+              <li>Do this if the program may still have the previous ${previous}.</li>
+              <li>It then counts as moved only when it uses the new ${current} and no longer the previous ${previous}.</li>
+            </ul>`,
+          button: 'Withdraw mark',
+          fields: sourceFields(source),
+          back: backTo(owner),
+        };
+      }
       return {
         title: 'Mark this source as moved?',
         section: owner.section,
@@ -122,7 +137,7 @@ function markMovedPages<R>(subject: RotationSubject<R>): Page[] {
             <li>
               ${
                 rotation?.finish_when_unused
-                  ? `The grace period ends as soon as all sources have moved. If this program still has the previous ${previous}, its token requests fail then.`
+                  ? `The grace period ends as soon as all sources have moved, a minute after this mark at the earliest. If this program still has the previous ${previous}, its token requests fail then.`
                   : `The previous ${previous} keeps working until the grace period ends.`
               }
             </li>
@@ -135,11 +150,11 @@ function markMovedPages<R>(subject: RotationSubject<R>): Page[] {
     },
     act: async (visit) => {
       const { at } = await subject.findOwner(visit);
-      await visit.call(`POST ${route}/regenerations/{regeneration_id}/mark-moved`, {
+      await visit.call(`POST ${route}/regenerations/{regeneration_id}/${act}`, {
         params: paramsOf(visit, subject),
         body: sourceIn(visit),
       });
-      return { seeOther: at, done: 'marked-moved' };
+      return { seeOther: at, done: act === 'mark-moved' ? 'marked-moved' : 'unmarked-moved' };
     },
   });
 }

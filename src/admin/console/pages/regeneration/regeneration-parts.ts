@@ -2,11 +2,11 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { keysOfRegistration, type Registration } from '../../../../credentials/registration.ts';
 import type { ShownClient, ShownRegeneration, ShownReview, Visit } from '../../page.ts';
-import { badge, exactMoment, facts, fromNow, inWords, lastUse, table } from '../../parts/elements.ts';
+import { badge, exactMoment, facts, fromNow, lastUse, table } from '../../parts/elements.ts';
 import { notice } from '../../parts/notices.ts';
 import { sourceName } from '../../parts/usage-section.ts';
 import { methodLabel } from '../clients/client-proof.ts';
-import { sourceFields } from './grace-period-pages.ts';
+import { countOf, movesTable, whenMoved } from './moves-table.ts';
 import { nounsOf, type Owner } from './rotation-subject.ts';
 
 type AuthMethod = ShownClient['auth_method'];
@@ -104,17 +104,6 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], { noun, cl
   </section>`;
 }
 
-/** Describes, before a rotation, when a source will count as moved. */
-function whenMoved({ reason, required_silence_seconds: silence }: Judged): string {
-  if (reason === 'address_unreadable') return 'never: its address is unknown';
-  if (reason === 'merged_sources') return 'never: several sources';
-  return `after ${inWords(silence)} without the previous one`;
-}
-
-function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
 /** Renders a credential. The hint of keys and certificates begins with what they are. */
 function named(noun: string, hint: string): VNode {
   return hint.startsWith('…') ? html`${noun} <code>${hint}</code>` : html`<code>${hint}</code>`;
@@ -193,7 +182,7 @@ function gracePeriod(visit: Visit, { at, client, mayAct }: Rotated, rotation: Sh
                 : `${moved.length} of ${all} sources have moved. If the grace period ended now, ${still.length === 1 ? '1 source' : `${still.length} sources`} would fail.`,
             )
     }
-    ${all > 0 && sources(visit, rotation, nouns, mayAct ? path : undefined)}
+    ${all > 0 && movesTable(visit, rotation, nouns, mayAct ? path : undefined)}
     ${
       mayAct &&
       html`<div class="actions">
@@ -203,69 +192,6 @@ function gracePeriod(visit: Visit, { at, client, mayAct }: Rotated, rotation: Sh
       </div>`
     }
   </div>`;
-}
-
-/** @param path of the running grace period's acts; undefined if the operator may not act. */
-function sources(visit: Visit, rotation: ShownRegeneration, nouns: ReturnType<typeof nounsOf>, path?: string): VNode {
-  const { moved, still_using_old: still } = rotation;
-  return table({
-    id: 'moves',
-    caption: 'Sources',
-    columns: [
-      { label: 'Source' },
-      { label: 'Status' },
-      { label: `Previous ${nouns.previous} last used` },
-      { label: 'Tokens in 24 h', isNumber: true },
-    ],
-    rows: [...still, ...moved].map((source) => [
-      sourceName(source),
-      html`${moveBadge(source)} <span class="under">${whyMoved(source, nouns)}</span>
-        ${
-          path !== undefined &&
-          canBeMarked(source) &&
-          html`<a class="under" href=${`${path}/mark-moved?${sourceFields(source)}`}>Mark as moved</a>`
-        }`,
-      source.last_seen_at ? fromNow(source.last_seen_at, visit.now) : 'never',
-      String(source.tokens_24h),
-    ]),
-  });
-}
-
-type Judged = ShownRegeneration['moved'][number];
-
-function moveBadge({ reason }: Judged): VNode {
-  if (reason === 'moved') return badge('ok', 'moved');
-  return reason === 'marked_as_moved' ? badge('ok', 'marked as moved') : badge('warn', 'not moved');
-}
-
-function canBeMarked({ reason }: Judged): boolean {
-  return !['moved', 'marked_as_moved', 'address_unreadable', 'merged_sources'].includes(reason);
-}
-
-/** Says in a sentence why a source counts as moved to the new credential, or why not, and from when it will. */
-function whyMoved(source: Judged, { previous, current }: ReturnType<typeof nounsOf>): VNode | string {
-  const { reason, counts_as_moved_at: at, required_silence_seconds: silence } = source;
-  const from =
-    at !== null &&
-    html` It counts as moved from ${exactMoment(at)} if it does not use the previous ${previous} before then.`;
-  switch (reason) {
-    case 'moved':
-      return `It uses the new ${current}, and has not used the previous ${previous} for ${inWords(silence)} or longer.`;
-    case 'marked_as_moved':
-      return html`An operator marked it${at !== null && html` on ${exactMoment(at)}`}. It has not used the previous ${previous} since.`;
-    case 'never_seen_with_new':
-      return `It has never used the new ${current}. After it has, it counts as moved when it has not used the previous ${previous} for ${inWords(silence)}.`;
-    case 'used_previous_recently':
-      return html`It uses the new ${current}, but used the previous ${previous} less than a token lifetime ago. Another program at this address may still have it.${from}`;
-    case 'silent_less_than_usual':
-      return html`It uses the new ${current}, but its longest pause between two uses is ${inWords(silence)}, so it may use the previous ${previous} again.${from}`;
-    case 'holds_previous_tokens':
-      return html`Tokens that were obtained with the previous ${previous} are still active.${from}`;
-    case 'address_unreadable':
-      return 'Its address is unknown, so it may be several programs. It never counts as moved.';
-    case 'merged_sources':
-      return 'This row combines all further sources, so it never counts as moved.';
-  }
 }
 
 function history(visit: Visit, earlier: readonly ShownRegeneration[]): VNode {

@@ -47,6 +47,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
     description: 'integrations and resource servers',
     load: async () => (await import('./cli/clients.ts')).addClientCommands,
   },
+  organizations: {
+    description: 'customers and partners, to which contacts and integrations belong, and their limits',
+    load: async () => (await import('./cli/organizations.ts')).addOrganizationCommands,
+  },
   contacts: {
     description: 'people and partners, including operators, who have permissions and an operator token',
     load: async () => (await import('./cli/contacts.ts')).addContactCommands,

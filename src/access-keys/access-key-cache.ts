@@ -8,7 +8,7 @@ import type { ChangeFeed } from '../storage/change.ts';
 import type { Database } from '../storage/database.ts';
 import { createFollowedCache } from '../storage/followed-cache.ts';
 import type { KnownAccessKey } from './access-key.ts';
-import { findKnownAccessKey } from './access-key-store.ts';
+import { type FoundAccessKey, findKnownAccessKey } from './access-key-store.ts';
 
 /** An access key, with the one of its values that a request presented. */
 export type PresentedAccessKey = KnownAccessKey & { secret: Secret };
@@ -33,6 +33,11 @@ export type AccessKeyCache = {
 
 const maxKeys = 50_000;
 
+/** Returns a key as requests need it: disabled also while the organization of its contact is. */
+export function asServedKey({ key, secrets, isOrganizationEnabled }: FoundAccessKey): KnownAccessKey {
+  return { key: { ...key, enabled: key.enabled && isOrganizationEnabled, notes: null }, secrets };
+}
+
 export function createAccessKeyCache(deps: { database: Database; feed: ChangeFeed; keyRing: KeyRing }): AccessKeyCache {
   const { database, feed, keyRing } = deps;
   const keys = createFollowedCache<KnownAccessKey>({
@@ -41,7 +46,7 @@ export function createAccessKeyCache(deps: { database: Database; feed: ChangeFee
     maxEntries: maxKeys,
     load: async (id) => {
       const known = await findKnownAccessKey(database, id);
-      return known && { ...known, key: { ...known.key, notes: null } };
+      return known && asServedKey(known);
     },
   });
   /**

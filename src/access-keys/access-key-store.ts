@@ -1,6 +1,8 @@
+import type { HeldOrganization } from '../clients/ceiling.ts';
 import type { ScopeHistory } from '../clients/client.ts';
 import { hasLabel, type LabelFilter, type Labels } from '../clients/client-details.ts';
 import { type Claims, readClaims } from '../clients/custom-claims.ts';
+import { holdOrganizationsOf } from '../clients/hold-organizations.ts';
 import { newTokenEpoch } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
@@ -31,11 +33,16 @@ type KeyRow = Row & {
   updated_at: Date;
 };
 
-const knownKey = `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets FROM access_keys k`;
+export type FoundAccessKey = KnownAccessKey & { isOrganizationEnabled: boolean };
 
-export async function findKnownAccessKey(database: Queryable, id: string): Promise<KnownAccessKey | undefined> {
-  const rows = await database.query<KeyRow & { secrets: string }>(`${knownKey} WHERE k.id = $1`, [id]);
-  return rows[0] && toKnown(rows[0]);
+/** Finds a key with its values, and whether the organization of its contact is enabled. */
+export async function findKnownAccessKey(database: Queryable, id: string): Promise<FoundAccessKey | undefined> {
+  const [row] = await database.query<KeyRow & { secrets: string; organization_enabled: boolean }>(
+    `SELECT k.*, o.enabled AS organization_enabled, ${secretsJson('access_key', 'k.id')} AS secrets
+     FROM access_keys k JOIN contacts c ON c.id = k.contact JOIN organizations o ON o.id = c.organization WHERE k.id = $1`,
+    [id],
+  );
+  return row && { ...toKnown(row), isOrganizationEnabled: row.organization_enabled };
 }
 
 /** Finds a key and locks it until the transaction ends. */
@@ -44,8 +51,26 @@ export async function lockAccessKey(transaction: Transaction, id: string): Promi
   return rows[0] && toAccessKey(rows[0]);
 }
 
+/**
+ * Locks the organization of a key's contact, so that its ceiling holds, and then the key.
+ * @throws {NotFound}
+ */
+export async function requireKeyAndOrganization(
+  transaction: Transaction,
+  id: string,
+): Promise<{ key: AccessKey; organization: HeldOrganization }> {
+  const query = 'SELECT c.organization FROM access_keys k JOIN contacts c ON c.id = k.contact WHERE k.id = $1';
+  const held = await holdOrganizationsOf(transaction, query, id);
+  const key = await lockAccessKey(transaction, id);
+  if (!key) throw new NotFound('access key');
+  const [row] = await transaction.query<{ organization: string }>(query, [id]);
+  return { key, organization: held(row?.organization ?? '') };
+}
+
 export type AccessKeyFilter = {
   contactId?: string | undefined;
+  /** Keys of the contacts of this organization. */
+  organizationId?: string | undefined;
   status?: AccessKeyStatus | undefined;
   /**
    * Prefixes of words in the names of the key and its contact, all of which must match; or `…` and the last four
@@ -91,9 +116,11 @@ const anyClient = '00000000-0000-0000-0000-000000000000';
 
 /** Builds the SQL conditions of a filter, each in the form that its index needs. */
 function conditionsOf(filter: AccessKeyFilter, bind: Bind): string[] {
-  const { contactId, status, unusedSince, label, client, now, after, q } = filter;
+  const { contactId, organizationId, status, unusedSince, label, client, now, after, q } = filter;
   const conditions = ['true'];
   if (contactId !== undefined) conditions.push(`contact = ${bind(contactId)}`);
+  if (organizationId)
+    conditions.push(`contact IN (SELECT id FROM contacts WHERE organization = ${bind(organizationId)})`);
   if (status) conditions.push(status === 'disabled' ? 'NOT enabled' : 'enabled');
   if (status === 'enabled') conditions.push(`coalesce(expires_at, 'infinity') > ${bind(now)}`);
   if (status === 'expired') conditions.push(`expires_at <= ${bind(now)}`);

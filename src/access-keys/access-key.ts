@@ -20,6 +20,7 @@ export type AccessKey = {
   claims: Claims;
   /** Null in cached keys, because requests do not need them. */
   notes: Notes | null;
+  /** In the cache of requests, false also if the organization of the contact is disabled. */
   enabled: boolean;
   reveal: boolean;
   expiresAt: Date | null;

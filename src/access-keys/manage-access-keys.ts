@@ -1,12 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import {
+  defaultExpiry,
+  type HeldOrganization,
+  requireLifeWithin,
+  requireScopesWithin,
+  revealWithin,
+} from '../clients/ceiling.ts';
 import { parseScope } from '../clients/client.ts';
 import type { Labels } from '../clients/client-details.ts';
 import { holdResourceServers } from '../clients/client-store.ts';
 import type { Claims } from '../clients/custom-claims.ts';
+import { requireRoom } from '../clients/hold-organizations.ts';
 import type { ManageDeps } from '../clients/manage-clients.ts';
 import { requireOffered } from '../clients/offered-scopes.ts';
 import { requireContact } from '../contacts/manage-contacts.ts';
+import { holdForContact } from '../contacts/move-contact.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, NotFound, requireRevision } from '../errors.ts';
 import { addSecret } from '../secrets/manage-secrets.ts';
@@ -19,6 +28,7 @@ import {
   findClientIds,
   insertAccessKey,
   lockAccessKey,
+  requireKeyAndOrganization,
   saveAccessKey,
 } from './access-key-store.ts';
 
@@ -49,18 +59,21 @@ export async function createAccessKey(
 ): Promise<{ key: AccessKey; secret: Secret; accessKey: string }> {
   const at = new Date(deps.clock());
   requireFuture(input.expiresAt, deps);
+  const held = await holdForContact(transaction, contactId);
   const contact = await requireContact(transaction, contactId);
+  const organization = held(contact.organizationId);
+  await requireRoom(transaction, organization, 'accessKeys', 1);
   const key: AccessKey = {
     id: randomUUID(),
     contactId: contact.id,
     name: input.name,
-    scope: await toOfferedScope(transaction, input, []),
+    scope: await toOfferedScope(transaction, input, [], organization),
     clients: await requireClients(transaction, input.clients),
     claims: input.claims ?? {},
     notes: { description: input.description ?? null, labels: input.labels ?? {} },
     enabled: true,
-    reveal: input.reveal ?? true,
-    expiresAt: input.expiresAt ?? null,
+    reveal: revealWithin(organization, input.reveal),
+    expiresAt: input.expiresAt === undefined ? defaultExpiry(organization, at) : input.expiresAt,
     usedAt: null,
     lastUsedAt: null,
     tokenEpoch: 0,
@@ -70,6 +83,7 @@ export async function createAccessKey(
     createdAt: at,
     updatedAt: at,
   };
+  requireLifeWithin(organization, key);
   await unlessTaken(insertAccessKey(transaction, key), nameTaken);
   const { secret, plaintext } = await addSecret(transaction, deps, asSecretOwner(key), 1);
   await recordChange(transaction, { kind: 'access_key', target: key.id, at });
@@ -98,15 +112,15 @@ export async function saveKey(
   patch: AccessKeyPatch,
   expectedRevisions?: readonly number[],
 ): Promise<AccessKey> {
-  const key = await requireAccessKeyRow(transaction, id);
+  const { key, organization } = await requireKeyAndOrganization(transaction, id);
   requireRevision(key.revision, expectedRevisions);
   if (Object.values(patch).every((value) => value === undefined)) return key;
   // Accept an unchanged past date for an expired key, which a form sends together with the other changes.
   if (statusOf({ ...key, enabled: true }, deps.clock()) !== 'expired') requireFuture(patch.expiresAt, deps);
-  return await save(transaction, deps, actor, 'access_key.update', key, {
+  const changed: AccessKey = {
     ...key,
     name: patch.name ?? key.name,
-    scope: await toOfferedScope(transaction, patch, key.scope),
+    scope: await toOfferedScope(transaction, patch, key.scope, organization),
     clients: patch.clients === undefined ? key.clients : await requireClients(transaction, patch.clients),
     expiresAt: patch.expiresAt === undefined ? key.expiresAt : patch.expiresAt,
     claims: patch.claims ?? key.claims,
@@ -114,7 +128,9 @@ export async function saveKey(
       description: patch.description === undefined ? (key.notes?.description ?? null) : patch.description,
       labels: patch.labels ?? key.notes?.labels ?? {},
     },
-  });
+  };
+  if (patch.expiresAt !== undefined && key.enabled) requireLifeWithin(organization, changed);
+  return await save(transaction, deps, actor, 'access_key.update', key, changed);
 }
 
 /**
@@ -135,8 +151,15 @@ export async function setAccessKeyEnabled(
   id: string,
   enabled: boolean,
 ): Promise<AccessKey> {
-  const key = await requireAccessKeyRow(transaction, id);
+  const { key, organization } = enabled
+    ? await requireKeyAndOrganization(transaction, id)
+    : { key: await requireAccessKeyRow(transaction, id) };
   if (key.enabled === enabled) return key;
+  if (organization) {
+    await requireRoom(transaction, organization, 'accessKeys', 1);
+    requireLifeWithin(organization, key);
+    requireScopesWithin(organization, { ...key, resource: null }, await holdResourceServers(transaction));
+  }
   const action = enabled ? 'access_key.enable' : 'access_key.disable';
   const kind = enabled ? 'enabled_access_key' : 'disabled_access_key';
   await recordChange(transaction, { kind, target: key.id, at: new Date(deps.clock()) });
@@ -241,18 +264,22 @@ function auditView(key: AccessKey): Record<string, unknown> {
 /**
  * Returns the scopes of a key: those of the matrix, then the others. What is not given stays.
  * @throws {InvalidInput} with the scopes that no resource server offers.
+ * @throws {Conflict} `ceiling_exceeded` with those that the ceiling of the organization does not allow.
  */
 async function toOfferedScope(
   transaction: Transaction,
   { permissions, scope: others }: Pick<AccessKeyPatch, 'permissions' | 'scope'>,
   before: readonly string[],
+  organization: HeldOrganization,
 ): Promise<readonly string[]> {
   if (permissions === undefined && others === undefined) return before;
   const scope = [
     ...toScope(permissions ?? toPermissions(before)),
     ...(others === undefined ? otherScopes(before) : parseScope(others)),
   ];
-  requireOffered(scope, await holdResourceServers(transaction));
+  const servers = await holdResourceServers(transaction);
+  requireOffered(scope, servers);
+  requireScopesWithin(organization, { scope, resource: null }, servers);
   return [...new Set(scope)];
 }
 

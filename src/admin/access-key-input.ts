@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { givenNotes, labelFilter, stateFilter } from './details-schemas.ts';
+import { givenNotes, labelFilter, organizationFilter, stateFilter } from './details-schemas.ts';
 import { pageQuery } from './paging.ts';
 import { declaredScopes, permissionsSchema } from './presenters/present-access-key.ts';
 import { clientParams } from './routes/client-routes.ts';
@@ -47,6 +47,7 @@ const status = z
 export const keysQuery = z.strictObject({
   ...pageQuery,
   contact_id: z.uuid().optional().meta({ description: 'Only keys of this contact.' }),
+  organization_id: organizationFilter,
   status,
   q: text(200).optional().meta({
     description:

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { authMethods, tokenTyps } from '../clients/client.ts';
 import type { GivenReplacement } from '../clients/replacement.ts';
-import { givenDetails, givenScopes } from './details-schemas.ts';
+import { givenDetails, givenOrganization, givenScopes } from './details-schemas.ts';
 import { jwksSchema, readSubject, subjectShape } from './presenters/present-client.ts';
 import { resourceUri, scopeText, text } from './text.ts';
 
@@ -66,6 +66,7 @@ const sharedFields = {
 export const newClient = z.strictObject({
   name,
   kind: clientKind,
+  organization_id: givenOrganization,
   scope: scope.optional(),
   access_key: accessKey.optional(),
   reveal: z.boolean().optional().meta({
@@ -83,6 +84,10 @@ export const newClient = z.strictObject({
 /** Schema of the request body that changes a client. */
 export const clientPatch = z.strictObject({
   name: name.optional(),
+  organization_id: givenOrganization.meta({
+    description:
+      'The ID of the organization that an integration moves to. Its ceiling must allow what the integration has.',
+  }),
   auth_method: z.enum(authMethods).optional().meta({
     description: 'A method other than the current one is not changed here: the answer is 428 with a review.',
   }),
@@ -131,6 +136,7 @@ export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) 
     accessKey: body.access_key,
     tokenFormat: body.token_format,
     tokenTyp: body.token_typ,
+    organizationId: body.organization_id,
     ownerContactId: body.owner_contact_id,
     tokenTtlSeconds: body.access_token_ttl,
     defaultScope: body.default_scope,

@@ -102,6 +102,19 @@ const cell = {
   sensitive: z.boolean().meta({ description: 'Whether the console marks the scope as sensitive where it is granted.' }),
 };
 
+/** Member of a request body, and query parameter of lists. */
+export const organizationId = z.uuid().meta({ description: 'The ID of an organization.' });
+/** Query parameter of lists. */
+export const organizationFilter = organizationId.optional().meta({ description: 'Only those of this organization.' });
+/** Member of a request body that creates a client or contact, or moves it to another organization. */
+export const givenOrganization = organizationId.optional().meta({
+  description: 'The ID of the organization that it belongs to. The default is that of the deployment itself.',
+});
+/** Member of a client or contact in a response. */
+export const shownOrganization = organizationId.meta({
+  description: 'The ID of the organization that it belongs to.',
+});
+
 /** Schema of the scopes that a resource server declares, in a request. */
 export const givenScopes = z
   .array(

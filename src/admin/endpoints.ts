@@ -13,6 +13,7 @@ import { expirationEndpoints } from './routes/expiration-routes.ts';
 import { explainEndpoints } from './routes/explain-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
+import { organizationEndpoints } from './routes/organization-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
@@ -27,6 +28,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...clientRegenerationEndpoints(core),
     ...usageEndpoints(core),
     ...authorizationTokenEndpoints(core),
+    ...organizationEndpoints(core),
     ...contactEndpoints(core),
     ...operatorTokenEndpoints(core),
     ...accessKeyEndpoints(core),

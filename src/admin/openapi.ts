@@ -168,6 +168,10 @@ const conflictSchema = z
       .array(z.strictObject({ client_id: clientId, name }))
       .optional()
       .meta({ description: 'Clients that prevent the change, at most ten.' }),
+    operators: z
+      .array(z.strictObject({ id: z.uuid().meta({ description: 'The ID of the contact.' }), name }))
+      .optional()
+      .meta({ description: 'Contacts whose operator token prevents the change, at most ten.' }),
     access_keys: z
       .array(
         z.strictObject({

@@ -47,6 +47,9 @@ export const introspectionSchema = z
     jti: optional('The ID of the token.'),
     access_key_id: optional('The ID of the access key, if the token was requested with one.'),
     contact_id: optional('The ID of the contact that the access key belongs to.'),
+    organization_id: optional(
+      'The ID of the organization that the client belongs to. Absent if that is the deployment itself.',
+    ),
     cnf: z
       .record(z.string(), z.string())
       .optional()

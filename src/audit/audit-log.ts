@@ -25,6 +25,7 @@ export type AuditEvent = {
   targetType:
     | 'client'
     | 'contact'
+    | 'organization'
     | 'access_key'
     | 'operator_token'
     | 'signing_key'

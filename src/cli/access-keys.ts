@@ -102,11 +102,15 @@ Examples:
 }
 
 function addList(keys: Command): void {
-  addListCommand<ShownKey, Json & { state?: string; contact?: string; client?: string; unusedForDays?: string }>(keys, {
+  addListCommand<
+    ShownKey,
+    Json & { state?: string; organization?: string; contact?: string; client?: string; unusedForDays?: string }
+  >(keys, {
     description: 'list the access keys of all contacts, newest first',
     route: 'GET /access-keys',
     options: [
       new Option('--contact <id>', 'only keys of this contact'),
+      new Option('--organization <id>', 'only keys of the contacts of this organization'),
       new Option('--client <client_id>', 'only keys that may be used with this client, limited to it or not'),
       new Option('--status <status>', 'only keys with this status').choices(['enabled', 'disabled', 'expired']),
       new Option(
@@ -117,9 +121,10 @@ function addList(keys: Command): void {
       labelOption(),
       stateOption(),
     ],
-    toQuery: ({ state, contact, client, unusedForDays, ...query }) => ({
+    toQuery: ({ state, organization, contact, client, unusedForDays, ...query }) => ({
       ...query,
       state: state?.replaceAll('-', '_'),
+      organization_id: organization,
       contact_id: contact,
       client_id: client,
       unused_for_days: unusedForDays,

@@ -97,6 +97,7 @@ const renamed: Readonly<Record<string, string>> = {
   clients: 'client',
   'contact-id': 'contact',
   'owner-contact-id': 'owner',
+  'organization-id': 'organization',
   contacts: 'technical-contact',
   labels: 'label',
   claims: 'claim',

@@ -17,6 +17,7 @@ type FieldOptions = OutputOptions &
   DetailOptions &
   KeyOptions & {
     name?: string;
+    organization?: string;
     scope?: string[] | false;
     accessKey?: string;
     resource?: string | false;
@@ -98,48 +99,50 @@ Examples:
 }
 
 function addList(clients: Command): void {
-  addListCommand<ShownClient, Json & { state?: string; kind?: string; owner?: string; awaitsFirstUse?: true }>(
-    clients,
-    {
-      description: 'list clients, newest first',
-      route: 'GET /clients',
-      options: [
-        new Option('-q, --q <text>', 'search: first letters of words in the name, or a Client ID'),
-        new Option('--status <status>', 'only clients with this status').choices(['enabled', 'disabled']),
-        new Option('--kind <kind>', 'only clients of this kind').choices(['integration', 'resource-server']),
-        new Option('--owner <contact_id>', 'only clients that this contact owns'),
-        labelOption(),
-        stateOption(),
-        new Option('--awaits-first-use', 'only clients with an imported secret of which only a hash is known'),
-      ],
-      toQuery: ({ state, kind, owner, awaitsFirstUse, ...query }) => ({
-        ...query,
-        state: state?.replaceAll('-', '_'),
-        kind: kind?.replace('-', '_'),
-        owner_contact_id: owner,
-        awaits_first_use: awaitsFirstUse ? 'true' : undefined,
-      }),
-      columns: {
-        client_id: (client) => client.client_id,
-        name: (client) => client.name,
-        kind: (client) => client.kind,
-        status: (client) => client.status,
-        secrets: (client) =>
-          client.secrets
-            .map(({ hint, status, awaits_first_use: awaits }) =>
-              [awaits ? 'hashed' : hint, ...(status === 'current' ? [] : [status])].join(' '),
-            )
-            .join(', '),
-        created: (client) => client.created_at,
-      },
-      examples: [
-        'keyturn clients list',
-        'keyturn clients list --kind integration --status disabled',
-        'keyturn clients list --label team=logistics',
-        "keyturn clients list --json | jq -r '.data[].client_id'",
-      ],
+  addListCommand<
+    ShownClient,
+    Json & { state?: string; kind?: string; organization?: string; owner?: string; awaitsFirstUse?: true }
+  >(clients, {
+    description: 'list clients, newest first',
+    route: 'GET /clients',
+    options: [
+      new Option('-q, --q <text>', 'search: first letters of words in the name, or a Client ID'),
+      new Option('--status <status>', 'only clients with this status').choices(['enabled', 'disabled']),
+      new Option('--kind <kind>', 'only clients of this kind').choices(['integration', 'resource-server']),
+      new Option('--organization <id>', 'only clients of this organization'),
+      new Option('--owner <contact_id>', 'only clients that this contact owns'),
+      labelOption(),
+      stateOption(),
+      new Option('--awaits-first-use', 'only clients with an imported secret of which only a hash is known'),
+    ],
+    toQuery: ({ state, kind, organization, owner, awaitsFirstUse, ...query }) => ({
+      ...query,
+      state: state?.replaceAll('-', '_'),
+      kind: kind?.replace('-', '_'),
+      organization_id: organization,
+      owner_contact_id: owner,
+      awaits_first_use: awaitsFirstUse ? 'true' : undefined,
+    }),
+    columns: {
+      client_id: (client) => client.client_id,
+      name: (client) => client.name,
+      kind: (client) => client.kind,
+      status: (client) => client.status,
+      secrets: (client) =>
+        client.secrets
+          .map(({ hint, status, awaits_first_use: awaits }) =>
+            [awaits ? 'hashed' : hint, ...(status === 'current' ? [] : [status])].join(' '),
+          )
+          .join(', '),
+      created: (client) => client.created_at,
     },
-  );
+    examples: [
+      'keyturn clients list',
+      'keyturn clients list --kind integration --status disabled',
+      'keyturn clients list --label team=logistics',
+      "keyturn clients list --json | jq -r '.data[].client_id'",
+    ],
+  });
 }
 
 function addActs(clients: Command, subject: Subject): void {
@@ -203,6 +206,7 @@ Examples:
 
 function withFields(command: Command): Command {
   return withKeys(command)
+    .option('--organization <id>', 'integration: the id of the organization that it belongs to, or moves to')
     .option(
       '--scope <scopes>',
       'integration: the scopes that it may request; repeatable, or separated by commas',
@@ -237,6 +241,7 @@ function withFields(command: Command): Command {
 function toFields(options: FieldOptions): Json {
   return {
     name: options.name,
+    organization_id: options.organization,
     scope: options.scope === false ? '' : options.scope?.join(' '),
     access_key: options.accessKey,
     resource: options.resource === false ? null : options.resource,

@@ -8,6 +8,7 @@ import { collect, type OutputOptions, present, presentSecret, say, sheet } from 
 /** Members of the admin API's contact that are displayed. */
 type ShownContact = Json & {
   id: string;
+  organization_id: string;
   name: string;
   email: string;
   external_id: string | null;
@@ -21,6 +22,7 @@ type WithToken = ShownContact & { operator_token: string };
 
 type FieldOptions = OutputOptions & {
   name?: string;
+  organization?: string;
   email?: string;
   externalId?: string | false;
   permission?: string[];
@@ -56,6 +58,7 @@ function addCreate(contacts: Command): void {
     .requiredOption('--name <text>', 'name of the person or company')
     .requiredOption('--email <address>', 'e-mail address')
     .option('--external-id <id>', 'unique id of the contact in your own system')
+    .option('--organization <id>', 'the id of the organization that the contact belongs to')
     .option('--operator-token', 'issue an operator token; standard output contains only the token, which is shown once')
     .option('--json', 'print one JSON object, with operator_token if it was issued')
     .addHelpText(
@@ -84,7 +87,9 @@ function addList(contacts: Command): void {
     route: 'GET /contacts',
     options: [
       new Option('-q, --q <text>', 'search: first letters of words in the name or e-mail address, or an external id'),
+      new Option('--organization <id>', 'only contacts of this organization'),
     ],
+    toQuery: ({ organization, ...query }) => ({ ...query, organization_id: organization }),
     columns: {
       id: (contact) => contact.id,
       name: (contact) => contact.name,
@@ -105,6 +110,7 @@ function addUpdate(contacts: Command): void {
     .option('--email <address>', 'e-mail address')
     .option('--external-id <id>', 'unique id of the contact in your own system')
     .option('--no-external-id', 'remove the external id')
+    .option('--organization <id>', 'the id of the organization that the contact moves to, with its access keys')
     .option('--json', 'print the changed contact as one JSON object')
     .addHelpText(
       'after',
@@ -154,6 +160,7 @@ function toFields(options: FieldOptions): Json {
   const granted = given?.includes('all') ? permissions : given?.filter((permission) => permission !== 'none');
   return {
     name: options.name,
+    organization_id: options.organization,
     email: options.email,
     external_id: options.externalId === false ? null : options.externalId,
     permissions: granted,
@@ -177,6 +184,7 @@ function presentToken(options: OutputOptions, contact: WithToken): void {
 function showContact(contact: ShownContact): string {
   return sheet({
     id: contact.id,
+    organization: contact.organization_id,
     name: contact.name,
     email: contact.email,
     external_id: contact.external_id ?? 'none',

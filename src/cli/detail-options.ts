@@ -184,7 +184,10 @@ function list<Value>(members: Readonly<Record<string, Value>>, show: (value: Val
     .join(', ');
 }
 
-function collectLabels(text: string, earlier: Readonly<Record<string, string>> | undefined): Record<string, string> {
+export function collectLabels(
+  text: string,
+  earlier: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
   const [key, value] = split(text);
   return Object.fromEntries([...Object.entries(earlier ?? {}), [key, value]]);
 }

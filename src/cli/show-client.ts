@@ -9,6 +9,7 @@ export type ShownClient = Json &
     client_id: string;
     name: string;
     kind: string;
+    organization_id: string;
     status: string;
     scope: string;
     access_key: string;
@@ -37,6 +38,7 @@ export function showClient(client: ShownClient): string {
     client_id: client.client_id,
     name: client.name,
     kind: client.kind,
+    organization: client.organization_id,
     status: client.status,
     ...(isServer
       ? {

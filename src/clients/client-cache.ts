@@ -5,7 +5,7 @@ import type { ChangeFeed } from '../storage/change.ts';
 import type { Database } from '../storage/database.ts';
 import { createFollowedCache, type FollowedCache } from '../storage/followed-cache.ts';
 import type { Client, KnownClient } from './client.ts';
-import { findKnownClients, hasForeignClientIds, listResourceServers } from './client-store.ts';
+import { type FoundClient, findKnownClients, hasForeignClientIds, listResourceServers } from './client-store.ts';
 
 /** The clients that this process has cached, and all resource servers. */
 export type ClientCache = {
@@ -38,6 +38,11 @@ export type ClientCache = {
 
 const maxClients = 20_000;
 
+/** Returns a client as requests need it: disabled also while its organization is, so that one rule rejects both. */
+export function asServed({ client, secrets, isOrganizationEnabled }: FoundClient): KnownClient {
+  return { client: { ...client, enabled: client.enabled && isOrganizationEnabled, details: null }, secrets };
+}
+
 export function createClientCache(deps: { database: Database; feed: ChangeFeed }): ClientCache {
   const { database, feed } = deps;
   const clients = createFollowedCache<KnownClient>({
@@ -46,7 +51,7 @@ export function createClientCache(deps: { database: Database; feed: ChangeFeed }
     maxEntries: maxClients,
     load: batchLoads(async (clientIds) => {
       const found = await findKnownClients(database, clientIds);
-      return new Map([...found].map(([id, known]) => [id, { ...known, client: { ...known.client, details: null } }]));
+      return new Map([...found].map(([id, known]) => [id, asServed(known)]));
     }),
   });
   const resourceServers = createFollowedCache<readonly Client[]>({

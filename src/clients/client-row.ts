@@ -12,6 +12,7 @@ export type ClientRow = Row & {
   id: string;
   client_id: string;
   kind: ClientKind;
+  organization: string;
   name: string;
   enabled: boolean;
   scope: string[];
@@ -54,6 +55,7 @@ export function toRow(client: Client): ClientRow {
     id: client.id,
     client_id: client.clientId,
     kind: client.kind,
+    organization: client.organizationId,
     name: client.name,
     enabled: client.enabled,
     scope: [...client.scope],
@@ -95,6 +97,7 @@ export function toClient(row: ClientRow): Client {
     id: row.id,
     clientId: row.client_id,
     kind: row.kind,
+    organizationId: row.organization,
     name: row.name,
     enabled: row.enabled,
     scope: row.scope,
@@ -134,10 +137,18 @@ export function toClient(row: ClientRow): Client {
 
 /** Returns a client as the audit log records it. */
 export function auditView(client: Client): Record<string, unknown> {
-  const { id: _id, created_at: _createdAt, updated_at: _updatedAt, owner_contact: owner, ...recorded } = toRow(client);
+  const {
+    id: _id,
+    created_at: _createdAt,
+    updated_at: _updatedAt,
+    owner_contact,
+    organization,
+    ...recorded
+  } = toRow(client);
   return {
     ...recorded,
-    owner_contact_id: owner,
+    owner_contact_id: owner_contact,
+    organization_id: organization,
     scope: client.scope.join(' '),
     default_scope: client.defaultScope?.join(' ') ?? null,
     information: client.information,

@@ -2,11 +2,13 @@ import { isIP } from 'node:net';
 import { type Dialect, tokenDialects } from '../configuration/dialects.ts';
 import { Conflict, InvalidInput } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
+import { deploymentOrganization, requireScopesWithin } from './ceiling.ts';
 import { type CertificateSubject, requireUsableSubject } from './certificate-subject.ts';
 import type { AuthMethod, Client } from './client.ts';
 import { holdResourceServers, listResourceServers } from './client-store.ts';
 import { requireDeclarable } from './declared-scopes.ts';
 import { isPublicAddress } from './fetch-jwks.ts';
+import { type HeldForClient, requireNoneBeyond } from './hold-organizations.ts';
 import { requireOffered } from './offered-scopes.ts';
 import { readRegisteredCertificate } from './registered-certificate.ts';
 import {
@@ -28,16 +30,20 @@ type GivenField =
   | 'tokenTyp'
   | 'resource'
   | 'ownerContactId'
-  | 'dialects';
+  | 'dialects'
+  | 'organizationId';
 
 /**
- * Checks that a client has only members of its kind, and only scopes and a resource that a resource server offers.
+ * Checks that a client has only members of its kind, and only scopes and a resource that a resource server offers and
+ * the ceiling of its organization allows.
+ * @param held what `holdForClient` has locked; undefined if nothing new is granted or offered.
  * @throws {InvalidInput | Conflict}
  */
 export async function requireConsistent(
   transaction: Transaction,
   client: Client,
   given: Partial<Record<GivenField, unknown>>,
+  held: HeldForClient | undefined,
 ): Promise<void> {
   const owner = client.details?.ownerContactId;
   if (given.ownerContactId && owner && !(await holdContact(transaction, owner))) {
@@ -66,6 +72,10 @@ export async function requireConsistent(
       throw resourceTaken();
     }
     requireDeclarable(client.scopes, client.information);
+    if (client.organizationId !== deploymentOrganization) {
+      throw new InvalidInput('organization_id: not allowed for a resource server, which belongs to the deployment.');
+    }
+    if (held) await requireNoneBeyond(transaction, held.ceilings, client, [...others, client]);
     return;
   }
   if (given.scopes !== undefined) throw new InvalidInput('scopes: only allowed for a resource server.');
@@ -82,6 +92,7 @@ export async function requireConsistent(
   if (typeof given.resource === 'string' && !others.some((server) => server.resource === client.resource)) {
     throw new InvalidInput('resource: no resource server has this identifier.');
   }
+  if (held) requireScopesWithin(held.held(client.organizationId), client, others);
 }
 
 /** Locks a contact against deletion until the transaction ends. Returns false if there is none with this id. */

@@ -1,4 +1,3 @@
-import { lowestTokenEpoch, tokenEpochs } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
 import { awaitingFirstUse } from '../secrets/hashed-secrets.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
@@ -16,10 +15,11 @@ import {
 import { hasLabel, type LabelFilter } from './client-details.ts';
 import { type ClientRow, toClient, toRow } from './client-row.ts';
 
-const epochsPerStatement = 10_000;
+/** A client as it is stored, and whether its organization is enabled. */
+export type FoundClient = KnownClient & { isOrganizationEnabled: boolean };
 
 /** Finds a client by any of its Client IDs, with all its secrets, current and previous. */
-export async function findKnownClient(database: Queryable, clientId: string): Promise<KnownClient | undefined> {
+export async function findKnownClient(database: Queryable, clientId: string): Promise<FoundClient | undefined> {
   return (await findKnownClients(database, [clientId])).get(clientId);
 }
 
@@ -27,13 +27,19 @@ export async function findKnownClient(database: Queryable, clientId: string): Pr
 export async function findKnownClients(
   database: Queryable,
   clientIds: readonly string[],
-): Promise<Map<string, KnownClient>> {
-  const rows = await database.query<ClientRow & { asked: string; secrets: string }>(
-    `SELECT c.*, i.client_id AS asked, ${secretsJson('client', 'c.id')} AS secrets
-     FROM client_ids i JOIN clients c ON c.id = i.client WHERE i.client_id = ANY ($1::text[])`,
+): Promise<Map<string, FoundClient>> {
+  const rows = await database.query<ClientRow & { asked: string; secrets: string; organization_enabled: boolean }>(
+    `SELECT c.*, i.client_id AS asked, o.enabled AS organization_enabled, ${secretsJson('client', 'c.id')} AS secrets
+     FROM client_ids i JOIN clients c ON c.id = i.client JOIN organizations o ON o.id = c.organization
+     WHERE i.client_id = ANY ($1::text[])`,
     [clientIds],
   );
-  return new Map(rows.map((row) => [row.asked, { client: toClient(row), secrets: parseSecrets(row.secrets) }]));
+  const known = (row: (typeof rows)[number]) => ({
+    client: toClient(row),
+    secrets: parseSecrets(row.secrets),
+    isOrganizationEnabled: row.organization_enabled,
+  });
+  return new Map(rows.map((row) => [row.asked, known(row)]));
 }
 
 /** Returns whether any client has an imported Client ID. */
@@ -77,6 +83,7 @@ export type ClientFilter = {
   q?: string | undefined;
   enabled?: boolean | undefined;
   kind?: ClientKind | undefined;
+  organizationId?: string | undefined;
   /** Clients of this owner. */
   ownerContactId?: string | undefined;
   /** Clients with this label; with any value if `value` is undefined. */
@@ -92,13 +99,14 @@ export type ClientFilter = {
 
 /** Lists clients, newest first. Returns one row more than `limit` if there is another page. */
 export async function listClients(database: Queryable, filter: ClientFilter): Promise<KnownClient[]> {
-  const { q, enabled, kind, ownerContactId, label, awaitsFirstUse, among, after, limit } = filter;
+  const { q, enabled, kind, organizationId, ownerContactId, label, awaitsFirstUse, among, after, limit } = filter;
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions = ['true'];
   // Add only the requested conditions, so that each can use its index.
   if (enabled !== undefined) conditions.push(`enabled = ${bind(enabled)}`);
   if (kind) conditions.push(`kind = ${bind(kind)}`);
+  if (organizationId) conditions.push(`organization = ${bind(organizationId)}`);
   if (ownerContactId) conditions.push(`owner_contact = ${bind(ownerContactId)}`);
   if (awaitsFirstUse) conditions.push(`id IN (SELECT client FROM secrets WHERE ${awaitingFirstUse})`);
   if (label) conditions.push(hasLabel(label, bind));
@@ -155,11 +163,11 @@ export async function insertClients(transaction: Transaction, clients: readonly 
        INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
          token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
          certificate_subject, certificate_bound_tokens, dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact,
-         description, labels, metadata, contacts, scopes, dialects)
+         description, labels, metadata, contacts, scopes, dialects, organization)
        SELECT id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
          token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
          certificate_subject, certificate_bound_tokens, dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact,
-         description, labels, metadata, contacts, scopes, dialects
+         description, labels, metadata, contacts, scopes, dialects, organization
        FROM jsonb_populate_recordset(NULL::clients, $1::jsonb)
        RETURNING id, client_id
      )
@@ -189,6 +197,7 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
        dpop_bound_tokens = n.dpop_bound_tokens, auth_method = n.auth_method, access_token_ttl = n.access_token_ttl,
        default_scope = n.default_scope, claims = n.claims, owner_contact = n.owner_contact, description = n.description,
        labels = n.labels, metadata = n.metadata, contacts = n.contacts, scopes = n.scopes, dialects = n.dialects,
+       organization = n.organization,
        updated_at = $2, revision = c.revision + 1
      FROM jsonb_populate_record(NULL::clients, $1::jsonb) n WHERE c.id = n.id RETURNING c.*`,
     [JSON.stringify(toRow(client)), at],
@@ -244,25 +253,6 @@ export async function announceClient(transaction: Transaction, client: Client, a
   if (client.kind === 'resource_server') {
     await recordChange(transaction, { kind: 'resource_servers', target: 'all', at });
   }
-}
-
-/** Ends the tokens of every client. Returns the number of clients. */
-export async function raiseEveryTokenEpoch(transaction: Transaction, at: Date): Promise<number> {
-  let clients = 0;
-  // A statement for all clients could exceed its time limit.
-  for (let after: string | null = '00000000-0000-0000-0000-000000000000'; after !== null; ) {
-    const [batch]: { count: number; last: string | null }[] = await transaction.query(
-      // One random epoch per client, in the range of newTokenEpoch.
-      `WITH batch AS (SELECT id FROM clients WHERE id > $4::uuid ORDER BY id LIMIT ${epochsPerStatement}), raised AS (
-         UPDATE clients SET token_epoch = $1::bigint + floor(random() * $2)::integer, tokens_not_before = $3
-         WHERE id IN (SELECT id FROM batch) RETURNING 1
-       ) SELECT (SELECT count(*) FROM raised) AS count, (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last`,
-      [lowestTokenEpoch, tokenEpochs, at, after],
-    );
-    clients += batch?.count ?? 0;
-    after = batch?.last ?? null;
-  }
-  return clients;
 }
 
 /** Presents a locked client as an owner of secrets. */

@@ -37,7 +37,10 @@ export type Client = {
   /** The current public Client ID. */
   clientId: string;
   kind: ClientKind;
+  /** The organization that an integration belongs to. A resource server belongs to the deployment. */
+  organizationId: string;
   name: string;
+  /** In the cache of requests, false also if the organization is disabled. */
   enabled: boolean;
   /** The largest scope that an integration may be granted: `kind:action`, or names that a resource server declares. */
   scope: readonly string[];

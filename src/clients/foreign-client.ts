@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { InvalidInput } from '../errors.ts';
+import { deploymentOrganization } from './ceiling.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import { type AuthMethod, authMethods, type Client, hasCertificate, initialState, isSecretMethod } from './client.ts';
 import { type KeyDeps, keyDepsOf, registerKeys } from './client-rules.ts';
@@ -138,6 +139,7 @@ export function importedClient(row: ForeignClient, at: Date, deps: KeyDeps): Cli
     id: randomUUID(),
     clientId: row.clientId,
     kind: 'integration',
+    organizationId: deploymentOrganization,
     name: row.name,
     enabled: row.enabled,
     scope: row.scope,

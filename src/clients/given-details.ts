@@ -1,7 +1,9 @@
 import type { Dialect } from '../configuration/dialects.ts';
-import { type Client, parseScope } from './client.ts';
+import { type AuthMethod, type Client, parseScope, type TokenFormat, type TokenTyp } from './client.ts';
 import { type ClientDetails, noDetails } from './client-details.ts';
+import type { GivenKeys } from './client-rules.ts';
 import type { Claims } from './custom-claims.ts';
+import type { GivenScope } from './declared-scopes.ts';
 
 /** Optional settings that every kind of client has. */
 export type GivenDetails = { [Field in keyof ClientDetails]?: ClientDetails[Field] | undefined } & {
@@ -22,6 +24,29 @@ const withoutDetails: Detailed = {
   claims: {},
   details: noDetails,
 };
+
+/** Changes of a client. New keys or a new subject replace the previous ones. */
+export type ClientPatch = GivenKeys &
+  GivenDetails & {
+    /** Another way of authentication than the current one needs a confirmation. */
+    authMethod?: AuthMethod | undefined;
+    name?: string | undefined;
+    /** Another organization, to which the integration moves. */
+    organizationId?: string | undefined;
+    scope?: string | undefined;
+    accessKey?: 'optional' | 'required' | undefined;
+    /** Null removes an integration's default resource. */
+    resource?: string | null | undefined;
+    information?: readonly string[] | undefined;
+    /** All declared scopes of a resource server. */
+    scopes?: readonly GivenScope[] | undefined;
+    tokenFormat?: TokenFormat | undefined;
+    tokenTyp?: TokenTyp | undefined;
+    certificateBoundTokens?: boolean | undefined;
+    dpopBoundTokens?: boolean | undefined;
+    /** Confirms the review of a change of declared scopes. */
+    confirmation?: string | undefined;
+  };
 
 /** Returns what was given, and otherwise what was there before. */
 export function detailsOf(given: GivenDetails, before: Detailed = withoutDetails): Detailed {

@@ -8,10 +8,10 @@ import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secr
 import { findSecrets, saveRegistration } from '../secrets/secret-store.ts';
 import { recordChange, recordNarrowed } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
+import { deploymentOrganization, revealWithin } from './ceiling.ts';
 import { changeScopes, requireNoneGained, requireUnused } from './change-scopes.ts';
 import {
   type Authentication,
-  type AuthMethod,
   type Client,
   type ClientKind,
   hasCertificate,
@@ -25,14 +25,7 @@ import {
 } from './client.ts';
 import { recordLimits } from './client-limits.ts';
 import { auditView } from './client-row.ts';
-import {
-  type GivenKeys,
-  type KeyDeps,
-  keyDepsOf,
-  replaceKeys,
-  requireConsistent,
-  resourceTaken,
-} from './client-rules.ts';
+import { type KeyDeps, keyDepsOf, replaceKeys, requireConsistent, resourceTaken } from './client-rules.ts';
 import {
   announceClient,
   asSecretOwner,
@@ -42,7 +35,8 @@ import {
   saveClient,
 } from './client-store.ts';
 import type { GivenScope } from './declared-scopes.ts';
-import { detailsOf, type GivenDetails } from './given-details.ts';
+import { type ClientPatch, detailsOf, type GivenDetails } from './given-details.ts';
+import { holdForClient, holdForNewClient, moveClient, requireRoom } from './hold-organizations.ts';
 import { requireNoneCut } from './replacement.ts';
 import { requireScopeConfirmation } from './review-scopes.ts';
 
@@ -52,6 +46,8 @@ export type ManageDeps = SecretDeps & KeyDeps;
 export type NewClient = GivenDetails & {
   name: string;
   kind: ClientKind;
+  /** The organization of an integration; undefined for that of the deployment. */
+  organizationId?: string | undefined;
   scope?: string | undefined;
   accessKey?: 'optional' | 'required' | undefined;
   reveal?: boolean | undefined;
@@ -91,15 +87,20 @@ export async function registerClient(
   const at = new Date(deps.clock());
   const tokenFormat = input.kind === 'resource_server' ? (input.tokenFormat ?? 'opaque') : null;
   const id = randomUUID();
+  const { organizationId = deploymentOrganization } = input;
+  const held = await holdForNewClient(transaction, input.kind, organizationId);
+  const organization = held.held(organizationId);
+  if (input.kind === 'integration') await requireRoom(transaction, organization, 'integrations', 1);
   const client: Client = {
     id,
     clientId: generateClientId(),
     kind: input.kind,
+    organizationId,
     name: input.name,
     enabled: true,
     scope: parseScope(input.scope ?? ''),
     accessKey: input.accessKey ?? 'optional',
-    reveal: input.reveal ?? true,
+    reveal: revealWithin(organization, input.reveal),
     ...authentication,
     certificateBoundTokens: input.certificateBoundTokens ?? hasCertificate(authentication),
     dpopBoundTokens: input.dpopBoundTokens ?? false,
@@ -111,34 +112,13 @@ export async function registerClient(
     ...detailsOf(input),
     ...initialState(at),
   };
-  await requireConsistent(transaction, client, input);
+  await requireConsistent(transaction, client, input, held);
   if (client.kind === 'resource_server') await requireNoneGained(transaction, { information: [], scopes: [] }, client);
   await unlessTaken(insertClient(transaction, client), resourceTaken);
   await announceClient(transaction, client, at);
   await audit(transaction, actor, at, 'client.create', client, { after: auditView(client) });
   return client;
 }
-
-/** Changes of a client. New keys or a new subject replace the previous ones. */
-export type ClientPatch = GivenKeys &
-  GivenDetails & {
-    /** Another way of authentication than the current one needs a confirmation. */
-    authMethod?: AuthMethod | undefined;
-    name?: string | undefined;
-    scope?: string | undefined;
-    accessKey?: 'optional' | 'required' | undefined;
-    /** Null removes an integration's default resource. */
-    resource?: string | null | undefined;
-    information?: readonly string[] | undefined;
-    /** All declared scopes of a resource server. */
-    scopes?: readonly GivenScope[] | undefined;
-    tokenFormat?: TokenFormat | undefined;
-    tokenTyp?: TokenTyp | undefined;
-    certificateBoundTokens?: boolean | undefined;
-    dpopBoundTokens?: boolean | undefined;
-    /** Confirms the review of a change of declared scopes. */
-    confirmation?: string | undefined;
-  };
 
 /**
  * Changes the given members only.
@@ -153,14 +133,17 @@ export async function updateClient(
   patch: ClientPatch,
   expectedRevisions?: readonly number[],
 ): Promise<Client> {
+  const held = await holdForClient(transaction, clientId, patch);
   const client = await requireClient(transaction, clientId);
   requireRevision(client.revision, expectedRevisions);
+  held?.held(client.organizationId);
   await requireNoneCut(transaction, deps, client, patch);
   if (Object.values(patch).every((value) => value === undefined)) return client;
   const tokenFormat = patch.tokenFormat ?? client.tokenFormat;
   const changed: Client = {
     ...client,
     name: patch.name ?? client.name,
+    ...(await moveClient(transaction, client, patch.organizationId, held)),
     scope: patch.scope === undefined ? client.scope : parseScope(patch.scope),
     accessKey: patch.accessKey ?? client.accessKey,
     resource: patch.resource === undefined ? client.resource : patch.resource,
@@ -173,7 +156,7 @@ export async function updateClient(
     ...detailsOf(patch, client),
     ...replaceKeys(client, patch, keyDepsOf(deps, { dialects: patch.dialects ?? client.dialects })),
   };
-  await requireConsistent(transaction, changed, patch);
+  await requireConsistent(transaction, changed, patch, held);
   if (client.kind === 'resource_server') {
     await requireUnused(transaction, client, changed);
     await requireNoneGained(transaction, client, changed);

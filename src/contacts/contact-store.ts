@@ -1,3 +1,4 @@
+import { deploymentOrganization } from '../clients/ceiling.ts';
 import type { Verifier } from '../credentials/verifier.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
@@ -6,6 +7,7 @@ import type { Contact, Permission } from './contact.ts';
 
 type ContactRow = Row & {
   id: string;
+  organization: string;
   name: string;
   email: string;
   external_id: string | null;
@@ -28,29 +30,43 @@ export async function lockContact(transaction: Transaction, id: string): Promise
   return rows[0] && toContact(rows[0]);
 }
 
-/** The contact whose operator token this is; `verifiers` are its HMACs under every version of the pepper. */
+/**
+ * Finds the contact with this operator token, and whether its organization is enabled.
+ * @param verifiers the HMACs of the token under every version of the pepper.
+ */
 export async function findContactByOperatorToken(
   database: Queryable,
   verifiers: readonly Uint8Array[],
-): Promise<Contact | undefined> {
-  const rows = await database.query<ContactRow>(`${selectContacts} WHERE t.verifier = ANY ($1::bytea[])`, [verifiers]);
-  return rows[0] && toContact(rows[0]);
+): Promise<(Contact & { isOrganizationEnabled: boolean }) | undefined> {
+  const [row] = await database.query<ContactRow & { organization_enabled: boolean }>(
+    `SELECT c.*, t.hint, o.enabled AS organization_enabled FROM contacts c JOIN operator_tokens t ON t.contact = c.id
+     JOIN organizations o ON o.id = c.organization WHERE t.verifier = ANY ($1::bytea[])`,
+    [verifiers],
+  );
+  return row && { ...toContact(row), isOrganizationEnabled: row.organization_enabled };
 }
 
 export type ContactFilter = {
   /** Beginnings of words in the name or e-mail address, all of which must match; or an external id. */
   q?: string | undefined;
+  organizationId?: string | undefined;
   limit: number;
   after?: { createdAt: Date; id: string } | undefined;
 };
 
 /** Lists contacts, newest first. Returns one row more than `limit` if there is another page. */
-export async function listContacts(database: Queryable, { q, limit, after }: ContactFilter): Promise<Contact[]> {
+export async function listContacts(
+  database: Queryable,
+  { q, organizationId, limit, after }: ContactFilter,
+): Promise<Contact[]> {
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
+  const conditions = ['true'];
+  if (organizationId) conditions.push(`organization = ${bind(organizationId)}`);
+  if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
   const page = {
     table: 'contacts',
-    where: after ? `(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)` : 'true',
+    where: conditions.join(' AND '),
     limit: bind(limit + 1),
     search:
       q === undefined
@@ -80,12 +96,13 @@ export async function nameContacts(database: Queryable, ids: readonly string[]):
 }
 
 /**
- * Locks every holder of `contacts:manage`, so that two holders cannot lose it at the same time.
+ * Locks every holder of `contacts:manage` in the organization of the deployment, which cannot be disabled, so that two holders cannot lose it at the same time.
  * @returns the ids of those that can use it, because they have an operator token.
  */
 export async function lockContactManagers(transaction: Transaction): Promise<string[]> {
   const rows = await transaction.query<{ id: string }>(
-    `SELECT id FROM contacts WHERE 'contacts:manage' = ANY (permissions) ORDER BY id FOR UPDATE`,
+    `SELECT id FROM contacts WHERE 'contacts:manage' = ANY (permissions) AND organization = $1 ORDER BY id FOR UPDATE`,
+    [deploymentOrganization],
   );
   // A statement of its own, after the locks: of two transactions that take a token away, the second sees what the first has done.
   const able = await transaction.query<{ contact: string }>(
@@ -109,10 +126,11 @@ export async function externalIdIsTaken(
 
 export async function insertContact(transaction: Transaction, contact: Contact): Promise<void> {
   await transaction.query(
-    `INSERT INTO contacts (id, name, email, external_id, permissions, revision, created_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    `INSERT INTO contacts (id, organization, name, email, external_id, permissions, revision, created_at, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
     [
       contact.id,
+      contact.organizationId,
       contact.name,
       contact.email,
       contact.externalId,
@@ -126,9 +144,10 @@ export async function insertContact(transaction: Transaction, contact: Contact):
 
 export async function saveContact(transaction: Transaction, contact: Contact, at: Date): Promise<void> {
   await transaction.query(
-    `UPDATE contacts SET name = $2, email = $3, external_id = $4, permissions = $5, updated_at = $6, revision = revision + 1
+    `UPDATE contacts SET name = $2, email = $3, external_id = $4, permissions = $5, updated_at = $6, organization = $7,
+       revision = revision + 1
      WHERE id = $1`,
-    [contact.id, contact.name, contact.email, contact.externalId, contact.permissions, at],
+    [contact.id, contact.name, contact.email, contact.externalId, contact.permissions, at, contact.organizationId],
   );
 }
 
@@ -198,6 +217,7 @@ async function recordRemovedToken(transaction: Transaction, contactId: string, a
 function toContact(row: ContactRow): Contact {
   return {
     id: row.id,
+    organizationId: row.organization,
     name: row.name,
     email: row.email,
     externalId: row.external_id,

@@ -29,6 +29,7 @@ export function describePermission(permission: Permission): string {
  */
 export type Contact = {
   id: string;
+  organizationId: string;
   name: string;
   email: string;
   /** The id in the caller's own system; unique. */

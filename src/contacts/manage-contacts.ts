@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { deploymentOrganization } from '../clients/ceiling.ts';
+import { holdOrganizations } from '../clients/hold-organizations.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { issueSecret } from '../credentials/secret.ts';
@@ -23,6 +25,7 @@ import {
   replaceOperatorToken,
   saveContact,
 } from './contact-store.ts';
+import { holdForContact, moveKeys } from './move-contact.ts';
 
 type ContactDeps = { keyRing: KeyRing; clock: Clock };
 
@@ -30,6 +33,8 @@ type ContactDeps = { keyRing: KeyRing; clock: Clock };
 export type Grantor = Actor & { permissions: readonly Permission[] };
 
 type NewContact = {
+  /** Undefined for the organization of the deployment. */
+  organizationId?: string | undefined;
   name: string;
   email: string;
   externalId?: string | null | undefined;
@@ -43,8 +48,11 @@ export async function createContact(
   input: NewContact,
 ): Promise<Contact> {
   const at = new Date(deps.clock());
+  const { organizationId = deploymentOrganization } = input;
+  (await holdOrganizations(transaction, [organizationId]))(organizationId);
   const contact: Contact = {
     id: randomUUID(),
+    organizationId,
     name: input.name,
     email: input.email,
     externalId: input.externalId ?? null,
@@ -70,7 +78,8 @@ export async function createContact(
 
 /**
  * Changes only the given fields.
- * @throws {Conflict} `last_contacts_manager` if nobody would be left who may manage contacts.
+ * @throws {Conflict} `last_contacts_manager` if nobody of the deployment would be left who may manage contacts, or
+ *   `ceiling_exceeded` if the access keys of a contact do not fit the organization that it moves to.
  */
 export async function updateContact(
   transaction: Transaction,
@@ -81,12 +90,16 @@ export async function updateContact(
   expectedRevisions?: readonly number[],
 ): Promise<Contact> {
   const at = new Date(deps.clock());
-  const managers = patch.permissions ? await lockContactManagers(transaction) : [];
+  const held =
+    patch.organizationId === undefined ? undefined : await holdForContact(transaction, id, patch.organizationId);
+  const managers = patch.permissions || held ? await lockContactManagers(transaction) : [];
   const contact = await requireContact(transaction, id);
   requireRevision(contact.revision, expectedRevisions);
+  held?.(contact.organizationId);
   if (Object.values(patch).every((value) => value === undefined)) return contact;
   const changed: Contact = {
     ...contact,
+    organizationId: patch.organizationId ?? contact.organizationId,
     name: patch.name ?? contact.name,
     email: patch.email ?? contact.email,
     externalId: patch.externalId === undefined ? contact.externalId : patch.externalId,
@@ -94,8 +107,11 @@ export async function updateContact(
   };
   // Also for a name or an address: a contact that can do more than the grantor could be made to look like another.
   requireMayGrant(grantor, [...new Set([...contact.permissions, ...changed.permissions])]);
-  if (patch.permissions) {
-    if (!changed.permissions.includes('contacts:manage')) requireAnotherManager(managers, id);
+  const isManager =
+    changed.permissions.includes('contacts:manage') && changed.organizationId === deploymentOrganization;
+  if ((patch.permissions || held) && !isManager) requireAnotherManager(managers, id);
+  if (held && changed.organizationId !== contact.organizationId) {
+    await moveKeys(transaction, id, held(changed.organizationId), at);
   }
   await requireFreeExternalId(transaction, changed);
   await unlessTaken(saveContact(transaction, changed, at), externalIdTaken);
@@ -203,8 +219,9 @@ function externalIdTaken(): Conflict {
   return new Conflict('external_id_taken', 'external_id: another contact already has this ID.');
 }
 
-function auditView({ name, email, externalId, permissions }: Contact): Record<string, unknown> {
-  return { name, email, external_id: externalId, permissions };
+function auditView(contact: Contact): Record<string, unknown> {
+  const { organizationId, name, email, externalId, permissions } = contact;
+  return { organization_id: organizationId, name, email, external_id: externalId, permissions };
 }
 
 /** Issues the contact's operator token. A previous token ends at once. No sealed copy is kept. */
@@ -253,14 +270,16 @@ export async function revokeOperatorToken(
   });
 }
 
-/** Returns the contact that presents this operator token, as it is now. Malformed values cause no query. */
+/**
+ * Returns the contact that presents this operator token, as it is now, unless its organization is disabled. Malformed
+ * values cause no query.
+ */
 export async function authenticateOperator(
   deps: { database: Queryable; keyRing: KeyRing },
   operatorToken: string,
 ): Promise<Contact | undefined> {
   if (!isWellFormedSecret(operatorToken, 'kto_')) return undefined;
-  return await findContactByOperatorToken(
-    deps.database,
-    verifiersOf(deps.keyRing, 'operator-token-pepper', operatorToken),
-  );
+  const verifiers = verifiersOf(deps.keyRing, 'operator-token-pepper', operatorToken);
+  const contact = await findContactByOperatorToken(deps.database, verifiers);
+  return contact?.isOrganizationEnabled ? contact : undefined;
 }

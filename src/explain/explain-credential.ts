@@ -1,12 +1,13 @@
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import { refusalOfPresentedKey } from '../access-keys/require-access-key.ts';
 import type { KnownClient } from '../clients/client.ts';
+import { asServed } from '../clients/client-cache.ts';
 import { findClientById, findKnownClient } from '../clients/client-store.ts';
 import { keyCredentialsOf, refusalOfClientSecret, refusalOfCredential } from '../clients/key-credentials.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { currentOf, isKeyCredential, type Secret, shownHint } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
-import { findSecretOwner, findSecrets } from '../secrets/secret-store.ts';
+import { findSecretOwner } from '../secrets/secret-store.ts';
 import { listRejectedRequests } from '../usage/rejected-requests.ts';
 import { describeRequest } from './explain-request.ts';
 import { type Explanation, explanationOf, type Finding, finding, timeText } from './explanation.ts';
@@ -55,15 +56,16 @@ export async function explainAccessKey(
   const text = `The access key “${key.name}” is accepted with its value ${shownHint(secret)}.${endText(secret)}${end}`;
   return explanationOf('access_key', [
     finding('access_key', 'accepted', text, { subject, at: secret.createdAt }),
-    ...(known && !known.client.enabled ? [await explainDisabledClient(deps, known.client)] : []),
+    ...(known && !asServed(known).client.enabled ? [await explainDisabledClient(deps, known.client)] : []),
   ]);
 }
 
 /** Explains a client secret by the rules of client authentication. */
 export async function explainClientSecret(deps: CredentialDeps, value: string): Promise<Explanation> {
   const found = await findSecretOwner(deps.database, verifiersOf(deps.keyRing, 'client-secret-pepper', value));
-  const client = found?.owner.kind === 'client' ? await findClientById(deps.database, found.owner.id) : undefined;
-  if (!found || !client) {
+  const owner = found?.owner.kind === 'client' ? await findClientById(deps.database, found.owner.id) : undefined;
+  const known = owner && (await findKnownClient(deps.database, owner.clientId));
+  if (!found || !known) {
     return explanationOf('client_secret', [
       finding(
         'wrong_secret',
@@ -72,9 +74,8 @@ export async function explainClientSecret(deps: CredentialDeps, value: string): 
       ),
     ]);
   }
-  const secrets = await findSecrets(deps.database, found.owner);
-  const secret = secrets.find(({ id }) => id === found.secretId);
-  return explanationOf('client_secret', await explainSecret(deps, { client, secrets }, secret));
+  const secret = known.secrets.find(({ id }) => id === found.secretId);
+  return explanationOf('client_secret', await explainSecret(deps, asServed(known), secret));
 }
 
 /** Explains a client: which of its credentials are accepted, and which of its requests were rejected lately. */

@@ -1,4 +1,6 @@
+import { asServedKey } from '../access-keys/access-key-cache.ts';
 import { findKnownAccessKey } from '../access-keys/access-key-store.ts';
+import { asServed } from '../clients/client-cache.ts';
 import { findKnownClient } from '../clients/client-store.ts';
 import { isWellFormedClientId, isWellFormedSecret } from '../credentials/credential-format.ts';
 import { currentOf } from '../credentials/secret.ts';
@@ -40,7 +42,7 @@ export async function explain(deps: CredentialDeps & TokenDeps, asked: Asked): P
     return explanationOf('unknown', [finding('operator_token', 'unknown', text)]);
   }
   const known = await findKnownClient(deps.database, value);
-  if (known) return await explainClient(deps, known, value);
+  if (known) return await explainClient(deps, asServed(known), value);
   if (isWellFormedClientId(value)) return await explainMissingClient(deps, value);
   if (/^kt[akso]_/.test(value)) {
     const text =
@@ -49,6 +51,6 @@ export async function explain(deps: CredentialDeps & TokenDeps, asked: Asked): P
   }
   const key = uuid.test(value) ? await findKnownAccessKey(deps.database, value) : undefined;
   const secret = key && currentOf(key.secrets);
-  if (key && secret) return await explainAccessKey(deps, { ...key, secret }, clientId);
+  if (key && secret) return await explainAccessKey(deps, { ...asServedKey(key), secret }, clientId);
   return await explainRequest(deps, value, new Date(deps.clock()));
 }

@@ -74,9 +74,36 @@ function whenText(cause: Pick<Cause, 'at' | 'by'> | undefined): string {
 
 /** Explains that a client is disabled. */
 export async function explainDisabledClient(deps: CauseDeps, client: Client, until?: Date): Promise<Finding> {
+  const ofOrganization = await explainDisabledOrganization(
+    deps,
+    'SELECT organization FROM clients WHERE id = $1 AND enabled',
+    client.id,
+    subjectOfClient(client),
+  );
+  if (ofOrganization) return ofOrganization;
   const cause = await findCause(deps, await targetsOf(deps, client), ['client.disable'], until);
   const text = `The client “${client.name}” was disabled${whenText(cause)}. It is not accepted until it is enabled again.`;
   return finding('client_disabled', 'rejected', text, { subject: subjectOfClient(client), ...cause });
+}
+
+/**
+ * Explains that the organization of an enabled client or access key is disabled. Returns undefined if it is not.
+ * @param query finds the organization by the id of the client or access key.
+ */
+async function explainDisabledOrganization(
+  deps: CauseDeps,
+  query: string,
+  id: string,
+  subject: Subject,
+): Promise<Finding | undefined> {
+  const [organization] = await deps.database.query<{ id: string; name: string }>(
+    `SELECT id, name FROM organizations WHERE id = (${query}) AND NOT enabled`,
+    [id],
+  );
+  if (!organization) return undefined;
+  const cause = await findCause(deps, [organization.id], ['organization.disable']);
+  const text = `The organization “${organization.name}”, to which “${subject.name}” belongs, was disabled${whenText(cause)}. Nothing of it is accepted until it is enabled again.`;
+  return finding('organization_disabled', 'rejected', text, { subject, ...cause });
 }
 
 /** Explains that tokens of a client, issued at this time, were ended together. */
@@ -109,6 +136,13 @@ export async function explainKey(deps: CauseDeps, key: AccessKey, rule: string, 
     const text = `The tokens that were obtained with the access key “${key.name}” were revoked${whenText(cause)}.`;
     return finding(rule, 'rejected', text, { subject, ...cause });
   }
+  const ofOrganization = await explainDisabledOrganization(
+    deps,
+    'SELECT c.organization FROM access_keys k JOIN contacts c ON c.id = k.contact WHERE k.id = $1 AND k.enabled',
+    key.id,
+    subject,
+  );
+  if (ofOrganization) return ofOrganization;
   const cause = await findCause(deps, [key.id], ['access_key.disable'], until);
   const text = `The access key “${key.name}” was disabled${whenText(cause)}.`;
   return finding(rule, 'rejected', text, { subject, ...cause });

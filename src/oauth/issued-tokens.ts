@@ -111,12 +111,14 @@ function noteInactive(ctx: Context, server: Client, { refusal, record, client, k
 }
 
 /** Returns the introspection response for a live token. */
-export function presentIntrospection({ issuer }: Core, { record, scope, audience, accessKey, claims }: LiveToken) {
+export function presentIntrospection({ issuer }: Core, live: LiveToken) {
+  const { record, scope, audience, accessKey, organizationId, claims } = live;
   const introspection = {
     active: true,
     sub: record.clientId,
     access_key_id: accessKey?.id,
     contact_id: accessKey?.contactId,
+    organization_id: organizationId,
     client_id: record.clientId,
     exp: record.expiresAt,
     iat: Math.floor(record.issuedAt / 1_000),

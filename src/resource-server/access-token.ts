@@ -8,6 +8,8 @@ export type AccessToken = {
   /** The access key that the token was obtained with, and that key's contact. */
   accessKeyId: string | undefined;
   contactId: string | undefined;
+  /** The organization that the client belongs to; undefined if that is the deployment itself. */
+  organizationId: string | undefined;
   jti: string | undefined;
   /** Seconds since 1970-01-01 UTC. */
   issuedAt: number;
@@ -27,6 +29,7 @@ export function toAccessToken(claims: Readonly<Record<string, unknown>>): Access
     scope: (optionalText(claims['scope']) ?? '').split(' ').filter(Boolean),
     accessKeyId: optionalText(claims['access_key_id']),
     contactId: optionalText(claims['contact_id']),
+    organizationId: optionalText(claims['organization_id']),
     jti: optionalText(claims['jti']),
     issuedAt: typeof iat === 'number' ? iat : 0,
     expiresAt: exp,

@@ -21,6 +21,8 @@ export type ChangeKind =
   | 'limited_client'
   | 'narrowed_access_key'
   | 'limited_access_key'
+  | 'disabled_organization'
+  | 'enabled_organization'
   | 'narrowed_contact'
   | 'removed_operator_token'
   | 'token'

@@ -59,6 +59,9 @@ const indexes = [
   // Lists of clients in their order, by each filter.
   ['clients_by_kind', 'clients', '(kind, created_at DESC, id DESC)'],
   ['clients_by_status', 'clients', '(enabled, created_at DESC, id DESC)'],
+  ['clients_by_organization', 'clients', '(organization, created_at DESC, id DESC)'],
+  ['contacts_by_organization', 'contacts', '(organization, created_at DESC, id DESC)'],
+  ['organizations_words', 'organizations', 'USING gin (array_to_tsvector(words_of(name))) WITH (fastupdate = off)'],
   ['clients_words', 'clients', 'USING gin (array_to_tsvector(words_of(name))) WITH (fastupdate = off)'],
   [
     'contacts_words',

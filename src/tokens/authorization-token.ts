@@ -7,6 +7,7 @@ import { findKnownClient, listResourceServers } from '../clients/client-store.ts
 import { requireClient } from '../clients/manage-clients.ts';
 import { isLive } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, NotFound } from '../errors.ts';
+import { findOrganization } from '../organizations/organization-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { type IssuedToken, makeAccessToken } from './issue-access-token.ts';
 import { revokeToken } from './revocation.ts';
@@ -39,6 +40,9 @@ export async function issueAuthorizationToken(
       'Tokens can be issued for integrations only. This client is a resource server.',
     );
   if (!client.enabled) throw new Conflict('client_is_disabled', 'The client is disabled. Enable it first.');
+  if (!(await findOrganization(transaction, client.organizationId))?.enabled) {
+    throw new Conflict('organization_is_disabled', 'The organization of the client is disabled. Enable it first.');
+  }
   if (!isBoundAsRequired(client, undefined)) {
     throw new Conflict(
       'client_binds_tokens',
@@ -102,10 +106,10 @@ async function findAccessKey(
   const known = await findKnownAccessKey(transaction, id);
   if (!known) throw new NotFound('access key');
   const secret = known.secrets.find((candidate) => isLive(candidate, deps.clock()));
-  if (!secret || refusalOfKey(known.key, client.id, deps.clock())) {
+  if (!secret || !known.isOrganizationEnabled || refusalOfKey(known.key, client.id, deps.clock())) {
     throw new Conflict(
       'access_key_not_usable',
-      'The access key is disabled, has expired, or is not allowed for this client.',
+      'The access key or its organization is disabled, or it has expired, or is not allowed for this client.',
     );
   }
   if (!(await markAccessKeyUsed(transaction, id, at))) throw new NotFound('access key');

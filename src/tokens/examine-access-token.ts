@@ -1,5 +1,6 @@
 import { type AccessKey, type KnownAccessKey, refusalOfKey } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
+import { namedOrganization } from '../clients/ceiling.ts';
 import { type Client, type KnownClient, parseScope, scopeAt } from '../clients/client.ts';
 import { type Claims, mergeClaims } from '../clients/custom-claims.ts';
 import { generatedScopes, isDeclared, isHeld, isOffered } from '../clients/offered-scopes.ts';
@@ -16,6 +17,8 @@ export type LiveToken = {
   scope: string;
   audience: string;
   accessKey: AccessKey | undefined;
+  /** The organization that the client belongs to; undefined for that of the deployment. */
+  organizationId: string | undefined;
   /** The current custom claims; undefined if there are none. */
   claims: Claims | undefined;
 };
@@ -115,7 +118,14 @@ export function seenBy(server: Client, found: FoundToken, presentedKey?: AccessK
   if (scope.length === 0 && record.scope !== '') return { refusal: 'no_scope_left', ...found };
   const accessKey = key ?? presentedKey;
   const claims = mergeClaims(server, found.client, accessKey);
-  return { record, scope: scope.join(' '), audience: server.resource ?? '', accessKey, claims };
+  return {
+    record,
+    scope: scope.join(' '),
+    audience: server.resource ?? '',
+    accessKey,
+    organizationId: namedOrganization(found.client),
+    claims,
+  };
 }
 
 /** Returns what no longer allows a granted scope, or undefined if the token still allows it at this resource server. */

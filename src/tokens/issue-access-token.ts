@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
+import { namedOrganization } from '../clients/ceiling.ts';
 import { type Client, type KnownClient, parseScope } from '../clients/client.ts';
 import { mergeClaims } from '../clients/custom-claims.ts';
 import { offeredBy } from '../clients/offered-scopes.ts';
@@ -143,6 +144,7 @@ export function makeAccessToken(
       scope,
       access_key_id: key?.key.id,
       contact_id: key?.key.contactId,
+      organization_id: namedOrganization(client),
       cnf: request.confirmation,
       [privateClaims]: own,
       ...(isForPreviousVersion ? own : {}),

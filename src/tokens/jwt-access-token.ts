@@ -30,6 +30,7 @@ type AccessTokenClaims = {
   scope: string;
   access_key_id?: string | undefined;
   contact_id?: string | undefined;
+  organization_id?: string | undefined;
   /** Absent in tokens of the previous version. */
   [privateClaims]?: PrivateClaims | undefined;
   /** The key or certificate that the token is bound to (RFC 7800 §3.1). */

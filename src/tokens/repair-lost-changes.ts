@@ -1,10 +1,12 @@
 import { setAccessKeyEnabled } from '../access-keys/manage-access-keys.ts';
 import { type Actor, appendAuditEvent, auditedTransaction } from '../audit/audit-log.ts';
-import { raiseEveryTokenEpoch } from '../clients/client-store.ts';
 import { disableClient, type ManageDeps } from '../clients/manage-clients.ts';
+import { raiseEveryTokenEpoch } from '../clients/token-epochs.ts';
 import { isOfSecret } from '../credentials/registration.ts';
 import { NotFound } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
+import { setOrganizationEnabled } from '../organizations/manage-organizations.ts';
+import { findOrganization } from '../organizations/organization-store.ts';
 import { endSecret } from '../regeneration/regeneration-store.ts';
 import { requireCurrent } from '../secrets/manage-secrets.ts';
 import { findUnendedSecrets, insertSecret, type OwnerRef } from '../secrets/secret-store.ts';
@@ -97,6 +99,9 @@ async function repairLostChanges(
   }
   for (const id of lastDisabled(lost, 'access_key')) {
     if (keys.includes(id)) await setAccessKeyEnabled(transaction, deps, keyturn, id, false);
+  }
+  for (const id of lastDisabled(lost, 'organization')) {
+    if (await findOrganization(transaction, id)) await setOrganizationEnabled(transaction, deps, keyturn, id, false);
   }
   const repaired: Repaired = {
     ...limits.counts,
@@ -210,7 +215,7 @@ async function endTokensOf(
 }
 
 /** Returns the ids of owners, of changes in their order, whose last lost change of this sort disabled them. */
-function lastDisabled(lost: readonly CommittedChange[], owner: OwnerRef['kind']): string[] {
+function lastDisabled(lost: readonly CommittedChange[], owner: OwnerRef['kind'] | 'organization'): string[] {
   const last = new Map<string, ChangeKind>();
   for (const { kind, target } of lost) {
     if (kind === `disabled_${owner}` || kind === `enabled_${owner}`) last.set(target, kind);

@@ -1,5 +1,5 @@
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import { raiseEveryTokenEpoch } from '../clients/client-store.ts';
+import { raiseEveryTokenEpoch } from '../clients/token-epochs.ts';
 import type { Clock, DatabaseClock } from '../process/clock.ts';
 import type { ChangeFeed } from '../storage/change.ts';
 import { recordChange } from '../storage/change.ts';

@@ -83,6 +83,16 @@ async function walkContact(): Promise<void> {
   await run('contacts list');
 }
 
+async function walkOrganization(): Promise<void> {
+  const { id } = await run('organizations create --name Acme --max-integrations 5');
+  await run('organizations list');
+  await run(`organizations show ${id}`);
+  await run(`organizations update ${id} --no-max-integrations`);
+  await run(`organizations disable ${id} --yes`);
+  await run(`organizations enable ${id}`);
+  await run(`organizations delete ${id} --yes`);
+}
+
 async function walkOthers(): Promise<void> {
   await run('audit list');
   await run('whoami');
@@ -107,7 +117,7 @@ test('every endpoint of the admin API is called by a command', async () => {
       KEYTURN_ROOT_KEY: generateRootKey(),
       KEYTURN_LOG_LEVEL: 'debug',
     };
-    await Promise.all([walkClient(), walkContact(), walkOthers()]);
+    await Promise.all([walkClient(), walkContact(), walkOrganization(), walkOthers()]);
   }
   expect(missing()).toEqual([]);
 }, 180_000);

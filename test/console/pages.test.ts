@@ -32,6 +32,8 @@ const paths: Record<string, string | FormPage> = {
   generate: '/console/integrations/new',
   'access-keys': '/console/access-keys',
   contacts: '/console/contacts',
+  organizations: '/console/organizations',
+  'organization-new': '/console/organizations/new',
   'contact-new': '/console/contacts/new',
   'resource-servers': '/console/resource-servers',
   'resource-server-new': '/console/resource-servers/new',
@@ -182,6 +184,14 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
   for (let number = 1; number <= 12; number++) {
     await post('/clients', { name: `Partner ${number}`, kind: 'integration', scope: 'orders:read' });
   }
+  const partner = await post('/organizations', {
+    name: `Partner ${hostile}`,
+    external_id: `crm ${hostile}`,
+    labels: { tier: hostile },
+    ceiling: { integrations: 5, key_lifetime: 86_400, scopes: [{ resource: api.resource, scope: 'orders:read' }] },
+  });
+  await post('/clients', { name: 'Of a partner', kind: 'integration', organization_id: partner.id });
+  await post('/contacts', { name: 'Of a partner', email: 'it@partner.example', organization_id: partner.id });
   const jwk = {
     ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
     kid: hostile,
@@ -227,6 +237,9 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   return {
+    organization: `/console/organizations/${partner.id}`,
+    'organization-edit': `/console/organizations/${partner.id}/edit`,
+    'organization-disable': `/console/organizations/${partner.id}/disable`,
     client: at,
     'client-edit': `${at}/edit`,
     'client-token': `${at}/authorization-token`,

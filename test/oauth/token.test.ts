@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { type ClientPatch, updateClient } from '../../src/clients/manage-clients.ts';
+import type { ClientPatch } from '../../src/clients/given-details.ts';
+import { updateClient } from '../../src/clients/manage-clients.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
 import { askPostgres } from '../services.ts';
 import { actor, endpointsOf, inactive, invoicesResource, ordersResource, registerAll } from './fixture.ts';

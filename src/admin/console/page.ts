@@ -15,6 +15,7 @@ import type { keysReviewSchema } from '../routes/contact-keys-routes.ts';
 import type { contactSchema } from '../routes/contact-routes.ts';
 import type { expirationSchema } from '../routes/expiration-routes.ts';
 import type { explanationSchema } from '../routes/explain-routes.ts';
+import type { organizationSchema } from '../routes/organization-routes.ts';
 import type { foundSchema } from '../routes/search-routes.ts';
 import type { keysSchema } from '../routes/signing-key-routes.ts';
 import type { accessKeyUsageSchema, clientUsageSchema } from '../routes/usage-routes.ts';
@@ -27,6 +28,7 @@ export type Section =
   | 'integrations'
   | 'access-keys'
   | 'contacts'
+  | 'organizations'
   | 'resource-servers'
   | 'signing-keys'
   | 'audit'
@@ -123,6 +125,7 @@ export async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined
 /** Response bodies of the admin API, as console pages receive them. */
 export type ShownClient = z.input<typeof clientSchema>;
 export type ShownContact = z.input<typeof contactSchema>;
+export type ShownOrganization = z.input<typeof organizationSchema>;
 export type ShownAccessKey = z.input<typeof accessKeySchema>;
 export type ShownRegeneration = z.input<typeof regenerationSchema>;
 export type ShownReview = z.input<typeof reviewSchema>;

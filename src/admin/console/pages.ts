@@ -18,6 +18,9 @@ import { disableAccessKeysPages } from './pages/contacts/disable-access-keys-pag
 import { expirationPages } from './pages/expiration-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
 import { homePage } from './pages/home-page.ts';
+import { organizationActPages } from './pages/organizations/organization-act-pages.ts';
+import { organizationFormPages } from './pages/organizations/organization-form-pages.ts';
+import { organizationPage, organizationsPage } from './pages/organizations/organization-pages.ts';
 import { searchPage } from './pages/search-page.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
 import { systemPage } from './pages/system-page.ts';
@@ -44,6 +47,10 @@ export const consolePages: readonly Page[] = [
   contactPage,
   ...contactActPages,
   ...disableAccessKeysPages,
+  organizationsPage,
+  ...organizationFormPages,
+  organizationPage,
+  ...organizationActPages,
   resourceServersPage,
   ...signingKeysPages,
   ...auditPages,

@@ -100,6 +100,12 @@ const entries: readonly Entry[] = [
     permissions: ['integrations:view', 'contacts:manage'],
   },
   {
+    section: 'organizations',
+    label: 'Organizations',
+    path: '/console/organizations',
+    permissions: ['integrations:view', 'contacts:manage'],
+  },
+  {
     section: 'resource-servers',
     label: 'Resource servers',
     path: '/console/resource-servers',

@@ -7,7 +7,7 @@ import { type ListedKey, listKeys } from '../../clients/key-credentials.ts';
 import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
 import type { ClientKeyRecord } from '../../usage/client-key-store.ts';
-import { presentEndedUse, shownDetails, shownEndedUse, shownScopes } from '../details-schemas.ts';
+import { presentEndedUse, shownDetails, shownEndedUse, shownOrganization, shownScopes } from '../details-schemas.ts';
 import { hint, nullableTimestamp, resourceUri, timestamp } from '../text.ts';
 
 const secretSchema = z.strictObject({
@@ -75,6 +75,7 @@ const clientFields = {
   kind: z.enum(['integration', 'resource_server']).meta({
     description: '`integration`: a program that requests access tokens. `resource_server`: an API that checks them.',
   }),
+  organization_id: shownOrganization,
   status: z.enum(['enabled', 'disabled']).meta({ description: 'A disabled client cannot authenticate.' }),
   scope: z.string().meta({ description: 'The scopes that an integration may have, separated by spaces.' }),
   access_key: z
@@ -174,6 +175,7 @@ export function presentClient(
     client_id: client.clientId,
     name: client.name,
     kind: client.kind,
+    organization_id: client.organizationId,
     status: client.enabled ? 'enabled' : 'disabled',
     scope: client.scope.join(' '),
     access_key: client.accessKey,

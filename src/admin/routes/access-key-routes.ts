@@ -87,6 +87,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
     const clientId = query.client_id;
     const rows = await listAccessKeys(core.database, {
       contactId: query.contact_id,
+      organizationId: query.organization_id,
       status: query.status,
       q: query.q,
       label: query.label,
@@ -158,7 +159,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       permission: 'integrations:view',
       summary: 'List the access keys of a contact, newest first',
       params: contactParams,
-      query: keysQuery.omit({ contact_id: true }),
+      query: keysQuery.omit({ contact_id: true, organization_id: true }),
       answers: { 200: pageSchema(accessKeySchema) },
       handle: async ({ params, query }) => {
         if (!(await findContact(core.database, params.id))) throw new NotFound('contact');

@@ -24,7 +24,7 @@ import type { Queryable, Transaction } from '../../storage/database.ts';
 import { findClientKeys } from '../../usage/client-key-store.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
 import { clientKind, clientPatch, fieldsOf, newClient } from '../client-input.ts';
-import { labelFilter, stateFilter } from '../details-schemas.ts';
+import { labelFilter, organizationFilter, stateFilter } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
 import { createRevealLimit, type Operator } from '../operator-auth.ts';
@@ -44,6 +44,7 @@ const clientsQuery = z.strictObject({
   q: text(200).optional().meta({ description: 'Search text: the beginnings of words in the name, or a Client ID.' }),
   status: z.enum(['enabled', 'disabled']).optional().meta({ description: 'Only clients with this status.' }),
   kind: clientKind.optional().meta({ description: 'Only clients of this kind.' }),
+  organization_id: organizationFilter,
   owner_contact_id: z.uuid().optional().meta({ description: 'Only clients that this contact owns.' }),
   label: labelFilter,
   state: stateFilter,
@@ -136,6 +137,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
         const rows = await listClients(core.database, {
           q,
           kind,
+          organizationId: query.organization_id,
           ownerContactId,
           label,
           among: state && (await findInState(core.database, 'clients', state, core.clock())),

@@ -10,6 +10,7 @@ import {
 } from '../../contacts/manage-contacts.ts';
 import type { Core } from '../../core.ts';
 import { NotFound } from '../../errors.ts';
+import { givenOrganization, organizationFilter, shownOrganization } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
 import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
@@ -42,6 +43,7 @@ const email = z
 
 const newContact = z.strictObject({
   name,
+  organization_id: givenOrganization,
   email,
   external_id: externalId.optional(),
   permissions: grants.optional(),
@@ -49,6 +51,10 @@ const newContact = z.strictObject({
 
 const contactPatch = z.strictObject({
   name: name.optional(),
+  organization_id: givenOrganization.meta({
+    description:
+      'The ID of the organization that the contact moves to with its access keys. Its ceiling must allow them.',
+  }),
   email: email.optional(),
   external_id: externalId.optional(),
   permissions: grants.optional(),
@@ -56,6 +62,7 @@ const contactPatch = z.strictObject({
 
 const contactsQuery = z.strictObject({
   ...pageQuery,
+  organization_id: organizationFilter,
   q: text(200)
     .optional()
     .meta({ description: 'Search text: the beginnings of words in the name or e-mail address, or an external ID.' }),
@@ -97,10 +104,11 @@ export function contactEndpoints(core: Core): Endpoint[] {
       summary: 'List contacts, newest first',
       query: contactsQuery,
       answers: { 200: pageSchema(contactSchema) },
-      handle: async ({ query: { q, limit, cursor } }) => {
+      handle: async ({ query: { q, organization_id: organizationId, limit, cursor } }) => {
         const position = pager.open(cursor);
         const rows = await listContacts(core.database, {
           q,
+          organizationId,
           limit,
           after: position && { createdAt: position.created_at, id: position.id },
         });
@@ -159,8 +167,9 @@ export function contactEndpoints(core: Core): Endpoint[] {
   ];
 }
 
-function toInput<Body extends { external_id?: string | null | undefined }>({ external_id: externalId, ...rest }: Body) {
-  return { ...rest, externalId };
+function toInput<Body extends z.output<typeof contactPatch>>(body: Body) {
+  const { external_id: externalId, organization_id: organizationId, ...rest } = body;
+  return { ...rest, externalId, organizationId };
 }
 
 function show(contact: Contact): Answer {
@@ -210,6 +219,7 @@ export function operatorTokenEndpoints(core: Core): Endpoint[] {
 
 const contactFields = {
   id: z.uuid().meta({ description: 'The ID of the contact.' }),
+  organization_id: shownOrganization,
   name: z.string().meta({ description: 'The name of the person or partner.' }),
   email: z.string().meta({ description: 'The e-mail address.' }),
   external_id: z.string().nullable().meta({ description: 'The ID of the contact in your own system.' }),
@@ -234,6 +244,7 @@ const contactWithTokenSchema = z
 function presentContact(contact: Contact): z.input<typeof contactSchema> {
   return {
     id: contact.id,
+    organization_id: contact.organizationId,
     name: contact.name,
     email: contact.email,
     external_id: contact.externalId,

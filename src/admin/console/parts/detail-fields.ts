@@ -234,17 +234,17 @@ function read<Value>(form: URLSearchParams, name: string, convert: (text: string
   return text === null ? undefined : convert(text);
 }
 
-function linesIn(text: string): string[] {
+export function linesIn(text: string): string[] {
   return text.split(/\r?\n/).filter((line) => line.trim() !== '');
 }
 
-function linesOf<Value>(members: Readonly<Record<string, Value>>, write: (value: Value) => string): string {
+export function linesOf<Value>(members: Readonly<Record<string, Value>>, write: (value: Value) => string): string {
   return Object.entries(members)
     .map(([name, value]) => `${name}=${write(value)}`)
     .join('\n');
 }
 
-function pairsOf(field: string, text: string): [string, string][] {
+export function pairsOf(field: string, text: string): [string, string][] {
   return linesIn(text).map((line): [string, string] => {
     const at = line.indexOf('=');
     if (at < 1) throw wrong(field, 'each line must be a name and a value, such as team=logistics');

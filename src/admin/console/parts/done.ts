@@ -18,6 +18,10 @@ const messages = {
     text: 'Disabled. Its active tokens were revoked.',
     undo: { path: '/enable', label: 'Enable again' },
   },
+  'organization-disabled': {
+    text: 'Disabled. The active tokens of its integrations were revoked.',
+    undo: { path: '/enable', label: 'Enable again' },
+  },
   'server-disabled': {
     text: 'Disabled. Its requests to Keyturn are rejected. No tokens were revoked.',
     undo: { path: '/enable', label: 'Enable again' },

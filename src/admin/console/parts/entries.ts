@@ -18,7 +18,7 @@ export function errorsOf(problem: KeyturnError): Map<string, string> {
   const issues = problem.extension?.['issues'] as { path: string; message: string }[] | undefined;
   const errors = new Map<string, string>();
   for (const { path, message } of issues ?? readMessage(problem.message)) {
-    const field = scopeFieldOf(path) ?? fieldOf(path.replace(/^replace\./, '').split(/[.[]/)[0] ?? '');
+    const field = scopeFieldOf(path) ?? fieldOf(path.replace(/^(?:replace|ceiling)\./, '').split(/[.[]/)[0] ?? '');
     if (field && !errors.has(field)) errors.set(field, toSentence(message));
   }
   return errors;
@@ -43,6 +43,7 @@ const fieldNames: Readonly<Record<string, string>> = {
   self_signed_tls_client_auth: 'proof',
   scope: 'permission',
   retires_at: 'seconds',
+  key_lifetime: 'key_days',
 };
 
 function fieldOf(member: string): string {
@@ -73,6 +74,8 @@ const labels: Readonly<Record<string, string>> = {
   access_token_ttl: 'Token lifetime',
   default_scope: 'Default permissions',
   dialects: 'Dialects',
+  key_days: 'Longest life of an access key',
+  organization_id: 'Organization',
 };
 
 /** Returns what people call a form field. */

@@ -50,6 +50,11 @@ const verbs: Readonly<Record<string, string>> = {
   'contact.create': 'created the contact',
   'contact.delete': 'deleted the contact',
   'contact.update': 'changed the contact',
+  'organization.create': 'created the organization',
+  'organization.delete': 'deleted the organization',
+  'organization.disable': 'disabled the organization',
+  'organization.enable': 'enabled the organization',
+  'organization.update': 'changed the organization',
   'operator.refused': 'was rejected at',
   'operator_token.issue': 'issued an operator token for',
   'operator_token.revoke': 'revoked the operator token of',
@@ -76,6 +81,7 @@ const paths: Readonly<Record<string, string>> = {
   access_key: 'access-keys',
   contact: 'contacts',
   operator_token: 'contacts',
+  organization: 'organizations',
 };
 
 function target({ target: id, target_name: name, target_type: type }: ShownEvent): VNode {

@@ -56,7 +56,8 @@ async function prove(transaction: Transaction, core: Core, proof: Proof): Promis
   if ('code' in proof) return await useConsoleLink(transaction, proof.code, core.clock());
   if (!isWellFormedSecret(proof.token, 'kto_')) return undefined;
   const rows = await transaction.query<Row & { contact: string; verifier: Uint8Array }>(
-    'SELECT contact, verifier FROM operator_tokens WHERE verifier = ANY ($1::bytea[])',
+    `SELECT t.contact, t.verifier FROM operator_tokens t JOIN contacts c ON c.id = t.contact
+     JOIN organizations o ON o.id = c.organization WHERE t.verifier = ANY ($1::bytea[]) AND o.enabled`,
     [verifiersOf(core.keyRing, 'operator-token-pepper', proof.token)],
   );
   const row = rows[0];

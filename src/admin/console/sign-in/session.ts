@@ -33,15 +33,16 @@ export function randomCode(): string {
 
 /**
  * Finds the session of a cookie. Returns undefined if it has expired, if the contact's operator token was issued,
- * replaced or revoked since sign-in, or if its permissions have changed.
+ * replaced or revoked since sign-in, if its permissions have changed, or if its organization is disabled.
  */
 async function findSession(database: Queryable, cookie: string, now: number): Promise<Session | undefined> {
   const rows = await database.query<
     Row & { session: string; contact: string; name: string; permissions: Permission[]; proved_at: Date }
   >(
     `SELECT s.name AS session, s.contact, c.name, c.permissions, s.proved_at
-     FROM console_sessions s JOIN contacts c ON c.id = s.contact LEFT JOIN operator_tokens t ON t.contact = c.id
-     WHERE s.id = $1 AND s.expires_at > $2 AND t.verifier IS NOT DISTINCT FROM s.operator_token
+     FROM console_sessions s JOIN contacts c ON c.id = s.contact JOIN organizations o ON o.id = c.organization
+       LEFT JOIN operator_tokens t ON t.contact = c.id
+     WHERE s.id = $1 AND s.expires_at > $2 AND o.enabled AND t.verifier IS NOT DISTINCT FROM s.operator_token
        AND c.permissions <@ s.permissions AND s.permissions <@ c.permissions`,
     [digest(cookie), new Date(now)],
   );

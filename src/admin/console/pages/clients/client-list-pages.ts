@@ -4,10 +4,11 @@ import { badge, emptyState, fromNow, lastUse, statusBadges, table } from '../../
 import { stateFilter } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
 
-/** Links from labels and from owners lead to lists with these filters. */
+/** Links from labels, owners and organizations lead to lists with these filters. */
 const detailFilters = [
   { name: 'label', label: 'Label, such as team=logistics' },
   { name: 'owner_contact_id', label: 'Owner', isHidden: true },
+  { name: 'organization_id', label: 'Organization', isHidden: true },
 ];
 
 /** Page that lists and searches integrations. */

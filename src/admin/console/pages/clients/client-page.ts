@@ -28,6 +28,7 @@ import {
 import { historyLink } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { notice } from '../../parts/notices.ts';
+import { type Facts, organizationFact } from '../../parts/organization-fact.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import { keysOfClientTable } from '../access-keys/access-key-parts.ts';
 import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
@@ -44,7 +45,7 @@ export const clientPage: Page = {
     const { body: client } = await visit.call<ShownClient>('GET /clients/{client_id}', { params });
     const isIntegration = client.kind === 'integration';
     const query = { hours: shownHours(visit) };
-    const [usage, regenerations, token, owner, keys] = await Promise.all([
+    const [usage, regenerations, token, owner, organization, keys] = await Promise.all([
       visit.call<ShownUsage>('GET /clients/{client_id}/usage', { params, query }),
       visit.call<Listed<ShownRegeneration>>('GET /clients/{client_id}/regenerations', {
         params,
@@ -54,6 +55,7 @@ export const clientPage: Page = {
         ? unlessMissing(visit.call<ShownAuthorizationToken>('GET /clients/{client_id}/authorization-token', { params }))
         : undefined,
       ownerOf(visit, client),
+      organizationFact(visit, client),
       isIntegration
         ? visit.call<Listed<ShownAccessKey>>('GET /access-keys', { query: { ...params, limit: '10' } })
         : undefined,
@@ -76,7 +78,7 @@ export const clientPage: Page = {
       </div>
       ${keys && accessKeys(visit, client, keys.body)}
       ${regenerationSection(visit, subject, regenerations.body.data)} ${usageSection(visit, usage.body, regenerations.body.data)}
-      <div class="grid two">${isIntegration && grants(client)} ${detailsCard(client, owner)}</div>
+      <div class="grid two">${isIntegration && grants(client, organization)} ${detailsCard(client, owner)}</div>
       ${danger(visit, client, at)}`,
     };
   },
@@ -223,10 +225,11 @@ function offers(client: ShownClient): VNode {
   </section>`;
 }
 
-function grants(client: ShownClient): VNode {
+function grants(client: ShownClient, organization: Facts): VNode {
   return html`<section class="card" aria-labelledby="settings">
     <h2 id="settings">Settings</h2>
     ${facts({
+      ...organization,
       Permissions: scopesInWords(client.scope),
       'Access key': html`${client.access_key} (<a href="/console/access-keys">complete list of access keys</a>)`,
       'Resource server': client.resource

@@ -8,6 +8,7 @@ import { readEntries } from '../../parts/entries.ts';
 import { checkbox, hiddenFields, postForm } from '../../parts/forms.ts';
 import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
 import { problemNotice } from '../../parts/notices.ts';
+import { organizationOfForm } from '../../parts/organization-fact.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields } from './client-form.ts';
 import { authMethodOf, methodLabel, nounOf, proofFields, readProof } from './client-proof.ts';
 import { showCredentials } from './client-secret-pages.ts';
@@ -44,7 +45,10 @@ export const generatePages: readonly Page[] = [integration, resourceServer].flat
     path: `${kind.path}/new`,
     permission: 'api_key:manage',
     asksProof: true,
-    handle: (visit) => showForm(visit, kind, new URLSearchParams({ reveal: 'on' })),
+    handle: (visit) => {
+      const { organization_id: organization = '' } = visit.query;
+      return showForm(visit, kind, new URLSearchParams({ reveal: 'on', organization_id: organization }));
+    },
   },
   {
     method: 'post',
@@ -82,7 +86,7 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
     })}
     ${problem && problemNotice(problem)}
     <form class="card stack narrow" method="post" action=${`/console${kind.path}/review`}>
-      ${fields}
+      ${await organizationOfForm(visit, form)} ${fields}
       ${
         visit.core.reveal &&
         checkbox({
@@ -164,7 +168,15 @@ function showReview(visit: Visit, kind: Kind): Reply {
 async function bodyOf(visit: Visit, { kind }: Kind): Promise<Record<string, unknown>> {
   const { form } = visit;
   const details = await readDetailForm(visit);
-  return { ...readClientForm(kind, form), ...details, kind, reveal: form.has('reveal'), ...readProof(form) };
+  const { organization_id: organization } = Object.fromEntries(form);
+  return {
+    ...readClientForm(kind, form),
+    ...details,
+    kind,
+    organization_id: organization || undefined,
+    reveal: form.has('reveal'),
+    ...readProof(form),
+  };
 }
 
 async function generate(visit: Visit, kind: Kind): Promise<Reply> {

@@ -9,6 +9,7 @@ import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { checkbox, postForm, textField } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
+import { organizationOfForm } from '../../parts/organization-fact.ts';
 
 /** Pages that create or change a contact. */
 export const contactFormPages: readonly Page[] = [
@@ -17,7 +18,8 @@ export const contactFormPages: readonly Page[] = [
     path: '/contacts/new',
     permission: 'contacts:manage',
     asksProof: true,
-    handle: async (visit) => showForm(visit, { form: new URLSearchParams() }),
+    handle: async (visit) =>
+      showForm(visit, { form: new URLSearchParams({ organization_id: visit.query['organization_id'] ?? '' }) }),
   },
   {
     method: 'post',
@@ -25,7 +27,8 @@ export const contactFormPages: readonly Page[] = [
     permission: 'contacts:manage',
     handle: async (visit) => {
       const { form } = visit;
-      const request = { body: readContactForm(form), once: visit.once };
+      const body = { ...readContactForm(form), organization_id: form.get('organization_id') || undefined };
+      const request = { body, once: visit.once };
       const result = await attempt(() => visit.call<ShownContact>('POST /contacts', request));
       if ('problem' in result) return showForm(visit, { form, problem: result.problem });
       const mayLook = visit.can('integrations:view');
@@ -63,15 +66,16 @@ async function findContact(visit: Visit) {
   return await visit.call<ShownContact>('GET /contacts/{id}', { params: { id: visit.params['id'] } });
 }
 
-function showForm(
+async function showForm(
   visit: Visit,
   shown: { form: URLSearchParams; contact?: ShownContact; revision?: string; problem?: KeyturnError },
-): Reply {
+): Promise<Reply> {
   const { form, contact, revision, problem } = shown;
   const title = contact ? `Edit ${contact.name}` : 'New contact';
   const back = contact
     ? { path: `/console/contacts/${contact.id}`, label: contact.name }
     : { path: '/console/contacts', label: 'Contacts' };
+  const organization = contact ? null : await organizationOfForm(visit, form);
   return {
     ...(problem ? { status: problem.status } : {}),
     title,
@@ -81,7 +85,8 @@ function showForm(
       <div class="card narrow">
         ${postForm(
           visit.path,
-          html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${contactFields(visit, readEntries(form, problem))}
+          html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${organization}
+            ${contactFields(visit, readEntries(form, problem))}
             <div class="actions">
               <button class="primary">${contact ? 'Save' : 'Create'}</button><a class="button" href=${back.path}>Cancel</a>
             </div>`,

@@ -15,6 +15,7 @@ import {
 import { historyLink } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
+import { type Facts, organizationFact } from '../../parts/organization-fact.ts';
 import { accessKeyTable } from '../access-keys/access-key-parts.ts';
 
 /** Page that lists and searches contacts: people, partners and operators. */
@@ -25,6 +26,7 @@ export const contactsPage = listPage<ShownContact>({
   action: { permission: 'contacts:manage', path: '/console/contacts/new', label: 'New contact' },
   route: 'GET /contacts',
   search: 'Name, e-mail address or external ID',
+  filters: [{ name: 'organization_id', label: 'Organization', isHidden: true }],
   table: (visit, contacts) =>
     table({
       caption: 'Contacts',
@@ -72,7 +74,7 @@ export const contactPage: Page = {
         actions: html`${historyLink(visit, contact.id)}${mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`}`,
       })}
       ${accessKeys(visit, contact, keys)} ${ownedClients(visit, contact, owned)}
-      <div class="grid two">${about(visit, contact)} ${operator(visit, contact, at)}</div>
+      <div class="grid two">${about(visit, contact, await organizationFact(visit, contact))} ${operator(visit, contact, at)}</div>
       ${danger(visit, at, keys)}`,
     };
   },
@@ -130,12 +132,13 @@ function ownedClients(
   </section>`;
 }
 
-function about(visit: Visit, contact: ShownContact): VNode {
+function about(visit: Visit, contact: ShownContact, organization: Facts): VNode {
   return html`<section class="card" aria-labelledby="about">
     <h2 id="about">Details</h2>
     ${facts({
       'E-mail address': contact.email,
       'External ID': contact.external_id ?? html`<span class="muted">none</span>`,
+      ...organization,
       ID: html`<code>${contact.id}</code>`,
       Created: fromNow(contact.created_at, visit.now),
     })}

@@ -102,8 +102,7 @@ const cell = {
   sensitive: z.boolean().meta({ description: 'Whether the console marks the scope as sensitive where it is granted.' }),
 };
 
-/** Member of a request body, and query parameter of lists. */
-export const organizationId = z.uuid().meta({ description: 'The ID of an organization.' });
+const organizationId = z.uuid().meta({ description: 'The ID of an organization.' });
 /** Query parameter of lists. */
 export const organizationFilter = organizationId.optional().meta({ description: 'Only those of this organization.' });
 /** Member of a request body that creates a client or contact, or moves it to another organization. */

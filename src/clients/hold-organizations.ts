@@ -81,7 +81,7 @@ type Granting = {
 };
 
 /** Returns whether a request changes what a client is granted or offers. */
-export function isGranting({ scope, resource, information, scopes, organizationId }: Granting): boolean {
+function isGranting({ scope, resource, information, scopes, organizationId }: Granting): boolean {
   return [scope, resource, information, scopes, organizationId].some((each) => each !== undefined);
 }
 
@@ -184,7 +184,7 @@ export async function findLimitedGrants(
 }
 
 /** Locks every organization with a ceiling of scopes, before a resource server offers more. */
-export async function holdLimitedOrganizations(transaction: Transaction): Promise<ReadonlyMap<string, Ceiling>> {
+async function holdLimitedOrganizations(transaction: Transaction): Promise<ReadonlyMap<string, Ceiling>> {
   const rows = await transaction.query<Row & CeilingRow & { id: string }>(
     `SELECT ${columns} FROM organizations
      WHERE max_scopes IS NOT NULL ORDER BY id FOR NO KEY UPDATE`,

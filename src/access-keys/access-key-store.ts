@@ -8,7 +8,7 @@ import { NotFound } from '../errors.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { selectPage } from '../storage/page-by-text.ts';
+import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
 
 type KeyRow = Row & {
@@ -85,28 +85,35 @@ export type AccessKeyFilter = {
   /** If given, only keys with these ids are listed. */
   among?: readonly string[] | undefined;
   now: Date;
-  limit: number;
-  after?: { createdAt: Date; id: string } | undefined;
 };
 
-/** Lists keys, newest first. Returns one row more than `limit` if there is another page. */
-export async function listAccessKeys(database: Queryable, filter: AccessKeyFilter): Promise<KnownAccessKey[]> {
-  const { q, limit, among } = filter;
+/** Lists keys. Returns one row more than `limit` if there is another page. */
+export async function listAccessKeys(database: Queryable, filter: AccessKeyFilter & Slice): Promise<KnownAccessKey[]> {
   const parameters: unknown[] = [];
-  const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const page = {
-    table: 'access_keys',
-    where: conditionsOf(filter, bind).join(' AND '),
-    limit: bind(limit + 1),
-    among: among && bind(among),
-    search: q === undefined || hintOf(q) ? undefined : { words: 'words', text: bind(q) },
-  };
+  const page = { ...pageOf(filter, parameters), slice: filter };
   const rows = await selectPage<KeyRow & { secrets: string }>(database, page, {
-    select: (query) =>
-      `SELECT k.*, ${secretsJson('access_key', 'k.id')} AS secrets FROM (${query}) k ORDER BY k.created_at DESC, k.id DESC`,
+    select: (query, order) =>
+      `SELECT page.*, ${secretsJson('access_key', 'page.id')} AS secrets FROM (${query}) page ${order}`,
     parameters,
   });
   return rows.map(toKnown);
+}
+
+/** Counts the keys of all pages of a list. */
+export async function countAccessKeys(database: Queryable, filter: AccessKeyFilter): Promise<Total> {
+  return await countRows(database, (parameters) => pageOf(filter, parameters));
+}
+
+/** Describes the rows of a list. @param parameters the values of the placeholders are added to it. */
+function pageOf(filter: AccessKeyFilter, parameters: unknown[]): Omit<Page, 'slice'> {
+  const { q, among } = filter;
+  const bind = (value: unknown) => `$${parameters.push(value)}`;
+  return {
+    table: 'access_keys',
+    where: conditionsOf(filter, bind),
+    among: among && bind(among),
+    search: q === undefined || hintOf(q) ? undefined : { words: 'words', text: bind(q) },
+  };
 }
 
 type Bind = (value: unknown) => string;
@@ -116,8 +123,8 @@ const anyClient = '00000000-0000-0000-0000-000000000000';
 
 /** Builds the SQL conditions of a filter, each in the form that its index needs. */
 function conditionsOf(filter: AccessKeyFilter, bind: Bind): string[] {
-  const { contactId, organizationId, status, unusedSince, label, client, now, after, q } = filter;
-  const conditions = ['true'];
+  const { contactId, organizationId, status, unusedSince, label, client, now, q } = filter;
+  const conditions: string[] = [];
   if (contactId !== undefined) conditions.push(`contact = ${bind(contactId)}`);
   if (organizationId)
     conditions.push(`contact IN (SELECT id FROM contacts WHERE organization = ${bind(organizationId)})`);
@@ -127,7 +134,6 @@ function conditionsOf(filter: AccessKeyFilter, bind: Bind): string[] {
   if (unusedSince) conditions.push(`coalesce(last_used_at, created_at) < ${bind(unusedSince)}`);
   if (label) conditions.push(hasLabel(label, bind));
   if (client) conditions.push(`coalesce(clients, '{${anyClient}}') && ARRAY[${bind(client)}, '${anyClient}']::uuid[]`);
-  if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
   const hint = hintOf(q);
   if (hint) {
     conditions.push(`id IN (SELECT access_key FROM secrets WHERE access_key IS NOT NULL AND hint = ${bind(hint)})`);

@@ -79,3 +79,20 @@ export async function disableKeysOfContact(
   for (const { id } of keys) await setAccessKeyEnabled(transaction, deps, actor, id, false);
   return keys;
 }
+
+/** Finds the access keys of a contact that an operator's latest act has disabled, and that still are. */
+export async function findDisabledTogether(
+  database: Queryable,
+  contactId: string,
+  operatorId: string,
+): Promise<{ id: string }[]> {
+  return await database.query<{ id: string }>(
+    `WITH ended AS (
+       SELECT k.id, e.at FROM access_keys k CROSS JOIN LATERAL (
+         SELECT at, actor FROM audit_events WHERE target = k.id::text AND action = 'access_key.disable' ORDER BY at DESC LIMIT 1
+       ) e WHERE k.contact = $1 AND NOT k.enabled AND e.actor = $2
+     )
+     SELECT id FROM ended WHERE at = (SELECT max(at) FROM ended) ORDER BY id`,
+    [contactId, operatorId],
+  );
+}

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { givenNotes, labelFilter, organizationFilter, stateFilter } from './details-schemas.ts';
-import { pageQuery } from './paging.ts';
+import { sortedQuery } from './paging.ts';
 import { declaredScopes, permissionsSchema } from './presenters/present-access-key.ts';
 import { clientParams } from './routes/client-routes.ts';
 import { moment, text } from './text.ts';
@@ -45,7 +45,7 @@ const status = z
   .optional()
   .meta({ description: 'Only keys with this status.' });
 export const keysQuery = z.strictObject({
-  ...pageQuery,
+  ...sortedQuery,
   contact_id: z.uuid().optional().meta({ description: 'Only keys of this contact.' }),
   organization_id: organizationFilter,
   status,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { InvalidInput, NotFound } from '../errors.ts';
+import { issueText } from '../text/issue-text.ts';
 import { findUnstorableText } from '../text/read-text.ts';
 import type { AdminRequest, Endpoint } from './endpoint.ts';
 
@@ -32,7 +33,7 @@ export function checkRequest(
 function checkFields(schema: z.ZodObject, value: unknown, isStored: boolean): unknown {
   const path = isStored ? findUnstorableText(value) : undefined;
   if (path) throw refusal([{ path: path.join('.'), message: unstorable }]);
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: issueText });
   if (result.success) return result.data;
   const shown = 20;
   throw refusal(result.error.issues.flatMap(describe).slice(0, shown));

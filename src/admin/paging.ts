@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { readSignedValue, signValue } from '../credentials/signed-value.ts';
 import { KeyturnError } from '../errors.ts';
+import { maxCounted, type Slice, type Sort, sorts, type Total } from '../storage/page-by-text.ts';
 import type { Answer } from './idempotency.ts';
 import { queryNumber } from './text.ts';
 
@@ -10,12 +11,38 @@ const maxLimit = 200;
 /** Query parameters of every list. */
 export const pageQuery = {
   limit: queryNumber(maxLimit, 50, 'The maximum number of items on a page.'),
-  cursor: z
-    .string()
-    .max(500)
-    .optional()
-    .meta({ description: 'The `next_cursor` of the previous page. Omit it for the first page.' }),
+  cursor: z.string().max(2_000).optional().meta({
+    description:
+      'The `next_cursor` or `previous_cursor` of another page with the same filters and order. Omit it for the first page.',
+  }),
 };
+
+/** Query parameter that adds the number of items to the answer. */
+export const countQuery = {
+  count: z
+    .enum(['true'])
+    .optional()
+    .meta({ description: 'Whether the answer contains `total`, the number of items on all pages.' }),
+};
+
+/** Query parameters of a list that is sorted by creation or by name. */
+export const sortedQuery = {
+  ...pageQuery,
+  ...countQuery,
+  order: z
+    .enum(sorts)
+    .default('-created_at')
+    .meta({ description: 'The order: by creation or by name. `-` stands for descending.' }),
+};
+
+const totalSchema = z
+  .strictObject({
+    count: z.int().meta({ description: `The number of items that were counted, at most ${maxCounted}.` }),
+    has_more: z
+      .boolean()
+      .meta({ description: 'Whether there are more items. Matches of a common word are not all counted.' }),
+  })
+  .meta({ id: 'Total', description: 'The number of items on all pages of a list.' });
 
 export function pageSchema<Item extends z.ZodType>(item: Item) {
   return z.strictObject({
@@ -24,52 +51,130 @@ export function pageSchema<Item extends z.ZodType>(item: Item) {
       .string()
       .nullable()
       .meta({ description: 'The `cursor` of the next page. Null: this is the last page.' }),
+    previous_cursor: z
+      .string()
+      .optional()
+      .meta({ description: 'The `cursor` of the previous page. Absent: this is the first page.' }),
+    total: totalSchema.optional(),
   });
 }
 
+/** What a cursor adds to the position of a row: whether its page ends before the row, instead of beginning after it. */
+const isPrevious = z.literal(true).optional();
+
+/** The page that a request asks for, as `open` has read it from its cursor. */
+type Opened<Position> = { after?: Position; before?: Position };
+
 /**
- * Creates the cursors of a list. A cursor holds the position of a page's last row and a MAC, so that a list accepts
- * only cursors that it has issued. A cursor grants no access.
+ * Creates the cursors of a list. A cursor holds the position of a page's first or last row and a MAC, so that a list
+ * accepts only cursors that it has issued. A cursor grants no access.
+ * @param list name of the list, unique to each of its orders.
  */
-export function createPager<Position extends z.ZodType>(ring: KeyRing, list: string, position: Position) {
+export function createPager<Shape extends z.ZodRawShape>(ring: KeyRing, list: string, position: z.ZodObject<Shape>) {
+  type Position = z.output<typeof position>;
+  const payload = z.strictObject({ row: position, previous: isPrevious });
+
+  function sign(row: z.input<typeof position>, previous?: true): string {
+    const text = JSON.stringify({ row, previous } satisfies { row: unknown; previous: unknown });
+    return signValue(ring, 'cursor', list, Buffer.from(text).toString('base64url'));
+  }
+
   return {
     /**
-     * Returns the position in a cursor, or undefined without a cursor.
+     * Returns the position in a cursor: the row that the page begins after, or the row that it ends before.
      * @throws {KeyturnError} `invalid_cursor` if this list has not issued the cursor.
      */
-    open(cursor: string | undefined): z.output<Position> | undefined {
-      if (cursor === undefined) return undefined;
-      const payload = readSignedValue(ring, 'cursor', list, cursor);
-      if (payload === undefined) {
-        throw new KeyturnError('invalid_cursor', 400, 'cursor: must be a `next_cursor` of this list.');
+    open(cursor: string | undefined): Opened<Position> {
+      if (cursor === undefined) return {};
+      const text = readSignedValue(ring, 'cursor', list, cursor);
+      const read = text === undefined ? undefined : readPosition(text);
+      if (read === undefined) {
+        throw new KeyturnError(
+          'invalid_cursor',
+          400,
+          'cursor: must be a `next_cursor` or `previous_cursor` of this list, in the same order.',
+        );
       }
-      return position.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')));
+      return read.previous ? { before: read.row } : { after: read.row };
     },
     /**
      * Builds the response for one page.
-     * @param rows `limit` + 1 rows if another page follows.
-     * @param positionOf returns the position of a row. It is called with the last row of the page.
+     * @param rows `limit` + 1 rows if another page follows in the direction of the cursor; in reverse if the page ends
+     *   before a row.
+     * @param page the number of rows, and what `open` has returned.
+     * @param positionOf returns the position of a row. It is called with the first and last row of the page.
+     * @param total number of rows on all pages, if it was asked for.
      */
     answer<Row>(
       rows: readonly Row[],
-      limit: number,
+      page: Opened<unknown> & { limit: number },
       present: (row: Row) => unknown,
-      positionOf: (row: Row) => z.input<Position>,
+      positionOf: (row: Row) => z.input<typeof position>,
+      total?: Total,
     ): Answer {
-      const shown = rows.slice(0, limit);
-      const last = rows.length > limit ? shown.at(-1) : undefined;
-      let nextCursor: string | null = null;
-      if (last !== undefined) {
-        const payload = Buffer.from(JSON.stringify(positionOf(last))).toString('base64url');
-        nextCursor = signValue(ring, 'cursor', list, payload);
-      }
-      return { status: 200, body: { data: shown.map(present), next_cursor: nextCursor } };
+      const isReverse = page.before !== undefined;
+      const isCut = rows.length > page.limit;
+      const kept = rows.slice(0, page.limit);
+      const shown = isReverse ? kept.reverse() : kept;
+      const [first, last] = [shown[0], shown.at(-1)];
+      const hasNext = isReverse || isCut;
+      const hasPrevious = isReverse ? isCut : page.after !== undefined;
+      return {
+        status: 200,
+        body: {
+          data: shown.map(present),
+          next_cursor: hasNext && last !== undefined ? sign(positionOf(last)) : null,
+          ...(hasPrevious && first !== undefined ? { previous_cursor: sign(positionOf(first), true) } : {}),
+          ...(total ? { total: { count: total.count, has_more: total.hasMore } } : {}),
+        },
+      };
     },
   };
+
+  function readPosition(text: string): { row: Position; previous?: true | undefined } | undefined {
+    const value: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
+    // Cursors of versions without previous pages are the position itself.
+    const old = position.safeParse(value);
+    return old.success ? { row: old.data as Position } : (payload.parse(value) as { row: Position; previous?: true });
+  }
 }
 
-/** Position in a list that is ordered by creation time. */
-export const createdPosition = z.strictObject({
+const createdPosition = z.strictObject({
   created_at: z.iso.datetime().transform((text) => new Date(text)),
   id: z.uuid(),
 });
+const namedPosition = z.strictObject({ name: z.string(), id: z.uuid() });
+
+/** Creates the cursors of a list that is sorted by creation or by name. */
+export function createSortedPager(ring: KeyRing, list: string) {
+  const byCreation = (sort: Sort) =>
+    createPager(ring, sort === '-created_at' ? list : `${list} ${sort}`, createdPosition);
+  const byName = (sort: Sort) => createPager(ring, `${list} ${sort}`, namedPosition);
+
+  return {
+    /** Returns the rows of the page that a request asks for. @throws {KeyturnError} `invalid_cursor`. */
+    open({ order: sort, limit, cursor }: { order: Sort; limit: number; cursor?: string | undefined }): Slice {
+      const isByName = sort.endsWith('name');
+      const opened = isByName ? byName(sort).open(cursor) : byCreation(sort).open(cursor);
+      const at = (position: { id: string; name?: string; created_at?: Date } | undefined) =>
+        position && { id: position.id, value: position.name ?? (position.created_at as Date) };
+      return { sort, limit, after: at(opened.after), before: at(opened.before) };
+    },
+    /** Builds the response for one page, as the `answer` of other lists does. */
+    answer<Row>(
+      rows: readonly Row[],
+      slice: Slice,
+      present: (row: Row) => unknown,
+      rowOf: (row: Row) => { id: string; name: string; createdAt: Date },
+      total?: Total,
+    ): Answer {
+      const { sort = '-created_at' } = slice;
+      if (!sort.endsWith('name')) {
+        const position = ({ id, createdAt }: ReturnType<typeof rowOf>) => ({ created_at: createdAt.toISOString(), id });
+        return byCreation(sort).answer(rows, slice, present, (row) => position(rowOf(row)), total);
+      }
+      const position = ({ id, name }: ReturnType<typeof rowOf>) => ({ name, id });
+      return byName(sort).answer(rows, slice, present, (row) => position(rowOf(row)), total);
+    },
+  };
+}

@@ -2,6 +2,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Log } from '../observability/log.ts';
 import { type ChangeFeed, type CommittedChange, changesOf } from '../storage/change.ts';
 import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
+import { maxCounted, type Total } from '../storage/page-by-text.ts';
 import {
   type AuditAnchor,
   auditKeys,
@@ -53,21 +54,63 @@ export type AuditFilter = {
   target?: string | undefined;
   since?: Date | undefined;
   until?: Date | undefined;
-  limit: number;
-  /** Last event of the previous page. */
-  after?: { at: Date; seq: number } | undefined;
 };
+
+/** Which events of a list a page has. */
+export type EventSlice = {
+  /** The default is latest first. */
+  sort?: 'at' | '-at' | undefined;
+  limit: number;
+  /** The page begins after this event, which is the last one of the page before. */
+  after?: EventPosition | undefined;
+  /** The page ends before this event. Its events are returned in reverse. */
+  before?: EventPosition | undefined;
+};
+type EventPosition = { at: Date; seq: number };
 
 export type RecordedAuditEvent = Row & ChainedEvent;
 
 /**
- * Lists events, latest first; events of the same time in descending order of their numbers. Returns one row more than
- * `limit` if there is another page.
+ * Lists events by time; events of the same time by their numbers. Returns one row more than `limit` if there is another
+ * page.
  */
-export async function listAuditEvents(database: Queryable, filter: AuditFilter): Promise<RecordedAuditEvent[]> {
-  const { actor, action, target, since, until, after, limit } = filter;
+export async function listAuditEvents(
+  database: Queryable,
+  { sort = '-at', limit, after, before, ...filter }: AuditFilter & EventSlice,
+): Promise<RecordedAuditEvent[]> {
   const parameters: unknown[] = [];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
+  const conditions = conditionsOf(filter, bind);
+  const isDescending = (sort === '-at') === (before === undefined);
+  const [direction, operator] = isDescending ? ['DESC', '<'] : ['ASC', '>'];
+  const from = before ?? after;
+  if (from) conditions.push(`(at, seq) ${operator} (${bind(from.at)}, ${bind(from.seq)}::bigint)`);
+  return await database.query<RecordedAuditEvent>(
+    `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after FROM audit_events
+     WHERE ${conditions.join(' AND ')} ORDER BY at ${direction}, seq ${direction} LIMIT ${bind(limit + 1)}`,
+    parameters,
+  );
+}
+
+/** Counts the events of all pages of a list, up to 1,000. */
+export async function countAuditEvents(database: Queryable, filter: AuditFilter): Promise<Total> {
+  const parameters: unknown[] = [];
+  const bind = (value: unknown) => `$${parameters.push(value)}`;
+  const conditions = conditionsOf(filter, bind).join(' AND ');
+  const [row] = await database.query<{ count: number }>(
+    `SELECT count(*) AS count FROM (
+       SELECT 1 FROM audit_events WHERE ${conditions} ORDER BY at DESC, seq DESC LIMIT ${bind(maxCounted + 1)}
+     ) e`,
+    parameters,
+  );
+  const { count = 0 } = row ?? {};
+  return { count: Math.min(count, maxCounted), hasMore: count > maxCounted };
+}
+
+function conditionsOf(
+  { actor, action, target, since, until }: AuditFilter,
+  bind: (value: unknown) => string,
+): string[] {
   const conditions = ['true'];
   // Add only the requested conditions, so that each can use its index.
   if (actor !== undefined) conditions.push(`actor = ${bind(actor)}`);
@@ -75,12 +118,7 @@ export async function listAuditEvents(database: Queryable, filter: AuditFilter):
   if (target !== undefined) conditions.push(`target = ${bind(target)}`);
   if (since) conditions.push(`at >= ${bind(since)}`);
   if (until) conditions.push(`at < ${bind(until)}`);
-  if (after) conditions.push(`(at, seq) < (${bind(after.at)}, ${bind(after.seq)}::bigint)`);
-  return await database.query<RecordedAuditEvent>(
-    `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after FROM audit_events
-     WHERE ${conditions.join(' AND ')} ORDER BY at DESC, seq DESC LIMIT ${bind(limit + 1)}`,
-    parameters,
-  );
+  return conditions;
 }
 
 /** Finds the latest events with one of these targets and actions, latest first. @param until ignores later events. */

@@ -3,7 +3,7 @@ import { awaitingFirstUse } from '../secrets/hashed-secrets.ts';
 import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { selectPage } from '../storage/page-by-text.ts';
+import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import {
   type Client,
   type ClientKind,
@@ -92,29 +92,38 @@ export type ClientFilter = {
   awaitsFirstUse?: boolean | undefined;
   /** Ids of the only rows that are listed. */
   among?: readonly string[] | undefined;
-  limit: number;
-  /** The last row of the previous page. */
-  after?: { createdAt: Date; id: string } | undefined;
 };
 
-/** Lists clients, newest first. Returns one row more than `limit` if there is another page. */
-export async function listClients(database: Queryable, filter: ClientFilter): Promise<KnownClient[]> {
-  const { q, enabled, kind, organizationId, ownerContactId, label, awaitsFirstUse, among, after, limit } = filter;
+/** Lists clients. Returns one row more than `limit` if there is another page. */
+export async function listClients(database: Queryable, filter: ClientFilter & Slice): Promise<KnownClient[]> {
   const parameters: unknown[] = [];
+  const page = { ...pageOf(filter, parameters), slice: filter };
+  const secrets = secretsJson('client', 'page.id');
+  const select = (query: string, order: string) => `SELECT page.*, ${secrets} AS secrets FROM (${query}) page ${order}`;
+  const rows = await selectPage<ClientRow & { secrets: string }>(database, page, { select, parameters });
+  return rows.map((row) => ({ client: toClient(row), secrets: parseSecrets(row.secrets) }));
+}
+
+/** Counts the clients of all pages of a list. */
+export async function countClients(database: Queryable, filter: ClientFilter): Promise<Total> {
+  return await countRows(database, (parameters) => pageOf(filter, parameters));
+}
+
+/** Describes the rows of a list. @param parameters the values of the placeholders are added to it. */
+function pageOf(filter: ClientFilter, parameters: unknown[]): Omit<Page, 'slice'> {
+  const { q, enabled, kind, organizationId, ownerContactId, label, awaitsFirstUse, among } = filter;
   const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const conditions = ['true'];
+  const where: string[] = [];
   // Add only the requested conditions, so that each can use its index.
-  if (enabled !== undefined) conditions.push(`enabled = ${bind(enabled)}`);
-  if (kind) conditions.push(`kind = ${bind(kind)}`);
-  if (organizationId) conditions.push(`organization = ${bind(organizationId)}`);
-  if (ownerContactId) conditions.push(`owner_contact = ${bind(ownerContactId)}`);
-  if (awaitsFirstUse) conditions.push(`id IN (SELECT client FROM secrets WHERE ${awaitingFirstUse})`);
-  if (label) conditions.push(hasLabel(label, bind));
-  if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
-  const page = {
+  if (enabled !== undefined) where.push(`enabled = ${bind(enabled)}`);
+  if (kind) where.push(`kind = ${bind(kind)}`);
+  if (organizationId) where.push(`organization = ${bind(organizationId)}`);
+  if (ownerContactId) where.push(`owner_contact = ${bind(ownerContactId)}`);
+  if (awaitsFirstUse) where.push(`id IN (SELECT client FROM secrets WHERE ${awaitingFirstUse})`);
+  if (label) where.push(hasLabel(label, bind));
+  return {
     table: 'clients',
-    where: conditions.join(' AND '),
-    limit: bind(limit + 1),
+    where,
     among: among && bind(among),
     search:
       q === undefined
@@ -126,12 +135,6 @@ export async function listClients(database: Queryable, filter: ClientFilter): Pr
             exact: (text: string) => `id IN (SELECT client FROM client_ids WHERE client_id = ${text})`,
           },
   };
-  const rows = await selectPage<ClientRow & { secrets: string }>(database, page, {
-    select: (query) =>
-      `SELECT c.*, ${secretsJson('client', 'c.id')} AS secrets FROM (${query}) c ORDER BY c.created_at DESC, c.id DESC`,
-    parameters,
-  });
-  return rows.map((row) => ({ client: toClient(row), secrets: parseSecrets(row.secrets) }));
 }
 
 export async function listResourceServers(database: Queryable): Promise<Client[]> {
@@ -156,18 +159,16 @@ export async function insertClient(transaction: Transaction, client: Client): Pr
   await insertClients(transaction, [client]);
 }
 
+const columns = `id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information, token_format, token_typ,
+  token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri, certificate_subject, certificate_bound_tokens,
+  dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact, description, labels, metadata, contacts, scopes, dialects, organization`;
+
 /** Inserts clients in one statement. */
 export async function insertClients(transaction: Transaction, clients: readonly Client[]): Promise<void> {
   await transaction.query(
     `WITH inserted AS (
-       INSERT INTO clients (id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
-         token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
-         certificate_subject, certificate_bound_tokens, dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact,
-         description, labels, metadata, contacts, scopes, dialects, organization)
-       SELECT id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information,
-         token_format, token_typ, token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri,
-         certificate_subject, certificate_bound_tokens, dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact,
-         description, labels, metadata, contacts, scopes, dialects, organization
+       INSERT INTO clients (${columns})
+       SELECT ${columns}
        FROM jsonb_populate_recordset(NULL::clients, $1::jsonb)
        RETURNING id, client_id
      )

@@ -2,7 +2,7 @@ import { deploymentOrganization } from '../clients/ceiling.ts';
 import type { Verifier } from '../credentials/verifier.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { selectPage } from '../storage/page-by-text.ts';
+import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { Contact, Permission } from './contact.ts';
 
 type ContactRow = Row & {
@@ -50,40 +50,40 @@ export type ContactFilter = {
   /** Beginnings of words in the name or e-mail address, all of which must match; or an external id. */
   q?: string | undefined;
   organizationId?: string | undefined;
-  limit: number;
-  after?: { createdAt: Date; id: string } | undefined;
 };
 
-/** Lists contacts, newest first. Returns one row more than `limit` if there is another page. */
-export async function listContacts(
-  database: Queryable,
-  { q, organizationId, limit, after }: ContactFilter,
-): Promise<Contact[]> {
+/** Lists contacts. Returns one row more than `limit` if there is another page. */
+export async function listContacts(database: Queryable, filter: ContactFilter & Slice): Promise<Contact[]> {
   const parameters: unknown[] = [];
-  const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const conditions = ['true'];
-  if (organizationId) conditions.push(`organization = ${bind(organizationId)}`);
-  if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
-  const page = {
+  const page = { ...pageOf(filter, parameters), slice: filter };
+  const rows = await selectPage<ContactRow>(database, page, {
+    select: (query, order) =>
+      `SELECT page.*, t.hint FROM (${query}) page LEFT JOIN operator_tokens t ON t.contact = page.id ${order}`,
+    parameters,
+  });
+  return rows.map(toContact);
+}
+
+/** Counts the contacts of all pages of a list. */
+export async function countContacts(database: Queryable, filter: ContactFilter): Promise<Total> {
+  return await countRows(database, (parameters) => pageOf(filter, parameters));
+}
+
+/** Describes the rows of a list. @param parameters the values of the placeholders are added to it. */
+function pageOf({ q, organizationId }: ContactFilter, parameters: unknown[]): Omit<Page, 'slice'> {
+  return {
     table: 'contacts',
-    where: conditions.join(' AND '),
-    limit: bind(limit + 1),
+    where: organizationId ? [`organization = $${parameters.push(organizationId)}`] : [],
     search:
       q === undefined
         ? undefined
         : {
             words: 'array_to_tsvector(words_of(name) || words_of(email))',
             walkedText: `name || ' ' || email`,
-            text: bind(q),
+            text: `$${parameters.push(q)}`,
             exact: (text: string) => `external_id = ${text}`,
           },
   };
-  const rows = await selectPage<ContactRow>(database, page, {
-    select: (query) =>
-      `SELECT c.*, t.hint FROM (${query}) c LEFT JOIN operator_tokens t ON t.contact = c.id ORDER BY c.created_at DESC, c.id DESC`,
-    parameters,
-  });
-  return rows.map(toContact);
 }
 
 /** Returns the names of contacts by id, in one statement. */

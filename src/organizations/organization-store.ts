@@ -2,7 +2,7 @@ import { type Ceiling, type CeilingRow, deploymentOrganization, readCeiling } fr
 import { hasLabel, type LabelFilter, type Labels } from '../clients/client-details.ts';
 import { type ChangeKind, recordChanges } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { selectPage } from '../storage/page-by-text.ts';
+import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { Organization } from './organization.ts';
 
 type OrganizationRow = Row &
@@ -33,23 +33,36 @@ export type OrganizationFilter = {
   q?: string | undefined;
   enabled?: boolean | undefined;
   label?: LabelFilter | undefined;
-  limit: number;
-  after?: { createdAt: Date; id: string } | undefined;
 };
 
-/** Lists organizations, newest first. Returns one row more than `limit` if there is another page. */
-export async function listOrganizations(database: Queryable, filter: OrganizationFilter): Promise<Organization[]> {
-  const { q, enabled, label, limit, after } = filter;
+/** Lists organizations. Returns one row more than `limit` if there is another page. */
+export async function listOrganizations(
+  database: Queryable,
+  filter: OrganizationFilter & Slice,
+): Promise<Organization[]> {
   const parameters: unknown[] = [];
+  const page = { ...pageOf(filter, parameters), slice: filter };
+  const rows = await selectPage<OrganizationRow>(database, page, {
+    select: (query, order) => `SELECT * FROM (${query}) page ${order}`,
+    parameters,
+  });
+  return rows.map(toOrganization);
+}
+
+/** Counts the organizations of all pages of a list. */
+export async function countOrganizations(database: Queryable, filter: OrganizationFilter): Promise<Total> {
+  return await countRows(database, (parameters) => pageOf(filter, parameters));
+}
+
+/** Describes the rows of a list. @param parameters the values of the placeholders are added to it. */
+function pageOf({ q, enabled, label }: OrganizationFilter, parameters: unknown[]): Omit<Page, 'slice'> {
   const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const conditions = ['true'];
-  if (enabled !== undefined) conditions.push(`enabled = ${bind(enabled)}`);
-  if (label) conditions.push(hasLabel(label, bind));
-  if (after) conditions.push(`(created_at, id) < (${bind(after.createdAt)}, ${bind(after.id)}::uuid)`);
-  const page = {
+  const where: string[] = [];
+  if (enabled !== undefined) where.push(`enabled = ${bind(enabled)}`);
+  if (label) where.push(hasLabel(label, bind));
+  return {
     table: 'organizations',
-    where: conditions.join(' AND '),
-    limit: bind(limit + 1),
+    where,
     search:
       q === undefined
         ? undefined
@@ -60,11 +73,6 @@ export async function listOrganizations(database: Queryable, filter: Organizatio
             exact: (text: string) => `external_id = ${text}`,
           },
   };
-  const rows = await selectPage<OrganizationRow>(database, page, {
-    select: (query) => `SELECT * FROM (${query}) o ORDER BY created_at DESC, id DESC`,
-    parameters,
-  });
-  return rows.map(toOrganization);
 }
 
 /** What belongs to an organization. Access keys are those that are enabled. */

@@ -84,17 +84,20 @@ export async function findRegenerationOf(database: Queryable, secretId: string):
   return rows[0] && toRegeneration(rows[0]);
 }
 
-/** Lists regenerations, newest first. Returns one row more than `limit` if there is another page. */
+/**
+ * Lists regenerations, newest first, or oldest first from `afterGeneration` on. Returns one row more than `limit` if there
+ * is another page.
+ */
 export async function listRegenerations(
   database: Queryable,
   owner: OwnerRef,
-  page: { limit: number; beforeGeneration?: number | undefined },
+  page: { limit: number; beforeGeneration?: number | undefined; afterGeneration?: number | undefined },
 ): Promise<Regeneration[]> {
   const rows = await database.query<RegenerationRow>(
     `${selectRegenerations}
-     WHERE r.${owner.kind} = $1 AND ($2::integer IS NULL OR new.generation < $2)
-     ORDER BY new.generation DESC LIMIT $3`,
-    [owner.id, page.beforeGeneration ?? null, page.limit + 1],
+     WHERE r.${owner.kind} = $1 AND ($2::integer IS NULL OR new.generation < $2) AND ($4::integer IS NULL OR new.generation > $4)
+     ORDER BY new.generation ${page.afterGeneration === undefined ? 'DESC' : 'ASC'} LIMIT $3`,
+    [owner.id, page.beforeGeneration ?? null, page.limit + 1, page.afterGeneration ?? null],
   );
   return rows.map(toRegeneration);
 }

@@ -62,6 +62,11 @@ const indexes = [
   ['clients_by_organization', 'clients', '(organization, created_at DESC, id DESC)'],
   ['contacts_by_organization', 'contacts', '(organization, created_at DESC, id DESC)'],
   ['organizations_words', 'organizations', 'USING gin (array_to_tsvector(words_of(name))) WITH (fastupdate = off)'],
+  ['clients_by_name', 'clients', '(lower(name), id)'],
+  ['clients_by_kind_and_name', 'clients', '(kind, lower(name), id)'],
+  ['contacts_by_name', 'contacts', '(lower(name), id)'],
+  ['organizations_by_name', 'organizations', '(lower(name), id)'],
+  ['access_keys_by_name', 'access_keys', '(lower(name), id)'],
   ['clients_words', 'clients', 'USING gin (array_to_tsvector(words_of(name))) WITH (fastupdate = off)'],
   [
     'contacts_words',

@@ -240,11 +240,17 @@ export async function countLiveTokens(
   return Math.max(0, rows[0]?.live ?? 0);
 }
 
-/** Finds the last use of each secret of a page of owners, in one statement. Keys are `owner/generation`. */
+/**
+ * Finds the last use of each secret of a page of owners, in one statement. Keys are `owner/generation`. Generation 0 also
+ * has the last use of a client that is older than the usage that is kept.
+ */
 export async function findLastUsed(database: Queryable, owners: readonly string[]): Promise<Map<string, Date>> {
   const rows = await database.query<{ owner: string; generation: number; last_used_at: Date }>(
-    `SELECT owner, generation, max(last_used_at) AS last_used_at FROM usage_sources
-     WHERE owner = ANY ($1::uuid[]) AND last_used_at IS NOT NULL GROUP BY owner, generation`,
+    `SELECT owner, generation, max(last_used_at) AS last_used_at FROM (
+       SELECT owner, generation, last_used_at FROM usage_sources WHERE owner = ANY ($1::uuid[]) AND last_used_at IS NOT NULL
+       UNION ALL
+       SELECT id, 0, last_used_at FROM clients WHERE id = ANY ($1::uuid[]) AND last_used_at IS NOT NULL
+     ) u GROUP BY owner, generation`,
     [owners],
   );
   return new Map(rows.map((row) => [`${row.owner}/${row.generation}`, row.last_used_at]));

@@ -1,4 +1,5 @@
 import { type AccessKeyFilter, listAccessKeys } from '../../src/access-keys/access-key-store.ts';
+import type { Slice } from '../../src/storage/page-by-text.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { askPostgres } from '../services.ts';
 
@@ -95,7 +96,7 @@ const matches: [Partial<AccessKeyFilter>, number][] = [
 test.each(matches)('the pages of %j contain every match once, newest first', async (filter, expected) => {
   const ids = new Set<string>();
   const created: number[] = [];
-  let after: AccessKeyFilter['after'];
+  let after: Slice['after'];
   do {
     const limit = 2_000;
     const rows = await listAccessKeys(server.core.database, { ...filter, now, limit, after });
@@ -103,7 +104,8 @@ test.each(matches)('the pages of %j contain every match once, newest first', asy
       ids.add(key.id);
       created.push(key.createdAt.getTime());
     }
-    after = rows.length > limit ? rows[limit - 1]?.key : undefined;
+    const last = rows.length > limit ? rows[limit - 1]?.key : undefined;
+    after = last && { id: last.id, value: last.createdAt };
   } while (after);
   expect([created.length, ids.size]).toEqual([expected, expected]);
   expect(created).toEqual(created.toSorted((one, other) => other - one));

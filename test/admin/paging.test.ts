@@ -1,10 +1,13 @@
+import { createAccessKey } from '../../src/access-keys/manage-access-keys.ts';
 import { generateClient } from '../../src/clients/manage-clients.ts';
+import { createContact } from '../../src/contacts/manage-contacts.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';
 
 let server: AdminServer;
 let now = Date.UTC(2030, 0, 1);
 const actor = { id: 'test', name: 'test', address: null };
 const made = 450;
+const contacts = 300;
 
 beforeAll(async () => {
   server = await startAdminServer({ clock: () => now });
@@ -13,6 +16,18 @@ beforeAll(async () => {
     for (let index = 0; index < made; index++) {
       if (index % 100 === 0) now += 1;
       await generateClient(transaction, server.core, actor, { name: `Client ${index}`, kind: 'integration' });
+    }
+    for (let index = 0; index < contacts; index++) {
+      const contact = await createContact(
+        transaction,
+        server.core,
+        { ...actor, permissions: [] },
+        {
+          name: `${index % 2 ? 'partner' : 'Partner'} ${index}`,
+          email: 'it@example.com',
+        },
+      );
+      await createAccessKey(transaction, server.core, actor, contact.id, { name: `Key ${index % 7}` });
     }
   });
 });
@@ -35,6 +50,58 @@ test.each([7, 200])('lists every client exactly once in pages of %d', async (lim
   const ids = await readAll(`/clients?limit=${limit}`);
   expect(ids).toHaveLength(made);
   expect(new Set(ids).size).toBe(made);
+});
+
+const sortedLists = ['-created_at', 'created_at', 'name', '-name'].flatMap((sort) =>
+  [
+    `/clients?order=${sort}`,
+    `/clients?order=${sort}&q=client`,
+    `/contacts?order=${sort}`,
+    `/access-keys?order=${sort}`,
+  ].map((path) => [path]),
+);
+test.each([...sortedLists, ['/audit-events?order=at'], ['/audit-events?order=-at']])(
+  'the previous pages of %s are the next ones in reverse',
+  async (path) => {
+    type Found = { data: { name: string; created_at: string; at: string }[] } & Record<string, string | null>;
+    const read = async (cursor: string | null | undefined): Promise<Found> => {
+      const { status, json } = await server.adminFetch(`${path}&limit=90${cursor ? `&cursor=${cursor}` : ''}`);
+      expect(status).toBe(200);
+      return json;
+    };
+    const pages = [await read(null)];
+    while (pages.at(-1)?.['next_cursor']) pages.push(await read(pages.at(-1)?.['next_cursor']));
+    expect(pages[0]?.['previous_cursor']).toBeUndefined();
+    expect(pages.length).toBeGreaterThan(1);
+    for (let index = pages.length - 1; index > 0; index--) {
+      const page = await read(pages[index]?.['previous_cursor']);
+      expect(page.data).toEqual(pages[index - 1]?.data);
+      expect(page['next_cursor']).toEqual(pages[index - 1]?.['next_cursor']);
+      expect(page['previous_cursor']).toEqual(pages[index - 1]?.['previous_cursor']);
+    }
+    const [, sort = ''] = /order=(-?\w+)/.exec(path) ?? [];
+    const keys = pages.flatMap(({ data }) =>
+      data.map((item) => (sort.endsWith('name') ? item.name.toLowerCase() : (item.at ?? item.created_at))),
+    );
+    const sorted = keys.toSorted((one, other) => (one < other ? -1 : one > other ? 1 : 0));
+    expect(keys).toEqual(sort.startsWith('-') ? sorted.reverse() : sorted);
+  },
+);
+
+test.each([
+  ['/clients?count=true&limit=1', made],
+  ['/clients?count=true&q=Client 44', 11],
+  ['/clients?count=true&status=disabled', 0],
+  ['/contacts?count=true', contacts + 1],
+  ['/access-keys?count=true&limit=1', contacts],
+])('counts the items of all pages of %s', async (path, expected) => {
+  const { json } = await server.adminFetch(path);
+  expect(json.total).toEqual({ count: expected, has_more: false });
+});
+
+test('counts a list up to 1,000 items', async () => {
+  const { json } = await server.adminFetch('/audit-events?count=true&limit=1');
+  expect(json.total).toEqual({ count: 1_000, has_more: true });
 });
 
 test('keeps the pages of a list stable while clients are created', async () => {
@@ -72,6 +139,8 @@ test('rejects a cursor that is forged, modified, truncated or issued for another
     const answer = await server.adminFetch(`/clients?cursor=${value}`);
     expect([value, answer.status, answer.json.code]).toEqual([value, 400, 'invalid_cursor']);
   }
+  const sorted = await server.adminFetch(`/clients?order=name&cursor=${cursor}`);
+  expect(sorted.json.code).toBe('invalid_cursor');
   const elsewhere = await server.adminFetch(`/contacts?cursor=${cursor}`);
   expect(elsewhere.json.code).toBe('invalid_cursor');
   expect((await server.adminFetch(`/clients?cursor=${cursor}`)).status).toBe(200);

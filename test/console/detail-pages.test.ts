@@ -85,7 +85,7 @@ describeWith('Chromium')('the details of clients and access keys, in the console
     }
 
     // A form that is saved without a change changes nothing.
-    await page.getByRole('link', { name: 'Edit' }).click();
+    await page.getByRole('link', { name: 'Edit', exact: true }).click();
     await press('Save');
     expect(await read(`/clients/${id}`)).toMatchObject(details);
 
@@ -138,7 +138,7 @@ describeWith('Chromium')('the details of clients and access keys, in the console
     ['Owner', 'Twin', 'Several contacts match'],
     ['Labels', 'team', 'Each line must be a name and a value'],
     ['Claims', 'sub=me', 'Sub is a registered claim'],
-    ['Token lifetime in seconds', '30', 'Too small'],
+    ['Token lifetime in seconds', '30', 'Must be at least 60'],
     ['Dialects', 'json', 'Dialects'],
     ['Metadata', '[1]', 'Metadata'],
     ['Metadata', '{', 'must be a JSON object'],

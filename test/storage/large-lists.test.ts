@@ -1,14 +1,15 @@
-import { type AccessKeyFilter, listAccessKeys } from '../../src/access-keys/access-key-store.ts';
+import { type AccessKeyFilter, countAccessKeys, listAccessKeys } from '../../src/access-keys/access-key-store.ts';
 import { findAttention } from '../../src/attention/attention.ts';
 import { listExpirations } from '../../src/attention/expirations.ts';
 import { findEndedUse, findInState, states } from '../../src/attention/find-states.ts';
-import { type AuditFilter, listAuditEvents } from '../../src/audit/audit-log.ts';
-import { type ClientFilter, listClients } from '../../src/clients/client-store.ts';
-import { type ContactFilter, listContacts } from '../../src/contacts/contact-store.ts';
+import { type AuditFilter, countAuditEvents, type EventSlice, listAuditEvents } from '../../src/audit/audit-log.ts';
+import { type ClientFilter, countClients, listClients } from '../../src/clients/client-store.ts';
+import { type ContactFilter, countContacts, listContacts } from '../../src/contacts/contact-store.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { search } from '../../src/search/search.ts';
 import type { Database } from '../../src/storage/database.ts';
 import { buildLargeIndexes } from '../../src/storage/migrations.ts';
+import type { Slice } from '../../src/storage/page-by-text.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { askPostgres, createTestDatabase } from '../services.ts';
 
@@ -107,9 +108,21 @@ async function expectBounded(list: (recorder: Database) => Promise<unknown>): Pr
 
 const date = (second: number) => new Date(Date.parse('2025-01-01T00:00:00Z') + second * 1_000);
 const id = '00000000-0000-0000-0000-000000000000';
-const after = { createdAt: date(40_000), id };
+const after = { value: date(40_000), id };
 
-const clientFilters: Partial<ClientFilter>[] = [
+/** Returns the other orders of a list, with the page in the middle that ends before a row. */
+function ordersOf<Filter>(filter: Filter): (Filter & Slice)[] {
+  const named = { value: 'partner 4', id };
+  return [
+    { ...filter, limit: 50, before: after },
+    { ...filter, limit: 50, sort: 'created_at', after },
+    { ...filter, limit: 50, sort: 'name' },
+    { ...filter, limit: 50, sort: 'name', after: named },
+    { ...filter, limit: 50, sort: '-name', before: named },
+  ];
+}
+
+const clientFilters: Partial<ClientFilter & Slice>[] = [
   undefined,
   'a',
   'acme',
@@ -125,6 +138,10 @@ const clientFilters: Partial<ClientFilter>[] = [
 ].flatMap((q) => [
   { q },
   { q, after },
+  ...ordersOf({ q }),
+  ...ordersOf({ q, kind: 'integration' as const }),
+  ...ordersOf({ q, enabled: false }),
+  ...ordersOf({ q, kind: 'resource_server' as const }),
   { q, enabled: false },
   { q, enabled: true },
   { q, kind: 'resource_server' as const },
@@ -133,9 +150,10 @@ const clientFilters: Partial<ClientFilter>[] = [
 ]);
 test.each(clientFilters)('listing clients with %j uses indexes and reads few rows', async (filter) => {
   await expectBounded((recorder) => listClients(recorder, { limit: 50, ...filter }));
+  await expectBounded((recorder) => countClients(recorder, filter));
 });
 
-const contactFilters: Partial<ContactFilter>[] = [
+const contactFilters: Partial<ContactFilter & Slice>[] = [
   undefined,
   'ac',
   'acme',
@@ -145,14 +163,15 @@ const contactFilters: Partial<ContactFilter>[] = [
   'p777@example.com',
   'crm-42',
   'nobody',
-].flatMap((q) => [{ q }, { q, after }]);
+].flatMap((q) => [{ q }, { q, after }, ...ordersOf({ q })]);
 test.each(contactFilters)('listing contacts with %j uses indexes and reads few rows', async (filter) => {
   await expectBounded((recorder) => listContacts(recorder, { limit: 50, ...filter }));
+  await expectBounded((recorder) => countContacts(recorder, filter));
 });
 
 const now = date(31_536_000);
 const unusedSince = date(15_768_000);
-const keyFilters: Partial<AccessKeyFilter>[] = [
+const keyFilters: Partial<AccessKeyFilter & Slice>[] = [
   undefined,
   'k',
   'key',
@@ -167,7 +186,10 @@ const keyFilters: Partial<AccessKeyFilter>[] = [
   '?',
 ].flatMap((q) => [
   { q },
-  { q, after: { createdAt: date(20_000), id } },
+  { q, after: { value: date(20_000), id } },
+  ...ordersOf({ q }),
+  ...ordersOf({ q, status: 'disabled' as const }),
+  ...ordersOf({ q, unusedSince }),
   { q, status: 'disabled' as const },
   { q, status: 'expired' as const },
   { q, status: 'enabled' as const },
@@ -176,6 +198,7 @@ const keyFilters: Partial<AccessKeyFilter>[] = [
 ]);
 test.each(keyFilters)('listing access keys with %j uses indexes and reads few rows', async (filter) => {
   await expectBounded((recorder) => listAccessKeys(recorder, { limit: 50, now, ...filter }));
+  await expectBounded((recorder) => countAccessKeys(recorder, { now, ...filter }));
 });
 
 test.each([undefined, 'key', '3', 'acme', 'partner', 'x'])(
@@ -189,7 +212,7 @@ test.each([undefined, 'key', '3', 'acme', 'partner', 'x'])(
 );
 
 const [early, middle, late] = [date(100), date(25_000), date(90_000)];
-const events: Partial<AuditFilter>[] = [
+const events: Partial<AuditFilter & EventSlice>[] = [
   {},
   { actor: 'rare' },
   { actor: 'nobody' },
@@ -204,11 +227,14 @@ const events: Partial<AuditFilter>[] = [
   { ...filter, since: early, until: middle },
   { ...filter, until: early },
   { ...filter, after: { at: middle, seq: 25_000 } },
+  { ...filter, before: { at: middle, seq: 25_000 } },
+  { ...filter, sort: 'at' as const },
 ]);
 // Each condition matches half of the log, but no event matches both.
 events.push({ actor: 'op 1', action: 'client.create' });
 test.each(events)('listing audit events with %j uses indexes and reads few rows', async (filter) => {
   await expectBounded((recorder) => listAuditEvents(recorder, { limit: 50, ...filter }));
+  await expectBounded((recorder) => countAuditEvents(recorder, filter));
 });
 
 const attentionAt = [
@@ -267,7 +293,7 @@ test.each(['acme', 'kti_777', '7777', 'nobody', '192.0.2', '198.51.100', 'p777@e
 
 test('the pages of audit events contain every event exactly once, latest first', async () => {
   const seen: number[] = [];
-  let last: AuditFilter['after'];
+  let last: EventSlice['after'];
   do {
     const rows = await listAuditEvents(database, { limit: 3_000, action: 'client.create', after: last });
     const page = rows.slice(0, 3_000);

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { Context } from 'koa';
 import type { DescribedError } from '../respond-with-error.ts';
-import { renderDocument } from './render-document.ts';
+import { renderDocument, sectionOfPath } from './render-document.ts';
 import type { Session } from './sign-in/session.ts';
 
 /** Renders an error as a page that tells what happened, whether anything was changed, and what to do next. */
@@ -11,6 +11,7 @@ export function renderErrorPage(ctx: Context, { status, text }: DescribedError):
   ctx.type = 'text/html; charset=utf-8';
   ctx.body = renderDocument({
     title,
+    section: sectionOfPath(ctx.path),
     operator,
     body: html`<div class="narrow">
       <h1>${title}</h1>

@@ -25,6 +25,7 @@ import type { Done } from './parts/done.ts';
 /** The navigation section that a page belongs to. */
 export type Section =
   | 'home'
+  | 'search'
   | 'integrations'
   | 'access-keys'
   | 'contacts'
@@ -139,4 +140,9 @@ export type ShownFound = z.input<typeof foundSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;
 export type ShownExpiration = z.input<typeof expirationSchema>;
 export type ShownExplanation = z.input<typeof explanationSchema>;
-export type Listed<Item> = { data: Item[]; next_cursor: string | null };
+export type Listed<Item> = {
+  data: Item[];
+  next_cursor: string | null;
+  previous_cursor?: string;
+  total?: { count: number; has_more: boolean };
+};

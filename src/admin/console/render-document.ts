@@ -40,7 +40,7 @@ export function renderDocument(page: {
       </head>
       <body class=${operator ? 'signed-in' : 'signed-out'}>
         <a class="skip" href="#main">Skip to main content</a>
-        ${header(operator, sought)} ${operator && navigation(operator, section)}
+        ${header(operator, sought, section)} ${operator && navigation(operator, section)}
         <main id="main" tabindex="-1">${message} ${body}</main>
         <p id="announcement" class="unseen" role="status"></p>
       </body>
@@ -48,13 +48,17 @@ export function renderDocument(page: {
   `)}`;
 }
 
-function header(operator: Session['operator'] | undefined, sought: string | undefined): VNode {
+function header(
+  operator: Session['operator'] | undefined,
+  sought: string | undefined,
+  section: Section | undefined,
+): VNode {
   const brand = html`<img src=${icon} alt="" width="24" height="24" /><span>Keyturn</span>`;
   return html`<header class="top">
     ${operator ? html`<a class="brand" href="/console/">${brand}</a>` : html`<p class="brand">${brand}</p>`}
     ${
       operator?.permissions.includes('integrations:view') &&
-      html`<form class="find" method="get" action="/console/search" role="search" aria-label="Everything">
+      html`<form class="find" method="get" action="/console/search" role="search" aria-label="Everything" aria-current=${section === 'search' ? 'page' : undefined}>
         <label class="unseen" for="find">Search everything</label>
         <input id="find" type="search" name="q" value=${sought} maxlength="200" autocomplete="off" placeholder="Search everything" aria-keyshortcuts="/ Control+K" />
         <div class="found-now" hidden></div>
@@ -116,6 +120,12 @@ const entries: readonly Entry[] = [
   { section: 'explain', label: 'Explain', path: '/console/explain', permissions: ['integrations:view'] },
   { section: 'system', label: 'System', path: '/console/system', permissions: ['integrations:view'] },
 ];
+
+/** Returns the section that a path belongs to, such as that of integrations for their pages and forms. */
+export function sectionOfPath(path: string): Section | undefined {
+  const [, , first = ''] = path.split('/');
+  return first === 'clients' ? 'integrations' : entries.find(({ section }) => section === first)?.section;
+}
 
 /** Returns the sections for which the operator has at least one of the required permissions. */
 export function sectionsFor(permissions: readonly Permission[]): Entry[] {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { AccessKey, KnownAccessKey } from '../../access-keys/access-key.ts';
 import {
+  countAccessKeys,
   findClientIds,
   findKnownAccessKey,
   listAccessKeys,
@@ -25,7 +26,7 @@ import { keyPatch, keysQuery, newKey } from '../access-key-input.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
 import { createRevealLimit } from '../operator-auth.ts';
-import { createdPosition, createPager, pageSchema } from '../paging.ts';
+import { createSortedPager, pageSchema } from '../paging.ts';
 import {
   type AccessKeyFacts,
   accessKeySchema,
@@ -51,7 +52,7 @@ async function requireClientId(database: Queryable, clientId: string): Promise<s
 }
 
 export function accessKeyEndpoints(core: Core): Endpoint[] {
-  const pager = createPager(core.keyRing, 'access-keys', createdPosition);
+  const pager = createSortedPager(core.keyRing, 'access-keys');
   const requireRevealAllowance = createRevealLimit();
 
   /** Loads the related data of any number of keys with five SQL statements. */
@@ -81,11 +82,11 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
   }
 
   async function list(query: z.output<typeof keysQuery>): Promise<Answer> {
-    const position = pager.open(query.cursor);
+    const slice = pager.open(query);
     const now = new Date(core.clock());
     const unusedDays = query.unused_for_days;
     const clientId = query.client_id;
-    const rows = await listAccessKeys(core.database, {
+    const filter = {
       contactId: query.contact_id,
       organizationId: query.organization_id,
       status: query.status,
@@ -95,15 +96,15 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       client: clientId === undefined ? undefined : await requireClientId(core.database, clientId),
       unusedSince: unusedDays === undefined ? undefined : new Date(now.getTime() - unusedDays * dayMs),
       now,
-      limit: query.limit,
-      after: position && { createdAt: position.created_at, id: position.id },
-    });
+    };
+    const rows = await listAccessKeys(core.database, { ...filter, ...slice });
     const facts = await readFacts(core.database, rows);
     return pager.answer(
       rows,
-      query.limit,
+      slice,
       (row) => presentAccessKey(row, facts),
-      ({ key }) => ({ created_at: key.createdAt.toISOString(), id: key.id }),
+      ({ key }) => key,
+      query.count && (await countAccessKeys(core.database, filter)),
     );
   }
 
@@ -118,7 +119,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       path: '/access-keys',
       operationId: 'listAccessKeys',
       permission: 'integrations:view',
-      summary: 'List the access keys of all contacts, newest first',
+      summary: 'List the access keys of all contacts, by default newest first',
       query: keysQuery,
       answers: { 200: pageSchema(accessKeySchema) },
       handle: ({ query }) => list(query),

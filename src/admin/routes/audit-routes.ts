@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { listAuditEvents, type RecordedAuditEvent } from '../../audit/audit-log.ts';
+import { countAuditEvents, listAuditEvents, type RecordedAuditEvent } from '../../audit/audit-log.ts';
 import type { Core } from '../../core.ts';
 import { nameTargets } from '../../search/name-targets.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
-import { createPager, pageQuery, pageSchema } from '../paging.ts';
+import { countQuery, createPager, pageQuery, pageSchema } from '../paging.ts';
 import { moment, text, timestamp } from '../text.ts';
 
 const changedFields = z.record(z.string(), z.unknown().meta({ description: 'The value of the field.' }));
@@ -30,6 +30,8 @@ export const eventSchema = z
 
 const auditQuery = z.strictObject({
   ...pageQuery,
+  ...countQuery,
+  order: z.enum(['-at', 'at']).default('-at').meta({ description: 'The order: by time. `-` stands for latest first.' }),
   actor: text(200).optional().meta({ description: 'Only events of the actor with this ID.' }),
   action: text(200).optional().meta({ description: 'Only events with this action.', example: 'client.disable' }),
   target: text(200).optional().meta({ description: 'Only events about the thing with this ID.' }),
@@ -38,7 +40,11 @@ const auditQuery = z.strictObject({
 });
 
 export function auditEndpoints(core: Core): Endpoint[] {
-  const pager = createPager(core.keyRing, 'audit-events', z.strictObject({ at: z.iso.datetime(), id: z.int() }));
+  const position = z.strictObject({ at: z.iso.datetime(), id: z.int() });
+  const pagers = {
+    '-at': createPager(core.keyRing, 'audit-events', position),
+    at: createPager(core.keyRing, 'audit-events at', position),
+  };
 
   return [
     endpoint({
@@ -46,20 +52,24 @@ export function auditEndpoints(core: Core): Endpoint[] {
       path: '/audit-events',
       operationId: 'listAuditEvents',
       permission: 'audit:view',
-      summary: 'List audit events, newest first',
+      summary: 'List audit events, by default newest first',
       query: auditQuery,
       answers: { 200: pageSchema(eventSchema) },
-      handle: async ({ query: { cursor, limit, ...filter } }) => {
-        const last = pager.open(cursor);
-        const after = last && { at: new Date(last.at), seq: last.id };
-        const rows = await listAuditEvents(core.database, { ...filter, limit, after });
+      handle: async ({ query: { cursor, limit, order: sort, count, ...filter } }) => {
+        const pager = pagers[sort];
+        const page = { limit, ...pager.open(cursor) };
+        const [after, before] = [page.after, page.before].map(
+          (event) => event && { at: new Date(event.at), seq: event.id },
+        );
+        const rows = await listAuditEvents(core.database, { ...filter, sort, limit, after, before });
         const targets = rows.map(({ target }) => target);
         const names = await nameTargets(core.database, [...new Set(targets)]);
         return pager.answer(
           rows,
-          limit,
+          page,
           (event) => presentEvent(event, names.get(event.target)),
           ({ at, seq }) => ({ at: at.toISOString(), id: seq }),
+          count && (await countAuditEvents(core.database, filter)),
         );
       },
     }),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findEndedUse, findInState } from '../../attention/find-states.ts';
 import { type Client, isSecretMethod } from '../../clients/client.ts';
 import { keyDepsOf, registerKeys, weakensAuthentication } from '../../clients/client-rules.ts';
-import { findKnownClient, listClients } from '../../clients/client-store.ts';
+import { countClients, findKnownClient, listClients } from '../../clients/client-store.ts';
 import {
   deleteClient,
   disableClient,
@@ -28,7 +28,7 @@ import { labelFilter, organizationFilter, stateFilter } from '../details-schemas
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
 import { createRevealLimit, type Operator } from '../operator-auth.ts';
-import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
+import { createSortedPager, pageSchema, sortedQuery } from '../paging.ts';
 import { clientSchema, clientWithSecretSchema, etagOf, presentClient } from '../presenters/present-client.ts';
 import { nullableTimestamp, text } from '../text.ts';
 
@@ -40,7 +40,7 @@ export const clientParams = z.strictObject({
 });
 
 const clientsQuery = z.strictObject({
-  ...pageQuery,
+  ...sortedQuery,
   q: text(200).optional().meta({ description: 'Search text: the beginnings of words in the name, or a Client ID.' }),
   status: z.enum(['enabled', 'disabled']).optional().meta({ description: 'Only clients with this status.' }),
   kind: clientKind.optional().meta({ description: 'Only clients of this kind.' }),
@@ -65,7 +65,7 @@ const notBeforeSchema = z.strictObject({
 });
 
 export function clientEndpoints(core: Core): Endpoint[] {
-  const pager = createPager(core.keyRing, 'clients', createdPosition);
+  const pager = createSortedPager(core.keyRing, 'clients');
   const requireRevealAllowance = createRevealLimit();
 
   async function showClient(database: Queryable, client: Client): Promise<Answer> {
@@ -127,14 +127,12 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients',
       operationId: 'listClients',
       permission: 'integrations:view',
-      summary: 'List clients, newest first',
+      summary: 'List clients, by default newest first',
       query: clientsQuery,
       answers: { 200: pageSchema(clientSchema) },
-      handle: async ({
-        query: { q, status, kind, owner_contact_id: ownerContactId, label, state, limit, cursor, ...query },
-      }) => {
-        const position = pager.open(cursor);
-        const rows = await listClients(core.database, {
+      handle: async ({ query: { q, status, kind, owner_contact_id: ownerContactId, label, state, ...query } }) => {
+        const slice = pager.open(query);
+        const filter = {
           q,
           kind,
           organizationId: query.organization_id,
@@ -143,9 +141,8 @@ export function clientEndpoints(core: Core): Endpoint[] {
           among: state && (await findInState(core.database, 'clients', state, core.clock())),
           awaitsFirstUse: query.awaits_first_use === 'true',
           enabled: status && status === 'enabled',
-          limit,
-          after: position && { createdAt: position.created_at, id: position.id },
-        });
+        };
+        const rows = await listClients(core.database, { ...filter, ...slice });
         const now = core.clock();
         const ids = rows.map(({ client }) => client.id);
         const lastUsed = await findLastUsed(core.database, ids);
@@ -153,9 +150,10 @@ export function clientEndpoints(core: Core): Endpoint[] {
         const endedUse = await findEndedUse(core.database, ids, now);
         return pager.answer(
           rows,
-          limit,
+          slice,
           (row) => presentClient(row, now, lastUsed, keys.get(row.client.id) ?? [], endedUse.get(row.client.id)),
-          ({ client }) => ({ created_at: client.createdAt.toISOString(), id: client.id }),
+          ({ client }) => client,
+          query.count && (await countClients(core.database, filter)),
         );
       },
     }),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Contact, permissions } from '../../contacts/contact.ts';
-import { findContact, listContacts } from '../../contacts/contact-store.ts';
+import { countContacts, findContact, listContacts } from '../../contacts/contact-store.ts';
 import {
   createContact,
   deleteContact,
@@ -13,7 +13,7 @@ import { NotFound } from '../../errors.ts';
 import { givenOrganization, organizationFilter, shownOrganization } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
-import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
+import { createSortedPager, pageSchema, sortedQuery } from '../paging.ts';
 import { etagOf } from '../presenters/present-client.ts';
 import { text, timestamp } from '../text.ts';
 
@@ -61,7 +61,7 @@ const contactPatch = z.strictObject({
 });
 
 const contactsQuery = z.strictObject({
-  ...pageQuery,
+  ...sortedQuery,
   organization_id: organizationFilter,
   q: text(200)
     .optional()
@@ -74,7 +74,7 @@ function hasPartsWithinLimits(address: string): boolean {
 }
 
 export function contactEndpoints(core: Core): Endpoint[] {
-  const pager = createPager(core.keyRing, 'contacts', createdPosition);
+  const pager = createSortedPager(core.keyRing, 'contacts');
 
   return [
     endpoint({
@@ -101,21 +101,19 @@ export function contactEndpoints(core: Core): Endpoint[] {
       path: '/contacts',
       operationId: 'listContacts',
       permission: 'integrations:view',
-      summary: 'List contacts, newest first',
+      summary: 'List contacts, by default newest first',
       query: contactsQuery,
       answers: { 200: pageSchema(contactSchema) },
-      handle: async ({ query: { q, organization_id: organizationId, limit, cursor } }) => {
-        const position = pager.open(cursor);
-        const rows = await listContacts(core.database, {
-          q,
-          organizationId,
-          limit,
-          after: position && { createdAt: position.created_at, id: position.id },
-        });
-        return pager.answer(rows, limit, presentContact, ({ createdAt, id }) => ({
-          created_at: createdAt.toISOString(),
-          id,
-        }));
+      handle: async ({ query: { q, organization_id: organizationId, count, ...page } }) => {
+        const slice = pager.open(page);
+        const rows = await listContacts(core.database, { q, organizationId, ...slice });
+        return pager.answer(
+          rows,
+          slice,
+          presentContact,
+          (contact) => contact,
+          count && (await countContacts(core.database, { q, organizationId })),
+        );
       },
     }),
     endpoint({

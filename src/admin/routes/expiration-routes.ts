@@ -63,12 +63,12 @@ export function expirationEndpoints(core: Core): Endpoint[] {
       }),
       answers: { 200: pageSchema(expirationSchema) },
       handle: async ({ query: { cursor, limit, days } }) => {
-        const last = pager.open(cursor);
+        const { after: last } = pager.open(cursor);
         const after = last && { ...last, at: new Date(last.at) };
         const { clock, database, config } = core;
         const deps = { clock, signingKeyDays: config.signingKeyDays };
         const rows = await listExpirations(database, deps, { days, limit, after });
-        return pager.answer(rows, limit, present, ({ kind, at, order }) => ({ kind, at: at.toISOString(), order }));
+        return pager.answer(rows, { limit }, present, ({ kind, at, order }) => ({ kind, at: at.toISOString(), order }));
       },
     }),
   ];

@@ -11,6 +11,7 @@ import {
 import type { Organization } from '../../organizations/organization.ts';
 import {
   countHoldings,
+  countOrganizations,
   findOrganization,
   type Holdings,
   isDeployment,
@@ -20,7 +21,7 @@ import type { Queryable } from '../../storage/database.ts';
 import { givenDetails, labelFilter, shownDetails } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
-import { createdPosition, createPager, pageQuery, pageSchema } from '../paging.ts';
+import { createSortedPager, pageSchema, sortedQuery } from '../paging.ts';
 import { etagOf } from '../presenters/present-client.ts';
 import { resourceUri, scopeText, text, timestamp } from '../text.ts';
 
@@ -78,7 +79,7 @@ const newOrganization = z.strictObject({
 const organizationPatch = newOrganization.partial();
 
 const organizationsQuery = z.strictObject({
-  ...pageQuery,
+  ...sortedQuery,
   q: text(200).optional().meta({ description: 'Search text: the beginnings of words in the name, or an external ID.' }),
   status: z.enum(['enabled', 'disabled']).optional().meta({ description: 'Only organizations with this status.' }),
   label: labelFilter,
@@ -107,7 +108,7 @@ export const organizationSchema = z
   .meta({ id: 'Organization', description: 'A customer or partner, to which contacts and integrations belong.' });
 
 export function organizationEndpoints(core: Core): Endpoint[] {
-  const pager = createPager(core.keyRing, 'organizations', createdPosition);
+  const pager = createSortedPager(core.keyRing, 'organizations');
 
   async function show(database: Queryable, organization: Organization, status = 200): Promise<Answer> {
     const { id } = organization;
@@ -158,27 +159,23 @@ export function organizationEndpoints(core: Core): Endpoint[] {
       path: '/organizations',
       operationId: 'listOrganizations',
       permission: 'integrations:view',
-      summary: 'List organizations, newest first',
+      summary: 'List organizations, by default newest first',
       query: organizationsQuery,
       answers: { 200: pageSchema(organizationSchema) },
-      handle: async ({ query: { q, status, label, limit: size, cursor } }) => {
-        const position = pager.open(cursor);
-        const rows = await listOrganizations(core.database, {
-          q,
-          label,
-          enabled: status && status === 'enabled',
-          limit: size,
-          after: position && { createdAt: position.created_at, id: position.id },
-        });
+      handle: async ({ query: { q, status, label, count, ...page } }) => {
+        const slice = pager.open(page);
+        const filter = { q, label, enabled: status && status === 'enabled' };
+        const rows = await listOrganizations(core.database, { ...filter, ...slice });
         const holdings = await countHoldings(
           core.database,
           rows.map(({ id }) => id),
         );
         return pager.answer(
           rows,
-          size,
+          slice,
           (row) => presentOrganization(row, holdings.get(row.id)),
-          ({ createdAt, id }) => ({ created_at: createdAt.toISOString(), id }),
+          (organization) => organization,
+          count && (await countOrganizations(core.database, filter)),
         );
       },
     }),

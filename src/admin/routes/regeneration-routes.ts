@@ -196,16 +196,17 @@ export function regenerationEndpoints<
       query: z.strictObject(pageQuery),
       answers: { 200: pageSchema(regenerationSchema) },
       handle: async ({ params, query: { limit, cursor } }) => {
-        const position = pager.open(cursor);
+        const page = { limit, ...pager.open(cursor) };
         await core.usage.flush();
         const owner = await subject.findOwner(core.database, params as z.output<Params>);
         const rows = await listRegenerations(core.database, owner, {
           limit,
-          beforeGeneration: position?.generation,
+          beforeGeneration: page.after?.generation,
+          afterGeneration: page.before?.generation,
         });
         return pager.answer(
           await followProgress(core.database, core, owner, rows),
-          limit,
+          page,
           presentRegeneration,
           ({ regeneration }) => ({ generation: regeneration.newSecret.generation }),
         );

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ForeignClient, RefusedClient } from '../../clients/foreign-client.ts';
+import { issueText } from '../../text/issue-text.ts';
 import { momentProblem, readMoment } from '../../text/read-text.ts';
 
 /** Information about clients from other parts of their file. */
@@ -116,7 +117,7 @@ export function readMembers<Schema extends z.ZodType>(
   members: object,
 ): { data: z.output<Schema> } | { reasons: string[] } {
   const given = Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
-  const result = schema.safeParse(given);
+  const result = schema.safeParse(given, { error: issueText });
   if (result.success) return { data: result.data };
   return { reasons: result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) };
 }

@@ -67,6 +67,101 @@ for (const input of document.querySelectorAll('[name=ends_at]')) {
   });
 }
 
+/** Asks the search of the server. Resolves to the element with its results, or to undefined if it cannot be reached. */
+async function search(q) {
+  const answer = await fetch(`/console/search?${new URLSearchParams({ q })}`).catch(() => undefined);
+  if (!answer) return undefined;
+  return new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById('results') ?? undefined;
+}
+
+// Suggest contacts and clients while their name is typed. In a field of several lines, the line with the cursor counts.
+for (const field of document.querySelectorAll('[data-pick]:is(input, textarea):not([readonly])')) {
+  const kinds = field.dataset.pick.split(' ');
+  const list = document.createElement('ul');
+  Object.assign(list, { id: `${field.id}-options`, className: 'options', role: 'listbox', hidden: true });
+  list.setAttribute('aria-label', 'Suggestions');
+  field.after(list);
+  // A field of several lines cannot be a combobox (ARIA in HTML).
+  const isCombobox = field.matches('input');
+  if (isCombobox) field.setAttribute('role', 'combobox');
+  field.setAttribute('aria-autocomplete', 'list');
+  field.setAttribute('aria-controls', list.id);
+  let asked = 0;
+  let chosen = -1;
+  const line = () => {
+    const start = field.value.lastIndexOf('\n', field.selectionStart - 1) + 1;
+    const end = field.value.indexOf('\n', start);
+    return [start, end === -1 ? field.value.length : end];
+  };
+  const show = (options) => {
+    list.replaceChildren(...options);
+    list.hidden = options.length === 0;
+    if (isCombobox) field.setAttribute('aria-expanded', String(!list.hidden));
+    field.removeAttribute('aria-activedescendant');
+    chosen = -1;
+  };
+  const choose = (index) => {
+    list.children[chosen]?.setAttribute('aria-selected', 'false');
+    chosen = (index + list.children.length) % list.children.length;
+    list.children[chosen].setAttribute('aria-selected', 'true');
+    list.children[chosen].scrollIntoView({ block: 'nearest' });
+    field.setAttribute('aria-activedescendant', list.children[chosen].id);
+  };
+  const take = (option) => {
+    const [start, end] = line();
+    field.setRangeText(option.dataset.value, start, end, 'end');
+    show([]);
+    field.focus();
+  };
+  field.addEventListener('input', () => {
+    const number = ++asked;
+    setTimeout(async () => {
+      const q = field.value.slice(...line()).trim();
+      if (number !== asked) return;
+      const results = q === '' ? undefined : await search(q);
+      // Suggestions for an earlier text must not replace later ones.
+      if (number !== asked || document.activeElement !== field) return;
+      const found = [...(results?.querySelectorAll('[data-pick]') ?? [])].filter((one) =>
+        kinds.includes(one.dataset.kind),
+      );
+      show(
+        found.map((one, index) => {
+          const option = document.createElement('li');
+          Object.assign(option, { id: `${list.id}-${index}`, role: 'option', ariaSelected: 'false' });
+          option.dataset.value = one.dataset.pick;
+          option.append(...one.childNodes);
+          for (const link of option.querySelectorAll('a')) link.replaceWith(...link.childNodes);
+          // The pointer must not take the focus from the field.
+          option.addEventListener('pointerdown', (event) => event.preventDefault());
+          option.addEventListener('click', () => take(option));
+          return option;
+        }),
+      );
+      announce(found.length === 1 ? '1 suggestion' : `${found.length} suggestions`);
+    }, 200);
+  });
+  field.addEventListener('keydown', (event) => {
+    if (list.hidden) return;
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) choose(chosen === -1 && step === -1 ? -1 : chosen + step);
+    else if (event.key === 'Enter' && chosen !== -1) take(list.children[chosen]);
+    else if (event.key === 'Escape') show([]);
+    else return;
+    event.preventDefault();
+  });
+  field.addEventListener('blur', () => show([]));
+  show([]);
+}
+
+// Keep the focus on the control that has sent the filters of a list.
+const keptFocus = `focus ${location.pathname}`;
+for (const form of document.querySelectorAll('form.filters')) {
+  form.addEventListener('submit', () => sessionStorage.setItem(keptFocus, document.activeElement?.id ?? ''));
+}
+const focused = sessionStorage.getItem(keptFocus);
+sessionStorage.removeItem(keptFocus);
+if (focused) document.getElementById(focused)?.focus();
+
 // Search everything: `/` or Ctrl+K moves to the field, the server is asked while typing, and arrow keys walk the results.
 const find = document.getElementById('find');
 if (find) {
@@ -86,12 +181,9 @@ if (find) {
       if (number !== asked) return;
       panel.hidden = find.value.trim() === '';
       if (panel.hidden) return;
-      const answer = await fetch(`/console/search?${new URLSearchParams({ q: find.value })}`).catch(() => undefined);
+      const results = await search(find.value);
       // An answer to an earlier text must not replace a later one.
-      if (!answer || number !== asked) return;
-      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      const results = page.getElementById('results');
-      if (!results) return;
+      if (!results || number !== asked) return;
       panel.replaceChildren(...results.childNodes);
       announce(panel.querySelector('[data-found]')?.textContent ?? '');
     }, 200);

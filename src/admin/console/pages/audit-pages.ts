@@ -2,9 +2,12 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type AuditVerification, verifyAuditLog } from '../../../audit/verify-audit-log.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownEvent, type Visit } from '../page.ts';
-import { emptyState, exactMoment, nextPage, pageHeading, table } from '../parts/elements.ts';
-import { textField } from '../parts/forms.ts';
+import { emptyState, exactMoment, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
+import { eventSentence, verbs } from '../parts/event-sentence.ts';
+import { pageSizes, selectField, textField } from '../parts/forms.ts';
+import { count } from '../parts/list-page.ts';
 import { notice, problemNotice } from '../parts/notices.ts';
+import { candidates, findPicked, type PickKind, pickText } from '../parts/picker.ts';
 
 const path = '/console/audit';
 const fields = ['actor', 'action', 'target', 'since', 'until'] as const;
@@ -24,12 +27,28 @@ export const auditPages: readonly Page[] = [
 async function show(visit: Visit, verification?: AuditVerification): Promise<Reply> {
   const { query } = visit;
   const filter = Object.fromEntries(fields.map((name) => [name, query[name]?.trim() || undefined]));
-  const result = await attempt(() =>
-    visit.call<Listed<ShownEvent>>('GET /audit-events', {
-      query: { ...filter, since: toMoment(filter['since']), until: toMoment(filter['until']), cursor: query['cursor'] },
-    }),
-  );
-  const isFiltered = Object.values(filter).some((value) => value !== undefined);
+  const isFiltered = fields.some((name) => filter[name] !== undefined);
+  const picks = await Promise.all([readPick(visit, 'actor', ['contact']), readPick(visit, 'target', targetKinds)]);
+  const unclear = picks.find((pick) => pick && !pick.id);
+  const ids = Object.fromEntries(picks.flatMap((pick) => (pick?.id ? [[pick.name, pick.id]] : [])));
+  const texts = Object.fromEntries(picks.flatMap((pick) => (pick ? [[pick.name, pick.shown]] : [])));
+  const result = await attempt(async () => {
+    if (unclear) return undefined;
+    const answer = await visit.call<Listed<ShownEvent>>('GET /audit-events', {
+      query: {
+        ...filter,
+        ...ids,
+        since: toMoment(filter['since']),
+        until: toMoment(filter['until']),
+        order: query['order'] === 'at' ? 'at' : undefined,
+        limit: pageSizes.find(([size]) => size === query['limit'])?.[0] ?? pageSizes[0]?.[0],
+        count: 'true',
+        cursor: query['cursor'],
+      },
+    });
+    return answer.body;
+  });
+  const events = 'done' in result ? result.done : undefined;
   return {
     ...('problem' in result ? { status: result.problem.status } : {}),
     title: 'Audit log',
@@ -39,9 +58,30 @@ async function show(visit: Visit, verification?: AuditVerification): Promise<Rep
       lead: 'All changes, and who made them. Events are linked in a chain, so that a changed or deleted event is detected.',
       actions: html`<form method="get" action="/console/audit/verify"><button>Verify audit log</button></form>`,
     })}
-    ${verification && verdict(verification)} ${filterForm(filter, isFiltered)}
-    ${'problem' in result ? problemNotice(result.problem) : list(visit, result.done.body, isFiltered)}`,
+    ${verification && verdict(verification)} ${filters({ ...query, ...filter, ...texts }, isFiltered)}
+    ${unclear && candidates(visit, unclear)} ${'problem' in result && problemNotice(result.problem)}
+    ${events?.total && count(events.total)} ${events && list(visit, events, isFiltered)}`,
   };
+}
+
+const targetKinds = ['integration', 'resource_server', 'access_key', 'contact'] as const;
+
+/**
+ * Finds the actor or target that a filter means: a thing of this name, or the ID of one that may have been deleted.
+ * Returns undefined if the filter is not set.
+ */
+async function readPick(visit: Visit, name: 'actor' | 'target', kinds: readonly PickKind[]) {
+  const text = visit.query[name]?.trim();
+  if (!text) return undefined;
+  // A Client ID of an integration finds the events about this ID, not about a later one.
+  const isId = /^(kti_\S+|cli:.*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|all|keyturn)$/.test(text);
+  const found = visit.can('integrations:view') ? await findPicked(visit, text, kinds) : [];
+  const [only, another] = found;
+  const picked = another ? undefined : only;
+  if (isId) return { name, text, kinds, found, id: text, shown: picked ? pickText(picked) : text };
+  // Other IDs, such as those of signing keys, consist of one word.
+  const id = picked?.id ?? (found.length === 0 && /^\S+$/.test(text) ? text : undefined);
+  return { name, text, kinds, found, id, shown: picked ? pickText(picked) : text };
 }
 
 function verdict({ events, checkpoint, finding }: AuditVerification): VNode {
@@ -60,42 +100,68 @@ function verdict({ events, checkpoint, finding }: AuditVerification): VNode {
   );
 }
 
-function filterForm(filter: Record<string, string | undefined>, isFiltered: boolean): VNode {
+function filters(shown: Record<string, string | undefined>, isFiltered: boolean): VNode {
   const field = (name: string, label: string, more: Record<string, string> = {}) =>
-    textField({ name, label, value: filter[name] ?? '', maxlength: 200, ...more });
+    textField({ name, label, value: shown[name] ?? '', maxlength: 300, ...more });
+  const action = shown['action'] ?? '';
+  const isListed = action === '' || Object.hasOwn(verbs, action);
+  const actions = Object.keys(verbs)
+    .map((name) => [name, nameOf(name)] as const)
+    .toSorted(([, one], [, other]) => one.localeCompare(other));
   return html`<details class="card" open=${isFiltered}>
     <summary>Filter</summary>
     <form class="filters" method="get" action=${path}>
-      ${field('actor', 'Actor ID')} ${field('action', 'Action', { placeholder: 'client.disable' })}
-      ${field('target', 'Target ID', { placeholder: 'kti_…' })} ${field('since', 'From (UTC)', { type: 'datetime-local' })}
-      ${field('until', 'Until (UTC)', { type: 'datetime-local' })}
-      <button>Filter</button>
+      ${field('actor', 'Who', { 'data-pick': 'contact', placeholder: 'Name or ID' })}
+      ${field('target', 'About', { 'data-pick': targetKinds.join(' '), placeholder: 'Name or ID' })}
+      ${selectField({
+        name: 'action',
+        label: 'Action',
+        value: action,
+        options: [['', 'Any action'], ...(isListed ? [] : [[action, action] as const]), ...actions],
+      })}
+      ${field('since', 'From (UTC)', { type: 'datetime-local' })} ${field('until', 'Until (UTC)', { type: 'datetime-local' })}
+      ${selectField({
+        name: 'order',
+        label: 'Order',
+        value: shown['order'],
+        options: [
+          ['', 'Newest first'],
+          ['at', 'Oldest first'],
+        ],
+      })}
+      ${selectField({ name: 'limit', label: 'Page size', value: shown['limit'] ?? pageSizes[0]?.[0], options: pageSizes })}
+      <button id="filter-apply">Filter</button>
       ${isFiltered && html`<a class="button" href=${path}>Show all</a>`}
     </form>
   </details>`;
 }
 
-function list({ query }: Visit, { data, next_cursor: cursor }: Listed<ShownEvent>, isFiltered: boolean): VNode {
-  if (data.length === 0) {
+/** Returns an action in words, such as `Access key: disable`. */
+function nameOf(action: string): string {
+  const [noun = '', verb = ''] = action.replaceAll('_', ' ').split('.');
+  return `${noun.charAt(0).toUpperCase()}${noun.slice(1)}: ${verb}`;
+}
+
+function list(visit: Visit, events: Listed<ShownEvent>, isFiltered: boolean): VNode {
+  if (events.data.length === 0) {
     return emptyState(
       isFiltered ? 'No events match' : 'No events yet',
       isFiltered && html`<p><a href=${path}>Show all events</a></p>`,
     );
   }
   return html`${table({
-    caption: 'Events, newest first',
-    columns: [{ label: 'Action' }, { label: 'Time' }, { label: 'Actor' }, { label: 'Target' }, { label: 'Changes' }],
-    rows: data.map((event) => [
-      html`<strong class="strong">${breakable(event.action)}</strong><span class="under">#${event.id}</span>`,
-      exactMoment(event.at),
-      html`<a href=${`${path}?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name || 'unknown'}</a
-        >${event.address && html`<span class="under">${event.address}</span>`}`,
-      html`<a href=${`${path}?target=${encodeURIComponent(event.target)}`}><code>${event.target}</code></a
-        ><span class="under">${event.target_type.replaceAll('_', ' ')} ${event.target_name}</span>`,
+    caption: 'Events',
+    columns: [{ label: 'Event' }, { label: 'Time' }, { label: 'Address' }, { label: 'Changes' }],
+    rows: events.data.map((event) => [
+      html`${eventSentence(visit, event)}<span class="under"
+          >#${event.id} <code>${breakable(event.action)}</code> <a href=${`${path}?target=${encodeURIComponent(event.target)}`}>${`${event.target_type.replaceAll('_', ' ')} `}<code>${event.target}</code></a></span
+        >`,
+      html`${exactMoment(event.at)}<span class="under">${fromNow(event.at, visit.now)}</span>`,
+      event.address ?? html`<span class="muted">none</span>`,
       change(event),
     ]),
   })}
-  ${nextPage(path, query, cursor)}`;
+  ${pagination(path, visit.query, events)}`;
 }
 
 /** Allows line breaks after the dots and underscores of an action's name, and nowhere else. */

@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { writeCalendar } from '../../../attention/expiration-calendar.ts';
 import type { Listed, Page, ShownExpiration, Visit } from '../page.ts';
-import { exactMoment, fromNow, nextPage, pageHeading, table } from '../parts/elements.ts';
+import { exactMoment, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
 import { notice } from '../parts/notices.ts';
 
 const path = '/console/expirations';
@@ -49,7 +49,7 @@ export const expirationPages: readonly Page[] = [
                   rows: body.data.map((item) => rowOf(visit, item)),
                 })
           }
-          ${nextPage(path, visit.query, body.next_cursor)}
+          ${pagination(path, visit.query, body)}
           <p class="hint">
             The calendar is a file that you import into a calendar program. Import it again to update its events.
             Access tokens and sessions of the console are not listed.

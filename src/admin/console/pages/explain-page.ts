@@ -4,6 +4,7 @@ import { attempt, type Page, type Reply, type ShownExplanation, type Visit } fro
 import { badge, emptyState, pageHeading } from '../parts/elements.ts';
 import { postForm, textArea, textField } from '../parts/forms.ts';
 import { problemNotice } from '../parts/notices.ts';
+import { requirePicked } from '../parts/picker.ts';
 
 const tones = { accepted: 'ok', rejected: 'bad', unknown: 'plain' } as const;
 const kinds: Record<ShownExplanation['kind'], string> = {
@@ -40,7 +41,12 @@ export const explainPages: readonly Page[] = [
 async function explained(visit: Visit, value: string): Promise<Reply> {
   const optional = (name: string) => visit.form.get(name)?.trim() || undefined;
   const body = { value, resource: optional('resource'), client_id: optional('client_id') };
-  const result = await attempt(() => visit.call<ShownExplanation>('POST /explain', { body }));
+  const result = await attempt(async () => {
+    const client = body.client_id
+      ? await requirePicked(visit, 'client_id', body.client_id, ['integration'])
+      : undefined;
+    return await visit.call<ShownExplanation>('POST /explain', { body: { ...body, client_id: client?.id } });
+  });
   if ('problem' in result) {
     return { status: result.problem.status, ...show(problemNotice(result.problem), body) };
   }
@@ -71,7 +77,7 @@ function show(
           <details open=${Boolean(asked.resource ?? asked.client_id)}>
             <summary>Options</summary>
             ${textField({ name: 'resource', label: 'Resource server that asks (for a token)', value: asked.resource, placeholder: 'https://api.example.com', maxlength: 2_000 })}
-            ${textField({ name: 'client_id', label: 'Client ID that uses the key (for an access key)', value: asked.client_id, placeholder: 'kti_…', maxlength: 256 })}
+            ${textField({ name: 'client_id', label: 'Integration that uses the key (for an access key)', value: asked.client_id, 'data-pick': 'integration', maxlength: 300 })}
           </details>
           <p><button class="primary">Explain</button></p>`,
       )}

@@ -1,10 +1,10 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { permissionNames } from '../../../contacts/contact.ts';
-import type { Listed, Page, Reply, ShownAttention, ShownEvent, Visit } from '../page.ts';
+import type { Listed, Page, Reply, ShownAttention, ShownClient, ShownEvent, Visit } from '../page.ts';
 import { attentionList } from '../parts/attention-list.ts';
-import { badge, fromNow, pageHeading } from '../parts/elements.ts';
-import { eventSentence } from '../parts/event-sentence.ts';
+import { badge, pageHeading } from '../parts/elements.ts';
+import { eventList } from '../parts/event-sentence.ts';
 import { notice } from '../parts/notices.ts';
 import { sectionsFor } from '../render-document.ts';
 
@@ -20,8 +20,11 @@ export const homePage: Page = {
   path: '/',
   handle: async (visit) => {
     if (!visit.can('integrations:view')) return firstSection(visit);
-    const [{ body: attention }, events] = await Promise.all([
+    const [{ body: attention }, first, events] = await Promise.all([
       visit.call<ShownAttention>('GET /attention', { query: { limit: shownOfKind } }),
+      visit.call<Listed<ShownClient>>('GET /clients', {
+        query: { kind: 'integration', order: 'created_at', limit: '1' },
+      }),
       visit.can('audit:view')
         ? visit.call<Listed<ShownEvent>>('GET /audit-events', { query: { limit: shownEvents } })
         : undefined,
@@ -29,7 +32,7 @@ export const homePage: Page = {
     return {
       title: 'Home',
       section: 'home',
-      body: html`${pageHeading({ title: 'Home' })} ${firstSteps(visit, attention.first_steps)}
+      body: html`${pageHeading({ title: 'Home' })} ${firstSteps(visit, attention.first_steps, first.body.data[0])}
         <section class="card" aria-labelledby="attention">
           <div class="card-head">
             <h2 id="attention">What needs attention</h2><a href="/console/expirations">What ends soon</a>
@@ -55,7 +58,12 @@ function firstSection({ operator }: Visit): Reply {
 }
 
 /** Renders the checklist for a new deployment, until every step is done. */
-function firstSteps(visit: Visit, taken: ShownAttention['first_steps']): VNode | null {
+function firstSteps(
+  visit: Visit,
+  taken: ShownAttention['first_steps'],
+  integration: ShownClient | undefined,
+): VNode | null {
+  const at = integration ? `/console/clients/${integration.client_id}` : '/console/integrations';
   const steps = [
     {
       isDone: taken.resource_server,
@@ -72,14 +80,14 @@ function firstSteps(visit: Visit, taken: ShownAttention['first_steps']): VNode |
     {
       isDone: taken.token,
       title: 'Try it',
-      text: 'Request a token with the command that the page of the new credentials shows.',
-      path: '/console/integrations',
+      text: 'Request a token with the command that the page of the new credentials shows. “Show secret” on the page of the integration opens it again.',
+      path: at,
     },
     {
       isDone: taken.rotation,
       title: 'Rotate the secret',
       text: 'Regenerate the secret of the integration. Both secrets work until the grace period ends.',
-      path: '/console/integrations',
+      path: integration ? `${at}/regenerate` : at,
     },
   ];
   const next = steps.find(({ isDone }) => !isDone);
@@ -101,16 +109,12 @@ function firstSteps(visit: Visit, taken: ShownAttention['first_steps']): VNode |
 }
 
 function mayStart(visit: Visit, path: string): boolean {
-  return !path.endsWith('/new') || visit.can('api_key:manage');
+  return !/\/(new|regenerate)$/.test(path) || visit.can('api_key:manage');
 }
 
 function lately(visit: Visit, events: readonly ShownEvent[]): VNode {
   return html`<section class="card" aria-labelledby="lately">
     <div class="card-head"><h2 id="lately">Recent activity</h2><a href="/console/audit">Audit log</a></div>
-    ${
-      events.length === 0
-        ? html`<p class="muted">Nothing yet.</p>`
-        : html`<ul class="lately">${events.map((event) => html`<li>${eventSentence(event)} <span class="muted">${fromNow(event.at, visit.now)}</span></li>`)}</ul>`
-    }
+    ${events.length === 0 ? html`<p class="muted">Nothing yet.</p>` : eventList(visit, events)}
   </section>`;
 }

@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import { attempt, type Page, type ShownFound, type Visit } from '../page.ts';
 import { pageHeading } from '../parts/elements.ts';
 import { problemNotice } from '../parts/notices.ts';
+import { pickText } from '../parts/picker.ts';
 
 const titles = {
   integration: 'Integrations',
@@ -30,6 +31,7 @@ export const searchPage: Page = {
     const result = q === '' ? undefined : await attempt(() => find(visit, q));
     return {
       title: 'Search',
+      section: 'search',
       sought: q,
       body: html`${pageHeading({ title: 'Search' })}
         ${result && 'problem' in result && problemNotice(result.problem)}
@@ -58,8 +60,8 @@ function results({ data, counts }: ShownFound, q: string): VNode {
             ${data
               .filter((each) => each.kind === kind)
               .map(
-                ({ id, name, detail }) =>
-                  html`<li><a class="strong" href=${`/console/${paths[kind]}/${id}`}>${name}</a><span class="under">${detail}</span></li>`,
+                (each) =>
+                  html`<li data-kind=${kind} data-pick=${pickText(each)}><a class="strong" href=${`/console/${paths[kind]}/${each.id}`}>${each.name}</a><span class="under">${each.detail}</span></li>`,
               )}
           </ul>
         </section>`,

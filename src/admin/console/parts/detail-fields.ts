@@ -39,19 +39,15 @@ export function noteFields(entries: Entries): VNode {
 
 /**
  * Renders the fields of a client's details, in a section that is open if one of them has an error.
- * @param contacts contacts to suggest as the owner; undefined omits the field.
+ * The owner is omitted for operators who cannot see contacts.
  */
-export function detailFields(
-  entries: Entries,
-  kind: ShownClient['kind'],
-  contacts: readonly ShownContact[] | undefined,
-): VNode {
+export function detailFields(visit: Visit, entries: Entries, kind: ShownClient['kind']): VNode {
   const names = ['owner_contact_id', 'description', 'labels', 'claims', 'contacts', 'access_token_ttl', 'metadata'];
   const isOpen = [...names, 'default_scope', 'dialects'].some((name) => entries.errors.has(name));
   return html`<details open=${isOpen}>
     <summary>Owner, notes, token lifetime and claims</summary>
     <div class="stack">
-      ${contacts && ownerField(entries, contacts)} ${noteFields(entries)}
+      ${visit.can('integrations:view') && ownerField(entries)} ${noteFields(entries)}
       ${textArea({
         ...entry(entries, 'contacts'),
         label: 'Technical contacts',
@@ -73,14 +69,13 @@ export function detailFields(
   </details>`;
 }
 
-function ownerField(entries: Entries, contacts: readonly ShownContact[]): VNode {
-  return html`${textField({
+function ownerField(entries: Entries): VNode {
+  return textField({
     ...entry(entries, 'owner_contact_id'),
     label: 'Owner',
-    list: 'owners',
-    hint: 'The contact who is responsible: a name from the list, an e-mail address or an external ID. Leave this empty if there is no owner.',
-  })}
-    <datalist id="owners">${contacts.map((contact) => html`<option value=${nameOf(contact)}></option>`)}</datalist>`;
+    'data-pick': 'contact',
+    hint: 'The contact who is responsible: a name, an e-mail address or an external ID. Leave this empty if there is no owner.',
+  });
 }
 
 function defaultScopeFields(entries: Entries): VNode {
@@ -106,12 +101,6 @@ function defaultScopeFields(entries: Entries): VNode {
 export async function ownerOf(visit: Visit, { owner_contact_id: id }: ShownClient): Promise<ShownContact | undefined> {
   if (id === null) return undefined;
   return (await unlessMissing(visit.call<ShownContact>('GET /contacts/{id}', { params: { id } })))?.body;
-}
-
-/** Returns contacts to suggest as owners, or undefined if the operator cannot see contacts. */
-export async function suggestOwners(visit: Visit): Promise<ShownContact[] | undefined> {
-  if (!visit.can('integrations:view')) return undefined;
-  return (await visit.call<Listed<ShownContact>>('GET /contacts', { query: { limit: '200' } })).body.data;
 }
 
 /** Returns the name of an owner in the field. */
@@ -215,7 +204,13 @@ async function readOwner(visit: Visit): Promise<string | null | undefined> {
   const found =
     named.length > 0 ? named : body.data.filter((one) => same(one.email) || same(one.external_id) || same(one.name));
   const [owner, another] = found;
-  if (!owner) throw wrong('owner_contact_id', 'no contact has this name, e-mail address or external ID');
+  if (!owner) {
+    const similar = body.data.slice(0, 5).map(nameOf).join(', ');
+    throw wrong(
+      'owner_contact_id',
+      `no contact has this name, e-mail address or external ID${similar && `. Similar: ${similar}`}`,
+    );
+  }
   if (another) throw wrong('owner_contact_id', 'several contacts match; enter the e-mail address or the external ID');
   return owner.id;
 }

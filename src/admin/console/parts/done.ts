@@ -7,8 +7,11 @@ import { notice } from './notices.ts';
 
 type Message = {
   text: string;
-  /** The act that undoes it: a path below the page that shows the message, and the label of its button. */
-  undo?: { path: `/${string}`; label: string };
+  /**
+   * The act that undoes it: a path below the page that shows the message, and the label of its button. An act that is
+   * reviewed first has a link.
+   */
+  undo?: { path: `/${string}`; label: string; isReviewed?: true };
 };
 
 /** Messages that a page shows once, after the act that led to it. */
@@ -30,8 +33,12 @@ const messages = {
     text: 'Disabled. Its tokens are inactive while it is disabled.',
     undo: { path: '/enable', label: 'Enable again' },
   },
-  'keys-disabled': { text: 'Disabled all access keys. Their tokens are inactive while they are disabled.' },
-  enabled: { text: 'Enabled.' },
+  'keys-disabled': {
+    text: 'Disabled all access keys. Their tokens are inactive while they are disabled.',
+    undo: { path: '/disable-access-keys/undo', label: 'Enable them again' },
+  },
+  'keys-enabled': { text: 'Enabled the access keys again.' },
+  enabled: { text: 'Enabled.', undo: { path: '/disable', label: 'Disable again…', isReviewed: true } },
   deleted: { text: 'Deleted. Its history stays in the audit log.' },
   removed: { text: 'Removed.' },
   'tokens-revoked': { text: 'Revoked all active tokens. The Client ID and its credentials did not change.' },
@@ -74,6 +81,6 @@ export function takeMessage(ctx: Context): VNode | undefined {
   const { text, undo }: Message = messages[done as Done];
   return notice(
     'ok',
-    html`<p>${text}</p>${undo && postForm(`${ctx.path}${undo.path}`, html`<button>${undo.label}</button>`)}`,
+    html`<p>${text}</p>${undo && (undo.isReviewed ? html`<p><a class="button" href=${`${ctx.path}${undo.path}`}>${undo.label}</a></p>` : postForm(`${ctx.path}${undo.path}`, html`<button>${undo.label}</button>`))}`,
   );
 }

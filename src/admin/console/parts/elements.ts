@@ -55,20 +55,29 @@ export function permissionLabel(permission: Permission): VNode {
 
 const listOf = new Intl.ListFormat('en');
 
-/** Renders scopes as sentences, such as `Read and create orders`, with their codes in small print. */
-export function scopesInWords(scope: string): VNode {
+/**
+ * Renders scopes as sentences, such as `Read and create orders`, with their codes in small print.
+ * @param declared scopes that resource servers name, of which the description is shown, and whether they are sensitive.
+ */
+export function scopesInWords(
+  scope: string,
+  declared: readonly { name: string; description: string; sensitive: boolean }[] = [],
+): VNode {
   const kinds = new Map<string, string[]>();
-  for (const each of scope.split(' ').filter(Boolean)) {
+  const given = scope.split(' ').filter(Boolean);
+  const named = declared.filter(({ name }) => given.includes(name));
+  for (const each of given.filter((one) => !named.some(({ name }) => name === one))) {
     const [, kind = each, action = ''] = /^(.+):(create|read|update|delete)$/.exec(each) ?? [];
     kinds.set(kind, [...(kinds.get(kind) ?? []), action]);
   }
-  if (kinds.size === 0) return html`<span class="muted">none</span>`;
+  if (given.length === 0) return html`<span class="muted">none</span>`;
   return html`<ul>
     ${[...kinds].map(([kind, actions]) => {
       const verbs = listOf.format(actions.filter(Boolean));
       const codes = actions.map((action) => (action ? `${kind}:${action}` : kind)).join(' ');
       return html`<li>${verbs && `${verbs.charAt(0).toUpperCase()}${verbs.slice(1)} ${kind.replaceAll('_', ' ')} `}<code class=${verbs ? 'fine' : undefined}>${codes}</code></li>`;
     })}
+    ${named.map(({ name, description, sensitive }) => html`<li>${description} <code class=${description ? 'fine' : undefined}>${name}</code> ${sensitive && badge('warn', 'sensitive')}</li>`)}
   </ul>`;
 }
 
@@ -201,13 +210,27 @@ export function table({
   </table>`;
 }
 
-/** Renders links to the next page of a list and back to the first, with the same filters. */
-export function nextPage(path: string, query: Readonly<Record<string, string>>, cursor: string | null): VNode | null {
-  if (cursor === null && query['cursor'] === undefined) return null;
-  const { cursor: _earlier, ...filters } = query;
-  const address = (more: Record<string, string>) => `${path}?${new URLSearchParams({ ...filters, ...more })}`;
+/**
+ * Renders links to the first, previous and next page of a list, with the same filters. Returns null
+ * if all items are on one page.
+ */
+export function pagination(
+  path: string,
+  query: Readonly<Record<string, string>>,
+  {
+    next_cursor: next,
+    previous_cursor: previous,
+  }: { next_cursor: string | null; previous_cursor?: string | undefined },
+): VNode | null {
+  if (next === null && query['cursor'] === undefined) return null;
+  const { cursor: _shown, ...filters } = query;
+  const address = (more: Record<string, string>) => {
+    const parameters = new URLSearchParams({ ...filters, ...more }).toString();
+    return parameters ? `${path}?${parameters}` : path;
+  };
   return html`<nav class="pages" aria-label="Pagination">
-    ${query['cursor'] !== undefined && html`<a href=${address({})}>First page</a>`}
-    ${cursor !== null && html`<a class="button" href=${address({ cursor })}>Next page</a>`}
+    ${query['cursor'] !== undefined && html`<a class="button" href=${address({})}>First page</a>`}
+    ${previous !== undefined && html`<a class="button" href=${address({ cursor: previous })} rel="prev">Previous page</a>`}
+    ${next !== null && html`<a class="button" href=${address({ cursor: next })} rel="next">Next page</a>`}
   </nav>`;
 }

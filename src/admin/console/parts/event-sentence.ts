@@ -1,17 +1,32 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { ShownEvent, Visit } from '../page.ts';
+import type { Listed, ShownEvent, Visit } from '../page.ts';
+import { fromNow } from './elements.ts';
 
-/** Renders a link to the history of a thing, for operators who may see the audit log. */
-export function historyLink(visit: Visit, id: string): VNode | false {
-  return (
-    visit.can('audit:view') &&
-    html`<a class="button" href=${`/console/audit?target=${encodeURIComponent(id)}`}>History</a>`
-  );
+const shownEvents = '5';
+
+/** Renders the latest events about a thing, for operators who may see the audit log. */
+export async function historySection(visit: Visit, target: string): Promise<VNode | undefined> {
+  if (!visit.can('audit:view')) return undefined;
+  const { body } = await visit.call<Listed<ShownEvent>>('GET /audit-events', { query: { target, limit: shownEvents } });
+  return html`<section class="card" id="history" aria-labelledby="history-title">
+    <div class="card-head">
+      <h2 id="history-title">History</h2>
+      <a href=${`/console/audit?target=${encodeURIComponent(target)}`}>All events</a>
+    </div>
+    ${body.data.length === 0 ? html`<p class="muted">Nothing yet.</p>` : eventList(visit, body.data)}
+  </section>`;
+}
+
+/** Renders events as a list of sentences, each with its time. */
+export function eventList(visit: Visit, events: readonly ShownEvent[]): VNode {
+  return html`<ul class="lately">
+    ${events.map((event) => html`<li>${eventSentence(visit, event)} <span class="muted">${fromNow(event.at, visit.now)}</span></li>`)}
+  </ul>`;
 }
 
 /** Verbs for the actions of audit events. The name of the target follows the verb. */
-const verbs: Readonly<Record<string, string>> = {
+export const verbs: Readonly<Record<string, string>> = {
   'access_key.create': 'created the access key',
   'access_key.disable': 'disabled the access key',
   'access_key.enable': 'enabled the access key',
@@ -50,12 +65,17 @@ const verbs: Readonly<Record<string, string>> = {
   'contact.create': 'created the contact',
   'contact.delete': 'deleted the contact',
   'contact.update': 'changed the contact',
+  'deployment.after_restore': 'revoked all tokens after a restore of the database',
+  'deployment.changes_lost': 'repeated limits that the database had lost',
   'organization.create': 'created the organization',
   'organization.delete': 'deleted the organization',
   'organization.disable': 'disabled the organization',
   'organization.enable': 'enabled the organization',
   'organization.update': 'changed the organization',
   'operator.refused': 'was rejected at',
+  'request.refused': 'was refused a request',
+  'secret.show_again': 'was shown a secret again, of',
+  'token.end_leaked': 'revoked the leaked token',
   'operator_token.issue': 'issued an operator token for',
   'operator_token.revoke': 'revoked the operator token of',
   'operator_token.end_leaked': 'ended the leaked operator token of',
@@ -65,14 +85,14 @@ const verbs: Readonly<Record<string, string>> = {
 };
 
 /** Renders what happened as a sentence, with links to the thing and to the events of its actor. */
-export function eventSentence(event: ShownEvent): VNode {
+export function eventSentence(visit: Visit, event: ShownEvent): VNode {
   const verb = verbs[event.action];
   const actor = html`<a href=${`/console/audit?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name || 'An unknown caller'}</a>`;
   // Fall back to the name of the action, which is plain English.
   if (!verb)
-    return html`<span>${actor}: ${event.action.replace('.', ': ').replaceAll('_', ' ')} ${target(event)}</span>`;
+    return html`<span>${actor}: ${event.action.replace('.', ': ').replaceAll('_', ' ')} ${target(visit, event)}</span>`;
   // The target of a sign-in is its actor, so it is not repeated.
-  return html`<span>${actor} ${verb} ${event.actor === event.target ? '' : target(event)}</span>`;
+  return html`<span>${actor} ${verb} ${event.actor === event.target ? (event.action === 'request.refused' && requestOf(event)) || '' : target(visit, event)}</span>`;
 }
 
 const paths: Readonly<Record<string, string>> = {
@@ -84,8 +104,16 @@ const paths: Readonly<Record<string, string>> = {
   organization: 'organizations',
 };
 
-function target({ target: id, target_name: name, target_type: type }: ShownEvent): VNode {
+/** Renders the request that was refused. */
+function requestOf({ after }: ShownEvent): VNode | undefined {
+  return typeof after?.['request'] === 'string' ? html`<code>${after['request']}</code>` : undefined;
+}
+
+function target(visit: Visit, { target: id, target_name: name, target_type: type }: ShownEvent): VNode {
   const path = paths[type];
+  if (name !== null && !visit.can('integrations:view')) {
+    return html`<a class="strong" href=${`/console/audit?target=${encodeURIComponent(id)}`}>${name}</a>`;
+  }
   if (name === null || !path) return html`<code>${id}</code>`;
   return html`<a class="strong" href=${`/console/${path}/${encodeURIComponent(id)}`}>${name}</a>`;
 }

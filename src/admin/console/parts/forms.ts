@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
+import type { Found } from '../../../search/search.ts';
 
 type Field = {
   name: string;
@@ -40,8 +41,8 @@ export function textField({
   placeholder?: string;
   autocomplete?: string;
   readonly?: boolean;
-  /** The id of a datalist with values to choose from. */
-  list?: string;
+  /** Kinds of things to suggest while typing. */
+  'data-pick'?: string;
   'data-expected'?: string;
 }): VNode {
   return html`<div class="field">
@@ -65,7 +66,15 @@ export function textArea({
   error,
   value = '',
   ...area
-}: Field & { value?: string; maxlength?: number; rows?: number }): VNode {
+}: Field & {
+  value?: string;
+  maxlength?: number;
+  rows?: number;
+  readonly?: boolean;
+  placeholder?: string;
+  /** Kinds of things to suggest for a line while typing. */
+  'data-pick'?: string;
+}): VNode {
   return html`<div class="field">
     <label for=${`field-${name}`}>${label}</label>
     <textarea
@@ -180,7 +189,23 @@ export type Filter = {
   options?: readonly (readonly [value: string, text: string])[];
   /** Whether only links set the filter. */
   isHidden?: boolean;
+  /** Set if the filter is a thing that is chosen by its name. */
+  pick?: readonly Found['kind'][];
 };
+
+/** The orders of lists of clients, access keys and contacts. */
+export const orders: readonly (readonly [value: string, text: string])[] = [
+  ['', 'Newest first'],
+  ['created_at', 'Oldest first'],
+  ['name', 'Name A–Z'],
+  ['-name', 'Name Z–A'],
+];
+
+/** The numbers of items that a page of a list can have. */
+export const pageSizes: readonly (readonly [value: string, text: string])[] = ['25', '50', '100', '200'].map((size) => [
+  size,
+  `${size} per page`,
+]);
 
 /** Filter of lists of integrations and access keys by what needs attention. */
 export const stateFilter: Filter = {
@@ -204,18 +229,21 @@ export function filterForm({
   query,
   search,
   filters = [],
+  more,
 }: {
   action: string;
   query: Readonly<Record<string, string>>;
   search: string;
   filters?: readonly Filter[];
+  /** Further controls after the filters. */
+  more?: ComponentChildren;
 }): VNode {
   return html`<form class="filters" method="get" action=${action} role="search">
     <div class="field grow">
       <label class="unseen" for="filter-q">${search}</label>
       <input id="filter-q" type="search" name="q" maxlength="200" value=${query['q']} placeholder=${search} />
     </div>
-    ${filters.map(({ name, label, options, isHidden }) => {
+    ${filters.map(({ name, label, options, isHidden, pick }) => {
       const value = query[name] ?? '';
       if (isHidden) return value && html`<input type="hidden" name=${name} value=${value} />`;
       return html`<div class="field">
@@ -225,10 +253,11 @@ export function filterForm({
             ? html`<select id=${`filter-${name}`} name=${name}>
                 ${options.map(([each, text]) => html`<option value=${each} selected=${each === value}>${text}</option>`)}
               </select>`
-            : html`<input id=${`filter-${name}`} name=${name} maxlength="300" value=${value} placeholder=${label} />`
+            : html`<input id=${`filter-${name}`} name=${name} maxlength="300" value=${value} placeholder=${label} autocomplete="off" data-pick=${pick?.join(' ')} />`
         }
       </div>`;
     })}
-    <button>Search</button>
+    <button id="filter-search">Search</button>
+    ${more}
   </form>`;
 }

@@ -3,9 +3,10 @@ import type { VNode } from 'preact';
 import type { Permission } from '../../../contacts/contact.ts';
 import type { Route } from '../../call-endpoint.ts';
 import type { Listed, Page, Section, Visit } from '../page.ts';
-import { emptyState, nextPage, pageHeading } from './elements.ts';
-import { type Filter, filterForm } from './forms.ts';
+import { emptyState, pageHeading, pagination } from './elements.ts';
+import { type Filter, filterForm, orders, pageSizes } from './forms.ts';
 import { cannotView } from './notices.ts';
+import { candidates, findPicked, type Picked, pickText } from './picker.ts';
 
 type List<Item> = {
   /** Path below `/console`; also the navigation section. */
@@ -52,19 +53,55 @@ export function listPage<Item>(list: List<Item>): Page {
 
 async function items<Item>(visit: Visit, list: List<Item>): Promise<VNode> {
   const { section, title, route, search, filters = [] } = list;
-  const { query } = visit;
   const path = `/console/${section}`;
-  const asked = ['q', ...filters.map(({ name }) => name)].map((name) => [name, query[name] || undefined] as const);
+  const noun = title.toLowerCase();
+  const picks = await Promise.all(filters.map((filter) => readPick(visit, filter)));
+  const chosen = picks.flatMap((pick) => (pick?.picked ? [[pick.name, pick.picked] as const] : []));
+  const query = { ...visit.query, ...Object.fromEntries(chosen.map(([name, picked]) => [name, pickText(picked)])) };
+  const asked = ['q', ...filters.map(({ name }) => name)].map(
+    (name) => [name, visit.query[name] || undefined] as const,
+  );
+  const form = (total?: Listed<Item>['total']) =>
+    filterForm({ action: path, query, search, filters: [...filters, ...layout], more: total && count(total) });
+  const unclear = picks.find((pick) => pick && !pick.picked);
+  if (unclear) return html`${form()} ${candidates(visit, unclear)}`;
   const { body } = await visit.call<Listed<Item>>(route, {
-    query: { ...list.query, ...Object.fromEntries(asked), cursor: query['cursor'] },
+    query: {
+      ...list.query,
+      ...Object.fromEntries(asked),
+      ...Object.fromEntries(chosen.map(([name, { id }]) => [name, id])),
+      order: orders.find(([each]) => each === visit.query['order'])?.[0] || undefined,
+      limit: pageSizes.find(([size]) => size === visit.query['limit'])?.[0] ?? pageSizes[0]?.[0],
+      count: 'true',
+      cursor: visit.query['cursor'],
+    },
   });
   if (body.data.length === 0 && list.none && asked.every(([, value]) => value === undefined)) return list.none(visit);
-  const noun = title.toLowerCase();
-  return html`${filterForm({ action: path, query, search, filters })}
+  return html`${form(body.total)}
     ${
       body.data.length === 0
         ? emptyState(`No ${noun} match`, html`<p><a href=${path}>${`Show all ${noun}`}</a></p>`)
         : list.table(visit, body.data)
     }
-    ${nextPage(path, query, body.next_cursor)}`;
+    ${pagination(path, visit.query, body)}`;
+}
+
+const layout: readonly Filter[] = [
+  { name: 'order', label: 'Order', options: orders },
+  { name: 'limit', label: 'Page size', options: pageSizes },
+];
+
+/** Renders the number of items on all pages. */
+export function count({ count, has_more: hasMore }: NonNullable<Listed<unknown>['total']>): VNode {
+  const number = count.toLocaleString('en');
+  return html`<p class="muted count">${hasMore ? `more than ${number} found` : `${number} found`}</p>`;
+}
+
+/** Finds the thing that a filter means. Returns undefined if the filter is not set, or its value is an ID. */
+async function readPick(visit: Visit, { name, pick: kinds }: Filter) {
+  const text = visit.query[name]?.trim();
+  if (!kinds || !text) return undefined;
+  const found = await findPicked(visit, text, kinds);
+  const picked: Picked | undefined = found.length === 1 ? found[0] : undefined;
+  return { name, text, kinds, found, picked };
 }

@@ -1,8 +1,10 @@
 import { html } from 'htm/preact';
-import { attempt, type Page, type ShownAccessKey, type Visit } from '../../page.ts';
+import type { VNode } from 'preact';
+import { attempt, type Page, type ShownAccessKey, type ShownReview, type ShownUsage, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { exactMoment, lastUse, pageHeading } from '../../parts/elements.ts';
 import { problemNotice } from '../../parts/notices.ts';
+import { countUsers } from '../../parts/usage-section.ts';
 import { regeneratePages } from '../regeneration/regenerate-pages.ts';
 import { showAccessKey } from './access-key-parts.ts';
 
@@ -19,7 +21,8 @@ export const accessKeyActPages: readonly Page[] = [
         title: `Disable ${key.name}?`,
         section: 'access-keys',
         body: html`<ul class="bullets">
-          <li>Token requests with this key fail immediately. Tokens that were obtained with it are inactive while the key is disabled.</li>
+          <li>Token requests with this key fail immediately.</li>
+          ${await impactOfDisabling(visit)}
           <li>Last used: ${lastUse(key.last_used_at, visit.now)}.</li>
           <li>You can enable the key again at any time. Tokens that have not expired by then work again.</li>
         </ul>`,
@@ -117,6 +120,28 @@ export const accessKeyActPages: readonly Page[] = [
       }),
   }),
 ];
+
+/** Says how many active tokens a key has, and how much it was used in the last 30 days. */
+async function impactOfDisabling(visit: Visit): Promise<VNode> {
+  const { body: usage } = await visit.call<ShownUsage>('GET /access-keys/{id}/usage', {
+    ...of(visit),
+    query: { hours: '720' },
+  });
+  const review = await attempt(() =>
+    visit.call<ShownReview>('POST /access-keys/{id}/regeneration/review', { ...of(visit), body: {} }),
+  );
+  const live = 'done' in review ? review.done.body.impact.live_tokens : undefined;
+  const tokens = usage.secrets.reduce((sum, { issued }) => sum + issued, 0);
+  const sources = countUsers(usage.secrets);
+  return html`<li>
+      ${
+        live === 0
+          ? 'It has no active tokens.'
+          : `${live === undefined ? 'Its active tokens are' : live === 1 ? 'Its 1 active token is' : `Its ${live} active tokens are`} inactive while the key is disabled, so API calls with ${live === 1 ? 'it' : 'them'} fail.`
+      }
+    </li>
+    <li>${`In the last 30 days, ${tokens === 1 ? '1 token was' : `${tokens} tokens were`} issued with it to ${sources === 1 ? '1 source' : `${sources} sources`}.`}</li>`;
+}
 
 async function findKey(visit: Visit): Promise<ShownAccessKey> {
   return (await visit.call<ShownAccessKey>('GET /access-keys/{id}', of(visit))).body;

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
+import { nameTargets } from '../../../../search/name-targets.ts';
 import {
   attempt,
   type Listed,
@@ -15,13 +16,13 @@ import { confirmForm } from '../../parts/confirmed-act.ts';
 import { noteFacts } from '../../parts/detail-fields.ts';
 import { facts, fromNow, lastUse, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { type Entries, readEntries } from '../../parts/entries.ts';
-import { historyLink } from '../../parts/event-sentence.ts';
+import { historySection } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { countUsers, shownHours, usageSection } from '../../parts/usage-section.ts';
 import { type Offer, readOffers } from '../clients/client-form.ts';
 import { regenerationSection } from '../regeneration/regeneration-parts.ts';
-import { accessKeyFields, readAccessKeyForm, scopesOf, toAccessKeyForm } from './access-key-parts.ts';
+import { accessKeyFields, endInForm, readAccessKeyForm, scopesOf, toAccessKeyForm } from './access-key-parts.ts';
 
 const path = '/access-keys/:id';
 
@@ -33,7 +34,7 @@ export const accessKeyPages: readonly Page[] = [
     permission: 'integrations:view',
     handle: async (visit) => {
       const { body: key, revision } = await findKey(visit);
-      return await show(visit, key, toAccessKeyForm(key), revision);
+      return await show(visit, key, await toAccessKeyForm(visit, key), revision);
     },
   },
   {
@@ -61,9 +62,9 @@ export const accessKeyPages: readonly Page[] = [
         });
       }
       // The form field has no seconds. Leave an unedited expiry out of the request, so that its seconds are kept.
-      const sameEnd = form.get('expires_at') === toAccessKeyForm(key).get('expires_at');
+      const sameEnd = form.get('expires_at') === endInForm(key);
       const saved = await attempt(async () => {
-        const body = { ...readAccessKeyForm(form), ...(sameEnd ? { expires_at: undefined } : {}) };
+        const body = { ...(await readAccessKeyForm(visit)), ...(sameEnd ? { expires_at: undefined } : {}) };
         return await visit.call('PATCH /access-keys/{id}', { params: { id: key.id }, body, revision });
       });
       if ('done' in saved) return { seeOther: `/console/access-keys/${key.id}`, done: 'saved' };
@@ -101,8 +102,9 @@ async function show(
   problem?: KeyturnError,
 ): Promise<Reply> {
   const params = { id: key.id };
-  const [offers, usage, regenerations] = await Promise.all([
+  const [offers, names, usage, regenerations] = await Promise.all([
     readOffers(visit),
+    nameTargets(visit.core.database, key.clients ?? []),
     visit.call<ShownUsage>('GET /access-keys/{id}/usage', { params, query: { hours: shownHours(visit) } }),
     visit.call<Listed<ShownRegeneration>>('GET /access-keys/{id}/regenerations', { params, query: { limit: '5' } }),
   ]);
@@ -115,7 +117,6 @@ async function show(
     body: html`${pageHeading({
       title: key.name,
       lead: statusBadges(key, visit.now),
-      actions: historyLink(visit, key.id),
       back: { path: `/console/contacts/${key.contact_id}`, label: key.contact_name },
     })}
     ${problem && problemNotice(problem)}
@@ -124,10 +125,10 @@ async function show(
         <h2 id="permissions">Settings</h2>
         ${permissions(visit, key, readEntries(form, problem), offers ?? [], revision, mayEdit)}
       </section>
-      <div class="grid">${about(visit, key, at)} ${reach(key)}</div>
+      <div class="grid">${about(visit, key, at, names)} ${reach(key)}</div>
     </div>
     ${regenerationSection(visit, { at, mayAct: mayEdit }, regenerations.body.data)}
-    ${usageSection(visit, usage.body, regenerations.body.data)} ${mayEdit && danger(visit, key, at)}`,
+    ${usageSection(visit, usage.body, regenerations.body.data)} ${await historySection(visit, key.id)} ${mayEdit && danger(visit, key, at)}`,
   };
 }
 
@@ -139,7 +140,7 @@ function permissions(
   revision: string,
   mayEdit: boolean,
 ): VNode {
-  const fields = accessKeyFields(entries, offers, {
+  const fields = accessKeyFields(visit, entries, offers, {
     isReadOnly: !mayEdit,
     ...(key.usage.used_permissions ? { used: new Set(key.usage.used_scope) } : {}),
   });
@@ -153,7 +154,7 @@ function permissions(
   );
 }
 
-function about(visit: Visit, key: ShownAccessKey, at: string): VNode {
+function about(visit: Visit, key: ShownAccessKey, at: string, names: ReadonlyMap<string, string>): VNode {
   return html`<section class="card" aria-labelledby="about">
     <h2 id="about">Details</h2>
     ${facts({
@@ -164,7 +165,7 @@ function about(visit: Visit, key: ShownAccessKey, at: string): VNode {
       Expires: key.expires_at ? fromNow(key.expires_at, visit.now) : 'never',
       Contact: html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`,
       'Works with': key.clients
-        ? html`<ul>${key.clients.map((id) => html`<li><a href=${`/console/clients/${id}`}><code>${id}</code></a></li>`)}</ul>`
+        ? html`<ul>${key.clients.map((id) => html`<li><a href=${`/console/clients/${id}`}>${names.get(id) ?? id}</a><code class="under">${id}</code></li>`)}</ul>`
         : 'any integration',
       ...noteFacts(key, '/console/access-keys'),
     })}

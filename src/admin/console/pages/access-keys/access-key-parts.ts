@@ -4,15 +4,18 @@ import { otherScopes, toPermissions, toScope } from '../../../../access-keys/acc
 import { shellQuote } from '../../../../text/quote-text.ts';
 import type { Reply, ShownAccessKey, Visit } from '../../page.ts';
 import { noteFields, readNoteForm, toNoteForm } from '../../parts/detail-fields.ts';
+import { detourButton } from '../../parts/detour.ts';
 import { codeBlock, copyable, fromNow, lastUse, pageHeading, statusBadges, table } from '../../parts/elements.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
-import { textField } from '../../parts/forms.ts';
+import { textArea, textField } from '../../parts/forms.ts';
 import { notice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
+import { linesOfClients, readClientLines } from '../../parts/picker.ts';
 import type { Offer } from '../clients/client-form.ts';
 
 /** Renders the form fields for an access key's permissions, expiry and allowed clients. */
 export function accessKeyFields(
+  visit: Visit,
   entries: Entries,
   offers: readonly Offer[],
   { used, isReadOnly = false }: { used?: ReadonlySet<string>; isReadOnly?: boolean } = {},
@@ -33,7 +36,7 @@ export function accessKeyFields(
       <legend>Permissions</legend>
       ${
         kinds.length === 0 && named.length === 0 && granted.size === 0
-          ? html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>.</p>`
+          ? html`<p>There are no permissions to grant yet. They come with the API that receives the tokens.</p>${!isReadOnly && detourButton(visit)}`
           : permissionMatrix({ kinds, granted, named, used, isReadOnly, error })
       }
     </fieldset>
@@ -44,12 +47,13 @@ export function accessKeyFields(
       readonly: isReadOnly,
       hint: 'Leave this empty if the key does not expire.',
     })}
-    ${textField({
+    ${textArea({
       ...entry(entries, 'clients'),
-      label: 'Allowed Client IDs',
+      label: 'Allowed integrations',
+      rows: 3,
       readonly: isReadOnly,
-      placeholder: 'kti_…',
-      hint: 'Separate them with spaces. Leave this empty to allow every client.',
+      'data-pick': 'integration resource_server',
+      hint: 'Names or Client IDs, one per line. Leave this empty to allow every integration.',
     })}
     ${
       !isReadOnly &&
@@ -60,10 +64,11 @@ export function accessKeyFields(
     }`;
 }
 
-/** Converts the submitted form to the request body of the access-key endpoints. */
-export function readAccessKeyForm(form: URLSearchParams): Record<string, unknown> {
+/** Converts the submitted form to the request body of the access-key endpoints. @throws {InvalidInput} */
+export async function readAccessKeyForm(visit: Visit): Promise<Record<string, unknown>> {
+  const { form } = visit;
   const scope = form.getAll('permission');
-  const clients = (form.get('clients') ?? '').split(/[\s,]+/).filter(Boolean);
+  const clients = await readClientLines(visit, 'clients');
   const end = form.get('expires_at');
   return {
     name: form.get('name')?.trim() ?? '',
@@ -76,15 +81,20 @@ export function readAccessKeyForm(form: URLSearchParams): Record<string, unknown
 }
 
 /** Converts an existing access key to the values of its form. */
-export function toAccessKeyForm(key: ShownAccessKey): URLSearchParams {
+export async function toAccessKeyForm(visit: Visit, key: ShownAccessKey): Promise<URLSearchParams> {
   const form = new URLSearchParams({
     name: key.name,
-    clients: key.clients?.join(' ') ?? '',
-    expires_at: key.expires_at?.slice(0, 16) ?? '',
+    clients: await linesOfClients(visit, key.clients ?? []),
+    expires_at: endInForm(key),
   });
   toNoteForm(key, form);
   for (const scope of scopesOf(key)) form.append('permission', scope);
   return form;
+}
+
+/** Returns the expiry as the value of its field, which has no seconds. */
+export function endInForm(key: ShownAccessKey): string {
+  return key.expires_at?.slice(0, 16) ?? '';
 }
 
 export function scopesOf({ permissions, scope }: Pick<ShownAccessKey, 'permissions' | 'scope'>): string[] {

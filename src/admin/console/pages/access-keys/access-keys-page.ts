@@ -29,7 +29,7 @@ const filters: readonly Filter[] = [
   },
   stateFilter,
   { name: 'label', label: 'Label, such as team=logistics' },
-  { name: 'client_id', label: 'Works with Client ID' },
+  { name: 'client_id', label: 'Works with integration', pick: ['integration', 'resource_server'] },
 ];
 
 /** Page that lists the access keys of all contacts. */
@@ -39,7 +39,6 @@ export const accessKeysPage = listPage<ShownAccessKey>({
   lead: 'All access keys of all contacts. A key identifies the contact that an integration acts for, and limits what it may do.',
   permission: 'integrations:view',
   route: 'GET /access-keys',
-  query: { limit: '25' },
   search: 'Key name, contact name, or … and last 4 characters',
   filters,
   none: () =>

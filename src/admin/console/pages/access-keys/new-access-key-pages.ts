@@ -29,9 +29,13 @@ export const newAccessKeyPages: readonly Page[] = [
     permission: 'integrations:edit',
     handle: async (visit) => {
       const { form, once } = visit;
+      if (form.has('editing')) {
+        form.delete('editing');
+        return await showForm(visit, form);
+      }
       const params = { id: visit.params['id'] };
       const result = await attempt(async () => {
-        const body = { ...readAccessKeyForm(form), reveal: form.has('reveal') };
+        const body = { ...(await readAccessKeyForm(visit)), reveal: form.has('reveal') };
         return await visit.call<Created>(route, { params, body, once });
       });
       if ('problem' in result) return await showForm(visit, form, result.problem);
@@ -69,7 +73,7 @@ async function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnEr
       <div class="card narrow">
         ${postForm(
           visit.path,
-          html`${accessKeyFields(readEntries(form, problem), offers)}
+          html`${accessKeyFields(visit, readEntries(form, problem), offers)}
             ${
               visit.core.reveal &&
               checkbox({

@@ -15,10 +15,11 @@ import {
 } from '../../page.ts';
 import { copyable, facts, pageHeading, scopesInWords, timeLeft } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
-import { postForm, selectField } from '../../parts/forms.ts';
+import { postForm, selectField, textField } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
+import { requirePicked } from '../../parts/picker.ts';
 import { readOffers } from './client-form.ts';
 
 const path = '/clients/:client_id/authorization-token';
@@ -66,12 +67,15 @@ async function issue(visit: Visit): Promise<Reply> {
   // If every scope is selected, omit `scope`: an access key then narrows the token, whereas a named scope that the key
   // lacks would be rejected.
   const isAll = !form.has('choosing') || chosen.length === scopesOf(client).length;
-  const body = {
-    scope: isAll ? undefined : chosen.join(' '),
-    resource: form.get('resource') || undefined,
-    access_key_id: form.get('access_key_id') || undefined,
-  };
-  const result = await attempt(() => visit.call<IssuedAuthorizationToken>(route, { params, body, once }));
+  const result = await attempt(async () => {
+    const key = form.get('access_key_id')?.trim();
+    const body = {
+      scope: isAll ? undefined : chosen.join(' '),
+      resource: form.get('resource') || undefined,
+      access_key_id: key ? (await requirePicked(visit, 'access_key_id', key, ['access_key'])).id : undefined,
+    };
+    return await visit.call<IssuedAuthorizationToken>(route, { params, body, once });
+  });
   if ('problem' in result) return await showForm(visit, client, form, result.problem);
   return { seeOther: `/console/clients/${client.client_id}/authorization-token/made/${once}` };
 }
@@ -149,11 +153,19 @@ function mayDo(client: ShownClient, entries: Entries): VNode {
 
 async function onBehalfOf(visit: Visit, client: ShownClient, entries: Entries): Promise<VNode | undefined> {
   const { body } = await visit.call<Listed<ShownAccessKey>>('GET /access-keys', {
-    query: { status: 'enabled', limit: '200' },
+    query: { status: 'enabled', client_id: client.client_id, limit: '200' },
   });
-  const keys = body.data.filter(({ clients }) => clients?.includes(client.client_id) ?? true);
+  const keys = body.data;
   const isRequired = client.access_key === 'required';
   if (keys.length === 0 && !isRequired) return undefined;
+  if (body.next_cursor !== null) {
+    return textField({
+      ...entry(entries, 'access_key_id'),
+      label: 'On behalf of',
+      'data-pick': 'access_key',
+      hint: `The name of an access key.${isRequired ? '' : ' Leave this empty for a token without an access key.'}`,
+    });
+  }
   return selectField({
     ...entry(entries, 'access_key_id'),
     label: 'On behalf of',
@@ -161,7 +173,6 @@ async function onBehalfOf(visit: Visit, client: ShownClient, entries: Entries): 
       ['', isRequired ? 'Choose an access key' : 'No contact (without an access key)'],
       ...keys.map(({ id, name, contact_name: contact }) => [id, `${contact}: ${name}`] as const),
     ],
-    hint: body.next_cursor === null ? undefined : 'Only the newest 200 access keys are listed.',
   });
 }
 

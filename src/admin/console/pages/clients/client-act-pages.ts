@@ -129,7 +129,7 @@ async function disablesResourceServer(visit: Visit): Promise<VNode> {
 }
 
 /** Describes how often the client was used and rejected in the last 30 days, if the operator may see that. */
-async function recentUse(visit: Visit): Promise<VNode | undefined> {
+export async function recentUse(visit: Visit): Promise<VNode | undefined> {
   if (!visit.can('integrations:view')) return undefined;
   const { body } = await visit.call<ShownUsage>('GET /clients/{client_id}/usage', {
     ...of(visit),
@@ -164,7 +164,7 @@ function count(number: number, noun: string): string {
  * Returns the number of live tokens, which only the review of a rotation contains. Returns undefined if the operator may
  * not review one.
  */
-async function countLiveTokens(visit: Visit): Promise<number | undefined> {
+export async function countLiveTokens(visit: Visit): Promise<number | undefined> {
   const client = await findClient(visit);
   if (!visit.can('api_key:manage')) return undefined;
   // A client with a key is reviewed for what it could be given in place of the key.

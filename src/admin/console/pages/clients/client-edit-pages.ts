@@ -5,11 +5,12 @@ import type { KeyturnError } from '../../../../errors.ts';
 import type { scopeReview } from '../../../details-schemas.ts';
 import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
-import { detailFields, ownerOf, readDetailForm, suggestOwners } from '../../parts/detail-fields.ts';
+import { detailFields, ownerOf, readDetailForm } from '../../parts/detail-fields.ts';
 import { lastUse, pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
 import { problemNotice } from '../../parts/notices.ts';
+import { countLiveTokens, recentUse } from './client-act-pages.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields, toClientForm } from './client-form.ts';
 import { sectionOf } from './client-page.ts';
 
@@ -47,7 +48,7 @@ export const clientEditPages: readonly Page[] = [
         return confirmForm(visit, {
           title: `Remove permissions of ${client.name}?`,
           section: sectionOf(client),
-          body: impactOfRemoval(visit, client, removed),
+          body: await impactOfRemoval(visit, client, removed),
           button: 'Save',
           back: { path: `/console/clients/${client.client_id}`, label: client.name },
         });
@@ -105,10 +106,14 @@ function removedScopes({ kind, scope }: ShownClient, given: unknown): string[] {
   return scope.split(' ').filter((each) => each !== '' && !kept.has(each));
 }
 
-function impactOfRemoval(visit: Visit, client: ShownClient, removed: readonly string[]): VNode {
+async function impactOfRemoval(visit: Visit, client: ShownClient, removed: readonly string[]): Promise<VNode> {
+  const live = await countLiveTokens(visit);
+  const them = removed.length === 1 ? 'this permission' : 'these permissions';
   return html`<p>${`${removed.length === 1 ? '1 permission is' : `${removed.length} permissions are`} removed:`} <code>${removed.join(' ')}</code></p>
     <ul class="bullets">
-      <li>The integration was last used ${lastUse(client.last_used_at, visit.now)}. Its active tokens lose ${removed.length === 1 ? 'this permission' : 'these permissions'} immediately, so calls that need ${removed.length === 1 ? 'it' : 'them'} fail.</li>
+      <li>The integration was last used ${lastUse(client.last_used_at, visit.now)}.</li>
+      ${await recentUse(visit)}
+      <li>${live === 0 ? 'It has no active tokens now.' : `${live === undefined ? 'Its active tokens lose' : live === 1 ? 'Its 1 active token loses' : `Its ${live} active tokens lose`} ${them} immediately, as far as ${live === 1 ? 'it has' : 'they have'} ${removed.length === 1 ? 'it' : 'them'}, so calls that need ${removed.length === 1 ? 'it' : 'them'} fail.`}</li>
       <li>Token requests that name ${removed.length === 1 ? 'it' : 'one of them'} are rejected (<code>invalid_scope</code>). Token requests without a scope succeed.</li>
       <li>You can grant ${removed.length === 1 ? 'it' : 'them'} again at any time. Tokens that have not expired by then have ${removed.length === 1 ? 'it' : 'them'} again.</li>
     </ul>`;
@@ -129,7 +134,9 @@ async function showForm(
   const back = { path: `/console/clients/${client.client_id}`, label: client.name };
   const entries = readEntries(form, problem);
   const fields =
-    client.kind === 'integration' ? integrationFields(entries, await readOffers(visit)) : resourceServerFields(entries);
+    client.kind === 'integration'
+      ? integrationFields(visit, entries, await readOffers(visit))
+      : resourceServerFields(entries);
   return {
     ...(problem ? { status: problem.status } : {}),
     title: `Edit ${client.name}`,
@@ -140,7 +147,7 @@ async function showForm(
         ${postForm(
           visit.path,
           html`<input type="hidden" name="revision" value=${revision} />${fields}
-            ${detailFields(entries, client.kind, await suggestOwners(visit))}
+            ${detailFields(visit, entries, client.kind)}
             <div class="actions">
               <button class="primary">Save</button><a class="button" href=${back.path}>Cancel</a>
             </div>`,

@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Listed, ShownClient, ShownContact, Visit } from '../../page.ts';
 import { toDetailForm } from '../../parts/detail-fields.ts';
+import { detourButton } from '../../parts/detour.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
 import { choices, selectField, textField } from '../../parts/forms.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
@@ -11,14 +12,14 @@ import { addDeclaredScopes, declaredScopeFields, readDeclaredScopes } from './de
  * Renders the form fields of an integration.
  * @param offers resource servers to choose scopes from; if undefined, the scope is a text field.
  */
-export function integrationFields(entries: Entries, offers: readonly Offer[] | undefined): VNode {
+export function integrationFields(visit: Visit, entries: Entries, offers: readonly Offer[] | undefined): VNode {
   return html`${nameField(entries, 'For example, the program and the partner that runs it.')}
     <fieldset class="stack">
       <legend>Permissions</legend>
       <p class="hint">The most that tokens of this integration may do. A token request can ask for less, and an access key can limit it further.</p>
       ${
         offers
-          ? grantable(entries, offers)
+          ? grantable(visit, entries, offers)
           : textField({
               ...entry(entries, 'scope'),
               label: 'Scopes',
@@ -54,12 +55,12 @@ export function integrationFields(entries: Entries, offers: readonly Offer[] | u
     }`;
 }
 
-function grantable(entries: Entries, offers: readonly Offer[]): VNode {
+function grantable(visit: Visit, entries: Entries, offers: readonly Offer[]): VNode {
   const kinds = [...new Set(offers.flatMap(({ information }) => information))];
   const granted = new Set(entries.form.getAll('permission'));
   const named = offers.flatMap(({ scopes }) => scopes);
   if (kinds.length === 0 && named.length === 0 && granted.size === 0) {
-    return html`<p>There are no permissions to grant yet. <a href="/console/resource-servers">Register a resource server first</a>, or grant permissions later.</p>`;
+    return html`<p>There are no permissions to grant yet. They come with the API that receives the tokens. You can also grant permissions later.</p>${detourButton(visit)}`;
   }
   return permissionMatrix({ kinds, granted, named, error: entry(entries, 'permission').error });
 }

@@ -7,7 +7,7 @@ import { listPage } from '../../parts/list-page.ts';
 /** Links from labels, owners and organizations lead to lists with these filters. */
 const detailFilters = [
   { name: 'label', label: 'Label, such as team=logistics' },
-  { name: 'owner_contact_id', label: 'Owner', isHidden: true },
+  { name: 'owner_contact_id', label: 'Owner', pick: ['contact'] as const },
   { name: 'organization_id', label: 'Organization', isHidden: true },
 ];
 

@@ -25,13 +25,15 @@ import {
   table,
   timeLeft,
 } from '../../parts/elements.ts';
-import { historyLink } from '../../parts/event-sentence.ts';
+import { historySection } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { notice } from '../../parts/notices.ts';
 import { type Facts, organizationFact } from '../../parts/organization-fact.ts';
+import type { NamedScope } from '../../parts/permission-matrix.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import { keysOfClientTable } from '../access-keys/access-key-parts.ts';
 import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
+import { readOffers } from './client-form.ts';
 import { methodLabel, nounOf } from './client-proof.ts';
 import { declaredScopeList } from './declared-scope-fields.ts';
 
@@ -45,7 +47,7 @@ export const clientPage: Page = {
     const { body: client } = await visit.call<ShownClient>('GET /clients/{client_id}', { params });
     const isIntegration = client.kind === 'integration';
     const query = { hours: shownHours(visit) };
-    const [usage, regenerations, token, owner, organization, keys] = await Promise.all([
+    const [usage, regenerations, token, owner, organization, keys, offered] = await Promise.all([
       visit.call<ShownUsage>('GET /clients/{client_id}/usage', { params, query }),
       visit.call<Listed<ShownRegeneration>>('GET /clients/{client_id}/regenerations', {
         params,
@@ -59,7 +61,9 @@ export const clientPage: Page = {
       isIntegration
         ? visit.call<Listed<ShownAccessKey>>('GET /access-keys', { query: { ...params, limit: '10' } })
         : undefined,
+      readOffers(visit),
     ]);
+    const declared = (offered ?? []).flatMap(({ scopes }) => scopes);
     const at = `/console/clients/${client.client_id}`;
     const subject = { at, client, mayAct: visit.can('api_key:manage') };
     return {
@@ -71,15 +75,15 @@ export const clientPage: Page = {
         back: isIntegration
           ? { path: '/console/integrations', label: 'Integrations' }
           : { path: '/console/resource-servers', label: 'Resource servers' },
-        actions: html`${historyLink(visit, client.client_id)}${visit.can('integrations:edit') && html`<a class="button" href=${`${at}/edit`}>Edit</a>`}`,
+        actions: visit.can('integrations:edit') && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
       })}
       <div class="grid two">
-        ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body) : offers(client)}
+        ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body, declared) : offers(client)}
       </div>
-      ${keys && accessKeys(visit, client, keys.body)}
       ${regenerationSection(visit, subject, regenerations.body.data)} ${usageSection(visit, usage.body, regenerations.body.data)}
-      <div class="grid two">${isIntegration && grants(client, organization)} ${detailsCard(client, owner)}</div>
-      ${danger(visit, client, at)}`,
+      ${keys && accessKeys(visit, client, keys.body)}
+      <div class="grid two">${isIntegration && grants(client, organization, declared)} ${detailsCard(client, owner)}</div>
+      ${await historySection(visit, client.client_id)} ${danger(visit, client, at)}`,
     };
   },
 };
@@ -171,6 +175,7 @@ function authorizationToken(
   client: ShownClient,
   at: string,
   token: ShownAuthorizationToken | undefined,
+  declared: readonly NamedScope[],
 ): VNode {
   const mayManage = visit.can('api_key:manage');
   return html`<section class="card" aria-labelledby="token">
@@ -180,7 +185,7 @@ function authorizationToken(
         ? facts({
             'Time left': timeLeft(token.expires_at, visit.now),
             Issued: html`${fromNow(token.issued_at, visit.now)} by ${token.issued_by}`,
-            Permissions: scopesInWords(token.scope),
+            Permissions: scopesInWords(token.scope, declared),
           })
         : html`<p class="muted">
             There is no active token. You can issue an access token yourself, for example to test the API. The Client ID and secret do not
@@ -225,12 +230,12 @@ function offers(client: ShownClient): VNode {
   </section>`;
 }
 
-function grants(client: ShownClient, organization: Facts): VNode {
+function grants(client: ShownClient, organization: Facts, declared: readonly NamedScope[]): VNode {
   return html`<section class="card" aria-labelledby="settings">
     <h2 id="settings">Settings</h2>
     ${facts({
       ...organization,
-      Permissions: scopesInWords(client.scope),
+      Permissions: scopesInWords(client.scope, declared),
       'Access key': html`${client.access_key} (<a href="/console/access-keys">complete list of access keys</a>)`,
       'Resource server': client.resource
         ? html`<code>${client.resource}</code>`

@@ -106,6 +106,8 @@ export function showCredentials(
     said: VNode;
     client: Pick<ShownClient, 'client_id' | 'name' | 'kind' | 'access_key'>;
     clientSecret: string | undefined;
+    /** What to do next, instead of opening the page of the client. */
+    next?: VNode | undefined;
   },
 ): Reply {
   const { client, clientSecret } = shown;
@@ -126,6 +128,6 @@ export function showCredentials(
           needsAccessKey: client.access_key === 'required',
         })
       }
-      ${can('integrations:view') && html`<p><a class="button" href=${`/console/clients/${client.client_id}`}>${`Go to ${client.name}`}</a></p>`}`,
+      <div class="actions">${shown.next}${can('integrations:view') && html`<a class="button" href=${`/console/clients/${client.client_id}`}>${`Go to ${client.name}`}</a>`}</div>`,
   };
 }

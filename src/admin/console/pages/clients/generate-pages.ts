@@ -2,7 +2,8 @@ import { html } from 'htm/preact';
 import { permissionNames } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
 import { attempt, type Page, type Reply, type Section, type ShownClient, type Visit } from '../../page.ts';
-import { detailFields, readDetailForm, reviewedDetails, suggestOwners } from '../../parts/detail-fields.ts';
+import { detailFields, readDetailForm, reviewedDetails } from '../../parts/detail-fields.ts';
+import { beginDetour, continueDetour, detourFields, detourQuery } from '../../parts/detour.ts';
 import { facts, pageHeading, scopesInWords } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { checkbox, hiddenFields, postForm } from '../../parts/forms.ts';
@@ -54,7 +55,10 @@ export const generatePages: readonly Page[] = [integration, resourceServer].flat
     method: 'post',
     path: `${kind.path}/new`,
     permission: 'api_key:manage',
-    handle: (visit) => showForm(visit, kind, visit.form),
+    handle: (visit) => {
+      visit.form.delete('editing');
+      return showForm(visit, kind, beginDetour(visit.form, { reveal: 'on' }));
+    },
   },
   {
     method: 'post',
@@ -62,7 +66,9 @@ export const generatePages: readonly Page[] = [integration, resourceServer].flat
     permission: 'api_key:manage',
     handle: async (visit) => {
       const result = await attempt(async () => visit.rehearse('POST /clients', { body: await bodyOf(visit, kind) }));
-      return 'problem' in result ? await showForm(visit, kind, visit.form, result.problem) : showReview(visit, kind);
+      return 'problem' in result
+        ? await showForm(visit, kind, visit.form, result.problem)
+        : await showReview(visit, kind);
     },
   },
   { method: 'post', path: kind.path, permission: 'api_key:manage', handle: (visit) => generate(visit, kind) },
@@ -74,7 +80,9 @@ type Generated = ShownClient & { client_secret?: string };
 async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem?: KeyturnError): Promise<Reply> {
   const entries = readEntries(form, problem);
   const fields =
-    kind.kind === 'integration' ? integrationFields(entries, await readOffers(visit)) : resourceServerFields(entries);
+    kind.kind === 'integration'
+      ? integrationFields(visit, entries, await readOffers(visit))
+      : resourceServerFields(entries);
   return {
     ...(problem ? { status: problem.status } : {}),
     title: kind.title,
@@ -86,7 +94,7 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
     })}
     ${problem && problemNotice(problem)}
     <form class="card stack narrow" method="post" action=${`/console${kind.path}/review`}>
-      ${await organizationOfForm(visit, form)} ${fields}
+      ${await organizationOfForm(visit, form)} ${fields} ${detourFields(form)}
       ${
         visit.core.reveal &&
         checkbox({
@@ -103,14 +111,15 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
           ${proofFields(entries)}
         </details>`
       }
-      ${detailFields(entries, kind.kind, await suggestOwners(visit))}
+      ${detailFields(visit, entries, kind.kind)}
       <button class="primary">Review</button>
     </form>`,
   };
 }
 
-function showReview(visit: Visit, kind: Kind): Reply {
+async function showReview(visit: Visit, kind: Kind): Promise<Reply> {
   const { form } = visit;
+  const declared = ((await readOffers(visit)) ?? []).flatMap(({ scopes }) => scopes);
   const isKey = nounOf(authMethodOf(form)) !== 'secret';
   const input = readClientForm(kind.kind, form);
   const granted = String(input['scope'] ?? '');
@@ -121,7 +130,7 @@ function showReview(visit: Visit, kind: Kind): Reply {
       <div class="card stack narrow">
         ${facts({
           Name: input['name'] as string,
-          Permissions: kind.kind === 'integration' ? scopesInWords(granted) : undefined,
+          Permissions: kind.kind === 'integration' ? scopesInWords(granted, declared) : undefined,
           'Access key': input['access_key'] as string | undefined,
           Authentication: kind.kind === 'integration' ? methodLabel(authMethodOf(form)) : undefined,
           [kind.kind === 'integration' ? 'Resource server' : 'Resource identifier']: input['resource'] as
@@ -185,7 +194,7 @@ async function generate(visit: Visit, kind: Kind): Promise<Reply> {
     visit.call<Generated>('POST /clients', { body: await bodyOf(visit, kind), once }),
   );
   if ('problem' in result) return await showForm(visit, kind, form, result.problem);
-  return { seeOther: `/console${kind.path}/made/${once}` };
+  return { seeOther: `/console${kind.path}/made/${once}${detourQuery(form)}` };
 }
 
 function showGenerated(visit: Visit, client: Generated): Reply {
@@ -196,5 +205,6 @@ function showGenerated(visit: Visit, client: Generated): Reply {
     said: client.client_secret
       ? html`<p><strong>Generated.</strong> ${shownHowLong(client.reveal)}</p>`
       : html`<p><strong>Generated.</strong> The client authenticates with its own key or certificate.</p>`,
+    next: continueDetour(visit),
   });
 }

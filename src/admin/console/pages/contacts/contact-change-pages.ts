@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type Permission, permissionNames, permissions } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
-import { attempt, type Page, type Reply, type ShownContact, type Visit } from '../../page.ts';
+import { attempt, type Listed, type Page, type Reply, type ShownContact, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { copyable, pageHeading, permissionLabel } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
@@ -240,7 +240,7 @@ export const contactActPages: readonly Page[] = [
         title: `Delete ${contact.name}?`,
         section: 'contacts',
         body: html`<ul class="bullets">
-          <li>The contact, its access keys and its operator token are deleted. Its access keys must be disabled or expired.</li>
+          <li>${await ownedThings(visit, contact)}</li>
           <li>Its history stays in the audit log.</li>
           <li>This cannot be undone.</li>
         </ul>`,
@@ -255,6 +255,23 @@ export const contactActPages: readonly Page[] = [
     },
   }),
 ];
+
+/** Says what is deleted with a contact, and what has to be disabled first. */
+async function ownedThings(visit: Visit, contact: ShownContact): Promise<string> {
+  const token = contact.operator_token_hint === null ? '' : ' and its operator token';
+  if (!visit.can('integrations:view')) {
+    return `The contact${token} and its access keys are deleted. Its access keys must be disabled or expired.`;
+  }
+  const count = async (status?: string) => {
+    const query = { count: 'true', limit: '1', status };
+    const { body } = await visit.call<Listed<unknown>>('GET /contacts/{id}/access-keys', { ...of(visit), query });
+    return body.total?.count ?? 0;
+  };
+  const [all, enabled] = [await count(), await count('enabled')];
+  const keys = all === 1 ? '1 access key' : `${all} access keys`;
+  const first = enabled === 1 ? '1 of them is' : `${enabled} of them are`;
+  return `The contact${token}${all > 0 ? ` and its ${keys}` : ''} are deleted.${enabled > 0 ? ` ${first} still enabled, and must be disabled first.` : ''}`;
+}
 
 function of({ params }: Visit) {
   return { params: { id: params['id'] } };

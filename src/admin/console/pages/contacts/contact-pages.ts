@@ -6,13 +6,13 @@ import {
   facts,
   fromNow,
   lastUse,
-  nextPage,
   pageHeading,
+  pagination,
   permissionLabel,
   statusBadges,
   table,
 } from '../../parts/elements.ts';
-import { historyLink } from '../../parts/event-sentence.ts';
+import { historySection } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
 import { type Facts, organizationFact } from '../../parts/organization-fact.ts';
@@ -71,11 +71,11 @@ export const contactPage: Page = {
         title: contact.name,
         lead: contact.email,
         back: { path: '/console/contacts', label: 'Contacts' },
-        actions: html`${historyLink(visit, contact.id)}${mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`}`,
+        actions: mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
       })}
       ${accessKeys(visit, contact, keys)} ${ownedClients(visit, contact, owned)}
       <div class="grid two">${about(visit, contact, await organizationFact(visit, contact))} ${operator(visit, contact, at)}</div>
-      ${danger(visit, at, keys)}`,
+      ${await historySection(visit, contact.id)} ${danger(visit, at, keys)}`,
     };
   },
 };
@@ -105,7 +105,7 @@ function accessKeys(visit: Visit, contact: ShownContact, keys: Listed<ShownAcces
       ${visit.can('integrations:edit') && html`<a class="button" href=${`${at}/access-keys/new`}>Create Key</a>`}
     </div>
     ${keys.data.length === 0 ? html`<p class="muted">This contact has no access keys.</p>` : accessKeyTable(visit, keys.data, 'one contact')}
-    ${nextPage(at, visit.query, keys.next_cursor)}
+    ${pagination(at, visit.query, keys)}
   </section>`;
 }
 

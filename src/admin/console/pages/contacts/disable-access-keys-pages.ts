@@ -1,30 +1,48 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { findDisabledTogether } from '../../../../access-keys/disable-keys-of-contact.ts';
 import type { Page, ShownContact, ShownKeysReview, Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { lastUse, table } from '../../parts/elements.ts';
 
 /** Pages that disable all access keys of a contact after one review. */
-export const disableAccessKeysPages: readonly Page[] = confirmedAct({
-  path: '/contacts/:id/disable-access-keys',
-  permission: 'integrations:edit',
-  confirm: async (visit) => {
-    const params = { id: visit.params['id'] };
-    const { body: contact } = await visit.call<ShownContact>('GET /contacts/{id}', { params });
-    const { body: review } = await visit.call<ShownKeysReview>('GET /contacts/{id}/access-keys/disable', { params });
-    return {
-      title: `Disable all access keys of ${contact.name}?`,
-      section: 'contacts',
-      body: impact(visit, review),
-      button: 'Disable all access keys',
-      back: { path: `/console/contacts/${contact.id}`, label: contact.name },
-    };
+export const disableAccessKeysPages: readonly Page[] = [
+  ...confirmedAct({
+    path: '/contacts/:id/disable-access-keys',
+    permission: 'integrations:edit',
+    confirm: async (visit) => {
+      const params = { id: visit.params['id'] };
+      const { body: contact } = await visit.call<ShownContact>('GET /contacts/{id}', { params });
+      const { body: review } = await visit.call<ShownKeysReview>('GET /contacts/{id}/access-keys/disable', { params });
+      return {
+        title: `Disable all access keys of ${contact.name}?`,
+        section: 'contacts',
+        body: impact(visit, review),
+        button: 'Disable all access keys',
+        back: { path: `/console/contacts/${contact.id}`, label: contact.name },
+      };
+    },
+    act: async (visit) => {
+      await visit.call('POST /contacts/{id}/access-keys/disable', { params: { id: visit.params['id'] } });
+      return { seeOther: `/console/contacts/${visit.params['id']}`, done: 'keys-disabled' };
+    },
+  }),
+  {
+    method: 'post',
+    path: '/contacts/:id/disable-access-keys/undo',
+    permission: 'integrations:edit',
+    handle: async (visit) => {
+      for (const { id } of await findDisabledTogether(
+        visit.core.database,
+        visit.params['id'] ?? '',
+        visit.operator.id,
+      )) {
+        await visit.call('POST /access-keys/{id}/enable', { params: { id } });
+      }
+      return { seeOther: `/console/contacts/${visit.params['id']}`, done: 'keys-enabled' };
+    },
   },
-  act: async (visit) => {
-    await visit.call('POST /contacts/{id}/access-keys/disable', { params: { id: visit.params['id'] } });
-    return { seeOther: `/console/contacts/${visit.params['id']}`, done: 'keys-disabled' };
-  },
-});
+];
 
 function impact(visit: Visit, { total, access_keys: keys }: ShownKeysReview): VNode {
   if (total === 0) return html`<p>All access keys of this contact are already disabled.</p>`;
@@ -37,7 +55,7 @@ function impact(visit: Visit, { total, access_keys: keys }: ShownKeysReview): VN
           ? 'None of them got a token in the last 24 hours.'
           : `In the last 24 hours, ${tokens === 1 ? '1 token was' : `${tokens} tokens were`} issued with ${used.length} of them.`
       }</li>
-      <li>You can enable each key again at any time.</li>
+      <li>You can enable them again at any time.</li>
     </ul>
     ${table({
       caption: 'Enabled access keys',

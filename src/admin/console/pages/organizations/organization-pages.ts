@@ -14,7 +14,7 @@ import {
   statusBadges,
   table,
 } from '../../parts/elements.ts';
-import { historyLink } from '../../parts/event-sentence.ts';
+import { historySection } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
 
@@ -92,11 +92,11 @@ export const organizationPage: Page = {
         title: organization.name,
         lead: organizationStatus(organization),
         back: { path: '/console/organizations', label: 'Organizations' },
-        actions: html`${historyLink(visit, organization.id)}${mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`}`,
+        actions: mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
       })}
       ${integrations(visit, organization, clients)} ${contactsOf(visit, organization, contacts)}
       <div class="grid two">${about(visit, organization)} ${ceiling(organization)}</div>
-      ${mayManage && !organization.is_deployment && danger(organization, at)}`,
+      ${await historySection(visit, organization.id)} ${mayManage && !organization.is_deployment && danger(organization, at)}`,
     };
   },
 };

@@ -1,0 +1,119 @@
+import { html } from 'htm/preact';
+import type { VNode } from 'preact';
+import { InvalidInput } from '../../../errors.ts';
+import { nameTargets } from '../../../search/name-targets.ts';
+import { type ShownAccessKey, type ShownContact, type ShownFound, unlessMissing, type Visit } from '../page.ts';
+import { notice } from './notices.ts';
+
+/** Fields in which operators choose contacts and clients by their names, while a script suggests what the server finds. */
+
+export type Picked = ShownFound['data'][number];
+export type PickKind = Picked['kind'];
+
+const nouns: Readonly<Record<PickKind, string>> = {
+  integration: 'integration',
+  resource_server: 'resource server',
+  access_key: 'access key',
+  contact: 'contact',
+};
+
+/** Returns the text that means a thing without doubt, such as `Order sync <kti_…>`. */
+export function pickText({ kind, id, name, detail }: Picked): string {
+  return `${name} <${kind === 'contact' ? detail : id}>`;
+}
+
+/** Finds what an entered text can mean: one thing if its text, ID, e-mail address or name was entered. */
+export async function findPicked(visit: Visit, text: string, kinds: readonly PickKind[]): Promise<Picked[]> {
+  const entered = text.trim();
+  if (uuid.test(entered)) return (await Promise.all(kinds.map((kind) => findById(visit, kind, entered)))).flat();
+  const [, inner = entered] = /<([^<>]+)>$/.exec(entered) ?? [];
+  const { body } = await visit.call<ShownFound>('GET /search', { query: { q: inner.slice(0, 200), limit: '50' } });
+  const found = body.data.filter(({ kind }) => kinds.includes(kind));
+  const same = (one: string) => one.toLowerCase() === inner.toLowerCase();
+  const ways = [
+    found.filter((one) => pickText(one) === entered),
+    found.filter((one) => same(one.id) || (one.kind === 'contact' && same(one.detail))),
+    found.filter((one) => same(one.name)),
+  ];
+  return ways.find((way) => way.length > 0) ?? found;
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Finds a contact or access key by its ID, which no search does. */
+async function findById(visit: Visit, kind: PickKind, id: string): Promise<Picked[]> {
+  const params = { id };
+  if (kind === 'contact') {
+    const found = await unlessMissing(visit.call<ShownContact>('GET /contacts/{id}', { params }));
+    return found ? [{ kind, id, name: found.body.name, detail: found.body.email }] : [];
+  }
+  if (kind === 'access_key') {
+    const found = await unlessMissing(visit.call<ShownAccessKey>('GET /access-keys/{id}', { params }));
+    return found ? [{ kind, id, name: found.body.name, detail: found.body.contact_name }] : [];
+  }
+  return [];
+}
+
+/** Finds the one thing that was entered in a form. @throws {InvalidInput} that names the field, and what matches. */
+export async function requirePicked(
+  visit: Visit,
+  field: string,
+  text: string,
+  kinds: readonly PickKind[],
+): Promise<Picked> {
+  const [picked, ...others] = await findPicked(visit, text, kinds);
+  const refuse = (message: string) => new InvalidInput(`${field}: ${message}.`, [{ path: field, message }]);
+  if (!picked) throw refuse(`no ${nounsOf(kinds)} matches “${text}”`);
+  if (others.length > 0) {
+    const shown = [picked, ...others].slice(0, 5).map(pickText).join(', ');
+    throw refuse(`several match “${text}”: ${shown}${others.length > 4 ? ' and others' : ''}. Enter one of them`);
+  }
+  return picked;
+}
+
+const shownCandidates = 10;
+
+/** Renders what a filter can mean if that is not one thing, each as a link that sets the filter. */
+export function candidates(
+  visit: Visit,
+  { name, text, kinds, found }: { name: string; text: string; kinds: readonly PickKind[]; found: readonly Picked[] },
+): VNode {
+  if (found.length === 0) return notice('warn', `No ${nounsOf(kinds)} matches “${text}”.`);
+  const { cursor: _page, ...query } = visit.query;
+  return notice(
+    'warn',
+    html`<p>${`Several match “${text}”. Choose one:`}</p>
+      <ul>
+        ${found
+          .slice(0, shownCandidates)
+          .map(
+            (each) =>
+              html`<li><a href=${`${visit.path}?${new URLSearchParams({ ...query, [name]: each.id })}`}>${pickText(each)}</a> <span class="muted">${nouns[each.kind]}</span></li>`,
+          )}
+        ${found.length > shownCandidates && html`<li>and others. Enter more of the name to find them.</li>`}
+      </ul>`,
+  );
+}
+
+function nounsOf(kinds: readonly PickKind[]): string {
+  return kinds.map((kind) => nouns[kind]).join(' or ');
+}
+
+/** Returns the text for clients that are known by their Client IDs, one a line. */
+export async function linesOfClients({ core }: Visit, clientIds: readonly string[]): Promise<string> {
+  const names = await nameTargets(core.database, clientIds);
+  return clientIds.map((id) => (names.has(id) ? `${names.get(id)} <${id}>` : id)).join('\n');
+}
+
+/** Reads clients that were entered by name or Client ID, one a line. @throws {InvalidInput} that names the field. */
+export async function readClientLines(visit: Visit, field: string): Promise<string[]> {
+  const lines = (visit.form.get(field) ?? '').split(/\r?\n/).map((line) => line.trim());
+  const ids: string[] = [];
+  for (const line of lines.filter(Boolean)) {
+    const words = line.split(/[\s,]+/);
+    // Several Client IDs in one line, which no search finds.
+    if (words.every((word) => word.startsWith('kti_'))) ids.push(...words);
+    else ids.push((await requirePicked(visit, field, line, ['integration', 'resource_server'])).id);
+  }
+  return [...new Set(ids)];
+}

@@ -76,7 +76,10 @@ export async function disableKeysOfContact(
     'SELECT id, name FROM access_keys WHERE contact = $1 AND enabled ORDER BY id FOR UPDATE',
     [contactId],
   );
-  for (const { id } of keys) await setAccessKeyEnabled(transaction, deps, actor, id, false);
+  // All events of the act have the same time, by which it can be undone.
+  const now = deps.clock();
+  const sameTime = { ...deps, clock: () => now };
+  for (const { id } of keys) await setAccessKeyEnabled(transaction, sameTime, actor, id, false);
   return keys;
 }
 

@@ -1,10 +1,12 @@
 import { type ConsoleServer, startConsole } from './console-server.ts';
 
+// Each reading of the clock is later than the one before.
+let now = Date.now();
 let server: ConsoleServer;
 let cookie: string;
 
 beforeAll(async () => {
-  server = await startConsole();
+  server = await startConsole({ clock: () => ++now });
   cookie = await server.signIn((await server.operator()).token);
 });
 afterAll(() => server.close());

@@ -64,7 +64,7 @@ it('filters access keys by an integration that is entered by its name, and asks 
   expect(list).not.toContain('Another');
   const unclear = await look('/console/access-keys?client_id=robot&status=enabled');
   expect(unclear).toContain('Several match “robot”');
-  const chosen = linkOf(unclear, `Robot 59 &lt;${clients[59]?.client_id}>`) ?? '';
+  const chosen = linkOf(unclear, 'Robot 59') ?? '';
   expect(chosen).toContain('status=enabled');
   expect(await look(chosen)).toContain('Another');
 });
@@ -79,7 +79,8 @@ it('filters the audit log by the names of who acted and of what it was about, an
   const actor = await look('/console/audit?actor=Operator+audit%3Aview+integrations%3Aview+integrations%3Aedit');
   expect(actor).toContain('1 found');
   const unclear = await look('/console/audit?target=acme');
-  expect(linkOf(unclear, 'Acme South &lt;south@acme.example>')).toBe(`/console/audit?target=${other.id}`);
+  expect(unclear).toContain('contact, south@acme.example');
+  expect(linkOf(unclear, 'Acme South')).toBe(`/console/audit?target=${other.id}`);
   expect(await look('/console/audit?target=nobody-has-this')).toContain('No events match');
 });
 

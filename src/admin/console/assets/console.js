@@ -242,7 +242,8 @@ for (const input of document.querySelectorAll('[data-expected]')) {
   check();
 }
 
-document.querySelector('[aria-invalid=true]')?.focus();
+const wrong = document.querySelector('[aria-invalid=true]');
+(wrong?.matches('fieldset') ? wrong.querySelector('input') : wrong)?.focus();
 
 // Ignore a second click while a form is being sent, until the page is shown again.
 for (const form of document.querySelectorAll('form[method=post]')) {

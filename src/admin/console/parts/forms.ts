@@ -146,7 +146,7 @@ export function choices({
   error?: string | undefined;
   options: readonly { value: string; label: ComponentChildren; hint?: ComponentChildren }[];
 }): VNode {
-  return html`<fieldset class="choices" id=${`field-${name}`} aria-describedby=${error ? `error-${name}` : undefined}>
+  return html`<fieldset class="choices" id=${`field-${name}`} role=${error && 'radiogroup'} ...${described({ name, error })}>
     <legend>${label}</legend>
     ${notes({ name, error })}
     ${options.map((option) => {

@@ -88,7 +88,7 @@ export function candidates(
           .slice(0, shownCandidates)
           .map(
             (each) =>
-              html`<li><a href=${`${visit.path}?${new URLSearchParams({ ...query, [name]: each.id })}`}>${pickText(each)}</a> <span class="muted">${nouns[each.kind]}</span></li>`,
+              html`<li><a href=${`${visit.path}?${new URLSearchParams({ ...query, [name]: each.id })}`}>${each.name}</a> <span class="muted">${`${nouns[each.kind]}, ${each.detail}`}</span></li>`,
           )}
         ${found.length > shownCandidates && html`<li>and others. Enter more of the name to find them.</li>`}
       </ul>`,

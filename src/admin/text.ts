@@ -5,8 +5,8 @@ import { momentProblem, readMoment, textProblem } from '../text/read-text.ts';
 export function text(max: number) {
   return z
     .string()
-    .min(1, 'must not be empty')
-    .max(max, `must not be longer than ${max} characters`)
+    .min(1, { error: 'must not be empty', abort: true })
+    .max(max, { error: `must not be longer than ${max} characters`, abort: true })
     .superRefine((value, context) => {
       const message = textProblem(value, max);
       if (message !== undefined) context.addIssue({ code: 'custom', message });

@@ -41,7 +41,7 @@ export const signingKeysPages: readonly Page[] = [
               ...(canRevoke ? [{ label: 'Revoke' }] : []),
             ],
             rows: body.data.map((key) => [
-              html`<code>${key.kid}</code>`,
+              html`<code>${key.kid}</code>${visit.can('audit:view') && html`<a class="under" href=${`/console/audit?target=${encodeURIComponent(key.kid)}`}>History</a>`}`,
               badge(tones[key.status], key.status),
               key.alg,
               fromNow(key.created_at, visit.now),

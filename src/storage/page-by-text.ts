@@ -27,7 +27,7 @@ export type Slice = {
 };
 
 /** A row, by the value of the column that the list is sorted by. */
-export type Position = { value: Date | string; id: string };
+type Position = { value: Date | string; id: string };
 
 export type Page = {
   table: string;

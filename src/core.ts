@@ -9,6 +9,7 @@ import { createUsedAssertions, type UsedAssertions } from './clients/used-assert
 import { assertionAlgorithms } from './clients/verification-key.ts';
 import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
+import { createTextSigner } from './credentials/signed-value.ts';
 import { lockSecretOwner } from './leaks/end-leak.ts';
 import { type Log, logLoss } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
@@ -137,7 +138,8 @@ export async function openCore(
     const codec = createTokenRecordCodec(keyRing, await steps.run('the token records', unauthenticated));
     const store =
       remote?.createRedisTokenStore(remote.redis, codec, { prefix }) ?? createDatabaseTokenStore(database, codec);
-    const stream = redis && (await openAnnouncementStream(redis, database, prefix));
+    const stream =
+      redis && (await openAnnouncementStream(redis, database, prefix, createTextSigner(keyRing, 'announcement')));
     const announcements = stream && createAnnouncements({ stream, log });
     const { staleSeconds, reveal, signingAlgorithm } = config;
     const algorithms = assertionAlgorithms(config.dialects);

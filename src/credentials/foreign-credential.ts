@@ -129,8 +129,8 @@ const placeholders: readonly RegExp[] = [
   /[$#%]\{\s*(?:[A-Z][A-Z0-9_.]{2,}|[a-z][a-z0-9_.:/|-]{2,}|[a-z]+(?:[A-Z][a-z]+)+)\s*\}/,
   // {{ .Values.x }}, {% x %}, <%= x %>, [[ x ]]
   /\{\{[\s.\w"'$#-].*[\s\w"')-]\}\}|\{%.*%\}|<%.*%>|<\?.*\?>|^\[\[.*\]\]$/s,
-  // The whole value in brackets: <YOUR_SECRET>, [secret], {env:NAME}, {$NAME}
-  /^<[A-Za-z][\w .:-]*>$|^\[[A-Za-z][\w .:-]*\]$|^\{[$\w][\w.:$/ -]*\}$/,
+  // The whole value in brackets: <YOUR_SECRET>, <path:secret/data/x#y>, [secret], {env:NAME}, {$NAME}
+  /^<[A-Za-z][\w .:-]*>$|^<[A-Za-z]+:[^<>]*>$|^\[[A-Za-z][\w .:-]*\]$|^\{[$\w][\w.:$/ -]*\}$/,
   // Encrypted or encoded by a tool: ENC[…] and DEC(…), {cipher}…, {noop}…, Ansible, PEM, AWS KMS
   /^(?:ENC|DEC|CRYPT|SOPS|PKCS7|GPG|AGE|KMS|ENV|SECRET|VAULT)[[({]/i,
   /^\{(?:[a-z]{3}[\w@.-]*|[A-Z]{3}[A-Z0-9@._-]*)\}/,
@@ -141,9 +141,9 @@ const placeholders: readonly RegExp[] = [
   /^\$[A-Z][A-Z0-9_]*$|^\$[a-z]+(?:[_.][a-z]+)+$|^%[A-Za-z_]\w*%$|^__[A-Za-z]\w*__$|^@@?(?:[A-Z][A-Z0-9_.]*|[a-z]+(?:[._-][a-z]+)*)@@?$/,
   /^(?:os\.|process\.)?(?:env|environ|getenv)\b[.:[(]/i,
   /^(?:var|data|local|module|secrets|vars|values)\.[A-Za-z_][\w.[\]"-]*$/,
-  // A reference: vault:secret/x#y, ssm:/x, aws-ssm:x, op://x, gcpsm://x, https://x.vault.azure.net/…, arn:aws:…, projects/x/secrets/y
-  /^(?:ref\+)?(?:vault|ssm|(?:aws|gcp|az|azure|google)(?:-[\w-]+|sm|ssm|keyvault)?|secretsmanager|secrets?|secretref|keyvault|kv|k8s|kubernetes|conjur|doppler|infisical|bitwarden|bws?|keeper|akeyless|sops|file|env|consul|param(?:eter)?|configmap):/i,
-  /^[A-Za-z][A-Za-z0-9+.-]*:\/\/|^arn:|^projects\/[^/]+\/secrets\//,
+  // A reference: vault:secret/x#y, ssm:/x, aws-ssm:x, op://x, gcpsm://x, https://x.vault.azure.net/…, keepass:/x/y, arn:aws:…, projects/x/secrets/y
+  /^(?:ref\+)?(?:vault|ssm|(?:aws|gcp|az|azure|google)(?:-[\w-]+|sm|ssm|keyvault)?|secretsmanager|secrets?|secret(?:key)?ref|configmap(?:key)?ref|keyvault|akv|kv|k8s|kubernetes|conjur|doppler|infisical|bitwarden|bws?|keeper|akeyless|sops|file|env|consul|param(?:eter)?|configmap):/i,
+  /^[A-Za-z][A-Za-z0-9+.-]*:\/\/|^[a-z]{3}[a-z-]*:\/[A-Za-z][\w.-]*\/|^arn:|^projects\/[^/]+\/secrets\//,
   // A file: /run/secrets/x
   /^\/(?:run|var|etc|mnt|opt|home|vault|secrets?|usr)\/|^[A-Za-z]:\\/,
 ];
@@ -187,6 +187,8 @@ export function recognizeNotASecret(given: string): NotASecret | undefined {
 }
 
 function isHashLike(value: string): boolean {
+  // Digits with 0x, or pairs of digits between colons, as tools print hashes.
+  if (/^0x[0-9a-f]{32,}$/i.test(value) || /^(?:[0-9a-f]{2}:){15,}[0-9a-f]{2}$/i.test(value)) return true;
   if (/^(?:[0-9a-f]+|[0-9A-F]+)$/.test(value)) return hexLengths.includes(value.length);
   return /^[A-Za-z0-9+/_-]+={1,2}$/.test(value) && base64Lengths.includes(value.length);
 }

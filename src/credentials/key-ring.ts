@@ -11,7 +11,8 @@ export type KeyPurpose =
   | 'confirmation'
   | 'cursor'
   | 'dpop-nonce'
-  | 'token-record';
+  | 'token-record'
+  | 'announcement';
 
 export type KeyRing = {
   /** The version that new values are made with, for example `v2`. */

@@ -2,13 +2,13 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { KeyPurpose, KeyRing } from './key-ring.ts';
 
 /**
- * Values that the server gives to callers and recognises when they return, without storing them:
+ * Values that the server gives away and recognises when they return, such as cursors and announcements in Redis:
  * `version.payload.mac`, where version is that of the root key, and mac is HMAC-SHA-256 (RFC 2104) with a key that is
  * derived for one purpose. The payload is readable and must not be secret.
  */
 
 /** The purposes of derived keys that sign values. */
-type SigningPurpose = Extract<KeyPurpose, 'confirmation' | 'cursor'>;
+type SigningPurpose = Extract<KeyPurpose, 'confirmation' | 'cursor' | 'announcement'>;
 
 /**
  * Signs a payload.
@@ -34,6 +34,21 @@ export function readSignedValue(
   // Compare the text, because decoding would accept several spellings of one MAC.
   const isOurs = expected !== undefined && isSameMac(Buffer.from(expected), Buffer.from(mac));
   return rest.length === 0 && isOurs ? payload : undefined;
+}
+
+/**
+ * Returns functions that sign and read texts of any characters for one purpose. Both take what else the MAC covers, as in
+ * `signValue`.
+ */
+export function createTextSigner(ring: KeyRing, purpose: SigningPurpose) {
+  return {
+    sign: (context: string, text: string): string =>
+      signValue(ring, purpose, context, Buffer.from(text).toString('base64url')),
+    read: (context: string, value: string): string | undefined => {
+      const payload = readSignedValue(ring, purpose, context, value);
+      return payload === undefined ? undefined : Buffer.from(payload, 'base64url').toString();
+    },
+  };
 }
 
 /** Compares MACs in constant time. @param expected undefined if its key is not known; nothing equals it then. */

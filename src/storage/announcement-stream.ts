@@ -10,11 +10,18 @@ export type AnnouncementStream = {
   /**
    * Returns the entries after this ID, or undefined if the entry with this ID is missing. Other entries may be missing
    * then, too: Redis restarted empty or with an older state, or the reader was so slow that the oldest entries were
-   * removed.
+   * removed. `entry` is undefined if this deployment has not written it.
    */
-  after(id: string): Promise<{ id: string; entry: string }[] | undefined>;
-  /** Returns all entries. */
+  after(id: string): Promise<{ id: string; entry: string | undefined }[] | undefined>;
+  /** Returns all entries that this deployment has written. */
   all(): Promise<string[]>;
+};
+
+/** Signs entries with a key of this deployment, for one stream. */
+export type EntrySigner = {
+  sign(stream: string, entry: string): string;
+  /** Returns undefined for a value that `sign` has not made for this stream. */
+  read(stream: string, signed: string): string | undefined;
 };
 
 /**
@@ -28,12 +35,14 @@ const deadlineMs = 500;
 /**
  * Opens the stream of this database. Deployments that share a Redis database and prefix by mistake do not read each
  * other's changes, which would look like lost ones (loss-check.ts). A standby that is promoted keeps both parts of the
- * name.
+ * name. Entries are signed, because whoever can write to Redis could otherwise make a process repeat the end of secrets
+ * or clients that never ended.
  */
 export async function openAnnouncementStream(
   redis: Redis | Cluster,
   database: Queryable,
   prefix: string,
+  signer: EntrySigner,
 ): Promise<AnnouncementStream> {
   const [row] = await database.query<{ name: string }>(
     `SELECT left(md5(current_database() || ' ' || coalesce(split_part(database_timeline(), '.', 1), '')), 12) AS name`,
@@ -41,7 +50,8 @@ export async function openAnnouncementStream(
   const key = `${prefix}changes:${row?.name}`;
   return {
     append: async (entry) => {
-      const id = await withDeadline(redis.xadd(key, 'MAXLEN', '~', maxEntries, '*', 'm', entry), 'redis', deadlineMs);
+      const added = redis.xadd(key, 'MAXLEN', '~', maxEntries, '*', 'm', signer.sign(key, entry));
+      const id = await withDeadline(added, 'redis', deadlineMs);
       if (id === null) throw new Error('XADD returned no id');
       return id;
     },
@@ -49,13 +59,16 @@ export async function openAnnouncementStream(
       // Include the known entry in the range, to detect that it is missing.
       const rows = await withDeadline(redis.xrange(key, id, '+', 'COUNT', pageSize), 'redis', deadlineMs);
       if (rows[0]?.[0] !== id) return undefined;
-      return rows.slice(1).map(([entryId, [, entry = '']]) => ({ id: entryId, entry }));
+      return rows.slice(1).map(([entryId, [, entry = '']]) => ({ id: entryId, entry: signer.read(key, entry) }));
     },
     all: async () => {
       const entries: string[] = [];
       for (let from = '-'; ; ) {
         const rows = await withDeadline(redis.xrange(key, from, '+', 'COUNT', pageSize), 'redis', deadlineMs);
-        for (const [, [, entry = '']] of rows) entries.push(entry);
+        for (const [, [, signed = '']] of rows) {
+          const entry = signer.read(key, signed);
+          if (entry !== undefined) entries.push(entry);
+        }
         if (rows.length < pageSize) return entries;
         from = `(${rows.at(-1)?.[0]}`;
       }

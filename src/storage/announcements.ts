@@ -130,7 +130,7 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
         return await read();
       }
       for (const { id, entry } of entries) {
-        const announcement = decodeAnnouncement(entry);
+        const announcement = entry === undefined ? undefined : decodeAnnouncement(entry);
         if (announcement) take(announcement, performance.now());
         lastId = id;
       }

@@ -396,7 +396,7 @@ test('messages about a malformed file name the position and contain no part of a
   const files: [string, string][] = [
     [`client_id,client_secret\na-1,${start}"${end}\n`, 'line 2'],
     [`client_id,client_secret,name\na-1,"${start}"${end},x\nb-1,${secret},ok\n`, 'line 2'],
-    [`client_id,client_secret\na-1,"${secret}\n`, 'never closed'],
+    [`client_id,client_secret\na-1,"${secret}\na-2,${secret}\n`, 'opens after line 1 is never closed'],
     [`order-sync,${secret}\n`, 'must be a header row'],
     [`[{"client_id":"a-1","client_secret":"${start}\n${end}"}]`, 'line 1, column'],
     [`[{"client_id":"a-1","client_secret":${secret}}]`, 'JSON cannot be read'],

@@ -49,6 +49,10 @@ test.each([
       'arn:aws:secretsmanager:eu-central-1:123456789012:secret:order-sync',
       'projects/shop/secrets/order-sync/versions/1',
       'op://shop/order-sync/secret',
+      '<path:secret/data/orders#client_secret>',
+      'secretKeyRef:orders/client-secret',
+      'AKV:orders-client-secret',
+      'keepass:/orders/client-secret',
       'ref+vault://secret/order-sync#/secret',
       'https://v.vault.azure.net/secrets/order-sync',
       '/run/secrets/order-sync',
@@ -89,6 +93,10 @@ test.each([
       randomBytes(20).toString('base64'),
       randomBytes(32).toString('base64'),
       randomBytes(64).toString('base64'),
+      `0x${randomBytes(32).toString('hex')}`,
+      randomBytes(20)
+        .toString('hex')
+        .replace(/..(?!$)/g, '$&:'),
     ],
   ],
 ])('recognizes each %s that replaces a secret in other products', (kind, values) => {

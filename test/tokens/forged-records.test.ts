@@ -2,6 +2,9 @@ import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
 import { updateClient } from '../../src/clients/manage-clients.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
+import { createKeyRing } from '../../src/credentials/key-ring.ts';
+import { createTextSigner } from '../../src/credentials/signed-value.ts';
+import { generateRootKey } from '../../src/storage/open-database.ts';
 import { privateClaims } from '../../src/tokens/jwt-access-token.ts';
 import { tokenId } from '../../src/tokens/token-store.ts';
 import { createTestStores, startTestServer, type TestServer } from '../harness.ts';
@@ -190,4 +193,34 @@ test('the record of a token takes at most 60 bytes of Redis, regardless of its d
   const token = await api.accessToken(clients.shop);
   expect((await api.introspect(clients.orders, token)).json['scope']).toBe(items.join(' '));
   expect(await redis.strlen(keyOf(token))).toBeLessThanOrEqual(60);
+});
+
+test('an attacker who can write to Redis cannot make a server that starts repeat the end of what never ended', async () => {
+  const stores = await createTestStores();
+  const first = await startTestServer({ stores });
+  const { shop } = await registerAll(first.core);
+  const known = await first.core.clients.find(shop.id);
+  const [stream = ''] = await redis.keys(`${stores.redisPrefix}changes:*`);
+  await first.close();
+  const end = Date.now() + 3_600_000;
+  const entry = JSON.stringify({
+    f: 'x',
+    c: [
+      [9_000, 'client', shop.id, end],
+      [9_001, 'disabled_client', known?.client.id, end],
+      [9_002, 'ended_secret', known?.secrets[0]?.id, end],
+    ],
+  });
+  const signed = createTextSigner(createKeyRing(generateRootKey()), 'announcement').sign(stream, entry);
+  for (const forged of [entry, signed, signed.replace(/[^.]*$/, '')]) await redis.xadd(stream, '*', 'm', forged);
+  const second = await startTestServer({ stores });
+  try {
+    expect((await endpointsOf(second.publicUrl).token(shop)).status).toBe(200);
+    const events = await second.core.database.query(
+      `SELECT FROM audit_events WHERE action = 'deployment.changes_lost'`,
+    );
+    expect(events).toEqual([]);
+  } finally {
+    await second.close();
+  }
 });

@@ -3,7 +3,13 @@ import { CommandEnd } from '../terminal.ts';
 import { clientColumns, unescapeField } from './clients-csv.ts';
 import { type FileContent, type FoundClient, lettersOf } from './clients-file.ts';
 
-type Line = { record: string[]; info: { lines: number } };
+/** A line as JSON: its number, and its fields. Objects would take several times the memory of the file. */
+type Line = readonly [json: string];
+
+function readLine([json]: Line): { number: number; record: string[] } {
+  const [number, ...record] = JSON.parse(json) as [number, ...string[]];
+  return { number, record };
+}
 
 /** Columns that are read without unescaping, because they are compared with the values that clients send. */
 const literal = ['client_id', 'client_secret', 'client_secret_hash'];
@@ -25,15 +31,16 @@ export function readCsv(text: string): FileContent {
       return first && `line ${first.line}: ${first.reasons.join('; ')}`;
     },
   );
-  const [heading, ...rows] = lines;
-  const names = readHeading(heading?.record ?? []);
+  const [heading] = lines;
+  const names = readHeading(heading === undefined ? [] : readLine(heading).record);
   const surroundings = { grants: new Map() };
   return {
     warnings: [],
     clients: function* (): Generator<FoundClient> {
       for (const { line, reasons } of refused) yield { place: `line ${line}`, reasons };
-      for (const { record, info } of rows) {
-        const place = `line ${info.lines}`;
+      for (let index = 1; index < lines.length; index++) {
+        const { number, record } = readLine(lines[index] as Line);
+        const place = `line ${number}`;
         if (record.length === names.length) yield { place, list: '', value: toMembers(names, record), surroundings };
         else
           yield {
@@ -54,10 +61,12 @@ function parseLines(
 ): Line[] {
   const [first = ''] = text.split(/\r?\n/, 1);
   const delimiter = [',', ';', '\t'].find((one) => first.includes(one)) ?? ',';
+  let lastLine = 0;
   const refuse = (error: CsvError | undefined) => {
     const unclosed = error?.code === 'CSV_QUOTE_NOT_CLOSED';
     const line = Number(error?.['lines'] ?? 0);
-    if (unclosed) throw unreadable(earlierProblem() ?? `a quote that opens in line ${line} is never closed`);
+    // The parser reports the last line of the file as the one in which the quote opens.
+    if (unclosed) throw unreadable(earlierProblem() ?? `a quote that opens after line ${lastLine} is never closed`);
     onRefused(line, problemOf(first.split(delimiter), error));
     return undefined;
   };
@@ -65,12 +74,15 @@ function parseLines(
     const read: unknown = parse(text, {
       bom: true,
       delimiter,
-      info: true,
       skip_empty_lines: true,
       trim: true,
       relax_column_count: true,
       skip_records_with_error: true,
       on_skip: refuse,
+      on_record: (record: string[], { lines }) => {
+        lastLine = lines;
+        return [JSON.stringify([lines, ...record])];
+      },
     });
     return read as Line[];
   } catch (error) {

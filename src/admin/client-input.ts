@@ -140,6 +140,7 @@ export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) 
     ownerContactId: body.owner_contact_id,
     tokenTtlSeconds: body.access_token_ttl,
     defaultScope: body.default_scope,
+    selfRotation: body.self_rotation,
     jwksUri: body.jwks_uri,
     certificateSubject: readSubject(body),
     certificateBoundTokens: body.tls_client_certificate_bound_access_tokens,

@@ -167,6 +167,11 @@ export const scopeReview = z
   })
   .meta({ id: 'ScopeReview', description: 'The impact of a change of declared scopes.' });
 
+const selfRotation = z.boolean().meta({
+  description:
+    'Whether the client may rotate its own credential at `POST /oauth2/credentials/rotate` of the public listener. The default is false.',
+});
+
 /** Members of a request body that registers or changes a client. */
 export const givenDetails = {
   owner_contact_id: orNull(ownerId),
@@ -178,6 +183,7 @@ export const givenDetails = {
   default_scope: orNull(defaultScope),
   dialects: dialects.optional(),
   claims: claims.optional(),
+  self_rotation: selfRotation.optional(),
 };
 
 /** Members of a client in a response. */
@@ -199,6 +205,7 @@ export const shownDetails = {
     .array(z.enum(dialectNames))
     .meta({ description: 'Deviations that are accepted of this client, beside those of the deployment.' }),
   claims: claimSet.meta({ description: 'Custom claims of introspections and JWTs.' }),
+  self_rotation: selfRotation.meta({ description: 'Whether the client may rotate its own credential.' }),
 };
 
 /** Members of a request body that creates or changes an access key. */

@@ -12,6 +12,7 @@ import {
   jwksSchema,
   metadataSchema,
   oauthErrorSchema,
+  ownRotationSchema,
   readinessSchema,
   tokenSchema,
   whoamiSchema,
@@ -231,6 +232,36 @@ const paths: Readonly<Record<PublicPath, ZodOpenApiPathItemObject>> = {
       operationId: 'postWhoami',
       summary: 'Describe the presented credential and access key',
       form: z.object({ access_key: accessKey, resource, ...authentication }),
+    }),
+  },
+  '/oauth2/credentials/rotate': {
+    post: authenticatedOperation({
+      tag: 'credentials',
+      operationId: 'rotateOwnCredential',
+      summary:
+        'Rotate the credential that the client authenticates with, if it may. The same Idempotency-Key returns the same rotation, with its progress',
+      header: z.object({
+        'Idempotency-Key': z.string().min(16).max(255).meta({
+          description:
+            'Identifies the rotation. With the previous credential, it is enough to receive the new secret, so nobody must be able to guess it.',
+          example: '3f0c9a52-7c1e-4b8e-9a54-2b1d6c9e7f10',
+        }),
+      }),
+      form: z.object({
+        overlap_seconds: z.string().optional().meta({
+          description: 'The grace period in seconds, from 3600 to 2592000. The default is 86400.',
+        }),
+        finish_when_unused: z.enum(['true', 'false']).optional().meta({
+          description: 'Whether the grace period ends as soon as all sources have moved.',
+        }),
+        jwks: z.string().optional().meta({
+          description: 'Client with registered keys or certificates: the next ones, as a JWK set in JSON (RFC 7517).',
+        }),
+        certificate: z.string().optional().meta({ description: 'Client with certificates: the next ones, in PEM.' }),
+        ...authentication,
+      }),
+      content: json(ownRotationSchema),
+      refusals: [409, 422],
     }),
   },
   '/.well-known/oauth-authorization-server': {

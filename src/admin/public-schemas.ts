@@ -107,6 +107,26 @@ export const whoamiSchema = z
   })
   .meta({ id: 'Whoami', description: 'The presented credential, never its value.' });
 
+export const ownRotationSchema = z
+  .strictObject({
+    regeneration_id: z.uuid().meta({ description: 'The ID of the rotation, as operators see it.' }),
+    state: z.enum(['overlapping', 'finished', 'undone']).meta({
+      description:
+        '`overlapping`: both credentials work. `finished`: only the new one. `undone`: an operator has made the previous one current again.',
+    }),
+    client_id: text('The Client ID of the new credential.'),
+    client_secret: optional(
+      'The new secret. Absent if the client has none, after the grace period, or if a program has used the secret and no copy of it is kept.',
+    ),
+    previous: z
+      .strictObject({ retires_at: nullableTimestamp('When it stops working. Null: it is current again.') })
+      .meta({ description: 'The previous credential.' }),
+    first_used_at: nullableTimestamp('When the new credential was first used. Null: not yet.'),
+    moved_count: z.int().meta({ description: 'How many sources have moved to the new credential.' }),
+    not_moved_count: z.int().meta({ description: 'How many sources have not moved.' }),
+  })
+  .meta({ id: 'OwnRotation', description: 'A rotation that a client has requested itself.' });
+
 const endpoint = (path: string) => text('The URL of the endpoint.', `https://auth.example.com${path}`);
 const methods = words('How clients may authenticate.', ['client_secret_basic', 'client_secret_post']);
 const algorithms = words('The signature algorithms.', ['ES256']);

@@ -22,6 +22,7 @@ export type DetailOptions = NoteOptions & {
   defaultScope?: string[] | false;
   dialect?: string[] | false;
   scopesFile?: Json;
+  selfRotation?: boolean;
 };
 
 /** Members of the admin API's client and access key that are displayed. */
@@ -38,6 +39,7 @@ export type ShownDetails = ShownNotes & {
   access_token_ttl: number | null;
   default_scope: string | null;
   dialects: string[];
+  self_rotation: boolean;
   scopes: { name: string; aliases: string[]; information: string | null; action: string | null }[];
 };
 
@@ -87,6 +89,7 @@ export function withDetails(command: Command, { canRemove }: { canRemove: boolea
       `a deviation of another server's clients that is accepted of this one, in addition to KEYTURN_DIALECTS: ${dialectNames.join(', ')}; repeatable, or separated by commas, and those that are given replace all earlier ones`,
       collect,
     );
+  command.option('--self-rotation', 'let the program rotate its own credential (POST /oauth2/credentials/rotate)');
   command.option(
     '--scopes-file <file>',
     'resource server: a file with a JSON list of all its named scopes, such as [{"name":"orders.read","description":"Read orders"}]',
@@ -94,6 +97,7 @@ export function withDetails(command: Command, { canRemove }: { canRemove: boolea
   );
   if (!canRemove) return command;
   return command
+    .option('--no-self-rotation', 'let only operators rotate the credential')
     .option('--no-owner', 'remove the owner')
     .option('--no-technical-contact', 'remove every technical contact')
     .option('--no-metadata', 'remove the metadata')
@@ -119,7 +123,7 @@ export function toNoteFields({ description, label, claim }: NoteOptions): Json {
 
 export function toDetailFields(options: DetailOptions): Json {
   const { owner, technicalContact, metadataFile, metadata, accessTokenTtl, defaultScope, scopesFile } = options;
-  const { dialect } = options;
+  const { dialect, selfRotation } = options;
   return {
     ...toNoteFields(options),
     owner_contact_id: owner === false ? null : owner,
@@ -128,6 +132,7 @@ export function toDetailFields(options: DetailOptions): Json {
     access_token_ttl: accessTokenTtl === false ? null : accessTokenTtl,
     scopes: scopesFile,
     dialects: dialect === false ? [] : dialect,
+    self_rotation: selfRotation,
     default_scope: defaultScope === false ? null : defaultScope?.filter((scope) => scope !== 'none').join(' '),
   };
 }
@@ -164,6 +169,7 @@ export function showDetails(client: ShownDetails): Record<string, string> {
     ...(ttl === null ? {} : { 'token lifetime': `${ttl} s` }),
     ...(scope === null ? {} : { 'default scope': scope || 'none' }),
     ...(dialects.length === 0 ? {} : { dialects: dialects.join(', ') }),
+    ...(client.self_rotation ? { 'self-rotation': 'on' } : {}),
   };
 }
 

@@ -11,8 +11,8 @@ import { permissionOf } from './offered-scopes.ts';
  * again if the database loses the change.
  */
 type ClientLimits = {
-  /** Requirements that the change added. */
-  demands?: { accessKey?: 'required'; certificateBoundTokens?: true; dpopBoundTokens?: true };
+  /** Requirements that the change added, and that the client may no longer rotate its own credential. */
+  demands?: { accessKey?: 'required'; certificateBoundTokens?: true; dpopBoundTokens?: true; selfRotation?: false };
   /** The lifetime of tokens in seconds, if the change made it shorter. */
   tokenTtlSeconds?: number;
   /** Hashes of keys, certificates, a `jwks_uri` or a subject that the client no longer authenticates with. */
@@ -39,6 +39,7 @@ function limitsOf(before: Client, after: Client): ClientLimits[] {
   if (after.accessKey === 'required' && before.accessKey !== 'required') demands.accessKey = 'required';
   if (after.certificateBoundTokens && !before.certificateBoundTokens) demands.certificateBoundTokens = true;
   if (after.dpopBoundTokens && !before.dpopBoundTokens) demands.dpopBoundTokens = true;
+  if (!after.selfRotation && before.selfRotation) demands.selfRotation = false;
   if (Object.keys(demands).length > 0) limits.demands = demands;
   const ttl = after.tokenTtlSeconds;
   if (ttl !== null && ttl < (before.tokenTtlSeconds ?? Number.POSITIVE_INFINITY)) limits.tokenTtlSeconds = ttl;

@@ -26,6 +26,7 @@ export type ClientRow = Row & {
   certificate_subject: CertificateSubject | null;
   certificate_bound_tokens: boolean;
   dpop_bound_tokens: boolean;
+  self_rotation: boolean;
   resource: string | null;
   information: string[] | null;
   scopes: readonly DeclaredScope[];
@@ -69,6 +70,7 @@ export function toRow(client: Client): ClientRow {
     certificate_subject: client.certificateSubject,
     certificate_bound_tokens: client.certificateBoundTokens,
     dpop_bound_tokens: client.dpopBoundTokens,
+    self_rotation: client.selfRotation,
     resource: client.resource,
     information: client.kind === 'resource_server' ? [...client.information] : null,
     scopes: client.scopes,
@@ -111,6 +113,7 @@ export function toClient(row: ClientRow): Client {
     certificateSubject: row.certificate_subject,
     certificateBoundTokens: row.certificate_bound_tokens,
     dpopBoundTokens: row.dpop_bound_tokens,
+    selfRotation: row.self_rotation,
     resource: row.resource,
     information: row.information ?? [],
     scopes: row.scopes,

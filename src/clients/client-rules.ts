@@ -205,20 +205,24 @@ function requirePublicUrl(uri: string): void {
 }
 
 type Demands = {
-  [Demand in 'accessKey' | 'certificateBoundTokens' | 'dpopBoundTokens' | 'dialects']?: Client[Demand] | undefined;
+  [Demand in 'accessKey' | 'certificateBoundTokens' | 'dpopBoundTokens' | 'dialects' | 'selfRotation']?:
+    | Client[Demand]
+    | undefined;
 };
 
 /** Dialects that accept what FAPI 2.0 forbids. */
 const weakDialects: readonly Dialect[] = ['token_endpoint_audience', 'rs256_assertions'];
 
 /**
- * Returns whether a change drops a requirement: a DPoP proof, a certificate, an access key, or a rule of assertions.
+ * Returns whether a change drops a requirement: a DPoP proof, a certificate, an access key, or a rule of assertions; or lets
+ * the client rotate its own credential.
  */
 export function weakensAuthentication(client: Client, patch: Demands): boolean {
   return (
     (client.dpopBoundTokens && patch.dpopBoundTokens === false) ||
     (client.certificateBoundTokens && patch.certificateBoundTokens === false) ||
     (client.accessKey === 'required' && patch.accessKey === 'optional') ||
-    weakDialects.some((name) => patch.dialects?.includes(name) && !client.dialects.includes(name))
+    weakDialects.some((name) => patch.dialects?.includes(name) && !client.dialects.includes(name)) ||
+    (!client.selfRotation && patch.selfRotation === true)
   );
 }

@@ -56,6 +56,8 @@ export type Client = {
   certificateBoundTokens: boolean;
   /** Whether tokens are issued only with a DPoP proof (RFC 9449 §5.2). */
   dpopBoundTokens: boolean;
+  /** Whether the client may rotate its own credential. */
+  selfRotation: boolean;
   /** A resource server's identifier (RFC 8707), or the default resource of an integration. */
   resource: string | null;
   /** The kinds of information that a resource server offers. */

@@ -12,9 +12,11 @@ export type GivenDetails = { [Field in keyof ClientDetails]?: ClientDetails[Fiel
   defaultScope?: string | null | undefined;
   dialects?: readonly Dialect[] | undefined;
   claims?: Claims | undefined;
+  /** Whether the client may rotate its own credential. */
+  selfRotation?: boolean | undefined;
 };
 
-type Detailed = Pick<Client, 'tokenTtlSeconds' | 'defaultScope' | 'dialects' | 'claims' | 'details'>;
+type Detailed = Pick<Client, 'tokenTtlSeconds' | 'defaultScope' | 'dialects' | 'claims' | 'selfRotation' | 'details'>;
 
 /** The details of a client that has none. */
 const withoutDetails: Detailed = {
@@ -22,6 +24,7 @@ const withoutDetails: Detailed = {
   defaultScope: null,
   dialects: [],
   claims: {},
+  selfRotation: false,
   details: noDetails,
 };
 
@@ -57,6 +60,7 @@ export function detailsOf(given: GivenDetails, before: Detailed = withoutDetails
     defaultScope: given.defaultScope === undefined ? before.defaultScope : toScopeList(given.defaultScope),
     dialects: given.dialects ? [...new Set(given.dialects)] : before.dialects,
     claims: given.claims ?? before.claims,
+    selfRotation: given.selfRotation ?? before.selfRotation,
     details: {
       ownerContactId: or(given.ownerContactId, details.ownerContactId),
       description: or(given.description, details.description),

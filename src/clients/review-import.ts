@@ -200,9 +200,10 @@ async function findImported(
 function registrationOf(client: Client): unknown {
   const { name, scope, accessKey, reveal, authMethod, jwks, jwksUri, certificateSubject } = client;
   const { certificateBoundTokens, dpopBoundTokens, resource, tokenTtlSeconds, defaultScope, claims, details } = client;
+  const { selfRotation } = client;
   const dialects = [...client.dialects].sort();
   const proof = { authMethod, jwks, jwksUri, certificateSubject, certificateBoundTokens, dpopBoundTokens };
-  const noted = { tokenTtlSeconds, defaultScope, dialects, claims, details };
+  const noted = { tokenTtlSeconds, defaultScope, dialects, claims, details, selfRotation };
   // Drop undefined members, as the database does.
   return JSON.parse(
     JSON.stringify({ name, scope: [...scope].sort(), accessKey, reveal, resource, ...proof, ...noted }),

@@ -5,6 +5,7 @@ export const publicRoutes = {
   '/oauth2/revoke': 'POST',
   '/oauth2/events': 'GET',
   '/oauth2/whoami': 'GET, POST',
+  '/oauth2/credentials/rotate': 'POST',
   '/.well-known/oauth-authorization-server': 'GET, HEAD',
   '/.well-known/openid-configuration': 'GET, HEAD',
   '/.well-known/jwks.json': 'GET, HEAD',

@@ -23,6 +23,7 @@ import { presentOAuthError } from './oauth-error.ts';
 import { createProvider, handOver } from './provider.ts';
 import { readForm } from './receive-form.ts';
 import { noteError, recordUse, rejectionOf } from './record-use.ts';
+import { serveOwnRotation } from './rotate-own.ts';
 import { serveWhoami } from './whoami.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
@@ -58,6 +59,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(announceRetirement);
   provider.use(events.serve);
   provider.use(serveWhoami(core, addressOf));
+  provider.use(serveOwnRotation(core, addressOf));
   provider.use(signIntrospection(core));
   provider.use(forbidCaching);
   provider.use(serveIssuedTokens(core));

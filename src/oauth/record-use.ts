@@ -15,8 +15,12 @@ import { type Caller, presentedSecretOf } from './client-authentication.ts';
 import type { Form } from './form.ts';
 import { codeOf, InvalidClient } from './oauth-error.ts';
 import { formOf } from './receive-form.ts';
+import { rotatePath } from './rotate-own.ts';
 
-/** Counts in memory the uses and failed attempts of each secret by source and result. */
+/**
+ * Counts in memory the uses and failed attempts of each secret by source and result. Accepted credentials of a request
+ * that rotates them are not counted, because what rotates a credential need not be a program that uses it.
+ */
 export function recordUse(core: Core, addressOf: (request: Context['req']) => string) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const { req } = ctx;
@@ -28,6 +32,7 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
       countFailure(core, ctx, source, error);
       throw error;
     }
+    if (ctx.path === rotatePath) return;
     const caller = ctx.state['caller'] as Caller;
     const secret = presentedSecretOf(caller);
     const scope = ctx.state['grantedScope'] as string | undefined;
@@ -124,6 +129,7 @@ function countFailure({ usage }: Core, ctx: Context, source: SourceName, error: 
   if (error instanceof RefusedAccessKey && error.refused) {
     usage.refused(error.refused.secret, source, error.refused.reason);
   }
+  if (ctx.path === rotatePath) return;
   const caller = ctx.state['caller'] as Caller | undefined;
   const code = failureOf(error);
   if (caller && code !== undefined) usage.failed(presentedSecretOf(caller), source, code);

@@ -84,6 +84,35 @@ export async function findRegenerationOf(database: Queryable, secretId: string):
   return rows[0] && toRegeneration(rows[0]);
 }
 
+/** The request of a client that rotated itself, as it is stored: SHA-256 of its Idempotency-Key and of its parameters. */
+export type StoredRequest = { requestKey: Buffer; requestHash: Buffer };
+
+/** Finds the regeneration that a client requested with an Idempotency-Key. */
+export async function findRequested(
+  database: Queryable,
+  client: string,
+  requestKey: Buffer,
+): Promise<{ id: string; requestHash: Buffer } | undefined> {
+  const [row] = await database.query<{ id: string; request_hash: Uint8Array }>(
+    'SELECT id, request_hash FROM regenerations WHERE client = $1 AND request_key = $2',
+    [client, requestKey],
+  );
+  return row && { id: row.id, requestHash: Buffer.from(row.request_hash) };
+}
+
+/** Stores the request of a regeneration, or removes it. */
+export async function saveRequest(
+  transaction: Transaction,
+  id: string,
+  request: StoredRequest | undefined,
+): Promise<void> {
+  await transaction.query('UPDATE regenerations SET request_key = $2, request_hash = $3 WHERE id = $1', [
+    id,
+    request?.requestKey ?? null,
+    request?.requestHash ?? null,
+  ]);
+}
+
 /**
  * Lists regenerations, newest first, or oldest first from `afterGeneration` on. Returns one row more than `limit` if there
  * is another page.

@@ -125,6 +125,27 @@ test('answers token, introspection, revocation and whoami requests as the docume
   ]).toEqual([200, 400, 401, 415, 413, 421, 200, 200, 200, 401, 200, 200, 200, 401, 200, 400]);
 });
 
+test('answers rotations of a client by itself as the document of the public listener says', async () => {
+  const { json: made } = await server.adminFetch('/clients', {
+    method: 'POST',
+    body: { name: 'Rotates itself', kind: 'integration', self_rotation: true },
+  });
+  const client = { id: made.client_id, secret: made.client_secret };
+  const key = { 'Idempotency-Key': 'c0a8013e-5f8e-4a1b-9f63-2b7d1e9a0c55' };
+  const rotate = (one: TestClient | undefined, form: Record<string, string> = {}, headers = {}) =>
+    ask('POST', '/oauth2/credentials/rotate', one, form, headers);
+  expect([
+    await rotate(undefined, {}, key),
+    await rotate(wrong(client), {}, key),
+    await rotate(clients.bare, {}, key),
+    await rotate(client),
+    await rotate(client, { overlap_seconds: '60' }, key),
+    await rotate(client, {}, key),
+    await rotate(client, {}, key),
+    await rotate(client, { overlap_seconds: '7200' }, key),
+  ]).toEqual([401, 401, 400, 400, 400, 200, 200, 422]);
+});
+
 test('answers requests for metadata, keys and health as the document of the public listener says', async () => {
   for (const path of ['oauth-authorization-server', 'openid-configuration', 'jwks.json']) {
     expect(await ask('GET', `/.well-known/${path}`)).toBe(200);

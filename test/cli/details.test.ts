@@ -34,7 +34,7 @@ test('clients create and update accept every detail of a client, and update remo
     ...['--metadata-file', join(directory, 'crm.json'), '--access-token-ttl', '15m', '--default-scope', 'orders:read'],
     ...['--dialect', 'audience,json_body', '--dialect', 'other_paths'],
     ...['--claim', 'tenant=acme', '--claim', 'level=3', '--claim', 'trial=false', '--claim', 'regions=["eu","us"]'],
-    ...['--claim', 'zip="01234"', '--claim', 'code=0815'],
+    ...['--claim', 'zip="01234"', '--claim', 'code=0815', '--self-rotation'],
   );
   const details = {
     owner_contact_id: owner,
@@ -46,6 +46,7 @@ test('clients create and update accept every detail of a client, and update remo
     default_scope: 'orders:read',
     dialects: ['audience', 'json_body', 'other_paths'],
     claims: { tenant: 'acme', level: 3, trial: false, regions: ['eu', 'us'], zip: '01234', code: '0815' },
+    self_rotation: true,
   };
   expect(made).toMatchObject(details);
   const shown = await run('clients', 'show', made.client_id);
@@ -73,6 +74,7 @@ test('clients create and update accept every detail of a client, and update remo
     'access-token-ttl',
     'default-scope',
     'dialect',
+    'self-rotation',
   ];
   const removed = await json('clients', 'update', made.client_id, ...all.map((name) => `--no-${name}`), '--no-claim');
   expect(removed).toMatchObject({
@@ -85,6 +87,7 @@ test('clients create and update accept every detail of a client, and update remo
     default_scope: null,
     dialects: [],
     claims: {},
+    self_rotation: false,
   });
 });
 

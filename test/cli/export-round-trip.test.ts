@@ -93,6 +93,7 @@ const client = fc.record({
     resource: fc.constantFrom(undefined, resource),
     certificateBoundTokens: fc.constantFrom(undefined, true, false),
     dpopBoundTokens: fc.boolean(),
+    selfRotation: fc.boolean(),
     description: fc.constantFrom(null, 'One line', ' Two\nlines, "quoted"; ', '=1+1'),
     labels: fc.dictionary(fc.stringMatching(/^[a-z]{1,9}$/), fc.constantFrom('', 'a=b', ' x ', 'müde'), { maxKeys: 3 }),
     metadata: fc.dictionary(fc.stringMatching(/^[a-z_]{1,9}$/), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 2 }),

@@ -59,8 +59,10 @@ describeWith('Chromium')('the details of clients and access keys, in the console
       Metadata: '{"crm": {"id": 4711}}',
     });
     await page.getByLabel('gets the default permissions').check();
+    await page.getByLabel('the program may rotate its own credential').check();
     await press('Save');
     const details = {
+      self_rotation: true,
       owner_contact_id: contact,
       description: 'Sends orders.\nAsk first.',
       labels: { team: 'logistics', stage: 'a=b' },

@@ -99,9 +99,14 @@ test('permissions that a client, an access key and an operator lost are removed 
   expect(await lossEvent()).toMatchObject({ narrowed: 3 });
 });
 
-test('requirements that were added to a client apply again', async () => {
+test('requirements that were added to a client apply again, and it may not rotate itself', async () => {
   const { shop } = clients;
-  const demands = { dpop_bound_access_tokens: true, tls_client_certificate_bound_access_tokens: true };
+  await send('PATCH', `/clients/${shop.id}`, { self_rotation: true });
+  const demands = {
+    dpop_bound_access_tokens: true,
+    tls_client_certificate_bound_access_tokens: true,
+    self_rotation: false,
+  };
   const limits = { ...demands, access_key: 'required', access_token_ttl: 120 };
   await lose(() => send('PATCH', `/clients/${shop.id}`, limits));
 

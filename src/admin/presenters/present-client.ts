@@ -203,6 +203,7 @@ export function presentClient(
     default_scope: client.defaultScope?.join(' ') ?? null,
     dialects: [...client.dialects],
     claims: client.claims,
+    self_rotation: client.selfRotation,
     tokens_not_before: client.tokensNotBefore?.toISOString() ?? null,
     secrets: live
       .filter((secret) => !isKeyCredential(secret))

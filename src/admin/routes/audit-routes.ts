@@ -12,9 +12,10 @@ export const eventSchema = z
   .strictObject({
     id: z.int().meta({ description: 'The number of the event in the audit log.' }),
     at: timestamp('When it happened'),
-    actor: z
-      .string()
-      .meta({ description: 'The ID of the contact who did it, or `cli:` and the name of a system user.' }),
+    actor: z.string().meta({
+      description:
+        'The ID of the contact who did it, the Client ID of a client that rotated itself, or `cli:` and the name of a system user.',
+    }),
     actor_name: z.string().meta({ description: 'The name of the actor at that time.' }),
     address: z.string().nullable().meta({ description: 'The IP address of the actor.' }),
     action: z.string().meta({ description: 'What was done.', example: 'client.disable' }),

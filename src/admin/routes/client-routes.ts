@@ -200,7 +200,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
               );
             if (weakensAuthentication(await requireClient(transaction, params.client_id), given)) {
               throw new Forbidden(
-                `To stop requiring DPoP, certificate binding or an access key, or to accept weaker assertions, you need the permission ${describePermission('api_key:manage')}.`,
+                `To stop requiring DPoP, certificate binding or an access key, to accept weaker assertions, or to allow self-rotation, you need the permission ${describePermission('api_key:manage')}.`,
               );
             }
           }

@@ -29,6 +29,7 @@ export const clientColumns = [
   'default_scope',
   'dialects',
   'claims',
+  'self_rotation',
 ] as const;
 
 /**

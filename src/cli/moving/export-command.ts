@@ -100,6 +100,7 @@ function demandsOf(client: OwnedClient): Json {
     ...(client.dpop_bound_access_tokens ? { dpop_bound_access_tokens: true } : {}),
     ...(client.access_key === 'required' ? { access_key: 'required' } : {}),
     ...(client.reveal ? {} : { reveal: false }),
+    ...(client.self_rotation ? { self_rotation: true } : {}),
     ...(client.resource ? { resource: client.resource } : {}),
     ...(client.client_secret_hash ? { client_secret_hash: client.client_secret_hash } : {}),
     ...detailsOf(client),

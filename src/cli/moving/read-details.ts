@@ -3,7 +3,7 @@ import { tokenLifetimes } from '../../clients/client-details.ts';
 import type { Claims } from '../../clients/custom-claims.ts';
 import type { GivenDetails } from '../../clients/given-details.ts';
 import type { Dialect } from '../../configuration/dialects.ts';
-import { parseJson, words } from './clients-file.ts';
+import { flag, parseJson, words } from './clients-file.ts';
 import { isMembers, listOf, type Members, take } from './members.ts';
 
 /** Notes, token lifetimes, default scopes and claims of clients in files of other servers and of Keyturn. */
@@ -23,6 +23,7 @@ export const detailMembers = {
   dialects: words.optional(),
   client_credentials_grant_access_token_lifespan: z.unknown().optional(),
   access_token_lifetime: z.unknown().optional(),
+  self_rotation: flag.optional(),
 };
 
 export type ReadDetails = {
@@ -55,6 +56,7 @@ export function readDetails(client: { [name in keyof typeof detailMembers]?: unk
       claims: of('claims', readMembersOf) as Claims | undefined,
       tokenTtlSeconds: lifetime.seconds,
       // A field of CSV cannot say that the list is empty.
+      selfRotation: client.self_rotation as boolean | undefined,
       defaultScope: scope?.filter((one) => one !== '[]').join(' '),
       // An unknown name is rejected with the other details.
       dialects: client.dialects as Dialect[] | undefined,

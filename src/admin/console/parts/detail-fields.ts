@@ -15,6 +15,7 @@ import { dialectField, readDialects } from './dialect-field.ts';
 import { facts } from './elements.ts';
 import { type Entries, entry } from './entries.ts';
 import { choices, textArea, textField } from './forms.ts';
+import { selfRotationField, selfRotationText } from './self-rotation-field.ts';
 
 /** Owner, notes, token lifetime, default permissions and claims of clients and access keys: fields, forms and facts. */
 
@@ -60,6 +61,7 @@ export function detailFields(visit: Visit, entries: Entries, kind: ShownClient['
         hint: `From ${tokenLifetimes.min} to ${tokenLifetimes.max}. If the integration and the resource server both have one, the shorter applies. Leave this empty to use the default lifetime.`,
       })}
       ${kind === 'integration' && defaultScopeFields(entries)} ${dialectField(entries, kind)}
+      ${selfRotationField(entries)}
       ${textArea({
         ...entry(entries, 'metadata'),
         label: 'Metadata',
@@ -128,6 +130,7 @@ export function toDetailForm(client: ShownClient, owner: ShownContact | undefine
   form.set('contacts', client.contacts.join('\n'));
   form.set('access_token_ttl', ttl === null ? '' : String(ttl));
   form.set('dialects', client.dialects.join(' '));
+  form.set('self_rotation', client.self_rotation ? 'on' : 'off');
   form.set('metadata', Object.keys(metadata).length > 0 ? JSON.stringify(metadata, undefined, 2) : '');
   if (client.kind !== 'integration') return;
   form.set('default_scope_kind', scope === null ? 'all' : scope ? 'some' : 'none');
@@ -156,6 +159,7 @@ export function reviewedDetails(form: URLSearchParams): Record<string, VNode | s
           ? 'none: requests without scope are rejected'
           : undefined,
     Dialects: entered('dialects'),
+    'Self-rotation': form.get('self_rotation') === 'on' ? selfRotationText : undefined,
     Metadata: entered('metadata'),
   };
 }
@@ -182,6 +186,7 @@ export async function readDetailForm(visit: Visit): Promise<Record<string, unkno
     access_token_ttl: read(form, 'access_token_ttl', (text) => (text.trim() === '' ? null : Number(text))),
     metadata: read(form, 'metadata', readMetadata),
     dialects: read(form, 'dialects', readDialects),
+    self_rotation: read(form, 'self_rotation', (text) => text === 'on'),
     default_scope: kind === null ? undefined : kind === 'all' ? null : kind === 'none' ? '' : defaultScopeOf(form),
   };
 }
@@ -285,11 +290,11 @@ export function detailsCard(client: ShownClient, owner: ShownContact | undefined
     'Token lifetime': ttl === null ? undefined : `${ttl} seconds`,
     'Default permissions': scope === null ? undefined : scope || 'none: requests without scope are rejected',
     Dialects: client.dialects.length > 0 ? client.dialects.join(', ') : undefined,
+    'Self-rotation': client.self_rotation ? selfRotationText : undefined,
     Metadata: Object.keys(metadata).length > 0 ? html`<code>${JSON.stringify(metadata)}</code>` : undefined,
   };
-  const isKnown = Object.values(known).some((value) => value !== undefined);
   return html`<section class="card" aria-labelledby="details">
     <h2 id="details">Details</h2>
-    ${isKnown ? facts(known) : html`<p class="muted">No owner, notes, token lifetime or claims.</p>`}
+    ${Object.values(known).some(Boolean) ? facts(known) : html`<p class="muted">No owner, notes, token lifetime or claims.</p>`}
   </section>`;
 }

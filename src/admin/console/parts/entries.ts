@@ -78,6 +78,7 @@ const labels: Readonly<Record<string, string>> = {
   dialects: 'Dialects',
   key_days: 'Longest life of an access key',
   organization_id: 'Organization',
+  self_rotation: 'Self-rotation',
 };
 
 /** Returns what people call a form field. */

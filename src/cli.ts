@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Argument, Command, CommanderError, Help, InvalidArgumentError, type Option } from 'commander';
+import { setOptions } from './cli/call-admin.ts';
 import { addCompletionCommand } from './cli/completion.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
 import { addExpirationsCommand } from './cli/expirations-command.ts';
@@ -148,6 +149,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   program.hook('preSubcommand', (_, command) => loadGroup(command));
   // `console link` has a --url of its own: where the browser reaches the console.
   program.hook('preAction', (_, command) => {
+    setOptions(command);
     const isOther = command.name() === 'link';
     setRemoteOptions(isOther ? {} : command.optsWithGlobals());
   });

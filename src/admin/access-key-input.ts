@@ -60,7 +60,7 @@ export const keysQuery = z.strictObject({
   }),
   unused_for_days: z
     .string()
-    .regex(/^\d{1,4}$/, 'must be a whole number')
+    .regex(/^\d{1,4}$/, 'must be a whole number from 0 to 9999')
     .transform(Number)
     .optional()
     .meta({

@@ -65,11 +65,12 @@ export const hint = z
  * @param fallback the value if the parameter is omitted.
  */
 export function queryNumber(max: number, fallback: number, description: string) {
+  const bounds = `must be a whole number from 1 to ${max}`;
   return z
     .string()
-    .regex(new RegExp(`^\\d{1,${String(max).length}}$`), 'must be a whole number')
+    .regex(new RegExp(`^\\d{1,${String(max).length}}$`), bounds)
     .transform(Number)
-    .pipe(z.number().min(1).max(max))
+    .pipe(z.number().min(1, bounds).max(max, bounds))
     .default(fallback)
     .meta({ description, override: { type: 'integer', minimum: 1, maximum: max, default: fallback } });
 }

@@ -11,8 +11,8 @@ export type Subject = {
   /** Name of the parameter in the path and of the commands' argument. */
   parameter: string;
   example: string;
-  /** Whether the admin API shows one of them. The default is true. */
-  isShown?: false;
+  /** Names a thing that the admin API does not show by itself. */
+  describe?: (admin: Admin, id: string) => Promise<string>;
 };
 
 type Act<Answer> = {
@@ -22,10 +22,11 @@ type Act<Answer> = {
   /** Path below the subject's path. */
   below?: `/${string}`;
   /**
-   * Returns the question that must be confirmed first, for a command that can break something.
+   * Returns the question that must be confirmed first, for a command that can break something. Before it, its use is
+   * shown, if it is counted.
    * @param name the name of the thing with its id, and when it was last used, if it can be shown.
    */
-  question?: (name: string) => string;
+  question?: (name: string, shown: ShownThing) => string;
   /** Returns the JSON result, for a route that responds without a body. */
   json?: (id: string) => Json;
   text: (answer: Answer, id: string) => string;
@@ -48,20 +49,74 @@ export function addAct<Answer = Json>(parent: Command, subject: Subject, act: Ac
     .action(async (id: string, options: OutputOptions & { yes?: true }) => {
       const answer = await withAdmin(async (admin) => {
         const params = { [parameter]: id };
-        if (act.question && !options.yes) {
-          await confirm(act.question(subject.isShown === false ? id : await nameOf(admin, path, params, id)), options);
-        }
+        if (act.question && !options.yes) await ask(admin, subject, params, act.question);
         return await callAdmin<Answer>(admin, `${act.method} ${path}${act.below ?? ''}`, { params });
       });
       present(options, act.json?.(id) ?? answer, () => act.text(answer, id));
     });
 }
 
+/** Members of a client, an access key or a contact that questions show. */
+type ShownThing = {
+  name: string;
+  kind?: string;
+  email?: string;
+  operator_token_hint?: string | null;
+  last_used_at?: string | null;
+};
+
+/** Shows the use of a thing, and asks for confirmation. @throws {CommandEnd} as `confirm`. */
+async function ask(
+  admin: Admin,
+  { path, describe, parameter }: Subject,
+  params: Json,
+  question: (name: string, shown: ShownThing) => string,
+): Promise<void> {
+  const id = String(params[parameter]);
+  if (describe) return await confirm(question(await describe(admin, id), { name: id }), {});
+  const shown = await callAdmin<ShownThing>(admin, `GET ${path}`, { params });
+  const use = await describeUse(admin, path, params);
+  await confirm([...use, question(nameThing(shown, id), shown)].join('\n'), {});
+}
+
 /** Names a thing in a question, so that a wrong id is noticed, and says when it was last used. */
 export async function nameOf(admin: Admin, path: Subject['path'], params: Json, id: string): Promise<string> {
-  const shown = await callAdmin<{ name: string; last_used_at?: string | null }>(admin, `GET ${path}`, { params });
-  const use = shown.last_used_at === undefined ? '' : `, last used ${shown.last_used_at ?? 'never'}`;
-  return plain(`"${shown.name}" (${id}${use})`);
+  return nameThing(await callAdmin<ShownThing>(admin, `GET ${path}`, { params }), id);
+}
+
+function nameThing({ name, email, operator_token_hint: hint, last_used_at: at }: ShownThing, id: string): string {
+  const notes = [
+    id,
+    ...(email === undefined ? [] : [email]),
+    ...(hint ? [`operator token ${hint}`] : []),
+    ...(at === undefined ? [] : [`last used ${at ?? 'never'}`]),
+  ];
+  return plain(`"${name}" (${notes.join(', ')})`);
+}
+
+/** Says how much a client or an access key was used, in the lines before a question about it. */
+export async function describeUse(admin: Admin, path: Subject['path'], params: Json): Promise<string[]> {
+  if (path !== '/clients/{client_id}' && path !== '/access-keys/{id}') return [];
+  const query = { hours: '720' };
+  const usage = await callAdmin<ShownUsage>(admin, `GET ${path}/usage`, { params, query });
+  const all = [...usage.secrets, usage.without_secret];
+  const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
+  const sources = all.flatMap((used) => used.sources.map((source) => describeSource(source, ' ')));
+  const counts = [
+    count(sum(all.map(({ issued }) => issued)), 'token'),
+    count(sum(all.map(({ used }) => used)), 'other use'),
+    count(sum(all.flatMap(({ refused }) => Object.values(refused))), 'rejected request'),
+  ];
+  const from = [...new Set(sources)];
+  const named = from.slice(0, shownSources).join(', ') + (from.length > shownSources ? ', …' : '');
+  const places = `${count(from.length, 'source')}${named && ` (${named})`}`;
+  return [plain(`In the last 30 days: ${counts.join(', ')}, from ${places}.`)];
+}
+
+const shownSources = 3;
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 /**

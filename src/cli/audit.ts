@@ -14,6 +14,8 @@ type ShownEvent = Json & {
   target: string;
 };
 
+const needsRootKey = 'The audit log is verified with the root key, independently of a running server.';
+
 export function addAuditCommands(audit: Command): void {
   addListCommand<ShownEvent, Json & { since?: Date; until?: Date }>(audit, {
     description: 'list audit events, newest first',
@@ -68,7 +70,7 @@ log lines "audit checkpoint" of a server.`,
       const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');
       const progress = await startProgress('Verifying');
       const onProgress = progress.show;
-      const verification = await withDatabase((core) =>
+      const verification = await withDatabase(needsRootKey, (core) =>
         verifyAuditLog(core.database, core.keyRing, { ...options, onProgress }),
       ).finally(progress.end);
       const { events, from, checkpoint, finding } = verification;
@@ -95,7 +97,7 @@ Examples:
     )
     .action(async ({ json }: OutputOptions) => {
       const { currentCheckpoint } = await import('../audit/audit-checkpoint.ts');
-      const checkpoint = await withDatabase((core) => currentCheckpoint(core.database, core.keyRing));
+      const checkpoint = await withDatabase(needsRootKey, (core) => currentCheckpoint(core.database, core.keyRing));
       if (checkpoint === undefined) {
         throw new CommandEnd(1, 'error: The recorded end of the audit log was changed. Run `keyturn audit verify`.');
       }

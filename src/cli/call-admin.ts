@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import type { InsideRequest, Route } from '../admin/call-endpoint.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
@@ -56,9 +57,11 @@ async function callInside<Body>(
   const endpoints = adminEndpoints(beforeCommit ? watchChanges(core, beforeCommit) : core);
   const endpoint = findEndpoint(endpoints, route, operator);
   core.log.debug({ route }, 'calling the admin API');
-  const checked = await namingOptions(() => checkInsideRequest(endpoint, request));
-  const { body } = await callEndpoint<Body | null>(endpoint, operator, checked);
-  return body ?? ({} as Body);
+  return await namingOptions(async () => {
+    const checked = checkInsideRequest(endpoint, request);
+    const { body } = await callEndpoint<Body | null>(endpoint, operator, checked);
+    return body ?? ({} as Body);
+  });
 }
 
 /** Returns a core that commits a change only after `beforeCommit` has returned. */
@@ -77,37 +80,58 @@ function watchChanges<Body>(core: Core, beforeCommit: (answer: Body) => void): C
   return { ...core, change };
 }
 
-/** Reports the fields of a rejected request as options. @throws {CommandEnd} 2 */
+/** Reports the fields of a rejected request as options. @throws {CommandEnd} 2 for malformed values, 1 for others. */
 async function namingOptions<Done>(work: () => Done | Promise<Done>): Promise<Done> {
   try {
     return await work();
   } catch (error) {
-    const issues = error instanceof KeyturnError && error.status === 400 ? error.extension?.['issues'] : undefined;
-    if (!Array.isArray(issues)) throw error;
-    const problems = (issues as { path: string; message: string }[]).map(
-      ({ path, message }) => `error: ${optionOf(path)}: ${message}`,
-    );
-    throw new CommandEnd(2, problems.join('\n'));
+    if (!(error instanceof KeyturnError) || (error.status !== 400 && error.status !== 409)) throw error;
+    const issues = error.extension?.['issues'] as { path: string; message: string }[] | undefined;
+    if (Array.isArray(issues)) {
+      const problems = issues.map(({ path, message }) => `error: ${optionOf(path)}: ${message}`);
+      throw new CommandEnd(2, problems.join('\n'));
+    }
+    const [, field, text] = /^([a-z_.]+): (.*)$/s.exec(error.message) ?? [];
+    if (field === undefined) throw error;
+    throw new CommandEnd(1, `error: ${optionOf(field)}: ${text}`);
   }
 }
 
 /** Options whose names differ from their fields. */
-const renamed: Readonly<Record<string, string>> = {
-  permissions: 'permission',
-  clients: 'client',
-  'contact-id': 'contact',
-  'owner-contact-id': 'owner',
-  'organization-id': 'organization',
-  contacts: 'technical-contact',
-  labels: 'label',
-  claims: 'claim',
-  dialects: 'dialect',
-  metadata: 'metadata-file',
-  scopes: 'scopes-file',
+const renamed: Readonly<Record<string, readonly string[]>> = {
+  permissions: ['permission'],
+  scope: ['permission'],
+  clients: ['client'],
+  'client-id': ['client'],
+  'contact-id': ['contact'],
+  'owner-contact-id': ['owner'],
+  contacts: ['technical-contact'],
+  'organization-id': ['organization'],
+  labels: ['label'],
+  claims: ['claim'],
+  dialects: ['dialect'],
+  metadata: ['metadata-file'],
+  scopes: ['scopes-file'],
+  jwks: ['certificate'],
+  'overlap-seconds': ['overlap'],
+  'retires-at': ['until'],
 };
 
+let options: readonly { name: string; isTyped: boolean }[] = [];
+
+/** Sets the options of the running command, which errors name instead of fields. */
+export function setOptions(command: Command): void {
+  options = command.options.map((option) => ({
+    name: option.name(),
+    isTyped: command.getOptionValueSource(option.attributeName()) === 'cli',
+  }));
+}
+
+/** Returns the option that sets a field, preferably one that was typed, or the field if the command has none. */
 function optionOf(path: string): string {
-  const [field = ''] = path.split('.');
+  const [field = ''] = path.replace(/^replace\./, '').split('.');
   const name = field.replaceAll('_', '-');
-  return `--${renamed[name] ?? name}`;
+  const named = options.filter((option) => option.name === name || renamed[name]?.includes(option.name));
+  const option = named.find(({ isTyped }) => isTyped) ?? named[0];
+  return option ? `--${option.name}` : path;
 }

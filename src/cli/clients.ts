@@ -151,7 +151,10 @@ function addActs(clients: Command, subject: Subject): void {
     description: 'disable the client and revoke its live tokens; they stay revoked when it is enabled again',
     method: 'POST',
     below: '/disable',
-    question: (name) => `Disable ${name}? The integration stops working at once, and its live tokens are revoked.`,
+    question: (name, { kind }) =>
+      kind === 'resource_server'
+        ? `Disable ${name}? Its introspection is rejected at once, so every integration that calls it fails. No token is revoked.`
+        : `Disable ${name}? The integration stops working at once, and its live tokens are revoked.`,
     text: (client) => `${client.client_id} is disabled.`,
   });
   addAct<ShownClient>(clients, subject, {
@@ -165,7 +168,7 @@ function addActs(clients: Command, subject: Subject): void {
     name: 'delete',
     description: 'delete a client that is disabled',
     method: 'DELETE',
-    question: (name) => `Delete ${name}? This cannot be undone.`,
+    question: (name) => `Delete ${name}? Its Client ID and credentials never work again. This cannot be undone.`,
     json: (id) => ({ client_id: id, deleted: true }),
     text: (_, id) => `${id} was deleted.`,
   });

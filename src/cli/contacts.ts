@@ -45,7 +45,7 @@ export function addContactCommands(contacts: Command): void {
     name: 'delete',
     description: 'delete a contact; its history stays in the audit log',
     method: 'DELETE',
-    question: (name) => `Delete ${name}? Its operator token stops working at once.`,
+    question: (name) => `Delete ${name}? Its operator token stops working at once. This cannot be undone.`,
     json: (id) => ({ id, deleted: true }),
     text: (_, id) => `${id} was deleted.`,
   });

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { nameOf, type Subject } from './acts.ts';
+import { describeUse, nameOf, type Subject } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { type Admin, withAdmin } from './stores.ts';
 import { CommandEnd, confirm, type OutputOptions, plain, present } from './terminal.ts';
@@ -32,7 +32,10 @@ Examples:
       if (id !== undefined && contact === undefined) {
         const params = { id };
         const key = await withAdmin(async (admin) => {
-          if (!options.yes) await confirm(questionOf(await nameOf(admin, path, params, id)), options);
+          if (!options.yes) {
+            const use = await describeUse(admin, path, params);
+            await confirm([...use, questionOf(await nameOf(admin, path, params, id))].join('\n'), options);
+          }
           return await callAdmin<ShownKey>(admin, `POST ${path}/disable`, { params });
         });
         present(options, key, () => `${key.name} (${key.id}) is disabled.`);

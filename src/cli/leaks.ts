@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { callAdmin, type Json } from './call-admin.ts';
 import { withAdmin } from './stores.ts';
-import { CommandEnd, confirm, type OutputOptions, present, table } from './terminal.ts';
+import { CommandEnd, confirm, type OutputOptions, present, say, table } from './terminal.ts';
 
 /** Members of the admin API's leak that are displayed. */
 type ShownLeak = Json & {
@@ -16,7 +16,8 @@ type ShownLeak = Json & {
 };
 
 /** Leaked credential with the line that contains it. */
-type FoundLeak = { line: number } & Pick<ShownLeak, 'kind' | 'hint' | 'status' | 'owner' | 'disabled'>;
+type Leak = { line: number } & Pick<ShownLeak, 'kind' | 'hint' | 'status' | 'owner' | 'disabled'>;
+type FoundLeak = { at: Line; leak: Leak };
 
 const linesPerCall = 500;
 const pieceLength = 50_000;
@@ -44,42 +45,59 @@ Examples:
 The exit code is 1 if a live credential was found and not ended.`,
     )
     .action(async (file: string, options: OutputOptions & { disable?: true; yes?: true }) => {
-      if (options.disable)
-        await confirm('End every live credential that is found? Programs that use one stop working at once.', options);
       const leaks = await withAdmin(async (admin) => {
-        const found = new Map<string, FoundLeak>();
-        for await (const batch of readLines(file)) {
-          const body = { values: batch.map(({ text }) => text), disable: options.disable };
-          const { data } = await callAdmin<{ data: ShownLeak[] }>(admin, 'POST /leaks', { body });
-          for (const { value_index: index, kind, hint, status, owner, disabled } of data) {
-            // A value that appears in several lines is reported once, with its first line.
-            const value = `${kind} ${hint} ${owner?.id}`;
-            const line = batch[index]?.line ?? 0;
-            if (!found.has(value)) found.set(value, { line, kind, hint, status, owner, disabled });
+        const search = async (batches: AsyncIterable<Line[]> | Iterable<Line[]>, disable: true | undefined) => {
+          const found = new Map<string, FoundLeak>();
+          for await (const batch of batches) {
+            const body = { values: batch.map(({ text }) => text), disable };
+            const { data } = await callAdmin<{ data: ShownLeak[] }>(admin, 'POST /leaks', { body });
+            for (const { value_index: index, kind, hint, status, owner, disabled } of data) {
+              // A value that appears in several lines is reported once, with its first line.
+              const value = `${kind} ${hint} ${owner?.id}`;
+              const at = batch[index];
+              if (!at || found.has(value)) continue;
+              found.set(value, { at, leak: { line: at.line, kind, hint, status, owner, disabled } });
+            }
           }
-        }
-        return [...found.values()];
+          return found;
+        };
+        const found = await search(readLines(file), options.yes && options.disable);
+        const live = [...found.values()].filter(({ leak }) => leak.status === 'live' && !leak.disabled);
+        if (!options.disable || live.length === 0) return leaksIn(found);
+        say(tableOf(leaksIn(found)));
+        const these = live.length === 1 ? 'this live credential' : `these ${live.length} live credentials`;
+        await confirm(`End ${these}? Programs that use one stop working at once.`, options);
+        const ended = await search(inBatches(live.map(({ at }) => at)), true);
+        return leaksIn(new Map([...found, ...ended]));
       }, true);
-      present(options, { data: leaks }, () =>
-        leaks.length === 0
-          ? 'No credential was found.'
-          : table(
-              ['line', 'kind', 'value', 'status', 'owner'],
-              leaks.map(({ line, kind, hint, status, owner, disabled }) => [
-                String(line),
-                kind,
-                hint,
-                disabled ? 'was live, now ended' : status,
-                owner ? `${owner.type} ${owner.id} ${owner.name}` : '',
-              ]),
-            ),
-      );
+      present(options, { data: leaks }, () => (leaks.length === 0 ? 'No credential was found.' : tableOf(leaks)));
       const left = leaks.filter(({ status, disabled }) => status === 'live' && !disabled).length;
       if (left > 0) throw new CommandEnd(1, `error: Found ${left} live ${left === 1 ? 'credential' : 'credentials'}.`);
     });
 }
 
+function leaksIn(found: ReadonlyMap<string, FoundLeak>): Leak[] {
+  return [...found.values()].map(({ leak }) => leak);
+}
+
+function tableOf(leaks: readonly Leak[]): string {
+  return table(
+    ['line', 'kind', 'value', 'status', 'owner'],
+    leaks.map(({ line, kind, hint, status, owner, disabled }) => [
+      String(line),
+      kind,
+      hint,
+      disabled ? 'was live, now ended' : status,
+      owner ? `${owner.type} ${owner.id} ${owner.name}` : '',
+    ]),
+  );
+}
+
 type Line = { text: string; line: number };
+
+function* inBatches(lines: readonly Line[]): Generator<Line[]> {
+  for (let start = 0; start < lines.length; start += linesPerCall) yield lines.slice(start, start + linesPerCall);
+}
 
 /** Reads a file in batches of lines that could contain a credential. @throws {CommandEnd} 2 if it cannot be read. */
 async function* readLines(file: string): AsyncGenerator<Line[]> {

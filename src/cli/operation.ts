@@ -98,7 +98,7 @@ Examples:
   ./deploy/backup/restore.sh keyturn.dump && keyturn migrate && keyturn after-restore --yes`,
     )
     .action(async (options: AfterRestoreOptions) => {
-      const ended = await withDatabase(async (core) => {
+      const ended = await withDatabase('This command runs before a server starts.', async (core) => {
         const { endEveryToken } = await import('../tokens/revocation.ts');
         const { data } = await callAdmin<Page<{ id: number; at: string }>>(core, 'GET /audit-events', {
           query: { limit: '1' },
@@ -144,7 +144,7 @@ Examples:
       const base = given === undefined ? undefined : webUrl(given);
       const options = { ...(json ? { json } : {}), contact };
       const { issueConsoleLink } = await import('../admin/console/sign-in/prove.ts');
-      await withDatabase((core) =>
+      await withDatabase('The admin API issues no sign-in links; sign in with the operator token instead.', (core) =>
         core.change(async (transaction) => {
           const path = await issueConsoleLink(transaction, core, commandActor(), options.contact);
           const url = new URL(path, base ?? adminUrlOf(core.config)).href;

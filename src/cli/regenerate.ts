@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { authMethods } from '../clients/client.ts';
 import { KeyturnError } from '../errors.ts';
-import { describeId, type PageOptions, presentPage, readPage, type Subject, withPages } from './acts.ts';
+import { describeId, nameOf, type PageOptions, presentPage, readPage, type Subject, withPages } from './acts.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { type KeyOptions, toReplacement, withProof } from './client-keys.ts';
 import {
@@ -122,7 +122,7 @@ async function regenerate(
   let review = await callAdmin<ShownReview>(admin, `POST ${path}/regeneration/review`, request);
   for (;;) {
     if (!options.json) say(describeReview(review));
-    await confirm(`Regenerate ${id}?`, options);
+    if (!options.yes) await confirm(`Rotate the ${secret} of ${await nameOf(admin, path, params, id)}?`, options);
     const body = {
       confirmation: review.confirmation,
       ...(replace ? { replace } : {}),
@@ -179,12 +179,15 @@ function addEnd(parent: Command, subject: RegenerateSubject, verb: 'undo' | 'fin
         const params = { [parameter]: id };
         const found = await findRunning(admin, path, params, given);
         if (found && !options.json) say(describeRegeneration(found));
-        await confirm(
-          verb === 'undo'
-            ? `Undo this rotation? The new ${secret} and its tokens stop working at once.`
-            : `End the grace period now? The previous ${secret} stops working at once.`,
-          options,
-        );
+        if (!options.yes) {
+          const name = await nameOf(admin, path, params, id);
+          await confirm(
+            verb === 'undo'
+              ? `Undo this rotation of ${name}? The new ${secret} and its tokens stop working at once.`
+              : `End the grace period of ${name} now? The previous ${secret} stops working at once. ${describeLeft(found)}`,
+            options,
+          );
+        }
         return await callAdmin<ShownRegeneration>(admin, `POST ${path}/regenerations/{regeneration_id}/${verb}`, {
           params: { ...params, regeneration_id: given ?? found?.id },
         });
@@ -243,8 +246,15 @@ function addMark(
       const marked = await withAdmin(async (admin) => {
         const params = { [parameter]: id };
         const found = await findRunning(admin, path, params, given);
-        const name = describeSource(source, ' ');
-        await confirm(verb === 'mark-moved' ? `Mark ${name} as moved?` : `Withdraw the mark of ${name}?`, options);
+        if (!options.yes) {
+          const [which, name] = [describeSource(source, ' '), await nameOf(admin, path, params, id)];
+          await confirm(
+            verb === 'mark-moved'
+              ? `Mark ${which} as a source of ${name} that has moved?`
+              : `Withdraw the mark of ${which} as a source of ${name} that has moved?`,
+            options,
+          );
+        }
         return await callAdmin<ShownRegeneration>(admin, `POST ${path}/regenerations/{regeneration_id}/${verb}`, {
           params: { ...params, regeneration_id: given ?? found?.id },
           body: source,
@@ -252,6 +262,13 @@ function addMark(
       });
       present(options, marked, () => describeRegeneration(marked));
     });
+}
+
+/** Says how many sources fail if the grace period ends. */
+function describeLeft(found: ShownRegeneration | undefined): string {
+  const left = found?.still_using_old.length ?? 0;
+  if (left === 0) return 'Every known source has moved.';
+  return left === 1 ? '1 source still uses it and will fail.' : `${left} sources still use it and will fail.`;
 }
 
 type MarkOptions = Confirmed & { address: string; userAgent?: string; instance?: string };

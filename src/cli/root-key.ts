@@ -72,19 +72,22 @@ async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
   const { findRootKeyUse, listHolders, rotateRootKey } = await import('../root-key/root-key-rotation.ts');
   const progress = await startProgress('Re-encrypting');
   const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');
-  const { rotation, audit, current, given, use, holders } = await withDatabase(async (core) => {
-    const readUse = () => findRootKeyUse(core.database, new Date(core.clock()));
-    const total = countToMake(await readUse(), core.keyRing.current);
-    return {
-      rotation: await rotateRootKey(core, commandActor(), (done) => progress.show(done, total)),
-      // Seals a checkpoint under the new key, so that later verifications do not need an earlier key.
-      audit: await verifyAuditLog(core.database, core.keyRing, { onProgress: progress.show }),
-      current: core.keyRing.current,
-      given: core.keyRing.versions,
-      use: await readUse(),
-      holders: await listHolders(core.database, core.keyRing.current, listedHolders),
-    };
-  }).finally(progress.end);
+  const { rotation, audit, current, given, use, holders } = await withDatabase(
+    'Data is re-encrypted with the root key, which the admin API does not hand out.',
+    async (core) => {
+      const readUse = () => findRootKeyUse(core.database, new Date(core.clock()));
+      const total = countToMake(await readUse(), core.keyRing.current);
+      return {
+        rotation: await rotateRootKey(core, commandActor(), (done) => progress.show(done, total)),
+        // Seals a checkpoint under the new key, so that later verifications do not need an earlier key.
+        audit: await verifyAuditLog(core.database, core.keyRing, { onProgress: progress.show }),
+        current: core.keyRing.current,
+        given: core.keyRing.versions,
+        use: await readUse(),
+        holders: await listHolders(core.database, core.keyRing.current, listedHolders),
+      };
+    },
+  ).finally(progress.end);
   const old = withUnused(use, given).filter(({ version }) => version !== current);
   const json = {
     version: current,

@@ -26,13 +26,13 @@ Examples:
     )
     .action(async (q: string, { json, limit }: OutputOptions & { limit: string }) => {
       const found = await withAdmin((core) => callAdmin<ShownFound>(core, 'GET /search', { query: { q, limit } }));
+      if (!json && found.data.length === 0) return say('Nothing was found.');
       present(json ? { json } : {}, found, () =>
         table(
           ['kind', 'id', 'name', 'detail'],
           found.data.map(({ kind, id, name, detail }) => [kind.replaceAll('_', ' '), id, name, detail]),
         ),
       );
-      if (!json && found.data.length === 0) say('Nothing matches.');
       if (!json && found.counts.some((each) => each.has_more)) say('There is more. Raise --limit, or search for more.');
     });
 }

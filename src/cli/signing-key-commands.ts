@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { addAct } from './acts.ts';
 import { callAdmin } from './call-admin.ts';
-import { withAdmin } from './stores.ts';
-import { type OutputOptions, present, table } from './terminal.ts';
+import { type Admin, withAdmin } from './stores.ts';
+import { CommandEnd, type OutputOptions, present, table } from './terminal.ts';
 
 /** Signing keys as the admin API returns them. */
 type ShownKeys = {
@@ -50,7 +50,7 @@ servers may not have fetched the new key yet.`,
     {
       path: '/signing-keys/{kid}',
       parameter: 'kid',
-      isShown: false,
+      describe: nameKey,
       example: 'ZpEjXW0AQmCGMJ0JrgkRuvQd1pFUBCPHrnGDpoV7aJk',
     },
     {
@@ -63,6 +63,14 @@ servers may not have fetched the new key yet.`,
       text: (shown) => showKeys(shown),
     },
   );
+}
+
+/** Names a signing key, and says since when it signs. */
+async function nameKey(admin: Admin, kid: string): Promise<string> {
+  const { data } = await callAdmin<ShownKeys>(admin, 'GET /signing-keys', {});
+  const key = data.find((one) => one.kid === kid);
+  if (!key) throw new CommandEnd(1, 'error: Signing key not found.');
+  return `${kid} (${key.alg}, ${key.status}, ${key.current_since ? `signs since ${key.current_since}` : 'has not signed yet'})`;
 }
 
 function showKeys({ data }: ShownKeys): string {

@@ -30,30 +30,31 @@ export type Admin = Core | RemoteServer;
 export async function withAdmin<T>(work: (admin: Admin) => Promise<T>, needsTokens = false): Promise<T> {
   const remote = readRemoteServer();
   if (remote) return await work(remote);
-  return await (needsTokens ? withStores : withDatabase)(work);
-}
-
-/** Opens all stores, does the work and closes them. For commands that issue or look up tokens. */
-function withStores<T>(work: (core: Core) => Promise<T>): Promise<T> {
-  requireDirect();
-  return withOpened(readCommandConfig(), work);
+  const config = readCommandConfig();
+  return await withOpened(needsTokens ? config : withoutRedis(config), work);
 }
 
 /**
- * Opens all stores except Redis, which contains only tokens and may be unavailable. Running servers follow changes of
- * the database.
+ * Opens all stores except Redis, does the work and closes them. Running servers follow changes of the database.
+ * @param why the reason why the admin API of a running server cannot do the work, as a sentence.
+ * @throws {CommandEnd} 2 with this reason if the command line or the environment names a running server.
  */
-export function withDatabase<T>(work: (core: Core) => Promise<T>): Promise<T> {
-  requireDirect();
-  return withOpened({ ...readCommandConfig(), redisUrl: undefined }, work);
+export async function withDatabase<T>(why: string, work: (core: Core) => Promise<T>): Promise<T> {
+  requireStores(why);
+  return await withOpened(withoutRedis(readCommandConfig()), work);
 }
 
-/** A command that ignores the server that it was given would change another one. */
-function requireDirect(): void {
+/** Redis contains only tokens, and may be unavailable. */
+function withoutRedis(config: Config): Config {
+  return { ...config, redisUrl: undefined };
+}
+
+/** A command that ignores the server that it was given would change another one. @throws as `withDatabase`. */
+export function requireStores(why: string): void {
   if (!isRemote()) return;
   throw new CommandEnd(
     2,
-    'error: This command works directly on the stores. Run it on the server, without --url, --profile, KEYTURN_URL and KEYTURN_PROFILE.',
+    `error: ${why} Run the command on the server, without --url, --profile, KEYTURN_URL and KEYTURN_PROFILE.`,
   );
 }
 

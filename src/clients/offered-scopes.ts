@@ -123,5 +123,22 @@ export function requireOffered(scope: readonly string[], servers: readonly Offer
   const unknown = scope.filter((item) => !servers.some((server) => isOffered(server, item)));
   if (unknown.length === 0) return;
   const names = unknown.map((item) => `"${item}"`).join(', ');
-  throw new InvalidInput(`scope: ${names} ${unknown.length === 1 ? 'is' : 'are'} not offered by any resource server.`);
+  throw new InvalidInput(
+    `scope: ${names} ${unknown.length === 1 ? 'is' : 'are'} not offered by any resource server. ${describeOffer(unknown, servers)}`,
+  );
+}
+
+/** Maximum number of scopes in an error. */
+const shownScopes = 20;
+
+/** Lists offered scopes, first those that begin like an unknown one. */
+function describeOffer(unknown: readonly string[], servers: readonly Offer[]): string {
+  const offered = [...scopesOfferedBy(servers)].sort();
+  if (offered.length === 0) return 'No scope is offered yet: register a resource server with its information first.';
+  const beginningOf = (scope: string) => /^\w*/.exec(scope)?.[0];
+  const beginnings = new Set(unknown.map(beginningOf));
+  const [similar, others] = [true, false].map((is) => offered.filter((one) => beginnings.has(beginningOf(one)) === is));
+  const listed = [...(similar ?? []), ...(others ?? [])].slice(0, shownScopes);
+  const more = offered.length - listed.length;
+  return `Offered: ${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`;
 }

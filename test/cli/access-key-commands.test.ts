@@ -143,15 +143,15 @@ test('access-keys exits with 1 and a sentence for a rejection, and with 2 and th
     {
       more: ['--permission', 'ships:read'],
       code: 1,
-      says: 'error: scope: "ships:read" is not offered by any resource server.\n',
+      says: 'error: --permission: "ships:read" is not offered by any resource server. Offered: ',
     },
-    { more: ['--client', 'kti_nobody'], code: 1, says: 'error: clients: client not found: kti_nobody.\n' },
-    { more: ['--permission', 'orders'], code: 1, says: 'error: scope: "orders" is not offered' },
+    { more: ['--client', 'kti_nobody'], code: 1, says: 'error: --client: client not found: kti_nobody.\n' },
+    { more: ['--permission', 'orders'], code: 1, says: 'error: --permission: "orders" is not offered' },
     { more: ['--permission', 'orders:e"t'], code: 2, says: "option '--permission <permissions>'" },
     { more: ['--expires-at', 'soon'], code: 2, says: '--expires-at' },
     { more: ['--expires-at', '2027-02-30'], code: 2, says: 'a valid time' },
     { more: ['--expires-at', '2999-01-31T12:00:00'], code: 2, says: 'with an offset' },
-    { more: ['--expires-at', '2020-01-31'], code: 1, says: 'error: expires_at: must be in the future' },
+    { more: ['--expires-at', '2020-01-31'], code: 2, says: 'error: --expires-at: must be in the future' },
   ];
   const ended = await Promise.all(refusals.map(({ more }) => run(...args, ...more)));
   for (const [index, { code, says }] of refusals.entries()) {

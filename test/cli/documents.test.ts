@@ -69,9 +69,12 @@ call the admin API of a running server instead, with the operator token and the 
 - \`--token <token>\`, or \`KEYTURN_OPERATOR_TOKEN\`: the operator token. Other users of the machine can see options, so prefer the variable or a profile.
 - \`--profile <name>\`, or \`KEYTURN_PROFILE\`: a profile that \`keyturn login\` has stored with URL and token, in a file with mode 0600.
 
-A request whose answer is lost is repeated with the same Idempotency-Key, so nothing is created twice. These commands
-need the stores, and reject the options: \`clients import\`, \`clients export\`, \`moving rehearse\`, \`audit verify\`, \`audit checkpoint\`,
-\`root-key\`, \`after-restore\` and everything that starts or checks a server.
+A request whose answer is lost is repeated with the same Idempotency-Key, so nothing is created twice.
+
+Some commands need the stores. They reject the options and say why: \`clients import\` (the admin API does not accept the
+secrets of another server), \`moving rehearse\` (the admin API has no endpoint for it), \`console link\`, \`after-restore\`,
+\`root-key rotate\`, \`audit verify\` and \`audit checkpoint\` (they use the root key), and everything that starts or checks a
+server. \`clients export\` leaves out the hashes of imported secrets that were not used yet, and says how many.
 
 ${single.map((command) => describeCommand(command, 'keyturn', '##')).join('\n')}
 ${groups

@@ -94,6 +94,63 @@ test('errors of a running server name the option that was typed, and exit as tho
   expect((await run('clients', 'list', '--limit', '201')).stderr).toContain('from 1 to 200');
 });
 
+test('an export of a running server describes the same clients, and commands that need the stores say why', async () => {
+  const direct = { DATABASE_URL: server.stores.databaseUrl, KEYTURN_ROOT_KEY: server.stores.rootKey };
+  const owner = await json('contacts', 'create', '--name', 'Owner', '--email', 'owner@example.com');
+  await json('clients', 'create', '--name', 'Exported', '--scope', 'orders:read', '--owner', owner.id);
+  const [remote, here] = await Promise.all([run('clients', 'export'), runCommand(['clients', 'export'], direct)]);
+  expect(remote).toEqual(here);
+  expect(JSON.parse(remote.stdout)).toContainEqual(expect.objectContaining({ client_name: 'Exported' }));
+  for (const [args, why] of [
+    ['clients import clients.csv', 'does not accept'],
+    ['moving rehearse log.jsonl', 'has no endpoint'],
+    ['audit verify', 'with the root key'],
+    ['after-restore --yes', 'before a server starts'],
+  ] as const) {
+    const refused = await run(...args.split(' '));
+    expect({ args, ...refused }).toEqual({ args, code: 2, stdout: '', stderr: expect.stringContaining(why) });
+  }
+});
+
+test('a question names the thing, its last use and what will fail, before anything changes', async () => {
+  const client = await json('clients', 'create', '--name', 'Asked', '--scope', 'orders:read');
+  const contact = await json('contacts', 'create', '--name', 'Partner', '--email', 'partner@example.com');
+  const key = await json('access-keys', 'create', '--contact', contact.id, '--name', 'Warehouse');
+  const { data: keys } = await json<{ data: { kid: string }[] }>('signing-keys', 'list');
+  const api = (await json<Things>('clients', 'list', '--kind', 'resource-server')).data[0]?.client_id ?? '';
+  const name = `"Asked" (${client.client_id}, last used never)`;
+  const use = 'In the last 30 days: 0 tokens, 0 other uses, 0 rejected requests, from 0 sources.';
+  const secret = (await run('clients', 'reveal', client.client_id)).stdout;
+  const leak = await runCommand(['leaks', 'check', '-', '--disable'], environment, secret);
+  const asked = [
+    [['clients', 'disable', client.client_id], `${use}\nDisable ${name}? The integration stops working at once`],
+    [['clients', 'disable', api], 'every integration that calls it fails. No token is revoked.'],
+    [['clients', 'revoke-tokens', client.client_id], `${use}\nRevoke every live token of ${name}?`],
+    [['clients', 'delete', client.client_id], `${use}\nDelete ${name}?`],
+    [['clients', 'regenerate', client.client_id], `Rotate the client secret of ${name}?`],
+    [['access-keys', 'disable', key.id], `${use}\nDisable "Warehouse" (${key.id}, last used never)?`],
+    [['access-keys', 'remove', key.id], `${use}\nRemove "Warehouse" (${key.id}, last used never)?`],
+    [['contacts', 'delete', contact.id], `Delete "Partner" (${contact.id}, partner@example.com)?`],
+    [['signing-keys', 'revoke', keys.find(({ kid }) => !kid.startsWith('-'))?.kid ?? ''], ' (ES256, '],
+  ] as const;
+  for (const [args, question] of asked) {
+    const { code, stdout, stderr } = await run(...args);
+    expect({ args, code, stdout }).toEqual({ args, code: 2, stdout: '' });
+    expect(stderr).toContain(question);
+  }
+  expect(leak.stderr).toMatch(/client_secret.*Asked[\s\S]*End this live credential\?/);
+  await json('clients', 'regenerate', client.client_id, '--yes');
+  for (const [verb, question] of [
+    ['undo', `Undo this rotation of ${name}?`],
+    ['finish', `End the grace period of ${name} now? The previous client secret stops working at once. Every known`],
+    ['mark-moved --address 192.0.2.7', `Mark 192.0.2.7 as a source of ${name} that has moved?`],
+  ]) {
+    const [word = '', ...more] = verb?.split(' ') ?? [];
+    expect((await run('clients', word, client.client_id, ...more)).stderr).toContain(question);
+  }
+  expect(await json('clients', 'show', client.client_id)).toMatchObject({ status: 'enabled' });
+});
+
 test('a profile keeps URL and token in a file that only its user can read', async () => {
   const file = join(home, 'keyturn', 'profiles.json');
   const bare = without('KEYTURN_URL', 'KEYTURN_OPERATOR_TOKEN');
@@ -127,20 +184,6 @@ test('a token is never sent unencrypted over a network, nor to where a server re
   expect(await run('whoami', '--url', server.publicUrl)).toMatchObject({ code: 1 });
   const away = await run('whoami', '--url', 'http://127.0.0.1:1');
   expect(away).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be reached') });
-});
-
-test('a command that works on the stores refuses to run for a server', async () => {
-  for (const args of [
-    ['audit', 'verify'],
-    ['clients', 'import', '-'],
-  ]) {
-    const { code, stderr } = await run(...args);
-    expect({ args, code, stderr }).toEqual({
-      args,
-      code: 2,
-      stderr: expect.stringMatching(/directly on the stores|empty/),
-    });
-  }
 });
 
 test('a request whose answer is lost is repeated, and creates one client only', async () => {

@@ -63,7 +63,7 @@ export const regenerateFields = {
     .max(200)
     .optional()
     .meta({ description: 'The `confirmation` of a review that is at most ten minutes old.' }),
-  overlap_seconds: z.int().min(0).max(2_592_000).optional().meta({
+  overlap_seconds: z.int().min(0).max(2_592_000, 'must be at most 30 days (2592000 seconds)').optional().meta({
     description: 'The grace period in seconds, in which the previous secret still works. The default is 86400.',
   }),
   finish_when_unused: z.boolean().optional().meta({

@@ -1,11 +1,10 @@
 import { type Command, Option } from 'commander';
 import { subjectFields } from '../../clients/certificate-subject.ts';
 import { type AuthMethod, hasCertificate } from '../../clients/client.ts';
-import type { Core } from '../../core.ts';
 import { callAdmin, type Json, type Page } from '../call-admin.ts';
 import type { ShownDetails } from '../detail-options.ts';
-import { withDatabase } from '../stores.ts';
-import { type OutputOptions, print, toJson } from '../terminal.ts';
+import { type Admin, withAdmin } from '../stores.ts';
+import { type OutputOptions, print, say, toJson } from '../terminal.ts';
 
 /** Members of the admin API's client that are exported. */
 type ExportedClient = Json & {
@@ -21,6 +20,7 @@ type ExportedClient = Json & {
   dpop_bound_access_tokens: boolean;
   reveal: boolean;
   resource: string | null;
+  secrets: { status: string; awaits_first_use: boolean }[];
 } & ShownDetails;
 
 type OwnedClient = ExportedClient & {
@@ -48,31 +48,46 @@ Examples:
   keyturn clients export --format csv > clients.csv`,
     )
     .action(async ({ format, json }: OutputOptions & { format: 'json' | 'csv' }) => {
-      const found = await withDatabase(readAllClients);
+      const found = await withAdmin(readAllClients);
       print(json || format === 'json' ? toJson(found.map(toRegistration)) : await toTable(found));
     });
 }
 
-async function readAllClients(core: Core): Promise<OwnedClient[]> {
+async function readAllClients(admin: Admin): Promise<OwnedClient[]> {
   const found: OwnedClient[] = [];
   const owners = new Map<string | null, string>();
-  const { findCurrentHashes } = await import('../../secrets/hashed-secrets.ts');
-  const hashes = await findCurrentHashes(core.database);
+  const hashes = await readHashes(admin);
   let cursor: string | undefined;
   do {
     const query = { kind: 'integration', limit: '200', cursor };
-    const page: Page<ExportedClient> = await callAdmin(core, 'GET /clients', { query });
+    const page: Page<ExportedClient> = await callAdmin(admin, 'GET /clients', { query });
     for (const client of page.data) {
       const { owner_contact_id: id } = client;
       if (id !== null && !owners.has(id)) {
-        const contact = await callAdmin<Json>(core, 'GET /contacts/{id}', { params: { id } });
+        const contact = await callAdmin<Json>(admin, 'GET /contacts/{id}', { params: { id } });
         owners.set(id, String(contact['external_id'] ?? contact['email']));
       }
       found.push({ ...client, owner: owners.get(id), client_secret_hash: hashes.get(client.client_id) });
     }
     cursor = page.next_cursor ?? undefined;
   } while (cursor);
+  const left = found.filter((client) => client.client_secret_hash === undefined && awaitsFirstUse(client)).length;
+  if (left > 0) {
+    say(`warning: ${left} imported ${left === 1 ? 'secret awaits its' : 'secrets await their'} first use. The admin API does not
+show their hashes, so the export lacks client_secret_hash. Export on the server, without --url, to include it.`);
+  }
   return found;
+}
+
+/** Returns the hashes of imported secrets that were not used yet, which only the database has. */
+async function readHashes(admin: Admin): Promise<ReadonlyMap<string, string>> {
+  if ('token' in admin) return new Map();
+  const { findCurrentHashes } = await import('../../secrets/hashed-secrets.ts');
+  return await findCurrentHashes(admin.database);
+}
+
+function awaitsFirstUse({ secrets }: ExportedClient): boolean {
+  return secrets.some(({ status, awaits_first_use: awaits }) => status === 'current' && awaits);
 }
 
 function toRegistration(client: OwnedClient): Json {

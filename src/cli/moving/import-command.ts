@@ -3,10 +3,12 @@ import { buffer } from 'node:stream/consumers';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Client } from '../../clients/client.ts';
 import type { ForeignClient } from '../../clients/foreign-client.ts';
-import { withDatabase } from '../stores.ts';
+import { requireStores, withDatabase } from '../stores.ts';
 import { CommandEnd, OutputFailed, print, say, table, writeToStandardOutput } from '../terminal.ts';
 import type { ForeignClients } from './clients-file.ts';
 import type { ImportOptions, ImportOutcome } from './import-in-batches.ts';
+
+const needsStores = 'An import keeps Client IDs and secrets of another server, which the admin API does not accept.';
 
 /** Adds `clients import`, which registers the clients of another server. */
 export function addImportCommand(clients: Command): void {
@@ -59,12 +61,13 @@ changes do not wait. After an interruption, --resume continues with the rest.
 The exit code is 1 if a client was rejected and nothing was imported, and 2 if the file contains no clients.`,
     )
     .action(async (file: string, options: ImportOptions) => {
+      requireStores(needsStores);
       const { readClientsFile } = await import('./read-clients-file.ts');
       const { toCsv } = await import('./clients-csv.ts');
       const { runImport } = await import('./import-in-batches.ts');
       const read = readClientsFile(await readInput(file));
       const report = startImportReport(options, toCsv);
-      const outcome = await withDatabase(async (core): Promise<ImportOutcome> => {
+      const outcome = await withDatabase(needsStores, async (core): Promise<ImportOutcome> => {
         const servers = await core.clients.resourceServers();
         const toOurs = await createTranslation(servers, options);
         const rows = function* () {

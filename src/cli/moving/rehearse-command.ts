@@ -8,6 +8,9 @@ import type { RehearsedAnswer } from './rehearse-request.ts';
 
 type Options = { each?: true; json?: true };
 
+const needsStores =
+  'A rehearsal runs the rules of the token endpoint on logged requests, for which the admin API has no endpoint.';
+
 /** Adds `moving rehearse`, which answers the logged token requests of another server. */
 export function addMovingCommands(moving: Command): void {
   moving
@@ -33,7 +36,7 @@ The exit code is 1 if a request would be rejected or a line could not be read, a
     )
     .action(async (file: string, options: Options) => {
       const report = createReport(options);
-      await withDatabase(async (core) => {
+      await withDatabase(needsStores, async (core) => {
         const { readLogLine } = await import('./read-request-log.ts');
         const { rehearseRequest } = await import('./rehearse-request.ts');
         const answered = new Map<string, RehearsedAnswer>();

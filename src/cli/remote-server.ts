@@ -31,7 +31,8 @@ export function isRemote(): boolean {
 
 /**
  * Returns the server that the command line or the environment names, or undefined if a command works on the stores.
- * @throws {CommandEnd} 2 if there is no token for it, or it is not reached over TLS.
+ * @throws {CommandEnd} 2 if there is no token for it, if the token is that of a profile for another server, or if it is
+ * not reached over TLS.
  */
 export function readRemoteServer(): RemoteServer | undefined {
   if (!isRemote()) return undefined;
@@ -39,6 +40,9 @@ export function readRemoteServer(): RemoteServer | undefined {
   const profile = name === undefined ? undefined : readProfile(name);
   const url = urlOf() ?? profile?.url ?? '';
   const token = given.token ?? commandVariables().KEYTURN_OPERATOR_TOKEN ?? profile?.token;
+  if (profile && token === profile.token && requireSafeUrl(url) !== requireSafeUrl(profile.url)) {
+    throw usage(`The profile "${name}" is for ${profile.url}, so its operator token is not sent to ${url}.`);
+  }
   if (!token) {
     throw usage(`There is no operator token for ${url}. Set KEYTURN_OPERATOR_TOKEN, or run \`keyturn login\` once.`);
   }

@@ -13,6 +13,8 @@ import { permissionOf } from './offered-scopes.ts';
 type ClientLimits = {
   /** Requirements that the change added, and that the client may no longer rotate its own credential. */
   demands?: { accessKey?: 'required'; certificateBoundTokens?: true; dpopBoundTokens?: true; selfRotation?: false };
+  /** Deviations that the client may no longer use. */
+  dialects?: string[];
   /** The lifetime of tokens in seconds, if the change made it shorter. */
   tokenTtlSeconds?: number;
   /** Hashes of keys, certificates, a `jwks_uri` or a subject that the client no longer authenticates with. */
@@ -41,6 +43,8 @@ function limitsOf(before: Client, after: Client): ClientLimits[] {
   if (after.dpopBoundTokens && !before.dpopBoundTokens) demands.dpopBoundTokens = true;
   if (!after.selfRotation && before.selfRotation) demands.selfRotation = false;
   if (Object.keys(demands).length > 0) limits.demands = demands;
+  const dialects = before.dialects.filter((name) => !after.dialects.includes(name));
+  if (dialects.length > 0) limits.dialects = dialects;
   const ttl = after.tokenTtlSeconds;
   if (ttl !== null && ttl < (before.tokenTtlSeconds ?? Number.POSITIVE_INFINITY)) limits.tokenTtlSeconds = ttl;
   const kept = namesOf(after);
@@ -85,6 +89,7 @@ export function limitAgain(client: Client, target: string): { client: Client; is
   const limited: Client = {
     ...client,
     ...limits.demands,
+    dialects: client.dialects.filter((name) => !limits.dialects?.includes(name)),
     ...(limits.tokenTtlSeconds === undefined
       ? {}
       : { tokenTtlSeconds: Math.min(limits.tokenTtlSeconds, client.tokenTtlSeconds ?? limits.tokenTtlSeconds) }),

@@ -67,7 +67,7 @@ call the admin API of a running server instead, with the operator token and the 
 
 - \`--url <url>\`, or \`KEYTURN_URL\`: the URL of the admin listener, such as \`https://admin.example.com\`. It must be https, except on this machine. For a private CA, set \`NODE_EXTRA_CA_CERTS\`.
 - \`--token <token>\`, or \`KEYTURN_OPERATOR_TOKEN\`: the operator token. Other users of the machine can see options, so prefer the variable or a profile.
-- \`--profile <name>\`, or \`KEYTURN_PROFILE\`: a profile that \`keyturn login\` has stored with URL and token, in a file with mode 0600.
+- \`--profile <name>\`, or \`KEYTURN_PROFILE\`: a profile that \`keyturn login\` has stored with URL and token, in a file with mode 0600. Its token is sent to that URL only.
 
 A request whose answer is lost is repeated with the same Idempotency-Key, so nothing is created twice.
 

@@ -165,6 +165,10 @@ test('a profile keeps URL and token in a file that only its user can read', asyn
   });
   expect(await runJson(['clients', 'list', '--profile', 'test'], bare)).toMatchObject({ data: expect.any(Array) });
 
+  const elsewhere = ['whoami', '--profile', 'test', '--url', 'https://elsewhere.example'];
+  const sent = await runCommand(elsewhere, bare);
+  expect(sent).toMatchObject({ code: 2, stderr: expect.stringContaining('is not sent to https://elsewhere.example') });
+
   chmodSync(file, 0o644);
   const open = await runCommand(['whoami', '--profile', 'test'], bare);
   expect(open).toMatchObject({ code: 2, stderr: expect.stringContaining('chmod 600') });

@@ -52,7 +52,7 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
     const server = await startTestServer({ stores });
     clients = await registerAll(server.core);
     await server.close();
-  }, 90_000);
+  }, 300_000);
   afterAll(() => group?.stop());
 
   it('starts, and responds to every request while PostgreSQL restarts, without reading what it has cached again', async () => {
@@ -95,5 +95,5 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
       await server.close();
     }
     expect(wrong).toEqual([]);
-  }, 90_000);
+  }, 300_000);
 });

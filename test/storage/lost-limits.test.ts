@@ -108,9 +108,10 @@ test('requirements that were added to a client apply again, and it may not rotat
     self_rotation: false,
   };
   const limits = { ...demands, access_key: 'required', access_token_ttl: 120 };
-  await lose(() => send('PATCH', `/clients/${shop.id}`, limits));
+  await send('PATCH', `/clients/${shop.id}`, { dialects: ['token_endpoint_audience', 'audience'] });
+  await lose(() => send('PATCH', `/clients/${shop.id}`, { ...limits, dialects: ['audience'] }));
 
-  expect(await send('GET', `/clients/${shop.id}`)).toMatchObject(limits);
+  expect(await send('GET', `/clients/${shop.id}`)).toMatchObject({ ...limits, dialects: ['audience'] });
   expect(await statusOf(shop)).toBe(400);
   expect(await lossEvent()).toMatchObject({ narrowed: 1 });
   await send('PATCH', `/clients/${shop.id}`, {

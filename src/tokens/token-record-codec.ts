@@ -28,7 +28,7 @@ const codeBytes = 16;
 const ownPrefix = 'kti_';
 
 /** The bits of a record's first byte: which of its members follow. */
-const has = { scope: 1, resource: 2, accessKey: 4, jkt: 8, x5t: 16, versions: 32, packedId: 64 };
+const has = { scope: 1, resource: 2, accessKey: 4, jkt: 8, x5t: 16, versions: 32, packedId: 64, packedScope: 128 };
 
 /**
  * Authenticates records with a key derived from the root key, so that write access to the token store is not enough to
@@ -95,13 +95,15 @@ function writeBody(record: TokenRecord): Buffer {
   const { clientId, issuedAt, scope, resource, accessKey, confirmation, scopeVersions } = record;
   const isPacked = /^kti_[0-9A-Za-z]{22}$/.test(clientId);
   let flags = isPacked ? has.packedId : 0;
-  const texts = isPacked ? [] : [clientId];
-  const add = (flag: number, text: string | undefined) => {
+  const texts: (string | Buffer)[] = isPacked ? [] : [clientId];
+  const add = (flag: number, text: string | Buffer | undefined) => {
     if (text === undefined) return;
     flags |= flag;
     texts.push(text);
   };
-  add(has.scope, scope);
+  const packedScope = scope !== undefined && scope.length >= packedFrom ? packAscii(scope) : undefined;
+  add(has.scope, packedScope ?? scope);
+  if (packedScope) flags |= has.packedScope;
   add(has.resource, resource);
   add(has.jkt, confirmation?.jkt);
   add(has.x5t, confirmation?.['x5t#S256']);
@@ -129,7 +131,7 @@ function writeBody(record: TokenRecord): Buffer {
   }
   for (const text of texts) {
     at = writeNumber(body, Buffer.byteLength(text), at);
-    at += body.write(text, at);
+    at += typeof text === 'string' ? body.write(text, at) : text.copy(body, at);
   }
   return body.subarray(0, at);
 }
@@ -150,6 +152,10 @@ function readBody(jti: string, body: Buffer): TokenRecord {
     at += bytes;
     return body.toString(encoding, at - bytes, at);
   };
+  const takeBytes = (bytes: number) => {
+    at += bytes;
+    return body.subarray(at - bytes, at);
+  };
   const text = () => take(number(), 'utf8');
   const optional = (flag: number) => (flags & flag ? text() : undefined);
 
@@ -168,7 +174,7 @@ function readBody(jti: string, body: Buffer): TokenRecord {
         }
       : undefined;
   const clientId = packedId === undefined ? text() : ownPrefix + packedId;
-  const scope = optional(has.scope);
+  const scope = flags & has.packedScope ? unpackAscii(takeBytes(number())) : optional(has.scope);
   const resource = optional(has.resource);
   const jkt = optional(has.jkt);
   const x5t = optional(has.x5t);
@@ -185,6 +191,43 @@ function readBody(jti: string, body: Buffer): TokenRecord {
     accessKey,
     confirmation: toConfirmation(jkt, x5t),
   };
+}
+
+/** Length from which a scope is packed, so that common ones cost no work. */
+const packedFrom = 64;
+
+/** Packs ASCII text without NUL characters into seven bits per character. Returns undefined for other text. */
+function packAscii(text: string): Buffer | undefined {
+  const packed = Buffer.alloc(Math.ceil((text.length * 7) / 8));
+  for (let at = 0, bits = 0, held = 0, out = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0 || code > 127) return undefined;
+    held = ((held << 7) | code) & 0x7fff;
+    bits += 7;
+    if (bits >= 8) {
+      bits -= 8;
+      packed[out++] = (held >> bits) & 255;
+    }
+    if (at === text.length - 1 && bits > 0) packed[out] = (held << (8 - bits)) & 255;
+  }
+  return packed;
+}
+
+function unpackAscii(packed: Buffer): string {
+  const codes: number[] = [];
+  let bits = 0;
+  let held = 0;
+  for (const byte of packed) {
+    held = ((held << 8) | byte) & 0x7fff;
+    bits += 8;
+    while (bits >= 7) {
+      bits -= 7;
+      const code = (held >> bits) & 127;
+      // The last byte may have seven unused bits, which are zero.
+      if (code !== 0) codes.push(code);
+    }
+  }
+  return String.fromCharCode(...codes);
 }
 
 /** Writes an unsigned integer in base 128, low digits first. Returns the position behind it. */

@@ -224,3 +224,19 @@ test('an attacker who can write to Redis cannot make a server that starts repeat
     await second.close();
   }
 });
+
+test('the record of a token with ten requested scopes of 20 characters takes at most 240 bytes of Redis', async () => {
+  const { core } = server;
+  const names = Array.from({ length: 10 }, (_, index) => `warehouse.orders:x${index}`.padEnd(20, '~'));
+  const scopes = names.map((name) => ({ name, description: 'Some' }));
+  await core.change((tx) => updateClient(tx, core, actor, clients.orders.id, { scopes }));
+  await core.change((tx) => updateClient(tx, core, actor, clients.shop.id, { scope: names.join(' ') }));
+  // Each length leaves another number of unused bits in the last byte of the record.
+  for (let count = 10; count > 0; count -= 1) {
+    const scope = names.slice(0, count).join(' ');
+    const token = await api.accessToken(clients.shop, { scope });
+    expect(await redis.strlen(keyOf(token))).toBeLessThanOrEqual(240);
+    const answer = await api.introspect(clients.orders, token);
+    expect(answer.json).toMatchObject({ active: true, scope });
+  }
+});

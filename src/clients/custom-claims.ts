@@ -1,4 +1,5 @@
 import { findUnstorableText } from '../text/read-text.ts';
+import { registeredClaims } from './registered-claims.ts';
 
 /** Claims that an operator gives a client, an access key or a resource server, for introspections and JWTs. */
 export type Claims = Readonly<Record<string, ClaimValue>>;
@@ -13,26 +14,15 @@ const claimName = /^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$/;
 const claimNameForm = 'must begin with a letter and have at most 128 letters, digits and _ . : / -';
 
 /**
- * Names that custom claims cannot have: those that IANA has registered for JWTs (RFC 7519 §10.1) and for introspections
- * (RFC 7662 §3.1), and Keyturn's own.
+ * Names in lower case that custom claims cannot have: those that IANA has registered for JWTs, members of introspections
+ * (RFC 7662 §2.2), claims of credentials and keys that are about to be registered, and Keyturn's own.
  */
 const reserved = new Set(
-  `iss sub aud exp nbf iat jti name given_name family_name middle_name nickname preferred_username profile picture website
-  email email_verified gender birthdate zoneinfo locale phone_number phone_number_verified address updated_at azp nonce
-  auth_time at_hash c_hash acr amr sub_jwk cnf sip_from_tag sip_date sip_callid sip_cseq_num sip_via_branch orig dest mky
-  events toe txn rph sid vot vtm attest origid act scope client_id may_act jcard at_use_nbr div opt vc vp sph ace_profile
-  cnonce exi roles groups entitlements token_introspection eat_nonce ueid sueids oemid hwmodel hwversion oemboot dbgstat
-  location eat_profile submods uptime bootcount bootseed dloas swname swversion manifests measurements measres intuse cdniv
-  cdnicrit cdniip cdniuc cdniets cdnistt cdnistd sig_val_claims authorization_details verified_claims place_of_birth
-  nationalities birth_family_name birth_given_name birth_middle_name salutation title msisdn also_known_as htm htu ath atc
-  sub_id rcd rcdi crn msgi _claim_names _claim_sources rdap_allowed_purposes rdap_dnt_allowed geohash _sd sd_hash
-  consumerplmnid consumersnpnid producerplmnid producersnpnid producersnssailist producernsilist producernfsetid
-  producernfservicesetid sourcenfinstanceid analyticsidlist resowneridlist cose_key status vct jwks metadata_policy
-  constraints crit ref delegation metadata trust_mark_type trust_marks trust_mark_issuers trust_mark_owners authority_hints
-  source_endpoint keys status_list active username token_type
-  access_key_id contact_id organization_id access_key epoch generation`
-    .toLowerCase()
-    .split(/\s+/),
+  [
+    ...registeredClaims,
+    ...['active', 'username', 'token_type', 'vct', 'cose_key'],
+    ...['access_key_id', 'contact_id', 'organization_id', 'access_key', 'epoch', 'generation'],
+  ].map((name) => name.toLowerCase()),
 );
 
 /** Beginnings of names that are reserved for Keyturn. */

@@ -22,6 +22,7 @@ export type ShownReview = {
   impact: ShownUse & {
     /** Absent for an access key. */
     keys?: (ShownUse & { type: string; kid: string | null; thumbprint: string; ends: boolean })[];
+    awaits_first_use: boolean;
     live_tokens: number;
     retiring_secret: (ShownUse & { hint: string; retires_at: string }) | null;
   };
@@ -46,6 +47,9 @@ export function describeReview({ impact }: ShownReview): string {
   const { retiring_secret: retiring } = impact;
   const lines = [
     `Last used: ${impact.last_used_at ?? 'never'}. Tokens issued in the last 24 hours: ${impact.tokens_24h}. Live tokens: ${impact.live_tokens}.`,
+    ...(impact.awaits_first_use
+      ? ['The secret was imported as a hash and still awaits its first use: its users are not known yet.']
+      : []),
     impact.used_by.length === 0 ? 'Not used in the last 30 days.' : 'Used in the last 30 days by:',
     ...users(impact.used_by),
   ];

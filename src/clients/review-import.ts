@@ -92,7 +92,7 @@ export async function reviewImport(
 function idProblems({ clientId, place }: ForeignClient, taken: ReadonlySet<string>, seen: Map<string, string>) {
   if (!isUsableId(clientId)) {
     return [
-      'the Client ID must consist of 3 to 128 letters, digits and . _ ~ @ -, and must not begin with a prefix that Keyturn uses',
+      'the Client ID must consist of 3 to 128 letters, digits and . _ ~ @ + % : / = -, begin with a letter or digit, and must not begin with a prefix that Keyturn uses',
     ];
   }
   if (taken.has(clientId)) return ['the Client ID is already registered'];

@@ -3,10 +3,10 @@ import { slowHashFormats } from './slow-hash.ts';
 /** Prefixes of Keyturn's own credentials, and of values that scanners for leaked secrets take for them. */
 const ownPrefix = /^kt[isako]_/;
 /**
- * Excludes the colon, at which HTTP Basic splits (RFC 7617 §2), and slashes, quotes and spaces, so that an ID is one
- * word in a URL, a log and a shell.
+ * Excludes quotes, spaces and other characters of a shell, so that an ID is one word there and in a log. HTTP Basic splits
+ * at the first colon (RFC 7617 §2), so an ID with a colon must be form-encoded there (RFC 6749 §2.3.1).
  */
-const foreignIdPattern = /^[A-Za-z0-9][A-Za-z0-9._~@-]{2,127}$/;
+const foreignIdPattern = /^[A-Za-z0-9][A-Za-z0-9._~@+%:/=-]{2,127}$/;
 /** Visible ASCII characters (RFC 6749 Appendix A.2 VSCHAR) without the space. */
 const foreignSecretPattern = /^[\x21-\x7e]{16,256}$/;
 const reasons: Record<NotASecret, string> = {

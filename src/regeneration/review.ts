@@ -82,6 +82,7 @@ async function review(
       impact: {
         ...judgeUse(useOf(current, sources, now), await judgeBeforeRotation(transaction, deps, sources)),
         keys: isKeyCredential(current) ? await reviewKeys(transaction, owner, current, replace, now) : [],
+        awaitsFirstUse: current.hash !== null,
         liveTokens: await countLiveTokens(transaction, owner, alive, now),
         retiringSecret: retiring
           ? {
@@ -231,6 +232,8 @@ type Review = {
   impact: SecretUse<JudgedSource> & {
     /** Keys or certificates of the current credential. @property ends whether it is rejected after the grace period. */
     keys: (SecretUse & KeyName & { ends: boolean })[];
+    /** Whether only a hash of the current secret is known, because it was imported and has not been used yet. */
+    awaitsFirstUse: boolean;
     liveTokens: number;
     /** Previous secret of a running grace period, which regenerating ends at once; null if there is none. */
     retiringSecret: (SecretUse<JudgedSource> & { clientId: string | null; hint: string; retiresAt: Date }) | null;
@@ -264,6 +267,7 @@ export function presentReview({ confirmation, expiresInSeconds, impact }: Review
         ends,
         ...presentUse(use, presentUser),
       })),
+      awaits_first_use: impact.awaitsFirstUse,
       live_tokens: impact.liveTokens,
       retiring_secret: retiringSecret && {
         ...(retiringSecret.clientId === null ? {} : { client_id: retiringSecret.clientId }),

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import type { Browser, Page } from 'playwright-core';
+import { runCommand } from '../cli/run-command.ts';
 import { describeWith } from '../programs.ts';
 import { type ConsoleServer, launchBrowser, startConsole } from './console-server.ts';
 
@@ -100,6 +102,30 @@ describeWith('Chromium')('the details of clients and access keys, in the console
     await fill({ 'Label, such as team=logistics': 'team=other' });
     await press('Search');
     expect(await main()).toContain('No integrations match');
+  }, 60_000);
+
+  it('shows, changes and lists a client whose Client ID has characters of URLs', async () => {
+    const id = 'https://app.example.com/a%2Fb+c=d';
+    const row = { client_id: id, client_secret: randomBytes(24).toString('base64url'), client_name: 'Special' };
+    const { databaseUrl: DATABASE_URL, rootKey: KEYTURN_ROOT_KEY } = server.stores;
+    const imported = await runCommand(
+      ['clients', 'import', '-'],
+      { DATABASE_URL, KEYTURN_ROOT_KEY },
+      JSON.stringify([row]),
+    );
+    expect(imported).toMatchObject({ code: 0 });
+    await page.goto(`${server.adminUrl}/console/integrations`);
+    await page.getByRole('link', { name: 'Special' }).click();
+    expect(await main()).toContain(id);
+    await page.getByRole('link', { name: 'Edit' }).click();
+    await open(section);
+    await fill({ Labels: 'made=special' });
+    await press('Save');
+    expect((await read(`/clients/${encodeURIComponent(id)}`)).labels).toEqual({ made: 'special' });
+    await page.getByRole('link', { name: 'Rotate secret' }).first().click();
+    expect(await main()).toContain('Impact');
+    await page.getByRole('link', { name: 'Special' }).first().click();
+    expect(await main()).toContain(id);
   }, 60_000);
 
   it('generates an integration with details, after a review that shows and keeps them', async () => {

@@ -136,6 +136,28 @@ test('a client of which no copies of secrets are kept gets none at its first use
   expect(await secretRows('no-copy')).toMatchObject([{ hash: null, sealed: null }]);
 });
 
+test('lists, imports and reviews of rotations name the clients that await their first use', async () => {
+  const awaiting = { id: 'waits-for-its-use', secret: secretOf() };
+  const row = { client_id: awaiting.id, scope: 'orders:read', client_secret_hash: await bcrypt(awaiting.secret, 4) };
+  const checked = await run(['import', '-', '--check', '--json'], JSON.stringify([row]));
+  expect(JSON.parse(checked.stdout)).toMatchObject({
+    awaiting_first_use: 1,
+    awaiting_first_use_clients: [awaiting.id],
+  });
+  const imported = await run(['import', '-'], JSON.stringify([row]));
+  expect(imported.stderr).toContain(
+    '1 with a hashed secret, which is verified when the client first uses it: waits-for',
+  );
+  const reviewed = async () => (await run(['regenerate', awaiting.id])).stderr;
+  const listed = async () => (await run(['list', '--awaits-first-use'])).stdout;
+  const text = 'The secret was imported as a hash and still awaits its first use: its users are not known yet.';
+  expect(await reviewed()).toContain(text);
+  expect(await listed()).toContain(awaiting.id);
+  await api.accessToken(awaiting);
+  expect(await reviewed()).not.toContain(text);
+  expect(await listed()).not.toContain(awaiting.id);
+});
+
 test('a secret that is rotated before its first use is accepted until its grace period ends', async () => {
   const client = await importOne('rotated-before-use');
   const { stdout } = await run(['regenerate', client.id, '--yes']);

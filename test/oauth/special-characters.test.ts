@@ -17,6 +17,10 @@ const secrets: Record<string, string> = {
   all: `+%41:${random()}:%zz+`,
 };
 
+/** A Client ID with all of these characters, and IDs that are the decoded form of one another. */
+const ids = ['urn:example:app/1+a%2B=x', 'sync+stock', 'sync%2Bstock', 'https://app.example.com/oauth'];
+const secretsOfIds = new Map(ids.map((id) => [id, `s${random()}`]));
+
 let server: TestServer;
 let withoutFastPath: TestServer;
 
@@ -26,6 +30,7 @@ beforeAll(async () => {
   const api = { kind: 'resource_server' as const, resource: 'https://orders.example', information: ['orders'] };
   await register(server.core, { name: 'Orders', ...api });
   const rows = Object.entries(secrets).map(([id, secret]) => ({ client_id: `special-${id}`, client_secret: secret }));
+  rows.push(...[...secretsOfIds].map(([client_id, client_secret]) => ({ client_id, client_secret })));
   const { code, stderr } = await runCommand(
     ['clients', 'import', '-'],
     { DATABASE_URL: server.stores.databaseUrl, KEYTURN_ROOT_KEY: server.stores.rootKey },
@@ -80,4 +85,35 @@ test('shows an attempt with a wrong secret that cannot be decoded in the usage o
      WHERE c.client_id = 'special-plus' ORDER BY seq DESC LIMIT 1`,
   );
   expect(JSON.stringify(reasons)).toContain('wrong_secret');
+});
+
+test.each(ids)('accepts the Client ID %s, form-encoded, in the body, and as it is if it has no colon', async (id) => {
+  const secret = secretsOfIds.get(id) ?? '';
+  for (const { publicUrl } of [server, withoutFastPath]) {
+    const url = `${publicUrl}/oauth2/token`;
+    for (const _ of [1, 2]) {
+      const encoded = await post(url, grant, basic(`${encodeURIComponent(id)}:${secret}`));
+      const inBody = await post(url, { ...grant, client_id: id, client_secret: secret });
+      const asWritten = await post(url, grant, basic(`${id}:${secret}`));
+      expect([encoded.status, inBody.status, asWritten.status]).toEqual([200, 200, id.includes(':') ? 401 : 200]);
+    }
+    // The secret of one ID is not accepted for another one that it could be decoded to.
+    for (const other of ids.filter((each) => each !== id)) {
+      expect((await post(url, grant, basic(`${encodeURIComponent(other)}:${secret}`))).status).toBe(401);
+    }
+  }
+});
+
+test('rejects a Client ID with a space, a quote or another character of a shell, and says which ones are allowed', async () => {
+  const rows = ['a b c', "a'b'c", 'a"b"c', 'a$b$c', 'a;b;c', '/abc', 'a`b`c', 'abc\u00e9'].map((client_id) => ({
+    client_id,
+    client_secret: `s${random()}`,
+  }));
+  const { code, stderr } = await runCommand(
+    ['clients', 'import', '-', '--check'],
+    { DATABASE_URL: server.stores.databaseUrl, KEYTURN_ROOT_KEY: server.stores.rootKey },
+    JSON.stringify(rows),
+  );
+  expect(code).toBe(1);
+  expect(stderr.match(/letters, digits and \. _ ~ @ \+ % : \/ = -/g)).toHaveLength(rows.length);
 });

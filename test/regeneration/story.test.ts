@@ -35,6 +35,7 @@ describe('regenerating a client secret', () => {
         ],
         tokens_24h: 3,
         // The token of the nightly job has expired.
+        awaits_first_use: false,
         live_tokens: 2,
         retiring_secret: null,
       },

@@ -106,6 +106,10 @@ export const reviewSchema = z
             }),
           )
           .meta({ description: 'Who uses which key or certificate of the current credential.' }),
+        awaits_first_use: z.boolean().meta({
+          description:
+            'Whether the current secret was imported as a hash and has not been used yet, so its users are not known.',
+        }),
         live_tokens: z.int().meta({ description: 'How many active tokens were obtained with the secret.' }),
         retiring_secret: z
           .strictObject({ ...rotated, retires_at: timestamp('When the previous secret stops working'), ...judgedUse })

@@ -114,7 +114,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
           return {
             status: 201,
             ...(clientSecret === undefined ? {} : { secretOf: { targetType: 'client', target: client.clientId } }),
-            headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${client.clientId}` },
+            headers: { ETag: etagOf(client), Location: `/admin/v1/clients/${encodeURIComponent(client.clientId)}` },
             body: {
               ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), new Map(), [], undefined),
               ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),

@@ -168,11 +168,12 @@ function secretsAsJson(made: ReadonlyMap<string, string>, isFirst: boolean): str
 }
 
 function endOfJson({ warnings }: ForeignClients, outcome: ImportOutcome, hasSecrets: boolean): string {
-  const { imported, acceptable, hashed, refused, skipped, present, notes, declared, failure } = outcome;
+  const { imported, acceptable, hashed, hashedIds, refused, skipped, present, notes, declared, failure } = outcome;
   const rest = {
     imported,
     acceptable,
     awaiting_first_use: hashed,
+    awaiting_first_use_clients: hashedIds,
     refused: refused.map(({ place, clientId, reasons }) => ({ place, client_id: clientId ?? null, reasons })),
     skipped: skipped.map(({ place, clientId }) => ({ place, client_id: clientId })),
     present: present.map(({ place, clientId }) => ({ place, client_id: clientId })),
@@ -186,10 +187,14 @@ function endOfJson({ warnings }: ForeignClients, outcome: ImportOutcome, hasSecr
 }
 
 function sayOutcome(options: ImportOptions, { warnings }: ForeignClients, outcome: ImportOutcome): void {
-  const { refused, skipped, notes, present, hashed, declared } = outcome;
+  const { refused, skipped, notes, present, hashed, hashedIds, declared } = outcome;
   for (const warning of warnings) say(`warning: ${warning}`);
   if (skipped.length > 0) say(`${skipped.length} skipped: they do not use the client credentials grant.`);
-  if (hashed > 0) say(`${hashed} with a hashed secret, which is verified when the client first uses it.`);
+  if (hashed > 0) {
+    const others = hashed > hashedIds.length ? `, and ${hashed - hashedIds.length} more` : '';
+    const ids = `${hashedIds.join(', ')}${others}`;
+    say(`${hashed} with a hashed secret, which is verified when the client first uses it: ${ids}.`);
+  }
   if (present.length > 0) say(`${present.length} already imported earlier.`);
   sayRows(
     ['rejected', 'client_id', 'reason'],

@@ -35,6 +35,8 @@ export type ImportOutcome = Pick<ImportReview, 'refused' | 'notes'> & {
   made: number;
   /** Number of acceptable clients with a secret of which only a hash is known until its first use. */
   hashed: number;
+  /** The Client IDs of the first of them. */
+  hashedIds: string[];
   /** Reason why the import stopped before its end. */
   failure: string | undefined;
 };
@@ -43,6 +45,8 @@ export type ImportOutcome = Pick<ImportReview, 'refused' | 'notes'> & {
  * Number of clients in one transaction. Other changes wait while a batch is written, because the audit log is locked.
  */
 const batchSize = 500;
+/** Maximum number of clients with hashed secrets that are named. */
+const shownIds = 50;
 
 /**
  * Reviews a whole file, then reads it again and registers its clients, unless it is a check or a client was refused.
@@ -101,7 +105,7 @@ async function reviewFile(
   let servers: readonly Client[] = await listResourceServers(core.database);
   const outcome: ImportOutcome = {
     ...{ acceptable: 0, refused: [], notes: [], skipped: [], present: [] },
-    ...{ declared: [], imported: 0, made: 0, hashed: 0, failure: undefined },
+    ...{ declared: [], imported: 0, made: 0, hashed: 0, hashedIds: [], failure: undefined },
   };
   const { withOwners } = await import('../../clients/import-details.ts');
   const owners = new Map();
@@ -126,7 +130,9 @@ async function reviewFile(
       }
       const review = await reviewImport(core.database, core, servers, owned, policy, seen);
       outcome.acceptable += review.accepted.length;
-      outcome.hashed += review.accepted.filter(hasHashedSecret).length;
+      const hashed = review.accepted.filter(hasHashedSecret);
+      outcome.hashed += hashed.length;
+      outcome.hashedIds.push(...hashed.slice(0, shownIds - outcome.hashedIds.length).map(({ row }) => row.clientId));
       for (const { row } of review.accepted) for (const scope of row.scope) if (unknown.has(scope)) needed.add(scope);
       outcome.refused.push(...refused, ...review.refused);
       outcome.skipped.push(...skipped);

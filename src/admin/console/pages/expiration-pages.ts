@@ -103,6 +103,6 @@ function rowOf({ now }: Visit, item: ShownExpiration) {
 }
 
 function pathOf({ client_id: clientId, access_key_id: keyId }: ShownExpiration): string {
-  if (clientId !== null) return `/console/clients/${clientId}`;
+  if (clientId !== null) return `/console/clients/${encodeURIComponent(clientId)}`;
   return keyId !== null ? `/console/access-keys/${keyId}` : '/console/signing-keys';
 }

@@ -105,6 +105,6 @@ function answer({ kind, verdict, findings }: ShownExplanation): VNode {
 }
 
 function subjectLink({ type, id, name }: NonNullable<ShownExplanation['findings'][number]['subject']>): VNode {
-  const path = type === 'client' ? `/console/clients/${id}` : `/console/access-keys/${id}`;
+  const path = type === 'client' ? `/console/clients/${encodeURIComponent(id)}` : `/console/access-keys/${id}`;
   return html`<a href=${path}>${name}</a>`;
 }

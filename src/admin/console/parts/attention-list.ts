@@ -22,7 +22,7 @@ export function attentionList(visit: Visit, { data, counts }: ShownAttention): V
 
 /** Returns the path of the page of the thing. */
 function pathOf({ client_id: clientId, access_key_id: keyId }: Item): string {
-  return clientId === null ? `/console/access-keys/${keyId}` : `/console/clients/${clientId}`;
+  return clientId === null ? `/console/access-keys/${keyId}` : `/console/clients/${encodeURIComponent(clientId)}`;
 }
 
 function name(item: Item): VNode {

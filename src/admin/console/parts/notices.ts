@@ -37,7 +37,7 @@ export function problemNotice(problem: KeyturnError): VNode {
       ${
         clients.length + keys.length > 0 &&
         html`<ul>
-          ${clients.map((each) => html`<li><a href=${`/console/clients/${each.client_id}`}>${each.name}</a></li>`)}
+          ${clients.map((each) => html`<li><a href=${`/console/clients/${encodeURIComponent(String(each.client_id))}`}>${each.name}</a></li>`)}
           ${keys.map((each) => html`<li><a href=${`/console/access-keys/${each.id}`}>${each.name}</a></li>`)}
           ${more > 0 && html`<li>${`and ${more} more`}</li>`}
         </ul>`

@@ -151,7 +151,8 @@ async function callers(visit: Visit): Promise<VNode | undefined> {
   const { clients, totalClients } = await findUsersOfScopes(visit.core.database, offered);
   return html`<li>
     ${count(totalClients, 'integration')} ${totalClients === 1 ? 'has' : 'have'} permissions of this API${totalClients > 0 && ': '}${clients.map(
-      ({ client_id: id, name }, index) => html`${index > 0 && ', '}<a href=${`/console/clients/${id}`}>${name}</a>`,
+      ({ client_id: id, name }, index) =>
+        html`${index > 0 && ', '}<a href=${`/console/clients/${encodeURIComponent(id)}`}>${name}</a>`,
     )}${totalClients > clients.length && ` and ${totalClients - clients.length} more`}.
   </li>`;
 }
@@ -184,9 +185,9 @@ function of({ params }: Visit) {
 }
 
 function at({ params }: Visit): `/console/${string}` {
-  return `/console/clients/${params['client_id']}`;
+  return `/console/clients/${encodeURIComponent(String(params['client_id']))}`;
 }
 
 function backTo({ client_id, name }: ShownClient) {
-  return { path: `/console/clients/${client_id}`, label: name };
+  return { path: `/console/clients/${encodeURIComponent(client_id)}`, label: name };
 }

@@ -62,7 +62,7 @@ export const integrationsPage = listPage<ShownClient>({
       caption: 'Integrations',
       columns: [{ label: 'Name' }, { label: 'Status' }, { label: 'Last used' }, { label: 'Created' }],
       rows: clients.map((client) => [
-        html`<a class="strong" href=${`/console/clients/${client.client_id}`}>${client.name}</a>
+        html`<a class="strong" href=${`/console/clients/${encodeURIComponent(client.client_id)}`}>${client.name}</a>
           <code class="under">${client.client_id}</code>`,
         html`${statusBadges(client, visit.now)} ${
           client.secrets.some((secret) => secret.awaits_first_use) && badge('warn', 'awaits first use')
@@ -103,7 +103,7 @@ export const resourceServersPage = listPage<ShownClient>({
         { label: 'Last used' },
       ],
       rows: clients.map((client) => [
-        html`<a class="strong" href=${`/console/clients/${client.client_id}`}>${client.name}</a
+        html`<a class="strong" href=${`/console/clients/${encodeURIComponent(client.client_id)}`}>${client.name}</a
           ><code class="under">${client.resource}</code>`,
         statusBadges(client, visit.now),
         client.information.join(', ') || html`<span class="muted">none</span>`,

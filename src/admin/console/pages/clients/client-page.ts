@@ -64,7 +64,7 @@ export const clientPage: Page = {
       readOffers(visit),
     ]);
     const declared = (offered ?? []).flatMap(({ scopes }) => scopes);
-    const at = `/console/clients/${client.client_id}`;
+    const at = `/console/clients/${encodeURIComponent(client.client_id)}`;
     const subject = { at, client, mayAct: visit.can('api_key:manage') };
     return {
       title: client.name,

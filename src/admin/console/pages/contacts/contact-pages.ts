@@ -122,7 +122,7 @@ function ownedClients(
       caption: 'Integrations and resource servers',
       columns: [{ label: 'Name' }, { label: 'Kind' }, { label: 'Status' }, { label: 'Last used' }],
       rows: data.map((client) => [
-        html`<a class="strong" href=${`/console/clients/${client.client_id}`}>${client.name}</a><code class="under">${client.client_id}</code>`,
+        html`<a class="strong" href=${`/console/clients/${encodeURIComponent(client.client_id)}`}>${client.name}</a><code class="under">${client.client_id}</code>`,
         client.kind === 'integration' ? 'integration' : 'resource server',
         statusBadges(client, visit.now),
         lastUse(client.last_used_at, visit.now),

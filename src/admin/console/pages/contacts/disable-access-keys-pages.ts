@@ -71,7 +71,7 @@ function impact(visit: Visit, { total, access_keys: keys }: ShownKeysReview): VN
         key.tokens_24h,
         key.integrations.length === 0
           ? html`<span class="muted">none</span>`
-          : html`<ul>${key.integrations.map((each) => html`<li><a href=${`/console/clients/${each.client_id}`}>${each.name}</a></li>`)}</ul>`,
+          : html`<ul>${key.integrations.map((each) => html`<li><a href=${`/console/clients/${encodeURIComponent(each.client_id)}`}>${each.name}</a></li>`)}</ul>`,
       ]),
     })}
     ${total > keys.length && html`<p class="hint">${`Only the ${keys.length} that were used last are listed.`}</p>`}`;

@@ -61,9 +61,11 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], { noun, cl
     <h2 id="impact">Impact</h2>
     <p>
       ${
-        sources === 0
-          ? `The ${noun} was not used in the last 30 days, so no program should fail.`
-          : `${countOf(sources, 'source')} ${sources === 1 ? 'uses' : 'use'} the ${noun}. Each source must move to the new ${newNoun} before the grace period ends. After that, its token requests fail.${keys.some(({ ends }) => !ends) ? ' Sources of a key that is still accepted need not move.' : ''}`
+        impact.awaits_first_use
+          ? `The ${noun} was imported as a hash and still awaits its first use, so the sources that need it are not known yet.`
+          : sources === 0
+            ? `The ${noun} was not used in the last 30 days, so no program should fail.`
+            : `${countOf(sources, 'source')} ${sources === 1 ? 'uses' : 'use'} the ${noun}. Each source must move to the new ${newNoun} before the grace period ends. After that, its token requests fail.${keys.some(({ ends }) => !ends) ? ' Sources of a key that is still accepted need not move.' : ''}`
       }
     </p>
     <dl class="numbers">

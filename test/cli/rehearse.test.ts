@@ -219,6 +219,29 @@ describe('keyturn moving rehearse', () => {
     });
   });
 
+  it('says that the log of Hydra does not name the clients, and skips its lines of other requests', async () => {
+    const line = (path: string, status?: number) =>
+      JSON.stringify({
+        http_request: { headers: { accept: '*/*' }, host: 'hydra', method: 'POST', path, query: null, scheme: 'http' },
+        ...(status ? { http_response: { headers: {}, size: 164, status, text_status: 'OK', took: 15_314_529 } } : {}),
+        level: 'info',
+        msg: status ? 'completed handling request' : 'started handling request',
+        time: '2026-11-29T15:04:08.728339415Z',
+      });
+    const lines = [
+      line('/oauth2/token'),
+      line('/oauth2/token', 200),
+      line('/oauth2/token', 401),
+      line('/clients', 201),
+    ];
+    const log = [...lines, JSON.stringify({ client_id: clients.shop.id })].join('\n');
+    const { code, stderr } = await rehearse(log);
+    expect(code).toBe(1);
+    expect(stderr).toContain('line 2: The log of Hydra does not name the client. Log the token requests in a proxy');
+    expect(stderr).toContain('3 lines were skipped');
+    expect(stderr).toContain('1 line could not be read.');
+  });
+
   it('rejects a line that contains a secret without printing it, and a log without token requests with exit code 2', async () => {
     const secret = 'kts_a-secret-in-a-log';
     const names = ['client_secret', 'client_assertion', 'access_token', 'authorization'];

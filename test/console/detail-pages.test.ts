@@ -122,7 +122,7 @@ describeWith('Chromium')('the details of clients and access keys, in the console
     await fill({ Labels: 'made=special' });
     await press('Save');
     expect((await read(`/clients/${encodeURIComponent(id)}`)).labels).toEqual({ made: 'special' });
-    await page.getByRole('link', { name: 'Rotate secret' }).first().click();
+    await page.getByRole('link', { name: 'Regenerate' }).click();
     expect(await main()).toContain('Impact');
     await page.getByRole('link', { name: 'Special' }).first().click();
     expect(await main()).toContain(id);

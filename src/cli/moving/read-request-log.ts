@@ -65,6 +65,7 @@ function readJsonLine(line: string): LogLine {
   } catch {
     return { problem: 'The line is not JSON.' };
   }
+  if (Object.hasOwn(json as object, 'http_request')) return readHydraLine(json);
   const found = secretMembers.find((name) => Object.hasOwn(json as object, name));
   if (found)
     return { problem: `${found}: must not be in a log. Remove it, and rotate the secret if the log was stored.` };
@@ -94,6 +95,21 @@ function readJsonLine(line: string): LogLine {
       grantedScope: joined(data.granted_scope),
     },
   };
+}
+
+const hydraLine = z.object({
+  http_request: z.object({ method: text, path: text }),
+  http_response: z.object({ status: z.number() }).optional(),
+});
+
+/** Reads a line of Hydra's own log, which has two lines for each request and does not name its client. */
+function readHydraLine(json: unknown): LogLine {
+  const read = hydraLine.safeParse(json);
+  if (!read.success) return { problem: 'http_request: the line has another form than those of Hydra.' };
+  const { http_request: request, http_response: response } = read.data;
+  if (!response || request.method !== 'POST' || !isTokenPath(request.path)) return { skipped: 'other endpoint' };
+  if (response.status >= 400) return { skipped: 'rejected before' };
+  return { problem: 'The log of Hydra does not name the client. Log the token requests in a proxy in front of it.' };
 }
 
 /** The combined log format. The user of HTTP Basic is the Client ID. */

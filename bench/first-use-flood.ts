@@ -37,7 +37,7 @@ const rows = await Promise.all(
 const imported = await runCommand(['clients', 'import', '-'], deployment.env, JSON.stringify(rows));
 if (imported.code !== 0) throw new Error(imported.stderr);
 
-const server = await startKeyturn(deployment, 'first use');
+const server = await startKeyturn(deployment, 'first use', {}, { on: 'anywhere' });
 ends.defer(() => server.stop());
 const { port, tokenRequests } = server;
 

@@ -63,7 +63,7 @@ function firstSteps(
   taken: ShownAttention['first_steps'],
   integration: ShownClient | undefined,
 ): VNode | null {
-  const at = integration ? `/console/clients/${integration.client_id}` : '/console/integrations';
+  const at = integration ? `/console/clients/${encodeURIComponent(integration.client_id)}` : '/console/integrations';
   const steps = [
     {
       isDone: taken.resource_server,

@@ -118,7 +118,7 @@ function integrations(
             caption: 'Integrations',
             columns: [{ label: 'Name' }, { label: 'Status' }, { label: 'Last used' }],
             rows: data.map((client) => [
-              html`<a class="strong" href=${`/console/clients/${client.client_id}`}>${client.name}</a><code class="under">${client.client_id}</code>`,
+              html`<a class="strong" href=${`/console/clients/${encodeURIComponent(client.client_id)}`}>${client.name}</a><code class="under">${client.client_id}</code>`,
               statusBadges(client, visit.now),
               lastUse(client.last_used_at, visit.now),
             ]),

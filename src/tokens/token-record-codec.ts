@@ -3,6 +3,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import { hmacSha256 } from '../credentials/verifier.ts';
 import type { Database } from '../storage/database.ts';
 import { toUuid } from '../text/read-text.ts';
+import { packAscii, unpackAscii } from '../text/seven-bit-text.ts';
 import { decodeAccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './token-record.ts';
 
 /** Encodes and decodes stored token records: a few dozen bytes with a code that authenticates them. */
@@ -195,40 +196,6 @@ function readBody(jti: string, body: Buffer): TokenRecord {
 
 /** Length from which a scope is packed, so that common ones cost no work. */
 const packedFrom = 64;
-
-/** Packs ASCII text without NUL characters into seven bits per character. Returns undefined for other text. */
-function packAscii(text: string): Buffer | undefined {
-  const packed = Buffer.alloc(Math.ceil((text.length * 7) / 8));
-  for (let at = 0, bits = 0, held = 0, out = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0 || code > 127) return undefined;
-    held = ((held << 7) | code) & 0x7fff;
-    bits += 7;
-    if (bits >= 8) {
-      bits -= 8;
-      packed[out++] = (held >> bits) & 255;
-    }
-    if (at === text.length - 1 && bits > 0) packed[out] = (held << (8 - bits)) & 255;
-  }
-  return packed;
-}
-
-function unpackAscii(packed: Buffer): string {
-  const codes: number[] = [];
-  let bits = 0;
-  let held = 0;
-  for (const byte of packed) {
-    held = ((held << 8) | byte) & 0x7fff;
-    bits += 8;
-    while (bits >= 7) {
-      bits -= 7;
-      const code = (held >> bits) & 127;
-      // The last byte may have seven unused bits, which are zero.
-      if (code !== 0) codes.push(code);
-    }
-  }
-  return String.fromCharCode(...codes);
-}
 
 /** Writes an unsigned integer in base 128, low digits first. Returns the position behind it. */
 function writeNumber(body: Buffer, value: number, at: number): number {

@@ -142,14 +142,19 @@ Examples:
       // The command line's own --url comes first, and has the same name.
       const { url: given } = command.optsWithGlobals<LinkOptions>();
       const base = given === undefined ? undefined : webUrl(given);
-      const options = { ...(json ? { json } : {}), contact };
+      const options = json ? { json } : {};
       const { issueConsoleLink } = await import('../admin/console/sign-in/prove.ts');
-      await withDatabase('The admin API issues no sign-in links; sign in with the operator token instead.', (core) =>
-        core.change(async (transaction) => {
-          const path = await issueConsoleLink(transaction, core, commandActor(), options.contact);
-          const url = new URL(path, base ?? adminUrlOf(core.config)).href;
-          presentSecret(options, { url, expires_in: 600 }, 'Sign-in link; works once, within ten minutes:', url);
-        }),
+      await withDatabase(
+        'The admin API issues no sign-in links; sign in with the operator token instead.',
+        async (core) => {
+          // Rejects what is not the ID of a contact.
+          await callAdmin(core, 'GET /contacts/{id}', { params: { id: contact } });
+          await core.change(async (transaction) => {
+            const path = await issueConsoleLink(transaction, core, commandActor(), contact);
+            const url = new URL(path, base ?? adminUrlOf(core.config)).href;
+            presentSecret(options, { url, expires_in: 600 }, 'Sign-in link; works once, within ten minutes:', url);
+          });
+        },
       );
     });
 }

@@ -22,7 +22,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'npm ci && npm test': '.ci/run',
   './deploy/make-secrets.sh': 'test/compose/run.ts',
   'npm install keyturn': 'test/interop/resource-servers.test.ts',
-  'docker compose exec keyturn node dist/main.js console link': 'test/cli/manage.test.ts',
+  'CONTACT=$(admin http://localhost:4001/admin/v1/me': 'test/cli/manage.test.ts',
   'DATABASE_URL=postgres://… ./deploy/backup/backup.sh': 'test/deploy/backup.test.ts',
   'DATABASE_URL=postgres://… ./deploy/backup/restore.sh': 'test/deploy/backup.test.ts',
   'curl -sS --fail-with-body': 'test/docs/integrations.test.ts',
@@ -125,7 +125,7 @@ test('every shell block of the README and docs/ is run here or in the test that 
 test.each(runHere.map(({ page, text }) => [page, text.split('\n')[0] as string, text]))(
   '%s: %s',
   async (page, _first, text) => {
-    const { stdout } = await run('bash', ['-c', `${preamble()}\n${forThisServer(page, text)}`], {
+    const { stdout } = await run('bash', ['-c', `${preamble()}\n${forThisServer(page, functionsBefore(page, text))}`], {
       cwd: directory,
       env: environment,
     });
@@ -134,6 +134,32 @@ test.each(runHere.map(({ page, text }) => [page, text.split('\n')[0] as string, 
   },
   60_000,
 );
+
+test('every variable in the README is set by the lines before it', () => {
+  const known = new Set<string>();
+  const unset: string[] = [];
+  for (const { text } of blocks.filter(({ page }) => page === 'README.md')) {
+    for (const line of text.split('\n')) {
+      const code = line.replaceAll(/'[^']*'/g, '');
+      for (const [, name = ''] of code.matchAll(/\$\{?([A-Z_]+)/g)) if (!known.has(name)) unset.push(line);
+      for (const [, name = ''] of code.matchAll(/(?:^|\s)(?:export )?([A-Z_]+)=/g)) known.add(name);
+    }
+  }
+  expect(unset).toEqual([]);
+  expect([...known]).toEqual(expect.arrayContaining(['OPERATOR', 'CLIENT_ID', 'ACCESS_KEY']));
+});
+
+/** Returns a block with the functions that earlier blocks of its page define. */
+function functionsBefore(page: string, text: string): string {
+  const earlier = blocks.slice(
+    0,
+    blocks.findIndex((block) => block.text === text),
+  );
+  const functions = earlier
+    .filter((block) => block.page === page)
+    .flatMap((block) => block.text.match(/^(?:admin|field)\(\) .*$/gm) ?? []);
+  return [...functions, text].join('\n');
+}
 
 function preamble(): string {
   return `set -euo pipefail

@@ -110,6 +110,38 @@ it('an access key takes integrations by name, one a line, and says which names m
   expect(unescaped(unclear.text)).toContain('Several match “robot”');
 });
 
+it('shows the last use of an integration also after its usage is no longer kept', async () => {
+  const id = clients[8]?.client_id;
+  const at = new Date(now - 100 * 86_400_000).toISOString();
+  await server.core.database.query('UPDATE clients SET last_used_at = $1 WHERE client_id = $2', [at, id]);
+  expect((await server.adminFetch(`/clients/${id}`)).json.last_used_at).toBe(at);
+  expect(await look(`/console/integrations?q=${id}`)).toContain('100 days ago');
+});
+
+it('shows which permissions of an integration are sensitive, with their descriptions', async () => {
+  await post('/clients', {
+    name: 'Shop API',
+    kind: 'resource_server',
+    resource: 'https://api.example.com',
+    scopes: [{ name: 'customers.export', description: 'Export all customers', sensitive: true }],
+  });
+  const { client_id: id } = await post('/clients', { name: 'Export', kind: 'integration', scope: 'customers.export' });
+  const page = await look(`/console/clients/${id}`);
+  expect(page.slice(page.indexOf('id="settings"'))).toMatch(
+    /Export all customers [^/]*customers\.export<\/code> [^/]*sensitive/,
+  );
+});
+
+it.each([
+  ['/console/clients/kti_4fW1mZ8qYc0RkT7pLs2VnB', '/console/integrations'],
+  ['/console/contacts/00000000-0000-4000-8000-000000000000', '/console/contacts'],
+  ['/console/signing-keys/none/revoke', '/console/signing-keys'],
+])('marks the section in the navigation of the error page at %s', async (path, section) => {
+  const { status, text } = await server.look(path, cookie);
+  expect(status).toBe(404);
+  expect(text).toContain(`<a href="${section}" aria-current="page">`);
+});
+
 describeWith('Chromium')('lists and pickers in a browser', () => {
   it('suggest things of the server by the keyboard, and keep the focus on the filter that was used', async () => {
     const browser = await launchBrowser();

@@ -157,7 +157,7 @@ function list(visit: Visit, events: Listed<ShownEvent>, isFiltered: boolean): VN
           >#${event.id} <code>${breakable(event.action)}</code> <a href=${`${path}?target=${encodeURIComponent(event.target)}`}>${`${event.target_type.replaceAll('_', ' ')} `}<code>${event.target}</code></a></span
         >`,
       html`${exactMoment(event.at)}<span class="under">${fromNow(event.at, visit.now)}</span>`,
-      event.address ?? html`<span class="muted">none</span>`,
+      event.address ? html`<span class="address">${event.address}</span>` : html`<span class="muted">none</span>`,
       change(event),
     ]),
   })}

@@ -93,7 +93,7 @@ function lengthLinks(days: string): VNode {
 function rowOf({ now }: Visit, item: ShownExpiration) {
   return [
     html`${fromNow(item.at, now)}<span class="under">${exactMoment(item.at)}</span>`,
-    kinds[item.kind],
+    html`<span class="nowrap">${kinds[item.kind]}</span>`,
     html`<a class="strong" href=${pathOf(item)}>${item.name}</a>${
       item.contact_id !== null &&
       html`<span class="under">access key of <a href=${`/console/contacts/${item.contact_id}`}>${item.contact_name}</a></span>`

@@ -363,7 +363,17 @@ describeWith('Chromium')('the console in a browser', () => {
     [
       'only views',
       ['integrations:view'],
-      ['Home', 'Integrations', 'Access keys', 'Contacts', 'Resource servers', 'Signing keys', 'Explain', 'System'],
+      [
+        'Home',
+        'Integrations',
+        'Access keys',
+        'Contacts',
+        'Organizations',
+        'Resource servers',
+        'Signing keys',
+        'Explain',
+        'System',
+      ],
       [],
     ],
     ['edits', ['integrations:view', 'integrations:edit'], [], ['Edit', 'Disable…']],
@@ -374,7 +384,7 @@ describeWith('Chromium')('the console in a browser', () => {
       ['Regenerate…', 'Show secret', 'Issue token', 'Revoke all tokens…'],
     ],
     ['audits', ['audit:view'], ['Audit log'], []],
-    ['manages contacts', ['contacts:manage'], ['Contacts'], []],
+    ['manages contacts', ['contacts:manage'], ['Contacts', 'Organizations'], []],
   ])('offers an operator who %s only permitted sections and actions', async (_, allowed, sections, acts) => {
     const client = await register(`Offered ${allowed.join(' ')}`);
     const page = await signIn(allowed);

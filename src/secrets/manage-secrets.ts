@@ -94,12 +94,7 @@ export function requireCurrent(
   { isReplaced }: { isReplaced: boolean },
   now: number,
 ): Secret {
-  const { registration } = owner;
-  const first =
-    registration && !isOfSecret(registration)
-      ? { ...makeKeyCredential({ clock: () => now }, owner, 0, registration), id: owner.id }
-      : undefined;
-  const current = currentOf(secrets) ?? first;
+  const current = currentOf(secrets) ?? firstKeyCredential(owner, now);
   if (!current) throw new Conflict('no_secret', 'There is no secret to regenerate.');
   if (isKeyCredential(current) && !isReplaced) {
     throw new Conflict(
@@ -108,6 +103,19 @@ export function requireCurrent(
     );
   }
   return current;
+}
+
+/**
+ * Returns the keys or the certificate that a client was registered with as its first credential, of generation 0, which
+ * has no row until it is replaced. Returns undefined for a client with a secret and for an access key.
+ */
+export function firstKeyCredential(
+  owner: Pick<SecretOwner, 'id' | 'clientId' | 'registration'>,
+  createdAt: number,
+): Secret | undefined {
+  const { id, registration } = owner;
+  if (!registration || isOfSecret(registration)) return undefined;
+  return { ...makeKeyCredential({ clock: () => createdAt }, owner, 0, registration), id };
 }
 
 /** Opens the sealed copy of an owner's current secret. The audit event is committed before the secret is shown. */

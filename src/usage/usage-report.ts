@@ -35,38 +35,52 @@ export type SecretUsage = {
 const hourMs = 3_600_000;
 
 /**
- * Reports the use of an owner's secrets. @param hours length of the period, 1 to 720; the last hour is the current one.
+ * Reports the use of an owner's secrets.
+ * @param hours length of the period, 1 to 720; the last hour is the current one.
+ * @param first the keys or the certificate that a client was registered with, which have no row until they are replaced.
  */
 export async function reportUsage(
   database: Queryable,
   deps: { clock: Clock },
   owner: OwnerRef,
   hours: number,
+  first?: Secret,
 ): Promise<UsageReport> {
   const now = deps.clock();
   const since = new Date(now - hours * hourMs);
-  const secrets = await findSecrets(database, owner);
+  const stored = await findSecrets(database, owner);
+  const secrets = first && !currentOf(stored) ? [...stored, first] : stored;
   const rows = await findUsageHours(database, owner.id, since);
   const generations = [0, ...secrets.map(({ generation }) => generation)];
   const sources = (await findSources(database, owner.id, generations, now)).filter(
     ({ lastUsedAt, refusedAt }) => Math.max(Number(lastUsedAt), Number(refusedAt)) >= since.getTime(),
   );
   const current = currentOf(secrets);
-  const usageOf = (generation: number) =>
+  // Generation 0 is that of the first keys of a client and of attempts that presented none of its secrets.
+  const hasFirst = secrets.some(({ generation }) => generation === 0);
+  const usageOf = (generation: number, isOfSecret = true) =>
     summarise(
-      rows.filter((row) => row.generation === generation),
-      sources.filter((source) => source.generation === generation),
+      rows.filter((row) => row.generation === generation && (generation > 0 || isOfFirst(row.outcome) === isOfSecret)),
+      sources.filter(
+        (source) =>
+          source.generation === generation &&
+          (generation > 0 || isOfFirst(source.lastUsedAt ? 'used' : (source.refusedAs ?? '')) === isOfSecret),
+      ),
     );
+  const isOfFirst = (outcome: string) => hasFirst && ofCredential.test(outcome);
   return {
     since,
     until: new Date(now),
     secrets: secrets
       .map((secret) => ({ secret, status: statusOf(secret, current, now), ...usageOf(secret.generation) }))
       .filter(({ secret, perHour }) => isLive(secret, now) || perHour.length > 0),
-    withoutSecret: usageOf(0),
+    withoutSecret: usageOf(0, false),
     keys: owner.kind === 'client' ? await reportKeys(database, owner.id, since, now) : [],
   };
 }
+
+/** Outcomes of requests that presented one of the credentials: accepted, refused with an OAuth error, or ended. */
+const ofCredential = /^(issued|used|retired_secret|undone_secret|invalid_.*|unauthorized_client|unsupported_.*)$/;
 
 async function reportKeys(database: Queryable, client: string, since: Date, now: number): Promise<UsageReport['keys']> {
   const keys = (await findClientKeys(database, [client])).get(client) ?? [];

@@ -69,6 +69,31 @@ describe('the use of keys and certificates', () => {
     expect((await clientOf(id)).keys[0]).toMatchObject({ last_used_at: new Date(now).toISOString() });
   });
 
+  it('is shown as that of the current credential before its first replacement, and of the previous one afterwards', async () => {
+    const [own, next] = [await makeKey(), await makeKey()];
+    const id = await register(registrationOf(own));
+    expect((await ask(id, own)).status).toBe(200);
+    expect((await ask(id, await makeKey())).status).toBe(401);
+    const before = await usageOf(id);
+    expect(before.secrets).toMatchObject([{ status: 'current', hint: `key ${own.kid}`, issued: 1 }]);
+    expect(before.secrets[0].sources).toHaveLength(1);
+    expect(before.without_secret).toMatchObject({ issued: 0, sources: [] });
+    expect(Object.keys(before.without_secret.refused)).toHaveLength(1);
+
+    const replace = registrationOf(next);
+    const review = await server.adminFetch(`/clients/${id}/regeneration/review`, { method: 'POST', body: { replace } });
+    const { confirmation } = review.json;
+    const body = { replace, confirmation };
+    expect((await server.adminFetch(`/clients/${id}/regenerate`, { method: 'POST', body })).status).toBe(201);
+    expect((await ask(id, next)).status).toBe(200);
+    const after = await usageOf(id);
+    expect(after.secrets).toMatchObject([
+      { status: 'current', issued: 1 },
+      { status: 'retiring', issued: 1 },
+    ]);
+    expect(after.without_secret).toMatchObject({ issued: 0 });
+  });
+
   it('is counted by the thumbprint of each certificate, and only the latest 50 of a client are kept', async () => {
     const own = makeSelfSigned();
     const id = await register(registrationOf(own));

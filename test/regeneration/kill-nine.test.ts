@@ -36,6 +36,21 @@ async function startProcess(
   return { child, told, lines };
 }
 
+let firstTookMs = 100;
+
+/**
+ * Waits until a process is to be killed: half of the times at any moment until it has probably made its first change, half
+ * at any moment of the next ones. How long a change takes is measured, so that the kills hit it however busy the machine is.
+ */
+async function waitToKill(kill: number, lines: Interface): Promise<void> {
+  if (kill % 2 === 0) {
+    const startedAt = performance.now();
+    await once(lines, 'line');
+    firstTookMs = performance.now() - startedAt;
+  }
+  await delay(Math.random() * firstTookMs);
+}
+
 afterAll(() => {
   for (const child of children) child.kill('SIGKILL');
 });
@@ -72,10 +87,7 @@ describe('a process that is killed with SIGKILL while it regenerates a secret', 
     for (let kill = 0; kill < kills; kill++) {
       const { child, told, lines } = await (waiting.shift() as ReturnType<typeof start>);
       child.stdin?.write('go\n');
-      // Half of the kills hit any moment from the first statement on, half a later regeneration, however busy the
-      // machine is.
-      if (kill % 2 === 0) await Promise.race([once(lines, 'line'), ended(child)]);
-      await delay(Math.random() * (kill % 2 === 0 ? 25 : 80));
+      await Promise.race([waitToKill(kill, lines), ended(child)]);
       child.kill('SIGKILL');
       await once(child, 'close');
       children.delete(child);
@@ -157,9 +169,7 @@ describe.each(['key', 'certificate'] as const)(
           return `${JSON.stringify({ authMethod, jwks })}\n`;
         };
         child.stdin?.write(next.map(line).join(''));
-        // Half of the kills hit any moment from the first statement on, half a later replacement.
-        if (kill % 2 === 0) await once(lines, 'line');
-        await delay(Math.random() * (kill % 2 === 0 ? 25 : 80));
+        await waitToKill(kill, lines);
         child.kill('SIGKILL');
         await once(child, 'close');
         children.delete(child);

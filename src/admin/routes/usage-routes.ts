@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { findKnownAccessKey } from '../../access-keys/access-key-store.ts';
-import { findKnownClient } from '../../clients/client-store.ts';
+import { asSecretOwner, findKnownClient } from '../../clients/client-store.ts';
 import type { Core } from '../../core.ts';
-import { shownHint } from '../../credentials/secret.ts';
+import { type Secret, shownHint } from '../../credentials/secret.ts';
 import { NotFound } from '../../errors.ts';
+import { firstKeyCredential } from '../../secrets/manage-secrets.ts';
 import type { OwnerRef } from '../../secrets/secret-store.ts';
 import { reportUsage, type SecretUsage, type UsageReport } from '../../usage/usage-report.ts';
 import { presentPlace } from '../../usage/usage-source.ts';
@@ -107,7 +108,8 @@ export function usageEndpoints(core: Core): Endpoint[] {
         const known = await findKnownClient(core.database, params.client_id);
         if (!known) throw new NotFound('client');
         const { client } = known;
-        const report = await reportNow(core, { kind: 'client', id: client.id }, query.hours);
+        const first = firstKeyCredential(asSecretOwner(client), client.createdAt.getTime());
+        const report = await reportNow(core, { kind: 'client', id: client.id }, query.hours, first);
         const body: z.input<typeof clientUsageSchema> = {
           client_id: client.clientId,
           ...presentReport(report),
@@ -149,9 +151,9 @@ export function usageEndpoints(core: Core): Endpoint[] {
 }
 
 /** Reports usage, including counts that are not yet written to the database. */
-async function reportNow(core: Core, owner: OwnerRef, hours: number): Promise<UsageReport> {
+async function reportNow(core: Core, owner: OwnerRef, hours: number, first?: Secret): Promise<UsageReport> {
   await core.usage.flush();
-  return await reportUsage(core.database, core, owner, hours);
+  return await reportUsage(core.database, core, owner, hours, first);
 }
 
 function presentReport({ since, until, withoutSecret }: UsageReport) {

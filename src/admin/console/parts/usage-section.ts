@@ -88,8 +88,9 @@ export function countUsers(usages: readonly { sources: readonly Source[] }[]): n
 /** Renders a source of requests: a user agent, its address and the name of its instance. */
 export function sourceName(source: { address: string; user_agent: string; instance: string | null }): VNode {
   const { address, user_agent: userAgent, instance } = source;
+  if (address === '*') return html`<span class="strong">other sources</span>`;
   return html`<span class="strong">${userAgent || 'no user agent'}</span
-    ><span class="under">${address === '*' ? 'other sources' : address}</span>${
+    ><span class="under">${address === 'unreadable' ? 'unknown address' : address}</span>${
       instance !== null && html`<span class="under">instance <code>${instance}</code></span>`
     }`;
 }
@@ -113,7 +114,9 @@ function usageChart(usage: ShownUsage, hours: number, rotations: readonly { crea
   const bars = toBars(usage, hours);
   const total = (key: keyof Counts) => bars.reduce((sum, bar) => sum + bar[key], 0);
   const present = series.filter(({ key }) => key === 'current' || total(key) > 0);
-  const highest = Math.max(1, ...bars.map(sumOf));
+  const most = Math.max(1, ...bars.map(sumOf));
+  // An even number, so that the label at half the height is a whole number.
+  const highest = most === 1 ? 1 : most + (most % 2);
   const marks = rotationMarks(bars, hours, rotations);
   const width = 1_000 / bars.length;
   const summary = present.map(({ key, label }) => `${label.toLowerCase()}: ${total(key)}`).join(', ');

@@ -108,7 +108,7 @@ export function impactOf(visit: Visit, impact: ShownReview['impact'], { noun, cl
 
 /** Renders a credential. The hint of keys and certificates begins with what they are. */
 function named(noun: string, hint: string): VNode {
-  return hint.startsWith('…') ? html`${noun} <code>${hint}</code>` : html`<code>${hint}</code>`;
+  return hint.startsWith('…') ? html`${noun} <code class="nowrap">${hint}</code>` : html`<code>${hint}</code>`;
 }
 
 /** Renders which of the current keys and certificates end, and who uses each. */
@@ -207,7 +207,7 @@ function history(visit: Visit, earlier: readonly ShownRegeneration[]): VNode {
     ],
     rows: earlier.map((each) => [
       html`${fromNow(each.created_at, visit.now)} <code class="under">${each.previous.hint} → ${each.hint}</code>`,
-      each.state,
+      badge('plain', each.state),
       each.created_by,
       each.tried_after_end.length === 0
         ? html`<span class="muted">none</span>`

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Argument, Command, CommanderError, Help, InvalidArgumentError, type Option } from 'commander';
+import { addAgentCommand } from './cli/agent-command.ts';
 import { setOptions } from './cli/call-admin.ts';
 import { addCompletionCommand } from './cli/completion.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
@@ -140,6 +141,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addExpirationsCommand(program);
   addSearchCommand(program);
   addExplainCommand(program);
+  addAgentCommand(program);
   for (const [name, { description }] of Object.entries(groups)) program.command(name).description(description);
   addConsoleCommands(program);
   addAfterRestoreCommand(program);

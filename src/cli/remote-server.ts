@@ -57,15 +57,20 @@ function profileOf(): string | undefined {
   return given.profile ?? commandVariables().KEYTURN_PROFILE;
 }
 
-/** Returns a URL without a path at its end. The token must not be sent unencrypted over a network. */
-export function requireSafeUrl(text: string): string {
+/**
+ * Returns a URL without a path at its end. Tokens and secrets must not be sent unencrypted over a network.
+ * @param option the option that has the URL.
+ */
+export function requireSafeUrl(text: string, option: '--url' | '--issuer' = '--url'): string {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.search || url.hash) {
-    throw usage('--url: It must be the URL of an admin listener, such as https://admin.example.com.');
+    const listener = option === '--url' ? 'an admin listener, such as https://admin.example.com' : 'the issuer';
+    throw usage(`${option}: It must be the URL of ${listener}.`);
   }
   const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
   if (url.protocol === 'http:' && !isLocal) {
-    throw usage(`--url: ${url.origin} is not https, so the operator token would be sent unencrypted.`);
+    const sent = option === '--url' ? 'operator token' : 'client secret';
+    throw usage(`${option}: ${url.origin} is not https, so the ${sent} would be sent unencrypted.`);
   }
   return url.href.replace(/\/+$/, '').replace(/\/admin\/v1$/, '');
 }

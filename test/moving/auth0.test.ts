@@ -8,6 +8,7 @@ import { createUnchangedPrograms, type UnchangedPrograms } from './unchanged-pro
 /** A file of the shape of a tenant of Auth0, which runs nowhere else, and the programs that used the tenant. */
 
 const resource = 'https://api.example.com/';
+const reports = 'https://reports.example.com/';
 const registered = {
   id: 'q7Yd2LfP9xVtR4mZsK8bNcW1gHjE5uAo',
   secret: randomBytes(48).toString('base64url'),
@@ -38,6 +39,7 @@ const tenant = {
       audience: resource,
       scope: ['read:orders', 'write:orders'],
     },
+    { id: 'cgr_2a2B3c4D5e6F7g8H', client_id: registered.id, audience: reports, scope: ['read:reports'] },
   ],
 };
 
@@ -50,9 +52,13 @@ beforeAll(async () => {
   programs = await createUnchangedPrograms();
   server = await startAdminServer();
   environment = { DATABASE_URL: server.stores.databaseUrl, KEYTURN_ROOT_KEY: server.stores.rootKey };
-  const scopes = ['read:orders', 'write:orders'].map((name) => ({ name, description: `Permission ${name}` }));
-  const offer = { name: 'Shop', kind: 'resource_server', resource, scopes };
-  const { json } = await server.adminFetch('/clients', { method: 'POST', body: offer });
+  const registerApi = async (identifier: string, names: string[]) => {
+    const scopes = names.map((name) => ({ name, description: `Permission ${name}` }));
+    const body = { name: identifier, kind: 'resource_server', resource: identifier, scopes };
+    return await server.adminFetch('/clients', { method: 'POST', body });
+  };
+  const { json } = await registerApi(resource, ['read:orders', 'write:orders']);
+  await registerApi(reports, ['read:reports']);
   api = { id: json.client_id, secret: json.client_secret };
   const imported = await runCommand(['clients', 'import', '-'], environment, JSON.stringify(tenant));
   expect(imported).toMatchObject({ code: 0, stderr: expect.stringContaining('1 imported, 0 rejected.') });

@@ -165,7 +165,13 @@ const conflictSchema = z
   .strictObject({
     ...problemFields,
     clients: z
-      .array(z.strictObject({ client_id: clientId, name }))
+      .array(
+        z.strictObject({
+          client_id: clientId,
+          name,
+          last_used_at: timestamp('When the client last got a token with one of the scopes').optional(),
+        }),
+      )
       .optional()
       .meta({ description: 'Clients that prevent the change, at most ten.' }),
     operators: z

@@ -218,13 +218,18 @@ export async function findUsersOfScopes(
   transaction: Queryable,
   scopes: readonly string[],
 ): Promise<{
-  clients: { client_id: string; name: string }[];
+  /** @property last_used_at when the client last got a token with one of the scopes, if they are declared. */
+  clients: { client_id: string; name: string; last_used_at?: string }[];
   accessKeys: object[];
   totalClients: number;
   total: number;
 }> {
-  const clients = await transaction.query<Row & { client_id: string; name: string; total: number }>(
-    `SELECT client_id, name, count(*) OVER () AS total FROM clients
+  const clients = await transaction.query<
+    Row & { client_id: string; name: string; last_used_at: Date | null; total: number }
+  >(
+    `SELECT client_id, name, count(*) OVER () AS total,
+       (SELECT max(u.last_used_at) FROM client_scopes u WHERE u.client = clients.id AND u.scope = ANY ($1::text[])) AS last_used_at
+     FROM clients
      WHERE kind = 'integration' AND scope && $1::text[] ORDER BY created_at LIMIT 10`,
     [scopes],
   );
@@ -234,7 +239,11 @@ export async function findUsersOfScopes(
     [scopes],
   );
   return {
-    clients: clients.map(({ client_id, name }) => ({ client_id, name })),
+    clients: clients.map(({ client_id, name, last_used_at: at }) => ({
+      client_id,
+      name,
+      ...(at ? { last_used_at: at.toISOString() } : {}),
+    })),
     accessKeys: keys.map(({ id, name, contact }) => ({ id, name, contact_id: contact })),
     totalClients: clients[0]?.total ?? 0,
     total: (clients[0]?.total ?? 0) + (keys[0]?.total ?? 0),

@@ -248,9 +248,16 @@ describe('declared scopes', () => {
     const at = await createApi('held', { scopes: [{ name: 'held.a', description: 'A' }] });
     const client = await createClient('held.a');
     await createKey({ permissions: {}, scope: 'held.a' });
+    await api.accessToken(client, { scope: 'held.a' });
+    const usedAt = new Date(now).toISOString();
+    await createClient('held.a', { name: 'Idle' });
     const refused = await change(at, { scopes: [] });
-    expect([refused.status, refused.json.code, refused.json.total]).toEqual([409, 'scope_in_use', 2]);
+    expect([refused.status, refused.json.code, refused.json.total]).toEqual([409, 'scope_in_use', 3]);
     expect(refused.json.scope).toBe('held.a');
+    expect(refused.json.clients).toEqual([
+      { client_id: client.id, name: expect.any(String), last_used_at: usedAt },
+      { client_id: expect.any(String), name: 'Idle' },
+    ]);
     // A renamed scope keeps its permission if the previous name stays an alias.
     const renamed = await change(at, { scopes: [{ name: 'held.b', description: 'A', aliases: ['held.a'] }] });
     expect(renamed.status).toBe(200);

@@ -14,7 +14,7 @@ export function cannotView(): VNode {
   return notice('plain', `You need the permission “${permissionNames['integrations:view']}” to see this list.`);
 }
 
-type Named = { client_id?: string; id?: string; name: string };
+type Named = { client_id?: string; id?: string; name: string; last_used_at?: string };
 
 /** Renders the reason why a form was rejected, shown together with the form. */
 export function problemNotice(problem: KeyturnError): VNode {
@@ -37,7 +37,7 @@ export function problemNotice(problem: KeyturnError): VNode {
       ${
         clients.length + keys.length > 0 &&
         html`<ul>
-          ${clients.map((each) => html`<li><a href=${`/console/clients/${encodeURIComponent(String(each.client_id))}`}>${each.name}</a></li>`)}
+          ${clients.map((each) => html`<li><a href=${`/console/clients/${encodeURIComponent(String(each.client_id))}`}>${each.name}</a>${each.last_used_at && `, last token with it on ${each.last_used_at.slice(0, 10)}`}</li>`)}
           ${keys.map((each) => html`<li><a href=${`/console/access-keys/${each.id}`}>${each.name}</a></li>`)}
           ${more > 0 && html`<li>${`and ${more} more`}</li>`}
         </ul>`

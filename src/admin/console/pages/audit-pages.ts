@@ -67,7 +67,7 @@ async function show(visit: Visit, verification?: AuditVerification): Promise<Rep
 const targetKinds = ['integration', 'resource_server', 'access_key', 'contact'] as const;
 
 /**
- * Finds the actor or target that a filter means: a thing of this name, or the ID of one that may have been deleted.
+ * Finds the actor or target that the text of a filter matches: by its name, or by an ID, also of a deleted thing.
  * Returns undefined if the filter is not set.
  */
 async function readPick(visit: Visit, name: 'actor' | 'target', kinds: readonly PickKind[]) {

@@ -29,7 +29,7 @@ export function detourButton(visit: Visit): VNode | false {
   );
 }
 
-/** Returns the path of the form that a page shows, also if the page is its review or its rejection. */
+/** Returns the path of the form on a page. A rejected form is shown at another path. */
 function originOf({ path }: Visit): string {
   return path.replace(/^\/console\/integrations(\/review)?$/, '/console/integrations/new');
 }

@@ -97,7 +97,7 @@ export function count({ count, has_more: hasMore }: NonNullable<Listed<unknown>[
   return html`<p class="muted count">${hasMore ? `more than ${number} found` : `${number} found`}</p>`;
 }
 
-/** Finds the thing that a filter means. Returns undefined if the filter is not set, or its value is an ID. */
+/** Finds the things that the text of a filter matches. Returns undefined if the filter is not set or is not one of things. */
 async function readPick(visit: Visit, { name, pick: kinds }: Filter) {
   const text = visit.query[name]?.trim();
   if (!kinds || !text) return undefined;

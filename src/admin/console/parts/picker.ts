@@ -5,7 +5,7 @@ import { nameTargets } from '../../../search/name-targets.ts';
 import { type ShownAccessKey, type ShownContact, type ShownFound, unlessMissing, type Visit } from '../page.ts';
 import { notice } from './notices.ts';
 
-/** Fields in which operators choose contacts and clients by their names, while a script suggests what the server finds. */
+/** Fields in which operators choose contacts and clients by name. A script suggests what the server finds while they type. */
 
 export type Picked = ShownFound['data'][number];
 export type PickKind = Picked['kind'];
@@ -17,12 +17,15 @@ const nouns: Readonly<Record<PickKind, string>> = {
   contact: 'contact',
 };
 
-/** Returns the text that means a thing without doubt, such as `Order sync <kti_…>`. */
+/** Returns a text that identifies a thing, such as `Order sync <kti_…>`. */
 export function pickText({ kind, id, name, detail }: Picked): string {
   return `${name} <${kind === 'contact' ? detail : id}>`;
 }
 
-/** Finds what an entered text can mean: one thing if its text, ID, e-mail address or name was entered. */
+/**
+ * Finds the things that an entered text matches. A text of `pickText`, an ID, an e-mail address or a complete name
+ * matches only the things that have it.
+ */
 export async function findPicked(visit: Visit, text: string, kinds: readonly PickKind[]): Promise<Picked[]> {
   const entered = text.trim();
   if (uuid.test(entered)) return (await Promise.all(kinds.map((kind) => findById(visit, kind, entered)))).flat();
@@ -73,7 +76,7 @@ export async function requirePicked(
 
 const shownCandidates = 10;
 
-/** Renders what a filter can mean if that is not one thing, each as a link that sets the filter. */
+/** Renders the things that the text of a filter matches, each as a link that sets the filter to it. */
 export function candidates(
   visit: Visit,
   { name, text, kinds, found }: { name: string; text: string; kinds: readonly PickKind[]; found: readonly Picked[] },

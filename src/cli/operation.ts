@@ -105,7 +105,7 @@ Examples:
         });
         const [last] = data;
         await confirm(
-          `Revoke every access token? The last audit event in the backup is ${last?.id}, at ${last?.at}.`,
+          `Revoke every access token? ${last ? `The last audit event in the backup is ${last.id}, at ${last.at}.` : 'The backup has no audit event.'}`,
           options,
         );
         const clients = await core.change((transaction) => endEveryToken(transaction, core, commandActor()));
@@ -114,7 +114,7 @@ Examples:
       present(options, ended, () =>
         sheet({
           'Revoked tokens': `all tokens of ${ended.clients} clients`,
-          'Repeat by hand': `changes after ${ended.last_event?.at}: regenerated or ended secrets, disabled clients and access keys, revoked operator tokens`,
+          'Repeat by hand': `changes after ${ended.last_event?.at ?? 'the backup was made'}: regenerated or ended secrets, disabled clients and access keys, revoked operator tokens`,
         }),
       );
     });

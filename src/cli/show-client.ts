@@ -26,6 +26,17 @@ export type ShownClient = Json &
       retires_at: string | null;
       last_used_at: string | null;
     }[];
+    keys: {
+      type: string;
+      kid: string | null;
+      thumbprint: string;
+      status: string;
+      published_at: string | null;
+      left_at: string | null;
+      first_used_at: string | null;
+      last_used_at: string | null;
+      used_after_leaving_at: string | null;
+    }[];
     created_at: string;
     updated_at: string;
     last_used_at: string | null;
@@ -55,10 +66,24 @@ export function showClient(client: ShownClient): string {
           return `${awaits ? 'hashed, awaits first use,' : hint} ${status}${retires_at ? ` until ${retires_at}` : ''}`;
         })
         .join(', ') || 'none',
+    ...(client.keys.length > 0 ? { keys: client.keys.map(describeKey).join('; ') } : {}),
     ...showDetails(client),
     'can be revealed': client.reveal ? 'yes' : 'no',
     created: client.created_at,
     updated: client.updated_at,
     'last used': client.last_used_at ?? 'never',
   });
+}
+
+/** Describes when a key or certificate was published and used, and a program that still signs with one that is not. */
+function describeKey(key: ShownClient['keys'][number]): string {
+  const { type, kid, thumbprint, status, published_at: published, left_at: left } = key;
+  return [
+    `${type} ${kid ?? thumbprint} ${status}`,
+    ...(published === null ? [] : [`published ${published}${left === null ? '' : ` until ${left}`}`]),
+    ...(key.last_used_at === null ? ['never used'] : [`used ${key.first_used_at} to ${key.last_used_at}`]),
+    ...(key.used_after_leaving_at === null
+      ? []
+      : [`a program still signs with it, last rejected ${key.used_after_leaving_at}`]),
+  ].join(', ');
 }

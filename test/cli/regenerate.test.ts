@@ -109,6 +109,30 @@ test('clients regenerations says why a source has not moved, and mark-moved mark
   });
 });
 
+test('clients update ends no key in use, but shows who uses it and how to rotate it; clients show lists the keys', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'keyturn-keys-'));
+  const file = (kid: string) => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    writeFileSync(join(directory, kid), JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid }] }));
+    return join(directory, kid);
+  };
+  const create = ['clients', 'create', '--name', 'Signs', '--auth-method', 'private_key_jwt', '--jwks', file('first')];
+  const { client_id: id } = await json<{ client_id: string }>(...create);
+  await askPostgres(
+    environment['DATABASE_URL'] ?? '',
+    `INSERT INTO usage_sources (owner, generation, address, user_agent, first_used_at, last_used_at, refused, expires_at)
+     SELECT client, 0, '192.0.2.7', 'sync/1.0', now(), now(), 0, now() + interval '1 day' FROM client_ids WHERE client_id = '${id}'`,
+  );
+  const refused = await run('clients', 'update', id, '--jwks', file('second'));
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain('192.0.2.7  sync/1.0');
+  expect(refused.stderr).toContain('key first stops working after the grace period');
+  expect(refused.stderr).toContain(`keyturn clients regenerate ${id}`);
+  const shown = await run('clients', 'show', id);
+  expect(shown.stdout).toMatch(/^keys +key first current, never used$/m);
+  rmSync(directory, { recursive: true });
+});
+
 test('clients regenerate replaces a secret by keys, and keys by a secret', async () => {
   const { client_id: id } = await json<{ client_id: string }>('clients', 'create', '--name', 'Keyed');
   const directory = mkdtempSync(join(tmpdir(), 'keyturn-keys-'));

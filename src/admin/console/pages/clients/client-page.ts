@@ -160,11 +160,20 @@ function keys(visit: Visit, client: ShownClient): VNode | null {
   )}
   ${table({
     caption: 'Keys and certificates',
-    columns: [{ label: 'Key' }, { label: 'Status' }, { label: 'Published' }, { label: 'Last used' }],
+    columns: [
+      { label: 'Key' },
+      { label: 'Status' },
+      { label: 'Published' },
+      { label: 'First used' },
+      { label: 'Last used' },
+    ],
     rows: client.keys.map((key) => [
       keyName(key),
       keyStatus[key.status](),
-      key.published_at ? fromNow(key.published_at, visit.now) : html`<span class="muted">registered</span>`,
+      key.published_at
+        ? html`${fromNow(key.published_at, visit.now)}${key.left_at && html`<span class="under">until ${fromNow(key.left_at, visit.now)}</span>`}`
+        : html`<span class="muted">registered</span>`,
+      lastUse(key.first_used_at, visit.now),
       lastUse(key.last_used_at, visit.now),
     ]),
   })}`;

@@ -27,6 +27,7 @@ import { createChangeFeed } from './storage/change-feed.ts';
 import type { Database } from './storage/database.ts';
 import { createLossCheck } from './storage/loss-check.ts';
 import { openDatabase, readRootKey } from './storage/open-database.ts';
+import { limitDatabase } from './storage/organization-limit.ts';
 import { createRateLimit, type RateLimit } from './storage/rate-limit.ts';
 import { startSweep } from './storage/sweep.ts';
 import { repairLosses } from './tokens/repair-lost-changes.ts';
@@ -46,6 +47,7 @@ export type Core = ManageDeps &
     config: Config;
     log: Log;
     clock: Clock;
+    /** Limited to the organization of the operator whose request is served (organization-limit.ts). */
     database: Database;
     feed: ChangeFeed;
     clients: ClientCache;
@@ -181,7 +183,8 @@ export async function openCore(
     const ensured = database.transaction((transaction) => ensureSigningKeys(transaction, secretDeps));
     await steps.run('the signing keys', ensured);
     opened.defer(startSweep(database, log, rollUpUsage, clockCheck.isRight));
-    const change = createCommitChange({ database, keyRing, feed, log });
+    const limitedDatabase = limitDatabase(database);
+    const change = createCommitChange({ database: limitedDatabase, keyRing, feed, log });
     const refusals = startRefusals({ clock, log, change });
     opened.defer(refusals.close);
     const limit = (name: string, perMinute: number) =>
@@ -223,7 +226,7 @@ export async function openCore(
       issuer: config.issuer,
       signingAlgorithm,
       signingKeys,
-      database,
+      database: limitedDatabase,
       feed,
       clients,
       usedAssertions: createUsedAssertions(database, feed),

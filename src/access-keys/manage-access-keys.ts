@@ -177,20 +177,18 @@ export async function removeAccessKey(
   id: string,
 ): Promise<void> {
   const at = new Date(deps.clock());
-  const key = await requireAccessKeyRow(transaction, id);
+  const { key, organization } = await requireKeyAndOrganization(transaction, id);
   if (key.usedAt !== null) {
     throw new Conflict(
       'access_key_was_used',
       'An access key that was used cannot be removed, because its history must stay known. Disable it instead.',
-      {
-        used_at: key.usedAt.toISOString(),
-      },
+      { used_at: key.usedAt.toISOString() },
     );
   }
   await deleteAccessKey(transaction, id, at);
   // If the database loses the removal, the key must not be usable again.
   await recordChange(transaction, { kind: 'disabled_access_key', target: id, at });
-  await audit(transaction, actor, at, 'access_key.remove', { before: key });
+  await audit(transaction, actor, at, 'access_key.remove', { before: key, organizationId: organization.id });
 }
 
 async function requireAccessKeyRow(transaction: Transaction, id: string): Promise<AccessKey> {
@@ -232,7 +230,7 @@ async function audit(
   actor: Actor,
   at: Date,
   action: string,
-  { before, after }: { before?: AccessKey; after?: AccessKey },
+  { before, after, organizationId }: { before?: AccessKey; after?: AccessKey; organizationId?: string },
 ): Promise<void> {
   await appendAuditEvent(transaction, {
     at,
@@ -240,6 +238,7 @@ async function audit(
     action,
     targetType: 'access_key',
     target: (after ?? before)?.id ?? '',
+    organizationId,
     ...(before ? { before: auditView(before) } : {}),
     ...(after ? { after: auditView(after) } : {}),
   });

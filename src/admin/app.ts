@@ -15,7 +15,7 @@ import { serveEndpoint } from './call-endpoint.ts';
 import { createConsole } from './console/console.ts';
 import { adminEndpoints } from './endpoints.ts';
 import { serveOpenApi } from './openapi.ts';
-import { authenticateBearer, type Operator, requirePermission } from './operator-auth.ts';
+import { authenticateBearer, type Operator, requireAccess } from './operator-auth.ts';
 import { servePublicOpenApi } from './public-openapi.ts';
 import { renderProblem, respondWithError } from './respond-with-error.ts';
 
@@ -30,7 +30,7 @@ export function createAdminApp(core: Core): Koa {
   const authenticate = authenticateBearer(core, addressOf);
   for (const endpoint of endpoints) {
     const path = endpoint.path.replace(/\{(\w+)\}/g, ':$1');
-    router[endpoint.method](path, authenticate, requirePermission(endpoint.permission), serveEndpoint(endpoint));
+    router[endpoint.method](path, authenticate, requireAccess(endpoint), serveEndpoint(endpoint));
   }
 
   const app = new Koa();

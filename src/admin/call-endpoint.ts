@@ -4,10 +4,11 @@ import type { Context } from 'koa';
 import { KeyturnError } from '../errors.ts';
 import { readBody } from '../http/read-body.ts';
 import { parseStrictJson } from '../http/strict-json.ts';
+import { withinOrganization } from '../storage/organization-limit.ts';
 import { type CheckedRequest, checkRequest } from './check-request.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type Answer, type IdempotentRequest, readIdempotencyKey } from './idempotency.ts';
-import { checkPermission, type Operator, operatorOf } from './operator-auth.ts';
+import { checkAccess, type Operator, operatorOf } from './operator-auth.ts';
 import { bodyCodes } from './respond-with-error.ts';
 
 /** Method and path of an endpoint, such as `PATCH /clients/{client_id}`. */
@@ -25,12 +26,12 @@ export type Called<Body> = { body: Body; revision: string };
 
 /**
  * Finds the endpoint of a route, for calls of the console and the command line.
- * @throws {Forbidden} if the operator lacks the endpoint's permission.
+ * @throws {Forbidden} as `checkAccess`.
  */
 export function findEndpoint(endpoints: readonly Endpoint[], route: Route, operator: Operator): Endpoint {
   const found = endpoints.find(({ method, path }) => route === `${method.toUpperCase()} ${path}`);
   if (!found) throw new Error(`no such route: ${route}`);
-  checkPermission(operator, found.permission);
+  checkAccess(operator, found);
   return found;
 }
 
@@ -60,7 +61,7 @@ export async function callEndpoint<Body>(
   checked: CheckedRequest,
   { revision, idempotent }: { revision?: string | undefined; idempotent?: IdempotentRequest | undefined } = {},
 ): Promise<Called<Body>> {
-  const answer = await endpoint.handle({
+  const answer = await handleWithin(endpoint, {
     operator,
     ...checked,
     expectedRevisions: endpoint.conditional && revision ? [Number(revision)] : undefined,
@@ -70,6 +71,11 @@ export async function callEndpoint<Body>(
     body: JSON.parse(JSON.stringify(answer.body ?? null)) as Body,
     revision: /\d+/.exec(answer.headers?.['ETag'] ?? '')?.[0] ?? '',
   };
+}
+
+/** Calls the handler with the database limited to the organization of the operator. */
+function handleWithin(endpoint: Endpoint, request: Parameters<Endpoint['handle']>[0]): Promise<Answer> {
+  return withinOrganization(request.operator.organizationId, () => endpoint.handle(request));
 }
 
 /** Serves an endpoint over HTTP: validates the request, calls the handler and sends the response. */
@@ -82,7 +88,7 @@ export function serveEndpoint(endpoint: Endpoint) {
       body: text === '' ? {} : parseStrictJson(text),
     });
     const operator = operatorOf(ctx);
-    const answer = await endpoint.handle({
+    const answer = await handleWithin(endpoint, {
       operator,
       ...checked,
       expectedRevisions: endpoint.conditional ? readIfMatch(ctx.get('If-Match')) : undefined,

@@ -1,11 +1,19 @@
 import { z } from 'zod';
 import { authMethods, tokenTyps } from '../clients/client.ts';
 import type { GivenReplacement } from '../clients/replacement.ts';
-import { givenDetails, givenOrganization, givenScopes } from './details-schemas.ts';
+import {
+  givenDetails,
+  givenOrganization,
+  givenScopes,
+  labelFilter,
+  organizationFilter,
+  stateFilter,
+} from './details-schemas.ts';
+import { sortedQuery } from './paging.ts';
 import { jwksSchema, readSubject, subjectShape } from './presenters/present-client.ts';
 import { resourceUri, scopeText, text } from './text.ts';
 
-export const clientKind = z.enum(['integration', 'resource_server']).meta({
+const clientKind = z.enum(['integration', 'resource_server']).meta({
   description: '`integration`: a program that requests access tokens. `resource_server`: an API that checks them.',
 });
 const name = text(200).meta({ description: 'The name that people see. It need not be unique.' });
@@ -127,6 +135,22 @@ export function replacementOf(body: z.output<typeof replacement>): GivenReplacem
     certificateSubject: readSubject(body),
   };
 }
+
+/** Schema of the filters of the list of clients. */
+export const clientsQuery = z.strictObject({
+  ...sortedQuery,
+  q: text(200).optional().meta({ description: 'Search text: the beginnings of words in the name, or a Client ID.' }),
+  status: z.enum(['enabled', 'disabled']).optional().meta({ description: 'Only clients with this status.' }),
+  kind: clientKind.optional().meta({ description: 'Only clients of this kind.' }),
+  organization_id: organizationFilter,
+  owner_contact_id: z.uuid().optional().meta({ description: 'Only clients that this contact owns.' }),
+  label: labelFilter,
+  state: stateFilter,
+  awaits_first_use: z
+    .enum(['true'])
+    .optional()
+    .meta({ description: 'Only clients with an imported secret of which only a hash is known until its first use.' }),
+});
 
 /** Converts the members of a request body to the property names of the code. */
 export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) {

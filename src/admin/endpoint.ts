@@ -42,6 +42,11 @@ export type Endpoint = {
   /** Null: every operator. */
   permission: Permission | null;
   /**
+   * `organization` if operators of an organization may call the endpoint too. Row-level security shows them only what
+   * belongs to it. Otherwise only operators of the whole deployment may.
+   */
+  reach?: 'organization';
+  /**
    * Whether the endpoint reveals a secret or grants access. A console session must then have proved the operator's
    * identity within the last 15 minutes. API requests always prove it with the operator token.
    */

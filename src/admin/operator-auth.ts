@@ -1,6 +1,7 @@
 import type { Context, Next } from 'koa';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import { describePermission, type Permission } from '../contacts/contact.ts';
+import { organizationNotFound } from '../clients/hold-organizations.ts';
+import { describePermission, type Permission, reachOf } from '../contacts/contact.ts';
 import { authenticateOperator, type Grantor } from '../contacts/manage-contacts.ts';
 import type { Core } from '../core.ts';
 import { Forbidden, KeyturnError, TooManyRequests } from '../errors.ts';
@@ -20,13 +21,14 @@ export function authenticateBearer(core: Core, addressOf: (request: Context['req
     if (token === undefined) throw unauthenticated();
     ctx.state['presented'] = true;
     const address = addressOf(ctx.req);
-    const { id, name, permissions } = await limited(address, async () => {
-      const contact = await authenticateOperator(core, token);
-      if (!contact) throw unauthenticated();
-      return contact;
+    const contact = await limited(address, async () => {
+      const found = await authenticateOperator(core, token);
+      if (!found) throw unauthenticated();
+      return found;
     });
     ctx.state['presented'] = false;
-    ctx.state['operator'] = { id, name, permissions, address } satisfies Operator;
+    const { id, name, permissions } = contact;
+    ctx.state['operator'] = { id, name, permissions, organizationId: reachOf(contact), address } satisfies Operator;
     await next();
   };
 }
@@ -35,11 +37,44 @@ function unauthenticated(): KeyturnError {
   return new KeyturnError('unauthenticated', 401, 'A valid operator token is required.');
 }
 
-export function requirePermission(permission: Permission | null) {
+/** What an endpoint requires of its operators. */
+type Access = { permission: Permission | null; reach?: 'organization' };
+
+export function requireAccess(endpoint: Access) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    checkPermission(operatorOf(ctx), permission);
+    checkAccess(operatorOf(ctx), endpoint);
     await next();
   };
+}
+
+/** @throws {Forbidden} if the operator lacks the permission of an endpoint, or its reach does not include the endpoint. */
+export function checkAccess(operator: Operator, { permission, reach }: Access): void {
+  checkPermission(operator, permission);
+  if (reach !== 'organization') checkDeployment(operator);
+}
+
+/** @throws {Forbidden} for an operator of an organization. */
+export function checkDeployment({ organizationId }: Operator): void {
+  if (organizationId === null) return;
+  throw new Forbidden('Only operators of the deployment itself may do this, not those of an organization.');
+}
+
+/**
+ * Returns the organization of something that an operator creates.
+ * @param asked the organization in the request.
+ * @throws {InvalidInput} as `requireOwnOrganization`.
+ */
+export function organizationFor(operator: Operator, asked: string | undefined): string | undefined {
+  requireOwnOrganization(operator, asked);
+  return asked ?? operator.organizationId ?? undefined;
+}
+
+/**
+ * Checks the organization in the request of an operator of an organization.
+ * @throws {InvalidInput} if it is another one, whether or not that exists.
+ */
+export function requireOwnOrganization({ organizationId: own }: Operator, asked: string | undefined): void {
+  if (own !== null && asked !== undefined && asked !== own) throw organizationNotFound();
 }
 
 /** @throws {Forbidden} if the operator lacks the permission. */

@@ -15,6 +15,8 @@ export type ChainedEvent = {
   target: string;
   before: unknown;
   after: unknown;
+  /** The organization that it is about. Null for the deployment, and in rows from before organizations existed. */
+  organization: string | null;
 };
 
 /** Returns the text that the HMAC of a row is computed over: all of the row, its place, and the HMAC of the row before it. */
@@ -33,6 +35,8 @@ export function textOfEvent(previousMac: Uint8Array, event: ChainedEvent): strin
     event.target,
     canonical(event.before),
     canonical(event.after),
+    // Rows without it have the text that they had before the column existed.
+    ...(event.organization === null ? [] : [event.organization]),
   ]);
 }
 

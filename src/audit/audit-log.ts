@@ -2,6 +2,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Log } from '../observability/log.ts';
 import { type ChangeFeed, type CommittedChange, changesOf } from '../storage/change.ts';
 import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
+import { deploymentOrganization, leaveOrganization } from '../storage/organization-limit.ts';
 import { maxCounted, type Total } from '../storage/page-by-text.ts';
 import {
   type AuditAnchor,
@@ -35,6 +36,8 @@ export type AuditEvent = {
     | 'deployment'
     | 'address';
   target: string;
+  /** The organization of something that was deleted. Otherwise it is found by the target. */
+  organizationId?: string | undefined;
   /** State before and after the action, as JSON values. */
   before?: Record<string, unknown>;
   after?: Record<string, unknown>;
@@ -52,6 +55,7 @@ export type AuditFilter = {
   actor?: string | undefined;
   action?: string | undefined;
   target?: string | undefined;
+  organizationId?: string | undefined;
   since?: Date | undefined;
   until?: Date | undefined;
 };
@@ -86,7 +90,7 @@ export async function listAuditEvents(
   const from = before ?? after;
   if (from) conditions.push(`(at, seq) ${operator} (${bind(from.at)}, ${bind(from.seq)}::bigint)`);
   return await database.query<RecordedAuditEvent>(
-    `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after FROM audit_events
+    `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, organization FROM audit_events
      WHERE ${conditions.join(' AND ')} ORDER BY at ${direction}, seq ${direction} LIMIT ${bind(limit + 1)}`,
     parameters,
   );
@@ -108,7 +112,7 @@ export async function countAuditEvents(database: Queryable, filter: AuditFilter)
 }
 
 function conditionsOf(
-  { actor, action, target, since, until }: AuditFilter,
+  { actor, action, target, organizationId, since, until }: AuditFilter,
   bind: (value: unknown) => string,
 ): string[] {
   const conditions = ['true'];
@@ -116,6 +120,7 @@ function conditionsOf(
   if (actor !== undefined) conditions.push(`actor = ${bind(actor)}`);
   if (action !== undefined) conditions.push(`action = ${bind(action)}`);
   if (target !== undefined) conditions.push(`target = ${bind(target)}`);
+  if (organizationId !== undefined) conditions.push(`organization = ${bind(organizationId)}`);
   if (since) conditions.push(`at >= ${bind(since)}`);
   if (until) conditions.push(`at < ${bind(until)}`);
   return conditions;
@@ -127,7 +132,7 @@ export async function findLatestEvents(
   { targets, actions, until }: { targets: readonly string[]; actions: readonly string[]; until?: Date | undefined },
 ): Promise<RecordedAuditEvent[]> {
   return await database.query<RecordedAuditEvent>(
-    `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after FROM audit_events
+    `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, organization FROM audit_events
      WHERE target = ANY ($1::text[]) AND action = ANY ($2::text[]) AND ($3::timestamptz IS NULL OR at <= $3)
      ORDER BY at DESC, seq DESC LIMIT 50`,
     [targets, actions, until ?? null],
@@ -204,7 +209,10 @@ export async function auditedTransaction<T>(
     pending.set(transaction, events);
     const result = await work(transaction);
     pending.delete(transaction);
-    if (events.length > 0) await append(transaction, keyRing, events);
+    if (events.length === 0) return result;
+    // The chain is the same for all organizations.
+    await leaveOrganization(transaction);
+    await append(transaction, keyRing, events);
     return result;
   });
 }
@@ -227,18 +235,20 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
   // A log that was tampered with accepts further events, so that operators can act, but is never sealed again:
   // verification keeps failing.
   const isWhole = anchor.seq === 0 ? await mayBeEmpty(transaction) : isSealed(ring, anchor);
+  const organizationOf = await findOrganizations(transaction, events);
   let { seq, mac } = anchor;
   for (let start = 0; start < events.length; start += batchSize) {
     const rows: object[] = [];
     for (const event of events.slice(start, start + batchSize)) {
       seq += 1;
-      const chained = toChained(event, seq);
+      const chained = toChained(event, seq, organizationOf(event));
       mac = macOfEvent(key, textOfEvent(mac, chained));
       rows.push({ ...chained, key_version: version, mac: `\\x${Buffer.from(mac).toString('hex')}` });
     }
     await transaction.query(
-      `INSERT INTO audit_events (seq, at, actor, actor_name, address, action, target_type, target, before, after, key_version, mac)
-       SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, key_version, mac
+      `INSERT INTO audit_events (seq, at, actor, actor_name, address, action, target_type, target, before, after, organization,
+         key_version, mac)
+       SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, organization, key_version, mac
        FROM jsonb_populate_recordset(NULL::audit_events, $1::jsonb)`,
       [JSON.stringify(rows)],
     );
@@ -249,6 +259,30 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
     version,
     isWhole ? macOfAnchor(ring, version, { seq, mac }) : '',
   ]);
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Finds the organizations that events are about, in one statement. Null is that of the deployment. */
+async function findOrganizations(
+  transaction: Transaction,
+  events: readonly AuditEvent[],
+): Promise<(event: AuditEvent) => string | null> {
+  const targets = [...new Set(events.map(({ target }) => target))];
+  const rows = await transaction.query<{ target: string; organization: string }>(
+    `SELECT i.client_id AS target, c.organization FROM client_ids i JOIN clients c ON c.id = i.client
+     WHERE i.client_id = ANY ($1::text[]) AND c.organization <> $3
+     UNION ALL SELECT id::text, organization FROM contacts WHERE id = ANY ($2::uuid[]) AND organization <> $3
+     UNION ALL SELECT k.id::text, c.organization FROM access_keys k JOIN contacts c ON c.id = k.contact
+     WHERE k.id = ANY ($2::uuid[]) AND c.organization <> $3
+     UNION ALL SELECT id::text, id FROM organizations WHERE id = ANY ($2::uuid[]) AND id <> $3`,
+    [targets, targets.filter((target) => uuid.test(target)), deploymentOrganization],
+  );
+  const found = new Map(rows.map(({ target, organization }) => [target, organization]));
+  return ({ target, organizationId }) => {
+    const organization = organizationId ?? found.get(target);
+    return organization === undefined || organization === deploymentOrganization ? null : organization;
+  };
 }
 
 /**
@@ -279,7 +313,8 @@ async function chooseVersion(transaction: Transaction, ring: KeyRing, anchor: Au
  * Converts an event to its stored form through JSON, so that the MAC covers exactly what is stored, including dates and
  * absent members.
  */
-function toChained({ at, actor, action, targetType, target, before, after }: AuditEvent, seq: number): ChainedEvent {
+function toChained(event: AuditEvent, seq: number, organization: string | null): ChainedEvent {
+  const { at, actor, action, targetType, target, before, after } = event;
   return {
     seq,
     at,
@@ -291,5 +326,6 @@ function toChained({ at, actor, action, targetType, target, before, after }: Aud
     target,
     before: before ? JSON.parse(JSON.stringify(before)) : null,
     after: after ? JSON.parse(JSON.stringify(after)) : null,
+    organization,
   };
 }

@@ -45,6 +45,7 @@ type AuditRow = ChainedEvent & { version: string; mac: Uint8Array };
 type Columns = [
   ...[seq: number, at: number | string, actor: string, actorName: string, address: string | null, action: string],
   ...[targetType: string, target: string, before: unknown, after: unknown, version: string, mac: string],
+  organization: string | null,
 ];
 
 /**
@@ -100,7 +101,20 @@ export function createRowsCheck({ current, keys, sealed, start }: AuditRowsSetti
 const noMac = new Uint8Array(0);
 
 function toRow(columns: Columns): AuditRow {
-  const [seq, at, actor, actor_name, address, action, target_type, target, before, after, version, mac] = columns;
-  const event = { seq, at: new Date(at), actor, actor_name, address, action, target_type, target, before, after };
+  const [seq, at, actor, actor_name, address, action, target_type, target, before, after, version, mac, organization] =
+    columns;
+  const event = {
+    seq,
+    at: new Date(at),
+    actor,
+    actor_name,
+    address,
+    action,
+    target_type,
+    target,
+    before,
+    after,
+    organization,
+  };
   return { ...event, version, mac: Buffer.from(mac, 'hex') };
 }

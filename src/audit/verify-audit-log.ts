@@ -108,7 +108,7 @@ async function readPage(
 ): Promise<{ json: string; last: number } | undefined> {
   const [page] = await database.query<{ json: string | null; last: number }>(
     `SELECT '[' || string_agg(json_build_array(seq, floor(extract(epoch FROM at) * 1000), actor, actor_name, address, action,
-         target_type, target, before, after, key_version, encode(mac, 'hex'))::text, ',' ORDER BY seq) || ']' AS json,
+         target_type, target, before, after, key_version, encode(mac, 'hex'), organization)::text, ',' ORDER BY seq) || ']' AS json,
        max(seq)::bigint AS last
      FROM (SELECT * FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) e`,
     [after, end, pageSize],

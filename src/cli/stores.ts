@@ -90,7 +90,7 @@ export async function commandLog({ logLevel }: Config): Promise<Log> {
  */
 export function commandActor(): Grantor {
   const user = systemUser();
-  return { id: `cli:${user}`, name: `${user} (command line)`, address: null, permissions };
+  return { id: `cli:${user}`, name: `${user} (command line)`, address: null, permissions, organizationId: null };
 }
 
 function systemUser(): string {

@@ -1,12 +1,10 @@
 import type { AccessKey } from '../access-keys/access-key.ts';
 import { Conflict } from '../errors.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { Client } from './client.ts';
 import { isHeld, isOffered, sharedScopes } from './offered-scopes.ts';
 
 /** The ceiling of an organization: what its integrations and access keys may have at most. */
-
-/** The id of the organization of the deployment itself, which has no ceiling. It is the same in every database. */
-export const deploymentOrganization = '00000000-0000-8000-8000-000000000001';
 
 /** Returns the organization that tokens of a client name; undefined for that of the deployment. */
 export function namedOrganization({ organizationId }: Pick<Client, 'organizationId'>): string | undefined {

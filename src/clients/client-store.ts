@@ -138,9 +138,7 @@ function pageOf(filter: ClientFilter, parameters: unknown[]): Omit<Page, 'slice'
 }
 
 export async function listResourceServers(database: Queryable): Promise<Client[]> {
-  const rows = await database.query<ClientRow>(
-    `SELECT * FROM clients WHERE kind = 'resource_server' ORDER BY created_at, id`,
-  );
+  const rows = await database.query<ClientRow>('SELECT * FROM resource_servers() ORDER BY created_at, id');
   return rows.map(toClient);
 }
 
@@ -149,9 +147,7 @@ export async function listResourceServers(database: Queryable): Promise<Client[]
  * commits.
  */
 export async function holdResourceServers(transaction: Transaction): Promise<Client[]> {
-  const rows = await transaction.query<ClientRow>(
-    `SELECT * FROM clients WHERE kind = 'resource_server' ORDER BY id FOR SHARE`,
-  );
+  const rows = await transaction.query<ClientRow>('SELECT * FROM hold_resource_servers()');
   return rows.map(toClient);
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { InvalidInput } from '../errors.ts';
-import { deploymentOrganization } from './ceiling.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import { type AuthMethod, authMethods, type Client, hasCertificate, initialState, isSecretMethod } from './client.ts';
 import { type KeyDeps, keyDepsOf, registerKeys } from './client-rules.ts';

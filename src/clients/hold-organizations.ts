@@ -1,10 +1,10 @@
 import { Conflict, InvalidInput } from '../errors.ts';
 import type { Row, Transaction } from '../storage/database.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
 import {
   type Ceiling,
   type CeilingRow,
   ceilingExceeded,
-  deploymentOrganization,
   type Grant,
   type HeldOrganization,
   nameGrants,
@@ -41,12 +41,14 @@ export async function holdOrganizations(transaction: Transaction, ids: readonly 
   return (id) => {
     if (id === deploymentOrganization) return { id, ceiling: noCeiling };
     const organization = held.get(id);
-    if (!organization) {
-      const message = 'organization not found';
-      throw new InvalidInput(`organization_id: ${message}.`, [{ path: 'organization_id', message }]);
-    }
+    if (!organization) throw organizationNotFound();
     return organization;
   };
+}
+
+export function organizationNotFound(): InvalidInput {
+  const message = 'organization not found';
+  return new InvalidInput(`organization_id: ${message}.`, [{ path: 'organization_id', message }]);
 }
 
 /**

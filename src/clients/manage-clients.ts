@@ -8,7 +8,8 @@ import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secr
 import { findSecrets, saveRegistration } from '../secrets/secret-store.ts';
 import { recordChange, recordNarrowed } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
-import { deploymentOrganization, revealWithin } from './ceiling.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
+import { revealWithin } from './ceiling.ts';
 import { changeScopes, requireNoneGained, requireUnused } from './change-scopes.ts';
 import {
   type Authentication,
@@ -276,5 +277,6 @@ function audit(
   client: Client,
   states: Pick<AuditEvent, 'before' | 'after'>,
 ): Promise<void> {
-  return appendAuditEvent(transaction, { at, actor, action, targetType: 'client', target: client.clientId, ...states });
+  const { clientId: target, organizationId } = client;
+  return appendAuditEvent(transaction, { at, actor, action, targetType: 'client', target, organizationId, ...states });
 }

@@ -1,7 +1,7 @@
-import { deploymentOrganization } from '../clients/ceiling.ts';
 import type { Verifier } from '../credentials/verifier.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { Contact, Permission } from './contact.ts';
 

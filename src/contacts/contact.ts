@@ -1,3 +1,5 @@
+import { deploymentOrganization } from '../storage/organization-limit.ts';
+
 export const permissions = [
   'integrations:view',
   'integrations:edit',
@@ -41,3 +43,11 @@ export type Contact = {
   createdAt: Date;
   updatedAt: Date;
 };
+
+/**
+ * Returns the organization that the permissions of a contact are limited to. Null for a contact of the deployment itself,
+ * whose permissions are for everything.
+ */
+export function reachOf({ organizationId }: Pick<Contact, 'organizationId'>): string | null {
+  return organizationId === deploymentOrganization ? null : organizationId;
+}

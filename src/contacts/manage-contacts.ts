@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
-import { deploymentOrganization } from '../clients/ceiling.ts';
 import { holdOrganizations } from '../clients/hold-organizations.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
@@ -10,6 +9,7 @@ import { Conflict, Forbidden, NotFound, requireRevision } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
 import { recordNarrowed } from '../storage/change.ts';
 import { type Queryable, type Transaction, unlessTaken } from '../storage/database.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { Contact, Permission } from './contact.ts';
 import {
   deleteContact as deleteContactRow,
@@ -29,8 +29,11 @@ import { holdForContact, moveKeys } from './move-contact.ts';
 
 type ContactDeps = { keyRing: KeyRing; clock: Clock };
 
-/** The acting operator, with its permissions. An operator can grant only permissions that it has. */
-export type Grantor = Actor & { permissions: readonly Permission[] };
+/**
+ * The acting operator, with its permissions. An operator can grant only permissions that it has.
+ * @property organizationId the organization that its permissions are limited to, or null for the whole deployment.
+ */
+export type Grantor = Actor & { permissions: readonly Permission[]; organizationId: string | null };
 
 type NewContact = {
   /** Undefined for the organization of the deployment. */
@@ -168,6 +171,7 @@ export async function deleteContact(
       action: 'access_key.remove',
       targetType: 'access_key',
       target: key.id,
+      organizationId: contact.organizationId,
       before: { contact_id: id, name: key.name },
     });
   }
@@ -177,6 +181,7 @@ export async function deleteContact(
     action: 'contact.delete',
     targetType: 'contact',
     target: id,
+    organizationId: contact.organizationId,
     before: auditView(contact),
   });
 }

@@ -256,5 +256,13 @@ function audit(
   states: Pick<AuditEvent, 'before' | 'after'>,
 ): Promise<void> {
   const action = `organization.${verb}`;
-  return appendAuditEvent(transaction, { at, actor, action, targetType: 'organization', target: id, ...states });
+  return appendAuditEvent(transaction, {
+    at,
+    actor,
+    action,
+    targetType: 'organization',
+    target: id,
+    organizationId: id,
+    ...states,
+  });
 }

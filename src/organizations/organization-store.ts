@@ -1,7 +1,8 @@
-import { type Ceiling, type CeilingRow, deploymentOrganization, readCeiling } from '../clients/ceiling.ts';
+import { type Ceiling, type CeilingRow, readCeiling } from '../clients/ceiling.ts';
 import { hasLabel, type LabelFilter, type Labels } from '../clients/client-details.ts';
 import { type ChangeKind, recordChanges } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { Organization } from './organization.ts';
 

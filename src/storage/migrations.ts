@@ -26,6 +26,8 @@ export async function migrate(database: Database): Promise<string[]> {
     });
     const applied = await postgrator.migrate();
     await buildSmallIndexes(transaction);
+    // Also without a new migration: the role may have been created since, or a restored database lacks the policies.
+    await transaction.query('SELECT limit_to_organizations()');
     return applied.map(({ filename }) => basename(filename));
   });
   await buildLargeIndexes(database);
@@ -110,6 +112,7 @@ const indexes = [
   ['audit_events_target', 'audit_events', '(target, at DESC, seq DESC)'],
   ['audit_events_action', 'audit_events', '(action, at DESC, seq DESC)'],
   ['audit_events_actor', 'audit_events', '(actor, at DESC, seq DESC)'],
+  ['audit_events_organization', 'audit_events', '(organization, at DESC, seq DESC) WHERE organization IS NOT NULL'],
   ['audit_events_actor_action', 'audit_events', '(actor, action, at DESC, seq DESC)'],
 ] as const;
 

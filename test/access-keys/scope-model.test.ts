@@ -29,7 +29,7 @@ beforeAll(async () => {
   server = await startTestServer();
   endpoints = endpointsOf(server.publicUrl);
   orders = (await registerAll(server.core)).orders;
-  const grantor = { ...actor, permissions };
+  const grantor = { ...actor, permissions, organizationId: null };
   const input = { name: 'Ann', email: 'ann@example.com' };
   contactId = (await server.core.change((tx) => createContact(tx, server.core, grantor, input))).id;
 });

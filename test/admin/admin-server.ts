@@ -67,7 +67,7 @@ export async function startAdminServer(options: Parameters<typeof startTestServe
 
 /** Creates a contact with these permissions and issues its operator token. */
 async function makeOperator(core: Core, permissions: readonly Permission[]): Promise<{ id: string; token: string }> {
-  const grantor = { id: 'test', name: 'test', address: null, permissions: allPermissions };
+  const grantor = { id: 'test', name: 'test', address: null, permissions: allPermissions, organizationId: null };
   return await core.change(async (transaction) => {
     const contact = await createContact(transaction, core, grantor, {
       name: `Operator ${permissions.join(' ') || 'without permissions'}`,

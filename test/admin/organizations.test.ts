@@ -1,4 +1,4 @@
-import { deploymentOrganization } from '../../src/clients/ceiling.ts';
+import { deploymentOrganization } from '../../src/storage/organization-limit.ts';
 import { eventually } from '../eventually.ts';
 import { endpointsOf, inactive, ordersResource, registerAll, type TestClient } from '../oauth/fixture.ts';
 import { type AdminServer, startAdminServer } from './admin-server.ts';

@@ -21,7 +21,7 @@ beforeAll(async () => {
       const contact = await createContact(
         transaction,
         server.core,
-        { ...actor, permissions: [] },
+        { ...actor, permissions: [], organizationId: null },
         {
           name: `${index % 2 ? 'partner' : 'Partner'} ${index}`,
           email: 'it@example.com',

@@ -134,6 +134,7 @@ test.each(permissions)('shows an operator with only %s who they are, and rejects
     id: expect.stringMatching(/^[\da-f-]{36}$/),
     name: expect.any(String),
     permissions: [permission],
+    organization_id: null,
     issuer: server.core.config.issuer,
   });
   expect((await request('get /me', null)).status).toBe(401);

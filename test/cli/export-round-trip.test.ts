@@ -10,7 +10,7 @@ import { startTestServer, type TestServer } from '../harness.ts';
 import { actor, register } from '../oauth/fixture.ts';
 import { type Environment, runCommand } from './run-command.ts';
 
-const grantor = { ...actor, permissions };
+const grantor = { ...actor, permissions, organizationId: null };
 const resource = 'https://orders.example.com';
 /** Names that a reader could split, parse or take for scopes of OpenID Connect. */
 const scopes = ['orders.read', 'a,b', "['a']", 'profile', 'https://x.example/y?z=1'].map((name) => ({

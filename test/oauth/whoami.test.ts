@@ -90,7 +90,12 @@ it('tells until when a previous secret is valid, and no longer answers to it aft
 it('has the scope that a token request with the same access key and resource would get', async () => {
   const { core } = server;
   const contact = await core.change((tx) =>
-    createContact(tx, core, { ...actor, permissions: [] }, { name: 'Ann', email: 'ann@example.com' }),
+    createContact(
+      tx,
+      core,
+      { ...actor, permissions: [], organizationId: null },
+      { name: 'Ann', email: 'ann@example.com' },
+    ),
   );
   const input = { name: 'reader', permissions: { orders: ['read'] as const, invoices: ['read'] as const } };
   const { key, accessKey } = await core.change((tx) => createAccessKey(tx, core, actor, contact.id, input));

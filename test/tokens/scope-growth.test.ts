@@ -49,7 +49,12 @@ describe.each(['opaque', 'jwt'] as const)('a live %s token', (format) => {
     const scope = 'orders:read orders:update orders:delete';
     const client = await register(core, { name: 'Keyed', kind: 'integration', scope });
     const contact = await core.change((tx) =>
-      createContact(tx, core, { ...actor, permissions: [] }, { name: 'Ann', email: 'ann@example.com' }),
+      createContact(
+        tx,
+        core,
+        { ...actor, permissions: [], organizationId: null },
+        { name: 'Ann', email: 'ann@example.com' },
+      ),
     );
     const input = { name: format, permissions: { orders: ['read', 'update'] as const } };
     const { key, accessKey } = await core.change((tx) => createAccessKey(tx, core, actor, contact.id, input));

@@ -62,6 +62,8 @@ export type Page = {
    * well.
    */
   permission?: Permission;
+  /** Whether operators of an organization cannot open the page, because it is about the whole deployment. */
+  isForDeployment?: true;
   /**
    * Set on a form whose action requires a recent proof of identity: asks for the proof before the form is filled in.
    */

@@ -73,10 +73,10 @@ function header(
   </header>`;
 }
 
-function navigation({ permissions }: Session['operator'], current: Section | undefined): VNode {
+function navigation(operator: Session['operator'], current: Section | undefined): VNode {
   return html`<nav class="sections" aria-label="Sections">
     <ul>
-      ${sectionsFor(permissions).map(
+      ${sectionsFor(operator).map(
         ({ section, label, path }) =>
           html`<li>
             <a href=${path} aria-current=${section === current ? 'page' : undefined}>${label}</a>
@@ -86,7 +86,13 @@ function navigation({ permissions }: Session['operator'], current: Section | und
   </nav>`;
 }
 
-type Entry = { section: Section; label: string; path: `/console/${string}`; permissions: readonly Permission[] };
+type Entry = {
+  section: Section;
+  label: string;
+  path: `/console/${string}`;
+  permissions: readonly Permission[];
+  isForDeployment?: true;
+};
 
 const entries: readonly Entry[] = [
   { section: 'home', label: 'Home', path: '/console/', permissions: ['integrations:view'] },
@@ -110,15 +116,34 @@ const entries: readonly Entry[] = [
     permissions: ['integrations:view', 'contacts:manage'],
   },
   {
+    isForDeployment: true,
     section: 'resource-servers',
     label: 'Resource servers',
     path: '/console/resource-servers',
     permissions: ['integrations:view', 'api_key:manage'],
   },
-  { section: 'signing-keys', label: 'Signing keys', path: '/console/signing-keys', permissions: ['integrations:view'] },
+  {
+    isForDeployment: true,
+    section: 'signing-keys',
+    label: 'Signing keys',
+    path: '/console/signing-keys',
+    permissions: ['integrations:view'],
+  },
   { section: 'audit', label: 'Audit log', path: '/console/audit', permissions: ['audit:view'] },
-  { section: 'explain', label: 'Explain', path: '/console/explain', permissions: ['integrations:view'] },
-  { section: 'system', label: 'System', path: '/console/system', permissions: ['integrations:view'] },
+  {
+    isForDeployment: true,
+    section: 'explain',
+    label: 'Explain',
+    path: '/console/explain',
+    permissions: ['integrations:view'],
+  },
+  {
+    isForDeployment: true,
+    section: 'system',
+    label: 'System',
+    path: '/console/system',
+    permissions: ['integrations:view'],
+  },
 ];
 
 /** Returns the section that a path belongs to, such as that of integrations for their pages and forms. */
@@ -127,9 +152,13 @@ export function sectionOfPath(path: string): Section | undefined {
   return first === 'clients' ? 'integrations' : entries.find(({ section }) => section === first)?.section;
 }
 
-/** Returns the sections for which the operator has at least one of the required permissions. */
-export function sectionsFor(permissions: readonly Permission[]): Entry[] {
-  return entries.filter((entry) => entry.permissions.some((permission) => permissions.includes(permission)));
+/** Returns the sections that the operator may see, with at least one of the required permissions. */
+export function sectionsFor({ permissions, organizationId }: Session['operator']): Entry[] {
+  return entries.filter(
+    (entry) =>
+      entry.permissions.some((permission) => permissions.includes(permission)) &&
+      !(entry.isForDeployment && organizationId !== null),
+  );
 }
 
 /** Files of the folder assets/, which the build copies to the same place in dist/. */

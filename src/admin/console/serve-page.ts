@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Context } from 'koa';
 import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
-import { checkPermission, operatorOf } from '../operator-auth.ts';
+import { withinOrganization } from '../../storage/organization-limit.ts';
+import { checkDeployment, checkPermission, operatorOf } from '../operator-auth.ts';
 import type { Caller, ConsoleCalls } from './console-calls.ts';
 import type { Page, Reply, Visit } from './page.ts';
 import { leaveMessage, takeMessage } from './parts/done.ts';
@@ -20,6 +21,7 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Signing, page:
     const operator = operatorOf(ctx);
     const can = (permission: Permission) => operator.permissions.includes(permission);
     if (page.permission) checkPermission(operator, page.permission);
+    if (page.isForDeployment) checkDeployment(operator);
     const session = ctx.state['session'] as Session;
     const now = core.clock();
     const form = page.method === 'post' ? await readForm(ctx.req) : new URLSearchParams();
@@ -71,7 +73,8 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Signing, page:
 async function answer(page: Page, visit: Visit, isFresh: boolean): Promise<Reply | undefined> {
   if (page.asksProof && !isFresh) return undefined;
   try {
-    return await page.handle(visit);
+    // Pages also query the database themselves.
+    return await withinOrganization(visit.operator.organizationId, () => page.handle(visit));
   } catch (error) {
     if (error instanceof ProofNeeded) return undefined;
     throw error;

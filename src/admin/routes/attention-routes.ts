@@ -87,6 +87,7 @@ export function attentionEndpoints(core: Core): Endpoint[] {
       path: '/attention',
       operationId: 'listAttention',
       permission: 'integrations:view',
+      reach: 'organization',
       summary: 'List what needs attention, the most urgent first',
       query: attentionQuery,
       answers: { 200: attentionSchema },

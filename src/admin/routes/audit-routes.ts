@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { countAuditEvents, listAuditEvents, type RecordedAuditEvent } from '../../audit/audit-log.ts';
 import type { Core } from '../../core.ts';
 import { nameTargets } from '../../search/name-targets.ts';
+import { organizationFilter } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { countQuery, createPager, pageQuery, pageSchema } from '../paging.ts';
 import { moment, text, timestamp } from '../text.ts';
@@ -24,6 +25,9 @@ export const eventSchema = z
     target_name: z.string().nullable().meta({
       description: 'The current name of that client, access key or contact. Null: it has none, or was deleted.',
     }),
+    organization_id: z.uuid().nullable().meta({
+      description: 'The ID of the organization that it is about. Null: the deployment itself.',
+    }),
     before: changedFields.nullable().meta({ description: 'The changed fields before the event.' }),
     after: changedFields.nullable().meta({ description: 'The changed fields after the event.' }),
   })
@@ -36,6 +40,9 @@ const auditQuery = z.strictObject({
   actor: text(200).optional().meta({ description: 'Only events of the actor with this ID.' }),
   action: text(200).optional().meta({ description: 'Only events with this action.', example: 'client.disable' }),
   target: text(200).optional().meta({ description: 'Only events about the thing with this ID.' }),
+  organization_id: organizationFilter.meta({
+    description: 'Only events about this organization and what belongs to it.',
+  }),
   since: moment.optional().meta({ description: 'Only events at or after this time (RFC 3339).' }),
   until: moment.optional().meta({ description: 'Only events before this time (RFC 3339).' }),
 });
@@ -53,10 +60,12 @@ export function auditEndpoints(core: Core): Endpoint[] {
       path: '/audit-events',
       operationId: 'listAuditEvents',
       permission: 'audit:view',
+      reach: 'organization',
       summary: 'List audit events, by default newest first',
       query: auditQuery,
       answers: { 200: pageSchema(eventSchema) },
-      handle: async ({ query: { cursor, limit, order: sort, count, ...filter } }) => {
+      handle: async ({ query: { cursor, limit, order: sort, count, organization_id: organizationId, ...given } }) => {
+        const filter = { ...given, organizationId };
         const pager = pagers[sort];
         const page = { limit, ...pager.open(cursor) };
         const [after, before] = [page.after, page.before].map(
@@ -88,6 +97,7 @@ function presentEvent(event: RecordedAuditEvent, targetName: string | undefined)
     target_type: event.target_type,
     target: event.target,
     target_name: targetName ?? null,
+    organization_id: event.organization,
     before: (event.before as Record<string, unknown> | null) ?? null,
     after: (event.after as Record<string, unknown> | null) ?? null,
   };

@@ -23,35 +23,19 @@ import { findSecrets } from '../../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../../storage/database.ts';
 import { findClientKeys } from '../../usage/client-key-store.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
-import { clientKind, clientPatch, fieldsOf, newClient } from '../client-input.ts';
-import { labelFilter, organizationFilter, stateFilter } from '../details-schemas.ts';
+import { clientPatch, clientsQuery, fieldsOf, newClient } from '../client-input.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
-import { createRevealLimit, type Operator } from '../operator-auth.ts';
-import { createSortedPager, pageSchema, sortedQuery } from '../paging.ts';
+import { createRevealLimit, type Operator, organizationFor, requireOwnOrganization } from '../operator-auth.ts';
+import { createSortedPager, pageSchema } from '../paging.ts';
 import { clientSchema, clientWithSecretSchema, etagOf, presentClient } from '../presenters/present-client.ts';
-import { nullableTimestamp, text } from '../text.ts';
+import { nullableTimestamp } from '../text.ts';
 
 export const clientParams = z.strictObject({
   client_id: z
     .string()
     .refine((value) => isWellFormedClientId(value) || isForeignClientId(value))
     .meta({ description: 'The Client ID.', example: 'kti_4fW1mZ8qYc0RkT7pLs2VnB' }),
-});
-
-const clientsQuery = z.strictObject({
-  ...sortedQuery,
-  q: text(200).optional().meta({ description: 'Search text: the beginnings of words in the name, or a Client ID.' }),
-  status: z.enum(['enabled', 'disabled']).optional().meta({ description: 'Only clients with this status.' }),
-  kind: clientKind.optional().meta({ description: 'Only clients of this kind.' }),
-  organization_id: organizationFilter,
-  owner_contact_id: z.uuid().optional().meta({ description: 'Only clients that this contact owns.' }),
-  label: labelFilter,
-  state: stateFilter,
-  awaits_first_use: z
-    .enum(['true'])
-    .optional()
-    .meta({ description: 'Only clients with an imported secret of which only a hash is known until its first use.' }),
 });
 
 const shownId = z.string().meta({ description: 'The Client ID.' });
@@ -86,7 +70,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
   /** Registers a client, with a generated secret or with the keys or certificate that it authenticates with. */
   async function generate(transaction: Transaction, operator: Operator, body: z.output<typeof newClient>) {
     const { auth_method: authMethod = 'client_secret_basic' } = body;
-    const input = fieldsOf(body);
+    const input = { ...fieldsOf(body), organizationId: organizationFor(operator, body.organization_id) };
     const authentication = { authMethod, ...registerKeys(authMethod, input, keyDepsOf(core, input)) };
     if (isSecretMethod(authMethod)) {
       return await generateClient(transaction, core, operator, { ...input, authMethod });
@@ -101,6 +85,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients',
       operationId: 'createClient',
       permission: 'api_key:manage',
+      reach: 'organization',
       asksProof: true,
       summary: 'Generate a Client ID and secret: register a client',
       body: newClient,
@@ -127,6 +112,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients',
       operationId: 'listClients',
       permission: 'integrations:view',
+      reach: 'organization',
       summary: 'List clients, by default newest first',
       query: clientsQuery,
       answers: { 200: pageSchema(clientSchema) },
@@ -162,6 +148,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}',
       operationId: 'getClient',
       permission: 'integrations:view',
+      reach: 'organization',
       summary: 'Get a client',
       params: clientParams,
       answers: { 200: clientSchema },
@@ -176,6 +163,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}',
       operationId: 'updateClient',
       permission: 'integrations:edit',
+      reach: 'organization',
       asksProof: true,
       summary: 'Change a client. Only the fields that are sent change',
       params: clientParams,
@@ -186,6 +174,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       problems: [409, 428],
       handle: async ({ operator, params, body, expectedRevisions }) => {
         const given = fieldsOf(body);
+        requireOwnOrganization(operator, given.organizationId);
         const { authMethod, jwks, jwksUri, certificateSubject } = given;
         const hasKeys = authMethod ?? jwks ?? jwksUri ?? certificateSubject;
         // Whether a key is in use is decided by what is counted until now.
@@ -216,6 +205,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}',
       operationId: 'deleteClient',
       permission: 'api_key:manage',
+      reach: 'organization',
       summary: 'Delete a client. It must be disabled',
       params: clientParams,
       answers: { 204: null },
@@ -230,6 +220,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}/disable',
       operationId: 'disableClient',
       permission: 'integrations:edit',
+      reach: 'organization',
       summary:
         'Disable a client. The tokens of an integration are revoked; a resource server can no longer introspect tokens',
       params: clientParams,
@@ -244,6 +235,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}/enable',
       operationId: 'enableClient',
       permission: 'integrations:edit',
+      reach: 'organization',
       asksProof: true,
       summary: 'Enable a client. Tokens that were revoked when it was disabled stay revoked',
       params: clientParams,
@@ -258,6 +250,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}/secret/reveal',
       operationId: 'revealClientSecret',
       permission: 'api_key:manage',
+      reach: 'organization',
       asksProof: true,
       summary: 'Show the secret of a client again. The audit log records it',
       params: clientParams,
@@ -276,6 +269,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       path: '/clients/{client_id}/tokens/revoke',
       operationId: 'revokeClientTokens',
       permission: 'api_key:manage',
+      reach: 'organization',
       summary: 'Revoke all active tokens of a client',
       params: clientParams,
       answers: { 200: notBeforeSchema },

@@ -13,6 +13,7 @@ import { NotFound } from '../../errors.ts';
 import { givenOrganization, organizationFilter, shownOrganization } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
+import { organizationFor, requireOwnOrganization } from '../operator-auth.ts';
 import { createSortedPager, pageSchema, sortedQuery } from '../paging.ts';
 import { etagOf } from '../presenters/present-client.ts';
 import { text, timestamp } from '../text.ts';
@@ -82,6 +83,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
       path: '/contacts',
       operationId: 'createContact',
       permission: 'contacts:manage',
+      reach: 'organization',
       asksProof: true,
       summary: 'Create a contact',
       body: newContact,
@@ -91,7 +93,10 @@ export function contactEndpoints(core: Core): Endpoint[] {
       problems: [409],
       handle: ({ operator, body, idempotent }) =>
         changeOnce(core, idempotent, async (transaction) => {
-          const contact = await createContact(transaction, core, operator, toInput(body));
+          const contact = await createContact(transaction, core, operator, {
+            ...toInput(body),
+            organizationId: organizationFor(operator, body.organization_id),
+          });
           const { headers, body: shown } = show(contact);
           return { status: 201, headers: { ...headers, Location: `/admin/v1/contacts/${contact.id}` }, body: shown };
         }),
@@ -101,6 +106,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
       path: '/contacts',
       operationId: 'listContacts',
       permission: 'integrations:view',
+      reach: 'organization',
       summary: 'List contacts, by default newest first',
       query: contactsQuery,
       answers: { 200: pageSchema(contactSchema) },
@@ -121,6 +127,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
       path: '/contacts/{id}',
       operationId: 'getContact',
       permission: 'integrations:view',
+      reach: 'organization',
       summary: 'Get a contact',
       params: contactParams,
       answers: { 200: contactSchema },
@@ -135,6 +142,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
       path: '/contacts/{id}',
       operationId: 'updateContact',
       permission: 'contacts:manage',
+      reach: 'organization',
       asksProof: true,
       summary: 'Change a contact. Only the fields that are sent change',
       params: contactParams,
@@ -143,16 +151,19 @@ export function contactEndpoints(core: Core): Endpoint[] {
       conditional: true,
       answers: { 200: contactSchema },
       problems: [409],
-      handle: ({ operator, params, body, expectedRevisions }) =>
-        core.change(async (transaction) =>
+      handle: async ({ operator, params, body, expectedRevisions }) => {
+        requireOwnOrganization(operator, body.organization_id);
+        return await core.change(async (transaction) =>
           show(await updateContact(transaction, core, operator, params.id, toInput(body), expectedRevisions)),
-        ),
+        );
+      },
     }),
     endpoint({
       method: 'delete',
       path: '/contacts/{id}',
       operationId: 'deleteContact',
       permission: 'contacts:manage',
+      reach: 'organization',
       summary: 'Delete a contact. Its history stays in the audit log',
       params: contactParams,
       answers: { 204: null },
@@ -183,6 +194,7 @@ export function operatorTokenEndpoints(core: Core): Endpoint[] {
       path,
       operationId: 'issueOperatorToken',
       permission: 'contacts:manage',
+      reach: 'organization',
       asksProof: true,
       summary: 'Issue the operator token of a contact. An earlier token stops working',
       params: contactParams,
@@ -203,6 +215,7 @@ export function operatorTokenEndpoints(core: Core): Endpoint[] {
       path,
       operationId: 'revokeOperatorToken',
       permission: 'contacts:manage',
+      reach: 'organization',
       summary: 'Revoke the operator token of a contact',
       params: contactParams,
       answers: { 204: null },

@@ -11,6 +11,9 @@ const meSchema = z
     }),
     name: z.string().meta({ description: 'The name of the contact.', example: 'Ann Operator' }),
     permissions: z.array(z.enum(permissions)).meta({ description: 'What the operator may do.' }),
+    organization_id: z.uuid().nullable().meta({
+      description: 'The organization that the operator is limited to. Null: the whole deployment.',
+    }),
     issuer: z.string().meta({
       description: 'The issuer of the deployment, so that a program knows which one it calls.',
       example: 'https://auth.example.com',
@@ -25,11 +28,12 @@ export function meEndpoints(core: Core): Endpoint[] {
       path: '/me',
       operationId: 'getMe',
       permission: null,
+      reach: 'organization',
       summary: 'Get the operator who makes the request',
       answers: { 200: meSchema },
-      handle: async ({ operator: { id, name, permissions: held } }) => ({
+      handle: async ({ operator: { id, name, permissions: held, organizationId } }) => ({
         status: 200,
-        body: { id, name, permissions: held, issuer: core.config.issuer },
+        body: { id, name, permissions: held, organization_id: organizationId, issuer: core.config.issuer },
       }),
     }),
   ];

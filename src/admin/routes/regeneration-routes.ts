@@ -140,6 +140,7 @@ export function regenerationEndpoints<
       path: `${path}/regeneration/review`,
       operationId: `review${noun}Rotation`,
       permission,
+      reach: 'organization',
       summary: 'Review the impact of a regeneration, and get the confirmation that it requires',
       params: owned,
       body: subject.reviewBody,
@@ -161,6 +162,7 @@ export function regenerationEndpoints<
       path: `${path}/regenerate`,
       operationId: subject.rotateOperationId,
       permission,
+      reach: 'organization',
       asksProof: true,
       summary:
         'Regenerate. The previous one works until the grace period ends. Without a current confirmation, the response is 428 with a review',
@@ -191,6 +193,7 @@ export function regenerationEndpoints<
       path: `${path}/regenerations`,
       operationId: `list${noun}Rotations`,
       permission: 'integrations:view',
+      reach: 'organization',
       summary: 'List regenerations, newest first, with the sources that use the new and the previous secret',
       params: owned,
       query: z.strictObject(pageQuery),
@@ -217,6 +220,7 @@ export function regenerationEndpoints<
       path: `${path}/regenerations/{regeneration_id}/extend`,
       operationId: `extend${noun}Rotation`,
       permission,
+      reach: 'organization',
       // The previous secret, which may be known to others, stays valid for longer.
       asksProof: true,
       summary: 'Let the grace period end later, at most 30 days from now',
@@ -242,6 +246,7 @@ export function regenerationEndpoints<
         path: `${path}/regenerations/{regeneration_id}/${name}`,
         operationId: operation(noun),
         permission,
+        reach: 'organization',
         summary,
         params: one,
         body: placeSchema,
@@ -265,6 +270,7 @@ export function regenerationEndpoints<
         path: `${path}/regenerations/{regeneration_id}/${name}`,
         operationId: `${name}${noun}Rotation`,
         permission,
+        reach: 'organization',
         // Undo makes the previous secret valid again without an expiry.
         asksProof: name === 'undo',
         summary,

@@ -46,6 +46,7 @@ export function searchEndpoints(core: Core): Endpoint[] {
       path: '/search',
       operationId: 'search',
       permission: 'integrations:view',
+      reach: 'organization',
       summary: 'Find clients, access keys and contacts by what is known of them',
       query: searchQuery,
       answers: { 200: foundSchema },

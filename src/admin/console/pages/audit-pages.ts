@@ -19,6 +19,7 @@ export const auditPages: readonly Page[] = [
     // Verification changes nothing, so a reload can repeat it.
     method: 'get',
     path: '/audit/verify',
+    isForDeployment: true,
     permission: 'audit:view',
     handle: async (visit) => show(visit, await verifyAuditLog(visit.core.database, visit.core.keyRing)),
   },

@@ -24,6 +24,7 @@ export const expirationPages: readonly Page[] = [
   {
     method: 'get',
     path: '/expirations',
+    isForDeployment: true,
     permission: 'integrations:view',
     handle: async (visit) => {
       const days = visit.query['days'] || defaultLength;
@@ -60,6 +61,7 @@ export const expirationPages: readonly Page[] = [
   {
     method: 'get',
     path: '/expirations.ics',
+    isForDeployment: true,
     permission: 'integrations:view',
     handle: async (visit) => ({
       download: 'keyturn.ics',

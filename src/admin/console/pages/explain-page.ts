@@ -21,6 +21,7 @@ export const explainPages: readonly Page[] = [
   {
     method: 'get',
     path: '/explain',
+    isForDeployment: true,
     permission: 'integrations:view',
     // Only identifiers may be in a URL. Tokens and secrets are accepted in the form alone.
     handle: async (visit) => {
@@ -33,6 +34,7 @@ export const explainPages: readonly Page[] = [
   {
     method: 'post',
     path: '/explain',
+    isForDeployment: true,
     permission: 'integrations:view',
     handle: async (visit) => explained(visit, visit.form.get('value') ?? ''),
   },

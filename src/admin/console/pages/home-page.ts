@@ -45,7 +45,7 @@ export const homePage: Page = {
 };
 
 function firstSection({ operator }: Visit): Reply {
-  const [first] = sectionsFor(operator.permissions);
+  const [first] = sectionsFor(operator);
   if (first) return { seeOther: first.path };
   return {
     title: 'No permissions yet',

@@ -11,6 +11,7 @@ export const signingKeysPages: readonly Page[] = [
   {
     method: 'get',
     path: '/signing-keys',
+    isForDeployment: true,
     permission: 'integrations:view',
     handle: async (visit) => {
       const { body } = await visit.call<ShownSigningKeys>('GET /signing-keys');

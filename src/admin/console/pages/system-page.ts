@@ -11,6 +11,7 @@ import { pageHeading, table } from '../parts/elements.ts';
 export const systemPage: Page = {
   method: 'get',
   path: '/system',
+  isForDeployment: true,
   permission: 'integrations:view',
   handle: async (visit) => ({
     title: 'System',

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { deploymentOrganization } from '../../../clients/ceiling.ts';
+import { deploymentOrganization } from '../../../storage/organization-limit.ts';
 import { type ShownOrganization, unlessMissing, type Visit } from '../page.ts';
 import { badge } from './elements.ts';
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Context, Next } from 'koa';
-import type { Permission } from '../../../contacts/contact.ts';
+import { type Permission, reachOf } from '../../../contacts/contact.ts';
 import type { Core } from '../../../core.ts';
 import { Forbidden, KeyturnError } from '../../../errors.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
@@ -11,7 +11,7 @@ import { seeOther } from '../post-redirect-get.ts';
 export type Session = {
   /** Unique name of the session. It does not grant access, and stays the same when the cookie is renewed. */
   name: string;
-  operator: { id: string; name: string; permissions: readonly Permission[] };
+  operator: Omit<Operator, 'address'>;
   /** Time of the last proof of identity. */
   provedAt: Date;
 };
@@ -37,9 +37,16 @@ export function randomCode(): string {
  */
 async function findSession(database: Queryable, cookie: string, now: number): Promise<Session | undefined> {
   const rows = await database.query<
-    Row & { session: string; contact: string; name: string; permissions: Permission[]; proved_at: Date }
+    Row & {
+      session: string;
+      contact: string;
+      name: string;
+      permissions: Permission[];
+      organization: string;
+      proved_at: Date;
+    }
   >(
-    `SELECT s.name AS session, s.contact, c.name, c.permissions, s.proved_at
+    `SELECT s.name AS session, s.contact, c.name, c.permissions, c.organization, s.proved_at
      FROM console_sessions s JOIN contacts c ON c.id = s.contact JOIN organizations o ON o.id = c.organization
        LEFT JOIN operator_tokens t ON t.contact = c.id
      WHERE s.id = $1 AND s.expires_at > $2 AND o.enabled AND t.verifier IS NOT DISTINCT FROM s.operator_token
@@ -50,7 +57,12 @@ async function findSession(database: Queryable, cookie: string, now: number): Pr
   return (
     row && {
       name: row.session,
-      operator: { id: row.contact, name: row.name, permissions: row.permissions },
+      operator: {
+        id: row.contact,
+        name: row.name,
+        permissions: row.permissions,
+        organizationId: reachOf({ organizationId: row.organization }),
+      },
       provedAt: row.proved_at,
     }
   );

@@ -163,9 +163,10 @@ function words(text: string | null): string[] {
 /** A resource server with the kinds of information that its scopes cover, and the scopes that it names itself. */
 export type Offer = { name: string; resource: string } & Pick<ShownClient, 'information' | 'scopes'>;
 
-/** Returns the first 200 resource servers, or undefined if the operator lacks `integrations:view`. */
+/** Returns the first 200 resource servers, or undefined if the operator must not see them. */
 export async function readOffers(visit: Visit): Promise<Offer[] | undefined> {
-  if (!visit.can('integrations:view')) return undefined;
+  // Operators of an organization do not see resource servers.
+  if (!visit.can('integrations:view') || visit.operator.organizationId !== null) return undefined;
   const { body } = await visit.call<Listed<ShownClient>>('GET /clients', {
     query: { kind: 'resource_server', limit: '200' },
   });

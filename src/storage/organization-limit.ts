@@ -1,0 +1,79 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Forbidden } from '../errors.ts';
+import type { Database, Queryable, Row, Transaction } from './database.ts';
+
+/**
+ * Limits what operators of an organization can read and write to the rows of that organization, by the row-level security
+ * of PostgreSQL (sql/0047.do.reach-of-operators.sql). A condition that a query forgets then shows nothing.
+ */
+
+/** The id of the organization of the deployment itself. It is the same in every database. */
+export const deploymentOrganization = '00000000-0000-8000-8000-000000000001';
+
+const limitedTo = new AsyncLocalStorage<string>();
+const limited = new WeakSet<Transaction>();
+
+/**
+ * Runs work in which a limited database shows only what belongs to an organization.
+ * @param organizationId null for no limit.
+ */
+export function withinOrganization<T>(organizationId: string | null, work: () => Promise<T>): Promise<T> {
+  return organizationId === null ? work() : limitedTo.run(organizationId, work);
+}
+
+/**
+ * Returns a database that `withinOrganization` limits. Caches and background work use the given one, which it does not.
+ */
+export function limitDatabase(database: Database): Database {
+  const transaction = async <T>(work: (transaction: Transaction) => Promise<T>): Promise<T> => {
+    const organizationId = limitedTo.getStore();
+    if (organizationId === undefined) return await database.transaction(work);
+    return await database
+      .transaction(async (inner) => {
+        await enter(inner, organizationId);
+        return await work(inner);
+      })
+      .catch(rethrow);
+  };
+  const query = async <R extends Row>(sql: string, parameters: readonly unknown[] = []): Promise<R[]> =>
+    limitedTo.getStore() === undefined
+      ? await database.query<R>(sql, parameters)
+      : await transaction((inner) => inner.query<R>(sql, parameters));
+  const run: Queryable['run'] = async (script) => {
+    if (limitedTo.getStore() !== undefined) throw new Error('scripts are not limited to an organization');
+    await database.run(script);
+  };
+  return { ...database, query, run, transaction };
+}
+
+/** Both settings end with the transaction. */
+async function enter(transaction: Transaction, organizationId: string): Promise<void> {
+  await transaction.query(
+    `SELECT set_config('keyturn.organization', $1, true), set_config('role', 'keyturn_organization', true)`,
+    [organizationId],
+  );
+  limited.add(transaction);
+}
+
+/** Ends the limit of a transaction, for what Keyturn itself records at its end. Does nothing if it has none. */
+export async function leaveOrganization(transaction: Transaction): Promise<void> {
+  if (!limited.delete(transaction)) return;
+  await transaction.query(`SELECT set_config('role', 'none', true)`);
+}
+
+/**
+ * SQLSTATE of a privilege that the role lacks or of a row that its policies do not allow, and of a role that does not
+ * exist or that the server may not use.
+ */
+const sqlStates = { refused: '42501', noRole: '22023' };
+
+function rethrow(error: unknown): never {
+  const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
+  if (code === sqlStates.noRole || (code === sqlStates.refused && /role/.test((error as Error).message))) {
+    throw new Forbidden(
+      'The database cannot limit operators to their organization. Run deploy/postgres/roles.sql, then `keyturn migrate`.',
+    );
+  }
+  if (code === sqlStates.refused) throw new Forbidden('This does not belong to your organization.');
+  throw error;
+}

@@ -1,4 +1,4 @@
--- Creates three roles with least privilege in Keyturn's own database. Run it once, before the first `keyturn migrate`,
+-- Creates four roles with least privilege in Keyturn's own database. Run it once, before the first `keyturn migrate`,
 -- as the owner of the database or as a superuser:
 --   psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$ADMIN_URL"
 -- Then set passwords: ALTER ROLE keyturn_serve PASSWORD '…';
@@ -7,6 +7,7 @@
 --
 --   keyturn_migrate  owns the schema; for `keyturn migrate` only
 --   keyturn_serve    for the server and all other commands: cannot change the schema and can only append to the audit log
+--   keyturn_organization  for the server in transactions of operators of an organization: only what belongs to it
 --   keyturn_token    reads the data that a token request depends on, but no sealed copies, operator tokens or audit events; cannot write
 --
 -- The default privileges here apply to all current and future tables. The migrations restrict them (restrict_roles).
@@ -19,6 +20,13 @@ BEGIN
       EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', role);
     END IF;
   END LOOP;
+  -- The server switches to this role in transactions of operators of an organization. Row-level security applies to it only,
+  -- so the role that serves does not inherit it.
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'keyturn_organization') THEN
+    CREATE ROLE keyturn_organization NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+  END IF;
+  ALTER ROLE keyturn_serve NOINHERIT;
+  GRANT keyturn_organization TO keyturn_serve;
   -- Make the current user a member of keyturn_migrate if it is not a superuser, as in a managed PostgreSQL: only a
   -- member can transfer tables to it.
   IF NOT pg_has_role('keyturn_migrate', 'MEMBER') THEN
@@ -59,5 +67,6 @@ BEGIN
   IF to_regprocedure('public.restrict_roles()') IS NULL THEN RETURN; END IF; -- before the first migration
   SET LOCAL ROLE keyturn_migrate;
   PERFORM public.restrict_roles();
+  IF to_regprocedure('public.limit_to_organizations()') IS NOT NULL THEN PERFORM public.limit_to_organizations(); END IF;
   RESET ROLE;
 END $$;

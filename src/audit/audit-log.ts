@@ -2,7 +2,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Log } from '../observability/log.ts';
 import { type ChangeFeed, type CommittedChange, changesOf } from '../storage/change.ts';
 import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
-import { deploymentOrganization, leaveOrganization } from '../storage/organization-limit.ts';
+import { leaveOrganization } from '../storage/organization-limit.ts';
 import { maxCounted, type Total } from '../storage/page-by-text.ts';
 import {
   type AuditAnchor,
@@ -15,6 +15,7 @@ import {
   mayBeEmpty,
   textOfEvent,
 } from './audit-chain.ts';
+import { findEventOrganizations } from './event-organizations.ts';
 
 /** Originator of an action: an operator over HTTP, the user who runs the command line, or Keyturn itself. */
 export type Actor = { id: string; name: string; address: string | null };
@@ -235,7 +236,7 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
   // A log that was tampered with accepts further events, so that operators can act, but is never sealed again:
   // verification keeps failing.
   const isWhole = anchor.seq === 0 ? await mayBeEmpty(transaction) : isSealed(ring, anchor);
-  const organizationOf = await findOrganizations(transaction, events);
+  const organizationOf = await findEventOrganizations(transaction, events);
   let { seq, mac } = anchor;
   for (let start = 0; start < events.length; start += batchSize) {
     const rows: object[] = [];
@@ -259,30 +260,6 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
     version,
     isWhole ? macOfAnchor(ring, version, { seq, mac }) : '',
   ]);
-}
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-/** Finds the organizations that events are about, in one statement. Null is that of the deployment. */
-async function findOrganizations(
-  transaction: Transaction,
-  events: readonly AuditEvent[],
-): Promise<(event: AuditEvent) => string | null> {
-  const targets = [...new Set(events.map(({ target }) => target))];
-  const rows = await transaction.query<{ target: string; organization: string }>(
-    `SELECT i.client_id AS target, c.organization FROM client_ids i JOIN clients c ON c.id = i.client
-     WHERE i.client_id = ANY ($1::text[]) AND c.organization <> $3
-     UNION ALL SELECT id::text, organization FROM contacts WHERE id = ANY ($2::uuid[]) AND organization <> $3
-     UNION ALL SELECT k.id::text, c.organization FROM access_keys k JOIN contacts c ON c.id = k.contact
-     WHERE k.id = ANY ($2::uuid[]) AND c.organization <> $3
-     UNION ALL SELECT id::text, id FROM organizations WHERE id = ANY ($2::uuid[]) AND id <> $3`,
-    [targets, targets.filter((target) => uuid.test(target)), deploymentOrganization],
-  );
-  const found = new Map(rows.map(({ target, organization }) => [target, organization]));
-  return ({ target, organizationId }) => {
-    const organization = organizationId ?? found.get(target);
-    return organization === undefined || organization === deploymentOrganization ? null : organization;
-  };
 }
 
 /**

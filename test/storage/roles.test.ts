@@ -129,3 +129,23 @@ test('keyturn_token can read what a token request depends on', async () => {
   expect(found.get(clients.shop.id)?.secrets.length).toBe(2);
   await database.close();
 });
+
+test('keyturn_serve limits operators of an organization to what belongs to it', async () => {
+  const { adminFetch } = server;
+  const post = async (path: string, body: object) => (await adminFetch(path, { method: 'POST', body })).json;
+  const { id: organization } = await post('/organizations', { name: 'Acme' });
+  const { client_id: own } = await post('/clients', {
+    name: 'Own',
+    kind: 'integration',
+    organization_id: organization,
+  });
+  const permissions = ['integrations:view', 'contacts:manage'];
+  const ann = { name: 'Ann', email: 'ann@example.com', organization_id: organization, permissions };
+  const { id } = await post('/contacts', ann);
+  const { operator_token: token } = await post(`/contacts/${id}/operator-token`, {});
+  const { json } = await adminFetch('/clients', { token });
+  expect(json.data.map((client: { client_id: string }) => client.client_id)).toEqual([own]);
+  expect((await adminFetch(`/clients/${clients.shop.id}`, { token })).status).toBe(404);
+  const body = { name: 'Bo', email: 'bo@example.com' };
+  expect((await adminFetch('/contacts', { method: 'POST', body, token })).status).toBe(201);
+});

@@ -1,0 +1,31 @@
+import type { Transaction } from '../storage/database.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
+
+/** The part of an audit event that says what it is about. */
+type About = { target: string; organizationId?: string | undefined };
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * Finds the organizations that audit events are about, in one statement. The result is null for that of the deployment.
+ */
+export async function findEventOrganizations(
+  transaction: Transaction,
+  events: readonly About[],
+): Promise<(event: About) => string | null> {
+  const targets = [...new Set(events.map(({ target }) => target))];
+  const rows = await transaction.query<{ target: string; organization: string }>(
+    `SELECT i.client_id AS target, c.organization FROM client_ids i JOIN clients c ON c.id = i.client
+     WHERE i.client_id = ANY ($1::text[]) AND c.organization <> $3
+     UNION ALL SELECT id::text, organization FROM contacts WHERE id = ANY ($2::uuid[]) AND organization <> $3
+     UNION ALL SELECT k.id::text, c.organization FROM access_keys k JOIN contacts c ON c.id = k.contact
+     WHERE k.id = ANY ($2::uuid[]) AND c.organization <> $3
+     UNION ALL SELECT id::text, id FROM organizations WHERE id = ANY ($2::uuid[]) AND id <> $3`,
+    [targets, targets.filter((target) => uuid.test(target)), deploymentOrganization],
+  );
+  const found = new Map(rows.map(({ target, organization }) => [target, organization]));
+  return ({ target, organizationId }) => {
+    const organization = organizationId ?? found.get(target);
+    return organization === undefined || organization === deploymentOrganization ? null : organization;
+  };
+}

@@ -1,0 +1,285 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { consolePages } from '../../src/admin/console/pages.ts';
+import { adminEndpoints } from '../../src/admin/endpoints.ts';
+import { type Permission, permissions } from '../../src/contacts/contact.ts';
+import { generateClientId } from '../../src/credentials/credential-format.ts';
+import { withinOrganization } from '../../src/storage/organization-limit.ts';
+import { type ConsoleServer, startConsole } from '../console/console-server.ts';
+import { createTestStores } from '../harness.ts';
+
+/** Part of every name that an operator of another organization must not see. */
+const hidden = 'Zzhidden';
+
+/** The ids of one thing of each kind, all of the same organization. */
+type World = {
+  organization: string | undefined;
+  client: string;
+  regeneration: string;
+  contact: string;
+  key: string;
+  keyRegeneration: string;
+};
+
+describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('with %s', (kind) => {
+  let server: ConsoleServer;
+  let own: World;
+  /** What an operator of the first organization must not reach. */
+  let others: World[];
+  const tokens = new Map<Permission, string>();
+  const hold = (permission: Permission) => tokens.get(permission) ?? '';
+
+  async function post(path: string, body: object = {}) {
+    const answer = await server.adminFetch(path, { method: 'POST', body });
+    if (answer.status > 299) throw new Error(`POST ${path}: ${answer.status} ${answer.text}`);
+    return answer.json;
+  }
+
+  async function regenerate(path: string): Promise<string> {
+    const { confirmation } = await post(`${path}/regeneration/review`);
+    return (await post(`${path}/regenerate`, { confirmation })).regeneration_id;
+  }
+
+  async function fill(organization: string | undefined, name: string, path = '{regeneration_id}'): Promise<World> {
+    const of = organization === undefined ? {} : { organization_id: organization };
+    const { client_id: client } = await post('/clients', { name, kind: 'integration', scope: 'orders:read', ...of });
+    const { id: contact } = await post('/contacts', { name, email: 'someone@example.com', ...of });
+    const { id: key } = await post(`/contacts/${contact}/access-keys`, { name, permissions: { orders: ['read'] } });
+    await post(`/contacts/${contact}/operator-token`);
+    if (path.endsWith('/authorization-token') || name === hidden) await post(`/clients/${client}/authorization-token`);
+    const hasRotations = path.includes('{regeneration_id}');
+    const regeneration = hasRotations ? await regenerate(`/clients/${client}`) : '';
+    const keyRegeneration = hasRotations ? await regenerate(`/access-keys/${key}`) : '';
+    return { organization, client, regeneration, contact, key, keyRegeneration };
+  }
+
+  async function operatorOf(organization: string, granted: readonly Permission[]): Promise<string> {
+    const body = { name: 'Own operator', email: 'a@example.com', organization_id: organization, permissions: granted };
+    const { id } = await post('/contacts', body);
+    return (await post(`/contacts/${id}/operator-token`)).operator_token;
+  }
+
+  beforeAll(async () => {
+    const stores = await createTestStores();
+    const embedded = {
+      DATABASE_URL: undefined,
+      REDIS_URL: undefined,
+      KEYTURN_DATA_DIR: await mkdtemp(join(tmpdir(), 'keyturn-reach-')),
+    };
+    server = await startConsole({ stores, env: kind === 'embedded PostgreSQL' ? embedded : {} });
+    await post('/clients', {
+      name: `${hidden} API`,
+      kind: 'resource_server',
+      resource: 'https://api.example',
+      information: ['orders'],
+    });
+    const { id: first } = await post('/organizations', { name: 'Own' });
+    const { id: second } = await post('/organizations', { name: hidden, external_id: hidden });
+    own = await fill(first, 'Own');
+    others = [await fill(second, hidden), await fill(undefined, hidden)];
+    for (const permission of permissions) tokens.set(permission, await operatorOf(first, [permission]));
+  }, 120_000);
+  afterAll(() => server.close());
+
+  /** Replaces the parameters of a path by the ids of a world, or by ids that do not exist. */
+  function fillIn(path: string, world: World | undefined): string {
+    const isOfKey = path.startsWith('/access-keys');
+    const isOfOrganization = path.startsWith('/organizations');
+    const isOfContact = path.startsWith('/contacts');
+    return path
+      .replace(/\{client_id\}|:client_id/, world?.client ?? generateClientId())
+      .replace(
+        /\{regeneration_id\}|:regeneration_id/,
+        () => (isOfKey ? world?.keyRegeneration : world?.regeneration) ?? crypto.randomUUID(),
+      )
+      .replace(
+        /\{id\}|:id/,
+        () =>
+          (isOfOrganization ? world?.organization : isOfContact ? world?.contact : isOfKey ? world?.key : undefined) ??
+          crypto.randomUUID(),
+      )
+      .replace(/\{kid\}|:kid/, 'kid');
+  }
+
+  const bodies: Record<string, object> = {
+    'post /clients': { name: 'New', kind: 'integration' },
+    'post /contacts': { name: 'New', email: 'new@example.com' },
+    'post /contacts/{id}/access-keys': { name: 'New', permissions: {} },
+    'patch /clients/{client_id}': { name: 'Changed' },
+    'patch /contacts/{id}': { name: 'Changed' },
+    'patch /access-keys/{id}': { name: 'Changed' },
+  };
+
+  const routes = () =>
+    adminEndpoints(server.core).map((endpoint) => ({ ...endpoint, route: `${endpoint.method} ${endpoint.path}` }));
+
+  async function ask(route: string, world: World | undefined, token: string) {
+    const [method = '', path = ''] = route.split(' ');
+    const query = path === '/search' ? '?q=zzhidden' : '';
+    const body = method === 'get' ? {} : { body: bodies[route] ?? {} };
+    return await server.adminFetch(fillIn(path, world) + query, { method: method.toUpperCase(), token, ...body });
+  }
+
+  it('rejects every endpoint for the whole deployment, and others without their permission', async () => {
+    for (const { route, permission, reach } of routes()) {
+      for (const held of permissions) {
+        const isAllowed = reach === 'organization' && (permission === null || permission === held);
+        const { status } = await ask(route, undefined, hold(held));
+        if (isAllowed)
+          expect([route, held, [200, 201, 400, 404, 409, 428].includes(status)]).toEqual([route, held, true]);
+        else expect([route, held, status]).toEqual([route, held, 403]);
+      }
+    }
+  });
+
+  it('answers requests for things of others like requests for things that do not exist, and never shows them', async () => {
+    for (const { route, permission, reach, path } of routes()) {
+      if (reach !== 'organization') continue;
+      const token = hold(permission ?? 'integrations:view');
+      const missing = path.includes('{') ? await ask(route, undefined, token) : undefined;
+      for (const world of others) {
+        const answer = await ask(route, world, token);
+        expect([route, answer.text.includes(hidden)]).toEqual([route, false]);
+        for (const id of Object.values(world))
+          if (id) expect([route, answer.text.includes(id)]).toEqual([route, false]);
+        if (missing) expect([route, answer.status, answer.text]).toEqual([route, missing.status, missing.text]);
+      }
+    }
+    for (const world of others) {
+      const { json } = await server.adminFetch(`/clients/${world.client}`);
+      expect(json).toMatchObject({ name: hidden, status: 'enabled' });
+    }
+  });
+
+  it('does not accept things of others in bodies and filters', async () => {
+    const viewer = hold('integrations:view');
+    for (const world of others) {
+      const organization = world.organization ?? '00000000-0000-8000-8000-000000000001';
+      const refusals: [string, string, Permission, object][] = [
+        ['POST', '/clients', 'api_key:manage', { name: 'X', kind: 'integration', organization_id: organization }],
+        ['POST', '/clients', 'api_key:manage', { name: 'X', kind: 'integration', owner_contact_id: world.contact }],
+        ['POST', '/clients', 'api_key:manage', { name: 'X', kind: 'resource_server', resource: 'https://x.example' }],
+        ['PATCH', `/clients/${own.client}`, 'integrations:edit', { organization_id: organization }],
+        ['PATCH', `/clients/${own.client}`, 'integrations:edit', { owner_contact_id: world.contact }],
+        ['POST', '/contacts', 'contacts:manage', { name: 'X', email: 'x@example.com', organization_id: organization }],
+        ['PATCH', `/contacts/${own.contact}`, 'contacts:manage', { organization_id: organization }],
+        [
+          'POST',
+          `/contacts/${own.contact}/access-keys`,
+          'integrations:edit',
+          { name: 'X', permissions: {}, clients: [world.client] },
+        ],
+        ['PATCH', `/access-keys/${own.key}`, 'integrations:edit', { clients: [world.client] }],
+      ];
+      for (const [method, path, permission, body] of refusals) {
+        const { status, text } = await server.adminFetch(path, { method, token: hold(permission), body });
+        expect([method, path, body, status, text.includes(hidden)]).toEqual([method, path, body, 400, false]);
+      }
+      const token = await server.adminFetch(`/clients/${own.client}/authorization-token`, {
+        method: 'POST',
+        token: hold('api_key:manage'),
+        body: { access_key_id: world.key },
+      });
+      expect(token.status).toBe(404);
+      for (const filter of [
+        `/clients?organization_id=${organization}`,
+        `/clients?owner_contact_id=${world.contact}`,
+        '/clients?kind=resource_server',
+        `/contacts?organization_id=${organization}`,
+        `/access-keys?organization_id=${organization}`,
+        `/access-keys?contact_id=${world.contact}`,
+        '/organizations?q=zzhidden',
+      ]) {
+        const { json } = await server.adminFetch(filter, { token: viewer });
+        expect([filter, json.data]).toEqual([filter, []]);
+      }
+      const { json: log } = await server.adminFetch(`/audit-events?target=${world.client}`, {
+        token: hold('audit:view'),
+      });
+      expect(log.data).toEqual([]);
+    }
+    const { json: ofOwn } = await server.adminFetch(`/audit-events?target=${own.client}`, {
+      token: hold('audit:view'),
+    });
+    expect(ofOwn.data.at(-1)).toMatchObject({ action: 'client.create', organization_id: own.organization });
+  });
+
+  it('lets operators of an organization do everything that their permission allows with what is theirs', async () => {
+    for (const { route, permission, reach, path } of routes()) {
+      if (reach !== 'organization' || !path.includes('{')) continue;
+      // Routes that may delete or end something get things of their own.
+      const isHarmless = route.startsWith('get') && !path.endsWith('/authorization-token');
+      const world = isHarmless ? own : await fill(own.organization, `Own ${route}`, path);
+      const { status, text } = await ask(route, world, hold(permission ?? 'integrations:view'));
+      expect([route, [200, 201, 204, 400, 409, 428].includes(status), text]).toEqual([route, true, text]);
+    }
+    const created = await server.adminFetch('/clients', {
+      method: 'POST',
+      token: hold('api_key:manage'),
+      body: { name: 'Mine', kind: 'integration', scope: 'orders:read' },
+    });
+    expect(created.json).toMatchObject({ organization_id: own.organization, scope: 'orders:read' });
+  }, 120_000);
+
+  it('does not let anybody grant a permission that they lack, or an operator of the deployment', async () => {
+    const body = { name: 'X', email: 'x@example.com', permissions: ['api_key:manage'] };
+    const refused = await server.adminFetch('/contacts', { method: 'POST', token: hold('contacts:manage'), body });
+    expect(refused.status).toBe(403);
+    const own2 = await server.adminFetch('/contacts', {
+      method: 'POST',
+      token: hold('contacts:manage'),
+      body: { ...body, permissions: ['contacts:manage'] },
+    });
+    expect(own2.json.organization_id).toBe(own.organization);
+  });
+
+  it('shows no page of the console about things of others', async () => {
+    const cookie = await server.signIn(await operatorOf(own.organization ?? '', permissions));
+    for (const { method, path } of consolePages) {
+      if (method !== 'get') continue;
+      for (const world of others) {
+        const page = fillIn(path.replace('/clients/:client_id', '/clients/:client_id'), world);
+        const { status, text } = await server.look(`/console${page}`, cookie);
+        expect([page, text.includes(hidden), status < 500]).toEqual([page, false, true]);
+        if (/:(client_id|id)/.test(path)) expect([page, [403, 404].includes(status)]).toEqual([page, true]);
+      }
+    }
+    const home = await server.look('/console/', cookie);
+    expect([home.status, home.text.includes('Signing keys')]).toEqual([200, false]);
+  }, 60_000);
+
+  it('hides the rows of others from queries without any condition, and refuses to write them', async () => {
+    const { database } = server.core;
+    const within = <T>(work: () => Promise<T>) => withinOrganization(own.organization ?? null, work);
+    const tables = await database.query<{ name: string }>(
+      `SELECT tablename AS name FROM pg_policies WHERE policyname = 'own_organization' ORDER BY 1`,
+    );
+    expect(tables.length).toBeGreaterThan(15);
+    for (const { name } of tables) {
+      const rows = await within(() => database.query(`SELECT * FROM ${name}`));
+      const text = JSON.stringify(rows);
+      expect([name, text.includes(hidden)]).toEqual([name, false]);
+      for (const id of others.flatMap((world) => Object.values(world))) {
+        if (id) expect([name, text.includes(id)]).toEqual([name, false]);
+      }
+    }
+    expect((await within(() => database.query('SELECT * FROM clients'))).length).toBeGreaterThan(0);
+    await within(() => database.query(`UPDATE clients SET name = 'taken over' WHERE name = '${hidden}'`));
+    const moving = within(() => database.query(`UPDATE clients SET organization = '${others[0]?.organization}'`));
+    await expect(moving).rejects.toThrow('does not belong to your organization');
+    await expect(within(() => database.query('SELECT * FROM console_sessions'))).rejects.toThrow();
+    const kept = await database.query(`SELECT 1 FROM clients WHERE name = '${hidden}'`);
+    expect(kept).toHaveLength(2);
+  });
+
+  it('limits every table that says whose its rows are, or does not open it', async () => {
+    const open = await server.core.database.query<{ name: string }>(
+      `SELECT DISTINCT c.table_name AS name FROM information_schema.columns c JOIN pg_tables t ON t.tablename = c.table_name
+       WHERE t.schemaname = 'public' AND c.column_name IN ('organization', 'client', 'contact', 'access_key', 'owner', 'operator')
+         AND has_any_column_privilege('keyturn_organization', quote_ident(c.table_name), 'SELECT')
+         AND NOT EXISTS (SELECT FROM pg_policies p WHERE p.tablename = c.table_name AND p.policyname = 'own_organization')`,
+    );
+    expect(open).toEqual([]);
+  });
+});

@@ -1,5 +1,5 @@
 import { type AccessKey, type Permissions, toScope } from '../access-keys/access-key.ts';
-import { findLatestEvents, type RecordedAuditEvent } from '../audit/audit-log.ts';
+import { findLatestEvents, type RecordedAuditEvent } from '../audit/read-events.ts';
 import { type Client, parseScope } from '../clients/client.ts';
 import { listClientIds } from '../clients/client-store.ts';
 import { type Secret, shownHint } from '../credentials/secret.ts';

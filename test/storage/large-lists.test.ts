@@ -2,7 +2,7 @@ import { type AccessKeyFilter, countAccessKeys, listAccessKeys } from '../../src
 import { findAttention } from '../../src/attention/attention.ts';
 import { listExpirations } from '../../src/attention/expirations.ts';
 import { findEndedUse, findInState, states } from '../../src/attention/find-states.ts';
-import { type AuditFilter, countAuditEvents, type EventSlice, listAuditEvents } from '../../src/audit/audit-log.ts';
+import { type AuditFilter, countAuditEvents, type EventSlice, listAuditEvents } from '../../src/audit/read-events.ts';
 import { type ClientFilter, countClients, listClients } from '../../src/clients/client-store.ts';
 import { type ContactFilter, countContacts, listContacts } from '../../src/contacts/contact-store.ts';
 import { createLog } from '../../src/observability/log.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { countAuditEvents, listAuditEvents, type RecordedAuditEvent } from '../../audit/audit-log.ts';
+import { countAuditEvents, listAuditEvents, type RecordedAuditEvent } from '../../audit/read-events.ts';
 import type { Core } from '../../core.ts';
 import { nameTargets } from '../../search/name-targets.ts';
 import { organizationFilter } from '../details-schemas.ts';

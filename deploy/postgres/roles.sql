@@ -36,7 +36,7 @@ END $$;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO keyturn_migrate;
-GRANT USAGE ON SCHEMA public TO keyturn_serve, keyturn_token;
+GRANT USAGE ON SCHEMA public TO keyturn_serve, keyturn_token, keyturn_organization;
 
 -- On a direct connection, the server sets these limits itself. Behind a pooler it cannot.
 ALTER ROLE keyturn_serve SET statement_timeout = '5s';

@@ -61,19 +61,18 @@ export async function leaveOrganization(transaction: Transaction): Promise<void>
   await transaction.query(`SELECT set_config('role', 'none', true)`);
 }
 
-/**
- * SQLSTATE of a privilege that the role lacks or of a row that its policies do not allow, and of a role that does not
- * exist or that the server may not use.
- */
-const sqlStates = { refused: '42501', noRole: '22023' };
+/** SQLSTATE of a privilege that the role lacks, and of a row that its policies do not allow. */
+const refused = '42501';
+/** SQLSTATE of a role that does not exist, and of a table in a schema that it must not use. */
+const notSetUp = ['22023', '42P01'];
 
 function rethrow(error: unknown): never {
   const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
-  if (code === sqlStates.noRole || (code === sqlStates.refused && /role/.test((error as Error).message))) {
+  if (notSetUp.includes(String(code)) || (code === refused && /\brole\b/.test((error as Error).message))) {
     throw new Forbidden(
       'The database cannot limit operators to their organization. Run deploy/postgres/roles.sql, then `keyturn migrate`.',
     );
   }
-  if (code === sqlStates.refused) throw new Forbidden('This does not belong to your organization.');
+  if (code === refused) throw new Forbidden('This does not belong to your organization.');
   throw error;
 }

@@ -120,7 +120,7 @@ export async function walkThroughQuickstart(
     200,
     ({ impact }) => {
       const { used_by, tokens_24h, live_tokens } = impact as Body;
-      return { used_by, tokens_24h, live_tokens };
+      return { used_by: shortSources(used_by), tokens_24h, live_tokens };
     },
   );
   const rotated = await step(
@@ -152,7 +152,8 @@ export async function walkThroughQuickstart(
     200,
     ({ data }) => {
       const { state, still_using_old, using_new, moved } = (data as Body[])[0] ?? {};
-      return { state, still_using_old, using_new, moved };
+      const [old, current] = [shortSources(still_using_old), shortSources(using_new)];
+      return { state, still_using_old: old, using_new: current, moved: shortSources(moved) };
     },
   );
   if (failures > 0) throw new CommandEnd(1, `error: ${failures} of ${requests} requests failed during the rotation.`);
@@ -183,6 +184,11 @@ export async function walkThroughQuickstart(
     }),
   );
   return newLink;
+}
+
+/** Returns only what tells sources apart. */
+function shortSources(sources: unknown): Body[] {
+  return ((sources ?? []) as Body[]).map(({ address, user_agent }) => ({ address, user_agent }));
 }
 
 /**

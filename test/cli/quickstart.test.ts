@@ -59,6 +59,9 @@ describe('a running quickstart', () => {
     const end = ended(child);
     const output = await printed(child, 'Ctrl-C to stop');
     expect(output.indexOf('Starts a server')).toBeLessThan(output.indexOf('Public listener'));
+    const answers = output.split('\n').filter((line) => /^20[01] /.test(line));
+    expect(answers).toHaveLength(10);
+    expect(answers.filter((answer) => answer.length > 400)).toEqual([]);
     const lines = output.split('\n').filter((line) => line.startsWith('curl '));
     expect(lines).toHaveLength(10);
     for (const line of lines) {

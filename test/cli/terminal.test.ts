@@ -103,7 +103,7 @@ describeWith('tmux', 'curl')('in a terminal of 80 columns', () => {
 
     // The question is on the screen although the secret is redirected. The answer "no" changes nothing.
     terminal.type(`keyturn clients regenerate ${id} > new`);
-    await terminal.until(/Regenerate kti_\w+\? \[y\/N\]/);
+    await terminal.until(/Rotate the client secret of[^?]*\(kti_\w+[^?]*\? \[y\/N\]/);
     terminal.type('n');
     const declined = await terminal.end();
     expect(declined.code).toBe(1);

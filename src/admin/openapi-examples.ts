@@ -121,7 +121,7 @@ function asError(example: unknown, status: string): unknown {
   if (typeof example !== 'object' || example === null) return example;
   const [code, detail] = problems[status] ?? [];
   if ('detail' in example) return { ...example, title: STATUS_CODES[status], status: Number(status), detail, code };
-  const [error, text] = oauthErrors[status] ?? [];
+  const [error, text] = oauthErrors[status] ?? ['invalid_request', STATUS_CODES[status]];
   return 'error' in example ? { error, error_description: text } : example;
 }
 

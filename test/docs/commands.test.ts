@@ -33,7 +33,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'KEYTURN_CLIENT_CERT_PROXY=10.0.0.5': 'test/oauth/mutual-tls.test.ts',
   'kubectl label namespace': 'test/deploy/kubernetes.test.ts',
   'keyturn explain <': 'test/admin/explain.test.ts',
-  'keyturn clients update order-sync --dialect': 'test/oauth/dialects.test.ts',
+  'keyturn clients update order-sync --dialect': 'test/cli/details.test.ts',
 };
 const blocks = (await Promise.all(pages.map(blocksOf))).flat();
 const runHere = blocks.filter(({ text }) => !Object.keys(elsewhere).some((start) => text.startsWith(start)));

@@ -66,7 +66,7 @@ const publishMs = 500;
 const applyMs = 1_000;
 const askAppliedMs = 10;
 /** Time in which every process that PostgreSQL answers reads a committed change, without notifications. */
-const readElsewhereMs = 700;
+const readElsewhereMs = 1_000;
 /** Maximum time since the last successful read of the stream for announcements to count as current. */
 const readWithinMs = 1_000;
 /**
@@ -244,13 +244,12 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
       }
       const published = turns.run();
       const areAwaited = changes.some(isAwaited);
-      // If Redis is known to be down, other processes read the change from the database only.
-      if (!isReading()) {
-        if (areAwaited && peers.exist()) await delay(readElsewhereMs);
-        return;
-      }
-      await withDeadline(published, 'redis', publishMs).catch(() => undefined);
-      if (areAwaited) await whenApplied();
+      if (isReading()) await withDeadline(published, 'redis', publishMs).catch(() => (isFailing = true));
+      const isPublished = isReading() && !isFailing;
+      if (!areAwaited) return;
+      if (isPublished) await whenApplied();
+      // Without Redis, other processes read the change from the database only.
+      else if (peers.exist()) await delay(readElsewhereMs);
     },
     relay: (change) => {
       if (isOfDue(change)) pending.set(keyOf(change), { change, sentAt: Number.NEGATIVE_INFINITY });

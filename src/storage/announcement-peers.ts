@@ -1,9 +1,11 @@
-import type { Announcement } from './announcement-stream.ts';
+import { type Announcement, decodeAnnouncement } from './announcement-stream.ts';
 
 /** The other processes of the deployment, as their announcements describe them. */
 export type AnnouncementPeers = {
   /** Notes an announcement of another process. Returns when that process was first read, by `performance.now()`. */
   note(announcement: Announcement, now: number): number;
+  /** Notes the processes that have written these entries, except `self`, when this process begins to read. */
+  noteEarlier(entries: readonly string[], self: string): void;
   clear(): void;
   /** Returns whether there are other processes, as far as announcements tell. */
   exist(): boolean;
@@ -24,12 +26,20 @@ const silentAfterMs = 1_500;
 /** @param knownWithinMs the maximum age of a peer's report that the database does not answer it. */
 export function createAnnouncementPeers(knownWithinMs: number): AnnouncementPeers {
   const peers = new Map<string, Peer>();
+  function note({ from, isCutOff, isLeaving, applied }: Announcement, now: number): number {
+    const peer = peers.get(from) ?? { firstReadAt: now, lastReadAt: now, isCutOff: false, applied: undefined };
+    if (isLeaving) peers.delete(from);
+    else peers.set(from, { ...peer, lastReadAt: now, isCutOff: isCutOff === true, applied: applied ?? peer.applied });
+    return peer.firstReadAt;
+  }
+
   return {
-    note: ({ from, isCutOff, isLeaving, applied }, now) => {
-      const peer = peers.get(from) ?? { firstReadAt: now, lastReadAt: now, isCutOff: false, applied: undefined };
-      if (isLeaving) peers.delete(from);
-      else peers.set(from, { ...peer, lastReadAt: now, isCutOff: isCutOff === true, applied: applied ?? peer.applied });
-      return peer.firstReadAt;
+    note,
+    noteEarlier: (entries, self) => {
+      for (const entry of entries) {
+        const announcement = decodeAnnouncement(entry);
+        if (announcement && announcement.from !== self) note(announcement, performance.now());
+      }
     },
     clear: () => peers.clear(),
     exist: () => peers.size > 0,

@@ -13,6 +13,8 @@ export type AnnouncementStream = {
    * removed. `entry` is undefined if this deployment has not written it.
    */
   after(id: string): Promise<{ id: string; entry: string | undefined }[] | undefined>;
+  /** Returns the entries of the two seconds before the one with this ID that this deployment has written. */
+  before(id: string): Promise<string[]>;
   /** Returns all entries that this deployment has written. */
   all(): Promise<string[]>;
 };
@@ -60,6 +62,11 @@ export async function openAnnouncementStream(
       const rows = await withDeadline(redis.xrange(key, id, '+', 'COUNT', pageSize), 'redis', deadlineMs);
       if (rows[0]?.[0] !== id) return undefined;
       return rows.slice(1).map(([entryId, [, entry = '']]) => ({ id: entryId, entry: signer.read(key, entry) }));
+    },
+    before: async (id) => {
+      const since = Math.max(0, Number(id.split('-')[0]) - 2_000);
+      const rows = await withDeadline(redis.xrange(key, String(since), id, 'COUNT', pageSize), 'redis', deadlineMs);
+      return rows.flatMap(([, [, signed = '']]) => signer.read(key, signed) ?? []);
     },
     all: async () => {
       const entries: string[] = [];

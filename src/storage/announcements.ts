@@ -115,6 +115,7 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
     if (lastId === undefined) {
       const sentAt = performance.now();
       lastId = await stream.append(encodeAnnouncement({ from: self, changes: [], isCutOff }));
+      peers.noteEarlier(await stream.before(lastId), self);
       readAt = sentAt;
       return;
     }

@@ -210,6 +210,19 @@ test('an access key is limited again to the clients and the end that it had been
   expect(await statusOf(partner, { access_key: key.access_key })).toBe(400);
 });
 
+test('an organization that was disabled by a lost change is disabled again', async () => {
+  const organization = await send('POST', '/organizations', { name: 'Acme' });
+  const body = { name: 'Sync', kind: 'integration', organization_id: organization.id };
+  const { client_id: id, client_secret: secret } = await send('POST', '/clients', body);
+  expect(await statusOf({ id, secret })).toBe(200);
+  await lose(() => send('POST', `/organizations/${organization.id}/disable`, {}));
+
+  expect(await send('GET', `/organizations/${organization.id}`)).toMatchObject({ status: 'disabled' });
+  expect(await statusOf({ id, secret })).toBe(401);
+  await send('POST', `/organizations/${organization.id}/enable`, {});
+  expect(await statusOf({ id, secret })).toBe(200);
+});
+
 test('an access key whose removal was lost is disabled', async () => {
   const key = await createKey();
   await lose(() => send('DELETE', `/access-keys/${key.id}`));

@@ -118,7 +118,7 @@ function withReason(source: ShownJudged): string[] {
       ? ''
       : `; was marked as moved at ${markedAt}, but has used the previous value since`;
   const awaited =
-    renewals > 1 || reason === 'awaits_renewals' ? `; must obtain ${renewals} more tokens with the new value` : '';
+    renewals > 1 || reason === 'awaits_renewals' ? `; ${renewals} more tokens with the new value are awaited` : '';
   return [...users([source]), `    ${reasons[reason] ?? reason}${from}${awaited}${lapsed}`];
 }
 

@@ -47,8 +47,8 @@ export const marginMs = 60_000;
  * A source has moved if it was seen with the new credential, and has not used the previous one for a token lifetime
  * plus a minute and for at least its longest gap between two uses. Several programs can share an address and a user
  * agent, so a use of the new credential does not mean that all of them have moved; one that still has the previous
- * credential would have used it again within that time. For the same reason a source that held several tokens at a time
- * must have obtained as many with the new credential, and no token that it obtained with the previous one may be live,
+ * credential would have used it again within that time. For the same reason, as many renewals are awaited as a source held
+ * tokens at a time, for at most twice that time, and no token that it obtained with the previous one may be live,
  * which matters if lifetimes were shortened. A source that was never seen with the new credential has not
  * moved, however long it has been silent, unless an operator has marked it and it has not used the previous one since.
  * @param old the sources of the previous credential.
@@ -96,13 +96,14 @@ export function judgeSources({
     if (!withNew) return verdict('never_seen_with_new', null);
     const silentAt = lastUsedAt + silenceMs;
     const at = Math.max(silentAt, Number(withNew.firstUsedAt), Number(source.tokensUntil));
-    const movesAt = renewalsAwaited > 0 ? null : at;
+    // Holders of tokens that were not renewed get the same time once more.
+    const movesAt = renewalsAwaited > 0 ? Math.max(at, silentAt + silenceMs) : at;
     if (now < silentAt) {
       const isTokenGone = now - lastUsedAt >= tokenLifetimeMs + marginMs;
       return verdict(isTokenGone ? 'silent_less_than_usual' : 'used_previous_recently', movesAt);
     }
     if (source.liveTokens > 0) return verdict('holds_previous_tokens', movesAt);
-    return renewalsAwaited > 0 ? verdict('awaits_renewals', null) : verdict('moved', at);
+    return verdict(now < movesAt ? 'awaits_renewals' : 'moved', movesAt);
   }
 }
 

@@ -187,10 +187,10 @@ export function progress(model: Model, { old, new: fresh, createdAt, marks }: Mo
   for (const [instance, { last, held }] of old.uses) {
     if (createdAt - last >= rememberedMs) continue;
     const isMarked = last <= (marks.get(instance) ?? -never);
-    const isSilent = model.now - last >= silenceOf(model, instance);
-    // An instance that held several tokens at a time may be several programs, so as many must be renewed.
+    // An instance that held several tokens at a time may be several programs, so as many renewals are awaited.
     const isRenewed = (fresh.uses.get(instance)?.obtained.size ?? 0) >= held.count;
-    (isMarked || (isRenewed && isSilent) ? moved : still).push(instance);
+    const isSilent = model.now - last >= silenceOf(model, instance) * (isRenewed ? 1 : 2);
+    (isMarked || (fresh.uses.has(instance) && isSilent) ? moved : still).push(instance);
   }
   return { moved, still };
 }

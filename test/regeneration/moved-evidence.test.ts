@@ -106,7 +106,7 @@ describe('the progress of a rotation', () => {
     await world.token(fresh, web);
     expect(await source()).toMatchObject({
       reason: 'used_previous_recently',
-      counts_as_moved_at: null,
+      counts_as_moved_at: time(usedAt + 2 * (hour + minute)),
       live_tokens: 2,
       renewals_awaited: 1,
     });

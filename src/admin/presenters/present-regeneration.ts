@@ -26,7 +26,7 @@ const userSchema = z.strictObject({
 const judgedSchema = userSchema.extend({
   reason: z.enum(moveReasons).meta({
     description:
-      'Why the source counts as moved to the new credential, or why it does not. `moved`: it was seen with the new one, and has not used the previous one for long enough. `marked_as_moved`: an operator has marked it. `never_seen_with_new`: it was not seen with the new one. `used_previous_recently`: it may still have a token that was obtained with the previous one. `silent_less_than_usual`: it has been silent for longer between two uses before. `holds_previous_tokens`: tokens that it obtained with the previous one are live. `awaits_renewals`: it held several tokens of the previous one at a time, and has obtained fewer with the new one. `address_unreadable`: its address is unknown, so it may be several callers. `merged_sources`: it stands for all sources that are not listed one by one.',
+      'Why the source counts as moved to the new credential, or why it does not. `moved`: it was seen with the new one, and has not used the previous one for long enough. `marked_as_moved`: an operator has marked it. `never_seen_with_new`: it was not seen with the new one. `used_previous_recently`: it may still have a token that was obtained with the previous one. `silent_less_than_usual`: it has been silent for longer between two uses before. `holds_previous_tokens`: tokens that it obtained with the previous one are live. `awaits_renewals`: it held several tokens of the previous one at a time, and has obtained fewer with the new one, so it must not use the previous one for twice as long. `address_unreadable`: its address is unknown, so it may be several callers. `merged_sources`: it stands for all sources that are not listed one by one.',
   }),
   counts_as_moved_at: nullableTimestamp(
     'When the source counts as moved, provided that it does not use the previous credential before. Null: it does not count as moved by the passage of time alone.',
@@ -37,7 +37,7 @@ const judgedSchema = userSchema.extend({
   }),
   renewals_awaited: z.int().meta({
     description:
-      'How many more tokens the source must obtain with the new credential to count as moved: as many as it held at a time, at most 60. Tokens that were obtained in the same minute count once.',
+      'How many more tokens of the new credential are awaited from the source: as many as it held at a time, at most 60. Until then, it must not use the previous one for twice `required_silence_seconds` to count as moved. Tokens that were obtained in the same minute count once.',
   }),
   marked_at: nullableTimestamp(
     'When an operator marked the source as moved. The mark counts until the source uses the previous credential again. Null: it is not marked.',

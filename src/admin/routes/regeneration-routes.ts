@@ -68,7 +68,7 @@ export const regenerateFields = {
   }),
   finish_when_unused: z.boolean().optional().meta({
     description:
-      'Whether to end the grace period early, when all sources have moved: they have used the new secret, and have not used the previous one for at least a token lifetime and their longest pause between two uses, and have obtained as many tokens as they held at a time; or an operator has marked them.',
+      'Whether to end the grace period early, when all sources have moved: they have used the new secret, and have not used the previous one for at least a token lifetime and their longest pause between two uses, or twice that time if they have obtained fewer tokens than they held at a time; or an operator has marked them.',
   }),
   revoke_tokens: z.boolean().optional().meta({
     description: 'For a leak: whether to revoke all active tokens and the previous secret now, without a grace period.',

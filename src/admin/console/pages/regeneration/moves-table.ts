@@ -64,18 +64,19 @@ function lapsedMark({ reason, marked_at: at }: Judged, { previous }: ReturnType<
 
 /** Describes in a sentence why a source counts as moved to the new credential, or why not, and from when it will. */
 function whyMoved(source: Judged, { previous, current }: ReturnType<typeof nounsOf>): VNode | string {
-  const { reason, counts_as_moved_at: at, required_silence_seconds: silence } = source;
+  const { reason, counts_as_moved_at: at, required_silence_seconds: silence, renewals_awaited: renewals } = source;
+  const renewed =
+    renewals > 0 ? `, or as soon as it has obtained ${countOf(renewals, 'more token')} with the new ${current}` : '';
   const from =
-    at === null
-      ? ` It must also obtain ${countOf(source.renewals_awaited, 'more token')} with the new ${current}.`
-      : html` It counts as moved from ${exactMoment(at)} if it does not use the previous ${previous} before then.`;
+    at !== null &&
+    html` It counts as moved from ${exactMoment(at)} if it does not use the previous ${previous} before then${renewed}.`;
   switch (reason) {
     case 'moved':
       return `It uses the new ${current}, and has not used the previous ${previous} for ${inWords(silence)} or longer.`;
     case 'marked_as_moved':
       return html`An operator marked it${at !== null && html` on ${exactMoment(at)}`}. It has not used the previous ${previous} since.`;
     case 'never_seen_with_new':
-      return `It has never used the new ${current}. After it has, it counts as moved when it has not used the previous ${previous} for ${inWords(silence)}${source.renewals_awaited > 1 ? ` and has obtained ${countOf(source.renewals_awaited, 'token')}` : ''}.`;
+      return `It has never used the new ${current}. After it has, it counts as moved when it has not used the previous ${previous} for ${inWords(silence)}${renewals > 1 ? ` and has obtained ${countOf(renewals, 'token')}, or for twice that time` : ''}.`;
     case 'used_previous_recently':
       return html`It uses the new ${current}, but used the previous ${previous} less than a token lifetime ago. Another program at this address may still have it.${from}`;
     case 'silent_less_than_usual':
@@ -83,7 +84,7 @@ function whyMoved(source: Judged, { previous, current }: ReturnType<typeof nouns
     case 'holds_previous_tokens':
       return html`Tokens that were obtained with the previous ${previous} are still active.${from}`;
     case 'awaits_renewals':
-      return `It uses the new ${current}, but held several tokens at a time with the previous ${previous}, so it may be several programs. It counts as moved when it has obtained ${countOf(source.renewals_awaited, 'more token')} with the new ${current}.`;
+      return html`It uses the new ${current}, but held several tokens at a time with the previous ${previous}, so it may be several programs.${from}`;
     case 'address_unreadable':
       return 'Its address is unknown, so it may be several programs. It never counts as moved.';
     case 'merged_sources':
@@ -95,7 +96,7 @@ function whyMoved(source: Judged, { previous, current }: ReturnType<typeof nouns
 export function whenMoved({ reason, required_silence_seconds: silence, renewals_awaited: renewals }: Judged): string {
   if (reason === 'address_unreadable') return 'never: its address is unknown';
   if (reason === 'merged_sources') return 'never: several sources';
-  const tokens = renewals > 1 ? ` and ${countOf(renewals, 'token')} with the new one` : '';
+  const tokens = renewals > 1 ? ` and ${countOf(renewals, 'token')} with the new one, or twice that time` : '';
   return `after ${inWords(silence)} without the previous one${tokens}`;
 }
 

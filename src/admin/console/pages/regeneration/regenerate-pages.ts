@@ -234,7 +234,7 @@ function options(
   ${checkbox({
     name: 'finish_when_unused',
     label: 'End the grace period early, when all sources have moved',
-    hint: `A source has moved when it has used the new ${newNoun}, and has not used the previous ${noun} for at least a token lifetime and its longest pause between two uses. If it held several tokens at a time, it must also have obtained as many with the new ${newNoun}.`,
+    hint: `A source has moved when it has used the new ${newNoun}, and has not used the previous ${noun} for at least a token lifetime and its longest pause between two uses. If it held several tokens at a time, as many with the new ${newNoun} are awaited, for at most twice that time.`,
     checked: form.has('finish_when_unused'),
   })}
   ${

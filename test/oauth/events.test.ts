@@ -207,16 +207,18 @@ test('disconnects a listener of events that does not read, so that memory stays 
 }, 60_000);
 
 test('ends the event streams of a process that no longer learns of changes', async () => {
-  const proxy = await startTcpProxy(server.stores.databaseUrl);
-  const apart = await startTestServer({ stores: { ...server.stores, databaseUrl: proxy.url } });
+  const { databaseUrl, redisUrl } = server.stores;
+  const [database, redis] = [await startTcpProxy(databaseUrl), await startTcpProxy(redisUrl)];
+  const stores = { ...server.stores, databaseUrl: database.url, redisUrl: redis.url };
+  const apart = await startTestServer({ stores });
   try {
     const listener = await listen(clients.orders, { url: apart.publicUrl });
-    proxy.stall();
+    for (const proxy of [database, redis]) proxy.stall();
     await eventually(listener.ended);
   } finally {
-    proxy.restore();
+    for (const proxy of [database, redis]) proxy.restore();
     await apart.close();
-    await proxy.close();
+    for (const proxy of [database, redis]) await proxy.close();
   }
 });
 

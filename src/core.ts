@@ -49,6 +49,8 @@ export type Core = ManageDeps &
     clock: Clock;
     /** Limited to the organization of the operator whose request is served (organization-limit.ts). */
     database: Database;
+    /** The same database without that limit, which caches, background work and the public listener use. */
+    unlimitedDatabase: Database;
     feed: ChangeFeed;
     clients: ClientCache;
     /** Caches the public keys of clients that authenticate with one. */
@@ -227,6 +229,7 @@ export async function openCore(
       signingAlgorithm,
       signingKeys,
       database: limitedDatabase,
+      unlimitedDatabase: database,
       feed,
       clients,
       usedAssertions: createUsedAssertions(database, feed),

@@ -15,8 +15,11 @@ export type AnnouncementStream = {
   after(id: string): Promise<{ id: string; entry: string | undefined }[] | undefined>;
   /** Returns the entries of the two seconds before the one with this ID that this deployment has written. */
   before(id: string): Promise<string[]>;
-  /** Returns all entries that this deployment has written. */
-  all(): Promise<string[]>;
+  /**
+   * Returns all entries that this deployment has written.
+   * @param waitMs how long to wait for each page, in milliseconds.
+   */
+  all(waitMs?: number): Promise<string[]>;
 };
 
 /** Signs entries with a key of this deployment, for one stream. */
@@ -68,10 +71,10 @@ export async function openAnnouncementStream(
       const rows = await withDeadline(redis.xrange(key, String(since), id, 'COUNT', pageSize), 'redis', deadlineMs);
       return rows.flatMap(([, [, signed = '']]) => signer.read(key, signed) ?? []);
     },
-    all: async () => {
+    all: async (waitMs = deadlineMs) => {
       const entries: string[] = [];
       for (let from = '-'; ; ) {
-        const rows = await withDeadline(redis.xrange(key, from, '+', 'COUNT', pageSize), 'redis', deadlineMs);
+        const rows = await withDeadline(redis.xrange(key, from, '+', 'COUNT', pageSize), 'redis', waitMs);
         for (const [, [, signed = '']] of rows) {
           const entry = signer.read(key, signed);
           if (entry !== undefined) entries.push(entry);

@@ -41,8 +41,12 @@ export type Announcements = {
   databaseFailed(): void;
   /** Reports that another database server took over, so other processes may know changes that it lacks. */
   databaseReplaced(): void;
-  /** Returns the changes that the stream holds, oldest first. @throws if Redis does not answer. */
-  history(): Promise<readonly CommittedChange[]>;
+  /**
+   * Returns the changes that the stream holds, oldest first.
+   * @param waitMs how long to wait for an answer, in milliseconds.
+   * @throws if Redis does not answer.
+   */
+  history(waitMs?: number): Promise<readonly CommittedChange[]>;
   /** Reads and announces immediately. */
   refresh(): Promise<void>;
   /** Returns the time up to which all changes are known from announcements, by `performance.now()`. */
@@ -267,7 +271,7 @@ export function createAnnouncements({ stream, log }: { stream: AnnouncementStrea
       isIncomplete = true;
       completeUntil = Number.NEGATIVE_INFINITY;
     },
-    history: async () => (await stream.all()).flatMap((entry) => decodeAnnouncement(entry)?.changes ?? []),
+    history: async (waitMs) => (await stream.all(waitMs)).flatMap((entry) => decodeAnnouncement(entry)?.changes ?? []),
     refresh: turns.run,
     knownUntil: () => completeUntil,
     areFollowed: () => isReading() && performance.now() - completeUntil <= knownWithinMs,

@@ -44,6 +44,8 @@ export type Loss = {
 
 /** Number of changes to remember, about 3 MB. If even the oldest one is lost, every token ends. */
 const maxKnown = 10_000;
+/** How long a start waits for the announcements in Redis, in milliseconds. No request waits for it yet. */
+const startWaitMs = 5_000;
 
 /** Ignores rows that are about to expire, because they may have been deleted. Revocations outlive their token by this. */
 const compareSql = `
@@ -88,7 +90,7 @@ export function createLossCheck(deps: {
     if (!announcements) return false;
     let announced: readonly CommittedChange[] = [];
     try {
-      announced = await announcements.history();
+      announced = await announcements.history(hasFollowed ? undefined : startWaitMs);
     } catch (error) {
       if (isRequired) throw error;
     }

@@ -124,7 +124,7 @@ describe('the store accesses of a request with warm caches', () => {
    * cached.
    */
   async function cost(work: () => Promise<{ status: number }>, remembered = false) {
-    const { database, tokenStore } = server.core;
+    const { unlimitedDatabase: database, tokenStore } = server.core;
     const { query, transaction } = database;
     const { find, peek, save } = tokenStore;
     const seen = { statements: 0, finds: 0, saves: 0 };

@@ -141,7 +141,7 @@ test('cursors page through a list over HTTP, and the last four characters of a v
 
 test('a page needs the same number of statements for every size', async () => {
   const count = async (limit: number) => {
-    const { database } = server.core;
+    const { unlimitedDatabase: database } = server.core;
     const { query } = database;
     let statements = 0;
     database.query = (async (...all: Parameters<typeof query>) => {

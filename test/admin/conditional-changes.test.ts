@@ -49,6 +49,12 @@ const table: Record<string, { make: () => Promise<string>; change: (value: strin
   'patch /contacts/{id}': [
     { make: async () => `/contacts/${(await createContact())['id']}`, change: (name) => ({ name }) },
   ],
+  'patch /organizations/{id}': [
+    {
+      make: async () => `/organizations/${(await create('/organizations', { name: 'Acme' }))['id']}`,
+      change: (name) => ({ name }),
+    },
+  ],
   'patch /access-keys/{id}': [
     {
       make: async () => {

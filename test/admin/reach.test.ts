@@ -275,10 +275,11 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
 
   it('limits every table that says whose its rows are, or does not open it', async () => {
     const open = await server.core.database.query<{ name: string }>(
-      `SELECT DISTINCT c.table_name AS name FROM information_schema.columns c JOIN pg_tables t ON t.tablename = c.table_name
-       WHERE t.schemaname = 'public' AND c.column_name IN ('organization', 'client', 'contact', 'access_key', 'owner', 'operator')
-         AND has_any_column_privilege('keyturn_organization', quote_ident(c.table_name), 'SELECT')
-         AND NOT EXISTS (SELECT FROM pg_policies p WHERE p.tablename = c.table_name AND p.policyname = 'own_organization')`,
+      `SELECT DISTINCT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+       WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+         AND a.attname IN ('organization', 'client', 'contact', 'access_key', 'owner', 'operator')
+         AND has_any_column_privilege('keyturn_organization', c.oid, 'SELECT')
+         AND NOT EXISTS (SELECT FROM pg_policies p WHERE p.tablename = c.relname AND p.policyname = 'own_organization')`,
     );
     expect(open).toEqual([]);
   });

@@ -10,6 +10,7 @@ let server: ConsoleServer;
 let client: { client_id: string; client_secret: string };
 let contactId: string;
 let keyId: string;
+let organizationId: string;
 let api: { client_id: string; client_secret: string };
 
 beforeAll(async () => {
@@ -22,6 +23,7 @@ beforeAll(async () => {
   });
   client = await post('/clients', { name: 'Sync', kind: 'integration', scope: 'orders:read' });
   contactId = (await post('/contacts', { name: 'Bo', email: 'bo@example.com' })).id;
+  organizationId = (await post('/organizations', { name: 'Acme' })).id;
   keyId = (await post(`/contacts/${contactId}/access-keys`, { name: 'Key', permissions: { orders: ['read'] } })).id;
 });
 afterAll(() => server?.close());
@@ -48,6 +50,7 @@ const fill = (path: string) =>
     .replace(':client_id', client.client_id)
     .replace('/contacts/:id', `/contacts/${contactId}`)
     .replace('/access-keys/:id', `/access-keys/${keyId}`)
+    .replace('/organizations/:id', `/organizations/${organizationId}`)
     .replace(':regeneration_id', crypto.randomUUID());
 
 describe('a session whose proof of identity is older than 15 minutes', () => {
@@ -73,6 +76,9 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     '/contacts/:id/disable-access-keys',
     '/contacts/:id/operator-token/revoke',
     '/contacts/:id/delete',
+    '/organizations/new',
+    '/organizations/:id/disable',
+    '/organizations/:id/delete',
     '/signing-keys/rotate',
     '/signing-keys/:kid/revoke',
   ];
@@ -80,6 +86,7 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
 
   it.each(doors.map(({ path }) => [path]))('is asked for the operator token by POST %s', async (path) => {
     const { id, cookie } = await signInEarlier();
+    if (path.endsWith('/undo')) await server.send(`/console/contacts/${contactId}/disable-access-keys`, {}, cookie);
     const before = await actionsOf(id);
     const name = path.startsWith('/access-keys') ? 'Key' : path.startsWith('/contacts') ? 'Bo' : 'Sync';
     const form = { name, email: 'bo@example.com', permission: 'orders:read', reveal: 'on' };
@@ -87,6 +94,7 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     expect(answer.text).toContain('Confirm it’s you');
     expect(answer.text).not.toMatch(/kt[sako]_\w{40}/);
     expect(await actionsOf(id)).toEqual(before);
+    if (path.endsWith('/undo')) await post(`/access-keys/${keyId}/enable`);
   });
 
   it('is asked for proof by every endpoint whose response contains a secret', () => {

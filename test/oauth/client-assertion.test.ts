@@ -290,7 +290,7 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
   );
 
   it('looks up keys that left their URL at most three times at once, within the deadline, and never for an impossible ID', async () => {
-    const { database } = server.core;
+    const { unlimitedDatabase: database } = server.core;
     const { query } = database;
     const waiting: (() => void)[] = [];
     database.query = (sql, parameters) =>
@@ -389,7 +389,7 @@ describe('the single use of an assertion', () => {
   });
 
   it('answers 503 while PostgreSQL does not answer', async () => {
-    const { database } = server.core;
+    const { unlimitedDatabase: database } = server.core;
     const { query } = database;
     database.query = (sql, parameters) =>
       sql.includes('used_assertions') ? new Promise(() => undefined) : query(sql, parameters);

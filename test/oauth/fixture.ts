@@ -93,7 +93,7 @@ export function endpointsOf(publicUrl: string) {
 export const inactive = '{"active":false}';
 
 /** Records the statements that a server sends to its database outside of transactions, until stopped. */
-export function watchQueries({ database }: Core) {
+export function watchQueries({ unlimitedDatabase: database }: Core) {
   const { query } = database;
   const statements: { sql: string; parameters: readonly unknown[] }[] = [];
   database.query = async (sql, parameters = []) => {

@@ -86,7 +86,7 @@ test.each([
 
 test('accepts a new secret of a client whose earlier look-up was still running', async () => {
   const before = await registerShop();
-  const { database } = there.core;
+  const { unlimitedDatabase: database } = there.core;
   const { query } = database;
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   const { promise: looked, resolve: look } = Promise.withResolvers<void>();

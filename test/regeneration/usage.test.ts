@@ -46,7 +46,7 @@ describe('the use of a secret', () => {
   it('is counted without a statement during a token request', async () => {
     await world.token(world.shop);
     await world.core.usage.flush();
-    const { database } = world.core;
+    const { unlimitedDatabase: database } = world.core;
     const { query, transaction } = database;
     let asked = 0;
     database.query = (...given) => {

@@ -96,8 +96,9 @@ function whyMoved(source: Judged, { previous, current }: ReturnType<typeof nouns
 export function whenMoved({ reason, required_silence_seconds: silence, renewals_awaited: renewals }: Judged): string {
   if (reason === 'address_unreadable') return 'never: its address is unknown';
   if (reason === 'merged_sources') return 'never: several sources';
-  const tokens = renewals > 1 ? ` and ${countOf(renewals, 'token')} with the new one, or twice that time` : '';
-  return `after ${inWords(silence)} without the previous one${tokens}`;
+  const quiet = `after ${inWords(silence)} without the previous one`;
+  if (renewals <= 1) return quiet;
+  return `${quiet}, if it has obtained ${countOf(renewals, 'token')} with the new one; otherwise after twice that time`;
 }
 
 /** Returns a number with its noun. */

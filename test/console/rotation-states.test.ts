@@ -175,7 +175,7 @@ describeWith('Chromium').each(['secret', 'key', 'certificate', 'access key'] as 
       const review = await reviewPage('review', owner);
       expect(review).toContain('8 sources use the');
       expect(review).toContain('never: its address is unknown');
-      expect(review).toContain('and 3 tokens with the new one');
+      expect(review).toContain('if it has obtained 3 tokens with the new one');
 
       const { id, fresh } = await rotate(owner, { finish_when_unused: true });
       const progressAt = `/console${owner.path}`;

@@ -86,6 +86,8 @@ const forbidden = [
   ['keyturn_serve', 'UPDATE audit_events SET actor = $$nobody$$'],
   ['keyturn_serve', 'DELETE FROM audit_events'],
   ['keyturn_serve', 'TRUNCATE audit_events'],
+  ['keyturn_serve', 'SET ROLE keyturn_organization; UPDATE audit_events SET actor = $$nobody$$'],
+  ['keyturn_serve', 'SET ROLE keyturn_organization; DELETE FROM audit_events'],
   ['keyturn_serve', 'ALTER TABLE audit_events DISABLE TRIGGER audit_events_append_only'],
   ['keyturn_serve', 'DELETE FROM audit_anchor'],
   ['keyturn_serve', 'DELETE FROM audit_checkpoints'],

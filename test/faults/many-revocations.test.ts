@@ -52,6 +52,8 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
     const server = await startTestServer({ stores });
     clients = await registerAll(server.core);
     await server.close();
+    // A restart of PostgreSQL after SIGKILL then has little to recover.
+    await askPostgres(url, 'CHECKPOINT');
   }, 300_000);
   afterAll(() => group?.stop());
 

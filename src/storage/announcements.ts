@@ -41,11 +41,7 @@ export type Announcements = {
   databaseFailed(): void;
   /** Reports that another database server took over, so other processes may know changes that it lacks. */
   databaseReplaced(): void;
-  /**
-   * Returns the changes that the stream holds, oldest first.
-   * @param waitMs how long to wait for an answer, in milliseconds.
-   * @throws if Redis does not answer.
-   */
+  /** Returns the changes that the stream holds, oldest first. @throws if Redis does not answer within `waitMs`. */
   history(waitMs?: number): Promise<readonly CommittedChange[]>;
   /** Reads and announces immediately. */
   refresh(): Promise<void>;

@@ -62,11 +62,19 @@ export async function startProgramGroup(
     },
     signal: async (name, signal) => {
       const pid = Number(await read(`${name}.pid`));
-      // Signal the parent first, because a stopped process starts no more children.
-      process.kill(pid, signal === 'SIGKILL' ? 'SIGSTOP' : signal);
-      for (const child of childrenOf(pid)) signalIfThere(child, signal);
-      if (signal === 'SIGKILL') process.kill(pid, signal);
-      if (signal === 'SIGKILL') await eventually(async () => (await read(`${name}.pid`)) === '');
+      if (signal !== 'SIGKILL') {
+        // Signal the parent first, because a stopped process starts no more children.
+        process.kill(pid, signal);
+        for (const child of childrenOf(pid)) signalIfThere(child, signal);
+        return;
+      }
+      process.kill(pid, 'SIGSTOP');
+      await eventually(() => stateOf(pid)?.state === 'T');
+      const children = childrenOf(pid);
+      for (const each of [...children, pid]) signalIfThere(each, signal);
+      // PostgreSQL does not start as long as a process of the previous one still holds its memory.
+      await eventually(() => children.every((child) => (stateOf(child)?.state ?? 'Z') === 'Z'));
+      await eventually(async () => (await read(`${name}.pid`)) === '');
     },
     log: (name) => read(`${name}.log`),
     stop: async () => {
@@ -88,13 +96,17 @@ function signalIfThere(pid: number, signal: NodeJS.Signals): void {
 }
 
 function childrenOf(pid: number): number[] {
-  const children = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
-  return children.map(Number).filter((child) => {
-    try {
-      // The name in parentheses may contain any character. After it come the state and the parent.
-      return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${child}/stat`, 'utf8'))?.[1]) === pid;
-    } catch {
-      return false;
-    }
-  });
+  const processes = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
+  return processes.map(Number).filter((each) => stateOf(each)?.parent === pid);
+}
+
+/** Returns the state of a process, such as `T` if it is stopped, and its parent; undefined if it does not exist. */
+function stateOf(pid: number): { state: string; parent: number } | undefined {
+  try {
+    // The name in parentheses may contain any character. After it come the state and the parent.
+    const [, state = '', parent] = /\) (\S) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+    return { state, parent: Number(parent) };
+  } catch {
+    return undefined;
+  }
 }

@@ -37,7 +37,7 @@ function unauthenticated(): KeyturnError {
   return new KeyturnError('unauthenticated', 401, 'A valid operator token is required.');
 }
 
-/** What an endpoint requires of its operators. */
+/** The requirements of an endpoint for its operators. */
 type Access = { permission: Permission | null; reach?: 'organization' };
 
 export function requireAccess(endpoint: Access) {

@@ -59,7 +59,7 @@ export function pageSchema<Item extends z.ZodType>(item: Item) {
   });
 }
 
-/** What a cursor adds to the position of a row: whether its page ends before the row, instead of beginning after it. */
+/** Whether the page of a cursor ends before the row of the cursor, instead of beginning after it. */
 const isPrevious = z.literal(true).optional();
 
 /** The page that a request asks for, as `open` has read it from its cursor. */

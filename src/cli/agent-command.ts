@@ -200,7 +200,7 @@ async function request(endpoint: string, credentials: Credentials, started: Star
   throw new CommandEnd(1, `error: ${said}`);
 }
 
-/** Tells the program that its file has changed. @throws {CommandEnd} 1 if it cannot be told. */
+/** Notifies the program that its file has changed. @throws {CommandEnd} 1 if it cannot be notified. */
 async function notify({ pidFile, signal, run }: AgentOptions): Promise<void> {
   if (pidFile !== undefined) {
     const pid = Number(readText(pidFile)?.trim());

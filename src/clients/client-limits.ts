@@ -7,8 +7,8 @@ import { type Client, registrationOf } from './client.ts';
 import { permissionOf } from './offered-scopes.ts';
 
 /**
- * What a change of a client took away or demanded, apart from its scope. The change feed holds it, so that it can be done
- * again if the database loses the change.
+ * The restrictions that a change of a client added, apart from its scope. The change feed holds them, so that they can be
+ * applied again if the database loses the change.
  */
 type ClientLimits = {
   /** Requirements that the change added, and that the client may no longer rotate its own credential. */

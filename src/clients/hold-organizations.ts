@@ -71,7 +71,7 @@ export async function holdOrganizationsOf(
   };
 }
 
-/** What is locked for a change of a client. @property ceilings of all organizations that a resource server concerns. */
+/** The rows that are locked for a change of a client. @property ceilings of all organizations that a resource server concerns. */
 export type HeldForClient = { held: Held; ceilings: ReadonlyMap<string, Ceiling> };
 
 type Granting = {

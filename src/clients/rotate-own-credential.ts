@@ -29,8 +29,8 @@ export const ownGracePeriods = { min: 3_600, max: 2_592_000 } as const;
 /** A request of a client to rotate the credential that it authenticates with. */
 export type OwnRotationRequest = {
   /**
-   * The Idempotency-Key. Whoever sends it again with the previous credential receives the new secret, so it must not be
-   * predictable.
+   * The Idempotency-Key. A caller that sends it again with the previous credential receives the new secret, so it must
+   * not be predictable.
    */
   key: string;
   overlapSeconds: number | undefined;

@@ -22,7 +22,7 @@ export function isJsonRequest(path: string, contentType: string | undefined): bo
 
 /**
  * Serves the token endpoint at the paths of other servers. All that follows, including logs and metrics, sees the path of
- * the token endpoint: the name of a realm is whatever a caller writes.
+ * the token endpoint, because callers choose the name of a realm.
  */
 export function serveOtherPaths(dialects: Dialects) {
   return (ctx: Context, next: Next): Promise<void> => {

@@ -76,7 +76,7 @@ function pageOf({ q, enabled, label }: OrganizationFilter, parameters: unknown[]
   };
 }
 
-/** What belongs to an organization. Access keys are those that are enabled. */
+/** Numbers of the objects of an organization. Only access keys that are enabled count. */
 export type Holdings = { integrations: number; accessKeys: number; contacts: number };
 
 /** Counts what belongs to each organization, in one statement for a page of them. */

@@ -40,8 +40,8 @@ const deadlineMs = 500;
 /**
  * Opens the stream of this database. Deployments that share a Redis database and prefix by mistake do not read each
  * other's changes, which would look like lost ones (loss-check.ts). A standby that is promoted keeps both parts of the
- * name. Entries are signed, because whoever can write to Redis could otherwise make a process repeat the end of secrets
- * or clients that never ended.
+ * name. Entries are signed, because an attacker with write access to Redis could otherwise make a process repeat the end
+ * of secrets or clients that never ended.
  */
 export async function openAnnouncementStream(
   redis: Redis | Cluster,

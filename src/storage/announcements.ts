@@ -28,8 +28,8 @@ export type Announcements = {
    */
   start(handlers: { onChange(change: CommittedChange): void; knownUntil(): number }): void;
   /**
-   * Announces changes that this process committed. Resolves once the other processes have applied them, so that whatever
-   * happens later happens on current knowledge. A revoked token needs only be readable by others. Waits at most about a
+   * Announces changes that this process committed. Resolves once the other processes have applied them, so that later
+   * requests are decided on the current state. A revoked token needs only be readable by others. Waits at most about a
    * second for processes that do not respond, which read the change from the database meanwhile, and as long if Redis is
    * known not to answer.
    */

@@ -25,7 +25,7 @@ type World = {
 describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('with %s', (kind) => {
   let server: ConsoleServer;
   let own: World;
-  /** What an operator of the first organization must not reach. */
+  /** Things that an operator of the first organization must not reach. */
   let others: World[];
   const tokens = new Map<Permission, string>();
   const hold = (permission: Permission) => tokens.get(permission) ?? '';

@@ -55,8 +55,8 @@ export function readDetails(client: { [name in keyof typeof detailMembers]?: unk
       contacts: of('contacts', readTexts),
       claims: of('claims', readMembersOf) as Claims | undefined,
       tokenTtlSeconds: lifetime.seconds,
-      // A field of CSV cannot say that the list is empty.
       selfRotation: client.self_rotation as boolean | undefined,
+      // A field of CSV cannot say that the list is empty.
       defaultScope: scope?.filter((one) => one !== '[]').join(' '),
       // An unknown name is rejected with the other details.
       dialects: client.dialects as Dialect[] | undefined,

@@ -106,7 +106,7 @@ export function showCredentials(
     said: VNode;
     client: Pick<ShownClient, 'client_id' | 'name' | 'kind' | 'access_key'>;
     clientSecret: string | undefined;
-    /** What to do next, instead of opening the page of the client. */
+    /** The next step, shown in place of the link to the client. */
     next?: VNode | undefined;
   },
 ): Reply {

@@ -1,12 +1,13 @@
+import { countOf } from '../text/count-text.ts';
 import type { AttentionItem } from './attention-item.ts';
 
 /** Returns what needs attention as a sentence, without its time. */
 export function describeAttention({ kind, sourceCount, movedCount, requests, subject }: AttentionItem): string {
   const credential = subject.type === 'client' ? 'credential' : 'value';
-  const sources = count(sourceCount, 'source');
+  const sources = countOf(sourceCount, 'source');
   switch (kind) {
     case 'refused_credential':
-      return `${count(requests, 'request')} of ${sources} rejected, because the ${credential} has ended.`;
+      return `${countOf(requests, 'request')} of ${sources} rejected, because the ${credential} has ended.`;
     case 'grace_period_ending':
       return `${movedCount === 0 ? 'No source has' : `${movedCount} of ${(movedCount ?? 0) + sourceCount} sources have`} moved to the new ${credential}. ${sourceCount === 1 ? '1 source fails' : `${sourceCount} sources fail`} when the grace period ends.`;
     case 'grace_period_complete':
@@ -51,8 +52,4 @@ export function nextStepOf({ kind, subject }: AttentionItem): string {
     case 'unused_access_key':
       return 'Disable the access key.';
   }
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

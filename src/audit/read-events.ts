@@ -23,6 +23,8 @@ export type EventSlice = {
 };
 type EventPosition = { at: Date; seq: number };
 
+const columns = 'seq, at, actor, actor_name, address, action, target_type, target, before, after, organization';
+
 export type RecordedAuditEvent = Row & ChainedEvent;
 
 /**
@@ -41,7 +43,7 @@ export async function listAuditEvents(
   const from = before ?? after;
   if (from) conditions.push(`(at, seq) ${operator} (${bind(from.at)}, ${bind(from.seq)}::bigint)`);
   return await database.query<RecordedAuditEvent>(
-    `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, organization FROM audit_events
+    `SELECT ${columns} FROM audit_events
      WHERE ${conditions.join(' AND ')} ORDER BY at ${direction}, seq ${direction} LIMIT ${bind(limit + 1)}`,
     parameters,
   );
@@ -83,7 +85,7 @@ export async function findLatestEvents(
   { targets, actions, until }: { targets: readonly string[]; actions: readonly string[]; until?: Date | undefined },
 ): Promise<RecordedAuditEvent[]> {
   return await database.query<RecordedAuditEvent>(
-    `SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, organization FROM audit_events
+    `SELECT ${columns} FROM audit_events
      WHERE target = ANY ($1::text[]) AND action = ANY ($2::text[]) AND ($3::timestamptz IS NULL OR at <= $3)
      ORDER BY at DESC, seq DESC LIMIT 50`,
     [targets, actions, until ?? null],

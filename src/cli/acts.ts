@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { countOf } from '../text/count-text.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { describeSource, type ShownSource } from './describe-regeneration.ts';
 import { type Admin, withAdmin } from './stores.ts';
@@ -103,21 +104,17 @@ export async function describeUse(admin: Admin, path: Subject['path'], params: J
   const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
   const sources = all.flatMap((used) => used.sources.map((source) => describeSource(source, ' ')));
   const counts = [
-    count(sum(all.map(({ issued }) => issued)), 'token'),
-    count(sum(all.map(({ used }) => used)), 'other use'),
-    count(sum(all.flatMap(({ refused }) => Object.values(refused))), 'rejected request'),
+    countOf(sum(all.map(({ issued }) => issued)), 'token'),
+    countOf(sum(all.map(({ used }) => used)), 'other use'),
+    countOf(sum(all.flatMap(({ refused }) => Object.values(refused))), 'rejected request'),
   ];
   const from = [...new Set(sources)];
   const named = from.slice(0, shownSources).join(', ') + (from.length > shownSources ? ', …' : '');
-  const places = `${count(from.length, 'source')}${named && ` (${named})`}`;
+  const places = `${countOf(from.length, 'source')}${named && ` (${named})`}`;
   return [plain(`In the last 30 days: ${counts.join(', ')}, from ${places}.`)];
 }
 
 const shownSources = 3;
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
-}
 
 /**
  * Adds `reveal`, which prints only the secret to standard output. @param member member of the response that contains

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { findUsersOfScopes } from '../../../../clients/client-store.ts';
+import { countOf } from '../../../../text/count-text.ts';
 import { attempt, type Page, type ShownClient, type ShownReview, type ShownUsage, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { countSources, countUsers } from '../../parts/usage-section.ts';
@@ -140,7 +141,7 @@ export async function recentUse(visit: Visit): Promise<VNode | undefined> {
   const rejected = all.flatMap(({ refused }) => Object.values(refused)).reduce((sum, count) => sum + count, 0);
   const sources = countUsers(all);
   return html`<li>
-    In the last 30 days, it got ${count(tokens, 'token')} from ${count(sources, 'source')}, and ${count(rejected, 'request')} ${rejected === 1 ? 'was' : 'were'} rejected.
+    In the last 30 days, it got ${countOf(tokens, 'token')} from ${countOf(sources, 'source')}, and ${countOf(rejected, 'request')} ${rejected === 1 ? 'was' : 'were'} rejected.
   </li>`;
 }
 
@@ -150,15 +151,11 @@ async function callers(visit: Visit): Promise<VNode | undefined> {
   const offered = offeredScopesOf(await findClient(visit));
   const { clients, totalClients } = await findUsersOfScopes(visit.core.database, offered);
   return html`<li>
-    ${count(totalClients, 'integration')} ${totalClients === 1 ? 'has' : 'have'} permissions of this API${totalClients > 0 && ': '}${clients.map(
+    ${countOf(totalClients, 'integration')} ${totalClients === 1 ? 'has' : 'have'} permissions of this API${totalClients > 0 && ': '}${clients.map(
       ({ client_id: id, name }, index) =>
         html`${index > 0 && ', '}<a href=${`/console/clients/${encodeURIComponent(id)}`}>${name}</a>`,
     )}${totalClients > clients.length && ` and ${totalClients - clients.length} more`}.
   </li>`;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 /**

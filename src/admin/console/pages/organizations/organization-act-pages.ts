@@ -1,4 +1,5 @@
 import { html } from 'htm/preact';
+import { countOf } from '../../../../text/count-text.ts';
 import type { Page, ShownOrganization, Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 
@@ -15,7 +16,7 @@ export const organizationActPages: readonly Page[] = [
         title: `Disable ${organization.name}?`,
         section: 'organizations',
         body: html`<ul class="bullets">
-          <li>Its ${count(organization.integrations, 'integration')} and ${count(organization.access_keys, 'enabled access key')} stop working immediately, and all active tokens of its integrations are revoked.</li>
+          <li>Its ${countOf(organization.integrations, 'integration')} and ${countOf(organization.access_keys, 'enabled access key')} stop working immediately, and all active tokens of its integrations are revoked.</li>
           <li>Its contacts can no longer sign in to this console or use the admin API.</li>
           <li>You can enable it again. The revoked tokens stay revoked, and programs must request new ones.</li>
         </ul>`,
@@ -64,10 +65,6 @@ export const organizationActPages: readonly Page[] = [
 
 async function findShown(visit: Visit): Promise<ShownOrganization> {
   return (await visit.call<ShownOrganization>('GET /organizations/{id}', of(visit))).body;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 function of({ params }: Visit) {

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { countOf } from '../../../../text/count-text.ts';
 import type { ShownRegeneration, Visit } from '../../page.ts';
 import { badge, exactMoment, fromNow, inWords, table } from '../../parts/elements.ts';
 import { sourceName } from '../../parts/usage-section.ts';
@@ -99,9 +100,4 @@ export function whenMoved({ reason, required_silence_seconds: silence, renewals_
   const quiet = `after ${inWords(silence)} without the previous one`;
   if (renewals <= 1) return quiet;
   return `${quiet}, if it has obtained ${countOf(renewals, 'token')} with the new one; otherwise after twice that time`;
-}
-
-/** Returns a number with its noun. */
-export function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

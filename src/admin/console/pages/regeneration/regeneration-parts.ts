@@ -1,12 +1,13 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { keysOfRegistration, type Registration } from '../../../../credentials/registration.ts';
+import { countOf } from '../../../../text/count-text.ts';
 import type { ShownClient, ShownRegeneration, ShownReview, Visit } from '../../page.ts';
 import { badge, exactMoment, facts, fromNow, lastUse, table } from '../../parts/elements.ts';
 import { notice } from '../../parts/notices.ts';
 import { sourceName } from '../../parts/usage-section.ts';
 import { methodLabel } from '../clients/client-proof.ts';
-import { countOf, movesTable, whenMoved } from './moves-table.ts';
+import { movesTable, whenMoved } from './moves-table.ts';
 import { nounsOf, type Owner } from './rotation-subject.ts';
 
 type AuthMethod = ShownClient['auth_method'];

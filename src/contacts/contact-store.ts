@@ -96,7 +96,8 @@ export async function nameContacts(database: Queryable, ids: readonly string[]):
 }
 
 /**
- * Locks every holder of `contacts:manage` in the organization of the deployment, which cannot be disabled, so that two holders cannot lose it at the same time.
+ * Locks every holder of `contacts:manage` in the organization of the deployment, which cannot be disabled, so that two
+ * holders cannot lose it at the same time.
  * @returns the ids of those that can use it, because they have an operator token.
  */
 export async function lockContactManagers(transaction: Transaction): Promise<string[]> {

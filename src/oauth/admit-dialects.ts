@@ -6,9 +6,10 @@ import { wrongType } from '../http/read-body.ts';
 import { callerOf } from './client-authentication.ts';
 import { isJsonRequest } from './dialect-rules.ts';
 
-/** Dialects that a request shows before its client is known, and that only certain clients may use. */
-
-/** Returns the dialects that a request needs and the deployment does not accept. */
+/**
+ * Returns the dialects that a request needs before its client is known, and that the deployment does not accept of every
+ * client.
+ */
 function neededDialects(ctx: Context, dialects: Dialects): Dialect[] {
   const needed: Dialect[] = [];
   if (ctx.state['calledPath'] !== undefined) needed.push('other_paths');

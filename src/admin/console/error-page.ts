@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import type { DescribedError } from '../respond-with-error.ts';
 import { renderDocument, sectionOfPath } from './render-document.ts';
 import type { Session } from './sign-in/session.ts';
+import { siteOf } from './site.ts';
 
 /** Renders an error as a page that tells what happened, whether anything was changed, and what to do next. */
 export function renderErrorPage(ctx: Context, { status, text }: DescribedError): void {
@@ -10,6 +11,7 @@ export function renderErrorPage(ctx: Context, { status, text }: DescribedError):
   const title = titles[status] ?? (status >= 500 ? 'Internal error' : 'Request rejected');
   ctx.type = 'text/html; charset=utf-8';
   ctx.body = renderDocument({
+    site: siteOf(ctx),
     title,
     section: sectionOfPath(ctx.path),
     operator,

@@ -21,6 +21,7 @@ import type { keysSchema } from '../routes/signing-key-routes.ts';
 import type { accessKeyUsageSchema, clientUsageSchema } from '../routes/usage-routes.ts';
 import type { Call } from './console-calls.ts';
 import type { Done } from './parts/done.ts';
+import type { Site } from './site.ts';
 
 /** The navigation section that a page belongs to. */
 export type Section =
@@ -52,7 +53,7 @@ export type Reply =
   /** A file that the browser stores. */
   | { download: string; type: string; content: string };
 
-/** A page of the console. */
+/** A page. The paths in its reply are canonical: they begin with `/console` on every site. */
 export type Page = {
   method: 'get' | 'post';
   /** Path below `/console`, such as `/clients/:client_id`. */
@@ -74,8 +75,9 @@ export type Page = {
 /** A request of a signed-in operator. */
 export type Visit = {
   core: Core;
+  site: Site;
   operator: Operator;
-  /** Path of the page itself. */
+  /** Canonical path of the page itself. */
   path: string;
   params: Readonly<Record<string, string>>;
   query: Readonly<Record<string, string>>;

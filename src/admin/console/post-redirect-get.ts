@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { readBody } from '../../http/read-body.ts';
 import { bodyCodes } from '../respond-with-error.ts';
+import { addressOn, siteOf } from './site.ts';
 
 /**
  * Reads the fields of a form of at most 256 KiB.
@@ -18,9 +19,12 @@ export async function readForm(request: IncomingMessage): Promise<URLSearchParam
   return new URLSearchParams(body.toString('utf8'));
 }
 
-/** Redirects with 303 (RFC 9110 §15.4.4), so that reloading the target page does not repeat the action. */
+/**
+ * Redirects with 303 (RFC 9110 §15.4.4), so that reloading the target page does not repeat the action.
+ * @param path the canonical path of a page of the site that serves the request.
+ */
 export function seeOther(ctx: Context, path: string): void {
   ctx.status = 303;
-  ctx.set('Location', path);
+  ctx.set('Location', addressOn(siteOf(ctx), path));
   ctx.body = '';
 }

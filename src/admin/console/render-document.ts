@@ -6,8 +6,10 @@ import type { VNode } from 'preact';
 import { renderToString } from 'preact-render-to-string';
 import type { Permission } from '../../contacts/contact.ts';
 import { NotFound } from '../../errors.ts';
+import { fitLinks } from './fit-links.ts';
 import type { Section } from './page.ts';
 import type { Session } from './sign-in/session.ts';
+import type { Site } from './site.ts';
 
 /** Logo: two halves of a ring. */
 const icon = `data:image/svg+xml,${encodeURIComponent(
@@ -16,6 +18,7 @@ const icon = `data:image/svg+xml,${encodeURIComponent(
 
 /** Renders a complete HTML document. Without an operator, it has no navigation and no name. */
 export function renderDocument(page: {
+  site: Site;
   title: string;
   section?: Section | undefined;
   operator?: Session['operator'] | undefined;
@@ -25,8 +28,8 @@ export function renderDocument(page: {
   /** The text in the search field at the top of the page. */
   sought?: string | undefined;
 }): string {
-  const { title, section, operator, message, body, sought } = page;
-  return `<!doctype html>${renderToString(html`
+  const { site, title, section, operator, message, body, sought } = page;
+  const document: VNode = html`
     <html lang="en">
       <head>
         <meta charset="utf-8" />
@@ -40,12 +43,13 @@ export function renderDocument(page: {
       </head>
       <body class=${operator ? 'signed-in' : 'signed-out'}>
         <a class="skip" href="#main">Skip to main content</a>
-        ${header(operator, sought, section)} ${operator && navigation(operator, section)}
+        ${header(operator, sought, section)} ${operator && navigation(site, operator, section)}
         <main id="main" tabindex="-1">${message} ${body}</main>
         <p id="announcement" class="unseen" role="status"></p>
       </body>
     </html>
-  `)}`;
+  `;
+  return `<!doctype html>${renderToString(site.base === '/console' ? document : (fitLinks(document, site) as VNode))}`;
 }
 
 function header(
@@ -73,10 +77,10 @@ function header(
   </header>`;
 }
 
-function navigation(operator: Session['operator'], current: Section | undefined): VNode {
+function navigation(site: Site, operator: Session['operator'], current: Section | undefined): VNode {
   return html`<nav class="sections" aria-label="Sections">
     <ul>
-      ${sectionsFor(operator).map(
+      ${sectionsFor(site, operator).map(
         ({ section, label, path }) =>
           html`<li>
             <a href=${path} aria-current=${section === current ? 'page' : undefined}>${label}</a>
@@ -152,10 +156,11 @@ export function sectionOfPath(path: string): Section | undefined {
   return first === 'clients' ? 'integrations' : entries.find(({ section }) => section === first)?.section;
 }
 
-/** Returns the sections that the operator may see, with at least one of the required permissions. */
-export function sectionsFor({ permissions, organizationId }: Session['operator']): Entry[] {
+/** Returns the sections of a site that the operator may see, with at least one of the required permissions. */
+export function sectionsFor(site: Site, { permissions, organizationId }: Session['operator']): Entry[] {
   return entries.filter(
     (entry) =>
+      site.hasPage('get', entry.path) &&
       entry.permissions.some((permission) => permissions.includes(permission)) &&
       !(entry.isForDeployment && organizationId !== null),
   );

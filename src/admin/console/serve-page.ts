@@ -10,13 +10,22 @@ import { leaveMessage, takeMessage } from './parts/done.ts';
 import { readForm, seeOther } from './post-redirect-get.ts';
 import { renderDocument } from './render-document.ts';
 import { ProofNeeded, type Session } from './sign-in/session.ts';
-import type { Signing } from './sign-in/sign-in-pages.ts';
+import { siteOf } from './site.ts';
 
 /** Maximum age of a proof of identity for actions that reveal a secret or grant access: 15 minutes. */
 const freshMs = 900_000;
 
-/** Serves a console page to a signed-in operator. */
-export function servePage(core: Core, api: ConsoleCalls, signing: Signing, page: Page) {
+/** How a site proves the identity of a signed-in operator again. */
+export type Proving = {
+  /** Shows the page that asks for a proof. A submitted form is sent again together with the proof. */
+  askProof(ctx: Context, form: URLSearchParams): void;
+  /** Checks the proof in a form. Asks again, and returns false, if it is not valid. */
+  proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean>;
+  continueWith(ctx: Context, operatorToken: string): Promise<void>;
+};
+
+/** Serves a page to a signed-in operator. */
+export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page: Page) {
   return async (ctx: Context): Promise<void> => {
     const operator = operatorOf(ctx);
     const can = (permission: Permission) => operator.permissions.includes(permission);
@@ -35,6 +44,7 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Signing, page:
     const caller: Caller = { operator, session: session.name, isFresh };
     const visit: Visit = {
       core,
+      site: siteOf(ctx),
       operator,
       path: ctx.path,
       params: { ...ctx['params'] },
@@ -62,7 +72,7 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Signing, page:
     }
     ctx.status = reply.status ?? 200;
     ctx.type = 'text/html; charset=utf-8';
-    ctx.body = renderDocument({ ...reply, operator, message: takeMessage(ctx) });
+    ctx.body = renderDocument({ ...reply, site: siteOf(ctx), operator, message: takeMessage(ctx) });
   };
 }
 

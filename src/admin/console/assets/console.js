@@ -67,9 +67,12 @@ for (const input of document.querySelectorAll('[name=ends_at]')) {
   });
 }
 
+const find = document.getElementById('find');
+
 /** Asks the search of the server. Resolves to the element with its results, or to undefined if it cannot be reached. */
 async function search(q) {
-  const answer = await fetch(`/console/search?${new URLSearchParams({ q })}`).catch(() => undefined);
+  if (!find) return undefined;
+  const answer = await fetch(`${find.form.action}?${new URLSearchParams({ q })}`).catch(() => undefined);
   if (!answer) return undefined;
   return new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById('results') ?? undefined;
 }
@@ -163,7 +166,6 @@ sessionStorage.removeItem(keptFocus);
 if (focused) document.getElementById(focused)?.focus();
 
 // Search everything: `/` or Ctrl+K moves to the field, the server is asked while typing, and arrow keys walk the results.
-const find = document.getElementById('find');
 if (find) {
   const panel = find.form.querySelector('.found-now');
   const isTyping = ({ target }) => target.matches('input, select, textarea');

@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { writeCalendar } from '../../../attention/expiration-calendar.ts';
 import type { Listed, Page, ShownExpiration, Visit } from '../page.ts';
+import { clientPath } from '../parts/client-path.ts';
 import { exactMoment, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
 import { notice } from '../parts/notices.ts';
 
@@ -105,6 +106,6 @@ function rowOf({ now }: Visit, item: ShownExpiration) {
 }
 
 function pathOf({ client_id: clientId, access_key_id: keyId }: ShownExpiration): string {
-  if (clientId !== null) return `/console/clients/${encodeURIComponent(clientId)}`;
+  if (clientId !== null) return clientPath(clientId);
   return keyId !== null ? `/console/access-keys/${keyId}` : '/console/signing-keys';
 }

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { attempt, type Page, type Reply, type ShownExplanation, type Visit } from '../page.ts';
+import { clientPath } from '../parts/client-path.ts';
 import { badge, emptyState, pageHeading } from '../parts/elements.ts';
 import { postForm, textArea, textField } from '../parts/forms.ts';
 import { problemNotice } from '../parts/notices.ts';
@@ -107,6 +108,6 @@ function answer({ kind, verdict, findings }: ShownExplanation): VNode {
 }
 
 function subjectLink({ type, id, name }: NonNullable<ShownExplanation['findings'][number]['subject']>): VNode {
-  const path = type === 'client' ? `/console/clients/${encodeURIComponent(id)}` : `/console/access-keys/${id}`;
+  const path = type === 'client' ? clientPath(id) : `/console/access-keys/${id}`;
   return html`<a href=${path}>${name}</a>`;
 }

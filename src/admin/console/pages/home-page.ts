@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import { permissionNames } from '../../../contacts/contact.ts';
 import type { Listed, Page, Reply, ShownAttention, ShownClient, ShownEvent, Visit } from '../page.ts';
 import { attentionList } from '../parts/attention-list.ts';
+import { clientPath } from '../parts/client-path.ts';
 import { badge, pageHeading } from '../parts/elements.ts';
 import { eventList } from '../parts/event-sentence.ts';
 import { notice } from '../parts/notices.ts';
@@ -44,8 +45,8 @@ export const homePage: Page = {
   },
 };
 
-function firstSection({ operator }: Visit): Reply {
-  const [first] = sectionsFor(operator);
+function firstSection({ site, operator }: Visit): Reply {
+  const [first] = sectionsFor(site, operator);
   if (first) return { seeOther: first.path };
   return {
     title: 'No permissions yet',
@@ -63,7 +64,7 @@ function firstSteps(
   taken: ShownAttention['first_steps'],
   integration: ShownClient | undefined,
 ): VNode | null {
-  const at = integration ? `/console/clients/${encodeURIComponent(integration.client_id)}` : '/console/integrations';
+  const at = integration ? clientPath(integration.client_id) : '/console/integrations';
   const steps = [
     {
       isDone: taken.resource_server,

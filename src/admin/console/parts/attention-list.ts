@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Permission } from '../../../contacts/contact.ts';
 import type { ShownAttention, Visit } from '../page.ts';
+import { clientPath } from './client-path.ts';
 import { badge, exactMoment, fromNow, table } from './elements.ts';
 import { postForm } from './forms.ts';
 import { sourceName } from './usage-section.ts';
@@ -22,7 +23,7 @@ export function attentionList(visit: Visit, { data, counts }: ShownAttention): V
 
 /** Returns the path of the page of the thing. */
 function pathOf({ client_id: clientId, access_key_id: keyId }: Item): string {
-  return clientId === null ? `/console/access-keys/${keyId}` : `/console/clients/${encodeURIComponent(clientId)}`;
+  return clientId === null ? `/console/access-keys/${keyId}` : clientPath(clientId);
 }
 
 function name(item: Item): VNode {

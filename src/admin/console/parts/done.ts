@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { Context } from 'koa';
 import type { VNode } from 'preact';
 import { clearCookie, cookieNames, setCookie } from '../sign-in/session.ts';
+import { siteOf } from '../site.ts';
 import { postForm } from './forms.ts';
 import { notice } from './notices.ts';
 
@@ -61,18 +62,17 @@ const messages = {
 
 export type Done = keyof typeof messages;
 
-const names = cookieNames('keyturn-done');
-
 /**
  * Leaves a message for the next page. It is in a cookie and not in the address, so that a reload or a link does not
  * report an act that did not happen.
  */
 export function leaveMessage(ctx: Context, path: string, done: Done): void {
-  setCookie(ctx, names, `${done}.${Buffer.from(path).toString('base64url')}`, '; Max-Age=60');
+  setCookie(ctx, namesOn(ctx), `${done}.${Buffer.from(path).toString('base64url')}`, '; Max-Age=60');
 }
 
 /** Renders the message that an act has left for this page, and removes it. */
 export function takeMessage(ctx: Context): VNode | undefined {
+  const names = namesOn(ctx);
   const name = [names.secure, names.plain].find((each) => ctx.cookies.get(each) !== undefined);
   if (name === undefined) return undefined;
   const [done = '', path = ''] = (ctx.cookies.get(name) ?? '').split('.');
@@ -83,4 +83,8 @@ export function takeMessage(ctx: Context): VNode | undefined {
     'ok',
     html`<p>${text}</p>${undo && (undo.isReviewed ? html`<p><a class="button" href=${`${ctx.path}${undo.path}`}>${undo.label}</a></p>` : postForm(`${ctx.path}${undo.path}`, html`<button>${undo.label}</button>`))}`,
   );
+}
+
+function namesOn(ctx: Context) {
+  return cookieNames(`${siteOf(ctx).cookie}-done`);
 }

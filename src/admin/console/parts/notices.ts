@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import { permissionNames } from '../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../errors.ts';
+import { clientPath } from './client-path.ts';
 import { errorsOf, labelOf } from './entries.ts';
 
 /** Renders a message at the top of a page. */
@@ -37,7 +38,7 @@ export function problemNotice(problem: KeyturnError): VNode {
       ${
         clients.length + keys.length > 0 &&
         html`<ul>
-          ${clients.map((each) => html`<li><a href=${`/console/clients/${encodeURIComponent(String(each.client_id))}`}>${each.name}</a>${each.last_used_at && `, last token with it on ${each.last_used_at.slice(0, 10)}`}</li>`)}
+          ${clients.map((each) => html`<li><a href=${clientPath(each.client_id)}>${each.name}</a>${each.last_used_at && `, last token with it on ${each.last_used_at.slice(0, 10)}`}</li>`)}
           ${keys.map((each) => html`<li><a href=${`/console/access-keys/${each.id}`}>${each.name}</a></li>`)}
           ${more > 0 && html`<li>${`and ${more} more`}</li>`}
         </ul>`

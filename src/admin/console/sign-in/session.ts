@@ -6,6 +6,7 @@ import { Forbidden, KeyturnError } from '../../../errors.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 import type { Operator } from '../../operator-auth.ts';
 import { seeOther } from '../post-redirect-get.ts';
+import { siteOf } from '../site.ts';
 
 /** A signed-in operator with their current permissions. */
 export type Session = {
@@ -160,7 +161,10 @@ export function cookieNames(plain: string): CookieNames {
   return { secure: `${securePrefix}${plain}`, plain };
 }
 
-const sessionNames = cookieNames('keyturn');
+/** Returns the names of the session cookie of the site that serves a request. */
+function sessionNames(ctx: Context): CookieNames {
+  return cookieNames(siteOf(ctx).cookie);
+}
 
 /**
  * Prefix of the cookie of a session that was started over TLS. Such a cookie is rejected under the plain name, which
@@ -173,14 +177,15 @@ const secureMark = 's_';
  * subdomain, so it is accepted only for a session that was started without TLS, in a request that shows no sign of TLS.
  */
 export function readSessionCookie(ctx: Context): string | undefined {
-  const secure = ctx.cookies.get(sessionNames.secure);
+  const names = sessionNames(ctx);
+  const secure = ctx.cookies.get(names.secure);
   if (secure !== undefined || isSecure(ctx)) return secure;
-  const plain = ctx.cookies.get(sessionNames.plain);
+  const plain = ctx.cookies.get(names.plain);
   return plain?.startsWith(secureMark) ? undefined : plain;
 }
 
 export function setSessionCookie(ctx: Context, value: string): void {
-  setCookie(ctx, sessionNames, value);
+  setCookie(ctx, sessionNames(ctx), value);
 }
 
 /** Sets a cookie that only this host reads. @param more further attributes, each after `; `. */
@@ -201,7 +206,8 @@ function isSecure(ctx: Context): boolean {
 }
 
 export function clearSessionCookie(ctx: Context): void {
-  for (const name of [sessionNames.secure, sessionNames.plain]) clearCookie(ctx, name);
+  const { secure, plain } = sessionNames(ctx);
+  for (const name of [secure, plain]) clearCookie(ctx, name);
 }
 
 /** Removes a cookie that `setCookie` has set under this name. */

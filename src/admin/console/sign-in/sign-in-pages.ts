@@ -1,3 +1,4 @@
+import type Router from '@koa/router';
 import { html } from 'htm/preact';
 import type { Context } from 'koa';
 import type { VNode } from 'preact';
@@ -9,6 +10,7 @@ import { hiddenFields } from '../parts/forms.ts';
 import { notice } from '../parts/notices.ts';
 import { readForm, seeOther } from '../post-redirect-get.ts';
 import { renderDocument } from '../render-document.ts';
+import { siteOf } from '../site.ts';
 import { proveAgain, signIn } from './prove.ts';
 import {
   clearSessionCookie,
@@ -24,9 +26,6 @@ const perMinute = 10;
 
 /** Maximum length of a kept form, which is encoded once more when it is sent together with the sign-in. */
 const maxKept = 80 * 1024;
-
-/** Handlers for signing in, signing out, and renewing the proof of identity. */
-export type Signing = ReturnType<typeof signInPages>;
 
 /**
  * Creates the handlers for signing in with an operator token or a link, renewing the proof of identity, and signing
@@ -85,14 +84,50 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
     show(ctx, { title: 'Sign in', operator: undefined, body, status: refusal?.status });
   }
 
+  async function handleSignIn(ctx: Context): Promise<void> {
+    const form = await readForm(ctx.req);
+    const code = form.get('code');
+    const proof = code === null ? { token: (form.get('token') ?? '').trim() } : { code };
+    const [next, kept] = [form.get('next'), form.get('kept')];
+    try {
+      const visitor = visitorOf(ctx);
+      setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, proof, visitor)));
+    } catch (error) {
+      return showSignIn(ctx, { next, kept }, refused(ctx, error));
+    }
+    if (kept === null) return seeOther(ctx, ownPath(next));
+    const body = continueForm({ action: ownPath(next), fields: new URLSearchParams(kept) });
+    show(ctx, { title: 'Signed in', operator: undefined, body, status: undefined });
+  }
+
+  async function signOut(ctx: Context): Promise<void> {
+    const cookie = readSessionCookie(ctx);
+    if (cookie !== undefined) await endSession(core.database, cookie);
+    clearSessionCookie(ctx);
+    // Also clear the pages that the browser has cached (W3C Clear Site Data).
+    ctx.set('Clear-Site-Data', '"cache"');
+    seeOther(ctx, '/console/sign-in');
+  }
+
   return {
     askProof,
     proveWithForm,
     continueWith: prove,
 
-    showSignIn(ctx: Context): void {
-      const { searchParams } = ctx.URL;
-      showSignIn(ctx, { next: searchParams.get('next'), code: searchParams.get('code') ?? undefined });
+    addRoutes(router: Router): void {
+      router.get('/sign-in', (ctx) => {
+        const { searchParams } = ctx.URL;
+        showSignIn(ctx, { next: searchParams.get('next'), code: searchParams.get('code') ?? undefined });
+      });
+      router.post('/sign-in', handleSignIn);
+      router.post('/sign-out', signOut);
+    },
+
+    addClosedRoutes(router: Router): void {
+      router.post('/prove', async (ctx) => {
+        const form = await readForm(ctx.req);
+        if (await proveWithForm(ctx, form)) seeOther(ctx, ownPath(form.get('next')));
+      });
     },
 
     /** Answers a form that arrives after its session has ended: asks to sign in, and keeps what was entered. */
@@ -105,36 +140,6 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       const problem = `Your session has ended. Nothing was changed. ${kept === null ? 'Sign in again.' : 'Sign in to continue with what you entered.'}`;
       ctx.state['presented'] = true;
       showSignIn(ctx, { next: isProof ? form.get('next') : ctx.path, kept }, { status: 401, problem });
-    },
-
-    async signIn(ctx: Context): Promise<void> {
-      const form = await readForm(ctx.req);
-      const code = form.get('code');
-      const proof = code === null ? { token: (form.get('token') ?? '').trim() } : { code };
-      const [next, kept] = [form.get('next'), form.get('kept')];
-      try {
-        const visitor = visitorOf(ctx);
-        setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, proof, visitor)));
-      } catch (error) {
-        return showSignIn(ctx, { next, kept }, refused(ctx, error));
-      }
-      if (kept === null) return seeOther(ctx, ownPath(next));
-      const body = continueForm({ action: ownPath(next), fields: new URLSearchParams(kept) });
-      show(ctx, { title: 'Signed in', operator: undefined, body, status: undefined });
-    },
-
-    async proveAgain(ctx: Context): Promise<void> {
-      const form = await readForm(ctx.req);
-      if (await proveWithForm(ctx, form)) seeOther(ctx, ownPath(form.get('next')));
-    },
-
-    async signOut(ctx: Context): Promise<void> {
-      const cookie = readSessionCookie(ctx);
-      if (cookie !== undefined) await endSession(core.database, cookie);
-      clearSessionCookie(ctx);
-      // Also clear the pages that the browser has cached (W3C Clear Site Data).
-      ctx.set('Clear-Site-Data', '"cache"');
-      seeOther(ctx, '/console/sign-in');
     },
   };
 }
@@ -161,7 +166,7 @@ function show(
   const { status = 200, ...document } = page;
   ctx.status = status;
   ctx.type = 'text/html; charset=utf-8';
-  ctx.body = renderDocument(document);
+  ctx.body = renderDocument({ ...document, site: siteOf(ctx) });
 }
 
 /**

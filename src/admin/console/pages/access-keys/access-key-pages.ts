@@ -12,6 +12,7 @@ import {
   type ShownUsage,
   type Visit,
 } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
 import { noteFacts } from '../../parts/detail-fields.ts';
 import { facts, fromNow, lastUse, pageHeading, statusBadges } from '../../parts/elements.ts';
@@ -165,7 +166,7 @@ function about(visit: Visit, key: ShownAccessKey, at: string, names: ReadonlyMap
       Expires: key.expires_at ? fromNow(key.expires_at, visit.now) : 'never',
       Contact: html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`,
       'Works with': key.clients
-        ? html`<ul>${key.clients.map((id) => html`<li><a href=${`/console/clients/${encodeURIComponent(id)}`}>${names.get(id) ?? id}</a><code class="under">${id}</code></li>`)}</ul>`
+        ? html`<ul>${key.clients.map((id) => html`<li><a href=${clientPath(id)}>${names.get(id) ?? id}</a><code class="under">${id}</code></li>`)}</ul>`
         : 'any integration',
       ...noteFacts(key, '/console/access-keys'),
     })}

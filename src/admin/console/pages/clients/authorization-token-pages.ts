@@ -13,6 +13,7 @@ import {
   unlessMissing,
   type Visit,
 } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { copyable, facts, pageHeading, scopesInWords, timeLeft } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { postForm, selectField, textField } from '../../parts/forms.ts';
@@ -54,7 +55,7 @@ export const authorizationTokenPages: readonly Page[] = [
     permission: 'api_key:manage',
     handle: async ({ call, params: { client_id } }) => {
       await call('DELETE /clients/{client_id}/authorization-token', { params: { client_id } });
-      return { seeOther: `/console/clients/${encodeURIComponent(String(client_id))}`, done: 'token-revoked' };
+      return { seeOther: clientPath(client_id), done: 'token-revoked' };
     },
   },
 ];
@@ -77,12 +78,12 @@ async function issue(visit: Visit): Promise<Reply> {
     return await visit.call<IssuedAuthorizationToken>(route, { params, body, once });
   });
   if ('problem' in result) return await showForm(visit, client, form, result.problem);
-  return { seeOther: `/console/clients/${encodeURIComponent(client.client_id)}/authorization-token/made/${once}` };
+  return { seeOther: clientPath(client.client_id, `/authorization-token/made/${once}`) };
 }
 
 async function showToken(visit: Visit, { access_token: token, scope }: IssuedAuthorizationToken): Promise<Reply> {
   const { client_id, name } = await findClient(visit);
-  const at = `/console/clients/${encodeURIComponent(String(client_id))}`;
+  const at = clientPath(client_id);
   // Read the token's current state: when this page is reloaded, the token may have been revoked.
   const live = await unlessMissing(
     visit.call<ShownAuthorizationToken>('GET /clients/{client_id}/authorization-token', { params: { client_id } }),
@@ -117,7 +118,7 @@ async function showForm(
   form: URLSearchParams,
   problem?: KeyturnError,
 ): Promise<Reply> {
-  const back = { path: `/console/clients/${encodeURIComponent(client.client_id)}`, label: client.name };
+  const back = { path: clientPath(client.client_id), label: client.name };
   const entries = readEntries(form, problem);
   return {
     ...(problem ? { status: problem.status } : {}),

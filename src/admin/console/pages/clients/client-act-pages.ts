@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import { findUsersOfScopes } from '../../../../clients/client-store.ts';
 import { countOf } from '../../../../text/count-text.ts';
 import { attempt, type Page, type ShownClient, type ShownReview, type ShownUsage, type Visit } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { countSources, countUsers } from '../../parts/usage-section.ts';
 import { sectionOf } from './client-page.ts';
@@ -152,8 +153,7 @@ async function callers(visit: Visit): Promise<VNode | undefined> {
   const { clients, totalClients } = await findUsersOfScopes(visit.core.database, offered);
   return html`<li>
     ${countOf(totalClients, 'integration')} ${totalClients === 1 ? 'has' : 'have'} permissions of this API${totalClients > 0 && ': '}${clients.map(
-      ({ client_id: id, name }, index) =>
-        html`${index > 0 && ', '}<a href=${`/console/clients/${encodeURIComponent(id)}`}>${name}</a>`,
+      ({ client_id: id, name }, index) => html`${index > 0 && ', '}<a href=${clientPath(id)}>${name}</a>`,
     )}${totalClients > clients.length && ` and ${totalClients - clients.length} more`}.
   </li>`;
 }
@@ -182,9 +182,9 @@ function of({ params }: Visit) {
 }
 
 function at({ params }: Visit): `/console/${string}` {
-  return `/console/clients/${encodeURIComponent(String(params['client_id']))}`;
+  return clientPath(params['client_id']);
 }
 
 function backTo({ client_id, name }: ShownClient) {
-  return { path: `/console/clients/${encodeURIComponent(client_id)}`, label: name };
+  return { path: clientPath(client_id), label: name };
 }

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { KeyturnError } from '../../../../errors.ts';
 import type { scopeReview } from '../../../details-schemas.ts';
 import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
 import { detailFields, ownerOf, readDetailForm } from '../../parts/detail-fields.ts';
 import { lastUse, pageHeading } from '../../parts/elements.ts';
@@ -50,7 +51,7 @@ export const clientEditPages: readonly Page[] = [
           section: sectionOf(client),
           body: await impactOfRemoval(visit, client, removed),
           button: 'Save',
-          back: { path: `/console/clients/${encodeURIComponent(client.client_id)}`, label: client.name },
+          back: { path: clientPath(client.client_id), label: client.name },
         });
       }
       const result = await attempt(async () => {
@@ -70,10 +71,10 @@ export const clientEditPages: readonly Page[] = [
           section: sectionOf(client),
           body: impactOfLostScopes(visit, review),
           button: 'Save',
-          back: { path: `/console/clients/${encodeURIComponent(client.client_id)}`, label: client.name },
+          back: { path: clientPath(client.client_id), label: client.name },
         });
       }
-      return { seeOther: `/console/clients/${encodeURIComponent(client.client_id)}`, done: 'saved' };
+      return { seeOther: clientPath(client.client_id), done: 'saved' };
     },
   },
 ];
@@ -93,7 +94,7 @@ function impactOfLostScopes(visit: Visit, { impact }: ScopeReview): VNode {
         <ul class="bullets">
           ${users.map(
             ({ client_id: id, name, last_used_at: at }) =>
-              html`<li><a href=${`/console/clients/${encodeURIComponent(id)}`}>${name}</a>, last ${lastUse(new Date(at).toISOString(), visit.now)}</li>`,
+              html`<li><a href=${clientPath(id)}>${name}</a>, last ${lastUse(new Date(at).toISOString(), visit.now)}</li>`,
           )}
           ${others > 0 && html`<li>${others} more</li>`}
         </ul>`,
@@ -131,7 +132,7 @@ async function showForm(
   revision: string,
   problem?: KeyturnError,
 ): Promise<Reply> {
-  const back = { path: `/console/clients/${encodeURIComponent(client.client_id)}`, label: client.name };
+  const back = { path: clientPath(client.client_id), label: client.name };
   const entries = readEntries(form, problem);
   const fields =
     client.kind === 'integration'

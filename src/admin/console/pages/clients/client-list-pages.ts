@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { ShownClient } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { badge, emptyState, fromNow, lastUse, statusBadges, table } from '../../parts/elements.ts';
 import { stateFilter } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
@@ -62,7 +63,7 @@ export const integrationsPage = listPage<ShownClient>({
       caption: 'Integrations',
       columns: [{ label: 'Name' }, { label: 'Status' }, { label: 'Last used' }, { label: 'Created' }],
       rows: clients.map((client) => [
-        html`<a class="strong" href=${`/console/clients/${encodeURIComponent(client.client_id)}`}>${client.name}</a>
+        html`<a class="strong" href=${clientPath(client.client_id)}>${client.name}</a>
           <code class="under">${client.client_id}</code>`,
         html`${statusBadges(client, visit.now)} ${
           client.secrets.some((secret) => secret.awaits_first_use) && badge('warn', 'awaits first use')
@@ -103,7 +104,7 @@ export const resourceServersPage = listPage<ShownClient>({
         { label: 'Last used' },
       ],
       rows: clients.map((client) => [
-        html`<a class="strong" href=${`/console/clients/${encodeURIComponent(client.client_id)}`}>${client.name}</a
+        html`<a class="strong" href=${clientPath(client.client_id)}>${client.name}</a
           ><code class="under">${client.resource}</code>`,
         statusBadges(client, visit.now),
         client.information.join(', ') || html`<span class="muted">none</span>`,

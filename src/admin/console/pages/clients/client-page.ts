@@ -12,6 +12,7 @@ import {
   unlessMissing,
   type Visit,
 } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { detailsCard, ownerOf } from '../../parts/detail-fields.ts';
 import {
   badge,
@@ -64,7 +65,7 @@ export const clientPage: Page = {
       readOffers(visit),
     ]);
     const declared = (offered ?? []).flatMap(({ scopes }) => scopes);
-    const at = `/console/clients/${encodeURIComponent(client.client_id)}`;
+    const at = clientPath(client.client_id);
     const subject = { at, client, mayAct: visit.can('api_key:manage') };
     return {
       title: client.name,

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { copyable, exactMoment, pageHeading } from '../../parts/elements.ts';
 import { shownHowLong } from '../../parts/made-page.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
@@ -20,7 +21,7 @@ export const clientSecretPages: readonly Page[] = [
     permission: 'api_key:manage',
     handle: async (visit) => {
       const params = { client_id: visit.params['client_id'] };
-      const at = `/console/clients/${encodeURIComponent(String(params.client_id))}`;
+      const at = clientPath(params.client_id);
       const { body: client } = await visit.call<ShownClient>('GET /clients/{client_id}', { params });
       const result = await attempt(() =>
         visit.call<{ client_id: string; client_secret: string }>('POST /clients/{client_id}/secret/reveal', { params }),
@@ -64,7 +65,7 @@ export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerate
     const client = await findClient(visit, visit.params['client_id'] ?? '');
     return {
       name: client.name,
-      at: `/console/clients/${encodeURIComponent(client.client_id)}`,
+      at: clientPath(client.client_id),
       section: sectionOf(client),
       noun: nounOf(client.auth_method),
       client,
@@ -89,7 +90,7 @@ export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerate
               : html`The previous credential${previous.client_id !== client_id && html`, with Client ID <code>${previous.client_id}</code>,`} works until ${exactMoment(previous.retires_at)}.`
           }
         </p>
-        ${!isOver && html`<p><a href=${`/console/clients/${encodeURIComponent(client_id)}/regenerations/${id}/undo`}>Undo rotation…</a></p>`}`,
+        ${!isOver && html`<p><a href=${clientPath(client_id, `/regenerations/${id}/undo`)}>Undo rotation…</a></p>`}`,
     });
   },
 });
@@ -128,6 +129,6 @@ export function showCredentials(
           needsAccessKey: client.access_key === 'required',
         })
       }
-      <div class="actions">${shown.next}${can('integrations:view') && html`<a class="button" href=${`/console/clients/${encodeURIComponent(client.client_id)}`}>${`Go to ${client.name}`}</a>`}</div>`,
+      <div class="actions">${shown.next}${can('integrations:view') && html`<a class="button" href=${clientPath(client.client_id)}>${`Go to ${client.name}`}</a>`}</div>`,
   };
 }

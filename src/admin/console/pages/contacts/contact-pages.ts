@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { permissionNames } from '../../../../contacts/contact.ts';
 import type { Listed, Page, ShownAccessKey, ShownClient, ShownContact, Visit } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import {
   facts,
   fromNow,
@@ -122,7 +123,7 @@ function ownedClients(
       caption: 'Integrations and resource servers',
       columns: [{ label: 'Name' }, { label: 'Kind' }, { label: 'Status' }, { label: 'Last used' }],
       rows: data.map((client) => [
-        html`<a class="strong" href=${`/console/clients/${encodeURIComponent(client.client_id)}`}>${client.name}</a><code class="under">${client.client_id}</code>`,
+        html`<a class="strong" href=${clientPath(client.client_id)}>${client.name}</a><code class="under">${client.client_id}</code>`,
         client.kind === 'integration' ? 'integration' : 'resource server',
         statusBadges(client, visit.now),
         lastUse(client.last_used_at, visit.now),

@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { findDisabledTogether } from '../../../../access-keys/disable-keys-of-contact.ts';
 import type { Page, ShownContact, ShownKeysReview, Visit } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { lastUse, table } from '../../parts/elements.ts';
 
@@ -71,7 +72,7 @@ function impact(visit: Visit, { total, access_keys: keys }: ShownKeysReview): VN
         key.tokens_24h,
         key.integrations.length === 0
           ? html`<span class="muted">none</span>`
-          : html`<ul>${key.integrations.map((each) => html`<li><a href=${`/console/clients/${encodeURIComponent(each.client_id)}`}>${each.name}</a></li>`)}</ul>`,
+          : html`<ul>${key.integrations.map((each) => html`<li><a href=${clientPath(each.client_id)}>${each.name}</a></li>`)}</ul>`,
       ]),
     })}
     ${total > keys.length && html`<p class="hint">${`Only the ${keys.length} that were used last are listed.`}</p>`}`;

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Listed, Page, ShownClient, ShownContact, ShownOrganization, Visit } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { noteFacts } from '../../parts/detail-fields.ts';
 import {
   badge,
@@ -118,7 +119,7 @@ function integrations(
             caption: 'Integrations',
             columns: [{ label: 'Name' }, { label: 'Status' }, { label: 'Last used' }],
             rows: data.map((client) => [
-              html`<a class="strong" href=${`/console/clients/${encodeURIComponent(client.client_id)}`}>${client.name}</a><code class="under">${client.client_id}</code>`,
+              html`<a class="strong" href=${clientPath(client.client_id)}>${client.name}</a><code class="under">${client.client_id}</code>`,
               statusBadges(client, visit.now),
               lastUse(client.last_used_at, visit.now),
             ]),

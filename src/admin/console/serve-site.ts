@@ -1,0 +1,103 @@
+import Router from '@koa/router';
+import type { Context, Middleware, Next } from 'koa';
+import { createRehearsal } from '../../audit/audit-log.ts';
+import type { Core } from '../../core.ts';
+import type { Endpoint } from '../endpoint.ts';
+import { adminEndpoints } from '../endpoints.ts';
+import { respondWithError } from '../respond-with-error.ts';
+import { createConsoleCalls } from './console-calls.ts';
+import { renderErrorPage } from './error-page.ts';
+import type { Page } from './page.ts';
+import { seeOther } from './post-redirect-get.ts';
+import { serveAsset } from './render-document.ts';
+import { type Proving, servePage } from './serve-page.ts';
+import { requireOwnPage, requireSession } from './sign-in/session.ts';
+import { createPageCheck, enterSite, type Site } from './site.ts';
+
+/** A site with its pages, and its way to sign in. */
+export type SiteParts = Pick<Site, 'base' | 'cookie'> & {
+  pages: readonly Page[];
+  signIn: Proving & {
+    /** Adds the routes that need no session. */
+    addRoutes(router: Router): void;
+    /** Adds the routes that need a session. */
+    addClosedRoutes(router: Router): void;
+    /** Answers a form that arrives without a session. */
+    keepForm(ctx: Context): Promise<void>;
+  };
+};
+
+/**
+ * Creates a site: web pages that use the endpoints of the admin API. Handles every path below its base.
+ * @param endpoints the same instances that the API serves, so that rate limits count calls of both together.
+ */
+export function serveSite(
+  core: Core,
+  endpoints: readonly Endpoint[],
+  addressOf: (request: Context['req']) => string,
+  { base, cookie, pages, signIn }: SiteParts,
+): Middleware {
+  const site: Site = { base, cookie, hasPage: createPageCheck(pages) };
+  const open = new Router({ prefix: '/console', sensitive: true, strict: true });
+  open.get('/assets/:name', serveAsset);
+  signIn.addRoutes(open);
+
+  const rehearsed = adminEndpoints({ ...core, change: createRehearsal(core) });
+  const api = createConsoleCalls(core, endpoints, rehearsed);
+  const closed = new Router({ prefix: '/console', sensitive: true, strict: true });
+  signIn.addClosedRoutes(closed);
+  for (const page of pages) closed[page.method](page.path, servePage(core, api, signIn, page));
+
+  const serve = chain([
+    setPageHeaders,
+    respondWithError(core.log, 'page', renderErrorPage),
+    requireOwnPage,
+    open.routes() as Middleware,
+    requireSession(core, addressOf, signIn.keepForm),
+    closed.routes() as Middleware,
+    closed.allowedMethods() as Middleware,
+  ]);
+  return async (ctx, next) => {
+    if (ctx.path === base) {
+      ctx.state['site'] = site;
+      return seeOther(ctx, '/console/');
+    }
+    await (enterSite(ctx, site) ? serve(ctx, async () => undefined) : next());
+  };
+}
+
+/** Composes middleware; each part wraps the ones after it. */
+function chain(parts: readonly Middleware[]): Middleware {
+  const [first, ...rest] = parts;
+  if (!first) return (_ctx, next) => next();
+  const after = chain(rest);
+  return (ctx, next) => first(ctx, () => after(ctx, next));
+}
+
+/**
+ * Allows only resources of this server, and forbids inline scripts and styles, frames around the page, and forms that
+ * submit to other origins.
+ */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "style-src 'self'",
+  "script-src 'self'",
+  "img-src 'self' data:",
+  // The search asks the server while typing.
+  "connect-src 'self'",
+  "font-src 'self'",
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Sets the security headers of pages. `Cache-Control: no-store` is set for every response of this listener. */
+async function setPageHeaders(ctx: Context, next: Next): Promise<void> {
+  ctx.set('Content-Security-Policy', contentSecurityPolicy);
+  ctx.set('X-Frame-Options', 'DENY');
+  // `no-referrer` would make browsers send `Origin: null` with forms (Fetch, "append a request Origin header").
+  ctx.set('Referrer-Policy', 'same-origin');
+  ctx.set('Cross-Origin-Opener-Policy', 'same-origin');
+  ctx.set('Cross-Origin-Resource-Policy', 'same-origin');
+  await next();
+}

@@ -57,6 +57,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
     description: 'people and partners, including operators, who have permissions and an operator token',
     load: async () => (await import('./cli/contacts.ts')).addContactCommands,
   },
+  sessions: {
+    description: 'the sessions of people in the console',
+    load: async () => (await import('./cli/session-commands.ts')).addSessionCommands,
+  },
   'access-keys': {
     description: 'access keys: what a contact may do, by kind of information',
     load: async () => (await import('./cli/access-keys.ts')).addAccessKeyCommands,

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Dialect, type Dialects, dialectProblems } from './configuration/dialects.ts';
 import { unknownVariables, withoutPlatformLinks } from './configuration/environment.ts';
+import { defaultIssuer, isHostName, isIssuer } from './configuration/issuer.ts';
 import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
 import { UsageError } from './errors.ts';
 import { readTlsFiles, type TlsFiles } from './http/tls-files.ts';
@@ -29,6 +30,8 @@ export type Config = {
   adminPort: number;
   workers: number;
   accessTokenTtlSeconds: number;
+  /** How many seconds a person stays signed in at most, and without a request. */
+  sessions: { lifetimeSeconds: number; idleSeconds: number };
   /** Seconds for which a process may use cached data while PostgreSQL is unavailable. */
   staleSeconds: number;
   reveal: boolean;
@@ -83,6 +86,8 @@ export const variables = [
   'KEYTURN_ADMIN_HOST',
   'KEYTURN_WORKERS',
   'KEYTURN_ACCESS_TOKEN_TTL',
+  'KEYTURN_SESSION_TTL',
+  'KEYTURN_SESSION_IDLE',
   'KEYTURN_STALE_SECONDS',
   'KEYTURN_REVEAL',
   'KEYTURN_SIGNING_ALG',
@@ -205,6 +210,10 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     adminPort: integer('KEYTURN_ADMIN_PORT', 4001, 0, 65_535),
     workers,
     accessTokenTtlSeconds: integer('KEYTURN_ACCESS_TOKEN_TTL', 3600, 1, 86_400),
+    sessions: {
+      lifetimeSeconds: integer('KEYTURN_SESSION_TTL', 28_800, 300, 2_592_000),
+      idleSeconds: integer('KEYTURN_SESSION_IDLE', 7_200, 300, 43_200),
+    },
     staleSeconds: integer('KEYTURN_STALE_SECONDS', 60, 0, 86_400),
     reveal: onOrOff('KEYTURN_REVEAL'),
     signingAlgorithm: oneOf('KEYTURN_SIGNING_ALG', 'ES256', signingAlgorithms),
@@ -273,21 +282,4 @@ function problemsOfTls(paths: TlsFiles): string[] {
   } catch (error) {
     return [(error as Error).message];
   }
-}
-
-function isIssuer(value: string): boolean {
-  if (!URL.canParse(value)) return false;
-  const { protocol, pathname, search, hash, username, password } = new URL(value);
-  return /^https?:$/.test(protocol) && pathname === '/' && !search && !hash && !username && !password;
-}
-
-function defaultIssuer(scheme: 'http' | 'https', port: number): string {
-  // Port 0 is any free port, which is known only after the start.
-  return Number.isNaN(port) || port === 0
-    ? `${scheme}://localhost:4000`
-    : new URL(`${scheme}://localhost:${port}`).origin;
-}
-
-function isHostName(value: string): boolean {
-  return /^[a-z0-9_]([\w.-]*[\w.])?$/i.test(value) && !/^[\d.]+$/.test(value);
 }

@@ -15,6 +15,7 @@ import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
 import { organizationEndpoints } from './routes/organization-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
+import { sessionEndpoints } from './routes/session-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
 
@@ -39,5 +40,6 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...explainEndpoints(core),
     ...auditEndpoints(core),
     ...meEndpoints(core),
+    ...sessionEndpoints(core),
   ];
 }

@@ -33,6 +33,9 @@ const table: Record<string, Permission> = {
   'delete /contacts/{id}': 'contacts:manage',
   'post /contacts/{id}/operator-token': 'contacts:manage',
   'delete /contacts/{id}/operator-token': 'contacts:manage',
+  'get /contacts/{id}/sessions': 'contacts:manage',
+  'delete /contacts/{id}/sessions': 'contacts:manage',
+  'delete /contacts/{id}/sessions/{session_id}': 'contacts:manage',
   'post /organizations': 'contacts:manage',
   'get /organizations': 'integrations:view',
   'get /organizations/{id}': 'integrations:view',
@@ -72,7 +75,7 @@ const table: Record<string, Permission> = {
 };
 
 /** Routes that every operator may call. */
-const forEveryone = ['get /me'];
+const forEveryone = ['get /me', 'get /me/sessions', 'delete /me/sessions', 'delete /me/sessions/{session_id}'];
 
 let server: AdminServer;
 const tokens = new Map<string, string>();

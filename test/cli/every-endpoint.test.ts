@@ -7,9 +7,14 @@ import { type Environment, runCommand } from './run-command.ts';
 
 /**
  * Endpoints covered by another command: `access-keys list --contact` filters the complete list instead, and
- * `access-keys disable --contact` shows its review only if it has to ask.
+ * `access-keys disable --contact` shows its review only if it has to ask. `sessions end` of an own session needs an
+ * operator token, because the user of the command line has no sessions.
  */
-const reachedOtherwise = ['GET /contacts/{id}/access-keys', 'GET /contacts/{id}/access-keys/disable'];
+const reachedOtherwise = [
+  'GET /contacts/{id}/access-keys',
+  'GET /contacts/{id}/access-keys/disable',
+  'DELETE /me/sessions/{session_id}',
+];
 
 let environment: Environment;
 const called = new Set<string>();
@@ -81,6 +86,17 @@ async function walkContact(): Promise<void> {
   await run(`contacts operator-token ${id} --revoke`);
   await run(`contacts delete ${id} --yes`);
   await run('contacts list');
+  const session = crypto.randomUUID();
+  await askPostgres(
+    environment['DATABASE_URL'] ?? '',
+    `INSERT INTO console_sessions (id, name, contact, permissions, created_at, proved_at, expires_at)
+     VALUES ('\\x00', '${session}', '${keeper}', '{}', now(), now(), now() + interval '1 hour')`,
+  );
+  await run(`sessions list --contact ${keeper}`);
+  await run(`sessions end ${session} --contact ${keeper}`);
+  await run(`sessions end --contact ${keeper} --all`);
+  await run('sessions list');
+  await run('sessions end --all');
 }
 
 async function walkOrganization(): Promise<void> {

@@ -36,6 +36,7 @@ const paths: Record<string, string | FormPage> = {
   contacts: '/console/contacts',
   organizations: '/console/organizations',
   'organization-new': '/console/organizations/new',
+  sessions: '/console/sessions',
   'contact-new': '/console/contacts/new',
   'resource-servers': '/console/resource-servers',
   'resource-server-new': '/console/resource-servers/new',
@@ -233,7 +234,8 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
 
   // Usage counts are written in batches, so wait until they are visible.
   const at = `/console/clients/${order.client_id}`;
-  const seen = await signIn((await operator()).token);
+  const me = await operator();
+  const seen = await signIn(me.token);
   const deadline = Date.now() + 15_000;
   while (!(await look(at, seen)).text.includes('nightly')) {
     if (Date.now() > deadline) throw new Error('the use was not written');
@@ -274,6 +276,7 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     'client-unmark-moved': `${at}/regenerations/${turned.regeneration_id}/unmark-moved?address=192.0.2.7&user_agent=sync%2F1.0&instance=pod-1`,
     'resource-server': `/console/clients/${api.client_id}`,
     contact: `/console/contacts/${contact.id}`,
+    'contact-sessions': `/console/contacts/${me.id}/sessions`,
     'contact-edit': `/console/contacts/${contact.id}/edit`,
     'contact-keys-disable': `/console/contacts/${contact.id}/disable-access-keys`,
     'access-key': `/console/access-keys/${key.id}`,

@@ -17,6 +17,7 @@ import type { expirationSchema } from '../routes/expiration-routes.ts';
 import type { explanationSchema } from '../routes/explain-routes.ts';
 import type { organizationSchema } from '../routes/organization-routes.ts';
 import type { foundSchema } from '../routes/search-routes.ts';
+import type { sessionSchema } from '../routes/session-routes.ts';
 import type { keysSchema } from '../routes/signing-key-routes.ts';
 import type { accessKeyUsageSchema, clientUsageSchema } from '../routes/usage-routes.ts';
 import type { Call } from './console-calls.ts';
@@ -77,6 +78,8 @@ export type Visit = {
   core: Core;
   site: Site;
   operator: Operator;
+  /** The id of the session. */
+  session: string;
   /** Canonical path of the page itself. */
   path: string;
   params: Readonly<Record<string, string>>;
@@ -143,6 +146,7 @@ export type ShownAttention = z.input<typeof attentionSchema>;
 export type ShownFound = z.input<typeof foundSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;
 export type ShownExpiration = z.input<typeof expirationSchema>;
+export type ShownSession = z.input<typeof sessionSchema>;
 export type ShownExplanation = z.input<typeof explanationSchema>;
 export type Listed<Item> = {
   data: Item[];

@@ -22,6 +22,7 @@ import { organizationActPages } from './pages/organizations/organization-act-pag
 import { organizationFormPages } from './pages/organizations/organization-form-pages.ts';
 import { organizationPage, organizationsPage } from './pages/organizations/organization-pages.ts';
 import { searchPage } from './pages/search-page.ts';
+import { sessionPages } from './pages/session-pages.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
 import { systemPage } from './pages/system-page.ts';
 
@@ -47,6 +48,7 @@ export const consolePages: readonly Page[] = [
   contactPage,
   ...contactActPages,
   ...disableAccessKeysPages,
+  ...sessionPages,
   organizationsPage,
   ...organizationFormPages,
   organizationPage,

@@ -71,7 +71,7 @@ function header(
     ${
       operator &&
       html`<form class="who" method="post" action="/console/sign-out">
-        <span class="who-name">${operator.name}</span><button class="quiet">Sign out</button>
+        <a class="who-name" href="/console/sessions" title="Your sessions">${operator.name}</a><button class="quiet">Sign out</button>
       </form>`
     }
   </header>`;

@@ -41,11 +41,12 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
       isFresh = true;
     }
     form.delete('operator_token');
-    const caller: Caller = { operator, session: session.name, isFresh };
+    const caller: Caller = { operator, session: session.id, isFresh };
     const visit: Visit = {
       core,
       site: siteOf(ctx),
       operator,
+      session: session.id,
       path: ctx.path,
       params: { ...ctx['params'] },
       query: Object.fromEntries(ctx.URL.searchParams),

@@ -53,6 +53,8 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_ADMIN_HOST: code(config.adminHost),
     KEYTURN_WORKERS: code(config.workers),
     KEYTURN_ACCESS_TOKEN_TTL: html`${code(config.accessTokenTtlSeconds)} seconds`,
+    KEYTURN_SESSION_TTL: html`${code(config.sessions.lifetimeSeconds)} seconds`,
+    KEYTURN_SESSION_IDLE: html`${code(config.sessions.idleSeconds)} seconds`,
     KEYTURN_STALE_SECONDS: html`${code(config.staleSeconds)} seconds`,
     KEYTURN_REVEAL: onOff(config.reveal),
     KEYTURN_SIGNING_ALG: code(config.signingAlgorithm),

@@ -56,6 +56,7 @@ const messages = {
   'operator-token-revoked': {
     text: 'Revoked the operator token. Sessions that were started with it have ended.',
   },
+  'session-ended': { text: 'Ended. Its next request has to sign in again.' },
   'key-revoked': { text: 'Revoked the signing key. Every JWT that it signed is rejected.' },
   rotated: { text: 'Rotated. The next key now signs tokens, and a new next key is published.' },
 } as const satisfies Record<string, Message>;

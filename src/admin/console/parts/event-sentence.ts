@@ -74,6 +74,8 @@ export const verbs: Readonly<Record<string, string>> = {
   'organization.update': 'changed the organization',
   'operator.refused': 'was rejected at',
   'request.refused': 'was refused a request',
+  'session.end': 'ended a session of',
+  'session.end_all': 'ended all sessions of',
   'secret.show_again': 'was shown a secret again, of',
   'token.end_leaked': 'revoked the leaked token',
   'operator_token.issue': 'issued an operator token for',

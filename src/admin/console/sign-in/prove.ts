@@ -7,27 +7,23 @@ import { isWellFormedSecret } from '../../../credentials/credential-format.ts';
 import { verifiersOf } from '../../../credentials/verifier.ts';
 import { KeyturnError } from '../../../errors.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
-import { digest, endSession, type Proved, randomCode, renewSession, startSession } from './session.ts';
+import { digest, forgetSession, type Proved, randomCode, renewSession, startSession, type Visitor } from './session.ts';
 
 /** Proof of identity: an operator token, or the code of a sign-in link. */
 export type Proof = { token: string } | { code: string };
-
-/** A browser's address, its session cookie, and the prefix of its next cookie. */
-export type Visitor = { address: string; cookie: string | undefined; mark: string };
 
 /**
  * Signs in with a new session, and ends the browser's previous one.
  * @returns the new cookie.
  * @throws {KeyturnError} 401 if the proof is not valid.
  */
-export async function signIn(core: Core, proof: Proof, { address, cookie, mark }: Visitor): Promise<string> {
-  const now = core.clock();
+export async function signIn(core: Core, proof: Proof, visitor: Visitor): Promise<string> {
   return await core.change(async (transaction) => {
     const proved = await prove(transaction, core, proof);
     if (!proved) throw refusal(proof);
-    if (cookie !== undefined) await endSession(transaction, cookie);
-    await audit(transaction, 'console.sign_in', proved, address, now);
-    return await startSession(transaction, proved, { mark, now });
+    if (visitor.cookie !== undefined) await forgetSession(transaction, visitor.cookie);
+    await audit(transaction, 'console.sign_in', proved, visitor.address, core.clock());
+    return await startSession(transaction, core, proved, visitor);
   });
 }
 
@@ -37,18 +33,13 @@ export async function signIn(core: Core, proof: Proof, { address, cookie, mark }
  * @returns the new cookie.
  * @throws {KeyturnError} 401 if the token is not the operator token of the contact.
  */
-export async function proveAgain(
-  core: Core,
-  contact: string,
-  token: string,
-  { address, cookie = '', mark }: Visitor,
-): Promise<string> {
+export async function proveAgain(core: Core, contact: string, token: string, visitor: Visitor): Promise<string> {
   const now = core.clock();
   return await core.change(async (transaction) => {
     const proved = await prove(transaction, core, { token });
     if (proved?.contact !== contact) throw refusal({ token });
-    await audit(transaction, 'console.prove', proved, address, now);
-    return await renewSession(transaction, cookie, proved, { mark, now });
+    await audit(transaction, 'console.prove', proved, visitor.address, now);
+    return await renewSession(transaction, proved, visitor, now);
   });
 }
 
@@ -63,7 +54,7 @@ async function prove(transaction: Transaction, core: Core, proof: Proof): Promis
   const row = rows[0];
   // The session stores this verifier. If the token is replaced before the session starts, its first request is
   // rejected.
-  return row && { contact: row.contact, operatorToken: row.verifier };
+  return row && { contact: row.contact, operatorToken: row.verifier, method: 'operator_token' };
 }
 
 function refusal(proof: Proof): KeyturnError {
@@ -128,5 +119,5 @@ async function useConsoleLink(database: Queryable, code: string, now: number): P
     [digest(code), new Date(now)],
   );
   const row = rows[0];
-  return row && { contact: row.contact, operatorToken: row.operator_token };
+  return row && { contact: row.contact, operatorToken: row.operator_token, method: 'link' };
 }

@@ -1,26 +1,38 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Context, Next } from 'koa';
-import { type Permission, reachOf } from '../../../contacts/contact.ts';
+import { reachOf } from '../../../contacts/contact.ts';
 import type { Core } from '../../../core.ts';
 import { Forbidden, KeyturnError } from '../../../errors.ts';
-import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
+import {
+  deleteByCookie,
+  findPresentedSession,
+  insertSession,
+  noteSeen,
+  replaceCookie,
+  type SignInMethod,
+} from '../../../sessions/session-store.ts';
+import type { Queryable, Transaction } from '../../../storage/database.ts';
 import type { Operator } from '../../operator-auth.ts';
 import { seeOther } from '../post-redirect-get.ts';
 import { siteOf } from '../site.ts';
 
 /** A signed-in operator with their current permissions. */
 export type Session = {
-  /** Unique name of the session. It does not grant access, and stays the same when the cookie is renewed. */
-  name: string;
+  /** Identifies the session. It does not grant access, and stays the same when the cookie is renewed. */
+  id: string;
   operator: Omit<Operator, 'address'>;
   /** Time of the last proof of identity. */
   provedAt: Date;
 };
 
-/** A contact that has proved its identity, and the verifier of its current operator token; null if it has no token. */
-export type Proved = { contact: string; operatorToken: Uint8Array | null };
+/**
+ * A contact that has proved its identity, the verifier of its current operator token, and how it did so. The verifier is
+ * null if it has no token.
+ */
+export type Proved = { contact: string; operatorToken: Uint8Array | null; method: SignInMethod };
 
-const lifetimeMs = 8 * 3_600_000;
+/** A browser's address and user agent, its session cookie, and the prefix of its next cookie. */
+export type Visitor = { address: string; userAgent: string; cookie: string | undefined; mark: string };
 
 /** Hashes a random value for storage (SHA-256). */
 export function digest(value: string): Uint8Array {
@@ -32,86 +44,53 @@ export function randomCode(): string {
   return randomBytes(32).toString('base64url');
 }
 
-/**
- * Finds the session of a cookie. Returns undefined if it has expired, if the contact's operator token was issued,
- * replaced or revoked since sign-in, if its permissions have changed, or if its organization is disabled.
- */
-async function findSession(database: Queryable, cookie: string, now: number): Promise<Session | undefined> {
-  const rows = await database.query<
-    Row & {
-      session: string;
-      contact: string;
-      name: string;
-      permissions: Permission[];
-      organization: string;
-      proved_at: Date;
-    }
-  >(
-    `SELECT s.name AS session, s.contact, c.name, c.permissions, c.organization, s.proved_at
-     FROM console_sessions s JOIN contacts c ON c.id = s.contact JOIN organizations o ON o.id = c.organization
-       LEFT JOIN operator_tokens t ON t.contact = c.id
-     WHERE s.id = $1 AND s.expires_at > $2 AND o.enabled AND t.verifier IS NOT DISTINCT FROM s.operator_token
-       AND c.permissions <@ s.permissions AND s.permissions <@ c.permissions`,
-    [digest(cookie), new Date(now)],
-  );
-  const row = rows[0];
-  return (
-    row && {
-      name: row.session,
-      operator: {
-        id: row.contact,
-        name: row.name,
-        permissions: row.permissions,
-        organizationId: reachOf({ organizationId: row.organization }),
-      },
-      provedAt: row.proved_at,
-    }
-  );
+/** How exactly the last use of a session is recorded, so that not every request writes. */
+const seenEveryMs = 60_000;
+
+/** Finds the session of a cookie, and records that it is used. */
+async function useSession({ database, config, clock }: Core, cookie: string): Promise<Session | undefined> {
+  const now = new Date(clock());
+  const found = await findPresentedSession(database, digest(cookie), now);
+  if (!found) return undefined;
+  const { id, contactId, name, permissions, provedAt, lastSeenAt } = found;
+  if (now.getTime() - lastSeenAt.getTime() >= seenEveryMs) await noteSeen(database, id, config.sessions, now);
+  return { id, operator: { id: contactId, name, permissions, organizationId: reachOf(found) }, provedAt };
 }
 
 /**
- * Starts a session of 8 hours.
- * @param mark prefix of the cookie.
+ * Starts a session.
  * @returns the cookie's value.
  */
 export async function startSession(
   transaction: Transaction,
-  { contact, operatorToken }: Proved,
-  { mark, now }: { mark: string; now: number },
+  { config, clock }: Pick<Core, 'config' | 'clock'>,
+  { contact: contactId, operatorToken, method }: Proved,
+  { mark, address, userAgent }: Visitor,
 ): Promise<string> {
   const cookie = mark + randomCode();
-  await transaction.query(
-    `INSERT INTO console_sessions (id, contact, operator_token, permissions, created_at, proved_at, expires_at)
-     SELECT $1, id, $3, permissions, $4, $4, $5 FROM contacts WHERE id = $2`,
-    [digest(cookie), contact, operatorToken, new Date(now), new Date(now + lifetimeMs)],
-  );
+  const session = { cookie: digest(cookie), contactId, operatorToken, method, address, userAgent };
+  await insertSession(transaction, session, config.sessions, new Date(clock()));
   return cookie;
 }
 
 /**
  * Gives a session a new cookie after its contact has proved its identity with its current operator token. The session's
- * expiry stays the same.
- * @param mark prefix of the new cookie.
+ * longest life stays the same.
  * @returns the new cookie's value.
  */
 export async function renewSession(
   transaction: Transaction,
-  cookie: string,
   { operatorToken }: Proved,
-  { mark, now }: { mark: string; now: number },
+  { cookie = '', mark }: Visitor,
+  now: number,
 ): Promise<string> {
   const renewed = mark + randomCode();
-  await transaction.query('UPDATE console_sessions SET id = $2, operator_token = $3, proved_at = $4 WHERE id = $1', [
-    digest(cookie),
-    digest(renewed),
-    operatorToken,
-    new Date(now),
-  ]);
+  await replaceCookie(transaction, digest(cookie), { cookie: digest(renewed), operatorToken }, new Date(now));
   return renewed;
 }
 
-export async function endSession(database: Queryable, cookie: string): Promise<void> {
-  await database.query('DELETE FROM console_sessions WHERE id = $1', [digest(cookie)]);
+export async function forgetSession(database: Queryable, cookie: string): Promise<void> {
+  await deleteByCookie(database, digest(cookie));
 }
 
 /**
@@ -135,7 +114,7 @@ export function requireSession(
 ) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const cookie = readSessionCookie(ctx);
-    const session = cookie === undefined ? undefined : await findSession(core.database, cookie, core.clock());
+    const session = cookie === undefined ? undefined : await useSession(core, cookie);
     if (!session) {
       if (ctx.method === 'POST') return await askSignIn(ctx);
       const isStart = ctx.path === '/console/';

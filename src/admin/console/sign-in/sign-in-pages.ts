@@ -14,11 +14,12 @@ import { siteOf } from '../site.ts';
 import { proveAgain, signIn } from './prove.ts';
 import {
   clearSessionCookie,
-  endSession,
+  forgetSession,
   readSessionCookie,
   type Session,
   sessionMark,
   setSessionCookie,
+  type Visitor,
 } from './session.ts';
 
 /** Maximum number of failed attempts per minute from one network. */
@@ -27,6 +28,9 @@ const perMinute = 10;
 /** Maximum length of a kept form, which is encoded once more when it is sent together with the sign-in. */
 const maxKept = 80 * 1024;
 
+/** Maximum number of characters of a user agent that are kept. */
+const maxUserAgent = 300;
+
 /**
  * Creates the handlers for signing in with an operator token or a link, renewing the proof of identity, and signing
  * out.
@@ -34,8 +38,12 @@ const maxKept = 80 * 1024;
 export function signInPages(core: Core, addressOf: (request: Context['req']) => string) {
   const limited = createAttemptLimit(perMinute);
 
-  const visitorOf = (ctx: Context) => ({
+  const visitorOf = (ctx: Context): Visitor => ({
     address: addressOf(ctx.req),
+    userAgent: ctx
+      .get('User-Agent')
+      .replace(/[^\x20-\x7e]/g, '')
+      .slice(0, maxUserAgent),
     cookie: readSessionCookie(ctx),
     mark: sessionMark(ctx),
   });
@@ -102,7 +110,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
 
   async function signOut(ctx: Context): Promise<void> {
     const cookie = readSessionCookie(ctx);
-    if (cookie !== undefined) await endSession(core.database, cookie);
+    if (cookie !== undefined) await forgetSession(core.database, cookie);
     clearSessionCookie(ctx);
     // Also clear the pages that the browser has cached (W3C Clear Site Data).
     ctx.set('Clear-Site-Data', '"cache"');

@@ -72,7 +72,9 @@ export const contactPage: Page = {
         title: contact.name,
         lead: contact.email,
         back: { path: '/console/contacts', label: 'Contacts' },
-        actions: mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
+        actions:
+          mayManage &&
+          html`<a class="button" href=${`${at}/sessions`}>Sessions</a><a class="button" href=${`${at}/edit`}>Edit</a>`,
       })}
       ${accessKeys(visit, contact, keys)} ${ownedClients(visit, contact, owned)}
       <div class="grid two">${about(visit, contact, await organizationFact(visit, contact))} ${operator(visit, contact, at)}</div>

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { type Dialect, tokenDialects } from '../configuration/dialects.ts';
 import { Conflict, InvalidInput } from '../errors.ts';
+import { isPublicAddress } from '../http/public-address.ts';
 import type { Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import { requireScopesWithin } from './ceiling.ts';
@@ -8,7 +9,6 @@ import { type CertificateSubject, requireUsableSubject } from './certificate-sub
 import type { AuthMethod, Client } from './client.ts';
 import { holdResourceServers, listResourceServers } from './client-store.ts';
 import { requireDeclarable } from './declared-scopes.ts';
-import { isPublicAddress } from './fetch-jwks.ts';
 import { type HeldForClient, requireNoneBeyond } from './hold-organizations.ts';
 import { requireOffered } from './offered-scopes.ts';
 import { readRegisteredCertificate } from './registered-certificate.ts';

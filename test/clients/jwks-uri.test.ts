@@ -6,7 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../../src/clients/client.ts';
-import { createClientKeys, type FetchOptions, fetchJwks, isPublicAddress } from '../../src/clients/fetch-jwks.ts';
+import { createClientKeys, fetchJwks } from '../../src/clients/fetch-jwks.ts';
+import type { OutsideOptions } from '../../src/http/outside-fetch.ts';
+import { isPublicAddress } from '../../src/http/public-address.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { makePair } from '../oauth/assertion.ts';
 
@@ -41,7 +43,7 @@ beforeEach(() => {
 });
 
 /** Fetches the local server's keys as if its address were public. */
-function fetchLocal(options: FetchOptions = {}) {
+function fetchLocal(options: OutsideOptions = {}) {
   return fetchJwks(`https://client.example:${port}/jwks.json`, {
     ca,
     resolve: (_hostname, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]),
@@ -68,7 +70,7 @@ describe('fetching a JWKS by URL', () => {
     await expect(fetchLocal({ isAllowed: isPublicAddress })).rejects.toThrow('not a public address');
     await expect(fetchJwks(`https://127.0.0.1:${port}/`, { ca })).rejects.toThrow('not a public address');
     await expect(fetchJwks(`https://[::ffff:127.0.0.1]:${port}/`, { ca })).rejects.toThrow('not a public address');
-    const mixed: FetchOptions['resolve'] = (_hostname, callback) =>
+    const mixed: OutsideOptions['resolve'] = (_hostname, callback) =>
       callback(null, [
         { address: '9.9.9.9', family: 4 },
         { address: '127.0.0.1', family: 4 },

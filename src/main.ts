@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-// Must be imported first, so that its V8 flag applies to all code that follows.
-import './process/young-generation.ts';
 import { runCli } from './cli.ts';
 
 process.exitCode = await runCli(process.argv.slice(2));

@@ -14,6 +14,7 @@ import type { Tracing } from './observability/tracing.ts';
 import { giveMetrics } from './observability/worker-metrics.ts';
 import { createStartSteps } from './process/start-steps.ts';
 import { isFirstWorker, isWorker, reportReady, superviseWorkers } from './process/workers.ts';
+import { enlargeYoungGeneration } from './process/young-generation.ts';
 import { rotateOldSigningKey } from './tokens/signing-keys.ts';
 
 export type RunningServer = {
@@ -109,6 +110,7 @@ export async function runServer(config: Config): Promise<void> {
     throw error;
   });
   giveMetrics(core.metrics.collect);
+  enlargeYoungGeneration();
   log.info({ public: server.publicUrl, admin: server.adminUrl, issuer: config.issuer }, 'Keyturn is ready');
   reportReady();
   const stopCheckpoints = logCheckpoints(core.database, core.keyRing, log);

@@ -1,9 +1,12 @@
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * Lets V8's young generation grow to its full size (16 MB, twice) in one step instead of by doubling. A request leaves
- * some kilobytes of garbage, and a small young generation is collected hundreds of times a second, each time with the
- * objects that running requests hold. Of V8's flags for this, it is the one that also takes effect at run time, so
- * neither a restart nor NODE_OPTIONS is needed.
+ * Lets V8's young generation grow to its full size in one step instead of by doubling. A request leaves some kilobytes
+ * of garbage, and a small young generation is collected hundreds of times a second, each time with the objects that
+ * running requests hold. Of V8's flags for this, it is the one that also takes effect at run time, so neither a restart
+ * nor NODE_OPTIONS is needed. Call it after the start: the garbage of the start would fill the larger generation, and
+ * an idle process would keep about 35 MB more.
  */
-setFlagsFromString('--semi-space-growth-factor=32');
+export function enlargeYoungGeneration(): void {
+  setFlagsFromString('--semi-space-growth-factor=32');
+}

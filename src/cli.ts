@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Argument, Command, CommanderError, Help, InvalidArgumentError, type Option } from 'commander';
-import { addAgentCommand } from './cli/agent-command.ts';
+import { addAgentCommand } from './cli/agent/agent-command.ts';
 import { setOptions } from './cli/call-admin.ts';
 import { addCompletionCommand } from './cli/completion.ts';
 import { addDoctorCommand } from './cli/doctor.ts';

@@ -114,7 +114,7 @@ const remoteVariables = ['KEYTURN_URL', 'KEYTURN_OPERATOR_TOKEN', 'KEYTURN_PROFI
 
 /** Returns the variables of commands that call a running server; undefined if they are not set or empty. */
 export function commandVariables() {
-  const names = [...remoteVariables, 'XDG_CONFIG_HOME'] as const;
+  const names = [...remoteVariables, 'XDG_CONFIG_HOME', 'KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT'] as const;
   type Values = { [name in (typeof names)[number]]: string | undefined };
   return Object.fromEntries(names.map((name) => [name, process.env[name]?.trim() || undefined])) as Values;
 }

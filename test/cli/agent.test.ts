@@ -3,8 +3,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type CryptoKey, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { childEnvironment } from '../child-environment.ts';
 import { eventually } from '../eventually.ts';
+import { freePort } from '../free-port.ts';
+import { makeAssertion, registerKeyClient } from '../oauth/assertion.ts';
+import { post } from '../oauth/http-client.ts';
 import { createWorld, hour, type World } from '../regeneration/world.ts';
 import { ended, runCommand, startCommand } from './run-command.ts';
 
@@ -67,7 +71,7 @@ test('the example rotates the secret of a running program, which never fails, un
   });
   const { code, stdout } = await end;
   expect(code).toBe(0);
-  expect(stdout).toContain('The new secret is in use, and the previous one has ended.');
+  expect(stdout).toContain('The new credential is in use, and the previous one has ended.');
   expect(stdout).toContain('read the credentials again');
   expect(stdout.match(/answered with (\d+)/g)?.every((line) => line.endsWith('200'))).toBe(true);
   expect(Object.keys(read())).toEqual(['client_id', 'client_secret']);
@@ -85,7 +89,7 @@ test('an agent that was killed continues the same rotation, and ends at the firs
   const both = read();
   expect(both.note).toBe('kept');
   const { code, stderr } = await runCommand(args('--until', 'first-use', '--wait', '0s'));
-  expect([code, stderr]).toEqual([1, expect.stringContaining('The new secret was not used yet.')]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining('The new credential was not used yet.')]);
   expect(read()).toEqual(both);
   await world.token(current());
   const proven = await runCommand(args('--until', 'first-use', '--json'));
@@ -134,4 +138,47 @@ test('an undone rotation puts the previous secret back, and a rejected one leave
   expect(read()).toEqual(before);
   writeFileSync(file, '{"client_id":"x"}');
   expect(await runCommand(args())).toMatchObject({ code: 2, stderr: expect.stringContaining('client_secret') });
+});
+
+test('generates the next key of a client without a secret, waits for its use, and drops the old one', async () => {
+  const port = await freePort();
+  const issuer = `http://localhost:${port}`;
+  const own = await createWorld({ env: { KEYTURN_PORT: String(port), KEYTURN_ISSUER: issuer } });
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  const first: JWK = await exportJWK(privateKey);
+  const { d: _private, ...publicJwk } = first;
+  const client = await registerKeyClient(own.core, { jwks: { keys: [publicJwk] } }, { selfRotation: true });
+  writeFileSync(file, JSON.stringify({ client_id: client, private_key: first }));
+  const read = (): Record<string, JWK> => JSON.parse(readFileSync(file, 'utf8'));
+  const uses = async (key: JWK) => {
+    const now = Math.floor(own.now() / 1_000);
+    const claims = { iat: now, exp: now + 60 };
+    const pair = { alg: 'ES256', privateKey: (await importJWK(key, 'ES256')) as CryptoKey };
+    const answer = await post(`${own.publicUrl}/oauth2/token`, {
+      grant_type: 'client_credentials',
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: await makeAssertion(pair, client, issuer, { claims }),
+    });
+    return answer.status === 200;
+  };
+  expect(await uses(first)).toBe(true);
+  const agent = ['agent', '--issuer', issuer, '--file', file, '--every', '1s', '--until', 'first-use', '--json'];
+  const end = ended(startCommand(agent, {}));
+  await eventually(() => read()['previous_private_key'] !== undefined);
+  const next = read()['private_key'] as JWK;
+  expect(read()['previous_private_key']).toEqual(first);
+  expect([next.kid, next.d, next.alg]).toEqual([expect.any(String), expect.any(String), 'ES256']);
+  expect([await uses(first), await uses(next)]).toEqual([true, true]);
+  const { code, stdout } = await end;
+  expect([code, JSON.parse(stdout).first_used_at]).toEqual([0, expect.any(String)]);
+  const shown = await own.adminFetch(`/clients/${client}`);
+  expect([shown.text.includes(next.d ?? ''), shown.text.includes(next.kid ?? '')]).toEqual([false, true]);
+
+  await eventually(async () => {
+    own.pass(2 * hour);
+    await uses(next);
+    return (await own.progress(client)).state === 'finished';
+  });
+  expect([await uses(first), await uses(next)]).toEqual([false, true]);
+  await own.close();
 });

@@ -61,6 +61,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
     description: 'the sessions of people in the console',
     load: async () => (await import('./cli/session-commands.ts')).addSessionCommands,
   },
+  portal: {
+    description: 'the portal, in which people of an organization serve themselves',
+    load: async () => (await import('./cli/portal-commands.ts')).addPortalCommands,
+  },
   'access-keys': {
     description: 'access keys: what a contact may do, by kind of information',
     load: async () => (await import('./cli/access-keys.ts')).addAccessKeyCommands,
@@ -156,7 +160,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   // `console link` has a --url of its own: where the browser reaches the console.
   program.hook('preAction', (_, command) => {
     setOptions(command);
-    const isOther = command.name() === 'link';
+    const isOther = command.name() === 'link' && command.parent?.name() === 'console';
     setRemoteOptions(isOther ? {} : command.optsWithGlobals());
   });
   refuseEmptyValues(program);

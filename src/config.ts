@@ -4,10 +4,10 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Dialect, type Dialects, dialectProblems } from './configuration/dialects.ts';
 import { unknownVariables, withoutPlatformLinks } from './configuration/environment.ts';
-import { defaultIssuer, isHostName, isIssuer } from './configuration/issuer.ts';
+import { isHostName, isIssuer, localUrl } from './configuration/issuer.ts';
 import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
 import { UsageError } from './errors.ts';
-import { readTlsFiles, type TlsFiles } from './http/tls-files.ts';
+import { problemsOfTls, type TlsFiles } from './http/tls-files.ts';
 import { problemsOfProxySettings } from './http/trusted-proxies.ts';
 import type { LogLevel } from './observability/log.ts';
 
@@ -28,6 +28,11 @@ export type Config = {
   port: number;
   adminHost: string;
   adminPort: number;
+  portalHost: string;
+  /** Undefined if this process does not serve the portal. */
+  portalPort: number | undefined;
+  /** Origin of the portal's addresses; undefined if there is no portal. */
+  portalUrl: string | undefined;
   workers: number;
   accessTokenTtlSeconds: number;
   /** How many seconds a person stays signed in at most, and without a request. */
@@ -84,6 +89,9 @@ export const variables = [
   'KEYTURN_HOST',
   'KEYTURN_ADMIN_PORT',
   'KEYTURN_ADMIN_HOST',
+  'KEYTURN_PORTAL_PORT',
+  'KEYTURN_PORTAL_HOST',
+  'KEYTURN_PORTAL_URL',
   'KEYTURN_WORKERS',
   'KEYTURN_ACCESS_TOKEN_TTL',
   'KEYTURN_SESSION_TTL',
@@ -183,9 +191,16 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   const dialects = list('KEYTURN_DIALECTS');
   problems.push(...dialectProblems(dialects));
   const port = integer('KEYTURN_PORT', 4000, 0, 65_535);
-  const issuer = text('KEYTURN_ISSUER')?.replace(/\/$/, '') ?? defaultIssuer(tlsFiles.cert ? 'https' : 'http', port);
-  check('KEYTURN_ISSUER', isIssuer(issuer), 'an http or https URL without path, query and fragment');
-  check('KEYTURN_ISSUER', !tlsFiles.cert || !issuer.startsWith('http:'), 'an https URL if KEYTURN_TLS_CERT is set');
+  const origin = (name: string, fallback: string) => {
+    const url = text(name)?.replace(/\/$/, '') ?? fallback;
+    check(name, isIssuer(url), 'an http or https URL without path, query and fragment');
+    check(name, !tlsFiles.cert || !url.startsWith('http:'), 'an https URL if KEYTURN_TLS_CERT is set');
+    return url;
+  };
+  const scheme = tlsFiles.cert ? 'https' : 'http';
+  const issuer = origin('KEYTURN_ISSUER', localUrl(scheme, port, 4000));
+  const portalPort = text('KEYTURN_PORTAL_PORT') ? integer('KEYTURN_PORTAL_PORT', 4002, 0, 65_535) : undefined;
+  const hasPortal = portalPort !== undefined || text('KEYTURN_PORTAL_URL') !== undefined;
   const databaseUrl = storeUrl('DATABASE_URL', checkPostgresUrl);
   const redisUrl = storeUrl('REDIS_URL', readRedisUrl);
   const rootKey = secret('KEYTURN_ROOT_KEY');
@@ -208,6 +223,9 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     port,
     adminHost: listenOn('KEYTURN_ADMIN_HOST', '127.0.0.1'),
     adminPort: integer('KEYTURN_ADMIN_PORT', 4001, 0, 65_535),
+    portalHost: listenOn('KEYTURN_PORTAL_HOST', '0.0.0.0'),
+    portalPort,
+    portalUrl: hasPortal ? origin('KEYTURN_PORTAL_URL', localUrl(scheme, portalPort ?? 0, 4002)) : undefined,
     workers,
     accessTokenTtlSeconds: integer('KEYTURN_ACCESS_TOKEN_TTL', 3600, 1, 86_400),
     sessions: {
@@ -270,16 +288,5 @@ function problemOf(read: () => unknown): string | undefined {
   } catch (error) {
     if (error instanceof UsageError) return error.message;
     throw error;
-  }
-}
-
-function problemsOfTls(paths: TlsFiles): string[] {
-  if ((paths.cert === undefined) !== (paths.key === undefined))
-    return ['KEYTURN_TLS_CERT and KEYTURN_TLS_KEY must be set together'];
-  try {
-    readTlsFiles(paths);
-    return [];
-  } catch (error) {
-    return [(error as Error).message];
   }
 }

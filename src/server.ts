@@ -1,13 +1,15 @@
 import type { RequestListener } from 'node:http';
 import { createAdminApp } from './admin/app.ts';
+import { adminEndpoints } from './admin/endpoints.ts';
+import { createPortalApp } from './admin/portal/portal-app.ts';
 import { logCheckpoints } from './audit/audit-checkpoint.ts';
 import type { Config } from './config.ts';
 import { configWarnings } from './configuration/environment.ts';
 import { type Core, openCore } from './core.ts';
 import { createRangeCheck } from './http/client-address.ts';
+import { answerWhileStarting } from './http/health-endpoints.ts';
 import { type Listeners, openListeners } from './http/listeners.ts';
 import { watchOverload } from './http/overload.ts';
-import { answerWhileStarting } from './oauth/health-endpoints.ts';
 import { createPublicApp } from './oauth/public-app.ts';
 import { createLog, logConsoleWarnings } from './observability/log.ts';
 import type { Tracing } from './observability/tracing.ts';
@@ -20,6 +22,8 @@ import { rotateOldSigningKey } from './tokens/signing-keys.ts';
 export type RunningServer = {
   publicUrl: string;
   adminUrl: string;
+  /** Undefined if this process does not serve the portal. */
+  portalUrl: string | undefined;
   /** Responds to the requests that have arrived, then closes the listeners. The stores stay open. */
   close(): Promise<void>;
 };
@@ -28,7 +32,7 @@ export type RunningServer = {
  * Serves on opened stores.
  * @param options.listeners those that were opened before the stores; opened here if not given.
  * @param options.drainMs milliseconds that connections may stay idle during shutdown before they are closed.
- * @param options.isOverloaded returns whether the public listener must reject requests to shed load.
+ * @param options.isOverloaded returns whether the public listener and the portal must reject requests to shed load.
  * @throws {UsageError} if an address is in use or cannot be listened on.
  */
 export async function startServer(
@@ -48,15 +52,22 @@ export async function startServer(
       core.log,
       answerWhileStarting(() => []),
     ));
-  const { clientCa, publicUrl, adminUrl } = listeners;
+  const { clientCa, publicUrl, adminUrl, portalUrl } = listeners;
   let draining = false;
-  const publicApp = createPublicApp(core, { isDraining: () => draining, isOverloaded, clientCa });
+  const isDraining = () => draining;
+  const publicApp = createPublicApp(core, { isDraining, isOverloaded, clientCa });
+  const endpoints = adminEndpoints(core);
   const watched = (listener: RequestListener) => core.tracing?.watchListener(listener) ?? listener;
-  listeners.serve(watched(publicApp.listener), watched(createAdminApp(core).callback()));
+  listeners.serve({
+    public: watched(publicApp.listener),
+    admin: watched(createAdminApp(core, endpoints).callback()),
+    portal: watched(createPortalApp(core, endpoints, { isDraining, isOverloaded }).callback()),
+  });
   const rotation = rotateSigningKeysByAge(core);
   return {
     publicUrl,
     adminUrl,
+    portalUrl,
     close: async () => {
       draining = true;
       clearInterval(rotation);
@@ -111,7 +122,10 @@ export async function runServer(config: Config): Promise<void> {
   });
   giveMetrics(core.metrics.collect);
   enlargeYoungGeneration();
-  log.info({ public: server.publicUrl, admin: server.adminUrl, issuer: config.issuer }, 'Keyturn is ready');
+  log.info(
+    { public: server.publicUrl, admin: server.adminUrl, portal: server.portalUrl, issuer: config.issuer },
+    'Keyturn is ready',
+  );
   reportReady();
   const stopCheckpoints = logCheckpoints(core.database, core.keyRing, log);
   const signal = await new Promise<string>((resolve) => {

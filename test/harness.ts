@@ -14,6 +14,8 @@ export type TestServer = {
   core: Core;
   publicUrl: string;
   adminUrl: string;
+  /** Empty if the server does not serve the portal. */
+  portalUrl: string;
   /** The stores of this server. Another server on the same stores is another process of the same deployment. */
   stores: Stores;
   close(): Promise<void>;
@@ -73,6 +75,7 @@ export async function startTestServer(
     core,
     publicUrl: server.publicUrl,
     adminUrl: server.adminUrl,
+    portalUrl: server.portalUrl ?? '',
     stores,
     close: async () => {
       await server.close();

@@ -68,5 +68,6 @@ BEGIN
   SET LOCAL ROLE keyturn_migrate;
   PERFORM public.restrict_roles();
   IF to_regprocedure('public.limit_to_organizations()') IS NOT NULL THEN PERFORM public.limit_to_organizations(); END IF;
+  IF to_regprocedure('public.limit_to_contacts()') IS NOT NULL THEN PERFORM public.limit_to_contacts(); END IF;
   RESET ROLE;
 END $$;

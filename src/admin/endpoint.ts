@@ -21,6 +21,7 @@ export const tags = {
   search: 'Finds clients, access keys and contacts.',
   clients: 'Integrations and resource servers, their secrets, rotations and tokens.',
   contacts: 'People and partners, and their operator tokens.',
+  'portal-sessions': 'Links that sign people of an organization in to the portal.',
   organizations: 'Customers and partners, and the limits of what they may have.',
   'access-keys': 'Access keys of contacts, and their rotations.',
   'signing-keys': 'Keys that sign JWT access tokens.',

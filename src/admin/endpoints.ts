@@ -14,6 +14,7 @@ import { explainEndpoints } from './routes/explain-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
 import { organizationEndpoints } from './routes/organization-routes.ts';
+import { portalSessionEndpoints } from './routes/portal-session-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
 import { sessionEndpoints } from './routes/session-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
@@ -32,6 +33,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...organizationEndpoints(core),
     ...contactEndpoints(core),
     ...operatorTokenEndpoints(core),
+    ...portalSessionEndpoints(core),
     ...accessKeyEndpoints(core),
     ...contactKeysEndpoints(core),
     ...accessKeyRegenerationEndpoints(core),

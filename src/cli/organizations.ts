@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addAct, addListCommand } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { collectLabels, labelOption } from './detail-options.ts';
+import { type PortalOptions, toPortal, withoutPortalOptions, withPortalOptions } from './portal-options.ts';
 import { withAdmin } from './stores.ts';
 import { duration, type OutputOptions, present, sheet } from './terminal.ts';
 
@@ -19,6 +20,7 @@ type ShownOrganization = Json & {
     key_lifetime: number | null;
     reveal: boolean;
   };
+  portal: { name: string | null; return_url: string | null };
   integrations: number;
   access_keys: number;
   contacts: number;
@@ -28,16 +30,17 @@ type ShownOrganization = Json & {
 
 type ApiScopes = { resource: string; scope: string };
 
-type FieldOptions = OutputOptions & {
-  name?: string;
-  externalId?: string | false;
-  label?: Readonly<Record<string, string>> | false;
-  allow?: ApiScopes[] | false;
-  maxIntegrations?: number | false;
-  maxAccessKeys?: number | false;
-  maxKeyLifetime?: number | false;
-  reveal?: boolean;
-};
+type FieldOptions = OutputOptions &
+  PortalOptions & {
+    name?: string;
+    externalId?: string | false;
+    label?: Readonly<Record<string, string>> | false;
+    allow?: ApiScopes[] | false;
+    maxIntegrations?: number | false;
+    maxAccessKeys?: number | false;
+    maxKeyLifetime?: number | false;
+    reveal?: boolean;
+  };
 
 const one = '/organizations/{id}';
 const example = '5b1e7c3a-90d4-4c1e-8f27-6a0d2b9c4e18';
@@ -117,7 +120,7 @@ Examples:
 }
 
 function addUpdate(organizations: Command): void {
-  withFields(organizations.command('update'))
+  withoutPortalOptions(withFields(organizations.command('update')))
     .description('change only the given fields and limits')
     .argument('<id>', 'the id of the organization')
     .option('--name <text>', 'name of the organization')
@@ -144,7 +147,7 @@ Examples:
 }
 
 function withFields(command: Command): Command {
-  return command
+  return withPortalOptions(command)
     .option('--external-id <id>', 'unique id of the organization in your own system')
     .option(
       '--label <key=value>',
@@ -178,6 +181,7 @@ function toFields(options: FieldOptions): Json {
     external_id: orNull(externalId),
     labels: label === false ? {} : label,
     ceiling: given.length > 0 ? Object.fromEntries(given) : undefined,
+    portal: toPortal(options),
   };
 }
 
@@ -223,6 +227,8 @@ function showOrganization(organization: ShownOrganization): string {
       ceiling.scopes?.map(({ resource, scope }) => `${resource}: ${scope || 'none'}`).join('; ') ?? 'all',
     'longest life of access keys': ceiling.key_lifetime === null ? 'no limit' : `${ceiling.key_lifetime} seconds`,
     'secrets can be revealed': ceiling.reveal ? 'yes' : 'no',
+    'portal name': organization.portal.name ?? 'that of the deployment',
+    'portal return URL': organization.portal.return_url ?? 'that of the deployment',
     created: organization.created_at,
     updated: organization.updated_at,
   });

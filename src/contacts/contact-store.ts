@@ -30,6 +30,19 @@ export async function lockContact(transaction: Transaction, id: string): Promise
   return rows[0] && toContact(rows[0]);
 }
 
+/** Finds the contacts of an organization with an e-mail address, in any case; at most two. */
+export async function findContactsByEmail(
+  transaction: Transaction,
+  organizationId: string,
+  email: string,
+): Promise<Contact[]> {
+  const rows = await transaction.query<ContactRow>(
+    `${selectContacts} WHERE c.organization = $1 AND lower(c.email) = lower($2) LIMIT 2`,
+    [organizationId, email],
+  );
+  return rows.map(toContact);
+}
+
 /**
  * Finds the contact with this operator token, and whether its organization is enabled.
  * @param verifiers the HMACs of the token under every version of the pepper.

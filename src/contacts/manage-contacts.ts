@@ -193,7 +193,8 @@ export async function requireContact(transaction: Transaction, id: string): Prom
   return contact;
 }
 
-function requireMayGrant(grantor: Grantor, permissions: readonly Permission[]): void {
+/** @throws {Forbidden} naming the permissions that the grantor lacks. */
+export function requireMayGrant(grantor: Grantor, permissions: readonly Permission[]): void {
   const lacking = permissions.filter((permission) => !grantor.permissions.includes(permission));
   if (lacking.length > 0)
     throw new Forbidden(

@@ -8,43 +8,46 @@ import type { Log } from '../observability/log.ts';
 import { createHttpServer, type HttpServer } from './http-server.ts';
 import { followTlsFiles } from './tls-files.ts';
 
-/** The two open listeners of a process. */
+/** The open listeners of a process. */
 export type Listeners = {
   publicUrl: string;
   adminUrl: string;
+  /** Undefined if this process does not serve the portal. */
+  portalUrl: string | undefined;
   /** Returns the current CAs of client certificates, in PEM. */
   clientCa(): string | undefined;
   /** Passes every later request to these, instead of the one for the time of the start. */
-  serve(publicListener: RequestListener, adminListener: RequestListener): void;
-  /** Answers the requests that have arrived, then closes both. @param drainMs see `drain`. */
+  serve(listeners: { public: RequestListener; admin: RequestListener; portal: RequestListener }): void;
+  /** Answers the requests that have arrived, then closes all. @param drainMs see `drain`. */
   close(drainMs: number): Promise<void>;
 };
 
 /**
- * Opens both listeners.
+ * Opens the listeners.
  * @param starting answers requests until `serve` is called.
  * @throws {UsageError} if an address is in use or cannot be listened on.
  */
 export async function openListeners(config: Config, log: Log, starting: RequestListener): Promise<Listeners> {
   const tls = followTlsFiles(config.tlsFiles, log);
   const publicServer = createHttpServer(starting, tls, { requestClass: PlainRequest, clientCertificates: true, log });
-  const adminServer = createHttpServer(starting, tls, {
-    requestClass: IncomingMessage,
-    clientCertificates: false,
-    log,
-  });
+  const forPeople = { requestClass: IncomingMessage, clientCertificates: false, log };
+  const adminServer = createHttpServer(starting, tls, forPeople);
+  const portalServer = config.portalPort === undefined ? undefined : createHttpServer(starting, tls, forPeople);
+  const servers = [publicServer, adminServer, ...(portalServer ? [portalServer] : [])];
   const close = async (drainMs: number) => {
     tls.stop();
-    await Promise.all([publicServer, adminServer].map((server) => server.listening && drain(server, drainMs)));
+    await Promise.all(servers.map((server) => server.listening && drain(server, drainMs)));
   };
   try {
     return {
       publicUrl: await listen(publicServer, config.port, config.host),
       adminUrl: await listen(adminServer, config.adminPort, config.adminHost),
+      portalUrl: portalServer && (await listen(portalServer, config.portalPort ?? 0, config.portalHost)),
       clientCa: () => tls.current().clientCa,
-      serve: (publicListener, adminListener) => {
-        publicServer.off('request', starting).on('request', publicListener);
-        adminServer.off('request', starting).on('request', adminListener);
+      serve: (listeners) => {
+        publicServer.off('request', starting).on('request', listeners.public);
+        adminServer.off('request', starting).on('request', listeners.admin);
+        portalServer?.off('request', starting).on('request', listeners.portal);
       },
       close,
     };
@@ -54,12 +57,14 @@ export async function openListeners(config: Config, log: Log, starting: RequestL
   }
 }
 
+const hostVariables = 'KEYTURN_HOST, KEYTURN_ADMIN_HOST or KEYTURN_PORTAL_HOST';
+
 /** Messages for errors of `listen` that can be fixed in the configuration. */
 const listenProblems: Record<string, ((port: number, host: string) => string) | undefined> = {
   EADDRINUSE: (port, host) => `Port ${port} of ${host} is taken. Free it, or choose another port.`,
   EACCES: (port, host) => `This user may not listen on port ${port} of ${host}. Choose a port from 1024.`,
-  EADDRNOTAVAIL: (_, host) => `This machine has no address ${host}: correct KEYTURN_HOST or KEYTURN_ADMIN_HOST.`,
-  ENOTFOUND: (_, host) => `The host name ${host} has no address: correct KEYTURN_HOST or KEYTURN_ADMIN_HOST.`,
+  EADDRNOTAVAIL: (_, host) => `This machine has no address ${host}: correct ${hostVariables}.`,
+  ENOTFOUND: (_, host) => `The host name ${host} has no address: correct ${hostVariables}.`,
 };
 
 async function listen(server: HttpServer, port: number, host: string): Promise<string> {

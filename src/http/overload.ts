@@ -1,3 +1,5 @@
+import { KeyturnError } from '../errors.ts';
+
 export type Overload = {
   /** Returns whether this process is so late that most waiting callers have given up. Called for every request. */
   isOverloaded(): boolean;
@@ -21,4 +23,18 @@ export function watchOverload(): Overload {
     dueAt = performance.now() + everyMs;
   }, everyMs).unref();
   return { isOverloaded: () => wasLate || isLate(), stop: () => clearInterval(timer) };
+}
+
+/** Rejects requests with 503 while the process is overloaded, instead of answering after callers have timed out. */
+export function shedLoad(isOverloaded: () => boolean) {
+  return (_ctx: unknown, next: () => Promise<void>): Promise<void> => {
+    if (isOverloaded()) {
+      throw new KeyturnError(
+        'temporarily_unavailable',
+        503,
+        'Service unavailable: the server is overloaded. Try again shortly.',
+      );
+    }
+    return next();
+  };
 }

@@ -13,7 +13,7 @@ export type TlsFiles = {
 };
 
 /** Reads the current contents of the files. @throws {Error} if one cannot be read or does not match the others. */
-export function readTlsFiles(paths: TlsFiles): TlsFiles {
+function readTlsFiles(paths: TlsFiles): TlsFiles {
   const files = {
     cert: read('KEYTURN_TLS_CERT', paths.cert),
     key: read('KEYTURN_TLS_KEY', paths.key),
@@ -104,4 +104,16 @@ export function followTlsFiles(paths: TlsFiles, log: Log): FollowedTlsFiles {
 
 function sameFiles(some: TlsFiles, others: TlsFiles): boolean {
   return some.cert === others.cert && some.key === others.key && some.clientCa === others.clientCa;
+}
+
+/** Returns why files cannot be used, for a person who sets the variables. */
+export function problemsOfTls(paths: TlsFiles): string[] {
+  if ((paths.cert === undefined) !== (paths.key === undefined))
+    return ['KEYTURN_TLS_CERT and KEYTURN_TLS_KEY must be set together'];
+  try {
+    readTlsFiles(paths);
+    return [];
+  } catch (error) {
+    return [(error as Error).message];
+  }
 }

@@ -3,7 +3,9 @@ import type { Context, Next } from 'koa';
 import type { Core } from '../core.ts';
 import { KeyturnError } from '../errors.ts';
 import { createAddressReader } from '../http/client-address.ts';
+import { serveHealth } from '../http/health-endpoints.ts';
 import { createHostCheck, normalize } from '../http/normalize-request.ts';
+import { shedLoad } from '../http/overload.ts';
 import { isPublicPath, publicRoutes } from '../http/public-routes.ts';
 import { createRequestIds, strictTransport } from '../http/response-headers.ts';
 import { createProxyAlarm } from '../http/trusted-proxies.ts';
@@ -16,7 +18,6 @@ import { serveOtherPaths } from './dialect-rules.ts';
 import { createEventStreams } from './events.ts';
 import { createFailureLimit } from './failure-limit.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
-import { serveHealth } from './health-endpoints.ts';
 import { serveIssuedTokens, signIntrospection } from './issued-tokens.ts';
 import { serveMetadata } from './metadata.ts';
 import { presentOAuthError } from './oauth-error.ts';
@@ -107,20 +108,6 @@ function respondWithError({ config, log }: Core) {
       noteError(ctx, hiddenErrorOf(ctx) ?? error);
       presentOAuthError(ctx, error, { issuer: config.issuer, log });
     }
-  };
-}
-
-/** Rejects requests with 503 while the process is overloaded, instead of answering after callers have timed out. */
-function shedLoad(isOverloaded: () => boolean) {
-  return (_ctx: Context, next: Next): Promise<void> => {
-    if (isOverloaded()) {
-      throw new KeyturnError(
-        'temporarily_unavailable',
-        503,
-        'Service unavailable: the server is overloaded. Try again shortly.',
-      );
-    }
-    return next();
   };
 }
 

@@ -27,6 +27,8 @@ export type Metrics = {
   answered(request: Answered): void;
   /** Counts an answered request on the admin listener. */
   adminAnswered(method: string, status: number): void;
+  /** Counts an answered request on the portal listener. */
+  portalAnswered(method: string, status: number): void;
   /** Counts a revocation of a token that the token store does not know. */
   revokedUnknown(result: 'ignored' | 'kept' | 'refused'): void;
   /** Sets the number of open event streams. */
@@ -86,6 +88,10 @@ export function createMetrics(): Metrics {
   const adminRequests = createTally(
     ['method', 'status'],
     named('admin_requests_total', 'Responses to requests on the admin listener'),
+  );
+  const portalRequests = createTally(
+    ['method', 'status'],
+    named('portal_requests_total', 'Responses to requests on the portal listener'),
   );
   const ignoredHeaders = createTally(
     ['problem'],
@@ -161,6 +167,9 @@ export function createMetrics(): Metrics {
     },
     adminAnswered(method, status) {
       adminRequests.add(1, methods.has(method) ? method : 'other', statusClass(status));
+    },
+    portalAnswered(method, status) {
+      portalRequests.add(1, methods.has(method) ? method : 'other', statusClass(status));
     },
     revokedUnknown(result) {
       unknownRevocations.add(1, result);

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-log.ts';
 import { type Ceiling, ceilingExceeded, nameGrants, noCeiling, scopesBeyond } from '../clients/ceiling.ts';
 import type { Labels } from '../clients/client-details.ts';
@@ -26,6 +26,7 @@ import {
   lockOrganization,
   saveOrganization,
 } from './organization-store.ts';
+import { noPortalSettings, type PortalSettings } from './portal-settings.ts';
 
 type Deps = { clock: Clock };
 
@@ -34,6 +35,7 @@ type GivenOrganization = {
   externalId?: string | null | undefined;
   labels?: Labels | undefined;
   ceiling?: { [Limit in keyof Ceiling]?: Ceiling[Limit] | undefined } | undefined;
+  portal?: { [Member in keyof PortalSettings]?: PortalSettings[Member] | undefined } | undefined;
 };
 
 export async function createOrganization(
@@ -49,7 +51,8 @@ export async function createOrganization(
     externalId: input.externalId ?? null,
     enabled: true,
     labels: input.labels ?? {},
-    ceiling: withLimits(noCeiling, input.ceiling),
+    ceiling: withGiven(noCeiling, input.ceiling),
+    portal: withGiven(noPortalSettings, input.portal),
     revision: 1,
     createdAt: at,
     updatedAt: at,
@@ -83,7 +86,8 @@ export async function updateOrganization(
     name: patch.name ?? organization.name,
     externalId: patch.externalId === undefined ? organization.externalId : patch.externalId,
     labels: patch.labels ?? organization.labels,
-    ceiling: withLimits(organization.ceiling, patch.ceiling),
+    ceiling: withGiven(organization.ceiling, patch.ceiling),
+    portal: withGiven(organization.portal, patch.portal),
   };
   if (patch.ceiling) {
     requireNotDeployment(organization, 'have a ceiling');
@@ -169,8 +173,9 @@ function requireNotDeployment(organization: Organization, what: string): void {
   throw new Conflict('deployment_organization', `The organization of the deployment itself cannot ${what}.`);
 }
 
-function withLimits(before: Ceiling, given: GivenOrganization['ceiling']): Ceiling {
-  const defined = Object.entries(given ?? {}).filter(([, limit]) => limit !== undefined);
+/** Returns the members with those that are given. */
+function withGiven<T extends object>(before: T, given: object | undefined): T {
+  const defined = Object.entries(given ?? {}).filter(([, member]) => member !== undefined);
   return { ...before, ...Object.fromEntries(defined) };
 }
 
@@ -231,7 +236,8 @@ function externalIdTaken(): Conflict {
 }
 
 /** Returns an organization as the audit log records it. */
-function auditView({ name, externalId, enabled, labels, ceiling }: Organization): Record<string, unknown> {
+function auditView({ name, externalId, enabled, labels, ceiling, portal }: Organization): Record<string, unknown> {
+  const { logo, ...look } = portal;
   return {
     name,
     external_id: externalId,
@@ -244,6 +250,8 @@ function auditView({ name, externalId, enabled, labels, ceiling }: Organization)
       key_lifetime: ceiling.keyLifetimeSeconds,
       reveal: ceiling.reveal,
     },
+    // The picture itself would be most of the audit log.
+    portal: { ...look, logo: logo && createHash('sha256').update(logo).digest('hex') },
   };
 }
 

@@ -5,6 +5,7 @@ import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { Organization } from './organization.ts';
+import { effectiveSettings, noPortalSettings, type PortalSettings } from './portal-settings.ts';
 
 type OrganizationRow = Row &
   CeilingRow & {
@@ -13,6 +14,7 @@ type OrganizationRow = Row &
     external_id: string | null;
     enabled: boolean;
     labels: Labels;
+    portal: Partial<PortalSettings>;
     revision: number;
     created_at: Date;
     updated_at: Date;
@@ -21,6 +23,25 @@ type OrganizationRow = Row &
 export async function findOrganization(database: Queryable, id: string): Promise<Organization | undefined> {
   const rows = await database.query<OrganizationRow>('SELECT * FROM organizations WHERE id = $1', [id]);
   return rows[0] && toOrganization(rows[0]);
+}
+
+/**
+ * Finds the settings of the portal of an organization, with those of the deployment where it has none. The name is that
+ * of the organization of the deployment if neither has one.
+ * @param database not limited to the organization.
+ */
+export async function findPortalSettings(
+  database: Queryable,
+  organizationId: string = deploymentOrganization,
+): Promise<PortalSettings> {
+  const rows = await database.query<Pick<OrganizationRow, 'id' | 'name' | 'portal'>>(
+    'SELECT id, name, portal FROM organizations WHERE id IN ($1, $2)',
+    [organizationId, deploymentOrganization],
+  );
+  const settingsOf = (id: string) => ({ ...noPortalSettings, ...rows.find((row) => row.id === id)?.portal });
+  const { name = null } = rows.find(({ id }) => id === deploymentOrganization) ?? {};
+  const deployment = settingsOf(deploymentOrganization);
+  return effectiveSettings(settingsOf(organizationId), { ...deployment, name: deployment.name ?? name });
 }
 
 /** Finds an organization and locks it until the transaction ends, so that nothing is added to it or granted meanwhile. */
@@ -101,8 +122,8 @@ export async function countHoldings(
 export async function insertOrganization(transaction: Transaction, organization: Organization): Promise<void> {
   await transaction.query(
     `INSERT INTO organizations (id, name, external_id, enabled, labels, max_scopes, max_integrations, max_access_keys,
-       max_key_life, reveal, updated_at, created_at)
-     VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7, $8, $9, $10, $11, $12)`,
+       max_key_life, reveal, portal, updated_at, created_at)
+     VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7, $8, $9, $10, $11::jsonb, $12, $13)`,
     [...valuesOf(organization), organization.updatedAt, organization.createdAt],
   );
 }
@@ -115,14 +136,14 @@ export async function saveOrganization(
 ): Promise<Organization> {
   const rows = await transaction.query<OrganizationRow>(
     `UPDATE organizations SET name = $2, external_id = $3, enabled = $4, labels = $5::jsonb, max_scopes = $6::jsonb,
-       max_integrations = $7, max_access_keys = $8, max_key_life = $9, reveal = $10, updated_at = $11, revision = revision + 1
+       max_integrations = $7, max_access_keys = $8, max_key_life = $9, reveal = $10, portal = $11::jsonb, updated_at = $12, revision = revision + 1
      WHERE id = $1 RETURNING *`,
     [...valuesOf(organization), at],
   );
   return toOrganization(rows[0] as OrganizationRow);
 }
 
-function valuesOf({ id, name, externalId, enabled, labels, ceiling }: Organization): unknown[] {
+function valuesOf({ id, name, externalId, enabled, labels, ceiling, portal }: Organization): unknown[] {
   return [
     id,
     name,
@@ -134,6 +155,7 @@ function valuesOf({ id, name, externalId, enabled, labels, ceiling }: Organizati
     ceiling.accessKeys,
     ceiling.keyLifetimeSeconds,
     ceiling.reveal,
+    JSON.stringify(portal),
   ];
 }
 
@@ -232,6 +254,7 @@ function toOrganization(row: OrganizationRow): Organization {
     enabled: row.enabled,
     labels: row.labels,
     ceiling,
+    portal: { ...noPortalSettings, ...row.portal },
     revision: row.revision,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

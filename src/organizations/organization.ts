@@ -1,5 +1,6 @@
 import type { Ceiling } from '../clients/ceiling.ts';
 import type { Labels } from '../clients/client-details.ts';
+import type { PortalSettings } from './portal-settings.ts';
 
 /**
  * A customer or partner of the deployment. Contacts and integrations belong to one organization, and access keys through
@@ -14,6 +15,7 @@ export type Organization = {
   enabled: boolean;
   labels: Labels;
   ceiling: Ceiling;
+  portal: PortalSettings;
   revision: number;
   createdAt: Date;
   updatedAt: Date;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Permission } from '../contacts/contact.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
 
 export const signInMethods = ['operator_token', 'link'] as const;
 
@@ -23,7 +24,13 @@ export type ListedSession = {
   expiresAt: Date;
 };
 
-/** A session as a request presents it, with the contact's current permissions. */
+/** The site that a session is for. */
+export type SessionSite = 'console' | 'portal';
+
+/** What a link gives beside an identity. @property permissions those of the session; null: those of the contact. */
+export type Grant = { permissions: readonly Permission[] | null; returnUrl: string | null };
+
+/** A session as a request presents it, with its current permissions. */
 export type PresentedSession = {
   id: string;
   contactId: string;
@@ -32,10 +39,13 @@ export type PresentedSession = {
   organizationId: string;
   provedAt: Date;
   lastSeenAt: Date;
+  /** Where the link back to the host product leads; null: there is none. Only sessions of the portal have one. */
+  returnUrl: string | null;
 };
 
 export type NewSession = {
-  /** SHA-256 of the cookie. */
+  site: SessionSite;
+  /** Hash of the cookie. */
   cookie: Uint8Array;
   contactId: string;
   /** The verifier of the contact's operator token; null if it has none. */
@@ -43,6 +53,7 @@ export type NewSession = {
   method: SignInMethod;
   address: string;
   userAgent: string;
+  grant?: Grant | undefined;
 };
 
 /** Limits of sessions, in seconds. */
@@ -50,22 +61,26 @@ export type SessionLimits = { lifetimeSeconds: number; idleSeconds: number };
 
 /**
  * Finds the session of a cookie. Returns undefined if it has expired, if the contact's operator token was issued,
- * replaced or revoked since sign-in, if its permissions have changed, or if its organization is disabled.
- * @param cookie SHA-256 of the cookie.
+ * replaced or revoked since sign-in, if its permissions have changed, or if its organization is disabled. Contacts of the
+ * deployment itself have no portal, because their permissions are for every organization.
+ * @param cookie hash of the cookie.
  */
 export async function findPresentedSession(
   database: Queryable,
+  site: SessionSite,
   cookie: Uint8Array,
   now: Date,
 ): Promise<PresentedSession | undefined> {
   const [row] = await database.query<Row & PresentedSession>(
-    `SELECT s.name AS id, s.contact AS "contactId", c.name, c.permissions, c.organization AS "organizationId",
-       s.proved_at AS "provedAt", s.last_seen_at AS "lastSeenAt"
+    `SELECT s.name AS id, s.contact AS "contactId", c.name, coalesce(s.granted, c.permissions) AS permissions,
+       c.organization AS "organizationId", s.proved_at AS "provedAt", s.last_seen_at AS "lastSeenAt",
+       s.return_url AS "returnUrl"
      FROM console_sessions s JOIN contacts c ON c.id = s.contact JOIN organizations o ON o.id = c.organization
        LEFT JOIN operator_tokens t ON t.contact = c.id
-     WHERE s.id = $1 AND s.expires_at > $2 AND o.enabled AND t.verifier IS NOT DISTINCT FROM s.operator_token
+     WHERE s.id = $1 AND s.site = $3 AND s.expires_at > $2 AND o.enabled AND (s.site = 'console' OR o.id <> $4)
+       AND t.verifier IS NOT DISTINCT FROM s.operator_token
        AND c.permissions <@ s.permissions AND s.permissions <@ c.permissions`,
-    [cookie, now],
+    [cookie, now, site, deploymentOrganization],
   );
   return row;
 }
@@ -73,7 +88,7 @@ export async function findPresentedSession(
 /** Inserts a session. Returns its id. */
 export async function insertSession(
   transaction: Transaction,
-  { cookie, contactId, operatorToken, method, address, userAgent }: NewSession,
+  { site, cookie, contactId, operatorToken, method, address, userAgent, grant }: NewSession,
   { lifetimeSeconds, idleSeconds }: SessionLimits,
   now: Date,
 ): Promise<string> {
@@ -81,12 +96,41 @@ export async function insertSession(
   await transaction.query(
     `INSERT INTO console_sessions
        (id, name, contact, operator_token, permissions, method, address, user_agent, created_at, last_seen_at, proved_at,
-        expires_at)
-     SELECT $1, $2, id, $4, permissions, $5, $6, $7, $8, $8, $8, $8::timestamptz + make_interval(secs => $9)
+        expires_at, site, granted, return_url)
+     SELECT $1, $2, id, $4, permissions, $5, $6, $7, $8, $8, $8, $8::timestamptz + make_interval(secs => $9), $10, $11, $12
      FROM contacts WHERE id = $3`,
-    [cookie, id, contactId, operatorToken, method, address, userAgent, now, Math.min(lifetimeSeconds, idleSeconds)],
+    [
+      cookie,
+      id,
+      contactId,
+      operatorToken,
+      method,
+      address,
+      userAgent,
+      now,
+      Math.min(lifetimeSeconds, idleSeconds),
+      site,
+      grant?.permissions ?? null,
+      grant?.returnUrl ?? null,
+    ],
   );
   return id;
+}
+
+/** Returns whether a session is of the same site and contact, and gives the same as a new sign-in would. */
+export async function isSameSession(
+  transaction: Transaction,
+  { site, cookie, contactId, operatorToken, grant }: Omit<NewSession, 'method' | 'address' | 'userAgent'>,
+  now: Date,
+): Promise<boolean> {
+  const rows = await transaction.query(
+    `SELECT 1 FROM console_sessions s JOIN contacts c ON c.id = s.contact
+     WHERE s.id = $1 AND s.contact = $2 AND s.operator_token IS NOT DISTINCT FROM $3 AND s.site = $4 AND s.expires_at > $5
+       AND s.granted IS NOT DISTINCT FROM $6::text[] AND s.return_url IS NOT DISTINCT FROM $7
+       AND c.permissions <@ s.permissions AND s.permissions <@ c.permissions FOR UPDATE OF s`,
+    [cookie, contactId, operatorToken, site, now, grant?.permissions ?? null, grant?.returnUrl ?? null],
+  );
+  return rows.length > 0;
 }
 
 /** Records that a session was used, and moves its end up to its longest life. */

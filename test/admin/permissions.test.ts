@@ -36,6 +36,7 @@ const table: Record<string, Permission> = {
   'get /contacts/{id}/sessions': 'contacts:manage',
   'delete /contacts/{id}/sessions': 'contacts:manage',
   'delete /contacts/{id}/sessions/{session_id}': 'contacts:manage',
+  'post /portal-sessions': 'contacts:manage',
   'post /organizations': 'contacts:manage',
   'get /organizations': 'integrations:view',
   'get /organizations/{id}': 'integrations:view',

@@ -104,6 +104,7 @@ async function walkOrganization(): Promise<void> {
   await run('organizations list');
   await run(`organizations show ${id}`);
   await run(`organizations update ${id} --no-max-integrations`);
+  await run(`portal link --organization ${id} --email ann@acme.example --name Ann`);
   await run(`organizations disable ${id} --yes`);
   await run(`organizations enable ${id}`);
   await run(`organizations delete ${id} --yes`);
@@ -132,6 +133,7 @@ test('every endpoint of the admin API is called by a command', async () => {
       DATABASE_URL: await createTestDatabase(),
       KEYTURN_ROOT_KEY: generateRootKey(),
       KEYTURN_LOG_LEVEL: 'debug',
+      KEYTURN_PORTAL_URL: 'https://portal.example',
     };
     await Promise.all([walkClient(), walkContact(), walkOrganization(), walkOthers()]);
   }

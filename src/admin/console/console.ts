@@ -15,5 +15,5 @@ export function createConsole(
   addressOf: (request: Context['req']) => string,
 ): Middleware {
   const signIn = signInPages(core, addressOf);
-  return serveSite(core, endpoints, addressOf, { base: '/console', cookie: 'keyturn', pages: consolePages, signIn });
+  return serveSite(core, endpoints, addressOf, { name: 'console', cookie: 'keyturn', pages: consolePages, signIn });
 }

@@ -3,7 +3,7 @@ import type { Context } from 'koa';
 import type { DescribedError } from '../respond-with-error.ts';
 import { renderDocument, sectionOfPath } from './render-document.ts';
 import type { Session } from './sign-in/session.ts';
-import { siteOf } from './site.ts';
+import { lookOf, siteOf } from './site.ts';
 
 /** Renders an error as a page that tells what happened, whether anything was changed, and what to do next. */
 export function renderErrorPage(ctx: Context, { status, text }: DescribedError): void {
@@ -12,6 +12,7 @@ export function renderErrorPage(ctx: Context, { status, text }: DescribedError):
   ctx.type = 'text/html; charset=utf-8';
   ctx.body = renderDocument({
     site: siteOf(ctx),
+    look: lookOf(ctx),
     title,
     section: sectionOfPath(ctx.path),
     operator,

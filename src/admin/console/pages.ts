@@ -15,6 +15,7 @@ import { generatePages } from './pages/clients/generate-pages.ts';
 import { contactActPages, contactFormPages } from './pages/contacts/contact-change-pages.ts';
 import { contactPage, contactsPage } from './pages/contacts/contact-pages.ts';
 import { disableAccessKeysPages } from './pages/contacts/disable-access-keys-pages.ts';
+import { operatorTokenPages } from './pages/contacts/operator-token-pages.ts';
 import { expirationPages } from './pages/expiration-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
 import { homePage } from './pages/home-page.ts';
@@ -26,8 +27,8 @@ import { sessionPages } from './pages/session-pages.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
 import { systemPage } from './pages/system-page.ts';
 
-/** Lists every console page that requires a session. The first page that matches a path is served. */
-export const consolePages: readonly Page[] = [
+/** Pages about the things of an organization, which both sites have. */
+const sharedPages: readonly Page[] = [
   homePage,
   ...expirationPages,
   searchPage,
@@ -49,14 +50,25 @@ export const consolePages: readonly Page[] = [
   ...contactActPages,
   ...disableAccessKeysPages,
   ...sessionPages,
+  ...auditPages,
+];
+
+/** Pages about the deployment, and about access to the admin listener. */
+const operatorPages: readonly Page[] = [
+  ...operatorTokenPages,
   organizationsPage,
   ...organizationFormPages,
   organizationPage,
   ...organizationActPages,
   resourceServersPage,
   ...signingKeysPages,
-  ...auditPages,
   ...explainPages,
   systemPage,
   ...apiReferencePages,
 ];
+
+/** Lists every page of the console that requires a session. The first page that matches a path is served. */
+export const consolePages: readonly Page[] = [...sharedPages, ...operatorPages];
+
+/** Lists every page of the portal. */
+export const portalPages: readonly Page[] = sharedPages.filter(({ isForDeployment }) => !isForDeployment);

@@ -6,6 +6,7 @@ import type { VNode } from 'preact';
 import { renderToString } from 'preact-render-to-string';
 import type { Permission } from '../../contacts/contact.ts';
 import { NotFound } from '../../errors.ts';
+import type { PortalSettings } from '../../organizations/portal-settings.ts';
 import { fitLinks } from './fit-links.ts';
 import type { Section } from './page.ts';
 import type { Session } from './sign-in/session.ts';
@@ -19,6 +20,8 @@ const icon = `data:image/svg+xml,${encodeURIComponent(
 /** Renders a complete HTML document. Without an operator, it has no navigation and no name. */
 export function renderDocument(page: {
   site: Site;
+  /** How it looks; undefined for Keyturn's own look. */
+  look?: PortalSettings | undefined;
   title: string;
   section?: Section | undefined;
   operator?: Session['operator'] | undefined;
@@ -28,12 +31,12 @@ export function renderDocument(page: {
   /** The text in the search field at the top of the page. */
   sought?: string | undefined;
 }): string {
-  const { site, title, section, operator, message, body, sought } = page;
+  const { site, look, title, section, operator, message, body, sought } = page;
   const document: VNode = html`
     <html lang="en">
       <head>
         <meta charset="utf-8" />
-        <title>${title} · Keyturn</title>
+        <title>${title} · ${look?.name ?? 'Keyturn'}</title>
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <meta name="robots" content="noindex" />
@@ -43,21 +46,24 @@ export function renderDocument(page: {
       </head>
       <body class=${operator ? 'signed-in' : 'signed-out'}>
         <a class="skip" href="#main">Skip to main content</a>
-        ${header(operator, sought, section)} ${operator && navigation(site, operator, section)}
+        ${header(look, operator, sought, section)} ${operator && navigation(site, operator, section)}
         <main id="main" tabindex="-1">${message} ${body}</main>
         <p id="announcement" class="unseen" role="status"></p>
       </body>
     </html>
   `;
-  return `<!doctype html>${renderToString(site.base === '/console' ? document : (fitLinks(document, site) as VNode))}`;
+  return `<!doctype html>${renderToString(site.name === 'console' ? document : (fitLinks(document, site) as VNode))}`;
 }
 
 function header(
+  look: PortalSettings | undefined,
   operator: Session['operator'] | undefined,
   sought: string | undefined,
   section: Section | undefined,
 ): VNode {
-  const brand = html`<img src=${icon} alt="" width="24" height="24" /><span>Keyturn</span>`;
+  const brand = look
+    ? html`${look.logo && html`<img src=${look.logo} alt="" height="24" />`}<span>${look.name}</span>`
+    : html`<img src=${icon} alt="" width="24" height="24" /><span>Keyturn</span>`;
   return html`<header class="top">
     ${operator ? html`<a class="brand" href="/console/">${brand}</a>` : html`<p class="brand">${brand}</p>`}
     ${

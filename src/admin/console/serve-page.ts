@@ -10,7 +10,7 @@ import { leaveMessage, takeMessage } from './parts/done.ts';
 import { readForm, seeOther } from './post-redirect-get.ts';
 import { renderDocument } from './render-document.ts';
 import { ProofNeeded, type Session } from './sign-in/session.ts';
-import { siteOf } from './site.ts';
+import { lookOf, siteOf } from './site.ts';
 
 /** Maximum age of a proof of identity for actions that reveal a secret or grant access: 15 minutes. */
 const freshMs = 900_000;
@@ -73,7 +73,7 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
     }
     ctx.status = reply.status ?? 200;
     ctx.type = 'text/html; charset=utf-8';
-    ctx.body = renderDocument({ ...reply, site: siteOf(ctx), operator, message: takeMessage(ctx) });
+    ctx.body = renderDocument({ ...reply, site: siteOf(ctx), look: lookOf(ctx), operator, message: takeMessage(ctx) });
   };
 }
 

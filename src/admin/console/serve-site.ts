@@ -15,32 +15,39 @@ import { requireOwnPage, requireSession } from './sign-in/session.ts';
 import { createPageCheck, enterSite, type Site } from './site.ts';
 
 /** A site with its pages, and its way to sign in. */
-export type SiteParts = Pick<Site, 'base' | 'cookie'> & {
+export type SiteParts = Pick<Site, 'name' | 'cookie'> & {
   pages: readonly Page[];
   signIn: Proving & {
     /** Adds the routes that need no session. */
     addRoutes(router: Router): void;
     /** Adds the routes that need a session. */
     addClosedRoutes(router: Router): void;
+    /** Loads what every page shows, before and after the session is known. */
+    prepare?(ctx: Context): Promise<void>;
     /** Answers a form that arrives without a session. */
     keepForm(ctx: Context): Promise<void>;
   };
 };
 
 /**
- * Creates a site: web pages that use the endpoints of the admin API. Handles every path below its base.
+ * Creates a site: web pages that use the endpoints of the admin API. Handles every path below its name.
  * @param endpoints the same instances that the API serves, so that rate limits count calls of both together.
  */
 export function serveSite(
   core: Core,
   endpoints: readonly Endpoint[],
   addressOf: (request: Context['req']) => string,
-  { base, cookie, pages, signIn }: SiteParts,
+  { name, cookie, pages, signIn }: SiteParts,
 ): Middleware {
-  const site: Site = { base, cookie, hasPage: createPageCheck(pages) };
+  const site: Site = { name, cookie, hasPage: createPageCheck(pages) };
   const open = new Router({ prefix: '/console', sensitive: true, strict: true });
-  open.get('/assets/:name', serveAsset);
+  const assets = new Router({ prefix: '/console', sensitive: true, strict: true });
+  assets.get('/assets/:name', serveAsset);
   signIn.addRoutes(open);
+  const prepare: Middleware = async (ctx, next) => {
+    await signIn.prepare?.(ctx);
+    await next();
+  };
 
   const rehearsed = adminEndpoints({ ...core, change: createRehearsal(core) });
   const api = createConsoleCalls(core, endpoints, rehearsed);
@@ -52,13 +59,16 @@ export function serveSite(
     setPageHeaders,
     respondWithError(core.log, 'page', renderErrorPage),
     requireOwnPage,
+    assets.routes() as Middleware,
+    prepare,
     open.routes() as Middleware,
     requireSession(core, addressOf, signIn.keepForm),
+    prepare,
     closed.routes() as Middleware,
     closed.allowedMethods() as Middleware,
   ]);
   return async (ctx, next) => {
-    if (ctx.path === base) {
+    if (ctx.path === `/${name}`) {
       ctx.state['site'] = site;
       return seeOther(ctx, '/console/');
     }

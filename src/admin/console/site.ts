@@ -1,4 +1,5 @@
 import type { Context } from 'koa';
+import type { PortalSettings } from '../../organizations/portal-settings.ts';
 
 /**
  * A website that is made of the pages of the console. Pages write canonical paths, which begin with `/console`. A request
@@ -6,7 +7,7 @@ import type { Context } from 'koa';
  */
 export type Site = {
   /** First part of the addresses of its pages. */
-  base: '/console' | '/portal';
+  name: 'console' | 'portal';
   /** Name of its session cookie without TLS. Cookies do not differ by port, so each site has its own. */
   cookie: string;
   /** Returns whether it has a page. @param path canonical, without a query. */
@@ -28,6 +29,16 @@ export function createPageCheck(pages: readonly { method: 'get' | 'post'; path: 
   return (method, path) => patterns[method].test(path);
 }
 
+/** Makes pages look like a product of the host. */
+export function showLook(ctx: Context, look: PortalSettings): void {
+  ctx.state['look'] = look;
+}
+
+/** Returns how the page of a request looks; undefined for Keyturn's own look. */
+export function lookOf(ctx: Context): PortalSettings | undefined {
+  return ctx.state['look'] as PortalSettings | undefined;
+}
+
 /** Returns the site that serves a request. */
 export function siteOf(ctx: Context): Site {
   return ctx.state['site'] as Site;
@@ -38,13 +49,13 @@ export function siteOf(ctx: Context): Site {
  * @returns false if its path is not one of the site.
  */
 export function enterSite(ctx: Context, site: Site): boolean {
-  if (!ctx.path.startsWith(`${site.base}/`)) return false;
+  if (!ctx.path.startsWith(`/${site.name}/`)) return false;
   ctx.state['site'] = site;
-  ctx.url = `${canonical}${ctx.url.slice(site.base.length)}`;
+  ctx.url = `${canonical}${ctx.url.slice(site.name.length + 1)}`;
   return true;
 }
 
 /** Returns the address of a canonical path on a site. Other addresses are returned unchanged. */
-export function addressOn(site: Site, path: string): string {
-  return path.startsWith(`${canonical}/`) ? `${site.base}${path.slice(canonical.length)}` : path;
+export function addressOn(site: Pick<Site, 'name'>, path: string): string {
+  return path.startsWith(`${canonical}/`) ? `/${site.name}${path.slice(canonical.length)}` : path;
 }

@@ -20,7 +20,7 @@ import { text, timestamp } from '../text.ts';
 
 export const contactParams = z.strictObject({ id: z.uuid().meta({ description: 'The ID of the contact.' }) });
 
-const name = text(200).meta({ description: 'The name of the person or partner.' });
+export const contactName = text(200).meta({ description: 'The name of the person or partner.' });
 
 const externalId = text(200)
   .nullable()
@@ -33,7 +33,7 @@ const grants = z.array(z.enum(permissions)).meta({
  * Schema of an e-mail address. RFC 5321 §4.5.3.1 and RFC 1123 §2.1 limit the length of its parts, and mail servers
  * reject longer ones.
  */
-const email = z
+export const email = z
   .email()
   .max(254)
   .refine(
@@ -43,7 +43,7 @@ const email = z
   .meta({ description: 'The e-mail address.' });
 
 const newContact = z.strictObject({
-  name,
+  name: contactName,
   organization_id: givenOrganization,
   email,
   external_id: externalId.optional(),
@@ -51,7 +51,7 @@ const newContact = z.strictObject({
 });
 
 const contactPatch = z.strictObject({
-  name: name.optional(),
+  name: contactName.optional(),
   organization_id: givenOrganization.meta({
     description:
       'The ID of the organization that the contact moves to with its access keys. Its ceiling must allow them.',

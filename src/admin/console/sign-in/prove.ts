@@ -6,23 +6,41 @@ import type { Core } from '../../../core.ts';
 import { isWellFormedSecret } from '../../../credentials/credential-format.ts';
 import { verifiersOf } from '../../../credentials/verifier.ts';
 import { KeyturnError } from '../../../errors.ts';
+import type { Grant } from '../../../sessions/session-store.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
-import { digest, forgetSession, type Proved, randomCode, renewSession, startSession, type Visitor } from './session.ts';
+import type { Site } from '../site.ts';
+import {
+  continuesSession,
+  digest,
+  forgetSession,
+  type Proved,
+  randomCode,
+  renewSession,
+  startSession,
+  type Visitor,
+} from './session.ts';
 
 /** Proof of identity: an operator token, or the code of a sign-in link. */
 export type Proof = { token: string } | { code: string };
 
 /**
- * Signs in with a new session, and ends the browser's previous one.
+ * Signs in with a new session, and ends the browser's previous one. A link to the portal that continues the same session
+ * renews its proof of identity instead.
  * @returns the new cookie.
  * @throws {KeyturnError} 401 if the proof is not valid.
  */
 export async function signIn(core: Core, proof: Proof, visitor: Visitor): Promise<string> {
+  const { site, cookie, address } = visitor;
   return await core.change(async (transaction) => {
-    const proved = await prove(transaction, core, proof);
-    if (!proved) throw refusal(proof);
-    if (visitor.cookie !== undefined) await forgetSession(transaction, visitor.cookie);
-    await audit(transaction, 'console.sign_in', proved, visitor.address, core.clock());
+    const now = core.clock();
+    const proved = await prove(transaction, core, proof, site);
+    if (!proved) throw refusal(proof, site);
+    if (await continuesSession(transaction, proved, visitor, now)) {
+      await audit(transaction, `${site}.prove`, proved, address, now);
+      return await renewSession(transaction, proved, visitor, now);
+    }
+    if (cookie !== undefined) await forgetSession(transaction, site, cookie);
+    await audit(transaction, `${site}.sign_in`, proved, address, now);
     return await startSession(transaction, core, proved, visitor);
   });
 }
@@ -36,15 +54,20 @@ export async function signIn(core: Core, proof: Proof, visitor: Visitor): Promis
 export async function proveAgain(core: Core, contact: string, token: string, visitor: Visitor): Promise<string> {
   const now = core.clock();
   return await core.change(async (transaction) => {
-    const proved = await prove(transaction, core, { token });
-    if (proved?.contact !== contact) throw refusal({ token });
-    await audit(transaction, 'console.prove', proved, visitor.address, now);
+    const proved = await prove(transaction, core, { token }, visitor.site);
+    if (proved?.contact !== contact) throw refusal({ token }, visitor.site);
+    await audit(transaction, `${visitor.site}.prove`, proved, visitor.address, now);
     return await renewSession(transaction, proved, visitor, now);
   });
 }
 
-async function prove(transaction: Transaction, core: Core, proof: Proof): Promise<Proved | undefined> {
-  if ('code' in proof) return await useConsoleLink(transaction, proof.code, core.clock());
+async function prove(
+  transaction: Transaction,
+  core: Core,
+  proof: Proof,
+  site: Site['name'],
+): Promise<Proved | undefined> {
+  if ('code' in proof) return await useLink(transaction, site, proof.code, core.clock());
   if (!isWellFormedSecret(proof.token, 'kto_')) return undefined;
   const rows = await transaction.query<Row & { contact: string; verifier: Uint8Array }>(
     `SELECT t.contact, t.verifier FROM operator_tokens t JOIN contacts c ON c.id = t.contact
@@ -57,11 +80,13 @@ async function prove(transaction: Transaction, core: Core, proof: Proof): Promis
   return row && { contact: row.contact, operatorToken: row.verifier, method: 'operator_token' };
 }
 
-function refusal(proof: Proof): KeyturnError {
+function refusal(proof: Proof, site: Site['name']): KeyturnError {
   const message =
-    'code' in proof
-      ? 'This link was already used, or it is older than ten minutes. Create a new link, or sign in with your operator token.'
-      : 'This operator token is not valid. It may have been replaced or revoked.';
+    site === 'portal'
+      ? 'This link was already used, or it has expired. Open the page again where you found the link.'
+      : 'code' in proof
+        ? 'This link was already used, or it is older than ten minutes. Create a new link, or sign in with your operator token.'
+        : 'This operator token is not valid. It may have been replaced or revoked.';
   return new KeyturnError('unauthenticated', 401, message);
 }
 
@@ -96,12 +121,11 @@ export async function issueConsoleLink(
 ): Promise<string> {
   const now = deps.clock();
   await requireContact(transaction, contactId);
-  const code = randomCode();
-  await transaction.query(
-    `INSERT INTO console_links (code, contact, operator_token, expires_at)
-     SELECT $1, c.id, t.verifier, $3 FROM contacts c LEFT JOIN operator_tokens t ON t.contact = c.id WHERE c.id = $2`,
-    [digest(code), contactId, new Date(now + lifetimeMs)],
-  );
+  const path = await insertLink(transaction, {
+    site: 'console',
+    contact: contactId,
+    expiresAt: new Date(now + lifetimeMs),
+  });
   await appendAuditEvent(transaction, {
     at: new Date(now),
     actor,
@@ -109,15 +133,68 @@ export async function issueConsoleLink(
     targetType: 'contact',
     target: contactId,
   });
+  return path;
+}
+
+/** A new link that signs a contact in once. */
+type NewLink = { site: Site['name']; contact: string; grant?: Grant | undefined; expiresAt: Date };
+
+/**
+ * Stores a new link. It belongs to the operator token that its contact has now.
+ * @returns the canonical path of the link.
+ */
+export async function insertLink(
+  transaction: Transaction,
+  { site, contact, grant, expiresAt }: NewLink,
+): Promise<`/console/${string}`> {
+  const code = randomCode();
+  await transaction.query(
+    `INSERT INTO console_links (code, contact, operator_token, expires_at, site, granted, return_url)
+     SELECT $1, c.id, t.verifier, $3, $4, $5, $6
+     FROM contacts c LEFT JOIN operator_tokens t ON t.contact = c.id WHERE c.id = $2`,
+    [digest(code), contact, expiresAt, site, grant?.permissions ?? null, grant?.returnUrl ?? null],
+  );
   return `/console/sign-in?code=${code}`;
 }
 
+/** Who a link signs in, and where it leads back to. */
+export type FoundLink = { name: string; organizationId: string; returnUrl: string | null };
+
+/** Finds a link without consuming it. Returns undefined if the code is unknown, used or expired. */
+export async function findLink(
+  database: Queryable,
+  site: Site['name'],
+  code: string,
+  now: number,
+): Promise<FoundLink | undefined> {
+  const [row] = await database.query<Row & FoundLink>(
+    `SELECT c.name, c.organization AS "organizationId", l.return_url AS "returnUrl"
+     FROM console_links l JOIN contacts c ON c.id = l.contact WHERE l.code = $1 AND l.site = $2 AND l.expires_at > $3`,
+    [digest(code), site, new Date(now)],
+  );
+  return row;
+}
+
 /** Consumes the code of a link. Returns the link's contact, or undefined if the code is unknown, used or expired. */
-async function useConsoleLink(database: Queryable, code: string, now: number): Promise<Proved | undefined> {
-  const rows = await database.query<Row & { contact: string; operator_token: Uint8Array | null }>(
-    'DELETE FROM console_links WHERE code = $1 AND expires_at > $2 RETURNING contact, operator_token',
-    [digest(code), new Date(now)],
+async function useLink(
+  database: Queryable,
+  site: Site['name'],
+  code: string,
+  now: number,
+): Promise<Proved | undefined> {
+  type LinkRow = Row & Grant & { contact: string; operatorToken: Uint8Array | null };
+  const rows = await database.query<LinkRow>(
+    `DELETE FROM console_links WHERE code = $1 AND site = $2 AND expires_at > $3
+     RETURNING contact, operator_token AS "operatorToken", granted AS permissions, return_url AS "returnUrl"`,
+    [digest(code), site, new Date(now)],
   );
   const row = rows[0];
-  return row && { contact: row.contact, operatorToken: row.operator_token, method: 'link' };
+  if (!row) return undefined;
+  const { contact, operatorToken, permissions, returnUrl } = row;
+  return {
+    contact,
+    operatorToken,
+    method: 'link',
+    ...(site === 'portal' ? { grant: { permissions, returnUrl } } : {}),
+  };
 }

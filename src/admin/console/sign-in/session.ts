@@ -6,7 +6,9 @@ import { Forbidden, KeyturnError } from '../../../errors.ts';
 import {
   deleteByCookie,
   findPresentedSession,
+  type Grant,
   insertSession,
+  isSameSession,
   noteSeen,
   replaceCookie,
   type SignInMethod,
@@ -14,7 +16,7 @@ import {
 import type { Queryable, Transaction } from '../../../storage/database.ts';
 import type { Operator } from '../../operator-auth.ts';
 import { seeOther } from '../post-redirect-get.ts';
-import { siteOf } from '../site.ts';
+import { type Site, siteOf } from '../site.ts';
 
 /** A signed-in operator with their current permissions. */
 export type Session = {
@@ -23,16 +25,40 @@ export type Session = {
   operator: Omit<Operator, 'address'>;
   /** Time of the last proof of identity. */
   provedAt: Date;
+  /** Where the link back to the host product leads; null: there is none. Only sessions of the portal have one. */
+  returnUrl: string | null;
 };
 
 /**
  * A contact that has proved its identity, the verifier of its current operator token, and how it did so. The verifier is
  * null if it has no token.
  */
-export type Proved = { contact: string; operatorToken: Uint8Array | null; method: SignInMethod };
+export type Proved = { contact: string; operatorToken: Uint8Array | null; method: SignInMethod; grant?: Grant };
 
-/** A browser's address and user agent, its session cookie, and the prefix of its next cookie. */
-export type Visitor = { address: string; userAgent: string; cookie: string | undefined; mark: string };
+/** Maximum number of characters of a user agent that are kept. */
+const maxUserAgent = 300;
+
+/** A browser's site, address and user agent, its session cookie, and the prefix of its next cookie. */
+export type Visitor = {
+  site: Site['name'];
+  address: string;
+  userAgent: string;
+  cookie: string | undefined;
+  mark: string;
+};
+
+export function visitorOf(ctx: Context, addressOf: (request: Context['req']) => string): Visitor {
+  return {
+    site: siteOf(ctx).name,
+    address: addressOf(ctx.req),
+    userAgent: ctx
+      .get('User-Agent')
+      .replace(/[^\x20-\x7e]/g, '')
+      .slice(0, maxUserAgent),
+    cookie: readSessionCookie(ctx),
+    mark: sessionMark(ctx),
+  };
+}
 
 /** Hashes a random value for storage (SHA-256). */
 export function digest(value: string): Uint8Array {
@@ -47,14 +73,26 @@ export function randomCode(): string {
 /** How exactly the last use of a session is recorded, so that not every request writes. */
 const seenEveryMs = 60_000;
 
+/**
+ * Hashes the cookie of a session for storage. A cookie of the portal is not one of the console, also for a process of an
+ * earlier version, which does not read the column `site`.
+ */
+function hashCookie(site: Site['name'], cookie: string): Uint8Array {
+  return digest(site === 'console' ? cookie : `${site} ${cookie}`);
+}
+
 /** Finds the session of a cookie, and records that it is used. */
-async function useSession({ database, config, clock }: Core, cookie: string): Promise<Session | undefined> {
+async function useSession(
+  { database, config, clock }: Core,
+  site: Site['name'],
+  cookie: string,
+): Promise<Session | undefined> {
   const now = new Date(clock());
-  const found = await findPresentedSession(database, digest(cookie), now);
+  const found = await findPresentedSession(database, site, hashCookie(site, cookie), now);
   if (!found) return undefined;
-  const { id, contactId, name, permissions, provedAt, lastSeenAt } = found;
+  const { id, contactId, name, permissions, provedAt, lastSeenAt, returnUrl } = found;
   if (now.getTime() - lastSeenAt.getTime() >= seenEveryMs) await noteSeen(database, id, config.sessions, now);
-  return { id, operator: { id: contactId, name, permissions, organizationId: reachOf(found) }, provedAt };
+  return { id, operator: { id: contactId, name, permissions, organizationId: reachOf(found) }, provedAt, returnUrl };
 }
 
 /**
@@ -64,11 +102,20 @@ async function useSession({ database, config, clock }: Core, cookie: string): Pr
 export async function startSession(
   transaction: Transaction,
   { config, clock }: Pick<Core, 'config' | 'clock'>,
-  { contact: contactId, operatorToken, method }: Proved,
-  { mark, address, userAgent }: Visitor,
+  { contact: contactId, operatorToken, method, grant }: Proved,
+  { site, mark, address, userAgent }: Visitor,
 ): Promise<string> {
   const cookie = mark + randomCode();
-  const session = { cookie: digest(cookie), contactId, operatorToken, method, address, userAgent };
+  const session = {
+    site,
+    grant,
+    cookie: hashCookie(site, cookie),
+    contactId,
+    operatorToken,
+    method,
+    address,
+    userAgent,
+  };
   await insertSession(transaction, session, config.sessions, new Date(clock()));
   return cookie;
 }
@@ -81,16 +128,29 @@ export async function startSession(
 export async function renewSession(
   transaction: Transaction,
   { operatorToken }: Proved,
-  { cookie = '', mark }: Visitor,
+  { site, cookie = '', mark }: Visitor,
   now: number,
 ): Promise<string> {
   const renewed = mark + randomCode();
-  await replaceCookie(transaction, digest(cookie), { cookie: digest(renewed), operatorToken }, new Date(now));
+  const next = { cookie: hashCookie(site, renewed), operatorToken };
+  await replaceCookie(transaction, hashCookie(site, cookie), next, new Date(now));
   return renewed;
 }
 
-export async function forgetSession(database: Queryable, cookie: string): Promise<void> {
-  await deleteByCookie(database, digest(cookie));
+/** Returns whether a link continues the session of the browser that opens it. */
+export async function continuesSession(
+  transaction: Transaction,
+  { contact: contactId, operatorToken, grant }: Proved,
+  { site, cookie }: Visitor,
+  now: number,
+): Promise<boolean> {
+  if (!grant || cookie === undefined) return false;
+  const session = { site, cookie: hashCookie(site, cookie), contactId, operatorToken, grant };
+  return await isSameSession(transaction, session, new Date(now));
+}
+
+export async function forgetSession(database: Queryable, site: Site['name'], cookie: string): Promise<void> {
+  await deleteByCookie(database, hashCookie(site, cookie));
 }
 
 /**
@@ -114,7 +174,7 @@ export function requireSession(
 ) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const cookie = readSessionCookie(ctx);
-    const session = cookie === undefined ? undefined : await useSession(core, cookie);
+    const session = cookie === undefined ? undefined : await useSession(core, siteOf(ctx).name, cookie);
     if (!session) {
       if (ctx.method === 'POST') return await askSignIn(ctx);
       const isStart = ctx.path === '/console/';
@@ -175,7 +235,7 @@ export function setCookie(ctx: Context, names: CookieNames, value: string, more 
 }
 
 /** Returns the prefix for the cookie of a session that this request starts. */
-export function sessionMark(ctx: Context): string {
+function sessionMark(ctx: Context): string {
   return isSecure(ctx) ? secureMark : '';
 }
 

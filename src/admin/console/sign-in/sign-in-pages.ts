@@ -17,9 +17,8 @@ import {
   forgetSession,
   readSessionCookie,
   type Session,
-  sessionMark,
   setSessionCookie,
-  type Visitor,
+  visitorOf,
 } from './session.ts';
 
 /** Maximum number of failed attempts per minute from one network. */
@@ -28,9 +27,6 @@ const perMinute = 10;
 /** Maximum length of a kept form, which is encoded once more when it is sent together with the sign-in. */
 const maxKept = 80 * 1024;
 
-/** Maximum number of characters of a user agent that are kept. */
-const maxUserAgent = 300;
-
 /**
  * Creates the handlers for signing in with an operator token or a link, renewing the proof of identity, and signing
  * out.
@@ -38,23 +34,13 @@ const maxUserAgent = 300;
 export function signInPages(core: Core, addressOf: (request: Context['req']) => string) {
   const limited = createAttemptLimit(perMinute);
 
-  const visitorOf = (ctx: Context): Visitor => ({
-    address: addressOf(ctx.req),
-    userAgent: ctx
-      .get('User-Agent')
-      .replace(/[^\x20-\x7e]/g, '')
-      .slice(0, maxUserAgent),
-    cookie: readSessionCookie(ctx),
-    mark: sessionMark(ctx),
-  });
-
   /**
    * Renews the session's proof of identity.
    * @throws {KeyturnError} 401 if the token is not valid, 429 after too many failures.
    */
   async function prove(ctx: Context, token: string): Promise<void> {
     const { operator } = ctx.state['session'] as Session;
-    const visitor = visitorOf(ctx);
+    const visitor = visitorOf(ctx, addressOf);
     setSessionCookie(ctx, await limited(visitor.address, () => proveAgain(core, operator.id, token, visitor)));
   }
 
@@ -98,7 +84,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
     const proof = code === null ? { token: (form.get('token') ?? '').trim() } : { code };
     const [next, kept] = [form.get('next'), form.get('kept')];
     try {
-      const visitor = visitorOf(ctx);
+      const visitor = visitorOf(ctx, addressOf);
       setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, proof, visitor)));
     } catch (error) {
       return showSignIn(ctx, { next, kept }, refused(ctx, error));
@@ -110,7 +96,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
 
   async function signOut(ctx: Context): Promise<void> {
     const cookie = readSessionCookie(ctx);
-    if (cookie !== undefined) await forgetSession(core.database, cookie);
+    if (cookie !== undefined) await forgetSession(core.database, siteOf(ctx).name, cookie);
     clearSessionCookie(ctx);
     // Also clear the pages that the browser has cached (W3C Clear Site Data).
     ctx.set('Clear-Site-Data', '"cache"');

@@ -40,7 +40,7 @@ const resourceServer: Kind = {
 };
 
 /** Pages that register a client in three steps: a form, a review, and the new credentials. */
-export const generatePages: readonly Page[] = [integration, resourceServer].flatMap((kind): Page[] => [
+const pagesOf = (kind: Kind): Page[] => [
   {
     method: 'get',
     path: `${kind.path}/new`,
@@ -73,7 +73,12 @@ export const generatePages: readonly Page[] = [integration, resourceServer].flat
   },
   { method: 'post', path: kind.path, permission: 'api_key:manage', handle: (visit) => generate(visit, kind) },
   madePage<Generated>({ path: kind.path, route: 'POST /clients', permission: 'api_key:manage', show: showGenerated }),
-]);
+];
+
+export const generatePages: readonly Page[] = [
+  ...pagesOf(integration),
+  ...pagesOf(resourceServer).map((page): Page => ({ ...page, isForDeployment: true })),
+];
 
 type Generated = ShownClient & { client_secret?: string };
 

@@ -1,13 +1,21 @@
 import type { RequestListener } from 'node:http';
-import type { Context, Next } from 'koa';
 import type { Readiness } from '../observability/readiness.ts';
+
+/** The used members of Koa's context. */
+type KoaContext = {
+  readonly method: string;
+  readonly path: string;
+  status: number;
+  body?: unknown;
+  set(name: string, value: string): void;
+};
 
 /** Serves `/healthz` and `/readyz`. Neither queries a store, so frequent calls are harmless. */
 export function serveHealth(
   readiness: Readiness,
   { isDraining, isOverloaded }: { isDraining: () => boolean; isOverloaded: () => boolean },
 ) {
-  function answerReady(ctx: Context): void {
+  function answerReady(ctx: KoaContext): void {
     const { isReady, stores, checks } = readiness.report();
     const status = isDraining() ? 'draining' : isOverloaded() ? 'overloaded' : isReady ? 'ready' : 'not_ready';
     ctx.set('Cache-Control', 'no-store');
@@ -16,7 +24,7 @@ export function serveHealth(
     if (status !== 'ready') ctx.set('Retry-After', '1');
   }
 
-  return (ctx: Context, next: Next): Promise<void> => {
+  return (ctx: KoaContext, next: () => Promise<void>): Promise<void> => {
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return next();
     if (ctx.path === '/readyz') {
       answerReady(ctx);

@@ -1,0 +1,198 @@
+import type Router from '@koa/router';
+import { html } from 'htm/preact';
+import type { Context } from 'koa';
+import type { VNode } from 'preact';
+import type { Core } from '../../core.ts';
+import { KeyturnError } from '../../errors.ts';
+import { setRetryAfter } from '../../http/error-answer.ts';
+import { findPortalSettings } from '../../organizations/organization-store.ts';
+import { hiddenFields } from '../console/parts/forms.ts';
+import { notice } from '../console/parts/notices.ts';
+import { readForm, seeOther } from '../console/post-redirect-get.ts';
+import { renderDocument } from '../console/render-document.ts';
+import type { SiteParts } from '../console/serve-site.ts';
+import { findLink, signIn } from '../console/sign-in/prove.ts';
+import {
+  clearSessionCookie,
+  forgetSession,
+  readSessionCookie,
+  type Session,
+  setSessionCookie,
+  visitorOf,
+} from '../console/sign-in/session.ts';
+import { lookOf, showLook, siteOf } from '../console/site.ts';
+import { createAttemptLimit } from '../operator-auth.ts';
+
+/** Maximum number of failed attempts per minute from one network. */
+const perMinute = 10;
+
+const proofPath = '/console/prove';
+
+/**
+ * Creates the way in to the portal: a link that the host product has requested for a person. Opening it changes nothing,
+ * because mail servers and chats open links too; its button, which a script presses, sends a form that consumes it.
+ */
+export function portalSignIn(core: Core, addressOf: (request: Context['req']) => string): SiteParts['signIn'] {
+  const limited = createAttemptLimit(perMinute);
+
+  async function showLink(ctx: Context): Promise<void> {
+    const code = ctx.URL.searchParams.get('code') ?? '';
+    const link = code === '' ? undefined : await findLink(core.unlimitedDatabase, 'portal', code, core.clock());
+    if (!link) return showRefusal(ctx, code === '' ? undefined : unusable);
+    showLook(ctx, await findPortalSettings(core.unlimitedDatabase, link.organizationId));
+    show(ctx, 'Continue', linkForm(code, link.name, providerOf(ctx), link.returnUrl !== null));
+  }
+
+  async function openLink(ctx: Context): Promise<void> {
+    const code = (await readForm(ctx.req)).get('code') ?? '';
+    const visitor = visitorOf(ctx, addressOf);
+    try {
+      setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, { code }, visitor)));
+    } catch (error) {
+      ctx.state['presented'] = true;
+      setRetryAfter(ctx, error);
+      if (!(error instanceof KeyturnError) || (error.status !== 401 && error.status !== 429)) throw error;
+      ctx.status = error.status;
+      return showRefusal(ctx, error.message);
+    }
+    seeOther(ctx, '/console/');
+  }
+
+  async function signOut(ctx: Context): Promise<void> {
+    const cookie = readSessionCookie(ctx);
+    if (cookie !== undefined) await forgetSession(core.database, siteOf(ctx).name, cookie);
+    clearSessionCookie(ctx);
+    ctx.set('Clear-Site-Data', '"cache"');
+    seeOther(ctx, '/console/sign-in');
+  }
+
+  /** Explains how to prove one's identity. A submitted form is kept, and sent again afterwards. */
+  function askProof(ctx: Context, form: URLSearchParams): void {
+    const { operator, returnUrl } = ctx.state['session'] as Session;
+    const isForm = ctx.method === 'POST' && ctx.path !== proofPath;
+    const next = ctx.path === proofPath ? (form.get('next') ?? '') : ctx.url;
+    const body = proofSteps({
+      title: 'Confirm it’s you',
+      lead: 'You signed in more than 15 minutes ago. To see a secret or to grant access, sign in once more. Nothing has been changed yet.',
+      provider: providerOf(ctx),
+      returnUrl,
+      action: isForm ? ctx.path : proofPath,
+      fields: isForm ? form : new URLSearchParams({ next }),
+    });
+    show(ctx, 'Confirm it’s you', body, operator);
+  }
+
+  return {
+    addRoutes(router: Router): void {
+      router.get('/sign-in', showLink);
+      router.post('/sign-in', openLink);
+      router.post('/sign-out', signOut);
+    },
+    addClosedRoutes(router: Router): void {
+      router.post('/prove', async (ctx) => {
+        const form = await readForm(ctx.req);
+        const next = form.get('next') ?? '';
+        const isOwn = /^\/console\/[\w~%./?=&:+-]*$/.test(next) && !next.startsWith('/console/sign-');
+        seeOther(ctx, isOwn ? next : '/console/');
+      });
+    },
+    async keepForm(ctx: Context): Promise<void> {
+      const form = await readForm(ctx.req);
+      const isProof = ctx.path === proofPath;
+      ctx.status = 401;
+      const body = proofSteps({
+        title: 'Your session has ended',
+        lead: 'Nothing was changed. What you entered is kept on this page.',
+        provider: providerOf(ctx),
+        returnUrl: lookOf(ctx)?.returnUrl ?? null,
+        action: isProof ? '/console/prove' : ctx.path,
+        fields: form,
+      });
+      show(ctx, 'Your session has ended', body);
+    },
+    askProof,
+    async proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean> {
+      form.delete('operator_token');
+      askProof(ctx, form);
+      return false;
+    },
+    async continueWith(): Promise<void> {
+      throw new Error('the portal issues no operator tokens');
+    },
+    async prepare(ctx: Context): Promise<void> {
+      const session = ctx.state['session'] as Session | undefined;
+      const organizationId = session?.operator.organizationId ?? undefined;
+      const settings = await findPortalSettings(core.unlimitedDatabase, organizationId);
+      showLook(ctx, session?.returnUrl ? { ...settings, returnUrl: session.returnUrl } : settings);
+    },
+  };
+}
+
+const unusable = 'This link was already used, or it has expired. Open the page again where you found the link.';
+
+/** Returns the name of the host product. */
+function providerOf(ctx: Context): string {
+  return lookOf(ctx)?.name ?? 'your provider';
+}
+
+function show(ctx: Context, title: string, body: VNode, operator?: Session['operator']): void {
+  ctx.type = 'text/html; charset=utf-8';
+  ctx.body = renderDocument({ site: siteOf(ctx), look: lookOf(ctx), title, operator, body });
+}
+
+/** Shows that nobody is signed in, and the way back to the host product. */
+function showRefusal(ctx: Context, problem: string | undefined): void {
+  const provider = providerOf(ctx);
+  const returnUrl = lookOf(ctx)?.returnUrl ?? null;
+  const body = html`<div class="narrow sign-in">
+    <h1>You are not signed in</h1>
+    ${problem && notice('bad', problem)}
+    <p>${`Open this page from ${provider}. There you are signed in already.`}</p>
+    ${returnUrl && html`<p><a class="button primary" href=${returnUrl}>${`Go to ${provider}`}</a></p>`}
+    ${problem && html`<p><a href="/console/">Continue, if you are signed in here already</a></p>`}
+  </div>`;
+  if (problem && ctx.status === 404) ctx.status = 401;
+  show(ctx, 'You are not signed in', body);
+}
+
+/** Renders the button that opens a link. @param isPressed whether the script presses it. */
+function linkForm(code: string, name: string, provider: string, isPressed: boolean): VNode {
+  return html`<div class="narrow sign-in">
+    <h1>${`Continue as ${name}`}</h1>
+    <p>${`You are signed in to the integrations of ${provider}. This link works once.`}</p>
+    <form class="card stack" method="post" action="/console/sign-in" data-press=${isPressed ? 'yes' : undefined}>
+      <input type="hidden" name="code" value=${code} />
+      <button class="primary" autofocus>Continue</button>
+    </form>
+  </div>`;
+}
+
+/** Renders the steps that renew the proof of identity, and the button that sends the kept form again. */
+function proofSteps(page: {
+  title: string;
+  lead: string;
+  provider: string;
+  returnUrl: string | null;
+  action: string;
+  fields: URLSearchParams;
+}): VNode {
+  const { title, lead, provider, returnUrl, action, fields } = page;
+  return html`<div class="narrow sign-in">
+    <h1>${title}</h1>
+    <p>${lead}</p>
+    <form class="card stack" method="post" action=${action}>
+      ${hiddenFields(fields)}
+      <ol class="numbered">
+        <li>
+          ${
+            returnUrl
+              ? html`<a href=${returnUrl} target="_blank" rel="noopener">${`Open ${provider} in a new tab`}</a>, and open the integrations there. That signs you in here too.`
+              : `Ask for a new link where you got the last one, and open it in another tab of this browser.`
+          }
+        </li>
+        <li>Come back to this tab, and continue.</li>
+      </ol>
+      <button class="primary">Continue</button>
+    </form>
+  </div>`;
+}

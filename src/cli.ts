@@ -73,6 +73,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
     description: 'the audit log: who did what',
     load: async () => (await import('./cli/audit.ts')).addAuditCommands,
   },
+  notices: {
+    description: 'what people and programs were told, and the state of the deliveries',
+    load: async () => (await import('./cli/notice-commands.ts')).addNoticeCommands,
+  },
   leaks: {
     description: 'leaked credentials: secrets, access keys and tokens of this server in texts',
     load: async () => (await import('./cli/leaks.ts')).addLeakCommands,

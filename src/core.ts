@@ -11,6 +11,8 @@ import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
 import { createTextSigner } from './credentials/signed-value.ts';
 import { lockSecretOwner } from './leaks/end-leak.ts';
+import { createNotices, type Notices } from './notices/deliver-notices.ts';
+import { insertNoticesOf } from './notices/notices-of-events.ts';
 import { type Log, logLoss } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createReadiness, type Readiness } from './observability/readiness.ts';
@@ -85,6 +87,8 @@ export type Core = ManageDeps &
     isTokenStoreComplete(): Promise<boolean>;
     signingAlgorithm: SigningAlgorithm;
     change: CommitChange;
+    /** Tells people and programs what happened. `startServer` starts it. */
+    notices: Notices;
     close(): Promise<void>;
   };
 
@@ -186,7 +190,12 @@ export async function openCore(
     await steps.run('the signing keys', ensured);
     opened.defer(startSweep(database, log, rollUpUsage, clockCheck.isRight));
     const limitedDatabase = limitDatabase(database);
-    const change = createCommitChange({ database: limitedDatabase, keyRing, feed, log });
+    const notices = createNotices({ database, clock, log, channels: [] }, async () => undefined);
+    opened.defer(notices.close);
+    const changed = { database: limitedDatabase, keyRing, feed, log };
+    const change = createCommitChange(changed, (transaction, events) =>
+      insertNoticesOf(transaction, secretDeps, events),
+    );
     const refusals = startRefusals({ clock, log, change });
     opened.defer(refusals.close);
     const limit = (name: string, perMinute: number) =>
@@ -262,6 +271,7 @@ export async function openCore(
       revocationRate: limit('revocations', config.revocationsPerMinute),
       isTokenStoreComplete: completeness?.isComplete ?? (async () => true),
       change,
+      notices,
       close: () => opened.disposeAsync(),
     };
   } catch (error) {

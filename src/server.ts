@@ -64,6 +64,7 @@ export async function startServer(
     portal: watched(createPortalApp(core, endpoints, { isDraining, isOverloaded }).callback()),
   });
   const rotation = rotateSigningKeysByAge(core);
+  core.notices.start();
   return {
     publicUrl,
     adminUrl,

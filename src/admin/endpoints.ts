@@ -13,6 +13,7 @@ import { expirationEndpoints } from './routes/expiration-routes.ts';
 import { explainEndpoints } from './routes/explain-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
+import { noticeEndpoints } from './routes/notice-routes.ts';
 import { organizationEndpoints } from './routes/organization-routes.ts';
 import { portalSessionEndpoints } from './routes/portal-session-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
@@ -25,6 +26,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
   return [
     ...attentionEndpoints(core),
     ...expirationEndpoints(core),
+    ...noticeEndpoints(core),
     ...searchEndpoints(core),
     ...clientEndpoints(core),
     ...clientRegenerationEndpoints(core),

@@ -62,24 +62,26 @@ const pending = new WeakMap<Transaction, AuditEvent[]>();
  */
 export type CommitChange = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
 
-export function createCommitChange({
-  database,
-  keyRing,
-  feed,
-  log,
-}: {
-  database: Database;
-  keyRing: KeyRing;
-  feed: ChangeFeed;
-  log: Log;
-}): CommitChange {
+/** Does further work for the events of a transaction, before they are written. */
+type AddNotices = (transaction: Transaction, events: readonly AuditEvent[]) => Promise<void>;
+
+/** @param addNotices stores what people are told about these events, in the transaction of the change. */
+export function createCommitChange(
+  { database, keyRing, feed, log }: { database: Database; keyRing: KeyRing; feed: ChangeFeed; log: Log },
+  addNotices: AddNotices,
+): CommitChange {
   return async (work) => {
     let changes: readonly CommittedChange[] = [];
-    const result = await auditedTransaction(database, keyRing, async (transaction) => {
-      const done = await work(transaction);
-      changes = changesOf(transaction);
-      return done;
-    });
+    const result = await auditedTransaction(
+      database,
+      keyRing,
+      async (transaction) => {
+        const done = await work(transaction);
+        changes = changesOf(transaction);
+        return done;
+      },
+      addNotices,
+    );
     // The change is already committed, so failures are only logged. Other processes also learn of it from the
     // database.
     await Promise.all([
@@ -115,6 +117,7 @@ export async function auditedTransaction<T>(
   database: Database,
   keyRing: KeyRing,
   work: (transaction: Transaction) => Promise<T>,
+  addNotices?: AddNotices,
 ): Promise<T> {
   return await database.transaction(async (transaction) => {
     const events: AuditEvent[] = [];
@@ -124,6 +127,7 @@ export async function auditedTransaction<T>(
     if (events.length === 0) return result;
     // The chain is the same for all organizations.
     await leaveOrganization(transaction);
+    await addNotices?.(transaction, events);
     await append(transaction, keyRing, events);
     return result;
   });

@@ -21,6 +21,9 @@ const tables = [
   'rejected_requests',
   'console_sessions',
   'console_links',
+  'notices',
+  'notice_moments',
+  'notice_receivers',
 ] as const;
 
 /**

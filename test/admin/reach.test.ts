@@ -21,6 +21,7 @@ type World = {
   key: string;
   keyRegeneration: string;
   session: string;
+  notice: string;
 };
 
 describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('with %s', (kind) => {
@@ -54,7 +55,10 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     const hasRotations = path.includes('{regeneration_id}');
     const regeneration = hasRotations ? await regenerate(`/clients/${client}`) : '';
     const keyRegeneration = hasRotations ? await regenerate(`/access-keys/${key}`) : '';
-    return { organization, client, regeneration, contact, key, keyRegeneration, session: session.id };
+    // Of its operator token.
+    const { json: notices } = await server.adminFetch(`/notices?subject=${contact}`);
+    const notice = notices.data[0].id as string;
+    return { organization, client, regeneration, contact, key, keyRegeneration, session: session.id, notice };
   }
 
   async function operatorOf(organization: string, granted: readonly Permission[]): Promise<string> {
@@ -90,6 +94,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     const isOfKey = path.startsWith('/access-keys');
     const isOfOrganization = path.startsWith('/organizations');
     const isOfContact = path.startsWith('/contacts');
+    const ofNotice = path.startsWith('/notices') ? world?.notice : undefined;
     return path
       .replace(/\{client_id\}|:client_id/, world?.client ?? generateClientId())
       .replace(
@@ -99,7 +104,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
       .replace(
         /\{id\}|:id/,
         () =>
-          (isOfOrganization ? world?.organization : isOfContact ? world?.contact : isOfKey ? world?.key : undefined) ??
+          (isOfOrganization ? world?.organization : isOfContact ? world?.contact : isOfKey ? world?.key : ofNotice) ??
           crypto.randomUUID(),
       )
       .replace(/\{session_id\}|:session_id/, world?.session ?? crypto.randomUUID())

@@ -110,6 +110,21 @@ async function walkOrganization(): Promise<void> {
   await run(`organizations delete ${id} --yes`);
 }
 
+/** Parks the delivery of a notice, because no server delivers here. */
+async function walkNotices(): Promise<void> {
+  const { id: contact } = await run('contacts create --name Cy --email cy@example.com --permission audit:view');
+  await run(`contacts update ${contact} --permission audit:view,integrations:view`);
+  const { data } = (await run('notices list')) as unknown as { data: { id: string; kind: string }[] };
+  const notice = data.find(({ kind }) => kind === 'permissions_changed')?.id;
+  await askPostgres(
+    environment['DATABASE_URL'] ?? '',
+    `INSERT INTO notice_deliveries (notice, channel, receiver, organization, thing, state, due_at, settled_at)
+     SELECT id, 'mail', '${contact}', organization, thing, 'parked', at, at FROM notices WHERE id = '${notice}'`,
+  );
+  await run(`notices show ${notice}`);
+  await run(`notices retry ${notice}`);
+}
+
 async function walkOthers(): Promise<void> {
   await run('audit list');
   await run('whoami');
@@ -135,7 +150,7 @@ test('every endpoint of the admin API is called by a command', async () => {
       KEYTURN_LOG_LEVEL: 'debug',
       KEYTURN_PORTAL_URL: 'https://portal.example',
     };
-    await Promise.all([walkClient(), walkContact(), walkOrganization(), walkOthers()]);
+    await Promise.all([walkClient(), walkContact(), walkOrganization(), walkNotices(), walkOthers()]);
   }
   expect(missing()).toEqual([]);
 }, 180_000);

@@ -1,0 +1,141 @@
+import type { Notice, NoticeTexts, Reminder } from './notice.ts';
+
+const remaining: Readonly<Record<Reminder, string>> = {
+  halfway: 'ist zur Hälfte vorbei',
+  '7_days': 'endet in 7 Tagen',
+  '3_days': 'endet in 3 Tagen',
+  '1_day': 'endet in einem Tag',
+  '1_hour': 'endet in einer Stunde',
+};
+
+const leaks = {
+  client_secret: 'Ein Client-Secret',
+  access_key: 'Ein Access Key',
+  access_token: 'Ein Access-Token',
+  operator_token: 'Ein Operator-Token',
+} as const;
+
+const nouns = {
+  client: 'des Clients',
+  access_key: 'des Access Keys',
+  contact: 'des Kontakts',
+  organization: 'der Organisation',
+  signing_key: 'des Signaturschlüssels',
+  root_key: 'des Hauptschlüssels',
+} as const;
+
+const count = (number: number, one: string, many: string) => `${number} ${number === 1 ? one : many}`;
+const sources = (number: number) => count(number, 'Quelle', 'Quellen');
+const days = (number: number) => count(number, 'Tag', 'Tagen');
+
+function thing({ subject, data }: Notice): string {
+  return data.contact_name === undefined ? subject.name : `${subject.name} (${data.contact_name})`;
+}
+
+function progress({ data: { source_count: left = 0, moved_count: moved = 0 } }: Notice): string {
+  if (left === 0 && moved === 0) return 'Keine Quelle verwendet die bisherigen Zugangsdaten.';
+  if (left === 0) {
+    return moved === 1
+      ? 'Die einzige Quelle verwendet die neuen Zugangsdaten.'
+      : `Alle ${moved} Quellen verwenden die neuen Zugangsdaten.`;
+  }
+  const all = moved + left;
+  return `${moved} von ${sources(all)} ${moved === 1 ? 'verwendet' : 'verwenden'} die neuen Zugangsdaten, ${left} noch nicht.`;
+}
+
+const changes = ({ data: { added = [], removed = [] } }: Notice) =>
+  [
+    added.length > 0 ? `Hinzugefügt: ${added.join(', ')}.` : '',
+    removed.length > 0 ? `Entfernt: ${removed.join(', ')}.` : '',
+  ]
+    .filter(Boolean)
+    .join(' ');
+
+const credential = ({ data }: Notice) => (data.credential === 'certificate' ? 'das Zertifikat' : 'der Access Key');
+const replaceIt = ({ data }: Notice) =>
+  data.credential === 'certificate'
+    ? 'Ersetzen Sie das Zertifikat.'
+    : 'Setzen Sie ein späteres Ende, oder ersetzen Sie den Key.';
+
+export const german: { texts: NoticeTexts; thing: typeof thing } = {
+  thing,
+  texts: {
+    grace_period_began: (notice, of, time) => ({
+      title: `${of}: Zugangsdaten erneuert, die Übergangsfrist hat begonnen`,
+      message: `${notice.data.by} hat die Zugangsdaten erneuert. Die bisherigen gelten bis ${time(notice.data.ends_at)}. ${progress(notice)}`,
+      step: 'Geben Sie jedem Programm die neuen Zugangsdaten, bevor die Übergangsfrist endet.',
+    }),
+    grace_period_reminder: (notice, of, time) => ({
+      title: `${of}: Die Übergangsfrist ${remaining[notice.data.reminder ?? 'halfway']}`,
+      message: `Die bisherigen Zugangsdaten werden ab ${time(notice.data.ends_at)} abgelehnt. ${progress(notice)}`,
+      step:
+        notice.data.source_count === 0
+          ? 'Die Übergangsfrist kann jetzt beendet werden.'
+          : 'Stellen Sie die genannten Quellen um, oder verlängern Sie die Übergangsfrist.',
+    }),
+    grace_period_ended: (notice, of, time) => ({
+      title: `${of}: Die Übergangsfrist ist beendet`,
+      message: `Die bisherigen Zugangsdaten werden seit ${time(notice.data.ends_at)} abgelehnt. ${progress(notice)}`,
+      step: notice.data.source_count === 0 ? null : 'Geben Sie den genannten Quellen die aktuellen Zugangsdaten.',
+    }),
+    grace_period_undone: ({ data }, of) => ({
+      title: `${of}: Die Erneuerung wurde zurückgenommen`,
+      message: `${data.by} hat die Erneuerung zurückgenommen. Die bisherigen Zugangsdaten gelten wieder, die neuen werden abgelehnt.`,
+      step: 'Geben Sie Programmen, die schon die neuen Zugangsdaten haben, wieder die bisherigen.',
+    }),
+    retired_credential_used: ({ data: { requests = 0, day, source_count: from = 0 } }, of) => ({
+      title: `${of}: Abgelaufene Zugangsdaten werden noch verwendet`,
+      message: `${count(requests, 'Anfrage wurde', 'Anfragen wurden')}${day === undefined ? ` von ${sources(from)}` : ` am ${day}`} abgelehnt, weil die Zugangsdaten nicht mehr gelten.`,
+      step: 'Geben Sie diesen Quellen die aktuellen Zugangsdaten. Kennen Sie sie nicht, sind die Zugangsdaten vielleicht in fremde Hände gelangt.',
+    }),
+    credential_expiring: (notice, of, time) => ({
+      title: `${of}: ${capital(credential(notice))} läuft in ${days(notice.data.days_left ?? 0)} ab`,
+      message: `Anfragen damit werden ab ${time(notice.data.ends_at)} abgelehnt.`,
+      step: replaceIt(notice),
+    }),
+    credential_expired: (notice, of, time) => ({
+      title: `${of}: ${capital(credential(notice))} ist abgelaufen`,
+      message: `Anfragen damit werden seit ${time(notice.data.ends_at)} abgelehnt.`,
+      step: replaceIt(notice),
+    }),
+    credential_unused: ({ data }, of, time) => ({
+      title: `${of}: seit 90 Tagen nicht verwendet`,
+      message: data.last_used_at ? `Zuletzt verwendet: ${time(data.last_used_at)}.` : 'Nie verwendet.',
+      step: 'Sperren Sie die Zugangsdaten, wenn niemand sie braucht.',
+    }),
+    new_network: ({ data }, of) => ({
+      title: `${of}: erstmals aus dem Netz ${data.network} verwendet`,
+      message: 'Die Zugangsdaten wurden aus einem Netz verwendet, aus dem sie vorher nicht verwendet wurden.',
+      step: 'Kennen Sie dieses Netz nicht, erneuern Sie die Zugangsdaten und widerrufen Sie ihre Tokens.',
+    }),
+    leak_reported: ({ data }, of) => ({
+      title: `${of}: Zugangsdaten sind in fremde Hände gelangt`,
+      message: `${leaks[data.leaked ?? 'client_secret']}${data.hint ? ` mit dem Ende ${data.hint}` : ''} wurde in einem Text gefunden und von ${data.by} widerrufen.`,
+      step: 'Finden Sie heraus, wo es veröffentlicht wurde. Programme, die es verwenden, brauchen ein neues.',
+    }),
+    permissions_changed: (notice, of) => ({
+      title: `${of}: Die Berechtigungen ${nouns[notice.subject.type]} wurden geändert`,
+      message: `Geändert von ${notice.data.by}. ${changes(notice)}`,
+      step: 'Wenden Sie sich an einen Operator, wenn Sie das nicht erwartet haben.',
+    }),
+    operator_token_issued: ({ data }, of) => ({
+      title: `${of}: Ein Operator-Token wurde ausgestellt`,
+      message: `${data.by} hat ein Operator-Token mit dem Ende ${data.hint} ausgestellt. Wer es hat, handelt mit den Berechtigungen von ${of}.`,
+      step: 'Widerrufen Sie es, wenn Sie das nicht erwartet haben.',
+    }),
+    signing_key_rotated: ({ data }) => ({
+      title: 'Der Signaturschlüssel wurde erneuert',
+      message: `${data.by} hat den Schlüssel erneuert, der JWT-Access-Tokens signiert. Ausgestellte Tokens bleiben gültig.`,
+      step: null,
+    }),
+    root_key_old: ({ data, subject }) => ({
+      title: `Der Hauptschlüssel ist ${days(data.age_days ?? 0).replace('Tagen', 'Tage')} alt`,
+      message: `Version ${subject.id} des Hauptschlüssels ist seit mehr als einem Jahr in Gebrauch.`,
+      step: 'Erneuern Sie ihn mit `keyturn root-key rotate`.',
+    }),
+  },
+};
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,58 @@
+import type { Clock } from '../process/clock.ts';
+import { followProgress } from '../regeneration/regeneration-progress.ts';
+import type { Regeneration } from '../regeneration/regeneration-store.ts';
+import type { OwnerRef } from '../secrets/secret-store.ts';
+import type { Queryable } from '../storage/database.ts';
+import { presentPlace, type UsageSource } from '../usage/usage-source.ts';
+import type { NoticeData, Reminder } from './notice.ts';
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** Time before the end of each reminder that does not depend on the length of the grace period. */
+const beforeEnd: Readonly<Record<Exclude<Reminder, 'halfway'>, number>> = {
+  '7_days': 7 * dayMs,
+  '3_days': 3 * dayMs,
+  '1_day': dayMs,
+  '1_hour': hourMs,
+};
+
+const shownSources = 10;
+
+/** Returns the moment at which the end of a grace period is told, however it ends. */
+export function endedMoment(regenerationId: string): string {
+  return `grace period ended:${regenerationId}`;
+}
+
+const momentOf = (regenerationId: string, end: Date, reminder: Reminder) =>
+  reminder === 'halfway'
+    ? `grace period:${regenerationId}:halfway`
+    : `grace period:${regenerationId}:${end.toISOString()}:${reminder}`;
+
+/** Returns the moments of reminders before a new end whose time is already over. */
+export function passedReminders(id: string, { endsAt, now }: { endsAt: Date; now: number }): string[] {
+  return (Object.entries(beforeEnd) as [Reminder, number][])
+    .filter(([, ms]) => endsAt.getTime() - ms <= now)
+    .map(([reminder]) => momentOf(id, endsAt, reminder));
+}
+
+/** Returns the sources of the previous credential that have not moved, as a notice shows them. */
+export async function showSources(
+  database: Queryable,
+  deps: { clock: Clock; ttlSeconds: number },
+  owner: OwnerRef,
+  regeneration: Regeneration,
+): Promise<NoticeData> {
+  const [progress] = await followProgress(database, deps, owner, [regeneration]);
+  return progress ? sourcesOf(progress) : {};
+}
+
+function sourcesOf(progress: { moved: readonly unknown[]; stillUsingOld: readonly UsageSource[] }): NoticeData {
+  const { moved, stillUsingOld } = progress;
+  const latest = [...stillUsingOld].sort((a, b) => Number(b.lastUsedAt) - Number(a.lastUsedAt));
+  return {
+    sources: latest.slice(0, shownSources).map(presentPlace),
+    source_count: stillUsingOld.length,
+    moved_count: moved.length,
+  };
+}

@@ -1,0 +1,19 @@
+import { english } from './english-notice-text.ts';
+import { german } from './german-notice-text.ts';
+import type { Notice, NoticeText, NoticeTexts } from './notice.ts';
+
+/** Languages in which people are told. */
+type Language = 'en' | 'de';
+
+const texts: Readonly<Record<Language, { texts: NoticeTexts; thing: (notice: Notice) => string; locale: string }>> = {
+  en: { ...english, locale: 'en-GB' },
+  de: { ...german, locale: 'de-DE' },
+};
+
+/** Returns what a notice says, in a language. Times are in UTC, because the time zone of the reader is not known. */
+export function describeNotice(notice: Notice, language: Language): NoticeText {
+  const { texts: ofKind, thing, locale } = texts[language];
+  const format = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' });
+  const time = (iso: string | undefined) => (iso === undefined ? '' : `${format.format(new Date(iso))} UTC`);
+  return ofKind[notice.kind](notice, thing(notice), time);
+}

@@ -40,6 +40,8 @@ export type Config = {
   /** Seconds for which a process may use cached data while PostgreSQL is unavailable. */
   staleSeconds: number;
   reveal: boolean;
+  /** Whether access keys that stand alone are accepted. */
+  standaloneKeys: boolean;
   /** Algorithm of new signing keys (RFC 7518 §3.1, RFC 8037). */
   signingAlgorithm: SigningAlgorithm;
   /** Days after which a signing key is rotated automatically; 0 disables rotation. */
@@ -98,6 +100,7 @@ export const variables = [
   'KEYTURN_SESSION_IDLE',
   'KEYTURN_STALE_SECONDS',
   'KEYTURN_REVEAL',
+  'KEYTURN_STANDALONE_KEYS',
   'KEYTURN_SIGNING_ALG',
   'KEYTURN_SIGNING_KEY_DAYS',
   'KEYTURN_FAILURES_PER_MINUTE',
@@ -151,7 +154,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     check(name, (values as readonly string[]).includes(value), `one of ${values.join(', ')}`);
     return value as T;
   };
-  const onOrOff = (name: string) => oneOf(name, 'on', ['on', 'off']) === 'on';
+  const onOrOff = (name: string, fallback = 'on') => oneOf(name, fallback, ['on', 'off']) === 'on';
   const integer = (name: string, fallback: number, minimum: number, maximum: number) => {
     const written = text(name);
     const value = written === undefined ? fallback : /^\d+$/.test(written) ? Number(written) : Number.NaN;
@@ -234,6 +237,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     },
     staleSeconds: integer('KEYTURN_STALE_SECONDS', 60, 0, 86_400),
     reveal: onOrOff('KEYTURN_REVEAL'),
+    standaloneKeys: onOrOff('KEYTURN_STANDALONE_KEYS', 'off'),
     signingAlgorithm: oneOf('KEYTURN_SIGNING_ALG', 'ES256', signingAlgorithms),
     signingKeyDays: integer('KEYTURN_SIGNING_KEY_DAYS', 90, 0, 3_650),
     failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),

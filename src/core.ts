@@ -80,6 +80,8 @@ export type Core = ManageDeps &
     tokenRate: RateLimit | undefined;
     /** Limit of revocations of each client; undefined if there is no limit. */
     revocationRate: RateLimit | undefined;
+    /** Counts the requests of stand-alone access keys that have a limit of their own. */
+    accessKeyRate: RateLimit;
     /**
      * Returns whether a token that the token store does not know was never issued or has expired. Rejects if that
      * cannot be determined.
@@ -235,6 +237,7 @@ export async function openCore(
       ttlSeconds,
       previousVersionUntil: codec.previousVersionUntil,
       issuer: config.issuer,
+      standaloneKeys: config.standaloneKeys,
       signingAlgorithm,
       signingKeys,
       database: limitedDatabase,
@@ -269,6 +272,7 @@ export async function openCore(
       failureRate: limit('failures', config.failuresPerMinute),
       tokenRate: limit('tokens', config.tokensPerMinute),
       revocationRate: limit('revocations', config.revocationsPerMinute),
+      accessKeyRate: createRateLimit('access_keys', Number.MAX_SAFE_INTEGER, { redis, prefix }),
       isTokenStoreComplete: completeness?.isComplete ?? (async () => true),
       change,
       notices,

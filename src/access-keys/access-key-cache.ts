@@ -34,8 +34,8 @@ export type AccessKeyCache = {
 const maxKeys = 50_000;
 
 /** Returns a key as requests need it: disabled also while the organization of its contact is. */
-export function asServedKey({ key, secrets, isOrganizationEnabled }: FoundAccessKey): KnownAccessKey {
-  return { key: { ...key, enabled: key.enabled && isOrganizationEnabled, notes: null }, secrets };
+export function asServedKey({ key, secrets, organizationId, isOrganizationEnabled }: FoundAccessKey): KnownAccessKey {
+  return { key: { ...key, organizationId, enabled: key.enabled && isOrganizationEnabled, notes: null }, secrets };
 }
 
 export function createAccessKeyCache(deps: { database: Database; feed: ChangeFeed; keyRing: KeyRing }): AccessKeyCache {

@@ -1,48 +1,25 @@
 import type { HeldOrganization } from '../clients/ceiling.ts';
-import type { ScopeHistory } from '../clients/client.ts';
-import { hasLabel, type LabelFilter, type Labels } from '../clients/client-details.ts';
-import { type Claims, readClaims } from '../clients/custom-claims.ts';
+import { hasLabel, type LabelFilter } from '../clients/client-details.ts';
 import { holdOrganizationsOf } from '../clients/hold-organizations.ts';
 import { newTokenEpoch } from '../credentials/secret.ts';
 import { NotFound } from '../errors.ts';
-import { parseSecrets, type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
+import { type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
-import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import type { Queryable, Transaction } from '../storage/database.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
+import { type KeyRow, storedLimits, storedNotes, toAccessKey, toKnown } from './access-key-row.ts';
 
-type KeyRow = Row & {
-  id: string;
-  contact: string;
-  name: string;
-  scope: string[];
-  scope_version: number;
-  scope_history: ScopeHistory;
-  clients: string[] | null;
-  claims: Claims;
-  description: string | null;
-  labels: Labels;
-  enabled: boolean;
-  reveal: boolean;
-  expires_at: Date | null;
-  used_at: Date | null;
-  last_used_at: Date | null;
-  token_epoch: number;
-  revision: number;
-  created_at: Date;
-  updated_at: Date;
-};
+export type FoundAccessKey = KnownAccessKey & { organizationId: string; isOrganizationEnabled: boolean };
 
-export type FoundAccessKey = KnownAccessKey & { isOrganizationEnabled: boolean };
-
-/** Finds a key with its values, and whether the organization of its contact is enabled. */
+/** Finds a key with its values, and the organization of its contact. */
 export async function findKnownAccessKey(database: Queryable, id: string): Promise<FoundAccessKey | undefined> {
-  const [row] = await database.query<KeyRow & { secrets: string; organization_enabled: boolean }>(
-    `SELECT k.*, o.enabled AS organization_enabled, ${secretsJson('access_key', 'k.id')} AS secrets
+  const [row] = await database.query<KeyRow & { secrets: string; organization: string; organization_enabled: boolean }>(
+    `SELECT k.*, o.id AS organization, o.enabled AS organization_enabled, ${secretsJson('access_key', 'k.id')} AS secrets
      FROM access_keys k JOIN contacts c ON c.id = k.contact JOIN organizations o ON o.id = c.organization WHERE k.id = $1`,
     [id],
   );
-  return row && { ...toKnown(row), isOrganizationEnabled: row.organization_enabled };
+  return row && { ...toKnown(row), organizationId: row.organization, isOrganizationEnabled: row.organization_enabled };
 }
 
 /** Finds a key and locks it until the transaction ends. */
@@ -149,8 +126,8 @@ function hintOf(q: string | undefined): string | undefined {
 export async function insertAccessKey(transaction: Transaction, key: AccessKey): Promise<void> {
   await transaction.query(
     `INSERT INTO access_keys (id, contact, name, scope, clients, enabled, reveal, expires_at, created_at, updated_at, description,
-       labels, claims)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb)`,
+       labels, claims, standalone, allowed_networks, requests_per_minute)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb, $14, $15, $16)`,
     [
       key.id,
       key.contactId,
@@ -163,6 +140,7 @@ export async function insertAccessKey(transaction: Transaction, key: AccessKey):
       key.createdAt,
       key.updatedAt,
       ...storedNotes(key),
+      ...storedLimits(key),
     ],
   );
 }
@@ -174,19 +152,24 @@ export async function insertAccessKey(transaction: Transaction, key: AccessKey):
 export async function saveAccessKey(transaction: Transaction, key: AccessKey, at: Date): Promise<AccessKey> {
   const rows = await transaction.query<KeyRow>(
     `UPDATE access_keys SET name = $2, scope = $3, clients = $4, enabled = $5, expires_at = $6, token_epoch = $7,
-       updated_at = $8, description = $9, labels = $10::jsonb, claims = $11::jsonb, revision = revision + 1
+       updated_at = $8, description = $9, labels = $10::jsonb, claims = $11::jsonb, standalone = $12, allowed_networks = $13,
+       requests_per_minute = $14, revision = revision + 1
      WHERE id = $1 RETURNING *`,
-    [key.id, key.name, key.scope, key.clients, key.enabled, key.expiresAt, key.tokenEpoch, at, ...storedNotes(key)],
+    [
+      key.id,
+      key.name,
+      key.scope,
+      key.clients,
+      key.enabled,
+      key.expiresAt,
+      key.tokenEpoch,
+      at,
+      ...storedNotes(key),
+      ...storedLimits(key),
+    ],
   );
   await announceAccessKey(transaction, key.id, at);
   return toAccessKey(rows[0] as KeyRow);
-}
-
-/** Returns the values of the columns description, labels and claims. */
-function storedNotes({ notes, claims }: AccessKey): [string | null, string, string] {
-  // Saving such a key would delete its notes.
-  if (!notes) throw new Error('an access key from the cache cannot be stored');
-  return [notes.description, JSON.stringify(notes.labels), JSON.stringify(claims)];
 }
 
 export async function deleteAccessKey(transaction: Transaction, id: string, at: Date): Promise<void> {
@@ -227,33 +210,6 @@ export async function nameClients(database: Queryable, ids: readonly string[]): 
 
 async function announceAccessKey(transaction: Transaction, id: string, at: Date): Promise<void> {
   await recordChange(transaction, { kind: 'access_key', target: id, at });
-}
-
-function toKnown(row: KeyRow & { secrets: string }): KnownAccessKey {
-  return { key: toAccessKey(row), secrets: parseSecrets(row.secrets) };
-}
-
-function toAccessKey(row: KeyRow): AccessKey {
-  return {
-    id: row.id,
-    contactId: row.contact,
-    name: row.name,
-    scope: row.scope,
-    scopeVersion: row.scope_version,
-    scopeHistory: row.scope_history,
-    clients: row.clients,
-    claims: readClaims(row.claims),
-    notes: { description: row.description, labels: row.labels },
-    enabled: row.enabled,
-    reveal: row.reveal,
-    expiresAt: row.expires_at,
-    usedAt: row.used_at,
-    lastUsedAt: row.last_used_at,
-    tokenEpoch: row.token_epoch,
-    revision: row.revision,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  };
 }
 
 /**

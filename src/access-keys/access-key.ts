@@ -1,8 +1,10 @@
+import { isIP } from 'node:net';
 import type { ScopeHistory } from '../clients/client.ts';
 import type { Notes } from '../clients/client-details.ts';
 import type { Claims } from '../clients/custom-claims.ts';
 import { actions, cellOf } from '../clients/declared-scopes.ts';
 import type { Secret } from '../credentials/secret.ts';
+import { createRangeCheck } from '../http/client-address.ts';
 
 /** A credential of one contact, which identifies the contact that a client calls for and limits what it may access. */
 export type AccessKey = {
@@ -16,10 +18,18 @@ export type AccessKey = {
   scopeHistory: ScopeHistory;
   /** Ids of the clients that may use the key; null allows any client. */
   clients: readonly string[] | null;
+  /** Whether the key works alone, as a token of its contact without a client. */
+  standalone: boolean;
+  /** The networks from which the key is accepted, as CIDRs or single addresses; null accepts it from anywhere. */
+  allowedNetworks: readonly string[] | null;
+  /** How often the key may be used alone in a minute; null for no limit. */
+  requestsPerMinute: number | null;
   /** Custom claims of tokens that are obtained or presented with the key. */
   claims: Claims;
   /** Null in cached keys, because requests do not need them. */
   notes: Notes | null;
+  /** The organization of its contact. Null in keys that are not from the cache of requests. */
+  organizationId: string | null;
   /** In the cache of requests, false also if the organization of the contact is disabled. */
   enabled: boolean;
   reveal: boolean;
@@ -49,13 +59,37 @@ export function statusOf(key: Pick<AccessKey, 'enabled' | 'expiresAt'>, now: num
 }
 
 /** Why a key must not be used with a client. */
-export type KeyRefusal = 'access_key_disabled' | 'access_key_expired' | 'other_client';
+export type KeyRefusal = 'access_key_disabled' | 'access_key_expired' | 'other_client' | 'not_standalone';
 
-/** Returns why the key must not be used with a client now, or undefined if it may. @param client the client's id. */
-export function refusalOfKey(key: AccessKey, client: string, now: number): KeyRefusal | undefined {
+/**
+ * Returns why the key must not be used now, or undefined if it may.
+ * @param client the id of the client that uses it, or undefined if the key is used alone.
+ */
+export function refusalOfKey(key: AccessKey, client: string | undefined, now: number): KeyRefusal | undefined {
   const status = statusOf(key, now);
   if (status !== 'enabled') return `access_key_${status}`;
+  if (client === undefined) return key.standalone ? undefined : 'not_standalone';
   return key.clients === null || key.clients.includes(client) ? undefined : 'other_client';
+}
+
+/** Compiled networks by the list of a key, which is replaced when the key changes. */
+const networks = new WeakMap<readonly string[], (address: string) => boolean>();
+
+/**
+ * Returns why the key must not be used from an address, or undefined if it may.
+ * @param address undefined if it is not known, which is not accepted of a key with allowed networks.
+ */
+export function refusalOfNetwork(
+  { allowedNetworks }: AccessKey,
+  address: string | undefined,
+): 'other_network' | undefined {
+  if (allowedNetworks === null) return undefined;
+  let isAllowed = networks.get(allowedNetworks);
+  if (!isAllowed) {
+    isAllowed = createRangeCheck(allowedNetworks);
+    networks.set(allowedNetworks, isAllowed);
+  }
+  return address !== undefined && isIP(address) !== 0 && isAllowed(address) ? undefined : 'other_network';
 }
 
 export function toScope(permissions: Permissions): string[] {

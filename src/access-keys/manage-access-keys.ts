@@ -22,6 +22,7 @@ import { addSecret } from '../secrets/manage-secrets.ts';
 import { recordChange, recordNarrowed } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
 import { type AccessKey, otherScopes, type Permissions, statusOf, toPermissions, toScope } from './access-key.ts';
+import { auditView, type GivenLimits, isLimited, limitsOf, requireConsistent, unlimited } from './access-key-limits.ts';
 import {
   asSecretOwner,
   deleteAccessKey,
@@ -38,21 +39,25 @@ type GivenNotes = {
   claims?: Claims | undefined;
 };
 
-export type NewAccessKey = GivenNotes & {
-  name: string;
-  permissions?: Permissions | undefined;
-  /** Declared scopes that are not in `permissions`, separated by spaces. */
-  scope?: string | undefined;
-  /** Client IDs; null or undefined allows any client. */
-  clients?: readonly string[] | null | undefined;
-  expiresAt?: Date | null | undefined;
-  reveal?: boolean | undefined;
-};
+export type NewAccessKey = GivenNotes &
+  GivenLimits & {
+    name: string;
+    permissions?: Permissions | undefined;
+    /** Declared scopes that are not in `permissions`, separated by spaces. */
+    scope?: string | undefined;
+    /** Client IDs; null or undefined allows any client. */
+    clients?: readonly string[] | null | undefined;
+    expiresAt?: Date | null | undefined;
+    reveal?: boolean | undefined;
+  };
+
+/** @property standaloneKeys whether the deployment accepts keys that stand alone. */
+type AccessKeyDeps = ManageDeps & { standaloneKeys: boolean };
 
 /** Creates an access key (Create Key). Only the result contains the plaintext. */
 export async function createAccessKey(
   transaction: Transaction,
-  deps: ManageDeps,
+  deps: AccessKeyDeps,
   actor: Actor,
   contactId: string,
   input: NewAccessKey,
@@ -69,8 +74,10 @@ export async function createAccessKey(
     name: input.name,
     scope: await toOfferedScope(transaction, input, [], organization),
     clients: await requireClients(transaction, input.clients),
+    ...limitsOf(input, unlimited),
     claims: input.claims ?? {},
     notes: { description: input.description ?? null, labels: input.labels ?? {} },
+    organizationId: null,
     enabled: true,
     reveal: revealWithin(organization, input.reveal),
     expiresAt: input.expiresAt === undefined ? defaultExpiry(organization, at) : input.expiresAt,
@@ -84,6 +91,7 @@ export async function createAccessKey(
     updatedAt: at,
   };
   requireLifeWithin(organization, key);
+  requireConsistent(key, { wasStandalone: false }, deps);
   await unlessTaken(insertAccessKey(transaction, key), nameTaken);
   const { secret, plaintext } = await addSecret(transaction, deps, asSecretOwner(key), 1);
   await recordChange(transaction, { kind: 'access_key', target: key.id, at });
@@ -91,14 +99,15 @@ export async function createAccessKey(
   return { key, secret, accessKey: plaintext };
 }
 
-export type AccessKeyPatch = GivenNotes & {
-  name?: string | undefined;
-  permissions?: Permissions | undefined;
-  /** Replaces the scopes that are not in `permissions`. */
-  scope?: string | undefined;
-  clients?: readonly string[] | null | undefined;
-  expiresAt?: Date | null | undefined;
-};
+export type AccessKeyPatch = GivenNotes &
+  GivenLimits & {
+    name?: string | undefined;
+    permissions?: Permissions | undefined;
+    /** Replaces the scopes that are not in `permissions`. */
+    scope?: string | undefined;
+    clients?: readonly string[] | null | undefined;
+    expiresAt?: Date | null | undefined;
+  };
 
 /**
  * Changes the key's name, permissions, clients or expiry (Save Key). Live tokens follow at once.
@@ -106,7 +115,7 @@ export type AccessKeyPatch = GivenNotes & {
  */
 export async function saveKey(
   transaction: Transaction,
-  deps: ManageDeps,
+  deps: AccessKeyDeps,
   actor: Actor,
   id: string,
   patch: AccessKeyPatch,
@@ -123,6 +132,7 @@ export async function saveKey(
     scope: await toOfferedScope(transaction, patch, key.scope, organization),
     clients: patch.clients === undefined ? key.clients : await requireClients(transaction, patch.clients),
     expiresAt: patch.expiresAt === undefined ? key.expiresAt : patch.expiresAt,
+    ...limitsOf(patch, key),
     claims: patch.claims ?? key.claims,
     notes: {
       description: patch.description === undefined ? (key.notes?.description ?? null) : patch.description,
@@ -130,6 +140,7 @@ export async function saveKey(
     },
   };
   if (patch.expiresAt !== undefined && key.enabled) requireLifeWithin(organization, changed);
+  requireConsistent(changed, { wasStandalone: key.standalone }, deps);
   return await save(transaction, deps, actor, 'access_key.update', key, changed);
 }
 
@@ -209,20 +220,12 @@ async function save(
   const saved = await unlessTaken(saveAccessKey(transaction, after, at), nameTaken);
   await recordNarrowed(transaction, { kind: 'narrowed_access_key', id: before.id, at }, before.scope, saved.scope);
   if (isLimited(before, saved)) {
-    const target = JSON.stringify([before.id, saved.clients, saved.expiresAt]);
+    const { id, clients, expiresAt, standalone, allowedNetworks } = saved;
+    const target = JSON.stringify([id, clients, expiresAt, standalone, allowedNetworks]);
     await recordChange(transaction, { kind: 'limited_access_key', target, at });
   }
   await audit(transaction, actor, at, action, { before, after: saved });
   return saved;
-}
-
-/** Returns whether a change lets fewer clients use the key, or ends it earlier. */
-function isLimited(before: AccessKey, after: AccessKey): boolean {
-  const losesClient = (before.clients ?? [null]).some(
-    (id) => after.clients !== null && !after.clients.includes(id ?? ''),
-  );
-  const end = ({ expiresAt }: AccessKey) => expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
-  return losesClient || end(after) < end(before);
 }
 
 async function audit(
@@ -242,22 +245,6 @@ async function audit(
     ...(before ? { before: auditView(before) } : {}),
     ...(after ? { after: auditView(after) } : {}),
   });
-}
-
-function auditView(key: AccessKey): Record<string, unknown> {
-  return {
-    contact_id: key.contactId,
-    name: key.name,
-    permissions: toPermissions(key.scope),
-    scope: otherScopes(key.scope).join(' '),
-    clients: key.clients,
-    ...key.notes,
-    claims: key.claims,
-    enabled: key.enabled,
-    expires_at: key.expiresAt,
-    reveal: key.reveal,
-    revision: key.revision,
-  };
 }
 
 /**

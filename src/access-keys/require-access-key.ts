@@ -3,7 +3,7 @@ import { KeyturnError } from '../errors.ts';
 import type { Queryable } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
-import { type AccessKey, refusalOfKey } from './access-key.ts';
+import { type AccessKey, refusalOfKey, refusalOfNetwork } from './access-key.ts';
 import type { AccessKeyCache, PresentedAccessKey } from './access-key-cache.ts';
 import { markAccessKeyUsed } from './access-key-store.ts';
 
@@ -29,36 +29,37 @@ export class RefusedAccessKey extends KeyturnError {
 }
 
 /**
- * Returns the access key with this value if the client may use it now.
- * @param client the client's id.
+ * Who uses an access key: the id of a client, or undefined if the key is used alone; and the IP address, or undefined if
+ * it is not known.
+ */
+type KeyUser = { client: string | undefined; address: string | undefined };
+
+/**
+ * Returns the access key with this value if it may be used now.
  * @throws {RefusedAccessKey}
  */
-export async function requireAccessKey(
-  deps: AccessKeyDeps,
-  value: string,
-  client: string,
-): Promise<PresentedAccessKey> {
+export async function requireAccessKey(deps: AccessKeyDeps, value: string, user: KeyUser): Promise<PresentedAccessKey> {
   const known = await deps.accessKeys.findByValue(value);
-  if (known && !refusalOfPresentedKey(known, client, deps.clock())) return known;
+  if (known && !refusalOfUse(known, user, deps.clock())) return known;
   // Reload before rejecting: another process may just have created or enabled the key.
   const recent = await deps.accessKeys.findRecentByValue(value);
   if (!recent) throw new RefusedAccessKey();
-  const reason = refusalOfPresentedKey(recent, client, deps.clock());
+  const reason = refusalOfUse(recent, user, deps.clock());
   if (reason) throw new RefusedAccessKey({ secret: presentedValueOf(recent), reason });
   return recent;
 }
 
 /**
- * Returns the access key with this value from the cache if it was used before and the client may use it now. Undefined
- * does not mean that the key is invalid.
+ * Returns the access key with this value from the cache if it was used before and may be used now. Undefined does not
+ * mean that the key is invalid.
  */
 export function recallAccessKey(
   { accessKeys, clock }: AccessKeyDeps,
   value: string,
-  client: string,
+  user: KeyUser,
 ): PresentedAccessKey | undefined {
   const known = accessKeys.peekByValue(value);
-  return known && known.key.usedAt !== null && !refusalOfPresentedKey(known, client, clock()) ? known : undefined;
+  return known && known.key.usedAt !== null && !refusalOfUse(known, user, clock()) ? known : undefined;
 }
 
 /** Returns the form in which a key's use is counted. */
@@ -96,7 +97,14 @@ async function writeFirstUse({ database, clock }: Pick<AccessKeyDeps, 'database'
   }
 }
 
-/** Returns why a client must not use an access key, presented by this value, or undefined if it may. */
-export function refusalOfPresentedKey({ key, secret }: PresentedAccessKey, client: string, now: number) {
+/**
+ * Returns why an access key, presented by this value, must not be used, or undefined if it may.
+ * @param client the id of the client that uses it, or undefined if it is used alone.
+ */
+export function refusalOfPresentedKey({ key, secret }: PresentedAccessKey, client: string | undefined, now: number) {
   return refusalOfSecret(secret, now) ?? refusalOfKey(key, client, now);
+}
+
+function refusalOfUse(presented: PresentedAccessKey, { client, address }: KeyUser, now: number) {
+  return refusalOfPresentedKey(presented, client, now) ?? refusalOfNetwork(presented.key, address);
 }

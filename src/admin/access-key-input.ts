@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isAddressRange } from '../http/trusted-proxies.ts';
 import { givenNotes, labelFilter, organizationFilter, stateFilter } from './details-schemas.ts';
 import { sortedQuery } from './paging.ts';
 import { declaredScopes, permissionsSchema } from './presenters/present-access-key.ts';
@@ -19,11 +20,32 @@ const end = moment.nullable().meta({
   override: { type: ['string', 'null'], format: 'date-time' },
 });
 
+const limits = {
+  standalone: z.boolean().optional().meta({
+    description:
+      'Whether the key works alone, without a client: at the API as a bearer token or in `X-API-Key`. Needs KEYTURN_STANDALONE_KEYS=on.',
+  }),
+  allowed_networks: z
+    .array(z.string().max(50).refine(isAddressRange, 'must be an IP address or a CIDR such as 203.0.113.0/24'))
+    .min(1)
+    .max(50)
+    .nullable()
+    .optional()
+    .meta({
+      description: 'The networks that the key is accepted from, as CIDRs or addresses. Null: any.',
+      example: ['203.0.113.0/24'],
+    }),
+  requests_per_minute: z.int().min(1).max(1_000_000).nullable().optional().meta({
+    description: 'How often a stand-alone key may be used in a minute. Null: no limit.',
+  }),
+};
+
 export const newKey = z.strictObject({
   name,
   permissions: permissionsSchema,
   scope: declaredScopes.optional(),
   clients: clients.optional(),
+  ...limits,
   expires_at: end.optional(),
   ...givenNotes,
   reveal: z.boolean().optional().meta({
@@ -36,9 +58,20 @@ export const keyPatch = z.strictObject({
   permissions: permissionsSchema.optional(),
   scope: declaredScopes.optional(),
   clients: clients.optional(),
+  ...limits,
   expires_at: end.optional(),
   ...givenNotes,
 });
+
+/** Returns the fields of a request under their names inside. */
+export function toKeyFields<T extends z.output<typeof keyPatch>>({
+  expires_at: expiresAt,
+  allowed_networks: allowedNetworks,
+  requests_per_minute: requestsPerMinute,
+  ...fields
+}: T) {
+  return { ...fields, expiresAt, allowedNetworks, requestsPerMinute };
+}
 
 const status = z
   .enum(['enabled', 'disabled', 'expired'])

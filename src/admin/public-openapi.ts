@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { PublicPath } from '../http/public-routes.ts';
 import { addExamples } from './openapi-examples.ts';
 import { simplifySchemas } from './openapi-schemas.ts';
+import { accessKey, authentication, introspectionForm, resource, token, tokenForm } from './public-forms.ts';
 import {
   healthSchema,
   introspectionSchema,
@@ -68,21 +69,6 @@ export function describePublicListener(issuer: string): oas31.OpenAPIObject {
   return document;
 }
 
-const authentication = {
-  client_id: z.string().optional().meta({ description: 'The Client ID. Not needed with HTTP Basic.' }),
-  client_secret: z.string().optional().meta({ description: 'The client secret, for `client_secret_post`.' }),
-  client_assertion_type: z
-    .literal('urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
-    .optional()
-    .meta({ description: 'For `private_key_jwt` (RFC 7523 §2.2).' }),
-  client_assertion: z.string().optional().meta({ description: 'The signed JWT, for `private_key_jwt`.' }),
-  client_instance: z.string().max(128).optional().meta({
-    description: 'A name of the calling instance, by which operators recognise it. Or the header `Keyturn-Instance`.',
-  }),
-};
-const accessKey = z.string().optional().meta({ description: 'The access key of a contact.' });
-const resource = z.string().optional().meta({ description: 'The resource server that the token is for (RFC 8707).' });
-const token = z.string().meta({ description: 'The access token.', example: 'kta_3kTz9vQw5mXb1nLr7pHs0cJd2fGy8aUe' });
 const retirement = z.object({
   Deprecation: z.string().optional().meta({
     description: 'Since when the presented secret has a successor (RFC 9745). Only with a retiring secret.',
@@ -161,15 +147,7 @@ const paths: Readonly<Record<PublicPath, ZodOpenApiPathItemObject>> = {
       header: z.object({
         DPoP: z.string().optional().meta({ description: 'A proof that binds the token to a key (RFC 9449).' }),
       }),
-      form: z.object({
-        grant_type: z.literal('client_credentials').meta({ description: 'The grant.' }),
-        scope: z.string().optional().meta({
-          description: 'Scopes, separated by spaces. The default is all that the client and the access key allow.',
-        }),
-        resource,
-        access_key: accessKey,
-        ...authentication,
-      }),
+      form: tokenForm,
       content: json(tokenSchema),
     }),
   },
@@ -178,14 +156,7 @@ const paths: Readonly<Record<PublicPath, ZodOpenApiPathItemObject>> = {
       tag: 'tokens',
       operationId: 'introspectToken',
       summary: 'Check an access token as a resource server (RFC 7662)',
-      form: z.object({
-        token,
-        access_key: accessKey,
-        used_scope: z.string().optional().meta({
-          description: 'The scopes that the request needed, to find permissions that are not used.',
-        }),
-        ...authentication,
-      }),
+      form: introspectionForm,
       content: {
         ...json(introspectionSchema),
         'application/token-introspection+jwt': {

@@ -24,6 +24,7 @@ export const tokenSchema = z
     token_type: z.enum(['Bearer', 'DPoP']).meta({ description: 'How to present it. `DPoP`: bound to a key.' }),
     expires_in: z.int().meta({ description: 'The lifetime in seconds.', example: 3_600 }),
     scope: text('The granted scopes, separated by spaces.', 'orders:read'),
+    issued_token_type: optional('The type of the token, if it was exchanged (RFC 8693 §2.2.1).'),
   })
   .meta({ id: 'Token', description: 'A new access token.' });
 
@@ -33,8 +34,8 @@ export const introspectionSchema = z
     active: z
       .boolean()
       .meta({ description: 'Whether the token is valid here. If not, there is no other member.', example: true }),
-    client_id: optional('The Client ID.'),
-    sub: optional('The same as `client_id`.'),
+    client_id: optional('The Client ID. Absent for a stand-alone access key.'),
+    sub: optional('The same as `client_id`, or the ID of the contact of a stand-alone access key.'),
     scope: optional('The scopes that the token has now, separated by spaces.'),
     aud: z
       .union([z.string(), z.array(z.string())])
@@ -42,7 +43,7 @@ export const introspectionSchema = z
       .meta({ description: 'The resource servers that the token is for.' }),
     iss: optional('The issuer.'),
     iat: seconds('When the token was issued, in seconds since 1970.').optional(),
-    exp: seconds('When the token expires, in seconds since 1970.').optional(),
+    exp: seconds('When the token expires, in seconds since 1970. Absent for an access key that does not.').optional(),
     token_type: optional('How the token is presented: `Bearer` or `DPoP`.'),
     jti: optional('The ID of the token.'),
     access_key_id: optional('The ID of the access key, if the token was requested with one.'),
@@ -50,6 +51,19 @@ export const introspectionSchema = z
     organization_id: optional(
       'The ID of the organization that the client belongs to. Absent if that is the deployment itself.',
     ),
+    access_key_retirement: z
+      .strictObject({ since: seconds('When the next value was created.'), until: seconds('When this value ends.') })
+      .optional()
+      .meta({ description: 'A stand-alone access key whose presented value is being replaced.' }),
+    rate_limit: z
+      .strictObject({
+        limit: z.int().meta({ description: 'How many requests are allowed in a minute.' }),
+        remaining: z.int().meta({ description: 'How many are left in this minute.' }),
+        reset: z.int().meta({ description: 'The seconds until the minute ends.' }),
+        exceeded: z.boolean().meta({ description: 'Whether this request is one too many.' }),
+      })
+      .optional()
+      .meta({ description: 'The limit of a stand-alone access key. Answer 429 if it is exceeded.' }),
     cnf: z
       .record(z.string(), z.string())
       .optional()

@@ -15,7 +15,7 @@ import {
 import { addDisableCommand } from './disable-access-keys.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withAdmin } from './stores.ts';
-import { collect, type OutputOptions, present, presentSecret, sheet, time } from './terminal.ts';
+import { collect, type OutputOptions, present, presentSecret, sheet, time, wholeNumber } from './terminal.ts';
 
 /** Members of the admin API's access key that are displayed. */
 type ShownKey = Json &
@@ -27,6 +27,9 @@ type ShownKey = Json &
     permissions: Permissions;
     scope: string;
     clients: string[] | null;
+    standalone: boolean;
+    allowed_networks: string[] | null;
+    requests_per_minute: number | null;
     reveal: boolean;
     hint: string;
     expires_at: string | null;
@@ -45,6 +48,10 @@ type FieldOptions = OutputOptions &
     permission?: string[];
     client?: string[];
     anyClient?: true;
+    standalone?: boolean;
+    allowedNetwork?: string[];
+    anyNetwork?: true;
+    requestsPerMinute?: number;
     expiresAt?: Date;
     neverExpires?: true;
   };
@@ -173,6 +180,8 @@ function addUpdate(keys: Command): void {
     .argument('<id>', 'the id of the access key')
     .option('--name <text>', 'name of the key, unique within the contact')
     .addOption(new Option('--any-client', 'allow every client').conflicts('client'))
+    .addOption(new Option('--any-network', 'accept the key from everywhere').conflicts('allowedNetwork'))
+    .option('--no-standalone', 'accept the key only together with a client')
     .addOption(new Option('--never-expires', 'remove the expiry time').conflicts('expiresAt'))
     .option('--json', 'print the changed access key as one JSON object')
     .addHelpText(
@@ -202,6 +211,13 @@ function withFields(command: Command): Command {
       'allow only these clients to use the key; repeatable, or separated by commas',
       collect,
     )
+    .option('--standalone', 'let the key work alone, without a client (needs KEYTURN_STANDALONE_KEYS=on)')
+    .option(
+      '--allowed-network <networks>',
+      'accept the key only from these addresses or CIDRs; repeatable, or separated by commas',
+      collect,
+    )
+    .option('--requests-per-minute <number>', 'limit of a key that works alone; 0 removes it', wholeNumber)
     .option('--expires-at <time>', 'when the key expires, such as 2027-01-31', time);
 }
 
@@ -218,6 +234,9 @@ function toFields(options: FieldOptions): Json {
     permissions: scope && toPermissions(scope),
     scope: scope && otherScopes(scope).join(' '),
     clients: options.anyClient ? null : options.client,
+    standalone: options.standalone,
+    allowed_networks: options.anyNetwork ? null : options.allowedNetwork,
+    requests_per_minute: options.requestsPerMinute === 0 ? null : options.requestsPerMinute,
     expires_at: options.neverExpires ? null : options.expiresAt?.toISOString(),
     ...toNoteFields(options),
   };
@@ -251,6 +270,9 @@ function showKey(key: ShownKey): string {
     permissions: showPermissions(key) || 'none',
     'used permissions': showUse(key.usage),
     clients: key.clients?.join(', ') ?? 'any',
+    'works alone': key.standalone ? 'yes' : 'no',
+    networks: key.allowed_networks?.join(', ') ?? 'any',
+    'requests per minute': key.requests_per_minute?.toString() ?? 'no limit',
     value: key.retires_at ? `${key.hint}; the previous value is valid until ${key.retires_at}` : key.hint,
     ...showNotes(key),
     'can be revealed': key.reveal ? 'yes' : 'no',

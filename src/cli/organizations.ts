@@ -4,7 +4,7 @@ import { callAdmin, type Json } from './call-admin.ts';
 import { collectLabels, labelOption } from './detail-options.ts';
 import { type PortalOptions, toPortal, withoutPortalOptions, withPortalOptions } from './portal-options.ts';
 import { withAdmin } from './stores.ts';
-import { duration, type OutputOptions, present, sheet } from './terminal.ts';
+import { duration, type OutputOptions, present, sheet, wholeNumber } from './terminal.ts';
 
 /** Members of the admin API's organization that are displayed. */
 type ShownOrganization = Json & {
@@ -195,11 +195,6 @@ function collectApis(text: string, earlier: ApiScopes[] | false | undefined): Ap
     .filter(Boolean)
     .join(' ');
   return [...(earlier || []), { resource: text.slice(0, at), scope }];
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
-  return Number(text);
 }
 
 function outOf(count: number, max: number | null): string {

@@ -197,6 +197,12 @@ export function time(value: string): Date {
   throw new InvalidArgumentError(`It ${momentProblem}, or a date such as 2027-01-31.`);
 }
 
+/** Parses an option with a whole number. */
+export function wholeNumber(value: string): number {
+  if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(value);
+}
+
 const seconds = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 
 /** Parses an option with a length of time, in seconds. */

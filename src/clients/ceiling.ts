@@ -6,8 +6,9 @@ import { isHeld, isOffered, sharedScopes } from './offered-scopes.ts';
 
 /** The ceiling of an organization: what its integrations and access keys may have at most. */
 
-/** Returns the organization that tokens of a client name; undefined for that of the deployment. */
-export function namedOrganization({ organizationId }: Pick<Client, 'organizationId'>): string | undefined {
+/** Returns the organization that tokens of a client or access key name; undefined for that of the deployment. */
+export function namedOrganization(owner: { organizationId: string | null } | undefined): string | undefined {
+  const organizationId = owner?.organizationId ?? deploymentOrganization;
   return organizationId === deploymentOrganization ? undefined : organizationId;
 }
 

@@ -22,6 +22,7 @@ const reserved = new Set(
     ...registeredClaims,
     ...['active', 'username', 'token_type', 'vct', 'cose_key'],
     ...['access_key_id', 'contact_id', 'organization_id', 'access_key', 'epoch', 'generation'],
+    ...['access_key_retirement', 'rate_limit'],
   ].map((name) => name.toLowerCase()),
 );
 
@@ -70,11 +71,12 @@ export function readClaims(stored: Claims): Claims {
  */
 export function mergeClaims(
   server: { claims: Claims } | undefined,
-  client: { claims: Claims },
+  client: { claims: Claims } | undefined,
   key: { claims: Claims } | undefined,
 ): Claims | undefined {
-  if ((server?.claims ?? none) === none && client.claims === none && (key?.claims ?? none) === none) return undefined;
-  return { ...server?.claims, ...client.claims, ...key?.claims };
+  const [ofServer, ofClient, ofKey] = [server, client, key].map((owner) => owner?.claims ?? none);
+  if (ofServer === none && ofClient === none && ofKey === none) return undefined;
+  return { ...ofServer, ...ofClient, ...ofKey };
 }
 
 /** Text that people write for the value of a claim: the value itself, or JSON for a number, a boolean or a list. */

@@ -6,11 +6,11 @@ import type { Database } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 
 type UsableOnce = {
-  /** The internal id of the client that sent it. Its row is deleted together with the client. */
-  client: string;
+  /** The internal id of the client or stand-alone access key that sent it. Its row is deleted together with that. */
+  owner: string;
   kind: 'assertion' | 'dpop';
   /**
-   * Identifies the assertion or proof among those of all clients: a `jti` with the issuer or key that it is unique for.
+   * Identifies the assertion or proof among all of them: a `jti` with the issuer or key that it is unique for.
    */
   jti: string;
   /** The earliest time at which it can have been used, in milliseconds since 1970-01-01 UTC. */
@@ -22,7 +22,7 @@ type UsableOnce = {
 export type UsedAssertions = {
   /**
    * Marks an assertion or a proof as used. Commits before returning, so that only one of all processes accepts it.
-   * @returns false if any client used it before.
+   * @returns false if anyone used it before.
    * @throws {StoreUnavailable} if that cannot be determined, also because the database may have lost the record: it was
    * promoted or restored after the assertion was issued.
    */
@@ -38,17 +38,20 @@ export function createUsedAssertions(database: Database, feed: Pick<ChangeFeed, 
   /** IDs that were used in this process. Only the database can determine that an ID is new. */
   const used = new LRUCache<string, true>({ max: maxRemembered });
 
-  async function insert({ client, usableFrom, expiresAt }: UsableOnce, id: Buffer): Promise<boolean> {
+  async function insert({ owner, usableFrom, expiresAt }: UsableOnce, id: Buffer): Promise<boolean> {
     // A database that was not compared yet may lack records, and does not say so.
     if (!feed.isChecked()) await withDeadline(feed.sync());
-    // The unique index over `id` alone makes an id that another client used a conflict too.
+    // The unique index over `id` alone makes an id that another owner used a conflict too.
     const [row] = await withDeadline(
       database.query<{ isFirst: boolean; mayBeLost: boolean }>(
         `WITH lost AS (SELECT FROM database_check WHERE assertions_lost_at >= $4), used AS (
-           INSERT INTO used_assertions (client, id, expires_at)
-           SELECT id, $2, $3 FROM clients WHERE id = $1 AND NOT EXISTS (SELECT FROM lost) ON CONFLICT DO NOTHING RETURNING 1
+           INSERT INTO used_assertions (client, access_key, id, expires_at)
+           SELECT owner.client, owner.access_key, $2::bytea, $3::timestamptz
+           FROM (SELECT id AS client, NULL::uuid AS access_key FROM clients WHERE id = $1
+             UNION ALL SELECT NULL, id FROM access_keys WHERE id = $1) owner
+           WHERE NOT EXISTS (SELECT FROM lost) ON CONFLICT DO NOTHING RETURNING 1
          ) SELECT EXISTS (SELECT FROM used) AS "isFirst", EXISTS (SELECT FROM lost) AS "mayBeLost"`,
-        [client, id, new Date(expiresAt + leewayMs), new Date(usableFrom)],
+        [owner, id, new Date(expiresAt + leewayMs), new Date(usableFrom)],
       ),
     );
     if (row?.mayBeLost || !feed.isChecked()) {

@@ -50,7 +50,7 @@ async function findDecider(deps: CauseDeps, request: RejectedRequest): Promise<F
     return finding('scope_not_of_access_key', 'rejected', text, { subject: subjectOfKey(known.key) });
   }
   const ended = await explainEnded(deps, request, 'access_key', subjectOfKey(known.key));
-  if (ended || !/^access_key_|^other_client$/.test(reason)) return ended;
+  if (ended || !/^access_key_|^other_(client|network)$|^not_standalone$/.test(reason)) return ended;
   return await explainKey(deps, known.key, reason, at);
 }
 
@@ -81,6 +81,8 @@ const meanings: Readonly<Record<string, string>> = {
   access_key_disabled: 'The access key was disabled.',
   access_key_expired: 'The access key had expired.',
   other_client: 'The access key is limited to other clients.',
+  other_network: 'The access key is limited to other networks, or the address of its user was not reported.',
+  not_standalone: 'The access key must be used together with a client.',
   unknown_token: 'The token is not known: it was never issued here, or it expired or was revoked and was deleted.',
   expired_token: 'The token had expired.',
   revoked_token: 'The token was revoked.',

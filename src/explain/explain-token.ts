@@ -2,14 +2,8 @@ import type { Client } from '../clients/client.ts';
 import { findKnownClient } from '../clients/client-store.ts';
 import { isOffered } from '../clients/offered-scopes.ts';
 import { findSecrets } from '../secrets/secret-store.ts';
-import {
-  type FoundToken,
-  grantedScope,
-  judgeToken,
-  lackOf,
-  type RefusedToken,
-  seenBy,
-} from '../tokens/examine-access-token.ts';
+import { judgeToken } from '../tokens/examine-access-token.ts';
+import { type FoundToken, grantedScope, lackOf, type RefusedToken, seenBy } from '../tokens/seen-token.ts';
 import type { TokenRecord } from '../tokens/token-record.ts';
 import type { TokenDeps } from '../tokens/token-rules.ts';
 import { tokenId } from '../tokens/token-store.ts';
@@ -66,10 +60,14 @@ function lifeOf({ issuedAt, expiresAt }: TokenRecord): string {
 }
 
 async function explainLife({ record, client, key }: FoundToken): Promise<Finding> {
+  const at = new Date(record.issuedAt);
+  if (!client) {
+    const text = `The token was exchanged for the stand-alone access key “${key?.name}”. ${lifeOf(record)}`;
+    return finding('live_token', 'accepted', text, { subject: key ? subjectOfKey(key) : null, at });
+  }
   const of = key ? ` with the access key “${key.name}”` : '';
   const text = `The token belongs to the client “${client.name}”${of}. ${lifeOf(record)}`;
-  const about = { subject: subjectOfClient(client), at: new Date(record.issuedAt) };
-  return finding('live_token', 'accepted', text, about);
+  return finding('live_token', 'accepted', text, { subject: subjectOfClient(client), at });
 }
 
 /** Explains what a resource server is told about a token: its scope, and which scopes it has lost. */
@@ -98,7 +96,7 @@ async function explainLostScopes(deps: Deps, found: FoundToken, server: Client):
   const findings: Finding[] = [];
   for (const item of grantedScope(server, found)) {
     const lack = lackOf(item, server, found);
-    if (lack === 'client' && isOffered(server, item)) {
+    if (lack === 'client' && client && isOffered(server, item)) {
       findings.push(await explainRemovedScope(deps, item, client));
     } else if (lack === 'access_key' && key && isOffered(server, item)) {
       findings.push(await explainRemovedScope(deps, item, key));
@@ -120,23 +118,30 @@ async function explainRefusedToken(deps: Deps, refused: RefusedToken): Promise<F
       'The token is not known. It was never issued here, it expired and was deleted, or it was signed with a key that is not published.';
     return finding(refusal, 'rejected', text);
   }
-  const known = client ? { client } : await findKnownClient(deps.database, record.clientId);
-  const subject = known ? subjectOfClient(known.client) : null;
+  const { clientId } = record;
+  const known = client || clientId === undefined ? { client } : await findKnownClient(deps.database, clientId);
+  const subject = known?.client ? subjectOfClient(known.client) : key ? subjectOfKey(key) : null;
   const issued = new Date(record.issuedAt);
   if (refusal === 'expired_token') {
     const at = new Date(record.expiresAt * 1_000);
     return finding(refusal, 'rejected', `The token expired at ${timeText(at)}. ${lifeOf(record)}`, { subject, at });
   }
-  if (refusal === 'deleted_client' || !client) {
-    const cause = await findCause(deps, [record.clientId], ['client.delete']);
+  if (clientId !== undefined && (refusal === 'deleted_client' || !client)) {
+    const cause = await findCause(deps, [clientId], ['client.delete']);
     const at = cause?.at ? ` at ${timeText(cause.at)}` : '';
-    return finding(refusal, 'rejected', `The client ${record.clientId} was deleted${at}.`, cause ?? {});
+    return finding(refusal, 'rejected', `The client ${clientId} was deleted${at}.`, cause ?? {});
   }
-  return await explainByOwner(deps, { ...refused, record, client, key }, issued);
+  return client
+    ? await explainByClient(deps, { ...refused, record, client, key }, issued)
+    : await explainByKey(deps, { ...refused, record, key });
 }
 
-async function explainByOwner(deps: Deps, refused: RefusedToken & FoundToken, issued: Date): Promise<Finding> {
-  const { refusal, record, client, key } = refused;
+async function explainByClient(
+  deps: Deps,
+  refused: RefusedToken & FoundToken & { client: Client },
+  issued: Date,
+): Promise<Finding> {
+  const { refusal, record, client } = refused;
   const subject = subjectOfClient(client);
   if (refusal === 'client_disabled') return await explainDisabledClient(deps, client);
   if (refusal === 'client_tokens_revoked') return await explainRevokedTokens(deps, client, issued);
@@ -147,6 +152,10 @@ async function explainByOwner(deps: Deps, refused: RefusedToken & FoundToken, is
     const text = `The token is not bound to a key or certificate, but the client “${client.name}” requires that.`;
     return finding(refusal, 'rejected', text, { subject });
   }
+  return await explainByKey(deps, refused);
+}
+
+async function explainByKey(deps: Deps, { refusal, record, key }: RefusedToken & FoundToken): Promise<Finding> {
   if (!key) {
     const id = record.accessKey?.id ?? '';
     const cause = await findCause(deps, [id], ['access_key.remove']);

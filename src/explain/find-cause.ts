@@ -130,6 +130,15 @@ export async function explainKey(deps: CauseDeps, key: AccessKey, rule: string, 
     const text = `The access key “${key.name}” is limited to other clients. It was last changed${whenText(cause)}.`;
     return finding(rule, 'rejected', text, { subject, ...cause });
   }
+  if (rule === 'other_network' || rule === 'not_standalone') {
+    const cause = await findCause(deps, [key.id], ['access_key.update', 'access_key.create'], until);
+    const limit =
+      rule === 'not_standalone'
+        ? 'is not accepted alone: that needs `standalone` of the key and KEYTURN_STANDALONE_KEYS of the deployment'
+        : `is accepted only from these networks: ${key.allowedNetworks?.join(', ')}`;
+    const text = `The access key “${key.name}” ${limit}. It was last changed${whenText(cause)}.`;
+    return finding(rule, 'rejected', text, { subject, ...cause });
+  }
   if (rule === 'access_key_tokens_revoked') {
     const actions = ['access_key.regenerate', 'access_key.revoke_tokens'];
     const cause = await findCause(deps, [key.id], actions, until);

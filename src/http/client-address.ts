@@ -134,7 +134,7 @@ function readForwarded(element: string): string | undefined {
  * Returns an IP address without its port, brackets and quotes, such as `203.0.113.8:40001` (as Azure sends it) or
  * `"[2001:db8::1]:443"`.
  */
-function readAddress(text: string): string | undefined {
+export function readAddress(text: string): string | undefined {
   const bare = /^"(.*)"$/.exec(text)?.[1] ?? text;
   const inBrackets = bracketed.exec(bare)?.[1];
   const address = inBrackets ?? withPort.exec(bare)?.[1] ?? bare;

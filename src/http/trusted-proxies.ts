@@ -53,6 +53,11 @@ export function problemsOfProxySettings({
   return problems;
 }
 
+/** Returns whether a text is an IP address or a CIDR. */
+export function isAddressRange(text: string): boolean {
+  return sizeOf(text) !== undefined;
+}
+
 /** Returns the number of addresses in an address or CIDR, or undefined if the text is neither. */
 function sizeOf(range: string): number | undefined {
   const [address = '', prefix, ...rest] = range.split('/');

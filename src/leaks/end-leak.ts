@@ -80,7 +80,7 @@ async function endLeakedToken(
     action: 'token.end_leaked',
     targetType: 'token',
     target: found.record.jti,
-    before: { client_id: found.record.clientId },
+    before: { client_id: found.record.clientId ?? null, access_key_id: found.record.accessKey?.id ?? null },
   });
   return true;
 }

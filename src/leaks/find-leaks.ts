@@ -56,12 +56,19 @@ export async function findLeaks(deps: LeakDeps, texts: readonly string[]): Promi
 
 /** Finds a JWT that this deployment has signed. Returns undefined for any other JWT. */
 async function findJwt(deps: LeakDeps, value: string) {
-  const record = await readToken(deps, value);
-  const known = record && (await deps.clients.find(record.clientId));
-  if (!record || !known) return undefined;
-  const { clientId: id, name } = known.client;
-  const isLive = (await findLiveToken(deps, value)) !== undefined;
-  return { record, isLive, shown: { type: 'client', id, name } as const };
+  return await describeToken(deps, value, await readToken(deps, value));
+}
+
+async function describeToken(deps: LeakDeps, value: string, record: TokenRecord | undefined) {
+  const shown = record && (await describeHolder(deps, record));
+  return record && shown && { record, isLive: (await findLiveToken(deps, value)) !== undefined, shown };
+}
+
+/** Returns the client that a token was issued to, or the stand-alone access key that it was exchanged for. */
+async function describeHolder(deps: LeakDeps, { clientId, accessKey }: TokenRecord): Promise<LeakOwner | undefined> {
+  if (clientId === undefined) return accessKey && (await describeOwner(deps, { kind: 'access_key', id: accessKey.id }));
+  const known = await deps.clients.find(clientId);
+  return known && { type: 'client', id: known.client.clientId, name: known.client.name };
 }
 
 /** Finds imported secrets. They have no form of their own, so every value that could be one is looked up. */
@@ -131,15 +138,7 @@ async function describeOwner({ database }: LeakDeps, owner: OwnerRef): Promise<L
 }
 
 async function findAccessToken(deps: LeakDeps, value: string) {
-  const record = await findToken(deps, value);
-  const known = record && (await deps.clients.find(record.clientId));
-  if (!record || !known) return undefined;
-  const { clientId: id, name } = known.client;
-  return {
-    record,
-    isLive: (await findLiveToken(deps, value)) !== undefined,
-    shown: { type: 'client', id, name } as const,
-  };
+  return await describeToken(deps, value, await findToken(deps, value));
 }
 
 type LeakCandidates = {

@@ -24,7 +24,8 @@ export function retirementHeaders(
   return first && { Deprecation: `@${Math.floor(+first.since / 1_000)}`, Sunset: first.until.toUTCString() };
 }
 
-function retirementOf(presented: Presented | undefined): { since: Date; until: Date } | undefined {
+/** Returns since when and until when a presented secret is retiring, or undefined if it is not. */
+export function retirementOf(presented: Presented | undefined): { since: Date; until: Date } | undefined {
   const secret = presented?.secret;
   if (!presented || !secret?.retiresAt) return undefined;
   // A secret is deprecated since its successor was created.

@@ -84,7 +84,7 @@ export async function examineAssertion(
   if (refusal) return { refusal, credential, ...(key ? { key } : {}) };
   const { jti = '', exp = 0, iat = exp - maxLifetimeSeconds } = claims;
   const isFirst = await core.usedAssertions.useOnce({
-    client: known.client.id,
+    owner: known.client.id,
     kind: 'assertion',
     jti: `${clientId} ${jti}`,
     usableFrom: (iat - leewaySeconds) * 1_000,

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { isWellFormedScope, type KnownClient } from '../clients/client.ts';
 import { type KeyCredential, keyCredentialsOf, refusalOfCredential } from '../clients/key-credentials.ts';
@@ -87,16 +88,16 @@ export function presentToken({ accessToken, record, scope }: IssuedToken) {
 }
 
 /** Creates the handler of the client credentials grant (RFC 6749 §4.4), for an authenticated client. */
-export function clientCredentialsGrant(core: Core) {
+export function clientCredentialsGrant(core: Core, addressOf: (request: IncomingMessage) => string) {
   const dpopProofs = createDpopProofs(core);
   return async (ctx: Context): Promise<void> => {
     rethrowFailure(ctx.req);
     const caller = callerOf(ctx);
     const asked = readTokenRequest(core, caller, formOf(ctx));
-    const proven = await dpopProofs.read(ctx);
+    const proven = await dpopProofs.read(ctx, caller.client.id);
     const issue = async (client: Caller) => {
       const request = demandToken(client, asked, proven);
-      request.accessKey = await readAccessKey(core, ctx, client.client);
+      request.accessKey = await readAccessKey(core, ctx, client.client, addressOf(ctx.req));
       return { issued: await issueAccessToken(core, client, client.clientId, request), accessKey: request.accessKey };
     };
     let { issued, accessKey } = await issue(caller).catch(async (error: unknown) => {

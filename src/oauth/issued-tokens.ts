@@ -1,17 +1,19 @@
 import type { Context, Next } from 'koa';
 import type { AccessKey } from '../access-keys/access-key.ts';
-import { RefusedAccessKey } from '../access-keys/require-access-key.ts';
+import { RefusedAccessKey, recordFirstUse } from '../access-keys/require-access-key.ts';
 import { type Client, parseScope } from '../clients/client.ts';
 import { isHeld } from '../clients/offered-scopes.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
-import { examineToken, type LiveToken, type RefusedToken } from '../tokens/examine-access-token.ts';
+import { examineToken } from '../tokens/examine-access-token.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
+import type { LiveToken, RefusedToken } from '../tokens/seen-token.ts';
 import { signJwt } from '../tokens/signing-keys.ts';
 import { tokenTypeOf } from '../tokens/token-record.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { headStartOf, rethrowFailure } from './fast-path/head-start.ts';
 import type { Form } from './form.ts';
+import { countAndPresentKey, reportedAddress, useOfKey } from './introspected-key.ts';
 import { readAccessKey } from './presented-access-key.ts';
 import { formOf } from './receive-form.ts';
 import { noteRejection } from './record-use.ts';
@@ -27,6 +29,8 @@ type AskedIntrospection = {
   /** The value of the access key in the request that the resource server serves, not verified. */
   accessKey: string | undefined;
   usedScope: string | undefined;
+  /** The address of the request that the resource server serves, as it reports it. */
+  address: string | undefined;
 };
 
 /**
@@ -34,12 +38,14 @@ type AskedIntrospection = {
  * this function.
  * @throws {KeyturnError} `invalid_request` if there is no token.
  */
-export function readIntrospectionRequest({ client }: Caller, { values }: Form): AskedIntrospection {
+export function readIntrospectionRequest({ client }: Caller, form: Form): AskedIntrospection {
+  const { values } = form;
   return {
     token: requireToken(values),
     server: client.kind === 'resource_server' ? client : undefined,
     accessKey: values.get('access_key'),
     usedScope: values.get('used_scope'),
+    address: reportedAddress(form),
   };
 }
 
@@ -84,18 +90,30 @@ async function introspect(core: Core, ctx: Context): Promise<object> {
   rethrowFailure(ctx.req);
   const examined =
     headStartOf(ctx.req)?.examined ??
-    (await examineToken(core, token, server, asked.accessKey === undefined ? undefined : readPresentedKey));
+    (await examineToken(core, token, server, {
+      presented: asked.accessKey === undefined ? undefined : readPresentedKey,
+      address: asked.address,
+    }));
   if ('refusal' in examined) {
-    noteInactive(ctx, server, examined);
+    noteInactive(ctx, server, examined, asked.address);
     return { active: false };
   }
-  const { scope, accessKey } = examined;
+  const { scope, accessKey, standalone } = examined;
+  if (standalone) {
+    if (!(await recordFirstUse(core, standalone).then(() => true, removedMeanwhile))) return { active: false };
+    ctx.state['keyUse'] = useOfKey(standalone, asked.address);
+  }
   if (accessKey) core.usedScopes.count(accessKey.id, usedScope(asked.usedScope, scope, accessKey, server));
   return presentIntrospection(core, examined);
 
+  function removedMeanwhile(error: unknown): false {
+    if (error instanceof RefusedAccessKey) return false;
+    throw error;
+  }
+
   /** Returns undefined for an invalid access key, which makes the token inactive without a reason in the answer. */
   function readPresentedKey(client: Client) {
-    return readAccessKey(core, ctx, client).catch((error: unknown) => {
+    return readAccessKey(core, ctx, client, asked.address).catch((error: unknown) => {
       if (error instanceof RefusedAccessKey) return undefined;
       throw error;
     });
@@ -103,7 +121,9 @@ async function introspect(core: Core, ctx: Context): Promise<object> {
 }
 
 /** Notes why a token is not active, which the answer must not say. */
-function noteInactive(ctx: Context, server: Client, { refusal, record, client, key }: RefusedToken): void {
+function noteInactive(ctx: Context, server: Client, refused: RefusedToken, address: string | undefined): void {
+  const { refusal, record, client, key, standalone } = refused;
+  if (standalone) ctx.state['refusedKeyUse'] = { ...useOfKey(standalone, address), reason: refusal };
   const isOfKey = key !== undefined && refusal !== 'other_resource' && refusal !== 'no_scope_left';
   const decidedBy = (isOfKey ? key.id : client?.id) ?? null;
   const generation = (isOfKey ? record?.accessKey?.generation : record?.generation) ?? null;
@@ -111,23 +131,25 @@ function noteInactive(ctx: Context, server: Client, { refusal, record, client, k
 }
 
 /** Returns the introspection response for a live token. */
-export function presentIntrospection({ issuer }: Core, live: LiveToken) {
+export function presentIntrospection(core: Core, live: LiveToken) {
   const { record, scope, audience, accessKey, organizationId, claims } = live;
   const introspection = {
     active: true,
-    sub: record.clientId,
+    // A stand-alone key has no client; it acts for its contact.
+    sub: record.clientId ?? accessKey?.contactId,
     access_key_id: accessKey?.id,
     contact_id: accessKey?.contactId,
     organization_id: organizationId,
     client_id: record.clientId,
-    exp: record.expiresAt,
+    exp: Number.isFinite(record.expiresAt) ? Math.floor(record.expiresAt) : undefined,
     iat: Math.floor(record.issuedAt / 1_000),
-    iss: issuer,
-    jti: record.jti,
+    iss: core.issuer,
+    jti: record.jti || undefined,
     aud: audience,
     scope,
     cnf: record.confirmation,
     token_type: tokenTypeOf(record),
+    ...(record.clientId === undefined ? countAndPresentKey(core, live) : {}),
   };
   return claims ? { ...claims, ...introspection } : introspection;
 }

@@ -4,6 +4,7 @@ import { scopesOfferedBy } from '../clients/offered-scopes.ts';
 import { verificationAlgorithms } from '../clients/verification-key.ts';
 import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
+import { exchangeGrantType } from '../tokens/exchange-names.ts';
 import type { SigningKey, SigningKeys } from '../tokens/signing-keys.ts';
 
 /**
@@ -13,7 +14,7 @@ import type { SigningKey, SigningKeys } from '../tokens/signing-keys.ts';
  * `authorization_endpoint`.
  */
 export function serveMetadata({ assertionAlgorithms, clients, config, signingAlgorithm, signingKeys }: Core) {
-  const { issuer } = config;
+  const { issuer, standaloneKeys } = config;
   const methods = methodsOf(config);
   const bindsCertificates = certificateMethods.some((method) => methods.includes(method));
   /** The last known values, so that discovery works while the database is unavailable. */
@@ -34,7 +35,7 @@ export function serveMetadata({ assertionAlgorithms, clients, config, signingAlg
     dpop_signing_alg_values_supported: verificationAlgorithms,
     ...(bindsCertificates ? { tls_client_certificate_bound_access_tokens: true } : {}),
     jwks_uri: `${issuer}/.well-known/jwks.json`,
-    grant_types_supported: ['client_credentials'],
+    grant_types_supported: ['client_credentials', ...(standaloneKeys ? [exchangeGrantType] : [])],
     // Both documents require this list, and an empty one must be left out (RFC 8414 §3.2).
     response_types_supported: ['none'],
     // Every resource server receives the same `sub` for a client.

@@ -7,12 +7,18 @@ import { formOf } from './receive-form.ts';
 
 /**
  * Returns the access key of a request, checked for this client and recorded as used, or undefined if none was sent.
+ * @param address the IP address that uses the key, or undefined if it is not known.
  * @throws {RefusedAccessKey}
  */
-export async function readAccessKey(core: Core, ctx: Context, client: Client): Promise<PresentedAccessKey | undefined> {
+export async function readAccessKey(
+  core: Core,
+  ctx: Context,
+  client: Client,
+  address: string | undefined,
+): Promise<PresentedAccessKey | undefined> {
   const value = formOf(ctx).values.get('access_key');
   if (value === undefined) return undefined;
-  const presented = await requireAccessKey(core, value, client.id);
+  const presented = await requireAccessKey(core, value, { client: client.id, address });
   await recordFirstUse(core, presented);
   ctx.state['presentedAccessKey'] = presentedValueOf(presented);
   return presented;

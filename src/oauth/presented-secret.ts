@@ -37,6 +37,11 @@ export function usesHeaderAlone(request: IncomingMessage, { values }: Form): boo
   return headers === 1 && waysOf(headers, values) === 1;
 }
 
+/** Returns whether a request has no client authentication, and names no client. */
+export function isUnauthenticated(request: IncomingMessage, values: Form['values']): boolean {
+  return waysOf(countHeaders(request.rawHeaders, 'authorization'), values) === 0 && !values.has('client_id');
+}
+
 /** Returns the number of ways in which a request authenticates its client. */
 function waysOf(headers: number, values: Form['values']): number {
   return headers + (values.has('client_secret') ? 1 : 0) + (values.has('client_assertion') ? 1 : 0);

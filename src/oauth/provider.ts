@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import { type Configuration, Provider } from 'oidc-provider';
 import type { Core } from '../core.ts';
@@ -16,13 +17,13 @@ import { formOf } from './receive-form.ts';
  * 3. Middleware before it (`provider.use`), which hands the parsed request over.
  * 4. The event `grant.error`, from which one place presents all errors.
  */
-export function createProvider(core: Core): Provider {
+export function createProvider(core: Core, addressOf: (request: IncomingMessage) => string): Provider {
   const provider = new Provider(core.config.issuer, configuration());
   // Without a listener, Koa writes broken connections to standard error.
   (provider as EventEmitter).on('error', (error: Error) =>
     core.log.debug({ error: error.message }, 'connection failed'),
   );
-  const issue = clientCredentialsGrant(core);
+  const issue = clientCredentialsGrant(core, addressOf);
   provider.registerGrantType(grantType, (ctx) => issue(ctx as unknown as Context), []);
   return provider;
 }

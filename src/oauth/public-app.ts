@@ -16,6 +16,7 @@ import { createCertificateReader } from './certificate-reader.ts';
 import { authenticateClient } from './client-authentication.ts';
 import { serveOtherPaths } from './dialect-rules.ts';
 import { createEventStreams } from './events.ts';
+import { serveKeyExchange } from './exchange-access-key.ts';
 import { createFailureLimit } from './failure-limit.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
 import { serveIssuedTokens, signIntrospection } from './issued-tokens.ts';
@@ -37,9 +38,9 @@ type Surroundings = { isDraining: () => boolean; isOverloaded: () => boolean; cl
 
 /** Creates the public listener, which serves integrations and resource servers. */
 export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa }: Surroundings): PublicApp {
-  const provider = createProvider(core);
-  const events = createEventStreams(core);
   const addressOf = createAddressReader(core.config.trustProxy, createProxyAlarm(core));
+  const provider = createProvider(core, addressOf);
+  const events = createEventStreams(core);
   const isKnownHost = createHostCheck([new URL(core.config.issuer).host, ...core.config.allowedHosts]);
   const requestIdOf = createRequestIds(core.config.trustProxy);
   provider.use(identify(core, addressOf, requestIdOf));
@@ -54,6 +55,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(hideDialects(core));
   provider.use(readForm);
   provider.use(createFailureLimit(core.failureRate, addressOf));
+  provider.use(serveKeyExchange(core, addressOf));
   provider.use(recordUse(core, addressOf));
   provider.use(authenticateClient(core, createCertificateReader(core, clientCa), addressOf));
   provider.use(requireDialects(core));

@@ -13,7 +13,7 @@ const maxBytes = 16 * 1024;
 const maxIntrospectionBytes = 256 * 1024;
 
 /** Parameters that are rejected in a URL, because proxies and browser histories store URLs (RFC 6749 §2.3.1). */
-const secretParameters = ['client_secret', 'client_assertion', 'access_key', 'token'];
+const secretParameters = ['client_secret', 'client_assertion', 'access_key', 'token', 'subject_token', 'actor_token'];
 
 /**
  * Reads a form of limited size, or the same parameters in JSON, into `ctx.state.form`. Whether the client may send JSON

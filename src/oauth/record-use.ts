@@ -13,6 +13,7 @@ import type { PresentedSecret } from '../usage/usage-counter.ts';
 import type { SourceName } from '../usage/usage-source.ts';
 import { type Caller, presentedSecretOf } from './client-authentication.ts';
 import type { Form } from './form.ts';
+import type { KeyUse } from './introspected-key.ts';
 import { codeOf, InvalidClient } from './oauth-error.ts';
 import { formOf } from './receive-form.ts';
 import { rotatePath } from './rotate-own.ts';
@@ -39,6 +40,9 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
     if (scope !== undefined) countScopes(core, caller.client, scope);
     const lifetimeSeconds = (ctx.state['lifetimeSeconds'] as number | undefined) ?? 0;
     countUse(core, source, lifetimeSeconds, secret, ctx.state['presentedAccessKey'] as PresentedSecret | undefined);
+    countKeyUse(core, ctx.state['keyUse'] as KeyUse | undefined);
+    const refused = ctx.state['refusedKeyUse'] as (KeyUse & { reason: string }) | undefined;
+    if (refused) core.usage.refused(refused.secret, refused.source, refused.reason);
   };
 }
 
@@ -108,6 +112,11 @@ export function countUse(
     if (lifetimeSeconds > 0) usage.issued(used, source, lifetimeSeconds);
     else usage.used(used, source);
   }
+}
+
+/** Counts the use of a stand-alone access key that a resource server reports. */
+export function countKeyUse({ usage }: Core, use: KeyUse | undefined): void {
+  if (use) usage.used(use.secret, use.source);
 }
 
 /** Counts the declared names in a granted scope, so that a change of these names can say who uses them. */

@@ -8,7 +8,6 @@ import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/normalize-request.ts';
 import type { Clock } from '../process/clock.ts';
 import { findProofProblem, proofFreshSeconds } from '../resource-server/dpop.ts';
-import { callerOf } from './client-authentication.ts';
 import { calledTokenPath } from './dialect-rules.ts';
 
 const maxLength = 4 * 1024;
@@ -16,9 +15,10 @@ const maxLength = 4 * 1024;
 export type DpopProofs = {
   /**
    * Returns the thumbprint of the key that a token request proves to have, or undefined if it has no proof.
+   * @param owner the id of the client or stand-alone access key that sends the request.
    * @throws {KeyturnError} `invalid_dpop_proof`, or `use_dpop_nonce` if only the nonce is missing or old.
    */
-  read(ctx: Context): Promise<{ jkt: string } | undefined>;
+  read(ctx: Context, owner: string): Promise<{ jkt: string } | undefined>;
 };
 
 /** Verifies DPoP proofs at the token endpoint (RFC 9449 §4.3, §5, §8). */
@@ -26,7 +26,7 @@ export function createDpopProofs(core: Core): DpopProofs {
   const nonces = createDpopNonce(core);
 
   return {
-    read: async (ctx) => {
+    read: async (ctx, owner) => {
       const headers = countHeaders(ctx.req.rawHeaders, 'dpop');
       if (headers === 0) return undefined;
       // Send the nonce of the next proof with every answer, so that clients need no extra request for it (§8.2).
@@ -39,7 +39,7 @@ export function createDpopProofs(core: Core): DpopProofs {
       requireNonce(claims, nonces);
       const jkt = await calculateJwkThumbprint(jwk);
       const isFirst = await core.usedAssertions.useOnce({
-        client: callerOf(ctx).client.id,
+        owner,
         kind: 'dpop',
         jti: `${jkt} ${claims['jti']}`,
         // Not earlier by the leeway of 60 s: a promoted database would reject every proof for that long. A proof that is

@@ -21,8 +21,8 @@ export function serveWhoami(core: Core, addressOf: (request: Context['req']) => 
   return async (ctx: Context, next: Next): Promise<void> => {
     if (ctx.path !== '/oauth2/whoami') return await next();
     const caller = callerOf(ctx);
-    const accessKey = await readAccessKey(core, ctx, caller.client);
     const address = addressOf(ctx.req);
+    const accessKey = await readAccessKey(core, ctx, caller.client, address);
     const now = core.clock();
     ctx.set('Cache-Control', 'no-store');
     ctx.body = {

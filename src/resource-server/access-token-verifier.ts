@@ -1,6 +1,7 @@
 import { type AccessToken, AccessTokenError } from './access-token.ts';
 import { createDpopProofs, dpopAlgorithms } from './dpop.ts';
 import {
+  isAccessKey,
   type PresentedToken,
   type ReceivedRequest,
   type RequestLike,
@@ -8,7 +9,7 @@ import {
   receiveRequest,
 } from './received-request.ts';
 import { requireBinding } from './token-binding.ts';
-import { createTokenExaminer, IntrospectionUnavailable, introspect } from './token-examiner.ts';
+import { createTokenExaminer, IntrospectionUnavailable, introspect, type RequestContext } from './token-examiner.ts';
 
 export type VerifierOptions = {
   /** The authorization server's issuer identifier. */
@@ -53,6 +54,16 @@ export type VerifierOptions = {
    * a header only if your proxy overwrites that header.
    */
   clientCertificate?: (request: ReceivedRequest) => Uint8Array | string | undefined;
+  /**
+   * Whether access keys that stand alone are accepted, as a bearer token or in the header `X-API-Key`. Default false. Such
+   * a request has no client.
+   */
+  standaloneKeys?: boolean;
+  /**
+   * Returns the IP address that a request came from, which stand-alone access keys may be limited to. Default: the address
+   * of the connection. Behind a proxy, return the address that the proxy reports.
+   */
+  clientAddress?: (request: ReceivedRequest) => string | undefined;
   /** Requires a nonce in DPoP proofs (RFC 9449 §9), derived from this secret. Use the same value in all processes. */
   dpopNonceKey?: string;
   /** Maximum number of remembered DPoP proofs, which makes each proof usable once in this process. Default 100,000. */
@@ -70,7 +81,7 @@ export type VerifyOptions = {
 export type AccessTokenVerifier = {
   /**
    * Returns the live access token of a request, or of a token value.
-   * @throws {AccessTokenError} with the answer to send: 400, 401, 403 or 503.
+   * @throws {AccessTokenError} with the answer to send: 400, 401, 403, 429 or 503.
    */
   verify(requestOrToken: RequestLike | string, options?: VerifyOptions): Promise<AccessToken>;
   /** This resource server's metadata document (RFC 9728 §2). */
@@ -90,6 +101,7 @@ const jwtAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'];
 /** Creates a verifier for the access tokens of requests to one resource server. JWTs are verified locally. */
 export function createAccessTokenVerifier(options: VerifierOptions): AccessTokenVerifier {
   const { resource, failure = 'closed', dpopNonceKey, maxDpopProofs = 100_000 } = options;
+  const { standaloneKeys = false, clientAddress = addressOfConnection } = options;
   const asked = {
     issuer: options.issuer.replace(/\/$/, ''),
     clientId: options.clientId,
@@ -121,9 +133,15 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
     return options.scopeAliases?.find((names) => names.includes(scope)) ?? [scope];
   }
 
-  async function examine(token: string, accessKey: string | undefined): Promise<AccessToken> {
+  /** Only a stand-alone key depends on the address, so that answers for other tokens are cached once. */
+  function contextOf(token: string, request: ReceivedRequest | undefined, accessKey: string | undefined) {
+    const isKey = standaloneKeys && isAccessKey(token);
+    return { accessKey, address: request && isKey ? clientAddress(request) : undefined };
+  }
+
+  async function examine(token: string, context: RequestContext): Promise<AccessToken> {
     try {
-      const found = await examiner.examine(token, accessKey);
+      const found = standaloneKeys || !isAccessKey(token) ? await examiner.examine(token, context) : undefined;
       if (found) return found;
     } catch (error) {
       if (!(error instanceof IntrospectionUnavailable)) throw error;
@@ -142,9 +160,15 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
     { accessKey, scope = [] }: VerifyOptions,
   ): Promise<AccessToken> {
     const { token } = presented;
-    const found = await examine(token, accessKey);
+    const context = contextOf(token, request, accessKey);
+    const found = await examine(token, context);
     if (found.claims['cnf'] !== undefined || presented.scheme === 'DPoP') {
       await requireBinding(binding, found, presented, request);
+    }
+    if (found.rateLimit?.exceeded) {
+      throw new AccessTokenError('too_many_requests', 'The access key has reached its limit of requests in a minute.', {
+        rateLimit: found.rateLimit,
+      });
     }
     const needed = typeof scope === 'string' ? [scope] : scope;
     if (!needed.every((item) => namesOf(item).some((name) => found.scope.includes(name)))) {
@@ -152,7 +176,7 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
         scope: needed,
       });
     }
-    usedScopes.note(found, needed, (usedScope) => introspect(asked, token, { accessKey, usedScope }));
+    usedScopes.note(found, needed, (usedScope) => introspect(asked, token, { ...context, usedScope }));
     return found;
   }
 
@@ -174,7 +198,7 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
           return await check({ scheme: 'Bearer', token: requestOrToken }, undefined, needs);
         }
         const request = receiveRequest(requestOrToken);
-        presented = readPresentedToken(request);
+        presented = readPresentedToken(request, { standaloneKeys });
         return await check(presented, request, needs);
       } catch (error) {
         throw challenge(error, presented?.scheme);
@@ -191,6 +215,11 @@ export function createAccessTokenVerifier(options: VerifierOptions): AccessToken
     dpopNonce: proofs.nonce,
     close: examiner.close,
   };
+}
+
+function addressOfConnection({ socket }: ReceivedRequest): string | undefined {
+  const { remoteAddress } = (socket ?? {}) as { remoteAddress?: unknown };
+  return typeof remoteAddress === 'string' ? remoteAddress : undefined;
 }
 
 /** Reports which scopes access keys were used for, so that operators see granted scopes that are never used. */

@@ -1,4 +1,4 @@
-import { type AccessToken, AccessTokenError } from './access-token.ts';
+import { type AccessToken, AccessTokenError, responseHeadersOf } from './access-token.ts';
 import type { AccessTokenVerifier } from './access-token-verifier.ts';
 import type { RequestLike } from './received-request.ts';
 
@@ -110,7 +110,7 @@ async function authenticate<R extends RequestLike>(
     const token = await verifier.verify(request, { scope, accessKey: accessKeyFrom?.(request) });
     // Send the next nonce with each answer to a DPoP request (RFC 9449 §8.2), so that no request fails for lack of one.
     const nonce = token.claims['cnf'] === undefined ? undefined : verifier.dpopNonce();
-    return { token, headers: nonce === undefined ? {} : { 'DPoP-Nonce': nonce } };
+    return { token, headers: nonce === undefined ? responseHeadersOf(token) : { 'DPoP-Nonce': nonce } };
   } catch (error) {
     if (error instanceof AccessTokenError) return { refusal: error, headers: error.headers };
     throw error;

@@ -51,12 +51,26 @@ const schemes: ReadonlyMap<string, PresentedToken['scheme']> = new Map([
   ['dpop', 'DPoP'],
 ]);
 
+/** Returns whether a token has the form of an access key. */
+export function isAccessKey(token: string): boolean {
+  return /^ktk_[0-9A-Za-z]{49}$/.test(token);
+}
+
 /**
- * Reads `Authorization: Bearer …` or `Authorization: DPoP …`.
- * @throws {AccessTokenError} `missing_token` or `invalid_request`.
+ * Reads `Authorization: Bearer …`, `Authorization: DPoP …` or, without that header, `X-API-Key`.
+ * @param standaloneKeys whether access keys that stand alone are accepted.
+ * @throws {AccessTokenError} `missing_token`, `invalid_request` or `invalid_token`.
  */
-export function readPresentedToken(request: ReceivedRequest): PresentedToken {
+export function readPresentedToken(
+  request: ReceivedRequest,
+  { standaloneKeys }: { standaloneKeys: boolean },
+): PresentedToken {
   const value = request.header('authorization');
+  const key = standaloneKeys && !value ? request.header('x-api-key') : undefined;
+  if (key) {
+    if (!isAccessKey(key)) throw new AccessTokenError('invalid_token', 'The header X-API-Key has no access key.');
+    return { scheme: 'Bearer', token: key };
+  }
   if (!value) throw new AccessTokenError('missing_token', 'An access token is required.');
   const end = value.indexOf(' ');
   const scheme = schemes.get(value.slice(0, end).toLowerCase());

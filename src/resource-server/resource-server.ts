@@ -1,5 +1,11 @@
 /** `keyturn/resource-server`: validates access tokens for APIs protected by Keyturn. Its only dependency is jose. */
-export { type AccessToken, AccessTokenError, type AccessTokenErrorCode } from './access-token.ts';
+export {
+  type AccessToken,
+  AccessTokenError,
+  type AccessTokenErrorCode,
+  type RateLimit,
+  responseHeadersOf,
+} from './access-token.ts';
 export {
   type AccessTokenVerifier,
   createAccessTokenVerifier,

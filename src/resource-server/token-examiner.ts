@@ -28,7 +28,7 @@ type TokenExaminer = {
    * other token.
    * @throws {IntrospectionUnavailable} if the state cannot be determined.
    */
-  examine(token: string, accessKey: string | undefined): Promise<AccessToken | undefined>;
+  examine(token: string, context: RequestContext): Promise<AccessToken | undefined>;
   close(): void;
 };
 
@@ -47,6 +47,8 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   );
   const changes = createChangeMemory();
   const underWay = new Map<string, Promise<AccessToken | undefined>>();
+  /** Keys of access keys with a limit of requests. The server counts them, so each request is introspected. */
+  const limited = new Set<string>();
   /** Counts events: an answer that was requested before an event may be outdated and is not cached. */
   let eventsSeen = 0;
   const stream = followsEvents
@@ -81,14 +83,17 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
     following = false;
   }
 
-  /** Sends one introspection per token and access key, shared by all requests that wait for it. */
-  function ask(key: string, token: string, accessKey: string | undefined): Promise<AccessToken | undefined> {
+  /** Sends one introspection per token and context, shared by all requests that wait for it. */
+  function ask(key: string, token: string, context: RequestContext): Promise<AccessToken | undefined> {
+    if (limited.has(key)) return introspect(options, token, context);
     const running = underWay.get(key);
     if (running) return running;
     const eventsBefore = eventsSeen;
-    const question = introspect(options, token, { accessKey })
+    const question = introspect(options, token, context)
       .then((found) => {
-        if (found && eventsSeen === eventsBefore) cache.set(key, found, currentMoment());
+        if (found?.rateLimit) limited.add(key);
+        else if (found && eventsSeen === eventsBefore) cache.set(key, found, currentMoment());
+        if (limited.size > options.maxCachedTokens) limited.clear();
         return found;
       })
       .finally(() => underWay.delete(key));
@@ -104,9 +109,11 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   }
 
   return {
-    examine: async (token, accessKey) => {
+    examine: async (token, context) => {
+      const { accessKey, address } = context;
       // Hash the key, so that a heap dump of the cache contains no usable token.
-      const key = hash('sha256', accessKey === undefined ? token : `${token}\n${accessKey}`, 'base64url');
+      const presented = accessKey === undefined && address === undefined ? [token] : [token, accessKey, address];
+      const key = hash('sha256', presented.join('\n'), 'base64url');
       const cached = cache.get(key);
       if (cached) return cached;
       const eventsBefore = eventsSeen;
@@ -119,7 +126,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
         return read;
       }
       try {
-        return await ask(key, token, accessKey);
+        return await ask(key, token, context);
       } catch (error) {
         const stale =
           error instanceof IntrospectionUnavailable && recallStale(key, accessKey === undefined ? read : undefined);
@@ -144,18 +151,25 @@ type IntrospectionOptions = {
 export class IntrospectionUnavailable extends Error {}
 
 /**
+ * What the server needs to know of a request beside its token: the access key that came with it, and the IP address that
+ * it came from.
+ */
+export type RequestContext = { accessKey: string | undefined; address: string | undefined };
+
+/**
  * Introspects a token at the authorization server (RFC 7662).
- * @param request the access key that came with the token, and the scopes that were used.
+ * @param context of the request, and the scopes that it used.
  * @returns undefined if the token is not active here.
  * @throws {IntrospectionUnavailable}
  */
 export async function introspect(
   options: IntrospectionOptions,
   token: string,
-  { accessKey, usedScope = [] }: { accessKey: string | undefined; usedScope?: readonly string[] },
+  { accessKey, address, usedScope = [] }: RequestContext & { usedScope?: readonly string[] },
 ): Promise<AccessToken | undefined> {
   const body = new URLSearchParams({ token });
   if (accessKey !== undefined) body.set('access_key', accessKey);
+  if (address !== undefined) body.set('client_address', address);
   if (usedScope.length > 0) body.set('used_scope', usedScope.join(' '));
   try {
     const response = await options.fetch(`${options.issuer}/oauth2/introspect`, {

@@ -17,6 +17,8 @@ export type RateLimit = {
    * only.
    */
   secondsToWait(key: string): number | undefined;
+  /** Returns the known events of a key in the current minute, and the seconds until it ends. Reads memory only. */
+  windowOf(key: string): { count: number; seconds: number };
 };
 
 /** The state of one key in the current minute. */
@@ -97,6 +99,10 @@ export function createRateLimit(
       if (!window || window.count < perMinute) return undefined;
       const ms = window.endsAt - performance.now();
       return ms > 0 ? Math.ceil(ms / 1_000) : undefined;
+    },
+    windowOf: (key) => {
+      const { count, endsAt } = currentWindow(key);
+      return { count, seconds: Math.max(1, Math.ceil((endsAt - performance.now()) / 1_000)) };
     },
   };
 }

@@ -1,47 +1,37 @@
-import { type AccessKey, type KnownAccessKey, refusalOfKey } from '../access-keys/access-key.ts';
+import { type KnownAccessKey, refusalOfKey, refusalOfNetwork } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
-import { namedOrganization } from '../clients/ceiling.ts';
-import { type Client, type KnownClient, parseScope, scopeAt } from '../clients/client.ts';
-import { type Claims, mergeClaims } from '../clients/custom-claims.ts';
-import { generatedScopes, isDeclared, isHeld, isOffered } from '../clients/offered-scopes.ts';
+import type { Client, KnownClient } from '../clients/client.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
+import { type FoundToken, type LiveToken, liveOnly, type RefusedToken, sameSeenBy, seenBy } from './seen-token.ts';
 import type { SigningKey } from './signing-keys.ts';
+import { judgeStandaloneKey, recallStandaloneKey } from './standalone-key.ts';
 import type { AccessKeyRef, TokenRecord } from './token-record.ts';
 import { isBoundAsRequired, type TokenDeps, type TokenRefusal } from './token-rules.ts';
 
-/** A live token with its current scope and audience at the resource server that asks. */
-export type LiveToken = {
-  record: TokenRecord;
-  scope: string;
-  audience: string;
-  accessKey: AccessKey | undefined;
-  /** The organization that the client belongs to; undefined for that of the deployment. */
-  organizationId: string | undefined;
-  /** The current custom claims; undefined if there are none. */
-  claims: Claims | undefined;
+/** The request that a resource server serves, as far as it tells. */
+export type ServedRequest = {
+  /** Reads the access key of the request, if the resource server forwards one. */
+  presented?: ((client: Client) => Promise<PresentedAccessKey | undefined>) | undefined;
+  /** The IP address that the request came from; undefined if it is not known. */
+  address?: string | undefined;
 };
 
 /**
- * Why a token is not live, or not at a resource server, with what was found until that was known. Introspection
- * discards it, because RFC 7662 §2.2 allows no reason in the answer; the log of rejected requests and `explain` use it.
- */
-export type RefusedToken = { refusal: TokenRefusal } & Partial<FoundToken>;
-
-/**
  * Returns what a token currently allows at this resource server, or why it is not live there.
- * @param presented reads the access key of the request that the resource server serves, if it forwards one.
  * @throws {StoreUnavailable} if that cannot be determined.
  */
 export async function examineToken(
   deps: TokenDeps,
   token: string,
   server: Client,
-  presented?: (client: Client) => Promise<PresentedAccessKey | undefined>,
+  { presented, address }: ServedRequest = {},
 ): Promise<LiveToken | RefusedToken> {
   const see = async (found: FoundToken): Promise<LiveToken | RefusedToken> => {
-    const presentedKey = await presented?.(found.client);
+    if (found.standalone && refusalOfNetwork(found.standalone.key, address))
+      return { refusal: 'other_network', ...found };
+    const presentedKey = found.client && (await presented?.(found.client));
     return presented && !presentedKey
       ? { refusal: 'presented_access_key', ...found }
       : seenBy(server, found, presentedKey?.key);
@@ -71,100 +61,36 @@ export function recallLiveToken(deps: TokenDeps, record: TokenRecord, server: Cl
   return found && liveOnly(seenBy(server, found));
 }
 
-function liveOnly(examined: LiveToken | RefusedToken): LiveToken | undefined {
-  return 'refusal' in examined ? undefined : examined;
-}
-
 /**
  * Returns the result of `recallLiveToken` as the same object until the token's client, access key or resource server
  * changes.
  */
 export function recallSameToken(deps: TokenDeps, record: TokenRecord, server: Client): LiveToken | undefined {
   const found = recallFound(deps, record);
-  if (!found) return undefined;
-  const { client, key } = found;
-  const before = seenBefore.get(record);
-  // Compare by identity: caches replace an object as soon as it may have changed.
-  if (before?.server === server && before.client === client && before.key === key) return before.live;
-  const live = liveOnly(seenBy(server, found));
-  if (live) seenBefore.set(record, { server, client, key, live });
-  return live;
+  return found && sameSeenBy(server, found);
 }
 
-const seenBefore = new WeakMap<TokenRecord, Omit<FoundToken, 'record'> & { server: Client; live: LiveToken }>();
-
-/** A token with its current client and access key. */
-export type FoundToken = { record: TokenRecord; client: Client; key?: AccessKey | undefined };
+/** Returns the result of `recallSameToken` for a stand-alone access key, used from this address. */
+export function recallSameKey(
+  deps: TokenDeps,
+  value: string,
+  server: Client,
+  address: string | undefined,
+): LiveToken | undefined {
+  const found = recallStandaloneKey(deps, value);
+  return found && !refusalOfNetwork(found.key, address) ? sameSeenBy(server, found) : undefined;
+}
 
 /** Returns the result of `judgeRecord` from caches alone. Undefined does not mean that the token is not live. */
 function recallFound(deps: TokenDeps, record: TokenRecord): FoundToken | undefined {
   if (endOf(deps, record)) return undefined;
-  const known = deps.clients.peek(record.clientId);
-  if (!known || refusalByClient(deps, record, known)) return undefined;
-  if (!record.accessKey) return { record, client: known.client };
+  const known = record.clientId === undefined ? undefined : deps.clients.peek(record.clientId);
+  if (record.clientId !== undefined && (!known || refusalByClient(deps, record, known))) return undefined;
+  const client = known?.client;
+  if (!record.accessKey) return { record, client };
   const knownKey = deps.accessKeys.peek(record.accessKey.id);
-  if (!knownKey || refusalByKey(deps, record.accessKey, known.client, knownKey)) return undefined;
-  return { record, client: known.client, key: knownKey.key };
-}
-
-/** Returns what a token allows at this resource server, or why it is not live there. */
-export function seenBy(server: Client, found: FoundToken, presentedKey?: AccessKey): LiveToken | RefusedToken {
-  const { record, key } = found;
-  if (record.resource !== undefined && record.resource !== server.resource) {
-    return { refusal: 'other_resource', ...found };
-  }
-  const scope = grantedScope(server, found).filter((item) => !lackOf(item, server, found, presentedKey));
-  // A token that was issued without any scope only identifies its client, and is valid at every resource server.
-  if (scope.length === 0 && record.scope !== '') return { refusal: 'no_scope_left', ...found };
-  const accessKey = key ?? presentedKey;
-  const claims = mergeClaims(server, found.client, accessKey);
-  return {
-    record,
-    scope: scope.join(' '),
-    audience: server.resource ?? '',
-    accessKey,
-    organizationId: namedOrganization(found.client),
-    claims,
-  };
-}
-
-/** Returns what no longer allows a granted scope, or undefined if the token still allows it at this resource server. */
-export function lackOf(
-  scope: string,
-  server: Client,
-  { record, client, key }: FoundToken,
-  presentedKey?: AccessKey,
-): 'client' | 'access_key' | 'presented_access_key' | 'resource_server' | undefined {
-  if (!isHeld(server, client.scope, scope)) return 'client';
-  if (key && !isHeld(server, key.scope, scope)) return 'access_key';
-  if (presentedKey && !isHeld(server, presentedKey.scope, scope)) return 'presented_access_key';
-  return isOffered(server, scope, latestIssue(record)) ? undefined : 'resource_server';
-}
-
-/** Returns the latest time at which a token can have been issued. A JWT has whole seconds, and always a resource. */
-function latestIssue({ issuedAt, resource }: TokenRecord): number {
-  return resource === undefined ? issuedAt : issuedAt + 999;
-}
-
-/**
- * Returns the scope that was granted when the token was issued. It may contain scopes that this resource server does not
- * offer.
- */
-export function grantedScope(server: Client, { record, client, key }: FoundToken): readonly string[] {
-  if (record.scope !== undefined) return parseScope(record.scope);
-  const { scopeVersions: versions } = record;
-  if (!versions) return client.scope;
-  const ofClient = scopeAt(client, client.scope, versions.client);
-  const ofKey = key && scopeAt(key, key.scope, versions.accessKey);
-  // Declared scopes are compared with the time at which they were declared, so only generated ones need their version.
-  const generated = generatedScopes(
-    record.resource === undefined ? server.information : scopeAt(server, server.information, versions.resource),
-  );
-  const since = latestIssue(record);
-  return ofClient.filter((item) => {
-    const wasOffered = generated.includes(item) || isDeclared(server, item, since);
-    return wasOffered && (!ofKey || isHeld(server, ofKey, item, since));
-  });
+  if (!knownKey || refusalByKey(deps, record.accessKey, client, knownKey)) return undefined;
+  return { record, client, key: knownKey.key };
 }
 
 /** Returns a live token for any resource server, with its client and the access key that it was obtained with. */
@@ -175,6 +101,7 @@ export async function findLiveToken(deps: TokenDeps, token: string): Promise<Fou
 
 /** Returns the result of `findLiveToken`, or why the token is live at no resource server. */
 export async function judgeToken(deps: TokenDeps, token: string): Promise<FoundToken | RefusedToken> {
+  if (isWellFormedSecret(token, 'ktk_')) return await judgeStandaloneKey(deps, token);
   return await judgeRecord(deps, await readToken(deps, token));
 }
 
@@ -182,10 +109,10 @@ async function judgeRecord(deps: TokenDeps, record: TokenRecord | undefined): Pr
   if (!record) return { refusal: 'unknown_token' };
   const ended = endOf(deps, record);
   if (ended) return { refusal: ended, record };
-  const known = await findClientOf(deps, record);
+  const known = record.clientId === undefined ? undefined : await findClientOf(deps, record, record.clientId);
   if (typeof known === 'string') return { refusal: known, record };
-  const { client } = known;
-  const refusal = refusalByClient(deps, record, known);
+  const client = known?.client;
+  const refusal = known && refusalByClient(deps, record, known);
   if (refusal) return { refusal, record, client };
   if (!record.accessKey) return { record, client };
   const knownKey = await findKeyOf(deps, record.accessKey, client);
@@ -197,7 +124,11 @@ async function judgeRecord(deps: TokenDeps, record: TokenRecord | undefined): Pr
 }
 
 /** Returns the access key that a token was obtained with. Re-reads it if the cached one would end the token. */
-async function findKeyOf(deps: TokenDeps, ref: AccessKeyRef, client: Client): Promise<KnownAccessKey | undefined> {
+async function findKeyOf(
+  deps: TokenDeps,
+  ref: AccessKeyRef,
+  client: Client | undefined,
+): Promise<KnownAccessKey | undefined> {
   const known = await deps.accessKeys.find(ref.id);
   if (known && !refusalByKey(deps, ref, client, known)) return known;
   // Re-read the key before the token counts as ended: another process may just have enabled or regenerated it.
@@ -206,22 +137,27 @@ async function findKeyOf(deps: TokenDeps, ref: AccessKeyRef, client: Client): Pr
 
 /** Returns why the access key that a token was obtained with ends it, or undefined if it does not. */
 function refusalByKey(
-  { clock }: TokenDeps,
+  { clock, standaloneKeys }: TokenDeps,
   ref: AccessKeyRef,
-  client: Client,
+  client: Client | undefined,
   { key, secrets }: KnownAccessKey,
 ): TokenRefusal | undefined {
   if (key.tokenEpoch !== ref.epoch) return 'access_key_tokens_revoked';
   if (!isOfGoodGeneration(secrets, ref.generation)) return 'undone_access_key_value';
-  return refusalOfKey(key, client.id, clock());
+  if (!client && !standaloneKeys) return 'not_standalone';
+  return refusalOfKey(key, client?.id, clock());
 }
 
 /** Returns the client of a token. Re-reads it if the cached one would end the token. */
-async function findClientOf(deps: TokenDeps, record: TokenRecord): Promise<KnownClient | 'deleted_client'> {
-  const known = await deps.clients.find(record.clientId);
+async function findClientOf(
+  deps: TokenDeps,
+  record: TokenRecord,
+  clientId: string,
+): Promise<KnownClient | 'deleted_client'> {
+  const known = await deps.clients.find(clientId);
   if (known && !refusalByClient(deps, record, known)) return known;
   // Re-read the client before the token counts as ended: another process may just have enabled or regenerated it.
-  return (await deps.clients.findRecent(record.clientId)) ?? 'deleted_client';
+  return (await deps.clients.findRecent(clientId)) ?? 'deleted_client';
 }
 
 /**

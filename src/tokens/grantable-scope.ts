@@ -6,6 +6,9 @@ import { RefusedByRule } from '../errors.ts';
 
 /** Decides which scopes a token request can be granted. */
 
+/** The scopes that requests can be granted at most, and the resource of requests that name none. */
+export type Holder = Pick<Client, 'scope' | 'resource'>;
+
 export type Grantable = {
   /** The resource server that the request or its client names. */
   named: Client | undefined;
@@ -21,7 +24,7 @@ export type Grantable = {
  * @throws {KeyturnError} `invalid_target` if it names an unknown resource.
  */
 export function findGrantable(
-  client: Client,
+  client: Holder,
   {
     resource = client.resource ?? undefined,
     accessKey,
@@ -41,7 +44,7 @@ export function findGrantable(
 /** Returns the error for a scope that cannot be granted (RFC 6749 §5.2), with the rule that decided. */
 export function refusedScope(
   scope: string,
-  client: Client,
+  client: Holder,
   { named, accessKey }: { named: Client | undefined; accessKey: PresentedAccessKey | undefined },
   servers: readonly Client[],
 ): RefusedByRule {
@@ -58,7 +61,7 @@ export function refusedScope(
 }
 
 /** Returns whether client and access key have a scope at a resource server, by any of its names there. */
-function isHeldAt(server: Client, client: Client, key: AccessKey | undefined, scope: string): boolean {
+function isHeldAt(server: Client, client: Holder, key: AccessKey | undefined, scope: string): boolean {
   if (!server.enabled || server.scopes.length === 0 || !isOffered(server, scope)) return false;
   return isHeld(server, client.scope, scope) && (!key || isHeld(server, key.scope, scope));
 }
@@ -67,7 +70,7 @@ function isHeldAt(server: Client, client: Client, key: AccessKey | undefined, sc
  * Returns whether a client can have a scope of this resource server. If others offer the name too, and the client's own
  * resource server is one of them, the client has the scope only there.
  */
-function isMeantAt(named: Client, { resource }: Client, scope: string, servers: readonly Client[]): boolean {
+function isMeantAt(named: Client, { resource }: Holder, scope: string, servers: readonly Client[]): boolean {
   if (resource === null || resource === named.resource || !sharedScopes(servers).has(scope)) return true;
   const own = servers.find((server) => server.resource === resource);
   return !own || !isOffered(own, scope);

@@ -55,7 +55,7 @@ export async function issueAccessToken(
  * Returns whether a change of its client has ended a token, as far as this process knows. Storing a record takes time,
  * in which it may have learned of the change. Also returns true if the client is not cached.
  */
-export function isKnownToHaveEnded({ clients }: TokenDeps, { clientId, epoch }: TokenRecord): boolean {
+export function isKnownToHaveEnded({ clients }: TokenDeps, { clientId = '', epoch }: TokenRecord): boolean {
   return clients.peek(clientId)?.client.tokenEpoch !== epoch;
 }
 
@@ -188,9 +188,9 @@ export function defaultGrant({ defaultScope }: Client, grantable: readonly strin
  * Returns the lifetime of a token in seconds: the shortest of its client and of each resource server that it is for, or
  * that of the deployment if none of them has one.
  */
-function lifetimeFor(
+export function lifetimeFor(
   { ttlSeconds }: Pick<TokenDeps, 'ttlSeconds'>,
-  client: Client,
+  client: Pick<Client, 'tokenTtlSeconds'>,
   granted: readonly string[],
   server: Client | undefined,
   { servers, signingKey }: { servers: readonly Client[]; signingKey: SigningKey },

@@ -1,3 +1,4 @@
+import { auditView as auditViewOfKey } from '../access-keys/access-key-limits.ts';
 import { lockAccessKey, saveAccessKey } from '../access-keys/access-key-store.ts';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { idOfLimits, limitAgain, recordLimits } from '../clients/client-limits.ts';
@@ -120,21 +121,24 @@ async function narrowAccessKey(repeat: Repeat, target: string): Promise<boolean>
 
 async function limitAccessKey(repeat: Repeat, target: string): Promise<boolean> {
   const { transaction, at } = repeat;
-  const [id, allowed, end] = JSON.parse(target) as [string, string[] | null, string | null];
+  type Limits = [string, string[] | null, string | null, boolean | undefined, string[] | null | undefined];
+  // The last two are missing in changes that the previous version recorded.
+  const [id, allowed, end, standalone = true, networks = null] = JSON.parse(target) as Limits;
   const key = await lockAccessKey(transaction, id);
   if (!key) return false;
   const clients = allowed && (key.clients ? key.clients.filter((each) => allowed.includes(each)) : allowed);
   const until = [key.expiresAt, end && new Date(end)].filter((each) => each instanceof Date);
   const expiresAt = until.length > 0 ? new Date(Math.min(...until.map((each) => each.getTime()))) : null;
-  const limited = { ...key, clients: clients ?? key.clients, expiresAt };
+  const limited = {
+    ...key,
+    clients: clients ?? key.clients,
+    expiresAt,
+    standalone: key.standalone && standalone,
+    allowedNetworks: networks ?? key.allowedNetworks,
+  };
+  if (!limited.standalone) limited.requestsPerMinute = null;
   await saveAccessKey(transaction, limited, at);
-  await audit(
-    repeat,
-    'access_key.update',
-    id,
-    { clients: key.clients, expires_at: key.expiresAt },
-    { clients: limited.clients, expires_at: expiresAt },
-  );
+  await audit(repeat, 'access_key.update', id, auditViewOfKey(key), auditViewOfKey(limited));
   return true;
 }
 

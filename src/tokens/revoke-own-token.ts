@@ -46,7 +46,7 @@ export async function revokeOwnToken(deps: Deps, client: Client, token: string):
 async function revokeKnown(deps: Deps, client: Client, record: TokenRecord): Promise<void> {
   // This process's clock may be wrong, so it does not decide whether the token has expired.
   if (!deps.revocations.areKeptFor(record.expiresAt) || deps.revocations.has(record.jti)) return;
-  const owner = await deps.clients.find(record.clientId);
+  const owner = record.clientId === undefined ? undefined : await deps.clients.find(record.clientId);
   if (owner?.client.id !== client.id) {
     throw new KeyturnError('invalid_grant', 400, 'The token was issued to another client.');
   }

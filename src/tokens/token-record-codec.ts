@@ -93,7 +93,9 @@ const packedIdBytes = 18;
 const packing = 'AA';
 
 function writeBody(record: TokenRecord): Buffer {
-  const { clientId, issuedAt, scope, resource, accessKey, confirmation, scopeVersions } = record;
+  const { issuedAt, scope, resource, accessKey, confirmation, scopeVersions } = record;
+  // No client has an empty Client ID, so the previous version finds none for it.
+  const clientId = record.clientId ?? '';
   const isPacked = /^kti_[0-9A-Za-z]{22}$/.test(clientId);
   let flags = isPacked ? has.packedId : 0;
   const texts: (string | Buffer)[] = isPacked ? [] : [clientId];
@@ -174,7 +176,7 @@ function readBody(jti: string, body: Buffer): TokenRecord {
           resource: flags & has.resource ? number() : 0,
         }
       : undefined;
-  const clientId = packedId === undefined ? text() : ownPrefix + packedId;
+  const clientId = packedId === undefined ? text() || undefined : ownPrefix + packedId;
   const scope = flags & has.packedScope ? unpackAscii(takeBytes(number())) : optional(has.scope);
   const resource = optional(has.resource);
   const jkt = optional(has.jkt);
@@ -226,7 +228,7 @@ type JsonRecord = [
 ];
 
 function writeJson(record: TokenRecord): string {
-  const { clientId, epoch, generation, issuedAt, expiresAt, scope, resource, accessKey, confirmation } = record;
+  const { clientId = '', epoch, generation, issuedAt, expiresAt, scope, resource, accessKey, confirmation } = record;
   const key = accessKey ? encodeAccessKeyRef(accessKey) : 0;
   const { jkt = 0, 'x5t#S256': x5t = 0 } = confirmation ?? {};
   const values: JsonRecord = [
@@ -250,7 +252,7 @@ function readJson(jti: string, text: string): TokenRecord | undefined {
   const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, key, jkt, x5t] = values;
   return {
     jti,
-    clientId,
+    clientId: clientId || undefined,
     epoch,
     generation,
     issuedAt,

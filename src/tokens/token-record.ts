@@ -5,8 +5,8 @@
 export type TokenRecord = {
   /** The token's SHA-256 in base64url: its key in the store, and the `jti` in introspections (RFC 7662 §2.2). */
   jti: string;
-  /** The Client ID that the token was issued to. */
-  clientId: string;
+  /** The Client ID that the token was issued to; undefined for a stand-alone access key. */
+  clientId: string | undefined;
   /** The client's epoch when the token was issued. */
   epoch: number;
   /**
@@ -16,7 +16,7 @@ export type TokenRecord = {
   generation: number;
   /** Milliseconds since the epoch. */
   issuedAt: number;
-  /** Seconds since the epoch, as in `exp`. */
+  /** Seconds since the epoch, as in `exp`. A stand-alone access key may have fractions, or never expire (`Infinity`). */
   expiresAt: number;
   /** The requested scope: undefined if none was requested; empty if the client has no scope. */
   scope: string | undefined;

@@ -20,6 +20,8 @@ export type TokenDeps = {
   clockCheck: ClockCheck;
   signingKeys: SigningKeys;
   issuer: string;
+  /** Whether access keys that stand alone are accepted. */
+  standaloneKeys: boolean;
   /** The lifetime of tokens for which neither client nor resource server has one. */
   ttlSeconds: number;
   /** Until when processes of the previous version may read new tokens, in milliseconds since the epoch. */
@@ -40,6 +42,8 @@ export type TokenRefusal =
   | 'removed_access_key'
   | 'access_key_tokens_revoked'
   | 'undone_access_key_value'
+  | 'retired_secret'
+  | 'other_network'
   | 'presented_access_key'
   | 'other_resource'
   | 'no_scope_left';

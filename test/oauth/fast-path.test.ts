@@ -36,7 +36,11 @@ const pair = ({ id, secret }: TestClient) => [id, secret] as const;
 beforeAll(async () => {
   // Disable the failure limit, because all clients fail often and use the same address.
   // Tokens live longer than a long run takes, because the two servers may see the end of one differently.
-  const env = { KEYTURN_FAILURES_PER_MINUTE: '0', KEYTURN_ACCESS_TOKEN_TTL: '86400' };
+  const env = {
+    KEYTURN_FAILURES_PER_MINUTE: '0',
+    KEYTURN_ACCESS_TOKEN_TTL: '86400',
+    KEYTURN_STANDALONE_KEYS: 'on',
+  };
   const log = (to: string[]) => createLog('info', { write: (line) => void to.push(line) });
   fast = await startAdminServer({ storeDeadlineMs: 200, env, log: log(lines.fast) });
   slow = await startTestServer({
@@ -113,6 +117,12 @@ async function assemble(): Promise<Cast> {
   const goodKey = await key({ name: 'good', claims: { level: 4 } });
   const freshKey = await key({ name: 'never used by a token' });
   const namedKey = await key({ name: 'by names', permissions: {}, scope: 'read:orders orders.export' });
+  const alone = await key({ name: 'alone', standalone: true, claims: { level: 5 } });
+  const aloneHere = await key({ name: 'alone from here', standalone: true, allowed_networks: ['203.0.113.0/24'] });
+  const aloneUnused = await key({ name: 'alone and never used', standalone: true });
+  for (const { access_key: value } of [alone, aloneHere]) {
+    await api.introspect(clients.orders, value, { client_address: '203.0.113.7' });
+  }
   const disabledKey = await key({ name: 'disabled' });
   await fast.adminFetch(`/access-keys/${disabledKey.id}/disable`, { method: 'POST', body: {} });
 
@@ -143,6 +153,8 @@ async function assemble(): Promise<Cast> {
       await api.accessToken(naming, { scope: 'read:orders' }),
       await api.accessToken(naming, { access_key: namedKey.access_key }),
       await api.accessToken(naming, { scope: 'shared', resource: ordersResource }),
+      ...[alone, aloneHere, aloneUnused, goodKey].map(({ access_key: value }) => value),
+      (await api.exchangeKey(alone.access_key)).json['access_token'] as string,
       revoked,
       tokenOfDisabled,
       generateSecret('kta_'),

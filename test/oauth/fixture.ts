@@ -76,6 +76,18 @@ export function endpointsOf(publicUrl: string) {
       token(client, { grant_type: 'client_credentials', ...form }, options),
     introspect: (client: TestClient, presented: string, form: Record<string, string> = {}, options?: Options) =>
       introspect(client, { token: presented, ...form }, options),
+    /** Exchanges a stand-alone access key, without any client. */
+    exchangeKey: (value: string, form: Record<string, string> = {}, options?: Options) =>
+      post(
+        `${publicUrl}/oauth2/token`,
+        {
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          subject_token_type: 'https://keyturn.dev/token-types/access-key',
+          subject_token: value,
+          ...form,
+        },
+        options,
+      ),
     revoke: (client: TestClient, presented: string, form: Record<string, string> = {}, options?: Options) =>
       revoke(client, { token: presented, ...form }, options),
     /** Issues a new token of the client. Retries a 503, as clients do: a store may be slow on a busy machine. */

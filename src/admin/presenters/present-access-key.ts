@@ -29,6 +29,17 @@ const keyFields = {
   permissions: permissionsSchema,
   scope: declaredScopes,
   clients: z.array(z.string()).nullable().meta({ description: 'The Client IDs that the key works with. Null: all.' }),
+  standalone: z.boolean().meta({
+    description: 'Whether the key works alone: at the API as a bearer token or in `X-API-Key`, without a client.',
+  }),
+  allowed_networks: z
+    .array(z.string())
+    .nullable()
+    .meta({ description: 'The networks that the key is accepted from. Null: any.' }),
+  requests_per_minute: z
+    .int()
+    .nullable()
+    .meta({ description: 'How often a stand-alone key may be used in a minute. Null: no limit.' }),
   reveal: z.boolean().meta({ description: 'Whether the key can be shown again.' }),
   ...shownNotes,
   hint,
@@ -101,6 +112,9 @@ export function presentAccessKey(
     permissions: toPermissions(key.scope) as z.input<typeof permissionsSchema>,
     scope: otherScopes(key.scope).join(' '),
     clients: key.clients?.map((id) => facts.clientIds.get(id) ?? '').filter(Boolean) ?? null,
+    standalone: key.standalone,
+    allowed_networks: key.allowedNetworks && [...key.allowedNetworks],
+    requests_per_minute: key.requestsPerMinute,
     reveal: key.reveal,
     description: key.notes?.description ?? null,
     labels: key.notes?.labels ?? {},

@@ -22,7 +22,7 @@ import { InvalidInput, NotFound } from '../../errors.ts';
 import { revealSecret } from '../../secrets/manage-secrets.ts';
 import type { Queryable } from '../../storage/database.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
-import { keyPatch, keysQuery, newKey } from '../access-key-input.ts';
+import { keyPatch, keysQuery, newKey, toKeyFields } from '../access-key-input.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
 import { createRevealLimit } from '../operator-auth.ts';
@@ -139,10 +139,9 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       idempotent: true,
       answers: { 201: accessKeyWithValueSchema },
       problems: [409],
-      handle: ({ operator, params, body: { expires_at: expiresAt, ...body }, idempotent }) =>
+      handle: ({ operator, params, body, idempotent }) =>
         changeOnce(core, idempotent, async (transaction) => {
-          const input = { ...body, expiresAt };
-          const created = await createAccessKey(transaction, core, operator, params.id, input);
+          const created = await createAccessKey(transaction, core, operator, params.id, toKeyFields(body));
           const known = { key: created.key, secrets: [created.secret] };
           return {
             status: 201,
@@ -198,9 +197,9 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       conditional: true,
       answers: { 200: accessKeySchema },
       problems: [409],
-      handle: ({ operator, params, body: { expires_at: expiresAt, ...body }, expectedRevisions }) =>
+      handle: ({ operator, params, body, expectedRevisions }) =>
         core.change(async (transaction) => {
-          await saveKey(transaction, core, operator, params.id, { ...body, expiresAt }, expectedRevisions);
+          await saveKey(transaction, core, operator, params.id, toKeyFields(body), expectedRevisions);
           return await showKey(transaction, params.id);
         }),
     }),

@@ -5,18 +5,20 @@ import type { Core } from '../../core.ts';
 import { isWellFormedSecret } from '../../credentials/credential-format.ts';
 import {
   examineRecord,
-  type LiveToken,
   readToken,
   recallLiveToken,
   recallRecord,
+  recallSameKey,
   recallSameToken,
 } from '../../tokens/examine-access-token.ts';
 import { isKnownToHaveEnded, makeAccessTokenNow } from '../../tokens/issue-access-token.ts';
 import { isJwtShaped } from '../../tokens/jwt-access-token.ts';
+import type { LiveToken } from '../../tokens/seen-token.ts';
 import { lifetimeOf, type TokenRecord } from '../../tokens/token-record.ts';
 import type { Caller } from '../client-authentication.ts';
 import { demandToken, grantType, presentToken, readTokenRequest } from '../client-credentials-grant.ts';
 import type { Form } from '../form.ts';
+import { isCounted, type KeyUse, useOfKey } from '../introspected-key.ts';
 import { presentIntrospection, readIntrospectionRequest } from '../issued-tokens.ts';
 import { countScopes } from '../record-use.ts';
 import type { HeadStart } from './head-start.ts';
@@ -31,6 +33,8 @@ export type FastAnswer = {
   accessKey: PresentedAccessKey | undefined;
   /** The lifetime of the issued token in seconds; 0 if none was issued. */
   lifetimeSeconds: number;
+  /** The use of a stand-alone access key that was introspected. */
+  keyUse?: KeyUse;
 };
 
 const tokenParameters = new Set([
@@ -42,7 +46,14 @@ const tokenParameters = new Set([
   'access_key',
   'client_instance',
 ]);
-const introspectionParameters = new Set(['token', 'token_type_hint', 'client_id', 'client_secret', 'client_instance']);
+const introspectionParameters = new Set([
+  'token',
+  'token_type_hint',
+  'client_id',
+  'client_secret',
+  'client_instance',
+  'client_address',
+]);
 
 /**
  * Answers a plain token request. Returns undefined to leave the request to the application.
@@ -52,6 +63,7 @@ export function answerToken(
   core: Core,
   caller: Caller,
   form: Form,
+  address: string,
 ): Promise<FastAnswer | undefined> | FastAnswer | undefined {
   const { values } = form;
   if (values.get('grant_type') !== grantType) return undefined;
@@ -60,7 +72,7 @@ export function answerToken(
   // A caller from the cache has no certificate and no proof, so requests for bound tokens are rejected here.
   const request = demandToken(caller, asked, undefined);
   if (asked.accessKey !== undefined) {
-    request.accessKey = recallAccessKey(core, asked.accessKey, caller.client.id);
+    request.accessKey = recallAccessKey(core, asked.accessKey, { client: caller.client.id, address });
     if (!request.accessKey) return undefined;
   }
   const issued = makeAccessTokenNow(core, caller, caller.clientId, request);
@@ -91,8 +103,9 @@ export function answerIntrospection(
   headStart: HeadStart,
 ): FastAnswer | Promise<FastAnswer | undefined> | undefined {
   for (const name of form.values.keys()) if (!introspectionParameters.has(name)) return undefined;
-  const { token, server } = readIntrospectionRequest(caller, form);
+  const { token, server, address } = readIntrospectionRequest(caller, form);
   if (!server) return undefined;
+  if (isWellFormedSecret(token, 'ktk_')) return answerKey(core, token, server, address);
   const near = recallRecord(core, token);
   const same = near && recallSameToken(core, near, server);
   if (same) return { body: bodyOf(core, same), accessKey: undefined, lifetimeSeconds: 0 };
@@ -116,6 +129,18 @@ async function examine(
   return 'refusal' in examined ? undefined : answerOf(core, examined);
 }
 
+/** Answers an introspection of a stand-alone access key that is cached and was used before. */
+function answerKey(core: Core, value: string, server: Client, address: string | undefined): FastAnswer | undefined {
+  const live = recallSameKey(core, value, server, address);
+  if (!live?.standalone) return undefined;
+  return {
+    body: bodyOf(core, live),
+    accessKey: undefined,
+    lifetimeSeconds: 0,
+    keyUse: useOfKey(live.standalone, address),
+  };
+}
+
 function answerOf(core: Core, live: LiveToken): FastAnswer {
   return { body: JSON.stringify(presentIntrospection(core, live)), accessKey: undefined, lifetimeSeconds: 0 };
 }
@@ -124,6 +149,7 @@ function answerOf(core: Core, live: LiveToken): FastAnswer {
 const bodies = new WeakMap<LiveToken, string>();
 
 function bodyOf(core: Core, live: LiveToken): string {
+  if (isCounted(live)) return JSON.stringify(presentIntrospection(core, live));
   let body = bodies.get(live);
   if (body === undefined) {
     body = JSON.stringify(presentIntrospection(core, live));

@@ -13,7 +13,7 @@ import { type Caller, isUnchanged, presentedSecretOf, recallCaller } from '../cl
 import { tokenPath } from '../dialect-rules.ts';
 import { type Form, parseForm } from '../form.ts';
 import { readCredentials, usesHeaderAlone } from '../presented-secret.ts';
-import { countUse, instanceOf } from '../record-use.ts';
+import { countKeyUse, countUse, instanceOf } from '../record-use.ts';
 import { answerIntrospection, answerToken, type FastAnswer } from './fast-answers.ts';
 import { giveHeadStart, type HeadStart, type PresentedPair } from './head-start.ts';
 
@@ -122,13 +122,13 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
   }
 
   function findAnswer(
-    { request }: Exchange,
+    { request, address }: Exchange,
     caller: Caller,
     form: Form,
     headStart: HeadStart,
   ): FastAnswer | Promise<FastAnswer | undefined> | undefined {
     return request.url === '/oauth2/token'
-      ? answerToken(core, caller, form)
+      ? answerToken(core, caller, form, address)
       : answerIntrospection(core, caller, form, headStart);
   }
 
@@ -153,6 +153,7 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
       presentedSecretOf(caller),
       answer.accessKey && presentedValueOf(answer.accessKey),
     );
+    countKeyUse(core, answer.keyUse);
     // The fast path answers an introspection only if the token is active.
     const active = path === '/oauth2/introspect' ? true : undefined;
     logAccess(core, { id, method: 'POST', path, status: 200, startedAt, address, clientId: caller.clientId, active });

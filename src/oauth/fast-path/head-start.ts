@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { PlainRequest } from '../../internals/node-http.ts';
-import type { LiveToken, RefusedToken } from '../../tokens/examine-access-token.ts';
+import type { LiveToken, RefusedToken } from '../../tokens/seen-token.ts';
 import type { Form } from '../form.ts';
 
 /** Client ID and secret of a request, not verified. */

@@ -60,6 +60,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_SESSION_IDLE: html`${code(config.sessions.idleSeconds)} seconds`,
     KEYTURN_STALE_SECONDS: html`${code(config.staleSeconds)} seconds`,
     KEYTURN_REVEAL: onOff(config.reveal),
+    KEYTURN_STANDALONE_KEYS: onOff(config.standaloneKeys),
     KEYTURN_SIGNING_ALG: code(config.signingAlgorithm),
     KEYTURN_SIGNING_KEY_DAYS:
       config.signingKeyDays === 0 ? 'not rotated automatically' : html`${code(config.signingKeyDays)} days`,

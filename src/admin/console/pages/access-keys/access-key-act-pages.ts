@@ -84,6 +84,7 @@ export const accessKeyActPages: readonly Page[] = [
         id: key.id,
         name: key.name,
         value: result.done.body.access_key,
+        standalone: key.standalone,
         said: html`<p>This is the current key. The audit log records that you viewed it.</p>`,
       });
     },
@@ -102,12 +103,14 @@ export const accessKeyActPages: readonly Page[] = [
       const key = await findKey(visit);
       return { name: key.name, at: `/console/access-keys/${key.id}`, section: 'access-keys', noun: 'key' };
     },
-    showNew: async (visit, { regeneration_id: regeneration, id, access_key: value, previous }) =>
-      showAccessKey(visit, {
+    showNew: async (visit, { regeneration_id: regeneration, id, access_key: value, previous }) => {
+      const { name, standalone } = await findKey(visit);
+      return showAccessKey(visit, {
         title: 'New access key',
         id,
-        name: (await findKey(visit)).name,
+        name,
         value,
+        standalone,
         said: html`<p><strong>Generated.</strong> Copy the new key before you leave this page.</p>
           <p>
             ${
@@ -117,7 +120,8 @@ export const accessKeyActPages: readonly Page[] = [
                     <a href=${`/console/access-keys/${id}/regenerations/${regeneration}/undo`}>Undo rotation…</a>`
             }
           </p>`,
-      }),
+      });
+    },
   }),
 ];
 

@@ -167,7 +167,11 @@ function about(visit: Visit, key: ShownAccessKey, at: string, names: ReadonlyMap
       Contact: html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`,
       'Works with': key.clients
         ? html`<ul>${key.clients.map((id) => html`<li><a href=${clientPath(id)}>${names.get(id) ?? id}</a><code class="under">${id}</code></li>`)}</ul>`
-        : 'any integration',
+        : key.standalone
+          ? 'any integration, and alone'
+          : 'any integration',
+      'Accepted from': key.allowed_networks?.join(', ') ?? 'any network',
+      ...(key.requests_per_minute ? { 'Requests per minute': String(key.requests_per_minute) } : {}),
       ...noteFacts(key, '/console/access-keys'),
     })}
     ${

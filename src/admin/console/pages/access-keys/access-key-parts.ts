@@ -7,7 +7,7 @@ import { noteFields, readNoteForm, toNoteForm } from '../../parts/detail-fields.
 import { detourButton } from '../../parts/detour.ts';
 import { codeBlock, copyable, fromNow, lastUse, pageHeading, statusBadges, table } from '../../parts/elements.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
-import { textArea, textField } from '../../parts/forms.ts';
+import { checkbox, textArea, textField } from '../../parts/forms.ts';
 import { notice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
 import { linesOfClients, readClientLines } from '../../parts/picker.ts';
@@ -55,6 +55,14 @@ export function accessKeyFields(
       'data-pick': 'integration resource_server',
       hint: 'Names or Client IDs, one per line. Leave this empty to allow every integration.',
     })}
+    ${textArea({
+      ...entry(entries, 'allowed_networks'),
+      label: 'Allowed networks',
+      rows: 2,
+      readonly: isReadOnly,
+      hint: 'Addresses or networks such as 203.0.113.0/24, one per line. Leave this empty to allow every network.',
+    })}
+    ${(visit.core.standaloneKeys || entries.form.has('standalone')) && standaloneFields(entries, isReadOnly)}
     ${
       !isReadOnly &&
       html`<details open=${['description', 'labels', 'claims'].some((name) => entries.errors.has(name))}>
@@ -64,17 +72,41 @@ export function accessKeyFields(
     }`;
 }
 
+function standaloneFields(entries: Entries, isReadOnly: boolean): VNode {
+  return html`<fieldset class="stack">
+    <legend>Use without an integration</legend>
+    ${checkbox({
+      name: 'standalone',
+      label: 'The key works alone',
+      hint: 'Programs send the key itself to the API, as a bearer token or in X-API-Key. Everybody who has the key can do so.',
+      checked: entries.form.has('standalone'),
+      disabled: isReadOnly,
+    })}
+    ${textField({
+      ...entry(entries, 'requests_per_minute'),
+      label: 'Requests per minute',
+      readonly: isReadOnly,
+      hint: 'For a key that works alone. Leave this empty for no limit.',
+    })}
+  </fieldset>`;
+}
+
 /** Converts the submitted form to the request body of the access-key endpoints. @throws {InvalidInput} */
 export async function readAccessKeyForm(visit: Visit): Promise<Record<string, unknown>> {
   const { form } = visit;
   const scope = form.getAll('permission');
   const clients = await readClientLines(visit, 'clients');
   const end = form.get('expires_at');
+  const networks = (form.get('allowed_networks') ?? '').split(/[\s,]+/).filter(Boolean);
+  const perMinute = form.get('requests_per_minute')?.trim();
   return {
     name: form.get('name')?.trim() ?? '',
     permissions: toPermissions(scope),
     scope: otherScopes(scope).join(' '),
     clients: clients.length > 0 ? clients : null,
+    allowed_networks: networks.length > 0 ? networks : null,
+    standalone: form.has('standalone'),
+    requests_per_minute: perMinute ? Number(perMinute) : null,
     expires_at: end ? toMoment(end) : null,
     ...readNoteForm(form),
   };
@@ -86,7 +118,10 @@ export async function toAccessKeyForm(visit: Visit, key: ShownAccessKey): Promis
     name: key.name,
     clients: await linesOfClients(visit, key.clients ?? []),
     expires_at: endInForm(key),
+    allowed_networks: (key.allowed_networks ?? []).join('\n'),
+    requests_per_minute: key.requests_per_minute?.toString() ?? '',
   });
+  if (key.standalone) form.set('standalone', 'on');
   toNoteForm(key, form);
   for (const scope of scopesOf(key)) form.append('permission', scope);
   return form;
@@ -164,7 +199,8 @@ export function keysOfClientTable(visit: Visit, keys: readonly ShownAccessKey[])
   });
 }
 
-function worksWith({ clients }: ShownAccessKey): string {
+function worksWith({ clients, standalone }: ShownAccessKey): string {
+  if (standalone) return 'alone, or with any integration';
   if (clients === null) return 'any integration';
   const others = clients.length - 1;
   return others === 0 ? 'only this integration' : `this and ${others} other${others === 1 ? '' : 's'}`;
@@ -183,8 +219,9 @@ function permissionsInWords({ permissions, scope }: ShownAccessKey): VNode {
 /** Renders the only page that contains the value of an access key. */
 export function showAccessKey(
   { core, can }: Visit,
-  shown: { title: string; said: VNode; id: string; name: string; value: string },
+  shown: { title: string; said: VNode; id: string; name: string; value: string; standalone: boolean },
 ): Reply {
+  const alone = `curl -sS -H ${shellQuote(`Authorization: Bearer ${shown.value}`)} https://your-api.example`;
   const curl = `curl -sS -u "$CLIENT_ID:$CLIENT_SECRET" \\\n  -d grant_type=client_credentials -d access_key=${shellQuote(shown.value)} \\\n  ${shellQuote(`${core.issuer}/oauth2/token`)}`;
   return {
     title: shown.title,
@@ -193,7 +230,12 @@ export function showAccessKey(
       <section class="card" aria-label="Access key">${copyable({ id: 'access-key', label: 'Access key', value: shown.value })}</section>
       <section class="card" aria-labelledby="ask">
         <h2 id="ask">Use the key</h2>
-        <p>Send the key together with the Client ID and secret of an integration. It identifies the contact that the integration acts for.</p>
+        ${
+          shown.standalone &&
+          html`<p>Send the key to the API itself, as a bearer token or in the header <code>X-API-Key</code>.</p>
+            ${codeBlock({ id: 'alone', label: 'curl command for the API', code: alone })}`
+        }
+        <p>${shown.standalone ? 'It also works' : 'Send the key'} together with the Client ID and secret of an integration. It identifies the contact that the integration acts for.</p>
         ${codeBlock({ id: 'curl', label: 'curl command', code: curl })}
       </section>
       ${can('integrations:view') && html`<p><a class="button" href=${`/console/access-keys/${shown.id}`}>${`Go to ${shown.name}`}</a></p>`}`,

@@ -47,12 +47,13 @@ export const newAccessKeyPages: readonly Page[] = [
     route,
     permission: 'integrations:edit',
     params: ({ params: { id } }) => ({ id }),
-    show: (visit, { id, name, access_key: value, reveal }) =>
+    show: (visit, { id, name, access_key: value, reveal, standalone }) =>
       showAccessKey(visit, {
         title: 'Access key',
         id,
         name,
         value,
+        standalone,
         said: html`<p><strong>Created.</strong> ${shownHowLong(reveal)}</p>`,
       }),
   }),

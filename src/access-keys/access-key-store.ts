@@ -89,7 +89,7 @@ function pageOf(filter: AccessKeyFilter, parameters: unknown[]): Omit<Page, 'sli
     table: 'access_keys',
     where: conditionsOf(filter, bind),
     among: among && bind(among),
-    search: q === undefined || hintOf(q) ? undefined : { words: 'words', text: bind(q) },
+    search: q === undefined || hintOf(q) ? undefined : { words: 'words', text: q },
   };
 }
 

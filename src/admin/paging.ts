@@ -2,7 +2,14 @@ import { z } from 'zod';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { readSignedValue, signValue } from '../credentials/signed-value.ts';
 import { KeyturnError } from '../errors.ts';
-import { maxCounted, type Slice, type Sort, sorts, type Total } from '../storage/page-by-text.ts';
+import {
+  maxCounted,
+  type Position as RowPosition,
+  type Slice,
+  type Sort,
+  sorts,
+  type Total,
+} from '../storage/page-by-text.ts';
 import type { Answer } from './idempotency.ts';
 import { queryNumber } from './text.ts';
 
@@ -46,7 +53,10 @@ const totalSchema = z
 
 export function pageSchema<Item extends z.ZodType>(item: Item) {
   return z.strictObject({
-    data: z.array(item).meta({ description: 'The items of this page.' }),
+    data: z.array(item).meta({
+      description:
+        'The items of this page. A search for a common word ends after some thousand comparisons: its pages can have fewer items than `limit`, or none, while `next_cursor` continues the search.',
+    }),
     next_cursor: z
       .string()
       .nullable()
@@ -72,9 +82,10 @@ type Opened<Position> = { after?: Position; before?: Position };
  */
 export function createPager<Shape extends z.ZodRawShape>(ring: KeyRing, list: string, position: z.ZodObject<Shape>) {
   type Position = z.output<typeof position>;
+  type Written = z.input<typeof position>;
   const payload = z.strictObject({ row: position, previous: isPrevious });
 
-  function sign(row: z.input<typeof position>, previous?: true): string {
+  function sign(row: Written, previous?: true): string {
     const text = JSON.stringify({ row, previous } satisfies { row: unknown; previous: unknown });
     return signValue(ring, 'cursor', list, Buffer.from(text).toString('base64url'));
   }
@@ -101,30 +112,37 @@ export function createPager<Shape extends z.ZodRawShape>(ring: KeyRing, list: st
      * Builds the response for one page.
      * @param rows `limit` + 1 rows if another page follows in the direction of the cursor; in reverse if the page ends
      *   before a row.
-     * @param page the number of rows, and what `open` has returned.
+     * @param page the number of rows, and what `open` has returned; `cut` is the last row that was compared, if a search
+     *   ended before it had found that many rows; `back` is where the page in the opposite direction begins if this page
+     *   has no rows.
      * @param positionOf returns the position of a row. It is called with the first and last row of the page.
      * @param total number of rows on all pages, if it was asked for.
      */
     answer<Row>(
       rows: readonly Row[],
-      page: Opened<unknown> & { limit: number },
+      page: Opened<unknown> & { limit: number; cut?: Written | undefined; back?: Written | undefined },
       present: (row: Row) => unknown,
-      positionOf: (row: Row) => z.input<typeof position>,
+      positionOf: (row: Row) => Written,
       total?: Total,
     ): Answer {
-      const isReverse = page.before !== undefined;
-      const isCut = rows.length > page.limit;
-      const kept = rows.slice(0, page.limit);
+      const { limit, after, before, cut, back } = page;
+      const isReverse = before !== undefined;
+      const isCut = rows.length > limit || cut !== undefined;
+      const kept = rows.slice(0, limit);
       const shown = isReverse ? kept.reverse() : kept;
-      const [first, last] = [shown[0], shown.at(-1)];
-      const hasNext = isReverse || isCut;
-      const hasPrevious = isReverse ? isCut : page.after !== undefined;
+      const at = (row: Row | undefined): Written | undefined => (row === undefined ? undefined : positionOf(row));
+      const [first, last] = [at(shown[0]), at(shown.at(-1))];
+      const hasPrevious = isReverse ? isCut : after !== undefined;
+      const [toNext] = (isReverse ? [last, cut, back] : [cut, last]).filter((each) => each !== undefined);
+      const [toPrevious] = (isReverse ? [cut, first] : [first, cut, back]).filter((each) => each !== undefined);
+      const next: Written | undefined = isReverse || isCut ? toNext : undefined;
+      const previous: Written | undefined = hasPrevious ? toPrevious : undefined;
       return {
         status: 200,
         body: {
           data: shown.map(present),
-          next_cursor: hasNext && last !== undefined ? sign(positionOf(last)) : null,
-          ...(hasPrevious && first !== undefined ? { previous_cursor: sign(positionOf(first), true) } : {}),
+          next_cursor: next === undefined ? null : sign(next),
+          ...(previous === undefined ? {} : { previous_cursor: sign(previous, true) }),
           ...(total ? { total: { count: total.count, has_more: total.hasMore } } : {}),
         },
       };
@@ -145,6 +163,13 @@ const createdPosition = z.strictObject({
 });
 const namedPosition = z.strictObject({ name: z.string(), id: z.uuid() });
 
+/** The smallest and the largest id. */
+const nil = '00000000-0000-0000-0000-000000000000';
+const max = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+/** The rows of an opened page. @property search receives the last row that a search has compared, if it ended early. */
+type OpenedSlice = Slice & { search: { cut?: RowPosition } };
+
 /** Creates the cursors of a list that is sorted by creation or by name. */
 export function createSortedPager(ring: KeyRing, list: string) {
   const byCreation = (sort: Sort) =>
@@ -153,28 +178,39 @@ export function createSortedPager(ring: KeyRing, list: string) {
 
   return {
     /** Returns the rows of the page that a request asks for. @throws {KeyturnError} `invalid_cursor`. */
-    open({ order: sort, limit, cursor }: { order: Sort; limit: number; cursor?: string | undefined }): Slice {
+    open({ order: sort, limit, cursor }: { order: Sort; limit: number; cursor?: string | undefined }): OpenedSlice {
       const isByName = sort.endsWith('name');
       const opened = isByName ? byName(sort).open(cursor) : byCreation(sort).open(cursor);
       const at = (position: { id: string; name?: string; created_at?: Date } | undefined) =>
         position && { id: position.id, value: position.name ?? (position.created_at as Date) };
-      return { sort, limit, after: at(opened.after), before: at(opened.before) };
+      const search: OpenedSlice['search'] = {};
+      const onCut = (row: RowPosition) => {
+        search.cut = row;
+      };
+      return { sort, limit, after: at(opened.after), before: at(opened.before), onCut, search };
     },
     /** Builds the response for one page, as the `answer` of other lists does. */
     answer<Row>(
       rows: readonly Row[],
-      slice: Slice,
+      slice: OpenedSlice,
       present: (row: Row) => unknown,
       rowOf: (row: Row) => { id: string; name: string; createdAt: Date },
       total?: Total,
     ): Answer {
-      const { sort = '-created_at' } = slice;
+      const { sort = '-created_at', search, after, before } = slice;
+      const from = after ?? before;
+      // The page in the opposite direction has the row of the cursor itself, and others of the same date or name.
+      const back = from && { ...from, id: sort.startsWith('-') === (after !== undefined) ? nil : max };
       if (!sort.endsWith('name')) {
-        const position = ({ id, createdAt }: ReturnType<typeof rowOf>) => ({ created_at: createdAt.toISOString(), id });
-        return byCreation(sort).answer(rows, slice, present, (row) => position(rowOf(row)), total);
+        const position = (row: RowPosition) => ({ created_at: (row.value as Date).toISOString(), id: row.id });
+        const page = { ...slice, cut: search.cut && position(search.cut), back: back && position(back) };
+        const positionOf = ({ id, createdAt }: ReturnType<typeof rowOf>) => position({ id, value: createdAt });
+        return byCreation(sort).answer(rows, page, present, (row) => positionOf(rowOf(row)), total);
       }
-      const position = ({ id, name }: ReturnType<typeof rowOf>) => ({ name, id });
-      return byName(sort).answer(rows, slice, present, (row) => position(rowOf(row)), total);
+      const position = (row: RowPosition) => ({ name: row.value as string, id: row.id });
+      const page = { ...slice, cut: search.cut && position(search.cut), back: back && position(back) };
+      const positionOf = ({ id, name }: ReturnType<typeof rowOf>) => position({ id, value: name });
+      return byName(sort).answer(rows, page, present, (row) => positionOf(rowOf(row)), total);
     },
   };
 }

@@ -131,7 +131,7 @@ function pageOf(filter: ClientFilter, parameters: unknown[]): Omit<Page, 'slice'
         : {
             words: 'array_to_tsvector(words_of(name))',
             walkedText: 'name',
-            text: bind(q),
+            text: q,
             exact: (text: string) => `id IN (SELECT client FROM client_ids WHERE client_id = ${text})`,
           },
   };

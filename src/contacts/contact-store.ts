@@ -93,7 +93,7 @@ function pageOf({ q, organizationId }: ContactFilter, parameters: unknown[]): Om
         : {
             words: 'array_to_tsvector(words_of(name) || words_of(email))',
             walkedText: `name || ' ' || email`,
-            text: `$${parameters.push(q)}`,
+            text: q,
             exact: (text: string) => `external_id = ${text}`,
           },
   };

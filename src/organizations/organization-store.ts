@@ -91,7 +91,7 @@ function pageOf({ q, enabled, label }: OrganizationFilter, parameters: unknown[]
         : {
             words: 'array_to_tsvector(words_of(name))',
             walkedText: 'name',
-            text: bind(q),
+            text: q,
             exact: (text: string) => `external_id = ${text}`,
           },
   };

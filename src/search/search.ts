@@ -16,6 +16,9 @@ export type Found = {
   detail: string;
 };
 
+/** What a search has found. @property unfinished kinds of which only a part was compared, because the words are common. */
+export type SearchResult = { found: Found[]; unfinished: ReadonlySet<Found['kind']> };
+
 /** Longest list of one kind. */
 export const maxFound = 50;
 
@@ -26,19 +29,21 @@ export const maxFound = 50;
  * @param limit maximum number of things of each kind, up to 50.
  * @returns one thing more than `limit` of a kind if there are more.
  */
-export async function search(database: Queryable, text: string, now: Date, limit: number): Promise<Found[]> {
+export async function search(database: Queryable, text: string, now: Date, limit: number): Promise<SearchResult> {
   const q = text.trim();
   const found: Found[] = [];
+  const unfinished = new Set<Found['kind']>();
+  const page = (kind: Found['kind']) => ({ limit, onCut: () => void unfinished.add(kind) });
   for (const kind of ['integration', 'resource_server'] as const) {
-    const clients = await listClients(database, { q, kind, limit });
+    const clients = await listClients(database, { q, kind, ...page(kind) });
     found.push(
       ...clients.map(({ client }) => ({ kind, id: client.clientId, name: client.name, detail: client.clientId })),
     );
   }
   found.push(...(await findClientsByPart(database, q, limit)));
-  const keys = await listAccessKeys(database, { q: /^\w{4}$/.test(q) ? `…${q}` : q, now, limit });
-  const named = /^\w{4}$/.test(q) ? await listAccessKeys(database, { q, now, limit }) : [];
-  const all = [...keys, ...named];
+  const hinted = /^\w{4}$/.test(q) ? await listAccessKeys(database, { q: `…${q}`, now, limit }) : [];
+  const named = await listAccessKeys(database, { q, now, ...page('access_key') });
+  const all = [...hinted, ...named];
   const contactNames = await nameContacts(
     database,
     all.map(({ key }) => key.contactId),
@@ -51,13 +56,14 @@ export async function search(database: Queryable, text: string, now: Date, limit
       detail: contactNames.get(key.contactId) ?? '',
     })),
   );
-  const contacts = await listContacts(database, { q, limit });
+  const contacts = await listContacts(database, { q, ...page('contact') });
   found.push(...contacts.map(({ id, name, email }) => ({ kind: 'contact' as const, id, name, detail: email })));
   if (/^[\d.:a-f]*[.:][\d.:a-f]*$/i.test(q)) found.push(...(await findByAddress(database, q, limit)));
-  return foundKinds.flatMap((kind) => {
+  const first = foundKinds.flatMap((kind) => {
     const ofKind = found.filter((each) => each.kind === kind);
     return [...new Map(ofKind.map((each) => [each.id, each])).values()].slice(0, limit + 1);
   });
+  return { found: first, unfinished };
 }
 
 type ClientRow = Row & { client_id: string; name: string; kind: 'integration' | 'resource_server'; detail: string };

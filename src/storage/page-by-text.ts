@@ -1,15 +1,15 @@
 import type { Queryable, Row } from './database.ts';
-
-type Search = {
-  /** SQL expression for the words of a row, as an indexed tsvector. */
-  words: string;
-  /** SQL expression for the text of those words, if they are not stored. Comparing it is faster than making the words. */
-  walkedText?: string;
-  /** Placeholder for the searched text. */
-  text: string;
-  /** Returns a condition for rows that match the whole text in another way. */
-  exact?: (text: string) => string;
-};
+import {
+  findRarestWord,
+  firstRows,
+  indexedRows,
+  maxWalked,
+  maxWalkedOfCommon,
+  type Rows,
+  rowsOf,
+  type Search,
+  walkedRows,
+} from './search-rows.ts';
 
 /** Orders of a list: by creation or by name; `-` stands for descending. */
 export const sorts = ['-created_at', 'created_at', 'name', '-name'] as const;
@@ -24,10 +24,15 @@ export type Slice = {
   after?: Position | undefined;
   /** The page ends before this row. Its rows are returned in reverse. */
   before?: Position | undefined;
+  /**
+   * Called if a search ends before it has found a page of rows, with the last row that it has compared. The next page
+   * begins after this row.
+   */
+  onCut?: ((at: Position) => void) | undefined;
 };
 
 /** A row, by the value of the column that the list is sorted by. */
-type Position = { value: Date | string; id: string };
+export type Position = { value: Date | string; id: string };
 
 export type Page = {
   table: string;
@@ -38,25 +43,9 @@ export type Page = {
   among?: string | undefined;
 };
 
-type Rows = Omit<Page, 'where' | 'slice'> & {
-  where: string;
-  /** Placeholder for the number of rows. */
-  limit: string;
-  /** SQL expression that the rows are sorted by. */
-  key: string;
-  direction: 'ASC' | 'DESC';
-  /** Returns the condition for rows after the position, given the expression that they are sorted by. */
-  isBeyond(key: string): string;
-};
-
-/** Number of rows that are compared with the text one by one, which takes a few milliseconds. */
-const maxWalked = 2_000;
-
-/** Regular expression for what `words_of` splits a text at, and for its beginning. */
-const beforeWord = '(^|[] \\t\\r\\n!"#$%&\'()*+,./:;<=>?@[\\\\^_`{|}~…-])';
-
 /**
- * Selects one page of a table, optionally limited to rows with words that begin with the words of a text.
+ * Selects one page of a table, optionally limited to rows with words that begin with the words of a text. Such a search
+ * reads a bounded number of rows. If it ends before it has found a page of them, it calls `slice.onCut`.
  * @param select returns the statement for a page, given the query for its rows and its ORDER BY clause. It names the
  *   rows `page`.
  * @param parameters values of the placeholders so far. Those of the page are added.
@@ -67,7 +56,7 @@ export async function selectPage<R extends Row>(
   page: Page,
   { select, parameters }: { select: (page: string, order: string) => string; parameters: unknown[] },
 ): Promise<R[]> {
-  const { slice, where, ...rest } = page;
+  const { slice, where, search, ...rest } = page;
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const { sort = '-created_at', limit, after, before } = slice;
   const isDescending = sort.startsWith('-') === (before === undefined);
@@ -77,17 +66,38 @@ export async function selectPage<R extends Row>(
   const value =
     from && (key === 'created_at' ? `${bind(from.value)}::timestamptz` : `lower(${bind(from.value)}::text)`);
   const position = from && `${isDescending ? '<' : '>'} (${value}, ${bind(from.id)}::uuid)`;
-  const query = queryOf({
+  const rows: Rows = {
     ...rest,
     key,
     direction,
     isBeyond: (sorted) => (position ? `(${sorted}, id) ${position}` : 'true'),
     where: ['true', ...where].join(' AND '),
     limit: bind(limit + 1),
-  });
+  };
   const order = `ORDER BY ${key.replace(/created_at|name/, 'page.$&')} ${direction}, page.id ${direction}`;
-  return await database.query<R>(select(query, order), parameters);
+  const run = <S extends Row>(query: string) => database.query<S>(select(query, order), parameters);
+  if (!search) return await run<R>(listedRows(rows));
+
+  const bound = { ...search, placeholder: bind(search.text) };
+  const walk = async (most: number) => {
+    const found = await run<R & Cut>(walkedRows(rows, bound, most));
+    const [first] = found;
+    return {
+      found: found.filter(({ id }) => id !== null),
+      cut: first?.cut_id ? { value: first.cut_value, id: first.cut_id } : undefined,
+    };
+  };
+  const first = await walk(maxWalked);
+  if (!first.cut) return first.found;
+  const word = await findRarestWord(database, { ...page, search });
+  if (word !== undefined) return await run<R>(indexedRows(rows, bound, bind(word)));
+  const { found, cut } = await walk(maxWalkedOfCommon);
+  if (cut) slice.onCut?.(cut);
+  return found;
 }
+
+/** The last row that a search has compared, if it ended before it had found a page of rows. */
+type Cut = { id: string | null; cut_id: string | null; cut_value: Date | string };
 
 /** Largest number to which the rows of a list are counted. */
 export const maxCounted = 1_000;
@@ -109,8 +119,8 @@ export async function countRows(
 ): Promise<Total> {
   const parameters: unknown[] = [];
   const page = describe(parameters);
-  const limit = `$${parameters.push(maxCounted + 1)}`;
   const { search } = page;
+  const limit = `$${parameters.push(maxCounted + 1)}`;
   const rows: Rows = {
     ...page,
     where: ['true', ...page.where].join(' AND '),
@@ -119,94 +129,26 @@ export async function countRows(
     direction: 'DESC',
     isBeyond: () => 'true',
   };
-  const counted = (query: string) => `(SELECT count(*) FROM (${query}) c)`;
-  const [row] = await database.query<{ count: number; has_more: boolean }>(
-    search
-      ? `WITH first AS MATERIALIZED (${firstRows(rows, search)}), seen AS MATERIALIZED (
-           SELECT count(*) FILTER (WHERE matches) AS matching, count(*) > ${maxWalked} AS is_cut FROM first
-         )
-         SELECT CASE WHEN is_cut AND matching < ${enoughMatches} THEN ${counted(found(rows, search, `LIMIT ${limit}`))} ELSE matching END AS count,
-           is_cut AND matching >= ${enoughMatches} AS has_more FROM seen`
-      : `SELECT ${counted(queryOf(rows))} AS count, false AS has_more`,
+  const count = async (query: string): Promise<Total> => {
+    const [row] = await database.query<{ count: number }>(`SELECT count(*) FROM (${query}) c`, parameters);
+    const { count: counted = 0 } = row ?? {};
+    return { count: Math.min(counted, maxCounted), hasMore: counted > maxCounted };
+  };
+  if (!search) return await count(listedRows(rows));
+  const bound = { ...search, placeholder: `$${parameters.push(search.text)}` };
+  const [walked] = await database.query<{ matching: number; is_cut: boolean }>(
+    // The number of all matches is limited too, so that PostgreSQL knows the type of the placeholder.
+    `SELECT least(count(*) FILTER (WHERE matches), ${limit}) AS matching, count(*) = ${maxWalked} AS is_cut
+     FROM (${firstRows(rows, bound, maxWalked)}) first`,
     parameters,
   );
-  const { count = 0, has_more: hasMore = false } = row ?? {};
-  return { count: Math.min(count, maxCounted), hasMore: hasMore || count > maxCounted };
+  const { matching = 0, is_cut: isCut = false } = walked ?? {};
+  const word = isCut && matching < enoughMatches ? await findRarestWord(database, { ...page, search }) : undefined;
+  if (word === undefined) return { count: Math.min(matching, maxCounted), hasMore: isCut || matching > maxCounted };
+  return await count(indexedRows(rows, bound, `$${parameters.push(word)}`));
 }
 
-function queryOf(rows: Rows): string {
-  const { where, limit, search, key, direction, isBeyond } = rows;
-  return search
-    ? searchedRows(rows, search)
-    : `SELECT * FROM ${rowsOf(rows)} WHERE ${where} AND ${isBeyond(key)} ORDER BY ${key} ${direction}, id ${direction} LIMIT ${limit}`;
-}
-
-/**
- * Returns the table of a page, or the rows of it that are known by their ids. LIMIT keeps the planner from reading the
- * whole table when there are many ids.
- */
-function rowsOf({ table, among }: Rows): string {
-  if (among === undefined) return table;
-  return `(
-    SELECT one.* FROM unnest(${among}::uuid[]) AS asked (id)
-    CROSS JOIN LATERAL (SELECT * FROM ${table} t WHERE t.id = asked.id LIMIT 1) one
-  ) ${table}`;
-}
-
-/**
- * Returns a query for the rows of a page that match a text. If many rows match, walking the first rows that pass the
- * filters soon finds a page of them; if few rows pass the filters, the walk sees all of them. Otherwise the word index
- * finds all matches and they are sorted. The planner cannot know which is the case, so the statement decides while it
- * runs: PostgreSQL reads a materialized subquery only as far as it is used.
- */
-function searchedRows(page: Rows, search: Search): string {
-  const { table, limit, direction, isBeyond } = page;
-  const tail = `ORDER BY sort_key ${direction}, id ${direction} LIMIT ${limit}`;
-  const beyond = `WHERE ${isBeyond('sort_key')} ${tail}`;
-  return `
-    WITH first AS MATERIALIZED (${firstRows(page, search)}
-    ), walked AS MATERIALIZED (SELECT id FROM first WHERE matches LIMIT ${limit}
-    ), decided AS MATERIALIZED (
-      SELECT CASE WHEN (SELECT count(*) FROM walked) = ${limit}::bigint THEN true
-        ELSE (SELECT count(*) FROM first) <= ${maxWalked} END AS by_walk
-    )
-    SELECT a.* FROM (
-      SELECT id FROM walked WHERE (SELECT by_walk FROM decided)
-      UNION ALL
-      (SELECT id FROM (${found(page, search, beyond)}) f WHERE NOT (SELECT by_walk FROM decided) AND ${isBeyond('sort_key')} ${tail})
-    ) page JOIN ${table} a USING (id)`;
-}
-
-/** Returns a query for the first rows in the order of the list, and whether each matches the text. */
-function firstRows(page: Rows, search: Search): string {
-  const { where, key, direction, isBeyond } = page;
-  const { text, exact } = search;
-  const matches = `${matchOf(search, wordsOf(search))}${exact ? ` OR ${exact(text)}` : ''}`;
-  return `SELECT id, ${matches} AS matches FROM (
-      SELECT * FROM ${rowsOf(page)} WHERE ${where} AND ${isBeyond(key)} ORDER BY ${key} ${direction}, id ${direction} LIMIT ${maxWalked + 1}
-    ) n`;
-}
-
-/** Returns a query for the rows that match the text, from the word index. @param tail clauses that limit them. */
-function found(page: Rows, search: Search, tail: string): string {
-  const { where, key } = page;
-  const { words, text, exact } = search;
-  const rows = rowsOf(page);
-  // OFFSET 0 keeps the planner from walking the whole table in list order instead of using the word index. The position
-  // is compared outside, because the planner would read the index of the order up to it.
-  const indexed = `SELECT id, ${key} AS sort_key FROM ${rows} WHERE ${words} @@ ${wordsOf(search)} AND ${where} OFFSET 0`;
-  const exactly = exact && `SELECT id, ${key} FROM ${rows} WHERE ${exact(text)} AND ${where}`;
-  const limited = `SELECT * FROM (${indexed}) i ${tail}`;
-  return exactly ? `(${limited}) UNION ${exactly}` : limited;
-}
-
-function wordsOf({ text }: Search): string {
-  return `begins_words(${text}::text)`;
-}
-
-function matchOf({ words, walkedText, text }: Search, query: string): string {
-  // The function of the operator cannot use the word index, so the rows are walked.
-  if (walkedText === undefined) return `ts_match_vq(${words}, ${query})`;
-  const patterns = `ARRAY(SELECT $re$${beforeWord}$re$ || word FROM unnest(words_of(${text}::text)) word)`;
-  return `(${query} IS NOT NULL AND lower(${walkedText}) ~ ALL (${patterns}))`;
+function listedRows(rows: Rows): string {
+  const { where, limit, key, direction, isBeyond } = rows;
+  return `SELECT * FROM ${rowsOf(rows)} WHERE ${where} AND ${isBeyond(key)} ORDER BY ${key} ${direction}, id ${direction} LIMIT ${limit}`;
 }

@@ -12,6 +12,7 @@ import { buildLargeIndexes } from '../../src/storage/migrations.ts';
 import type { Slice } from '../../src/storage/page-by-text.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { askPostgres, createTestDatabase } from '../services.ts';
+import { explain, rowsRead } from './explain.ts';
 
 let url: string;
 let database: Database;
@@ -62,43 +63,8 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => database.close());
 
-type Node = {
-  'Node Type': string;
-  'Actual Rows': number;
-  'Actual Loops': number;
-  'Rows Removed by Filter'?: number;
-  'Rows Removed by Index Recheck'?: number;
-  'Relation Name'?: string;
-  Plans?: Node[];
-};
-
-/** Runs a list with EXPLAIN. Returns all nodes of its plan that were executed. */
-async function explain(list: (recorder: Database) => Promise<unknown>): Promise<Node[]> {
-  const nodes: Node[] = [];
-  const walk = (node: Node) => {
-    if (node['Actual Loops'] > 0) nodes.push(node);
-    for (const each of node.Plans ?? []) walk(each);
-  };
-  const query = async (sql: string, parameters: readonly unknown[]) => {
-    const [row] = await database.query<{ 'QUERY PLAN': { Plan: Node }[] }>(
-      `EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`,
-      parameters,
-    );
-    for (const { Plan } of row?.['QUERY PLAN'] ?? []) walk(Plan);
-    // The next statement of a list depends on what this one finds.
-    return await database.query(sql, parameters);
-  };
-  await list({ query } as unknown as Database);
-  return nodes;
-}
-
-function rowsRead(node: Node): number {
-  const removed = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0);
-  return (node['Actual Rows'] + removed) * node['Actual Loops'];
-}
-
 async function expectBounded(list: (recorder: Database) => Promise<unknown>): Promise<void> {
-  const nodes = await explain(list);
+  const nodes = await explain(database, list);
   expect(nodes.length).toBeGreaterThan(0);
   const scanned = nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
   // These tables are small: they have one row per operator, and per published key.
@@ -285,7 +251,7 @@ test.each(inStates)(
 test.each(['acme', 'kti_777', '7777', 'nobody', '192.0.2', '198.51.100', 'p777@example.com', 'kti_'])(
   'searching everything for %j reads few rows',
   async (q) => {
-    const nodes = await explain((recorder) => search(recorder, q, date(86_400), 10));
+    const nodes = await explain(database, (recorder) => search(recorder, q, date(86_400), 10));
     expect(nodes.length).toBeGreaterThan(0);
     expect(Math.max(...nodes.map(rowsRead))).toBeLessThan(4_100);
   },

@@ -32,10 +32,13 @@ export const foundSchema = z
         z.strictObject({
           kind: kind.meta({ description: 'The kind.' }),
           count: z.int().meta({ description: 'How many things of this kind are listed.' }),
-          has_more: z.boolean().meta({ description: 'Whether there are more.' }),
+          has_more: z.boolean().meta({
+            description:
+              'Whether there are more, or may be more because the words are so common that only the newest things were compared.',
+          }),
         }),
       )
-      .meta({ description: 'The number of things of each kind, without kinds that have none.' }),
+      .meta({ description: 'The number of things of each kind, without kinds that certainly have none.' }),
   })
   .meta({ id: 'Found', description: 'What a search has found.' });
 
@@ -51,15 +54,17 @@ export function searchEndpoints(core: Core): Endpoint[] {
       query: searchQuery,
       answers: { 200: foundSchema },
       handle: async ({ query: { q, limit } }) => {
-        const found = await search(core.database, q, new Date(core.clock()), limit);
-        const groups = foundKinds.map((each) => found.filter((one) => one.kind === each));
+        const { found, unfinished } = await search(core.database, q, new Date(core.clock()), limit);
+        const groups = foundKinds.map((each) => ({ kind: each, group: found.filter((one) => one.kind === each) }));
         const body: z.input<typeof foundSchema> = {
-          data: groups.flatMap((group) => group.slice(0, limit)),
-          counts: groups.flatMap((group) => {
-            const [first] = group;
-            const count = Math.min(group.length, limit);
-            return first ? [{ kind: first.kind, count, has_more: group.length > limit }] : [];
-          }),
+          data: groups.flatMap(({ group }) => group.slice(0, limit)),
+          counts: groups
+            .map(({ kind: each, group }) => ({
+              kind: each,
+              count: Math.min(group.length, limit),
+              has_more: group.length > limit || unfinished.has(each),
+            }))
+            .filter(({ count, has_more: hasMore }) => count > 0 || hasMore),
         };
         return { status: 200, body };
       },

@@ -51,10 +51,12 @@ function help(): VNode {
 function results({ data, counts }: ShownFound, q: string): VNode {
   const total = counts.reduce((sum, { count }) => sum + count, 0);
   const isCut = counts.some((each) => each.has_more);
-  return html`<p class="muted" data-found>${total === 0 ? `Nothing matches “${q}”.` : `${total}${isCut ? ' or more' : ''} found`}</p>
-    ${counts.map(
-      ({ kind, count, has_more: hasMore }) =>
-        html`<section aria-label=${titles[kind]}>
+  return html`<p class="muted" data-found>${summary(total, isCut, q)}</p>
+    ${counts
+      .filter(({ count }) => count > 0)
+      .map(
+        ({ kind, count, has_more: hasMore }) =>
+          html`<section aria-label=${titles[kind]}>
           <h2>${titles[kind]} <span class="muted">${`${count}${hasMore ? '+' : ''}`}</span></h2>
           <ul class="found">
             ${data
@@ -65,5 +67,12 @@ function results({ data, counts }: ShownFound, q: string): VNode {
               )}
           </ul>
         </section>`,
-    )}`;
+      )}`;
+}
+
+function summary(total: number, isCut: boolean, q: string): string {
+  if (total > 0) return `${total}${isCut ? ' or more' : ''} found`;
+  return isCut
+    ? `Nothing among the newest matches “${q}”. Its words are common, so older ones were not compared: add a word, or search in a list.`
+    : `Nothing matches “${q}”.`;
 }

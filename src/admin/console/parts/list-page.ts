@@ -65,13 +65,14 @@ async function items<Item>(visit: Visit, list: List<Item>): Promise<VNode> {
     filterForm({ action: path, query, search, filters: [...filters, ...layout], more: total && count(total) });
   const unclear = picks.find((pick) => pick && !pick.picked);
   if (unclear) return html`${form()} ${candidates(visit, unclear)}`;
+  const size = Number(pageSizes.find(([each]) => each === visit.query['limit'])?.[0] ?? pageSizes[0]?.[0]);
   const { body } = await visit.call<Listed<Item>>(route, {
     query: {
       ...list.query,
       ...Object.fromEntries(asked),
       ...Object.fromEntries(chosen.map(([name, { id }]) => [name, id])),
       order: orders.find(([each]) => each === visit.query['order'])?.[0] || undefined,
-      limit: pageSizes.find(([size]) => size === visit.query['limit'])?.[0] ?? pageSizes[0]?.[0],
+      limit: String(size),
       count: 'true',
       cursor: visit.query['cursor'],
     },
@@ -80,11 +81,19 @@ async function items<Item>(visit: Visit, list: List<Item>): Promise<VNode> {
   return html`${form(body.total)}
     ${
       body.data.length === 0
-        ? emptyState(`No ${noun} match`, html`<p><a href=${path}>${`Show all ${noun}`}</a></p>`)
+        ? emptyState(
+            body.next_cursor === null ? `No ${noun} match` : `No ${noun} match so far`,
+            html`<p>${body.next_cursor !== null && unfinished} <a href=${path}>${`Show all ${noun}`}</a></p>`,
+          )
         : list.table(visit, body.data)
     }
+    ${body.data.length > 0 && body.data.length < size && body.next_cursor !== null && html`<p class="muted">${unfinished}</p>`}
     ${pagination(path, visit.query, body)}`;
 }
+
+/** Explains a page of a search that ended before it had compared everything. */
+const unfinished =
+  'The words of this search are common, so only a part of the list was compared. Open the next page to continue the search, or add a word.';
 
 const layout: readonly Filter[] = [
   { name: 'order', label: 'Order', options: orders },

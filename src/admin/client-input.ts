@@ -1,16 +1,10 @@
 import { z } from 'zod';
 import { authMethods, tokenTyps } from '../clients/client.ts';
 import type { GivenReplacement } from '../clients/replacement.ts';
-import {
-  givenDetails,
-  givenOrganization,
-  givenScopes,
-  labelFilter,
-  organizationFilter,
-  stateFilter,
-} from './details-schemas.ts';
+import { givenDetails, givenOrganization, labelFilter, organizationFilter, stateFilter } from './details-schemas.ts';
 import { sortedQuery } from './paging.ts';
 import { jwksSchema, readSubject, subjectShape } from './presenters/present-client.ts';
+import { givenScopes } from './scope-schemas.ts';
 import { resourceUri, scopeText, text } from './text.ts';
 
 const clientKind = z.enum(['integration', 'resource_server']).meta({
@@ -105,7 +99,7 @@ export const clientPatch = z.strictObject({
   ...sharedFields,
   confirmation: z.string().max(200).optional().meta({
     description:
-      'The `confirmation` of the review with which a change of `scopes` was answered (428), because clients use a name that it removes.',
+      'The `confirmation` of the review with which a change of `scopes` was answered (428), because clients have or use a name that it removes, renames or deprecates.',
   }),
 });
 
@@ -156,6 +150,7 @@ export const clientsQuery = z.strictObject({
 export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) {
   return {
     ...body,
+    scopes: body.scopes?.map(({ renamed_from: renamedFrom, ...scope }) => ({ ...scope, renamedFrom })),
     authMethod: body.auth_method,
     accessKey: body.access_key,
     tokenFormat: body.token_format,

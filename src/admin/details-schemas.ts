@@ -11,7 +11,6 @@ import {
   tokenLifetimes,
 } from '../clients/client-details.ts';
 import { type Claims, claimLimits, claimsProblem } from '../clients/custom-claims.ts';
-import { actions, isScopeName, scopeLimits, scopeNameForm } from '../clients/declared-scopes.ts';
 import { dialectNames } from '../configuration/dialects.ts';
 import { scopeText, timestamp } from './text.ts';
 
@@ -78,30 +77,6 @@ const dialects = z
     example: ['audience', 'json_body'],
   });
 
-const scopeName = z.string().max(scopeLimits.name).refine(isScopeName, scopeNameForm);
-const scopeShape = {
-  name: scopeName.meta({
-    description: 'The name of the scope: any scope-token of RFC 6749 §3.3 with up to 128 characters.',
-    example: 'orders.read',
-  }),
-  description: z.string().max(scopeLimits.description).meta({
-    description: 'What the scope allows, for people.',
-    example: 'Read orders and their positions.',
-  }),
-};
-const aliases = z
-  .array(scopeName)
-  .max(scopeLimits.aliases)
-  .meta({ description: 'Other names of the same permission, such as its name before a rename.' });
-const cell = {
-  information: z.string().max(63).nullable().meta({
-    description:
-      'With `action`: the names mean this kind of information and action, and can be used in place of `kind:action`.',
-  }),
-  action: z.enum(actions).nullable().meta({ description: 'The action that the names mean, with `information`.' }),
-  sensitive: z.boolean().meta({ description: 'Whether the console marks the scope as sensitive where it is granted.' }),
-};
-
 const organizationId = z.uuid().meta({ description: 'The ID of an organization.' });
 /** Query parameter of lists. */
 export const organizationFilter = organizationId.optional().meta({ description: 'Only those of this organization.' });
@@ -113,59 +88,6 @@ export const givenOrganization = organizationId.optional().meta({
 export const shownOrganization = organizationId.meta({
   description: 'The ID of the organization that it belongs to.',
 });
-
-/** Schema of the scopes that a resource server declares, in a request. */
-export const givenScopes = z
-  .array(
-    z.strictObject({
-      ...scopeShape,
-      aliases: aliases.optional(),
-      information: cell.information.optional(),
-      action: cell.action.optional(),
-      sensitive: cell.sensitive.optional(),
-    }),
-  )
-  .max(scopeLimits.scopes)
-  .meta({
-    description:
-      'The scopes that a resource server names itself, beside those of `information`. All of them: a scope that is missing is removed. A scope that keeps one of its names stays the same permission.',
-  });
-
-/** Schema of the declared scopes in a response. */
-export const shownScopes = z.array(z.strictObject({ ...scopeShape, aliases, ...cell })).meta({
-  description: 'The scopes that a resource server declares beside those of `information`. Empty for an integration.',
-});
-
-/** Schema of the review of a change that removes names of declared scopes. */
-export const scopeReview = z
-  .strictObject({
-    confirmation: z
-      .string()
-      .meta({ description: 'Send this value with the change. It shows that you have seen this.' }),
-    expires_in: z.int().meta({ description: 'How many seconds the confirmation is valid.' }),
-    impact: z
-      .strictObject({
-        scopes: z
-          .array(
-            z.strictObject({
-              scope: z.string().meta({ description: 'A name that would no longer be offered.' }),
-              used_by: z
-                .array(
-                  z.strictObject({
-                    client_id: z.string().meta({ description: 'The Client ID.' }),
-                    name: z.string().meta({ description: 'The name of the client.' }),
-                    last_used_at: timestamp('When the client last got a token with this name'),
-                  }),
-                )
-                .meta({ description: 'The clients that used the name in the last 30 days, latest first, at most 50.' }),
-              used_by_others: z.int().meta({ description: 'How many more clients used it.' }),
-            }),
-          )
-          .meta({ description: 'The names that clients used in the last 30 days.' }),
-      })
-      .meta({ description: 'Who uses the names now, and would be rejected.' }),
-  })
-  .meta({ id: 'ScopeReview', description: 'The impact of a change of declared scopes.' });
 
 const selfRotation = z.boolean().meta({
   description:

@@ -3,11 +3,11 @@ import type { Context } from 'koa';
 import { z } from 'zod';
 import { createDocument, type oas31, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { describePermission } from '../contacts/contact.ts';
-import { scopeReview } from './details-schemas.ts';
 import { type Endpoint, tags } from './endpoint.ts';
 import { addExamples } from './openapi-examples.ts';
 import { simplifySchemas } from './openapi-schemas.ts';
 import { reviewSchema } from './presenters/present-regeneration.ts';
+import { scopeReview } from './scope-schemas.ts';
 import { timestamp } from './text.ts';
 
 /** Serves the OpenAPI document without authentication, because it contains nothing specific to this deployment. */

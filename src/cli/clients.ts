@@ -9,6 +9,7 @@ import { type DetailOptions, labelOption, stateOption, toDetailFields, withDetai
 import { addExportCommand } from './moving/export-command.ts';
 import { addImportCommand } from './moving/import-command.ts';
 import { addRegenerationCommands } from './regenerate.ts';
+import { addScopeUsageCommand } from './scope-usage-command.ts';
 import { type ShownClient, showClient } from './show-client.ts';
 import { withAdmin } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret } from './terminal.ts';
@@ -43,6 +44,7 @@ export function addClientCommands(clients: Command): void {
   addReveal(clients, subject, { below: '/secret/reveal', secret: 'client secret', member: 'client_secret' });
   addRegenerationCommands(clients, { ...subject, secret: 'client secret', member: 'client_secret' });
   addUsageCommand(clients, subject);
+  addScopeUsageCommand(clients, subject);
   addAuthorizationTokenCommand(clients, subject);
   addImportCommand(clients);
   addExportCommand(clients);
@@ -190,7 +192,7 @@ function addUpdate(clients: Command): void {
     .option('--no-scope', 'integration: remove every scope')
     .option('--no-resource', 'integration: remove its resource')
     .option('--no-information', 'resource server: remove every kind of information')
-    .option('-y, --yes', 'do not ask for confirmation before names of scopes are removed that clients use')
+    .option('-y, --yes', 'do not ask for confirmation before names of scopes change that clients have or use')
     .option('--json', 'print the changed client as one JSON object')
     .addHelpText(
       'after',

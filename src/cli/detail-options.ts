@@ -40,7 +40,13 @@ export type ShownDetails = ShownNotes & {
   default_scope: string | null;
   dialects: string[];
   self_rotation: boolean;
-  scopes: { name: string; aliases: string[]; information: string | null; action: string | null }[];
+  scopes: {
+    name: string;
+    aliases: string[];
+    deprecated: string[];
+    information: string | null;
+    action: string | null;
+  }[];
 };
 
 /** Adds the options for a description, labels and claims. @param canRemove whether they can be removed too. */
@@ -173,10 +179,11 @@ export function showDetails(client: ShownDetails): Record<string, string> {
   };
 }
 
-function showScope({ name, aliases, information, action }: ShownDetails['scopes'][number]): string {
+function showScope({ name, aliases, deprecated, information, action }: ShownDetails['scopes'][number]): string {
   const means = information === null ? [] : [`means ${information}:${action}`];
   const also = aliases.length === 0 ? [] : [`also ${aliases.join(' ')}`];
-  const notes = [...means, ...also].join('; ');
+  const old = deprecated.length === 0 ? [] : [`deprecated ${deprecated.join(' ')}`];
+  const notes = [...means, ...also, ...old].join('; ');
   return notes ? `${name} (${notes})` : name;
 }
 

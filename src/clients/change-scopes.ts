@@ -28,20 +28,24 @@ export async function changeScopes(
 /**
  * Checks that no scope that clients or access keys have would lose its last resource server, or mean something else.
  * @param after what the resource server offers after the change.
+ * @param renames the names that the change replaces in clients and access keys.
  * @throws {Conflict} `information_in_use` or `scope_in_use` with the clients and access keys that have such a scope.
  */
-export async function requireUnused(transaction: Transaction, server: Client, after: Offer = nothing): Promise<void> {
-  const lost = lostScopes(server, after);
-  if (lost.length === 0) return;
-  const others = scopesOfferedBy(await othersThan(transaction, server));
-  const gone = lost.filter((scope) => !others.has(scope));
+export async function requireUnused(
+  transaction: Transaction,
+  server: Client,
+  after: Offer = nothing,
+  renames: ReadonlyMap<string, string> = new Map(),
+): Promise<void> {
+  const gone = (await goneScopes(transaction, server, after)).filter((scope) => !renames.has(scope));
+  if (gone.length === 0) return;
   const { clients, accessKeys, total } = await findUsersOfScopes(transaction, gone);
   if (total === 0) return;
   const users = { scope: gone.join(' '), clients, access_keys: accessKeys, total };
   if (server.scopes.some(({ since }) => gone.some((scope) => since[scope] !== undefined))) {
     throw new Conflict(
       'scope_in_use',
-      'Clients or access keys still have a scope that would no longer be offered. Keep its name as an alias, or remove it from them first.',
+      'Clients or access keys still have a scope that would no longer be offered. Keep its name as an alias, rename it with `renamed_from`, or remove it from them first.',
       users,
     );
   }
@@ -61,6 +65,14 @@ export function lostScopes(before: Offer, after: Offer): string[] {
     const [earlier, later] = [permissionOf(before, scope), permissionOf(after, scope)];
     return earlier !== later && !(earlier?.startsWith('#') && later !== undefined && !later.startsWith('#'));
   });
+}
+
+/** Returns the lost scopes of a resource server that no other one offers. */
+export async function goneScopes(transaction: Transaction, server: Client, after: Offer): Promise<string[]> {
+  const lost = lostScopes(server, after);
+  if (lost.length === 0) return [];
+  const others = scopesOfferedBy(await othersThan(transaction, server));
+  return lost.filter((scope) => !others.has(scope));
 }
 
 /**

@@ -19,6 +19,10 @@ export type GivenScope = {
   action?: Action | null | undefined;
   /** Whether granting it needs special care. */
   sensitive?: boolean | undefined;
+  /** Those of its names that are deprecated: valid, but no longer offered to anybody who does not have them. */
+  deprecated?: readonly string[] | undefined;
+  /** Its first name until now, if the change takes that name away. Who has it gets the new name. */
+  renamedFrom?: string | undefined;
 };
 
 /** A declared scope of a resource server. */
@@ -31,6 +35,8 @@ export type DeclaredScope = {
   information: string | null;
   action: Action | null;
   sensitive: boolean;
+  /** Absent if a version without deprecated names has stored the scope. */
+  deprecated?: readonly string[];
   /**
    * Since when each name means this permission here, in milliseconds since the epoch. A token that was issued before that
    * was not granted it, even if it contains the name.
@@ -87,6 +93,8 @@ function scopesProblem(
         return wrong(member, `${name} is a scope of the kind of information ${generated.kind}, and can mean only that`);
       }
     }
+    const foreign = scope.deprecated?.find((name) => !namesOf(scope).includes(name));
+    if (foreign !== undefined) return wrong('deprecated', `${foreign} is not a name of this scope`);
     if (aliases.length > scopeLimits.aliases) return wrong('aliases', `at most ${scopeLimits.aliases} are allowed`);
     const problem =
       description.length > scopeLimits.description
@@ -142,6 +150,7 @@ export function declareScopes(
   const earlierOf = (scope: GivenScope) => {
     const names = namesOf(scope);
     const earlier =
+      before.find((candidate) => candidate.name === scope.renamedFrom) ??
       before.find((candidate) => candidate.name === scope.name) ??
       before.find((candidate) => namesOf(candidate).some((name) => names.includes(name)));
     if (!earlier || continued.has(earlier)) return undefined;
@@ -171,6 +180,7 @@ export function declareScopes(
       information,
       action,
       sensitive: scope.sensitive ?? false,
+      deprecated: [...(scope.deprecated ?? [])],
       since,
       ...(united === undefined ? {} : { united }),
     };

@@ -38,6 +38,7 @@ import {
 import type { GivenScope } from './declared-scopes.ts';
 import { type ClientPatch, detailsOf, type GivenDetails } from './given-details.ts';
 import { holdForClient, holdForNewClient, moveClient, requireRoom } from './hold-organizations.ts';
+import { findRenames, renameScopes } from './rename-scopes.ts';
 import { requireNoneCut } from './replacement.ts';
 import { requireScopeConfirmation } from './review-scopes.ts';
 
@@ -159,9 +160,18 @@ export async function updateClient(
   };
   await requireConsistent(transaction, changed, patch, held);
   if (client.kind === 'resource_server') {
-    await requireUnused(transaction, client, changed);
+    const renames = await findRenames(transaction, client, changed);
+    await requireUnused(transaction, client, changed, renames);
     await requireNoneGained(transaction, client, changed);
-    await requireScopeConfirmation(transaction, deps, client, changed, patch.confirmation);
+    await requireScopeConfirmation(transaction, deps, client, changed, renames, patch.confirmation);
+    const saveHolder = (before: Client, after: Client) =>
+      save(transaction, deps, actor, 'client.update', before, after);
+    await renameScopes(
+      transaction,
+      actor,
+      { renames, resource: client.resource, at: new Date(deps.clock()) },
+      saveHolder,
+    );
   }
   const saved = await save(transaction, deps, actor, 'client.update', client, changed);
   await saveCurrentKeys(transaction, saved);

@@ -113,6 +113,17 @@ export const declaredNames = oncePer(
     new Set(servers.flatMap(({ scopes }) => scopes.flatMap(({ since }) => Object.keys(since)))),
 );
 
+/** Returns the names of a resource server that are deprecated. */
+export function deprecatedScopes(server: Offer): Set<string> {
+  return new Set(server.scopes.flatMap(({ deprecated = [] }) => deprecated));
+}
+
+/** Returns every scope of a resource server that is not deprecated. */
+export function recommendedScopes(server: Offer): string[] {
+  const deprecated = deprecatedScopes(server);
+  return offeredScopes(server).filter((scope) => !deprecated.has(scope));
+}
+
 /** Returns every scope that any of these resource servers offers. */
 export function scopesOfferedBy(servers: readonly Offer[]): Set<string> {
   return new Set(servers.flatMap(offeredScopes));

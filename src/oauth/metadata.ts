@@ -1,6 +1,6 @@
 import type { Context, Next } from 'koa';
 import { type AuthMethod, authMethods, type Client, certificateMethods } from '../clients/client.ts';
-import { scopesOfferedBy } from '../clients/offered-scopes.ts';
+import { recommendedScopes } from '../clients/offered-scopes.ts';
 import { verificationAlgorithms } from '../clients/verification-key.ts';
 import type { Config } from '../config.ts';
 import type { Core } from '../core.ts';
@@ -76,9 +76,10 @@ function methodsOf({ tlsFiles, clientCertHeader }: Config): AuthMethod[] {
   return authMethods.filter((method) => works[method] ?? true);
 }
 
-/** Returns every scope that an enabled resource server offers. */
+/** Returns every scope that an enabled resource server offers and has not deprecated. */
 function offeredNow(servers: readonly Client[]): string[] {
-  return [...scopesOfferedBy(servers.filter(({ enabled }) => enabled))].sort();
+  const enabled = servers.filter((server) => server.enabled);
+  return [...new Set(enabled.flatMap(recommendedScopes))].sort();
 }
 
 /**

@@ -33,14 +33,23 @@ export type Database = Queryable & {
   close(): Promise<void>;
 };
 
-/** PostgreSQL's SQLSTATE `unique_violation`, which both drivers report as `code`. */
-const sqlState = '23505';
+/** SQLSTATEs of PostgreSQL, which both drivers report as `code`. */
+const sqlStates = { unique_violation: '23505', lock_not_available: '55P03' };
 
 /**
  * Runs a write. If another transaction took the same unique value first, throws `taken` instead of the driver's error.
  */
 export async function unlessTaken<T>(write: Promise<T>, taken: () => Error): Promise<T> {
-  return await write.catch((error: unknown) => {
-    throw error instanceof Error && (error as { code?: unknown }).code === sqlState ? taken() : error;
+  return await unless(sqlStates.unique_violation, write, taken);
+}
+
+/** Runs a statement. If it waits for a lock for longer than `lock_timeout`, throws `locked`. */
+export async function unlessLocked<T>(statement: Promise<T>, locked: () => Error): Promise<T> {
+  return await unless(sqlStates.lock_not_available, statement, locked);
+}
+
+async function unless<T>(sqlState: string, statement: Promise<T>, replaced: () => Error): Promise<T> {
+  return await statement.catch((error: unknown) => {
+    throw error instanceof Error && (error as { code?: unknown }).code === sqlState ? replaced() : error;
   });
 }

@@ -115,7 +115,7 @@ async function narrowAccessKey(repeat: Repeat, target: string): Promise<boolean>
   if (!key || scope.length === key.scope.length) return false;
   await saveAccessKey(transaction, { ...key, scope }, at);
   await recordNarrowed(transaction, { kind: 'narrowed_access_key', id, at }, key.scope, scope);
-  await audit(repeat, 'access_key.update', id, { scope: key.scope }, { scope });
+  await audit(repeat, 'access_key.update', id, { scope: key.scope.join(' ') }, { scope: scope.join(' ') });
   return true;
 }
 

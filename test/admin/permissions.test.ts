@@ -26,6 +26,7 @@ const table: Record<string, Permission> = {
   'post /clients/{client_id}/regenerations/{regeneration_id}/unmark-moved': 'api_key:manage',
   'post /clients/{client_id}/regenerations/{regeneration_id}/extend': 'api_key:manage',
   'get /clients/{client_id}/usage': 'integrations:view',
+  'get /clients/{client_id}/scope-usage': 'integrations:view',
   'post /contacts': 'contacts:manage',
   'get /contacts': 'integrations:view',
   'get /contacts/{id}': 'integrations:view',

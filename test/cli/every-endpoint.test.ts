@@ -66,6 +66,7 @@ async function walkClient(): Promise<void> {
   await run('expirations');
   const { client_id: id } = await run('clients create --name Sync');
   await walk('clients', id);
+  await run(`clients scope-usage ${id}`);
   for (const option of ['', ' --show', ' --revoke']) await run(`clients authorization-token ${id}${option}`);
   await run(`clients revoke-tokens ${id} --yes`);
   await run(`clients disable ${id} --yes`);

@@ -62,8 +62,32 @@ test('clients update shows who used a name before it removes the name', async ()
   expect(asked.code).toBe(2);
   expect(asked.stderr).toMatch(new RegExp(`read:wind +${client.client_id} +Sailor +\\d{4}-`));
   expect((await show(id)).scopes).toMatchObject(scopes);
+  expect(asked.stderr).toContain('read:wind is removed. Token requests with it are rejected. wind.read stays.');
+  const used = await run(['clients', 'scope-usage', id]);
+  expect(used.stdout).toMatch(new RegExp(`read:wind +${client.client_id} +Sailor +\\d{4}-`));
   expect((await run([...update, '--yes'])).code).toBe(0);
   expect((await show(id)).scopes).toMatchObject([{ name: 'wind.read', aliases: [] }]);
+});
+
+test('clients update renames a scope for those who have it after a confirmation, and shows deprecated names', async () => {
+  const id = await createApi('rain', '--scopes-file', file([{ name: 'rain.read', description: 'Read' }]));
+  const client = await runJson<{ client_id: string; scope: string }>(
+    ['clients', 'create', '--name', 'Gauge', '--scope', 'rain.read'],
+    environment,
+  );
+  const renamed = { name: 'rain:view', description: 'Read', renamed_from: 'rain.read' };
+  const update = ['clients', 'update', id, '--scopes-file', file([renamed])];
+  const asked = await run(update);
+  expect([asked.code, asked.stderr]).toEqual([
+    2,
+    expect.stringContaining('rain.read is renamed to rain:view. 1 integration and 0 access keys get the new name'),
+  ]);
+  expect((await run([...update, '--yes'])).code).toBe(0);
+  expect(await show(client.client_id)).toMatchObject({ scope: 'rain:view' });
+  const deprecated = { name: 'rain:view', aliases: ['rain'], description: 'Read', deprecated: ['rain'] };
+  await runJson(['clients', 'update', id, '--scopes-file', file([deprecated])], environment);
+  const shown = await run(['clients', 'show', id]);
+  expect(shown.stdout).toMatch(/scopes +rain:view \(also rain; deprecated rain\)\n/);
 });
 
 test('access-keys create takes a named scope as a permission', async () => {

@@ -10,7 +10,15 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-type Row = { name: string; description?: string; means?: string; aliases?: string; sensitive?: string; was?: string };
+type Row = {
+  name: string;
+  description?: string;
+  means?: string;
+  aliases?: string;
+  deprecated?: string;
+  sensitive?: string;
+  was?: string;
+};
 
 /** Returns the fields of a resource server's form with these rows of named scopes. */
 function formOf(name: string, rows: readonly Row[]): Record<string, string> {
@@ -40,7 +48,7 @@ it('registers a resource server with named scopes, and shows wrong ones in their
   const wrong = await server.send('/console/resource-servers/review', formOf('ships', rows), cookie);
   expect(wrong.status).toBe(400);
   // Rows without a name do not count for the admin API, but the error is in the third row.
-  expect(wrong.text).toMatch(/<td colspan="5" id="error-scopes-2"><p class="error">Must have 1 to 128 printable/);
+  expect(wrong.text).toMatch(/<td colspan="6" id="error-scopes-2"><p class="error">Must have 1 to 128 printable/);
   expect(wrong.text).toContain('value="a&quot;b"');
 
   const right = formOf('ships', [rows[0] as Row, { name: 'ships:sink', sensitive: 'on', aliases: 'sink drown' }]);
@@ -80,7 +88,7 @@ it('lists the integrations that used a name before it is removed', async () => {
   await endpointsOf(server.publicUrl).accessToken(client, { scope: 'read:cars' });
   const form = formOf('cars', [{ name: 'cars.read', was: 'cars.read', means: 'cars:read' }]);
   const asked = await save(id, form);
-  expect(asked.text).toContain('Remove scopes of cars?');
+  expect(asked.text).toContain('Change scopes of cars?');
   expect(asked.text).toContain('<code>read:cars</code>');
   expect(asked.text).toContain('Garage &lt;1');
   expect(await scopesOf(id)).toMatchObject(scopes);
@@ -107,4 +115,36 @@ it('offers named scopes with their descriptions and a mark for sensitive ones, a
   const saved = await save(id, { name: 'Rider', permission: 'bikes.ride', access_key: 'optional' });
   expect(saved.status).toBe(303);
   expect((await server.adminFetch(`/clients/${id}`)).json.scope).toBe('bikes.ride');
+});
+
+it('renames a scope for those who have it when its previous name is removed from the other names', async () => {
+  const id = await createApi('vans', [{ name: 'vans.view', aliases: ['vans.read'], description: 'Read' }]);
+  const body = { name: 'Courier', kind: 'integration', scope: 'vans.read' };
+  const { client_id } = (await server.adminFetch('/clients', { method: 'POST', body })).json;
+  const form = formOf('vans', [{ name: 'vans.view', was: 'vans.view' }]);
+  const asked = await save(id, form);
+  expect(asked.text).toContain('The scope is renamed to <code>vans.view</code>.');
+  expect(asked.text).toContain('1 integration and 0 access keys with the previous name');
+  const [, confirmation = ''] = /name="confirmation" value="([^"]*)"/.exec(asked.text) ?? [];
+  expect((await save(id, { ...form, confirmation, confirmed: 'on' })).status).toBe(303);
+  expect((await server.adminFetch(`/clients/${client_id}`)).json.scope).toBe('vans.view');
+});
+
+it('offers a deprecated name only to those who have it, and shows who still uses it', async () => {
+  const id = await createApi('trams', [
+    { name: 'trams.ride', description: 'Ride', deprecated: ['trams.ride'] },
+    { name: 'trams.stop', description: 'Stop' },
+  ]);
+  const create = async (name: string, scope: string) => {
+    const body = { name, kind: 'integration', scope };
+    return (await server.adminFetch('/clients', { method: 'POST', body })).json;
+  };
+  const [holder, other] = [await create('Holder', 'trams.ride'), await create('Other', 'trams.stop')];
+  const shown = (await server.look(`/console/clients/${holder.client_id}/edit`, cookie)).text;
+  expect(shown).toMatch(/<code>trams\.ride<\/code> +<span class="badge plain">deprecated<\/span>/);
+  expect(shown).toContain('value="trams.stop"');
+  expect((await server.look(`/console/clients/${other.client_id}/edit`, cookie)).text).not.toContain('trams.ride');
+  await endpointsOf(server.publicUrl).accessToken({ id: holder.client_id, secret: holder.client_secret });
+  const { text } = await server.look(`/console/clients/${id}`, cookie);
+  expect(text).toMatch(/trams\.ride<\/code> used in the last 30 days by <a href="[^"]*">Holder</);
 });

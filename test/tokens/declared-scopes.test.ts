@@ -215,6 +215,7 @@ describe('declared scopes', () => {
     ['an unknown kind', [{ ...good, information: 'boats', action: 'read' }], 'scopes.0.information'],
     ['a generated name that means something else', [{ ...good, name: 'orders:read' }], 'scopes.0.name'],
     ['an unknown member', [{ ...good, id: '#1' }], undefined],
+    ['a deprecated name of no scope', [{ ...good, deprecated: ['z'] }], 'scopes.0.deprecated'],
   ])('are rejected with %s', async (_, scopes, path) => {
     const [status, named] = await declare(scopes);
     expect(status).toBe(400);
@@ -231,7 +232,7 @@ describe('declared scopes', () => {
       ],
     });
     const { json } = await server.adminFetch(`/clients/${at.id}`);
-    const plain = { aliases: [], information: null, action: null, sensitive: false };
+    const plain = { aliases: [], information: null, action: null, sensitive: false, deprecated: [] };
     expect(json.scopes).toEqual([
       { ...plain, name, description: 'Long', aliases: ['log!'], sensitive: true },
       { ...plain, name: 'logs:read', description: 'Read the logs', information: 'logs', action: 'read' },
@@ -248,6 +249,8 @@ describe('declared scopes', () => {
     const at = await createApi('held', { scopes: [{ name: 'held.a', description: 'A' }] });
     const client = await createClient('held.a');
     await createKey({ permissions: {}, scope: 'held.a' });
+    // The clients are listed in the order in which they were created.
+    now += 1;
     await api.accessToken(client, { scope: 'held.a' });
     const usedAt = new Date(now).toISOString();
     await createClient('held.a', { name: 'Idle' });
@@ -280,7 +283,16 @@ describe('a change that removes a name', () => {
     expect([review.status, review.json.code]).toEqual([428, 'confirmation_required']);
     const use = { client_id: client.id, name: 'Harbour', last_used_at: first };
     expect(review.json.review.impact).toEqual({
-      scopes: [{ scope: 'read:docks', used_by: [use], used_by_others: 0 }],
+      scopes: [
+        {
+          scope: 'read:docks',
+          used_by: [use],
+          used_by_others: 0,
+          effect: 'removed',
+          replaced_by: 'docks.read',
+          held_by: { clients: 0, access_keys: 0 },
+        },
+      ],
     });
     expect((await server.adminFetch(`/clients/${at.id}`)).json.scopes[0].aliases).toEqual(['read:docks']);
 
@@ -327,5 +339,107 @@ describe('a change that removes a name', () => {
     now += 31 * 86_400_000;
     expect((await change(at, { scopes: scopes(['piers.read']) })).status).toBe(200);
     expect((await change(at, { scopes: [] })).status).toBe(200);
+  });
+});
+
+describe('a rename that takes the previous name away', () => {
+  it('shows who has and who used the name, and gives them the new one once it is confirmed', async () => {
+    const at = await createApi('quays', { scopes: [{ name: 'quays.read', description: 'Read' }] });
+    const [user, idle] = [
+      await createClient('quays.read', { default_scope: 'quays.read' }),
+      await createClient('quays.read'),
+    ];
+    const key = await createKey({ permissions: {}, scope: 'quays.read' });
+    const ceiling = { scopes: [{ resource: uri('quays'), scope: 'quays.read' }] };
+    const organization = (await server.adminFetch('/organizations', { method: 'POST', body: { name: 'Q', ceiling } }))
+      .json;
+    const theirs = await createClient('quays.read', { organization_id: organization.id });
+    const token = await api.accessToken(user);
+    const scopes = [{ name: 'quays:view', description: 'Read', renamed_from: 'quays.read' }];
+
+    const asked = await change(at, { scopes });
+    expect([asked.status, asked.json.code]).toEqual([428, 'confirmation_required']);
+    expect(asked.json.review.impact.scopes).toEqual([
+      {
+        scope: 'quays.read',
+        effect: 'renamed',
+        replaced_by: 'quays:view',
+        held_by: { clients: 3, access_keys: 1 },
+        used_by: [{ client_id: user.id, name: 'Shop', last_used_at: expect.any(String) }],
+        used_by_others: 0,
+      },
+    ]);
+    await createClient('quays.read');
+    const stale = await change(at, { scopes, confirmation: asked.json.review.confirmation });
+    expect([stale.status, stale.json.review.impact.scopes[0].held_by.clients]).toEqual([428, 4]);
+    const done = await change(at, { scopes, confirmation: stale.json.review.confirmation });
+    expect(done).toMatchObject({ status: 200, json: { scopes: [{ name: 'quays:view' }] } });
+
+    const shown = (await server.adminFetch(`/clients/${user.id}`)).json;
+    expect([shown.scope, shown.default_scope]).toEqual(['quays:view', 'quays:view']);
+    expect((await server.adminFetch(`/access-keys/${key.id}`)).json.scope).toBe('quays:view');
+    const { json: changed } = await server.adminFetch(`/organizations/${organization.id}`);
+    expect(changed.ceiling.scopes).toEqual([{ resource: uri('quays'), scope: 'quays:view' }]);
+    for (const client of [user, idle, theirs]) expect((await api.token(client)).json['scope']).toBe('quays:view');
+    expect((await api.token(user, { access_key: key.access_key })).json['scope']).toBe('quays:view');
+    expect((await api.token(user, { scope: 'quays.read' })).json['error']).toBe('invalid_scope');
+    expect(await scopeAt(at, token)).toBe('inactive');
+    for (const target of [user.id, key.id, organization.id]) {
+      const { data } = (await server.adminFetch(`/audit-events?target=${target}`)).json;
+      expect(JSON.stringify(data[0].after)).toContain('quays:view');
+    }
+  });
+
+  it('moves those who have an alias to the first name when the alias is removed', async () => {
+    const names = (aliases: string[]) => [{ name: 'locks.read', aliases, description: 'Read' }];
+    const at = await createApi('locks', { scopes: names(['read:locks']) });
+    const client = await createClient('locks.read read:locks');
+    const asked = await change(at, { scopes: names([]) });
+    expect([asked.status, asked.json.review.impact.scopes[0].replaced_by]).toEqual([428, 'locks.read']);
+    expect((await change(at, { scopes: names([]), confirmation: asked.json.review.confirmation })).status).toBe(200);
+    expect((await server.adminFetch(`/clients/${client.id}`)).json.scope).toBe('locks.read');
+  });
+
+  it('changes nothing at a client that has the name from another resource server too', async () => {
+    const scopes = [{ name: 'tugs.read', description: 'Read' }];
+    const [one] = [await createApi('tugs', { scopes }), await createApi('tugs-2', { scopes })];
+    const client = await createClient('tugs.read', { resource: uri('tugs-2') });
+    const renamed = [{ name: 'tugs.view', description: 'Read', renamed_from: 'tugs.read' }];
+    expect((await change(one, { scopes: renamed })).status).toBe(200);
+    expect((await server.adminFetch(`/clients/${client.id}`)).json.scope).toBe('tugs.read');
+  });
+});
+
+describe('a deprecated name', () => {
+  const scopes = (deprecated: string[]) => [
+    { name: 'sluices.read', aliases: ['read:sluices'], description: 'Read', deprecated },
+  ];
+
+  it('stays valid, is not listed in the metadata, and shows who still uses it', async () => {
+    const at = await createApi('sluices', { scopes: scopes([]) });
+    const client = await createClient('read:sluices', { name: 'Gate' });
+    await api.accessToken(client);
+    const asked = await change(at, { scopes: scopes(['read:sluices']) });
+    const [impact] = asked.json.review.impact.scopes;
+    expect([asked.status, impact.effect, impact.used_by[0].client_id]).toEqual([428, 'deprecated', client.id]);
+    const { confirmation } = asked.json.review;
+    const done = await change(at, { scopes: scopes(['read:sluices']), confirmation });
+    expect([done.status, done.json.scopes[0].deprecated]).toEqual([200, ['read:sluices']]);
+    // An unchanged list needs no confirmation, and neither does a name that is no longer deprecated.
+    expect((await change(at, { scopes: scopes(['read:sluices']) })).status).toBe(200);
+
+    now += 60_000;
+    const token = await api.accessToken(client, { scope: 'read:sluices' });
+    expect(await scopeAt(at, token)).toBe('read:sluices');
+    const listed = await (await fetch(`${server.publicUrl}/.well-known/oauth-authorization-server`)).json();
+    expect(listed.scopes_supported).toContain('sluices.read');
+    expect(listed.scopes_supported).not.toContain('read:sluices');
+    const usage = await server.adminFetch(`/clients/${at.id}/scope-usage`);
+    const use = { client_id: client.id, name: 'Gate', last_used_at: new Date(now).toISOString() };
+    expect(usage.json.scopes).toEqual([
+      { scope: 'sluices.read', deprecated: false, used_by: [], used_by_others: 0 },
+      { scope: 'read:sluices', deprecated: true, used_by: [use], used_by_others: 0 },
+    ]);
+    expect((await change(at, { scopes: scopes([]) })).status).toBe(200);
   });
 });

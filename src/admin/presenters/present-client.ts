@@ -7,7 +7,8 @@ import { type ListedKey, listKeys } from '../../clients/key-credentials.ts';
 import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
 import type { ClientKeyRecord } from '../../usage/client-key-store.ts';
-import { presentEndedUse, shownDetails, shownEndedUse, shownOrganization, shownScopes } from '../details-schemas.ts';
+import { presentEndedUse, shownDetails, shownEndedUse, shownOrganization } from '../details-schemas.ts';
+import { shownScopes } from '../scope-schemas.ts';
 import { hint, nullableTimestamp, resourceUri, timestamp } from '../text.ts';
 
 const secretSchema = z.strictObject({
@@ -188,9 +189,10 @@ export function presentClient(
     reveal: client.reveal,
     resource: client.resource,
     information: [...client.information],
-    scopes: client.scopes.map(({ id: _permission, since: _since, united: _united, aliases, ...scope }) => ({
+    scopes: client.scopes.map(({ id: _permission, since: _since, united: _united, aliases, deprecated, ...scope }) => ({
       ...scope,
       aliases: [...aliases],
+      deprecated: [...(deprecated ?? [])],
     })),
     token_format: client.tokenFormat,
     token_typ: client.tokenTyp,

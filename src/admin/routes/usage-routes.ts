@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { findKnownAccessKey } from '../../access-keys/access-key-store.ts';
 import { asSecretOwner, findKnownClient } from '../../clients/client-store.ts';
+import { deprecatedScopes } from '../../clients/offered-scopes.ts';
+import { findUseOfScopes, presentScopeUse } from '../../clients/review-scopes.ts';
 import type { Core } from '../../core.ts';
 import { type Secret, shownHint } from '../../credentials/secret.ts';
 import { NotFound } from '../../errors.ts';
@@ -11,6 +13,7 @@ import { presentPlace } from '../../usage/usage-source.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { keyFields } from '../presenters/present-client.ts';
 import { placeFields } from '../presenters/present-regeneration.ts';
+import { scopeUsage } from '../scope-schemas.ts';
 import { hint, nullableTimestamp, queryNumber, timestamp } from '../text.ts';
 import { accessKeyParams } from './access-key-routes.ts';
 import { clientParams } from './client-routes.ts';
@@ -126,6 +129,25 @@ export function usageEndpoints(core: Core): Endpoint[] {
           })),
         };
         return { status: 200, body };
+      },
+    }),
+    endpoint({
+      method: 'get',
+      path: '/clients/{client_id}/scope-usage',
+      operationId: 'getScopeUsage',
+      permission: 'integrations:view',
+      reach: 'organization',
+      summary: 'Get who used each declared scope of a resource server in the last 30 days',
+      params: clientParams,
+      answers: { 200: scopeUsage },
+      handle: async ({ params }) => {
+        const known = await findKnownClient(core.database, params.client_id);
+        if (!known) throw new NotFound('client');
+        await core.grantedScopes.flush();
+        const deprecated = deprecatedScopes(known.client);
+        const uses = await findUseOfScopes(core.database, known.client, core.clock());
+        const scopes = uses.map((use) => ({ ...presentScopeUse(use), deprecated: deprecated.has(use.scope) }));
+        return { status: 200, body: { scopes } };
       },
     }),
     endpoint({

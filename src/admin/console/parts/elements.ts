@@ -53,34 +53,6 @@ export function permissionLabel(permission: Permission): VNode {
   return html`${permissionNames[permission]} <code class="fine">${permission}</code>`;
 }
 
-const listOf = new Intl.ListFormat('en');
-
-/**
- * Renders scopes as sentences, such as `Read and create orders`, with their codes in small print.
- * @param declared scopes that resource servers name, of which the description is shown, and whether they are sensitive.
- */
-export function scopesInWords(
-  scope: string,
-  declared: readonly { name: string; description: string; sensitive: boolean }[] = [],
-): VNode {
-  const kinds = new Map<string, string[]>();
-  const given = scope.split(' ').filter(Boolean);
-  const named = declared.filter(({ name }) => given.includes(name));
-  for (const each of given.filter((one) => !named.some(({ name }) => name === one))) {
-    const [, kind = each, action = ''] = /^(.+):(create|read|update|delete)$/.exec(each) ?? [];
-    kinds.set(kind, [...(kinds.get(kind) ?? []), action]);
-  }
-  if (given.length === 0) return html`<span class="muted">none</span>`;
-  return html`<ul>
-    ${[...kinds].map(([kind, actions]) => {
-      const verbs = listOf.format(actions.filter(Boolean));
-      const codes = actions.map((action) => (action ? `${kind}:${action}` : kind)).join(' ');
-      return html`<li>${verbs && `${verbs.charAt(0).toUpperCase()}${verbs.slice(1)} ${kind.replaceAll('_', ' ')} `}<code class=${verbs ? 'fine' : undefined}>${codes}</code></li>`;
-    })}
-    ${named.map(({ name, description, sensitive }) => html`<li>${description} <code class=${description ? 'fine' : undefined}>${name}</code> ${sensitive && badge('warn', 'sensitive')}</li>`)}
-  </ul>`;
-}
-
 /** Renders a list of names and values. Entries with an undefined value are omitted. */
 export function facts(entries: Readonly<Record<string, ComponentChildren>>): VNode {
   return html`<dl class="facts">

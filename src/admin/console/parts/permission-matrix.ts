@@ -1,14 +1,12 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { actions, cellOf } from '../../../clients/declared-scopes.ts';
-import { badge } from './elements.ts';
 import { checkbox } from './forms.ts';
-
-/** A scope with a name of its own. */
-export type NamedScope = { name: string; description: string; sensitive: boolean };
+import { type NamedScope, scopeMarks, scopesByName } from './named-scopes.ts';
 
 /**
  * Renders a checkbox for each pair of a kind of information and an action, and one for each scope with a name of its own.
+ * Deprecated names are left out, except for granted ones.
  * @param named describes scopes with names of their own. Granted ones that it lacks are shown without a description.
  * @param offered scopes that can be selected; undefined allows all.
  * @param used scopes that resource servers reported as used; undefined hides this information.
@@ -33,9 +31,11 @@ export function permissionMatrix({
 }): VNode {
   const chosen = [...granted, ...(offered ?? [])];
   const rows = [...new Set([...kinds, ...chosen.flatMap((scope) => cellOf(scope)?.kind ?? [])])];
-  const described = new Map(named.filter(({ name }) => !cellOf(name)).map((scope) => [scope.name, scope]));
-  const others = [...new Set([...described.keys(), ...chosen.filter((scope) => !cellOf(scope))])].filter(
-    (scope) => !offered || offered.has(scope),
+  const described = scopesByName(named);
+  const isShown = (scope: string) =>
+    (!offered || offered.has(scope)) && (granted.has(scope) || !described.get(scope)?.deprecated.includes(scope));
+  const others = [...new Set([...named.map(({ name }) => name), ...chosen])].filter(
+    (scope) => !cellOf(scope) && isShown(scope),
   );
   const remark = (scope: string) => {
     if (!used || !granted.has(scope)) return undefined;
@@ -44,14 +44,14 @@ export function permissionMatrix({
   return html`${error && html`<p class="error" id="field-permission">${error}</p>`}
   ${rows.length > 0 && matrix()}
   ${others.map((scope) => {
-    const { description, sensitive } = described.get(scope) ?? { description: undefined, sensitive: false };
+    const declared = described.get(scope);
     return checkbox({
       name: 'permission',
       value: scope,
       checked: granted.has(scope),
       disabled: isReadOnly,
-      label: html`<code>${scope}</code> ${sensitive && badge('warn', 'sensitive')} ${remark(scope)}`,
-      hint: description,
+      label: html`<code>${scope}</code> ${scopeMarks(scope, declared)} ${remark(scope)}`,
+      hint: declared?.description,
     });
   })}`;
 
@@ -72,8 +72,7 @@ export function permissionMatrix({
               <th scope="row">${kind}</th>
               ${actions.map((action) => {
                 const scope = `${kind}:${action}`;
-                if (offered && !offered.has(scope))
-                  return html`<td><span class="muted" aria-hidden="true">–</span></td>`;
+                if (!isShown(scope)) return html`<td><span class="muted" aria-hidden="true">–</span></td>`;
                 return html`<td>
                   <input
                     type="checkbox"
@@ -83,7 +82,7 @@ export function permissionMatrix({
                     checked=${granted.has(scope)}
                     disabled=${isReadOnly}
                   />
-                  ${remark(scope)}
+                  ${scopeMarks(scope, described.get(scope))} ${remark(scope)}
                 </td>`;
               })}
             </tr>`,

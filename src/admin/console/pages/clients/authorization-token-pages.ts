@@ -14,10 +14,11 @@ import {
   type Visit,
 } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
-import { copyable, facts, pageHeading, scopesInWords, timeLeft } from '../../parts/elements.ts';
+import { copyable, facts, pageHeading, timeLeft } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { postForm, selectField, textField } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
+import { scopesInWords } from '../../parts/named-scopes.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
 import { requirePicked } from '../../parts/picker.ts';

@@ -2,7 +2,8 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { z } from 'zod';
 import type { KeyturnError } from '../../../../errors.ts';
-import type { scopeReview } from '../../../details-schemas.ts';
+import { countOf } from '../../../../text/count-text.ts';
+import type { scopeReview } from '../../../scope-schemas.ts';
 import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
@@ -67,9 +68,9 @@ export const clientEditPages: readonly Page[] = [
         if (!review) return await showForm(visit, client, form, revision, result.problem);
         form.set('confirmation', review.confirmation);
         return confirmForm(visit, {
-          title: `Remove scopes of ${client.name}?`,
+          title: `Change scopes of ${client.name}?`,
           section: sectionOf(client),
-          body: impactOfLostScopes(visit, review),
+          body: impactOnScopes(visit, review),
           button: 'Save',
           back: { path: clientPath(client.client_id), label: client.name },
         });
@@ -87,18 +88,37 @@ function reviewOfScopes({ code, extension }: KeyturnError): ScopeReview | undefi
   return code === 'confirmation_required' && review?.impact.scopes ? review : undefined;
 }
 
-function impactOfLostScopes(visit: Visit, { impact }: ScopeReview): VNode {
-  return html`<p>These names would no longer be offered, but integrations used them in the last 30 days. Token requests that name them are rejected (<code>invalid_scope</code>), and active tokens lose them immediately. To keep a name valid, add it to the other names of its scope.</p>
-    ${impact.scopes.map(
-      ({ scope, used_by: users, used_by_others: others }) => html`<h2><code>${scope}</code></h2>
+type ScopeImpact = ScopeReview['impact']['scopes'][number];
+
+function impactOnScopes(visit: Visit, { impact }: ScopeReview): VNode {
+  return html`${impact.scopes.map((each) => {
+    const { scope, used_by: users, used_by_others: others } = each;
+    return html`<h2><code>${scope}</code></h2>
+      <p>${effectOn(each)}</p>
+      ${
+        users.length > 0 &&
+        html`<p>Used in the last 30 days by:</p>
         <ul class="bullets">
           ${users.map(
             ({ client_id: id, name, last_used_at: at }) =>
               html`<li><a href=${clientPath(id)}>${name}</a>, last ${lastUse(new Date(at).toISOString(), visit.now)}</li>`,
           )}
           ${others > 0 && html`<li>${others} more</li>`}
-        </ul>`,
-    )}`;
+        </ul>`
+      }`;
+  })}`;
+}
+
+function effectOn({ effect, replaced_by: successor, held_by: held }: ScopeImpact): VNode {
+  if (effect === 'deprecated') {
+    return html`The name becomes deprecated. It stays valid for those who have it, and is no longer offered to others.`;
+  }
+  const rejected = html`Token requests that name it are rejected (<code>invalid_scope</code>), and active tokens lose it immediately. To keep the name valid, add it to the other names of its scope.`;
+  if (effect === 'removed') {
+    return html`The name is no longer offered${successor !== null && html`; <code>${successor}</code> is`}. ${rejected}`;
+  }
+  const holders = [countOf(held.clients, 'integration'), countOf(held.access_keys, 'access key')].join(' and ');
+  return html`The scope is renamed to <code>${successor}</code>. ${`${holders} with the previous name`} get the new one. ${rejected}`;
 }
 
 function removedScopes({ kind, scope }: ShownClient, given: unknown): string[] {

@@ -21,22 +21,21 @@ import {
   fromNow,
   lastUse,
   pageHeading,
-  scopesInWords,
   statusBadges,
   table,
   timeLeft,
 } from '../../parts/elements.ts';
 import { historySection } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
+import { type NamedScope, scopesInWords } from '../../parts/named-scopes.ts';
 import { notice } from '../../parts/notices.ts';
 import { type Facts, organizationFact } from '../../parts/organization-fact.ts';
-import type { NamedScope } from '../../parts/permission-matrix.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import { keysOfClientTable } from '../access-keys/access-key-parts.ts';
 import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
 import { readOffers } from './client-form.ts';
 import { methodLabel, nounOf } from './client-proof.ts';
-import { declaredScopeList } from './declared-scope-fields.ts';
+import { declaredScopeList, type ShownScopeUsage } from './declared-scope-fields.ts';
 
 /** Page of one client (an integration or a resource server): credentials, usage, regenerations and actions. */
 export const clientPage: Page = {
@@ -48,7 +47,7 @@ export const clientPage: Page = {
     const { body: client } = await visit.call<ShownClient>('GET /clients/{client_id}', { params });
     const isIntegration = client.kind === 'integration';
     const query = { hours: shownHours(visit) };
-    const [usage, regenerations, token, owner, organization, keys, offered] = await Promise.all([
+    const [usage, regenerations, token, owner, organization, keys, offered, scopes] = await Promise.all([
       visit.call<ShownUsage>('GET /clients/{client_id}/usage', { params, query }),
       visit.call<Listed<ShownRegeneration>>('GET /clients/{client_id}/regenerations', {
         params,
@@ -63,6 +62,7 @@ export const clientPage: Page = {
         ? visit.call<Listed<ShownAccessKey>>('GET /access-keys', { query: { ...params, limit: '10' } })
         : undefined,
       readOffers(visit),
+      isIntegration ? undefined : visit.call<ShownScopeUsage>('GET /clients/{client_id}/scope-usage', { params }),
     ]);
     const declared = (offered ?? []).flatMap(({ scopes }) => scopes);
     const at = clientPath(client.client_id);
@@ -79,7 +79,7 @@ export const clientPage: Page = {
         actions: visit.can('integrations:edit') && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
       })}
       <div class="grid two">
-        ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body, declared) : offers(client)}
+        ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body, declared) : offers(client, scopes?.body)}
       </div>
       ${regenerationSection(visit, subject, regenerations.body.data)} ${usageSection(visit, usage.body, regenerations.body.data)}
       ${keys && accessKeys(visit, client, keys.body)}
@@ -228,13 +228,13 @@ function accessKeys(visit: Visit, client: ShownClient, { data, next_cursor: next
   </section>`;
 }
 
-function offers(client: ShownClient): VNode {
+function offers(client: ShownClient, usage: ShownScopeUsage | undefined): VNode {
   return html`<section class="card" aria-labelledby="offers">
     <h2 id="offers">Settings</h2>
     ${facts({
       'Resource identifier': html`<code>${client.resource}</code>`,
       'Kinds of information': client.information.join(', ') || 'none',
-      'Named scopes': declaredScopeList(client.scopes),
+      'Named scopes': declaredScopeList(client.scopes, usage?.scopes),
       'Access token format': client.token_format === 'jwt' ? `JWT (RFC 9068), typ ${client.token_typ}` : 'Opaque',
     })}
   </section>`;

@@ -1,7 +1,10 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import type { z } from 'zod';
 import { offeredScopes } from '../../../../clients/offered-scopes.ts';
+import type { scopeUsage } from '../../../scope-schemas.ts';
 import type { ShownClient } from '../../page.ts';
+import { clientPath } from '../../parts/client-path.ts';
 import { badge } from '../../parts/elements.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
 
@@ -11,8 +14,13 @@ type ShownScope = ShownClient['scopes'][number];
 /** A declared scope as it was entered: its action may not be one. */
 type DeclaredFields = Omit<ShownScope, 'action'> & { action: string | null };
 
+/** Who used each name of the declared scopes of a resource server. */
+export type ShownScopeUsage = z.output<typeof scopeUsage>;
+type ShownScopeUse = ShownScopeUsage['scopes'][number];
+
 const emptyRows = 2;
-const members = ['name', 'description', 'means', 'aliases', 'sensitive'] as const;
+const shownUsers = 5;
+const members = ['name', 'description', 'means', 'aliases', 'deprecated', 'sensitive'] as const;
 type Member = (typeof members)[number];
 
 const field = (row: number, member: Member) => `scopes.${row}.${member}`;
@@ -22,7 +30,7 @@ export function declaredScopeFields(entries: Entries): VNode {
   const rows = Math.min(rowsOf(entries.form) + emptyRows, 500);
   return html`<fieldset class="stack">
     <legend>Named scopes</legend>
-    <p class="hint" id="hint-scopes">Scopes with names of your own, such as <code>orders.read</code> or <code>reports:export</code>. A scope that means a permission of a kind of information, such as <code>orders:read</code>, can be used in place of it. To remove a scope, clear its name. If you change a name, the previous one becomes one of the other names, so it stays valid until you remove it there.</p>
+    <p class="hint" id="hint-scopes">Scopes with names of your own, such as <code>orders.read</code> or <code>reports:export</code>. A scope that means a permission of a kind of information, such as <code>orders:read</code>, can be used in place of it. To remove a scope, clear its name. If you change a name, the previous one becomes one of the other names, so it stays valid until you remove it there. Deprecated names stay valid too, but are no longer offered to anybody who does not have them.</p>
     ${entries.errors.get('scopes') && html`<p class="error">${entries.errors.get('scopes')}</p>`}
     <div class="scroll">
       <table class="scopes">
@@ -33,6 +41,7 @@ export function declaredScopeFields(entries: Entries): VNode {
             <th scope="col">Description</th>
             <th scope="col">Means</th>
             <th scope="col">Other names</th>
+            <th scope="col">Deprecated names</th>
             <th scope="col">Sensitive</th>
           </tr>
         </thead>
@@ -70,7 +79,7 @@ function scopeRow(entries: Entries, row: number): VNode {
   return html`<tr>
       ${input('name', 'name', 128, row === 0 ? 'orders.read' : undefined)}
       ${input('description', 'description', 500)} ${input('means', 'means', 80, row === 0 ? 'orders:read' : undefined)}
-      ${input('aliases', 'other names', 1_300)}
+      ${input('aliases', 'other names', 1_300)} ${input('deprecated', 'deprecated names', 1_500)}
       <td data-label="Sensitive">
         <input type="hidden" name=${`scopes.${row}.was`} value=${entries.form.get(`scopes.${row}.was`) ?? ''} />
         <input
@@ -81,7 +90,7 @@ function scopeRow(entries: Entries, row: number): VNode {
         />
       </td>
     </tr>
-    ${errors.length > 0 && html`<tr><td colspan="5" id=${`error-scopes-${row}`}>${errors.map((error) => html`<p class="error">${error}</p>`)}</td></tr>`}`;
+    ${errors.length > 0 && html`<tr><td colspan="6" id=${`error-scopes-${row}`}>${errors.map((error) => html`<p class="error">${error}</p>`)}</td></tr>`}`;
 }
 
 /** Returns the number of rows of a submitted table up to the last one with a name. */
@@ -108,6 +117,7 @@ export function readDeclaredScopes(form: URLSearchParams): DeclaredFields[] {
       aliases: isRenamed ? [...aliases, was] : aliases,
       information: means === '' ? null : information,
       action: means === '' ? null : action,
+      deprecated: text('deprecated').split(/\s+/).filter(Boolean),
       sensitive: form.has(field(row, 'sensitive')),
     };
   });
@@ -116,29 +126,45 @@ export function readDeclaredScopes(form: URLSearchParams): DeclaredFields[] {
 
 /** Adds the declared scopes of a resource server to the values of its form. */
 export function addDeclaredScopes(form: URLSearchParams, scopes: readonly ShownScope[]): void {
-  for (const [row, { name, description, aliases, information, action, sensitive }] of scopes.entries()) {
+  for (const [row, { name, description, aliases, deprecated, information, action, sensitive }] of scopes.entries()) {
     form.set(field(row, 'name'), name);
     form.set(`scopes.${row}.was`, name);
     form.set(field(row, 'description'), description);
     form.set(field(row, 'means'), information === null ? '' : `${information}:${action}`);
     form.set(field(row, 'aliases'), aliases.join(' '));
+    form.set(field(row, 'deprecated'), deprecated.join(' '));
     if (sensitive) form.set(field(row, 'sensitive'), 'on');
   }
 }
 
-/** Renders the declared scopes of a resource server with their descriptions and aliases. */
-export function declaredScopeList(scopes: readonly DeclaredFields[]): VNode {
+/**
+ * Renders the declared scopes of a resource server with their descriptions and aliases.
+ * @param usage who used each name in the last 30 days; undefined for a resource server that is not registered yet.
+ */
+export function declaredScopeList(scopes: readonly DeclaredFields[], usage: readonly ShownScopeUse[] = []): VNode {
   if (scopes.length === 0) return html`<span class="muted">none</span>`;
   return html`<ul class="changes">
-    ${scopes.map(
-      ({ name, description, aliases, information, action, sensitive }) =>
-        html`<li>
-          <code>${name}</code> ${sensitive && badge('warn', 'sensitive')} ${description}${
+    ${scopes.map(({ name, description, aliases, deprecated, information, action, sensitive }) => {
+      const marked = (one: string) =>
+        html`<code>${one}</code>${deprecated.includes(one) && html` ${badge('plain', 'deprecated')}`}`;
+      return html`<li>
+          ${marked(name)} ${sensitive && badge('warn', 'sensitive')} ${description}${
             information !== null && html` <span class="muted">(means <code>${`${information}:${action}`}</code>)</span>`
-          }${aliases.length > 0 && html` <span class="muted">also <code>${aliases.join(' ')}</code></span>`}
-        </li>`,
-    )}
+          }${aliases.length > 0 && html` <span class="muted">also</span>${aliases.map((alias) => html` ${marked(alias)}`)}`}
+          ${usage.filter(({ scope }) => [name, ...aliases].includes(scope)).map(useOf)}
+        </li>`;
+    })}
   </ul>`;
+}
+
+/** Renders who used a name in the last 30 days. */
+function useOf({ scope, used_by: users, used_by_others: others }: ShownScopeUse): VNode | null {
+  if (users.length === 0) return null;
+  const shown = users.slice(0, shownUsers);
+  const more = users.length - shown.length + others;
+  return html`<span class="under"><code>${scope}</code> used in the last 30 days by ${shown.map(
+    ({ client_id: id, name }, index) => html`${index > 0 && ', '}<a href=${clientPath(id)}>${name}</a>`,
+  )}${more > 0 && ` and ${more} more`}</span>`;
 }
 
 /** Returns every scope of a resource server: generated ones, declared ones and their aliases. */

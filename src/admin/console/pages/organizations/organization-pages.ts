@@ -11,13 +11,13 @@ import {
   inWords,
   lastUse,
   pageHeading,
-  scopesInWords,
   statusBadges,
   table,
 } from '../../parts/elements.ts';
 import { historySection } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { listPage } from '../../parts/list-page.ts';
+import { scopesInWords } from '../../parts/named-scopes.ts';
 
 /** Page that lists and searches organizations. */
 export const organizationsPage = listPage<ShownOrganization>({

@@ -8,6 +8,8 @@ import type { Permission } from '../../contacts/contact.ts';
 import { NotFound } from '../../errors.ts';
 import type { PortalSettings } from '../../organizations/portal-settings.ts';
 import { fitLinks } from './fit-links.ts';
+import { currentLanguage, languages } from './languages/language.ts';
+import { type Message, msg, t } from './languages/translate.ts';
 import type { Section } from './page.ts';
 import type { Session } from './sign-in/session.ts';
 import type { Site } from './site.ts';
@@ -30,10 +32,13 @@ export function renderDocument(page: {
   body: VNode;
   /** The text in the search field at the top of the page. */
   sought?: string | undefined;
+  /** The path and query of the page, to return to. Undefined if a form led to it. */
+  returnPath: string | undefined;
 }): string {
-  const { site, look, title, section, operator, message, body, sought } = page;
+  const { site, look, title, section, operator, message, body, sought, returnPath } = page;
+  const { tag, direction } = currentLanguage();
   const document: VNode = html`
-    <html lang="en">
+    <html lang=${tag} dir=${direction}>
       <head>
         <meta charset="utf-8" />
         <title>${title} · ${look?.name ?? 'Keyturn'}</title>
@@ -44,15 +49,46 @@ export function renderDocument(page: {
         <link rel="stylesheet" href=${stylePath} />
         <script src=${scriptPath} defer></script>
       </head>
-      <body class=${operator ? 'signed-in' : 'signed-out'}>
-        <a class="skip" href="#main">Skip to main content</a>
+      <body class=${operator ? 'signed-in' : 'signed-out'} data-texts=${JSON.stringify(scriptTexts())}>
+        <a class="skip" href="#main">${t('Skip to main content')}</a>
         ${header(look, operator, sought, section)} ${operator && navigation(site, operator, section)}
         <main id="main" tabindex="-1">${message} ${body}</main>
+        ${returnPath !== undefined && languages.size > 1 && languageForm(returnPath)}
         <p id="announcement" class="unseen" role="status"></p>
       </body>
     </html>
   `;
   return `<!doctype html>${renderToString(site.name === 'console' ? document : (fitLinks(document, site) as VNode))}`;
+}
+
+/** Returns the path and query of a page that can be opened again, else undefined. */
+export function returnPathOf(ctx: Context): string | undefined {
+  return ctx.method === 'GET' ? ctx.url : undefined;
+}
+
+/** Returns the texts that the browser script shows. */
+function scriptTexts(): Record<string, string> {
+  return {
+    copied: t('Copied'),
+    selected: t('Selected'),
+    expired: t('expired'),
+    timeLeft: t('{minutes} min {seconds} s', { minutes: '{minutes}', seconds: '{seconds}' }),
+    suggestions: t('Suggestions'),
+  };
+}
+
+/** Renders the choice of a language, each named in itself. */
+function languageForm(returnPath: string): VNode {
+  return html`<footer>
+    <form class="languages" method="post" action="/console/language" aria-label=${t('Language')}>
+      <input type="hidden" name="next" value=${returnPath} />
+      ${[...languages.values()].map(({ tag, name }) =>
+        tag === currentLanguage().tag
+          ? html`<span lang=${tag} aria-current="true">${name}</span>`
+          : html`<button class="quiet" name="language" value=${tag} lang=${tag}>${name}</button>`,
+      )}
+    </form>
+  </footer>`;
 }
 
 function header(
@@ -68,28 +104,28 @@ function header(
     ${operator ? html`<a class="brand" href="/console/">${brand}</a>` : html`<p class="brand">${brand}</p>`}
     ${
       operator?.permissions.includes('integrations:view') &&
-      html`<form class="find" method="get" action="/console/search" role="search" aria-label="Everything" aria-current=${section === 'search' ? 'page' : undefined}>
-        <label class="unseen" for="find">Search everything</label>
-        <input id="find" type="search" name="q" value=${sought} maxlength="200" autocomplete="off" placeholder="Search everything" aria-keyshortcuts="/ Control+K" />
+      html`<form class="find" method="get" action="/console/search" role="search" aria-label=${t('Everything')} aria-current=${section === 'search' ? 'page' : undefined}>
+        <label class="unseen" for="find">${t('Search everything')}</label>
+        <input id="find" type="search" name="q" value=${sought} maxlength="200" autocomplete="off" placeholder=${t('Search everything')} aria-keyshortcuts="/ Control+K" />
         <div class="found-now" hidden></div>
       </form>`
     }
     ${
       operator &&
       html`<form class="who" method="post" action="/console/sign-out">
-        <a class="who-name" href="/console/sessions" title="Your sessions">${operator.name}</a><button class="quiet">Sign out</button>
+        <a class="who-name" href="/console/sessions" title=${t('Your sessions')}>${operator.name}</a><button class="quiet">${t('Sign out')}</button>
       </form>`
     }
   </header>`;
 }
 
 function navigation(site: Site, operator: Session['operator'], current: Section | undefined): VNode {
-  return html`<nav class="sections" aria-label="Sections">
+  return html`<nav class="sections" aria-label=${t('Sections')}>
     <ul>
       ${sectionsFor(site, operator).map(
         ({ section, label, path }) =>
           html`<li>
-            <a href=${path} aria-current=${section === current ? 'page' : undefined}>${label}</a>
+            <a href=${path} aria-current=${section === current ? 'page' : undefined}>${t(label)}</a>
           </li>`,
       )}
     </ul>
@@ -98,59 +134,64 @@ function navigation(site: Site, operator: Session['operator'], current: Section 
 
 type Entry = {
   section: Section;
-  label: string;
+  label: Message;
   path: `/console/${string}`;
   permissions: readonly Permission[];
   isForDeployment?: true;
 };
 
 const entries: readonly Entry[] = [
-  { section: 'home', label: 'Home', path: '/console/', permissions: ['integrations:view'] },
+  { section: 'home', label: msg('Home'), path: '/console/', permissions: ['integrations:view'] },
   {
     section: 'integrations',
-    label: 'Integrations',
+    label: msg('Integrations'),
     path: '/console/integrations',
     permissions: ['integrations:view', 'api_key:manage'],
   },
-  { section: 'access-keys', label: 'Access keys', path: '/console/access-keys', permissions: ['integrations:view'] },
+  {
+    section: 'access-keys',
+    label: msg('Access keys'),
+    path: '/console/access-keys',
+    permissions: ['integrations:view'],
+  },
   {
     section: 'contacts',
-    label: 'Contacts',
+    label: msg('Contacts'),
     path: '/console/contacts',
     permissions: ['integrations:view', 'contacts:manage'],
   },
   {
     section: 'organizations',
-    label: 'Organizations',
+    label: msg('Organizations'),
     path: '/console/organizations',
     permissions: ['integrations:view', 'contacts:manage'],
   },
   {
     isForDeployment: true,
     section: 'resource-servers',
-    label: 'Resource servers',
+    label: msg('Resource servers'),
     path: '/console/resource-servers',
     permissions: ['integrations:view', 'api_key:manage'],
   },
   {
     isForDeployment: true,
     section: 'signing-keys',
-    label: 'Signing keys',
+    label: msg('Signing keys'),
     path: '/console/signing-keys',
     permissions: ['integrations:view'],
   },
-  { section: 'audit', label: 'Audit log', path: '/console/audit', permissions: ['audit:view'] },
+  { section: 'audit', label: msg('Audit log'), path: '/console/audit', permissions: ['audit:view'] },
   {
     isForDeployment: true,
     section: 'explain',
-    label: 'Explain',
+    label: msg('Explain'),
     path: '/console/explain',
     permissions: ['integrations:view'],
   },
   {
     isForDeployment: true,
     section: 'system',
-    label: 'System',
+    label: msg('System'),
     path: '/console/system',
     permissions: ['integrations:view'],
   },

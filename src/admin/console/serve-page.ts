@@ -8,7 +8,7 @@ import type { Caller, ConsoleCalls } from './console-calls.ts';
 import type { Page, Reply, Visit } from './page.ts';
 import { leaveMessage, takeMessage } from './parts/done.ts';
 import { readForm, seeOther } from './post-redirect-get.ts';
-import { renderDocument } from './render-document.ts';
+import { renderDocument, returnPathOf } from './render-document.ts';
 import { ProofNeeded, type Session } from './sign-in/session.ts';
 import { lookOf, siteOf } from './site.ts';
 
@@ -73,7 +73,14 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
     }
     ctx.status = reply.status ?? 200;
     ctx.type = 'text/html; charset=utf-8';
-    ctx.body = renderDocument({ ...reply, site: siteOf(ctx), look: lookOf(ctx), operator, message: takeMessage(ctx) });
+    ctx.body = renderDocument({
+      ...reply,
+      site: siteOf(ctx),
+      look: lookOf(ctx),
+      operator,
+      returnPath: returnPathOf(ctx),
+      message: takeMessage(ctx),
+    });
   };
 }
 

@@ -7,6 +7,7 @@ import { adminEndpoints } from '../endpoints.ts';
 import { respondWithError } from '../respond-with-error.ts';
 import { createConsoleCalls } from './console-calls.ts';
 import { renderErrorPage } from './error-page.ts';
+import { chooseLanguage, speakLanguage } from './languages/choose-language.ts';
 import type { Page } from './page.ts';
 import { seeOther } from './post-redirect-get.ts';
 import { serveAsset } from './render-document.ts';
@@ -43,6 +44,7 @@ export function serveSite(
   const open = new Router({ prefix: '/console', sensitive: true, strict: true });
   const assets = new Router({ prefix: '/console', sensitive: true, strict: true });
   assets.get('/assets/:name', serveAsset);
+  open.post('/language', chooseLanguage);
   signIn.addRoutes(open);
   const prepare: Middleware = async (ctx, next) => {
     await signIn.prepare?.(ctx);
@@ -57,6 +59,7 @@ export function serveSite(
 
   const serve = chain([
     setPageHeaders,
+    speakLanguage,
     respondWithError(core.log, 'page', renderErrorPage),
     requireOwnPage,
     assets.routes() as Middleware,

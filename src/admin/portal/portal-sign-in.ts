@@ -1,15 +1,16 @@
 import type Router from '@koa/router';
 import { html } from 'htm/preact';
 import type { Context } from 'koa';
-import type { VNode } from 'preact';
+import type { ComponentChildren, VNode } from 'preact';
 import type { Core } from '../../core.ts';
 import { KeyturnError } from '../../errors.ts';
 import { setRetryAfter } from '../../http/error-answer.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
+import { msg, rich, t, told } from '../console/languages/translate.ts';
 import { hiddenFields } from '../console/parts/forms.ts';
 import { notice } from '../console/parts/notices.ts';
 import { readForm, seeOther } from '../console/post-redirect-get.ts';
-import { renderDocument } from '../console/render-document.ts';
+import { renderDocument, returnPathOf } from '../console/render-document.ts';
 import type { SiteParts } from '../console/serve-site.ts';
 import { findLink, signIn } from '../console/sign-in/prove.ts';
 import {
@@ -38,9 +39,9 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
   async function showLink(ctx: Context): Promise<void> {
     const code = ctx.URL.searchParams.get('code') ?? '';
     const link = code === '' ? undefined : await findLink(core.unlimitedDatabase, 'portal', code, core.clock());
-    if (!link) return showRefusal(ctx, code === '' ? undefined : unusable);
+    if (!link) return showRefusal(ctx, code === '' ? undefined : t(unusable));
     showLook(ctx, await findPortalSettings(core.unlimitedDatabase, link.organizationId));
-    show(ctx, 'Continue', linkForm(code, link.name, providerOf(ctx), link.returnUrl !== null));
+    show(ctx, t('Continue'), linkForm(code, link.name, providerOf(ctx), link.returnUrl !== null));
   }
 
   async function openLink(ctx: Context): Promise<void> {
@@ -53,7 +54,7 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       setRetryAfter(ctx, error);
       if (!(error instanceof KeyturnError) || (error.status !== 401 && error.status !== 429)) throw error;
       ctx.status = error.status;
-      return showRefusal(ctx, error.message);
+      return showRefusal(ctx, told(error.message));
     }
     seeOther(ctx, '/console/');
   }
@@ -72,14 +73,16 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     const isForm = ctx.method === 'POST' && ctx.path !== proofPath;
     const next = ctx.path === proofPath ? (form.get('next') ?? '') : ctx.url;
     const body = proofSteps({
-      title: 'Confirm it’s you',
-      lead: 'You signed in more than 15 minutes ago. To see a secret or to grant access, sign in once more. Nothing has been changed yet.',
+      title: t('Confirm it’s you'),
+      lead: t(
+        'You signed in more than 15 minutes ago. To see a secret or to grant access, sign in once more. Nothing has been changed yet.',
+      ),
       provider: providerOf(ctx),
       returnUrl,
       action: isForm ? ctx.path : proofPath,
       fields: isForm ? form : new URLSearchParams({ next }),
     });
-    show(ctx, 'Confirm it’s you', body, operator);
+    show(ctx, t('Confirm it’s you'), body, operator);
   }
 
   return {
@@ -101,14 +104,14 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       const isProof = ctx.path === proofPath;
       ctx.status = 401;
       const body = proofSteps({
-        title: 'Your session has ended',
-        lead: 'Nothing was changed. What you entered is kept on this page.',
+        title: t('Your session has ended'),
+        lead: t('Nothing was changed. What you entered is kept on this page.'),
         provider: providerOf(ctx),
         returnUrl: lookOf(ctx)?.returnUrl ?? null,
         action: isProof ? '/console/prove' : ctx.path,
         fields: form,
       });
-      show(ctx, 'Your session has ended', body);
+      show(ctx, t('Your session has ended'), body);
     },
     askProof,
     async proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean> {
@@ -128,16 +131,23 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
   };
 }
 
-const unusable = 'This link was already used, or it has expired. Open the page again where you found the link.';
+const unusable = msg('This link was already used, or it has expired. Open the page again where you found the link.');
 
 /** Returns the name of the host product. */
 function providerOf(ctx: Context): string {
-  return lookOf(ctx)?.name ?? 'your provider';
+  return lookOf(ctx)?.name ?? t('your provider');
 }
 
 function show(ctx: Context, title: string, body: VNode, operator?: Session['operator']): void {
   ctx.type = 'text/html; charset=utf-8';
-  ctx.body = renderDocument({ site: siteOf(ctx), look: lookOf(ctx), title, operator, body });
+  ctx.body = renderDocument({
+    site: siteOf(ctx),
+    look: lookOf(ctx),
+    title,
+    operator,
+    returnPath: returnPathOf(ctx),
+    body,
+  });
 }
 
 /** Shows that nobody is signed in, and the way back to the host product. */
@@ -145,24 +155,24 @@ function showRefusal(ctx: Context, problem: string | undefined): void {
   const provider = providerOf(ctx);
   const returnUrl = lookOf(ctx)?.returnUrl ?? null;
   const body = html`<div class="narrow sign-in">
-    <h1>You are not signed in</h1>
+    <h1>${t('You are not signed in')}</h1>
     ${problem && notice('bad', problem)}
-    <p>${`Open this page from ${provider}. There you are signed in already.`}</p>
-    ${returnUrl && html`<p><a class="button primary" href=${returnUrl}>${`Go to ${provider}`}</a></p>`}
-    ${problem && html`<p><a href="/console/">Continue, if you are signed in here already</a></p>`}
+    <p>${t('Open this page from {provider}. There you are signed in already.', { provider })}</p>
+    ${returnUrl && html`<p><a class="button primary" href=${returnUrl}>${t('Go to {provider}', { provider })}</a></p>`}
+    ${problem && html`<p><a href="/console/">${t('Continue, if you are signed in here already')}</a></p>`}
   </div>`;
   if (problem && ctx.status === 404) ctx.status = 401;
-  show(ctx, 'You are not signed in', body);
+  show(ctx, t('You are not signed in'), body);
 }
 
 /** Renders the button that opens a link. @param isPressed whether the script presses it. */
 function linkForm(code: string, name: string, provider: string, isPressed: boolean): VNode {
   return html`<div class="narrow sign-in">
-    <h1>${`Continue as ${name}`}</h1>
-    <p>${`You are signed in to the integrations of ${provider}. This link works once.`}</p>
+    <h1>${t('Continue as {name}', { name })}</h1>
+    <p>${t('You are signed in to the integrations of {provider}. This link works once.', { provider })}</p>
     <form class="card stack" method="post" action="/console/sign-in" data-press=${isPressed ? 'yes' : undefined}>
       <input type="hidden" name="code" value=${code} />
-      <button class="primary" autofocus>Continue</button>
+      <button class="primary" autofocus>${t('Continue')}</button>
     </form>
   </div>`;
 }
@@ -186,13 +196,20 @@ function proofSteps(page: {
         <li>
           ${
             returnUrl
-              ? html`<a href=${returnUrl} target="_blank" rel="noopener">${`Open ${provider} in a new tab`}</a>, and open the integrations there. That signs you in here too.`
-              : `Ask for a new link where you got the last one, and open it in another tab of this browser.`
+              ? rich(
+                  '<a>Open {provider} in a new tab</a>, and open the integrations there. That signs you in here too.',
+                  {
+                    provider,
+                    a: (content: ComponentChildren) =>
+                      html`<a href=${returnUrl} target="_blank" rel="noopener">${content}</a>`,
+                  },
+                )
+              : t('Ask for a new link where you got the last one, and open it in another tab of this browser.')
           }
         </li>
-        <li>Come back to this tab, and continue.</li>
+        <li>${t('Come back to this tab, and continue.')}</li>
       </ol>
-      <button class="primary">Continue</button>
+      <button class="primary">${t('Continue')}</button>
     </form>
   </div>`;
 }

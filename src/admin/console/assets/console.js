@@ -1,5 +1,9 @@
 // Optional enhancements of the console in the browser. Every page works without this script.
 
+/** The language of the page, and the texts of this script in it. */
+const { lang } = document.documentElement;
+const texts = JSON.parse(document.body.dataset.texts);
+
 /** Lets screen readers say a text. */
 function announce(text) {
   document.getElementById('announcement').textContent = text;
@@ -10,18 +14,21 @@ for (const button of document.querySelectorAll('[data-copy]')) {
   button.hidden = false;
   button.addEventListener('click', async () => {
     announce('');
-    const source = document.getElementById(button.dataset.copy);
+    const { copy, label } = button.dataset;
+    const said = button.dataset.said ?? button.textContent;
+    button.dataset.said = said;
+    const source = document.getElementById(copy);
     try {
       await navigator.clipboard.writeText(source.textContent);
-      button.textContent = 'Copied';
+      button.textContent = texts.copied;
     } catch {
       // Browsers may deny clipboard access without TLS. Select the text, so that it can be copied by keyboard.
       getSelection().selectAllChildren(source);
-      button.textContent = document.execCommand('copy') ? 'Copied' : 'Selected';
+      button.textContent = document.execCommand('copy') ? texts.copied : texts.selected;
     }
-    announce(`${button.getAttribute('aria-label').replace(/^Copy /, '')}: ${button.textContent.toLowerCase()}`);
+    announce(`${label}: ${button.textContent.toLocaleLowerCase(lang)}`);
     setTimeout(() => {
-      button.textContent = 'Copy';
+      button.textContent = said;
     }, 2000);
   });
 }
@@ -31,22 +38,30 @@ const clocks = document.querySelectorAll('[data-ends]');
 function tick() {
   for (const clock of clocks) {
     const seconds = Math.max(0, Math.floor((Date.parse(clock.dataset.ends) - Date.now()) / 1000));
+    const left = { '{minutes}': Math.floor(seconds / 60), '{seconds}': String(seconds % 60).padStart(2, '0') };
     clock.textContent =
-      seconds === 0 ? 'expired' : `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+      seconds === 0 ? texts.expired : texts.timeLeft.replace(/\{\w+\}/g, (name) => left[name] ?? name);
   }
 }
 if (clocks.length > 0) setInterval(tick, 1000);
 
 // Show times in the time zone of the viewer, with UTC as the title.
-const clock = new Intl.DateTimeFormat('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
-const zone = new Intl.DateTimeFormat('en', { timeZoneName: 'short' });
+// English has ISO 8601, as in the texts of the server.
+const [day, minute] = [
+  { month: '2-digit', day: '2-digit' },
+  { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+];
+const clock = new Intl.DateTimeFormat(lang === 'en' ? 'sv-SE' : lang, { year: 'numeric', ...day, ...minute });
+const hours = new Intl.DateTimeFormat(lang, { ...day, ...minute });
+const zone = new Intl.DateTimeFormat(lang, { timeZoneName: 'short' });
 function localTime(date) {
   return `${clock.format(date)} ${zone.formatToParts(date).find(({ type }) => type === 'timeZoneName').value}`;
 }
 for (const time of document.querySelectorAll('time[datetime]')) {
-  const local = localTime(new Date(time.dateTime));
+  const date = new Date(time.dateTime);
+  const local = localTime(date);
   if ('exact' in time.dataset) time.textContent = local;
-  else if (time.dataset.axis === 'hour') time.textContent = local.slice(5, 16);
+  else if (time.dataset.axis === 'hour') time.textContent = lang === 'en' ? local.slice(5, 16) : hours.format(date);
   else if (!time.dataset.axis) time.title = `${local} (${time.title})`;
 }
 
@@ -82,7 +97,7 @@ for (const field of document.querySelectorAll('[data-pick]:is(input, textarea):n
   const kinds = field.dataset.pick.split(' ');
   const list = document.createElement('ul');
   Object.assign(list, { id: `${field.id}-options`, className: 'options', role: 'listbox', hidden: true });
-  list.setAttribute('aria-label', 'Suggestions');
+  list.setAttribute('aria-label', texts.suggestions);
   field.after(list);
   // A field of several lines cannot be a combobox (ARIA in HTML).
   const isCombobox = field.matches('input');
@@ -140,7 +155,7 @@ for (const field of document.querySelectorAll('[data-pick]:is(input, textarea):n
           return option;
         }),
       );
-      announce(found.length === 1 ? '1 suggestion' : `${found.length} suggestions`);
+      announce(`${texts.suggestions}: ${found.length}`);
     }, 200);
   });
   field.addEventListener('keydown', (event) => {

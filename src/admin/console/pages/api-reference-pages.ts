@@ -5,6 +5,7 @@ import { NotFound } from '../../../errors.ts';
 import { adminEndpoints } from '../../endpoints.ts';
 import { describeApi } from '../../openapi.ts';
 import { describePublicListener } from '../../public-openapi.ts';
+import { t } from '../languages/translate.ts';
 import type { Page } from '../page.ts';
 import { codeBlock, facts, pageHeading, table } from '../parts/elements.ts';
 
@@ -63,9 +64,9 @@ export const apiReferencePages: readonly Page[] = [
     path: '/api',
     permission: 'integrations:view',
     handle: async ({ core }) => ({
-      title: 'API reference',
+      title: t('API reference'),
       section: 'system',
-      body: html`${pageHeading({
+      body: english(html`${pageHeading({
         title: 'API reference',
         lead: html`For programs, as OpenAPI 3.1: <a href="/admin/v1/openapi.json">admin API</a> and <a href="/admin/v1/public-openapi.json">public endpoints</a>.`,
         back: { path: '/console/system', label: 'System' },
@@ -79,7 +80,7 @@ export const apiReferencePages: readonly Page[] = [
               operationsOf(core).filter((each) => each.document === document),
             ),
           )}`,
-      )}`,
+      )}`),
     }),
   },
   {
@@ -89,10 +90,15 @@ export const apiReferencePages: readonly Page[] = [
     handle: async ({ core, params }) => {
       const operation = operationsOf(core).find(({ operationId }) => operationId === params['operation_id']);
       if (!operation) throw new NotFound('page');
-      return { title: operation.operationId, section: 'system', body: operationPage(operation) };
+      return { title: operation.operationId, section: 'system', body: english(operationPage(operation)) };
     },
   },
 ];
+
+/** Marks the reference as English, because the API and its descriptions are. */
+function english(content: VNode): VNode {
+  return html`<div class="stack" lang="en" dir="ltr">${content}</div>`;
+}
 
 function group(tag: string, description: string, operations: readonly Operation[]): VNode {
   return html`<h3>${tag}</h3>

@@ -1,9 +1,10 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type AuditVerification, verifyAuditLog } from '../../../audit/verify-audit-log.ts';
+import { rich, t, told } from '../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownEvent, type Visit } from '../page.ts';
 import { emptyState, exactMoment, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
-import { eventSentence, verbs } from '../parts/event-sentence.ts';
+import { eventSentence, nameOfAction, sentences } from '../parts/event-sentence.ts';
 import { pageSizes, selectField, textField } from '../parts/forms.ts';
 import { count } from '../parts/list-page.ts';
 import { notice, problemNotice } from '../parts/notices.ts';
@@ -52,12 +53,14 @@ async function show(visit: Visit, verification?: AuditVerification): Promise<Rep
   const events = 'done' in result ? result.done : undefined;
   return {
     ...('problem' in result ? { status: result.problem.status } : {}),
-    title: 'Audit log',
+    title: t('Audit log'),
     section: 'audit',
     body: html`${pageHeading({
-      title: 'Audit log',
-      lead: 'All changes, and who made them. Events are linked in a chain, so that a changed or deleted event is detected.',
-      actions: html`<form method="get" action="/console/audit/verify"><button>Verify audit log</button></form>`,
+      title: t('Audit log'),
+      lead: t(
+        'All changes, and who made them. Events are linked in a chain, so that a changed or deleted event is detected.',
+      ),
+      actions: html`<form method="get" action="/console/audit/verify"><button>${t('Verify audit log')}</button></form>`,
     })}
     ${verification && verdict(verification)} ${filters({ ...query, ...filter, ...texts }, isFiltered)}
     ${unclear && candidates(visit, unclear)} ${'problem' in result && problemNotice(result.problem)}
@@ -89,15 +92,15 @@ function verdict({ events, checkpoint, finding }: AuditVerification): VNode {
   if (!finding) {
     return notice(
       'ok',
-      html`<p><strong>The audit log is intact.</strong> ${`${events === 1 ? '1 event was' : `${events} events were`} verified. None was changed, moved or deleted.`}</p>
-        <p>Store this checkpoint outside the database. With it, <code>keyturn audit verify --checkpoint</code> also detects that the whole database was replaced by an older copy:</p>
+      html`<p><strong>${t('The audit log is intact.')}</strong> ${t('{events, plural, one {# event was} other {# events were}} verified. None was changed, moved or deleted.', { events })}</p>
+        <p>${rich('Store this checkpoint outside the database. With it, <code>keyturn audit verify --checkpoint</code> also detects that the whole database was replaced by an older copy:')}</p>
         <p><code>${checkpoint}</code></p>`,
     );
   }
   return notice(
     'bad',
-    html`<p><strong>The audit log was changed at event ${finding.seq}:</strong> ${finding.problem.replaceAll('_', ' ')}.</p>
-      <p>${`The ${events} events before it are intact. Do not change the database, and find out who can write to it.`}</p>`,
+    html`<p><strong>${t('The audit log was changed at event {seq}:', { seq: finding.seq })}</strong> ${told(finding.problem.replaceAll('_', ' '))}.</p>
+      <p>${t('The {events, number} events before it are intact. Do not change the database, and find out who can write to it.', { events })}</p>`,
   );
 }
 
@@ -105,60 +108,56 @@ function filters(shown: Record<string, string | undefined>, isFiltered: boolean)
   const field = (name: string, label: string, more: Record<string, string> = {}) =>
     textField({ name, label, value: shown[name] ?? '', maxlength: 300, ...more });
   const action = shown['action'] ?? '';
-  const isListed = action === '' || Object.hasOwn(verbs, action);
-  const actions = Object.keys(verbs)
-    .map((name) => [name, nameOf(name)] as const)
+  const isListed = action === '' || Object.hasOwn(sentences, action);
+  const actions = Object.keys(sentences)
+    .map((name) => [name, nameOfAction(name)] as const)
     .toSorted(([, one], [, other]) => one.localeCompare(other));
   return html`<details class="card" open=${isFiltered}>
-    <summary>Filter</summary>
+    <summary>${t('Filter')}</summary>
     <form class="filters" method="get" action=${path}>
-      ${field('actor', 'Who', { 'data-pick': 'contact', placeholder: 'Name or ID' })}
-      ${field('target', 'About', { 'data-pick': targetKinds.join(' '), placeholder: 'Name or ID' })}
+      ${field('actor', t('Who'), { 'data-pick': 'contact', placeholder: t('Name or ID') })}
+      ${field('target', t('About'), { 'data-pick': targetKinds.join(' '), placeholder: t('Name or ID') })}
       ${selectField({
         name: 'action',
-        label: 'Action',
+        label: t('Action'),
         value: action,
-        options: [['', 'Any action'], ...(isListed ? [] : [[action, action] as const]), ...actions],
+        options: [['', t('Any action')], ...(isListed ? [] : [[action, action] as const]), ...actions],
       })}
-      ${field('since', 'From (UTC)', { type: 'datetime-local' })} ${field('until', 'Until (UTC)', { type: 'datetime-local' })}
+      ${field('since', t('From (UTC)'), { type: 'datetime-local' })} ${field('until', t('Until (UTC)'), { type: 'datetime-local' })}
       ${selectField({
         name: 'order',
-        label: 'Order',
+        label: t('Order'),
         value: shown['order'],
         options: [
-          ['', 'Newest first'],
-          ['at', 'Oldest first'],
+          ['', t('Newest first')],
+          ['at', t('Oldest first')],
         ],
       })}
-      ${selectField({ name: 'limit', label: 'Page size', value: shown['limit'] ?? pageSizes[0]?.[0], options: pageSizes })}
-      <button id="filter-apply">Filter</button>
-      ${isFiltered && html`<a class="button" href=${path}>Show all</a>`}
+      ${selectField({ name: 'limit', label: t('Page size'), value: shown['limit'] ?? pageSizes[0]?.[0], options: pageSizes.map(([size, text]) => [size, t(text)] as const) })}
+      <button id="filter-apply">${t('Filter')}</button>
+      ${isFiltered && html`<a class="button" href=${path}>${t('Show all')}</a>`}
     </form>
   </details>`;
-}
-
-/** Returns an action in words, such as `Access key: disable`. */
-function nameOf(action: string): string {
-  const [noun = '', verb = ''] = action.replaceAll('_', ' ').split('.');
-  return `${noun.charAt(0).toUpperCase()}${noun.slice(1)}: ${verb}`;
 }
 
 function list(visit: Visit, events: Listed<ShownEvent>, isFiltered: boolean): VNode {
   if (events.data.length === 0) {
     return emptyState(
-      isFiltered ? 'No events match' : 'No events yet',
-      isFiltered && html`<p><a href=${path}>Show all events</a></p>`,
+      isFiltered ? t('No events match') : t('No events yet'),
+      isFiltered && html`<p><a href=${path}>${t('Show all events')}</a></p>`,
     );
   }
   return html`${table({
-    caption: 'Events',
-    columns: [{ label: 'Event' }, { label: 'Time' }, { label: 'Address' }, { label: 'Changes' }],
+    caption: t('Events'),
+    columns: [{ label: t('Event') }, { label: t('Time') }, { label: t('Address') }, { label: t('Changes') }],
     rows: events.data.map((event) => [
       html`${eventSentence(visit, event)}<span class="under"
-          >#${event.id} <code>${breakable(event.action)}</code> <a href=${`${path}?target=${encodeURIComponent(event.target)}`}>${`${event.target_type.replaceAll('_', ' ')} `}<code>${event.target}</code></a></span
+          >#${event.id} <code>${breakable(event.action)}</code> <a href=${`${path}?target=${encodeURIComponent(event.target)}`}>${`${told(event.target_type.replaceAll('_', ' '))} `}<code>${event.target}</code></a></span
         >`,
       html`${exactMoment(event.at)}<span class="under">${fromNow(event.at, visit.now)}</span>`,
-      event.address ? html`<span class="address">${event.address}</span>` : html`<span class="muted">none</span>`,
+      event.address
+        ? html`<span class="address">${event.address}</span>`
+        : html`<span class="muted">${t('none')}</span>`,
       change(event),
     ]),
   })}
@@ -173,11 +172,11 @@ function breakable(action: string): VNode {
 /** Lists the fields that differ between the states before and after an event. */
 function change({ before, after }: ShownEvent): VNode {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
-  const text = (value: unknown) => (value === undefined ? '(not set)' : JSON.stringify(value));
+  const text = (value: unknown) => (value === undefined ? t('(not set)') : JSON.stringify(value));
   const changed = names.filter((name) => text(before?.[name]) !== text(after?.[name]));
   if (changed.length === 0) return html`<span class="muted">–</span>`;
   return html`<details>
-    <summary>${changed.length === 1 ? '1 field' : `${changed.length} fields`}</summary>
+    <summary>${t('{count, plural, one {# field} other {# fields}}', { count: changed.length })}</summary>
     <ul class="changes">
       ${changed.map((name) => html`<li><code>${before ? `${name}: ${text(before[name])} → ${text(after?.[name])}` : `${name}: ${text(after?.[name])}`}</code></li>`)}
     </ul>

@@ -1,9 +1,10 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { writeCalendar } from '../../../attention/expiration-calendar.ts';
+import { linkTo, type Message, msg, rich, t, told } from '../languages/translate.ts';
 import type { Listed, Page, ShownExpiration, Visit } from '../page.ts';
 import { clientPath } from '../parts/client-path.ts';
-import { exactMoment, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
+import { exactMoment, fromNow, inUnit, pageHeading, pagination, table } from '../parts/elements.ts';
 import { notice } from '../parts/notices.ts';
 
 const path = '/console/expirations';
@@ -13,11 +14,11 @@ const defaultLength = '30';
 const maxEvents = 2_000;
 const pageSize = 200;
 
-const kinds: Record<ShownExpiration['kind'], string> = {
-  access_key: 'Access key',
-  certificate: 'Certificate',
-  grace_period: 'Grace period',
-  signing_key: 'Signing key',
+const kinds: Record<ShownExpiration['kind'], Message> = {
+  access_key: msg('Access key'),
+  certificate: msg('Certificate'),
+  grace_period: msg('Grace period'),
+  signing_key: msg('Signing key'),
 };
 
 /** Pages that list what ends in the next days, and offer it as a calendar file. */
@@ -33,28 +34,32 @@ export const expirationPages: readonly Page[] = [
         query: { days, cursor: visit.query['cursor'] },
       });
       return {
-        title: 'What ends soon',
+        title: t('What ends soon'),
         section: 'home',
         body: html`${pageHeading({
-          title: 'What ends soon',
-          lead: `Everything that ends in the next ${days} days, the first to end first.`,
-          actions: html`<a class="button" href=${`${path}.ics?days=${days}`}>Download calendar</a>`,
-          back: { path: '/console/', label: 'Home' },
+          title: t('What ends soon'),
+          lead: t('Everything that ends in the next {days} days, the first to end first.', { days }),
+          actions: html`<a class="button" href=${`${path}.ics?days=${days}`}>${t('Download calendar')}</a>`,
+          back: { path: '/console/', label: t('Home') },
         })}
           ${lengthLinks(days)}
           ${
             body.data.length === 0
-              ? notice('ok', `Nothing ends in the next ${days} days.`)
+              ? notice('ok', t('Nothing ends in the next {days} days.', { days }))
               : table({
-                  caption: 'What ends, the first to end first',
-                  columns: [{ label: 'Ends' }, { label: 'Kind' }, { label: 'Name' }, { label: 'What happens' }],
+                  caption: t('What ends, the first to end first'),
+                  columns: [
+                    { label: t('Ends') },
+                    { label: t('Kind') },
+                    { label: t('Name') },
+                    { label: t('What happens') },
+                  ],
                   rows: body.data.map((item) => rowOf(visit, item)),
                 })
           }
           ${pagination(path, visit.query, body)}
           <p class="hint">
-            The calendar is a file that you import into a calendar program. Import it again to update its events.
-            Access tokens and sessions of the console are not listed.
+            ${t('The calendar is a file that you import into a calendar program. Import it again to update its events. Access tokens and sessions of the console are not listed.')}
           </p>`,
       };
     },
@@ -85,10 +90,10 @@ async function readAll(visit: Visit, days: string): Promise<ShownExpiration[]> {
 }
 
 function lengthLinks(days: string): VNode {
-  return html`<nav aria-label="Time to look ahead">
+  return html`<nav aria-label=${t('Time to look ahead')}>
     <p>${lengths.map(
       (each) =>
-        html`<a href=${`${path}?days=${each}`} aria-current=${each === days ? 'true' : undefined}>${`${each} days`}</a> `,
+        html`<a href=${`${path}?days=${each}`} aria-current=${each === days ? 'true' : undefined}>${inUnit(Number(each), 'day')}</a> `,
     )}</p>
   </nav>`;
 }
@@ -96,12 +101,12 @@ function lengthLinks(days: string): VNode {
 function rowOf({ now }: Visit, item: ShownExpiration) {
   return [
     html`${fromNow(item.at, now)}<span class="under">${exactMoment(item.at)}</span>`,
-    html`<span class="nowrap">${kinds[item.kind]}</span>`,
+    html`<span class="nowrap">${t(kinds[item.kind])}</span>`,
     html`<a class="strong" href=${pathOf(item)}>${item.name}</a>${
       item.contact_id !== null &&
-      html`<span class="under">access key of <a href=${`/console/contacts/${item.contact_id}`}>${item.contact_name}</a></span>`
+      html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
     }`,
-    html`${item.message}${item.next_step !== null && html`<span class="under">${item.next_step}</span>`}`,
+    html`${told(item.message)}${item.next_step !== null && html`<span class="under">${told(item.next_step)}</span>`}`,
   ];
 }
 

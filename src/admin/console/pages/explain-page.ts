@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { type Message, msg, t, told } from '../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownExplanation, type Visit } from '../page.ts';
 import { clientPath } from '../parts/client-path.ts';
 import { badge, emptyState, pageHeading } from '../parts/elements.ts';
@@ -8,13 +9,14 @@ import { problemNotice } from '../parts/notices.ts';
 import { requirePicked } from '../parts/picker.ts';
 
 const tones = { accepted: 'ok', rejected: 'bad', unknown: 'plain' } as const;
-const kinds: Record<ShownExplanation['kind'], string> = {
-  access_token: 'Access token',
-  access_key: 'Access key',
-  client_secret: 'Client secret',
-  client: 'Client',
-  request: 'Request',
-  unknown: 'Unknown value',
+const verdicts = { accepted: msg('accepted'), rejected: msg('rejected'), unknown: msg('unknown') };
+const kinds: Record<ShownExplanation['kind'], Message> = {
+  access_token: msg('Access token'),
+  access_key: msg('Access key'),
+  client_secret: msg('Client secret'),
+  client: msg('Client'),
+  request: msg('Request'),
+  unknown: msg('Unknown value'),
 };
 
 /** Pages that say why a token, a key, a client or a request is accepted or was rejected. */
@@ -61,11 +63,11 @@ function show(
   asked: { resource?: string | undefined; client_id?: string | undefined } = {},
 ) {
   return {
-    title: 'Explain',
+    title: t('Explain'),
     section: 'explain',
     body: html`${pageHeading({
-      title: 'Explain',
-      lead: 'Find out why a request was rejected, or what a token allows. The same rules apply as for requests.',
+      title: t('Explain'),
+      lead: t('Find out why a request was rejected, or what a token allows. The same rules apply as for requests.'),
     })}
     ${result}
     <div class="card">
@@ -73,33 +75,35 @@ function show(
         '/console/explain',
         html`${textArea({
           name: 'value',
-          label: 'Token, access key, Client ID or request ID',
-          hint: 'A request ID is in the header X-Request-Id of each answer and in the access log. The value is not stored, not logged and not shown again.',
+          label: t('Token, access key, Client ID or request ID'),
+          hint: t(
+            'A request ID is in the header X-Request-Id of each answer and in the access log. The value is not stored, not logged and not shown again.',
+          ),
           maxlength: 8_192,
         })}
           <details open=${Boolean(asked.resource ?? asked.client_id)}>
-            <summary>Options</summary>
-            ${textField({ name: 'resource', label: 'Resource server that asks (for a token)', value: asked.resource, placeholder: 'https://api.example.com', maxlength: 2_000 })}
-            ${textField({ name: 'client_id', label: 'Integration that uses the key (for an access key)', value: asked.client_id, 'data-pick': 'integration', maxlength: 300 })}
+            <summary>${t('Options')}</summary>
+            ${textField({ name: 'resource', label: t('Resource server that asks (for a token)'), value: asked.resource, placeholder: 'https://api.example.com', maxlength: 2_000 })}
+            ${textField({ name: 'client_id', label: t('Integration that uses the key (for an access key)'), value: asked.client_id, 'data-pick': 'integration', maxlength: 300 })}
           </details>
-          <p><button class="primary">Explain</button></p>`,
+          <p><button class="primary">${t('Explain')}</button></p>`,
       )}
     </div>`,
   } satisfies Reply;
 }
 
 function answer({ kind, verdict, findings }: ShownExplanation): VNode {
-  if (kind === 'unknown' && findings.length === 0) return emptyState('Nothing found', undefined);
+  if (kind === 'unknown' && findings.length === 0) return emptyState(t('Nothing found'), undefined);
   return html`<section class="card" aria-labelledby="explained" role="status">
-    <h2 id="explained">${kinds[kind]} ${badge(tones[verdict], verdict)}</h2>
+    <h2 id="explained">${t(kinds[kind])} ${badge(tones[verdict], t(verdicts[verdict]))}</h2>
     <ul class="findings">
       ${findings.map(
         (found) => html`<li class=${found.verdict}>
-          <p>${found.text}</p>
+          <p>${told(found.text)}</p>
           <p class="fine">
             <code>${found.rule}</code>
             ${found.subject && html` · ${subjectLink(found.subject)}`}
-            ${found.audit_event_id !== null && found.subject && html` · <a href=${`/console/audit?target=${encodeURIComponent(found.subject.id)}`}>audit event ${found.audit_event_id}</a>`}
+            ${found.audit_event_id !== null && found.subject && html` · <a href=${`/console/audit?target=${encodeURIComponent(found.subject.id)}`}>${t('audit event {id}', { id: found.audit_event_id })}</a>`}
           </p>
         </li>`,
       )}

@@ -1,10 +1,10 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { permissionNames } from '../../../contacts/contact.ts';
+import { t } from '../languages/translate.ts';
 import type { Listed, Page, Reply, ShownAttention, ShownClient, ShownEvent, Visit } from '../page.ts';
 import { attentionList } from '../parts/attention-list.ts';
 import { clientPath } from '../parts/client-path.ts';
-import { badge, pageHeading } from '../parts/elements.ts';
+import { badge, pageHeading, permissionName } from '../parts/elements.ts';
 import { eventList } from '../parts/event-sentence.ts';
 import { notice } from '../parts/notices.ts';
 import { sectionsFor } from '../render-document.ts';
@@ -31,14 +31,14 @@ export const homePage: Page = {
         : undefined,
     ]);
     return {
-      title: 'Home',
+      title: t('Home'),
       section: 'home',
-      body: html`${pageHeading({ title: 'Home' })} ${firstSteps(visit, attention.first_steps, first.body.data[0])}
+      body: html`${pageHeading({ title: t('Home') })} ${firstSteps(visit, attention.first_steps, first.body.data[0])}
         <section class="card" aria-labelledby="attention">
           <div class="card-head">
-            <h2 id="attention">What needs attention</h2><a href="/console/expirations">What ends soon</a>
+            <h2 id="attention">${t('What needs attention')}</h2><a href="/console/expirations">${t('What ends soon')}</a>
           </div>
-          ${attention.data.length === 0 ? notice('ok', 'Nothing needs attention.') : attentionList(visit, attention)}
+          ${attention.data.length === 0 ? notice('ok', t('Nothing needs attention.')) : attentionList(visit, attention)}
         </section>
         ${events && lately(visit, events.body.data)}`,
     };
@@ -49,11 +49,11 @@ function firstSection({ site, operator }: Visit): Reply {
   const [first] = sectionsFor(site, operator);
   if (first) return { seeOther: first.path };
   return {
-    title: 'No permissions yet',
+    title: t('No permissions yet'),
     body: html`<div class="narrow">
-      <h1>No permissions yet</h1>
-      <p class="lead">You are signed in, but you do not have permission to open any page.</p>
-      <p>Ask an operator with the permission “${permissionNames['contacts:manage']}” for access. Then sign in again.</p>
+      <h1>${t('No permissions yet')}</h1>
+      <p class="lead">${t('You are signed in, but you do not have permission to open any page.')}</p>
+      <p>${t('Ask an operator with the permission “{permission}” for access. Then sign in again.', { permission: permissionName('contacts:manage') })}</p>
     </div>`,
   };
 }
@@ -68,26 +68,28 @@ function firstSteps(
   const steps = [
     {
       isDone: taken.resource_server,
-      title: 'Register the API',
-      text: 'The resource server that receives access tokens, and the kinds of information that it offers.',
+      title: t('Register the API'),
+      text: t('The resource server that receives access tokens, and the kinds of information that it offers.'),
       path: '/console/resource-servers/new',
     },
     {
       isDone: taken.integration,
-      title: 'Generate a Client ID and secret',
-      text: 'For the first program that calls the API, with the permissions that it needs.',
+      title: t('Generate a Client ID and secret'),
+      text: t('For the first program that calls the API, with the permissions that it needs.'),
       path: '/console/integrations/new',
     },
     {
       isDone: taken.token,
-      title: 'Try it',
-      text: 'Request a token with the command that the page of the new credentials shows. “Show secret” on the page of the integration opens it again.',
+      title: t('Try it'),
+      text: t(
+        'Request a token with the command that the page of the new credentials shows. “Show secret” on the page of the integration opens it again.',
+      ),
       path: at,
     },
     {
       isDone: taken.rotation,
-      title: 'Rotate the secret',
-      text: 'Regenerate the secret of the integration. Both secrets work until the grace period ends.',
+      title: t('Rotate the secret'),
+      text: t('Regenerate the secret of the integration. Both secrets work until the grace period ends.'),
       path: integration ? `${at}/regenerate` : at,
     },
   ];
@@ -95,12 +97,12 @@ function firstSteps(
   if (!next) return null;
   const count = steps.filter(({ isDone }) => isDone).length;
   return html`<section class="card" aria-labelledby="steps">
-    <div class="card-head"><h2 id="steps">First steps</h2><span class="muted">${`${count} of ${steps.length} done`}</span></div>
+    <div class="card-head"><h2 id="steps">${t('First steps')}</h2><span class="muted">${t('{count, number} of {all, number} done', { count, all: steps.length })}</span></div>
     <ol class="steps">
       ${steps.map(
         (step) =>
           html`<li>
-            <span class="strong">${step.title}</span> ${step.isDone && badge('ok', 'done')}
+            <span class="strong">${step.title}</span> ${step.isDone && badge('ok', t('done'))}
             <span class="under">${step.text}</span>
             ${step === next && mayStart(visit, step.path) && html`<a class="button primary" href=${step.path}>${step.title}</a>`}
           </li>`,
@@ -115,7 +117,7 @@ function mayStart(visit: Visit, path: string): boolean {
 
 function lately(visit: Visit, events: readonly ShownEvent[]): VNode {
   return html`<section class="card" aria-labelledby="lately">
-    <div class="card-head"><h2 id="lately">Recent activity</h2><a href="/console/audit">Audit log</a></div>
-    ${events.length === 0 ? html`<p class="muted">Nothing yet.</p>` : eventList(visit, events)}
+    <div class="card-head"><h2 id="lately">${t('Recent activity')}</h2><a href="/console/audit">${t('Audit log')}</a></div>
+    ${events.length === 0 ? html`<p class="muted">${t('Nothing yet.')}</p>` : eventList(visit, events)}
   </section>`;
 }

@@ -1,15 +1,16 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { msg, t } from '../languages/translate.ts';
 import { attempt, type Page, type ShownFound, type Visit } from '../page.ts';
 import { pageHeading } from '../parts/elements.ts';
 import { problemNotice } from '../parts/notices.ts';
 import { pickText } from '../parts/picker.ts';
 
 const titles = {
-  integration: 'Integrations',
-  resource_server: 'Resource servers',
-  access_key: 'Access keys',
-  contact: 'Contacts',
+  integration: msg('Integrations'),
+  resource_server: msg('Resource servers'),
+  access_key: msg('Access keys'),
+  contact: msg('Contacts'),
 } as const;
 const paths = {
   integration: 'clients',
@@ -30,10 +31,10 @@ export const searchPage: Page = {
     const q = visit.query['q']?.trim() ?? '';
     const result = q === '' ? undefined : await attempt(() => find(visit, q));
     return {
-      title: 'Search',
+      title: t('Search'),
       section: 'search',
       sought: q,
-      body: html`${pageHeading({ title: 'Search' })}
+      body: html`${pageHeading({ title: t('Search') })}
         ${result && 'problem' in result && problemNotice(result.problem)}
         <div id="results">${result && 'done' in result ? results(result.done, q) : help()}</div>`,
     };
@@ -45,7 +46,7 @@ async function find(visit: Visit, q: string): Promise<ShownFound> {
 }
 
 function help(): VNode {
-  return html`<p class="muted">Search for a name, an e-mail address, an external ID, the beginning or end of a Client ID, the last four characters of a secret or access key, or the address of a source.</p>`;
+  return html`<p class="muted">${t('Search for a name, an e-mail address, an external ID, the beginning or end of a Client ID, the last four characters of a secret or access key, or the address of a source.')}</p>`;
 }
 
 function results({ data, counts }: ShownFound, q: string): VNode {
@@ -56,8 +57,8 @@ function results({ data, counts }: ShownFound, q: string): VNode {
       .filter(({ count }) => count > 0)
       .map(
         ({ kind, count, has_more: hasMore }) =>
-          html`<section aria-label=${titles[kind]}>
-          <h2>${titles[kind]} <span class="muted">${`${count}${hasMore ? '+' : ''}`}</span></h2>
+          html`<section aria-label=${t(titles[kind])}>
+          <h2>${t(titles[kind])} <span class="muted">${`${count}${hasMore ? '+' : ''}`}</span></h2>
           <ul class="found">
             ${data
               .filter((each) => each.kind === kind)
@@ -71,8 +72,13 @@ function results({ data, counts }: ShownFound, q: string): VNode {
 }
 
 function summary(total: number, isCut: boolean, q: string): string {
-  if (total > 0) return `${total}${isCut ? ' or more' : ''} found`;
+  if (total > 0) {
+    return isCut ? t('{total, number} or more found', { total }) : t('{total, number} found', { total });
+  }
   return isCut
-    ? `Nothing among the newest matches “${q}”. Its words are common, so older ones were not compared: add a word, or search in a list.`
-    : `Nothing matches “${q}”.`;
+    ? t(
+        'Nothing among the newest matches “{q}”. Its words are common, so older ones were not compared: add a word, or search in a list.',
+        { q },
+      )
+    : t('Nothing matches “{q}”.', { q });
 }

@@ -1,4 +1,5 @@
 import { html } from 'htm/preact';
+import { t } from '../languages/translate.ts';
 import type { Page, ShownContact, ShownSession, Visit } from '../page.ts';
 import { pageHeading } from '../parts/elements.ts';
 import { postForm } from '../parts/forms.ts';
@@ -17,14 +18,14 @@ export const sessionPages: readonly Page[] = [
     handle: async (visit) => {
       const { body } = await visit.call<Sessions>('GET /me/sessions');
       return {
-        title: 'Your sessions',
+        title: t('Your sessions'),
         body: html`${pageHeading({
-          title: 'Your sessions',
-          lead: 'Where you are signed in. A session ends by itself if it is not used.',
+          title: t('Your sessions'),
+          lead: t('Where you are signed in. A session ends by itself if it is not used.'),
         })}
-          <section class="card stack" aria-label="Sessions">
+          <section class="card stack" aria-label=${t('Sessions')}>
             ${sessionTable(visit, own, body.data)}
-            ${postForm(`${own}/end-all`, html`<button class="danger">Sign out everywhere</button>`)}
+            ${postForm(`${own}/end-all`, html`<button class="danger">${t('Sign out everywhere')}</button>`)}
           </section>`,
       };
     },
@@ -55,18 +56,18 @@ export const sessionPages: readonly Page[] = [
       const { body } = await visit.call<Sessions>('GET /contacts/{id}/sessions', { params });
       const name = visit.can('integrations:view')
         ? (await visit.call<ShownContact>('GET /contacts/{id}', { params })).body.name
-        : 'Contact';
+        : t('Contact');
       const at = `/console/contacts/${params.id}`;
       return {
-        title: `Sessions of ${name}`,
+        title: t('Sessions of {name}', { name }),
         section: 'contacts',
-        body: html`${pageHeading({ title: `Sessions of ${name}`, back: { path: at, label: name } })}
-          <section class="card stack" aria-label="Sessions">
+        body: html`${pageHeading({ title: t('Sessions of {name}', { name }), back: { path: at, label: name } })}
+          <section class="card stack" aria-label=${t('Sessions')}>
             ${
               body.data.length === 0
-                ? html`<p class="muted">This contact is not signed in.</p>`
+                ? html`<p class="muted">${t('This contact is not signed in.')}</p>`
                 : html`${sessionTable(visit, `${at}/sessions`, body.data)}
-                    ${postForm(`${at}/sessions/end-all`, html`<button class="danger">End all sessions</button>`)}`
+                    ${postForm(`${at}/sessions/end-all`, html`<button class="danger">${t('End all sessions')}</button>`)}`
             }
           </section>`,
       };

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Config, Variable } from '../../../config.ts';
+import { rich, t } from '../languages/translate.ts';
 import type { Page, Visit } from '../page.ts';
 import { pageHeading, table } from '../parts/elements.ts';
 
@@ -14,22 +15,24 @@ export const systemPage: Page = {
   isForDeployment: true,
   permission: 'integrations:view',
   handle: async (visit) => ({
-    title: 'System',
+    title: t('System'),
     section: 'system',
     body: html`${pageHeading({
-      title: 'System',
-      lead: 'The settings of the server, read-only. They come from the environment of the server, and changes take effect when it is restarted.',
-      actions: html`<a class="button" href="/console/api">API reference</a>`,
+      title: t('System'),
+      lead: t(
+        'The settings of the server, read-only. They come from the environment of the server, and changes take effect when it is restarted.',
+      ),
+      actions: html`<a class="button" href="/console/api">${t('API reference')}</a>`,
     })}
     ${table({
-      caption: 'Settings',
-      columns: [{ label: 'Variable' }, { label: 'Value' }, { label: 'Source' }],
+      caption: t('Settings'),
+      columns: [{ label: t('Variable') }, { label: t('Value') }, { label: t('Source') }],
       rows: Object.entries(settings(visit)).map(([name, value]) => {
         const [variable, origin] = originOf(visit.core.config, name);
         return [html`<code>${variable}</code>`, value, origin];
       }),
     })}
-    <p class="hint">Passwords and keys are not shown. Run <code>keyturn doctor</code> to check the settings, PostgreSQL, Redis and the root key.</p>`,
+    <p class="hint">${rich('Passwords and keys are not shown. Run <code>keyturn doctor</code> to check the settings, PostgreSQL, Redis and the root key.')}</p>`,
   }),
 };
 
@@ -38,32 +41,36 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
   const { tlsFiles } = config;
   const code = (value: string | number) => html`<code>${value}</code>`;
   const optional = (value: string | undefined, without: string) => (value === undefined ? without : code(value));
-  const list = (values: readonly string[]) => (values.length > 0 ? code(values.join(', ')) : 'none');
-  const limit = (perMinute: number) => (perMinute === 0 ? 'no limit' : code(perMinute));
+  const list = (values: readonly string[]) => (values.length > 0 ? code(values.join(', ')) : t('none'));
+  const limit = (perMinute: number) => (perMinute === 0 ? t('no limit') : code(perMinute));
   const onOff = (value: boolean) => code(value ? 'on' : 'off');
   return {
     KEYTURN_ISSUER: code(config.issuer),
-    DATABASE_URL: store(config.databaseUrl, 'embedded, in the data directory'),
-    REDIS_URL: store(config.redisUrl, 'none (access tokens are stored in the database)'),
-    KEYTURN_ROOT_KEY: html`versions ${code(keyRing.versions.join(', '))} (the first one encrypts new values)`,
+    DATABASE_URL: store(config.databaseUrl, t('embedded, in the data directory')),
+    REDIS_URL: store(config.redisUrl, t('none (access tokens are stored in the database)')),
+    KEYTURN_ROOT_KEY: rich('versions {versions} (the first one encrypts new values)', {
+      versions: code(keyRing.versions.join(', ')),
+    }),
     KEYTURN_DATA_DIR: code(config.dataDir),
     KEYTURN_PORT: code(config.port),
     KEYTURN_HOST: code(config.host),
     KEYTURN_ADMIN_PORT: code(config.adminPort),
     KEYTURN_ADMIN_HOST: code(config.adminHost),
-    KEYTURN_PORTAL_PORT: config.portalPort === undefined ? 'the portal is off' : code(config.portalPort),
+    KEYTURN_PORTAL_PORT: config.portalPort === undefined ? t('the portal is off') : code(config.portalPort),
     KEYTURN_PORTAL_HOST: code(config.portalHost),
-    KEYTURN_PORTAL_URL: optional(config.portalUrl, 'none'),
+    KEYTURN_PORTAL_URL: optional(config.portalUrl, t('none')),
     KEYTURN_WORKERS: code(config.workers),
-    KEYTURN_ACCESS_TOKEN_TTL: html`${code(config.accessTokenTtlSeconds)} seconds`,
-    KEYTURN_SESSION_TTL: html`${code(config.sessions.lifetimeSeconds)} seconds`,
-    KEYTURN_SESSION_IDLE: html`${code(config.sessions.idleSeconds)} seconds`,
-    KEYTURN_STALE_SECONDS: html`${code(config.staleSeconds)} seconds`,
+    KEYTURN_ACCESS_TOKEN_TTL: rich('{seconds} seconds', { seconds: code(config.accessTokenTtlSeconds) }),
+    KEYTURN_SESSION_TTL: rich('{seconds} seconds', { seconds: code(config.sessions.lifetimeSeconds) }),
+    KEYTURN_SESSION_IDLE: rich('{seconds} seconds', { seconds: code(config.sessions.idleSeconds) }),
+    KEYTURN_STALE_SECONDS: rich('{seconds} seconds', { seconds: code(config.staleSeconds) }),
     KEYTURN_REVEAL: onOff(config.reveal),
     KEYTURN_STANDALONE_KEYS: onOff(config.standaloneKeys),
     KEYTURN_SIGNING_ALG: code(config.signingAlgorithm),
     KEYTURN_SIGNING_KEY_DAYS:
-      config.signingKeyDays === 0 ? 'not rotated automatically' : html`${code(config.signingKeyDays)} days`,
+      config.signingKeyDays === 0
+        ? t('not rotated automatically')
+        : rich('{days} days', { days: code(config.signingKeyDays) }),
     KEYTURN_FAILURES_PER_MINUTE: limit(config.failuresPerMinute),
     KEYTURN_REVOCATIONS_PER_MINUTE: limit(config.revocationsPerMinute),
     KEYTURN_TOKENS_PER_MINUTE: limit(config.tokensPerMinute),
@@ -71,11 +78,11 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_ACCESS_LOG: onOff(config.accessLog),
     KEYTURN_ALLOWED_HOSTS: list(config.allowedHosts),
     KEYTURN_TRUST_PROXY: list(config.trustProxy),
-    KEYTURN_CLIENT_CERT_HEADER: optional(config.clientCertHeader, 'none'),
+    KEYTURN_CLIENT_CERT_HEADER: optional(config.clientCertHeader, t('none')),
     KEYTURN_CLIENT_CERT_PROXY: list(config.clientCertProxy),
-    KEYTURN_TLS_CERT: pem(tlsFiles.cert, 'none (plain HTTP)'),
-    KEYTURN_TLS_KEY: tlsFiles.key === undefined ? 'none' : 'set',
-    KEYTURN_TLS_CLIENT_CA: pem(tlsFiles.clientCa, 'none'),
+    KEYTURN_TLS_CERT: pem(tlsFiles.cert, t('none (plain HTTP)')),
+    KEYTURN_TLS_KEY: tlsFiles.key === undefined ? t('none') : t('set'),
+    KEYTURN_TLS_CLIENT_CA: pem(tlsFiles.clientCa, t('none')),
     KEYTURN_DIALECTS: list([...config.dialects]),
     KEYTURN_LOG_LEVEL: code(config.logLevel),
   };
@@ -87,15 +94,15 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
  */
 function originOf({ given, databaseUrl }: Config, name: string): [variable: string, origin: VNode | string] {
   const set = given.find((variable) => variable === name || variable === `${name}_FILE`);
-  if (set) return [set, set === name ? 'the environment' : 'a file named in the environment'];
+  if (set) return [set, set === name ? t('the environment') : t('a file named in the environment')];
   const isOwnKey = name === 'KEYTURN_ROOT_KEY' && databaseUrl === undefined;
-  return [name, html`<span class="muted">${isOwnKey ? 'the data directory' : 'the default'}</span>`];
+  return [name, html`<span class="muted">${isOwnKey ? t('the data directory') : t('the default')}</span>`];
 }
 
 /** Shows the path of a PEM file. Inline PEM text is not shown. */
 function pem(value: string | undefined, without: string): VNode | string {
   if (value === undefined) return without;
-  return value.includes('-----BEGIN') ? 'set' : html`<code>${value}</code>`;
+  return value.includes('-----BEGIN') ? t('set') : html`<code>${value}</code>`;
 }
 
 /** Shows the address of a database without its user name, password and query. */

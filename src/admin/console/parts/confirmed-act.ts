@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import type { Permission } from '../../../contacts/contact.ts';
 import { InvalidInput, type KeyturnError } from '../../../errors.ts';
+import { rich, t } from '../languages/translate.ts';
 import { attempt, type Page, type Reply, type Section, type Visit } from '../page.ts';
 import { pageHeading } from './elements.ts';
 import { errorsOf } from './entries.ts';
@@ -46,7 +47,7 @@ export function confirmedAct({
         const confirmation = await confirm(visit);
         const typed = visit.form.get('name')?.trim();
         if (confirmation.name !== undefined && typed !== confirmation.name.trim()) {
-          const message = `The name that you typed does not match “${confirmation.name}”.`;
+          const message = t('The name that you typed does not match “{name}”.', { name: confirmation.name });
           return show(visit, confirmation, new InvalidInput(message, [{ path: 'name', message }]));
         }
         const result = await attempt(() => act(visit));
@@ -61,7 +62,7 @@ function show(visit: Visit, confirmation: Confirmation, problem?: KeyturnError):
   const form: ComponentChildren = html`${fields && hiddenFields(fields)}${name !== undefined && nameField(name, problem && errorsOf(problem).get('name'))}
     <div class="actions">
       <button class="danger">${button}</button>
-      <a class="button" href=${back.path}>Cancel</a>
+      <a class="button" href=${back.path}>${t('Cancel')}</a>
     </div>`;
   return {
     ...(problem ? { status: problem.status } : {}),
@@ -80,12 +81,12 @@ export function confirmForm(visit: Visit, { title, section, body, button, back }
   return {
     title,
     section,
-    body: html`${pageHeading({ title, lead: 'Nothing has been changed yet.', back })}
+    body: html`${pageHeading({ title, lead: t('Nothing has been changed yet.'), back })}
       <div class="card stack narrow">
         ${body}
         <form method="post" action=${visit.path} class="actions">
           ${hiddenFields(visit.form)}<button class="danger" name="confirmed" value="on">${button}</button>
-          <button name="editing" value="on">Edit</button><a class="button" href=${back.path}>Cancel</a>
+          <button name="editing" value="on">${t('Edit')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
         </form>
       </div>`,
   };
@@ -95,7 +96,7 @@ export function confirmForm(visit: Visit, { title, section, body, button, back }
 export function nameField(name: string, error?: string): VNode {
   return textField({
     name: 'name',
-    label: html`Type <strong>${name}</strong> to confirm`,
+    label: rich('Type <strong>{name}</strong> to confirm', { name }),
     error,
     'data-expected': name.trim(),
   });

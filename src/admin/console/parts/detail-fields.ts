@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import { limits, tokenLifetimes } from '../../../clients/client-details.ts';
 import { claimLimits, readClaimText, writeClaimText } from '../../../clients/custom-claims.ts';
 import { InvalidInput } from '../../../errors.ts';
+import { t } from '../languages/translate.ts';
 import {
   type Listed,
   type ShownAccessKey,
@@ -12,7 +13,6 @@ import {
   type Visit,
 } from '../page.ts';
 import { dialectField, readDialects } from './dialect-field.ts';
-import { facts } from './elements.ts';
 import { type Entries, entry } from './entries.ts';
 import { choices, textArea, textField } from './forms.ts';
 import { selfRotationField, selfRotationText } from './self-rotation-field.ts';
@@ -23,18 +23,21 @@ import { selfRotationField, selfRotationText } from './self-rotation-field.ts';
 export function noteFields(entries: Entries): VNode {
   return html`${textArea({
     ...entry(entries, 'description'),
-    label: 'Description',
+    label: t('Description'),
     maxlength: limits.description,
   })}
     ${textArea({
       ...entry(entries, 'labels'),
-      label: 'Labels',
-      hint: 'One per line, such as team=logistics. You can filter lists by them.',
+      label: t('Labels'),
+      hint: t('One per line, such as team=logistics. You can filter lists by them.'),
     })}
     ${textArea({
       ...entry(entries, 'claims'),
-      label: 'Claims',
-      hint: `Members of every introspection and JWT, one per line, such as tenant=acme, level=3 or regions=["eu","us"]. At most ${claimLimits.claims}.`,
+      label: t('Claims'),
+      hint: t(
+        'Members of every introspection and JWT, one per line, such as tenant=acme, level=3 or regions=["eu","us"]. At most {claims}.',
+        { claims: claimLimits.claims },
+      ),
     })}`;
 }
 
@@ -46,26 +49,29 @@ export function detailFields(visit: Visit, entries: Entries, kind: ShownClient['
   const names = ['owner_contact_id', 'description', 'labels', 'claims', 'contacts', 'access_token_ttl', 'metadata'];
   const isOpen = [...names, 'default_scope', 'dialects'].some((name) => entries.errors.has(name));
   return html`<details open=${isOpen}>
-    <summary>Owner, notes, token lifetime and claims</summary>
+    <summary>${t('Owner, notes, token lifetime and claims')}</summary>
     <div class="stack">
       ${visit.can('integrations:view') && ownerField(entries)} ${noteFields(entries)}
       ${textArea({
         ...entry(entries, 'contacts'),
-        label: 'Technical contacts',
-        hint: 'People to contact about it, one per line, such as e-mail addresses.',
+        label: t('Technical contacts'),
+        hint: t('People to contact about it, one per line, such as e-mail addresses.'),
       })}
       ${textField({
         ...entry(entries, 'access_token_ttl'),
-        label: 'Token lifetime in seconds',
+        label: t('Token lifetime in seconds'),
         type: 'number',
-        hint: `From ${tokenLifetimes.min} to ${tokenLifetimes.max}. If the integration and the resource server both have one, the shorter applies. Leave this empty to use the default lifetime.`,
+        hint: t(
+          'From {min} to {max}. If the integration and the resource server both have one, the shorter applies. Leave this empty to use the default lifetime.',
+          { min: tokenLifetimes.min, max: tokenLifetimes.max },
+        ),
       })}
       ${kind === 'integration' && defaultScopeFields(entries)} ${dialectField(entries, kind)}
       ${selfRotationField(entries)}
       ${textArea({
         ...entry(entries, 'metadata'),
-        label: 'Metadata',
-        hint: 'A JSON object for your own programs, at most 16 KiB.',
+        label: t('Metadata'),
+        hint: t('A JSON object for your own programs, at most 16 KiB.'),
       })}
     </div>
   </details>`;
@@ -74,28 +80,30 @@ export function detailFields(visit: Visit, entries: Entries, kind: ShownClient['
 function ownerField(entries: Entries): VNode {
   return textField({
     ...entry(entries, 'owner_contact_id'),
-    label: 'Owner',
+    label: t('Owner'),
     'data-pick': 'contact',
-    hint: 'The contact who is responsible: a name, an e-mail address or an external ID. Leave this empty if there is no owner.',
+    hint: t(
+      'The contact who is responsible: a name, an e-mail address or an external ID. Leave this empty if there is no owner.',
+    ),
   });
 }
 
 function defaultScopeFields(entries: Entries): VNode {
   return html`${choices({
     name: 'default_scope_kind',
-    label: 'A token request without scope',
+    label: t('A token request without scope'),
     value: entries.form.get('default_scope_kind') ?? 'all',
     options: [
-      { value: 'all', label: 'gets all permissions' },
-      { value: 'some', label: 'gets the default permissions' },
-      { value: 'none', label: 'is rejected' },
+      { value: 'all', label: t('gets all permissions') },
+      { value: 'some', label: t('gets the default permissions') },
+      { value: 'none', label: t('is rejected') },
     ],
   })}
   ${textField({
     ...entry(entries, 'default_scope'),
-    label: 'Default permissions',
+    label: t('Default permissions'),
     placeholder: 'orders:read',
-    hint: 'Scopes of the integration, separated by spaces.',
+    hint: t('Scopes of the integration, separated by spaces.'),
   })}`;
 }
 
@@ -146,21 +154,21 @@ export function reviewedDetails(form: URLSearchParams): Record<string, VNode | s
   const ttl = form.get('access_token_ttl')?.trim();
   const kind = form.get('default_scope_kind');
   return {
-    Owner: entered('owner_contact_id'),
-    Description: entered('description'),
-    Labels: entered('labels'),
-    Claims: entered('claims'),
-    'Technical contacts': entered('contacts'),
-    'Token lifetime': ttl ? `${ttl} seconds` : undefined,
-    'Default permissions':
+    [t('Owner')]: entered('owner_contact_id'),
+    [t('Description')]: entered('description'),
+    [t('Labels')]: entered('labels'),
+    [t('Claims')]: entered('claims'),
+    [t('Technical contacts')]: entered('contacts'),
+    [t('Token lifetime')]: ttl ? t('{seconds} seconds', { seconds: ttl }) : undefined,
+    [t('Default permissions')]:
       kind === 'some'
         ? entered('default_scope')
         : kind === 'none'
-          ? 'none: requests without scope are rejected'
+          ? t('none: requests without scope are rejected')
           : undefined,
-    Dialects: entered('dialects'),
-    'Self-rotation': form.get('self_rotation') === 'on' ? selfRotationText : undefined,
-    Metadata: entered('metadata'),
+    [t('Dialects')]: entered('dialects'),
+    [t('Self-rotation')]: form.get('self_rotation') === 'on' ? selfRotationText() : undefined,
+    [t('Metadata')]: entered('metadata'),
   };
 }
 
@@ -193,7 +201,7 @@ export async function readDetailForm(visit: Visit): Promise<Record<string, unkno
 
 function defaultScopeOf(form: URLSearchParams): string {
   const scopes = (form.get('default_scope') ?? '').split(/[\s,]+/).filter(Boolean);
-  if (scopes.length === 0) throw wrong('default_scope', 'name at least one scope, or choose another option');
+  if (scopes.length === 0) throw wrong('default_scope', t('name at least one scope, or choose another option'));
   return scopes.join(' ');
 }
 
@@ -213,10 +221,13 @@ async function readOwner(visit: Visit): Promise<string | null | undefined> {
     const similar = body.data.slice(0, 5).map(nameOf).join(', ');
     throw wrong(
       'owner_contact_id',
-      `no contact has this name, e-mail address or external ID${similar && `. Similar: ${similar}`}`,
+      similar
+        ? t('no contact has this name, e-mail address or external ID. Similar: {similar}', { similar })
+        : t('no contact has this name, e-mail address or external ID'),
     );
   }
-  if (another) throw wrong('owner_contact_id', 'several contacts match; enter the e-mail address or the external ID');
+  if (another)
+    throw wrong('owner_contact_id', t('several contacts match; enter the e-mail address or the external ID'));
   return owner.id;
 }
 
@@ -225,7 +236,7 @@ function readMetadata(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw wrong('metadata', 'must be a JSON object such as {"crm_id": 4711}');
+    throw wrong('metadata', t('must be a JSON object such as {"crm_id": 4711}'));
   }
 }
 
@@ -247,54 +258,11 @@ export function linesOf<Value>(members: Readonly<Record<string, Value>>, write: 
 export function pairsOf(field: string, text: string): [string, string][] {
   return linesIn(text).map((line): [string, string] => {
     const at = line.indexOf('=');
-    if (at < 1) throw wrong(field, 'each line must be a name and a value, such as team=logistics');
+    if (at < 1) throw wrong(field, t('each line must be a name and a value, such as team=logistics'));
     return [line.slice(0, at).trim(), line.slice(at + 1)];
   });
 }
 
 function wrong(path: string, message: string): InvalidInput {
   return new InvalidInput(`${path}: ${message}.`, [{ path, message }]);
-}
-
-/** Renders notes and claims. @param list path of the list that labels filter. */
-export function noteFacts(
-  shown: Pick<ShownAccessKey, 'description' | 'labels' | 'claims'>,
-  list: string,
-): Record<string, VNode | string | undefined> {
-  const labels = Object.entries(shown.labels);
-  const claims = Object.entries(shown.claims);
-  return {
-    Description: shown.description === null ? undefined : html`<span class="lines">${shown.description}</span>`,
-    Labels:
-      labels.length === 0
-        ? undefined
-        : html`<ul>${labels.map(([key, value]) => {
-            const label = `${key}=${value}`;
-            return html`<li><a href=${`${list}?label=${encodeURIComponent(label)}`}>${label}</a></li>`;
-          })}</ul>`,
-    Claims:
-      claims.length === 0
-        ? undefined
-        : html`<ul>${claims.map(([name, value]) => html`<li><code>${`${name}=${writeClaimText(value)}`}</code></li>`)}</ul>`,
-  };
-}
-
-/** Renders the details of a client, or that there are none. */
-export function detailsCard(client: ShownClient, owner: ShownContact | undefined): VNode {
-  const { access_token_ttl: ttl, default_scope: scope, metadata } = client;
-  const list = client.kind === 'integration' ? '/console/integrations' : '/console/resource-servers';
-  const known = {
-    Owner: owner && html`<a href=${`/console/contacts/${owner.id}`}>${owner.name}</a>`,
-    ...noteFacts(client, list),
-    'Technical contacts': client.contacts.length > 0 ? client.contacts.join(', ') : undefined,
-    'Token lifetime': ttl === null ? undefined : `${ttl} seconds`,
-    'Default permissions': scope === null ? undefined : scope || 'none: requests without scope are rejected',
-    Dialects: client.dialects.length > 0 ? client.dialects.join(', ') : undefined,
-    'Self-rotation': client.self_rotation ? selfRotationText : undefined,
-    Metadata: Object.keys(metadata).length > 0 ? html`<code>${JSON.stringify(metadata)}</code>` : undefined,
-  };
-  return html`<section class="card" aria-labelledby="details">
-    <h2 id="details">Details</h2>
-    ${Object.values(known).some(Boolean) ? facts(known) : html`<p class="muted">No owner, notes, token lifetime or claims.</p>`}
-  </section>`;
 }

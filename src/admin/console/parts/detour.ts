@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { t } from '../languages/translate.ts';
 import type { Visit } from '../page.ts';
 import { hiddenFields } from './forms.ts';
 
@@ -23,8 +24,8 @@ export function detourButton(visit: Visit): VNode | false {
     visit.can('api_key:manage') &&
     html`<p>
       <button class="unseen" tabindex="-1" aria-hidden="true"></button>
-      <button formaction="/console/resource-servers/new" formnovalidate name=${returnTo} value=${originOf(visit)}>Register a resource server first</button>
-      <span class="hint">What you entered here is kept.</span>
+      <button formaction="/console/resource-servers/new" formnovalidate name=${returnTo} value=${originOf(visit)}>${t('Register a resource server first')}</button>
+      <span class="hint">${t('What you entered here is kept.')}</span>
     </p>`
   );
 }
@@ -60,6 +61,6 @@ export function continueDetour({ query }: Visit): VNode | undefined {
   const form = new URLSearchParams(query[kept]);
   form.set('editing', 'on');
   return html`<form method="post" action=${path}>
-    ${hiddenFields(form)}<button class="primary">Continue with what you entered before</button>
+    ${hiddenFields(form)}<button class="primary">${t('Continue with what you entered before')}</button>
   </form>`;
 }

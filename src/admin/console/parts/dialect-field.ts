@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { dialectNames, tokenDialects } from '../../../configuration/dialects.ts';
+import { t } from '../languages/translate.ts';
 import type { ShownClient } from '../page.ts';
 import { type Entries, entry } from './entries.ts';
 import { textField } from './forms.ts';
@@ -10,8 +11,11 @@ export function dialectField(entries: Entries, kind: ShownClient['kind']): VNode
   const names = dialectNames.filter((name) => kind === 'integration' || !tokenDialects.includes(name));
   return html`${textField({
     ...entry(entries, 'dialects'),
-    label: 'Dialects',
-    hint: `Deviations of another server’s clients that are accepted of this one, separated by spaces: ${names.join(', ')}. Leave this empty for none.`,
+    label: t('Dialects'),
+    hint: t(
+      'Deviations of another server’s clients that are accepted of this one, separated by spaces: {names}. Leave this empty for none.',
+      { names: names.join(', ') },
+    ),
   })}`;
 }
 

@@ -1,64 +1,65 @@
 import { html } from 'htm/preact';
 import type { Context } from 'koa';
 import type { VNode } from 'preact';
+import { msg, type Message as Text, t } from '../languages/translate.ts';
 import { clearCookie, cookieNames, setCookie } from '../sign-in/session.ts';
 import { siteOf } from '../site.ts';
 import { postForm } from './forms.ts';
 import { notice } from './notices.ts';
 
 type Message = {
-  text: string;
+  text: Text;
   /**
    * The act that undoes it: a path below the page that shows the message, and the label of its button. An act that is
    * reviewed first has a link.
    */
-  undo?: { path: `/${string}`; label: string; isReviewed?: true };
+  undo?: { path: `/${string}`; label: Text; isReviewed?: true };
 };
 
 /** Messages that a page shows once, after the act that led to it. */
 const messages = {
-  saved: { text: 'Saved.' },
+  saved: { text: msg('Saved.') },
   disabled: {
-    text: 'Disabled. Its active tokens were revoked.',
-    undo: { path: '/enable', label: 'Enable again' },
+    text: msg('Disabled. Its active tokens were revoked.'),
+    undo: { path: '/enable', label: msg('Enable again') },
   },
   'organization-disabled': {
-    text: 'Disabled. The active tokens of its integrations were revoked.',
-    undo: { path: '/enable', label: 'Enable again' },
+    text: msg('Disabled. The active tokens of its integrations were revoked.'),
+    undo: { path: '/enable', label: msg('Enable again') },
   },
   'server-disabled': {
-    text: 'Disabled. Its requests to Keyturn are rejected. No tokens were revoked.',
-    undo: { path: '/enable', label: 'Enable again' },
+    text: msg('Disabled. Its requests to Keyturn are rejected. No tokens were revoked.'),
+    undo: { path: '/enable', label: msg('Enable again') },
   },
   'key-disabled': {
-    text: 'Disabled. Its tokens are inactive while it is disabled.',
-    undo: { path: '/enable', label: 'Enable again' },
+    text: msg('Disabled. Its tokens are inactive while it is disabled.'),
+    undo: { path: '/enable', label: msg('Enable again') },
   },
   'keys-disabled': {
-    text: 'Disabled all access keys. Their tokens are inactive while they are disabled.',
-    undo: { path: '/disable-access-keys/undo', label: 'Enable them again' },
+    text: msg('Disabled all access keys. Their tokens are inactive while they are disabled.'),
+    undo: { path: '/disable-access-keys/undo', label: msg('Enable them again') },
   },
-  'keys-enabled': { text: 'Enabled the access keys again.' },
-  enabled: { text: 'Enabled.', undo: { path: '/disable', label: 'Disable again…', isReviewed: true } },
-  deleted: { text: 'Deleted. Its history stays in the audit log.' },
-  removed: { text: 'Removed.' },
-  'tokens-revoked': { text: 'Revoked all active tokens. The Client ID and its credentials did not change.' },
-  extended: { text: 'The grace period ends later now. The previous value works until then.' },
-  finished: { text: 'The grace period has ended. The previous value no longer works.' },
+  'keys-enabled': { text: msg('Enabled the access keys again.') },
+  enabled: { text: msg('Enabled.'), undo: { path: '/disable', label: msg('Disable again…'), isReviewed: true } },
+  deleted: { text: msg('Deleted. Its history stays in the audit log.') },
+  removed: { text: msg('Removed.') },
+  'tokens-revoked': { text: msg('Revoked all active tokens. The Client ID and its credentials did not change.') },
+  extended: { text: msg('The grace period ends later now. The previous value works until then.') },
+  finished: { text: msg('The grace period has ended. The previous value no longer works.') },
   'marked-moved': {
-    text: 'Marked as moved. If the source uses the previous value again, it no longer counts as moved.',
+    text: msg('Marked as moved. If the source uses the previous value again, it no longer counts as moved.'),
   },
-  'unmarked-moved': { text: 'Mark withdrawn. The source counts as moved by what was seen of it alone.' },
+  'unmarked-moved': { text: msg('Mark withdrawn. The source counts as moved by what was seen of it alone.') },
   undone: {
-    text: 'Rotation undone. The previous value is the current one again, and the new one no longer works.',
+    text: msg('Rotation undone. The previous value is the current one again, and the new one no longer works.'),
   },
-  'token-revoked': { text: 'Revoked the token.' },
+  'token-revoked': { text: msg('Revoked the token.') },
   'operator-token-revoked': {
-    text: 'Revoked the operator token. Sessions that were started with it have ended.',
+    text: msg('Revoked the operator token. Sessions that were started with it have ended.'),
   },
-  'session-ended': { text: 'Ended. Its next request has to sign in again.' },
-  'key-revoked': { text: 'Revoked the signing key. Every JWT that it signed is rejected.' },
-  rotated: { text: 'Rotated. The next key now signs tokens, and a new next key is published.' },
+  'session-ended': { text: msg('Ended. Its next request has to sign in again.') },
+  'key-revoked': { text: msg('Revoked the signing key. Every JWT that it signed is rejected.') },
+  rotated: { text: msg('Rotated. The next key now signs tokens, and a new next key is published.') },
 } as const satisfies Record<string, Message>;
 
 export type Done = keyof typeof messages;
@@ -82,7 +83,7 @@ export function takeMessage(ctx: Context): VNode | undefined {
   const { text, undo }: Message = messages[done as Done];
   return notice(
     'ok',
-    html`<p>${text}</p>${undo && (undo.isReviewed ? html`<p><a class="button" href=${`${ctx.path}${undo.path}`}>${undo.label}</a></p>` : postForm(`${ctx.path}${undo.path}`, html`<button>${undo.label}</button>`))}`,
+    html`<p>${t(text)}</p>${undo && (undo.isReviewed ? html`<p><a class="button" href=${`${ctx.path}${undo.path}`}>${t(undo.label)}</a></p>` : postForm(`${ctx.path}${undo.path}`, html`<button>${t(undo.label)}</button>`))}`,
   );
 }
 

@@ -1,6 +1,8 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import { type Permission, permissionNames } from '../../../contacts/contact.ts';
+import { currentLanguage } from '../languages/language.ts';
+import { msg, rich, t, told } from '../languages/translate.ts';
 
 /** Renders a page's title, lead text, actions and link back. */
 export function pageHeading({
@@ -16,7 +18,7 @@ export function pageHeading({
 }): VNode {
   return html`<div class="heading">
     <div>
-      ${back && html`<p class="back"><a href=${back.path}>${`← ${back.label}`}</a></p>`}
+      ${back && html`<p class="back"><a href=${back.path}>${`${currentLanguage().direction === 'rtl' ? '→' : '←'} ${back.label}`}</a></p>`}
       <h1>${title}</h1>
       ${lead && html`<p class="lead">${lead}</p>`}
     </div>
@@ -41,16 +43,31 @@ export function statusBadges(
   },
   now: number,
 ): VNode {
-  const tone = owner.status === 'enabled' ? 'ok' : 'bad';
-  const { ended_credential_use: refused } = owner;
-  return html`<span class="badges"
-    >${badge(tone, owner.status)}${owner.retires_at && badge('warn', html`grace period ends ${fromNow(owner.retires_at, now)}`)}${refused && badge('bad', html`refused ${refused.requests} ${refused.requests === 1 ? 'time' : 'times'} with an ended credential, last ${fromNow(refused.last_at, now)}`)}</span
-  >`;
+  const { status, retires_at: retiresAt, ended_credential_use: refused } = owner;
+  return html`<span class="badges">${badge(status === 'enabled' ? 'ok' : 'bad', t(statuses[status]))}${
+    retiresAt && badge('warn', rich('grace period ends {at}', { at: fromNow(retiresAt, now) }))
+  }${
+    refused &&
+    badge(
+      'bad',
+      rich('refused {requests, plural, one {# time} other {# times}} with an ended credential, last {at}', {
+        requests: refused.requests,
+        at: fromNow(refused.last_at, now),
+      }),
+    )
+  }</span>`;
+}
+
+const statuses = { enabled: msg('enabled'), disabled: msg('disabled'), expired: msg('expired') };
+
+/** Returns the name of a permission. */
+export function permissionName(permission: Permission): string {
+  return told(permissionNames[permission]);
 }
 
 /** Renders a permission as its name, with its code in small print. */
 export function permissionLabel(permission: Permission): VNode {
-  return html`${permissionNames[permission]} <code class="fine">${permission}</code>`;
+  return html`${permissionName(permission)} <code class="fine">${permission}</code>`;
 }
 
 /** Renders a list of names and values. Entries with an undefined value are omitted. */
@@ -76,7 +93,7 @@ export function copyable({ id, label, value }: { id: string; label: string; valu
     <p class="label">${label}</p>
     <div class="value">
       <code id=${id}>${value}</code>
-      <button type="button" class="copy" data-copy=${id} aria-label=${`Copy ${label}`} hidden>Copy</button>
+      <button type="button" class="copy" data-copy=${id} data-label=${label} aria-label=${t('Copy {label}', { label })} hidden>${t('Copy')}</button>
     </div>
   </div>`;
 }
@@ -85,7 +102,7 @@ export function copyable({ id, label, value }: { id: string; label: string; valu
 export function codeBlock({ id, label, code }: { id: string; label: string; code: string }): VNode {
   return html`<div class="code">
     <pre tabindex="0" role="region" aria-label=${label}><code id=${id}>${code}</code></pre>
-    <button type="button" class="copy" data-copy=${id} aria-label=${`Copy ${label}`} hidden>Copy</button>
+    <button type="button" class="copy" data-copy=${id} data-label=${label} aria-label=${t('Copy {label}', { label })} hidden>${t('Copy')}</button>
   </div>`;
 }
 
@@ -95,20 +112,20 @@ const units = [
   ['minute', 60_000],
 ] as const;
 
-const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always' });
-
 /** Renders a time relative to now, such as `2 hours ago` or `in 3 days`. Its title is the time itself. */
 export function fromNow(at: string, now: number): VNode {
   const ms = Date.parse(at) - now;
   const [unit, length] = units.find(([, each]) => Math.abs(ms) >= each) ?? (['second', 1_000] as const);
-  const text =
-    Math.abs(ms) < 60_000 ? (ms > 0 ? 'within a minute' : 'just now') : relative.format(Math.trunc(ms / length), unit);
+  const relative = new Intl.RelativeTimeFormat(currentLanguage().tag, { numeric: 'always' });
+  const isNear = Math.abs(ms) < 60_000;
+  const near = ms > 0 ? t('within a minute') : t('just now');
+  const text = isNear ? near : relative.format(Math.trunc(ms / length), unit);
   return html`<time datetime=${at} title=${exactly(at)}>${text}</time>`;
 }
 
 /** Renders a time relative to now, or `never` if it is null. */
 export function lastUse(at: string | null, now: number): VNode {
-  return at === null ? html`<span class="muted">never</span>` : fromNow(at, now);
+  return at === null ? html`<span class="muted">${t('never')}</span>` : fromNow(at, now);
 }
 
 /** Renders a time in UTC, to the minute. A script shows it in the time zone of the viewer, with UTC as its title. */
@@ -125,7 +142,12 @@ export function inWords(seconds: number): string {
     [minutes % 60, 'minute'],
   ] as const;
   const shown = parts.filter(([count]) => count > 0).slice(0, 2);
-  return shown.map(([count, unit]) => `${count} ${unit}${count === 1 ? '' : 's'}`).join(' ');
+  return shown.map(([count, unit]) => inUnit(count, unit)).join(' ');
+}
+
+/** Returns a number of hours or of another unit, such as `2 hours`. */
+export function inUnit(count: number, unit: 'day' | 'hour' | 'minute'): string {
+  return new Intl.NumberFormat(currentLanguage().tag, { style: 'unit', unit, unitDisplay: 'long' }).format(count);
 }
 
 /** Renders the remaining time. A script counts it down in the browser. */
@@ -135,12 +157,15 @@ export function timeLeft(until: string, now: number): VNode {
 }
 
 function minutesAndSeconds(seconds: number): string {
-  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+  return t('{minutes} min {seconds} s', {
+    minutes: Math.floor(seconds / 60),
+    seconds: String(seconds % 60).padStart(2, '0'),
+  });
 }
 
 /** Returns a time in UTC, to the minute. */
 export function exactly(at: string): string {
-  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  return `${currentLanguage().moment(new Date(at))} UTC`;
 }
 
 export type Column = { label: string; isNumber?: boolean };
@@ -200,9 +225,9 @@ export function pagination(
     const parameters = new URLSearchParams({ ...filters, ...more }).toString();
     return parameters ? `${path}?${parameters}` : path;
   };
-  return html`<nav class="pages" aria-label="Pagination">
-    ${query['cursor'] !== undefined && html`<a class="button" href=${address({})}>First page</a>`}
-    ${previous !== undefined && html`<a class="button" href=${address({ cursor: previous })} rel="prev">Previous page</a>`}
-    ${next !== null && html`<a class="button" href=${address({ cursor: next })} rel="next">Next page</a>`}
+  return html`<nav class="pages" aria-label=${t('Pagination')}>
+    ${query['cursor'] !== undefined && html`<a class="button" href=${address({})}>${t('First page')}</a>`}
+    ${previous !== undefined && html`<a class="button" href=${address({ cursor: previous })} rel="prev">${t('Previous page')}</a>`}
+    ${next !== null && html`<a class="button" href=${address({ cursor: next })} rel="next">${t('Next page')}</a>`}
   </nav>`;
 }

@@ -1,4 +1,5 @@
 import type { KeyturnError } from '../../../errors.ts';
+import { type Message, msg, t, told } from '../languages/translate.ts';
 
 /** The values of a submitted form, and the errors of its fields by name. */
 export type Entries = { form: URLSearchParams; errors: ReadonlyMap<string, string> };
@@ -19,7 +20,7 @@ export function errorsOf(problem: KeyturnError): Map<string, string> {
   const errors = new Map<string, string>();
   for (const { path, message } of issues ?? readMessage(problem.message)) {
     const field = scopeFieldOf(path) ?? fieldOf(path.replace(/^(?:replace|ceiling)\./, '').split(/[.[]/)[0] ?? '');
-    if (field && !errors.has(field)) errors.set(field, toSentence(message));
+    if (field && !errors.has(field)) errors.set(field, toSentence(told(message)));
   }
   return errors;
 }
@@ -57,36 +58,61 @@ function scopeFieldOf(path: string): string | undefined {
   return `scopes.${index}.${member === 'information' || member === 'action' ? 'means' : member}`;
 }
 
-const labels: Readonly<Record<string, string>> = {
-  proof: 'Keys or certificate',
-  permission: 'Permissions',
-  permissions: 'Operator permissions',
-  information: 'Kinds of information',
-  scopes: 'Named scopes',
-  resource: 'Resource',
-  seconds: 'New end',
-  ends_at: 'Date and time',
-  email: 'E-mail address',
-  external_id: 'External ID',
-  clients: 'Allowed integrations',
-  access_key_id: 'On behalf of',
-  client_id: 'Integration',
-  owner_contact_id: 'Owner',
-  contacts: 'Technical contacts',
-  access_token_ttl: 'Token lifetime',
-  default_scope: 'Default permissions',
-  dialects: 'Dialects',
-  key_days: 'Longest life of an access key',
-  organization_id: 'Organization',
-  self_rotation: 'Self-rotation',
+const labels: Readonly<Record<string, Message>> = {
+  name: msg('Name'),
+  description: msg('Description'),
+  labels: msg('Labels'),
+  claims: msg('Claims'),
+  metadata: msg('Metadata'),
+  integrations: msg('Integrations'),
+  access_keys: msg('Access keys'),
+  expires_at: msg('Expires at (UTC)'),
+  allowed_networks: msg('Allowed networks'),
+  requests_per_minute: msg('Requests per minute'),
+  token_typ: msg('JWT type'),
+  access_key: msg('Access key'),
+  proof: msg('Keys or certificate'),
+  permission: msg('Permissions'),
+  permissions: msg('Operator permissions'),
+  information: msg('Kinds of information'),
+  scopes: msg('Named scopes'),
+  resource: msg('Resource'),
+  seconds: msg('New end'),
+  ends_at: msg('Date and time'),
+  email: msg('E-mail address'),
+  external_id: msg('External ID'),
+  clients: msg('Allowed integrations'),
+  access_key_id: msg('On behalf of'),
+  client_id: msg('Integration'),
+  owner_contact_id: msg('Owner'),
+  contacts: msg('Technical contacts'),
+  access_token_ttl: msg('Token lifetime'),
+  default_scope: msg('Default permissions'),
+  dialects: msg('Dialects'),
+  key_days: msg('Longest life of an access key'),
+  organization_id: msg('Organization'),
+  self_rotation: msg('Self-rotation'),
+};
+
+const scopeMembers: Readonly<Record<string, Message>> = {
+  name: msg('name'),
+  description: msg('description'),
+  means: msg('means'),
+  aliases: msg('other names'),
+  deprecated: msg('deprecated names'),
+  sensitive: msg('sensitive'),
 };
 
 /** Returns what people call a form field. */
 export function labelOf(field: string): string {
-  const [, row, member] = /^scopes\.(\d+)\.([a-z]+)$/.exec(field) ?? [];
-  if (row !== undefined) return `Named scope ${Number(row) + 1}, ${member === 'aliases' ? 'other names' : member}`;
+  const [, row, member = ''] = /^scopes\.(\d+)\.([a-z]+)$/.exec(field) ?? [];
+  if (row !== undefined) {
+    return t('Named scope {row}, {member}', { row: Number(row) + 1, member: t(scopeMembers[member] ?? member) });
+  }
+  const label = labels[field];
+  if (label) return t(label);
   const words = field.replaceAll('_', ' ');
-  return labels[field] ?? `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
 }
 
 function toSentence(message: string): string {

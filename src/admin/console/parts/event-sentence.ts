@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { type Message, msg, rich, t, told } from '../languages/translate.ts';
 import type { Listed, ShownEvent, Visit } from '../page.ts';
 import { fromNow } from './elements.ts';
 
@@ -11,10 +12,10 @@ export async function historySection(visit: Visit, target: string): Promise<VNod
   const { body } = await visit.call<Listed<ShownEvent>>('GET /audit-events', { query: { target, limit: shownEvents } });
   return html`<section class="card" id="history" aria-labelledby="history-title">
     <div class="card-head">
-      <h2 id="history-title">History</h2>
-      <a href=${`/console/audit?target=${encodeURIComponent(target)}`}>All events</a>
+      <h2 id="history-title">${t('History')}</h2>
+      <a href=${`/console/audit?target=${encodeURIComponent(target)}`}>${t('All events')}</a>
     </div>
-    ${body.data.length === 0 ? html`<p class="muted">Nothing yet.</p>` : eventList(visit, body.data)}
+    ${body.data.length === 0 ? html`<p class="muted">${t('Nothing yet.')}</p>` : eventList(visit, body.data)}
   </section>`;
 }
 
@@ -25,79 +26,83 @@ export function eventList(visit: Visit, events: readonly ShownEvent[]): VNode {
   </ul>`;
 }
 
-/** Verbs for the actions of audit events. The name of the target follows the verb. */
-export const verbs: Readonly<Record<string, string>> = {
-  'access_key.create': 'created the access key',
-  'access_key.disable': 'disabled the access key',
-  'access_key.enable': 'enabled the access key',
-  'access_key.regenerate': 'generated a new value of the access key',
-  'access_key.extend_regeneration': 'extended the grace period of the access key',
-  'access_key.mark_moved': 'marked a source as moved for the access key',
-  'access_key.unmark_moved': 'withdrew the mark of a source of the access key',
-  'access_key.finish_regeneration': 'ended the grace period of the access key',
-  'access_key.undo_regeneration': 'undid the rotation of the access key',
-  'access_key.end_leaked_secret': 'ended the leaked value of the access key',
-  'access_key.remove': 'removed the access key',
-  'access_key.reveal': 'showed the value of the access key',
-  'access_key.revoke_tokens': 'revoked the tokens of the access key',
-  'access_key.update': 'changed the access key',
-  'authorization_token.issue': 'issued an API authorization token for',
-  'authorization_token.revoke': 'revoked the API authorization token of',
-  'client.create': 'registered',
-  'client.delete': 'deleted',
-  'client.disable': 'disabled',
-  'client.enable': 'enabled',
-  'client.import': 'imported',
-  'client.first_use': 'verified the imported secret of',
-  'client.regenerate': 'rotated the credential of',
-  'client.extend_regeneration': 'extended the grace period of',
-  'client.mark_moved': 'marked a source as moved for',
-  'client.unmark_moved': 'withdrew the mark of a source of',
-  'client.finish_regeneration': 'ended the grace period of',
-  'client.undo_regeneration': 'undid the rotation of',
-  'client.end_leaked_secret': 'ended the leaked secret of',
-  'client.reveal_secret': 'showed the secret of',
-  'client.revoke_tokens': 'revoked all tokens of',
-  'client.update': 'changed',
-  'console.link': 'created a sign-in link for',
-  'console.prove': 'confirmed who they are',
-  'console.sign_in': 'signed in',
-  'contact.create': 'created the contact',
-  'contact.delete': 'deleted the contact',
-  'contact.update': 'changed the contact',
-  'deployment.after_restore': 'revoked all tokens after a restore of the database',
-  'deployment.changes_lost': 'repeated limits that the database had lost',
-  'organization.create': 'created the organization',
-  'organization.delete': 'deleted the organization',
-  'organization.disable': 'disabled the organization',
-  'organization.enable': 'enabled the organization',
-  'organization.update': 'changed the organization',
-  'operator.refused': 'was rejected at',
-  'portal.link': 'created a link to the portal for',
-  'portal.prove': 'confirmed who they are',
-  'portal.sign_in': 'signed in to the portal',
-  'request.refused': 'was refused a request',
-  'session.end': 'ended a session of',
-  'session.end_all': 'ended all sessions of',
-  'secret.show_again': 'was shown a secret again, of',
-  'token.end_leaked': 'revoked the leaked token',
-  'operator_token.issue': 'issued an operator token for',
-  'operator_token.revoke': 'revoked the operator token of',
-  'operator_token.end_leaked': 'ended the leaked operator token of',
-  'signing_key.rotate': 'rotated the signing key',
-  'signing_key.revoke': 'revoked the signing key',
-  'root_key.rotate': 'rotated the root key',
+/** What happened, by the action of an audit event. */
+export const sentences: Readonly<Record<string, Message>> = {
+  'access_key.create': msg('{actor} created the access key {target}'),
+  'access_key.disable': msg('{actor} disabled the access key {target}'),
+  'access_key.enable': msg('{actor} enabled the access key {target}'),
+  'access_key.regenerate': msg('{actor} generated a new value of the access key {target}'),
+  'access_key.extend_regeneration': msg('{actor} extended the grace period of the access key {target}'),
+  'access_key.mark_moved': msg('{actor} marked a source as moved for the access key {target}'),
+  'access_key.unmark_moved': msg('{actor} withdrew the mark of a source of the access key {target}'),
+  'access_key.finish_regeneration': msg('{actor} ended the grace period of the access key {target}'),
+  'access_key.undo_regeneration': msg('{actor} undid the rotation of the access key {target}'),
+  'access_key.end_leaked_secret': msg('{actor} ended the leaked value of the access key {target}'),
+  'access_key.remove': msg('{actor} removed the access key {target}'),
+  'access_key.reveal': msg('{actor} showed the value of the access key {target}'),
+  'access_key.revoke_tokens': msg('{actor} revoked the tokens of the access key {target}'),
+  'access_key.update': msg('{actor} changed the access key {target}'),
+  'authorization_token.issue': msg('{actor} issued an API authorization token for {target}'),
+  'authorization_token.revoke': msg('{actor} revoked the API authorization token of {target}'),
+  'client.create': msg('{actor} registered {target}'),
+  'client.delete': msg('{actor} deleted {target}'),
+  'client.disable': msg('{actor} disabled {target}'),
+  'client.enable': msg('{actor} enabled {target}'),
+  'client.import': msg('{actor} imported {target}'),
+  'client.first_use': msg('{actor} verified the imported secret of {target}'),
+  'client.regenerate': msg('{actor} rotated the credential of {target}'),
+  'client.extend_regeneration': msg('{actor} extended the grace period of {target}'),
+  'client.mark_moved': msg('{actor} marked a source as moved for {target}'),
+  'client.unmark_moved': msg('{actor} withdrew the mark of a source of {target}'),
+  'client.finish_regeneration': msg('{actor} ended the grace period of {target}'),
+  'client.undo_regeneration': msg('{actor} undid the rotation of {target}'),
+  'client.end_leaked_secret': msg('{actor} ended the leaked secret of {target}'),
+  'client.reveal_secret': msg('{actor} showed the secret of {target}'),
+  'client.revoke_tokens': msg('{actor} revoked all tokens of {target}'),
+  'client.update': msg('{actor} changed {target}'),
+  'console.link': msg('{actor} created a sign-in link for {target}'),
+  'console.prove': msg('{actor} confirmed who they are'),
+  'console.sign_in': msg('{actor} signed in'),
+  'contact.create': msg('{actor} created the contact {target}'),
+  'contact.delete': msg('{actor} deleted the contact {target}'),
+  'contact.update': msg('{actor} changed the contact {target}'),
+  'deployment.after_restore': msg('{actor} revoked all tokens after a restore of the database'),
+  'deployment.changes_lost': msg('{actor} repeated limits that the database had lost'),
+  'organization.create': msg('{actor} created the organization {target}'),
+  'organization.delete': msg('{actor} deleted the organization {target}'),
+  'organization.disable': msg('{actor} disabled the organization {target}'),
+  'organization.enable': msg('{actor} enabled the organization {target}'),
+  'organization.update': msg('{actor} changed the organization {target}'),
+  'operator.refused': msg('{actor} was rejected at {target}'),
+  'portal.link': msg('{actor} created a link to the portal for {target}'),
+  'portal.prove': msg('{actor} confirmed who they are'),
+  'portal.sign_in': msg('{actor} signed in to the portal'),
+  'request.refused': msg('{actor} was refused a request {request}'),
+  'session.end': msg('{actor} ended a session of {target}'),
+  'session.end_all': msg('{actor} ended all sessions of {target}'),
+  'secret.show_again': msg('{actor} was shown a secret again, of {target}'),
+  'token.end_leaked': msg('{actor} revoked the leaked token {target}'),
+  'operator_token.issue': msg('{actor} issued an operator token for {target}'),
+  'operator_token.revoke': msg('{actor} revoked the operator token of {target}'),
+  'operator_token.end_leaked': msg('{actor} ended the leaked operator token of {target}'),
+  'signing_key.rotate': msg('{actor} rotated the signing key {target}'),
+  'signing_key.revoke': msg('{actor} revoked the signing key {target}'),
+  'root_key.rotate': msg('{actor} rotated the root key'),
 };
 
 /** Renders what happened as a sentence, with links to the thing and to the events of its actor. */
 export function eventSentence(visit: Visit, event: ShownEvent): VNode {
-  const verb = verbs[event.action];
-  const actor = html`<a href=${`/console/audit?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name || 'An unknown caller'}</a>`;
+  const actor = html`<a href=${`/console/audit?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name || t('An unknown caller')}</a>`;
   // Fall back to the name of the action, which is plain English.
-  if (!verb)
-    return html`<span>${actor}: ${event.action.replace('.', ': ').replaceAll('_', ' ')} ${target(visit, event)}</span>`;
-  // The target of a sign-in is its actor, so it is not repeated.
-  return html`<span>${actor} ${verb} ${event.actor === event.target ? (event.action === 'request.refused' && requestOf(event)) || '' : target(visit, event)}</span>`;
+  const sentence = sentences[event.action];
+  if (!sentence) return html`<span>${actor}: ${nameOfAction(event.action)} ${target(visit, event)}</span>`;
+  return html`<span>${rich(sentence, { actor, target: target(visit, event), request: requestOf(event) })}</span>`;
+}
+
+/** Returns an action in words, such as `Access key: disable`. */
+export function nameOfAction(action: string): string {
+  const [noun = '', verb = ''] = action.replaceAll('_', ' ').split('.');
+  return `${told(`${noun.charAt(0).toUpperCase()}${noun.slice(1)}`)}: ${told(verb)}`;
 }
 
 const paths: Readonly<Record<string, string>> = {
@@ -110,8 +115,8 @@ const paths: Readonly<Record<string, string>> = {
 };
 
 /** Renders the request that was refused. */
-function requestOf({ after }: ShownEvent): VNode | undefined {
-  return typeof after?.['request'] === 'string' ? html`<code>${after['request']}</code>` : undefined;
+function requestOf({ after }: ShownEvent): VNode | string {
+  return typeof after?.['request'] === 'string' ? html`<code>${after['request']}</code>` : '';
 }
 
 function target(visit: Visit, { target: id, target_name: name, target_type: type }: ShownEvent): VNode {

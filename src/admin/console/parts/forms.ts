@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import type { Found } from '../../../search/search.ts';
+import { type Message, msg, t } from '../languages/translate.ts';
 
 type Field = {
   name: string;
@@ -182,11 +183,14 @@ export function hiddenFields(form: URLSearchParams): VNode[] {
   return [...form].map(([name, value]) => html`<input type="hidden" name=${name} value=${value} />`);
 }
 
+/** The options of a field, with the texts that name them. */
+export type Options = readonly (readonly [value: string, text: Message])[];
+
 /** A field that filters a list: a select field, or a text field if it has no options. */
 export type Filter = {
   name: string;
-  label: string;
-  options?: readonly (readonly [value: string, text: string])[];
+  label: Message;
+  options?: Options;
   /** Whether only links set the filter. */
   isHidden?: boolean;
   /** Set if the filter is a thing that is chosen by its name. */
@@ -194,29 +198,31 @@ export type Filter = {
 };
 
 /** The orders of lists of clients, access keys and contacts. */
-export const orders: readonly (readonly [value: string, text: string])[] = [
-  ['', 'Newest first'],
-  ['created_at', 'Oldest first'],
-  ['name', 'Name A–Z'],
-  ['-name', 'Name Z–A'],
+export const orders: Options = [
+  ['', msg('Newest first')],
+  ['created_at', msg('Oldest first')],
+  ['name', msg('Name A–Z')],
+  ['-name', msg('Name Z–A')],
 ];
 
 /** The numbers of items that a page of a list can have. */
-export const pageSizes: readonly (readonly [value: string, text: string])[] = ['25', '50', '100', '200'].map((size) => [
-  size,
-  `${size} per page`,
-]);
+export const pageSizes: Options = [
+  ['25', msg('25 per page')],
+  ['50', msg('50 per page')],
+  ['100', msg('100 per page')],
+  ['200', msg('200 per page')],
+];
 
 /** Filter of lists of integrations and access keys by what needs attention. */
 export const stateFilter: Filter = {
   name: 'state',
-  label: 'State',
+  label: msg('State'),
   options: [
-    ['', 'Any state'],
-    ['in_grace_period', 'In grace period'],
-    ['refused', 'Refused with an ended credential'],
-    ['unused', 'Unused for 90 days'],
-    ['expiring', 'Expiring within 14 days'],
+    ['', msg('Any state')],
+    ['in_grace_period', msg('In grace period')],
+    ['refused', msg('Refused with an ended credential')],
+    ['unused', msg('Unused for 90 days')],
+    ['expiring', msg('Expiring within 14 days')],
   ],
 };
 
@@ -233,31 +239,31 @@ export function filterForm({
 }: {
   action: string;
   query: Readonly<Record<string, string>>;
-  search: string;
+  search: Message;
   filters?: readonly Filter[];
   /** Further controls after the filters. */
   more?: ComponentChildren;
 }): VNode {
   return html`<form class="filters" method="get" action=${action} role="search">
     <div class="field grow">
-      <label class="unseen" for="filter-q">${search}</label>
-      <input id="filter-q" type="search" name="q" maxlength="200" value=${query['q']} placeholder=${search} />
+      <label class="unseen" for="filter-q">${t(search)}</label>
+      <input id="filter-q" type="search" name="q" maxlength="200" value=${query['q']} placeholder=${t(search)} />
     </div>
     ${filters.map(({ name, label, options, isHidden, pick }) => {
       const value = query[name] ?? '';
       if (isHidden) return value && html`<input type="hidden" name=${name} value=${value} />`;
       return html`<div class="field">
-        <label class="unseen" for=${`filter-${name}`}>${label}</label>
+        <label class="unseen" for=${`filter-${name}`}>${t(label)}</label>
         ${
           options
             ? html`<select id=${`filter-${name}`} name=${name}>
-                ${options.map(([each, text]) => html`<option value=${each} selected=${each === value}>${text}</option>`)}
+                ${options.map(([each, text]) => html`<option value=${each} selected=${each === value}>${t(text)}</option>`)}
               </select>`
-            : html`<input id=${`filter-${name}`} name=${name} maxlength="300" value=${value} placeholder=${label} autocomplete="off" data-pick=${pick?.join(' ')} />`
+            : html`<input id=${`filter-${name}`} name=${name} maxlength="300" value=${value} placeholder=${t(label)} autocomplete="off" data-pick=${pick?.join(' ')} />`
         }
       </div>`;
     })}
-    <button id="filter-search">Search</button>
+    <button id="filter-search">${t('Search')}</button>
     ${more}
   </form>`;
 }

@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Permission } from '../../../contacts/contact.ts';
 import type { Route } from '../../call-endpoint.ts';
+import { type Message, msg, t } from '../languages/translate.ts';
 import type { Listed, Page, Section, Visit } from '../page.ts';
 import { emptyState, pageHeading, pagination } from './elements.ts';
 import { type Filter, filterForm, orders, pageSizes } from './forms.ts';
@@ -11,17 +12,20 @@ import { candidates, findPicked, type Picked, pickText } from './picker.ts';
 type List<Item> = {
   /** Path below `/console`; also the navigation section. */
   section: Section;
-  title: string;
-  lead: string;
+  title: Message;
+  lead: Message;
   /** The main action of the page, for operators with its permission. */
-  action?: { permission: Permission; path: string; label: string };
+  action?: { permission: Permission; path: string; label: Message };
   /** If set, operators without this permission get an error instead of the page. */
   permission?: Permission;
   route: Route;
   /** Query parameters that every request of this list has. */
   query?: Record<string, string>;
   /** Placeholder of the search field. */
-  search: string;
+  search: Message;
+  /** Texts of a list in which the filters find nothing, and of the link that removes them. */
+  noMatch: Message;
+  showAll: Message;
   filters?: readonly Filter[];
   /** Explains the items of the list, shown while there are none. */
   none?(visit: Visit): VNode;
@@ -30,21 +34,21 @@ type List<Item> = {
 
 /** Creates a page that lists and searches things, page by page. */
 export function listPage<Item>(list: List<Item>): Page {
-  const { section, title, lead, action } = list;
+  const { section, action } = list;
   return {
     method: 'get',
     path: `/${section}`,
     ...(list.permission ? { permission: list.permission } : {}),
     handle: async (visit) => ({
-      title,
+      title: t(list.title),
       section,
       body: html`${pageHeading({
-        title,
-        lead,
+        title: t(list.title),
+        lead: t(list.lead),
         actions:
           action &&
           visit.can(action.permission) &&
-          html`<a class="button primary" href=${action.path}>${action.label}</a>`,
+          html`<a class="button primary" href=${action.path}>${t(action.label)}</a>`,
       })}
       ${visit.can('integrations:view') ? await items(visit, list) : cannotView()}`,
     }),
@@ -52,9 +56,8 @@ export function listPage<Item>(list: List<Item>): Page {
 }
 
 async function items<Item>(visit: Visit, list: List<Item>): Promise<VNode> {
-  const { section, title, route, search, filters = [] } = list;
+  const { section, route, search, filters = [] } = list;
   const path = `/console/${section}`;
-  const noun = title.toLowerCase();
   const picks = await Promise.all(filters.map((filter) => readPick(visit, filter)));
   const chosen = picks.flatMap((pick) => (pick?.picked ? [[pick.name, pick.picked] as const] : []));
   const query = { ...visit.query, ...Object.fromEntries(chosen.map(([name, picked]) => [name, pickText(picked)])) };
@@ -82,28 +85,28 @@ async function items<Item>(visit: Visit, list: List<Item>): Promise<VNode> {
     ${
       body.data.length === 0
         ? emptyState(
-            body.next_cursor === null ? `No ${noun} match` : `No ${noun} match so far`,
-            html`<p>${body.next_cursor !== null && unfinished} <a href=${path}>${`Show all ${noun}`}</a></p>`,
+            body.next_cursor === null ? t(list.noMatch) : t('{none} so far', { none: t(list.noMatch) }),
+            html`<p>${body.next_cursor !== null && t(unfinished)} <a href=${path}>${t(list.showAll)}</a></p>`,
           )
         : list.table(visit, body.data)
     }
-    ${body.data.length > 0 && body.data.length < size && body.next_cursor !== null && html`<p class="muted">${unfinished}</p>`}
+    ${body.data.length > 0 && body.data.length < size && body.next_cursor !== null && html`<p class="muted">${t(unfinished)}</p>`}
     ${pagination(path, visit.query, body)}`;
 }
 
 /** Explains a page of a search that ended before it had compared everything. */
-const unfinished =
-  'The words of this search are common, so only a part of the list was compared. Open the next page to continue the search, or add a word.';
+const unfinished = msg(
+  'The words of this search are common, so only a part of the list was compared. Open the next page to continue the search, or add a word.',
+);
 
 const layout: readonly Filter[] = [
-  { name: 'order', label: 'Order', options: orders },
-  { name: 'limit', label: 'Page size', options: pageSizes },
+  { name: 'order', label: msg('Order'), options: orders },
+  { name: 'limit', label: msg('Page size'), options: pageSizes },
 ];
 
 /** Renders the number of items on all pages. */
 export function count({ count, has_more: hasMore }: NonNullable<Listed<unknown>['total']>): VNode {
-  const number = count.toLocaleString('en');
-  return html`<p class="muted count">${hasMore ? `more than ${number} found` : `${number} found`}</p>`;
+  return html`<p class="muted count">${hasMore ? t('more than {count, number} found', { count }) : t('{total, number} found', { total: count })}</p>`;
 }
 
 /** Finds the things that the text of a filter matches. Returns undefined if the filter is not set or is not one of things. */

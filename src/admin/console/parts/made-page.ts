@@ -1,8 +1,9 @@
 import { html } from 'htm/preact';
-import { type Permission, permissionNames } from '../../../contacts/contact.ts';
+import type { Permission } from '../../../contacts/contact.ts';
 import type { Route } from '../../call-endpoint.ts';
+import { t } from '../languages/translate.ts';
 import type { Page, Reply, Visit } from '../page.ts';
-import { pageHeading } from './elements.ts';
+import { pageHeading, permissionName } from './elements.ts';
 
 /**
  * Creates the page that shows a form's result after a redirect (post, redirect, get), so that a reload shows the result
@@ -31,25 +32,31 @@ export function madePage<Body>({
     permission,
     handle: async (visit) => {
       const made = await visit.recall<Body>(route, { params: params?.(visit) ?? {}, once: visit.params['once'] ?? '' });
-      return made === undefined ? notShown : await show(visit, made);
+      return made === undefined ? notShown() : await show(visit, made);
     },
   };
 }
 
-const title = 'No longer shown here';
+function notShown(): Reply {
+  const title = t('No longer shown here');
+  return {
+    status: 404,
+    title,
+    body: html`${pageHeading({ title })}
+      <p>
+        ${t('New credentials are shown for ten minutes, and only in the session that created them. They still work. If an encrypted copy is stored, you can show the secret or key again on the page of its owner. Otherwise, regenerate it.')}
+      </p>
+      <p><a class="button" href="/console/">${t('Go to the start page')}</a></p>`,
+  };
+}
 
-const notShown: Reply = {
-  status: 404,
-  title,
-  body: html`${pageHeading({ title })}
-    <p>
-      New credentials are shown for ten minutes, and only in the session that created them. They still work. If an encrypted copy is stored, you can show the secret or key again on the page of its owner. Otherwise, regenerate it.
-    </p>
-    <p><a class="button" href="/console/">Go to the start page</a></p>`,
-};
-
-/** Hint of the option to store an encrypted copy of a secret or key. */
-export const copyHint = `Operators with the permission “${permissionNames['api_key:manage']}” can then show it again. Each view is recorded in the audit log. Without a copy, it cannot be shown again after ten minutes.`;
+/** Returns the hint of the option to store an encrypted copy of a secret or key. */
+export function copyHint(): string {
+  return t(
+    'Operators with the permission “{permission}” can then show it again. Each view is recorded in the audit log. Without a copy, it cannot be shown again after ten minutes.',
+    { permission: permissionName('api_key:manage') },
+  );
+}
 
 /**
  * Describes how long a new secret can be viewed.
@@ -57,6 +64,9 @@ export const copyHint = `Operators with the permission “${permissionNames['api
  */
 export function shownHowLong(isKept: boolean): string {
   return isKept
-    ? `Copy it now. It is shown here for ten minutes. Later, operators with the permission “${permissionNames['api_key:manage']}” can show it again.`
-    : 'Copy it now. It is shown here for ten minutes and cannot be shown again later.';
+    ? t(
+        'Copy it now. It is shown here for ten minutes. Later, operators with the permission “{permission}” can show it again.',
+        { permission: permissionName('api_key:manage') },
+      )
+    : t('Copy it now. It is shown here for ten minutes and cannot be shown again later.');
 }

@@ -1,6 +1,8 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import { cellOf } from '../../../clients/declared-scopes.ts';
+import { currentLanguage } from '../languages/language.ts';
+import { t, told } from '../languages/translate.ts';
 import { badge } from './elements.ts';
 
 /** Shows scopes with the descriptions and marks that their resource servers give them. */
@@ -22,10 +24,8 @@ export function scopesByName(named: readonly NamedScope[]): Map<string, NamedSco
 
 /** Renders marks of a scope with a name of its own. */
 export function scopeMarks(name: string, scope: NamedScope | undefined): ComponentChildren {
-  return html`${scope?.sensitive && badge('warn', 'sensitive')} ${scope?.deprecated.includes(name) && badge('plain', 'deprecated')}`;
+  return html`${scope?.sensitive && badge('warn', t('sensitive'))} ${scope?.deprecated.includes(name) && badge('plain', t('deprecated'))}`;
 }
-
-const listOf = new Intl.ListFormat('en');
 
 /**
  * Renders scopes as sentences, such as `Read and create orders`, with their codes in small print.
@@ -34,7 +34,7 @@ const listOf = new Intl.ListFormat('en');
 export function scopesInWords(scope: string, named: readonly NamedScope[] = []): VNode {
   const byName = scopesByName(named);
   const given = scope.split(' ').filter(Boolean);
-  if (given.length === 0) return html`<span class="muted">none</span>`;
+  if (given.length === 0) return html`<span class="muted">${t('none')}</span>`;
   const kinds = new Map<string, string[]>();
   for (const each of given.filter((name) => !byName.has(name))) {
     const { kind, action } = cellOf(each) ?? { kind: each, action: '' };
@@ -42,9 +42,9 @@ export function scopesInWords(scope: string, named: readonly NamedScope[] = []):
   }
   return html`<ul>
     ${[...kinds].map(([kind, actions]) => {
-      const verbs = listOf.format(actions.filter(Boolean));
+      const verbs = new Intl.ListFormat(currentLanguage().tag).format(actions.filter(Boolean).map(told));
       const codes = actions.map((action) => (action ? `${kind}:${action}` : kind)).join(' ');
-      return html`<li>${verbs && `${verbs.charAt(0).toUpperCase()}${verbs.slice(1)} ${kind.replaceAll('_', ' ')} `}<code class=${verbs ? 'fine' : undefined}>${codes}</code></li>`;
+      return html`<li>${verbs && `${capitalized(t('{actions} {kind}', { actions: verbs, kind: kind.replaceAll('_', ' ') }))} `}<code class=${verbs ? 'fine' : undefined}>${codes}</code></li>`;
     })}
     ${given.map((name) => {
       const declared = byName.get(name);
@@ -54,4 +54,8 @@ export function scopesInWords(scope: string, named: readonly NamedScope[] = []):
       );
     })}
   </ul>`;
+}
+
+function capitalized(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }

@@ -1,8 +1,10 @@
 import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
-import { permissionNames } from '../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../errors.ts';
+import { currentLanguage } from '../languages/language.ts';
+import { linkTo, rich, t, told } from '../languages/translate.ts';
 import { clientPath } from './client-path.ts';
+import { permissionName } from './elements.ts';
 import { errorsOf, labelOf } from './entries.ts';
 
 /** Renders a message at the top of a page. */
@@ -12,7 +14,10 @@ export function notice(tone: 'ok' | 'warn' | 'bad' | 'plain', content: Component
 
 /** Renders the explanation that takes the place of a list that the operator may not see. */
 export function cannotView(): VNode {
-  return notice('plain', `You need the permission “${permissionNames['integrations:view']}” to see this list.`);
+  return notice(
+    'plain',
+    t('You need the permission “{permission}” to see this list.', { permission: permissionName('integrations:view') }),
+  );
 }
 
 type Named = { client_id?: string; id?: string; name: string; last_used_at?: string };
@@ -28,7 +33,7 @@ export function problemNotice(problem: KeyturnError): VNode {
   const errors = [...errorsOf(problem)];
   return notice(
     'bad',
-    html`<p><strong>${errors.length > 0 ? 'Check the marked fields.' : problem.message}</strong> Nothing was changed.</p>
+    html`<p><strong>${errors.length > 0 ? t('Check the marked fields.') : told(problem.message)}</strong> ${t('Nothing was changed.')}</p>
       ${
         errors.length > 0 &&
         html`<ul>
@@ -38,10 +43,16 @@ export function problemNotice(problem: KeyturnError): VNode {
       ${
         clients.length + keys.length > 0 &&
         html`<ul>
-          ${clients.map((each) => html`<li><a href=${clientPath(each.client_id)}>${each.name}</a>${each.last_used_at && `, last token with it on ${each.last_used_at.slice(0, 10)}`}</li>`)}
+          ${clients.map((each) => html`<li>${usedClient(each)}</li>`)}
           ${keys.map((each) => html`<li><a href=${`/console/access-keys/${each.id}`}>${each.name}</a></li>`)}
-          ${more > 0 && html`<li>${`and ${more} more`}</li>`}
+          ${more > 0 && html`<li>${t('and {count, number} more', { count: more })}</li>`}
         </ul>`
       }`,
   );
+}
+
+function usedClient({ client_id: id, name, last_used_at: at }: Named): ComponentChildren {
+  const a = linkTo(clientPath(id));
+  if (!at) return a(name);
+  return rich('<a>{name}</a>, last token with it on {date}', { a, name, date: currentLanguage().day(new Date(at)) });
 }

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { deploymentOrganization } from '../../../storage/organization-limit.ts';
+import { linkTo, rich, t } from '../languages/translate.ts';
 import { type ShownOrganization, unlessMissing, type Visit } from '../page.ts';
 import { badge } from './elements.ts';
 
@@ -16,7 +17,8 @@ export async function organizationFact(
   if (!organization) return {};
   const isDisabled = organization.status === 'disabled';
   return {
-    Organization: html`<a href=${`/console/organizations/${id}`}>${organization.name}</a> ${isDisabled && badge('bad', 'disabled')}`,
+    [t('Organization')]:
+      html`<a href=${`/console/organizations/${id}`}>${organization.name}</a> ${isDisabled && badge('bad', t('disabled'))}`,
   };
 }
 
@@ -24,7 +26,7 @@ export async function organizationFact(
 export async function organizationOfForm(visit: Visit, form: URLSearchParams): Promise<VNode | null> {
   const organization = await findOrganizationOf(visit, form.get('organization_id') ?? undefined);
   if (!organization) return null;
-  return html`<p>For the organization <a href=${`/console/organizations/${organization.id}`}>${organization.name}</a>.</p>
+  return html`<p>${rich('For the organization <a>{name}</a>.', { name: organization.name, a: linkTo(`/console/organizations/${organization.id}`) })}</p>
     <input type="hidden" name="organization_id" value=${organization.id} />`;
 }
 

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { actions, cellOf } from '../../../clients/declared-scopes.ts';
+import { t, told } from '../languages/translate.ts';
 import { checkbox } from './forms.ts';
 import { type NamedScope, scopeMarks, scopesByName } from './named-scopes.ts';
 
@@ -39,7 +40,9 @@ export function permissionMatrix({
   );
   const remark = (scope: string) => {
     if (!used || !granted.has(scope)) return undefined;
-    return used.has(scope) ? html`<span class="used">used</span>` : html`<span class="unused">not used</span>`;
+    return used.has(scope)
+      ? html`<span class="used">${t('used')}</span>`
+      : html`<span class="unused">${t('not used')}</span>`;
   };
   return html`${error && html`<p class="error" id="field-permission">${error}</p>`}
   ${rows.length > 0 && matrix()}
@@ -58,11 +61,11 @@ export function permissionMatrix({
   function matrix(): VNode {
     return html`<div class="scroll">
     <table class="matrix">
-      <caption class="unseen">Permissions by kind of information</caption>
+      <caption class="unseen">${t('Permissions by kind of information')}</caption>
       <thead>
         <tr>
-          <th scope="col">Kind of information</th>
-          ${actions.map((action) => html`<th scope="col">${action}</th>`)}
+          <th scope="col">${t('Kind of information')}</th>
+          ${actions.map((action) => html`<th scope="col">${told(action)}</th>`)}
         </tr>
       </thead>
       <tbody>
@@ -78,7 +81,7 @@ export function permissionMatrix({
                     type="checkbox"
                     name="permission"
                     value=${scope}
-                    aria-label=${`${kind}: ${action}`}
+                    aria-label=${`${kind}: ${told(action)}`}
                     checked=${granted.has(scope)}
                     disabled=${isReadOnly}
                   />

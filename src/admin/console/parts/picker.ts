@@ -2,6 +2,8 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { InvalidInput } from '../../../errors.ts';
 import { nameTargets } from '../../../search/name-targets.ts';
+import { currentLanguage } from '../languages/language.ts';
+import { type Message, msg, t } from '../languages/translate.ts';
 import { type ShownAccessKey, type ShownContact, type ShownFound, unlessMissing, type Visit } from '../page.ts';
 import { notice } from './notices.ts';
 
@@ -10,11 +12,11 @@ import { notice } from './notices.ts';
 export type Picked = ShownFound['data'][number];
 export type PickKind = Picked['kind'];
 
-const nouns: Readonly<Record<PickKind, string>> = {
-  integration: 'integration',
-  resource_server: 'resource server',
-  access_key: 'access key',
-  contact: 'contact',
+const nouns: Readonly<Record<PickKind, Message>> = {
+  integration: msg('integration'),
+  resource_server: msg('resource server'),
+  access_key: msg('access key'),
+  contact: msg('contact'),
 };
 
 /** Returns a text that identifies a thing, such as `Order sync <kti_…>`. */
@@ -66,10 +68,14 @@ export async function requirePicked(
 ): Promise<Picked> {
   const [picked, ...others] = await findPicked(visit, text, kinds);
   const refuse = (message: string) => new InvalidInput(`${field}: ${message}.`, [{ path: field, message }]);
-  if (!picked) throw refuse(`no ${nounsOf(kinds)} matches “${text}”`);
+  if (!picked) throw refuse(t('no {kinds} matches “{text}”', { kinds: nounsOf(kinds), text }));
   if (others.length > 0) {
     const shown = [picked, ...others].slice(0, 5).map(pickText).join(', ');
-    throw refuse(`several match “${text}”: ${shown}${others.length > 4 ? ' and others' : ''}. Enter one of them`);
+    throw refuse(
+      others.length > 4
+        ? t('several match “{text}”: {shown} and others. Enter one of them', { text, shown })
+        : t('several match “{text}”: {shown}. Enter one of them', { text, shown }),
+    );
   }
   return picked;
 }
@@ -81,25 +87,27 @@ export function candidates(
   visit: Visit,
   { name, text, kinds, found }: { name: string; text: string; kinds: readonly PickKind[]; found: readonly Picked[] },
 ): VNode {
-  if (found.length === 0) return notice('warn', `No ${nounsOf(kinds)} matches “${text}”.`);
+  if (found.length === 0) return notice('warn', t('No {kinds} matches “{text}”.', { kinds: nounsOf(kinds), text }));
   const { cursor: _page, ...query } = visit.query;
   return notice(
     'warn',
-    html`<p>${`Several match “${text}”. Choose one:`}</p>
+    html`<p>${t('Several match “{text}”. Choose one:', { text })}</p>
       <ul>
         ${found
           .slice(0, shownCandidates)
           .map(
             (each) =>
-              html`<li><a href=${`${visit.path}?${new URLSearchParams({ ...query, [name]: each.id })}`}>${each.name}</a> <span class="muted">${`${nouns[each.kind]}, ${each.detail}`}</span></li>`,
+              html`<li><a href=${`${visit.path}?${new URLSearchParams({ ...query, [name]: each.id })}`}>${each.name}</a> <span class="muted">${`${t(nouns[each.kind])}, ${each.detail}`}</span></li>`,
           )}
-        ${found.length > shownCandidates && html`<li>and others. Enter more of the name to find them.</li>`}
+        ${found.length > shownCandidates && html`<li>${t('and others. Enter more of the name to find them.')}</li>`}
       </ul>`,
   );
 }
 
 function nounsOf(kinds: readonly PickKind[]): string {
-  return kinds.map((kind) => nouns[kind]).join(' or ');
+  return new Intl.ListFormat(currentLanguage().tag, { type: 'disjunction' }).format(
+    kinds.map((kind) => t(nouns[kind])),
+  );
 }
 
 /** Returns the text for clients that are known by their Client IDs, one a line. */

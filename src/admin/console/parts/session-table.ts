@@ -1,12 +1,13 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { type Message, msg, t } from '../languages/translate.ts';
 import type { ShownSession, Visit } from '../page.ts';
 import { badge, fromNow, table } from './elements.ts';
 import { postForm } from './forms.ts';
 
-const methodNames: Readonly<Record<ShownSession['method'], string>> = {
-  operator_token: 'operator token',
-  link: 'sign-in link',
+const methodNames: Readonly<Record<ShownSession['method'], Message>> = {
+  operator_token: msg('operator token'),
+  link: msg('sign-in link'),
 };
 
 /**
@@ -15,23 +16,25 @@ const methodNames: Readonly<Record<ShownSession['method'], string>> = {
  */
 export function sessionTable(visit: Visit, at: string, sessions: readonly ShownSession[]): VNode {
   return table({
-    caption: 'Sessions',
+    caption: t('Sessions'),
     columns: [
-      { label: 'Browser' },
-      { label: 'Address' },
-      { label: 'Signed in' },
-      { label: 'Last used' },
-      { label: 'Ends if unused' },
-      { label: 'End' },
+      { label: t('Browser') },
+      { label: t('Address') },
+      { label: t('Signed in') },
+      { label: t('Last used') },
+      { label: t('Ends if unused') },
+      { label: t('End') },
     ],
     rows: sessions.map((session) => [
-      html`<span>${browserName(session.user_agent)} ${session.id === visit.session && badge('ok', 'this session')}</span
+      html`<span>${browserName(session.user_agent)} ${session.id === visit.session && badge('ok', t('this session'))}</span
         ><span class="under">${session.user_agent ?? ''}</span>`,
-      session.address === null ? html`<span class="muted">unknown</span>` : html`<code>${session.address}</code>`,
-      html`${fromNow(session.created_at, visit.now)}<span class="under">with ${methodNames[session.method]}</span>`,
+      session.address === null
+        ? html`<span class="muted">${t('unknown')}</span>`
+        : html`<code>${session.address}</code>`,
+      html`${fromNow(session.created_at, visit.now)}<span class="under">${t('with {method}', { method: t(methodNames[session.method]) })}</span>`,
       fromNow(session.last_seen_at, visit.now),
       fromNow(session.expires_at, visit.now),
-      postForm(`${at}/${session.id}/end`, html`<button class="danger">End</button>`),
+      postForm(`${at}/${session.id}/end`, html`<button class="danger">${t('End')}</button>`),
     ]),
   });
 }
@@ -46,5 +49,5 @@ const browsers = [
 ] as const;
 
 function browserName(userAgent: string | null): string {
-  return browsers.find(([product]) => userAgent?.includes(product))?.[1] ?? 'Unknown browser';
+  return browsers.find(([product]) => userAgent?.includes(product))?.[1] ?? t('Unknown browser');
 }

@@ -1,12 +1,14 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { currentLanguage } from '../languages/language.ts';
+import { type Message, msg, rich, t } from '../languages/translate.ts';
 import type { ShownUsage, Visit } from '../page.ts';
 import { type Column, exactly, fromNow, table } from './elements.ts';
 
 const spans = [
-  ['24', '24 hours'],
-  ['168', '7 days'],
-  ['720', '30 days'],
+  ['24', msg('24 hours')],
+  ['168', msg('7 days')],
+  ['720', msg('30 days')],
 ] as const;
 
 /** Returns the number of hours from the query, or 24 if it is missing or not an option. */
@@ -19,18 +21,18 @@ export function usageSection(visit: Visit, usage: ShownUsage, rotations: readonl
   const hours = shownHours(visit);
   return html`<section class="card" id="use" aria-labelledby="use-title">
     <div class="card-head">
-      <h2 id="use-title">Usage</h2>
-      <nav class="tabs" aria-label="Period">
+      <h2 id="use-title">${t('Usage')}</h2>
+      <nav class="tabs" aria-label=${t('Period')}>
         ${spans.map(
           ([each, label]) =>
-            html`<a href=${`${visit.path}?hours=${each}#use`} aria-current=${each === hours ? 'true' : undefined}>${label}</a>`,
+            html`<a href=${`${visit.path}?hours=${each}#use`} aria-current=${each === hours ? 'true' : undefined}>${t(label)}</a>`,
         )}
       </nav>
     </div>
     ${
       isUsed(usage)
         ? html`${usageChart(usage, Number(hours), rotations)} ${sources(visit, usage)}`
-        : html`<p class="muted">There were no requests in this period.</p>`
+        : html`<p class="muted">${t('There were no requests in this period.')}</p>`
     }
   </section>`;
 }
@@ -40,35 +42,44 @@ function isUsed({ secrets, without_secret: without }: ShownUsage): boolean {
 }
 
 function sources(visit: Visit, usage: ShownUsage): VNode | null {
-  const rows = [...usage.secrets, { ...usage.without_secret, hint: '', status: 'none' }].flatMap((secret) =>
+  const rows = [...usage.secrets, { ...usage.without_secret, hint: '', status: 'none' as const }].flatMap((secret) =>
     secret.sources.map((source) => ({ secret, source })),
   );
   if (rows.length === 0) return null;
   return html`<details open=${rows.length <= 5}>
-    <summary>${`Sources (${rows.length})`}</summary>
+    <summary>${t('Sources ({count, number})', { count: rows.length })}</summary>
     ${table({
-      caption: 'Sources of the requests',
+      caption: t('Sources of the requests'),
       columns: [
-        { label: 'Source' },
-        { label: 'Secret' },
-        { label: 'Tokens in 24 h', isNumber: true },
-        { label: 'Last used' },
-        { label: 'Rejected' },
+        { label: t('Source') },
+        { label: t('Secret') },
+        { label: t('Tokens in 24 h'), isNumber: true },
+        { label: t('Last used') },
+        { label: t('Rejected') },
       ],
       rows: rows.map(({ secret, source }) => [
         sourceName(source),
-        secret.hint
-          ? html`<code>${secret.hint}</code> ${secret.status === 'retiring' ? 'previous' : secret.status}`
-          : 'none',
+        secret.hint ? html`<code>${secret.hint}</code> ${t(secretStatuses[secret.status])}` : t('none'),
         String(source.tokens_24h),
-        source.last_used_at ? fromNow(source.last_used_at, visit.now) : html`<span class="muted">never</span>`,
+        source.last_used_at ? fromNow(source.last_used_at, visit.now) : html`<span class="muted">${t('never')}</span>`,
         source.refused > 0 && source.refused_at
-          ? html`<span>${`${source.refused === 1 ? 'once' : `${source.refused} times`}, last `}${fromNow(source.refused_at, visit.now)}</span>`
-          : html`<span class="muted">none</span>`,
+          ? rich('{count, plural, =1 {once} other {# times}}, last {at}', {
+              count: source.refused,
+              at: fromNow(source.refused_at, visit.now),
+            })
+          : html`<span class="muted">${t('none')}</span>`,
       ]),
     })}
   </details>`;
 }
+
+const secretStatuses = {
+  current: msg('current'),
+  retiring: msg('previous'),
+  ended: msg('ended'),
+  undone: msg('undone'),
+  none: msg('none'),
+};
 
 /** Returns the number of different sources in lists of several secrets, which may have the same ones. */
 export function countSources(usages: readonly { sources: readonly Source[] }[]): number {
@@ -88,10 +99,10 @@ export function countUsers(usages: readonly { sources: readonly Source[] }[]): n
 /** Renders a source of requests: a user agent, its address and the name of its instance. */
 export function sourceName(source: { address: string; user_agent: string; instance: string | null }): VNode {
   const { address, user_agent: userAgent, instance } = source;
-  if (address === '*') return html`<span class="strong">other sources</span>`;
-  return html`<span class="strong">${userAgent || 'no user agent'}</span
-    ><span class="under">${address === 'unreadable' ? 'unknown address' : address}</span>${
-      instance !== null && html`<span class="under">instance <code>${instance}</code></span>`
+  if (address === '*') return html`<span class="strong">${t('other sources')}</span>`;
+  return html`<span class="strong">${userAgent || t('no user agent')}</span
+    ><span class="under">${address === 'unreadable' ? t('unknown address') : address}</span>${
+      instance !== null && html`<span class="under">${rich('instance <code>{instance}</code>', { instance })}</span>`
     }`;
 }
 
@@ -100,10 +111,10 @@ type Source = ShownUsage['secrets'][number]['sources'][number];
 const hourMs = 3_600_000;
 
 const series = [
-  { key: 'current', label: 'Current' },
-  { key: 'retiring', label: 'Previous' },
-  { key: 'other', label: 'Other' },
-  { key: 'refused', label: 'Rejected' },
+  { key: 'current', label: msg('Current') },
+  { key: 'retiring', label: msg('Previous') },
+  { key: 'other', label: msg('Other') },
+  { key: 'refused', label: msg('Rejected') },
 ] as const;
 
 type Counts = Record<(typeof series)[number]['key'], number>;
@@ -119,13 +130,13 @@ function usageChart(usage: ShownUsage, hours: number, rotations: readonly { crea
   const highest = most === 1 ? 1 : most + (most % 2);
   const marks = rotationMarks(bars, hours, rotations);
   const width = 1_000 / bars.length;
-  const summary = present.map(({ key, label }) => `${label.toLowerCase()}: ${total(key)}`).join(', ');
+  const summary = present.map(({ key, label }) => `${t(label)}: ${total(key)}`).join(', ');
   return html`<figure class="chart">
     <div class="plot">
       <div class="y-axis" aria-hidden="true"><span>${highest}</span>${highest > 1 && html`<span>${highest / 2}</span>`}<span>0</span></div>
-      <svg class="bars" viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label=${`Requests in the last ${spanOf(hours)}. ${summary}.${marks.length > 0 ? ` Rotations: ${marks.map(({ at }) => exactly(at)).join(', ')}.` : ''}`}>
+      <svg class="bars" viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label=${summaryOf(hours, summary, marks)}>
         ${bars.map((bar, index) => barOf(bar, { x: index * width, width, highest, hours }))}
-        ${marks.map(({ at, x }) => html`<line class="mark" x1=${x} x2=${x} y1="0" y2="100"><title>${`Rotated ${exactly(at)}`}</title></line>`)}
+        ${marks.map(({ at, x }) => html`<line class="mark" x1=${x} x2=${x} y1="0" y2="100"><title>${t('Rotated {at}', { at: exactly(at) })}</title></line>`)}
       </svg>
       <div class="axis">
         ${[bars[0], bars[Math.floor(bars.length / 2)], bars.at(-1)].map(
@@ -139,9 +150,9 @@ function usageChart(usage: ShownUsage, hours: number, rotations: readonly { crea
     <ul class="legend">
       ${present.map(
         ({ key, label }) =>
-          html`<li><svg viewBox="0 0 1 1" aria-hidden="true"><rect class=${key} width="1" height="1" /></svg>${`${label}: ${total(key)}`}</li>`,
+          html`<li><svg viewBox="0 0 1 1" aria-hidden="true"><rect class=${key} width="1" height="1" /></svg>${`${t(label)}: ${total(key)}`}</li>`,
       )}
-      ${marks.length > 0 && html`<li><svg viewBox="0 0 1 1" aria-hidden="true"><rect class="mark" x="0.4" width="0.2" height="1" /></svg>Rotation</li>`}
+      ${marks.length > 0 && html`<li><svg viewBox="0 0 1 1" aria-hidden="true"><rect class="mark" x="0.4" width="0.2" height="1" /></svg>${t('Rotation')}</li>`}
     </ul>
     ${sumAll(bars) > 0 && numbers(bars, hours, present)}
   </figure>`;
@@ -165,8 +176,8 @@ function barOf(
   bar: Bar,
   { x, width, highest, hours }: { x: number; width: number; highest: number; hours: number },
 ): VNode {
-  const values = series.filter(({ key }) => bar[key] > 0).map(({ key, label }) => `${label.toLowerCase()} ${bar[key]}`);
-  const said = values.join(', ') || 'no requests';
+  const values = series.filter(({ key }) => bar[key] > 0).map(({ key, label }) => `${t(label)}: ${bar[key]}`);
+  const said = values.join(', ') || t('no requests');
   return html`<g class="bar" data-at=${new Date(bar.startsAt).toISOString()} data-values=${said}>
     <title>${`${labelOf(bar, hours)} UTC: ${said}`}</title>
     <rect class="hit" x=${x} y="0" width=${width} height="100" />
@@ -186,12 +197,15 @@ function stack(bar: Bar, x: number, width: number, highest: number): VNode[] {
 }
 
 function numbers(bars: readonly Bar[], hours: number, present: readonly (typeof series)[number][]): VNode {
-  const columns: Column[] = [{ label: 'From (UTC)' }, ...present.map(({ label }) => ({ label, isNumber: true }))];
+  const columns: Column[] = [
+    { label: t('From (UTC)') },
+    ...present.map(({ label }) => ({ label: t(label), isNumber: true })),
+  ];
   const used = bars.filter((bar) => sumOf(bar) > 0).reverse();
   return html`<details>
-    <summary>Show as a table</summary>
+    <summary>${t('Show as a table')}</summary>
     ${table({
-      caption: 'Requests over time, without periods that have none',
+      caption: t('Requests over time, without periods that have none'),
       columns,
       rows: used.map((bar) => [labelOf(bar, hours), ...present.map(({ key }) => String(bar[key]))]),
     })}
@@ -227,10 +241,19 @@ function sumAll(bars: readonly Bar[]): number {
 }
 
 function labelOf({ startsAt }: Bar, hours: number): string {
-  const text = new Date(startsAt).toISOString();
-  return hours > 168 ? text.slice(0, 10) : `${text.slice(5, 10)} ${text.slice(11, 16)}`;
+  const { day, hour } = currentLanguage();
+  return (hours > 168 ? day : hour)(new Date(startsAt));
 }
 
-function spanOf(hours: number): string {
-  return hours <= 24 ? `${hours} hours` : `${hours / 24} days`;
+const periods: Readonly<Record<string, Message>> = {
+  24: msg('Requests in the last 24 hours.'),
+  168: msg('Requests in the last 7 days.'),
+  720: msg('Requests in the last 30 days.'),
+};
+
+/** Returns the content of a chart as text. */
+function summaryOf(hours: number, summary: string, marks: readonly { at: string }[]): string {
+  const times = marks.map(({ at }) => exactly(at)).join(', ');
+  const parts = [t(periods[hours] ?? ''), `${summary}.`, times && t('Rotations: {times}.', { times })];
+  return parts.filter(Boolean).join(' ');
 }

@@ -6,10 +6,11 @@ import type { Core } from '../../../core.ts';
 import { KeyturnError } from '../../../errors.ts';
 import { setRetryAfter } from '../../../http/error-answer.ts';
 import { createAttemptLimit } from '../../operator-auth.ts';
+import { rich, t, told } from '../languages/translate.ts';
 import { hiddenFields } from '../parts/forms.ts';
 import { notice } from '../parts/notices.ts';
 import { readForm, seeOther } from '../post-redirect-get.ts';
-import { renderDocument } from '../render-document.ts';
+import { renderDocument, returnPathOf } from '../render-document.ts';
 import { siteOf } from '../site.ts';
 import { proveAgain, signIn } from './prove.ts';
 import {
@@ -54,7 +55,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       fields: isForm ? form : new URLSearchParams({ next }),
       problem: refusal?.problem,
     });
-    show(ctx, { title: 'Confirm it’s you', operator, body, status: refusal?.status });
+    show(ctx, { title: t('Confirm it’s you'), operator, body, status: refusal?.status });
   }
 
   /**
@@ -75,7 +76,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
 
   function showSignIn(ctx: Context, form: Parameters<typeof signInForm>[0], refusal?: Refusal) {
     const body = signInForm({ ...form, problem: refusal?.problem });
-    show(ctx, { title: 'Sign in', operator: undefined, body, status: refusal?.status });
+    show(ctx, { title: t('Sign in'), operator: undefined, body, status: refusal?.status });
   }
 
   async function handleSignIn(ctx: Context): Promise<void> {
@@ -91,7 +92,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
     }
     if (kept === null) return seeOther(ctx, ownPath(next));
     const body = continueForm({ action: ownPath(next), fields: new URLSearchParams(kept) });
-    show(ctx, { title: 'Signed in', operator: undefined, body, status: undefined });
+    show(ctx, { title: t('Signed in'), operator: undefined, body, status: undefined });
   }
 
   async function signOut(ctx: Context): Promise<void> {
@@ -131,7 +132,10 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       const text = form.toString();
       const isProof = ctx.path === '/console/prove';
       const kept = isProof || text.length > maxKept ? null : text;
-      const problem = `Your session has ended. Nothing was changed. ${kept === null ? 'Sign in again.' : 'Sign in to continue with what you entered.'}`;
+      const problem =
+        kept === null
+          ? t('Your session has ended. Nothing was changed. Sign in again.')
+          : t('Your session has ended. Nothing was changed. Sign in to continue with what you entered.');
       ctx.state['presented'] = true;
       showSignIn(ctx, { next: isProof ? form.get('next') : ctx.path, kept }, { status: 401, problem });
     },
@@ -148,7 +152,7 @@ function refused(ctx: Context, error: unknown): Refusal {
   ctx.state['presented'] = true;
   setRetryAfter(ctx, error);
   if (error instanceof KeyturnError && (error.status === 401 || error.status === 429)) {
-    return { status: error.status, problem: error.message };
+    return { status: error.status, problem: told(error.message) };
   }
   throw error;
 }
@@ -160,18 +164,20 @@ function show(
   const { status = 200, ...document } = page;
   ctx.status = status;
   ctx.type = 'text/html; charset=utf-8';
-  ctx.body = renderDocument({ ...document, site: siteOf(ctx) });
+  ctx.body = renderDocument({ ...document, site: siteOf(ctx), returnPath: returnPathOf(ctx) });
 }
 
 /**
  * Returns the path to redirect to after signing in. Accepts only console paths, because the `next` parameter may come
  * from an untrusted link.
+ * @param mayBeSignIn whether the path may be that of the sign-in page.
  */
-function ownPath(path: string | null | undefined): `/console/${string}` {
+export function ownPath(path: string | null | undefined, mayBeSignIn = false): `/console/${string}` {
   const base = 'http://console.invalid';
   if (!path || !URL.canParse(path, base)) return '/console/';
   const { origin, pathname, search } = new URL(path, base);
-  const isOwn = origin === base && pathname.startsWith('/console/') && !pathname.startsWith('/console/sign-');
+  const isSignIn = pathname.startsWith('/console/sign-') && !mayBeSignIn;
+  const isOwn = origin === base && pathname.startsWith('/console/') && !isSignIn;
   return isOwn ? (`${pathname}${search}` as `/console/${string}`) : '/console/';
 }
 
@@ -190,23 +196,23 @@ function signInForm({
   problem?: string | undefined;
 }): VNode {
   return html`<div class="narrow sign-in">
-    <h1>Sign in</h1>
+    <h1>${t('Sign in')}</h1>
     ${problem && notice('bad', problem)}
     <form class="card stack" method="post" action="/console/sign-in">
       ${next && html`<input type="hidden" name="next" value=${next} />`}
       ${kept !== null && html`<input type="hidden" name="kept" value=${kept} />`}
       ${
         code
-          ? html`<p>This link works once. Continue to sign in.</p>
+          ? html`<p>${t('This link works once. Continue to sign in.')}</p>
               <input type="hidden" name="code" value=${code} />`
           : tokenField('token')
       }
-      <button class="primary">Sign in</button>
+      <button class="primary">${t('Sign in')}</button>
     </form>
     ${
       !code &&
       html`<p class="hint">
-        No token? An administrator of the server can create a link that signs you in once: <code>keyturn console link</code>
+        ${rich('No token? An administrator of the server can create a link that signs you in once: <code>keyturn console link</code>')}
       </p>`
     }
   </div>`;
@@ -215,11 +221,11 @@ function signInForm({
 /** Renders the form that sends the kept entries again after a new sign-in. */
 function continueForm({ action, fields }: { action: string; fields: URLSearchParams }): VNode {
   return html`<div class="narrow sign-in">
-    <h1>You are signed in again</h1>
-    <p>What you entered before your session ended is kept. Nothing has been changed yet.</p>
+    <h1>${t('You are signed in again')}</h1>
+    <p>${t('What you entered before your session ended is kept. Nothing has been changed yet.')}</p>
     <form class="card stack" method="post" action=${action}>
       ${hiddenFields(fields)}
-      <div class="actions"><button class="primary">Continue</button><a class="button" href="/console/">Discard</a></div>
+      <div class="actions"><button class="primary">${t('Continue')}</button><a class="button" href="/console/">${t('Discard')}</a></div>
     </form>
   </div>`;
 }
@@ -240,24 +246,24 @@ function proofForm({
   problem?: string | undefined;
 }): VNode {
   return html`<div class="narrow sign-in">
-    <h1>Confirm it’s you</h1>
+    <h1>${t('Confirm it’s you')}</h1>
     ${problem && notice('bad', problem)}
     <p>
-      You signed in more than 15 minutes ago. To see a secret or to grant access, enter your operator token again. Nothing has been changed yet.
+      ${t('You signed in more than 15 minutes ago. To see a secret or to grant access, enter your operator token again. Nothing has been changed yet.')}
     </p>
     <form class="card stack" method="post" action=${action}>
       ${hiddenFields(fields)} ${tokenField('operator_token')}
-      <button class="primary">Continue</button>
+      <button class="primary">${t('Continue')}</button>
     </form>
     <p class="hint">
-      If you signed in with a link and have no token, sign out and ask an administrator of the server for a new link: <code>keyturn console link</code>
+      ${rich('If you signed in with a link and have no token, sign out and ask an administrator of the server for a new link: <code>keyturn console link</code>')}
     </p>
   </div>`;
 }
 
 function tokenField(name: 'token' | 'operator_token'): VNode {
   return html`<div class="field">
-    <label for="token">Operator token</label>
+    <label for="token">${t('Operator token')}</label>
     <input
       id="token"
       name=${name}
@@ -270,6 +276,6 @@ function tokenField(name: 'token' | 'operator_token'): VNode {
       placeholder="kto_…"
       aria-describedby="token-hint"
     />
-    <p class="hint" id="token-hint">It starts with kto_ and was shown once, when it was issued.</p>
+    <p class="hint" id="token-hint">${t('It starts with kto_ and was shown once, when it was issued.')}</p>
   </div>`;
 }

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { rich, t } from '../../languages/translate.ts';
 import { attempt, type Page, type ShownAccessKey, type ShownReview, type ShownUsage, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { exactMoment, lastUse, pageHeading } from '../../parts/elements.ts';
@@ -18,15 +19,15 @@ export const accessKeyActPages: readonly Page[] = [
     confirm: async (visit) => {
       const key = await findKey(visit);
       return {
-        title: `Disable ${key.name}?`,
+        title: t('Disable {name}?', { name: key.name }),
         section: 'access-keys',
         body: html`<ul class="bullets">
-          <li>Token requests with this key fail immediately.</li>
+          <li>${t('Token requests with this key fail immediately.')}</li>
           ${await impactOfDisabling(visit)}
-          <li>Last used: ${lastUse(key.last_used_at, visit.now)}.</li>
-          <li>You can enable the key again at any time. Tokens that have not expired by then work again.</li>
+          <li>${rich('Last used: {at}.', { at: lastUse(key.last_used_at, visit.now) })}</li>
+          <li>${t('You can enable the key again at any time. Tokens that have not expired by then work again.')}</li>
         </ul>`,
-        button: 'Disable Key',
+        button: t('Disable Key'),
         back: backTo(key),
       };
     },
@@ -50,13 +51,13 @@ export const accessKeyActPages: readonly Page[] = [
     confirm: async (visit) => {
       const key = await findKey(visit);
       return {
-        title: `Remove ${key.name}?`,
+        title: t('Remove {name}?', { name: key.name }),
         section: 'access-keys',
         body: html`<ul class="bullets">
-          <li>The key was never used, so no program fails. Its value is rejected from now on.</li>
-          <li>This cannot be undone.</li>
+          <li>${t('The key was never used, so no program fails. Its value is rejected from now on.')}</li>
+          <li>${t('This cannot be undone.')}</li>
         </ul>`,
-        button: 'Remove Key',
+        button: t('Remove Key'),
         back: backTo(key),
       };
     },
@@ -75,17 +76,17 @@ export const accessKeyActPages: readonly Page[] = [
         visit.call<{ access_key: string }>('POST /access-keys/{id}/reveal', of(visit)),
       );
       if ('problem' in result) {
-        const title = 'The access key cannot be shown';
+        const title = t('The access key cannot be shown');
         const body = html`${pageHeading({ title, back: backTo(key) })} ${problemNotice(result.problem)}`;
         return { status: result.problem.status, title, section: 'access-keys', body };
       }
       return showAccessKey(visit, {
-        title: 'Access key',
+        title: t('Access key'),
         id: key.id,
         name: key.name,
         value: result.done.body.access_key,
         standalone: key.standalone,
-        said: html`<p>This is the current key. The audit log records that you viewed it.</p>`,
+        said: html`<p>${t('This is the current key. The audit log records that you viewed it.')}</p>`,
       });
     },
   },
@@ -106,18 +107,18 @@ export const accessKeyActPages: readonly Page[] = [
     showNew: async (visit, { regeneration_id: regeneration, id, access_key: value, previous }) => {
       const { name, standalone } = await findKey(visit);
       return showAccessKey(visit, {
-        title: 'New access key',
+        title: t('New access key'),
         id,
         name,
         value,
         standalone,
-        said: html`<p><strong>Generated.</strong> Copy the new key before you leave this page.</p>
+        said: html`<p>${rich('<strong>Generated.</strong> Copy the new key before you leave this page.')}</p>
           <p>
             ${
               Date.parse(previous.retires_at) <= visit.core.clock()
-                ? 'The previous key no longer works.'
-                : html`The previous key works until ${exactMoment(previous.retires_at)}.
-                    <a href=${`/console/access-keys/${id}/regenerations/${regeneration}/undo`}>Undo rotation…</a>`
+                ? t('The previous key no longer works.')
+                : html`${rich('The previous key works until {at}.', { at: exactMoment(previous.retires_at) })}
+                    <a href=${`/console/access-keys/${id}/regenerations/${regeneration}/undo`}>${t('Undo rotation…')}</a>`
             }
           </p>`,
       });
@@ -140,11 +141,16 @@ async function impactOfDisabling(visit: Visit): Promise<VNode> {
   return html`<li>
       ${
         live === 0
-          ? 'It has no active tokens.'
-          : `${live === undefined ? 'Its active tokens are' : live === 1 ? 'Its 1 active token is' : `Its ${live} active tokens are`} inactive while the key is disabled, so API calls with ${live === 1 ? 'it' : 'them'} fail.`
+          ? t('It has no active tokens.')
+          : live === undefined
+            ? t('Its active tokens are inactive while the key is disabled, so API calls with them fail.')
+            : t(
+                '{live, plural, one {Its # active token is inactive while the key is disabled, so API calls with it fail.} other {Its # active tokens are inactive while the key is disabled, so API calls with them fail.}}',
+                { live },
+              )
       }
     </li>
-    <li>${`In the last 30 days, ${tokens === 1 ? '1 token was' : `${tokens} tokens were`} issued with it to ${sources === 1 ? '1 source' : `${sources} sources`}.`}</li>`;
+    <li>${t('In the last 30 days, {tokens, plural, one {# token was} other {# tokens were}} issued with it to {sources, plural, one {# source} other {# sources}}.', { tokens, sources })}</li>`;
 }
 
 async function findKey(visit: Visit): Promise<ShownAccessKey> {

@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
 import { nameTargets } from '../../../../search/name-targets.ts';
+import { rich, t } from '../../languages/translate.ts';
 import {
   attempt,
   type Listed,
@@ -14,7 +15,7 @@ import {
 } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
-import { noteFacts } from '../../parts/detail-fields.ts';
+import { noteFacts } from '../../parts/detail-facts.ts';
 import { facts, fromNow, lastUse, pageHeading, statusBadges } from '../../parts/elements.ts';
 import { type Entries, readEntries } from '../../parts/entries.ts';
 import { historySection } from '../../parts/event-sentence.ts';
@@ -55,10 +56,10 @@ export const accessKeyPages: readonly Page[] = [
       const removed = scopesOf(key).filter((scope) => used.has(scope) && !kept.has(scope));
       if (removed.length > 0 && !form.has('confirmed')) {
         return confirmForm(visit, {
-          title: `Remove used permissions of ${key.name}?`,
+          title: t('Remove used permissions of {name}?', { name: key.name }),
           section: 'access-keys',
           body: await impactOfRemoval(visit, key, removed),
-          button: 'Save Key',
+          button: t('Save Key'),
           back: { path: `/console/access-keys/${key.id}`, label: key.name },
         });
       }
@@ -81,13 +82,14 @@ async function impactOfRemoval(visit: Visit, key: ShownAccessKey, removed: reado
   });
   const tokens = body.secrets.reduce((sum, { issued }) => sum + issued, 0);
   const sources = countUsers(body.secrets);
+  const count = removed.length;
   return html`<p>
-      ${`${removed.length === 1 ? '1 permission that was' : `${removed.length} permissions that were`} used in the last 30 days ${removed.length === 1 ? 'is' : 'are'} removed:`} <code>${removed.join(' ')}</code>
+      ${t('{count, plural, one {# permission that was used in the last 30 days is removed:} other {# permissions that were used in the last 30 days are removed:}}', { count })} <code>${removed.join(' ')}</code>
     </p>
     <ul class="bullets">
-      <li>Active tokens of the key lose ${removed.length === 1 ? 'it' : 'them'} immediately, so calls that need ${removed.length === 1 ? 'it' : 'them'} fail.</li>
-      <li>${`In the last 30 days, ${tokens === 1 ? '1 token was' : `${tokens} tokens were`} issued with the key to ${sources === 1 ? '1 source' : `${sources} sources`}.`}</li>
-      <li>You can grant ${removed.length === 1 ? 'it' : 'them'} again at any time.</li>
+      <li>${t('{count, plural, one {Active tokens of the key lose it immediately, so calls that need it fail.} other {Active tokens of the key lose them immediately, so calls that need them fail.}}', { count })}</li>
+      <li>${t('In the last 30 days, {tokens, plural, one {# token was} other {# tokens were}} issued with the key to {sources, plural, one {# source} other {# sources}}.', { tokens, sources })}</li>
+      <li>${t('{count, plural, one {You can grant it again at any time.} other {You can grant them again at any time.}}', { count })}</li>
     </ul>`;
 }
 
@@ -123,7 +125,7 @@ async function show(
     ${problem && problemNotice(problem)}
     <div class="grid two">
       <section class="card" aria-labelledby="permissions">
-        <h2 id="permissions">Settings</h2>
+        <h2 id="permissions">${t('Settings')}</h2>
         ${permissions(visit, key, readEntries(form, problem), offers ?? [], revision, mayEdit)}
       </section>
       <div class="grid">${about(visit, key, at, names)} ${reach(key)}</div>
@@ -150,35 +152,35 @@ function permissions(
   return postForm(
     visit.path,
     html`<input type="hidden" name="revision" value=${revision} />${fields}
-      <p class="hint">Changes apply immediately, also to tokens that are already issued.</p>
-      <div class="actions"><button class="primary">Save Key</button><a class="button" href=${`${at}/regenerate`}>Generate New Key…</a></div>`,
+      <p class="hint">${t('Changes apply immediately, also to tokens that are already issued.')}</p>
+      <div class="actions"><button class="primary">${t('Save Key')}</button><a class="button" href=${`${at}/regenerate`}>${t('Generate New Key…')}</a></div>`,
   );
 }
 
 function about(visit: Visit, key: ShownAccessKey, at: string, names: ReadonlyMap<string, string>): VNode {
   return html`<section class="card" aria-labelledby="about">
-    <h2 id="about">Details</h2>
+    <h2 id="about">${t('Details')}</h2>
     ${facts({
-      Value: html`<code>${key.hint}</code>`,
-      Created: fromNow(key.created_at, visit.now),
-      'First used': lastUse(key.first_used_at, visit.now),
-      'Last used': lastUse(key.last_used_at, visit.now),
-      Expires: key.expires_at ? fromNow(key.expires_at, visit.now) : 'never',
-      Contact: html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`,
-      'Works with': key.clients
+      [t('Value')]: html`<code>${key.hint}</code>`,
+      [t('Created')]: fromNow(key.created_at, visit.now),
+      [t('First used')]: lastUse(key.first_used_at, visit.now),
+      [t('Last used')]: lastUse(key.last_used_at, visit.now),
+      [t('Expires')]: key.expires_at ? fromNow(key.expires_at, visit.now) : t('never'),
+      [t('Contact')]: html`<a href=${`/console/contacts/${key.contact_id}`}>${key.contact_name}</a>`,
+      [t('Works with')]: key.clients
         ? html`<ul>${key.clients.map((id) => html`<li><a href=${clientPath(id)}>${names.get(id) ?? id}</a><code class="under">${id}</code></li>`)}</ul>`
         : key.standalone
-          ? 'any integration, and alone'
-          : 'any integration',
-      'Accepted from': key.allowed_networks?.join(', ') ?? 'any network',
-      ...(key.requests_per_minute ? { 'Requests per minute': String(key.requests_per_minute) } : {}),
+          ? t('any integration, and alone')
+          : t('any integration'),
+      [t('Accepted from')]: key.allowed_networks?.join(', ') ?? t('any network'),
+      ...(key.requests_per_minute ? { [t('Requests per minute')]: String(key.requests_per_minute) } : {}),
       ...noteFacts(key, '/console/access-keys'),
     })}
     ${
       visit.can('api_key:manage') &&
       (key.reveal
-        ? postForm(`${at}/reveal`, html`<button>Show key</button>`)
-        : html`<p class="hint">No copy of the key is stored, so it cannot be shown again.</p>`)
+        ? postForm(`${at}/reveal`, html`<button>${t('Show key')}</button>`)
+        : html`<p class="hint">${t('No copy of the key is stored, so it cannot be shown again.')}</p>`)
     }
   </section>`;
 }
@@ -188,19 +190,19 @@ function reach({ usage, permissions, scope }: ShownAccessKey): VNode {
   const used = new Set(usage.used_scope);
   const spare = scopesOf({ permissions, scope }).filter((scope) => !used.has(scope));
   return html`<section class="card" aria-labelledby="reach">
-    <h2 id="reach">Granted and used permissions</h2>
+    <h2 id="reach">${t('Granted and used permissions')}</h2>
     <dl class="numbers">
-      <div><dt>Granted</dt><dd>${usage.granted}</dd></div>
-      <div><dt>Used in 30 days</dt><dd>${usage.used}</dd></div>
+      <div><dt>${t('Granted')}</dt><dd>${usage.granted}</dd></div>
+      <div><dt>${t('Used in 30 days')}</dt><dd>${usage.used}</dd></div>
     </dl>
     ${
       usage.used_permissions === null
-        ? html`<p class="muted">No resource server has reported the use of this key in the last 30 days. Resource servers report it when they introspect a token.</p>`
+        ? html`<p class="muted">${t('No resource server has reported the use of this key in the last 30 days. Resource servers report it when they introspect a token.')}</p>`
         : spare.length === 0
-          ? notice('ok', 'All granted permissions are used.')
+          ? notice('ok', t('All granted permissions are used.'))
           : notice(
               'plain',
-              html`<p>${`${spare.length === 1 ? '1 granted permission is' : `${spare.length} granted permissions are`} not used:`} <code>${spare.join(' ')}</code></p>`,
+              html`<p>${t('{count, plural, one {# granted permission is} other {# granted permissions are}} not used:', { count: spare.length })} <code>${spare.join(' ')}</code></p>`,
             )
     }
   </section>`;
@@ -208,23 +210,23 @@ function reach({ usage, permissions, scope }: ShownAccessKey): VNode {
 
 function danger(visit: Visit, key: ShownAccessKey, at: string): VNode {
   return html`<section class="card" aria-labelledby="danger">
-    <h2 id="danger">Danger zone</h2>
+    <h2 id="danger">${t('Danger zone')}</h2>
     <div class="actions">
       ${
         key.status === 'disabled'
-          ? postForm(`${at}/enable`, html`<button>Enable Key</button>`)
-          : html`<a class="button danger" href=${`${at}/disable`}>Disable Key…</a>`
+          ? postForm(`${at}/enable`, html`<button>${t('Enable Key')}</button>`)
+          : html`<a class="button danger" href=${`${at}/disable`}>${t('Disable Key…')}</a>`
       }
       ${
         key.first_used_at
-          ? html`<button type="button" class="danger" disabled aria-describedby="why-not">Remove Key</button>`
-          : html`<a class="button danger" href=${`${at}/remove`}>Remove Key…</a>`
+          ? html`<button type="button" class="danger" disabled aria-describedby="why-not">${t('Remove Key')}</button>`
+          : html`<a class="button danger" href=${`${at}/remove`}>${t('Remove Key…')}</a>`
       }
     </div>
     ${
       key.first_used_at &&
       html`<p class="hint" id="why-not">
-        A key that was used cannot be removed, because its history must stay known. This key was last used ${fromNow(key.last_used_at ?? key.first_used_at, visit.now)}.${key.status === 'enabled' ? ' Disable it instead.' : ''}
+        ${rich('A key that was used cannot be removed, because its history must stay known. This key was last used {at}.', { at: fromNow(key.last_used_at ?? key.first_used_at, visit.now) })} ${key.status === 'enabled' && t('Disable it instead.')}
       </p>`
     }
   </section>`;

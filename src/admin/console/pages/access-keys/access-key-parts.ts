@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { otherScopes, toPermissions, toScope } from '../../../../access-keys/access-key.ts';
 import { shellQuote } from '../../../../text/quote-text.ts';
+import { rich, t, told } from '../../languages/translate.ts';
 import type { Reply, ShownAccessKey, Visit } from '../../page.ts';
 import { noteFields, readNoteForm, toNoteForm } from '../../parts/detail-fields.ts';
 import { detourButton } from '../../parts/detour.ts';
@@ -26,47 +27,47 @@ export function accessKeyFields(
   const { error } = entry(entries, 'permission');
   return html`${textField({
     ...entry(entries, 'name'),
-    label: 'Name',
+    label: t('Name'),
     required: true,
     maxlength: 200,
     readonly: isReadOnly,
-    hint: 'It must be unique among the access keys of this contact.',
+    hint: t('It must be unique among the access keys of this contact.'),
   })}
     <fieldset class="stack">
-      <legend>Permissions</legend>
+      <legend>${t('Permissions')}</legend>
       ${
         kinds.length === 0 && named.length === 0 && granted.size === 0
-          ? html`<p>There are no permissions to grant yet. They come with the API that receives the tokens.</p>${!isReadOnly && detourButton(visit)}`
+          ? html`<p>${t('There are no permissions to grant yet. They come with the API that receives the tokens.')}</p>${!isReadOnly && detourButton(visit)}`
           : permissionMatrix({ kinds, granted, named, used, isReadOnly, error })
       }
     </fieldset>
     ${textField({
       ...entry(entries, 'expires_at'),
-      label: 'Expires at (UTC)',
+      label: t('Expires at (UTC)'),
       type: 'datetime-local',
       readonly: isReadOnly,
-      hint: 'Leave this empty if the key does not expire.',
+      hint: t('Leave this empty if the key does not expire.'),
     })}
     ${textArea({
       ...entry(entries, 'clients'),
-      label: 'Allowed integrations',
+      label: t('Allowed integrations'),
       rows: 3,
       readonly: isReadOnly,
       'data-pick': 'integration resource_server',
-      hint: 'Names or Client IDs, one per line. Leave this empty to allow every integration.',
+      hint: t('Names or Client IDs, one per line. Leave this empty to allow every integration.'),
     })}
     ${textArea({
       ...entry(entries, 'allowed_networks'),
-      label: 'Allowed networks',
+      label: t('Allowed networks'),
       rows: 2,
       readonly: isReadOnly,
-      hint: 'Addresses or networks such as 203.0.113.0/24, one per line. Leave this empty to allow every network.',
+      hint: t('Addresses or networks such as 203.0.113.0/24, one per line. Leave this empty to allow every network.'),
     })}
     ${(visit.core.standaloneKeys || entries.form.has('standalone')) && standaloneFields(entries, isReadOnly)}
     ${
       !isReadOnly &&
       html`<details open=${['description', 'labels', 'claims'].some((name) => entries.errors.has(name))}>
-        <summary>Description, labels and claims</summary>
+        <summary>${t('Description, labels and claims')}</summary>
         <div class="stack">${noteFields(entries)}</div>
       </details>`
     }`;
@@ -74,19 +75,21 @@ export function accessKeyFields(
 
 function standaloneFields(entries: Entries, isReadOnly: boolean): VNode {
   return html`<fieldset class="stack">
-    <legend>Use without an integration</legend>
+    <legend>${t('Use without an integration')}</legend>
     ${checkbox({
       name: 'standalone',
-      label: 'The key works alone',
-      hint: 'Programs send the key itself to the API, as a bearer token or in X-API-Key. Everybody who has the key can do so.',
+      label: t('The key works alone'),
+      hint: t(
+        'Programs send the key itself to the API, as a bearer token or in X-API-Key. Everybody who has the key can do so.',
+      ),
       checked: entries.form.has('standalone'),
       disabled: isReadOnly,
     })}
     ${textField({
       ...entry(entries, 'requests_per_minute'),
-      label: 'Requests per minute',
+      label: t('Requests per minute'),
       readonly: isReadOnly,
-      hint: 'For a key that works alone. Leave this empty for no limit.',
+      hint: t('For a key that works alone. Leave this empty for no limit.'),
     })}
   </fieldset>`;
 }
@@ -154,15 +157,15 @@ export function accessKeyTable(
   of: 'all contacts' | 'one contact',
 ): VNode {
   return table({
-    caption: 'Access keys',
+    caption: t('Access keys'),
     columns: [
-      { label: 'Name' },
-      ...(of === 'all contacts' ? [{ label: 'Contact' }] : []),
-      { label: 'Status' },
-      { label: 'Permissions' },
-      { label: 'Used permissions', isNumber: true },
-      { label: 'Last used' },
-      { label: 'Expires' },
+      { label: t('Name') },
+      ...(of === 'all contacts' ? [{ label: t('Contact') }] : []),
+      { label: t('Status') },
+      { label: t('Permissions') },
+      { label: t('Used permissions'), isNumber: true },
+      { label: t('Last used') },
+      { label: t('Expires') },
     ],
     rows: keys.map((key) => [
       html`<a class="strong" href=${`/console/access-keys/${key.id}`}>${key.name}</a><code class="under">${key.hint}</code>`,
@@ -171,9 +174,9 @@ export function accessKeyTable(
         : []),
       statusBadges(key, visit.now),
       permissionsInWords(key),
-      `${key.usage.used} of ${key.usage.granted}`,
+      t('{used, number} of {granted, number}', { used: key.usage.used, granted: key.usage.granted }),
       lastUse(key.last_used_at, visit.now),
-      key.expires_at ? fromNow(key.expires_at, visit.now) : html`<span class="muted">never</span>`,
+      key.expires_at ? fromNow(key.expires_at, visit.now) : html`<span class="muted">${t('never')}</span>`,
     ]),
   });
 }
@@ -181,13 +184,13 @@ export function accessKeyTable(
 /** Renders the access keys that may be used with one client, in fewer columns, because it is part of another page. */
 export function keysOfClientTable(visit: Visit, keys: readonly ShownAccessKey[]): VNode {
   return table({
-    caption: 'Access keys',
+    caption: t('Access keys'),
     columns: [
-      { label: 'Name' },
-      { label: 'Contact' },
-      { label: 'Status' },
-      { label: 'Works with' },
-      { label: 'Last used' },
+      { label: t('Name') },
+      { label: t('Contact') },
+      { label: t('Status') },
+      { label: t('Works with') },
+      { label: t('Last used') },
     ],
     rows: keys.map((key) => [
       html`<a class="strong" href=${`/console/access-keys/${key.id}`}>${key.name}</a><code class="under">${key.hint}</code>`,
@@ -200,18 +203,20 @@ export function keysOfClientTable(visit: Visit, keys: readonly ShownAccessKey[])
 }
 
 function worksWith({ clients, standalone }: ShownAccessKey): string {
-  if (standalone) return 'alone, or with any integration';
-  if (clients === null) return 'any integration';
+  if (standalone) return t('alone, or with any integration');
+  if (clients === null) return t('any integration');
   const others = clients.length - 1;
-  return others === 0 ? 'only this integration' : `this and ${others} other${others === 1 ? '' : 's'}`;
+  return others === 0
+    ? t('only this integration')
+    : t('this and {others, plural, one {# other} other {# others}}', { others });
 }
 
 function permissionsInWords({ permissions, scope }: ShownAccessKey): VNode {
   const kinds = Object.entries(permissions);
   const others = scope.split(' ').filter(Boolean);
-  if (kinds.length + others.length === 0) return html`<span class="muted">none</span>`;
+  if (kinds.length + others.length === 0) return html`<span class="muted">${t('none')}</span>`;
   return html`<ul>
-    ${kinds.map(([kind, actions]) => html`<li><strong class="strong">${kind}</strong> ${actions.join(', ')}</li>`)}
+    ${kinds.map(([kind, actions]) => html`<li><strong class="strong">${kind}</strong> ${actions.map(told).join(', ')}</li>`)}
     ${others.map((name) => html`<li><code>${name}</code></li>`)}
   </ul>`;
 }
@@ -227,17 +232,17 @@ export function showAccessKey(
     title: shown.title,
     section: 'access-keys',
     body: html`${pageHeading({ title: shown.title, lead: shown.name })} ${notice('ok', shown.said)}
-      <section class="card" aria-label="Access key">${copyable({ id: 'access-key', label: 'Access key', value: shown.value })}</section>
+      <section class="card" aria-label=${t('Access key')}>${copyable({ id: 'access-key', label: t('Access key'), value: shown.value })}</section>
       <section class="card" aria-labelledby="ask">
-        <h2 id="ask">Use the key</h2>
+        <h2 id="ask">${t('Use the key')}</h2>
         ${
           shown.standalone &&
-          html`<p>Send the key to the API itself, as a bearer token or in the header <code>X-API-Key</code>.</p>
-            ${codeBlock({ id: 'alone', label: 'curl command for the API', code: alone })}`
+          html`<p>${rich('Send the key to the API itself, as a bearer token or in the header <code>X-API-Key</code>.')}</p>
+            ${codeBlock({ id: 'alone', label: t('curl command for the API'), code: alone })}`
         }
-        <p>${shown.standalone ? 'It also works' : 'Send the key'} together with the Client ID and secret of an integration. It identifies the contact that the integration acts for.</p>
-        ${codeBlock({ id: 'curl', label: 'curl command', code: curl })}
+        <p>${shown.standalone ? t('It also works together with the Client ID and secret of an integration. It identifies the contact that the integration acts for.') : t('Send the key together with the Client ID and secret of an integration. It identifies the contact that the integration acts for.')}</p>
+        ${codeBlock({ id: 'curl', label: t('curl command'), code: curl })}
       </section>
-      ${can('integrations:view') && html`<p><a class="button" href=${`/console/access-keys/${shown.id}`}>${`Go to ${shown.name}`}</a></p>`}`,
+      ${can('integrations:view') && html`<p><a class="button" href=${`/console/access-keys/${shown.id}`}>${t('Go to {name}', { name: shown.name })}</a></p>`}`,
   };
 }

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { KeyturnError } from '../../../../errors.ts';
+import { t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownAccessKey, type ShownContact, type Visit } from '../../page.ts';
 import { pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
@@ -49,12 +50,12 @@ export const newAccessKeyPages: readonly Page[] = [
     params: ({ params: { id } }) => ({ id }),
     show: (visit, { id, name, access_key: value, reveal, standalone }) =>
       showAccessKey(visit, {
-        title: 'Access key',
+        title: t('Access key'),
         id,
         name,
         value,
         standalone,
-        said: html`<p><strong>Created.</strong> ${shownHowLong(reveal)}</p>`,
+        said: html`<p><strong>${t('Created.')}</strong> ${shownHowLong(reveal)}</p>`,
       }),
   }),
 ];
@@ -67,9 +68,9 @@ async function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnEr
   const back = { path: `/console/contacts/${contact.id}`, label: contact.name };
   return {
     ...(problem ? { status: problem.status } : {}),
-    title: `New access key for ${contact.name}`,
+    title: t('New access key for {name}', { name: contact.name }),
     section: 'contacts',
-    body: html`${pageHeading({ title: `New access key for ${contact.name}`, lead: 'The key is shown on the next page.', back })}
+    body: html`${pageHeading({ title: t('New access key for {name}', { name: contact.name }), lead: t('The key is shown on the next page.'), back })}
       ${problem && problemNotice(problem)}
       <div class="card narrow">
         ${postForm(
@@ -79,13 +80,13 @@ async function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnEr
               visit.core.reveal &&
               checkbox({
                 name: 'reveal',
-                label: 'Store an encrypted copy of the key',
-                hint: copyHint,
+                label: t('Store an encrypted copy of the key'),
+                hint: copyHint(),
                 checked: form.has('reveal'),
               })
             }
             <div class="actions">
-              <button class="primary">Create Key</button><a class="button" href=${back.path}>Cancel</a>
+              <button class="primary">${t('Create Key')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
             </div>`,
         )}
       </div>`,

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
+import { msg, rich, t } from '../../languages/translate.ts';
 import {
   attempt,
   type IssuedAuthorizationToken,
@@ -26,7 +27,7 @@ import { readOffers } from './client-form.ts';
 
 const path = '/clients/:client_id/authorization-token';
 const route = 'POST /clients/{client_id}/authorization-token';
-const title = 'API authorization token';
+const title = msg('API authorization token');
 
 /** Pages that issue, show and revoke the access token that an operator issues for a client. */
 export const authorizationTokenPages: readonly Page[] = [
@@ -90,20 +91,20 @@ async function showToken(visit: Visit, { access_token: token, scope }: IssuedAut
     visit.call<ShownAuthorizationToken>('GET /clients/{client_id}/authorization-token', { params: { client_id } }),
   );
   return {
-    title,
+    title: t(title),
     section: 'integrations',
     body: html`${pageHeading({ title, back: { path: at, label: name } })}
-      ${notice('ok', html`<p><strong>Issued.</strong> Copy the token now. It is shown here for ten minutes and cannot be shown again later. An earlier token was revoked.</p>`)}
-      <section class="card" aria-label="Token">
-        ${copyable({ id: 'access-token', label: 'Access token', value: token })}
+      ${notice('ok', html`<p>${rich('<strong>Issued.</strong> Copy the token now. It is shown here for ten minutes and cannot be shown again later. An earlier token was revoked.')}</p>`)}
+      <section class="card" aria-label=${t('Token')}>
+        ${copyable({ id: 'access-token', label: t('Access token'), value: token })}
         ${facts({
-          'Time left': live && timeLeft(live.body.expires_at, visit.now),
-          Permissions: scopesInWords(scope),
+          [t('Time left')]: live && timeLeft(live.body.expires_at, visit.now),
+          [t('Permissions')]: scopesInWords(scope),
         })}
-        <p class="hint">Send it as <code>Authorization: Bearer …</code> to the API.</p>
+        <p class="hint">${rich('Send it as <code>Authorization: Bearer …</code> to the API.')}</p>
         <div class="actions">
-          <a class="button" href=${`${at}/authorization-token`}>Issue new token…</a>
-          ${postForm(`${at}/authorization-token/revoke`, html`<button class="danger">Revoke</button>`)}
+          <a class="button" href=${`${at}/authorization-token`}>${t('Issue new token…')}</a>
+          ${postForm(`${at}/authorization-token/revoke`, html`<button class="danger">${t('Revoke')}</button>`)}
         </div>
       </section>`,
   };
@@ -123,11 +124,13 @@ async function showForm(
   const entries = readEntries(form, problem);
   return {
     ...(problem ? { status: problem.status } : {}),
-    title,
+    title: t(title),
     section: 'integrations',
     body: html`${pageHeading({
-      title,
-      lead: 'Issues an access token for this integration. The Client ID and secret do not change. An earlier token is revoked immediately.',
+      title: t(title),
+      lead: t(
+        'Issues an access token for this integration. The Client ID and secret do not change. An earlier token is revoked immediately.',
+      ),
       back,
     })}
     ${problem && problemNotice(problem)}
@@ -136,7 +139,7 @@ async function showForm(
         visit.path,
         html`${mayDo(client, entries)} ${await onBehalfOf(visit, client, entries)} ${await forResource(visit, client, entries)}
           <div class="actions">
-            <button class="primary">Issue token</button><a class="button" href=${back.path}>Cancel</a>
+            <button class="primary">${t('Issue token')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
           </div>`,
       )}
     </div>`,
@@ -145,9 +148,10 @@ async function showForm(
 
 function mayDo(client: ShownClient, entries: Entries): VNode {
   const scopes = scopesOf(client);
-  if (scopes.length === 0) return html`<p>This integration has no permissions yet. The token only identifies it.</p>`;
+  if (scopes.length === 0)
+    return html`<p>${t('This integration has no permissions yet. The token only identifies it.')}</p>`;
   return html`<fieldset class="stack">
-    <legend>Permissions</legend>
+    <legend>${t('Permissions')}</legend>
     <input type="hidden" name="choosing" value="on" />
     ${permissionMatrix({ kinds: [], granted: new Set(entries.form.getAll('permission')), offered: new Set(scopes), error: entry(entries, 'permission').error })}
   </fieldset>`;
@@ -163,16 +167,18 @@ async function onBehalfOf(visit: Visit, client: ShownClient, entries: Entries): 
   if (body.next_cursor !== null) {
     return textField({
       ...entry(entries, 'access_key_id'),
-      label: 'On behalf of',
+      label: t('On behalf of'),
       'data-pick': 'access_key',
-      hint: `The name of an access key.${isRequired ? '' : ' Leave this empty for a token without an access key.'}`,
+      hint: isRequired
+        ? t('The name of an access key.')
+        : t('The name of an access key. Leave this empty for a token without an access key.'),
     });
   }
   return selectField({
     ...entry(entries, 'access_key_id'),
-    label: 'On behalf of',
+    label: t('On behalf of'),
     options: [
-      ['', isRequired ? 'Choose an access key' : 'No contact (without an access key)'],
+      ['', isRequired ? t('Choose an access key') : t('No contact (without an access key)')],
       ...keys.map(({ id, name, contact_name: contact }) => [id, `${contact}: ${name}`] as const),
     ],
   });
@@ -183,13 +189,13 @@ async function forResource(visit: Visit, client: ShownClient, entries: Entries):
   if (offers.length < 2) return undefined;
   return selectField({
     ...entry(entries, 'resource'),
-    label: 'Resource server',
+    label: t('Resource server'),
     options: [
       [
         '',
         client.resource
-          ? `Default of this integration (${client.resource})`
-          : 'The resource server that offers the permissions',
+          ? t('Default of this integration ({resource})', { resource: client.resource })
+          : t('The resource server that offers the permissions'),
       ],
       ...offers.map(({ name, resource }) => [resource, `${name} (${resource})`] as const),
     ],

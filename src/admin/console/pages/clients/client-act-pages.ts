@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { findUsersOfScopes } from '../../../../clients/client-store.ts';
-import { countOf } from '../../../../text/count-text.ts';
+import { t } from '../../languages/translate.ts';
 import { attempt, type Page, type ShownClient, type ShownReview, type ShownUsage, type Visit } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
@@ -20,10 +20,10 @@ export const clientActPages: readonly Page[] = [
     confirm: async (visit) => {
       const client = await findClient(visit);
       return {
-        title: `Disable ${client.name}?`,
+        title: t('Disable {name}?', { name: client.name }),
         section: sectionOf(client),
         body: client.kind === 'integration' ? await disablesIntegration(visit) : await disablesResourceServer(visit),
-        button: 'Disable',
+        button: t('Disable'),
         back: backTo(client),
       };
     },
@@ -49,15 +49,15 @@ export const clientActPages: readonly Page[] = [
       const client = await findClient(visit);
       const live = await countLiveTokens(visit);
       return {
-        title: `Revoke all tokens of ${client.name}?`,
+        title: t('Revoke all tokens of {name}?', { name: client.name }),
         section: sectionOf(client),
         body: html`<ul class="bullets">
-          ${live !== undefined && html`<li>${live === 0 ? 'There are no active tokens now.' : `${live === 1 ? '1 active token is' : `${live} active tokens are`} revoked immediately.`}</li>`}
+          ${live !== undefined && html`<li>${live === 0 ? t('There are no active tokens now.') : t('{live, plural, one {# active token is} other {# active tokens are}} revoked immediately.', { live })}</li>`}
           ${await recentUse(visit)}
-          <li>Programs that use these tokens fail until they request a new one. They can do so at once, because the Client ID and secret do not change.</li>
-          <li>This cannot be undone.</li>
+          <li>${t('Programs that use these tokens fail until they request a new one. They can do so at once, because the Client ID and secret do not change.')}</li>
+          <li>${t('This cannot be undone.')}</li>
         </ul>`,
-        button: 'Revoke all tokens',
+        button: t('Revoke all tokens'),
         back: backTo(client),
       };
     },
@@ -72,15 +72,15 @@ export const clientActPages: readonly Page[] = [
     confirm: async (visit) => {
       const client = await findClient(visit);
       return {
-        title: `Delete ${client.name}?`,
+        title: t('Delete {name}?', { name: client.name }),
         section: sectionOf(client),
         body: html`<ul class="bullets">
-          <li>The Client ID and its secrets are deleted permanently. Programs that use them can never get tokens again.</li>
+          <li>${t('The Client ID and its secrets are deleted permanently. Programs that use them can never get tokens again.')}</li>
           ${await recentUse(visit)}
-          <li>Its history stays in the audit log.</li>
-          <li>This cannot be undone.</li>
+          <li>${t('Its history stays in the audit log.')}</li>
+          <li>${t('This cannot be undone.')}</li>
         </ul>`,
-        button: 'Delete',
+        button: t('Delete'),
         name: client.name,
         back: backTo(client),
       };
@@ -96,16 +96,23 @@ export const clientActPages: readonly Page[] = [
 async function disablesIntegration(visit: Visit): Promise<VNode> {
   const live = await countLiveTokens(visit);
   return html`<ul class="bullets">
-    <li>Token requests of this integration fail immediately, with all of its credentials.</li>
+    <li>${t('Token requests of this integration fail immediately, with all of its credentials.')}</li>
     ${await recentUse(visit)}
     <li>
       ${
         live === 0
-          ? 'It has no active tokens.'
-          : `${live === undefined ? 'Its active tokens are' : live === 1 ? 'Its 1 active token is' : `Its ${live} active tokens are`} revoked immediately, so API calls with ${live === 1 ? 'it' : 'them'} fail. ${live === 1 ? 'It stays' : 'They stay'} revoked after you enable the integration again.`
+          ? t('It has no active tokens.')
+          : live === undefined
+            ? t(
+                'Its active tokens are revoked immediately, so API calls with them fail. They stay revoked after you enable the integration again.',
+              )
+            : t(
+                '{live, plural, one {Its # active token is revoked immediately, so API calls with it fail. It stays revoked after you enable the integration again.} other {Its # active tokens are revoked immediately, so API calls with them fail. They stay revoked after you enable the integration again.}}',
+                { live },
+              )
       }
     </li>
-    <li>Its Client ID and credentials are kept. You can enable it again at any time.</li>
+    <li>${t('Its Client ID and credentials are kept. You can enable it again at any time.')}</li>
   </ul>`;
 }
 
@@ -118,15 +125,14 @@ async function disablesResourceServer(visit: Visit): Promise<VNode> {
   const sources = countSources(body.secrets);
   return html`<ul class="bullets">
     <li>
-      Requests of this API to Keyturn fail with 401 immediately: token introspection, and new connections to the event stream. In the last 24 hours, it made
-      ${` ${asked === 1 ? '1 request' : `${asked} requests`} from ${sources === 1 ? '1 source' : `${sources} sources`}`}.
+      ${t('Requests of this API to Keyturn fail with 401 immediately: token introspection, and new connections to the event stream. In the last 24 hours, it made {asked, plural, one {# request} other {# requests}} from {sources, plural, one {# source} other {# sources}}.', { asked, sources })}
     </li>
     ${await callers(visit)}
-    <li>If the API introspects tokens, all integrations that call it fail. If it verifies JWTs itself, it continues to accept them.</li>
+    <li>${t('If the API introspects tokens, all integrations that call it fail. If it verifies JWTs itself, it continues to accept them.')}</li>
     <li>
-      No tokens are revoked, and integrations can still get tokens for this API. To revoke tokens, open the integration and revoke its tokens or disable it.
+      ${t('No tokens are revoked, and integrations can still get tokens for this API. To revoke tokens, open the integration and revoke its tokens or disable it.')}
     </li>
-    <li>Its Client ID and secrets are kept. After you enable it again, tokens that have not expired work again.</li>
+    <li>${t('Its Client ID and secrets are kept. After you enable it again, tokens that have not expired work again.')}</li>
   </ul>`;
 }
 
@@ -142,7 +148,7 @@ export async function recentUse(visit: Visit): Promise<VNode | undefined> {
   const rejected = all.flatMap(({ refused }) => Object.values(refused)).reduce((sum, count) => sum + count, 0);
   const sources = countUsers(all);
   return html`<li>
-    In the last 30 days, it got ${countOf(tokens, 'token')} from ${countOf(sources, 'source')}, and ${countOf(rejected, 'request')} ${rejected === 1 ? 'was' : 'were'} rejected.
+    ${t('In the last 30 days, it got {tokens, plural, one {# token} other {# tokens}} from {sources, plural, one {# source} other {# sources}}, and {rejected, plural, one {# request was} other {# requests were}} rejected.', { tokens, sources, rejected })}
   </li>`;
 }
 
@@ -152,9 +158,12 @@ async function callers(visit: Visit): Promise<VNode | undefined> {
   const offered = offeredScopesOf(await findClient(visit));
   const { clients, totalClients } = await findUsersOfScopes(visit.core.database, offered);
   return html`<li>
-    ${countOf(totalClients, 'integration')} ${totalClients === 1 ? 'has' : 'have'} permissions of this API${totalClients > 0 && ': '}${clients.map(
-      ({ client_id: id, name }, index) => html`${index > 0 && ', '}<a href=${clientPath(id)}>${name}</a>`,
-    )}${totalClients > clients.length && ` and ${totalClients - clients.length} more`}.
+    ${t('{count, plural, one {# integration has} other {# integrations have}} permissions of this API', { count: totalClients })}${
+      totalClients > 0 &&
+      html`: ${clients.map(
+        ({ client_id: id, name }, index) => html`${index > 0 && ', '}<a href=${clientPath(id)}>${name}</a>`,
+      )}${totalClients > clients.length && html` ${t('and {count, number} more', { count: totalClients - clients.length })}`}`
+    }.
   </li>`;
 }
 

@@ -2,8 +2,8 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { z } from 'zod';
 import type { KeyturnError } from '../../../../errors.ts';
-import { countOf } from '../../../../text/count-text.ts';
 import type { scopeReview } from '../../../scope-schemas.ts';
+import { linkTo, rich, t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
@@ -48,10 +48,10 @@ export const clientEditPages: readonly Page[] = [
       const removed = removedScopes(client, fields['scope']);
       if (client.last_used_at && removed.length > 0 && !form.has('confirmed')) {
         return confirmForm(visit, {
-          title: `Remove permissions of ${client.name}?`,
+          title: t('Remove permissions of {name}?', { name: client.name }),
           section: sectionOf(client),
           body: await impactOfRemoval(visit, client, removed),
-          button: 'Save',
+          button: t('Save'),
           back: { path: clientPath(client.client_id), label: client.name },
         });
       }
@@ -68,10 +68,10 @@ export const clientEditPages: readonly Page[] = [
         if (!review) return await showForm(visit, client, form, revision, result.problem);
         form.set('confirmation', review.confirmation);
         return confirmForm(visit, {
-          title: `Change scopes of ${client.name}?`,
+          title: t('Change scopes of {name}?', { name: client.name }),
           section: sectionOf(client),
           body: impactOnScopes(visit, review),
-          button: 'Save',
+          button: t('Save'),
           back: { path: clientPath(client.client_id), label: client.name },
         });
       }
@@ -97,13 +97,13 @@ function impactOnScopes(visit: Visit, { impact }: ScopeReview): VNode {
       <p>${effectOn(each)}</p>
       ${
         users.length > 0 &&
-        html`<p>Used in the last 30 days by:</p>
+        html`<p>${t('Used in the last 30 days by:')}</p>
         <ul class="bullets">
           ${users.map(
             ({ client_id: id, name, last_used_at: at }) =>
-              html`<li><a href=${clientPath(id)}>${name}</a>, last ${lastUse(new Date(at).toISOString(), visit.now)}</li>`,
+              html`<li>${rich('<a>{name}</a>, last {at}', { name, a: linkTo(clientPath(id)), at: lastUse(new Date(at).toISOString(), visit.now) })}</li>`,
           )}
-          ${others > 0 && html`<li>${others} more</li>`}
+          ${others > 0 && html`<li>${t('{count, number} more', { count: others })}</li>`}
         </ul>`
       }`;
   })}`;
@@ -111,14 +111,20 @@ function impactOnScopes(visit: Visit, { impact }: ScopeReview): VNode {
 
 function effectOn({ effect, replaced_by: successor, held_by: held }: ScopeImpact): VNode {
   if (effect === 'deprecated') {
-    return html`The name becomes deprecated. It stays valid for those who have it, and is no longer offered to others.`;
+    return rich(
+      'The name becomes deprecated. It stays valid for those who have it, and is no longer offered to others.',
+    );
   }
-  const rejected = html`Token requests that name it are rejected (<code>invalid_scope</code>), and active tokens lose it immediately. To keep the name valid, add it to the other names of its scope.`;
+  const rejected = rich(
+    'Token requests that name it are rejected (<code>invalid_scope</code>), and active tokens lose it immediately. To keep the name valid, add it to the other names of its scope.',
+  );
   if (effect === 'removed') {
-    return html`The name is no longer offered${successor !== null && html`; <code>${successor}</code> is`}. ${rejected}`;
+    return successor === null
+      ? html`${t('The name is no longer offered.')} ${rejected}`
+      : html`${rich('The name is no longer offered; <code>{successor}</code> is.', { successor })} ${rejected}`;
   }
-  const holders = [countOf(held.clients, 'integration'), countOf(held.access_keys, 'access key')].join(' and ');
-  return html`The scope is renamed to <code>${successor}</code>. ${`${holders} with the previous name`} get the new one. ${rejected}`;
+  const values = { successor, clients: held.clients, keys: held.access_keys };
+  return html`${rich('The scope is renamed to <code>{successor}</code>. {clients, plural, one {# integration} other {# integrations}} and {keys, plural, one {# access key} other {# access keys}} with the previous name get the new one.', values)} ${rejected}`;
 }
 
 function removedScopes({ kind, scope }: ShownClient, given: unknown): string[] {
@@ -129,15 +135,28 @@ function removedScopes({ kind, scope }: ShownClient, given: unknown): string[] {
 
 async function impactOfRemoval(visit: Visit, client: ShownClient, removed: readonly string[]): Promise<VNode> {
   const live = await countLiveTokens(visit);
-  const them = removed.length === 1 ? 'this permission' : 'these permissions';
-  return html`<p>${`${removed.length === 1 ? '1 permission is' : `${removed.length} permissions are`} removed:`} <code>${removed.join(' ')}</code></p>
+  const count = removed.length;
+  return html`<p>${t('{count, plural, one {# permission is} other {# permissions are}} removed:', { count })} <code>${removed.join(' ')}</code></p>
     <ul class="bullets">
-      <li>The integration was last used ${lastUse(client.last_used_at, visit.now)}.</li>
+      <li>${rich('The integration was last used {at}.', { at: lastUse(client.last_used_at, visit.now) })}</li>
       ${await recentUse(visit)}
-      <li>${live === 0 ? 'It has no active tokens now.' : `${live === undefined ? 'Its active tokens lose' : live === 1 ? 'Its 1 active token loses' : `Its ${live} active tokens lose`} ${them} immediately, as far as ${live === 1 ? 'it has' : 'they have'} ${removed.length === 1 ? 'it' : 'them'}, so calls that need ${removed.length === 1 ? 'it' : 'them'} fail.`}</li>
-      <li>Token requests that name ${removed.length === 1 ? 'it' : 'one of them'} are rejected (<code>invalid_scope</code>). Token requests without a scope succeed.</li>
-      <li>You can grant ${removed.length === 1 ? 'it' : 'them'} again at any time. Tokens that have not expired by then have ${removed.length === 1 ? 'it' : 'them'} again.</li>
+      <li>${live === 0 ? t('It has no active tokens now.') : lostByTokens(live, count)}</li>
+      <li>${rich('{count, plural, one {Token requests that name it are} other {Token requests that name one of them are}} rejected (<code>invalid_scope</code>). Token requests without a scope succeed.', { count })}</li>
+      <li>${t('{count, plural, one {You can grant it again at any time. Tokens that have not expired by then have it again.} other {You can grant them again at any time. Tokens that have not expired by then have them again.}}', { count })}</li>
     </ul>`;
+}
+
+function lostByTokens(live: number | undefined, count: number): string {
+  if (live === undefined) {
+    return t(
+      '{count, plural, one {Its active tokens lose this permission immediately, as far as they have it, so calls that need it fail.} other {Its active tokens lose these permissions immediately, as far as they have them, so calls that need them fail.}}',
+      { count },
+    );
+  }
+  return t(
+    '{live, plural, one {{count, plural, one {Its # active token loses this permission immediately, as far as it has it, so calls that need it fail.} other {Its # active token loses these permissions immediately, as far as it has them, so calls that need them fail.}}} other {{count, plural, one {Its # active tokens lose this permission immediately, as far as they have it, so calls that need it fail.} other {Its # active tokens lose these permissions immediately, as far as they have them, so calls that need them fail.}}}}',
+    { live, count },
+  );
 }
 
 async function findClient(visit: Visit) {
@@ -160,9 +179,9 @@ async function showForm(
       : resourceServerFields(entries);
   return {
     ...(problem ? { status: problem.status } : {}),
-    title: `Edit ${client.name}`,
+    title: t('Edit {name}', { name: client.name }),
     section: sectionOf(client),
-    body: html`${pageHeading({ title: `Edit ${client.name}`, lead: 'Changed permissions apply immediately, also to tokens that are already issued.', back })}
+    body: html`${pageHeading({ title: t('Edit {name}', { name: client.name }), lead: t('Changed permissions apply immediately, also to tokens that are already issued.'), back })}
       ${problem && problemNotice(problem)}
       <div class="card narrow">
         ${postForm(
@@ -170,7 +189,7 @@ async function showForm(
           html`<input type="hidden" name="revision" value=${revision} />${fields}
             ${detailFields(visit, entries, client.kind)}
             <div class="actions">
-              <button class="primary">Save</button><a class="button" href=${back.path}>Cancel</a>
+              <button class="primary">${t('Save')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
             </div>`,
         )}
       </div>`,

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { t } from '../../languages/translate.ts';
 import type { Listed, ShownClient, ShownContact, Visit } from '../../page.ts';
 import { toDetailForm } from '../../parts/detail-fields.ts';
 import { detourButton } from '../../parts/detour.ts';
@@ -13,30 +14,30 @@ import { addDeclaredScopes, declaredScopeFields, readDeclaredScopes } from './de
  * @param offers resource servers to choose scopes from; if undefined, the scope is a text field.
  */
 export function integrationFields(visit: Visit, entries: Entries, offers: readonly Offer[] | undefined): VNode {
-  return html`${nameField(entries, 'For example, the program and the partner that runs it.')}
+  return html`${nameField(entries, t('For example, the program and the partner that runs it.'))}
     <fieldset class="stack">
-      <legend>Permissions</legend>
-      <p class="hint">The most that tokens of this integration may do. A token request can ask for less, and an access key can limit it further.</p>
+      <legend>${t('Permissions')}</legend>
+      <p class="hint">${t('The most that tokens of this integration may do. A token request can ask for less, and an access key can limit it further.')}</p>
       ${
         offers
           ? grantable(visit, entries, offers)
           : textField({
               ...entry(entries, 'scope'),
-              label: 'Scopes',
+              label: t('Scopes'),
               placeholder: 'orders:read orders:create',
             })
       }
     </fieldset>
     ${choices({
       ...entry(entries, 'access_key'),
-      label: 'Access key',
+      label: t('Access key'),
       value: entries.form.get('access_key') ?? 'optional',
       options: [
-        { value: 'optional', label: 'Optional', hint: 'Token requests succeed with and without an access key.' },
+        { value: 'optional', label: t('Optional'), hint: t('Token requests succeed with and without an access key.') },
         {
           value: 'required',
-          label: 'Required',
-          hint: 'Each token request must contain the access key of a contact.',
+          label: t('Required'),
+          hint: t('Each token request must contain the access key of a contact.'),
         },
       ],
     })}
@@ -45,12 +46,12 @@ export function integrationFields(visit: Visit, entries: Entries, offers: readon
       offers.length > 0 &&
       selectField({
         ...entry(entries, 'resource'),
-        label: 'Resource server',
+        label: t('Resource server'),
         options: [
-          ['', 'Determined by the token request or by the permissions'],
+          ['', t('Determined by the token request or by the permissions')],
           ...offers.map(({ resource, name }) => [resource, `${name} (${resource})`] as const),
         ],
-        hint: 'The API that tokens are for if the token request does not name one.',
+        hint: t('The API that tokens are for if the token request does not name one.'),
       })
     }`;
 }
@@ -60,58 +61,62 @@ function grantable(visit: Visit, entries: Entries, offers: readonly Offer[]): VN
   const granted = new Set(entries.form.getAll('permission'));
   const named = offers.flatMap(({ scopes }) => scopes);
   if (kinds.length === 0 && named.length === 0 && granted.size === 0) {
-    return html`<p>There are no permissions to grant yet. They come with the API that receives the tokens. You can also grant permissions later.</p>${detourButton(visit)}`;
+    return html`<p>${t('There are no permissions to grant yet. They come with the API that receives the tokens. You can also grant permissions later.')}</p>${detourButton(visit)}`;
   }
   return permissionMatrix({ kinds, granted, named, error: entry(entries, 'permission').error });
 }
 
 /** Renders the form fields of a resource server. */
 export function resourceServerFields(entries: Entries): VNode {
-  return html`${nameField(entries, 'The API that receives and checks access tokens.')}
+  return html`${nameField(entries, t('The API that receives and checks access tokens.'))}
     ${textField({
       ...entry(entries, 'resource'),
-      label: 'Resource identifier',
+      label: t('Resource identifier'),
       required: true,
       maxlength: 2_000,
       placeholder: 'https://api.example.com',
-      hint: 'An absolute URI. It is the audience of the tokens for this API.',
+      hint: t('An absolute URI. It is the audience of the tokens for this API.'),
     })}
     ${textField({
       ...entry(entries, 'information'),
-      label: 'Kinds of information',
+      label: t('Kinds of information'),
       placeholder: 'orders products contacts',
-      hint: 'Lower-case words, separated by spaces. Each kind has four permissions: create, read, update and delete.',
+      hint: t(
+        'Lower-case words, separated by spaces. Each kind has four permissions: create, read, update and delete.',
+      ),
     })}
     ${declaredScopeFields(entries)}
     ${choices({
       ...entry(entries, 'token_format'),
-      label: 'Access token format',
+      label: t('Access token format'),
       value: entries.form.get('token_format') ?? 'opaque',
       options: [
         {
           value: 'opaque',
-          label: 'Opaque',
-          hint: 'The API asks Keyturn about each token (introspection). Revoked tokens are rejected immediately.',
+          label: t('Opaque'),
+          hint: t('The API asks Keyturn about each token (introspection). Revoked tokens are rejected immediately.'),
         },
-        { value: 'jwt', label: 'JWT', hint: 'The API verifies the signature of each token itself (RFC 9068).' },
+        { value: 'jwt', label: 'JWT', hint: t('The API verifies the signature of each token itself (RFC 9068).') },
       ],
     })}
     ${selectField({
       ...entry(entries, 'token_typ'),
-      label: 'JWT type',
+      label: t('JWT type'),
       value: entries.form.get('token_typ') ?? 'at+jwt',
       options: [
         ['at+jwt', 'at+jwt (RFC 9068)'],
         ['JWT', 'JWT'],
       ],
-      hint: 'The typ header of the tokens. Choose JWT only if the JWT library of the API rejects at+jwt. Opaque tokens have no type.',
+      hint: t(
+        'The typ header of the tokens. Choose JWT only if the JWT library of the API rejects at+jwt. Opaque tokens have no type.',
+      ),
     })}`;
 }
 
 function nameField(entries: Entries, hint: string): VNode {
   return textField({
     ...entry(entries, 'name'),
-    label: 'Name',
+    label: t('Name'),
     required: true,
     maxlength: 200,
     hint,

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { rich, t } from '../../languages/translate.ts';
 import {
   type Listed,
   type Page,
@@ -13,7 +14,8 @@ import {
   type Visit,
 } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
-import { detailsCard, ownerOf } from '../../parts/detail-fields.ts';
+import { detailsCard } from '../../parts/detail-facts.ts';
+import { ownerOf } from '../../parts/detail-fields.ts';
 import {
   badge,
   copyable,
@@ -34,7 +36,7 @@ import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import { keysOfClientTable } from '../access-keys/access-key-parts.ts';
 import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
 import { readOffers } from './client-form.ts';
-import { methodLabel, nounOf } from './client-proof.ts';
+import { accessKeyUse, methodLabel, nounOf } from './client-proof.ts';
 import { declaredScopeList, type ShownScopeUsage } from './declared-scope-fields.ts';
 
 /** Page of one client (an integration or a resource server): credentials, usage, regenerations and actions. */
@@ -74,9 +76,9 @@ export const clientPage: Page = {
         title: client.name,
         lead: statusBadges(client, visit.now),
         back: isIntegration
-          ? { path: '/console/integrations', label: 'Integrations' }
-          : { path: '/console/resource-servers', label: 'Resource servers' },
-        actions: visit.can('integrations:edit') && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
+          ? { path: '/console/integrations', label: t('Integrations') }
+          : { path: '/console/resource-servers', label: t('Resource servers') },
+        actions: visit.can('integrations:edit') && html`<a class="button" href=${`${at}/edit`}>${t('Edit')}</a>`,
       })}
       <div class="grid two">
         ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body, declared) : offers(client, scopes?.body)}
@@ -98,53 +100,60 @@ function credentials(visit: Visit, client: ShownClient, at: string): VNode {
   const mayManage = visit.can('api_key:manage');
   const hasSecrets = client.secrets.length > 0;
   return html`<section class="card" aria-labelledby="credentials">
-    <h2 id="credentials">Credentials</h2>
-    ${copyable({ id: 'client-id', label: 'Client ID', value: client.client_id })}
+    <h2 id="credentials">${t('Credentials')}</h2>
+    ${copyable({ id: 'client-id', label: t('Client ID'), value: client.client_id })}
     ${
       hasSecrets
         ? table({
-            caption: 'Secrets',
-            columns: [{ label: 'Secret' }, { label: 'Status' }, { label: 'Last used' }, { label: 'Expires' }],
+            caption: t('Secrets'),
+            columns: [
+              { label: t('Secret') },
+              { label: t('Status') },
+              { label: t('Last used') },
+              { label: t('Expires') },
+            ],
             rows: client.secrets.map((secret) => [
-              html`<code>${secret.hint}</code>${secret.client_id !== client.client_id && html`<span class="under">for Client ID <code>${secret.client_id}</code></span>`}`,
-              html`${secret.status === 'current' ? badge('ok', 'current') : badge('warn', 'previous')} ${
-                secret.awaits_first_use && badge('warn', 'awaits first use')
+              html`<code>${secret.hint}</code>${secret.client_id !== client.client_id && html`<span class="under">${rich('for Client ID <code>{clientId}</code>', { clientId: secret.client_id })}</span>`}`,
+              html`${secret.status === 'current' ? badge('ok', t('current')) : badge('warn', t('previous'))} ${
+                secret.awaits_first_use && badge('warn', t('awaits first use'))
               }`,
               lastUse(secret.last_used_at, visit.now),
-              secret.retires_at ? fromNow(secret.retires_at, visit.now) : html`<span class="muted">never</span>`,
+              secret.retires_at
+                ? fromNow(secret.retires_at, visit.now)
+                : html`<span class="muted">${t('never')}</span>`,
             ]),
           })
-        : html`<p class="muted">This client has no secret. It authenticates with its own ${nounOf(client.auth_method)}.</p>`
+        : html`<p class="muted">${t('This client has no secret. It authenticates with its own {noun}.', { noun: nounOf(client.auth_method) })}</p>`
     }
     ${
       client.secrets.some((secret) => secret.awaits_first_use) &&
-      html`<p class="hint">Only a hash of the imported secret is stored. When the integration first uses the secret, it is verified and stored like every other one.</p>`
+      html`<p class="hint">${t('Only a hash of the imported secret is stored. When the integration first uses the secret, it is verified and stored like every other one.')}</p>`
     }
     ${keys(visit, client)}
     ${mayManage && credentialActs(client, at)}
-    ${!client.reveal && hasSecrets && html`<p class="hint">No copy of the secret is stored, so it cannot be shown again.</p>`}
+    ${!client.reveal && hasSecrets && html`<p class="hint">${t('No copy of the secret is stored, so it cannot be shown again.')}</p>`}
   </section>`;
 }
 
 function credentialActs(client: ShownClient, at: string): VNode | null {
   const noun = nounOf(client.auth_method);
   if (noun !== 'secret') {
-    return html`<div class="actions"><a class="button" href=${`${at}/replace`}>${`Replace ${noun}…`}</a></div>`;
+    return html`<div class="actions"><a class="button" href=${`${at}/replace`}>${t('Replace {noun}…', { noun })}</a></div>`;
   }
   const current = client.secrets.find(({ status }) => status === 'current');
   if (!current) return null;
   return html`<div class="actions">
-    ${client.reveal && !current.awaits_first_use && postForm(`${at}/reveal`, html`<button>Show secret</button>`)}
-    <a class="button" href=${`${at}/regenerate`}>Regenerate…</a>
-    <a class="button" href=${`${at}/replace`}>Use a key or certificate…</a>
+    ${client.reveal && !current.awaits_first_use && postForm(`${at}/reveal`, html`<button>${t('Show secret')}</button>`)}
+    <a class="button" href=${`${at}/regenerate`}>${t('Regenerate…')}</a>
+    <a class="button" href=${`${at}/replace`}>${t('Use a key or certificate…')}</a>
   </div>`;
 }
 
 const keyStatus = {
-  current: () => badge('ok', 'current'),
-  retiring: () => badge('warn', 'previous'),
-  left: () => badge('warn', 'no longer published'),
-  ended: () => badge('plain', 'ended'),
+  current: () => badge('ok', t('current')),
+  retiring: () => badge('warn', t('previous')),
+  left: () => badge('warn', t('no longer published')),
+  ended: () => badge('plain', t('ended')),
 };
 
 /** Renders the keys and certificates of a client, and warns of a program that signs with one that left its set. */
@@ -155,25 +164,25 @@ function keys(visit: Visit, client: ShownClient): VNode | null {
     notice(
       'warn',
       html`<p>
-        <strong>A program still signs with the key <code>${key.kid ?? key.thumbprint}</code></strong>, which is no longer published. It was last rejected ${fromNow(key.used_after_leaving_at ?? '', visit.now)}.
+        ${rich('<strong>A program still signs with the key <code>{key}</code></strong>, which is no longer published. It was last rejected {at}.', { key: key.kid ?? key.thumbprint, at: fromNow(key.used_after_leaving_at ?? '', visit.now) })}
       </p>`,
     ),
   )}
   ${table({
-    caption: 'Keys and certificates',
+    caption: t('Keys and certificates'),
     columns: [
-      { label: 'Key' },
-      { label: 'Status' },
-      { label: 'Published' },
-      { label: 'First used' },
-      { label: 'Last used' },
+      { label: t('Key') },
+      { label: t('Status') },
+      { label: t('Published') },
+      { label: t('First used') },
+      { label: t('Last used') },
     ],
     rows: client.keys.map((key) => [
       keyName(key),
       keyStatus[key.status](),
       key.published_at
-        ? html`${fromNow(key.published_at, visit.now)}${key.left_at && html`<span class="under">until ${fromNow(key.left_at, visit.now)}</span>`}`
-        : html`<span class="muted">registered</span>`,
+        ? html`${fromNow(key.published_at, visit.now)}${key.left_at && html`<span class="under">${rich('until {at}', { at: fromNow(key.left_at, visit.now) })}</span>`}`
+        : html`<span class="muted">${t('registered')}</span>`,
       lastUse(key.first_used_at, visit.now),
       lastUse(key.last_used_at, visit.now),
     ]),
@@ -189,72 +198,77 @@ function authorizationToken(
 ): VNode {
   const mayManage = visit.can('api_key:manage');
   return html`<section class="card" aria-labelledby="token">
-    <h2 id="token">API authorization token</h2>
+    <h2 id="token">${t('API authorization token')}</h2>
     ${
       token
         ? facts({
-            'Time left': timeLeft(token.expires_at, visit.now),
-            Issued: html`${fromNow(token.issued_at, visit.now)} by ${token.issued_by}`,
-            Permissions: scopesInWords(token.scope, declared),
+            [t('Time left')]: timeLeft(token.expires_at, visit.now),
+            [t('Issued')]: rich('{at} by {name}', { at: fromNow(token.issued_at, visit.now), name: token.issued_by }),
+            [t('Permissions')]: scopesInWords(token.scope, declared),
           })
         : html`<p class="muted">
-            There is no active token. You can issue an access token yourself, for example to test the API. The Client ID and secret do not
-            change.
+            ${t('There is no active token. You can issue an access token yourself, for example to test the API. The Client ID and secret do not change.')}
           </p>`
     }
     ${
       mayManage &&
       (client.status === 'enabled'
         ? html`<div class="actions">
-            ${client.access_key === 'optional' && postForm(`${at}/authorization-token`, html`<button>${token ? 'Issue new token' : 'Issue token'}</button>`)}
-            <a class="button" href=${`${at}/authorization-token`}>${client.access_key === 'optional' ? 'Issue with options…' : 'Issue token…'}</a>
-            ${token && postForm(`${at}/authorization-token/revoke`, html`<button class="danger">Revoke</button>`)}
+            ${client.access_key === 'optional' && postForm(`${at}/authorization-token`, html`<button>${token ? t('Issue new token') : t('Issue token')}</button>`)}
+            <a class="button" href=${`${at}/authorization-token`}>${client.access_key === 'optional' ? t('Issue with options…') : t('Issue token…')}</a>
+            ${token && postForm(`${at}/authorization-token/revoke`, html`<button class="danger">${t('Revoke')}</button>`)}
           </div>
-          ${token && html`<p class="hint">Issuing a new token revokes this one immediately.</p>`}`
-        : html`<p class="hint">No token can be issued while the integration is disabled.</p>`)
+          ${token && html`<p class="hint">${t('Issuing a new token revokes this one immediately.')}</p>`}`
+        : html`<p class="hint">${t('No token can be issued while the integration is disabled.')}</p>`)
     }
   </section>`;
 }
 
 function accessKeys(visit: Visit, client: ShownClient, { data, next_cursor: next }: Listed<ShownAccessKey>): VNode {
   return html`<section class="card" aria-labelledby="access-keys">
-    <h2 id="access-keys">Access keys</h2>
+    <h2 id="access-keys">${t('Access keys')}</h2>
     ${
       data.length === 0
-        ? html`<p class="muted">No access key may be used with this integration.</p>`
+        ? html`<p class="muted">${t('No access key may be used with this integration.')}</p>`
         : keysOfClientTable(visit, data)
     }
-    <p><a href=${`/console/access-keys?client_id=${encodeURIComponent(client.client_id)}`}>${next ? 'Show all access keys of this integration' : 'Show them in the complete list'}</a></p>
+    <p><a href=${`/console/access-keys?client_id=${encodeURIComponent(client.client_id)}`}>${next ? t('Show all access keys of this integration') : t('Show them in the complete list')}</a></p>
   </section>`;
 }
 
 function offers(client: ShownClient, usage: ShownScopeUsage | undefined): VNode {
   return html`<section class="card" aria-labelledby="offers">
-    <h2 id="offers">Settings</h2>
+    <h2 id="offers">${t('Settings')}</h2>
     ${facts({
-      'Resource identifier': html`<code>${client.resource}</code>`,
-      'Kinds of information': client.information.join(', ') || 'none',
-      'Named scopes': declaredScopeList(client.scopes, usage?.scopes),
-      'Access token format': client.token_format === 'jwt' ? `JWT (RFC 9068), typ ${client.token_typ}` : 'Opaque',
+      [t('Resource identifier')]: html`<code>${client.resource}</code>`,
+      [t('Kinds of information')]: client.information.join(', ') || t('none'),
+      [t('Named scopes')]: declaredScopeList(client.scopes, usage?.scopes),
+      [t('Access token format')]:
+        client.token_format === 'jwt'
+          ? t('JWT (RFC 9068), typ {tokenTyp}', { tokenTyp: client.token_typ ?? '' })
+          : t('Opaque'),
     })}
   </section>`;
 }
 
 function grants(client: ShownClient, organization: Facts, declared: readonly NamedScope[]): VNode {
   return html`<section class="card" aria-labelledby="settings">
-    <h2 id="settings">Settings</h2>
+    <h2 id="settings">${t('Settings')}</h2>
     ${facts({
       ...organization,
-      Permissions: scopesInWords(client.scope, declared),
-      'Access key': html`${client.access_key} (<a href="/console/access-keys">complete list of access keys</a>)`,
-      'Resource server': client.resource
+      [t('Permissions')]: scopesInWords(client.scope, declared),
+      [t('Access key')]:
+        html`${accessKeyUse(client.access_key ?? 'optional')} (<a href="/console/access-keys">${t('complete list of access keys')}</a>)`,
+      [t('Resource server')]: client.resource
         ? html`<code>${client.resource}</code>`
-        : 'determined by the token request or by the permissions',
-      Authentication: methodLabel(client.auth_method),
-      'Certificate subject': Object.entries(client).find(([name]) => name.startsWith('tls_client_auth_'))?.[1] as
+        : t('determined by the token request or by the permissions'),
+      [t('Authentication')]: methodLabel(client.auth_method),
+      [t('Certificate subject')]: Object.entries(client).find(([name]) => name.startsWith('tls_client_auth_'))?.[1] as
         | string
         | undefined,
-      'Public keys': client.jwks_uri ?? (client.jwks ? `${client.jwks.keys.length} registered` : undefined),
+      [t('Public keys')]:
+        client.jwks_uri ??
+        (client.jwks ? t('{count, number} registered', { count: client.jwks.keys.length }) : undefined),
     })}
   </section>`;
 }
@@ -264,17 +278,17 @@ function danger(visit: Visit, client: ShownClient, at: string): VNode | null {
   if (!mayEdit && !mayManage) return null;
   const isEnabled = client.status === 'enabled';
   return html`<section class="card" aria-labelledby="danger">
-    <h2 id="danger">Danger zone</h2>
+    <h2 id="danger">${t('Danger zone')}</h2>
     <div class="actions">
       ${
         mayEdit &&
         (isEnabled
-          ? html`<a class="button danger" href=${`${at}/disable`}>Disable…</a>`
-          : postForm(`${at}/enable`, html`<button>Enable</button>`))
+          ? html`<a class="button danger" href=${`${at}/disable`}>${t('Disable…')}</a>`
+          : postForm(`${at}/enable`, html`<button>${t('Enable')}</button>`))
       }
-      ${mayManage && client.kind === 'integration' && html`<a class="button danger" href=${`${at}/revoke-tokens`}>Revoke all tokens…</a>`}
-      ${mayManage && !isEnabled && html`<a class="button danger" href=${`${at}/delete`}>Delete…</a>`}
+      ${mayManage && client.kind === 'integration' && html`<a class="button danger" href=${`${at}/revoke-tokens`}>${t('Revoke all tokens…')}</a>`}
+      ${mayManage && !isEnabled && html`<a class="button danger" href=${`${at}/delete`}>${t('Delete…')}</a>`}
     </div>
-    ${mayManage && isEnabled && html`<p class="hint">To delete it, disable it first.</p>`}
+    ${mayManage && isEnabled && html`<p class="hint">${t('To delete it, disable it first.')}</p>`}
   </section>`;
 }

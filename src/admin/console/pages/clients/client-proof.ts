@@ -4,6 +4,7 @@ import { subjectFields } from '../../../../clients/certificate-subject.ts';
 import { readCertificateKeys } from '../../../../clients/replacement.ts';
 import { InvalidInput } from '../../../../errors.ts';
 import { parseStrictJson } from '../../../../http/strict-json.ts';
+import { type Message, msg, t } from '../../languages/translate.ts';
 import type { ShownClient } from '../../page.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
 import { choices, selectField, textArea } from '../../parts/forms.ts';
@@ -13,37 +14,37 @@ type AuthMethod = ShownClient['auth_method'];
 type Method = {
   /** The noun for the credential. */
   noun: 'secret' | 'key' | 'certificate';
-  label: string;
+  label: Message;
   /** The instruction for the text field; absent for a secret, which Keyturn generates. */
-  ask?: string;
+  ask?: Message;
 };
 
 const methods: Record<AuthMethod, Method> = {
-  client_secret_basic: { noun: 'secret', label: 'A client secret in the Authorization header' },
-  client_secret_post: { noun: 'secret', label: 'A client secret in the request body' },
+  client_secret_basic: { noun: 'secret', label: msg('A client secret in the Authorization header') },
+  client_secret_post: { noun: 'secret', label: msg('A client secret in the request body') },
   private_key_jwt: {
     noun: 'key',
-    label: 'A JWT signed with its own key',
-    ask: 'Enter the JWK set with its public keys, or the https URL of that set.',
+    label: msg('A JWT signed with its own key'),
+    ask: msg('Enter the JWK set with its public keys, or the https URL of that set.'),
   },
   self_signed_tls_client_auth: {
     noun: 'certificate',
-    label: 'A self-signed TLS certificate',
-    ask: 'Enter the certificate in PEM, several of them one after the other, or a JWK set with x5c.',
+    label: msg('A self-signed TLS certificate'),
+    ask: msg('Enter the certificate in PEM, several of them one after the other, or a JWK set with x5c.'),
   },
   tls_client_auth: {
     noun: 'certificate',
-    label: 'A TLS certificate of a trusted authority',
-    ask: 'Enter the name that the certificate contains, such as CN=sync,O=Example,C=DE.',
+    label: msg('A TLS certificate of a trusted authority'),
+    ask: msg('Enter the name that the certificate contains, such as CN=sync,O=Example,C=DE.'),
   },
 };
 
-const subjectLabels: Record<(typeof subjectFields)[number], string> = {
-  tls_client_auth_subject_dn: 'Subject (distinguished name)',
-  tls_client_auth_san_dns: 'DNS name',
-  tls_client_auth_san_uri: 'URI',
-  tls_client_auth_san_ip: 'IP address',
-  tls_client_auth_san_email: 'E-mail address',
+const subjectLabels: Record<(typeof subjectFields)[number], Message> = {
+  tls_client_auth_subject_dn: msg('Subject (distinguished name)'),
+  tls_client_auth_san_dns: msg('DNS name'),
+  tls_client_auth_san_uri: msg('URI'),
+  tls_client_auth_san_ip: msg('IP address'),
+  tls_client_auth_san_email: msg('E-mail address'),
 };
 
 /** Returns the noun for the credential of an authentication method. */
@@ -51,9 +52,22 @@ export function nounOf(method: AuthMethod): Method['noun'] {
   return methods[method].noun;
 }
 
+/** Returns the noun for a credential, in the language of the request. */
+export function nounText(noun: Method['noun']): string {
+  return t(nouns[noun]);
+}
+
+const nouns = { secret: msg('secret'), key: msg('key'), certificate: msg('certificate') };
+
+/** Returns whether token requests of an integration need an access key. */
+export function accessKeyUse(use: unknown): string | undefined {
+  if (use === undefined) return undefined;
+  return use === 'required' ? t('required') : t('optional');
+}
+
 /** Renders how a client authenticates as a sentence, with the code of the method in small print. */
 export function methodLabel(method: AuthMethod): VNode {
-  return html`${methods[method].label} <code class="fine">${method}</code>`;
+  return html`${t(methods[method].label)} <code class="fine">${method}</code>`;
 }
 
 /** Renders the form fields for how a client authenticates. The default is a client secret. */
@@ -61,28 +75,28 @@ export function proofFields(entries: Entries): VNode {
   return html`<div class="proof stack">
     ${choices({
       ...entry(entries, 'auth_method'),
-      label: 'The client authenticates with',
+      label: t('The client authenticates with'),
       value: authMethodOf(entries.form),
       options: Object.entries(methods).map(([method, { ask }]) => ({
         value: method,
         label: methodLabel(method as AuthMethod),
-        hint: ask,
+        hint: ask && t(ask),
       })),
     })}
     <div class="of-subject">
       ${selectField({
         ...entry(entries, 'subject_field'),
-        label: 'Certificate field',
-        options: subjectFields.map((field) => [field, subjectLabels[field]] as const),
+        label: t('Certificate field'),
+        options: subjectFields.map((field) => [field, t(subjectLabels[field])] as const),
       })}
     </div>
     <div class="of-proof">
       ${textArea({
         ...entry(entries, 'proof'),
-        label: 'Keys or certificate',
+        label: t('Keys or certificate'),
         maxlength: 100_000,
         rows: 6,
-        hint: 'Enter public data, never a private key.',
+        hint: t('Enter public data, never a private key.'),
       })}
     </div>
   </div>`;
@@ -112,7 +126,7 @@ export function readProof(form: URLSearchParams): Record<string, unknown> {
   const { ask } = methods[method];
   if (ask === undefined) return { auth_method: method };
   const proof = form.get('proof')?.trim();
-  if (!proof) throw wrongProof(ask);
+  if (!proof) throw wrongProof(t(ask));
   return { auth_method: method, ...readKeys(method, form, proof) };
 }
 
@@ -128,10 +142,10 @@ function readKeys(method: AuthMethod, form: URLSearchParams, proof: string): Rec
   try {
     return { jwks: parseStrictJson(proof) };
   } catch {
-    throw wrongProof(`This is not a JWK set in JSON. ${methods[method].ask}`);
+    throw wrongProof(`${t('This is not a JWK set in JSON.')} ${t(methods[method].ask ?? '')}`);
   }
 }
 
 function wrongProof(message: string): InvalidInput {
-  return new InvalidInput(`Keys or certificate: ${message}`, [{ path: 'proof', message }]);
+  return new InvalidInput(message, [{ path: 'proof', message }]);
 }

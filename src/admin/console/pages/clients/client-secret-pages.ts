@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { rich, t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownClient, type Visit } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
 import { copyable, exactMoment, pageHeading } from '../../parts/elements.ts';
@@ -29,18 +30,18 @@ export const clientSecretPages: readonly Page[] = [
       if ('problem' in result) {
         return {
           status: result.problem.status,
-          title: 'The secret cannot be shown',
+          title: t('The secret cannot be shown'),
           section: sectionOf(client),
-          body: html`${pageHeading({ title: 'The secret cannot be shown', back: { path: at, label: client.name } })}
+          body: html`${pageHeading({ title: t('The secret cannot be shown'), back: { path: at, label: client.name } })}
           ${problemNotice(result.problem)}`,
         };
       }
       const { client_id, client_secret: clientSecret } = result.done.body;
       return showCredentials(visit, {
-        title: 'Client ID and secret',
+        title: t('Client ID and secret'),
         client: { ...client, client_id },
         clientSecret,
-        said: html`<p>This is the current secret. The audit log records that you viewed it.</p>`,
+        said: html`<p>${t('This is the current secret. The audit log records that you viewed it.')}</p>`,
       });
     },
   },
@@ -76,24 +77,26 @@ export const clientRegeneratePages: readonly Page[] = regeneratePages<Regenerate
     const noun = nounOf(client.auth_method);
     const isOver = Date.parse(previous.retires_at) <= visit.core.clock();
     const said = clientSecret
-      ? html`<p><strong>Regenerated.</strong> ${shownHowLong(client.reveal)}</p>`
-      : html`<p><strong>Replaced.</strong> The client authenticates with its own ${noun} from now on.</p>`;
+      ? html`<p><strong>${t('Regenerated.')}</strong> ${shownHowLong(client.reveal)}</p>`
+      : html`<p>${rich('<strong>Replaced.</strong> The client authenticates with its own {noun} from now on.', { noun })}</p>`;
     return showCredentials(visit, {
-      title: `New ${noun}`,
+      title: t('New {noun}', { noun }),
       client: { ...client, client_id },
       clientSecret,
       said: html`${said}
         <p>
-          ${
-            isOver
-              ? 'The previous credential no longer works.'
-              : html`The previous credential${previous.client_id !== client_id && html`, with Client ID <code>${previous.client_id}</code>,`} works until ${exactMoment(previous.retires_at)}.`
-          }
+          ${isOver ? t('The previous credential no longer works.') : previousWorks(previous, client_id)}
         </p>
-        ${!isOver && html`<p><a href=${clientPath(client_id, `/regenerations/${id}/undo`)}>Undo rotation…</a></p>`}`,
+        ${!isOver && html`<p><a href=${clientPath(client_id, `/regenerations/${id}/undo`)}>${t('Undo rotation…')}</a></p>`}`,
     });
   },
 });
+
+function previousWorks({ client_id: clientId, retires_at: end }: Regenerated['previous'], current: string): VNode {
+  const at = exactMoment(end);
+  if (clientId === current) return rich('The previous credential works until {at}.', { at });
+  return rich('The previous credential, with Client ID <code>{clientId}</code>, works until {at}.', { clientId, at });
+}
 
 async function findClient(visit: Visit, clientId: string): Promise<ShownClient> {
   return (await visit.call<ShownClient>('GET /clients/{client_id}', { params: { client_id: clientId } })).body;
@@ -116,9 +119,9 @@ export function showCredentials(
     title: shown.title,
     section: client.kind === 'integration' ? 'integrations' : 'resource-servers',
     body: html`${pageHeading({ title: shown.title, lead: client.name })} ${notice('ok', shown.said)}
-      <section class="card" aria-label="Credentials">
-        ${copyable({ id: 'client-id', label: 'Client ID', value: client.client_id })}
-        ${clientSecret !== undefined && copyable({ id: 'client-secret', label: 'Client secret', value: clientSecret })}
+      <section class="card" aria-label=${t('Credentials')}>
+        ${copyable({ id: 'client-id', label: t('Client ID'), value: client.client_id })}
+        ${clientSecret !== undefined && copyable({ id: 'client-secret', label: t('Client secret'), value: clientSecret })}
       </section>
       ${
         client.kind === 'integration' &&
@@ -129,6 +132,6 @@ export function showCredentials(
           needsAccessKey: client.access_key === 'required',
         })
       }
-      <div class="actions">${shown.next}${can('integrations:view') && html`<a class="button" href=${clientPath(client.client_id)}>${`Go to ${client.name}`}</a>`}</div>`,
+      <div class="actions">${shown.next}${can('integrations:view') && html`<a class="button" href=${clientPath(client.client_id)}>${t('Go to {name}', { name: client.name })}</a>`}</div>`,
   };
 }

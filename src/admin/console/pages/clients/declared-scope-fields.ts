@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import type { z } from 'zod';
 import { offeredScopes } from '../../../../clients/offered-scopes.ts';
 import type { scopeUsage } from '../../../scope-schemas.ts';
+import { rich, t } from '../../languages/translate.ts';
 import type { ShownClient } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
 import { badge } from '../../parts/elements.ts';
@@ -29,20 +30,20 @@ const field = (row: number, member: Member) => `scopes.${row}.${member}`;
 export function declaredScopeFields(entries: Entries): VNode {
   const rows = Math.min(rowsOf(entries.form) + emptyRows, 500);
   return html`<fieldset class="stack">
-    <legend>Named scopes</legend>
-    <p class="hint" id="hint-scopes">Scopes with names of your own, such as <code>orders.read</code> or <code>reports:export</code>. A scope that means a permission of a kind of information, such as <code>orders:read</code>, can be used in place of it. To remove a scope, clear its name. If you change a name, the previous one becomes one of the other names, so it stays valid until you remove it there. Deprecated names stay valid too, but are no longer offered to anybody who does not have them.</p>
+    <legend>${t('Named scopes')}</legend>
+    <p class="hint" id="hint-scopes">${rich('Scopes with names of your own, such as <code>orders.read</code> or <code>reports:export</code>. A scope that means a permission of a kind of information, such as <code>orders:read</code>, can be used in place of it. To remove a scope, clear its name. If you change a name, the previous one becomes one of the other names, so it stays valid until you remove it there. Deprecated names stay valid too, but are no longer offered to anybody who does not have them.')}</p>
     ${entries.errors.get('scopes') && html`<p class="error">${entries.errors.get('scopes')}</p>`}
     <div class="scroll">
       <table class="scopes">
-        <caption class="unseen">Named scopes</caption>
+        <caption class="unseen">${t('Named scopes')}</caption>
         <thead>
           <tr>
-            <th scope="col">Name</th>
-            <th scope="col">Description</th>
-            <th scope="col">Means</th>
-            <th scope="col">Other names</th>
-            <th scope="col">Deprecated names</th>
-            <th scope="col">Sensitive</th>
+            <th scope="col">${t('Name')}</th>
+            <th scope="col">${t('Description')}</th>
+            <th scope="col">${t('Means')}</th>
+            <th scope="col">${t('Other names')}</th>
+            <th scope="col">${t('Deprecated names')}</th>
+            <th scope="col">${t('Sensitive')}</th>
           </tr>
         </thead>
         <tbody>
@@ -62,7 +63,7 @@ function scopeRow(entries: Entries, row: number): VNode {
   const input = (member: Member, label: string, maxlength: number, placeholder?: string) => {
     const { name, value } = entry(entries, field(row, member));
     const error = errorOf(member);
-    return html`<td data-label=${`${label.charAt(0).toUpperCase()}${label.slice(1)}`}>
+    return html`<td data-label=${label}>
       <input
         id=${`field-${name}`}
         name=${name}
@@ -70,22 +71,22 @@ function scopeRow(entries: Entries, row: number): VNode {
         maxlength=${maxlength}
         placeholder=${placeholder}
         autocomplete="off"
-        aria-label=${`Scope ${row + 1}: ${label}`}
+        aria-label=${t('Scope {row}: {label}', { row: row + 1, label })}
         aria-invalid=${error ? 'true' : undefined}
         aria-describedby=${error ? `error-scopes-${row}` : undefined}
       />
     </td>`;
   };
   return html`<tr>
-      ${input('name', 'name', 128, row === 0 ? 'orders.read' : undefined)}
-      ${input('description', 'description', 500)} ${input('means', 'means', 80, row === 0 ? 'orders:read' : undefined)}
-      ${input('aliases', 'other names', 1_300)} ${input('deprecated', 'deprecated names', 1_500)}
-      <td data-label="Sensitive">
+      ${input('name', t('Name'), 128, row === 0 ? 'orders.read' : undefined)}
+      ${input('description', t('Description'), 500)} ${input('means', t('Means'), 80, row === 0 ? 'orders:read' : undefined)}
+      ${input('aliases', t('Other names'), 1_300)} ${input('deprecated', t('Deprecated names'), 1_500)}
+      <td data-label=${t('Sensitive')}>
         <input type="hidden" name=${`scopes.${row}.was`} value=${entries.form.get(`scopes.${row}.was`) ?? ''} />
         <input
           type="checkbox"
           name=${field(row, 'sensitive')}
-          aria-label=${`Scope ${row + 1}: sensitive`}
+          aria-label=${t('Scope {row}: {label}', { row: row + 1, label: t('Sensitive') })}
           checked=${entries.form.has(field(row, 'sensitive'))}
         />
       </td>
@@ -142,15 +143,16 @@ export function addDeclaredScopes(form: URLSearchParams, scopes: readonly ShownS
  * @param usage who used each name in the last 30 days; undefined for a resource server that is not registered yet.
  */
 export function declaredScopeList(scopes: readonly DeclaredFields[], usage: readonly ShownScopeUse[] = []): VNode {
-  if (scopes.length === 0) return html`<span class="muted">none</span>`;
+  if (scopes.length === 0) return html`<span class="muted">${t('none')}</span>`;
   return html`<ul class="changes">
     ${scopes.map(({ name, description, aliases, deprecated, information, action, sensitive }) => {
       const marked = (one: string) =>
-        html`<code>${one}</code>${deprecated.includes(one) && html` ${badge('plain', 'deprecated')}`}`;
+        html`<code>${one}</code>${deprecated.includes(one) && html` ${badge('plain', t('deprecated'))}`}`;
       return html`<li>
-          ${marked(name)} ${sensitive && badge('warn', 'sensitive')} ${description}${
-            information !== null && html` <span class="muted">(means <code>${`${information}:${action}`}</code>)</span>`
-          }${aliases.length > 0 && html` <span class="muted">also</span>${aliases.map((alias) => html` ${marked(alias)}`)}`}
+          ${marked(name)} ${sensitive && badge('warn', t('sensitive'))} ${description}${
+            information !== null &&
+            html` <span class="muted">${rich('(means <code>{scope}</code>)', { scope: `${information}:${action}` })}</span>`
+          }${aliases.length > 0 && html` <span class="muted">${t('also')}</span>${aliases.map((alias) => html` ${marked(alias)}`)}`}
           ${usage.filter(({ scope }) => [name, ...aliases].includes(scope)).map(useOf)}
         </li>`;
     })}
@@ -162,9 +164,11 @@ function useOf({ scope, used_by: users, used_by_others: others }: ShownScopeUse)
   if (users.length === 0) return null;
   const shown = users.slice(0, shownUsers);
   const more = users.length - shown.length + others;
-  return html`<span class="under"><code>${scope}</code> used in the last 30 days by ${shown.map(
+  const names = shown.map(
     ({ client_id: id, name }, index) => html`${index > 0 && ', '}<a href=${clientPath(id)}>${name}</a>`,
-  )}${more > 0 && ` and ${more} more`}</span>`;
+  );
+  const used = rich('<code>{scope}</code> used in the last 30 days by {names}', { scope, names });
+  return html`<span class="under">${used}${more > 0 && html` ${t('and {count, number} more', { count: more })}`}</span>`;
 }
 
 /** Returns every scope of a resource server: generated ones, declared ones and their aliases. */

@@ -1,10 +1,10 @@
 import { html } from 'htm/preact';
-import { permissionNames } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
+import { type Message, msg, rich, t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type Section, type ShownClient, type Visit } from '../../page.ts';
 import { detailFields, readDetailForm, reviewedDetails } from '../../parts/detail-fields.ts';
 import { beginDetour, continueDetour, detourFields, detourQuery } from '../../parts/detour.ts';
-import { facts, pageHeading } from '../../parts/elements.ts';
+import { facts, pageHeading, permissionName } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { checkbox, hiddenFields, postForm } from '../../parts/forms.ts';
 import { copyHint, madePage, shownHowLong } from '../../parts/made-page.ts';
@@ -12,7 +12,7 @@ import { scopesInWords } from '../../parts/named-scopes.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import { organizationOfForm } from '../../parts/organization-fact.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields } from './client-form.ts';
-import { authMethodOf, methodLabel, nounOf, proofFields, readProof } from './client-proof.ts';
+import { accessKeyUse, authMethodOf, methodLabel, nounOf, proofFields, readProof } from './client-proof.ts';
 import { showCredentials } from './client-secret-pages.ts';
 import { declaredScopeList, readDeclaredScopes } from './declared-scope-fields.ts';
 
@@ -20,24 +20,24 @@ type Kind = {
   kind: ShownClient['kind'];
   section: Section;
   path: '/integrations' | '/resource-servers';
-  title: string;
-  lead: string;
+  title: Message;
+  lead: Message;
 };
 
 const integration: Kind = {
   kind: 'integration',
   section: 'integrations',
   path: '/integrations',
-  title: 'Generate Client ID and Secret',
-  lead: 'For a program that requests access tokens.',
+  title: msg('Generate Client ID and Secret'),
+  lead: msg('For a program that requests access tokens.'),
 };
 
 const resourceServer: Kind = {
   kind: 'resource_server',
   section: 'resource-servers',
   path: '/resource-servers',
-  title: 'Register a resource server',
-  lead: 'For an API that receives access tokens. It checks them at Keyturn with its own Client ID and secret.',
+  title: msg('Register a resource server'),
+  lead: msg('For an API that receives access tokens. It checks them at Keyturn with its own Client ID and secret.'),
 };
 
 /** Pages that register a client in three steps: a form, a review, and the new credentials. */
@@ -91,12 +91,15 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
       : resourceServerFields(entries);
   return {
     ...(problem ? { status: problem.status } : {}),
-    title: kind.title,
+    title: t(kind.title),
     section: kind.section,
     body: html`${pageHeading({
-      title: kind.title,
-      lead: kind.lead,
-      back: { path: `/console${kind.path}`, label: kind.kind === 'integration' ? 'Integrations' : 'Resource servers' },
+      title: t(kind.title),
+      lead: t(kind.lead),
+      back: {
+        path: `/console${kind.path}`,
+        label: kind.kind === 'integration' ? t('Integrations') : t('Resource servers'),
+      },
     })}
     ${problem && problemNotice(problem)}
     <form class="card stack narrow" method="post" action=${`/console${kind.path}/review`}>
@@ -105,20 +108,20 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
         visit.core.reveal &&
         checkbox({
           name: 'reveal',
-          label: 'Store an encrypted copy of the secret',
-          hint: copyHint,
+          label: t('Store an encrypted copy of the secret'),
+          hint: copyHint(),
           checked: form.has('reveal'),
         })
       }
       ${
         kind.kind === 'integration' &&
         html`<details open=${authMethodOf(form) !== 'client_secret_basic'}>
-          <summary>Other authentication methods</summary>
+          <summary>${t('Other authentication methods')}</summary>
           ${proofFields(entries)}
         </details>`
       }
       ${detailFields(visit, entries, kind.kind)}
-      <button class="primary">Review</button>
+      <button class="primary">${t('Review')}</button>
     </form>`,
   };
 }
@@ -130,50 +133,51 @@ async function showReview(visit: Visit, kind: Kind): Promise<Reply> {
   const input = readClientForm(kind.kind, form);
   const granted = String(input['scope'] ?? '');
   return {
-    title: 'Review',
+    title: t('Review'),
     section: kind.section,
-    body: html`${pageHeading({ title: 'Review', lead: 'Nothing has been changed yet.' })}
+    body: html`${pageHeading({ title: t('Review'), lead: t('Nothing has been changed yet.') })}
       <div class="card stack narrow">
         ${facts({
-          Name: input['name'] as string,
-          Permissions: kind.kind === 'integration' ? scopesInWords(granted, declared) : undefined,
-          'Access key': input['access_key'] as string | undefined,
-          Authentication: kind.kind === 'integration' ? methodLabel(authMethodOf(form)) : undefined,
-          [kind.kind === 'integration' ? 'Resource server' : 'Resource identifier']: input['resource'] as
+          [t('Name')]: input['name'] as string,
+          [t('Permissions')]: kind.kind === 'integration' ? scopesInWords(granted, declared) : undefined,
+          [t('Access key')]: accessKeyUse(input['access_key']),
+          [t('Authentication')]: kind.kind === 'integration' ? methodLabel(authMethodOf(form)) : undefined,
+          [kind.kind === 'integration' ? t('Resource server') : t('Resource identifier')]: input['resource'] as
             | string
             | undefined,
-          'Kinds of information':
-            kind.kind === 'resource_server' ? (input['information'] as string[]).join(', ') || 'none' : undefined,
-          'Named scopes': kind.kind === 'resource_server' ? declaredScopeList(readDeclaredScopes(form)) : undefined,
-          'Access token format':
-            kind.kind === 'resource_server' ? (input['token_format'] === 'jwt' ? 'JWT' : 'Opaque') : undefined,
-          'JWT type': input['token_typ'] as string | undefined,
+          [t('Kinds of information')]:
+            kind.kind === 'resource_server' ? (input['information'] as string[]).join(', ') || t('none') : undefined,
+          [t('Named scopes')]:
+            kind.kind === 'resource_server' ? declaredScopeList(readDeclaredScopes(form)) : undefined,
+          [t('Access token format')]:
+            kind.kind === 'resource_server' ? (input['token_format'] === 'jwt' ? 'JWT' : t('Opaque')) : undefined,
+          [t('JWT type')]: input['token_typ'] as string | undefined,
           ...reviewedDetails(form),
         })}
-        <h2>What will happen</h2>
+        <h2>${t('What will happen')}</h2>
         <ul class="bullets">
-          <li>A new Client ID is created. It works immediately.</li>
+          <li>${t('A new Client ID is created. It works immediately.')}</li>
           ${
             isKey
-              ? html`<li>No secret is created, because the client authenticates with its own key or certificate.</li>`
-              : html`<li>A new secret is created and shown on the next page. Pass it on only over a channel that you trust.</li>`
+              ? html`<li>${t('No secret is created, because the client authenticates with its own key or certificate.')}</li>`
+              : html`<li>${t('A new secret is created and shown on the next page. Pass it on only over a channel that you trust.')}</li>`
           }
           ${
             !isKey &&
             (visit.core.reveal && form.has('reveal')
-              ? html`<li>An encrypted copy is stored. Operators with the permission “${permissionNames['api_key:manage']}” can show the secret again.</li>`
-              : html`<li><strong>No copy is stored.</strong> If the secret is lost, it must be regenerated.</li>`)
+              ? html`<li>${t('An encrypted copy is stored. Operators with the permission “{permission}” can show the secret again.', { permission: permissionName('api_key:manage') })}</li>`
+              : html`<li>${rich('<strong>No copy is stored.</strong> If the secret is lost, it must be regenerated.')}</li>`)
           }
-          <li>The audit log records that you did it. Nothing else changes.</li>
+          <li>${t('The audit log records that you did it. Nothing else changes.')}</li>
         </ul>
         <div class="actions">
           ${postForm(
             `/console${kind.path}`,
             html`${hiddenFields(form)}<button class="primary">
-                ${isKey ? 'Generate Client ID' : 'Generate Client ID and Secret'}
+                ${isKey ? t('Generate Client ID') : t('Generate Client ID and Secret')}
               </button>`,
           )}
-          <form method="post" action=${`/console${kind.path}/new`}>${hiddenFields(form)}<button>Edit</button></form>
+          <form method="post" action=${`/console${kind.path}/new`}>${hiddenFields(form)}<button>${t('Edit')}</button></form>
         </div>
       </div>`,
   };
@@ -205,12 +209,12 @@ async function generate(visit: Visit, kind: Kind): Promise<Reply> {
 
 function showGenerated(visit: Visit, client: Generated): Reply {
   return showCredentials(visit, {
-    title: client.client_secret ? 'Client ID and secret' : 'Client ID',
+    title: client.client_secret ? t('Client ID and secret') : t('Client ID'),
     client,
     clientSecret: client.client_secret,
     said: client.client_secret
-      ? html`<p><strong>Generated.</strong> ${shownHowLong(client.reveal)}</p>`
-      : html`<p><strong>Generated.</strong> The client authenticates with its own key or certificate.</p>`,
+      ? html`<p><strong>${t('Generated.')}</strong> ${shownHowLong(client.reveal)}</p>`
+      : html`<p>${rich('<strong>Generated.</strong> The client authenticates with its own key or certificate.')}</p>`,
     next: continueDetour(visit),
   });
 }

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { basicUser, shellQuote } from '../../../../text/quote-text.ts';
+import { t } from '../../languages/translate.ts';
 import { codeBlock } from '../../parts/elements.ts';
 
 /**
@@ -16,18 +17,17 @@ export function tokenRequest(
   const user = shellQuote(basicUser(clientId, clientSecret));
   const curl = `curl -sS -u ${user} \\\n  -d grant_type=client_credentials${accessKey} \\\n  ${shellQuote(tokenUrl)}`;
   return html`<section class="card" aria-labelledby="ask">
-    <h2 id="ask">Request a token</h2>
-    ${codeBlock({ id: 'curl', label: 'curl command', code: curl })}
+    <h2 id="ask">${t('Request a token')}</h2>
+    ${codeBlock({ id: 'curl', label: t('curl command'), code: curl })}
     <p class="hint">
-      In a program, read both values from the environment or a secret store, and never write them into the source code. Use a token
-      until it expires; do not request a new one for every call.
+      ${t('In a program, read both values from the environment or a secret store, and never write them into the source code. Use a token until it expires; do not request a new one for every call.')}
     </p>
     <div class="snippets">
       ${snippets(tokenUrl, needsAccessKey).map(
         ({ language, code }, index) =>
           html`<details name="snippet">
             <summary>${language}</summary>
-            ${codeBlock({ id: `snippet-${index}`, label: `${language} example`, code })}
+            ${codeBlock({ id: `snippet-${index}`, label: t('{language} example', { language }), code })}
           </details>`,
       )}
     </div>

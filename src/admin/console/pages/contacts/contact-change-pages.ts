@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type Permission, permissions } from '../../../../contacts/contact.ts';
 import type { KeyturnError } from '../../../../errors.ts';
+import { type Message, msg, t } from '../../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownContact, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { pageHeading, permissionLabel } from '../../parts/elements.ts';
@@ -70,36 +71,38 @@ async function showForm(
   shown: { form: URLSearchParams; contact?: ShownContact; revision?: string; problem?: KeyturnError },
 ): Promise<Reply> {
   const { form, contact, revision, problem } = shown;
-  const title = contact ? `Edit ${contact.name}` : 'New contact';
+  const title = contact ? t('Edit {name}', { name: contact.name }) : t('New contact');
   const back = contact
     ? { path: `/console/contacts/${contact.id}`, label: contact.name }
-    : { path: '/console/contacts', label: 'Contacts' };
+    : { path: '/console/contacts', label: t('Contacts') };
   const organization = contact ? null : await organizationOfForm(visit, form);
   return {
     ...(problem ? { status: problem.status } : {}),
     title,
     section: 'contacts',
     body: html`${pageHeading({ title, back })} ${problem && problemNotice(problem)}
-      ${contact?.id === visit.operator.id && notice('warn', 'This is your own contact. If you change its permissions, you must sign in again.')}
+      ${contact?.id === visit.operator.id && notice('warn', t('This is your own contact. If you change its permissions, you must sign in again.'))}
       <div class="card narrow">
         ${postForm(
           visit.path,
           html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${organization}
             ${contactFields(visit, readEntries(form, problem))}
             <div class="actions">
-              <button class="primary">${contact ? 'Save' : 'Create'}</button><a class="button" href=${back.path}>Cancel</a>
+              <button class="primary">${contact ? t('Save') : t('Create')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
             </div>`,
         )}
       </div>`,
   };
 }
 
-const meanings: Readonly<Record<Permission, string>> = {
-  'integrations:view': 'See integrations, access keys, contacts and their usage.',
-  'integrations:edit': 'Change, disable and enable integrations and access keys. Create and regenerate access keys.',
-  'api_key:manage': 'Generate, show, regenerate and delete credentials. Issue and revoke tokens.',
-  'contacts:manage': 'Manage contacts, their permissions and operator tokens.',
-  'audit:view': 'See the audit log and verify it.',
+const meanings: Readonly<Record<Permission, Message>> = {
+  'integrations:view': msg('See integrations, access keys, contacts and their usage.'),
+  'integrations:edit': msg(
+    'Change, disable and enable integrations and access keys. Create and regenerate access keys.',
+  ),
+  'api_key:manage': msg('Generate, show, regenerate and delete credentials. Issue and revoke tokens.'),
+  'contacts:manage': msg('Manage contacts, their permissions and operator tokens.'),
+  'audit:view': msg('See the audit log and verify it.'),
 };
 
 /**
@@ -108,18 +111,18 @@ const meanings: Readonly<Record<Permission, string>> = {
 function contactFields(visit: Visit, entries: Entries): VNode {
   const granted = entries.form.getAll('permissions');
   const { error } = entry(entries, 'permissions');
-  return html`${textField({ ...entry(entries, 'name'), label: 'Name', required: true, maxlength: 200 })}
-    ${textField({ ...entry(entries, 'email'), label: 'E-mail address', type: 'email', required: true, maxlength: 254 })}
+  return html`${textField({ ...entry(entries, 'name'), label: t('Name'), required: true, maxlength: 200 })}
+    ${textField({ ...entry(entries, 'email'), label: t('E-mail address'), type: 'email', required: true, maxlength: 254 })}
     ${textField({
       ...entry(entries, 'external_id'),
-      label: 'External ID',
+      label: t('External ID'),
       maxlength: 200,
-      hint: 'The ID of this contact in your own system, such as a customer number. It must be unique.',
+      hint: t('The ID of this contact in your own system, such as a customer number. It must be unique.'),
     })}
     <fieldset class="checks" id="field-permissions">
-      <legend>Operator permissions</legend>
+      <legend>${t('Operator permissions')}</legend>
       ${error && html`<p class="error">${error}</p>`}
-      <p class="hint">A contact that only uses access keys needs no permissions. You can grant and withdraw only permissions that you have yourself.</p>
+      <p class="hint">${t('A contact that only uses access keys needs no permissions. You can grant and withdraw only permissions that you have yourself.')}</p>
       ${permissions.map((permission) => {
         const isGranted = granted.includes(permission);
         const mayChange = visit.can(permission);
@@ -127,7 +130,7 @@ function contactFields(visit: Visit, entries: Entries): VNode {
           name: 'permissions',
           value: permission,
           label: permissionLabel(permission),
-          hint: meanings[permission],
+          hint: t(meanings[permission]),
           checked: isGranted,
           disabled: !mayChange,
         })}
@@ -166,14 +169,14 @@ export const contactActPages: readonly Page[] = [
     confirm: async (visit) => {
       const { body: contact } = await findContact(visit);
       return {
-        title: `Delete ${contact.name}?`,
+        title: t('Delete {name}?', { name: contact.name }),
         section: 'contacts',
         body: html`<ul class="bullets">
           <li>${await ownedThings(visit, contact)}</li>
-          <li>Its history stays in the audit log.</li>
-          <li>This cannot be undone.</li>
+          <li>${t('Its history stays in the audit log.')}</li>
+          <li>${t('This cannot be undone.')}</li>
         </ul>`,
-        button: 'Delete',
+        button: t('Delete'),
         name: contact.name,
         back: backTo(contact),
       };

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { findDisabledTogether } from '../../../../access-keys/disable-keys-of-contact.ts';
+import { t } from '../../languages/translate.ts';
 import type { Page, ShownContact, ShownKeysReview, Visit } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
@@ -16,10 +17,10 @@ export const disableAccessKeysPages: readonly Page[] = [
       const { body: contact } = await visit.call<ShownContact>('GET /contacts/{id}', { params });
       const { body: review } = await visit.call<ShownKeysReview>('GET /contacts/{id}/access-keys/disable', { params });
       return {
-        title: `Disable all access keys of ${contact.name}?`,
+        title: t('Disable all access keys of {name}?', { name: contact.name }),
         section: 'contacts',
         body: impact(visit, review),
-        button: 'Disable all access keys',
+        button: t('Disable all access keys'),
         back: { path: `/console/contacts/${contact.id}`, label: contact.name },
       };
     },
@@ -46,34 +47,37 @@ export const disableAccessKeysPages: readonly Page[] = [
 ];
 
 function impact(visit: Visit, { total, access_keys: keys }: ShownKeysReview): VNode {
-  if (total === 0) return html`<p>All access keys of this contact are already disabled.</p>`;
+  if (total === 0) return html`<p>${t('All access keys of this contact are already disabled.')}</p>`;
   const used = keys.filter((key) => key.tokens_24h > 0);
   const tokens = used.reduce((sum, key) => sum + key.tokens_24h, 0);
   return html`<ul class="bullets">
-      <li>${`${total === 1 ? '1 access key is' : `${total} access keys are`} disabled. Token requests with ${total === 1 ? 'it' : 'them'} fail immediately, and active tokens are inactive.`}</li>
+      <li>${t('{total, plural, one {# access key is disabled. Token requests with it fail immediately, and active tokens are inactive.} other {# access keys are disabled. Token requests with them fail immediately, and active tokens are inactive.}}', { total })}</li>
       <li>${
         used.length === 0
-          ? 'None of them got a token in the last 24 hours.'
-          : `In the last 24 hours, ${tokens === 1 ? '1 token was' : `${tokens} tokens were`} issued with ${used.length} of them.`
+          ? t('None of them got a token in the last 24 hours.')
+          : t(
+              'In the last 24 hours, {tokens, plural, one {# token was} other {# tokens were}} issued with {used, number} of them.',
+              { tokens, used: used.length },
+            )
       }</li>
-      <li>You can enable them again at any time.</li>
+      <li>${t('You can enable them again at any time.')}</li>
     </ul>
     ${table({
-      caption: 'Enabled access keys',
+      caption: t('Enabled access keys'),
       columns: [
-        { label: 'Name' },
-        { label: 'Last used' },
-        { label: 'Tokens in 24 hours', isNumber: true },
-        { label: 'Integrations at the same sources' },
+        { label: t('Name') },
+        { label: t('Last used') },
+        { label: t('Tokens in 24 hours'), isNumber: true },
+        { label: t('Integrations at the same sources') },
       ],
       rows: keys.map((key) => [
         html`<a class="strong" href=${`/console/access-keys/${key.id}`}>${key.name}</a>`,
         lastUse(key.last_used_at, visit.now),
         key.tokens_24h,
         key.integrations.length === 0
-          ? html`<span class="muted">none</span>`
+          ? html`<span class="muted">${t('none')}</span>`
           : html`<ul>${key.integrations.map((each) => html`<li><a href=${clientPath(each.client_id)}>${each.name}</a></li>`)}</ul>`,
       ]),
     })}
-    ${total > keys.length && html`<p class="hint">${`Only the ${keys.length} that were used last are listed.`}</p>`}`;
+    ${total > keys.length && html`<p class="hint">${t('Only the {count, number} that were used last are listed.', { count: keys.length })}</p>`}`;
 }

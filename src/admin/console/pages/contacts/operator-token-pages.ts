@@ -1,8 +1,8 @@
 import { html } from 'htm/preact';
-import { permissionNames } from '../../../../contacts/contact.ts';
+import { rich, t } from '../../languages/translate.ts';
 import type { Page, ShownContact } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
-import { copyable, pageHeading } from '../../parts/elements.ts';
+import { copyable, pageHeading, permissionName } from '../../parts/elements.ts';
 import { madePage } from '../../parts/made-page.ts';
 import { notice } from '../../parts/notices.ts';
 import { backTo, findContact, of } from './contact-change-pages.ts';
@@ -21,14 +21,14 @@ export const operatorTokenPages: readonly Page[] = [
     confirm: async (visit) => {
       const { body: contact } = await findContact(visit);
       return {
-        title: `Issue a new operator token for ${contact.name}?`,
+        title: t('Issue a new operator token for {name}?', { name: contact.name }),
         section: 'contacts',
         body: html`<ul class="bullets">
-          <li>Anyone who has the token can act as ${contact.name}, with these permissions: ${contact.permissions.map((each) => permissionNames[each]).join(', ') || 'none'}.</li>
-          <li>The current token stops working immediately, and sessions that were started with it end.</li>
-          ${contact.id === visit.operator.id && html`<li><strong>This is your own token.</strong> You stay signed in here. Your other sessions end, and your programs fail until they use the new token.</li>`}
+          <li>${t('Anyone who has the token can act as {name}, with these permissions: {permissions}.', { name: contact.name, permissions: contact.permissions.map(permissionName).join(', ') || t('none') })}</li>
+          <li>${t('The current token stops working immediately, and sessions that were started with it end.')}</li>
+          ${contact.id === visit.operator.id && html`<li>${rich('<strong>This is your own token.</strong> You stay signed in here. Your other sessions end, and your programs fail until they use the new token.')}</li>`}
         </ul>`,
-        button: 'Issue token',
+        button: t('Issue token'),
         back: backTo(contact),
       };
     },
@@ -46,14 +46,14 @@ export const operatorTokenPages: readonly Page[] = [
     permission: 'contacts:manage',
     params: ({ params: { id } }) => ({ id }),
     show: (_visit, body) => ({
-      title: 'Operator token',
+      title: t('Operator token'),
       section: 'contacts',
-      body: html`${pageHeading({ title: 'Operator token', lead: body.name, back: backTo(body) })}
-          ${notice('ok', html`<p><strong>Issued.</strong> Copy the token now. It is shown here for ten minutes and cannot be shown again later.</p>`)}
-          <section class="card" aria-label="Token">
-            ${copyable({ id: 'operator-token', label: 'Operator token', value: body.operator_token })}
+      body: html`${pageHeading({ title: t('Operator token'), lead: body.name, back: backTo(body) })}
+          ${notice('ok', html`<p>${rich('<strong>Issued.</strong> Copy the token now. It is shown here for ten minutes and cannot be shown again later.')}</p>`)}
+          <section class="card" aria-label=${t('Token')}>
+            ${copyable({ id: 'operator-token', label: t('Operator token'), value: body.operator_token })}
             <p class="hint">
-              It is used to sign in to this console, and as the bearer token of the admin API. Pass it on only over a channel that you trust.
+              ${t('It is used to sign in to this console, and as the bearer token of the admin API. Pass it on only over a channel that you trust.')}
             </p>
           </section>`,
     }),
@@ -64,14 +64,14 @@ export const operatorTokenPages: readonly Page[] = [
     confirm: async (visit) => {
       const { body: contact } = await findContact(visit);
       return {
-        title: `Revoke the operator token of ${contact.name}?`,
+        title: t('Revoke the operator token of {name}?', { name: contact.name }),
         section: 'contacts',
         body: html`<ul class="bullets">
-          <li>The token stops working immediately, and sessions that were started with it end.</li>
-          <li>Programs that call the admin API with it fail.</li>
-          <li>The contact keeps its permissions. You can issue a new token at any time.</li>
+          <li>${t('The token stops working immediately, and sessions that were started with it end.')}</li>
+          <li>${t('Programs that call the admin API with it fail.')}</li>
+          <li>${t('The contact keeps its permissions. You can issue a new token at any time.')}</li>
         </ul>`,
-        button: 'Revoke',
+        button: t('Revoke'),
         back: backTo(contact),
       };
     },

@@ -1,5 +1,5 @@
 import { html } from 'htm/preact';
-import { countOf } from '../../../../text/count-text.ts';
+import { t } from '../../languages/translate.ts';
 import type { Page, ShownOrganization, Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 
@@ -13,14 +13,14 @@ export const organizationActPages: readonly Page[] = [
     confirm: async (visit) => {
       const organization = await findShown(visit);
       return {
-        title: `Disable ${organization.name}?`,
+        title: t('Disable {name}?', { name: organization.name }),
         section: 'organizations',
         body: html`<ul class="bullets">
-          <li>Its ${countOf(organization.integrations, 'integration')} and ${countOf(organization.access_keys, 'enabled access key')} stop working immediately, and all active tokens of its integrations are revoked.</li>
-          <li>Its contacts can no longer sign in to this console or use the admin API.</li>
-          <li>You can enable it again. The revoked tokens stay revoked, and programs must request new ones.</li>
+          <li>${t('Its {integrations, plural, one {# integration} other {# integrations}} and {accessKeys, plural, one {# enabled access key} other {# enabled access keys}} stop working immediately, and all active tokens of its integrations are revoked.', { integrations: organization.integrations, accessKeys: organization.access_keys })}</li>
+          <li>${t('Its contacts can no longer sign in to this console or use the admin API.')}</li>
+          <li>${t('You can enable it again. The revoked tokens stay revoked, and programs must request new ones.')}</li>
         </ul>`,
-        button: 'Disable',
+        button: t('Disable'),
         back: backTo(organization),
       };
     },
@@ -44,14 +44,14 @@ export const organizationActPages: readonly Page[] = [
     confirm: async (visit) => {
       const organization = await findShown(visit);
       return {
-        title: `Delete ${organization.name}?`,
+        title: t('Delete {name}?', { name: organization.name }),
         section: 'organizations',
         body: html`<ul class="bullets">
-          <li>Its disabled integrations (${organization.integrations}) and its contacts (${organization.contacts}) are deleted with their access keys.</li>
-          <li>Its history stays in the audit log.</li>
-          <li>This cannot be undone.</li>
+          <li>${t('Its disabled integrations ({integrations}) and its contacts ({contacts}) are deleted with their access keys.', { integrations: organization.integrations, contacts: organization.contacts })}</li>
+          <li>${t('Its history stays in the audit log.')}</li>
+          <li>${t('This cannot be undone.')}</li>
         </ul>`,
-        button: 'Delete',
+        button: t('Delete'),
         name: organization.name,
         back: backTo(organization),
       };

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { InvalidInput, type KeyturnError } from '../../../../errors.ts';
+import { t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownOrganization, type Visit } from '../../page.ts';
 import { linesIn, linesOf, pairsOf } from '../../parts/detail-fields.ts';
 import { pageHeading } from '../../parts/elements.ts';
@@ -70,10 +71,10 @@ function showForm(
   shown: { form: URLSearchParams; organization?: ShownOrganization; revision?: string; problem?: KeyturnError },
 ): Reply {
   const { form, organization, revision, problem } = shown;
-  const title = organization ? `Edit ${organization.name}` : 'New organization';
+  const title = organization ? t('Edit {name}', { name: organization.name }) : t('New organization');
   const back = organization
     ? { path: `/console/organizations/${organization.id}`, label: organization.name }
-    : { path: '/console/organizations', label: 'Organizations' };
+    : { path: '/console/organizations', label: t('Organizations') };
   const entries = readEntries(form, problem);
   return {
     ...(problem ? { status: problem.status } : {}),
@@ -86,7 +87,7 @@ function showForm(
           html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${fields(entries)}
             ${!organization?.is_deployment && ceilingFields(entries, organization?.ceiling.reveal ?? true)}
             <div class="actions">
-              <button class="primary">${organization ? 'Save' : 'Create'}</button><a class="button" href=${back.path}>Cancel</a>
+              <button class="primary">${organization ? t('Save') : t('Create')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
             </div>`,
         )}
       </div>`,
@@ -94,41 +95,43 @@ function showForm(
 }
 
 function fields(entries: Entries): VNode {
-  return html`${textField({ ...entry(entries, 'name'), label: 'Name', required: true, maxlength: 200 })}
+  return html`${textField({ ...entry(entries, 'name'), label: t('Name'), required: true, maxlength: 200 })}
     ${textField({
       ...entry(entries, 'external_id'),
-      label: 'External ID',
+      label: t('External ID'),
       maxlength: 200,
-      hint: 'The ID of this organization in your own system, such as a customer number. It must be unique.',
+      hint: t('The ID of this organization in your own system, such as a customer number. It must be unique.'),
     })}
-    ${textArea({ ...entry(entries, 'labels'), label: 'Labels', rows: 2, hint: 'One per line, such as tier=gold.' })}`;
+    ${textArea({ ...entry(entries, 'labels'), label: t('Labels'), rows: 2, hint: t('One per line, such as tier=gold.') })}`;
 }
 
 /** @param wasRevealed whether copies of its secrets may be stored. */
 function ceilingFields(entries: Entries, wasRevealed: boolean): VNode {
-  const number = { type: 'number', hint: 'Leave this empty for no limit.' };
+  const number = { type: 'number', hint: t('Leave this empty for no limit.') };
   return html`<fieldset class="stack">
-    <legend>Ceiling</legend>
-    <p class="hint">What its integrations and access keys may have at most.</p>
-    ${textField({ ...entry(entries, 'integrations'), label: 'Number of integrations', ...number })}
-    ${textField({ ...entry(entries, 'access_keys'), label: 'Number of enabled access keys', ...number })}
+    <legend>${t('Ceiling')}</legend>
+    <p class="hint">${t('What its integrations and access keys may have at most.')}</p>
+    ${textField({ ...entry(entries, 'integrations'), label: t('Number of integrations'), ...number })}
+    ${textField({ ...entry(entries, 'access_keys'), label: t('Number of enabled access keys'), ...number })}
     ${textField({
       ...entry(entries, 'key_days'),
-      label: 'Longest life of an access key in days',
+      label: t('Longest life of an access key in days'),
       type: 'number',
-      hint: 'Also the life of keys for which no expiry is chosen. Leave this empty for no limit.',
+      hint: t('Also the life of keys for which no expiry is chosen. Leave this empty for no limit.'),
     })}
-    ${checkbox({ name: 'limits_scopes', label: 'Limit the permissions', checked: entries.form.has('limits_scopes') })}
+    ${checkbox({ name: 'limits_scopes', label: t('Limit the permissions'), checked: entries.form.has('limits_scopes') })}
     ${textArea({
       ...entry(entries, 'scopes'),
-      label: 'Allowed permissions',
-      hint: 'One API per line: its resource identifier, and its scopes after it, such as https://api.example.com orders:read orders:create. APIs that are not listed are not allowed.',
+      label: t('Allowed permissions'),
+      hint: t(
+        'One API per line: its resource identifier, and its scopes after it, such as https://api.example.com orders:read orders:create. APIs that are not listed are not allowed.',
+      ),
     })}
     ${checkbox({
       name: 'reveal',
-      label: 'Secrets and access keys can be shown again',
+      label: t('Secrets and access keys can be shown again'),
       hint: wasRevealed
-        ? 'If you remove this, the encrypted copies of its secrets and access keys are deleted.'
+        ? t('If you remove this, the encrypted copies of its secrets and access keys are deleted.')
         : undefined,
       checked: entries.form.has('reveal'),
     })}
@@ -174,7 +177,7 @@ function readNumber(form: URLSearchParams, name: string): number | null {
   if (text === '') return null;
   const number = Number(text);
   if (!Number.isFinite(number)) {
-    throw new InvalidInput(`${name}: must be a number.`, [{ path: name, message: 'must be a number' }]);
+    throw new InvalidInput(`${name}: must be a number.`, [{ path: name, message: t('must be a number') }]);
   }
   return number;
 }

@@ -1,8 +1,9 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { msg, t } from '../../languages/translate.ts';
 import type { Listed, Page, ShownClient, ShownContact, ShownOrganization, Visit } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
-import { noteFacts } from '../../parts/detail-fields.ts';
+import { noteFacts } from '../../parts/detail-facts.ts';
 import {
   badge,
   emptyState,
@@ -22,34 +23,37 @@ import { scopesInWords } from '../../parts/named-scopes.ts';
 /** Page that lists and searches organizations. */
 export const organizationsPage = listPage<ShownOrganization>({
   section: 'organizations',
-  title: 'Organizations',
-  lead: 'Customers and partners, to which contacts and integrations belong.',
-  action: { permission: 'contacts:manage', path: '/console/organizations/new', label: 'New organization' },
+  title: msg('Organizations'),
+  lead: msg('Customers and partners, to which contacts and integrations belong.'),
+  action: { permission: 'contacts:manage', path: '/console/organizations/new', label: msg('New organization') },
   route: 'GET /organizations',
-  search: 'Name or external ID',
+  search: msg('Name or external ID'),
+  noMatch: msg('No organizations match'),
+  showAll: msg('Show all organizations'),
   filters: [
     {
       name: 'status',
-      label: 'Status',
+      label: msg('Status'),
       options: [
-        ['', 'Any status'],
-        ['enabled', 'Enabled'],
-        ['disabled', 'Disabled'],
+        ['', msg('Any status')],
+        ['enabled', msg('Enabled')],
+        ['disabled', msg('Disabled')],
       ],
     },
-    { name: 'label', label: 'Label, such as tier=gold' },
+    { name: 'label', label: msg('Label, such as tier=gold') },
   ],
-  none: () => emptyState('No organizations', html`<p>An organization is a customer or partner of yours.</p>`),
+  none: () =>
+    emptyState(t('No organizations'), html`<p>${t('An organization is a customer or partner of yours.')}</p>`),
   table: (visit, organizations) =>
     table({
-      caption: 'Organizations',
+      caption: t('Organizations'),
       columns: [
-        { label: 'Name' },
-        { label: 'Status' },
-        { label: 'Integrations', isNumber: true },
-        { label: 'Access keys', isNumber: true },
-        { label: 'Contacts', isNumber: true },
-        { label: 'Created' },
+        { label: t('Name') },
+        { label: t('Status') },
+        { label: t('Integrations'), isNumber: true },
+        { label: t('Access keys'), isNumber: true },
+        { label: t('Contacts'), isNumber: true },
+        { label: t('Created') },
       ],
       rows: organizations.map((organization) => [
         html`<a class="strong" href=${`/console/organizations/${organization.id}`}>${organization.name}</a
@@ -64,11 +68,11 @@ export const organizationsPage = listPage<ShownOrganization>({
 });
 
 function organizationStatus({ status, is_deployment: isDeployment }: ShownOrganization): VNode {
-  return html`<span class="badges">${badge(status === 'enabled' ? 'ok' : 'bad', status)}${isDeployment && badge('plain', 'this deployment')}</span>`;
+  return html`<span class="badges">${badge(status === 'enabled' ? 'ok' : 'bad', status === 'enabled' ? t('enabled') : t('disabled'))}${isDeployment && badge('plain', t('this deployment'))}</span>`;
 }
 
 function outOf(count: number, max: number | null): string {
-  return max === null ? String(count) : `${count} of ${max}`;
+  return max === null ? t('{count, number}', { count }) : t('{count, number} of {max, number}', { count, max });
 }
 
 /** Page of one organization: its integrations, contacts and ceiling. */
@@ -92,8 +96,8 @@ export const organizationPage: Page = {
       body: html`${pageHeading({
         title: organization.name,
         lead: organizationStatus(organization),
-        back: { path: '/console/organizations', label: 'Organizations' },
-        actions: mayManage && html`<a class="button" href=${`${at}/edit`}>Edit</a>`,
+        back: { path: '/console/organizations', label: t('Organizations') },
+        actions: mayManage && html`<a class="button" href=${`${at}/edit`}>${t('Edit')}</a>`,
       })}
       ${integrations(visit, organization, clients)} ${contactsOf(visit, organization, contacts)}
       <div class="grid two">${about(visit, organization)} ${ceiling(organization)}</div>
@@ -109,15 +113,15 @@ function integrations(
 ): VNode {
   return html`<section class="card" aria-labelledby="integrations">
     <div class="card-head">
-      <h2 id="integrations">Integrations</h2>
-      ${visit.can('api_key:manage') && html`<a class="button" href=${`/console/integrations/new?organization_id=${id}`}>Generate Client ID and Secret</a>`}
+      <h2 id="integrations">${t('Integrations')}</h2>
+      ${visit.can('api_key:manage') && html`<a class="button" href=${`/console/integrations/new?organization_id=${id}`}>${t('Generate Client ID and Secret')}</a>`}
     </div>
     ${
       data.length === 0
-        ? html`<p class="muted">This organization has no integrations.</p>`
+        ? html`<p class="muted">${t('This organization has no integrations.')}</p>`
         : table({
-            caption: 'Integrations',
-            columns: [{ label: 'Name' }, { label: 'Status' }, { label: 'Last used' }],
+            caption: t('Integrations'),
+            columns: [{ label: t('Name') }, { label: t('Status') }, { label: t('Last used') }],
             rows: data.map((client) => [
               html`<a class="strong" href=${clientPath(client.client_id)}>${client.name}</a><code class="under">${client.client_id}</code>`,
               statusBadges(client, visit.now),
@@ -125,22 +129,22 @@ function integrations(
             ]),
           })
     }
-    ${next && html`<p><a href=${`/console/integrations?organization_id=${id}`}>Show all integrations of this organization</a></p>`}
+    ${next && html`<p><a href=${`/console/integrations?organization_id=${id}`}>${t('Show all integrations of this organization')}</a></p>`}
   </section>`;
 }
 
 function contactsOf(visit: Visit, { id }: ShownOrganization, { data, next_cursor: next }: Listed<ShownContact>): VNode {
   return html`<section class="card" aria-labelledby="contacts">
     <div class="card-head">
-      <h2 id="contacts">Contacts</h2>
-      ${visit.can('contacts:manage') && html`<a class="button" href=${`/console/contacts/new?organization_id=${id}`}>New contact</a>`}
+      <h2 id="contacts">${t('Contacts')}</h2>
+      ${visit.can('contacts:manage') && html`<a class="button" href=${`/console/contacts/new?organization_id=${id}`}>${t('New contact')}</a>`}
     </div>
     ${
       data.length === 0
-        ? html`<p class="muted">This organization has no contacts.</p>`
+        ? html`<p class="muted">${t('This organization has no contacts.')}</p>`
         : table({
-            caption: 'Contacts',
-            columns: [{ label: 'Name' }, { label: 'E-mail address' }, { label: 'Created' }],
+            caption: t('Contacts'),
+            columns: [{ label: t('Name') }, { label: t('E-mail address') }, { label: t('Created') }],
             rows: data.map((contact) => [
               html`<a class="strong" href=${`/console/contacts/${contact.id}`}>${contact.name}</a>`,
               contact.email,
@@ -149,42 +153,43 @@ function contactsOf(visit: Visit, { id }: ShownOrganization, { data, next_cursor
           })
     }
     <p>
-      ${next && html`<a href=${`/console/contacts?organization_id=${id}`}>Show all contacts of this organization</a> · `}
-      <a href=${`/console/access-keys?organization_id=${id}`}>Access keys of this organization</a>
+      ${next && html`<a href=${`/console/contacts?organization_id=${id}`}>${t('Show all contacts of this organization')}</a> · `}
+      <a href=${`/console/access-keys?organization_id=${id}`}>${t('Access keys of this organization')}</a>
     </p>
   </section>`;
 }
 
 function about(visit: Visit, organization: ShownOrganization): VNode {
   return html`<section class="card" aria-labelledby="about">
-    <h2 id="about">Details</h2>
+    <h2 id="about">${t('Details')}</h2>
     ${facts({
-      'External ID': organization.external_id ?? html`<span class="muted">none</span>`,
-      ID: html`<code>${organization.id}</code>`,
+      [t('External ID')]: organization.external_id ?? html`<span class="muted">${t('none')}</span>`,
+      [t('ID')]: html`<code>${organization.id}</code>`,
       ...noteFacts({ description: null, labels: organization.labels, claims: {} }, '/console/organizations'),
-      Created: fromNow(organization.created_at, visit.now),
+      [t('Created')]: fromNow(organization.created_at, visit.now),
     })}
   </section>`;
 }
 
 function ceiling({ ceiling: limits, is_deployment: isDeployment, ...organization }: ShownOrganization): VNode {
   return html`<section class="card" aria-labelledby="ceiling">
-    <h2 id="ceiling">Ceiling</h2>
+    <h2 id="ceiling">${t('Ceiling')}</h2>
     ${
       isDeployment
-        ? html`<p class="muted">The organization of the deployment itself has no limits.</p>`
+        ? html`<p class="muted">${t('The organization of the deployment itself has no limits.')}</p>`
         : facts({
-            Integrations:
-              limits.integrations === null ? 'no limit' : outOf(organization.integrations, limits.integrations),
-            'Enabled access keys':
-              limits.access_keys === null ? 'no limit' : outOf(organization.access_keys, limits.access_keys),
-            'Longest life of an access key': limits.key_lifetime === null ? 'no limit' : inWords(limits.key_lifetime),
-            'Secrets can be shown again': limits.reveal ? 'yes' : 'no',
-            Permissions:
+            [t('Integrations')]:
+              limits.integrations === null ? t('no limit') : outOf(organization.integrations, limits.integrations),
+            [t('Enabled access keys')]:
+              limits.access_keys === null ? t('no limit') : outOf(organization.access_keys, limits.access_keys),
+            [t('Longest life of an access key')]:
+              limits.key_lifetime === null ? t('no limit') : inWords(limits.key_lifetime),
+            [t('Secrets can be shown again')]: limits.reveal ? t('yes') : t('no'),
+            [t('Permissions')]:
               limits.scopes === null
-                ? 'no limit'
+                ? t('no limit')
                 : limits.scopes.length === 0
-                  ? 'none'
+                  ? t('none')
                   : html`<ul>${limits.scopes.map(({ resource, scope }) => html`<li><code>${resource}</code>${scopesInWords(scope)}</li>`)}</ul>`,
           })
     }
@@ -193,15 +198,15 @@ function ceiling({ ceiling: limits, is_deployment: isDeployment, ...organization
 
 function danger({ status }: ShownOrganization, at: string): VNode {
   return html`<section class="card" aria-labelledby="danger">
-    <h2 id="danger">Danger zone</h2>
+    <h2 id="danger">${t('Danger zone')}</h2>
     <div class="actions">
       ${
         status === 'enabled'
-          ? html`<a class="button danger" href=${`${at}/disable`}>Disable…</a>`
-          : postForm(`${at}/enable`, html`<button>Enable</button>`)
+          ? html`<a class="button danger" href=${`${at}/disable`}>${t('Disable…')}</a>`
+          : postForm(`${at}/enable`, html`<button>${t('Enable')}</button>`)
       }
-      <a class="button danger" href=${`${at}/delete`}>Delete…</a>
+      <a class="button danger" href=${`${at}/delete`}>${t('Delete…')}</a>
     </div>
-    <p class="hint">It can be deleted when all its integrations and access keys are disabled and its contacts have no operator tokens.</p>
+    <p class="hint">${t('It can be deleted when all its integrations and access keys are disabled and its contacts have no operator tokens.')}</p>
   </section>`;
 }

@@ -1,19 +1,14 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { InvalidInput } from '../../../../errors.ts';
+import { t } from '../../languages/translate.ts';
 import type { ShownRegeneration, ShownReview } from '../../page.ts';
+import { inUnit, inWords } from '../../parts/elements.ts';
 import type { Entries } from '../../parts/entries.ts';
 import { selectField, textField } from '../../parts/forms.ts';
 
-/** Lengths of a grace period in seconds, with their names. */
-const lengths = [
-  ['3600', '1 hour'],
-  ['86400', '1 day'],
-  ['259200', '3 days'],
-  ['604800', '7 days'],
-  ['1209600', '14 days'],
-  ['2592000', '30 days'],
-] as const;
+/** Lengths of a grace period in seconds. */
+const lengths = ['3600', '86400', '259200', '604800', '1209600', '2592000'];
 const longestSeconds = 2_592_000;
 const usualSeconds = 86_400;
 
@@ -50,7 +45,10 @@ export function endFields(
 ): VNode {
   const longestPause = Math.max(0, ...sources.map((source) => source.required_silence_seconds));
   const proposed = proposeSeconds(longestPause, after);
-  const options = lengths.map(([value, text]) => [value, value === proposed ? `${text} (proposed)` : text] as const);
+  const options = lengths.map((value) => {
+    const length = inWords(Number(value));
+    return [value, value === proposed ? t('{length} (proposed)', { length }) : length] as const;
+  });
   const reason = reasonOf(sources, longestPause);
   return html`${selectField({
     name,
@@ -60,29 +58,32 @@ export function endFields(
     options: [
       ...(none === undefined ? [] : [['0', none] as const]),
       ...options,
-      [freeDate, 'Until the date and time below'] as const,
+      [freeDate, t('Until the date and time below')] as const,
     ],
-    hint: `${hint}${reason}`,
+    hint: `${hint} ${reason}`.trim(),
   })}
   <fieldset class="filters of-date">
-    <legend class="unseen">End at a date and time</legend>
-    ${textField({ name: 'ends_at', label: 'Date and time', type: 'datetime-local', value: form.get('ends_at') ?? '', error: errors.get('ends_at') })}
-    ${selectField({ name: 'ends_offset', label: 'Offset from UTC', value: form.get('ends_offset') ?? 'Z', options: offsets })}
+    <legend class="unseen">${t('End at a date and time')}</legend>
+    ${textField({ name: 'ends_at', label: t('Date and time'), type: 'datetime-local', value: form.get('ends_at') ?? '', error: errors.get('ends_at') })}
+    ${selectField({ name: 'ends_offset', label: t('Offset from UTC'), value: form.get('ends_offset') ?? 'Z', options: offsets })}
   </fieldset>`;
 }
 
 /** Returns the shortest length after the current end that gives a source twice its longest pause, and a day at least. */
 function proposeSeconds(longestPause: number, after: number): string {
   const needed = Math.max(usualSeconds, Math.min(longestSeconds, longestPause * 2), after + 1);
-  return lengths.find(([value]) => Number(value) >= needed)?.[0] ?? String(longestSeconds);
+  return lengths.find((value) => Number(value) >= needed) ?? String(longestSeconds);
 }
 
 function reasonOf(sources: readonly JudgedSource[], longestPause: number): string {
   if (longestPause * 2 <= usualSeconds) return '';
   const slow = sources.filter((source) => source.required_silence_seconds === longestPause).length;
   const hours = Math.ceil(longestPause / 3_600);
-  const pause = hours < 48 ? `${hours} hours` : `${Math.round(hours / 24)} days`;
-  return ` ${slow === 1 ? 'One source pauses' : `${slow} sources pause`} for up to ${pause} between two uses, so at least twice that time is proposed.`;
+  const pause = hours < 48 ? inUnit(hours, 'hour') : inUnit(Math.round(hours / 24), 'day');
+  return t(
+    '{slow, plural, =1 {One source pauses} other {# sources pause}} for up to {pause} between two uses, so at least twice that time is proposed.',
+    { slow, pause },
+  );
 }
 
 /** Offsets from UTC that are in use, by the hour and for the zones between hours. */
@@ -111,9 +112,9 @@ export function readEndSeconds(form: URLSearchParams, name: string, now: number)
   const offset = form.get('ends_offset') ?? '';
   const isKnown = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(local) && offsets.some(([value]) => value === offset);
   const at = isKnown ? Date.parse(`${local.slice(0, 16)}:00${offset}`) : Number.NaN;
-  if (Number.isNaN(at)) throw wrongEnd('Enter a date and time.');
-  if (at <= now) throw wrongEnd('The date and time must be in the future.');
-  if (at - now > longestSeconds * 1_000) throw wrongEnd('The date and time must be within 30 days from now.');
+  if (Number.isNaN(at)) throw wrongEnd(t('Enter a date and time.'));
+  if (at <= now) throw wrongEnd(t('The date and time must be in the future.'));
+  if (at - now > longestSeconds * 1_000) throw wrongEnd(t('The date and time must be within 30 days from now.'));
   return Math.ceil((at - now) / 1_000);
 }
 

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
+import { type Message, msg, rich, t } from '../../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownRegeneration, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { exactMoment, fromNow, pageHeading } from '../../parts/elements.ts';
@@ -9,7 +10,7 @@ import { postForm } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { sourceName } from '../../parts/usage-section.ts';
 import { endFields, readEndSeconds } from './end-fields.ts';
-import { nounsOf, type Owner, type RotationSubject } from './rotation-subject.ts';
+import { type Nouns, nounsOf, type Owner, type RotationSubject } from './rotation-subject.ts';
 
 /** Creates the pages that end, extend or undo a running grace period, or mark one of its sources as moved. */
 export function gracePeriodPages<R>(subject: RotationSubject<R>): Page[] {
@@ -34,10 +35,12 @@ function endPages<R>(subject: RotationSubject<R>, act: 'finish' | 'undo'): Page[
       const nouns = nounsOf(rotation, owner);
       const isFinish = act === 'finish';
       return {
-        title: isFinish ? `End the grace period of ${owner.name} now?` : `Undo the rotation of ${owner.name}?`,
+        title: isFinish
+          ? t('End the grace period of {name} now?', { name: owner.name })
+          : t('Undo the rotation of {name}?', { name: owner.name }),
         section: owner.section,
         body: isFinish ? impactOfFinish(rotation, nouns) : impactOfUndo(rotation, nouns),
-        button: isFinish ? 'End grace period now' : 'Undo rotation',
+        button: isFinish ? t('End grace period now') : t('Undo rotation'),
         // Require the name, because programs would fail and the act cannot be undone.
         ...(isFinish && rotation && rotation.still_using_old.length > 0 ? { name: owner.name } : {}),
         back: backTo(owner),
@@ -58,7 +61,7 @@ function extendPages<R>(subject: RotationSubject<R>): Page[] {
     const owner = await subject.findOwner(visit);
     const rotation = await findRotation(visit, subject);
     const { previous, current } = nounsOf(rotation, owner);
-    const title = `Extend the grace period of ${owner.name}`;
+    const title = t('Extend the grace period of {name}', { name: owner.name });
     const end = rotation?.previous.retires_at;
     return {
       ...(problem ? { status: problem.status } : {}),
@@ -66,18 +69,21 @@ function extendPages<R>(subject: RotationSubject<R>): Page[] {
       section: owner.section,
       body: html`${pageHeading({ title, back: backTo(owner) })} ${problem && problemNotice(problem)}
       <section class="card">
-        ${end && html`<p>The previous ${previous} expires ${fromNow(end, visit.now)} (${exactMoment(end)}).</p>`}
+        ${end && html`<p>${rich('The previous {previous} expires {from} ({at}).', { previous, from: fromNow(end, visit.now), at: exactMoment(end) })}</p>`}
         ${postForm(
           visit.path,
           html`${endFields(readEntries(visit.form, problem), {
             name: 'seconds',
-            label: 'New end, from now',
+            label: t('New end, from now'),
             sources: rotation?.still_using_old ?? [],
             after: end ? (Date.parse(end) - visit.now) / 1_000 : 0,
-            hint: `Until then both the previous ${previous} and the new ${current} work. The new end must be later than the current one.`,
+            hint: t(
+              'Until then both the previous {previous} and the new {current} work. The new end must be later than the current one.',
+              { previous, current },
+            ),
           })}
             <div class="actions">
-              <button class="primary">Extend grace period</button><a class="button" href=${owner.at}>Cancel</a>
+              <button class="primary">${t('Extend grace period')}</button><a class="button" href=${owner.at}>${t('Cancel')}</a>
             </div>`,
         )}
       </section>`,
@@ -116,34 +122,37 @@ function markPages<R>(subject: RotationSubject<R>, act: 'mark-moved' | 'unmark-m
       const source = sourceIn(visit);
       if (act === 'unmark-moved') {
         return {
-          title: 'Withdraw the mark of this source?',
+          title: t('Withdraw the mark of this source?'),
           section: owner.section,
           body: html`<p>${sourceName(source)}</p>
             <ul class="bullets">
-              <li>Do this if the program may still have the previous ${previous}.</li>
-              <li>It then counts as moved only when it uses the new ${current} and no longer the previous ${previous}.</li>
+              <li>${rich('Do this if the program may still have the previous {previous}.', { previous })}</li>
+              <li>${rich('It then counts as moved only when it uses the new {current} and no longer the previous {previous}.', { current, previous })}</li>
             </ul>`,
-          button: 'Withdraw mark',
+          button: t('Withdraw mark'),
           fields: sourceFields(source),
           back: backTo(owner),
         };
       }
       return {
-        title: 'Mark this source as moved?',
+        title: t('Mark this source as moved?'),
         section: owner.section,
         body: html`<p>${sourceName(source)}</p>
           <ul class="bullets">
-            <li>Do this if you know that the program has moved, or that it is no longer in use.</li>
+            <li>${t('Do this if you know that the program has moved, or that it is no longer in use.')}</li>
             <li>
               ${
                 rotation?.finish_when_unused
-                  ? `The grace period ends as soon as all sources have moved, a minute after this mark at the earliest. If this program still has the previous ${previous}, its token requests fail then.`
-                  : `The previous ${previous} keeps working until the grace period ends.`
+                  ? t(
+                      'The grace period ends as soon as all sources have moved, a minute after this mark at the earliest. If this program still has the previous {previous}, its token requests fail then.',
+                      { previous },
+                    )
+                  : t('The previous {previous} keeps working until the grace period ends.', { previous })
               }
             </li>
-            <li>If the source uses the previous ${previous} again, it no longer counts as moved.</li>
+            <li>${rich('If the source uses the previous {previous} again, it no longer counts as moved.', { previous })}</li>
           </ul>`,
-        button: 'Mark as moved',
+        button: t('Mark as moved'),
         fields: sourceFields(source),
         back: backTo(owner),
       };
@@ -190,38 +199,52 @@ async function findRotation<R>(
   return body.data.find(({ id }) => id === visit.params['regeneration_id']);
 }
 
-type Nouns = ReturnType<typeof nounsOf>;
-
 function impactOfFinish(rotation: ShownRegeneration | undefined, { previous }: Nouns): VNode {
   return html`<ul class="bullets">
-      <li>Token requests with the previous ${previous} fail immediately. Tokens that were obtained with it work until they expire.</li>
-      <li>This cannot be undone.</li>
+      <li>${rich('Token requests with the previous {previous} fail immediately. Tokens that were obtained with it work until they expire.', { previous })}</li>
+      <li>${t('This cannot be undone.')}</li>
     </ul>
-    ${rotation && failing(rotation.still_using_old, `the previous ${previous}`, 'still ')}`;
+    ${rotation && failing(rotation.still_using_old, impactTexts.finish, previous)}`;
 }
 
 function impactOfUndo(rotation: ShownRegeneration | undefined, { previous, current }: Nouns): VNode {
   return html`<ul class="bullets">
-      <li>The previous ${previous} becomes the current one again and does not expire.</li>
-      <li>The new ${current} and all tokens that were obtained with it stop working immediately.</li>
+      <li>${rich('The previous {previous} becomes the current one again and does not expire.', { previous })}</li>
+      <li>${rich('The new {current} and all tokens that were obtained with it stop working immediately.', { current })}</li>
     </ul>
-    ${rotation && failing(rotation.using_new, `the new ${current}`)}`;
+    ${rotation && failing(rotation.using_new, impactTexts.undo, current)}`;
 }
 
+const impactTexts = {
+  finish: {
+    none: msg('No source still uses the previous {noun}.'),
+    some: msg(
+      '<strong>{sources, plural, one {# source still uses the previous {noun}} other {# sources still use the previous {noun}}}</strong> and will fail. In the last 24 hours, {tokens, plural, one {# token was} other {# tokens were}} issued to {sources, plural, one {it} other {them}}:',
+    ),
+  },
+  undo: {
+    none: msg('No source uses the new {noun}.'),
+    some: msg(
+      '<strong>{sources, plural, one {# source uses the new {noun}} other {# sources use the new {noun}}}</strong> and will fail. In the last 24 hours, {tokens, plural, one {# token was} other {# tokens were}} issued to {sources, plural, one {it} other {them}}:',
+    ),
+  },
+};
+
 /** Lists the sources that would fail, with how much they use the credential. */
-function failing(sources: ShownRegeneration['using_new'], credential: string, still = ''): VNode {
-  if (sources.length === 0) return notice('ok', `No source ${still}uses ${credential}.`);
+function failing(
+  sources: ShownRegeneration['using_new'],
+  { none, some }: Record<'none' | 'some', Message>,
+  noun: string,
+): VNode {
+  if (sources.length === 0) return notice('ok', t(none, { noun }));
   const tokens = sources.reduce((sum, { tokens_24h: each }) => sum + each, 0);
   const shown = sources.slice(0, 10);
   return notice(
     'warn',
-    html`<p>
-        <strong>${sources.length === 1 ? `1 source ${still}uses` : `${sources.length} sources ${still}use`} ${credential}</strong> and will fail.
-        In the last 24 hours, ${tokens === 1 ? '1 token was' : `${tokens} tokens were`} issued to ${sources.length === 1 ? 'it' : 'them'}:
-      </p>
+    html`<p>${rich(some, { sources: sources.length, tokens, noun })}</p>
       <ul>
         ${shown.map((source) => html`<li>${sourceName(source)}</li>`)}
-        ${sources.length > shown.length && html`<li>${`and ${sources.length - shown.length} more`}</li>`}
+        ${sources.length > shown.length && html`<li>${t('and {count, number} more', { count: sources.length - shown.length })}</li>`}
       </ul>`,
   );
 }

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { KeyturnError } from '../../../../errors.ts';
+import { t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownReview, type Visit } from '../../page.ts';
 import { nameField } from '../../parts/confirmed-act.ts';
 import { pageHeading } from '../../parts/elements.ts';
@@ -74,20 +75,23 @@ function replacePages<R>(subject: RotationSubject<R>): Page[] {
 }
 
 function showReplaceForm({ name, at, section, noun }: Owner, form: URLSearchParams, problem?: KeyturnError): Reply {
-  const title = `Replace the ${noun} of ${name}`;
+  const title = t('Replace the {noun} of {name}', { noun, name });
   return {
     ...(problem ? { status: problem.status } : {}),
     title,
     section,
     body: html`${pageHeading({
       title,
-      lead: `Choose what the client authenticates with from now on. The current ${noun} keeps working for a grace period. The next page shows the impact.`,
+      lead: t(
+        'Choose what the client authenticates with from now on. The current {noun} keeps working for a grace period. The next page shows the impact.',
+        { noun },
+      ),
       back: { path: at, label: name },
     })}
     ${problem && problemNotice(problem)}
     <form class="card stack narrow" method="post" action=${`${at}/replace/review`}>
       ${proofFields(readEntries(form, problem))}
-      <div class="actions"><button class="primary">Review</button><a class="button" href=${at}>Cancel</a></div>
+      <div class="actions"><button class="primary">${t('Review')}</button><a class="button" href=${at}>${t('Cancel')}</a></div>
     </form>`,
   };
 }
@@ -105,7 +109,7 @@ async function review<R>(visit: Visit, subject: RotationSubject<R>, owner: Owner
   if ('done' in result) return showReview(visit, owner, result.done);
   if (visit.form.has('auth_method')) return showReplaceForm(owner, visit.form, result.problem);
   const back = { path: owner.at, label: owner.name };
-  const title = `The ${owner.noun} cannot be regenerated`;
+  const title = t('The {noun} cannot be regenerated', { noun: owner.noun });
   return {
     status: result.problem.status,
     title,
@@ -133,7 +137,7 @@ async function regenerate<R>(visit: Visit, subject: RotationSubject<R>): Promise
   const owner = await subject.findOwner(visit);
   const isFinal = form.get('overlap_seconds') === '0' || form.has('revoke_tokens');
   if (isFinal && form.get('name')?.trim() !== owner.name.trim()) {
-    const error = `The name that you typed does not match “${owner.name}”.`;
+    const error = t('The name that you typed does not match “{name}”.', { name: owner.name });
     return showReview(visit, owner, await askReview(visit, subject), { error });
   }
   const end = await attempt(async () => readEndSeconds(form, 'overlap_seconds', visit.now));
@@ -163,8 +167,9 @@ async function regenerate<R>(visit: Visit, subject: RotationSubject<R>): Promise
   }
   if (!result.done) return { seeOther: `${visit.path}/made/${once}` as `/console/${string}` };
   return showReview(visit, owner, result.done, {
-    changed:
+    changed: t(
       'The impact has changed since your review, or your review is older than ten minutes. Check the new review.',
+    ),
   });
 }
 
@@ -181,36 +186,38 @@ function showReview(
   const { name, at, section, noun, client } = owner;
   const replacement = replacementIn(form);
   const newNoun = replacement ? nounOf(authMethodOf(form)) : noun;
-  const title = `${replacement ? 'Replace' : 'Regenerate'} the ${noun} of ${name}`;
+  const title = replacement
+    ? t('Replace the {noun} of {name}', { noun, name })
+    : t('Regenerate the {noun} of {name}', { noun, name });
   const kept = new URLSearchParams([...form].filter(([field]) => replaceFields.includes(field)));
   return {
     ...(error || changed ? { status: 409 } : {}),
     ...(problem ? { status: problem.status } : {}),
     title,
     section,
-    body: html`${pageHeading({ title, lead: 'Review the impact first. Nothing has been changed yet.', back: { path: at, label: name } })}
+    body: html`${pageHeading({ title, lead: `${t('Review the impact first.')} ${t('Nothing has been changed yet.')}`, back: { path: at, label: name } })}
     ${problem && problemNotice(problem)}
-    ${changed && notice('bad', html`<p><strong>${changed}</strong> Nothing was changed.</p>`)}
+    ${changed && notice('bad', html`<p><strong>${changed}</strong> ${t('Nothing was changed.')}</p>`)}
     <div class=${`grid ${impact.keys.length + impact.used_by.length > 0 ? '' : 'two'}`}>
       <div class="stack">
         ${replacement && client && newCredential(client, authMethodOf(form), replacement)}
         ${impactOf(visit, impact, owner, newNoun)}
       </div>
       <section class="card" aria-labelledby="choose">
-        <h2 id="choose">Rotation</h2>
+        <h2 id="choose">${t('Rotation')}</h2>
         ${postForm(
           `${at}/regenerate`,
           html`${hiddenFields(kept)}<input type="hidden" name="confirmation" value=${confirmation} />
             ${options(form, owner, newNoun, impact.used_by, problem)}
             <div class="of-final">${nameField(name, error)}</div>
             <div class="actions">
-              <button class="primary">${replacement ? 'Replace' : 'Regenerate'}</button><a class="button" href=${at}>Cancel</a>
+              <button class="primary">${replacement ? t('Replace') : t('Regenerate')}</button><a class="button" href=${at}>${t('Cancel')}</a>
             </div>`,
           'stack rotation',
         )}
         ${
           replacement &&
-          html`<form method="post" action=${`${at}/replace`}>${hiddenFields(kept)}<button class="quiet">Edit</button></form>`
+          html`<form method="post" action=${`${at}/replace`}>${hiddenFields(kept)}<button class="quiet">${t('Edit')}</button></form>`
         }
       </section>
     </div>`,
@@ -226,30 +233,36 @@ function options(
 ): VNode {
   return html`${endFields(readEntries(form, problem), {
     name: 'overlap_seconds',
-    label: 'Grace period',
+    label: t('Grace period'),
     sources,
-    none: `None: the previous ${noun} stops working now`,
-    hint: `The previous ${noun} and the new ${newNoun} both work for this time, so programs can move one by one without failing.`,
+    none: t('None: the previous {noun} stops working now', { noun }),
+    hint: t(
+      'The previous {noun} and the new {newNoun} both work for this time, so programs can move one by one without failing.',
+      { noun, newNoun },
+    ),
   })}
   ${checkbox({
     name: 'finish_when_unused',
-    label: 'End the grace period early, when all sources have moved',
-    hint: `A source has moved when it has used the new ${newNoun}, and has not used the previous ${noun} for at least a token lifetime and its longest pause between two uses. If it held several tokens at a time, as many with the new ${newNoun} are awaited, for at most twice that time.`,
+    label: t('End the grace period early, when all sources have moved'),
+    hint: t(
+      'A source has moved when it has used the new {newNoun}, and has not used the previous {noun} for at least a token lifetime and its longest pause between two uses. If it held several tokens at a time, as many with the new {newNoun} are awaited, for at most twice that time.',
+      { newNoun, noun },
+    ),
     checked: form.has('finish_when_unused'),
   })}
   ${
     client &&
     checkbox({
       name: 'new_client_id',
-      label: 'Generate a new Client ID too',
-      hint: `The previous Client ID works with the previous ${noun} until the grace period ends.`,
+      label: t('Generate a new Client ID too'),
+      hint: t('The previous Client ID works with the previous {noun} until the grace period ends.', { noun }),
       checked: form.has('new_client_id'),
     })
   }
   ${checkbox({
     name: 'revoke_tokens',
-    label: `The ${noun} was leaked: revoke all active tokens and the previous ${noun} now`,
-    hint: `There is no grace period then. Programs fail until they use the new ${newNoun}.`,
+    label: t('The {noun} was leaked: revoke all active tokens and the previous {noun} now', { noun }),
+    hint: t('There is no grace period then. Programs fail until they use the new {newNoun}.', { newNoun }),
     checked: form.has('revoke_tokens'),
   })}`;
 }

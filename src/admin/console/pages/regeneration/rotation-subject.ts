@@ -25,11 +25,14 @@ export type RotationSubject<Regenerated> = {
   showNew(visit: Visit, regenerated: Regenerated): Promise<Reply>;
 };
 
+/** The nouns for the previous and the new credential of a rotation. */
+export type Nouns = { previous: Owner['noun']; current: Owner['noun'] };
+
 /** Returns the nouns for the previous and the new credential of a rotation. */
 export function nounsOf(
   rotation: Pick<ShownRegeneration, 'auth_method' | 'previous'> | undefined,
   { client }: Pick<Owner, 'client'>,
-) {
+): Nouns {
   // A rotation from a secret to a secret names no method.
   const of = (method: ShownRegeneration['auth_method']) => (method ? nounOf(method) : client ? 'secret' : 'key');
   return { previous: of(rotation?.previous.auth_method), current: of(rotation?.auth_method) };

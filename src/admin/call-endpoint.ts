@@ -4,7 +4,6 @@ import type { Context } from 'koa';
 import { KeyturnError } from '../errors.ts';
 import { readBody } from '../http/read-body.ts';
 import { parseStrictJson } from '../http/strict-json.ts';
-import { withinOrganization } from '../storage/organization-limit.ts';
 import { type CheckedRequest, checkRequest } from './check-request.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type Answer, type IdempotentRequest, readIdempotencyKey } from './idempotency.ts';
@@ -61,7 +60,7 @@ export async function callEndpoint<Body>(
   checked: CheckedRequest,
   { revision, idempotent }: { revision?: string | undefined; idempotent?: IdempotentRequest | undefined } = {},
 ): Promise<Called<Body>> {
-  const answer = await handleWithin(endpoint, {
+  const answer = await endpoint.handle({
     operator,
     ...checked,
     expectedRevisions: endpoint.conditional && revision ? [Number(revision)] : undefined,
@@ -71,11 +70,6 @@ export async function callEndpoint<Body>(
     body: JSON.parse(JSON.stringify(answer.body ?? null)) as Body,
     revision: /\d+/.exec(answer.headers?.['ETag'] ?? '')?.[0] ?? '',
   };
-}
-
-/** Calls the handler with the database limited to the organization of the operator. */
-function handleWithin(endpoint: Endpoint, request: Parameters<Endpoint['handle']>[0]): Promise<Answer> {
-  return withinOrganization(request.operator.organizationId, () => endpoint.handle(request));
 }
 
 /** Serves an endpoint over HTTP: validates the request, calls the handler and sends the response. */
@@ -88,7 +82,7 @@ export function serveEndpoint(endpoint: Endpoint) {
       body: text === '' ? {} : parseStrictJson(text),
     });
     const operator = operatorOf(ctx);
-    const answer = await handleWithin(endpoint, {
+    const answer = await endpoint.handle({
       operator,
       ...checked,
       expectedRevisions: endpoint.conditional ? readIfMatch(ctx.get('If-Match')) : undefined,

@@ -24,6 +24,7 @@ export const tags = {
   contacts: 'People and partners, and their operator tokens.',
   'portal-sessions': 'Links that sign people of an organization in to the portal.',
   organizations: 'Customers and partners, and the limits of what they may have.',
+  offers: 'The APIs, and the scopes of them that may be granted.',
   'access-keys': 'Access keys of contacts, and their rotations.',
   'signing-keys': 'Keys that sign JWT access tokens.',
   leaks: 'Finds and revokes credentials that were published by accident.',
@@ -48,6 +49,11 @@ export type Endpoint = {
    * belongs to it. Otherwise only operators of the whole deployment may.
    */
   reach?: 'organization';
+  /**
+   * Whether operators of an organization who lack the permission may call the endpoint for their own access keys.
+   * Row-level security shows them nothing else.
+   */
+  own?: true;
   /**
    * Whether the endpoint reveals a secret or grants access. A console session must then have proved the operator's
    * identity within the last 15 minutes. API requests always prove it with the operator token.

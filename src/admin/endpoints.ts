@@ -14,16 +14,18 @@ import { explainEndpoints } from './routes/explain-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
 import { noticeEndpoints } from './routes/notice-routes.ts';
+import { offerEndpoints } from './routes/offer-routes.ts';
 import { organizationEndpoints } from './routes/organization-routes.ts';
 import { portalSessionEndpoints } from './routes/portal-session-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
 import { sessionEndpoints } from './routes/session-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
+import { withinReach } from './within-reach.ts';
 
 /** Returns every route of the admin API. The listener, the OpenAPI document and the tests use this list. */
 export function adminEndpoints(core: Core): Endpoint[] {
-  return [
+  const endpoints = [
     ...attentionEndpoints(core),
     ...expirationEndpoints(core),
     ...noticeEndpoints(core),
@@ -36,6 +38,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...contactEndpoints(core),
     ...operatorTokenEndpoints(core),
     ...portalSessionEndpoints(core),
+    ...offerEndpoints(core),
     ...accessKeyEndpoints(core),
     ...contactKeysEndpoints(core),
     ...accessKeyRegenerationEndpoints(core),
@@ -46,4 +49,5 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...meEndpoints(core),
     ...sessionEndpoints(core),
   ];
+  return endpoints.map((endpoint) => withinReach(core, endpoint));
 }

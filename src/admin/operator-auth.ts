@@ -37,8 +37,8 @@ function unauthenticated(): KeyturnError {
   return new KeyturnError('unauthenticated', 401, 'A valid operator token is required.');
 }
 
-/** The requirements of an endpoint for its operators. */
-type Access = { permission: Permission | null; reach?: 'organization' };
+/** The requirements of an endpoint or a page for its operators. */
+export type Access = { permission: Permission | null; reach?: 'organization'; own?: true };
 
 export function requireAccess(endpoint: Access) {
   return async (ctx: Context, next: Next): Promise<void> => {
@@ -48,13 +48,25 @@ export function requireAccess(endpoint: Access) {
 }
 
 /** @throws {Forbidden} if the operator lacks the permission of an endpoint, or its reach does not include the endpoint. */
-export function checkAccess(operator: Operator, { permission, reach }: Access): void {
-  checkPermission(operator, permission);
-  if (reach !== 'organization') checkDeployment(operator);
+export function checkAccess(operator: Operator, access: Access): void {
+  if (contactLimitOf(operator, access) === null) checkPermission(operator, access.permission);
+  if (access.reach !== 'organization') checkDeployment(operator);
+}
+
+/**
+ * Returns the contact that an operator is limited to at an endpoint: itself, if it lacks the permission and the endpoint
+ * is for own things too. Null: no such limit.
+ */
+export function contactLimitOf(
+  { id, permissions, organizationId }: Operator,
+  { permission, own }: Pick<Access, 'permission' | 'own'>,
+): string | null {
+  const isLimited = own && organizationId !== null && permission !== null && !permissions.includes(permission);
+  return isLimited ? id : null;
 }
 
 /** @throws {Forbidden} for an operator of an organization. */
-export function checkDeployment({ organizationId }: Operator): void {
+function checkDeployment({ organizationId }: Operator): void {
   if (organizationId === null) return;
   throw new Forbidden('Only operators of the deployment itself may do this, not those of an organization.');
 }
@@ -78,7 +90,7 @@ export function requireOwnOrganization({ organizationId: own }: Operator, asked:
 }
 
 /** @throws {Forbidden} if the operator lacks the permission. */
-export function checkPermission({ permissions }: Operator, permission: Permission | null): void {
+function checkPermission({ permissions }: Operator, permission: Permission | null): void {
   if (permission === null || permissions.includes(permission)) return;
   throw new Forbidden(`You need the permission ${describePermission(permission)}.`);
 }

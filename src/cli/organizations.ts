@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addAct, addListCommand } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { collectLabels, labelOption } from './detail-options.ts';
+import { addOffersCommand } from './offers-command.ts';
 import { type PortalOptions, toPortal, withoutPortalOptions, withPortalOptions } from './portal-options.ts';
 import { withAdmin } from './stores.ts';
 import { duration, type OutputOptions, present, sheet, wholeNumber } from './terminal.ts';
@@ -74,6 +75,7 @@ export function addOrganizationCommands(organizations: Command): void {
     text: showOrganization,
   });
   addUpdate(organizations);
+  addOffersCommand(organizations);
   addAct<ShownOrganization>(organizations, subject, {
     name: 'disable',
     description: 'disable an organization: reject its credentials and operator tokens, and revoke its tokens',

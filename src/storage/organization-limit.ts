@@ -10,15 +10,22 @@ import type { Database, Queryable, Row, Transaction } from './database.ts';
 /** The id of the organization of the deployment itself. It is the same in every database. */
 export const deploymentOrganization = '00000000-0000-8000-8000-000000000001';
 
-const limitedTo = new AsyncLocalStorage<string>();
+type Limit = { organizationId: string; contactId: string | null };
+
+const limitedTo = new AsyncLocalStorage<Limit>();
 const limited = new WeakSet<Transaction>();
 
 /**
  * Runs work in which a limited database shows only what belongs to an organization.
  * @param organizationId null for no limit.
+ * @param contactId limits it further, to what belongs to one contact; null for no such limit.
  */
-export function withinOrganization<T>(organizationId: string | null, work: () => Promise<T>): Promise<T> {
-  return organizationId === null ? work() : limitedTo.run(organizationId, work);
+export function withinOrganization<T>(
+  organizationId: string | null,
+  work: () => Promise<T>,
+  contactId: string | null = null,
+): Promise<T> {
+  return organizationId === null ? work() : limitedTo.run({ organizationId, contactId }, work);
 }
 
 /**
@@ -26,11 +33,11 @@ export function withinOrganization<T>(organizationId: string | null, work: () =>
  */
 export function limitDatabase(database: Database): Database {
   const transaction = async <T>(work: (transaction: Transaction) => Promise<T>): Promise<T> => {
-    const organizationId = limitedTo.getStore();
-    if (organizationId === undefined) return await database.transaction(work);
+    const limit = limitedTo.getStore();
+    if (limit === undefined) return await database.transaction(work);
     return await database
       .transaction(async (inner) => {
-        await enter(inner, organizationId);
+        await enter(inner, limit);
         return await work(inner);
       })
       .catch(rethrow);
@@ -46,11 +53,12 @@ export function limitDatabase(database: Database): Database {
   return { ...database, query, run, transaction };
 }
 
-/** Both settings end with the transaction. */
-async function enter(transaction: Transaction, organizationId: string): Promise<void> {
+/** The settings end with the transaction. */
+async function enter(transaction: Transaction, { organizationId, contactId }: Limit): Promise<void> {
   await transaction.query(
-    `SELECT set_config('keyturn.organization', $1, true), set_config('role', 'keyturn_organization', true)`,
-    [organizationId],
+    `SELECT set_config('keyturn.organization', $1, true), set_config('keyturn.contact', $2, true),
+       set_config('role', 'keyturn_organization', true)`,
+    [organizationId, contactId ?? ''],
   );
   limited.add(transaction);
 }

@@ -38,6 +38,7 @@ const table: Record<string, Permission> = {
   'delete /contacts/{id}/sessions': 'contacts:manage',
   'delete /contacts/{id}/sessions/{session_id}': 'contacts:manage',
   'post /portal-sessions': 'contacts:manage',
+  'get /offers': 'integrations:view',
   'post /organizations': 'contacts:manage',
   'get /organizations': 'integrations:view',
   'get /organizations/{id}': 'integrations:view',

@@ -105,6 +105,7 @@ async function walkOrganization(): Promise<void> {
   await run('organizations list');
   await run(`organizations show ${id}`);
   await run(`organizations update ${id} --no-max-integrations`);
+  await run(`organizations offers ${id}`);
   await run(`portal link --organization ${id} --email ann@acme.example --name Ann`);
   await run(`organizations disable ${id} --yes`);
   await run(`organizations enable ${id}`);

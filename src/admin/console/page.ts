@@ -16,6 +16,7 @@ import type { keysReviewSchema } from '../routes/contact-keys-routes.ts';
 import type { contactSchema } from '../routes/contact-routes.ts';
 import type { expirationSchema } from '../routes/expiration-routes.ts';
 import type { explanationSchema } from '../routes/explain-routes.ts';
+import type { offerSchema } from '../routes/offer-routes.ts';
 import type { foundSchema } from '../routes/search-routes.ts';
 import type { sessionSchema } from '../routes/session-routes.ts';
 import type { keysSchema } from '../routes/signing-key-routes.ts';
@@ -64,6 +65,8 @@ export type Page = {
    * well.
    */
   permission?: Permission;
+  /** Whether operators of an organization who lack the permission may open the page, to see their own access keys. */
+  own?: true;
   /** Whether operators of an organization cannot open the page, because it is about the whole deployment. */
   isForDeployment?: true;
   /**
@@ -90,6 +93,8 @@ export type Visit = {
   /** Idempotency key of the form. It stays the same if the form is sent again. */
   once: string;
   can(permission: Permission): boolean;
+  /** Whether the page is opened only for what belongs to its operator. */
+  isOwnOnly: boolean;
   /** Calls the admin API on behalf of the operator. */
   call<Body>(route: Route, call?: Call): Promise<Called<Body>>;
   /**
@@ -146,6 +151,7 @@ export type ShownAttention = z.input<typeof attentionSchema>;
 export type ShownFound = z.input<typeof foundSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;
 export type ShownExpiration = z.input<typeof expirationSchema>;
+export type ShownOffer = z.input<typeof offerSchema>;
 export type ShownSession = z.input<typeof sessionSchema>;
 export type ShownExplanation = z.input<typeof explanationSchema>;
 export type Listed<Item> = {

@@ -137,6 +137,7 @@ type Entry = {
   label: Message;
   path: `/console/${string}`;
   permissions: readonly Permission[];
+  own?: true;
   isForDeployment?: true;
 };
 
@@ -153,6 +154,7 @@ const entries: readonly Entry[] = [
     label: msg('Access keys'),
     path: '/console/access-keys',
     permissions: ['integrations:view'],
+    own: true,
   },
   {
     section: 'contacts',
@@ -208,7 +210,8 @@ export function sectionsFor(site: Site, { permissions, organizationId }: Session
   return entries.filter(
     (entry) =>
       site.hasPage('get', entry.path) &&
-      entry.permissions.some((permission) => permissions.includes(permission)) &&
+      ((entry.own && organizationId !== null) ||
+        entry.permissions.some((permission) => permissions.includes(permission))) &&
       !(entry.isForDeployment && organizationId !== null),
   );
 }

@@ -3,7 +3,7 @@ import type { Context } from 'koa';
 import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { withinOrganization } from '../../storage/organization-limit.ts';
-import { checkDeployment, checkPermission, operatorOf } from '../operator-auth.ts';
+import { type Access, checkAccess, contactLimitOf, operatorOf } from '../operator-auth.ts';
 import type { Caller, ConsoleCalls } from './console-calls.ts';
 import type { Page, Reply, Visit } from './page.ts';
 import { leaveMessage, takeMessage } from './parts/done.ts';
@@ -29,8 +29,9 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
   return async (ctx: Context): Promise<void> => {
     const operator = operatorOf(ctx);
     const can = (permission: Permission) => operator.permissions.includes(permission);
-    if (page.permission) checkPermission(operator, page.permission);
-    if (page.isForDeployment) checkDeployment(operator);
+    const access = accessOf(page);
+    checkAccess(operator, access);
+    const ownContact = contactLimitOf(operator, access);
     const session = ctx.state['session'] as Session;
     const now = core.clock();
     const form = page.method === 'post' ? await readForm(ctx.req) : new URLSearchParams();
@@ -54,6 +55,7 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
       once: readOnce(form),
       now,
       can,
+      isOwnOnly: ownContact !== null,
       call: (route, call) => api.call(caller, route, call),
       rehearse: (route, call) => api.rehearse(caller, route, call),
       recall: (route, call) => api.recall(caller, route, call),
@@ -92,7 +94,8 @@ async function answer(page: Page, visit: Visit, isFresh: boolean): Promise<Reply
   if (page.asksProof && !isFresh) return undefined;
   try {
     // Pages also query the database themselves.
-    return await withinOrganization(visit.operator.organizationId, () => page.handle(visit));
+    const { id, organizationId } = visit.operator;
+    return await withinOrganization(organizationId, () => page.handle(visit), visit.isOwnOnly ? id : null);
   } catch (error) {
     if (error instanceof ProofNeeded) return undefined;
     throw error;
@@ -103,4 +106,13 @@ async function answer(page: Page, visit: Visit, isFresh: boolean): Promise<Reply
 function readOnce(form: URLSearchParams): string {
   const once = form.get('once') ?? '';
   return /^[\w-]{1,64}$/.test(once) ? once : randomUUID();
+}
+
+/** Returns who may open a page. Pages of organizations have no limit but their permission. */
+function accessOf({ permission, own, isForDeployment }: Page): Access {
+  return {
+    permission: permission ?? null,
+    ...(own ? { own } : {}),
+    ...(isForDeployment ? {} : { reach: 'organization' as const }),
+  };
 }

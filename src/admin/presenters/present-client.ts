@@ -189,11 +189,7 @@ export function presentClient(
     reveal: client.reveal,
     resource: client.resource,
     information: [...client.information],
-    scopes: client.scopes.map(({ id: _permission, since: _since, united: _united, aliases, deprecated, ...scope }) => ({
-      ...scope,
-      aliases: [...aliases],
-      deprecated: [...(deprecated ?? [])],
-    })),
+    scopes: presentScopes(client.scopes),
     token_format: client.tokenFormat,
     token_typ: client.tokenTyp,
     owner_contact_id: details.ownerContactId,
@@ -253,4 +249,13 @@ function latest(dates: readonly (Date | undefined)[]): string | null {
 /** Returns the strong ETag of a revision (RFC 9110 §8.8.3), for comparison with If-Match. */
 export function etagOf({ revision }: { revision: number }): string {
   return `"${revision}"`;
+}
+
+/** Presents the scopes that a resource server declares. */
+export function presentScopes(scopes: KnownClient['client']['scopes']) {
+  return scopes.map(({ id: _permission, since: _since, united: _united, aliases, deprecated, ...scope }) => ({
+    ...scope,
+    aliases: [...aliases],
+    deprecated: [...(deprecated ?? [])],
+  }));
 }

@@ -1,11 +1,14 @@
 import { z } from 'zod';
+import { findOwnActors } from '../../audit/own-actors.ts';
 import { countAuditEvents, listAuditEvents, type RecordedAuditEvent } from '../../audit/read-events.ts';
 import type { Core } from '../../core.ts';
 import { nameTargets } from '../../search/name-targets.ts';
 import { organizationFilter } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
+import type { Operator } from '../operator-auth.ts';
 import { countQuery, createPager, pageQuery, pageSchema } from '../paging.ts';
 import { moment, text, timestamp } from '../text.ts';
+import { hiddenActor } from '../within-reach.ts';
 
 const changedFields = z.record(z.string(), z.unknown().meta({ description: 'The value of the field.' }));
 
@@ -54,6 +57,13 @@ export function auditEndpoints(core: Core): Endpoint[] {
     at: createPager(core.keyRing, 'audit-events at', position),
   };
 
+  /** Returns an actor that a list may be filtered by. People of an organization do not learn who else has acted. */
+  async function knownActor({ organizationId }: Operator, actor: string): Promise<string> {
+    if (organizationId === null) return actor;
+    const { ids } = await findOwnActors(core.database, { ids: [actor], names: [] });
+    return ids.has(actor) ? actor : hiddenActor;
+  }
+
   return [
     endpoint({
       method: 'get',
@@ -64,8 +74,10 @@ export function auditEndpoints(core: Core): Endpoint[] {
       summary: 'List audit events, by default newest first',
       query: auditQuery,
       answers: { 200: pageSchema(eventSchema) },
-      handle: async ({ query: { cursor, limit, order: sort, count, organization_id: organizationId, ...given } }) => {
-        const filter = { ...given, organizationId };
+      handle: async ({ operator, query }) => {
+        const { cursor, limit, order: sort, count, organization_id: organizationId, ...given } = query;
+        const actor = given.actor && (await knownActor(operator, given.actor));
+        const filter = { ...given, actor, organizationId };
         const pager = pagers[sort];
         const page = { limit, ...pager.open(cursor) };
         const [after, before] = [page.after, page.before].map(

@@ -194,6 +194,7 @@ export function regenerationEndpoints<
       operationId: `list${noun}Rotations`,
       permission: 'integrations:view',
       reach: 'organization',
+      ...(noun === 'AccessKey' ? { own: true as const } : {}),
       summary: 'List regenerations, newest first, with the sources that use the new and the previous secret',
       params: owned,
       query: z.strictObject(pageQuery),

@@ -156,6 +156,7 @@ export function usageEndpoints(core: Core): Endpoint[] {
       operationId: 'getAccessKeyUsage',
       permission: 'integrations:view',
       reach: 'organization',
+      own: true,
       summary: 'Get the usage of an access key, by hour, value and source',
       params: accessKeyParams,
       query: usageQuery,

@@ -36,7 +36,8 @@ export const homePage: Page = {
       body: html`${pageHeading({ title: t('Home') })} ${firstSteps(visit, attention.first_steps, first.body.data[0])}
         <section class="card" aria-labelledby="attention">
           <div class="card-head">
-            <h2 id="attention">${t('What needs attention')}</h2><a href="/console/expirations">${t('What ends soon')}</a>
+            <h2 id="attention">${t('What needs attention')}</h2>
+            ${visit.operator.organizationId === null && html`<a href="/console/expirations">${t('What ends soon')}</a>`}
           </div>
           ${attention.data.length === 0 ? notice('ok', t('Nothing needs attention.')) : attentionList(visit, attention)}
         </section>

@@ -22,6 +22,7 @@ const origins =
 export function detourButton(visit: Visit): VNode | false {
   return (
     visit.can('api_key:manage') &&
+    visit.operator.organizationId === null &&
     html`<p>
       <button class="unseen" tabindex="-1" aria-hidden="true"></button>
       <button formaction="/console/resource-servers/new" formnovalidate name=${returnTo} value=${originOf(visit)}>${t('Register a resource server first')}</button>

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { hiddenActor } from '../../within-reach.ts';
 import { type Message, msg, rich, t, told } from '../languages/translate.ts';
 import type { Listed, ShownEvent, Visit } from '../page.ts';
 import { fromNow } from './elements.ts';
@@ -92,7 +93,11 @@ export const sentences: Readonly<Record<string, Message>> = {
 
 /** Renders what happened as a sentence, with links to the thing and to the events of its actor. */
 export function eventSentence(visit: Visit, event: ShownEvent): VNode {
-  const actor = html`<a href=${`/console/audit?actor=${encodeURIComponent(event.actor)}`}>${event.actor_name || t('An unknown caller')}</a>`;
+  const by = event.actor_name || t('An unknown caller');
+  const actor =
+    event.actor === hiddenActor
+      ? html`<span class="strong">${by}</span>`
+      : html`<a href=${`/console/audit?actor=${encodeURIComponent(event.actor)}`}>${by}</a>`;
   // Fall back to the name of the action, which is plain English.
   const sentence = sentences[event.action];
   if (!sentence) return html`<span>${actor}: ${nameOfAction(event.action)} ${target(visit, event)}</span>`;

@@ -18,6 +18,8 @@ type List<Item> = {
   action?: { permission: Permission; path: string; label: Message };
   /** If set, operators without this permission get an error instead of the page. */
   permission?: Permission;
+  /** Whether people of an organization without that permission see what belongs to them. */
+  own?: true;
   route: Route;
   /** Query parameters that every request of this list has. */
   query?: Record<string, string>;
@@ -39,6 +41,7 @@ export function listPage<Item>(list: List<Item>): Page {
     method: 'get',
     path: `/${section}`,
     ...(list.permission ? { permission: list.permission } : {}),
+    ...(list.own ? { own: list.own } : {}),
     handle: async (visit) => ({
       title: t(list.title),
       section,
@@ -50,7 +53,7 @@ export function listPage<Item>(list: List<Item>): Page {
           visit.can(action.permission) &&
           html`<a class="button primary" href=${action.path}>${t(action.label)}</a>`,
       })}
-      ${visit.can('integrations:view') ? await items(visit, list) : cannotView()}`,
+      ${visit.can('integrations:view') || visit.isOwnOnly ? await items(visit, list) : cannotView()}`,
     }),
   };
 }

@@ -34,6 +34,7 @@ export const accessKeyPages: readonly Page[] = [
     method: 'get',
     path,
     permission: 'integrations:view',
+    own: true,
     handle: async (visit) => {
       const { body: key, revision } = await findKey(visit);
       return await show(visit, key, await toAccessKeyForm(visit, key), revision);

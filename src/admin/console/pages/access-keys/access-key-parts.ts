@@ -12,7 +12,7 @@ import { checkbox, textArea, textField } from '../../parts/forms.ts';
 import { notice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
 import { linesOfClients, readClientLines } from '../../parts/picker.ts';
-import type { Offer } from '../clients/client-form.ts';
+import { type Offer, selectable } from '../clients/client-form.ts';
 
 /** Renders the form fields for an access key's permissions, expiry and allowed clients. */
 export function accessKeyFields(
@@ -38,7 +38,7 @@ export function accessKeyFields(
       ${
         kinds.length === 0 && named.length === 0 && granted.size === 0
           ? html`<p>${t('There are no permissions to grant yet. They come with the API that receives the tokens.')}</p>${!isReadOnly && detourButton(visit)}`
-          : permissionMatrix({ kinds, granted, named, used, isReadOnly, error })
+          : permissionMatrix({ kinds, granted, named, offered: selectable(offers, granted), used, isReadOnly, error })
       }
     </fieldset>
     ${textField({

@@ -41,6 +41,7 @@ export const accessKeysPage = listPage<ShownAccessKey>({
     'All access keys of all contacts. A key identifies the contact that an integration acts for, and limits what it may do.',
   ),
   permission: 'integrations:view',
+  own: true,
   route: 'GET /access-keys',
   search: msg('Key name, contact name, or … and last 4 characters'),
   noMatch: msg('No access keys match'),

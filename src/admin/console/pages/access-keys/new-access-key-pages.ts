@@ -64,7 +64,7 @@ async function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnEr
   const { body: contact } = await visit.call<ShownContact>('GET /contacts/{id}', {
     params: { id: visit.params['id'] },
   });
-  const offers = (await readOffers(visit)) ?? [];
+  const offers = (await readOffers(visit, contact.organization_id)) ?? [];
   const back = { path: `/console/contacts/${contact.id}`, label: contact.name };
   return {
     ...(problem ? { status: problem.status } : {}),

@@ -175,7 +175,7 @@ async function showForm(
   const entries = readEntries(form, problem);
   const fields =
     client.kind === 'integration'
-      ? integrationFields(visit, entries, await readOffers(visit))
+      ? integrationFields(visit, entries, await readOffers(visit, client.organization_id))
       : resourceServerFields(entries);
   return {
     ...(problem ? { status: problem.status } : {}),

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { t } from '../../languages/translate.ts';
-import type { Listed, ShownClient, ShownContact, Visit } from '../../page.ts';
+import type { ShownClient, ShownContact, ShownOffer, Visit } from '../../page.ts';
 import { toDetailForm } from '../../parts/detail-fields.ts';
 import { detourButton } from '../../parts/detour.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
@@ -63,7 +63,8 @@ function grantable(visit: Visit, entries: Entries, offers: readonly Offer[]): VN
   if (kinds.length === 0 && named.length === 0 && granted.size === 0) {
     return html`<p>${t('There are no permissions to grant yet. They come with the API that receives the tokens. You can also grant permissions later.')}</p>${detourButton(visit)}`;
   }
-  return permissionMatrix({ kinds, granted, named, error: entry(entries, 'permission').error });
+  const offered = selectable(offers, granted);
+  return permissionMatrix({ kinds, granted, named, offered, error: entry(entries, 'permission').error });
 }
 
 /** Renders the form fields of a resource server. */
@@ -165,20 +166,19 @@ function words(text: string | null): string[] {
   return (text ?? '').split(/[\s,]+/).filter(Boolean);
 }
 
-/** A resource server with the kinds of information that its scopes cover, and the scopes that it names itself. */
-export type Offer = { name: string; resource: string } & Pick<ShownClient, 'information' | 'scopes'>;
+export type Offer = ShownOffer;
 
-/** Returns the first 200 resource servers, or undefined if the operator must not see them. */
-export async function readOffers(visit: Visit): Promise<Offer[] | undefined> {
-  // Operators of an organization do not see resource servers.
-  if (!visit.can('integrations:view') || visit.operator.organizationId !== null) return undefined;
-  const { body } = await visit.call<Listed<ShownClient>>('GET /clients', {
-    query: { kind: 'resource_server', limit: '200' },
-  });
-  return body.data.map(({ name, resource, information, scopes }) => ({
-    name,
-    resource: resource ?? '',
-    information,
-    scopes,
-  }));
+/**
+ * Returns the APIs with the scopes that may be granted, or undefined if the operator must not see them.
+ * @param organizationId the organization that they are granted to; by default that of the operator.
+ */
+export async function readOffers(visit: Visit, organizationId?: string): Promise<Offer[] | undefined> {
+  if (!visit.can('integrations:view')) return undefined;
+  const query = { organization_id: organizationId || undefined };
+  return (await visit.call<{ data: Offer[] }>('GET /offers', { query })).body.data;
+}
+
+/** Returns the scopes that may be selected: those that may be granted, and those that are granted already. */
+export function selectable(offers: readonly Offer[], granted: Iterable<string>): ReadonlySet<string> {
+  return new Set([...offers.flatMap(({ scope }) => words(scope)), ...granted]);
 }

@@ -87,7 +87,7 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
   const entries = readEntries(form, problem);
   const fields =
     kind.kind === 'integration'
-      ? integrationFields(visit, entries, await readOffers(visit))
+      ? integrationFields(visit, entries, await readOffers(visit, form.get('organization_id') ?? undefined))
       : resourceServerFields(entries);
   return {
     ...(problem ? { status: problem.status } : {}),

@@ -1,8 +1,8 @@
 /**
- * Process that regenerates the secret of one client endlessly, after it receives a line on standard input. Prints each
- * new secret on standard output as soon as it is committed. With `key` or `certificate` as second argument, replaces
- * the client's keys or certificate by each line that it receives instead (a registration as JSON), and prints its number
- * as soon as it is committed. `kill-nine.test.ts` kills it.
+ * Process that regenerates the secrets of several clients endlessly and at the same time, after it receives a line on
+ * standard input. With `key` or `certificate` as first argument instead of `secret`, replaces keys or certificates by the
+ * lines that it receives (`{client_id, authMethod, jwks}` as JSON). Prints the Client ID and `begins` before each change,
+ * and the Client ID and the new secret, or `done`, as soon as the change is committed. `kill-nine.test.ts` kills it.
  */
 
 import { flushCompileCache } from 'node:module';
@@ -15,55 +15,50 @@ import { KeyturnError } from '../../src/errors.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { regenerateSecret } from '../../src/regeneration/regenerate-secret.ts';
 import { reviewRegeneration } from '../../src/regeneration/review.ts';
-import type { Transaction } from '../../src/storage/database.ts';
 
-const clientId = process.argv[2] ?? '';
-const config = readConfig();
-const core = await openCore(config, createLog('silent'));
+const [, , kind, ...clientIds] = process.argv;
+const core = await openCore(readConfig(), createLog('silent'));
 const actor = { id: 'killed', name: 'killed', address: null };
 
 // A killed process does not write its compiled code at its end.
 flushCompileCache();
 process.stdout.write('ready\n');
-const [, , , replaced] = process.argv;
-if (replaced) await replaceByLines();
-else await new Promise((resolve) => process.stdin.once('data', resolve));
-for (;;) {
-  // If the secret was used by a new source in between, the review is repeated.
-  const regenerated = await core.change(regenerate).catch((error: unknown) => {
-    if (error instanceof KeyturnError && error.code === 'confirmation_required') return undefined;
-    throw error;
+const input = createInterface({ input: process.stdin });
+if (kind === 'secret') {
+  input.once('line', () => {
+    for (const clientId of clientIds) void regenerateEndlessly(clientId);
   });
-  if (regenerated) process.stdout.write(`${regenerated.plaintext}\n`);
+} else {
+  const replacing = new Map(clientIds.map((clientId) => [clientId, Promise.resolve()]));
+  input.on('line', (line) => {
+    const { client_id: clientId, ...given } = JSON.parse(line) as { client_id: string } & GivenReplacement;
+    replacing.set(
+      clientId,
+      (replacing.get(clientId) ?? Promise.resolve()).then(() => change(clientId, given)),
+    );
+  });
 }
 
-async function regenerate(transaction: Transaction) {
-  const owner = await requireClientOwner(transaction, clientId);
-  const { confirmation } = await reviewRegeneration(transaction, core, owner);
-  return await regenerateSecret(transaction, core, actor, owner, { confirmation, overlapSeconds: 600 });
+async function regenerateEndlessly(clientId: string): Promise<never> {
+  for (;;) await change(clientId);
 }
 
-/** Reviews and replaces until each line was committed. */
-async function replaceByLines(): Promise<void> {
-  let number = 0;
-  for await (const line of createInterface({ input: process.stdin })) {
-    const given = JSON.parse(line) as GivenReplacement;
-    for (let isDone = false; !isDone; ) {
-      isDone = await core
-        .change(async (transaction) => {
-          const owner = await requireClientOwner(transaction, clientId);
-          if (!owner.registration) throw new Error('the client has no registration');
-          const replace = readReplacement(owner.registration, given);
-          const { confirmation } = await reviewRegeneration(transaction, core, owner, replace);
-          await regenerateSecret(transaction, core, actor, owner, { confirmation, replace, overlapSeconds: 600 });
-          return true;
-        })
-        .catch((error: unknown) => {
-          if (error instanceof KeyturnError && error.code === 'confirmation_required') return false;
-          throw error;
-        });
+/** Reviews and regenerates or replaces, and prints both its begin and its commit. */
+async function change(clientId: string, given?: GivenReplacement): Promise<void> {
+  process.stdout.write(`${clientId} begins\n`);
+  for (;;) {
+    try {
+      const { plaintext } = await core.change(async (transaction) => {
+        const owner = await requireClientOwner(transaction, clientId);
+        const replace = given && owner.registration ? readReplacement(owner.registration, given) : undefined;
+        const { confirmation } = await reviewRegeneration(transaction, core, owner, replace);
+        return await regenerateSecret(transaction, core, actor, owner, { confirmation, replace, overlapSeconds: 600 });
+      });
+      process.stdout.write(`${clientId} ${plaintext ?? 'done'}\n`);
+      return;
+    } catch (error) {
+      // If the credential was used by a new source in between, the review is repeated.
+      if (!(error instanceof KeyturnError && error.code === 'confirmation_required')) throw error;
     }
-    process.stdout.write(`${number}\n`);
-    number += 1;
   }
 }

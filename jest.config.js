@@ -10,10 +10,12 @@ export default {
       { swcrc: false, jsc: { parser: { syntax: 'typescript' }, target: 'es2024' }, module: { type: 'es6' } },
     ],
   },
+  testSequencer: '<rootDir>/test/longest-first.js',
   globalSetup: '<rootDir>/test/global-setup.ts',
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   setupFiles: ['<rootDir>/test/one-realm.ts'],
-  testTimeout: 60_000,
+  // No promise about time: only a test that never ends reaches it, also on a busy machine.
+  testTimeout: 120_000,
   // Half of the cores, because the stores and the processes that tests start need the other half. On two cores two
   // workers, because many tests wait for an event most of the time.
   maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),

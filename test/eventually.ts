@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
  * Limit for things that happen at once on an idle machine. It is no promise about time: it only names what a test
  * waited for, before the time limit of the test ends it without a reason.
  */
-const limitMs = 45_000;
+const limitMs = 100_000;
 
 /** Polls until `holds` returns true. */
 export async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {

@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent } from 'node:http';
+import { createInterface } from 'node:readline';
 import { disableClient, enableClient } from '../../src/clients/manage-clients.ts';
 import { childEnvironment } from '../child-environment.ts';
 import { eventually } from '../eventually.ts';
@@ -13,6 +14,8 @@ let beside: TestServer;
 let clients: Awaited<ReturnType<typeof registerAll>>;
 let supervisor: ChildProcess;
 let url: string;
+/** Lines of the log of the supervisor and its workers so far. */
+const lines: string[] = [];
 
 beforeAll(async () => {
   stores = await createTestStores();
@@ -32,8 +35,9 @@ beforeAll(async () => {
       KEYTURN_WORKERS: '2',
       KEYTURN_LOG_LEVEL: 'error',
     },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
+  createInterface({ input: supervisor.stdout as NodeJS.ReadableStream }).on('line', (line) => lines.push(line));
   await readyWith(2);
 });
 
@@ -59,15 +63,19 @@ function workers(): number[] {
 }
 
 async function readyWith(count: number): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  await eventually(async () => {
     const isReady = await fetch(`${url}/readyz`, { headers: { connection: 'close' } }).then(
       (answer) => answer.ok,
       () => false,
     );
-    if (isReady && workers().length === count) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error('the workers do not come to serve');
+    return isReady && workers().length === count;
+  });
+}
+
+/** Kills a worker. Resolves when the supervisor has noticed it, before it starts another one. */
+async function killWorker(pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL');
+  await eventually(() => lines.some((line) => line.includes(`"pid":${pid},`) && line.includes('worker exited')));
 }
 
 /** Requests tokens over persistent connections until it is stopped, and collects the failures. */
@@ -126,16 +134,14 @@ test('every worker follows a change by another process', async () => {
 
 test('a worker that was killed is replaced', async () => {
   const [victim] = workers();
-  process.kill(victim as number, 'SIGKILL');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await killWorker(victim as number);
   await readyWith(2);
   expect(workers()).not.toContain(victim);
 });
 
 test('the number of workers stays the same if SIGHUP arrives while a killed worker waits for its back-off', async () => {
   const before = workers();
-  process.kill(before[0] as number, 'SIGKILL');
-  await eventually(async () => workers().length === 1);
+  await killWorker(before[0] as number);
   supervisor.kill('SIGHUP');
   await eventually(async () => workers().length === 2 && !workers().some((pid) => before.includes(pid)));
   // Wait longer than the back-off, after which another start would be due.

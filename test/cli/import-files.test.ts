@@ -333,6 +333,39 @@ test('an import refuses a malformed row with every reason and reads the rows aft
   expect(await show('last')).toMatchObject({ status: 'disabled', name: '=1+1' });
 });
 
+test('an import refuses a record of CSV whose quote is not closed, and reads the records after it', async () => {
+  const [secret, cut] = [secretOf(), 'Vx4kT9qLm2Zr7Wc8Yb3Nd6'];
+  const lines = [
+    'client_id,client_secret,name,description',
+    `before,${secretOf()},Before,`,
+    `open-secret,"${cut},Open,`,
+    `between,${secretOf()},Between,"Two`,
+    'lines, of which ""one"" has quotes',
+    `and a third"`,
+    `open-name,${secret},"Open,`,
+    `open-again,"${cut},Open,`,
+    `quoted,"${secretOf()}",Quoted,"no ""line"" more"`,
+    `last,${secretOf()},Last,"never closed`,
+    'and no record follows',
+  ];
+  for (const end of ['\n', '\r\n']) {
+    const { stdout, stderr } = await run(lines.join(end), '--json', '--check');
+    const report = JSON.parse(stdout) as Report;
+    expect(reasonsOf(report)).toEqual({
+      'line 3': 'column client_secret: a quote opens and is not closed',
+      'line 7': 'column name: a quote opens and is not closed',
+      'line 8': 'column client_secret: a quote opens and is not closed',
+      'line 10': 'column description: a quote opens and is not closed',
+      'line 11': 'it has 1 fields, but the header row has 4',
+    });
+    expect(report.acceptable).toBe(3);
+    for (const part of [cut, secret]) expect(`${stdout}${stderr}`).not.toContain(part);
+  }
+  await importFile(lines.join('\n'), '--skip-refused');
+  expect(await show('between')).toMatchObject({ description: 'Two\nlines, of which "one" has quotes\nand a third' });
+  expect(await show('quoted')).toMatchObject({ description: 'no "line" more' });
+});
+
 test('an import reads UTF-16 with a byte order mark, and one JSON client per line', async () => {
   const utf16 = Buffer.from(`\uFEFF${JSON.stringify([{ client_id: 'utf-16', client_secret: secretOf() }])}`, 'utf16le');
   const lines = ['nd-1', 'nd-2'].map((id) => JSON.stringify({ client_id: id, client_secret: secretOf() })).join('\n');
@@ -396,7 +429,7 @@ test('messages about a malformed file name the position and contain no part of a
   const files: [string, string][] = [
     [`client_id,client_secret\na-1,${start}"${end}\n`, 'line 2'],
     [`client_id,client_secret,name\na-1,"${start}"${end},x\nb-1,${secret},ok\n`, 'line 2'],
-    [`client_id,client_secret\na-1,"${secret}\na-2,${secret}\n`, 'opens after line 1 is never closed'],
+    [`client_id,client_secret\na-1,"${secret}\na-2,${secret}\n`, 'a quote opens and is not closed'],
     [`order-sync,${secret}\n`, 'must be a header row'],
     [`[{"client_id":"a-1","client_secret":"${start}\n${end}"}]`, 'line 1, column'],
     [`[{"client_id":"a-1","client_secret":${secret}}]`, 'JSON cannot be read'],

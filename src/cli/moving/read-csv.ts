@@ -1,100 +1,141 @@
 import { type CsvError, parse } from 'csv-parse/sync';
+import { isWellFormedClientId } from '../../credentials/credential-format.ts';
+import { isForeignClientId } from '../../credentials/foreign-credential.ts';
 import { CommandEnd } from '../terminal.ts';
 import { clientColumns, unescapeField } from './clients-csv.ts';
 import { type FileContent, type FoundClient, lettersOf } from './clients-file.ts';
-
-/** A line as JSON: its number, and its fields. Objects would take several times the memory of the file. */
-type Line = readonly [json: string];
-
-function readLine([json]: Line): { number: number; record: string[] } {
-  const [number, ...record] = JSON.parse(json) as [number, ...string[]];
-  return { number, record };
-}
 
 /** Columns that are read without unescaping, because they are compared with the values that clients send. */
 const literal = ['client_id', 'client_secret', 'client_secret_hash'];
 
 /**
- * Reads CSV with a heading, separated by commas, semicolons or tabs. A row that cannot be read is refused, and the
- * others are read. Messages name the line and the column, and never contain a field.
- * @throws {CommandEnd} 2 if the file as a whole cannot be read.
+ * Reads CSV with a heading, separated by commas, semicolons or tabs, one record at a time. A record that cannot be read
+ * is refused, and the others are read. Messages name the line and the column, and never contain a field.
+ * @throws {CommandEnd} 2 if the heading cannot be read.
  */
 export function readCsv(text: string): FileContent {
-  const refused: RefusedLine[] = [];
-  const lines = parseLines(
-    text,
-    (line, problem) => refused.push({ line, reasons: [problem] }),
-    () => {
-      // After a field such as "a"b, the parser searches for the closing quote until the end of the file, so report the
-      // earlier problem.
-      const [first] = refused;
-      return first && `line ${first.line}: ${first.reasons.join('; ')}`;
-    },
-  );
-  const [heading] = lines;
-  const names = readHeading(heading === undefined ? [] : readLine(heading).record);
+  const lines = createLineReader(text);
+  let first = lines.next(lines.start);
+  while (first?.text.trim() === '') first = lines.next(first);
+  if (!first) throw unreadable('the file has no lines');
+  const { text: start, number } = first;
+  const delimiter = [',', ';', '\t'].find((one) => start.includes(one)) ?? ',';
+  const heading = parseRecord(start, delimiter);
+  if ('problem' in heading) throw unreadable(`line ${number} is not CSV`);
+  const names = readHeading(heading.fields);
+  const rest = first;
   const surroundings = { grants: new Map() };
   return {
     warnings: [],
     clients: function* (): Generator<FoundClient> {
-      for (const { line, reasons } of refused) yield { place: `line ${line}`, reasons };
-      for (let index = 1; index < lines.length; index++) {
-        const { number, record } = readLine(lines[index] as Line);
-        const place = `line ${number}`;
-        if (record.length === names.length) yield { place, list: '', value: toMembers(names, record), surroundings };
-        else
+      for (const { line, record } of readRecords(lines, rest, { delimiter, names })) {
+        const place = `line ${line}`;
+        if ('problem' in record) yield { place, reasons: [record.problem] };
+        else if (record.fields.length === names.length) {
+          yield { place, list: '', value: toMembers(names, record.fields), surroundings };
+        } else {
           yield {
             place,
-            reasons: [`it has ${record.length} fields, but the header row has ${names.length}`],
+            reasons: [`it has ${record.fields.length} fields, but the header row has ${names.length}`],
           };
+        }
       }
     },
   };
 }
 
-type RefusedLine = { line: number; reasons: string[] };
+/** The fields of a record, or why it cannot be read. @property isOpen whether a quote opens and is not closed. */
+type CsvRecord = { fields: string[] } | { problem: string; isOpen: boolean };
 
-function parseLines(
-  text: string,
-  onRefused: (line: number, problem: string) => void,
-  earlierProblem: () => string | undefined,
-): Line[] {
-  const [first = ''] = text.split(/\r?\n/, 1);
-  const delimiter = [',', ';', '\t'].find((one) => first.includes(one)) ?? ',';
-  let lastLine = 0;
-  const refuse = (error: CsvError | undefined) => {
-    const unclosed = error?.code === 'CSV_QUOTE_NOT_CLOSED';
-    const line = Number(error?.['lines'] ?? 0);
-    // The parser reports the last line of the file as the one in which the quote opens.
-    if (unclosed) throw unreadable(earlierProblem() ?? `a quote that opens after line ${lastLine} is never closed`);
-    onRefused(line, problemOf(first.split(delimiter), error));
-    return undefined;
-  };
-  try {
-    const read: unknown = parse(text, {
-      bom: true,
-      delimiter,
-      skip_empty_lines: true,
-      trim: true,
-      relax_column_count: true,
-      skip_records_with_error: true,
-      on_skip: refuse,
-      on_record: (record: string[], { lines }) => {
-        lastLine = lines;
-        return [JSON.stringify([lines, ...record])];
-      },
-    });
-    return read as Line[];
-  } catch (error) {
-    if (error instanceof CommandEnd) throw error;
-    throw unreadable(`line ${Number((error as CsvError)['lines'] ?? 1)} is not CSV`);
+/** Largest number of lines of one record. */
+const maxLines = 1_000;
+
+/**
+ * Reads the records after the heading. A record whose quote is not closed in its line continues in the next lines until
+ * the quote is closed. It is refused if one of those lines is a record of its own, with as many fields as the heading and
+ * a Client ID, because the quote is then a mistake. Reading continues at that line; if the quote is never closed, at the
+ * line after the one in which it opens.
+ */
+function* readRecords(
+  lines: LineReader,
+  heading: TextLine,
+  { delimiter, names }: { delimiter: string; names: readonly string[] },
+): Generator<{ line: number; record: CsvRecord }> {
+  const parse = (given: string) => parseRecord(given, delimiter, names);
+  for (let at = lines.next(heading); at; at = lines.next(at)) {
+    if (at.text.trim() === '') continue;
+    const { number: line } = at;
+    let record = parse(at.text);
+    if ('problem' in record && record.isOpen) {
+      const closed = readOpenRecord(at, lines, parse, names);
+      record = closed?.record ?? record;
+      at = closed?.last ?? at;
+    }
+    yield { line, record };
   }
 }
 
-function problemOf(names: readonly string[], error: CsvError | undefined): string {
-  const name = names[Number(error?.['column'] ?? -1)]?.trim();
-  const column = (clientColumns as readonly (string | undefined)[]).includes(name) ? `column ${name}: ` : '';
-  return `${column}a quote inside a field; enclose the field in quotes, and double each quote in it`;
+/** Reads a record of several lines. Returns undefined if one of them is a record of its own, or if it cannot be read. */
+function readOpenRecord(
+  first: TextLine,
+  lines: LineReader,
+  parse: (text: string) => CsvRecord,
+  names: readonly string[],
+): { record: CsvRecord; last: TextLine } | undefined {
+  let isOpen = true;
+  for (let at = lines.next(first); at && at.number < first.number + maxLines; at = lines.next(at)) {
+    if (isRecord(parse(at.text), names)) return undefined;
+    // A doubled quote inside the field is two quotes, so that only an odd number of them can close it.
+    if ((at.text.split('"').length - 1) % 2 === 1) isOpen = !isOpen;
+    if (isOpen) continue;
+    const record = parse(lines.between(first, at));
+    return 'problem' in record ? undefined : { record, last: at };
+  }
+  return undefined;
+}
+
+function isRecord(record: CsvRecord, names: readonly string[]): boolean {
+  if ('problem' in record || record.fields.length !== names.length) return false;
+  const id = record.fields[names.indexOf('client_id')] ?? '';
+  return isWellFormedClientId(id) || isForeignClientId(id);
+}
+
+/** A line without its end. @property number counts from 1. @property end offset of the next line. */
+type TextLine = { text: string; number: number; start: number; end: number };
+type LineReader = ReturnType<typeof createLineReader>;
+
+function createLineReader(text: string) {
+  const end = text.includes('\n') ? '\n' : '\r';
+  return {
+    start: { text: '', number: 0, start: 0, end: 0 },
+    next({ number, end: start }: TextLine): TextLine | undefined {
+      if (start >= text.length) return undefined;
+      const at = text.indexOf(end, start);
+      const next = at === -1 ? text.length : at + 1;
+      return { text: text.slice(start, next).replace(/[\r\n]+$/, ''), number: number + 1, start, end: next };
+    },
+    between: (first: TextLine, last: TextLine) => text.slice(first.start, last.end),
+  };
+}
+
+function parseRecord(text: string, delimiter: string, names: readonly string[] = []): CsvRecord {
+  if (!text.includes('"')) {
+    const fields = text.replace(/^\ufeff/, '').split(delimiter);
+    return { fields: fields.map((field) => field.replace(/^[ \t\f]+|[ \t\f]+$/g, '')) };
+  }
+  try {
+    const [fields = []] = parse(text, { bom: true, delimiter, trim: true, relax_column_count: true });
+    return { fields };
+  } catch (error) {
+    const { code, column } = error as CsvError & { column?: unknown };
+    const isOpen = code === 'CSV_QUOTE_NOT_CLOSED';
+    const name = names[Number(column ?? -1)];
+    const isKnown = (clientColumns as readonly (string | undefined)[]).includes(name);
+    const problem = isOpen
+      ? 'a quote opens and is not closed'
+      : 'a quote inside a field; enclose the field in quotes, and double each quote in it';
+    return { isOpen, problem: `${isKnown ? `column ${name}: ` : ''}${problem}` };
+  }
 }
 
 /**
@@ -102,7 +143,6 @@ function problemOf(names: readonly string[], error: CsvError | undefined): strin
  * secret.
  */
 function readHeading(given: readonly string[]): string[] {
-  if (given.length === 0) throw unreadable('the file has no lines');
   const names = given.map((name) => columnsByLetters.get(lettersOf(name)) ?? name);
   if (!names.includes('client_id'))
     throw unreadable(

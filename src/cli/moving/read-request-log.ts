@@ -139,7 +139,7 @@ function readCombinedLine(line: string): LogLine {
   };
 }
 
-/** Returns whether a path is that of a token endpoint: all servers name it so. */
+/** Returns whether a path is that of a token endpoint, which has the same last part in all servers. */
 function isTokenPath(target: string): boolean {
   return /\/token\/?(\?.*)?$/.test(target);
 }

@@ -1,23 +1,48 @@
 import { Redis } from 'ioredis';
 import { createLog } from '../src/observability/log.ts';
 import { type AdminServer, startAdminServer } from './admin/admin-server.ts';
+import { createTestStores } from './harness.ts';
 import { endpointsOf, register, registerAll } from './oauth/fixture.ts';
 import { send } from './oauth/http-client.ts';
 import { askPostgres } from './services.ts';
+import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 /** Every secret that was issued or presented. None may be stored or logged in plaintext. */
 const handedOut = new Set<string>();
 const lines: string[] = [];
+/** Everything that the server has sent to PostgreSQL and Redis: statements with their parameters, and commands. */
+const sent = { postgres: '', redis: '' };
+/** Bodies of the answers to requests that the server must reject. */
+const rejections: string[] = [];
+const proxies: TcpProxy[] = [];
 let server: AdminServer;
 
 beforeAll(async () => {
   const log = createLog('trace', { write: (line) => void lines.push(line) });
-  server = await startAdminServer({ log });
+  const stores = await createTestStores();
+  const watched = async (url: string, store: keyof typeof sent) => {
+    const proxy = await startTcpProxy(url, undefined, (data) => {
+      sent[store] += data.toString('latin1');
+    });
+    proxies.push(proxy);
+    return proxy.url;
+  };
+  server = await startAdminServer({
+    log,
+    stores: {
+      ...stores,
+      databaseUrl: await watched(stores.databaseUrl, 'postgres'),
+      redisUrl: await watched(stores.redisUrl, 'redis'),
+    },
+  });
   await useEverything();
   await server.core.usage.flush();
   await server.core.usedScopes.flush();
-}, 60_000);
-afterAll(() => server.close());
+}, 120_000);
+afterAll(async () => {
+  await server.close();
+  for (const proxy of proxies) await proxy.close();
+});
 
 function keep<T>(value: T): T {
   for (const [secret] of JSON.stringify(value).matchAll(/kt[skao]_[0-9A-Za-z]{49}|eyJ[\w-]+\.[\w-]+\.[\w-]+/g)) {
@@ -66,21 +91,25 @@ async function useEverything(): Promise<void> {
   await endpoints.introspect(clients.orders, token, { access_key: key.access_key });
   await endpoints.revoke(clients.shop, token);
   await endpoints.revoke(old, token);
-  await endpoints.token({ id: clients.shop.id, secret: old.secret });
-  await endpoints.token({ id: old.secret, secret: clients.shop.id });
-  await endpoints.token(clients.shop, { access_key: token, scope: old.secret });
-  await endpoints.token(clients.shop, { grant_type: old.secret });
+  const reject = async (asking: Promise<{ status: number; text: string }>) => {
+    const { status, text } = await asking;
+    if (status < 400) throw new Error(`not rejected: ${status}`);
+    rejections.push(text);
+  };
+  await reject(endpoints.token({ id: clients.shop.id, secret: old.secret }));
+  await reject(endpoints.token({ id: old.secret, secret: clients.shop.id }));
+  await reject(endpoints.token(clients.shop, { access_key: token, scope: old.secret }));
+  await reject(endpoints.token(clients.shop, { grant_type: old.secret }));
   const misplaced = `client_secret=${old.secret}&token=${token}&access_key=${key.access_key}`;
-  await send(`${server.publicUrl}/oauth2/token?${misplaced}`, { method: 'POST' });
-  await send(`${server.publicUrl}/nowhere?${misplaced}`);
-  await send(`${server.publicUrl}/oauth2/token`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'user-agent': 'sweep' },
-  });
-  await server.adminFetch('/clients', { token: old.secret });
-  await server.adminFetch(`/clients/${old.secret}`);
-  await server.adminFetch(`/${token}`);
-  await server.adminFetch('/clients', { method: 'POST', body: { name: 'x', kind: old.secret } });
+  await reject(send(`${server.publicUrl}/oauth2/token?${misplaced}`, { method: 'POST' }));
+  await reject(send(`${server.publicUrl}/nowhere?${misplaced}`));
+  const headers = { authorization: `Bearer ${token}`, 'user-agent': 'sweep' };
+  await reject(send(`${server.publicUrl}/oauth2/token`, { method: 'POST', headers }));
+  await reject(server.adminFetch('/clients', { token: old.secret }));
+  await reject(server.adminFetch(`/clients/${old.secret}`));
+  await reject(server.adminFetch(`/${token}`));
+  await reject(server.adminFetch('/clients', { method: 'POST', body: { name: 'x', kind: old.secret } }));
+  await reject(server.adminFetch('/clients', { method: 'POST', body: { name: 'x', [old.secret]: token } }));
   await admin('/leaks', 'POST', { values: [old.secret, token, key.access_key] });
 }
 
@@ -95,6 +124,22 @@ test('the operations of the test issue and present many secrets', () => {
 
 test('no log line contains a secret, even at level trace', () => {
   expect(found(lines.join(''))).toEqual([]);
+});
+
+test('no statement to PostgreSQL and no command to Redis contains a secret', () => {
+  expect(sent.postgres).toContain('INSERT INTO secrets');
+  expect(sent.redis.toLowerCase()).toContain('$3\r\nset');
+  expect([found(sent.postgres), found(sent.redis)]).toEqual([[], []]);
+});
+
+test('no answer to a rejected request contains a secret', () => {
+  expect(rejections).toHaveLength(12);
+  expect(rejections.filter((text) => found(text).length > 0)).toEqual([]);
+});
+
+test('no metric contains a secret', async () => {
+  const { status, text } = await send(`${server.adminUrl}/metrics`);
+  expect([status, found(text)]).toEqual([200, []]);
 });
 
 test('no table of the database contains a secret, as text or as bytes', async () => {

@@ -19,8 +19,12 @@ export type TcpProxy = {
   close(): Promise<void>;
 };
 
-/** @param falsify changes what the server sends. */
-export async function startTcpProxy(targetUrl: string, falsify = (data: Buffer) => data): Promise<TcpProxy> {
+/** @param falsify changes what the server sends. @param watch is called with what clients send. */
+export async function startTcpProxy(
+  targetUrl: string,
+  falsify = (data: Buffer) => data,
+  watch: (data: Buffer) => void = () => undefined,
+): Promise<TcpProxy> {
   const target = new URL(targetUrl);
   const sockets = new Set<Socket>();
   const mute = new WeakSet<Socket>();
@@ -40,6 +44,7 @@ export async function startTcpProxy(targetUrl: string, falsify = (data: Buffer) 
       from.setNoDelay(true);
       if (state === 'lost') mute.add(from);
       from.on('data', (data) => {
+        if (from === inward) watch(data);
         if (!mute.has(from)) to.write(from === outward ? falsify(data) : data);
       });
       from.on('error', () => undefined);

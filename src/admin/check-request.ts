@@ -32,7 +32,7 @@ export function checkRequest(
 
 function checkFields(schema: z.ZodObject, value: unknown, isStored: boolean): unknown {
   const path = isStored ? findUnstorableText(value) : undefined;
-  if (path) throw refusal([{ path: path.join('.'), message: unstorable }]);
+  if (path) throw refusal([{ path: shownPath(path), message: unstorable }]);
   const result = schema.safeParse(value, { error: issueText });
   if (result.success) return result.data;
   const shown = 20;
@@ -48,9 +48,16 @@ function refusal(issues: { path: string; message: string }[]): InvalidInput {
 
 function describe(issue: z.core.$ZodIssue): { path: string; message: string }[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: [...issue.path, key].join('.'), message: 'unknown field' }));
+    return issue.keys.map((key) => ({ path: shownPath([...issue.path, key]), message: 'unknown field' }));
   }
-  return [{ path: issue.path.join('.'), message: issue.message }];
+  return [{ path: shownPath(issue.path), message: issue.message }];
+}
+
+/** Longest name of a field that errors contain. A secret of Keyturn is longer, and may have been sent as a name. */
+const longestName = 48;
+
+function shownPath(path: readonly PropertyKey[]): string {
+  return path.map((name) => (String(name).length > longestName ? '…' : String(name))).join('.');
 }
 
 /** Returns the resource's name for errors, such as `access key` for `/access-keys/{id}`. */

@@ -12,9 +12,6 @@ ALTER TABLE console_links
 -- missing or null is that of the organization of the deployment.
 ALTER TABLE organizations ADD COLUMN portal jsonb NOT NULL DEFAULT '{}';
 
--- An organization's operators list what was done in their organization, latest first.
-CREATE INDEX audit_events_organization ON audit_events (organization, at DESC, seq DESC) WHERE organization IS NOT NULL;
-
 -- Limits the role keyturn_organization further to one contact, named in the setting keyturn.contact, and to what belongs to it: a person
 -- without permissions sees their own access keys. Policies of the tables of access keys read the table of contacts, so they follow.
 --

@@ -57,7 +57,7 @@ async function latestVersion(): Promise<number> {
  * table until the index is complete, but are built while the previous version serves requests. Only speed depends on
  * them.
  */
-const indexes = [
+export const indexes = [
   // Lists of clients in their order, by each filter.
   ['clients_by_kind', 'clients', '(kind, created_at DESC, id DESC)'],
   ['clients_by_status', 'clients', '(enabled, created_at DESC, id DESC)'],

@@ -75,7 +75,7 @@ export async function callEndpoint<Body>(
 /** Serves an endpoint over HTTP: validates the request, calls the handler and sends the response. */
 export function serveEndpoint(endpoint: Endpoint) {
   return async (ctx: Context): Promise<void> => {
-    const text = endpoint.method === 'get' ? '' : await readText(ctx.req);
+    const text = endpoint.method === 'get' ? '' : await readText(ctx.req, endpoint.maxBodyBytes);
     const checked = checkRequest(endpoint, {
       params: { ...ctx['params'] },
       query: { ...ctx.query },
@@ -92,11 +92,11 @@ export function serveEndpoint(endpoint: Endpoint) {
   };
 }
 
-/** Reads a JSON body of at most 64 KiB. @throws {KeyturnError} also if it is not UTF-8. */
-async function readText(request: IncomingMessage): Promise<string> {
+/** Reads a JSON body. @throws {KeyturnError} also if it is not UTF-8. */
+async function readText(request: IncomingMessage, maxBytes = 64 * 1024): Promise<string> {
   const bytes = await readBody(request, {
     mediaType: 'application/json',
-    maxBytes: 64 * 1024,
+    maxBytes,
     isTypeCheckedIfEmpty: false,
     codes: bodyCodes,
   });

@@ -69,6 +69,8 @@ export type Endpoint = {
    * Whether the body is stored. False if it is only searched: it may then contain text that the database cannot store.
    */
   storesBody?: boolean;
+  /** Maximum size of the body. The default is 64 KiB. */
+  maxBodyBytes?: number;
   /**
    * Whether a repeated request with the same Idempotency-Key gets the first response. The handler must use
    * `changeOnce`.

@@ -11,6 +11,7 @@ import { contactKeysEndpoints } from './routes/contact-keys-routes.ts';
 import { contactEndpoints, operatorTokenEndpoints } from './routes/contact-routes.ts';
 import { expirationEndpoints } from './routes/expiration-routes.ts';
 import { explainEndpoints } from './routes/explain-routes.ts';
+import { importEndpoints } from './routes/import-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
 import { noticeEndpoints } from './routes/notice-routes.ts';
@@ -31,6 +32,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...noticeEndpoints(core),
     ...searchEndpoints(core),
     ...clientEndpoints(core),
+    ...importEndpoints(core),
     ...clientRegenerationEndpoints(core),
     ...usageEndpoints(core),
     ...authorizationTokenEndpoints(core),

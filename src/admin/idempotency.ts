@@ -131,13 +131,14 @@ async function findKept(
 }
 
 async function auditLook(transaction: Transaction, core: Core, actor: Actor, { secretOf }: Answer): Promise<void> {
-  if (!secretOf) return;
-  await appendAuditEvent(transaction, {
-    at: new Date(core.clock()),
-    actor,
-    action: 'secret.show_again',
-    ...secretOf,
-  });
+  for (const owner of [secretOf ?? []].flat()) {
+    await appendAuditEvent(transaction, {
+      at: new Date(core.clock()),
+      actor,
+      action: 'secret.show_again',
+      ...owner,
+    });
+  }
 }
 
 async function saveAnswer(
@@ -164,6 +165,8 @@ function place({ operator, key }: KeptUnder) {
   return { table: 'idempotency_keys', id: `${operator} ${key}` };
 }
 
+type SecretOwnerName = { targetType: 'client' | 'access_key' | 'operator_token'; target: string };
+
 /** The response of an endpoint. For idempotent endpoints it is stored. */
 export type Answer = {
   status: number;
@@ -173,5 +176,5 @@ export type Answer = {
    * The owner of a secret in the body, so that each later view of a stored response is recorded in the audit log. It is
    * not sent.
    */
-  secretOf?: { targetType: 'client' | 'access_key' | 'operator_token'; target: string };
+  secretOf?: SecretOwnerName | readonly SecretOwnerName[];
 };

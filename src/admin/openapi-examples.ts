@@ -120,7 +120,7 @@ const oauthErrors: ErrorTexts = {
 
 /** Returns the example of an error with the members that belong to its status, and any other example unchanged. */
 function asError(example: unknown, status: string): unknown {
-  if (typeof example !== 'object' || example === null) return example;
+  if (typeof example !== 'object' || example === null || Number(status) < 400) return example;
   const [code, detail] = problems[status] ?? [];
   if ('detail' in example) return { ...example, title: STATUS_CODES[status], status: Number(status), detail, code };
   const [error, text] = oauthErrors[status] ?? ['invalid_request', STATUS_CODES[status]];

@@ -40,22 +40,19 @@ export async function withAdmin<T>(work: (admin: Admin) => Promise<T>, needsToke
  * @throws {CommandEnd} 2 with this reason if the command line or the environment names a running server.
  */
 export async function withDatabase<T>(why: string, work: (core: Core) => Promise<T>): Promise<T> {
-  requireStores(why);
+  if (isRemote()) {
+    // A command that ignores the server that it was given would change another one.
+    throw new CommandEnd(
+      2,
+      `error: ${why} Run the command on the server, without --url, --profile, KEYTURN_URL and KEYTURN_PROFILE.`,
+    );
+  }
   return await withOpened(withoutRedis(readCommandConfig()), work);
 }
 
 /** Redis contains only tokens, and may be unavailable. */
 function withoutRedis(config: Config): Config {
   return { ...config, redisUrl: undefined };
-}
-
-/** A command that ignores the server that it was given would change another one. @throws as `withDatabase`. */
-export function requireStores(why: string): void {
-  if (!isRemote()) return;
-  throw new CommandEnd(
-    2,
-    `error: ${why} Run the command on the server, without --url, --profile, KEYTURN_URL and KEYTURN_PROFILE.`,
-  );
 }
 
 async function withOpened<T>(config: Config, work: (core: Core) => Promise<T>): Promise<T> {

@@ -51,7 +51,7 @@ export async function hasForeignClientIds(database: Queryable): Promise<boolean>
 /** Returns which of these Client IDs belong to a client, as its current ID or a previous one. */
 export async function findTakenClientIds(database: Queryable, clientIds: readonly string[]): Promise<Set<string>> {
   const rows = await database.query<{ client_id: string }>(
-    'SELECT client_id FROM client_ids WHERE client_id = ANY ($1::text[])',
+    'SELECT client_id FROM taken_client_ids($1::text[]) AS taken (client_id)',
     [clientIds],
   );
   return new Set(rows.map(({ client_id: clientId }) => clientId));

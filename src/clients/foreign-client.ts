@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { InvalidInput } from '../errors.ts';
-import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import { type AuthMethod, authMethods, type Client, hasCertificate, initialState, isSecretMethod } from './client.ts';
 import { type KeyDeps, keyDepsOf, registerKeys } from './client-rules.ts';
@@ -133,13 +132,13 @@ function algorithmProblems(row: ForeignClient, deps: KeyDeps): string[] {
 }
 
 /** Returns a client as it is registered. @throws {InvalidInput} if its keys cannot be registered. */
-export function importedClient(row: ForeignClient, at: Date, deps: KeyDeps): Client {
+export function importedClient(row: ForeignClient, at: Date, deps: KeyDeps, organizationId: string): Client {
   const authMethod = row.authMethod as AuthMethod;
   return {
     id: randomUUID(),
     clientId: row.clientId,
     kind: 'integration',
-    organizationId: deploymentOrganization,
+    organizationId,
     name: row.name,
     enabled: row.enabled,
     scope: row.scope,

@@ -143,23 +143,33 @@ const counted = {
   },
 } as const;
 
+/** Returns how many more integrations or access keys a held organization may have; null for any number. */
+export async function roomFor(
+  transaction: Transaction,
+  { id, ceiling }: HeldOrganization,
+  kind: keyof typeof counted,
+): Promise<number | null> {
+  const max = ceiling[kind];
+  if (max === null) return null;
+  const [row] = await transaction.query<{ count: number }>(counted[kind].query, [id]);
+  return max - (row?.count ?? 0);
+}
+
 /**
  * Checks that a held organization may have as many more integrations or access keys.
  * @throws {Conflict} `ceiling_exceeded`
  */
 export async function requireRoom(
   transaction: Transaction,
-  { id, ceiling }: HeldOrganization,
+  organization: HeldOrganization,
   kind: keyof typeof counted,
   added: number,
 ): Promise<void> {
-  const max = ceiling[kind];
+  const max = organization.ceiling[kind];
   if (max === null || added === 0) return;
-  const { noun, query } = counted[kind];
-  const [row] = await transaction.query<{ count: number }>(query, [id]);
-  const count = row?.count ?? 0;
-  if (count + added > max) {
-    throw ceilingExceeded(`The organization may have at most ${max} ${noun}, and has ${count}.`);
+  const room = (await roomFor(transaction, organization, kind)) ?? 0;
+  if (added > room) {
+    throw ceilingExceeded(`The organization may have at most ${max} ${counted[kind].noun}, and has ${max - room}.`);
   }
 }
 

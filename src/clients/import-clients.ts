@@ -25,9 +25,10 @@ export async function importClients(
   deps: ManageDeps,
   actor: Actor,
   accepted: readonly AcceptedClient[],
+  organizationId: string,
 ): Promise<ReadonlyMap<string, string>> {
   const at = new Date(deps.clock());
-  const clients = accepted.map((one) => ({ ...one, client: importedClient(one.row, at, deps) }));
+  const clients = accepted.map((one) => ({ ...one, client: importedClient(one.row, at, deps, organizationId) }));
   const taken = () =>
     new Conflict('client_id_taken', 'One of these clients was registered by someone else in the meantime.');
   await unlessTaken(

@@ -5,6 +5,7 @@ import { verifiersOf } from '../credentials/verifier.ts';
 import { findTakenVerifiers } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
 import { textProblem } from '../text/read-text.ts';
+import { type HeldOrganization, scopesBeyond } from './ceiling.ts';
 import type { Client, KnownClient } from './client.ts';
 import { findKnownClients, findTakenClientIds } from './client-store.ts';
 import { demandProblems, type ForeignClient, importedClient, type RefusedClient } from './foreign-client.ts';
@@ -15,11 +16,11 @@ import { offeredBy, scopesOfferedBy } from './offered-scopes.ts';
 
 export type ImportReview = {
   accepted: AcceptedClient[];
-  refused: RefusedClient[];
+  refused: (RefusedClient & { row: ForeignClient })[];
   /** Clients of the file that were imported before, unchanged. */
   present: ForeignClient[];
   /** Information about accepted clients for the operator. */
-  notes: { place: string; clientId: string; note: string }[];
+  notes: { row: ForeignClient; note: string }[];
 };
 
 /** A client that can be imported. */
@@ -27,18 +28,14 @@ export type AcceptedClient = KeptSecrets & { row: ForeignClient };
 
 const batchSize = 500;
 
-/** Client IDs and secrets of the clients that were reviewed so far, with their places in the file. */
-export type Seen = { ids: Map<string, string>; secrets: Map<string, string> };
-
-export function nothingSeen(): Seen {
-  return { ids: new Map(), secrets: new Map() };
-}
+/** An organization, and how many more integrations it may have; null for any number. */
+export type ReviewedOrganization = HeldOrganization & { room: number | null };
 
 /**
  * Decides which clients can be imported, without changing anything. The import uses the same decision, so that a check
  * predicts its result.
  * @param servers all resource servers.
- * @param places what was seen in the parts of the file before; what these rows have is added.
+ * @param organization the locked organization that the clients are to belong to.
  * @returns all reasons for every rejected client, without secrets.
  */
 export async function reviewImport(
@@ -47,14 +44,15 @@ export async function reviewImport(
   servers: readonly Client[],
   rows: readonly ForeignClient[],
   policy: ImportPolicy,
-  places: Seen,
+  organization: ReviewedOrganization,
 ): Promise<ImportReview> {
   const review: ImportReview = { accepted: [], refused: [], present: [], notes: [] };
+  const places = { ids: new Map<string, string>(), secrets: new Map<string, string>() };
   const offered = scopesOfferedBy(servers);
   for (let start = 0; start < rows.length; start += batchSize) {
     const part = rows.slice(start, start + batchSize);
     const usable = part.filter(({ clientId }) => isUsableId(clientId));
-    const imported = policy.resume ? await findImported(database, deps, usable) : undefined;
+    const imported = policy.resume ? await findImported(database, deps, usable, organization.id) : undefined;
     const takenIds = await findTakenClientIds(
       database,
       usable.map(({ clientId }) => clientId),
@@ -74,14 +72,15 @@ export async function reviewImport(
         ...detailProblems(row),
         ...scopeProblems(row, offered),
         ...resourceProblems(row, servers),
+        ...ceilingProblems(row, servers, organization, review.accepted.length),
         ...secrets.reasons,
         ...secretsOf(secrets).flatMap((secret) => repeatedSecret(row, secret, takenSecrets, places.secrets)),
       ];
-      if (reasons.length > 0) review.refused.push({ place: row.place, clientId: shownId(row), reasons });
+      if (reasons.length > 0) review.refused.push({ row, place: row.place, clientId: shownId(row), reasons });
       else {
         review.accepted.push({ row, kept: secrets.kept, previous: secrets.previous });
         for (const note of [...row.notes, ...audienceNotes(row, servers)]) {
-          review.notes.push({ place: row.place, clientId: row.clientId, note });
+          review.notes.push({ row, note });
         }
       }
     }
@@ -128,6 +127,25 @@ function scopeProblems({ scope, clientSecret }: ForeignClient, offered: Readonly
 function resourceProblems({ resource }: ForeignClient, servers: readonly Client[]): string[] {
   if (resource === undefined || servers.some((server) => server.resource === resource)) return [];
   return ['no resource server has its `resource`'];
+}
+
+/** Returns what the ceiling of an organization does not allow. @param accepted the number of clients before this one. */
+function ceilingProblems(
+  { scope, resource, reveal }: ForeignClient,
+  servers: readonly Client[],
+  { ceiling, room }: ReviewedOrganization,
+  accepted: number,
+): string[] {
+  const beyond = scopesBeyond(ceiling, { scope, resource: resource ?? null }, servers);
+  return [
+    ...(room !== null && accepted >= room
+      ? [`the organization may have at most ${ceiling.integrations} integrations`]
+      : []),
+    ...(beyond.length > 0 ? [`the ceiling of the organization does not allow the scopes ${beyond.join(' ')}`] : []),
+    ...(reveal && !ceiling.reveal
+      ? ['the ceiling of the organization does not allow that secrets are shown again; set `reveal` to false']
+      : []),
+  ];
 }
 
 /**
@@ -182,6 +200,7 @@ async function findImported(
   database: Queryable,
   deps: ManageDeps,
   rows: readonly ForeignClient[],
+  organizationId: string,
 ): Promise<Map<ForeignClient, KnownClient>> {
   const known = await findKnownClients(
     database,
@@ -191,14 +210,14 @@ async function findImported(
   for (const row of rows) {
     const here = known.get(row.clientId);
     if (!here || demandProblems(row, deps).length > 0) continue;
-    const wanted = registrationOf(importedClient(row, here.client.createdAt, deps));
+    const wanted = registrationOf(importedClient(row, here.client.createdAt, deps, organizationId));
     if (isDeepStrictEqual(registrationOf(here.client), wanted)) found.set(row, here);
   }
   return found;
 }
 
 function registrationOf(client: Client): unknown {
-  const { name, scope, accessKey, reveal, authMethod, jwks, jwksUri, certificateSubject } = client;
+  const { name, organizationId, scope, accessKey, reveal, authMethod, jwks, jwksUri, certificateSubject } = client;
   const { certificateBoundTokens, dpopBoundTokens, resource, tokenTtlSeconds, defaultScope, claims, details } = client;
   const { selfRotation } = client;
   const dialects = [...client.dialects].sort();
@@ -206,6 +225,6 @@ function registrationOf(client: Client): unknown {
   const noted = { tokenTtlSeconds, defaultScope, dialects, claims, details, selfRotation };
   // Drop undefined members, as the database does.
   return JSON.parse(
-    JSON.stringify({ name, scope: [...scope].sort(), accessKey, reveal, resource, ...proof, ...noted }),
+    JSON.stringify({ name, organizationId, scope: [...scope].sort(), accessKey, reveal, resource, ...proof, ...noted }),
   );
 }

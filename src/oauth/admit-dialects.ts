@@ -3,8 +3,8 @@ import { type Dialect, type Dialects, isAccepted } from '../configuration/dialec
 import type { Core } from '../core.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
 import { wrongType } from '../http/read-body.ts';
+import { isJsonRequest } from '../http/token-path.ts';
 import { callerOf } from './client-authentication.ts';
-import { isJsonRequest } from './dialect-rules.ts';
 
 /**
  * Returns the dialects that a request needs before its client is known, and that the deployment does not accept of every

@@ -6,9 +6,9 @@ import { acceptedOf, decoyKeys, readVerificationKey, type VerificationKey } from
 import type { Config } from '../config.ts';
 import { isAccepted } from '../configuration/dialects.ts';
 import type { Core } from '../core.ts';
+import { isOtherTokenPath, tokenPath } from '../http/token-path.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { findLeftKeys, type UsedKey } from '../usage/client-key-store.ts';
-import { isOtherTokenPath, tokenPath } from './dialect-rules.ts';
 import { InvalidClient } from './oauth-error.ts';
 
 /** The only reason for which a rejected assertion is not checked again with a re-read client. */

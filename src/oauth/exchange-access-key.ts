@@ -10,12 +10,12 @@ import {
 import { isWellFormedScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
+import { tokenPath } from '../http/token-path.ts';
 import { accessKeyType, accessTokenType, exchangeGrantType } from '../tokens/exchange-names.ts';
 import { exchangeStandaloneKey } from '../tokens/exchange-standalone-key.ts';
+import { presentToken } from '../tokens/grant-rules.ts';
 import { lifetimeOf } from '../tokens/token-record.ts';
 import { retirementHeaders } from './announce-retirement.ts';
-import { presentToken } from './client-credentials-grant.ts';
-import { tokenPath } from './dialect-rules.ts';
 import { countFailedAttempt } from './failure-limit.ts';
 import type { Form } from './form.ts';
 import { isUnauthenticated } from './presented-secret.ts';

@@ -1,5 +1,6 @@
 import { KeyturnError } from '../errors.ts';
 import { parseStrictJson } from '../http/strict-json.ts';
+import { repeatedParameter } from '../tokens/grant-rules.ts';
 
 /** The parameters of a request, each at most once and not empty. Only `resource` may be repeated (RFC 8707 §2). */
 export type Form = {
@@ -74,9 +75,4 @@ function add(reading: Reading, name: string, value: string): void {
   }
   reading.empty ??= new Set();
   reading.empty.add(name);
-}
-
-/** Returns the error for a parameter that occurs more than once (RFC 6749 §3.2). */
-export function repeatedParameter(): KeyturnError {
-  return new KeyturnError('invalid_request', 400, 'Parameters must not be repeated.');
 }

@@ -4,8 +4,9 @@ import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import { type Configuration, Provider } from 'oidc-provider';
 import type { Core } from '../core.ts';
+import { grantType } from '../tokens/grant-rules.ts';
 import { callerOf } from './client-authentication.ts';
-import { clientCredentialsGrant, grantType } from './client-credentials-grant.ts';
+import { clientCredentialsGrant } from './client-credentials-grant.ts';
 import { formOf } from './receive-form.ts';
 
 /**

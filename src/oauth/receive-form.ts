@@ -1,7 +1,7 @@
 import type { Context, Next } from 'koa';
 import { KeyturnError } from '../errors.ts';
 import { readBody } from '../http/read-body.ts';
-import { isJsonRequest, tokenPath } from './dialect-rules.ts';
+import { isJsonRequest, tokenPath } from '../http/token-path.ts';
 import { headStartOf } from './fast-path/head-start.ts';
 import { type Form, parseForm, parseJsonForm } from './form.ts';
 

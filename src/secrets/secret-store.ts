@@ -135,7 +135,7 @@ export async function findTakenVerifiers(
   verifiers: readonly Uint8Array[],
 ): Promise<ReadonlySet<string>> {
   const rows = await database.query<{ verifier: Uint8Array }>(
-    'SELECT verifier FROM secrets WHERE verifier = ANY ($1::bytea[])',
+    'SELECT verifier FROM taken_verifiers($1::bytea[]) AS taken (verifier)',
     [verifiers],
   );
   return new Set(rows.map(({ verifier }) => Buffer.from(verifier).toString('base64')));

@@ -68,6 +68,8 @@ const table: Record<string, Permission> = {
   'post /access-keys/{id}/regenerations/{regeneration_id}/extend': 'integrations:edit',
   'post /leaks': 'api_key:manage',
   'post /explain': 'integrations:view',
+  'post /explain/token-request': 'integrations:view',
+  'post /clients/import': 'api_key:manage',
   'get /attention': 'integrations:view',
   'get /expirations': 'integrations:view',
   'get /notices': 'integrations:view',

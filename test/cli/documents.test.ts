@@ -71,10 +71,8 @@ call the admin API of a running server instead, with the operator token and the 
 
 A request whose answer is lost is repeated with the same Idempotency-Key, so nothing is created twice.
 
-Some commands need the stores. They reject the options and say why: \`clients import\` (the admin API does not accept the
-secrets of another server), \`moving rehearse\` (the admin API has no endpoint for it), \`console link\`, \`after-restore\`,
-\`root-key rotate\`, \`audit verify\` and \`audit checkpoint\` (they use the root key), and everything that starts or checks a
-server. \`clients export\` leaves out the hashes of imported secrets that were not used yet, and says how many.
+Some commands need the stores. They reject the options and say why: \`console link\`, \`after-restore\`, \`root-key rotate\`,
+\`audit verify\` and \`audit checkpoint\` (they use the root key), and everything that starts or checks a server. \`clients export\` leaves out the hashes of imported secrets that were not used yet, and says how many.
 
 ${single.map((command) => describeCommand(command, 'keyturn', '##')).join('\n')}
 ${groups

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { permissions } from '../../src/contacts/contact.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { endpointsOf } from '../oauth/fixture.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';
 import { type Environment, runCommand, runJson } from './run-command.ts';
 
@@ -102,8 +103,6 @@ test('an export of a running server describes the same clients, and commands tha
   expect(remote).toEqual(here);
   expect(JSON.parse(remote.stdout)).toContainEqual(expect.objectContaining({ client_name: 'Exported' }));
   for (const [args, why] of [
-    ['clients import clients.csv', 'does not accept'],
-    ['moving rehearse log.jsonl', 'has no endpoint'],
     ['audit verify', 'with the root key'],
     ['after-restore --yes', 'before a server starts'],
   ] as const) {
@@ -174,7 +173,7 @@ test('a profile keeps URL and token in a file that only its user can read', asyn
   expect(open).toMatchObject({ code: 2, stderr: expect.stringContaining('chmod 600') });
   chmodSync(file, 0o600);
   const wrong = await runCommand(['login', '--url', url, '--profile', 'other'], bare, `${token}x`);
-  expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('A valid operator token is required') });
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('A valid operator token is required') });
   expect((await runCommand(['logout', '--profile', 'test'], bare)).code).toBe(0);
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({});
   expect(await runCommand(['whoami', '--profile', 'test'], bare)).toMatchObject({ code: 2 });
@@ -225,3 +224,69 @@ test('help shows the command that its words name, with required options first', 
 });
 
 const body = (fields: object) => ({ method: 'POST', body: fields });
+
+describe('moving to a running server', () => {
+  const secret = (letter: string) => `${letter}9f3K-xQ7zLw2_Vn8Rt4`;
+  const clients = [
+    { client_id: 'old-1', client_secret: secret('a'), scope: 'orders:read', description: 'From before' },
+    { client_id: 'old-2', client_secret: secret('b'), scope: 'orders:fly' },
+  ];
+  type Report = { imported: number; refused: { client_id: string; reasons: string[] }[] };
+
+  async function importClients(rows: object[], ...options: string[]): Promise<Report> {
+    const { stdout, stderr } = await runCommand(
+      ['clients', 'import', '-', '--json', ...options],
+      environment,
+      JSON.stringify(rows),
+    );
+    if (!stdout) throw new Error(stderr);
+    return JSON.parse(stdout) as Report;
+  }
+
+  test('clients import sends the clients of a file, into an organization if one is named', async () => {
+    const organization = await json('organizations', 'create', '--name', 'Partner');
+    const check = await importClients(clients, '--check');
+    expect(check.refused).toMatchObject([
+      { client_id: 'old-2', reasons: ['no resource server offers the scope orders:fly'] },
+    ]);
+    const done = await importClients(clients, '--skip-refused', '--organization', organization.id);
+    expect(done).toMatchObject({ imported: 1, refused: check.refused });
+    expect(await json('clients', 'show', 'old-1')).toMatchObject({
+      organization_id: organization.id,
+      description: 'From before',
+    });
+    const { status } = await endpointsOf(server.publicUrl).token({ id: 'old-1', secret: secret('a') });
+    expect(status).toBe(200);
+    const wrong = await runCommand(
+      ['clients', 'import', '-', '--organization', crypto.randomUUID()],
+      environment,
+      JSON.stringify(clients),
+    );
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('--organization: organization not found') });
+  });
+
+  test('clients import finds what is twice in a file of several requests', async () => {
+    const many = Array.from({ length: 501 }, (_, index) => ({
+      client_id: `part-${index}`,
+      client_secret: `${index}-${secret('c')}`,
+      scope: 'orders:read',
+    }));
+    const sameId = { ...many[0], client_secret: secret('d') };
+    const sameSecret = { ...many[1], client_id: 'part-x' };
+    const { refused, imported } = await importClients([...many, sameId, sameSecret], '--skip-refused');
+    expect([imported, refused.map(({ reasons }) => reasons)]).toEqual([
+      501,
+      [[expect.stringMatching(/^has the same Client ID as /)], [expect.stringMatching(/^has the same secret as /)]],
+    ]);
+  });
+
+  test('moving rehearse answers by the rules of the server', async () => {
+    const log = `${JSON.stringify({ client_id: 'old-1', scope: 'orders:read' })}\n${JSON.stringify({ client_id: 'old-2' })}\n`;
+    const { stdout, code } = await runCommand(['moving', 'rehearse', '-', '--each'], environment, log);
+    const answers = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { status: number });
+    expect([code, answers.map(({ status }) => status)]).toEqual([1, [200, 401]]);
+  });
+});

@@ -2,6 +2,7 @@ import type { KnownClient } from '../../src/clients/client.ts';
 import type { ForeignClient } from '../../src/clients/foreign-client.ts';
 import { importClients } from '../../src/clients/import-clients.ts';
 import { generateClientId, generateSecret } from '../../src/credentials/credential-format.ts';
+import { deploymentOrganization } from '../../src/storage/organization-limit.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { askPostgres } from '../services.ts';
 import { actor, endpointsOf, register, type TestClient, watchQueries } from './fixture.ts';
@@ -142,7 +143,13 @@ test('accepts the first imported client on another process right after the impor
   };
   const { core } = here;
   await core.change((transaction) =>
-    importClients(transaction, core, actor, [{ row, kept: { secret: imported.secret }, previous: undefined }]),
+    importClients(
+      transaction,
+      core,
+      actor,
+      [{ row, kept: { secret: imported.secret }, previous: undefined }],
+      deploymentOrganization,
+    ),
   );
   expect((await atThere.token(imported)).status).toBe(200);
   expect((await atHere.token(imported)).status).toBe(200);

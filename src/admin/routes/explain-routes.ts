@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Core } from '../../core.ts';
 import { explain } from '../../explain/explain.ts';
 import type { Finding } from '../../explain/explanation.ts';
+import { type LoggedRequest, rehearseRequest } from '../../explain/rehearse-request.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { nullableTimestamp, resourceUri } from '../text.ts';
 
@@ -73,8 +74,69 @@ export function explainEndpoints(core: Core): Endpoint[] {
         return { status: 200, body: { ...explanation, findings: findings.map(presentFinding) } };
       },
     }),
+    endpoint({
+      method: 'post',
+      path: '/explain/token-request',
+      operationId: 'rehearseTokenRequest',
+      permission: 'integrations:view',
+      summary: 'Say what the token endpoint would answer to a logged request, if its credential is valid',
+      body: loggedRequest,
+      storesBody: false,
+      example: { client_id: 'order-sync', scope: 'orders.read' },
+      answers: { 200: rehearsedAnswer },
+      handle: async ({ body }) => {
+        const request: LoggedRequest = {
+          clientId: body.client_id,
+          grantType: body.grant_type,
+          scope: body.scope,
+          resources: body.resource,
+          audiences: body.audience,
+          authMethod: body.auth_method,
+          path: body.path,
+          contentType: body.content_type,
+          dpop: body.dpop,
+          certificate: body.certificate,
+          accessKey: body.access_key,
+          grantedScope: body.granted_scope,
+        };
+        return { status: 200, body: await rehearseRequest(core, request) };
+      },
+    }),
   ];
 }
+
+const given = z.string().max(4_096);
+const list = z.array(given).max(100);
+
+/** Schema of a token request as another server logged it. */
+const loggedRequest = z.strictObject({
+  client_id: given.min(1).meta({ description: 'The Client ID.' }),
+  grant_type: given.default('client_credentials').meta({ description: 'The grant type.' }),
+  scope: given.optional().meta({ description: 'The requested scope.' }),
+  resource: list.default([]).meta({ description: 'The requested resources.' }),
+  audience: list.default([]).meta({ description: 'The values of the parameter `audience`.' }),
+  auth_method: given
+    .optional()
+    .meta({ description: 'How the client authenticated. The default is how it is registered here.' }),
+  path: given.optional().meta({ description: 'The path of the request. The default is that of the token endpoint.' }),
+  content_type: given.optional().meta({ description: 'The media type of the body. The default is that of a form.' }),
+  dpop: z.boolean().default(false).meta({ description: 'Whether the request had a DPoP proof.' }),
+  certificate: z.boolean().default(false).meta({ description: 'Whether it came with a TLS client certificate.' }),
+  access_key: z.boolean().default(false).meta({ description: 'Whether it had an access key.' }),
+  granted_scope: given.optional().meta({ description: 'The scope that the other server granted.' }),
+});
+
+const rehearsedAnswer = z
+  .strictObject({
+    status: z.int().meta({ description: 'The HTTP status that the token endpoint would answer with.' }),
+    error: z.string().nullable().meta({ description: 'The error code (RFC 6749 §5.2). Null: a token.' }),
+    scope: z.string().nullable().meta({ description: 'The scope of the token. Null: none.' }),
+    expires_in: z.int().nullable().meta({ description: 'The lifetime of the token in seconds. Null: none.' }),
+    text: z.string().nullable().meta({
+      description: 'Why the request would be rejected and what to do, or how the token differs. Null: no difference.',
+    }),
+  })
+  .meta({ id: 'RehearsedAnswer', description: 'What the token endpoint would answer to a logged request.' });
 
 function presentFinding({ subject, at, eventId, regenerationId, ...found }: Finding): z.input<typeof findingSchema> {
   return {

@@ -85,18 +85,6 @@ export const jwks = z.union([z.string(), z.looseObject({})]).transform((value, c
 
 const jwkSet = z.object({ keys: z.array(z.record(z.string(), z.unknown())) });
 
-/** Scopes of OpenID Connect and of Keycloak itself. They describe a person and grant no access to an API. */
-const withoutMeaning = new Set(
-  'openid offline offline_access profile email address phone roles web-origins acr basic microprofile-jwt service_account organization role_list'.split(
-    ' ',
-  ),
-);
-
-/** Returns whether a scope is one of these. If a resource server offers a scope with this name, it has a meaning here. */
-export function isWithoutMeaning(scope: string): boolean {
-  return withoutMeaning.has(scope);
-}
-
 /** Returns a name without case and punctuation, so that `clientId`, `ClientID` and `client-id` match `client_id`. */
 export function lettersOf(name: string): string {
   let letters = lettersByName.get(name);

@@ -1,14 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Client } from '../../clients/client.ts';
 import type { ForeignClient } from '../../clients/foreign-client.ts';
-import { requireStores, withDatabase } from '../stores.ts';
+import { withAdmin } from '../stores.ts';
 import { CommandEnd, OutputFailed, print, say, table, writeToStandardOutput } from '../terminal.ts';
 import type { ForeignClients } from './clients-file.ts';
 import type { ImportOptions, ImportOutcome } from './import-in-batches.ts';
-
-const needsStores = 'An import keeps Client IDs and secrets of another server, which the admin API does not accept.';
 
 /** Adds `clients import`, which registers the clients of another server. */
 export function addImportCommand(clients: Command): void {
@@ -38,6 +35,7 @@ export function addImportCommand(clients: Command): void {
         'declare scopes that no resource server offers as named scopes of this one',
       ).conflicts('dropUnknownScopes'),
     )
+    .option('--organization <id>', 'the organization that the clients belong to; by default, that of the deployment')
     .option('--json', 'print one JSON object with imported, refused and skipped clients and new secrets')
     .addHelpText(
       'after',
@@ -46,6 +44,7 @@ Examples:
   keyturn clients import clients.csv --check
   hydra list oauth2-clients --format json | keyturn clients import - --fresh-secrets --map-scope orders.read=orders:read > new-secrets.csv
   keyturn clients import realm-export.json --drop-unknown-scopes --skip-refused
+  keyturn --url https://admin.example.com clients import clients.csv --organization 0b0e1d5c-7a53-4d8f-9c0e-3f1f4b1e8a52
   keyturn clients import hydra-clients.json --declare-scopes kti_4fW1mZ8qYc0RkT7pLs2VnB --check
 
 CSV needs a header row: client_id,client_secret,name,scope,enabled and the other columns of an export. Only client_id is
@@ -61,50 +60,29 @@ changes do not wait. After an interruption, --resume continues with the rest.
 The exit code is 1 if a client was rejected and nothing was imported, and 2 if the file contains no clients.`,
     )
     .action(async (file: string, options: ImportOptions) => {
-      requireStores(needsStores);
       const { readClientsFile } = await import('./read-clients-file.ts');
       const { toCsv } = await import('./clients-csv.ts');
       const { runImport } = await import('./import-in-batches.ts');
       const read = readClientsFile(await readInput(file));
       const report = startImportReport(options, toCsv);
-      const outcome = await withDatabase(needsStores, async (core): Promise<ImportOutcome> => {
-        const servers = await core.clients.resourceServers();
-        const toOurs = await createTranslation(servers, options);
-        const rows = function* () {
-          for (const one of read.rows()) yield one.kind === 'row' ? { ...one, row: toOurs(one.row) } : one;
-        };
-        return await runImport(core, { ...read, rows }, options, report.showSecrets);
-      });
+      const rows = function* () {
+        for (const one of read.rows()) yield one.kind === 'row' ? { ...one, row: withNames(one.row, options) } : one;
+      };
+      const outcome = await withAdmin((admin) => runImport(admin, { ...read, rows }, options, report.showSecrets));
       report.end(read, outcome);
       if (outcome.failure || (outcome.refused.length > 0 && outcome.imported === 0)) throw new CommandEnd(1);
     });
 }
 
-/** Returns a function that replaces the names of the other server by those of this one. */
-async function createTranslation(
-  servers: readonly Client[],
-  { mapScope: names = new Map(), dropUnknownScopes }: ImportOptions,
-): Promise<(row: ForeignClient) => ForeignClient> {
-  const { scopesOfferedBy } = await import('../../clients/offered-scopes.ts');
-  const { isWithoutMeaning } = await import('./clients-file.ts');
-  const offered = scopesOfferedBy(servers);
-  const resources = new Set(servers.map(({ resource }) => resource));
-  return (row) => {
-    const mapped = (one: string) => names.get(one) ?? one;
-    const isKept = (one: string) => offered.has(one) || !(dropUnknownScopes || isWithoutMeaning(one));
-    const scope = [...new Set(row.scope.filter(Boolean).map(mapped))];
-    const defaultScope = row.details?.defaultScope?.split(' ').filter(Boolean).map(mapped).filter(isKept).join(' ');
-    const { audience, resource = audience } = row;
-    const isLost = resource === audience && audience !== undefined && !resources.has(audience);
-    return {
-      ...row,
-      scope: scope.filter(isKept),
-      details: row.details && { ...row.details, defaultScope },
-      resource: isLost ? undefined : resource,
-      notes: isLost
-        ? [...row.notes, 'no resource server has the identifier of its API, so it has no default']
-        : row.notes,
-    };
+/** Returns a client with the names that the options give to its scopes. */
+function withNames(row: ForeignClient, { mapScope: names }: ImportOptions): ForeignClient {
+  if (!names) return row;
+  const mapped = (one: string) => names.get(one) ?? one;
+  const defaultScope = row.details?.defaultScope?.split(' ').filter(Boolean).map(mapped).join(' ');
+  return {
+    ...row,
+    scope: row.scope.filter(Boolean).map(mapped),
+    details: defaultScope === undefined ? row.details : { ...row.details, defaultScope },
   };
 }
 

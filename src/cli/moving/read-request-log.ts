@@ -1,26 +1,7 @@
 import { z } from 'zod';
+import type { LoggedRequest } from '../../explain/rehearse-request.ts';
 
 /** Reads logs of token requests: JSON lines, and the combined log format of nginx and Apache. */
-
-/** A token request as it was logged. Members that the log does not have are undefined. */
-export type LoggedRequest = {
-  clientId: string;
-  grantType: string;
-  scope: string | undefined;
-  resources: readonly string[];
-  audiences: readonly string[];
-  authMethod: string | undefined;
-  path: string | undefined;
-  contentType: string | undefined;
-  /** Whether the request had a DPoP proof. */
-  dpop: boolean;
-  /** Whether the request came with a TLS client certificate. */
-  certificate: boolean;
-  /** Whether the request had an access key. */
-  accessKey: boolean;
-  /** The scope that the other server granted. */
-  grantedScope: string | undefined;
-};
 
 /**
  * A line of a log. A request that the other server rejected is `skipped`, like requests of other endpoints.

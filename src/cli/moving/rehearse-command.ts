@@ -1,15 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
-import { withDatabase } from '../stores.ts';
+import type { LoggedRequest, RehearsedAnswer } from '../../explain/rehearse-request.ts';
+import { callAdmin } from '../call-admin.ts';
+import { type Admin, withAdmin } from '../stores.ts';
 import { CommandEnd, print, say, table, toJson } from '../terminal.ts';
-import type { LoggedRequest, LogLine } from './read-request-log.ts';
-import type { RehearsedAnswer } from './rehearse-request.ts';
+import type { LogLine } from './read-request-log.ts';
 
 type Options = { each?: true; json?: true };
-
-const needsStores =
-  'A rehearsal runs the rules of the token endpoint on logged requests, for which the admin API has no endpoint.';
 
 /** Adds `moving rehearse`, which answers the logged token requests of another server. */
 export function addMovingCommands(moving: Command): void {
@@ -25,6 +23,7 @@ export function addMovingCommands(moving: Command): void {
 Examples:
   keyturn moving rehearse token-requests.jsonl
   grep /oauth2/token access.log | keyturn moving rehearse -
+  keyturn --url https://admin.example.com moving rehearse token-requests.jsonl
   tail -F token-requests.jsonl | keyturn moving rehearse - --each | jq 'select(.status != 200)'
 
 A JSON line has the member client_id, and those of scope, resource, audience, grant_type, auth_method, path, content_type,
@@ -36,9 +35,8 @@ The exit code is 1 if a request would be rejected or a line could not be read, a
     )
     .action(async (file: string, options: Options) => {
       const report = createReport(options);
-      await withDatabase(needsStores, async (core) => {
+      await withAdmin(async (admin) => {
         const { readLogLine } = await import('./read-request-log.ts');
-        const { rehearseRequest } = await import('./rehearse-request.ts');
         const answered = new Map<string, RehearsedAnswer>();
         for await (const { line, number } of readLines(file)) {
           const read = readLogLine(line);
@@ -48,13 +46,32 @@ The exit code is 1 if a request would be rejected or a line could not be read, a
           }
           // A log repeats the same few requests.
           const key = JSON.stringify(read.request);
-          const answer = answered.get(key) ?? (await rehearseRequest(core, read.request));
+          const answer = answered.get(key) ?? (await rehearse(admin, read.request));
           if (answered.size < maxGroups) answered.set(key, answer);
           report.add(number, key, read.request, answer);
         }
       });
       report.end();
     });
+}
+
+/** Returns the answer that the token endpoint would give. */
+async function rehearse(admin: Admin, request: LoggedRequest): Promise<RehearsedAnswer> {
+  const body = {
+    client_id: request.clientId,
+    grant_type: request.grantType,
+    scope: request.scope,
+    resource: request.resources,
+    audience: request.audiences,
+    auth_method: request.authMethod,
+    path: request.path,
+    content_type: request.contentType,
+    dpop: request.dpop,
+    certificate: request.certificate,
+    access_key: request.accessKey,
+    granted_scope: request.grantedScope,
+  };
+  return await callAdmin<RehearsedAnswer>(admin, 'POST /explain/token-request', { body });
 }
 
 /** Maximum number of different requests that are remembered and listed. All others are counted in the totals. */

@@ -11,12 +11,12 @@ import {
   recallSameKey,
   recallSameToken,
 } from '../../tokens/examine-access-token.ts';
+import { demandToken, grantType, presentToken, readTokenRequest } from '../../tokens/grant-rules.ts';
 import { isKnownToHaveEnded, makeAccessTokenNow } from '../../tokens/issue-access-token.ts';
 import { isJwtShaped } from '../../tokens/jwt-access-token.ts';
 import type { LiveToken } from '../../tokens/seen-token.ts';
 import { lifetimeOf, type TokenRecord } from '../../tokens/token-record.ts';
 import type { Caller } from '../client-authentication.ts';
-import { demandToken, grantType, presentToken, readTokenRequest } from '../client-credentials-grant.ts';
 import type { Form } from '../form.ts';
 import { isCounted, type KeyUse, useOfKey } from '../introspected-key.ts';
 import { presentIntrospection, readIntrospectionRequest } from '../issued-tokens.ts';

@@ -1,15 +1,44 @@
-import { type Client, isSecretMethod, type KnownClient } from '../../clients/client.ts';
-import { keyCredentialsOf, refusalOfClientSecret, refusalOfCredential } from '../../clients/key-credentials.ts';
-import { type Dialect, type Dialects, isAccepted } from '../../configuration/dialects.ts';
-import type { Core } from '../../core.ts';
-import { isKeyCredential, type Secret } from '../../credentials/secret.ts';
-import { KeyturnError } from '../../errors.ts';
-import { hasMediaType } from '../../http/read-body.ts';
-import type { Caller } from '../../oauth/client-authentication.ts';
-import { demandToken, grantType, presentToken, readTokenRequest } from '../../oauth/client-credentials-grant.ts';
-import { isJsonRequest, isOtherTokenPath, tokenPath } from '../../oauth/dialect-rules.ts';
-import { makeAccessToken } from '../../tokens/issue-access-token.ts';
-import type { LoggedRequest } from './read-request-log.ts';
+import { type Client, isSecretMethod, type KnownClient } from '../clients/client.ts';
+import { keyCredentialsOf, refusalOfClientSecret, refusalOfCredential } from '../clients/key-credentials.ts';
+import { type Dialect, type Dialects, isAccepted } from '../configuration/dialects.ts';
+import { isKeyCredential, type Secret } from '../credentials/secret.ts';
+import { KeyturnError } from '../errors.ts';
+import { hasMediaType } from '../http/read-body.ts';
+import { isJsonRequest, isOtherTokenPath, tokenPath } from '../http/token-path.ts';
+import { demandToken, grantType, presentToken, readTokenRequest } from '../tokens/grant-rules.ts';
+import { makeAccessToken } from '../tokens/issue-access-token.ts';
+import type { TokenDeps } from '../tokens/token-rules.ts';
+
+/** Rehearses the day of a move: answers the logged token requests of another server. */
+
+/** A token request as it was logged. Members that the log does not have are undefined. */
+export type LoggedRequest = {
+  clientId: string;
+  grantType: string;
+  scope: string | undefined;
+  resources: readonly string[];
+  audiences: readonly string[];
+  authMethod: string | undefined;
+  path: string | undefined;
+  contentType: string | undefined;
+  /** Whether the request had a DPoP proof. */
+  dpop: boolean;
+  /** Whether the request came with a TLS client certificate. */
+  certificate: boolean;
+  /** Whether the request had an access key. */
+  accessKey: boolean;
+  /** The scope that the other server granted. */
+  grantedScope: string | undefined;
+};
+
+type RehearsalDeps = TokenDeps & { config: { dialects: Dialects } };
+
+type Requester = {
+  client: Client;
+  clientId: string;
+  secret: Secret | undefined;
+  certificate?: { thumbprint: string };
+};
 
 /** The answer that the token endpoint would give, in wire format. */
 export type RehearsedAnswer = {
@@ -26,7 +55,7 @@ export type RehearsedAnswer = {
  * Answers a logged request by the rules of the token endpoint, on the assumption that its secret, signature or
  * certificate is valid. Issues nothing.
  */
-export async function rehearseRequest(core: Core, request: LoggedRequest): Promise<RehearsedAnswer> {
+export async function rehearseRequest(core: RehearsalDeps, request: LoggedRequest): Promise<RehearsedAnswer> {
   try {
     const known = await core.clients.find(request.clientId);
     requireKnownForm(core, request, known?.client);
@@ -40,7 +69,7 @@ export async function rehearseRequest(core: Core, request: LoggedRequest): Promi
 
 /** @throws {KeyturnError} as the listener does for requests that it cannot read. */
 function requireKnownForm(
-  { config: { dialects } }: Core,
+  { config: { dialects } }: RehearsalDeps,
   { path = tokenPath, contentType, grantType: asked }: LoggedRequest,
   client: Client | undefined,
 ): void {
@@ -77,10 +106,10 @@ function settingWith(dialect: Dialect, dialects: Dialects, client: Client | unde
 
 /** @throws {KeyturnError} `invalid_client` if the client could not authenticate with a valid credential. */
 function admit(
-  core: Core,
+  core: RehearsalDeps,
   { clientId, authMethod, certificate }: LoggedRequest,
   known: KnownClient | undefined,
-): Caller {
+): Requester {
   if (!known) throw rejection('No client has this Client ID. Import it.');
   if (!known.client.enabled) throw rejection('The client is disabled.');
   const now = core.clock();
@@ -90,12 +119,12 @@ function admit(
   const byKey = keyCredentialsOf(known, now).filter((each) => !refusalOfCredential(each, clientId, now));
   const methods = [...(bySecret ? ['a secret'] : []), ...byKey.map(({ registration }) => registration.authMethod)];
   if (methods.length === 0) throw rejection('The client has no credential that works with this Client ID.');
-  const caller = (secret: Secret | undefined): Caller => ({
-    ...known,
+  const caller = (secret: Secret | undefined): Requester => ({
+    client: known.client,
     clientId,
     secret,
     // A certificate of any value: only whether there is one decides here.
-    ...(certificate ? { certificate: { thumbprint: '' } as NonNullable<Caller['certificate']> } : {}),
+    ...(certificate ? { certificate: { thumbprint: '' } } : {}),
   });
   const isBySecret = authMethod === undefined ? bySecret !== undefined : isSecretMethod(authMethod as never);
   if (isBySecret && bySecret) return caller(bySecret);
@@ -108,11 +137,11 @@ function rejection(text: string): KeyturnError {
   return new KeyturnError('invalid_client', 401, text);
 }
 
-async function issue(core: Core, request: LoggedRequest, caller: Caller): Promise<RehearsedAnswer> {
+async function issue(core: RehearsalDeps, request: LoggedRequest, caller: Requester): Promise<RehearsedAnswer> {
   const values = new Map(Object.entries(request.scope === undefined ? {} : { scope: request.scope }));
   if (request.accessKey) values.set('access_key', 'unknown');
   const { resources, audiences } = request;
-  const asked = readTokenRequest(core, caller, { values, resources, audiences });
+  const asked = readTokenRequest({ ...core, tokenRate: undefined }, caller, { values, resources, audiences });
   const demanded = demandToken(caller, asked, request.dpop ? { jkt: '' } : undefined);
   const sources = { servers: await core.clients.resourceServers(), signingKey: await core.signingKeys.current() };
   const issued = presentToken(makeAccessToken(core, caller.client, caller.clientId, demanded, sources));
@@ -122,7 +151,7 @@ async function issue(core: Core, request: LoggedRequest, caller: Caller): Promis
 
 /** Describes how the granted scope differs from what the other server granted, or an ignored parameter. */
 function differenceOf(
-  { config: { dialects } }: Core,
+  { config: { dialects } }: RehearsalDeps,
   { grantedScope, audiences, resources }: LoggedRequest,
   scope: string,
   client: Client,

@@ -4,10 +4,10 @@ import {
   firstRows,
   indexedRows,
   maxWalked,
-  maxWalkedOfCommon,
   type Rows,
   rowsOf,
   type Search,
+  walkedOfCommon,
   walkedRows,
 } from './search-rows.ts';
 
@@ -91,7 +91,7 @@ export async function selectPage<R extends Row>(
   if (!first.cut) return first.found;
   const word = await findRarestWord(database, { ...page, search });
   if (word !== undefined) return await run<R>(indexedRows(rows, bound, bind(word)));
-  const { found, cut } = await walk(maxWalkedOfCommon);
+  const { found, cut } = await walk(walkedOfCommon(limit));
   if (cut) slice.onCut?.(cut);
   return found;
 }

@@ -32,12 +32,17 @@ type BoundSearch = Search & { placeholder: string };
 
 /** Number of rows that are compared with the text one by one before the word index is used. */
 export const maxWalked = 2_000;
-/** Number of rows that are compared one by one in one request if every word of the text is common. */
-export const maxWalkedOfCommon = 20_000;
+/** Largest number of rows that are compared one by one in one request if every word of the text is common. */
+const maxWalkedOfCommon = 20_000;
 /** Estimated number of rows with a word up to which all of them are read by the word index. */
 const maxIndexed = 10_000;
 /** Number of pages of a table whose rows are counted to estimate how common a word is. */
 const sampledPages = 48;
+
+/** Returns how many rows are compared for a page of `limit` rows if every word is common: fewer for a short page. */
+export function walkedOfCommon(limit: number): number {
+  return Math.min(maxWalkedOfCommon, Math.max(maxWalked, 400 * limit));
+}
 
 /** SQL literal of the regular expression for what `words_of` splits a text at, and for its beginning. */
 const beforeWord = '$re$(^|[] \\t\\r\\n!"#$%&\'()*+,./:;<=>?@[\\\\^_`{|}~…-])$re$';

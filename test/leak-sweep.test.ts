@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { createLog } from '../src/observability/log.ts';
 import { type AdminServer, startAdminServer } from './admin/admin-server.ts';
+import { freePort } from './free-port.ts';
 import { createTestStores } from './harness.ts';
 import { endpointsOf, register, registerAll } from './oauth/fixture.ts';
 import { send } from './oauth/http-client.ts';
@@ -29,6 +30,7 @@ beforeAll(async () => {
   };
   server = await startAdminServer({
     log,
+    env: { KEYTURN_PORTAL_PORT: String(await freePort()) },
     stores: {
       ...stores,
       databaseUrl: await watched(stores.databaseUrl, 'postgres'),
@@ -110,6 +112,12 @@ async function useEverything(): Promise<void> {
   await reject(server.adminFetch(`/${token}`));
   await reject(server.adminFetch('/clients', { method: 'POST', body: { name: 'x', kind: old.secret } }));
   await reject(server.adminFetch('/clients', { method: 'POST', body: { name: 'x', [old.secret]: token } }));
+  const { confirmation } = await admin(`/clients/${analyst.id}/regeneration/review`);
+  const handover = await admin(`/clients/${analyst.id}/handover`, 'POST', { confirmation, email: 'ann@example.com' });
+  handedOut.add(handover.url.split('/').at(-1));
+  const page = `${server.portalUrl}${new URL(handover.url).pathname}`;
+  const form = { origin: server.portalUrl, 'content-type': 'application/x-www-form-urlencoded' };
+  keep((await send(page, { method: 'POST', headers: form, body: `code=${handover.code}` })).text);
   await admin('/leaks', 'POST', { values: [old.secret, token, key.access_key] });
 }
 

@@ -115,6 +115,8 @@ const renamed: Readonly<Record<string, readonly string[]>> = {
   jwks: ['certificate'],
   'overlap-seconds': ['overlap'],
   'retires-at': ['until'],
+  'expires-in': ['expires'],
+  'grace-period-from': ['from'],
 };
 
 let options: readonly { name: string; isTyped: boolean }[] = [];

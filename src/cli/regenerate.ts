@@ -11,6 +11,7 @@ import {
   type ShownRegeneration,
   type ShownReview,
 } from './describe-regeneration.ts';
+import { addHandoverCommand } from './handover-command.ts';
 import { type Admin, withAdmin } from './stores.ts';
 import { CommandEnd, confirm, duration, type OutputOptions, present, presentSecret, say, time } from './terminal.ts';
 
@@ -32,9 +33,10 @@ type RegenerateOptions = Confirmed &
     revokeTokens?: true;
   };
 
-/** Adds `regenerate`, `regenerations`, `undo`, `extend`, `mark-moved`, `unmark-moved` and `finish` for one kind of credential. */
+/** Adds `regenerate`, `handover`, `regenerations`, `undo`, `extend`, `mark-moved`, `unmark-moved` and `finish` for one kind of credential. */
 export function addRegenerationCommands(parent: Command, subject: RegenerateSubject): void {
   addRegenerate(parent, subject);
+  addHandoverCommand(parent, subject, subject.secret);
   addRegenerations(parent, subject);
   addEnd(
     parent,

@@ -108,7 +108,7 @@ export async function rotateOwnCredential(
   const replace = replacementFor(client, request.replace, deps);
   const { regenerationId, plaintext } = await regenerateSecret(transaction, deps, actor, owner, {
     confirmation: undefined,
-    isOwn: true,
+    isConfirmed: true,
     overlapSeconds: request.overlapSeconds,
     finishWhenUnused: request.finishWhenUnused,
     replace,
@@ -172,7 +172,7 @@ async function replaceUnused(
   const again = asSecretOwner(client);
   const { regenerationId, plaintext } = await regenerateSecret(transaction, deps, actor, again, {
     confirmation: undefined,
-    isOwn: true,
+    isConfirmed: true,
     overlapSeconds: Math.max(1, Math.round((retiresAt.getTime() - now) / 1_000)),
     finishWhenUnused: regeneration.finishWhenUnused,
   });

@@ -17,11 +17,12 @@ import { type ReviewDeps, requireConfirmation } from './review.ts';
 
 export type RegenerateRequest = {
   /**
-   * Confirmation from a review, which proves that the caller has seen the effects of regenerating. Not needed if `isOwn`.
+   * Confirmation from a review, which proves that the caller has seen the effects of regenerating. Not needed if
+   * `isConfirmed`.
    */
   confirmation: string | undefined;
-  /** Whether the client itself rotates, which no operator has reviewed. */
-  isOwn?: boolean;
+  /** Whether the client itself rotates, or an operator has confirmed the review before. */
+  isConfirmed?: boolean;
   /** Length of the grace period in seconds. */
   overlapSeconds?: number | undefined;
   /** End the grace period early, as soon as every source of the previous secret has moved. */
@@ -67,7 +68,7 @@ export async function regenerateSecret(
   const secrets = await findSecrets(transaction, owner);
   const { replace } = request;
   const current = requireCurrent(owner, secrets, { isReplaced: replace !== undefined }, now);
-  if (!request.isOwn) await requireConfirmation(transaction, deps, owner, secrets, request);
+  if (!request.isConfirmed) await requireConfirmation(transaction, deps, owner, secrets, request);
 
   if (!secrets.some(({ id }) => id === current.id)) {
     await insertSecret(transaction, owner, { ...current, sealed: null });

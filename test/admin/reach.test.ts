@@ -52,6 +52,12 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     await server.signIn(token);
     const [session] = (await server.adminFetch(`/contacts/${contact}/sessions`)).json.data;
     if (path.endsWith('/authorization-token') || name === hidden) await post(`/clients/${client}/authorization-token`);
+    if (path.endsWith('/handover') || name === hidden) {
+      for (const owner of [`/clients/${client}`, `/access-keys/${key}`]) {
+        const { confirmation } = await post(`${owner}/regeneration/review`);
+        await post(`${owner}/handover`, { confirmation, email: `${name === hidden ? hidden : 'own'}@example.com` });
+      }
+    }
     const hasRotations = path.includes('{regeneration_id}');
     const regeneration = hasRotations ? await regenerate(`/clients/${client}`) : '';
     const keyRegeneration = hasRotations ? await regenerate(`/access-keys/${key}`) : '';
@@ -74,7 +80,8 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
       REDIS_URL: undefined,
       KEYTURN_DATA_DIR: await mkdtemp(join(tmpdir(), 'keyturn-reach-')),
     };
-    server = await startConsole({ stores, env: kind === 'embedded PostgreSQL' ? embedded : {} });
+    const portal = { KEYTURN_PORTAL_URL: 'https://portal.example' };
+    server = await startConsole({ stores, env: { ...portal, ...(kind === 'embedded PostgreSQL' ? embedded : {}) } });
     await post('/clients', {
       // People of an organization see the names of APIs whose scopes they may have, and nothing else of them.
       name: 'Shop API',
@@ -221,7 +228,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
       // Below /me is only what belongs to the operator itself.
       if (reach !== 'organization' || !path.includes('{') || path.startsWith('/me/')) continue;
       // Routes that may delete or end something get things of their own.
-      const isHarmless = route.startsWith('get') && !path.endsWith('/authorization-token');
+      const isHarmless = route.startsWith('get') && !/\/(authorization-token|handover)$/.test(path);
       const world = isHarmless ? own : await fill(own.organization, `Own ${route}`, path);
       const { status, text } = await ask(route, world, hold(permission ?? 'integrations:view'));
       expect([route, [200, 201, 204, 400, 409, 428].includes(status), text]).toEqual([route, true, text]);

@@ -56,6 +56,9 @@ async function walk(group: 'clients' | 'access-keys', id: string | undefined): P
     await run(`${group} ${end} ${id} --yes`);
   }
   await run(`${group} regenerations ${id}`);
+  await run(`${group} handover ${id} --email ann@example.com --yes`);
+  await run(`${group} handover ${id} --show`);
+  await run(`${group} handover ${id} --withdraw`);
   await run(`${group} disable ${id} --yes`);
   await run(`${group} enable ${id}`);
 }

@@ -53,7 +53,7 @@ const paths: Record<string, string | FormPage> = {
 
 describeWith('Chromium')('the pages of the console in a browser', () => {
   beforeAll(async () => {
-    server = await startConsole();
+    server = await startConsole({ env: { KEYTURN_PORTAL_URL: 'https://portal.example' } });
     Object.assign(paths, await fill(server));
     cookie = await server.signIn((await server.operator()).token);
     browser = await launchBrowser();
@@ -221,6 +221,9 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     permissions: { orders: ['read'] },
   });
 
+  const { confirmation } = await post(`/access-keys/${idle.id}/regeneration/review`);
+  await post(`/access-keys/${idle.id}/handover`, { confirmation, contact_id: contact.id });
+
   const { token } = endpointsOf(publicUrl);
   const headers = { 'user-agent': `sync/1.2 ${hostile}` };
   const old = { id: order.client_id, secret: order.client_secret };
@@ -283,6 +286,15 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     'access-key-unused': `/console/access-keys/${idle.id}`,
     'access-key-new': `/console/contacts/${contact.id}/access-keys/new`,
     'access-key-regenerate': `/console/access-keys/${key.id}/regenerate`,
+    'access-key-handover': `/console/access-keys/${idle.id}/handover`,
+    'access-key-handover-made': {
+      path: `/console/access-keys/${key.id}/handover`,
+      submit: async (page) => {
+        await page.getByLabel('Receiver').fill('ann@example.com');
+        await page.getByRole('button', { name: 'Create link' }).click();
+      },
+    },
+    'access-key-handover-withdraw': `/console/access-keys/${idle.id}/handover/withdraw`,
     'access-key-disable': `/console/access-keys/${key.id}/disable`,
     'access-key-remove': `/console/access-keys/${idle.id}/remove`,
   };

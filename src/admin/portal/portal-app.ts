@@ -10,6 +10,7 @@ import { serveSite } from '../console/serve-site.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { logAccess, recordRefusals, requireKnownHost, requireOwnOrigin } from '../listener-middleware.ts';
 import { renderProblem, respondWithError } from '../respond-with-error.ts';
+import { addHandoverRoutes } from './handover-pages.ts';
 import { portalSignIn } from './portal-sign-in.ts';
 
 /**
@@ -25,6 +26,7 @@ export function createPortalApp(
   const { portalHost: host, portalUrl, issuer } = core.config;
   const url = portalUrl ?? issuer;
   const addressOf = createAddressReader(core.config.trustProxy, createProxyAlarm(core));
+  const signIn = portalSignIn(core, addressOf);
   const app = new Koa();
   app.use(logAccess(core, addressOf, { name: 'portal', url }));
   app.use(recordRefusals(core, addressOf));
@@ -39,7 +41,13 @@ export function createPortalApp(
       name: 'portal',
       cookie: 'keyturn-portal',
       pages: portalPages,
-      signIn: portalSignIn(core, addressOf),
+      signIn: {
+        ...signIn,
+        addRoutes: (router) => {
+          signIn.addRoutes(router);
+          addHandoverRoutes(router, core, addressOf);
+        },
+      },
     }),
   );
   return app;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type AuthMethod, authMethods } from '../../clients/client.ts';
 import { shownHint } from '../../credentials/secret.ts';
+import type { Handover } from '../../handover/handover-store.ts';
 import { moveReasons, presentJudged } from '../../regeneration/judge-sources.ts';
 import type { RegenerationProgress } from '../../regeneration/regeneration-progress.ts';
 import type { RotatedSecret } from '../../regeneration/regeneration-store.ts';
@@ -141,7 +142,18 @@ export const regenerationSchema = z
       .meta({ description: 'Whether the grace period ends early, when all sources have moved to the new secret.' }),
     revoke_tokens: z.boolean().meta({ description: 'Whether the regeneration revoked all active tokens.' }),
     created_at: timestamp('When the new secret was generated'),
-    created_by: z.string().meta({ description: 'The name of the operator who regenerated.' }),
+    created_by: z.string().meta({
+      description: 'The name of the operator who regenerated, or the address of the person who opened a link.',
+    }),
+    handover: z
+      .strictObject({
+        created_by: z.string().meta({ description: 'The name of the operator who created the link.' }),
+        opened_by: z.string().meta({ description: 'The e-mail address of the person who opened it, at `created_at`.' }),
+        address: z.string().meta({ description: 'The IP address from which it was opened.' }),
+        user_agent: z.string().meta({ description: 'The User-Agent header of that request.' }),
+      })
+      .nullable()
+      .meta({ description: 'The hand-over that began the regeneration when its link was opened. Null: none did.' }),
     ended_at: nullableTimestamp('When the grace period ended. Null: it is running.'),
     ended_by: z.string().nullable().meta({
       description: 'The name of the operator who ended or undid it. Null: it ended at its date, or is running.',
@@ -160,7 +172,11 @@ export const regenerationSchema = z
   })
   .meta({ id: 'Regeneration', description: 'A rotation of a client secret or an access key, and its progress.' });
 
-export function presentRegeneration(progress: RegenerationProgress): z.input<typeof regenerationSchema> {
+/** @param handover the hand-over that began it, if it was one. */
+export function presentRegeneration(
+  progress: RegenerationProgress,
+  handover: Handover | undefined,
+): z.input<typeof regenerationSchema> {
   const { regeneration, state } = progress;
   const { oldSecret, newSecret, ended } = regeneration;
   const endedAt = ended?.at ?? (state === 'finished' ? oldSecret.retiresAt : null);
@@ -173,6 +189,14 @@ export function presentRegeneration(progress: RegenerationProgress): z.input<typ
     revoke_tokens: regeneration.revokeTokens,
     created_at: regeneration.createdAt.toISOString(),
     created_by: regeneration.createdBy,
+    handover: handover?.opened
+      ? {
+          created_by: handover.createdBy,
+          opened_by: handover.email,
+          address: handover.opened.address,
+          user_agent: handover.opened.userAgent,
+        }
+      : null,
     ended_at: endedAt?.toISOString() ?? null,
     ended_by: ended?.by ?? null,
     moved: progress.moved.map(presentJudged),

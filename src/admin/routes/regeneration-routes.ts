@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import type { Registration } from '../../credentials/registration.ts';
+import { findHandoversOf } from '../../handover/handover-store.ts';
 import { extendRegeneration, finishRegeneration, undoRegeneration } from '../../regeneration/end-regeneration.ts';
 import { markMoved, unmarkMoved } from '../../regeneration/mark-moved.ts';
 import {
@@ -9,41 +9,26 @@ import {
   type RegenerateRequest,
   regenerateSecret,
 } from '../../regeneration/regenerate-secret.ts';
-import { followProgress } from '../../regeneration/regeneration-progress.ts';
+import { followProgress, type RegenerationProgress } from '../../regeneration/regeneration-progress.ts';
 import { listRegenerations, type Regeneration } from '../../regeneration/regeneration-store.ts';
 import { presentReview, reviewRegeneration } from '../../regeneration/review.ts';
-import type { OwnerRef, SecretOwner } from '../../secrets/secret-store.ts';
+import type { SecretOwner } from '../../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../../storage/database.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
 import { createPager, pageQuery, pageSchema } from '../paging.ts';
 import { presentRegeneration, regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
 import { moment } from '../text.ts';
+import { handoverEndpoints, type OwnerSubject } from './handover-routes.ts';
 
 /** The differences between regenerating a client's secret and an access key. */
 export type RegenerationSubject<
   Params extends z.ZodObject,
   Body extends z.ZodObject,
   ReviewBody extends z.ZodObject,
-> = {
-  /** Path of the owner's endpoint, such as `/clients/{client_id}`. */
-  path: '/clients/{client_id}' | '/access-keys/{id}';
-  /** The noun in operation ids: `reviewClientRotation`. */
-  noun: 'Client' | 'AccessKey';
+> = OwnerSubject<Params> & {
   /** The operation id of the endpoint that rotates. */
   rotateOperationId: string;
-  params: Params;
-  permission: Permission;
-  /**
-   * Finds and locks the owner.
-   * @throws {NotFound}
-   */
-  requireOwner(transaction: Transaction, params: z.output<Params>): Promise<SecretOwner>;
-  /**
-   * Finds the owner without a lock.
-   * @throws {NotFound}
-   */
-  findOwner(database: Queryable, params: z.output<Params>): Promise<OwnerRef>;
   /** Schema of the request body that regenerates. */
   body: Body;
   parse(body: z.output<Body>, owner: SecretOwner): RegenerateRequest;
@@ -130,11 +115,12 @@ export function regenerationEndpoints<
     return await core.change(async (transaction) => {
       const owner = await subject.requireOwner(transaction, params);
       const [progress] = await followProgress(transaction, core, owner, [await act(transaction, owner)]);
-      return { status: 200, body: progress && presentRegeneration(progress) };
+      return { status: 200, body: progress && (await presenter(transaction, [progress.regeneration]))(progress) };
     });
   }
 
   return [
+    ...handoverEndpoints(core, subject),
     endpoint({
       method: 'post',
       path: `${path}/regeneration/review`,
@@ -211,7 +197,7 @@ export function regenerationEndpoints<
         return pager.answer(
           await followProgress(core.database, core, owner, rows),
           page,
-          presentRegeneration,
+          await presenter(core.database, rows),
           ({ regeneration }) => ({ generation: regeneration.newSecret.generation }),
         );
       },
@@ -286,4 +272,11 @@ export function regenerationEndpoints<
       }),
     ),
   ];
+}
+
+/** Returns a function that presents regenerations with the hand-overs that began them. */
+async function presenter(database: Queryable, regenerations: readonly Regeneration[]) {
+  const ids = regenerations.map(({ id }) => id);
+  const handovers = await findHandoversOf(database, ids);
+  return (progress: RegenerationProgress) => presentRegeneration(progress, handovers.get(progress.regeneration.id));
 }

@@ -53,6 +53,7 @@ const messages = {
   undone: {
     text: msg('Rotation undone. The previous value is the current one again, and the new one no longer works.'),
   },
+  'handover-withdrawn': { text: msg('Withdrew the link. The secret did not change.') },
   'token-revoked': { text: msg('Revoked the token.') },
   'operator-token-revoked': {
     text: msg('Revoked the operator token. Sessions that were started with it have ended.'),

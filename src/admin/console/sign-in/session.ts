@@ -82,7 +82,7 @@ function hashCookie(site: Site['name'], cookie: string): Uint8Array {
 }
 
 /** Finds the session of a cookie, and records that it is used. */
-async function useSession(
+export async function useSession(
   { database, config, clock }: Core,
   site: Site['name'],
   cookie: string,

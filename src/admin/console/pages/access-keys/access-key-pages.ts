@@ -23,6 +23,7 @@ import { postForm } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { countUsers, shownHours, usageSection } from '../../parts/usage-section.ts';
 import { type Offer, readOffers } from '../clients/client-form.ts';
+import { handoverSection } from '../regeneration/handover-pages.ts';
 import { regenerationSection } from '../regeneration/regeneration-parts.ts';
 import { accessKeyFields, endInForm, readAccessKeyForm, scopesOf, toAccessKeyForm } from './access-key-parts.ts';
 
@@ -132,6 +133,7 @@ async function show(
       <div class="grid">${about(visit, key, at, names)} ${reach(key)}</div>
     </div>
     ${regenerationSection(visit, { at, mayAct: mayEdit }, regenerations.body.data)}
+    ${await handoverSection(visit, { route: '/access-keys/{id}', params, at, mayAct: mayEdit })}
     ${usageSection(visit, usage.body, regenerations.body.data)} ${await historySection(visit, key.id)} ${mayEdit && danger(visit, key, at)}`,
   };
 }
@@ -154,7 +156,7 @@ function permissions(
     visit.path,
     html`<input type="hidden" name="revision" value=${revision} />${fields}
       <p class="hint">${t('Changes apply immediately, also to tokens that are already issued.')}</p>
-      <div class="actions"><button class="primary">${t('Save Key')}</button><a class="button" href=${`${at}/regenerate`}>${t('Generate New Key…')}</a></div>`,
+      <div class="actions"><button class="primary">${t('Save Key')}</button><a class="button" href=${`${at}/regenerate`}>${t('Generate New Key…')}</a><a class="button" href=${`${at}/handover`}>${t('Hand over…')}</a></div>`,
   );
 }
 

@@ -34,6 +34,7 @@ import { notice } from '../../parts/notices.ts';
 import { type Facts, organizationFact } from '../../parts/organization-fact.ts';
 import { shownHours, usageSection } from '../../parts/usage-section.ts';
 import { keysOfClientTable } from '../access-keys/access-key-parts.ts';
+import { handoverSection } from '../regeneration/handover-pages.ts';
 import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
 import { readOffers } from './client-form.ts';
 import { accessKeyUse, methodLabel, nounOf } from './client-proof.ts';
@@ -83,7 +84,9 @@ export const clientPage: Page = {
       <div class="grid two">
         ${credentials(visit, client, at)} ${isIntegration ? authorizationToken(visit, client, at, token?.body, declared) : offers(client, scopes?.body)}
       </div>
-      ${regenerationSection(visit, subject, regenerations.body.data)} ${usageSection(visit, usage.body, regenerations.body.data)}
+      ${regenerationSection(visit, subject, regenerations.body.data)}
+      ${await handoverSection(visit, { ...subject, route: '/clients/{client_id}', params: { client_id: client.client_id } })}
+      ${usageSection(visit, usage.body, regenerations.body.data)}
       ${keys && accessKeys(visit, client, keys.body)}
       <div class="grid two">${isIntegration && grants(client, organization, declared)} ${detailsCard(client, owner)}</div>
       ${await historySection(visit, client.client_id)} ${danger(visit, client, at)}`,
@@ -145,6 +148,7 @@ function credentialActs(client: ShownClient, at: string): VNode | null {
   return html`<div class="actions">
     ${client.reveal && !current.awaits_first_use && postForm(`${at}/reveal`, html`<button>${t('Show secret')}</button>`)}
     <a class="button" href=${`${at}/regenerate`}>${t('Regenerate…')}</a>
+    <a class="button" href=${`${at}/handover`}>${t('Hand over…')}</a>
     <a class="button" href=${`${at}/replace`}>${t('Use a key or certificate…')}</a>
   </div>`;
 }

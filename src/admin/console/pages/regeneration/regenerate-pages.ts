@@ -12,6 +12,7 @@ import { notice, problemNotice } from '../../parts/notices.ts';
 import { authMethodOf, nounOf, proofFields, readProof, toProofForm } from '../clients/client-proof.ts';
 import { endFields, readEndSeconds } from './end-fields.ts';
 import { gracePeriodPages } from './grace-period-pages.ts';
+import { handoverPages } from './handover-pages.ts';
 import { impactOf, newCredential } from './regeneration-parts.ts';
 import type { Owner, RotationSubject } from './rotation-subject.ts';
 
@@ -38,6 +39,7 @@ export function regeneratePages<Regenerated>(subject: RotationSubject<Regenerate
       show: (visit, regenerated) => subject.showNew(visit, regenerated),
     }),
     ...gracePeriodPages(subject),
+    ...handoverPages(subject),
   ];
   return subject.route === '/clients/{client_id}' ? [...own, ...replacePages(subject)] : own;
 }

@@ -203,6 +203,7 @@ function gracePeriod(visit: Visit, { at, client, mayAct }: Rotated, rotation: Sh
                   ),
             )
     }
+    ${rotation.handover && html`<p>It began when ${rotation.handover.opened_by} opened a link from <code>${rotation.handover.address}</code>, ${fromNow(rotation.created_at, visit.now)}.</p>`}
     ${all > 0 && movesTable(visit, rotation, nouns, mayAct ? path : undefined)}
     ${
       mayAct &&
@@ -235,7 +236,9 @@ function history(visit: Visit, earlier: readonly ShownRegeneration[]): VNode {
     rows: earlier.map((each) => [
       html`${fromNow(each.created_at, visit.now)} <code class="under">${each.previous.hint} → ${each.hint}</code>`,
       badge('plain', t(states[each.state])),
-      each.created_by,
+      each.handover
+        ? html`${each.created_by} <span class="under">${t('opened from {address}', { address: each.handover.address })}</span>`
+        : each.created_by,
       each.tried_after_end.length === 0
         ? html`<span class="muted">${t('none')}</span>`
         : html`<ul>${each.tried_after_end.map((source) => html`<li>${sourceName(source)}</li>`)}</ul>`,

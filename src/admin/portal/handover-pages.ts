@@ -1,0 +1,182 @@
+import type Router from '@koa/router';
+import { html } from 'htm/preact';
+import type { Context } from 'koa';
+import type { VNode } from 'preact';
+import type { Core } from '../../core.ts';
+import { stateOfHandover } from '../../handover/handover-store.ts';
+import { findLink, type Opening, openHandover, type ShownLink } from '../../handover/open-handover.ts';
+import { lockSecretOwner } from '../../leaks/end-leak.ts';
+import { findPortalSettings } from '../../organizations/organization-store.ts';
+import { copyable, exactMoment } from '../console/parts/elements.ts';
+import { textField } from '../console/parts/forms.ts';
+import { notice } from '../console/parts/notices.ts';
+import { readForm } from '../console/post-redirect-get.ts';
+import { renderDocument, returnPathOf } from '../console/render-document.ts';
+import { readSessionCookie, useSession, visitorOf } from '../console/sign-in/session.ts';
+import { lookOf, showLook, siteOf } from '../console/site.ts';
+
+/**
+ * Adds the page of a hand-over, at the address of its link. Loading it changes nothing, because mail servers and chats
+ * open links too; its button sends a form that opens the link.
+ */
+export function addHandoverRoutes(router: Router, core: Core, addressOf: (request: Context['req']) => string): void {
+  /** Finds the link, and shows pages as those of the organization. */
+  async function find(ctx: Context): Promise<ShownLink | undefined> {
+    const link = await findLink(core.unlimitedDatabase, linkIn(ctx));
+    if (link) showLook(ctx, await findPortalSettings(core.unlimitedDatabase, link.organizationId));
+    return link;
+  }
+
+  /** Returns whether the contact who receives the secret is signed in. */
+  async function isSignedIn(ctx: Context, { contactId }: ShownLink): Promise<boolean> {
+    const cookie = readSessionCookie(ctx);
+    const session = cookie === undefined ? undefined : await useSession(core, siteOf(ctx).name, cookie);
+    return session !== undefined && session.operator.id === contactId;
+  }
+
+  router.get('/handover/:link', async (ctx) => {
+    const link = await find(ctx);
+    if (!link) return show(ctx, ended(404, unknownLink));
+    const state = stateOfHandover(link, core.clock());
+    if (state !== 'open') return show(ctx, ended(410, textOfEnd(state, link)));
+    show(ctx, formOf(ctx, link, { needsCode: !(await isSignedIn(ctx, link)) }));
+  });
+
+  router.post('/handover/:link', async (ctx) => {
+    const link = await find(ctx);
+    if (!link) return show(ctx, ended(404, unknownLink));
+    const form = await readForm(ctx.req);
+    const needsCode = !(await isSignedIn(ctx, link));
+    const code = form.get('code')?.trim() ?? '';
+    if (needsCode && code === '') return show(ctx, formOf(ctx, link, { needsCode, problem: 'Enter the code.' }));
+    const { address, userAgent } = visitorOf(ctx, addressOf);
+    const proof = needsCode ? { code } : { contactId: link.contactId ?? '' };
+    const deps = { ...core, lockOwner: lockSecretOwner };
+    const opening = await core.change((transaction) =>
+      openHandover(transaction, deps, linkIn(ctx), proof, { address, userAgent }),
+    );
+    show(ctx, answerTo(ctx, link, opening));
+  });
+}
+
+/** Returns the random value in the address. */
+function linkIn(ctx: Context): string {
+  return String(ctx['params']['link']);
+}
+
+type Answer = { status: number; title: string; content: VNode };
+
+function answerTo(ctx: Context, link: ShownLink, opening: Opening): Answer {
+  switch (opening.as) {
+    case 'shown':
+      return secretOf(link, opening);
+    case 'wrong_code':
+      return opening.left === 0
+        ? ended(410, textOfEnd('too_many_codes', link))
+        : formOf(ctx, link, { needsCode: true, problem: wrongCode(opening.left) });
+    case 'disabled':
+      return ended(409, `“${link.ownerName}” is disabled at the moment. Try again later. The link still works.`);
+    case 'rotation_in_progress':
+      return ended(
+        409,
+        `The secret of “${link.ownerName}” is being replaced at the moment. Try again when that is over. The link still works.`,
+      );
+    case 'ended':
+      return ended(410, textOfEnd(opening.state, opening.handover ?? link));
+  }
+}
+
+const unknownLink = 'This link does not exist. Check that you have copied all of it.';
+
+function wrongCode(left: number): string {
+  return `This is not the code. You have ${left === 1 ? '1 more attempt' : `${left} more attempts`}.`;
+}
+
+function textOfEnd(
+  state: Exclude<ReturnType<typeof stateOfHandover>, 'open'>,
+  link: Pick<ShownLink, 'ended' | 'opened'>,
+): string {
+  switch (state) {
+    case 'opened':
+      return `This link was opened at ${link.ended?.at.toISOString() ?? ''} from ${link.opened?.address ?? 'an unknown address'}. A secret is shown only once. If you did not see it, tell the person who sent you the link: nobody else must use it, and you need a new link. What you use now still works.`;
+    case 'expired':
+      return 'This link was not opened in time. Ask for a new one. What you use now still works.';
+    case 'withdrawn':
+      return 'This link was withdrawn. What you use now still works.';
+    case 'replaced':
+      return 'This link was replaced. Ask for the new one.';
+    case 'too_many_codes':
+      return 'This link has ended, because too many wrong codes were entered. Ask for a new one. What you use now still works.';
+  }
+}
+
+function formOf(
+  ctx: Context,
+  { ownerName, owner, expiresAt, email, createdBy }: ShownLink,
+  { needsCode, problem }: { needsCode: boolean; problem?: string },
+): Answer {
+  const noun = nounOf(owner);
+  const title = `New ${noun} of ${ownerName}`;
+  return {
+    status: problem ? 400 : 200,
+    title,
+    content: html`<h1>${title}</h1>
+      <p>${`${createdBy} hands over a new ${noun} to you. It is generated when you press the button, and shown once. Store it at once where your program reads it.`}</p>
+      ${problem && notice('bad', problem)}
+      <form class="card stack" method="post" action=${ctx.path}>
+        ${
+          needsCode &&
+          textField({
+            name: 'code',
+            label: 'Code',
+            required: true,
+            maxlength: 20,
+            autocomplete: 'one-time-code',
+            hint: `The eight digits that you were given beside this link, which is for ${email}.`,
+          })
+        }
+        <button class="primary">${owner.kind === 'client' ? 'Show secret' : 'Show key'}</button>
+      </form>
+      <p class="hint">The link works until ${exactMoment(expiresAt.toISOString())}.</p>`,
+  };
+}
+
+function secretOf({ ownerName, owner }: ShownLink, { regenerated }: Opening & { as: 'shown' }): Answer {
+  const { plaintext = '', secret, previous } = regenerated;
+  const noun = nounOf(owner);
+  const title = `New ${noun} of ${ownerName}`;
+  return {
+    status: 200,
+    title,
+    content: html`<h1>${title}</h1>
+      ${notice('ok', html`<p><strong>Copy it now.</strong> It is shown on this page only, and only once.</p>`)}
+      <section class="card" aria-label="Credentials">
+        ${secret.clientId !== null && copyable({ id: 'client-id', label: 'Client ID', value: secret.clientId })}
+        ${copyable({ id: 'secret', label: noun === 'access key' ? 'Access key' : 'Client secret', value: plaintext })}
+      </section>
+      <p>The previous one works until ${exactMoment(previous.retiresAt.toISOString())}. Replace it in all programs until then.</p>`,
+  };
+}
+
+function nounOf({ kind }: ShownLink['owner']): 'client secret' | 'access key' {
+  return kind === 'client' ? 'client secret' : 'access key';
+}
+
+function ended(status: number, text: string): Answer {
+  const title = 'The secret cannot be shown';
+  return { status, title, content: html`<h1>${title}</h1> ${notice('bad', text)}` };
+}
+
+function show(ctx: Context, { status, title, content }: Answer): void {
+  ctx.status = status;
+  ctx.type = 'text/html; charset=utf-8';
+  const body = html`<div class="narrow sign-in">${content}</div>`;
+  ctx.body = renderDocument({
+    site: siteOf(ctx),
+    look: lookOf(ctx),
+    title,
+    operator: undefined,
+    body,
+    returnPath: returnPathOf(ctx),
+  });
+}

@@ -1,0 +1,185 @@
+import type { OwnerRef } from '../secrets/secret-store.ts';
+import type { Queryable, Row, Transaction } from '../storage/database.ts';
+
+/** A link that generates a new secret of its owner when it is opened, and shows it once. */
+export type Handover = {
+  id: string;
+  owner: OwnerRef;
+  /** The secret that the new one replaces. */
+  secretId: string;
+  /** Who may open it when signed in to the portal, without a code; null: nobody. */
+  contactId: string | null;
+  email: string;
+  /** HMAC of the code that has to be entered; null if none was generated yet. */
+  code: Buffer | null;
+  /** Null: as late as the link. */
+  codeExpiresAt: Date | null;
+  codesSent: number;
+  wrongCodes: number;
+  overlapSeconds: number;
+  /** Whether the grace period begins when the link is opened or when it was created. */
+  starts: 'opened' | 'created';
+  finishWhenUnused: boolean;
+  createdAt: Date;
+  createdBy: string;
+  expiresAt: Date;
+  /** How it has ended before it expired; null: it has not. */
+  ended: { at: Date; as: HandoverEnd; by: string } | null;
+  /** The rotation that began when it was opened, and from where that was; null: it was not opened. */
+  opened: { regenerationId: string; address: string; userAgent: string } | null;
+};
+
+type HandoverEnd = 'opened' | 'withdrawn' | 'replaced' | 'too_many_codes';
+
+/** `open`: the link can be opened. `expired`: it was not opened in time. Otherwise, how it has ended. */
+export const handoverStates = ['open', 'expired', 'opened', 'withdrawn', 'replaced', 'too_many_codes'] as const;
+
+export function stateOfHandover({ ended, expiresAt }: Handover, now: number): (typeof handoverStates)[number] {
+  if (ended) return ended.as;
+  return now < expiresAt.getTime() ? 'open' : 'expired';
+}
+
+type HandoverRow = Row & {
+  id: string;
+  client: string | null;
+  access_key: string | null;
+  secret: string;
+  contact: string | null;
+  email: string;
+  code: Uint8Array | null;
+  code_expires_at: Date | null;
+  codes_sent: number;
+  wrong_codes: number;
+  overlap_seconds: number;
+  starts: Handover['starts'];
+  finish_when_unused: boolean;
+  created_at: Date;
+  created_by: string;
+  expires_at: Date;
+  ended_at: Date | null;
+  ended_as: HandoverEnd | null;
+  ended_by: string | null;
+  regeneration: string | null;
+  address: string | null;
+  user_agent: string | null;
+};
+
+/** Finds the hand-over of an owner that can be opened, or else the latest one. */
+export async function findLatestHandover(database: Queryable, owner: OwnerRef): Promise<Handover | undefined> {
+  const [row] = await database.query<HandoverRow>(
+    `SELECT * FROM handovers WHERE ${owner.kind} = $1 ORDER BY ended_as IS NULL DESC, created_at DESC, id DESC LIMIT 1`,
+    [owner.id],
+  );
+  return row && toHandover(row);
+}
+
+/** Finds a hand-over by the SHA-256 of the value in its link, with the name and the organization of its owner. */
+export async function findHandoverByLink(
+  database: Queryable,
+  link: Uint8Array,
+): Promise<(Handover & { ownerName: string; organizationId: string }) | undefined> {
+  const [row] = await database.query<HandoverRow & { owner_name: string; organization: string }>(
+    `SELECT h.*, coalesce(c.name, k.name) AS owner_name, coalesce(c.organization, p.organization) AS organization FROM handovers h
+     LEFT JOIN clients c ON c.id = h.client LEFT JOIN access_keys k ON k.id = h.access_key LEFT JOIN contacts p ON p.id = k.contact WHERE h.link = $1`,
+    [link],
+  );
+  return row && { ...toHandover(row), ownerName: row.owner_name, organizationId: row.organization };
+}
+
+/** Finds and locks a hand-over. Its owner must be locked before. */
+export async function lockHandover(transaction: Transaction, id: string): Promise<Handover | undefined> {
+  const [row] = await transaction.query<HandoverRow>('SELECT * FROM handovers WHERE id = $1 FOR UPDATE', [id]);
+  return row && toHandover(row);
+}
+
+export async function insertHandover(
+  transaction: Transaction,
+  { owner, ...handover }: Omit<Handover, 'codesSent' | 'wrongCodes' | 'ended' | 'opened'> & { link: Uint8Array },
+): Promise<void> {
+  await transaction.query(
+    `INSERT INTO handovers (id, ${owner.kind}, secret, link, contact, email, code, code_expires_at, overlap_seconds, starts,
+       finish_when_unused, created_at, created_by, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+    [
+      handover.id,
+      owner.id,
+      handover.secretId,
+      handover.link,
+      handover.contactId,
+      handover.email,
+      handover.code,
+      handover.codeExpiresAt,
+      handover.overlapSeconds,
+      handover.starts,
+      handover.finishWhenUnused,
+      handover.createdAt,
+      handover.createdBy,
+      handover.expiresAt,
+    ],
+  );
+}
+
+export async function saveWrongCodes(
+  transaction: Transaction,
+  { id, wrongCodes }: Pick<Handover, 'id' | 'wrongCodes'>,
+): Promise<void> {
+  await transaction.query('UPDATE handovers SET wrong_codes = $2 WHERE id = $1', [id, wrongCodes]);
+}
+
+/** Ends a hand-over permanently. @param opened given if it ends because it was opened. */
+export async function saveHandoverEnd(
+  transaction: Transaction,
+  id: string,
+  ended: NonNullable<Handover['ended']>,
+  opened?: NonNullable<Handover['opened']>,
+): Promise<void> {
+  await transaction.query(
+    `UPDATE handovers SET ended_at = $2, ended_as = $3, ended_by = $4, code = NULL, regeneration = $5, address = $6,
+       user_agent = $7 WHERE id = $1`,
+    [
+      id,
+      ended.at,
+      ended.as,
+      ended.by,
+      opened?.regenerationId ?? null,
+      opened?.address ?? null,
+      opened?.userAgent ?? null,
+    ],
+  );
+}
+
+/** Returns the hand-overs that began these rotations, by the id of the rotation. */
+export async function findHandoversOf(
+  database: Queryable,
+  regenerationIds: readonly string[],
+): Promise<ReadonlyMap<string, Handover>> {
+  const rows = await database.query<HandoverRow>('SELECT * FROM handovers WHERE regeneration = ANY ($1::uuid[])', [
+    regenerationIds,
+  ]);
+  return new Map(rows.map((row) => [row.regeneration as string, toHandover(row)]));
+}
+
+function toHandover(row: HandoverRow): Handover {
+  return {
+    id: row.id,
+    owner: row.client ? { kind: 'client', id: row.client } : { kind: 'access_key', id: row.access_key as string },
+    secretId: row.secret,
+    contactId: row.contact,
+    email: row.email,
+    code: row.code && Buffer.from(row.code),
+    codeExpiresAt: row.code_expires_at,
+    codesSent: row.codes_sent,
+    wrongCodes: row.wrong_codes,
+    overlapSeconds: row.overlap_seconds,
+    starts: row.starts,
+    finishWhenUnused: row.finish_when_unused,
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+    expiresAt: row.expires_at,
+    ended: row.ended_at && row.ended_as ? { at: row.ended_at, as: row.ended_as, by: row.ended_by ?? '' } : null,
+    opened:
+      row.regeneration === null
+        ? null
+        : { regenerationId: row.regeneration, address: row.address ?? '', userAgent: row.user_agent ?? '' },
+  };
+}

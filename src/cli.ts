@@ -77,6 +77,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
     description: 'what people and programs were told, and the state of the deliveries',
     load: async () => (await import('./cli/notice-commands.ts')).addNoticeCommands,
   },
+  webhooks: {
+    description: 'receivers of events over HTTP, their signing secrets, and what was delivered',
+    load: async () => (await import('./cli/webhooks.ts')).addWebhookCommands,
+  },
   leaks: {
     description: 'leaked credentials: secrets, access keys and tokens of this server in texts',
     load: async () => (await import('./cli/leaks.ts')).addLeakCommands,

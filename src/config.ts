@@ -57,6 +57,8 @@ export type Config = {
   /** Whether every request is logged. */
   accessLog: boolean;
   allowedHosts: readonly string[];
+  /** CIDRs of private networks that webhooks of the deployment may reach. */
+  webhookNetworks: readonly string[];
   /** CIDRs of the proxies whose X-Forwarded-For or Forwarded header is trusted. */
   trustProxy: readonly string[];
   /** Header, in lower case, in which proxies forward their clients' certificates. */
@@ -109,6 +111,7 @@ export const variables = [
   'KEYTURN_FAST_PATH',
   'KEYTURN_ACCESS_LOG',
   'KEYTURN_ALLOWED_HOSTS',
+  'KEYTURN_WEBHOOK_NETWORKS',
   'KEYTURN_TRUST_PROXY',
   'KEYTURN_CLIENT_CERT_HEADER',
   'KEYTURN_CLIENT_CERT_PROXY',
@@ -131,7 +134,6 @@ export function commandVariables() {
 }
 
 const signingAlgorithms: readonly SigningAlgorithm[] = ['ES256', 'EdDSA', 'PS256', 'RS256'];
-
 const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'];
 
 /**
@@ -187,7 +189,8 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   const clientCertHeader = text('KEYTURN_CLIENT_CERT_HEADER')?.toLowerCase();
   const clientCertProxy = list('KEYTURN_CLIENT_CERT_PROXY');
   const trustProxy = list('KEYTURN_TRUST_PROXY');
-  problems.push(...problemsOfProxySettings({ trustProxy, clientCertHeader, clientCertProxy }));
+  const webhookNetworks = list('KEYTURN_WEBHOOK_NETWORKS');
+  problems.push(...problemsOfProxySettings({ trustProxy, webhookNetworks, clientCertHeader, clientCertProxy }));
   if (tlsFiles.clientCa && !tlsFiles.cert && !clientCertHeader) {
     problems.push('KEYTURN_TLS_CLIENT_CA needs KEYTURN_TLS_CERT or KEYTURN_CLIENT_CERT_HEADER');
   }
@@ -246,6 +249,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     fastPath: onOrOff('KEYTURN_FAST_PATH'),
     accessLog: onOrOff('KEYTURN_ACCESS_LOG'),
     allowedHosts: list('KEYTURN_ALLOWED_HOSTS').map((host) => host.toLowerCase()),
+    webhookNetworks,
     trustProxy,
     clientCertHeader,
     clientCertProxy,

@@ -42,6 +42,7 @@ import { savePublishedKeys } from './usage/client-key-store.ts';
 import { noteLastUse } from './usage/note-last-use.ts';
 import { createUsageCounter, startUsageWriter, type UsageCounter, type UsageWriter } from './usage/usage-counter.ts';
 import { type NoteUse, rollUpUsage } from './usage/usage-store.ts';
+import { createWebhookChannel } from './webhooks/webhook-channel.ts';
 
 /** Opened stores and the services on them, used by both the server and the command line. */
 export type Core = ManageDeps &
@@ -91,6 +92,8 @@ export type Core = ManageDeps &
     change: CommitChange;
     /** Tells people and programs what happened. `startServer` starts it. */
     notices: Notices;
+    /** CAs in PEM for webhooks; undefined for those that Node.js trusts. */
+    webhookCa: string | undefined;
     close(): Promise<void>;
   };
 
@@ -119,6 +122,7 @@ export async function openCore(
     databaseClock = clock === Date.now ? createDatabaseClock() : { now: clock, observe: () => undefined },
     redisPrefix: prefix = 'kt:',
     readJwks = fetchJwks,
+    webhookCa,
     tracing,
     steps = createStartSteps(log),
   }: {
@@ -126,6 +130,8 @@ export async function openCore(
     databaseClock?: DatabaseClock;
     redisPrefix?: string;
     readJwks?: FetchJwks;
+    /** CAs in PEM that webhooks are verified with, in place of those that Node.js trusts. */
+    webhookCa?: string;
     tracing?: Tracing | undefined;
     /** Runs the steps of the start. */
     steps?: StartSteps;
@@ -192,12 +198,14 @@ export async function openCore(
     await steps.run('the signing keys', ensured);
     opened.defer(startSweep(database, log, rollUpUsage, clockCheck.isRight));
     const limitedDatabase = limitDatabase(database);
-    const notices = createNotices({ database, clock, log, channels: [] }, async () => undefined);
-    opened.defer(notices.close);
     const changed = { database: limitedDatabase, keyRing, feed, log };
     const change = createCommitChange(changed, (transaction, events) =>
       insertNoticesOf(transaction, secretDeps, events),
     );
+    const { issuer, webhookNetworks } = config;
+    const webhooks = createWebhookChannel({ database, keyRing, clock, change, issuer, webhookNetworks, webhookCa });
+    const notices = createNotices({ database, clock, log, channels: [webhooks] }, async () => undefined);
+    opened.defer(notices.close);
     const refusals = startRefusals({ clock, log, change });
     opened.defer(refusals.close);
     const limit = (name: string, perMinute: number) =>
@@ -276,6 +284,7 @@ export async function openCore(
       isTokenStoreComplete: completeness?.isComplete ?? (async () => true),
       change,
       notices,
+      webhookCa,
       close: () => opened.disposeAsync(),
     };
   } catch (error) {

@@ -23,6 +23,7 @@ export const tags = {
   clients: 'Integrations and resource servers, their secrets, rotations and tokens.',
   contacts: 'People and partners, and their operator tokens.',
   'portal-sessions': 'Links that sign people of an organization in to the portal.',
+  webhooks: 'Receivers of events over HTTP, their signing secrets, and what was delivered.',
   organizations: 'Customers and partners, and the limits of what they may have.',
   offers: 'The APIs, and the scopes of them that may be granted.',
   'access-keys': 'Access keys of contacts, and their rotations.',

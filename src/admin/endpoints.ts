@@ -22,6 +22,8 @@ import { searchEndpoints } from './routes/search-routes.ts';
 import { sessionEndpoints } from './routes/session-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
+import { webhookDeliveryEndpoints } from './routes/webhook-delivery-routes.ts';
+import { webhookEndpoints } from './routes/webhook-routes.ts';
 import { withinReach } from './within-reach.ts';
 
 /** Returns every route of the admin API. The listener, the OpenAPI document and the tests use this list. */
@@ -34,6 +36,8 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...clientEndpoints(core),
     ...importEndpoints(core),
     ...clientRegenerationEndpoints(core),
+    ...webhookEndpoints(core),
+    ...webhookDeliveryEndpoints(core),
     ...usageEndpoints(core),
     ...authorizationTokenEndpoints(core),
     ...organizationEndpoints(core),

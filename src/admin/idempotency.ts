@@ -165,7 +165,7 @@ function place({ operator, key }: KeptUnder) {
   return { table: 'idempotency_keys', id: `${operator} ${key}` };
 }
 
-type SecretOwnerName = { targetType: 'client' | 'access_key' | 'operator_token'; target: string };
+type SecretOwnerName = { targetType: 'client' | 'access_key' | 'operator_token' | 'webhook'; target: string };
 
 /** The response of an endpoint. For idempotent endpoints it is stored. */
 export type Answer = {

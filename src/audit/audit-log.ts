@@ -33,6 +33,7 @@ export type AuditEvent = {
     | 'signing_key'
     | 'root_key'
     | 'token'
+    | 'webhook'
     | 'deployment'
     | 'address';
   target: string;

@@ -116,6 +116,8 @@ const renamed: Readonly<Record<string, readonly string[]>> = {
   'overlap-seconds': ['overlap'],
   'retires-at': ['until'],
   'expires-in': ['expires'],
+  url: ['to'],
+  kinds: ['kind'],
   'grace-period-from': ['from'],
 };
 

@@ -1,5 +1,5 @@
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
-import { request as requestPlain } from 'node:http';
+import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { isPublicAddress } from './public-address.ts';
@@ -18,6 +18,10 @@ export type OutsideOptions = {
   allowPlain?: boolean;
   maxBytes?: number;
   timeoutMs?: number;
+  /** Whether the body of the answer is read. Otherwise `text` is empty, and a large body is no error. */
+  readsBody?: boolean;
+  /** Ends the request. */
+  signal?: AbortSignal;
 };
 
 export type OutsideRequest = { method?: string; headers?: Readonly<Record<string, string>>; body?: string | undefined };
@@ -67,7 +71,7 @@ function refused(): Error {
 function send(
   url: string,
   { method = 'GET', headers, body }: OutsideRequest,
-  { ca, maxBytes: limit = maxBytes, timeoutMs: time = timeoutMs }: OutsideOptions,
+  { ca, maxBytes: limit = maxBytes, timeoutMs: time = timeoutMs, readsBody = true, signal }: OutsideOptions,
   lookup: LookupFunction,
 ): Promise<OutsideAnswer> {
   return new Promise((resolve, reject) => {
@@ -76,28 +80,32 @@ function send(
       agent: false,
       lookup,
       method,
-      signal: AbortSignal.timeout(time),
+      signal: AbortSignal.any([AbortSignal.timeout(time), ...(signal ? [signal] : [])]),
       headers: { ...headers, 'Accept-Encoding': 'identity' },
       ...(ca === undefined ? {} : { ca }),
     });
     outgoing.once('error', reject);
     outgoing.once('response', (response) => {
+      if (!readsBody) resolve(answerOf(response, ''));
       const chunks: Buffer[] = [];
       let length = 0;
       response.on('data', (chunk: Buffer) => {
         length += chunk.length;
         if (length > limit) outgoing.destroy(new Error('too large'));
-        else chunks.push(chunk);
+        else if (readsBody) chunks.push(chunk);
       });
       response.once('error', reject);
       response.once('close', () => reject(new Error('cut off')));
       response.once('end', () => {
-        const flat = Object.entries(response.headers).map(([name, value]) => [name, String(value)]);
         // A TextDecoder drops a byte order mark, which JSON.parse would reject (RFC 8259 §8.1).
-        const text = new TextDecoder().decode(Buffer.concat(chunks));
-        resolve({ status: response.statusCode ?? 0, headers: Object.fromEntries(flat), text });
+        resolve(answerOf(response, new TextDecoder().decode(Buffer.concat(chunks))));
       });
     });
     outgoing.end(body);
   });
+}
+
+function answerOf({ statusCode: status = 0, headers }: IncomingMessage, text: string): OutsideAnswer {
+  const flat = Object.entries(headers).map(([name, value]) => [name, String(value)]);
+  return { status, headers: Object.fromEntries(flat), text };
 }

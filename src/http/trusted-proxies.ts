@@ -20,19 +20,24 @@ export type ProxyProblem = keyof typeof proxyProblemMessages;
  */
 const maxCertificateProxies = 32;
 
-/** Returns the problems of the settings that name trusted proxies. */
+/** Returns the problems of the settings that name networks. */
 export function problemsOfProxySettings({
   trustProxy,
+  webhookNetworks,
   clientCertHeader,
   clientCertProxy,
 }: {
   trustProxy: readonly string[];
+  webhookNetworks: readonly string[];
   clientCertHeader: string | undefined;
   clientCertProxy: readonly string[];
 }): string[] {
   const problems: string[] = [];
   if (!trustProxy.every((range) => sizeOf(range) !== undefined)) {
     problems.push('KEYTURN_TRUST_PROXY must be a list of addresses or CIDRs such as 10.0.0.5,fd00:5::/64');
+  }
+  if (!webhookNetworks.every(isAddressRange)) {
+    problems.push('KEYTURN_WEBHOOK_NETWORKS must be a list of addresses or CIDRs such as 10.0.0.5,fd00:5::/64');
   }
   if (!/^[\w-]+$/.test(clientCertHeader ?? 'none')) {
     problems.push('KEYTURN_CLIENT_CERT_HEADER must be the name of a header');

@@ -22,6 +22,7 @@ const nouns = {
   contact: 'contact',
   organization: 'organization',
   signing_key: 'signing key',
+  webhook: 'webhook',
   root_key: 'root key',
 } as const;
 
@@ -112,6 +113,11 @@ export const english: { texts: NoticeTexts; thing: typeof thing } = {
       title: 'The signing key was rotated',
       message: `${data.by} rotated the key that signs JWT access tokens. Issued tokens stay valid.`,
       step: null,
+    }),
+    webhook_disabled: ({ data }, what) => ({
+      title: `The webhook “${what}” was disabled`,
+      message: `Nothing could be delivered to it. ${data.last_failure ?? ''}`.trim(),
+      step: 'Repair the receiver, enable the webhook, and deliver the events of the meantime again.',
     }),
     root_key_old: ({ data, subject }) => ({
       title: `The root key is ${countOf(data.age_days ?? 0, 'day')} old`,

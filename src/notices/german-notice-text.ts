@@ -21,6 +21,7 @@ const nouns = {
   contact: 'des Kontakts',
   organization: 'der Organisation',
   signing_key: 'des Signaturschlüssels',
+  webhook: 'des Webhooks',
   root_key: 'des Hauptschlüssels',
 } as const;
 
@@ -127,6 +128,11 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
       title: 'Der Signaturschlüssel wurde erneuert',
       message: `${data.by} hat den Schlüssel erneuert, der JWT-Access-Tokens signiert. Ausgestellte Tokens bleiben gültig.`,
       step: null,
+    }),
+    webhook_disabled: ({ data }, what) => ({
+      title: `Der Webhook „${what}“ wurde abgeschaltet`,
+      message: `Ihm konnte nichts zugestellt werden. ${data.last_failure ?? ''}`.trim(),
+      step: 'Reparieren Sie den Empfänger, schalten Sie den Webhook ein, und stellen Sie die Ereignisse der Zwischenzeit erneut zu.',
     }),
     root_key_old: ({ data, subject }) => ({
       title: `Der Hauptschlüssel ist ${days(data.age_days ?? 0).replace('Tagen', 'Tage')} alt`,

@@ -40,8 +40,10 @@ export async function nameThings(
      FROM access_keys k JOIN contacts o ON o.id = k.contact WHERE k.id = ANY ($2::uuid[])
      UNION ALL SELECT 'contact', id::text, id::text, id::text, name, organization, NULL, true FROM contacts WHERE id = ANY ($3::uuid[])
      UNION ALL SELECT 'organization', id::text, id::text, id::text, name, id, NULL, enabled
-     FROM organizations WHERE id = ANY ($4::uuid[])`,
-    [idsOf('client'), idsOf('access_key'), idsOf('contact'), idsOf('organization')],
+     FROM organizations WHERE id = ANY ($4::uuid[])
+     UNION ALL SELECT 'webhook', id::text, id::text, id::text, name, organization, NULL, enabled
+     FROM webhooks WHERE id = ANY ($5::uuid[])`,
+    [idsOf('client'), idsOf('access_key'), idsOf('contact'), idsOf('organization'), idsOf('webhook')],
   );
   const found = new Map(rows.map((row) => [`${row.type}:${row.ref}`, toThing(row)]));
   return ({ type, id }) => {

@@ -18,6 +18,7 @@ export const noticeKinds = {
   permissions_changed: { permission: 'contacts:manage', isMandatory: true },
   operator_token_issued: { permission: 'contacts:manage', isMandatory: true },
   signing_key_rotated: { permission: 'api_key:manage', isMandatory: false },
+  webhook_disabled: { permission: 'api_key:manage', isMandatory: false },
   root_key_old: { permission: 'api_key:manage', isMandatory: false },
 } as const satisfies Record<string, { permission: Permission; isMandatory: boolean }>;
 
@@ -25,7 +26,7 @@ export type NoticeKind = keyof typeof noticeKinds;
 
 /** What a notice is about, as the admin API names it. */
 export type NoticeSubject = {
-  type: 'client' | 'access_key' | 'contact' | 'organization' | 'signing_key' | 'root_key';
+  type: 'client' | 'access_key' | 'contact' | 'organization' | 'webhook' | 'signing_key' | 'root_key';
   /** The Client ID, the id of another thing, the `kid` of a signing key, or the version of the root key. */
   id: string;
   name: string;
@@ -67,6 +68,8 @@ export type NoticeData = {
   added?: readonly string[];
   removed?: readonly string[];
   age_days?: number;
+  /** Why a webhook could not be reached last. */
+  last_failure?: string;
 };
 
 /** Something that people and programs are told. */

@@ -112,6 +112,11 @@ function draftsOf(event: AuditEvent): Draft[] {
         { hint: String(after['hint']) },
         { about: { type: 'contact', id: target } },
       );
+    case 'webhook.disable':
+      // One that an operator has disabled is no surprise.
+      return after['disabled_as'] === 'operator'
+        ? []
+        : draft('webhook_disabled', { last_failure: String(after['last_failure']) });
     case 'signing_key.rotate':
       return draft('signing_key_rotated', {});
     case 'contact.update':

@@ -46,6 +46,7 @@ export async function rotateRootKey(
   const kinds = [
     { counted: 'signingKeys', rewrap: rewrapSigningKeys },
     { counted: 'secrets', rewrap: rewrapSecrets },
+    { counted: 'secrets', rewrap: rewrapWebhookSecrets },
   ] as const;
   for (const { counted, rewrap } of kinds) {
     // A locked row is skipped and retried in the next pass. A row that stays locked is reported as remaining.
@@ -133,26 +134,40 @@ async function rewrapSecrets(transaction: Transaction, deps: Deps, after: string
 
 /** Processes the next keys that sign JWTs. */
 async function rewrapSigningKeys(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
-  const { keyRing } = deps;
-  const rows = await transaction.query<{ kid: string; sealed: string }>(
-    `SELECT kid, sealed FROM signing_keys WHERE kid > $1 AND split_part(sealed, '.', 1) <> $2
-     ORDER BY kid LIMIT ${batchSize} FOR UPDATE SKIP LOCKED`,
+  const batch = await rewrapSealed(transaction, deps, after, { table: 'signing_keys', id: 'kid' });
+  if (batch.done > 0) {
+    await recordChange(transaction, { kind: 'signing_keys', target: 'all', at: new Date(deps.clock()) });
+  }
+  return batch;
+}
+
+/** Processes the next secrets that sign events for webhooks. */
+async function rewrapWebhookSecrets(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
+  return await rewrapSealed(transaction, deps, after, { table: 'webhook_secrets', id: 'id' });
+}
+
+/** Processes the next rows that have a sealed copy and nothing else under a root key. */
+async function rewrapSealed(
+  transaction: Transaction,
+  { keyRing }: Deps,
+  after: string,
+  { table, id: column }: { table: 'signing_keys' | 'webhook_secrets'; id: string },
+): Promise<Batch> {
+  const rows = await transaction.query<{ id: string; sealed: string }>(
+    `SELECT ${column}::text AS id, sealed FROM ${table} WHERE ${column}::text > $1 AND split_part(sealed, '.', 1) <> $2
+     ORDER BY ${column}::text LIMIT ${batchSize} FOR UPDATE SKIP LOCKED`,
     [after, keyRing.current],
   );
   const done: string[] = [];
-  for (const { kid, sealed } of rows) {
-    const place = { table: 'signing_keys', id: kid };
-    const plaintext = open(keyRing, place, sealed);
+  for (const { id, sealed } of rows) {
+    const plaintext = open(keyRing, { table, id }, sealed);
     if (plaintext === undefined) continue;
-    const parameters = [kid, seal(keyRing, place, plaintext)];
-    await transaction.query('UPDATE signing_keys SET sealed = $2 WHERE kid = $1', parameters);
-    done.push(kid);
-  }
-  if (done.length > 0) {
-    await recordChange(transaction, { kind: 'signing_keys', target: 'all', at: new Date(deps.clock()) });
+    const parameters = [id, seal(keyRing, { table, id }, plaintext)];
+    await transaction.query(`UPDATE ${table} SET sealed = $2 WHERE ${column}::text = $1`, parameters);
+    done.push(id);
   }
   return toBatch(
-    rows.map(({ kid }) => kid),
+    rows.map(({ id }) => id),
     done,
   );
 }
@@ -197,7 +212,7 @@ export type RootKeyUse = {
   /** How many of those have an end date; the last one ends at `secretsEndAt`. */
   secretsThatEnd: number;
   secretsEndAt: Date | null;
-  /** Copies of live secrets that are sealed under it. */
+  /** Copies of live secrets, and signing secrets of webhooks, that are sealed under it. */
   sealedCopies: number;
   operatorTokens: number;
   signingKeys: number;
@@ -229,6 +244,8 @@ export async function findRootKeyUse(database: Queryable, now: Date): Promise<Ro
        UNION ALL
        SELECT split_part(sealed, '.', 1), 0, 0, NULL, count(*), 0, 0, 0 FROM secrets
        WHERE sealed IS NOT NULL AND ${live} GROUP BY 1
+       UNION ALL
+       SELECT split_part(sealed, '.', 1), 0, 0, NULL, count(*), 0, 0, 0 FROM webhook_secrets GROUP BY 1
        UNION ALL
        SELECT key_version, 0, 0, NULL, 0, count(*), 0, 0 FROM operator_tokens GROUP BY key_version
        UNION ALL

@@ -22,6 +22,7 @@ type World = {
   keyRegeneration: string;
   session: string;
   notice: string;
+  webhook: string;
 };
 
 describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('with %s', (kind) => {
@@ -64,7 +65,9 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     // Of its operator token.
     const { json: notices } = await server.adminFetch(`/notices?subject=${contact}`);
     const notice = notices.data[0].id as string;
-    return { organization, client, regeneration, contact, key, keyRegeneration, session: session.id, notice };
+    const url = `https://${name === hidden ? hidden : 'own'}.example/`;
+    const { id: webhook } = await post('/webhooks', { name, url, ...of });
+    return { organization, client, regeneration, contact, key, keyRegeneration, session: session.id, notice, webhook };
   }
 
   async function operatorOf(organization: string, granted: readonly Permission[]): Promise<string> {
@@ -103,6 +106,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     const isOfKey = path.startsWith('/access-keys');
     const isOfOrganization = path.startsWith('/organizations');
     const isOfContact = path.startsWith('/contacts');
+    const ofWebhook = path.startsWith('/webhooks') ? world?.webhook : undefined;
     const ofNotice = path.startsWith('/notices') ? world?.notice : undefined;
     return path
       .replace(/\{client_id\}|:client_id/, world?.client ?? generateClientId())
@@ -113,8 +117,13 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
       .replace(
         /\{id\}|:id/,
         () =>
-          (isOfOrganization ? world?.organization : isOfContact ? world?.contact : isOfKey ? world?.key : ofNotice) ??
-          crypto.randomUUID(),
+          (isOfOrganization
+            ? world?.organization
+            : isOfContact
+              ? world?.contact
+              : isOfKey
+                ? world?.key
+                : (ofWebhook ?? ofNotice)) ?? crypto.randomUUID(),
       )
       .replace(/\{session_id\}|:session_id/, world?.session ?? crypto.randomUUID())
       .replace(/\{kid\}|:kid/, 'kid');

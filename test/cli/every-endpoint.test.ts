@@ -3,6 +3,7 @@ import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { startTestServer } from '../harness.ts';
 import { askPostgres, createTestDatabase } from '../services.ts';
+import { startReceiver } from '../webhooks/webhook-receiver.ts';
 import { type Environment, runCommand } from './run-command.ts';
 
 /**
@@ -130,6 +131,23 @@ async function walkNotices(): Promise<void> {
   await run(`notices retry ${notice}`);
 }
 
+async function walkWebhook(): Promise<void> {
+  const receiver = await startReceiver();
+  const { id } = await run(`webhooks create --name Chat --to ${receiver.url} --kind leak_reported`);
+  for (const verb of ['list', `show ${id}`, `update ${id} --no-kind`, `disable ${id}`, `enable ${id}`]) {
+    await run(`webhooks ${verb}`);
+  }
+  for (const end of ['finish', 'undo']) {
+    await run(`webhooks rotate ${id} --overlap 1h`);
+    await run(`webhooks ${end} ${id} --yes`);
+  }
+  await run(`webhooks test ${id}`);
+  await run(`webhooks deliveries ${id}`);
+  await run(`webhooks replay ${id} --since 2020-01-01`);
+  await run(`webhooks delete ${id} --yes`);
+  await receiver.close();
+}
+
 async function walkOthers(): Promise<void> {
   await run('audit list');
   await run('whoami');
@@ -154,8 +172,9 @@ test('every endpoint of the admin API is called by a command', async () => {
       KEYTURN_ROOT_KEY: generateRootKey(),
       KEYTURN_LOG_LEVEL: 'debug',
       KEYTURN_PORTAL_URL: 'https://portal.example',
+      KEYTURN_WEBHOOK_NETWORKS: '127.0.0.0/8',
     };
-    await Promise.all([walkClient(), walkContact(), walkOrganization(), walkNotices(), walkOthers()]);
+    await Promise.all([walkClient(), walkContact(), walkOrganization(), walkNotices(), walkWebhook(), walkOthers()]);
   }
   expect(missing()).toEqual([]);
 }, 180_000);

@@ -221,6 +221,8 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     permissions: { orders: ['read'] },
   });
 
+  const webhook = await post('/webhooks', { name: `Chat ${hostile}`, url: 'https://hooks.example.com/keyturn' });
+  await post(`/webhooks/${webhook.id}/rotate`);
   const { confirmation } = await post(`/access-keys/${idle.id}/regeneration/review`);
   await post(`/access-keys/${idle.id}/handover`, { confirmation, contact_id: contact.id });
 
@@ -286,6 +288,22 @@ async function fill({ adminFetch, publicUrl, look, operator, signIn }: ConsoleSe
     'access-key-unused': `/console/access-keys/${idle.id}`,
     'access-key-new': `/console/contacts/${contact.id}/access-keys/new`,
     'access-key-regenerate': `/console/access-keys/${key.id}/regenerate`,
+    webhooks: '/console/webhooks',
+    'webhook-new': '/console/webhooks/new',
+    'webhook-made': {
+      path: '/console/webhooks/new',
+      submit: async (page) => {
+        await page.getByLabel('Name').fill('New');
+        await page.getByLabel('URL').fill('https://hooks.example.com/new');
+        await page.getByRole('button', { name: 'Create' }).click();
+      },
+    },
+    webhook: `/console/webhooks/${webhook.id}`,
+    'webhook-edit': `/console/webhooks/${webhook.id}/edit`,
+    'webhook-rotate': `/console/webhooks/${webhook.id}/rotate`,
+    'webhook-replay': `/console/webhooks/${webhook.id}/replay`,
+    'webhook-finish': `/console/webhooks/${webhook.id}/rotation/finish`,
+    'webhook-delete': `/console/webhooks/${webhook.id}/delete`,
     'access-key-handover': `/console/access-keys/${idle.id}/handover`,
     'access-key-handover-made': {
       path: `/console/access-keys/${key.id}/handover`,

@@ -9,6 +9,12 @@ import type { accessKeySchema } from '../presenters/present-access-key.ts';
 import type { clientSchema } from '../presenters/present-client.ts';
 import type { organizationSchema } from '../presenters/present-organization.ts';
 import type { regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
+import type {
+  attemptSchema,
+  createdWebhookSchema,
+  webhookDeliverySchema,
+  webhookSchema,
+} from '../presenters/present-webhook.ts';
 import type { attentionSchema } from '../routes/attention-routes.ts';
 import type { eventSchema } from '../routes/audit-routes.ts';
 import type { issuedSchema, knownSchema } from '../routes/authorization-token-routes.ts';
@@ -34,6 +40,7 @@ export type Section =
   | 'access-keys'
   | 'contacts'
   | 'organizations'
+  | 'webhooks'
   | 'resource-servers'
   | 'signing-keys'
   | 'audit'
@@ -144,6 +151,10 @@ export type ShownAccessKey = z.input<typeof accessKeySchema>;
 export type ShownRegeneration = z.input<typeof regenerationSchema>;
 export type ShownHandover = z.input<typeof handoverSchema>;
 export type CreatedHandover = z.input<typeof createdHandoverSchema>;
+export type ShownWebhook = z.input<typeof webhookSchema>;
+export type CreatedWebhook = z.input<typeof createdWebhookSchema>;
+export type ShownWebhookDelivery = z.input<typeof webhookDeliverySchema>;
+export type ShownWebhookTest = z.input<typeof attemptSchema>;
 export type ShownReview = z.input<typeof reviewSchema>;
 export type ShownKeysReview = z.input<typeof keysReviewSchema>;
 export type ShownUsage = z.input<typeof clientUsageSchema> | z.input<typeof accessKeyUsageSchema>;

@@ -26,6 +26,9 @@ import { searchPage } from './pages/search-page.ts';
 import { sessionPages } from './pages/session-pages.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
 import { systemPage } from './pages/system-page.ts';
+import { webhookActPages } from './pages/webhooks/webhook-act-pages.ts';
+import { webhookFormPages } from './pages/webhooks/webhook-form-pages.ts';
+import { webhookPages } from './pages/webhooks/webhook-pages.ts';
 
 /** Pages about the things of an organization, which both sites have. */
 const sharedPages: readonly Page[] = [
@@ -56,6 +59,9 @@ const sharedPages: readonly Page[] = [
 /** Pages about the deployment, and about access to the admin listener. */
 const operatorPages: readonly Page[] = [
   ...operatorTokenPages,
+  ...webhookFormPages,
+  ...webhookPages,
+  ...webhookActPages,
   organizationsPage,
   ...organizationFormPages,
   organizationPage,

@@ -182,6 +182,7 @@ const entries: readonly Entry[] = [
     path: '/console/signing-keys',
     permissions: ['integrations:view'],
   },
+  { section: 'webhooks', label: msg('Webhooks'), path: '/console/webhooks', permissions: ['integrations:view'] },
   { section: 'audit', label: msg('Audit log'), path: '/console/audit', permissions: ['audit:view'] },
   {
     isForDeployment: true,

@@ -7,6 +7,7 @@ import { stateOfHandover } from '../../handover/handover-store.ts';
 import { findLink, type Opening, openHandover, type ShownLink } from '../../handover/open-handover.ts';
 import { lockSecretOwner } from '../../leaks/end-leak.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
+import { t } from '../console/languages/translate.ts';
 import { copyable, exactMoment } from '../console/parts/elements.ts';
 import { textField } from '../console/parts/forms.ts';
 import { notice } from '../console/parts/notices.ts';
@@ -128,7 +129,7 @@ function formOf(
           needsCode &&
           textField({
             name: 'code',
-            label: 'Code',
+            label: t('Code'),
             required: true,
             maxlength: 20,
             autocomplete: 'one-time-code',
@@ -149,9 +150,9 @@ function secretOf({ ownerName, owner }: ShownLink, { regenerated }: Opening & { 
     status: 200,
     title,
     content: html`<h1>${title}</h1>
-      ${notice('ok', html`<p><strong>Copy it now.</strong> It is shown on this page only, and only once.</p>`)}
+      ${notice('ok', html`<p><strong>${t('Copy it now.')}</strong> It is shown on this page only, and only once.</p>`)}
       <section class="card" aria-label="Credentials">
-        ${secret.clientId !== null && copyable({ id: 'client-id', label: 'Client ID', value: secret.clientId })}
+        ${secret.clientId !== null && copyable({ id: 'client-id', label: t('Client ID'), value: secret.clientId })}
         ${copyable({ id: 'secret', label: noun === 'access key' ? 'Access key' : 'Client secret', value: plaintext })}
       </section>
       <p>The previous one works until ${exactMoment(previous.retiresAt.toISOString())}. Replace it in all programs until then.</p>`,
@@ -163,7 +164,7 @@ function nounOf({ kind }: ShownLink['owner']): 'client secret' | 'access key' {
 }
 
 function ended(status: number, text: string): Answer {
-  const title = 'The secret cannot be shown';
+  const title = t('The secret cannot be shown');
   return { status, title, content: html`<h1>${title}</h1> ${notice('bad', text)}` };
 }
 

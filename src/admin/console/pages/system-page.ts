@@ -59,6 +59,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_PORTAL_PORT: config.portalPort === undefined ? t('the portal is off') : code(config.portalPort),
     KEYTURN_PORTAL_HOST: code(config.portalHost),
     KEYTURN_PORTAL_URL: optional(config.portalUrl, t('none')),
+    KEYTURN_WEBHOOK_NETWORKS: list(config.webhookNetworks),
     KEYTURN_WORKERS: code(config.workers),
     KEYTURN_ACCESS_TOKEN_TTL: rich('{seconds} seconds', { seconds: code(config.accessTokenTtlSeconds) }),
     KEYTURN_SESSION_TTL: rich('{seconds} seconds', { seconds: code(config.sessions.lifetimeSeconds) }),

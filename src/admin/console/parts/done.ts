@@ -53,6 +53,12 @@ const messages = {
   undone: {
     text: msg('Rotation undone. The previous value is the current one again, and the new one no longer works.'),
   },
+  'webhook-enabled': { text: msg('Enabled. Events of the meantime are delivered only if you deliver them again.') },
+  'webhook-disabled': {
+    text: msg('Disabled. Nothing is delivered.'),
+    undo: { path: '/enable', label: msg('Enable again') },
+  },
+  'webhook-replayed': { text: msg('The events will be delivered again within a few seconds.') },
   'handover-withdrawn': { text: msg('Withdrew the link. The secret did not change.') },
   'token-revoked': { text: msg('Revoked the token.') },
   'operator-token-revoked': {

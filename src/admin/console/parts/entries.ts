@@ -92,6 +92,9 @@ const labels: Readonly<Record<string, Message>> = {
   key_days: msg('Longest life of an access key'),
   organization_id: msg('Organization'),
   self_rotation: msg('Self-rotation'),
+  url: msg('URL'),
+  kinds: msg('Kinds'),
+  receiver: msg('Receiver'),
 };
 
 const scopeMembers: Readonly<Record<string, Message>> = {

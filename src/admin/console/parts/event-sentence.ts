@@ -97,6 +97,15 @@ export const sentences: Readonly<Record<string, Message>> = {
   'signing_key.rotate': msg('{actor} rotated the signing key {target}'),
   'signing_key.revoke': msg('{actor} revoked the signing key {target}'),
   'root_key.rotate': msg('{actor} rotated the root key'),
+  'webhook.create': msg('{actor} created the webhook {target}'),
+  'webhook.update': msg('{actor} changed the webhook {target}'),
+  'webhook.enable': msg('{actor} enabled the webhook {target}'),
+  'webhook.disable': msg('{actor} disabled the webhook {target}'),
+  'webhook.delete': msg('{actor} deleted the webhook {target}'),
+  'webhook.rotate_secret': msg('{actor} rotated the signing secret of the webhook {target}'),
+  'webhook.finish_rotation': msg('{actor} ended the grace period of the webhook {target}'),
+  'webhook.undo_rotation': msg('{actor} undid the rotation of the webhook {target}'),
+  'webhook.replay': msg('{actor} delivered events again to the webhook {target}'),
 };
 
 /** Renders what happened as a sentence, with links to the thing and to the events of its actor. */
@@ -125,6 +134,7 @@ const paths: Readonly<Record<string, string>> = {
   contact: 'contacts',
   operator_token: 'contacts',
   organization: 'organizations',
+  webhook: 'webhooks',
 };
 
 /** Renders the request that was refused. */

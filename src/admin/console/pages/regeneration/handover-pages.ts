@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { InvalidInput, type KeyturnError } from '../../../../errors.ts';
+import { t } from '../../languages/translate.ts';
 import {
   attempt,
   type CreatedHandover,
@@ -50,7 +51,7 @@ export function handoverPages<R>(subject: RotationSubject<R>): Page[] {
           title: `Withdraw the link of ${name}?`,
           section,
           body: html`<p>${`The link can no longer be opened. The ${noun} does not change.`}</p>`,
-          button: 'Withdraw link',
+          button: t('Withdraw link'),
           back: { path: at, label: name },
         };
       },
@@ -123,13 +124,13 @@ async function showForm<R>(
     <div class=${`grid ${impact.used_by.length > 0 ? '' : 'two'}`}>
       ${impactOf(visit, impact, owner, noun)}
       <section class="card" aria-labelledby="choose">
-        <h2 id="choose">Hand-over</h2>
+        <h2 id="choose">${t('Hand-over')}</h2>
         ${postForm(
           visit.path,
           html`<input type="hidden" name="confirmation" value=${confirmation} />
             ${fields(readEntries(visit.form, problem), noun)}
             <div class="actions">
-              <button class="primary">Create link</button><a class="button" href=${at}>Cancel</a>
+              <button class="primary">${t('Create link')}</button><a class="button" href=${at}>${t('Cancel')}</a>
             </div>`,
         )}
       </section>
@@ -142,16 +143,16 @@ function fields(entries: Entries, noun: string): VNode {
   return html`${textField({
     ...entry(entries, 'receiver'),
     error: entries.errors.get('receiver') ?? entries.errors.get('email'),
-    label: 'Receiver',
+    label: t('Receiver'),
     required: true,
     maxlength: 254,
     'data-pick': 'contact',
-    hint: 'The name of a contact, or an e-mail address. The receiver signs in to the portal, or enters a code.',
+    hint: t('The name of a contact, or an e-mail address. The receiver signs in to the portal, or enters a code.'),
   })}
   ${selectField({
     ...entry(entries, 'expires_in'),
     value: form.get('expires_in') ?? '259200',
-    label: 'The link can be opened for',
+    label: t('The link can be opened for'),
     options: [
       ['3600', '1 hour'],
       ['86400', '1 day'],
@@ -163,7 +164,7 @@ function fields(entries: Entries, noun: string): VNode {
   ${selectField({
     ...entry(entries, 'overlap_seconds'),
     value: form.get('overlap_seconds') ?? '604800',
-    label: 'Grace period',
+    label: t('Grace period'),
     options: [
       ['3600', '1 hour'],
       ['86400', '1 day'],
@@ -175,35 +176,35 @@ function fields(entries: Entries, noun: string): VNode {
   })}
   ${choices({
     name: 'grace_period_from',
-    label: 'The grace period begins',
+    label: t('The grace period begins'),
     value: form.get('grace_period_from') ?? 'opened',
     error: entries.errors.get('grace_period_from'),
     options: [
-      { value: 'opened', label: 'when the link is opened' },
-      { value: 'created', label: 'now', hint: 'It must be longer than the link can be opened.' },
+      { value: 'opened', label: t('when the link is opened') },
+      { value: 'created', label: t('now'), hint: t('It must be longer than the link can be opened.') },
     ],
   })}
   ${checkbox({
     name: 'finish_when_unused',
-    label: 'End the grace period early, when all sources have moved',
+    label: t('End the grace period early, when all sources have moved'),
     checked: form.has('finish_when_unused'),
   })}`;
 }
 
 function showCreated({ name, at, section, noun }: Owner, { url, code, email, expires_at }: CreatedHandover): Reply {
-  const title = 'Link created';
+  const title = t('Link created');
   return {
     title,
     section,
     body: html`${pageHeading({ title, lead: name, back: { path: at, label: name } })}
       ${notice('ok', html`<p><strong>Send this link to ${email}.</strong> It can be opened once, until ${exactMoment(expires_at)}, and is shown here for ten minutes.</p>`)}
       <section class="card" aria-label="Link">
-        ${copyable({ id: 'link', label: 'Link', value: url })}
+        ${copyable({ id: 'link', label: t('Link'), value: url })}
         ${
           code === null
             ? html`<p class="hint">When it is opened, a code is sent to ${email}.</p>`
-            : html`${copyable({ id: 'code', label: 'Code', value: code })}
-              <p class="hint">Pass the code on by another channel than the link, such as the phone. After five wrong codes, the link ends.</p>`
+            : html`${copyable({ id: 'code', label: t('Code'), value: code })}
+              <p class="hint">${t('Pass the code on by another channel than the link, such as the phone. After five wrong codes, the link ends.')}</p>`
         }
       </section>
       <div class="actions"><a class="button" href=${at}>${`Go to ${name}`}</a></div>
@@ -240,7 +241,7 @@ export async function handoverSection(
   const { body: handover } = found;
   const { opened, ended_at: endedAt } = handover;
   return html`<section class="card" aria-labelledby="handover">
-    <h2 id="handover">Hand-over</h2>
+    <h2 id="handover">${t('Hand-over')}</h2>
     ${facts({
       Link: stateBadges[handover.state],
       Receiver: handover.email,
@@ -254,8 +255,8 @@ export async function handoverSection(
     ${
       handover.state === 'open' &&
       mayAct &&
-      html`<div class="actions"><a class="button" href=${`${at}/handover/withdraw`}>Withdraw link…</a></div>`
+      html`<div class="actions"><a class="button" href=${`${at}/handover/withdraw`}>${t('Withdraw link…')}</a></div>`
     }
-    ${opened && html`<p class="hint">If the receiver did not see the secret, undo the rotation and create another link.</p>`}
+    ${opened && html`<p class="hint">${t('If the receiver did not see the secret, undo the rotation and create another link.')}</p>`}
   </section>`;
 }

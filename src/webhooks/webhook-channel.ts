@@ -68,7 +68,7 @@ export function createWebhookChannel(
       const outcomes: DeliveryOutcome[] = [];
       for (const notice of notices) {
         if (signal.aborted) break;
-        const event = toWebhookEvent(notice, deps.issuer);
+        const event = toWebhookEvent(notice, deps.issuer, webhook);
         const outcome = await record(webhook, await sendEvent(deps.database, deps, webhook, event, signal));
         outcomes.push(outcome);
         // The others wait, so that the order is kept.

@@ -1,4 +1,5 @@
 import type { Notice } from '../notices/notice.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
 
 /** An event in the JSON format of CloudEvents 1.0, structured mode. */
 export type WebhookEvent = {
@@ -28,8 +29,17 @@ const paths: Readonly<Record<string, string>> = {
   webhook: 'webhooks',
 };
 
-/** Returns a notice as the event that receivers get. @param issuer the URL of the deployment. */
-export function toWebhookEvent({ id, kind, at, organizationId, subject, data }: Notice, issuer: string): WebhookEvent {
+/**
+ * Returns a notice as the event that receivers get. Events for an organization do not name the operator who caused them,
+ * who may be one of the deployment.
+ * @param issuer the URL of the deployment.
+ */
+export function toWebhookEvent(
+  { id, kind, at, organizationId, subject, data: { by, ...data } }: Notice,
+  issuer: string,
+  webhook: { organizationId: string },
+): WebhookEvent {
+  const named = webhook.organizationId === deploymentOrganization && by !== undefined ? { by } : {};
   return {
     specversion: '1.0',
     id,
@@ -38,7 +48,7 @@ export function toWebhookEvent({ id, kind, at, organizationId, subject, data }: 
     subject: `${paths[subject.type] ?? subject.type}/${subject.id}`,
     time: at.toISOString(),
     datacontenttype: 'application/json',
-    data: { organization_id: organizationId, subject, ...data },
+    data: { organization_id: organizationId, subject, ...named, ...data },
   };
 }
 

@@ -160,14 +160,9 @@ test('a receiver that answers 410 is disabled at once, and one that redirects or
   expect((await api(`/${id}`)).json).toMatchObject({ disabled_as: 'gone' });
 });
 
-test('sends only the kinds that are chosen, and events of an organization only to it and to the deployment', async () => {
-  const { json: organization } = await world.adminFetch('/organizations', { method: 'POST', body: { name: 'Acme' } });
-  await create({ name: 'Own', url: `${receiver.url}/all` });
-  const other = await startReceiver();
-  const refused = await api('', 'POST', { name: 'Of Acme', url: other.url, organization_id: organization.id });
-  expect([refused.status, refused.json.code]).toEqual([400, 'invalid_request']);
-  await other.close();
-  await api('', 'POST', { name: 'Undone only', url: `${receiver.url}/undone`, kinds: ['grace_period_undone'] });
+test('sends only the kinds that are chosen', async () => {
+  await create({ name: 'All', url: `${receiver.url}/all` });
+  await create({ name: 'Undone only', url: `${receiver.url}/undone`, kinds: ['grace_period_undone'] });
   await rotateAndUndo();
   await deliver();
   expect(types().sort()).toEqual([
@@ -175,6 +170,26 @@ test('sends only the kinds that are chosen, and events of an organization only t
     'dev.keyturn.grace_period_undone',
     'dev.keyturn.grace_period_undone',
   ]);
+});
+
+test('an organization gets its own events alone, without names of operators, and never reaches a private network', async () => {
+  const post = async (path: string, body: object = {}) => (await world.adminFetch(path, { method: 'POST', body })).json;
+  const { id: organization } = await post('/organizations', { name: 'Acme' });
+  const of = { organization_id: organization };
+  const refused = await api('', 'POST', { name: 'Inside', url: receiver.url, ...of });
+  expect([refused.status, refused.json.code]).toEqual([400, 'invalid_request']);
+  await create({ name: 'Of the deployment', kinds: ['grace_period_began'] });
+  const own = await create({ name: 'Of Acme', url: 'https://hooks.invalid/', kinds: ['grace_period_began'], ...of });
+  const { client_id: client } = await post('/clients', { name: 'Sync', kind: 'integration', ...of });
+  const { confirmation } = await post(`/clients/${client}/regeneration/review`);
+  await post(`/clients/${client}/regenerate`, { confirmation });
+  await world.regenerate();
+  await deliver();
+  expect(receiver.received.map(({ subject }) => subject)).toEqual([`clients/${client}`, `clients/${world.shop.id}`]);
+  expect(last().event.data.by).toEqual(expect.any(String));
+  const { json: log } = await api(`/${own.id}/deliveries`);
+  expect(log.data).toMatchObject([{ state: 'pending', attempts: 1, event: { subject: `clients/${client}` } }]);
+  expect(log.data[0].event.data).not.toHaveProperty('by');
 });
 
 test.each([

@@ -122,7 +122,7 @@ function formOf(
     status: problem ? 400 : 200,
     title,
     content: html`<h1>${title}</h1>
-      <p>${`${createdBy} hands over a new ${noun} to you. It is generated when you press the button, and shown once. Store it at once where your program reads it.`}</p>
+      <p>${`${lookOf(ctx)?.name ?? createdBy} hands over a new ${noun} to you. It is generated when you press the button, and shown once. Store it at once where your program reads it.`}</p>
       ${problem && notice('bad', problem)}
       <form class="card stack" method="post" action=${ctx.path}>
         ${

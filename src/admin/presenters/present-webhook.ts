@@ -120,9 +120,10 @@ export function presentWebhook(webhook: Webhook, secrets: readonly WebhookSecret
 export function presentDelivery(
   { notice, state, attempts, reason, settledAt }: ReceiverDelivery,
   issuer: string,
+  webhook: { organizationId: string },
 ): z.input<typeof webhookDeliverySchema> {
   return {
-    event: toWebhookEvent(notice, issuer),
+    event: toWebhookEvent(notice, issuer, webhook),
     state,
     attempts,
     reason,

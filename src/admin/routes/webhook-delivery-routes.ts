@@ -119,10 +119,10 @@ export function webhookDeliveryEndpoints(core: Core): Endpoint[] {
       answers: { 200: pageSchema(webhookDeliverySchema) },
       handle: async ({ params: { id }, query: { limit, cursor, state } }) => {
         const page = { limit, ...pager.open(cursor) };
-        await requireWebhook(core.database, id);
+        const webhook = await requireWebhook(core.database, id);
         const slice = { state, limit, after: page.after?.position, before: page.before?.position };
         const rows = await listReceiverDeliveries(core.database, 'webhook', id, slice);
-        const present = (row: ReceiverDelivery) => presentDelivery(row, core.issuer);
+        const present = (row: ReceiverDelivery) => presentDelivery(row, core.issuer, webhook);
         return pager.answer(rows, page, present, ({ position }) => ({ position }));
       },
     }),

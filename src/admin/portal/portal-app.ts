@@ -10,8 +10,8 @@ import { serveSite } from '../console/serve-site.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { logAccess, recordRefusals, requireKnownHost, requireOwnOrigin } from '../listener-middleware.ts';
 import { renderProblem, respondWithError } from '../respond-with-error.ts';
-import { addHandoverRoutes } from './handover-pages.ts';
 import { portalSignIn } from './portal-sign-in.ts';
+import { addHandoverRoutes } from './serve-handover.ts';
 
 /**
  * Creates the portal listener. It serves the pages of the portal, their assets, and the health endpoints, and nothing of

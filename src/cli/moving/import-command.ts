@@ -60,6 +60,8 @@ changes do not wait. After an interruption, --resume continues with the rest.
 The exit code is 1 if a client was rejected and nothing was imported, and 2 if the file contains no clients.`,
     )
     .action(async (file: string, options: ImportOptions) => {
+      const { keepYoungGenerationSmall } = await import('../../process/young-generation.ts');
+      keepYoungGenerationSmall();
       const { readClientsFile } = await import('./read-clients-file.ts');
       const { toCsv } = await import('./clients-csv.ts');
       const { runImport } = await import('./import-in-batches.ts');

@@ -30,7 +30,8 @@ COPY sql sql
 COPY package.json LICENSE ./
 RUN mkdir /data && chown node:node /data
 USER node
-EXPOSE 4000 4001
+# 4002 is meant for the portal, which is off unless KEYTURN_PORTAL_PORT is set.
+EXPOSE 4000 4001 4002
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "dist/main.js", "health"]
 ENTRYPOINT ["node", "dist/main.js"]

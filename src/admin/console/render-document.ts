@@ -7,6 +7,7 @@ import { renderToString } from 'preact-render-to-string';
 import type { Permission } from '../../contacts/contact.ts';
 import { NotFound } from '../../errors.ts';
 import type { PortalSettings } from '../../organizations/portal-settings.ts';
+import { accentName, accentStyle } from './accent-style.ts';
 import { fitLinks } from './fit-links.ts';
 import { currentLanguage, languages } from './languages/language.ts';
 import { type Message, msg, t } from './languages/translate.ts';
@@ -45,8 +46,9 @@ export function renderDocument(page: {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <meta name="robots" content="noindex" />
-        <link rel="icon" href=${icon} />
+        <link rel="icon" href=${look ? (look.logo ?? 'data:,') : icon} />
         <link rel="stylesheet" href=${stylePath} />
+        ${look?.accentColor && html`<link rel="stylesheet" href=${`/console/assets/${accentName(look.accentColor)}`} />`}
         <script src=${scriptPath} defer></script>
       </head>
       <body class=${operator ? 'signed-in' : 'signed-out'} data-texts=${JSON.stringify(scriptTexts())}>
@@ -101,7 +103,10 @@ function header(
     ? html`${look.logo && html`<img src=${look.logo} alt="" height="24" />`}<span>${look.name}</span>`
     : html`<img src=${icon} alt="" width="24" height="24" /><span>Keyturn</span>`;
   return html`<header class="top">
-    ${operator ? html`<a class="brand" href="/console/">${brand}</a>` : html`<p class="brand">${brand}</p>`}
+    <div class="product">
+      ${operator ? html`<a class="brand" href="/console/">${brand}</a>` : html`<p class="brand">${brand}</p>`}
+      ${operator && look?.returnUrl && html`<a class="return nowrap" href=${look.returnUrl} target="_top">${t('← Back to {name}', { name: look.name ?? '' })}</a>`}
+    </div>
     ${
       operator?.permissions.includes('integrations:view') &&
       html`<form class="find" method="get" action="/console/search" role="search" aria-label=${t('Everything')} aria-current=${section === 'search' ? 'page' : undefined}>
@@ -113,6 +118,7 @@ function header(
     ${
       operator &&
       html`<form class="who" method="post" action="/console/sign-out">
+        ${look?.supportUrl && html`<a class="nowrap" href=${look.supportUrl} target="_blank" rel="noopener">${t('Help')}</a>`}
         <a class="who-name" href="/console/sessions" title=${t('Your sessions')}>${operator.name}</a><button class="quiet">${t('Sign out')}</button>
       </form>`
     }
@@ -231,7 +237,8 @@ const assets = new Map([
 ]);
 
 export function serveAsset(ctx: Context): void {
-  const asset = assets.get(ctx.path);
+  const accent = accentStyle(ctx.path.replace(/^.*\//, ''));
+  const asset = accent === undefined ? assets.get(ctx.path) : { type: 'text/css; charset=utf-8', text: accent };
   // The path contains the hash of another version. Pages of this version link only to the current files.
   if (!asset) throw new NotFound('page');
   ctx.set('Cache-Control', 'public, max-age=31536000, immutable');

@@ -1,5 +1,5 @@
 import Router from '@koa/router';
-import type { Context, Middleware, Next } from 'koa';
+import type { Context, Middleware } from 'koa';
 import { createRehearsal } from '../../audit/audit-log.ts';
 import type { Core } from '../../core.ts';
 import type { Endpoint } from '../endpoint.ts';
@@ -9,6 +9,7 @@ import { createConsoleCalls } from './console-calls.ts';
 import { renderErrorPage } from './error-page.ts';
 import { chooseLanguage, speakLanguage } from './languages/choose-language.ts';
 import type { Page } from './page.ts';
+import { setPageHeaders } from './page-headers.ts';
 import { seeOther } from './post-redirect-get.ts';
 import { serveAsset } from './render-document.ts';
 import { type Proving, servePage } from './serve-page.ts';
@@ -85,32 +86,4 @@ function chain(parts: readonly Middleware[]): Middleware {
   if (!first) return (_ctx, next) => next();
   const after = chain(rest);
   return (ctx, next) => first(ctx, () => after(ctx, next));
-}
-
-/**
- * Allows only resources of this server, and forbids inline scripts and styles, frames around the page, and forms that
- * submit to other origins.
- */
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  "style-src 'self'",
-  "script-src 'self'",
-  "img-src 'self' data:",
-  // The search asks the server while typing.
-  "connect-src 'self'",
-  "font-src 'self'",
-  "form-action 'self'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
-/** Sets the security headers of pages. `Cache-Control: no-store` is set for every response of this listener. */
-async function setPageHeaders(ctx: Context, next: Next): Promise<void> {
-  ctx.set('Content-Security-Policy', contentSecurityPolicy);
-  ctx.set('X-Frame-Options', 'DENY');
-  // `no-referrer` would make browsers send `Origin: null` with forms (Fetch, "append a request Origin header").
-  ctx.set('Referrer-Policy', 'same-origin');
-  ctx.set('Cross-Origin-Opener-Policy', 'same-origin');
-  ctx.set('Cross-Origin-Resource-Policy', 'same-origin');
-  await next();
 }

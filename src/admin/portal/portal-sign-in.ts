@@ -6,7 +6,9 @@ import type { Core } from '../../core.ts';
 import { KeyturnError } from '../../errors.ts';
 import { setRetryAfter } from '../../http/error-answer.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
+import type { PortalSettings } from '../../organizations/portal-settings.ts';
 import { msg, rich, t, told } from '../console/languages/translate.ts';
+import { allowFrames } from '../console/page-headers.ts';
 import { hiddenFields } from '../console/parts/forms.ts';
 import { notice } from '../console/parts/notices.ts';
 import { readForm, seeOther } from '../console/post-redirect-get.ts';
@@ -40,7 +42,7 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     const code = ctx.URL.searchParams.get('code') ?? '';
     const link = code === '' ? undefined : await findLink(core.unlimitedDatabase, 'portal', code, core.clock());
     if (!link) return showRefusal(ctx, code === '' ? undefined : t(unusable));
-    showLook(ctx, await findPortalSettings(core.unlimitedDatabase, link.organizationId));
+    dress(ctx, await findPortalSettings(core.unlimitedDatabase, link.organizationId));
     show(ctx, t('Continue'), linkForm(code, link.name, providerOf(ctx), link.returnUrl !== null));
   }
 
@@ -126,12 +128,18 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       const session = ctx.state['session'] as Session | undefined;
       const organizationId = session?.operator.organizationId ?? undefined;
       const settings = await findPortalSettings(core.unlimitedDatabase, organizationId);
-      showLook(ctx, session?.returnUrl ? { ...settings, returnUrl: session.returnUrl } : settings);
+      dress(ctx, session?.returnUrl ? { ...settings, returnUrl: session.returnUrl } : settings);
     },
   };
 }
 
 const unusable = msg('This link was already used, or it has expired. Open the page again where you found the link.');
+
+/** Makes the page look like the host product, which may show it in a frame. */
+function dress(ctx: Context, settings: PortalSettings): void {
+  showLook(ctx, settings);
+  allowFrames(ctx, settings.frameOrigins);
+}
 
 /** Returns the name of the host product. */
 function providerOf(ctx: Context): string {

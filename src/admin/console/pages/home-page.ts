@@ -66,9 +66,10 @@ function firstSteps(
   integration: ShownClient | undefined,
 ): VNode | null {
   const at = integration ? clientPath(integration.client_id) : '/console/integrations';
-  const steps = [
+  const everyStep = [
     {
       isDone: taken.resource_server,
+      isForDeployment: true,
       title: t('Register the API'),
       text: t('The resource server that receives access tokens, and the kinds of information that it offers.'),
       path: '/console/resource-servers/new',
@@ -94,6 +95,7 @@ function firstSteps(
       path: integration ? `${at}/regenerate` : at,
     },
   ];
+  const steps = everyStep.filter((step) => !step.isForDeployment || visit.operator.organizationId === null);
   const next = steps.find(({ isDone }) => !isDone);
   if (!next) return null;
   const count = steps.filter(({ isDone }) => isDone).length;

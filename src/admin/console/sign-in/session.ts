@@ -230,8 +230,17 @@ export function setSessionCookie(ctx: Context, value: string): void {
 /** Sets a cookie that only this host reads. @param more further attributes, each after `; `. */
 export function setCookie(ctx: Context, names: CookieNames, value: string, more = ''): void {
   const isOverTls = isSecure(ctx);
-  const attributes = `Path=/; HttpOnly; SameSite=Strict${more}${isOverTls ? '; Secure' : ''}`;
+  const attributes = `Path=/; HttpOnly; ${sameSite(ctx)}${more}${isOverTls ? '; Secure' : ''}`;
   ctx.append('Set-Cookie', `${isOverTls ? names.secure : names.plain}=${value}; ${attributes}`);
+}
+
+/**
+ * Returns the attributes that say in which pages of other sites a cookie is sent: in none. In a frame of an allowed page,
+ * the cookie is of this frame below that page alone (CHIPS). The check of Origin protects forms in either case.
+ */
+function sameSite(ctx: Context): string {
+  const isFramed = siteOf(ctx).name === 'portal' && isSecure(ctx) && ctx.get('Sec-Fetch-Dest') === 'iframe';
+  return isFramed ? 'SameSite=None; Partitioned' : 'SameSite=Strict';
 }
 
 /** Returns the prefix for the cookie of a session that this request starts. */
@@ -252,7 +261,7 @@ export function clearSessionCookie(ctx: Context): void {
 /** Removes a cookie that `setCookie` has set under this name. */
 export function clearCookie(ctx: Context, name: string): void {
   const secure = name.startsWith(securePrefix) ? '; Secure' : '';
-  ctx.append('Set-Cookie', `${name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0${secure}`);
+  ctx.append('Set-Cookie', `${name}=; Path=/; HttpOnly; ${sameSite(ctx)}; Max-Age=0${secure}`);
 }
 
 /**

@@ -1,6 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { readdirSync, readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 
 /** The texts of one language. Both maps have the English text as key. */
 export type Catalogue = {
@@ -26,7 +25,7 @@ export type Language = {
 };
 
 /** Creates a language. Its name and direction follow from the tag. */
-function createLanguage(tag: string, readCatalogue?: () => Catalogue): Language {
+export function createLanguage(tag: string, readCatalogue?: () => Catalogue): Language {
   const { direction } = textInfo(new Intl.Locale(tag));
   let read: Catalogue | undefined;
   return {
@@ -78,10 +77,13 @@ const folder = new URL('./', import.meta.url);
 export const languages: Map<string, Language> = new Map([
   ['en', english],
   ...readdirSync(folder)
-    .filter((name) => name.endsWith('.yaml'))
+    .filter((name) => name.endsWith('.json'))
     .map((name) => {
-      const tag = name.slice(0, -'.yaml'.length);
-      return [tag, createLanguage(tag, () => parse(readFileSync(new URL(name, folder), 'utf8')))] as const;
+      const tag = name.slice(0, -'.json'.length);
+      return [
+        tag,
+        createLanguage(tag, () => JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Catalogue),
+      ] as const;
     }),
 ]);
 

@@ -81,6 +81,9 @@ function isolated<V>(
   );
 }
 
+/** The value of a parameter, which is not more than a sentence. */
+const value = '((?:(?![.?!] [A-Z\\d]).)+?)';
+
 /** A text of the admin API with parameters, and what finds their values. */
 type Pattern = { expression: RegExp; names: string[]; translated: string };
 
@@ -97,11 +100,19 @@ export function told(text: string): string {
   if (whole !== undefined) return whole;
   const [, field, rest] = /^([a-z_]+(?:[.[][\w.[\]]*)?: )(.+)$/s.exec(text) ?? [];
   if (field && rest) return field + told(rest);
-  const sentences = text.split(/(?<=[.?!]) (?=[A-Z])/);
+  const sentences = text.split(/(?<=[.?!]) (?=[A-Z\d])/);
   return sentences.map((sentence) => toldWhole(catalogue, sentence) ?? sentence).join(' ');
 }
 
 function toldWhole(catalogue: Catalogue, text: string): string | undefined {
+  const found = find(catalogue, text);
+  if (found !== undefined || !text.endsWith('.')) return found;
+  // The reason why a field is rejected is also told as a sentence.
+  const reason = find(catalogue, text.slice(0, -1));
+  return reason && `${reason}.`;
+}
+
+function find(catalogue: Catalogue, text: string): string | undefined {
   if (Object.hasOwn(catalogue.api, text)) return catalogue.api[text];
   for (const { expression, names, translated } of patternsOf(catalogue)) {
     const found = expression.exec(text);
@@ -124,7 +135,7 @@ function patternsOf(catalogue: Catalogue): Pattern[] {
         `^${text
           .split(/\{\w+\}/)
           .map(asExpression)
-          .join('(.+?)')}$`,
+          .join(value)}$`,
         's',
       ),
       names: [...text.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name),

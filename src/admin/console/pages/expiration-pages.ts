@@ -102,7 +102,7 @@ function rowOf({ now }: Visit, item: ShownExpiration) {
   return [
     html`${fromNow(item.at, now)}<span class="under">${exactMoment(item.at)}</span>`,
     html`<span class="nowrap">${t(kinds[item.kind])}</span>`,
-    html`<a class="strong" href=${pathOf(item)}>${item.name}</a>${
+    html`<a class="strong" href=${pathOf(item)}>${item.kind === 'signing_key' ? t(kinds.signing_key) : item.name}</a>${
       item.contact_id !== null &&
       html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
     }`,

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { type Message, msg, t, told } from '../languages/translate.ts';
+import { type Message, msg, t } from '../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownExplanation, type Visit } from '../page.ts';
 import { clientPath } from '../parts/client-path.ts';
 import { badge, emptyState, pageHeading } from '../parts/elements.ts';
@@ -98,8 +98,9 @@ function answer({ kind, verdict, findings }: ShownExplanation): VNode {
     <h2 id="explained">${t(kinds[kind])} ${badge(tones[verdict], t(verdicts[verdict]))}</h2>
     <ul class="findings">
       ${findings.map(
+        // Findings are in English, as in the API.
         (found) => html`<li class=${found.verdict}>
-          <p>${told(found.text)}</p>
+          <p lang="en" dir="ltr">${found.text}</p>
           <p class="fine">
             <code>${found.rule}</code>
             ${found.subject && html` · ${subjectLink(found.subject)}`}

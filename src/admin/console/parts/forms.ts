@@ -244,14 +244,27 @@ export function filterForm({
   /** Further controls after the filters. */
   more?: ComponentChildren;
 }): VNode {
+  const shown = filters.filter(({ isHidden }) => !isHidden);
   return html`<form class="filters" method="get" action=${action} role="search">
     <div class="field grow">
       <label class="unseen" for="filter-q">${t(search)}</label>
       <input id="filter-q" type="search" name="q" maxlength="200" value=${query['q']} placeholder=${t(search)} />
     </div>
-    ${filters.map(({ name, label, options, isHidden, pick }) => {
+    ${filters.map(({ name, isHidden }) => isHidden && query[name] && html`<input type="hidden" name=${name} value=${query[name]} />`)}
+    ${shown.length > 0 && disclosed(shown, query)}
+    <button id="filter-search">${t('Search')}</button>
+    ${more}
+  </form>`;
+}
+
+/** Renders filters, which small screens fold behind the number of those that are set. */
+function disclosed(filters: readonly Filter[], query: Readonly<Record<string, string>>): VNode {
+  const count = filters.filter(({ name }) => query[name]).length;
+  return html`<details class="more-filters">
+    <summary>${count > 0 ? t('Filters ({count, number} set)', { count }) : t('Filters')}</summary>
+    <div class="filter-fields">
+    ${filters.map(({ name, label, options, pick }) => {
       const value = query[name] ?? '';
-      if (isHidden) return value && html`<input type="hidden" name=${name} value=${value} />`;
       return html`<div class="field">
         <label class="unseen" for=${`filter-${name}`}>${t(label)}</label>
         ${
@@ -263,7 +276,6 @@ export function filterForm({
         }
       </div>`;
     })}
-    <button id="filter-search">${t('Search')}</button>
-    ${more}
-  </form>`;
+    </div>
+  </details>`;
 }

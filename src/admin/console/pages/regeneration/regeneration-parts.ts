@@ -49,7 +49,7 @@ export function keyName({
   thumbprint,
   type,
 }: Pick<ShownClient['keys'][number], 'kid' | 'thumbprint' | 'type'>): VNode {
-  return html`<code>${kid ?? thumbprint.slice(0, 16)}</code><span class="under" title=${thumbprint}>${type}</span>`;
+  return html`<code>${kid ?? thumbprint.slice(0, 16)}</code><span class="under" title=${thumbprint}>${nounText(type)}</span>`;
 }
 
 /** Renders the effects of a rotation: sources in use, token counts, and a grace period that would end. */

@@ -1,0 +1,133 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { createLanguage, languages } from '../../src/admin/console/languages/language.ts';
+import { describeWith } from '../programs.ts';
+import { type ConsoleServer, launchBrowser, startConsole } from './console-server.ts';
+import { fill, openEach, paths, problemsOf, violationsOf } from './every-page.ts';
+
+/** Directory for screenshots: `CONSOLE_SCREENSHOTS=/tmp/pages npm test -- test/console/pseudo-language.test.ts` */
+const screenshots = process.env['CONSOLE_SCREENSHOTS'];
+
+/** A language that runs from right to left, in which each text is English in brackets. */
+const pseudo = 'ar-XB';
+
+function bracketed(texts: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(texts).map((text) => [text, `⟦${text}⟧`]));
+}
+
+let server: ConsoleServer;
+let browser: Browser;
+let cookie: string;
+
+describeWith('Chromium')('the pages of the console in other languages', () => {
+  beforeAll(async () => {
+    const german = languages.get('de')?.catalogue;
+    if (!german) throw new Error('there is no German catalogue');
+    const { pages, api } = german();
+    languages.set(
+      pseudo,
+      createLanguage(pseudo, () => ({ pages: bracketed(pages), api: bracketed(api) })),
+    );
+    server = await startConsole({ env: { KEYTURN_PORTAL_URL: 'https://portal.example' } });
+    Object.assign(paths, await fill(server));
+    cookie = await server.signIn((await server.operator()).token);
+    browser = await launchBrowser();
+    if (screenshots) await mkdir(screenshots, { recursive: true });
+  }, 60_000);
+
+  afterAll(async () => {
+    languages.delete(pseudo);
+    await browser?.close();
+    await server?.close();
+  });
+
+  async function openIn(language: string): Promise<Page> {
+    const context: BrowserContext = await browser.newContext({
+      viewport: { width: 390, height: 900 },
+      bypassCSP: true,
+      extraHTTPHeaders: { 'accept-language': language },
+    });
+    const [name = '', value = ''] = cookie.split('=');
+    await context.addCookies([{ name, value, url: server.adminUrl }]);
+    return await context.newPage();
+  }
+
+  it('have every text in the catalogue, from right to left, in the width of a phone, and pass axe checks', async () => {
+    const page = await openIn(pseudo);
+    const found: string[] = [];
+    for await (const name of openEach(page, server.adminUrl)) {
+      if (screenshots) await page.screenshot({ path: join(screenshots, `${name}-rtl-390.png`), fullPage: true });
+      const direction = await page.evaluate('document.documentElement.dir + document.documentElement.lang');
+      if (direction !== `rtl${pseudo}`) found.push(`${name}: ${direction}`);
+      const problems = [...(await untranslatedOn(page)), ...(await problemsOf(page)), ...(await violationsOf(page))];
+      found.push(...problems.map((problem) => `${name}: ${problem}`));
+    }
+    expect([...new Set(found)]).toEqual([]);
+  }, 240_000);
+
+  it('fit the width of a phone and of a desktop in German', async () => {
+    const page = await openIn('de');
+    const found: string[] = [];
+    for await (const name of openEach(page, server.adminUrl)) {
+      for (const width of [1280, 390]) {
+        await page.setViewportSize({ width, height: 900 });
+        if (screenshots) await page.screenshot({ path: join(screenshots, `${name}-de-${width}.png`), fullPage: true });
+        found.push(...(await problemsOf(page)).map((problem) => `${name}, ${width} px: ${problem}`));
+      }
+    }
+    expect(found).toEqual([]);
+  }, 240_000);
+});
+
+/** Data of the server, names of variables, commands and formats, which no language changes. */
+const data = [
+  /<script>.*?'&|[\w.+-]+@[\w.-]+|https?:\S+|kt[a-z]_\w*…?|\b[0-9a-f]{8}-[0-9a-f-]{27}|cli:\w+|\bcrm\b|\btier\b/g,
+  /\b[a-z_]+[.:](create|read|export)\b|\b[\w-]{43}\b/g,
+  /This deployment|\bnode\b|Order sync|Shop API|Partner( \d+)?|Of a partner|Warehouse|Never used|Signs|Operator( [a-z_]+:[a-z]+)*|nightly|sync\/\d\.\d|pod-1|sync/g,
+  /\b(orders|products|contacts|invoices[_ ]and[_ ]credit[_ ]notes)\b/g,
+  /\b(UTC|JWT|ES256|Keyturn|Node\.js|Python|Go|PHP|C#|Java|Ruby|Chrome|Mozilla.*|HeadlessChrome.*|GMT\S*)\b/g,
+  /at\+jwt \(RFC 9068\)/g,
+];
+
+/** Finds texts and labels on a page that are in no catalogue: letters outside brackets that are not data. */
+async function untranslatedOn(page: Page): Promise<string[]> {
+  const texts = (await page.evaluate(`(() => {
+    const outside = (text, from) => {
+      let depth = from;
+      let rest = '';
+      for (const character of text) {
+        if (character === '⟦') depth++;
+        else if (character === '⟧') depth--;
+        else if (depth === 0) rest += character;
+      }
+      return [rest, depth];
+    };
+    const found = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let depth = 0;
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      if (node.parentElement.closest('code, pre, script, textarea, [lang]:not(html)')) continue;
+      const [rest, after] = outside(node.data, depth);
+      depth = after;
+      found.push(rest);
+    }
+    if (depth !== 0) found.push('a bracket is not closed');
+    for (const element of document.querySelectorAll('[title], [aria-label], [placeholder], [alt]')) {
+      if (element.closest('[lang]:not(html)')) continue;
+      for (const name of ['title', 'aria-label', 'placeholder', 'alt']) {
+        const value = element.getAttribute(name);
+        if (value) found.push(name + '=' + outside(value, 0)[0]);
+      }
+    }
+    return found;
+  })()`)) as string[];
+  return texts
+    .map((text) =>
+      data
+        .reduce((rest, pattern) => rest.replace(pattern, ''), text.replace(/^(title|aria-label|placeholder|alt)=/, ''))
+        .trim(),
+    )
+    .filter((rest) => /[A-Za-z]{2}/.test(rest))
+    .map((rest) => `not in the catalogue: ${rest}`);
+}

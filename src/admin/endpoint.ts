@@ -19,7 +19,7 @@ export const tags = {
   attention: 'What needs attention, with the next step for each.',
   expirations: 'What ends in the next days.',
   notices: 'What people and programs were told, and the state of the deliveries.',
-  search: 'Finds clients, access keys and contacts.',
+  search: 'Finds clients, access keys, contacts and organizations.',
   clients: 'Integrations and resource servers, their secrets, rotations and tokens.',
   contacts: 'People and partners, and their operator tokens.',
   'portal-sessions': 'Links that sign people of an organization in to the portal.',

@@ -73,6 +73,12 @@ export async function recallAnswer(core: Core, viewer: Actor, key: string): Prom
   });
 }
 
+/** Keeps a value for ten minutes, encrypted, for `recallAnswer` with the same key. */
+export async function keepValue(core: Core, kept: KeptUnder, value: unknown): Promise<void> {
+  const repeatable = { ...kept, request: new Uint8Array(), viewer: undefined };
+  await core.change((transaction) => saveAnswer(transaction, core, repeatable, { status: 200, body: value }));
+}
+
 /**
  * Reads the Idempotency-Key header.
  * @returns undefined if the header is missing.

@@ -115,6 +115,7 @@ function addList(keys: Command): void {
   >(keys, {
     description: 'list the access keys of all contacts, newest first',
     route: 'GET /access-keys',
+    isSorted: true,
     options: [
       new Option('--contact <id>', 'only keys of this contact'),
       new Option('--organization <id>', 'only keys of the contacts of this organization'),

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Sort } from '../storage/page-by-text.ts';
 import { countOf } from '../text/count-text.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { describeSource, type ShownSource } from './describe-regeneration.ts';
@@ -166,6 +167,8 @@ type List<Item, Options> = {
   route: `GET /${string}`;
   /** Options in addition to limit, cursor and json, which every list has. */
   options: readonly Option[];
+  /** Whether the list has an order that can be chosen. */
+  isSorted?: true;
   /** Converts the options to the route's query, if their names differ. */
   toQuery?: (options: Options) => Json;
   columns: Readonly<Record<string, (item: Item) => string>>;
@@ -176,6 +179,7 @@ type List<Item, Options> = {
 export function addListCommand<Item, Options extends Json = Json>(parent: Command, list: List<Item, Options>): void {
   const command = parent.command('list').description(list.description);
   for (const option of list.options) command.addOption(option);
+  if (list.isSorted) command.addOption(orderOption());
   withPages(command)
     .addHelpText('after', `\nExamples:\n${list.examples.map((example) => `  ${example}`).join('\n')}`)
     .action(async ({ json, all, ...options }: OutputOptions & PageOptions & Options) => {
@@ -192,12 +196,18 @@ export function addListCommand<Item, Options extends Json = Json>(parent: Comman
     });
 }
 
+const orders: readonly Sort[] = ['-created_at', 'created_at', 'name', '-name'];
+
+function orderOption(): Option {
+  return new Option('--order <order>', 'by creation or by name; - stands for descending').choices(orders);
+}
+
 export type PageOptions = { all?: true };
 
 export function withPages(command: Command): Command {
   return command
     .addOption(new Option('--limit <number>', 'maximum number of items, 1 to 200').default('50').argParser(pageSize))
-    .option('--cursor <cursor>', 'continue a list after its last item')
+    .option('--cursor <cursor>', 'another page of a list, by the cursor that was printed with this one')
     .addOption(new Option('--all', 'print every item, however many').conflicts(['cursor', 'limit']))
     .option('--json', 'print one JSON object with data and next_cursor');
 }
@@ -229,7 +239,9 @@ export async function readPage<Item>(
 export function presentPage<Item>(options: OutputOptions, page: Page<Item>, text: () => string): void {
   if (page.data.length === 0 && !options.json) say('Nothing was found.');
   else present(options, page, text);
-  if (page.next_cursor && !options.json) say(`There are more items. Continue with --cursor ${page.next_cursor}`);
+  if (options.json) return;
+  if (page.previous_cursor) say(`The previous page: --cursor ${page.previous_cursor}`);
+  if (page.next_cursor) say(`There are more items. Continue with --cursor ${page.next_cursor}`);
 }
 
 /** Members of the admin API's usage that are displayed. */

@@ -7,7 +7,7 @@ import { type Admin, commandActor } from './stores.ts';
 import { CommandEnd } from './terminal.ts';
 
 export type Json = Record<string, unknown>;
-export type Page<Item> = { data: Item[]; next_cursor: string | null };
+export type Page<Item> = { data: Item[]; next_cursor: string | null; previous_cursor?: string };
 
 /**
  * Calls a route of the admin API, inside this process or on a running server, with the same checks and the same JSON.

@@ -107,6 +107,7 @@ function addList(clients: Command): void {
   >(clients, {
     description: 'list clients, newest first',
     route: 'GET /clients',
+    isSorted: true,
     options: [
       new Option('-q, --q <text>', 'search: first letters of words in the name, or a Client ID'),
       new Option('--status <status>', 'only clients with this status').choices(['enabled', 'disabled']),

@@ -85,6 +85,7 @@ function addList(contacts: Command): void {
   addListCommand<ShownContact>(contacts, {
     description: 'list contacts, newest first',
     route: 'GET /contacts',
+    isSorted: true,
     options: [
       new Option('-q, --q <text>', 'search: first letters of words in the name or e-mail address, or an external id'),
       new Option('--organization <id>', 'only contacts of this organization'),

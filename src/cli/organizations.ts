@@ -52,6 +52,7 @@ export function addOrganizationCommands(organizations: Command): void {
   addListCommand<ShownOrganization>(organizations, {
     description: 'list organizations, newest first',
     route: 'GET /organizations',
+    isSorted: true,
     options: [
       new Option('-q, --q <text>', 'search: first letters of words in the name, or an external id'),
       new Option('--status <status>', 'only organizations with this status').choices(['enabled', 'disabled']),

@@ -12,7 +12,9 @@ type ShownFound = Json & {
 export function addSearchCommand(program: Command): void {
   program
     .command('search')
-    .description('find clients, access keys and contacts by a name, part of an ID, an e-mail address or a source')
+    .description(
+      'find clients, access keys, contacts and organizations by a name, part of an ID, an e-mail address or a source',
+    )
     .argument('<text>', 'for example the beginning or end of a Client ID, or the last four characters of a secret')
     .option('--limit <number>', 'maximum number of things of each kind, up to 50', '10')
     .option('--json', 'print one JSON object')

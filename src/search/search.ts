@@ -1,15 +1,16 @@
 import { listAccessKeys } from '../access-keys/access-key-store.ts';
 import { listClients } from '../clients/client-store.ts';
 import { listContacts, nameContacts } from '../contacts/contact-store.ts';
+import { listOrganizations } from '../organizations/organization-store.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 
 /** Kinds of things that a search finds, in the order in which they are shown. */
-export const foundKinds = ['integration', 'resource_server', 'access_key', 'contact'] as const;
+export const foundKinds = ['integration', 'resource_server', 'access_key', 'contact', 'organization'] as const;
 
 /** One thing that a search has found. */
 export type Found = {
   kind: (typeof foundKinds)[number];
-  /** The Client ID, or the id of the access key or contact. */
+  /** The Client ID, or the id of the access key, contact or organization. */
   id: string;
   name: string;
   /** A detail that distinguishes things of one name, or the reason why the thing was found. */
@@ -23,7 +24,7 @@ export type SearchResult = { found: Found[]; unfinished: ReadonlySet<Found['kind
 export const maxFound = 50;
 
 /**
- * Finds clients, access keys and contacts by the beginnings of words in a name or e-mail address, by an external id, by
+ * Finds clients, access keys, contacts and organizations by the beginnings of words in a name or e-mail address, by an external id, by
  * the beginning or end of a Client ID in any case, by the last four characters of a secret or key, and by the address of
  * a source. Every query reads a bounded number of rows through an index.
  * @param limit maximum number of things of each kind, up to 50.
@@ -58,6 +59,15 @@ export async function search(database: Queryable, text: string, now: Date, limit
   );
   const contacts = await listContacts(database, { q, ...page('contact') });
   found.push(...contacts.map(({ id, name, email }) => ({ kind: 'contact' as const, id, name, detail: email })));
+  const organizations = await listOrganizations(database, { q, ...page('organization') });
+  found.push(
+    ...organizations.map(({ id, name, externalId }) => ({
+      kind: 'organization' as const,
+      id,
+      name,
+      detail: externalId ?? id,
+    })),
+  );
   if (/^[\d.:a-f]*[.:][\d.:a-f]*$/i.test(q)) found.push(...(await findByAddress(database, q, limit)));
   const first = foundKinds.flatMap((kind) => {
     const ofKind = found.filter((each) => each.kind === kind);

@@ -96,6 +96,23 @@ test('clients create reads certificates and keys from files and then prints no s
   rmSync(directory, { recursive: true });
 }, 30_000);
 
+test('a list is printed in the chosen order, with the cursor of the previous page', async () => {
+  const create = (name: string) =>
+    runJson(['contacts', 'create', '--name', name, '--email', 'x@order.example'], environment);
+  for (const name of ['Order B', 'Order C', 'Order A']) await create(name);
+  const list = (...options: string[]) =>
+    runCommand(['contacts', 'list', '-q', 'order.example', ...options], environment);
+  const names = ({ stdout }: { stdout: string }) => stdout.match(/Order [A-C]/g);
+  expect(names(await list('--order', '-name'))).toEqual(['Order C', 'Order B', 'Order A']);
+  const first = await list('--order', 'name', '--limit', '2');
+  expect([names(first), first.stderr]).toEqual([['Order A', 'Order B'], expect.not.stringContaining('previous')]);
+  const cursorIn = (text: string) => /--cursor (\S+)/.exec(text)?.[1] ?? '';
+  const second = await list('--order', 'name', '--limit', '2', '--cursor', cursorIn(first.stderr));
+  expect([names(second), second.stderr]).toEqual([['Order C'], expect.stringMatching(/^The previous page: --cursor /)]);
+  const back = await list('--order', 'name', '--limit', '2', '--cursor', cursorIn(second.stderr));
+  expect(names(back)).toEqual(['Order A', 'Order B']);
+}, 120_000);
+
 test('clients list, show and update work', async () => {
   const [list, shown] = await Promise.all([
     runJson<{ data: Client[]; next_cursor: string }>(

@@ -7,6 +7,7 @@ let cookie: string;
 let client: { client_id: string; client_secret: string };
 let key: { id: string; access_key: string };
 let contact: { id: string };
+let organization: { id: string };
 
 beforeAll(async () => {
   server = await startConsole();
@@ -14,6 +15,7 @@ beforeAll(async () => {
   const post = async (path: string, body: unknown) => (await server.adminFetch(path, { method: 'POST', body })).json;
   client = await post('/clients', { name: 'Order sync', kind: 'integration' });
   contact = await post('/contacts', { name: 'Acme', email: 'it@partner.example', external_id: 'CRM-4711' });
+  organization = await post('/organizations', { name: 'Globex North', external_id: 'ORG-7' });
   key = await post(`/contacts/${contact.id}/access-keys`, { name: 'Warehouse', permissions: {} });
   await endpointsOf(server.publicUrl).token({ id: client.client_id, secret: client.client_secret });
   await server.core.usage.flush();
@@ -27,6 +29,8 @@ const found = async (q: string) => {
 
 it.each<[string, () => string, () => string]>([
   ['the beginning of a word of its name', () => 'SYN', () => client.client_id],
+  ['the name of an organization', () => 'globex', () => organization.id],
+  ['the external ID of an organization', () => 'ORG-7', () => organization.id],
   ['a Client ID in another case', () => client.client_id.toUpperCase(), () => client.client_id],
   ['the beginning of a Client ID', () => client.client_id.slice(0, 12), () => client.client_id],
   ['the beginning of a Client ID without its prefix', () => client.client_id.slice(4, 12), () => client.client_id],

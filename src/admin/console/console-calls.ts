@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { Core } from '../../core.ts';
 import {
   type Called,
@@ -9,7 +9,7 @@ import {
   withoutUndefined,
 } from '../call-endpoint.ts';
 import type { Endpoint } from '../endpoint.ts';
-import { recallAnswer } from '../idempotency.ts';
+import { keepValue, recallAnswer } from '../idempotency.ts';
 import type { Operator } from '../operator-auth.ts';
 import { ProofNeeded } from './sign-in/session.ts';
 
@@ -54,6 +54,10 @@ export type ConsoleCalls = {
    * @throws {ProofNeeded} if the endpoint requires a recent proof of identity.
    */
   recall<Body>(caller: Caller, route: Route, call: Pick<Call, 'params'> & { once: string }): Promise<Body | undefined>;
+  /** Keeps a value of the session for ten minutes. Returns the name to recall it by. */
+  keep(caller: Caller, value: unknown): Promise<string>;
+  /** Returns a value that `keep` has kept for this session, or undefined if there is none. */
+  recallKept<Value>(caller: Caller, name: string): Promise<Value | undefined>;
 };
 
 /**
@@ -97,7 +101,20 @@ export function createConsoleCalls(
       const answer = await recallAnswer(core, caller.operator, keyOf(caller, route, params, once));
       return answer?.body as Body | undefined;
     },
+    async keep(caller, value) {
+      const name = randomUUID();
+      await keepValue(core, { operator: caller.operator.id, key: keptKeyOf(caller, name) }, value);
+      return name;
+    },
+    async recallKept<Value>(caller: Caller, name: string) {
+      const answer = await recallAnswer(core, caller.operator, keptKeyOf(caller, name));
+      return answer?.body as Value | undefined;
+    },
   };
+}
+
+function keptKeyOf({ session }: Caller, name: string): string {
+  return `console ${session} kept ${name}`;
 }
 
 /** Returns the idempotency key of a call, unique to the session, the route with its parameters, and the form. */

@@ -59,7 +59,7 @@ export type Reply =
       /** The text in the search field at the top of every page. */
       sought?: string;
     }
-  | { seeOther: `/console/${string}`; done?: Done }
+  | { seeOther: `/console/${string}`; done?: Done; undo?: string | undefined }
   /** A file that the browser stores. */
   | { download: string; type: string; content: string };
 
@@ -112,6 +112,10 @@ export type Visit = {
   rehearse(route: Route, call?: Call): Promise<void>;
   /** Returns the response to a form that this session sent in the last ten minutes, or undefined. */
   recall<Body>(route: Route, call: Pick<Call, 'params'> & { once: string }): Promise<Body | undefined>;
+  /** Keeps a value of the session for ten minutes. Returns the name to recall it by. */
+  keep(value: unknown): Promise<string>;
+  /** Returns a value that this session has kept, or undefined if there is none. */
+  recallKept<Value>(name: string): Promise<Value | undefined>;
   /**
    * Moves the session to a new operator token of the same contact, because revoking the previous token ends its
    * sessions.

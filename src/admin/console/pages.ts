@@ -26,6 +26,7 @@ import { searchPage } from './pages/search-page.ts';
 import { sessionPages } from './pages/session-pages.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
 import { systemPage } from './pages/system-page.ts';
+import { undoEditPage } from './pages/undo-edit-page.ts';
 import { webhookActPages } from './pages/webhooks/webhook-act-pages.ts';
 import { webhookFormPages } from './pages/webhooks/webhook-form-pages.ts';
 import { webhookPages } from './pages/webhooks/webhook-pages.ts';
@@ -35,6 +36,7 @@ const sharedPages: readonly Page[] = [
   homePage,
   ...expirationPages,
   searchPage,
+  undoEditPage,
   integrationsPage,
   ...generatePages,
   clientPage,

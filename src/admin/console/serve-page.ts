@@ -59,12 +59,14 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
       call: (route, call) => api.call(caller, route, call),
       rehearse: (route, call) => api.rehearse(caller, route, call),
       recall: (route, call) => api.recall(caller, route, call),
+      keep: (value) => api.keep(caller, value),
+      recallKept: (name) => api.recallKept(caller, name),
       continueWith: (token) => signing.continueWith(ctx, token),
     };
     const reply = await answer(page, visit, isFresh);
     if (reply === undefined) return signing.askProof(ctx, form);
     if ('seeOther' in reply) {
-      if (reply.done) leaveMessage(ctx, reply.seeOther, reply.done);
+      if (reply.done) leaveMessage(ctx, reply.seeOther, reply.done, reply.undo);
       return seeOther(ctx, reply.seeOther);
     }
     if ('download' in reply) {

@@ -21,7 +21,7 @@ export const foundSchema = z
       .array(
         z.strictObject({
           kind: kind.meta({ description: 'What kind of thing it is.' }),
-          id: z.string().meta({ description: 'The Client ID, or the ID of the access key or contact.' }),
+          id: z.string().meta({ description: 'The Client ID, or the ID of the access key, contact or organization.' }),
           name: z.string().meta({ description: 'The name.' }),
           detail: z.string().meta({ description: 'What tells things of one name apart, or why it was found.' }),
         }),
@@ -50,7 +50,7 @@ export function searchEndpoints(core: Core): Endpoint[] {
       operationId: 'search',
       permission: 'integrations:view',
       reach: 'organization',
-      summary: 'Find clients, access keys and contacts by what is known of them',
+      summary: 'Find clients, access keys, contacts and organizations by what is known of them',
       query: searchQuery,
       answers: { 200: foundSchema },
       handle: async ({ query: { q, limit } }) => {

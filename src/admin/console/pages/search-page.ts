@@ -11,12 +11,14 @@ const titles = {
   resource_server: msg('Resource servers'),
   access_key: msg('Access keys'),
   contact: msg('Contacts'),
+  organization: msg('Organizations'),
 } as const;
 const paths = {
   integration: 'clients',
   resource_server: 'clients',
   access_key: 'access-keys',
   contact: 'contacts',
+  organization: 'organizations',
 } as const;
 
 /**

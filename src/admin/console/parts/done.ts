@@ -19,6 +19,7 @@ type Message = {
 /** Messages that a page shows once, after the act that led to it. */
 const messages = {
   saved: { text: msg('Saved.') },
+  'edit-undone': { text: msg('Undone. Everything is as it was before the edit.') },
   disabled: {
     text: msg('Disabled. Its active tokens were revoked.'),
     undo: { path: '/enable', label: msg('Enable again') },
@@ -74,9 +75,10 @@ export type Done = keyof typeof messages;
 /**
  * Leaves a message for the next page. It is in a cookie and not in the address, so that a reload or a link does not
  * report an act that did not happen.
+ * @param edit the name of the kept edit that can be undone from the message.
  */
-export function leaveMessage(ctx: Context, path: string, done: Done): void {
-  setCookie(ctx, namesOn(ctx), `${done}.${Buffer.from(path).toString('base64url')}`, '; Max-Age=60');
+export function leaveMessage(ctx: Context, path: string, done: Done, edit = ''): void {
+  setCookie(ctx, namesOn(ctx), `${done}.${Buffer.from(path).toString('base64url')}.${edit}`, '; Max-Age=60');
 }
 
 /** Renders the message that an act has left for this page, and removes it. */
@@ -84,13 +86,13 @@ export function takeMessage(ctx: Context): VNode | undefined {
   const names = namesOn(ctx);
   const name = [names.secure, names.plain].find((each) => ctx.cookies.get(each) !== undefined);
   if (name === undefined) return undefined;
-  const [done = '', path = ''] = (ctx.cookies.get(name) ?? '').split('.');
+  const [done = '', path = '', edit = ''] = (ctx.cookies.get(name) ?? '').split('.');
   if (Buffer.from(path, 'base64url').toString() !== ctx.path || !Object.hasOwn(messages, done)) return undefined;
   clearCookie(ctx, name);
   const { text, undo }: Message = messages[done as Done];
   return notice(
     'ok',
-    html`<p>${t(text)}</p>${undo && (undo.isReviewed ? html`<p><a class="button" href=${`${ctx.path}${undo.path}`}>${t(undo.label)}</a></p>` : postForm(`${ctx.path}${undo.path}`, html`<button>${t(undo.label)}</button>`))}`,
+    html`<p>${t(text)}</p>${undo && (undo.isReviewed ? html`<p><a class="button" href=${`${ctx.path}${undo.path}`}>${t(undo.label)}</a></p>` : postForm(`${ctx.path}${undo.path}`, html`<button>${t(undo.label)}</button>`))}${edit && postForm('/console/undo-edit', html`<input type="hidden" name="edit" value=${edit} /><button>${t('Undo the edit')}</button>`)}`,
   );
 }
 

@@ -17,6 +17,7 @@ const nouns: Readonly<Record<PickKind, Message>> = {
   resource_server: msg('resource server'),
   access_key: msg('access key'),
   contact: msg('contact'),
+  organization: msg('organization'),
 };
 
 /** Returns a text that identifies a thing, such as `Order sync <kti_…>`. */

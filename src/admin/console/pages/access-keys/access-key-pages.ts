@@ -21,6 +21,7 @@ import { type Entries, readEntries } from '../../parts/entries.ts';
 import { historySection } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
+import { saveEdit } from '../../parts/save-edit.ts';
 import { countUsers, shownHours, usageSection } from '../../parts/usage-section.ts';
 import { type Offer, readOffers } from '../clients/client-form.ts';
 import { handoverSection } from '../regeneration/handover-pages.ts';
@@ -69,9 +70,10 @@ export const accessKeyPages: readonly Page[] = [
       const sameEnd = form.get('expires_at') === endInForm(key);
       const saved = await attempt(async () => {
         const body = { ...(await readAccessKeyForm(visit)), ...(sameEnd ? { expires_at: undefined } : {}) };
-        return await visit.call('PATCH /access-keys/{id}', { params: { id: key.id }, body, revision });
+        const call = { params: { id: key.id }, body, revision };
+        return await saveEdit(visit, key, 'PATCH /access-keys/{id}', call, `/console/access-keys/${key.id}`);
       });
-      if ('done' in saved) return { seeOther: `/console/access-keys/${key.id}`, done: 'saved' };
+      if ('done' in saved) return { seeOther: `/console/access-keys/${key.id}`, done: 'saved', undo: saved.done };
       return await show(visit, key, form, revision, saved.problem);
     },
   },

@@ -12,6 +12,7 @@ import { lastUse, pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
 import { problemNotice } from '../../parts/notices.ts';
+import { saveEdit } from '../../parts/save-edit.ts';
 import { countLiveTokens, recentUse } from './client-act-pages.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields, toClientForm } from './client-form.ts';
 import { sectionOf } from './client-page.ts';
@@ -61,7 +62,8 @@ export const clientEditPages: readonly Page[] = [
             ? { resource: form.get('resource') || null }
             : { confirmation: form.get('confirmation') ?? undefined };
         const body = { ...fields, ...(await readDetailForm(visit)), ...rest };
-        return visit.call('PATCH /clients/{client_id}', { params, body, revision });
+        const call = { params, body, revision };
+        return await saveEdit(visit, client, 'PATCH /clients/{client_id}', call, clientPath(client.client_id));
       });
       if ('problem' in result) {
         const review = reviewOfScopes(result.problem);
@@ -75,7 +77,7 @@ export const clientEditPages: readonly Page[] = [
           back: { path: clientPath(client.client_id), label: client.name },
         });
       }
-      return { seeOther: clientPath(client.client_id), done: 'saved' };
+      return { seeOther: clientPath(client.client_id), done: 'saved', undo: result.done };
     },
   },
 ];

@@ -10,6 +10,7 @@ import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { checkbox, postForm, textField } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { organizationOfForm } from '../../parts/organization-fact.ts';
+import { saveEdit } from '../../parts/save-edit.ts';
 
 /** Pages that create or change a contact. */
 export const contactFormPages: readonly Page[] = [
@@ -55,9 +56,11 @@ export const contactFormPages: readonly Page[] = [
       const revision = form.get('revision') ?? '';
       const params = { id: contact.id };
       const body = readContactForm(form);
-      const result = await attempt(() => visit.call('PATCH /contacts/{id}', { params, body, revision }));
+      const at = `/console/contacts/${contact.id}` as const;
+      const call = { params, body, revision };
+      const result = await attempt(() => saveEdit(visit, contact, 'PATCH /contacts/{id}', call, at));
       if ('problem' in result) return showForm(visit, { form, contact, revision, problem: result.problem });
-      return { seeOther: `/console/contacts/${contact.id}`, done: 'saved' };
+      return { seeOther: at, done: 'saved', undo: result.done };
     },
   },
 ];

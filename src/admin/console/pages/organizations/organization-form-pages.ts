@@ -8,6 +8,7 @@ import { pageHeading } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { checkbox, postForm, textArea, textField } from '../../parts/forms.ts';
 import { problemNotice } from '../../parts/notices.ts';
+import { saveEdit } from '../../parts/save-edit.ts';
 
 const route = '/organizations/{id}';
 const daySeconds = 86_400;
@@ -53,11 +54,13 @@ export const organizationFormPages: readonly Page[] = [
       const { body: organization } = await findShown(visit);
       const revision = form.get('revision') ?? '';
       const params = { id: organization.id };
-      const result = await attempt(async () =>
-        visit.call(`PATCH ${route}`, { params, body: readForm(form, organization.is_deployment), revision }),
-      );
+      const at = `/console/organizations/${organization.id}` as const;
+      const result = await attempt(async () => {
+        const call = { params, body: readForm(form, organization.is_deployment), revision };
+        return await saveEdit(visit, organization, `PATCH ${route}`, call, at);
+      });
       if ('problem' in result) return showForm(visit, { form, organization, revision, problem: result.problem });
-      return { seeOther: `/console/organizations/${organization.id}`, done: 'saved' };
+      return { seeOther: at, done: 'saved', undo: result.done };
     },
   },
 ];

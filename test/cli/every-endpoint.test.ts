@@ -177,4 +177,4 @@ test('every endpoint of the admin API is called by a command', async () => {
     await Promise.all([walkClient(), walkContact(), walkOrganization(), walkNotices(), walkWebhook(), walkOthers()]);
   }
   expect(missing()).toEqual([]);
-}, 180_000);
+}, 300_000);

@@ -34,6 +34,20 @@ it('shows the look of the organization, and that of the deployment where it has 
   expect(console.text).toContain('Keyturn');
 });
 
+it('is set on the page of the organization in the console', async () => {
+  const cookie = await server.signIn((await server.operator()).token);
+  const { text } = await server.look(`/console/organizations/${organization}/edit`, cookie);
+  expect(text).toContain('value="Acme Cloud"');
+  const form = { name: 'Acme', reveal: 'on', portal_name: 'Acme Portal', accent_color: '#112233' };
+  const send = (more: object) =>
+    server.send(`/console/organizations/${organization}/edit`, { ...form, ...more }, cookie);
+  expect((await send({ frame_origins: 'https://a.example\nhttps://b.example' })).status).toBe(303);
+  const { json } = await server.adminFetch(`/organizations/${organization}`);
+  const frames = ['https://a.example', 'https://b.example'];
+  expect(json.portal).toMatchObject({ name: 'Acme Portal', accent_color: '#112233', frame_origins: frames });
+  expect((await send({ accent_color: 'blue' })).text).toContain('six hexadecimal digits');
+});
+
 it('accepts only small pictures that cannot contain scripts, and colours', async () => {
   const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>');
   const large = Buffer.concat([png, Buffer.alloc(maxLogoBytes)]);

@@ -19,7 +19,8 @@ export function errorsOf(problem: KeyturnError): Map<string, string> {
   const issues = problem.extension?.['issues'] as { path: string; message: string }[] | undefined;
   const errors = new Map<string, string>();
   for (const { path, message } of issues ?? readMessage(problem.message)) {
-    const field = scopeFieldOf(path) ?? fieldOf(path.replace(/^(?:replace|ceiling)\./, '').split(/[.[]/)[0] ?? '');
+    const field =
+      scopeFieldOf(path) ?? fieldOf(path.replace(/^(?:replace|ceiling|portal)\./, '').split(/[.[]/)[0] ?? '');
     if (field && !errors.has(field)) errors.set(field, toSentence(told(message)));
   }
   return errors;

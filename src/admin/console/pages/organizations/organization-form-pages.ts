@@ -9,6 +9,7 @@ import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { checkbox, postForm, textArea, textField } from '../../parts/forms.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import { saveEdit } from '../../parts/save-edit.ts';
+import { portalFields, readPortalForm, toPortalForm } from './portal-fields.ts';
 
 const route = '/organizations/{id}';
 const daySeconds = 86_400;
@@ -89,6 +90,7 @@ function showForm(
           visit.path,
           html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${fields(entries)}
             ${!organization?.is_deployment && ceilingFields(entries, organization?.ceiling.reveal ?? true)}
+            ${portalFields(entries)}
             <div class="actions">
               <button class="primary">${organization ? t('Save') : t('Create')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
             </div>`,
@@ -141,7 +143,8 @@ function ceilingFields(entries: Entries, wasRevealed: boolean): VNode {
   </fieldset>`;
 }
 
-function toForm({ name, external_id: externalId, labels, ceiling }: ShownOrganization): URLSearchParams {
+function toForm(organization: ShownOrganization): URLSearchParams {
+  const { name, external_id: externalId, labels, ceiling } = organization;
   const text = (limit: number | null) => (limit === null ? '' : String(limit));
   return new URLSearchParams({
     name,
@@ -153,6 +156,7 @@ function toForm({ name, external_id: externalId, labels, ceiling }: ShownOrganiz
     scopes: ceiling.scopes?.map(({ resource, scope }) => `${resource} ${scope}`.trim()).join('\n') ?? '',
     ...(ceiling.scopes === null ? {} : { limits_scopes: 'on' }),
     ...(ceiling.reveal ? { reveal: 'on' } : {}),
+    ...toPortalForm(organization),
   });
 }
 
@@ -162,6 +166,7 @@ function readForm(form: URLSearchParams, isDeployment: boolean): Record<string, 
     name: form.get('name')?.trim() ?? '',
     external_id: form.get('external_id')?.trim() || null,
     labels: Object.fromEntries(pairsOf('labels', form.get('labels') ?? '')),
+    portal: readPortalForm(form),
   };
   if (isDeployment) return own;
   const days = readNumber(form, 'key_days');

@@ -7,7 +7,7 @@ import { stateOfHandover } from '../../handover/handover-store.ts';
 import { findLink, type Opening, openHandover, type ShownLink } from '../../handover/open-handover.ts';
 import { lockSecretOwner } from '../../leaks/end-leak.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
-import { t } from '../console/languages/translate.ts';
+import { msg, rich, t } from '../console/languages/translate.ts';
 import { copyable, exactMoment } from '../console/parts/elements.ts';
 import { textField } from '../console/parts/forms.ts';
 import { notice } from '../console/parts/notices.ts';
@@ -37,7 +37,7 @@ export function addHandoverRoutes(router: Router, core: Core, addressOf: (reques
 
   router.get('/handover/:link', async (ctx) => {
     const link = await find(ctx);
-    if (!link) return show(ctx, ended(404, unknownLink));
+    if (!link) return show(ctx, ended(404, t(unknownLink)));
     const state = stateOfHandover(link, core.clock());
     if (state !== 'open') return show(ctx, ended(410, textOfEnd(state, link)));
     show(ctx, formOf(ctx, link, { needsCode: !(await isSignedIn(ctx, link)) }));
@@ -45,11 +45,11 @@ export function addHandoverRoutes(router: Router, core: Core, addressOf: (reques
 
   router.post('/handover/:link', async (ctx) => {
     const link = await find(ctx);
-    if (!link) return show(ctx, ended(404, unknownLink));
+    if (!link) return show(ctx, ended(404, t(unknownLink)));
     const form = await readForm(ctx.req);
     const needsCode = !(await isSignedIn(ctx, link));
     const code = form.get('code')?.trim() ?? '';
-    if (needsCode && code === '') return show(ctx, formOf(ctx, link, { needsCode, problem: 'Enter the code.' }));
+    if (needsCode && code === '') return show(ctx, formOf(ctx, link, { needsCode, problem: t('Enter the code.') }));
     const { address, userAgent } = visitorOf(ctx, addressOf);
     const proof = needsCode ? { code } : { contactId: link.contactId ?? '' };
     const deps = { ...core, lockOwner: lockSecretOwner };
@@ -76,21 +76,27 @@ function answerTo(ctx: Context, link: ShownLink, opening: Opening): Answer {
         ? ended(410, textOfEnd('too_many_codes', link))
         : formOf(ctx, link, { needsCode: true, problem: wrongCode(opening.left) });
     case 'disabled':
-      return ended(409, `“${link.ownerName}” is disabled at the moment. Try again later. The link still works.`);
+      return ended(
+        409,
+        t('“{name}” is disabled at the moment. Try again later. The link still works.', { name: link.ownerName }),
+      );
     case 'rotation_in_progress':
       return ended(
         409,
-        `The secret of “${link.ownerName}” is being replaced at the moment. Try again when that is over. The link still works.`,
+        t(
+          'The secret of “{name}” is being replaced at the moment. Try again when that is over. The link still works.',
+          { name: link.ownerName },
+        ),
       );
     case 'ended':
       return ended(410, textOfEnd(opening.state, opening.handover ?? link));
   }
 }
 
-const unknownLink = 'This link does not exist. Check that you have copied all of it.';
+const unknownLink = msg('This link does not exist. Check that you have copied all of it.');
 
 function wrongCode(left: number): string {
-  return `This is not the code. You have ${left === 1 ? '1 more attempt' : `${left} more attempts`}.`;
+  return t('This is not the code. You have {left, plural, one {# more attempt} other {# more attempts}}.', { left });
 }
 
 function textOfEnd(
@@ -99,15 +105,20 @@ function textOfEnd(
 ): string {
   switch (state) {
     case 'opened':
-      return `This link was opened at ${link.ended?.at.toISOString() ?? ''} from ${link.opened?.address ?? 'an unknown address'}. A secret is shown only once. If you did not see it, tell the person who sent you the link: nobody else must use it, and you need a new link. What you use now still works.`;
+      return t(
+        'This link was opened at {at} from {address}. A secret is shown only once. If you did not see it, tell the person who sent you the link: nobody else must use it, and you need a new link. What you use now still works.',
+        { at: link.ended?.at.toISOString() ?? '', address: link.opened?.address ?? t('an unknown address') },
+      );
     case 'expired':
-      return 'This link was not opened in time. Ask for a new one. What you use now still works.';
+      return t('This link was not opened in time. Ask for a new one. What you use now still works.');
     case 'withdrawn':
-      return 'This link was withdrawn. What you use now still works.';
+      return t('This link was withdrawn. What you use now still works.');
     case 'replaced':
-      return 'This link was replaced. Ask for the new one.';
+      return t('This link was replaced. Ask for the new one.');
     case 'too_many_codes':
-      return 'This link has ended, because too many wrong codes were entered. Ask for a new one. What you use now still works.';
+      return t(
+        'This link has ended, because too many wrong codes were entered. Ask for a new one. What you use now still works.',
+      );
   }
 }
 
@@ -117,12 +128,15 @@ function formOf(
   { needsCode, problem }: { needsCode: boolean; problem?: string },
 ): Answer {
   const noun = nounOf(owner);
-  const title = `New ${noun} of ${ownerName}`;
+  const title =
+    noun === 'access key'
+      ? t('New access key of {name}', { name: ownerName })
+      : t('New client secret of {name}', { name: ownerName });
   return {
     status: problem ? 400 : 200,
     title,
     content: html`<h1>${title}</h1>
-      <p>${`${lookOf(ctx)?.name ?? createdBy} hands over a new ${noun} to you. It is generated when you press the button, and shown once. Store it at once where your program reads it.`}</p>
+      <p>${noun === 'access key' ? t('{sender} hands over a new access key to you. It is generated when you press the button, and shown once. Store it at once where your program reads it.', { sender: lookOf(ctx)?.name ?? createdBy }) : t('{sender} hands over a new client secret to you. It is generated when you press the button, and shown once. Store it at once where your program reads it.', { sender: lookOf(ctx)?.name ?? createdBy })}</p>
       ${problem && notice('bad', problem)}
       <form class="card stack" method="post" action=${ctx.path}>
         ${
@@ -133,29 +147,32 @@ function formOf(
             required: true,
             maxlength: 20,
             autocomplete: 'one-time-code',
-            hint: `The eight digits that you were given beside this link, which is for ${email}.`,
+            hint: t('The eight digits that you were given beside this link, which is for {email}.', { email }),
           })
         }
-        <button class="primary">${owner.kind === 'client' ? 'Show secret' : 'Show key'}</button>
+        <button class="primary">${owner.kind === 'client' ? t('Show secret') : t('Show key')}</button>
       </form>
-      <p class="hint">The link works until ${exactMoment(expiresAt.toISOString())}.</p>`,
+      <p class="hint">${rich('The link works until {at}.', { at: exactMoment(expiresAt.toISOString()) })}</p>`,
   };
 }
 
 function secretOf({ ownerName, owner }: ShownLink, { regenerated }: Opening & { as: 'shown' }): Answer {
   const { plaintext = '', secret, previous } = regenerated;
   const noun = nounOf(owner);
-  const title = `New ${noun} of ${ownerName}`;
+  const title =
+    noun === 'access key'
+      ? t('New access key of {name}', { name: ownerName })
+      : t('New client secret of {name}', { name: ownerName });
   return {
     status: 200,
     title,
     content: html`<h1>${title}</h1>
-      ${notice('ok', html`<p><strong>${t('Copy it now.')}</strong> It is shown on this page only, and only once.</p>`)}
-      <section class="card" aria-label="Credentials">
+      ${notice('ok', html`<p>${rich('<strong>Copy it now.</strong> It is shown on this page only, and only once.')}</p>`)}
+      <section class="card" aria-label=${t('Credentials')}>
         ${secret.clientId !== null && copyable({ id: 'client-id', label: t('Client ID'), value: secret.clientId })}
-        ${copyable({ id: 'secret', label: noun === 'access key' ? 'Access key' : 'Client secret', value: plaintext })}
+        ${copyable({ id: 'secret', label: noun === 'access key' ? t('Access key') : t('Client secret'), value: plaintext })}
       </section>
-      <p>The previous one works until ${exactMoment(previous.retiresAt.toISOString())}. Replace it in all programs until then.</p>`,
+      <p>${rich('The previous one works until {at}. Replace it in all programs until then.', { at: exactMoment(previous.retiresAt.toISOString()) })}</p>`,
   };
 }
 

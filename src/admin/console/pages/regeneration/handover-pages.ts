@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { InvalidInput, type KeyturnError } from '../../../../errors.ts';
-import { t } from '../../languages/translate.ts';
+import { rich, t } from '../../languages/translate.ts';
 import {
   attempt,
   type CreatedHandover,
@@ -48,9 +48,9 @@ export function handoverPages<R>(subject: RotationSubject<R>): Page[] {
       confirm: async (visit) => {
         const { name, section, at, noun } = await subject.findOwner(visit);
         return {
-          title: `Withdraw the link of ${name}?`,
+          title: t('Withdraw the link of {name}?', { name }),
           section,
-          body: html`<p>${`The link can no longer be opened. The ${noun} does not change.`}</p>`,
+          body: html`<p>${t('The link can no longer be opened. The {noun} does not change.', { noun })}</p>`,
           button: t('Withdraw link'),
           back: { path: at, label: name },
         };
@@ -84,7 +84,7 @@ async function create<R>(visit: Visit, subject: RotationSubject<R>): Promise<Rep
 
 async function readReceiver(visit: Visit): Promise<{ email: string } | { contact_id: string }> {
   const receiver = visit.form.get('receiver')?.trim() ?? '';
-  if (receiver === '') throw new InvalidInput('Required.', [{ path: 'receiver', message: 'must not be empty' }]);
+  if (receiver === '') throw new InvalidInput('Required.', [{ path: 'receiver', message: t('must not be empty') }]);
   // An address of its own, unless it is that of a contact.
   if (/^[^\s<>@]+@[^\s<>@]+$/.test(receiver)) {
     const found = await attempt(() => requirePicked(visit, 'receiver', receiver, ['contact']));
@@ -101,7 +101,7 @@ async function showForm<R>(
 ): Promise<Reply> {
   const { name, at, section, noun } = owner;
   const back = { path: at, label: name };
-  const title = `Hand over a new ${noun} of ${name}`;
+  const title = t('Hand over a new {noun} of {name}', { noun, name });
   const review = await attempt(async () => {
     const params = subject.paramsOf(visit);
     return (await visit.call<ShownReview>(`POST ${subject.route}/regeneration/review`, { params, body: {} })).body;
@@ -117,7 +117,10 @@ async function showForm<R>(
     section,
     body: html`${pageHeading({
       title,
-      lead: `Creates a link for the person who installs the new ${noun}. It is generated when the link is opened, and shown once. Until then, nothing changes.`,
+      lead: t(
+        'Creates a link for the person who installs the new {noun}. It is generated when the link is opened, and shown once. Until then, nothing changes.',
+        { noun },
+      ),
       back,
     })}
     ${problem && problemNotice(problem)}
@@ -153,26 +156,14 @@ function fields(entries: Entries, noun: string): VNode {
     ...entry(entries, 'expires_in'),
     value: form.get('expires_in') ?? '259200',
     label: t('The link can be opened for'),
-    options: [
-      ['3600', '1 hour'],
-      ['86400', '1 day'],
-      ['259200', '3 days'],
-      ['604800', '7 days'],
-      ['1209600', '14 days'],
-    ],
+    options: ['3600', '86400', '259200', '604800', '1209600'].map((value) => [value, inWords(Number(value))] as const),
   })}
   ${selectField({
     ...entry(entries, 'overlap_seconds'),
     value: form.get('overlap_seconds') ?? '604800',
     label: t('Grace period'),
-    options: [
-      ['3600', '1 hour'],
-      ['86400', '1 day'],
-      ['604800', '7 days'],
-      ['1209600', '14 days'],
-      ['2592000', '30 days'],
-    ],
-    hint: `The previous ${noun} and the new one both work for this time.`,
+    options: ['3600', '86400', '604800', '1209600', '2592000'].map((value) => [value, inWords(Number(value))] as const),
+    hint: t('The previous {noun} and the new one both work for this time.', { noun }),
   })}
   ${choices({
     name: 'grace_period_from',
@@ -197,28 +188,28 @@ function showCreated({ name, at, section, noun }: Owner, { url, code, email, exp
     title,
     section,
     body: html`${pageHeading({ title, lead: name, back: { path: at, label: name } })}
-      ${notice('ok', html`<p><strong>Send this link to ${email}.</strong> It can be opened once, until ${exactMoment(expires_at)}, and is shown here for ten minutes.</p>`)}
-      <section class="card" aria-label="Link">
+      ${notice('ok', html`<p>${rich('<strong>Send this link to {email}.</strong> It can be opened once, until {at}, and is shown here for ten minutes.', { email, at: exactMoment(expires_at) })}</p>`)}
+      <section class="card" aria-label=${t('Link')}>
         ${copyable({ id: 'link', label: t('Link'), value: url })}
         ${
           code === null
-            ? html`<p class="hint">When it is opened, a code is sent to ${email}.</p>`
+            ? html`<p class="hint">${rich('When it is opened, a code is sent to {email}.', { email })}</p>`
             : html`${copyable({ id: 'code', label: t('Code'), value: code })}
               <p class="hint">${t('Pass the code on by another channel than the link, such as the phone. After five wrong codes, the link ends.')}</p>`
         }
       </section>
-      <div class="actions"><a class="button" href=${at}>${`Go to ${name}`}</a></div>
-      <p class="hint">${`The ${noun} does not change until the link is opened.`}</p>`,
+      <div class="actions"><a class="button" href=${at}>${t('Go to {name}', { name })}</a></div>
+      <p class="hint">${t('The {noun} does not change until the link is opened.', { noun })}</p>`,
   };
 }
 
-const stateBadges: Readonly<Record<ShownHandover['state'], VNode>> = {
-  open: badge('ok', 'can be opened'),
-  opened: badge('plain', 'opened'),
-  expired: badge('warn', 'not opened in time'),
-  withdrawn: badge('plain', 'withdrawn'),
-  replaced: badge('plain', 'replaced'),
-  too_many_codes: badge('bad', 'ended after five wrong codes'),
+const stateBadges: Readonly<Record<ShownHandover['state'], () => VNode>> = {
+  open: () => badge('ok', t('can be opened')),
+  opened: () => badge('plain', t('opened')),
+  expired: () => badge('warn', t('not opened in time')),
+  withdrawn: () => badge('plain', t('withdrawn')),
+  replaced: () => badge('plain', t('replaced')),
+  too_many_codes: () => badge('bad', t('ended after five wrong codes')),
 };
 
 /** Renders the latest link of a client or access key, and from where it was opened. Returns undefined if there is none. */
@@ -243,14 +234,23 @@ export async function handoverSection(
   return html`<section class="card" aria-labelledby="handover">
     <h2 id="handover">${t('Hand-over')}</h2>
     ${facts({
-      Link: stateBadges[handover.state],
-      Receiver: handover.email,
-      Created: html`${fromNow(handover.created_at, visit.now)} by ${handover.created_by}`,
-      'Can be opened until': handover.state === 'open' ? exactMoment(handover.expires_at) : undefined,
-      'Grace period': `${inWords(handover.overlap_seconds)} from when it is ${handover.grace_period_from}`,
-      'Wrong codes': handover.wrong_codes > 0 ? String(handover.wrong_codes) : undefined,
-      Opened: opened && endedAt ? html`${exactMoment(endedAt)} from <code>${opened.address}</code>` : undefined,
-      'Opened with': opened?.user_agent || undefined,
+      [t('Link')]: stateBadges[handover.state](),
+      [t('Receiver')]: handover.email,
+      [t('Created')]: rich('{at} by {name}', {
+        at: fromNow(handover.created_at, visit.now),
+        name: handover.created_by,
+      }),
+      [t('Can be opened until')]: handover.state === 'open' ? exactMoment(handover.expires_at) : undefined,
+      [t('Grace period')]: t('{length}, from when it is {from, select, opened {opened} other {created}}', {
+        length: inWords(handover.overlap_seconds),
+        from: handover.grace_period_from,
+      }),
+      [t('Wrong codes')]: handover.wrong_codes > 0 ? String(handover.wrong_codes) : undefined,
+      [t('Opened')]:
+        opened && endedAt
+          ? rich('{at} from <code>{address}</code>', { at: exactMoment(endedAt), address: opened.address })
+          : undefined,
+      [t('Opened with')]: opened?.user_agent || undefined,
     })}
     ${
       handover.state === 'open' &&

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { InvalidInput, type KeyturnError } from '../../../../errors.ts';
-import { t } from '../../languages/translate.ts';
+import { type Message, msg, rich, t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownWebhook, type ShownWebhookTest, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import type { Done } from '../../parts/done.ts';
@@ -28,20 +28,20 @@ export const webhookActPages: readonly Page[] = [
   },
   { method: 'get', path: `${path}/replay`, permission, handle: async (visit) => showReplay(visit, await find(visit)) },
   { method: 'post', path: `${path}/replay`, permission, handle: replay },
-  ...act('disable', 'POST /webhooks/{id}/disable', 'Disable', 'webhook-disabled', (name) => ({
-    title: `Disable ${name}?`,
+  ...act('disable', 'POST /webhooks/{id}/disable', msg('Disable'), 'webhook-disabled', (name) => ({
+    title: t('Disable {name}?', { name }),
     body: html`<p>${t('Nothing is delivered until it is enabled. You can then deliver the events of the meantime again.')}</p>`,
   })),
-  ...act('rotation/finish', 'POST /webhooks/{id}/rotation/finish', 'End grace period now', 'finished', (name) => ({
-    title: `End the grace period of ${name} now?`,
+  ...act('rotation/finish', 'POST /webhooks/{id}/rotation/finish', msg('End grace period now'), 'finished', (name) => ({
+    title: t('End the grace period of {name} now?', { name }),
     body: html`<p>${t('Receivers that have only the previous signing secret reject every event.')}</p>`,
   })),
-  ...act('rotation/undo', 'POST /webhooks/{id}/rotation/undo', 'Undo rotation', 'undone', (name) => ({
-    title: `Undo the rotation of ${name}?`,
+  ...act('rotation/undo', 'POST /webhooks/{id}/rotation/undo', msg('Undo rotation'), 'undone', (name) => ({
+    title: t('Undo the rotation of {name}?', { name }),
     body: html`<p>${t('The previous signing secret is current again. Nothing is signed with the new one any more.')}</p>`,
   })),
-  ...act('delete', 'DELETE /webhooks/{id}', 'Delete', 'deleted', (name) => ({
-    title: `Delete ${name}?`,
+  ...act('delete', 'DELETE /webhooks/{id}', msg('Delete'), 'deleted', (name) => ({
+    title: t('Delete {name}?', { name }),
     body: html`<p>${t('Its signing secret never works again. Events that were not delivered are dropped.')}</p>`,
   })),
 ];
@@ -49,7 +49,7 @@ export const webhookActPages: readonly Page[] = [
 function act(
   name: string,
   route: 'DELETE /webhooks/{id}' | `POST /webhooks/{id}/${string}`,
-  button: string,
+  button: Message,
   done: Done,
   describe: (name: string) => { title: string; body: VNode },
 ): Page[] {
@@ -59,7 +59,7 @@ function act(
     confirm: async (visit) => {
       const webhook = await find(visit);
       const back = { path: at(visit), label: webhook.name };
-      return { ...describe(webhook.name), section, button, back };
+      return { ...describe(webhook.name), section, button: t(button), back };
     },
     act: async (visit) => {
       await visit.call(route, of(visit));
@@ -71,7 +71,7 @@ function act(
 async function test(visit: Visit): Promise<Reply> {
   const webhook = await find(visit);
   const { body } = await visit.call<ShownWebhookTest>('POST /webhooks/{id}/test', of(visit));
-  const title = `Test of ${webhook.name}`;
+  const title = t('Test of {name}', { name: webhook.name });
   return {
     title,
     section,
@@ -80,13 +80,13 @@ async function test(visit: Visit): Promise<Reply> {
         body.delivered
           ? notice(
               'ok',
-              html`<p><strong>${t('Delivered.')}</strong> The receiver answered with status ${body.status}.</p>`,
+              html`<p>${rich('<strong>Delivered.</strong> The receiver answered with status {status}.', { status: body.status })}</p>`,
             )
-          : notice('bad', html`<p><strong>${t('Not delivered.')}</strong> ${body.reason}</p>`)
+          : notice('bad', html`<p><strong>${t('Not delivered.')}</strong> <span lang="en">${body.reason}</span></p>`)
       }
-      <p>The event had the ID <code>${body.event_id}</code> and the type <code>dev.keyturn.test</code>.</p>
+      <p>${rich('The event had the ID <code>{eventId}</code> and the type <code>dev.keyturn.test</code>.', { eventId: body.event_id })}</p>
       <div class="actions">
-        ${postForm(visit.path, html`<button>${t('Send another one')}</button>`)}<a class="button" href=${at(visit)}>${`Go to ${webhook.name}`}</a>
+        ${postForm(visit.path, html`<button>${t('Send another one')}</button>`)}<a class="button" href=${at(visit)}>${t('Go to {name}', { name: webhook.name })}</a>
       </div>`,
   };
 }
@@ -96,7 +96,7 @@ async function replay(visit: Visit): Promise<Reply> {
   const result = await attempt(async () => {
     const since = visit.form.get('since') ?? '';
     if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(since)) {
-      throw new InvalidInput('Enter a date and time.', [{ path: 'since', message: 'must be a date and time' }]);
+      throw new InvalidInput('Enter a date and time.', [{ path: 'since', message: t('must be a date and time') }]);
     }
     await visit.call('POST /webhooks/{id}/replay', { ...of(visit), body: { since: `${since.slice(0, 16)}:00Z` } });
   });
@@ -105,7 +105,7 @@ async function replay(visit: Visit): Promise<Reply> {
 }
 
 function showReplay(visit: Visit, { name }: ShownWebhook, problem?: KeyturnError): Reply {
-  const title = `Deliver events to ${name} again`;
+  const title = t('Deliver events to {name} again', { name });
   return {
     ...(problem ? { status: problem.status } : {}),
     title,

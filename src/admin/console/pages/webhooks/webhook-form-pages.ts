@@ -2,9 +2,9 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
 import { noticeKinds } from '../../../../notices/notice.ts';
-import { t } from '../../languages/translate.ts';
+import { rich, t } from '../../languages/translate.ts';
 import { attempt, type CreatedWebhook, type Page, type Reply, type ShownWebhook, type Visit } from '../../page.ts';
-import { copyable, exactMoment, pageHeading } from '../../parts/elements.ts';
+import { copyable, exactMoment, inWords, pageHeading } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
 import { checkbox, choices, postForm, selectField, textField } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
@@ -38,7 +38,7 @@ export const webhookFormPages: readonly Page[] = [
     path: '/webhooks/new',
     route: 'POST /webhooks',
     permission,
-    show: (_visit, created) => showSecret(created, 'Webhook created'),
+    show: (_visit, created) => showSecret(created, t('Webhook created')),
   }),
   {
     method: 'get',
@@ -95,7 +95,7 @@ export const webhookFormPages: readonly Page[] = [
     route: 'POST /webhooks/{id}/rotate',
     permission,
     params: ({ params }) => ({ id: params['id'] }),
-    show: (_visit, rotated) => showSecret(rotated, 'New signing secret'),
+    show: (_visit, rotated) => showSecret(rotated, t('New signing secret')),
   }),
 ];
 
@@ -117,7 +117,7 @@ function showForm(
   shown: { form: URLSearchParams; webhook?: ShownWebhook; revision?: string; problem?: KeyturnError },
 ): Reply {
   const { form, webhook, revision, problem } = shown;
-  const title = webhook ? `Edit ${webhook.name}` : 'New webhook';
+  const title = webhook ? t('Edit {name}', { name: webhook.name }) : t('New webhook');
   const back = webhook
     ? { path: `/console/webhooks/${webhook.id}`, label: webhook.name }
     : { path: '/console/webhooks', label: t('Webhooks') };
@@ -131,7 +131,7 @@ function showForm(
           visit.path,
           html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${fields(readEntries(form, problem))}
             <div class="actions">
-              <button class="primary">${webhook ? 'Save' : 'Create'}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
+              <button class="primary">${webhook ? t('Save') : t('Create')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
             </div>`,
         )}
       </div>`,
@@ -166,13 +166,13 @@ function fields(entries: Entries): VNode {
 }
 
 function showRotate({ id, name, signing_secrets: secrets }: ShownWebhook, action: string): Reply {
-  const title = `Rotate the signing secret of ${name}`;
+  const title = t('Rotate the signing secret of {name}', { name });
   const back = { path: `/console/webhooks/${id}`, label: name };
   return {
     title,
     section,
     body: html`${pageHeading({ title, back })}
-      ${secrets.length > 1 && notice('warn', 'A grace period is running. Its previous secret ends as soon as you continue.')}
+      ${secrets.length > 1 && notice('warn', t('A grace period is running. Its previous secret ends as soon as you continue.'))}
       <div class="card narrow">
         ${postForm(
           action,
@@ -181,11 +181,8 @@ function showRotate({ id, name, signing_secrets: secrets }: ShownWebhook, action
             label: t('Grace period'),
             value: '86400',
             options: [
-              ['0', 'None: the previous secret ends now'],
-              ['3600', '1 hour'],
-              ['86400', '1 day'],
-              ['604800', '7 days'],
-              ['2592000', '30 days'],
+              ['0', t('None: the previous secret ends now')] as const,
+              ...['3600', '86400', '604800', '2592000'].map((value) => [value, inWords(Number(value))] as const),
             ],
             hint: t('Events are signed with both secrets for this time.'),
           })}
@@ -206,11 +203,11 @@ function showSecret(
     title,
     section,
     body: html`${pageHeading({ title, lead: name })}
-      ${notice('ok', html`<p><strong>${t('Copy the signing secret now.')}</strong> It is shown here for ten minutes and cannot be shown again later.${end && html` Events are signed with the previous one too until ${exactMoment(end)}.`}</p>`)}
-      <section class="card" aria-label="Signing secret">
+      ${notice('ok', html`<p>${rich('<strong>Copy the signing secret now.</strong> It is shown here for ten minutes and cannot be shown again later.')} ${end && rich('Events are signed with the previous one too until {end}.', { end: exactMoment(end) })}</p>`)}
+      <section class="card" aria-label=${t('Signing secret')}>
         ${copyable({ id: 'signing-secret', label: t('Signing secret'), value: secret })}
         <p class="hint">${t('The receiver verifies the signature with any library for Standard Webhooks.')}</p>
       </section>
-      <div class="actions"><a class="button" href=${`/console/webhooks/${id}`}>${`Go to ${name}`}</a></div>`,
+      <div class="actions"><a class="button" href=${`/console/webhooks/${id}`}>${t('Go to {name}', { name })}</a></div>`,
   };
 }

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { t } from '../../languages/translate.ts';
+import { msg, rich, t, told } from '../../languages/translate.ts';
 import type { Listed, Page, ShownWebhook, ShownWebhookDelivery, Visit } from '../../page.ts';
 import {
   badge,
@@ -37,7 +37,7 @@ export const webhookPages: readonly Page[] = [
             visit.can('api_key:manage') &&
             html`<a class="button primary" href="/console/webhooks/new">${t('New webhook')}</a>`,
         })}
-        ${body.data.length === 0 ? emptyState('No webhooks', html`<p>${t('A webhook sends every notice to a URL, signed with a secret that only the receiver knows.')}</p>`) : list(visit, body)}`,
+        ${body.data.length === 0 ? emptyState(t('No webhooks'), html`<p>${t('A webhook sends every notice to a URL, signed with a secret that only the receiver knows.')}</p>`) : list(visit, body)}`,
       };
     },
   },
@@ -80,7 +80,7 @@ function list(visit: Visit, body: Listed<ShownWebhook>): VNode {
     rows: body.data.map((webhook) => [
       html`<a class="strong" href=${`/console/webhooks/${webhook.id}`}>${webhook.name}</a><code class="under">${webhook.url}</code>`,
       statusOf(webhook),
-      webhook.kinds?.map(nameOfKind).join(', ') ?? 'all',
+      webhook.kinds?.map(nameOfKind).join(', ') ?? t('all'),
       lastUse(webhook.last_success_at, visit.now),
     ]),
   })}
@@ -90,17 +90,17 @@ function list(visit: Visit, body: Listed<ShownWebhook>): VNode {
 /** Returns the name of a kind of notices, such as `Grace period began`. */
 export function nameOfKind(kind: string): string {
   const words = kind.replaceAll('_', ' ');
-  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
+  return told(`${words.charAt(0).toUpperCase()}${words.slice(1)}`);
 }
 
 const disabledTexts = {
-  operator: 'disabled',
-  failing: 'disabled after three days of failures',
-  gone: 'disabled: the receiver wants no more',
+  operator: msg('disabled'),
+  failing: msg('disabled after three days of failures'),
+  gone: msg('disabled: the receiver wants no more'),
 } as const;
 
 function statusOf({ disabled_as: as, failing_since: since }: ShownWebhook): VNode {
-  return html`<span class="badges">${as === null ? badge('ok', 'enabled') : badge('bad', disabledTexts[as])}${as === null && since !== null && badge('warn', 'failing')}</span>`;
+  return html`<span class="badges">${as === null ? badge('ok', t('enabled')) : badge('bad', t(disabledTexts[as]))}${as === null && since !== null && badge('warn', t('failing'))}</span>`;
 }
 
 function trouble(webhook: ShownWebhook): VNode | null {
@@ -109,8 +109,7 @@ function trouble(webhook: ShownWebhook): VNode | null {
   return notice(
     as === null ? 'warn' : 'bad',
     html`<p>
-        ${since && html`<strong>Nothing was delivered since ${exactMoment(since)}.</strong> `}${reason}
-        ${as === null ? ' It is tried again with increasing pauses. After three days, the webhook is disabled.' : ' Enable it when the receiver works, and deliver the events of the meantime again.'}
+        ${since && html`<strong>${rich('Nothing was delivered since {at}.', { at: exactMoment(since) })}</strong> `}<span lang="en">${reason}</span> ${as === null ? t('It is tried again with increasing pauses. After three days, the webhook is disabled.') : t('Enable it when the receiver works, and deliver the events of the meantime again.')}
       </p>`,
   );
 }
@@ -119,10 +118,12 @@ function about(visit: Visit, webhook: ShownWebhook): VNode {
   return html`<section class="card" aria-labelledby="about">
     <h2 id="about">${t('Details')}</h2>
     ${facts({
-      URL: html`<code>${webhook.url}</code>`,
-      Kinds: webhook.kinds ? html`<ul>${webhook.kinds.map((kind) => html`<li>${nameOfKind(kind)}</li>`)}</ul>` : 'all',
-      'Last delivered': lastUse(webhook.last_success_at, visit.now),
-      Created: fromNow(webhook.created_at, visit.now),
+      [t('URL')]: html`<code>${webhook.url}</code>`,
+      [t('Kinds')]: webhook.kinds
+        ? html`<ul>${webhook.kinds.map((kind) => html`<li>${nameOfKind(kind)}</li>`)}</ul>`
+        : t('all'),
+      [t('Last delivered')]: lastUse(webhook.last_success_at, visit.now),
+      [t('Created')]: fromNow(webhook.created_at, visit.now),
     })}
     ${
       visit.can('api_key:manage') &&
@@ -141,7 +142,7 @@ function secrets(visit: Visit, webhook: ShownWebhook, mayManage: boolean): VNode
       columns: [{ label: t('Secret') }, { label: t('Status') }, { label: t('Expires') }],
       rows: webhook.signing_secrets.map((secret) => [
         html`<code>${secret.hint}</code>`,
-        secret.retires_at === null ? badge('ok', 'current') : badge('warn', 'previous'),
+        secret.retires_at === null ? badge('ok', t('current')) : badge('warn', t('previous')),
         secret.retires_at ? fromNow(secret.retires_at, visit.now) : html`<span class="muted">${t('never')}</span>`,
       ]),
     })}

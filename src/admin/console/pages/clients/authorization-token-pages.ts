@@ -23,7 +23,7 @@ import { scopesInWords } from '../../parts/named-scopes.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
 import { requirePicked } from '../../parts/picker.ts';
-import { readOffers } from './client-form.ts';
+import { type Offer, readOffers } from './client-form.ts';
 
 const path = '/clients/:client_id/authorization-token';
 const route = 'POST /clients/{client_id}/authorization-token';
@@ -137,7 +137,7 @@ async function showForm(
     <div class="card narrow">
       ${postForm(
         visit.path,
-        html`${mayDo(client, entries)} ${await onBehalfOf(visit, client, entries)} ${await forResource(visit, client, entries)}
+        html`${mayDo(client, entries, (await readOffers(visit)) ?? [])} ${await onBehalfOf(visit, client, entries)} ${await forResource(visit, client, entries)}
           <div class="actions">
             <button class="primary">${t('Issue token')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
           </div>`,
@@ -146,14 +146,14 @@ async function showForm(
   };
 }
 
-function mayDo(client: ShownClient, entries: Entries): VNode {
+function mayDo(client: ShownClient, entries: Entries, offers: readonly Offer[]): VNode {
   const scopes = scopesOf(client);
   if (scopes.length === 0)
     return html`<p>${t('This integration has no permissions yet. The token only identifies it.')}</p>`;
   return html`<fieldset class="stack">
     <legend>${t('Permissions')}</legend>
     <input type="hidden" name="choosing" value="on" />
-    ${permissionMatrix({ kinds: [], granted: new Set(entries.form.getAll('permission')), offered: new Set(scopes), error: entry(entries, 'permission').error })}
+    ${permissionMatrix({ kinds: [], named: offers.flatMap(({ scopes: named }) => named), granted: new Set(entries.form.getAll('permission')), offered: new Set(scopes), error: entry(entries, 'permission').error })}
   </fieldset>`;
 }
 

@@ -92,6 +92,11 @@ function ask({ method, path }: { method: 'get' | 'post'; path: string }, world: 
   return method === 'get' ? server.open(address, cookie) : server.submit(address, { name: 'X' }, cookie);
 }
 
+/** Removes the address of the page itself, to which the choice of a language returns. */
+function withoutAddress(text: string): string {
+  return text.replace(/name="next" value="[^"]*"/, '');
+}
+
 const withId = portalPages.filter(({ path }) => /:(client_id|id)/.test(path));
 
 it.each([...permissions, 'nothing'] as const)(
@@ -103,7 +108,7 @@ it.each([...permissions, 'nothing'] as const)(
       for (const world of others) {
         const answer = await ask(page, world, cookieOf(held));
         expect([page.method, page.path, answer.status]).toEqual([page.method, page.path, missing.status]);
-        expect(answer.text).toBe(missing.text);
+        expect(withoutAddress(answer.text)).toBe(withoutAddress(missing.text));
         expect([page.path, answer.text.includes(hidden)]).toEqual([page.path, false]);
       }
     }
@@ -200,7 +205,7 @@ describe('a person without permissions', () => {
     expect((await server.open(`/portal/access-keys/${key}`, cookie)).status).toBe(200);
     const colleague = await server.open(`/portal/access-keys/${own.key}`, cookie);
     const missing = await server.open(`/portal/access-keys/${randomUUID()}`, cookie);
-    expect([colleague.status, colleague.text]).toEqual([404, missing.text]);
+    expect([colleague.status, withoutAddress(colleague.text)]).toEqual([404, withoutAddress(missing.text)]);
   });
 
   it('sees the same through the admin API, and nothing through any other endpoint', async () => {
@@ -246,7 +251,7 @@ describe('two people of different organizations', () => {
     expect([theirs.status, theirs.text.includes('kts_')]).toEqual([200, true]);
     const seen = await server.open(made.location ?? '', bob);
     const missing = await server.open(`/portal/integrations/made/${randomUUID()}`, bob);
-    expect([seen.status, seen.text]).toEqual([404, missing.text]);
+    expect([seen.status, withoutAddress(seen.text)]).toEqual([404, withoutAddress(missing.text)]);
     const again = await server.submit('/portal/integrations', { name: 'Of Bob', once, scope: '' }, bob);
     const ofBob = await server.open(again.location ?? '', bob);
     expect([again.status, ofBob.text.includes('Of Bob'), ofBob.text.includes('Of Ann')]).toEqual([303, true, false]);

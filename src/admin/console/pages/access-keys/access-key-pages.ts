@@ -135,7 +135,7 @@ async function show(
       <div class="grid">${about(visit, key, at, names)} ${reach(key)}</div>
     </div>
     ${regenerationSection(visit, { at, mayAct: mayEdit }, regenerations.body.data)}
-    ${await handoverSection(visit, { route: '/access-keys/{id}', params, at, mayAct: mayEdit })}
+    ${!visit.isOwnOnly && (await handoverSection(visit, { route: '/access-keys/{id}', params, at, mayAct: mayEdit }))}
     ${usageSection(visit, usage.body, regenerations.body.data)} ${await historySection(visit, key.id)} ${mayEdit && danger(visit, key, at)}`,
   };
 }

@@ -158,6 +158,12 @@ function secrets(visit: Visit, webhook: ShownWebhook, mayManage: boolean): VNode
 }
 
 const tones = { pending: 'warn', delivered: 'ok', skipped: 'plain', parked: 'bad' } as const;
+const states = {
+  pending: msg('pending'),
+  delivered: msg('delivered'),
+  skipped: msg('skipped'),
+  parked: msg('parked'),
+};
 
 function deliveriesOf(
   visit: Visit,
@@ -183,8 +189,8 @@ function deliveriesOf(
               { label: t('Delivered') },
             ],
             rows: deliveries.data.map(({ event, state, attempts, reason, settled_at: at }) => [
-              html`${nameOfKind(event.type.split('.').at(-1) ?? '')}<span class="under">${event.subject}, ${fromNow(event.time, visit.now)}</span>`,
-              html`${badge(tones[state], state)}${reason && html`<span class="under">${reason}</span>`}`,
+              html`${nameOfKind(event.type.split('.').at(-1) ?? '')}<span class="under"><code>${event.subject}</code>, ${fromNow(event.time, visit.now)}</span>`,
+              html`${badge(tones[state], t(states[state]))}${reason && html`<span class="under" lang="en">${reason}</span>`}`,
               String(attempts),
               at ? fromNow(at, visit.now) : html`<span class="muted">${t('not yet')}</span>`,
             ]),

@@ -57,6 +57,14 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
     description: 'people and partners, including operators, who have permissions and an operator token',
     load: async () => (await import('./cli/contacts.ts')).addContactCommands,
   },
+  'operator-tokens': {
+    description: 'operator tokens with a name and an end, for programs and the command line',
+    load: async () => (await import('./cli/operator-token-commands.ts')).addOperatorTokenCommands,
+  },
+  'identity-providers': {
+    description: 'where people sign in: OpenID Providers, and what their claims allow',
+    load: async () => (await import('./cli/identity-provider-commands.ts')).addIdentityProviderCommands,
+  },
   sessions: {
     description: 'the sessions of people in the console',
     load: async () => (await import('./cli/session-commands.ts')).addSessionCommands,

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Dialect, type Dialects, dialectProblems } from './configuration/dialects.ts';
-import { unknownVariables, withoutPlatformLinks } from './configuration/environment.ts';
+import { emptyVariables, readSecretFile, unknownVariables, withoutPlatformLinks } from './configuration/environment.ts';
 import { isHostName, isIssuer, localUrl } from './configuration/issuer.ts';
+import { readSignInSettings, type SignInSettings } from './configuration/sign-in-settings.ts';
 import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
 import { UsageError } from './errors.ts';
 import { problemsOfTls, type TlsFiles } from './http/tls-files.ts';
@@ -14,7 +14,7 @@ import type { LogLevel } from './observability/log.ts';
 /** JWS algorithms for access tokens (RFC 7518 §3.1, RFC 8037). */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'PS256' | 'RS256';
 
-export type Config = {
+export type Config = SignInSettings & {
   /** Issuer identifier, without a trailing slash (RFC 8414 §2). */
   issuer: string;
   databaseUrl: string | undefined;
@@ -37,6 +37,8 @@ export type Config = {
   accessTokenTtlSeconds: number;
   /** How many seconds a person stays signed in at most, and without a request. */
   sessions: { lifetimeSeconds: number; idleSeconds: number };
+  /** Longest life in days of operator tokens with a name; 0: no limit. */
+  operatorTokenDays: number;
   /** Seconds for which a process may use cached data while PostgreSQL is unavailable. */
   staleSeconds: number;
   reveal: boolean;
@@ -93,6 +95,7 @@ export const variables = [
   'KEYTURN_HOST',
   'KEYTURN_ADMIN_PORT',
   'KEYTURN_ADMIN_HOST',
+  'KEYTURN_ADMIN_URL',
   'KEYTURN_PORTAL_PORT',
   'KEYTURN_PORTAL_HOST',
   'KEYTURN_PORTAL_URL',
@@ -100,6 +103,16 @@ export const variables = [
   'KEYTURN_ACCESS_TOKEN_TTL',
   'KEYTURN_SESSION_TTL',
   'KEYTURN_SESSION_IDLE',
+  'KEYTURN_OPERATOR_TOKEN_DAYS',
+  'KEYTURN_SSO_ISSUER',
+  'KEYTURN_SSO_CLIENT_ID',
+  'KEYTURN_SSO_CLIENT_SECRET',
+  'KEYTURN_SSO_CLIENT_SECRET_FILE',
+  'KEYTURN_SSO_SCOPE',
+  'KEYTURN_SSO_CLAIM',
+  'KEYTURN_SSO_GRANTS',
+  'KEYTURN_SSO_ACR_VALUES',
+  'KEYTURN_SSO_ALLOWED_NETWORKS',
   'KEYTURN_STALE_SECONDS',
   'KEYTURN_REVEAL',
   'KEYTURN_STANDALONE_KEYS',
@@ -142,7 +155,10 @@ const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'inf
  */
 export function readConfig(given: Readonly<Record<string, string | undefined>> = process.env): Config {
   const environment = withoutPlatformLinks(given);
-  const problems = [...unknownVariables(environment, variables, remoteVariables), ...emptyVariables(environment)];
+  const problems = [
+    ...unknownVariables(environment, variables, remoteVariables),
+    ...emptyVariables(environment, variables),
+  ];
   const text = (name: string) => environment[name]?.trim() || undefined;
   const secret = (name: string) => {
     const file = text(`${name}_FILE`);
@@ -238,6 +254,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
       lifetimeSeconds: integer('KEYTURN_SESSION_TTL', 28_800, 300, 2_592_000),
       idleSeconds: integer('KEYTURN_SESSION_IDLE', 7_200, 300, 43_200),
     },
+    operatorTokenDays: integer('KEYTURN_OPERATOR_TOKEN_DAYS', 365, 0, 3_650),
     staleSeconds: integer('KEYTURN_STALE_SECONDS', 60, 0, 86_400),
     reveal: onOrOff('KEYTURN_REVEAL'),
     standaloneKeys: onOrOff('KEYTURN_STANDALONE_KEYS', 'off'),
@@ -256,6 +273,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     tlsFiles,
     dialects: new Set(dialects as Dialect[]),
     logLevel: oneOf('KEYTURN_LOG_LEVEL', 'info', logLevels),
+    ...readSignInSettings({ text, secret, list, check }),
     traces:
       text('OTEL_SDK_DISABLED') !== 'true' &&
       (text('OTEL_EXPORTER_OTLP_ENDPOINT') ?? text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')) !== undefined,
@@ -265,28 +283,6 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     throw new UsageError(`The configuration is invalid:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
   }
   return config;
-}
-
-/**
- * Reports variables that are set but empty. Usually a secret was not filled in, and the default would start an empty
- * server.
- */
-function emptyVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
-  return variables
-    .filter((name) => environment[name] !== undefined && environment[name].trim() === '')
-    .map((name) => `${name} is set but empty: give it a value, or unset it to use its default`);
-}
-
-/** Reads a secret that an orchestrator mounts as a file. Reports a file that is empty or cannot be read as a problem. */
-function readSecretFile(name: string, path: string, problems: string[]): string | undefined {
-  try {
-    const content = readFileSync(path, 'utf8').trim();
-    if (content === '') problems.push(`${name} names a file that is empty: ${path}`);
-    return content || undefined;
-  } catch (error) {
-    problems.push(`${name} cannot be read: ${(error as Error).message}`);
-    return undefined;
-  }
 }
 
 function problemOf(read: () => unknown): string | undefined {

@@ -10,6 +10,7 @@ import { assertionAlgorithms } from './clients/verification-key.ts';
 import type { Config, SigningAlgorithm } from './config.ts';
 import { createKeyRing } from './credentials/key-ring.ts';
 import { createTextSigner } from './credentials/signed-value.ts';
+import { createIdentityProviders, type IdentityProviders } from './identity-providers/identity-providers.ts';
 import { lockSecretOwner } from './leaks/end-leak.ts';
 import { createNotices, type Notices } from './notices/deliver-notices.ts';
 import { insertNoticesOf } from './notices/notices-of-events.ts';
@@ -73,6 +74,8 @@ export type Core = ManageDeps &
      * Checks that a process needs to pass in order to serve. Modules add their own checks; `startServer` starts them.
      */
     readiness: Readiness;
+    /** Where people sign in. */
+    providers: IdentityProviders;
     /** Undefined if requests are not traced. */
     tracing: Tracing | undefined;
     /** Limit of failed authentications of each network; undefined if there is no limit. */
@@ -276,6 +279,7 @@ export async function openCore(
       },
       metrics,
       readiness,
+      providers: createIdentityProviders({ database, keyRing, log }, config),
       tracing,
       failureRate: limit('failures', config.failuresPerMinute),
       tokenRate: limit('tokens', config.tokensPerMinute),

@@ -6,7 +6,9 @@ import { normalize } from '../http/normalize-request.ts';
 import { createProxyAlarm } from '../http/trusted-proxies.ts';
 import { metricsContentType, presentMetrics } from '../observability/metrics.ts';
 import { collectFromWorkers } from '../observability/worker-metrics.ts';
+import { serveBackChannelLogout } from './back-channel-logout.ts';
 import { serveEndpoint } from './call-endpoint.ts';
+import { serveCommandLineToken } from './command-line-token.ts';
 import { createConsole } from './console/console.ts';
 import type { Endpoint } from './endpoint.ts';
 import { logAccess, recordRefusals, requireKnownHost, requireOwnOrigin } from './listener-middleware.ts';
@@ -37,6 +39,8 @@ export function createAdminApp(core: Core, endpoints: readonly Endpoint[]): Koa 
   app.use(normalize);
   app.use(serveMetrics(core));
   app.use(requireKnownHost(core, { host: core.config.adminHost, url: core.config.issuer }));
+  app.use(serveBackChannelLogout(core));
+  app.use(serveCommandLineToken(core, addressOf));
   app.use(requireOwnOrigin);
   app.use(createConsole(core, endpoints, addressOf));
   app.use(router.routes());

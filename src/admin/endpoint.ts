@@ -26,6 +26,8 @@ export const tags = {
   webhooks: 'Receivers of events over HTTP, their signing secrets, and what was delivered.',
   organizations: 'Customers and partners, and the limits of what they may have.',
   offers: 'The APIs, and the scopes of them that may be granted.',
+  'operator-tokens': 'Operator tokens with a name and an end, for programs and the command line.',
+  'identity-providers': 'Where people sign in, and what their claims allow.',
   'access-keys': 'Access keys of contacts, and their rotations.',
   'signing-keys': 'Keys that sign JWT access tokens.',
   leaks: 'Finds and revokes credentials that were published by accident.',

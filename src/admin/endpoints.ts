@@ -11,11 +11,13 @@ import { contactKeysEndpoints } from './routes/contact-keys-routes.ts';
 import { contactEndpoints, operatorTokenEndpoints } from './routes/contact-routes.ts';
 import { expirationEndpoints } from './routes/expiration-routes.ts';
 import { explainEndpoints } from './routes/explain-routes.ts';
+import { identityProviderEndpoints } from './routes/identity-provider-routes.ts';
 import { importEndpoints } from './routes/import-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
 import { noticeEndpoints } from './routes/notice-routes.ts';
 import { offerEndpoints } from './routes/offer-routes.ts';
+import { boundedTokenEndpoints } from './routes/operator-token-routes.ts';
 import { organizationEndpoints } from './routes/organization-routes.ts';
 import { portalSessionEndpoints } from './routes/portal-session-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
@@ -41,8 +43,10 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...usageEndpoints(core),
     ...authorizationTokenEndpoints(core),
     ...organizationEndpoints(core),
+    ...identityProviderEndpoints(core),
     ...contactEndpoints(core),
     ...operatorTokenEndpoints(core),
+    ...boundedTokenEndpoints(core),
     ...portalSessionEndpoints(core),
     ...offerEndpoints(core),
     ...accessKeyEndpoints(core),

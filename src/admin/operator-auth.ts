@@ -1,11 +1,12 @@
 import type { Context, Next } from 'koa';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { organizationNotFound } from '../clients/hold-organizations.ts';
-import { describePermission, type Permission, reachOf } from '../contacts/contact.ts';
-import { authenticateOperator, type Grantor } from '../contacts/manage-contacts.ts';
+import { describePermission, type Permission } from '../contacts/contact.ts';
+import type { Grantor } from '../contacts/grantor.ts';
 import type { Core } from '../core.ts';
 import { Forbidden, KeyturnError, TooManyRequests } from '../errors.ts';
 import { networkOf } from '../http/client-address.ts';
+import { findOperator } from '../operator-tokens/authenticate-operator.ts';
 
 /** An authenticated operator with their address and current permissions. */
 export type Operator = Grantor;
@@ -21,14 +22,13 @@ export function authenticateBearer(core: Core, addressOf: (request: Context['req
     if (token === undefined) throw unauthenticated();
     ctx.state['presented'] = true;
     const address = addressOf(ctx.req);
-    const contact = await limited(address, async () => {
-      const found = await authenticateOperator(core, token);
+    const operator = await limited(address, async () => {
+      const found = await findOperator(core, token, address);
       if (!found) throw unauthenticated();
       return found;
     });
     ctx.state['presented'] = false;
-    const { id, name, permissions } = contact;
-    ctx.state['operator'] = { id, name, permissions, organizationId: reachOf(contact), address } satisfies Operator;
+    ctx.state['operator'] = operator satisfies Operator;
     await next();
   };
 }
@@ -90,7 +90,7 @@ export function requireOwnOrganization({ organizationId: own }: Operator, asked:
 }
 
 /** @throws {Forbidden} if the operator lacks the permission. */
-function checkPermission({ permissions }: Operator, permission: Permission | null): void {
+export function checkPermission({ permissions }: Operator, permission: Permission | null): void {
   if (permission === null || permissions.includes(permission)) return;
   throw new Forbidden(`You need the permission ${describePermission(permission)}.`);
 }

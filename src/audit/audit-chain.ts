@@ -124,6 +124,7 @@ export async function isVersionInUse(database: Queryable, version: string): Prom
   const [row] = await database.query<{ used: boolean }>(
     `SELECT EXISTS (SELECT FROM secrets WHERE key_version = $1 AND ${isEarlier})
        OR EXISTS (SELECT FROM operator_tokens WHERE key_version = $1 AND ${isEarlier})
+       OR EXISTS (SELECT FROM bounded_tokens WHERE key_version = $1 AND ${isEarlier})
        OR EXISTS (SELECT FROM audit_checkpoints WHERE key_version = $1) AS used`,
     [version],
   );

@@ -28,6 +28,7 @@ export type AuditEvent = {
     | 'client'
     | 'contact'
     | 'organization'
+    | 'identity_provider'
     | 'access_key'
     | 'operator_token'
     | 'signing_key'

@@ -115,8 +115,10 @@ async function examineSecrets(database: Database, ring: KeyRing): Promise<Check>
   const inUse = await database.query<{ version: string }>(
     `SELECT key_version AS version FROM secrets WHERE key_version <> '' AND ${live} UNION
      SELECT key_version FROM operator_tokens UNION
+     SELECT key_version FROM bounded_tokens UNION
      SELECT key_version FROM audit_anchor WHERE seq > 0 UNION
      SELECT split_part(sealed, '.', 1) FROM secrets WHERE sealed IS NOT NULL AND ${live} UNION
+     SELECT split_part(sealed, '.', 1) FROM identity_providers WHERE sealed IS NOT NULL UNION
      SELECT split_part(sealed, '.', 1) FROM signing_keys WHERE expires_at > now() ORDER BY version`,
   );
   const missing = inUse.filter(({ version }) => !ring.versions.includes(version)).map(({ version }) => version);

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { createKeyRing } from '../credentials/key-ring.ts';
-import type { RootKeyUse, Rotation } from '../root-key/root-key-rotation.ts';
+import type { Rotation } from '../root-key/root-key-rotation.ts';
+import type { RootKeyUse } from '../root-key/root-key-use.ts';
 import { commandActor, withDatabase } from './stores.ts';
 import { CommandEnd, type OutputOptions, plain, present, presentSecret, startProgress, table } from './terminal.ts';
 
@@ -69,7 +70,8 @@ type Holder = { type: string; id: string; name: string; version: string };
 
 /** Runs `root-key rotate`: reseals what it can, and reports what keeps earlier versions in use. */
 async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
-  const { findRootKeyUse, listHolders, rotateRootKey } = await import('../root-key/root-key-rotation.ts');
+  const { findRootKeyUse, listHolders } = await import('../root-key/root-key-use.ts');
+  const { rotateRootKey } = await import('../root-key/root-key-rotation.ts');
   const progress = await startProgress('Re-encrypting');
   const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');
   const { rotation, audit, current, given, use, holders } = await withDatabase(

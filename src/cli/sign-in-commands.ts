@@ -1,5 +1,6 @@
 import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
+import { logInWithBrowser } from './browser-login.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { profilesFile, type RemoteOptions, readProfiles, requireSafeUrl, writeProfiles } from './remote-server.ts';
 import { withAdmin } from './stores.ts';
@@ -12,24 +13,25 @@ export function addSignInCommands(program: Command): void {
   program
     .command('login')
     .description(
-      'store the URL and the operator token of a running server as a profile; reads the token from standard input',
+      'store the URL and the operator token of a running server as a profile; reads the token from standard input, or signs in with the browser',
     )
+    .option('--browser', 'sign in with the browser, also by single sign-on; the token expires after 12 hours')
     .option('--json', 'print one JSON object with the operator and the profile')
     .addHelpText(
       'after',
       `
 Examples:
+  keyturn login --url https://admin.example.com --browser
   keyturn login --url https://admin.example.com --profile production < operator-token
   keyturn clients list --profile production
 
 The profile is stored with mode 0600 in ~/.config/keyturn/profiles.json. XDG_CONFIG_HOME is respected.`,
     )
-    .action(async (options: OutputOptions, command: Command) => {
+    .action(async (options: OutputOptions & { browser?: true }, command: Command) => {
       const { url: given, profile = 'default' } = command.optsWithGlobals<RemoteOptions>();
       if (given === undefined) throw new CommandEnd(2, 'error: Name the server with --url.');
       const url = requireSafeUrl(given);
-      if (process.stdin.isTTY) process.stderr.write('Paste the operator token, then press Enter and Ctrl+D:\n');
-      const token = (await text(process.stdin)).trim();
+      const token = options.browser ? await logInWithBrowser(url) : await readToken();
       if (token === '') throw new CommandEnd(2, 'error: Standard input is empty. Pass the operator token.');
       const me = await callAdmin<Me>({ url, token }, 'GET /me', {});
       writeProfiles({ ...readProfiles(), [profile]: { url, token } });
@@ -62,4 +64,9 @@ The profile is stored with mode 0600 in ~/.config/keyturn/profiles.json. XDG_CON
         sheet({ id: me.id, name: me.name, permissions: me.permissions.join(', ') || 'none', issuer: me.issuer }),
       );
     });
+}
+
+async function readToken(): Promise<string> {
+  if (process.stdin.isTTY) process.stderr.write('Paste the operator token, then press Enter and Ctrl+D:\n');
+  return (await text(process.stdin)).trim();
 }

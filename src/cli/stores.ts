@@ -2,7 +2,7 @@ import { userInfo } from 'node:os';
 import { type Config, readConfig } from '../config.ts';
 import { configWarnings } from '../configuration/environment.ts';
 import { permissions } from '../contacts/contact.ts';
-import type { Grantor } from '../contacts/manage-contacts.ts';
+import type { Grantor } from '../contacts/grantor.ts';
 import type { Core } from '../core.ts';
 import { UsageError } from '../errors.ts';
 import type { Log } from '../observability/log.ts';

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -94,4 +95,29 @@ export function configWarnings({ databaseUrl, rootKey, issuer, dataDir }: Settin
     ...(rootKey ? [`KEYTURN_ROOT_KEY ${embedded}`] : []),
     ...(issuer.startsWith('https:') ? [`KEYTURN_ISSUER ${embedded}, with an https issuer`] : []),
   ].map((warning) => `${warning}. Set DATABASE_URL for production.`);
+}
+
+/**
+ * Reports variables that are set but empty. Usually a secret was not filled in, and the default would start an empty
+ * server.
+ */
+export function emptyVariables(
+  environment: Readonly<Record<string, string | undefined>>,
+  variables: readonly string[],
+): string[] {
+  return variables
+    .filter((name) => environment[name] !== undefined && environment[name].trim() === '')
+    .map((name) => `${name} is set but empty: give it a value, or unset it to use its default`);
+}
+
+/** Reads a secret that an orchestrator mounts as a file. Reports a file that is empty or cannot be read as a problem. */
+export function readSecretFile(name: string, path: string, problems: string[]): string | undefined {
+  try {
+    const content = readFileSync(path, 'utf8').trim();
+    if (content === '') problems.push(`${name} names a file that is empty: ${path}`);
+    return content || undefined;
+  } catch (error) {
+    problems.push(`${name} cannot be read: ${(error as Error).message}`);
+    return undefined;
+  }
 }

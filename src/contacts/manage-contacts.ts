@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
+import { appendAuditEvent } from '../audit/audit-log.ts';
 import { holdOrganizations } from '../clients/hold-organizations.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { issueSecret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
-import { Conflict, Forbidden, NotFound, requireRevision } from '../errors.ts';
+import { Conflict, NotFound, requireRevision } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
 import { recordNarrowed } from '../storage/change.ts';
 import { type Queryable, type Transaction, unlessTaken } from '../storage/database.ts';
@@ -25,15 +25,10 @@ import {
   replaceOperatorToken,
   saveContact,
 } from './contact-store.ts';
+import { type Grantor, requireMayGrant, requireUnbounded } from './grantor.ts';
 import { holdForContact, moveKeys } from './move-contact.ts';
 
 type ContactDeps = { keyRing: KeyRing; clock: Clock };
-
-/**
- * The acting operator, with its permissions. An operator can grant only permissions that it has.
- * @property organizationId the organization that its permissions are limited to, or null for the whole deployment.
- */
-export type Grantor = Actor & { permissions: readonly Permission[]; organizationId: string | null };
 
 type NewContact = {
   /** Undefined for the organization of the deployment. */
@@ -194,14 +189,6 @@ export async function requireContact(transaction: Transaction, id: string): Prom
 }
 
 /** @throws {Forbidden} naming the permissions that the grantor lacks. */
-export function requireMayGrant(grantor: Grantor, permissions: readonly Permission[]): void {
-  const lacking = permissions.filter((permission) => !grantor.permissions.includes(permission));
-  if (lacking.length > 0)
-    throw new Forbidden(
-      `You need every permission that the contact has or gets. You do not have: ${lacking.join(', ')}.`,
-    );
-}
-
 /**
  * Refuses to take away the last contact that can manage contacts.
  * @param managers the contacts with that permission and an operator token.
@@ -239,6 +226,7 @@ export async function issueOperatorToken(
 ): Promise<{ contact: Contact; operatorToken: string }> {
   const at = new Date(deps.clock());
   const contact = await requireContact(transaction, contactId);
+  requireUnbounded(grantor);
   // The token gives everything that the contact may do, so issuing it grants all of those permissions.
   requireMayGrant(grantor, contact.permissions);
   const { plaintext, sealed: _none, ...token } = issueSecret(deps.keyRing, 'kto_', 'operator-token-pepper', null);

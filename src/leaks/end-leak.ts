@@ -3,6 +3,7 @@ import { type Actor, appendAuditEvent, type CommitChange } from '../audit/audit-
 import { asSecretOwner, lockClientById } from '../clients/client-store.ts';
 import { deleteOperatorToken } from '../contacts/contact-store.ts';
 import { isLive } from '../credentials/secret.ts';
+import { deleteBoundedToken } from '../operator-tokens/bounded-token-store.ts';
 import type { Clock } from '../process/clock.ts';
 import { endSecret } from '../regeneration/regeneration-store.ts';
 import { findSecrets, type OwnerRef, type SecretOwner } from '../secrets/secret-store.ts';
@@ -93,7 +94,10 @@ async function endOperatorToken(
 ): Promise<boolean> {
   // Any operator may end it, even one with fewer permissions, because a leaked token can be used by everyone who has
   // it.
-  if (!found || !(await deleteOperatorToken(transaction, found.contact.id, at))) return false;
+  if (!found) return false;
+  const { contact, bounded } = found;
+  const isEnded = bounded ? deleteBoundedToken(transaction, bounded) : deleteOperatorToken(transaction, contact.id, at);
+  if (!(await isEnded)) return false;
   await appendAuditEvent(transaction, {
     at,
     actor,

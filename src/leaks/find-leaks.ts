@@ -7,6 +7,7 @@ import { isForeignSecret } from '../credentials/foreign-credential.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { isLive, type Secret } from '../credentials/secret.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
+import { findPresentedToken } from '../operator-tokens/bounded-token-store.ts';
 import { findSecretOwner, findSecrets, findTakenVerifiers, type OwnerRef } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
 import { findLiveToken, findToken, readToken } from '../tokens/examine-access-token.ts';
@@ -21,7 +22,7 @@ export type Leak = {
 } & (
   | { kind: 'client_secret' | 'access_key'; found: { owner: OwnerRef; secret: Secret; shown: LeakOwner } | undefined }
   | { kind: 'access_token'; found: { record: TokenRecord; isLive: boolean; shown: LeakOwner } | undefined }
-  | { kind: 'operator_token'; found: { contact: Contact; shown: LeakOwner } | undefined }
+  | { kind: 'operator_token'; found: { contact: Pick<Contact, 'id'>; bounded?: string; shown: LeakOwner } | undefined }
 );
 
 /** Owner of a credential, with the id and the name that operators see. */
@@ -113,8 +114,14 @@ async function identify(deps: LeakDeps, value: string, text: number): Promise<Le
   if (isWellFormedSecret(value, 'kto_')) {
     const verifiers = verifiersOf(deps.keyRing, 'operator-token-pepper', value);
     const contact = await findContactByOperatorToken(deps.database, verifiers);
-    const shown = contact && ({ type: 'contact', id: contact.id, name: contact.name } as const);
-    return { ...place, kind: 'operator_token', found: contact && shown && { contact, shown } };
+    if (contact) {
+      const shown = { type: 'contact', id: contact.id, name: contact.name } as const;
+      return { ...place, kind: 'operator_token', found: { contact, shown } };
+    }
+    const token = await findPresentedToken(deps.database, verifiers, new Date(deps.clock()));
+    const shown = token && ({ type: 'contact', id: token.contactId, name: token.contactName } as const);
+    const found = token && shown && { contact: { id: token.contactId }, bounded: token.id, shown };
+    return { ...place, kind: 'operator_token', found };
   }
   return undefined;
 }

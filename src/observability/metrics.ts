@@ -27,6 +27,8 @@ export type Metrics = {
   answered(request: Answered): void;
   /** Counts an answered request on the admin listener. */
   adminAnswered(method: string, status: number): void;
+  /** Counts a request with a break-glass operator token. */
+  brokeGlass(): void;
   /** Counts an answered request on the portal listener. */
   portalAnswered(method: string, status: number): void;
   /** Counts a revocation of a token that the token store does not know. */
@@ -89,6 +91,7 @@ export function createMetrics(): Metrics {
     ['method', 'status'],
     named('admin_requests_total', 'Responses to requests on the admin listener'),
   );
+  const breakGlassUses = createTally([], named('break_glass_uses_total', 'Requests with a break-glass operator token'));
   const portalRequests = createTally(
     ['method', 'status'],
     named('portal_requests_total', 'Responses to requests on the portal listener'),
@@ -164,6 +167,9 @@ export function createMetrics(): Metrics {
         introspectionDurations.observe(ms);
         if (active !== undefined) (active ? live : notLive).count += 1;
       }
+    },
+    brokeGlass() {
+      breakGlassUses.add(1);
     },
     adminAnswered(method, status) {
       adminRequests.add(1, methods.has(method) ? method : 'other', statusClass(status));

@@ -3,7 +3,7 @@ import type { Permission } from '../contacts/contact.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 
-export const signInMethods = ['operator_token', 'link'] as const;
+export const signInMethods = ['operator_token', 'link', 'single_sign_on'] as const;
 
 /** How a contact signed in. */
 export type SignInMethod = (typeof signInMethods)[number];
@@ -41,6 +41,8 @@ export type PresentedSession = {
   lastSeenAt: Date;
   /** Where the link back to the host product leads; null: there is none. Only sessions of the portal have one. */
   returnUrl: string | null;
+  /** The identity provider that started the session, or null. */
+  provider: string | null;
 };
 
 export type NewSession = {
@@ -54,15 +56,21 @@ export type NewSession = {
   address: string;
   userAgent: string;
   grant?: Grant | undefined;
+  /** The person at an identity provider; undefined for other ways to sign in. */
+  person?: SignedInPerson | undefined;
 };
+
+/** A person at an identity provider, and the session there, if the provider names it. */
+export type SignedInPerson = { provider: string; issuer: string; subject: string; sid: string | undefined };
 
 /** Limits of sessions, in seconds. */
 export type SessionLimits = { lifetimeSeconds: number; idleSeconds: number };
 
 /**
- * Finds the session of a cookie. Returns undefined if it has expired, if the contact's operator token was issued,
- * replaced or revoked since sign-in, if its permissions have changed, or if its organization is disabled. Contacts of the
- * deployment itself have no portal, because their permissions are for every organization.
+ * Finds the session of a cookie. Returns undefined if it has expired, if the contact's permissions have changed, or if
+ * its organization is disabled. A session that an operator token or a link has started ends also if the contact's
+ * operator token was issued, replaced or revoked since; one of an identity provider ends if the contact is no longer that
+ * of the person. Contacts of the deployment itself have no portal, because their permissions are for every organization.
  * @param cookie hash of the cookie.
  */
 export async function findPresentedSession(
@@ -74,11 +82,13 @@ export async function findPresentedSession(
   const [row] = await database.query<Row & PresentedSession>(
     `SELECT s.name AS id, s.contact AS "contactId", c.name, coalesce(s.granted, c.permissions) AS permissions,
        c.organization AS "organizationId", s.proved_at AS "provedAt", s.last_seen_at AS "lastSeenAt",
-       s.return_url AS "returnUrl"
+       s.return_url AS "returnUrl", s.provider
      FROM console_sessions s JOIN contacts c ON c.id = s.contact JOIN organizations o ON o.id = c.organization
        LEFT JOIN operator_tokens t ON t.contact = c.id
      WHERE s.id = $1 AND s.site = $3 AND s.expires_at > $2 AND o.enabled AND (s.site = 'console' OR o.id <> $4)
-       AND t.verifier IS NOT DISTINCT FROM s.operator_token
+       AND CASE WHEN s.provider IS NULL THEN t.verifier IS NOT DISTINCT FROM s.operator_token ELSE EXISTS (
+         SELECT FROM contact_identities i WHERE i.contact = s.contact AND i.provider = s.provider AND i.issuer = s.issuer
+           AND i.subject = s.subject) END
        AND c.permissions <@ s.permissions AND s.permissions <@ c.permissions`,
     [cookie, now, site, deploymentOrganization],
   );
@@ -88,7 +98,7 @@ export async function findPresentedSession(
 /** Inserts a session. Returns its id. */
 export async function insertSession(
   transaction: Transaction,
-  { site, cookie, contactId, operatorToken, method, address, userAgent, grant }: NewSession,
+  { site, cookie, contactId, operatorToken, method, address, userAgent, grant, person }: NewSession,
   { lifetimeSeconds, idleSeconds }: SessionLimits,
   now: Date,
 ): Promise<string> {
@@ -96,9 +106,9 @@ export async function insertSession(
   await transaction.query(
     `INSERT INTO console_sessions
        (id, name, contact, operator_token, permissions, method, address, user_agent, created_at, last_seen_at, proved_at,
-        expires_at, site, granted, return_url)
-     SELECT $1, $2, id, $4, permissions, $5, $6, $7, $8, $8, $8, $8::timestamptz + make_interval(secs => $9), $10, $11, $12
-     FROM contacts WHERE id = $3`,
+        expires_at, site, granted, return_url, provider, issuer, subject, sid)
+     SELECT $1, $2, id, $4, permissions, $5, $6, $7, $8, $8, $8, $8::timestamptz + make_interval(secs => $9), $10, $11, $12,
+       $13, $14, $15, $16 FROM contacts WHERE id = $3`,
     [
       cookie,
       id,
@@ -112,6 +122,10 @@ export async function insertSession(
       site,
       grant?.permissions ?? null,
       grant?.returnUrl ?? null,
+      person?.provider ?? null,
+      person?.issuer ?? null,
+      person?.subject ?? null,
+      person?.sid ?? null,
     ],
   );
   return id;
@@ -195,4 +209,55 @@ export async function deleteSessions(
     [contactId, id ?? null],
   );
   return rows.filter(({ expiresAt }) => expiresAt > now);
+}
+
+/**
+ * Gives a session a new cookie after its contact has proved its identity at its identity provider.
+ * @returns false if the contact has no such session.
+ */
+export async function noteProof(
+  transaction: Transaction,
+  { id, contactId, cookie }: { id: string; contactId: string; cookie: Uint8Array },
+  now: Date,
+): Promise<boolean> {
+  const rows = await transaction.query(
+    `UPDATE console_sessions SET id = $3, proved_at = $4 WHERE name = $1 AND contact = $2 AND expires_at > $4 RETURNING 1`,
+    [id, contactId, cookie, now],
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Deletes the sessions that a person has started through an identity provider: all of them, or only those of one session
+ * there.
+ * @returns the contacts that had one.
+ */
+export async function deleteSessionsOfPerson(
+  transaction: Transaction,
+  { provider, subject, sid }: { provider: string; subject: string | undefined; sid: string | undefined },
+): Promise<string[]> {
+  const rows = await transaction.query<{ contact: string }>(
+    `DELETE FROM console_sessions WHERE provider = $1 AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR sid = $3)
+       AND ($2::text IS NOT NULL OR $3::text IS NOT NULL)
+     RETURNING contact`,
+    [provider, subject ?? null, sid ?? null],
+  );
+  return [...new Set(rows.map(({ contact }) => contact))];
+}
+
+export async function deleteSessionsOfProvider(transaction: Transaction, provider: string): Promise<void> {
+  await transaction.query('DELETE FROM console_sessions WHERE provider = $1', [provider]);
+}
+
+/** Finds the person who started a session that has not ended. All members are null for other ways to sign in. */
+export async function findPersonOfSession(
+  database: Queryable,
+  id: string,
+  now: Date,
+): Promise<{ provider: string | null; subject: string | null; sid: string | null } | undefined> {
+  const [row] = await database.query<{ provider: string | null; subject: string | null; sid: string | null }>(
+    'SELECT provider, subject, sid FROM console_sessions WHERE name = $1 AND expires_at > $2',
+    [id, now],
+  );
+  return row;
 }

@@ -24,6 +24,8 @@ const tables = [
   'notices',
   'notice_moments',
   'notice_receivers',
+  'sign_in_attempts',
+  'bounded_tokens',
 ] as const;
 
 /**

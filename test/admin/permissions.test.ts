@@ -42,6 +42,11 @@ const table: Record<string, Permission> = {
   'delete /contacts/{id}/sessions/{session_id}': 'contacts:manage',
   'post /portal-sessions': 'contacts:manage',
   'get /offers': 'integrations:view',
+  'post /identity-providers': 'contacts:manage',
+  'get /identity-providers': 'contacts:manage',
+  'get /identity-providers/{id}': 'contacts:manage',
+  'patch /identity-providers/{id}': 'contacts:manage',
+  'delete /identity-providers/{id}': 'contacts:manage',
   'post /organizations': 'contacts:manage',
   'get /organizations': 'integrations:view',
   'get /organizations/{id}': 'integrations:view',
@@ -102,7 +107,16 @@ const table: Record<string, Permission> = {
 };
 
 /** Routes that every operator may call. */
-const forEveryone = ['get /me', 'get /me/sessions', 'delete /me/sessions', 'delete /me/sessions/{session_id}'];
+const forEveryone = [
+  'get /operator-tokens',
+  'post /operator-tokens',
+  'post /operator-tokens/{id}/rotate',
+  'delete /operator-tokens/{id}',
+  'get /me',
+  'get /me/sessions',
+  'delete /me/sessions',
+  'delete /me/sessions/{session_id}',
+];
 
 let server: AdminServer;
 const tokens = new Map<string, string>();

@@ -23,6 +23,8 @@ type World = {
   session: string;
   notice: string;
   webhook: string;
+  provider: string;
+  token: string;
 };
 
 describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('with %s', (kind) => {
@@ -51,6 +53,13 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     const { id: key } = await post(`/contacts/${contact}/access-keys`, { name, permissions: { orders: ['read'] } });
     const { operator_token: token } = await post(`/contacts/${contact}/operator-token`);
     await server.signIn(token);
+    const { id: provider } = await post('/identity-providers', {
+      name,
+      issuer: 'https://login.example',
+      client_id: 'x',
+      ...of,
+    });
+    const { id: bounded } = await post('/operator-tokens', { name, contact_id: contact });
     const [session] = (await server.adminFetch(`/contacts/${contact}/sessions`)).json.data;
     if (path.endsWith('/authorization-token') || name === hidden) await post(`/clients/${client}/authorization-token`);
     if (path.endsWith('/handover') || name === hidden) {
@@ -68,7 +77,19 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     const url = `https://${name === hidden ? hidden : 'own'}.example/`;
     const hasWebhook = path.startsWith('/webhooks') || [hidden, 'Own'].includes(name);
     const webhook = hasWebhook ? (await post('/webhooks', { name, url, ...of })).id : '';
-    return { organization, client, regeneration, contact, key, keyRegeneration, session: session.id, notice, webhook };
+    return {
+      organization,
+      client,
+      regeneration,
+      contact,
+      key,
+      keyRegeneration,
+      session: session.id,
+      notice,
+      webhook,
+      provider,
+      token: bounded,
+    };
   }
 
   async function operatorOf(organization: string, granted: readonly Permission[]): Promise<string> {
@@ -109,6 +130,8 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     const isOfContact = path.startsWith('/contacts');
     const ofWebhook = path.startsWith('/webhooks') ? world?.webhook : undefined;
     const ofNotice = path.startsWith('/notices') ? world?.notice : undefined;
+    const isOfToken = path.startsWith('/operator-tokens');
+    const isOfProvider = path.startsWith('/identity-providers');
     return path
       .replace(/\{client_id\}|:client_id/, world?.client ?? generateClientId())
       .replace(
@@ -118,13 +141,17 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
       .replace(
         /\{id\}|:id/,
         () =>
-          (isOfOrganization
-            ? world?.organization
-            : isOfContact
-              ? world?.contact
-              : isOfKey
-                ? world?.key
-                : (ofWebhook ?? ofNotice)) ?? crypto.randomUUID(),
+          (isOfToken
+            ? world?.token
+            : isOfProvider
+              ? world?.provider
+              : isOfOrganization
+                ? world?.organization
+                : isOfContact
+                  ? world?.contact
+                  : isOfKey
+                    ? world?.key
+                    : (ofWebhook ?? ofNotice)) ?? crypto.randomUUID(),
       )
       .replace(/\{session_id\}|:session_id/, world?.session ?? crypto.randomUUID())
       .replace(/\{kid\}|:kid/, 'kid');
@@ -132,6 +159,8 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
 
   const bodies: Record<string, object> = {
     'post /clients': { name: 'New', kind: 'integration' },
+    'post /identity-providers': { name: 'New', issuer: 'https://login.example', client_id: 'x' },
+    'patch /identity-providers/{id}': { name: 'Changed' },
     'post /contacts': { name: 'New', email: 'new@example.com' },
     'post /contacts/{id}/access-keys': { name: 'New', permissions: {} },
     'patch /clients/{client_id}': { name: 'Changed' },
@@ -192,6 +221,12 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
         ['PATCH', `/clients/${own.client}`, 'integrations:edit', { owner_contact_id: world.contact }],
         ['POST', '/contacts', 'contacts:manage', { name: 'X', email: 'x@example.com', organization_id: organization }],
         ['PATCH', `/contacts/${own.contact}`, 'contacts:manage', { organization_id: organization }],
+        [
+          'POST',
+          '/identity-providers',
+          'contacts:manage',
+          { name: 'X', issuer: 'https://x.example', client_id: 'x', organization_id: organization },
+        ],
         [
           'POST',
           `/contacts/${own.contact}/access-keys`,

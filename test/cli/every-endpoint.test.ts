@@ -85,6 +85,10 @@ async function walkContact(): Promise<void> {
   await run(`access-keys disable --contact ${keeper} --yes`);
   await run(`access-keys remove ${key} --yes`);
   const { id } = await run('contacts create --name Bo --email bo@example.com');
+  const { id: token } = await run(`operator-tokens create --name Pipeline --contact ${keeper} --expires 30d`);
+  await run('operator-tokens list');
+  const { id: next } = await run(`operator-tokens rotate ${token} --overlap 0s`);
+  await run(`operator-tokens revoke ${next} --yes`);
   await run(`contacts show ${id}`);
   await run(`contacts update ${id} --name Bob`);
   await run(`contacts operator-token ${id}`);
@@ -148,6 +152,15 @@ async function walkWebhook(): Promise<void> {
   await receiver.close();
 }
 
+async function walkProvider(): Promise<void> {
+  const fields = '--name Login --issuer https://login.example --client-id x';
+  const { id } = await run(`identity-providers create ${fields} --grant *=all`);
+  await run('identity-providers list');
+  await run(`identity-providers show ${id}`);
+  await run(`identity-providers update ${id} --disable`);
+  await run(`identity-providers delete ${id} --yes`);
+}
+
 async function walkOthers(): Promise<void> {
   await run('audit list');
   await run('whoami');
@@ -174,7 +187,15 @@ test('every endpoint of the admin API is called by a command', async () => {
       KEYTURN_PORTAL_URL: 'https://portal.example',
       KEYTURN_WEBHOOK_NETWORKS: '127.0.0.0/8',
     };
-    await Promise.all([walkClient(), walkContact(), walkOrganization(), walkNotices(), walkWebhook(), walkOthers()]);
+    await Promise.all([
+      walkClient(),
+      walkContact(),
+      walkOrganization(),
+      walkNotices(),
+      walkWebhook(),
+      walkProvider(),
+      walkOthers(),
+    ]);
   }
   expect(missing()).toEqual([]);
 }, 300_000);

@@ -28,6 +28,10 @@ export const paths: Record<string, string | FormPage> = {
   organizations: '/console/organizations',
   'organization-new': '/console/organizations/new',
   sessions: '/console/sessions',
+  'operator-tokens': '/console/operator-tokens',
+  'operator-token-new': '/console/operator-tokens/new',
+  'identity-providers': '/console/identity-providers',
+  'identity-provider-new': '/console/identity-providers/new',
   'contact-new': '/console/contacts/new',
   'resource-servers': '/console/resource-servers',
   'resource-server-new': '/console/resource-servers/new',
@@ -147,6 +151,19 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
 
   // Usage counts are written in batches, so wait until they are visible.
   const at = `/console/clients/${order.client_id}`;
+  await post('/operator-tokens', {
+    name: `Pipeline ${hostile}`,
+    contact_id: contact.id,
+    permissions: ['integrations:view'],
+    allowed_networks: ['203.0.113.0/24'],
+    break_glass: true,
+  });
+  const login = await post('/identity-providers', {
+    name: `Login ${hostile}`,
+    issuer: 'https://login.example.com/a-rather-long-path',
+    client_id: hostile,
+    grants: [{ value: hostile, permissions: ['integrations:view', 'audit:view'] }],
+  });
   const me = await operator();
   const seen = await signIn(me.token);
   const deadline = Date.now() + 15_000;
@@ -189,6 +206,7 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
     'client-unmark-moved': `${at}/regenerations/${turned.regeneration_id}/unmark-moved?address=192.0.2.7&user_agent=sync%2F1.0&instance=pod-1`,
     'resource-server': `/console/clients/${api.client_id}`,
     contact: `/console/contacts/${contact.id}`,
+    'identity-provider': `/console/identity-providers/${login.id}`,
     'contact-sessions': `/console/contacts/${me.id}/sessions`,
     'contact-edit': `/console/contacts/${contact.id}/edit`,
     'contact-keys-disable': `/console/contacts/${contact.id}/disable-access-keys`,

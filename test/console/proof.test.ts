@@ -11,6 +11,7 @@ let client: { client_id: string; client_secret: string };
 let contactId: string;
 let keyId: string;
 let organizationId: string;
+let providerId: string;
 let api: { client_id: string; client_secret: string };
 
 beforeAll(async () => {
@@ -23,6 +24,8 @@ beforeAll(async () => {
   });
   client = await post('/clients', { name: 'Sync', kind: 'integration', scope: 'orders:read' });
   contactId = (await post('/contacts', { name: 'Bo', email: 'bo@example.com' })).id;
+  providerId = (await post('/identity-providers', { name: 'Login', issuer: 'https://login.example', client_id: 'x' }))
+    .id;
   organizationId = (await post('/organizations', { name: 'Acme' })).id;
   keyId = (await post(`/contacts/${contactId}/access-keys`, { name: 'Key', permissions: { orders: ['read'] } })).id;
 });
@@ -50,6 +53,7 @@ const fill = (path: string) =>
     .replace(':client_id', client.client_id)
     .replace('/contacts/:id', `/contacts/${contactId}`)
     .replace('/access-keys/:id', `/access-keys/${keyId}`)
+    .replace('/identity-providers/:id', `/identity-providers/${providerId}`)
     .replace('/organizations/:id', `/organizations/${organizationId}`)
     .replace(':regeneration_id', crypto.randomUUID());
 
@@ -77,6 +81,8 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     '/sessions/end-all',
     '/contacts/:id/sessions/:session_id/end',
     '/contacts/:id/sessions/end-all',
+    '/operator-tokens/:id/revoke',
+    '/identity-providers/:id/delete',
     '/contacts/:id/disable-access-keys',
     '/contacts/:id/operator-token/revoke',
     '/contacts/:id/delete',
@@ -93,7 +99,8 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     if (path.endsWith('/undo')) await server.send(`/console/contacts/${contactId}/disable-access-keys`, {}, cookie);
     const before = await actionsOf(id);
     const name = path.startsWith('/access-keys') ? 'Key' : path.startsWith('/contacts') ? 'Bo' : 'Sync';
-    const form = { name, email: 'bo@example.com', permission: 'orders:read', reveal: 'on' };
+    const login = { issuer: 'https://login.example', client_id: 'x', scope: 'openid', claim: 'groups' };
+    const form = { ...login, name, email: 'bo@example.com', permission: 'orders:read', reveal: 'on' };
     const answer = await server.send(`/console${fill(path)}`, form, cookie);
     expect(answer.text).toContain('Confirm it’s you');
     expect(answer.text).not.toMatch(/kt[sako]_\w{40}/);

@@ -14,6 +14,6 @@ export function createConsole(
   endpoints: readonly Endpoint[],
   addressOf: (request: Context['req']) => string,
 ): Middleware {
-  const signIn = signInPages(core, addressOf);
+  const signIn = signInPages(core, addressOf, (ctx) => core.config.adminUrl ?? `${ctx.protocol}://${ctx.host}`);
   return serveSite(core, endpoints, addressOf, { name: 'console', cookie: 'keyturn', pages: consolePages, signIn });
 }

@@ -23,7 +23,9 @@ import type { contactSchema } from '../routes/contact-routes.ts';
 import type { expirationSchema } from '../routes/expiration-routes.ts';
 import type { explanationSchema } from '../routes/explain-routes.ts';
 import type { createdSchema as createdHandoverSchema, handoverSchema } from '../routes/handover-routes.ts';
+import type { providerSchema } from '../routes/identity-provider-routes.ts';
 import type { offerSchema } from '../routes/offer-routes.ts';
+import type { tokenSchema } from '../routes/operator-token-routes.ts';
 import type { foundSchema } from '../routes/search-routes.ts';
 import type { sessionSchema } from '../routes/session-routes.ts';
 import type { keysSchema } from '../routes/signing-key-routes.ts';
@@ -41,6 +43,8 @@ export type Section =
   | 'contacts'
   | 'organizations'
   | 'webhooks'
+  | 'identity-providers'
+  | 'operator-tokens'
   | 'resource-servers'
   | 'signing-keys'
   | 'audit'
@@ -56,6 +60,8 @@ export type Reply =
       title: string;
       section?: Section;
       body: VNode;
+      /** The address that the browser opens next. */
+      refresh?: string;
       /** The text in the search field at the top of every page. */
       sought?: string;
     }
@@ -170,6 +176,8 @@ export type ShownFound = z.input<typeof foundSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;
 export type ShownExpiration = z.input<typeof expirationSchema>;
 export type ShownOffer = z.input<typeof offerSchema>;
+export type ShownProvider = z.input<typeof providerSchema>;
+export type ShownOperatorToken = z.input<typeof tokenSchema>;
 export type ShownSession = z.input<typeof sessionSchema>;
 export type ShownExplanation = z.input<typeof explanationSchema>;
 export type Listed<Item> = {

@@ -12,6 +12,7 @@ import { integrationsPage, resourceServersPage } from './pages/clients/client-li
 import { clientPage } from './pages/clients/client-page.ts';
 import { clientRegeneratePages, clientSecretPages } from './pages/clients/client-secret-pages.ts';
 import { generatePages } from './pages/clients/generate-pages.ts';
+import { commandLinePages } from './pages/command-line-pages.ts';
 import { contactActPages, contactFormPages } from './pages/contacts/contact-change-pages.ts';
 import { contactPage, contactsPage } from './pages/contacts/contact-pages.ts';
 import { disableAccessKeysPages } from './pages/contacts/disable-access-keys-pages.ts';
@@ -19,6 +20,8 @@ import { operatorTokenPages } from './pages/contacts/operator-token-pages.ts';
 import { expirationPages } from './pages/expiration-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
 import { homePage } from './pages/home-page.ts';
+import { identityProviderPages } from './pages/identity-providers/identity-provider-pages.ts';
+import { boundedTokenPages } from './pages/operator-tokens/bounded-token-pages.ts';
 import { organizationActPages } from './pages/organizations/organization-act-pages.ts';
 import { organizationFormPages } from './pages/organizations/organization-form-pages.ts';
 import { organizationPage, organizationsPage } from './pages/organizations/organization-pages.ts';
@@ -64,6 +67,9 @@ const operatorPages: readonly Page[] = [
   ...webhookFormPages,
   ...webhookPages,
   ...webhookActPages,
+  ...boundedTokenPages,
+  ...commandLinePages,
+  ...identityProviderPages,
   organizationsPage,
   ...organizationFormPages,
   organizationPage,

@@ -28,6 +28,8 @@ export function renderDocument(page: {
   title: string;
   section?: Section | undefined;
   operator?: Session['operator'] | undefined;
+  /** The address that the browser opens next. */
+  refresh?: string | undefined;
   /** A message about the act that led to the page, shown once. */
   message?: VNode | undefined;
   body: VNode;
@@ -36,7 +38,7 @@ export function renderDocument(page: {
   /** The path and query of the page, to return to. Undefined if a form led to it. */
   returnPath: string | undefined;
 }): string {
-  const { site, look, title, section, operator, message, body, sought, returnPath } = page;
+  const { site, look, title, refresh, section, operator, message, body, sought, returnPath } = page;
   const { tag, direction } = currentLanguage();
   const document: VNode = html`
     <html lang=${tag} dir=${direction}>
@@ -46,6 +48,7 @@ export function renderDocument(page: {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <meta name="robots" content="noindex" />
+        ${refresh && html`<meta http-equiv="refresh" content=${`0; url=${refresh}`} />`}
         <link rel="icon" href=${look ? (look.logo ?? 'data:,') : icon} />
         <link rel="stylesheet" href=${stylePath} />
         ${look?.accentColor && html`<link rel="stylesheet" href=${`/console/assets/${accentName(look.accentColor)}`} />`}
@@ -175,6 +178,12 @@ const entries: readonly Entry[] = [
     permissions: ['integrations:view', 'contacts:manage'],
   },
   {
+    section: 'identity-providers',
+    label: msg('Sign-in'),
+    path: '/console/identity-providers',
+    permissions: ['contacts:manage'],
+  },
+  {
     isForDeployment: true,
     section: 'resource-servers',
     label: msg('Resource servers'),
@@ -190,6 +199,12 @@ const entries: readonly Entry[] = [
   },
   { section: 'webhooks', label: msg('Webhooks'), path: '/console/webhooks', permissions: ['integrations:view'] },
   { section: 'audit', label: msg('Audit log'), path: '/console/audit', permissions: ['audit:view'] },
+  {
+    section: 'operator-tokens',
+    label: msg('Operator tokens'),
+    path: '/console/operator-tokens',
+    permissions: ['integrations:view', 'integrations:edit', 'api_key:manage', 'contacts:manage', 'audit:view'],
+  },
   {
     isForDeployment: true,
     section: 'explain',

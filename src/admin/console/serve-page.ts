@@ -18,7 +18,7 @@ const freshMs = 900_000;
 /** How a site proves the identity of a signed-in operator again. */
 export type Proving = {
   /** Shows the page that asks for a proof. A submitted form is sent again together with the proof. */
-  askProof(ctx: Context, form: URLSearchParams): void;
+  askProof(ctx: Context, form: URLSearchParams): Promise<void>;
   /** Checks the proof in a form. Asks again, and returns false, if it is not valid. */
   proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean>;
   continueWith(ctx: Context, operatorToken: string): Promise<void>;
@@ -64,7 +64,7 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
       continueWith: (token) => signing.continueWith(ctx, token),
     };
     const reply = await answer(page, visit, isFresh);
-    if (reply === undefined) return signing.askProof(ctx, form);
+    if (reply === undefined) return await signing.askProof(ctx, form);
     if ('seeOther' in reply) {
       if (reply.done) leaveMessage(ctx, reply.seeOther, reply.done, reply.undo);
       return seeOther(ctx, reply.seeOther);

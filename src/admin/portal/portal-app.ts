@@ -5,6 +5,7 @@ import { serveHealth } from '../../http/health-endpoints.ts';
 import { normalize } from '../../http/normalize-request.ts';
 import { shedLoad } from '../../http/overload.ts';
 import { createProxyAlarm } from '../../http/trusted-proxies.ts';
+import { serveBackChannelLogout } from '../back-channel-logout.ts';
 import { portalPages } from '../console/pages.ts';
 import { serveSite } from '../console/serve-site.ts';
 import type { Endpoint } from '../endpoint.ts';
@@ -35,6 +36,7 @@ export function createPortalApp(
   app.use(serveHealth(core.readiness, process));
   app.use(shedLoad(process.isOverloaded));
   app.use(requireKnownHost(core, { host, url }));
+  app.use(serveBackChannelLogout(core));
   app.use(requireOwnOrigin);
   app.use(
     serveSite(core, endpoints, addressOf, {

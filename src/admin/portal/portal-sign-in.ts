@@ -3,11 +3,9 @@ import { html } from 'htm/preact';
 import type { Context } from 'koa';
 import type { ComponentChildren, VNode } from 'preact';
 import type { Core } from '../../core.ts';
-import { KeyturnError } from '../../errors.ts';
-import { setRetryAfter } from '../../http/error-answer.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
 import type { PortalSettings } from '../../organizations/portal-settings.ts';
-import { msg, rich, t, told } from '../console/languages/translate.ts';
+import { msg, rich, t } from '../console/languages/translate.ts';
 import { allowFrames } from '../console/page-headers.ts';
 import { hiddenFields } from '../console/parts/forms.ts';
 import { notice } from '../console/parts/notices.ts';
@@ -23,6 +21,8 @@ import {
   setSessionCookie,
   visitorOf,
 } from '../console/sign-in/session.ts';
+import { confirmForm, organizationForm, providerForm, refused } from '../console/sign-in/sign-in-forms.ts';
+import { singleSignOn } from '../console/sign-in/single-sign-on.ts';
 import { lookOf, showLook, siteOf } from '../console/site.ts';
 import { createAttemptLimit } from '../operator-auth.ts';
 
@@ -37,11 +37,25 @@ const proofPath = '/console/prove';
  */
 export function portalSignIn(core: Core, addressOf: (request: Context['req']) => string): SiteParts['signIn'] {
   const limited = createAttemptLimit(perMinute);
+  const sso = singleSignOn(core, {
+    urlOf: (ctx) => core.config.portalUrl ?? `${ctx.protocol}://${ctx.host}`,
+    visitorOf: (ctx) => visitorOf(ctx, addressOf),
+    limited,
+    showSignIn: async (ctx, { next, kept = null, providers = [] }, refusal) => {
+      ctx.status = refusal?.status ?? 200;
+      const buttons = providers.length > 0 ? providerForm({ next, kept, providers }) : organizationForm(next);
+      showRefusal(ctx, refusal?.problem, buttons);
+    },
+    refused,
+  });
 
   async function showLink(ctx: Context): Promise<void> {
     const code = ctx.URL.searchParams.get('code') ?? '';
     const link = code === '' ? undefined : await findLink(core.unlimitedDatabase, 'portal', code, core.clock());
-    if (!link) return showRefusal(ctx, code === '' ? undefined : t(unusable));
+    if (!link) {
+      const problem = code === '' ? undefined : t(unusable);
+      return showRefusal(ctx, problem, organizationForm(ctx.URL.searchParams.get('next')));
+    }
     dress(ctx, await findPortalSettings(core.unlimitedDatabase, link.organizationId));
     show(ctx, t('Continue'), linkForm(code, link.name, providerOf(ctx), link.returnUrl !== null));
   }
@@ -52,11 +66,9 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     try {
       setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, { code }, visitor)));
     } catch (error) {
-      ctx.state['presented'] = true;
-      setRetryAfter(ctx, error);
-      if (!(error instanceof KeyturnError) || (error.status !== 401 && error.status !== 429)) throw error;
-      ctx.status = error.status;
-      return showRefusal(ctx, told(error.message));
+      const { status, problem } = refused(ctx, error);
+      ctx.status = status;
+      return showRefusal(ctx, problem);
     }
     seeOther(ctx, '/console/');
   }
@@ -70,10 +82,18 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
   }
 
   /** Explains how to prove one's identity. A submitted form is kept, and sent again afterwards. */
-  function askProof(ctx: Context, form: URLSearchParams): void {
-    const { operator, returnUrl } = ctx.state['session'] as Session;
+  async function askProof(ctx: Context, form: URLSearchParams): Promise<void> {
+    const { operator, returnUrl, provider } = ctx.state['session'] as Session;
     const isForm = ctx.method === 'POST' && ctx.path !== proofPath;
     const next = ctx.path === proofPath ? (form.get('next') ?? '') : ctx.url;
+    const fields = isForm ? form : new URLSearchParams({ next });
+    const signedInAt = provider === null ? undefined : await core.providers.find(provider);
+    if (signedInAt) {
+      const kept = isForm ? fields.toString() : null;
+      const confirm = confirmForm({ provider: signedInAt, next: isForm ? ctx.path : next, kept });
+      const title = t('Confirm it’s you');
+      return show(ctx, title, html`<div class="narrow sign-in"><h1>${title}</h1>${confirm}</div>`, operator);
+    }
     const body = proofSteps({
       title: t('Confirm it’s you'),
       lead: t(
@@ -82,7 +102,7 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       provider: providerOf(ctx),
       returnUrl,
       action: isForm ? ctx.path : proofPath,
-      fields: isForm ? form : new URLSearchParams({ next }),
+      fields,
     });
     show(ctx, t('Confirm it’s you'), body, operator);
   }
@@ -92,8 +112,10 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       router.get('/sign-in', showLink);
       router.post('/sign-in', openLink);
       router.post('/sign-out', signOut);
+      sso.addRoutes(router);
     },
     addClosedRoutes(router: Router): void {
+      sso.addClosedRoutes(router);
       router.post('/prove', async (ctx) => {
         const form = await readForm(ctx.req);
         const next = form.get('next') ?? '';
@@ -118,7 +140,7 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     askProof,
     async proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean> {
       form.delete('operator_token');
-      askProof(ctx, form);
+      await askProof(ctx, form);
       return false;
     },
     async continueWith(): Promise<void> {
@@ -159,7 +181,7 @@ function show(ctx: Context, title: string, body: VNode, operator?: Session['oper
 }
 
 /** Shows that nobody is signed in, and the way back to the host product. */
-function showRefusal(ctx: Context, problem: string | undefined): void {
+function showRefusal(ctx: Context, problem: string | undefined, waysIn?: VNode): void {
   const provider = providerOf(ctx);
   const returnUrl = lookOf(ctx)?.returnUrl ?? null;
   const body = html`<div class="narrow sign-in">
@@ -167,7 +189,7 @@ function showRefusal(ctx: Context, problem: string | undefined): void {
     ${problem && notice('bad', problem)}
     <p>${t('Open this page from {provider}. There you are signed in already.', { provider })}</p>
     ${returnUrl && html`<p><a class="button primary" href=${returnUrl}>${t('Go to {provider}', { provider })}</a></p>`}
-    ${problem && html`<p><a href="/console/">${t('Continue, if you are signed in here already')}</a></p>`}
+    ${waysIn} ${problem && html`<p><a href="/console/">${t('Continue, if you are signed in here already')}</a></p>`}
   </div>`;
   if (problem && ctx.status === 404) ctx.status = 401;
   show(ctx, t('You are not signed in'), body);

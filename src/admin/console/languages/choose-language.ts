@@ -1,7 +1,7 @@
 import type { Context, Next } from 'koa';
 import { readForm, seeOther } from '../post-redirect-get.ts';
 import { cookieNames, setCookie } from '../sign-in/session.ts';
-import { ownPath } from '../sign-in/sign-in-pages.ts';
+import { ownPath } from '../sign-in/sign-in-forms.ts';
 import { currentLanguage, inLanguage, type Language, languages } from './language.ts';
 
 const names = cookieNames('keyturn-language');

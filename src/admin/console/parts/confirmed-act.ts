@@ -32,17 +32,18 @@ export function confirmedAct({
   act,
 }: {
   path: string;
-  permission: Permission;
+  permission?: Permission;
   asksProof?: boolean;
   confirm(visit: Visit): Promise<Confirmation>;
   act(visit: Visit): Promise<Reply>;
 }): Page[] {
+  const access = permission === undefined ? {} : { permission };
   return [
-    { method: 'get', path, permission, asksProof, handle: async (visit) => show(visit, await confirm(visit)) },
+    { ...access, method: 'get', path, asksProof, handle: async (visit) => show(visit, await confirm(visit)) },
     {
+      ...access,
       method: 'post',
       path,
-      permission,
       handle: async (visit) => {
         const confirmation = await confirm(visit);
         const typed = visit.form.get('name')?.trim();

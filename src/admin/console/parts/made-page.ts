@@ -21,7 +21,7 @@ export function madePage<Body>({
 }: {
   path: string;
   route: Route;
-  permission: Permission;
+  permission?: Permission;
   /** Returns the parameters that the form passed to the route. */
   params?(visit: Visit): Record<string, string | undefined>;
   show(visit: Visit, made: Body): Reply | Promise<Reply>;
@@ -29,7 +29,7 @@ export function madePage<Body>({
   return {
     method: 'get',
     path: `${path}/made/:once`,
-    permission,
+    ...(permission === undefined ? {} : { permission }),
     handle: async (visit) => {
       const made = await visit.recall<Body>(route, { params: params?.(visit) ?? {}, once: visit.params['once'] ?? '' });
       return made === undefined ? notShown() : await show(visit, made);

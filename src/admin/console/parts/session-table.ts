@@ -8,6 +8,7 @@ import { postForm } from './forms.ts';
 const methodNames: Readonly<Record<ShownSession['method'], Message>> = {
   operator_token: msg('operator token'),
   link: msg('sign-in link'),
+  single_sign_on: msg('single sign-on'),
 };
 
 /**

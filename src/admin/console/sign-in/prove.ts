@@ -36,11 +36,11 @@ export async function signIn(core: Core, proof: Proof, visitor: Visitor): Promis
     const proved = await prove(transaction, core, proof, site);
     if (!proved) throw refusal(proof, site);
     if (await continuesSession(transaction, proved, visitor, now)) {
-      await audit(transaction, `${site}.prove`, proved, address, now);
+      await auditSignIn(transaction, `${site}.prove`, proved, address, now);
       return await renewSession(transaction, proved, visitor, now);
     }
     if (cookie !== undefined) await forgetSession(transaction, site, cookie);
-    await audit(transaction, `${site}.sign_in`, proved, address, now);
+    await auditSignIn(transaction, `${site}.sign_in`, proved, address, now);
     return await startSession(transaction, core, proved, visitor);
   });
 }
@@ -56,7 +56,7 @@ export async function proveAgain(core: Core, contact: string, token: string, vis
   return await core.change(async (transaction) => {
     const proved = await prove(transaction, core, { token }, visitor.site);
     if (proved?.contact !== contact) throw refusal({ token }, visitor.site);
-    await audit(transaction, `${visitor.site}.prove`, proved, visitor.address, now);
+    await auditSignIn(transaction, `${visitor.site}.prove`, proved, visitor.address, now);
     return await renewSession(transaction, proved, visitor, now);
   });
 }
@@ -90,10 +90,11 @@ function refusal(proof: Proof, site: Site['name']): KeyturnError {
   return new KeyturnError('unauthenticated', 401, message);
 }
 
-async function audit(
+/** Records a sign-in, or a renewed proof of identity. */
+export async function auditSignIn(
   transaction: Transaction,
-  action: string,
-  { contact }: Proved,
+  action: `${Visitor['site']}.${'sign_in' | 'prove'}`,
+  { contact, method, person }: Proved,
   address: string,
   at: number,
 ): Promise<void> {
@@ -103,6 +104,7 @@ async function audit(
     action,
     targetType: 'contact',
     target: contact,
+    after: { method, ...(person ? { provider: person.provider } : {}) },
   });
 }
 

@@ -11,6 +11,7 @@ import {
   isSameSession,
   noteSeen,
   replaceCookie,
+  type SignedInPerson,
   type SignInMethod,
 } from '../../../sessions/session-store.ts';
 import type { Queryable, Transaction } from '../../../storage/database.ts';
@@ -27,13 +28,22 @@ export type Session = {
   provedAt: Date;
   /** Where the link back to the host product leads; null: there is none. Only sessions of the portal have one. */
   returnUrl: string | null;
+  /** The identity provider that started the session, or null. */
+  provider: string | null;
 };
 
 /**
  * A contact that has proved its identity, the verifier of its current operator token, and how it did so. The verifier is
  * null if it has no token.
  */
-export type Proved = { contact: string; operatorToken: Uint8Array | null; method: SignInMethod; grant?: Grant };
+export type Proved = {
+  contact: string;
+  operatorToken: Uint8Array | null;
+  method: SignInMethod;
+  grant?: Grant;
+  /** The person at an identity provider, for single sign-on. */
+  person?: SignedInPerson;
+};
 
 /** Maximum number of characters of a user agent that are kept. */
 const maxUserAgent = 300;
@@ -77,7 +87,7 @@ const seenEveryMs = 60_000;
  * Hashes the cookie of a session for storage. A cookie of the portal is not one of the console, also for a process of an
  * earlier version, which does not read the column `site`.
  */
-function hashCookie(site: Site['name'], cookie: string): Uint8Array {
+export function hashCookie(site: Site['name'], cookie: string): Uint8Array {
   return digest(site === 'console' ? cookie : `${site} ${cookie}`);
 }
 
@@ -90,9 +100,10 @@ export async function useSession(
   const now = new Date(clock());
   const found = await findPresentedSession(database, site, hashCookie(site, cookie), now);
   if (!found) return undefined;
-  const { id, contactId, name, permissions, provedAt, lastSeenAt, returnUrl } = found;
+  const { id, contactId, name, permissions, provedAt, lastSeenAt, returnUrl, provider } = found;
   if (now.getTime() - lastSeenAt.getTime() >= seenEveryMs) await noteSeen(database, id, config.sessions, now);
-  return { id, operator: { id: contactId, name, permissions, organizationId: reachOf(found) }, provedAt, returnUrl };
+  const operator = { id: contactId, name, permissions, organizationId: reachOf(found) };
+  return { id, operator, provedAt, returnUrl, provider };
 }
 
 /**
@@ -102,13 +113,14 @@ export async function useSession(
 export async function startSession(
   transaction: Transaction,
   { config, clock }: Pick<Core, 'config' | 'clock'>,
-  { contact: contactId, operatorToken, method, grant }: Proved,
+  { contact: contactId, operatorToken, method, grant, person }: Proved,
   { site, mark, address, userAgent }: Visitor,
 ): Promise<string> {
   const cookie = mark + randomCode();
   const session = {
     site,
     grant,
+    person,
     cookie: hashCookie(site, cookie),
     contactId,
     operatorToken,
@@ -227,10 +239,15 @@ export function setSessionCookie(ctx: Context, value: string): void {
   setCookie(ctx, sessionNames(ctx), value);
 }
 
-/** Sets a cookie that only this host reads. @param more further attributes, each after `; `. */
-export function setCookie(ctx: Context, names: CookieNames, value: string, more = ''): void {
+/**
+ * Sets a cookie that only this host reads.
+ * @param more further attributes, each after `; `.
+ * @param isLax whether the cookie is sent also when another site leads the browser back.
+ */
+export function setCookie(ctx: Context, names: CookieNames, value: string, more = '', isLax = false): void {
   const isOverTls = isSecure(ctx);
-  const attributes = `Path=/; HttpOnly; ${sameSite(ctx)}${more}${isOverTls ? '; Secure' : ''}`;
+  const sentBy = isLax ? 'SameSite=Lax' : sameSite(ctx);
+  const attributes = `Path=/; HttpOnly; ${sentBy}${more}${isOverTls ? '; Secure' : ''}`;
   ctx.append('Set-Cookie', `${isOverTls ? names.secure : names.plain}=${value}; ${attributes}`);
 }
 
@@ -248,9 +265,12 @@ function sessionMark(ctx: Context): string {
   return isSecure(ctx) ? secureMark : '';
 }
 
-/** Returns whether the browser uses TLS. The Origin of a form shows this even if a proxy terminates TLS. */
+/**
+ * Returns whether the browser uses TLS. The Origin of a form and the configured URL show this even if a proxy terminates
+ * TLS.
+ */
 function isSecure(ctx: Context): boolean {
-  return ctx.secure || ctx.get('Origin').toLowerCase().startsWith('https:');
+  return ctx.secure || ctx.state['isOverTls'] === true || ctx.get('Origin').toLowerCase().startsWith('https:');
 }
 
 export function clearSessionCookie(ctx: Context): void {

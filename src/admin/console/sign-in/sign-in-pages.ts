@@ -1,16 +1,9 @@
 import type Router from '@koa/router';
-import { html } from 'htm/preact';
 import type { Context } from 'koa';
-import type { VNode } from 'preact';
 import type { Core } from '../../../core.ts';
-import { KeyturnError } from '../../../errors.ts';
-import { setRetryAfter } from '../../../http/error-answer.ts';
 import { createAttemptLimit } from '../../operator-auth.ts';
-import { rich, t, told } from '../languages/translate.ts';
-import { hiddenFields } from '../parts/forms.ts';
-import { notice } from '../parts/notices.ts';
+import { t } from '../languages/translate.ts';
 import { readForm, seeOther } from '../post-redirect-get.ts';
-import { renderDocument, returnPathOf } from '../render-document.ts';
 import { siteOf } from '../site.ts';
 import { proveAgain, signIn } from './prove.ts';
 import {
@@ -21,6 +14,8 @@ import {
   setSessionCookie,
   visitorOf,
 } from './session.ts';
+import { continueForm, ownPath, proofForm, type Refusal, refused, show, signInForm } from './sign-in-forms.ts';
+import { singleSignOn } from './single-sign-on.ts';
 
 /** Maximum number of failed attempts per minute from one network. */
 const perMinute = 10;
@@ -29,10 +24,15 @@ const perMinute = 10;
 const maxKept = 80 * 1024;
 
 /**
- * Creates the handlers for signing in with an operator token or a link, renewing the proof of identity, and signing
- * out.
+ * Creates the handlers for signing in with an operator token, a link or an identity provider, renewing the proof of
+ * identity, and signing out.
+ * @param urlOf returns the URL, without a path, at which the browser reaches the site.
  */
-export function signInPages(core: Core, addressOf: (request: Context['req']) => string) {
+export function signInPages(
+  core: Core,
+  addressOf: (request: Context['req']) => string,
+  urlOf: (ctx: Context) => string,
+) {
   const limited = createAttemptLimit(perMinute);
 
   /**
@@ -46,11 +46,13 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
   }
 
   /** Shows the form that asks for a proof of identity. A submitted form is sent again together with the proof. */
-  function askProof(ctx: Context, form: URLSearchParams, refusal?: Refusal): void {
+  async function askProof(ctx: Context, form: URLSearchParams, refusal?: Refusal): Promise<void> {
     const isForm = ctx.method === 'POST' && ctx.path !== '/console/prove';
     const next = ctx.path === '/console/prove' ? (form.get('next') ?? '') : ctx.url;
-    const { operator } = ctx.state['session'] as Session;
+    const { operator, provider } = ctx.state['session'] as Session;
     const body = proofForm({
+      provider: provider === null ? undefined : await core.providers.find(provider),
+      next: isForm ? ctx.path : next,
       action: isForm ? ctx.path : '/console/prove',
       fields: isForm ? form : new URLSearchParams({ next }),
       problem: refusal?.problem,
@@ -69,13 +71,14 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       await prove(ctx, token);
       return true;
     } catch (error) {
-      askProof(ctx, form, refused(ctx, error));
+      await askProof(ctx, form, refused(ctx, error));
       return false;
     }
   }
 
-  function showSignIn(ctx: Context, form: Parameters<typeof signInForm>[0], refusal?: Refusal) {
-    const body = signInForm({ ...form, problem: refusal?.problem });
+  async function showSignIn(ctx: Context, form: Parameters<typeof signInForm>[0], refusal?: Refusal): Promise<void> {
+    const providers = form.providers ?? (await core.providers.ofDeployment());
+    const body = signInForm({ ...form, providers, problem: refusal?.problem });
     show(ctx, { title: t('Sign in'), operator: undefined, body, status: refusal?.status });
   }
 
@@ -88,7 +91,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       const visitor = visitorOf(ctx, addressOf);
       setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, proof, visitor)));
     } catch (error) {
-      return showSignIn(ctx, { next, kept }, refused(ctx, error));
+      return await showSignIn(ctx, { next, kept }, refused(ctx, error));
     }
     if (kept === null) return seeOther(ctx, ownPath(next));
     const body = continueForm({ action: ownPath(next), fields: new URLSearchParams(kept) });
@@ -104,18 +107,27 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
     seeOther(ctx, '/console/sign-in');
   }
 
+  const sso = singleSignOn(core, {
+    urlOf,
+    visitorOf: (ctx) => visitorOf(ctx, addressOf),
+    limited,
+    showSignIn,
+    refused,
+  });
+
   return {
     askProof,
     proveWithForm,
     continueWith: prove,
 
     addRoutes(router: Router): void {
-      router.get('/sign-in', (ctx) => {
+      router.get('/sign-in', async (ctx) => {
         const { searchParams } = ctx.URL;
-        showSignIn(ctx, { next: searchParams.get('next'), code: searchParams.get('code') ?? undefined });
+        await showSignIn(ctx, { next: searchParams.get('next'), code: searchParams.get('code') ?? undefined });
       });
       router.post('/sign-in', handleSignIn);
       router.post('/sign-out', signOut);
+      sso.addRoutes(router);
     },
 
     addClosedRoutes(router: Router): void {
@@ -123,6 +135,7 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
         const form = await readForm(ctx.req);
         if (await proveWithForm(ctx, form)) seeOther(ctx, ownPath(form.get('next')));
       });
+      sso.addClosedRoutes(router);
     },
 
     /** Answers a form that arrives after its session has ended: asks to sign in, and keeps what was entered. */
@@ -130,152 +143,14 @@ export function signInPages(core: Core, addressOf: (request: Context['req']) => 
       const form = await readForm(ctx.req);
       form.delete('operator_token');
       const text = form.toString();
-      const isProof = ctx.path === '/console/prove';
+      const isProof = ctx.path.startsWith('/console/prove');
       const kept = isProof || text.length > maxKept ? null : text;
       const problem =
         kept === null
           ? t('Your session has ended. Nothing was changed. Sign in again.')
           : t('Your session has ended. Nothing was changed. Sign in to continue with what you entered.');
       ctx.state['presented'] = true;
-      showSignIn(ctx, { next: isProof ? form.get('next') : ctx.path, kept }, { status: 401, problem });
+      await showSignIn(ctx, { next: isProof ? form.get('next') : ctx.path, kept }, { status: 401, problem });
     },
   };
-}
-
-type Refusal = { status: number; problem: string };
-
-/**
- * Returns the rejection to show with the form, for statuses 401 and 429. Other errors are thrown and become an error
- * page.
- */
-function refused(ctx: Context, error: unknown): Refusal {
-  ctx.state['presented'] = true;
-  setRetryAfter(ctx, error);
-  if (error instanceof KeyturnError && (error.status === 401 || error.status === 429)) {
-    return { status: error.status, problem: told(error.message) };
-  }
-  throw error;
-}
-
-function show(
-  ctx: Context,
-  page: { title: string; operator: Session['operator'] | undefined; body: VNode; status: number | undefined },
-): void {
-  const { status = 200, ...document } = page;
-  ctx.status = status;
-  ctx.type = 'text/html; charset=utf-8';
-  ctx.body = renderDocument({ ...document, site: siteOf(ctx), returnPath: returnPathOf(ctx) });
-}
-
-/**
- * Returns the path to redirect to after signing in. Accepts only console paths, because the `next` parameter may come
- * from an untrusted link.
- * @param mayBeSignIn whether the path may be that of the sign-in page.
- */
-export function ownPath(path: string | null | undefined, mayBeSignIn = false): `/console/${string}` {
-  const base = 'http://console.invalid';
-  if (!path || !URL.canParse(path, base)) return '/console/';
-  const { origin, pathname, search } = new URL(path, base);
-  const isSignIn = pathname.startsWith('/console/sign-') && !mayBeSignIn;
-  const isOwn = origin === base && pathname.startsWith('/console/') && !isSignIn;
-  return isOwn ? (`${pathname}${search}` as `/console/${string}`) : '/console/';
-}
-
-/** Renders the sign-in form, for an operator token or the code of a link. */
-function signInForm({
-  next,
-  kept = null,
-  code,
-  problem,
-}: {
-  next: string | null;
-  /** The fields of a form that arrived after its session had ended. */
-  kept?: string | null;
-  /** The code of a link. If set, the form has no field for a token. */
-  code?: string | undefined;
-  problem?: string | undefined;
-}): VNode {
-  return html`<div class="narrow sign-in">
-    <h1>${t('Sign in')}</h1>
-    ${problem && notice('bad', problem)}
-    <form class="card stack" method="post" action="/console/sign-in">
-      ${next && html`<input type="hidden" name="next" value=${next} />`}
-      ${kept !== null && html`<input type="hidden" name="kept" value=${kept} />`}
-      ${
-        code
-          ? html`<p>${t('This link works once. Continue to sign in.')}</p>
-              <input type="hidden" name="code" value=${code} />`
-          : tokenField('token')
-      }
-      <button class="primary">${t('Sign in')}</button>
-    </form>
-    ${
-      !code &&
-      html`<p class="hint">
-        ${rich('No token? An administrator of the server can create a link that signs you in once: <code>keyturn console link</code>')}
-      </p>`
-    }
-  </div>`;
-}
-
-/** Renders the form that sends the kept entries again after a new sign-in. */
-function continueForm({ action, fields }: { action: string; fields: URLSearchParams }): VNode {
-  return html`<div class="narrow sign-in">
-    <h1>${t('You are signed in again')}</h1>
-    <p>${t('What you entered before your session ended is kept. Nothing has been changed yet.')}</p>
-    <form class="card stack" method="post" action=${action}>
-      ${hiddenFields(fields)}
-      <div class="actions"><button class="primary">${t('Continue')}</button><a class="button" href="/console/">${t('Discard')}</a></div>
-    </form>
-  </div>`;
-}
-
-/**
- * Renders the form in which a signed-in operator enters the operator token again. It keeps the fields of the form that
- * was sent before.
- */
-function proofForm({
-  action,
-  fields,
-  problem,
-}: {
-  /** Path that the form is sent to: the page that required the proof, or `/console/prove`. */
-  action: string;
-  /** Fields of the original form, which are sent again together with the proof. */
-  fields: URLSearchParams;
-  problem?: string | undefined;
-}): VNode {
-  return html`<div class="narrow sign-in">
-    <h1>${t('Confirm it’s you')}</h1>
-    ${problem && notice('bad', problem)}
-    <p>
-      ${t('You signed in more than 15 minutes ago. To see a secret or to grant access, enter your operator token again. Nothing has been changed yet.')}
-    </p>
-    <form class="card stack" method="post" action=${action}>
-      ${hiddenFields(fields)} ${tokenField('operator_token')}
-      <button class="primary">${t('Continue')}</button>
-    </form>
-    <p class="hint">
-      ${rich('If you signed in with a link and have no token, sign out and ask an administrator of the server for a new link: <code>keyturn console link</code>')}
-    </p>
-  </div>`;
-}
-
-function tokenField(name: 'token' | 'operator_token'): VNode {
-  return html`<div class="field">
-    <label for="token">${t('Operator token')}</label>
-    <input
-      id="token"
-      name=${name}
-      type="password"
-      autocomplete="current-password"
-      autocapitalize="none"
-      spellcheck="false"
-      required
-      autofocus
-      placeholder="kto_…"
-      aria-describedby="token-hint"
-    />
-    <p class="hint" id="token-hint">${t('It starts with kto_ and was shown once, when it was issued.')}</p>
-  </div>`;
 }

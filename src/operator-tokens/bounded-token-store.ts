@@ -1,0 +1,122 @@
+import type { Permission } from '../contacts/contact.ts';
+import type { Verifier } from '../credentials/verifier.ts';
+import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import type { BoundedToken } from './bounded-token.ts';
+
+const columns = `t.id, t.contact AS "contactId", c.name AS "contactName", t.name, t.hint, t.permissions,
+  t.organization AS "organizationId", t.networks AS "allowedNetworks", t.break_glass AS "breakGlass",
+  t.created_at AS "createdAt", t.expires_at AS "expiresAt", t.last_used_at AS "lastUsedAt"`;
+const from = 'FROM bounded_tokens t JOIN contacts c ON c.id = t.contact';
+
+/** A token as a request presents it, with the current permissions of its contact. */
+export type PresentedToken = BoundedToken & {
+  contactPermissions: readonly Permission[];
+  contactOrganization: string;
+  isOrganizationEnabled: boolean;
+};
+
+/** Finds the token with one of these verifiers that has not expired. */
+export async function findPresentedToken(
+  database: Queryable,
+  verifiers: readonly Uint8Array[],
+  now: Date,
+): Promise<PresentedToken | undefined> {
+  const [row] = await database.query<Row & PresentedToken>(
+    `SELECT ${columns}, c.permissions AS "contactPermissions", c.organization AS "contactOrganization",
+       o.enabled AND coalesce(l.enabled, true) AS "isOrganizationEnabled"
+     ${from} JOIN organizations o ON o.id = c.organization LEFT JOIN organizations l ON l.id = t.organization
+     WHERE t.verifier = ANY ($1::bytea[]) AND (t.expires_at IS NULL OR t.expires_at > $2)`,
+    [verifiers, now],
+  );
+  return row;
+}
+
+/**
+ * Lists tokens that have not expired, by contact and name, at most 1,000.
+ * @param contactId undefined lists those of all contacts.
+ */
+export async function listBoundedTokens(
+  database: Queryable,
+  contactId: string | undefined,
+  now: Date,
+): Promise<BoundedToken[]> {
+  return await database.query<Row & BoundedToken>(
+    `SELECT ${columns} ${from} WHERE ($1::uuid IS NULL OR t.contact = $1) AND (t.expires_at IS NULL OR t.expires_at > $2)
+     ORDER BY c.name, c.id, t.name, t.created_at, t.id LIMIT 1000`,
+    [contactId ?? null, now],
+  );
+}
+
+export async function lockBoundedToken(
+  transaction: Transaction,
+  id: string,
+  now: Date,
+): Promise<BoundedToken | undefined> {
+  const [row] = await transaction.query<Row & BoundedToken>(
+    `SELECT ${columns} ${from} WHERE t.id = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) FOR UPDATE OF t`,
+    [id, now],
+  );
+  return row;
+}
+
+/** The person at an identity provider who got a token by `keyturn login`. */
+export type TokenPerson = { provider: string | null; subject: string | null; sid: string | null };
+
+export async function insertBoundedToken(
+  transaction: Transaction,
+  token: BoundedToken,
+  { verifier, keyVersion }: Verifier,
+  person?: TokenPerson,
+): Promise<void> {
+  await transaction.query(
+    `INSERT INTO bounded_tokens (id, contact, name, verifier, key_version, hint, permissions, organization, networks,
+       break_glass, created_at, expires_at, provider, subject, sid)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+    [
+      token.id,
+      token.contactId,
+      token.name,
+      verifier,
+      keyVersion,
+      token.hint,
+      token.permissions,
+      token.organizationId,
+      token.allowedNetworks,
+      token.breakGlass,
+      token.createdAt,
+      token.expiresAt,
+      person?.provider ?? null,
+      person?.subject ?? null,
+      person?.sid ?? null,
+    ],
+  );
+}
+
+export async function setEnd(transaction: Transaction, id: string, expiresAt: Date): Promise<void> {
+  await transaction.query('UPDATE bounded_tokens SET expires_at = $2 WHERE id = $1', [id, expiresAt]);
+}
+
+export async function deleteBoundedToken(transaction: Transaction, id: string): Promise<boolean> {
+  return (await transaction.query('DELETE FROM bounded_tokens WHERE id = $1 RETURNING 1', [id])).length > 0;
+}
+
+/** Records a use, unless one was recorded after `before`. Returns whether it was recorded. */
+export async function noteUseOf(database: Queryable, id: string, at: Date, before: Date): Promise<boolean> {
+  const rows = await database.query(
+    `UPDATE bounded_tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3) RETURNING 1`,
+    [id, at, before],
+  );
+  return rows.length > 0;
+}
+
+/** Deletes the tokens of a person: all of them, or only those of one session at the identity provider. */
+export async function deleteTokensOfPerson(
+  transaction: Transaction,
+  { provider, subject, sid }: { provider: string; subject: string | undefined; sid: string | undefined },
+): Promise<void> {
+  await transaction.query(
+    `DELETE FROM bounded_tokens WHERE provider = $1 AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR sid = $3)
+       AND ($2::text IS NOT NULL OR $3::text IS NOT NULL)`,
+    [provider, subject ?? null, sid ?? null],
+  );
+}

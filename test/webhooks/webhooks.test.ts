@@ -118,6 +118,21 @@ test('delivers everything once and in order per thing after a receiver has faile
   expect((await api(`/${id}`)).json).toMatchObject({ failing_since: null, last_success_at: expect.any(String) });
 });
 
+test('keeps later events back while an earlier one about the same thing fails', async () => {
+  await create();
+  let requests = 0;
+  receiver.state.onRequest = () => {
+    requests += 1;
+    receiver.state.status = requests === 1 ? 500 : 204;
+  };
+  await rotateAndUndo();
+  await deliver();
+  expect([requests, receiver.received]).toEqual([1, []]);
+  world.pass(hour);
+  await deliver();
+  expect(types()).toEqual(['dev.keyturn.grace_period_began', 'dev.keyturn.grace_period_undone']);
+});
+
 test('is disabled after three days of failures with a notice, and delivers the meantime by a replay', async () => {
   const { id } = await create();
   receiver.state.status = 503;

@@ -198,7 +198,6 @@ function showCreated({ name, at, section, noun }: Owner, { url, code, email, exp
               <p class="hint">${t('Pass the code on by another channel than the link, such as the phone. After five wrong codes, the link ends.')}</p>`
         }
       </section>
-      <div class="actions"><a class="button" href=${at}>${t('Go to {name}', { name })}</a></div>
       <p class="hint">${t('The {noun} does not change until the link is opened.', { noun })}</p>`,
   };
 }

@@ -4,8 +4,10 @@ import { resolve } from 'node:path';
 import { type Dialect, type Dialects, dialectProblems } from './configuration/dialects.ts';
 import { emptyVariables, readSecretFile, unknownVariables, withoutPlatformLinks } from './configuration/environment.ts';
 import { isHostName, isIssuer, localUrl } from './configuration/issuer.ts';
+import { type MailSettings, readMailSettings } from './configuration/mail-settings.ts';
 import { readSignInSettings, type SignInSettings } from './configuration/sign-in-settings.ts';
 import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
+import { type Variable, variables } from './configuration/variables.ts';
 import { UsageError } from './errors.ts';
 import { problemsOfTls, type TlsFiles } from './http/tls-files.ts';
 import { problemsOfProxySettings } from './http/trusted-proxies.ts';
@@ -19,15 +21,15 @@ export type Config = SignInSettings & {
   issuer: string;
   databaseUrl: string | undefined;
   redisUrl: string | undefined;
-  /**
-   * Versions and keys as written, such as `v2:base64,v1:base64`. If undefined, the embedded store generates its own.
-   */
+  /** Versions and keys as written, such as `v2:base64,v1:base64`. Undefined: the embedded store generates one. */
   rootKey: string | undefined;
   dataDir: string;
   host: string;
   port: number;
   adminHost: string;
   adminPort: number;
+  /** Origin at which people reach the console, for links in mails. */
+  consoleUrl: string;
   portalHost: string;
   /** Undefined if this process does not serve the portal. */
   portalPort: number | undefined;
@@ -75,67 +77,13 @@ export type Config = SignInSettings & {
   /** Deviations of other servers' clients that are accepted. */
   dialects: Dialects;
   logLevel: LogLevel;
+  /** Undefined if no mails are sent. */
+  mail: MailSettings | undefined;
   /** Whether requests are traced. OpenTelemetry's own variables set the destination. */
   traces: boolean;
   /** Variables that were set. All others have their default. */
   given: readonly Variable[];
 };
-
-/** All of Keyturn's variables, in the order in which they are listed for people. */
-export const variables = [
-  'KEYTURN_ISSUER',
-  'DATABASE_URL',
-  'DATABASE_URL_FILE',
-  'REDIS_URL',
-  'REDIS_URL_FILE',
-  'KEYTURN_ROOT_KEY',
-  'KEYTURN_ROOT_KEY_FILE',
-  'KEYTURN_DATA_DIR',
-  'KEYTURN_PORT',
-  'KEYTURN_HOST',
-  'KEYTURN_ADMIN_PORT',
-  'KEYTURN_ADMIN_HOST',
-  'KEYTURN_ADMIN_URL',
-  'KEYTURN_PORTAL_PORT',
-  'KEYTURN_PORTAL_HOST',
-  'KEYTURN_PORTAL_URL',
-  'KEYTURN_WORKERS',
-  'KEYTURN_ACCESS_TOKEN_TTL',
-  'KEYTURN_SESSION_TTL',
-  'KEYTURN_SESSION_IDLE',
-  'KEYTURN_OPERATOR_TOKEN_DAYS',
-  'KEYTURN_SSO_ISSUER',
-  'KEYTURN_SSO_CLIENT_ID',
-  'KEYTURN_SSO_CLIENT_SECRET',
-  'KEYTURN_SSO_CLIENT_SECRET_FILE',
-  'KEYTURN_SSO_SCOPE',
-  'KEYTURN_SSO_CLAIM',
-  'KEYTURN_SSO_GRANTS',
-  'KEYTURN_SSO_ACR_VALUES',
-  'KEYTURN_SSO_ALLOWED_NETWORKS',
-  'KEYTURN_STALE_SECONDS',
-  'KEYTURN_REVEAL',
-  'KEYTURN_STANDALONE_KEYS',
-  'KEYTURN_SIGNING_ALG',
-  'KEYTURN_SIGNING_KEY_DAYS',
-  'KEYTURN_FAILURES_PER_MINUTE',
-  'KEYTURN_TOKENS_PER_MINUTE',
-  'KEYTURN_REVOCATIONS_PER_MINUTE',
-  'KEYTURN_FAST_PATH',
-  'KEYTURN_ACCESS_LOG',
-  'KEYTURN_ALLOWED_HOSTS',
-  'KEYTURN_WEBHOOK_NETWORKS',
-  'KEYTURN_TRUST_PROXY',
-  'KEYTURN_CLIENT_CERT_HEADER',
-  'KEYTURN_CLIENT_CERT_PROXY',
-  'KEYTURN_TLS_CERT',
-  'KEYTURN_TLS_KEY',
-  'KEYTURN_TLS_CLIENT_CA',
-  'KEYTURN_DIALECTS',
-  'KEYTURN_LOG_LEVEL',
-] as const;
-
-export type Variable = (typeof variables)[number];
 
 const remoteVariables = ['KEYTURN_URL', 'KEYTURN_OPERATOR_TOKEN', 'KEYTURN_PROFILE'] as const;
 
@@ -221,6 +169,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   };
   const scheme = tlsFiles.cert ? 'https' : 'http';
   const issuer = origin('KEYTURN_ISSUER', localUrl(scheme, port, 4000));
+  const adminPort = integer('KEYTURN_ADMIN_PORT', 4001, 0, 65_535);
   const portalPort = text('KEYTURN_PORTAL_PORT') ? integer('KEYTURN_PORTAL_PORT', 4002, 0, 65_535) : undefined;
   const hasPortal = portalPort !== undefined || text('KEYTURN_PORTAL_URL') !== undefined;
   const databaseUrl = storeUrl('DATABASE_URL', checkPostgresUrl);
@@ -244,7 +193,8 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     host: listenOn('KEYTURN_HOST', '0.0.0.0'),
     port,
     adminHost: listenOn('KEYTURN_ADMIN_HOST', '127.0.0.1'),
-    adminPort: integer('KEYTURN_ADMIN_PORT', 4001, 0, 65_535),
+    adminPort,
+    consoleUrl: origin('KEYTURN_CONSOLE_URL', localUrl(scheme, adminPort, 4001)),
     portalHost: listenOn('KEYTURN_PORTAL_HOST', '0.0.0.0'),
     portalPort,
     portalUrl: hasPortal ? origin('KEYTURN_PORTAL_URL', localUrl(scheme, portalPort ?? 0, 4002)) : undefined,
@@ -272,6 +222,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     clientCertProxy,
     tlsFiles,
     dialects: new Set(dialects as Dialect[]),
+    mail: readMailSettings(text, secret, problems),
     logLevel: oneOf('KEYTURN_LOG_LEVEL', 'info', logLevels),
     ...readSignInSettings({ text, secret, list, check }),
     traces:

@@ -13,6 +13,9 @@ import { createTextSigner } from './credentials/signed-value.ts';
 import { createIdentityProviders, type IdentityProviders } from './identity-providers/identity-providers.ts';
 import { lockSecretOwner } from './leaks/end-leak.ts';
 import { createNotices, type Notices } from './notices/deliver-notices.ts';
+import { createDueNotices } from './notices/due-notices.ts';
+import { createMailChannels } from './notices/mail-channel.ts';
+import { insertNewNetworks } from './notices/new-networks.ts';
 import { insertNoticesOf } from './notices/notices-of-events.ts';
 import { type Log, logLoss } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
@@ -160,7 +163,7 @@ export async function openCore(
     const stream =
       redis && (await openAnnouncementStream(redis, database, prefix, createTextSigner(keyRing, 'announcement')));
     const announcements = stream && createAnnouncements({ stream, log });
-    const { staleSeconds, reveal, signingAlgorithm } = config;
+    const { staleSeconds, reveal, signingAlgorithm, issuer, webhookNetworks } = config;
     const algorithms = assertionAlgorithms(config.dialects);
     // The embedded database belongs to one process, so no other process can change it.
     const staleAlways = config.given.includes('KEYTURN_STALE_SECONDS') || config.databaseUrl === undefined;
@@ -202,12 +205,13 @@ export async function openCore(
     opened.defer(startSweep(database, log, rollUpUsage, clockCheck.isRight));
     const limitedDatabase = limitDatabase(database);
     const changed = { database: limitedDatabase, keyRing, feed, log };
-    const change = createCommitChange(changed, (transaction, events) =>
-      insertNoticesOf(transaction, secretDeps, events),
-    );
-    const { issuer, webhookNetworks } = config;
-    const webhooks = createWebhookChannel({ database, keyRing, clock, change, issuer, webhookNetworks, webhookCa });
-    const notices = createNotices({ database, clock, log, channels: [webhooks] }, async () => undefined);
+    const change = createCommitChange(changed, (inner, events) => insertNoticesOf(inner, secretDeps, events));
+    const channels = [
+      createWebhookChannel({ database, keyRing, clock, change, issuer, webhookNetworks, webhookCa }),
+      ...createMailChannels({ database, keyRing, config }),
+    ];
+    const due = createDueNotices({ database, clock, ttlSeconds, rootKeyVersion: keyRing.current });
+    const notices = createNotices({ database, clock, log, channels }, due);
     opened.defer(notices.close);
     const refusals = startRefusals({ clock, log, change });
     opened.defer(refusals.close);
@@ -219,9 +223,10 @@ export async function openCore(
     const grantedScopes = startUsedScopes(scopeDeps, { table: 'client_scopes', owner: 'client' });
     opened.defer(grantedScopes.close);
     const counter = createUsageCounter({ clock });
-    const noteUse: NoteUse = async (transaction, batch) => {
+    const noteUse: NoteUse = async (transaction, batch, added) => {
       await noteLastUse(transaction, batch, 'access_keys');
       await noteLastUse(transaction, batch, 'clients');
+      await insertNewNetworks(transaction, added);
     };
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse }, () =>
       // A wrong clock must not end a secret permanently.

@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { readConfig, variables } from '../src/config.ts';
+import { readConfig } from '../src/config.ts';
 import { configWarnings } from '../src/configuration/environment.ts';
+import { variables } from '../src/configuration/variables.ts';
 import { UsageError } from '../src/errors.ts';
 import { makeCertificate } from './certificates.ts';
 
@@ -98,10 +99,51 @@ test('reports all wrong values together, each with the name of its variable', ()
     KEYTURN_TOKENS_PER_MINUTE: 'many',
     KEYTURN_TRUST_PROXY: '10.0.0.0/33',
     KEYTURN_LOG_LEVEL: 'loud',
+    KEYTURN_SMTP_URL: 'http://mail.example.com',
+    KEYTURN_MAIL_FROM: 'nobody',
+    KEYTURN_MAIL_REPLY_TO: 'a@b, c@d',
+    KEYTURN_CONSOLE_URL: 'https://example.com/console',
     KEYTURN_COLOUR: 'blue',
   };
   const message = refusal(wrong);
   for (const name of [...Object.keys(wrong), 'KEYTURN_ROOT_KEY']) expect(message).toContain(`  - ${name} `);
+});
+
+test('reads the mail server, and names no part of a wrong URL, which may be a password', () => {
+  const mail = (url: string) => readConfig({ KEYTURN_SMTP_URL: url, KEYTURN_MAIL_FROM: 'Ops <ops@example.com>' }).mail;
+  const sender = { from: { name: 'Ops', address: 'ops@example.com' }, replyTo: undefined };
+  expect(mail('smtps://a%40b:p%2F%3Aq@mail.example.com')).toEqual({
+    host: 'mail.example.com',
+    port: 465,
+    isTls: true,
+    startTls: 'required',
+    credentials: { user: 'a@b', pass: 'p/:q' },
+    ...sender,
+  });
+  expect(mail('smtp://relay:25')).toMatchObject({
+    port: 25,
+    isTls: false,
+    startTls: 'optional',
+    credentials: undefined,
+  });
+  expect(mail('smtp://relay?starttls=off')).toMatchObject({ port: 587, startTls: 'off' });
+  expect(readConfig({}).mail).toBeUndefined();
+  for (const wrong of [
+    'smtp://a:hidden/x@relay',
+    'smtp://a:hidden#x@relay',
+    'smtp://a:%hidden@relay',
+    'smtp://hidden@relay',
+  ]) {
+    const message = refusal({ KEYTURN_SMTP_URL: wrong, KEYTURN_MAIL_FROM: 'a@example.com' });
+    expect(message).toContain('KEYTURN_SMTP_URL');
+    expect(message).not.toContain('hidden');
+  }
+  expect(refusal({ KEYTURN_SMTP_URL: 'smtp://relay' })).toContain('KEYTURN_SMTP_URL needs KEYTURN_MAIL_FROM');
+  expect(refusal({ KEYTURN_MAIL_FROM: 'a@example.com' })).toContain('KEYTURN_MAIL_FROM needs KEYTURN_SMTP_URL');
+  const injected = 'A <a@example.com>\r\nBcc: <b@example.com>';
+  expect(refusal({ KEYTURN_SMTP_URL: 'smtp://relay', KEYTURN_MAIL_FROM: injected })).toContain(
+    'KEYTURN_MAIL_FROM must',
+  );
 });
 
 test('reports wrong TLS files together with other wrong values, each with the name of its variable', () => {

@@ -16,6 +16,7 @@ import { importEndpoints } from './routes/import-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
 import { noticeEndpoints } from './routes/notice-routes.ts';
+import { noticeSettingsEndpoints } from './routes/notice-settings-routes.ts';
 import { offerEndpoints } from './routes/offer-routes.ts';
 import { boundedTokenEndpoints } from './routes/operator-token-routes.ts';
 import { organizationEndpoints } from './routes/organization-routes.ts';
@@ -33,6 +34,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
   const endpoints = [
     ...attentionEndpoints(core),
     ...expirationEndpoints(core),
+    ...noticeSettingsEndpoints(core),
     ...noticeEndpoints(core),
     ...searchEndpoints(core),
     ...clientEndpoints(core),

@@ -6,6 +6,7 @@ export const attentionKinds = [
   'grace_period_ending',
   'resource_server_disabled',
   'resource_server_silent',
+  'notice_parked',
   'certificate_expiring',
   'access_key_expiring',
   'grace_period_complete',
@@ -38,11 +39,13 @@ export type AttentionItem = {
   movedCount: number | null;
   /** Number of rejected requests. */
   requests: number;
+  /** To whom a notice could not be delivered, and why; absent unless it is about one. */
+  parked?: { receiver: string; reason: string };
 };
 
 export type AttentionSubject = {
-  type: 'client' | 'access_key';
-  /** The Client ID, or the id of the access key. */
+  type: 'client' | 'access_key' | 'notice';
+  /** The Client ID, or the id of the access key or notice. */
   id: string;
   name: string;
   /** The contact of an access key. */
@@ -70,13 +73,15 @@ export const expiringMs = 14 * dayMs;
 export const unusedMs = 90 * dayMs;
 /** Time for which a rejected request with an ended credential needs attention. */
 export const refusedMs = 7 * dayMs;
+/** Time for which a notice that could not be delivered needs attention. */
+export const parkedMs = 14 * dayMs;
 /** Reasons for which a credential that has ended is rejected, as the index of usage_sources has them. */
 export const refusedAsEnded = `refused_as IN ('retired_secret', 'undone_secret', 'key_left_set')`;
 /** Selects the sources that were last rejected with an ended credential after $1, with the client or access key as owner. */
 export const refusedSources = `
-  SELECT coalesce((SELECT client FROM client_keys WHERE id = s.owner), s.owner) AS owner, s.address, s.user_agent, s.refused, s.refused_at
+  SELECT coalesce((SELECT client FROM client_keys WHERE id = s.owner), s.owner) AS owner, s.generation, s.address, s.user_agent, s.refused, s.refused_at
   FROM (
-    SELECT owner, address, user_agent, refused, refused_at FROM usage_sources
+    SELECT owner, generation, address, user_agent, refused, refused_at FROM usage_sources
     WHERE ${refusedAsEnded} AND refused_at > $1 ORDER BY refused_at DESC LIMIT ${maxCount}
   ) s ORDER BY s.refused_at DESC`;
 /** Longest list of items of one kind. */

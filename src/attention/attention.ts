@@ -22,6 +22,7 @@ import {
   findUnusedClients,
   findUnusedKeys,
 } from './idle-credentials.ts';
+import { findParkedNotices } from './parked-notices.ts';
 import { nameSubjects, ofClient } from './subjects.ts';
 import { findTroubledServers } from './troubled-servers.ts';
 
@@ -40,6 +41,7 @@ export async function findAttention(
     await findRefused(database, now, limit),
     ...(await findGracePeriods(database, deps, limit)),
     ...(await findTroubledServers(database, now, limit)),
+    await findParkedNotices(database, now, limit),
     await findExpiringCertificates(database, now, limit),
     {
       kind: 'access_key_expiring',

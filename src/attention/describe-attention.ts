@@ -2,7 +2,7 @@ import { countOf } from '../text/count-text.ts';
 import type { AttentionItem } from './attention-item.ts';
 
 /** Returns what needs attention as a sentence, without its time. */
-export function describeAttention({ kind, sourceCount, movedCount, requests, subject }: AttentionItem): string {
+export function describeAttention({ kind, sourceCount, movedCount, requests, subject, parked }: AttentionItem): string {
   const credential = subject.type === 'client' ? 'credential' : 'value';
   const sources = countOf(sourceCount, 'source');
   switch (kind) {
@@ -18,6 +18,8 @@ export function describeAttention({ kind, sourceCount, movedCount, requests, sub
       return 'The resource server is disabled, so its requests to check tokens are rejected.';
     case 'resource_server_silent':
       return 'The resource server has not checked a token for a week. It may be unreachable.';
+    case 'notice_parked':
+      return `The notice could not be delivered to ${parked?.receiver}: ${parked?.reason}`;
     case 'certificate_expiring':
       return 'The registered certificate expires, and no other one is registered.';
     case 'access_key_expiring':
@@ -43,6 +45,8 @@ export function nextStepOf({ kind, subject }: AttentionItem): string {
       return 'Enable the resource server.';
     case 'resource_server_silent':
       return 'Check that the API can reach Keyturn.';
+    case 'notice_parked':
+      return 'Correct the cause, then try again.';
     case 'certificate_expiring':
       return 'Replace the certificate.';
     case 'access_key_expiring':

@@ -9,7 +9,7 @@ const maxCached = 5_000;
 /** Caches the ends of certificates by their text, because parsing one takes tens of microseconds. */
 const ends = new Map<string, number | undefined>();
 
-type CertificateRow = Row & { id: string; client_id: string; name: string; certificates: string[] };
+type CertificateRow = Row & { id: string; client_id: string; name: string; created_at: Date; certificates: string[] };
 
 /**
  * Finds enabled clients all of whose registered certificates expire soon, or have expired, the first to expire first.
@@ -27,7 +27,7 @@ export async function findEndingCertificates(
 /** Returns the last end of the certificates of each examined client. */
 async function findEnds(database: Queryable): Promise<{ row: CertificateRow; end: number }[]> {
   const rows = await database.query<CertificateRow>(
-    `SELECT id, client_id, name, ARRAY(
+    `SELECT id, client_id, name, created_at, ARRAY(
        SELECT key -> 'x5c' ->> 0 FROM jsonb_array_elements(jwks -> 'keys') key WHERE jsonb_typeof(key -> 'x5c') = 'array'
      ) AS certificates
      FROM (

@@ -20,6 +20,8 @@ export type Expiration = {
   subject: AttentionSubject | null;
   /** The rotation of a grace period; null for the other kinds. */
   regenerationId: string | null;
+  /** Since when it ends at this time, as far as that is known. */
+  since: Date;
   /** Identifies the thing among those of its kind, and orders those that end at the same time: a UUID, or the `kid`. */
   order: string;
 };
@@ -69,21 +71,24 @@ export async function listExpirations(
 
 async function findKeys(database: Queryable, window: Window): Promise<Expiration[]> {
   const { at, id } = startOf('access_key', window);
-  const rows = await database.query<{ id: string; at: Date }>(
-    `SELECT id, expires_at AS at FROM access_keys
+  const rows = await database.query<{ id: string; at: Date; created_at: Date }>(
+    `SELECT id, expires_at AS at, created_at FROM access_keys
      WHERE enabled AND (${endOfKey}, id) > ($1, $2::uuid) AND ${endOfKey} > $3 AND ${endOfKey} < $4
      ORDER BY ${endOfKey}, id LIMIT $5`,
     [at, id, window.now, window.until, window.limit],
   );
-  const found = rows.map((row) => ({ at: row.at, owner: row.id, regenerationId: null, order: row.id }));
+  const found = rows.map(({ id: owner, at: end, created_at: since }) => {
+    return { at: end, since, owner, regenerationId: null, order: owner };
+  });
   return await withSubjects(database, 'access_key', found);
 }
 
 async function findGracePeriods(database: Queryable, window: Window): Promise<Expiration[]> {
   const { until, now, limit } = window;
   const running = await listGracePeriods(database, now, limit, { after: startOf('grace_period', window), until });
-  const found = running.map(({ owner, regeneration: { id, oldSecret } }) => ({
+  const found = running.map(({ owner, regeneration: { id, oldSecret, createdAt } }) => ({
     at: oldSecret.retiresAt as Date,
+    since: createdAt,
     owner: owner.id,
     regenerationId: id,
     order: oldSecret.id,
@@ -112,7 +117,8 @@ async function findCertificates(database: Queryable, { now, until, after }: Wind
   return ending
     .map(({ row, end }): Expiration => {
       const subject = ofClient(row.client_id, row.name);
-      return { kind: 'certificate', at: new Date(end), subject, regenerationId: null, order: row.id };
+      const since = row.created_at;
+      return { kind: 'certificate', at: new Date(end), since, subject, regenerationId: null, order: row.id };
     })
     .filter((item) => item.at > now && (!after || compare(item, after) > 0));
 }
@@ -124,7 +130,14 @@ async function findSigningKey(database: Queryable, window: Window, days: number)
   const at = plannedRotationOf(keys, days);
   const kid = keys.find(({ state }) => state === 'current')?.kid;
   if (at === undefined || kid === undefined || at <= now.getTime() || at >= until.getTime()) return [];
-  const item = { kind: 'signing_key', at: new Date(at), subject: null, regenerationId: null, order: kid } as const;
+  const item = {
+    kind: 'signing_key',
+    at: new Date(at),
+    since: now,
+    subject: null,
+    regenerationId: null,
+    order: kid,
+  } as const;
   return !after || compare(item, after) > 0 ? [item] : [];
 }
 

@@ -56,15 +56,23 @@ const ofIntegrations = `kind = 'integration' AND`;
  * The column of an integration is up to a day late, and empty for what happened before it existed, so the sources of
  * usage decide. At most `maxCount` integrations are examined.
  */
-export const unusedClients = `SELECT id, client_id, name, last_used_at, created_at FROM (
-    SELECT * FROM clients WHERE ${ofIntegrations} ${unusedSince} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
+export const unusedClients = selectUnusedClients(unusedSince);
+
+function selectUnusedClients(condition: string): string {
+  return `SELECT id, client_id, name, last_used_at, created_at FROM (
+    SELECT * FROM clients WHERE ${ofIntegrations} ${condition} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
   ) c LEFT JOIN LATERAL (
     SELECT true AS is_used FROM usage_sources u WHERE u.owner = c.id AND u.last_used_at >= $1 LIMIT 1
   ) u ON true WHERE is_used IS NULL`;
+}
 
-export const unusedKeys = `SELECT * FROM (
-    SELECT * FROM access_keys WHERE ${unusedSince} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
+export const unusedKeys = selectUnusedKeys(unusedSince);
+
+function selectUnusedKeys(condition: string): string {
+  return `SELECT * FROM (
+    SELECT * FROM access_keys WHERE ${condition} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
   ) k WHERE coalesce(k.expires_at, 'infinity') > $2`;
+}
 
 /** Lists enabled integrations that were neither used nor created in the last 90 days, the longest unused first. */
 export async function findUnusedClients(database: Queryable, now: number, limit: number): Promise<AttentionItem[]> {
@@ -85,6 +93,25 @@ export async function findUnusedKeys(database: Queryable, now: number, limit: nu
   return rows.map((row) =>
     itemOf('unused_access_key', 'later', ofKey(row as KeyRow), row['last_used_at'] as Date | null),
   );
+}
+
+/** An integration or access key that became unused, with its internal id. */
+type NewlyUnused = { type: 'client' | 'access_key'; id: string; lastUsedAt: Date | null };
+
+/**
+ * Finds the enabled integrations and access keys that became unused lately, at most `maxCount` of each.
+ * @param withinMs how long ago they became unused at most.
+ */
+export async function findNewlyUnused(database: Queryable, now: number, withinMs: number): Promise<NewlyUnused[]> {
+  const newly = `${unusedSince} AND coalesce(last_used_at, created_at) >= $3 AND $2::timestamptz IS NOT NULL`;
+  const parameters = [new Date(now - unusedMs), new Date(now), new Date(now - unusedMs - withinMs)];
+  type UnusedRow = { id: string; last_used_at: Date | null };
+  const clients = await database.query<UnusedRow>(selectUnusedClients(newly), parameters);
+  const keys = await database.query<UnusedRow>(selectUnusedKeys(newly), parameters);
+  return [
+    ...clients.map((row) => ({ type: 'client' as const, id: row.id, lastUsedAt: row.last_used_at })),
+    ...keys.map((row) => ({ type: 'access_key' as const, id: row.id, lastUsedAt: row.last_used_at })),
+  ];
 }
 
 /** Counts unused integrations or access keys, at most `maxCount`. */

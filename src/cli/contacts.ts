@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { permissions } from '../contacts/contact.ts';
+import { contactLanguages, permissions } from '../contacts/contact.ts';
 import { addAct, addListCommand } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { type Admin, withAdmin } from './stores.ts';
@@ -12,6 +12,7 @@ type ShownContact = Json & {
   name: string;
   email: string;
   external_id: string | null;
+  language: string | null;
   permissions: string[];
   operator_token_hint: string | null;
   created_at: string;
@@ -25,6 +26,7 @@ type FieldOptions = OutputOptions & {
   organization?: string;
   email?: string;
   externalId?: string | false;
+  language?: string;
   permission?: string[];
 };
 
@@ -58,6 +60,7 @@ function addCreate(contacts: Command): void {
     .requiredOption('--name <text>', 'name of the person or company')
     .requiredOption('--email <address>', 'e-mail address')
     .option('--external-id <id>', 'unique id of the contact in your own system')
+    .addOption(new Option('--language <code>', 'language of mails').choices(contactLanguages))
     .option('--organization <id>', 'the id of the organization that the contact belongs to')
     .option('--operator-token', 'issue an operator token; standard output contains only the token, which is shown once')
     .option('--json', 'print one JSON object, with operator_token if it was issued')
@@ -111,6 +114,7 @@ function addUpdate(contacts: Command): void {
     .option('--email <address>', 'e-mail address')
     .option('--external-id <id>', 'unique id of the contact in your own system')
     .option('--no-external-id', 'remove the external id')
+    .addOption(new Option('--language <code>', 'language of mails').choices(contactLanguages))
     .option('--organization <id>', 'the id of the organization that the contact moves to, with its access keys')
     .option('--json', 'print the changed contact as one JSON object')
     .addHelpText(
@@ -164,6 +168,7 @@ function toFields(options: FieldOptions): Json {
     organization_id: options.organization,
     email: options.email,
     external_id: options.externalId === false ? null : options.externalId,
+    language: options.language,
     permissions: granted,
   };
 }
@@ -189,6 +194,7 @@ function showContact(contact: ShownContact): string {
     name: contact.name,
     email: contact.email,
     external_id: contact.external_id ?? 'none',
+    language: contact.language ?? 'en (default)',
     permissions: contact.permissions.join(', ') || 'none',
     operator_token: contact.operator_token_hint ?? 'none',
     created: contact.created_at,

@@ -19,7 +19,8 @@ export type Check = {
     | 'schema'
     | 'clock'
     | 'secrets'
-    | 'redis';
+    | 'redis'
+    | 'mail';
   status: 'ok' | 'warn' | 'fail';
   message: string;
   /** Describes how to fix the problem. */

@@ -14,10 +14,15 @@ import { type Check, fail, ok, warn } from './examine-configuration.ts';
 
 const quiet = createLog('silent');
 
-/** Checks the root key, the database and Redis. */
+/** Checks the root key, the database, Redis and the mail server. */
 export async function examineStores(config: Config): Promise<Check[]> {
   const { ring, check } = await examineRootKey(config);
-  return [check, ...(await examineDatabase(config, ring)), ...(await examineRedis(config))];
+  return [
+    check,
+    ...(await examineDatabase(config, ring)),
+    ...(await examineRedis(config)),
+    ...(await examineMail(config)),
+  ];
 }
 
 async function examineRootKey(config: Config): Promise<{ ring: KeyRing | undefined; check: Check }> {
@@ -212,4 +217,19 @@ function adviceFor(error: unknown): string | undefined {
 /** Returns a store's URL without credentials and query. */
 function withoutPassword(url: string): string {
   return url.replace(/^([a-z+]+:\/\/)[^/]*@/i, '$1').replace(/\?.*$/s, '');
+}
+
+/** Connects to the mail server and signs in, without sending anything. */
+async function examineMail({ mail }: Config): Promise<Check[]> {
+  if (!mail) return [];
+  const { createMailer } = await import('../mail/send-mail.ts');
+  const server = `${mail.host}:${mail.port}`;
+  try {
+    await createMailer(mail).check();
+    const tls = mail.isTls || mail.startTls === 'required' ? 'over TLS' : 'TLS if the server offers it';
+    return [ok('mail', `${server} accepts the connection${mail.credentials ? ' and the login' : ''}, ${tls}`)];
+  } catch (error) {
+    const advice = 'Correct KEYTURN_SMTP_URL. Until then, mails are tried again for three days.';
+    return [fail('mail', `${server}: ${(error as Error).message}`, advice)];
+  }
 }

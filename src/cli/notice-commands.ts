@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { addAct, addListCommand } from './acts.ts';
 import type { Json } from './call-admin.ts';
+import { addNoticeSettingsCommand } from './notice-settings-command.ts';
 import { plain, sheet } from './terminal.ts';
 
 /** Members of the admin API's notice that are displayed. */
@@ -60,6 +61,7 @@ export function addNoticeCommands(notices: Command): void {
     below: '/retry',
     text: showNotice,
   });
+  addNoticeSettingsCommand(notices);
 }
 
 function countStates(deliveries: ShownNotice['deliveries']): string {

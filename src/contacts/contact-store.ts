@@ -3,7 +3,7 @@ import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
-import type { Contact, Permission } from './contact.ts';
+import type { Contact, ContactLanguage, Permission } from './contact.ts';
 
 type ContactRow = Row & {
   id: string;
@@ -11,6 +11,7 @@ type ContactRow = Row & {
   name: string;
   email: string;
   external_id: string | null;
+  language: ContactLanguage | null;
   permissions: Permission[];
   hint: string | null;
   revision: number;
@@ -140,8 +141,8 @@ export async function externalIdIsTaken(
 
 export async function insertContact(transaction: Transaction, contact: Contact): Promise<void> {
   await transaction.query(
-    `INSERT INTO contacts (id, organization, name, email, external_id, permissions, revision, created_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    `INSERT INTO contacts (id, organization, name, email, external_id, permissions, revision, created_at, updated_at, language)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
     [
       contact.id,
       contact.organizationId,
@@ -152,6 +153,7 @@ export async function insertContact(transaction: Transaction, contact: Contact):
       contact.revision,
       contact.createdAt,
       contact.updatedAt,
+      contact.language,
     ],
   );
 }
@@ -159,9 +161,18 @@ export async function insertContact(transaction: Transaction, contact: Contact):
 export async function saveContact(transaction: Transaction, contact: Contact, at: Date): Promise<void> {
   await transaction.query(
     `UPDATE contacts SET name = $2, email = $3, external_id = $4, permissions = $5, updated_at = $6, organization = $7,
-       revision = revision + 1
+       language = $8, revision = revision + 1
      WHERE id = $1`,
-    [contact.id, contact.name, contact.email, contact.externalId, contact.permissions, at, contact.organizationId],
+    [
+      contact.id,
+      contact.name,
+      contact.email,
+      contact.externalId,
+      contact.permissions,
+      at,
+      contact.organizationId,
+      contact.language,
+    ],
   );
 }
 
@@ -235,6 +246,7 @@ function toContact(row: ContactRow): Contact {
     name: row.name,
     email: row.email,
     externalId: row.external_id,
+    language: row.language,
     permissions: row.permissions,
     operatorTokenHint: row.hint,
     revision: row.revision,

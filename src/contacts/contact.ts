@@ -25,6 +25,10 @@ export function describePermission(permission: Permission): string {
   return `“${permissionNames[permission]}” (${permission})`;
 }
 
+/** Languages in which people can receive mails (RFC 5646). */
+export const contactLanguages = ['en', 'de'] as const;
+export type ContactLanguage = (typeof contactLanguages)[number];
+
 /**
  * A person or partner that the API's operator deals with. With permissions and an operator token, a contact is an
  * operator.
@@ -36,6 +40,8 @@ export type Contact = {
   email: string;
   /** The id in the caller's own system; unique. */
   externalId: string | null;
+  /** The language of mails. Null: English. */
+  language: ContactLanguage | null;
   permissions: readonly Permission[];
   /** The last four characters of the operator token, or null if there is none. */
   operatorTokenHint: string | null;

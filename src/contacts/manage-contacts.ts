@@ -10,7 +10,7 @@ import type { Clock } from '../process/clock.ts';
 import { recordNarrowed } from '../storage/change.ts';
 import { type Queryable, type Transaction, unlessTaken } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
-import type { Contact, Permission } from './contact.ts';
+import type { Contact, ContactLanguage, Permission } from './contact.ts';
 import {
   deleteContact as deleteContactRow,
   deleteOperatorToken,
@@ -36,6 +36,7 @@ type NewContact = {
   name: string;
   email: string;
   externalId?: string | null | undefined;
+  language?: ContactLanguage | null | undefined;
   permissions?: readonly Permission[] | undefined;
 };
 
@@ -54,6 +55,7 @@ export async function createContact(
     name: input.name,
     email: input.email,
     externalId: input.externalId ?? null,
+    language: input.language ?? null,
     permissions: [...new Set(input.permissions ?? [])],
     operatorTokenHint: null,
     revision: 1,
@@ -101,6 +103,7 @@ export async function updateContact(
     name: patch.name ?? contact.name,
     email: patch.email ?? contact.email,
     externalId: patch.externalId === undefined ? contact.externalId : patch.externalId,
+    language: patch.language === undefined ? contact.language : patch.language,
     permissions: patch.permissions ? [...new Set(patch.permissions)] : contact.permissions,
   };
   // Also for a name or an address: a contact that can do more than the grantor could be made to look like another.
@@ -213,8 +216,8 @@ function externalIdTaken(): Conflict {
 }
 
 function auditView(contact: Contact): Record<string, unknown> {
-  const { organizationId, name, email, externalId, permissions } = contact;
-  return { organization_id: organizationId, name, email, external_id: externalId, permissions };
+  const { organizationId, name, email, externalId, language, permissions } = contact;
+  return { organization_id: organizationId, name, email, external_id: externalId, language, permissions };
 }
 
 /** Issues the contact's operator token. A previous token ends at once. No sealed copy is kept. */

@@ -12,7 +12,8 @@ export type KeyPurpose =
   | 'cursor'
   | 'dpop-nonce'
   | 'token-record'
-  | 'announcement';
+  | 'announcement'
+  | 'unsubscribe';
 
 export type KeyRing = {
   /** The version that new values are made with, for example `v2`. */

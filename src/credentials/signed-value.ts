@@ -8,7 +8,7 @@ import type { KeyPurpose, KeyRing } from './key-ring.ts';
  */
 
 /** The purposes of derived keys that sign values. */
-type SigningPurpose = Extract<KeyPurpose, 'confirmation' | 'cursor' | 'announcement'>;
+type SigningPurpose = Extract<KeyPurpose, 'confirmation' | 'cursor' | 'announcement' | 'unsubscribe'>;
 
 /**
  * Signs a payload.

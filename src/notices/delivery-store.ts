@@ -1,8 +1,9 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import type { Database, Row, Transaction } from '../storage/database.ts';
 import type { DeliveryOutcome, NoticeChannel, NoticeReceiver } from './channel.ts';
-import type { Notice } from './notice.ts';
+import type { Notice, NoticeKind } from './notice.ts';
 import { keptMs, takeNew } from './notice-store.ts';
+import { findEnabledKinds } from './switches.ts';
 
 /** Number of notices whose deliveries are determined in one transaction. */
 const addressedAtOnce = 100;
@@ -29,7 +30,13 @@ export async function addressNotices(
     ]);
     if (!lock?.taken) return false;
     const notices = await takeNew(transaction, addressedAtOnce);
+    const enabledIn = new Map<string, ReadonlySet<NoticeKind>>();
     for (const notice of notices) {
+      const { organizationId } = notice;
+      const enabled =
+        enabledIn.get(organizationId) ?? (await findEnabledKinds(transaction, { organizationId, receiver: null }));
+      enabledIn.set(organizationId, enabled);
+      if (!enabled.has(notice.kind)) continue;
       for (const channel of channels) {
         for (const receiver of await channel.findReceivers(transaction, notice)) {
           await insertDelivery(transaction, channel, receiver, notice, now);

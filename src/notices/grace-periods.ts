@@ -10,12 +10,12 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /** Time before the end of each reminder that does not depend on the length of the grace period. */
-const beforeEnd: Readonly<Record<Exclude<Reminder, 'halfway'>, number>> = {
-  '7_days': 7 * dayMs,
-  '3_days': 3 * dayMs,
-  '1_day': dayMs,
-  '1_hour': hourMs,
-};
+const reminderTimes: readonly [Reminder, number][] = [
+  ['7_days', 7 * dayMs],
+  ['3_days', 3 * dayMs],
+  ['1_day', dayMs],
+  ['1_hour', hourMs],
+];
 
 const shownSources = 10;
 
@@ -29,9 +29,25 @@ const momentOf = (regenerationId: string, end: Date, reminder: Reminder) =>
     ? `grace period:${regenerationId}:halfway`
     : `grace period:${regenerationId}:${end.toISOString()}:${reminder}`;
 
+/**
+ * Returns the reminders of a running grace period whose time has come, the latest last. None would have come before it
+ * began.
+ */
+export function dueReminders(
+  { id, began, endsAt }: { id: string; began: Date; endsAt: Date },
+  now: number,
+): { reminder: Reminder; moment: string }[] {
+  const [from, end] = [began.getTime(), endsAt.getTime()];
+  const times: [Reminder, number][] = [['halfway', (end - from) / 2], ...reminderTimes];
+  return times
+    .map(([reminder, ms]) => ({ reminder, at: end - ms, moment: momentOf(id, endsAt, reminder) }))
+    .filter(({ at }) => at > from && at <= now)
+    .sort((a, b) => a.at - b.at);
+}
+
 /** Returns the moments of reminders before a new end whose time is already over. */
 export function passedReminders(id: string, { endsAt, now }: { endsAt: Date; now: number }): string[] {
-  return (Object.entries(beforeEnd) as [Reminder, number][])
+  return reminderTimes
     .filter(([, ms]) => endsAt.getTime() - ms <= now)
     .map(([reminder]) => momentOf(id, endsAt, reminder));
 }

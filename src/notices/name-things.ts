@@ -15,6 +15,8 @@ export type NamedThing = {
   isEnabled: boolean;
 };
 
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 type ThingRow = Row & {
   type: NoticeSubject['type'];
   ref: string;
@@ -31,7 +33,8 @@ export async function nameThings(
   database: Queryable,
   refs: readonly ThingRef[],
 ): Promise<(ref: ThingRef) => NamedThing | undefined> {
-  const idsOf = (type: NoticeSubject['type']) => refs.filter((ref) => ref.type === type).map(({ id }) => id);
+  const idsOf = (type: NoticeSubject['type']) =>
+    refs.filter((ref) => ref.type === type && (type === 'client' || uuid.test(ref.id))).map(({ id }) => id);
   const rows = await database.query<ThingRow>(
     `SELECT 'client' AS type, i.ref, c.id::text AS internal, c.client_id AS shown, c.name, c.organization, NULL AS contact_name, c.enabled
      FROM (SELECT client_id AS ref, client FROM client_ids WHERE client_id = ANY ($1::text[])

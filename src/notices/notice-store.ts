@@ -60,10 +60,14 @@ export async function insertNotices(transaction: Transaction, notices: readonly 
   );
 }
 
-/** Records moments as told. Returns those that were not told before. */
+/**
+ * Records moments as told. Returns those that were not told before.
+ * @param remainMs milliseconds after which a moment may be told again.
+ */
 export async function noteMoments(
   transaction: Transaction,
   moments: readonly { moment: string; at: Date }[],
+  remainMs = momentMs,
 ): Promise<string[]> {
   if (moments.length === 0) return [];
   // Sorted, so that two processes that note the same moments never deadlock.
@@ -72,9 +76,19 @@ export async function noteMoments(
     `INSERT INTO notice_moments (moment, expires_at)
      SELECT DISTINCT ON (moment) moment, expires_at FROM unnest($1::text[], $2::timestamptz[]) AS m (moment, expires_at) ORDER BY moment
      ON CONFLICT (moment) DO NOTHING RETURNING moment`,
-    [sorted.map(({ moment }) => moment), sorted.map(({ at }) => new Date(at.getTime() + momentMs))],
+    [sorted.map(({ moment }) => moment), sorted.map(({ at }) => new Date(at.getTime() + remainMs))],
   );
   return rows.map(({ moment }) => moment);
+}
+
+/** Returns which of these moments were told. */
+export async function findTold(database: Queryable, moments: readonly string[]): Promise<ReadonlySet<string>> {
+  if (moments.length === 0) return new Set();
+  const rows = await database.query<{ moment: string }>(
+    'SELECT moment FROM notice_moments WHERE moment = ANY ($1::text[])',
+    [moments],
+  );
+  return new Set(rows.map(({ moment }) => moment));
 }
 
 /** Returns notices whose deliveries are not determined, the oldest first, and marks them as determined. */

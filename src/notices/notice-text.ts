@@ -1,9 +1,10 @@
+import type { ContactLanguage } from '../contacts/contact.ts';
 import { english } from './english-notice-text.ts';
 import { german } from './german-notice-text.ts';
 import type { Notice, NoticeText, NoticeTexts } from './notice.ts';
 
 /** Languages in which people are told. */
-type Language = 'en' | 'de';
+export type Language = ContactLanguage;
 
 const texts: Readonly<Record<Language, { texts: NoticeTexts; thing: (notice: Notice) => string; locale: string }>> = {
   en: { ...english, locale: 'en-GB' },

@@ -33,7 +33,7 @@ export type NoticeSubject = {
 };
 
 /** A source of requests, as notices show it. */
-type NoticeSource = { address: string; user_agent: string; instance: string | null };
+export type NoticeSource = { address: string; user_agent: string; instance: string | null };
 
 /** Times before the end of a grace period at which it is announced. */
 export type Reminder = 'halfway' | '7_days' | '3_days' | '1_day' | '1_hour';

@@ -26,6 +26,7 @@ import { createProvider, handOver } from './provider.ts';
 import { readForm } from './receive-form.ts';
 import { noteError, recordUse, rejectionOf } from './record-use.ts';
 import { serveOwnRotation } from './rotate-own.ts';
+import { serveUnsubscribe } from './serve-unsubscribe.ts';
 import { serveWhoami } from './whoami.ts';
 
 export type PublicApp = { listener: RequestListener; close(): void };
@@ -50,6 +51,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(serveHealth(core.readiness, { isDraining, isOverloaded }));
   provider.use(shedLoad(isOverloaded));
   provider.use(requireKnownHost(isKnownHost));
+  provider.use(serveUnsubscribe(core, addressOf));
   provider.use(routeOnly);
   provider.use(serveMetadata(core));
   provider.use(hideDialects(core));

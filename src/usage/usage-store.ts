@@ -32,8 +32,11 @@ export type UsageBatch = {
   rejected: RejectedRequest[];
 };
 
-/** Writes more data of a batch, in the same transaction as its counts. */
-export type NoteUse = (transaction: Transaction, batch: UsageBatch) => Promise<void>;
+/** A source that a batch has added to those of a credential. */
+export type NewSource = { owner: string; address: string; lastUsedAt: Date };
+
+/** Writes more data of a batch, in the same transaction as its counts. @param added the sources that are new. */
+export type NoteUse = (transaction: Transaction, batch: UsageBatch, added: readonly NewSource[]) => Promise<void>;
 
 /** Maximum number of sources of one secret that are stored, and as many again that name their instance. */
 const maxSourcesPerSecret = 100;
@@ -68,14 +71,24 @@ export async function addUsage(
       new Date(now + keepSourcesMs),
     ]);
     await saveRejectedRequests(transaction, batch.rejected);
-    await noteUse(transaction, batch);
+    const added = sources.flatMap(({ owner, address, is_new, last_used_at: lastUsedAt }) =>
+      is_new && lastUsedAt ? [{ owner, address, lastUsedAt }] : [],
+    );
+    await noteUse(transaction, batch, added);
     return sources.filter(({ is_new, user_agent }) => is_new && decodeCaller(user_agent).instance !== undefined);
   });
   const secrets = new Map(added.map((source) => [`${source.owner} ${source.generation}`, source]));
   for (const { owner, generation } of secrets.values()) await mergeOldInstances(database, owner, generation);
 }
 
-type AddedSource = Row & { owner: string; generation: number; user_agent: string; is_new: boolean };
+type AddedSource = Row & {
+  owner: string;
+  generation: number;
+  address: string;
+  user_agent: string;
+  last_used_at: Date | null;
+  is_new: boolean;
+};
 
 const addHours = `
   INSERT INTO usage_hours (owner, generation, starts_at, hours, outcome, count)
@@ -163,7 +176,7 @@ const addSources = `
       ) AS peak WHERE excluded.held_at IS NOT NULL
       UNION ALL SELECT s.token_ends, s.tokens_epoch, s.held, s.held_at, s.obtained WHERE excluded.held_at IS NULL
     )
-  RETURNING owner, generation, user_agent, xmax = 0 AS is_new`;
+  RETURNING owner, generation, address, user_agent, last_used_at, xmax = 0 AS is_new`;
 
 /**
  * Merges all but the latest sources that name their instance into the row that stands for all others, so that replicas

@@ -97,6 +97,8 @@ const table: Record<string, Permission> = {
   'get /attention': 'integrations:view',
   'get /expirations': 'integrations:view',
   'get /notices': 'integrations:view',
+  'get /notices/settings': 'integrations:view',
+  'patch /notices/settings': 'contacts:manage',
   'get /notices/{id}': 'integrations:view',
   'post /notices/{id}/retry': 'integrations:edit',
   'get /search': 'integrations:view',

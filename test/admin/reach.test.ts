@@ -163,6 +163,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     'patch /identity-providers/{id}': { name: 'Changed' },
     'post /contacts': { name: 'New', email: 'new@example.com' },
     'post /contacts/{id}/access-keys': { name: 'New', permissions: {} },
+    'patch /notices/settings': { kinds: { new_network: true } },
     'patch /clients/{client_id}': { name: 'Changed' },
     'patch /contacts/{id}': { name: 'Changed' },
     'patch /access-keys/{id}': { name: 'Changed' },

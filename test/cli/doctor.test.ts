@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { makeCertificate } from '../certificates.ts';
 import { startTestServer } from '../harness.ts';
+import { startMailServer } from '../notices/mail-server.ts';
 import { startContainer } from '../services/service-containers.ts';
 import { startProgram } from '../services/service-programs.ts';
 import type { Service } from '../services/service-start.ts';
@@ -252,4 +253,24 @@ test('doctor warns if the running server ignored a forwarded address of an untru
   expect(check?.message).toContain('X-Forwarded-For');
   expect(check?.advice).toContain('KEYTURN_TRUST_PROXY');
   await server.close();
+});
+
+test('doctor connects to the mail server and signs in, and says why that fails', async () => {
+  const { environment, remove } = await createEmbedded();
+  const mail = await startMailServer();
+  const check = async (url: string) => {
+    const { code, checks } = await examine({
+      ...environment,
+      KEYTURN_SMTP_URL: url,
+      KEYTURN_MAIL_FROM: 'a@example.com',
+    });
+    return { code, ...checks.find(({ name }) => name === 'mail') };
+  };
+  expect(await check(`smtp://127.0.0.1:${mail.port}`)).toMatchObject({ code: 0, status: 'ok' });
+  const refused = await check(`smtp://keyturn:hidden@127.0.0.1:${mail.port}`);
+  expect(refused).toMatchObject({ code: 1, status: 'fail', advice: expect.stringContaining('KEYTURN_SMTP_URL') });
+  expect(JSON.stringify(refused)).not.toContain('hidden');
+  expect(mail.mails).toEqual([]);
+  await mail.close();
+  await remove();
 });

@@ -133,6 +133,8 @@ async function walkNotices(): Promise<void> {
   );
   await run(`notices show ${notice}`);
   await run(`notices retry ${notice}`);
+  await run('notices settings --off credential_unused');
+  await run('notices settings');
 }
 
 async function walkWebhook(): Promise<void> {

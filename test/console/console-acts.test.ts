@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { variables } from '../../src/config.ts';
+import { variables } from '../../src/configuration/variables.ts';
 import { permissions } from '../../src/contacts/contact.ts';
 import { eventually } from '../eventually.ts';
 import { createTestStores } from '../harness.ts';

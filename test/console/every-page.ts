@@ -17,6 +17,8 @@ export const paths: Record<string, string | FormPage> = {
   home: '/console/',
   search: '/console/search?q=Partner',
   expirations: '/console/expirations?days=400',
+  notices: '/console/notices',
+  'notice-settings': '/console/notices/settings',
   integrations: '/console/integrations',
   'integrations-found': '/console/integrations?q=Order',
   'integrations-none-found': '/console/integrations?q=zzz',

@@ -24,6 +24,8 @@ import type { expirationSchema } from '../routes/expiration-routes.ts';
 import type { explanationSchema } from '../routes/explain-routes.ts';
 import type { createdSchema as createdHandoverSchema, handoverSchema } from '../routes/handover-routes.ts';
 import type { providerSchema } from '../routes/identity-provider-routes.ts';
+import type { noticeSchema } from '../routes/notice-routes.ts';
+import type { noticeSettingsSchema } from '../routes/notice-settings-routes.ts';
 import type { offerSchema } from '../routes/offer-routes.ts';
 import type { tokenSchema } from '../routes/operator-token-routes.ts';
 import type { foundSchema } from '../routes/search-routes.ts';
@@ -179,6 +181,8 @@ export type ShownOffer = z.input<typeof offerSchema>;
 export type ShownProvider = z.input<typeof providerSchema>;
 export type ShownOperatorToken = z.input<typeof tokenSchema>;
 export type ShownSession = z.input<typeof sessionSchema>;
+export type ShownNotice = z.input<typeof noticeSchema>;
+export type ShownNoticeSettings = z.input<typeof noticeSettingsSchema>;
 export type ShownExplanation = z.input<typeof explanationSchema>;
 export type Listed<Item> = {
   data: Item[];

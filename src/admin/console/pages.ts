@@ -21,6 +21,8 @@ import { expirationPages } from './pages/expiration-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
 import { homePage } from './pages/home-page.ts';
 import { identityProviderPages } from './pages/identity-providers/identity-provider-pages.ts';
+import { noticePages } from './pages/notice-pages.ts';
+import { noticeSettingsPages } from './pages/notice-settings-page.ts';
 import { boundedTokenPages } from './pages/operator-tokens/bounded-token-pages.ts';
 import { organizationActPages } from './pages/organizations/organization-act-pages.ts';
 import { organizationFormPages } from './pages/organizations/organization-form-pages.ts';
@@ -63,6 +65,8 @@ const sharedPages: readonly Page[] = [
 
 /** Pages about the deployment, and about access to the admin listener. */
 const operatorPages: readonly Page[] = [
+  ...noticeSettingsPages,
+  ...noticePages,
   ...operatorTokenPages,
   ...webhookFormPages,
   ...webhookPages,

@@ -26,15 +26,16 @@ const itemSchema = z
   .strictObject({
     kind: kind.meta({
       description:
-        '`refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
+        '`refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
     }),
     urgency: z.enum(urgencies).meta({
       description:
         '`urgent`: requests fail now, or will within a day; `soon`: they will fail on a known date, or failed in the last week; `later`: nothing fails.',
     }),
-    client_id: z.string().nullable().meta({ description: 'The Client ID. Null: it is about an access key.' }),
-    access_key_id: z.uuid().nullable().meta({ description: 'The ID of the access key. Null: it is about a client.' }),
-    name: z.string().meta({ description: 'The name of the client or access key.' }),
+    client_id: z.string().nullable().meta({ description: 'The Client ID. Null: it is not about a client.' }),
+    access_key_id: z.uuid().nullable().meta({ description: 'The ID of the access key. Null: it is not about one.' }),
+    notice_id: z.uuid().nullable().meta({ description: 'The ID of the notice. Null: it is not about one.' }),
+    name: z.string().meta({ description: 'The name of the client or access key, or of what the notice is about.' }),
     contact_id: z.uuid().nullable().meta({ description: 'The ID of the contact of the access key. Null: a client.' }),
     contact_name: z.string().nullable().meta({ description: 'The name of that contact. Null: a client.' }),
     regeneration_id: z.uuid().nullable().meta({ description: 'The ID of the rotation. Null: it is not about one.' }),
@@ -124,6 +125,7 @@ function presentItem(item: AttentionItem): z.input<typeof itemSchema> {
     urgency: item.urgency,
     client_id: subject.type === 'client' ? subject.id : null,
     access_key_id: subject.type === 'access_key' ? subject.id : null,
+    notice_id: subject.type === 'notice' ? subject.id : null,
     name: subject.name,
     contact_id: subject.contact?.id ?? null,
     contact_name: subject.contact?.name ?? null,

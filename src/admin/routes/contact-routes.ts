@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Contact, permissions } from '../../contacts/contact.ts';
+import { type Contact, contactLanguages, permissions } from '../../contacts/contact.ts';
 import { countContacts, findContact, listContacts } from '../../contacts/contact-store.ts';
 import {
   createContact,
@@ -25,6 +25,10 @@ export const contactName = text(200).meta({ description: 'The name of the person
 const externalId = text(200)
   .nullable()
   .meta({ description: 'The ID of the contact in your own system. It must be unique.' });
+const language = z
+  .enum(contactLanguages)
+  .nullable()
+  .meta({ description: 'The language of mails (RFC 5646). Null: English.' });
 const grants = z.array(z.enum(permissions)).meta({
   description:
     'What the contact may do as an operator. You can grant and withdraw only permissions that you have yourself.',
@@ -47,6 +51,7 @@ const newContact = z.strictObject({
   organization_id: givenOrganization,
   email,
   external_id: externalId.optional(),
+  language: language.optional(),
   permissions: grants.optional(),
 });
 
@@ -58,6 +63,7 @@ const contactPatch = z.strictObject({
   }),
   email: email.optional(),
   external_id: externalId.optional(),
+  language: language.optional(),
   permissions: grants.optional(),
 });
 
@@ -234,6 +240,7 @@ const contactFields = {
   name: z.string().meta({ description: 'The name of the person or partner.' }),
   email: z.string().meta({ description: 'The e-mail address.' }),
   external_id: z.string().nullable().meta({ description: 'The ID of the contact in your own system.' }),
+  language,
   permissions: z.array(z.enum(permissions)).meta({ description: 'What the contact may do as an operator.' }),
   operator_token_hint: z.string().nullable().meta({
     description: '`…` and the last four characters of the operator token. Null: the contact has no token.',
@@ -259,6 +266,7 @@ function presentContact(contact: Contact): z.input<typeof contactSchema> {
     name: contact.name,
     email: contact.email,
     external_id: contact.externalId,
+    language: contact.language,
     permissions: [...contact.permissions],
     operator_token_hint: contact.operatorTokenHint === null ? null : `…${contact.operatorTokenHint}`,
     created_at: contact.createdAt.toISOString(),

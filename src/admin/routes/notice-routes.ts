@@ -34,7 +34,7 @@ const deliverySchema = z
   })
   .meta({ id: 'NoticeDelivery', description: 'The delivery of a notice to one receiver.' });
 
-const noticeSchema = z
+export const noticeSchema = z
   .strictObject({
     id: z.uuid().meta({ description: 'The ID of the notice. It is the same in every delivery.' }),
     kind: kind.meta({ description: 'The kind.' }),

@@ -1,6 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import type { Config, Variable } from '../../../config.ts';
+import type { Config } from '../../../config.ts';
+import type { Variable } from '../../../configuration/variables.ts';
 import { rich, t } from '../languages/translate.ts';
 import type { Page, Visit } from '../page.ts';
 import { pageHeading, table } from '../parts/elements.ts';
@@ -56,11 +57,15 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_HOST: code(config.host),
     KEYTURN_ADMIN_PORT: code(config.adminPort),
     KEYTURN_ADMIN_HOST: code(config.adminHost),
+    KEYTURN_CONSOLE_URL: code(config.consoleUrl),
     KEYTURN_PORTAL_PORT: config.portalPort === undefined ? t('the portal is off') : code(config.portalPort),
     KEYTURN_PORTAL_HOST: code(config.portalHost),
     KEYTURN_PORTAL_URL: optional(config.portalUrl, t('none')),
     KEYTURN_WEBHOOK_NETWORKS: list(config.webhookNetworks),
     KEYTURN_ADMIN_URL: optional(config.adminUrl, t('the address in the request')),
+    KEYTURN_SMTP_URL: config.mail ? code(`${config.mail.host}:${config.mail.port}`) : t('none (no mails are sent)'),
+    KEYTURN_MAIL_FROM: optional(config.mail?.from.address, t('none')),
+    KEYTURN_MAIL_REPLY_TO: optional(config.mail?.replyTo?.address, t('none')),
     KEYTURN_WORKERS: code(config.workers),
     KEYTURN_ACCESS_TOKEN_TTL: rich('{seconds} seconds', { seconds: code(config.accessTokenTtlSeconds) }),
     KEYTURN_SESSION_TTL: rich('{seconds} seconds', { seconds: code(config.sessions.lifetimeSeconds) }),

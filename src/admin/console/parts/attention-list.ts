@@ -23,15 +23,18 @@ export function attentionList(visit: Visit, { data, counts }: ShownAttention): V
 }
 
 /** Returns the path of the page of the thing. */
-function pathOf({ client_id: clientId, access_key_id: keyId }: Item): string {
+function pathOf({ client_id: clientId, access_key_id: keyId, notice_id: noticeId }: Item): string {
+  if (noticeId !== null) return `/console/notices/${noticeId}`;
   return clientId === null ? `/console/access-keys/${keyId}` : clientPath(clientId);
 }
 
 function name(item: Item): VNode {
   return html`<a class="strong" href=${pathOf(item)}>${item.name}</a>${
-    item.contact_id === null
-      ? html`<code class="under">${item.client_id}</code>`
-      : html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
+    item.notice_id !== null
+      ? html`<span class="under">${t('notice')}</span>`
+      : item.contact_id === null
+        ? html`<code class="under">${item.client_id}</code>`
+        : html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
   }`;
 }
 
@@ -55,6 +58,7 @@ const timeLabels: Record<Kind, Message> = {
   grace_period_complete: msg('Grace period ends'),
   resource_server_disabled: msg('Disabled'),
   resource_server_silent: msg('Last request'),
+  notice_parked: msg('Given up'),
   certificate_expiring: msg('Expires'),
   access_key_expiring: msg('Expires'),
   unused_client: msg('Last used'),
@@ -82,6 +86,7 @@ const acts: Record<Kind, { label: Message; below: (item: Item) => string; needs?
   },
   resource_server_disabled: { label: msg('Enable'), below: () => '/enable', needs: 'integrations:edit', isPost: true },
   resource_server_silent: { label: msg('See its requests'), below: () => '?hours=720#use' },
+  notice_parked: { label: msg('Open the notice'), below: () => '' },
   certificate_expiring: { label: msg('Replace certificate'), below: () => '/replace', needs: 'api_key:manage' },
   access_key_expiring: { label: msg('Change expiry'), below: () => '#field-expires_at', needs: 'integrations:edit' },
   unused_client: { label: msg('Disable…'), below: () => '/disable', needs: 'integrations:edit' },
@@ -113,6 +118,7 @@ const plurals: Record<Kind, Message> = {
   resource_server_silent: msg(
     '{count, plural, one {# more resource server is} other {# more resource servers are}} silent',
   ),
+  notice_parked: msg('{count, plural, one {# more notice} other {# more notices}} could not be delivered'),
   certificate_expiring: msg(
     '{count, plural, one {# more certificate expires} other {# more certificates expire}} within 14 days',
   ),

@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto';
+import type { Config } from '../config.ts';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import { createMailer, type Mailer } from '../mail/send-mail.ts';
+import type { Database } from '../storage/database.ts';
+import { deploymentOrganization } from '../storage/organization-limit.ts';
+import type { NoticeChannel } from './channel.ts';
+import { findMailReceiver, findMailReceivers, type MailReceiver } from './mail-receivers.ts';
+import { type Notice, noticeKinds } from './notice.ts';
+import { writeNoticeMail } from './notice-mail.ts';
+import type { Language } from './notice-text.ts';
+import { findEnabledKinds } from './switches.ts';
+import { unsubscribeUrl } from './unsubscribe.ts';
+
+/** The addresses at which people reach the deployment. */
+type MailLinks = {
+  /** The public listener, whose pages need no sign-in. */
+  issuer: string;
+  console: string;
+  /** The portal for contacts of organizations; undefined if there is none. */
+  portal: string | undefined;
+};
+
+/**
+ * Delivers notices by e-mail. Several that wait for one person are one mail, and one thing makes a mail an hour at most.
+ * @returns nothing if the deployment has no mail server.
+ */
+export function createMailChannels({
+  database,
+  keyRing,
+  config: { mail, issuer, consoleUrl, portalUrl },
+}: {
+  database: Database;
+  keyRing: KeyRing;
+  config: Config;
+}): NoticeChannel[] {
+  if (!mail) return [];
+  const links = { issuer, console: consoleUrl, portal: portalUrl };
+  return [createMailChannel(database, keyRing, createMailer(mail), links)];
+}
+
+function createMailChannel(database: Database, keyRing: KeyRing, mailer: Mailer, links: MailLinks): NoticeChannel {
+  return {
+    name: 'mail',
+    batchSize: 200,
+    collectMs: 30_000,
+    quietMs: 3_600_000,
+    findReceivers: findMailReceivers,
+    deliver: async (id, notices, signal) => {
+      const organizationId = notices[0]?.organizationId ?? deploymentOrganization;
+      const receiver = await findMailReceiver(database, id, organizationId);
+      if (!receiver) return notices.map(() => ({ as: 'skipped', reason: 'the contact was deleted' }));
+      const enabled = await findEnabledKinds(database, { organizationId: receiver.organizationId, receiver: id });
+      const wanted = notices.filter(({ kind }) => enabled.has(kind));
+      const off = { as: 'skipped', reason: 'the receiver has switched this kind off' } as const;
+      if (wanted.length === 0) return notices.map(() => off);
+      const stoppable = [...new Set(wanted.map(({ kind }) => kind))].filter((kind) => !noticeKinds[kind].isMandatory);
+      const stopUrl =
+        stoppable.length === 0
+          ? undefined
+          : unsubscribeUrl(keyRing, links.issuer, {
+              organizationId: receiver.organizationId,
+              receiver: id,
+              kinds: stoppable,
+            });
+      const result = await mailer.send(
+        {
+          to: { name: receiver.name, address: receiver.address },
+          ...writeNoticeMail(wanted, {
+            language: languageOf(receiver),
+            host: new URL(links.issuer).host,
+            linkTo: (notice) => linkFor(links, receiver, notice),
+            stopUrl,
+          }),
+          id: messageId(notices, id),
+          headers: {
+            'X-Keyturn-Notice': wanted
+              .slice(0, 20)
+              .map((notice) => notice.id)
+              .join(' '),
+            // RFC 2369 §3.2 and RFC 8058.
+            ...(stopUrl === undefined
+              ? {}
+              : { 'List-Unsubscribe': `<${stopUrl}>`, 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' }),
+          },
+        },
+        signal,
+      );
+      return notices.map(({ kind }) => (enabled.has(kind) ? result : off));
+    },
+  };
+}
+
+/** The same for the same notices and receiver, so that a repeated mail is recognisable. */
+function messageId(notices: readonly Notice[], receiver: string): string {
+  const to = createHash('sha256').update(receiver).digest('hex').slice(0, 16);
+  return `${notices[0]?.id}.${to}`;
+}
+
+function languageOf({ language }: MailReceiver): Language {
+  return language === 'de' ? 'de' : 'en';
+}
+
+const pages: Readonly<Record<Notice['subject']['type'], (id: string) => string>> = {
+  client: (id) => `/console/clients/${encodeURIComponent(id)}`,
+  access_key: (id) => `/console/access-keys/${id}`,
+  contact: (id) => `/console/contacts/${id}`,
+  organization: (id) => `/console/organizations/${id}`,
+  signing_key: () => '/console/signing-keys',
+  root_key: () => '/console/system',
+  webhook: (id) => `/console/webhooks/${id}`,
+};
+
+/** Contacts of organizations use the portal, operators the console. */
+function linkFor(links: MailLinks, receiver: MailReceiver, { subject }: Notice) {
+  if (links.portal !== undefined && receiver.organizationId !== deploymentOrganization) {
+    return { url: new URL('/portal/', links.portal).href, isPortal: true };
+  }
+  if (!receiver.isOperator) return undefined;
+  return { url: new URL(pages[subject.type](subject.id), links.console).href, isPortal: false };
+}

@@ -1,0 +1,152 @@
+import { createWorld, day, hour, minute, type World } from '../regeneration/world.ts';
+import { type MailServer, mailEnvironment, startMailServer } from './mail-server.ts';
+
+/** A rotation as the owner of an integration hears of it: over HTTP and SMTP only, with a clock that the test moves. */
+describe('mails about a rotation', () => {
+  let mail: MailServer;
+  let world: World;
+  const web = { from: '127.0.0.11', userAgent: 'shop-web/3.1' };
+  const nightly = { from: '127.0.0.12', userAgent: 'shop-nightly/1.0' };
+  const reports = { from: '127.0.0.13', userAgent: 'shop-reports/2.0' };
+
+  beforeEach(async () => {
+    mail = await startMailServer();
+    world = await createWorld({ env: mailEnvironment(mail.port) });
+    const body = { name: 'Olga Owner', email: 'olga@example.com' };
+    const { json: owner } = await world.adminFetch('/contacts', { method: 'POST', body });
+    await world.adminFetch(`/clients/${world.shop.id}`, { method: 'PATCH', body: { owner_contact_id: owner.id } });
+    // Mails about the operators of the test are another matter.
+    await settle();
+    mail.mails.length = 0;
+  });
+  afterEach(async () => {
+    await world.close();
+    await mail.close();
+  });
+
+  /** Everything that is due now has been delivered afterwards. */
+  async function settle(): Promise<void> {
+    await world.core.usage.flush();
+    await world.core.notices.turn();
+    world.pass(minute);
+    await world.core.notices.turn();
+  }
+
+  /** Passes time in steps in which a server would act, and returns the mails to the owner, with the hour of each. */
+  async function mailsDuring(ms: number, eachHour: () => Promise<unknown> = async () => undefined) {
+    const from = world.now();
+    const seen = mail.mails.length;
+    const heard: { hour: number; subject: string; text: string }[] = [];
+    while (world.now() < from + ms) {
+      world.pass(hour - minute);
+      await eachHour();
+      await settle();
+      for (const { subject, text, recipients } of mail.mails.slice(seen + heard.length)) {
+        expect(recipients).toEqual(['olga@example.com']);
+        heard.push({
+          hour: Math.floor((world.now() - from) / hour),
+          subject: subject ?? '',
+          text: (text ?? '').replace(/\s+/g, ' '),
+        });
+      }
+    }
+    return heard;
+  }
+
+  it('come at the right moments with the machines that have not moved, and once when it is finished by evidence', async () => {
+    const { shop } = world;
+    for (const machine of [web, nightly, reports]) await world.token(shop, machine);
+    const { credentials } = await world.regenerate({ overlap_seconds: 10 * 86_400, finish_when_unused: true });
+    await settle();
+    expect(mail.mails.map(({ subject }) => subject)).toEqual([
+      'Shop: the credential was rotated, and the grace period began',
+    ]);
+    expect(mail.mails[0]?.text?.replace(/\s+/g, ' ')).toContain(
+      '0 of 3 sources have moved to the new credential; 3 have not.',
+    );
+
+    // The web shop moves on the first day, the reports on the sixth; the nightly job uses the old secret every hour.
+    let hours = 0;
+    const run = async () => {
+      hours += 1;
+      await world.token(credentials, web);
+      await world.token(hours < 140 ? shop : credentials, reports);
+      await world.token(hours < 224 ? shop : credentials, nightly);
+      await world.lookAfterOverlaps();
+    };
+    const heard = await mailsDuring(10 * day, run);
+
+    expect(heard.map(({ hour: at, subject }) => [at, subject])).toEqual([
+      [72, 'Shop: the grace period ends in 7 days'],
+      [120, 'Shop: the grace period is half over'],
+      [168, 'Shop: the grace period ends in 3 days'],
+      [216, 'Shop: the grace period ends in 1 day'],
+      [expect.any(Number), 'Shop: the grace period ended'],
+    ]);
+    const machines = heard.map(({ text }) => [web, reports, nightly].filter((each) => text.includes(each.from)));
+    expect(machines).toEqual([[reports, nightly], [reports, nightly], [nightly], [nightly], []]);
+    // Finished by evidence, more than an hour before its end.
+    expect(heard.at(-1)?.hour).toBeLessThan(239);
+    expect(heard.at(-1)?.text).toContain('All 3 sources have moved to the new credential.');
+    const progress = await world.progress();
+    expect(progress).toMatchObject({ state: 'finished' });
+    expect(await mailsDuring(2 * day)).toEqual([]);
+  }, 240_000);
+
+  it('tell the end by its date, the first request that is rejected then, and the sum of each day', async () => {
+    const { shop } = world;
+    await world.token(shop, nightly);
+    await world.regenerate({ overlap_seconds: 86_400 });
+    const heard = await mailsDuring(3 * day, () => world.askToken(shop, nightly));
+    const subjects = heard.map(({ subject }) => subject);
+    expect(subjects.slice(0, 5)).toEqual([
+      'Shop: the credential was rotated, and the grace period began',
+      'Shop: the grace period is half over',
+      'Shop: the grace period ends in 1 hour',
+      '2 notices from Keyturn: Shop: the grace period ended',
+      'Shop: an ended credential is still used',
+    ]);
+    const first = heard.find(
+      ({ text }) => text.includes('of 1 source was rejected') || text.includes('of 1 source were'),
+    );
+    expect(first?.text).toContain('127.0.0.12');
+    expect(heard.filter(({ text }) => text.includes('24 requests on'))).toHaveLength(1);
+  }, 240_000);
+
+  it('are not sent for reminders that were missed, except the latest, when no process ran', async () => {
+    await world.token(world.shop, web);
+    await world.regenerate({ overlap_seconds: 10 * 86_400 });
+    await settle();
+    mail.mails.length = 0;
+    world.pass(9 * day);
+    await settle();
+    expect(mail.mails.map(({ subject }) => subject)).toEqual(['Shop: the grace period ends in 1 day']);
+    await settle();
+    expect(mail.mails).toHaveLength(1);
+  }, 60_000);
+
+  it('say that a rotation was undone, and nothing of it afterwards', async () => {
+    await world.token(world.shop, web);
+    const { json } = await world.regenerate({ overlap_seconds: 86_400 });
+    await world.post(`/regenerations/${json.regeneration_id}/undo`);
+    const heard = await mailsDuring(2 * day);
+    expect(heard.map(({ subject }) => subject)).toEqual([expect.stringMatching(/2 notices.*grace period began/)]);
+    expect(heard[0]?.text).toContain('undid the rotation');
+  }, 120_000);
+
+  it('are sent again for a grace period that was extended, but not for moments that were over', async () => {
+    await world.token(world.shop, web);
+    const { json } = await world.regenerate({ overlap_seconds: 86_400 });
+    await mailsDuring(20 * hour);
+    mail.mails.length = 0;
+    const until = new Date(world.now() + 2 * day).toISOString();
+    await world.post(`/regenerations/${json.regeneration_id}/extend`, { retires_at: until });
+    await settle();
+    expect(mail.mails).toEqual([]);
+    const heard = await mailsDuring(47 * hour + 30 * minute);
+    expect(heard.map(({ hour: at, subject }) => [at, subject])).toEqual([
+      [24, 'Shop: the grace period ends in 1 day'],
+      [47, 'Shop: the grace period ends in 1 hour'],
+    ]);
+  }, 120_000);
+});

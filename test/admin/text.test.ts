@@ -21,6 +21,9 @@ const publicKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).publi
 /** Texts that cannot be stored: PostgreSQL rejects NUL, and UTF-8 cannot encode half of a surrogate pair. */
 const unstorable = ['a\0b', 'a\ud800b'];
 
+/** Operations that store nothing: they answer as the token endpoint does, which takes any text. */
+const storesNothing = ['/explain/token-request'];
+
 type Operation = { parameters?: { in: string; name: string }[]; requestBody?: unknown };
 type Document = { paths: Record<string, Record<string, Operation>>; components: { schemas: Record<string, never> } };
 
@@ -44,7 +47,8 @@ test('rejects text that PostgreSQL cannot store in every field of every operatio
       for (const name of Object.keys(schema?.properties ?? {})) {
         for (const text of unstorable) {
           const { status } = await server.adminFetch(at, { method: method.toUpperCase(), body: { [name]: text } });
-          expect([method, at, name, status]).toEqual([method, at, name, 400]);
+          const isAnswered = status === 400 || (storesNothing.includes(at) && status === 200);
+          expect([method, at, name, isAnswered || status]).toEqual([method, at, name, true]);
           asked.push([at, name]);
         }
       }

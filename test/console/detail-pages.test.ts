@@ -117,7 +117,7 @@ describeWith('Chromium')('the details of clients and access keys, in the console
     await page.goto(`${server.adminUrl}/console/integrations`);
     await page.getByRole('link', { name: 'Special' }).click();
     expect(await main()).toContain(id);
-    await page.getByRole('link', { name: 'Edit' }).click();
+    await page.getByRole('link', { name: 'Edit', exact: true }).click();
     await open(section);
     await fill({ Labels: 'made=special' });
     await press('Save');

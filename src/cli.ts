@@ -73,6 +73,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
     description: 'the portal, in which people of an organization serve themselves',
     load: async () => (await import('./cli/portal-commands.ts')).addPortalCommands,
   },
+  trusts: {
+    description: 'issuers of workload identities, whose tokens stand for integrations without any secret',
+    load: async () => (await import('./cli/trust-commands.ts')).addTrustCommands,
+  },
   'access-keys': {
     description: 'access keys: what a contact may do, by kind of information',
     load: async () => (await import('./cli/access-keys.ts')).addAccessKeyCommands,

@@ -10,8 +10,10 @@ import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
 import { type Variable, variables } from './configuration/variables.ts';
 import { UsageError } from './errors.ts';
 import { problemsOfTls, type TlsFiles } from './http/tls-files.ts';
+import { readTrustSettings } from './http/trust-settings.ts';
 import { problemsOfProxySettings } from './http/trusted-proxies.ts';
 import type { LogLevel } from './observability/log.ts';
+import type { TrustSettings } from './trusts/trust-keys.ts';
 
 /** JWS algorithms for access tokens (RFC 7518 §3.1, RFC 8037). */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'PS256' | 'RS256';
@@ -74,6 +76,8 @@ export type Config = SignInSettings & {
   clientCertProxy: readonly string[];
   /** Paths of the TLS files. With a certificate, both listeners use TLS. */
   tlsFiles: TlsFiles;
+  /** Where the keys of trusted issuers may be read. */
+  trusts: TrustSettings;
   /** Deviations of other servers' clients that are accepted. */
   dialects: Dialects;
   logLevel: LogLevel;
@@ -221,6 +225,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     clientCertHeader,
     clientCertProxy,
     tlsFiles,
+    trusts: readTrustSettings({ text, list, check }),
     dialects: new Set(dialects as Dialect[]),
     mail: readMailSettings(text, secret, problems),
     logLevel: oneOf('KEYTURN_LOG_LEVEL', 'info', logLevels),

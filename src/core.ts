@@ -42,6 +42,8 @@ import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
 import { createTokenRecordCodec, findUnauthenticatedRecords } from './tokens/token-record-codec.ts';
 import { longestLifetime, type TokenDeps } from './tokens/token-rules.ts';
 import { createDatabaseTokenStore, createNearTokenStore, type NearTokenStore } from './tokens/token-store.ts';
+import { createTrustCache, type TrustCache } from './trusts/trust-cache.ts';
+import { createTrustKeyring, type TrustKeyring } from './trusts/trust-keys.ts';
 import { savePublishedKeys } from './usage/client-key-store.ts';
 import { noteLastUse } from './usage/note-last-use.ts';
 import { createUsageCounter, startUsageWriter, type UsageCounter, type UsageWriter } from './usage/usage-counter.ts';
@@ -63,6 +65,9 @@ export type Core = ManageDeps &
     /** Caches the public keys of clients that authenticate with one. */
     clientKeys: ClientKeys;
     usedAssertions: UsedAssertions;
+    /** Issuers whose tokens stand for clients, and their public keys. */
+    trusts: TrustCache;
+    trustKeyring: TrustKeyring;
     tokenStore: NearTokenStore;
     /** Counts how secrets are used. The counts are written every few seconds. */
     usage: UsageCounter & Pick<UsageWriter, 'flush'>;
@@ -261,6 +266,8 @@ export async function openCore(
       feed,
       clients,
       usedAssertions: createUsedAssertions(database, feed),
+      trusts: createTrustCache({ database, feed }),
+      trustKeyring: createTrustKeyring({ settings: config.trusts, clock, log }),
       assertionAlgorithms: algorithms,
       clientKeys: createClientKeys({
         fetchJwks: readJwks,

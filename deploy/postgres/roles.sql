@@ -70,5 +70,6 @@ BEGIN
   IF to_regprocedure('public.limit_to_organizations()') IS NOT NULL THEN PERFORM public.limit_to_organizations(); END IF;
   IF to_regprocedure('public.limit_to_contacts()') IS NOT NULL THEN PERFORM public.limit_to_contacts(); END IF;
   IF to_regprocedure('public.limit_notices()') IS NOT NULL THEN PERFORM public.limit_notices(); END IF;
+  IF to_regprocedure('public.limit_trusts()') IS NOT NULL THEN PERFORM public.limit_trusts(); END IF;
   RESET ROLE;
 END $$;

@@ -227,6 +227,7 @@ export function asSecretOwner(key: AccessKey): SecretOwner {
     targetType: 'access_key',
     clientId: null,
     registration: null,
+    bindsTokens: false,
     dialects: [],
     enabled: key.enabled,
     revision: key.revision,

@@ -112,6 +112,9 @@ export const replacement = z
       .meta({ description: 'How the client authenticates after the rotation. By default, as before.' }),
     jwks: jwks.optional(),
     jwks_uri: jwksUri.optional(),
+    trust: z.uuid().optional().meta({
+      description: 'The ID of an enabled trust of the client: its tokens, instead of a secret or a key.',
+    }),
     certificate: z.string().max(40_000).optional().meta({ description: 'One or more self-signed certificates in PEM' }),
     ...subjectShape,
   })
@@ -123,6 +126,7 @@ export const replacement = z
 export function replacementOf(body: z.output<typeof replacement>): GivenReplacement {
   return {
     authMethod: body.auth_method,
+    trust: body.trust,
     jwks: body.jwks,
     jwksUri: body.jwks_uri,
     certificate: body.certificate,

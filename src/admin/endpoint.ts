@@ -28,6 +28,7 @@ export const tags = {
   offers: 'The APIs, and the scopes of them that may be granted.',
   'operator-tokens': 'Operator tokens with a name and an end, for programs and the command line.',
   'identity-providers': 'Where people sign in, and what their claims allow.',
+  trusts: 'Issuers of workload identities whose tokens stand for integrations.',
   'access-keys': 'Access keys of contacts, and their rotations.',
   'signing-keys': 'Keys that sign JWT access tokens.',
   leaks: 'Finds and revokes credentials that were published by accident.',

@@ -24,6 +24,7 @@ import { portalSessionEndpoints } from './routes/portal-session-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
 import { sessionEndpoints } from './routes/session-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
+import { trustEndpoints } from './routes/trust-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
 import { webhookDeliveryEndpoints } from './routes/webhook-delivery-routes.ts';
 import { webhookEndpoints } from './routes/webhook-routes.ts';
@@ -42,6 +43,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...clientRegenerationEndpoints(core),
     ...webhookEndpoints(core),
     ...webhookDeliveryEndpoints(core),
+    ...trustEndpoints(core),
     ...usageEndpoints(core),
     ...authorizationTokenEndpoints(core),
     ...organizationEndpoints(core),

@@ -9,6 +9,7 @@ export type KeyOptions = {
   jwksUri?: string;
   certificate?: object[];
   authMethod?: string;
+  trust?: string;
   certificateBoundTokens?: boolean;
   dpopBoundTokens?: boolean;
 } & Readonly<Record<string, unknown>>;
@@ -49,7 +50,9 @@ export function withProof(command: Command): Command {
 export function toReplacement(options: KeyOptions): Json | undefined {
   const { tls_client_certificate_bound_access_tokens: _, dpop_bound_access_tokens: __, ...keys } = toKeyFields(options);
   const method = options.authMethod ?? (options.certificate && 'self_signed_tls_client_auth');
-  const given = Object.entries({ auth_method: method, ...keys }).filter(([, value]) => value !== undefined);
+  const given = Object.entries({ auth_method: method, trust: options.trust, ...keys }).filter(
+    ([, value]) => value !== undefined,
+  );
   return given.length > 0 ? Object.fromEntries(given) : undefined;
 }
 

@@ -23,6 +23,7 @@ export type ShownReview = {
     /** Absent for an access key. */
     keys?: (ShownUse & { type: string; kid: string | null; thumbprint: string; ends: boolean })[];
     awaits_first_use: boolean;
+    warnings: string[];
     live_tokens: number;
     retiring_secret: (ShownUse & { hint: string; retires_at: string }) | null;
   };
@@ -50,6 +51,7 @@ export function describeReview({ impact }: ShownReview): string {
     ...(impact.awaits_first_use
       ? ['The secret was imported as a hash and still awaits its first use: its users are not known yet.']
       : []),
+    ...impact.warnings,
     impact.used_by.length === 0 ? 'Not used in the last 30 days.' : 'Used in the last 30 days by:',
     ...users(impact.used_by),
   ];

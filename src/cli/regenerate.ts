@@ -77,12 +77,14 @@ function addRegenerate(parent: Command, subject: RegenerateSubject): void {
   // An access key is presented without an id, so only clients can get a new Client ID.
   if (member === 'client_secret') {
     command.option('--new-client-id', 'also create a new Client ID; the previous one works as long as its secret');
-    withProof(command).addOption(
-      new Option(
-        '--auth-method <method>',
-        'change how the client authenticates; keys and certificates are replaced by the options above',
-      ).choices(authMethods),
-    );
+    withProof(command)
+      .option('--trust <id>', 'workload_identity: the id of a trust of the client, instead of any secret or key')
+      .addOption(
+        new Option(
+          '--auth-method <method>',
+          'change how the client authenticates; keys and certificates are replaced by the options above',
+        ).choices(authMethods),
+      );
   }
   command
     .option('--revoke-tokens', `after a leak: revoke every live token and end the previous ${secret} now`)

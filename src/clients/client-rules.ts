@@ -126,6 +126,7 @@ const takenBy: Record<AuthMethod, readonly (keyof GivenKeys)[]> = {
   private_key_jwt: ['jwks', 'jwksUri'],
   tls_client_auth: ['certificateSubject'],
   self_signed_tls_client_auth: ['jwks'],
+  workload_identity: [],
 };
 
 /** The accepted algorithms of assertions, which the registration of keys depends on. */

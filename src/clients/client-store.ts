@@ -272,13 +272,18 @@ export function asSecretOwner(client: Client): SecretOwner {
     targetType: 'client',
     clientId: client.clientId,
     registration: registrationOf(client),
+    bindsTokens: client.dpopBoundTokens || client.certificateBoundTokens,
     dialects: client.dialects,
     enabled: client.enabled,
     revision: client.revision,
     tokenEpoch: client.tokenEpoch,
     save: async (transaction, change, at) => {
       const clientId = change.clientId ?? client.clientId;
-      if (clientId !== client.clientId) await addClientId(transaction, client, clientId);
+      if (clientId !== client.clientId) {
+        await addClientId(transaction, client, clientId);
+        // Cached trusts name the Client ID.
+        await recordChange(transaction, { kind: 'trusts', target: 'all', at });
+      }
       const registered = change.registration ? withRegistration(client, change.registration) : client;
       const changed = change.tokens === 'revoke' ? withoutTokens(registered, at.getTime()) : registered;
       await saveClient(transaction, { ...changed, clientId }, at);

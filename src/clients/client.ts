@@ -10,8 +10,11 @@ import type { ClientJwks } from './verification-key.ts';
 const secretMethods = ['client_secret_basic', 'client_secret_post'] as const;
 /** Authentication by TLS certificate (RFC 8705 §2). */
 export const certificateMethods = ['tls_client_auth', 'self_signed_tls_client_auth'] as const;
-/** Values of RFC 7591 §2 `token_endpoint_auth_method`. */
-export const authMethods = [...secretMethods, 'private_key_jwt', ...certificateMethods] as const;
+/**
+ * Values of RFC 7591 §2 `token_endpoint_auth_method`, and Keyturn's own for clients that authenticate with tokens of trusted
+ * issuers (src/trusts).
+ */
+export const authMethods = [...secretMethods, 'private_key_jwt', ...certificateMethods, 'workload_identity'] as const;
 
 export type ClientKind = 'integration' | 'resource_server';
 export type SecretMethod = (typeof secretMethods)[number];

@@ -125,6 +125,7 @@ export function listKeys(known: KnownClient, records: readonly ClientKeyRecord[]
       const isNamed = registration.certificateSubject !== null && record.generation === (secret?.generation ?? 0);
       if (isPublished) list(record, record.leftAt ? 'left' : status);
       else if (isNamed && record.kind === 'certificate') list(record, status);
+      else if (registration.authMethod === 'workload_identity' && record.kind === 'trust') list(record, status);
     }
   }
   for (const record of records) list(record, 'ended');

@@ -13,7 +13,12 @@ import { type GivenKeys, type KeyDeps, keyDepsOf, registerKeys } from './client-
 import { asSecretOwner } from './client-store.ts';
 
 /** The new keys or certificate of a client: members of a registration, or a certificate in PEM. */
-export type GivenReplacement = GivenKeys & { authMethod?: AuthMethod | undefined; certificate?: string | undefined };
+export type GivenReplacement = GivenKeys & {
+  authMethod?: AuthMethod | undefined;
+  certificate?: string | undefined;
+  /** The id of a trust of the client, which the caller has checked. */
+  trust?: string | undefined;
+};
 
 /**
  * Returns the registration that replaces a client's current one. The method may be absent if the other members
@@ -21,7 +26,10 @@ export type GivenReplacement = GivenKeys & { authMethod?: AuthMethod | undefined
  * @throws {InvalidInput} if it cannot be registered, or is registered already.
  */
 export function readReplacement(current: Registration, given: GivenReplacement, deps?: KeyDeps): Authentication {
-  const { certificate, ...keys } = given;
+  const { certificate, trust, ...keys } = given;
+  if (trust !== undefined && given.authMethod !== undefined && given.authMethod !== 'workload_identity') {
+    throw new InvalidInput('`replace` has both `trust` and another `auth_method`.');
+  }
   if (certificate !== undefined && given.jwks) throw new InvalidInput('`replace` has both `jwks` and `certificate`.');
   const jwks = certificate === undefined ? given.jwks : { keys: readCertificateKeys(certificate) };
   const authMethod = given.authMethod ?? methodFor(current, given);
@@ -33,12 +41,13 @@ export function readReplacement(current: Registration, given: GivenReplacement, 
 }
 
 function methodFor(current: Registration, given: GivenReplacement): AuthMethod {
+  if (given.trust !== undefined) return 'workload_identity';
   if (given.certificate !== undefined) return 'self_signed_tls_client_auth';
   if (given.certificateSubject) return 'tls_client_auth';
   if (given.jwks && current.authMethod === 'self_signed_tls_client_auth') return 'self_signed_tls_client_auth';
   if (given.jwks || given.jwksUri !== undefined) return 'private_key_jwt';
   throw new InvalidInput(
-    '`replace` needs `auth_method`, `jwks`, `jwks_uri`, `certificate` or a `tls_client_auth_…` member.',
+    '`replace` needs `auth_method`, `jwks`, `jwks_uri`, `certificate`, `trust` or a `tls_client_auth_…` member.',
   );
 }
 

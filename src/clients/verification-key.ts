@@ -135,10 +135,14 @@ export function requireUsableJwks(jwks: ClientJwks, read: (jwk: unknown) => obje
 }
 
 /**
- * Returns the first usable keys, at most ten. A published document may contain more kinds of keys than are accepted
+ * Returns the first usable keys, by default at most ten. A published document may contain more kinds of keys than are accepted
  * here, so unusable ones do not count.
  */
-export function usableKeys(keys: readonly unknown[], accepted: readonly VerificationAlgorithm[]): ClientKey[] {
+export function usableKeys(
+  keys: readonly unknown[],
+  accepted: readonly VerificationAlgorithm[],
+  limit = maxKeys,
+): ClientKey[] {
   const usable: ClientKey[] = [];
   for (const jwk of keys) {
     const key = readVerificationKey(jwk, accepted);
@@ -146,7 +150,7 @@ export function usableKeys(keys: readonly unknown[], accepted: readonly Verifica
       const members = jwk as Record<string, unknown>;
       usable.push({ ...key, thumbprint: thumbprintOf(members), jwk: essentialOf(key, members) });
     }
-    if (usable.length === maxKeys) break;
+    if (usable.length === limit) break;
   }
   return usable;
 }

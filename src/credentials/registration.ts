@@ -42,9 +42,9 @@ export function isOfSecret({ authMethod }: Pick<Registration, 'authMethod'>): bo
 
 /** A public key or a certificate, by what it is recognised by. */
 export type KeyName = {
-  kind: 'key' | 'certificate';
+  kind: 'key' | 'certificate' | 'trust';
   kid: string | null;
-  /** Of a key as in RFC 7638, of a certificate as `x5t#S256` (RFC 8705 §3.1). */
+  /** Of a key as in RFC 7638, of a certificate as `x5t#S256` (RFC 8705 §3.1); the id of a trust. */
   thumbprint: string;
 };
 
@@ -82,7 +82,8 @@ const maxNameLength = 120;
  * It has no meaning for programs.
  */
 export function nameOfRegistration(registration: Registration): string {
-  const { jwksUri, certificateSubject } = registration;
+  const { authMethod, jwksUri, certificateSubject } = registration;
+  if (authMethod === 'workload_identity') return 'workload identity';
   const keys = keysOfRegistration(registration);
   const name = certificateSubject
     ? `certificate ${certificateSubject.value}`

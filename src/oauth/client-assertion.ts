@@ -8,13 +8,17 @@ import { isAccepted } from '../configuration/dialects.ts';
 import type { Core } from '../core.ts';
 import { isOtherTokenPath, tokenPath } from '../http/token-path.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
+import { readWorkloadToken } from '../trusts/verify-token.ts';
 import { findLeftKeys, type UsedKey } from '../usage/client-key-store.ts';
 import { InvalidClient } from './oauth-error.ts';
+import type { PresentedIdentity } from './workload-identity.ts';
 
 /** The only reason for which a rejected assertion is not checked again with a re-read client. */
 export const reusedAssertion = 'assertion_reused';
 
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+/** The type of JWT-SVIDs (draft-ietf-oauth-spiffe-client-auth §4.1). */
+const spiffeType = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
 const maxLength = 8 * 1024;
 /**
  * Seconds that a client's clock may be ahead of the server's (FAPI 2.0 §5.3.2.1). Applies to `exp`, `iat` and `nbf`.
@@ -33,15 +37,19 @@ export type PresentedAssertion = { clientId: string; assertion: string; header: 
 export function readAssertion(
   assertion: string,
   { type, named }: { type: string | undefined; named: string | undefined },
-): PresentedAssertion {
-  if (type !== assertionType) throw new InvalidClient('not a JWT assertion');
+): PresentedAssertion | PresentedIdentity {
+  if (type !== assertionType && type !== spiffeType) throw new InvalidClient('not a JWT assertion');
   if (assertion.length > maxLength || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(assertion)) {
     throw new InvalidClient('not a signed JWT in compact form');
   }
   const { header, payload } = decode(assertion);
   const clientId = payload.sub;
-  if (typeof clientId !== 'string' || clientId !== payload.iss)
-    throw new InvalidClient('iss and sub are not one client');
+  if (typeof clientId !== 'string' || clientId !== payload.iss) {
+    // A client issues its assertions itself; any other issuer must be trusted (RFC 7523 §3).
+    const identity = readWorkloadToken(assertion);
+    if (!identity) throw new InvalidClient('iss and sub are not one client');
+    return { identity, named };
+  }
   if (named !== undefined && named !== clientId) throw new InvalidClient('client_id is another one');
   return { clientId, assertion, header };
 }

@@ -28,6 +28,7 @@ import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
 import { readCredentials } from './presented-secret.ts';
 import { formOf } from './receive-form.ts';
+import { examineIdentity, type PresentedIdentity } from './workload-identity.ts';
 
 /** The authenticated client of a request. */
 export type Caller = KnownClient & {
@@ -56,7 +57,9 @@ export function authenticateClient(core: Core, certificateOf: CertificateReader,
       'clientSecret' in presented
         ? (!unknown && recallCaller(core, presented)) ||
           (await verifyCredentials(core, presented, firstUses, addressOf(ctx.req)))
-        : await verifyKeys(core, presented, leftKeys);
+        : 'identity' in presented
+          ? await verifyIdentity(core, presented)
+          : await verifyKeys(core, presented, leftKeys);
     const certificate = caller.client.certificateBoundTokens ? certificateOf(ctx.req) : undefined;
     if (certificate && certificate !== 'unreadable' && isInDate(certificate, core.clock()))
       caller.certificate = certificate;
@@ -194,6 +197,16 @@ async function verifyKeys(
   });
 }
 
+/** @throws {InvalidClient} with the same answer for every reason. */
+async function verifyIdentity(core: Core, presented: PresentedIdentity): Promise<Caller> {
+  const { refusal, known, credential, key } = await examineIdentity(core, presented);
+  if (!known) return admit(core, { reason: refusal ?? 'unknown_client' });
+  const secret = credential?.secret;
+  const { client } = known;
+  if (refusal) return admit(core, { reason: refusal, tried: presentedSecretOf({ client, secret, key }) });
+  return { ...known, clientId: presented.named ?? client.clientId, secret, key };
+}
+
 async function judgeKeys(
   core: Core,
   presented: PresentedAssertion | PresentedCertificate,
@@ -245,7 +258,7 @@ function readAuthentication(
   request: IncomingMessage,
   form: Form,
   certificateOf: CertificateReader,
-): PresentedPair | PresentedAssertion | PresentedCertificate {
+): PresentedPair | PresentedAssertion | PresentedIdentity | PresentedCertificate {
   const { values } = form;
   const assertion = values.get('client_assertion');
   if (countHeaders(request.rawHeaders, 'authorization') > 0 || values.has('client_secret')) {

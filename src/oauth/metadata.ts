@@ -73,7 +73,7 @@ function methodsOf({ tlsFiles, clientCertHeader }: Config): AuthMethod[] {
     tls_client_auth: tlsFiles.clientCa !== undefined || clientCertHeader !== undefined,
     self_signed_tls_client_auth: tlsFiles.cert !== undefined || clientCertHeader !== undefined,
   };
-  return authMethods.filter((method) => works[method] ?? true);
+  return authMethods.filter((method) => method !== 'workload_identity' && (works[method] ?? true));
 }
 
 /** Returns every scope that an enabled resource server offers and has not deprecated. */

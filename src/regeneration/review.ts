@@ -83,6 +83,7 @@ async function review(
         ...judgeUse(useOf(current, sources, now), await judgeBeforeRotation(transaction, deps, sources)),
         keys: isKeyCredential(current) ? await reviewKeys(transaction, owner, current, replace, now) : [],
         awaitsFirstUse: current.hash !== null,
+        warnings: replace?.authMethod === 'workload_identity' && !owner.bindsTokens ? [replayable] : [],
         liveTokens: await countLiveTokens(transaction, owner, alive, now),
         retiringSecret: retiring
           ? {
@@ -99,6 +100,9 @@ async function review(
     },
   };
 }
+
+const replayable =
+  'Whoever sees a token of the workload can use it until it expires. Require DPoP or a TLS certificate of this client, so that its access tokens are useless to others.';
 
 /** Judges the sources of the previous secret of a running grace period. */
 async function judgeRetiring(
@@ -234,6 +238,8 @@ type Review = {
     keys: (SecretUse & KeyName & { ends: boolean })[];
     /** Whether only a hash of the current secret is known, because it was imported and has not been used yet. */
     awaitsFirstUse: boolean;
+    /** What is weaker after the rotation, as sentences. */
+    warnings: string[];
     liveTokens: number;
     /** Previous secret of a running grace period, which regenerating ends at once; null if there is none. */
     retiringSecret: (SecretUse<JudgedSource> & { clientId: string | null; hint: string; retiresAt: Date }) | null;
@@ -268,6 +274,7 @@ export function presentReview({ confirmation, expiresInSeconds, impact }: Review
         ...presentUse(use, presentUser),
       })),
       awaits_first_use: impact.awaitsFirstUse,
+      warnings: impact.warnings,
       live_tokens: impact.liveTokens,
       retiring_secret: retiringSecret && {
         ...(retiringSecret.clientId === null ? {} : { client_id: retiringSecret.clientId }),

@@ -32,6 +32,8 @@ export type SecretOwner = OwnerRef & {
   clientId: string | null;
   /** How the client authenticates now; null for an access key. */
   registration: Registration | null;
+  /** Whether tokens of the owner must be bound to a key or certificate. */
+  bindsTokens: boolean;
   /** Deviations that are accepted of the client; empty for an access key. */
   dialects: readonly Dialect[];
   enabled: boolean;

@@ -28,7 +28,8 @@ export type ChangeKind =
   | 'token'
   | 'signing_keys'
   | 'revoked_signing_key'
-  | 'foreign_client_ids';
+  | 'foreign_client_ids'
+  | 'trusts';
 
 /** A committed change: cached data of `target` is outdated. `seq` is its number in the table `changes`. */
 export type CommittedChange = { seq: number; kind: ChangeKind; target: string; expiresAt: Date };

@@ -55,6 +55,17 @@ const table: Record<string, { make: () => Promise<string>; change: (value: strin
       change: (name) => ({ name }),
     },
   ],
+  'patch /trusts/{id}': [
+    {
+      make: async () => {
+        const { client_id: clientId } = await create('/clients', { name: 'Shop', kind: 'integration' });
+        const conditions = [{ claim: 'sub', equals: 'shop' }];
+        const trust = { client_id: clientId, name: 'Trust', issuer: 'https://issuer.example', conditions };
+        return `/trusts/${(await create('/trusts', trust))['id']}`;
+      },
+      change: (name) => ({ name }),
+    },
+  ],
   'patch /access-keys/{id}': [
     {
       make: async () => {

@@ -25,6 +25,7 @@ type World = {
   webhook: string;
   provider: string;
   token: string;
+  trust: string;
 };
 
 describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('with %s', (kind) => {
@@ -77,6 +78,12 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     const url = `https://${name === hidden ? hidden : 'own'}.example/`;
     const hasWebhook = path.startsWith('/webhooks') || [hidden, 'Own'].includes(name);
     const webhook = hasWebhook ? (await post('/webhooks', { name, url, ...of })).id : '';
+    const { id: trust } = await post('/trusts', {
+      client_id: client,
+      name,
+      issuer: 'https://issuer.example',
+      conditions: [{ claim: 'sub', equals: name }],
+    });
     return {
       organization,
       client,
@@ -89,6 +96,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
       webhook,
       provider,
       token: bounded,
+      trust,
     };
   }
 
@@ -132,6 +140,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     const ofNotice = path.startsWith('/notices') ? world?.notice : undefined;
     const isOfToken = path.startsWith('/operator-tokens');
     const isOfProvider = path.startsWith('/identity-providers');
+    const ofTrust = path.startsWith('/trusts') ? world?.trust : undefined;
     return path
       .replace(/\{client_id\}|:client_id/, world?.client ?? generateClientId())
       .replace(
@@ -167,6 +176,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     'patch /clients/{client_id}': { name: 'Changed' },
     'patch /contacts/{id}': { name: 'Changed' },
     'patch /access-keys/{id}': { name: 'Changed' },
+    'patch /trusts/{id}': { name: 'Changed' },
   };
 
   const routes = () =>

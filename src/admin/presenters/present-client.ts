@@ -27,10 +27,13 @@ const secretSchema = z.strictObject({
 });
 
 export const keyFields = {
-  type: z.enum(['key', 'certificate']).meta({ description: 'Whether it is a public key or a certificate.' }),
+  type: z.enum(['key', 'certificate', 'trust']).meta({
+    description: 'Whether it is a public key, a certificate, or a trust in an issuer of workload identities.',
+  }),
   kid: z.string().nullable().meta({ description: 'The ID of the key (RFC 7517 §4.5). Null: it has none.' }),
   thumbprint: z.string().meta({
-    description: 'The thumbprint of the key (RFC 7638), or `x5t#S256` of the certificate (RFC 8705 §3.1).',
+    description:
+      'The thumbprint of the key (RFC 7638), `x5t#S256` of the certificate (RFC 8705 §3.1), or the ID of the trust.',
   }),
 };
 

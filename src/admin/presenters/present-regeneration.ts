@@ -111,6 +111,10 @@ export const reviewSchema = z
           description:
             'Whether the current secret was imported as a hash and has not been used yet, so its users are not known.',
         }),
+        warnings: z.array(z.string()).meta({
+          description: 'What is weaker after this rotation. Usually empty.',
+          example: [],
+        }),
         live_tokens: z.int().meta({ description: 'How many active tokens were obtained with the secret.' }),
         retiring_secret: z
           .strictObject({ ...rotated, retires_at: timestamp('When the previous secret stops working'), ...judgedUse })

@@ -32,14 +32,14 @@ export function accessKeyRegenerationEndpoints(core: Core): Endpoint[] {
       return { kind: 'access_key', id: params.id };
     },
     body: z.strictObject(regenerateFields),
-    parse: (body) => ({
+    parse: async (body) => ({
       confirmation: body.confirmation,
       overlapSeconds: body.overlap_seconds,
       finishWhenUnused: body.finish_when_unused,
       revokeTokens: body.revoke_tokens,
     }),
     reviewBody: z.strictObject({}),
-    parseReplace: () => undefined,
+    parseReplace: async () => undefined,
     answer: regeneratedSchema,
     present: (owner, { regenerationId, plaintext, previous }) => ({
       regeneration_id: regenerationId,

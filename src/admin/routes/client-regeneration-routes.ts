@@ -4,8 +4,10 @@ import { findKnownClient, requireClientOwner } from '../../clients/client-store.
 import { readReplacement } from '../../clients/replacement.ts';
 import type { Core } from '../../core.ts';
 import type { Registration } from '../../credentials/registration.ts';
-import { NotFound } from '../../errors.ts';
+import { InvalidInput, NotFound } from '../../errors.ts';
 import type { SecretOwner } from '../../secrets/secret-store.ts';
+import type { Transaction } from '../../storage/database.ts';
+import { hasEnabledTrust } from '../../trusts/trust-store.ts';
 import { replacement, replacementOf } from '../client-input.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { timestamp } from '../text.ts';
@@ -55,9 +57,9 @@ export function clientRegenerationEndpoints(core: Core): Endpoint[] {
       }),
     }),
     reviewBody: z.strictObject({ replace: replacement.optional() }),
-    parseReplace: (body, owner) => parseReplace(core, body, owner),
-    parse: (body, owner) => ({
-      replace: parseReplace(core, body, owner),
+    parseReplace: (body, owner, transaction) => parseReplace(core, body, owner, transaction),
+    parse: async (body, owner, transaction) => ({
+      replace: await parseReplace(core, body, owner, transaction),
       confirmation: body.confirmation,
       overlapSeconds: body.overlap_seconds,
       finishWhenUnused: body.finish_when_unused,
@@ -74,12 +76,20 @@ export function clientRegenerationEndpoints(core: Core): Endpoint[] {
   });
 }
 
-function parseReplace(
+async function parseReplace(
   core: Core,
   { replace }: { replace?: z.output<typeof replacement> | undefined },
-  { registration, dialects }: SecretOwner,
-): Registration | undefined {
-  return replace && registration
-    ? readReplacement(registration, replacementOf(replace), keyDepsOf(core, { dialects }))
-    : undefined;
+  { id, registration, dialects }: SecretOwner,
+  transaction: Transaction,
+): Promise<Registration | undefined> {
+  if (!replace || !registration) return undefined;
+  const next = readReplacement(registration, replacementOf(replace), keyDepsOf(core, { dialects }));
+  if (next.authMethod === 'workload_identity' && !(await hasEnabledTrust(transaction, id, replace.trust))) {
+    throw new InvalidInput(
+      replace.trust === undefined
+        ? '`replace`: the client has no enabled trust. Create one first.'
+        : '`replace.trust`: the client has no enabled trust with this ID.',
+    );
+  }
+  return next;
 }

@@ -31,11 +31,15 @@ export type RegenerationSubject<
   rotateOperationId: string;
   /** Schema of the request body that regenerates. */
   body: Body;
-  parse(body: z.output<Body>, owner: SecretOwner): RegenerateRequest;
+  parse(body: z.output<Body>, owner: SecretOwner, transaction: Transaction): Promise<RegenerateRequest>;
   /** Schema of the request body that asks for a review. */
   reviewBody: ReviewBody;
   /** Returns what the body replaces the owner's keys, certificate or way of authentication by, if it does. */
-  parseReplace(body: z.output<ReviewBody>, owner: SecretOwner): Registration | undefined;
+  parseReplace(
+    body: z.output<ReviewBody>,
+    owner: SecretOwner,
+    transaction: Transaction,
+  ): Promise<Registration | undefined>;
   /** Schema of the response that contains the new plaintext secret. */
   answer: z.ZodType;
   present(owner: SecretOwner, regenerated: RegeneratedSecret): unknown;
@@ -137,7 +141,7 @@ export function regenerationEndpoints<
         await core.usage.flush();
         const review = await core.database.transaction(async (transaction) => {
           const owner = await subject.requireOwner(transaction, params as z.output<Params>);
-          const replace = subject.parseReplace(body as z.output<ReviewBody>, owner);
+          const replace = await subject.parseReplace(body as z.output<ReviewBody>, owner, transaction);
           return await reviewRegeneration(transaction, core, owner, replace);
         });
         return { status: 200, body: presentReview(review) };
@@ -162,7 +166,7 @@ export function regenerationEndpoints<
         await core.usage.flush();
         return await changeOnce(core, idempotent, async (transaction) => {
           const owner = await subject.requireOwner(transaction, params as z.output<Params>);
-          const request = subject.parse(body as z.output<Body>, owner);
+          const request = await subject.parse(body as z.output<Body>, owner, transaction);
           const regenerated = await regenerateSecret(transaction, core, operator, owner, request);
           return {
             status: 201,

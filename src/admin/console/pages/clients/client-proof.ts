@@ -13,7 +13,7 @@ type AuthMethod = ShownClient['auth_method'];
 
 type Method = {
   /** The noun for the credential. */
-  noun: 'secret' | 'key' | 'certificate';
+  noun: 'secret' | 'key' | 'certificate' | 'identity';
   label: Message;
   /** The instruction for the text field; absent for a secret, which Keyturn generates. */
   ask?: Message;
@@ -37,6 +37,7 @@ const methods: Record<AuthMethod, Method> = {
     label: msg('A TLS certificate of a trusted authority'),
     ask: msg('Enter the name that the certificate contains, such as CN=sync,O=Example,C=DE.'),
   },
+  workload_identity: { noun: 'identity', label: msg('Tokens of a trusted platform, without any secret') },
 };
 
 const subjectLabels: Record<(typeof subjectFields)[number], Message> = {
@@ -57,7 +58,7 @@ export function nounText(noun: Method['noun']): string {
   return t(nouns[noun]);
 }
 
-const nouns = { secret: msg('secret'), key: msg('key'), certificate: msg('certificate') };
+const nouns = { secret: msg('secret'), key: msg('key'), certificate: msg('certificate'), identity: msg('identity') };
 
 /** Returns whether token requests of an integration need an access key. */
 export function accessKeyUse(use: unknown): string | undefined {

@@ -49,7 +49,7 @@ export function keyName({
   thumbprint,
   type,
 }: Pick<ShownClient['keys'][number], 'kid' | 'thumbprint' | 'type'>): VNode {
-  return html`<code>${kid ?? thumbprint.slice(0, 16)}</code><span class="under" title=${thumbprint}>${nounText(type)}</span>`;
+  return html`<code>${kid ?? thumbprint.slice(0, 16)}</code><span class="under" title=${thumbprint}>${nounText(type === 'trust' ? 'identity' : type)}</span>`;
 }
 
 /** Renders the effects of a rotation: sources in use, token counts, and a grace period that would end. */
@@ -92,6 +92,7 @@ export function impactOf(
         </p>`,
       )
     }
+    ${impact.warnings.map((warning) => notice('warn', warning))}
     ${keys.length > 0 && keyUse(visit, keys)}
     ${
       impact.used_by.length > 0 &&

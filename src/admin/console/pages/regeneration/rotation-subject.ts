@@ -9,7 +9,7 @@ export type Owner = {
   at: `/console/${string}`;
   section: Section;
   /** The noun for its current credential. */
-  noun: 'secret' | 'key' | 'certificate';
+  noun: 'secret' | 'key' | 'certificate' | 'identity';
   /** A client can also get a new Client ID, and other keys or another certificate. Undefined for an access key. */
   client?: ShownClient | undefined;
 };

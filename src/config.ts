@@ -9,6 +9,7 @@ import { readSignInSettings, type SignInSettings } from './configuration/sign-in
 import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
 import { type Variable, variables } from './configuration/variables.ts';
 import { UsageError } from './errors.ts';
+import { type ExchangePair, readExchangePairs } from './http/exchange-pairs.ts';
 import { problemsOfTls, type TlsFiles } from './http/tls-files.ts';
 import { readTrustSettings } from './http/trust-settings.ts';
 import { problemsOfProxySettings } from './http/trusted-proxies.ts';
@@ -48,6 +49,7 @@ export type Config = SignInSettings & {
   reveal: boolean;
   /** Whether access keys that stand alone are accepted. */
   standaloneKeys: boolean;
+  exchangePairs: readonly ExchangePair[];
   /** Algorithm of new signing keys (RFC 7518 §3.1, RFC 8037). */
   signingAlgorithm: SigningAlgorithm;
   /** Days after which a signing key is rotated automatically; 0 disables rotation. */
@@ -212,6 +214,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     staleSeconds: integer('KEYTURN_STALE_SECONDS', 60, 0, 86_400),
     reveal: onOrOff('KEYTURN_REVEAL'),
     standaloneKeys: onOrOff('KEYTURN_STANDALONE_KEYS', 'off'),
+    exchangePairs: readExchangePairs({ list, check }),
     signingAlgorithm: oneOf('KEYTURN_SIGNING_ALG', 'ES256', signingAlgorithms),
     signingKeyDays: integer('KEYTURN_SIGNING_KEY_DAYS', 90, 0, 3_650),
     failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),

@@ -100,6 +100,7 @@ export type Core = ManageDeps &
      */
     isTokenStoreComplete(): Promise<boolean>;
     signingAlgorithm: SigningAlgorithm;
+    exchangePairs: Config['exchangePairs'];
     change: CommitChange;
     /** Tells people and programs what happened. `startServer` starts it. */
     notices: Notices;
@@ -259,6 +260,7 @@ export async function openCore(
       previousVersionUntil: codec.previousVersionUntil,
       issuer: config.issuer,
       standaloneKeys: config.standaloneKeys,
+      exchangePairs: config.exchangePairs,
       signingAlgorithm,
       signingKeys,
       database: limitedDatabase,

@@ -1,6 +1,6 @@
 /** Schemas of the forms that the public listener receives, for its OpenAPI document. */
 import { z } from 'zod';
-import { accessKeyType, exchangeGrantType } from '../tokens/exchange-names.ts';
+import { accessKeyType, accessTokenType, exchangeGrantType } from '../tokens/exchange-names.ts';
 
 export const authentication = {
   client_id: z.string().optional().meta({ description: 'The Client ID. Not needed with HTTP Basic.' }),
@@ -26,15 +26,21 @@ export const token = z
 export const tokenForm = z.object({
   grant_type: z.enum(['client_credentials', exchangeGrantType]).meta({
     description:
-      'The grant. With the exchange of an access key (RFC 8693), the key is the only credential of the request.',
+      'The grant. The exchange (RFC 8693) is for resource servers, and for access keys, which are the only credential of their request.',
   }),
   scope: z.string().optional().meta({
     description: 'Scopes, separated by spaces. The default is all that the client and the access key allow.',
   }),
   resource,
   access_key: accessKey,
-  subject_token: z.string().optional().meta({ description: 'Exchange: the access key to exchange.' }),
-  subject_token_type: z.literal(accessKeyType).optional().meta({ description: 'Exchange: what is exchanged.' }),
+  subject_token: z
+    .string()
+    .optional()
+    .meta({ description: 'Exchange: the access key, or the token that the API received.' }),
+  subject_token_type: z
+    .enum([accessKeyType, accessTokenType])
+    .optional()
+    .meta({ description: 'Exchange: what is exchanged.' }),
   ...authentication,
 });
 

@@ -55,6 +55,14 @@ export const introspectionSchema = z
       .strictObject({ since: seconds('When the next value was created.'), until: seconds('When this value ends.') })
       .optional()
       .meta({ description: 'A stand-alone access key whose presented value is being replaced.' }),
+    act: z
+      .looseObject({ sub: z.string() })
+      .optional()
+      .meta({
+        description: 'The API that exchanged the token, with earlier ones inside (RFC 8693 §4.1).',
+        example: { sub: 'kti_9aB3cD4eF5gH6iJ7kL8mN0' },
+      }),
+    parent_jtis: words('The IDs of the tokens that it was exchanged from, and with which it ends.', []).optional(),
     rate_limit: z
       .strictObject({
         limit: z.int().meta({ description: 'How many requests are allowed in a minute.' }),

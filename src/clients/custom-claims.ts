@@ -22,7 +22,7 @@ const reserved = new Set(
     ...registeredClaims,
     ...['active', 'username', 'token_type', 'vct', 'cose_key'],
     ...['access_key_id', 'contact_id', 'organization_id', 'access_key', 'epoch', 'generation'],
-    ...['access_key_retirement', 'rate_limit'],
+    ...['access_key_retirement', 'rate_limit', 'parent_jtis'],
   ].map((name) => name.toLowerCase()),
 );
 

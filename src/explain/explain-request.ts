@@ -97,6 +97,7 @@ const meanings: Readonly<Record<string, string>> = {
   other_network: 'The access key is limited to other networks, or the address of its user was not reported.',
   not_standalone: 'The access key must be used together with a client.',
   unknown_token: 'The token is not known: it was never issued here, or it expired or was revoked and was deleted.',
+  actor_disabled: 'An API that exchanged the token is disabled or was deleted.',
   expired_token: 'The token had expired.',
   revoked_token: 'The token was revoked.',
   deleted_client: 'The client of the token was deleted.',

@@ -7,7 +7,6 @@ import {
   recordFirstUse,
   requireAccessKey,
 } from '../access-keys/require-access-key.ts';
-import { isWellFormedScope } from '../clients/client.ts';
 import type { Core } from '../core.ts';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
 import { tokenPath } from '../http/token-path.ts';
@@ -16,6 +15,7 @@ import { exchangeStandaloneKey } from '../tokens/exchange-standalone-key.ts';
 import { presentToken } from '../tokens/grant-rules.ts';
 import { lifetimeOf } from '../tokens/token-record.ts';
 import { retirementHeaders } from './announce-retirement.ts';
+import { readExchange } from './exchange-grant.ts';
 import { countFailedAttempt } from './failure-limit.ts';
 import type { Form } from './form.ts';
 import { isUnauthenticated } from './presented-secret.ts';
@@ -37,7 +37,7 @@ export function serveKeyExchange(core: Core, addressOf: AddressReader) {
     const form = formOf(ctx);
     if (ctx.path !== tokenPath || !isKeyExchange(ctx.req, form)) return await next();
     const address = addressOf(ctx.req);
-    const asked = readExchange(form);
+    const asked = readExchange(form, accessKeyType);
     const presented = await requireKey(core, ctx, asked.subjectToken, address);
     const { id } = presented.key;
     const seconds = core.tokenRate?.secondsToWait(id);
@@ -61,28 +61,6 @@ function isKeyExchange(request: IncomingMessage, { values }: Form): boolean {
     values.get('subject_token_type') === accessKeyType &&
     isUnauthenticated(request, values)
   );
-}
-
-/**
- * Reads the parameters of an exchange (RFC 8693 §2.1).
- * @throws {KeyturnError} `invalid_request`, `invalid_scope` or `invalid_target`.
- */
-function readExchange({ values, resources, audiences }: Form) {
-  const subjectToken = values.get('subject_token');
-  if (subjectToken === undefined) throw invalid("missing required parameter 'subject_token'");
-  if (values.has('actor_token') || values.has('actor_token_type')) {
-    throw invalid('actor_token: an access key is exchanged without an actor.');
-  }
-  const wanted = values.get('requested_token_type');
-  if (wanted !== undefined && wanted !== accessTokenType)
-    throw invalid(`requested_token_type: must be ${accessTokenType}.`);
-  const scope = values.get('scope');
-  if (scope !== undefined && !isWellFormedScope(scope)) {
-    throw new KeyturnError('invalid_scope', 400, 'scope: must be a list of scopes, separated by single spaces.');
-  }
-  const targets = [...new Set([...resources, ...audiences.filter(Boolean)])];
-  if (targets.length > 1) throw new KeyturnError('invalid_target', 400, 'Only one resource can be requested.');
-  return { subjectToken, scope, resource: targets[0] };
 }
 
 /** @throws {KeyturnError} `invalid_request` for every key that is not accepted alone (RFC 8693 §2.2.2). */

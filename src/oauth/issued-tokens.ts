@@ -9,6 +9,7 @@ import { examineToken } from '../tokens/examine-access-token.ts';
 import { revokeOwnToken } from '../tokens/revoke-own-token.ts';
 import type { LiveToken, RefusedToken } from '../tokens/seen-token.ts';
 import { signJwt } from '../tokens/signing-keys.ts';
+import { actorClaim, idsOf } from '../tokens/token-chain.ts';
 import { tokenTypeOf } from '../tokens/token-record.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
 import { headStartOf, rethrowFailure } from './fast-path/head-start.ts';
@@ -148,6 +149,7 @@ export function presentIntrospection(core: Core, live: LiveToken) {
     aud: audience,
     scope,
     cnf: record.confirmation,
+    ...(record.chain ? { act: actorClaim(record.chain), parent_jtis: idsOf(record).slice(1) } : {}),
     token_type: tokenTypeOf(record),
     ...(record.clientId === undefined ? countAndPresentKey(core, live) : {}),
   };

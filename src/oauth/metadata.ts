@@ -14,7 +14,7 @@ import type { SigningKey, SigningKeys } from '../tokens/signing-keys.ts';
  * `authorization_endpoint`.
  */
 export function serveMetadata({ assertionAlgorithms, clients, config, signingAlgorithm, signingKeys }: Core) {
-  const { issuer, standaloneKeys } = config;
+  const { issuer, standaloneKeys, exchangePairs } = config;
   const methods = methodsOf(config);
   const bindsCertificates = certificateMethods.some((method) => methods.includes(method));
   /** The last known values, so that discovery works while the database is unavailable. */
@@ -35,7 +35,10 @@ export function serveMetadata({ assertionAlgorithms, clients, config, signingAlg
     dpop_signing_alg_values_supported: verificationAlgorithms,
     ...(bindsCertificates ? { tls_client_certificate_bound_access_tokens: true } : {}),
     jwks_uri: `${issuer}/.well-known/jwks.json`,
-    grant_types_supported: ['client_credentials', ...(standaloneKeys ? [exchangeGrantType] : [])],
+    grant_types_supported: [
+      'client_credentials',
+      ...(standaloneKeys || exchangePairs.length > 0 ? [exchangeGrantType] : []),
+    ],
     // Both documents require this list, and an empty one must be left out (RFC 8414 §3.2).
     response_types_supported: ['none'],
     // Every resource server receives the same `sub` for a client.

@@ -4,16 +4,18 @@ import type { IncomingMessage } from 'node:http';
 import type { Context, Next } from 'koa';
 import { type Configuration, Provider } from 'oidc-provider';
 import type { Core } from '../core.ts';
+import { exchangeGrantType } from '../tokens/exchange-names.ts';
 import { grantType } from '../tokens/grant-rules.ts';
 import { callerOf } from './client-authentication.ts';
 import { clientCredentialsGrant } from './client-credentials-grant.ts';
+import { exchangeGrant } from './exchange-grant.ts';
 import { formOf } from './receive-form.ts';
 
 /**
  * oidc-provider is the Koa application of the public listener. It dispatches token requests to their grant and rejects
  * those without one. It is adapted in four places, each a documented extension point:
  *
- * 1. `registerGrantType`: Keyturn issues the token of its only grant.
+ * 1. `registerGrantType`: Keyturn issues the tokens of its grants.
  * 2. `adapter`: clients come from here, without a secret, because Keyturn has authenticated them before.
  * 3. Middleware before it (`provider.use`), which hands the parsed request over.
  * 4. The event `grant.error`, from which one place presents all errors.
@@ -26,6 +28,8 @@ export function createProvider(core: Core, addressOf: (request: IncomingMessage)
   );
   const issue = clientCredentialsGrant(core, addressOf);
   provider.registerGrantType(grantType, (ctx) => issue(ctx as unknown as Context), []);
+  const exchange = exchangeGrant(core);
+  provider.registerGrantType(exchangeGrantType, (ctx) => exchange(ctx as unknown as Context), []);
   return provider;
 }
 
@@ -75,7 +79,7 @@ function configuration(): Configuration {
 const adapter = {
   find: async (clientId: string) => ({
     client_id: clientId,
-    grant_types: [grantType],
+    grant_types: [grantType, exchangeGrantType],
     response_types: [],
     redirect_uris: [],
     token_endpoint_auth_method: 'none',

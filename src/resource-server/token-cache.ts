@@ -45,7 +45,7 @@ export function createTokenCache(maxEntries: number, maxAgeMs: () => number): To
     forget: ({ jti, client_id, access_key_id }) => {
       for (const [key, { token }] of entries) {
         const concerned =
-          (jti !== undefined && token.jti === jti) ||
+          (jti !== undefined && (token.jti === jti || isParent(token, jti))) ||
           (client_id !== undefined && token.clientId === client_id) ||
           (access_key_id !== undefined && token.accessKeyId === access_key_id);
         if (concerned) entries.delete(key);
@@ -56,6 +56,12 @@ export function createTokenCache(maxEntries: number, maxAgeMs: () => number): To
       return entries.size;
     },
   };
+}
+
+/** Returns whether a token was exchanged from another one, with which it ends. */
+function isParent({ claims }: AccessToken, jti: unknown): boolean {
+  const parents = claims['parent_jtis'];
+  return Array.isArray(parents) && parents.includes(jti);
 }
 
 /**

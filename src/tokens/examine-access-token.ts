@@ -7,6 +7,7 @@ import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
 import { type FoundToken, type LiveToken, liveOnly, type RefusedToken, sameSeenBy, seenBy } from './seen-token.ts';
 import type { SigningKey } from './signing-keys.ts';
 import { judgeStandaloneKey, recallStandaloneKey } from './standalone-key.ts';
+import { idsOf } from './token-chain.ts';
 import type { AccessKeyRef, TokenRecord } from './token-record.ts';
 import { isBoundAsRequired, type TokenDeps, type TokenRefusal } from './token-rules.ts';
 
@@ -83,7 +84,8 @@ export function recallSameKey(
 
 /** Returns the result of `judgeRecord` from caches alone. Undefined does not mean that the token is not live. */
 function recallFound(deps: TokenDeps, record: TokenRecord): FoundToken | undefined {
-  if (endOf(deps, record)) return undefined;
+  if (endOf(deps, record) || record.chain?.some(({ actor }) => !deps.clients.peek(actor)?.client.enabled))
+    return undefined;
   const known = record.clientId === undefined ? undefined : deps.clients.peek(record.clientId);
   if (record.clientId !== undefined && (!known || refusalByClient(deps, record, known))) return undefined;
   const client = known?.client;
@@ -107,7 +109,7 @@ export async function judgeToken(deps: TokenDeps, token: string): Promise<FoundT
 
 async function judgeRecord(deps: TokenDeps, record: TokenRecord | undefined): Promise<FoundToken | RefusedToken> {
   if (!record) return { refusal: 'unknown_token' };
-  const ended = endOf(deps, record);
+  const ended = endOf(deps, record) ?? (await refusalByActor(deps, record));
   if (ended) return { refusal: ended, record };
   const known = record.clientId === undefined ? undefined : await findClientOf(deps, record, record.clientId);
   if (typeof known === 'string') return { refusal: known, record };
@@ -121,6 +123,14 @@ async function judgeRecord(deps: TokenDeps, record: TokenRecord | undefined): Pr
   return keyRefusal
     ? { refusal: keyRefusal, record, client, key: knownKey.key }
     : { record, client, key: knownKey.key };
+}
+
+/** Returns whether an API that exchanged the token is disabled or deleted, which ends it. */
+async function refusalByActor({ clients }: TokenDeps, { chain = [] }: TokenRecord): Promise<TokenRefusal | undefined> {
+  for (const { actor } of chain) {
+    if (!((await clients.find(actor)) ?? (await clients.findRecent(actor)))?.client.enabled) return 'actor_disabled';
+  }
+  return undefined;
 }
 
 /** Returns the access key that a token was obtained with. Re-reads it if the cached one would end the token. */
@@ -173,7 +183,7 @@ function refusalByClient(
   if (record.epoch !== client.tokenEpoch) return 'client_tokens_revoked';
   if (!isBoundAsRequired(client, record.confirmation)) return 'not_bound';
   if (record.generation > 0 && !isOfGoodGeneration(secrets, record.generation)) return 'undone_secret';
-  return revocations.hasUnseen(record.jti, client.id) ? 'revoked_token' : undefined;
+  return idsOf(record).some((jti) => revocations.hasUnseen(jti, client.id)) ? 'revoked_token' : undefined;
 }
 
 /**
@@ -194,9 +204,10 @@ export async function findToken(deps: TokenDeps, token: string): Promise<TokenRe
 }
 
 /** Returns how a token has ended by itself, or undefined if it has not. */
-function endOf({ clock, revocations }: TokenDeps, { expiresAt, jti }: TokenRecord): TokenRefusal | undefined {
+function endOf({ clock, revocations }: TokenDeps, { expiresAt, jti, chain }: TokenRecord): TokenRefusal | undefined {
   if (expiresAt * 1_000 <= clock() || !revocations.areKeptFor(expiresAt)) return 'expired_token';
-  return revocations.has(jti) ? 'revoked_token' : undefined;
+  // An exchanged token ends together with the one that it was exchanged from.
+  return revocations.has(jti) || chain?.some(({ parent }) => revocations.has(parent)) ? 'revoked_token' : undefined;
 }
 
 /** Returns the record of an issued token, even if the token has expired or was revoked. */

@@ -4,7 +4,9 @@ import { hmacSha256 } from '../credentials/verifier.ts';
 import type { Database } from '../storage/database.ts';
 import { toUuid } from '../text/read-text.ts';
 import { packAscii, unpackAscii } from '../text/seven-bit-text.ts';
-import { decodeAccessKeyRef, encodeAccessKeyRef, type TokenRecord } from './token-record.ts';
+import { readJson, writeJson } from './previous-record-format.ts';
+import { decodeChain, encodeChain } from './token-chain.ts';
+import { type TokenRecord, toConfirmation } from './token-record.ts';
 
 /** Encodes and decodes stored token records: a few dozen bytes with a code that authenticates them. */
 export type TokenRecordCodec = {
@@ -24,6 +26,8 @@ type Hmac = ReturnType<typeof hmacSha256>;
 
 /** The first byte of a record in this format. Records of the previous version are JSON arrays and begin with `[`. */
 const format = 1;
+/** The first byte of a record of an exchanged token, whose exchanges come before the rest. Earlier versions read none. */
+const exchangedFormat = 2;
 /** HMAC-SHA-256, cut to 128 bits (RFC 2104 §5). */
 const codeBytes = 16;
 const ownPrefix = 'kti_';
@@ -42,7 +46,10 @@ export function createTokenRecordCodec(keyRing: KeyRing, unauthenticated?: Unaut
     const key = keyRing.key('token-record', version);
     if (key) hmacs.set(version, hmacSha256(key));
   }
-  const head = Buffer.from([format, keyRing.current.length, ...Buffer.from(keyRing.current, 'latin1')]);
+  const headOf = (first: number) =>
+    Buffer.from([first, keyRing.current.length, ...Buffer.from(keyRing.current, 'latin1')]);
+  const head = headOf(format);
+  const exchangedHead = headOf(exchangedFormat);
 
   function readUnauthenticated(jti: string, value: Buffer): TokenRecord | undefined {
     if (!unauthenticated) return undefined;
@@ -56,27 +63,31 @@ export function createTokenRecordCodec(keyRing: KeyRing, unauthenticated?: Unaut
     previousVersionUntil: unauthenticated?.issuedBefore ?? 0,
     encode(record) {
       // Processes of the previous version may still be serving, and can read their own format only.
-      if (unauthenticated && record.issuedAt <= unauthenticated.issuedBefore) return Buffer.from(writeJson(record));
-      const body = writeBody(record);
+      if (unauthenticated && !record.chain && record.issuedAt <= unauthenticated.issuedBefore)
+        return Buffer.from(writeJson(record));
+      const body = record.chain ? Buffer.concat([encodeChain(record.chain), writeBody(record)]) : writeBody(record);
       const code = (hmacs.get(keyRing.current) as Hmac)(record.jti, body).subarray(0, codeBytes);
-      return Buffer.concat([head, code, body]);
+      return Buffer.concat([record.chain ? exchangedHead : head, code, body]);
     },
     decode(jti, value) {
-      if (value[0] !== format) return readUnauthenticated(jti, value);
+      if (value[0] !== format && value[0] !== exchangedFormat) return readUnauthenticated(jti, value);
       const codeAt = 2 + (value[1] ?? 0);
       const bodyAt = codeAt + codeBytes;
       const hmac = hmacs.get(value.toString('latin1', 2, codeAt));
       if (!hmac || value.length <= bodyAt) return undefined;
       const body = value.subarray(bodyAt);
       const isAuthentic = timingSafeEqual(value.subarray(codeAt, bodyAt), hmac(jti, body).subarray(0, codeBytes));
-      return isAuthentic ? readBody(jti, body) : undefined;
+      if (!isAuthentic) return undefined;
+      if (value[0] === format) return readBody(jti, body);
+      const { chain, rest } = decodeChain(body);
+      return { ...readBody(jti, rest), chain };
     },
   };
 }
 
 /** Formats a record for a column of type `text`. */
 export function recordToText(value: Buffer): string {
-  return value[0] === format ? value.toString('base64url') : value.toString();
+  return value[0] === format || value[0] === exchangedFormat ? value.toString('base64url') : value.toString();
 }
 
 /** Reverses `recordToText`. */
@@ -206,72 +217,6 @@ function writeNumber(body: Buffer, value: number, at: number): number {
   for (; rest >= 128; rest = Math.floor(rest / 128)) body[position++] = 128 + (rest % 128);
   body[position++] = rest;
   return position;
-}
-
-function toConfirmation(jkt: string | undefined, x5t: string | undefined): TokenRecord['confirmation'] {
-  if (jkt === undefined && x5t === undefined) return undefined;
-  return { ...(x5t === undefined ? {} : { 'x5t#S256': x5t }), ...(jkt === undefined ? {} : { jkt }) };
-}
-
-/** The format of the previous version: a JSON array without authentication. */
-type JsonRecord = [
-  clientId: string,
-  epoch: number,
-  generation: number,
-  issuedAt: number,
-  expiresAt: number,
-  scope?: string | 0,
-  resource?: string | 0,
-  accessKey?: string | 0,
-  jkt?: string | 0,
-  x5t?: string | 0,
-];
-
-function writeJson(record: TokenRecord): string {
-  const { clientId = '', epoch, generation, issuedAt, expiresAt, scope, resource, accessKey, confirmation } = record;
-  const key = accessKey ? encodeAccessKeyRef(accessKey) : 0;
-  const { jkt = 0, 'x5t#S256': x5t = 0 } = confirmation ?? {};
-  const values: JsonRecord = [
-    clientId,
-    epoch,
-    generation,
-    issuedAt,
-    expiresAt,
-    scope ?? 0,
-    resource ?? 0,
-    key,
-    jkt,
-    x5t,
-  ];
-  return JSON.stringify(values);
-}
-
-function readJson(jti: string, text: string): TokenRecord | undefined {
-  const values = parseJson(text);
-  if (!values) return undefined;
-  const [clientId, epoch, generation, issuedAt, expiresAt, scope, resource, key, jkt, x5t] = values;
-  return {
-    jti,
-    clientId: clientId || undefined,
-    epoch,
-    generation,
-    issuedAt,
-    expiresAt,
-    scope: scope === 0 ? undefined : scope,
-    scopeVersions: undefined,
-    resource: resource || undefined,
-    accessKey: key ? decodeAccessKeyRef(key) : undefined,
-    confirmation: toConfirmation(jkt || undefined, x5t || undefined),
-  };
-}
-
-function parseJson(text: string): JsonRecord | undefined {
-  try {
-    const values: unknown = JSON.parse(text);
-    return Array.isArray(values) && values.length >= 5 && values.length <= 10 ? (values as JsonRecord) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Time after the migration during which processes of the previous version may still issue tokens. */

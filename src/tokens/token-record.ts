@@ -31,6 +31,8 @@ export type TokenRecord = {
   accessKey: AccessKeyRef | undefined;
   /** The key or certificate whose possession a caller must prove, or undefined if the token is not bound. */
   confirmation: Confirmation | undefined;
+  /** The exchanges by which an API got the token, latest first; undefined for a token that was issued to its client. */
+  chain?: readonly Exchange[] | undefined;
 };
 
 /**
@@ -38,6 +40,9 @@ export type TokenRecord = {
  * thumbprint (RFC 9449 §6), or both. Introspection returns them in this order.
  */
 export type Confirmation = { 'x5t#S256'?: string | undefined; jkt?: string | undefined };
+
+/** One exchange. @property actor the Client ID of the API that exchanged. @property parent the `jti` of the token it gave. */
+export type Exchange = { actor: string; parent: string };
 
 /** A state of an access key. A token of an undone value or of another epoch is not valid. */
 export type AccessKeyRef = { id: string; epoch: number; generation: number };
@@ -63,4 +68,10 @@ export function encodeAccessKeyRef({ id, epoch, generation }: AccessKeyRef): str
 export function decodeAccessKeyRef(text: string): AccessKeyRef {
   const [id = '', epoch, generation] = text.split('.');
   return { id, epoch: Number(epoch), generation: Number(generation) };
+}
+
+/** Returns the binding of a stored record. */
+export function toConfirmation(jkt: string | undefined, x5t: string | undefined): TokenRecord['confirmation'] {
+  if (jkt === undefined && x5t === undefined) return undefined;
+  return { ...(x5t === undefined ? {} : { 'x5t#S256': x5t }), ...(jkt === undefined ? {} : { jkt }) };
 }

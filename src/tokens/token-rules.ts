@@ -44,6 +44,7 @@ export type TokenRefusal =
   | 'undone_access_key_value'
   | 'retired_secret'
   | 'other_network'
+  | 'actor_disabled'
   | 'presented_access_key'
   | 'other_resource'
   | 'no_scope_left';

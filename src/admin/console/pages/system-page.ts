@@ -83,6 +83,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_STALE_SECONDS: rich('{seconds} seconds', { seconds: code(config.staleSeconds) }),
     KEYTURN_REVEAL: onOff(config.reveal),
     KEYTURN_STANDALONE_KEYS: onOff(config.standaloneKeys),
+    KEYTURN_TOKEN_EXCHANGES: list(config.exchangePairs.map(({ from, to }) => `${from}=${to}`)),
     KEYTURN_SIGNING_ALG: code(config.signingAlgorithm),
     KEYTURN_SIGNING_KEY_DAYS:
       config.signingKeyDays === 0
